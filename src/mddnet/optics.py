@@ -1,0 +1,231 @@
+"""The lens law, in both directions, and what converts one description of defocus into another.
+
+For a thin lens the diameter of the circle of confusion (CoC), with a sign that is positive behind the plane of
+focus, is linear in inverse depth u = 1/z (z from the principal plane):
+
+    signed_defocus_px = kappa * (u_focus - u),    kappa = A * v / p    [px per 1/m]
+
+with aperture diameter A = f / N, sensor distance v = f * z_focus / (z_focus - f) and pixel pitch p.
+Source: geometric optics of the thin lens, as in Pentland, "A New Sense for Depth of Field" (IEEE PAMI 1987), eq. 1-4,
+rewritten in inverse depth. All functions here are pure and accept scalars or arrays unless they say otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.types import Lens
+
+FloatOrArray = float | NDArray[np.floating]
+
+DMENET_SIGMA_MAX_PX = 3.275
+"""Upper clip of the Gaussian sigma in the evaluation of DMENet (Lee et al., CVPR 2019) on SYNDOF and RTF."""
+
+
+def sensor_distance_m(focal_mm: float, focus_z_m: float) -> float:
+    """Distance v of the sensor from the principal plane when focused at ``focus_z_m``: v = f z / (z - f).
+
+    Args:
+        focal_mm: focal length, millimetres, > 0.
+        focus_z_m: distance of the plane of focus from the principal plane, metres, > focal length; may be infinite.
+
+    Returns:
+        v in metres.
+
+    Raises:
+        ValueError: where no real image forms (the plane of focus is within the focal length).
+
+    Example:
+        >>> round(sensor_distance_m(50.0, 1.05) * 1000, 3)
+        52.5
+    """
+    f = focal_mm / 1000.0
+    if not f > 0:
+        raise ValueError(f"focal_mm is {focal_mm}; expected a positive focal length in millimetres")
+    if np.isinf(focus_z_m):
+        return f
+    if not focus_z_m > f:
+        raise ValueError(
+            f"plane of focus at {focus_z_m} m with a focal length of {focal_mm} mm: expected a distance beyond the focal length"
+        )
+    return f * focus_z_m / (focus_z_m - f)
+
+
+def focus_z_from_sensor_plane_m(focus_m: float, focal_mm: float) -> float:
+    """Distance of the plane of focus from the principal plane, given its distance from the *sensor*.
+
+    EXIF and lens barrels count from the sensor: focus_m = z + v with 1/f = 1/z + 1/v, hence
+    z = (D + sqrt(D^2 - 4 f D)) / 2, the larger root (object farther than 2 f).
+
+    Raises:
+        ValueError: when focus_m < 4 f, the shortest distance at which object and sensor can stand.
+    """
+    f = focal_mm / 1000.0
+    if np.isinf(focus_m):
+        return focus_m
+    if not focus_m >= 4 * f:
+        raise ValueError(
+            f"focus distance {focus_m} m (from the sensor) with a focal length of {focal_mm} mm: expected at least four focal "
+            f"lengths, {4 * f} m; a macro lens needs its distance measured from the principal plane"
+        )
+    return 0.5 * (focus_m + float(np.sqrt(focus_m * focus_m - 4 * f * focus_m)))
+
+
+def kappa_px(focal_mm: float, f_number: float, pixel_um: float, focus_z_m: float) -> float:
+    """CoC diameter in pixels per dioptre: kappa = A v / p with A = f / N.
+
+    Args:
+        focal_mm: focal length, millimetres.
+        f_number: f-number N.
+        pixel_um: pixel pitch of the image at hand, micrometres.
+        focus_z_m: distance of the plane of focus from the principal plane, metres.
+
+    Example:
+        A 50 mm lens at f/2 focused at 1.05 m, 5 um pixels: A = 25 mm, v = 52.5 mm, kappa = 262.5 px per dioptre.
+
+        >>> round(kappa_px(50, 2, 5, 1.05), 6)
+        262.5
+    """
+    if not (f_number > 0 and pixel_um > 0):
+        raise ValueError(f"f_number {f_number} and pixel_um {pixel_um}: expected positive numbers")
+    aperture_m = focal_mm / 1000.0 / f_number
+    return aperture_m * sensor_distance_m(focal_mm, focus_z_m) / (pixel_um * 1e-6)
+
+
+def lens_kappa_px(lens: Lens, focus_z_m: float = float("inf")) -> float:
+    """:func:`kappa_px` of a :class:`~mddnet.types.Lens` whose f, N and pixel pitch are known.
+
+    Raises:
+        ValueError: naming the facts that are missing.
+    """
+    if lens.focal_mm is None or lens.f_number is None or lens.pixel_um is None:
+        missing = [n for n in ("focal_mm", "f_number", "pixel_um") if getattr(lens, n) is None]
+        raise ValueError(f"blur in pixels needs {', '.join(missing)} of the lens; give them to Lens(...)")
+    return kappa_px(lens.focal_mm, lens.f_number, lens.pixel_um, focus_z_m)
+
+
+@overload
+def signed_defocus_px(inv_depth: float, u_focus: float, kappa: float) -> float: ...
+@overload
+def signed_defocus_px(inv_depth: NDArray[np.floating], u_focus: float, kappa: float) -> NDArray[np.floating]: ...
+def signed_defocus_px(inv_depth: FloatOrArray, u_focus: float, kappa: float) -> FloatOrArray:
+    """The lens law: signed CoC diameter in pixels, positive behind the plane of focus. NaN stays NaN."""
+    return kappa * (u_focus - inv_depth)
+
+
+@overload
+def inv_depth_from_signed_defocus(signed_px: float, u_focus: float, kappa: float) -> float: ...
+@overload
+def inv_depth_from_signed_defocus(
+    signed_px: NDArray[np.floating], u_focus: float, kappa: float
+) -> NDArray[np.floating]: ...
+def inv_depth_from_signed_defocus(signed_px: FloatOrArray, u_focus: float, kappa: float) -> FloatOrArray:
+    """The lens law read backwards: u = u_focus - signed_defocus_px / kappa.
+
+    Raises:
+        ValueError: if kappa is not positive (a pinhole: blur says nothing about depth).
+    """
+    if not kappa > 0:
+        raise ValueError(f"kappa is {kappa}; expected > 0: without blur per unit of inverse depth, depth cannot be read off blur")
+    return u_focus - signed_px / kappa
+
+
+def depth_from_inv_depth_m(inv_depth: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Metres from metric inverse depth: 1/u, infinite for u <= 0, NaN for NaN."""
+    u = np.asarray(inv_depth, dtype=np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.isnan(u), np.float32(np.nan), np.where(u > 0, 1.0 / u, np.inf)).astype(np.float32)
+
+
+# --- focus sweeps: the sensor moves, the lens stays -----------------------------------------------------------------
+
+
+def sweep_u_focus(sensor_m: FloatOrArray, focal_mm: float) -> FloatOrArray:
+    """Inverse depth of the plane of focus for sensor distance v: u_focus = 1/f - 1/v (exact)."""
+    return 1000.0 / focal_mm - 1.0 / sensor_m
+
+
+def sweep_kappa_px(focal_mm: float, f_number: float, pixel_um: float, reference_sensor_m: float) -> float:
+    """Kappa of *all* frames of a sweep once breathing is undone (frames scaled by v_ref / v): A v_ref / p."""
+    return focal_mm / 1000.0 / f_number * reference_sensor_m / (pixel_um * 1e-6)
+
+
+def sweep_index_u_focus(index: FloatOrArray, frame_count: int, near_to_far: bool) -> FloatOrArray:
+    """Relative inverse depth of frame ``index`` (0-based) for an even sweep: 1 at the nearest frame, 0 at the farthest.
+
+    For an even sensor travel v = v0 + i dv, u_focus = 1/f - 1/v is affine in i only where f times the range of u is
+    small; the builder tests that by re-rendering.
+
+    Raises:
+        ValueError: with fewer than two frames.
+    """
+    if frame_count < 2:
+        raise ValueError(f"a sweep of {frame_count} frame(s): expected at least 2")
+    t = np.asarray(index, dtype=np.float64) / (frame_count - 1)
+    u = 1.0 - t if near_to_far else t
+    return float(u) if np.ndim(u) == 0 else u
+
+
+# --- light fields -----------------------------------------------------------------------------------------------------
+
+
+def light_field_kappa_px(view_positions: NDArray[np.floating]) -> float:
+    """CoC diameter in pixels per (pixel per view) of disparity when the given views are averaged.
+
+    The blur of a point whose disparity differs by d from the plane of focus is the set of view positions scaled by d.
+    A uniform disc of diameter c has a standard deviation of c / 4 per axis, so kappa = 4 x the standard deviation per
+    axis (root mean square of the two axes).
+
+    Args:
+        view_positions: (N, 2) row and column of the views that are integrated, in units of one view.
+    """
+    positions = np.asarray(view_positions, dtype=np.float64)
+    if positions.ndim != 2 or positions.shape[1] != 2 or len(positions) < 2:
+        raise ValueError(f"view_positions has shape {positions.shape}; expected (N, 2) with N >= 2")
+    return float(4.0 * np.sqrt(positions.var(axis=0).mean()))
+
+
+# --- converters -------------------------------------------------------------------------------------------------------
+
+
+def sigma_from_diameter(diameter_px: FloatOrArray) -> FloatOrArray:
+    """Sigma of the Gaussian with the same variance per axis as a uniform disc of that diameter: c / 4."""
+    return diameter_px / 4.0
+
+
+def diameter_from_sigma(sigma_px: FloatOrArray) -> FloatOrArray:
+    """Diameter of the disc with the same variance per axis as a Gaussian of that sigma: 4 sigma."""
+    return sigma_px * 4.0
+
+
+def fraction_from_diameter(diameter_px: FloatOrArray, height: int, width: int) -> FloatOrArray:
+    """CoC diameter as a fraction of the image's long side: for reports only."""
+    return diameter_px / max(height, width)
+
+
+def diameter_from_fraction(fraction: FloatOrArray, height: int, width: int) -> FloatOrArray:
+    """CoC diameter in pixels from a fraction of the image's long side."""
+    return fraction * max(height, width)
+
+
+def dmenet_encoding_from_diameter(diameter_px: NDArray[np.floating]) -> NDArray[np.floating]:
+    """DMENet's normalised defocus: sigma clipped at 3.275 px, divided by 3.275 (Lee et al., CVPR 2019, as evaluated)."""
+    return np.clip(sigma_from_diameter(np.asarray(diameter_px)), 0.0, DMENET_SIGMA_MAX_PX) / DMENET_SIGMA_MAX_PX
+
+
+def diameter_from_dmenet_encoding(encoded: NDArray[np.floating]) -> NDArray[np.floating]:
+    """CoC diameter in pixels from DMENet's encoding; 1.0 means *at least* 13.1 px, since it was clipped."""
+    return np.asarray(diameter_from_sigma(np.asarray(encoded) * DMENET_SIGMA_MAX_PX))
+
+
+def bokehme_encoding_from_signed(signed_px: NDArray[np.floating]) -> NDArray[np.floating]:
+    """BokehMe's defocus: signed blur *radius* in pixels, positive nearer than the plane of focus (Peng et al., CVPR 2022)."""
+    return -np.asarray(signed_px) / 2.0
+
+
+def signed_from_bokehme_encoding(encoded: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Signed CoC diameter in pixels from BokehMe's signed radius."""
+    return -2.0 * np.asarray(encoded)

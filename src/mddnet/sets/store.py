@@ -1,0 +1,210 @@
+"""The scene store: a folder per scene with ``scene.json``, the sharp image, a 16-bit inverse depth map and frames.
+
+16-bit codec of an inverse depth map (single-channel PNG): code 0 is unknown (NaN), code 1 is infinitely far, codes
+2..65535 are ``u = low + (code - 2) * step``. ``low``, ``step`` and ``unit`` are stored in the PNG itself (a tEXt
+chunk ``mddnet``), so a file that lost its folder still says what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from mddnet.errors import CaptureError
+from mddnet.types import (
+    INV_DEPTH_UNITS,
+    Float32Array,
+    FrameRecord,
+    InvDepthUnit,
+    Lens,
+    SceneRecord,
+    UInt8Array,
+)
+
+SCENE_FORMAT = 1
+CODE_UNKNOWN = 0
+CODE_INFINITY = 1
+CODE_FIRST = 2
+CODE_LAST = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class InvDepthFile:
+    """A decoded inverse depth file.
+
+    Attributes:
+        inv_depth: (H, W) float32, NaN where unknown; infinitely far is 0 for ``"1/m"`` and the lowest value otherwise.
+        unit: unit of the values.
+        step: quantisation step in that unit.
+    """
+
+    inv_depth: Float32Array
+    unit: InvDepthUnit
+    step: float
+
+
+def _atomic_write(path: Path, write: object) -> None:
+    """Write through a temporary file in the same folder, so that no reader ever sees half a file."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            write(stream)  # type: ignore[operator]
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
+    """Write an inverse depth map as a 16-bit PNG; NaN stays unknown and -inf becomes "infinitely far".
+
+    Args:
+        path: target file, ending in ``.png``.
+        inv_depth: (H, W), in ``unit``; finite values, NaN (unknown) or -inf (infinitely far; for ``"1/m"``, 0 is too).
+        unit: unit of the values.
+
+    Returns:
+        The quantisation step; a finite value comes back with an error of at most half of it.
+
+    Raises:
+        ValueError: for another shape, +inf, or an unknown unit.
+    """
+    u = np.asarray(inv_depth, dtype=np.float64)
+    if u.ndim != 2:
+        raise ValueError(f"inverse depth has shape {u.shape}; expected (H, W)")
+    if unit not in INV_DEPTH_UNITS:
+        raise ValueError(f"unit {unit!r}; expected one of {', '.join(INV_DEPTH_UNITS)}")
+    if np.isposinf(u).any():
+        raise ValueError("inverse depth holds +inf (zero distance); expected finite values, NaN or -inf")
+    finite = np.isfinite(u)
+    low = float(u[finite].min()) if finite.any() else 0.0
+    high = float(u[finite].max()) if finite.any() else 0.0
+    step = (high - low) / (CODE_LAST - CODE_FIRST) if high > low else 1.0
+    codes = np.full(u.shape, CODE_UNKNOWN, dtype=np.uint16)
+    codes[np.isneginf(u)] = CODE_INFINITY
+    codes[finite] = np.rint((u[finite] - low) / step).astype(np.uint16) + CODE_FIRST
+    info = PngImagePlugin.PngInfo()
+    info.add_text("mddnet", json.dumps({"quantity": "inv_depth", "unit": unit, "low": low, "step": step}))
+    _atomic_write(path, lambda stream: Image.fromarray(codes).save(stream, format="PNG", pnginfo=info))
+    return step
+
+
+def read_inv_depth(path: Path) -> InvDepthFile:
+    """Read a file of :func:`write_inv_depth`.
+
+    Raises:
+        CaptureError: if the file is missing, damaged, or carries no scale.
+    """
+    try:
+        with Image.open(path) as image:
+            text = image.info.get("mddnet")
+            codes = np.asarray(image)
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise CaptureError(f"{path}: not a readable 16-bit inverse depth PNG ({error}); build the scene again") from error
+    try:
+        meta = json.loads(text) if isinstance(text, str) else {}
+        low, step, unit = float(meta["low"]), float(meta["step"]), meta["unit"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise CaptureError(
+            f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); expected a file that mddnet build wrote"
+        ) from error
+    if codes.ndim != 2 or unit not in INV_DEPTH_UNITS:
+        raise CaptureError(f"{path}: shape {codes.shape}, unit {unit!r}; expected one channel and one of {INV_DEPTH_UNITS}")
+    u = low + (codes.astype(np.float64) - CODE_FIRST) * step
+    u[codes == CODE_INFINITY] = 0.0 if unit == "1/m" else low
+    u[codes == CODE_UNKNOWN] = np.nan
+    return InvDepthFile(u.astype(np.float32), cast(InvDepthUnit, unit), step)
+
+
+def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
+    """Write an 8-bit image, (H, W, 3) or (H, W); the suffix picks PNG or JPEG (4:4:4: colour fringes are a cue)."""
+    picture = Image.fromarray(image)
+    if path.suffix == ".png":
+        _atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
+    else:
+        _atomic_write(path, lambda stream: picture.save(stream, format="JPEG", quality=quality, subsampling=0))
+
+
+def read_image(path: Path) -> UInt8Array:
+    """Read a stored image as (H, W, 3) uint8, sRGB.
+
+    Raises:
+        CaptureError: if it is missing or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise CaptureError(f"{path}: not a readable image ({error})") from error
+
+
+def write_scene_json(folder: Path, record: SceneRecord) -> None:
+    """Write ``scene.json``, last of all: a folder without it is not a scene yet."""
+    data = {"format": SCENE_FORMAT, **asdict(record)}
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    _atomic_write(folder / "scene.json", lambda stream: stream.write(text.encode()))
+
+
+def _inside(folder: Path, name: object) -> str:
+    """A plain file name inside the folder; anything else could point elsewhere on the disk."""
+    if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."}:
+        raise CaptureError(f"{folder / 'scene.json'}: file name {name!r}; expected a plain name inside the scene folder")
+    return name
+
+
+def read_scene(folder: Path) -> SceneRecord:
+    """Read ``scene.json`` of a scene folder.
+
+    Raises:
+        CaptureError: naming the file and the field that is missing or wrong.
+    """
+    path = folder / "scene.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CaptureError(f"{path}: not a readable scene ({error})") from error
+    try:
+        if data["format"] != SCENE_FORMAT:
+            raise CaptureError(f"{path}: format {data['format']!r}; this version reads {SCENE_FORMAT}: build the scene again")
+        if data["unit"] not in INV_DEPTH_UNITS:
+            raise CaptureError(f"{path}: unit {data['unit']!r}; expected one of {', '.join(INV_DEPTH_UNITS)}")
+        frames = [
+            FrameRecord(_inside(folder, f["file"]), float(f["u_focus"]), float(f["kappa_px"])) for f in data["frames"]
+        ]
+        confidence = data.get("confidence")
+        return SceneRecord(
+            name=str(data["name"]),
+            place=str(data["place"]),
+            capture=str(data["capture"]),
+            source=str(data["source"]),
+            licence=str(data["licence"]),
+            provenance=data["provenance"],
+            unit=data["unit"],
+            frames=frames,
+            sharp=_inside(folder, data["sharp"]),
+            inv_depth=_inside(folder, data["inv_depth"]),
+            confidence=None if confidence is None else _inside(folder, confidence),
+            lens=Lens(**data.get("lens", {})),
+            measures={str(k): float(v) for k, v in data.get("measures", {}).items()},
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CaptureError(f"{path}: {error!r}; expected the fields of a scene record, see CONVENTIONS.md") from error
+
+
+def list_scenes(root: Path) -> list[Path]:
+    """Scene folders directly below ``root`` or one level deeper, sorted by name.
+
+    Raises:
+        CaptureError: if there is none.
+    """
+    found = sorted(p.parent for pattern in ("*/scene.json", "*/*/scene.json") for p in root.glob(pattern))
+    if not found:
+        raise CaptureError(f"{root}: no scene folder (a folder with scene.json) in it; make some with `mddnet build`")
+    return found

@@ -1,0 +1,142 @@
+"""Typed records that travel between the stages. Every array field states its shape, unit and range.
+
+Legend: H, W are the height and width of the image at hand, in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Float32Array = NDArray[np.float32]
+UInt8Array = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
+
+InvDepthUnit = Literal["1/m", "1/m from focus", "relative", "ordinal"]
+"""Unit of an inverse depth map; in each of them a larger value is nearer.
+
+``"1/m"`` is metric (0 is infinity); ``"1/m from focus"`` has a known scale and its origin at the plane of focus;
+``"relative"`` has an unknown positive scale and shift; of ``"ordinal"`` only the order is known.
+"""
+INV_DEPTH_UNITS: tuple[str, ...] = get_args(InvDepthUnit)
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """What is known of the lens and sensor behind an image; ``None`` is unknown.
+
+    Attributes:
+        focal_mm: focal length in millimetres, > 0.
+        f_number: focal length over aperture diameter, > 0.
+        pixel_um: pitch of the pixels *of the image as given*, in micrometres, > 0.
+        focus_m: distance of the plane of focus in metres, as a camera or lens barrel counts it (from the sensor), > 0.
+    """
+
+    focal_mm: float | None = None
+    f_number: float | None = None
+    pixel_um: float | None = None
+    focus_m: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("focal_mm", "f_number", "pixel_um", "focus_m"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise ValueError(f"Lens.{name} is {value!r}; expected a positive number, or None for unknown")
+
+    @property
+    def has_blur_scale(self) -> bool:
+        """Whether f, N and the pixel pitch are known, so that blur in pixels converts to dioptres."""
+        return self.focal_mm is not None and self.f_number is not None and self.pixel_um is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """An upright photo with the lens facts that came with it.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, sRGB-encoded, upright.
+        lens: what EXIF or the caller says of the lens.
+        path: the file that it was read from, if any.
+        notes: remarks on what reading had to assume or repair, one sentence each.
+    """
+
+    pixels: UInt8Array
+    lens: Lens = field(default_factory=Lens)
+    path: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LensLawFit:
+    """The lens law ``signed_defocus_px = kappa * (u_focus - u)`` fitted to a predicted pair of maps.
+
+    Attributes:
+        found: whether a plane of focus was found; if not, ``u_focus`` and ``kappa_px`` are NaN.
+        u_focus: inverse depth of the plane of focus, in the unit of the inverse depth map.
+        kappa_px: CoC diameter in pixels per unit of inverse depth, > 0.
+        residual_px: mean absolute difference between the defocus map and the law, in pixels.
+        reason: why no plane was found, or "".
+    """
+
+    found: bool
+    u_focus: float
+    kappa_px: float
+    residual_px: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One focused frame of a scene: two numbers are all that the lens law needs.
+
+    Attributes:
+        file: name of the image file inside the scene folder.
+        u_focus: inverse depth of the plane of focus, in the scene's unit.
+        kappa_px: CoC diameter in pixels of that image per unit of inverse depth, >= 0 (0: everything sharp).
+    """
+
+    file: str
+    u_focus: float
+    kappa_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecord:
+    """What ``scene.json`` says of a scene folder. Arrays are read by :mod:`mddnet.sets.store`.
+
+    Attributes:
+        name: name of the folder.
+        place: scenes of one place go to one side of a split.
+        capture: kind of capture, for example ``"focal_stack"``.
+        source: where the capture comes from.
+        licence: licence found there.
+        provenance: how depth and frames came about: ``"real"`` frames, or ``"rendered"`` ones.
+        unit: unit of the inverse depth map.
+        frames: the focused frames.
+        sharp: file name of the all-in-focus image.
+        inv_depth: file name of the 16-bit inverse depth map.
+        confidence: file name of the 8-bit confidence of the inverse depth, or None.
+        lens: what is known of the lens.
+        measures: numbers measured while building (re-rendering error and so on).
+    """
+
+    name: str
+    place: str
+    capture: str
+    source: str
+    licence: str
+    provenance: Literal["real", "rendered"]
+    unit: InvDepthUnit
+    frames: Sequence[FrameRecord]
+    sharp: str
+    inv_depth: str
+    confidence: str | None = None
+    lens: Lens = field(default_factory=Lens)
+    measures: dict[str, float] = field(default_factory=dict)
