@@ -1,0 +1,340 @@
+"""Recipes: whole training runs as data, read from TOML, refused where they say something that nobody reads.
+
+A relative path in a recipe counts from the current directory, like a path on the command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mddnet.errors import RecipeError
+
+Share = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+CROP_MULTIPLE = 32
+"""The encoder halves its input five times, so height and width of a crop are multiples of 2**5."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelConfig(_Section):
+    """The network: one encoder, one or two decoders."""
+
+    encoder: str = Field("tf_efficientnet_lite0", min_length=1, description="Name of the timm encoder.")
+    pretrained: bool = Field(True, description="Whether the encoder starts from weights pretrained on ImageNet.")
+    decoder_channels: tuple[Count, ...] = Field(
+        (128, 80, 48, 32), min_length=2, max_length=5, description="Channels of the decoders' levels, coarsest first."
+    )
+    tasks: Literal["both", "depth", "defocus"] = Field("both", description="Which of the maps the network estimates.")
+    soft_connection: bool = Field(
+        True, description="Whether the two decoders exchange features at every level (needs both tasks)."
+    )
+    context: bool = Field(True, description="Whether the coarsest level sees the whole picture by attention.")
+    sign: bool = Field(True, description="Whether an output of its own says if a blurred point is in front or behind.")
+    defocus_cap_px: Positive = Field(
+        40.0, description="Largest defocus that the network can state, in pixels of its own input."
+    )
+
+
+class MixtureConfig(_Section):
+    """Shares of the kinds of scenes in a batch; only their ratios count, and a kind that is left out has none."""
+
+    focal_stacks: Share = Field(0.0, description="Share of real focal stacks.")
+    light_fields: Share = Field(0.0, description="Share of refocused light fields.")
+    rgbd: Share = Field(0.0, description="Share of frames rendered from colour and measured depth.")
+    stereo: Share = Field(0.0, description="Share of frames rendered from stereo disparity.")
+    photos: Share = Field(0.0, description="Share of sharp photos rendered with a made-up depth.")
+
+    @property
+    def normalised(self) -> dict[str, float]:
+        """The shares by kind, scaled to a sum of 1."""
+        shares: dict[str, float] = self.model_dump()
+        total = sum(shares.values())
+        return {kind: share / total for kind, share in shares.items()}
+
+    @model_validator(mode="after")
+    def _some_share(self) -> Self:
+        if not sum(self.model_dump().values()) > 0:
+            raise ValueError("every share is 0; expected at least one above 0")
+        return self
+
+
+class DataConfig(_Section):
+    """What the network is trained on, and how a training crop is made of it."""
+
+    scenes: Path = Field(Path("work/scenes"), description="Folder of the scenes that mddnet build wrote.")
+    split: Path = Field(
+        Path("../shared/data/split.csv"), description="Table place,split: the places to train on and those to keep out."
+    )
+    crop: tuple[Count, Count] = Field(
+        (256, 256), description="Height and width of a training crop in pixels, multiples of 32."
+    )
+    batch_size: Count = Field(8, description="Crops per step.")
+    workers: int = Field(1, ge=0, description="Processes that prepare crops; 0 prepares them in the training process.")
+    mixture: MixtureConfig = Field(
+        MixtureConfig(focal_stacks=0.5, light_fields=0.06, rgbd=0.1, stereo=0.08, photos=0.26),
+        description="Shares of the kinds of scenes.",
+    )
+    scale_range: tuple[Positive, Positive] = Field(
+        (0.3, 0.9), description="Smallest and largest factor by which an image is resized before it is cropped."
+    )
+    quarter_turns: bool = Field(
+        True, description="Whether crops are turned by multiples of 90 degrees, so that depth is read off the blur."
+    )
+    mirror: bool = Field(True, description="Whether crops are mirrored at random.")
+    photometric: Fraction = Field(0.2, description="Strength of the random changes of exposure, contrast and colour.")
+    pair_share: Fraction = Field(
+        0.5, description="Share of batches that hold two differently focused frames of each scene."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(side % CROP_MULTIPLE for side in self.crop):
+            raise ValueError(f"crop is {list(self.crop)}; expected multiples of {CROP_MULTIPLE}")
+        low, high = self.scale_range
+        if low > high:
+            raise ValueError(f"scale_range is [{low}, {high}]; expected the smaller factor first")
+        if self.pair_share > 0 and self.batch_size < 2:
+            raise ValueError(
+                f"pair_share is {self.pair_share} with batch_size {self.batch_size}; a pair needs at least 2 crops: "
+                "set pair_share to 0 or batch_size to 2 or more"
+            )
+        return self
+
+
+class LossConfig(_Section):
+    """Weights of the terms of the loss; 0 leaves a term out."""
+
+    depth: Weight = Field(1.0, description="Weight of the scale-and-shift-free L1 of inverse depth.")
+    depth_gradient: Weight = Field(0.5, description="Weight of the L1 of the gradients of inverse depth.")
+    defocus: Weight = Field(1.0, description="Weight of the L1 of the circle of confusion.")
+    defocus_gradient: Weight = Field(0.25, description="Weight of the L1 of the gradients of the circle of confusion.")
+    sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign of the defocus.")
+    lens_law: Weight = Field(0.3, description="Weight of the departure of the two predicted maps from the lens law.")
+    ranking: Weight = Field(0.5, description="Weight of the ranking loss on scenes of which only the order is known.")
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise ValueError("every weight is 0; expected at least one above 0")
+        return self
+
+
+class OptimConfig(_Section):
+    """The optimiser (AdamW) and its schedule."""
+
+    lr: Positive = Field(1e-3, description="Peak learning rate of all but the encoder.")
+    encoder_lr: float = Field(3e-4, ge=0, description="Peak learning rate of the encoder; 0 freezes it.")
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
+    warmup_steps: int = Field(200, ge=0, description="Steps over which the learning rate rises from 0 to its peak.")
+    steps: Count = Field(6000, description="Steps of the whole run.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Course of the learning rate after the warm-up: a half cosine down to 0, or constant."
+    )
+    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the moving average of the weights; 0 keeps none.")
+    clip_norm: Positive = Field(1.0, description="Largest norm of the gradient; longer ones are scaled down to it.")
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup_steps >= self.steps:
+            raise ValueError(f"warmup_steps is {self.warmup_steps} of {self.steps} steps; expected fewer than steps")
+        return self
+
+
+class TrainConfig(_Section):
+    """Where and how the run is carried out."""
+
+    seed: int = Field(0, ge=0, description="Seed of every random choice.")
+    out: Path = Field(Path("work/run"), description="Folder for checkpoints, logs and the record of the run.")
+    log_every: Count = Field(20, description="Steps between two lines of the log.")
+    save_every: Count = Field(200, description="Steps between two checkpoints, from which an interrupted run goes on.")
+    threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
+    channels_last: bool = Field(
+        True, description="Whether the channels of a pixel lie side by side in memory, faster on a CPU."
+    )
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(
+        "32-true", description="Number format of the computation, as Lightning Fabric names it."
+    )
+
+
+class Recipe(_Section):
+    """A whole training run as data."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the recipe and of its model.")
+    description: str = Field("", description="One sentence on what the recipe is for.")
+    model: ModelConfig = Field(ModelConfig(), description="The network.")
+    data: DataConfig = Field(DataConfig(), description="The training data.")
+    loss: LossConfig = Field(LossConfig(), description="The loss.")
+    optim: OptimConfig = Field(OptimConfig(), description="The optimiser.")
+    train: TrainConfig = Field(TrainConfig(), description="The run.")
+
+    @model_validator(mode="after")
+    def _model_can_do_what_the_loss_asks(self) -> Self:
+        model, loss = self.model, self.loss
+        needed_by = {
+            "depth": ("depth", "depth_gradient", "lens_law", "ranking"),
+            "defocus": ("defocus", "defocus_gradient", "lens_law", "sign"),
+        }
+        missing = {"depth": "defocus", "defocus": "depth"}.get(model.tasks)
+        clashes = [] if missing is None else [f"loss.{term}" for term in needed_by[missing] if getattr(loss, term) > 0]
+        if not model.sign and loss.sign > 0 and "loss.sign" not in clashes:
+            clashes.append("loss.sign")
+        changes = [f"{term}=0" for term in clashes]
+        if missing is not None and model.soft_connection:
+            changes.append("model.soft_connection=false")
+        if missing == "defocus" and model.sign:
+            changes.append("model.sign=false")
+        if changes:
+            raise ValueError(
+                f'model.tasks is "{model.tasks}" and model.sign is {str(model.sign).lower()}, but other settings need '
+                f"what that leaves out; add --set {' --set '.join(changes)}, or write it into the recipe"
+            )
+        return self
+
+    @property
+    def config_hash(self) -> str:
+        """Twelve hexadecimal digits over all that decides the result; places, logging and process counts stay out."""
+        data = self.model_dump(mode="json")
+        for section, keys in _NOT_DECIDING.items():
+            for key in keys:
+                del data[section][key]
+        del data["description"]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+
+
+_NOT_DECIDING = {
+    "data": ("scenes", "split", "workers"),
+    "train": ("out", "log_every", "save_every", "threads", "channels_last"),
+}
+
+
+def _known_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel] | None]]:
+    """Every key below a section by its full dotted name, with the model of those that are tables."""
+    for name, info in section.model_fields.items():
+        kind = info.annotation
+        table = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+        yield prefix + name, table
+        if table is not None:
+            yield from _known_keys(table, f"{prefix}{name}.")
+
+
+_KEYS: dict[str, type[BaseModel] | None] = dict(_known_keys(Recipe))
+
+
+def _refuse_unknown(data: dict[str, Any], origin: str, prefix: str = "") -> None:
+    for name, value in data.items():
+        key = prefix + name
+        if key not in _KEYS:
+            raise RecipeError(f"{origin}: unknown key {key}; {_suggestion(key)}")
+        if _KEYS[key] is None:
+            continue
+        if not isinstance(value, dict):
+            raise RecipeError(f"{origin}: {key} is {value!r}; expected a table, with {_first_key_of(key)} in it")
+        _refuse_unknown(value, origin, f"{key}.")
+
+
+def _suggestion(key: str) -> str:
+    """The nearest known key: the same last name elsewhere, else the most similar spelling."""
+    last = key.rpartition(".")[2]
+    same_name = [known for known in _KEYS if known.rpartition(".")[2] == last]
+    near = same_name or difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
+    if not near:
+        by_last = {known.rpartition(".")[2]: known for known in _KEYS}
+        near = [by_last[match] for match in difflib.get_close_matches(last, by_last, n=1, cutoff=0.5)]
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"expected one of the keys of {', '.join(k for k, table in _KEYS.items() if table and '.' not in k)}"
+
+
+def _first_key_of(table: str) -> str:
+    return next(key for key in _KEYS if key.startswith(f"{table}."))
+
+
+def _parse_value(text: str) -> Any:
+    """A TOML value; what is none (a bare word, a path) is a string."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _apply_override(data: dict[str, Any], override: str) -> None:
+    """Set one ``section.key=value``; a table that the recipe leaves out starts from its defaults."""
+    key, equals, text = (part.strip() for part in override.partition("="))
+    if not equals or not key:
+        raise RecipeError(f"--set {override}: expected section.key=value, such as model.encoder=tf_efficientnet_lite0")
+    if key not in _KEYS:
+        raise RecipeError(f"--set {override}: unknown key {key}; {_suggestion(key)}")
+    *tables, last = key.split(".")
+    here = data
+    defaults: Any = Recipe(name="defaults")
+    for table in tables:
+        defaults = getattr(defaults, table)
+        here = here.setdefault(table, defaults.model_dump(mode="json"))
+    here[last] = _parse_value(text)
+
+
+def _first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic as: key, value received, what was expected."""
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{key} is missing; {message.lower()}"
+    if problem["type"] == "value_error":
+        if f"{key}.{message.partition(' ')[0]}" in _KEYS:
+            return f"{key}.{message}"
+        return f"{key}: {message}" if key else message
+    return f"{key} is {problem['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Args:
+        path: the TOML file.
+        overrides: settings that replace those of the file, each ``section.key=value`` with a TOML value; a value that
+            is no TOML, such as a bare word, is taken as a string.
+
+    Raises:
+        RecipeError: naming the file, the key by its full dotted name, the value and what was expected; for an unknown
+            key with the nearest known one.
+
+    Example:
+        >>> load_recipe("recipes/small.toml", ["optim.steps=8000"]).optim.steps  # doctest: +SKIP
+        8000
+    """
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not valid TOML ({error})") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not readable ({error}); expected a recipe such as recipes/small.toml") from error
+    _refuse_unknown(data, str(path))
+    for override in overrides:
+        _apply_override(data, override)
+    origin = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
+    _refuse_unknown(data, origin)
+    try:
+        # Strict, by way of JSON: "8" is no number and 1 is no switch, while an array may still become a tuple.
+        return Recipe.model_validate_json(json.dumps(data), strict=True)
+    except TypeError as error:
+        raise RecipeError(f"{origin}: {error}; expected numbers, strings, true, false, arrays, tables") from error
+    except ValidationError as error:
+        raise RecipeError(f"{origin}: {_first_problem(error)}") from error
