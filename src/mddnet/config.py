@@ -98,8 +98,9 @@ class DataConfig(_Section):
     mirror: bool = Field(True, description="Whether crops are mirrored at random.")
     photometric: Fraction = Field(0.2, description="Strength of the random changes of exposure, contrast and colour.")
     pair_share: Fraction = Field(
-        0.5, description="Share of batches that hold two differently focused frames of each scene."
+        0.5, description="Share of the crops of a batch that come in pairs: two frames of one scene in the same view."
     )
+    cache_mb: Count = Field(4000, description="Megabytes of decoded images that each worker may keep in memory.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -125,7 +126,7 @@ class LossConfig(_Section):
     defocus_gradient: Weight = Field(0.25, description="Weight of the L1 of the gradients of the circle of confusion.")
     sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign of the defocus.")
     lens_law: Weight = Field(0.3, description="Weight of the departure of the two predicted maps from the lens law.")
-    ranking: Weight = Field(0.5, description="Weight of the ranking loss on scenes of which only the order is known.")
+    ranking: Weight = Field(0.5, description="Weight of the ranking loss on random pairs of clearly different depth.")
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
@@ -162,6 +163,9 @@ class TrainConfig(_Section):
     out: Path = Field(Path("work/run"), description="Folder for checkpoints, logs and the record of the run.")
     log_every: Count = Field(20, description="Steps between two lines of the log.")
     save_every: Count = Field(200, description="Steps between two checkpoints, from which an interrupted run goes on.")
+    validate_every: int = Field(
+        500, ge=0, description="Steps between two measurements on the dev side of the split; 0 measures only at the end."
+    )
     threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
     channels_last: bool = Field(
         True, description="Whether the channels of a pixel lie side by side in memory, faster on a CPU."
@@ -217,8 +221,8 @@ class Recipe(_Section):
 
 
 _NOT_DECIDING = {
-    "data": ("scenes", "split", "workers"),
-    "train": ("out", "log_every", "save_every", "threads", "channels_last"),
+    "data": ("scenes", "split", "workers", "cache_mb"),
+    "train": ("out", "log_every", "save_every", "validate_every", "threads", "channels_last"),
 }
 
 

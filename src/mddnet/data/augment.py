@@ -1,0 +1,127 @@
+"""Random views of a set: crop, scale, turn, mirror (applied to all maps alike) and what a camera does to the colours.
+
+Nothing here breaks the cues that carry the sign of the defocus: colour channels are never swapped, and the lens law
+is kept exact (resizing by s multiplies CoC and kappa by s; turning and mirroring leave them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.types import Float32Array, UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A random view: where to cut, at what size, how to turn.
+
+    Attributes:
+        top, left: corner of the cut in the scene's pixels.
+        height, width: size of the cut in the scene's pixels.
+        quarter_turns: number of counter-clockwise quarter turns.
+        mirrored: whether left and right change places.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    quarter_turns: int
+    mirrored: bool
+
+
+def draw_view(
+    rng: np.random.Generator,
+    scene_size: tuple[int, int],
+    crop: tuple[int, int],
+    scale_range: tuple[float, float],
+    quarter_turns: bool,
+    mirror: bool,
+) -> View:
+    """Draw a view whose cut, resized to the crop, shows the scene at a log-uniform scale.
+
+    The scale is raised where the scene is too small for it, so the cut always lies inside the scene.
+
+    Args:
+        rng: source of randomness.
+        scene_size: height and width of the scene's images.
+        crop: height and width of the result.
+        scale_range: smallest and largest pixels of the result per pixel of the scene.
+        quarter_turns: whether to turn by multiples of 90 degrees.
+        mirror: whether to mirror half of the views.
+    """
+    turns = int(rng.integers(4)) if quarter_turns else 0
+    crop_h, crop_w = crop if turns % 2 == 0 else crop[::-1]
+    smallest = max(crop_h / scene_size[0], crop_w / scene_size[1])
+    low, high = max(scale_range[0], smallest), max(scale_range[1], smallest)
+    scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    height, width = min(round(crop_h / scale), scene_size[0]), min(round(crop_w / scale), scene_size[1])
+    top = int(rng.integers(scene_size[0] - height + 1))
+    left = int(rng.integers(scene_size[1] - width + 1))
+    return View(top, left, height, width, turns, bool(mirror and rng.random() < 0.5))
+
+
+def _turn(array: np.ndarray, view: View) -> np.ndarray:
+    if view.mirrored:
+        array = array[:, ::-1]
+    return np.ascontiguousarray(np.rot90(array, view.quarter_turns))
+
+
+def _cut(array: np.ndarray, view: View) -> np.ndarray:
+    return array[view.top : view.top + view.height, view.left : view.left + view.width]
+
+
+def view_image(image: UInt8Array, view: View, crop: tuple[int, int]) -> UInt8Array:
+    """The view of an image, (crop H, crop W, 3) uint8, antialiased."""
+    crop_h, crop_w = crop if view.quarter_turns % 2 == 0 else crop[::-1]
+    smaller = crop_h < view.height
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return _turn(cv2.resize(_cut(image, view), (crop_w, crop_h), interpolation=interpolation), view)
+
+
+def view_map(values: Float32Array, view: View, crop: tuple[int, int]) -> Float32Array:
+    """The view of a map with NaN where unknown: a mean over known pixels, unknown where most are."""
+    crop_h, crop_w = crop if view.quarter_turns % 2 == 0 else crop[::-1]
+    cut = _cut(values, view)
+    known = np.isfinite(cut).astype(np.float32)
+    interpolation = cv2.INTER_AREA if crop_h < view.height else cv2.INTER_LINEAR
+    total = cv2.resize(np.where(known > 0, cut, np.float32(0)), (crop_w, crop_h), interpolation=interpolation)
+    share = cv2.resize(known, (crop_w, crop_h), interpolation=interpolation)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result = np.where(share > 0.5, total / share, np.float32(np.nan)).astype(np.float32)
+    return _turn(result, view)
+
+
+def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) -> UInt8Array:
+    """Exposure, white balance, contrast, saturation, sensor noise and JPEG, each at random.
+
+    Args:
+        rng: source of randomness.
+        image: (H, W, 3) uint8 sRGB.
+        strength: 0 changes nothing, 1 is the range that ordinary cameras and editors span.
+    """
+    if strength <= 0:
+        return image
+    linear = linear_from_srgb8(image)
+    linear = linear * np.float32(2.0 ** (strength * rng.uniform(-0.8, 0.8)))
+    linear = linear * np.exp2(strength * rng.uniform(-0.25, 0.25, size=3)).astype(np.float32)
+    if rng.random() < 0.3:
+        noise = strength * rng.uniform(0.0, 0.02)
+        spread = np.sqrt(np.clip(linear, 0, 1) * noise * 0.2 + (0.3 * noise) ** 2)
+        linear = linear + rng.standard_normal(linear.shape, dtype=np.float32) * spread.astype(np.float32)
+    encoded = srgb8_from_linear(linear).astype(np.float32)
+    contrast = 1.0 + strength * rng.uniform(-0.25, 0.25)
+    saturation = 0.0 if rng.random() < 0.05 * strength else 1.0 + strength * rng.uniform(-0.4, 0.4)
+    grey = encoded @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    encoded = (grey[..., None] + saturation * (encoded - grey[..., None]) - 128.0) * contrast + 128.0
+    result = np.clip(encoded + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.25:
+        quality = int(rng.uniform(95 - 35 * strength, 96))
+        bgr = np.ascontiguousarray(result[..., ::-1])
+        packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        result = np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    return result

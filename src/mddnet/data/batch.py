@@ -1,0 +1,37 @@
+"""A batch of sets, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sets cut to one size. CoC and kappa are in pixels of *these* tensors.
+
+    Attributes:
+        image: (B, 3, H, W) float32 sRGB in [0, 1], the focused image.
+        inv_depth: (B, 1, H, W) float32 in units of the scene's 2-98 % range, NaN where unknown.
+        signed_defocus_px: (B, 1, H, W) float32, positive behind the plane of focus, NaN where unknown.
+        weight: (B, 1, H, W) float32 in [0, 1], confidence of the truth, 0 where unknown.
+        u_focus: (B,) float32, in the unit of ``inv_depth``.
+        kappa_px: (B,) float32, pixels per unit of ``inv_depth``.
+        ordinal: (B,) bool, scenes of which only the order of depths is known.
+    """
+
+    image: Tensor
+    inv_depth: Tensor
+    signed_defocus_px: Tensor
+    weight: Tensor
+    u_focus: Tensor
+    kappa_px: Tensor
+    ordinal: Tensor
+
+    def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
+        """The batch on another device; the image in the given memory format."""
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
+        moved["image"] = moved["image"].contiguous(memory_format=memory_format)
+        return Batch(**moved)

@@ -1,0 +1,149 @@
+"""Batches of sets. Batch n is a function of the seed and n alone, so a resumed run sees what an undisturbed one does."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mddnet.config import DataConfig
+from mddnet.data.augment import View, draw_view, photometric, view_image, view_map
+from mddnet.data.batch import Batch
+from mddnet.data.scene_pool import SceneEntry, ScenePool
+from mddnet.errors import RecipeError
+from mddnet.optics import signed_defocus_px
+
+
+class SetBatches(Dataset[Batch]):
+    """Random batches drawn from the mixture of a recipe.
+
+    A group is drawn by its share in the mixture, then a place with a probability in proportion to the square root of
+    its number of scenes (many scenes of one place are worth more than one, but not as much as many places), then a
+    scene and a focused frame. Part of each batch are pairs: two frames of one scene in the same view, equal in depth
+    and different in blur. A twentieth of the frames is the sharp image itself, with no blur at all.
+    """
+
+    sharp_share = 0.05
+
+    def __init__(self, entries: Sequence[SceneEntry], config: DataConfig, seed: int, length: int) -> None:
+        """Prepare to draw.
+
+        Args:
+            entries: the scenes of the train side.
+            config: the recipe's ``[data]``.
+            seed: the run's seed.
+            length: number of batches.
+
+        Raises:
+            RecipeError: if the mixture names a group without a scene.
+        """
+        self.config = config
+        self.seed = seed
+        self.length = length
+        self.pool = ScenePool(limit_bytes=config.cache_mb * 2**20)
+        groups: dict[str, dict[str, list[SceneEntry]]] = defaultdict(lambda: defaultdict(list))
+        for entry in entries:
+            groups[entry.group][entry.record.place].append(entry)
+        shares = {name: share for name, share in config.mixture.normalised.items() if share > 0}
+        missing = [name for name in shares if name not in groups]
+        if missing:
+            raise RecipeError(
+                f"data.mixture names {', '.join(missing)}, but the scenes hold only {', '.join(sorted(groups))}; "
+                "build them, or set their share to 0"
+            )
+        self._groups = list(shares)
+        self._group_p = list(shares.values())
+        self._places = {name: [groups[name][place] for place in sorted(groups[name])] for name in self._groups}
+        self._place_p = {}
+        for name, places in self._places.items():
+            roots = np.sqrt([len(scenes) for scenes in places])
+            self._place_p[name] = roots / roots.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, n: int) -> Batch:
+        rng = np.random.default_rng([self.seed, n])
+        cv2.setNumThreads(1)
+        pairs = int(self.config.pair_share * self.config.batch_size / 2)
+        samples: list[Batch] = []
+        while len(samples) < self.config.batch_size:
+            entry = self._draw_scene(rng)
+            count = 2 if len(samples) < 2 * pairs and len(entry.record.frames) > 1 else 1
+            count = min(count, self.config.batch_size - len(samples))
+            samples.extend(self._draw_sets(rng, entry, count))
+        return Batch(
+            **{
+                name: torch.stack([getattr(sample, name) for sample in samples])
+                for name in Batch.__dataclass_fields__
+            }
+        )
+
+    def _draw_scene(self, rng: np.random.Generator) -> SceneEntry:
+        group = self._groups[int(rng.choice(len(self._groups), p=self._group_p))]
+        places = self._places[group]
+        scenes = places[int(rng.choice(len(places), p=self._place_p[group]))]
+        return scenes[int(rng.integers(len(scenes)))]
+
+    def _draw_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
+        truth = self.pool.truth(entry)
+        view = draw_view(
+            rng,
+            (truth.inv_depth.shape[0], truth.inv_depth.shape[1]),
+            self.config.crop,
+            self.config.scale_range,
+            self.config.quarter_turns,
+            self.config.mirror,
+        )
+        inv_depth = view_map(truth.inv_depth, view, self.config.crop)
+        weight = view_map(truth.weight, view, self.config.crop)
+        weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
+        # the ends of the map, beyond its 2-98 % range, are where a wrong depth hides
+        weight = weight * (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
+        frames = rng.choice(len(entry.record.frames), size=count, replace=False)
+        return [self._make_set(rng, entry, int(f), view, inv_depth, weight) for f in frames]
+
+    def _make_set(
+        self,
+        rng: np.random.Generator,
+        entry: SceneEntry,
+        frame_index: int,
+        view: View,
+        inv_depth: np.ndarray,
+        weight: np.ndarray,
+    ) -> Batch:
+        truth = self.pool.truth(entry)
+        frame = entry.record.frames[frame_index]
+        file, kappa_scene = frame.file, frame.kappa_px
+        if rng.random() < self.sharp_share:
+            file, kappa_scene = entry.record.sharp, 0.0
+        crop = self.config.crop
+        scale = sum(crop) / (view.height + view.width)
+        u_focus = (frame.u_focus - truth.low) / truth.range
+        kappa = kappa_scene * truth.range * scale
+        image = photometric(rng, view_image(self.pool.image(entry, file), view, crop), self.config.photometric)
+        return Batch(
+            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255.0,
+            inv_depth=torch.from_numpy(inv_depth)[None],
+            signed_defocus_px=torch.from_numpy(signed_defocus_px(inv_depth, u_focus, kappa).astype(np.float32))[None],
+            weight=torch.from_numpy(weight.astype(np.float32))[None],
+            u_focus=torch.tensor(u_focus, dtype=torch.float32),
+            kappa_px=torch.tensor(kappa, dtype=torch.float32),
+            ordinal=torch.tensor(entry.record.unit == "ordinal"),
+        )
+
+
+def batch_loader(dataset: SetBatches, first: int, workers: int) -> DataLoader[Batch]:
+    """Batches ``first`` to the end, in order, made ahead of time by worker processes."""
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=range(first, len(dataset)),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=False,
+    )

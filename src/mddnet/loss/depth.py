@@ -1,0 +1,88 @@
+"""Losses on inverse depth that do not care about its unknown scale and shift.
+
+All functions take (B, 1, H, W) tensors and a weight of the same shape (0 where the truth is unknown) and return one
+value per image, (B,).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FLAT_RANGE = 0.05
+"""Mean absolute deviation, in units of the scene's range, below which a crop is flat and its relief counts less."""
+
+
+def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean per image, (B,); 0 where all weights are 0."""
+    return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1e-6)
+
+
+def normalise(u: Tensor, weight: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Remove shift (median) and scale (mean absolute deviation), as in Ranftl et al., PAMI 2022 (MiDaS), eq. 5.
+
+    Args:
+        u: (B, 1, H, W) inverse depth; any value where the weight is 0.
+        weight: (B, 1, H, W) in [0, 1].
+        floor: smallest scale divided by.
+
+    Returns:
+        The normalised map and its scale (B,), the latter before the floor.
+    """
+    hidden = torch.where(weight > 0, u, torch.full_like(u, float("nan")))
+    median = hidden.flatten(1).nanmedian(1).values.nan_to_num(0.0).view(-1, 1, 1, 1)
+    scale = masked_mean((u - median).abs(), weight)
+    return (u - median) / scale.clamp_min(floor).view(-1, 1, 1, 1), scale
+
+
+def scale_shift_invariant_l1(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute difference of the two normalised maps (Ranftl et al., PAMI 2022, eq. 6, untrimmed).
+
+    A flat crop has no relief to be right about: its loss is scaled down by its deviation over :data:`FLAT_RANGE`.
+    """
+    p, _ = normalise(predicted, weight, floor=1e-3)
+    t, scale = normalise(truth, weight, floor=1e-3)
+    return masked_mean((p - t).abs(), weight) * (scale.detach() / FLAT_RANGE).clamp(max=1.0)
+
+
+def gradient_matching(predicted: Tensor, truth: Tensor, weight: Tensor, scales: int = 4) -> Tensor:
+    """Difference of gradients of the two normalised maps over dyadic scales (Li and Snavely, CVPR 2018, eq. 3)."""
+    p, _ = normalise(predicted, weight, floor=1e-3)
+    t, scale = normalise(truth, weight, floor=1e-3)
+    difference = p - t
+    total = torch.zeros_like(scale)
+    for level in range(scales):
+        d, w = difference[..., :: 2**level, :: 2**level], weight[..., :: 2**level, :: 2**level]
+        total = total + masked_mean((d[..., 1:] - d[..., :-1]).abs(), w[..., 1:] * w[..., :-1])
+        total = total + masked_mean((d[..., 1:, :] - d[..., :-1, :]).abs(), w[..., 1:, :] * w[..., :-1, :])
+    return total * (scale.detach() / FLAT_RANGE).clamp(max=1.0) / scales
+
+
+def ranking(
+    predicted: Tensor, truth: Tensor, weight: Tensor, generator: torch.Generator, pairs: int = 2048, gap: float = 0.1
+) -> Tensor:
+    """Logistic loss on the order of random pairs whose truths differ clearly (Chen et al., NeurIPS 2016, eq. 1).
+
+    Args:
+        predicted: (B, 1, H, W).
+        truth: (B, 1, H, W), in units of the scene's range.
+        weight: (B, 1, H, W).
+        generator: source of the pairs.
+        pairs: random pairs drawn per image; those without a clear gap or a known truth do not count.
+        gap: smallest difference of the truths that counts.
+    """
+    b = predicted.shape[0]
+    size = predicted[0].numel()
+    first = torch.randint(size, (b, pairs), generator=generator, device=generator.device).to(predicted.device)
+    second = torch.randint(size, (b, pairs), generator=generator, device=generator.device).to(predicted.device)
+    p, t, w = predicted.flatten(1), truth.flatten(1), weight.flatten(1)
+    w_pair = w.gather(1, first) * w.gather(1, second)
+    t_gap = t.gather(1, first) - t.gather(1, second)
+    # the predicted map's own spread sets the unit, so that the loss cannot be lowered by stretching the map
+    spread = normalise(predicted, weight, floor=1e-3)[1].clamp_min(0.02).view(-1, 1).detach()
+    p_gap = (p.gather(1, first) - p.gather(1, second)) / spread
+    counted = torch.where(w_pair > 0, t_gap.abs() > gap, torch.zeros_like(t_gap, dtype=torch.bool))
+    w_counted = w_pair * counted
+    loss = F.softplus(-p_gap * torch.sign(torch.nan_to_num(t_gap)))
+    return (loss * w_counted).sum(1) / w_counted.sum(1).clamp_min(1.0)

@@ -1,0 +1,52 @@
+"""The lens-law loss: the two predicted maps must agree through the set's own plane of focus and kappa."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mddnet.loss.defocus import coc_root
+from mddnet.loss.depth import masked_mean
+
+
+def align_scale_shift(predicted: Tensor, truth: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Least-squares scale and shift, (B, 1, 1, 1) each, with scale * predicted + shift closest to the truth.
+
+    The scale is kept positive: a map turned inside out is wrong, not differently scaled.
+    """
+    mean_p = masked_mean(predicted, weight).view(-1, 1, 1, 1)
+    mean_t = masked_mean(truth, weight).view(-1, 1, 1, 1)
+    covariance = masked_mean((predicted - mean_p) * (truth - mean_t), weight)
+    variance = masked_mean((predicted - mean_p) ** 2, weight)
+    scale = (covariance / variance.clamp_min(1e-6)).clamp_min(1e-3).view(-1, 1, 1, 1)
+    return scale, mean_t - scale * mean_p
+
+
+def lens_law_l1(
+    predicted_inv_depth: Tensor,
+    predicted_defocus_px: Tensor,
+    truth_inv_depth: Tensor,
+    u_focus: Tensor,
+    kappa_px: Tensor,
+    weight: Tensor,
+    cap_px: float,
+) -> Tensor:
+    """Mean absolute difference between the predicted CoC and kappa |u_focus - u| of the predicted depth, per image.
+
+    The predicted depth is put into the scene's unit by least squares against the truth first; both maps receive
+    gradients, the alignment does not.
+
+    Args:
+        predicted_inv_depth: (B, 1, H, W) relative inverse depth.
+        predicted_defocus_px: (B, 1, H, W) CoC diameter, pixels of the input tensor.
+        truth_inv_depth: (B, 1, H, W) in the scene's unit, finite.
+        u_focus: (B,) inverse depth of the plane of focus, scene's unit.
+        kappa_px: (B,) pixels of the input tensor per unit of inverse depth.
+        weight: (B, 1, H, W), 0 where the truth is unknown.
+        cap_px: the network's cap.
+    """
+    with torch.no_grad():
+        scale, shift = align_scale_shift(predicted_inv_depth, truth_inv_depth, weight)
+    u = scale * predicted_inv_depth + shift
+    law_px = (kappa_px.view(-1, 1, 1, 1) * (u_focus.view(-1, 1, 1, 1) - u)).abs()
+    return masked_mean((coc_root(predicted_defocus_px, cap_px) - coc_root(law_px, cap_px)).abs(), weight)

@@ -1,0 +1,1 @@
+"""The network: encoder, global context, two decoders, and the soft connection between them."""

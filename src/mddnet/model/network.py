@@ -1,0 +1,115 @@
+"""MDDNet: one encoder, two decoders with a soft connection, three maps.
+
+After He et al., "Multi-task Learning for Monocular Depth and Defocus Estimations with Real Images"
+(arXiv 2208.09848, 2022), whose code was never published; where the paper is silent the choices are ours: a
+convolutional encoder from timm, one attention block at its coarsest level, the form of the soft connection, a
+square-root coding of the CoC, and an output for the sign of the defocus.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mddnet.config import ModelConfig
+from mddnet.errors import ModelError
+from mddnet.model.context import GlobalContext
+from mddnet.model.decoder import Decoder
+from mddnet.model.encoder import Encoder
+from mddnet.model.soft_connection import SoftConnection
+
+INPUT_MULTIPLE = 32
+"""Height and width of the input tensor are multiples of this."""
+
+CONTEXT_CHANNELS = 192
+
+
+class Maps(NamedTuple):
+    """Raw output of the network, each (B, 1, H, W) float32, or None where the recipe leaves the task out.
+
+    Attributes:
+        inv_depth: relative inverse depth in [0, 1], larger is nearer; scale and shift mean nothing.
+        defocus_px: CoC diameter in pixels of the input tensor, from 0 to the cap.
+        sign_logit: log-odds that the pixel lies *behind* the plane of focus.
+    """
+
+    inv_depth: Tensor | None
+    defocus_px: Tensor | None
+    sign_logit: Tensor | None
+
+
+class MDDNet(nn.Module):
+    """The network of a recipe's ``[model]`` section.
+
+    Example:
+        >>> from mddnet.config import ModelConfig
+        >>> network = MDDNet(ModelConfig(pretrained=False)).eval()
+        >>> network(torch.rand(1, 3, 64, 96)).defocus_px.shape
+        torch.Size([1, 1, 64, 96])
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.encoder, config.pretrained)
+        channels = self.encoder.channels
+        self.stem_stride = self.encoder.strides[0]
+        widths = list(config.decoder_channels)
+        if len(widths) != len(channels) - 1:
+            raise ModelError(
+                f"model.decoder_channels has {len(widths)} entries; encoder {config.encoder!r} has {len(channels)} levels "
+                f"(strides {self.encoder.strides}) and needs {len(channels) - 1}"
+            )
+        self.reduction = nn.Conv2d(channels[-1], CONTEXT_CHANNELS, 1)
+        self.context = GlobalContext(CONTEXT_CHANNELS) if config.context else None
+        both = config.tasks == "both"
+        self.depth_decoder = (
+            Decoder(channels, widths, 1, CONTEXT_CHANNELS) if both or config.tasks == "depth" else None
+        )
+        self.has_sign = config.sign and config.tasks != "depth"
+        self.defocus_decoder = (
+            Decoder(channels, widths, 1, CONTEXT_CHANNELS) if both or config.tasks == "defocus" else None
+        )
+        # the sign is a matter of both tasks: it is read from the last features of every decoder there is
+        self.sign_head = nn.Conv2d(widths[-1] * (2 if both else 1), 1, 3, padding=1) if self.has_sign else None
+        self.links = (
+            nn.ModuleList(SoftConnection(width) for width in widths) if both and config.soft_connection else None
+        )
+
+    def forward(self, image: Tensor) -> Maps:
+        """Estimate the maps of sRGB images.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1], H and W multiples of 32.
+        """
+        *skips, coarsest = self.encoder(image)
+        x = self.reduction(coarsest)
+        if self.context is not None:
+            x = self.context(x)
+        depth = self.depth_decoder.reduce(x) if self.depth_decoder is not None else None
+        defocus = self.defocus_decoder.reduce(x) if self.defocus_decoder is not None else None
+        for n, skip in enumerate(reversed(skips)):
+            if self.depth_decoder is not None:
+                depth = self.depth_decoder.blocks[n](depth, skip)
+            if self.defocus_decoder is not None:
+                defocus = self.defocus_decoder.blocks[n](defocus, skip)
+            if self.links is not None:
+                depth, defocus = self.links[n](depth, defocus)
+
+        inv_depth = defocus_px = sign_logit = None
+        if self.depth_decoder is not None and depth is not None:
+            inv_depth = torch.sigmoid(self._to_input_size(self.depth_decoder.head(depth)))
+        if self.defocus_decoder is not None and defocus is not None:
+            # square-root coding: the sigmoid's range is spent evenly over small and large blur
+            root = torch.sigmoid(self._to_input_size(self.defocus_decoder.head(defocus)))
+            defocus_px = self.config.defocus_cap_px * root * root
+        if self.sign_head is not None:
+            last = [features for features in (depth, defocus) if features is not None]
+            sign_logit = self._to_input_size(self.sign_head(torch.cat(last, dim=1)))
+        return Maps(inv_depth, defocus_px, sign_logit)
+
+    def _to_input_size(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=float(self.stem_stride), mode="bilinear", align_corners=False)
