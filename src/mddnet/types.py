@@ -5,7 +5,8 @@ Legend: H, W are the height and width of the image at hand, in pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Float32Array = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -36,7 +37,8 @@ class Lens:
         focal_mm: focal length in millimetres, > 0.
         f_number: focal length over aperture diameter, > 0.
         pixel_um: pitch of the pixels *of the image as given*, in micrometres, > 0.
-        focus_m: distance of the plane of focus in metres, as a camera or lens barrel counts it (from the sensor), > 0.
+        focus_m: distance of the plane of focus in metres, as a camera or lens barrel counts it (from the sensor), > 0;
+            ``math.inf`` is focused at infinity.
     """
 
     focal_mm: float | None = None
@@ -47,13 +49,28 @@ class Lens:
     def __post_init__(self) -> None:
         for name in ("focal_mm", "f_number", "pixel_um", "focus_m"):
             value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
+            # NaN fails the comparison too.
+            if value is not None and not (value > 0 and (math.isfinite(value) or name == "focus_m")):
                 raise ValueError(f"Lens.{name} is {value!r}; expected a positive number, or None for unknown")
 
     @property
     def has_blur_scale(self) -> bool:
         """Whether f, N and the pixel pitch are known, so that blur in pixels converts to dioptres."""
         return self.focal_mm is not None and self.f_number is not None and self.pixel_um is not None
+
+    def to_json(self) -> dict[str, float | str | None]:
+        """The fields as JSON values; infinity, which JSON lacks, is the string ``"inf"``."""
+        return {name: "inf" if value == math.inf else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, float | str | None]) -> Lens:
+        """The lens of :meth:`to_json`.
+
+        Raises:
+            TypeError: for an unknown field.
+            ValueError: for a value that is not a number, or not positive.
+        """
+        return cls(**{name: None if value is None else float(value) for name, value in data.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ chunk ``mddnet``), so a file that lost its folder still says what it holds.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import secrets
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
@@ -50,15 +50,21 @@ class InvDepthFile:
     step: float
 
 
-def _atomic_write(path: Path, write: object) -> None:
-    """Write through a temporary file in the same folder, so that no reader ever sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write through a temporary file in the same folder, so that no reader ever sees half a file.
+
+    Args:
+        path: target file; its folder exists.
+        write: writes the content to the open binary stream that it is given.
+    """
+    # Not tempfile: its files are private to the user (mode 600), and the target would stay so.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        with os.fdopen(handle, "wb") as stream:
-            write(stream)  # type: ignore[operator]
-        Path(temporary).replace(path)
+        with temporary.open("xb") as stream:
+            write(stream)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -92,7 +98,7 @@ def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> 
     codes[finite] = np.rint((u[finite] - low) / step).astype(np.uint16) + CODE_FIRST
     info = PngImagePlugin.PngInfo()
     info.add_text("mddnet", json.dumps({"quantity": "inv_depth", "unit": unit, "low": low, "step": step}))
-    _atomic_write(path, lambda stream: Image.fromarray(codes).save(stream, format="PNG", pnginfo=info))
+    atomic_write(path, lambda stream: Image.fromarray(codes).save(stream, format="PNG", pnginfo=info))
     return step
 
 
@@ -127,9 +133,9 @@ def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
     """Write an 8-bit image, (H, W, 3) or (H, W); the suffix picks PNG or JPEG (4:4:4: colour fringes are a cue)."""
     picture = Image.fromarray(image)
     if path.suffix == ".png":
-        _atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
+        atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
     else:
-        _atomic_write(path, lambda stream: picture.save(stream, format="JPEG", quality=quality, subsampling=0))
+        atomic_write(path, lambda stream: picture.save(stream, format="JPEG", quality=quality, subsampling=0))
 
 
 def read_image(path: Path) -> UInt8Array:
@@ -147,9 +153,9 @@ def read_image(path: Path) -> UInt8Array:
 
 def write_scene_json(folder: Path, record: SceneRecord) -> None:
     """Write ``scene.json``, last of all: a folder without it is not a scene yet."""
-    data = {"format": SCENE_FORMAT, **asdict(record)}
+    data = {"format": SCENE_FORMAT, **asdict(record), "lens": record.lens.to_json()}
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-    _atomic_write(folder / "scene.json", lambda stream: stream.write(text.encode()))
+    atomic_write(folder / "scene.json", lambda stream: stream.write(text.encode()))
 
 
 def _inside(folder: Path, name: object) -> str:
@@ -191,7 +197,7 @@ def read_scene(folder: Path) -> SceneRecord:
             sharp=_inside(folder, data["sharp"]),
             inv_depth=_inside(folder, data["inv_depth"]),
             confidence=None if confidence is None else _inside(folder, confidence),
-            lens=Lens(**data.get("lens", {})),
+            lens=Lens.from_json(data.get("lens", {})),
             measures={str(k): float(v) for k, v in data.get("measures", {}).items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
