@@ -150,7 +150,7 @@ def test_spearman_by_hand() -> None:
     assert metrics.spearman(pred, truth) == pytest.approx(9.5 / np.sqrt(9.5 * 10))
     # 1 - 6 sum d^2 / (n (n^2 - 1)) with d = (1, -1, 0, 0, 0)
     assert metrics.spearman(np.array([2.0, 1.0, 3.0, 4.0, 5.0]), truth) == pytest.approx(1 - 6 * 2 / (5 * 24))
-    assert metrics.spearman(-truth**3, truth) == pytest.approx(-1.0)
+    assert metrics.spearman(-(truth**3), truth) == pytest.approx(-1.0)
     assert np.isnan(metrics.spearman(np.ones(5), truth))
     assert np.isnan(metrics.spearman(np.array([1.0, 2.0]), np.array([1.0, NAN])))
 

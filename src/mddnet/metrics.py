@@ -291,9 +291,7 @@ def spearman(pred: NDArray[np.floating], truth: NDArray[np.floating], mask: Bool
 # --- size -------------------------------------------------------------------------------------------------------------
 
 
-def coc_mae_px(
-    pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None
-) -> float:
+def coc_mae_px(pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None) -> float:
     """Mean absolute error of the CoC diameter, in pixels."""
     p, t = _masked(pred_px, defocus_px, mask)
     return float(np.mean(np.abs(p - t))) if len(p) else float("nan")
@@ -312,7 +310,7 @@ def sign_accuracy(
     *,
     min_defocus_px: float = 0.0,
 ) -> float:
-    """Share of the pixels with |CoC| above ``min_defocus_px`` whose sign (behind +, in front -) is right; 0 counts half.
+    """Share of pixels with |CoC| above ``min_defocus_px`` whose sign (behind +, in front -) is right; 0 counts half.
 
     Args:
         pred_signed_px: (H, W) predicted signed CoC.
@@ -360,7 +358,8 @@ def delta(
 def silog(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
     """Scale-invariant log error, 100 sqrt(mean d^2 - (mean d)^2) with d = ln z - ln z*.
 
-    Eigen et al. (NeurIPS 2014), eq. 1, times 100 as the KITTI benchmark reports it. Pixels with a prediction <= 0 make it infinite.
+    Eigen et al. (NeurIPS 2014), eq. 1, times 100 as the KITTI benchmark reports it. A prediction <= 0 makes it
+    infinite.
     """
     p, t = _positive(pred_m, truth_m, mask)
     if not len(p):
