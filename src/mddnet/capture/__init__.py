@@ -1,0 +1,1 @@
+"""Capture: what a camera gave, untouched."""

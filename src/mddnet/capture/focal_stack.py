@@ -1,0 +1,242 @@
+"""Focal stacks described by ``capture.json``: frames of one scene with the plane of focus moving through it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mddnet.errors import CaptureError
+from mddnet.types import Float32Array, Lens, UInt8Array
+
+FocusUnit = Literal["1/m", "relative"]
+FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
+MIN_FRAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FocalStack:
+    """A focal stack as captured; pixels stay on disk until :meth:`read_frame`.
+
+    Attributes:
+        folder: folder that holds everything.
+        scene: name of the scene.
+        place: scenes of one place go to one side of a split.
+        source: where the capture comes from.
+        licence: licence found there.
+        frame_files: the frames, in capture order.
+        height: rows of every frame.
+        width: columns of every frame.
+        focus_unit: unit of the focus: ``"1/m"`` with ``focus_values``, or ``"relative"`` with only ``order``.
+        focus_values: inverse depth of the plane of focus of every frame in 1/m, or None.
+        order: direction of the sweep.
+        lens: what is known of the lens; the pitch is that of the frames here.
+        aligned: whether the frames already lie on one another.
+        index_map: file with somebody's depth from focus as frame numbers, or None.
+        index_map_first_frame: the number that this file gives to the first frame.
+    """
+
+    folder: Path
+    scene: str
+    place: str
+    source: str
+    licence: str
+    frame_files: tuple[Path, ...]
+    height: int
+    width: int
+    focus_unit: FocusUnit
+    focus_values: tuple[float, ...] | None
+    order: FocusOrder
+    lens: Lens
+    aligned: bool
+    index_map: Path | None = None
+    index_map_first_frame: int = 1
+
+    def read_frame(self, index: int) -> UInt8Array:
+        """Pixels of frame ``index`` (0-based) as (H, W, 3) uint8, sRGB.
+
+        Raises:
+            CaptureError: if the file is damaged or its size differs from that of the first frame.
+        """
+        return _read_rgb(self.frame_files[index], (self.width, self.height))
+
+    def read_index_map(self) -> Float32Array | None:
+        """The index map as (H, W) float32, 0-based frame numbers, or None where the capture has none.
+
+        Raises:
+            CaptureError: if it is damaged or has another size than the frames.
+        """
+        if self.index_map is None:
+            return None
+        try:
+            with Image.open(self.index_map) as image:
+                codes = np.asarray(image)
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+            raise CaptureError(f"{self.index_map}: not a readable index map ({error}); remove index_map") from error
+        if codes.shape != (self.height, self.width):
+            raise CaptureError(
+                f"{self.index_map}: shape {codes.shape}; expected one channel of {self.height} x {self.width}, as the frames"
+            )
+        return codes.astype(np.float32) - np.float32(self.index_map_first_frame)
+
+
+def read_focal_stack(folder: Path) -> FocalStack:
+    """Read and check ``capture.json`` of a focal stack.
+
+    Args:
+        folder: folder with ``capture.json`` and the frames it names.
+
+    Raises:
+        CaptureError: naming the file, the value received, the value expected and the fix.
+    """
+    path = folder / "capture.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CaptureError(f"{path}: not readable ({error}); expected a JSON description of the focal stack") from error
+    if not isinstance(data, dict) or data.get("kind") != "focal_stack":
+        kind = data.get("kind") if isinstance(data, dict) else type(data).__name__
+        raise CaptureError(f'{path}: kind is {kind!r}; expected "focal_stack"')
+    frame_files = _frame_files(path, data)
+    focus_unit, values, order = _focus(path, data, len(frame_files))
+    width, height = _common_size(path, frame_files)
+    index_map, first = _index_map(path, data)
+    return FocalStack(
+        folder=folder,
+        scene=_text(path, data, "scene"),
+        place=_text(path, data, "place"),
+        source=_text(path, data, "source"),
+        licence=_text(path, data, "licence"),
+        frame_files=frame_files,
+        height=height,
+        width=width,
+        focus_unit=focus_unit,
+        focus_values=values,
+        order=order,
+        lens=_lens(path, data),
+        aligned=_flag(path, data, "aligned"),
+        index_map=index_map,
+        index_map_first_frame=first,
+    )
+
+
+def _text(path: Path, data: dict[str, Any], key: str) -> str:
+    value = data.get(key)
+    if not isinstance(value, str) or not value:
+        raise CaptureError(f"{path}: {key} is {value!r}; expected a non-empty text")
+    return value
+
+
+def _flag(path: Path, data: dict[str, Any], key: str) -> bool:
+    value = data.get(key)
+    if not isinstance(value, bool):
+        raise CaptureError(f"{path}: {key} is {value!r}; expected true or false")
+    return value
+
+
+def _plain_file(path: Path, name: object, what: str) -> Path:
+    """A plain file name inside the folder: anything else could read from elsewhere on the disk."""
+    if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."} or "\\" in name:
+        raise CaptureError(f"{path}: {what} is {name!r}; expected the plain name of a file in {path.parent}")
+    file = path.parent / name
+    if not file.is_file():
+        raise CaptureError(f"{path}: {what} {name!r} does not exist in {path.parent}; add the file or remove its name")
+    return file
+
+
+def _frame_files(path: Path, data: dict[str, Any]) -> tuple[Path, ...]:
+    names = data.get("frames")
+    if not isinstance(names, list):
+        raise CaptureError(f"{path}: frames is {names!r}; expected a list of file names in capture order")
+    if len(names) < MIN_FRAMES:
+        raise CaptureError(f"{path}: {len(names)} frame(s); expected at least {MIN_FRAMES}, or there is no focus to compare")
+    doubles = sorted({str(n) for n in names if names.count(n) > 1})
+    if doubles:
+        raise CaptureError(f"{path}: frames names {doubles[0]!r} twice; expected every frame once")
+    return tuple(_plain_file(path, name, "frame") for name in names)
+
+
+def _focus(
+    path: Path, data: dict[str, Any], frame_count: int
+) -> tuple[FocusUnit, tuple[float, ...] | None, FocusOrder]:
+    focus = data.get("focus")
+    if not isinstance(focus, dict):
+        raise CaptureError(f"{path}: focus is {focus!r}; expected an object with unit and values or order")
+    unit, order, values = focus.get("unit"), focus.get("order", "unknown"), focus.get("values")
+    if unit not in get_args(FocusUnit):
+        raise CaptureError(f"{path}: focus.unit is {unit!r}; expected one of {', '.join(get_args(FocusUnit))}")
+    if order not in get_args(FocusOrder):
+        raise CaptureError(f"{path}: focus.order is {order!r}; expected one of {', '.join(get_args(FocusOrder))}")
+    if unit == "relative":
+        return "relative", None, cast(FocusOrder, order)
+    if not isinstance(values, list) or len(values) != frame_count:
+        count = len(values) if isinstance(values, list) else 0
+        raise CaptureError(f"{path}: focus.values has {count} value(s); expected {frame_count}, one per frame, in 1/m")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value < 0:
+            raise CaptureError(f"{path}: focus.values holds {value!r}; expected a finite number of dioptres, >= 0")
+    steps = np.diff(np.asarray(values, dtype=np.float64))
+    if not ((steps > 0).all() or (steps < 0).all()):
+        raise CaptureError(f"{path}: focus.values neither rise nor fall throughout; expected the frames in order of focus")
+    measured: FocusOrder = "far_to_near" if steps[0] > 0 else "near_to_far"
+    if order not in {"unknown", measured}:
+        raise CaptureError(f"{path}: focus.order is {order!r} but the values run {measured}; correct one of the two")
+    return "1/m", tuple(float(v) for v in values), measured
+
+
+def _lens(path: Path, data: dict[str, Any]) -> Lens:
+    facts = data.get("lens")
+    if facts is None:
+        return Lens()
+    if not isinstance(facts, dict):
+        raise CaptureError(f"{path}: lens is {facts!r}; expected an object with focal_mm, f_number, pixel_um, or null")
+    known = {key: facts.get(key) for key in ("focal_mm", "f_number", "pixel_um")}
+    try:
+        return Lens(**{key: None if value is None else float(value) for key, value in known.items()})
+    except (TypeError, ValueError) as error:
+        raise CaptureError(f"{path}: lens {known!r}: {error}") from error
+
+
+def _index_map(path: Path, data: dict[str, Any]) -> tuple[Path | None, int]:
+    entry = data.get("index_map")
+    if entry is None:
+        return None, 1
+    if not isinstance(entry, dict) or not isinstance(entry.get("first_frame"), int):
+        raise CaptureError(f"{path}: index_map is {entry!r}; expected an object with file and first_frame (a whole number)")
+    return _plain_file(path, entry.get("file"), "index_map.file"), int(entry["first_frame"])
+
+
+def _common_size(path: Path, frame_files: tuple[Path, ...]) -> tuple[int, int]:
+    """(width, height) of all frames, from the headers alone."""
+    size: tuple[int, int] | None = None
+    for file in frame_files:
+        try:
+            with Image.open(file) as image:
+                turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}
+                here = (image.height, image.width) if turned else (image.width, image.height)
+        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+            raise CaptureError(f"{file}: not a readable image ({error}); remove it from {path.name} or restore it") from error
+        if size is None:
+            size = here
+        elif here != size:
+            raise CaptureError(
+                f"{file}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {frame_files[0].name}: "
+                "export all frames at one size"
+            )
+    assert size is not None  # at least MIN_FRAMES files were checked
+    return size
+
+
+def _read_rgb(file: Path, size: tuple[int, int]) -> UInt8Array:
+    try:
+        with Image.open(file) as image:
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise CaptureError(f"{file}: not a readable image ({error}); restore the file or remove it from the stack") from error
+    if pixels.shape[:2] != (size[1], size[0]):
+        raise CaptureError(f"{file}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {size[0]} x {size[1]}")
+    return pixels

@@ -1,0 +1,1 @@
+"""Sets: scenes (sharp image, inverse depth, focused frames) made from captures."""

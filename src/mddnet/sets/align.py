@@ -1,0 +1,273 @@
+"""Alignment of focal stacks: focus breathing and hand shake are undone by one similarity transform per frame.
+
+Neighbouring frames differ little in blur, so pairs at distances 1, 2 and 4 are registered (robust Lucas-Kanade on
+blurred, variance-stabilised luminance, coarse to fine, with gain and offset) and one least-squares problem turns the
+redundant pairs into a transform per frame; their disagreement is the measured residual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.color import linear_from_srgb8
+from mddnet.errors import RejectedScene
+from mddnet.types import BoolArray, Float32Array, UInt8Array
+
+WORK_WIDTH = 480
+PAIR_DISTANCES = (1, 2, 4)
+MIN_CORRELATION = 0.7
+MAX_RESIDUAL_PX = 2.0
+MIN_COMMON_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """A similarity about the image centre, in complex numbers: z -> factor z + shift, z = x + iy in pixels.
+
+    Attributes:
+        factor: scale times exp(i rotation).
+        shift: translation, pixels.
+    """
+
+    factor: complex
+    shift: complex
+
+    def matrix(self, width: int, height: int) -> NDArray[np.float64]:
+        """The same transform as (2, 3) matrix on pixel coordinates with the origin at the first pixel's centre."""
+        a, b = self.factor.real, self.factor.imag
+        cx, cy = (width - 1) / 2, (height - 1) / 2
+        return np.array(
+            [[a, -b, cx - a * cx + b * cy + self.shift.real], [b, a, cy - b * cx - a * cy + self.shift.imag]]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PairFit:
+    """A registered pair: ``transform`` maps pixels of the first frame to pixels of the second.
+
+    Attributes:
+        transform: the similarity.
+        correlation: normalised correlation of the two after the warp, -1..1.
+    """
+
+    transform: Similarity
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Where every frame of a stack lies relative to the reference frame.
+
+    Attributes:
+        reference: index of the reference frame, whose transform is the identity.
+        transforms: per frame, the map from pixels of the reference to pixels of the frame.
+        residual_px: root mean square disagreement of the registered pairs at the image corners, in pixels.
+        lowest_correlation: worst correlation of two neighbours after alignment.
+    """
+
+    reference: int
+    transforms: tuple[Similarity, ...]
+    residual_px: float
+    lowest_correlation: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedStack:
+    """Frames on one grid.
+
+    Attributes:
+        frames: (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the area that all frames show.
+        alignment: the transforms.
+        common_share: share of the frame area that is left after the crop.
+    """
+
+    frames: list[UInt8Array]
+    alignment: Alignment
+    common_share: float
+
+
+def register_pair(first: Float32Array, second: Float32Array, start: Similarity | None = None) -> PairFit:
+    """Similarity that maps pixels of ``first`` to pixels of ``second``, by robust Gauss-Newton, coarse to fine.
+
+    Minimises sum w (g second(T x) + o - first(x))^2 with Tukey weights w, gain g and offset o (Lucas and Kanade,
+    IJCAI 1981, in the form of Baker and Matthews, IJCV 2004, section 2).
+
+    Args:
+        first: (H, W) luminance, variance-stabilised.
+        second: (H, W), the same.
+        start: first guess; identity if None.
+    """
+    height, width = first.shape
+    levels = max(1, int(np.log2(max(height, width) / 24)))
+    factor, shift = (start.factor, start.shift) if start else (1 + 0j, 0j)
+    correlation = 0.0
+    for level in range(levels - 1, -1, -1):
+        size = (max(2, round(width / 2**level)), max(2, round(height / 2**level)))
+        ratio = size[0] / width
+        small = [cv2.GaussianBlur(cv2.resize(im, size, interpolation=cv2.INTER_AREA), (0, 0), 1.5) for im in (first, second)]
+        fit = _gauss_newton(small[0], small[1], factor, shift * ratio, iterations=12 if level else 8)
+        factor, shift, correlation = fit[0], fit[1] / ratio, fit[2]
+    return PairFit(Similarity(factor, shift), correlation)
+
+
+def _gauss_newton(
+    first: Float32Array, second: Float32Array, factor: complex, shift: complex, iterations: int
+) -> tuple[complex, complex, float]:
+    height, width = first.shape
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    xc, yc = xs - (width - 1) / 2, ys - (height - 1) / 2
+    gain, offset, correlation = 1.0, 0.0, 0.0
+    ones = np.ones_like(second)
+    for _ in range(iterations):
+        matrix = Similarity(factor, shift).matrix(width, height)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpAffine(second, matrix, (width, height), flags=flags)
+        inside = cv2.warpAffine(ones, matrix, (width, height), flags=flags) > 0.999
+        if inside.sum() < 0.25 * inside.size:
+            break
+        gx, gy = cv2.Scharr(warped, cv2.CV_32F, 1, 0) / 32, cv2.Scharr(warped, cv2.CV_32F, 0, 1) / 32
+        inside = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        r = (first - gain * warped - offset)[inside].astype(np.float64)
+        scale = 1.4826 * float(np.median(np.abs(r))) * 4.685 + 1e-6
+        w = np.clip(1 - (r / scale) ** 2, 0, None) ** 2
+        gxi, gyi, xi, yi = gx[inside], gy[inside], xc[inside], yc[inside]
+        jac = np.stack(
+            [gain * (gxi * xi + gyi * yi), gain * (gyi * xi - gxi * yi), gain * gxi, gain * gyi, warped[inside], ones[inside]]
+        ).astype(np.float64)
+        normal = (jac * w) @ jac.T
+        step = np.linalg.lstsq(normal, (jac * w) @ r, rcond=1e-10)[0]
+        gain, offset = gain + float(step[4]), offset + float(step[5])
+        # The gradients are those of the warped image, so the step acts before the warp so far.
+        ds, dt = complex(1 + step[0], step[1]), complex(step[2], step[3])
+        factor, shift = factor * ds, factor * dt + shift
+        a, b = first[inside].astype(np.float64), warped[inside].astype(np.float64)
+        correlation = float(np.corrcoef(a, b)[0, 1]) if a.std() > 0 and b.std() > 0 else 0.0
+        if abs(dt) < 0.005 and abs(ds - 1) * width < 0.01:
+            break
+    return factor, shift, correlation
+
+
+def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
+    """Transform of every frame relative to the middle frame.
+
+    Args:
+        frames: (H, W, 3) uint8 each, sRGB, in order of focus.
+
+    Raises:
+        RejectedScene: where neighbours do not look alike after registration or the pairs contradict each other.
+    """
+    height, width = frames[0].shape[:2]
+    ratio = min(1.0, WORK_WIDTH / max(width, height))
+    small = [_stabilised_luminance(frame, ratio) for frame in frames]
+    count, reference = len(frames), len(frames) // 2
+    neighbours = [register_pair(small[i], small[i + 1]) for i in range(count - 1)]
+    lowest = min(p.correlation for p in neighbours)
+    if lowest < MIN_CORRELATION:
+        i = int(np.argmin([p.correlation for p in neighbours]))
+        raise RejectedScene(
+            f"frames {i} and {i + 1} do not align: correlation {lowest:.2f} after registration, expected >= {MIN_CORRELATION}"
+        )
+    links = [(i, i + 1, fit) for i, fit in enumerate(neighbours)]
+    for distance in PAIR_DISTANCES[1:]:
+        for i in range(count - distance):
+            start = neighbours[i].transform
+            for k in range(i + 1, i + distance):
+                start = _then(start, neighbours[k].transform)
+            fit = register_pair(small[i], small[i + distance], start)
+            if fit.correlation >= MIN_CORRELATION:
+                links.append((i, i + distance, fit))
+    transforms, residual = _solve_links(links, count, reference, small[0].shape[1], small[0].shape[0])
+    residual /= ratio
+    if residual > MAX_RESIDUAL_PX:
+        raise RejectedScene(
+            f"registered pairs contradict each other by {residual:.2f} px at the corners, expected <= {MAX_RESIDUAL_PX} px"
+        )
+    full = tuple(Similarity(t.factor, t.shift / ratio) for t in transforms)
+    return Alignment(reference, full, residual, lowest)
+
+
+def _stabilised_luminance(frame: UInt8Array, ratio: float) -> Float32Array:
+    linear = linear_from_srgb8(frame) @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    small = cv2.resize(linear, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA) if ratio < 1 else linear
+    return np.sqrt(np.maximum(small, 0)).astype(np.float32)
+
+
+def _then(first: Similarity, second: Similarity) -> Similarity:
+    """``second`` after ``first``."""
+    return Similarity(second.factor * first.factor, second.factor * first.shift + second.shift)
+
+
+def _solve_links(
+    links: Sequence[tuple[int, int, PairFit]], count: int, reference: int, width: int, height: int
+) -> tuple[list[Similarity], float]:
+    """Least squares over all pairs: log factor first, then shifts with the factors held."""
+    a = np.zeros((len(links), count), dtype=np.complex128)
+    rhs = np.zeros(len(links), dtype=np.complex128)
+    for row, (i, j, fit) in enumerate(links):
+        a[row, j], a[row, i], rhs[row] = 1, -1, np.log(fit.transform.factor)
+    free = [k for k in range(count) if k != reference]
+    logs = np.zeros(count, dtype=np.complex128)
+    logs[free] = np.linalg.lstsq(a[:, free], rhs, rcond=None)[0]
+    factors = np.exp(logs)
+    for row, (i, j, fit) in enumerate(links):
+        a[row, j], a[row, i], rhs[row] = 1, -factors[j] / factors[i], fit.transform.shift
+    shifts = np.zeros(count, dtype=np.complex128)
+    shifts[free] = np.linalg.lstsq(a[:, free], rhs, rcond=None)[0]
+    corners = np.array([complex(sx * width, sy * height) / 2 for sx in (-1, 1) for sy in (-1, 1)])
+    squares = []
+    for i, j, fit in links:
+        through = fit.transform.factor * (factors[i] * corners + shifts[i]) + fit.transform.shift
+        squares.append(np.abs(through - (factors[j] * corners + shifts[j])) ** 2)
+    solved = [Similarity(complex(f), complex(s)) for f, s in zip(factors, shifts, strict=True)]
+    return solved, float(np.sqrt(np.mean(squares)))
+
+
+def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
+    """Largest rectangle of True found by shaving, one line at a time, the border with the largest share of False.
+
+    Raises:
+        RejectedScene: if nothing is left.
+    """
+    top, bottom, left, right = 0, valid.shape[0], 0, valid.shape[1]
+    while bottom - top > 1 and right - left > 1:
+        block = valid[top:bottom, left:right]
+        if block.all():
+            return slice(top, bottom), slice(left, right)
+        holes = [1 - block[0].mean(), 1 - block[-1].mean(), 1 - block[:, 0].mean(), 1 - block[:, -1].mean()]
+        worst = int(np.argmax(holes)) if max(holes) > 0 else 0
+        if worst == 0:
+            top += 1
+        elif worst == 1:
+            bottom -= 1
+        elif worst == 2:
+            left += 1
+        else:
+            right -= 1
+    raise RejectedScene("the aligned frames share no common area")
+
+
+def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> AlignedStack:
+    """Warp every frame onto the reference and crop all to the area that every frame shows.
+
+    Raises:
+        RejectedScene: if less than half of the frame is left.
+    """
+    height, width = frames[0].shape[:2]
+    valid = np.ones((height, width), dtype=bool)
+    warped = []
+    for frame, transform in zip(frames, alignment.transforms, strict=True):
+        matrix = transform.matrix(width, height)
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        warped.append(cv2.warpAffine(frame, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+        ones = np.full((height, width), 255, dtype=np.uint8)
+        valid &= cv2.warpAffine(ones, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP) == 255
+    rows, columns = common_rectangle(valid)
+    share = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
+    if share < MIN_COMMON_SHARE:
+        raise RejectedScene(f"the aligned frames share {share:.0%} of the picture, expected >= {MIN_COMMON_SHARE:.0%}")
+    return AlignedStack([np.ascontiguousarray(w[rows, columns]) for w in warped], alignment, share)

@@ -1,0 +1,58 @@
+"""Local sharpness in linear light, normalised by the photon noise, so that frames of one stack can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from mddnet.types import Float32Array
+
+READ_NOISE_FLOOR = 0.01
+"""Linear light below which the noise no longer falls with the signal (8-bit sRGB files: quantisation and JPEG)."""
+
+
+def modified_laplacian(linear: Float32Array, presmooth_px: float = 0.7) -> Float32Array:
+    """|d2/dx2| + |d2/dy2| of slightly smoothed linear light (Nayar and Nakagawa, IEEE PAMI 1994, eq. 13).
+
+    Args:
+        linear: (H, W) or (H, W, C) linear light.
+        presmooth_px: sigma of the smoothing that keeps single-pixel noise out; 0 for none.
+
+    Returns:
+        The same shape, >= 0.
+    """
+    smooth = cv2.GaussianBlur(linear, (0, 0), presmooth_px) if presmooth_px > 0 else linear
+    along_x = cv2.filter2D(smooth, cv2.CV_32F, np.array([[-1, 2, -1]], dtype=np.float32), borderType=cv2.BORDER_REFLECT)
+    along_y = cv2.filter2D(smooth, cv2.CV_32F, np.array([[-1], [2], [-1]], dtype=np.float32), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(np.abs(along_x) + np.abs(along_y), dtype=np.float32)
+
+
+def sharpness_profile(linear_frames: Sequence[Float32Array], window_px: float) -> Float32Array:
+    """Sharpness of every frame at every pixel: windowed mean square of the modified Laplacian over the noise variance.
+
+    Shot noise makes the variance proportional to the light, so the squares are divided by the light, averaged over the
+    stack: one divisor per pixel for all frames, which leaves the place of the peak alone.
+
+    Args:
+        linear_frames: N arrays (H, W, 3) of linear light.
+        window_px: sigma of the Gaussian window.
+
+    Returns:
+        (N, H, W) float32, >= 0.
+    """
+    mean = np.zeros(linear_frames[0].shape, dtype=np.float32)
+    for frame in linear_frames:
+        mean += frame / np.float32(len(linear_frames))
+    light = cv2.GaussianBlur(mean, (0, 0), max(window_px, 1.0)) + np.float32(READ_NOISE_FLOOR)
+    profile = np.empty((len(linear_frames), *mean.shape[:2]), dtype=np.float32)
+    for i, frame in enumerate(linear_frames):
+        energy = (modified_laplacian(frame) ** 2 / light).sum(axis=2)
+        profile[i] = cv2.GaussianBlur(energy, (0, 0), window_px)
+    return profile
+
+
+def noise_floor(profile: Float32Array) -> float:
+    """Sharpness that noise alone produces: the 5 % quantile over pixels of the lowest value over frames, but > 0."""
+    return max(float(np.quantile(profile.min(axis=0), 0.05)), 1e-9)
