@@ -1,0 +1,67 @@
+# Two environments: .venv holds the base package (prediction), .venv-dev every extra (building, training, tests).
+# make PYTHON=python3.12 ... picks another interpreter; DATA and WORK pick other folders.
+
+PYTHON ?= python3
+DATA ?= ../shared/data
+WORK ?= work
+RECIPE ?= recipes/small.toml
+# CI installs the versions that it names; everybody else gets the newest that the bounds allow.
+PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
+
+BASE := .venv/installed
+DEV := .venv-dev/installed
+BIN := .venv-dev/bin
+
+.PHONY: help predict test lint types train-small evaluate clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make predict      install the base package and estimate depth and defocus of a photo"
+	@echo "make test         install everything and run the tests"
+	@echo "make lint types   check the code with ruff and mypy"
+	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml, export the model"
+	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
+	@echo "make clean        delete the environments; what lies in $(WORK) stays"
+
+# The base package must not need what scikit-image depends on: only its photo is used, so it comes without them.
+$(BASE): pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet -e .
+	.venv/bin/python -m pip install --quiet --no-deps scikit-image
+	touch $@
+
+$(DEV): pyproject.toml constraints/ci.txt
+	$(PYTHON) -m venv --clear .venv-dev
+	.venv-dev/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev]"
+	touch $@
+
+# "Chelsea" by Stefan van der Walt, CC0, from the scikit-image wheel.
+$(WORK)/photos/chelsea.png: $(BASE)
+	mkdir -p $(@D)
+	cp "$$(find .venv -path '*/skimage/data/chelsea.png')" $@
+
+predict: $(WORK)/photos/chelsea.png
+	.venv/bin/mddnet predict $< -o $(WORK)/predicted
+	@echo "The photo is $<, the maps are in $(WORK)/predicted:"
+	@ls $(WORK)/predicted
+
+test: $(DEV)
+	$(BIN)/python -m pytest
+
+lint: $(DEV)
+	$(BIN)/python -m ruff check .
+
+types: $(DEV)
+	$(BIN)/python -m mypy
+
+train-small: $(DEV)
+	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes
+	$(BIN)/mddnet train $(RECIPE) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
+		--set train.out=$(WORK)/run
+	$(BIN)/mddnet export $(WORK)/run -o $(WORK)/model
+
+evaluate: $(DEV)
+	$(BIN)/mddnet evaluate $(WORK)/scenes --split $(DATA)/split.csv --pairs $(DATA)/pairs -o $(WORK)/evaluation
+
+clean:
+	rm -rf .venv .venv-dev
