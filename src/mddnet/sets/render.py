@@ -1,0 +1,501 @@
+"""Rendering of defocus from a sharp image and a depth map: occlusion-aware layers, disc blur in linear light.
+
+A scene is a list of surfaces, nearest first; a surface is an image with its depth and coverage, and may hold things that are
+hidden behind the surfaces before it. Each surface is sliced into layers by its signed defocus, each layer is blurred with
+the PSF of its own CoC, and the layers are laid over each other from near to far by *saturating* addition:
+
+    w_k = min(a_k, 1 - sum of the w before it),    colour = sum(w_k C_k) / sum(w_k)
+
+where a_k is the blurred coverage and C_k the blurred colour of layer k. Neighbouring layers of one slanted surface tile
+it (their coverages add up to one), and saturating addition keeps that sum, where the usual "over" would let a quarter of
+what lies behind shine through at every seam. The idea of blurring layers one by one is that of Kraus and Strengert,
+"Depth-of-Field Rendering by Pyramidal Image Processing" (Eurographics 2007); the rest is ours.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.types import Float32Array, UInt8Array
+
+MAX_COC_PX = 128.0
+"""Largest CoC that is rendered; beyond it kernels get slow and no training image needs it."""
+MAX_LAYERS = 16
+_LAYER_STEP = 0.25
+_LAYER_KNEE_PX = 1.5
+_KERNEL_SUBSAMPLES = 4
+_IDENTITY_BELOW_PX = 0.15
+_FULL = 1.0 - 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Aperture:
+    """Shape of the opening that the out-of-focus image of a point takes.
+
+    Attributes:
+        blades: number of straight aperture blades, or 0 for a disc.
+        rotation_rad: rotation of the polygon.
+        cat_eye: shift of the rim that vignettes the opening, in aperture radii in [0, 1); 0 for none.
+        cat_eye_angle_rad: direction of that shift.
+    """
+
+    blades: int = 0
+    rotation_rad: float = 0.0
+    cat_eye: float = 0.0
+    cat_eye_angle_rad: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.blades != 0 and self.blades < 4:
+            raise ValueError(f"Aperture.blades is {self.blades}; expected 0 (a disc) or at least 4")
+        if not 0.0 <= self.cat_eye < 1.0:
+            raise ValueError(f"Aperture.cat_eye is {self.cat_eye}; expected a value in [0, 1)")
+
+
+DISC = Aperture()
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One image of things that do not hide each other, in front of all later surfaces wherever both are covered.
+
+    Attributes:
+        linear: (H, W, 3) linear light, >= 0.
+        inv_depth: (H, W) inverse depth, finite wherever ``coverage`` > 0.
+        coverage: (H, W) in [0, 1], the share of the pixel that the surface covers.
+    """
+
+    linear: Float32Array
+    inv_depth: Float32Array
+    coverage: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """What happens to the picture after the lens.
+
+    Attributes:
+        shot: variance of the shot noise per unit of linear light (white = 1), >= 0.
+        read: standard deviation of the read noise in linear light, >= 0.
+        jpeg_quality: 1..95, or None to leave the picture uncompressed.
+        chroma_halved: whether JPEG stores colour at half resolution (4:2:0) instead of in full (4:4:4).
+    """
+
+    shot: float = 0.0
+    read: float = 0.0
+    jpeg_quality: int | None = None
+    chroma_halved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LensFlaws:
+    """How the lens departs from an ideal one.
+
+    Attributes:
+        aperture: shape of the blur.
+        colour_shift_px: added to the signed defocus of the red, green and blue channel (longitudinal colour error).
+    """
+
+    aperture: Aperture = field(default_factory=Aperture)
+    colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+# --- point spread functions -------------------------------------------------------------------------------------------
+
+
+def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64]:
+    """Share of each pixel that an opening of that radius covers, on the smallest odd square that holds it."""
+    half = max(0, int(np.ceil(radius_px - 0.5)))
+    n = _KERNEL_SUBSAMPLES
+    grid = (np.arange((2 * half + 1) * n) + 0.5) / n - half - 0.5
+    x, y = grid[None, :], grid[:, None]
+    if aperture.blades:
+        angles = aperture.rotation_rad + 2 * np.pi * np.arange(aperture.blades) / aperture.blades
+        sides = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
+        distance = sides.max(axis=0) - radius_px * np.cos(np.pi / aperture.blades)
+    else:
+        distance = np.hypot(x, y) - radius_px
+    if aperture.cat_eye:
+        shift = aperture.cat_eye * radius_px
+        dx, dy = shift * np.cos(aperture.cat_eye_angle_rad), shift * np.sin(aperture.cat_eye_angle_rad)
+        distance = np.maximum(distance, np.hypot(x - dx, y - dy) - radius_px)
+    # The edge of the opening is a ramp of one subsample, so that the kernel changes smoothly with the radius.
+    inside = np.clip(0.5 - distance * n, 0.0, 1.0)
+    side = 2 * half + 1
+    kernel = inside.reshape(side, n, side, n).mean(axis=(1, 3))
+    total = kernel.sum()
+    if total <= 0:
+        kernel[half, half] = total = 1.0
+    return np.asarray(kernel / total)
+
+
+def _variance_per_axis(kernel: NDArray[np.float64]) -> float:
+    """Mean of the variances of a normalised kernel along its two axes, about its centroid."""
+    offsets = np.arange(kernel.shape[0], dtype=np.float64)
+    total = 0.0
+    for marginal in (kernel.sum(axis=0), kernel.sum(axis=1)):
+        mean = float(marginal @ offsets)
+        total += float(marginal @ (offsets - mean) ** 2)
+    return total / 2.0
+
+
+def psf_kernel(diameter_px: float, aperture: Aperture = DISC) -> Float32Array:
+    """Point spread function with the variance per axis of a disc of that diameter, c^2 / 16, whatever its shape.
+
+    The radius of the opening is found numerically, because the pixel grid itself adds variance to small discs.
+
+    Args:
+        diameter_px: CoC diameter c, in pixels, 0 <= c <= 128.
+        aperture: shape of the opening.
+
+    Returns:
+        (K, K) float32 with K odd, sum 1; for c near 0 a single 1.
+
+    Raises:
+        ValueError: for a diameter that is negative, not finite, or beyond the cap.
+
+    Example:
+        >>> psf_kernel(0.0)
+        array([[1.]], dtype=float32)
+    """
+    if not 0.0 <= diameter_px <= MAX_COC_PX:
+        raise ValueError(f"CoC diameter {diameter_px} px; expected 0 to {MAX_COC_PX:g} px")
+    kernel = _psf_kernel(float(diameter_px), aperture).copy()
+    return kernel
+
+
+def disc_kernel(diameter_px: float) -> Float32Array:
+    """Anti-aliased disc of diameter c pixels with variance per axis c^2 / 16: :func:`psf_kernel` of a round opening."""
+    return psf_kernel(diameter_px, DISC)
+
+
+@lru_cache(maxsize=512)
+def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
+    if diameter_px < _IDENTITY_BELOW_PX:
+        return np.ones((1, 1), dtype=np.float32)
+    target = diameter_px * diameter_px / 16.0
+    low, high = 0.25, 0.75 * diameter_px + 1.0
+    while _variance_per_axis(_coverage_kernel(high, aperture)) < target:
+        high *= 1.3
+    # Regula falsi with the Illinois safeguard: variance grows steadily, nearly quadratically, with the radius.
+    f_low, f_high = -target, _variance_per_axis(_coverage_kernel(high, aperture)) - target
+    kernel = _coverage_kernel(high, aperture)
+    side = 0
+    for _ in range(40):
+        radius = (low * f_high - high * f_low) / (f_high - f_low)
+        kernel = _coverage_kernel(radius, aperture)
+        f = _variance_per_axis(kernel) - target
+        if abs(f) <= 1e-3 * target:
+            break
+        if f > 0:
+            high, f_high = radius, f
+            f_low = f_low / 2 if side == 1 else f_low
+            side = 1
+        else:
+            low, f_low = radius, f
+            f_high = f_high / 2 if side == -1 else f_high
+            side = -1
+    return kernel.astype(np.float32)
+
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS) -> NDArray[np.float64]:
+    """Signed defocus of the layers for a range of signed defocus: both ends, zero if inside, finer near focus.
+
+    Args:
+        low_px: smallest signed defocus.
+        high_px: largest signed defocus, >= ``low_px``.
+        max_layers: upper limit on the number of layers, >= 3.
+
+    Returns:
+        Ascending values; one only if the range is narrower than 0.02 px.
+    """
+    if not high_px >= low_px:
+        raise ValueError(f"range {low_px} .. {high_px} px; expected an ascending range")
+    if high_px - low_px < 0.02:
+        return np.array([0.5 * (low_px + high_px)])
+
+    def warp(c: float) -> float:
+        return float(np.sign(c) * np.log1p(abs(c) / _LAYER_KNEE_PX))
+
+    def between(a: float, b: float, count: int) -> NDArray[np.float64]:
+        t = np.linspace(warp(a), warp(b), count + 1)
+        values = np.sign(t) * _LAYER_KNEE_PX * np.expm1(np.abs(t))
+        values[0], values[-1] = a, b
+        return np.asarray(values)
+
+    span = warp(high_px) - warp(low_px)
+    steps = min(max_layers - 2, max(1, int(np.ceil(span / _LAYER_STEP))))
+    if low_px >= 0 or high_px <= 0:
+        return between(low_px, high_px, steps)
+    front = min(max(1, round(steps * -warp(low_px) / span)), max_layers - 2)
+    back = max(1, steps - front)
+    return np.concatenate([between(low_px, 0.0, front), between(0.0, high_px, back)[1:]])
+
+
+def _layer_position(signed_px: Float32Array, nodes: NDArray[np.float64]) -> tuple[NDArray[np.intp], Float32Array]:
+    """Lower layer of every pixel and the share that goes to the next one; the mixture keeps the variance of the blur."""
+    index = np.clip(np.searchsorted(nodes, signed_px, side="right") - 1, 0, len(nodes) - 2)
+    lower, upper = nodes[index] ** 2, nodes[index + 1] ** 2
+    share = (np.square(signed_px, dtype=np.float64) - lower) / (upper - lower)
+    return index, np.clip(share, 0.0, 1.0).astype(np.float32)
+
+
+class _Canvas:
+    """Accumulated colour and coverage; layers arrive from near to far."""
+
+    def __init__(self, height: int, width: int, channels: int) -> None:
+        self.colour = np.zeros((height, width, channels), dtype=np.float32)
+        self.coverage = np.zeros((height, width), dtype=np.float32)
+
+    def lay_behind(self, premultiplied: Float32Array, weight: Float32Array, kernel: Float32Array) -> None:
+        """Blur one layer and put it behind all earlier ones by saturating addition."""
+        reach = kernel.shape[0] // 2
+        box = _bounding_box(weight, reach + 1)
+        if box is None or self.coverage[box].min() >= _FULL:
+            return
+        layer = np.dstack([premultiplied[box], weight[box]])
+        if reach:
+            # filter2D correlates; the flip makes it a convolution, which matters for lopsided openings.
+            layer = cv2.filter2D(layer, -1, kernel[::-1, ::-1], borderType=cv2.BORDER_REFLECT)
+        alpha = np.maximum(layer[..., -1], 0.0)
+        taken = np.minimum(alpha, np.maximum(1.0 - self.coverage[box], 0.0))
+        self.colour[box] += layer[..., :-1] * (taken / np.maximum(alpha, 1e-6))[..., None]
+        self.coverage[box] += taken
+
+    def picture(self) -> Float32Array:
+        """(H, W, C): colour over coverage."""
+        return self.colour / np.maximum(self.coverage, 1e-4)[..., None]
+
+
+def _bounding_box(weight: Float32Array, margin: int) -> tuple[slice, slice] | None:
+    rows, columns = np.flatnonzero(weight.max(axis=1)), np.flatnonzero(weight.max(axis=0))
+    if not len(rows):
+        return None
+    height, width = weight.shape
+    return (
+        slice(max(0, rows[0] - margin), min(height, rows[-1] + 1 + margin)),
+        slice(max(0, columns[0] - margin), min(width, columns[-1] + 1 + margin)),
+    )
+
+
+def _render_channels(
+    surfaces: Sequence[Surface],
+    channels: slice,
+    u_focus: float,
+    kappa: float,
+    shift_px: float,
+    aperture: Aperture,
+    max_layers: int,
+) -> Float32Array:
+    height, width = surfaces[0].coverage.shape
+    canvas = _Canvas(height, width, channels.stop - channels.start)
+    mirrored = Aperture(
+        aperture.blades, aperture.rotation_rad + np.pi, aperture.cat_eye, aperture.cat_eye_angle_rad + np.pi
+    )
+    for surface in surfaces:
+        covered = surface.coverage > 0
+        if not covered.any():
+            continue
+        # Unknown depth is allowed where nothing is covered; zero there keeps NaN out of the layers.
+        signed_px = np.where(covered, kappa * (u_focus - surface.inv_depth) + shift_px, 0.0).astype(np.float32)
+        used = signed_px[covered]
+        nodes = layer_defocus_px(float(used.min()), float(used.max()), max_layers)
+        colour = surface.linear[..., channels]
+        if len(nodes) == 1:
+            index, share = np.zeros(covered.shape, dtype=np.intp), np.zeros(covered.shape, dtype=np.float32)
+        else:
+            index, share = _layer_position(signed_px, nodes)
+        for k, c in enumerate(nodes):
+            weight = np.where(index == k, 1.0 - share, np.where(index == k - 1, share, 0.0)).astype(np.float32)
+            weight *= surface.coverage
+            # Light crosses over at the plane of focus: in front of it the opening appears upside down.
+            kernel = _psf_kernel(abs(float(c)), aperture if c > 0 or aperture == DISC else mirrored)
+            canvas.lay_behind(colour * weight[..., None], weight, kernel)
+    return canvas.picture()
+
+
+def render_surfaces(
+    surfaces: Sequence[Surface],
+    u_focus: float,
+    kappa: float,
+    flaws: LensFlaws | None = None,
+    max_layers: int = MAX_LAYERS,
+) -> Float32Array:
+    """Picture in linear light of surfaces seen by a lens: every point blurred by |kappa (u_focus - u)| px.
+
+    Args:
+        surfaces: nearest first, all of one size; together they must cover every pixel.
+        u_focus: inverse depth of the plane of focus, in the unit of the surfaces.
+        kappa: CoC diameter in pixels per unit of inverse depth, >= 0.
+        flaws: shape of the opening and colour error; a perfect round lens if None.
+        max_layers: upper limit on the layers of each surface.
+
+    Returns:
+        (H, W, 3) float32, linear light.
+
+    Raises:
+        ValueError: for no surface, different sizes, a negative kappa, unknown depth under coverage, or a CoC beyond the cap.
+    """
+    flaws = flaws or LensFlaws()
+    if not surfaces:
+        raise ValueError("no surface to render; expected at least one")
+    if not (np.isfinite(u_focus) and np.isfinite(kappa) and kappa >= 0):
+        raise ValueError(f"u_focus {u_focus}, kappa {kappa}; expected finite numbers and kappa >= 0")
+    shape = surfaces[0].coverage.shape
+    for number, surface in enumerate(surfaces):
+        if surface.linear.shape != (*shape, 3) or surface.inv_depth.shape != shape or surface.coverage.shape != shape:
+            raise ValueError(
+                f"surface {number}: shapes {surface.linear.shape}, {surface.inv_depth.shape}, {surface.coverage.shape}; "
+                f"expected {(*shape, 3)}, {shape}, {shape}"
+            )
+        u = surface.inv_depth[surface.coverage > 0]
+        if not np.isfinite(u).all():
+            raise ValueError(f"surface {number}: unknown inverse depth where it covers pixels; complete the map first")
+        largest = kappa * float(np.abs(u_focus - u).max(initial=0.0)) + max(abs(s) for s in flaws.colour_shift_px)
+        if largest > MAX_COC_PX:
+            raise ValueError(f"surface {number}: CoC up to {largest:.0f} px; expected at most {MAX_COC_PX:g} px")
+    if len(set(flaws.colour_shift_px)) == 1:
+        groups = [(slice(0, 3), flaws.colour_shift_px[0])]
+    else:
+        groups = [(slice(c, c + 1), flaws.colour_shift_px[c]) for c in range(3)]
+    parts = [
+        _render_channels(surfaces, channels, u_focus, kappa, shift, flaws.aperture, max_layers)
+        for channels, shift in groups
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+# --- what the eye of the lens sees behind an edge ---------------------------------------------------------------------
+
+
+def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, radius_px: int) -> Surface | None:
+    """Plausible background behind the near side of every depth edge, by mirroring the far side at the edge.
+
+    A blurred foreground edge is half transparent, and a blurred background reaches behind a sharp foreground: both need
+    picture that the sharp photo does not hold. Texture mirrored at the edge keeps its fineness, which smooth
+    inpainting would not.
+
+    Args:
+        linear: (H, W, 3) linear light.
+        inv_depth: (H, W), finite.
+        jump: step of inverse depth, over a 5 x 5 neighbourhood, from which an edge counts as an occlusion.
+        radius_px: how far behind the edge the background is needed, in pixels.
+
+    Returns:
+        The background with coverage 1 where it was filled in, or None without such an edge.
+    """
+    window = np.ones((5, 5), dtype=np.uint8)
+    far_edge = cv2.dilate(inv_depth, window) - inv_depth > jump
+    if not far_edge.any():
+        return None
+    # Of the pixels that see a jump, only those of the far side proper are sources: the ramp of a soft edge is not.
+    far_edge &= inv_depth - cv2.erode(inv_depth, window) <= 0.5 * jump
+    if not far_edge.any():
+        return None
+    height, width = inv_depth.shape
+    distance, (rows, columns) = ndimage.distance_transform_edt(~far_edge, return_indices=True)
+    near = (distance <= radius_px) & (inv_depth - inv_depth[rows, columns] > 0.5 * jump)
+    y, x = np.nonzero(near)
+    if not len(y):
+        return None
+    edge_y, edge_x, d = rows[y, x], columns[y, x], distance[y, x]
+    # Two pixels beyond the mirror: the edge pixels themselves are mixtures of both sides.
+    stretch = (d + 2.0) / d
+    source_y = np.clip(np.rint(edge_y + (edge_y - y) * stretch), 0, height - 1).astype(np.intp)
+    source_x = np.clip(np.rint(edge_x + (edge_x - x) * stretch), 0, width - 1).astype(np.intp)
+    edge_u = inv_depth[edge_y, edge_x]
+    good = np.abs(inv_depth[source_y, source_x] - edge_u) <= 0.5 * jump
+    source_y, source_x = np.where(good, source_y, edge_y), np.where(good, source_x, edge_x)
+    behind = np.zeros_like(linear)
+    behind_u = np.zeros_like(inv_depth)
+    coverage = np.zeros_like(inv_depth)
+    behind[y, x] = linear[source_y, source_x]
+    # A mirrored slope could come out in front of the surface that hides it.
+    behind_u[y, x] = np.minimum(inv_depth[source_y, source_x], inv_depth[y, x])
+    coverage[y, x] = 1.0
+    return Surface(behind, behind_u, coverage)
+
+
+# --- the sensor and the file ------------------------------------------------------------------------------------------
+
+
+def add_sensor_noise(linear: Float32Array, camera: Camera, rng: np.random.Generator) -> Float32Array:
+    """Shot and read noise: a normal deviate of variance ``shot * light + read^2`` on every value."""
+    if camera.shot < 0 or camera.read < 0:
+        raise ValueError(f"noise {camera.shot}, {camera.read}; expected values >= 0")
+    if camera.shot == 0 and camera.read == 0:
+        return linear
+    sigma = np.sqrt(camera.shot * np.maximum(linear, 0.0) + np.float32(camera.read**2))
+    return linear + sigma * rng.standard_normal(linear.shape, dtype=np.float32)
+
+
+def encode_jpeg(srgb8: UInt8Array, camera: Camera) -> bytes:
+    """JPEG file of an (H, W, 3) picture with the quality and colour resolution of the camera (95 if it names none)."""
+    stream = io.BytesIO()
+    quality = 95 if camera.jpeg_quality is None else camera.jpeg_quality
+    Image.fromarray(srgb8).save(stream, format="JPEG", quality=quality, subsampling=2 if camera.chroma_halved else 0)
+    return stream.getvalue()
+
+
+def decode_jpeg(data: bytes) -> UInt8Array:
+    """(H, W, 3) uint8 of a JPEG file in memory."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def render_defocus(
+    sharp_srgb8: UInt8Array,
+    signed_defocus_px: Float32Array,
+    flaws: LensFlaws | None = None,
+    camera: Camera | None = None,
+    seed: int = 0,
+    jump_px: float = 1.5,
+) -> UInt8Array:
+    """Photo as a lens would give it, from a sharp photo and the signed CoC diameter of every pixel.
+
+    Args:
+        sharp_srgb8: (H, W, 3) uint8, sRGB.
+        signed_defocus_px: (H, W), finite, positive behind the plane of focus.
+        flaws: shape of the opening and colour error; a perfect round lens if None.
+        camera: noise and compression, applied after the blur; none if None.
+        seed: of the noise.
+        jump_px: step of signed defocus from which an edge counts as an occlusion.
+
+    Returns:
+        (H, W, 3) uint8, sRGB.
+
+    Raises:
+        ValueError: for shapes that differ, or a CoC that is not finite or beyond the cap.
+    """
+    shape = signed_defocus_px.shape
+    if sharp_srgb8.dtype != np.uint8 or sharp_srgb8.shape != (*shape, 3):
+        raise ValueError(f"photo {sharp_srgb8.shape} {sharp_srgb8.dtype}, defocus {shape}; expected (H, W, 3) uint8 and (H, W)")
+    if not np.isfinite(signed_defocus_px).all():
+        raise ValueError("signed defocus holds NaN or infinity; expected finite values (complete the depth map first)")
+    camera = camera or Camera()
+    linear = linear_from_srgb8(sharp_srgb8)
+    inv_depth = (-np.asarray(signed_defocus_px)).astype(np.float32)
+    surfaces = [Surface(linear, inv_depth, np.ones(shape, dtype=np.float32))]
+    reach_px = int(np.ceil(np.abs(inv_depth).max() / 2)) + 2
+    behind = hidden_surface(linear, inv_depth, jump_px, reach_px)
+    if behind is not None:
+        surfaces.append(behind)
+    return develop(render_surfaces(surfaces, 0.0, 1.0, flaws), camera, seed)
+
+
+def develop(linear: Float32Array, camera: Camera, seed: int = 0) -> UInt8Array:
+    """8-bit sRGB picture of linear light after the camera's noise and compression."""
+    srgb8 = srgb8_from_linear(add_sensor_noise(linear, camera, np.random.default_rng(seed)))
+    return srgb8 if camera.jpeg_quality is None else decode_jpeg(encode_jpeg(srgb8, camera))
