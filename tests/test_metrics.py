@@ -39,6 +39,8 @@ def test_gaussian_smoothing_keeps_the_mean_and_has_the_stated_variance() -> None
     assert smooth.sum() == pytest.approx(1.0, abs=1e-5)
     rows = np.arange(61) - 30
     assert np.sqrt(smooth.sum(axis=1) @ rows**2) == pytest.approx(3.0, rel=0.02)
+    wide = metrics.gaussian_smoothed(np.arange(12, dtype=np.float32).reshape(3, 4), 50.0)
+    np.testing.assert_allclose(wide, 5.5, atol=0.05)  # far wider than the image: its mean
     with pytest.raises(ValueError, match="sigma"):
         metrics.gaussian_smoothed(image, -1.0)
 

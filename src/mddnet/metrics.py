@@ -57,17 +57,19 @@ def gaussian_smoothed(values: Float32Array, sigma_px: float) -> Float32Array:
     radius = max(1, int(np.ceil(3 * sigma_px)))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
     taps = (taps / taps.sum()).astype(np.float32)
-    smoothed = values.astype(np.float32)
-    for axis in (0, 1):
-        size = smoothed.shape[axis]
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (radius, radius)
-        padded = np.pad(smoothed, pad, mode="symmetric")
-        total = np.zeros_like(smoothed)
-        for k, tap in enumerate(taps):
-            total += tap * (padded[k : k + size] if axis == 0 else padded[:, k : k + size])
-        smoothed = total
-    return smoothed
+    height, width = values.shape
+    # two products with banded matrices: for wide kernels far cheaper in numpy than a sum over shifted copies
+    return _tap_matrix(height, taps) @ values.astype(np.float32) @ _tap_matrix(width, taps).T
+
+
+def _tap_matrix(size: int, taps: Float32Array) -> Float32Array:
+    """(size, size) matrix that convolves a line with odd, symmetric taps, its ends mirrored (edge pixel repeated)."""
+    matrix = np.zeros((size, size), dtype=np.float32)
+    rows = np.arange(size)
+    for k, tap in enumerate(taps):
+        source = (rows + k - len(taps) // 2) % (2 * size)
+        matrix[rows, np.where(source < size, source, 2 * size - 1 - source)] += tap
+    return matrix
 
 
 def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Array:
