@@ -1,0 +1,261 @@
+"""From a focal stack to a scene: align, find depth and sharp image, calibrate the blur, judge, write."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.capture.focal_stack import FocalStack, read_focal_stack
+from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.errors import RejectedScene
+from mddnet.optics import lens_kappa_px
+from mddnet.sets import store
+from mddnet.sets.align import AlignedStack, Alignment, Similarity, apply_alignment, estimate_alignment
+from mddnet.sets.all_in_focus import fuse, sharpest_nearby
+from mddnet.sets.calibrate import (
+    BlurBank,
+    ErrorTable,
+    SweepFit,
+    blur_bank,
+    encoded_luminance,
+    error_table,
+    fit_even_sweep,
+    fit_uneven_sweep,
+    half_kappas,
+    rerender_cost,
+)
+from mddnet.sets.depth_from_focus import (
+    FocusDepth,
+    complete,
+    depth_from_cost,
+    depth_from_sharpness,
+    upsample,
+)
+from mddnet.sets.sharpness import modified_laplacian, sharpness_profile
+from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
+
+WORK_WIDTH = 430
+ROUNDS = 2
+MAX_FRAMES = 24
+LARGEST_BLUR_OF_WIDTH = 0.18
+WORST_ERROR_FRACTION = 0.9
+UNEVEN_GAIN = 0.05
+"""Share of the squared error that steps of their own must save before the frame number is no longer believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a stack says, in capture order.
+
+    Attributes:
+        depth: (H, W) index and confidence at full size.
+        sharp: (H, W, 3) uint8, sRGB.
+        even: blur with even steps (or in the proportions of the known dioptres), at the working size.
+        chosen: blur that is believed, at the working size.
+        halves: CoC px per frame of the first and the second half.
+        work_ratio: working width over full width.
+    """
+
+    depth: FocusDepth
+    sharp: UInt8Array
+    even: SweepFit
+    chosen: SweepFit
+    halves: tuple[float, float]
+    work_ratio: float
+
+
+def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
+    """Build the scene of one focal stack into ``out_root/<scene>/``; ``scene.json`` is written last.
+
+    Args:
+        folder: capture folder with ``capture.json``.
+        out_root: folder of scenes; a scene of the same name in it is replaced.
+
+    Raises:
+        CaptureError: if the capture is incomplete or contradicts itself.
+        RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+    """
+    stack = read_focal_stack(folder)
+    aligned = _aligned_frames(stack)
+    values = None if stack.focus_values is None else np.array(stack.focus_values)
+    sweep = measure_sweep(aligned.frames, values)
+    near_to_far = _near_to_far(stack, aligned.alignment)
+    unit: InvDepthUnit = "1/m" if values is not None else "relative"
+    if sweep.chosen.error_fraction > WORST_ERROR_FRACTION:
+        raise RejectedScene(
+            f"blur explains too little: re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the sharp image, "
+            f"expected <= {WORST_ERROR_FRACTION}"
+        )
+    u_of_index, kappa = _inverse_depth_of_index(sweep, values, near_to_far)
+    inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
+    inv_depth[np.isnan(sweep.depth.index)] = np.nan
+    measures = _measures(stack, aligned, sweep, kappa)
+    return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
+
+
+def _aligned_frames(stack: FocalStack) -> AlignedStack:
+    frames = [stack.read_frame(i) for i in range(len(stack.frame_files))]
+    if stack.aligned:
+        still = Alignment(0, tuple(Similarity(1 + 0j, 0j) for _ in frames), 0.0, 1.0)
+        return AlignedStack(frames, still, 1.0)
+    return apply_alignment(frames, estimate_alignment(frames))
+
+
+def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
+    """Depth, sharp image and blur of aligned frames.
+
+    Args:
+        frames: (H, W, 3) uint8 each, sRGB, in order of focus.
+        values: (N,) known inverse depths of the planes of focus, 1/m, or None.
+    """
+    height, width = frames[0].shape[:2]
+    ratio = min(1.0, WORK_WIDTH / width)
+    size = (round(width * ratio), round(height * ratio))
+    linear = [_exposure_matched(linear_from_srgb8(f), frames, i) for i, f in enumerate(frames)]
+    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear]
+    encoded = [encoded_luminance(f) for f in small]
+    mean = np.mean(small, axis=0, dtype=np.float32)
+    depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
+    shape = None if values is None else np.abs(values - values[0])
+    for round_number in range(ROUNDS + 1):
+        sharp = fuse(small, sharpest_nearby(small, np.nan_to_num(depth.index), 1.0))
+        bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
+        table = error_table(encoded, bank, np.nan_to_num(depth.index), _weights(sharp, depth))
+        even = fit_even_sweep(table, shape)
+        chosen = even if shape is not None else _believed(table, even)
+        if round_number == ROUNDS:
+            break
+        cost = rerender_cost(encoded, bank, chosen.positions_px)
+        depth = _depth_round(cost, encoded, bank, sharp)
+    guide = srgb_from_linear(sharp)
+    full_guide = srgb_from_linear(fuse(linear, cv2.resize(depth.index, (width, height))))
+    depth = upsample(complete(depth, guide), guide, full_guide)
+    filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
+    fused = fuse(linear, sharpest_nearby(linear, filled))
+    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), ratio)
+
+
+def _exposure_matched(linear: Float32Array, frames: list[UInt8Array], index: int) -> Float32Array:
+    """Scale a frame to the mean light of the middle one: blur keeps the mean, an automatic exposure does not."""
+    reference = float(linear_from_srgb8(frames[len(frames) // 2][::4, ::4]).mean())
+    here = float(linear[::4, ::4].mean())
+    return linear * np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
+
+
+def _weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float32Array:
+    """Weight of pixels in the calibration: confident ones, away from clipped highlights."""
+    clipped = cv2.dilate((sharp_linear.max(axis=2) > 0.95).astype(np.uint8), np.ones((9, 9), np.uint8))
+    weight = np.where(np.isnan(depth.index) | (clipped > 0), 0, np.clip(depth.confidence, 0, 1))
+    return weight.astype(np.float32) if weight.sum() > 0 else np.ones_like(depth.confidence)
+
+
+def _believed(table: ErrorTable, even: SweepFit) -> SweepFit:
+    uneven = fit_uneven_sweep(table, even)
+    saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
+    return uneven if saved > UNEVEN_GAIN else even
+
+
+def _depth_round(
+    cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array
+) -> FocusDepth:
+    unblurred = np.mean([np.minimum((f - bank.encoded[0]) ** 2, 0.15**2) for f in encoded], axis=0, dtype=np.float32)
+    return depth_from_cost(cost, unblurred, srgb_from_linear(sharp))
+
+
+def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
+    if stack.order != "unknown":
+        return stack.order == "near_to_far"
+    # Focusing nearer moves the lens away from the sensor, which magnifies the picture.
+    first, last = abs(alignment.transforms[0].factor), abs(alignment.transforms[-1].factor)
+    if abs(np.log(first / last)) < 0.002:
+        raise RejectedScene(f"order unknown and not decidable: magnification {first:.4f} to {last:.4f} over the sweep")
+    return first > last
+
+
+def _inverse_depth_of_index(
+    sweep: Sweep, values: NDArray[np.float64] | None, near_to_far: bool
+) -> tuple[NDArray[np.float64], float]:
+    """Inverse depth of every frame index, and kappa in px of the stored image per unit of it."""
+    x = sweep.chosen.positions_px / sweep.work_ratio
+    span = float(x[-1] - x[0])
+    if values is not None:
+        return values, span / float(abs(values[-1] - values[0]))
+    u = (x - x[0]) / span
+    return (1 - u if near_to_far else u), span
+
+
+def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: float) -> dict[str, float]:
+    count = len(aligned.frames)
+    x = sweep.chosen.positions_px
+    straight = x[0] + (x[-1] - x[0]) * np.arange(count) / (count - 1)
+    measures = {
+        "frames_captured": float(count),
+        "rerender_error_fraction": sweep.chosen.error_fraction,
+        "rerender_error_fraction_even_sweep": sweep.even.error_fraction,
+        "kappa_px_per_frame": sweep.chosen.kappa_px_per_frame / sweep.work_ratio,
+        "kappa_px_per_frame_first_half": sweep.halves[0] / sweep.work_ratio,
+        "kappa_px_per_frame_second_half": sweep.halves[1] / sweep.work_ratio,
+        "uneven_share": float(np.abs(x - straight).max() / (x[-1] - x[0])),
+        "unknown_share": float(np.isnan(sweep.depth.index).mean()),
+        "mean_confidence": float(sweep.depth.confidence.mean()),
+        "alignment_residual_px": aligned.alignment.residual_px,
+        "common_share": aligned.common_share,
+    }
+    if stack.focus_values is not None and stack.lens.has_blur_scale:
+        measures["kappa_px_per_dioptre"] = kappa
+        measures["kappa_px_per_dioptre_from_lens"] = lens_kappa_px(stack.lens)
+    theirs = stack.read_index_map()
+    if theirs is not None:
+        texture = cv2.GaussianBlur(modified_laplacian(linear_from_srgb8(sweep.sharp)).sum(axis=2), (0, 0), 2.0)
+        use = (texture > np.quantile(texture, 0.4)) & ~np.isnan(sweep.depth.index)
+        measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], theirs[use])[0, 1])
+    return measures
+
+
+def _write(
+    stack: FocalStack,
+    aligned: AlignedStack,
+    sweep: Sweep,
+    out_root: Path,
+    unit: InvDepthUnit,
+    u_of_index: NDArray[np.float64],
+    kappa: float,
+    inv_depth: Float32Array,
+    measures: dict[str, float],
+) -> SceneRecord:
+    target = out_root / stack.scene
+    if target.exists():
+        shutil.rmtree(target)
+    target.mkdir(parents=True)
+    count = len(aligned.frames)
+    kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
+    records = []
+    for i in kept:
+        name = f"frame_{i:02d}.jpg"
+        store.write_image(target / name, aligned.frames[i], quality=95)
+        records.append(FrameRecord(name, float(u_of_index[i]), kappa))
+    store.write_image(target / "sharp.jpg", sweep.sharp, quality=97)
+    store.write_inv_depth(target / "inv_depth.png", inv_depth, unit)
+    store.write_image(target / "confidence.png", np.rint(sweep.depth.confidence * 255).astype(np.uint8))
+    record = SceneRecord(
+        name=stack.scene,
+        place=stack.place,
+        capture="focal_stack",
+        source=stack.source,
+        licence=stack.licence,
+        provenance="real",
+        unit=unit,
+        frames=records,
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        confidence="confidence.png",
+        lens=stack.lens,
+        measures=measures,
+    )
+    store.write_scene_json(target, record)
+    return record
