@@ -1,0 +1,1 @@
+"""Training: the loop, the optimiser, the record of a run that it resumes from."""

@@ -1,0 +1,134 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from mddnet.config import Recipe
+from mddnet.data.loader import SetBatches, batch_loader
+from mddnet.data.scene_pool import open_scenes
+from mddnet.data.split import read_split
+from mddnet.loss.total import total_loss
+from mddnet.model.checkpoint import save_weights
+from mddnet.model.network import MDDNet
+from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
+from mddnet.train.record import TrainLog, load_checkpoint, save_checkpoint
+from mddnet.train.validate import quick_validation
+
+
+def train(recipe: Recipe, accelerator: str = "auto") -> Path:
+    """Carry out a recipe, or go on with it where it stopped.
+
+    Batch n depends on the seed and n alone, and a checkpoint holds all other state, so a run that was interrupted at
+    any moment ends with the same weights as one that was not.
+
+    Args:
+        recipe: the run.
+        accelerator: what to compute on, as Lightning Fabric names it.
+
+    Returns:
+        The folder with the trained weights (``model.safetensors``, ``config.json``).
+
+    Raises:
+        MddnetError: if scenes, split or an existing checkpoint do not fit the recipe.
+    """
+    torch.set_num_threads(recipe.train.threads)
+    torch.manual_seed(recipe.train.seed)
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.train.precision)
+    places = read_split(recipe.data.split)
+    entries = open_scenes(recipe.data.scenes, places, "train")
+    held_out = [
+        e for e in open_scenes(recipe.data.scenes, places, "dev") if e.group in ("focal_stacks", "light_fields")
+    ]
+    steps = recipe.optim.steps
+    dataset = SetBatches(entries, recipe.data, recipe.train.seed, steps)
+
+    memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
+    network = MDDNet(recipe.model).to(memory_format=memory_format)  # type: ignore[call-overload]
+    average = MovingAverage(network, recipe.optim.ema)
+    optimiser = build_optimiser(network, recipe.optim)
+    out = recipe.train.out
+    out.mkdir(parents=True, exist_ok=True)
+    done = load_checkpoint(out, recipe.config_hash, network, average, optimiser)
+    log = TrainLog(out, done)
+    board = SummaryWriter(str(out / "tensorboard"), purge_step=done)
+    model, fabric_optimiser = fabric.setup(network, optimiser)
+    for name, value in average.state.items():
+        average.state[name] = value.to(fabric.device)
+    reference = MDDNet(recipe.model.model_copy(update={"pretrained": False})).to(fabric.device).eval()
+
+    console = Console()
+    console.print(
+        f"recipe {recipe.name} ({recipe.config_hash}): {len(entries)} scenes to train on, {len(held_out)} held out, "
+        f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, step {done} of {steps}"
+    )
+
+    def measure(step: int) -> None:
+        if not held_out:
+            return
+        reference.load_state_dict(average.state)
+        for name, value in quick_validation(reference, held_out).items():
+            board.add_scalar(f"dev/{name}", value, step)
+            measured[f"dev_{name}"] = value
+        console.print(f"step {step}: " + ", ".join(f"{n} {v:.3f}" for n, v in measured.items()))
+
+    recent: dict[str, list[float]] = {}
+    measured: dict[str, float] = {}
+    started, first = time.monotonic(), done
+    model.train()
+    with Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("train", total=steps, completed=done, rate="")
+        for batch in batch_loader(dataset, done, recipe.data.workers):
+            moved = batch.to(fabric.device, memory_format)
+            set_learning_rate(optimiser, done, recipe.optim)
+            # seeded by the step, so that a resumed run draws the same pairs
+            generator = torch.Generator().manual_seed(recipe.train.seed * 1_000_003 + done)
+            loss, terms = total_loss(model(moved.image), moved, recipe.loss, recipe.model.defocus_cap_px, generator)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"loss is {float(loss)} at step {done}; the last checkpoint in {out} is good: lower optim.lr and go on"
+                )
+            fabric_optimiser.zero_grad()
+            fabric.backward(loss)
+            fabric.clip_gradients(model, fabric_optimiser, max_norm=recipe.optim.clip_norm)
+            fabric_optimiser.step()
+            average.update(network, done)
+            done += 1
+
+            for name, value in {"loss": loss.detach(), **terms}.items():
+                recent.setdefault(name, []).append(float(value))
+            rate = (done - first) / (time.monotonic() - started)
+            progress.update(bar, completed=done, rate=f"{rate * recipe.data.batch_size:.1f} images/s")
+            last = done == steps
+            if last or (recipe.train.validate_every and done % recipe.train.validate_every == 0):
+                measure(done)
+                model.train()
+            if last or done % recipe.train.log_every == 0:
+                means = {name: float(np.mean(values)) for name, values in recent.items()}
+                log.write(done, {**means, "lr": optimiser.param_groups[-1]["lr"], **measured})
+                for name, value in means.items():
+                    board.add_scalar(f"train/{name}", value, done)
+                if not console.is_terminal:
+                    console.print(f"step {done}: loss {means['loss']:.4f}, {rate * recipe.data.batch_size:.1f} images/s")
+                recent, measured = {}, {}
+            if last or done % recipe.train.save_every == 0:
+                save_checkpoint(out, done, recipe.config_hash, network, average, optimiser)
+    board.close()
+    save_weights(out / "model", recipe, average.state, steps=done)
+    return out / "model"

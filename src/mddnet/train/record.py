@@ -1,0 +1,111 @@
+"""The record of a run on disk: checkpoints to resume from, and the log.
+
+A checkpoint is one safetensors file, written aside and renamed, so that at any moment either the old one or the new
+one is whole.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mddnet.errors import ModelError
+from mddnet.train.optim import MovingAverage
+
+CHECKPOINT = "checkpoint.safetensors"
+LOG = "log.csv"
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    config_hash: str,
+    network: torch.nn.Module,
+    average: MovingAverage,
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    """Write all that a run needs to go on after ``step`` finished steps."""
+    tensors: dict[str, Tensor] = {}
+    for name, value in network.state_dict().items():
+        tensors[f"network.{name}"] = value.detach().contiguous()
+    for name, value in average.state.items():
+        tensors[f"average.{name}"] = value.contiguous()
+    for index, slots in optimiser.state_dict()["state"].items():
+        for slot, value in slots.items():
+            tensors[f"optimiser.{index}.{slot}"] = value.contiguous()
+    part = folder / f".{CHECKPOINT}.part"
+    save_file(tensors, part, metadata={"step": str(step), "config_hash": config_hash})
+    part.replace(folder / CHECKPOINT)
+
+
+def load_checkpoint(
+    folder: Path,
+    config_hash: str,
+    network: torch.nn.Module,
+    average: MovingAverage,
+    optimiser: torch.optim.Optimizer,
+) -> int:
+    """Restore a run and return the number of its finished steps; 0 if the folder holds no checkpoint.
+
+    Raises:
+        ModelError: if the checkpoint is damaged, or belongs to another recipe.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable checkpoint ({error}); remove it to start the run anew") from error
+    if metadata.get("config_hash") != config_hash:
+        raise ModelError(
+            f"{path}: made by another recipe ({metadata.get('config_hash')}, now {config_hash}); "
+            "choose another train.out, or remove the folder to start anew"
+        )
+    network.load_state_dict(_below("network.", tensors), strict=True)
+    for name, value in _below("average.", tensors).items():
+        average.state[name].copy_(value)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _below("optimiser.", tensors).items():
+        index, slot = name.split(".", 1)
+        state.setdefault(int(index), {})[slot] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return int(metadata["step"])
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+class TrainLog:
+    """One CSV line per logged step, kept consistent with the checkpoint when a run resumes."""
+
+    def __init__(self, folder: Path, resumed_step: int) -> None:
+        self.path = folder / LOG
+        kept: list[dict[str, str]] = []
+        if self.path.exists() and resumed_step > 0:
+            with self.path.open(newline="") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= resumed_step]
+        self._rows: list[dict[str, str]] = kept
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        part = self.path.with_suffix(".part")
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self._rows)
+        part.replace(self.path)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add a line."""
+        self._rows.append({"step": str(step), **{name: f"{value:.6g}" for name, value in values.items()}})
+        self._rewrite()
