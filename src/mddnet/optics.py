@@ -172,7 +172,9 @@ def sweep_index_u_focus(index: FloatOrArray, frame_count: int, near_to_far: bool
 # --- light fields -----------------------------------------------------------------------------------------------------
 
 
-def light_field_kappa_px(view_positions: NDArray[np.floating]) -> float:
+def light_field_kappa_px(
+    view_positions: NDArray[np.floating], weights: NDArray[np.floating] | None = None
+) -> float:
     """CoC diameter in pixels per (pixel per view) of disparity when the given views are averaged.
 
     The blur of a point whose disparity differs by d from the plane of focus is the set of view positions scaled by d.
@@ -181,11 +183,19 @@ def light_field_kappa_px(view_positions: NDArray[np.floating]) -> float:
 
     Args:
         view_positions: (N, 2) row and column of the views that are integrated, in units of one view.
+        weights: (N,) weight of each view in the average, >= 0; equal by default.
     """
     positions = np.asarray(view_positions, dtype=np.float64)
     if positions.ndim != 2 or positions.shape[1] != 2 or len(positions) < 2:
         raise ValueError(f"view_positions has shape {positions.shape}; expected (N, 2) with N >= 2")
-    return float(4.0 * np.sqrt(positions.var(axis=0).mean()))
+    if weights is None:
+        return float(4.0 * np.sqrt(positions.var(axis=0).mean()))
+    share = np.asarray(weights, dtype=np.float64)
+    if share.shape != (len(positions),) or (share < 0).any() or not share.sum() > 0:
+        raise ValueError(f"weights of shape {share.shape}; expected ({len(positions)},), none negative, some positive")
+    share = share / share.sum()
+    mean = share @ positions
+    return float(4.0 * np.sqrt((share @ (positions - mean) ** 2).mean()))
 
 
 # --- converters -------------------------------------------------------------------------------------------------------
