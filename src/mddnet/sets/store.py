@@ -8,6 +8,7 @@ chunk ``mddnet``), so a file that lost its folder still says what it holds.
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from mddnet.errors import CaptureError
 from mddnet.types import (
@@ -33,6 +34,11 @@ CODE_UNKNOWN = 0
 CODE_INFINITY = 1
 CODE_FIRST = 2
 CODE_LAST = 65535
+
+UNREADABLE_IMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for a file that is no image, is damaged, or would fill the memory."""
+UNREADABLE_JSON = (OSError, ValueError, RecursionError)
+"""What reading a file and parsing it as JSON raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +118,22 @@ def read_inv_depth(path: Path) -> InvDepthFile:
         with Image.open(path) as image:
             text = image.info.get("mddnet")
             codes = np.asarray(image)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise CaptureError(f"{path}: not a readable 16-bit inverse depth PNG ({error}); build the scene again") from error
+    except UNREADABLE_IMAGE as error:
+        raise CaptureError(f"{path}: not a readable 16-bit PNG ({error}); build the scene again") from error
     try:
         meta = json.loads(text) if isinstance(text, str) else {}
         low, step, unit = float(meta["low"]), float(meta["step"]), meta["unit"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, *UNREADABLE_JSON) as error:
         raise CaptureError(
             f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); expected a file that mddnet build wrote"
         ) from error
-    if codes.ndim != 2 or unit not in INV_DEPTH_UNITS:
-        raise CaptureError(f"{path}: shape {codes.shape}, unit {unit!r}; expected one channel and one of {INV_DEPTH_UNITS}")
+    if codes.ndim != 2 or codes.dtype == np.uint8 or unit not in INV_DEPTH_UNITS:
+        raise CaptureError(
+            f"{path}: {codes.dtype} of shape {codes.shape}, unit {unit!r}; expected one 16-bit channel and one of "
+            f"{', '.join(INV_DEPTH_UNITS)}"
+        )
+    if not (math.isfinite(low) and math.isfinite(step) and step > 0):
+        raise CaptureError(f"{path}: low {low}, step {step}; expected finite numbers and a step above 0")
     u = low + (codes.astype(np.float64) - CODE_FIRST) * step
     u[codes == CODE_INFINITY] = 0.0 if unit == "1/m" else low
     u[codes == CODE_UNKNOWN] = np.nan
@@ -147,7 +158,7 @@ def read_image(path: Path) -> UInt8Array:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+    except UNREADABLE_IMAGE as error:
         raise CaptureError(f"{path}: not a readable image ({error})") from error
 
 
@@ -160,9 +171,20 @@ def write_scene_json(folder: Path, record: SceneRecord) -> None:
 
 def _inside(folder: Path, name: object) -> str:
     """A plain file name inside the folder; anything else could point elsewhere on the disk."""
-    if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."}:
-        raise CaptureError(f"{folder / 'scene.json'}: file name {name!r}; expected a plain name inside the scene folder")
+    # A backslash separates folders on Windows, and a scene may have been written elsewhere.
+    if not isinstance(name, str) or Path(name).name != name or name in {"", ".", ".."} or set(name) & set("\\\0"):
+        raise CaptureError(f"{folder / 'scene.json'}: file {name!r}; expected a plain name inside the scene folder")
     return name
+
+
+def _frame(folder: Path, data: dict[str, object]) -> FrameRecord:
+    u_focus, kappa_px = (float(cast(float, data[key])) for key in ("u_focus", "kappa_px"))
+    if not (math.isfinite(u_focus) and math.isfinite(kappa_px) and kappa_px >= 0):
+        raise CaptureError(
+            f"{folder / 'scene.json'}: frame {data['file']!r} has u_focus {u_focus}, kappa_px {kappa_px}; expected "
+            "finite numbers and a kappa_px of 0 or more"
+        )
+    return FrameRecord(_inside(folder, data["file"]), u_focus, kappa_px)
 
 
 def read_scene(folder: Path) -> SceneRecord:
@@ -174,16 +196,15 @@ def read_scene(folder: Path) -> SceneRecord:
     path = folder / "scene.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except UNREADABLE_JSON as error:
         raise CaptureError(f"{path}: not a readable scene ({error})") from error
     try:
         if data["format"] != SCENE_FORMAT:
-            raise CaptureError(f"{path}: format {data['format']!r}; this version reads {SCENE_FORMAT}: build the scene again")
+            raise CaptureError(f"{path}: format {data['format']!r}; expected {SCENE_FORMAT}: build the scene again")
         if data["unit"] not in INV_DEPTH_UNITS:
             raise CaptureError(f"{path}: unit {data['unit']!r}; expected one of {', '.join(INV_DEPTH_UNITS)}")
-        frames = [
-            FrameRecord(_inside(folder, f["file"]), float(f["u_focus"]), float(f["kappa_px"])) for f in data["frames"]
-        ]
+        if data["provenance"] not in ("real", "rendered"):
+            raise CaptureError(f"{path}: provenance {data['provenance']!r}; expected real or rendered")
         confidence = data.get("confidence")
         return SceneRecord(
             name=str(data["name"]),
@@ -193,7 +214,7 @@ def read_scene(folder: Path) -> SceneRecord:
             licence=str(data["licence"]),
             provenance=data["provenance"],
             unit=data["unit"],
-            frames=frames,
+            frames=[_frame(folder, frame) for frame in data["frames"]],
             sharp=_inside(folder, data["sharp"]),
             inv_depth=_inside(folder, data["inv_depth"]),
             confidence=None if confidence is None else _inside(folder, confidence),

