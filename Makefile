@@ -61,7 +61,7 @@ train-small: $(DEV)
 	$(BIN)/mddnet export $(WORK)/run -o $(WORK)/model
 
 evaluate: $(DEV)
-	$(BIN)/mddnet evaluate $(WORK)/scenes --split $(DATA)/split.csv --pairs $(DATA)/pairs -o $(WORK)/evaluation
+	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
 
 clean:
 	rm -rf .venv .venv-dev
