@@ -1,0 +1,113 @@
+"""Alignment of a predicted inverse depth with the truth: none, a scale, or a scale and a shift, in inverse depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.types import BoolArray
+
+AlignmentKind = Literal["none", "scale", "scale_and_shift"]
+AlignmentMethod = Literal["robust", "least_squares"]
+
+HUBER_TUNING = 1.345
+"""Residuals beyond this many standard deviations count linearly (Huber 1964; 95 % efficient on Gaussian noise)."""
+_ITERATIONS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """``aligned = scale * inv_depth + shift``; say ``kind`` and ``method`` beside every number that used it.
+
+    Attributes:
+        kind: what was free.
+        method: how it was fitted.
+        scale: unit of the truth per unit of the prediction; not positive if the prediction runs against the truth.
+        shift: in the unit of the truth.
+    """
+
+    kind: AlignmentKind
+    method: AlignmentMethod
+    scale: float
+    shift: float
+
+    def apply(self, inv_depth: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The aligned inverse depth, in the unit of the truth."""
+        return self.scale * np.asarray(inv_depth, dtype=np.float64) + self.shift
+
+
+def fit_alignment(
+    pred: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    mask: BoolArray | None = None,
+    *,
+    kind: AlignmentKind = "scale_and_shift",
+    method: AlignmentMethod = "robust",
+) -> Alignment:
+    """Scale and shift that bring a predicted inverse depth closest to the truth.
+
+    ``least_squares`` minimises sum (s p + t - u)^2 (Eigen et al. 2014 for the scale; Ranftl et al., "Towards Robust
+    Monocular Depth Estimation" (IEEE PAMI 2022), eq. 3-4, for both). ``robust`` minimises Huber's function of the same
+    residuals by reweighting, with the scale of the residuals from their median absolute deviation, so that a region of
+    wrong truth does not bend the rest.
+
+    Args:
+        pred: (H, W) predicted inverse depth.
+        truth: (H, W) true inverse depth, NaN where unknown.
+        mask: (H, W) bool, or None for every known pixel.
+        kind: what is free.
+        method: how the residuals count.
+
+    Returns:
+        The alignment. A constant prediction cannot be scaled: its scale is 0 and its shift the mean of the truth.
+
+    Raises:
+        ValueError: for an unknown kind or method, other shapes, or without a known pixel.
+    """
+    if kind not in get_args(AlignmentKind) or method not in get_args(AlignmentMethod):
+        raise ValueError(
+            f"alignment {kind!r} by {method!r}; expected {get_args(AlignmentKind)} by {get_args(AlignmentMethod)}"
+        )
+    p, u = np.asarray(pred, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if p.shape != u.shape or (mask is not None and mask.shape != u.shape):
+        mask_shape = u.shape if mask is None else mask.shape
+        raise ValueError(f"pred {p.shape}, truth {u.shape}, mask {mask_shape}; expected one shape")
+    if kind == "none":
+        return Alignment(kind, method, 1.0, 0.0)
+    use = np.isfinite(u) if mask is None else np.isfinite(u) & mask
+    p, u = p[use], u[use]
+    if not len(p):
+        raise ValueError("no pixel with a known truth to align with")
+    weights = np.ones_like(p)
+    scale, shift = _weighted_fit(p, u, weights, kind)
+    if method == "robust":
+        for _ in range(_ITERATIONS):
+            residual = np.abs(scale * p + shift - u)
+            spread = 1.4826 * float(np.median(residual))
+            if spread <= 1e-12 * max(1.0, float(np.abs(u).max())):
+                break
+            weights = np.minimum(1.0, HUBER_TUNING * spread / np.maximum(residual, 1e-300))
+            previous = scale, shift
+            scale, shift = _weighted_fit(p, u, weights, kind)
+            if np.allclose((scale, shift), previous, rtol=1e-7, atol=1e-12):
+                break
+    return Alignment(kind, method, scale, shift)
+
+
+def _weighted_fit(
+    p: NDArray[np.float64], u: NDArray[np.float64], weights: NDArray[np.float64], kind: AlignmentKind
+) -> tuple[float, float]:
+    if kind == "scale":
+        power = float(weights @ (p * p))
+        return (float(weights @ (p * u)) / power if power > 0 else 0.0), 0.0
+    total = float(weights.sum())
+    p_mean, u_mean = float(weights @ p) / total, float(weights @ u) / total
+    variance = float(weights @ (p - p_mean) ** 2)
+    # a spread below rounding is a constant
+    if variance <= 1e-14 * max(float(weights @ (p * p)), 1e-300):
+        return 0.0, u_mean
+    scale = float(weights @ ((p - p_mean) * (u - u_mean))) / variance
+    return scale, u_mean - scale * p_mean

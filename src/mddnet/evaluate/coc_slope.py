@@ -1,0 +1,142 @@
+"""The size of the CoC, checked with blur of known size: sharp photos, blurred by a disc, read back.
+
+This is a test instrument. It shares no code with the renderer that makes training images, so that an error there
+cannot hide here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.types import Float32Array, UInt8Array
+
+SLOPE_DIAMETERS_PX = (2.0, 4.0, 8.0, 16.0)
+"""True diameters of the discs, in pixels of the blurred photo."""
+SLOPE_LONG_SIDES_PX = (320, 480, 640)
+"""Long sides at which every photo is measured."""
+MAX_ENLARGEMENT = 1.15
+"""A photo is left out of a size that it would have to be enlarged to by more than this: enlarging is blur, too."""
+
+_SUPERSAMPLING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SlopePoint:
+    """One photo at one size with one disc.
+
+    Attributes:
+        photo: name of the photo.
+        long_side_px: long side of the photo as measured.
+        true_px: diameter of the disc; 0 is the photo as it is.
+        answer_px: median predicted defocus over textured pixels.
+    """
+
+    photo: str
+    long_side_px: int
+    true_px: float
+    answer_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlopeFit:
+    """Least-squares line of the answers against the truths, ``answer = slope * true + intercept``, over blurred points.
+
+    Attributes:
+        slope: px per px; 1 is right.
+        intercept_px: answer at no blur, by the line.
+        photos: number of photos.
+        medians_px: median answer over the photos per true diameter; the key 0.0 is for the unblurred photos.
+    """
+
+    slope: float
+    intercept_px: float
+    photos: int
+    medians_px: dict[float, float]
+
+
+@lru_cache(maxsize=16)
+def disc_kernel(diameter_px: float) -> Float32Array:
+    """Kernel of a uniform disc with anti-aliased rim, odd sides, sum 1.
+
+    Each tap is the share of its pixel that the disc covers. Covering widens a small disc, by the size of a pixel, which
+    the pixels of the photo carry already: the disc that is drawn is smaller by so much that the kernel's variance per
+    axis is that of the ideal disc, (diameter / 4)^2.
+
+    Raises:
+        ValueError: for a diameter below 1.5 px, which no kernel of whole pixels can hold.
+    """
+    if not diameter_px >= 1.5:
+        raise ValueError(f"diameter is {diameter_px} px; expected 1.5 px or more")
+    wanted = (diameter_px / 4.0) ** 2
+    low, high = 0.5 * diameter_px, diameter_px + 1.0
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if kernel_variance(_covered(middle)) < wanted else (low, middle)
+    return _covered(high)
+
+
+def kernel_variance(kernel: NDArray[np.floating]) -> float:
+    """Variance per axis of an odd, square kernel of sum 1, in px^2."""
+    offsets = np.arange(len(kernel)) - len(kernel) // 2
+    return float(0.5 * ((kernel.sum(axis=0) + kernel.sum(axis=1)) @ offsets.astype(np.float64) ** 2))
+
+
+def _covered(diameter_px: float) -> Float32Array:
+    radius = int(np.ceil(diameter_px / 2.0 + 0.5))
+    size = 2 * radius + 1
+    fine = (np.arange(size * _SUPERSAMPLING) + 0.5) / _SUPERSAMPLING - size / 2.0
+    inside = fine[:, None] ** 2 + fine[None, :] ** 2 <= (diameter_px / 2.0) ** 2
+    cover = inside.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING).mean(axis=(1, 3))
+    return (cover / cover.sum()).astype(np.float32)
+
+
+def blurred_by_disc(photo: UInt8Array, diameter_px: float) -> UInt8Array:
+    """A photo seen through a uniform disc, in linear light, edges mirrored.
+
+    Args:
+        photo: (H, W, 3) uint8, sRGB.
+        diameter_px: diameter of the disc, pixels.
+
+    Returns:
+        (H, W, 3) uint8, sRGB.
+    """
+    kernel = disc_kernel(diameter_px)
+    radius = len(kernel) // 2
+    height, width = photo.shape[:2]
+    light = np.pad(linear_from_srgb8(photo), ((radius, radius), (radius, radius), (0, 0)), mode="symmetric")
+    shape = light.shape[:2]
+    spectrum = np.fft.rfft2(light, axes=(0, 1)) * np.fft.rfft2(kernel, s=shape)[..., None]
+    # circular convolution moves the picture by the kernel's centre; what wraps around lies in the padding
+    whole = np.fft.irfft2(spectrum, s=shape, axes=(0, 1))
+    return srgb8_from_linear(whole[2 * radius : 2 * radius + height, 2 * radius : 2 * radius + width])
+
+
+def resized(photo: UInt8Array, long_side_px: int) -> UInt8Array | None:
+    """The photo with that long side; None where it would have to be enlarged by more than :data:`MAX_ENLARGEMENT`."""
+    height, width = photo.shape[:2]
+    scale = long_side_px / max(height, width)
+    if scale > MAX_ENLARGEMENT:
+        return None
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
+
+
+def fit_slope(points: Sequence[SlopePoint]) -> SlopeFit:
+    """Fit the line through all blurred points, with an intercept; NaN with fewer than two different diameters."""
+    truths = sorted({point.true_px for point in points})
+    medians = {t: float(np.median([p.answer_px for p in points if p.true_px == t])) for t in truths}
+    blurred = [p for p in points if p.true_px > 0]
+    photos = len({p.photo for p in points})
+    if len({p.true_px for p in blurred}) < 2:
+        return SlopeFit(float("nan"), float("nan"), photos, medians)
+    x = np.array([p.true_px for p in blurred])
+    y = np.array([p.answer_px for p in blurred])
+    slope = float((x - x.mean()) @ (y - y.mean()) / ((x - x.mean()) @ (x - x.mean())))
+    return SlopeFit(slope, float(y.mean() - slope * x.mean()), photos, medians)

@@ -1,0 +1,657 @@
+"""Runs a model over held-out captures and measures depth order, defocus order, sign and size beside their baselines."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mddnet import metrics
+from mddnet.errors import MddnetError, ModelError
+from mddnet.evaluate.alignment import fit_alignment
+from mddnet.evaluate.baselines import SHARPNESS_SCALES, row_inv_depth, sharpness_defocus_ordinal
+from mddnet.evaluate.coc_slope import (
+    SLOPE_DIAMETERS_PX,
+    SLOPE_LONG_SIDES_PX,
+    SlopeFit,
+    SlopePoint,
+    blurred_by_disc,
+    fit_slope,
+    resized,
+)
+from mddnet.evaluate.pairs import PairRow, clearly_sharper, list_pairs, pair_accuracy, read_pair
+from mddnet.evaluate.scenes import (
+    FRAMES_PER_SCENE,
+    SCENE_KINDS,
+    SCENES_PER_PLACE,
+    EvaluationScene,
+    SceneChoice,
+    SceneTruth,
+    choose_frames,
+    choose_scenes,
+    has_true_defocus,
+    read_frame,
+    read_truth,
+    true_signed_defocus,
+)
+from mddnet.metrics import OrdinalPairs
+from mddnet.types import Float32Array, FrameRecord, UInt8Array
+
+PARTS = (*SCENE_KINDS, "pairs", "coc_slope")
+"""What an evaluation consists of, and what ``only`` may name."""
+
+BLUR_SHARE_MIN = 0.02
+"""A frame shows blur if at least this share of random masked pixel pairs has clearly different CoCs."""
+SIGN_DEFOCUS_MIN = 0.01
+"""Sign is asked where the true CoC exceeds this share of the long side ..."""
+SIGN_RANGE_MIN = 0.10
+"""... and the distance to the plane of focus this share of the scene's range of inverse depth."""
+NETWORK_SIZE = (384, 512)
+"""Height and width of the photo at which speed is measured."""
+_SPEED_RUNS = 20
+
+
+class LensLaw(Protocol):
+    """What the harness reads of a fitted lens law; see :class:`mddnet.types.LensLawFit`."""
+
+    @property
+    def found(self) -> bool: ...
+    @property
+    def u_focus(self) -> float: ...
+
+
+class PredictedMaps(Protocol):
+    """What the harness reads of a prediction; all maps are (H, W) of the photo."""
+
+    @property
+    def inv_depth(self) -> Float32Array: ...
+    @property
+    def defocus_px(self) -> Float32Array: ...
+    @property
+    def signed_defocus_px(self) -> Float32Array: ...
+    @property
+    def focus(self) -> LensLaw: ...
+
+
+class Predictor(Protocol):
+    """Anything that predicts can be evaluated: the shipped model, a checkpoint, an oracle, a baseline."""
+
+    def predict(self, photo: UInt8Array, /) -> PredictedMaps:
+        """Predict the maps of one (H, W, 3) uint8 sRGB photo."""
+        ...
+
+
+OnProgress = Callable[[int, int, str], None]
+"""Called with the steps done, all steps, and what is next."""
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """Measures of one photo.
+
+    Attributes:
+        scene: name of the scene.
+        place: its place.
+        file: file name of the photo.
+        measures: value by name of measure; a measure that does not apply is absent or NaN.
+    """
+
+    scene: str
+    place: str
+    file: str
+    measures: dict[str, float]
+
+
+@dataclass(slots=True)
+class KindResult:
+    """Measures of all scenes of one kind: per photo, and as means over photos, then scenes, then places.
+
+    Attributes:
+        frames: one row per measured photo.
+        scenes: mean over the photos, per scene.
+        places: mean over the scenes, per place.
+        macro: mean over the places.
+        frames_without_blur: photos left out since their truth has too few clear CoC pairs, by scene.
+        frames_without_true_defocus: photos of captures whose order only is known, measured for depth alone.
+    """
+
+    frames: list[FrameRow] = field(default_factory=list)
+    scenes: dict[str, dict[str, float]] = field(default_factory=dict)
+    places: dict[str, dict[str, float]] = field(default_factory=dict)
+    macro: dict[str, float] = field(default_factory=dict)
+    frames_without_blur: dict[str, int] = field(default_factory=dict)
+    frames_without_true_defocus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PairsResult:
+    """Near/far accuracy of all pairs.
+
+    Attributes:
+        rows: one per pair.
+        mean: mean over the pairs that have a clear pixel.
+        worst: the lowest of them.
+    """
+
+    rows: tuple[PairRow, ...]
+    mean: float
+    worst: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlopeResult:
+    """Answers to discs of known size.
+
+    Attributes:
+        points: one per photo, size and disc.
+        by_size: the fit per long side.
+        overall: the fit through all points.
+    """
+
+    points: tuple[SlopePoint, ...]
+    by_size: dict[int, SlopeFit]
+    overall: SlopeFit
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedResult:
+    """Median time on this machine.
+
+    Attributes:
+        what: what was timed: ``"network"`` alone, or ``"predict"`` where the model does not show its network.
+        height: of the input.
+        width: of the input.
+        milliseconds: median over the runs.
+        runs: number of runs, after a warm-up.
+    """
+
+    what: str
+    height: int
+    width: int
+    milliseconds: float
+    runs: int
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """All that one evaluation measured.
+
+    Attributes:
+        model: name of the model.
+        split: side of the split.
+        options: the choices that the numbers depend on.
+        kinds: result per kind of scene.
+        pairs: near/far pairs, or None if not asked for.
+        coc_slope: blur of known size, or None if not asked for.
+        speed: time, or None if not asked for.
+        places_without_split: places that the split does not name; their scenes took no part.
+        failures: what could not be measured, with the reason.
+        seconds: how long it took.
+    """
+
+    model: str
+    split: str
+    options: dict[str, Any]
+    kinds: dict[str, KindResult] = field(default_factory=dict)
+    pairs: PairsResult | None = None
+    coc_slope: SlopeResult | None = None
+    speed: SpeedResult | None = None
+    places_without_split: tuple[str, ...] = ()
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """Macro-averages as ``KIND.MEASURE``; ``pairs.mean``, ``pairs.worst``, ``coc_slope.slope*``, ``speed.*``."""
+        numbers = {
+            f"{kind}.{name}": value for kind, result in self.kinds.items() for name, value in result.macro.items()
+        }
+        if self.pairs is not None:
+            numbers |= {"pairs.mean": self.pairs.mean, "pairs.worst": self.pairs.worst}
+        if self.coc_slope is not None:
+            numbers["coc_slope.slope"] = self.coc_slope.overall.slope
+            numbers |= {f"coc_slope.slope_{size}": fit.slope for size, fit in self.coc_slope.by_size.items()}
+        if self.speed is not None:
+            numbers[f"speed.{self.speed.what}_ms"] = self.speed.milliseconds
+        return numbers
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain dicts and lists, headline first; NaN stays NaN."""
+        return {"headline": self.headline, **asdict(self)}
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+
+def evaluate_model(
+    model: Predictor,
+    scenes_root: Path | None,
+    data_root: Path | None,
+    split: str = "dev",
+    only: Sequence[str] = PARTS,
+    *,
+    name: str = "model",
+    places: Mapping[str, str] | None = None,
+    frames_per_scene: int | None = None,
+    scenes_per_place: int = SCENES_PER_PLACE,
+    pairs: int = 20_000,
+    seed: int = 0,
+    speed: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Measure a model on one side of the split.
+
+    Order and sign are asked at pixels that are textured in the sharp image and whose depth is known and trusted
+    (confidence above ``scenes.CONFIDENCE_MIN``); sizes of the CoC at all known and trusted pixels.
+
+    Args:
+        model: anything with ``predict``.
+        scenes_root: folder of built scenes; None leaves all kinds of scenes and the slope out.
+        data_root: folder with ``split.csv`` and ``pairs``; None leaves the pairs out and needs ``places``.
+        split: ``"dev"`` or ``"train"``.
+        only: the parts to measure, of :data:`PARTS`.
+        name: name of the model in the tables.
+        places: split by place, instead of ``split.csv``.
+        frames_per_scene: most photos of a scene; None takes the default of each kind.
+        scenes_per_place: most scenes of a place.
+        pairs: random pixel pairs per photo and measure.
+        seed: every draw is a function of it and of the photo's name.
+        speed: whether to time the network, too.
+        on_progress: called before each step.
+
+    Returns:
+        The evaluation. A scene or pair that cannot be read is listed in ``failures``, the others are measured.
+
+    Raises:
+        ValueError: for an unknown part.
+        CaptureError: if there are no scenes or no pairs where they are asked for.
+    """
+    unknown = [part for part in only if part not in PARTS]
+    if unknown:
+        raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
+    started = time.monotonic()
+    result = Evaluation(
+        name,
+        split,
+        {
+            "seed": seed,
+            "pairs_per_photo": pairs,
+            "frames_per_scene": frames_per_scene or dict(FRAMES_PER_SCENE),
+            "scenes_per_place": scenes_per_place,
+            "only": list(only),
+        },
+    )
+    choice = _choose(scenes_root, data_root, split, only, places, scenes_per_place)
+    result.failures += choice.failures
+    result.places_without_split = choice.places_without_split
+    measured = [scene for scene in choice.scenes if scene.kind in only]
+    frames = {s.folder: choose_frames(s, frames_per_scene or FRAMES_PER_SCENE[s.kind]) for s in measured}
+    slope_scenes = _one_per_place(choice.scenes) if "coc_slope" in only else []
+    pair_folders = list_pairs(data_root / "pairs") if "pairs" in only and data_root is not None else []
+    steps = _Steps(
+        sum(len(f) for f in frames.values())
+        + sum(scene.kind != "focal_stacks" for scene in measured)
+        + len(pair_folders)
+        + len(slope_scenes),
+        on_progress,
+    )
+
+    for kind in SCENE_KINDS:
+        if kind not in only or scenes_root is None:
+            continue
+        kind_result = KindResult()
+        for scene in (s for s in measured if s.kind == kind):
+            try:
+                _evaluate_scene(model, scene, frames[scene.folder], kind_result, pairs, seed, steps)
+            except MddnetError as error:
+                result.failures.append((str(scene.folder), str(error)))
+        _summarise(kind_result)
+        result.kinds[kind] = kind_result
+    if pair_folders:
+        result.pairs = _evaluate_pairs(model, pair_folders, result.failures, steps)
+    if slope_scenes:
+        result.coc_slope = _evaluate_slope(model, slope_scenes, result.failures, steps)
+    if speed:
+        steps.next("speed")
+        result.speed = measure_speed(model)
+    steps.finish()
+    result.seconds = time.monotonic() - started
+    return result
+
+
+class _Steps:
+    def __init__(self, total: int, on_progress: OnProgress | None) -> None:
+        self.total, self.done, self._call = total, -1, on_progress
+
+    def next(self, what: str) -> None:
+        self.done += 1
+        if self._call is not None:
+            self._call(min(self.done, self.total), self.total, what)
+
+    def finish(self) -> None:
+        if self._call is not None:
+            self._call(self.total, self.total, "done")
+
+
+def _choose(
+    scenes_root: Path | None,
+    data_root: Path | None,
+    split: str,
+    only: Sequence[str],
+    places: Mapping[str, str] | None,
+    scenes_per_place: int,
+) -> SceneChoice:
+    kinds = SCENE_KINDS if "coc_slope" in only else tuple(kind for kind in SCENE_KINDS if kind in only)
+    if scenes_root is None or not kinds:
+        return SceneChoice((), (), 0, ())
+    if places is None:
+        if data_root is None:
+            raise ValueError("neither data_root (with split.csv) nor places is given; expected one of them")
+        from mddnet.data.split import read_split
+
+        places = read_split(data_root / "split.csv")
+    return choose_scenes(scenes_root, places, split, kinds, scenes_per_place)
+
+
+def _one_per_place(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
+    """One scene of each place of the kinds whose sharp image is sharp by capture or by fusion."""
+    first: dict[tuple[str, str], EvaluationScene] = {}
+    for scene in scenes:
+        if scene.kind != "light_fields":
+            first.setdefault((scene.kind, scene.record.place), scene)
+    return list(first.values())
+
+
+# --- scenes -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _BothWays:
+    """A prediction for a photo as it is, and for the photo turned by 180 degrees, turned back."""
+
+    upright: PredictedMaps
+    turned_inv_depth: Float32Array
+    turned_defocus_px: Float32Array
+    turned_signed_px: Float32Array
+
+
+def predict_checked(model: Predictor, photo: UInt8Array) -> PredictedMaps:
+    """Predict, and refuse maps of another size than the photo.
+
+    Raises:
+        ModelError: naming the sizes.
+    """
+    maps = model.predict(photo)
+    for name in ("inv_depth", "defocus_px", "signed_defocus_px"):
+        shape = np.shape(getattr(maps, name))
+        if shape != photo.shape[:2]:
+            raise ModelError(
+                f"the model's {name} has shape {shape} for a photo of {photo.shape[:2]}; expected the same"
+            )
+    return maps
+
+
+def _predict_both_ways(model: Predictor, photo: UInt8Array) -> _BothWays:
+    upright = predict_checked(model, photo)
+    turned = predict_checked(model, np.ascontiguousarray(photo[::-1, ::-1]))
+    return _BothWays(
+        upright,
+        turned.inv_depth[::-1, ::-1],
+        turned.defocus_px[::-1, ::-1],
+        turned.signed_defocus_px[::-1, ::-1],
+    )
+
+
+def _seed_of(seed: int, *names: str) -> int:
+    return zlib.crc32("/".join((str(seed), *names)).encode())
+
+
+def _evaluate_scene(
+    model: Predictor,
+    scene: EvaluationScene,
+    frames: Sequence[FrameRecord],
+    result: KindResult,
+    pairs: int,
+    seed: int,
+    steps: _Steps,
+) -> None:
+    record = scene.record
+    truth = read_truth(scene)
+    depth_pairs = metrics.depth_ordinal_pairs(
+        truth.inv_depth, truth.mask, pairs=pairs, seed=_seed_of(seed, record.name, "depth")
+    )
+    if scene.kind != "focal_stacks":
+        steps.next(f"{record.name} sharp")
+        maps = _predict_both_ways(model, truth.sharp)
+        measures = {
+            "depth_ordinal_sharp": depth_pairs.accuracy(maps.upright.inv_depth),
+            "depth_ordinal_sharp_turned": depth_pairs.accuracy(maps.turned_inv_depth),
+        }
+        result.frames.append(FrameRow(record.name, record.place, record.sharp, measures))
+    for frame in frames:
+        steps.next(f"{record.name} {frame.file}")
+        defocus_pairs: OrdinalPairs | None = None
+        if has_true_defocus(record, frame):
+            defocus_pairs = metrics.defocus_ordinal_pairs(
+                np.abs(true_signed_defocus(truth, frame)),
+                truth.mask,
+                pairs=pairs,
+                seed=_seed_of(seed, record.name, frame.file, "defocus"),
+            )
+        known_order_only = record.unit == "ordinal" and record.provenance == "real"
+        if not known_order_only and (defocus_pairs is None or defocus_pairs.admissible_share < BLUR_SHARE_MIN):
+            result.frames_without_blur[record.name] = result.frames_without_blur.get(record.name, 0) + 1
+            continue
+        photo = read_frame(scene, frame, truth)
+        maps = _predict_both_ways(model, photo)
+        measures = _depth_measures(maps, record.unit, truth, depth_pairs)
+        if defocus_pairs is None:
+            result.frames_without_true_defocus += 1
+        else:
+            measures |= _defocus_measures(maps, photo, truth, frame, defocus_pairs)
+            if record.unit != "ordinal":
+                measures |= _focus_measures(maps.upright, truth, frame)
+        result.frames.append(FrameRow(record.name, record.place, frame.file, measures))
+
+
+def _depth_measures(maps: _BothWays, unit: str, truth: SceneTruth, pairs: OrdinalPairs) -> dict[str, float]:
+    pred = maps.upright
+    measures = {
+        "depth_ordinal": pairs.accuracy(pred.inv_depth),
+        "depth_ordinal_turned": pairs.accuracy(maps.turned_inv_depth),
+        "depth_ordinal_row": pairs.accuracy(row_inv_depth(*truth.inv_depth.shape)),
+        # the lens law alone: signed blur falls with inverse depth
+        "depth_ordinal_law": pairs.accuracy(-pred.signed_defocus_px),
+        "depth_ordinal_law_turned": pairs.accuracy(-maps.turned_signed_px),
+        "depth_spearman": metrics.spearman(pred.inv_depth, truth.inv_depth, truth.mask),
+    }
+    positive = np.isfinite(truth.inv_depth) & (truth.inv_depth > 0)
+    if unit == "1/m" and positive.any():
+        u = np.where(positive, truth.inv_depth, np.nan).astype(np.float64)
+        # an aligned value may fall below zero, beyond infinity: half the scene's lowest inverse depth ends the scale
+        floor = 0.5 * float(np.nanpercentile(u, 2))
+        aligned = fit_alignment(pred.inv_depth, u, kind="scale_and_shift", method="robust").apply(pred.inv_depth)
+        depth_m = 1.0 / np.maximum(aligned, floor)
+        constant_m = np.full(u.shape, 1.0 / float(np.nanmedian(u)))
+        measures |= {
+            "abs_rel": metrics.abs_rel(depth_m, 1.0 / u),
+            "abs_rel_constant": metrics.abs_rel(constant_m, 1.0 / u),
+            "delta1": metrics.delta(depth_m, 1.0 / u),
+            "rmse_m": metrics.rmse(depth_m, 1.0 / u),
+            "silog": metrics.silog(depth_m, 1.0 / u),
+        }
+    return measures
+
+
+def _defocus_measures(
+    maps: _BothWays, photo: UInt8Array, truth: SceneTruth, frame: FrameRecord, pairs: OrdinalPairs
+) -> dict[str, float]:
+    pred, signed = maps.upright, true_signed_defocus(truth, frame)
+    defocus = np.abs(signed)
+    long_side = max(signed.shape)
+    measures = {
+        "defocus_ordinal": pairs.accuracy(pred.defocus_px),
+        "defocus_ordinal_turned": pairs.accuracy(maps.turned_defocus_px),
+    }
+    for scale, accuracy in sharpness_defocus_ordinal(photo, pairs).items():
+        measures[f"defocus_ordinal_sharpness_{scale}"] = accuracy
+    clear = truth.mask & (np.abs(truth.inv_depth - frame.u_focus) > SIGN_RANGE_MIN * truth.range)
+    min_defocus_px = SIGN_DEFOCUS_MIN * long_side
+    measures["sign_accuracy"] = metrics.sign_accuracy(
+        pred.signed_defocus_px, signed, clear, min_defocus_px=min_defocus_px
+    )
+    measures["sign_behind"] = metrics.sign_accuracy(np.ones_like(signed), signed, clear, min_defocus_px=min_defocus_px)
+    known = np.isfinite(defocus)
+    measures["coc_pixels"] = float(known.sum())
+    measures["coc_mae_px"] = metrics.coc_mae_px(pred.defocus_px, defocus)
+    measures["coc_constant_mae_px"] = metrics.constant_mae_px(defocus)
+    measures["coc_bias_px"] = float(np.mean(pred.defocus_px[known] - defocus[known]))
+    return measures
+
+
+def _focus_measures(pred: PredictedMaps, truth: SceneTruth, frame: FrameRecord) -> dict[str, float]:
+    """Error of the focus as a share of the scene's range, at most 1, after robust alignment by scale and shift."""
+    measures = {"focus_found": float(pred.focus.found)}
+    if pred.focus.found and truth.range > 0 and truth.mask.any():
+        alignment = fit_alignment(pred.inv_depth, truth.inv_depth, truth.mask)
+        error = abs(alignment.scale * pred.focus.u_focus + alignment.shift - frame.u_focus) / truth.range
+        measures["u_focus_error"] = min(float(error), 1.0)
+    return measures
+
+
+# --- summaries --------------------------------------------------------------------------------------------------------
+
+_POOLED = ("coc_mae_px", "coc_constant_mae_px", "coc_bias_px")
+
+
+def _summarise(result: KindResult) -> None:
+    """Means over photos, scenes and places; CoC errors are pooled over the pixels of a scene and of a place."""
+    place_of = {row.scene: row.place for row in result.frames}
+    for scene in place_of:
+        result.scenes[scene] = _mean([row.measures for row in result.frames if row.scene == scene])
+    for place in dict.fromkeys(place_of.values()):
+        summary = _mean([result.scenes[scene] for scene, p in place_of.items() if p == place])
+        summary["scenes"] = float(sum(p == place for p in place_of.values()))
+        summary["frames"] = float(sum(row.place == place for row in result.frames))
+        # every baseline gets the best of what it could be on this very place
+        sharpness = [summary.get(f"defocus_ordinal_sharpness_{scale}", np.nan) for scale in SHARPNESS_SCALES]
+        if np.isfinite(sharpness).any():
+            summary["defocus_ordinal_sharpness"] = float(np.nanmax(sharpness))
+        if "sign_behind" in summary:
+            summary["sign_constant"] = max(summary["sign_behind"], 1 - summary["sign_behind"])
+        result.places[place] = summary
+    counts = ("scenes", "frames", "coc_pixels")
+    result.macro = {
+        name: value for name, value in _plain_mean(list(result.places.values())).items() if name not in counts
+    }
+
+
+def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each measure over the rows that have it; CoC errors weighted by their pixels, whose counts add up."""
+    summary = _plain_mean(rows)
+    weighted = [row for row in rows if row.get("coc_pixels", 0.0) > 0]
+    if weighted:
+        pixels = np.array([row["coc_pixels"] for row in weighted])
+        summary["coc_pixels"] = float(pixels.sum())
+        for name in _POOLED:
+            summary[name] = float(np.array([row[name] for row in weighted]) @ pixels / pixels.sum())
+    return summary
+
+
+def _plain_mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    summary = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row[name] for row in rows if name in row and np.isfinite(row[name])]
+        if values:
+            summary[name] = float(np.mean(values))
+    return summary
+
+
+# --- pairs, slope, speed ----------------------------------------------------------------------------------------------
+
+
+def _evaluate_pairs(
+    model: Predictor, folders: Sequence[Path], failures: list[tuple[str, str]], steps: _Steps
+) -> PairsResult:
+    rows: list[PairRow] = []
+    for folder in folders:
+        steps.next(f"pair {folder.name}")
+        try:
+            first, second = read_pair(folder)
+            masks = clearly_sharper(first, second)
+            maps = [predict_checked(model, photo).defocus_px for photo in (first, second)]
+        except MddnetError as error:
+            failures.append((str(folder), str(error)))
+            continue
+        rows.append(pair_accuracy(folder.name, maps[0], maps[1], masks))
+    clear = [row.accuracy for row in rows if row.pixels]
+    if not clear:
+        return PairsResult(tuple(rows), float("nan"), float("nan"))
+    return PairsResult(tuple(rows), float(np.mean(clear)), min(clear))
+
+
+def _evaluate_slope(
+    model: Predictor, scenes: Sequence[EvaluationScene], failures: list[tuple[str, str]], steps: _Steps
+) -> SlopeResult:
+    points: list[SlopePoint] = []
+    for scene in scenes:
+        steps.next(f"blur of known size, {scene.record.name}")
+        try:
+            points += slope_points(model, scene.record.name, read_truth(scene).sharp)
+        except MddnetError as error:
+            failures.append((str(scene.folder), str(error)))
+    by_size = {
+        size: fit_slope(here) for size in SLOPE_LONG_SIDES_PX if (here := [p for p in points if p.long_side_px == size])
+    }
+    return SlopeResult(tuple(points), by_size, fit_slope(points))
+
+
+def slope_points(model: Predictor, name: str, sharp: UInt8Array) -> list[SlopePoint]:
+    """Median predicted defocus over textured pixels of a sharp photo, as it is and behind discs, at each size it has.
+
+    Args:
+        model: anything with ``predict``.
+        name: name of the photo.
+        sharp: (H, W, 3) uint8.
+    """
+    points: list[SlopePoint] = []
+    for long_side_px in SLOPE_LONG_SIDES_PX:
+        photo = resized(sharp, long_side_px)
+        if photo is None:
+            continue
+        mask = metrics.texture_mask(photo)
+        if not mask.any():
+            continue
+        for diameter_px in (0.0, *SLOPE_DIAMETERS_PX):
+            seen = blurred_by_disc(photo, diameter_px) if diameter_px else photo
+            answer = float(np.median(predict_checked(model, seen).defocus_px[mask]))
+            points.append(SlopePoint(name, long_side_px, diameter_px, answer))
+    return points
+
+
+def measure_speed(model: Predictor, runs: int = _SPEED_RUNS) -> SpeedResult:
+    """Median time of the network alone at 384 x 512, or of ``predict`` where the model has no ``run_network``.
+
+    Args:
+        model: with ``run_network(photo)`` if the network can be run alone.
+        runs: how many runs after three of warm-up.
+    """
+    height, width = NETWORK_SIZE
+    photo = np.random.default_rng(0).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
+    run_network = getattr(model, "run_network", None)
+    call, what = (model.predict, "predict") if run_network is None else (run_network, "network")
+    times = []
+    for i in range(runs + 3):
+        start = time.perf_counter()
+        call(photo)
+        if i >= 3:
+            times.append(time.perf_counter() - start)
+    return SpeedResult(what, height, width, 1000.0 * float(np.median(times)), runs)

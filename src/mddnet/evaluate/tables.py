@@ -1,0 +1,252 @@
+"""Tables of an evaluation: one description, written as Markdown, printed by rich, and all numbers as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mddnet.evaluate.harness import BLUR_SHARE_MIN, SIGN_DEFOCUS_MIN, SIGN_RANGE_MIN, Evaluation, KindResult
+from mddnet.evaluate.pairs import PAIR_RATIO
+from mddnet.evaluate.scenes import CONFIDENCE_MIN
+from mddnet.metrics import DEFOCUS_GAP, DEPTH_GAP, TEXTURE_SHARE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EVALUATION_FORMAT = 1
+
+_TITLES = {
+    "focal_stacks": "Focal stacks",
+    "light_fields": "Light fields",
+    "rgbd": "RGB-D",
+    "stereo": "Stereo",
+}
+_DEPTH = (
+    ("depth_ordinal", "ordinal", 3),
+    ("depth_ordinal_turned", "turned 180", 3),
+    ("depth_ordinal_row", "row baseline", 3),
+    ("depth_ordinal_law", "law alone", 3),
+    ("depth_ordinal_law_turned", "law turned", 3),
+    ("depth_ordinal_sharp", "sharp photo", 3),
+    ("depth_ordinal_sharp_turned", "sharp turned", 3),
+    ("depth_spearman", "rank corr.", 3),
+)
+_DEFOCUS = (
+    ("defocus_ordinal", "ordinal", 3),
+    ("defocus_ordinal_turned", "turned 180", 3),
+    ("defocus_ordinal_sharpness", "neg. sharpness", 3),
+    ("sign_accuracy", "sign", 3),
+    ("sign_constant", "best one sign", 3),
+    ("coc_mae_px", "CoC MAE px", 2),
+    ("coc_constant_mae_px", "best constant px", 2),
+    ("coc_bias_px", "CoC bias px", 2),
+    ("u_focus_error", "focus error", 3),
+    ("focus_found", "focus found", 2),
+)
+_METRIC = (
+    ("abs_rel", "AbsRel", 3),
+    ("abs_rel_constant", "best constant", 3),
+    ("delta1", "delta < 1.25", 3),
+    ("rmse_m", "RMSE m", 3),
+    ("silog", "SILog", 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTable:
+    """A table ready to be shown.
+
+    Attributes:
+        title: one line.
+        columns: names of the columns, the first one names the rows.
+        rows: cells as text.
+        note: what the columns mean.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def result_tables(evaluation: Evaluation) -> list[ResultTable]:
+    """All tables of an evaluation, in the order in which they are read."""
+    tables: list[ResultTable] = []
+    for kind, result in evaluation.kinds.items():
+        tables += _kind_tables(_TITLES[kind], result)
+    if evaluation.pairs is not None:
+        rows = [
+            (r.name, _number(r.accuracy, 4), str(r.pixels), _number(r.first_share, 2)) for r in evaluation.pairs.rows
+        ]
+        rows.append(("**mean**", _number(evaluation.pairs.mean, 4), "", ""))
+        rows.append(("**worst**", _number(evaluation.pairs.worst, 4), "", ""))
+        note = (
+            f"Where one photo's smoothed Laplacian is more than {PAIR_RATIO:g} times the other's, the other must "
+            "get the larger defocus; ties half."
+        )
+        columns = ("pair", "accuracy", "pixels", "share where the first is sharper")
+        tables.append(ResultTable("Near/far pairs", columns, tuple(rows), note))
+    if evaluation.coc_slope is not None:
+        tables.append(_slope_table(evaluation))
+    if evaluation.speed is not None:
+        s = evaluation.speed
+        cells = (s.what, f"{s.width} x {s.height}", _number(s.milliseconds, 1), str(s.runs))
+        tables.append(ResultTable("Speed", ("what", "size", "median ms", "runs"), (cells,)))
+    if evaluation.failures:
+        cells_of = tuple((what, " ".join(why.split())) for what, why in evaluation.failures)
+        tables.append(ResultTable("Not measured", ("what", "why"), cells_of))
+    return tables
+
+
+def _kind_tables(title: str, result: KindResult) -> list[ResultTable]:
+    if not result.places:
+        return [ResultTable(title, ("place",), (), "No scene of this kind on this side of the split.")]
+    left_out = sum(result.frames_without_blur.values())
+    notes = {
+        "depth": (
+            f"Order of inverse depth, gap > {DEPTH_GAP:.0%} of the scene's 2-98 % range. Turned: predicted on the "
+            "photo turned by 180 degrees. Row baseline: lower in the picture is nearer. Law alone: order of the signed "
+            f"CoC. Pixels: textured (upper {TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). Photos "
+            f"without visible blur left out: {left_out} (clear CoCs in under {BLUR_SHARE_MIN:.0%} of the pixel pairs)."
+        ),
+        "defocus": (
+            f"Order of the CoC, gap > {DEFOCUS_GAP:.1%} of the long side. Neg. sharpness: at its best smoothing per "
+            f"place. Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and > {SIGN_RANGE_MIN:.0%} of the range "
+            "from focus, beside the better of always-behind and always-in-front. CoC errors: pooled over all known, "
+            "confident pixels, beside the median of each photo. Focus error: share of the range, at most 1, after "
+            "robust scale-and-shift alignment."
+        ),
+        "metric depth": "All known, confident pixels, after robust scale-and-shift alignment in inverse depth.",
+    }
+    if result.frames_without_true_defocus:
+        notes["defocus"] += (
+            f" Frames of captures known in order only, not in CoC: {result.frames_without_true_defocus}."
+        )
+    tables = []
+    for what, columns in (("depth", _DEPTH), ("defocus", _DEFOCUS), ("metric depth", _METRIC)):
+        shown = [column for column in columns if column[0] in result.macro]
+        if not shown:
+            continue
+        rows = [
+            (place, str(int(v["frames"])), *(_cell(v, name, digits) for name, _, digits in shown))
+            for place, v in result.places.items()
+        ]
+        count = str(len(result.frames))
+        rows.append(("**macro**", count, *(_cell(result.macro, name, digits) for name, _, digits in shown)))
+        head = ("place", "photos", *(label for _, label, _ in shown))
+        tables.append(ResultTable(f"{title}: {what}", head, tuple(rows), notes[what]))
+    return tables
+
+
+def _slope_table(evaluation: Evaluation) -> ResultTable:
+    assert evaluation.coc_slope is not None
+    overall = evaluation.coc_slope.overall
+    diameters = list(overall.medians_px)
+    rows = [
+        (
+            str(size),
+            str(fit.photos),
+            *(_number(fit.medians_px.get(d, math.nan), 2) for d in diameters),
+            _number(fit.slope, 3),
+            _number(fit.intercept_px, 2),
+        )
+        for size, fit in evaluation.coc_slope.by_size.items()
+    ]
+    medians = (_number(overall.medians_px[d], 2) for d in diameters)
+    rows.append(("**all**", str(overall.photos), *medians, _number(overall.slope, 3), _number(overall.intercept_px, 2)))
+    head = (
+        "long side px",
+        "photos",
+        *(f"disc {d:g} px" if d else "as it is" for d in diameters),
+        "slope",
+        "intercept px",
+    )
+    note = (
+        "Sharp photos blurred by a disc in linear light. Cells: median over the photos of the median predicted CoC on "
+        "textured pixels. Slope: least squares through all blurred points. No photo is enlarged by more than 15 %."
+    )
+    return ResultTable("CoC of known size", head, tuple(rows), note)
+
+
+def _cell(values: Mapping[str, float], name: str, digits: int) -> str:
+    return _number(values.get(name, math.nan), digits)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """The whole evaluation as Markdown."""
+    lines = [f"# {evaluation.model} on the {evaluation.split} split", ""]
+    lines += [", ".join(f"{name} {value}" for name, value in evaluation.options.items()) + ".", ""]
+    for table in result_tables(evaluation):
+        lines += [f"## {table.title}", ""]
+        if table.note:
+            lines += [table.note, ""]
+        if table.rows:
+            lines += [
+                _line(table.columns),
+                "|" + " --- |" * len(table.columns),
+                *(_line(row) for row in table.rows),
+                "",
+            ]
+    if evaluation.places_without_split:
+        lines += [
+            "Places that the split does not name, left out: " + ", ".join(evaluation.places_without_split) + ".",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def print_tables(evaluation: Evaluation, console: Console) -> None:
+    """Print all tables with rich."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    for table in result_tables(evaluation):
+        shown = Table(title=escape(table.title), caption=escape(table.note) or None, caption_justify="left")
+        for i, column in enumerate(table.columns):
+            shown.add_column(escape(column), justify="left" if i == 0 else "right", overflow="fold")
+        for row in table.rows:
+            bold = row[0].startswith("**")
+            shown.add_row(*(escape(cell.strip("*")) for cell in row), style="bold" if bold else None)
+        console.print(shown)
+    if evaluation.places_without_split:
+        console.print("Places that the split does not name, left out:", ", ".join(evaluation.places_without_split))
+
+
+def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, Path]:
+    """Write ``evaluation.json`` (every number; NaN as null) and ``evaluation.md`` into a folder, made if needed.
+
+    Returns:
+        The two paths.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    json_path, markdown_path = out / "evaluation.json", out / "evaluation.md"
+    data = {"format": EVALUATION_FORMAT, **evaluation.as_dict()}
+    json_path.write_text(json.dumps(_plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    markdown_path.write_text(markdown(evaluation), encoding="utf-8")
+    return json_path, markdown_path
+
+
+def _plain(value: Any) -> Any:
+    """JSON without NaN: not a number and infinite become null; keys become text."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

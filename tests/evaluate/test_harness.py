@@ -1,0 +1,192 @@
+"""The harness, on predictors of known quality: the truth scores 1, noise a half, the row prior like its baseline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate import evaluate_model, markdown, print_tables, write_evaluation
+from mddnet.evaluate.harness import measure_speed, slope_points
+from mddnet.evaluate.tables import result_tables
+
+AddScene = Callable[..., Path]
+SCENES = ("focal_stacks", "light_fields", "rgbd", "stereo")
+
+
+@pytest.fixture
+def every_kind(made: Any, add_scene: AddScene) -> Any:
+    add_scene("focal_stacks", "stack_a", "a", untrusted=True)
+    add_scene("focal_stacks", "stack_b", "b", unit="1/m")
+    add_scene("light_fields", "field", "field", provenance="rendered")
+    add_scene("rgbd", "desk_1", "rgbd/desk", unit="1/m", provenance="rendered")
+    add_scene("stereo", "table", "stereo/table", unit="ordinal", provenance="rendered")
+    return made
+
+
+def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
+    result = evaluate_model(every_kind.oracle, every_kind.root, None, only=SCENES, places=every_kind.places, pairs=2000)
+    assert not result.failures
+    h = result.headline
+    for kind in SCENES:
+        for measure in (
+            "depth_ordinal",
+            "depth_ordinal_turned",
+            "depth_ordinal_law",
+            "defocus_ordinal",
+            "sign_accuracy",
+        ):
+            assert h[f"{kind}.{measure}"] == 1.0, (kind, measure)
+        assert h[f"{kind}.coc_mae_px"] == pytest.approx(0.0, abs=1e-3)
+        assert h[f"{kind}.coc_constant_mae_px"] > 0.5
+        assert 0.6 < h[f"{kind}.depth_ordinal_row"] < 0.9  # the made depth is slanted to the lower right
+        assert 0.7 < h[f"{kind}.defocus_ordinal_sharpness"] < 1.0
+        assert h[f"{kind}.sign_constant"] < 0.8
+    assert h["focal_stacks.u_focus_error"] == pytest.approx(0.0, abs=1e-3)
+    assert h["focal_stacks.abs_rel"] == pytest.approx(0.0, abs=1e-3) and h["focal_stacks.delta1"] == 1.0
+    assert h["rgbd.abs_rel_constant"] > 0.1
+    assert h["stereo.depth_ordinal_sharp"] == h["stereo.depth_ordinal_sharp_turned"] == 1.0
+    assert "focal_stacks.depth_ordinal_sharp" not in h and "stereo.u_focus_error" not in h
+    assert result.kinds["focal_stacks"].places["b"]["frames"] == 3
+
+
+def test_noise_scores_a_half(every_kind: Any, random_answers: Any) -> None:
+    result = evaluate_model(random_answers, every_kind.root, None, only=SCENES, places=every_kind.places)
+    for kind in SCENES:
+        for measure in ("depth_ordinal", "depth_ordinal_turned", "defocus_ordinal", "sign_accuracy"):
+            assert result.headline[f"{kind}.{measure}"] == pytest.approx(0.5, abs=0.05), (kind, measure)
+        assert result.headline.get(f"{kind}.focus_found", 0.0) == 0.0
+    assert "focal_stacks.u_focus_error" not in result.headline
+
+
+def test_the_row_prior_falls_when_the_photo_is_turned(every_kind: Any, row_answers: Any) -> None:
+    h = evaluate_model(row_answers, every_kind.root, None, only=SCENES, places=every_kind.places).headline
+    for kind in SCENES:
+        row = h[f"{kind}.depth_ordinal_row"]
+        assert h[f"{kind}.depth_ordinal"] == pytest.approx(row)
+        assert h[f"{kind}.depth_ordinal_turned"] == pytest.approx(1 - row)
+
+
+def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddScene) -> None:
+    add_scene("focal_stacks", "sharp_stack", "sharp", kappa=0.2)
+    add_scene("focal_stacks", "ordinal_stack", "ordinal", unit="ordinal", kappa=0.0)
+    result = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], places=made.places)
+    stacks = result.kinds["focal_stacks"]
+    assert stacks.frames_without_blur == {"sharp_stack": 3}
+    # of a capture known in order only, depth is asked and CoC is not
+    assert stacks.frames_without_true_defocus == 3 and set(stacks.places) == {"ordinal"}
+    assert stacks.macro["depth_ordinal"] == 1.0 and "defocus_ordinal" not in stacks.macro
+    assert "left out: 3" in markdown(result) and "known in order only" not in markdown(result)
+
+
+def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddScene) -> None:
+    for name, place, frames in (("s1", "p", (0.0, 1.0)), ("s2", "p", (0.5,)), ("s3", "q", (0.2,))):
+        add_scene("focal_stacks", name, place, u_focus=frames)
+    stacks = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], places=made.places).kinds[
+        "focal_stacks"
+    ]
+    rows = {(r.scene, r.file): r.measures for r in stacks.frames}
+    measure = "depth_ordinal_row"
+    s1 = 0.5 * (rows["s1", "frame_0.png"][measure] + rows["s1", "frame_1.png"][measure])
+    p = 0.5 * (s1 + rows["s2", "frame_0.png"][measure])
+    assert stacks.places["p"][measure] == pytest.approx(p)
+    assert stacks.macro[measure] == pytest.approx(0.5 * (p + rows["s3", "frame_0.png"][measure]))
+    # the CoC error is pooled over pixels: three frames of equal size, not two scenes
+    constants = [m["coc_constant_mae_px"] for (scene, _), m in rows.items() if scene != "s3"]
+    assert stacks.places["p"]["coc_constant_mae_px"] == pytest.approx(np.mean(constants))
+
+
+def test_a_damaged_scene_is_named_and_the_others_are_measured(every_kind: Any) -> None:
+    (every_kind.root / "rgbd" / "desk_1" / "inv_depth.png").write_bytes(b"no png")
+    (every_kind.root / "focal_stacks" / "stack_a" / "frame_1.png").unlink()
+    result = evaluate_model(every_kind.oracle, every_kind.root, None, only=SCENES, places=every_kind.places, pairs=500)
+    assert sorted(Path(what).name for what, _ in result.failures) == ["desk_1", "stack_a"]
+    assert result.headline["stereo.depth_ordinal"] == 1.0 and not result.kinds["rgbd"].places
+    assert "Not measured" in [table.title for table in result_tables(result)]
+
+
+def test_a_model_with_maps_of_another_size_is_refused(every_kind: Any) -> None:
+    small = np.zeros((3, 4), np.float32)
+    model = SimpleNamespace(predict=lambda photo: SimpleNamespace(inv_depth=small))
+    result = evaluate_model(model, every_kind.root, None, only=["stereo"], places=every_kind.places)  # type: ignore[arg-type]
+    assert "(3, 4)" in result.failures[0][1]
+
+
+def test_pairs_slope_and_speed(made: Any, add_scene: AddScene, tmp_path: Path, random_answers: Any) -> None:
+    add_scene("stereo", "table", "stereo/table", u_focus=(0.5,))
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        folder = tmp_path / "data" / "pairs" / name
+        folder.mkdir(parents=True)
+        photo = rng.integers(0, 256, (64, 80, 3), dtype=np.uint8)
+        Image.fromarray(photo).save(folder / "A.png")
+        Image.fromarray(np.full_like(photo, 128)).save(folder / "B.png")
+    (tmp_path / "data" / "pairs" / "two" / "B.png").write_bytes(b"damaged")
+    seen: list[tuple[int, int, str]] = []
+    result = evaluate_model(
+        random_answers,
+        made.root,
+        tmp_path / "data",
+        only=["pairs", "coc_slope"],
+        places=made.places,
+        speed=True,
+        on_progress=lambda *step: seen.append(step),
+    )
+    assert result.pairs is not None and result.pairs.mean == pytest.approx(0.5, abs=0.05)
+    assert result.pairs.worst == result.pairs.mean == result.headline["pairs.mean"]
+    assert [Path(what).name for what, _ in result.failures] == ["two"]
+    assert result.coc_slope is not None and not result.coc_slope.points  # 96 px are too few to be enlarged
+    assert result.speed is not None and result.speed.what == "predict" and result.speed.milliseconds > 0
+    assert seen[0][0] == 0 and seen[-1][:2] == (3, 3)
+
+
+def test_slope_of_an_answer_that_is_half_the_truth() -> None:
+    sharp = np.random.default_rng(0).integers(0, 256, (240, 330, 3), dtype=np.uint8)
+    answers = iter((0.2, 1.0, 2.0, 4.0, 8.0))
+
+    def predict(photo: np.ndarray) -> Any:
+        maps = np.full(photo.shape[:2], next(answers), np.float32)
+        return SimpleNamespace(inv_depth=maps, defocus_px=maps, signed_defocus_px=maps)
+
+    points = slope_points(SimpleNamespace(predict=predict), "noise", sharp)  # type: ignore[arg-type]
+    assert [(p.long_side_px, p.true_px) for p in points] == [(320, d) for d in (0, 2, 4, 8, 16)]
+    assert [p.answer_px for p in points] == pytest.approx([0.2, 1, 2, 4, 8])
+
+
+def test_speed_takes_the_network_alone_where_the_model_shows_it() -> None:
+    calls: list[tuple[int, ...]] = []
+    model = SimpleNamespace(predict=None, run_network=lambda photo: calls.append(photo.shape))
+    result = measure_speed(model, runs=4)  # type: ignore[arg-type]
+    assert result.what == "network" and calls == [(384, 512, 3)] * 7
+
+
+def test_the_same_seed_gives_the_same_files(every_kind: Any, row_answers: Any, tmp_path: Path) -> None:
+    texts = []
+    for folder in ("x", "y"):
+        result = evaluate_model(row_answers, every_kind.root, None, only=SCENES, places=every_kind.places, pairs=300)
+        result.seconds = 0.0
+        texts.append([path.read_text() for path in write_evaluation(result, tmp_path / folder)])
+    assert texts[0] == texts[1]
+    data = json.loads(texts[0][0])
+    assert data["headline"]["stereo.depth_ordinal"] == data["kinds"]["stereo"]["macro"]["depth_ordinal"]
+    assert "| **macro** |" in texts[0][1]
+    console = Console(record=True, width=200)
+    print_tables(result, console)
+    assert "Focal stacks: depth" in console.export_text()
+
+
+def test_wrong_calls(every_kind: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown part 'stacks'"):
+        evaluate_model(every_kind.oracle, every_kind.root, None, only=["stacks"])
+    with pytest.raises(ValueError, match="data_root"):
+        evaluate_model(every_kind.oracle, every_kind.root, None, only=["stereo"])
+    with pytest.raises(CaptureError, match="no pair"):
+        evaluate_model(every_kind.oracle, None, tmp_path, only=["pairs"])

@@ -1,0 +1,70 @@
+"""Near/far pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate.coc_slope import blurred_by_disc
+from mddnet.evaluate.pairs import clearly_sharper, list_pairs, pair_accuracy, read_pair
+from mddnet.types import UInt8Array
+
+
+def half_focused() -> tuple[UInt8Array, UInt8Array]:
+    sharp = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
+    blurred = blurred_by_disc(sharp, 6.0)
+    left = np.arange(100)[None, :, None] < 50
+    return np.where(left, sharp, blurred), np.where(left, blurred, sharp)
+
+
+def test_the_sharper_half_is_found_and_scored_by_hand() -> None:
+    first, second = half_focused()
+    masks = clearly_sharper(first, second)
+    assert masks.first[:, :45].mean() > 0.5 and not masks.first[:, 55:].any()
+    assert masks.second[:, 55:].any() and not (masks.first & masks.second).any()
+    left = np.broadcast_to(np.arange(100)[None, :] < 50, (80, 100))
+    right_answer = np.where(left, 0.0, 6.0).astype(np.float32), np.where(left, 6.0, 0.0).astype(np.float32)
+    row = pair_accuracy("half", *right_answer, masks)
+    assert row.accuracy > 0.99 and row.pixels == masks.first.sum() + masks.second.sum()
+    assert row.first_share == pytest.approx(masks.first.sum() / row.pixels)
+    same = np.ones((80, 100), dtype=np.float32)
+    assert pair_accuracy("tie", same, same, masks).accuracy == 0.5
+    # "the second photo is blurrier everywhere" is right exactly where the first is sharper
+    assert pair_accuracy("one", 0 * same, same, masks).accuracy == pytest.approx(row.first_share)
+
+
+def test_equal_photos_and_noise_have_no_clear_pixel() -> None:
+    first, _ = half_focused()
+    masks = clearly_sharper(first, first)
+    row = pair_accuracy("equal", np.zeros((80, 100), np.float32), np.ones((80, 100), np.float32), masks)
+    assert row.pixels == 0 and np.isnan(row.accuracy)
+    faint = np.clip(128 + np.random.default_rng(1).normal(0, 0.6, (80, 100, 3)), 0, 255).astype(np.uint8)
+    flat = np.full((80, 100, 3), 128, dtype=np.uint8)
+    assert not clearly_sharper(faint, flat).first.any()
+
+
+def test_folders(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="no pair"):
+        list_pairs(tmp_path)
+    for name, files in (("b", "AB"), ("a", "AB"), ("three", "ABC")):
+        (tmp_path / name).mkdir()
+        for letter in files:
+            Image.new("L", (8, 6), 10).save(tmp_path / name / f"{letter}.png")
+    assert [p.name for p in list_pairs(tmp_path)] == ["a", "b"]
+    first, second = read_pair(tmp_path / "a")
+    assert first.shape == second.shape == (6, 8, 3)
+    Image.new("L", (9, 6)).save(tmp_path / "a" / "B.png")
+    with pytest.raises(CaptureError, match="sizes"):
+        read_pair(tmp_path / "a")
+
+
+def test_real_pairs_have_clear_pixels_on_both_sides(shared_data: Path) -> None:
+    folders = list_pairs(shared_data / "pairs")
+    assert len(folders) == 17
+    first, second = read_pair(folders[0])
+    masks = clearly_sharper(first, second)
+    assert masks.first.mean() > 0.05 and masks.second.mean() > 0.05
