@@ -58,7 +58,7 @@ train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes
 	$(BIN)/mddnet train $(RECIPE) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
 		--set train.out=$(WORK)/run
-	$(BIN)/mddnet export $(WORK)/run -o $(WORK)/model
+	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation

@@ -40,9 +40,9 @@ def modules() -> list[Path]:
 
 
 def part_of(path: Path) -> str:
-    """The stage, the core module, "cli", or "" for the package's own __init__."""
-    relative = path.relative_to(PACKAGE)
-    return relative.parts[0].removesuffix(".py").replace("__init__", "")
+    """The stage, the core module, "cli", or "" for the package's own __init__ and __main__."""
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "" if part in ("__init__", "__main__") else part
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -91,19 +91,19 @@ def base_module_names() -> list[str]:
     for path in modules():
         if is_base(path):
             parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-            names.append(".".join(parts).removesuffix(".__init__"))
+            if parts[-1] != "__main__":  # importing it would run the command
+                names.append(".".join(parts).removesuffix(".__init__"))
     return names
 
 
 def rule_broken(part: str, target: str) -> str | None:
     """Why a module of ``part`` may not import the mddnet module whose first part is ``target``, or None."""
-    if part in ("", "cli") or target == part or target in CORE:
-        return None if part not in CORE or target in CORE else "the core imports only the core"
+    if part in ("", "cli") or target in CORE:
+        return None
     if part in CORE:
         return "the core imports only the core"
-    if target in STAGES and part in STAGES and STAGES.index(target) < STAGES.index(part):
-        return None
-    return f"{part} imports only the core and {', '.join(STAGES[: STAGES.index(part)]) or 'no stage'}"
+    allowed = STAGES[: STAGES.index(part) + 1]
+    return None if target in allowed else f"{part} imports only the core and {', '.join(allowed)}"
 
 
 def test_every_module_belongs_to_a_known_part() -> None:
