@@ -1,0 +1,1 @@
+"""Export of a trained network to the format that prediction runs on."""

@@ -1,0 +1,153 @@
+"""Batches: drawn by seed and number alone, geometry and lens law kept, colours changed only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mddnet.config import DataConfig  # noqa: E402
+from mddnet.data.augment import View, draw_view, photometric, view_image, view_map  # noqa: E402
+from mddnet.data.loader import SetBatches, batch_loader  # noqa: E402
+from mddnet.data.scene_pool import open_scenes, read_truth  # noqa: E402
+from mddnet.errors import CaptureError, RecipeError  # noqa: E402
+from tests.made_scenes import KAPPA_PX, make_scene, make_scene_root  # noqa: E402
+
+PLACES = {"place_a": "train", "place_b": "train", "place_c": "train", "place_d": "dev"}
+
+
+def _config(**changes) -> DataConfig:
+    data = {
+        "crop": (64, 64),
+        "batch_size": 4,
+        "mixture": {"focal_stacks": 1.0, "rgbd": 0.5},
+        "photometric": 0.0,
+        "scale_range": (0.5, 1.0),
+    }
+    return DataConfig.model_validate({**data, **changes})
+
+
+@pytest.fixture
+def entries(tmp_path: Path):
+    root, _ = make_scene_root(tmp_path / "scenes")
+    return open_scenes(root, PLACES, "train")
+
+
+def test_dev_places_stay_out(entries, tmp_path: Path) -> None:
+    assert {e.record.place for e in entries} == {"place_a", "place_b", "place_c"}
+    assert [e.record.name for e in open_scenes(tmp_path / "scenes", PLACES, "dev")] == ["d"]
+
+
+def test_place_without_a_side_is_refused(entries, tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="place_c"):
+        open_scenes(tmp_path / "scenes", {"place_a": "train", "place_b": "train", "place_d": "dev"}, "train")
+
+
+def test_batch_is_a_function_of_seed_and_number(entries) -> None:
+    first = SetBatches(entries, _config(photometric=0.8), seed=3, length=10)
+    second = SetBatches(entries, _config(photometric=0.8), seed=3, length=10)
+    second[0], second[7]  # what was drawn before does not matter
+    assert torch.equal(first[5].image, second[5].image)
+    assert not torch.equal(first[5].image, first[6].image)
+    other = SetBatches(entries, _config(photometric=0.8), seed=4, length=10)
+    assert not torch.equal(first[5].image, other[5].image)
+
+
+def test_lens_law_holds_in_every_crop(entries) -> None:
+    batches = SetBatches(entries, _config(), seed=0, length=8)
+    for n in range(8):
+        batch = batches[n]
+        law = batch.kappa_px.view(-1, 1, 1, 1) * (batch.u_focus.view(-1, 1, 1, 1) - batch.inv_depth)
+        known = torch.isfinite(law)
+        assert torch.allclose(law[known], batch.signed_defocus_px[known], atol=1e-3)
+        assert (batch.weight[~known] == 0).all()
+
+
+def test_resizing_scales_the_blur(entries) -> None:
+    # a crop of 64 from a scene 96 high at scale >= 2/3: kappa in crop pixels per range over kappa of the scene is it
+    batches = SetBatches(entries, _config(scale_range=(0.7, 0.7), pair_share=0.0, quarter_turns=False), seed=1, length=5)
+    kappas = torch.cat([batches[n].kappa_px for n in range(5)])
+    kappas = kappas[kappas > 0]
+    truth = read_truth(entries[0])
+    expected = KAPPA_PX * truth.range * 64 / round(64 / 0.7)
+    assert torch.allclose(kappas, torch.full_like(kappas, expected), rtol=0.02)
+
+
+def test_pairs_share_depth_and_differ_in_blur(entries) -> None:
+    config = _config(pair_share=1.0)
+    batches = SetBatches(entries, config, seed=2, length=4)
+    batches.sharp_share = 0.0
+    batch = batches[0]
+    for i in (0, 2):
+        assert torch.equal(torch.nan_to_num(batch.inv_depth[i]), torch.nan_to_num(batch.inv_depth[i + 1]))
+        assert batch.u_focus[i] != batch.u_focus[i + 1]
+
+
+def test_ordinal_scenes_are_marked(entries) -> None:
+    batches = SetBatches(entries, _config(mixture={"rgbd": 1.0}), seed=0, length=1)
+    assert batches[0].ordinal.all()
+
+
+def test_mixture_without_scenes_is_refused(entries) -> None:
+    with pytest.raises(RecipeError, match="photos"):
+        SetBatches(entries, _config(mixture={"photos": 1.0}), seed=0, length=1)
+
+
+def test_loader_goes_on_in_the_middle(entries) -> None:
+    batches = SetBatches(entries, _config(), seed=0, length=6)
+    late = [b.image for b in batch_loader(batches, first=4, workers=0)]
+    assert len(late) == 2 and torch.equal(late[0], batches[4].image)
+    by_worker = [b.image for b in batch_loader(batches, first=4, workers=1)]
+    assert torch.equal(by_worker[1], late[1])
+
+
+def test_view_turns_image_and_map_alike() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    values = image[..., 0].astype(np.float32)
+    for turns in range(4):
+        for mirrored in (False, True):
+            view = View(top=0, left=16, height=64, width=64, quarter_turns=turns, mirrored=mirrored)
+            seen = view_image(image, view, (64, 64))
+            assert np.array_equal(seen[..., 0].astype(np.float32), view_map(values, view, (64, 64)))
+    turned = view_image(image, View(0, 0, 64, 96, 1, False), (96, 64))
+    assert np.array_equal(turned, np.rot90(image))  # counter-clockwise
+
+
+def test_view_map_keeps_unknown_unknown() -> None:
+    values = np.full((8, 8), 3.0, dtype=np.float32)
+    values[:, :4] = np.nan
+    seen = view_map(values, View(0, 0, 8, 8, 0, False), (4, 4))
+    assert np.isnan(seen[:, :2]).all() and (seen[:, 2:] == 3).all()
+
+
+def test_drawn_views_lie_inside_even_small_scenes() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        size = (int(rng.integers(40, 300)), int(rng.integers(40, 300)))
+        view = draw_view(rng, size, (64, 96), (0.3, 0.9), True, True)
+        assert 0 <= view.top and view.top + view.height <= size[0]
+        assert 0 <= view.left and view.left + view.width <= size[1]
+        assert view_image(np.zeros((*size, 3), dtype=np.uint8), view, (64, 96)).shape == (64, 96, 3)
+
+
+def test_photometric_off_changes_nothing_and_on_keeps_the_range() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert photometric(rng, image, 0.0) is image
+    changed = [photometric(np.random.default_rng(i), image, 1.0) for i in range(20)]
+    assert all(c.dtype == np.uint8 and c.shape == image.shape for c in changed)
+    assert sum(not np.array_equal(c, image) for c in changed) == 20
+
+
+def test_scene_without_depth_is_refused(tmp_path: Path) -> None:
+    from mddnet.sets.store import write_inv_depth
+
+    folder = make_scene(tmp_path, "rgbd", "empty", "place_a", 1)
+    write_inv_depth(folder / "inv_depth.png", np.full((96, 128), np.nan, dtype=np.float32), "relative")
+    entry = open_scenes(tmp_path, PLACES, "train")[0]
+    with pytest.raises(CaptureError, match="at least 1 %"):
+        read_truth(entry)

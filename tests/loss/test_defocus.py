@@ -1,0 +1,75 @@
+"""Losses on the defocus map and the lens law."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from mddnet.loss.defocus import coc_gradient, coc_l1, coc_root, sign_cross_entropy
+from mddnet.loss.lens_law import align_scale_shift, lens_law_l1
+
+
+def _map(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64).view(1, 1, 1, -1)
+
+
+def test_coc_root_by_hand() -> None:
+    coded = coc_root(_map(0, 10, 40, 90), cap_px=40.0).flatten().tolist()
+    assert coded == pytest.approx([0, 0.5, 1, 1], abs=6e-3)
+
+
+def test_coc_l1_by_hand_and_masked() -> None:
+    loss = coc_l1(_map(10, 7), _map(40, 90), _map(1, 0), cap_px=40.0)
+    assert loss.item() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_coc_gradient_is_blind_to_a_common_shift_of_the_code() -> None:
+    truth = torch.rand(1, 1, 8, 8, dtype=torch.float64) * 10
+    shifted = 40.0 * (coc_root(truth, 40.0) + 0.1) ** 2
+    assert coc_gradient(shifted, truth, torch.ones_like(truth), 40.0).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_convention_positive_sign_is_behind() -> None:
+    logit = _map(3, 3, 3)
+    behind = sign_cross_entropy(logit, _map(5, 5, 5), _map(1, 1, 1))
+    front = sign_cross_entropy(logit, _map(-5, -5, -5), _map(1, 1, 1))
+    assert behind.item() == pytest.approx(math.log1p(math.exp(-3)))
+    assert front.item() == pytest.approx(math.log1p(math.exp(3)))
+
+
+def test_sign_does_not_count_where_nothing_is_blurred() -> None:
+    assert sign_cross_entropy(_map(9), _map(-0.5), _map(1)).item() == 0
+
+
+def test_align_scale_shift_recovers_an_affine_map() -> None:
+    predicted = torch.rand(3, 1, 9, 9, dtype=torch.float64)
+    scale, shift = align_scale_shift(predicted, 2.5 * predicted - 0.7, torch.ones_like(predicted))
+    assert torch.allclose(scale, torch.full_like(scale, 2.5), atol=1e-6)
+    assert torch.allclose(shift, torch.full_like(shift, -0.7), atol=1e-6)
+
+
+def test_lens_law_holds_for_the_truth_and_fails_for_a_wrong_plane() -> None:
+    torch.manual_seed(0)
+    u = torch.rand(2, 1, 9, 9, dtype=torch.float64)
+    u_focus, kappa = torch.tensor([0.2, 0.8]), torch.tensor([12.0, 30.0])
+    signed = kappa.view(-1, 1, 1, 1) * (u_focus.view(-1, 1, 1, 1) - u)
+    predicted = 0.5 * u + 0.1  # another scale and shift: the law does not care
+    weight = torch.ones_like(u)
+    right = lens_law_l1(predicted, signed.abs(), u, u_focus, kappa, weight, 40.0)
+    wrong = lens_law_l1(predicted, signed.abs(), u, u_focus + 0.4, kappa, weight, 40.0)
+    assert right.max().item() < 1e-6
+    assert wrong.min().item() > 0.05
+
+
+def test_lens_law_sends_gradients_to_both_maps() -> None:
+    torch.manual_seed(1)
+    depth = torch.rand(1, 1, 6, 6, requires_grad=True)
+    defocus = (torch.rand(1, 1, 6, 6) * 10).requires_grad_()
+    loss = lens_law_l1(
+        depth, defocus, torch.rand(1, 1, 6, 6), torch.tensor([0.5]), torch.tensor([20.0]), torch.ones(1, 1, 6, 6), 40.0
+    )
+    loss.sum().backward()
+    assert depth.grad is not None and depth.grad.abs().sum() > 0
+    assert defocus.grad is not None and defocus.grad.abs().sum() > 0

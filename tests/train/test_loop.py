@@ -1,0 +1,116 @@
+"""The training loop: it learns, resumes to the same weights, and refuses what does not fit."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from mddnet.config import OptimConfig, Recipe  # noqa: E402
+from mddnet.errors import ModelError  # noqa: E402
+from mddnet.train.loop import train  # noqa: E402
+from mddnet.train.optim import MovingAverage, schedule_factor  # noqa: E402
+from tests.made_scenes import make_scene_root  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_scene_root(tmp_path_factory.mktemp("scenes"))
+
+
+def _recipe(scenes: tuple[Path, Path], out: Path, steps: int = 6, **optim) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "trial",
+            "model": {"pretrained": False, "decoder_channels": [32, 24, 16, 8]},
+            "data": {
+                "scenes": scenes[0],
+                "split": scenes[1],
+                "crop": [64, 64],
+                "batch_size": 4,
+                "workers": 0,
+                "mixture": {"focal_stacks": 1.0, "rgbd": 0.3},
+                "scale_range": [0.5, 1.0],
+            },
+            "optim": {"steps": steps, "warmup_steps": 1, **optim},
+            "train": {"out": out, "log_every": 2, "save_every": 2, "validate_every": 3, "threads": 1},
+        }
+    )
+
+
+def _interrupt_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
+    """Make the loader fail as if the process were stopped after so many batches."""
+    from mddnet.train import loop
+
+    whole = loop.batch_loader
+
+    def cut_short(dataset, first, workers):
+        for n, batch in enumerate(whole(dataset, first, workers)):
+            if n == batches:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(loop, "batch_loader", cut_short)
+
+
+def test_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(scenes, tmp_path, monkeypatch) -> None:
+    whole = load_file(train(_recipe(scenes, tmp_path / "whole")) / "model.safetensors")
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            train(_recipe(scenes, tmp_path / "cut"))
+    resumed = load_file(train(_recipe(scenes, tmp_path / "cut")) / "model.safetensors")
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        assert torch.allclose(value.float(), resumed[name].float(), atol=1e-6), name
+    with (tmp_path / "cut" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [2, 4, 6]
+    assert float(rows[-1]["dev_depth_ordinal"]) > 0
+
+
+def test_checkpoint_of_another_recipe_is_refused(scenes, tmp_path) -> None:
+    train(_recipe(scenes, tmp_path, steps=2))
+    with pytest.raises(ModelError, match="another recipe"):
+        train(_recipe(scenes, tmp_path, steps=3))
+
+
+def test_damaged_checkpoint_is_named(scenes, tmp_path) -> None:
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"no such thing")
+    with pytest.raises(ModelError, match=r"checkpoint\.safetensors"):
+        train(_recipe(scenes, tmp_path, steps=2))
+
+
+def test_loss_falls(scenes, tmp_path) -> None:
+    recipe = _recipe(scenes, tmp_path, steps=40, lr=3e-3, encoder_lr=1e-3)
+    train(recipe)
+    with (tmp_path / "log.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+
+
+def test_schedule_by_hand() -> None:
+    config = OptimConfig(steps=110, warmup_steps=10)
+    assert schedule_factor(0, config) == pytest.approx(0.1)
+    assert schedule_factor(9, config) == pytest.approx(1.0)
+    assert schedule_factor(60, config) == pytest.approx(0.5)
+    assert schedule_factor(110, config) == pytest.approx(0.0)
+    assert schedule_factor(60, OptimConfig(steps=110, warmup_steps=10, schedule="constant")) == 1.0
+
+
+def test_moving_average_by_hand() -> None:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(0.0)
+    average = MovingAverage(layer, decay=0.5)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+    average.update(layer, step=0)  # decay (1 + 0) / (10 + 0) = 0.1
+    assert average.state["weight"].item() == pytest.approx(0.9)
+    average.update(layer, step=1000)  # decay 0.5
+    assert average.state["weight"].item() == pytest.approx(0.95)
