@@ -1,0 +1,58 @@
+"""Depth and defocus from one photo with a finite depth of field, tied together by the lens law.
+
+>>> import mddnet
+>>> model = mddnet.load()                            # doctest: +SKIP
+>>> prediction = model.predict("cup.jpg")            # doctest: +SKIP
+>>> prediction.save("out/")                          # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mddnet.version import __version__
+
+if TYPE_CHECKING:
+    from mddnet.capture.photo import read_photo
+    from mddnet.errors import MddnetError
+    from mddnet.predict.prediction import Prediction
+    from mddnet.predict.predictor import Model, load
+    from mddnet.types import Lens, LensLawFit, Photo
+
+__all__ = [
+    "Lens",
+    "LensLawFit",
+    "MddnetError",
+    "Model",
+    "Photo",
+    "Prediction",
+    "__version__",
+    "load",
+    "read_photo",
+]
+
+_MODULE_OF = {
+    "Lens": "mddnet.types",
+    "LensLawFit": "mddnet.types",
+    "MddnetError": "mddnet.errors",
+    "Model": "mddnet.predict.predictor",
+    "Photo": "mddnet.types",
+    "Prediction": "mddnet.predict.prediction",
+    "load": "mddnet.predict.predictor",
+    "read_photo": "mddnet.capture.photo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names on first use (PEP 562): ``import mddnet`` itself stays fast."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'mddnet' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,9 @@
+"""``python -m mddnet``."""
+
+from __future__ import annotations
+
+import sys
+
+from mddnet.cli.main import main
+
+sys.exit(main())

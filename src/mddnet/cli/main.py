@@ -1,0 +1,78 @@
+"""``mddnet VERB ...``: the verbs, and what their failures look like to a shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from mddnet.errors import MddnetError
+from mddnet.version import __version__
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+VERBS = {
+    "predict": "Predict depth and defocus of photos.",
+    "build": "Build training scenes from captures.",
+    "train": "Train a network as a recipe says.",
+    "evaluate": "Measure a model on held-out captures.",
+    "export": "Turn a trained network into a model folder that `mddnet predict` loads.",
+}
+
+EXTRA_OF = {
+    "cv2": "build",
+    "scipy": "build",
+    "joblib": "build",
+    "webdataset": "build",
+    "torch": "train",
+    "torchvision": "train",
+    "timm": "train",
+    "lightning_fabric": "train",
+    "tensorboard": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+}
+"""Top-level module to the extra of the package that brings it."""
+
+
+def make_app() -> App:
+    """The command line as an object; a verb's module is imported when the verb is used."""
+    app = App(
+        name="mddnet",
+        help="Depth and defocus from one photo, tied together by the lens law.",
+        version=f"mddnet {__version__}",
+        help_epilogue="Exit code: 0 done, 1 some inputs failed (each is named), 2 wrong usage.",
+    )
+    for verb, sentence in VERBS.items():
+        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: those after the program's name; None takes them from the process.
+
+    Returns:
+        The exit code: 0 done, 1 some inputs failed, 2 wrong usage, 130 interrupted.
+    """
+    app = make_app()
+    try:
+        result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return WRONG_USAGE
+    except MddnetError as error:
+        print(f"mddnet: {error}", file=sys.stderr)
+        return FAILED
+    except ModuleNotFoundError as error:
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f"mddnet: {error.name} is not installed; pip install 'mddnet[{extra}]'", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("mddnet: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return result if isinstance(result, int) else DONE

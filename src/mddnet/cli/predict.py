@@ -1,0 +1,199 @@
+"""``mddnet predict``: depth and defocus of photos, written to a folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from mddnet.predict.model_dir import ModelDir
+    from mddnet.predict.prediction import Prediction
+    from mddnet.types import Lens
+
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
+    *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".avif", ".tga"),
+)
+"""Files that are taken from a folder; a file that is named is read whatever its suffix."""
+
+
+def predict(
+    paths: list[str],
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    model: str = "small",
+    focal_mm: float | None = None,
+    f_number: float | None = None,
+    pixel_um: float | None = None,
+    focus_m: float | None = None,
+    threads: int | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Predict depth and defocus of photos, and write both with a preview and the facts.
+
+    For cup.jpg the folder gets cup.inv_depth.tiff, cup.defocus_px.tiff, cup.signed_defocus_px.tiff,
+    cup.confidence.tiff, cup.depth_m.tiff (if the lens and its focus distance are known), cup.preview.png and cup.json.
+
+    Parameters
+    ----------
+    paths
+        Photos, folders of photos, or patterns such as "shots/*.jpg".
+    out
+        Folder for the results; made if it is missing.
+    model
+        A shipped model, or a model folder.
+    focal_mm
+        Focal length in millimetres; replaces EXIF.
+    f_number
+        F-number; replaces EXIF.
+    pixel_um
+        Pitch of the photo's pixels as given, in micrometres; replaces EXIF.
+    focus_m
+        Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
+    threads
+        Processor cores to use at most.
+    resume
+        Leave out photos whose results are complete, newer than the photo, and made with this model and lens.
+    """
+    from mddnet.errors import MddnetError
+    from mddnet.types import Lens
+
+    try:
+        lens = Lens(focal_mm, f_number, pixel_um, focus_m)
+        if threads is not None and threads < 1:
+            raise ValueError(f"--threads is {threads}; expected at least 1")
+    except ValueError as error:
+        print(f"mddnet predict: {error}", file=sys.stderr)
+        return 2
+
+    # Imported after the flags were checked: wrong usage answers at once.
+    from mddnet.capture.photo import read_photo
+    from mddnet.predict.predictor import load
+
+    photos, failures = find_photos(paths)
+    for failure in failures:
+        print(f"mddnet: {failure}", file=sys.stderr)
+    predictor = load(model, threads)
+    with _Progress(len(photos)) as progress:
+        for path in photos:
+            try:
+                if resume and _is_done(path, out, predictor.model_dir, lens):
+                    print(f"{path}: done before")
+                else:
+                    prediction = predictor.predict(read_photo(path, lens))
+                    print(summary(path, prediction, prediction.save(out)), flush=True)
+            except (MddnetError, MemoryError) as error:
+                failures.append(_named(path, error))
+                print(f"mddnet: {failures[-1]}", file=sys.stderr)
+            progress.step()
+    if failures and len(photos) > 1:
+        print(f"mddnet: {len(failures)} of the inputs failed, see above", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def find_photos(paths: list[str]) -> tuple[list[Path], list[str]]:
+    """The photos that paths, folders and patterns stand for, each once and in order; and what stands for none."""
+    import glob
+
+    from mddnet.predict.output import is_output_name
+
+    found: dict[Path, Path] = {}
+    failures = []
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            members = [
+                member
+                for member in sorted(path.iterdir())
+                if member.suffix.lower() in PHOTO_SUFFIXES
+                and not member.name.startswith(".")
+                and not is_output_name(member.name)
+                and member.is_file()
+            ]
+            failure = f"{given}: no photo in this folder; expected {', '.join(PHOTO_SUFFIXES)}"
+        elif not path.exists() and glob.has_magic(given):
+            members = [Path(name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()]
+            failure = f"{given}: no file matches this pattern"
+        else:
+            members, failure = [path], ""
+        if not members:
+            failures.append(failure)
+        for member in members:
+            found.setdefault(member.resolve(), member)
+    return list(found.values()), failures
+
+
+def summary(path: Path, prediction: Prediction, files: dict[str, Path]) -> str:
+    """What came out, in a line, and a line for each note."""
+    height, width = prediction.inv_depth.shape
+    focus = prediction.focus
+    if not focus.found:
+        where = f"no plane of focus found ({focus.reason})"
+    elif prediction.unit == "1/m":
+        distance = f"{1 / focus.u_focus:.3g} m from the lens" if focus.u_focus > 0 else "infinity"
+        where = f"in focus at {distance}, residual {focus.residual_px:.2g} px"
+    else:
+        where = f"in focus at u = {focus.u_focus:.3g}, residual {focus.residual_px:.2g} px"
+    what = f"{width} x {height} px, inverse depth [{prediction.unit}], {where}"
+    line = f"{path}: {what} -> {files['facts'].with_suffix('.*')} ({len(files)} files)"
+    return "\n".join([line, *(f"  note: {note}" for note in prediction.notes)])
+
+
+def _named(path: Path, error: Exception) -> str:
+    reason = str(error) or type(error).__name__
+    return reason if reason.startswith(str(path)) else f"{path}: {reason}"
+
+
+def _is_done(path: Path, out: Path, model_dir: ModelDir, lens: Lens) -> bool:
+    """Whether the folder holds this photo's results of this model, with every lens fact that was given."""
+    from dataclasses import asdict
+
+    from mddnet.predict.output import find_saved
+
+    facts = find_saved(out, path)
+    if facts is None or not facts.complete or (facts.model, facts.model_version) != (model_dir.name, model_dir.version):
+        return False
+    if path.stat().st_mtime > facts.path.stat().st_mtime:
+        return False
+    used = asdict(facts.lens)
+    return all(value is None or used[name] == value for name, value in asdict(lens).items())
+
+
+class _Progress:
+    """A bar with rate and time left on stderr, where more than one photo is done and somebody watches."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = None
+        if total > 1 and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("predict"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.speed:.2f} photos/s"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                # Through the bar's console only if it is the same terminal: a pipe gets its lines directly.
+                redirect_stdout=sys.stdout.isatty(),
+            )
+            self._task = self._bar.add_task("predict", total=total)
+
+    def __enter__(self) -> _Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self) -> None:
+        """One photo more is done."""
+        if self._bar is not None:
+            self._bar.advance(self._task)

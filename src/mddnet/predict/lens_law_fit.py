@@ -1,0 +1,194 @@
+"""The lens law fitted to a predicted pair of maps: where the plane of focus is, and how blur grows away from it.
+
+Defocus has a size but, in one photo, hardly a sign, so the law is met as ``defocus_px = |kappa (u_focus - u)|``: a V
+over inverse depth. For each candidate u_focus, kappa follows from robust least squares; the candidate with the least
+mean absolute difference wins, where the network's opinion on the side of the plane of focus counts as well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.optics import signed_defocus_px
+from mddnet.types import Float32Array, LensLawFit
+
+SHARP_PX = 1.0
+"""Below this CoC diameter at the 98th percentile there is no blur to fit a law to."""
+FLAT_INV_DEPTH = 0.01
+"""A range of relative inverse depth (2nd to 98th percentile) below this is one distance."""
+MIN_EXPLAINED = 0.2
+"""Least share of the defocus map's mean absolute deviation that the law must explain; smooth maps that have nothing
+to do with each other reach about half of it by chance."""
+SAMPLES = 4096
+CANDIDATES = 97
+REACH = 1.0
+"""u_focus is looked for this many depth ranges beyond the nearest and the farthest point."""
+SIGN_WEIGHT = 0.5
+"""Cost per pixel of CoC whose certain sign the law contradicts; a contradicted size costs 1."""
+ROBUST_STEPS = 4
+MAX_LOG_ODDS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """(N,) arrays of the pixels that take part in the fit."""
+
+    u: NDArray[np.float64]
+    c: NDArray[np.float64]
+    side: NDArray[np.float64]  # expected sign in [-1, 1], positive behind the plane of focus
+    weight: NDArray[np.float64]  # sums to 1
+    cap_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    u_focus: float
+    kappa: float
+    residual: float
+    cost: float
+
+
+def fit_lens_law(
+    inv_depth: Float32Array,
+    defocus_px: Float32Array,
+    sign_logit: Float32Array | None = None,
+    weight: Float32Array | None = None,
+    cap_px: float = math.inf,
+) -> LensLawFit:
+    """Fit ``defocus_px = min(|kappa (u_focus - inv_depth)|, cap)`` robustly to a pair of maps.
+
+    Args:
+        inv_depth: (H, W), relative inverse depth, larger is nearer.
+        defocus_px: (H, W), CoC diameter, pixels.
+        sign_logit: (H, W), log-odds of lying behind the plane of focus; None if unknown.
+        weight: (H, W), trust in the defocus of each pixel, >= 0; None is even trust.
+        cap_px: the largest CoC that the map can hold; larger ones were clipped to it.
+
+    Returns:
+        The fit in the units of the maps given, or one with ``found=False`` and the reason.
+    """
+    s = _drawn(inv_depth, defocus_px, sign_logit, weight, cap_px)
+    constant_residual = float(s.weight @ np.abs(s.c - _weighted_median(s.c, s.weight)))
+    if np.percentile(s.c, 98) < SHARP_PX:
+        return _not_found(constant_residual, f"everything is sharp: hardly a CoC reaches {SHARP_PX:g} px")
+    low, high = np.percentile(s.u, [2, 98])
+    reach = REACH * (high - low)
+    if high - low < FLAT_INV_DEPTH:
+        return _not_found(constant_residual, "the depth map is flat: all of the scene lies at one distance")
+    c_low, c_middle, c_high = np.percentile(s.c, [5, 50, 95])
+    if c_high - c_low < max(0.5, 0.1 * c_middle):
+        return _not_found(constant_residual, f"the blur is the same everywhere: about {c_middle:.1f} px")
+
+    grid = np.linspace(low - reach, high + reach, CANDIDATES)
+    best = _best(s, grid)
+    step = grid[1] - grid[0]
+    for _ in range(2):
+        best = _best(s, np.linspace(best.u_focus - step, best.u_focus + step, 21))
+        step /= 10
+    explained = 1.0 - best.residual / constant_residual
+    if explained < MIN_EXPLAINED:
+        return _not_found(
+            best.residual,
+            f"the defocus map does not follow the depth map by the lens law: it explains {max(explained, 0):.0%} of "
+            f"the variation, at least {MIN_EXPLAINED:.0%} expected",
+        )
+    if not grid[1] < best.u_focus < grid[-2]:
+        return _not_found(best.residual, "the plane of focus lies far outside the depths of the scene")
+    return LensLawFit(True, best.u_focus, best.kappa, best.residual)
+
+
+def signs(inv_depth: Float32Array, sign_logit: Float32Array, fit: LensLawFit) -> Float32Array:
+    """Side of the plane of focus per pixel: +1 behind, -1 in front; the log-odds of network and law are added.
+
+    The law's log-odds are its signed CoC over the fit's residual: far from the plane of focus it is sure.
+
+    Args:
+        inv_depth: (H, W), the map that was fitted.
+        sign_logit: (H, W), the network's log-odds of lying behind the plane of focus.
+        fit: the fit; if nothing was found, the network decides alone.
+    """
+    odds = np.clip(sign_logit, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+    if fit.found:
+        law = signed_defocus_px(inv_depth, fit.u_focus, fit.kappa_px) * (2.0 / (fit.residual_px + 0.5))
+        odds = odds + np.clip(law, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+    return np.where(odds < 0, np.float32(-1), np.float32(1))
+
+
+def law_agreement(
+    inv_depth: Float32Array, defocus_px: Float32Array, sign_logit: Float32Array, fit: LensLawFit
+) -> Float32Array:
+    """How far two maps obey the law, per pixel in (0, 1]: exp(-difference / (1 px + a quarter of the CoC)).
+
+    The difference is that of the sizes, plus what a wrong side would cost times the network's belief in it. Without a
+    fit, nothing is known of the agreement: 0.5 everywhere.
+    """
+    if not fit.found:
+        return np.full(defocus_px.shape, 0.5, dtype=np.float32)
+    law = signed_defocus_px(inv_depth, fit.u_focus, fit.kappa_px)
+    against = 1.0 / (1.0 + np.exp(np.clip(np.where(law < 0, -sign_logit, sign_logit), -30, 30)))
+    size = np.abs(law)
+    difference = np.abs(size - defocus_px) + 2.0 * np.minimum(size, defocus_px) * against
+    return np.exp(-difference / (1.0 + 0.25 * defocus_px)).astype(np.float32)
+
+
+def _not_found(residual: float, reason: str) -> LensLawFit:
+    return LensLawFit(False, math.nan, math.nan, residual, reason)
+
+
+def _drawn(
+    inv_depth: Float32Array,
+    defocus_px: Float32Array,
+    sign_logit: Float32Array | None,
+    weight: Float32Array | None,
+    cap_px: float,
+) -> _Samples:
+    """A fixed random draw of pixels: the fit needs no more, and the same maps give the same fit."""
+    if inv_depth.shape != defocus_px.shape or inv_depth.ndim != 2:
+        raise ValueError(f"inv_depth {inv_depth.shape} and defocus_px {defocus_px.shape}; expected one shape (H, W)")
+    count = inv_depth.size
+    at = np.random.default_rng(0).choice(count, SAMPLES, replace=False) if count > SAMPLES else np.arange(count)
+
+    def take(array: Float32Array) -> NDArray[np.float64]:
+        return array.reshape(-1)[at].astype(np.float64)
+
+    trust = np.ones(len(at)) if weight is None else take(weight)
+    if not trust.sum() > 0:
+        trust = np.ones(len(at))
+    return _Samples(
+        u=take(inv_depth),
+        c=take(defocus_px),
+        side=np.zeros(len(at)) if sign_logit is None else np.tanh(take(sign_logit) / 2),
+        weight=trust / trust.sum(),
+        cap_px=cap_px,
+    )
+
+
+def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(weight[order]), 0.5).clip(0, len(order) - 1)])
+
+
+def _best(s: _Samples, u_focus: NDArray[np.float64]) -> _Candidate:
+    """The candidate of least cost; (K,) candidates against (N,) pixels."""
+    offset = u_focus[:, None] - s.u[None, :]
+    distance = np.abs(offset)
+    huber_px = 0.5 + 0.05 * float(np.percentile(s.c, 98))
+    clipped = s.c >= 0.95 * s.cap_px
+    weight = np.broadcast_to(s.weight, distance.shape)
+    kappa = np.zeros(len(u_focus))
+    for _ in range(ROBUST_STEPS):
+        kappa = (weight * distance) @ s.c / np.maximum((weight * distance**2).sum(axis=1), 1e-30)
+        error = s.c - kappa[:, None] * distance
+        weight = s.weight / np.maximum(np.abs(error) / huber_px, 1.0)
+        # A clipped CoC says only "at least the cap".
+        weight = np.where(clipped & (error < 0), 0.0, weight)
+    size = np.minimum(kappa[:, None] * distance, s.cap_px)
+    residual = np.abs(size - s.c) @ s.weight
+    agreement = (np.minimum(size, s.c) * np.sign(offset)) @ (s.weight * s.side)
+    cost = residual - SIGN_WEIGHT * agreement
+    i = int(np.argmin(cost))
+    return _Candidate(float(u_focus[i]), float(kappa[i]), float(residual[i]), float(cost[i]))

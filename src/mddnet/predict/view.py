@@ -1,0 +1,111 @@
+"""Maps as colours, and the preview: photo, depth and signed defocus side by side with their scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mddnet.predict.prediction import Prediction
+from mddnet.types import Float32Array, UInt8Array
+
+PANEL_WIDTH_PX = 520
+PANEL_MAX_HEIGHT_PX = 900
+PANEL_MIN_WIDTH_PX = 240
+GAP_PX = 8
+LEGEND_HEIGHT_PX = 58
+BAR_HEIGHT_PX = 12
+Samples = TypeVar("Samples", Float32Array, UInt8Array)
+
+PAPER = (24, 24, 28)
+INK = (232, 232, 232)
+
+
+def _colour_table(stops: list[tuple[int, int, int]]) -> UInt8Array:
+    """(256, 3) colours, interpolated between evenly spaced stops."""
+    at = np.linspace(0.0, 1.0, len(stops))
+    levels = np.linspace(0.0, 1.0, 256)
+    channels = [np.interp(levels, at, channel) for channel in zip(*stops, strict=True)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+DEPTH_COLOURS = _colour_table(
+    [(18, 14, 54), (64, 28, 116), (136, 40, 120), (206, 66, 88), (246, 136, 56), (252, 236, 160)]
+)
+"""From far (dark) to near (bright); lightness grows all the way, so it also reads in grey."""
+SIGN_COLOURS = _colour_table([(20, 60, 170), (90, 150, 230), (246, 246, 246), (236, 140, 60), (160, 50, 10)])
+"""From in front of the plane of focus (blue) through sharp (white) to behind it (orange)."""
+
+
+def colours(values: Float32Array, low: float, high: float, table: UInt8Array) -> UInt8Array:
+    """A map as (H, W, 3) colours of a (256, 3) table; values outside [low, high] take its ends."""
+    span = high - low if high > low else 1.0
+    level = np.clip((values - low) * (255.0 / span) + 0.5, 0, 255).astype(np.uint8)
+    return table[level]
+
+
+@dataclass(frozen=True, slots=True)
+class _Legend:
+    title: str
+    low: str
+    high: str
+    table: UInt8Array
+
+
+def preview(prediction: Prediction) -> Image.Image:
+    """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, each with its scale."""
+    height, width = prediction.inv_depth.shape
+    factor = min(PANEL_WIDTH_PX / width, PANEL_MAX_HEIGHT_PX / height)
+    # The legends need their width, whatever the photo's shape.
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    panel_width = max(size[0], PANEL_MIN_WIDTH_PX)
+    depth = _fitted(prediction.inv_depth, size)
+    signed = _fitted(prediction.signed_defocus_px, size)
+    low, high = (float(value) for value in np.percentile(depth, [1, 99]))
+    most = max(1.0, float(np.percentile(np.abs(signed), 99)))
+    panels: list[tuple[UInt8Array, _Legend | str]] = [
+        (_fitted(prediction.photo.pixels, size), _photo_title(prediction)),
+        (colours(depth, low, high, DEPTH_COLOURS), _depth_legend(prediction, low, high)),
+        (
+            colours(signed, -most, most, SIGN_COLOURS),
+            _Legend("signed defocus, px of the photo", f"-{most:.3g} in front", f"behind +{most:.3g}", SIGN_COLOURS),
+        ),
+    ]
+    sheet = Image.new("RGB", (3 * panel_width + 4 * GAP_PX, size[1] + GAP_PX + LEGEND_HEIGHT_PX), PAPER)
+    for column, (pixels, legend) in enumerate(panels):
+        left = GAP_PX + column * (panel_width + GAP_PX)
+        sheet.paste(Image.fromarray(pixels), (left + (panel_width - size[0]) // 2, GAP_PX))
+        _draw_legend(sheet, legend, left, GAP_PX + size[1], panel_width)
+    return sheet
+
+
+def _photo_title(prediction: Prediction) -> str:
+    height, width = prediction.inv_depth.shape
+    focus = "plane of focus found" if prediction.focus.found else "no plane of focus found"
+    return f"{width} x {height} px, {focus}"
+
+
+def _depth_legend(prediction: Prediction, low: float, high: float) -> _Legend:
+    ends = {"relative": ("far", "near")}.get(prediction.unit, (f"{low:.3g} far", f"near {high:.3g}"))
+    return _Legend(f"inverse depth, {prediction.unit}", *ends, DEPTH_COLOURS)
+
+
+def _fitted(values: Samples, size: tuple[int, int]) -> Samples:
+    """An image or map at (width, height) ``size``, antialiased."""
+    picture = Image.fromarray(values).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    return np.asarray(picture, dtype=values.dtype)
+
+
+def _draw_legend(sheet: Image.Image, legend: _Legend | str, left: int, top: int, width: int) -> None:
+    """A title; below it, for a map, a bar of its colours with the values of both ends."""
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=13)
+    draw.text((left, top + 5), legend if isinstance(legend, str) else legend.title, fill=INK, font=font)
+    if isinstance(legend, str):
+        return
+    bar = np.broadcast_to(legend.table[None], (BAR_HEIGHT_PX, 256, 3))
+    sheet.paste(Image.fromarray(np.ascontiguousarray(bar)).resize((width, BAR_HEIGHT_PX)), (left, top + 23))
+    draw.text((left, top + 38), legend.low, fill=INK, font=font)
+    draw.text((left + width, top + 38), legend.high, fill=INK, font=font, anchor="ra")
