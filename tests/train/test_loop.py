@@ -87,11 +87,11 @@ def test_damaged_checkpoint_is_named(scenes, tmp_path) -> None:
 
 
 def test_loss_falls(scenes, tmp_path) -> None:
-    recipe = _recipe(scenes, tmp_path, steps=40, lr=3e-3, encoder_lr=1e-3)
+    recipe = _recipe(scenes, tmp_path, steps=100, lr=3e-3, encoder_lr=1e-3)
     train(recipe)
     with (tmp_path / "log.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
+    assert sum(losses[-8:]) < 0.85 * sum(losses[:8])
 
 
 def test_schedule_by_hand() -> None:
