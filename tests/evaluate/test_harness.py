@@ -163,7 +163,7 @@ def test_slope_of_an_answer_that_is_half_the_truth() -> None:
 
 def test_speed_takes_the_network_alone_where_the_model_shows_it() -> None:
     calls: list[tuple[int, ...]] = []
-    model = SimpleNamespace(predict=None, run_network=lambda photo: calls.append(photo.shape))
+    model = SimpleNamespace(predict=None, network_maps=lambda photo: calls.append(photo.shape))
     result = measure_speed(model, runs=4)  # type: ignore[arg-type]
     assert result.what == "network" and calls == [(384, 512, 3)] * 7
 

@@ -638,16 +638,16 @@ def slope_points(model: Predictor, name: str, sharp: UInt8Array) -> list[SlopePo
 
 
 def measure_speed(model: Predictor, runs: int = _SPEED_RUNS) -> SpeedResult:
-    """Median time of the network alone at 384 x 512, or of ``predict`` where the model has no ``run_network``.
+    """Median time of the network alone at 384 x 512, or of ``predict`` where the model has no ``network_maps``.
 
     Args:
-        model: with ``run_network(photo)`` if the network can be run alone.
+        model: with ``network_maps(photo)`` if the network can be run alone.
         runs: how many runs after three of warm-up.
     """
     height, width = NETWORK_SIZE
     photo = np.random.default_rng(0).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
-    run_network = getattr(model, "run_network", None)
-    call, what = (model.predict, "predict") if run_network is None else (run_network, "network")
+    network_maps = getattr(model, "network_maps", None)
+    call, what = (model.predict, "predict") if network_maps is None else (network_maps, "network")
     times = []
     for i in range(runs + 3):
         start = time.perf_counter()

@@ -216,6 +216,9 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
     from rich.table import Table
 
     for table in result_tables(evaluation):
+        if not table.rows:
+            console.print(f"{table.title}: {table.note}", markup=False, highlight=False)
+            continue
         shown = Table(title=escape(table.title), caption=escape(table.note) or None, caption_justify="left")
         for i, column in enumerate(table.columns):
             shown.add_column(escape(column), justify="left" if i == 0 else "right", overflow="fold")

@@ -1,0 +1,89 @@
+"""``mddnet evaluate`` from end to end, on a scene and a pair that the test makes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.cli.main import main
+from mddnet.sets.store import write_image, write_inv_depth, write_scene_json
+from mddnet.types import FrameRecord, SceneRecord
+
+
+@pytest.fixture
+def captures(tmp_path: Path) -> Path:
+    """A data folder and a scene folder; the model of ``tiny_model`` reads inverse depth off the red channel."""
+    rng = np.random.default_rng(0)
+    inv_depth = np.linspace(0.1, 0.9, 128, dtype=np.float32)[None, :].repeat(96, axis=0)
+    photo = rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    photo[..., 0] = np.rint(255 * inv_depth)
+    folder = tmp_path / "scenes" / "stereo" / "table"
+    folder.mkdir(parents=True)
+    write_image(folder / "sharp.png", photo)
+    write_image(folder / "frame.png", photo)
+    write_inv_depth(folder / "inv_depth.png", inv_depth, "relative")
+    frames = [FrameRecord("frame.png", 0.5, 20.0)]
+    record = SceneRecord(
+        "table", "stereo/table", "stereo", "made by a test", "Apache-2.0", "rendered", "relative", frames,
+        "sharp.png", "inv_depth.png",
+    )  # fmt: skip
+    write_scene_json(folder, record)
+    pair = tmp_path / "data" / "pairs" / "one"
+    pair.mkdir(parents=True)
+    Image.fromarray(photo).save(pair / "A.png")
+    Image.fromarray(np.full_like(photo, 128)).save(pair / "B.png")
+    (tmp_path / "data" / "split.csv").write_text("place,split\nstereo/table,dev\n")
+    return tmp_path
+
+
+def run(captures: Path, model: Path, *more: str) -> int:
+    folders = ["--scenes", str(captures / "scenes"), "--data", str(captures / "data"), "-o", str(captures / "out")]
+    return main(["evaluate", str(model), *folders, *more])
+
+
+def test_the_tables_are_written_and_printed(
+    captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(captures, tiny_model, "--speed") == 0
+    data = json.loads((captures / "out" / "evaluation.json").read_text())
+    assert data["model"] == "tiny 7" and data["split"] == "dev" and not data["failures"]
+    assert data["headline"]["stereo.depth_ordinal"] == data["headline"]["stereo.depth_ordinal_turned"] == 1.0
+    assert data["headline"]["stereo.defocus_ordinal"] == 1.0 and data["headline"]["stereo.sign_accuracy"] == 1.0
+    assert data["headline"]["stereo.u_focus_error"] < 0.02 and data["headline"]["speed.network_ms"] > 0
+    assert "## Stereo: depth" in (captures / "out" / "evaluation.md").read_text()
+    printed = capsys.readouterr().out
+    assert "Stereo: defocus" in printed and "Focal stacks: No scene of this kind" in printed
+
+
+def test_only_the_named_parts_are_measured(captures: Path, tiny_model: Path) -> None:
+    assert run(captures, tiny_model, "--only", "pairs") == 0
+    data = json.loads((captures / "out" / "evaluation.json").read_text())
+    assert data["kinds"] == {} and data["coc_slope"] is None and len(data["pairs"]["rows"]) == 1
+
+
+def test_a_damaged_scene_is_named_and_the_exit_code_is_1(
+    captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (captures / "scenes" / "stereo" / "table" / "sharp.png").write_bytes(b"no image")
+    assert run(captures, tiny_model, "--only", "stereo,pairs") == 1
+    assert "sharp.png" in capsys.readouterr().err
+    assert json.loads((captures / "out" / "evaluation.json").read_text())["headline"]["pairs.mean"] >= 0
+
+
+@pytest.mark.parametrize("flags", [["--only", "stacks"], ["--only", ","], ["--frames", "0"], ["--threads", "0"]])
+def test_wrong_usage_is_2(captures: Path, flags: list[str]) -> None:
+    assert run(captures, captures / "no_model", *flags) == 2
+
+
+def test_missing_folders_and_models_are_named(
+    captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(captures, captures / "no_model") == 1
+    assert "no_model" in capsys.readouterr().err
+    (captures / "data" / "split.csv").unlink()
+    assert run(captures, tiny_model) == 1
+    assert "split.csv" in capsys.readouterr().err
