@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
-def export(model: Path, /, *, out: Path, half: bool = True) -> int:
+def export(model: Path, /, *, out: Annotated[Path, Parameter(name=["--out", "-o"])], half: bool = True) -> int:
     """Write a trained model as ONNX, ready for mddnet predict.
 
     The target folder gets model.onnx (any batch; any height and width that are multiples of 32) and config.json.
