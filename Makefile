@@ -1,4 +1,5 @@
-# Two environments: .venv holds the base package (prediction), .venv-dev every extra (building, training, tests).
+# Environments: .venv holds the base package (prediction), .venv-dev every extra (building, training, tests),
+# .venv-oldest the base package with the oldest versions that it allows.
 # make PYTHON=python3.12 ... picks another interpreter; DATA and WORK pick other folders.
 
 PYTHON ?= python3
@@ -10,14 +11,16 @@ PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
 
 BASE := .venv/installed
 DEV := .venv-dev/installed
+OLDEST := .venv-oldest/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test lint types train-small evaluate clean
+.PHONY: help predict test test-oldest lint types train-small evaluate clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make predict      install the base package and estimate depth and defocus of a photo"
 	@echo "make test         install everything and run the tests"
+	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
 	@echo "make lint types   check the code with ruff and mypy"
 	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml, export the model"
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
@@ -35,6 +38,11 @@ $(DEV): pyproject.toml constraints/ci.txt
 	.venv-dev/bin/python -m pip install --quiet $(PIP_FLAGS) -e ".[dev]"
 	touch $@
 
+$(OLDEST): pyproject.toml constraints/oldest.txt
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints/oldest.txt -e . pytest hypothesis onnx
+	touch $@
+
 # "Chelsea" by Stefan van der Walt, CC0, from the scikit-image wheel.
 $(WORK)/photos/chelsea.png: $(BASE)
 	mkdir -p $(@D)
@@ -47,6 +55,9 @@ predict: $(WORK)/photos/chelsea.png
 
 test: $(DEV)
 	$(BIN)/python -m pytest
+
+test-oldest: $(OLDEST)
+	.venv-oldest/bin/python -m pytest tests/test_*.py tests/predict tests/evaluate tests/sets/test_store.py
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .
@@ -64,4 +75,4 @@ evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
 
 clean:
-	rm -rf .venv .venv-dev
+	rm -rf .venv .venv-dev .venv-oldest

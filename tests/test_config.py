@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -211,3 +212,10 @@ def test_the_hash_covers_what_decides_the_result_and_nothing_else() -> None:
         "optim.steps=6001",
     ):
         assert load_recipe(SMALL, [other]).config_hash != small, other
+
+
+def test_no_setting_is_one_that_nothing_reads() -> None:
+    package = Path(config.__file__).parent
+    code = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "config.py")
+    unread = [key for key in config._KEYS if not re.search(rf"""[."']{key.rpartition(".")[2]}\b""", code)]
+    assert set(unread) <= {"description"}  # that is for whoever reads the file
