@@ -1,8 +1,8 @@
 """RGB-D captures: a colour image and a depth map each, listed by a ``manifest.csv``.
 
-Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the files
-that it names, relative to its own folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0 is
-unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only the order means anything).
+Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the
+files that it names, relative to its own folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0
+is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only the order means anything).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise CaptureError(f"{path}: not a readable depth image ({error})") from error
     # Pillow opens some 16-bit files as 32-bit integers.
-    if dtype == "uint16" and codes.dtype == np.int32 and codes.size and 0 <= codes.min() and codes.max() <= 65535:
+    if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
         codes = codes.astype(np.uint16)
     if codes.ndim != 2 or codes.dtype != np.dtype(dtype):
         raise CaptureError(f"{path}: {codes.shape} {codes.dtype}; expected one channel of {dtype}")
@@ -132,13 +132,14 @@ def list_rgbd(root: Path) -> list[RgbdFrame]:
     """Frames of the RGB-D captures below ``root``, in the order of ``root/manifest.csv``.
 
     Raises:
-        CaptureError: for a manifest that is missing or incomplete, an unknown depth unit, a file that does not exist, or a
-            name that occurs twice.
+        CaptureError: for a manifest that is missing or incomplete, an unknown depth unit, a file that does not exist,
+            or a name that occurs twice.
     """
     manifest = root / "manifest.csv"
     frames: list[RgbdFrame] = []
     seen: set[str] = set()
-    for number, row in enumerate(read_manifest(manifest, ("source", "rgb", "depth", "depth_unit", "licence", "note")), 2):
+    columns = ("source", "rgb", "depth", "depth_unit", "licence", "note")
+    for number, row in enumerate(read_manifest(manifest, columns), 2):
         if row["depth_unit"] not in RGBD_UNITS:
             raise CaptureError(
                 f"{manifest}, line {number}: depth_unit {row['depth_unit']!r}; expected one of {', '.join(RGBD_UNITS)}"

@@ -1,12 +1,13 @@
 """Stereo captures with a measured disparity map, listed by a ``manifest.csv``.
 
-Layout: ``manifest.csv`` with the columns source, scene, files (left image; disparity; others, separated by ``;``), kind, unit,
+Layout: ``manifest.csv`` with the columns source, scene, files (left image; disparity; others, split by ``;``), kind,
 calibration, licence, note. Kind ``stereo_gt``: disparity in pixels of the left image = uint16 / 256, 0 is unknown. Kind
 ``rgbd_relative``: uint8, brighter is nearer, only the order is known.
 
 Disparity d is an affine inverse depth, u = (d + doffs) / (f B) for a rig of baseline B and focal length f in pixels
-(Scharstein et al., "High-Resolution Stereo Datasets", GCPR 2014, section 4). The calibration column gives the numbers in
-one of two forms, ``Z_mm=B*F/(k*d+D)`` or ``f=F px, baseline B mm, doffs=D px``; anything else leaves the map ``relative``.
+(Scharstein et al., "High-Resolution Stereo Datasets", GCPR 2014, section 4). The calibration column gives the numbers
+in one of two forms, ``Z_mm=B*F/(k*d+D)`` or ``f=F px, baseline B mm, doffs=D px``; with anything else the map is
+``relative``.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class StereoScene:
 
 
 def brightened(srgb8: UInt8Array) -> UInt8Array:
-    """The image with its light multiplied so that the 99th percentile of its largest channel reaches 0.7; never darkened."""
+    """The image with its light multiplied so that the 99th percentile of its largest channel is at least 0.7."""
     linear = linear_from_srgb8(srgb8)
     high = float(np.percentile(linear.max(axis=2), 99))
     return srgb8 if high <= 0 or high >= BRIGHT_LIGHT else srgb8_from_linear(linear * (BRIGHT_LIGHT / high))
@@ -127,8 +128,8 @@ def list_stereo(root: Path) -> list[StereoScene]:
     """Stereo scenes below ``root``, in the order of ``root/manifest.csv``.
 
     Raises:
-        CaptureError: for a manifest that is missing or incomplete, an unknown kind, a file that does not exist, or a scene
-            that occurs twice.
+        CaptureError: for a manifest that is missing or incomplete, an unknown kind, a file that does not exist, or a
+            scene that occurs twice.
     """
     manifest = root / "manifest.csv"
     scenes: list[StereoScene] = []
@@ -144,7 +145,7 @@ def list_stereo(root: Path) -> list[StereoScene]:
             if not path.is_file():
                 raise CaptureError(f"{manifest}, line {number}: {path} does not exist; restore it or drop the row")
         if row["scene"] in seen:
-            raise CaptureError(f"{manifest}, line {number}: scene {row['scene']} occurs twice; expected one row per scene")
+            raise CaptureError(f"{manifest}, line {number}: {row['scene']} occurs twice; expected one row per scene")
         seen.add(row["scene"])
         ordinal = row["kind"] == "rgbd_relative"
         calibration = None if ordinal else parse_calibration(row["calibration"])

@@ -1,8 +1,8 @@
 """Made-up depth for sharp photos: slanted planes, smooth relief and foreground pieces with every kind of outline.
 
-Rendered blur is exact for whatever depth was made up, so depth need not be plausible; it must only not be guessable from
-anything but the blur. Hence no piece prefers a place in the picture, and slopes point in all directions: "lower is
-nearer" is right half of the time. What tells in front from behind in a photo is which side of an occlusion edge the
+Rendered blur is exact for whatever depth was made up, so depth need not be plausible; it must only not be guessable
+from anything but the blur. Hence no piece prefers a place in the picture, and slopes point in all directions: "lower
+is nearer" is right half of the time. What tells in front from behind in a photo is which side of an occlusion edge the
 sharp outline belongs to, so most scenes paste a piece of a second photo over the first: its outline is a true edge.
 """
 
@@ -55,7 +55,7 @@ def smooth_noise(shape: tuple[int, int], cells: int, rng: np.random.Generator) -
     grid = rng.standard_normal((int(np.ceil(height / step)) + 4, int(np.ceil(width / step)) + 4)).astype(np.float32)
     large = cv2.resize(grid, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
     top, left = (large.shape[0] - height) // 2, (large.shape[1] - width) // 2
-    return _unit_range(large[top : top + height, left : left + width])
+    return _unit_range(np.asarray(large, dtype=np.float32)[top : top + height, left : left + width])
 
 
 def slanted_plane(shape: tuple[int, int], rng: np.random.Generator) -> Float32Array:
@@ -78,8 +78,8 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
         (H, W) labels from 0; a cluster that falls apart gives several labels.
     """
     height, width = srgb8.shape[:2]
-    small = cv2.resize(srgb8, (max(8, width // 2), max(8, height // 2)), interpolation=cv2.INTER_AREA)
-    small = cv2.medianBlur(small, 5)
+    half_size = (max(8, width // 2), max(8, height // 2))
+    small = cv2.medianBlur(cv2.resize(srgb8, half_size, interpolation=cv2.INTER_AREA), 5)
     rows, columns = small.shape[:2]
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
     place_weight = 100.0 * float(rng.uniform(0.3, 1.0)) / max(rows, columns)
@@ -95,8 +95,7 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
             members = sample[nearest == k]
             if len(members):
                 centres[k] = members.mean(axis=0)
-    labels = _nearest_centre(features, centres, squares).astype(np.uint8).reshape(rows, columns)
-    labels = cv2.medianBlur(labels, 5)
+    labels = cv2.medianBlur(_nearest_centre(features, centres, squares).astype(np.uint8).reshape(rows, columns), 5)
     full = cv2.medianBlur(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), 5)
     pieces = np.zeros((height, width), dtype=np.int32)
     used = 0
@@ -139,12 +138,13 @@ def random_outline(
         if not len(fit):
             return None
         chosen = rng.choice(fit, min(len(fit), int(rng.integers(1, 3))), replace=False)
-        mask = np.isin(labels, chosen).astype(np.uint8)
-        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+        round_window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+        closed = cv2.morphologyEx(np.isin(labels, chosen).astype(np.uint8), cv2.MORPH_CLOSE, round_window)
+        mask = np.asarray(closed, dtype=np.uint8)
     elif outline == "ellipse":
         axes = long_side * np.exp(rng.uniform(np.log(0.04), np.log(0.35), 2))
-        box = ((float(centre[0]), float(centre[1])), (2 * float(axes[0]), 2 * float(axes[1])), float(rng.uniform(0, 180)))
-        cv2.ellipse(mask, box, 1, -1)
+        turn_deg = float(rng.uniform(0, 180))
+        cv2.ellipse(mask, ((centre[0], centre[1]), (2 * axes[0], 2 * axes[1]), turn_deg), 1, -1)
     elif outline == "polygon":
         corners = int(rng.integers(3, 12))
         angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -195,7 +195,8 @@ def _random_part(srgb8: UInt8Array, shape: tuple[int, int], rng: np.random.Gener
     scale = max(height / srgb8.shape[0], width / srgb8.shape[1], float(rng.uniform(0.6, 1.0)))
     if abs(scale - 1.0) > 1e-3:
         size = (int(np.ceil(srgb8.shape[1] * scale)), int(np.ceil(srgb8.shape[0] * scale)))
-        srgb8 = cv2.resize(srgb8, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        srgb8 = np.asarray(cv2.resize(srgb8, size, interpolation=how), dtype=np.uint8)
     crops = []
     for _ in range(3):
         top = int(rng.integers(0, srgb8.shape[0] - height + 1))
@@ -247,7 +248,7 @@ def make_up_scene(srgb8: UInt8Array, rng: np.random.Generator, other_srgb8: UInt
     surfaces = []
     for linear, depth, mask in reversed(pieces):
         # A photographed outline is about a pixel soft.
-        coverage = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6)
+        coverage = np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6), dtype=np.float32)
         coverage[coverage < 0.02] = 0.0
         surfaces.append(Surface(linear, relative(depth), coverage))
     ground_linear = linear_from_srgb8(srgb8)

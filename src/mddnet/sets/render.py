@@ -1,14 +1,14 @@
 """Rendering of defocus from a sharp image and a depth map: occlusion-aware layers, disc blur in linear light.
 
-A scene is a list of surfaces, nearest first; a surface is an image with its depth and coverage, and may hold things that are
-hidden behind the surfaces before it. Each surface is sliced into layers by its signed defocus, each layer is blurred with
-the PSF of its own CoC, and the layers are laid over each other from near to far by *saturating* addition:
+A scene is a list of surfaces, nearest first; a surface is an image with its depth and coverage, and may hold things
+that are hidden behind the surfaces before it. Each surface is sliced into layers by its signed defocus, each layer is
+blurred with the PSF of its own CoC, and the layers are laid over each other from near to far by *saturating* addition:
 
     w_k = min(a_k, 1 - sum of the w before it),    colour = sum(w_k C_k) / sum(w_k)
 
 where a_k is the blurred coverage and C_k the blurred colour of layer k. Neighbouring layers of one slanted surface tile
-it (their coverages add up to one), and saturating addition keeps that sum, where the usual "over" would let a quarter of
-what lies behind shine through at every seam. The idea of blurring layers one by one is that of Kraus and Strengert,
+it (their coverages add up to one), and saturating addition keeps that sum, where the usual "over" would let a quarter
+of what lies behind shine through at every seam. The idea of blurring layers one by one is that of Kraus and Strengert,
 "Depth-of-Field Rendering by Pyramidal Image Processing" (Eurographics 2007); the rest is ours.
 """
 
@@ -169,8 +169,7 @@ def psf_kernel(diameter_px: float, aperture: Aperture = DISC) -> Float32Array:
     """
     if not 0.0 <= diameter_px <= MAX_COC_PX:
         raise ValueError(f"CoC diameter {diameter_px} px; expected 0 to {MAX_COC_PX:g} px")
-    kernel = _psf_kernel(float(diameter_px), aperture).copy()
-    return kernel
+    return _psf_kernel(float(diameter_px), aperture).copy()
 
 
 def disc_kernel(diameter_px: float) -> Float32Array:
@@ -245,7 +244,7 @@ def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS
 
 
 def _layer_position(signed_px: Float32Array, nodes: NDArray[np.float64]) -> tuple[NDArray[np.intp], Float32Array]:
-    """Lower layer of every pixel and the share that goes to the next one; the mixture keeps the variance of the blur."""
+    """Lower layer of every pixel and the share that goes to the next; the mixture keeps the variance of the blur."""
     index = np.clip(np.searchsorted(nodes, signed_px, side="right") - 1, 0, len(nodes) - 2)
     lower, upper = nodes[index] ** 2, nodes[index + 1] ** 2
     share = (np.square(signed_px, dtype=np.float64) - lower) / (upper - lower)
@@ -268,7 +267,8 @@ class _Canvas:
         layer = np.dstack([premultiplied[box], weight[box]])
         if reach:
             # filter2D correlates; the flip makes it a convolution, which matters for lopsided openings.
-            layer = cv2.filter2D(layer, -1, kernel[::-1, ::-1], borderType=cv2.BORDER_REFLECT)
+            flipped = np.ascontiguousarray(kernel[::-1, ::-1])
+            layer = np.asarray(cv2.filter2D(layer, -1, flipped, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
         alpha = np.maximum(layer[..., -1], 0.0)
         taken = np.minimum(alpha, np.maximum(1.0 - self.coverage[box], 0.0))
         self.colour[box] += layer[..., :-1] * (taken / np.maximum(alpha, 1e-6))[..., None]
@@ -276,7 +276,7 @@ class _Canvas:
 
     def picture(self) -> Float32Array:
         """(H, W, C): colour over coverage."""
-        return self.colour / np.maximum(self.coverage, 1e-4)[..., None]
+        return (self.colour / np.maximum(self.coverage, 1e-4)[..., None]).astype(np.float32, copy=False)
 
 
 def _bounding_box(weight: Float32Array, margin: int) -> tuple[slice, slice] | None:
@@ -346,7 +346,8 @@ def render_surfaces(
         (H, W, 3) float32, linear light.
 
     Raises:
-        ValueError: for no surface, different sizes, a negative kappa, unknown depth under coverage, or a CoC beyond the cap.
+        ValueError: for no surface, different sizes, a negative kappa, unknown depth under coverage, or a CoC beyond the
+            cap.
     """
     flaws = flaws or LensFlaws()
     if not surfaces:
@@ -357,8 +358,8 @@ def render_surfaces(
     for number, surface in enumerate(surfaces):
         if surface.linear.shape != (*shape, 3) or surface.inv_depth.shape != shape or surface.coverage.shape != shape:
             raise ValueError(
-                f"surface {number}: shapes {surface.linear.shape}, {surface.inv_depth.shape}, {surface.coverage.shape}; "
-                f"expected {(*shape, 3)}, {shape}, {shape}"
+                f"surface {number}: shapes {surface.linear.shape}, {surface.inv_depth.shape}, "
+                f"{surface.coverage.shape}; expected {(*shape, 3)}, {shape}, {shape}"
             )
         u = surface.inv_depth[surface.coverage > 0]
         if not np.isfinite(u).all():
@@ -438,7 +439,7 @@ def add_sensor_noise(linear: Float32Array, camera: Camera, rng: np.random.Genera
     if camera.shot == 0 and camera.read == 0:
         return linear
     sigma = np.sqrt(camera.shot * np.maximum(linear, 0.0) + np.float32(camera.read**2))
-    return linear + sigma * rng.standard_normal(linear.shape, dtype=np.float32)
+    return (linear + sigma * rng.standard_normal(linear.shape, dtype=np.float32)).astype(np.float32, copy=False)
 
 
 def encode_jpeg(srgb8: UInt8Array, camera: Camera) -> bytes:
@@ -481,7 +482,9 @@ def render_defocus(
     """
     shape = signed_defocus_px.shape
     if sharp_srgb8.dtype != np.uint8 or sharp_srgb8.shape != (*shape, 3):
-        raise ValueError(f"photo {sharp_srgb8.shape} {sharp_srgb8.dtype}, defocus {shape}; expected (H, W, 3) uint8 and (H, W)")
+        raise ValueError(
+            f"photo {sharp_srgb8.shape} {sharp_srgb8.dtype}, defocus {shape}; expected (H, W, 3) uint8 and (H, W)"
+        )
     if not np.isfinite(signed_defocus_px).all():
         raise ValueError("signed defocus holds NaN or infinity; expected finite values (complete the depth map first)")
     camera = camera or Camera()

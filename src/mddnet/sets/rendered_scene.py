@@ -1,8 +1,8 @@
 """Scene folders whose focused frames are rendered: from RGB-D, from stereo, and from photos with made-up depth.
 
-The CoC of these frames is exact for the depth that was rendered. Of an ``ordinal`` scene that depth is the ordinal value
-taken as if it were an inverse depth: the defocus map from the lens law still is the blur in the picture, while of the depth
-only the order means anything. Holes in the truth are filled for rendering only and stay unknown in the scene.
+The CoC of these frames is exact for the depth that was rendered. Of an ``ordinal`` scene that depth is the ordinal
+value taken as if it were an inverse depth: the defocus map from the lens law still is the blur in the picture, while of
+the depth only the order means anything. Holes in the truth are filled for rendering only and stay unknown in the scene.
 
 Everything is drawn from a generator seeded by the scene's name: building a scene again gives the same bytes.
 """
@@ -41,6 +41,7 @@ from mddnet.sets.render import (
 from mddnet.sets.store import atomic_write, read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
+Capture = RgbdFrame | StereoScene | SharpPhoto
 RenderedKind = Literal["rgbd", "stereo", "photos"]
 RENDERED_KINDS: tuple[RenderedKind, ...] = get_args(RenderedKind)
 FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 2, "stereo": 6, "photos": 3}
@@ -99,9 +100,9 @@ def scene_rng(name: str, seed: int) -> np.random.Generator:
 def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Float32Array:
     """Fill unknown pixels for rendering, each from the known pixel around it that looks most alike.
 
-    Candidates are the nearest known pixels to the left, right, above, below, and the nearest of all; the cost is the colour
-    difference plus a little for distance, and among equals the farther depth wins: what sensors lose beside an edge is
-    background in the shadow of the foreground.
+    Candidates are the nearest known pixels to the left, right, above, below, and the nearest of all; the cost is the
+    colour difference plus a little for distance, and among equals the farther depth wins: what sensors lose beside an
+    edge is background in the shadow of the foreground.
 
     Args:
         inv_depth: (H, W), NaN where unknown.
@@ -166,8 +167,8 @@ def draw_shots(
 ) -> Sequence[_Shot]:
     """Draw where to focus and how much to blur.
 
-    Most frames focus on the depth of a random pixel or anywhere inside the scene's range, some outside of it. The largest
-    CoC in the frame is log-uniform; now and then it is below a pixel, so that nearly sharp photos are known too.
+    Most frames focus on the depth of a random pixel or anywhere inside the scene's range, some outside of it. The
+    largest CoC in the frame is log-uniform; now and then it is below a pixel, so that nearly sharp photos occur.
 
     Args:
         inv_depth: (H, W), finite.
@@ -308,8 +309,8 @@ def _write_scene(source: _Source, out_root: Path, frames: int, rng: np.random.Ge
 def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[float]]:
     """A lens that has the field of view of the capture, and the f-number that gives each frame's kappa exactly.
 
-    With p = f / focal_px, kappa = f v / (N p) gives N = focal_px v / kappa. The focal length is free (it scales the whole
-    camera); it is chosen so that the f-numbers lie around 4.
+    With p = f / focal_px, kappa = f v / (N p) gives N = focal_px v / kappa. The focal length is free (it scales the
+    whole camera); it is chosen so that the f-numbers lie around 4.
     """
     typical = float(np.exp(np.mean([np.log(s.kappa) for s in shots])))
     focal_mm = float(np.clip(1000.0 * 4.0 * typical / focal_px, 2.0, 200.0))
@@ -449,34 +450,33 @@ def build_rendered(
     Raises:
         CaptureError: if a manifest is missing or wrong.
     """
-    tasks = []
+    tasks: list[tuple[RenderedKind, Capture, Path, Sequence[SharpPhoto]]] = []
     for kind in kinds:
         target = out_root / kind
         target.mkdir(parents=True, exist_ok=True)
         if kind == "photos":
             photos = list_photos(data_root / "photos")
-            tasks += [(kind, p, target, photos) for p in photos[:limit]]
+            tasks += [(kind, photo, target, _other_photo(photos, photo, seed)) for photo in photos[:limit]]
         else:
-            listed = list_rgbd(data_root / "depth/rgbd") if kind == "rgbd" else list_stereo(data_root / "depth/stereo")
-            tasks += [(kind, c, target, ()) for c in listed[:limit]]
+            captures: Sequence[Capture] = (
+                list_rgbd(data_root / "depth/rgbd") if kind == "rgbd" else list_stereo(data_root / "depth/stereo")
+            )
+            tasks += [(kind, capture, target, ()) for capture in captures[:limit]]
     results = Parallel(n_jobs=jobs, batch_size=8)(
-        delayed(_build_one)(kind, capture, target, _some(others, capture, seed), seed, rebuild)
-        for kind, capture, target, others in tasks
+        delayed(_build_one)(kind, capture, target, others, seed, rebuild) for kind, capture, target, others in tasks
     )
     return list(results)
 
 
-def _some(others: Sequence[SharpPhoto], capture: object, seed: int) -> Sequence[SharpPhoto]:
-    """The one photo to paste from, drawn by name: shipping the whole list to every worker would cost more than rendering."""
-    if not others or not isinstance(capture, SharpPhoto):
-        return ()
-    rng = scene_rng(f"paste onto {capture.place}/{capture.name}", seed)
-    return (others[int(rng.integers(len(others)))],)
+def _other_photo(photos: Sequence[SharpPhoto], photo: SharpPhoto, seed: int) -> Sequence[SharpPhoto]:
+    """The one photo to paste from, drawn by name: no task needs to carry the whole list to its process."""
+    rng = scene_rng(f"paste onto {photo.place}/{photo.name}", seed)
+    return (photos[int(rng.integers(len(photos)))],)
 
 
 def _build_one(
     kind: RenderedKind,
-    capture: RgbdFrame | StereoScene | SharpPhoto,
+    capture: Capture,
     target: Path,
     others: Sequence[SharpPhoto],
     seed: int,
