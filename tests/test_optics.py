@@ -102,6 +102,12 @@ def test_metres_of_inverse_depth() -> None:
         (lambda: optics.sweep_index_u_focus(0, 1, True), "expected at least 2"),
         (lambda: optics.light_field_kappa_px(np.zeros((1, 2))), r"\(1, 2\)"),
         (lambda: optics.light_field_kappa_px(np.zeros((4, 3))), r"\(4, 3\)"),
+        (
+            lambda: optics.light_field_kappa_px(np.zeros((4, 2)), np.ones(3)),
+            r"weights of shape \(3,\); expected \(4,\)",
+        ),
+        (lambda: optics.light_field_kappa_px(np.zeros((2, 2)), np.array([1, -1])), "none negative"),
+        (lambda: optics.light_field_kappa_px(np.zeros((2, 2)), np.zeros(2)), "some positive"),
     ],
 )
 def test_errors_name_the_value(call, named: str) -> None:
@@ -212,6 +218,15 @@ def test_light_field_kappa_against_brute_force(disparity: int) -> None:
     sigma = math.sqrt((average.sum(axis=1) * axis**2).sum())
     expected_px = abs(optics.signed_defocus_px(float(disparity), 0.0, optics.light_field_kappa_px(views)))
     assert optics.diameter_from_sigma(sigma) == pytest.approx(expected_px)
+
+
+def test_weights_of_views_are_what_a_repeated_view_would_be() -> None:
+    views = np.array([[0.0, 0.0], [0.0, 2.0], [3.0, 1.0]])
+    repeated = np.repeat(views, [1, 3, 2], axis=0)
+    assert optics.light_field_kappa_px(views, np.array([1, 3, 2])) == pytest.approx(
+        optics.light_field_kappa_px(repeated)
+    )
+    assert optics.light_field_kappa_px(views, np.full(3, 0.2)) == pytest.approx(optics.light_field_kappa_px(views))
 
 
 def test_light_field_kappa_depends_on_shape_alone_and_not_on_place() -> None:
