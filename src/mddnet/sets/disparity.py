@@ -1,0 +1,582 @@
+"""Disparity of the central view of a light field by plane sweep, and the geometry of its views.
+
+Convention: a point at pixel x of the central view whose disparity is d lies at ``x - d * p`` in the view at position
+p = (row, column), in units of one view; d is in pixels per view and **larger is nearer**, which makes it an affine
+inverse depth (for parallel cameras d = baseline * focal length * (1/z - 1/z0)). Which way the rows and columns of a
+capture run is found from the data: the axes by agreement of the views, near against far by occlusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+
+from mddnet.errors import RejectedScene
+from mddnet.types import BoolArray, Float32Array
+
+AXES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
+    "rows down, columns right": ((1, 0), (0, 1)),
+    "rows down, columns left": ((1, 0), (0, -1)),
+    "rows right, columns down": ((0, 1), (1, 0)),
+    "rows left, columns down": ((0, -1), (1, 0)),
+}
+"""How a grid of views can lie, up to the common sign that occlusion decides: name -> step of a row, of a column."""
+
+COST_CAP = 0.12
+"""Truncation of the colour difference (sRGB in [0, 1]): beyond it a view does not see the point."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewGrid:
+    """Views with their positions relative to the central one.
+
+    Attributes:
+        images: (N, H, W, 3) float32, sRGB-encoded in [0, 1].
+        positions: (N, 2) row and column of each view in units of one view; ``images[centre]`` is at (0, 0).
+        offsets_px: (N, 2) residual shift of each view (row, column): x of the centre lies at x - d p + offset.
+        gains: (N,) factor in linear light that brings a view to the brightness of the central one.
+        centre: index of the central view.
+    """
+
+    images: Float32Array
+    positions: NDArray[np.float64]
+    offsets_px: NDArray[np.float64]
+    gains: NDArray[np.float64]
+    centre: int
+
+    def within(self, radius: float) -> ViewGrid:
+        """The views within ``radius`` of the centre (largest absolute row or column)."""
+        keep = np.flatnonzero(np.abs(self.positions).max(axis=1) <= radius + 0.25)
+        return ViewGrid(
+            self.images[keep],
+            self.positions[keep],
+            self.offsets_px[keep],
+            self.gains[keep],
+            int(np.flatnonzero(keep == self.centre)[0]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How the rows and columns of a capture run.
+
+    Attributes:
+        name: one of :data:`AXES`.
+        cost: mean matching cost of it (sRGB difference, truncated).
+        runner_up_cost: the cost of the next best.
+    """
+
+    name: str
+    cost: float
+    runner_up_cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class DisparityMap:
+    """Disparity of the central view.
+
+    Attributes:
+        disparity: (H, W) float32, pixels per view, larger is nearer; NaN where nothing can be matched.
+        filled: (H, W) float32, the same with the gaps closed by the smoothness term; for rendering, not a truth.
+        confidence: (H, W) float32 in [0, 1]: agreement of two disjoint halves of the views, and texture.
+    """
+
+    disparity: Float32Array
+    filled: Float32Array
+    confidence: Float32Array
+
+
+def shift_image(image: Float32Array, dy: float, dx: float) -> Float32Array:
+    """Sample ``image`` at (y + dy, x + dx), cubic; the border is repeated."""
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float64)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    size = (image.shape[1], image.shape[0])
+    shifted = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(shifted, dtype=np.float32)
+
+
+def sample_image(image: Float32Array, y: Float32Array, x: Float32Array) -> Float32Array:
+    """Sample ``image`` at the given pixel coordinates, cubic; the border is repeated."""
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def pixel_grid(height: int, width: int) -> tuple[Float32Array, Float32Array]:
+    """Row and column index of every pixel, each (H, W) float32."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return y, x
+
+
+def grid_positions(rows: int, cols: int, centre: tuple[int, int], axes: str) -> NDArray[np.float64]:
+    """(rows * cols, 2) positions of a regular grid, row by row, in units of one view, (0, 0) at ``centre``.
+
+    Args:
+        rows: number of rows.
+        cols: number of columns.
+        centre: row and column of the central view.
+        axes: one of :data:`AXES`.
+    """
+    row_step, col_step = np.array(AXES[axes], dtype=np.float64)
+    r, c = np.mgrid[:rows, :cols]
+    return (r.reshape(-1, 1) - centre[0]) * row_step + (c.reshape(-1, 1) - centre[1]) * col_step
+
+
+def texture_strength(image: Float32Array) -> Float32Array:
+    """Root mean square of the gradient in a 7x7 window, (H, W), in sRGB units per pixel."""
+    grey = image.mean(axis=2)
+    gx = cv2.Scharr(grey, cv2.CV_32F, 1, 0) / 32
+    gy = cv2.Scharr(grey, cv2.CV_32F, 0, 1) / 32
+    return np.sqrt(cv2.blur(gx * gx + gy * gy, (7, 7))).astype(np.float32)
+
+
+# --- plane sweep ------------------------------------------------------------------------------------------------------
+
+
+def guided_filter(guide: Float32Array, image: Float32Array, radius: int, eps: float) -> Float32Array:
+    """Edge-preserving mean of ``image`` that follows ``guide`` (He, Sun and Tang, ECCV 2010, eq. 5-8)."""
+    size = (2 * radius + 1, 2 * radius + 1)
+    mean_g, mean_i = cv2.blur(guide, size), cv2.blur(image, size)
+    variance = cv2.blur(guide * guide, size) - mean_g * mean_g
+    slope = (cv2.blur(guide * image, size) - mean_g * mean_i) / (variance + eps)
+    return np.asarray(cv2.blur(slope, size) * guide + cv2.blur(mean_i - slope * mean_g, size), dtype=np.float32)
+
+
+def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Views above, below, left and right of the centre: a point hidden from one side is seen from the other.
+
+    Source: Kang, Szeliski and Chai, "Handling Occlusions in Dense Multi-view Stereo" (CVPR 2001).
+    """
+    sides = [positions[:, axis] * sign > 0.25 for axis in (0, 1) for sign in (-1, 1)]
+    return [np.flatnonzero(side) for side in sides if side.any()]
+
+
+def matching_costs(grid: ViewGrid, planes: NDArray[np.float64], radius: int = 3) -> Float32Array:
+    """(D, H, W) matching cost of the central view against the best half of the views, aggregated along its edges.
+
+    Args:
+        grid: the views.
+        planes: (D,) disparities, pixels per view.
+        radius: radius of the aggregation window in pixels; 0 for none.
+    """
+    reference = grid.images[grid.centre]
+    guide = reference.mean(axis=2)
+    halves = _halves(grid.positions)
+    costs = np.empty((len(planes), *guide.shape), dtype=np.float32)
+    gains = grid.gains ** (1 / 2.2)  # sRGB is close to a power of 1 / 2.2 of linear light
+    for plane, d in enumerate(planes):
+        sums = np.zeros((len(halves), *guide.shape), dtype=np.float32)
+        for view in range(len(grid.images)):
+            if view == grid.centre:
+                continue
+            dy, dx = -d * grid.positions[view] + grid.offsets_px[view]
+            shifted = shift_image(grid.images[view], dy, dx) * np.float32(gains[view])
+            difference = np.minimum(cv2.absdiff(shifted, reference).mean(axis=2), COST_CAP)
+            for half, members in enumerate(halves):
+                if view in members:
+                    sums[half] += difference
+        means = [sums[half] / len(members) for half, members in enumerate(halves)]
+        if radius > 0:
+            means = [guided_filter(guide, mean, radius, 1e-3) for mean in means]
+        costs[plane] = np.min(means, axis=0)
+    return costs
+
+
+def _sweep(costs: Float32Array, edge_weight: Float32Array, p1: float, p2: float) -> Float32Array:
+    """One direction of semi-global matching over (N, M, D) costs: paths run along the first axis."""
+    out = np.empty_like(costs)
+    out[0] = costs[0]
+    for i in range(1, len(costs)):
+        before = out[i - 1]
+        low = before.min(axis=1, keepdims=True)
+        best = np.minimum(before, low + p2 * edge_weight[i][:, None])
+        best[:, 1:] = np.minimum(best[:, 1:], before[:, :-1] + p1)
+        best[:, :-1] = np.minimum(best[:, :-1], before[:, 1:] + p1)
+        out[i] = costs[i] + best - low
+    return out
+
+
+def smooth_costs(costs: Float32Array, guide: Float32Array, p1: float, p2: float) -> Float32Array:
+    """Semi-global aggregation of (D, H, W) costs along four directions (Hirschmüller, PAMI 2008, eq. 13).
+
+    Args:
+        costs: matching costs.
+        guide: (H, W) grey image; the penalty of a jump is lowered where it has an edge.
+        p1: penalty of a step of one plane, in units of cost.
+        p2: penalty of a larger jump.
+    """
+    volume = np.ascontiguousarray(costs.transpose(1, 2, 0))  # H W D
+    total = np.zeros_like(volume)
+    for axis in (0, 1):
+        lines = np.ascontiguousarray(np.moveaxis(volume, axis, 0))
+        step = np.abs(np.diff(np.moveaxis(guide, axis, 0), axis=0))
+        forward = np.vstack([np.ones_like(step[:1]), 1.0 / (1.0 + step / 0.02)])
+        backward = np.vstack([np.ones_like(step[:1]), 1.0 / (1.0 + step[::-1] / 0.02)])
+        total += np.moveaxis(_sweep(lines, forward, p1, p2), 0, axis)
+        total += np.moveaxis(_sweep(lines[::-1], backward, p1, p2)[::-1], 0, axis)
+    return np.asarray(total.transpose(2, 0, 1) / 4, dtype=np.float32)
+
+
+def subpixel_argmin(costs: Float32Array, planes: NDArray[np.float64]) -> Float32Array:
+    """(H, W) plane of least cost, refined by the parabola through its neighbours; ``planes`` must be evenly spaced."""
+    best = costs.argmin(axis=0)
+    inner = np.clip(best, 1, len(planes) - 2)[None]
+    before, here, after = (np.take_along_axis(costs, inner + step, axis=0)[0] for step in (-1, 0, 1))
+    bend = before + after - 2 * here
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.where(bend > 0, 0.5 * (before - after) / bend, 0.0)
+    refined = inner[0] + np.clip(shift, -1, 1)
+    refined = np.where((best == 0) | (best == len(planes) - 1), best, refined)
+    return (planes[0] + refined * (planes[1] - planes[0])).astype(np.float32)
+
+
+def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array, strength: float = 0.3) -> Float32Array:
+    """Fill and smooth a map along the edges of an image by weighted least squares.
+
+    Minimises sum w (s - v)^2 + strength * sum over neighbours a (s_i - s_j)^2 with a = 1 / (1 + (|difference of the
+    guide| / 0.02)^2) (Farbman et al., SIGGRAPH 2008, eq. 1, with trust as the weight of the data).
+
+    Args:
+        values: (H, W), finite.
+        weights: (H, W) trust in each value, >= 0.
+        guide: (H, W, 3) image in [0, 1].
+        strength: weight of smoothness against a fully trusted value.
+    """
+    height, width = values.shape
+    count = height * width
+    index = np.arange(count).reshape(height, width)
+    rows, cols, links = [], [], []
+    for axis in (0, 1):
+        step = np.abs(np.diff(guide, axis=axis)).max(axis=2)
+        affinity = strength / (1 + (step / 0.02) ** 2) + 1e-5
+        ahead, behind = (index[1:], index[:-1]) if axis == 0 else (index[:, 1:], index[:, :-1])
+        rows.append(ahead.ravel())
+        cols.append(behind.ravel())
+        links.append(affinity.ravel())
+    i, j, a = (np.concatenate(part) for part in (rows, cols, links))
+    trust = weights.astype(np.float64).ravel() + 1e-6
+    diagonal = trust + np.bincount(i, a, count) + np.bincount(j, a, count)
+    at = (np.concatenate([i, j]), np.concatenate([j, i]))
+    off = sparse.coo_matrix((np.concatenate([-a, -a]), at), (count, count))
+    matrix = (off + sparse.diags(diagonal)).tocsc()
+    solved = spsolve(matrix, trust * values.astype(np.float64).ravel(), permc_spec="MMD_AT_PLUS_A")
+    return np.asarray(solved, dtype=np.float32).reshape(height, width)
+
+
+# --- geometry of the views --------------------------------------------------------------------------------------------
+
+
+def find_orientation(
+    images: Float32Array, rows: int, cols: int, centre: tuple[int, int], search_px: float = 16.0
+) -> Orientation:
+    """Find how rows and columns run, up to the common sign, by how well the neighbours of the centre agree.
+
+    Args:
+        images: (rows * cols, H, W, 3) views, row by row.
+        rows: number of rows of the grid.
+        cols: number of columns of the grid.
+        centre: row and column of the central view.
+        search_px: largest disparity tried, pixels per view.
+
+    Raises:
+        RejectedScene: if no orientation agrees clearly better than the next.
+    """
+    reference = images[centre[0] * cols + centre[1]]
+    texture = texture_strength(reference)
+    textured = texture >= np.quantile(texture, 0.6)
+    grey = images.mean(axis=3)
+    reference_grey = reference.mean(axis=2)
+    step = 0.5
+    planes = np.arange(-search_px, search_px + step / 2, step)
+    scored = []
+    for name in AXES:
+        positions = grid_positions(rows, cols, centre, name)
+        # The neighbours on both sides *and* a diagonal: one disparity must explain all of them.
+        near = [i for i in range(rows * cols) if 0 < np.abs(positions[i]).max() <= 1]
+        best = np.full(texture.shape, np.inf, dtype=np.float32)
+        for d in planes:
+            cost = np.zeros_like(texture)
+            for i in near:
+                dy, dx = -d * positions[i]
+                cost += np.minimum(np.abs(shift_image(grey[i], dy, dx) - reference_grey), COST_CAP)
+            best = np.minimum(best, cv2.blur(cost, (9, 9)) / len(near))
+        scored.append((float(best[textured].mean()), name))
+    scored.sort()
+    (lowest, name), (runner_up, other) = scored[0], scored[1]
+    if not lowest < 0.95 * runner_up:
+        raise RejectedScene(
+            f"the order of the views is not clear: {name!r} costs {lowest:.4f}, {other!r} {runner_up:.4f}, "
+            "expected 5 % between them"
+        )
+    return Orientation(name, lowest, runner_up)
+
+
+def find_range(grid: ViewGrid, search_px: float = 16.0) -> tuple[float, float]:
+    """Lowest and highest disparity of clearly matched pixels, from the views next to the centre."""
+    near = grid.within(1)
+    planes = np.arange(-search_px, search_px + 0.125, 0.25)
+    costs = matching_costs(near, planes, radius=4)
+    d = subpixel_argmin(costs, planes)
+    texture = texture_strength(near.images[near.centre])
+    clear = (texture >= np.quantile(texture, 0.5)) & (costs.min(axis=0) < 0.4 * np.median(costs, axis=0))
+    if clear.mean() < 0.02:
+        raise RejectedScene(f"only {clear.mean():.1%} of the pixels match between neighbouring views, expected 2 %")
+    low, high = np.quantile(d[clear], [0.01, 0.99])
+    return float(low), float(high)
+
+
+def forward_map(
+    values: Float32Array, disparity: Float32Array, position: NDArray[np.float64], near_wins: bool = True
+) -> Float32Array:
+    """Carry ``values`` from the central view to the view at ``position``; where two land on a pixel, the nearer wins.
+
+    Args:
+        values: (H, W), finite.
+        disparity: (H, W), finite, pixels per view.
+        position: row and column of the target view, in units of one view.
+        near_wins: False turns the order around, to test it.
+
+    Returns:
+        (H, W) float32, NaN where nothing lands.
+    """
+    height, width = disparity.shape
+    y, x = pixel_grid(height, width)
+    order = np.argsort(disparity.ravel() if near_wins else -disparity.ravel(), kind="stable")
+    ty = (y - disparity * position[0]).ravel()[order]
+    tx = (x - disparity * position[1]).ravel()[order]
+    flat = values.ravel()[order]
+    out = np.full(height * width, np.nan, dtype=np.float32)
+    # The last write stays, so the winners are written last; a splat of 2x2 keeps slanted surfaces free of cracks.
+    rows = np.stack([np.floor(ty), np.floor(ty), np.ceil(ty), np.ceil(ty)], axis=1).astype(np.int64).ravel()
+    cols = np.stack([np.floor(tx), np.ceil(tx), np.floor(tx), np.ceil(tx)], axis=1).astype(np.int64).ravel()
+    inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
+    out[rows[inside] * width + cols[inside]] = np.repeat(flat, 4)[inside]
+    return out.reshape(height, width)
+
+
+def fill_from_behind(disparity: Float32Array) -> Float32Array:
+    """Close the gaps of a map with the farther of the nearest known values to the left, right, above and below."""
+    known = np.isfinite(disparity)
+    if known.all():
+        return disparity
+    if not known.any():
+        raise ValueError("a disparity map without a single known value cannot be filled")
+    filled = np.full(disparity.shape, np.inf, dtype=np.float32)
+    for axis in (0, 1):
+        index = np.arange(disparity.shape[axis])
+        index = index[:, None] if axis == 0 else index[None, :]
+        for forward in (True, False):
+            marked = np.where(known, index, -1 if forward else disparity.shape[axis])
+            reach = (
+                np.maximum.accumulate(marked, axis=axis)
+                if forward
+                else np.flip(np.minimum.accumulate(np.flip(marked, axis), axis=axis), axis)
+            )
+            valid = (reach >= 0) & (reach < disparity.shape[axis])
+            at = np.clip(reach, 0, disparity.shape[axis] - 1)
+            value = np.take_along_axis(disparity, at, axis=axis)
+            filled = np.where(valid, np.minimum(filled, value), filled)
+    filled[~np.isfinite(filled)] = np.nanmin(disparity)
+    return np.where(known, disparity, filled).astype(np.float32)
+
+
+def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
+    """Share (by error saved) of contested pixels where "larger hides smaller" explains a view better than its opposite.
+
+    Both orders predict every view from the central one; they differ only where two surfaces land on one pixel, and
+    there the view itself says which surface it sees. 1: larger is nearer; 0: smaller is nearer.
+
+    Args:
+        grid: the views; the outermost of them vote.
+        disparity: (H, W), finite.
+
+    Raises:
+        RejectedScene: if no pixel is contested (a single plane: near and far cannot be told apart).
+    """
+    reach = np.abs(grid.positions).max(axis=1)
+    voters = np.flatnonzero(reach >= reach.max() - 0.25)
+    reference = grid.images[grid.centre]
+    y, x = pixel_grid(*disparity.shape)
+    for_larger, weight, contested = 0.0, 0.0, 0
+    for view in voters:
+        near = forward_map(disparity, disparity, grid.positions[view])
+        far = forward_map(disparity, disparity, grid.positions[view], near_wins=False)
+        differs = np.isfinite(near) & np.isfinite(far) & (np.abs(near - far) * reach[view] > 1.5)
+        if not differs.any():
+            continue
+        dy, dx = grid.offsets_px[view]
+        seen = shift_image(grid.images[view], dy, dx)
+        errors = []
+        for candidate in (near, far):
+            d = np.nan_to_num(candidate)
+            predicted = sample_image(
+                reference,
+                (y + d * np.float32(grid.positions[view][0])).astype(np.float32),
+                (x + d * np.float32(grid.positions[view][1])).astype(np.float32),
+            )
+            errors.append(cv2.blur(np.abs(predicted - seen).mean(axis=2), (3, 3)))
+        clear = differs & (np.abs(errors[0] - errors[1]) > 0.02)
+        gain = (errors[1] - errors[0])[clear]
+        for_larger += float(gain[gain > 0].sum())
+        weight += float(np.abs(gain).sum())
+        contested += int(clear.sum())
+    if contested < 50:
+        raise RejectedScene(
+            f"near and far cannot be told apart: {contested} contested pixels at occlusions, expected 50"
+        )
+    return for_larger / weight
+
+
+def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -> ViewGrid:
+    """Fit each view's position, residual shift and gain to the central view, by Gauss-Newton on the colour difference.
+
+    Solves I_v(x - d p + o) + grad I . (-d dp + do) = I_c(x) for dp and do over textured, agreeing pixels (Lucas and
+    Kanade, IJCAI 1981, with two unknown vectors instead of one). The mean scale of the grid is kept, so disparities
+    keep their unit.
+    """
+    reference = grid.images[grid.centre].mean(axis=2)
+    y, x = pixel_grid(*disparity.shape)
+    texture = texture_strength(grid.images[grid.centre])
+    trusted = np.isfinite(disparity) & (texture >= np.nanquantile(texture, 0.5))
+    d = np.nan_to_num(disparity)
+    positions, offsets, gains = grid.positions.copy(), grid.offsets_px.copy(), grid.gains.copy()
+    border = 4
+    for view in range(len(grid.images)):
+        if view == grid.centre:
+            continue
+        grey = grid.images[view].mean(axis=2)
+        for _ in range(rounds):
+            sy = (y - d * positions[view][0] + offsets[view][0]).astype(np.float32)
+            sx = (x - d * positions[view][1] + offsets[view][1]).astype(np.float32)
+            warped = sample_image(grey, sy, sx) * np.float32(gains[view] ** (1 / 2.2))
+            inside = (sy > border) & (sx > border) & (sy < d.shape[0] - border) & (sx < d.shape[1] - border)
+            difference = reference - warped
+            use = trusted & inside & (np.abs(difference) < COST_CAP)
+            if use.sum() < 200:
+                break
+            gy = cv2.Scharr(warped, cv2.CV_32F, 0, 1)[use] / 32
+            gx = cv2.Scharr(warped, cv2.CV_32F, 1, 0)[use] / 32
+            # A spread of disparities is what separates a position from a shift; without one only the shift is free.
+            columns = [-d[use] * gy, -d[use] * gx, gy, gx, warped[use]]
+            matrix = np.stack(columns, axis=1).astype(np.float64)
+            ridge = np.diag([1e-3, 1e-3, 1e-3, 1e-3, 0.0]) * len(matrix) * float((gy**2 + gx**2).mean())
+            step = np.linalg.solve(matrix.T @ matrix + ridge, matrix.T @ difference[use].astype(np.float64))
+            positions[view] += np.clip(step[:2], -0.3, 0.3)
+            offsets[view] += np.clip(step[2:4], -1.0, 1.0)
+            gains[view] *= float(np.clip(1 + step[4], 0.8, 1.25)) ** 2.2
+    # Keep the unit: the least-squares scale between the fitted and the nominal grid goes back into the positions.
+    scale = float((positions * grid.positions).sum() / (grid.positions**2).sum())
+    positions /= scale
+    return replace(grid, positions=positions, offsets_px=offsets, gains=gains)
+
+
+def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
+    """Mean colour difference (sRGB, truncated) between the views, carried onto the central one, and that one.
+
+    Args:
+        grid: the views.
+        disparity: (H, W), NaN where unknown; those pixels do not count.
+    """
+    known = np.isfinite(disparity)
+    d = np.nan_to_num(disparity)
+    y, x = pixel_grid(*disparity.shape)
+    reference = grid.images[grid.centre].mean(axis=2)
+    errors = []
+    for view in range(len(grid.images)):
+        sy = (y - d * grid.positions[view][0] + grid.offsets_px[view][0]).astype(np.float32)
+        sx = (x - d * grid.positions[view][1] + grid.offsets_px[view][1]).astype(np.float32)
+        warped = sample_image(grid.images[view].mean(axis=2), sy, sx) * np.float32(grid.gains[view] ** (1 / 2.2))
+        errors.append(float(np.minimum(np.abs(warped - reference), COST_CAP)[known].mean()))
+    return float(np.mean(errors))
+
+
+# --- the map ----------------------------------------------------------------------------------------------------------
+
+
+def _planes(low: float, high: float, step: float) -> NDArray[np.float64]:
+    margin = max(2 * step, 0.05 * (high - low))
+    count = max(5, int(np.ceil((high - low + 2 * margin) / step)) + 1)
+    return np.linspace(low - margin, high + margin, count)
+
+
+def _checkerboard(grid: ViewGrid) -> list[ViewGrid]:
+    """Two disjoint halves of the views, each around the same centre."""
+    parity = (np.rint(grid.positions).astype(int).sum(axis=1)) % 2
+    parts = []
+    for want in (0, 1):
+        keep = np.flatnonzero((parity == want) | (np.arange(len(parity)) == grid.centre))
+        parts.append(
+            ViewGrid(
+                grid.images[keep],
+                grid.positions[keep],
+                grid.offsets_px[keep],
+                grid.gains[keep],
+                int(np.flatnonzero(keep == grid.centre)[0]),
+            )
+        )
+    return parts
+
+
+def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float = 0.2) -> DisparityMap:
+    """Disparity of the central view by an occlusion-aware plane sweep, semi-global smoothing and an edge-aware fill.
+
+    The confidence is the product of two measures in [0, 1]: agreement of the estimates of two disjoint halves of the
+    views with the smoothed map, and how far the matching cost rises away from its minimum.
+
+    Args:
+        grid: the views.
+        low: lowest disparity to look for, pixels per view.
+        high: highest disparity.
+        min_confidence: below it the disparity is unknown (NaN).
+    """
+    reference = grid.images[grid.centre]
+    reach = float(np.abs(grid.positions).max())
+    planes = _planes(low, high, min(0.5 / reach, (high - low) / 8))
+    parts = [matching_costs(part, planes) for part in _checkerboard(grid)]
+    costs = np.asarray((parts[0] + parts[1]) / 2, dtype=np.float32)
+    noise = float(np.median(costs.min(axis=0)))
+    smooth = smooth_costs(costs, reference.mean(axis=2), p1=0.5 * noise + 0.002, p2=4 * noise + 0.03)
+    matched = np.asarray(cv2.medianBlur(subpixel_argmin(smooth, planes), 3), dtype=np.float32)
+
+    step = planes[1] - planes[0]
+    rough = [subpixel_argmin(part, planes) for part in parts]
+    apart = np.maximum(np.abs(rough[0] - matched), np.abs(rough[1] - matched))
+    agreement = np.exp(-((apart / (2 * step)) ** 2) / 2)
+    at = np.clip(np.rint((matched - planes[0]) / step).astype(int), 0, len(planes) - 1)
+    rise = np.median(costs, axis=0) - np.take_along_axis(costs, at[None], axis=0)[0]
+    contrast = np.clip(rise / (2 * noise + 0.004), 0, 1)
+    trust = (agreement * contrast).astype(np.float32)
+    # Weak matches are many and pull flat areas towards the middle of the range: below a tenth they have no say.
+    filled = np.clip(smooth_map(matched, np.where(trust > 0.1, trust**2, 0), reference), planes[0], planes[-1])
+    confidence = np.clip(cv2.blur(trust, (5, 5)), 0, 1).astype(np.float32)
+    # Where the fill disagrees with the match, the pixel lies between two surfaces and its value is on neither.
+    known = (confidence >= min_confidence) & (np.abs(filled - matched) <= 2 * step)
+    disparity = np.where(known, filled, np.float32(np.nan)).astype(np.float32)
+    return DisparityMap(disparity, filled, confidence)
+
+
+def view_grid(views: Iterable[Float32Array], positions: NDArray[np.float64]) -> ViewGrid:
+    """A grid of views at the given positions, without residual shifts, all of one brightness.
+
+    Raises:
+        ValueError: if no view is at (0, 0), or the counts differ.
+    """
+    images = np.stack(list(views)).astype(np.float32)
+    if len(images) != len(positions):
+        raise ValueError(f"{len(images)} views at {len(positions)} positions; expected as many positions as views")
+    at_centre = np.flatnonzero(np.abs(positions).max(axis=1) == 0)
+    if len(at_centre) != 1:
+        raise ValueError(f"{len(at_centre)} views at position (0, 0); expected exactly one")
+    count = len(images)
+    still, even = np.zeros((count, 2)), np.ones(count)
+    return ViewGrid(images, np.asarray(positions, dtype=np.float64), still, even, int(at_centre[0]))
+
+
+def known_share(disparity: Float32Array) -> float:
+    """Share of the pixels whose disparity is known."""
+    known: BoolArray = np.isfinite(disparity)
+    return float(known.mean())
