@@ -56,7 +56,7 @@ def test_the_tables_are_written_and_printed(
     assert data["headline"]["stereo.u_focus_error"] < 0.02 and data["headline"]["speed.network_ms"] > 0
     assert "## Stereo: depth" in (captures / "out" / "evaluation.md").read_text()
     printed = capsys.readouterr().out
-    assert "Stereo: defocus" in printed and "Focal stacks: No scene of this kind" in printed
+    assert "Stereo: defocus order" in printed and "Focal stacks: No scene of this kind" in printed
 
 
 def test_only_the_named_parts_are_measured(captures: Path, tiny_model: Path) -> None:

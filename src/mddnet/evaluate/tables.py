@@ -27,20 +27,22 @@ _TITLES = {
 }
 _DEPTH = (
     ("depth_ordinal", "ordinal", 3),
-    ("depth_ordinal_turned", "turned 180", 3),
-    ("depth_ordinal_row", "row baseline", 3),
-    ("depth_ordinal_law", "law alone", 3),
+    ("depth_ordinal_turned", "turned", 3),
+    ("depth_ordinal_row", "row", 3),
+    ("depth_ordinal_law", "law", 3),
     ("depth_ordinal_law_turned", "law turned", 3),
-    ("depth_ordinal_sharp", "sharp photo", 3),
+    ("depth_ordinal_sharp", "sharp", 3),
     ("depth_ordinal_sharp_turned", "sharp turned", 3),
     ("depth_spearman", "rank corr.", 3),
 )
-_DEFOCUS = (
+_DEFOCUS_ORDER = (
     ("defocus_ordinal", "ordinal", 3),
-    ("defocus_ordinal_turned", "turned 180", 3),
+    ("defocus_ordinal_turned", "turned", 3),
     ("defocus_ordinal_sharpness", "neg. sharpness", 3),
     ("sign_accuracy", "sign", 3),
     ("sign_constant", "best one sign", 3),
+)
+_DEFOCUS_SIZE = (
     ("coc_mae_px", "CoC MAE px", 2),
     ("coc_constant_mae_px", "best constant px", 2),
     ("coc_bias_px", "CoC bias px", 2),
@@ -54,6 +56,15 @@ _METRIC = (
     ("rmse_m", "RMSE m", 3),
     ("silog", "SILog", 1),
 )
+
+
+_GROUPS = (
+    ("depth", _DEPTH),
+    ("defocus order", _DEFOCUS_ORDER),
+    ("defocus size and focus", _DEFOCUS_SIZE),
+    ("metric depth", _METRIC),
+)
+_FILE_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,34 +120,44 @@ def _kind_tables(title: str, result: KindResult) -> list[ResultTable]:
     notes = {
         "depth": (
             f"Order of inverse depth, gap > {DEPTH_GAP:.0%} of the scene's 2-98 % range. Turned: predicted on the "
-            "photo turned by 180 degrees. Row baseline: lower in the picture is nearer. Law alone: order of the signed "
-            f"CoC. Pixels: textured (upper {TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). Photos "
-            f"without visible blur left out: {left_out} (clear CoCs in under {BLUR_SHARE_MIN:.0%} of the pixel pairs)."
+            "photo turned by 180 degrees. Row: the baseline that lower in the picture is nearer. Law: order of the "
+            "signed CoC alone. Sharp: on the all-in-focus photo. Rank corr.: Spearman, of the order upright. Pixels: "
+            f"textured (upper {TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). Photos without visible "
+            f"blur left out: {left_out} (clear CoCs in under {BLUR_SHARE_MIN:.0%} of the pixel pairs)."
         ),
-        "defocus": (
+        "defocus order": (
             f"Order of the CoC, gap > {DEFOCUS_GAP:.1%} of the long side. Neg. sharpness: at its best smoothing per "
             f"place. Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and > {SIGN_RANGE_MIN:.0%} of the range "
-            "from focus, beside the better of always-behind and always-in-front. CoC errors: pooled over all known, "
-            "confident pixels, beside the median of each photo. Focus error: share of the range, at most 1, after "
-            "robust scale-and-shift alignment."
+            "from focus, beside the better of always-behind and always-in-front."
+        ),
+        "defocus size and focus": (
+            "CoC errors: pooled over all known, confident pixels, beside the median of each photo. Focus error: of the "
+            "plane of focus, as a share of the scene's range, at most 1, after robust scale-and-shift alignment; over "
+            "the photos in which it was found."
         ),
         "metric depth": "All known, confident pixels, after robust scale-and-shift alignment in inverse depth.",
     }
     if result.frames_without_true_defocus:
-        notes["defocus"] += (
+        notes["defocus order"] += (
             f" Frames of captures known in order only, not in CoC: {result.frames_without_true_defocus}."
         )
     tables = []
-    for what, columns in (("depth", _DEPTH), ("defocus", _DEFOCUS), ("metric depth", _METRIC)):
+    for what, columns in _GROUPS:
         shown = [column for column in columns if column[0] in result.macro]
         if not shown:
             continue
+        names = [name for name, _, _ in shown]
+        counts = {
+            place: sum(row.place == place and any(name in row.measures for name in names) for row in result.frames)
+            for place in result.places
+        }
         rows = [
-            (place, str(int(v["frames"])), *(_cell(v, name, digits) for name, _, digits in shown))
-            for place, v in result.places.items()
+            (place, str(counts[place]), *(_cell(values, name, digits) for name, _, digits in shown))
+            for place, values in result.places.items()
+            if counts[place]
         ]
-        count = str(len(result.frames))
-        rows.append(("**macro**", count, *(_cell(result.macro, name, digits) for name, _, digits in shown)))
+        total = str(sum(counts.values()))
+        rows.append(("**macro**", total, *(_cell(result.macro, name, digits) for name, _, digits in shown)))
         head = ("place", "photos", *(label for _, label, _ in shown))
         tables.append(ResultTable(f"{title}: {what}", head, tuple(rows), notes[what]))
     return tables
@@ -211,23 +232,29 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def print_tables(evaluation: Evaluation, console: Console) -> None:
-    """Print all tables with rich."""
+    """Print all tables with rich; into a file or pipe they are 120 characters wide."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
+    if not console.is_terminal:
+        console.width = max(console.width, _FILE_WIDTH)
     for table in result_tables(evaluation):
         if not table.rows:
             console.print(f"{table.title}: {table.note}", markup=False, highlight=False)
             continue
-        shown = Table(title=escape(table.title), caption=escape(table.note) or None, caption_justify="left")
+        caption = escape(table.note) or None
+        shown = Table(title=escape(table.title), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD)
         for i, column in enumerate(table.columns):
-            shown.add_column(escape(column), justify="left" if i == 0 else "right", overflow="fold")
+            numeric = i > 0 and all(len(row[i]) < 12 for row in table.rows)
+            shown.add_column(escape(column), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
         for row in table.rows:
             bold = row[0].startswith("**")
             shown.add_row(*(escape(cell.strip("*")) for cell in row), style="bold" if bold else None)
         console.print(shown)
     if evaluation.places_without_split:
-        console.print("Places that the split does not name, left out:", ", ".join(evaluation.places_without_split))
+        places = ", ".join(evaluation.places_without_split)
+        console.print(f"Places that the split does not name, left out: {places}", markup=False, highlight=False)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, Path]:
