@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.capture.lens_facts import LensFacts, read_lens_facts
 from mddnet.errors import ImageError
@@ -23,6 +24,8 @@ MIN_SIDE_PX = 32
 MAX_PIXELS = 200_000_000
 MID_GREY = 128
 TAG_ORIENTATION = 0x0112
+TAG_BITS_PER_SAMPLE = 258
+TAG_PLANAR_CONFIGURATION = 284
 UPRIGHT_BY_ORIENTATION = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,6 +78,10 @@ def read_photo(path: str | os.PathLike[str], lens: Lens | None = None, *, max_pi
         # Pillow's readers raise whatever a damaged file leads them to.
         raise ImageError(f"{path}: not a readable image ({error}); copy it again from its source") from error
     with image:
+        if _is_deep_planar_tiff(image):
+            array = _read_with_tifffile(path, max_pixels)
+            if array is not None:
+                return replace(_photo_from_array(array, lens, str(path)), path=path)
         return replace(_photo_from_image(image, lens, str(path), max_pixels), path=path)
 
 
@@ -118,8 +125,11 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
         raise ImageError(f"{name}: damaged or truncated image ({error}); copy it again from its source") from error
     facts, turn = LensFacts(Lens()), None
     try:
-        exif = image.getexif()
-        facts = read_lens_facts(exif, width, height)
+        with warnings.catch_warnings(record=True) as damage:
+            warnings.simplefilter("always")
+            exif = image.getexif()
+            facts = read_lens_facts(exif, width, height)
+        notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
         turn = _upright_turn(exif.get(TAG_ORIENTATION, 1), notes)
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error) as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
@@ -215,8 +225,8 @@ def _converted_by_profile(image: Image.Image, notes: list[str]) -> Image.Image |
         description = ImageCms.getProfileDescription(profile).strip()
         if image.mode == "RGB" and description.lower().startswith(SRGB_PROFILES):
             return None
-        source = image if image.mode in {"RGB", "L", "CMYK"} else image.convert("RGB")
-        if profile.profile.xcolor_space.strip() == "RGB" and source.mode == "L":
+        source = image if image.mode in {"RGB", "L", "CMYK", "LAB"} else image.convert("RGB")
+        if source.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
             source = source.convert("RGB")
         return ImageCms.profileToProfile(source, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
@@ -267,8 +277,16 @@ def _bytes_from_floats(samples: NDArray[np.float32], name: str) -> UInt8Array:
     return (np.clip(samples, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
 
 
+def _is_deep_planar_tiff(image: Image.Image) -> bool:
+    """Whether Pillow would misread it: of 16-bit samples in separate planes it takes every byte for a sample."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    return tags.get(TAG_PLANAR_CONFIGURATION, 1) == 2 and max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) > 8
+
+
 def _read_with_tifffile(path: Path, max_pixels: int) -> NDArray[np.generic] | None:
-    """The first page of a TIFF that Pillow does not know, such as float RGB; None if the file is no TIFF."""
+    """The first page of a TIFF that Pillow cannot read, such as float RGB; None if the file is no TIFF."""
     with path.open("rb") as stream:
         if stream.read(4) not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
             return None

@@ -42,6 +42,7 @@ def make_app() -> App:
         name="mddnet",
         help="Depth and defocus from one photo, tied together by the lens law.",
         version=f"mddnet {__version__}",
+        suppress_keyboard_interrupt=False,
         help_epilogue="Exit code: 0 done, 1 some inputs failed (each is named), 2 wrong usage.",
     )
     for verb, sentence in VERBS.items():

@@ -1,0 +1,180 @@
+"""``mddnet predict``, through the function that the command calls."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from mddnet.cli.main import main
+from mddnet.cli.predict import find_photos
+from mddnet.predict.predictor import Model
+
+
+def picture(height: int = 48, width: int = 64) -> Image.Image:
+    """Red rises from left to right over a checkerboard."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, :, 0] = np.linspace(0, 255, width).round()
+    pixels[::2, ::2, 1] = 200
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with an image of every kind that the issue of bad input names; three of the files cannot be used."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rgb = picture()
+    rgb.save(folder / "plain.jpg", quality=95)
+    rgb.convert("L").save(folder / "grey.png")
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    rgb.quantize(64).save(folder / "palette.gif")
+    rgb.convert("RGBA").save(folder / "alpha.png")
+    Image.fromarray(np.asarray(rgb)[:, :, 0].astype(np.uint16) * 257).save(folder / "deep.png")
+    tifffile.imwrite(folder / "deep_rgb.tif", np.asarray(rgb).astype(np.uint16) * 257, photometric="rgb")
+    exif = Image.Exif()
+    exif[0x0112] = 99
+    exif.get_ifd(0x8769).update({0x920A: -50.0, 0x829D: (28, 0)})
+    rgb.save(folder / "liar.jpg", exif=exif)
+    (folder / "words.jpg").write_text("no image at all")
+    (folder / "cut.jpg").write_bytes((folder / "plain.jpg").read_bytes()[:700])
+    Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    (folder / "notes.txt").write_text("not even named like a photo")
+    return folder
+
+
+GOOD = {"plain", "grey", "cmyk", "palette", "alpha", "deep", "deep_rgb", "liar"}
+
+
+def test_bad_files_are_named_and_the_others_done(
+    photos: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    missing = tmp_path / "missing.jpg"
+    assert main(["predict", str(missing), str(photos), "-o", str(out), "--model", str(tiny_model)]) == 1
+    assert {path.stem for path in out.glob("*.json")} == GOOD
+    for stem in GOOD:
+        signed = tifffile.imread(out / f"{stem}.signed_defocus_px.tiff")
+        assert signed.shape == (48, 64) and np.isfinite(signed).all()
+        assert json.loads((out / f"{stem}.json").read_text())["complete"] is True
+    said = capsys.readouterr()
+    assert "words.jpg: not an image" in said.err
+    assert "cut.jpg: " in said.err and "truncated" in said.err
+    assert "dot.png: 1 x 1 px is too small: at least 32 px" in said.err
+    assert "missing.jpg: no such file" in said.err
+    assert "4 of the inputs failed" in said.err
+    assert sum(f"{photos}{os.sep}" in line and "->" in line for line in said.out.splitlines()) == len(GOOD)
+    assert "orientation 99 ignored" in said.out and "focal length" in said.out
+
+
+def test_one_photo(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture(90, 120).save(tmp_path / "cup.png")
+    arguments = ["predict", str(tmp_path / "cup.png"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "120 x 90 px, inverse depth [relative], in focus at u = 0.5" in said.out and "(6 files)" in said.out
+    assert len(list((tmp_path / "out").iterdir())) == 6
+
+
+def test_the_lens_flags_give_metres_and_are_echoed(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(90, 120).save(tmp_path / "cup.png")
+    arguments = ["predict", str(tmp_path / "cup.png"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]
+    lens = ["--focal-mm", "50", "--f-number", "2", "--pixel-um", "5"]
+    assert main([*arguments, *lens]) == 0
+    assert "[1/m from focus]" in capsys.readouterr().out
+    assert main([*arguments, *lens, "--focus-m", "10"]) == 0
+    said = capsys.readouterr().out
+    assert "[1/m], in focus at 9.95 m from the lens" in said and "(7 files)" in said
+    facts = json.loads((tmp_path / "out" / "cup.json").read_text())
+    assert facts["lens"] == {"focal_mm": 50, "f_number": 2, "pixel_um": 5, "focus_m": 10}
+    assert tifffile.imread(tmp_path / "out" / "cup.depth_m.tiff").min() > 0
+    assert main([*arguments, *lens, "--focus-m", "inf"]) == 0
+    assert "in focus at infinity" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("nowhere", "no such model; expected a shipped model"), ("empty", "config.json: not readable")],
+)
+def test_a_missing_model(tmp_path: Path, model: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    picture().save(tmp_path / "cup.png")
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", str(tmp_path / "cup.png"), "-o", str(tmp_path), "--model", str(tmp_path / model)]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_damaged_model(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture().save(tmp_path / "cup.png")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_bytes((tiny_model / "config.json").read_bytes())
+    (broken / "model.onnx").write_bytes(b"rubbish")
+    assert main(["predict", str(tmp_path / "cup.png"), "-o", str(tmp_path), "--model", str(broken)]) == 1
+    assert "model.onnx: not a graph" in capsys.readouterr().err
+
+
+def test_photos_of_one_stem_and_a_second_run(tiny_model: Path, tmp_path: Path) -> None:
+    inputs = []
+    for name in ("a/cup.png", "b/cup.png", "a/cup.bmp"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        picture().save(path)
+        inputs.append(str(path))
+    arguments = ["predict", *inputs, "-o", str(tmp_path / "out"), "--model", str(tiny_model)]
+    assert main(arguments) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert {name.partition(".")[0] for name in before} == {"cup", "cup_2", "cup_3"}
+    assert main(arguments) == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_resume_leaves_out_what_is_done(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture().save(tmp_path / name)
+        os.utime(tmp_path / name, (1e9, 1e9))
+    arguments = ["predict", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(tiny_model), "--resume"]
+    seen = []
+    predict = Model.predict
+    monkeypatch.setattr(Model, "predict", lambda self, photo: (seen.append(photo.path.name), predict(self, photo))[1])
+    assert main(arguments) == 0 and seen == ["a.png", "b.png"]
+    assert main(arguments) == 0 and len(seen) == 2
+    assert capsys.readouterr().out.count("done before") == 2
+    picture(50, 70).save(tmp_path / "b.png")
+    os.utime(tmp_path / "b.png", (4e9, 4e9))  # newer than its results
+    assert main(arguments) == 0 and seen[2:] == ["b.png"]
+    assert main([*arguments, "--focal-mm", "35"]) == 0 and seen[3:] == ["a.png", "b.png"]
+
+
+def test_photos_are_found_in_folders_and_by_patterns_and_once_each(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", ".hidden.png", "cup.preview.png", "cup.inv_depth.tiff", "x.txt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.png").mkdir()
+    found, failures = find_photos(
+        [str(tmp_path / "b.JPG"), str(tmp_path), str(tmp_path / "*.png"), str(tmp_path / "x.txt")]
+    )
+    assert [path.name for path in found] == ["b.JPG", "a.png", "cup.preview.png", "x.txt"] and failures == []
+    (tmp_path / "none").mkdir()
+    found, failures = find_photos([str(tmp_path / "none"), str(tmp_path / "*.webp")])
+    assert found == [] and "no photo in this folder" in failures[0] and "no file matches" in failures[1]
+
+
+def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / "cup[1].png").write_bytes(b"")
+    found, failures = find_photos([str(tmp_path / "cup[1].png")])
+    assert [path.name for path in found] == ["cup[1].png"] and failures == []
+
+
+def test_a_real_pair_of_photos(shared_data: Path, tiny_model: Path, tmp_path: Path) -> None:
+    pair = sorted((shared_data / "pairs").iterdir())[0]
+    assert main(["predict", str(pair), "-o", str(tmp_path), "--model", str(tiny_model)]) == 0
+    assert len(list(tmp_path.glob("*.preview.png"))) == len([p for p in pair.iterdir() if p.suffix == ".jpg"])

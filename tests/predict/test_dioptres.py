@@ -1,0 +1,74 @@
+"""Dioptres from the measured blur and the lens facts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mddnet.optics import focus_z_from_sensor_plane_m, kappa_px
+from mddnet.predict.dioptres import finite_depth_m, inv_depth_scale
+from mddnet.types import Lens, LensLawFit
+
+FIT = LensLawFit(found=True, u_focus=0.6, kappa_px=100.0, residual_px=0.4)
+
+
+def test_without_a_lens_depth_stays_relative() -> None:
+    scale = inv_depth_scale(FIT, Lens(focal_mm=50, f_number=2, focus_m=1))
+    assert (scale.unit, scale.gain, scale.offset, scale.focus, scale.notes) == ("relative", 1.0, 0.0, FIT, ())
+
+
+def test_metres_by_hand() -> None:
+    # 50 mm, f/2, 5 um, plane of focus 1.05 m from the principal plane: v = 52.5 mm, so the camera counts 1.1025 m;
+    # kappa = 25 mm * 52.5 mm / 5 um = 262.5 px per dioptre.
+    scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=1.1025))
+    assert scale.unit == "1/m" and scale.notes == ()
+    assert scale.gain == pytest.approx(100 / 262.5)
+    assert scale.focus.u_focus == pytest.approx(1 / 1.05) and scale.focus.kappa_px == pytest.approx(262.5)
+    # What the fit calls the plane of focus lands on it; one unit nearer is 100 px of blur, in either unit.
+    assert scale.gain * 0.6 + scale.offset == pytest.approx(1 / 1.05)
+    u = scale.gain * 1.6 + scale.offset
+    assert scale.focus.kappa_px * (scale.focus.u_focus - u) == pytest.approx(-100.0)
+    assert scale.focus.residual_px == 0.4
+
+
+def test_true_depth_comes_back_from_any_relative_map() -> None:
+    lens = Lens(85, 1.8, 6, focus_m=2.5)
+    z_focus = focus_z_from_sensor_plane_m(2.5, 85)
+    kappa = kappa_px(85, 1.8, 6, z_focus)
+    true_u = np.array([0.1, 0.4, 1.2])
+    relative = 0.3 * true_u + 0.2
+    fit = LensLawFit(True, 0.3 / z_focus + 0.2, kappa / 0.3, 0.0)
+    scale = inv_depth_scale(fit, lens)
+    np.testing.assert_allclose(scale.gain * relative + scale.offset, true_u, rtol=1e-6)
+
+
+def test_focus_at_infinity() -> None:
+    scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=math.inf))
+    assert scale.unit == "1/m" and scale.focus.u_focus == 0.0
+    assert scale.focus.kappa_px == pytest.approx(250.0)  # 25 mm * 50 mm / 5 um
+
+
+def test_without_a_focus_distance_the_origin_is_the_plane_of_focus() -> None:
+    scale = inv_depth_scale(FIT, Lens(50, 2, 5))
+    assert scale.unit == "1/m from focus" and scale.focus.u_focus == 0.0
+    assert scale.gain * 0.6 + scale.offset == pytest.approx(0.0)
+    assert any("Focus distance unknown" in note for note in scale.notes)
+
+
+def test_an_impossible_focus_distance_is_ignored_with_a_note() -> None:
+    scale = inv_depth_scale(FIT, Lens(100, 2, 5, focus_m=0.3))
+    assert scale.unit == "1/m from focus"
+    assert any("four focal" in note for note in scale.notes)
+
+
+def test_without_a_plane_of_focus_there_are_no_metres() -> None:
+    nothing = LensLawFit(False, math.nan, math.nan, 0.1, "everything is sharp")
+    scale = inv_depth_scale(nothing, Lens(50, 2, 5, focus_m=1))
+    assert scale.unit == "relative" and scale.focus is nothing
+    assert any("everything is sharp" in note for note in scale.notes)
+
+
+def test_depth_is_finite_at_infinity() -> None:
+    np.testing.assert_allclose(finite_depth_m(np.array([0.0, 1e-9, 0.5, 4.0], np.float32)), [1e4, 1e4, 2.0, 0.25])

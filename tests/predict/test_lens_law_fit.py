@@ -1,0 +1,140 @@
+"""The fit finds the plane of focus that made the maps, and says no where there is none to find."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.predict.lens_law_fit import fit_lens_law, law_agreement, signs
+from mddnet.types import Float32Array, LensLawFit
+
+
+def landscape(seed: int, coarse: int = 6, height: int = 96, width: int = 128) -> Float32Array:
+    """A smooth random map that spans [0, 1]."""
+    rough = np.random.default_rng(seed).random((coarse, coarse + 2)).astype(np.float32)
+    smooth = np.asarray(Image.fromarray(rough).resize((width, height), Image.Resampling.BICUBIC))
+    return (smooth - smooth.min()) / (smooth.max() - smooth.min())
+
+
+def maps(u_focus: float, kappa: float, noise_px: float = 0.0) -> tuple[Float32Array, Float32Array, Float32Array]:
+    """Inverse depth, signed defocus by the law, and the CoC that a network might answer."""
+    u = landscape(1)
+    signed = (kappa * (u_focus - u)).astype(np.float32)
+    defocus = np.maximum(np.abs(signed) + noise_px * (2 * landscape(2, 30) - 1), 0)
+    return u, signed, defocus
+
+
+@pytest.mark.parametrize("u_focus", [-0.4, 0.0, 0.3, 0.7, 1.0, 1.4])
+@pytest.mark.parametrize("kappa", [4.0, 30.0])
+def test_exact_maps_give_the_exact_law(u_focus: float, kappa: float) -> None:
+    u, signed, defocus = maps(u_focus, kappa)
+    for logit in (signed, None):
+        fit = fit_lens_law(u, defocus, logit)
+        assert fit.found and fit.reason == ""
+        assert fit.u_focus == pytest.approx(u_focus, abs=2e-3) and fit.kappa_px == pytest.approx(kappa, rel=5e-3)
+        assert fit.residual_px < 0.01 * kappa
+
+
+@pytest.mark.parametrize("u_focus", [0.1, 0.5, 0.9])
+def test_noise_and_wrong_signs_move_it_little(u_focus: float) -> None:
+    u, signed, defocus = maps(u_focus, 15.0, noise_px=2.0)
+    logit = 3 * np.sign(signed) * np.where(landscape(3, 10) < 0.35, -1, 1)  # a third of the signs are wrong
+    fit = fit_lens_law(u, defocus, logit.astype(np.float32))
+    assert fit.found
+    assert fit.u_focus == pytest.approx(u_focus, abs=0.05) and fit.kappa_px == pytest.approx(15.0, rel=0.1)
+    assert 0.2 < fit.residual_px < 1.0
+
+
+def test_a_fifth_of_outliers_does_not_matter() -> None:
+    u, signed, defocus = maps(0.4, 20.0)
+    wild = landscape(5, 8) > np.quantile(landscape(5, 8), 0.8)
+    fit = fit_lens_law(u, np.where(wild, 12.0, defocus).astype(np.float32), signed)
+    assert fit.u_focus == pytest.approx(0.4, abs=0.03) and fit.kappa_px == pytest.approx(20.0, rel=0.05)
+
+
+def test_weight_decides_whom_to_believe() -> None:
+    u, signed, defocus = maps(0.4, 20.0)
+    left = np.zeros_like(u)
+    left[:, :64] = 1.0
+    defocus[:, 64:] = 7.0
+    fit = fit_lens_law(u, defocus, signed, weight=left)
+    assert fit.u_focus == pytest.approx(0.4, abs=2e-3) and fit.kappa_px == pytest.approx(20.0, rel=5e-3)
+
+
+def test_a_clipped_defocus_map_does_not_lower_kappa() -> None:
+    u, signed, defocus = maps(0.2, 40.0)
+    fit = fit_lens_law(u, np.minimum(defocus, 12.0), signed, cap_px=12.0)
+    assert fit.u_focus == pytest.approx(0.2, abs=0.01) and fit.kappa_px == pytest.approx(40.0, rel=0.03)
+
+
+def test_the_sign_tells_two_depths_apart() -> None:
+    # Of two distances with 4 and 12 px of blur the law alone cannot tell whether focus lies between or beyond.
+    u = np.zeros((64, 64), np.float32)
+    u[:, 32:] = 1.0
+    defocus = np.where(u == 1, 4.0, 12.0).astype(np.float32)
+    between = fit_lens_law(u, defocus, np.where(u == 1, -5, 5).astype(np.float32))
+    beyond = fit_lens_law(u, defocus, np.full_like(u, 5.0))
+    assert between.u_focus == pytest.approx(0.75, abs=0.01) and between.kappa_px == pytest.approx(16, rel=0.02)
+    assert beyond.u_focus == pytest.approx(1.5, abs=0.01) and beyond.kappa_px == pytest.approx(8, rel=0.02)
+
+
+def test_convention_scaling_the_pixels_scales_kappa_and_residual_only() -> None:
+    u, signed, defocus = maps(0.3, 10.0, noise_px=1.0)
+    small, large = fit_lens_law(u, defocus, signed), fit_lens_law(u, 3 * defocus, signed)
+    assert large.u_focus == pytest.approx(small.u_focus, abs=0.01)
+    assert large.kappa_px == pytest.approx(3 * small.kappa_px, rel=0.02)
+
+
+def test_the_same_maps_give_the_same_fit() -> None:
+    u, signed, defocus = maps(0.3, 10.0, noise_px=1.0)
+    assert fit_lens_law(u, defocus, signed) == fit_lens_law(u, defocus, signed)
+
+
+@pytest.mark.parametrize(
+    ("u", "defocus", "reason"),
+    [
+        (landscape(1), 0.8 * landscape(2), "sharp"),
+        (landscape(1), np.zeros((96, 128), np.float32), "sharp"),
+        (np.full((96, 128), 0.4, np.float32), 10 * landscape(2), "flat"),
+        (landscape(1), 8 + 0.3 * landscape(2), "the same everywhere"),
+        (landscape(1), 20 * landscape(7, 9), "does not follow"),
+        (landscape(1), (12 * (2.3 - landscape(1))).astype(np.float32), "far outside"),
+    ],
+)
+def test_no_plane_of_focus_is_said_with_the_reason(u: Float32Array, defocus: Float32Array, reason: str) -> None:
+    fit = fit_lens_law(u, defocus, np.zeros_like(u))
+    assert not fit.found and np.isnan(fit.u_focus) and np.isnan(fit.kappa_px) and np.isfinite(fit.residual_px)
+    assert reason in fit.reason
+
+
+def test_maps_of_two_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected one shape \(H, W\)"):
+        fit_lens_law(landscape(1), landscape(1)[:50])
+
+
+# --- signs and agreement ----------------------------------------------------------------------------------------------
+
+LAW = LensLawFit(found=True, u_focus=0.5, kappa_px=20.0, residual_px=0.5)
+NOTHING = LensLawFit(found=False, u_focus=np.nan, kappa_px=np.nan, residual_px=1.0, reason="everything is sharp")
+
+
+def test_convention_behind_is_positive() -> None:
+    u = np.array([[0.0, 1.0]], np.float32)
+    np.testing.assert_array_equal(signs(u, np.zeros_like(u), LAW), [[1, -1]])
+    np.testing.assert_array_equal(signs(u, np.array([[-1.0, 1.0]], np.float32), NOTHING), [[-1, 1]])
+
+
+def test_a_law_that_is_sure_overrules_a_doubtful_network_and_the_other_way_round() -> None:
+    u = np.array([[0.0, 0.49]], np.float32)  # law: +10 px and +0.2 px
+    np.testing.assert_array_equal(signs(u, np.array([[-1.0, -1.0]], np.float32), LAW), [[1, -1]])
+
+
+def test_agreement_is_one_on_the_law_and_falls_with_size_and_side() -> None:
+    u = np.array([[0.0, 0.0, 0.0]], np.float32)  # law: +10 px
+    defocus = np.array([[10.0, 5.0, 10.0]], np.float32)
+    logit = np.array([[20.0, 20.0, -20.0]], np.float32)
+    agreement = law_agreement(u, defocus, logit, LAW)
+    # exp(0), exp(-5 / (1 + 1.25)), exp(-20 / (1 + 2.5))
+    np.testing.assert_allclose(agreement, [[1.0, np.exp(-5 / 2.25), np.exp(-20 / 3.5)]], rtol=1e-5)
+    np.testing.assert_array_equal(law_agreement(u, defocus, logit, NOTHING), np.full((1, 3), 0.5, np.float32))

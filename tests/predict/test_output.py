@@ -1,0 +1,165 @@
+"""What is saved says what it is, comes back as it was, and never lands on another photo's results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import mddnet
+from mddnet.errors import MddnetError
+from mddnet.predict.output import find_saved, is_output_name, read_facts
+from mddnet.predict.prediction import Prediction
+from mddnet.types import LensLawFit
+
+
+def prediction_of(path: Path | None, unit: str = "relative", seed: int = 0) -> Prediction:
+    """A made-up prediction of a 60 x 90 photo."""
+    random = np.random.default_rng(seed)
+    signed = random.normal(0, 5, (60, 90)).astype(np.float32)
+    u = random.random((60, 90), dtype=np.float32) + np.float32(0.1)
+    return Prediction(
+        inv_depth=u,
+        unit=unit,  # type: ignore[arg-type]
+        depth_m=1 / u if unit == "1/m" else None,
+        defocus_px=np.abs(signed),
+        signed_defocus_px=signed,
+        focus=LensLawFit(True, 0.5, 12.0, 0.7),
+        confidence=random.random((60, 90), dtype=np.float32),
+        photo=mddnet.Photo(random.integers(0, 255, (60, 90, 3), dtype=np.uint8), mddnet.Lens(focal_mm=50), path),
+        model="tiny",
+        model_version="7",
+        notes=("a note",),
+    )
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    prediction = prediction_of(Path("x/cup.jpg"), "1/m")
+    files = prediction.save(tmp_path / "deep" / "out")
+    assert {quantity: path.name for quantity, path in files.items()} == {
+        "inv_depth": "cup.inv_depth.tiff",
+        "depth_m": "cup.depth_m.tiff",
+        "defocus_px": "cup.defocus_px.tiff",
+        "signed_defocus_px": "cup.signed_defocus_px.tiff",
+        "confidence": "cup.confidence.tiff",
+        "preview": "cup.preview.png",
+        "facts": "cup.json",
+    }
+    assert sorted(path.name for path in (tmp_path / "deep" / "out").iterdir()) == sorted(p.name for p in files.values())
+    for quantity in ("inv_depth", "depth_m", "defocus_px", "signed_defocus_px"):
+        np.testing.assert_array_equal(tifffile.imread(files[quantity]), getattr(prediction, quantity))
+        with Image.open(files[quantity]) as image:  # any reader of float TIFFs will do
+            np.testing.assert_array_equal(np.asarray(image), getattr(prediction, quantity))
+    np.testing.assert_allclose(tifffile.imread(files["confidence"]) / 255, prediction.confidence, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("unit", ["relative", "1/m from focus", "1/m"])
+def test_every_map_says_its_quantity_and_unit(tmp_path: Path, unit: str) -> None:
+    files = prediction_of(Path("cup.jpg"), unit).save(tmp_path)
+    assert ("depth_m" in files) == (unit == "1/m")
+    units = {"inv_depth": unit, "depth_m": "m", "defocus_px": "px", "signed_defocus_px": "px", "confidence": "1"}
+    for quantity, path in files.items():
+        if path.suffix == ".tiff":
+            with tifffile.TiffFile(path) as file:
+                description = json.loads(file.pages.first.description)
+            assert description["quantity"] == quantity and description["unit"] == units[quantity]
+
+
+def test_facts(tmp_path: Path) -> None:
+    path = tmp_path / "cup.jpg"
+    files = prediction_of(path).save(tmp_path)
+    facts = json.loads(files["facts"].read_text(encoding="utf-8"))
+    assert facts["source"] == str(path.resolve()) and facts["complete"] is True
+    assert (facts["width_px"], facts["height_px"], facts["unit"]) == (90, 60, "relative")
+    assert facts["model"] == {"name": "tiny", "version": "7"} and facts["notes"] == ["a note"]
+    assert facts["focus"] == {"found": True, "u_focus": 0.5, "kappa_px": 12.0, "residual_px": 0.7, "reason": ""}
+    assert facts["lens"] == {"focal_mm": 50, "f_number": None, "pixel_um": None, "focus_m": None}
+    assert facts["files"]["defocus_px"] == "cup.defocus_px.tiff"
+
+
+def test_facts_without_a_plane_of_focus_are_valid_json(tmp_path: Path) -> None:
+    nothing = LensLawFit(False, float("nan"), float("nan"), 0.1, "everything is sharp")
+    files = dataclasses.replace(prediction_of(Path("a.jpg")), focus=nothing).save(tmp_path)
+    facts = json.loads(files["facts"].read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert facts["focus"]["u_focus"] is None and facts["focus"]["reason"] == "everything is sharp"
+
+
+def test_two_photos_of_one_stem_keep_apart_and_a_second_run_meets_its_own(tmp_path: Path) -> None:
+    photos = [
+        tmp_path / "a" / "cup.jpg",
+        tmp_path / "b" / "cup.jpg",
+        tmp_path / "a" / "cup.png",
+        tmp_path / "cup_2.jpg",
+    ]
+    predictions = [prediction_of(path, seed=i) for i, path in enumerate(photos)]
+    out = tmp_path / "out"
+    stems = [prediction.save(out)["facts"].stem for prediction in predictions]
+    assert stems == ["cup", "cup_2", "cup_3", "cup_2_2"]
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert len(before) == 4 * 6
+    assert [prediction.save(out)["facts"].stem for prediction in reversed(predictions)] == stems[::-1]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    for prediction, stem in zip(predictions, stems, strict=True):
+        np.testing.assert_array_equal(tifffile.imread(out / f"{stem}.inv_depth.tiff"), prediction.inv_depth)
+
+
+def test_arrays_are_told_apart_by_their_pixels(tmp_path: Path) -> None:
+    one, two = prediction_of(None, seed=1), prediction_of(None, seed=2)
+    assert [p.save(tmp_path)["facts"].name for p in (one, two, one)] == ["image.json", "image_2.json", "image.json"]
+    assert one.save(tmp_path, stem="mine")["facts"].name == "mine.json"
+    assert two.save(tmp_path, stem="mine")["facts"].name == "mine_2.json"
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "cup.json").write_text('{"somebody": "else"}')
+    (tmp_path / "cup_2.preview.png").write_text("somebody else's")
+    assert prediction_of(Path("cup.jpg")).save(tmp_path)["facts"].name == "cup_3.json"
+    assert (tmp_path / "cup.json").read_text() == '{"somebody": "else"}'
+    assert (tmp_path / "cup_2.preview.png").read_text() == "somebody else's"
+
+
+def test_an_interrupted_run_is_finished_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = tmp_path / "cup.jpg"
+    with monkeypatch.context() as patch:
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr("mddnet.predict.output.preview", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prediction_of(photo).save(tmp_path)
+    facts = find_saved(tmp_path, photo)
+    assert facts is not None and not facts.complete
+    assert not list(tmp_path.glob(".*"))
+    assert prediction_of(photo).save(tmp_path)["facts"].name == "cup.json"
+    facts = find_saved(tmp_path, photo)
+    assert facts is not None and facts.complete and (facts.model, facts.model_version) == ("tiny", "7")
+
+
+def test_metres_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
+    prediction_of(Path("cup.jpg"), "1/m").save(tmp_path)
+    files = prediction_of(Path("cup.jpg")).save(tmp_path)
+    assert "depth_m" not in files and not (tmp_path / "cup.depth_m.tiff").exists()
+
+
+@pytest.mark.parametrize("stem", ["", "..", "a/b", "/etc/x"])
+def test_a_stem_cannot_leave_the_folder(tmp_path: Path, stem: str) -> None:
+    with pytest.raises(MddnetError, match="expected a plain file name"):
+        prediction_of(None).save(tmp_path, stem)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(MddnetError, match="cannot write results"):
+        prediction_of(Path("cup.jpg")).save(tmp_path / "file" / "out")
+
+
+def test_names_and_facts_of_others() -> None:
+    assert is_output_name("cup.preview.png") and is_output_name("cup_2.inv_depth.tiff")
+    assert not is_output_name("cup.png") and not is_output_name("preview.png")
+    assert read_facts(Path("/nonexistent.json")) is None

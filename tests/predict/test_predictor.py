@@ -1,0 +1,196 @@
+"""From photos of every kind and size to maps that obey the conventions."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mddnet
+from mddnet.errors import ImageError, ModelError
+from mddnet.predict.predictor import Model, network_size
+from mddnet.types import UInt8Array
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Model:
+    return mddnet.load(tiny_model, threads=1)
+
+
+def ramp(height: int, width: int) -> UInt8Array:
+    """Red rises from left to right: for the tiny model the left is far and behind, the right near and in front."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, :, 0] = np.linspace(0, 255, width).round()
+    pixels[::2, :, 1] = 200  # texture, which the tiny model does not look at
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("photo", "network"),
+    [
+        ((384, 512), (384, 512)),
+        ((3000, 4000), (384, 512)),
+        ((4000, 3000), (512, 384)),
+        ((1013, 701), (512, 354)),
+        ((100, 75), (100, 75)),  # never enlarged
+        ((64, 64), (64, 64)),
+        ((50, 40), (64, 51)),  # unless it is smaller than 64
+        ((32, 32), (64, 64)),
+        ((100, 3200), (32, 1024)),  # the short side keeps 32
+    ],
+)
+def test_size_of_the_networks_image(photo: tuple[int, int], network: tuple[int, int]) -> None:
+    assert network_size(*photo, long_side=512) == network
+
+
+def test_a_strip_is_refused() -> None:
+    with pytest.raises(ImageError, match="more than 32 times as long as wide"):
+        network_size(40, 1300, 512)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (97, 130), (301, 513), (700, 511), (40, 1200), (1025, 1367)])
+def test_maps_have_the_photos_size_and_are_finite(model: Model, size: tuple[int, int]) -> None:
+    prediction = model.predict(ramp(*size))
+    for values in (
+        prediction.inv_depth,
+        prediction.defocus_px,
+        prediction.signed_defocus_px,
+        prediction.confidence,
+    ):
+        assert values.shape == size and values.dtype == np.float32 and np.isfinite(values).all()
+    assert prediction.defocus_px.min() >= 0
+    np.testing.assert_array_equal(np.abs(prediction.signed_defocus_px), prediction.defocus_px)
+    assert prediction.confidence.min() >= 0 and prediction.confidence.max() <= 1
+
+
+def test_convention_signs_and_order(model: Model) -> None:
+    prediction = model.predict(ramp(96, 128))
+    assert prediction.unit == "relative" and prediction.depth_m is None
+    assert prediction.inv_depth[50, 120] > prediction.inv_depth[50, 10]
+    assert prediction.signed_defocus_px[50, 10] > 0 > prediction.signed_defocus_px[50, 120]
+
+
+def test_convention_defocus_is_in_pixels_of_the_photo(model: Model) -> None:
+    small, large = model.predict(ramp(384, 512)), model.predict(ramp(1536, 2048))
+    # At the left edge the tiny model answers 10 px of its own input.
+    assert small.defocus_px[100, 0] == pytest.approx(10.0, abs=0.1)
+    assert large.defocus_px[400, 0] == pytest.approx(40.0, abs=0.4)
+    assert small.focus.u_focus == pytest.approx(0.5, abs=0.01) and large.focus.u_focus == pytest.approx(0.5, abs=0.01)
+    assert small.focus.kappa_px == pytest.approx(20.0, rel=0.01)
+    assert large.focus.kappa_px == pytest.approx(80.0, rel=0.01)
+
+
+def test_maps_lie_on_the_photo(model: Model) -> None:
+    # The edge of a bright half stays where it is, in padded and in reduced images alike.
+    for height, width in ((50, 75), (301, 333), (900, 1350)):
+        pixels = np.zeros((height, width, 3), np.uint8)
+        pixels[:, width // 3 :] = 255
+        edge = np.argmax(model.predict(pixels).inv_depth[height // 2] > 0.5)
+        assert abs(edge - width // 3) <= max(1, width / 512)
+
+
+def test_metres_from_the_lens(model: Model) -> None:
+    # kappa of the lens is 250 px per dioptre, that of the fit 20 px per unit: 0.5 to 0.5 +- 0.5 is +- 0.04 dioptres.
+    lens = mddnet.Lens(focal_mm=50, f_number=2, pixel_um=5, focus_m=10)
+    array = ramp(96, 128)
+    prediction = model.predict(mddnet.Photo(array, lens))
+    assert prediction.unit == "1/m" and prediction.depth_m is not None and prediction.lens == lens
+    assert prediction.focus.u_focus == pytest.approx(1 / 9.95, rel=1e-3)
+    np.testing.assert_allclose(prediction.depth_m, 1 / prediction.inv_depth, rtol=1e-5)
+    law = prediction.focus.kappa_px * (prediction.focus.u_focus - prediction.inv_depth)
+    np.testing.assert_allclose(law, prediction.signed_defocus_px, atol=0.05)
+    assert model.predict(mddnet.Photo(array, mddnet.Lens(50, 2, 5))).unit == "1/m from focus"
+
+
+def test_beyond_infinity_is_clamped_and_said(model: Model) -> None:
+    prediction = model.predict(mddnet.Photo(ramp(96, 128), mddnet.Lens(50, 8, 20, focus_m=10)))
+    assert prediction.depth_m is not None
+    assert prediction.inv_depth.min() == 0 and prediction.depth_m.max() == 1e4
+    assert any("at infinity or beyond" in note for note in prediction.notes)
+
+
+def test_every_kind_of_input_gives_the_same_maps(model: Model, tmp_path: Path) -> None:
+    pixels = ramp(90, 121)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = model.predict(pixels).inv_depth
+    several = model.predict(
+        [mddnet.Photo(pixels), tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pixels)]
+    )
+    several += model.predict((pixels / 255.0, (pixels / 255.0).astype(np.float32)))
+    assert len(several) == 6
+    for prediction in several:
+        np.testing.assert_array_equal(prediction.inv_depth, expected)
+    assert model.predict([]) == []
+    grey = model.predict(np.ascontiguousarray(pixels[:, :, 0]))
+    np.testing.assert_array_equal(grey.inv_depth, expected)
+
+
+@pytest.mark.parametrize("thing", [None, 3, {"a": 1}, b"bytes"])
+def test_other_things_are_refused(model: Model, thing: object) -> None:
+    with pytest.raises(ImageError, match="expected a Photo, a path"):
+        model.predict(thing)  # type: ignore[call-overload]
+
+
+def test_a_float_image_of_another_scale_is_refused(model: Model) -> None:
+    with pytest.raises(ImageError, match=r"expected sRGB-encoded values in \[0, 1\]"):
+        model.predict(ramp(64, 64).astype(np.float32))
+
+
+def test_predictions_repeat(model: Model, tiny_model: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (333, 777, 3), dtype=np.uint8)
+    first, again, other = model.predict(noise), model.predict(noise), mddnet.load(tiny_model, threads=2).predict(noise)
+    for prediction in (again, other):
+        np.testing.assert_array_equal(prediction.signed_defocus_px, first.signed_defocus_px)
+        np.testing.assert_array_equal(prediction.confidence, first.confidence)
+        assert prediction.focus == first.focus
+
+
+def test_a_flat_photo_has_no_plane_of_focus_but_maps(model: Model) -> None:
+    prediction = model.predict(np.full((80, 90, 3), 90, np.uint8))
+    assert not prediction.focus.found and prediction.focus.reason
+    assert np.isfinite(prediction.signed_defocus_px).all()
+    assert prediction.confidence.max() < 0.01  # nothing to see on a wall
+
+
+def test_notes_of_the_photo_travel_along(model: Model) -> None:
+    photo = mddnet.Photo(ramp(64, 64), notes=("The first frame was taken.",))
+    assert model.predict(photo).notes[0] == "The first frame was taken."
+
+
+def test_a_network_that_answers_nan_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "nan"))
+    graph = onnx.load(folder / "model.onnx")
+    kappa = next(tensor for tensor in graph.graph.initializer if tensor.name == "kappa")
+    kappa.CopyFrom(onnx.numpy_helper.from_array(np.array([np.nan], np.float32), "kappa"))
+    onnx.save(graph, folder / "model.onnx")
+    with pytest.raises(ModelError, match="not finite"):
+        mddnet.load(folder).predict(ramp(64, 64))
+
+
+def test_prediction_needs_no_extra(tiny_model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np, mddnet\n"
+        f"prediction = mddnet.load({str(tiny_model)!r}).predict(np.zeros((64, 64, 3), np.uint8))\n"
+        f"prediction.save({str(tmp_path)!r})\n"
+        "assert not {'torch', 'scipy', 'cv2', 'onnx', 'pydantic', 'huggingface_hub'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, mddnet\n"
+        "assert not {'numpy', 'PIL', 'onnxruntime', 'tifffile', 'rich'} & set(sys.modules)\n"
+        "assert {'load', 'read_photo', 'Lens'} <= set(dir(mddnet))\n"
+        "for name in mddnet.__all__: getattr(mddnet, name)\n"
+        "try: mddnet.nonsense\n"
+        "except AttributeError as error: assert 'nonsense' in str(error)\n"
+        "else: raise SystemExit('no error')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

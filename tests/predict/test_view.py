@@ -1,0 +1,54 @@
+"""Colours and the preview."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import mddnet
+from mddnet.predict.prediction import Prediction
+from mddnet.predict.view import DEPTH_COLOURS, SIGN_COLOURS, colours, preview
+from mddnet.types import LensLawFit
+
+
+def prediction(height: int, width: int) -> Prediction:
+    u = np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width)
+    signed = 10 * (0.5 - u)
+    photo = mddnet.Photo(np.full((height, width, 3), 77, np.uint8))
+    return Prediction(u, "relative", None, np.abs(signed), signed, LensLawFit(True, 0.5, 10, 0), u, photo, "m", "1")
+
+
+def test_depth_colours_grow_lighter_and_sign_colours_are_white_in_the_middle() -> None:
+    lightness = DEPTH_COLOURS.astype(float) @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(lightness) > -0.6).all() and lightness[-1] - lightness[0] > 180
+    assert SIGN_COLOURS[128].min() > 235
+    assert SIGN_COLOURS[0, 2] > SIGN_COLOURS[0, 0] and SIGN_COLOURS[-1, 0] > SIGN_COLOURS[-1, 2]
+
+
+def test_colours_clip_and_survive_an_empty_range() -> None:
+    values = np.array([[-5.0, 0.0, 1.0, 9.0]], np.float32)
+    painted = colours(values, 0.0, 1.0, DEPTH_COLOURS)
+    np.testing.assert_array_equal(painted[0], DEPTH_COLOURS[[0, 0, 255, 255]])
+    assert colours(values * 0, 0.0, 0.0, DEPTH_COLOURS).shape == (1, 4, 3)
+
+
+@pytest.mark.parametrize("size", [(3000, 4000), (4000, 3000), (40, 1200), (1200, 40), (32, 32), (1000, 1001)])
+def test_the_preview_is_small_whatever_the_photos_shape(size: tuple[int, int]) -> None:
+    sheet = preview(prediction(*size))
+    assert sheet.mode == "RGB" and sheet.width <= 1600 and sheet.height <= 1000
+
+
+def test_the_preview_shows_photo_depth_and_sign() -> None:
+    sheet = np.asarray(preview(prediction(300, 400)))
+    assert tuple(sheet[100, 100]) == (77, 77, 77)
+    top, bottom = sheet[20, 800].astype(int), sheet[380, 800].astype(int)
+    assert bottom.sum() > top.sum()  # near is bright
+    assert sheet[20, 1400, 0] > sheet[20, 1400, 2] and sheet[380, 1400, 0] < sheet[380, 1400, 2]
+
+
+def test_the_legend_carries_the_unit() -> None:
+    relative = prediction(300, 400)
+    metric = dataclasses.replace(relative, unit="1/m")
+    assert (np.asarray(preview(relative)) != np.asarray(preview(metric))).any()
