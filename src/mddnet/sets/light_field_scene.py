@@ -182,7 +182,8 @@ def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple
     row, col = field.centre
     rows = range(max(0, row - reach), min(field.rows, row + reach + 1))
     cols = range(max(0, col - reach), min(field.cols, col + reach + 1))
-    images = np.stack([field.read_view(r, c) for r in rows for c in cols]) / np.float32(255)
+    images = np.stack([field.read_view(r, c) for r in rows for c in cols]).astype(np.float32)
+    images /= 255
     return images, len(rows), len(cols), (row - rows.start, col - cols.start)
 
 

@@ -1,0 +1,539 @@
+"""Building many scenes: what a source holds, one scene at a time into place, going on where it stopped.
+
+A scene is built in a folder of its own below ``OUT/.building`` and renamed into ``OUT/GROUP/SCENE`` when it is whole,
+so that whatever lies in place is whole, even after the process was killed. ``built_from.json`` inside the scene holds a
+digest of the files it was made from and of the settings: a scene whose digest still holds is kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
+
+from mddnet.capture.photo_folder import SharpPhoto, list_photos
+from mddnet.capture.rgbd import RgbdFrame, list_rgbd
+from mddnet.capture.stereo import StereoScene, list_stereo
+from mddnet.errors import CaptureError, MddnetError, RejectedScene
+from mddnet.sets.focal_stack_scene import build_focal_stack_scene
+from mddnet.sets.light_field_scene import build_light_field_scene
+from mddnet.sets.rendered_scene import (
+    FRAMES_PER_SCENE,
+    build_photo_scene,
+    build_rgbd_scene,
+    build_stereo_scene,
+    scene_name,
+    scene_rng,
+)
+from mddnet.sets.store import atomic_write, read_scene
+from mddnet.types import SceneRecord
+
+try:
+    import fcntl
+except ImportError:  # Windows: two builds into one folder are then the user's own care
+    fcntl = None  # type: ignore[assignment]
+
+Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields")
+GROUP_OF_KIND: dict[str, Group] = {"focal_stack": "focal_stacks", "light_field": "light_fields"}
+
+BUILDER = 1
+"""Raised when a change of the builders makes scenes of earlier versions worth building again."""
+SCRATCH = ".building"
+BUILT_FROM = "built_from.json"
+
+State = Literal["built", "kept", "rejected", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildTask:
+    """One scene to build.
+
+    Attributes:
+        group: folder of scenes that it belongs to.
+        name: name of the scene folder.
+        place: place of the capture, or "" if it is not known before reading.
+        capture: the capture folder, or the listed capture.
+        files: the files that it is built from.
+        others: photos to paste from.
+    """
+
+    group: Group
+    name: str
+    place: str
+    capture: Path | RgbdFrame | StereoScene | SharpPhoto
+    files: tuple[Path, ...]
+    others: tuple[SharpPhoto, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRow:
+    """What became of one scene.
+
+    Attributes:
+        group: folder of scenes.
+        name: name of the scene folder.
+        place: place of the capture, or "".
+        state: ``"built"`` now, ``"kept"`` from before, ``"rejected"`` with a measured reason, or ``"failed"``.
+        reason: why there is no scene, or "".
+        record: the scene, or None.
+        digest: of what it was made from, or "".
+        seconds: time it took.
+    """
+
+    group: str
+    name: str
+    place: str
+    state: State
+    reason: str = ""
+    record: SceneRecord | None = None
+    digest: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What the sources hold.
+
+    Attributes:
+        tasks: scenes to build.
+        failures: what could not even be listed.
+    """
+
+    tasks: tuple[BuildTask, ...]
+    failures: tuple[BuildRow, ...]
+
+
+# --- what a source holds ----------------------------------------------------------------------------------------------
+
+
+def plan_build(sources: Sequence[Path], groups: Sequence[Group] = GROUPS, limit: int | None = None) -> BuildPlan:
+    """List the scenes that can be built from data roots and capture folders.
+
+    A capture folder holds ``capture.json``; a data root holds capture folders up to three levels down (such as
+    ``captures/focal_stacks/*``), ``depth/rgbd/manifest.csv``, ``depth/stereo/manifest.csv`` or ``photos/manifest.csv``.
+
+    Args:
+        sources: data roots and capture folders.
+        groups: which groups to take.
+        limit: at most that many scenes of each group and source.
+    """
+    tasks: list[BuildTask] = []
+    failures: list[BuildRow] = []
+    for source in sources:
+        if (source / "capture.json").is_file():
+            found, failed = _one_capture(source)
+        else:
+            found, failed = _data_root(source, groups)
+            if not found and not failed:
+                reason = f"{source}: no captures; expected capture.json in it, or captures/, depth/ or photos/"
+                failed = [BuildRow("", source.name, "", "failed", reason)]
+        taken = [task for group in groups for task in [t for t in found if t.group == group][:limit]]
+        tasks += taken
+        failures += failed
+    unique: dict[tuple[str, str], BuildTask] = {}
+    for task in tasks:
+        first = unique.setdefault((task.group, task.name), task)
+        if first is not task:
+            reason = f"{task.files[0]}: the name {task.name} is taken by {first.files[0]}; rename one of them"
+            failures.append(BuildRow(task.group, task.name, task.place, "failed", reason))
+    return BuildPlan(tuple(unique.values()), tuple(failures))
+
+
+def _one_capture(folder: Path) -> tuple[list[BuildTask], list[BuildRow]]:
+    path = folder / "capture.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        kind = data.get("kind") if isinstance(data, dict) else data
+        if kind not in GROUP_OF_KIND:
+            raise CaptureError(f"{path}: kind is {kind!r}; expected one of {', '.join(GROUP_OF_KIND)}")
+    except (OSError, ValueError, CaptureError) as error:
+        reason = str(error) if isinstance(error, CaptureError) else f"{path}: not a readable capture.json ({error})"
+        return [], [BuildRow("", folder.name, "", "failed", reason)]
+    name, place = data.get("scene"), data.get("place")
+    name = name if isinstance(name, str) and scene_name(name) == name else folder.name
+    files = tuple(sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")))
+    return [BuildTask(GROUP_OF_KIND[kind], name, place if isinstance(place, str) else "", folder, files)], []
+
+
+def _captures_below(root: Path, groups: Sequence[Group]) -> tuple[list[BuildTask], list[BuildRow]]:
+    """Capture folders up to three levels below ``root``; one that should be a capture and is none is named."""
+    tasks: list[BuildTask] = []
+    failures: list[BuildRow] = []
+    folders = {path.parent for depth in range(1, 4) for path in root.glob("*/" * depth + "capture.json")}
+    for folder in sorted(folders):
+        found, failed = _one_capture(folder)
+        tasks += [task for task in found if task.group in groups]
+        # What cannot be read has no kind; the folder that it lies in may say where it belongs.
+        guess = folder.parent.name if folder.parent.name in GROUPS else ""
+        failures += [replace(row, group=guess) for row in failed if not guess or guess in groups]
+    for group in groups:
+        for folder in sorted(p for p in root.glob(f"captures/{group}/*") if p.is_dir() and p not in folders):
+            failures.append(BuildRow(group, folder.name, "", "failed", f"{folder}: no capture.json in it"))
+    return tasks, failures
+
+
+def _data_root(root: Path, groups: Sequence[Group]) -> tuple[list[BuildTask], list[BuildRow]]:
+    tasks, failures = _captures_below(root, groups)
+    for group in groups:
+        try:
+            if group == "rgbd" and (root / "depth/rgbd/manifest.csv").is_file():
+                for frame in list_rgbd(root / "depth/rgbd"):
+                    files = (frame.image, frame.depth)
+                    tasks.append(BuildTask(group, scene_name(frame.name), frame.place, frame, files))
+            elif group == "stereo" and (root / "depth/stereo/manifest.csv").is_file():
+                for scene in list_stereo(root / "depth/stereo"):
+                    files = (scene.image, scene.disparity)
+                    tasks.append(BuildTask(group, scene_name(scene.name), scene.place, scene, files))
+            elif group == "photos" and (root / "photos/manifest.csv").is_file():
+                photos = list_photos(root / "photos")
+                tasks += [_photo_task(photo, photos) for photo in photos]
+        except MddnetError as error:
+            failures.append(BuildRow(group, "manifest.csv", "", "failed", str(error)))
+    return tasks, failures
+
+
+def _photo_task(photo: SharpPhoto, photos: Sequence[SharpPhoto]) -> BuildTask:
+    """A photo with the one that may be pasted into it, drawn by name so that the order of building does not matter."""
+    other = photos[int(scene_rng(f"paste onto {photo.place}/{photo.name}", 0).integers(len(photos)))]
+    return BuildTask("photos", scene_name(photo.name), photo.place, photo, (photo.image, other.image), (other,))
+
+
+# --- one scene --------------------------------------------------------------------------------------------------------
+
+
+def task_digest(task: BuildTask, frames: int | None, seed: int) -> str:
+    """Digest of everything a scene is made from: the content of its files, what is known of it, and the settings."""
+    about: dict[str, Any] = {"builder": BUILDER, "group": task.group, "name": task.name}
+    if not isinstance(task.capture, Path):
+        listed = task.capture
+        about |= {
+            "frames": frames,
+            "seed": seed,
+            "place": listed.place,
+            "source": listed.source,
+            "licence": listed.licence,
+        }
+        if not isinstance(listed, SharpPhoto):
+            about |= {"unit": listed.unit, "note": listed.note}
+        if isinstance(listed, StereoScene):
+            about |= {"calibration": repr(listed.calibration), "dark": listed.dark}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for path in task.files:
+        digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def digest_of_scene(folder: Path) -> str | None:
+    """Digest that a scene in place was built with, or None if there is no whole scene of ours."""
+    if not (folder / "scene.json").is_file():
+        return None
+    try:
+        data = json.loads((folder / BUILT_FROM).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    digest = data.get("digest") if isinstance(data, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _dispatch(task: BuildTask, out_root: Path, frames: int | None, seed: int) -> SceneRecord:
+    capture = task.capture
+    if isinstance(capture, RgbdFrame):
+        return build_rgbd_scene(capture, out_root, frames or FRAMES_PER_SCENE["rgbd"], seed)
+    if isinstance(capture, StereoScene):
+        return build_stereo_scene(capture, out_root, frames or FRAMES_PER_SCENE["stereo"], seed)
+    if isinstance(capture, SharpPhoto):
+        return build_photo_scene(capture, out_root, frames or FRAMES_PER_SCENE["photos"], seed, task.others)
+    if task.group == "focal_stacks":
+        return build_focal_stack_scene(capture, out_root)
+    return build_light_field_scene(capture, out_root)
+
+
+def build_one(
+    task: BuildTask,
+    out: Path,
+    scratch: Path,
+    frames: int | None = None,
+    seed: int = 0,
+    rejected: str | None = None,
+    rebuild: bool = False,
+) -> BuildRow:
+    """Build one scene and move it into place, or say why there is none; never raises for a capture's sake.
+
+    Args:
+        task: the scene.
+        out: root of the scene groups.
+        scratch: folder to build in, on the same file system.
+        frames: frames per rendered scene, or None for each kind's own.
+        seed: of what is drawn for rendered scenes.
+        rejected: digest and reason (``DIGEST REASON``) with which it was rejected before, or None.
+        rebuild: build even if nothing has changed.
+    """
+    # Two processes of one thread each beat one process whose threads wait for each other.
+    cv2.setNumThreads(1)
+    started = time.monotonic()
+    target = out / task.group / task.name
+    digest = ""
+    work: Path | None = None
+    try:
+        digest = task_digest(task, frames, seed)
+        if not rebuild:
+            if digest_of_scene(target) == digest:
+                record = read_scene(target)
+                return BuildRow(task.group, task.name, record.place, "kept", record=record, digest=digest)
+            before, _, reason = (rejected or "").partition(" ")
+            if before == digest:
+                return BuildRow(task.group, task.name, task.place, "rejected", reason, digest=digest)
+        work = Path(tempfile.mkdtemp(dir=scratch, prefix=f"{task.name}-"))
+        record = _dispatch(task, work, frames, seed)
+        made = work / record.name
+        text = json.dumps({"digest": digest}) + "\n"
+        atomic_write(made / BUILT_FROM, lambda stream: stream.write(text.encode()))
+        _move_into_place(made, out / task.group / record.name, work)
+        seconds = time.monotonic() - started
+        return BuildRow(task.group, record.name, record.place, "built", record=record, digest=digest, seconds=seconds)
+    except RejectedScene as error:
+        # What an earlier version of the capture gave is no longer what the capture says.
+        if target.exists() and work is not None:
+            target.rename(work / "outdated")
+        seconds = time.monotonic() - started
+        return BuildRow(task.group, task.name, task.place, "rejected", str(error), digest=digest, seconds=seconds)
+    except MddnetError as error:
+        return BuildRow(task.group, task.name, task.place, "failed", str(error), digest=digest)
+    except Exception as error:
+        # A fault in a builder must not cost the other scenes; the row says that it is one.
+        reason = f"{task.files[0].parent if task.files else task.name}: {type(error).__name__}: {error}"
+        return BuildRow(task.group, task.name, task.place, "failed", reason, digest=digest)
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _move_into_place(made: Path, target: Path, work: Path) -> None:
+    """Replace ``target`` by a whole scene; between the two renames there is none, never half a one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.rename(work / "outdated")
+    made.rename(target)
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+class BuildLock:
+    """Only one build at a time writes into a folder; what a killed one left behind is removed."""
+
+    def __init__(self, out: Path) -> None:
+        """Prepare; ``out`` is made on entering."""
+        self.out = out
+        self._handle: int | None = None
+
+    def __enter__(self) -> Path:
+        """Take the lock and return a fresh scratch folder.
+
+        Raises:
+            CaptureError: if another build holds it, or the folder cannot be written.
+        """
+        scratch = self.out / SCRATCH
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self.out / ".build.lock", os.O_CREAT | os.O_RDWR, 0o644)
+            if fcntl is not None:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(exist_ok=True)
+            return Path(tempfile.mkdtemp(dir=scratch))
+        except BlockingIOError as error:
+            self._close()
+            raise CaptureError(
+                f"{self.out}: another build is writing there; wait for it or pick another folder"
+            ) from error
+        except OSError as error:
+            self._close()
+            raise CaptureError(f"{self.out}: cannot build there ({error})") from error
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the scratch folder and let the lock go."""
+        shutil.rmtree(self.out / SCRATCH, ignore_errors=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _build_in_worker(*arguments: Any) -> BuildRow:
+    # Ctrl-C reaches every process of the terminal; only the one that waits for the workers answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return build_one(*arguments)
+
+
+def build_scenes(
+    plan: BuildPlan,
+    out: Path,
+    jobs: int = 1,
+    frames: int | None = None,
+    seed: int = 0,
+    rebuild: bool = False,
+) -> Generator[BuildRow]:
+    """Build what a plan lists, in any order; interrupted or killed, the next call goes on where this one stopped.
+
+    Args:
+        plan: what to build.
+        out: root of the scene groups; scenes lie in ``out/GROUP/SCENE``.
+        jobs: number of processes.
+        frames: frames per rendered scene, or None for each kind's own.
+        seed: of what is drawn for rendered scenes.
+        rebuild: build scenes again although nothing has changed.
+
+    Yields:
+        One row per scene as it is done, failures of the plan first.
+
+    Raises:
+        CaptureError: if ``out`` cannot be written, or another build is writing there.
+    """
+    with BuildLock(out) as scratch:
+        yield from plan.failures
+        before = read_rejections(out)
+        arguments = [
+            (task, out, scratch, frames, seed, before.get((task.group, task.name)), rebuild) for task in plan.tasks
+        ]
+        if jobs == 1:
+            yield from (build_one(*each) for each in arguments)
+            return
+        finished = False
+        try:
+            with parallel_config(backend="loky", inner_max_num_threads=1):
+                pool = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+                yield from pool(delayed(_build_in_worker)(*each) for each in arguments)
+            finished = True
+        finally:
+            if not finished:
+                # Workers would go on with what they have, into a folder that is about to go.
+                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+# --- the tables on disk -----------------------------------------------------------------------------------------------
+
+SCENE_COLUMNS = (
+    "group",
+    "scene",
+    "place",
+    "split",
+    "provenance",
+    "unit",
+    "frames",
+    "kappa_px_low",
+    "kappa_px_high",
+    "rerender_error_fraction",
+    "unknown_share",
+    "measures",
+)
+REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason", "digest")
+
+
+def read_rejections(out: Path) -> dict[tuple[str, str], str]:
+    """``DIGEST REASON`` of every scene in ``rejected.csv`` that was rejected: unchanged, it need not be tried again."""
+    return {
+        (row["group"], row["scene"]): f"{row['digest']} {row['reason']}"
+        for row in _read_rows(out / "rejected.csv", REJECTED_COLUMNS)
+        if row["state"] == "rejected"
+    }
+
+
+def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if all(isinstance(row.get(c), str) for c in columns)]
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def scene_row(group: str, record: SceneRecord, split: str) -> dict[str, str]:
+    """A scene as a line of ``build.csv``."""
+    kappas = [frame.kappa_px for frame in record.frames]
+    measures = record.measures
+
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.5g}"
+
+    return {
+        "group": group,
+        "scene": record.name,
+        "place": record.place,
+        "split": split,
+        "provenance": record.provenance,
+        "unit": record.unit,
+        "frames": str(len(record.frames)),
+        "kappa_px_low": number(min(kappas, default=None)),
+        "kappa_px_high": number(max(kappas, default=None)),
+        "rerender_error_fraction": number(measures.get("rerender_error_fraction")),
+        "unknown_share": number(measures.get("unknown_share")),
+        "measures": json.dumps({name: float(f"{value:.5g}") for name, value in measures.items()}),
+    }
+
+
+def write_tables(out: Path, rows: Sequence[BuildRow], side_of: Callable[[str], str]) -> None:
+    """Write ``build.csv`` (every whole scene below ``out``) and ``rejected.csv`` (every capture without one).
+
+    Lines about captures that this run did not touch stay.
+
+    Args:
+        out: root of the scene groups.
+        rows: what this run made of its captures.
+        side_of: ``"train"``, ``"dev"`` or "" (unknown) for a place.
+    """
+    scenes = []
+    for group in GROUPS:
+        for path in sorted((out / group).glob("*/scene.json")):
+            try:
+                record = read_scene(path.parent)
+            except MddnetError:
+                continue
+            scenes.append(scene_row(group, record, side_of(record.place)))
+    there = {(row["group"], row["scene"]) for row in scenes}
+    touched = {(row.group, row.name) for row in rows}
+    old = [
+        row
+        for row in _read_rows(out / "rejected.csv", REJECTED_COLUMNS)
+        if (row["group"], row["scene"]) not in touched | there
+    ]
+    new = [
+        {
+            "group": row.group,
+            "scene": row.name,
+            "place": row.place,
+            "split": side_of(row.place),
+            "state": row.state,
+            "reason": row.reason,
+            "digest": row.digest,
+        }
+        for row in rows
+        if row.state in ("rejected", "failed")
+    ]
+    _write_rows(out / "build.csv", SCENE_COLUMNS, scenes)
+    _write_rows(out / "rejected.csv", REJECTED_COLUMNS, sorted(old + new, key=lambda row: (row["group"], row["scene"])))
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[dict[str, str]]) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    Path(temporary).replace(path)
