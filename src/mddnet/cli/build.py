@@ -128,9 +128,8 @@ def _run(console: Console, rows: list[BuildRow], results: Generator[BuildRow], t
             rate = f"{per_second:.1f} scenes/s" if per_second >= 1 else f"{60 * per_second:.1f} scenes/min"
             progress.update(bar, advance=1, rate=rate, last=f"{row.group}/{row.name}")
             if row.state in ("rejected", "failed"):
-                progress.console.print(
-                    f"{row.state}: {row.group}/{row.name}: {row.reason}", markup=False, soft_wrap=True
-                )
+                name = f"{row.group}/{row.name}: " if row.group else ""
+                progress.console.print(f"{row.state}: {name}{row.reason}", markup=False, soft_wrap=True)
 
 
 def _print_tables(console: Console, rows: Sequence[BuildRow], side_of: Callable[[str], str], out: Path) -> None:

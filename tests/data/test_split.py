@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mddnet.data.split import read_split, split_of
+from mddnet.errors import CaptureError
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_place_has_a_side(tmp_path: Path) -> None:
+    places = read_split(write(tmp_path / "split.csv", "place,split\nroom,train\nrgbd/lab , dev\n"))
+    assert places == {"room": "train", "rgbd/lab": "dev"}
+    assert split_of("room", places) == "train"
+    assert split_of("rgbd/lab", places) == "dev"
+    assert split_of("elsewhere", places) is None
+
+
+def test_photos_are_train_by_definition(tmp_path: Path) -> None:
+    places = read_split(write(tmp_path / "split.csv", "place,split\nphotos/kodak24,dev\n"))
+    assert split_of("photos/kodak24", places) == "train"
+    assert split_of("photos/anything", {}) == "train"
+    assert split_of("photos", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("place,split\nroom,test\n", r"line 2: place 'room', split 'test'; expected a place and train or dev"),
+        ("place,split\nroom,Train\n", r"split 'Train'"),
+        ("place,split\n,dev\n", r"place ''"),
+        ("place,split\nroom\n", r"split ''"),
+        ("place,split\nroom,train\nhall,dev\nroom,train\n", r"line 4: place 'room' is listed twice"),
+        ("room,train\n", r"expected place,split in the first line"),
+        ("", r"expected place,split in the first line"),
+    ],
+)
+def test_a_wrong_split_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path / "split.csv", text)
+    with pytest.raises(CaptureError, match=message) as caught:
+        read_split(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_split_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "split.csv").write_bytes(b"place,split\n\xff\xfe,dev\n")
+    with pytest.raises(CaptureError, match="not a readable split"):
+        read_split(tmp_path / "split.csv")
+    with pytest.raises(CaptureError, match="not a readable split"):
+        read_split(tmp_path / "missing.csv")
+
+
+def test_every_real_capture_has_a_side(shared_data: Path) -> None:
+    places = read_split(shared_data / "split.csv")
+    captures = sorted(shared_data.glob("captures/*/*/capture.json"))
+    assert len(captures) == 31
+    named = {json.loads(path.read_text())["place"] for path in captures}
+    assert not {place for place in named if split_of(place, places) is None}
