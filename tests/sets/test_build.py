@@ -26,7 +26,6 @@ from mddnet.sets.build import (
     build_scenes,
     digest_of_scene,
     plan_build,
-    read_rejections,
     task_digest,
     write_tables,
 )
@@ -231,24 +230,20 @@ def test_errors_of_one_capture_do_not_stop_the_others(tmp_path: Path, stand_in: 
     assert [p.name for p in (tmp_path / "out/focal_stacks").iterdir()] == ["good"]
 
 
-def test_a_rejection_is_remembered_until_the_capture_changes(tmp_path: Path, stand_in: Any) -> None:
-    capture = write_capture(tmp_path / "data", "flat")
-    calls = []
+def test_a_rejected_capture_is_tried_again(tmp_path: Path, stand_in: Any) -> None:
+    write_capture(tmp_path / "data", "flat")
 
     def builder(folder: Path, out_root: Path) -> SceneRecord:
-        calls.append(folder)
         raise RejectedScene("too flat, 0.97")
 
     stand_in(builder)
-    for _ in range(2):
-        rows = build(tmp_path / "data", tmp_path / "out")
-        write_tables(tmp_path / "out", rows, lambda place: "dev")
-        assert states(rows) == {"flat": "rejected"} and rows[0].reason == "too flat, 0.97"
-    assert len(calls) == 1
-    assert read_rejections(tmp_path / "out")[("focal_stacks", "flat")].endswith(" too flat, 0.97")
-    (capture / "frame_00.jpg").write_bytes(b"new")
-    build(tmp_path / "data", tmp_path / "out")
-    assert len(calls) == 2
+    rows = build(tmp_path / "data", tmp_path / "out")
+    write_tables(tmp_path / "out", rows, lambda place: "dev")
+    stand_in(whole_scene)
+    rows = build(tmp_path / "data", tmp_path / "out")
+    write_tables(tmp_path / "out", rows, lambda place: "dev")
+    assert states(rows) == {"flat": "built"}
+    assert table(tmp_path / "out/rejected.csv") == []
 
 
 def test_a_capture_that_got_worse_loses_its_scene(tmp_path: Path, stand_in: Any) -> None:
@@ -393,7 +388,7 @@ def test_the_command_builds_reports_and_says_1_when_something_failed(
     (data / "split.csv").write_text("place,split\nhall,dev\n")
     assert main(["build", str(data), "-o", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "hall" in text and "0.41" in text and "dev" in text
+    assert "stack" in text and "0.41" in text and "12%" in text and "dev" in text
     assert {row["scene"]: row["split"] for row in table(out / "build.csv")} == {
         "stack": "dev",
         "made_p0": "train",

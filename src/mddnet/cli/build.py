@@ -133,6 +133,7 @@ def _run(console: Console, rows: list[BuildRow], results: Generator[BuildRow], t
 
 
 def _print_tables(console: Console, rows: Sequence[BuildRow], side_of: Callable[[str], str], out: Path) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from mddnet.sets.build import GROUPS, REAL_GROUPS
@@ -140,21 +141,21 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], side_of: Callable[
     made = [row for row in rows if row.record is not None]
     real = [row for row in made if row.group in REAL_GROUPS]
     if real:
-        table = Table(title="scenes from real captures")
-        for name in ("scene", "place", "split", "unit"):
-            table.add_column(name, overflow="fold")
+        table = Table(title="scenes from real captures", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in ("scene", "split", "unit"):
+            table.add_column(name, no_wrap=True)
         for name in ("frames", "kappa px", "error", "unknown", "state"):
             table.add_column(name, justify="right")
         for row in sorted(real, key=lambda r: (GROUPS.index(r.group), r.name)):
             table.add_row(*_scene_cells(row, side_of))
         console.print(table)
         console.print(
-            "kappa: blur in pixels per unit of inverse depth. error: what blur by the lens law leaves of the\n"
+            "kappa: blur in pixels per unit of inverse depth. error: what blur by the lens law leaves of the "
             "difference between the sharp image and the frames. unknown: share of pixels without a depth.",
             style="dim",
         )
-    table = Table(title="all scenes of this run")
-    table.add_column("group")
+    table = Table(title="all scenes of this run", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("group", no_wrap=True)
     for name in ("built", "kept", "rejected", "failed", "frames", "train", "dev", "no split"):
         table.add_column(name, justify="right")
     for group in (*GROUPS, ""):
@@ -168,9 +169,9 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], side_of: Callable[
     console.print(table)
     without = [row for row in rows if row.state in ("rejected", "failed")]
     if without:
-        table = Table(title="no scene")
+        table = Table(title="no scene", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in ("capture", "split", "state"):
-            table.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold", no_wrap=name == "state")
         table.add_column("reason", overflow="fold", ratio=1)
         for row in without:
             table.add_row(f"{row.group}/{row.name}", side_of(row.place), row.state, row.reason)
@@ -190,7 +191,6 @@ def _scene_cells(row: BuildRow, side_of: Callable[[str], str]) -> list[str]:
     error, unknown = (record.measures.get(name) for name in ("rerender_error_fraction", "unknown_share"))
     return [
         record.name,
-        record.place,
         side_of(record.place),
         record.unit,
         str(len(record.frames)),

@@ -91,7 +91,6 @@ class BuildRow:
         state: ``"built"`` now, ``"kept"`` from before, ``"rejected"`` with a measured reason, or ``"failed"``.
         reason: why there is no scene, or "".
         record: the scene, or None.
-        digest: of what it was made from, or "".
         seconds: time it took.
     """
 
@@ -101,7 +100,6 @@ class BuildRow:
     state: State
     reason: str = ""
     record: SceneRecord | None = None
-    digest: str = ""
     seconds: float = 0.0
 
 
@@ -269,7 +267,6 @@ def build_one(
     scratch: Path,
     frames: int | None = None,
     seed: int = 0,
-    rejected: str | None = None,
     rebuild: bool = False,
 ) -> BuildRow:
     """Build one scene and move it into place, or say why there is none; never raises for a capture's sake.
@@ -280,24 +277,19 @@ def build_one(
         scratch: folder to build in, on the same file system.
         frames: frames per rendered scene, or None for each kind's own.
         seed: of what is drawn for rendered scenes.
-        rejected: digest and reason (``DIGEST REASON``) with which it was rejected before, or None.
         rebuild: build even if nothing has changed.
     """
     # Two processes of one thread each beat one process whose threads wait for each other.
     cv2.setNumThreads(1)
     started = time.monotonic()
     target = out / task.group / task.name
-    digest = ""
     work: Path | None = None
     try:
         digest = task_digest(task, frames, seed)
         if not rebuild:
             if digest_of_scene(target) == digest:
                 record = read_scene(target)
-                return BuildRow(task.group, task.name, record.place, "kept", record=record, digest=digest)
-            before, _, reason = (rejected or "").partition(" ")
-            if before == digest:
-                return BuildRow(task.group, task.name, task.place, "rejected", reason, digest=digest)
+                return BuildRow(task.group, task.name, record.place, "kept", record=record)
         work = Path(tempfile.mkdtemp(dir=scratch, prefix=f"{task.name}-"))
         record = _dispatch(task, work, frames, seed)
         made = work / record.name
@@ -305,19 +297,19 @@ def build_one(
         atomic_write(made / BUILT_FROM, lambda stream: stream.write(text.encode()))
         _move_into_place(made, out / task.group / record.name, work)
         seconds = time.monotonic() - started
-        return BuildRow(task.group, record.name, record.place, "built", record=record, digest=digest, seconds=seconds)
+        return BuildRow(task.group, record.name, record.place, "built", record=record, seconds=seconds)
     except RejectedScene as error:
         # What an earlier version of the capture gave is no longer what the capture says.
         if target.exists() and work is not None:
             target.rename(work / "outdated")
         seconds = time.monotonic() - started
-        return BuildRow(task.group, task.name, task.place, "rejected", str(error), digest=digest, seconds=seconds)
+        return BuildRow(task.group, task.name, task.place, "rejected", str(error), seconds=seconds)
     except MddnetError as error:
-        return BuildRow(task.group, task.name, task.place, "failed", str(error), digest=digest)
+        return BuildRow(task.group, task.name, task.place, "failed", str(error))
     except Exception as error:
         # A fault in a builder must not cost the other scenes; the row says that it is one.
         reason = f"{task.files[0].parent if task.files else task.name}: {type(error).__name__}: {error}"
-        return BuildRow(task.group, task.name, task.place, "failed", reason, digest=digest)
+        return BuildRow(task.group, task.name, task.place, "failed", reason)
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
@@ -409,10 +401,7 @@ def build_scenes(
     """
     with BuildLock(out) as scratch:
         yield from plan.failures
-        before = read_rejections(out)
-        arguments = [
-            (task, out, scratch, frames, seed, before.get((task.group, task.name)), rebuild) for task in plan.tasks
-        ]
+        arguments = [(task, out, scratch, frames, seed, rebuild) for task in plan.tasks]
         if jobs == 1:
             yield from (build_one(*each) for each in arguments)
             return
@@ -444,16 +433,7 @@ SCENE_COLUMNS = (
     "unknown_share",
     "measures",
 )
-REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason", "digest")
-
-
-def read_rejections(out: Path) -> dict[tuple[str, str], str]:
-    """``DIGEST REASON`` of every scene in ``rejected.csv`` that was rejected: unchanged, it need not be tried again."""
-    return {
-        (row["group"], row["scene"]): f"{row['digest']} {row['reason']}"
-        for row in _read_rows(out / "rejected.csv", REJECTED_COLUMNS)
-        if row["state"] == "rejected"
-    }
+REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason")
 
 
 def _read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -521,7 +501,6 @@ def write_tables(out: Path, rows: Sequence[BuildRow], side_of: Callable[[str], s
             "split": side_of(row.place),
             "state": row.state,
             "reason": row.reason,
-            "digest": row.digest,
         }
         for row in rows
         if row.state in ("rejected", "failed")
