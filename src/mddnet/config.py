@@ -45,6 +45,9 @@ class ModelConfig(_Section):
     )
     context: bool = Field(True, description="Whether the coarsest level sees the whole picture by attention.")
     sign: bool = Field(True, description="Whether an output of its own says if a blurred point is in front or behind.")
+    law_path: bool = Field(
+        True, description="Whether the signed defocus enters the depth by the lens law (needs both tasks and the sign)."
+    )
     defocus_cap_px: Positive = Field(
         40.0, description="Largest defocus that the network can state, in pixels of its own input."
     )

@@ -21,9 +21,7 @@ from mddnet.optics import signed_defocus_px
 class SetBatches(Dataset[Batch]):
     """Random batches drawn from the mixture of a recipe.
 
-    A group is drawn by its share in the mixture, then a place with a probability in proportion to the square root of
-    its number of scenes (many scenes of one place are worth more than one, but not as much as many places), then a
-    scene and a focused frame. Part of each batch are pairs: two frames of one scene in the same view, equal in depth
+    A group is drawn by its share in the mixture, then one of its scenes, then a focused frame. Part of each batch are pairs: two frames of one scene in the same view, equal in depth
     and different in blur. A twentieth of the frames is the sharp image itself, with no blur at all.
     """
 
@@ -45,9 +43,9 @@ class SetBatches(Dataset[Batch]):
         self.seed = seed
         self.length = length
         self.pool = ScenePool(limit_bytes=config.cache_mb * 2**20)
-        groups: dict[str, dict[str, list[SceneEntry]]] = defaultdict(lambda: defaultdict(list))
+        groups: dict[str, list[SceneEntry]] = defaultdict(list)
         for entry in entries:
-            groups[entry.group][entry.record.place].append(entry)
+            groups[entry.group].append(entry)
         shares = {name: share for name, share in config.mixture.normalised.items() if share > 0}
         missing = [name for name in shares if name not in groups]
         if missing:
@@ -57,11 +55,7 @@ class SetBatches(Dataset[Batch]):
             )
         self._groups = list(shares)
         self._group_p = list(shares.values())
-        self._places = {name: [groups[name][place] for place in sorted(groups[name])] for name in self._groups}
-        self._place_p = {}
-        for name, places in self._places.items():
-            roots = np.sqrt([len(scenes) for scenes in places])
-            self._place_p[name] = roots / roots.sum()
+        self._scenes = groups
 
     def __len__(self) -> int:
         return self.length
@@ -85,8 +79,7 @@ class SetBatches(Dataset[Batch]):
 
     def _draw_scene(self, rng: np.random.Generator) -> SceneEntry:
         group = self._groups[int(rng.choice(len(self._groups), p=self._group_p))]
-        places = self._places[group]
-        scenes = places[int(rng.choice(len(places), p=self._place_p[group]))]
+        scenes = self._scenes[group]
         return scenes[int(rng.integers(len(scenes)))]
 
     def _draw_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:

@@ -3,7 +3,8 @@
 After He et al., "Multi-task Learning for Monocular Depth and Defocus Estimations with Real Images"
 (arXiv 2208.09848, 2022), whose code was never published; where the paper is silent the choices are ours: a
 convolutional encoder from timm, one attention block at its coarsest level, the form of the soft connection, a
-square-root coding of the CoC, and an output for the sign of the defocus.
+square-root coding of the CoC, an output for the sign of the defocus, and a path by which the signed CoC enters the
+depth as the lens law says (``law_path``).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ INPUT_MULTIPLE = 32
 """Height and width of the input tensor are multiples of this."""
 
 CONTEXT_CHANNELS = 192
+LAW_UNIT_PX = 8.0
+"""Signed CoC that moves the logit of inverse depth by one gain, which starts at 1."""
 
 
 class Maps(NamedTuple):
@@ -75,6 +78,8 @@ class MDDNet(nn.Module):
         )
         # the sign is a matter of both tasks: it is read from the last features of every decoder there is
         self.sign_head = nn.Conv2d(widths[-1] * (2 if both else 1), 1, 3, padding=1) if self.has_sign else None
+        # the lens law as a path of the network: inverse depth falls as the signed CoC grows
+        self.law_gain = nn.Parameter(torch.tensor(1.0)) if config.law_path and both and self.has_sign else None
         self.links = (
             nn.ModuleList(SoftConnection(width) for width in widths) if both and config.soft_connection else None
         )
@@ -99,9 +104,9 @@ class MDDNet(nn.Module):
             if self.links is not None:
                 depth, defocus = self.links[n](depth, defocus)
 
-        inv_depth = defocus_px = sign_logit = None
+        depth_logit = defocus_px = sign_logit = None
         if self.depth_decoder is not None and depth is not None:
-            inv_depth = torch.sigmoid(self._to_input_size(self.depth_decoder.head(depth)))
+            depth_logit = self._to_input_size(self.depth_decoder.head(depth))
         if self.defocus_decoder is not None and defocus is not None:
             # square-root coding: the sigmoid's range is spent evenly over small and large blur
             root = torch.sigmoid(self._to_input_size(self.defocus_decoder.head(defocus)))
@@ -109,6 +114,11 @@ class MDDNet(nn.Module):
         if self.sign_head is not None:
             last = [features for features in (depth, defocus) if features is not None]
             sign_logit = self._to_input_size(self.sign_head(torch.cat(last, dim=1)))
+        if self.law_gain is not None and depth_logit is not None and defocus_px is not None and sign_logit is not None:
+            # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish
+            expected_px = torch.tanh(0.5 * sign_logit) * defocus_px
+            depth_logit = depth_logit - self.law_gain * expected_px / LAW_UNIT_PX
+        inv_depth = None if depth_logit is None else torch.sigmoid(depth_logit)
         return Maps(inv_depth, defocus_px, sign_logit)
 
     def _to_input_size(self, x: Tensor) -> Tensor:
