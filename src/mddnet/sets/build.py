@@ -286,10 +286,9 @@ def build_one(
     work: Path | None = None
     try:
         digest = task_digest(task, frames, seed)
-        if not rebuild:
-            if digest_of_scene(target) == digest:
-                record = read_scene(target)
-                return BuildRow(task.group, task.name, record.place, "kept", record=record)
+        if not rebuild and digest_of_scene(target) == digest:
+            record = read_scene(target)
+            return BuildRow(task.group, task.name, record.place, "kept", record=record)
         work = Path(tempfile.mkdtemp(dir=scratch, prefix=f"{task.name}-"))
         record = _dispatch(task, work, frames, seed)
         made = work / record.name
