@@ -15,6 +15,10 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
 
+TURN_SHARES = (0.4, 0.15, 0.3, 0.15)
+"""How often a view is turned by 0, 90, 180 and 270 degrees: upright is what users bring, upside down is the proof."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A random view: where to cut, at what size, how to turn.
@@ -54,7 +58,7 @@ def draw_view(
         quarter_turns: whether to turn by multiples of 90 degrees.
         mirror: whether to mirror half of the views.
     """
-    turns = int(rng.integers(4)) if quarter_turns else 0
+    turns = int(rng.choice(4, p=TURN_SHARES)) if quarter_turns else 0
     crop_h, crop_w = crop if turns % 2 == 0 else crop[::-1]
     smallest = max(crop_h / scene_size[0], crop_w / scene_size[1])
     low, high = max(scale_range[0], smallest), max(scale_range[1], smallest)

@@ -20,6 +20,7 @@ class Batch:
         u_focus: (B,) float32, in the unit of ``inv_depth``.
         kappa_px: (B,) float32, pixels per unit of ``inv_depth``.
         ordinal: (B,) bool, scenes of which only the order of depths is known.
+        made_up: (B,) bool, photos with a made-up depth: their blur is exact, their layout means nothing.
     """
 
     image: Tensor
@@ -29,6 +30,7 @@ class Batch:
     u_focus: Tensor
     kappa_px: Tensor
     ordinal: Tensor
+    made_up: Tensor
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """The batch on another device; the image in the given memory format."""

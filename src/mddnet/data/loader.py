@@ -18,6 +18,10 @@ from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
 
 
+MADE_UP = "photo"
+"""Kind of capture whose depth is made up."""
+
+
 class SetBatches(Dataset[Batch]):
     """Random batches drawn from the mixture of a recipe.
 
@@ -127,6 +131,7 @@ class SetBatches(Dataset[Batch]):
             u_focus=torch.tensor(u_focus, dtype=torch.float32),
             kappa_px=torch.tensor(kappa, dtype=torch.float32),
             ordinal=torch.tensor(entry.record.unit == "ordinal"),
+            made_up=torch.tensor(entry.record.capture == MADE_UP),
         )
 
 

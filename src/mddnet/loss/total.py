@@ -31,11 +31,12 @@ def total_loss(
     truth = torch.nan_to_num(batch.inv_depth)
     signed_px = torch.nan_to_num(batch.signed_defocus_px)
     metric = (~batch.ordinal).to(truth)  # (B,): of an ordinal scene only the order is a truth
+    layout = torch.where(batch.made_up, config.made_up_depth, 1.0)  # (B,)
     terms: dict[str, Tensor] = {}
     if maps.inv_depth is not None:
-        terms["depth"] = (scale_shift_invariant_l1(maps.inv_depth, truth, batch.weight) * metric).mean()
-        terms["depth_gradient"] = (gradient_matching(maps.inv_depth, truth, batch.weight) * metric).mean()
-        terms["ranking"] = ranking(maps.inv_depth, truth, batch.weight, generator).mean()
+        terms["depth"] = (scale_shift_invariant_l1(maps.inv_depth, truth, batch.weight) * metric * layout).mean()
+        terms["depth_gradient"] = (gradient_matching(maps.inv_depth, truth, batch.weight) * metric * layout).mean()
+        terms["ranking"] = (ranking(maps.inv_depth, truth, batch.weight, generator) * layout).mean()
     if maps.defocus_px is not None:
         terms["defocus"] = coc_l1(maps.defocus_px, signed_px.abs(), batch.weight, cap_px).mean()
         terms["defocus_gradient"] = coc_gradient(maps.defocus_px, signed_px.abs(), batch.weight, cap_px).mean()

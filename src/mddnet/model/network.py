@@ -115,8 +115,9 @@ class MDDNet(nn.Module):
             last = [features for features in (depth, defocus) if features is not None]
             sign_logit = self._to_input_size(self.sign_head(torch.cat(last, dim=1)))
         if self.law_gain is not None and depth_logit is not None and defocus_px is not None and sign_logit is not None:
-            # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish
-            expected_px = torch.tanh(0.5 * sign_logit) * defocus_px
+            # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish. The size is
+            # taken as measured: a depth that is wrong because of its sign must not bend the size of the blur.
+            expected_px = torch.tanh(0.5 * sign_logit) * defocus_px.detach()
             depth_logit = depth_logit - self.law_gain * expected_px / LAW_UNIT_PX
         inv_depth = None if depth_logit is None else torch.sigmoid(depth_logit)
         return Maps(inv_depth, defocus_px, sign_logit)
