@@ -131,13 +131,9 @@ class LossConfig(_Section):
     lens_law: Weight = Field(0.3, description="Weight of the departure of the two predicted maps from the lens law.")
     ranking: Weight = Field(0.5, description="Weight of the ranking loss on random pairs of clearly different depth.")
 
-    made_up_depth: Fraction = Field(
-        0.25, description="What the depth terms count on photos with a made-up depth, where only the blur tells it."
-    )
-
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        if not any(self.model_dump(exclude={"made_up_depth"}).values()):
+        if not any(self.model_dump().values()):
             raise ValueError("every weight is 0; expected at least one above 0")
         return self
 
