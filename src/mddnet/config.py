@@ -130,10 +130,13 @@ class LossConfig(_Section):
     sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign of the defocus.")
     lens_law: Weight = Field(0.3, description="Weight of the departure of the two predicted maps from the lens law.")
     ranking: Weight = Field(0.5, description="Weight of the ranking loss on random pairs of clearly different depth.")
+    made_up_depth: Fraction = Field(
+        0.25, description="What the depth terms count on photos with a made-up depth, where only the blur tells it."
+    )
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        if not any(self.model_dump().values()):
+        if not any(self.model_dump(exclude={"made_up_depth"}).values()):
             raise ValueError("every weight is 0; expected at least one above 0")
         return self
 
@@ -167,7 +170,7 @@ class TrainConfig(_Section):
     log_every: Count = Field(20, description="Steps between two lines of the log.")
     save_every: Count = Field(200, description="Steps between two checkpoints, from which an interrupted run goes on.")
     validate_every: int = Field(
-        500, ge=0, description="Steps between two measurements on the dev side of the split; 0 measures only at the end."
+        500, ge=0, description="Steps between two measurements on the dev side of the split; 0: only at the end."
     )
     threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
     channels_last: bool = Field(
