@@ -16,7 +16,6 @@ from mddnet.errors import RejectedScene
 from mddnet.optics import kappa_px
 from mddnet.sets.rendered_scene import (
     build_photo_scene,
-    build_rendered,
     build_rgbd_scene,
     build_stereo_scene,
     completed_inv_depth,
@@ -220,27 +219,6 @@ def test_depth_of_another_size_or_with_hardly_a_value_is_rejected(tmp_path: Path
     with pytest.raises(RejectedScene, match="known for 4%"):
         build_rgbd_scene(capture, tmp_path / "out")
     assert not (tmp_path / "out/lab_1").exists()
-
-
-def test_build_goes_on_after_a_damaged_capture(tmp_path: Path) -> None:
-    data = tmp_path / "data/photos"
-    (data / "walk").mkdir(parents=True)
-    rows = ["file,source,licence"]
-    for i in range(3):
-        pixels = np.random.default_rng(i).integers(0, 256, (32, 40, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(data / f"walk/{i}.png")
-        rows.append(f"walk/{i}.png,walk,CC0")
-    (data / "manifest.csv").write_text("\n".join(rows) + "\n")
-    (data / "walk/1.png").write_bytes(b"no image")
-    outcomes = build_rendered(tmp_path / "data", tmp_path / "out", kinds=["photos"], jobs=1)
-    assert [o.name for o in outcomes] == ["walk_0", "walk_1", "walk_2"]
-    assert outcomes[1].record is None
-    assert "not a readable image" in outcomes[1].reason
-    if outcomes[0].record is not None:
-        before = digest(tmp_path / "out/photos/walk_0")
-        again = build_rendered(tmp_path / "data", tmp_path / "out", kinds=["photos"], jobs=1, limit=1)
-        assert again[0].record == outcomes[0].record
-        assert digest(tmp_path / "out/photos/walk_0") == before
 
 
 def test_real_stereo_scene(shared_data: Path, tmp_path: Path) -> None:

@@ -14,18 +14,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import cv2
 import numpy as np
-from joblib import Parallel, delayed
 from scipy import ndimage
 
-from mddnet.capture.photo_folder import SharpPhoto, list_photos
-from mddnet.capture.rgbd import RgbdFrame, list_rgbd
-from mddnet.capture.stereo import StereoScene, list_stereo
+from mddnet.capture.photo_folder import SharpPhoto
+from mddnet.capture.rgbd import RgbdFrame
+from mddnet.capture.stereo import StereoScene
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.errors import MddnetError, RejectedScene
+from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
 from mddnet.sets.made_up_depth import make_up_scene, texture
 from mddnet.sets.render import (
@@ -38,12 +37,11 @@ from mddnet.sets.render import (
     hidden_surface,
     render_surfaces,
 )
-from mddnet.sets.store import atomic_write, read_scene, write_image, write_inv_depth, write_scene_json
+from mddnet.sets.store import atomic_write, write_image, write_inv_depth, write_scene_json
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 Capture = RgbdFrame | StereoScene | SharpPhoto
 RenderedKind = Literal["rgbd", "stereo", "photos"]
-RENDERED_KINDS: tuple[RenderedKind, ...] = get_args(RenderedKind)
 FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 2, "stereo": 6, "photos": 3}
 
 SMALLEST_COC_PX = 2.0
@@ -55,23 +53,6 @@ PASTE_SHARE = 0.7
 MIN_KNOWN_SHARE = 0.2
 COLUMN_FOV_FOCAL = 0.82
 """Focal length over image width where a capture does not give one: that of the Kinect and its kin (525 px of 640)."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildOutcome:
-    """What became of one capture: a scene, or the reason why there is none.
-
-    Attributes:
-        name: name of the scene folder.
-        kind: which kind of capture.
-        record: the scene, or None.
-        reason: why there is no scene, or "".
-    """
-
-    name: str
-    kind: RenderedKind
-    record: SceneRecord | None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,82 +400,3 @@ def build_photo_scene(
         measures={"pasted": float(made_up.pasted), "texture": texture(sharp)},
     )
     return _write_scene(source, out_root, frames, rng)
-
-
-# --- all of them ------------------------------------------------------------------------------------------------------
-
-
-def build_rendered(
-    data_root: Path,
-    out_root: Path,
-    kinds: Sequence[RenderedKind] = RENDERED_KINDS,
-    seed: int = 0,
-    jobs: int = 2,
-    rebuild: bool = False,
-    limit: int | None = None,
-) -> list[BuildOutcome]:
-    """Render every RGB-D frame, stereo scene and sharp photo below ``data_root`` into ``out_root/KIND/SCENE``.
-
-    Args:
-        data_root: folder with ``depth/rgbd``, ``depth/stereo`` and ``photos``, each with its manifest.
-        out_root: where the scene folders go.
-        kinds: which of them to build.
-        seed: of everything that is drawn.
-        jobs: number of processes.
-        rebuild: build scenes again that are there already; without it they are only read.
-        limit: at most that many captures of each kind.
-
-    Returns:
-        One outcome per capture, in the order of the manifests; a damaged capture is an outcome, not an exception.
-
-    Raises:
-        CaptureError: if a manifest is missing or wrong.
-    """
-    tasks: list[tuple[RenderedKind, Capture, Path, Sequence[SharpPhoto]]] = []
-    for kind in kinds:
-        target = out_root / kind
-        target.mkdir(parents=True, exist_ok=True)
-        if kind == "photos":
-            photos = list_photos(data_root / "photos")
-            tasks += [(kind, photo, target, _other_photo(photos, photo, seed)) for photo in photos[:limit]]
-        else:
-            captures: Sequence[Capture] = (
-                list_rgbd(data_root / "depth/rgbd") if kind == "rgbd" else list_stereo(data_root / "depth/stereo")
-            )
-            tasks += [(kind, capture, target, ()) for capture in captures[:limit]]
-    results = Parallel(n_jobs=jobs, batch_size=8)(
-        delayed(_build_one)(kind, capture, target, others, seed, rebuild) for kind, capture, target, others in tasks
-    )
-    return list(results)
-
-
-def _other_photo(photos: Sequence[SharpPhoto], photo: SharpPhoto, seed: int) -> Sequence[SharpPhoto]:
-    """The one photo to paste from, drawn by name: no task needs to carry the whole list to its process."""
-    rng = scene_rng(f"paste onto {photo.place}/{photo.name}", seed)
-    return (photos[int(rng.integers(len(photos)))],)
-
-
-def _build_one(
-    kind: RenderedKind,
-    capture: Capture,
-    target: Path,
-    others: Sequence[SharpPhoto],
-    seed: int,
-    rebuild: bool,
-) -> BuildOutcome:
-    # Two processes of one thread each beat one process whose threads wait for each other.
-    cv2.setNumThreads(1)
-    name = scene_name(capture.name)
-    frames = FRAMES_PER_SCENE[kind]
-    try:
-        if not rebuild and (target / name / "scene.json").is_file():
-            return BuildOutcome(name, kind, read_scene(target / name))
-        if isinstance(capture, SharpPhoto):
-            record = build_photo_scene(capture, target, frames, seed, others)
-        elif isinstance(capture, StereoScene):
-            record = build_stereo_scene(capture, target, frames, seed)
-        else:
-            record = build_rgbd_scene(capture, target, frames, seed)
-    except MddnetError as error:
-        return BuildOutcome(name, kind, None, str(error))
-    return BuildOutcome(name, kind, record)
