@@ -57,7 +57,8 @@ test: $(DEV)
 	$(BIN)/python -m pytest
 
 test-oldest: $(OLDEST)
-	.venv-oldest/bin/python -m pytest tests/test_*.py tests/predict tests/evaluate tests/sets/test_store.py
+	.venv-oldest/bin/python -m pytest tests/test_*.py tests/capture/test_photo.py tests/capture/test_lens_facts.py \
+		tests/predict tests/evaluate tests/cli tests/sets/test_store.py
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .

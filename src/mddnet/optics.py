@@ -49,7 +49,8 @@ def sensor_distance_m(focal_mm: float, focus_z_m: float) -> float:
         return f
     if not focus_z_m > f:
         raise ValueError(
-            f"plane of focus at {focus_z_m} m with a focal length of {focal_mm} mm: expected a distance beyond the focal length"
+            f"plane of focus at {focus_z_m} m with a focal length of {focal_mm} mm: expected a distance beyond the "
+            "focal length"
         )
     return f * focus_z_m / (focus_z_m - f)
 
@@ -68,8 +69,8 @@ def focus_z_from_sensor_plane_m(focus_m: float, focal_mm: float) -> float:
         return focus_m
     if not focus_m >= 4 * f:
         raise ValueError(
-            f"focus distance {focus_m} m (from the sensor) with a focal length of {focal_mm} mm: expected at least four focal "
-            f"lengths, {4 * f} m; a macro lens needs its distance measured from the principal plane"
+            f"focus distance {focus_m} m (from the sensor) with a focal length of {focal_mm} mm: expected at least "
+            f"four focal lengths, {4 * f} m; a macro lens needs its distance measured from the principal plane"
         )
     return 0.5 * (focus_m + float(np.sqrt(focus_m * focus_m - 4 * f * focus_m)))
 
@@ -129,7 +130,7 @@ def inv_depth_from_signed_defocus(signed_px: FloatOrArray, u_focus: float, kappa
         ValueError: if kappa is not positive (a pinhole: blur says nothing about depth).
     """
     if not kappa > 0:
-        raise ValueError(f"kappa is {kappa}; expected > 0: without blur per unit of inverse depth, depth cannot be read off blur")
+        raise ValueError(f"kappa is {kappa}; expected > 0: without blur per inverse depth, blur tells no depth")
     return u_focus - signed_px / kappa
 
 
@@ -222,7 +223,7 @@ def diameter_from_fraction(fraction: FloatOrArray, height: int, width: int) -> F
 
 
 def dmenet_encoding_from_diameter(diameter_px: NDArray[np.floating]) -> NDArray[np.floating]:
-    """DMENet's normalised defocus: sigma clipped at 3.275 px, divided by 3.275 (Lee et al., CVPR 2019, as evaluated)."""
+    """DMENet's normalised defocus: sigma clipped at 3.275 px, over 3.275 (Lee et al., CVPR 2019, as evaluated)."""
     return np.clip(sigma_from_diameter(np.asarray(diameter_px)), 0.0, DMENET_SIGMA_MAX_PX) / DMENET_SIGMA_MAX_PX
 
 
@@ -232,7 +233,7 @@ def diameter_from_dmenet_encoding(encoded: NDArray[np.floating]) -> NDArray[np.f
 
 
 def bokehme_encoding_from_signed(signed_px: NDArray[np.floating]) -> NDArray[np.floating]:
-    """BokehMe's defocus: signed blur *radius* in pixels, positive nearer than the plane of focus (Peng et al., CVPR 2022)."""
+    """BokehMe's defocus: signed blur *radius* in pixels, positive in front of the focus (Peng et al., CVPR 2022)."""
     return -np.asarray(signed_px) / 2.0
 
 
