@@ -86,6 +86,17 @@ def test_convention_scaling_the_pixels_scales_kappa_and_residual_only() -> None:
     assert large.kappa_px == pytest.approx(3 * small.kappa_px, rel=0.02)
 
 
+@pytest.mark.parametrize(("gain", "offset"), [(0.005, 0.0), (0.05, 0.9), (40.0, -3.0)])
+def test_scale_and_shift_of_relative_depth_mean_nothing(gain: float, offset: float) -> None:
+    # A loss that ignores scale and shift leaves a network free to use a small part of [0, 1].
+    u, signed, defocus = maps(0.3, 10.0, noise_px=1.0)
+    plain = fit_lens_law(u, defocus, signed)
+    other = fit_lens_law((gain * u + offset).astype(np.float32), defocus, signed)
+    assert other.found
+    assert (other.u_focus - offset) / gain == pytest.approx(plain.u_focus, abs=1e-3)
+    assert other.kappa_px * gain == pytest.approx(plain.kappa_px, rel=1e-3)
+
+
 def test_the_same_maps_give_the_same_fit() -> None:
     u, signed, defocus = maps(0.3, 10.0, noise_px=1.0)
     assert fit_lens_law(u, defocus, signed) == fit_lens_law(u, defocus, signed)

@@ -18,8 +18,9 @@ from mddnet.types import Float32Array, LensLawFit
 
 SHARP_PX = 1.0
 """Below this CoC diameter at the 98th percentile there is no blur to fit a law to."""
-FLAT_INV_DEPTH = 0.01
-"""A range of relative inverse depth (2nd to 98th percentile) below this is one distance."""
+FLAT_INV_DEPTH = 1e-4
+"""A range of relative inverse depth (2nd to 98th percentile) below this is one distance. The scale of relative depth
+means nothing, so this is the level of rounding in a network's output in [0, 1], not a statement about scenes."""
 MIN_EXPLAINED = 0.2
 """Least share of the defocus map's mean absolute deviation that the law must explain; smooth maps that have nothing
 to do with each other reach about half of it by chance."""
