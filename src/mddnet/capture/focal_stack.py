@@ -79,7 +79,7 @@ class FocalStack:
             raise CaptureError(f"{self.index_map}: not a readable index map ({error}); remove index_map") from error
         if codes.shape != (self.height, self.width):
             raise CaptureError(
-                f"{self.index_map}: shape {codes.shape}; expected one channel of {self.height} x {self.width}, as the frames"
+                f"{self.index_map}: shape {codes.shape}; expected one channel, {self.height} x {self.width}, as the frames"
             )
         return codes.astype(np.float32) - np.float32(self.index_map_first_frame)
 
@@ -153,7 +153,7 @@ def _frame_files(path: Path, data: dict[str, Any]) -> tuple[Path, ...]:
     if not isinstance(names, list):
         raise CaptureError(f"{path}: frames is {names!r}; expected a list of file names in capture order")
     if len(names) < MIN_FRAMES:
-        raise CaptureError(f"{path}: {len(names)} frame(s); expected at least {MIN_FRAMES}, or there is no focus to compare")
+        raise CaptureError(f"{path}: {len(names)} frame(s); expected at least {MIN_FRAMES} to compare their focus")
     doubles = sorted({str(n) for n in names if names.count(n) > 1})
     if doubles:
         raise CaptureError(f"{path}: frames names {doubles[0]!r} twice; expected every frame once")
@@ -181,7 +181,7 @@ def _focus(
             raise CaptureError(f"{path}: focus.values holds {value!r}; expected a finite number of dioptres, >= 0")
     steps = np.diff(np.asarray(values, dtype=np.float64))
     if not ((steps > 0).all() or (steps < 0).all()):
-        raise CaptureError(f"{path}: focus.values neither rise nor fall throughout; expected the frames in order of focus")
+        raise CaptureError(f"{path}: focus.values neither rise nor fall throughout; put the frames in order of focus")
     measured: FocusOrder = "far_to_near" if steps[0] > 0 else "near_to_far"
     if order not in {"unknown", measured}:
         raise CaptureError(f"{path}: focus.order is {order!r} but the values run {measured}; correct one of the two")
@@ -206,7 +206,7 @@ def _index_map(path: Path, data: dict[str, Any]) -> tuple[Path | None, int]:
     if entry is None:
         return None, 1
     if not isinstance(entry, dict) or not isinstance(entry.get("first_frame"), int):
-        raise CaptureError(f"{path}: index_map is {entry!r}; expected an object with file and first_frame (a whole number)")
+        raise CaptureError(f"{path}: index_map is {entry!r}; expected file and first_frame (a whole number)")
     return _plain_file(path, entry.get("file"), "index_map.file"), int(entry["first_frame"])
 
 
@@ -219,7 +219,7 @@ def _common_size(path: Path, frame_files: tuple[Path, ...]) -> tuple[int, int]:
                 turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}
                 here = (image.height, image.width) if turned else (image.width, image.height)
         except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise CaptureError(f"{file}: not a readable image ({error}); remove it from {path.name} or restore it") from error
+            raise CaptureError(f"{file}: not a readable image ({error}); restore it or remove its name") from error
         if size is None:
             size = here
         elif here != size:
@@ -236,7 +236,7 @@ def _read_rgb(file: Path, size: tuple[int, int]) -> UInt8Array:
         with Image.open(file) as image:
             pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise CaptureError(f"{file}: not a readable image ({error}); restore the file or remove it from the stack") from error
+        raise CaptureError(f"{file}: not a readable image ({error}); restore it or remove its name") from error
     if pixels.shape[:2] != (size[1], size[0]):
         raise CaptureError(f"{file}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {size[0]} x {size[1]}")
     return pixels

@@ -109,10 +109,13 @@ def register_pair(first: Float32Array, second: Float32Array, start: Similarity |
     for level in range(levels - 1, -1, -1):
         size = (max(2, round(width / 2**level)), max(2, round(height / 2**level)))
         ratio = size[0] / width
-        small = [cv2.GaussianBlur(cv2.resize(im, size, interpolation=cv2.INTER_AREA), (0, 0), 1.5) for im in (first, second)]
-        fit = _gauss_newton(small[0], small[1], factor, shift * ratio, iterations=12 if level else 8)
+        fit = _gauss_newton(_shrunk(first, size), _shrunk(second, size), factor, shift * ratio, 12 if level else 8)
         factor, shift, correlation = fit[0], fit[1] / ratio, fit[2]
     return PairFit(Similarity(factor, shift), correlation)
+
+
+def _shrunk(image: Float32Array, size: tuple[int, int]) -> Float32Array:
+    return np.asarray(cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), 1.5), np.float32)
 
 
 def _gauss_newton(
@@ -136,9 +139,8 @@ def _gauss_newton(
         scale = 1.4826 * float(np.median(np.abs(r))) * 4.685 + 1e-6
         w = np.clip(1 - (r / scale) ** 2, 0, None) ** 2
         gxi, gyi, xi, yi = gx[inside], gy[inside], xc[inside], yc[inside]
-        jac = np.stack(
-            [gain * (gxi * xi + gyi * yi), gain * (gyi * xi - gxi * yi), gain * gxi, gain * gyi, warped[inside], ones[inside]]
-        ).astype(np.float64)
+        along, across = gain * (gxi * xi + gyi * yi), gain * (gyi * xi - gxi * yi)
+        jac = np.stack([along, across, gain * gxi, gain * gyi, warped[inside], ones[inside]]).astype(np.float64)
         normal = (jac * w) @ jac.T
         step = np.linalg.lstsq(normal, (jac * w) @ r, rcond=1e-10)[0]
         gain, offset = gain + float(step[4]), offset + float(step[5])
@@ -170,7 +172,8 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
     if lowest < MIN_CORRELATION:
         i = int(np.argmin([p.correlation for p in neighbours]))
         raise RejectedScene(
-            f"frames {i} and {i + 1} do not align: correlation {lowest:.2f} after registration, expected >= {MIN_CORRELATION}"
+            f"frames {i} and {i + 1} do not align: correlation {lowest:.2f} after registration, "
+            f"expected >= {MIN_CORRELATION}"
         )
     links = [(i, i + 1, fit) for i, fit in enumerate(neighbours)]
     for distance in PAIR_DISTANCES[1:]:
@@ -185,7 +188,8 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
     residual /= ratio
     if residual > MAX_RESIDUAL_PX:
         raise RejectedScene(
-            f"registered pairs contradict each other by {residual:.2f} px at the corners, expected <= {MAX_RESIDUAL_PX} px"
+            f"registered pairs contradict each other by {residual:.2f} px at the corners, "
+            f"expected <= {MAX_RESIDUAL_PX} px"
         )
     full = tuple(Similarity(t.factor, t.shift / ratio) for t in transforms)
     return Alignment(reference, full, residual, lowest)

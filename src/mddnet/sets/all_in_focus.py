@@ -52,4 +52,5 @@ def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, 
         total += score
     best = weighted / total
     textured = total > 1e-11
-    return cv2.GaussianBlur(np.where(textured, best, index).astype(np.float32), (0, 0), 1.0)
+    smooth = cv2.GaussianBlur(np.where(textured, best, index).astype(np.float32), (0, 0), 1.0)
+    return np.asarray(smooth, dtype=np.float32)

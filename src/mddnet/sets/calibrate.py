@@ -112,7 +112,7 @@ def blur_bank(sharp_linear: Float32Array, largest_px: float) -> BlurBank:
     encoded = np.empty((len(diameters), *luminance.shape), dtype=np.float32)
     for b, diameter in enumerate(diameters):
         blurred = cv2.filter2D(luminance, cv2.CV_32F, disc_kernel(float(diameter)), borderType=cv2.BORDER_REFLECT_101)
-        encoded[b] = srgb_from_linear(blurred)
+        encoded[b] = srgb_from_linear(np.asarray(blurred, dtype=np.float32))
     return BlurBank(diameters, encoded)
 
 
@@ -163,7 +163,7 @@ def error_table(
         for i in range(count):
             e = (frames[i][use] - blurred).astype(np.float64) ** 2
             squares[i, :, b] = np.bincount(low, share_low * e, count) + np.bincount(low + 1, share_high * e, count)
-    weights = np.bincount(low, share_low, count) + np.bincount(low + 1, share_high, count)
+    weights = np.asarray(np.bincount(low, share_low, count) + np.bincount(low + 1, share_high, count), dtype=np.float64)
     return ErrorTable(bank.diameters_px, squares, weights)
 
 
@@ -267,4 +267,4 @@ def rerender_cost(
             error = frames[i] - bank.encoded[low]
             error -= t * (bank.encoded[low + 1] - bank.encoded[low])
             cost[j] += np.minimum(error * error, np.float32(cap * cap))
-    return cost / np.float32(count)
+    return np.asarray(cost / np.float32(count), dtype=np.float32)

@@ -88,8 +88,8 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
     unit: InvDepthUnit = "1/m" if values is not None else "relative"
     if sweep.chosen.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
-            f"blur explains too little: re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the sharp image, "
-            f"expected <= {WORST_ERROR_FRACTION}"
+            f"blur explains too little: the re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the "
+            f"sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
     u_of_index, kappa = _inverse_depth_of_index(sweep, values, near_to_far)
     inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
@@ -134,7 +134,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         depth = _depth_round(cost, encoded, bank, sharp)
     guide = srgb_from_linear(sharp)
     full_guide = srgb_from_linear(fuse(linear, cv2.resize(depth.index, (width, height))))
-    depth = upsample(complete(depth, guide), guide, full_guide)
+    depth = upsample(complete(depth, len(frames), guide), guide, full_guide)
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse(linear, sharpest_nearby(linear, filled))
     return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), ratio)

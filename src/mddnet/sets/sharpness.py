@@ -24,8 +24,9 @@ def modified_laplacian(linear: Float32Array, presmooth_px: float = 0.7) -> Float
         The same shape, >= 0.
     """
     smooth = cv2.GaussianBlur(linear, (0, 0), presmooth_px) if presmooth_px > 0 else linear
-    along_x = cv2.filter2D(smooth, cv2.CV_32F, np.array([[-1, 2, -1]], dtype=np.float32), borderType=cv2.BORDER_REFLECT)
-    along_y = cv2.filter2D(smooth, cv2.CV_32F, np.array([[-1], [2], [-1]], dtype=np.float32), borderType=cv2.BORDER_REFLECT)
+    second = np.array([[-1, 2, -1]], dtype=np.float32)
+    along_x = cv2.filter2D(smooth, cv2.CV_32F, second, borderType=cv2.BORDER_REFLECT)
+    along_y = cv2.filter2D(smooth, cv2.CV_32F, second.T, borderType=cv2.BORDER_REFLECT)
     return np.asarray(np.abs(along_x) + np.abs(along_y), dtype=np.float32)
 
 
