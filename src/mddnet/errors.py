@@ -23,5 +23,9 @@ class ModelError(MddnetError):
     """A model that is missing, damaged, or made by an incompatible version."""
 
 
+class TrainingError(MddnetError):
+    """A training run that cannot go on."""
+
+
 class RejectedScene(MddnetError):
     """A capture that was read but from which no trustworthy scene can be built; the message is the measured reason."""

@@ -9,12 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.made_scenes import KAPPA_PX, make_scene, make_scene_root  # noqa: E402
+
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map  # noqa: E402
 from mddnet.data.loader import SetBatches, batch_loader  # noqa: E402
 from mddnet.data.scene_pool import open_scenes, read_truth  # noqa: E402
 from mddnet.errors import CaptureError, RecipeError  # noqa: E402
-from tests.made_scenes import KAPPA_PX, make_scene, make_scene_root  # noqa: E402
 
 PLACES = {"place_a": "train", "place_b": "train", "place_c": "train", "place_d": "dev"}
 
@@ -68,7 +69,9 @@ def test_lens_law_holds_in_every_crop(entries) -> None:
 
 def test_resizing_scales_the_blur(entries) -> None:
     # a crop of 64 from a scene 96 high at scale >= 2/3: kappa in crop pixels per range over kappa of the scene is it
-    batches = SetBatches(entries, _config(scale_range=(0.7, 0.7), pair_share=0.0, quarter_turns=False), seed=1, length=5)
+    batches = SetBatches(
+        entries, _config(scale_range=(0.7, 0.7), pair_share=0.0, quarter_turns=False), seed=1, length=5
+    )
     kappas = torch.cat([batches[n].kappa_px for n in range(5)])
     kappas = kappas[kappas > 0]
     truth = read_truth(entries[0])
@@ -129,8 +132,8 @@ def test_drawn_views_lie_inside_even_small_scenes() -> None:
     for _ in range(200):
         size = (int(rng.integers(40, 300)), int(rng.integers(40, 300)))
         view = draw_view(rng, size, (64, 96), (0.3, 0.9), True, True)
-        assert 0 <= view.top and view.top + view.height <= size[0]
-        assert 0 <= view.left and view.left + view.width <= size[1]
+        assert view.top >= 0 and view.top + view.height <= size[0]
+        assert view.left >= 0 and view.left + view.width <= size[1]
         assert view_image(np.zeros((*size, 3), dtype=np.uint8), view, (64, 96)).shape == (64, 96, 3)
 
 

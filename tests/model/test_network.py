@@ -28,8 +28,8 @@ def test_maps_have_the_size_of_the_input_and_the_stated_range(size: tuple[int, i
     maps = MDDNet(UNTRAINED).eval()(torch.rand(2, 3, *size))
     for value in maps:
         assert value.shape == (2, 1, *size)
-    assert 0 <= maps.inv_depth.min() and maps.inv_depth.max() <= 1
-    assert 0 <= maps.defocus_px.min() and maps.defocus_px.max() <= UNTRAINED.defocus_cap_px
+    assert maps.inv_depth.min() >= 0 and maps.inv_depth.max() <= 1
+    assert maps.defocus_px.min() >= 0 and maps.defocus_px.max() <= UNTRAINED.defocus_cap_px
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
+from tests.made_scenes import make_scene_root  # noqa: E402
 
 from mddnet.config import OptimConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
 from mddnet.train.optim import MovingAverage, schedule_factor  # noqa: E402
-from tests.made_scenes import make_scene_root  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import numpy as np
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
-
 TURN_SHARES = (0.4, 0.15, 0.3, 0.15)
 """How often a view is turned by 0, 90, 180 and 270 degrees: upright is what users bring, upside down is the proof."""
 
@@ -121,11 +120,13 @@ def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) ->
     contrast = 1.0 + strength * rng.uniform(-0.25, 0.25)
     saturation = 0.0 if rng.random() < 0.05 * strength else 1.0 + strength * rng.uniform(-0.4, 0.4)
     grey = encoded @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    encoded = (grey[..., None] + saturation * (encoded - grey[..., None]) - 128.0) * contrast + 128.0
-    result = np.clip(encoded + 0.5, 0, 255).astype(np.uint8)
+    changed = (grey[..., None] + saturation * (encoded - grey[..., None]) - 128.0) * contrast + 128.0
+    result = np.clip(changed + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.25:
         quality = int(rng.uniform(95 - 35 * strength, 96))
         bgr = np.ascontiguousarray(result[..., ::-1])
         packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        result = np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        assert decoded is not None  # it was encoded a line above
+        result = np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8, copy=False)
     return result

@@ -1,4 +1,4 @@
-"""Batches of sets. Batch n is a function of the seed and n alone, so a resumed run sees what an undisturbed one does."""
+"""Batches of sets. Batch n depends on the seed and n alone, so a resumed run sees what an undisturbed one does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from mddnet.data.scene_pool import SceneEntry, ScenePool
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
 
-
 MADE_UP = "photo"
 """Kind of capture whose depth is made up."""
 
@@ -25,8 +24,9 @@ MADE_UP = "photo"
 class SetBatches(Dataset[Batch]):
     """Random batches drawn from the mixture of a recipe.
 
-    A group is drawn by its share in the mixture, then one of its scenes, then a focused frame. Part of each batch are pairs: two frames of one scene in the same view, equal in depth
-    and different in blur. A twentieth of the frames is the sharp image itself, with no blur at all.
+    A group is drawn by its share in the mixture, then one of its scenes, then a focused frame. Part of each batch are
+    pairs: two frames of one scene in the same view, equal in depth and different in blur. A twentieth of the frames
+    is the sharp image itself, with no blur at all.
     """
 
     sharp_share = 0.05
@@ -75,10 +75,7 @@ class SetBatches(Dataset[Batch]):
             count = min(count, self.config.batch_size - len(samples))
             samples.extend(self._draw_sets(rng, entry, count))
         return Batch(
-            **{
-                name: torch.stack([getattr(sample, name) for sample in samples])
-                for name in Batch.__dataclass_fields__
-            }
+            **{name: torch.stack([getattr(sample, name) for sample in samples]) for name in Batch.__dataclass_fields__}
         )
 
     def _draw_scene(self, rng: np.random.Generator) -> SceneEntry:

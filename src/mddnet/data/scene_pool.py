@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from mddnet.data.split import Side, split_of
 from mddnet.errors import CaptureError
 from mddnet.sets.store import list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord, UInt8Array
@@ -46,7 +48,7 @@ class SceneTruth:
     range: float
 
 
-def open_scenes(root: Path, places: dict[str, str], side: str) -> list[SceneEntry]:
+def open_scenes(root: Path, places: Mapping[str, Side], side: Side) -> list[SceneEntry]:
     """Scenes below ``root`` whose place is on one side of the split.
 
     Args:
@@ -61,9 +63,11 @@ def open_scenes(root: Path, places: dict[str, str], side: str) -> list[SceneEntr
     entries = []
     for folder in list_scenes(root):
         record = read_scene(folder)
-        where = "train" if record.place.startswith("photos/") else places.get(record.place)
+        where = split_of(record.place, places)
         if where is None:
-            raise CaptureError(f"{folder}: place {record.place!r} is not in the split; add a line `{record.place},train`")
+            raise CaptureError(
+                f"{folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
+            )
         if where == side and record.frames:
             entries.append(SceneEntry(folder, folder.parent.name, record))
     if not entries:

@@ -72,8 +72,8 @@ def export_onnx(model_folder: Path, out: Path, half: bool = True) -> Path:
     network = load_network(model_folder)
     if network.config.tasks != "both" or not network.has_sign:
         raise ModelError(
-            f"{model_folder}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); prediction needs all "
-            "three outputs: train with model.tasks = \"both\" and model.sign = true"
+            f"{model_folder}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); "
+            'prediction needs all three outputs: train with model.tasks = "both" and model.sign = true'
         )
     out.mkdir(parents=True, exist_ok=True)
     part = out / ".model.onnx.part"

@@ -43,9 +43,7 @@ def total_loss(
     if maps.sign_logit is not None:
         terms["sign"] = sign_cross_entropy(maps.sign_logit, signed_px, batch.weight).mean()
     if maps.inv_depth is not None and maps.defocus_px is not None:
-        law = lens_law_l1(
-            maps.inv_depth, maps.defocus_px, truth, batch.u_focus, batch.kappa_px, batch.weight, cap_px
-        )
+        law = lens_law_l1(maps.inv_depth, maps.defocus_px, truth, batch.u_focus, batch.kappa_px, batch.weight, cap_px)
         terms["lens_law"] = (law * metric).mean()
     total = torch.stack([getattr(config, name) * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}

@@ -69,9 +69,7 @@ def load_network(folder: Path) -> MDDNet:
             )
         tensors = load_file(folder / "model.safetensors")
     except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
-        raise ModelError(
-            f"{folder}: not a readable model ({error}); expected config.json and model.safetensors as mddnet train writes them"
-        ) from error
+        raise ModelError(f"{folder}: not a readable model ({error}); expected what mddnet train writes") from error
     network = MDDNet(network_config)
     try:
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, strict=True)

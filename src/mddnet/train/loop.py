@@ -16,6 +16,7 @@ from mddnet.config import Recipe
 from mddnet.data.loader import SetBatches, batch_loader
 from mddnet.data.scene_pool import open_scenes
 from mddnet.data.split import read_split
+from mddnet.errors import TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import save_weights
 from mddnet.model.network import MDDNet
@@ -38,7 +39,7 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
         The folder with the trained weights (``model.safetensors``, ``config.json``).
 
     Raises:
-        MddnetError: if scenes, split or an existing checkpoint do not fit the recipe.
+        MddnetError: if scenes, split or an existing checkpoint do not fit the recipe, or the loss is no number.
     """
     torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
@@ -52,7 +53,7 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
     dataset = SetBatches(entries, recipe.data, recipe.train.seed, steps)
 
     memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
-    network = MDDNet(recipe.model).to(memory_format=memory_format)  # type: ignore[call-overload]
+    network = MDDNet(recipe.model).to(memory_format=memory_format)
     average = MovingAverage(network, recipe.optim.ema)
     optimiser = build_optimiser(network, recipe.optim)
     out = recipe.train.out
@@ -101,8 +102,9 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
             generator = torch.Generator().manual_seed(recipe.train.seed * 1_000_003 + done)
             loss, terms = total_loss(model(moved.image), moved, recipe.loss, recipe.model.defocus_cap_px, generator)
             if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"loss is {float(loss)} at step {done}; the last checkpoint in {out} is good: lower optim.lr and go on"
+                raise TrainingError(
+                    f"{out}: the loss is {float(loss)} at step {done}; the last checkpoint is good: start anew with a "
+                    "lower optim.lr, or look at the newest scenes"
                 )
             fabric_optimiser.zero_grad()
             fabric.backward(loss)
@@ -122,10 +124,12 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
             if last or done % recipe.train.log_every == 0:
                 means = {name: float(np.mean(values)) for name, values in recent.items()}
                 log.write(done, {**means, "lr": optimiser.param_groups[-1]["lr"], **measured})
-                for name, value in means.items():
-                    board.add_scalar(f"train/{name}", value, done)
+                for name, mean in means.items():
+                    board.add_scalar(f"train/{name}", mean, done)
                 if not console.is_terminal:
-                    console.print(f"step {done}: loss {means['loss']:.4f}, {rate * recipe.data.batch_size:.1f} images/s")
+                    console.print(
+                        f"step {done}: loss {means['loss']:.4f}, {rate * recipe.data.batch_size:.1f} images/s"
+                    )
                 recent, measured = {}, {}
             if last or done % recipe.train.save_every == 0:
                 save_checkpoint(out, done, recipe.config_hash, network, average, optimiser)
