@@ -133,3 +133,28 @@ def test_damaged_weights_name_the_folder(tmp_path: Path) -> None:
         load_network(tmp_path)
     with pytest.raises(ModelError, match=r"config\.json"):
         load_network(tmp_path / "nowhere")
+
+
+def test_convention_law_path_puts_what_is_behind_farther() -> None:
+    torch.manual_seed(0)
+    network = MDDNet(UNTRAINED).eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        network.sign_head.weight.zero_()
+        network.sign_head.bias.fill_(20.0)
+        behind = network(image).inv_depth
+        network.sign_head.bias.fill_(-20.0)
+        front = network(image).inv_depth
+        network.sign_head.bias.fill_(0.0)  # in doubt: the law says nothing
+        doubt = network(image)
+        network.law_gain.zero_()
+        without = network(image).inv_depth
+    assert (behind < doubt.inv_depth).all() and (doubt.inv_depth < front).all()
+    assert torch.allclose(doubt.inv_depth, without)
+
+
+def test_depth_does_not_bend_the_blur() -> None:
+    network = MDDNet(UNTRAINED)
+    network(torch.rand(1, 3, 64, 64)).inv_depth.mean().backward()
+    assert network.defocus_decoder.head.weight.grad is None
+    assert network.sign_head.weight.grad.abs().sum() > 0
