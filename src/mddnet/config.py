@@ -166,6 +166,9 @@ class TrainConfig(_Section):
     """Where and how the run is carried out."""
 
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
+    start_from: Path | None = Field(
+        None, description="Model folder whose weights the run starts from, such as the folder model of another run."
+    )
     out: Path = Field(Path("work/run"), description="Folder for checkpoints, logs and the record of the run.")
     log_every: Count = Field(20, description="Steps between two lines of the log.")
     save_every: Count = Field(200, description="Steps between two checkpoints, from which an interrupted run goes on.")

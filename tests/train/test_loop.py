@@ -114,3 +114,21 @@ def test_moving_average_by_hand() -> None:
     assert average.state["weight"].item() == pytest.approx(0.9)
     average.update(layer, step=1000)  # decay 0.5
     assert average.state["weight"].item() == pytest.approx(0.95)
+
+
+def test_a_run_starts_from_another_model(scenes, tmp_path) -> None:
+    first = train(_recipe(scenes, tmp_path / "first", steps=2))
+    recipe = _recipe(scenes, tmp_path / "second", steps=2, lr=1e-9, encoder_lr=1e-9)
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"start_from": first})})
+    second = load_file(train(recipe) / "model.safetensors")
+    name = "depth_decoder.head.weight"
+    assert torch.allclose(second[name], load_file(first / "model.safetensors")[name], atol=1e-6)
+
+
+def test_a_start_with_another_network_is_refused(scenes, tmp_path) -> None:
+    first = train(_recipe(scenes, tmp_path / "first", steps=2))
+    recipe = _recipe(scenes, tmp_path / "second", steps=2)
+    wider = recipe.model.model_copy(update={"decoder_channels": (40, 24, 16, 8)})
+    start = recipe.train.model_copy(update={"start_from": first})
+    with pytest.raises(ModelError, match="another network"):
+        train(recipe.model_copy(update={"model": wider, "train": start}))

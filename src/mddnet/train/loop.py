@@ -16,13 +16,26 @@ from mddnet.config import Recipe
 from mddnet.data.loader import SetBatches, batch_loader
 from mddnet.data.scene_pool import open_scenes
 from mddnet.data.split import read_split
-from mddnet.errors import TrainingError
+from mddnet.errors import ModelError, TrainingError
 from mddnet.loss.total import total_loss
-from mddnet.model.checkpoint import save_weights
+from mddnet.model.checkpoint import load_network, save_weights
 from mddnet.model.network import MDDNet
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
 from mddnet.train.record import TrainLog, load_checkpoint, save_checkpoint
 from mddnet.train.validate import quick_validation
+
+
+def _network(recipe: Recipe) -> MDDNet:
+    """The network of a recipe, with the weights that it starts from."""
+    if recipe.train.start_from is None:
+        return MDDNet(recipe.model)
+    start = load_network(recipe.train.start_from)
+    if start.config != recipe.model.model_copy(update={"pretrained": False}):
+        raise ModelError(
+            f"{recipe.train.start_from}: another network than the recipe's [model] ({start.config}); start from a model "
+            "of the same settings, or leave train.start_from out"
+        )
+    return start
 
 
 def train(recipe: Recipe, accelerator: str = "auto") -> Path:
@@ -53,7 +66,7 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
     dataset = SetBatches(entries, recipe.data, recipe.train.seed, steps)
 
     memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
-    network = MDDNet(recipe.model).to(memory_format=memory_format)
+    network = _network(recipe).to(memory_format=memory_format)
     average = MovingAverage(network, recipe.optim.ema)
     optimiser = build_optimiser(network, recipe.optim)
     out = recipe.train.out
