@@ -72,7 +72,7 @@ train-small: $(DEV)
 		--set train.out=$(WORK)/run
 	$(BIN)/mddnet train recipes/small-finish.toml --set data.scenes=$(WORK)/scenes \
 		--set data.split=$(DATA)/split.csv --set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-finish
-	$(BIN)/mddnet export $(WORK)/run-finish/model -o $(WORK)/model
+	$(BIN)/mddnet export $(WORK)/run-finish/model -o $(WORK)/model --name small
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation

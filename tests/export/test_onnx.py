@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def _largest_difference(trained: Path, graph: Path) -> float:
 def test_any_batch_height_and_width_agree_with_torch(trained: Path, tmp_path: Path) -> None:
     graph = export_onnx(trained, tmp_path, half=False)
     assert _largest_difference(trained, graph) <= 1e-4
-    assert (tmp_path / "config.json").read_text() == (trained / "config.json").read_text()
+    assert json.loads((tmp_path / "config.json").read_text()) == json.loads((trained / "config.json").read_text())
 
 
 def test_half_storage_halves_the_file_and_hardly_moves_the_maps(trained: Path, tmp_path: Path) -> None:
@@ -54,6 +55,11 @@ def test_half_storage_halves_the_file_and_hardly_moves_the_maps(trained: Path, t
     assert half.stat().st_size < 0.6 * whole.stat().st_size
     assert half.stat().st_size <= 20e6
     assert _largest_difference(trained, half) <= 0.1  # the CoC, in pixels, is the largest of the numbers
+
+
+def test_the_model_can_be_given_a_name(trained: Path, tmp_path: Path) -> None:
+    export_onnx(trained, tmp_path, name="other")
+    assert json.loads((tmp_path / "config.json").read_text())["name"] == "other"
 
 
 def test_an_ablation_is_refused(tmp_path: Path) -> None:

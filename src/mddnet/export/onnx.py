@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import shutil
 import warnings
 from pathlib import Path
 
@@ -55,13 +55,14 @@ def store_weights_as_half(graph: onnx.ModelProto) -> None:
     graph.graph.node.extend(nodes)
 
 
-def export_onnx(model_folder: Path, out: Path, half: bool = True) -> Path:
+def export_onnx(model_folder: Path, out: Path, half: bool = True, name: str | None = None) -> Path:
     """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``.
 
     Args:
         model_folder: folder with ``model.safetensors`` and ``config.json``.
         out: target folder; other files in it (a card) stay.
         half: store weights as float16.
+        name: name that the model states of itself; None keeps that of its recipe.
 
     Returns:
         Path of the ONNX file.
@@ -99,6 +100,8 @@ def export_onnx(model_folder: Path, out: Path, half: bool = True) -> Path:
     onnx.checker.check_model(graph)
     part.write_bytes(graph.SerializeToString())
     part.replace(out / "model.onnx")
-    if out.resolve() != model_folder.resolve():
-        shutil.copyfile(model_folder / "config.json", out / "config.json")
+    config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
+    part = out / ".config.json.part"
+    part.write_text(json.dumps({**config, "name": name or config["name"]}, indent=1) + "\n", encoding="utf-8")
+    part.replace(out / "config.json")
     return out / "model.onnx"

@@ -32,7 +32,7 @@ def _network(recipe: Recipe) -> MDDNet:
     start = load_network(recipe.train.start_from)
     if start.config != recipe.model.model_copy(update={"pretrained": False}):
         raise ModelError(
-            f"{recipe.train.start_from}: another network than the recipe's [model] ({start.config}); start from a model "
+            f"{recipe.train.start_from}: another network than the recipe's [model] ({start.config}); start from one "
             "of the same settings, or leave train.start_from out"
         )
     return start
