@@ -79,7 +79,7 @@ class FocalStack:
             raise CaptureError(f"{self.index_map}: not a readable index map ({error}); remove index_map") from error
         if codes.shape != (self.height, self.width):
             raise CaptureError(
-                f"{self.index_map}: shape {codes.shape}; expected one channel, {self.height} x {self.width}, as the frames"
+                f"{self.index_map}: shape {codes.shape}; expected {self.height, self.width}, like the frames"
             )
         return codes.astype(np.float32) - np.float32(self.index_map_first_frame)
 
@@ -107,7 +107,7 @@ def read_focal_stack(folder: Path) -> FocalStack:
     index_map, first = _index_map(path, data)
     return FocalStack(
         folder=folder,
-        scene=_text(path, data, "scene"),
+        scene=_scene_name(path, data),
         place=_text(path, data, "place"),
         source=_text(path, data, "source"),
         licence=_text(path, data, "licence"),
@@ -129,6 +129,14 @@ def _text(path: Path, data: dict[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise CaptureError(f"{path}: {key} is {value!r}; expected a non-empty text")
     return value
+
+
+def _scene_name(path: Path, data: dict[str, Any]) -> str:
+    """The scene's name becomes the name of a folder, so it must be a plain one."""
+    name = _text(path, data, "scene")
+    if Path(name).name != name or name.startswith(".") or "\\" in name:
+        raise CaptureError(f"{path}: scene is {name!r}; expected a plain name, without slashes or a dot in front")
+    return name
 
 
 def _flag(path: Path, data: dict[str, Any], key: str) -> bool:

@@ -1,8 +1,9 @@
-"""Alignment of focal stacks: focus breathing and hand shake are undone by one similarity transform per frame.
+"""Alignment of focal stacks: focus breathing and hand shake are undone, by one similarity transform per frame.
 
 Neighbouring frames differ little in blur, so pairs at distances 1, 2 and 4 are registered (robust Lucas-Kanade on
 blurred, variance-stabilised luminance, coarse to fine, with gain and offset) and one least-squares problem turns the
-redundant pairs into a transform per frame; their disagreement is the measured residual.
+redundant pairs into a transform per frame; their disagreement is the measured residual. What a moving hand adds to
+that, parallax, can be undone by a smooth displacement on top (:func:`undo_parallax`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ PAIR_DISTANCES = (1, 2, 4)
 MIN_CORRELATION = 0.7
 MAX_RESIDUAL_PX = 2.0
 MIN_COMMON_SHARE = 0.5
+FLOW_WINDOW = 0.03
+"""Sigma of the window over which the displacement of parallax is averaged, as a share of the width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,15 @@ class AlignedStack:
         frames: (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the area that all frames show.
         alignment: the transforms.
         common_share: share of the frame area that is left after the crop.
+        rows: the rows of the reference that are left.
+        columns: the columns of the reference that are left.
     """
 
     frames: list[UInt8Array]
     alignment: Alignment
     common_share: float
+    rows: slice
+    columns: slice
 
 
 def register_pair(first: Float32Array, second: Float32Array, start: Similarity | None = None) -> PairFit:
@@ -232,26 +239,27 @@ def _solve_links(
 
 
 def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
-    """Largest rectangle of True found by shaving, one line at a time, the border with the largest share of False.
+    """A large rectangle of True: the border with the largest share of False is shaved, one line at a time.
+
+    A hole that no border touches is reached from the side that costs the fewest lines.
 
     Raises:
         RejectedScene: if nothing is left.
     """
     top, bottom, left, right = 0, valid.shape[0], 0, valid.shape[1]
-    while bottom - top > 1 and right - left > 1:
+    while top < bottom and left < right:
         block = valid[top:bottom, left:right]
-        if block.all():
+        holes = [1 - float(line.mean()) for line in (block[0], block[-1], block[:, 0], block[:, -1])]
+        if max(holes) > 0:
+            side, lines = int(np.argmax(holes)), 1
+        elif block.all():
             return slice(top, bottom), slice(left, right)
-        holes = [1 - block[0].mean(), 1 - block[-1].mean(), 1 - block[:, 0].mean(), 1 - block[:, -1].mean()]
-        worst = int(np.argmax(holes)) if max(holes) > 0 else 0
-        if worst == 0:
-            top += 1
-        elif worst == 1:
-            bottom -= 1
-        elif worst == 2:
-            left += 1
         else:
-            right -= 1
+            row, column = np.argwhere(~block)[0]
+            depth = [row + 1, bottom - top - row, column + 1, right - left - column]
+            side, lines = int(np.argmin(depth)), int(min(depth))
+        top, bottom = top + lines * (side == 0), bottom - lines * (side == 1)
+        left, right = left + lines * (side == 2), right - lines * (side == 3)
     raise RejectedScene("the aligned frames share no common area")
 
 
@@ -262,16 +270,98 @@ def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> Align
         RejectedScene: if less than half of the frame is left.
     """
     height, width = frames[0].shape[:2]
-    valid = np.ones((height, width), dtype=bool)
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    maps = [_through(transform, xs, ys, width, height) for transform in alignment.transforms]
+    return _warped(frames, maps, alignment, slice(0, height), slice(0, width))
+
+
+def undo_parallax(frames: Sequence[UInt8Array], aligned: AlignedStack) -> AlignedStack:
+    """Align more closely where a moving camera shifted near things against far ones.
+
+    Optical flow between neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows of
+    ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
+    reference. The wide window matters: growing blur moves the two sides of a thing in opposite directions, and a
+    sharper flow would undo the very blur that is to be measured.
+
+    Args:
+        frames: the frames as captured.
+        aligned: the same by :func:`apply_alignment`; each frame is warped only once, from the capture.
+
+    Raises:
+        RejectedScene: if less than half of the frame is left.
+    """
+    height, width = frames[0].shape[:2]
+    rows, columns = aligned.rows, aligned.columns
+    ys, xs = np.mgrid[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
+    smooth = [_flow_input(frame) for frame in aligned.frames]
+    reference, count = aligned.alignment.reference, len(frames)
+    moved: list[tuple[Float32Array, Float32Array]] = [(xs, ys)] * count
+    for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
+        px, py = xs, ys
+        for i in range(start, stop, step):
+            flow = _smooth_flow(smooth[i], smooth[i + step])
+            at = (px - columns.start, py - rows.start)
+            dx, dy = (cv2.remap(flow[k], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for k in (0, 1))
+            px, py = px + dx, py + dy
+            moved[i + step] = (px, py)
+    pairs = zip(aligned.alignment.transforms, moved, strict=True)
+    maps = [_through(transform, px, py, width, height) for transform, (px, py) in pairs]
+    return _warped(frames, maps, aligned.alignment, rows, columns)
+
+
+def _through(
+    transform: Similarity, xs: Float32Array, ys: Float32Array, width: int, height: int
+) -> tuple[Float32Array, Float32Array]:
+    m = transform.matrix(width, height).astype(np.float32)
+    return m[0, 0] * xs + m[0, 1] * ys + m[0, 2], m[1, 0] * xs + m[1, 1] * ys + m[1, 2]
+
+
+def _warped(
+    frames: Sequence[UInt8Array],
+    maps: Sequence[tuple[Float32Array, Float32Array]],
+    alignment: Alignment,
+    rows: slice,
+    columns: slice,
+) -> AlignedStack:
+    """Sample every frame at its map and crop; the maps cover ``rows`` and ``columns`` of the reference."""
+    height, width = frames[0].shape[:2]
+    valid = np.ones(maps[0][0].shape, dtype=bool)
     warped = []
-    for frame, transform in zip(frames, alignment.transforms, strict=True):
-        matrix = transform.matrix(width, height)
-        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        warped.append(cv2.warpAffine(frame, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
-        ones = np.full((height, width), 255, dtype=np.uint8)
-        valid &= cv2.warpAffine(ones, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP) == 255
-    rows, columns = common_rectangle(valid)
-    share = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
+    for frame, (x, y) in zip(frames, maps, strict=True):
+        # A tolerance of rounding keeps the outermost pixels of the reference itself.
+        valid &= (x > -1e-3) & (x < width - 1 + 1e-3) & (y > -1e-3) & (y < height - 1 + 1e-3)
+        warped.append(cv2.remap(frame, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+    kept_rows, kept_columns = common_rectangle(valid)
+    share = (kept_rows.stop - kept_rows.start) * (kept_columns.stop - kept_columns.start) / (height * width)
     if share < MIN_COMMON_SHARE:
         raise RejectedScene(f"the aligned frames share {share:.0%} of the picture, expected >= {MIN_COMMON_SHARE:.0%}")
-    return AlignedStack([np.ascontiguousarray(w[rows, columns]) for w in warped], alignment, share)
+    return AlignedStack(
+        [np.ascontiguousarray(w[kept_rows, kept_columns]) for w in warped],
+        alignment,
+        share,
+        slice(rows.start + kept_rows.start, rows.start + kept_rows.stop),
+        slice(columns.start + kept_columns.start, columns.start + kept_columns.stop),
+    )
+
+
+def _flow_input(frame: UInt8Array) -> UInt8Array:
+    blurred = cv2.GaussianBlur(_stabilised_luminance(frame, 1.0), (0, 0), 1.5)
+    return np.asarray(np.clip(blurred, 0, 1) * 255, dtype=np.uint8)
+
+
+def _smooth_flow(first: UInt8Array, second: UInt8Array) -> tuple[Float32Array, Float32Array]:
+    """(dx, dy) in pixels from ``first`` to ``second``, smooth, and falling to 0 where there is no texture."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(2)
+    there, back = search.calc(first, second, None), search.calc(second, first, None)
+    height, width = first.shape
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    at = (xs + there[:, :, 0], ys + there[:, :, 1])
+    apart = ((there + cv2.remap(back, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)) ** 2).sum(axis=2)
+    picture = first.astype(np.float32)
+    gx, gy = cv2.Scharr(picture, cv2.CV_32F, 1, 0) / 32, cv2.Scharr(picture, cv2.CV_32F, 0, 1) / 32
+    weight = np.minimum(gx * gx + gy * gy, 100.0) * np.exp(-apart / 0.25)
+    sigma = FLOW_WINDOW * width
+    total = cv2.GaussianBlur(weight, (0, 0), sigma) + 1.0
+    dx, dy = (cv2.GaussianBlur(there[:, :, k] * weight, (0, 0), sigma) / total for k in (0, 1))
+    return dx, dy

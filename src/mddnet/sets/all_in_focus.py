@@ -11,6 +11,8 @@ from mddnet.sets.sharpness import sharpness_profile
 from mddnet.types import Float32Array
 
 SEARCH_FRAMES = 2
+FLAT = 1e-9
+"""Sharpness below which no frame is sharper than another."""
 
 
 def fuse(linear_frames: Sequence[Float32Array], index: Float32Array) -> Float32Array:
@@ -42,15 +44,12 @@ def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, 
         window_px: sigma of the window in which sharpness is measured.
     """
     profile = sharpness_profile(linear_frames, window_px)
-    weighted = np.zeros_like(index, dtype=np.float32)
-    total = np.full_like(index, 1e-12, dtype=np.float32)
-    for i in range(len(profile)):
-        near = np.clip(SEARCH_FRAMES + 1 - np.abs(index - i), 0, 1).astype(np.float32)
-        # The fourth power of an energy is close to a maximum, but has no seams.
-        score = near * profile[i] ** 4
-        weighted += score * np.float32(i)
-        total += score
-    best = weighted / total
-    textured = total > 1e-11
-    smooth = cv2.GaussianBlur(np.where(textured, best, index).astype(np.float32), (0, 0), 1.0)
+    near = np.stack([np.clip(SEARCH_FRAMES + 1 - np.abs(index - i), 0, 1) for i in range(len(profile))])
+    profile *= near.astype(np.float32)
+    top = profile.max(axis=0)
+    # A high power of an energy is close to a maximum, but has no seams.
+    score = (profile / np.maximum(top, FLAT)) ** 8
+    frame_number = np.arange(len(profile), dtype=np.float32)[:, None, None]
+    best = (score * frame_number).sum(axis=0) / np.maximum(score.sum(axis=0), FLAT)
+    smooth = cv2.GaussianBlur(np.where(top > FLAT, best, index).astype(np.float32), (0, 0), 1.0)
     return np.asarray(smooth, dtype=np.float32)

@@ -17,57 +17,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from mddnet.color import srgb_from_linear
+from mddnet.sets.render import disc_kernel
 from mddnet.types import Float32Array
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-SUPERSAMPLING = 8
-SMALLEST_DISC_PX = 1.6
+ERROR_CAP = 0.15
+"""sRGB-encoded error at which a frame stops counting more against a depth."""
 STEP_SMOOTHNESS = 0.01
 """Relative rise of the error that steps of neighbouring frames differing by a factor e are worth."""
-
-
-def _covered(diameter_px: float) -> NDArray[np.float64]:
-    """Share of every pixel that a centred disc covers, normalised to sum 1."""
-    half = int(np.ceil(diameter_px / 2 - 0.5)) if diameter_px > 1 else 0
-    n = 2 * half + 1
-    sub = (np.arange(n * SUPERSAMPLING) + 0.5) / SUPERSAMPLING - n / 2
-    inside = sub[:, None] ** 2 + sub[None, :] ** 2 <= (diameter_px / 2) ** 2
-    kernel = inside.reshape(n, SUPERSAMPLING, n, SUPERSAMPLING).mean(axis=(1, 3))
-    total = kernel.sum()
-    return kernel / total if total > 0 else np.ones((1, 1))
-
-
-def _variance(kernel: NDArray[np.float64]) -> float:
-    at = np.arange(len(kernel)) - len(kernel) // 2
-    return float((kernel.sum(axis=0) * at**2).sum())
-
-
-def disc_kernel(diameter_px: float) -> Float32Array:
-    """Anti-aliased disc of sum 1 whose variance per axis is c^2 / 16, that of a uniform disc, at every diameter.
-
-    Args:
-        diameter_px: diameter c in pixels, >= 0; small ones are a mixture of no blur and the smallest disc.
-
-    Returns:
-        (n, n) float32, n odd.
-
-    Raises:
-        ValueError: for a negative diameter.
-    """
-    if not diameter_px >= 0:
-        raise ValueError(f"disc diameter {diameter_px} px; expected >= 0")
-    wanted = diameter_px**2 / 16
-    smallest = _covered(SMALLEST_DISC_PX)
-    if wanted <= _variance(smallest):
-        share = wanted / _variance(smallest)
-        kernel = smallest * share
-        kernel[len(kernel) // 2, len(kernel) // 2] += 1 - share
-        return kernel.astype(np.float32)
-    low, high = 0.5 * diameter_px, diameter_px + 1.0
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if _variance(_covered(middle)) < wanted else (low, middle)
-    return _covered(high).astype(np.float32)
 
 
 def bank_diameters(largest_px: float) -> NDArray[np.float64]:
@@ -242,7 +199,7 @@ def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:
 
 
 def rerender_cost(
-    frames: Sequence[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], cap: float = 0.15
+    frames: Sequence[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], cap: float = ERROR_CAP
 ) -> Float32Array:
     """Cost of every candidate depth index at every pixel: mean squared, capped re-rendering error over the frames.
 

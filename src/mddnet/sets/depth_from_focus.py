@@ -15,6 +15,9 @@ import numpy as np
 from mddnet.sets.sharpness import noise_floor
 from mddnet.types import Float32Array
 
+QUANTISATION = (0.5 / 255) ** 2
+"""Mean squared error, sRGB-encoded, below which 8-bit files show no difference."""
+
 
 @dataclass(frozen=True, slots=True)
 class FocusDepth:
@@ -118,7 +121,7 @@ def depth_from_cost(cost: Float32Array, unblurred: Float32Array, guide: Float32A
         unblurred: (H, W), the same error of the sharp image itself: what there is to explain.
         guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the sharp image.
     """
-    noise = max(float(np.quantile(cost.min(axis=0), 0.2)), 1e-7)
+    noise = max(float(np.quantile(cost.min(axis=0), 0.2)), QUANTISATION)
     spread = np.sqrt(cost.mean(axis=0) + 4 * noise)
     fine, coarse = GuidedFilter(guide, 4, 4e-4), GuidedFilter(guide, 14, 4e-4)
     pooled = np.empty_like(cost)
@@ -211,9 +214,9 @@ def _nearest_fill(index: Float32Array) -> Float32Array:
     known = ~np.isnan(index)
     if not known.any():
         return np.zeros_like(index)
-    labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )[1]
+    labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[
+        1
+    ]
     value_of = np.zeros(labels.max() + 1, dtype=np.float32)
     value_of[labels[known]] = index[known]
     return value_of[labels]

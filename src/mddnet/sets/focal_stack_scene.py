@@ -13,11 +13,20 @@ from numpy.typing import NDArray
 from mddnet.capture.focal_stack import FocalStack, read_focal_stack
 from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
 from mddnet.errors import RejectedScene
+from mddnet.metrics import texture_mask
 from mddnet.optics import lens_kappa_px
 from mddnet.sets import store
-from mddnet.sets.align import AlignedStack, Alignment, Similarity, apply_alignment, estimate_alignment
+from mddnet.sets.align import (
+    AlignedStack,
+    Alignment,
+    Similarity,
+    apply_alignment,
+    estimate_alignment,
+    undo_parallax,
+)
 from mddnet.sets.all_in_focus import fuse, sharpest_nearby
 from mddnet.sets.calibrate import (
+    ERROR_CAP,
     BlurBank,
     ErrorTable,
     SweepFit,
@@ -36,14 +45,22 @@ from mddnet.sets.depth_from_focus import (
     depth_from_sharpness,
     upsample,
 )
-from mddnet.sets.sharpness import modified_laplacian, sharpness_profile
+from mddnet.sets.sharpness import sharpness_profile
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
 
 WORK_WIDTH = 430
 ROUNDS = 2
 MAX_FRAMES = 24
+MIN_KNOWN_SHARE = 0.2
 LARGEST_BLUR_OF_WIDTH = 0.18
 WORST_ERROR_FRACTION = 0.9
+ORDINAL_ERROR_FRACTION = 0.75
+"""Re-rendering error above which the size of the blur, so the spacing of depths, is not believed: ordinal."""
+PARALLAX_TRIAL_FRACTION = 0.33
+PARALLAX_GAIN = 0.1
+"""Unaligned stacks that blur explains worse than the first are tried with closer alignment, kept for this gain."""
+BREATHING = 0.005
+"""Change of magnification over the sweep from which on it tells the direction of the sweep."""
 UNEVEN_GAIN = 0.05
 """Share of the squared error that steps of their own must save before the frame number is no longer believed."""
 
@@ -81,16 +98,23 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
         RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
     """
     stack = read_focal_stack(folder)
-    aligned = _aligned_frames(stack)
     values = None if stack.focus_values is None else np.array(stack.focus_values)
-    sweep = measure_sweep(aligned.frames, values)
+    frames = [stack.read_frame(i) for i in range(len(stack.frame_files))]
+    aligned = _aligned_frames(stack, frames)
     near_to_far = _near_to_far(stack, aligned.alignment)
-    unit: InvDepthUnit = "1/m" if values is not None else "relative"
+    sweep = measure_sweep(aligned.frames, values)
+    if not stack.aligned and sweep.chosen.error_fraction > PARALLAX_TRIAL_FRACTION:
+        closer = undo_parallax(frames, aligned)
+        trial = measure_sweep(closer.frames, values)
+        if trial.chosen.error_fraction < (1 - PARALLAX_GAIN) * sweep.chosen.error_fraction:
+            aligned, sweep = closer, trial
     if sweep.chosen.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur explains too little: the re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the "
             f"sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
+    spaced = sweep.chosen.error_fraction <= ORDINAL_ERROR_FRACTION
+    unit: InvDepthUnit = "1/m" if values is not None else "relative" if spaced else "ordinal"
     u_of_index, kappa = _inverse_depth_of_index(sweep, values, near_to_far)
     inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
     inv_depth[np.isnan(sweep.depth.index)] = np.nan
@@ -98,11 +122,10 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
     return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
 
 
-def _aligned_frames(stack: FocalStack) -> AlignedStack:
-    frames = [stack.read_frame(i) for i in range(len(stack.frame_files))]
+def _aligned_frames(stack: FocalStack, frames: list[UInt8Array]) -> AlignedStack:
     if stack.aligned:
         still = Alignment(0, tuple(Similarity(1 + 0j, 0j) for _ in frames), 0.0, 1.0)
-        return AlignedStack(frames, still, 1.0)
+        return AlignedStack(frames, still, 1.0, slice(0, stack.height), slice(0, stack.width))
     return apply_alignment(frames, estimate_alignment(frames))
 
 
@@ -112,6 +135,9 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
     Args:
         frames: (H, W, 3) uint8 each, sRGB, in order of focus.
         values: (N,) known inverse depths of the planes of focus, 1/m, or None.
+
+    Raises:
+        RejectedScene: where next to nothing gets sharper or less sharp over the sweep.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / width)
@@ -119,7 +145,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
     linear = [_exposure_matched(linear_from_srgb8(f), frames, i) for i, f in enumerate(frames)]
     small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear]
     encoded = [encoded_luminance(f) for f in small]
-    mean = np.mean(small, axis=0, dtype=np.float32)
+    mean = np.asarray(np.mean(small, axis=0, dtype=np.float32))
     depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
     shape = None if values is None else np.abs(values - values[0])
     for round_number in range(ROUNDS + 1):
@@ -135,6 +161,9 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
     guide = srgb_from_linear(sharp)
     full_guide = srgb_from_linear(fuse(linear, cv2.resize(depth.index, (width, height))))
     depth = upsample(complete(depth, len(frames), guide), guide, full_guide)
+    known = float(np.isfinite(depth.index).mean())
+    if known < MIN_KNOWN_SHARE:
+        raise RejectedScene(f"depth is found in {known:.0%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse(linear, sharpest_nearby(linear, filled))
     return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), ratio)
@@ -160,20 +189,22 @@ def _believed(table: ErrorTable, even: SweepFit) -> SweepFit:
     return uneven if saved > UNEVEN_GAIN else even
 
 
-def _depth_round(
-    cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array
-) -> FocusDepth:
-    unblurred = np.mean([np.minimum((f - bank.encoded[0]) ** 2, 0.15**2) for f in encoded], axis=0, dtype=np.float32)
-    return depth_from_cost(cost, unblurred, srgb_from_linear(sharp))
+def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array) -> FocusDepth:
+    squares = [np.minimum((f - bank.encoded[0]) ** 2, ERROR_CAP**2) for f in encoded]
+    return depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
 
 
 def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
     if stack.order != "unknown":
         return stack.order == "near_to_far"
-    # Focusing nearer moves the lens away from the sensor, which magnifies the picture.
+    # Focusing nearer moves the lens away from the sensor, which magnifies the picture; lenses with floating groups can
+    # do the opposite, but of stacks of known order only hand-held ones (where the hand moved) were seen to by so much.
     first, last = abs(alignment.transforms[0].factor), abs(alignment.transforms[-1].factor)
-    if abs(np.log(first / last)) < 0.002:
-        raise RejectedScene(f"order unknown and not decidable: magnification {first:.4f} to {last:.4f} over the sweep")
+    if abs(np.log(first / last)) < BREATHING:
+        raise RejectedScene(
+            f"order unknown and not decidable: magnification {first:.4f} to {last:.4f} over the sweep, expected a "
+            f"change of {BREATHING:.1%}; if you know it, write it into focus.order of capture.json"
+        )
     return first > last
 
 
@@ -211,8 +242,7 @@ def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: flo
         measures["kappa_px_per_dioptre_from_lens"] = lens_kappa_px(stack.lens)
     theirs = stack.read_index_map()
     if theirs is not None:
-        texture = cv2.GaussianBlur(modified_laplacian(linear_from_srgb8(sweep.sharp)).sum(axis=2), (0, 0), 2.0)
-        use = (texture > np.quantile(texture, 0.4)) & ~np.isnan(sweep.depth.index)
+        use = texture_mask(sweep.sharp) & ~np.isnan(sweep.depth.index)
         measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], theirs[use])[0, 1])
     return measures
 
