@@ -70,9 +70,7 @@ train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes
 	$(BIN)/mddnet train $(RECIPE) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
 		--set train.out=$(WORK)/run
-	$(BIN)/mddnet train recipes/small-finish.toml --set data.scenes=$(WORK)/scenes \
-		--set data.split=$(DATA)/split.csv --set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-finish
-	$(BIN)/mddnet export $(WORK)/run-finish/model -o $(WORK)/model --name small
+	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation

@@ -98,7 +98,7 @@ class ErrorTable:
 
 
 def error_table(
-    frames: Sequence[Float32Array], bank: BlurBank, index: Float32Array, weight: Float32Array
+    frames: Sequence[Float32Array], bank: BlurBank, index: Float32Array, weight: Float32Array, stride: int = 1
 ) -> ErrorTable:
     """Tabulate the errors that every fit needs.
 
@@ -107,18 +107,22 @@ def error_table(
         bank: the blurred sharp image.
         index: (H, W), 0..N-1, finite where ``weight`` > 0.
         weight: (H, W), >= 0.
+        stride: only every so many-th row and column is used, which is plenty for a mean.
     """
     count = len(frames)
     use = weight > 0
+    use[np.arange(use.shape[0]) % stride > 0] = False
+    use[:, np.arange(use.shape[1]) % stride > 0] = False
     at = np.clip(index[use], 0, count - 1).astype(np.float64)
     low = np.minimum(at.astype(np.int64), count - 2)
     t, w = at - low, weight[use].astype(np.float64)
     share_low, share_high = w * (1 - t), w * t
+    seen = [frame[use] for frame in frames]
     squares = np.empty((count, count, len(bank.diameters_px)))
     for b in range(len(bank.diameters_px)):
         blurred = bank.encoded[b][use]
         for i in range(count):
-            e = (frames[i][use] - blurred).astype(np.float64) ** 2
+            e = (seen[i] - blurred).astype(np.float64) ** 2
             squares[i, :, b] = np.bincount(low, share_low * e, count) + np.bincount(low + 1, share_high * e, count)
     weights = np.asarray(np.bincount(low, share_low, count) + np.bincount(low + 1, share_high, count), dtype=np.float64)
     return ErrorTable(bank.diameters_px, squares, weights)

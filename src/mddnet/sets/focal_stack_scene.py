@@ -151,7 +151,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
     for round_number in range(ROUNDS + 1):
         sharp = fuse(small, sharpest_nearby(small, np.nan_to_num(depth.index), 1.0))
         bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
-        table = error_table(encoded, bank, np.nan_to_num(depth.index), _weights(sharp, depth))
+        table = error_table(encoded, bank, np.nan_to_num(depth.index), _weights(sharp, depth), stride=2)
         even = fit_even_sweep(table, shape)
         chosen = even if shape is not None else _believed(table, even)
         if round_number == ROUNDS:
