@@ -294,8 +294,9 @@ def test_a_killed_build_leaves_no_half_scene_and_the_next_goes_on(tmp_path: Path
 
 
 INTERRUPTED_BUILD = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs without it
 import mddnet.sets.build as build
 from mddnet.cli.main import main
 def slow(photo, out_root, *rest):
