@@ -66,7 +66,13 @@ def test_an_ablation_is_refused(tmp_path: Path) -> None:
     recipe = Recipe.model_validate(
         {
             "name": "depth-only",
-            "model": {"pretrained": False, "tasks": "depth", "soft_connection": False, "sign": False},
+            "model": {
+                "pretrained": False,
+                "tasks": "depth",
+                "soft_connection": False,
+                "sign": False,
+                "law_path": False,
+            },
             "loss": {"defocus": 0, "defocus_gradient": 0, "sign": 0, "lens_law": 0},
         }
     )
