@@ -33,6 +33,7 @@ def test_a_made_stack_becomes_the_scene_it_was_made_from(tmp_path: Path) -> None
     )
     assert record.measures["kappa_px_per_frame"] == pytest.approx(KAPPA, rel=0.1)
     assert record.measures["rerender_error_fraction"] < 0.4
+    assert record.measures["parallax_undone"] == 0
     # The first frame is focused nearest, the left slab is nearest, and the law gives its blur in any frame.
     assert record.frames[0].u_focus == 1 and record.frames[-1].u_focus == 0
     inv_depth = read_inv_depth(tmp_path / "out" / "slabs" / "inv_depth.png").inv_depth

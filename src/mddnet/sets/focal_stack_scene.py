@@ -103,11 +103,12 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
     aligned = _aligned_frames(stack, frames)
     near_to_far = _near_to_far(stack, aligned.alignment)
     sweep = measure_sweep(aligned.frames, values)
+    parallax_undone = False
     if not stack.aligned and sweep.chosen.error_fraction > PARALLAX_TRIAL_FRACTION:
         closer = undo_parallax(frames, aligned)
         trial = measure_sweep(closer.frames, values)
         if trial.chosen.error_fraction < (1 - PARALLAX_GAIN) * sweep.chosen.error_fraction:
-            aligned, sweep = closer, trial
+            aligned, sweep, parallax_undone = closer, trial, True
     if sweep.chosen.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur explains too little: the re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the "
@@ -119,6 +120,7 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
     inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
     inv_depth[np.isnan(sweep.depth.index)] = np.nan
     measures = _measures(stack, aligned, sweep, kappa)
+    measures["parallax_undone"] = float(parallax_undone)
     return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
 
 
