@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+STRAIGHT = "rows down, columns right"
+"""Name of the usual order of the views."""
+
 
 @dataclass(frozen=True)
 class TwoPlanes:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.made_light_field import TwoPlanes
+from tests.made_light_field import STRAIGHT, TwoPlanes
 
 from mddnet.capture.light_field import read_light_field
 from mddnet.errors import RejectedScene
@@ -25,18 +25,6 @@ from mddnet.sets.disparity import (
     view_error,
     view_grid,
 )
-
-STRAIGHT = "rows down, columns right"
-
-
-@pytest.fixture(scope="module")
-def planes() -> TwoPlanes:
-    return TwoPlanes()
-
-
-@pytest.fixture(scope="module")
-def grid(planes: TwoPlanes) -> ViewGrid:
-    return view_grid(planes.views(2), grid_positions(5, 5, (2, 2), STRAIGHT))
 
 
 def test_positions_count_from_the_centre() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.made_light_field import TwoPlanes
+from tests.made_light_field import STRAIGHT, TwoPlanes
 
 from mddnet.color import linear_from_srgb
 from mddnet.sets.disparity import ViewGrid, grid_positions, view_grid
@@ -14,18 +14,6 @@ from mddnet.sets.refocus import (
     steps_between_views,
     view_discs,
 )
-
-STRAIGHT = "rows down, columns right"
-
-
-@pytest.fixture(scope="module")
-def planes() -> TwoPlanes:
-    return TwoPlanes()
-
-
-@pytest.fixture(scope="module")
-def grid(planes: TwoPlanes) -> ViewGrid:
-    return view_grid(planes.views(2), grid_positions(5, 5, (2, 2), STRAIGHT))
 
 
 def spot_field(d: float, reach: int, size: int = 81, sigma: float = 2.0) -> ViewGrid:

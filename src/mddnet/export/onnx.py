@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from mddnet.errors import ModelError
-from mddnet.model.checkpoint import load_network
+from mddnet.model.checkpoint import load_network, write_config
 from mddnet.model.network import MDDNet
+from mddnet.sets.store import atomic_write
 
 OPSET = 18
 OUTPUTS = ("inv_depth", "defocus_px", "sign_logit")
@@ -77,7 +78,6 @@ def export_onnx(model_folder: Path, out: Path, half: bool = True, name: str | No
             'prediction needs all three outputs: train with model.tasks = "both" and model.sign = true'
         )
     out.mkdir(parents=True, exist_ok=True)
-    part = out / ".model.onnx.part"
     example = torch.rand(2, 3, 64, 96)
     sizes = {0: torch.export.Dim("batch"), 2: 32 * torch.export.Dim("rows"), 3: 32 * torch.export.Dim("columns")}
     with warnings.catch_warnings():
@@ -98,10 +98,7 @@ def export_onnx(model_folder: Path, out: Path, half: bool = True, name: str | No
     if half:
         store_weights_as_half(graph)
     onnx.checker.check_model(graph)
-    part.write_bytes(graph.SerializeToString())
-    part.replace(out / "model.onnx")
+    atomic_write(out / "model.onnx", lambda stream: stream.write(graph.SerializeToString()))
     config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
-    part = out / ".config.json.part"
-    part.write_text(json.dumps({**config, "name": name or config["name"]}, indent=1) + "\n", encoding="utf-8")
-    part.replace(out / "config.json")
+    write_config(out, {**config, "name": name or config["name"]})
     return out / "model.onnx"

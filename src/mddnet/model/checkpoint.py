@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from mddnet.config import ModelConfig, Recipe
 from mddnet.errors import ModelError
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
+from mddnet.sets.store import atomic_write
 from mddnet.version import __version__
 
 MODEL_FORMAT = 1
@@ -35,9 +36,7 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
         name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
         for name, value in state.items()
     }
-    part = folder / ".model.safetensors.part"
-    save_file(tensors, part)
-    part.replace(folder / "model.safetensors")
+    atomic_write(folder / "model.safetensors", lambda stream: stream.write(save(tensors)))
     config = {
         "format": MODEL_FORMAT,
         "name": recipe.name,
@@ -48,9 +47,13 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
         "recipe": recipe.config_hash,
         "steps": steps,
     }
-    part = folder / ".config.json.part"
-    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / "config.json")
+    write_config(folder, config)
+
+
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
+    """Write ``config.json`` of a model folder."""
+    text = json.dumps(config, indent=1) + "\n"
+    atomic_write(folder / "config.json", lambda stream: stream.write(text.encode()))
 
 
 def load_network(folder: Path) -> MDDNet:

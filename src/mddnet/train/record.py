@@ -7,14 +7,16 @@ one is whole.
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mddnet.errors import ModelError
+from mddnet.sets.store import atomic_write
 from mddnet.train.optim import MovingAverage
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -38,9 +40,8 @@ def save_checkpoint(
     for index, slots in optimiser.state_dict()["state"].items():
         for slot, value in slots.items():
             tensors[f"optimiser.{index}.{slot}"] = value.contiguous()
-    part = folder / f".{CHECKPOINT}.part"
-    save_file(tensors, part, metadata={"step": str(step), "config_hash": config_hash})
-    part.replace(folder / CHECKPOINT)
+    metadata = {"step": str(step), "config_hash": config_hash}
+    atomic_write(folder / CHECKPOINT, lambda stream: stream.write(save(tensors, metadata)))
 
 
 def load_checkpoint(
@@ -98,12 +99,11 @@ class TrainLog:
 
     def _rewrite(self) -> None:
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(self._rows)
-        part.replace(self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        atomic_write(self.path, lambda stream: stream.write(text.getvalue().encode()))
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add a line."""
