@@ -67,7 +67,7 @@ types: $(DEV)
 	$(BIN)/python -m mypy
 
 train-small: $(DEV)
-	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes
+	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2
 	$(BIN)/mddnet train $(RECIPE) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
 		--set train.out=$(WORK)/run
 	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model

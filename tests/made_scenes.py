@@ -17,7 +17,14 @@ KAPPA_PX = 12.0
 
 
 def make_scene(
-    root: Path, group: str, name: str, place: str, seed: int, size: tuple[int, int] = (96, 128), unit: str = "relative"
+    root: Path,
+    group: str,
+    name: str,
+    place: str,
+    seed: int,
+    size: tuple[int, int] = (96, 128),
+    unit: str = "relative",
+    capture: str = "focal_stack",
 ) -> Path:
     """Write one scene folder ``root/group/name`` and return it."""
     rng = np.random.default_rng(seed)
@@ -46,7 +53,7 @@ def make_scene(
     record = SceneRecord(
         name=name,
         place=place,
-        capture="focal_stack",
+        capture=capture,  # type: ignore[arg-type]
         source="made by the tests",
         licence="Apache-2.0",
         provenance="rendered",

@@ -45,6 +45,9 @@ class ModelConfig(_Section):
     )
     context: bool = Field(True, description="Whether the coarsest level sees the whole picture by attention.")
     sign: bool = Field(True, description="Whether an output of its own says if a blurred point is in front or behind.")
+    chromatic_cue: bool = Field(
+        True, description="Whether the sharpness of the colour channels is compared, which tells the sign of defocus."
+    )
     law_path: bool = Field(
         True, description="Whether the signed defocus enters the depth by the lens law (needs both tasks and the sign)."
     )
@@ -61,6 +64,9 @@ class MixtureConfig(_Section):
     rgbd: Share = Field(0.0, description="Share of frames rendered from colour and measured depth.")
     stereo: Share = Field(0.0, description="Share of frames rendered from stereo disparity.")
     photos: Share = Field(0.0, description="Share of sharp photos rendered with a made-up depth.")
+    discs: Share = Field(
+        0.0, description="Share of the same photos blurred whole by one disc of known size, with a lens's colour error."
+    )
 
     @property
     def normalised(self) -> dict[str, float]:
@@ -128,6 +134,10 @@ class LossConfig(_Section):
     defocus: Weight = Field(1.0, description="Weight of the L1 of the circle of confusion.")
     defocus_gradient: Weight = Field(0.25, description="Weight of the L1 of the gradients of the circle of confusion.")
     sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign of the defocus.")
+    sign_smoothing: Fraction = Field(
+        0.1, description="Share of doubt in the sign's truth, so that scenes known by heart do not drown the cues."
+    )
+    cue_sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign by the chromatic cue alone.")
     lens_law: Weight = Field(0.3, description="Weight of the departure of the two predicted maps from the lens law.")
     ranking: Weight = Field(0.5, description="Weight of the ranking loss on random pairs of clearly different depth.")
     made_up_depth: Fraction = Field(

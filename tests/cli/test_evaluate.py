@@ -45,6 +45,15 @@ def run(captures: Path, model: Path, *more: str) -> int:
     return main(["evaluate", str(model), *folders, *more])
 
 
+def test_an_altered_evaluation_says_so_and_sees_other_photos(captures: Path, tiny_model: Path) -> None:
+    assert run(captures, tiny_model, "--only", "stereo", "--alter", "grey") == 0
+    data = json.loads((captures / "out" / "evaluation.json").read_text())
+    assert "altered: grey" in data["model"]
+    # this model reads depth off the red channel, which grey leaves a third of
+    assert data["headline"]["stereo.depth_ordinal"] < 0.9
+    assert run(captures, tiny_model, "--only", "stereo", "--alter", "blue") == 2
+
+
 def test_the_tables_are_written_and_printed(
     captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

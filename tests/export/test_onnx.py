@@ -38,7 +38,7 @@ def _largest_difference(trained: Path, graph: Path) -> float:
         image = torch.rand(1 + n % 2, 3, height, width)
         with torch.no_grad():
             expected = network(image)
-        for a, b in zip(expected, session.run(None, {"image": image.numpy()}), strict=True):
+        for a, b in zip(expected[:3], session.run(None, {"image": image.numpy()}), strict=True):
             worst = max(worst, float(np.abs(a.numpy() - b).max()))
     return worst
 

@@ -39,13 +39,14 @@ def _terms(maps: Maps, batch: Batch, config: LossConfig | None = None) -> dict[s
 
 def _random_maps() -> Maps:
     torch.manual_seed(1)
-    return Maps(torch.rand(2, 1, 16, 16), 10 * torch.rand(2, 1, 16, 16), torch.randn(2, 1, 16, 16))
+    sign_logit = torch.randn(2, 1, 16, 16)
+    return Maps(torch.rand(2, 1, 16, 16), 10 * torch.rand(2, 1, 16, 16), sign_logit, 0.5 * sign_logit)
 
 
 def test_truth_has_next_to_no_loss() -> None:
     batch = _batch()
     signed = batch.signed_defocus_px
-    terms = _terms(Maps(batch.inv_depth, signed.abs(), 50 * signed), batch)
+    terms = _terms(Maps(batch.inv_depth, signed.abs(), 50 * signed, 50 * signed), batch, LossConfig(sign_smoothing=0))
     assert terms.pop("ranking") < 0.4  # a logistic loss is never 0
     assert max(terms.values()) < 1e-5
 
@@ -83,5 +84,5 @@ def test_unknown_pixels_do_not_count() -> None:
 
 def test_a_task_that_is_left_out_has_no_term() -> None:
     maps = _random_maps()
-    assert set(_terms(Maps(maps.inv_depth, None, None), _batch())) == {"depth", "depth_gradient", "ranking"}
-    assert set(_terms(Maps(None, maps.defocus_px, None), _batch())) == {"defocus", "defocus_gradient"}
+    assert set(_terms(Maps(maps.inv_depth, None, None, None), _batch())) == {"depth", "depth_gradient", "ranking"}
+    assert set(_terms(Maps(None, maps.defocus_px, None, None), _batch())) == {"defocus", "defocus_gradient"}

@@ -34,7 +34,11 @@ def test_maps_have_the_size_of_the_input_and_the_stated_range(size: tuple[int, i
 
 @pytest.mark.parametrize(
     ("tasks", "present"),
-    [("both", (True, True, True)), ("depth", (True, False, False)), ("defocus", (False, True, True))],
+    [
+        ("both", (True, True, True, True)),
+        ("depth", (True, False, False, False)),
+        ("defocus", (False, True, True, True)),
+    ],
 )
 def test_ablations_leave_out_what_they_say(tasks, present) -> None:
     config = ModelConfig(pretrained=False, tasks=tasks, soft_connection=tasks == "both")
@@ -140,7 +144,9 @@ def test_convention_law_path_puts_what_is_behind_farther() -> None:
     network = MDDNet(UNTRAINED).eval()
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        network.sign_head.weight.zero_()
+        for layer in (network.sign_head, network.cue.sign):
+            layer.weight.zero_()
+            layer.bias.zero_()
         network.sign_head.bias.fill_(20.0)
         behind = network(image).inv_depth
         network.sign_head.bias.fill_(-20.0)

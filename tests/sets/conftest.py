@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from tests.made_light_field import STRAIGHT, TwoPlanes
 
-from mddnet.sets.disparity import ViewGrid, grid_positions, view_grid
+if TYPE_CHECKING:
+    from mddnet.sets.disparity import ViewGrid
 
 
 @pytest.fixture(scope="module")
@@ -15,4 +18,7 @@ def planes() -> TwoPlanes:
 
 @pytest.fixture(scope="module")
 def grid(planes: TwoPlanes) -> ViewGrid:
+    # here, not above: tests of the base package, which has no OpenCV, load this file, too
+    from mddnet.sets.disparity import grid_positions, view_grid
+
     return view_grid(planes.views(2), grid_positions(5, 5, (2, 2), STRAIGHT))

@@ -46,6 +46,29 @@ def test_a_made_stack_becomes_the_scene_it_was_made_from(tmp_path: Path) -> None
     assert np.abs(sharp[:, 5:45].astype(float) - made.sharp[:, 5:45]).mean() < 8
 
 
+def test_label_noise_is_the_error_that_the_depth_has_and_grows_with_the_noise(tmp_path: Path) -> None:
+    made = made_stack(KAPPA * np.arange(12))
+    rng = np.random.default_rng(0)
+    stated, true = [], []
+    for sigma in (0, 20):
+        frames = [np.clip(f + sigma * rng.standard_normal(f.shape), 0, 255).astype(np.uint8) for f in made.frames]
+        folder = write_made_stack(tmp_path / f"noise{sigma}", frames)
+        record = build_focal_stack_scene(folder, tmp_path / "out")
+        stated.append(record.measures["coc_label_noise_px"])
+        inv_depth = read_inv_depth(tmp_path / "out" / f"noise{sigma}" / "inv_depth.png").inv_depth
+        confidence = read_image(tmp_path / "out" / f"noise{sigma}" / "confidence.png")[..., 0]
+        # by the law, the CoC in the first frame, of our depth and of the depth that the stack was made with
+        error = np.abs(record.frames[0].kappa_px * (1 - inv_depth) - KAPPA * made.index)
+        true.append(float(np.nanmean(error[confidence > 127])))
+    assert 0 < stated[0] < stated[1]
+    assert stated[1] < 3 * true[1] + 0.1 and true[1] < 5 * stated[1] + 0.3
+
+
+def test_a_short_stack_does_not_state_its_label_noise(tmp_path: Path) -> None:
+    folder = write_made_stack(tmp_path / "short", made_stack(KAPPA * np.arange(7), 60, 90).frames)
+    assert "coc_label_noise_px" not in build_focal_stack_scene(folder, tmp_path / "out").measures
+
+
 def test_a_rebuilt_scene_is_identical(tmp_path: Path) -> None:
     folder = write_made_stack(tmp_path / "slabs", made_stack(KAPPA * np.arange(7), 60, 90).frames)
     build_focal_stack_scene(folder, tmp_path / "out")

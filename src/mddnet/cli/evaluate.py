@@ -19,6 +19,7 @@ def evaluate(
     split: Literal["dev", "train"] = "dev",
     only: str | None = None,
     speed: Annotated[bool, Parameter(negative="")] = False,
+    alter: Literal["grey", "jpeg"] | None = None,
     frames: int | None = None,
     scenes_per_place: int = 8,
     seed: int = 0,
@@ -45,6 +46,8 @@ def evaluate(
         Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, pairs, coc_slope; default all.
     speed
         Time the network alone at 384 x 512, too.
+    alter
+        Take a cue away from every photo first: grey (no colour of blur) or jpeg (quality 75, halved colour).
     frames
         Most photos of a scene; default 6 of a focal stack or light field, 3 of stereo, 2 of RGB-D.
     scenes_per_place
@@ -72,7 +75,7 @@ def evaluate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mddnet.evaluate import evaluate_model, print_tables, write_evaluation
+    from mddnet.evaluate import Altered, evaluate_model, print_tables, write_evaluation
     from mddnet.predict.predictor import load
 
     predictor = load(model, threads)
@@ -93,12 +96,12 @@ def evaluate(
             progress.update(task, completed=done, total=total, description=what, rate=rate)
 
         evaluation = evaluate_model(
-            predictor,
+            predictor if alter is None else Altered(predictor, alter),
             scenes,
             data,
             split,
             parts,
-            name=f"{predictor.name} {predictor.version}",
+            name=f"{predictor.name} {predictor.version}" + ("" if alter is None else f", photos altered: {alter},"),
             frames_per_scene=frames,
             scenes_per_place=scenes_per_place,
             seed=seed,

@@ -125,7 +125,12 @@ def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) ->
     if rng.random() < 0.25:
         quality = int(rng.uniform(95 - 35 * strength, 96))
         bgr = np.ascontiguousarray(result[..., ::-1])
-        packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        # Cameras halve the colour of their full-size photo; at the size that the network sees it is mostly whole, and
+        # with it the colour of the blur.
+        halved = rng.random() < 0.25
+        sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+        settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+        packed = cv2.imencode(".jpg", bgr, settings)[1]
         decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
         assert decoded is not None  # it was encoded a line above
         result = np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8, copy=False)

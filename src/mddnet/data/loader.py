@@ -13,12 +13,17 @@ from torch.utils.data import DataLoader, Dataset
 from mddnet.config import DataConfig
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map
 from mddnet.data.batch import Batch
+from mddnet.data.disc_blur import blurred_by_random_disc
 from mddnet.data.scene_pool import SceneEntry, ScenePool
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
 
 MADE_UP = "photo"
 """Kind of capture whose depth is made up."""
+DISCS = "discs"
+"""Name in the mixture of photos blurred whole by one disc."""
+DISC_KAPPA_PX = 10.0
+"""Kappa of such a photo; any value will do, its depth is one constant."""
 
 
 class SetBatches(Dataset[Batch]):
@@ -50,6 +55,8 @@ class SetBatches(Dataset[Batch]):
         groups: dict[str, list[SceneEntry]] = defaultdict(list)
         for entry in entries:
             groups[entry.group].append(entry)
+            if entry.record.capture == MADE_UP:
+                groups[DISCS].append(entry)
         shares = {name: share for name, share in config.mixture.normalised.items() if share > 0}
         missing = [name for name in shares if name not in groups]
         if missing:
@@ -70,20 +77,20 @@ class SetBatches(Dataset[Batch]):
         pairs = int(self.config.pair_share * self.config.batch_size / 2)
         samples: list[Batch] = []
         while len(samples) < self.config.batch_size:
-            entry = self._draw_scene(rng)
+            group, entry = self._draw_scene(rng)
             count = 2 if len(samples) < 2 * pairs and len(entry.record.frames) > 1 else 1
             count = min(count, self.config.batch_size - len(samples))
-            samples.extend(self._draw_sets(rng, entry, count))
+            samples.extend(self._draw_sets(rng, entry, count, discs=group == DISCS))
         return Batch(
             **{name: torch.stack([getattr(sample, name) for sample in samples]) for name in Batch.__dataclass_fields__}
         )
 
-    def _draw_scene(self, rng: np.random.Generator) -> SceneEntry:
+    def _draw_scene(self, rng: np.random.Generator) -> tuple[str, SceneEntry]:
         group = self._groups[int(rng.choice(len(self._groups), p=self._group_p))]
         scenes = self._scenes[group]
-        return scenes[int(rng.integers(len(scenes)))]
+        return group, scenes[int(rng.integers(len(scenes)))]
 
-    def _draw_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
+    def _draw_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int, discs: bool) -> list[Batch]:
         truth = self.pool.truth(entry)
         view = draw_view(
             rng,
@@ -93,6 +100,8 @@ class SetBatches(Dataset[Batch]):
             self.config.quarter_turns,
             self.config.mirror,
         )
+        if discs:
+            return [self._make_disc_set(rng, entry, view) for _ in range(count)]
         inv_depth = view_map(truth.inv_depth, view, self.config.crop)
         weight = view_map(truth.weight, view, self.config.crop)
         weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
@@ -120,16 +129,31 @@ class SetBatches(Dataset[Batch]):
         u_focus = (frame.u_focus - truth.low) / truth.range
         kappa = kappa_scene * truth.range * scale
         image = photometric(rng, view_image(self.pool.image(entry, file), view, crop), self.config.photometric)
-        return Batch(
-            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255.0,
-            inv_depth=torch.from_numpy(inv_depth)[None],
-            signed_defocus_px=torch.from_numpy(signed_defocus_px(inv_depth, u_focus, kappa).astype(np.float32))[None],
-            weight=torch.from_numpy(weight.astype(np.float32))[None],
-            u_focus=torch.tensor(u_focus, dtype=torch.float32),
-            kappa_px=torch.tensor(kappa, dtype=torch.float32),
-            ordinal=torch.tensor(entry.record.unit == "ordinal"),
-            made_up=torch.tensor(entry.record.capture == MADE_UP),
-        )
+        return _batch_of_one(image, inv_depth, weight, u_focus, kappa, entry)
+
+    def _make_disc_set(self, rng: np.random.Generator, entry: SceneEntry, view: View) -> Batch:
+        crop = self.config.crop
+        sharp = view_image(self.pool.image(entry, entry.record.sharp), view, crop)
+        blurred, signed_px = blurred_by_random_disc(rng, sharp)
+        flat = np.full(crop, 0.5, dtype=np.float32)
+        u_focus = 0.5 + signed_px / DISC_KAPPA_PX
+        image = photometric(rng, blurred, self.config.photometric)
+        return _batch_of_one(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, entry)
+
+
+def _batch_of_one(
+    image: np.ndarray, inv_depth: np.ndarray, weight: np.ndarray, u_focus: float, kappa: float, entry: SceneEntry
+) -> Batch:
+    return Batch(
+        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255.0,
+        inv_depth=torch.from_numpy(inv_depth)[None],
+        signed_defocus_px=torch.from_numpy(signed_defocus_px(inv_depth, u_focus, kappa).astype(np.float32))[None],
+        weight=torch.from_numpy(weight.astype(np.float32))[None],
+        u_focus=torch.tensor(u_focus, dtype=torch.float32),
+        kappa_px=torch.tensor(kappa, dtype=torch.float32),
+        ordinal=torch.tensor(entry.record.unit == "ordinal"),
+        made_up=torch.tensor(entry.record.capture == MADE_UP),
+    )
 
 
 def batch_loader(dataset: SetBatches, first: int, workers: int) -> DataLoader[Batch]:

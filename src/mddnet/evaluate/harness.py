@@ -457,6 +457,8 @@ def _evaluate_scene(
             result.frames_without_true_defocus += 1
         else:
             measures |= _defocus_measures(maps, photo, truth, frame, defocus_pairs)
+            if "coc_label_noise_px" in record.measures:
+                measures["coc_label_noise_px"] = record.measures["coc_label_noise_px"]
             if record.unit != "ordinal":
                 measures |= _focus_measures(maps.upright, truth, frame)
         result.frames.append(FrameRow(record.name, record.place, frame.file, measures))

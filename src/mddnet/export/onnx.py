@@ -32,7 +32,8 @@ class _AllMaps(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        return tuple(value for value in self.network(image) if value is not None)
+        maps = self.network(image)
+        return maps.inv_depth, maps.defocus_px, maps.sign_logit
 
 
 def store_weights_as_half(graph: onnx.ModelProto) -> None:

@@ -3,8 +3,8 @@
 After He et al., "Multi-task Learning for Monocular Depth and Defocus Estimations with Real Images"
 (arXiv 2208.09848, 2022), whose code was never published; where the paper is silent the choices are ours: a
 convolutional encoder from timm, one attention block at its coarsest level, the form of the soft connection, a
-square-root coding of the CoC, an output for the sign of the defocus, and a path by which the signed CoC enters the
-depth as the lens law says (``law_path``).
+square-root coding of the CoC, an output for the sign of the defocus that also weighs the colour of the blur
+(``chromatic_cue``), and a path by which the signed CoC enters the depth as the lens law says (``law_path``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mddnet.config import ModelConfig
 from mddnet.errors import ModelError
+from mddnet.model.chromatic_cue import CUE_STRIDE, ChromaticCue, CueInjection
 from mddnet.model.context import GlobalContext
 from mddnet.model.decoder import Decoder
 from mddnet.model.encoder import Encoder
@@ -26,8 +27,10 @@ INPUT_MULTIPLE = 32
 """Height and width of the input tensor are multiples of this."""
 
 CONTEXT_CHANNELS = 192
-LAW_UNIT_PX = 8.0
+LAW_UNIT_PX = 4.0
 """Signed CoC that moves the logit of inverse depth by one gain, which starts at 1."""
+RESIDUAL_LIMIT = 2.0
+"""Largest logit that the depth decoder adds to the law's: where the blur is clear it decides, elsewhere the decoder."""
 
 
 class Maps(NamedTuple):
@@ -37,11 +40,13 @@ class Maps(NamedTuple):
         inv_depth: relative inverse depth in [0, 1], larger is nearer; scale and shift mean nothing.
         defocus_px: CoC diameter in pixels of the input tensor, from 0 to the cap.
         sign_logit: log-odds that the pixel lies *behind* the plane of focus.
+        cue_sign_logit: the same by the colour of the blur alone: a part of ``sign_logit``, with a loss of its own.
     """
 
     inv_depth: Tensor | None
     defocus_px: Tensor | None
     sign_logit: Tensor | None
+    cue_sign_logit: Tensor | None
 
 
 class MDDNet(nn.Module):
@@ -76,6 +81,8 @@ class MDDNet(nn.Module):
         )
         # the sign is a matter of both tasks: it is read from the last features of every decoder there is
         self.sign_head = nn.Conv2d(widths[-1] * (2 if both else 1), 1, 3, padding=1) if self.has_sign else None
+        self.cue = ChromaticCue() if config.chromatic_cue else None
+        self.cue_injection = CueInjection(channels, self.encoder.strides) if config.chromatic_cue else None
         # the lens law as a path of the network: inverse depth falls as the signed CoC grows
         self.law_gain = nn.Parameter(torch.tensor(1.0)) if config.law_path and both and self.has_sign else None
         self.links = (
@@ -88,7 +95,12 @@ class MDDNet(nn.Module):
         Args:
             image: (B, 3, H, W) in [0, 1], H and W multiples of 32.
         """
-        *skips, coarsest = self.encoder(image)
+        levels = self.encoder(image)
+        cue = None
+        if self.cue is not None and self.cue_injection is not None:
+            cue = self.cue(image)
+            levels = self.cue_injection(levels, cue.features)
+        *skips, coarsest = levels
         x = self.reduction(coarsest)
         if self.context is not None:
             x = self.context(x)
@@ -102,7 +114,7 @@ class MDDNet(nn.Module):
             if self.links is not None:
                 depth, defocus = self.links[n](depth, defocus)
 
-        depth_logit = defocus_px = sign_logit = None
+        depth_logit = defocus_px = sign_logit = cue_sign_logit = None
         if self.depth_decoder is not None and depth is not None:
             depth_logit = self._to_input_size(self.depth_decoder.head(depth))
         if self.defocus_decoder is not None and defocus is not None:
@@ -112,13 +124,21 @@ class MDDNet(nn.Module):
         if self.sign_head is not None:
             last = [features for features in (depth, defocus) if features is not None]
             sign_logit = self._to_input_size(self.sign_head(torch.cat(last, dim=1)))
+            if cue is not None:
+                # The cue learns from its own loss only, so that it says what the colours say and nothing else; the
+                # decoders add what they know of the scene.
+                cue_sign_logit = F.interpolate(
+                    cue.sign_logit, scale_factor=float(CUE_STRIDE), mode="bilinear", align_corners=False
+                )
+                sign_logit = sign_logit + cue_sign_logit.detach()
         if self.law_gain is not None and depth_logit is not None and defocus_px is not None and sign_logit is not None:
             # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish. The size is
             # taken as measured: a depth that is wrong because of its sign must not bend the size of the blur.
             expected_px = torch.tanh(0.5 * sign_logit) * defocus_px.detach()
+            depth_logit = RESIDUAL_LIMIT * torch.tanh(depth_logit / RESIDUAL_LIMIT)
             depth_logit = depth_logit - self.law_gain * expected_px / LAW_UNIT_PX
         inv_depth = None if depth_logit is None else torch.sigmoid(depth_logit)
-        return Maps(inv_depth, defocus_px, sign_logit)
+        return Maps(inv_depth, defocus_px, sign_logit, cue_sign_logit)
 
     def _to_input_size(self, x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=float(self.stem_stride), mode="bilinear", align_corners=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +60,10 @@ PARALLAX_GAIN = 0.1
 """Unaligned stacks that blur explains worse than the first are tried with closer alignment, kept for this gain."""
 BREATHING = 0.005
 """Change of magnification over the sweep from which on it tells the direction of the sweep."""
+MIN_NOISE_FRAMES = 5
+"""Every other frame of a stack must be this many to say how noisy its depth is ..."""
+MIN_NOISE_CONFIDENCE = 0.5
+"""... and only pixels of this confidence are asked, the ones that an evaluation uses."""
 UNEVEN_GAIN = 0.05
 """Share of the squared error that steps of their own must save before the frame number is no longer believed."""
 
@@ -75,6 +78,8 @@ class Sweep:
         even: blur with even steps (or in the proportions of the known dioptres), at the working size.
         chosen: blur that is believed, at the working size.
         halves: CoC px per frame of the first and the second half.
+        label_noise_px: expected error of a CoC that is computed from this depth, at the working size; NaN if the
+            stack is too short to tell.
         work_ratio: working width over full width.
     """
 
@@ -83,6 +88,7 @@ class Sweep:
     even: SweepFit
     chosen: SweepFit
     halves: tuple[float, float]
+    label_noise_px: float
     work_ratio: float
 
 
@@ -160,6 +166,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
             break
         cost = rerender_cost(encoded, bank, chosen.positions_px)
         depth = _depth_round(cost, encoded, bank, sharp)
+    noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp)
     guide = srgb_from_linear(sharp)
     full_guide = srgb_from_linear(fuse(linear, cv2.resize(depth.index, (width, height))))
     depth = upsample(complete(depth, len(frames), guide), guide, full_guide)
@@ -168,7 +175,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         raise RejectedScene(f"depth is found in {known:.0%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse(linear, sharpest_nearby(linear, filled))
-    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), ratio)
+    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), noise_px, ratio)
 
 
 def _exposure_matched(linear: Float32Array, frames: list[UInt8Array], index: int) -> Float32Array:
@@ -194,6 +201,28 @@ def _believed(table: ErrorTable, even: SweepFit) -> SweepFit:
 def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array) -> FocusDepth:
     squares = [np.minimum((f - bank.encoded[0]) ** 2, ERROR_CAP**2) for f in encoded]
     return depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
+
+
+def _label_noise_px(
+    encoded: list[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
+) -> float:
+    """Mean error to expect of the CoC by our depth, from depths found in every other frame.
+
+    The even and the odd frames give two depths whose errors are independent but for the sharp image. Of all frames
+    together the error has half the variance of either, so it is half as large as the difference of the two.
+    """
+    if len(encoded) < 2 * MIN_NOISE_FRAMES:
+        return float("nan")
+    positions, confident = [], np.ones(encoded[0].shape, dtype=bool)
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        frames, at = encoded[part], positions_px[part]
+        depth = _depth_round(rerender_cost(frames, bank, at), frames, bank, sharp)
+        depth = complete(depth, len(frames), srgb_from_linear(sharp))
+        positions.append(np.interp(depth.index, np.arange(len(frames)), at))
+        confident &= (depth.confidence > MIN_NOISE_CONFIDENCE) & np.isfinite(depth.index)
+    if not confident.any():
+        return float("nan")
+    return float(np.abs(positions[0] - positions[1])[confident].mean() / 2.0)
 
 
 def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
@@ -239,6 +268,8 @@ def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: flo
         "alignment_residual_px": aligned.alignment.residual_px,
         "common_share": aligned.common_share,
     }
+    if np.isfinite(sweep.label_noise_px):
+        measures["coc_label_noise_px"] = sweep.label_noise_px / sweep.work_ratio
     if stack.focus_values is not None and stack.lens.has_blur_scale:
         measures["kappa_px_per_dioptre"] = kappa
         measures["kappa_px_per_dioptre_from_lens"] = lens_kappa_px(stack.lens)
@@ -260,20 +291,8 @@ def _write(
     inv_depth: Float32Array,
     measures: dict[str, float],
 ) -> SceneRecord:
-    target = out_root / stack.scene
-    if target.exists():
-        shutil.rmtree(target)
-    target.mkdir(parents=True)
     count = len(aligned.frames)
     kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
-    records = []
-    for i in kept:
-        name = f"frame_{i:02d}.jpg"
-        store.write_image(target / name, aligned.frames[i], quality=95)
-        records.append(FrameRecord(name, float(u_of_index[i]), kappa))
-    store.write_image(target / "sharp.jpg", sweep.sharp, quality=97)
-    store.write_inv_depth(target / "inv_depth.png", inv_depth, unit)
-    store.write_image(target / "confidence.png", np.rint(sweep.depth.confidence * 255).astype(np.uint8))
     record = SceneRecord(
         name=stack.scene,
         place=stack.place,
@@ -282,12 +301,13 @@ def _write(
         licence=stack.licence,
         provenance="real",
         unit=unit,
-        frames=records,
+        frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
         sharp="sharp.jpg",
         inv_depth="inv_depth.png",
         confidence="confidence.png",
         lens=stack.lens,
         measures=measures,
     )
-    store.write_scene_json(target, record)
+    images = (aligned.frames[i] for i in kept)
+    store.replace_scene(out_root / stack.scene, record, images, sweep.sharp, inv_depth, sweep.depth.confidence)
     return record

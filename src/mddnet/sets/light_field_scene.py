@@ -6,7 +6,6 @@ needed to avoid ghosts, are interpolated from the recorded ones along the dispar
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -347,18 +346,6 @@ def _write(
     discs: Sequence[ViewDisc],
     measures: dict[str, float],
 ) -> SceneRecord:
-    target = out_root / field.scene
-    if target.exists():
-        shutil.rmtree(target)
-    target.mkdir(parents=True)
-    records = []
-    for index, frame in enumerate(frames):
-        name = f"frame_{index:02d}.jpg"
-        store.write_image(target / name, srgb8_from_linear(frame.linear))
-        records.append(FrameRecord(name, frame.d_focus, discs[frame.disc].kappa_px))
-    store.write_image(target / "sharp.jpg", srgb8_from_linear(np.maximum(sharp_linear, 0)), quality=97)
-    store.write_inv_depth(target / "inv_depth.png", depth.disparity, "relative")
-    store.write_image(target / "confidence.png", np.rint(depth.confidence * 255).astype(np.uint8))
     record = SceneRecord(
         name=field.scene,
         place=field.place,
@@ -367,11 +354,16 @@ def _write(
         licence=field.licence,
         provenance="real",
         unit="relative",
-        frames=records,
+        frames=[
+            FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
+            for index, frame in enumerate(frames)
+        ],
         sharp="sharp.jpg",
         inv_depth="inv_depth.png",
         confidence="confidence.png",
         measures=measures,
     )
-    store.write_scene_json(target, record)
+    images = (srgb8_from_linear(frame.linear) for frame in frames)
+    sharp = srgb8_from_linear(np.maximum(sharp_linear, 0))
+    store.replace_scene(out_root / field.scene, record, images, sharp, depth.disparity, depth.confidence)
     return record

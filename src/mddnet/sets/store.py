@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -167,6 +168,36 @@ def write_scene_json(folder: Path, record: SceneRecord) -> None:
     data = {"format": SCENE_FORMAT, **asdict(record), "lens": record.lens.to_json()}
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
     atomic_write(folder / "scene.json", lambda stream: stream.write(text.encode()))
+
+
+def replace_scene(
+    folder: Path,
+    record: SceneRecord,
+    frames: Iterable[UInt8Array],
+    sharp: UInt8Array,
+    inv_depth: Float32Array,
+    confidence: Float32Array,
+) -> None:
+    """Write a scene of a real capture, in the place of any that was there; ``scene.json`` comes last.
+
+    Args:
+        folder: the scene folder.
+        record: names the files, and the unit of the inverse depth.
+        frames: the focused frames in the order of ``record.frames``, (H, W, 3) uint8, sRGB.
+        sharp: (H, W, 3) uint8, sRGB.
+        inv_depth: (H, W), NaN where unknown.
+        confidence: (H, W) in [0, 1].
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for entry, image in zip(record.frames, frames, strict=True):
+        write_image(folder / entry.file, image)
+    write_image(folder / record.sharp, sharp, quality=97)
+    write_inv_depth(folder / record.inv_depth, inv_depth, record.unit)
+    if record.confidence is not None:
+        write_image(folder / record.confidence, np.rint(confidence * 255).astype(np.uint8))
+    write_scene_json(folder, record)
 
 
 def _inside(folder: Path, name: object) -> str:
