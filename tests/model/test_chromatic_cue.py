@@ -103,6 +103,15 @@ def test_verdict_of_the_cue_enters_the_sign_and_learns_from_its_own_loss_only() 
     assert network.cue.sign.weight.grad is not None
 
 
+def test_the_decoders_cannot_outvote_a_sure_cue() -> None:
+    network = MDDNet(ModelConfig(pretrained=False)).eval()
+    with torch.no_grad():
+        network.sign_head.bias.fill_(50.0)
+        maps = network(torch.rand(1, 3, 64, 64))
+    assert (maps.sign_logit - maps.cue_sign_logit <= 1 + 1e-5).all()
+    assert (maps.sign_logit - maps.cue_sign_logit >= 1 - 1e-3).all()
+
+
 def test_without_the_cue_there_is_none() -> None:
     maps = MDDNet(ModelConfig(pretrained=False, chromatic_cue=False)).eval()(torch.rand(1, 3, 64, 64))
     assert maps.cue_sign_logit is None and maps.sign_logit is not None

@@ -132,10 +132,10 @@ def _kind_tables(title: str, result: KindResult) -> list[ResultTable]:
             "from focus, beside the better of always-behind and always-in-front."
         ),
         "defocus size and focus": (
-            "CoC errors: pooled over all known, confident pixels, beside the median of each photo, beside the error "
-            "of the truth itself, by depths from every other frame of the stack. Focus error: of the plane of focus, "
-            "as a share of the scene's range, at most 1, after robust scale-and-shift alignment; over the photos in "
-            "which it was found."
+            "CoC errors: pooled over all known, confident pixels, beside the median of each photo and the error that "
+            "the truth itself has at least, by depths from every other frame of the stack. Focus error: of the plane "
+            "of focus, as a share of the scene's range, at most 1, after robust scale-and-shift alignment; over the "
+            "photos in which it was found."
         ),
         "metric depth": "All known, confident pixels, after robust scale-and-shift alignment in inverse depth.",
     }

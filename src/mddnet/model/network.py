@@ -29,8 +29,10 @@ INPUT_MULTIPLE = 32
 CONTEXT_CHANNELS = 192
 LAW_UNIT_PX = 4.0
 """Signed CoC that moves the logit of inverse depth by one gain, which starts at 1."""
-RESIDUAL_LIMIT = 2.0
+RESIDUAL_LIMIT = 0.5
 """Largest logit that the depth decoder adds to the law's: where the blur is clear it decides, elsewhere the decoder."""
+CONTEXT_SIGN_LIMIT = 1.0
+"""Largest logit that the decoders add to the chromatic cue's: they know the training scenes by heart, and are sure."""
 
 
 class Maps(NamedTuple):
@@ -130,7 +132,8 @@ class MDDNet(nn.Module):
                 cue_sign_logit = F.interpolate(
                     cue.sign_logit, scale_factor=float(CUE_STRIDE), mode="bilinear", align_corners=False
                 )
-                sign_logit = sign_logit + cue_sign_logit.detach()
+                context = CONTEXT_SIGN_LIMIT * torch.tanh(sign_logit / CONTEXT_SIGN_LIMIT)
+                sign_logit = context + cue_sign_logit.detach()
         if self.law_gain is not None and depth_logit is not None and defocus_px is not None and sign_logit is not None:
             # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish. The size is
             # taken as measured: a depth that is wrong because of its sign must not bend the size of the blur.

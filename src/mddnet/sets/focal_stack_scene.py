@@ -78,8 +78,8 @@ class Sweep:
         even: blur with even steps (or in the proportions of the known dioptres), at the working size.
         chosen: blur that is believed, at the working size.
         halves: CoC px per frame of the first and the second half.
-        label_noise_px: expected error of a CoC that is computed from this depth, at the working size; NaN if the
-            stack is too short to tell.
+        label_noise_px: least error to expect of a CoC that is computed from this depth, at the working size; NaN if
+            the stack is too short to tell.
         work_ratio: working width over full width.
     """
 
@@ -206,10 +206,11 @@ def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank
 def _label_noise_px(
     encoded: list[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
 ) -> float:
-    """Mean error to expect of the CoC by our depth, from depths found in every other frame.
+    """Least error to expect of the CoC by our depth, from depths found in every other frame.
 
-    The even and the odd frames give two depths whose errors are independent but for the sharp image. Of all frames
-    together the error has half the variance of either, so it is half as large as the difference of the two.
+    The even and the odd frames give two depths with errors of their own; of all frames together the error has half the
+    variance of either, so it is half as large as the difference of the two. What both share (the sharp image, the
+    smoothing along its edges) does not show: the true error is larger.
     """
     if len(encoded) < 2 * MIN_NOISE_FRAMES:
         return float("nan")
