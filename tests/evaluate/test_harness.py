@@ -41,6 +41,7 @@ def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
             "depth_ordinal",
             "depth_ordinal_turned",
             "depth_ordinal_law",
+            "depth_ordinal_law_true_sign",
             "defocus_ordinal",
             "sign_accuracy",
         ):
@@ -102,6 +103,27 @@ def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddS
     # the CoC error is pooled over pixels: three frames of equal size, not two scenes
     constants = [m["coc_constant_mae_px"] for (scene, _), m in rows.items() if scene != "s3"]
     assert stacks.places["p"]["coc_constant_mae_px"] == pytest.approx(np.mean(constants))
+
+
+def test_a_wrong_sign_costs_the_law_and_not_what_a_perfect_sign_would_give(made: Any, add_scene: AddScene) -> None:
+    add_scene("focal_stacks", "s", "p", u_focus=(0.0, 0.5, 1.0))
+    inside_out = SimpleNamespace(
+        predict=lambda photo: SimpleNamespace(
+            inv_depth=(truth := made.oracle.predict(photo)).inv_depth,
+            defocus_px=truth.defocus_px,
+            signed_defocus_px=-truth.signed_defocus_px,
+            focus=truth.focus,
+        )
+    )
+    macro = (
+        evaluate_model(inside_out, made.root, None, only=["focal_stacks"], places=made.places)
+        .kinds[  # type: ignore[arg-type]
+            "focal_stacks"
+        ]
+        .macro
+    )
+    assert macro["depth_ordinal_law"] == 0.0 and macro["sign_accuracy"] == 0.0
+    assert macro["depth_ordinal_law_true_sign"] == macro["depth_ordinal"] == 1.0
 
 
 def test_a_damaged_scene_is_named_and_the_others_are_measured(every_kind: Any) -> None:

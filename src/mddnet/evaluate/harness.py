@@ -456,6 +456,9 @@ def _evaluate_scene(
         if defocus_pairs is None:
             result.frames_without_true_defocus += 1
         else:
+            # what the law would give with a perfect sign
+            side = np.sign(true_signed_defocus(truth, frame))
+            measures["depth_ordinal_law_true_sign"] = depth_pairs.accuracy(-side * maps.upright.defocus_px)
             measures |= _defocus_measures(maps, photo, truth, frame, defocus_pairs)
             if "coc_label_noise_px" in record.measures:
                 measures["coc_label_noise_px"] = record.measures["coc_label_noise_px"]

@@ -31,6 +31,7 @@ _DEPTH = (
     ("depth_ordinal_row", "row", 3),
     ("depth_ordinal_law", "law", 3),
     ("depth_ordinal_law_turned", "law turned", 3),
+    ("depth_ordinal_law_true_sign", "law, true sign", 3),
     ("depth_ordinal_sharp", "sharp", 3),
     ("depth_ordinal_sharp_turned", "sharp turned", 3),
     ("depth_spearman", "rank corr.", 3),
@@ -122,9 +123,10 @@ def _kind_tables(title: str, result: KindResult) -> list[ResultTable]:
         "depth": (
             f"Order of inverse depth, gap > {DEPTH_GAP:.0%} of the scene's 2-98 % range. Turned: predicted on the "
             "photo turned by 180 degrees. Row: the baseline that lower in the picture is nearer. Law: order of the "
-            "signed CoC alone. Sharp: on the all-in-focus photo. Rank corr.: Spearman, of the order upright. Pixels: "
-            f"textured (upper {TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). Photos without visible "
-            f"blur left out: {left_out} (clear CoCs in under {BLUR_SHARE_MIN:.0%} of the pixel pairs)."
+            "signed CoC alone; true sign: of its size with the true sign, what a perfect sign would give. Sharp: on "
+            "the all-in-focus photo. Rank corr.: Spearman, of the order upright. Pixels: textured (upper "
+            f"{TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). Photos without visible blur left out: "
+            f"{left_out} (clear CoCs in under {BLUR_SHARE_MIN:.0%} of the pixel pairs)."
         ),
         "defocus order": (
             f"Order of the CoC, gap > {DEFOCUS_GAP:.1%} of the long side. Neg. sharpness: at its best smoothing per "
