@@ -20,6 +20,7 @@ from mddnet.errors import ModelError
 from mddnet.model.chromatic_cue import CUE_STRIDE, ChromaticCue, CueInjection
 from mddnet.model.context import GlobalContext
 from mddnet.model.decoder import Decoder
+from mddnet.model.defocus_curve import DefocusCurve
 from mddnet.model.encoder import Encoder
 from mddnet.model.soft_connection import SoftConnection
 
@@ -29,8 +30,10 @@ INPUT_MULTIPLE = 32
 CONTEXT_CHANNELS = 192
 LAW_UNIT_PX = 4.0
 """Signed CoC that moves the logit of inverse depth by one gain, which starts at 1."""
-RESIDUAL_LIMIT = 0.5
+RESIDUAL_LIMIT = 0.125
 """Largest logit that the depth decoder adds to the law's: where the blur is clear it decides, elsewhere the decoder."""
+RESIDUAL_SLOPE = 0.25
+"""What the decoder's logit counts while it is small."""
 CONTEXT_SIGN_LIMIT = 1.0
 """Largest logit that the decoders add to the chromatic cue's: they know the training scenes by heart, and are sure."""
 
@@ -81,6 +84,7 @@ class MDDNet(nn.Module):
         self.defocus_decoder = (
             Decoder(channels, widths, 1, CONTEXT_CHANNELS) if both or config.tasks == "defocus" else None
         )
+        self.defocus_curve = DefocusCurve()
         # the sign is a matter of both tasks: it is read from the last features of every decoder there is
         self.sign_head = nn.Conv2d(widths[-1] * (2 if both else 1), 1, 3, padding=1) if self.has_sign else None
         self.cue = ChromaticCue() if config.chromatic_cue else None
@@ -122,7 +126,8 @@ class MDDNet(nn.Module):
         if self.defocus_decoder is not None and defocus is not None:
             # square-root coding: the sigmoid's range is spent evenly over small and large blur
             root = torch.sigmoid(self._to_input_size(self.defocus_decoder.head(defocus)))
-            defocus_px = self.config.defocus_cap_px * root * root
+            cap_px = self.config.defocus_cap_px
+            defocus_px = self.defocus_curve(cap_px * root * root).clamp(0.0, cap_px)
         if self.sign_head is not None:
             last = [features for features in (depth, defocus) if features is not None]
             sign_logit = self._to_input_size(self.sign_head(torch.cat(last, dim=1)))
@@ -135,10 +140,11 @@ class MDDNet(nn.Module):
                 context = CONTEXT_SIGN_LIMIT * torch.tanh(sign_logit / CONTEXT_SIGN_LIMIT)
                 sign_logit = context + cue_sign_logit.detach()
         if self.law_gain is not None and depth_logit is not None and defocus_px is not None and sign_logit is not None:
-            # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish. The size is
+            # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish: with odds of 2:1
+            # it is already worth .6 (the expectation, .33, was measured to be too timid). The size is
             # taken as measured: a depth that is wrong because of its sign must not bend the size of the blur.
-            expected_px = torch.tanh(0.5 * sign_logit) * defocus_px.detach()
-            depth_logit = RESIDUAL_LIMIT * torch.tanh(depth_logit / RESIDUAL_LIMIT)
+            expected_px = torch.tanh(sign_logit) * defocus_px.detach()
+            depth_logit = RESIDUAL_LIMIT * torch.tanh(RESIDUAL_SLOPE * depth_logit / RESIDUAL_LIMIT)
             depth_logit = depth_logit - self.law_gain * expected_px / LAW_UNIT_PX
         inv_depth = None if depth_logit is None else torch.sigmoid(depth_logit)
         return Maps(inv_depth, defocus_px, sign_logit, cue_sign_logit)

@@ -20,6 +20,7 @@ from mddnet.errors import ModelError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import load_network, save_weights
 from mddnet.model.network import MDDNet
+from mddnet.train.calibrate import calibrate_defocus
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
 from mddnet.train.record import TrainLog, load_checkpoint, save_checkpoint
 from mddnet.train.validate import quick_validation
@@ -35,6 +36,7 @@ def _network(recipe: Recipe) -> MDDNet:
             f"{recipe.train.start_from}: another network than the recipe's [model] ({start.config}); start from one "
             "of the same settings, or leave train.start_from out"
         )
+    start.defocus_curve.reset()  # it belongs to the weights that it was measured on
     return start
 
 
@@ -147,5 +149,7 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
             if last or done % recipe.train.save_every == 0:
                 save_checkpoint(out, done, recipe.config_hash, network, average, optimiser)
     board.close()
-    save_weights(out / "model", recipe, average.state, steps=done)
+    reference.load_state_dict(average.state)
+    calibrate_defocus(reference.eval(), entries)
+    save_weights(out / "model", recipe, reference.state_dict(), steps=done)
     return out / "model"

@@ -1,0 +1,56 @@
+"""The last step of the defocus map: from the CoC that the network answers to the CoC that makes it answer so."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+KNOTS_PX = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+
+
+class DefocusCurve(nn.Module):
+    """A rising, piecewise linear curve through ``(KNOTS_PX, values)``, of slope 1 beyond the last knot.
+
+    It is not trained by gradients: after training it is set so that discs of known size are read right
+    (:mod:`mddnet.train.calibrate`). It keeps the order of any two answers. At first it is the identity.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: Tensor
+        self.register_buffer("values", torch.tensor(KNOTS_PX))
+
+    def forward(self, defocus_px: Tensor) -> Tensor:
+        """CoC diameters as answered, any shape, >= 0, to corrected ones."""
+        knots = self.values.new_tensor(KNOTS_PX)
+        slopes = torch.cat([(self.values[1:] - self.values[:-1]) / (knots[1:] - knots[:-1]), knots.new_ones(1)])
+        result = self.values[0] + slopes[0] * defocus_px
+        for k in range(1, len(KNOTS_PX)):
+            result = result + (slopes[k] - slopes[k - 1]) * F.relu(defocus_px - KNOTS_PX[k])
+        return result
+
+    def reset(self) -> None:
+        """Make it the identity."""
+        self.values.copy_(self.values.new_tensor(KNOTS_PX))
+
+    def fit(self, answers_px: ArrayLike, truths_px: ArrayLike) -> None:
+        """Let the curve pass through measured points, linearly between them, with slope 1 beyond the last.
+
+        Args:
+            answers_px: (N,) what the network answers without the curve.
+            truths_px: (N,) the sizes that it should have answered, rising.
+
+        Raises:
+            ValueError: if the answers do not rise with the truths: no rising curve leads from one to the other.
+        """
+        answers, truths = np.asarray(answers_px, dtype=np.float64), np.asarray(truths_px, dtype=np.float64)
+        if len(answers) < 2 or not (np.diff(answers) > 0).all() or not (np.diff(truths) > 0).all():
+            raise ValueError(f"answers {answers.tolist()} to discs of {truths.tolist()} px; expected both to rise")
+        beyond = KNOTS_PX[-1] + answers[-1]
+        x = np.concatenate([[0.0], answers, [beyond]]) if answers[0] > 0 else np.concatenate([answers, [beyond]])
+        y = np.concatenate([[0.0], truths, [truths[-1] + beyond - answers[-1]]])
+        y = y if answers[0] > 0 else y[1:]
+        self.values.copy_(self.values.new_tensor(np.interp(KNOTS_PX, x, y)))

@@ -1,0 +1,65 @@
+"""After training: what the network answers to discs of known size sets the curve of its defocus map.
+
+The discs blur sharp photos of the train side; ``mddnet evaluate`` asks the same of photos of the dev side, with a
+kernel of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.data.scene_pool import SceneEntry
+from mddnet.metrics import texture_mask
+from mddnet.model.network import INPUT_MULTIPLE, MDDNet
+from mddnet.sets.render import disc_kernel
+from mddnet.sets.store import read_image
+
+DISCS_PX = (0.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+"""Smaller discs cannot be told from a sharp photo, larger ones leave too little of a photo of 448 px."""
+PHOTOS = 40
+
+
+def calibrate_defocus(network: MDDNet, entries: Sequence[SceneEntry]) -> bool:
+    """Set the network's curve so that the median answer to each disc is its size.
+
+    Args:
+        network: the trained network, in evaluation mode; its curve is replaced.
+        entries: scenes of the train side; the sharp images of those with made-up depth are used, which are photos.
+
+    Returns:
+        Whether the curve was set: not where there are no photos, the network has no defocus map, or its answers do not
+        rise with the discs; then the curve is the identity.
+    """
+    network.defocus_curve.reset()
+    photos = [entry for entry in entries if entry.record.capture == "photo"]
+    if not photos or network.defocus_decoder is None:
+        return False
+    device = network.defocus_curve.values.device
+    chosen = [photos[i] for i in np.unique(np.linspace(0, len(photos) - 1, PHOTOS).astype(int))]
+    answers: list[list[float]] = [[] for _ in DISCS_PX]
+    for entry in chosen:
+        sharp = read_image(entry.folder / entry.record.sharp)
+        height, width = (side // INPUT_MULTIPLE * INPUT_MULTIPLE for side in sharp.shape[:2])
+        mask = texture_mask(sharp)[:height, :width]
+        if not mask.any():
+            continue
+        linear = linear_from_srgb8(sharp)
+        for found, diameter in zip(answers, DISCS_PX, strict=True):
+            blurred = cv2.filter2D(linear, -1, disc_kernel(diameter), borderType=cv2.BORDER_REFLECT_101)
+            pixels = np.ascontiguousarray(srgb8_from_linear(blurred)[:height, :width].transpose(2, 0, 1))
+            with torch.inference_mode():
+                defocus = network(torch.from_numpy(pixels)[None].float().to(device) / 255.0).defocus_px
+            assert defocus is not None  # the network has that decoder
+            found.append(float(np.median(defocus[0, 0].cpu().numpy()[mask])))
+    if not all(answers):
+        return False
+    try:
+        network.defocus_curve.fit([float(np.median(found)) for found in answers], DISCS_PX)
+    except ValueError:
+        return False
+    return True

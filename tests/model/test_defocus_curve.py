@@ -1,0 +1,45 @@
+"""The curve of the defocus map: identity at first, through the measured points, order kept."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mddnet.model.defocus_curve import DefocusCurve  # noqa: E402
+
+
+def test_identity_at_first_and_after_reset() -> None:
+    curve, x = DefocusCurve(), torch.linspace(0, 40, 81)
+    assert torch.allclose(curve(x), x, atol=1e-5)
+    curve.fit([0.1, 1.0, 4.0], [0.0, 2.0, 5.0])
+    assert not torch.allclose(curve(x), x, atol=0.1)
+    curve.reset()
+    assert torch.allclose(curve(x), x, atol=1e-5)
+
+
+def test_passes_through_the_points_by_hand() -> None:
+    curve = DefocusCurve()
+    curve.fit([0.0, 1.0, 4.0, 16.0], [0.0, 2.0, 5.0, 15.0])
+    got = curve(torch.tensor([0.0, 0.5, 1.0, 2.0, 4.0, 10.0, 16.0, 20.0]))
+    # between the points straight lines, beyond the last slope 1
+    assert got.tolist() == pytest.approx([0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 19.0], abs=1e-4)
+
+
+def test_what_a_sharp_photo_answers_becomes_zero() -> None:
+    curve = DefocusCurve()
+    curve.fit([0.25, 1.0, 4.0], [0.0, 2.0, 4.0])
+    assert curve(torch.tensor([0.0, 0.1, 0.25])).abs().max() < 1e-5
+
+
+def test_order_is_kept() -> None:
+    curve = DefocusCurve()
+    curve.fit([0.1, 0.8, 2.4, 3.6, 5.9, 7.6, 12.7, 17.2], [0, 2, 3, 4, 6, 8, 12, 16])
+    y = curve(torch.linspace(0, 40, 400))
+    assert (y[1:] >= y[:-1]).all() and (y[20:] > y[19:-1]).all()
+
+
+@pytest.mark.parametrize("answers", [[0.1, 3.0, 2.0], [1.0, 1.0, 2.0], [0.1]])
+def test_answers_that_do_not_rise_are_refused(answers: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected both to rise"):
+        DefocusCurve().fit(answers, [0.0, 2.0, 4.0][: len(answers)])

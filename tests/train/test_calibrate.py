@@ -1,0 +1,82 @@
+"""After training: discs of known size are read right, and where that cannot be had nothing changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("timm")
+
+from tests.made_scenes import make_scene  # noqa: E402
+
+from mddnet.config import ModelConfig  # noqa: E402
+from mddnet.data.scene_pool import open_scenes  # noqa: E402
+from mddnet.model.defocus_curve import KNOTS_PX  # noqa: E402
+from mddnet.model.network import Maps, MDDNet  # noqa: E402
+from mddnet.train.calibrate import DISCS_PX, calibrate_defocus  # noqa: E402
+
+
+class Reader(MDDNet):
+    """Reads blur off the contrast of the whole picture, by a law of its own, and then goes through the curve."""
+
+    def forward(self, image: torch.Tensor) -> Maps:
+        contrast = (image[..., 1:] - image[..., :-1]).abs().mean()
+        answer = (1.0 / contrast.clamp_min(1e-6)).sqrt()
+        return Maps(None, self.defocus_curve(answer).expand(1, 1, *image.shape[2:]), None, None)
+
+
+@pytest.fixture
+def entries(tmp_path: Path):
+    make_scene(tmp_path, "photos", "a", "photos/a", 1, capture="photo")
+    make_scene(tmp_path, "focal_stacks", "b", "place_b", 2)
+    return open_scenes(tmp_path, {"place_b": "train"}, "train")
+
+
+def test_discs_are_read_right_afterwards(entries) -> None:
+    network = Reader(ModelConfig(pretrained=False)).eval()
+    before = network.defocus_curve.values.clone()
+    assert calibrate_defocus(network, entries)
+    assert not torch.equal(network.defocus_curve.values, before)
+    again = [entry for entry in entries if entry.record.capture == "photo"]
+    raw = Reader(ModelConfig(pretrained=False)).eval()
+    raw.defocus_curve.reset()
+    from mddnet.color import linear_from_srgb8, srgb8_from_linear
+    from mddnet.sets.render import disc_kernel
+    from mddnet.sets.store import read_image
+
+    sharp = read_image(again[0].folder / again[0].record.sharp)
+    cv2 = pytest.importorskip("cv2")
+    for diameter in (2.0, 4.0, 8.0):
+        blurred = cv2.filter2D(linear_from_srgb8(sharp), -1, disc_kernel(diameter), borderType=cv2.BORDER_REFLECT_101)
+        pixels = np.ascontiguousarray(srgb8_from_linear(blurred).transpose(2, 0, 1))
+        image = torch.from_numpy(pixels)[None].float() / 255.0
+        corrected, uncorrected = (float(n(image).defocus_px.median()) for n in (network, raw))
+        # the knots of the curve lie apart, so it is not exact
+        assert abs(corrected - diameter) < 0.6 and abs(corrected - diameter) < abs(uncorrected - diameter) + 0.1
+
+
+def test_without_photos_or_defocus_the_curve_is_the_identity(entries) -> None:
+    network = Reader(ModelConfig(pretrained=False)).eval()
+    network.defocus_curve.fit([0.0, 2.0], [0.0, 4.0])
+    assert not calibrate_defocus(network, [entry for entry in entries if entry.record.capture != "photo"])
+    assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
+    depth_only = MDDNet(
+        ModelConfig(
+            pretrained=False, tasks="depth", soft_connection=False, sign=False, law_path=False, chromatic_cue=False
+        )
+    )
+    assert not calibrate_defocus(depth_only.eval(), entries)
+
+
+def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
+    class Constant(Reader):
+        def forward(self, image: torch.Tensor) -> Maps:
+            return Maps(None, torch.ones(1, 1, *image.shape[2:]), None, None)
+
+    network = Constant(ModelConfig(pretrained=False)).eval()
+    assert not calibrate_defocus(network, entries)
+    assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
+    assert DISCS_PX[0] == 0
