@@ -91,17 +91,10 @@ class SetBatches(Dataset[Batch]):
         return group, scenes[int(rng.integers(len(scenes)))]
 
     def _draw_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int, discs: bool) -> list[Batch]:
-        truth = self.pool.truth(entry)
-        view = draw_view(
-            rng,
-            (truth.inv_depth.shape[0], truth.inv_depth.shape[1]),
-            self.config.crop,
-            self.config.scale_range,
-            self.config.quarter_turns,
-            self.config.mirror,
-        )
         if discs:
-            return [self._make_disc_set(rng, entry, view) for _ in range(count)]
+            return self._draw_disc_sets(rng, entry, count)
+        truth = self.pool.truth(entry)
+        view = self._draw_view(rng, truth.inv_depth)
         inv_depth = view_map(truth.inv_depth, view, self.config.crop)
         weight = view_map(truth.weight, view, self.config.crop)
         weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
@@ -109,6 +102,11 @@ class SetBatches(Dataset[Batch]):
         weight = weight * (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
         frames = rng.choice(len(entry.record.frames), size=count, replace=False)
         return [self._make_set(rng, entry, int(f), view, inv_depth, weight) for f in frames]
+
+    def _draw_view(self, rng: np.random.Generator, scene_map: np.ndarray) -> View:
+        config = self.config
+        size = scene_map.shape[0], scene_map.shape[1]
+        return draw_view(rng, size, config.crop, config.scale_range, config.quarter_turns, config.mirror)
 
     def _make_set(
         self,
@@ -131,14 +129,17 @@ class SetBatches(Dataset[Batch]):
         image = photometric(rng, view_image(self.pool.image(entry, file), view, crop), self.config.photometric)
         return _batch_of_one(image, inv_depth, weight, u_focus, kappa, entry)
 
-    def _make_disc_set(self, rng: np.random.Generator, entry: SceneEntry, view: View) -> Batch:
-        crop = self.config.crop
-        sharp = view_image(self.pool.image(entry, entry.record.sharp), view, crop)
-        blurred, signed_px = blurred_by_random_disc(rng, sharp)
-        flat = np.full(crop, 0.5, dtype=np.float32)
-        u_focus = 0.5 + signed_px / DISC_KAPPA_PX
-        image = photometric(rng, blurred, self.config.photometric)
-        return _batch_of_one(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, entry)
+    def _draw_disc_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
+        photo = self.pool.image(entry, entry.record.sharp)
+        sharp = view_image(photo, self._draw_view(rng, photo), self.config.crop)
+        flat = np.full(self.config.crop, 0.5, dtype=np.float32)
+        sets = []
+        for _ in range(count):
+            blurred, signed_px = blurred_by_random_disc(rng, sharp)
+            u_focus = 0.5 + signed_px / DISC_KAPPA_PX
+            image = photometric(rng, blurred, self.config.photometric)
+            sets.append(_batch_of_one(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, entry))
+        return sets
 
 
 def _batch_of_one(

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mddnet.model.blocks import conv_bn_relu
+
 BANDS = 4
 """Frequency bands, an octave each; the finest holds what blur of a pixel takes away."""
 WINDOWS = 2
@@ -95,14 +97,6 @@ class ChromaticStatistics(nn.Module):
         return torch.cat(statistics, dim=1)
 
 
-def _conv_bn_relu(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
-
-
 class ChromaticCue(nn.Module):
     """Features and a verdict on the sign from the statistics: a small U-Net that never sees the picture itself.
 
@@ -115,12 +109,14 @@ class ChromaticCue(nn.Module):
         width = CUE_CHANNELS
         self.statistics = ChromaticStatistics()
         self.norm = nn.BatchNorm2d(STATISTICS)
-        self.enter = nn.Sequential(nn.Conv2d(STATISTICS, width, 1), nn.ReLU(inplace=True), _conv_bn_relu(width, width))
+        self.enter = nn.Sequential(
+            nn.Conv2d(STATISTICS, width, 1), nn.ReLU(inplace=True), conv_bn_relu(width, width, 3)
+        )
         self.down = nn.ModuleList(
-            nn.Sequential(_conv_bn_relu(width, width, stride=2), _conv_bn_relu(width, width)) for _ in range(3)
+            nn.Sequential(conv_bn_relu(width, width, 3, stride=2), conv_bn_relu(width, width, 3)) for _ in range(3)
         )
         self.whole = nn.Linear(width, width)
-        self.up = nn.ModuleList(_conv_bn_relu(2 * width, width) for _ in range(3))
+        self.up = nn.ModuleList(conv_bn_relu(2 * width, width, 3) for _ in range(3))
         self.sign = nn.Conv2d(width, 1, 1)
 
     def forward(self, image: Tensor) -> Cue:

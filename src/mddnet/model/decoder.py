@@ -7,13 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def _conv_bn_relu(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
+from mddnet.model.blocks import conv_bn_relu
 
 
 class UpsamplingBlock(nn.Module):
@@ -24,7 +18,7 @@ class UpsamplingBlock(nn.Module):
         self.reduce = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.skip = nn.Conv2d(skip_channels, out_channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
-        self.refine = nn.Sequential(*[_conv_bn_relu(out_channels, out_channels, 3) for _ in range(convolutions)])
+        self.refine = nn.Sequential(*[conv_bn_relu(out_channels, out_channels, 3) for _ in range(convolutions)])
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B, C_in, H, W) and a skip (B, C_skip, 2H, 2W) to (B, C_out, 2H, 2W)."""
@@ -58,5 +52,5 @@ class Decoder(nn.Module):
             UpsamplingBlock(i, s, o, convolutions=1 if n == last else 2)
             for n, (i, s, o) in enumerate(zip(inputs, skips, widths, strict=True))
         )
-        self.reduce = _conv_bn_relu(context_channels, context_channels, 1)
+        self.reduce = conv_bn_relu(context_channels, context_channels, 1)
         self.head = nn.Conv2d(widths[-1], out_channels, 3, padding=1)

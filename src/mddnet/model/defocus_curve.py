@@ -49,8 +49,8 @@ class DefocusCurve(nn.Module):
         answers, truths = np.asarray(answers_px, dtype=np.float64), np.asarray(truths_px, dtype=np.float64)
         if len(answers) < 2 or not (np.diff(answers) > 0).all() or not (np.diff(truths) > 0).all():
             raise ValueError(f"answers {answers.tolist()} to discs of {truths.tolist()} px; expected both to rise")
-        beyond = KNOTS_PX[-1] + answers[-1]
-        x = np.concatenate([[0.0], answers, [beyond]]) if answers[0] > 0 else np.concatenate([answers, [beyond]])
-        y = np.concatenate([[0.0], truths, [truths[-1] + beyond - answers[-1]]])
-        y = y if answers[0] > 0 else y[1:]
-        self.values.copy_(self.values.new_tensor(np.interp(KNOTS_PX, x, y)))
+        if answers[0] > 0:
+            answers, truths = np.append(0.0, answers), np.append(0.0, truths)
+        # one more point, beyond every knot
+        answers, truths = (np.append(values, values[-1] + KNOTS_PX[-1]) for values in (answers, truths))
+        self.values.copy_(self.values.new_tensor(np.interp(KNOTS_PX, answers, truths)))

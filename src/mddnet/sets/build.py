@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -39,7 +38,7 @@ from mddnet.sets.rendered_scene import (
     scene_name,
     scene_rng,
 )
-from mddnet.sets.store import atomic_write, read_scene
+from mddnet.sets.store import atomic_write, read_scene, write_csv
 from mddnet.types import SceneRecord
 
 try:
@@ -505,13 +504,5 @@ def write_tables(out: Path, rows: Sequence[BuildRow], side_of: Callable[[str], s
         for row in rows
         if row.state in ("rejected", "failed")
     ]
-    _write_rows(out / "build.csv", SCENE_COLUMNS, scenes)
-    _write_rows(out / "rejected.csv", REJECTED_COLUMNS, sorted(old + new, key=lambda row: (row["group"], row["scene"])))
-
-
-def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[dict[str, str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    atomic_write(path, lambda stream: stream.write(text.getvalue().encode()))
+    write_csv(out / "build.csv", SCENE_COLUMNS, scenes)
+    write_csv(out / "rejected.csv", REJECTED_COLUMNS, sorted(old + new, key=lambda row: (row["group"], row["scene"])))

@@ -214,9 +214,8 @@ def _nearest_fill(index: Float32Array) -> Float32Array:
     known = ~np.isnan(index)
     if not known.any():
         return np.zeros_like(index)
-    labels = cv2.distanceTransformWithLabels((~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[
-        1
-    ]
+    unknown = (~known).astype(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     value_of = np.zeros(labels.max() + 1, dtype=np.float32)
     value_of[labels[known]] = index[known]
     return value_of[labels]

@@ -7,11 +7,13 @@ chunk ``mddnet``), so a file that lost its folder still says what it holds.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -73,6 +75,15 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a table whole: a cell that a row lacks is empty, and keys that are no column are left out."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    atomic_write(path, lambda stream: stream.write(text.getvalue().encode()))
 
 
 def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.data.loader import MADE_UP
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.metrics import texture_mask
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
@@ -36,7 +37,7 @@ def calibrate_defocus(network: MDDNet, entries: Sequence[SceneEntry]) -> bool:
         rise with the discs; then the curve is the identity.
     """
     network.defocus_curve.reset()
-    photos = [entry for entry in entries if entry.record.capture == "photo"]
+    photos = [entry for entry in entries if entry.record.capture == MADE_UP]
     if not photos or network.defocus_decoder is None:
         return False
     device = network.defocus_curve.values.device

@@ -7,7 +7,6 @@ one is whole.
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mddnet.errors import ModelError
-from mddnet.sets.store import atomic_write
+from mddnet.sets.store import atomic_write, write_csv
 from mddnet.train.optim import MovingAverage
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -99,11 +98,7 @@ class TrainLog:
 
     def _rewrite(self) -> None:
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns, restval="")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        atomic_write(self.path, lambda stream: stream.write(text.getvalue().encode()))
+        write_csv(self.path, columns, self._rows)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add a line."""
