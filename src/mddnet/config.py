@@ -134,9 +134,6 @@ class LossConfig(_Section):
     defocus: Weight = Field(1.0, description="Weight of the L1 of the circle of confusion.")
     defocus_gradient: Weight = Field(0.25, description="Weight of the L1 of the gradients of the circle of confusion.")
     sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign of the defocus.")
-    sign_smoothing: Fraction = Field(
-        0.0, description="Share of doubt in the sign's truth; above 0 the network is never quite sure of a side."
-    )
     cue_sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign by the chromatic cue alone.")
     lens_law: Weight = Field(0.3, description="Weight of the departure of the two predicted maps from the lens law.")
     ranking: Weight = Field(0.5, description="Weight of the ranking loss on random pairs of clearly different depth.")

@@ -14,6 +14,7 @@ from mddnet.capture.rgbd import RgbdFrame
 from mddnet.capture.stereo import list_stereo
 from mddnet.errors import RejectedScene
 from mddnet.optics import kappa_px
+from mddnet.sets.render import Surface, render_surfaces
 from mddnet.sets.rendered_scene import (
     build_photo_scene,
     build_rgbd_scene,
@@ -115,11 +116,30 @@ def test_flat_scenes_and_no_frames_are_refused() -> None:
         draw_shots(np.eye(8, dtype=np.float32), 0, np.random.default_rng(0))
 
 
-def test_convention_red_and_blue_focus_farther_than_green() -> None:
-    shifts = [draw_flaws(20.0, np.random.default_rng(s)).colour_shift_px for s in range(100)]
-    coloured = [s for s in shifts if s != (0.0, 0.0, 0.0)]
-    assert 10 < len(coloured) < 60
-    assert all(r > 0 and g == 0 and b > 0 and max(r, b) < 1.5 for r, g, b in coloured)
+def test_most_lenses_have_a_colour_error_that_grows_with_the_blur() -> None:
+    shifts = [draw_flaws(8.0, np.random.default_rng(s)).colour_shift_px for s in range(200)]
+    assert 150 < sum(s != (0.0, 0.0, 0.0) for s in shifts) < 190
+    assert max(max(np.abs(s)) for s in shifts) <= 1.0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_convention_red_is_the_smaller_disc_behind_focus_and_the_larger_in_front(side: int) -> None:
+    point = np.zeros((41, 41, 3), dtype=np.float32)
+    point[20, 20] = 1.0
+    flat = Surface(point, np.zeros((41, 41), np.float32), np.ones((41, 41), np.float32))
+    y, x = np.mgrid[-20:21, -20:21]
+    seen = 0
+    for seed in range(40):
+        flaws = draw_flaws(10.0, np.random.default_rng(seed))
+        if flaws.colour_shift_px == (0.0, 0.0, 0.0):
+            continue
+        # u = 0 and kappa = 1: the signed defocus is u_focus, here 8 px behind the plane of focus or in front of it
+        picture = render_surfaces([flat], 8.0 * side, 1.0, flaws)
+        spread = (picture * (x**2 + y**2)[..., None]).sum((0, 1)) - (picture * x[..., None]).sum((0, 1)) ** 2
+        spread -= (picture * y[..., None]).sum((0, 1)) ** 2
+        assert spread[0] < spread[1] if side > 0 else spread[0] > spread[1]
+        seen += 1
+    assert seen > 20
 
 
 def test_names_are_safe_and_generators_depend_on_name_and_seed() -> None:

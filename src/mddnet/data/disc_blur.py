@@ -1,27 +1,45 @@
 """Sharp crops blurred whole by one disc of known size, with the colour error of a lens.
 
-Here the CoC is exact and nothing but the blur tells it; and nothing but the colour of the blur tells its side. The
-error is that of an achromat: red and blue focus a little farther than green, so the signed defocus of red is smaller by
-a constant (Kingslake and Johnson, "Lens Design Fundamentals", 2nd ed. 2010, section 5.5), the one that the focal sweeps
-of the Columbia camera show as well.
+Here the CoC is exact and nothing but the blur tells it; and nothing but the colour of the blur tells its side.
 """
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.sets.render import disc_kernel
+from mddnet.sets.colour_error import draw_colour_shift_px
+from mddnet.sets.render import LensFlaws, Surface, render_surfaces
 from mddnet.types import UInt8Array
 
 SMALLEST_COC_PX = 0.7
 LARGEST_COC_PX = 26.0
-LARGEST_COLOUR_SHIFT_PX = 1.2
+
+
+def blurred_by_disc(
+    sharp_srgb8: UInt8Array, signed_px: float, colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> UInt8Array:
+    """A sharp image as a flat subject out of focus, blurred in linear light, edges mirrored.
+
+    Args:
+        sharp_srgb8: (H, W, 3) uint8.
+        signed_px: its signed CoC in pixels, positive behind the plane of focus.
+        colour_shift_px: added to the signed CoC of red, green and blue.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    linear = linear_from_srgb8(sharp_srgb8)
+    size = linear.shape[0], linear.shape[1]
+    flat = Surface(linear, np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32))
+    # two digits: a few thousand kernels serve all images
+    red, green, blue = (round(shift, 2) for shift in colour_shift_px)
+    flaws = LensFlaws(colour_shift_px=(red, green, blue))
+    return srgb8_from_linear(render_surfaces([flat], u_focus=round(signed_px, 2), kappa=1.0, flaws=flaws))
 
 
 def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) -> tuple[UInt8Array, float]:
-    """Blur a whole image by a random disc, in linear light, edges mirrored.
+    """Blur a whole image by a random disc with a random colour error.
 
     Args:
         rng: source of randomness.
@@ -32,12 +50,4 @@ def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) ->
     """
     size = float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
     signed_px = size if rng.random() < 0.5 else -size
-    amount = min(LARGEST_COLOUR_SHIFT_PX, 0.25 * size + 0.1) * float(rng.uniform(0.1, 1.0))
-    shifts = amount * float(rng.uniform(0.4, 1.0)), 0.0, amount * float(rng.uniform(-0.1, 1.0))
-    linear = linear_from_srgb8(sharp_srgb8)
-    blurred = np.empty_like(linear)
-    for channel, shift in enumerate(shifts):
-        # to two digits: a few thousand kernels serve all images
-        kernel = disc_kernel(round(abs(signed_px - shift), 2))
-        blurred[..., channel] = cv2.filter2D(linear[..., channel], -1, kernel, borderType=cv2.BORDER_REFLECT_101)
-    return srgb8_from_linear(blurred), signed_px
+    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(0.25 * size + 0.1, rng)), signed_px

@@ -43,20 +43,16 @@ def coc_gradient(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px:
     return total / scales
 
 
-def sign_cross_entropy(
-    sign_logit: Tensor, signed_px: Tensor, weight: Tensor, smoothing: float = 0.0, clear_px: float = 1.0
-) -> Tensor:
+def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor, clear_px: float = 1.0) -> Tensor:
     """Binary cross-entropy of "behind the plane of focus", where the CoC is at least ``clear_px``, per image (B,).
 
     Args:
         sign_logit: (B, 1, H, W) log-odds of lying behind.
         signed_px: (B, 1, H, W) true signed CoC, positive behind.
         weight: (B, 1, H, W), 0 where the truth is unknown.
-        smoothing: doubt in the truth: its probabilities are smoothing / 2 and 1 - smoothing / 2 (Szegedy et al., CVPR
-            2016, eq. 6), so the best logit is finite.
         clear_px: smallest CoC whose sign counts.
     """
     counted = weight * (signed_px.abs() >= clear_px)
-    behind = (signed_px > 0).to(sign_logit) * (1.0 - smoothing) + 0.5 * smoothing
+    behind = (signed_px > 0).to(sign_logit)
     loss = F.binary_cross_entropy_with_logits(sign_logit, behind, reduction="none")
     return masked_mean(loss, counted)

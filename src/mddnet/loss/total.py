@@ -41,7 +41,7 @@ def total_loss(
         terms["defocus"] = coc_l1(maps.defocus_px, signed_px.abs(), batch.weight, cap_px).mean()
         terms["defocus_gradient"] = coc_gradient(maps.defocus_px, signed_px.abs(), batch.weight, cap_px).mean()
     if maps.sign_logit is not None:
-        terms["sign"] = sign_cross_entropy(maps.sign_logit, signed_px, batch.weight, config.sign_smoothing).mean()
+        terms["sign"] = sign_cross_entropy(maps.sign_logit, signed_px, batch.weight).mean()
     if maps.cue_sign_logit is not None:
         terms["cue_sign"] = sign_cross_entropy(maps.cue_sign_logit, signed_px, batch.weight).mean()
     if maps.inv_depth is not None and maps.defocus_px is not None:

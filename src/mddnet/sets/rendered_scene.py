@@ -26,6 +26,7 @@ from mddnet.capture.stereo import StereoScene
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
+from mddnet.sets.colour_error import draw_colour_shift_px
 from mddnet.sets.made_up_depth import make_up_scene, texture
 from mddnet.sets.render import (
     Aperture,
@@ -50,6 +51,7 @@ LARGEST_COC_PX = 24.0
 NEARLY_SHARP_SHARE = 0.06
 OUTSIDE_SHARE = 0.15
 PASTE_SHARE = 0.7
+COLOUR_ERROR_SHARE = 0.85
 MIN_KNOWN_SHARE = 0.2
 COLUMN_FOV_FOCAL = 0.82
 """Focal length over image width where a capture does not give one: that of the Kinect and its kin (525 px of 640)."""
@@ -194,11 +196,9 @@ def draw_shots(
 
 
 def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> LensFlaws:
-    """Draw the departure from an ideal lens: mostly none, at times a polygon or a vignetted opening, or a colour error.
+    """Draw the departure from an ideal lens: mostly a colour error, at times a polygon or a vignetted opening.
 
-    Longitudinal colour error is that of an achromat: red and blue focus a little farther than green, so that what
-    is in front of focus has magenta fringes and what is behind it green ones (Kingslake and Johnson, "Lens Design
-    Fundamentals", 2nd ed. 2010, section 5.5, on the secondary spectrum).
+    The colour error grows with the aperture, as the CoC does: at most an eighth of the frame's largest CoC.
     """
     aperture = Aperture()
     shape = rng.random()
@@ -206,10 +206,8 @@ def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> LensFlaws:
         aperture = Aperture(blades=int(rng.integers(5, 10)), rotation_rad=float(rng.uniform(0, 2 * np.pi)))
     elif shape < 0.4:
         aperture = Aperture(cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi)))
-    if rng.random() < 0.3:
-        amount = float(rng.uniform(0.1, 1.0)) * min(1.2, 0.06 * largest_coc_px)
-        red, blue = (amount * float(rng.uniform(0.5, 1.2)) for _ in range(2))
-        return LensFlaws(aperture, (red, 0.0, blue))
+    if rng.random() < COLOUR_ERROR_SHARE:
+        return LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
     return LensFlaws(aperture)
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 
-from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.data.disc_blur import blurred_by_disc
 from mddnet.data.loader import MADE_UP
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.metrics import texture_mask
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.sets.render import disc_kernel
 from mddnet.sets.store import read_image
 
 DISCS_PX = (0.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
@@ -49,10 +47,8 @@ def calibrate_defocus(network: MDDNet, entries: Sequence[SceneEntry]) -> bool:
         mask = texture_mask(sharp)[:height, :width]
         if not mask.any():
             continue
-        linear = linear_from_srgb8(sharp)
         for found, diameter in zip(answers, DISCS_PX, strict=True):
-            blurred = cv2.filter2D(linear, -1, disc_kernel(diameter), borderType=cv2.BORDER_REFLECT_101)
-            pixels = np.ascontiguousarray(srgb8_from_linear(blurred)[:height, :width].transpose(2, 0, 1))
+            pixels = np.ascontiguousarray(blurred_by_disc(sharp, diameter)[:height, :width].transpose(2, 0, 1))
             with torch.inference_mode():
                 defocus = network(torch.from_numpy(pixels)[None].float().to(device) / 255.0).defocus_px
             assert defocus is not None  # the network has that decoder
