@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mddnet.cli.main import main
+from mddnet.evaluate.alteration import ALTERATIONS
 from mddnet.sets.store import write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
@@ -52,6 +53,22 @@ def test_an_altered_evaluation_says_so_and_sees_other_photos(captures: Path, tin
     # this model reads depth off the red channel, which grey leaves a third of
     assert data["headline"]["stereo.depth_ordinal"] < 0.9
     assert run(captures, tiny_model, "--only", "stereo", "--alter", "blue") == 2
+
+
+def test_the_study_of_cues_is_written_and_printed(
+    captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # only real blur is asked: the scene of this test becomes a light field
+    (captures / "scenes" / "stereo").rename(captures / "scenes" / "light_fields")
+    assert run(captures, tiny_model, "--cues") == 0
+    data = json.loads((captures / "out" / "cues.json").read_text())
+    assert set(data["agreements"]) == set(ALTERATIONS)
+    # this model reads depth off the red channel, wherever it is
+    assert data["evaluations"]["mirrored"]["headline"]["light_fields.depth_ordinal"] > 0.99
+    assert data["agreements"]["turned-90"]["rank_correlation"] > 0.99
+    printed = capsys.readouterr().out
+    assert "Light fields: cues taken away" in printed and "How far the answers stay" in printed
+    assert run(captures, tiny_model, "--cues", "--alter", "grey") == 2
 
 
 def test_the_tables_are_written_and_printed(

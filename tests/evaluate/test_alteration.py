@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from mddnet.evaluate.alteration import ALTERATIONS, Altered, in_grey, through_jpeg
+from mddnet.cli import evaluate as command
+from mddnet.evaluate.alteration import (
+    ALTERATIONS,
+    Alteration,
+    Altered,
+    AlteredMaps,
+    exposed,
+    in_grey,
+    through_jpeg,
+    tile_bounds,
+)
+from mddnet.types import LensLawFit
 
 
 def test_grey_is_luma_by_hand() -> None:
@@ -32,10 +43,74 @@ def test_jpeg_halves_the_colour_and_keeps_the_picture() -> None:
     assert np.array_equal(through_jpeg(noise), through_jpeg(noise))
 
 
+def test_an_exposure_of_one_stop_doubles_the_light() -> None:
+    # sRGB 60 and 85: linear .0452 and .0908 (IEC 61966-2-1), one stop apart to the rounding of 8 bits
+    photo = np.full((2, 2, 3), 60, dtype=np.uint8)
+    assert exposed(photo, 1.0)[0, 0].tolist() == [85] * 3
+    assert exposed(exposed(photo, 1.0), -1.0)[0, 0].tolist() == [60] * 3
+    assert exposed(np.full((1, 1, 3), 250, dtype=np.uint8), 1.0).max() == 255
+
+
+class Reader:
+    """Reads the maps off the photo itself, pixel by pixel: inverse depth from red, CoC in px from green, side by blue.
+
+    Whatever happens to the photo happens to the maps; brought back, they must fit the photo as it was.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def predict(self, photo: np.ndarray, /) -> AlteredMaps:
+        self.seen.append(photo)
+        red, green, blue = (photo[..., c].astype(np.float32) for c in range(3))
+        return AlteredMaps(red, green, np.where(blue > 127, green, -green), LensLawFit(True, 0.5, 1.0, 0.0))
+
+
+def scene(height: int = 24, width: int = 48) -> np.ndarray:
+    """Smooth, unlike itself in every direction, with a blue right half."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([3 * x + y, 60 + 2 * y + x, np.where(x >= width // 2, 255, 0)], axis=-1).astype(np.uint8)
+
+
 @pytest.mark.parametrize("alteration", ALTERATIONS)
-def test_the_model_sees_the_altered_photo(alteration: str) -> None:
-    photo = np.random.default_rng(1).integers(0, 256, (16, 24, 3), dtype=np.uint8)
-    seen: list[np.ndarray] = []
-    model = SimpleNamespace(predict=lambda p: seen.append(p) or "maps")
-    assert Altered(model, alteration).predict(photo) == "maps"  # type: ignore[arg-type]
-    assert seen[0].shape == photo.shape and not np.array_equal(seen[0], photo)
+def test_the_model_sees_the_altered_photo(alteration: Alteration) -> None:
+    photo = np.random.default_rng(1).integers(0, 256, (24, 48, 3), dtype=np.uint8)
+    reader = Reader()
+    maps = Altered(reader, alteration).predict(photo)
+    assert not np.array_equal(reader.seen[-1], photo)
+    assert maps.inv_depth.shape == maps.defocus_px.shape == maps.signed_defocus_px.shape == photo.shape[:2]
+
+
+@pytest.mark.parametrize("alteration", ["mirrored", "turned-90", "turned-180", "turned-270", "tiles"])
+def test_maps_come_back_to_their_place(alteration: Alteration) -> None:
+    for photo in (scene(), scene(48, 24)):
+        as_it_is, altered = Reader().predict(photo), Altered(Reader(), alteration).predict(photo)
+        assert np.array_equal(altered.inv_depth, as_it_is.inv_depth)
+        assert np.array_equal(altered.signed_defocus_px, as_it_is.signed_defocus_px)
+        assert np.array_equal(altered.defocus_px, np.abs(altered.signed_defocus_px))
+
+
+def test_a_photo_of_half_the_size_has_half_the_blur_which_is_doubled() -> None:
+    photo = scene()
+    as_it_is, altered = Reader().predict(photo), Altered(Reader(), "halved").predict(photo)
+    inside = (slice(4, -4), slice(4, -4))
+    np.testing.assert_allclose(altered.inv_depth[inside], as_it_is.inv_depth[inside], atol=2)
+    np.testing.assert_allclose(altered.defocus_px[inside], 2 * as_it_is.defocus_px[inside], atol=4)
+    assert (altered.signed_defocus_px[:, 28:] > 0).all() and (altered.signed_defocus_px[:, :20] < 0).all()
+
+
+def test_a_tile_is_seen_in_its_place_and_nothing_else_is() -> None:
+    reader, photo = Reader(), scene()
+    Altered(reader, "tiles").predict(photo)
+    views = reader.seen[1:]  # the first is the whole photo, for the focus
+    assert len(views) == len(list(tile_bounds(24, 48))) == 12
+    first = views[0]
+    assert np.array_equal(first[:8, :12], photo[:8, :12])
+    rest = np.ones((24, 48), dtype=bool)
+    rest[:8, :12] = False
+    assert (first[rest] == np.rint(photo[:8, :12].reshape(-1, 3).mean(axis=0))).all()
+    assert len(list(tile_bounds(48, 24))) == 12
+
+
+def test_the_command_line_knows_the_same_alterations() -> None:
+    assert get_args(command.Alteration) == ALTERATIONS

@@ -7,12 +7,15 @@ import pytest
 
 from mddnet.color import linear_from_srgb8
 from mddnet.evaluate.coc_slope import (
+    SHAPES,
+    Shape,
     SlopePoint,
     blurred_by_disc,
     disc_kernel,
     fit_slope,
     kernel_variance,
     resized,
+    shape_kernel,
 )
 
 
@@ -23,6 +26,30 @@ def test_convention_variance_per_axis_is_that_of_the_disc(diameter_px: float) ->
     assert 4 * np.sqrt(kernel_variance(kernel)) == pytest.approx(diameter_px, rel=0.01)
     np.testing.assert_allclose(kernel, kernel.T, atol=1e-7)
     np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("diameter_px", [1.5, 4.0, 16.0, 48.0])
+def test_convention_every_shape_has_the_variance_of_the_disc(shape: Shape, diameter_px: float) -> None:
+    kernel = shape_kernel(shape, diameter_px)
+    assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
+    y, x = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
+    # about its centre of gravity: a cat's eye lies beside the middle
+    dx, dy = x - (kernel * x).sum(), y - (kernel * y).sum()
+    variance = (kernel * (dx**2 + dy**2)).sum() / 2
+    assert 4 * np.sqrt(variance) == pytest.approx(diameter_px, rel=0.02)
+
+
+def test_shapes_are_what_they_are_called() -> None:
+    disc, gaussian, hexagon, eye = (shape_kernel(shape, 32.0) for shape in SHAPES)
+    middle = len(gaussian) // 2
+    # a Gaussian of sigma 8: at one sigma it has fallen to exp(-1/2)
+    assert gaussian[middle, middle + 8] / gaussian[middle, middle] == pytest.approx(np.exp(-0.5), rel=0.02)
+    # area of a regular hexagon of variance s^2 per axis (5/24 R^2, area 3 sqrt(3)/2 R^2), and of the disc (4 pi s^2)
+    assert 1 / hexagon.max() == pytest.approx(3 * np.sqrt(3) / 2 * 64 * 24 / 5, rel=0.03)
+    assert 1 / disc.max() == pytest.approx(4 * np.pi * 64, rel=0.03)
+    wide, high = (np.flatnonzero(eye.sum(axis=a) > 1e-4) for a in (0, 1))
+    assert np.ptp(high) > 1.1 * np.ptp(wide)  # a cat's eye is higher than wide
 
 
 def test_a_large_disc_is_flat_inside_and_empty_outside() -> None:

@@ -15,8 +15,11 @@ from rich.console import Console
 
 from mddnet.errors import CaptureError
 from mddnet.evaluate import evaluate_model, markdown, print_tables, write_evaluation
+from mddnet.evaluate.coc_slope import SHAPE_DIAMETERS_PX, SHAPES
 from mddnet.evaluate.harness import measure_speed, slope_points
 from mddnet.evaluate.tables import result_tables
+from mddnet.sets.store import write_image, write_inv_depth, write_scene_json
+from mddnet.types import FrameRecord, SceneRecord
 
 AddScene = Callable[..., Path]
 SCENES = ("focal_stacks", "light_fields", "rgbd", "stereo")
@@ -44,6 +47,7 @@ def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
             "depth_ordinal_law_true_sign",
             "defocus_ordinal",
             "sign_accuracy",
+            "sign_away_from_edges",
         ):
             assert h[f"{kind}.{measure}"] == 1.0, (kind, measure)
         assert h[f"{kind}.coc_mae_px"] == pytest.approx(0.0, abs=1e-3)
@@ -181,6 +185,33 @@ def test_slope_of_an_answer_that_is_half_the_truth() -> None:
     points = slope_points(SimpleNamespace(predict=predict), "noise", sharp)  # type: ignore[arg-type]
     assert [(p.long_side_px, p.true_px) for p in points] == [(320, d) for d in (0, 2, 4, 8, 16)]
     assert [p.answer_px for p in points] == pytest.approx([0.2, 1, 2, 4, 8])
+
+
+def test_shapes_of_blur_are_read_back_one_by_one(made: Any, tmp_path: Path) -> None:
+    folder = made.root / "stereo" / "wide"
+    folder.mkdir(parents=True)
+    sharp = np.random.default_rng(0).integers(0, 256, (64, 480, 3), dtype=np.uint8)
+    write_image(folder / "sharp.png", sharp)
+    write_inv_depth(folder / "inv_depth.png", np.linspace(0, 1, 480, dtype=np.float32)[None].repeat(64, 0), "relative")
+    record = SceneRecord(
+        "wide", "stereo/wide", "stereo", "made by a test", "Apache-2.0", "rendered", "relative",
+        [FrameRecord("sharp.png", 0.5, 0.0)], "sharp.png", "inv_depth.png",
+    )  # fmt: skip
+    write_scene_json(folder, record)
+    answers = iter(d * gain for gain in (1.0, 0.5, 2.0, 1.0) for d in SHAPE_DIAMETERS_PX)
+
+    def predict(photo: np.ndarray) -> Any:
+        maps = np.full(photo.shape[:2], next(answers), np.float32)
+        return SimpleNamespace(inv_depth=maps, defocus_px=maps, signed_defocus_px=maps)
+
+    model: Any = SimpleNamespace(predict=predict)
+    result = evaluate_model(model, made.root, None, only=["psf_shapes"], places={"stereo/wide": "dev"})
+    assert result.psf_shapes is not None and next(answers, None) is None
+    slopes = {shape: result.headline[f"psf_shapes.slope_{shape}"] for shape in SHAPES}
+    assert list(slopes.values()) == pytest.approx([1.0, 0.5, 2.0, 1.0])
+    assert result.psf_shapes["gaussian"].medians_px[48.0] == 24.0
+    table = result_tables(result)[-1]
+    assert table.title == "CoC by the shape of the blur" and table.rows[1][-2:] == ("24.00", "0.500")
 
 
 def test_speed_takes_the_network_alone_where_the_model_shows_it() -> None:

@@ -15,6 +15,7 @@ from mddnet.evaluate.scenes import (
     choose_scenes,
     evenly,
     has_true_defocus,
+    near_depth_edges,
     read_frame,
     read_truth,
     true_signed_defocus,
@@ -80,3 +81,15 @@ def test_sizes_that_differ_are_refused(made: Any, add_scene: Callable[..., Path]
     write_image(folder / "sharp.png", np.zeros((10, 10, 3), dtype=np.uint8))
     with pytest.raises(CaptureError, match="sharp image"):
         read_truth(scene)
+
+
+def test_depth_edges_reach_as_far_as_they_are_told_and_unknown_depth_has_none() -> None:
+    inv_depth = np.zeros((20, 30), dtype=np.float32)
+    inv_depth[:, 15:] = 1.0
+    near = near_depth_edges(inv_depth, 0.5, 3)
+    # the step lies between columns 14 and 15; differences over two pixels see it from both
+    assert near[:, 11:19].all() and not near[:, :11].any() and not near[:, 19:].any()
+    inv_depth[:, 10:20] = np.nan
+    assert not near_depth_edges(inv_depth, 0.5, 3).any()
+    slope = np.linspace(0, 1, 30, dtype=np.float32)[None].repeat(20, axis=0)
+    assert not near_depth_edges(slope, 0.1, 3).any()

@@ -8,6 +8,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+Alteration = Literal[
+    "grey", "jpeg", "darker", "brighter", "halved", "mirrored", "turned-90", "turned-180", "turned-270", "tiles"
+]
+"""That of :mod:`mddnet.evaluate.alteration`, which is too heavy to import for ``--help``."""
+
 
 def evaluate(
     model: str = "small",
@@ -19,7 +24,8 @@ def evaluate(
     split: Literal["dev", "train"] = "dev",
     only: str | None = None,
     speed: Annotated[bool, Parameter(negative="")] = False,
-    alter: Literal["grey", "jpeg"] | None = None,
+    alter: Alteration | None = None,
+    cues: Annotated[bool, Parameter(negative="")] = False,
     frames: int | None = None,
     scenes_per_place: int = 8,
     seed: int = 0,
@@ -43,11 +49,16 @@ def evaluate(
     split
         Side of the split to measure on.
     only
-        Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, pairs, coc_slope; default all.
+        Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, pairs, coc_slope, psf_shapes;
+        default all.
     speed
         Time the network alone at 384 x 512, too.
     alter
-        Take a cue away from every photo first: grey (no colour of blur) or jpeg (quality 75, halved colour).
+        Change every photo first: grey (no colour of blur), jpeg (quality 75, halved colour), darker or brighter (one
+        stop), halved (in size), mirrored, turned-90, turned-180, turned-270, or tiles (each of 12 seen alone).
+    cues
+        Measure focal stacks and light fields as they are and after each of these changes, side by side, and write
+        cues.json and cues.md instead. Takes 25 times as long as the focal stacks alone.
     frames
         Most photos of a scene; default 6 of a focal stack or light field, 3 of stereo, 2 of RGB-D.
     scenes_per_place
@@ -69,6 +80,10 @@ def evaluate(
             print(f"mddnet evaluate: --{flag} is {value}; expected at least 1", file=sys.stderr)
             return 2
 
+    if cues and (alter or only or speed):
+        print("mddnet evaluate: --cues has its own photos; expected no --alter, --only or --speed", file=sys.stderr)
+        return 2
+
     # Imported after the flags were checked: wrong usage answers at once.
     import time
 
@@ -76,6 +91,8 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mddnet.evaluate import Altered, evaluate_model, print_tables, write_evaluation
+    from mddnet.evaluate.cues import cue_tables, study_cues, write_cue_study
+    from mddnet.evaluate.tables import print_result_tables
     from mddnet.predict.predictor import load
 
     predictor = load(model, threads)
@@ -95,19 +112,37 @@ def evaluate(
             rate = f"{done / max(time.monotonic() - started, 1e-9):.1f}/s"
             progress.update(task, completed=done, total=total, description=what, rate=rate)
 
-        evaluation = evaluate_model(
-            predictor if alter is None else Altered(predictor, alter),
-            scenes,
-            data,
-            split,
-            parts,
-            name=f"{predictor.name} {predictor.version}" + ("" if alter is None else f", photos altered: {alter},"),
-            frames_per_scene=frames,
-            scenes_per_place=scenes_per_place,
-            seed=seed,
-            speed=speed,
-            on_progress=show,
-        )
+        if cues:
+            study = study_cues(
+                predictor,
+                scenes,
+                data,
+                split,
+                name=f"{predictor.name} {predictor.version}",
+                frames_per_scene=frames,
+                seed=seed,
+                on_progress=show,
+            )
+        else:
+            evaluation = evaluate_model(
+                predictor if alter is None else Altered(predictor, alter),
+                scenes,
+                data,
+                split,
+                parts,
+                name=f"{predictor.name} {predictor.version}" + ("" if alter is None else f", photos altered: {alter},"),
+                frames_per_scene=frames,
+                scenes_per_place=scenes_per_place,
+                seed=seed,
+                speed=speed,
+                on_progress=show,
+            )
+    if cues:
+        tables = cue_tables(study)
+        written = write_cue_study(study, out)
+        print_result_tables(tables, Console())
+        print(f"{study.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
+        return 1 if study.failures else 0
     written = write_evaluation(evaluation, out)
     print_tables(evaluation, Console())
     print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")

@@ -1,21 +1,42 @@
-"""Photos with a cue taken away, to see what a model draws from it."""
+"""Photos with a cue taken away, or seen another way, to find out what a model draws its answers from."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
 
-from mddnet.evaluate.harness import PredictedMaps, Predictor
-from mddnet.types import UInt8Array
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.evaluate.harness import LensLaw, PredictedMaps, Predictor
+from mddnet.types import Float32Array, UInt8Array
 
-Alteration = Literal["grey", "jpeg"]
+Alteration = Literal[
+    "grey", "jpeg", "darker", "brighter", "halved", "mirrored", "turned-90", "turned-180", "turned-270", "tiles"
+]
 ALTERATIONS: tuple[Alteration, ...] = get_args(Alteration)
 JPEG_QUALITY = 75
+EXPOSURE_STEPS = 1.0
+"""What ``darker`` and ``brighter`` change, in photographic stops."""
+TILES = (3, 4)
+"""Rows and columns of tiles, of a photo that is wider than high; the other way round of one that is higher."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlteredMaps:
+    """Maps of an altered photo, brought back to where and how large things are in the photo as it was; (H, W)."""
+
+    inv_depth: Float32Array
+    defocus_px: Float32Array
+    signed_defocus_px: Float32Array
+    focus: LensLaw
+
+
+# --- what a camera or a program does to the colours -------------------------------------------------------------------
 
 
 def in_grey(photo: UInt8Array) -> UInt8Array:
@@ -31,12 +52,95 @@ def through_jpeg(photo: UInt8Array) -> UInt8Array:
         return np.asarray(again.convert("RGB"))
 
 
-_FUNCTIONS: dict[Alteration, Callable[[UInt8Array], UInt8Array]] = {"grey": in_grey, "jpeg": through_jpeg}
+def exposed(photo: UInt8Array, stops: float) -> UInt8Array:
+    """Exposed otherwise by that many stops, in linear light; what becomes too bright is white."""
+    return srgb8_from_linear(np.minimum(linear_from_srgb8(photo) * np.float32(2.0**stops), 1.0))
+
+
+_COLOURS: dict[Alteration, Callable[[UInt8Array], UInt8Array]] = {
+    "grey": in_grey,
+    "jpeg": through_jpeg,
+    "darker": lambda photo: exposed(photo, -EXPOSURE_STEPS),
+    "brighter": lambda photo: exposed(photo, EXPOSURE_STEPS),
+}
+
+
+# --- the same scene seen another way ----------------------------------------------------------------------------------
+
+
+def _quarter_turned(model: Predictor, photo: UInt8Array, quarters: int) -> AlteredMaps:
+    return _brought_back(
+        model.predict(np.ascontiguousarray(np.rot90(photo, quarters))), lambda values: np.rot90(values, -quarters)
+    )
+
+
+def _mirrored(model: Predictor, photo: UInt8Array) -> AlteredMaps:
+    return _brought_back(model.predict(np.ascontiguousarray(photo[:, ::-1])), lambda values: values[:, ::-1])
+
+
+def _brought_back(maps: PredictedMaps, back: Callable[[Float32Array], Float32Array]) -> AlteredMaps:
+    return AlteredMaps(
+        np.ascontiguousarray(back(maps.inv_depth)),
+        np.ascontiguousarray(back(maps.defocus_px)),
+        np.ascontiguousarray(back(maps.signed_defocus_px)),
+        maps.focus,
+    )
+
+
+def _halved(model: Predictor, photo: UInt8Array) -> AlteredMaps:
+    """At half the size; the CoC found there, in pixels of the small photo, is doubled."""
+    height, width = photo.shape[:2]
+    small = Image.fromarray(photo).resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.LANCZOS)
+    maps = model.predict(np.asarray(small))
+    scale = width / small.width
+
+    def enlarged(values: Float32Array) -> Float32Array:
+        picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+        return np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+    defocus_px = enlarged(maps.defocus_px) * np.float32(scale)
+    behind = enlarged(np.sign(maps.signed_defocus_px).astype(np.float32))
+    return AlteredMaps(enlarged(maps.inv_depth), defocus_px, np.copysign(defocus_px, behind), maps.focus)
+
+
+def tile_bounds(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each tile of a photo; together they are the whole of it."""
+    rows, columns = TILES if width >= height else TILES[::-1]
+    down = np.linspace(0, height, rows + 1).round().astype(int)
+    across = np.linspace(0, width, columns + 1).round().astype(int)
+    for top, bottom in pairwise(down):
+        for left, right in pairwise(across):
+            yield slice(top, bottom), slice(left, right)
+
+
+def _by_tiles(model: Predictor, photo: UInt8Array) -> AlteredMaps:
+    """Every tile seen alone, in its place, the rest of the photo covered by the tile's mean colour."""
+    height, width = photo.shape[:2]
+    result = AlteredMaps(*(np.zeros((height, width), dtype=np.float32) for _ in range(3)), model.predict(photo).focus)
+    for here in tile_bounds(height, width):
+        covered = np.empty_like(photo)
+        covered[:] = np.rint(photo[here].reshape(-1, 3).mean(axis=0))
+        covered[here] = photo[here]
+        maps = model.predict(covered)
+        result.inv_depth[here] = maps.inv_depth[here]
+        result.defocus_px[here] = maps.defocus_px[here]
+        result.signed_defocus_px[here] = maps.signed_defocus_px[here]
+    return result
+
+
+_VIEWS: dict[Alteration, Callable[[Predictor, UInt8Array], AlteredMaps]] = {
+    "halved": _halved,
+    "mirrored": _mirrored,
+    "turned-90": lambda model, photo: _quarter_turned(model, photo, 1),
+    "turned-180": lambda model, photo: _quarter_turned(model, photo, 2),
+    "turned-270": lambda model, photo: _quarter_turned(model, photo, 3),
+    "tiles": _by_tiles,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Altered:
-    """A model that sees every photo altered; the truth stays that of the photo as it was.
+    """A model that sees every photo altered; its maps are those of the photo as it was.
 
     Attributes:
         model: the model.
@@ -48,4 +152,6 @@ class Altered:
 
     def predict(self, photo: UInt8Array, /) -> PredictedMaps:
         """Predict the maps of one (H, W, 3) uint8 sRGB photo, altered."""
-        return self.model.predict(_FUNCTIONS[self.alteration](photo))
+        if self.alteration in _COLOURS:
+            return self.model.predict(_COLOURS[self.alteration](photo))
+        return _VIEWS[self.alteration](self.model, photo)

@@ -1,4 +1,4 @@
-"""The size of the CoC, checked with blur of known size: sharp photos, blurred by a disc, read back.
+"""The size of the CoC, checked with blur of known size: sharp photos, blurred by a known PSF, read back.
 
 This is a test instrument. It shares no code with the renderer that makes training images, so that an error there
 cannot hide here.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ SLOPE_DIAMETERS_PX = (2.0, 4.0, 8.0, 16.0)
 """True diameters of the discs, in pixels of the blurred photo."""
 SLOPE_LONG_SIDES_PX = (320, 480, 640)
 """Long sides at which every photo is measured."""
+Shape = Literal["disc", "gaussian", "hexagon", "cat's eye"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+SHAPE_DIAMETERS_PX = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 48.0)
+"""True diameters for the shapes: from what hardly differs from sharp to beyond what the model can answer."""
+SHAPE_LONG_SIDE_PX = 480
 MAX_ENLARGEMENT = 1.15
 """A photo is left out of a size that it would have to be enlarged to by more than this: enlarging is blur, too."""
 
@@ -61,13 +67,22 @@ class SlopeFit:
     medians_px: dict[float, float]
 
 
-@lru_cache(maxsize=16)
 def disc_kernel(diameter_px: float) -> Float32Array:
-    """Kernel of a uniform disc with anti-aliased rim, odd sides, sum 1.
+    """:func:`shape_kernel` of a uniform disc."""
+    return shape_kernel("disc", diameter_px)
 
-    Each tap is the share of its pixel that the disc covers. Covering widens a small disc, by the size of a pixel, which
-    the pixels of the photo carry already: the disc that is drawn is smaller by so much that the kernel's variance per
-    axis is that of the ideal disc, (diameter / 4)^2.
+
+@lru_cache(maxsize=32)
+def shape_kernel(shape: Shape, diameter_px: float) -> Float32Array:
+    """Kernel of a point's image with the variance per axis of a disc of that diameter; odd sides, sum 1.
+
+    Each tap is the share of its pixel that the shape covers. Covering widens a small shape, by the size of a pixel,
+    which the pixels of the photo carry already: the shape that is drawn is smaller by so much that the kernel's
+    variance per axis (the mean of both) is that of the ideal disc, (diameter / 4)^2.
+
+    Args:
+        shape: a disc, a Gaussian, a regular hexagon, or a cat's eye: a disc whose third is cut away by a second one.
+        diameter_px: CoC diameter, pixels.
 
     Raises:
         ValueError: for a diameter below 1.5 px, which no kernel of whole pixels can hold.
@@ -75,46 +90,68 @@ def disc_kernel(diameter_px: float) -> Float32Array:
     if not diameter_px >= 1.5:
         raise ValueError(f"diameter is {diameter_px} px; expected 1.5 px or more")
     wanted = (diameter_px / 4.0) ** 2
-    low, high = 0.5 * diameter_px, diameter_px + 1.0
+    low, high = 0.3 * diameter_px, 2.0 * diameter_px + 1.0
     for _ in range(20):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if kernel_variance(_covered(middle)) < wanted else (low, middle)
-    return _covered(high)
+        low, high = (middle, high) if kernel_variance(_covered(shape, middle)) < wanted else (low, middle)
+    return _covered(shape, high)
 
 
 def kernel_variance(kernel: NDArray[np.floating]) -> float:
-    """Variance per axis of an odd, square kernel of sum 1, in px^2."""
-    offsets = np.arange(len(kernel)) - len(kernel) // 2
-    return float(0.5 * ((kernel.sum(axis=0) + kernel.sum(axis=1)) @ offsets.astype(np.float64) ** 2))
+    """Variance of a kernel of sum 1 about its centre of gravity, mean of both axes, in px^2."""
+    offsets = np.arange(len(kernel), dtype=np.float64)
+    total = 0.0
+    for along in (kernel.sum(axis=0), kernel.sum(axis=1)):
+        total += float(along @ (offsets - along @ offsets) ** 2)
+    return total / 2.0
 
 
-def _covered(diameter_px: float) -> Float32Array:
-    radius = int(np.ceil(diameter_px / 2.0 + 0.5))
+def _covered(shape: Shape, diameter_px: float) -> Float32Array:
+    reach = diameter_px if shape == "gaussian" else diameter_px / 2.0
+    radius = int(np.ceil(reach + 0.5))
     size = 2 * radius + 1
-    fine = (np.arange(size * _SUPERSAMPLING) + 0.5) / _SUPERSAMPLING - size / 2.0
-    inside = fine[:, None] ** 2 + fine[None, :] ** 2 <= (diameter_px / 2.0) ** 2
-    cover = inside.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING).mean(axis=(1, 3))
+    parts = _SUPERSAMPLING if size < 24 else _SUPERSAMPLING // 4
+    fine = (np.arange(size * parts) + 0.5) / parts - size / 2.0
+    x, y = fine[None, :], fine[:, None]
+    if shape == "gaussian":
+        inside = np.exp(-(x**2 + y**2) / (2.0 * (diameter_px / 4.0) ** 2))
+    elif shape == "hexagon":
+        flat = np.sqrt(3.0) / 4.0 * diameter_px  # from the centre to a side
+        inside = np.ones((len(fine), len(fine)))
+        for angle in np.deg2rad((20.0, 80.0, 140.0)):
+            inside *= np.abs(np.cos(angle) * x + np.sin(angle) * y) <= flat
+    else:
+        inside = (x**2 + y**2 <= (diameter_px / 2.0) ** 2).astype(np.float64)
+        if shape == "cat's eye":
+            inside *= (x - 0.27 * diameter_px) ** 2 + y**2 <= (diameter_px / 2.0) ** 2
+    cover = inside.reshape(size, parts, size, parts).mean(axis=(1, 3))
     return (cover / cover.sum()).astype(np.float32)
 
 
 def blurred_by_disc(photo: UInt8Array, diameter_px: float) -> UInt8Array:
-    """A photo seen through a uniform disc, in linear light, edges mirrored.
+    """:func:`blurred` by a uniform disc."""
+    return blurred(photo, "disc", diameter_px)
+
+
+def blurred(photo: UInt8Array, shape: Shape, diameter_px: float) -> UInt8Array:
+    """A photo with every point drawn as that shape, in linear light, edges mirrored.
 
     Args:
         photo: (H, W, 3) uint8, sRGB.
-        diameter_px: diameter of the disc, pixels.
+        shape: of the point's image.
+        diameter_px: CoC diameter, pixels.
 
     Returns:
         (H, W, 3) uint8, sRGB.
     """
-    kernel = disc_kernel(diameter_px)
+    kernel = shape_kernel(shape, diameter_px)
     radius = len(kernel) // 2
     height, width = photo.shape[:2]
     light = np.pad(linear_from_srgb8(photo), ((radius, radius), (radius, radius), (0, 0)), mode="symmetric")
-    shape = light.shape[:2]
-    spectrum = np.fft.rfft2(light, axes=(0, 1)) * np.fft.rfft2(kernel, s=shape)[..., None]
+    size = light.shape[:2]
+    spectrum = np.fft.rfft2(light, axes=(0, 1)) * np.fft.rfft2(kernel, s=size)[..., None]
     # circular convolution moves the picture by the kernel's centre; what wraps around lies in the padding
-    whole = np.fft.irfft2(spectrum, s=shape, axes=(0, 1))
+    whole = np.fft.irfft2(spectrum, s=size, axes=(0, 1))
     return srgb8_from_linear(whole[2 * radius : 2 * radius + height, 2 * radius : 2 * radius + width])
 
 

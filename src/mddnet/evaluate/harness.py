@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +16,15 @@ from mddnet.errors import MddnetError, ModelError
 from mddnet.evaluate.alignment import fit_alignment
 from mddnet.evaluate.baselines import SHARPNESS_SCALES, row_inv_depth, sharpness_defocus_ordinal
 from mddnet.evaluate.coc_slope import (
+    SHAPE_DIAMETERS_PX,
+    SHAPE_LONG_SIDE_PX,
+    SHAPES,
     SLOPE_DIAMETERS_PX,
     SLOPE_LONG_SIDES_PX,
+    Shape,
     SlopeFit,
     SlopePoint,
+    blurred,
     blurred_by_disc,
     fit_slope,
     resized,
@@ -35,6 +40,7 @@ from mddnet.evaluate.scenes import (
     choose_frames,
     choose_scenes,
     has_true_defocus,
+    near_depth_edges,
     read_frame,
     read_truth,
     true_signed_defocus,
@@ -42,7 +48,7 @@ from mddnet.evaluate.scenes import (
 from mddnet.metrics import OrdinalPairs
 from mddnet.types import Float32Array, FrameRecord, UInt8Array
 
-PARTS = (*SCENE_KINDS, "pairs", "coc_slope")
+PARTS = (*SCENE_KINDS, "pairs", "coc_slope", "psf_shapes")
 """What an evaluation consists of, and what ``only`` may name."""
 
 BLUR_SHARE_MIN = 0.02
@@ -51,6 +57,10 @@ SIGN_DEFOCUS_MIN = 0.01
 """Sign is asked where the true CoC exceeds this share of the long side ..."""
 SIGN_RANGE_MIN = 0.10
 """... and the distance to the plane of focus this share of the scene's range of inverse depth."""
+EDGE_STEP = 0.10
+"""A depth edge is a step of more than this share of the scene's range ..."""
+EDGE_REACH = 0.02
+"""... and reaches as far as this share of the long side."""
 NETWORK_SIZE = (384, 512)
 """Height and width of the photo at which speed is measured."""
 _SPEED_RUNS = 20
@@ -191,6 +201,7 @@ class Evaluation:
         kinds: result per kind of scene.
         pairs: near/far pairs, or None if not asked for.
         coc_slope: blur of known size, or None if not asked for.
+        psf_shapes: blur of known size and shape, or None if not asked for; slopes up to 16 px.
         speed: time, or None if not asked for.
         places_without_split: places that the split does not name; their scenes took no part.
         failures: what could not be measured, with the reason.
@@ -203,6 +214,7 @@ class Evaluation:
     kinds: dict[str, KindResult] = field(default_factory=dict)
     pairs: PairsResult | None = None
     coc_slope: SlopeResult | None = None
+    psf_shapes: dict[Shape, SlopeFit] | None = None
     speed: SpeedResult | None = None
     places_without_split: tuple[str, ...] = ()
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -210,7 +222,7 @@ class Evaluation:
 
     @property
     def headline(self) -> dict[str, float]:
-        """Macro-averages as ``KIND.MEASURE``; ``pairs.mean``, ``pairs.worst``, ``coc_slope.slope*``, ``speed.*``."""
+        """Macro-averages as ``KIND.MEASURE``; ``pairs.*``, ``coc_slope.slope*``, ``psf_shapes.*``, ``speed.*``."""
         numbers = {
             f"{kind}.{name}": value for kind, result in self.kinds.items() for name, value in result.macro.items()
         }
@@ -219,6 +231,8 @@ class Evaluation:
         if self.coc_slope is not None:
             numbers["coc_slope.slope"] = self.coc_slope.overall.slope
             numbers |= {f"coc_slope.slope_{size}": fit.slope for size, fit in self.coc_slope.by_size.items()}
+        if self.psf_shapes is not None:
+            numbers |= {f"psf_shapes.slope_{shape}": fit.slope for shape, fit in self.psf_shapes.items()}
         if self.speed is not None:
             numbers[f"speed.{self.speed.what}_ms"] = self.speed.milliseconds
         return numbers
@@ -295,12 +309,14 @@ def evaluate_model(
     measured = [scene for scene in choice.scenes if scene.kind in only]
     frames = {s.folder: choose_frames(s, frames_per_scene or FRAMES_PER_SCENE[s.kind]) for s in measured}
     slope_scenes = _one_per_place(choice.scenes) if "coc_slope" in only else []
+    shape_scenes = _one_per_place(choice.scenes) if "psf_shapes" in only else []
     pair_folders = list_pairs(data_root / "pairs") if "pairs" in only and data_root is not None else []
     steps = _Steps(
         sum(len(f) for f in frames.values())
         + sum(scene.kind != "focal_stacks" for scene in measured)
         + len(pair_folders)
-        + len(slope_scenes),
+        + len(slope_scenes)
+        + len(shape_scenes),
         on_progress,
     )
 
@@ -319,6 +335,8 @@ def evaluate_model(
         result.pairs = _evaluate_pairs(model, pair_folders, result.failures, steps)
     if slope_scenes:
         result.coc_slope = _evaluate_slope(model, slope_scenes, result.failures, steps)
+    if shape_scenes:
+        result.psf_shapes = _evaluate_shapes(model, shape_scenes, result.failures, steps)
     if speed:
         steps.next("speed")
         result.speed = measure_speed(model)
@@ -349,7 +367,9 @@ def _choose(
     places: Mapping[str, str] | None,
     scenes_per_place: int,
 ) -> SceneChoice:
-    kinds = SCENE_KINDS if "coc_slope" in only else tuple(kind for kind in SCENE_KINDS if kind in only)
+    kinds = (
+        SCENE_KINDS if {"coc_slope", "psf_shapes"} & set(only) else tuple(kind for kind in SCENE_KINDS if kind in only)
+    )
     if scenes_root is None or not kinds:
         return SceneChoice((), (), 0, ())
     if places is None:
@@ -513,6 +533,11 @@ def _defocus_measures(
     measures["sign_accuracy"] = metrics.sign_accuracy(
         pred.signed_defocus_px, signed, clear, min_defocus_px=min_defocus_px
     )
+    edges = near_depth_edges(truth.inv_depth, EDGE_STEP * truth.range, round(EDGE_REACH * long_side))
+    for name, where in (("sign_near_edges", edges), ("sign_away_from_edges", ~edges)):
+        measures[name] = metrics.sign_accuracy(
+            pred.signed_defocus_px, signed, clear & where, min_defocus_px=min_defocus_px
+        )
     measures["sign_behind"] = metrics.sign_accuracy(np.ones_like(signed), signed, clear, min_defocus_px=min_defocus_px)
     known = np.isfinite(defocus)
     measures["coc_pixels"] = float(known.sum())
@@ -640,6 +665,30 @@ def slope_points(model: Predictor, name: str, sharp: UInt8Array) -> list[SlopePo
             answer = float(np.median(predict_checked(model, seen).defocus_px[mask]))
             points.append(SlopePoint(name, long_side_px, diameter_px, answer))
     return points
+
+
+def _evaluate_shapes(
+    model: Predictor, scenes: Sequence[EvaluationScene], failures: list[tuple[str, str]], steps: _Steps
+) -> dict[Shape, SlopeFit]:
+    points: dict[Shape, list[SlopePoint]] = {shape: [] for shape in SHAPES}
+    for scene in scenes:
+        steps.next(f"shapes of blur, {scene.record.name}")
+        try:
+            photo = resized(read_truth(scene).sharp, SHAPE_LONG_SIDE_PX)
+            if photo is None or not (mask := metrics.texture_mask(photo)).any():
+                continue
+            for shape in SHAPES:
+                for diameter_px in SHAPE_DIAMETERS_PX:
+                    seen = predict_checked(model, blurred(photo, shape, diameter_px))
+                    answer = float(np.median(seen.defocus_px[mask]))
+                    points[shape].append(SlopePoint(scene.record.name, SHAPE_LONG_SIDE_PX, diameter_px, answer))
+        except MddnetError as error:
+            failures.append((str(scene.folder), str(error)))
+    fits: dict[Shape, SlopeFit] = {}
+    for shape, here in points.items():
+        line = fit_slope([p for p in here if p.true_px in SLOPE_DIAMETERS_PX])
+        fits[shape] = replace(line, medians_px=fit_slope(here).medians_px)
+    return fits
 
 
 def measure_speed(model: Predictor, runs: int = _SPEED_RUNS) -> SpeedResult:

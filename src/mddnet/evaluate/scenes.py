@@ -196,3 +196,25 @@ def has_true_defocus(record: SceneRecord, frame: FrameRecord) -> bool:
 def true_signed_defocus(truth: SceneTruth, frame: FrameRecord) -> Float32Array:
     """Signed CoC diameter of a frame by the lens law, (H, W) pixels, NaN where depth is not known."""
     return signed_defocus_px(truth.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
+
+
+def near_depth_edges(inv_depth: Float32Array, step: float, reach_px: int) -> BoolArray:
+    """Pixels within reach of a step in depth: where one thing hides another.
+
+    Args:
+        inv_depth: (H, W), NaN where unknown.
+        step: smallest difference between neighbours two pixels apart that counts as a step.
+        reach_px: how far around, in pixels, a square.
+
+    Returns:
+        (H, W) bool.
+    """
+    edge = np.zeros(inv_depth.shape, dtype=bool)
+    with np.errstate(invalid="ignore"):
+        edge[:, 1:-1] |= np.abs(inv_depth[:, 2:] - inv_depth[:, :-2]) > step
+        edge[1:-1] |= np.abs(inv_depth[2:] - inv_depth[:-2]) > step
+    # a square around each edge pixel, by sums over the square
+    side = 2 * reach_px + 1
+    sums = np.pad(edge.astype(np.int32), ((reach_px + 1, reach_px), (reach_px + 1, reach_px))).cumsum(0).cumsum(1)
+    total = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    return np.asarray(total > 0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mddnet.evaluate.coc_slope import SHAPE_DIAMETERS_PX, SHAPE_LONG_SIDE_PX, SLOPE_DIAMETERS_PX, Shape, SlopeFit
 from mddnet.evaluate.harness import BLUR_SHARE_MIN, SIGN_DEFOCUS_MIN, SIGN_RANGE_MIN, Evaluation, KindResult
 from mddnet.evaluate.pairs import PAIR_RATIO
 from mddnet.evaluate.scenes import CONFIDENCE_MIN
@@ -105,6 +106,8 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
         tables.append(ResultTable("Near/far pairs", columns, tuple(rows), note))
     if evaluation.coc_slope is not None:
         tables.append(_slope_table(evaluation))
+    if evaluation.psf_shapes is not None:
+        tables.append(_shape_table(evaluation.psf_shapes))
     if evaluation.speed is not None:
         s = evaluation.speed
         cells = (s.what, f"{s.width} x {s.height}", _number(s.milliseconds, 1), str(s.runs))
@@ -197,6 +200,25 @@ def _slope_table(evaluation: Evaluation) -> ResultTable:
     return ResultTable("CoC of known size", head, tuple(rows), note)
 
 
+def _shape_table(fits: Mapping[Shape, SlopeFit]) -> ResultTable:
+    rows = tuple(
+        (
+            shape,
+            str(fit.photos),
+            *(_number(fit.medians_px.get(d, math.nan), 2) for d in SHAPE_DIAMETERS_PX),
+            _number(fit.slope, 3),
+        )
+        for shape, fit in fits.items()
+    )
+    head = ("shape", "photos", *(f"{d:g} px" for d in SHAPE_DIAMETERS_PX), "slope")
+    note = (
+        f"Sharp photos with a long side of {SHAPE_LONG_SIDE_PX} px, every point drawn as a shape with the variance of "
+        "a disc of that diameter. Cells: median over the photos of the median predicted CoC on textured pixels. "
+        f"Slope: least squares from {SLOPE_DIAMETERS_PX[0]:g} to {SLOPE_DIAMETERS_PX[-1]:g} px."
+    )
+    return ResultTable("CoC by the shape of the blur", head, rows, note)
+
+
 def _cell(values: Mapping[str, float], name: str, digits: int) -> str:
     return _number(values.get(name, math.nan), digits)
 
@@ -212,17 +234,7 @@ def markdown(evaluation: Evaluation) -> str:
     """The whole evaluation as Markdown."""
     lines = [f"# {evaluation.model} on the {evaluation.split} split", ""]
     lines += [", ".join(f"{name} {value}" for name, value in evaluation.options.items()) + ".", ""]
-    for table in result_tables(evaluation):
-        lines += [f"## {table.title}", ""]
-        if table.note:
-            lines += [table.note, ""]
-        if table.rows:
-            lines += [
-                _line(table.columns),
-                "|" + " --- |" * len(table.columns),
-                *(_line(row) for row in table.rows),
-                "",
-            ]
+    lines += tables_markdown(result_tables(evaluation))
     if evaluation.places_without_split:
         lines += [
             "Places that the split does not name, left out: " + ", ".join(evaluation.places_without_split) + ".",
@@ -231,19 +243,39 @@ def markdown(evaluation: Evaluation) -> str:
     return "\n".join(lines)
 
 
+def tables_markdown(tables: Sequence[ResultTable]) -> list[str]:
+    """Tables as lines of Markdown, each with a heading and its note."""
+    lines: list[str] = []
+    for table in tables:
+        lines += [f"## {table.title}", ""]
+        if table.note:
+            lines += [table.note, ""]
+        if table.rows:
+            lines += [_line(table.columns), "|" + " --- |" * len(table.columns), *(_line(r) for r in table.rows), ""]
+    return lines
+
+
 def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def print_tables(evaluation: Evaluation, console: Console) -> None:
-    """Print all tables with rich; into a file or pipe they are 120 characters wide."""
+    """Print all tables of an evaluation with rich."""
+    print_result_tables(result_tables(evaluation), console)
+    if evaluation.places_without_split:
+        places = ", ".join(evaluation.places_without_split)
+        console.print(f"Places that the split does not name, left out: {places}", markup=False, highlight=False)
+
+
+def print_result_tables(tables: Sequence[ResultTable], console: Console) -> None:
+    """Print tables with rich; into a file or pipe they are 120 characters wide."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     if not console.is_terminal:
         console.width = max(console.width, _FILE_WIDTH)
-    for table in result_tables(evaluation):
+    for table in tables:
         if not table.rows:
             console.print(f"{table.title}: {table.note}", markup=False, highlight=False)
             continue
@@ -256,9 +288,6 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
             bold = row[0].startswith("**")
             shown.add_row(*(escape(cell.strip("*")) for cell in row), style="bold" if bold else None)
         console.print(shown)
-    if evaluation.places_without_split:
-        places = ", ".join(evaluation.places_without_split)
-        console.print(f"Places that the split does not name, left out: {places}", markup=False, highlight=False)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, Path]:
@@ -270,17 +299,17 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, Path]:
     out.mkdir(parents=True, exist_ok=True)
     json_path, markdown_path = out / "evaluation.json", out / "evaluation.md"
     data = {"format": EVALUATION_FORMAT, **evaluation.as_dict()}
-    json_path.write_text(json.dumps(_plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    json_path.write_text(json.dumps(plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     markdown_path.write_text(markdown(evaluation), encoding="utf-8")
     return json_path, markdown_path
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON without NaN: not a number and infinite become null; keys become text."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -23,6 +23,8 @@ from mddnet.types import Float32Array, Photo, UInt8Array
 SMALL_SIDE_PX = 64
 """A photo whose long side is shorter than this is enlarged to it; nothing else is ever enlarged."""
 MAX_ASPECT = 32
+CLIPPED_SHARE = 0.95
+"""A CoC above this share of the model's cap may be any larger one."""
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
 QUIET_ERRORS_ONLY = 3
 
@@ -163,6 +165,13 @@ class Model:
             if beyond > 0:
                 notes.append(f"{beyond:.1%} of the photo is at infinity or beyond; its depth is {MAX_DEPTH_M:g} m.")
             small_inv_depth = np.maximum(small_inv_depth, np.float32(0))
+        cap_px = self.model_dir.defocus_cap_px
+        clipped = float((maps.defocus_px > CLIPPED_SHARE * cap_px).mean())
+        if clipped > 0:
+            notes.append(
+                f"{clipped:.1%} of the photo is blurred by about {cap_px * maps.scale:.0f} px or more, the most that "
+                "this model can tell: there the defocus is a lower limit."
+            )
 
         size = photo.pixels.shape[:2]
         inv_depth = _enlarged(small_inv_depth, size)
