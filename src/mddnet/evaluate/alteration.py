@@ -116,7 +116,13 @@ def tile_bounds(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 def _by_tiles(model: Predictor, photo: UInt8Array) -> AlteredMaps:
     """Every tile seen alone, in its place, the rest of the photo covered by the tile's mean colour."""
     height, width = photo.shape[:2]
-    result = AlteredMaps(*(np.zeros((height, width), dtype=np.float32) for _ in range(3)), model.predict(photo).focus)
+    size = height, width
+    result = AlteredMaps(
+        np.zeros(size, dtype=np.float32),
+        np.zeros(size, dtype=np.float32),
+        np.zeros(size, dtype=np.float32),
+        model.predict(photo).focus,
+    )
     for here in tile_bounds(height, width):
         covered = np.empty_like(photo)
         covered[:] = np.rint(photo[here].reshape(-1, 3).mean(axis=0))
