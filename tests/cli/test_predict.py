@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -178,3 +179,44 @@ def test_a_real_pair_of_photos(shared_data: Path, tiny_model: Path, tmp_path: Pa
     pair = sorted((shared_data / "pairs").iterdir())[0]
     assert main(["predict", str(pair), "-o", str(tmp_path), "--model", str(tiny_model)]) == 0
     assert len(list(tmp_path.glob("*.preview.png"))) == len([p for p in pair.iterdir() if p.suffix == ".jpg"])
+
+
+def test_a_list_from_standard_input_and_answers_in_json(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture().save(tmp_path / "a b.png")
+    picture(50, 70).save(tmp_path / "c.png")
+    (tmp_path / "bad.png").write_text("no image")
+    names = [str(tmp_path / name) for name in ("a b.png", "bad.png", "c.png")]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([*names, ""])))
+    out = tmp_path / "out"
+    assert main(["predict", "--list", "-", "-o", str(out), "--model", str(tiny_model), "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["photo"] for line in lines] == names
+    assert "bad.png" in lines[1]["error"] and "error" not in lines[0]
+    assert lines[2]["width_px"] == 70 and (out / lines[2]["files"]["defocus_px"]).exists()
+    (tmp_path / "list.txt").write_text(names[2] + "\n")
+    assert (
+        main(["predict", names[0], "--list", str(tmp_path / "list.txt"), "-o", str(out), "--model", str(tiny_model)])
+        == 0
+    )
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert main(["predict", "--list", str(tmp_path / "none.txt"), "-o", str(out)]) == 2
+    assert main(["predict", "-o", str(out)]) == 2
+
+
+def test_formats_are_written_and_a_resumed_run_wants_them_all(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture().save(tmp_path / "cup.png")
+    out = tmp_path / "out"
+    flags = ["predict", str(tmp_path / "cup.png"), "-o", str(out), "--model", str(tiny_model), "--resume"]
+    assert main([*flags, "--formats", "png, npy"]) == 0
+    assert (out / "cup.defocus_px.png").exists() and (out / "cup.defocus_px.npy").exists()
+    assert not (out / "cup.defocus_px.tiff").exists()
+    capsys.readouterr()
+    assert main([*flags, "--formats", "npy", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["complete"] is True  # done before, and said in the same words
+    assert main(flags) == 0
+    assert (out / "cup.defocus_px.tiff").exists() and "done before" not in capsys.readouterr().out
+    assert main([*flags, "--formats", "tiff,exr"]) == 2

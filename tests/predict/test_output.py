@@ -163,3 +163,43 @@ def test_names_and_facts_of_others() -> None:
     assert is_output_name("cup.preview.png") and is_output_name("cup_2.inv_depth.tiff")
     assert not is_output_name("cup.png") and not is_output_name("preview.png")
     assert read_facts(Path("/nonexistent.json")) is None
+
+
+def test_sixteen_bit_png_comes_back_by_the_scale_in_the_file_and_in_the_facts(tmp_path: Path) -> None:
+    prediction = prediction_of(Path("cup.jpg"), "1/m")
+    files = prediction.save(tmp_path, formats=["png"])
+    facts = json.loads(files["facts"].read_text())
+    for quantity in ("inv_depth", "depth_m", "defocus_px", "signed_defocus_px", "confidence"):
+        values = getattr(prediction, quantity)
+        with Image.open(files[quantity]) as image:
+            codes, text = np.asarray(image), json.loads(image.info["mddnet"])
+        assert codes.dtype == (np.uint8 if quantity == "confidence" else np.uint16)
+        code = facts["png_codes"][quantity]
+        assert (text["offset"], text["scale"], text["quantity"]) == (code["offset"], code["scale"], quantity)
+        back = code["offset"] + code["scale"] * codes.astype(np.float64)
+        np.testing.assert_allclose(back, values, atol=0.5001 * code["scale"] + 1e-6)
+    flat = dataclasses.replace(prediction, inv_depth=np.full((60, 90), 0.25, np.float32))
+    with Image.open(flat.save(tmp_path, formats=["png"])["inv_depth"]) as image:
+        assert not np.asarray(image).any() and json.loads(image.info["mddnet"])["offset"] == 0.25
+
+
+def test_npy_holds_the_floats_and_is_no_pickle(tmp_path: Path) -> None:
+    prediction = prediction_of(Path("cup.jpg"))
+    files = prediction.save(tmp_path, formats=["npy", "tiff"])
+    assert files["defocus_px"].name == "cup.defocus_px.npy" and files["defocus_px.tiff"].name == "cup.defocus_px.tiff"
+    for quantity in ("inv_depth", "confidence"):
+        back = np.load(files[quantity], allow_pickle=False)
+        np.testing.assert_array_equal(back, getattr(prediction, quantity))
+
+
+def test_saving_again_in_another_format_leaves_nothing_of_before(tmp_path: Path) -> None:
+    prediction_of(Path("cup.jpg"), "1/m").save(tmp_path, formats=["tiff", "npy"])
+    files = prediction_of(Path("cup.jpg"), seed=1).save(tmp_path, formats=["png"])
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())
+
+
+@pytest.mark.parametrize("formats", [[], ["tiff", "jpeg"]])
+def test_unknown_formats_are_refused_before_anything_is_written(tmp_path: Path, formats: list[str]) -> None:
+    with pytest.raises(MddnetError, match="tiff, png, npy"):
+        prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=formats)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mddnet.predict.model_dir import ModelDir
+    from mddnet.predict.output import MapFormat
     from mddnet.predict.prediction import Prediction
     from mddnet.types import Lens
 
@@ -21,9 +24,10 @@ PHOTO_SUFFIXES = (
 
 
 def predict(
-    paths: list[str],
+    paths: list[str] | None = None,
     /,
     *,
+    list_file: Annotated[str | None, Parameter(name="--list", allow_leading_hyphen=True)] = None,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     model: str = "small",
     focal_mm: float | None = None,
@@ -31,7 +35,9 @@ def predict(
     pixel_um: float | None = None,
     focus_m: float | None = None,
     threads: int | None = None,
+    formats: str = "tiff",
     resume: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Predict depth and defocus of photos, and write both with a preview and the facts.
 
@@ -42,6 +48,8 @@ def predict(
     ----------
     paths
         Photos, folders of photos, or patterns such as "shots/*.jpg".
+    list_file
+        Text file with more of them, one a line; "-" reads standard input.
     out
         Folder for the results; made if it is missing.
     model
@@ -56,16 +64,28 @@ def predict(
         Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
     threads
         Processor cores to use at most.
+    formats
+        Formats of the maps, separated by commas: tiff (float32), png (16 bits, with its scale), npy (float32).
     resume
-        Leave out photos whose results are complete, newer than the photo, and made with this model and lens.
+        Leave out photos whose results are complete, newer than the photo, and made with this model, lens and
+        formats.
+    json
+        Print one JSON object a line for each photo instead of words: its facts, or its error.
     """
     from mddnet.errors import MddnetError
+    from mddnet.predict.output import MAP_FORMATS
     from mddnet.types import Lens
 
     try:
         lens = Lens(focal_mm, f_number, pixel_um, focus_m)
+        if not paths and list_file is None:
+            raise ValueError("no photo; expected photos, folders or patterns, or --list")
         if threads is not None and threads < 1:
             raise ValueError(f"--threads is {threads}; expected at least 1")
+        chosen = [name for name in MAP_FORMATS if name in {part.strip() for part in formats.split(",")}]
+        wrong = [part for part in formats.split(",") if part.strip() not in MAP_FORMATS]
+        if wrong:
+            raise ValueError(f"--formats {formats}: expected some of {','.join(MAP_FORMATS)}")
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)
         return 2
@@ -74,21 +94,32 @@ def predict(
     from mddnet.capture.photo import read_photo
     from mddnet.predict.predictor import load
 
-    photos, failures = find_photos(paths)
+    try:
+        listed = _listed(list_file)
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"mddnet predict: --list {list_file}: {error}; expected a text file in UTF-8", file=sys.stderr)
+        return 2
+    photos, failures = find_photos([*(paths or []), *listed])
     for failure in failures:
         print(f"mddnet: {failure}", file=sys.stderr)
+        if json:
+            print(_json_line(error=failure), flush=True)
     predictor = load(model, threads)
     with _Progress(len(photos)) as progress:
         for path in photos:
             try:
-                if resume and _is_done(path, out, predictor.model_dir, lens):
-                    print(f"{path}: done before")
+                done = _done_before(path, out, predictor.model_dir, lens, chosen) if resume else None
+                if done is not None:
+                    print(_json_line(path, done) if json else f"{path}: done before", flush=True)
                 else:
                     prediction = predictor.predict(read_photo(path, lens))
-                    print(summary(path, prediction, prediction.save(out)), flush=True)
+                    files = prediction.save(out, formats=chosen)
+                    print(_json_line(path, files["facts"]) if json else summary(path, prediction, files), flush=True)
             except (MddnetError, MemoryError) as error:
                 failures.append(_named(path, error))
                 print(f"mddnet: {failures[-1]}", file=sys.stderr)
+                if json:
+                    print(_json_line(path, error=failures[-1]), flush=True)
             progress.step()
     if failures and len(photos) > 1:
         print(f"mddnet: {len(failures)} of the inputs failed, see above", file=sys.stderr)
@@ -148,19 +179,42 @@ def _named(path: Path, error: Exception) -> str:
     return reason if reason.startswith(str(path)) else f"{path}: {reason}"
 
 
-def _is_done(path: Path, out: Path, model_dir: ModelDir, lens: Lens) -> bool:
-    """Whether the folder holds this photo's results of this model, with every lens fact that was given."""
+def _done_before(path: Path, out: Path, model_dir: ModelDir, lens: Lens, formats: Sequence[MapFormat]) -> Path | None:
+    """The facts of this photo's results in the folder, if made by this model with every lens fact that was given."""
     from dataclasses import asdict
 
-    from mddnet.predict.output import find_saved
+    from mddnet.predict.output import find_saved, map_name
 
     facts = find_saved(out, path)
     if facts is None or not facts.complete or (facts.model, facts.model_version) != (model_dir.name, model_dir.version):
-        return False
+        return None
     if path.stat().st_mtime > facts.path.stat().st_mtime:
-        return False
+        return None
+    if not all((out / map_name(facts.path.stem, "inv_depth", name)).exists() for name in formats):
+        return None
     used = asdict(facts.lens)
-    return all(value is None or used[name] == value for name, value in asdict(lens).items())
+    same = all(value is None or used[name] == value for name, value in asdict(lens).items())
+    return facts.path if same else None
+
+
+def _listed(list_file: str | None) -> list[str]:
+    """The lines of a text file, or of standard input, without empty ones."""
+    if list_file is None:
+        return []
+    text = sys.stdin.read() if list_file == "-" else Path(list_file).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _json_line(path: Path | None = None, facts: Path | None = None, error: str | None = None) -> str:
+    """One photo's outcome as one line of JSON: what its facts file says, with the folder of the files, or its error."""
+    import json
+
+    line: dict[str, object] = {"photo": None if path is None else str(path)}
+    if error is not None:
+        line["error"] = error
+    if facts is not None:
+        line |= {"folder": str(facts.parent), "facts": facts.name, **json.loads(facts.read_text(encoding="utf-8"))}
+    return json.dumps(line, ensure_ascii=False)
 
 
 class _Progress:

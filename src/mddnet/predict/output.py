@@ -1,4 +1,4 @@
-"""Predictions on disk: one file per quantity, each saying its unit, and a ``.json`` with all the facts.
+"""Predictions on disk: one file per quantity and format, each saying its unit, and a ``.json`` with all the facts.
 
 ``<stem>.json`` is written first, as a claim on the stem, and again last, when everything else is there: a file whose
 ``complete`` is false belongs to a run that was interrupted.
@@ -9,36 +9,51 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
 
 from mddnet.errors import MddnetError
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.view import preview
 from mddnet.sets.store import atomic_write
-from mddnet.types import Lens, Photo
+from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
-MAP_SUFFIXES = {
-    "inv_depth": ".inv_depth.tiff",
-    "depth_m": ".depth_m.tiff",
-    "defocus_px": ".defocus_px.tiff",
-    "signed_defocus_px": ".signed_defocus_px.tiff",
-    "confidence": ".confidence.tiff",
-}
+MapFormat = Literal["tiff", "png", "npy"]
+MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
+QUANTITIES = ("inv_depth", "depth_m", "defocus_px", "signed_defocus_px", "confidence")
+PNG_LEVELS = 65535
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
 
 
-def save(prediction: Prediction, folder: Path, stem: str | None = None) -> dict[str, Path]:
-    """Write the maps (float32 TIFF; confidence 8-bit), a preview and the facts of a prediction.
+def map_name(stem: str, quantity: str, file_format: str) -> str:
+    """File name of a map: ``cup.defocus_px.tiff``."""
+    return f"{stem}.{quantity}.{file_format}"
+
+
+_MAP_ENDINGS = tuple(map_name("", quantity, file_format) for quantity in QUANTITIES for file_format in MAP_FORMATS)
+
+
+def save(
+    prediction: Prediction, folder: Path, stem: str | None = None, formats: Sequence[MapFormat] = ("tiff",)
+) -> dict[str, Path]:
+    """Write the maps, a preview and the facts of a prediction.
+
+    Formats of the maps:
+
+    - ``tiff``: float32, the unit in the description; confidence 8-bit.
+    - ``png``: 16-bit grey, ``value = offset + scale * code``, with offset, scale and unit in the file (text chunk
+      ``mddnet``) and in the ``.json``; confidence 8-bit.
+    - ``npy``: float32, NumPy's own format.
 
     ``cup.jpg`` becomes ``cup.inv_depth.tiff`` and so on; if those belong to another photo, ``cup_2.inv_depth.tiff``.
     Saving the same photo again replaces its own files.
@@ -47,13 +62,18 @@ def save(prediction: Prediction, folder: Path, stem: str | None = None) -> dict[
         prediction: what to write.
         folder: made if it is missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
+        formats: of the maps, of :data:`MAP_FORMATS`, at least one.
 
     Returns:
-        The files by quantity: the maps, ``"preview"`` and ``"facts"``.
+        The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
+        ``"preview"`` and ``"facts"``.
 
     Raises:
-        MddnetError: if the folder cannot be made or a file cannot be written.
+        MddnetError: for an unknown format, or if the folder cannot be made or a file cannot be written.
     """
+    unknown = [name for name in formats if name not in MAP_FORMATS]
+    if unknown or not formats:
+        raise MddnetError(f"formats {', '.join(formats) or 'none'}: expected some of {', '.join(MAP_FORMATS)}")
     if stem is not None and (not stem or Path(stem).name != stem or stem in {".", ".."}):
         raise MddnetError(f"stem {stem!r}: expected a plain file name without a folder")
     photo = prediction.photo
@@ -62,7 +82,7 @@ def save(prediction: Prediction, folder: Path, stem: str | None = None) -> dict[
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stem = _claimed_stem(folder, stem, source_of(photo))
-        return _write(prediction, folder, stem)
+        return _write(prediction, folder, stem, tuple(dict.fromkeys(formats)))
     except OSError as error:
         raise MddnetError(f"{folder}: cannot write results ({error}); choose another folder or make room") from error
 
@@ -119,7 +139,7 @@ def read_facts(path: Path) -> SavedFacts | None:
 
 def is_output_name(name: str) -> bool:
     """Whether a file name is one that :func:`save` writes, so that results are not taken for photos."""
-    return name.endswith((*MAP_SUFFIXES.values(), PREVIEW_SUFFIX))
+    return name.endswith((*_MAP_ENDINGS, PREVIEW_SUFFIX))
 
 
 def _stems(stem: str) -> itertools.chain[str]:
@@ -131,7 +151,7 @@ def _claimed_stem(folder: Path, stem: str, source: str) -> str:
     claim = json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"
     for name in _stems(stem):
         path = folder / (name + FACTS_SUFFIX)
-        others = [folder / (name + suffix) for suffix in (*MAP_SUFFIXES.values(), PREVIEW_SUFFIX)]
+        others = [folder / (name + ending) for ending in (*_MAP_ENDINGS, PREVIEW_SUFFIX)]
         if not path.exists() and any(other.exists() for other in others):
             continue
         try:
@@ -145,44 +165,81 @@ def _claimed_stem(folder: Path, stem: str, source: str) -> str:
     raise AssertionError("unreachable: the numbers do not end")
 
 
-def _write(prediction: Prediction, folder: Path, stem: str) -> dict[str, Path]:
-    maps: dict[str, tuple[NDArray[Any], dict[str, object]]] = {
+def _write(prediction: Prediction, folder: Path, stem: str, formats: Sequence[MapFormat]) -> dict[str, Path]:
+    maps: dict[str, tuple[Float32Array, dict[str, object]]] = {
         "inv_depth": (prediction.inv_depth, {"unit": prediction.unit, "larger": "nearer"}),
         "defocus_px": (prediction.defocus_px, {"unit": "px", "meaning": "diameter of the circle of confusion"}),
         "signed_defocus_px": (prediction.signed_defocus_px, {"unit": "px", "positive": "behind the plane of focus"}),
-        "confidence": (
-            np.rint(prediction.confidence * np.float32(255)).astype(np.uint8),
-            {"unit": "1", "scale": 1 / 255, "meaning": "agreement with lens law and texture"},
-        ),
+        "confidence": (prediction.confidence, {"unit": "1", "meaning": "agreement with lens law and texture"}),
     }
     if prediction.depth_m is not None:
         maps["depth_m"] = (prediction.depth_m, {"unit": "m", "meaning": "z-depth from the principal plane"})
     written: dict[str, Path] = {}
-    for quantity, (values, meaning) in maps.items():
-        written[quantity] = folder / (stem + MAP_SUFFIXES[quantity])
-        _write_tiff(written[quantity], values, {"quantity": quantity, **meaning})
-    if prediction.depth_m is None:
-        # An earlier run may have known more of the lens; its metres would belong to other maps.
-        (folder / (stem + MAP_SUFFIXES["depth_m"])).unlink(missing_ok=True)
+    codes: dict[str, dict[str, float]] = {}
+    for file_format in formats:
+        for quantity, (values, meaning) in maps.items():
+            path = folder / map_name(stem, quantity, file_format)
+            description = {"quantity": quantity, **meaning}
+            if file_format == "npy":
+                _write_npy(path, values)
+            elif file_format == "png":
+                codes[quantity] = _write_png(path, values, description)
+            else:
+                _write_tiff(path, values, description)
+            written[quantity if quantity not in written else f"{quantity}.{file_format}"] = path
+    # An earlier run may have known more of the lens, or written other formats: they would belong to other maps.
+    for ending in _MAP_ENDINGS:
+        earlier = folder / (stem + ending)
+        if earlier not in written.values():
+            earlier.unlink(missing_ok=True)
     written["preview"] = folder / (stem + PREVIEW_SUFFIX)
     picture = preview(prediction)
     atomic_write(written["preview"], lambda stream: picture.save(stream, format="PNG", compress_level=1))
     facts = _facts(prediction, written)
+    if codes:
+        facts["png_codes"] = codes
     written["facts"] = folder / (stem + FACTS_SUFFIX)
     text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     atomic_write(written["facts"], lambda stream: stream.write(text.encode()))
     return written
 
 
-def _write_tiff(path: Path, values: NDArray[Any], description: Mapping[str, object]) -> None:
+def _write_tiff(path: Path, values: Float32Array, description: Mapping[str, object]) -> None:
+    samples: NDArray[Any] = values
+    if description["quantity"] == "confidence":
+        samples, description = _confidence_bytes(values), {**description, "scale": 1 / 255}
     text = json.dumps({"mddnet": __version__, **description})
 
     def write(stream: BinaryIO) -> None:
         # metadata=None keeps tifffile from replacing the description by its own.
         # Uncompressed: deflate saves a tenth of such floats and takes a second for 12 megapixels instead of 10 ms.
-        tifffile.imwrite(stream, values, photometric="minisblack", description=text, metadata=None, software="mddnet")
+        tifffile.imwrite(stream, samples, photometric="minisblack", description=text, metadata=None, software="mddnet")
 
     atomic_write(path, write)
+
+
+def _confidence_bytes(confidence: Float32Array) -> UInt8Array:
+    return np.rint(confidence * np.float32(255)).astype(np.uint8)
+
+
+def _write_png(path: Path, values: Float32Array, description: Mapping[str, object]) -> dict[str, float]:
+    """Write a map as codes of 16 bits (confidence 8), and give offset and scale: value = offset + scale * code."""
+    if description["quantity"] == "confidence":
+        offset, scale = 0.0, 1 / 255
+        picture = Image.fromarray(_confidence_bytes(values))
+    else:
+        offset, high = float(values.min()), float(values.max())
+        scale = (high - offset) / PNG_LEVELS if high > offset else 1.0
+        picture = Image.fromarray(np.rint((values.astype(np.float64) - offset) / scale).astype(np.uint16))
+    code = {"offset": offset, "scale": scale}
+    text = PngImagePlugin.PngInfo()
+    text.add_text("mddnet", json.dumps({"mddnet": __version__, **description, **code}))
+    atomic_write(path, lambda stream: picture.save(stream, format="PNG", pnginfo=text, compress_level=1))
+    return code
+
+
+def _write_npy(path: Path, values: Float32Array) -> None:
+    atomic_write(path, lambda stream: np.save(stream, values, allow_pickle=False))
 
 
 def _facts(prediction: Prediction, written: Mapping[str, Path]) -> dict[str, object]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
+
+if TYPE_CHECKING:
+    from mddnet.predict.output import MapFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,10 @@ class Prediction:
         """The lens facts that were used."""
         return self.photo.lens
 
-    def save(self, folder: str | os.PathLike[str], stem: str | None = None) -> dict[str, Path]:
+    def save(
+        self, folder: str | os.PathLike[str], stem: str | None = None, formats: Sequence[MapFormat] = ("tiff",)
+    ) -> dict[str, Path]:
         """Write maps, preview and facts into a folder: see :func:`mddnet.predict.output.save`."""
         from mddnet.predict.output import save  # writing files is not needed to predict
 
-        return save(self, Path(folder), stem)
+        return save(self, Path(folder), stem, formats)
