@@ -13,7 +13,7 @@ from mddnet.config import ModelConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
 from mddnet.model.checkpoint import load_network, save_weights  # noqa: E402
 from mddnet.model.encoder import Encoder  # noqa: E402
-from mddnet.model.network import MDDNet  # noqa: E402
+from mddnet.model.network import RESIDUAL_LIMIT, RESIDUAL_SLOPE, MDDNet  # noqa: E402
 from mddnet.model.soft_connection import SoftConnection  # noqa: E402
 
 UNTRAINED = ModelConfig(pretrained=False)
@@ -153,10 +153,12 @@ def test_convention_law_path_puts_what_is_behind_farther() -> None:
         front = network(image).inv_depth
         network.sign_head.bias.fill_(0.0)  # in doubt: the law says nothing
         doubt = network(image)
-        network.law_gain.zero_()
+        network.has_law = False
         without = network(image).inv_depth
     assert (behind < doubt.inv_depth).all() and (doubt.inv_depth < front).all()
-    assert torch.allclose(doubt.inv_depth, without)
+    # the decoder alone, in its bounds
+    decoder = RESIDUAL_LIMIT * torch.tanh(RESIDUAL_SLOPE * without.logit() / RESIDUAL_LIMIT)
+    assert torch.allclose(doubt.inv_depth.logit(), decoder, atol=1e-5)
 
 
 def test_depth_does_not_bend_the_blur() -> None:

@@ -29,13 +29,16 @@ INPUT_MULTIPLE = 32
 
 CONTEXT_CHANNELS = 192
 LAW_UNIT_PX = 4.0
-"""Signed CoC that moves the logit of inverse depth by one gain, which starts at 1."""
+"""Signed CoC that moves the logit of inverse depth by 1. Not learned: no loss minds the scale of inverse depth, so a
+learned one only trades the law for the decoder's part, which is bounded, and which knows the training scenes by heart."""
 RESIDUAL_LIMIT = 0.125
 """Largest logit that the depth decoder adds to the law's: where the blur is clear it decides, elsewhere the decoder."""
 RESIDUAL_SLOPE = 0.25
 """What the decoder's logit counts while it is small."""
-CONTEXT_SIGN_LIMIT = 1.0
+CONTEXT_SIGN_LIMIT = 3.0
 """Largest logit that the decoders add to the chromatic cue's: they know the training scenes by heart, and are sure."""
+CUE_SIGN_GAIN = 1.5
+"""What the chromatic cue's logit counts in the sum: it never saw the picture, and is the more modest of the two."""
 
 
 class Maps(NamedTuple):
@@ -90,7 +93,7 @@ class MDDNet(nn.Module):
         self.cue = ChromaticCue() if config.chromatic_cue else None
         self.cue_injection = CueInjection(channels, self.encoder.strides) if config.chromatic_cue else None
         # the lens law as a path of the network: inverse depth falls as the signed CoC grows
-        self.law_gain = nn.Parameter(torch.tensor(1.0)) if config.law_path and both and self.has_sign else None
+        self.has_law = config.law_path and both and self.has_sign
         self.links = (
             nn.ModuleList(SoftConnection(width) for width in widths) if both and config.soft_connection else None
         )
@@ -138,14 +141,14 @@ class MDDNet(nn.Module):
                     cue.sign_logit, scale_factor=float(CUE_STRIDE), mode="bilinear", align_corners=False
                 )
                 context = CONTEXT_SIGN_LIMIT * torch.tanh(sign_logit / CONTEXT_SIGN_LIMIT)
-                sign_logit = context + cue_sign_logit.detach()
-        if self.law_gain is not None and depth_logit is not None and defocus_px is not None and sign_logit is not None:
+                sign_logit = context + CUE_SIGN_GAIN * cue_sign_logit.detach()
+        if self.has_law and depth_logit is not None and defocus_px is not None and sign_logit is not None:
             # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish: with odds of 2:1
             # it is already worth .6 (the expectation, .33, was measured to be too timid). The size is
             # taken as measured: a depth that is wrong because of its sign must not bend the size of the blur.
             expected_px = torch.tanh(sign_logit) * defocus_px.detach()
             depth_logit = RESIDUAL_LIMIT * torch.tanh(RESIDUAL_SLOPE * depth_logit / RESIDUAL_LIMIT)
-            depth_logit = depth_logit - self.law_gain * expected_px / LAW_UNIT_PX
+            depth_logit = depth_logit - expected_px / LAW_UNIT_PX
         inv_depth = None if depth_logit is None else torch.sigmoid(depth_logit)
         return Maps(inv_depth, defocus_px, sign_logit, cue_sign_logit)
 
