@@ -18,6 +18,7 @@ VERBS = {
     "train": "Train a network as a recipe says.",
     "evaluate": "Measure a model on held-out captures.",
     "export": "Turn a trained network into a model folder that `mddnet predict` loads.",
+    "demo": "Show depth and defocus of photos on a page of this machine.",
 }
 
 EXTRA_OF = {
@@ -32,6 +33,7 @@ EXTRA_OF = {
     "tensorboard": "train",
     "onnx": "train",
     "onnxscript": "train",
+    "gradio": "demo",
 }
 """Top-level module to the extra of the package that brings it."""
 

@@ -1,0 +1,117 @@
+"""More blur than the photo has: a shallower depth of field, around its own plane of focus or another.
+
+Blur adds in variance, and the variance of a disc grows with the square of its diameter. A point that has a CoC c and is
+to have C therefore takes another blur of sqrt(C^2 - c^2); where C <= c nothing is done, for blur cannot be taken away.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from mddnet.demo.look import Look
+from mddnet.errors import MddnetError
+from mddnet.optics import signed_defocus_px
+from mddnet.types import Float32Array, UInt8Array
+
+MAX_FACTOR = 6.0
+EXTRA_CAP_PX = 100.0
+"""Largest extra CoC, in pixels of the picture that is made; the renderer takes up to 128."""
+MASK_SOFTNESS = 0.3
+"""The mask goes from 0 to 1 over this share of the threshold, on either side of it."""
+
+
+def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Float32Array:
+    """Signed CoC of the blur to add, sqrt(C^2 - c^2) with the sign of C; 0 where |C| <= |c|.
+
+    Args:
+        existing_px: (h, w), CoC that the photo has; the sign does not matter.
+        wanted_px: (h, w), signed CoC that it is to have, positive behind the plane of focus.
+
+    Example:
+        >>> extra_defocus_px(np.float32([[3.0]]), np.float32([[-5.0]]))
+        array([[-4.]], dtype=float32)
+    """
+    squared = np.square(wanted_px, dtype=np.float64) - np.square(existing_px, dtype=np.float64)
+    return np.copysign(np.sqrt(np.maximum(squared, 0.0)), wanted_px).astype(np.float32)
+
+
+def certain_defocus_px(look: Look) -> Float32Array:
+    """Signed CoC less what the two maps disagree by, the residual of the lens law; 0 where nothing is left.
+
+    What is in focus is never measured as exactly 0 px. Multiplied, that little would blur what should stay sharp.
+    """
+    doubt_px = np.float32(look.focus.residual_px if look.focus.found else 0.0)
+    size = np.maximum(np.abs(look.signed_defocus_px) - doubt_px, np.float32(0))
+    return np.copysign(size, look.signed_defocus_px).astype(np.float32)
+
+
+def wanted_defocus_px(look: Look, factor: float, u_focus: float | None = None) -> Float32Array:
+    """Signed CoC in pixels of the photo with an aperture that is ``factor`` times as wide.
+
+    Args:
+        look: the photo and its maps.
+        factor: 1 to 6; the f-number is divided by it.
+        u_focus: another plane of focus, in the unit of the look; None keeps the photo's own.
+
+    Raises:
+        MddnetError: for a factor out of range, or another plane of focus where no lens law was found.
+    """
+    if not 1.0 <= factor <= MAX_FACTOR:
+        raise MddnetError(f"aperture times {factor:g}: expected 1 to {MAX_FACTOR:g}")
+    if u_focus is None:
+        return np.asarray(certain_defocus_px(look) * np.float32(factor))
+    if not look.focus.found:
+        raise MddnetError(
+            f"another plane of focus needs the lens law, which was not found ({look.focus.reason}); keep the photo's"
+        )
+    return signed_defocus_px(look.inv_depth, u_focus, look.focus.kappa_px * factor).astype(np.float32)
+
+
+def magnified(look: Look, factor: float, u_focus: float | None = None) -> UInt8Array:
+    """The photo with a shallower depth of field: occlusion-aware layers, in linear light.
+
+    Args:
+        look: the photo and its maps; the picture has the size of the look.
+        factor: 1 to 6; the f-number is divided by it.
+        u_focus: another plane of focus, in the unit of the look; None keeps the photo's own.
+
+    Returns:
+        (h, w, 3) uint8, sRGB.
+
+    Raises:
+        MddnetError: as :func:`wanted_defocus_px`.
+    """
+    from mddnet.sets.render import render_defocus  # OpenCV and SciPy, which the rest of the page does without
+
+    wanted = wanted_defocus_px(look, factor, u_focus)
+    extra = extra_defocus_px(certain_defocus_px(look), wanted) * np.float32(look.scale)
+    if float(np.abs(extra).max()) < 0.2:
+        return look.pixels
+    return render_defocus(look.pixels, np.clip(extra, -EXTRA_CAP_PX, EXTRA_CAP_PX))
+
+
+def blur_mask(look: Look, threshold_px: float) -> UInt8Array:
+    """(h, w) mask for editing: 255 where the CoC is above the threshold, 0 where it is below, soft between.
+
+    Args:
+        look: the photo and its maps.
+        threshold_px: CoC diameter in pixels of the photo, > 0.
+
+    Raises:
+        MddnetError: for a threshold that is not positive.
+    """
+    if not (threshold_px > 0 and math.isfinite(threshold_px)):
+        raise MddnetError(f"blur from {threshold_px:g} px: expected a positive number")
+    size = np.abs(look.signed_defocus_px)
+    level = (size - threshold_px) / np.float32(2 * MASK_SOFTNESS * threshold_px) + np.float32(0.5)
+    return (np.clip(level, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def mask_over_photo(look: Look, mask: UInt8Array) -> UInt8Array:
+    """The photo, with what the mask takes shown in grey and dimmed, for looking at."""
+    grey = np.asarray(Image.fromarray(look.pixels).convert("L"), dtype=np.float32)[:, :, None] * np.float32(0.45)
+    share = mask[:, :, None].astype(np.float32) / np.float32(255.0)
+    return (look.pixels * (1 - share) + grey * share + 0.5).astype(np.uint8)

@@ -1,0 +1,99 @@
+"""Two photos of one scene, focused near and far: laid on one another and fused into a picture that is sharp in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.errors import ImageError, RejectedScene
+from mddnet.predict.prediction import Prediction
+from mddnet.types import Float32Array, Lens, Photo, UInt8Array
+
+FUSED_SIDE_PX = 2048
+"""Long side to which two photos are made smaller before they are aligned and fused."""
+SOFT_PX = 0.5
+"""Difference of CoC, in pixels, over which the mixture goes from one photo to the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusedPair:
+    """Two photos on one grid, what was predicted for each, and both in one.
+
+    Attributes:
+        predictions: of the two photos after alignment, in the order given.
+        sharp: (H, W, 3) uint8, sRGB: every pixel from the photo in which it is less blurred.
+        index: (H, W) in [0, 1]: 0 takes the first photo, 1 the second.
+        correlation: how well the photos lie on one another, -1 to 1.
+        note: what to know about it.
+    """
+
+    predictions: tuple[Prediction, Prediction]
+    sharp: UInt8Array
+    index: Float32Array
+    correlation: float
+    note: str
+
+
+def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction]) -> FusedPair:
+    """Align two photos of one scene, predict both, and mix them in linear light.
+
+    Which photo is taken where follows the predicted CoC; at fine structures the measured sharpness decides.
+
+    Args:
+        first: a photo.
+        second: one from the same place, focused at another distance, of the same shape; the result lies on it.
+        predict: the model.
+
+    Raises:
+        ImageError: if the shapes differ by more than 2 %, or the photos cannot be laid on one another.
+    """
+    from mddnet.sets.align import apply_alignment, estimate_alignment  # OpenCV, which the rest does without
+    from mddnet.sets.all_in_focus import fuse, sharpest_nearby
+
+    sizes = [photo.pixels.shape[:2] for photo in (first, second)]
+    aspects = [width / height for height, width in sizes]
+    if not 0.98 < aspects[0] / aspects[1] < 1.02:
+        shown = " and ".join(f"{width} x {height}" for height, width in sizes)
+        raise ImageError(f"two photos of {shown} px: expected the same shape; give two uncropped photos of one camera")
+    height, width = min(sizes)
+    factor = min(1.0, FUSED_SIDE_PX / max(height, width))
+    height, width = round(height * factor), round(width * factor)
+    frames = [_resized(photo.pixels, height, width) for photo in (first, second)]
+    try:
+        aligned = apply_alignment(frames, estimate_alignment(frames))
+    except RejectedScene as error:
+        raise ImageError(f"the photos do not lie on one another ({error}); use a tripod, or two of a burst") from None
+    photos = [
+        Photo(frame, _lens_after(photo, frames[0].shape[1]), notes=photo.notes)
+        for frame, photo in zip(aligned.frames, (first, second), strict=True)
+    ]
+    predictions = (predict(photos[0]), predict(photos[1]))
+    difference_px = predictions[0].defocus_px - predictions[1].defocus_px
+    index = (1.0 / (1.0 + np.exp(-np.clip(difference_px / SOFT_PX, -30, 30)))).astype(np.float32)
+    linear = [linear_from_srgb8(frame) for frame in aligned.frames]
+    # Half predicted, half measured: the maps know no hair, and measured sharpness knows no flat wall.
+    index = np.float32(0.5) * (index + sharpest_nearby(linear, index))
+    index = np.clip((index - np.float32(0.5)) * np.float32(2.0) + np.float32(0.5), 0, 1).astype(np.float32)
+    sharp = srgb8_from_linear(fuse(linear, index))
+    note = f"{aligned.common_share:.0%} of the second photo is common to both."
+    if factor < 1:
+        note += f" The photos were made smaller, to {FUSED_SIDE_PX} px."
+    return FusedPair(predictions, sharp, index, aligned.alignment.lowest_correlation, note)
+
+
+def _resized(pixels: UInt8Array, height: int, width: int) -> UInt8Array:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+
+def _lens_after(photo: Photo, width: int) -> Lens:
+    """The lens facts with the pitch of the pixels after resizing to that width."""
+    lens = photo.lens
+    if lens.pixel_um is None:
+        return lens
+    return replace(lens, pixel_um=lens.pixel_um * photo.pixels.shape[1] / width)

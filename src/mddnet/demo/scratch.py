@@ -1,0 +1,93 @@
+"""The files that the page writes: all below one folder, limited in age and size, gone when the page stops."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+JOB_AGE_S = 300.0
+"""How long the folder of a job stays: Gradio copies what it gives out into its cache at once."""
+JOBS_KEPT = 4
+"""Of so many finished jobs no file goes for lack of room: Gradio may not have copied it yet."""
+
+
+class Scratch:
+    """A temporary folder of this process.
+
+    Attributes:
+        root: the folder; its owner alone can read it.
+        cache: where Gradio puts uploads and results.
+    """
+
+    def __init__(self, max_mb: float, max_age_s: float) -> None:
+        """Make the folder; ``max_mb`` and ``max_age_s`` are what :meth:`sweep` leaves in it."""
+        self._max_bytes = max_mb * 1e6
+        self._max_age_s = max_age_s
+        self.root = Path(tempfile.mkdtemp(prefix="mddnet-demo-"))
+        self.cache = self.root / "cache"
+        self.cache.mkdir()
+        self._at_work: set[Path] = set()
+        self._finished: deque[Path] = deque(maxlen=JOBS_KEPT)
+
+    @contextmanager
+    def job(self) -> Iterator[Path]:
+        """A fresh folder for the results of one request, after old ones were removed; gone at once if it fails."""
+        self.sweep()
+        folder = Path(tempfile.mkdtemp(prefix="job-", dir=self.root))
+        self._at_work.add(folder)
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            self._finished.append(folder)
+            self._at_work.discard(folder)
+
+    def sweep(self, now: float | None = None) -> int:
+        """Remove files that are too old, then the oldest until the rest fits; empty folders go with them.
+
+        Results (ZIP) go before uploads, which may belong to a request that waits. A job at work keeps its files.
+
+        Args:
+            now: seconds since the epoch; None is now.
+
+        Returns:
+            How many files were removed.
+        """
+        now = time.time() if now is None else now
+        found: list[tuple[float, int, Path]] = []
+        for path in self.root.rglob("*"):
+            try:
+                if path.is_file() and not path.is_symlink():
+                    status = path.stat()
+                    found.append((status.st_mtime, status.st_size, path))
+            except OSError:
+                continue  # removed by another request meanwhile
+        total = sum(size for _, size, _ in found)
+        removed = 0
+        for changed, size, path in sorted(found, key=lambda entry: (entry[2].suffix != ".zip", entry[0])):
+            if not self._at_work.isdisjoint(path.parents):
+                continue
+            fits = total <= self._max_bytes or any(folder in path.parents for folder in self._finished)
+            max_age_s = self._max_age_s if self.cache in path.parents else min(JOB_AGE_S, self._max_age_s)
+            if now - changed <= max_age_s and fits:
+                continue
+            path.unlink(missing_ok=True)
+            total -= size
+            removed += 1
+            if path.parent not in (self.root, self.cache):
+                try:
+                    path.parent.rmdir()
+                except OSError:
+                    continue  # other files are left in it
+        return removed
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -1,0 +1,29 @@
+"""``mddnet demo`` where it does not start."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from mddnet.cli.main import main
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--port", "70000"], "--port is 70000; expected 0 to 65535"),
+        (["--threads", "0"], "--threads is 0; expected at least 1"),
+        (["--max-megapixels", "0"], "expected positive numbers"),
+    ],
+)
+def test_wrong_usage_answers_at_once(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", *flags]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.delitem(sys.modules, "mddnet.demo.app", raising=False)
+    assert main(["demo"]) == 1
+    assert "pip install 'mddnet[demo]'" in capsys.readouterr().err

@@ -1,0 +1,162 @@
+"""Jobs: what files come out, and that none stay."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from tests.made_law_model import LawModel, ramp
+
+from mddnet.demo.archive import safe_stem
+from mddnet.demo.jobs import Jobs, Wanted
+from mddnet.demo.scratch import Scratch
+from mddnet.errors import ImageError, MddnetError
+from mddnet.types import Lens
+
+
+def names(archive: Path) -> set[str]:
+    with zipfile.ZipFile(archive) as opened:
+        assert opened.testzip() is None
+        return set(opened.namelist())
+
+
+def test_the_archive_holds_what_pred_save_writes(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+    path, facts = jobs.archive(photo_file, None, Wanted())
+    saved = LawModel().predict(jobs._photo(photo_file, None)).save(tmp_path / "saved")
+    assert names(path) == {file.name for file in saved.values()}
+    with zipfile.ZipFile(path) as opened:
+        for name in ("inv_depth", "signed_defocus_px", "defocus_px"):
+            packed = tifffile.imread(BytesIO(opened.read(f"cup.{name}.tiff")))
+            np.testing.assert_array_equal(packed, tifffile.imread(saved[name]))
+        assert json.loads(opened.read("cup.json")) == facts
+    assert facts["unit"] == "relative" and str(photo_file.parent) not in json.dumps(facts)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]  # what went into the ZIP is gone
+
+
+def test_everything_that_can_be_wanted(jobs: Jobs, photo_file: Path) -> None:
+    pytest.importorskip("cv2", reason="rendering needs OpenCV (extra demo)")
+    lens = Lens(50, 2, 400, 1.1025)
+    path, _ = jobs.archive(photo_file, lens, Wanted(("png",), 2.0, None, 4.0, True))
+    expected = {"cup.depth_m.png", "cup.aperture_x2.png", "cup.blur_mask.png", "cup.points.ply", "cup.points.glb"}
+    assert expected <= names(path)
+    with zipfile.ZipFile(path) as opened, Image.open(BytesIO(opened.read("cup.blur_mask.png"))) as mask:
+        assert mask.size == (80, 60) and mask.mode == "L"
+    with pytest.raises(MddnetError, match="nothing is chosen"):
+        jobs.archive(photo_file, None, Wanted(()))
+
+
+def test_lens_facts_replace_exif_or_only_fill_it(jobs: Jobs, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x920A: 50.0, 0x829D: 2.0})
+    Image.fromarray(ramp()).save(tmp_path / "exif.jpg", exif=exif)
+    assert jobs.look(tmp_path / "exif.jpg").lens == Lens(50, 2)
+    assert jobs.look(tmp_path / "exif.jpg", Lens()).lens == Lens()
+    given = Lens(pixel_um=400)
+    _, facts = jobs.archive(tmp_path / "exif.jpg", given, Wanted(), replace_exif=False)
+    assert facts["lens"]["focal_mm"] == 50 and facts["unit"] == "1/m from focus"
+
+
+def test_a_batch_names_what_failed_and_does_the_rest(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_text("words")
+    steps: list[tuple[int, str]] = []
+    result = jobs.batch([photo_file, bad, photo_file], "png", lambda done, name: steps.append((done, name)))
+    assert result.done == ("cup.png", "cup.png") and len(result.failures) == 1
+    assert result.failures[0].startswith("bad.png: not an image")
+    assert steps == [(0, "cup.png"), (1, "bad.png"), (2, "cup.png")]
+    assert "cup.inv_depth.png" in names(result.archive)
+
+
+def test_batches_have_limits(jobs: Jobs, photo_file: Path) -> None:
+    for paths in ([], [photo_file] * 4):
+        with pytest.raises(MddnetError, match="expected 1 to 3"):
+            jobs.batch(paths)
+    with pytest.raises(MddnetError, match=r"no photo could be used: gone\.jpg"):
+        jobs.batch([photo_file.parent / "gone.jpg"])
+
+
+def test_a_pair_is_fused_from_the_sharp_halves(jobs: Jobs, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2", reason="alignment needs OpenCV (extra demo)")
+    pytest.importorskip("scipy", reason="alignment needs SciPy (extra demo)")
+    rng = np.random.default_rng(1)
+    # Noise of several sizes: the coarse one is what alignment sees in both photos.
+    octaves = [
+        cv2.resize(rng.normal(0, 25, (h, h * 4 // 3, 3)), (320, 240), interpolation=cv2.INTER_CUBIC)
+        for h in (6, 15, 240)
+    ]
+    sharp = np.clip(128 + sum(octaves), 0, 255).astype(np.uint8)
+    soft = cv2.GaussianBlur(sharp, (0, 0), 3)
+    near, far = sharp.copy(), sharp.copy()
+    near[:, :160], far[:, 160:] = soft[:, :160], soft[:, 160:]
+    for name, pixels in (("near.png", near), ("far.png", far)):
+        Image.fromarray(pixels).save(tmp_path / name)
+    pair, archive = jobs.pair(tmp_path / "near.png", tmp_path / "far.png")
+    assert {"fused.png", "taken_from.png", "near.inv_depth.tiff", "far.json"} <= names(archive)
+    height, width = pair.sharp.shape[:2]
+    assert height > 200 and width > 280
+    assert pair.index[:, : width // 2 - 30].mean() > 0.65 and pair.index[:, width // 2 + 30 :].mean() < 0.35
+
+
+def test_pairs_that_cannot_be_fused(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+    Image.fromarray(ramp(80, 60)).save(tmp_path / "upright.png")
+    with pytest.raises(ImageError, match="expected the same shape"):
+        jobs.pair(photo_file, tmp_path / "upright.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("cup.jpg", "cup"), ("../../etc/passwd", "passwd"), ("...", "photo"), ("a b/ü?x.png", "ü_x")]
+)
+def test_stems_are_plain_names(name: str, stem: str) -> None:
+    assert safe_stem(name) == stem
+
+
+def aged(path: Path, age_s: float, size: int = 1000) -> Path:
+    """A file of that size, changed that long before the second 1e9."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\0" * size)
+    os.utime(path, (1e9 - age_s, 1e9 - age_s))
+    return path
+
+
+@pytest.fixture
+def scratch() -> Iterator[Scratch]:
+    made = Scratch(max_mb=0.0025, max_age_s=100)
+    yield made
+    made.close()
+    assert not made.root.exists()
+
+
+def test_old_files_go_first(scratch: Scratch) -> None:
+    files = [aged(scratch.cache / f"hash{age}" / "result.zip", age) for age in (500, 30, 20, 10)]
+    assert scratch.sweep(now=1e9) == 2  # one is too old, and of the other three only two fit
+    assert [file.parent.exists() for file in files] == [False, False, True, True]
+
+
+def test_results_go_before_uploads_that_may_wait(scratch: Scratch) -> None:
+    upload = aged(scratch.cache / "one" / "cup.jpg", 50)
+    results = [aged(scratch.cache / f"hash{age}" / "result.zip", age) for age in (30, 20, 10)]
+    scratch.sweep(now=1e9)
+    assert upload.exists() and [file.exists() for file in results] == [False, False, True]
+
+
+def test_a_job_at_work_keeps_its_files_and_a_failed_one_none(scratch: Scratch) -> None:
+    with scratch.job() as job:
+        file = aged(job / "result.zip", 900, 5000)
+        scratch.sweep(now=1e9)
+        assert file.exists()
+    scratch.sweep(now=1e9 - 890)
+    assert file.exists()  # too large, but just finished
+    scratch.sweep(now=1e9)
+    assert not file.exists()
+    with pytest.raises(MddnetError), scratch.job() as job:
+        aged(job / "result.zip", 0)
+        raise MddnetError("no")
+    assert not job.exists()

@@ -1,0 +1,81 @@
+"""Maps as pictures, scales and the plot of the law."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from tests.made_law_model import LawModel, ramp
+
+from mddnet.demo.look import Look, look_at, values_at
+from mddnet.demo.pictures import focus_line, metres, panels
+from mddnet.demo.words import _ticks, defocus_words, facts_html, law_svg, point_html, scale_html
+from mddnet.types import Lens, LensLawFit, Photo
+
+
+def test_the_line_lies_where_inverse_depth_is_that_of_the_focus() -> None:
+    u = np.broadcast_to(np.linspace(0, 1, 200, dtype=np.float32), (100, 200))
+    line = focus_line(np.ascontiguousarray(u), 0.25)
+    rows, columns = np.nonzero(line)
+    assert len(np.unique(rows)) == 100 and abs(columns - 50).max() <= 1
+
+
+def test_no_line_without_a_plane_of_focus() -> None:
+    assert not focus_line(np.zeros((40, 40), np.float32), float("nan")).any()
+    assert not focus_line(np.zeros((40, 40), np.float32), 0.5).any()
+
+
+def test_panels_have_the_size_of_the_look_and_say_their_units(look: Look) -> None:
+    views = panels(look, point=(40, 30))
+    assert set(views) == {"photo", "depth", "defocus", "confidence"}
+    assert all(view.pixels.shape == look.pixels.shape for view in views.values())
+    assert views["depth"].scale is not None and views["depth"].scale.title == "inverse depth, relative"
+    assert (views["photo"].pixels != look.pixels).any()  # line and cross
+    assert (panels(look, with_line=False)["photo"].pixels == look.pixels).all()
+
+
+def test_scales_of_metric_depth_say_metres() -> None:
+    lens = Lens(focal_mm=50, f_number=2, pixel_um=400, focus_m=1.1025)
+    look = look_at(LawModel().predict(Photo(ramp(), lens)))
+    html = scale_html("photo", panels(look)["depth"])
+    assert "inverse depth, 1/m" in html and " m)" in html and 'role="img"' in html
+    assert "Depth is in metres." in facts_html(look) and "(metres below)" in law_svg(look)
+
+
+def test_the_plot_is_well_formed_and_holds_the_v(look: Look) -> None:
+    svg = law_svg(look, values_at(look, 70, 5)).partition("<div")[0]
+    root = ElementTree.fromstring(svg)
+    assert "Defocus in pixels" in root.attrib["aria-label"] and root.attrib["role"] == "img"
+    line = next(child for child in root if child.tag == "polyline")
+    corners = [tuple(map(float, pair.split(","))) for pair in line.attrib["points"].split()]
+    assert len(corners) == 3 and corners[0][1] < corners[1][1] > corners[2][1]
+    assert corners[1][0] == pytest.approx((corners[0][0] + corners[2][0]) / 2, abs=2)  # the tip, at u = 0.5
+
+
+def test_the_plot_without_a_law(look: Look) -> None:
+    lost = replace(look, focus=LensLawFit(False, float("nan"), float("nan"), 1.0, "all is <sharp>"))
+    assert "polyline" not in law_svg(lost) and "no plane of focus was found" in law_svg(lost)
+    assert "all is &lt;sharp&gt;" in facts_html(lost)
+
+
+def test_notes_are_escaped(look: Look) -> None:
+    html = facts_html(replace(look, notes=("<script>alert(1)</script>",)))
+    assert "<script>" not in html and "&lt;script&gt;" in html
+
+
+def test_words_for_values(look: Look) -> None:
+    html = point_html(values_at(look, 0, 0), look)
+    assert "10 px, behind the plane of focus" in html and "0.75 of 1" in html and "column 0, row 0" in html
+    assert "No point chosen" in point_html(None, look)
+    assert defocus_words(0.2) == "0.2 px, in focus" and "in front" in defocus_words(-3)
+    assert metres(0.8) == "1.25 m" and metres(0) == "infinity"
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.2, 3.7), (0.41, 0.43), (0, 128)])
+def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
+    ticks = _ticks(low, high)
+    assert 3 <= len(ticks) <= 8 and low <= ticks[0] and ticks[-1] <= high + 1e-6
+    assert all(re.fullmatch(r"-?\d+(\.\d{1,3})?", f"{tick:.3g}") for tick in ticks)
