@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 
 import mddnet
 from mddnet.errors import ImageError, ModelError
+from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.predictor import Model, network_size
 from mddnet.types import UInt8Array
 
@@ -194,3 +196,13 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         "else: raise SystemExit('no error')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_blur_beyond_what_the_model_can_tell_is_said_in_pixels_of_the_photo(model: Model, tiny_model: Path) -> None:
+    assert not any("lower limit" in note for note in model.predict(ramp(384, 512)).notes)
+    # this model answers up to 10 px; with a cap of 16 px it would be trusted up to 8
+    capped = Model(dataclasses.replace(open_model_dir(tiny_model), defocus_cap_px=16.0))
+    (note,) = (note for note in capped.predict(ramp(1536, 2048)).notes if "lower limit" in note)
+    assert "blurred by 32 px or more" in note  # the photo is four times as large as what the network sees
+    share = float(note.split("%")[0])
+    assert 15 < share < 25  # |u - 0.5| above 0.4, of a ramp from 0 to 1

@@ -30,7 +30,7 @@ INPUT_MULTIPLE = 32
 CONTEXT_CHANNELS = 192
 LAW_UNIT_PX = 4.0
 """Signed CoC that moves the logit of inverse depth by 1. Not learned: no loss minds the scale of inverse depth, so a
-learned one only trades the law for the decoder's part, which is bounded, and which knows the training scenes by heart."""
+learned one only trades the law for the decoder's bounded part, which knows the training scenes by heart."""
 RESIDUAL_LIMIT = 0.125
 """Largest logit that the depth decoder adds to the law's: where the blur is clear it decides, elsewhere the decoder."""
 RESIDUAL_SLOPE = 0.25
