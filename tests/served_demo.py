@@ -43,7 +43,10 @@ class Server:
 
 @contextmanager
 def served(*arguments: str) -> Iterator[Server]:
-    """Run ``python ARGUMENTS`` until the page says its address; stop it as Ctrl+C would."""
+    """Run ``python ARGUMENTS`` until the page says its address; at the end stop it in good order.
+
+    By SIGTERM: where tests run in the background, SIGINT may be ignored by all that they start.
+    """
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -68,7 +71,7 @@ def served(*arguments: str) -> Iterator[Server]:
         scratch = re.search(r"scratch=(\S+)", text)
         yield Server(found[0], process, Path(scratch[1]) if scratch else None)
     finally:
-        process.send_signal(2)
+        process.terminate()
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:

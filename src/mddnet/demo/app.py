@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,7 @@ def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Bloc
         jobs: what it asks for.
         host: address to listen on.
         port: port; 0 takes a free one.
-        block: wait until it is interrupted.
+        block: wait until it is interrupted or terminated; only in the main thread.
 
     Returns:
         The page and its address.
@@ -149,6 +150,8 @@ def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Bloc
     except OSError as error:
         raise MddnetError(f"cannot listen on {host}:{port} ({error}); choose another --port") from error
     if block:
+        # a service manager stops the page like Ctrl+C does: it closes, and its files go
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f"{TITLE}\n{url}\nStop with Ctrl+C.", flush=True)
         page.block_thread()
     return page, url
