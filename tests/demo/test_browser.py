@@ -87,6 +87,13 @@ def settled_text(page: Any, selector: str, wanted: str) -> str:
     return str(page.locator(selector).inner_text())
 
 
+def move_slider(page: Any, elem_id: str, steps: int = 1) -> None:
+    slider = page.locator(f"#{elem_id} input[type=range]")
+    slider.focus()
+    for _ in range(steps):
+        slider.press("ArrowRight")
+
+
 def test_upload_and_click_a_point(page: Any) -> None:
     show_cat(page)
     assert "451 × 300 px" in page.locator("#facts").inner_text()
@@ -112,16 +119,11 @@ def test_lens_facts_give_metres(page: Any) -> None:
 
 def test_slider_mask_and_download(page: Any, tmp_path: Path) -> None:
     show_cat(page)
-    slider = page.locator("#factor input[type=range]")
-    slider.focus()
-    for _ in range(6):
-        slider.press("ArrowRight")
+    move_slider(page, "factor", steps=6)
     page.locator("#picture-shallow img").wait_for()
     shot(page, "shallow")
     page.get_by_role("tab", name="Blur mask").click()
-    mask = page.locator("#mask input[type=range]")
-    mask.focus()
-    mask.press("ArrowRight")
+    move_slider(page, "mask")
     page.locator("#picture-masked img").wait_for()
     shot(page, "mask")
     page.get_by_role("tab", name="Download").click()
@@ -140,9 +142,7 @@ def test_slider_mask_and_download(page: Any, tmp_path: Path) -> None:
 def test_points_in_3d(page: Any) -> None:
     show_cat(page)
     page.get_by_role("tab", name="3D").click()
-    slider = page.locator("#right input[type=range]")
-    slider.focus()
-    slider.press("ArrowRight")
+    move_slider(page, "right")
     page.locator("#picture-cloud img").wait_for()
     shot(page, "points")
 

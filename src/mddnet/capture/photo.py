@@ -137,7 +137,7 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
     picture = _srgb8(image, name, notes)
     if turn is not None:
         picture = picture.transpose(turn)
-    return Photo(np.array(picture), _replaced(facts.lens, lens), notes=tuple(notes))
+    return Photo(np.array(picture), replaced_lens(facts.lens, lens), notes=tuple(notes))
 
 
 def _photo_from_array(array: NDArray[np.generic], lens: Lens | None, name: str) -> Photo:
@@ -172,8 +172,8 @@ def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
         )
 
 
-def _replaced(lens: Lens, given: Lens | None) -> Lens:
-    """``lens`` with the known fields of ``given`` in place of its own."""
+def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
+    """``lens`` with the known fields of ``given`` in place of its own; as it is if nothing is given."""
     known = {} if given is None else {name: value for name, value in asdict(given).items() if value is not None}
     return replace(lens, **known)
 

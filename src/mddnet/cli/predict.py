@@ -82,9 +82,9 @@ def predict(
             raise ValueError("no photo; expected photos, folders or patterns, or --list")
         if threads is not None and threads < 1:
             raise ValueError(f"--threads is {threads}; expected at least 1")
-        chosen = [name for name in MAP_FORMATS if name in {part.strip() for part in formats.split(",")}]
-        wrong = [part for part in formats.split(",") if part.strip() not in MAP_FORMATS]
-        if wrong:
+        named = {part.strip() for part in formats.split(",")}
+        chosen = [name for name in MAP_FORMATS if name in named]
+        if not named.issubset(MAP_FORMATS):
             raise ValueError(f"--formats {formats}: expected some of {','.join(MAP_FORMATS)}")
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)

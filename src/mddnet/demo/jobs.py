@@ -6,13 +6,14 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
+from mddnet.capture.photo import replaced_lens
 from mddnet.demo.archive import safe_stem, save_into, save_picture, zip_folder
 from mddnet.demo.blur_edit import blur_mask, magnified
 from mddnet.demo.fused import FusedPair, fuse_pair
@@ -110,9 +111,8 @@ class Jobs:
             raise MddnetError("nothing is chosen for the ZIP; expected at least one kind of file")
         with self._turn, self.scratch.job() as job:
             photo = self._photo(path, lens if replace_exif else None)
-            if lens is not None and not replace_exif:
-                known = {name: value for name, value in asdict(lens).items() if value is not None}
-                photo = replace(photo, lens=replace(photo.lens, **known))
+            if not replace_exif:
+                photo = replace(photo, lens=replaced_lens(photo.lens, lens))
             prediction = self._predicted(photo)
             folder = job / "files"
             folder.mkdir()

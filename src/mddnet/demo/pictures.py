@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from mddnet.demo.look import Look
+from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.texture import box_mean
 from mddnet.predict.view import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.types import BoolArray, Float32Array, UInt8Array
@@ -104,7 +105,7 @@ def panels(look: Look, with_line: bool = True, point: tuple[int, int] | None = N
 
 def metres(inv_depth: float) -> str:
     """A metric inverse depth in words: ``1.25 m``, or ``infinity``."""
-    return f"{1 / inv_depth:.3g} m" if inv_depth > 1e-4 else "infinity"
+    return f"{1 / inv_depth:.3g} m" if inv_depth > 1.0 / MAX_DEPTH_M else "infinity"
 
 
 def _drawn(pixels: UInt8Array, line: BoolArray | None, look: Look, point: tuple[int, int] | None) -> UInt8Array:

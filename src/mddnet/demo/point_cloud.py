@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb8
 from mddnet.demo.look import Look
+from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.types import Float32Array, UInt8Array
 
 MAX_POINTS = 150_000
@@ -56,7 +57,7 @@ def point_cloud(look: Look, max_points: int = MAX_POINTS) -> PointCloud:
     pixel_over_f = FIELD_OF_VIEW / max(h, w)
     metric = look.unit == "1/m"
     if metric:
-        z = 1.0 / np.maximum(u, 1e-4)
+        z = 1.0 / np.maximum(u, 1.0 / MAX_DEPTH_M)
         if look.lens.pixel_um is not None and look.lens.focal_mm is not None:
             pixel_over_f = look.lens.pixel_um * 1e-3 / look.lens.focal_mm / look.scale
         kept = z <= 10.0 * np.median(z)

@@ -18,7 +18,7 @@ import numpy as np
 from mddnet import metrics
 from mddnet.evaluate.alteration import ALTERATIONS, Alteration, Altered
 from mddnet.evaluate.harness import SIGN_DEFOCUS_MIN, Evaluation, PredictedMaps, Predictor, evaluate_model
-from mddnet.evaluate.tables import ResultTable, plain, tables_markdown
+from mddnet.evaluate.tables import ResultTable, cell, number, plain, tables_markdown
 from mddnet.types import Float32Array, UInt8Array
 
 CUE_KINDS = ("focal_stacks", "light_fields")
@@ -120,12 +120,12 @@ def study_cues(
     study = CueStudy(name, split)
     plain_answers: dict[bytes, tuple[Float32Array, Float32Array]] = {}
     runs: list[tuple[str, Predictor]] = [(AS_IT_IS, model), *((a, Altered(model, a)) for a in alterations)]
-    for number, (what, predictor) in enumerate(runs):
+    for run, (what, predictor) in enumerate(runs):
         recorder = _Recorder(predictor)
 
-        def show(done: int, total: int, step: str, number: int = number, what: str = what) -> None:
+        def show(done: int, total: int, step: str, run: int = run, what: str = what) -> None:
             if on_progress is not None:
-                on_progress(number * total + done, len(runs) * total, f"{what}: {step}")
+                on_progress(run * total + done, len(runs) * total, f"{what}: {step}")
 
         study.evaluations[what] = evaluate_model(
             recorder,
@@ -189,7 +189,7 @@ def cue_tables(study: CueStudy) -> list[ResultTable]:
         if not any(macros.values()):
             continue
         rows = tuple(
-            (what, *(_number(macro.get(name)) for name, _ in _COLUMNS), _number(_lowest_sign(study, what, kind)))
+            (what, *(cell(macro, name, 3) for name, _ in _COLUMNS), number(_lowest_sign(study, what, kind), 3))
             for what, macro in macros.items()
         )
         note = (
@@ -199,7 +199,7 @@ def cue_tables(study: CueStudy) -> list[ResultTable]:
         columns = ("photos", *(label for _, label in _COLUMNS), "lowest sign of a place")
         tables.append(ResultTable(f"{title}: cues taken away", columns, rows, note))
     rows = tuple(
-        (what, _number(a.rank_correlation), f"{a.defocus_change:.1%}", f"{a.same_side:.1%}")
+        (what, number(a.rank_correlation, 3), f"{a.defocus_change:.1%}", f"{a.same_side:.1%}")
         for what, a in study.agreements.items()
     )
     note = (
@@ -210,13 +210,9 @@ def cue_tables(study: CueStudy) -> list[ResultTable]:
     return tables
 
 
-def _lowest_sign(study: CueStudy, what: str, kind: str) -> float | None:
+def _lowest_sign(study: CueStudy, what: str, kind: str) -> float:
     values = [m["sign_accuracy"] for m in study.evaluations[what].kinds[kind].places.values() if "sign_accuracy" in m]
-    return min(values) if values else None
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or not np.isfinite(value) else f"{value:.3f}"
+    return min(values, default=float("nan"))
 
 
 def write_cue_study(study: CueStudy, out: Path) -> tuple[Path, Path]:

@@ -94,10 +94,10 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
         tables += _kind_tables(_TITLES[kind], result)
     if evaluation.pairs is not None:
         rows = [
-            (r.name, _number(r.accuracy, 4), str(r.pixels), _number(r.first_share, 2)) for r in evaluation.pairs.rows
+            (r.name, number(r.accuracy, 4), str(r.pixels), number(r.first_share, 2)) for r in evaluation.pairs.rows
         ]
-        rows.append(("**mean**", _number(evaluation.pairs.mean, 4), "", ""))
-        rows.append(("**worst**", _number(evaluation.pairs.worst, 4), "", ""))
+        rows.append(("**mean**", number(evaluation.pairs.mean, 4), "", ""))
+        rows.append(("**worst**", number(evaluation.pairs.worst, 4), "", ""))
         note = (
             f"Where one photo's smoothed Laplacian is more than {PAIR_RATIO:g} times the other's, the other must "
             "get the larger defocus; ties half."
@@ -110,7 +110,7 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
         tables.append(_shape_table(evaluation.psf_shapes))
     if evaluation.speed is not None:
         s = evaluation.speed
-        cells = (s.what, f"{s.width} x {s.height}", _number(s.milliseconds, 1), str(s.runs))
+        cells = (s.what, f"{s.width} x {s.height}", number(s.milliseconds, 1), str(s.runs))
         tables.append(ResultTable("Speed", ("what", "size", "median ms", "runs"), (cells,)))
     if evaluation.failures:
         cells_of = tuple((what, " ".join(why.split())) for what, why in evaluation.failures)
@@ -159,12 +159,12 @@ def _kind_tables(title: str, result: KindResult) -> list[ResultTable]:
             for place in result.places
         }
         rows = [
-            (place, str(counts[place]), *(_cell(values, name, digits) for name, _, digits in shown))
+            (place, str(counts[place]), *(cell(values, name, digits) for name, _, digits in shown))
             for place, values in result.places.items()
             if counts[place]
         ]
         total = str(sum(counts.values()))
-        rows.append(("**macro**", total, *(_cell(result.macro, name, digits) for name, _, digits in shown)))
+        rows.append(("**macro**", total, *(cell(result.macro, name, digits) for name, _, digits in shown)))
         head = ("place", "photos", *(label for _, label, _ in shown))
         tables.append(ResultTable(f"{title}: {what}", head, tuple(rows), notes[what]))
     return tables
@@ -178,14 +178,14 @@ def _slope_table(evaluation: Evaluation) -> ResultTable:
         (
             str(size),
             str(fit.photos),
-            *(_number(fit.medians_px.get(d, math.nan), 2) for d in diameters),
-            _number(fit.slope, 3),
-            _number(fit.intercept_px, 2),
+            *(number(fit.medians_px.get(d, math.nan), 2) for d in diameters),
+            number(fit.slope, 3),
+            number(fit.intercept_px, 2),
         )
         for size, fit in evaluation.coc_slope.by_size.items()
     ]
-    medians = (_number(overall.medians_px[d], 2) for d in diameters)
-    rows.append(("**all**", str(overall.photos), *medians, _number(overall.slope, 3), _number(overall.intercept_px, 2)))
+    medians = (number(overall.medians_px[d], 2) for d in diameters)
+    rows.append(("**all**", str(overall.photos), *medians, number(overall.slope, 3), number(overall.intercept_px, 2)))
     head = (
         "long side px",
         "photos",
@@ -205,8 +205,8 @@ def _shape_table(fits: Mapping[Shape, SlopeFit]) -> ResultTable:
         (
             shape,
             str(fit.photos),
-            *(_number(fit.medians_px.get(d, math.nan), 2) for d in SHAPE_DIAMETERS_PX),
-            _number(fit.slope, 3),
+            *(number(fit.medians_px.get(d, math.nan), 2) for d in SHAPE_DIAMETERS_PX),
+            number(fit.slope, 3),
         )
         for shape, fit in fits.items()
     )
@@ -219,11 +219,13 @@ def _shape_table(fits: Mapping[Shape, SlopeFit]) -> ResultTable:
     return ResultTable("CoC by the shape of the blur", head, rows, note)
 
 
-def _cell(values: Mapping[str, float], name: str, digits: int) -> str:
-    return _number(values.get(name, math.nan), digits)
+def cell(values: Mapping[str, float], name: str, digits: int) -> str:
+    """A measure as text; ``-`` where it is absent or no number."""
+    return number(values.get(name, math.nan), digits)
 
 
-def _number(value: float, digits: int) -> str:
+def number(value: float, digits: int) -> str:
+    """A number as text; ``-`` for NaN and infinity."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
