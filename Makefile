@@ -6,6 +6,7 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 WORK ?= work
 RECIPE ?= recipes/small.toml
+CONTINUED ?= recipes/small-continued.toml
 # CI installs the versions that it names; everybody else gets the newest that the bounds allow.
 PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
 
@@ -22,7 +23,7 @@ help:
 	@echo "make test         install everything and run the tests"
 	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
 	@echo "make lint types   check the code with ruff and mypy"
-	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml, export the model"
+	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and on from there, export the model"
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
 
@@ -70,7 +71,9 @@ train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2
 	$(BIN)/mddnet train $(RECIPE) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
 		--set train.out=$(WORK)/run
-	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model
+	$(BIN)/mddnet train $(CONTINUED) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
+		--set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
+	$(BIN)/mddnet export $(WORK)/run-continued/model -o $(WORK)/model
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation

@@ -54,6 +54,17 @@ def test_red_is_the_sharper_channel_behind_focus_and_the_softer_in_front() -> No
     assert sides == {True, False}
 
 
+def test_the_colour_error_is_as_large_where_the_subject_is_nearly_in_focus() -> None:
+    rng = np.random.default_rng(3)
+    apart = []
+    while len(apart) < 12:
+        image, signed_px = blurred_by_random_disc(rng, POINT)
+        if 1.5 < signed_px < 2.5:  # behind focus, where red is the smaller disc
+            apart.append(_moment_px(image[..., 1]) - _moment_px(image[..., 0]))
+    # up to 1.5 px by 0.1 to 1.0 and 0.4 to 1.0; a limit of a quarter of the disc would leave 0.6 px at most
+    assert max(apart) > 0.75
+
+
 def test_a_flat_picture_stays_as_it_is() -> None:
     flat = np.full((40, 50, 3), (90, 120, 200), dtype=np.uint8)
     image, _ = blurred_by_random_disc(np.random.default_rng(2), flat)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.sets.colour_error import draw_colour_shift_px
+from mddnet.sets.colour_error import LARGEST_SHIFT_PX, draw_colour_shift_px
 from mddnet.sets.render import LensFlaws, Surface, render_surfaces
 from mddnet.types import UInt8Array
 
 SMALLEST_COC_PX = 0.7
-LARGEST_COC_PX = 26.0
+LARGEST_COC_PX = 36.0
 
 
 def blurred_by_disc(
@@ -41,6 +41,9 @@ def blurred_by_disc(
 def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) -> tuple[UInt8Array, float]:
     """Blur a whole image by a random disc with a random colour error.
 
+    The error does not shrink with the disc: the planes in which red, green and blue are sharp lie as far apart where
+    the subject is nearly in focus.
+
     Args:
         rng: source of randomness.
         sharp_srgb8: (H, W, 3) uint8.
@@ -50,4 +53,4 @@ def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) ->
     """
     size = float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
     signed_px = size if rng.random() < 0.5 else -size
-    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(0.25 * size + 0.1, rng)), signed_px
+    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(LARGEST_SHIFT_PX, rng)), signed_px

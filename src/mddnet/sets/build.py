@@ -51,7 +51,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields")
 GROUP_OF_KIND: dict[str, Group] = {"focal_stack": "focal_stacks", "light_field": "light_fields"}
 
-BUILDER = 3
+BUILDER = 4
 """Raised when a change of the builders makes scenes of earlier versions worth building again."""
 SCRATCH = ".building"
 BUILT_FROM = "built_from.json"

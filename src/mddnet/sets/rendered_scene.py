@@ -43,10 +43,10 @@ from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRec
 
 Capture = RgbdFrame | StereoScene | SharpPhoto
 RenderedKind = Literal["rgbd", "stereo", "photos"]
-FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 2, "stereo": 6, "photos": 3}
+FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 4, "stereo": 6, "photos": 3}
 
 SMALLEST_COC_PX = 2.0
-LARGEST_COC_PX = 24.0
+LARGEST_COC_PX = 36.0
 """Range of the largest CoC of a frame, for a long side of 448 px; it grows with the long side, up to 640 px."""
 NEARLY_SHARP_SHARE = 0.06
 OUTSIDE_SHARE = 0.15
