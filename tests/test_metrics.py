@@ -169,6 +169,18 @@ def test_coc_errors_by_hand() -> None:
     assert metrics.coc_mae_px(pred, truth, mask) == 1.0
     assert np.isnan(metrics.coc_mae_px(pred, np.full((1, 4), NAN)))
     assert np.isnan(metrics.constant_mae_px(truth, np.zeros((1, 4), dtype=bool)))
+    assert metrics.coc_mse_px2(pred, truth) == pytest.approx((1 + 0 + 9) / 3)
+    assert np.isnan(metrics.coc_mse_px2(pred, truth, np.zeros((1, 4), dtype=bool)))
+
+
+def test_normalised_sigma_by_hand() -> None:
+    # a sigma of 3.275 px is a CoC of 13.1 px; 26.2 px is clipped to it
+    truth, pred = np.array([[13.1, 0.0, 26.2, NAN]]), np.array([[6.55, 1.31, 100.0, 5.0]])
+    assert metrics.normalised_sigma_mae(pred, truth) == pytest.approx((0.5 + 0.1 + 0.0) / 3)
+    assert metrics.normalised_sigma_mse(pred, truth) == pytest.approx((0.25 + 0.01) / 3)
+    nothing = np.zeros((1, 4), dtype=bool)
+    assert np.isnan(metrics.normalised_sigma_mae(pred, truth, nothing))
+    assert np.isnan(metrics.normalised_sigma_mse(pred, truth, nothing))
 
 
 def test_sign_accuracy_by_hand() -> None:
@@ -192,5 +204,162 @@ def test_depth_measures_by_hand() -> None:
     assert metrics.silog(pred, truth) == pytest.approx(100 * np.sqrt((d**2).mean() - d.mean() ** 2))
     assert metrics.silog(3 * truth, truth) == pytest.approx(0.0)
     assert metrics.silog(np.array([0.0]), np.array([1.0])) == float("inf")
+    assert metrics.sq_rel(pred, truth) == pytest.approx((0.01 / 1 + 0 + 4 / 4) / 3)
+    assert metrics.rmse_log(pred, truth) == pytest.approx(np.sqrt((d**2).mean()))
+    assert metrics.rmse_log(2 * truth, truth) == pytest.approx(np.log(2))
+    assert metrics.rmse_log(np.array([-1.0]), np.array([1.0])) == float("inf")
+    assert metrics.delta(np.array([1.04, 1.1]), np.array([1.0, 1.0]), base=1.05) == 0.5
+    first = np.array([True, False, False, False, False])
+    assert metrics.sq_rel(pred, truth, first) == pytest.approx(0.01)
+    assert np.isnan(metrics.sq_rel(pred, truth, ~np.ones(5, dtype=bool)))
+    assert np.isnan(metrics.rmse_log(pred, truth, ~np.ones(5, dtype=bool)))
     for measure in (metrics.abs_rel, metrics.rmse, metrics.delta, metrics.silog):
         assert np.isnan(measure(np.array([1.0]), np.array([NAN])))
+
+
+# --- boundaries
+
+
+def test_boundary_f1_by_hand() -> None:
+    truth = np.ones((4, 6))
+    truth[:, 3:] = 2.0  # one vertical boundary of ratio 2
+    assert metrics.boundary_f1(7 * truth, truth) == pytest.approx(2 * 0.25 * 0.25 / 0.5)
+    # one of the four directions has a boundary; the other three have none in truth and count 0, as published
+    beside = np.roll(truth, 1, axis=1)
+    beside[:, 0] = 1.0
+    assert metrics.boundary_f1(beside, truth) == 0.0
+    assert metrics.boundary_f1(np.ones_like(truth), truth) == 0.0
+    # two boundaries predicted, one of them true: precision a half, recall one, in that direction
+    both = truth.copy()
+    both[:, 5:] = 4.0
+    p, r = 0.25 / 2, 0.25
+    assert metrics.boundary_f1(both, truth) == pytest.approx(2 * p * r / (p + r))
+
+
+def test_boundary_f1_of_all_directions_and_of_a_weak_boundary() -> None:
+    truth = np.ones((6, 6))
+    truth[2:4, 2:4] = 2.0
+    assert metrics.boundary_f1(truth, truth) == pytest.approx(1.0)
+    # a boundary of ratio 1.15 in the prediction is found below that ratio only: 5 of 10, by their weights
+    ratios = np.linspace(1.05, 1.25, 10)
+    weak = np.where(truth > 1, 1.15, 1.0)
+    assert metrics.boundary_f1(weak, truth) == pytest.approx(ratios[ratios < 1.15].sum() / ratios.sum())
+
+
+def test_boundary_f1_looks_at_known_pixels_only() -> None:
+    truth = np.ones((4, 6))
+    truth[:, 3:] = 2.0
+    truth[0] = NAN
+    wrong_in_the_first_row = np.where(np.isnan(truth), 9.0, truth)
+    assert metrics.boundary_f1(wrong_in_the_first_row, truth) == pytest.approx(0.25)
+    left = np.zeros((4, 6), dtype=bool)
+    left[:, :3] = True
+    assert np.isnan(metrics.boundary_f1(truth, truth, left))  # no boundary in it
+    assert metrics.boundary_f1(-np.ones_like(truth), truth) == 0.0
+    with pytest.raises(ValueError, match="shapes"):
+        metrics.boundary_f1(truth[0], truth[0])
+
+
+# --- blur detection
+
+
+def test_blur_detection_by_hand() -> None:
+    blurred = np.array([[True, True, True, False, False, False]])
+    found = np.array([[True, True, False, True, False, False]])
+    # precision 2/3, recall 2/3
+    assert metrics.f_beta(found, blurred) == pytest.approx(2 / 3)
+    assert metrics.iou(found, blurred) == pytest.approx(2 / 4)
+    assert metrics.detection_mae(found, blurred) == pytest.approx(2 / 6)
+    everywhere = np.ones_like(found)
+    # precision 1/2, recall 1
+    assert metrics.f_beta(everywhere, blurred) == pytest.approx(1.3 * 0.5 / (0.3 * 0.5 + 1))
+    assert metrics.f_beta(everywhere, blurred, beta_squared=1.0) == pytest.approx(2 / 3)
+    assert metrics.f_beta(~everywhere, blurred) == metrics.iou(~everywhere, blurred) == 0.0
+    mask = np.array([[True, True, False, False, True, True]])
+    assert metrics.f_beta(found, blurred, mask) == metrics.iou(found, blurred, mask) == 1.0
+    assert metrics.detection_mae(np.array([[0.75, 1, 0.5, 0, 0, 0.25]]), blurred) == pytest.approx(1.0 / 6)
+
+
+def test_average_precision_by_hand() -> None:
+    blurred = np.array([True, False, True, False])
+    # found at ranks 1 and 3: 0.5 x 1/1 + 0.5 x 2/3
+    assert metrics.average_precision(np.array([9.0, 5.0, 3.0, 1.0]), blurred) == pytest.approx(5 / 6)
+    assert metrics.average_precision(np.array([3.0, 1.0, 2.0, 0.0]), blurred) == 1.0
+    # ties are one threshold: a constant has the share of the blurred
+    assert metrics.average_precision(np.zeros(4), blurred) == pytest.approx(0.5)
+    assert metrics.average_precision(np.array([2.0, 2.0, 1.0, 0.0]), blurred) == pytest.approx(0.5 * 0.5 + 0.5 * 2 / 3)
+    mask = np.array([True, False, True, True])
+    assert metrics.average_precision(np.array([9.0, 5.0, 3.0, 1.0]), blurred, mask) == 1.0
+
+
+def test_blur_detection_without_blur_is_nan_and_shapes_must_agree() -> None:
+    sharp, found = np.zeros((2, 2), dtype=bool), np.ones((2, 2), dtype=bool)
+    assert np.isnan(metrics.f_beta(found, sharp)) and np.isnan(metrics.iou(found, sharp))
+    assert np.isnan(metrics.average_precision(np.ones((2, 2)), sharp))
+    assert metrics.detection_mae(found, sharp) == 1.0
+    assert np.isnan(metrics.detection_mae(found, sharp, sharp))
+    with pytest.raises(ValueError, match="shapes differ"):
+        metrics.iou(found, sharp[0])
+    with pytest.raises(ValueError, match="0 to 1"):
+        metrics.detection_mae(np.full((2, 2), 1.5), sharp)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_average_precision_is_blind_to_monotone_maps_and_iou_is_below_f1(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    score, blurred = rng.random(200).round(2), rng.random(200) > 0.4
+    ap = metrics.average_precision(score, blurred)
+    assert metrics.average_precision(np.exp(5 * score), blurred) == pytest.approx(ap)
+    f1, overlap = metrics.f_beta(score > 0.5, blurred, beta_squared=1.0), metrics.iou(score > 0.5, blurred)
+    assert overlap == pytest.approx(f1 / (2 - f1))
+
+
+# --- confidence
+
+
+def test_sparsification_by_hand() -> None:
+    # ten pixels of errors 1 to 10; the confidence is sure of the wrong half
+    error = np.arange(1.0, 11.0)
+    curves = metrics.sparsification(error, np.where(error > 5, 0.9, 0.1))
+    assert curves.without(0) == 5.5 and curves.without(50) == 8.0  # the mean of 6 to 10 is left
+    assert curves.without(20) == pytest.approx((5 * 8 + 3 * 3) / 8)  # ties: 3 of the five of mean 3 are left
+    assert curves.oracle[[0, 50, 90]] == pytest.approx([5.5, 3.0, 1.0])
+    # the oracle's mean over ten kept counts, 10 to 1: (n + 1) / 2
+    constant = (5.5 - np.mean([(n + 1) / 2 for n in range(1, 11)])) / 5.5
+    assert metrics.sparsification(error, np.ones(10)).ause == pytest.approx(constant, abs=0.02)
+    assert metrics.sparsification(error, -error).ause == 0.0
+    assert metrics.sparsification(error, error).ause > curves.constant > 0.4
+
+
+def test_a_constant_confidence_has_a_constant_curve() -> None:
+    error = np.random.default_rng(0).random((30, 40))
+    error[:3] = NAN
+    curves = metrics.sparsification(error, np.full((30, 40), 0.5))
+    np.testing.assert_allclose(curves.error, np.nanmean(error), rtol=1e-9)
+    assert curves.ause == pytest.approx(curves.constant)
+
+
+def test_sparsification_without_errors_or_pixels() -> None:
+    perfect = metrics.sparsification(np.zeros(5), np.arange(5.0))
+    assert perfect.ause == perfect.constant == 0.0
+    assert np.isnan(metrics.sparsification(np.full(5, NAN), np.ones(5)).ause)
+    # an unknown confidence is removed first
+    assert metrics.sparsification(np.array([9.0, 1.0]), np.array([NAN, 0.1])).without(50) == 1.0
+    with pytest.raises(ValueError, match="shape"):
+        metrics.sparsification(np.zeros(3), np.zeros(4))
+    with pytest.raises(ValueError, match="0 or more"):
+        metrics.sparsification(np.array([-1.0]), np.zeros(1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_confidence_beats_the_oracle(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    curves = metrics.sparsification(rng.random(300), rng.random(300).round(1))
+    assert (curves.error >= curves.oracle - 1e-12).all() and curves.ause >= 0
+    assert metrics.falling_steps(curves.oracle) >= 98
+
+
+def test_falling_steps_by_hand() -> None:
+    assert metrics.falling_steps(np.array([3.0, 2.0, 2.0, 1.0, 1.5])) == 2

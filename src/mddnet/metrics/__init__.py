@@ -1,0 +1,81 @@
+"""Measures of inverse depth, defocus, blur detection and confidence: numpy alone, no files, no global state.
+
+Masks and truths: every measure takes pixels where ``mask`` holds and the truth is finite (unknown is NaN). A measure
+without one such pixel is NaN, never 0. All lengths named ``_px`` are in pixels of the image at hand.
+"""
+
+from mddnet.metrics.blur_detection import BETA_SQUARED, average_precision, detection_mae, f_beta, iou
+from mddnet.metrics.boundary import boundary_f1
+from mddnet.metrics.coc import (
+    coc_mae_px,
+    coc_mse_px2,
+    constant_mae_px,
+    normalised_sigma_mae,
+    normalised_sigma_mse,
+    sign_accuracy,
+)
+from mddnet.metrics.depth import abs_rel, delta, rmse, rmse_log, silog, sq_rel
+from mddnet.metrics.order import (
+    DEFOCUS_GAP,
+    DEPTH_GAP,
+    OrdinalPairs,
+    defocus_ordinal_accuracy,
+    defocus_ordinal_pairs,
+    depth_ordinal_accuracy,
+    depth_ordinal_pairs,
+    inv_depth_range,
+    ordinal_accuracy,
+    ordinal_pairs,
+    spearman,
+)
+from mddnet.metrics.sparsification import SPARSIFICATION_STEPS, Sparsification, falling_steps, sparsification
+from mddnet.metrics.texture import (
+    TEXTURE_SHARE,
+    TEXTURE_SIGMA,
+    gaussian_smoothed,
+    luminance,
+    smoothed_laplacian,
+    texture_mask,
+)
+
+__all__ = [
+    "BETA_SQUARED",
+    "DEFOCUS_GAP",
+    "DEPTH_GAP",
+    "SPARSIFICATION_STEPS",
+    "TEXTURE_SHARE",
+    "TEXTURE_SIGMA",
+    "OrdinalPairs",
+    "Sparsification",
+    "abs_rel",
+    "average_precision",
+    "boundary_f1",
+    "coc_mae_px",
+    "coc_mse_px2",
+    "constant_mae_px",
+    "defocus_ordinal_accuracy",
+    "defocus_ordinal_pairs",
+    "delta",
+    "depth_ordinal_accuracy",
+    "depth_ordinal_pairs",
+    "detection_mae",
+    "f_beta",
+    "falling_steps",
+    "gaussian_smoothed",
+    "inv_depth_range",
+    "iou",
+    "luminance",
+    "normalised_sigma_mae",
+    "normalised_sigma_mse",
+    "ordinal_accuracy",
+    "ordinal_pairs",
+    "rmse",
+    "rmse_log",
+    "sign_accuracy",
+    "silog",
+    "smoothed_laplacian",
+    "sparsification",
+    "spearman",
+    "sq_rel",
+    "texture_mask",
+]

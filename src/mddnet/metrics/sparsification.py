@@ -1,0 +1,93 @@
+"""Whether a confidence knows where the errors are: sparsification curves and the area between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPARSIFICATION_STEPS = 100
+"""The curves have a point for each hundredth of the pixels removed, from none to 99 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sparsification:
+    """Mean error of the pixels that are left, point k after k hundredths have been removed.
+
+    Attributes:
+        error: (100,) the least confident pixels removed first.
+        oracle: (100,) the pixels of the largest error removed first: no confidence can do better.
+    """
+
+    error: NDArray[np.float64]
+    oracle: NDArray[np.float64]
+
+    @property
+    def ause(self) -> float:
+        """Area between the curve and the oracle's, over the error of all pixels: 0 is perfect, see :attr:`constant`."""
+        return self._area(self.error - self.oracle)
+
+    @property
+    def constant(self) -> float:
+        """The same area for a confidence that says nothing: removing pixels at random leaves the error as it is."""
+        return self._area(self.error[0] - self.oracle)
+
+    def _area(self, between: NDArray[np.float64]) -> float:
+        whole = float(self.error[0])
+        # without any error every order is as good as the oracle's
+        return 0.0 if whole == 0 else float(np.mean(between)) / whole
+
+    def without(self, percent: int) -> float:
+        """Mean error without that percentage of the pixels, the least confident ones."""
+        return float(self.error[percent])
+
+
+def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]) -> Sparsification:
+    """Sparsification curves of errors by a confidence.
+
+    Ilg et al., "Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow" (ECCV 2018), section on AUSE: the
+    area under the sparsification error, the curve minus the oracle's, errors divided by the mean of all. Here the area
+    is the mean over 0, 1, ..., 99 % removed. Pixels of equal confidence are removed in random order, of which this is
+    the expected curve: a constant confidence has a constant curve.
+
+    Args:
+        error: any shape, >= 0, NaN where the truth is unknown.
+        confidence: the same shape, larger is surer; NaN is the least sure.
+
+    Returns:
+        The curves; NaN without a known pixel.
+
+    Raises:
+        ValueError: if the shapes differ or an error is negative.
+
+    Example:
+        >>> import numpy as np
+        >>> curves = sparsification(np.array([4.0, 2.0, 1.0, 1.0]), np.array([0.1, 0.2, 0.8, 0.9]))
+        >>> curves.without(0), curves.without(50), curves.ause
+        (2.0, 1.0, 0.0)
+    """
+    e, c = np.asarray(error, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
+    if e.shape != c.shape:
+        raise ValueError(f"error has shape {e.shape}, confidence {c.shape}; expected the same")
+    known = np.isfinite(e)
+    e, c = e[known], c[known]
+    if not len(e):
+        nothing = np.full(SPARSIFICATION_STEPS, np.nan)
+        return Sparsification(nothing, nothing)
+    if e.min() < 0:
+        raise ValueError(f"an error is {e.min():g}; expected 0 or more")
+    c = np.where(np.isnan(c), -np.inf, c)
+    order = np.argsort(-c)
+    e_sure_first, c = e[order], c[order]
+    starts = np.flatnonzero(np.append(True, c[1:] != c[:-1]))
+    counts = np.diff(np.append(starts, len(c)))
+    tied = np.repeat(np.add.reduceat(e_sure_first, starts) / counts, counts)
+    removed = np.arange(SPARSIFICATION_STEPS) * len(e) // SPARSIFICATION_STEPS
+    kept = len(e) - removed
+    return Sparsification(np.cumsum(tied)[kept - 1] / kept, np.cumsum(np.sort(e))[kept - 1] / kept)
+
+
+def falling_steps(curve: NDArray[np.floating]) -> int:
+    """How many steps of a curve go down: one less than it has points where it falls everywhere."""
+    return int(np.count_nonzero(np.diff(curve) < 0))
