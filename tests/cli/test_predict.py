@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -219,4 +220,20 @@ def test_formats_are_written_and_a_resumed_run_wants_them_all(
     assert json.loads(capsys.readouterr().out)["complete"] is True  # done before, and said in the same words
     assert main(flags) == 0
     assert (out / "cup.defocus_px.tiff").exists() and "done before" not in capsys.readouterr().out
-    assert main([*flags, "--formats", "tiff,exr"]) == 2
+    assert main([*flags, "--formats", "tiff,jpeg"]) == 2
+
+
+def test_masks_and_points_are_formats_too(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture().save(tmp_path / "cup.png")
+    out = tmp_path / "out"
+    flags = ["predict", str(tmp_path / "cup.png"), "-o", str(out), "--model", str(tiny_model), "--resume"]
+    assert main([*flags, "--formats", "mask,ply,glb"]) == 0
+    names = {"cup.defocus_mask.tiff", "cup.points.ply", "cup.points.glb", "cup.preview.png", "cup.json"}
+    assert {path.name for path in out.iterdir()} == names
+    capsys.readouterr()
+    assert main([*flags, "--formats", "ply"]) == 0 and "done before" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    assert main([*flags, "--formats", "exr"]) == 1
+    assert "pip install 'mddnet[formats]'" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_names_and_facts_of_others() -> None:
     assert is_output_name("cup.preview.png") and is_output_name("cup_2.inv_depth.tiff")
+    assert all(is_output_name(f"cup.{end}") for end in ("depth_m.exr", "defocus_mask.tiff", "points.ply", "points.glb"))
     assert not is_output_name("cup.png") and not is_output_name("preview.png")
     assert read_facts(Path("/nonexistent.json")) is None
 
@@ -200,6 +202,79 @@ def test_saving_again_in_another_format_leaves_nothing_of_before(tmp_path: Path)
 
 @pytest.mark.parametrize("formats", [[], ["tiff", "jpeg"]])
 def test_unknown_formats_are_refused_before_anything_is_written(tmp_path: Path, formats: list[str]) -> None:
-    with pytest.raises(MddnetError, match="tiff, png, npy"):
+    with pytest.raises(MddnetError, match="tiff, png, npy, exr, mask, ply, glb"):
         prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=formats)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+def test_exr_holds_the_floats_with_quantity_and_unit(tmp_path: Path) -> None:
+    openexr = pytest.importorskip("OpenEXR", reason="EXR needs the extra formats")
+    prediction = prediction_of(Path("cup.jpg"), "1/m")
+    files = prediction.save(tmp_path, formats=["exr"])
+    units = {"inv_depth": "1/m", "depth_m": "m", "defocus_px": "px", "signed_defocus_px": "px", "confidence": "1"}
+    for quantity, unit in units.items():
+        assert files[quantity].name == f"cup.{quantity}.exr"
+        with openexr.File(str(files[quantity])) as file:
+            np.testing.assert_array_equal(file.channels()["Y"].pixels, getattr(prediction, quantity))
+            assert (file.header()["quantity"], file.header()["unit"]) == (quantity, unit)
+            assert json.loads(file.header()["mddnet"])["quantity"] == quantity
+
+
+def test_without_the_package_exr_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "OpenEXR", None)
+    with pytest.raises(MddnetError, match=r"format exr: .*OpenEXR.*; pip install 'mddnet\[formats\]'"):
+        prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=["tiff", "exr"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_mask_is_16_bit_grey_with_its_scale(tmp_path: Path) -> None:
+    prediction = prediction_of(Path("cup.jpg"))
+    files = prediction.save(tmp_path, formats=["mask"])
+    assert {path.name for path in files.values()} == {"cup.defocus_mask.tiff", "cup.preview.png", "cup.json"}
+    facts = json.loads(files["facts"].read_text())["defocus_mask"]
+    with tifffile.TiffFile(files["defocus_mask"]) as file:
+        page = file.pages.first
+        codes, text = page.asarray(), json.loads(page.description)
+        assert page.photometric == tifffile.PHOTOMETRIC.MINISBLACK and page.compression == tifffile.COMPRESSION.NONE
+    assert codes.dtype == np.uint16 and codes.max() == 65535
+    assert (text["scale"], text["offset"], text["unit"]) == (facts["scale"], 0.0, "px")
+    np.testing.assert_allclose(facts["scale"] * codes, prediction.defocus_px, atol=0.5001 * facts["scale"])
+    with Image.open(files["defocus_mask"]) as image:  # as any program for photos opens it
+        assert image.mode.startswith("I;16")
+        np.testing.assert_array_equal(np.asarray(image), codes)
+
+
+def test_the_mask_of_a_photo_that_is_sharp_everywhere_is_black(tmp_path: Path) -> None:
+    sharp = dataclasses.replace(prediction_of(Path("cup.jpg")), defocus_px=np.zeros((60, 90), np.float32))
+    files = sharp.save(tmp_path, formats=["mask"])
+    assert not tifffile.imread(files["defocus_mask"]).any()
+
+
+@pytest.mark.parametrize("unit", ["relative", "1/m"])
+def test_points_in_space_say_their_unit_and_their_camera(tmp_path: Path, unit: str) -> None:
+    lens = mddnet.Lens(focal_mm=50, pixel_um=500)
+    prediction = prediction_of(Path("cup.jpg"), unit)
+    prediction = dataclasses.replace(prediction, photo=dataclasses.replace(prediction.photo, lens=lens))
+    files = prediction.save(tmp_path, formats=["ply", "glb"])
+    assert files["points.ply"].name == "cup.points.ply" and files["points.glb"].name == "cup.points.glb"
+    facts = json.loads(files["facts"].read_text())
+    cloud, camera = facts["point_cloud"], facts["camera"]
+    assert cloud["unit"] == ("m" if unit == "1/m" else "relative") and cloud["camera"] == camera
+    # Metric: in focus at 1/0.5 m, v = 50 * 2 / 1.95 mm.
+    assert camera["fx_px"] == pytest.approx(100 * (2 / 1.95 if unit == "1/m" else 1)) and camera["assumed"] is False
+    header = files["points.ply"].read_bytes().partition(b"end_header")[0]
+    assert f"element vertex {cloud['points']}".encode() in header
+    assert (b"metres" in header) == (unit == "1/m")
+    assert files["points.glb"].read_bytes()[:4] == b"glTF"
+
+
+def test_the_camera_stands_in_the_facts_even_without_points(tmp_path: Path) -> None:
+    facts = json.loads(prediction_of(Path("cup.jpg")).save(tmp_path)["facts"].read_text())
+    assert facts["camera"]["assumed"] is True and facts["camera"]["fx_px"] == 100.0
+    assert "point_cloud" not in facts and facts["preview_range"]["fixed"] is False
+
+
+def test_results_of_every_format_are_replaced_by_those_of_another(tmp_path: Path) -> None:
+    prediction_of(Path("cup.jpg")).save(tmp_path, formats=["tiff", "mask", "ply", "glb"])
+    files = prediction_of(Path("cup.jpg")).save(tmp_path, formats=["mask"])
+    assert sorted(tmp_path.iterdir()) == sorted(files.values())

@@ -9,7 +9,7 @@ import pytest
 
 import mddnet
 from mddnet.predict.prediction import Prediction
-from mddnet.predict.view import DEPTH_COLOURS, SIGN_COLOURS, colours, preview
+from mddnet.predict.view import DEPTH_COLOURS, SIGN_COLOURS, PreviewRange, colours, preview, preview_range
 from mddnet.types import LensLawFit
 
 
@@ -52,3 +52,16 @@ def test_the_legend_carries_the_unit() -> None:
     relative = prediction(300, 400)
     metric = dataclasses.replace(relative, unit="1/m")
     assert (np.asarray(preview(relative)) != np.asarray(preview(metric))).any()
+
+
+def test_one_range_for_several_previews() -> None:
+    one = prediction(300, 400)
+    other = dataclasses.replace(one, inv_depth=one.inv_depth * 2)
+    ranges = [preview_range(one), preview_range(other)]
+    assert ranges[1].high == pytest.approx(2 * ranges[0].high) and ranges[0].most_px == pytest.approx(5, rel=0.02)
+    both = PreviewRange.over(ranges)
+    assert (both.low, both.high, both.most_px) == (ranges[0].low, ranges[1].high, ranges[0].most_px)
+    np.testing.assert_array_equal(np.asarray(preview(one)), np.asarray(preview(one, ranges[0])))
+    # Of the doubled depth, the picture spans the range; of the other one half of it.
+    middle = np.asarray(preview(one, PreviewRange(0.0, 2.0, 5.0)))[380, 800]
+    assert np.abs(middle.astype(int) - DEPTH_COLOURS[127]).max() < 12

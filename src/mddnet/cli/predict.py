@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mddnet.predict.model_dir import ModelDir
-    from mddnet.predict.output import MapFormat
+    from mddnet.predict.output import SaveFormat
     from mddnet.predict.prediction import Prediction
     from mddnet.types import Lens
 
@@ -65,7 +65,9 @@ def predict(
     threads
         Processor cores to use at most.
     formats
-        Formats of the maps, separated by commas: tiff (float32), png (16 bits, with its scale), npy (float32).
+        What to write, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
+        (float32, extra "formats"). Made from them: mask (size of the blur as a 16-bit TIFF), ply and glb (points in
+        space).
     resume
         Leave out photos whose results are complete, newer than the photo, and made with this model, lens and
         formats.
@@ -73,7 +75,7 @@ def predict(
         Print one JSON object a line for each photo instead of words: its facts, or its error.
     """
     from mddnet.errors import MddnetError
-    from mddnet.predict.output import MAP_FORMATS
+    from mddnet.predict.output import SAVE_FORMATS, require_formats
     from mddnet.types import Lens
 
     try:
@@ -83,12 +85,13 @@ def predict(
         if threads is not None and threads < 1:
             raise ValueError(f"--threads is {threads}; expected at least 1")
         named = {part.strip() for part in formats.split(",")}
-        chosen = [name for name in MAP_FORMATS if name in named]
-        if not named.issubset(MAP_FORMATS):
-            raise ValueError(f"--formats {formats}: expected some of {','.join(MAP_FORMATS)}")
+        chosen = [name for name in SAVE_FORMATS if name in named]
+        if not named.issubset(SAVE_FORMATS):
+            raise ValueError(f"--formats {formats}: expected some of {','.join(SAVE_FORMATS)}")
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)
         return 2
+    require_formats(chosen)
 
     # Imported after the flags were checked: wrong usage answers at once.
     from mddnet.capture.photo import read_photo
@@ -179,18 +182,18 @@ def _named(path: Path, error: Exception) -> str:
     return reason if reason.startswith(str(path)) else f"{path}: {reason}"
 
 
-def _done_before(path: Path, out: Path, model_dir: ModelDir, lens: Lens, formats: Sequence[MapFormat]) -> Path | None:
+def _done_before(path: Path, out: Path, model_dir: ModelDir, lens: Lens, formats: Sequence[SaveFormat]) -> Path | None:
     """The facts of this photo's results in the folder, if made by this model with every lens fact that was given."""
     from dataclasses import asdict
 
-    from mddnet.predict.output import find_saved, map_name
+    from mddnet.predict.output import find_saved, first_file
 
     facts = find_saved(out, path)
     if facts is None or not facts.complete or (facts.model, facts.model_version) != (model_dir.name, model_dir.version):
         return None
     if path.stat().st_mtime > facts.path.stat().st_mtime:
         return None
-    if not all((out / map_name(facts.path.stem, "inv_depth", name)).exists() for name in formats):
+    if not all((out / first_file(facts.path.stem, name)).exists() for name in formats):
         return None
     used = asdict(facts.lens)
     same = all(value is None or used[name] == value for name, value in asdict(lens).items())

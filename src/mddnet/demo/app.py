@@ -19,7 +19,7 @@ from mddnet.demo.jobs import Jobs, Wanted, small_picture
 from mddnet.demo.lens_form import SENSOR_WIDTH_MM, form_of_lens, lens_of_form, pixel_um_of_sensor
 from mddnet.demo.look import LOOK_SIDE_PX, Look, PointValues, look_at, values_at
 from mddnet.demo.pictures import panels
-from mddnet.demo.point_cloud import point_cloud, turned_view
+from mddnet.demo.point_cloud import points_of, turned_view
 from mddnet.demo.upload import KINDS, UPLOAD_SUFFIXES
 from mddnet.demo.words import facts_html, law_svg, point_html, scale_html
 from mddnet.errors import MddnetError
@@ -282,7 +282,7 @@ def _one_photo(jobs: Jobs) -> None:
         return Image.fromarray(pixels), Image.fromarray(mask_over_photo(_given(look), pixels))
 
     def turn(look: Look | None, right_deg: float, up_deg: float) -> Image.Image:
-        return Image.fromarray(turned_view(point_cloud(_given(look)), right_deg, up_deg))
+        return Image.fromarray(turned_view(points_of(_given(look)), right_deg, up_deg))
 
     def make_zip(
         look: Look | None,

@@ -18,11 +18,12 @@ from mddnet.demo.archive import safe_stem, save_into, save_picture, zip_folder
 from mddnet.demo.blur_edit import blur_mask, magnified
 from mddnet.demo.fused import FusedPair, fuse_pair
 from mddnet.demo.look import RENDER_SIDE_PX, Look, look_at
-from mddnet.demo.point_cloud import glb_bytes, ply_bytes, point_cloud
+from mddnet.demo.point_cloud import points_of
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.upload import Limits, read_upload, shown_name
 from mddnet.errors import ImageError, MddnetError
 from mddnet.predict.output import MapFormat
+from mddnet.predict.point_cloud import glb_bytes, ply_bytes
 from mddnet.predict.prediction import Prediction
 from mddnet.types import Lens, Photo
 
@@ -129,7 +130,7 @@ class Jobs:
                 whole = look_at(prediction, max(prediction.inv_depth.shape))
                 save_picture(blur_mask(whole, wanted.mask_px), folder / f"{stem}.blur_mask.png")
             if wanted.points:
-                cloud = point_cloud(look_at(prediction))
+                cloud = points_of(look_at(prediction))
                 (folder / f"{stem}.points.ply").write_bytes(ply_bytes(cloud))
                 (folder / f"{stem}.points.glb").write_bytes(glb_bytes(cloud))
             return zip_folder(folder, job / f"{stem}.mddnet.zip"), facts

@@ -1,75 +1,31 @@
-"""The photo as coloured points in space, and the two files that hold them: GLB (glTF 2.0) and PLY, both binary."""
+"""The point cloud of what the page keeps, and pictures of it from other sides."""
 
 from __future__ import annotations
 
-import json
-import struct
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mddnet.color import linear_from_srgb8
 from mddnet.demo.look import Look
-from mddnet.predict.dioptres import MAX_DEPTH_M
-from mddnet.types import Float32Array, UInt8Array
+from mddnet.predict.point_cloud import PointCloud, pinhole_of, point_cloud
+from mddnet.types import UInt8Array
 
-MAX_POINTS = 150_000
-FAR_OVER_NEAR = 3.0
-"""Relative depth has no scale and no zero: the farthest point is shown this many times as far as the nearest."""
-FIELD_OF_VIEW = 0.9
-"""Long side of the photo over the focal length, where the lens is unknown."""
+MAX_SHOWN_POINTS = 150_000
 VIEW_SIZE = (900, 600)  # width, height
 VIEW_GROUND = 40
 VIEW_FILL = 0.85
 """Share of the picture that the cloud takes when it is seen from the front."""
-GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
 
 
-@dataclass(frozen=True, slots=True)
-class PointCloud:
-    """Points as glTF counts them: x to the right, y up, the camera at the origin looking along -z.
-
-    Attributes:
-        positions: (N, 3), metres if ``metric``, else in no unit.
-        colours: (N, 3) uint8, sRGB.
-        metric: whether the positions are metres.
-    """
-
-    positions: Float32Array
-    colours: UInt8Array
-    metric: bool
-
-
-def point_cloud(look: Look, max_points: int = MAX_POINTS) -> PointCloud:
-    """The points of a look through a pinhole: x = z X / f, with z = 1/u.
-
-    With metric depth and a known lens these are metres. Otherwise inverse depth is put on a range in which far is three
-    times as far as near, and the picture on an angle of view of about 50 degrees: the order in depth is what the maps
-    say, the proportions are not. Metric points beyond 10 times the median depth are left out.
-    """
+def points_of(look: Look, max_points: int = MAX_SHOWN_POINTS) -> PointCloud:
+    """The points of a look: see :func:`mddnet.predict.point_cloud.point_cloud`."""
     h, w = look.inv_depth.shape
-    step = max(1, int(np.sqrt(h * w / max_points)))
-    while -(-h // step) * -(-w // step) > max_points:
-        step += 1
-    rows, columns = np.arange(0, h, step), np.arange(0, w, step)
-    u = look.inv_depth[::step, ::step].astype(np.float64)
-    pixel_over_f = FIELD_OF_VIEW / max(h, w)
-    metric = look.unit == "1/m"
-    if metric:
-        z = 1.0 / np.maximum(u, 1.0 / MAX_DEPTH_M)
-        if look.lens.pixel_um is not None and look.lens.focal_mm is not None:
-            pixel_over_f = look.lens.pixel_um * 1e-3 / look.lens.focal_mm / look.scale
-        kept = z <= 10.0 * np.median(z)
-    else:
-        low, high = np.percentile(u, [1, 99])
-        level = np.clip((u - low) / max(high - low, 1e-12), 0.0, 1.0)
-        z = 1.0 / (1.0 / FAR_OVER_NEAR + (1.0 - 1.0 / FAR_OVER_NEAR) * level)
-        kept = np.ones(z.shape, dtype=bool)
-    x = (columns[None, :] - (w - 1) / 2) * pixel_over_f * z
-    y = -(rows[:, None] - (h - 1) / 2) * pixel_over_f * z
-    positions = np.stack([x, y, -z], axis=2)[kept].astype(np.float32)
-    return PointCloud(positions, np.ascontiguousarray(look.pixels[::step, ::step][kept]), metric)
+    # The pixels of the look are larger than the photo's, whose pitch the lens facts say.
+    pixel_um = None if look.lens.pixel_um is None else look.lens.pixel_um / look.scale
+    known = look.unit == "1/m" and look.focus.found and look.focus.u_focus > 0
+    focus_z_m = 1.0 / look.focus.u_focus if known else float("inf")
+    camera = pinhole_of(replace(look.lens, pixel_um=pixel_um), h, w, focus_z_m)
+    return point_cloud(look.pixels, look.inv_depth, look.unit, camera, max_points)
 
 
 def turned_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Array:
@@ -109,62 +65,3 @@ def turned_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Arra
     seen = nearest >= 0
     picture[seen] = colours[nearest[seen]]
     return picture
-
-
-def ply_bytes(cloud: PointCloud) -> bytes:
-    """A binary PLY file: x, y, z as floats, red, green, blue as bytes."""
-    header = (
-        "ply\nformat binary_little_endian 1.0\n"
-        f"comment mddnet, {'metres' if cloud.metric else 'relative: no unit'}, x right, y up, looking along -z\n"
-        f"element vertex {len(cloud.positions)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
-        "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
-    )
-    record = np.dtype([("position", "<f4", 3), ("colour", "u1", 3)])
-    points: NDArray[np.void] = np.empty(len(cloud.positions), dtype=record)
-    points["position"], points["colour"] = cloud.positions, cloud.colours
-    return header.encode("ascii") + points.tobytes()
-
-
-def glb_bytes(cloud: PointCloud) -> bytes:
-    """A binary glTF 2.0 file with one primitive of at least one point; its colours are linear, as the standard asks."""
-    positions = cloud.positions
-    colours = linear_from_srgb8(cloud.colours)
-    payload = positions.astype("<f4").tobytes() + colours.astype("<f4").tobytes()
-    count, size = len(positions), len(payload) // 2
-    document = {
-        "asset": {"version": "2.0", "generator": "mddnet"},
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": "metres" if cloud.metric else "no unit"}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "COLOR_0": 1}, "mode": GLTF_POINTS, "material": 0}]}],
-        "materials": [{"extensions": {"KHR_materials_unlit": {}}, "pbrMetallicRoughness": {"metallicFactor": 0.0}}],
-        "extensionsUsed": ["KHR_materials_unlit"],
-        "accessors": [
-            {
-                "bufferView": 0,
-                "componentType": GLTF_FLOAT,
-                "count": count,
-                "type": "VEC3",
-                "min": positions.min(axis=0).tolist(),
-                "max": positions.max(axis=0).tolist(),
-            },
-            {"bufferView": 1, "componentType": GLTF_FLOAT, "count": count, "type": "VEC3"},
-        ],
-        "bufferViews": [
-            {"buffer": 0, "byteOffset": i * size, "byteLength": size, "target": GLTF_ARRAY_BUFFER} for i in range(2)
-        ],
-        "buffers": [{"byteLength": len(payload)}],
-    }
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    total = 12 + 8 + len(text) + 8 + len(payload)
-    return b"".join(
-        [
-            struct.pack("<4sII", b"glTF", 2, total),
-            struct.pack("<I4s", len(text), b"JSON"),
-            text,
-            struct.pack("<I4s", len(payload), b"BIN\0"),
-            payload,
-        ]
-    )

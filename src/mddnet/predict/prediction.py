@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
 
 if TYPE_CHECKING:
-    from mddnet.predict.output import MapFormat
+    from mddnet.predict.output import SaveFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Prediction:
         return self.photo.lens
 
     def save(
-        self, folder: str | os.PathLike[str], stem: str | None = None, formats: Sequence[MapFormat] = ("tiff",)
+        self, folder: str | os.PathLike[str], stem: str | None = None, formats: Sequence[SaveFormat] = ("tiff",)
     ) -> dict[str, Path]:
         """Write maps, preview and facts into a folder: see :func:`mddnet.predict.output.save`."""
         from mddnet.predict.output import save  # writing files is not needed to predict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -47,6 +48,30 @@ def colours(values: Float32Array, low: float, high: float, table: UInt8Array) ->
 
 
 @dataclass(frozen=True, slots=True)
+class PreviewRange:
+    """What the colours of a preview reach from and to.
+
+    Attributes:
+        low: inverse depth of the darkest colour.
+        high: inverse depth of the brightest.
+        most_px: signed defocus of the last orange, pixels of the photo; the last blue is at its negative.
+    """
+
+    low: float
+    high: float
+    most_px: float
+
+    @classmethod
+    def over(cls, ranges: Sequence[PreviewRange]) -> PreviewRange:
+        """The range that holds all of them, so that the frames of a video can be compared."""
+        return cls(
+            min(item.low for item in ranges),
+            max(item.high for item in ranges),
+            max(item.most_px for item in ranges),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Legend:
     title: str
     low: str
@@ -54,17 +79,26 @@ class _Legend:
     table: UInt8Array
 
 
-def preview(prediction: Prediction) -> Image.Image:
-    """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, each with its scale."""
-    height, width = prediction.inv_depth.shape
-    factor = min(PANEL_WIDTH_PX / width, PANEL_MAX_HEIGHT_PX / height)
+def preview_range(prediction: Prediction) -> PreviewRange:
+    """The range of colours for one photo: all but the extreme percents of inverse depth and of the CoC."""
+    size = _panel_size(prediction)
+    return _range_of(_fitted(prediction.inv_depth, size), _fitted(prediction.signed_defocus_px, size))
+
+
+def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> Image.Image:
+    """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, each with its scale.
+
+    Args:
+        prediction: what is shown.
+        fixed_range: what the colours reach from and to; None is :func:`preview_range` of this prediction.
+    """
     # The legends need their width, whatever the photo's shape.
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    size = _panel_size(prediction)
     panel_width = max(size[0], PANEL_MIN_WIDTH_PX)
     depth = _fitted(prediction.inv_depth, size)
     signed = _fitted(prediction.signed_defocus_px, size)
-    low, high = (float(value) for value in np.percentile(depth, [1, 99]))
-    most = max(1.0, float(np.percentile(np.abs(signed), 99)))
+    shown = fixed_range or _range_of(depth, signed)
+    low, high, most = shown.low, shown.high, shown.most_px
     panels: list[tuple[UInt8Array, _Legend | str]] = [
         (_fitted(prediction.photo.pixels, size), _photo_title(prediction)),
         (colours(depth, low, high, DEPTH_COLOURS), _depth_legend(prediction, low, high)),
@@ -79,6 +113,18 @@ def preview(prediction: Prediction) -> Image.Image:
         sheet.paste(Image.fromarray(pixels), (left + (panel_width - size[0]) // 2, GAP_PX))
         _draw_legend(sheet, legend, left, GAP_PX + size[1], panel_width)
     return sheet
+
+
+def _panel_size(prediction: Prediction) -> tuple[int, int]:
+    """Width and height of each of the three pictures."""
+    height, width = prediction.inv_depth.shape
+    factor = min(PANEL_WIDTH_PX / width, PANEL_MAX_HEIGHT_PX / height)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _range_of(depth: Float32Array, signed_px: Float32Array) -> PreviewRange:
+    low, high = (float(value) for value in np.percentile(depth, [1, 99]))
+    return PreviewRange(low, high, max(1.0, float(np.percentile(np.abs(signed_px), 99))))
 
 
 def _photo_title(prediction: Prediction) -> str:

@@ -1,0 +1,254 @@
+"""The photo as coloured points in space, and the two files that hold them: PLY and GLB (glTF 2.0), both binary.
+
+Both formats are written here, by hand: a PLY of a library carries no comment, and the comment is where a reader finds
+whether the numbers are metres.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.color import linear_from_srgb8
+from mddnet.optics import sensor_distance_m
+from mddnet.predict.dioptres import MAX_DEPTH_M
+from mddnet.predict.prediction import Prediction
+from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, UInt8Array
+from mddnet.version import __version__
+
+MAX_POINTS = 1_000_000
+FAR_OVER_NEAR = 3.0
+"""Relative depth has no scale and no zero: the farthest point is put this many times as far as the nearest."""
+FIELD_OF_VIEW = 0.9
+"""Long side of the photo over the focal length, where the lens is unknown."""
+METRIC_REACH = 10.0
+"""Metric points beyond this many times the median depth are left out: their distance is mostly error."""
+EDGE_SLOPE = 14.3
+"""Tangent of 86 degrees: what is seen at a flatter angle is no surface but the gap between a near and a far one."""
+EDGE_GRID_PX = 512
+"""Long side of the grid on which the gaps are looked for, about that of the network's image: a map is no finer."""
+AXES = "x right, y up, looking along -z"
+GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
+
+
+@dataclass(frozen=True, slots=True)
+class Pinhole:
+    """The pinhole camera behind an image; pixel centres are whole numbers, from 0 at the top left.
+
+    Attributes:
+        fx_px: focal length over the width of a pixel, > 0.
+        fy_px: focal length over its height, > 0.
+        cx_px: column of the optical axis.
+        cy_px: row of the optical axis.
+        source: what they come from, in words.
+        assumed: whether the focal length is an assumption and no fact of this photo.
+    """
+
+    fx_px: float
+    fy_px: float
+    cx_px: float
+    cy_px: float
+    source: str
+    assumed: bool
+
+    def to_json(self) -> dict[str, float | str | bool]:
+        """The fields as JSON values."""
+        return {
+            "fx_px": self.fx_px,
+            "fy_px": self.fy_px,
+            "cx_px": self.cx_px,
+            "cy_px": self.cy_px,
+            "source": self.source,
+            "assumed": self.assumed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PointCloud:
+    """Points as glTF counts them: x to the right, y up, the camera at the origin looking along -z.
+
+    Attributes:
+        positions: (N, 3), metres if ``metric``, else in no unit.
+        colours: (N, 3) uint8, sRGB.
+        metric: whether the positions are metres.
+        camera: the camera of the image that the points come from.
+        edge_points: how many points were left out between a near and a far surface.
+        far_points: how many were left out as too far.
+    """
+
+    positions: Float32Array
+    colours: UInt8Array
+    metric: bool
+    camera: Pinhole
+    edge_points: int = 0
+    far_points: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        """What the points are, as JSON values."""
+        return {
+            "unit": "m" if self.metric else "relative",
+            "axes": AXES,
+            "points": len(self.positions),
+            "left_out": {"edges": self.edge_points, "far": self.far_points},
+            "camera": self.camera.to_json(),
+        }
+
+
+def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = float("inf")) -> Pinhole:
+    """The pinhole camera of a lens: fx = fy = v / p, with the sensor distance v = f z / (z - f) and the pixel pitch p.
+
+    Args:
+        lens: f and the pixel pitch decide; without them a long side of 0.9 focal lengths (48 degrees) is assumed.
+        height: of the image, pixels.
+        width: of the image, pixels.
+        focus_z_m: distance of the plane of focus from the principal plane, metres; unknown counts as infinity.
+    """
+    if lens.focal_mm is not None and lens.pixel_um is not None:
+        focal_px = sensor_distance_m(lens.focal_mm, focus_z_m) * 1e6 / lens.pixel_um
+        source, assumed = f"focal length {lens.focal_mm:g} mm, pixel pitch {lens.pixel_um:.4g} um", False
+    else:
+        focal_px = max(height, width) / FIELD_OF_VIEW
+        source, assumed = f"assumed: long side of {FIELD_OF_VIEW:g} focal lengths", True
+    return Pinhole(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, source, assumed)
+
+
+def camera_of(prediction: Prediction) -> Pinhole:
+    """The pinhole camera of a predicted photo, by its lens facts and, where metres are known, its plane of focus."""
+    height, width = prediction.inv_depth.shape
+    focus = prediction.focus
+    known = prediction.unit == "1/m" and focus.found and focus.u_focus > 0
+    return pinhole_of(prediction.lens, height, width, 1.0 / focus.u_focus if known else float("inf"))
+
+
+def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
+    """The points of a prediction: see :func:`point_cloud`."""
+    camera = camera_of(prediction)
+    return point_cloud(prediction.photo.pixels, prediction.inv_depth, prediction.unit, camera, max_points)
+
+
+def point_cloud(
+    pixels: UInt8Array, inv_depth: Float32Array, unit: InvDepthUnit, camera: Pinhole, max_points: int = MAX_POINTS
+) -> PointCloud:
+    """The points of an image through a pinhole: x = z X / fx, y = z Y / fy, with z = 1/u.
+
+    With metric depth these are metres, and points beyond 10 times the median depth are left out. Otherwise inverse
+    depth is put on a range in which far is three times as far as near: the order in depth is what the map says, the
+    proportions are not. Where a near and a far surface meet, the map runs from one to the other through empty space;
+    points there are left out, unless nothing else is left.
+
+    Args:
+        pixels: (H, W, 3) uint8, sRGB.
+        inv_depth: (H, W), inverse depth in ``unit``, finite.
+        unit: ``"1/m"`` gives metres.
+        camera: the camera of ``pixels``.
+        max_points: every n-th row and column is taken, so that there are no more.
+    """
+    h, w = inv_depth.shape
+    metric = unit == "1/m"
+    coarse = max(1, round(max(h, w) / EDGE_GRID_PX))
+    grid = inv_depth[::coarse, ::coarse]
+    low, high = (0.0, 0.0) if metric else (float(value) for value in np.percentile(grid, [1, 99]))
+
+    def shown(values: Float32Array) -> NDArray[np.float64]:
+        """Inverse depth > 0 of the points."""
+        if metric:
+            return np.maximum(values.astype(np.float64), 1.0 / MAX_DEPTH_M)
+        level = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0.0, 1.0)
+        return 1.0 / FAR_OVER_NEAR + (1.0 - 1.0 / FAR_OVER_NEAR) * level
+
+    step = max(1, int(np.sqrt(h * w / max_points)))
+    while -(-h // step) * -(-w // step) > max_points:
+        step += 1
+    rows, columns = np.arange(0, h, step), np.arange(0, w, step)
+    z = 1.0 / shown(inv_depth[::step, ::step])
+    near = z <= METRIC_REACH * np.median(z) if metric else np.ones(z.shape, dtype=bool)
+    gap = _gaps(shown(grid), camera.fx_px / coarse)[rows[:, None] // coarse, columns[None, :] // coarse]
+    if not (near & ~gap).any():
+        gap = np.zeros(z.shape, dtype=bool)
+    kept = near & ~gap
+    x = (columns[None, :] - camera.cx_px) / camera.fx_px * z
+    y = -(rows[:, None] - camera.cy_px) / camera.fy_px * z
+    positions = np.stack([x, y, -z], axis=2)[kept].astype(np.float32)
+    colours = np.ascontiguousarray(pixels[::step, ::step][kept])
+    return PointCloud(positions, colours, metric, camera, int((near & gap).sum()), int((~near).sum()))
+
+
+def _gaps(u: NDArray[np.float64], focal_px: float) -> BoolArray:
+    """(h, w): where the surface would be seen at less than 4 degrees: f |du/dx| / u > tan 86 degrees, either way.
+
+    1/u = z, so that |dz/dx| / z = |du/dx| / u; the difference is that of the extremes in 3 x 3 pixels, half of it.
+    """
+    padded = np.pad(u, 1, mode="edge")
+    windows = [padded[i : i + u.shape[0], j : j + u.shape[1]] for i in range(3) for j in range(3)]
+    rise = (np.maximum.reduce(windows) - np.minimum.reduce(windows)) / 2.0
+    return rise * focal_px > EDGE_SLOPE * u
+
+
+def ply_bytes(cloud: PointCloud) -> bytes:
+    """A binary PLY file: x, y, z as floats, red, green, blue as bytes; the comments say the unit and the camera."""
+    camera = cloud.camera
+    header = (
+        "ply\nformat binary_little_endian 1.0\n"
+        f"comment mddnet {__version__}, {'metres' if cloud.metric else 'relative: no unit'}, {AXES}\n"
+        f"comment camera fx_px {camera.fx_px:.6g} fy_px {camera.fy_px:.6g} cx_px {camera.cx_px:.6g} "
+        f"cy_px {camera.cy_px:.6g} ({camera.source})\n"
+        f"element vertex {len(cloud.positions)}\n"
+        "property float x\nproperty float y\nproperty float z\n"
+        "property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
+    )
+    record = np.dtype([("position", "<f4", 3), ("colour", "u1", 3)])
+    points: NDArray[np.void] = np.empty(len(cloud.positions), dtype=record)
+    points["position"], points["colour"] = cloud.positions, cloud.colours
+    return header.encode("ascii") + points.tobytes()
+
+
+def glb_bytes(cloud: PointCloud) -> bytes:
+    """A binary glTF 2.0 file with one primitive of at least one point; its colours are linear, as the standard asks.
+
+    What the points are stands in the ``extras`` of ``asset``, as in the ``.json`` of a prediction.
+    """
+    positions = cloud.positions
+    colours = linear_from_srgb8(cloud.colours)
+    payload = positions.astype("<f4").tobytes() + colours.astype("<f4").tobytes()
+    count, size = len(positions), len(payload) // 2
+    document: dict[str, Any] = {
+        "asset": {"version": "2.0", "generator": f"mddnet {__version__}", "extras": cloud.to_json()},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": "metres" if cloud.metric else "no unit"}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "COLOR_0": 1}, "mode": GLTF_POINTS, "material": 0}]}],
+        "materials": [{"extensions": {"KHR_materials_unlit": {}}, "pbrMetallicRoughness": {"metallicFactor": 0.0}}],
+        "extensionsUsed": ["KHR_materials_unlit"],
+        "accessors": [
+            {
+                "bufferView": 0,
+                "componentType": GLTF_FLOAT,
+                "count": count,
+                "type": "VEC3",
+                "min": positions.min(axis=0).tolist(),
+                "max": positions.max(axis=0).tolist(),
+            },
+            {"bufferView": 1, "componentType": GLTF_FLOAT, "count": count, "type": "VEC3"},
+        ],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": i * size, "byteLength": size, "target": GLTF_ARRAY_BUFFER} for i in range(2)
+        ],
+        "buffers": [{"byteLength": len(payload)}],
+    }
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    total = 12 + 8 + len(text) + 8 + len(payload)
+    return b"".join(
+        [
+            struct.pack("<4sII", b"glTF", 2, total),
+            struct.pack("<I4s", len(text), b"JSON"),
+            text,
+            struct.pack("<I4s", len(payload), b"BIN\0"),
+            payload,
+        ]
+    )
