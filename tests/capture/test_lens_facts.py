@@ -19,9 +19,11 @@ SENSOR = {EXIF_WIDTH: 6000, EXIF_HEIGHT: 4000, PLANE_X: 6000 / 3.6, PLANE_UNIT: 
 """A sensor 36 mm wide with 6000 pixels: 6 um."""
 
 
-def facts_of(tags: dict[int, Any], width: int = 6000, height: int = 4000) -> LensFacts:
+def facts_of(tags: dict[int, Any], width: int = 6000, height: int = 4000, model: str | None = None) -> LensFacts:
     """Through a written file, as cameras store them."""
     exif = Image.Exif()
+    if model is not None:
+        exif[0x0110] = model
     exif.get_ifd(0x8769).update(tags)
     stream = io.BytesIO()
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(stream, "JPEG", exif=exif)
@@ -103,3 +105,53 @@ def test_a_distance_within_four_focal_lengths_is_named() -> None:
 def test_zero_35mm_focal_length_is_unknown() -> None:
     facts = facts_of({FOCAL: 50.0, FOCAL_35MM: 0})
     assert facts.lens.pixel_um is None and facts.notes == ()
+
+
+# --- the camera's model -----------------------------------------------------------------------------------------------
+
+D850 = "NIKON D850"
+"""8256 x 5504 px on 35.9 mm: 4.348 um."""
+
+
+def test_the_model_gives_the_pitch_that_exif_lacks() -> None:
+    facts = facts_of({FOCAL: 50.0}, 8256, 5504, model=D850)
+    assert facts.lens.pixel_um == pytest.approx(35900 / 8256)
+    assert [note for note in facts.notes if "by the sensor of the NIKON D850" in note]
+    assert facts_of({FOCAL: 50.0}, 8256, 5504, model="Brownie").lens.pixel_um is None
+
+
+def test_a_photo_made_smaller_is_said_to_be_so() -> None:
+    facts = facts_of({}, 2064, 1376, model=D850)
+    assert facts.lens.pixel_um == pytest.approx(4 * 35900 / 8256)
+    assert any("taken for made smaller, not cropped" in note for note in facts.notes)
+    cropped = facts_of({}, 2000, 2000, model=D850)
+    assert cropped.lens.pixel_um is None and any("pitch is unknown" in note for note in cropped.notes)
+
+
+def test_exif_that_kept_the_pitch_of_the_large_photo_is_found_out() -> None:
+    # A program made the photo smaller, wrote the new pixel dimensions, and left the resolution as it was.
+    lie = {EXIF_WIDTH: 2064, EXIF_HEIGHT: 1376, PLANE_X: 8256 / 3.59, PLANE_UNIT: 3}
+    assert facts_of(lie, 2064, 1376).lens.pixel_um == pytest.approx(4.348, rel=1e-3)
+    facts = facts_of(lie, 2064, 1376, model=D850)
+    assert facts.lens.pixel_um == pytest.approx(4 * 35900 / 8256)
+    assert any("EXIF pixel pitch of 4.35 um ignored" in note for note in facts.notes)
+
+
+def test_exif_is_believed_where_it_agrees_with_the_model() -> None:
+    truth = {EXIF_WIDTH: 8256, EXIF_HEIGHT: 5504, PLANE_X: 8256 / 3.6, PLANE_UNIT: 3}
+    facts = facts_of(truth, 8256, 5504, model=D850)
+    assert facts.lens.pixel_um == pytest.approx(36000 / 8256) and facts.notes == ()
+
+
+def test_a_crop_in_the_camera_is_found_by_the_35mm_focal_length() -> None:
+    # The DX crop of the D850: 5408 x 3600 px of its own 4.35 um, and 75 mm in 35 mm terms.
+    facts = facts_of({FOCAL: 50.0, FOCAL_35MM: 75, EXIF_WIDTH: 5408, EXIF_HEIGHT: 3600}, 5408, 3600, model=D850)
+    assert facts.lens.pixel_um == pytest.approx(4.35, rel=0.03)
+
+
+def test_what_exif_leaves_open_is_said() -> None:
+    without_dimensions = facts_of({PLANE_X: 6000 / 3.6, PLANE_UNIT: 3})
+    assert without_dimensions.lens.pixel_um == pytest.approx(6.0)
+    assert any("EXIF lacks the pixel dimensions" in note for note in without_dimensions.notes)
+    smaller = facts_of(SENSOR, 1500, 1000)
+    assert any("1500 px long, by EXIF 6000 px: taken for made smaller" in note for note in smaller.notes)

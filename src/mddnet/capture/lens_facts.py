@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from mddnet.capture.sensor_table import Sensor, sensor_of
 from mddnet.optics import focus_z_from_sensor_plane_m
 from mddnet.types import Lens
 
 EXIF_IFD = 0x8769
+TAG_MODEL = 0x0110
 TAG_F_NUMBER = 0x829D
 TAG_SUBJECT_DISTANCE = 0x9206
 TAG_FOCAL_LENGTH = 0x920A
@@ -31,6 +33,10 @@ DIAGONAL_35MM_MM = math.hypot(36.0, 24.0)
 ASPECT_TOLERANCE = 0.02
 PITCH_DISAGREEMENT = 1.5
 """Focal length in 35 mm terms is rounded and may count a digital crop; beyond this factor one of the two facts lies."""
+
+
+TABLE_DISAGREEMENT = 1.25
+"""Between the pitch by the camera's table and another one; a crop in the camera makes 1.3 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,18 @@ def read_lens_facts(exif: Image.Exif, width: int, height: int) -> LensFacts:
     Returns:
         The facts; ``pixel_um`` is the pitch of the pixels as given, so it grows where the image was made smaller.
     """
+    tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
+    tags[TAG_MODEL] = exif.get(TAG_MODEL)
+    return lens_facts_of_tags(tags, width, height)
+
+
+def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int) -> LensFacts:
+    """:func:`read_lens_facts` of the values by tag: those of the EXIF IFD, and the camera's model."""
     notes: list[str] = []
-    tags = exif.get_ifd(EXIF_IFD)
     focal_mm = _believable(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
     f_number = _believable(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
     focus_m = _focus_m(tags, focal_mm, notes)
-    pixel_um = _pixel_um(tags, focal_mm, width, height, notes)
+    pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), focal_mm), focal_mm, width, height, notes)
     return LensFacts(Lens(focal_mm, f_number, pixel_um, focus_m), tuple(notes))
 
 
@@ -101,45 +113,84 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
 
 
 def _pixel_um(
-    tags: Mapping[int, object], focal_mm: float | None, width: int, height: int, notes: list[str]
+    tags: Mapping[int, object],
+    sensor: Sensor | None,
+    focal_mm: float | None,
+    width: int,
+    height: int,
+    notes: list[str],
 ) -> float | None:
-    """Pitch of the pixels as given, from the focal plane resolution or else from the 35 mm equivalent."""
+    """Pitch of the pixels as given: from the focal plane resolution, the table of sensors or the 35 mm equivalent.
+
+    The table also tells whether the first of them lies: EXIF's pixel dimensions may be those of a smaller copy.
+    """
     resolution = _believable(
         tags, TAG_FOCAL_PLANE_X_RESOLUTION, "focal plane resolution", 1e-3, 1e6, "pixels per unit", notes
     )
     focal_35mm = None
     if tags.get(TAG_FOCAL_LENGTH_35MM) != 0:  # by the standard, zero says "unknown"
         focal_35mm = _believable(tags, TAG_FOCAL_LENGTH_35MM, "35 mm focal length", 1.0, 10000.0, "mm", notes)
-    if resolution is None and (focal_35mm is None or focal_mm is None):
+    if resolution is None and (focal_35mm is None or focal_mm is None) and sensor is None:
         return None
 
     reduction = _reduction(tags, width, height)
+    from_plane = from_35mm = None
+    if resolution is not None and reduction is not None:
+        unit = tags.get(TAG_FOCAL_PLANE_RESOLUTION_UNIT, 2)
+        from_plane = UNIT_UM.get(unit if isinstance(unit, int) else 2, UNIT_UM[2]) / resolution * reduction
+    if focal_35mm is not None and focal_mm is not None and reduction is not None:
+        from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
+
+    if sensor is not None:
+        known = sensor.pitch(width, height)
+        believed = known.pixel_um
+        if believed is not None and from_35mm is not None and _factor(believed, from_35mm) > TABLE_DISAGREEMENT:
+            believed = None  # a crop in the camera, which the 35 mm focal length counts
+        if believed is not None:
+            if from_plane is not None and _factor(from_plane, believed) > TABLE_DISAGREEMENT:
+                notes.append(
+                    f"EXIF pixel pitch of {from_plane:.3g} um ignored: by the sensor of the {sensor.model} it is "
+                    f"{believed:.3g} um."
+                )
+            elif from_plane is not None:
+                believed = from_plane
+            else:
+                notes.append(f"Pixel pitch of {believed:.3g} um by the sensor of the {sensor.model}.")
+            if known.note:
+                notes.append(known.note)
+            return believed
     if reduction is None:
         notes.append("The image was cropped after EXIF was written: its pixel pitch is unknown.")
         return None
-    from_plane = from_35mm = None
-    if resolution is not None:
-        unit = tags.get(TAG_FOCAL_PLANE_RESOLUTION_UNIT, 2)
-        from_plane = UNIT_UM.get(unit if isinstance(unit, int) else 2, UNIT_UM[2]) / resolution * reduction
-    if focal_35mm is not None and focal_mm is not None:
-        from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
-
-    if from_plane is not None and from_35mm is not None:
-        factor = max(from_plane / from_35mm, from_35mm / from_plane)
-        if factor > PITCH_DISAGREEMENT:
-            notes.append(
-                f"EXIF contradicts itself on the pixel pitch: {from_plane:.3g} um by the focal plane resolution, "
-                f"{from_35mm:.3g} um by the 35 mm focal length; both ignored."
-            )
-            return None
+    if from_plane is not None and from_35mm is not None and _factor(from_plane, from_35mm) > PITCH_DISAGREEMENT:
+        notes.append(
+            f"EXIF contradicts itself on the pixel pitch: {from_plane:.3g} um by the focal plane resolution, "
+            f"{from_35mm:.3g} um by the 35 mm focal length; both ignored."
+        )
+        return None
     pitch = from_plane if from_plane is not None else from_35mm
-    assert pitch is not None  # one of the two was there
+    if pitch is None:
+        assert sensor is not None  # nothing else was there
+        notes.append(f"{sensor.pitch(width, height).note} Its pixel pitch is unknown.")
+        return None
     if not 0.2 <= pitch <= 1000.0:
         notes.append(f"EXIF pixel pitch of {pitch:.3g} um ignored: expected 0.2 to 1000 um.")
         return None
+    if sensor is not None and from_plane is not None:
+        notes.append(f"{sensor.pitch(width, height).note} EXIF's pixel pitch of {pitch:.3g} um is assumed.")
     if from_plane is None:
         notes.append(f"Pixel pitch of {pitch:.3g} um assumed from the focal length in 35 mm terms ({focal_35mm:g} mm).")
+    elif TAG_PIXEL_X_DIMENSION not in tags:
+        notes.append("EXIF lacks the pixel dimensions: the photo is assumed to have the pixels that the camera took.")
+    elif abs(reduction - 1.0) > ASPECT_TOLERANCE:
+        longest = max(width, height)
+        was = longest * reduction
+        notes.append(f"The photo is {longest} px long, by EXIF {was:.0f} px: taken for made smaller, not cropped.")
     return pitch
+
+
+def _factor(one: float, other: float) -> float:
+    return max(one / other, other / one)
 
 
 def _reduction(tags: Mapping[int, object], width: int, height: int) -> float | None:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from mddnet.capture.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
+from mddnet.capture.exr import EXR_MAGIC, read_exr
+from mddnet.capture.heif import heif_notes, is_heif, open_heif
 from mddnet.capture.lens_facts import LensFacts, read_lens_facts
+from mddnet.capture.raw import RAW_SUFFIXES, read_raw
+from mddnet.capture.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
 from mddnet.errors import ImageError
-from mddnet.types import Lens, Photo, UInt8Array
+from mddnet.types import Lens, Photo
 
-MIN_SIDE_PX = 32
-MAX_PIXELS = 200_000_000
+__all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "photo_from_array", "photo_from_image", "read_photo", "replaced_lens"]
+
 MID_GREY = 128
 TAG_ORIENTATION = 0x0112
 TAG_BITS_PER_SAMPLE = 258
+TAG_SAMPLES_PER_PIXEL = 277
 TAG_PLANAR_CONFIGURATION = 284
+TAG_ICC_PROFILE = 34675
 UPRIGHT_BY_ORIENTATION = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -36,119 +43,154 @@ UPRIGHT_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-RAW_SUFFIXES = frozenset({".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"})
-HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
 DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})
 """Formats whose loading would start another program."""
-SRGB_PROFILES = ("srgb iec61966", "srgb built-in", "srgb2014", "gimp built-in srgb")
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
 
 _pillow_limit = threading.Lock()
 
 
-def read_photo(path: str | os.PathLike[str], lens: Lens | None = None, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Read a photo: upright by EXIF, as 8-bit sRGB, with the lens facts that EXIF holds.
+def read_photo(
+    path: str | os.PathLike[str], lens: Lens | None = None, *, max_pixels: int = MAX_PIXELS, linear: bool = False
+) -> Photo:
+    """Read a photo: upright by EXIF, as 8-bit sRGB, with the lens facts that the file holds.
 
     Colour profiles are converted to sRGB, 16-bit and float images to 8 bits, transparency is laid over mid grey, and
-    of an animation the first frame is taken; ``Photo.notes`` says what was done.
+    of an animation the first frame is taken; ``Photo.notes`` says what was done. ``docs/formats.md`` lists the formats.
 
     Args:
-        path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or whatever else Pillow reads.
-        lens: facts that replace those of EXIF, field by field; ``pixel_um`` is the pitch of the pixels as given.
+        path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or whatever else Pillow reads; with the extra ``formats``
+            HEIC, camera raw files and OpenEXR.
+        lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given.
         max_pixels: an image with more pixels is refused before it is decoded.
+        linear: the samples are linear light with the primaries of sRGB, whatever the file says; raw files are
+            developed and EXR is linear anyway.
 
     Raises:
-        ImageError: if the file is missing, no image, damaged, too small or too large.
+        ImageError: if the file is missing, no image, damaged, too small or too large, or its extra is not installed.
     """
     path = Path(path)
     if not path.is_file():
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected an image file")
-    if path.suffix.lower() in RAW_SUFFIXES:
-        # Pillow would take the small preview inside a raw file for the photo.
-        raise ImageError(f"{path}: a camera raw file; expected a developed image: export it as JPEG or 16-bit TIFF")
     try:
+        with path.open("rb") as stream:
+            start = stream.read(12)
+        if path.suffix.lower() in RAW_SUFFIXES:
+            # Pillow would take the small preview inside a raw file for the photo.
+            photo = read_raw(path, max_pixels)
+            return replace(photo, lens=replaced_lens(photo.lens, lens))
+        if start.startswith(EXR_MAGIC):
+            photo = read_exr(path, max_pixels)
+            return replace(photo, lens=replaced_lens(photo.lens, lens))
         with _without_pillow_limit():
-            image = Image.open(path)
+            image = open_heif(path) if is_heif(start) else Image.open(path)
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
-        array = _read_with_tifffile(path, max_pixels)
-        if array is None:
-            advice = "; convert it to JPEG or PNG" if path.suffix.lower() in HEIF_SUFFIXES else ""
-            raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like{advice}") from error
-        return replace(_photo_from_array(array, lens, str(path)), path=path)
+        if start.startswith(TIFF_MAGIC):
+            return _photo_from_tifffile(path, lens, max_pixels, linear)
+        raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like") from error
     except Exception as error:
-        # Pillow's readers raise whatever a damaged file leads them to.
-        raise ImageError(f"{path}: not a readable image ({error}); copy it again from its source") from error
+        # The readers raise whatever a damaged file leads them to.
+        raise ImageError(f"{path}: not a readable image ({_words(error)}); copy it again from its source") from error
     with image:
-        if _is_deep_planar_tiff(image):
-            array = _read_with_tifffile(path, max_pixels)
-            if array is not None:
-                return replace(_photo_from_array(array, lens, str(path)), path=path)
-        return replace(_photo_from_image(image, lens, str(path), max_pixels), path=path)
+        if _is_deep_tiff(image, linear):
+            try:
+                return _photo_from_tifffile(path, lens, max_pixels, linear)
+            except ImageError:
+                # Compressed by a method that tifffile alone does not know; Pillow does, but gives 8 bits of it.
+                if _is_planar(image):
+                    raise
+        return replace(_photo_from_image(image, lens, str(path), max_pixels, linear), path=path)
 
 
-def photo_from_image(image: Image.Image, lens: Lens | None = None) -> Photo:
+def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:
     """The photo that a Pillow image holds, treated as :func:`read_photo` treats a file.
 
     Raises:
         ImageError: if it is damaged, too small, too large, or of a kind without colours.
     """
     filename = getattr(image, "filename", "")
-    photo = _photo_from_image(image, lens, str(filename) or "the image", MAX_PIXELS)
+    photo = _photo_from_image(image, lens, str(filename) or "the image", MAX_PIXELS, linear)
     return replace(photo, path=Path(filename)) if filename else photo
 
 
-def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None) -> Photo:
+def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
     """The photo that an array holds.
 
     Args:
-        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) sRGB-encoded: uint8, uint16, or float in [0, 1].
+        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1].
         lens: what is known of the lens.
+        linear: the array is linear light; if not, it is sRGB-encoded.
 
     Raises:
         ImageError: for another shape or type, values out of range, or a side below 32 px.
     """
-    return _photo_from_array(np.asarray(array), lens, "the array")
+    name, notes = "the array", list[str]()
+    picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
+    return Photo(np.array(picture), lens or Lens(), notes=tuple(notes))
 
 
-def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int) -> Photo:
+def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int, linear: bool) -> Photo:
     if image.format in DRAWING_FORMATS:
         raise ImageError(f"{name}: {image.format} is a drawing; expected a photo: export it as JPEG or PNG")
     width, height = image.size
-    _check_size(height, width, name, max_pixels)
+    check_size(height, width, name, max_pixels)
     notes: list[str] = []
     try:
-        if getattr(image, "is_animated", False) and image.format != "MPO":
+        if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
             notes.append(f"Of the {image.format} with several frames the first was taken.")
             image.seek(0)
         image.load()
     except Exception as error:
         # Pillow's decoders raise whatever a damaged file leads them to.
-        raise ImageError(f"{name}: damaged or truncated image ({error}); copy it again from its source") from error
-    facts, turn = LensFacts(Lens()), None
-    try:
-        with warnings.catch_warnings(record=True) as damage:
-            warnings.simplefilter("always")
-            exif = image.getexif()
-            facts = read_lens_facts(exif, width, height)
-        notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
-        turn = _upright_turn(exif.get(TAG_ORIENTATION, 1), notes)
-    except (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error) as error:
-        notes.append(f"EXIF is damaged and was ignored ({error}).")
-    notes += facts.notes
-    picture = _srgb8(image, name, notes)
+        raise ImageError(
+            f"{name}: damaged or truncated image ({_words(error)}); copy it again from its source"
+        ) from error
+    if image.format == "HEIF":
+        notes += heif_notes(image)
+    facts, turn = _facts_and_turn(image.getexif, width, height, notes)
+    picture = _srgb8(image, name, linear, notes)
     if turn is not None:
         picture = picture.transpose(turn)
     return Photo(np.array(picture), replaced_lens(facts.lens, lens), notes=tuple(notes))
 
 
-def _photo_from_array(array: NDArray[np.generic], lens: Lens | None, name: str) -> Photo:
+def _words(error: Exception) -> str:
+    """What an error says, on one line; LibRaw says it in bytes."""
+    text = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
+    return " ".join(text.split())
+
+
+def _facts_and_turn(
+    read_exif: Callable[[], Image.Exif], width: int, height: int, notes: list[str]
+) -> tuple[LensFacts, Image.Transpose | None]:
+    """The lens facts of an EXIF block and the turn that makes the image upright; a damaged block is noted."""
+    facts, turn = LensFacts(Lens()), None
+    try:
+        with warnings.catch_warnings(record=True) as damage:
+            warnings.simplefilter("always")
+            exif = read_exif()
+            facts = read_lens_facts(exif, width, height)
+        notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
+        turn = _upright_turn(exif.get(TAG_ORIENTATION, 1), notes)
+    except DAMAGED_EXIF as error:
+        notes.append(f"EXIF is damaged and was ignored ({error}).")
+    notes += facts.notes
+    return facts, turn
+
+
+def _picture_from_samples(
+    array: NDArray[np.generic], profile: bytes | None, linear: bool, name: str, notes: list[str]
+) -> Image.Image:
+    """Opaque RGB from samples of any depth."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
         raise ImageError(f"{name}: shape {array.shape}; expected (H, W), (H, W, 3) or (H, W, 4)")
-    _check_size(array.shape[0], array.shape[1], name, MAX_PIXELS)
-    notes: list[str] = []
-    bytes8 = _bytes_from_samples(array, name, notes)
-    return Photo(np.array(_over_grey(Image.fromarray(bytes8), notes)), lens or Lens(), notes=tuple(notes))
+    check_size(array.shape[0], array.shape[1], name, MAX_PIXELS)
+    return _over_grey(Image.fromarray(srgb8_by_profile(array, profile, linear, name, notes)), notes)
 
 
 @contextmanager
@@ -161,15 +203,6 @@ def _without_pillow_limit() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-
-
-def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
-    if min(height, width) < MIN_SIDE_PX:
-        raise ImageError(f"{name}: {width} x {height} px is too small: at least {MIN_SIDE_PX} px a side")
-    if height * width > max_pixels:
-        raise ImageError(
-            f"{name}: {width} x {height} px is too large: at most {max_pixels / 1e6:g} megapixels; make it smaller"
-        )
 
 
 def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
@@ -189,47 +222,39 @@ def _upright_turn(orientation: object, notes: list[str]) -> Image.Transpose | No
 # --- colours ----------------------------------------------------------------------------------------------------------
 
 
-def _srgb8(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
+def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
     """The image as opaque RGB with 8 bits a channel, sRGB-encoded."""
+    profile = image.info.get("icc_profile")
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        image = Image.fromarray(_bytes_from_samples(np.asarray(image), name, notes))
+        return _picture_from_samples(np.asarray(image), profile, linear, name, notes)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     alpha = image.getchannel("A") if image.mode in {"RGBA", "LA"} else None
     if image.mode in {"RGBA", "LA"}:
-        image = _keep_profile(image, image.convert(image.mode[:-1]))
+        image = image.convert(image.mode[:-1])
     try:
-        picture = _converted_by_profile(image, notes) or (image if image.mode == "RGB" else image.convert("RGB"))
+        picture = None if linear else _converted_by_profile(image, profile, notes)
+        if picture is None:
+            picture = image if image.mode == "RGB" else image.convert("RGB")
     except ValueError as error:
         raise ImageError(f"{name}: colour mode {image.mode} cannot be read; save it as RGB") from error
+    if linear:
+        picture = _picture_from_samples(np.asarray(picture), None, True, name, notes)
     if alpha is not None:
         picture.putalpha(alpha)
     return _over_grey(picture, notes)
 
 
-def _keep_profile(source: Image.Image, image: Image.Image) -> Image.Image:
-    if "icc_profile" in source.info:
-        image.info["icc_profile"] = source.info["icc_profile"]
-    return image
-
-
-def _converted_by_profile(image: Image.Image, notes: list[str]) -> Image.Image | None:
+def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[str]) -> Image.Image | None:
     """The image in sRGB by its embedded colour profile; None where there is nothing to convert."""
-    data = image.info.get("icc_profile")
     if not data:
         if image.mode == "CMYK":
             notes.append("CMYK without a colour profile: its colours are approximate.")
         return None
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        description = ImageCms.getProfileDescription(profile).strip()
-        if image.mode == "RGB" and description.lower().startswith(SRGB_PROFILES):
-            return None
-        source = image if image.mode in {"RGB", "L", "CMYK", "LAB"} else image.convert("RGB")
-        if source.mode == "L" and profile.profile.xcolor_space.strip() == "RGB":
-            source = source.convert("RGB")
-        return ImageCms.profileToProfile(source, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
+        profile = ColourProfile.parsed(data)
+        return None if image.mode == "RGB" and profile.is_srgb else profile.converted(image)
+    except UNUSABLE_PROFILE as error:
         notes.append(f"The embedded colour profile cannot be used and was ignored ({error}).")
         return None
 
@@ -247,60 +272,68 @@ def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
     return Image.alpha_composite(grey, image).convert("RGB")
 
 
-def _bytes_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
-    """8-bit samples from uint8, 16-bit integers or floats in [0, 1]."""
-    if samples.dtype == np.uint8:
-        return samples.astype(np.uint8, copy=False)
-    if samples.dtype == np.bool_:
-        return samples.astype(np.uint8) * np.uint8(255)
-    if np.issubdtype(samples.dtype, np.floating):
-        return _bytes_from_floats(samples.astype(np.float32), name)
-    if not np.issubdtype(samples.dtype, np.integer):
-        raise ImageError(f"{name}: samples of type {samples.dtype}; expected uint8, uint16 or float in [0, 1]")
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65535:
-        raise ImageError(f"{name}: integer samples from {low} to {high}; expected 0 to 255 or 0 to 65535")
-    white = 65535
-    if 255 < high <= 4095:
-        white = 4095
-        notes.append(f"16-bit samples up to {high} were read as 12 bits.")
-    return (samples.astype(np.float32) * np.float32(255.0 / white) + np.float32(0.5)).astype(np.uint8)
+# --- TIFF that Pillow reads badly or not at all -----------------------------------------------------------------------
 
 
-def _bytes_from_floats(samples: NDArray[np.float32], name: str) -> UInt8Array:
-    low, high = float(samples.min()), float(samples.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError(f"{name}: float samples hold NaN or infinity; expected sRGB-encoded values in [0, 1]")
-    # Resampling overshoots a little; anything more has another scale.
-    if low < -0.05 or high > 1.05:
-        raise ImageError(f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1]")
-    return (np.clip(samples, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
+def _is_planar(image: Image.Image) -> bool:
+    return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PLANAR_CONFIGURATION, 1) == 2
 
 
-def _is_deep_planar_tiff(image: Image.Image) -> bool:
-    """Whether Pillow would misread it: of 16-bit samples in separate planes it takes every byte for a sample."""
+def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
+    """Whether Pillow would lose or misread colours of 16 bits.
+
+    It takes every byte of separate planes for a sample, and gives the upper byte of the others: too little where
+    linear light is to be encoded.
+    """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     tags = image.tag_v2
-    return tags.get(TAG_PLANAR_CONFIGURATION, 1) == 2 and max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) > 8
+    if max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) <= 8 or tags.get(TAG_SAMPLES_PER_PIXEL, 1) < 3:
+        return False
+    return linear or _is_planar(image) or _is_linear_profile(image.info.get("icc_profile"))
 
 
-def _read_with_tifffile(path: Path, max_pixels: int) -> NDArray[np.generic] | None:
-    """The first page of a TIFF that Pillow cannot read, such as float RGB; None if the file is no TIFF."""
-    with path.open("rb") as stream:
-        if stream.read(4) not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
-            return None
+def _is_linear_profile(data: bytes | None) -> bool:
+    try:
+        return data is not None and ColourProfile.parsed(data).is_linear()
+    except UNUSABLE_PROFILE:
+        return False
+
+
+def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int, linear: bool) -> Photo:
+    """The first page of a TIFF in its full depth, such as float RGB."""
     import tifffile  # only this rare kind of file needs it
 
+    name = str(path)
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
-            _check_size(page.imagelength, page.imagewidth, str(path), max_pixels)
+            check_size(page.imagelength, page.imagewidth, name, max_pixels)
             array = page.asarray()
             axes = page.axes
+            tag = page.tags.get(TAG_ICC_PROFILE)
+            profile = tag.value if tag is not None and isinstance(tag.value, bytes) else None
     except ImageError:
         raise
     except Exception as error:
         # tifffile raises whatever a damaged file leads it to.
         raise ImageError(f"{path}: not a readable TIFF ({error}); save it as 16-bit RGB without compression") from error
-    return np.moveaxis(array, 0, -1) if axes.startswith("S") else array
+    if axes.startswith("S"):
+        array = np.moveaxis(array, 0, -1)
+    notes: list[str] = []
+    with path.open("rb") as stream:
+        # A TIFF is an EXIF block with an image beside it.
+        facts, turn = _facts_and_turn(lambda: _exif_of_tiff(stream), page.imagewidth, page.imagelength, notes)
+    picture = _picture_from_samples(array, profile, linear, name, notes)
+    if turn is not None:
+        picture = picture.transpose(turn)
+    return Photo(np.array(picture), replaced_lens(facts.lens, lens), path, tuple(notes))
+
+
+def _exif_of_tiff(stream: BinaryIO) -> Image.Exif:
+    """The tags of a TIFF; none of a BigTIFF, which Pillow's EXIF reader does not know."""
+    exif = Image.Exif()
+    if stream.read(4) in TIFF_MAGIC[:2]:
+        stream.seek(0)
+        exif.load_from_fp(stream)
+    return exif

@@ -1,0 +1,65 @@
+"""Camera raw files, developed by LibRaw (rawpy); their lens facts through ExifRead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mddnet.capture.extra import formats_module
+from mddnet.capture.lens_facts import TAG_MODEL, LensFacts, lens_facts_of_tags
+from mddnet.capture.samples import check_size
+from mddnet.types import Lens, Photo
+
+RAW_SUFFIXES = frozenset(
+    {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".iiq", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}
+)
+SRGB_GAMMA = (2.4, 12.92)
+TAG_OF_NAME = {
+    "FNumber": 0x829D,
+    "SubjectDistance": 0x9206,
+    "FocalLength": 0x920A,
+    "ExifImageWidth": 0xA002,
+    "ExifImageLength": 0xA003,
+    "FocalPlaneXResolution": 0xA20E,
+    "FocalPlaneResolutionUnit": 0xA210,
+    "FocalLengthIn35mmFilm": 0xA405,
+    "Model": TAG_MODEL,
+}
+"""ExifRead's names of the tags that :mod:`mddnet.capture.lens_facts` reads."""
+
+
+def read_raw(path: Path, max_pixels: int) -> Photo:
+    """Develop a raw file: the camera's white balance, sRGB, upright, LibRaw's automatic exposure.
+
+    Raises:
+        ImageError: where a package is missing, or for a file too small or too large.
+        Exception: whatever LibRaw raises for a file that it cannot read.
+    """
+    rawpy = formats_module("rawpy", path, "a camera raw file")
+    with rawpy.imread(str(path)) as raw:
+        check_size(raw.sizes.height, raw.sizes.width, str(path), max_pixels)
+        pixels = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=8, gamma=SRGB_GAMMA)
+    facts = _lens_facts(path, pixels.shape[1], pixels.shape[0])
+    notes = ("Developed from raw with the camera's white balance and automatic exposure.", *facts.notes)
+    return Photo(np.ascontiguousarray(pixels), facts.lens, path, notes)
+
+
+def _lens_facts(path: Path, width: int, height: int) -> LensFacts:
+    exifread = formats_module("exifread", path, "a camera raw file")
+    try:
+        with path.open("rb") as stream:
+            read: dict[str, Any] = exifread.process_file(stream, details=False, extract_thumbnail=False)
+        # TIFF/EP and DNG allow these tags beside the image's own ("Image FNumber").
+        found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
+        tags = {TAG_OF_NAME[name]: _value(tag.values) for name, tag in found.items() if tag is not None}
+    except Exception as error:
+        # ExifRead raises whatever damaged tags lead it to; the pixels are good without them.
+        return LensFacts(Lens(), (f"EXIF is damaged and was ignored ({error}).",))
+    return lens_facts_of_tags(tags, width, height)
+
+
+def _value(values: Any) -> object:
+    """A text, or the only number of a tag."""
+    return values if isinstance(values, str) or len(values) != 1 else values[0]

@@ -1,0 +1,95 @@
+"""Samples of any type and range as 8-bit sRGB, and the sizes that a photo may have."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.color import srgb8_from_linear
+from mddnet.errors import ImageError
+from mddnet.types import UInt8Array
+
+MIN_SIDE_PX = 32
+MAX_PIXELS = 200_000_000
+SIXTEEN_BIT_WHITE, TWELVE_BIT_WHITE = 65535, 4095
+OVERSHOOT = 0.05
+"""Resampling overshoots a little; float samples further outside of [0, 1] have another scale."""
+
+
+def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
+    """Refuse an image that is too small to be a photo or larger than the caller allows.
+
+    Raises:
+        ImageError: naming the size and the limit.
+    """
+    if min(height, width) < MIN_SIDE_PX:
+        raise ImageError(f"{name}: {width} x {height} px is too small: at least {MIN_SIDE_PX} px a side")
+    if height * width > max_pixels:
+        raise ImageError(
+            f"{name}: {width} x {height} px is too large: at most {max_pixels / 1e6:g} megapixels; make it smaller"
+        )
+
+
+def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
+    """8-bit samples from sRGB-encoded ones: uint8, bool, integers of up to 16 bits, or floats in [0, 1].
+
+    Raises:
+        ImageError: for another type, or values out of range.
+    """
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint8, copy=False)
+    if samples.dtype == np.bool_:
+        return samples.astype(np.uint8) * np.uint8(255)
+    if np.issubdtype(samples.dtype, np.floating):
+        return _srgb8_from_floats(samples.astype(np.float32), name)
+    white = _integer_white(samples, name, notes)
+    return (samples.astype(np.float32) * np.float32(255.0 / white) + np.float32(0.5)).astype(np.uint8)
+
+
+def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
+    """8-bit sRGB from linear light: uint8, integers of up to 16 bits, or floats of which 1 is white.
+
+    Float light may reach beyond white; then the exposure is lowered so that 99 % of the samples stay below it.
+
+    Raises:
+        ImageError: for another type, integers out of range, NaN, or light below zero.
+    """
+    if np.issubdtype(samples.dtype, np.floating):
+        light = samples.astype(np.float32)
+        if np.isnan(light).any():
+            raise ImageError(f"{name}: float samples hold NaN; expected linear light, 0 is black and 1 is white")
+        low = float(light.min())
+        if low < -OVERSHOOT * max(1.0, float(np.percentile(light, 99))):
+            raise ImageError(f"{name}: float samples from {low:g}; expected linear light, 0 is black and 1 is white")
+        bright = float(np.percentile(light, 99))
+        if bright > 1.0 + OVERSHOOT and np.isfinite(bright):
+            notes.append(f"The light reaches beyond white: the exposure was lowered by a factor of {bright:.3g}.")
+            light = light / np.float32(bright)
+        return srgb8_from_linear(light)
+    white = 255 if samples.dtype == np.uint8 else _integer_white(samples, name, notes)
+    return srgb8_from_linear(samples.astype(np.float32) * np.float32(1.0 / white))
+
+
+def _integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) -> int:
+    """The integer that stands for white: that of 16 bits, or of 12 where no sample needs more."""
+    if not np.issubdtype(samples.dtype, np.integer):
+        raise ImageError(f"{name}: samples of type {samples.dtype}; expected uint8, uint16 or float in [0, 1]")
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > SIXTEEN_BIT_WHITE:
+        raise ImageError(f"{name}: integer samples from {low} to {high}; expected 0 to 255 or 0 to 65535")
+    if 255 < high <= TWELVE_BIT_WHITE:
+        notes.append(f"16-bit samples up to {high} were read as 12 bits.")
+        return TWELVE_BIT_WHITE
+    return SIXTEEN_BIT_WHITE
+
+
+def _srgb8_from_floats(samples: NDArray[np.float32], name: str) -> UInt8Array:
+    low, high = float(samples.min()), float(samples.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ImageError(f"{name}: float samples hold NaN or infinity; expected sRGB-encoded values in [0, 1]")
+    if low < -OVERSHOOT or high > 1.0 + OVERSHOOT:
+        raise ImageError(
+            f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1], or say that they "
+            "are linear light (--linear, linear=True)"
+        )
+    return (np.clip(samples, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)

@@ -1,0 +1,188 @@
+"""Sensors of common cameras by the model that EXIF names: for photos whose EXIF lacks the focal plane resolution.
+
+Sizes and numbers of pixels are those of the makers' published specifications; the Canon rows were compared with
+openMVG's CameraSensorSizeDatabase and agree with it. Phones are given by the pixel pitch that
+their makers state, and apply to the one camera of the phone that has this focal length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SIDE_TOLERANCE = 0.02
+"""A file has a few pixels more or less than the specification, by the software that developed it."""
+FOCAL_TOLERANCE = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """A sensor and the largest photo that its camera takes, long side first.
+
+    Attributes:
+        model: name of the camera.
+        long_mm: length of the long side that is imaged, millimetres.
+        short_mm: of the short side.
+        long_px: pixels of the long side.
+        short_px: of the short side.
+        focal_mm: the camera of a phone that it belongs to, by its focal length; None for every lens.
+    """
+
+    model: str
+    long_mm: float
+    short_mm: float
+    long_px: int
+    short_px: int
+    focal_mm: float | None = None
+
+    @property
+    def pixel_um(self) -> float:
+        """Pitch of the camera's own pixels, micrometres."""
+        return 1000.0 * self.long_mm / self.long_px
+
+    def pitch(self, width: int, height: int) -> PhotoPitch:
+        """The pitch of the pixels of a photo from this camera, by its number of pixels.
+
+        One side as long as the camera's: as taken, or cropped along the other side alone. Fewer pixels in the shape of
+        the sensor: made smaller. Any other shape: cropped and perhaps made smaller, and nothing is known.
+
+        Args:
+            width: of the photo, pixels.
+            height: of the photo, pixels.
+        """
+        long_px, short_px = max(width, height), min(width, height)
+        longer, shorter = long_px / self.long_px, short_px / self.short_px
+        size = f"{self.model} takes {self.long_px} x {self.short_px} px, the photo has {long_px} x {short_px}"
+        if max(longer, shorter) > 1.0 + SIDE_TOLERANCE:
+            return PhotoPitch(None, f"{size}: enlarged or put together.")
+        if abs(longer - 1.0) <= SIDE_TOLERANCE or abs(shorter - 1.0) <= SIDE_TOLERANCE:
+            whole = abs(longer - shorter) <= SIDE_TOLERANCE
+            return PhotoPitch(self.pixel_um, "" if whole else f"{size}: taken for cropped, not made smaller.")
+        if abs(longer / shorter - 1.0) <= SIDE_TOLERANCE:
+            return PhotoPitch(self.pixel_um / longer, f"{size}: taken for made smaller, not cropped.")
+        return PhotoPitch(None, f"{size}: cropped, and perhaps made smaller.")
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoPitch:
+    """The pixel pitch of a photo by the number of its pixels.
+
+    Attributes:
+        pixel_um: pitch of the pixels as given, micrometres; None where it cannot be told.
+        note: what was assumed, or why it cannot be told; "" where the photo is as the camera took it.
+    """
+
+    pixel_um: float | None
+    note: str
+
+
+# Names in EXIF (the same camera is sold under several), long and short side in mm, in px; focal length of a phone.
+_ROWS: tuple[tuple[str | tuple[str, ...], float, float, int, int] | tuple[str, float, float, int, int, float], ...] = (
+    ("Canon EOS 5D", 35.8, 23.9, 4368, 2912),
+    ("Canon EOS 5D Mark II", 36.0, 24.0, 5616, 3744),
+    ("Canon EOS 5D Mark III", 36.0, 24.0, 5760, 3840),
+    ("Canon EOS 5D Mark IV", 36.0, 24.0, 6720, 4480),
+    (("Canon EOS 5DS", "Canon EOS 5DS R"), 36.0, 24.0, 8688, 5792),
+    ("Canon EOS 6D", 35.8, 23.9, 5472, 3648),
+    ("Canon EOS 6D Mark II", 35.9, 24.0, 6240, 4160),
+    ("Canon EOS 7D", 22.3, 14.9, 5184, 3456),
+    ("Canon EOS 7D Mark II", 22.4, 15.0, 5472, 3648),
+    ("Canon EOS 60D", 22.3, 14.9, 5184, 3456),
+    ("Canon EOS 70D", 22.5, 15.0, 5472, 3648),
+    ("Canon EOS 80D", 22.3, 14.9, 6000, 4000),
+    ("Canon EOS 90D", 22.3, 14.8, 6960, 4640),
+    (("Canon EOS 550D", "Canon EOS REBEL T2i", "Canon EOS Kiss X4"), 22.3, 14.9, 5184, 3456),
+    (("Canon EOS 600D", "Canon EOS REBEL T3i", "Canon EOS Kiss X5"), 22.3, 14.9, 5184, 3456),
+    (("Canon EOS 650D", "Canon EOS REBEL T4i", "Canon EOS Kiss X6i"), 22.3, 14.9, 5184, 3456),
+    (("Canon EOS 700D", "Canon EOS REBEL T5i", "Canon EOS Kiss X7i"), 22.3, 14.9, 5184, 3456),
+    (("Canon EOS 750D", "Canon EOS Rebel T6i", "Canon EOS Kiss X8i"), 22.3, 14.9, 6000, 4000),
+    (("Canon EOS 200D", "Canon EOS Rebel SL2", "Canon EOS Kiss X9"), 22.3, 14.9, 6000, 4000),
+    (("Canon EOS M50", "Canon EOS Kiss M"), 22.3, 14.9, 6000, 4000),
+    ("Canon EOS R", 36.0, 24.0, 6720, 4480),
+    ("Canon EOS RP", 35.9, 24.0, 6240, 4160),
+    ("Canon EOS R5", 36.0, 24.0, 8192, 5464),
+    ("Canon EOS R6", 35.9, 23.9, 5472, 3648),
+    ("NIKON D90", 23.6, 15.8, 4288, 2848),
+    ("NIKON D700", 36.0, 23.9, 4256, 2832),
+    ("NIKON D3200", 23.2, 15.4, 6016, 4000),
+    ("NIKON D3300", 23.5, 15.6, 6000, 4000),
+    ("NIKON D5300", 23.5, 15.6, 6000, 4000),
+    ("NIKON D5600", 23.5, 15.6, 6000, 4000),
+    ("NIKON D7000", 23.6, 15.6, 4928, 3264),
+    ("NIKON D7100", 23.5, 15.6, 6000, 4000),
+    ("NIKON D7200", 23.5, 15.6, 6000, 4000),
+    (("NIKON D7500", "NIKON D500"), 23.5, 15.7, 5568, 3712),
+    (("NIKON D610", "NIKON D750"), 35.9, 24.0, 6016, 4016),
+    (("NIKON D800", "NIKON D800E", "NIKON D810"), 35.9, 24.0, 7360, 4912),
+    ("NIKON D850", 35.9, 23.9, 8256, 5504),
+    (("NIKON Z 6", "NIKON Z 6_2"), 35.9, 23.9, 6048, 4024),
+    (("NIKON Z 7", "NIKON Z 7_2"), 35.9, 23.9, 8256, 5504),
+    ("NIKON Z 50", 23.5, 15.7, 5568, 3712),
+    (("ILCE-7", "ILCE-7M2"), 35.8, 23.9, 6000, 4000),
+    ("ILCE-7M3", 35.6, 23.8, 6000, 4000),
+    ("ILCE-7R", 35.9, 24.0, 7360, 4912),
+    (("ILCE-7RM2", "ILCE-7RM3"), 35.9, 24.0, 7952, 5304),
+    ("ILCE-7RM4", 35.7, 23.8, 9504, 6336),
+    (("ILCE-5100", "ILCE-6000", "ILCE-6300", "ILCE-6400", "ILCE-6500"), 23.5, 15.6, 6000, 4000),
+    ("NEX-7", 23.5, 15.6, 6000, 4000),
+    ("DSC-RX1", 35.8, 23.9, 6000, 4000),
+    (("DSC-RX100", "DSC-RX100M2", "DSC-RX100M3"), 13.2, 8.8, 5472, 3648),
+    (("X-E1", "X-T1", "X100S", "X100T"), 23.6, 15.6, 4896, 3264),
+    (("X-T2", "X-Pro2", "X100F"), 23.6, 15.6, 6000, 4000),
+    (("X-T3", "X-T4"), 23.5, 15.6, 6240, 4160),
+    ("GFX 50S", 43.8, 32.9, 8256, 6192),
+    (("E-M1", "E-M5", "E-M10", "E-M5MarkII", "E-M10MarkII", "E-PL7"), 17.3, 13.0, 4608, 3456),
+    ("E-M1MarkII", 17.4, 13.0, 5184, 3888),
+    ("DMC-GH4", 17.3, 13.0, 4608, 3456),
+    (("DMC-G7", "DMC-GX7", "DMC-GX80", "DMC-GX85"), 17.3, 13.0, 4592, 3448),
+    (("DC-G9", "DC-GH5"), 17.3, 13.0, 5184, 3888),
+    ("DC-S1", 35.6, 23.8, 6000, 4000),
+    ("DMC-FZ1000", 13.2, 8.8, 5472, 3648),
+    ("PENTAX K-1", 35.9, 24.0, 7360, 4912),
+    ("PENTAX K-3", 23.5, 15.6, 6016, 4000),
+    ("PENTAX K-5", 23.7, 15.7, 4928, 3264),
+    ("PENTAX K-70", 23.5, 15.6, 6000, 4000),
+    ("RICOH GR III", 23.5, 15.6, 6000, 4000),
+    ("LEICA Q2", 36.0, 24.0, 8368, 5584),
+    ("NX300", 23.5, 15.7, 5472, 3648),
+    ("NX1", 23.5, 15.7, 6480, 4320),
+    ("iPhone 5s", 4.90, 3.67, 3264, 2448, 4.15),
+    ("iPhone 6", 4.90, 3.67, 3264, 2448, 4.15),
+    ("iPhone 6s", 4.92, 3.69, 4032, 3024, 4.15),
+    ("iPhone 7", 4.92, 3.69, 4032, 3024, 3.99),
+    ("iPhone XS", 5.64, 4.23, 4032, 3024, 4.25),
+    ("iPhone 11", 5.64, 4.23, 4032, 3024, 4.25),
+    ("Pixel", 6.27, 4.71, 4048, 3036, 4.67),
+    ("Pixel 2", 5.64, 4.23, 4032, 3024, 4.46),
+    ("Pixel 3", 5.64, 4.23, 4032, 3024, 4.44),
+    ("SM-G920F", 5.95, 3.35, 5312, 2988, 4.3),
+    ("SM-G930F", 5.64, 4.23, 4032, 3024, 4.2),
+)
+
+
+def _table() -> dict[str, Sensor]:
+    table = {}
+    for names, *numbers in _ROWS:
+        for name in (names,) if isinstance(names, str) else names:
+            table[_key(name)] = Sensor(name, *numbers)  # type: ignore[arg-type]
+    return table
+
+
+def _key(model: str) -> str:
+    return " ".join(model.replace("\0", " ").split()).casefold()
+
+
+SENSORS = _table()
+"""Sensors by model, in lower case and with single spaces."""
+
+
+def sensor_of(model: object, focal_mm: float | None) -> Sensor | None:
+    """The sensor of a camera by EXIF's Model; None for an unknown one, or for another camera of a phone.
+
+    Args:
+        model: the tag's value.
+        focal_mm: focal length of the photo, millimetres.
+    """
+    sensor = SENSORS.get(_key(model)) if isinstance(model, str) else None
+    if sensor is None or sensor.focal_mm is None:
+        return sensor
+    return sensor if focal_mm is not None and abs(focal_mm / sensor.focal_mm - 1.0) <= FOCAL_TOLERANCE else None
