@@ -100,7 +100,40 @@ def test_a_damaged_scene_is_named_and_the_exit_code_is_1(
     assert json.loads((captures / "out" / "evaluation.json").read_text())["headline"]["pairs.mean"] >= 0
 
 
-@pytest.mark.parametrize("flags", [["--only", "stacks"], ["--only", ","], ["--frames", "0"], ["--threads", "0"]])
+def test_other_methods_stand_side_by_side(captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--only", "stereo,pairs", "--with", "tenengrad", "--with", str(tiny_model), "--blur-threshold", "2"]
+    assert run(captures, tiny_model, *flags, "--alignment", "scale") == 0
+    data = json.loads((captures / "out" / "evaluation.json").read_text())
+    assert data["peers"] == {"tenengrad": ["blur_score"], "tiny 7 (tiny)": ["defocus_px", "inv_depth"]}
+    assert data["options"]["blur_threshold_px"] == 2.0 and data["options"]["alignment"].startswith("scale (robust")
+    macro, peers = data["kinds"]["stereo"]["macro"], data["kinds"]["stereo"]["peers"]
+    assert peers["tiny 7 (tiny)"]["macro"]["coc_mae_px"] == pytest.approx(macro["coc_mae_px"])
+    assert 0 <= data["pairs"]["peers"]["tenengrad"]["detection"]["blur_ap"] <= 1
+    assert macro["ause_coc"] >= 0 and len(data["kinds"]["stereo"]["confidence"]["coc"]["macro"]["error"]) == 10
+    printed = capsys.readouterr().out
+    assert "Stereo: side by side" in printed and "Stereo: confidence" in printed
+
+
+def test_a_method_that_is_not_there_is_named(
+    captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(captures, tiny_model, "--with", "zhou-sim") == 1
+    assert "zhou-sim" in capsys.readouterr().err
+    assert run(captures, tiny_model, "--with", "laplacian", "--with", "laplacian") == 2
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--only", "stacks"],
+        ["--only", ","],
+        ["--frames", "0"],
+        ["--threads", "0"],
+        ["--blur-threshold", "0"],
+        ["--alignment", "median"],
+        ["--cues", "--with", "laplacian"],
+    ],
+)
 def test_wrong_usage_is_2(captures: Path, flags: list[str]) -> None:
     assert run(captures, captures / "no_model", *flags) == 2
 

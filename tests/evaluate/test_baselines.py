@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from mddnet import metrics
-from mddnet.evaluate.baselines import SHARPNESS_SCALES, negative_sharpness, row_inv_depth, sharpness_defocus_ordinal
+from mddnet.evaluate.baselines import SHARPNESS_SCALES, defocus_baselines, negative_sharpness, row_inv_depth
 
 
 def test_convention_lower_in_the_picture_is_nearer() -> None:
@@ -19,5 +20,12 @@ def test_sharpness_orders_a_half_that_is_flat() -> None:
     answer = negative_sharpness(photo, 0.02)
     assert answer[:, :25].max() < answer[:, 40:].min() <= 0
     coc = np.where(np.arange(60) < 30, 0.0, 5.0)[None, :].repeat(60, axis=0)
-    scores = sharpness_defocus_ordinal(photo, metrics.defocus_ordinal_pairs(coc, None))
-    assert set(scores) == set(SHARPNESS_SCALES) and scores[0.01] > 0.97
+    drawn = np.arange(0, 3600, 7)
+    blurred = (coc > 3).ravel()[drawn]
+    scores = defocus_baselines(photo, metrics.defocus_ordinal_pairs(coc, None), blurred, drawn)
+    assert all(f"defocus_ordinal_sharpness_{scale}" in scores for scale in SHARPNESS_SCALES)
+    assert scores["defocus_ordinal_sharpness_0.01"] > 0.97 and scores["blur_ap_sharpness_0.01"] > 0.97
+    share = scores["blur_share"]
+    assert share == pytest.approx(0.5, abs=0.01) and scores["blur_mae_constant"] == min(share, 1 - share)
+    # precision is the share, recall one
+    assert scores["blur_f_everywhere"] == pytest.approx(1.3 * share / (0.3 * share + 1))

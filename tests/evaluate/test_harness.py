@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from mddnet.errors import CaptureError
+from mddnet.errors import CaptureError, ModelError
 from mddnet.evaluate import evaluate_model, markdown, print_tables, write_evaluation
 from mddnet.evaluate.coc_slope import SHAPE_DIAMETERS_PX, SHAPES
 from mddnet.evaluate.harness import measure_speed, slope_points
@@ -61,6 +61,144 @@ def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
     assert h["stereo.depth_ordinal_sharp"] == h["stereo.depth_ordinal_sharp_turned"] == 1.0
     assert "focal_stacks.depth_ordinal_sharp" not in h and "stereo.u_focus_error" not in h
     assert result.kinds["focal_stacks"].places["b"]["frames"] == 3
+
+
+def test_the_truth_detects_blur_and_has_no_error_in_metres(every_kind: Any) -> None:
+    result = evaluate_model(every_kind.oracle, every_kind.root, None, only=SCENES, places=every_kind.places, pairs=500)
+    h = result.headline
+    for kind in SCENES:
+        # the stored truth has steps: a few pixels fall on the other side of the threshold
+        assert min(h[f"{kind}.blur_f"], h[f"{kind}.blur_iou"], h[f"{kind}.blur_ap"]) > 0.99
+        assert h[f"{kind}.blur_mae"] < 0.005 < h[f"{kind}.blur_mae_constant"]
+        assert h[f"{kind}.blur_share"] < h[f"{kind}.blur_ap_sharpness"] < 1.0
+        assert h[f"{kind}.coc_mse_px2"] == pytest.approx(0.0, abs=1e-5)
+        assert h[f"{kind}.sigma_mae"] == pytest.approx(0.0, abs=1e-3)
+    assert h["rgbd.delta_1.05"] == h["rgbd.delta3"] == 1.0 and h["rgbd.rmse_log"] == pytest.approx(0.0, abs=1e-3)
+    # a model without a confidence has no such rows
+    assert not result.kinds["rgbd"].confidence and "rgbd.ause_coc" not in h
+    assert "Stereo: blur detection" in markdown(result) and "confidence" not in {t.title for t in result_tables(result)}
+
+
+def test_the_threshold_of_blur_is_in_pixels(made: Any, add_scene: AddScene) -> None:
+    add_scene("focal_stacks", "s", "p", kappa=8.0)
+    shares = [
+        evaluate_model(
+            made.oracle, made.root, None, only=["focal_stacks"], places=made.places, pairs=500, blur_threshold_px=px
+        ).headline["focal_stacks.blur_share"]
+        for px in (1.0, 2.0, 4.0)
+    ]
+    # inverse depth is spread over 0.1 to 1, focused at 0, a half and 1: CoC up to 8 px
+    assert shares[0] > shares[1] > shares[2] > 0
+    with pytest.raises(ValueError, match="blur_threshold_px"):
+        evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], places=made.places, blur_threshold_px=0.0)
+
+
+def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scene: AddScene) -> None:
+    add_scene("focal_stacks", "s", "p")
+    add_scene("focal_stacks", "t", "q", unit="ordinal", provenance="rendered")
+
+    def predictor(knows: bool) -> Any:
+        def predict(photo: np.ndarray) -> Any:
+            truth = made.oracle.predict(photo)
+            noise = np.random.default_rng(len(photo.tobytes())).normal(size=photo.shape[:2]).astype(np.float32)
+            return SimpleNamespace(
+                inv_depth=truth.inv_depth + 0.1 * noise,
+                defocus_px=np.abs(truth.signed_defocus_px) + np.abs(noise),
+                signed_defocus_px=truth.signed_defocus_px,
+                focus=truth.focus,
+                confidence=np.exp(-np.abs(noise)) if knows else np.full_like(noise, 0.3),
+            )
+
+        return SimpleNamespace(predict=predict)
+
+    only, places = ["focal_stacks"], made.places
+    knowing = evaluate_model(predictor(True), made.root, None, only=only, places=places)
+    stacks = knowing.kinds["focal_stacks"]
+    assert stacks.macro["ause_coc"] == pytest.approx(0.0, abs=1e-6) and stacks.macro["falling_steps_coc"] == 9
+    assert stacks.macro["ause_inv_depth"] < 0.5 * stacks.macro["ause_inv_depth_constant"]
+    assert stacks.macro["ause_order"] < stacks.macro["ause_order_constant"]
+    assert "ause_inv_depth" not in stacks.places["q"]  # of an ordinal truth only the order is known
+    curve = stacks.confidence["coc"]["macro"]
+    assert len(curve.error) == 10 and curve.error == pytest.approx(curve.oracle)
+    assert curve.error[0] == pytest.approx(stacks.macro["coc_mae_px"], rel=0.02)
+    constant = evaluate_model(predictor(False), made.root, None, only=only, places=places).kinds["focal_stacks"]
+    assert constant.macro["ause_coc"] == pytest.approx(constant.macro["ause_coc_constant"])
+    assert np.ptp(constant.confidence["coc"]["macro"].error) < 1e-9
+    tables = {table.title: table for table in result_tables(knowing)}
+    assert tables["Focal stacks: confidence"].rows[-1][1:4][-1] != "-"
+    assert tables["Focal stacks: error without the least confident"].rows[0][0] == "CoC error, px"
+
+
+def test_a_confidence_of_another_size_is_refused(every_kind: Any) -> None:
+    def predict(photo: np.ndarray) -> Any:
+        maps = np.zeros(photo.shape[:2], np.float32)
+        return SimpleNamespace(
+            inv_depth=maps, defocus_px=maps, signed_defocus_px=maps, confidence=np.zeros((3, 4), np.float32)
+        )
+
+    model: Any = SimpleNamespace(predict=predict)
+    result = evaluate_model(model, every_kind.root, None, only=["stereo"], places=every_kind.places)
+    assert "confidence" in result.failures[0][1] and "(3, 4)" in result.failures[0][1]
+
+
+class Peer:
+    """States what it is told to."""
+
+    def __init__(self, name: str, **maps: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.name, self.maps = name, maps
+        self.quantities: Any = tuple(maps)
+
+    def answer(self, photo: np.ndarray) -> Any:
+        return {quantity: call(photo).astype(np.float32) for quantity, call in self.maps.items()}
+
+
+def test_peers_are_measured_by_what_they_state(every_kind: Any, tmp_path: Path) -> None:
+    oracle = every_kind.oracle
+    peers = [
+        Peer("sigma", sigma_px=lambda photo: oracle.predict(photo).defocus_px / 4),
+        Peer("score", blur_score=lambda photo: oracle.predict(photo).defocus_px ** 2),
+        Peer("metres", depth_m=lambda photo: 1 / (oracle.predict(photo).inv_depth + 0.2)),
+    ]
+    result = evaluate_model(
+        oracle, every_kind.root, None, only=SCENES, places=every_kind.places, pairs=500, peers=peers
+    )
+    assert not result.failures and result.peers["sigma"] == ("sigma_px",)
+    for kind in SCENES:
+        by_name = {name: peer.macro for name, peer in result.kinds[kind].peers.items()}
+        assert by_name["sigma"]["coc_mae_px"] == pytest.approx(0.0, abs=1e-3)
+        assert by_name["sigma"]["blur_f"] > 0.995 and by_name["sigma"]["defocus_ordinal"] == 1.0
+        assert by_name["score"]["defocus_ordinal"] == 1.0 and by_name["score"]["blur_ap"] > 0.999
+        assert not {"coc_mae_px", "blur_f", "depth_ordinal"} & set(by_name["score"])
+        assert by_name["metres"]["depth_ordinal"] == by_name["metres"]["depth_ordinal_turned"] == 1.0
+        assert "defocus_ordinal" not in by_name["metres"]
+    assert result.kinds["rgbd"].peers["metres"].macro["abs_rel"] == pytest.approx(0.0, abs=1e-3)
+    # without alignment, the shift of a fifth of a dioptre stays in it
+    unaligned = evaluate_model(
+        oracle, every_kind.root, None, only=["rgbd"], places=every_kind.places, peers=peers, alignment="none"
+    )
+    assert unaligned.kinds["rgbd"].peers["metres"].macro["abs_rel"] > 0.1
+    assert unaligned.kinds["rgbd"].macro["abs_rel"] == pytest.approx(0.0, abs=1e-3)  # the oracle is metric
+    assert "none (robust, in inverse depth)" in markdown(unaligned)
+    table = next(table for table in result_tables(result) if table.title == "RGB-D: side by side")
+    assert [row[:2] for row in table.rows] == [
+        ("model", "defocus_px, inv_depth"),
+        ("sigma", "sigma_px"),
+        ("score", "blur_score"),
+        ("metres", "depth_m"),
+    ]
+    data = json.loads(write_evaluation(result, tmp_path)[0].read_text())
+    assert data["kinds"]["rgbd"]["peers"]["sigma"]["macro"]["defocus_ordinal"] == 1.0
+
+
+def test_a_peer_that_fails_is_named_and_the_model_is_measured(every_kind: Any) -> None:
+    broken = Peer("broken", sigma_px=lambda photo: np.zeros((3, 4)))
+    result = evaluate_model(
+        every_kind.oracle, every_kind.root, None, only=["rgbd"], places=every_kind.places, peers=[broken]
+    )
+    assert result.headline["rgbd.depth_ordinal"] == 1.0 and not result.kinds["rgbd"].peers["broken"].macro
+    assert all("broken on" in what and "(3, 4)" in why for what, why in result.failures) and result.failures
+    with pytest.raises(ModelError, match="different names"):
+        evaluate_model(every_kind.oracle, every_kind.root, None, places=every_kind.places, peers=[broken, broken])
 
 
 def test_noise_scores_a_half(every_kind: Any, random_answers: Any) -> None:
@@ -164,11 +302,18 @@ def test_pairs_slope_and_speed(made: Any, add_scene: AddScene, tmp_path: Path, r
         only=["pairs", "coc_slope"],
         places=made.places,
         speed=True,
+        peers=[
+            Peer("luma", blur_score=lambda photo: -photo[..., 1]),
+            Peer("depth", inv_depth=lambda photo: photo[..., 0]),
+        ],
         on_progress=lambda *step: seen.append(step),
     )
     assert result.pairs is not None and result.pairs.mean == pytest.approx(0.5, abs=0.05)
     assert result.pairs.worst == result.pairs.mean == result.headline["pairs.mean"]
     assert [Path(what).name for what, _ in result.failures] == ["two"]
+    assert set(result.pairs.peers) == {"luma"} and "blur_ap" in result.pairs.peers["luma"].detection
+    assert 0 < result.headline["pairs.blur_ap"] <= 1
+    assert "Near/far pairs: side by side" in {table.title for table in result_tables(result)}
     assert result.coc_slope is not None and not result.coc_slope.points  # 96 px are too few to be enlarged
     assert result.speed is not None and result.speed.what == "predict" and result.speed.milliseconds > 0
     assert seen[0][0] == 0 and seen[-1][:2] == (3, 3)

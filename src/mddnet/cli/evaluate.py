@@ -12,6 +12,8 @@ Alteration = Literal[
     "grey", "jpeg", "darker", "brighter", "halved", "mirrored", "turned-90", "turned-180", "turned-270", "tiles"
 ]
 """That of :mod:`mddnet.evaluate.alteration`, which is too heavy to import for ``--help``."""
+Alignment = Literal["none", "scale", "scale-and-shift"]
+"""That of :mod:`mddnet.evaluate.alignment`, too."""
 
 
 def evaluate(
@@ -26,6 +28,9 @@ def evaluate(
     speed: Annotated[bool, Parameter(negative="")] = False,
     alter: Alteration | None = None,
     cues: Annotated[bool, Parameter(negative="")] = False,
+    peers: Annotated[list[str] | None, Parameter(name="--with", negative="")] = None,
+    alignment: Alignment = "scale-and-shift",
+    blur_threshold: float | None = None,
     frames: int | None = None,
     scenes_per_place: int = 8,
     seed: int = 0,
@@ -34,7 +39,8 @@ def evaluate(
     """Measure a model on held-out captures, print the tables, and write evaluation.json and evaluation.md.
 
     Every number stands beside its baseline: depth order beside "lower in the picture is nearer" and beside itself on
-    the photo turned upside down, defocus order beside plain negative sharpness, CoC size beside the best constant.
+    the photo turned upside down, defocus order beside plain negative sharpness, CoC size beside the best constant,
+    confidence beside a constant one. docs/evaluation.md explains every measure.
 
     Parameters
     ----------
@@ -59,6 +65,14 @@ def evaluate(
     cues
         Measure focal stacks and light fields as they are and after each of these changes, side by side, and write
         cues.json and cues.md instead. Takes 25 times as long as the focal stacks alone.
+    peers
+        Measure another method on the same photos, side by side; may be given more than once. zhuo-sim (two seconds a
+        photo; needs the extra build), laplacian, tenengrad, local-variance, the path of an ONNX file with a description
+        of the same name ending in .toml beside it, or a model folder.
+    alignment
+        Of inverse depth with the truth, for the measures in metres; always robust.
+    blur_threshold
+        A pixel is blurred where its CoC exceeds so many pixels of the photo; default 3.
     frames
         Most photos of a scene; default 6 of a focal stack or light field, 3 of stereo, 2 of RGB-D.
     scenes_per_place
@@ -80,8 +94,17 @@ def evaluate(
             print(f"mddnet evaluate: --{flag} is {value}; expected at least 1", file=sys.stderr)
             return 2
 
-    if cues and (alter or only or speed):
-        print("mddnet evaluate: --cues has its own photos; expected no --alter, --only or --speed", file=sys.stderr)
+    if blur_threshold is not None and not blur_threshold > 0:
+        print(f"mddnet evaluate: --blur-threshold is {blur_threshold}; expected a positive number", file=sys.stderr)
+        return 2
+    if cues and (alter or only or speed or peers):
+        print(
+            "mddnet evaluate: --cues has its own photos; expected no --alter, --only, --speed or --with",
+            file=sys.stderr,
+        )
+        return 2
+    if peers and len(set(peers)) < len(peers):
+        print(f"mddnet evaluate: --with {' --with '.join(peers)}: expected each method once", file=sys.stderr)
         return 2
 
     # Imported after the flags were checked: wrong usage answers at once.
@@ -92,10 +115,13 @@ def evaluate(
 
     from mddnet.evaluate import Altered, evaluate_model, print_tables, write_evaluation
     from mddnet.evaluate.cues import cue_tables, study_cues, write_cue_study
+    from mddnet.evaluate.frame_measures import BLUR_THRESHOLD_PX
+    from mddnet.evaluate.peers import find_peer
     from mddnet.evaluate.tables import print_result_tables
     from mddnet.predict.predictor import load
 
     predictor = load(model, threads)
+    beside = [find_peer(peer, threads) for peer in peers or ()]
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
@@ -135,6 +161,9 @@ def evaluate(
                 scenes_per_place=scenes_per_place,
                 seed=seed,
                 speed=speed,
+                peers=beside,
+                alignment="scale_and_shift" if alignment == "scale-and-shift" else alignment,
+                blur_threshold_px=BLUR_THRESHOLD_PX if blur_threshold is None else blur_threshold,
                 on_progress=show,
             )
     if cues:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.metrics import OrdinalPairs, smoothed_laplacian
-from mddnet.types import Float32Array
+from mddnet.metrics import OrdinalPairs, average_precision, f_beta, smoothed_laplacian
+from mddnet.types import BoolArray, Float32Array
 
 SHARPNESS_SCALES = (0.005, 0.01, 0.02, 0.04)
 """Smoothings of the sharpness baseline, as sigma over the image's long side; the best of them stands for it."""
@@ -28,6 +28,30 @@ def negative_sharpness(photo: NDArray[np.generic], scale: float) -> Float32Array
     return -smoothed_laplacian(photo, scale * max(np.shape(photo)[:2]))
 
 
-def sharpness_defocus_ordinal(photo: NDArray[np.generic], pairs: OrdinalPairs) -> dict[float, float]:
-    """Defocus ordinal accuracy of :func:`negative_sharpness` at each of :data:`SHARPNESS_SCALES`, on the same pairs."""
-    return {scale: pairs.accuracy(negative_sharpness(photo, scale)) for scale in SHARPNESS_SCALES}
+def defocus_baselines(
+    photo: NDArray[np.generic], pairs: OrdinalPairs, blurred: BoolArray, drawn: NDArray[np.int64]
+) -> dict[str, float]:
+    """What a defocus map stands beside: :func:`negative_sharpness` at each of :data:`SHARPNESS_SCALES`, and constants.
+
+    Args:
+        photo: (H, W, 3) or (H, W), the focused frame.
+        pairs: pixels whose CoCs differ clearly.
+        blurred: (N,) bool, where blur is, at the drawn pixels.
+        drawn: (N,) flat indices.
+
+    Returns:
+        ``defocus_ordinal_sharpness_SCALE`` and ``blur_ap_sharpness_SCALE``; ``blur_share``, which is the average
+        precision of a constant; ``blur_f_everywhere``, F of "all is blurred"; ``blur_mae_constant``, the error rate of
+        the better of "all is blurred" and "nothing is".
+    """
+    share = float(blurred.mean()) if len(blurred) else float("nan")
+    measures = {
+        "blur_share": share,
+        "blur_f_everywhere": f_beta(np.ones_like(blurred), blurred),
+        "blur_mae_constant": min(share, 1 - share),
+    }
+    for scale in SHARPNESS_SCALES:
+        dull = negative_sharpness(photo, scale)
+        measures[f"defocus_ordinal_sharpness_{scale}"] = pairs.accuracy(dull)
+        measures[f"blur_ap_sharpness_{scale}"] = average_precision(dull.ravel()[drawn], blurred)
+    return measures

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mddnet import metrics
 from mddnet.errors import MddnetError, ModelError
-from mddnet.evaluate.alignment import fit_alignment
-from mddnet.evaluate.baselines import SHARPNESS_SCALES, row_inv_depth, sharpness_defocus_ordinal
+from mddnet.evaluate.alignment import AlignmentKind, fit_alignment
+from mddnet.evaluate.baselines import SHARPNESS_SCALES, defocus_baselines, row_inv_depth
 from mddnet.evaluate.coc_slope import (
     SHAPE_DIAMETERS_PX,
     SHAPE_LONG_SIDE_PX,
@@ -29,7 +30,16 @@ from mddnet.evaluate.coc_slope import (
     fit_slope,
     resized,
 )
-from mddnet.evaluate.pairs import PairRow, clearly_sharper, list_pairs, pair_accuracy, read_pair
+from mddnet.evaluate.confidence import MACRO, MeanCurve, PhotoCurves, confidence_curves, curve_measures, mean_curves
+from mddnet.evaluate.frame_measures import (
+    BLUR_THRESHOLD_PX,
+    coc_measures,
+    depth_order_measures,
+    detection_measures,
+    metric_depth_measures,
+)
+from mddnet.evaluate.pairs import PairRow, SharperMasks, clearly_sharper, list_pairs, pair_row, read_pair
+from mddnet.evaluate.peers.peer import BLUR_QUANTITIES, BlurMap, Peer, blur_of, checked_answer, inv_depth_of
 from mddnet.evaluate.scenes import (
     FRAMES_PER_SCENE,
     SCENE_KINDS,
@@ -39,6 +49,7 @@ from mddnet.evaluate.scenes import (
     SceneTruth,
     choose_frames,
     choose_scenes,
+    draw_known,
     has_true_defocus,
     near_depth_edges,
     read_frame,
@@ -46,7 +57,7 @@ from mddnet.evaluate.scenes import (
     true_signed_defocus,
 )
 from mddnet.metrics import OrdinalPairs
-from mddnet.types import Float32Array, FrameRecord, UInt8Array
+from mddnet.types import BoolArray, Float32Array, FrameRecord, UInt8Array
 
 PARTS = (*SCENE_KINDS, "pairs", "coc_slope", "psf_shapes")
 """What an evaluation consists of, and what ``only`` may name."""
@@ -76,7 +87,10 @@ class LensLaw(Protocol):
 
 
 class PredictedMaps(Protocol):
-    """What the harness reads of a prediction; all maps are (H, W) of the photo."""
+    """What the harness reads of a prediction; all maps are (H, W) of the photo.
+
+    A ``confidence``, larger is surer, is measured where a prediction has one.
+    """
 
     @property
     def inv_depth(self) -> Float32Array: ...
@@ -131,6 +145,8 @@ class KindResult:
         macro: mean over the places.
         frames_without_blur: photos left out since their truth has too few clear CoC pairs, by scene.
         frames_without_true_defocus: photos of captures whose order only is known, measured for depth alone.
+        confidence: sparsification curves by error and place; empty for a model without a confidence.
+        peers: what other methods score on the same photos, by name.
     """
 
     frames: list[FrameRow] = field(default_factory=list)
@@ -139,21 +155,27 @@ class KindResult:
     macro: dict[str, float] = field(default_factory=dict)
     frames_without_blur: dict[str, int] = field(default_factory=dict)
     frames_without_true_defocus: int = 0
+    confidence: dict[str, dict[str, MeanCurve]] = field(default_factory=dict)
+    peers: dict[str, KindResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PairsResult:
-    """Near/far accuracy of all pairs.
+    """Near/far accuracy of all pairs, and blur detection on them.
 
     Attributes:
         rows: one per pair.
         mean: mean over the pairs that have a clear pixel.
         worst: the lowest of them.
+        detection: mean of each measure of blur detection.
+        peers: what other methods score on the same pairs, by name; those without blur are absent.
     """
 
     rows: tuple[PairRow, ...]
     mean: float
     worst: float
+    detection: dict[str, float] = field(default_factory=dict)
+    peers: dict[str, PairsResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +225,7 @@ class Evaluation:
         coc_slope: blur of known size, or None if not asked for.
         psf_shapes: blur of known size and shape, or None if not asked for; slopes up to 16 px.
         speed: time, or None if not asked for.
+        peers: the methods that the model is compared with, each with the quantities that it states.
         places_without_split: places that the split does not name; their scenes took no part.
         failures: what could not be measured, with the reason.
         seconds: how long it took.
@@ -216,6 +239,7 @@ class Evaluation:
     coc_slope: SlopeResult | None = None
     psf_shapes: dict[Shape, SlopeFit] | None = None
     speed: SpeedResult | None = None
+    peers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     places_without_split: tuple[str, ...] = ()
     failures: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
@@ -228,6 +252,7 @@ class Evaluation:
         }
         if self.pairs is not None:
             numbers |= {"pairs.mean": self.pairs.mean, "pairs.worst": self.pairs.worst}
+            numbers |= {f"pairs.{name}": value for name, value in self.pairs.detection.items()}
         if self.coc_slope is not None:
             numbers["coc_slope.slope"] = self.coc_slope.overall.slope
             numbers |= {f"coc_slope.slope_{size}": fit.slope for size, fit in self.coc_slope.by_size.items()}
@@ -259,6 +284,9 @@ def evaluate_model(
     pairs: int = 20_000,
     seed: int = 0,
     speed: bool = False,
+    peers: Sequence[Peer] = (),
+    alignment: AlignmentKind = "scale_and_shift",
+    blur_threshold_px: float = BLUR_THRESHOLD_PX,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
     """Measure a model on one side of the split.
@@ -279,18 +307,28 @@ def evaluate_model(
         pairs: random pixel pairs per photo and measure.
         seed: every draw is a function of it and of the photo's name.
         speed: whether to time the network, too.
+        peers: other methods to measure on the same photos and pairs.
+        alignment: of predicted inverse depth with the truth, for the measures in metres: none, a scale, or a scale and
+            a shift, fitted robustly.
+        blur_threshold_px: a pixel is blurred where its CoC exceeds this, in the prediction and in the truth.
         on_progress: called before each step.
 
     Returns:
         The evaluation. A scene or pair that cannot be read is listed in ``failures``, the others are measured.
 
     Raises:
-        ValueError: for an unknown part.
+        ValueError: for an unknown part, or a threshold that is not positive.
+        ModelError: for two peers of one name.
         CaptureError: if there are no scenes or no pairs where they are asked for.
     """
     unknown = [part for part in only if part not in PARTS]
     if unknown:
         raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
+    if not blur_threshold_px > 0:
+        raise ValueError(f"blur_threshold_px is {blur_threshold_px}; expected a positive number of pixels")
+    stated = {peer.name: tuple(peer.quantities) for peer in peers}
+    if len(stated) < len(peers):
+        raise ModelError(f"compared with {', '.join(peer.name for peer in peers)}; expected different names")
     started = time.monotonic()
     result = Evaluation(
         name,
@@ -301,7 +339,10 @@ def evaluate_model(
             "frames_per_scene": frames_per_scene or dict(FRAMES_PER_SCENE),
             "scenes_per_place": scenes_per_place,
             "only": list(only),
+            "alignment": f"{alignment} (robust, in inverse depth)",
+            "blur_threshold_px": blur_threshold_px,
         },
+        peers=stated,
     )
     choice = _choose(scenes_root, data_root, split, only, places, scenes_per_place)
     result.failures += choice.failures
@@ -323,16 +364,17 @@ def evaluate_model(
     for kind in SCENE_KINDS:
         if kind not in only or scenes_root is None:
             continue
-        kind_result = KindResult()
+        kind_result = KindResult(peers={name: KindResult() for name in stated})
+        run = _KindRun(model, peers, kind_result, pairs, seed, alignment, blur_threshold_px, result.failures, steps)
         for scene in (s for s in measured if s.kind == kind):
             try:
-                _evaluate_scene(model, scene, frames[scene.folder], kind_result, pairs, seed, steps)
+                run.evaluate(scene, frames[scene.folder])
             except MddnetError as error:
                 result.failures.append((str(scene.folder), str(error)))
-        _summarise(kind_result)
+        _summarise(kind_result, run.curves)
         result.kinds[kind] = kind_result
     if pair_folders:
-        result.pairs = _evaluate_pairs(model, pair_folders, result.failures, steps)
+        result.pairs = _evaluate_pairs(model, peers, pair_folders, blur_threshold_px, result.failures, steps)
     if slope_scenes:
         result.coc_slope = _evaluate_slope(model, slope_scenes, result.failures, steps)
     if shape_scenes:
@@ -416,7 +458,16 @@ def predict_checked(model: Predictor, photo: UInt8Array) -> PredictedMaps:
             raise ModelError(
                 f"the model's {name} has shape {shape} for a photo of {photo.shape[:2]}; expected the same"
             )
+    confidence = _confidence_of(maps)
+    if confidence is not None and confidence.shape != photo.shape[:2]:
+        raise ModelError(
+            f"the model's confidence has shape {confidence.shape} for a photo of {photo.shape[:2]}; expected the same"
+        )
     return maps
+
+
+def _confidence_of(maps: PredictedMaps) -> Float32Array | None:
+    return getattr(maps, "confidence", None)
 
 
 def _predict_both_ways(model: Predictor, photo: UInt8Array) -> _BothWays:
@@ -434,116 +485,183 @@ def _seed_of(seed: int, *names: str) -> int:
     return zlib.crc32("/".join((str(seed), *names)).encode())
 
 
-def _evaluate_scene(
-    model: Predictor,
-    scene: EvaluationScene,
-    frames: Sequence[FrameRecord],
-    result: KindResult,
-    pairs: int,
-    seed: int,
-    steps: _Steps,
-) -> None:
-    record = scene.record
-    truth = read_truth(scene)
-    depth_pairs = metrics.depth_ordinal_pairs(
-        truth.inv_depth, truth.mask, pairs=pairs, seed=_seed_of(seed, record.name, "depth")
-    )
-    if scene.kind != "focal_stacks":
-        steps.next(f"{record.name} sharp")
-        maps = _predict_both_ways(model, truth.sharp)
-        measures = {
-            "depth_ordinal_sharp": depth_pairs.accuracy(maps.upright.inv_depth),
-            "depth_ordinal_sharp_turned": depth_pairs.accuracy(maps.turned_inv_depth),
-        }
-        result.frames.append(FrameRow(record.name, record.place, record.sharp, measures))
-    for frame in frames:
-        steps.next(f"{record.name} {frame.file}")
-        defocus_pairs: OrdinalPairs | None = None
-        if has_true_defocus(record, frame):
-            defocus_pairs = metrics.defocus_ordinal_pairs(
-                np.abs(true_signed_defocus(truth, frame)),
-                truth.mask,
-                pairs=pairs,
-                seed=_seed_of(seed, record.name, frame.file, "defocus"),
-            )
-        known_order_only = record.unit == "ordinal" and record.provenance == "real"
-        if not known_order_only and (defocus_pairs is None or defocus_pairs.admissible_share < BLUR_SHARE_MIN):
-            result.frames_without_blur[record.name] = result.frames_without_blur.get(record.name, 0) + 1
-            continue
+@dataclass(slots=True)
+class _KindRun:
+    """Measures the scenes of one kind, one after another."""
+
+    model: Predictor
+    peers: Sequence[Peer]
+    result: KindResult
+    pairs: int
+    seed: int
+    alignment: AlignmentKind
+    blur_threshold_px: float
+    failures: list[tuple[str, str]]
+    steps: _Steps
+    curves: list[PhotoCurves] = field(default_factory=list)
+
+    def evaluate(self, scene: EvaluationScene, frames: Sequence[FrameRecord]) -> None:
+        record = scene.record
+        truth = read_truth(scene)
+        depth_pairs = metrics.depth_ordinal_pairs(
+            truth.inv_depth, truth.mask, pairs=self.pairs, seed=_seed_of(self.seed, record.name, "depth")
+        )
+        if scene.kind != "focal_stacks":
+            self.steps.next(f"{record.name} sharp")
+            maps = _predict_both_ways(self.model, truth.sharp)
+            measures = {
+                "depth_ordinal_sharp": depth_pairs.accuracy(maps.upright.inv_depth),
+                "depth_ordinal_sharp_turned": depth_pairs.accuracy(maps.turned_inv_depth),
+            }
+            self.result.frames.append(FrameRow(record.name, record.place, record.sharp, measures))
+        for frame in frames:
+            self.steps.next(f"{record.name} {frame.file}")
+            defocus_pairs: OrdinalPairs | None = None
+            if has_true_defocus(record, frame):
+                defocus_pairs = metrics.defocus_ordinal_pairs(
+                    np.abs(true_signed_defocus(truth, frame)),
+                    truth.mask,
+                    pairs=self.pairs,
+                    seed=_seed_of(self.seed, record.name, frame.file, "defocus"),
+                )
+            known_order_only = record.unit == "ordinal" and record.provenance == "real"
+            if not known_order_only and (defocus_pairs is None or defocus_pairs.admissible_share < BLUR_SHARE_MIN):
+                without = self.result.frames_without_blur
+                without[record.name] = without.get(record.name, 0) + 1
+                continue
+            if defocus_pairs is None:
+                self.result.frames_without_true_defocus += 1
+            asked = self._asked(scene, frame, truth, depth_pairs, defocus_pairs)
+            self._measure_model(asked)
+            for peer in self.peers:
+                self._measure_peer(peer, asked)
+
+    def _asked(
+        self,
+        scene: EvaluationScene,
+        frame: FrameRecord,
+        truth: SceneTruth,
+        depth_pairs: OrdinalPairs,
+        defocus_pairs: OrdinalPairs | None,
+    ) -> _Asked:
+        drawn = draw_known(truth, _seed_of(self.seed, scene.record.name, frame.file, "pixels"))
+        signed_px = None if defocus_pairs is None else true_signed_defocus(truth, frame)
         photo = read_frame(scene, frame, truth)
-        maps = _predict_both_ways(model, photo)
-        measures = _depth_measures(maps, record.unit, truth, depth_pairs)
-        if defocus_pairs is None:
-            result.frames_without_true_defocus += 1
-        else:
+        return _Asked(scene, frame, truth, photo, depth_pairs, defocus_pairs, signed_px, drawn)
+
+    def _measure_model(self, asked: _Asked) -> None:
+        record, truth = asked.scene.record, asked.truth
+        maps = _predict_both_ways(self.model, asked.photo)
+        pred = maps.upright
+        measures = depth_order_measures(pred.inv_depth, maps.turned_inv_depth, truth, asked.depth_pairs) | {
+            "depth_ordinal_row": asked.depth_pairs.accuracy(row_inv_depth(*truth.inv_depth.shape)),
+            # the lens law alone: signed blur falls with inverse depth
+            "depth_ordinal_law": asked.depth_pairs.accuracy(-pred.signed_defocus_px),
+            "depth_ordinal_law_turned": asked.depth_pairs.accuracy(-maps.turned_signed_px),
+        }
+        if record.unit == "1/m":
+            measures |= metric_depth_measures(pred.inv_depth, truth, self.alignment)
+        if asked.defocus_pairs is not None and asked.signed_px is not None:
             # what the law would give with a perfect sign
-            side = np.sign(true_signed_defocus(truth, frame))
-            measures["depth_ordinal_law_true_sign"] = depth_pairs.accuracy(-side * maps.upright.defocus_px)
-            measures |= _defocus_measures(maps, photo, truth, frame, defocus_pairs)
+            measures["depth_ordinal_law_true_sign"] = asked.depth_pairs.accuracy(
+                -np.sign(asked.signed_px) * pred.defocus_px
+            )
+            measures |= asked.blur_measures(BlurMap(pred.defocus_px, pred.defocus_px, None), self.blur_threshold_px)
+            measures["defocus_ordinal_turned"] = asked.defocus_pairs.accuracy(maps.turned_defocus_px)
+            blurred = asked.blurred(self.blur_threshold_px)
+            measures |= defocus_baselines(asked.photo, asked.defocus_pairs, blurred, asked.drawn)
+            measures |= _sign_measures(pred, truth, asked.signed_px, asked.frame)
             if "coc_label_noise_px" in record.measures:
                 measures["coc_label_noise_px"] = record.measures["coc_label_noise_px"]
             if record.unit != "ordinal":
-                measures |= _focus_measures(maps.upright, truth, frame)
-        result.frames.append(FrameRow(record.name, record.place, frame.file, measures))
+                measures |= _focus_measures(pred, truth, asked.frame)
+        confidence = _confidence_of(pred)
+        if confidence is not None:
+            curves = confidence_curves(
+                confidence,
+                pred.inv_depth,
+                pred.defocus_px,
+                truth,
+                None if asked.signed_px is None else np.abs(asked.signed_px),
+                asked.depth_pairs,
+                asked.drawn,
+                ordinal_only=record.unit == "ordinal",
+            )
+            measures |= curve_measures(curves)
+            self.curves.append(PhotoCurves(record.name, record.place, curves))
+        self.result.frames.append(FrameRow(record.name, record.place, asked.frame.file, measures))
+
+    def _measure_peer(self, peer: Peer, asked: _Asked) -> None:
+        record = asked.scene.record
+        measures: dict[str, float] = {}
+        try:
+            answer = checked_answer(peer, asked.photo)
+            inv_depth = inv_depth_of(answer)
+            if inv_depth is not None:
+                turned = inv_depth_of(checked_answer(peer, np.ascontiguousarray(asked.photo[::-1, ::-1])))
+                assert turned is not None
+                measures |= depth_order_measures(inv_depth, turned[::-1, ::-1], asked.truth, asked.depth_pairs)
+                if record.unit == "1/m":
+                    measures |= metric_depth_measures(inv_depth, asked.truth, self.alignment)
+        except MddnetError as error:
+            self.failures.append((f"{peer.name} on {asked.scene.folder / asked.frame.file}", str(error)))
+            return
+        blur = blur_of(answer)
+        if blur is not None and asked.signed_px is not None:
+            measures |= asked.blur_measures(blur, self.blur_threshold_px)
+        if measures:
+            row = FrameRow(record.name, record.place, asked.frame.file, measures)
+            self.result.peers[peer.name].frames.append(row)
 
 
-def _depth_measures(maps: _BothWays, unit: str, truth: SceneTruth, pairs: OrdinalPairs) -> dict[str, float]:
-    pred = maps.upright
-    measures = {
-        "depth_ordinal": pairs.accuracy(pred.inv_depth),
-        "depth_ordinal_turned": pairs.accuracy(maps.turned_inv_depth),
-        "depth_ordinal_row": pairs.accuracy(row_inv_depth(*truth.inv_depth.shape)),
-        # the lens law alone: signed blur falls with inverse depth
-        "depth_ordinal_law": pairs.accuracy(-pred.signed_defocus_px),
-        "depth_ordinal_law_turned": pairs.accuracy(-maps.turned_signed_px),
-        "depth_spearman": metrics.spearman(pred.inv_depth, truth.inv_depth, truth.mask),
-    }
-    positive = np.isfinite(truth.inv_depth) & (truth.inv_depth > 0)
-    if unit == "1/m" and positive.any():
-        u = np.where(positive, truth.inv_depth, np.nan).astype(np.float64)
-        # an aligned value may fall below zero, beyond infinity: half the scene's lowest inverse depth ends the scale
-        floor = 0.5 * float(np.nanpercentile(u, 2))
-        aligned = fit_alignment(pred.inv_depth, u, kind="scale_and_shift", method="robust").apply(pred.inv_depth)
-        depth_m = 1.0 / np.maximum(aligned, floor)
-        constant_m = np.full(u.shape, 1.0 / float(np.nanmedian(u)))
-        measures |= {
-            "abs_rel": metrics.abs_rel(depth_m, 1.0 / u),
-            "abs_rel_constant": metrics.abs_rel(constant_m, 1.0 / u),
-            "delta1": metrics.delta(depth_m, 1.0 / u),
-            "rmse_m": metrics.rmse(depth_m, 1.0 / u),
-            "silog": metrics.silog(depth_m, 1.0 / u),
-        }
-    return measures
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One photo, and what is asked of it; the last three fields but ``drawn`` are None where no CoC is known."""
+
+    scene: EvaluationScene
+    frame: FrameRecord
+    truth: SceneTruth
+    photo: UInt8Array
+    depth_pairs: OrdinalPairs
+    defocus_pairs: OrdinalPairs | None
+    signed_px: Float32Array | None
+    drawn: NDArray[np.int64]
+
+    def blurred(self, threshold_px: float) -> BoolArray:
+        """Where the drawn pixels are blurred in truth."""
+        assert self.signed_px is not None
+        return np.asarray(np.abs(self.signed_px.ravel()[self.drawn]) > threshold_px)
+
+    def blur_measures(self, blur: BlurMap, threshold_px: float) -> dict[str, float]:
+        """Order, size where there is one, and detection of blur."""
+        assert self.defocus_pairs is not None and self.signed_px is not None
+        measures = {"defocus_ordinal": self.defocus_pairs.accuracy(blur.score)}
+        if blur.defocus_px is not None:
+            measures |= coc_measures(blur.defocus_px, np.abs(self.signed_px))
+        score = blur.score.ravel()[self.drawn]
+        detected = blur.detected(threshold_px)
+        found = None if detected is None else detected.ravel()[self.drawn]
+        return measures | detection_measures(found, score, self.blurred(threshold_px))
 
 
-def _defocus_measures(
-    maps: _BothWays, photo: UInt8Array, truth: SceneTruth, frame: FrameRecord, pairs: OrdinalPairs
+def _sign_measures(
+    pred: PredictedMaps, truth: SceneTruth, signed_px: Float32Array, frame: FrameRecord
 ) -> dict[str, float]:
-    pred, signed = maps.upright, true_signed_defocus(truth, frame)
-    defocus = np.abs(signed)
-    long_side = max(signed.shape)
-    measures = {
-        "defocus_ordinal": pairs.accuracy(pred.defocus_px),
-        "defocus_ordinal_turned": pairs.accuracy(maps.turned_defocus_px),
-    }
-    for scale, accuracy in sharpness_defocus_ordinal(photo, pairs).items():
-        measures[f"defocus_ordinal_sharpness_{scale}"] = accuracy
+    """Side of the plane of focus where the blur is clear: everywhere, near depth edges, away from them."""
+    long_side = max(signed_px.shape)
     clear = truth.mask & (np.abs(truth.inv_depth - frame.u_focus) > SIGN_RANGE_MIN * truth.range)
     min_defocus_px = SIGN_DEFOCUS_MIN * long_side
-    measures["sign_accuracy"] = metrics.sign_accuracy(
-        pred.signed_defocus_px, signed, clear, min_defocus_px=min_defocus_px
-    )
     edges = near_depth_edges(truth.inv_depth, EDGE_STEP * truth.range, round(EDGE_REACH * long_side))
-    for name, where in (("sign_near_edges", edges), ("sign_away_from_edges", ~edges)):
-        measures[name] = metrics.sign_accuracy(
-            pred.signed_defocus_px, signed, clear & where, min_defocus_px=min_defocus_px
-        )
-    measures["sign_behind"] = metrics.sign_accuracy(np.ones_like(signed), signed, clear, min_defocus_px=min_defocus_px)
-    known = np.isfinite(defocus)
-    measures["coc_pixels"] = float(known.sum())
-    measures["coc_mae_px"] = metrics.coc_mae_px(pred.defocus_px, defocus)
-    measures["coc_constant_mae_px"] = metrics.constant_mae_px(defocus)
-    measures["coc_bias_px"] = float(np.mean(pred.defocus_px[known] - defocus[known]))
+    measures = {}
+    for name, where in (
+        ("sign_accuracy", clear),
+        ("sign_near_edges", clear & edges),
+        ("sign_away_from_edges", clear & ~edges),
+    ):
+        measures[name] = metrics.sign_accuracy(pred.signed_defocus_px, signed_px, where, min_defocus_px=min_defocus_px)
+    measures["sign_behind"] = metrics.sign_accuracy(
+        np.ones_like(signed_px), signed_px, clear, min_defocus_px=min_defocus_px
+    )
     return measures
 
 
@@ -559,11 +677,14 @@ def _focus_measures(pred: PredictedMaps, truth: SceneTruth, frame: FrameRecord) 
 
 # --- summaries --------------------------------------------------------------------------------------------------------
 
-_POOLED = ("coc_mae_px", "coc_constant_mae_px", "coc_bias_px")
+_POOLED = ("coc_mae_px", "coc_mse_px2", "coc_constant_mae_px", "coc_bias_px", "sigma_mae", "sigma_mse")
+_BEST_SHARPNESS = ("defocus_ordinal_sharpness", "blur_ap_sharpness")
 
 
-def _summarise(result: KindResult) -> None:
+def _summarise(result: KindResult, curves: Sequence[PhotoCurves] = ()) -> None:
     """Means over photos, scenes and places; CoC errors are pooled over the pixels of a scene and of a place."""
+    for peer in result.peers.values():
+        _summarise(peer)
     place_of = {row.scene: row.place for row in result.frames}
     for scene in place_of:
         result.scenes[scene] = _mean([row.measures for row in result.frames if row.scene == scene])
@@ -572,9 +693,10 @@ def _summarise(result: KindResult) -> None:
         summary["scenes"] = float(sum(p == place for p in place_of.values()))
         summary["frames"] = float(sum(row.place == place for row in result.frames))
         # every baseline gets the best of what it could be on this very place
-        sharpness = [summary.get(f"defocus_ordinal_sharpness_{scale}", np.nan) for scale in SHARPNESS_SCALES]
-        if np.isfinite(sharpness).any():
-            summary["defocus_ordinal_sharpness"] = float(np.nanmax(sharpness))
+        for name in _BEST_SHARPNESS:
+            sharpness = [summary.get(f"{name}_{scale}", np.nan) for scale in SHARPNESS_SCALES]
+            if np.isfinite(sharpness).any():
+                summary[name] = float(np.nanmax(sharpness))
         if "sign_behind" in summary:
             summary["sign_constant"] = max(summary["sign_behind"], 1 - summary["sign_behind"])
         result.places[place] = summary
@@ -582,6 +704,11 @@ def _summarise(result: KindResult) -> None:
     result.macro = {
         name: value for name, value in _plain_mean(list(result.places.values())).items() if name not in counts
     }
+    result.confidence = mean_curves(curves)
+    for error, by_place in result.confidence.items():
+        for place, curve in by_place.items():
+            summary = result.macro if place == MACRO else result.places[place]
+            summary[f"falling_steps_{error}"] = float(curve.falling_steps)
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -609,23 +736,54 @@ def _plain_mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _evaluate_pairs(
-    model: Predictor, folders: Sequence[Path], failures: list[tuple[str, str]], steps: _Steps
+    model: Predictor,
+    peers: Sequence[Peer],
+    folders: Sequence[Path],
+    threshold_px: float,
+    failures: list[tuple[str, str]],
+    steps: _Steps,
 ) -> PairsResult:
     rows: list[PairRow] = []
+    peer_rows: dict[str, list[PairRow]] = {
+        peer.name: [] for peer in peers if set(peer.quantities) & set(BLUR_QUANTITIES)
+    }
     for folder in folders:
         steps.next(f"pair {folder.name}")
         try:
-            first, second = read_pair(folder)
-            masks = clearly_sharper(first, second)
-            maps = [predict_checked(model, photo).defocus_px for photo in (first, second)]
+            photos = read_pair(folder)
+            masks = clearly_sharper(*photos)
+            maps = [predict_checked(model, photo).defocus_px for photo in photos]
         except MddnetError as error:
             failures.append((str(folder), str(error)))
             continue
-        rows.append(pair_accuracy(folder.name, maps[0], maps[1], masks))
-    clear = [row.accuracy for row in rows if row.pixels]
+        rows.append(_pair_row(folder.name, [BlurMap(coc, coc, None) for coc in maps], masks, threshold_px))
+        for peer in peers:
+            if peer.name not in peer_rows:
+                continue
+            try:
+                blurs = [blur for photo in photos if (blur := blur_of(checked_answer(peer, photo))) is not None]
+            except MddnetError as error:
+                failures.append((f"{peer.name} on {folder}", str(error)))
+                continue
+            peer_rows[peer.name].append(_pair_row(folder.name, blurs, masks, threshold_px))
+    result = _pairs_result(rows)
+    return replace(result, peers={name: _pairs_result(found) for name, found in peer_rows.items()})
+
+
+def _pair_row(name: str, blurs: Sequence[BlurMap], masks: SharperMasks, threshold_px: float) -> PairRow:
+    first, second = blurs
+    return pair_row(
+        name, (first.score, second.score), (first.detected(threshold_px), second.detected(threshold_px)), masks
+    )
+
+
+def _pairs_result(rows: Sequence[PairRow]) -> PairsResult:
+    clear = [row for row in rows if row.pixels]
     if not clear:
         return PairsResult(tuple(rows), float("nan"), float("nan"))
-    return PairsResult(tuple(rows), float(np.mean(clear)), min(clear))
+    accuracies = [row.accuracy for row in clear]
+    detection = _plain_mean([row.detection for row in clear])
+    return PairsResult(tuple(rows), float(np.mean(accuracies)), min(accuracies), detection)
 
 
 def _evaluate_slope(

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError
+from mddnet.evaluate.frame_measures import detection_measures
 from mddnet.metrics import TEXTURE_SHARE, smoothed_laplacian
 from mddnet.sets.store import read_image
-from mddnet.types import BoolArray, Float32Array, UInt8Array
+from mddnet.types import BoolArray, UInt8Array
 
 PAIR_SIGMA = 0.01
 """Smoothing of the local sharpness, sigma over the long side."""
@@ -39,12 +41,14 @@ class PairRow:
         accuracy: share of the asked pixels at which the blurrier photo got the larger defocus, ties half.
         pixels: how many pixels were asked.
         first_share: share of them at which the first photo is the sharper one.
+        detection: measures of blur detection, see :func:`~mddnet.evaluate.frame_measures.detection_measures`.
     """
 
     name: str
     accuracy: float
     pixels: int
     first_share: float
+    detection: dict[str, float]
 
 
 def list_pairs(root: Path) -> list[Path]:
@@ -89,21 +93,34 @@ def clearly_sharper(first: UInt8Array, second: UInt8Array) -> SharperMasks:
     return SharperMasks(textured & (a > PAIR_RATIO * b), textured & (b > PAIR_RATIO * a))
 
 
-def pair_accuracy(name: str, first_px: Float32Array, second_px: Float32Array, masks: SharperMasks) -> PairRow:
-    """Near/far accuracy of the defocus maps predicted for the two photos of a pair.
+def pair_row(
+    name: str,
+    scores: tuple[NDArray[np.floating], NDArray[np.floating]],
+    detected: tuple[BoolArray | None, BoolArray | None],
+    masks: SharperMasks,
+) -> PairRow:
+    """Near/far accuracy of what was answered to the two photos of a pair, and blur detection on them.
+
+    Detection: at every asked pixel, the clearly sharper photo is in focus and the other one is blurred, so half of the
+    truths are blurred. Both photos are taken together.
 
     Args:
         name: name of the pair.
-        first_px: (H, W) predicted CoC of the first photo.
-        second_px: (H, W) predicted CoC of the second photo.
+        scores: two maps (H, W) of defocus, larger is blurrier, on one scale.
+        detected: where blur is found in them, (H, W) each; None for a score without a threshold.
         masks: see :func:`clearly_sharper`.
 
     Returns:
         The row; its accuracy is NaN if no pixel is clear.
     """
-    larger_where_blurred = np.concatenate([(second_px - first_px)[masks.first], (first_px - second_px)[masks.second]])
+    first, second = scores
+    larger_where_blurred = np.concatenate([(second - first)[masks.first], (first - second)[masks.second]])
     pixels = len(larger_where_blurred)
     if not pixels:
-        return PairRow(name, float("nan"), 0, float("nan"))
+        return PairRow(name, float("nan"), 0, float("nan"), {})
     accuracy = float(np.mean((larger_where_blurred > 0) + 0.5 * (larger_where_blurred == 0)))
-    return PairRow(name, accuracy, pixels, int(masks.first.sum()) / pixels)
+    asked = masks.first | masks.second
+    blurred = np.concatenate([masks.second[asked], masks.first[asked]])
+    found = None if detected[0] is None or detected[1] is None else np.concatenate([d[asked] for d in detected])
+    detection = detection_measures(found, np.concatenate([first[asked], second[asked]]), blurred)
+    return PairRow(name, accuracy, pixels, int(masks.first.sum()) / pixels, detection)

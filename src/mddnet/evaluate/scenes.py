@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError
 from mddnet.metrics import inv_depth_range, texture_mask
@@ -25,6 +26,9 @@ FRAMES_PER_SCENE: Mapping[str, int] = {"focal_stacks": 6, "light_fields": 6, "rg
 
 SCENES_PER_PLACE = 8
 """Most scenes taken of one place, spread evenly: neighbours in a video are one scene all over again."""
+
+DRAWN_PIXELS = 20_000
+"""Known pixels drawn of each photo for the measures that sort them."""
 
 _KIND_OF_CAPTURE = {"focal_stack": "focal_stacks", "light_field": "light_fields", "photo": "photos"}
 
@@ -196,6 +200,23 @@ def has_true_defocus(record: SceneRecord, frame: FrameRecord) -> bool:
 def true_signed_defocus(truth: SceneTruth, frame: FrameRecord) -> Float32Array:
     """Signed CoC diameter of a frame by the lens law, (H, W) pixels, NaN where depth is not known."""
     return signed_defocus_px(truth.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
+
+
+def draw_known(truth: SceneTruth, seed: int, count: int = DRAWN_PIXELS) -> NDArray[np.int64]:
+    """Flat indices of pixels whose inverse depth is known, drawn without repetition; all of them where they are few.
+
+    What needs sorting (blur detection, confidence) is measured on these: the standard error of a share is at most
+    0.4 %.
+
+    Args:
+        truth: the scene.
+        seed: the draw is a function of it and of the truth.
+        count: how many.
+    """
+    known = np.flatnonzero(np.isfinite(truth.inv_depth))
+    if len(known) <= count:
+        return known
+    return np.sort(np.random.default_rng(seed).choice(known, count, replace=False))
 
 
 def near_depth_edges(inv_depth: Float32Array, step: float, reach_px: int) -> BoolArray:

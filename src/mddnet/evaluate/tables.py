@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mddnet.evaluate.coc_slope import SHAPE_DIAMETERS_PX, SHAPE_LONG_SIDE_PX, SLOPE_DIAMETERS_PX, Shape, SlopeFit
-from mddnet.evaluate.harness import BLUR_SHARE_MIN, SIGN_DEFOCUS_MIN, SIGN_RANGE_MIN, Evaluation, KindResult
+from mddnet.evaluate.confidence import MACRO, REMOVED_PERCENT
+from mddnet.evaluate.harness import (
+    BLUR_SHARE_MIN,
+    SIGN_DEFOCUS_MIN,
+    SIGN_RANGE_MIN,
+    Evaluation,
+    KindResult,
+    PairsResult,
+)
 from mddnet.evaluate.pairs import PAIR_RATIO
 from mddnet.evaluate.scenes import CONFIDENCE_MIN
-from mddnet.metrics import DEFOCUS_GAP, DEPTH_GAP, TEXTURE_SHARE
+from mddnet.metrics import BETA_SQUARED, DEFOCUS_GAP, DEPTH_GAP, TEXTURE_SHARE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,23 +57,76 @@ _DEFOCUS_SIZE = (
     ("coc_constant_mae_px", "best constant px", 2),
     ("coc_label_noise_px", "label noise px", 2),
     ("coc_bias_px", "CoC bias px", 2),
+    ("coc_mse_px2", "CoC MSE px^2", 1),
+    ("sigma_mae", "sigma MAE", 3),
+    ("sigma_mse", "sigma MSE", 3),
     ("u_focus_error", "focus error", 3),
     ("focus_found", "focus found", 2),
 )
 _METRIC = (
     ("abs_rel", "AbsRel", 3),
     ("abs_rel_constant", "best constant", 3),
-    ("delta1", "delta < 1.25", 3),
+    ("sq_rel", "SqRel m", 3),
     ("rmse_m", "RMSE m", 3),
+    ("rmse_log", "RMSElog", 3),
     ("silog", "SILog", 1),
+    ("delta_1.05", "delta < 1.05", 3),
+    ("delta_1.15", "< 1.15", 3),
+    ("delta1", "< 1.25", 3),
+    ("delta2", "< 1.25^2", 3),
+    ("delta3", "< 1.25^3", 3),
+    ("boundary_f1", "boundary F1", 3),
 )
-
+_BLUR_DETECTION = (
+    ("blur_f", "F", 3),
+    ("blur_f_everywhere", "F of all blurred", 3),
+    ("blur_iou", "IoU", 3),
+    ("blur_mae", "MAE", 3),
+    ("blur_mae_constant", "best constant", 3),
+    ("blur_ap", "AP", 3),
+    ("blur_ap_sharpness", "AP neg. sharpness", 3),
+    ("blur_share", "share blurred", 3),
+)
+_CONFIDENCE = (
+    ("ause_coc", "AUSE CoC", 3),
+    ("ause_coc_constant", "of a constant", 3),
+    ("falling_steps_coc", "falling of 9", 0),
+    ("ause_inv_depth", "AUSE inv. depth", 3),
+    ("ause_inv_depth_constant", "of a constant", 3),
+    ("falling_steps_inv_depth", "falling of 9", 0),
+    ("ause_order", "AUSE order", 3),
+    ("ause_order_constant", "of a constant", 3),
+    ("falling_steps_order", "falling of 9", 0),
+)
+_CURVES = {
+    "coc": ("CoC error, px", 2),
+    "inv_depth": ("inverse depth error, share of the range", 3),
+    "order": ("wrong order of depth", 3),
+}
+_BESIDE = (
+    ("defocus_ordinal", "defocus order", 3),
+    ("coc_mae_px", "CoC MAE px", 2),
+    ("sigma_mae", "sigma MAE", 3),
+    ("blur_f", "blur F", 3),
+    ("blur_iou", "IoU", 3),
+    ("blur_ap", "AP", 3),
+    ("depth_ordinal", "depth order", 3),
+    ("depth_ordinal_turned", "turned", 3),
+    ("depth_spearman", "rank corr.", 3),
+    ("abs_rel", "AbsRel", 3),
+    ("delta1", "delta < 1.25", 3),
+    ("boundary_f1", "boundary F1", 3),
+)
+_DETECTION = (("blur_f", "F", 3), ("blur_iou", "IoU", 3), ("blur_mae", "MAE", 3), ("blur_ap", "AP", 3))
+_OWN_QUANTITIES: tuple[str, ...] = ("defocus_px", "inv_depth")
 
 _GROUPS = (
     ("depth", _DEPTH),
     ("defocus order", _DEFOCUS_ORDER),
     ("defocus size and focus", _DEFOCUS_SIZE),
+    ("blur detection", _BLUR_DETECTION),
     ("metric depth", _METRIC),
+    ("confidence", _CONFIDENCE),
 )
 _FILE_WIDTH = 120
 
@@ -91,19 +152,13 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
     """All tables of an evaluation, in the order in which they are read."""
     tables: list[ResultTable] = []
     for kind, result in evaluation.kinds.items():
-        tables += _kind_tables(_TITLES[kind], result)
+        tables += _kind_tables(_TITLES[kind], result, evaluation)
+        if result.confidence:
+            tables.append(_curve_table(_TITLES[kind], result))
+        if result.peers:
+            tables.append(_beside_table(_TITLES[kind], result, evaluation))
     if evaluation.pairs is not None:
-        rows = [
-            (r.name, number(r.accuracy, 4), str(r.pixels), number(r.first_share, 2)) for r in evaluation.pairs.rows
-        ]
-        rows.append(("**mean**", number(evaluation.pairs.mean, 4), "", ""))
-        rows.append(("**worst**", number(evaluation.pairs.worst, 4), "", ""))
-        note = (
-            f"Where one photo's smoothed Laplacian is more than {PAIR_RATIO:g} times the other's, the other must "
-            "get the larger defocus; ties half."
-        )
-        columns = ("pair", "accuracy", "pixels", "share where the first is sharper")
-        tables.append(ResultTable("Near/far pairs", columns, tuple(rows), note))
+        tables += _pair_tables(evaluation.pairs, evaluation)
     if evaluation.coc_slope is not None:
         tables.append(_slope_table(evaluation))
     if evaluation.psf_shapes is not None:
@@ -118,7 +173,65 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
     return tables
 
 
-def _kind_tables(title: str, result: KindResult) -> list[ResultTable]:
+def _pair_tables(pairs: PairsResult, evaluation: Evaluation) -> list[ResultTable]:
+    def detection(values: Mapping[str, float]) -> tuple[str, ...]:
+        return tuple(cell(values, name, digits) for name, _, digits in _DETECTION)
+
+    names = tuple(label for _, label, _ in _DETECTION)
+    rows = [
+        (r.name, number(r.accuracy, 4), str(r.pixels), number(r.first_share, 2), *detection(r.detection))
+        for r in pairs.rows
+    ]
+    rows.append(("**mean**", number(pairs.mean, 4), "", "", *detection(pairs.detection)))
+    rows.append(("**worst**", number(pairs.worst, 4), *("",) * (len(names) + 2)))
+    note = (
+        f"Where one photo's smoothed Laplacian is more than {PAIR_RATIO:g} times the other's, the other must get the "
+        f"larger defocus; ties half. Blur detection at these pixels, of both photos together: CoC > "
+        f"{evaluation.options['blur_threshold_px']:g} px, against the less sharp photo being the blurred one; "
+        f"F with beta^2 = {BETA_SQUARED:g}. Half of the truths are blurred."
+    )
+    columns = ("pair", "accuracy", "pixels", "share where the first is sharper", *names)
+    tables = [ResultTable("Near/far pairs", columns, tuple(rows), note)]
+    if pairs.peers:
+        beside = tuple(
+            (name, number(result.mean, 4), number(result.worst, 4), *detection(result.detection))
+            for name, result in ((evaluation.model, pairs), *pairs.peers.items())
+        )
+        columns = ("method", "mean accuracy", "worst", *names)
+        tables.append(ResultTable("Near/far pairs: side by side", columns, beside))
+    return tables
+
+
+def _curve_table(title: str, result: KindResult) -> ResultTable:
+    rows = []
+    for error, by_place in result.confidence.items():
+        label, digits = _CURVES[error]
+        curve = by_place[MACRO]
+        rows.append((label, *(number(value, digits) for value in curve.error)))
+        rows.append((f"{label}: oracle", *(number(value, digits) for value in curve.oracle)))
+    head = ("mean over places of the error of what is left", *(f"-{percent} %" for percent in REMOVED_PERCENT))
+    note = "The least confident pixels (pairs) removed first; oracle: the largest errors removed first."
+    return ResultTable(f"{title}: error without the least confident", head, tuple(rows), note)
+
+
+def _beside_table(title: str, result: KindResult, evaluation: Evaluation) -> ResultTable:
+    everyone = [(evaluation.model, _OWN_QUANTITIES, result.macro)]
+    everyone += [(name, evaluation.peers[name], peer.macro) for name, peer in result.peers.items()]
+    shown = [column for column in _BESIDE if any(column[0] in macro for _, _, macro in everyone)]
+    rows = tuple(
+        (name, ", ".join(stated), *(cell(macro, measure, digits) for measure, _, digits in shown))
+        for name, stated, macro in everyone
+    )
+    note = (
+        "The same photos, means over places. What a method does not state is not measured: of a score only the order "
+        "is known, sigma is a quarter of a CoC. "
+        f"Blurred: CoC > {evaluation.options['blur_threshold_px']:g} px. "
+        f"AbsRel, delta and boundary F1 after alignment: {evaluation.options['alignment']}."
+    )
+    return ResultTable(f"{title}: side by side", ("method", "states", *(c[1] for c in shown)), rows, note)
+
+
+def _kind_tables(title: str, result: KindResult, evaluation: Evaluation) -> list[ResultTable]:
     if not result.places:
         return [ResultTable(title, ("place",), (), "No scene of this kind on this side of the split.")]
     left_out = sum(result.frames_without_blur.values())
@@ -140,9 +253,21 @@ def _kind_tables(title: str, result: KindResult) -> list[ResultTable]:
             "CoC errors: pooled over all known, confident pixels, beside the median of each photo and the error that "
             "the truth itself has at least, by depths from every other frame of the stack. Focus error: of the plane "
             "of focus, as a share of the scene's range, at most 1, after robust scale-and-shift alignment; over the "
-            "photos in which it was found."
+            "photos in which it was found. Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it."
         ),
-        "metric depth": "All known, confident pixels, after robust scale-and-shift alignment in inverse depth.",
+        "blur detection": (
+            f"Blurred: CoC > {evaluation.options['blur_threshold_px']:g} px, in the prediction and in the truth, at "
+            f"drawn known pixels. F with beta^2 = {BETA_SQUARED:g}; MAE: of a binary map, its error rate, beside the "
+            "better of all and nothing blurred; AP: average precision of the CoC's order, beside negative sharpness at "
+            "its best smoothing per place. A constant has the share of blurred pixels as its AP."
+        ),
+        "metric depth": f"All known, confident pixels. Alignment: {evaluation.options['alignment']}.",
+        "confidence": (
+            "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels, 0 is perfect; "
+            "beside that of a constant confidence. Falling: steps of 10 % of the pixels removed that lower the mean "
+            "error of the rest. Errors: |CoC error|; inverse depth, after robust scale-and-shift alignment, over the "
+            "scene's range; order of the depth of pixel pairs."
+        ),
     }
     if result.frames_without_true_defocus:
         notes["defocus order"] += (

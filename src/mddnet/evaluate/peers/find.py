@@ -1,0 +1,40 @@
+"""From what a user names to the peer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mddnet.errors import ModelError
+from mddnet.evaluate.peers.focus_measures import FOCUS_MEASURES, FocusMeasure
+from mddnet.evaluate.peers.mddnet_peer import MddnetPeer
+from mddnet.evaluate.peers.onnx_peer import OnnxPeer
+from mddnet.evaluate.peers.peer import Peer
+from mddnet.evaluate.peers.zhuo_sim import ZhuoSim
+
+PEER_NAMES = ("zhuo-sim", *FOCUS_MEASURES)
+"""Peers that need no file."""
+
+
+def find_peer(name: str, threads: int | None = None) -> Peer:
+    """A classical peer by its name, a learned one by its ONNX file, or another model of mddnet by its folder.
+
+    Args:
+        name: of :data:`PEER_NAMES`; ``MODEL.onnx`` with its description ``MODEL.toml`` beside it; or a model folder.
+        threads: processor cores that a network uses at most.
+
+    Raises:
+        ModelError: if there is no such peer, or a package or file that it needs is missing.
+    """
+    if name == "zhuo-sim":
+        return ZhuoSim()
+    if name in FOCUS_MEASURES:
+        return FocusMeasure(name, FOCUS_MEASURES[name])
+    path = Path(name)
+    if path.suffix.lower() == ".onnx":
+        return OnnxPeer(path, threads)
+    if path.is_dir():
+        return MddnetPeer(path, threads)
+    raise ModelError(
+        f"{name}: no such method to compare with; expected one of {', '.join(PEER_NAMES)}, the path of an ONNX file, "
+        "or a model folder"
+    )
