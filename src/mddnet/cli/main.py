@@ -15,6 +15,7 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 VERBS = {
     "predict": "Predict depth and defocus of photos.",
     "build": "Build training scenes from captures.",
+    "inspect": "Write a report of built scenes.",
     "train": "Train a network as a recipe says.",
     "evaluate": "Measure a model on held-out captures.",
     "export": "Turn a trained network into a model folder that `mddnet predict` loads.",

@@ -1,0 +1,92 @@
+"""``mddnet inspect``: a report of built scenes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def inspect(
+    scenes: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    limit: int = 12,
+    split: Path | None = None,
+    decode: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Write a report of built scenes: one HTML page with pictures, histograms, rejects, licences and what looks wrong.
+
+    The page needs nothing beside it. Damaged scenes are listed with their errors; the exit code is 1 if there are any.
+
+    Parameters
+    ----------
+    scenes
+        Folder of built scenes: what mddnet build wrote.
+    out
+        The page, for example report.html.
+    limit
+        Most scenes of each group that are shown in pictures; the others stand in the tables.
+    split
+        CSV file with place,split; by default what build.csv among the scenes says.
+    decode
+        Read every pixel of every frame, which finds images that are cut off, instead of their headers.
+    """
+    if limit < 0:
+        print(f"mddnet inspect: --limit is {limit}; expected at least 0", file=sys.stderr)
+        return 2
+    if split is not None and not split.is_file():
+        print(f"mddnet inspect: --split {split}: no such file; expected a CSV file with place,split", file=sys.stderr)
+        return 2
+    if out.is_dir():
+        print(f"mddnet inspect: --out {out} is a folder; expected a file such as report.html", file=sys.stderr)
+        return 2
+
+    # Imported after the flags were checked: wrong usage answers at once.
+    from rich.console import Console
+    from rich.progress import track
+
+    from mddnet.data.split import read_split
+    from mddnet.errors import CaptureError, MddnetError
+    from mddnet.sets.inspect import (
+        DamagedScene,
+        find_scenes,
+        measured,
+        read_table,
+        shown_scenes,
+        split_of_build,
+        summarise,
+    )
+    from mddnet.sets.inspect_page import write_report
+    from mddnet.sets.inspect_pictures import contact_sheet
+
+    console = Console(stderr=True)
+    silent = not console.is_terminal
+    found = find_scenes(scenes)
+    rejected = read_table(scenes / "rejected.csv")
+    if not found and not rejected:
+        raise CaptureError(f"{scenes}: no scene folder (a folder with scene.json) in it; make some with `mddnet build`")
+    sides = split_of_build(scenes) if split is None else {**read_split(split)}
+    reading = track(found, "reading", console=console, disable=silent, transient=True)
+    results = [measured(scene, decode) for scene in reading]
+    sheets = []
+    shown = shown_scenes([result for result in results if not isinstance(result, DamagedScene)], limit)
+    for facts in track(shown, "pictures", console=console, disable=silent, transient=True):
+        try:
+            sheets.append(contact_sheet(facts))
+        except MddnetError as error:
+            # Its header was whole, its pixels are not.
+            results[results.index(facts)] = DamagedScene(facts.group, facts.folder.name, str(error))
+    inspection = summarise(results, rejected, sides)
+    write_report(out, scenes.resolve().name, inspection, sheets)
+    for damaged in inspection.damaged:
+        print(f"mddnet: {damaged.reason}", file=sys.stderr)
+    sets = sum(len(facts.record.frames) for facts in inspection.scenes)
+    print(
+        f"{len(inspection.scenes)} scenes, {sets} sets, {len(inspection.damaged)} damaged, {len(rejected)} captures "
+        f"without a scene -> {out}"
+    )
+    return 1 if inspection.damaged else 0
