@@ -52,8 +52,16 @@ class ModelConfig(_Section):
         True, description="Whether the signed defocus enters the depth by the lens law (needs both tasks and the sign)."
     )
     defocus_cap_px: Positive = Field(
-        40.0, description="Largest defocus that the network can state, in pixels of its own input."
+        40.0, description="Largest defocus that one pass of the network can state, in pixels of its own input."
     )
+    half_size_look: bool = Field(
+        True, description="Whether a trained network also looks at the picture at half its size, and takes both together."
+    )
+
+    @property
+    def largest_defocus_px(self) -> float:
+        """Largest defocus that the trained network can state, in pixels of its own input."""
+        return self.defocus_cap_px * (2.0 if self.half_size_look else 1.0)
 
 
 class MixtureConfig(_Section):
@@ -182,6 +190,16 @@ class TrainConfig(_Section):
     validate_every: int = Field(
         500, ge=0, description="Steps between two measurements on the dev side of the split; 0: only at the end."
     )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Measurements in a row without a better one after which the run stops; the best weights are kept. "
+        "0: the run goes to its end and its last weights are kept.",
+    )
+    keep_curve: bool = Field(
+        False,
+        description="Whether the defocus curve of start_from stays as it is; otherwise it is measured anew on photos.",
+    )
     threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
     channels_last: bool = Field(
         True, description="Whether the channels of a pixel lie side by side in memory, faster on a CPU."
@@ -189,6 +207,17 @@ class TrainConfig(_Section):
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(
         "32-true", description="Number format of the computation, as Lightning Fabric names it."
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.patience and not self.validate_every:
+            raise ValueError(
+                f"patience is {self.patience} and validate_every is 0; a run that is to stop early is measured on its "
+                "way: set validate_every"
+            )
+        if self.keep_curve and self.start_from is None:
+            raise ValueError("keep_curve is true, but there is no start_from that a curve could come from")
+        return self
 
 
 class Recipe(_Section):
@@ -231,6 +260,12 @@ class Recipe(_Section):
     def config_hash(self) -> str:
         """Twelve hexadecimal digits over all that decides the result; places, logging and process counts stay out."""
         data = self.model_dump(mode="json")
+        train = data["train"]
+        if self.train.patience:
+            train["measured_every"] = self.train.validate_every
+        for key in ("patience", "keep_curve"):
+            if not train[key]:
+                del train[key]  # so that runs from before there was such a key can go on
         for section, keys in _NOT_DECIDING.items():
             for key in keys:
                 del data[section][key]
@@ -348,10 +383,25 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: not valid TOML ({error})") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not readable ({error}); expected a recipe such as recipes/small.toml") from error
-    _refuse_unknown(data, str(path))
+    return recipe_from_table(data, str(path), overrides)
+
+
+def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe from what a TOML file holds.
+
+    Args:
+        data: the tables; the overrides are written into them.
+        origin: what messages say that it comes from.
+        overrides: as for :func:`load_recipe`.
+
+    Raises:
+        RecipeError: as for :func:`load_recipe`.
+    """
+    _refuse_unknown(data, origin)
     for override in overrides:
         _apply_override(data, override)
-    origin = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
+    if overrides:
+        origin = f"{origin} with --set {' --set '.join(overrides)}"
     _refuse_unknown(data, origin)
     try:
         # Strict, by way of JSON: "8" is no number and 1 is no switch, while an array may still become a tuple.
@@ -360,3 +410,24 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{origin}: {error}; expected numbers, strings, true, false, arrays, tables") from error
     except ValidationError as error:
         raise RecipeError(f"{origin}: {_first_problem(error)}") from error
+
+
+def recipe_toml(recipe: Recipe) -> str:
+    """A recipe as the text of a TOML file that :func:`load_recipe` reads as the same recipe."""
+    lines: list[str] = []
+
+    def write(table: dict[str, Any], name: str) -> None:
+        if name:
+            lines.extend(["", f"[{name}]"])
+        # JSON's strings, numbers, switches and arrays of them are TOML's too, but for DEL in a string
+        lines.extend(
+            f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+            for key, value in table.items()
+            if not isinstance(value, dict) and value is not None
+        )
+        for key, value in table.items():
+            if isinstance(value, dict):
+                write(value, f"{name}.{key}" if name else key)
+
+    write(recipe.model_dump(mode="json"), "")
+    return "\n".join(lines) + "\n"

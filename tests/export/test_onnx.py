@@ -1,4 +1,4 @@
-"""Export: parity with torch on odd sizes, the halved file, refusals."""
+"""Export: parity with torch on odd sizes, smaller variants of the graph, refusals."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
+
+import torch.nn.functional as F  # noqa: E402
 
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
-from mddnet.export.onnx import export_onnx  # noqa: E402
+from mddnet.export.onnx import export_graph, export_onnx  # noqa: E402
+from mddnet.export.precision import differences  # noqa: E402
 from mddnet.model.checkpoint import load_network, save_weights  # noqa: E402
-from mddnet.model.network import MDDNet  # noqa: E402
+from mddnet.model.network import INPUT_MULTIPLE, MDDNet  # noqa: E402
 
-SIZES = [(32, 32), (64, 96), (96, 64), (32, 512), (416, 288)]
+SIZES = [(1, 1), (31, 33), (64, 64), (63, 129), (97, 45), (150, 211), (65, 511), (317, 101), (200, 131), (257, 255)]
 
 
 @pytest.fixture(scope="module")
@@ -30,26 +33,47 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def whole(trained: Path) -> onnx.ModelProto:
+    """The float32 graph; exporting takes long, so it is done once."""
+    return export_graph(load_network(trained))
+
+
+@pytest.fixture
+def exported_before(whole: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(network: MDDNet) -> onnx.ModelProto:
+        graph = onnx.ModelProto()
+        graph.CopyFrom(whole)
+        return graph
+
+    monkeypatch.setattr("mddnet.export.onnx.export_graph", copy)
+
+
 def _largest_difference(trained: Path, graph: Path) -> float:
     session = onnxruntime.InferenceSession(str(graph))
     network = load_network(trained)
     worst = 0.0
     for n, (height, width) in enumerate(SIZES):
         image = torch.rand(1 + n % 2, 3, height, width)
+        padded = F.pad(image, (0, -width % INPUT_MULTIPLE, 0, -height % INPUT_MULTIPLE), mode="replicate")
         with torch.no_grad():
-            expected = network(image)
+            expected = network(padded)
         for a, b in zip(expected[:3], session.run(None, {"image": image.numpy()}), strict=True):
-            worst = max(worst, float(np.abs(a.numpy() - b).max()))
+            assert b.shape == (len(image), 1, height, width)
+            worst = max(worst, float(np.abs(a[..., :height, :width].numpy() - b).max()))
     return worst
 
 
-def test_any_batch_height_and_width_agree_with_torch(trained: Path, tmp_path: Path) -> None:
+def test_any_batch_height_and_width_agree_with_torch(trained: Path, exported_before, tmp_path: Path) -> None:
     graph = export_onnx(trained, tmp_path, half=False)
     assert _largest_difference(trained, graph) <= 1e-4
-    assert json.loads((tmp_path / "config.json").read_text()) == json.loads((trained / "config.json").read_text())
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("onnx") == {"opset": 18, "precision": "fp32"}
+    assert config == json.loads((trained / "config.json").read_text())
+    assert onnx.load(graph).opset_import[0].version == 18
 
 
-def test_half_storage_halves_the_file_and_hardly_moves_the_maps(trained: Path, tmp_path: Path) -> None:
+def test_half_storage_halves_the_file_and_hardly_moves_the_maps(trained: Path, exported_before, tmp_path: Path) -> None:
     whole = export_onnx(trained, tmp_path / "whole", half=False)
     half = export_onnx(trained, tmp_path / "half")
     assert half.stat().st_size < 0.6 * whole.stat().st_size
@@ -57,7 +81,29 @@ def test_half_storage_halves_the_file_and_hardly_moves_the_maps(trained: Path, t
     assert _largest_difference(trained, half) <= 0.1  # the CoC, in pixels, is the largest of the numbers
 
 
-def test_the_model_can_be_given_a_name(trained: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "size", "px"), [("fp16", 0.6, 0.1), ("int8", 0.4, 1.0)])
+def test_other_precisions_run_on_a_cpu_and_stay_close(
+    trained: Path, exported_before, tmp_path: Path, precision, size, px
+) -> None:
+    whole = export_onnx(trained, tmp_path / "whole", half=False)
+    other = export_onnx(trained, tmp_path / precision, precision=precision)
+    assert other.stat().st_size < size * whole.stat().st_size
+    stated = json.loads((tmp_path / precision / "config.json").read_text())["onnx"]
+    assert stated["precision"] == precision and stated["differences"]["defocus_px_mean"] < px
+    image = np.random.default_rng(0).random((2, 3, 45, 70), dtype=np.float32)
+    for values in onnxruntime.InferenceSession(str(other)).run(None, {"image": image}):
+        assert values.shape == (2, 1, 45, 70) and values.dtype == np.float32 and np.isfinite(values).all()
+
+
+def test_a_graph_that_does_not_run_is_refused(whole: onnx.ModelProto) -> None:
+    broken = onnx.ModelProto()
+    broken.CopyFrom(whole)
+    del broken.graph.node[5]
+    with pytest.raises(ModelError, match="cannot run the graph"):
+        differences(whole, broken)
+
+
+def test_the_model_can_be_given_a_name(trained: Path, exported_before, tmp_path: Path) -> None:
     export_onnx(trained, tmp_path, name="other")
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "other"
 

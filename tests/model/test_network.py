@@ -13,7 +13,7 @@ from mddnet.config import ModelConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
 from mddnet.model.checkpoint import load_network, save_weights  # noqa: E402
 from mddnet.model.encoder import Encoder  # noqa: E402
-from mddnet.model.network import RESIDUAL_LIMIT, RESIDUAL_SLOPE, MDDNet  # noqa: E402
+from mddnet.model.network import RESIDUAL_LIMIT, RESIDUAL_SLOPE, MDDNet, _Look, _together  # noqa: E402
 from mddnet.model.soft_connection import SoftConnection  # noqa: E402
 
 UNTRAINED = ModelConfig(pretrained=False)
@@ -23,13 +23,13 @@ def test_small_stays_below_six_million_parameters() -> None:
     assert sum(p.numel() for p in MDDNet(UNTRAINED).parameters()) <= 6_000_000
 
 
-@pytest.mark.parametrize("size", [(32, 32), (64, 96), (160, 32)])
+@pytest.mark.parametrize("size", [(64, 64), (64, 128), (192, 64)])
 def test_maps_have_the_size_of_the_input_and_the_stated_range(size: tuple[int, int]) -> None:
     maps = MDDNet(UNTRAINED).eval()(torch.rand(2, 3, *size))
     for value in maps:
         assert value.shape == (2, 1, *size)
     assert maps.inv_depth.min() >= 0 and maps.inv_depth.max() <= 1
-    assert maps.defocus_px.min() >= 0 and maps.defocus_px.max() <= UNTRAINED.defocus_cap_px
+    assert maps.defocus_px.min() >= 0 and maps.defocus_px.max() <= UNTRAINED.largest_defocus_px
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_fixed_padding_equals_tensorflow_same_padding() -> None:
     encoder = Encoder("tf_efficientnet_lite0", pretrained=False).eval()
     reference = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True).eval()
     reference.load_state_dict(encoder.body.state_dict())
-    image = torch.rand(1, 3, 96, 64)
+    image = torch.rand(1, 3, 128, 64)
     with torch.no_grad():
         for ours, theirs in zip(encoder(image), reference((image - 0.5) / 0.5), strict=True):
             assert torch.allclose(ours, theirs, atol=1e-5)
@@ -103,8 +103,8 @@ def test_packaged_weights_recognise_a_cat() -> None:
 def test_other_encoders_fit(name: str) -> None:
     channels = Encoder(name, pretrained=False).channels
     widths = (64, 48, 32, 24)[: len(channels) - 1]
-    maps = MDDNet(ModelConfig(encoder=name, pretrained=False, decoder_channels=widths)).eval()(torch.rand(1, 3, 64, 96))
-    assert maps.defocus_px.shape == (1, 1, 64, 96)
+    maps = MDDNet(ModelConfig(encoder=name, pretrained=False, decoder_channels=widths)).eval()(torch.rand(1, 3, 64, 128))
+    assert maps.defocus_px.shape == (1, 1, 64, 128)
 
 
 def test_unknown_encoder_says_so() -> None:
@@ -156,9 +156,45 @@ def test_convention_law_path_puts_what_is_behind_farther() -> None:
         network.has_law = False
         without = network(image).inv_depth
     assert (behind < doubt.inv_depth).all() and (doubt.inv_depth < front).all()
-    # the decoder alone, in its bounds
+    # the decoder alone, in its bounds, on the law's scale: 0.5 +- half of (80 / 4 + 0.125)
     decoder = RESIDUAL_LIMIT * torch.tanh(RESIDUAL_SLOPE * without.logit() / RESIDUAL_LIMIT)
-    assert torch.allclose(doubt.inv_depth.logit(), decoder, atol=1e-5)
+    assert torch.allclose(doubt.inv_depth, 0.5 + decoder / (2 * 20.125), atol=1e-6)
+
+
+def test_inverse_depth_is_linear_in_the_signed_blur() -> None:
+    torch.manual_seed(0)
+    network = MDDNet(UNTRAINED).eval()
+    with torch.no_grad():
+        maps = network(torch.rand(1, 3, 64, 64))
+    law = 0.5 - torch.tanh(maps.sign_logit) * maps.defocus_px / (2 * 80.5)  # 80 px and the decoder's 0.125 * 4
+    assert (maps.inv_depth - law).abs().max() <= 0.125 / (2 * 20.125) + 1e-6
+
+
+def test_two_looks_are_taken_together_as_stated() -> None:
+    def look(depth: float, defocus_px: float, sign: float, size: int) -> _Look:
+        return _Look(*(torch.full((1, 1, size, size), value) for value in (depth, defocus_px, sign, sign)))
+
+    small = _together(look(1.0, 10.0, 1.0, 8), look(-1.0, 4.0, -1.0, 4))
+    # 4 px at half size are 8 px; 0.7 * 10 + 0.3 * 8; 0.7 - 0.3
+    assert small.defocus_px.unique().item() == pytest.approx(9.4)
+    assert small.depth_logit.unique().item() == pytest.approx(0.4)
+    assert small.sign_logit.unique().item() == pytest.approx(0.4)
+    # between 12 and 24 px the half-size look takes over: at 18 px, 0.3 + 0.7 / 2 of it
+    assert _together(look(0.0, 20.0, 0.0, 8), look(0.0, 9.0, 0.0, 4)).defocus_px.unique().item() == pytest.approx(18.7)
+    assert _together(look(0.0, 20.0, 0.0, 8), look(0.0, 30.0, 0.0, 4)).defocus_px.unique().item() == pytest.approx(60.0)
+
+
+def test_the_second_look_is_a_switch_and_not_for_training() -> None:
+    torch.manual_seed(0)
+    twice = MDDNet(UNTRAINED)
+    once = MDDNet(UNTRAINED.model_copy(update={"half_size_look": False}))
+    once.load_state_dict(twice.state_dict())
+    image = torch.rand(1, 3, 64, 96)  # half of 96 is no multiple of 32: one look only
+    with torch.no_grad():
+        assert twice.train()(image).sign_logit.shape == (1, 1, 64, 96)
+        image = image[..., :64]
+        assert not torch.allclose(twice.eval()(image).sign_logit, once.eval()(image).sign_logit)
+    assert (twice.config.largest_defocus_px, once.config.largest_defocus_px) == (80.0, 40.0)
 
 
 def test_depth_does_not_bend_the_blur() -> None:

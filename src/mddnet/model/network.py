@@ -24,8 +24,8 @@ from mddnet.model.defocus_curve import DefocusCurve
 from mddnet.model.encoder import Encoder
 from mddnet.model.soft_connection import SoftConnection
 
-INPUT_MULTIPLE = 32
-"""Height and width of the input tensor are multiples of this."""
+INPUT_MULTIPLE = 64
+"""Height and width of the input tensor are multiples of this, so that half of them are of the encoder's stride."""
 
 CONTEXT_CHANNELS = 192
 LAW_UNIT_PX = 4.0
@@ -41,12 +41,35 @@ CUE_SIGN_GAIN = 1.5
 """What the chromatic cue's logit counts in the sum: it never saw the picture, and is the more modest of the two."""
 
 
+HALF_SIZE_SHARE = 0.3
+"""What the look at the picture at half size counts beside the look at the whole one."""
+LARGE_COC_PX = (12.0, 24.0)
+"""Between these CoC diameters, as the half-size look says them, its share in the CoC rises to 1: blur as large as this
+is half as large there, and well within what training shows."""
+
+
+class _Look(NamedTuple):
+    """What one pass says, before the lens law ties it together; as in :class:`Maps`, but for the depth.
+
+    Attributes:
+        depth_logit: what the depth decoder says.
+        defocus_px: CoC diameter without the curve.
+        sign_logit: log-odds of lying behind the plane of focus.
+        cue_sign_logit: the same by the colour of the blur alone.
+    """
+
+    depth_logit: Tensor | None
+    defocus_px: Tensor | None
+    sign_logit: Tensor | None
+    cue_sign_logit: Tensor | None
+
+
 class Maps(NamedTuple):
     """Raw output of the network, each (B, 1, H, W) float32, or None where the recipe leaves the task out.
 
     Attributes:
         inv_depth: relative inverse depth in [0, 1], larger is nearer; scale and shift mean nothing.
-        defocus_px: CoC diameter in pixels of the input tensor, from 0 to the cap.
+        defocus_px: CoC diameter in pixels of the input tensor, from 0 to ``config.largest_defocus_px``.
         sign_logit: log-odds that the pixel lies *behind* the plane of focus.
         cue_sign_logit: the same by the colour of the blur alone: a part of ``sign_logit``, with a loss of its own.
     """
@@ -101,9 +124,19 @@ class MDDNet(nn.Module):
     def forward(self, image: Tensor) -> Maps:
         """Estimate the maps of sRGB images.
 
+        In evaluation mode the network also looks at the picture at half its size and takes both together: there, blur
+        is half as large and the surroundings of a pixel are twice as wide.
+
         Args:
-            image: (B, 3, H, W) in [0, 1], H and W multiples of 32.
+            image: (B, 3, H, W) in [0, 1], H and W multiples of 64 (while training of 32).
         """
+        look = self._look(image)
+        if not self.training and self.config.half_size_look:
+            look = _together(look, self._look(F.avg_pool2d(image, 2)))
+        return self._maps(look)
+
+    def _look(self, image: Tensor) -> _Look:
+        """One pass over images (B, 3, H, W), H and W multiples of 32."""
         levels = self.encoder(image)
         cue = None
         if self.cue is not None and self.cue_injection is not None:
@@ -129,8 +162,7 @@ class MDDNet(nn.Module):
         if self.defocus_decoder is not None and defocus is not None:
             # square-root coding: the sigmoid's range is spent evenly over small and large blur
             root = torch.sigmoid(self._to_input_size(self.defocus_decoder.head(defocus)))
-            cap_px = self.config.defocus_cap_px
-            defocus_px = self.defocus_curve(cap_px * root * root).clamp(0.0, cap_px)
+            defocus_px = self.config.defocus_cap_px * root * root
         if self.sign_head is not None:
             last = [features for features in (depth, defocus) if features is not None]
             sign_logit = self._to_input_size(self.sign_head(torch.cat(last, dim=1)))
@@ -142,6 +174,13 @@ class MDDNet(nn.Module):
                 )
                 context = CONTEXT_SIGN_LIMIT * torch.tanh(sign_logit / CONTEXT_SIGN_LIMIT)
                 sign_logit = context + CUE_SIGN_GAIN * cue_sign_logit.detach()
+        return _Look(depth_logit, defocus_px, sign_logit, cue_sign_logit)
+
+    def _maps(self, look: _Look) -> Maps:
+        """The maps of a look, depth by the lens law."""
+        depth_logit, defocus_px, sign_logit, cue_sign_logit = look
+        if defocus_px is not None:
+            defocus_px = self.defocus_curve(defocus_px).clamp(0.0, self.config.largest_defocus_px)
         if self.has_law and depth_logit is not None and defocus_px is not None and sign_logit is not None:
             # u = u_focus - signed CoC / kappa; where the sign is in doubt, tanh makes the term vanish: with odds of 2:1
             # it is already worth .6 (the expectation, .33, was measured to be too timid). The size is
@@ -149,8 +188,41 @@ class MDDNet(nn.Module):
             expected_px = torch.tanh(sign_logit) * defocus_px.detach()
             depth_logit = RESIDUAL_LIMIT * torch.tanh(RESIDUAL_SLOPE * depth_logit / RESIDUAL_LIMIT)
             depth_logit = depth_logit - expected_px / LAW_UNIT_PX
-        inv_depth = None if depth_logit is None else torch.sigmoid(depth_logit)
+        inv_depth = None
+        if depth_logit is not None:
+            inv_depth = torch.sigmoid(depth_logit)
+            if self.has_law and not self.training:
+                # The law is linear, and so is what a user gets. The losses are better off with the sigmoid, which has
+                # the same order: their gradients are then as large for small blur as for large.
+                largest_logit = self.config.largest_defocus_px / LAW_UNIT_PX + RESIDUAL_LIMIT
+                inv_depth = 0.5 + 0.5 * depth_logit / largest_logit
         return Maps(inv_depth, defocus_px, sign_logit, cue_sign_logit)
 
     def _to_input_size(self, x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=float(self.stem_stride), mode="bilinear", align_corners=False)
+
+
+def _together(look: _Look, half: _Look) -> _Look:
+    """A look at a picture and one at the same picture at half its size, in pixels of the first.
+
+    A weighted mean of what both say; where the CoC is large the half-size look alone says it.
+    """
+
+    def enlarged(x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+    def mean(x: Tensor | None, other: Tensor | None) -> Tensor | None:
+        return None if x is None or other is None else torch.lerp(x, enlarged(other), HALF_SIZE_SHARE)
+
+    defocus_px = None
+    if look.defocus_px is not None and half.defocus_px is not None:
+        coarse_px = 2.0 * enlarged(half.defocus_px)
+        low, high = LARGE_COC_PX
+        large = ((coarse_px - low) / (high - low)).clamp(0.0, 1.0)
+        defocus_px = torch.lerp(look.defocus_px, coarse_px, HALF_SIZE_SHARE + (1.0 - HALF_SIZE_SHARE) * large)
+    return _Look(
+        mean(look.depth_logit, half.depth_logit),
+        defocus_px,
+        mean(look.sign_logit, half.sign_logit),
+        mean(look.cue_sign_logit, half.cue_sign_logit),
+    )
