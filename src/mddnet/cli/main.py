@@ -16,6 +16,7 @@ VERBS = {
     "predict": "Predict depth and defocus of photos.",
     "build": "Build training scenes from captures.",
     "inspect": "Write a report of built scenes.",
+    "shards": "Write the sets of built scenes as WebDataset shards.",
     "train": "Train a network as a recipe says.",
     "evaluate": "Measure a model on held-out captures.",
     "export": "Turn a trained network into a model folder that `mddnet predict` loads.",

@@ -318,8 +318,8 @@ SCENE_HEAD = (
 def _all_scenes(scenes: Sequence[SceneFacts], inspection: Inspection, orders: dict[tuple[str, str], float]) -> str:
     parts = [
         "<h2>All scenes</h2><p>Law leaves: what blur by the lens law leaves of the difference between the sharp image "
-        "and the frames (real captures). Blur order: rank correlation of the CoC with the sharpness that the frame shown "
-        "has lost (scenes of the contact sheet). Kappa / lens: kappa over that of the lens facts, where known.</p>"
+        "and the frames (real captures). Blur order: rank correlation of the CoC with the sharpness that the frame "
+        "shown has lost (scenes of the contact sheet). Kappa / lens: kappa over that of the lens facts.</p>"
     ]
     for group in sorted({facts.group for facts in scenes}):
         mine = [facts for facts in scenes if facts.group == group]
