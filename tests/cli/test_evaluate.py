@@ -105,13 +105,15 @@ def test_other_methods_stand_side_by_side(captures: Path, tiny_model: Path, caps
     assert run(captures, tiny_model, *flags, "--alignment", "scale") == 0
     data = json.loads((captures / "out" / "evaluation.json").read_text())
     assert data["peers"] == {"tenengrad": ["blur_score"], "tiny 7 (tiny)": ["defocus_px", "inv_depth"]}
-    assert data["options"]["blur_threshold_px"] == 2.0 and data["options"]["alignment"].startswith("scale (robust")
+    assert (
+        data["options"]["blur_threshold_px"] == 2.0 and data["options"]["alignment"] == "robust scale in inverse depth"
+    )
     macro, peers = data["kinds"]["stereo"]["macro"], data["kinds"]["stereo"]["peers"]
     assert peers["tiny 7 (tiny)"]["macro"]["coc_mae_px"] == pytest.approx(macro["coc_mae_px"])
     assert 0 <= data["pairs"]["peers"]["tenengrad"]["detection"]["blur_ap"] <= 1
     assert macro["ause_coc"] >= 0 and len(data["kinds"]["stereo"]["confidence"]["coc"]["macro"]["error"]) == 10
     printed = capsys.readouterr().out
-    assert "Stereo: side by side" in printed and "Stereo: confidence" in printed
+    assert "Stereo: defocus side by side" in printed and "Stereo: confidence" in printed
 
 
 def test_a_method_that_is_not_there_is_named(

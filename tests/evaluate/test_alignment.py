@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mddnet.evaluate.alignment import fit_alignment
+from mddnet.evaluate.alignment import alignment_words, fit_alignment
 
 
 def test_scale_and_shift_by_hand() -> None:
@@ -61,3 +61,9 @@ def test_refusals() -> None:
         fit_alignment(one, np.ones(4))
     with pytest.raises(ValueError, match="affine"):
         fit_alignment(one, one, kind="affine")  # type: ignore[arg-type]
+
+
+def test_an_alignment_is_named() -> None:
+    assert alignment_words("scale_and_shift") == "robust scale-and-shift in inverse depth"
+    assert alignment_words("scale", "least_squares") == "least-squares scale in inverse depth"
+    assert alignment_words("none") == "none"

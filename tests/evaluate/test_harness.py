@@ -178,14 +178,11 @@ def test_peers_are_measured_by_what_they_state(every_kind: Any, tmp_path: Path) 
     )
     assert unaligned.kinds["rgbd"].peers["metres"].macro["abs_rel"] > 0.1
     assert unaligned.kinds["rgbd"].macro["abs_rel"] == pytest.approx(0.0, abs=1e-3)  # the oracle is metric
-    assert "none (robust, in inverse depth)" in markdown(unaligned)
-    table = next(table for table in result_tables(result) if table.title == "RGB-D: side by side")
-    assert [row[:2] for row in table.rows] == [
-        ("model", "defocus_px, inv_depth"),
-        ("sigma", "sigma_px"),
-        ("score", "blur_score"),
-        ("metres", "depth_m"),
-    ]
+    assert "Alignment: none." in markdown(unaligned)
+    tables = {table.title: [row[:2] for row in table.rows] for table in result_tables(result)}
+    own = ("model", "defocus_px, inv_depth")
+    assert tables["RGB-D: defocus side by side"] == [own, ("sigma", "sigma_px"), ("score", "blur_score")]
+    assert tables["RGB-D: depth side by side"] == [own, ("metres", "depth_m")]
     data = json.loads(write_evaluation(result, tmp_path)[0].read_text())
     assert data["kinds"]["rgbd"]["peers"]["sigma"]["macro"]["defocus_ordinal"] == 1.0
 

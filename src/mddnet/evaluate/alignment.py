@@ -97,6 +97,11 @@ def fit_alignment(
     return Alignment(kind, method, scale, shift)
 
 
+def alignment_words(kind: AlignmentKind, method: AlignmentMethod = "robust") -> str:
+    """How an alignment of inverse depth is named beside the numbers that used it."""
+    return "none" if kind == "none" else f"{method} {kind} in inverse depth".replace("_", "-")
+
+
 def _weighted_fit(
     p: NDArray[np.float64], u: NDArray[np.float64], weights: NDArray[np.float64], kind: AlignmentKind
 ) -> tuple[float, float]:

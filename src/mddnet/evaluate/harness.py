@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mddnet import metrics
 from mddnet.errors import MddnetError, ModelError
-from mddnet.evaluate.alignment import AlignmentKind, fit_alignment
+from mddnet.evaluate.alignment import AlignmentKind, alignment_words, fit_alignment
 from mddnet.evaluate.baselines import SHARPNESS_SCALES, defocus_baselines, row_inv_depth
 from mddnet.evaluate.coc_slope import (
     SHAPE_DIAMETERS_PX,
@@ -326,7 +326,7 @@ def evaluate_model(
         raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
     if not blur_threshold_px > 0:
         raise ValueError(f"blur_threshold_px is {blur_threshold_px}; expected a positive number of pixels")
-    stated = {peer.name: tuple(peer.quantities) for peer in peers}
+    stated: dict[str, tuple[str, ...]] = {peer.name: tuple(peer.quantities) for peer in peers}
     if len(stated) < len(peers):
         raise ModelError(f"compared with {', '.join(peer.name for peer in peers)}; expected different names")
     started = time.monotonic()
@@ -339,7 +339,7 @@ def evaluate_model(
             "frames_per_scene": frames_per_scene or dict(FRAMES_PER_SCENE),
             "scenes_per_place": scenes_per_place,
             "only": list(only),
-            "alignment": f"{alignment} (robust, in inverse depth)",
+            "alignment": alignment_words(alignment),
             "blur_threshold_px": blur_threshold_px,
         },
         peers=stated,

@@ -121,6 +121,7 @@ def pair_row(
     accuracy = float(np.mean((larger_where_blurred > 0) + 0.5 * (larger_where_blurred == 0)))
     asked = masks.first | masks.second
     blurred = np.concatenate([masks.second[asked], masks.first[asked]])
-    found = None if detected[0] is None or detected[1] is None else np.concatenate([d[asked] for d in detected])
+    known = [d[asked] for d in detected if d is not None]
+    found = np.concatenate(known) if len(known) == 2 else None
     detection = detection_measures(found, np.concatenate([first[asked], second[asked]]), blurred)
     return PairRow(name, accuracy, pixels, int(masks.first.sum()) / pixels, detection)

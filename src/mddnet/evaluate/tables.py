@@ -57,11 +57,13 @@ _DEFOCUS_SIZE = (
     ("coc_constant_mae_px", "best constant px", 2),
     ("coc_label_noise_px", "label noise px", 2),
     ("coc_bias_px", "CoC bias px", 2),
+    ("u_focus_error", "focus error", 3),
+    ("focus_found", "focus found", 2),
+)
+_DEFOCUS_AS_PUBLISHED = (
     ("coc_mse_px2", "CoC MSE px^2", 1),
     ("sigma_mae", "sigma MAE", 3),
     ("sigma_mse", "sigma MSE", 3),
-    ("u_focus_error", "focus error", 3),
-    ("focus_found", "focus found", 2),
 )
 _METRIC = (
     ("abs_rel", "AbsRel", 3),
@@ -70,6 +72,8 @@ _METRIC = (
     ("rmse_m", "RMSE m", 3),
     ("rmse_log", "RMSElog", 3),
     ("silog", "SILog", 1),
+)
+_METRIC_ACCURACY = (
     ("delta_1.05", "delta < 1.05", 3),
     ("delta_1.15", "< 1.15", 3),
     ("delta1", "< 1.25", 3),
@@ -79,44 +83,48 @@ _METRIC = (
 )
 _BLUR_DETECTION = (
     ("blur_f", "F", 3),
-    ("blur_f_everywhere", "F of all blurred", 3),
+    ("blur_f_everywhere", "F of all", 3),
     ("blur_iou", "IoU", 3),
     ("blur_mae", "MAE", 3),
-    ("blur_mae_constant", "best constant", 3),
+    ("blur_mae_constant", "const.", 3),
     ("blur_ap", "AP", 3),
-    ("blur_ap_sharpness", "AP neg. sharpness", 3),
-    ("blur_share", "share blurred", 3),
+    ("blur_ap_sharpness", "AP of sharpness", 3),
+    ("blur_share", "blurred", 3),
 )
 _CONFIDENCE = (
-    ("ause_coc", "AUSE CoC", 3),
-    ("ause_coc_constant", "of a constant", 3),
-    ("falling_steps_coc", "falling of 9", 0),
-    ("ause_inv_depth", "AUSE inv. depth", 3),
-    ("ause_inv_depth_constant", "of a constant", 3),
-    ("falling_steps_inv_depth", "falling of 9", 0),
-    ("ause_order", "AUSE order", 3),
-    ("ause_order_constant", "of a constant", 3),
-    ("falling_steps_order", "falling of 9", 0),
+    ("ause_coc", "CoC", 3),
+    ("ause_coc_constant", "const.", 3),
+    ("falling_steps_coc", "falls", 0),
+    ("ause_inv_depth", "depth", 3),
+    ("ause_inv_depth_constant", "const.", 3),
+    ("falling_steps_inv_depth", "falls", 0),
+    ("ause_order", "order", 3),
+    ("ause_order_constant", "const.", 3),
+    ("falling_steps_order", "falls", 0),
 )
 _CURVES = {
     "coc": ("CoC error, px", 2),
     "inv_depth": ("inverse depth error, share of the range", 3),
     "order": ("wrong order of depth", 3),
 }
-_BESIDE = (
-    ("defocus_ordinal", "defocus order", 3),
-    ("coc_mae_px", "CoC MAE px", 2),
-    ("sigma_mae", "sigma MAE", 3),
-    ("blur_f", "blur F", 3),
-    ("blur_iou", "IoU", 3),
-    ("blur_ap", "AP", 3),
-    ("depth_ordinal", "depth order", 3),
-    ("depth_ordinal_turned", "turned", 3),
-    ("depth_spearman", "rank corr.", 3),
-    ("abs_rel", "AbsRel", 3),
-    ("delta1", "delta < 1.25", 3),
-    ("boundary_f1", "boundary F1", 3),
-)
+_BESIDE = {
+    "defocus": (
+        ("defocus_ordinal", "order", 3),
+        ("coc_mae_px", "CoC MAE px", 2),
+        ("sigma_mae", "sigma MAE", 3),
+        ("blur_f", "blur F", 3),
+        ("blur_iou", "IoU", 3),
+        ("blur_ap", "AP", 3),
+    ),
+    "depth": (
+        ("depth_ordinal", "order", 3),
+        ("depth_ordinal_turned", "turned", 3),
+        ("depth_spearman", "rank corr.", 3),
+        ("abs_rel", "AbsRel", 3),
+        ("delta1", "delta < 1.25", 3),
+        ("boundary_f1", "boundary F1", 3),
+    ),
+}
 _DETECTION = (("blur_f", "F", 3), ("blur_iou", "IoU", 3), ("blur_mae", "MAE", 3), ("blur_ap", "AP", 3))
 _OWN_QUANTITIES: tuple[str, ...] = ("defocus_px", "inv_depth")
 
@@ -124,8 +132,10 @@ _GROUPS = (
     ("depth", _DEPTH),
     ("defocus order", _DEFOCUS_ORDER),
     ("defocus size and focus", _DEFOCUS_SIZE),
+    ("defocus, squared and normalised errors", _DEFOCUS_AS_PUBLISHED),
     ("blur detection", _BLUR_DETECTION),
     ("metric depth", _METRIC),
+    ("metric depth, shares and boundaries", _METRIC_ACCURACY),
     ("confidence", _CONFIDENCE),
 )
 _FILE_WIDTH = 120
@@ -156,7 +166,7 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
         if result.confidence:
             tables.append(_curve_table(_TITLES[kind], result))
         if result.peers:
-            tables.append(_beside_table(_TITLES[kind], result, evaluation))
+            tables += _beside_tables(_TITLES[kind], result, evaluation)
     if evaluation.pairs is not None:
         tables += _pair_tables(evaluation.pairs, evaluation)
     if evaluation.coc_slope is not None:
@@ -214,21 +224,32 @@ def _curve_table(title: str, result: KindResult) -> ResultTable:
     return ResultTable(f"{title}: error without the least confident", head, tuple(rows), note)
 
 
-def _beside_table(title: str, result: KindResult, evaluation: Evaluation) -> ResultTable:
+def _beside_tables(title: str, result: KindResult, evaluation: Evaluation) -> list[ResultTable]:
     everyone = [(evaluation.model, _OWN_QUANTITIES, result.macro)]
     everyone += [(name, evaluation.peers[name], peer.macro) for name, peer in result.peers.items()]
-    shown = [column for column in _BESIDE if any(column[0] in macro for _, _, macro in everyone)]
-    rows = tuple(
-        (name, ", ".join(stated), *(cell(macro, measure, digits) for measure, _, digits in shown))
-        for name, stated, macro in everyone
-    )
-    note = (
-        "The same photos, means over places. What a method does not state is not measured: of a score only the order "
-        "is known, sigma is a quarter of a CoC. "
-        f"Blurred: CoC > {evaluation.options['blur_threshold_px']:g} px. "
-        f"AbsRel, delta and boundary F1 after alignment: {evaluation.options['alignment']}."
-    )
-    return ResultTable(f"{title}: side by side", ("method", "states", *(c[1] for c in shown)), rows, note)
+    notes = {
+        "defocus": (
+            "The same photos, means over places. What a method does not state is not measured: of a score only the "
+            "order is known, sigma is a quarter of a CoC. "
+            f"Blurred: CoC > {evaluation.options['blur_threshold_px']:g} px."
+        ),
+        "depth": (
+            "The same photos, means over places. AbsRel, delta and boundary F1 after alignment: "
+            f"{evaluation.options['alignment']}."
+        ),
+    }
+    tables = []
+    for what, columns in _BESIDE.items():
+        answering = [row for row in everyone if any(name in row[2] for name, _, _ in columns)]
+        shown = [column for column in columns if any(column[0] in macro for _, _, macro in answering)]
+        rows = tuple(
+            (name, ", ".join(stated), *(cell(macro, measure, digits) for measure, _, digits in shown))
+            for name, stated, macro in answering
+        )
+        head = ("method", "states", *(label for _, label, _ in shown))
+        if len(rows) > 1:
+            tables.append(ResultTable(f"{title}: {what} side by side", head, rows, notes[what]))
+    return tables
 
 
 def _kind_tables(title: str, result: KindResult, evaluation: Evaluation) -> list[ResultTable]:
@@ -253,20 +274,28 @@ def _kind_tables(title: str, result: KindResult, evaluation: Evaluation) -> list
             "CoC errors: pooled over all known, confident pixels, beside the median of each photo and the error that "
             "the truth itself has at least, by depths from every other frame of the stack. Focus error: of the plane "
             "of focus, as a share of the scene's range, at most 1, after robust scale-and-shift alignment; over the "
-            "photos in which it was found. Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it."
+            "photos in which it was found."
+        ),
+        "defocus, squared and normalised errors": (
+            "The same pixels. Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it, as on SYNDOF and RTF."
         ),
         "blur detection": (
             f"Blurred: CoC > {evaluation.options['blur_threshold_px']:g} px, in the prediction and in the truth, at "
-            f"drawn known pixels. F with beta^2 = {BETA_SQUARED:g}; MAE: of a binary map, its error rate, beside the "
-            "better of all and nothing blurred; AP: average precision of the CoC's order, beside negative sharpness at "
-            "its best smoothing per place. A constant has the share of blurred pixels as its AP."
+            f"drawn known pixels. F with beta^2 = {BETA_SQUARED:g}, beside that of all blurred; MAE: of a binary map, "
+            "its error rate, beside the better of all and nothing blurred; AP: average precision of the CoC's order, "
+            "beside negative sharpness at its best smoothing per place. A constant has the share of blurred pixels as "
+            "its AP."
         ),
         "metric depth": f"All known, confident pixels. Alignment: {evaluation.options['alignment']}.",
+        "metric depth, shares and boundaries": (
+            f"The same pixels, the same alignment: {evaluation.options['alignment']}. Shares of pixels whose ratio of "
+            "depths is below the bound; boundary F1 of Depth Pro."
+        ),
         "confidence": (
-            "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels, 0 is perfect; "
-            "beside that of a constant confidence. Falling: steps of 10 % of the pixels removed that lower the mean "
-            "error of the rest. Errors: |CoC error|; inverse depth, after robust scale-and-shift alignment, over the "
-            "scene's range; order of the depth of pixel pairs."
+            "AUSE of three errors: area between the sparsification curve and the oracle's, over the error of all "
+            "pixels; 0 is perfect. Const.: of a confidence that says nothing. Falls: how many of the nine steps of "
+            "10 % of the pixels lower the mean error of the rest. CoC: |CoC error|. Depth: of inverse depth, after "
+            "robust scale-and-shift alignment, over the scene's range. Order: wrong pairs of the order of depth."
         ),
     }
     if result.frames_without_true_defocus:

@@ -60,7 +60,7 @@ def _f1(steps: list[tuple[NDArray[np.float64], NDArray[np.float64]]], least: flo
     precision = recall = 0.0
     for step_p, step_t in steps:
         in_pred, in_truth = step_p > least, step_t > least
-        hits = np.count_nonzero(in_pred & in_truth)
-        precision += hits / max(np.count_nonzero(in_pred), 1) / len(steps)
-        recall += hits / max(np.count_nonzero(in_truth), 1) / len(steps)
+        hits = int(np.count_nonzero(in_pred & in_truth))
+        precision += hits / max(int(np.count_nonzero(in_pred)), 1) / len(steps)
+        recall += hits / max(int(np.count_nonzero(in_truth)), 1) / len(steps)
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0

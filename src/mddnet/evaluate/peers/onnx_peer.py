@@ -136,7 +136,8 @@ class OnnxPeer:
         padded = np.pad(seen, ((0, -h % said.multiple), (0, -w % said.multiple), (0, 0)), mode="symmetric")
         if said.channels == "bgr":
             padded = padded[..., ::-1]
-        scaled = (padded.astype(np.float32) / np.float32(255) - np.float32(said.mean)) / np.float32(said.std)
+        mean, std = np.array(said.mean, dtype=np.float32), np.array(said.std, dtype=np.float32)
+        scaled = (padded.astype(np.float32) / np.float32(255) - mean) / std
         tensor = scaled[None] if said.layout == "nhwc" else scaled.transpose(2, 0, 1)[None]
         kind = np.float16 if self._input.type == "tensor(float16)" else np.float32
         try:
