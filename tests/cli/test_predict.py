@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from tests.capture.test_video import write_video
 
 from mddnet.cli.main import main
 from mddnet.cli.predict import find_photos
@@ -237,3 +238,61 @@ def test_masks_and_points_are_formats_too(
     monkeypatch.setitem(sys.modules, "OpenEXR", None)
     assert main([*flags, "--formats", "exr"]) == 1
     assert "pip install 'mddnet[formats]'" in capsys.readouterr().err
+
+
+def test_a_camera_that_stores_jpeg_and_raw_gives_one_photo(tmp_path: Path) -> None:
+    for name in ("one.jpg", "one.NEF", "two.cr2", "three.heic", "clip.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    found, failures = find_photos([str(tmp_path)])
+    assert [path.name for path in found] == ["one.jpg", "three.heic", "two.cr2"] and failures == []
+    found, _ = find_photos([str(tmp_path / "one.NEF"), str(tmp_path / "clip.mp4")])  # what is named is taken
+    assert [path.name for path in found] == ["one.NEF", "clip.mp4"]
+
+
+def test_linear_samples(tmp_path: Path, tiny_model: Path) -> None:
+    light = np.full((48, 64, 3), 0.2, np.float32)
+    tifffile.imwrite(tmp_path / "light.tif", light, photometric="rgb")
+    flags = ["predict", str(tmp_path / "light.tif"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]
+    assert main([*flags, "--linear"]) == 0
+    # The inverse depth is the red channel: sRGB of 0.2 is 124 / 255.
+    u = tifffile.imread(tmp_path / "out" / "light.inv_depth.tiff")
+    assert np.abs(u - 124 / 255).max() < 0.01
+
+
+def test_a_video_frame_by_frame_with_one_range(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [np.asarray(picture(96, 128)) // (4 - i) for i in range(4)]  # brighter, hence nearer, from frame to frame
+    write_video(tmp_path / "clip.mkv", frames, "ffv1")
+    out = tmp_path / "out"
+    flags = ["predict", str(tmp_path / "clip.mkv"), "-o", str(out), "--model", str(tiny_model), "--resume", "--json"]
+    assert main(flags) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["facts"] for line in lines] == [f"clip.{i:06d}.json" for i in range(4)]
+    assert {line["photo"] for line in lines} == {str(tmp_path / "clip.mkv")}
+    ranges = [line["preview_range"] for line in lines]
+    assert all(item == ranges[0] for item in ranges) and ranges[0]["fixed"] is True
+    highest = [float(tifffile.imread(out / f"clip.{i:06d}.inv_depth.tiff").max()) for i in range(4)]
+    assert highest == pytest.approx([frame.max() / 255 for frame in (f[:, :, 0] for f in frames)], abs=0.02)
+    assert ranges[0]["high"] > 0.9
+    seen = []
+    predict = Model.predict
+    monkeypatch.setattr(Model, "predict", lambda self, photo: (seen.append(1), predict(self, photo))[1])
+    os.utime(tmp_path / "clip.mkv", (1e9, 1e9))
+    assert main(flags) == 0 and seen == []
+    assert [json.loads(line)["facts"] for line in capsys.readouterr().out.splitlines()] == [
+        line["facts"] for line in lines
+    ]
+
+
+def test_a_video_cut_short_is_named_and_its_frames_are_kept(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random = np.random.default_rng(0)
+    frames = [random.integers(0, 255, (96, 128, 3), dtype=np.uint8) for _ in range(8)]
+    write_video(tmp_path / "clip.mkv", frames, "ffv1")
+    data = (tmp_path / "clip.mkv").read_bytes()
+    (tmp_path / "clip.mkv").write_bytes(data[: len(data) // 2])
+    assert main(["predict", str(tmp_path / "clip.mkv"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]) == 1
+    assert "clip.mkv: " in capsys.readouterr().err
+    assert 1 <= len(list((tmp_path / "out").glob("clip.*.json"))) <= 4

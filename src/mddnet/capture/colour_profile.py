@@ -96,6 +96,7 @@ def srgb8_by_profile(
         colour = srgb8_by_profile(samples[:, :, :3], data, linear, name, notes)
         return np.dstack([colour, srgb8_from_samples(samples[:, :, 3], name, [])])
     if linear:
+        notes.append("Linear light, as the caller says.")
         return srgb8_from_linear_samples(samples, name, notes)
     try:
         profile = ColourProfile.parsed(data) if data else None
@@ -106,7 +107,7 @@ def srgb8_by_profile(
             if profile.space == "RGB" and samples.ndim == 3:
                 scale = np.float32(1.0)
                 if np.issubdtype(samples.dtype, np.integer):
-                    scale = np.float32(1.0 / np.iinfo(samples.dtype).max)
+                    scale = np.float32(1.0 / (256**samples.dtype.itemsize - 1))
                 samples = np.maximum((samples.astype(np.float32) * scale) @ profile.linear_to_srgb().T, 0.0)
             return srgb8_from_linear_samples(samples, name, notes)
         return np.asarray(profile.converted(Image.fromarray(srgb8_from_samples(samples, name, notes))))

@@ -9,7 +9,7 @@ from types import ModuleType
 from mddnet.errors import ImageError
 
 
-def formats_module(module: str, path: Path, kind: str) -> ModuleType:
+def formats_module(module: str, path: Path, kind: str, instead: str = "export it as JPEG or 16-bit TIFF") -> ModuleType:
     """The module that reads a kind of file.
 
     Raises:
@@ -19,6 +19,5 @@ def formats_module(module: str, path: Path, kind: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise ImageError(
-            f"{path}: {kind}; reading it needs the package {module}: pip install 'mddnet[formats]', or export it as "
-            "JPEG or 16-bit TIFF"
+            f"{path}: {kind}; reading it needs the package {module}: pip install 'mddnet[formats]', or {instead}"
         ) from error

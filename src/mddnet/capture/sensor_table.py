@@ -1,8 +1,8 @@
 """Sensors of common cameras by the model that EXIF names: for photos whose EXIF lacks the focal plane resolution.
 
 Sizes and numbers of pixels are those of the makers' published specifications; the Canon rows were compared with
-openMVG's CameraSensorSizeDatabase and agree with it. Phones are given by the pixel pitch that
-their makers state, and apply to the one camera of the phone that has this focal length.
+openMVG's CameraSensorSizeDatabase and agree with it. Phones are given by the pixel pitch that their makers state, and
+apply to the one camera of the phone that has this focal length.
 """
 
 from __future__ import annotations

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mddnet.predict.model_dir import ModelDir
     from mddnet.predict.output import SaveFormat
     from mddnet.predict.prediction import Prediction
-    from mddnet.types import Lens
+    from mddnet.predict.predictor import Model
+    from mddnet.predict.video import VideoRanges
+    from mddnet.types import Lens, Photo
 
 PHOTO_SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
     *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".avif", ".tga"),
+    *(".heic", ".heif", ".hif", ".exr"),
 )
-"""Files that are taken from a folder; a file that is named is read whatever its suffix."""
+"""Files that are taken from a folder, beside raw files; a file that is named is read whatever its suffix."""
 
 
 def predict(
@@ -36,6 +40,7 @@ def predict(
     focus_m: float | None = None,
     threads: int | None = None,
     formats: str = "tiff",
+    linear: Annotated[bool, Parameter(negative="")] = False,
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -43,11 +48,13 @@ def predict(
 
     For cup.jpg the folder gets cup.inv_depth.tiff, cup.defocus_px.tiff, cup.signed_defocus_px.tiff,
     cup.confidence.tiff, cup.depth_m.tiff (if the lens and its focus distance are known), cup.preview.png and cup.json.
+    For clip.mp4 it gets all of them for every frame: clip.000000.inv_depth.tiff and so on.
 
     Parameters
     ----------
     paths
-        Photos, folders of photos, or patterns such as "shots/*.jpg".
+        Photos, videos, folders of photos, or patterns such as "shots/*.jpg". HEIC, camera raw, EXR and videos need
+        the extra "formats".
     list_file
         Text file with more of them, one a line; "-" reads standard input.
     out
@@ -68,6 +75,8 @@ def predict(
         What to write, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
         (float32, extra "formats"). Made from them: mask (size of the blur as a 16-bit TIFF), ply and glb (points in
         space).
+    linear
+        The samples of the photos are linear light, not sRGB (16-bit and float TIFF).
     resume
         Leave out photos whose results are complete, newer than the photo, and made with this model, lens and
         formats.
@@ -75,7 +84,7 @@ def predict(
         Print one JSON object a line for each photo instead of words: its facts, or its error.
     """
     from mddnet.errors import MddnetError
-    from mddnet.predict.output import SAVE_FORMATS, require_formats
+    from mddnet.predict.output import SAVE_FORMATS, require_formats, save
     from mddnet.types import Lens
 
     try:
@@ -94,7 +103,6 @@ def predict(
     require_formats(chosen)
 
     # Imported after the flags were checked: wrong usage answers at once.
-    from mddnet.capture.photo import read_photo
     from mddnet.predict.predictor import load
 
     try:
@@ -108,31 +116,75 @@ def predict(
         if json:
             print(_json_line(error=failure), flush=True)
     predictor = load(model, threads)
-    with _Progress(len(photos)) as progress:
+    with _Progress(sum(_expected(path) for path in photos)) as progress:
         for path in photos:
             try:
-                done = _done_before(path, out, predictor.model_dir, lens, chosen) if resume else None
-                if done is not None:
-                    print(_json_line(path, done) if json else f"{path}: done before", flush=True)
-                else:
-                    prediction = predictor.predict(read_photo(path, lens))
-                    files = prediction.save(out, formats=chosen)
-                    print(_json_line(path, files["facts"]) if json else summary(path, prediction, files), flush=True)
+                for item in _items(path, lens, linear, predictor):
+                    done = _done_before(path, item.stem, out, predictor.model_dir, lens, chosen) if resume else None
+                    if done is not None:
+                        print(_json_line(path, done) if json else f"{item.name}: done before", flush=True)
+                    else:
+                        prediction = predictor.predict(item.read())
+                        fixed_range = item.ranges.of(prediction) if item.ranges is not None else None
+                        files = save(prediction, out, item.stem, chosen, fixed_range)
+                        line = summary(item.name, prediction, files)
+                        print(_json_line(path, files["facts"]) if json else line, flush=True)
+                    progress.step()
             except (MddnetError, MemoryError) as error:
                 failures.append(_named(path, error))
                 print(f"mddnet: {failures[-1]}", file=sys.stderr)
                 if json:
                     print(_json_line(path, error=failures[-1]), flush=True)
-            progress.step()
+                progress.step()
     if failures and len(photos) > 1:
         print(f"mddnet: {len(failures)} of the inputs failed, see above", file=sys.stderr)
     return 1 if failures else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A photo or a frame of a video: how it is called, and what gives it; what was done before is not even read."""
+
+    name: str
+    stem: str
+    read: Callable[[], Photo]
+    ranges: VideoRanges | None = None
+
+
+def _items(path: Path, lens: Lens, linear: bool, predictor: Model) -> Iterator[_Item]:
+    from mddnet.capture.photo import read_photo
+    from mddnet.capture.video import frame_stem, is_video, video_frames
+    from mddnet.predict.video import VideoRanges
+
+    if not is_video(path):
+        yield _Item(str(path), path.stem, partial(read_photo, path, lens, linear=linear))
+        return
+    ranges = VideoRanges(predictor, path, lens)
+    for index, frame in enumerate(video_frames(path, lens)):
+        stem = frame_stem(path, index)
+        yield _Item(f"{path}, {stem}", stem, partial(_itself, frame), ranges)
+
+
+def _itself(frame: Photo) -> Photo:
+    return frame
+
+
+def _expected(path: Path) -> int:
+    """How many items an input will be; a video that cannot be read fails later, by name."""
+    from mddnet.capture.video import frame_count, is_video
+    from mddnet.errors import ImageError
+
+    try:
+        return frame_count(path) if is_video(path) else 1
+    except ImageError:
+        return 1
 
 
 def find_photos(paths: list[str]) -> tuple[list[Path], list[str]]:
     """The photos that paths, folders and patterns stand for, each once and in order; and what stands for none."""
     import glob
 
+    from mddnet.capture.raw import RAW_SUFFIXES
     from mddnet.predict.output import is_output_name
 
     found: dict[Path, Path] = {}
@@ -143,10 +195,15 @@ def find_photos(paths: list[str]) -> tuple[list[Path], list[str]]:
             members = [
                 member
                 for member in sorted(path.iterdir())
-                if member.suffix.lower() in PHOTO_SUFFIXES
+                if member.suffix.lower() in (*PHOTO_SUFFIXES, *RAW_SUFFIXES)
                 and not member.name.startswith(".")
                 and not is_output_name(member.name)
                 and member.is_file()
+            ]
+            # A camera that stores both gives one photo: its own JPEG is preferred to what LibRaw makes of the raw file.
+            developed = {member.stem for member in members if member.suffix.lower() in PHOTO_SUFFIXES}
+            members = [
+                member for member in members if member.suffix.lower() in PHOTO_SUFFIXES or member.stem not in developed
             ]
             failure = f"{given}: no photo in this folder; expected {', '.join(PHOTO_SUFFIXES)}"
         elif not path.exists() and glob.has_magic(given):
@@ -161,7 +218,7 @@ def find_photos(paths: list[str]) -> tuple[list[Path], list[str]]:
     return list(found.values()), failures
 
 
-def summary(path: Path, prediction: Prediction, files: dict[str, Path]) -> str:
+def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
     """What came out, in a line, and a line for each note."""
     height, width = prediction.inv_depth.shape
     focus = prediction.focus
@@ -173,7 +230,7 @@ def summary(path: Path, prediction: Prediction, files: dict[str, Path]) -> str:
     else:
         where = f"in focus at u = {focus.u_focus:.3g}, residual {focus.residual_px:.2g} px"
     what = f"{width} x {height} px, inverse depth [{prediction.unit}], {where}"
-    line = f"{path}: {what} -> {files['facts'].with_suffix('.*')} ({len(files)} files)"
+    line = f"{name}: {what} -> {files['facts'].with_suffix('.*')} ({len(files)} files)"
     return "\n".join([line, *(f"  note: {note}" for note in prediction.notes)])
 
 
@@ -182,13 +239,15 @@ def _named(path: Path, error: Exception) -> str:
     return reason if reason.startswith(str(path)) else f"{path}: {reason}"
 
 
-def _done_before(path: Path, out: Path, model_dir: ModelDir, lens: Lens, formats: Sequence[SaveFormat]) -> Path | None:
-    """The facts of this photo's results in the folder, if made by this model with every lens fact that was given."""
+def _done_before(
+    path: Path, stem: str, out: Path, model_dir: ModelDir, lens: Lens, formats: Sequence[SaveFormat]
+) -> Path | None:
+    """The facts of a photo's or frame's results, if made by this model with every lens fact that was given."""
     from dataclasses import asdict
 
     from mddnet.predict.output import find_saved, first_file
 
-    facts = find_saved(out, path)
+    facts = find_saved(out, path, stem)
     if facts is None or not facts.complete or (facts.model, facts.model_version) != (model_dir.name, model_dir.version):
         return None
     if path.stat().st_mtime > facts.path.stat().st_mtime:
