@@ -1,4 +1,4 @@
-"""Export to ONNX: any batch, height and width (multiples of 32), weights stored as float16, computed in float32."""
+"""Export to ONNX: any batch, height and width; weights stored as float16, computed in float32 or as asked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from mddnet.errors import ModelError
+from mddnet.export.precision import Precision, converted, differences
 from mddnet.model.checkpoint import load_network, write_config
-from mddnet.model.network import MDDNet
+from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 from mddnet.sets.store import atomic_write
 
 OPSET = 18
@@ -57,30 +59,50 @@ def store_weights_as_half(graph: onnx.ModelProto) -> None:
     graph.graph.node.extend(nodes)
 
 
-def export_onnx(model_folder: Path, out: Path, half: bool = True, name: str | None = None) -> Path:
-    """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``.
+def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
+    """Let a graph whose input must have sides that are multiples take any, in place.
 
-    Args:
-        model_folder: folder with ``model.safetensors`` and ``config.json``.
-        out: target folder; other files in it (a card) stay.
-        half: store weights as float16.
-        name: name that the model states of itself; None keeps that of its recipe.
-
-    Returns:
-        Path of the ONNX file.
-
-    Raises:
-        ModelError: if the model cannot be read or lacks a task.
+    The picture is continued by its last row and column to the next multiple, and the maps are cut to its size.
     """
-    network = load_network(model_folder)
-    if network.config.tasks != "both" or not network.has_sign:
-        raise ModelError(
-            f"{model_folder}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); "
-            'prediction needs all three outputs: train with model.tasks = "both" and model.sign = true'
+    image = graph.graph.input[0]
+    sizes = [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]
+    constants = {"zeros": [0, 0], "row_and_column": [2, 3], "multiple": [multiple]}
+    for node in graph.graph.node:
+        node.input[:] = [f"{image.name}_padded" if name == image.name else name for name in node.input]
+        node.output[:] = [f"{name}_padded" if name in OUTPUTS else name for name in node.output]
+        # one output may feed another
+        node.input[:] = [f"{name}_padded" if name in OUTPUTS else name for name in node.input]
+    before = [
+        helper.make_node("Shape", [image.name], ["size"], start=2, end=4),
+        helper.make_node("Neg", ["size"], ["size_negative"]),
+        helper.make_node("Mod", ["size_negative", "size_multiple"], ["size_missing"]),
+        helper.make_node("Concat", ["size_zeros", "size_missing"], ["size_pads"], axis=0),
+        helper.make_node(
+            "Pad", [image.name, "size_pads", "", "size_row_and_column"], [f"{image.name}_padded"], mode="edge"
+        ),
+    ]
+    after = [
+        helper.make_node("Slice", [f"{name}_padded", "size_zeros", "size", "size_row_and_column"], [name])
+        for name in OUTPUTS
+    ]
+    nodes = [*before, *graph.graph.node, *after]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+    graph.graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, dtype=np.int64), f"size_{name}") for name, value in constants.items()
+    )
+    for value, channels in ((image, 3), *((output, 1) for output in graph.graph.output)):
+        value.CopyFrom(
+            helper.make_tensor_value_info(value.name, TensorProto.FLOAT, [sizes[0], channels, "height", "width"])
         )
-    out.mkdir(parents=True, exist_ok=True)
-    example = torch.rand(2, 3, 64, 96)
-    sizes = {0: torch.export.Dim("batch"), 2: 32 * torch.export.Dim("rows"), 3: 32 * torch.export.Dim("columns")}
+
+
+def export_graph(network: MDDNet) -> onnx.ModelProto:
+    """The float32 graph of a network with all three outputs: any batch, height and width."""
+    # no side of the coarsest level may be 1, which would be taken for a constant
+    example = torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE)
+    rows, columns = (INPUT_MULTIPLE * torch.export.Dim(name) for name in ("rows", "columns"))
+    sizes = {0: torch.export.Dim("batch"), 2: rows, 3: columns}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -96,10 +118,46 @@ def export_onnx(model_folder: Path, out: Path, half: bool = True, name: str | No
         )
     assert program is not None
     graph = program.model_proto
-    if half:
+    accept_any_size(graph, INPUT_MULTIPLE)
+    return graph
+
+
+def export_onnx(
+    model_folder: Path, out: Path, half: bool = True, name: str | None = None, precision: Precision = "fp32"
+) -> Path:
+    """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``.
+
+    Args:
+        model_folder: folder with ``model.safetensors`` and ``config.json``.
+        out: target folder; other files in it (a card) stay.
+        half: store weights as float16, where they are computed with in float32.
+        name: name that the model states of itself; None keeps that of its recipe.
+        precision: what it computes in. ``fp16`` halves the memory of a GPU; ``int8`` quantises the weights, and what
+            they are multiplied with as it comes. Both are compared with float32, and ``config.json`` says the result.
+
+    Returns:
+        Path of the ONNX file.
+
+    Raises:
+        ModelError: if the model cannot be read, lacks a task, or does not run in that precision.
+    """
+    network = load_network(model_folder)
+    if network.config.tasks != "both" or not network.has_sign:
+        raise ModelError(
+            f"{model_folder}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); "
+            'prediction needs all three outputs: train with model.tasks = "both" and model.sign = true'
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    graph = export_graph(network)
+    stated: dict[str, Any] = {"opset": OPSET, "precision": precision}
+    if precision != "fp32":
+        whole = graph
+        graph = converted(whole, precision)
+        stated["differences"] = differences(whole, graph)
+    elif half:
         store_weights_as_half(graph)
     onnx.checker.check_model(graph)
     atomic_write(out / "model.onnx", lambda stream: stream.write(graph.SerializeToString()))
     config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
-    write_config(out, {**config, "name": name or config["name"]})
+    write_config(out, {**config, "name": name or config["name"], "onnx": stated})
     return out / "model.onnx"

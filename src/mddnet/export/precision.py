@@ -1,0 +1,110 @@
+"""Graphs that compute in float16 or with 8-bit weights, and how far their maps are from those of float32."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+
+from mddnet.data.disc_blur import blurred_by_disc
+from mddnet.errors import ModelError
+from mddnet.types import Float32Array
+
+Precision = Literal["fp32", "fp16", "int8"]
+IN_FLOAT32 = "ChromaticStatistics"
+"""Part of the network that stays float32: it takes logarithms of variances that float16 cannot tell from 0."""
+PICTURE_SIZE = (192, 256)
+DISCS_PX = (0.0, 3.0, 6.0, 12.0)
+PICTURES = 3
+
+
+def converted(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    """A float32 graph as one that computes in another precision; its inputs and outputs stay float32.
+
+    Args:
+        graph: the graph; it is not changed.
+        precision: ``fp16``, or ``int8``: weights of convolutions and products are quantised beforehand, what they are
+            multiplied with while the graph runs (ONNX Runtime's dynamic quantisation).
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    if precision == "fp16":
+        kept = [node.name for node in copy.graph.node if _in_float32(node)]
+        half = OnnxModel(convert_float_to_float16(copy, keep_io_types=True, node_block_list=kept))
+        half.topological_sort()  # the casts of the inputs come last
+        return half.model
+    if precision == "int8":
+        del copy.graph.value_info[:]  # shapes that name the sides in another way than the padded graph
+        kept = [node.name for node in copy.graph.node if _in_float32(node)]
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "int8.onnx"
+            # unsigned: ONNX Runtime has no convolution with signed 8-bit weights on a CPU
+            quantize_dynamic(copy, target, weight_type=QuantType.QUInt8, nodes_to_exclude=kept)
+            return onnx.load(target)
+    return copy
+
+
+def _in_float32(node: onnx.NodeProto) -> bool:
+    """Whether a node comes from the part that stays float32, by what the exporter noted of its modules."""
+    return any(IN_FLOAT32 in entry.value for entry in node.metadata_props if entry.key.endswith("class_hierarchy"))
+
+
+def differences(whole: onnx.ModelProto, other: onnx.ModelProto) -> dict[str, float]:
+    """How far the maps of a graph are from those of the float32 one, on made-up pictures blurred in strips.
+
+    Returns:
+        Mean absolute difference of the relative inverse depth and of the CoC in pixels, the largest one of the CoC, and
+        the share of the blurred pixels that are on the same side of the plane of focus.
+
+    Raises:
+        ModelError: if ONNX Runtime cannot run the other graph on a CPU.
+    """
+    images = _pictures()
+    try:
+        maps, others = (
+            onnxruntime.InferenceSession(g.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+                ["inv_depth", "defocus_px", "sign_logit"], {"image": images}
+            )
+            for g in (whole, other)
+        )
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise ModelError(
+            f"ONNX Runtime cannot run the graph on a CPU ({error}); export it in another precision"
+        ) from error
+    depth, defocus, _ = (np.abs(a - b) for a, b in zip(maps, others, strict=True))
+    blurred = maps[1] > 1.0
+    same = (maps[2] > 0) == (others[2] > 0)
+    return {
+        "inv_depth_mean": round(float(depth.mean()), 5),
+        "defocus_px_mean": round(float(defocus.mean()), 4),
+        "defocus_px_largest": round(float(defocus.max()), 3),
+        "same_side_share": round(float(same[blurred].mean()) if blurred.any() else 1.0, 4),
+    }
+
+
+def _pictures() -> Float32Array:
+    """(N, 3, H, W) sRGB in [0, 1]: texture of all scales, each strip blurred by a larger disc."""
+    rng = np.random.default_rng(0)
+    height, width = PICTURE_SIZE
+    edges = np.linspace(0, width, len(DISCS_PX) + 1).astype(int)
+    pictures = []
+    for _ in range(PICTURES):
+        texture = np.full((height, width, 3), 128.0)
+        for scale in (1, 2, 4, 8, 16, 32):
+            coarse = rng.standard_normal((height // scale + 1, width // scale + 1, 3)).astype(np.float32)
+            texture += 20.0 * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        sharp = np.clip(texture, 0, 255).astype(np.uint8)
+        strips = [
+            blurred_by_disc(sharp, diameter)[:, low:high]
+            for diameter, low, high in zip(DISCS_PX, edges[:-1], edges[1:], strict=True)
+        ]
+        pictures.append(np.concatenate(strips, axis=1).transpose(2, 0, 1))
+    return np.stack(pictures).astype(np.float32) / np.float32(255)
