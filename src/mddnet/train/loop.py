@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,43 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mddnet.config import Recipe
 from mddnet.data.loader import SetBatches, batch_loader
-from mddnet.data.scene_pool import open_scenes
+from mddnet.data.scene_pool import SceneEntry, open_scenes
 from mddnet.data.split import read_split
-from mddnet.errors import ModelError, TrainingError
+from mddnet.errors import ModelError, RecipeError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import load_network, save_weights
 from mddnet.model.network import MDDNet
+from mddnet.sets.build import REAL_GROUPS
 from mddnet.train.calibrate import calibrate_defocus
+from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
 from mddnet.train.record import TrainLog, load_checkpoint, save_checkpoint
 from mddnet.train.validate import quick_validation
+
+
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """The scenes of a run.
+
+    Attributes:
+        train: those to train on.
+        held_out: those that the run is measured on; may be empty.
+    """
+
+    train: Sequence[SceneEntry]
+    held_out: Sequence[SceneEntry]
+
+
+def open_sides(recipe: Recipe) -> Scenes:
+    """The scenes of a recipe; it is measured on real captures only, which are fewer and say more.
+
+    Raises:
+        CaptureError: if a side of the split has no scene, or a scene no side.
+    """
+    places = read_split(recipe.data.split)
+    train_side = open_scenes(recipe.data.scenes, places, "train")
+    dev_side = open_scenes(recipe.data.scenes, places, "dev")
+    return Scenes(train_side, [entry for entry in dev_side if entry.group in REAL_GROUPS])
 
 
 def _network(recipe: Recipe) -> MDDNet:
@@ -36,11 +65,12 @@ def _network(recipe: Recipe) -> MDDNet:
             f"{recipe.train.start_from}: another network than the recipe's [model] ({start.config}); start from one "
             "of the same settings, or leave train.start_from out"
         )
-    start.defocus_curve.reset()  # it belongs to the weights that it was measured on
+    if not recipe.train.keep_curve:
+        start.defocus_curve.reset()  # it belongs to the weights that it was measured on
     return start
 
 
-def train(recipe: Recipe, accelerator: str = "auto") -> Path:
+def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None) -> Path:
     """Carry out a recipe, or go on with it where it stopped.
 
     Batch n depends on the seed and n alone, and a checkpoint holds all other state, so a run that was interrupted at
@@ -49,6 +79,7 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
     Args:
         recipe: the run.
         accelerator: what to compute on, as Lightning Fabric names it.
+        scenes: what to train and measure on; None takes what the recipe names.
 
     Returns:
         The folder with the trained weights (``model.safetensors``, ``config.json``).
@@ -59,11 +90,13 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
     torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.train.precision)
-    places = read_split(recipe.data.split)
-    entries = open_scenes(recipe.data.scenes, places, "train")
-    held_out = [
-        e for e in open_scenes(recipe.data.scenes, places, "dev") if e.group in ("focal_stacks", "light_fields")
-    ]
+    scenes = scenes or open_sides(recipe)
+    entries, held_out = scenes.train, scenes.held_out
+    if recipe.train.patience and not held_out:
+        raise RecipeError(
+            f"train.patience is {recipe.train.patience}, but no scene is held out that the run could be measured on; "
+            "set it to 0, or name a dev place in data.split"
+        )
     steps = recipe.optim.steps
     dataset = SetBatches(entries, recipe.data, recipe.train.seed, steps)
 
@@ -73,7 +106,8 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
     optimiser = build_optimiser(network, recipe.optim)
     out = recipe.train.out
     out.mkdir(parents=True, exist_ok=True)
-    done = load_checkpoint(out, recipe.config_hash, network, average, optimiser)
+    stopping = EarlyStopping(recipe.train.patience)
+    done = load_checkpoint(out, recipe.config_hash, network, average, optimiser, stopping)
     log = TrainLog(out, done)
     board = SummaryWriter(str(out / "tensorboard"), purge_step=done)
     model, fabric_optimiser = fabric.setup(network, optimiser)
@@ -94,10 +128,14 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
         for name, value in quick_validation(reference, held_out).items():
             board.add_scalar(f"dev/{name}", value, step)
             measured[f"dev_{name}"] = value
+        stopping.measured(step, {name.removeprefix("dev_"): value for name, value in measured.items()}, average.state)
         console.print(f"step {step}: " + ", ".join(f"{n} {v:.3f}" for n, v in measured.items()))
 
     recent: dict[str, list[float]] = {}
     measured: dict[str, float] = {}
+    if stopping.patience and done == 0:
+        measure(0)  # the start counts: what is no better on the held-out places is not worth changing
+        measured = {}
     started, first = time.monotonic(), done
     model.train()
     with Progress(
@@ -110,7 +148,7 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
         disable=not console.is_terminal,
     ) as progress:
         bar = progress.add_task("train", total=steps, completed=done, rate="")
-        for batch in batch_loader(dataset, done, recipe.data.workers):
+        for batch in [] if stopping.stop else batch_loader(dataset, done, recipe.data.workers):
             moved = batch.to(fabric.device, memory_format)
             set_learning_rate(optimiser, done, recipe.optim)
             # seeded by the step, so that a resumed run draws the same pairs
@@ -136,6 +174,7 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
             if last or (recipe.train.validate_every and done % recipe.train.validate_every == 0):
                 measure(done)
                 model.train()
+                last = last or stopping.stop
             if last or done % recipe.train.log_every == 0:
                 means = {name: float(np.mean(values)) for name, values in recent.items()}
                 log.write(done, {**means, "lr": optimiser.param_groups[-1]["lr"], **measured})
@@ -147,9 +186,16 @@ def train(recipe: Recipe, accelerator: str = "auto") -> Path:
                     )
                 recent, measured = {}, {}
             if last or done % recipe.train.save_every == 0:
-                save_checkpoint(out, done, recipe.config_hash, network, average, optimiser)
+                save_checkpoint(out, done, recipe.config_hash, network, average, optimiser, stopping)
+            if last:
+                break
     board.close()
-    reference.load_state_dict(average.state)
-    calibrate_defocus(reference.eval(), entries)
+    reference.load_state_dict(stopping.state or average.state)
+    if stopping.state:
+        why = f"stopped after step {done} of {steps}: the last {stopping.waited} measurements were no better; "
+        console.print(f"{why if stopping.stop else ''}the weights of step {stopping.step} are kept, the best measured")
+        done = stopping.step
+    if not recipe.train.keep_curve:
+        calibrate_defocus(reference.eval(), entries)
     save_weights(out / "model", recipe, reference.state_dict(), steps=done)
     return out / "model"

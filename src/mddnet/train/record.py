@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mddnet.errors import ModelError
 from mddnet.sets.store import atomic_write, write_csv
+from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -29,6 +30,7 @@ def save_checkpoint(
     network: torch.nn.Module,
     average: MovingAverage,
     optimiser: torch.optim.Optimizer,
+    stopping: EarlyStopping,
 ) -> None:
     """Write all that a run needs to go on after ``step`` finished steps."""
     tensors: dict[str, Tensor] = {}
@@ -39,7 +41,9 @@ def save_checkpoint(
     for index, slots in optimiser.state_dict()["state"].items():
         for slot, value in slots.items():
             tensors[f"optimiser.{index}.{slot}"] = value.contiguous()
-    metadata = {"step": str(step), "config_hash": config_hash}
+    for name, value in stopping.state.items():
+        tensors[f"best.{name}"] = value.contiguous()
+    metadata = {"step": str(step), "config_hash": config_hash, **stopping.to_metadata()}
     atomic_write(folder / CHECKPOINT, lambda stream: stream.write(save(tensors, metadata)))
 
 
@@ -49,6 +53,7 @@ def load_checkpoint(
     network: torch.nn.Module,
     average: MovingAverage,
     optimiser: torch.optim.Optimizer,
+    stopping: EarlyStopping,
 ) -> int:
     """Restore a run and return the number of its finished steps; 0 if the folder holds no checkpoint.
 
@@ -76,6 +81,7 @@ def load_checkpoint(
     for name, value in _below("optimiser.", tensors).items():
         index, slot = name.split(".", 1)
         state.setdefault(int(index), {})[slot] = value
+    stopping.restore(metadata, _below("best.", tensors))
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return int(metadata["step"])
 

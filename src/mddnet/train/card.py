@@ -1,0 +1,71 @@
+"""The card of a model trained on one's own scenes: what it saw, under which licences, what it was measured to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from mddnet.config import Recipe
+from mddnet.sets.store import atomic_write
+from mddnet.train.held_out import MEASURES, HeldOutRow
+from mddnet.train.loop import Scenes
+from mddnet.version import __version__
+
+CARD = "card.md"
+
+
+def write_card(folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, rows: Sequence[HeldOutRow]) -> None:
+    """Write ``card.md`` of a model.
+
+    Args:
+        folder: the model folder.
+        recipe: the run.
+        scenes: what it was trained and measured on.
+        start: the model that it started from, or None.
+        rows: what it was measured to do.
+    """
+    places = {entry.record.place for entry in scenes.train}
+    frames = sum(len(entry.record.frames) for entry in scenes.train)
+    begun = (
+        f"the weights of `{start}`"
+        if start
+        else "an encoder trained on ImageNet"
+        if recipe.model.pretrained
+        else "scratch"
+    )
+    lines = [
+        f"# Model card: {recipe.name}",
+        "",
+        f"Depth and defocus of one photo, by mddnet {__version__}. Encoder `{recipe.model.encoder}`, trained from "
+        f"{begun} on {len(scenes.train)} scenes of {len(places)} places, {frames} focused frames, recipe "
+        f"{recipe.config_hash}.",
+        "",
+        "## Training data",
+        "",
+        "| group | source | licence stated there | scenes |",
+        "|---|---|---|---|",
+    ]
+    counts = Counter((e.group, e.record.source, e.record.licence) for e in scenes.train)
+    lines += [f"| {' | '.join(_cell(name) for name in key)} | {count} |" for key, count in sorted(counts.items())]
+    if start:
+        lines += ["", f"The data and licences of `{start}` come on top of these: see its card."]
+    lines += ["", "## Measured", ""]
+    if rows:
+        held_out = sorted({row.place for row in rows} - {"mean"})
+        lines += [
+            f"On {len(held_out)} held-out places ({', '.join(held_out)}), means over places, at a long side of 384 px; "
+            "order and side are shares of 1, of which chance has .5.",
+            "",
+            "| measure | before | after |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.place == "mean"]
+    else:
+        lines.append("On nothing: no place was held out, so nothing is known of places that it has not seen.")
+    text = "\n".join(lines) + "\n"
+    atomic_write(folder / CARD, lambda stream: stream.write(text.encode()))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "/").replace("\n", " ")

@@ -1,0 +1,183 @@
+"""What a folder of scenes holds, and what of it can be trained on: looked at before hours are spent on it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mddnet.data.scene_pool import SceneEntry
+from mddnet.errors import CaptureError, TrainingError
+from mddnet.model.checkpoint import INPUT_LONG_SIDE
+from mddnet.optics import signed_defocus_px
+from mddnet.sets.build import GROUPS
+from mddnet.sets.store import UNREADABLE_IMAGE, list_scenes, read_inv_depth, read_scene
+
+SMALLEST_BLUR_PX = 1.0
+"""A scene whose strongest blur is below this, in pixels of the network's input, looks sharp all over."""
+SMALLEST_KNOWN_SHARE = 0.01
+SMALLEST_SIDE_PX = 32
+_PIXELS_LOOKED_AT = 20_000
+BUILD_REJECTED = "rejected.csv"
+"""Table of ``mddnet build`` beside the scenes: captures of which none was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedScene:
+    """A scene that can be trained on.
+
+    Attributes:
+        entry: the scene.
+        height, width: size of its images in pixels.
+        coc_px: 5th, 50th and 95th percentile of the CoC diameter over its pixels and frames, in pixels of the network's
+            input.
+        beyond_share: share of them beyond the largest CoC that the network can state.
+        unknown_share: share of pixels without a depth.
+    """
+
+    entry: SceneEntry
+    height: int
+    width: int
+    coc_px: tuple[float, float, float]
+    beyond_share: float
+    unknown_share: float
+
+    @property
+    def name(self) -> str:
+        """``GROUP/SCENE``."""
+        return f"{self.entry.group}/{self.entry.folder.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A scene, or a capture of which ``mddnet build`` made none, with the reason.
+
+    Attributes:
+        name: ``GROUP/SCENE``.
+        reason: what is wrong with it.
+        by_build: whether it never became a scene.
+    """
+
+    name: str
+    reason: str
+    by_build: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck:
+    """What a folder of scenes holds.
+
+    Attributes:
+        root: the folder.
+        scenes: those that can be trained on, sorted by name.
+        rejected: all others.
+        cap_px: the largest CoC that the network can state, in pixels of its input.
+    """
+
+    root: Path
+    scenes: tuple[CheckedScene, ...]
+    rejected: tuple[LeftOut, ...]
+    cap_px: float
+
+
+def input_scale(height: int, width: int) -> float:
+    """Pixels of the network's input per pixel of an image: larger images are made smaller, none is enlarged."""
+    return min(1.0, INPUT_LONG_SIDE / max(height, width))
+
+
+def check_data(
+    root: Path, cap_px: float, each: Callable[[Sequence[Path]], Sequence[Path]] = lambda folders: folders
+) -> DataCheck:
+    """Read every scene's description, depth map and image headers.
+
+    Args:
+        root: folder that ``mddnet build`` wrote.
+        cap_px: the largest CoC that the network can state, in pixels of its input.
+        each: goes through the scene folders, for a progress bar.
+
+    Raises:
+        CaptureError: if there is no such folder, or no scene in it.
+        TrainingError: if there are scenes, and none can be trained on.
+    """
+    if not root.is_dir():
+        raise CaptureError(f"{root}: no such folder; expected one that `mddnet build CAPTURES -o {root}` wrote")
+    scenes, rejected = [], []
+    for folder in each(list_scenes(root)):
+        try:
+            scenes.append(_check_scene(folder, cap_px))
+        except CaptureError as error:
+            rejected.append(LeftOut(f"{folder.parent.name}/{folder.name}", str(error)))
+    if not scenes:
+        raise TrainingError(
+            f"{root}: none of its {len(rejected)} scenes can be trained on. The first, {rejected[0].name}: "
+            f"{rejected[0].reason}"
+        )
+    return DataCheck(root, tuple(scenes), (*rejected, *_rejected_by_build(root)), cap_px)
+
+
+def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
+    record = read_scene(folder)
+    group = folder.parent.name
+    if group not in GROUPS:
+        raise CaptureError(f"{folder}: lies in {group!r}; expected a folder named {', '.join(GROUPS)}")
+    if not record.frames:
+        raise CaptureError(f"{folder / 'scene.json'}: no frames; build the scene again")
+    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    height, width = u.shape
+    if min(height, width) < SMALLEST_SIDE_PX:
+        raise CaptureError(f"{folder}: {width} x {height} px; expected at least {SMALLEST_SIDE_PX} px a side")
+    for file in (record.sharp, *(frame.file for frame in record.frames)):
+        try:
+            with Image.open(folder / file) as image:
+                size = image.size
+        except UNREADABLE_IMAGE as error:
+            raise CaptureError(f"{folder / file}: not a readable image ({error}); build the scene again") from error
+        if size != (width, height):
+            raise CaptureError(
+                f"{folder / file}: {size[0]} x {size[1]} px, its depth map {width} x {height}; build the scene again"
+            )
+    known = np.isfinite(u)
+    if known.mean() < SMALLEST_KNOWN_SHARE:
+        raise CaptureError(
+            f"{folder / record.inv_depth}: {known.mean():.1%} of the depth is known, the rest is NaN; expected at "
+            f"least {SMALLEST_KNOWN_SHARE:.0%}: look at the capture, and build the scene again"
+        )
+    values = u[known]
+    values = values[:: max(1, len(values) // _PIXELS_LOOKED_AT)]
+    scale = input_scale(height, width)
+    coc_px = np.stack([np.abs(signed_defocus_px(values, f.u_focus, f.kappa_px * scale)) for f in record.frames])
+    strongest = float(np.percentile(coc_px, 95, axis=1).max())
+    if strongest < SMALLEST_BLUR_PX:
+        raise CaptureError(
+            f"{folder}: everything is sharp (blur of at most {strongest:.1f} px where the photo is {INPUT_LONG_SIDE} "
+            f"px long, expected {SMALLEST_BLUR_PX:g} px or more): nothing of its depth can be seen. Capture it with a "
+            "wider aperture, a longer lens, or focused nearer"
+        )
+    low, middle, high = (float(v) for v in np.percentile(coc_px, [5, 50, 95]))
+    return CheckedScene(
+        entry=SceneEntry(folder, group, record),
+        height=height,
+        width=width,
+        coc_px=(low, middle, high),
+        beyond_share=float((coc_px > cap_px).mean()),
+        unknown_share=1.0 - float(known.mean()),
+    )
+
+
+def _rejected_by_build(root: Path) -> list[LeftOut]:
+    path = root / BUILD_REJECTED
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error):
+        return []  # only a reminder of what was printed before
+    return [
+        LeftOut(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason") or "", by_build=True)
+        for row in rows
+    ]

@@ -1,0 +1,242 @@
+"""A recipe for a folder of scenes: which places to hold out, and settings that follow from what the scenes are."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.config import ModelConfig, Recipe, recipe_from_table, recipe_toml
+from mddnet.data.loader import DISCS, MADE_UP
+from mddnet.data.split import Side, read_split, split_of
+from mddnet.errors import CaptureError, RecipeError, TrainingError
+from mddnet.sets.build import REAL_GROUPS
+from mddnet.sets.store import atomic_write, write_csv
+from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
+from mddnet.train.loop import Scenes
+from mddnet.train.record import CHECKPOINT
+
+HELD_OUT_SHARE = 0.2
+SHARES = {"focal_stacks": 0.4, "light_fields": 0.2, "rgbd": 0.2, "stereo": 0.2, "photos": 0.3, DISCS: 0.14}
+"""Shares of the groups in a batch, those that are missing left out."""
+LOSS = {
+    "depth": 1.0,
+    "depth_gradient": 0.5,
+    "defocus": 5.0,
+    "defocus_gradient": 2.5,
+    "sign": 1.5,
+    "cue_sign": 2.0,
+    "lens_law": 2.0,
+    "ranking": 1.0,
+}
+"""Weights of recipes/small.toml."""
+BATCH_SIZE = 8
+LARGEST_CROP_PX, CROP_MULTIPLE = 256, 32
+ZOOM = (0.4, 1.1)
+"""Range of the sizes at which a scene is shown in training, over that at which prediction shows it."""
+MEASUREMENTS, PATIENCE = 15, 5
+"""Measurements on the held-out places over the whole run, and how many without a better one end it."""
+FROM_SCRATCH = {"lr": 1e-3, "encoder_lr": 3e-4}
+FINE_TUNING = {"lr": 2e-4, "encoder_lr": 5e-5}
+SPLIT, SCENES, RECIPE = "split.csv", "scenes.csv", "recipe.toml"
+FLAG_OF_KEY = {"data.scenes": "--data", "data.split": "--split", "train.out": "-o", "train.start_from": "--from"}
+
+
+def split_by_place(scenes: Sequence[CheckedScene]) -> dict[str, Side]:
+    """Hold out a fifth of the places, at least one where there are two.
+
+    Which ones follows from their names, so that a place stays on its side when others are added. Real captures are
+    preferred, and a place that holds more than half of all frames is held out only where nothing else is left. Photos
+    with a made-up depth have no place.
+    """
+    frames: Counter[str] = Counter()
+    real: set[str] = set()
+    for scene in scenes:
+        place = scene.entry.record.place
+        if split_of(place, {}) is None:
+            frames[place] += len(scene.entry.record.frames)
+            if scene.entry.group in REAL_GROUPS:
+                real.add(place)
+
+    def order(place: str) -> tuple[bool, bool, str]:
+        digest = hashlib.sha256(place.encode()).hexdigest()
+        return 2 * frames[place] > frames.total(), place not in real, digest
+
+    count = max(1, round(HELD_OUT_SHARE * len(frames))) if len(frames) > 1 else 0
+    held_out = set(sorted(frames, key=order)[:count])
+    return {place: "dev" if place in held_out else "train" for place in sorted(frames)}
+
+
+def sides_of(check: DataCheck, split: Mapping[str, Side]) -> Scenes:
+    """The scenes of each side.
+
+    Raises:
+        CaptureError: for a place that the split does not name, or if nothing is left to train on.
+    """
+    sides: dict[Side, list[CheckedScene]] = {"train": [], "dev": []}
+    for scene in check.scenes:
+        side = split_of(scene.entry.record.place, split)
+        if side is None:
+            place = scene.entry.record.place
+            raise CaptureError(f"{scene.name}: place {place!r} is not in the split; add a line `{place},train`")
+        sides[side].append(scene)
+    if not sides["train"]:
+        raise CaptureError(f"{check.root}: no scene on the train side of the split")
+    train, held_out = ([scene.entry for scene in sides[side]] for side in ("train", "dev"))
+    return Scenes(train, [entry for entry in held_out if entry.group in REAL_GROUPS] or held_out)
+
+
+def find_split(check: DataCheck, file: Path | None) -> tuple[dict[str, Side], str]:
+    """The split of a folder of scenes, and where it comes from: a file that is named, split.csv in it, or made here."""
+    beside = check.root / SPLIT
+    if file is None and not beside.is_file():
+        return split_by_place(check.scenes), "made here, by the names of the places"
+    chosen = file or beside
+    return read_split(chosen), str(chosen)
+
+
+def default_steps(frames: int, fine_tuning: bool) -> int:
+    """Steps of a run by the number of focused frames to train on: few frames are soon known by heart."""
+    per_frame, low, high = (8, 300, 1500) if fine_tuning else (40, 2000, 6000)
+    return min(max(per_frame * frames, low), high)
+
+
+def make_recipe(
+    check: DataCheck,
+    scenes: Scenes,
+    model: ModelConfig,
+    out: Path,
+    start: Path | None = None,
+    steps: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """A recipe whose settings follow from the scenes.
+
+    Args:
+        check: what the folder holds.
+        scenes: its sides.
+        model: the network.
+        out: folder of the run; its split.csv will be the recipe's split.
+        start: model folder to start from, or None.
+        steps: steps of the run; None goes by the number of frames.
+        overrides: settings that replace these, each ``section.key=value``.
+
+    Raises:
+        RecipeError: for an override that is wrong, or that a flag of the command line says.
+    """
+    for override in overrides:
+        flag = FLAG_OF_KEY.get(override.partition("=")[0].strip())
+        if flag is not None:
+            raise RecipeError(f"--set {override}: with --data that is said by {flag}")
+    total = steps or default_steps(sum(len(entry.record.frames) for entry in scenes.train), start is not None)
+    groups = {entry.group for entry in scenes.train}
+    photos = any(entry.record.capture == MADE_UP for entry in scenes.train)
+    folders = {entry.folder for entry in scenes.train}
+    mine = [scene for scene in check.scenes if scene.entry.folder in folders]
+    scale = float(np.median([input_scale(scene.height, scene.width) for scene in mine]))
+    short_side = float(np.median([min(scene.height, scene.width) for scene in mine])) * scale
+    side = min(max(int(short_side) // CROP_MULTIPLE * CROP_MULTIPLE, 2 * CROP_MULTIPLE), LARGEST_CROP_PX)
+    processors = os.cpu_count() or 1
+    workers = min(max(processors - 1, 1), 4)
+    table = {
+        "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", out.resolve().name).strip("-_.") or "own",
+        "description": f"Trained by `mddnet train --data {check.root}`.",
+        "model": model.model_dump(mode="json"),
+        "data": {
+            "scenes": str(check.root),
+            "split": str(out / SPLIT),
+            "crop": [side, side],
+            "batch_size": BATCH_SIZE,
+            "workers": workers,
+            "scale_range": [round(factor * scale, 3) for factor in ZOOM],
+            "photometric": 0.5,
+            "cache_mb": 4000 // workers,
+            "mixture": {name: share for name, share in SHARES.items() if (photos if name == DISCS else name in groups)},
+        },
+        "loss": dict(LOSS),
+        "optim": {
+            **(FINE_TUNING if start is not None else FROM_SCRATCH),
+            "weight_decay": 0.05,
+            "warmup_steps": min(200, total // 10),
+            "steps": total,
+        },
+        "train": {
+            "out": str(out),
+            "save_every": 50,
+            "validate_every": math.ceil(total / MEASUREMENTS) if scenes.held_out else 0,
+            "patience": PATIENCE if scenes.held_out else 0,
+            "threads": min(processors, 8),
+        },
+    }
+    if start is not None:
+        # Without sharp photos there is nothing to measure the curve on; the network then learns through it.
+        table["train"] |= {"start_from": str(start), "keep_curve": not photos}
+    return recipe_from_table(table, "the settings for " + str(check.root), overrides)
+
+
+def write_run_files(check: DataCheck, split: Mapping[str, Side], recipe: Recipe) -> None:
+    """Write split.csv, scenes.csv (every scene, its side, its blur, or why it is left out) and recipe.toml.
+
+    Raises:
+        TrainingError: if a run was begun there on other scenes, or on others of them.
+    """
+    out = recipe.train.out
+    used = [
+        {
+            "scene": scene.name,
+            "place": scene.entry.record.place,
+            "split": split_of(scene.entry.record.place, split) or "",
+        }
+        for scene in check.scenes
+    ]
+    if (out / CHECKPOINT).exists():
+        before = _used_before(out / SCENES)
+        if before is not None and before != {(row["scene"], row["split"]) for row in used}:
+            raise TrainingError(
+                f"{out}: its run was begun on {len(before)} scenes of {check.root}, and now these or their split are "
+                f"others ({len(used)} scenes); choose another -o, or remove the folder to start anew"
+            )
+    out.mkdir(parents=True, exist_ok=True)
+    blur = [
+        {f"coc_px_{name}": f"{value:.2f}" for name, value in zip(("low", "median", "high"), scene.coc_px, strict=True)}
+        for scene in check.scenes
+    ]
+    rows = [row | numbers for row, numbers in zip(used, blur, strict=True)]
+    rows += [{"scene": left_out.name, "left_out": left_out.reason} for left_out in check.rejected]
+    columns = ("scene", "place", "split", "coc_px_low", "coc_px_median", "coc_px_high", "left_out")
+    write_csv(out / SCENES, columns, rows)
+    places = [{"place": place, "split": side} for place, side in split.items()]
+    write_csv(out / SPLIT, ("place", "split"), places)
+    text = recipe_toml(recipe)
+    atomic_write(out / RECIPE, lambda stream: stream.write(text.encode()))
+
+
+def _used_before(path: Path) -> set[tuple[str, str]] | None:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {(row["scene"], row["split"]) for row in csv.DictReader(file) if row["split"]}
+    except (OSError, KeyError, csv.Error):
+        return None
+
+
+def start_folder(path: Path) -> Path:
+    """The folder with the weights to start from: a model folder, or the folder of a run, which holds one.
+
+    Raises:
+        RecipeError: if neither holds weights.
+    """
+    for folder in (path, path / "model"):
+        if (folder / "model.safetensors").is_file():
+            return folder
+    what = "has no weights to go on from (model.safetensors)" if path.is_dir() else "no such folder"
+    raise RecipeError(
+        f"--from {path}: {what}; expected a shipped model, a model folder with model.safetensors, or the folder of a "
+        "run"
+    )

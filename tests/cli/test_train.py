@@ -1,0 +1,131 @@
+"""``mddnet train --data``: from a folder of scenes to a model that ``mddnet.load`` takes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from safetensors.torch import load_file  # noqa: E402
+from tests.made_scenes import make_scene  # noqa: E402
+from tests.quick_export import quick_export_graph  # noqa: E402
+
+import mddnet  # noqa: E402
+from mddnet.cli.main import main  # noqa: E402
+
+TINY = [
+    *("--set", "data.crop=[64,64]"),
+    *("--set", "data.batch_size=2"),
+    *("--set", "data.workers=0"),
+    *("--set", "train.threads=1"),
+]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mddnet.export.onnx.export_graph", quick_export_graph)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("own") / "sets"
+    for i in range(3):
+        make_scene(root, "focal_stacks", f"s{i}", f"place_{i}", i + 1)
+    return root
+
+
+def test_a_folder_of_scenes_becomes_a_model(sets, tmp_path, quick, capsys) -> None:
+    out = tmp_path / "my_model"
+    assert main(["train", "--data", str(sets), "--from", "small", "-o", str(out), "--steps", "1", *TINY]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "held out: 1 of 3 places" in said and "held-out places, before > after training" in said
+    model = mddnet.load(out / "model")
+    prediction = model.predict(np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8))
+    assert prediction.defocus_px.shape == (70, 90)
+    assert json.loads((out / "model" / "config.json").read_text())["onnx"]["opset"] == 18
+    assert "made by the tests" in (out / "model" / "card.md").read_text()
+    with (out / "held_out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["place"] for row in rows} >= {"mean"} and {row["measure"] for row in rows} >= {"sign", "coc_mae_px"}
+    # the run's folder is a start like any other, and its recipe a recipe
+    again = tmp_path / "again"
+    assert main(["train", "--data", str(sets), "--from", str(out), "-o", str(again), "--steps", "1", *TINY]) == 0
+    assert main(["train", str(out / "recipe.toml")]) == 0
+
+
+def test_check_alone_trains_nothing(sets, tmp_path, capsys) -> None:
+    assert main(["train", "--data", str(sets), "--check", "-o", str(tmp_path / "none")]) == 0
+    assert "focal_stacks" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_a_killed_run_goes_on_to_the_same_weights(sets, tmp_path, quick) -> None:
+    def command(out: Path) -> list[str]:
+        settings = [*TINY, "--set", "train.save_every=1", "--set", "train.validate_every=2"]
+        return ["train", "--data", str(sets), "--from", "small", "-o", str(out), "--steps", "4", *settings]
+
+    killed, whole = tmp_path / "killed" / "run", tmp_path / "whole" / "run"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "-m", "mddnet", *command(killed)], env=environment) as process:
+        for _ in range(1200):
+            if (killed / "checkpoint.safetensors").exists() or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        process.kill()
+    assert (killed / "checkpoint.safetensors").exists() and not (killed / "model" / "model.onnx").exists()
+    for out in (killed, whole):
+        assert main(command(out)) == 0
+    one, other = (load_file(out / "model" / "model.safetensors") for out in (killed, whole))
+    assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-5) for name in one)
+    assert (killed / "held_out.csv").read_text() == (whole / "held_out.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train"],
+        ["train", "a.toml", "--data", "sets"],
+        ["train", "a.toml", "--from", "small"],
+        ["train", "--data", "sets"],
+        ["train", "--data", "sets", "-o", "out", "--steps", "0"],
+        ["train", "--data", "sets", "-o", "out", "--split", "nowhere.csv"],
+    ],
+)
+def test_wrong_usage_is_2(arguments, capsys) -> None:
+    assert main(arguments) == 2
+    assert "mddnet train: " in capsys.readouterr().err
+
+
+def test_what_cannot_be_trained_on_is_said(sets, tmp_path, capsys) -> None:
+    (tmp_path / "empty").mkdir()
+    cases = [
+        (tmp_path / "empty", "small", [], "mddnet build"),
+        (tmp_path / "nowhere", "small", [], "no such folder"),
+        (sets, str(tmp_path / "nowhere"), [], "a shipped model"),
+        (sets, str(tmp_path / "empty"), [], "no weights to go on from"),
+        (sets, "small", ["--set", "train.out=elsewhere"], "said by -o"),
+    ]
+    for folder, start, more, expected in cases:
+        assert main(["train", "--data", str(folder), "--from", start, "-o", str(tmp_path / "out"), *more]) == 1
+        assert expected in capsys.readouterr().err
+
+
+def test_a_run_on_other_scenes_than_before_is_refused(sets, tmp_path, capsys) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "checkpoint.safetensors").write_bytes(b"")
+    (out / "scenes.csv").write_text("scene,place,split\nfocal_stacks/other,there,train\n")
+    assert main(["train", "--data", str(sets), "--from", "small", "-o", str(out), *TINY]) == 1
+    assert "begun on 1 scenes" in capsys.readouterr().err
