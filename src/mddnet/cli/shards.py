@@ -71,7 +71,8 @@ def shards(
     if split is not None:
         places = read_split(split)
     else:
-        places |= {p: side for p, side in split_of_build(scenes).items() if side == "train" or side == "dev"}
+        built = split_of_build(scenes)
+        places |= {place: "dev" if side == "dev" else "train" for place, side in built.items()}
     plan = plan_shards(scenes, lambda place: split_of(place, places) or "", only, shard_mb * 2**20)
     for damaged in plan.damaged:
         print(f"mddnet: left out: {damaged.reason}", file=sys.stderr)

@@ -24,10 +24,12 @@ import cv2
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
+from mddnet.capture.all_in_3d import FACTS_FILE, AllIn3dScene, holds_all_in_3d, list_all_in_3d
 from mddnet.capture.photo_folder import SharpPhoto, list_photos
 from mddnet.capture.rgbd import RgbdFrame, list_rgbd
 from mddnet.capture.stereo import StereoScene, list_stereo
 from mddnet.errors import CaptureError, MddnetError, RejectedScene
+from mddnet.sets.all_in_3d_scene import build_all_in_3d_scene, out_name
 from mddnet.sets.focal_stack_scene import build_focal_stack_scene
 from mddnet.sets.light_field_scene import build_light_field_scene
 from mddnet.sets.rendered_scene import (
@@ -46,10 +48,13 @@ try:
 except ImportError:  # Windows: two builds into one folder are then the user's own care
     fcntl = None  # type: ignore[assignment]
 
-Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos"]
+Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d"]
 GROUPS: tuple[Group, ...] = get_args(Group)
-REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields")
+REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields", "all_in_3d")
 GROUP_OF_KIND: dict[str, Group] = {"focal_stack": "focal_stacks", "light_field": "light_fields"}
+
+LISTED_BY: dict[Group, str] = {"all_in_3d": FACTS_FILE}
+"""What lists the captures of a group, where it is not a ``manifest.csv``."""
 
 BUILDER = 4
 """Raised when a change of the builders makes scenes of earlier versions worth building again."""
@@ -75,7 +80,7 @@ class BuildTask:
     group: Group
     name: str
     place: str
-    capture: Path | RgbdFrame | StereoScene | SharpPhoto
+    capture: Path | RgbdFrame | StereoScene | SharpPhoto | AllIn3dScene
     files: tuple[Path, ...]
     others: tuple[SharpPhoto, ...] = ()
 
@@ -124,6 +129,7 @@ def plan_build(sources: Sequence[Path], groups: Sequence[Group] = GROUPS, limit:
 
     A capture folder holds ``capture.json``; a data root holds capture folders up to three levels down (such as
     ``captures/focal_stacks/*``), ``depth/rgbd/manifest.csv``, ``depth/stereo/manifest.csv`` or ``photos/manifest.csv``.
+    A folder that looks like ALL-in-3D, or holds it as ``all_in_3d/``, gives its scenes.
 
     Args:
         sources: data roots and capture folders.
@@ -200,8 +206,14 @@ def _data_root(root: Path, groups: Sequence[Group]) -> tuple[list[BuildTask], li
             elif group == "photos" and (root / "photos/manifest.csv").is_file():
                 photos = list_photos(root / "photos")
                 tasks += [_photo_task(photo, photos) for photo in photos]
+            elif group == "all_in_3d":
+                for folder in (root, root / "all_in_3d"):
+                    if holds_all_in_3d(folder):
+                        listing = list_all_in_3d(folder)
+                        tasks += [BuildTask(group, out_name(s), s.place, s, s.files) for s in listing.scenes]
+                        failures += [BuildRow(group, n, f"all_in_3d/{n}", "failed", why) for n, why in listing.failures]
         except MddnetError as error:
-            failures.append(BuildRow(group, "manifest.csv", "", "failed", str(error)))
+            failures.append(BuildRow(group, LISTED_BY.get(group, "manifest.csv"), "", "failed", str(error)))
     return tasks, failures
 
 
@@ -226,7 +238,13 @@ def task_digest(task: BuildTask, frames: int | None, seed: int) -> str:
             "source": listed.source,
             "licence": listed.licence,
         }
-        if not isinstance(listed, SharpPhoto):
+        if isinstance(listed, AllIn3dScene):
+            about |= {
+                "focal_mm": listed.focal_mm,
+                "aperture_px": listed.aperture_px,
+                "offset_change_mm": listed.offset_change_mm,
+            }
+        elif not isinstance(listed, SharpPhoto):
             about |= {"unit": listed.unit, "note": listed.note}
         if isinstance(listed, StereoScene):
             about |= {"calibration": repr(listed.calibration), "dark": listed.dark}
@@ -256,6 +274,8 @@ def _dispatch(task: BuildTask, out_root: Path, frames: int | None, seed: int) ->
         return build_stereo_scene(capture, out_root, frames or FRAMES_PER_SCENE["stereo"], seed)
     if isinstance(capture, SharpPhoto):
         return build_photo_scene(capture, out_root, frames or FRAMES_PER_SCENE["photos"], seed, task.others)
+    if isinstance(capture, AllIn3dScene):
+        return build_all_in_3d_scene(capture, out_root)
     if task.group == "focal_stacks":
         return build_focal_stack_scene(capture, out_root)
     return build_light_field_scene(capture, out_root)

@@ -135,7 +135,8 @@ def _folders(root: Path) -> list[Path]:
 
 def split_of_build(root: Path) -> dict[str, str]:
     """Place -> ``train`` or ``dev`` as ``build.csv`` says; empty where there is no such table."""
-    return {row["place"]: row["split"] for row in read_table(root / "build.csv") if row.get("place") and row["split"]}
+    rows = read_table(root / "build.csv")
+    return {row["place"]: row["split"] for row in rows if row.get("place") and row["split"] in ("train", "dev")}
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -382,6 +383,5 @@ def shown_scenes(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:
     shown: list[SceneFacts] = []
     for group in sorted({facts.group for facts in scenes}):
         mine = [facts for facts in scenes if facts.group == group]
-        chosen = np.unique(np.linspace(0, len(mine) - 1, min(limit, len(mine))).astype(int)) if limit else []
-        shown += [mine[i] for i in chosen]
+        shown += [mine[i] for i in np.unique(np.linspace(0, len(mine) - 1, min(limit, len(mine))).astype(int))]
     return shown

@@ -159,7 +159,7 @@ def decode_set(sample: Mapping[str, Any]) -> SetSample:
         images.append(_image(key, field, _field(sample, key, field)).astype(np.uint8))
     maps = [_read_map(key, field, _field(sample, key, field)) for field in MAP_FIELDS]
     confidence = _image(key, CONFIDENCE_FIELD, _field(sample, key, CONFIDENCE_FIELD), "L")
-    shapes = {array.shape[:2] for array in (*images, *maps, confidence)}
+    shapes = {array.shape[:2] for array in (*images, confidence)} | {array.shape for array in maps}
     if len(shapes) != 1:
         raise CaptureError(f"{key}: maps of {sorted(shapes)}; expected one size")
     return SetSample(key, images[0], images[1], maps[0], maps[1], confidence.astype(np.float32) / 255.0, info)
