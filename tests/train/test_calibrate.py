@@ -15,7 +15,7 @@ from tests.made_scenes import make_scene  # noqa: E402
 from mddnet.config import ModelConfig  # noqa: E402
 from mddnet.data.scene_pool import open_scenes  # noqa: E402
 from mddnet.model.defocus_curve import KNOTS_PX  # noqa: E402
-from mddnet.model.network import Maps, MDDNet  # noqa: E402
+from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet  # noqa: E402
 from mddnet.train.calibrate import DISCS_PX, calibrate_defocus  # noqa: E402
 
 
@@ -51,7 +51,8 @@ def test_discs_are_read_right_afterwards(entries) -> None:
     cv2 = pytest.importorskip("cv2")
     for diameter in (2.0, 4.0, 8.0):
         blurred = cv2.filter2D(linear_from_srgb8(sharp), -1, disc_kernel(diameter), borderType=cv2.BORDER_REFLECT_101)
-        pixels = np.ascontiguousarray(srgb8_from_linear(blurred).transpose(2, 0, 1))
+        height, width = (side // INPUT_MULTIPLE * INPUT_MULTIPLE for side in blurred.shape[:2])
+        pixels = np.ascontiguousarray(srgb8_from_linear(blurred)[:height, :width].transpose(2, 0, 1))
         image = torch.from_numpy(pixels)[None].float() / 255.0
         corrected, uncorrected = (float(n(image).defocus_px.median()) for n in (network, raw))
         # the knots of the curve lie apart, so it is not exact

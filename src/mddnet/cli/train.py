@@ -132,7 +132,7 @@ def _train_on(
     model = ModelConfig() if start_from is None else load_network(start_from).config
     check = check_data(
         data,
-        model.defocus_cap_px,
+        model.largest_defocus_px,
         lambda folders: list(
             track(folders, "looking at the scenes", console=console, transient=True, disable=not console.is_terminal)
         ),

@@ -70,7 +70,7 @@ def places_validation(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[st
             if maps.defocus_px is not None:
                 defocus = maps.defocus_px[0, 0].cpu().numpy()
                 numbers["defocus_ordinal"] = defocus_ordinal_accuracy(defocus, np.abs(signed), mask)
-                error = np.abs(defocus - np.minimum(np.abs(signed), network.config.defocus_cap_px))
+                error = np.abs(defocus - np.minimum(np.abs(signed), network.config.largest_defocus_px))
                 numbers["coc_mae_px"] = float(error[mask].mean()) if mask.any() else float("nan")
             if maps.sign_logit is not None:
                 numbers["sign"] = sign_accuracy(

@@ -1,0 +1,153 @@
+"""Places are held out whole and stay where they are; settings follow from the scenes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("timm")
+pytest.importorskip("joblib")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.made_scenes import make_scene
+
+from mddnet.config import ModelConfig, load_recipe, recipe_toml
+from mddnet.data.scene_pool import SceneEntry
+from mddnet.errors import CaptureError, RecipeError, TrainingError
+from mddnet.train.data_check import CheckedScene, DataCheck, check_data
+from mddnet.train.own_data import (
+    default_steps,
+    find_split,
+    make_recipe,
+    sides_of,
+    split_by_place,
+    start_folder,
+    write_run_files,
+)
+from mddnet.types import FrameRecord, SceneRecord
+
+
+def _scene(
+    place: str, group: str = "focal_stacks", frames: int = 3, size: tuple[int, int] = (480, 640)
+) -> CheckedScene:
+    record = SceneRecord(
+        name=place,
+        place=place,
+        capture="photo" if group == "photos" else "focal_stack",
+        source="here",
+        licence="none",
+        provenance="real",
+        unit="relative",
+        frames=[FrameRecord(f"{i}.png", 0.5, 10.0) for i in range(frames)],
+        sharp="sharp.png",
+        inv_depth="inv_depth.png",
+    )
+    folder = Path("sets") / group / place.replace("/", "-")
+    return CheckedScene(SceneEntry(folder, group, record), *size, (0.0, 4.0, 9.0), 0.0, 0.0)
+
+
+def _check(*scenes: CheckedScene) -> DataCheck:
+    return DataCheck(Path("sets"), scenes, (), 40.0)
+
+
+@settings(deadline=None)
+@given(st.sets(st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1), min_size=2, max_size=30))
+def test_a_fifth_of_the_places_is_held_out_and_the_order_does_not_matter(places: set[str]) -> None:
+    scenes = [_scene(place) for place in sorted(places)]
+    split = split_by_place(scenes)
+    held_out = [place for place, side in split.items() if side == "dev"]
+    assert split.keys() == places
+    assert len(held_out) == max(1, round(0.2 * len(places))) < len(places)
+    assert split_by_place(scenes[::-1]) == split
+
+
+def test_held_out_are_real_captures_and_not_most_of_the_data() -> None:
+    scenes = [
+        _scene("big", frames=90),
+        _scene("b"),
+        _scene("c", "rgbd"),
+        _scene("d", "stereo"),
+        _scene("photos/x", "photos"),
+    ]
+    assert split_by_place(scenes) == {"big": "train", "b": "dev", "c": "train", "d": "train"}
+    assert split_by_place([_scene("only")]) == {"only": "train"}
+    assert split_by_place([_scene("photos/x", "photos")]) == {}
+
+
+def test_a_split_of_ones_own_is_taken(tmp_path: Path) -> None:
+    check = _check(_scene("a"), _scene("b"))
+    file = tmp_path / "split.csv"
+    file.write_text("place,split\na,dev\nb,train\n")
+    split, origin = find_split(check, file)
+    assert (split, origin) == ({"a": "dev", "b": "train"}, str(file))
+    assert [e.record.place for e in sides_of(check, split).held_out] == ["a"]
+    with pytest.raises(CaptureError, match="'b' is not in the split"):
+        sides_of(check, {"a": "train"})
+    with pytest.raises(CaptureError, match="no scene on the train side"):
+        sides_of(check, {"a": "dev", "b": "dev"})
+
+
+def test_settings_follow_from_the_scenes() -> None:
+    check = _check(*(_scene(name, frames=20, size=(768, 1024)) for name in "abc"), _scene("photos/x", "photos"))
+    scenes = sides_of(check, split_by_place(check.scenes))
+    recipe = make_recipe(check, scenes, ModelConfig(pretrained=False), Path("out/my model"), start=Path("m"))
+    assert recipe.name == "my-model"
+    shares = {name: share for name, share in recipe.data.mixture.normalised.items() if share}
+    assert shares.keys() == {"focal_stacks", "photos", "discs"}
+    assert recipe.data.scale_range == (0.2, 0.55)  # half the size of 1024 px is what prediction looks at
+    assert recipe.data.crop == (256, 256)
+    assert recipe.optim.steps == default_steps(2 * 20 + 3, fine_tuning=True) == 344
+    assert recipe.train.patience == 5 and recipe.train.validate_every == 23
+    assert not recipe.train.keep_curve  # the photos will set it anew
+    scratch = make_recipe(check, scenes, ModelConfig(), Path("out"))
+    assert scratch.optim.lr == 5 * recipe.optim.lr and scratch.optim.steps == 2000
+
+
+def test_small_stacks_of_one_place_without_photos() -> None:
+    check = _check(_scene("a", size=(120, 160)))
+    scenes = sides_of(check, split_by_place(check.scenes))
+    recipe = make_recipe(check, scenes, ModelConfig(), Path("out"), Path("m"), 7, ["optim.lr=1e-5"])
+    assert recipe.data.crop == (96, 96) and recipe.data.scale_range == (0.4, 1.1)
+    assert (recipe.train.patience, recipe.train.validate_every, recipe.optim.steps) == (0, 0, 7)
+    assert recipe.train.keep_curve and recipe.optim.lr == 1e-5
+    with pytest.raises(RecipeError, match="said by -o"):
+        make_recipe(check, scenes, ModelConfig(), Path("out"), overrides=["train.out=x"])
+
+
+def test_the_recipe_written_is_the_recipe_run(tmp_path: Path) -> None:
+    check = _check(_scene("a"), _scene("b"))
+    scenes = sides_of(check, split_by_place(check.scenes))
+    out = tmp_path / 'a "quoted" näme'
+    recipe = make_recipe(check, scenes, ModelConfig(), out)
+    write_run_files(check, split_by_place(check.scenes), recipe)
+    again = load_recipe(out / "recipe.toml")
+    assert again == recipe and again.config_hash == recipe.config_hash
+    assert recipe_toml(again) == (out / "recipe.toml").read_text(encoding="utf-8")
+    assert find_split(check, out / "split.csv")[0] == split_by_place(check.scenes)
+    (out / "checkpoint.safetensors").write_bytes(b"")
+    write_run_files(check, split_by_place(check.scenes), recipe)
+    with pytest.raises(TrainingError, match="begun on 2 scenes"):
+        write_run_files(_check(_scene("a")), {"a": "train"}, recipe)
+
+
+def test_where_to_start_from(tmp_path: Path) -> None:
+    model = tmp_path / "run" / "model"
+    model.mkdir(parents=True)
+    with pytest.raises(RecipeError, match="no weights"):
+        start_folder(tmp_path / "run")
+    (model / "model.safetensors").write_bytes(b"")
+    assert start_folder(tmp_path / "run") == start_folder(model) == model
+    with pytest.raises(RecipeError, match="no such folder"):
+        start_folder(tmp_path / "nowhere")
+
+
+def test_a_real_check_leads_to_sides(tmp_path: Path) -> None:
+    for name in "abc":
+        make_scene(tmp_path, "focal_stacks", name, f"place_{name}", 1)
+    check = check_data(tmp_path, 40.0)
+    split, origin = find_split(check, None)
+    sides = sides_of(check, split)
+    assert "made here" in origin and (len(sides.train), len(sides.held_out)) == (2, 1)
