@@ -1,0 +1,58 @@
+"""Encoders of other families: each gives maps, learns and exports. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+from tests.quick_export import quick_export_graph  # noqa: E402
+
+from mddnet.config import ModelConfig  # noqa: E402
+from mddnet.errors import ModelError  # noqa: E402
+from mddnet.model.network import INPUT_MULTIPLE, MDDNet  # noqa: E402
+
+FAMILIES = {
+    "resnet10t": 5,
+    "regnetx_002": 5,
+    "mobilenetv3_small_050": 5,
+    "ghostnet_050": 5,
+    "convnext_atto": 4,
+    "edgenext_xx_small": 4,
+    "hgnetv2_b0": 4,
+}
+"""timm name -> levels of its pyramid."""
+
+
+def _network(encoder: str) -> MDDNet:
+    torch.manual_seed(0)
+    widths = (16,) * (FAMILIES[encoder] - 1)
+    return MDDNet(ModelConfig(encoder=encoder, pretrained=False, decoder_channels=widths, half_size_look=False))
+
+
+@pytest.mark.parametrize("encoder", FAMILIES)
+def test_forward_backward_and_export(encoder: str) -> None:
+    network = _network(encoder).train()
+    image = torch.rand(2, 3, INPUT_MULTIPLE, 2 * INPUT_MULTIPLE)
+    maps = network(image)
+    assert all(m.shape == (2, 1, *image.shape[2:]) and torch.isfinite(m).all() for m in maps)
+    sum(m.mean() for m in maps).backward()
+    first = next(network.encoder.parameters())  # the farthest from the maps
+    assert first.grad is not None and first.grad.abs().sum() > 0
+
+    network.eval()
+    session = onnxruntime.InferenceSession(quick_export_graph(network).SerializeToString())
+    with torch.no_grad():
+        expected = network(image)
+    for ours, theirs in zip(expected[:3], session.run(None, {"image": image.numpy()}), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-4)
+    assert session.run(None, {"image": image.numpy()[:1, :, :50, :33]})[0].shape == (1, 1, 50, 33)
+
+
+def test_too_many_decoder_levels_for_the_encoder_are_said() -> None:
+    with pytest.raises(ModelError, match=r"decoder_channels has 4 entries.*needs 3"):
+        MDDNet(ModelConfig(encoder="convnext_atto", pretrained=False))
