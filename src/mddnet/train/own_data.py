@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -145,7 +146,7 @@ def make_recipe(
     side = min(max(int(short_side) // CROP_MULTIPLE * CROP_MULTIPLE, 2 * CROP_MULTIPLE), LARGEST_CROP_PX)
     processors = os.cpu_count() or 1
     workers = min(max(processors - 1, 1), 4)
-    table = {
+    table: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", out.resolve().name).strip("-_.") or "own",
         "description": f"Trained by `mddnet train --data {check.root}`.",
         "model": model.model_dump(mode="json"),
