@@ -55,7 +55,7 @@ class ModelConfig(_Section):
         40.0, description="Largest defocus that one pass of the network can state, in pixels of its own input."
     )
     half_size_look: bool = Field(
-        True, description="Whether a trained network also looks at the picture at half its size, and takes both together."
+        True, description="Whether a trained network looks at the picture at half its size, too, and joins both."
     )
 
     @property
@@ -196,6 +196,12 @@ class TrainConfig(_Section):
         description="Measurements in a row without a better one after which the run stops; the best weights are kept. "
         "0: the run goes to its end and its last weights are kept.",
     )
+    start_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="What the weights of start_from count in the result, the trained ones counting the rest.",
+    )
     keep_curve: bool = Field(
         False,
         description="Whether the defocus curve of start_from stays as it is; otherwise it is measured anew on photos.",
@@ -217,6 +223,8 @@ class TrainConfig(_Section):
             )
         if self.keep_curve and self.start_from is None:
             raise ValueError("keep_curve is true, but there is no start_from that a curve could come from")
+        if self.start_share and self.start_from is None:
+            raise ValueError(f"start_share is {self.start_share}, but there is no start_from whose weights could count")
         return self
 
 
@@ -263,7 +271,7 @@ class Recipe(_Section):
         train = data["train"]
         if self.train.patience:
             train["measured_every"] = self.train.validate_every
-        for key in ("patience", "keep_curve"):
+        for key in ("patience", "keep_curve", "start_share"):
             if not train[key]:
                 del train[key]  # so that runs from before there was such a key can go on
         for section, keys in _NOT_DECIDING.items():

@@ -12,9 +12,10 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402
 from tests.made_scenes import make_scene_root  # noqa: E402
 
-from mddnet.config import OptimConfig, Recipe  # noqa: E402
+from mddnet.config import ModelConfig, OptimConfig, Recipe, TrainConfig  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
-from mddnet.train.loop import train  # noqa: E402
+from mddnet.model.network import MDDNet  # noqa: E402
+from mddnet.train.loop import mix_in_start, train  # noqa: E402
 from mddnet.train.optim import MovingAverage, schedule_factor  # noqa: E402
 
 
@@ -132,3 +133,21 @@ def test_a_start_with_another_network_is_refused(scenes, tmp_path) -> None:
     start = recipe.train.model_copy(update={"start_from": first})
     with pytest.raises(ModelError, match="another network"):
         train(recipe.model_copy(update={"model": wider, "train": start}))
+
+
+def test_the_start_counts_its_share_of_the_weights() -> None:
+    config = ModelConfig(pretrained=False, decoder_channels=(32, 24, 16, 8))
+    trained, start = MDDNet(config), MDDNet(config)
+    with torch.no_grad():
+        trained.reduction.weight.fill_(1.0)
+        start.reduction.weight.fill_(6.0)
+    mix_in_start(trained, start, 0.2)
+    assert torch.allclose(trained.reduction.weight, torch.tensor(2.0))  # 0.8 * 1 + 0.2 * 6
+    before = {name: value.clone() for name, value in trained.state_dict().items()}
+    mix_in_start(trained, start, 0.0)
+    assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
+
+
+def test_a_share_of_the_start_needs_a_start() -> None:
+    with pytest.raises(ValueError, match=r"start_share is 0\.2"):
+        TrainConfig(start_share=0.2)

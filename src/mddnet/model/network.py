@@ -41,8 +41,10 @@ CUE_SIGN_GAIN = 1.5
 """What the chromatic cue's logit counts in the sum: it never saw the picture, and is the more modest of the two."""
 
 
-HALF_SIZE_SHARE = 0.3
-"""What the look at the picture at half size counts beside the look at the whole one."""
+HALF_SIZE_SHARE = 0.5
+"""What the look at the picture at half size counts in the log-odds."""
+HALF_SIZE_COC_SHARE = 0.3
+"""What it counts in the CoC."""
 LARGE_COC_PX = (12.0, 24.0)
 """Between these CoC diameters, as the half-size look says them, its share in the CoC rises to 1: blur as large as this
 is half as large there, and well within what training shows."""
@@ -219,7 +221,7 @@ def _together(look: _Look, half: _Look) -> _Look:
         coarse_px = 2.0 * enlarged(half.defocus_px)
         low, high = LARGE_COC_PX
         large = ((coarse_px - low) / (high - low)).clamp(0.0, 1.0)
-        defocus_px = torch.lerp(look.defocus_px, coarse_px, HALF_SIZE_SHARE + (1.0 - HALF_SIZE_SHARE) * large)
+        defocus_px = torch.lerp(look.defocus_px, coarse_px, HALF_SIZE_COC_SHARE + (1.0 - HALF_SIZE_COC_SHARE) * large)
     return _Look(
         mean(look.depth_logit, half.depth_logit),
         defocus_px,

@@ -70,6 +70,23 @@ def _network(recipe: Recipe) -> MDDNet:
     return start
 
 
+def mix_in_start(network: MDDNet, start: MDDNet, share: float) -> None:
+    """Average weights with those that training started from, in place: ``(1 - share) * trained + share * start``.
+
+    Weights between the two are often better than either where the data is another (Wortsman et al., "Robust fine-tuning
+    of zero-shot models", CVPR 2022).
+
+    Args:
+        network: the trained network; it is changed.
+        start: the network that it started as.
+        share: what the start counts, in [0, 1].
+    """
+    trained, first = network.state_dict(), start.state_dict()
+    network.load_state_dict(
+        {k: v.lerp(first[k].to(v), share) if v.is_floating_point() else v for k, v in trained.items()}
+    )
+
+
 def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None) -> Path:
     """Carry out a recipe, or go on with it where it stopped.
 
@@ -195,6 +212,8 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
         why = f"stopped after step {done} of {steps}: the last {stopping.waited} measurements were no better; "
         console.print(f"{why if stopping.stop else ''}the weights of step {stopping.step} are kept, the best measured")
         done = stopping.step
+    if recipe.train.start_share:
+        mix_in_start(reference, _network(recipe).to(fabric.device), recipe.train.start_share)
     if not recipe.train.keep_curve:
         calibrate_defocus(reference.eval(), entries)
     save_weights(out / "model", recipe, reference.state_dict(), steps=done)
