@@ -24,8 +24,8 @@ SMALL_SIDE_PX = 64
 """A photo whose long side is shorter than this is enlarged to it; nothing else is ever enlarged."""
 MAX_ASPECT = 32
 CLIPPED_SHARE = 0.5
-"""A CoC above this share of the model's cap may be any larger one: the shipped model, whose cap is 40 px, answers 17 px
-to a disc of 16 px, but 23 px to one of 32 px and 24 px to one of 48 px (docs/depth-from-blur.md)."""
+"""A CoC above this share of the model's cap may be any larger one: the shipped model, whose cap is 80 px, answers 32 px
+to a disc of 32 px, but 41 px to one of 48 px (docs/depth-from-blur.md)."""
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
 QUIET_ERRORS_ONLY = 3
 
