@@ -13,7 +13,7 @@ import pytest
 import mddnet.types
 
 PACKAGE = Path(mddnet.types.__file__).parent
-CORE = ("types", "optics", "color", "errors", "metrics", "config", "version")
+CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "config", "version")
 STAGES = ("capture", "sets", "data", "model", "loss", "train", "export", "predict", "evaluate", "demo")
 TORCH_STAGES = ("data", "model", "loss", "train", "export")
 OPTIONAL = (

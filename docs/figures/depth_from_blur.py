@@ -18,8 +18,9 @@ from skimage import data
 
 import mddnet
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.evaluate.alteration import in_grey
-from mddnet.predict.view import DEPTH_COLOURS, INK, PAPER, SIGN_COLOURS, colours
+from mddnet.predict.view import INK, PAPER
 from mddnet.sets.render import Aperture, Camera, LensFlaws, Surface, add_sensor_noise, render_surfaces
 
 SIZE = (384, 512)

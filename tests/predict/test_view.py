@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import mddnet
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.predict.prediction import Prediction
-from mddnet.predict.view import DEPTH_COLOURS, SIGN_COLOURS, PreviewRange, colours, preview, preview_range
+from mddnet.predict.view import PreviewRange, preview, preview_range
 from mddnet.types import LensLawFit
 
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.demo.look import Look
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.texture import box_mean
-from mddnet.predict.view import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LINE_COLOUR = (0, 255, 170)

@@ -1,4 +1,4 @@
-"""Maps as colours, and the preview: photo, depth and signed defocus side by side with their scales."""
+"""The preview: photo, depth and signed defocus side by side with their scales."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, UInt8Array
 
@@ -22,29 +23,6 @@ Samples = TypeVar("Samples", Float32Array, UInt8Array)
 
 PAPER = (24, 24, 28)
 INK = (232, 232, 232)
-
-
-def _colour_table(stops: list[tuple[int, int, int]]) -> UInt8Array:
-    """(256, 3) colours, interpolated between evenly spaced stops."""
-    at = np.linspace(0.0, 1.0, len(stops))
-    levels = np.linspace(0.0, 1.0, 256)
-    channels = [np.interp(levels, at, channel) for channel in zip(*stops, strict=True)]
-    return np.stack(channels, axis=1).round().astype(np.uint8)
-
-
-DEPTH_COLOURS = _colour_table(
-    [(18, 14, 54), (64, 28, 116), (136, 40, 120), (206, 66, 88), (246, 136, 56), (252, 236, 160)]
-)
-"""From far (dark) to near (bright); lightness grows all the way, so it also reads in grey."""
-SIGN_COLOURS = _colour_table([(20, 60, 170), (90, 150, 230), (246, 246, 246), (236, 140, 60), (160, 50, 10)])
-"""From in front of the plane of focus (blue) through sharp (white) to behind it (orange)."""
-
-
-def colours(values: Float32Array, low: float, high: float, table: UInt8Array) -> UInt8Array:
-    """A map as (H, W, 3) colours of a (256, 3) table; values outside [low, high] take its ends."""
-    span = high - low if high > low else 1.0
-    level = np.clip((values - low) * (255.0 / span) + 0.5, 0, 255).astype(np.uint8)
-    return table[level]
 
 
 @dataclass(frozen=True, slots=True)

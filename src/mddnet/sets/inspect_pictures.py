@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.metrics import smoothed_laplacian, texture_mask
 from mddnet.optics import signed_defocus_px
 from mddnet.sets.inspect import MIN_BLUR_ORDER, SceneFacts, with_remarks
@@ -21,10 +22,6 @@ JPEG_QUALITY = 82
 COMPARE_LONG_SIDE_PX = 512
 COMPARE_SAMPLES = 20_000
 UNKNOWN_COLOUR = (128, 128, 128)
-DEPTH_STOPS = [(18, 14, 54), (64, 28, 116), (136, 40, 120), (206, 66, 88), (246, 136, 56), (252, 236, 160)]
-"""From far (dark) to near (bright)."""
-SIGN_STOPS = [(20, 60, 170), (90, 150, 230), (246, 246, 246), (236, 140, 60), (160, 50, 10)]
-"""From in front of the plane of focus (blue) through sharp (white) to behind it (orange)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
     size = _fitted_size(facts.width, facts.height)
     sharp = read_image(facts.folder / record.sharp)
     inv_depth = read_inv_depth(facts.folder / record.inv_depth).inv_depth
-    depth = _coloured(_shrunk_map(inv_depth, size), facts.low, facts.low + facts.span, DEPTH_STOPS)
+    depth = _coloured(_shrunk_map(inv_depth, size), facts.low, facts.low + facts.span, DEPTH_COLOURS)
     pictures = [
         _picture("sharp", _shrunk(sharp, size)),
         _picture(f"inverse depth, {record.unit}: {facts.low:.3g} to {facts.low + facts.span:.3g}", depth),
@@ -85,7 +82,7 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
     pictures.append(
         _picture(
             f"signed defocus: {-most:.3g} (in front) to {most:.3g} px",
-            _coloured(_shrunk_map(signed, size), -most, most, SIGN_STOPS),
+            _coloured(_shrunk_map(signed, size), -most, most, SIGN_COLOURS),
         )
     )
     order = blur_order(sharp, frame, np.abs(signed))
@@ -155,13 +152,11 @@ def _shrunk_map(values: Float32Array, size: tuple[int, int]) -> Float32Array:
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.NEAREST), dtype=np.float32)
 
 
-def _coloured(values: Float32Array, low: float, high: float, stops: list[tuple[int, int, int]]) -> UInt8Array:
-    """(H, W, 3) colours between evenly spaced stops; unknown is grey."""
-    place = np.nan_to_num((values - low) / (high - low if high > low else 1.0))
-    at = np.linspace(0.0, 1.0, len(stops))
-    image = np.stack([np.interp(place, at, channel) for channel in zip(*stops, strict=True)], axis=-1)
+def _coloured(values: Float32Array, low: float, high: float, table: UInt8Array) -> UInt8Array:
+    """(H, W, 3) colours of a table; unknown is grey."""
+    image = colours(np.nan_to_num(values), low, high, table)
     image[np.isnan(values)] = UNKNOWN_COLOUR
-    return np.rint(image).astype(np.uint8)
+    return image
 
 
 def _picture(title: str, pixels: UInt8Array) -> SheetPicture:
