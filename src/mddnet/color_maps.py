@@ -27,4 +27,4 @@ def colours(values: Float32Array, low: float, high: float, table: UInt8Array) ->
     """A map as (H, W, 3) colours of a (256, 3) table; values outside [low, high] take its ends."""
     span = high - low if high > low else 1.0
     level = np.clip((values - low) * (255.0 / span) + 0.5, 0, 255).astype(np.uint8)
-    return table[level]
+    return np.asarray(table[level], dtype=np.uint8)
