@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from mddnet.cli.split_flag import wrong_split
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
@@ -69,8 +71,8 @@ def build(
         if value is not None and value < least:
             print(f"mddnet build: {flag} is {value}; expected at least {least}", file=sys.stderr)
             return 2
-    if split is not None and not split.is_file():
-        print(f"mddnet build: --split {split}: no such file; expected a CSV file with place,split", file=sys.stderr)
+    if (wrong := wrong_split(split)) is not None:
+        print(f"mddnet build: {wrong}", file=sys.stderr)
         return 2
 
     # Imported after the flags were checked: wrong usage answers at once.

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from mddnet.cli.split_flag import wrong_split
+
 
 def inspect(
     scenes: Path,
@@ -38,8 +40,8 @@ def inspect(
     if limit < 0:
         print(f"mddnet inspect: --limit is {limit}; expected at least 0", file=sys.stderr)
         return 2
-    if split is not None and not split.is_file():
-        print(f"mddnet inspect: --split {split}: no such file; expected a CSV file with place,split", file=sys.stderr)
+    if (wrong := wrong_split(split)) is not None:
+        print(f"mddnet inspect: {wrong}", file=sys.stderr)
         return 2
     if out.is_dir():
         print(f"mddnet inspect: --out {out} is a folder; expected a file such as report.html", file=sys.stderr)

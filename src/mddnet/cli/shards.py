@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from mddnet.cli.split_flag import wrong_split
+
 
 def shards(
     scenes: Path,
@@ -43,8 +45,8 @@ def shards(
         if value < 1:
             print(f"mddnet shards: {flag} is {value}; expected at least 1", file=sys.stderr)
             return 2
-    if split is not None and not split.is_file():
-        print(f"mddnet shards: --split {split}: no such file; expected a CSV file with place,split", file=sys.stderr)
+    if (wrong := wrong_split(split)) is not None:
+        print(f"mddnet shards: {wrong}", file=sys.stderr)
         return 2
     if out.resolve() == scenes.resolve():
         print(f"mddnet shards: --out {out} is the folder of scenes; expected another one", file=sys.stderr)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from mddnet.cli.split_flag import wrong_split
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -100,9 +102,7 @@ def _wrong_usage(
         return "no --out; expected a folder for the run, such as -o my_model"
     if steps is not None and steps < 1:
         return f"--steps is {steps}; expected at least 1"
-    if split is not None and not split.is_file():
-        return f"--split {split}: no such file; expected a CSV file with place,split"
-    return None
+    return wrong_split(split)
 
 
 def _train_on(
