@@ -7,9 +7,10 @@ pixels of the input; ``sign_logit``, positive behind the plane of focus.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class ModelDir:
     Attributes:
         folder: where it lies.
         name: name of the model.
-        version: version of its weights.
+        version: of the configuration, then of the weights: the first 8 hex digits of the graph's SHA-256, as in
+            ``0.1.0+1a2b3c4d``.
         long_side: an image is made smaller to at most this many pixels on its long side.
         multiple: both sides of the network's input are multiples of this.
         defocus_cap_px: largest CoC diameter that the network can answer, in pixels of its input.
@@ -89,7 +91,10 @@ def open_model_dir(name_or_path: str | os.PathLike[str]) -> ModelDir:
         )
     if not model.graph.is_file():
         raise ModelError(f"{model.graph}: no such file; {_remedy(folder)}")
-    return model
+    # Two models of one version differ if their weights do: results of the one are not those of the other.
+    with model.graph.open("rb") as stream:
+        weights = hashlib.file_digest(stream, "sha256").hexdigest()[:8]
+    return replace(model, version=f"{model.version}+{weights}")
 
 
 def _shipped_root() -> Path:
