@@ -16,6 +16,8 @@ PACKAGE = Path(mddnet.types.__file__).parent
 CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "config", "version")
 STAGES = ("capture", "sets", "data", "model", "loss", "train", "export", "predict", "evaluate", "demo")
 TORCH_STAGES = ("data", "model", "loss", "train", "export")
+BASE_FILES = ("capture/photo.py", "model/archive.py", "model/folder.py", "model/hub.py")
+"""Parts of other stages that prediction needs."""
 OPTIONAL = (
     "OpenEXR",
     "av",
@@ -89,7 +91,7 @@ def imported_at_module_level(tree: ast.Module) -> Iterator[str]:
 def is_base(path: Path) -> bool:
     """Whether a module works in the base install."""
     part = part_of(path)
-    return part in (*CORE, "predict", "evaluate", "cli", "") or path == PACKAGE / "capture" / "photo.py"
+    return part in (*CORE, "predict", "evaluate", "cli", "") or path.relative_to(PACKAGE).as_posix() in BASE_FILES
 
 
 def base_module_names() -> list[str]:

@@ -37,7 +37,11 @@ class ModelConfig(_Section):
     encoder: str = Field("tf_efficientnet_lite0", min_length=1, description="Name of the timm encoder.")
     pretrained: bool = Field(True, description="Whether the encoder starts from weights pretrained on ImageNet.")
     decoder_channels: tuple[Count, ...] = Field(
-        (128, 80, 48, 32), min_length=2, max_length=5, description="Channels of the decoders' levels, coarsest first."
+        (128, 80, 48, 32),
+        min_length=2,
+        max_length=5,
+        description="Channels of the decoders' levels, coarsest first; those that the encoder has no level for are "
+        "left out.",
     )
     tasks: Literal["both", "depth", "defocus"] = Field("both", description="Which of the maps the network estimates.")
     soft_connection: bool = Field(

@@ -113,7 +113,7 @@ def test_what_cannot_be_trained_on_is_said(sets, tmp_path, capsys) -> None:
     cases = [
         (tmp_path / "empty", "small", [], "mddnet build"),
         (tmp_path / "nowhere", "small", [], "no such folder"),
-        (sets, str(tmp_path / "nowhere"), [], "a shipped model"),
+        (sets, str(tmp_path / "nowhere"), [], "expected a shipped model"),
         (sets, str(tmp_path / "empty"), [], "no weights to go on from"),
         (sets, "small", ["--set", "train.out=elsewhere"], "said by -o"),
     ]

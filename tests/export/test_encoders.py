@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,25 +14,25 @@ pytest.importorskip("onnx")
 
 from tests.quick_export import quick_export_graph  # noqa: E402
 
-from mddnet.config import ModelConfig  # noqa: E402
+from mddnet.config import ModelConfig, load_recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet  # noqa: E402
 
-FAMILIES = {
-    "resnet10t": 5,
-    "regnetx_002": 5,
-    "mobilenetv3_small_050": 5,
-    "ghostnet_050": 5,
-    "convnext_atto": 4,
-    "edgenext_xx_small": 4,
-    "hgnetv2_b0": 4,
-}
-"""timm name -> levels of its pyramid."""
+RECIPE = Path(__file__).parents[2] / "recipes" / "small.toml"
+FAMILIES = (
+    "resnet10t",
+    "regnetx_002",
+    "mobilenetv3_small_050",
+    "ghostnet_050",
+    "convnext_atto",
+    "edgenext_xx_small",
+    "hgnetv2_b0",
+)
 
 
 def _network(encoder: str) -> MDDNet:
     torch.manual_seed(0)
-    widths = (16,) * (FAMILIES[encoder] - 1)
+    widths = (16, 16, 16, 16)
     return MDDNet(ModelConfig(encoder=encoder, pretrained=False, decoder_channels=widths, half_size_look=False))
 
 
@@ -53,6 +55,14 @@ def test_forward_backward_and_export(encoder: str) -> None:
     assert session.run(None, {"image": image.numpy()[:1, :, :50, :33]})[0].shape == (1, 1, 50, 33)
 
 
-def test_too_many_decoder_levels_for_the_encoder_are_said() -> None:
-    with pytest.raises(ModelError, match=r"decoder_channels has 4 entries.*needs 3"):
-        MDDNet(ModelConfig(encoder="convnext_atto", pretrained=False))
+def test_an_encoder_is_chosen_by_its_name_alone() -> None:
+    recipe = load_recipe(RECIPE, ["model.encoder=convnext_tiny", "model.pretrained=false"])
+    network = MDDNet(recipe.model)
+    # convnext begins at stride 4: the width of the level of stride 2 has no use
+    assert network.encoder.strides == [4, 8, 16, 32] and len(network.depth_decoder.blocks) == 3
+    assert network.depth_decoder.head.in_channels == recipe.model.decoder_channels[2]
+
+
+def test_too_few_decoder_levels_for_the_encoder_are_said() -> None:
+    with pytest.raises(ModelError, match=r"decoder_channels has 2 entries.*needs 3"):
+        MDDNet(ModelConfig(encoder="convnext_atto", pretrained=False, decoder_channels=(64, 32)))

@@ -12,8 +12,9 @@ import pytest
 
 import mddnet
 from mddnet.errors import ModelError
-from mddnet.predict import model_dir as module
-from mddnet.predict.model_dir import open_model_dir, shipped_models
+from mddnet.model import folder as module
+from mddnet.model.folder import shipped_models
+from mddnet.predict.model_dir import open_model_dir
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_folder_or_the_graph_in_it(tiny_model: Path) -> None:
 def test_shipped_models_are_found_by_name(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(tiny_model, tmp_path / "models" / "pocket")
     (tmp_path / "models" / "no_model").mkdir()
-    monkeypatch.setattr(module, "_shipped_root", lambda: tmp_path / "models")
+    monkeypatch.setattr(module, "shipped_root", lambda: tmp_path / "models")
     assert shipped_models() == ["pocket"]
     assert mddnet.load("pocket").name == "tiny"
     with pytest.raises(ModelError, match=r"smal: no such model; expected a shipped model \(pocket\) or a folder"):
@@ -64,7 +65,10 @@ def test_missing_parts(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format 2; this version of mddnet reads format 1"),
+        ({"format": 2}, r"format 2, made by mddnet 7; this version of mddnet reads format 1 .*pip install --upgrade"),
+        ({"format": 0}, r"format 0, made by .*: export the model again with this version \(mddnet export\)"),
+        ({"format": True}, r"format True.*export the model again"),
+        ({"conventions": 2}, r"conventions 2, made by mddnet 7.*reads conventions 1.*pip install --upgrade mddnet"),
         ({"input": {"multiple": 32}}, "long_side"),
         ({"input": 512}, "expected the fields of an exported model"),
         ({"input": {"long_side": 512, "multiple": 0}}, "expected positive numbers"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.made_scenes import make_scene
 
 from mddnet.config import ModelConfig, load_recipe, recipe_toml
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.errors import CaptureError, RecipeError, TrainingError
+from mddnet.errors import CaptureError, ModelError, RecipeError, TrainingError
 from mddnet.train.data_check import CheckedScene, DataCheck, check_data
 from mddnet.train.own_data import (
     default_steps,
@@ -140,8 +141,18 @@ def test_where_to_start_from(tmp_path: Path) -> None:
         start_folder(tmp_path / "run")
     (model / "model.safetensors").write_bytes(b"")
     assert start_folder(tmp_path / "run") == start_folder(model) == model
-    with pytest.raises(RecipeError, match="no such folder"):
+    with pytest.raises(ModelError, match="no such model"):
         start_folder(tmp_path / "nowhere")
+    assert start_folder("small").name == "small"
+    # an archive stays one, so that the recipe names what is there on another day
+    archive = tmp_path / "mine.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("model.safetensors", b"")
+    assert start_folder(str(archive)) == archive
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("config.json", b"{}")
+    with pytest.raises(RecipeError, match=r"mine\.zip: has no weights"):
+        start_folder(archive)
 
 
 def test_a_real_check_leads_to_sides(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def demo(
     port
         Port to listen on; 0 takes a free one.
     model
-        A shipped model, or a model folder.
+        A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
     threads
         Processor cores to use at most.
     max_megapixels

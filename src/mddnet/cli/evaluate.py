@@ -45,7 +45,7 @@ def evaluate(
     Parameters
     ----------
     model
-        A shipped model, or a model folder.
+        A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
     scenes
         Folder of built scenes: what mddnet build wrote.
     data

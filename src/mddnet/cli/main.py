@@ -36,6 +36,7 @@ EXTRA_OF = {
     "onnx": "train",
     "onnxscript": "train",
     "gradio": "demo",
+    "huggingface_hub": "hub",
 }
 """Top-level module to the extra of the package that brings it."""
 

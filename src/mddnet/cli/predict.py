@@ -60,7 +60,7 @@ def predict(
     out
         Folder for the results; made if it is missing.
     model
-        A shipped model, or a model folder.
+        A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
     focal_mm
         Focal length in millimetres; replaces EXIF.
     f_number

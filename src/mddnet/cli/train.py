@@ -51,7 +51,8 @@ def train(
     data
         Folder of scenes that mddnet build wrote, to train on without a recipe.
     start
-        With --data: the model to start from: a shipped one such as small, a model folder, or the folder of a run.
+        With --data: the model to start from: a shipped one such as small, a model folder or a .zip of one,
+        hf://owner/name, or the folder of a run.
     out
         With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder model.
     split
@@ -125,10 +126,10 @@ def _train_on(
     from mddnet.train.data_check import check_data
     from mddnet.train.held_out import held_out_table, write_held_out
     from mddnet.train.loop import train as run
-    from mddnet.train.own_data import find_split, make_recipe, sides_of, write_run_files
+    from mddnet.train.own_data import find_split, make_recipe, sides_of, start_folder, write_run_files
 
     console = Console()
-    start_from = None if start is None else _start_folder(start)
+    start_from = None if start is None else start_folder(start)
     model = ModelConfig() if start_from is None else load_network(start_from).config
     check = check_data(
         data,
@@ -155,14 +156,6 @@ def _train_on(
         f"model: {folder}\nuse it: mddnet predict PHOTO -o out --model {folder}", markup=False, soft_wrap=True
     )
     return 0
-
-
-def _start_folder(start: str) -> Path:
-    """A shipped name first, as everywhere; else a folder."""
-    from mddnet.predict.model_dir import open_model_dir, shipped_models
-    from mddnet.train.own_data import start_folder
-
-    return start_folder(open_model_dir(start).folder if start in shipped_models() else Path(start))
 
 
 def _show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mapping[str, Side], origin: str) -> None:

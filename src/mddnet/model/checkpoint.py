@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,11 +14,19 @@ from torch import Tensor
 
 from mddnet.config import ModelConfig, Recipe
 from mddnet.errors import ModelError
+from mddnet.model.folder import (
+    CONFIG_FILE,
+    CONVENTIONS,
+    MODEL_FORMAT,
+    WEIGHTS_FILE,
+    model_folder,
+    read_config,
+    shipped_root,
+)
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 from mddnet.sets.store import atomic_write
 from mddnet.version import __version__
 
-MODEL_FORMAT = 1
 INPUT_LONG_SIDE = 512
 
 
@@ -36,9 +45,10 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
         name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
         for name, value in state.items()
     }
-    atomic_write(folder / "model.safetensors", lambda stream: stream.write(save(tensors)))
+    atomic_write(folder / WEIGHTS_FILE, lambda stream: stream.write(save(tensors)))
     config = {
         "format": MODEL_FORMAT,
+        "conventions": CONVENTIONS,
         "name": recipe.name,
         "version": __version__,
         "input": {"long_side": INPUT_LONG_SIDE, "multiple": INPUT_MULTIPLE},
@@ -53,29 +63,37 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
 def write_config(folder: Path, config: Mapping[str, object]) -> None:
     """Write ``config.json`` of a model folder."""
     text = json.dumps(config, indent=1) + "\n"
-    atomic_write(folder / "config.json", lambda stream: stream.write(text.encode()))
+    atomic_write(folder / CONFIG_FILE, lambda stream: stream.write(text.encode()))
 
 
-def load_network(folder: Path) -> MDDNet:
-    """The network of a model folder, in evaluation mode, float32.
+def load_network(reference: str | os.PathLike[str]) -> MDDNet:
+    """The network of a model, in evaluation mode, float32.
+
+    Args:
+        reference: a shipped name, a folder, a ``.zip`` or ``hf://owner/name``, as for ``mddnet.load``.
 
     Raises:
-        ModelError: if a file is missing or damaged, or the weights are not those of the configuration.
+        ModelError: if there is no such model, a file is missing or damaged, it is of another version of the format, or
+            the weights are not exactly those that the configuration asks for.
     """
+    folder = model_folder(reference, weights=True)
+    config = read_config(folder)
+    weights = folder / WEIGHTS_FILE
+    if not weights.is_file():
+        way_out = (
+            "install mddnet from a checkout"
+            if folder.parent == shipped_root()
+            else "take the folder that mddnet train wrote"
+        )
+        raise ModelError(f"{weights}: no such file, and only {WEIGHTS_FILE} has weights to go on from: {way_out}")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         network_config = ModelConfig.model_validate({**config["network"], "pretrained": False})
-        if config["format"] != MODEL_FORMAT:
-            raise ModelError(
-                f"{folder / 'config.json'}: format {config['format']!r}; this version reads {MODEL_FORMAT}: "
-                "install the version named in its field 'version', or export the model again"
-            )
-        tensors = load_file(folder / "model.safetensors")
+        tensors = load_file(weights)
     except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
         raise ModelError(f"{folder}: not a readable model ({error}); expected what mddnet train writes") from error
     network = MDDNet(network_config)
     try:
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, strict=True)
     except RuntimeError as error:
-        raise ModelError(f"{folder / 'model.safetensors'}: weights do not fit config.json ({error})") from error
+        raise ModelError(f"{weights}: weights do not fit {CONFIG_FILE} ({error})") from error
     return network.eval()

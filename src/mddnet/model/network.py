@@ -9,6 +9,7 @@ square-root coding of the CoC, an output for the sign of the defocus that also w
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import torch
@@ -98,8 +99,9 @@ class MDDNet(nn.Module):
         self.encoder = Encoder(config.encoder, config.pretrained)
         channels = self.encoder.channels
         self.stem_stride = self.encoder.strides[0]
-        widths = list(config.decoder_channels)
-        if len(widths) != len(channels) - 1:
+        # an encoder whose finest level has stride 4 has no use for the width of a finer one
+        widths = list(config.decoder_channels)[: len(channels) - 1]
+        if len(widths) < len(channels) - 1:
             raise ModelError(
                 f"model.decoder_channels has {len(widths)} entries; encoder {config.encoder!r} has {len(channels)} "
                 f"levels (strides {self.encoder.strides}) and needs {len(channels) - 1}"
@@ -122,6 +124,26 @@ class MDDNet(nn.Module):
         self.links = (
             nn.ModuleList(SoftConnection(width) for width in widths) if both and config.soft_connection else None
         )
+
+    @classmethod
+    def from_pretrained(cls, reference: str | os.PathLike[str]) -> MDDNet:
+        """The network of a trained model, in evaluation mode, float32.
+
+        Args:
+            reference: a shipped name, a folder, a ``.zip`` or ``hf://owner/name``, as for ``mddnet.load``.
+
+        Raises:
+            ModelError: if there is no such model, or it lacks weights to go on from (``model.safetensors``).
+
+        Example:
+            >>> network = MDDNet.from_pretrained("small")
+            >>> maps = network(torch.rand(1, 3, 64, 128))
+            >>> maps.inv_depth.shape, maps.defocus_px.shape
+            (torch.Size([1, 1, 64, 128]), torch.Size([1, 1, 64, 128]))
+        """
+        from mddnet.model.checkpoint import load_network  # which makes networks of this class
+
+        return load_network(reference)
 
     def forward(self, image: Tensor) -> Maps:
         """Estimate the maps of sRGB images.

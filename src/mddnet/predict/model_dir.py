@@ -8,17 +8,13 @@ pixels of the input; ``sign_logit``, positive behind the plane of focus.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
 from mddnet.errors import ModelError
+from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder, read_config, remedy
 
-MODEL_FORMAT = 1
-CONFIG_FILE = "config.json"
-GRAPH_FILE = "model.onnx"
 INPUT_NAME = "image"
 OUTPUT_NAMES = ("inv_depth", "defocus_px", "sign_logit")
 
@@ -49,30 +45,21 @@ class ModelDir:
         """The ONNX file."""
         return self.folder / GRAPH_FILE
 
+    @property
+    def card(self) -> Path:
+        """What it was trained on, under which licences, and what it was measured to do; the file may be missing."""
+        return self.folder / CARD_FILE
 
-def shipped_models() -> list[str]:
-    """Names of the models that lie in the package."""
-    root = _shipped_root()
-    return sorted(folder.name for folder in root.iterdir() if (folder / CONFIG_FILE).is_file()) if root.is_dir() else []
 
-
-def open_model_dir(name_or_path: str | os.PathLike[str]) -> ModelDir:
-    """Find a model by the name of a shipped one or by its folder, and read its configuration.
+def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
+    """Find a model by name, folder, .zip or hub id, and read its configuration.
 
     Raises:
         ModelError: if there is no such model, or it is incomplete, damaged, or of another format.
     """
-    folder = _find(name_or_path)
+    folder = model_folder(reference)
     path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not readable ({error}); {_remedy(folder)}") from error
-    if not isinstance(config, dict) or config.get("format") != MODEL_FORMAT:
-        found = config.get("format") if isinstance(config, dict) else config
-        raise ModelError(
-            f"{path}: format {found!r}; this version of mddnet reads format {MODEL_FORMAT}: export the model again"
-        )
+    config = read_config(folder)
     try:
         model = ModelDir(
             folder=folder,
@@ -90,33 +77,8 @@ def open_model_dir(name_or_path: str | os.PathLike[str]) -> ModelDir:
             "long_side of at least one multiple: export the model again"
         )
     if not model.graph.is_file():
-        raise ModelError(f"{model.graph}: no such file; {_remedy(folder)}")
+        raise ModelError(f"{model.graph}: no such file; {remedy(folder)}")
     # Two models of one version differ if their weights do: results of the one are not those of the other.
     with model.graph.open("rb") as stream:
         weights = hashlib.file_digest(stream, "sha256").hexdigest()[:8]
     return replace(model, version=f"{model.version}+{weights}")
-
-
-def _shipped_root() -> Path:
-    return Path(str(files("mddnet"))) / "models"
-
-
-def _find(name_or_path: str | os.PathLike[str]) -> Path:
-    known = shipped_models()
-    if name_or_path in known:
-        return _shipped_root() / str(name_or_path)
-    path = Path(name_or_path)
-    folder = path.parent if path.is_file() else path
-    if folder.is_dir():
-        return folder
-    names = ", ".join(known) or "none"
-    raise ModelError(
-        f"{os.fspath(name_or_path)}: no such model; expected a shipped model ({names}) or a folder with {CONFIG_FILE} "
-        f"and {GRAPH_FILE}"
-    )
-
-
-def _remedy(folder: Path) -> str:
-    if folder.parent == _shipped_root():
-        return "the installation is damaged: pip install --force-reinstall mddnet"
-    return f"expected a folder with {CONFIG_FILE} and {GRAPH_FILE}, as `mddnet export` writes it"

@@ -195,10 +195,11 @@ class Model:
 
 
 def load(name_or_path: str | os.PathLike[str] = "small", threads: int | None = None) -> Model:
-    """Load a shipped model by name, or any model by its folder.
+    """Load a model: a shipped one by name, any other by its folder, its .zip or its name on a hub.
 
     Args:
-        name_or_path: ``"small"``, or a folder with ``config.json`` and ``model.onnx``.
+        name_or_path: ``"small"``; a folder with ``config.json`` and ``model.onnx``, or a ``.zip`` of one; or
+            ``"hf://owner/name"``, which is fetched from a Hugging Face hub once and then kept (extra ``hub``).
         threads: processor cores that one run uses at most; None is all.
 
     Raises:

@@ -18,6 +18,7 @@ from mddnet.config import ModelConfig, Recipe, recipe_from_table, recipe_toml
 from mddnet.data.loader import DISCS, MADE_UP
 from mddnet.data.split import Side, read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
+from mddnet.model.folder import WEIGHTS_FILE, model_folder, shipped_models
 from mddnet.sets.build import REAL_GROUPS
 from mddnet.sets.store import atomic_write, write_csv
 from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
@@ -227,17 +228,23 @@ def _used_before(path: Path) -> set[tuple[str, str]] | None:
         return None
 
 
-def start_folder(path: Path) -> Path:
-    """The folder with the weights to start from: a model folder, or the folder of a run, which holds one.
+def start_folder(reference: str | os.PathLike[str]) -> Path:
+    """Where the weights to start from lie: a model folder, or a .zip of one.
+
+    Args:
+        reference: a model as ``mddnet.load`` takes it, or the folder of a run, which holds one.
 
     Raises:
-        RecipeError: if neither holds weights.
+        RecipeError: if it holds no weights to go on from.
+        ModelError: if there is no such model.
     """
-    for folder in (path, path / "model"):
-        if (folder / "model.safetensors").is_file():
-            return folder
-    what = "has no weights to go on from (model.safetensors)" if path.is_dir() else "no such folder"
-    raise RecipeError(
-        f"--from {path}: {what}; expected a shipped model, a model folder with model.safetensors, or the folder of a "
-        "run"
-    )
+    run = Path(reference) / "model"
+    in_run = reference not in shipped_models() and (run / WEIGHTS_FILE).is_file()
+    folder = run if in_run else model_folder(reference, weights=True)
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise RecipeError(
+            f"--from {os.fspath(reference)}: has no weights to go on from ({WEIGHTS_FILE}); expected a shipped model, "
+            "a model with that file, or the folder of a run"
+        )
+    # what an archive was unpacked to is gone when the run goes on another day
+    return Path(reference) if Path(reference).is_file() and Path(reference).suffix.lower() == ".zip" else folder
