@@ -61,7 +61,10 @@ def test_a_folder_of_scenes_becomes_a_model(sets, tmp_path, quick, capsys) -> No
     # the run's folder is a start like any other, and its recipe a recipe
     again = tmp_path / "again"
     assert main(["train", "--data", str(sets), "--from", str(out), "-o", str(again), "--steps", "1", *TINY]) == 0
+    (out / "model" / "card.md").unlink()
     assert main(["train", str(out / "recipe.toml")]) == 0
+    card = (out / "model" / "card.md").read_text()
+    assert "made by the tests" in card and "Not yet: `mddnet evaluate` measures it" in card
 
 
 def test_check_alone_trains_nothing(sets, tmp_path, capsys) -> None:

@@ -64,8 +64,9 @@ def test_weights_of_another_network_are_refused(tmp_path) -> None:
         MDDNet.from_pretrained(tmp_path)
 
 
-def test_torch_compile_takes_the_whole_network_in_one_graph(network: MDDNet, image: torch.Tensor) -> None:
+def test_torch_compile_takes_the_whole_network_in_one_graph(image: torch.Tensor) -> None:
     """The capture of the graph, which every backend shares; compiling it takes a compiler of C++ and minutes."""
+    network = MDDNet(ModelConfig(encoder="resnet10t", pretrained=False)).eval()
     torch._dynamo.reset()
     compiled = torch.compile(network, backend="eager", fullgraph=True)
     with torch.no_grad():

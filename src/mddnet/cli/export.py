@@ -1,4 +1,4 @@
-"""``mddnet export``: from trained weights to the model folder that prediction loads."""
+"""``mddnet export``: from trained weights to the model that prediction loads."""
 
 from __future__ import annotations
 
@@ -9,39 +9,44 @@ from cyclopts import Parameter
 
 
 def export(
-    model: Path,
+    model: str,
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     half: bool = True,
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     name: str | None = None,
+    weights: bool = True,
 ) -> int:
-    """Write a trained model as ONNX, ready for mddnet predict.
+    """Write a trained model as ONNX, ready for mddnet predict and for others.
 
-    The target folder gets model.onnx (any batch, height and width) and config.json, which states the opset.
+    The target gets model.onnx (any batch, height and width), config.json, which states the opset, the weights to train
+    on from, and the card.
 
     Parameters
     ----------
     model
-        Folder of trained weights: the folder `model` of a run, with model.safetensors and config.json.
+        Trained weights: the folder `model` of a run, or another model with model.safetensors.
     out
-        Target folder; a card.md that lies in it stays.
+        Target folder, in which a card.md that lies there stays; or a name that ends in .zip, for one file.
     half
-        Store the weights of an fp32 model as float16, which halves the file; it computes in float32 all the same.
+        Store the weights as float16, which halves the files; an fp32 model computes in float32 all the same.
     precision
         What it computes in. fp16 is for GPUs, int8 makes the file smaller still; neither is faster on every processor.
         How far their maps are from those of fp32 is measured and printed.
     name
         Name that the model states of itself; by default that of its recipe.
+    weights
+        Write model.safetensors, too. Prediction does without.
     """
-    import json
+    from mddnet.export.package import export_model
+    from mddnet.model.folder import CARD_FILE, GRAPH_FILE, model_folder, read_config
 
-    from mddnet.export.onnx import export_onnx
-
-    path = export_onnx(model, out, half, name, precision)
-    stated = json.loads((out / "config.json").read_text(encoding="utf-8"))["onnx"]
-    line = f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {stated['opset']}, {precision}"
+    path = export_model(model, out, half, name, precision, weights)
+    folder = model_folder(path)
+    stated = read_config(folder)["onnx"]
+    graph = folder / GRAPH_FILE
+    line = f"{path}: {GRAPH_FILE} of {graph.stat().st_size / 1e6:.1f} MB, opset {stated['opset']}, {precision}"
     if "differences" in stated:
         d = stated["differences"]
         line += (
@@ -50,4 +55,6 @@ def export(
             f"focus at {d['same_side_share']:.1%} of the blurred pixels"
         )
     print(line)
+    if not (folder / CARD_FILE).is_file():
+        print(f"no {CARD_FILE}: before you share the model, say there what it was trained on, and under which licences")
     return 0

@@ -75,10 +75,18 @@ def train(
         return _train_on(data, start, out, split, steps, check, set_ or [], accelerator)
 
     from mddnet.config import load_recipe
+    from mddnet.model.folder import CARD_FILE
+    from mddnet.train.card import write_card
+    from mddnet.train.loop import open_sides
     from mddnet.train.loop import train as run
 
     assert recipe is not None  # one of the two is there
-    folder = run(load_recipe(recipe, set_ or []), accelerator)
+    settings = load_recipe(recipe, set_ or [])
+    scenes = open_sides(settings)
+    folder = run(settings, accelerator, scenes)
+    if not (folder / CARD_FILE).exists():  # one may have been written by hand since
+        start_from = settings.train.start_from
+        write_card(folder, settings, scenes, None if start_from is None else str(start_from), None)
     print(f"trained weights: {folder}")
     return 0
 

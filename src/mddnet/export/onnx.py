@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
 from mddnet.model.checkpoint import load_network, write_config
+from mddnet.model.folder import GRAPH_FILE, read_config
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 from mddnet.sets.store import atomic_write
 
@@ -123,12 +123,12 @@ def export_graph(network: MDDNet) -> onnx.ModelProto:
 
 
 def export_onnx(
-    model_folder: Path, out: Path, half: bool = True, name: str | None = None, precision: Precision = "fp32"
+    model: Path, out: Path, half: bool = True, name: str | None = None, precision: Precision = "fp32"
 ) -> Path:
     """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``.
 
     Args:
-        model_folder: folder with ``model.safetensors`` and ``config.json``.
+        model: folder with ``model.safetensors`` and ``config.json``.
         out: target folder; other files in it (a card) stay.
         half: store weights as float16, where they are computed with in float32.
         name: name that the model states of itself; None keeps that of its recipe.
@@ -141,10 +141,10 @@ def export_onnx(
     Raises:
         ModelError: if the model cannot be read, lacks a task, or does not run in that precision.
     """
-    network = load_network(model_folder)
+    network = load_network(model)
     if network.config.tasks != "both" or not network.has_sign:
         raise ModelError(
-            f"{model_folder}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); "
+            f"{model}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); "
             'prediction needs all three outputs: train with model.tasks = "both" and model.sign = true'
         )
     out.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def export_onnx(
     elif half:
         store_weights_as_half(graph)
     onnx.checker.check_model(graph)
-    atomic_write(out / "model.onnx", lambda stream: stream.write(graph.SerializeToString()))
-    config = json.loads((model_folder / "config.json").read_text(encoding="utf-8"))
+    atomic_write(out / GRAPH_FILE, lambda stream: stream.write(graph.SerializeToString()))
+    config = read_config(model)
     write_config(out, {**config, "name": name or config["name"], "onnx": stated})
-    return out / "model.onnx"
+    return out / GRAPH_FILE

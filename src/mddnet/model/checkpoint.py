@@ -40,12 +40,7 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
         steps: training steps behind the weights.
         half: store the weights as float16 (they are computed with in float32 all the same).
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
-        for name, value in state.items()
-    }
-    atomic_write(folder / WEIGHTS_FILE, lambda stream: stream.write(save(tensors)))
+    write_weights(folder, state, half)
     config = {
         "format": MODEL_FORMAT,
         "conventions": CONVENTIONS,
@@ -58,6 +53,16 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
         "steps": steps,
     }
     write_config(folder, config)
+
+
+def write_weights(folder: Path, state: Mapping[str, Tensor], half: bool) -> None:
+    """Write ``model.safetensors`` of a model folder, made if absent; as float16 where ``half``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
+        for name, value in state.items()
+    }
+    atomic_write(folder / WEIGHTS_FILE, lambda stream: stream.write(save(tensors)))
 
 
 def write_config(folder: Path, config: Mapping[str, object]) -> None:

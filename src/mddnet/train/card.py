@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mddnet.config import Recipe
+from mddnet.model.checkpoint import INPUT_LONG_SIDE
+from mddnet.model.folder import CARD_FILE
 from mddnet.sets.store import atomic_write
 from mddnet.train.held_out import MEASURES, HeldOutRow
 from mddnet.train.loop import Scenes
 from mddnet.version import __version__
 
-CARD = "card.md"
 
-
-def write_card(folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, rows: Sequence[HeldOutRow]) -> None:
+def write_card(
+    folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, rows: Sequence[HeldOutRow] | None
+) -> None:
     """Write ``card.md`` of a model.
 
     Args:
@@ -23,7 +25,7 @@ def write_card(folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, 
         recipe: the run.
         scenes: what it was trained and measured on.
         start: the model that it started from, or None.
-        rows: what it was measured to do.
+        rows: what it was measured to do; None where it was not measured.
     """
     places = {entry.record.place for entry in scenes.train}
     frames = sum(len(entry.record.frames) for entry in scenes.train)
@@ -50,8 +52,19 @@ def write_card(folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, 
     lines += [f"| {' | '.join(_cell(name) for name in key)} | {count} |" for key, count in sorted(counts.items())]
     if start:
         lines += ["", f"The data and licences of `{start}` come on top of these: see its card."]
-    lines += ["", "## Measured", ""]
-    if rows:
+    licences = ", ".join(sorted({_cell(e.record.licence) for e in scenes.train}))
+    lines += [
+        "",
+        "## Licence",
+        "",
+        f"What may be done with the weights follows from what they were trained on; stated there: {licences}.",
+        "",
+        "## Measured",
+        "",
+    ]
+    if rows is None:
+        lines.append("Not yet: `mddnet evaluate` measures it on the held-out places.")
+    elif rows:
         held_out = sorted({row.place for row in rows} - {"mean"})
         lines += [
             f"On {len(held_out)} held-out places ({', '.join(held_out)}), means over places, at a long side of 384 px; "
@@ -63,8 +76,16 @@ def write_card(folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, 
         lines += [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.place == "mean"]
     else:
         lines.append("On nothing: no place was held out, so nothing is known of places that it has not seen.")
+    lines += [
+        "",
+        "## Known failures",
+        "",
+        "Nobody has looked for those of this model. Of every model of this kind: a photo that is sharp all over says "
+        "little about depth, blur from motion is taken for defocus, and blur of more than "
+        f"{recipe.model.largest_defocus_px:g} px (long side of {INPUT_LONG_SIDE} px) cannot be stated.",
+    ]
     text = "\n".join(lines) + "\n"
-    atomic_write(folder / CARD, lambda stream: stream.write(text.encode()))
+    atomic_write(folder / CARD_FILE, lambda stream: stream.write(text.encode()))
 
 
 def _cell(text: str) -> str:
