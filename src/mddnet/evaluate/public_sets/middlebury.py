@@ -1,0 +1,135 @@
+"""Middlebury stereo sets: 2014 (and 2021, in the same form) with calibration, 2005 and 2006 without.
+
+- 2014 (Scharstein et al., "High-Resolution Stereo Datasets with Subpixel-Accurate Ground Truth", GCPR 2014): a folder
+  per scene with ``im0.png``, ``disp0.pfm`` (px, infinite where unknown) and ``calib.txt`` with lines such as
+  ``cam0=[3997.684 0 1176.728; 0 3997.684 1011.728; 0 0 1]``, ``doffs=131.111``, ``baseline=193.001`` (mm); depth in mm
+  is baseline f / (d + doffs).
+- 2006 (Hirschmueller and Scharstein, CVPR 2007): ``view1.png`` and ``disp1.png``, 8 bits, 0 unknown; a level is a px at
+  full size, two levels are a px at half size and three at third size. ``dmin.txt`` holds what to add, in px at full
+  size, and focal length (3740 px at full size) and baseline (160 mm) are the same for all scenes; without it, depth is
+  affine.
+
+As described at https://vision.middlebury.edu/stereo/data/ (scenes2014, scenes2006).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate.public_sets.files import read_levels, read_pfm, read_rgb
+from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto
+
+FULL_FOCAL_PX, BASELINE_MM = 3740.0, 160.0
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+
+
+def _scenes(root: Path, photo: str, parts: tuple[str, ...], public_set: PublicSet) -> SetListing:
+    """Folders of ``root`` that hold ``photo``, at any depth; those that lack another part are failures."""
+    folders = sorted(path.parent for path in root.rglob(photo))
+    if not folders:
+        raise public_set.missing(root / "SCENE" / photo, "a folder of each scene")
+    items, failures = [], []
+    for folder in folders:
+        lacking = [part for part in parts if not (folder / part).is_file()]
+        if lacking:
+            failures.append((str(folder / lacking[0]), "no such file; expected it in every scene"))
+        else:
+            items.append(_item_2014(root, folder) if photo == "im0.png" else _item_2006(root, folder))
+    return SetListing(tuple(items), tuple(failures))
+
+
+def _item_2014(root: Path, folder: Path) -> SetItem:
+    def load() -> SetPhoto:
+        focal_px, doffs_px, baseline_mm = read_calibration(folder / "calib.txt")
+        disparity = read_pfm(folder / "disp0.pfm").astype(np.float64)
+        known = np.isfinite(disparity) & (disparity + doffs_px > 0)
+        inv_depth = np.where(known, (disparity + doffs_px) * 1000.0 / (baseline_mm * focal_px), np.nan)
+        return SetPhoto(read_rgb(folder / "im0.png"), inv_depth.astype(np.float32), "1/m")
+
+    return SetItem(folder.relative_to(root).as_posix(), "scenes", load)
+
+
+def read_calibration(path: Path) -> tuple[float, float, float]:
+    """Focal length of the left camera (px), doffs (px) and baseline (mm) of a ``calib.txt``.
+
+    Raises:
+        CaptureError: if one of them is missing or impossible.
+    """
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptureError(f"{path}: not readable ({error}); expected the calibration of the scene") from error
+    found = [
+        re.search(pattern, text, flags=re.MULTILINE)
+        for pattern in (rf"^cam0=\[{_NUMBER}\s", rf"^doffs={_NUMBER}\s*$", rf"^baseline={_NUMBER}\s*$")
+    ]
+    if any(match is None for match in found):
+        raise CaptureError(f"{path}: expected the lines cam0=[f 0 cx; ...], doffs=... and baseline=...")
+    focal_px, doffs_px, baseline_mm = (float(match[1]) for match in found if match is not None)
+    if not (focal_px > 0 and baseline_mm > 0 and math.isfinite(doffs_px)):
+        raise CaptureError(f"{path}: f {focal_px:g} px, baseline {baseline_mm:g} mm; expected positive numbers")
+    return focal_px, doffs_px, baseline_mm
+
+
+def _item_2006(root: Path, folder: Path) -> SetItem:
+    def load() -> SetPhoto:
+        photo = read_rgb(folder / "view1.png")
+        levels = read_levels(folder / "disp1.png")
+        reduction = _reduction(folder, photo.shape[1])
+        known = levels > 0
+        dmin = folder / "dmin.txt"
+        if not dmin.is_file():
+            return SetPhoto(photo, np.where(known, levels / reduction, np.nan).astype(np.float32), "relative")
+        try:
+            offset = float(dmin.read_text(encoding="ascii"))
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise CaptureError(f"{dmin}: not a number ({error}); expected the smallest disparity, px") from error
+        # a level is a px of the full size, whatever the size of this copy
+        inv_depth = np.where(known, (levels + offset) * 1000.0 / (BASELINE_MM * FULL_FOCAL_PX), np.nan)
+        return SetPhoto(photo, inv_depth.astype(np.float32), "1/m")
+
+    return SetItem(folder.relative_to(root).as_posix(), "scenes", load)
+
+
+def _reduction(folder: Path, width: int) -> int:
+    """Full, half or third size, by the width: full ones are 1240 to 1396 px wide."""
+    for reduction in (1, 2, 3):
+        if 1200 <= width * reduction <= 1420:
+            return reduction
+    raise CaptureError(
+        f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420 px, or a half or a third of that: another "
+        "size has another unit of disparity"
+    )
+
+
+_LICENCE = "none stated; cite the papers"
+MIDDLEBURY_2014 = PublicSet(
+    name="middlebury-2014",
+    title="Middlebury 2014 and 2021",
+    source="Scharstein et al., GCPR 2014; https://vision.middlebury.edu/stereo/data/scenes2014/",
+    obtain="download the folders of the scenes (Adirondack-perfect, ...) from the page, or those of scenes2021",
+    licence=_LICENCE,
+    expects="  SCENE/im0.png\n  SCENE/disp0.pfm\n  SCENE/calib.txt",
+    states=("inv_depth",),
+    protocol=Protocol("pixels whose disparity is finite", None, None),
+    basis="the page of the set and a calib.txt quoted in public code",
+    list=lambda root: _scenes(root, "im0.png", ("disp0.pfm", "calib.txt"), MIDDLEBURY_2014),
+)
+MIDDLEBURY_2006 = PublicSet(
+    name="middlebury-2006",
+    title="Middlebury 2005 and 2006",
+    source="Hirschmueller and Scharstein, CVPR 2007; https://vision.middlebury.edu/stereo/data/scenes2006/",
+    obtain="download the folders of the scenes (Aloe, Baby1, ...) from the page, two-view versions",
+    licence=_LICENCE,
+    expects="  SCENE/view1.png\n  SCENE/disp1.png   (8 bits, 0 unknown)\n  SCENE/dmin.txt    (where it is there)",
+    states=("inv_depth",),
+    protocol=Protocol("pixels whose disparity is above 0", None, None),
+    basis="from memory of the page, but for the formula, which the project's captures of these scenes confirm",
+    list=lambda root: _scenes(root, "view1.png", ("disp1.png",), MIDDLEBURY_2006),
+    unverified=True,
+)

@@ -1,0 +1,140 @@
+"""NYU Depth V2, labeled part (Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV
+2012).
+
+``nyu_depth_v2_labeled.mat`` is MATLAB 7.3, that is HDF5, whose dimensions h5py shows in reverse: ``images`` (1449, 3,
+640, 480) uint8, ``rawDepths`` and ``depths`` (1449, 640, 480) float32 metres, 0 where the sensor saw nothing,
+``sceneTypes`` references to texts. ``splits.mat`` holds ``testNdxs``, numbers from 1. As described at
+https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html and read by extract_official_train_test_set_from_mat.py of
+https://github.com/cleinc/bts, which also makes the usual PNG form: per scene type ``rgb_NNNNN.jpg`` (numbers from 0,
+the border outside rows 7 to 473, columns 7 to 631 black) and ``sync_depth_NNNNN.png``, 16 bits, rawDepths in
+millimetres.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate.public_sets.files import (
+    dataset_of,
+    images_in,
+    inv_depth_from_depth_m,
+    opened_hdf5,
+    paired,
+    read_levels,
+    read_mat,
+    read_rgb,
+)
+from mddnet.evaluate.public_sets.record import Crop, Protocol, PublicSet, SetItem, SetListing, SetPhoto
+
+MAT_FILE, SPLITS_FILE = "nyu_depth_v2_labeled.mat", "splits.mat"
+BORDER = np.s_[7:474, 7:632]
+"""The part of a frame that the undistorted photo fills; the PNG form keeps only it."""
+EIGEN_CROP = Crop(45, 471, 41, 601, 480, 640, "Eigen et al. 2014, as evaluated since")
+_PROTOCOL = Protocol(
+    "pixels that the sensor measured (rawDepths > 0), of the 654 test photos", EIGEN_CROP, (1e-3, 10.0)
+)
+_SOURCE = "Silberman et al., ECCV 2012; https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html"
+
+
+def _list_mat(root: Path) -> SetListing:
+    path, splits = root / MAT_FILE, root / SPLITS_FILE
+    for file in (path, splits):
+        if not file.is_file():
+            raise NYU_MAT.missing(file, "a file of the authors")
+    numbers = read_mat(splits, "testNdxs").ravel()
+    with opened_hdf5(path) as file:
+        images = dataset_of(file, path, "images", 4)
+        depths = dataset_of(file, path, "rawDepths", 3)
+        count = images.shape[0]
+        if images.shape[1] != 3 or depths.shape != (count, *images.shape[2:]):
+            raise CaptureError(
+                f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, W, H) and (N, W, H)"
+            )
+        types = _scene_types(file, path, count)
+    wrong = numbers[(numbers < 1) | (numbers > count) | (numbers != np.rint(numbers))]
+    if len(wrong) or not len(numbers):
+        raise CaptureError(f"{splits}: testNdxs {wrong[:1]}; expected numbers from 1 to {count}, some of them")
+    return SetListing(tuple(_mat_item(path, int(n) - 1, types[int(n) - 1]) for n in np.sort(numbers)))
+
+
+def _scene_types(file: Any, path: Path, count: int) -> list[str]:
+    if file.get("sceneTypes") is None:
+        return [NYU_MAT.name] * count
+    references = dataset_of(file, path, "sceneTypes", 2)[0]
+    if len(references) != count:
+        raise CaptureError(f"{path}: {len(references)} sceneTypes of {count} images; expected one each")
+    return ["".join(chr(int(code)) for code in np.ravel(file[reference][()])) for reference in references]
+
+
+def _mat_item(path: Path, index: int, scene_type: str) -> SetItem:
+    def load() -> SetPhoto:
+        with opened_hdf5(path) as file:
+            image = np.asarray(file["images"][index])
+            depth_m = np.asarray(file["rawDepths"][index], dtype=np.float64)
+        photo = np.zeros((*depth_m.T.shape, 3), dtype=np.uint8)
+        photo[BORDER] = image.transpose(2, 1, 0)[BORDER]
+        return SetPhoto(photo, inv_depth_from_depth_m(depth_m.T), "1/m")
+
+    return SetItem(f"{index:05d}", scene_type, load)
+
+
+def _list_png(root: Path) -> SetListing:
+    folder = root / "test" if (root / "test").is_dir() else root
+    photos = [
+        photo
+        for scene in sorted(path for path in folder.iterdir() if path.is_dir())
+        for photo in images_in(scene, (".jpg", ".png"))
+        if photo.name.startswith("rgb_")
+    ]
+
+    def depth_of(photo: Path) -> Path | None:
+        path = photo.with_name(photo.stem.replace("rgb_", "sync_depth_", 1) + ".png")
+        return path if path.is_file() else None
+
+    return paired(photos, depth_of, "depth sync_depth_NNNNN.png beside it", _png_item)
+
+
+def _png_item(photo: Path, depth: Path) -> SetItem:
+    def load() -> SetPhoto:
+        millimetres = read_levels(depth)
+        if millimetres.max(initial=0.0) <= 255:
+            raise CaptureError(
+                f"{depth}: values up to {millimetres.max(initial=0.0):g}; expected 16-bit millimetres, not 8 bits"
+            )
+        return SetPhoto(read_rgb(photo), inv_depth_from_depth_m(millimetres / 1000.0), "1/m")
+
+    return SetItem(f"{photo.parent.name}/{photo.stem}", photo.parent.name, load)
+
+
+NYU_MAT = PublicSet(
+    name="nyu-mat",
+    title="NYU Depth V2, labeled .mat",
+    source=_SOURCE,
+    obtain="download nyu_depth_v2_labeled.mat (2.8 GB) and splits.mat from the authors' page, no registration",
+    licence="none stated; cite the paper",
+    expects="  nyu_depth_v2_labeled.mat\n  splits.mat",
+    states=("inv_depth",),
+    protocol=_PROTOCOL,
+    basis="the authors' page and the reader of BTS; checksums as several public readers of the set state them",
+    list=_list_mat,
+    checksums={
+        MAT_FILE: "520609c519fba3ba5ac58c8fefcc3530",
+        SPLITS_FILE: "08e3c3aea27130ac7c01ffd739a4535f",
+    },
+)
+NYU_PNG = PublicSet(
+    name="nyu-png",
+    title="NYU Depth V2, PNG form of BTS",
+    source=f"{_SOURCE}; form of Lee et al., arXiv:1907.10326, https://github.com/cleinc/bts",
+    obtain="make it from the .mat with extract_official_train_test_set_from_mat.py of BTS (or use --set nyu-mat)",
+    licence="none stated; cite the paper",
+    expects="  test/SCENE_TYPE/rgb_NNNNN.jpg\n  test/SCENE_TYPE/sync_depth_NNNNN.png   (16 bits, mm, 0 unknown)",
+    states=("inv_depth",),
+    protocol=_PROTOCOL,
+    basis="the script of BTS that writes the files",
+    list=_list_png,
+)

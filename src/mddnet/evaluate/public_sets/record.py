@@ -1,0 +1,258 @@
+"""What every public set is read into: photos with whatever truth their authors publish, and how it is measured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.errors import CaptureError
+from mddnet.types import BoolArray, Float32Array, InvDepthUnit, UInt8Array
+
+TRUTHS = ("inv_depth", "signed_defocus_px", "defocus_px", "blur_score", "blurred", "sharp")
+"""Fields of :class:`SetPhoto` that a set may state."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetPhoto:
+    """One photo of a public set with its truths; each is (H, W) of the photo, or None where the set has none.
+
+    Attributes:
+        photo: (H, W, 3) uint8, sRGB.
+        inv_depth: inverse depth in ``unit``, larger is nearer, NaN where it is not known.
+        unit: of ``inv_depth``.
+        signed_defocus_px: CoC diameter, px of the photo, positive behind the plane of focus; NaN where not known.
+        defocus_px: CoC diameter, px of the photo; NaN where not known. Where the side is known, it is
+            ``abs(signed_defocus_px)``.
+        blur_score: larger is blurrier, only the order is known; NaN where not known.
+        blurred: bool, what people marked as blurred.
+        sharp: (H, W, 3) uint8, the same view all in focus.
+    """
+
+    photo: UInt8Array
+    inv_depth: Float32Array | None = None
+    unit: InvDepthUnit = "1/m"
+    signed_defocus_px: Float32Array | None = None
+    defocus_px: Float32Array | None = None
+    blur_score: Float32Array | None = None
+    blurred: BoolArray | None = None
+    sharp: UInt8Array | None = None
+
+    def truths(self) -> tuple[str, ...]:
+        """Names of the truths that are there."""
+        return tuple(name for name in TRUTHS if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` (exclusive) of photos of one size.
+
+    Attributes:
+        height: rows of the photos that it is made for.
+        width: columns of them.
+        source: where it is from.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    height: int
+    width: int
+    source: str
+
+    def words(self) -> str:
+        """For the head of a table."""
+        return f"rows {self.top} to {self.bottom - 1}, columns {self.left} to {self.right - 1} ({self.source})"
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """At which pixels a set is measured, as its users do.
+
+    Attributes:
+        mask: in words, which pixels have a truth.
+        crop: the part that counts, or None for all.
+        depth_range_m: depths outside do not count, and predictions are clipped to it; None for no cap.
+    """
+
+    mask: str
+    crop: Crop | None = None
+    depth_range_m: tuple[float, float] | None = None
+
+    def cap_words(self) -> str:
+        """For the head of a table."""
+        if self.depth_range_m is None:
+            return "none"
+        low, high = self.depth_range_m
+        return f"depths of {low:g} to {high:g} m count, predictions are clipped to them"
+
+    def crop_words(self) -> str:
+        """For the head of a table."""
+        return "none" if self.crop is None else self.crop.words()
+
+
+@dataclass(frozen=True, slots=True)
+class SetItem:
+    """A photo of a set, not read yet.
+
+    Attributes:
+        name: unique in the set.
+        group: what the set's authors group it by (a category, a scene type), or the name of the set.
+        load: reads it.
+    """
+
+    name: str
+    group: str
+    load: Callable[[], SetPhoto]
+
+
+@dataclass(frozen=True, slots=True)
+class SetListing:
+    """What a folder holds of a set.
+
+    Attributes:
+        items: the photos, in the order of the set.
+        failures: file and reason of what is incomplete.
+    """
+
+    items: tuple[SetItem, ...]
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSet:
+    """A set, its files and its rules.
+
+    Attributes:
+        name: what ``--set`` takes.
+        title: for headings.
+        source: the paper, and where the authors describe the files.
+        obtain: how to get it.
+        licence: what the authors say.
+        expects: the layout below the root, one path a line.
+        states: the truths it has, of :data:`TRUTHS`.
+        protocol: pixels, crop and cap.
+        basis: what the layout was read off, and what of it is from memory and unverified.
+        list: lists the photos below a root. Raises CaptureError.
+        checksums: MD5 by path below the root, where the authors' files are known by one.
+        unverified: whether a part of layout or encoding is from memory.
+    """
+
+    name: str
+    title: str
+    source: str
+    obtain: str
+    licence: str
+    expects: str
+    states: tuple[str, ...]
+    protocol: Protocol
+    basis: str
+    list: Callable[[Path], SetListing]
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    unverified: bool = False
+
+    def instructions(self) -> str:
+        """What is expected where, and how to get it: the end of every error about missing files."""
+        return f"{self.title} lies below --root as\n{self.expects}\nTo get it: {self.obtain}"
+
+    def missing(self, path: Path, what: str) -> CaptureError:
+        """The error for a file or folder that is not there."""
+        return CaptureError(f"{path}: no such file or folder; expected {what}. {self.instructions()}")
+
+    def items(self, root: Path) -> SetListing:
+        """The photos below ``root``.
+
+        Raises:
+            CaptureError: if the root or what every photo needs is missing, or there is no photo at all.
+        """
+        if not root.is_dir():
+            raise self.missing(root, "the folder of the set")
+        listing = self.list(root)
+        if not listing.items:
+            why = "".join(f"\n{what}: {reason}" for what, reason in listing.failures[:3])
+            raise CaptureError(f"{root}: no photo of {self.title} in it.{why}\n{self.instructions()}")
+        return listing
+
+    def wrong_checksums(self, root: Path) -> list[tuple[str, str]]:
+        """File and reason for each file of ``checksums`` that is there and differs."""
+        wrong = []
+        for name, expected in self.checksums.items():
+            path = root / name
+            if path.is_file() and (found := md5_of(path)) != expected:
+                wrong.append((str(path), f"MD5 {found}; expected {expected}: get the file again"))
+        return wrong
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a file, read in pieces: what the authors of sets publish, against broken downloads only."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_item(public_set: PublicSet, item: SetItem, protocol: Protocol) -> SetPhoto:
+    """Read a photo and leave the truths that count: crop and cap applied, sizes checked.
+
+    Raises:
+        CaptureError: for a truth of another size than the photo, a photo of another size than the crop is made for, or
+            truths of which no pixel is left.
+        ImageError: if an image is missing or damaged.
+    """
+    read = item.load()
+    height, width = read.photo.shape[:2]
+    what = f"{public_set.title}, {item.name}"
+    for name in read.truths():
+        shape = np.shape(getattr(read, name))[:2]
+        if shape != (height, width):
+            raise CaptureError(
+                f"{what}: {name} has {shape[1]} x {shape[0]} pixels; expected {width} x {height} like the photo"
+            )
+    counts = np.ones((height, width), dtype=np.bool_)
+    crop = protocol.crop
+    if crop is not None:
+        if (height, width) != (crop.height, crop.width):
+            raise CaptureError(
+                f"{what}: {width} x {height} pixels; expected {crop.width} x {crop.height}, which the crop of "
+                f"{crop.source} is made for; measure all pixels with --crop none"
+            )
+        counts[:] = False
+        counts[crop.top : crop.bottom, crop.left : crop.right] = True
+    depth_counts = counts
+    if read.inv_depth is not None and read.unit == "1/m" and protocol.depth_range_m is not None:
+        low, high = protocol.depth_range_m
+        with np.errstate(invalid="ignore"):
+            depth_counts = counts & (read.inv_depth <= 1.0 / low) & (read.inv_depth >= 1.0 / high)
+    kept = {name: _only(getattr(read, name), counts) for name in ("signed_defocus_px", "defocus_px", "blur_score")}
+    result = replace(read, inv_depth=_only(read.inv_depth, depth_counts), **kept)
+    empty = [
+        name for name in ("inv_depth", *kept) if (values := getattr(result, name)) is not None and not _any(values)
+    ]
+    if empty:
+        raise CaptureError(
+            f"{what}: {empty[0]} has no known pixel after mask, crop and cap ({protocol.mask}; crop "
+            f"{protocol.crop_words()}; cap {protocol.cap_words()})"
+        )
+    return result
+
+
+def counted(protocol: Protocol, shape: tuple[int, int]) -> BoolArray:
+    """(H, W) bool, the crop: pixels of a mask of blur that count."""
+    counts = np.ones(shape, dtype=np.bool_)
+    if protocol.crop is not None:
+        counts[:] = False
+        counts[protocol.crop.top : protocol.crop.bottom, protocol.crop.left : protocol.crop.right] = True
+    return counts
+
+
+def _only(values: Float32Array | None, where: BoolArray) -> Float32Array | None:
+    return None if values is None else np.where(where, values, np.float32(np.nan))
+
+
+def _any(values: Float32Array) -> bool:
+    return bool(np.isfinite(values).any())

@@ -1,0 +1,413 @@
+"""Importers of public sets, each on a miniature in the layout that its docstring cites, written without our readers."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.errors import CaptureError, MddnetError
+from mddnet.evaluate.public_sets import PUBLIC_SETS, Crop, Protocol, PublicSet, SetItem, SetPhoto, find_set, read_item
+from mddnet.evaluate.public_sets.files import natural_order, read_pfm
+from mddnet.evaluate.public_sets.record import TRUTHS
+
+H, W = 32, 40
+DOCS = Path(__file__).parents[2] / "docs" / "public-sets.md"
+
+
+def photo(seed: int = 0, height: int = H, width: int = W) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def write_pfm(path: Path, values: np.ndarray, little: bool = True) -> None:
+    """As the Netpbm page says: header of three lines, rows from the bottom, a negative scale for little-endian."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = values.shape
+    rows = b"".join(struct.pack(f"{'<' if little else '>'}{width}f", *row) for row in values[::-1].tolist())
+    path.write_bytes(f"Pf\n{width} {height}\n{'-1.0' if little else '1.0'}\n".encode() + rows)
+
+
+def only(name: str, root: Path, which: int = 0, protocol: Protocol | None = None) -> SetPhoto:
+    public_set = PUBLIC_SETS[name]
+    listing = public_set.items(root)
+    assert not listing.failures
+    return read_item(public_set, listing.items[which], protocol or public_set.protocol)
+
+
+# --- what holds for all -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("public_set", PUBLIC_SETS.values(), ids=lambda s: s.name)
+def test_a_missing_folder_is_an_error_that_says_what_is_expected_where(public_set: PublicSet, tmp_path: Path) -> None:
+    with pytest.raises(CaptureError) as gone:
+        public_set.items(tmp_path / "nowhere")
+    assert public_set.expects in str(gone.value) and public_set.obtain in str(gone.value)
+    # an empty folder, too
+    with pytest.raises(CaptureError) as empty:
+        public_set.items(tmp_path)
+    assert public_set.obtain in str(empty.value) and str(tmp_path) in str(empty.value)
+
+
+@pytest.mark.parametrize("public_set", PUBLIC_SETS.values(), ids=lambda s: s.name)
+def test_every_set_is_described_in_the_docs(public_set: PublicSet) -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    assert f"`{public_set.name}`" in page
+    assert set(public_set.states) <= set(TRUTHS)
+    assert ("unverified" in public_set.basis or "memory" in public_set.basis or "guess" in public_set.basis) == (
+        public_set.unverified
+    )
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(CaptureError, match=r"nyu-pgn: no such set; nyu-png\? expected one of"):
+        find_set("nyu-pgn")
+    assert find_set("rtf").name == "rtf"
+
+
+def test_crop_cap_and_mask_are_applied_and_an_empty_rest_is_named() -> None:
+    inv_depth = np.full((4, 6), 0.5, np.float32)
+    inv_depth[:, 3:] = 0.05  # 20 m
+    made = SetPhoto(photo(0, 4, 6), inv_depth, "1/m", defocus_px=np.ones((4, 6), np.float32))
+    public_set = PUBLIC_SETS["nyu-png"]
+    listed = _item_of(made)
+    read = read_item(public_set, listed, Protocol("m", Crop(0, 2, 0, 6, 4, 6, "a test"), (0.1, 10.0)))
+    assert np.isfinite(read.inv_depth).sum() == 6 and np.isfinite(read.defocus_px).sum() == 12  # type: ignore[arg-type]
+    with pytest.raises(CaptureError, match=r"made: inv_depth has no known pixel after mask, crop and cap"):
+        read_item(public_set, listed, Protocol("m", None, (0.1, 1.0)))
+    with pytest.raises(CaptureError, match=r"6 x 4 pixels; expected 640 x 480.*--crop none"):
+        read_item(public_set, listed, public_set.protocol)
+    smaller = SetPhoto(made.photo, inv_depth[:2], "1/m")
+    with pytest.raises(CaptureError, match="inv_depth has 6 x 2 pixels; expected 6 x 4 like the photo"):
+        read_item(public_set, _item_of(smaller), Protocol("m"))
+
+
+def _item_of(made: SetPhoto) -> SetItem:
+    return SetItem("made", "group", lambda: made)
+
+
+def test_pfm_both_ways_round_and_damaged(tmp_path: Path) -> None:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for little in (True, False):
+        write_pfm(tmp_path / "a.pfm", values, little)
+        np.testing.assert_array_equal(read_pfm(tmp_path / "a.pfm"), values)
+    whole = (tmp_path / "a.pfm").read_bytes()
+    for damaged in (whole[:-1], b"PF" + whole[2:], b"Pf\nx y\n1\n", b""):
+        (tmp_path / "b.pfm").write_bytes(damaged)
+        with pytest.raises(CaptureError, match=r"b\.pfm"):
+            read_pfm(tmp_path / "b.pfm")
+
+
+def test_numbers_in_names_sort_as_numbers() -> None:
+    names = ["image_10.jpg", "image_9.jpg", "image_1.jpg", "other.jpg"]
+    assert [p.name for p in sorted(map(Path, names), key=natural_order)] == [names[2], names[1], names[0], names[3]]
+
+
+# --- depth ------------------------------------------------------------------------------------------------------------
+
+
+def test_nyu_labeled_mat(tmp_path: Path) -> None:
+    h5py, scipy_io = pytest.importorskip("h5py"), pytest.importorskip("scipy.io")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 3, 640, 480), dtype=np.uint8)
+    raw = np.zeros((3, 640, 480), np.float32)
+    raw[:, 300, 200] = (2.0, 4.0, 12.0)  # column 300, row 200
+    raw[:, 301, 200] = 5.0
+    with h5py.File(tmp_path / "nyu_depth_v2_labeled.mat", "w") as file:
+        file["images"], file["rawDepths"], file["depths"] = images, raw, raw + 1
+        texts = [
+            file.create_dataset(f"t{k}", data=[[ord(c)] for c in t]) for k, t in enumerate(("kitchen", "bath", "x"))
+        ]
+        references = file.create_dataset("sceneTypes", (1, 3), dtype=h5py.ref_dtype)
+        for k, dataset in enumerate(texts):
+            references[0, k] = dataset.ref
+    scipy_io.savemat(tmp_path / "splits.mat", {"testNdxs": [[2], [3]], "trainNdxs": [[1]]})
+    public_set = PUBLIC_SETS["nyu-mat"]
+    listing = public_set.items(tmp_path)
+    assert [(item.name, item.group) for item in listing.items] == [("00001", "bath"), ("00002", "x")]
+    read = read_item(public_set, listing.items[0], public_set.protocol)
+    assert read.inv_depth is not None and read.inv_depth.shape == (480, 640)
+    assert read.inv_depth[200, 300] == pytest.approx(0.25) and np.isfinite(read.inv_depth).sum() == 2
+    np.testing.assert_array_equal(read.photo[200, 300], images[1, :, 300, 200])
+    assert not read.photo[:7].any() and not read.photo[:, 632:].any()
+    # 12 m is beyond the cap of 10 m
+    assert np.isfinite(read_item(public_set, listing.items[1], public_set.protocol).inv_depth).sum() == 1  # type: ignore[arg-type]
+    # none of them are the authors' files
+    assert len(public_set.wrong_checksums(tmp_path)) == 2
+    scipy_io.savemat(tmp_path / "splits.mat", {"testNdxs": [[9]]})
+    with pytest.raises(CaptureError, match="testNdxs"):
+        public_set.items(tmp_path)
+
+
+def test_nyu_png(tmp_path: Path) -> None:
+    codes = np.zeros((480, 640), np.uint16)
+    codes[100:110, 100:110] = 2500
+    save(tmp_path / "test" / "kitchen" / "rgb_00045.jpg", photo(1, 480, 640))
+    save(tmp_path / "test" / "kitchen" / "sync_depth_00045.png", codes)
+    read = only("nyu-png", tmp_path)
+    assert read.inv_depth is not None and read.inv_depth[105, 105] == pytest.approx(0.4)
+    assert np.isfinite(read.inv_depth).sum() == 100
+    save(tmp_path / "test" / "kitchen" / "rgb_00046.jpg", photo(1, 480, 640))
+    listing = PUBLIC_SETS["nyu-png"].items(tmp_path)
+    assert len(listing.items) == 1 and "sync_depth" in listing.failures[0][1]
+    save(tmp_path / "test" / "kitchen" / "sync_depth_00045.png", (codes // 256).astype(np.uint8))
+    with pytest.raises(CaptureError, match="16-bit millimetres"):
+        listing.items[0].load()
+
+
+def test_ddff12(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    disparity = np.full((2, 1, H, W), 0.0202, np.float32)
+    disparity[:, :, : H // 2] = 0.2825
+    disparity[:, :, 0, 0] = 0.0
+    with h5py.File(tmp_path / "ddff-dataset-trainval.h5", "w") as file:
+        file["stack_val"] = np.random.default_rng(0).integers(0, 256, (2, 10, H, W, 3)).astype(np.float32)
+        file["disp_val"] = disparity
+    assert len(PUBLIC_SETS["ddff12"].items(tmp_path).items) == 8
+    near = only("ddff12", tmp_path)  # the first frame is focused at 0.5 m
+    assert near.inv_depth is not None and near.signed_defocus_px is not None and near.defocus_px is not None
+    assert near.inv_depth[1, 1] == pytest.approx(2.0) and np.isnan(near.inv_depth[0, 0])
+    assert 1 / near.inv_depth[-1, -1] == pytest.approx(0.5 * 0.2825 / 0.0202)
+    assert near.signed_defocus_px[1, 1] == pytest.approx(0.0, abs=1e-6)
+    # 9 views a side: 4 standard deviations of 0..8 are 4 sqrt(60 / 9) = 10.33; what is farther lies behind
+    assert near.signed_defocus_px[-1, -1] == pytest.approx(4 * np.sqrt(60 / 9) * (0.2825 - 0.0202), rel=1e-5)
+    with h5py.File(tmp_path / "ddff-dataset-trainval.h5", "a") as file:
+        file["disp_val"][...] = disparity * 100
+    with pytest.raises(CaptureError, match="between neighbouring views"):
+        only("ddff12", tmp_path)
+
+
+def test_defocusnet(tmp_path: Path) -> None:
+    openexr = pytest.importorskip("OpenEXR")
+    depth = np.full((32, 256), 0.3, np.float16)
+    depth[16:] = 1.5
+    for scene in range(5):
+        for frame in range(5):
+            save(tmp_path / f"{scene:06d}_{frame:02d}All.tif", photo(scene, 32, 256))
+        channels = {name: depth.copy() for name in "RGB"}
+        header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+        with openexr.File(header, channels) as file:
+            file.write(str(tmp_path / f"{scene:06d}Dpt.exr"))
+    listing = PUBLIC_SETS["defocusnet"].items(tmp_path)
+    assert [item.name for item in listing.items] == [f"000004_{frame:02d}All" for frame in range(5)]
+    read = only("defocusnet", tmp_path, 2)  # focused at 0.3 m
+    assert read.signed_defocus_px is not None
+    assert read.signed_defocus_px[0, 0] == pytest.approx(0.0, abs=0.05)  # half floats
+    # the authors' formula: |d - f| / d * A F / (f - F), in metres, over a pitch of 3.1 mm / 256
+    expected = (1.5 - 0.3) / 1.5 * 2.9e-3**2 / (0.3 - 2.9e-3) / (3.1e-3 / 256)
+    assert read.signed_defocus_px[-1, -1] == pytest.approx(expected, rel=2e-3)
+    (tmp_path / "000000_00All.tif").unlink()
+    with pytest.raises(CaptureError, match="24 photos"):
+        PUBLIC_SETS["defocusnet"].items(tmp_path)
+
+
+def test_hci(tmp_path: Path) -> None:
+    scene = tmp_path / "training" / "dino"
+    for view in range(81):
+        save(scene / f"input_Cam{view:03d}.png", photo(view))
+    (scene / "parameters.cfg").write_text(
+        "[intrinsics]\nimage_resolution_x_px = 32\n[extrinsics]\nnum_cams_x = 9\nnum_cams_y = 9\nbaseline_mm = 30.0\n"
+        "[meta]\nscene = dino\n"
+    )
+    disparity = np.linspace(-1.5, 1.5, H * W, dtype=np.float32).reshape(H, W)
+    write_pfm(scene / "gt_disp_lowres.pfm", disparity)
+    read = only("hci", tmp_path)
+    assert read.unit == "relative" and read.inv_depth is not None
+    np.testing.assert_array_equal(read.inv_depth, disparity)
+    np.testing.assert_array_equal(read.photo, photo(40))
+    (scene / "gt_disp_lowres.pfm").unlink()
+    with pytest.raises(CaptureError, match="gt_disp_lowres"):
+        PUBLIC_SETS["hci"].items(tmp_path)
+
+
+def test_zedd_and_its_layout_file(tmp_path: Path) -> None:
+    for focus in ("0.82", "1.20", "8.10"):
+        save(tmp_path / "val_0001" / "F1.4" / f"{focus}.png", photo(1))
+        save(tmp_path / "val_0001" / "F16" / f"{focus}.png", photo(2))
+    np.save(tmp_path / "val_0001" / "depth.npy", np.full((H, W), 2.0, np.float32))
+    assert len(PUBLIC_SETS["zedd"].items(tmp_path).items) == 3
+    read = only("zedd", tmp_path)
+    assert read.inv_depth is not None and read.inv_depth[0, 0] == pytest.approx(0.5)
+    np.testing.assert_array_equal(read.sharp, photo(2))  # type: ignore[arg-type]
+    np.save(tmp_path / "val_0001" / "depth.npy", np.full((H, W), 2000.0, np.float32))
+    with pytest.raises(CaptureError, match="not millimetres"):
+        only("zedd", tmp_path)
+    other = tmp_path / "other"
+    save(other / "s1_F1.4_0.82.png", photo(1))
+    np.save(other / "s1.npy", np.full((H, W), 2.0, np.float32))
+    layout = {"photo": "{scene}_{aperture}_{focus}.png", "sharp": "{scene}_F16_{focus}.png", "depth": "{scene}.npy"}
+    (other / "zedd.json").write_text(json.dumps(layout))
+    assert only("zedd", other).sharp is None
+    for wrong in ({**layout, "depth": "../{scene}.npy"}, {**layout, "photo": "{who}.png"}, {"photo": "x"}, []):
+        (other / "zedd.json").write_text(json.dumps(wrong))
+        with pytest.raises(CaptureError, match=r"zedd\.json"):
+            PUBLIC_SETS["zedd"].items(other)
+
+
+def test_idfd(tmp_path: Path) -> None:
+    save(tmp_path / "rgb" / "test" / "a.jpg", photo(1))
+    save(tmp_path / "aif" / "test" / "a.jpg", photo(2))
+    save(tmp_path / "depth" / "test" / "a.png", np.full((H, W), 4000, np.uint16))
+    read = only("idfd", tmp_path)
+    assert read.inv_depth is not None and read.inv_depth[0, 0] == pytest.approx(0.25) and read.sharp is not None
+    save(tmp_path / "depth" / "test" / "a.png", np.full((H, W), 51, np.uint8))
+    assert only("idfd", tmp_path).inv_depth[0, 0] == pytest.approx(0.5)  # type: ignore[index]
+
+
+def test_middlebury_2014(tmp_path: Path) -> None:
+    folder = tmp_path / "Adirondack-perfect"
+    save(folder / "im0.png", photo(1))
+    disparity = np.full((H, W), 100.0, np.float32)
+    disparity[0] = np.inf
+    write_pfm(folder / "disp0.pfm", disparity)
+    (folder / "calib.txt").write_text(
+        "cam0=[4000 0 1176.728; 0 4000 1011.728; 0 0 1]\ncam1=[4000 0 1307.8; 0 4000 1011.7; 0 0 1]\n"
+        "doffs=100\nbaseline=200.0\nwidth=32\nheight=24\nndisp=280\n"
+    )
+    read = only("middlebury-2014", tmp_path)
+    # 200 mm x 4000 px / (100 px + 100 px) = 4 m
+    assert read.inv_depth is not None and read.inv_depth[1, 1] == pytest.approx(0.25)
+    assert np.isnan(read.inv_depth[0]).all()
+    (folder / "calib.txt").write_text("cam0=[0 0 1; 0 0 1; 0 0 1]\ndoffs=1\nbaseline=1\n")
+    with pytest.raises(CaptureError, match="positive"):
+        only("middlebury-2014", tmp_path)
+
+
+def test_middlebury_2006_with_and_without_dmin(tmp_path: Path) -> None:
+    folder = tmp_path / "Aloe"
+    save(folder / "view1.png", photo(1, 32, 427))  # third size
+    levels = np.full((32, 427), 120, np.uint8)
+    levels[0] = 0
+    save(folder / "disp1.png", levels)
+    relative = only("middlebury-2006", tmp_path)
+    assert relative.unit == "relative" and relative.inv_depth is not None and np.isnan(relative.inv_depth[0, 0])
+    assert relative.inv_depth[1, 1] == pytest.approx(40.0)  # px of this image
+    (folder / "dmin.txt").write_text("280\n")
+    metric = only("middlebury-2006", tmp_path)
+    # 160 mm x 3740 px / (3 x 40 px + 280 px), as the project's captures of these scenes have it
+    assert metric.unit == "1/m" and 1 / metric.inv_depth[1, 1] == pytest.approx(160 * 3740 / 400 / 1000)  # type: ignore[index]
+    save(folder / "view1.png", photo(1, 32, 500))
+    with pytest.raises(CaptureError, match="500 px wide"):
+        PUBLIC_SETS["middlebury-2006"].items(tmp_path).items[0].load()
+
+
+# --- blur -------------------------------------------------------------------------------------------------------------
+
+
+def test_syndof(tmp_path: Path) -> None:
+    save(tmp_path / "image" / "MPI_a_f_50.png", photo(1))
+    levels = np.zeros((H, W, 3), np.uint8)
+    levels[..., 1] = 35  # sigma 3.5 px
+    save(tmp_path / "blur_map" / "MPI_a_f_50.png", levels)
+    read = only("syndof", tmp_path)
+    assert read.defocus_px is not None and read.defocus_px[0, 0] == pytest.approx(14.0)
+    levels[..., 1] = 255
+    save(tmp_path / "blur_map" / "MPI_a_f_50.png", levels)
+    with pytest.raises(CaptureError, match="blur_map_norm"):
+        only("syndof", tmp_path)
+
+
+def test_rtf(tmp_path: Path) -> None:
+    scipy_io = pytest.importorskip("scipy.io")
+    save(tmp_path / "image" / "01.png", photo(1))
+    blur = np.full((H, W + 2), 2.2)  # two columns more than the photo
+    blur[0] = 9.0
+    (tmp_path / "gt").mkdir()
+    scipy_io.savemat(tmp_path / "gt" / "01.mat", {"blurMap": blur})
+    scipy_io.savemat(tmp_path / "convertion.mat", {"convertion": [[0.5, 1.0], [1.1, 2.0], [1.6, 3.0]]})
+    read = only("rtf", tmp_path)
+    assert read.defocus_px is not None and read.defocus_px.shape == (H, W)
+    # the nearest row: 2.2 is 2.0, sigma 1.1 px; beyond the table its last row
+    assert read.defocus_px[1, 1] == pytest.approx(4.4) and read.defocus_px[0, 0] == pytest.approx(6.4)
+    (tmp_path / "convertion.mat").unlink()
+    with pytest.raises(CaptureError, match=r"convertion\.mat"):
+        PUBLIC_SETS["rtf"].items(tmp_path)
+
+
+def test_ded(tmp_path: Path) -> None:
+    for number in (2, 10):
+        save(tmp_path / "image" / f"image_{number}.jpg", photo(number))
+        save(tmp_path / "sharp" / f"sharp_{number}.jpg", photo(number + 1))
+        save(tmp_path / "filtered" / f"defocus_filterd_{number}.png", np.full((H, W), number, np.uint8))
+    assert [item.name for item in PUBLIC_SETS["ded"].items(tmp_path).items] == ["image_2", "image_10"]
+    read = only("ded", tmp_path, 1)
+    assert read.truths() == ("blur_score", "sharp") and read.blur_score[0, 0] == 10  # type: ignore[index]
+
+
+def test_the_masks_of_cuhk_and_dut_are_opposite(tmp_path: Path) -> None:
+    mask = np.zeros((H, W), np.uint8)
+    mask[:, :10] = 255
+    save(tmp_path / "cuhk" / "image" / "out_of_focus0001.jpg", photo(1))
+    save(tmp_path / "cuhk" / "image" / "motion0001.jpg", photo(1))
+    save(tmp_path / "cuhk" / "gt" / "out_of_focus0001.png", mask)
+    save(tmp_path / "dut" / "dut500-source" / "1.bmp", photo(1))
+    save(tmp_path / "dut" / "dut500-gt" / "1.bmp", mask)
+    cuhk, dut = only("cuhk", tmp_path / "cuhk"), only("dut-dbd", tmp_path / "dut")
+    assert cuhk.blurred is not None and dut.blurred is not None
+    assert cuhk.blurred[0, 0] and not cuhk.blurred[0, -1]
+    np.testing.assert_array_equal(cuhk.blurred, ~dut.blurred)
+
+
+def test_pairs_for_deblurring(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for folder in ("dpdd/test_c", "realdof"):
+        for side, name, seed in (("source", "1P0A0917", 1), ("target", "1P0A0916", 2)):
+            path = tmp_path / folder / side / f"{name}.png"
+            path.parent.mkdir(parents=True)
+            # 16 bits a channel, which Pillow cannot write; OpenCV's channels run blue, green, red
+            cv2.imwrite(str(path), photo(seed)[..., ::-1].astype(np.uint16) * 257)
+    for name, folder in (("dpdd", "dpdd"), ("realdof", "realdof")):
+        read = only(name, tmp_path / folder)
+        np.testing.assert_array_equal(read.photo, photo(1))
+        np.testing.assert_array_equal(read.sharp, photo(2))  # type: ignore[arg-type]
+    save(tmp_path / "realdof" / "source" / "2.png", photo(3))
+    with pytest.raises(CaptureError, match=r"2 photos in source/ and 1 in target/"):
+        PUBLIC_SETS["realdof"].items(tmp_path / "realdof")
+    lfdof = tmp_path / "lfdof" / "test_data"
+    for aperture in (2, 4):
+        save(lfdof / "input" / f"IMG_7_ap{aperture}.png", photo(aperture))
+    save(lfdof / "ground_truth" / "IMG_7.png", photo(9))
+    assert len(PUBLIC_SETS["lfdof"].items(tmp_path / "lfdof").items) == 2
+    np.testing.assert_array_equal(only("lfdof", tmp_path / "lfdof").sharp, photo(9))  # type: ignore[arg-type]
+
+
+def test_all_in_3d(tmp_path: Path) -> None:
+    import tifffile
+
+    (tmp_path / "all_in_focus").mkdir()
+    tifffile.imwrite(tmp_path / "all_in_focus" / "1.tif", photo(1))
+    for name in ("depth/1", "fd/1", "focus_small/1"):
+        (tmp_path / name).mkdir(parents=True)
+    np.save(tmp_path / "depth/1/depth.npy", np.full((H, W), 800.0))
+    np.save(tmp_path / "depth/1/mask.npy", np.full((H, W), 255, np.uint8))
+    np.save(tmp_path / "fd/1/fd.npy", np.linspace(600.0, 1000.0, 41))
+    for position in (1, 11, 21, 31, 41):
+        tifffile.imwrite(tmp_path / "focus_small/1" / f"f_{position}.tif", photo(position))
+    plain = only("all-in-3d", tmp_path)
+    assert plain.truths() == ("inv_depth", "sharp") and plain.inv_depth[0, 0] == pytest.approx(1.25)  # type: ignore[index]
+    (tmp_path / "all_in_3d.json").write_text(json.dumps({"aperture_px": 340.0}))
+    read = only("all-in-3d", tmp_path)  # position 1, focused at 0.6 m
+    # the paper's formula: CoC = A F |D - D_f| / (D (D_f - F)), mm
+    assert read.signed_defocus_px is not None
+    assert read.signed_defocus_px[0, 0] == pytest.approx(340 * 50 * 200 / (800 * 550), rel=1e-4)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    save(tmp_path / "image" / "out_of_focus0001.jpg", photo(1))
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "out_of_focus0001.png").write_bytes(b"no image")
+    with pytest.raises(MddnetError, match=r"out_of_focus0001\.png"):
+        PUBLIC_SETS["cuhk"].items(tmp_path).items[0].load()
+    pytest.importorskip("h5py")
+    (tmp_path / "ddff-dataset-trainval.h5").write_bytes(b"no hdf5")
+    with pytest.raises(CaptureError, match=r"trainval\.h5: not a readable HDF5 file"):
+        PUBLIC_SETS["ddff12"].items(tmp_path)
