@@ -1,11 +1,11 @@
-"""Alignment in inverse depth."""
+"""Alignment in inverse depth and in depth."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from mddnet.evaluate.alignment import alignment_words, fit_alignment
+from mddnet.evaluate.alignment import AlignmentChoice, fit_alignment
 
 
 def test_scale_and_shift_by_hand() -> None:
@@ -64,6 +64,6 @@ def test_refusals() -> None:
 
 
 def test_an_alignment_is_named() -> None:
-    assert alignment_words("scale_and_shift") == "robust scale-and-shift in inverse depth"
-    assert alignment_words("scale", "least_squares") == "least-squares scale in inverse depth"
-    assert alignment_words("none") == "none"
+    assert AlignmentChoice().words() == "robust scale-and-shift in inverse depth"
+    assert AlignmentChoice("scale", "depth", "least_squares").words() == "least-squares scale in depth"
+    assert AlignmentChoice("none", "depth").words() == "none"

@@ -20,7 +20,7 @@ def test_curves_of_one_photo_by_hand() -> None:
     u = np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)
     u[0] = np.nan
     truth = made_truth(u)
-    drawn = draw_known(truth, seed=0)
+    drawn = draw_known(truth.inv_depth, seed=0)
     assert len(drawn) == 90 and drawn.min() == 10
     true_px = np.full((10, 10), 4.0, dtype=np.float32)
     pred_px = true_px.copy()
@@ -44,7 +44,7 @@ def test_what_does_not_apply_is_absent() -> None:
     u = np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
     truth, maps = made_truth(u), np.ones((4, 5), dtype=np.float32)
     nothing = OrdinalPairs(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)
-    drawn = draw_known(truth, seed=0)
+    drawn = draw_known(truth.inv_depth, seed=0)
     assert confidence_curves(maps, u, maps, truth, None, nothing, drawn, ordinal_only=True) == {}
     assert set(confidence_curves(maps, u, maps, truth, None, nothing, drawn, ordinal_only=False)) == {"inv_depth"}
 
@@ -52,7 +52,7 @@ def test_what_does_not_apply_is_absent() -> None:
 def test_the_draw_is_without_repetition_and_repeats_itself() -> None:
     u = np.ones((200, 200), dtype=np.float32)
     u[:50] = np.nan
-    first, again = draw_known(made_truth(u), 3, 1000), draw_known(made_truth(u), 3, 1000)
+    first, again = draw_known(made_truth(u).inv_depth, 3, 1000), draw_known(made_truth(u).inv_depth, 3, 1000)
     assert (first == again).all() and len(set(first)) == 1000 and first.min() >= 50 * 200
 
 

@@ -5,29 +5,43 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mddnet.evaluate.alignment import AlignmentChoice
 from mddnet.evaluate.frame_measures import coc_measures, detection_measures, metric_depth_measures
-from mddnet.evaluate.scenes import SceneTruth
-
-
-def made_truth(inv_depth: np.ndarray) -> SceneTruth:
-    sharp = np.zeros((*inv_depth.shape, 3), dtype=np.uint8)
-    return SceneTruth(sharp, inv_depth.astype(np.float32), np.isfinite(inv_depth), 1.0)
 
 
 def test_the_alignment_is_what_was_asked_for() -> None:
     u = np.array([[0.5, 1.0, 2.0, 4.0], [np.nan, 1.0, 2.0, 4.0]])
-    truth = made_truth(u)
+    truth = u.astype(np.float32)
     half_and_shifted = np.nan_to_num((u - 1.0) / 2).astype(np.float32)
     assert metric_depth_measures(half_and_shifted, truth)["abs_rel"] == pytest.approx(0.0, abs=1e-6)
     halved = np.nan_to_num(u / 2).astype(np.float32)
-    assert metric_depth_measures(halved, truth, "scale")["abs_rel"] == pytest.approx(0.0, abs=1e-6)
+    assert metric_depth_measures(halved, truth, AlignmentChoice("scale"))["abs_rel"] == pytest.approx(0.0, abs=1e-6)
     # half as far again, everywhere
-    unaligned = metric_depth_measures(np.nan_to_num(u / 1.5).astype(np.float32), truth, "none")
+    unaligned = metric_depth_measures(np.nan_to_num(u / 1.5).astype(np.float32), truth, AlignmentChoice("none"))
     assert unaligned["abs_rel"] == pytest.approx(0.5, abs=1e-5)
     assert unaligned["rmse_log"] == pytest.approx(np.log(1.5), abs=1e-5)
     assert unaligned["delta1"] == 0.0 and unaligned["delta2"] == 1.0
     assert unaligned["silog"] == pytest.approx(0.0, abs=1e-3)
-    assert metric_depth_measures(halved, made_truth(u * np.nan)) == {}
+    assert metric_depth_measures(halved, truth * np.float32(np.nan)) == {}
+
+
+def test_alignment_in_depth_is_another_choice() -> None:
+    z = np.array([[1.0, 2.0, 4.0, 8.0]])
+    predicted = (1 / (3 * z + 5)).astype(np.float32)  # affine in depth, not in inverse depth
+    truth = (1 / z).astype(np.float32)
+    in_depth = metric_depth_measures(predicted, truth, AlignmentChoice(domain="depth"))
+    assert in_depth["abs_rel"] == pytest.approx(0.0, abs=1e-5)
+    assert metric_depth_measures(predicted, truth)["abs_rel"] > 0.05
+    tripled = metric_depth_measures((1 / (3 * z)).astype(np.float32), truth, AlignmentChoice("scale", "depth"))
+    assert tripled["rmse_m"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_cap_clips_the_prediction() -> None:
+    truth = np.array([[1.0, 0.25]], dtype=np.float32)
+    far = np.array([[1.0, 0.01]], dtype=np.float32)  # the floor of half the 2 % quantile is at 7.6 m
+    assert metric_depth_measures(far, truth, AlignmentChoice("none"))["rmse_m"] > 2.0
+    capped = metric_depth_measures(far, truth, AlignmentChoice("none"), (1e-3, 5.0))
+    assert capped["rmse_m"] == pytest.approx(np.sqrt(0.5), rel=1e-5)
 
 
 def test_coc_measures_by_hand() -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from mddnet.errors import CaptureError, ModelError
 from mddnet.evaluate import evaluate_model, markdown, print_tables, write_evaluation
+from mddnet.evaluate.alignment import AlignmentChoice
 from mddnet.evaluate.coc_slope import SHAPE_DIAMETERS_PX, SHAPES
 from mddnet.evaluate.harness import measure_speed, slope_points
 from mddnet.evaluate.tables import result_tables
@@ -174,7 +175,13 @@ def test_peers_are_measured_by_what_they_state(every_kind: Any, tmp_path: Path) 
     assert result.kinds["rgbd"].peers["metres"].macro["abs_rel"] == pytest.approx(0.0, abs=1e-3)
     # without alignment, the shift of a fifth of a dioptre stays in it
     unaligned = evaluate_model(
-        oracle, every_kind.root, None, only=["rgbd"], places=every_kind.places, peers=peers, alignment="none"
+        oracle,
+        every_kind.root,
+        None,
+        only=["rgbd"],
+        places=every_kind.places,
+        peers=peers,
+        alignment=AlignmentChoice("none"),
     )
     assert unaligned.kinds["rgbd"].peers["metres"].macro["abs_rel"] > 0.1
     assert unaligned.kinds["rgbd"].macro["abs_rel"] == pytest.approx(0.0, abs=1e-3)  # the oracle is metric

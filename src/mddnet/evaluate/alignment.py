@@ -1,4 +1,4 @@
-"""Alignment of a predicted inverse depth with the truth: none, a scale, or a scale and a shift, in inverse depth."""
+"""Alignment of a prediction with the truth: none, a scale, or a scale and a shift, in inverse depth or in depth."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mddnet.types import BoolArray
 
 AlignmentKind = Literal["none", "scale", "scale_and_shift"]
 AlignmentMethod = Literal["robust", "least_squares"]
+AlignmentDomain = Literal["inverse depth", "depth"]
 
 HUBER_TUNING = 1.345
 """Residuals beyond this many standard deviations count linearly (Huber 1964; 95 % efficient on Gaussian noise)."""
@@ -97,9 +98,54 @@ def fit_alignment(
     return Alignment(kind, method, scale, shift)
 
 
-def alignment_words(kind: AlignmentKind, method: AlignmentMethod = "robust") -> str:
-    """How an alignment of inverse depth is named beside the numbers that used it."""
-    return "none" if kind == "none" else f"{method} {kind} in inverse depth".replace("_", "-")
+@dataclass(frozen=True, slots=True)
+class AlignmentChoice:
+    """The choice that is printed beside every number that used it.
+
+    Attributes:
+        kind: what is free.
+        domain: in which quantity: networks of relative inverse depth are aligned in inverse depth, those of metric or
+            affine depth in depth.
+        method: how it is fitted.
+    """
+
+    kind: AlignmentKind = "scale_and_shift"
+    domain: AlignmentDomain = "inverse depth"
+    method: AlignmentMethod = "robust"
+
+    def words(self) -> str:
+        """For tables and JSON."""
+        return "none" if self.kind == "none" else f"{self.method} {self.kind} in {self.domain}".replace("_", "-")
+
+
+NEAREST_TO_INFINITY = 1e-3
+"""A predicted inverse depth below this share of its largest one counts as this share before alignment in depth."""
+
+
+def aligned_depth_m(
+    inv_depth: NDArray[np.floating], true_inv_depth: NDArray[np.floating], choice: AlignmentChoice
+) -> NDArray[np.float64]:
+    """Predicted depth in metres after alignment with the known, positive pixels of the truth.
+
+    An aligned inverse depth below half of the scene's 2 % quantile is raised to it, since a shift can put a pixel
+    beyond infinity; in depth, likewise, what is nearer than half of the scene's 2 % quantile.
+
+    Args:
+        inv_depth: (H, W), predicted.
+        true_inv_depth: (H, W), 1/m, NaN where unknown, positive elsewhere.
+        choice: what is free, where, fitted how.
+
+    Raises:
+        ValueError: without a known pixel, or for other shapes.
+    """
+    u = np.asarray(true_inv_depth, dtype=np.float64)
+    if choice.domain == "inverse depth" or choice.kind == "none":
+        aligned = fit_alignment(inv_depth, u, kind=choice.kind, method=choice.method).apply(inv_depth)
+        return np.asarray(1.0 / np.maximum(aligned, 0.5 * float(np.nanpercentile(u, 2))))
+    least = max(NEAREST_TO_INFINITY * float(np.max(inv_depth)), 1e-12)
+    depth = 1.0 / np.maximum(np.asarray(inv_depth, dtype=np.float64), least)
+    aligned = fit_alignment(depth, 1.0 / u, kind=choice.kind, method=choice.method).apply(depth)
+    return np.maximum(aligned, 0.5 / float(np.nanpercentile(u, 98)))
 
 
 def _weighted_fit(

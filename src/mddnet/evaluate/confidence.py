@@ -75,9 +75,7 @@ def confidence_curves(
         error_px = np.abs(defocus_px.ravel()[drawn] - true_defocus_px.ravel()[drawn])
         curves["coc"] = sparsification(error_px, sure)
     if not ordinal_only and truth.range > 0 and len(drawn):
-        u, p = truth.inv_depth.ravel()[drawn], inv_depth.ravel()[drawn]
-        aligned = fit_alignment(p, u, kind="scale_and_shift", method="robust").apply(p)
-        curves["inv_depth"] = sparsification(np.abs(aligned - u) / truth.range, sure)
+        curves["inv_depth"] = sparsification(inv_depth_errors(inv_depth, truth, drawn), sure)
     if len(depth_pairs):
         flat, everywhere = inv_depth.ravel(), confidence.ravel()
         nearer, farther = flat[depth_pairs.nearer], flat[depth_pairs.farther]
@@ -85,6 +83,13 @@ def confidence_curves(
         sure_of_both = np.minimum(everywhere[depth_pairs.nearer], everywhere[depth_pairs.farther])
         curves["order"] = sparsification(wrong, sure_of_both)
     return curves
+
+
+def inv_depth_errors(inv_depth: Float32Array, truth: SceneTruth, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(N,) errors at drawn pixels, after robust scale-and-shift alignment to these, over the scene's range."""
+    u, p = truth.inv_depth.ravel()[drawn], inv_depth.ravel()[drawn]
+    aligned = fit_alignment(p, u, kind="scale_and_shift", method="robust").apply(p)
+    return np.abs(aligned - u) / truth.range
 
 
 def curve_measures(curves: Mapping[str, Sparsification]) -> dict[str, float]:

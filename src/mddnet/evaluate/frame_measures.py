@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet import metrics
-from mddnet.evaluate.alignment import AlignmentKind, fit_alignment
+from mddnet.evaluate.alignment import AlignmentChoice, aligned_depth_m
 from mddnet.evaluate.scenes import SceneTruth
 from mddnet.metrics import OrdinalPairs
 from mddnet.types import BoolArray, Float32Array
@@ -36,23 +36,26 @@ def depth_order_measures(
 
 
 def metric_depth_measures(
-    inv_depth: Float32Array, truth: SceneTruth, alignment: AlignmentKind = "scale_and_shift"
+    inv_depth: Float32Array,
+    true_inv_depth: Float32Array,
+    alignment: AlignmentChoice | None = None,
+    depth_range_m: tuple[float, float] | None = None,
 ) -> dict[str, float]:
-    """Measures in metres at all known pixels, after robust alignment in inverse depth; nothing without a known one.
+    """Measures in metres at all known pixels, after alignment; nothing without a known one.
 
     Args:
         inv_depth: (H, W), predicted.
-        truth: a scene whose inverse depth is in 1/m.
-        alignment: what is free.
+        true_inv_depth: (H, W), 1/m, NaN where it is not known or does not count.
+        alignment: what is free, in which quantity, fitted how; None is robust scale-and-shift in inverse depth.
+        depth_range_m: aligned predictions are clipped to it; None for no cap.
     """
-    positive = np.isfinite(truth.inv_depth) & (truth.inv_depth > 0)
+    positive = np.isfinite(true_inv_depth) & (true_inv_depth > 0)
     if not positive.any():
         return {}
-    u = np.where(positive, truth.inv_depth, np.nan).astype(np.float64)
-    # an aligned value may fall below zero, beyond infinity: half the scene's lowest inverse depth ends the scale
-    floor = 0.5 * float(np.nanpercentile(u, 2))
-    aligned = fit_alignment(inv_depth, u, kind=alignment, method="robust").apply(inv_depth)
-    depth_m, truth_m = 1.0 / np.maximum(aligned, floor), 1.0 / u
+    u = np.where(positive, true_inv_depth, np.nan).astype(np.float64)
+    depth_m, truth_m = aligned_depth_m(inv_depth, u, alignment or AlignmentChoice()), 1.0 / u
+    if depth_range_m is not None:
+        depth_m = np.clip(depth_m, *depth_range_m)
     constant_m = np.full(u.shape, 1.0 / float(np.nanmedian(u)))
     measures = {
         "abs_rel": metrics.abs_rel(depth_m, truth_m),

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from mddnet import metrics
 from mddnet.errors import MddnetError, ModelError
-from mddnet.evaluate.alignment import AlignmentKind, alignment_words, fit_alignment
+from mddnet.evaluate.alignment import AlignmentChoice, fit_alignment
 from mddnet.evaluate.baselines import SHARPNESS_SCALES, defocus_baselines, row_inv_depth
+from mddnet.evaluate.calibration import Calibration, CalibrationCounts
+from mddnet.evaluate.cases import Case, CaseKeeper, case_pictures
 from mddnet.evaluate.coc_slope import (
     SHAPE_DIAMETERS_PX,
     SHAPE_LONG_SIDE_PX,
@@ -30,7 +32,15 @@ from mddnet.evaluate.coc_slope import (
     fit_slope,
     resized,
 )
-from mddnet.evaluate.confidence import MACRO, MeanCurve, PhotoCurves, confidence_curves, curve_measures, mean_curves
+from mddnet.evaluate.confidence import (
+    MACRO,
+    MeanCurve,
+    PhotoCurves,
+    confidence_curves,
+    curve_measures,
+    inv_depth_errors,
+    mean_curves,
+)
 from mddnet.evaluate.frame_measures import (
     BLUR_THRESHOLD_PX,
     coc_measures,
@@ -39,7 +49,7 @@ from mddnet.evaluate.frame_measures import (
     metric_depth_measures,
 )
 from mddnet.evaluate.pairs import PairRow, SharperMasks, clearly_sharper, list_pairs, pair_row, read_pair
-from mddnet.evaluate.peers.peer import BLUR_QUANTITIES, BlurMap, Peer, blur_of, checked_answer, inv_depth_of
+from mddnet.evaluate.peers.peer import BLUR_QUANTITIES, BlurMap, Peer, PeerAnswer, blur_of, checked_answer, inv_depth_of
 from mddnet.evaluate.scenes import (
     FRAMES_PER_SCENE,
     SCENE_KINDS,
@@ -147,6 +157,8 @@ class KindResult:
         frames_without_true_defocus: photos of captures whose order only is known, measured for depth alone.
         confidence: sparsification curves by error and place; empty for a model without a confidence.
         peers: what other methods score on the same photos, by name.
+        calibration: answers against truths in bins, or None where nothing was counted.
+        cases: by leading measure, the worst and the best photos with their pictures; not in the JSON.
     """
 
     frames: list[FrameRow] = field(default_factory=list)
@@ -157,6 +169,8 @@ class KindResult:
     frames_without_true_defocus: int = 0
     confidence: dict[str, dict[str, MeanCurve]] = field(default_factory=dict)
     peers: dict[str, KindResult] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    cases: dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +277,9 @@ class Evaluation:
         return numbers
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain dicts and lists, headline first; NaN stays NaN."""
-        return {"headline": self.headline, **asdict(self)}
+        """Everything but the pictures as plain dicts and lists, headline first; NaN stays NaN."""
+        pictureless = replace(self, kinds={kind: replace(result, cases={}) for kind, result in self.kinds.items()})
+        return {"headline": self.headline, **asdict(pictureless)}
 
 
 # --- the run ----------------------------------------------------------------------------------------------------------
@@ -285,7 +300,7 @@ def evaluate_model(
     seed: int = 0,
     speed: bool = False,
     peers: Sequence[Peer] = (),
-    alignment: AlignmentKind = "scale_and_shift",
+    alignment: AlignmentChoice | None = None,
     blur_threshold_px: float = BLUR_THRESHOLD_PX,
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
@@ -308,8 +323,8 @@ def evaluate_model(
         seed: every draw is a function of it and of the photo's name.
         speed: whether to time the network, too.
         peers: other methods to measure on the same photos and pairs.
-        alignment: of predicted inverse depth with the truth, for the measures in metres: none, a scale, or a scale and
-            a shift, fitted robustly.
+        alignment: of the prediction with the truth, for the measures in metres; None is robust scale-and-shift in
+            inverse depth.
         blur_threshold_px: a pixel is blurred where its CoC exceeds this, in the prediction and in the truth.
         on_progress: called before each step.
 
@@ -321,6 +336,7 @@ def evaluate_model(
         ModelError: for two peers of one name.
         CaptureError: if there are no scenes or no pairs where they are asked for.
     """
+    alignment = alignment or AlignmentChoice()
     unknown = [part for part in only if part not in PARTS]
     if unknown:
         raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
@@ -339,7 +355,7 @@ def evaluate_model(
             "frames_per_scene": frames_per_scene or dict(FRAMES_PER_SCENE),
             "scenes_per_place": scenes_per_place,
             "only": list(only),
-            "alignment": alignment_words(alignment),
+            "alignment": alignment.words(),
             "blur_threshold_px": blur_threshold_px,
         },
         peers=stated,
@@ -352,7 +368,7 @@ def evaluate_model(
     slope_scenes = _one_per_place(choice.scenes) if "coc_slope" in only else []
     shape_scenes = _one_per_place(choice.scenes) if "psf_shapes" in only else []
     pair_folders = list_pairs(data_root / "pairs") if "pairs" in only and data_root is not None else []
-    steps = _Steps(
+    steps = Steps(
         sum(len(f) for f in frames.values())
         + sum(scene.kind != "focal_stacks" for scene in measured)
         + len(pair_folders)
@@ -372,6 +388,8 @@ def evaluate_model(
             except MddnetError as error:
                 result.failures.append((str(scene.folder), str(error)))
         _summarise(kind_result, run.curves)
+        kind_result.calibration = run.calibration.result()
+        kind_result.cases = run.cases.worst_and_best()
         result.kinds[kind] = kind_result
     if pair_folders:
         result.pairs = _evaluate_pairs(model, peers, pair_folders, blur_threshold_px, result.failures, steps)
@@ -387,7 +405,7 @@ def evaluate_model(
     return result
 
 
-class _Steps:
+class Steps:
     def __init__(self, total: int, on_progress: OnProgress | None) -> None:
         self.total, self.done, self._call = total, -1, on_progress
 
@@ -436,7 +454,7 @@ def _one_per_place(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
 
 
 @dataclass(frozen=True, slots=True)
-class _BothWays:
+class BothWays:
     """A prediction for a photo as it is, and for the photo turned by 180 degrees, turned back."""
 
     upright: PredictedMaps
@@ -458,7 +476,7 @@ def predict_checked(model: Predictor, photo: UInt8Array) -> PredictedMaps:
             raise ModelError(
                 f"the model's {name} has shape {shape} for a photo of {photo.shape[:2]}; expected the same"
             )
-    confidence = _confidence_of(maps)
+    confidence = confidence_of(maps)
     if confidence is not None and confidence.shape != photo.shape[:2]:
         raise ModelError(
             f"the model's confidence has shape {confidence.shape} for a photo of {photo.shape[:2]}; expected the same"
@@ -466,14 +484,14 @@ def predict_checked(model: Predictor, photo: UInt8Array) -> PredictedMaps:
     return maps
 
 
-def _confidence_of(maps: PredictedMaps) -> Float32Array | None:
+def confidence_of(maps: PredictedMaps) -> Float32Array | None:
     return getattr(maps, "confidence", None)
 
 
-def _predict_both_ways(model: Predictor, photo: UInt8Array) -> _BothWays:
+def predict_both_ways(model: Predictor, photo: UInt8Array) -> BothWays:
     upright = predict_checked(model, photo)
     turned = predict_checked(model, np.ascontiguousarray(photo[::-1, ::-1]))
-    return _BothWays(
+    return BothWays(
         upright,
         turned.inv_depth[::-1, ::-1],
         turned.defocus_px[::-1, ::-1],
@@ -481,7 +499,7 @@ def _predict_both_ways(model: Predictor, photo: UInt8Array) -> _BothWays:
     )
 
 
-def _seed_of(seed: int, *names: str) -> int:
+def seed_of(seed: int, *names: str) -> int:
     return zlib.crc32("/".join((str(seed), *names)).encode())
 
 
@@ -494,21 +512,23 @@ class _KindRun:
     result: KindResult
     pairs: int
     seed: int
-    alignment: AlignmentKind
+    alignment: AlignmentChoice
     blur_threshold_px: float
     failures: list[tuple[str, str]]
-    steps: _Steps
+    steps: Steps
     curves: list[PhotoCurves] = field(default_factory=list)
+    calibration: CalibrationCounts = field(default_factory=CalibrationCounts)
+    cases: CaseKeeper = field(default_factory=CaseKeeper)
 
     def evaluate(self, scene: EvaluationScene, frames: Sequence[FrameRecord]) -> None:
         record = scene.record
         truth = read_truth(scene)
         depth_pairs = metrics.depth_ordinal_pairs(
-            truth.inv_depth, truth.mask, pairs=self.pairs, seed=_seed_of(self.seed, record.name, "depth")
+            truth.inv_depth, truth.mask, pairs=self.pairs, seed=seed_of(self.seed, record.name, "depth")
         )
         if scene.kind != "focal_stacks":
             self.steps.next(f"{record.name} sharp")
-            maps = _predict_both_ways(self.model, truth.sharp)
+            maps = predict_both_ways(self.model, truth.sharp)
             measures = {
                 "depth_ordinal_sharp": depth_pairs.accuracy(maps.upright.inv_depth),
                 "depth_ordinal_sharp_turned": depth_pairs.accuracy(maps.turned_inv_depth),
@@ -522,7 +542,7 @@ class _KindRun:
                     np.abs(true_signed_defocus(truth, frame)),
                     truth.mask,
                     pairs=self.pairs,
-                    seed=_seed_of(self.seed, record.name, frame.file, "defocus"),
+                    seed=seed_of(self.seed, record.name, frame.file, "defocus"),
                 )
             known_order_only = record.unit == "ordinal" and record.provenance == "real"
             if not known_order_only and (defocus_pairs is None or defocus_pairs.admissible_share < BLUR_SHARE_MIN):
@@ -531,10 +551,23 @@ class _KindRun:
                 continue
             if defocus_pairs is None:
                 self.result.frames_without_true_defocus += 1
-            asked = self._asked(scene, frame, truth, depth_pairs, defocus_pairs)
-            self._measure_model(asked)
-            for peer in self.peers:
-                self._measure_peer(peer, asked)
+            self._measure(self._asked(scene, frame, truth, depth_pairs, defocus_pairs))
+
+    def _measure(self, asked: _Asked) -> None:
+        pred, measures = self._measure_model(asked)
+        answers = {peer.name: answer for peer in self.peers if (answer := self._measure_peer(peer, asked)) is not None}
+        self.cases.offer(
+            f"{asked.scene.record.name} {asked.frame.file}",
+            asked.scene.record.place,
+            measures,
+            lambda: case_pictures(
+                asked.photo,
+                {"defocus_px": pred.defocus_px, "inv_depth": pred.inv_depth},
+                answers,
+                inv_depth=asked.truth.inv_depth,
+                defocus_px=None if asked.signed_px is None else np.abs(asked.signed_px),
+            ),
+        )
 
     def _asked(
         self,
@@ -544,14 +577,14 @@ class _KindRun:
         depth_pairs: OrdinalPairs,
         defocus_pairs: OrdinalPairs | None,
     ) -> _Asked:
-        drawn = draw_known(truth, _seed_of(self.seed, scene.record.name, frame.file, "pixels"))
+        drawn = draw_known(truth.inv_depth, seed_of(self.seed, scene.record.name, frame.file, "pixels"))
         signed_px = None if defocus_pairs is None else true_signed_defocus(truth, frame)
         photo = read_frame(scene, frame, truth)
         return _Asked(scene, frame, truth, photo, depth_pairs, defocus_pairs, signed_px, drawn)
 
-    def _measure_model(self, asked: _Asked) -> None:
+    def _measure_model(self, asked: _Asked) -> tuple[PredictedMaps, dict[str, float]]:
         record, truth = asked.scene.record, asked.truth
-        maps = _predict_both_ways(self.model, asked.photo)
+        maps = predict_both_ways(self.model, asked.photo)
         pred = maps.upright
         measures = depth_order_measures(pred.inv_depth, maps.turned_inv_depth, truth, asked.depth_pairs) | {
             "depth_ordinal_row": asked.depth_pairs.accuracy(row_inv_depth(*truth.inv_depth.shape)),
@@ -560,7 +593,7 @@ class _KindRun:
             "depth_ordinal_law_turned": asked.depth_pairs.accuracy(-maps.turned_signed_px),
         }
         if record.unit == "1/m":
-            measures |= metric_depth_measures(pred.inv_depth, truth, self.alignment)
+            measures |= metric_depth_measures(pred.inv_depth, truth.inv_depth, self.alignment)
         if asked.defocus_pairs is not None and asked.signed_px is not None:
             # what the law would give with a perfect sign
             measures["depth_ordinal_law_true_sign"] = asked.depth_pairs.accuracy(
@@ -575,7 +608,7 @@ class _KindRun:
                 measures["coc_label_noise_px"] = record.measures["coc_label_noise_px"]
             if record.unit != "ordinal":
                 measures |= _focus_measures(pred, truth, asked.frame)
-        confidence = _confidence_of(pred)
+        confidence = confidence_of(pred)
         if confidence is not None:
             curves = confidence_curves(
                 confidence,
@@ -589,9 +622,22 @@ class _KindRun:
             )
             measures |= curve_measures(curves)
             self.curves.append(PhotoCurves(record.name, record.place, curves))
+        self._calibrate(asked, pred, confidence)
         self.result.frames.append(FrameRow(record.name, record.place, asked.frame.file, measures))
+        return pred, measures
 
-    def _measure_peer(self, peer: Peer, asked: _Asked) -> None:
+    def _calibrate(self, asked: _Asked, pred: PredictedMaps, confidence: Float32Array | None) -> None:
+        error_px = error = None
+        if asked.signed_px is not None:
+            predicted, true = pred.defocus_px.ravel()[asked.drawn], np.abs(asked.signed_px.ravel()[asked.drawn])
+            self.calibration.add_coc(predicted, true)
+            error_px = np.abs(predicted - true)
+        if confidence is not None:
+            if asked.scene.record.unit != "ordinal" and asked.truth.range > 0:
+                error = inv_depth_errors(pred.inv_depth, asked.truth, asked.drawn)
+            self.calibration.add_confidence(confidence.ravel()[asked.drawn], error_px, error)
+
+    def _measure_peer(self, peer: Peer, asked: _Asked) -> PeerAnswer | None:
         record = asked.scene.record
         measures: dict[str, float] = {}
         try:
@@ -602,16 +648,17 @@ class _KindRun:
                 assert turned is not None
                 measures |= depth_order_measures(inv_depth, turned[::-1, ::-1], asked.truth, asked.depth_pairs)
                 if record.unit == "1/m":
-                    measures |= metric_depth_measures(inv_depth, asked.truth, self.alignment)
+                    measures |= metric_depth_measures(inv_depth, asked.truth.inv_depth, self.alignment)
         except MddnetError as error:
             self.failures.append((f"{peer.name} on {asked.scene.folder / asked.frame.file}", str(error)))
-            return
+            return None
         blur = blur_of(answer)
         if blur is not None and asked.signed_px is not None:
             measures |= asked.blur_measures(blur, self.blur_threshold_px)
         if measures:
             row = FrameRow(record.name, record.place, asked.frame.file, measures)
             self.result.peers[peer.name].frames.append(row)
+        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -635,7 +682,11 @@ class _Asked:
     def blur_measures(self, blur: BlurMap, threshold_px: float) -> dict[str, float]:
         """Order, size where there is one, and detection of blur."""
         assert self.defocus_pairs is not None and self.signed_px is not None
-        measures = {"defocus_ordinal": self.defocus_pairs.accuracy(blur.score)}
+        true_px = np.abs(self.signed_px.ravel()[self.drawn])
+        measures = {
+            "defocus_ordinal": self.defocus_pairs.accuracy(blur.score),
+            "defocus_spearman": metrics.spearman(blur.score.ravel()[self.drawn], true_px),
+        }
         if blur.defocus_px is not None:
             measures |= coc_measures(blur.defocus_px, np.abs(self.signed_px))
         score = blur.score.ravel()[self.drawn]
@@ -692,17 +743,13 @@ def _summarise(result: KindResult, curves: Sequence[PhotoCurves] = ()) -> None:
         summary = _mean([result.scenes[scene] for scene, p in place_of.items() if p == place])
         summary["scenes"] = float(sum(p == place for p in place_of.values()))
         summary["frames"] = float(sum(row.place == place for row in result.frames))
-        # every baseline gets the best of what it could be on this very place
-        for name in _BEST_SHARPNESS:
-            sharpness = [summary.get(f"{name}_{scale}", np.nan) for scale in SHARPNESS_SCALES]
-            if np.isfinite(sharpness).any():
-                summary[name] = float(np.nanmax(sharpness))
+        best_sharpness(summary)
         if "sign_behind" in summary:
             summary["sign_constant"] = max(summary["sign_behind"], 1 - summary["sign_behind"])
         result.places[place] = summary
     counts = ("scenes", "frames", "coc_pixels")
     result.macro = {
-        name: value for name, value in _plain_mean(list(result.places.values())).items() if name not in counts
+        name: value for name, value in plain_mean(list(result.places.values())).items() if name not in counts
     }
     result.confidence = mean_curves(curves)
     for error, by_place in result.confidence.items():
@@ -711,9 +758,17 @@ def _summarise(result: KindResult, curves: Sequence[PhotoCurves] = ()) -> None:
             summary[f"falling_steps_{error}"] = float(curve.falling_steps)
 
 
+def best_sharpness(summary: dict[str, float]) -> None:
+    """Add negative sharpness at its best smoothing: a baseline gets the best of what it could be on these photos."""
+    for name in _BEST_SHARPNESS:
+        sharpness = [summary.get(f"{name}_{scale}", np.nan) for scale in SHARPNESS_SCALES]
+        if np.isfinite(sharpness).any():
+            summary[name] = float(np.nanmax(sharpness))
+
+
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Mean of each measure over the rows that have it; CoC errors weighted by their pixels, whose counts add up."""
-    summary = _plain_mean(rows)
+    summary = plain_mean(rows)
     weighted = [row for row in rows if row.get("coc_pixels", 0.0) > 0]
     if weighted:
         pixels = np.array([row["coc_pixels"] for row in weighted])
@@ -723,7 +778,7 @@ def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return summary
 
 
-def _plain_mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def plain_mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     summary = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row[name] for row in rows if name in row and np.isfinite(row[name])]
@@ -741,7 +796,7 @@ def _evaluate_pairs(
     folders: Sequence[Path],
     threshold_px: float,
     failures: list[tuple[str, str]],
-    steps: _Steps,
+    steps: Steps,
 ) -> PairsResult:
     rows: list[PairRow] = []
     peer_rows: dict[str, list[PairRow]] = {
@@ -782,12 +837,12 @@ def _pairs_result(rows: Sequence[PairRow]) -> PairsResult:
     if not clear:
         return PairsResult(tuple(rows), float("nan"), float("nan"))
     accuracies = [row.accuracy for row in clear]
-    detection = _plain_mean([row.detection for row in clear])
+    detection = plain_mean([row.detection for row in clear])
     return PairsResult(tuple(rows), float(np.mean(accuracies)), min(accuracies), detection)
 
 
 def _evaluate_slope(
-    model: Predictor, scenes: Sequence[EvaluationScene], failures: list[tuple[str, str]], steps: _Steps
+    model: Predictor, scenes: Sequence[EvaluationScene], failures: list[tuple[str, str]], steps: Steps
 ) -> SlopeResult:
     points: list[SlopePoint] = []
     for scene in scenes:
@@ -826,7 +881,7 @@ def slope_points(model: Predictor, name: str, sharp: UInt8Array) -> list[SlopePo
 
 
 def _evaluate_shapes(
-    model: Predictor, scenes: Sequence[EvaluationScene], failures: list[tuple[str, str]], steps: _Steps
+    model: Predictor, scenes: Sequence[EvaluationScene], failures: list[tuple[str, str]], steps: Steps
 ) -> dict[Shape, SlopeFit]:
     points: dict[Shape, list[SlopePoint]] = {shape: [] for shape in SHAPES}
     for scene in scenes:

@@ -202,18 +202,18 @@ def true_signed_defocus(truth: SceneTruth, frame: FrameRecord) -> Float32Array:
     return signed_defocus_px(truth.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
 
 
-def draw_known(truth: SceneTruth, seed: int, count: int = DRAWN_PIXELS) -> NDArray[np.int64]:
-    """Flat indices of pixels whose inverse depth is known, drawn without repetition; all of them where they are few.
+def draw_known(values: Float32Array, seed: int, count: int = DRAWN_PIXELS) -> NDArray[np.int64]:
+    """Flat indices of pixels whose value (of inverse depth, say) is known, drawn without repetition; few are all taken.
 
     What needs sorting (blur detection, confidence) is measured on these: the standard error of a share is at most
     0.4 %.
 
     Args:
-        truth: the scene.
-        seed: the draw is a function of it and of the truth.
+        values: (H, W), NaN where not known.
+        seed: the draw is a function of it and of which pixels are known.
         count: how many.
     """
-    known = np.flatnonzero(np.isfinite(truth.inv_depth))
+    known = np.flatnonzero(np.isfinite(values))
     if len(known) <= count:
         return known
     return np.sort(np.random.default_rng(seed).choice(known, count, replace=False))

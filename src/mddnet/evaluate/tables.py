@@ -20,8 +20,11 @@ from mddnet.evaluate.harness import (
     PairsResult,
 )
 from mddnet.evaluate.pairs import PAIR_RATIO
+from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.public_sets import PUBLIC_SETS
 from mddnet.evaluate.scenes import CONFIDENCE_MIN
 from mddnet.metrics import BETA_SQUARED, DEFOCUS_GAP, DEPTH_GAP, TEXTURE_SHARE
+from mddnet.sets.store import atomic_write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,11 +47,13 @@ _DEPTH = (
     ("depth_ordinal_sharp", "sharp", 3),
     ("depth_ordinal_sharp_turned", "sharp turned", 3),
     ("depth_spearman", "rank corr.", 3),
+    ("inv_depth_error", "inv. depth error", 3),
 )
 _DEFOCUS_ORDER = (
     ("defocus_ordinal", "ordinal", 3),
     ("defocus_ordinal_turned", "turned", 3),
     ("defocus_ordinal_sharpness", "neg. sharpness", 3),
+    ("defocus_spearman", "rank corr.", 3),
     ("sign_accuracy", "sign", 3),
     ("sign_constant", "best one sign", 3),
 )
@@ -91,6 +96,11 @@ _BLUR_DETECTION = (
     ("blur_ap_sharpness", "AP of sharpness", 3),
     ("blur_share", "blurred", 3),
 )
+_SHARP_PAIRS = (
+    ("sharp_pair", "near/far", 3),
+    ("sharp_pair_pixels", "pixels", 0),
+    ("lost_detail", "lost detail", 3),
+)
 _CONFIDENCE = (
     ("ause_coc", "CoC", 3),
     ("ause_coc_constant", "const.", 3),
@@ -110,6 +120,8 @@ _CURVES = {
 _BESIDE = {
     "defocus": (
         ("defocus_ordinal", "order", 3),
+        ("defocus_spearman", "rank corr.", 3),
+        ("sharp_pair", "near/far", 3),
         ("coc_mae_px", "CoC MAE px", 2),
         ("sigma_mae", "sigma MAE", 3),
         ("blur_f", "blur F", 3),
@@ -134,6 +146,7 @@ _GROUPS = (
     ("defocus size and focus", _DEFOCUS_SIZE),
     ("defocus, squared and normalised errors", _DEFOCUS_AS_PUBLISHED),
     ("blur detection", _BLUR_DETECTION),
+    ("photos and their sharp partners", _SHARP_PAIRS),
     ("metric depth", _METRIC),
     ("metric depth, shares and boundaries", _METRIC_ACCURACY),
     ("confidence", _CONFIDENCE),
@@ -162,11 +175,12 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
     """All tables of an evaluation, in the order in which they are read."""
     tables: list[ResultTable] = []
     for kind, result in evaluation.kinds.items():
-        tables += _kind_tables(_TITLES[kind], result, evaluation)
+        title = kind_title(kind)
+        tables += _kind_tables(title, result, evaluation)
         if result.confidence:
-            tables.append(_curve_table(_TITLES[kind], result))
+            tables.append(_curve_table(title, result))
         if result.peers:
-            tables += _beside_tables(_TITLES[kind], result, evaluation)
+            tables += _beside_tables(title, result, evaluation)
     if evaluation.pairs is not None:
         tables += _pair_tables(evaluation.pairs, evaluation)
     if evaluation.coc_slope is not None:
@@ -181,6 +195,11 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
         cells_of = tuple((what, " ".join(why.split())) for what, why in evaluation.failures)
         tables.append(ResultTable("Not measured", ("what", "why"), cells_of))
     return tables
+
+
+def kind_title(kind: str) -> str:
+    """How a kind of scenes or a public set is called in headings."""
+    return _TITLES[kind] if kind in _TITLES else PUBLIC_SETS[kind].title
 
 
 def _pair_tables(pairs: PairsResult, evaluation: Evaluation) -> list[ResultTable]:
@@ -219,7 +238,7 @@ def _curve_table(title: str, result: KindResult) -> ResultTable:
         curve = by_place[MACRO]
         rows.append((label, *(number(value, digits) for value in curve.error)))
         rows.append((f"{label}: oracle", *(number(value, digits) for value in curve.oracle)))
-    head = ("mean over places of the error of what is left", *(f"-{percent} %" for percent in REMOVED_PERCENT))
+    head = ("mean of the error of what is left", *(f"-{percent} %" for percent in REMOVED_PERCENT))
     note = "The least confident pixels (pairs) removed first; oracle: the largest errors removed first."
     return ResultTable(f"{title}: error without the least confident", head, tuple(rows), note)
 
@@ -227,14 +246,15 @@ def _curve_table(title: str, result: KindResult) -> ResultTable:
 def _beside_tables(title: str, result: KindResult, evaluation: Evaluation) -> list[ResultTable]:
     everyone = [(evaluation.model, _OWN_QUANTITIES, result.macro)]
     everyone += [(name, evaluation.peers[name], peer.macro) for name, peer in result.peers.items()]
+    over = "photos" if "set" in evaluation.options else "places"
     notes = {
         "defocus": (
-            "The same photos, means over places. What a method does not state is not measured: of a score only the "
+            f"The same photos, means over {over}. What a method does not state is not measured: of a score only the "
             "order is known, sigma is a quarter of a CoC. "
             f"Blurred: CoC > {evaluation.options['blur_threshold_px']:g} px."
         ),
         "depth": (
-            "The same photos, means over places. AbsRel, delta and boundary F1 after alignment: "
+            f"The same photos, means over {over}. AbsRel, delta and boundary F1 after alignment: "
             f"{evaluation.options['alignment']}."
         ),
     }
@@ -255,6 +275,78 @@ def _beside_tables(title: str, result: KindResult, evaluation: Evaluation) -> li
 def _kind_tables(title: str, result: KindResult, evaluation: Evaluation) -> list[ResultTable]:
     if not result.places:
         return [ResultTable(title, ("place",), (), "No scene of this kind on this side of the split.")]
+    of_set = "set" in evaluation.options
+    notes = _set_notes(evaluation) if of_set else _scene_notes(result, evaluation)
+    tables = []
+    for what, columns in _GROUPS:
+        shown = [column for column in columns if column[0] in result.macro]
+        if not shown:
+            continue
+        names = [name for name, _, _ in shown]
+        counts = {
+            place: sum(row.place == place and any(name in row.measures for name in names) for row in result.frames)
+            for place in result.places
+        }
+        rows = [
+            (place, str(counts[place]), *(cell(values, name, digits) for name, _, digits in shown))
+            for place, values in result.places.items()
+            if counts[place]
+        ]
+        last = "**all photos**" if of_set else "**macro**"
+        total = str(sum(counts.values()))
+        rows.append((last, total, *(cell(result.macro, name, digits) for name, _, digits in shown)))
+        head = ("group" if of_set else "place", "photos", *(label for _, label, _ in shown))
+        tables.append(ResultTable(f"{title}: {what}", head, tuple(rows), notes[what]))
+    return tables
+
+
+def _set_notes(evaluation: Evaluation) -> dict[str, str]:
+    """What the columns of a public set mean; mask, crop, cap and alignment with every group of numbers."""
+    o = evaluation.options
+    pixels = f"Mask: {o['mask']}. Crop: {o['crop']}."
+    depth = f"{pixels} Cap: {o['cap']}."
+    blurred = f"{pixels} Blurred: predicted CoC > {o['blur_threshold_px']:g} px"
+    return {
+        "depth": (
+            f"{depth} Order of inverse depth, gap > {DEPTH_GAP:.0%} of the photo's 2-98 % range; turned: on the photo "
+            "turned by 180 degrees; row: lower is nearer. Rank corr.: Spearman's, upright. Inverse depth error: mean, "
+            "over the photo's range, after robust scale-and-shift alignment in inverse depth to drawn pixels."
+        ),
+        "defocus order": (
+            f"{pixels} Order of the blur, gap > {DEFOCUS_GAP:.1%} of the long side (of a score without unit: > 10 % of "
+            "its range), beside negative sharpness at its best smoothing. Rank corr.: Spearman's, drawn pixels. Sign: "
+            f"where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side, beside the better constant side of each photo."
+        ),
+        "defocus size and focus": f"{pixels} CoC = 4 sigma. Best constant: the median of each photo.",
+        "defocus, squared and normalised errors": (
+            f"{pixels} Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it, means over photos."
+        ),
+        "blur detection": (
+            f"{blurred}, against the set's marks, or the same comparison on its CoC at drawn pixels. F with beta^2 = "
+            f"{BETA_SQUARED:g}, beside that of all blurred; MAE of the binary map, beside the better constant; AP of "
+            "the CoC's order, beside negative sharpness at its best smoothing. A constant has the share of blurred "
+            "pixels as its AP."
+        ),
+        "photos and their sharp partners": (
+            f"Mask: {o['mask']}. Near/far: share of the pixels at which one of the two is clearly sharper (> "
+            f"{PAIR_RATIO:g} times) where the other got the larger CoC. Pixels: of a photo, so many. Lost detail: rank "
+            "correlation of the predicted CoC with the sharpness that the photo has lost."
+        ),
+        "metric depth": f"{depth} Alignment: {o['alignment']}.",
+        "metric depth, shares and boundaries": (
+            f"{depth} Alignment: {o['alignment']}. Shares of pixels whose ratio of depths is below the bound; boundary "
+            "F1 of Depth Pro."
+        ),
+        "confidence": (
+            f"{depth} AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is "
+            "perfect. Const.: of a confidence that says nothing. Falls: how many of nine steps lower the error of the "
+            "rest. CoC: |CoC error|. Depth: of inverse depth, after robust scale-and-shift alignment. Order: wrong "
+            "pairs of the order of depth."
+        ),
+    }
+
+
+def _scene_notes(result: KindResult, evaluation: Evaluation) -> dict[str, str]:
     left_out = sum(result.frames_without_blur.values())
     notes = {
         "depth": (
@@ -267,7 +359,8 @@ def _kind_tables(title: str, result: KindResult, evaluation: Evaluation) -> list
         ),
         "defocus order": (
             f"Order of the CoC, gap > {DEFOCUS_GAP:.1%} of the long side. Neg. sharpness: at its best smoothing per "
-            f"place. Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and > {SIGN_RANGE_MIN:.0%} of the range "
+            f"place. Rank corr.: Spearman's, drawn known pixels. Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long "
+            f"side and > {SIGN_RANGE_MIN:.0%} of the range "
             "from focus, beside the better of always-behind and always-in-front."
         ),
         "defocus size and focus": (
@@ -291,6 +384,7 @@ def _kind_tables(title: str, result: KindResult, evaluation: Evaluation) -> list
             f"The same pixels, the same alignment: {evaluation.options['alignment']}. Shares of pixels whose ratio of "
             "depths is below the bound; boundary F1 of Depth Pro."
         ),
+        "photos and their sharp partners": "",
         "confidence": (
             "AUSE of three errors: area between the sparsification curve and the oracle's, over the error of all "
             "pixels; 0 is perfect. Const.: of a confidence that says nothing. Falls: how many of the nine steps of "
@@ -302,26 +396,7 @@ def _kind_tables(title: str, result: KindResult, evaluation: Evaluation) -> list
         notes["defocus order"] += (
             f" Frames of captures known in order only, not in CoC: {result.frames_without_true_defocus}."
         )
-    tables = []
-    for what, columns in _GROUPS:
-        shown = [column for column in columns if column[0] in result.macro]
-        if not shown:
-            continue
-        names = [name for name, _, _ in shown]
-        counts = {
-            place: sum(row.place == place and any(name in row.measures for name in names) for row in result.frames)
-            for place in result.places
-        }
-        rows = [
-            (place, str(counts[place]), *(cell(values, name, digits) for name, _, digits in shown))
-            for place, values in result.places.items()
-            if counts[place]
-        ]
-        total = str(sum(counts.values()))
-        rows.append(("**macro**", total, *(cell(result.macro, name, digits) for name, _, digits in shown)))
-        head = ("place", "photos", *(label for _, label, _ in shown))
-        tables.append(ResultTable(f"{title}: {what}", head, tuple(rows), notes[what]))
-    return tables
+    return notes
 
 
 def _slope_table(evaluation: Evaluation) -> ResultTable:
@@ -386,9 +461,13 @@ def number(value: float, digits: int) -> str:
 # --- output -----------------------------------------------------------------------------------------------------------
 
 
-def markdown(evaluation: Evaluation) -> str:
-    """The whole evaluation as Markdown."""
-    lines = [f"# {evaluation.model} on the {evaluation.split} split", ""]
+def markdown(evaluation: Evaluation, made: Mapping[str, str] | None = None) -> str:
+    """The whole evaluation as Markdown; ``made`` says with what, see :mod:`mddnet.evaluate.provenance`."""
+    of_set = evaluation.options.get("set")
+    where = f"on {kind_title(of_set)}" if of_set else f"on the {evaluation.split} split"
+    lines = [f"# {evaluation.model} {where}", ""]
+    if made is not None:
+        lines += [provenance_words(made, evaluation.seconds), ""]
     lines += [", ".join(f"{name} {value}" for name, value in evaluation.options.items()) + ".", ""]
     lines += tables_markdown(result_tables(evaluation))
     if evaluation.places_without_split:
@@ -446,18 +525,32 @@ def print_result_tables(tables: Sequence[ResultTable], console: Console) -> None
         console.print(shown)
 
 
-def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, Path]:
-    """Write ``evaluation.json`` (every number; NaN as null) and ``evaluation.md`` into a folder, made if needed.
+def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
+    """Write an evaluation into a folder, made if needed, each file whole.
+
+    ``evaluation.json`` has every number (NaN as null) and what it was made with, ``evaluation.md`` the tables,
+    ``report.html`` tables, plots and pictures, and ``sheet.jpg`` the pictures of all methods side by side, where the
+    model was compared with others.
 
     Returns:
-        The two paths.
+        The paths.
     """
+    from mddnet.evaluate.picture_sheet import picture_sheet
+    from mddnet.evaluate.report_page import report_page
+
     out.mkdir(parents=True, exist_ok=True)
-    json_path, markdown_path = out / "evaluation.json", out / "evaluation.md"
-    data = {"format": EVALUATION_FORMAT, **evaluation.as_dict()}
-    json_path.write_text(json.dumps(plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    markdown_path.write_text(markdown(evaluation), encoding="utf-8")
-    return json_path, markdown_path
+    made = provenance()
+    data = {"format": EVALUATION_FORMAT, "made": made, **evaluation.as_dict()}
+    contents = {
+        "evaluation.json": (json.dumps(plain(data), indent=1, allow_nan=False) + "\n").encode(),
+        "evaluation.md": markdown(evaluation, made).encode(),
+        "report.html": report_page(evaluation, made).encode("utf-8", "backslashreplace"),
+    }
+    if evaluation.peers and (sheet := picture_sheet(evaluation)) is not None:
+        contents["sheet.jpg"] = sheet
+    for name, content in contents.items():
+        atomic_write(out / name, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
+    return tuple(out / name for name in contents)
 
 
 def plain(value: Any) -> Any:

@@ -1,0 +1,72 @@
+"""What a result file says of its making: version and commit of the code, machine, time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from mddnet.version import __version__
+
+_CHECKOUT = Path(__file__).parents[3]
+_GIT_TIMEOUT_S = 10
+
+
+def provenance() -> dict[str, str]:
+    """``version``, ``commit``, ``machine``, ``made_at`` (UTC); what cannot be found out is said to be unknown."""
+    return {
+        "version": __version__,
+        "commit": commit(),
+        "machine": machine(),
+        "made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def commit(checkout: Path = _CHECKOUT) -> str:
+    """The commit that the code was run from; ``"... and changes"`` where files of ``src`` differ from it."""
+    if not (checkout / ".git").exists():
+        return "unknown (not run from a checkout)"
+    head = _git(checkout, "rev-parse", "--short=12", "HEAD")
+    if head is None:
+        return "unknown (git is not there)"
+    changed = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", "src")
+    return head if not changed else f"{head} and changes"
+
+
+def machine() -> str:
+    """Processor and cores that this process may use, system; no name of a host or user."""
+    model = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                model = " ".join(line.partition(":")[2].split())
+                break
+    except (OSError, UnicodeDecodeError):
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{model}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def provenance_words(made: Mapping[str, str], seconds: float) -> str:
+    """One line for the head of a result file."""
+    return (
+        f"Made by mddnet {made['version']} at commit {made['commit']}, {made['made_at']}, on {made['machine']}, in "
+        f"{seconds:.0f} s."
+    )
+
+
+def _git(checkout: Path, *arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(checkout), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()
