@@ -426,5 +426,13 @@ def test_every_real_capture_is_listed(shared_data: Path) -> None:
     plan = plan_build([shared_data])
     assert not plan.failures
     counts = {group: sum(task.group == group for task in plan.tasks) for group in build_module.GROUPS}
-    expected = {"focal_stacks": 28, "light_fields": 3, "rgbd": 248, "stereo": 22, "photos": 1101, "all_in_3d": 0}
+    expected = {
+        "focal_stacks": 28,
+        "light_fields": 3,
+        "rgbd": 248,
+        "stereo": 22,
+        "photos": 1101,
+        "all_in_3d": 0,
+        "rigs": 0,
+    }
     assert counts == expected

@@ -103,14 +103,14 @@ def read_focal_stack(folder: Path) -> FocalStack:
         raise CaptureError(f'{path}: kind is {kind!r}; expected "focal_stack"')
     frame_files = _frame_files(path, data)
     focus_unit, values, order = _focus(path, data, len(frame_files))
-    width, height = _common_size(path, frame_files)
+    width, height = common_size(frame_files)
     index_map, first = _index_map(path, data)
     return FocalStack(
         folder=folder,
-        scene=_scene_name(path, data),
-        place=_text(path, data, "place"),
-        source=_text(path, data, "source"),
-        licence=_text(path, data, "licence"),
+        scene=plain_scene_name(path, data),
+        place=capture_text(path, data, "place"),
+        source=capture_text(path, data, "source"),
+        licence=capture_text(path, data, "licence"),
         frame_files=frame_files,
         height=height,
         width=width,
@@ -124,16 +124,16 @@ def read_focal_stack(folder: Path) -> FocalStack:
     )
 
 
-def _text(path: Path, data: dict[str, Any], key: str) -> str:
+def capture_text(path: Path, data: dict[str, Any], key: str) -> str:
     value = data.get(key)
     if not isinstance(value, str) or not value:
         raise CaptureError(f"{path}: {key} is {value!r}; expected a non-empty text")
     return value
 
 
-def _scene_name(path: Path, data: dict[str, Any]) -> str:
+def plain_scene_name(path: Path, data: dict[str, Any]) -> str:
     """The scene's name becomes the name of a folder, so it must be a plain one."""
-    name = _text(path, data, "scene")
+    name = capture_text(path, data, "scene")
     if Path(name).name != name or name.startswith(".") or "\\" in name:
         raise CaptureError(f"{path}: scene is {name!r}; expected a plain name, without slashes or a dot in front")
     return name
@@ -218,7 +218,7 @@ def _index_map(path: Path, data: dict[str, Any]) -> tuple[Path | None, int]:
     return _plain_file(path, entry.get("file"), "index_map.file"), int(entry["first_frame"])
 
 
-def _common_size(path: Path, frame_files: tuple[Path, ...]) -> tuple[int, int]:
+def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
     """(width, height) of all frames, from the headers alone."""
     size: tuple[int, int] | None = None
     for file in frame_files:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mddnet.sets.build import BuildRow
 
-GroupName = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d"]
+GroupName = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs"]
 
 
 def build(

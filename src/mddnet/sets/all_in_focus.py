@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -15,20 +15,24 @@ FLAT = 1e-9
 """Sharpness below which no frame is sharper than another."""
 
 
-def fuse(linear_frames: Sequence[Float32Array], index: Float32Array) -> Float32Array:
+def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32Array:
     """All-in-focus image: the two frames around the depth index, mixed linearly.
 
     Args:
-        linear_frames: N arrays (H, W, 3) of linear light.
+        linear_frames: N arrays (H, W, 3) or (H, W) of linear light, taken one at a time.
         index: (H, W), 0..N-1; must be finite.
 
     Returns:
-        (H, W, 3) float32 linear light.
+        float32 linear light of the shape of a frame.
     """
-    sharp = np.zeros_like(linear_frames[0])
+    sharp: Float32Array | None = None
     for i, frame in enumerate(linear_frames):
         weight = np.clip(1 - np.abs(index - i), 0, None).astype(np.float32)
-        sharp += weight[:, :, None] * frame
+        if sharp is None:
+            sharp = np.zeros_like(frame)
+        sharp += (weight if frame.ndim == 2 else weight[:, :, None]) * frame
+    if sharp is None:
+        raise ValueError("no frame to fuse; expected at least one")
     return sharp
 
 

@@ -27,6 +27,7 @@ from joblib.externals.loky import get_reusable_executor
 from mddnet.capture.all_in_3d import FACTS_FILE, AllIn3dScene, holds_all_in_3d, list_all_in_3d
 from mddnet.capture.photo_folder import SharpPhoto, list_photos
 from mddnet.capture.rgbd import RgbdFrame, list_rgbd
+from mddnet.capture.rig import rig_files
 from mddnet.capture.stereo import StereoScene, list_stereo
 from mddnet.errors import CaptureError, MddnetError, RejectedScene
 from mddnet.sets.all_in_3d_scene import build_all_in_3d_scene, out_name
@@ -40,6 +41,7 @@ from mddnet.sets.rendered_scene import (
     scene_name,
     scene_rng,
 )
+from mddnet.sets.rig_scene import build_rig_scene
 from mddnet.sets.store import atomic_write, read_scene, write_csv
 from mddnet.types import SceneRecord
 
@@ -48,10 +50,10 @@ try:
 except ImportError:  # Windows: two builds into one folder are then the user's own care
     fcntl = None  # type: ignore[assignment]
 
-Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d"]
+Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs"]
 GROUPS: tuple[Group, ...] = get_args(Group)
-REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields", "all_in_3d")
-GROUP_OF_KIND: dict[str, Group] = {"focal_stack": "focal_stacks", "light_field": "light_fields"}
+REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields", "all_in_3d", "rigs")
+GROUP_OF_KIND: dict[str, Group] = {"focal_stack": "focal_stacks", "light_field": "light_fields", "rig": "rigs"}
 
 LISTED_BY: dict[Group, str] = {"all_in_3d": FACTS_FILE}
 """What lists the captures of a group, where it is not a ``manifest.csv``."""
@@ -170,7 +172,10 @@ def _one_capture(folder: Path) -> tuple[list[BuildTask], list[BuildRow]]:
         return [], [BuildRow("", folder.name, "", "failed", reason)]
     name, place = data.get("scene"), data.get("place")
     name = name if isinstance(name, str) and scene_name(name) == name else folder.name
-    files = tuple(sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")))
+    if kind == "rig":
+        files = rig_files(folder)
+    else:
+        files = tuple(sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")))
     return [BuildTask(GROUP_OF_KIND[kind], name, place if isinstance(place, str) else "", folder, files)], []
 
 
@@ -278,6 +283,8 @@ def _dispatch(task: BuildTask, out_root: Path, frames: int | None, seed: int) ->
         return build_all_in_3d_scene(capture, out_root)
     if task.group == "focal_stacks":
         return build_focal_stack_scene(capture, out_root)
+    if task.group == "rigs":
+        return build_rig_scene(capture, out_root)
     return build_light_field_scene(capture, out_root)
 
 

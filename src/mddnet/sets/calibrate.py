@@ -180,6 +180,27 @@ def half_kappas(table: ErrorTable) -> tuple[float, float]:
     return kappas[0], kappas[1]
 
 
+def kappa_error_share(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> float:
+    """Half width of the 95 % interval of kappa over kappa itself: 1.96 standard errors of a jackknife over the frames.
+
+    Each frame is left out in turn, and the blur of an even sweep is fitted anew (Efron and Stein, "The jackknife
+    estimate of variance", Annals of Statistics 9, 1981).
+
+    Args:
+        table: errors.
+        shape: as for :func:`fit_even_sweep`.
+    """
+    count = len(table.weights)
+    kappas = []
+    for left_out in range(count):
+        squares = table.squares.copy()
+        squares[left_out] = 0.0
+        kappas.append(fit_even_sweep(ErrorTable(table.diameters_px, squares, table.weights), shape).kappa_px_per_frame)
+    values = np.array(kappas)
+    variance = (count - 1) / count * float(((values - values.mean()) ** 2).sum())
+    return 1.96 * float(np.sqrt(variance)) / float(values.mean())
+
+
 def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:
     """Best rising positions: a step per pair of neighbours, pulled towards smooth steps.
 

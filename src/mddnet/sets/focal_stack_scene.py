@@ -78,6 +78,7 @@ class Sweep:
         even: blur with even steps (or in the proportions of the known dioptres), at the working size.
         chosen: blur that is believed, at the working size.
         halves: CoC px per frame of the first and the second half.
+        table: the re-rendering errors that both fits come from.
         label_noise_px: least error to expect of a CoC that is computed from this depth, at the working size; NaN if
             the stack is too short to tell.
         work_ratio: working width over full width.
@@ -88,8 +89,26 @@ class Sweep:
     even: SweepFit
     chosen: SweepFit
     halves: tuple[float, float]
+    table: ErrorTable
     label_noise_px: float
     work_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredStack:
+    """A stack, aligned and measured.
+
+    Attributes:
+        aligned: its frames on one grid.
+        sweep: depth, sharp image and blur.
+        near_to_far: direction of the sweep.
+        parallax_undone: whether frames were aligned by more than a similarity.
+    """
+
+    aligned: AlignedStack
+    sweep: Sweep
+    near_to_far: bool
+    parallax_undone: bool
 
 
 def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
@@ -104,6 +123,26 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
         RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
     """
     stack = read_focal_stack(folder)
+    measured = measure_stack(stack)
+    aligned, sweep, near_to_far = measured.aligned, measured.sweep, measured.near_to_far
+    values = None if stack.focus_values is None else np.array(stack.focus_values)
+    spaced = sweep.chosen.error_fraction <= ORDINAL_ERROR_FRACTION
+    unit: InvDepthUnit = "1/m" if values is not None else "relative" if spaced else "ordinal"
+    u_of_index, kappa = _inverse_depth_of_index(sweep, values, near_to_far)
+    inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
+    inv_depth[np.isnan(sweep.depth.index)] = np.nan
+    measures = _measures(stack, aligned, sweep, kappa)
+    measures["parallax_undone"] = float(measured.parallax_undone)
+    return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
+
+
+def measure_stack(stack: FocalStack) -> MeasuredStack:
+    """Align a stack and measure its sweep, with parallax undone where that explains the frames better.
+
+    Raises:
+        CaptureError: if a frame is damaged.
+        RejectedScene: with the measured reason, if blur does not explain the frames or the order is not decidable.
+    """
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     frames = [stack.read_frame(i) for i in range(len(stack.frame_files))]
     aligned = _aligned_frames(stack, frames)
@@ -120,14 +159,7 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
             f"blur explains too little: the re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the "
             f"sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
-    spaced = sweep.chosen.error_fraction <= ORDINAL_ERROR_FRACTION
-    unit: InvDepthUnit = "1/m" if values is not None else "relative" if spaced else "ordinal"
-    u_of_index, kappa = _inverse_depth_of_index(sweep, values, near_to_far)
-    inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
-    inv_depth[np.isnan(sweep.depth.index)] = np.nan
-    measures = _measures(stack, aligned, sweep, kappa)
-    measures["parallax_undone"] = float(parallax_undone)
-    return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
+    return MeasuredStack(aligned, sweep, near_to_far, parallax_undone)
 
 
 def _aligned_frames(stack: FocalStack, frames: list[UInt8Array]) -> AlignedStack:
@@ -175,7 +207,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         raise RejectedScene(f"depth is found in {known:.0%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse(linear, sharpest_nearby(linear, filled))
-    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), noise_px, ratio)
+    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), table, noise_px, ratio)
 
 
 def _exposure_matched(linear: Float32Array, frames: list[UInt8Array], index: int) -> Float32Array:
