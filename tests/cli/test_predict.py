@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,10 @@ from tests.capture.test_video import write_video
 
 from mddnet.cli.main import main
 from mddnet.cli.predict import find_photos
+from mddnet.predict import output
+from mddnet.predict.prediction import CompactPrediction
 from mddnet.predict.predictor import Model
+from mddnet.types import Photo
 
 
 def picture(height: int = 48, width: int = 64) -> Image.Image:
@@ -25,6 +30,20 @@ def picture(height: int = 48, width: int = 64) -> Image.Image:
     pixels[:, :, 0] = np.linspace(0, 255, width).round()
     pixels[::2, ::2, 1] = 200
     return Image.fromarray(pixels)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the photos that are predicted from now on."""
+    seen: list[str] = []
+    predict = Model.predict_compact
+
+    def predict_and_note(self: Model, photo: Photo, *, fine: bool = False) -> CompactPrediction:
+        assert photo.path is not None
+        seen.append(photo.path.name)
+        return predict(self, photo, fine=fine)
+
+    monkeypatch.setattr(Model, "predict_compact", predict_and_note)
+    return seen
 
 
 @pytest.fixture
@@ -95,7 +114,8 @@ def test_the_lens_flags_give_metres_and_are_echoed(
     assert "[1/m from focus]" in capsys.readouterr().out
     assert main([*arguments, *lens, "--focus-m", "10"]) == 0
     said = capsys.readouterr().out
-    assert "[1/m], in focus at 9.95 m from the lens" in said and "(7 files)" in said
+    assert "[1/m], in focus at 9.95 m from the lens" in said and "(8 files)" in said
+    assert "sharp from 9.91 to 9.99 m" in said
     facts = json.loads((tmp_path / "out" / "cup.json").read_text())
     assert facts["lens"] == {"focal_mm": 50, "f_number": 2, "pixel_um": 5, "focus_m": 10}
     assert tifffile.imread(tmp_path / "out" / "cup.depth_m.tiff").min() > 0
@@ -144,18 +164,61 @@ def test_resume_leaves_out_what_is_done(
 ) -> None:
     for name in ("a.png", "b.png"):
         picture().save(tmp_path / name)
-        os.utime(tmp_path / name, (1e9, 1e9))
     arguments = ["predict", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(tiny_model), "--resume"]
-    seen = []
-    predict = Model.predict
-    monkeypatch.setattr(Model, "predict", lambda self, photo: (seen.append(photo.path.name), predict(self, photo))[1])
+    seen = watched(monkeypatch)
     assert main(arguments) == 0 and seen == ["a.png", "b.png"]
     assert main(arguments) == 0 and len(seen) == 2
     assert capsys.readouterr().out.count("done before") == 2
+    # Neither a newer date of the same content nor an older one of another is believed.
+    os.utime(tmp_path / "a.png", (4e9, 4e9))
     picture(50, 70).save(tmp_path / "b.png")
-    os.utime(tmp_path / "b.png", (4e9, 4e9))  # newer than its results
+    os.utime(tmp_path / "b.png", (1e9, 1e9))
     assert main(arguments) == 0 and seen[2:] == ["b.png"]
     assert main([*arguments, "--focal-mm", "35"]) == 0 and seen[3:] == ["a.png", "b.png"]
+    assert main([*arguments, "--focal-mm", "35", "--fine"]) == 0 and seen[5:] == ["a.png", "b.png"]
+
+
+def test_resume_does_not_take_the_results_of_other_weights(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture().save(tmp_path / "a.png")
+    onnx = pytest.importorskip("onnx")
+    other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    graph = onnx.load(other / "model.onnx")
+    next(tensor for tensor in graph.graph.initializer if tensor.name == "kappa").float_data[0] = 30.0
+    onnx.save(graph, other / "model.onnx")
+    arguments = ["predict", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), "--resume", "--model"]
+    seen = watched(monkeypatch)
+    assert main([*arguments, str(tiny_model)]) == 0 and len(seen) == 1
+    assert main([*arguments, str(other)]) == 0 and len(seen) == 2
+    assert main([*arguments, str(other)]) == 0 and len(seen) == 2
+
+
+def test_an_interrupted_run_keeps_what_is_done_and_goes_on(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        picture().save(tmp_path / f"{name}.png")
+    out = tmp_path / "out"
+    arguments = ["predict", str(tmp_path), "-o", str(out), "--model", str(tiny_model), "--resume"]
+    write = output.atomic_write
+
+    def stopped(path: Path, content: Any) -> None:
+        if path.name == "b.signed_defocus_px.tiff":
+            raise KeyboardInterrupt  # as Ctrl-C does, in the middle of the second photo
+        write(path, content)
+
+    monkeypatch.setattr(output, "atomic_write", stopped)
+    assert main(arguments) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert json.loads((out / "a.json").read_text())["complete"] is True
+    assert json.loads((out / "b.json").read_text())["complete"] is False
+    assert not (out / "c.json").exists() and not list(out.glob("*.tmp*"))
+    monkeypatch.setattr(output, "atomic_write", write)
+    seen = watched(monkeypatch)
+    assert main(arguments) == 0 and seen == ["b.png", "c.png"]
+    assert "a.png: done before" in capsys.readouterr().out
+    assert all(json.loads((out / f"{name}.json").read_text())["complete"] for name in "abc")
 
 
 def test_photos_are_found_in_folders_and_by_patterns_and_once_each(tmp_path: Path) -> None:
@@ -275,10 +338,7 @@ def test_a_video_frame_by_frame_with_one_range(
     highest = [float(tifffile.imread(out / f"clip.{i:06d}.inv_depth.tiff").max()) for i in range(4)]
     assert highest == pytest.approx([frame.max() / 255 for frame in (f[:, :, 0] for f in frames)], abs=0.02)
     assert ranges[0]["high"] > 0.9
-    seen = []
-    predict = Model.predict
-    monkeypatch.setattr(Model, "predict", lambda self, photo: (seen.append(1), predict(self, photo))[1])
-    os.utime(tmp_path / "clip.mkv", (1e9, 1e9))
+    seen = watched(monkeypatch)
     assert main(flags) == 0 and seen == []
     assert [json.loads(line)["facts"] for line in capsys.readouterr().out.splitlines()] == [
         line["facts"] for line in lines

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mddnet.predict.lens_law_fit import fit_lens_law, law_agreement, signs
+from mddnet.predict.lens_law_fit import bounded_sign_logit, fit_lens_law, law_agreement, side_log_odds, signs
 from mddnet.types import Float32Array, LensLawFit
 
 
@@ -132,13 +132,13 @@ NOTHING = LensLawFit(found=False, u_focus=np.nan, kappa_px=np.nan, residual_px=1
 
 def test_convention_behind_is_positive() -> None:
     u = np.array([[0.0, 1.0]], np.float32)
-    np.testing.assert_array_equal(signs(u, np.zeros_like(u), LAW), [[1, -1]])
-    np.testing.assert_array_equal(signs(u, np.array([[-1.0, 1.0]], np.float32), NOTHING), [[-1, 1]])
+    np.testing.assert_array_equal(signs(side_log_odds(u, np.zeros_like(u), LAW)), [[1, -1]])
+    np.testing.assert_array_equal(signs(side_log_odds(u, np.array([[-1.0, 1.0]], np.float32), NOTHING)), [[-1, 1]])
 
 
 def test_a_law_that_is_sure_overrules_a_doubtful_network_and_the_other_way_round() -> None:
     u = np.array([[0.0, 0.49]], np.float32)  # law: +10 px and +0.2 px
-    np.testing.assert_array_equal(signs(u, np.array([[-1.0, -1.0]], np.float32), LAW), [[1, -1]])
+    np.testing.assert_array_equal(signs(side_log_odds(u, np.array([[-1.0, -1.0]], np.float32), LAW)), [[1, -1]])
 
 
 def test_agreement_is_one_on_the_law_and_falls_with_size_and_side() -> None:
@@ -149,3 +149,26 @@ def test_agreement_is_one_on_the_law_and_falls_with_size_and_side() -> None:
     # exp(0), exp(-5 / (1 + 1.25)), exp(-20 / (1 + 2.5))
     np.testing.assert_allclose(agreement, [[1.0, np.exp(-5 / 2.25), np.exp(-20 / 3.5)]], rtol=1e-5)
     np.testing.assert_array_equal(law_agreement(u, defocus, logit, NOTHING), np.full((1, 3), 0.5, np.float32))
+
+
+# --- nothing lies behind infinity -------------------------------------------------------------------------------------
+
+
+def test_a_blur_larger_than_that_of_infinity_lies_in_front_whatever_the_network_says() -> None:
+    c = np.array([[1.0, 3.0, 3.0, 8.0]], np.float32)
+    logit = np.array([[9.0, 9.0, -9.0, 9.0]], np.float32)
+    bounded = bounded_sign_logit(logit, c, behind_px=3.0)
+    # Up to 3 px nothing changes but the cut at 4; 8 px are 5 / (0.8 + 0.96) errors too many.
+    np.testing.assert_allclose(bounded, [[4.0, 4.0, -4.0, 4.0 - (5 / 1.76) ** 2]], rtol=1e-5)
+    np.testing.assert_array_equal(bounded_sign_logit(logit, c, np.inf), [[4.0, 4.0, -4.0, 4.0]])
+
+
+def test_of_two_laws_the_one_within_infinity_is_taken() -> None:
+    # Blur grows from near to far: in focus in front, or, by the size of the blur alone, the other way round.
+    u = landscape(1)
+    defocus = (10 * (1.2 - u)).astype(np.float32)
+    assert fit_lens_law(u, defocus, np.full_like(u, 4.0)).u_focus == pytest.approx(1.2, abs=0.01)
+    # The lens is focused so far away that infinity is blurred by 1 px: the scene of 2 to 12 px cannot lie behind.
+    logit = bounded_sign_logit(np.full_like(u, 4.0), defocus, behind_px=1.0)
+    fit = fit_lens_law(u, defocus, logit, behind_px=1.0)
+    assert not fit.found or fit.kappa_px * (fit.u_focus - np.percentile(u, 2)) < 1.9

@@ -14,6 +14,7 @@ from PIL import Image
 
 import mddnet
 from mddnet.errors import ImageError, ModelError
+from mddnet.predict.enlarge import strips
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.predictor import Model, network_size
 from mddnet.types import UInt8Array
@@ -206,3 +207,40 @@ def test_blur_beyond_what_the_model_can_tell_is_said_in_pixels_of_the_photo(mode
     assert "blurred by 32 px or more" in note  # the photo is four times as large as what the network sees
     share = float(note.split("%")[0])
     assert 15 < share < 25  # |u - 0.5| above 0.4, of a ramp from 0 to 1
+
+
+def test_a_compact_prediction_is_the_same_strip_by_strip(model: Model) -> None:
+    photo = mddnet.Photo(ramp(600, 701), mddnet.Lens(focal_mm=50, f_number=2, pixel_um=5, focus_m=10))
+    compact, whole = model.predict_compact(photo), model.predict(photo)
+    assert compact.size == whole.size == (600, 701) and compact.quantities == whole.quantities
+    assert {"depth_m", "depth_error_m"} <= set(whole.quantities)
+    for quantity in whole.quantities:
+        expected = getattr(whole, quantity)
+        joined = np.concatenate([compact.rows(quantity, start, stop) for start, stop in strips(600)])
+        np.testing.assert_array_equal(joined, expected)
+        # Strips of any height have no seams.
+        odd = np.concatenate([compact.rows(quantity, start, stop) for start, stop in strips(600, 37)])
+        np.testing.assert_allclose(odd, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_finer_look_sees_small_blur_in_the_larger_image(model: Model) -> None:
+    # The tiny model answers |20 px (u - 0.5)| in pixels of any input: at twice the size, half of it in the photo.
+    usual, fine = model.predict(ramp(1536, 2048)), model.predict(ramp(1536, 2048), fine=True)
+    assert fine.fine and not usual.fine
+    near, far = 1024 + 120, 1024 + 1000  # CoC of 1.2 and 9.8 px in the usual look
+    assert usual.defocus_px[700, near] == pytest.approx(4 * 20 * 120 / 2048, rel=0.05)
+    assert fine.defocus_px[700, near] == pytest.approx(2 * 20 * 120 / 2048, rel=0.05)
+    assert fine.defocus_px[700, far] == pytest.approx(usual.defocus_px[700, far], rel=0.01)
+    small = model.predict(ramp(384, 512), fine=True)  # no larger than what the model sees anyway
+    np.testing.assert_array_equal(small.defocus_px, model.predict(ramp(384, 512)).defocus_px)
+
+
+def test_nothing_is_put_behind_infinity(model: Model) -> None:
+    # Focused at 2 m, f/8 and large pixels: 9 px of blur at the left edge are more than infinity has, 0.3 px.
+    prediction = model.predict(mddnet.Photo(ramp(96, 128), mddnet.Lens(10, 8, 20, focus_m=2)))
+    assert prediction.unit == "1/m" and prediction.depth_m is not None and prediction.depth_error_m is not None
+    blurred = prediction.defocus_px > 4
+    assert (prediction.signed_defocus_px[blurred] < 0).all()
+    assert (prediction.depth_m[blurred] < 2).all()
+    assert np.isfinite(prediction.depth_error_m).all() and prediction.depth_error_m.min() > 0
+    assert prediction.depth_of_field is not None and prediction.depth_of_field.near_m < 2

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from mddnet.predict.model_dir import ModelDir
     from mddnet.predict.output import SaveFormat
-    from mddnet.predict.prediction import Prediction
+    from mddnet.predict.prediction import PredictedPhoto
     from mddnet.predict.predictor import Model
     from mddnet.predict.video import VideoRanges
     from mddnet.types import Lens, Photo
@@ -41,6 +41,7 @@ def predict(
     threads: int | None = None,
     formats: str = "tiff",
     linear: Annotated[bool, Parameter(negative="")] = False,
+    fine: Annotated[bool, Parameter(negative="")] = False,
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -77,9 +78,10 @@ def predict(
         space).
     linear
         The samples of the photos are linear light, not sRGB (16-bit and float TIFF).
+    fine
+        Look a second time, at twice the size: small blur is measured better, in five times the time.
     resume
-        Leave out photos whose results are complete, newer than the photo, and made with this model, lens and
-        formats.
+        Leave out photos whose results are complete and were made of this content, with this model, lens and formats.
     json
         Print one JSON object a line for each photo instead of words: its facts, or its error.
     """
@@ -120,11 +122,13 @@ def predict(
         for path in photos:
             try:
                 for item in _items(path, lens, linear, predictor):
-                    done = _done_before(path, item.stem, out, predictor.model_dir, lens, chosen) if resume else None
+                    done = (
+                        _done_before(path, item.stem, out, predictor.model_dir, lens, chosen, fine) if resume else None
+                    )
                     if done is not None:
                         print(_json_line(path, done) if json else f"{item.name}: done before", flush=True)
                     else:
-                        prediction = predictor.predict(item.read())
+                        prediction = predictor.predict_compact(item.read(), fine=fine)
                         fixed_range = item.ranges.of(prediction) if item.ranges is not None else None
                         files = save(prediction, out, item.stem, chosen, fixed_range)
                         line = summary(item.name, prediction, files)
@@ -218,15 +222,17 @@ def find_photos(paths: list[str]) -> tuple[list[Path], list[str]]:
     return list(found.values()), failures
 
 
-def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
+def summary(name: str, prediction: PredictedPhoto, files: dict[str, Path]) -> str:
     """What came out, in a line, and a line for each note."""
-    height, width = prediction.inv_depth.shape
-    focus = prediction.focus
+    height, width = prediction.size
+    focus, sharp = prediction.focus, prediction.depth_of_field
     if not focus.found:
         where = f"no plane of focus found ({focus.reason})"
     elif prediction.unit == "1/m":
         distance = f"{1 / focus.u_focus:.3g} m from the lens" if focus.u_focus > 0 else "infinity"
         where = f"in focus at {distance}, residual {focus.residual_px:.2g} px"
+        if sharp is not None:
+            where += f", sharp from {sharp.near_m:.3g} to {sharp.far_m:.3g} m"
     else:
         where = f"in focus at u = {focus.u_focus:.3g}, residual {focus.residual_px:.2g} px"
     what = f"{width} x {height} px, inverse depth [{prediction.unit}], {where}"
@@ -240,17 +246,17 @@ def _named(path: Path, error: Exception) -> str:
 
 
 def _done_before(
-    path: Path, stem: str, out: Path, model_dir: ModelDir, lens: Lens, formats: Sequence[SaveFormat]
+    path: Path, stem: str, out: Path, model_dir: ModelDir, lens: Lens, formats: Sequence[SaveFormat], fine: bool
 ) -> Path | None:
-    """The facts of a photo's or frame's results, if made by this model with every lens fact that was given."""
+    """The facts of a photo's or frame's results, if made of this content by this model with every lens fact given."""
     from dataclasses import asdict
 
-    from mddnet.predict.output import find_saved, first_file
+    from mddnet.predict.output import content_of, find_saved, first_file
 
     facts = find_saved(out, path, stem)
     if facts is None or not facts.complete or (facts.model, facts.model_version) != (model_dir.name, model_dir.version):
         return None
-    if path.stat().st_mtime > facts.path.stat().st_mtime:
+    if facts.fine != fine or facts.content is None or facts.content != content_of(path):
         return None
     if not all((out / first_file(facts.path.stem, name)).exists() for name in formats):
         return None

@@ -10,9 +10,9 @@ import hashlib
 import importlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from mddnet.errors import MddnetError
+from mddnet.predict.enlarge import strips
 from mddnet.predict.point_cloud import PointCloud, camera_of, glb_bytes, ply_bytes, predicted_points
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import PredictedPhoto, Quantity
 from mddnet.predict.view import PreviewRange, preview, preview_range
 from mddnet.sets.store import atomic_write
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
@@ -38,7 +39,7 @@ SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)
 """All formats: of the maps, of the defocus mask and of the point cloud."""
 POINT_FORMATS: dict[SaveFormat, Callable[[PointCloud], bytes]] = {"ply": ply_bytes, "glb": glb_bytes}
 MASK = "defocus_mask"
-QUANTITIES = ("inv_depth", "depth_m", "defocus_px", "signed_defocus_px", "confidence")
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 LEVELS_16_BIT = 65535
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
@@ -79,7 +80,7 @@ def require_formats(formats: Sequence[str]) -> None:
 
 
 def save(
-    prediction: Prediction,
+    prediction: PredictedPhoto,
     folder: Path,
     stem: str | None = None,
     formats: Sequence[SaveFormat] = ("tiff",),
@@ -104,7 +105,8 @@ def save(
     Saving the same photo again replaces its own files.
 
     Args:
-        prediction: what to write.
+        prediction: what to write; of a :class:`~mddnet.predict.prediction.CompactPrediction` only a few rows of a map
+            are in memory at a time (but for ``png`` and ``exr``, whose libraries want a whole map).
         folder: made if it is missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
         formats: of :data:`SAVE_FORMATS`, at least one.
@@ -139,6 +141,27 @@ def source_of(photo: Photo) -> str:
     return "pixels:" + hashlib.blake2b(photo.pixels.tobytes(), digest_size=16).hexdigest()
 
 
+def content_of(path: Path | None) -> str | None:
+    """A digest of what is in a photo's file, by which a changed photo is known whatever its name and date.
+
+    None where there is no such file.
+    """
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+        return _digest(path, found.st_mtime_ns, found.st_size)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _digest(path: Path, changed_ns: int, size: int) -> str:
+    """The digest of a file; asked again for every frame of a video, it is read once."""
+    with path.open("rb") as stream:
+        return "blake2b:" + hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class SavedFacts:
     """What the ``.json`` of a saved prediction says of its origin."""
@@ -149,6 +172,8 @@ class SavedFacts:
     model: str
     model_version: str
     lens: Lens
+    content: str | None
+    fine: bool
 
 
 def find_saved(folder: Path, photo_path: Path, stem: str | None = None) -> SavedFacts | None:
@@ -177,6 +202,8 @@ def read_facts(path: Path) -> SavedFacts | None:
             str(model["name"]),
             str(model["version"]),
             Lens.from_json(data.get("lens", {})),
+            data.get("content"),
+            bool(data.get("fine", False)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -211,26 +238,28 @@ def _claimed_stem(folder: Path, stem: str, source: str) -> str:
 
 
 def _write(
-    prediction: Prediction,
+    prediction: PredictedPhoto,
     folder: Path,
     stem: str,
     formats: Sequence[SaveFormat],
     fixed_range: PreviewRange | None,
 ) -> dict[str, Path]:
-    maps: dict[str, tuple[Float32Array, dict[str, object]]] = {
-        "inv_depth": (prediction.inv_depth, {"unit": prediction.unit, "larger": "nearer"}),
-        "defocus_px": (prediction.defocus_px, {"unit": "px", "meaning": "diameter of the circle of confusion"}),
-        "signed_defocus_px": (prediction.signed_defocus_px, {"unit": "px", "positive": "behind the plane of focus"}),
-        "confidence": (prediction.confidence, {"unit": "1", "meaning": "agreement with lens law and texture"}),
+    meanings: dict[Quantity, dict[str, object]] = {
+        "inv_depth": {"unit": prediction.unit, "larger": "nearer"},
+        "defocus_px": {"unit": "px", "meaning": "diameter of the circle of confusion"},
+        "signed_defocus_px": {"unit": "px", "positive": "behind the plane of focus"},
+        "confidence": {"unit": "1", "meaning": "agreement with lens law and texture"},
+        "depth_m": {"unit": "m", "meaning": "z-depth from the principal plane"},
+        "depth_error_m": {"unit": "m", "meaning": "what depth_m may be off by: one standard error"},
     }
-    if prediction.depth_m is not None:
-        maps["depth_m"] = (prediction.depth_m, {"unit": "m", "meaning": "z-depth from the principal plane"})
+    maps = [_Map(prediction, quantity, {"quantity": quantity, **meanings[quantity]}) for quantity in QUANTITIES]
+    maps = [one for one in maps if one.quantity in prediction.quantities]
     written: dict[str, Path] = {}
     codes: dict[str, dict[str, float]] = {}
     made: dict[str, object] = {}
     if "mask" in formats:
         written[MASK] = folder / first_file(stem, "mask")
-        made[MASK] = _write_mask(written[MASK], prediction.defocus_px)
+        made[MASK] = _write_mask(written[MASK], _Map(prediction, "defocus_px", {}))
     wanted_points = [name for name in POINT_FORMATS if name in formats]
     if wanted_points:
         cloud = predicted_points(prediction)
@@ -239,17 +268,17 @@ def _write(
             written[f"points.{file_format}"] = folder / first_file(stem, file_format)
             atomic_write(written[f"points.{file_format}"], partial(_write_points, cloud, POINT_FORMATS[file_format]))
     for file_format in [name for name in formats if name not in ("mask", *POINT_FORMATS)]:
-        for quantity, (values, meaning) in maps.items():
+        for one in maps:
+            quantity = one.quantity
             path = folder / map_name(stem, quantity, file_format)
-            description = {"quantity": quantity, **meaning}
             if file_format == "npy":
-                _write_npy(path, values)
+                _write_npy(path, one)
             elif file_format == "png":
-                codes[quantity] = _write_png(path, values, description)
+                codes[quantity] = _write_png(path, one)
             elif file_format == "exr":
-                _write_exr(path, values, description)
+                _write_exr(path, one)
             else:
-                _write_tiff(path, values, description)
+                _write_tiff(path, one)
             written[quantity if quantity not in written else f"{quantity}.{file_format}"] = path
     # An earlier run may have known more of the lens, or written other formats: they would belong to other maps.
     for ending in _RESULT_ENDINGS:
@@ -270,16 +299,67 @@ def _write(
     return written
 
 
-def _write_tiff(path: Path, values: Float32Array, description: Mapping[str, object]) -> None:
-    samples: NDArray[Any] = values
-    if description["quantity"] == "confidence":
-        samples, description = _confidence_bytes(values), {**description, "scale": 1 / 255}
+@dataclass(frozen=True, slots=True)
+class _Map:
+    """One map of a prediction, read a few rows at a time."""
+
+    prediction: PredictedPhoto
+    quantity: Quantity
+    description: Mapping[str, object]
+
+    def strips(self) -> Iterator[Float32Array]:
+        """Its rows, in strips from the top."""
+        for start, stop in strips(self.prediction.size[0]):
+            yield self.prediction.rows(self.quantity, start, stop)
+
+    def extremes(self) -> tuple[float, float]:
+        """Its smallest and largest value."""
+        ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
+        return min(low for low, _ in ends), max(high for _, high in ends)
+
+    def encoded(self, code: Callable[[Float32Array], NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+        """The whole map, each strip as ``code`` makes it."""
+        whole = np.empty(self.prediction.size, dtype=dtype)
+        for (start, stop), strip in zip(strips(len(whole)), self.strips(), strict=True):
+            whole[start:stop] = code(strip)
+        return whole
+
+
+def _write_tiff(path: Path, one: _Map) -> None:
+    if one.quantity == "confidence":
+        _write_tiff_strips(path, one, _confidence_bytes, np.uint8, {**one.description, "scale": 1 / 255})
+    else:
+        _write_tiff_strips(path, one, lambda values: values, np.float32, one.description)
+
+
+def _write_tiff_strips(
+    path: Path,
+    one: _Map,
+    code: Callable[[Float32Array], NDArray[Any]],
+    dtype: type[np.generic],
+    description: Mapping[str, object],
+) -> None:
     text = json.dumps({"mddnet": __version__, **description})
 
     def write(stream: BinaryIO) -> None:
         # metadata=None keeps tifffile from replacing the description by its own.
         # Uncompressed: deflate saves a tenth of such floats and takes a second for 12 megapixels instead of 10 ms.
-        tifffile.imwrite(stream, samples, photometric="minisblack", description=text, metadata=None, software="mddnet")
+        # Without data, tifffile leaves room for them and says where it is.
+        place = tifffile.imwrite(
+            stream,
+            shape=one.prediction.size,
+            dtype=dtype,
+            byteorder="<",
+            photometric="minisblack",
+            description=text,
+            metadata=None,
+            software="mddnet",
+            returnoffset=True,
+        )
+        assert place is not None
+        stream.seek(place[0])
+        for strip in one.strips():
+            stream.write(np.ascontiguousarray(code(strip), dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
 
     atomic_write(path, write)
 
@@ -288,23 +368,24 @@ def _confidence_bytes(confidence: Float32Array) -> UInt8Array:
     return np.rint(confidence * np.float32(255)).astype(np.uint8)
 
 
-def _write_png(path: Path, values: Float32Array, description: Mapping[str, object]) -> dict[str, float]:
+def _write_png(path: Path, one: _Map) -> dict[str, float]:
     """Write a map as codes of 16 bits (confidence 8), and give offset and scale: value = offset + scale * code."""
-    if description["quantity"] == "confidence":
+    if one.quantity == "confidence":
         offset, scale = 0.0, 1 / 255
-        picture = Image.fromarray(_confidence_bytes(values))
+        picture = Image.fromarray(one.encoded(_confidence_bytes, np.uint8))
     else:
-        offset, high = float(values.min()), float(values.max())
+        offset, high = one.extremes()
         scale = (high - offset) / LEVELS_16_BIT if high > offset else 1.0
-        picture = Image.fromarray(np.rint((values.astype(np.float64) - offset) / scale).astype(np.uint16))
+        codes = one.encoded(lambda values: np.rint((values.astype(np.float64) - offset) / scale), np.uint16)
+        picture = Image.fromarray(codes)
     code = {"offset": offset, "scale": scale}
     text = PngImagePlugin.PngInfo()
-    text.add_text("mddnet", json.dumps({"mddnet": __version__, **description, **code}))
+    text.add_text("mddnet", json.dumps({"mddnet": __version__, **one.description, **code}))
     atomic_write(path, lambda stream: picture.save(stream, format="PNG", pnginfo=text, compress_level=1))
     return code
 
 
-def _write_exr(path: Path, values: Float32Array, description: Mapping[str, object]) -> None:
+def _write_exr(path: Path, one: _Map) -> None:
     """Write a map as one channel; "Y" is the one that every reader shows, whatever the quantity."""
     import OpenEXR  # of the extra `formats`
 
@@ -312,47 +393,51 @@ def _write_exr(path: Path, values: Float32Array, description: Mapping[str, objec
         # ZIP takes seconds for 12 megapixels of floats, and saves little.
         "compression": OpenEXR.NO_COMPRESSION,
         "type": OpenEXR.scanlineimage,
-        "quantity": str(description["quantity"]),
-        "unit": str(description["unit"]),
-        "mddnet": json.dumps({"mddnet": __version__, **description}),
+        "quantity": one.quantity,
+        "unit": str(one.description["unit"]),
+        "mddnet": json.dumps({"mddnet": __version__, **one.description}),
     }
-    atomic_write(path, lambda stream: OpenEXR.File(header, {"Y": np.ascontiguousarray(values)}).write(stream))
+    values = one.encoded(lambda strip: strip, np.float32)
+    atomic_write(path, lambda stream: OpenEXR.File(header, {"Y": values}).write(stream))
 
 
 def _write_points(cloud: PointCloud, encoded: Callable[[PointCloud], bytes], stream: BinaryIO) -> None:
     stream.write(encoded(cloud))
 
 
-def _write_mask(path: Path, defocus_px: Float32Array) -> dict[str, object]:
+def _write_mask(path: Path, one: _Map) -> dict[str, object]:
     """Write the CoC diameter as 16-bit codes and give their meaning: defocus_px = scale * code."""
-    highest = float(defocus_px.max())
+    highest = one.extremes()[1]
     scale = highest / LEVELS_16_BIT if highest > 0 else 1.0
-    codes = np.rint(defocus_px.astype(np.float64) / scale).astype(np.uint16)
-    meaning = {"quantity": "defocus_px", "unit": "px", "offset": 0.0, "scale": scale}
-    text = json.dumps({"mddnet": __version__, **meaning, "meaning": "black is sharp; value = scale * code"})
-
-    def write(stream: BinaryIO) -> None:
-        tifffile.imwrite(stream, codes, photometric="minisblack", description=text, metadata=None, software="mddnet")
-
-    atomic_write(path, write)
+    meaning: dict[str, object] = {"quantity": "defocus_px", "unit": "px", "offset": 0.0, "scale": scale}
+    description = {**meaning, "meaning": "black is sharp; value = scale * code"}
+    _write_tiff_strips(path, one, lambda values: np.rint(values.astype(np.float64) / scale), np.uint16, description)
     return meaning
 
 
-def _write_npy(path: Path, values: Float32Array) -> None:
-    atomic_write(path, lambda stream: np.save(stream, values, allow_pickle=False))
+def _write_npy(path: Path, one: _Map) -> None:
+    def write(stream: BinaryIO) -> None:
+        header = {"descr": "<f4", "fortran_order": False, "shape": one.prediction.size}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for strip in one.strips():
+            stream.write(np.ascontiguousarray(strip, dtype="<f4").tobytes())
+
+    atomic_write(path, write)
 
 
-def _facts(prediction: Prediction, written: Mapping[str, Path]) -> dict[str, object]:
-    height, width = prediction.inv_depth.shape
-    focus = prediction.focus
+def _facts(prediction: PredictedPhoto, written: Mapping[str, Path]) -> dict[str, object]:
+    height, width = prediction.size
+    focus, sharp = prediction.focus, prediction.depth_of_field
     return {
         "mddnet_prediction": OUTPUT_FORMAT,
         "mddnet": __version__,
         "source": source_of(prediction.photo),
+        "content": content_of(prediction.photo.path),
         "complete": True,
         "width_px": width,
         "height_px": height,
         "model": {"name": prediction.model, "version": prediction.model_version},
+        "fine": prediction.fine,
         "unit": prediction.unit,
         "focus": {
             "found": focus.found,
@@ -361,6 +446,7 @@ def _facts(prediction: Prediction, written: Mapping[str, Path]) -> dict[str, obj
             "residual_px": focus.residual_px,
             "reason": focus.reason,
         },
+        "depth_of_field": None if sharp is None else sharp.to_json(),
         "lens": prediction.lens.to_json(),
         "camera": camera_of(prediction).to_json(),
         "notes": list(prediction.notes),

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from mddnet.color import linear_from_srgb8
 from mddnet.optics import sensor_distance_m
 from mddnet.predict.dioptres import MAX_DEPTH_M
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.enlarge import strips
+from mddnet.predict.prediction import PredictedPhoto
 from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, UInt8Array
 from mddnet.version import __version__
 
@@ -117,18 +118,39 @@ def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = float("in
     return Pinhole(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, source, assumed)
 
 
-def camera_of(prediction: Prediction) -> Pinhole:
+def camera_of(prediction: PredictedPhoto) -> Pinhole:
     """The pinhole camera of a predicted photo, by its lens facts and, where metres are known, its plane of focus."""
-    height, width = prediction.inv_depth.shape
+    height, width = prediction.size
     focus = prediction.focus
     known = prediction.unit == "1/m" and focus.found and focus.u_focus > 0
     return pinhole_of(prediction.lens, height, width, 1.0 / focus.u_focus if known else float("inf"))
 
 
-def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
+def predicted_points(prediction: PredictedPhoto, max_points: int = MAX_POINTS) -> PointCloud:
     """The points of a prediction: see :func:`point_cloud`."""
-    camera = camera_of(prediction)
-    return point_cloud(prediction.photo.pixels, prediction.inv_depth, prediction.unit, camera, max_points)
+    steps = _Steps.of(*prediction.size, max_points)
+    grid, taken = list[Float32Array](), list[Float32Array]()
+    for start, stop in strips(prediction.size[0]):
+        rows = prediction.rows("inv_depth", start, stop)
+        grid.append(rows[-start % steps.grid :: steps.grid, :: steps.grid].copy())
+        taken.append(rows[-start % steps.points :: steps.points, :: steps.points].copy())
+    colours = prediction.photo.pixels[:: steps.points, :: steps.points]
+    return _points(colours, np.concatenate(taken), np.concatenate(grid), steps, prediction.unit, camera_of(prediction))
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Every n-th row and column of an image becomes a point, or one of the grid on which gaps are looked for."""
+
+    points: int
+    grid: int
+
+    @classmethod
+    def of(cls, height: int, width: int, max_points: int) -> _Steps:
+        step = max(1, int(np.sqrt(height * width / max_points)))
+        while -(-height // step) * -(-width // step) > max_points:
+            step += 1
+        return cls(step, max(1, round(max(height, width) / EDGE_GRID_PX)))
 
 
 def point_cloud(
@@ -148,10 +170,16 @@ def point_cloud(
         camera: the camera of ``pixels``.
         max_points: every n-th row and column is taken, so that there are no more.
     """
-    h, w = inv_depth.shape
+    steps = _Steps.of(*inv_depth.shape, max_points)
+    taken, grid = inv_depth[:: steps.points, :: steps.points], inv_depth[:: steps.grid, :: steps.grid]
+    return _points(pixels[:: steps.points, :: steps.points], taken, grid, steps, unit, camera)
+
+
+def _points(
+    pixels: UInt8Array, inv_depth: Float32Array, grid: Float32Array, steps: _Steps, unit: InvDepthUnit, camera: Pinhole
+) -> PointCloud:
+    """The points of the rows and columns that were taken; the camera is that of the whole image."""
     metric = unit == "1/m"
-    coarse = max(1, round(max(h, w) / EDGE_GRID_PX))
-    grid = inv_depth[::coarse, ::coarse]
     low, high = (0.0, 0.0) if metric else (float(value) for value in np.percentile(grid, [1, 99]))
 
     def shown(values: Float32Array) -> NDArray[np.float64]:
@@ -161,11 +189,9 @@ def point_cloud(
         level = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0.0, 1.0)
         return 1.0 / FAR_OVER_NEAR + (1.0 - 1.0 / FAR_OVER_NEAR) * level
 
-    step = max(1, int(np.sqrt(h * w / max_points)))
-    while -(-h // step) * -(-w // step) > max_points:
-        step += 1
-    rows, columns = np.arange(0, h, step), np.arange(0, w, step)
-    z = 1.0 / shown(inv_depth[::step, ::step])
+    step, coarse = steps.points, steps.grid
+    rows, columns = (np.arange(count) * step for count in inv_depth.shape)
+    z = 1.0 / shown(inv_depth)
     near = z <= METRIC_REACH * np.median(z) if metric else np.ones(z.shape, dtype=bool)
     gap = _gaps(shown(grid), camera.fx_px / coarse)[rows[:, None] // coarse, columns[None, :] // coarse]
     if not (near & ~gap).any():
@@ -174,7 +200,7 @@ def point_cloud(
     x = (columns[None, :] - camera.cx_px) / camera.fx_px * z
     y = -(rows[:, None] - camera.cy_px) / camera.fy_px * z
     positions = np.stack([x, y, -z], axis=2)[kept].astype(np.float32)
-    colours = np.ascontiguousarray(pixels[::step, ::step][kept])
+    colours = np.ascontiguousarray(pixels[kept])
     return PointCloud(positions, colours, metric, camera, int((near & gap).sum()), int((~near).sum()))
 
 

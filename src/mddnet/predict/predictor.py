@@ -13,10 +13,18 @@ from PIL import Image
 
 from mddnet.capture.photo import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.errors import ImageError, ModelError
-from mddnet.predict.dioptres import MAX_DEPTH_M, finite_depth_m, inv_depth_scale
-from mddnet.predict.lens_law_fit import fit_lens_law, law_agreement, signs
+from mddnet.predict.dioptres import MAX_DEPTH_M, coc_of_infinity_px, inv_depth_in_unit, inv_depth_scale
+from mddnet.predict.enlarge import enlarged, reduced
+from mddnet.predict.lens_law_fit import (
+    SHARP_PX,
+    bounded_sign_logit,
+    fit_lens_law,
+    law_agreement,
+    side_log_odds,
+    signs,
+)
 from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import CompactPrediction, Prediction
 from mddnet.predict.texture import texture_evidence
 from mddnet.types import Float32Array, Photo, UInt8Array
 
@@ -26,6 +34,10 @@ MAX_ASPECT = 32
 CLIPPED_SHARE = 0.5
 """A CoC above this share of the model's cap may be any larger one: the shipped model, whose cap is 80 px, answers 32 px
 to a disc of 32 px, but 41 px to one of 48 px (docs/depth-from-blur.md)."""
+FINE_ENLARGEMENT = 2
+"""A finer look takes the photo at up to this many times the model's usual size ..."""
+FINE_BELOW_PX, FINE_ABOVE_PX = 4.0, 8.0
+"""... and is believed below a CoC of 4 px of the usual look's image, and not above 8 px."""
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
 QUIET_ERRORS_ONLY = 3
 
@@ -98,18 +110,19 @@ class Model:
         """Version of its weights."""
         return self.model_dir.version
 
-    def network_maps(self, pixels: UInt8Array) -> NetworkMaps:
+    def network_maps(self, pixels: UInt8Array, long_side: int | None = None) -> NetworkMaps:
         """Run the network once on an image made small enough, and give its maps as they are.
 
         Args:
             pixels: (H, W, 3) uint8, sRGB-encoded.
+            long_side: what a longer image is made smaller to, pixels; None is the model's own.
 
         Raises:
             ImageError: if the image is more than 32 times as long as wide.
             ModelError: if the network answers with NaN or infinity, or another shape.
         """
         height, width = pixels.shape[:2]
-        h, w = network_size(height, width, self.model_dir.long_side)
+        h, w = network_size(height, width, long_side or self.model_dir.long_side)
         small = pixels
         if (h, w) != (height, width):
             resized = Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -133,65 +146,93 @@ class Model:
         return NetworkMaps(small, inv_depth, np.maximum(defocus_px, 0), sign_logit, scale)
 
     @overload
-    def predict(self, x: PhotoLike) -> Prediction: ...
+    def predict(self, x: PhotoLike, *, fine: bool = False) -> Prediction: ...
     @overload
-    def predict(self, x: list[PhotoLike] | tuple[PhotoLike, ...]) -> list[Prediction]: ...
-    def predict(self, x: PhotoLike | list[PhotoLike] | tuple[PhotoLike, ...]) -> Prediction | list[Prediction]:
+    def predict(self, x: list[PhotoLike] | tuple[PhotoLike, ...], *, fine: bool = False) -> list[Prediction]: ...
+    def predict(
+        self, x: PhotoLike | list[PhotoLike] | tuple[PhotoLike, ...], *, fine: bool = False
+    ) -> Prediction | list[Prediction]:
         """Predict depth and defocus of a photo, or of each photo of a list.
 
         Args:
             x: a :class:`~mddnet.types.Photo`, a path, a Pillow image, an array (H, W, 3) or (H, W) of uint8 or of float
                 in [0, 1]; or a list or tuple of any of them.
+            fine: look a second time, at twice the size: small blur is measured better, in five times the time.
 
         Raises:
             ImageError: if a photo cannot be used.
         """
         if isinstance(x, list | tuple):
-            return [self._predict(photo_from(item)) for item in x]
-        return self._predict(photo_from(x))
+            return [self.predict_compact(item, fine=fine).whole() for item in x]
+        return self.predict_compact(x, fine=fine).whole()
 
-    def _predict(self, photo: Photo) -> Prediction:
+    def predict_compact(self, x: PhotoLike, *, fine: bool = False) -> CompactPrediction:
+        """:meth:`predict` without maps of the photo's size, for large photos whose maps are only to be written.
+
+        Raises:
+            ImageError: if the photo cannot be used.
+        """
+        photo = photo_from(x)
         maps = self.network_maps(photo.pixels)
+        finer_px = self._finer_defocus_px(photo.pixels, maps) if fine else None
+        if finer_px is not None:
+            maps = replace(maps, defocus_px=reduced(finer_px, maps.defocus_px.shape))
         texture = texture_evidence(maps.pixels)
-        fit = fit_lens_law(maps.inv_depth, maps.defocus_px, maps.sign_logit, texture, self.model_dir.defocus_cap_px)
-        agreement = law_agreement(maps.inv_depth, maps.defocus_px, maps.sign_logit, fit)
-        side = signs(maps.inv_depth, maps.sign_logit, fit)
+        behind_px = coc_of_infinity_px(photo.lens) / maps.scale
+        sign_logit = bounded_sign_logit(maps.sign_logit, maps.defocus_px, behind_px)
+        cap_px = self.model_dir.defocus_cap_px
+        fit = fit_lens_law(maps.inv_depth, maps.defocus_px, sign_logit, texture, cap_px, behind_px)
+        agreement = law_agreement(maps.inv_depth, maps.defocus_px, sign_logit, fit)
+        log_odds = side_log_odds(maps.inv_depth, sign_logit, fit)
+        side = signs(log_odds)
 
         fit_photo = replace(fit, kappa_px=fit.kappa_px * maps.scale, residual_px=fit.residual_px * maps.scale)
-        scale = inv_depth_scale(fit_photo, photo.lens)
+        blurred = bool(np.percentile(maps.defocus_px, 98) >= SHARP_PX)
+        scale = inv_depth_scale(fit_photo, photo.lens, blurred)
         notes = [*photo.notes, *scale.notes]
-        small_inv_depth = maps.inv_depth * np.float32(scale.gain) + np.float32(scale.offset)
+        signed_px = side * maps.defocus_px * np.float32(maps.scale)
+        inv_depth, error = inv_depth_in_unit(scale, maps.inv_depth, signed_px, log_odds, maps.scale)
         if scale.unit == "1/m":
-            beyond = float((small_inv_depth < 1.0 / MAX_DEPTH_M).mean())
+            beyond = float((inv_depth < 1.0 / MAX_DEPTH_M).mean())
             if beyond > 0:
                 notes.append(f"{beyond:.1%} of the photo is at infinity or beyond; its depth is {MAX_DEPTH_M:g} m.")
-            small_inv_depth = np.maximum(small_inv_depth, np.float32(0))
-        cap_px = self.model_dir.defocus_cap_px
+            inv_depth = np.maximum(inv_depth, np.float32(0))
         clipped = float((maps.defocus_px > CLIPPED_SHARE * cap_px).mean())
         if clipped > 0:
             notes.append(
                 f"{clipped:.1%} of the photo is blurred by {CLIPPED_SHARE * cap_px * maps.scale:.0f} px or more, the "
                 "most that this model can tell: there the defocus is a lower limit."
             )
-
-        size = photo.pixels.shape[:2]
-        inv_depth = _enlarged(small_inv_depth, size)
-        defocus_px = _enlarged(maps.defocus_px * np.float32(maps.scale), size)
-        # The sign is enlarged apart: between +8 and -8 px the CoC is 8 px, and nothing there is sharp.
-        signed_defocus_px = np.copysign(defocus_px, _enlarged(side, size))
-        return Prediction(
+        defocus_px = maps.defocus_px if finer_px is None else finer_px
+        return CompactPrediction(
             inv_depth=inv_depth,
+            inv_depth_error=error,
             unit=scale.unit,
-            depth_m=finite_depth_m(inv_depth) if scale.unit == "1/m" else None,
-            defocus_px=defocus_px,
-            signed_defocus_px=signed_defocus_px,
+            defocus_px=defocus_px * np.float32(maps.scale),
+            side=side,
             focus=scale.focus,
-            confidence=_enlarged(agreement * texture, size),
+            confidence=agreement * texture,
             photo=photo,
             model=self.name,
             model_version=self.version,
             notes=tuple(notes),
+            fine=fine,
         )
+
+    def _finer_defocus_px(self, pixels: UInt8Array, maps: NetworkMaps) -> Float32Array | None:
+        """The CoC by a look at twice the size where it is small, in pixels of ``maps``; None for a small photo.
+
+        A blur of a pixel or two is hardly seen in a photo made smaller. Depth, sides and large blur are better in the
+        usual look: the finer one sees less of the scene around a point.
+        """
+        long_side = self.model_dir.long_side
+        if max(pixels.shape[:2]) <= long_side:
+            return None
+        fine = self.network_maps(pixels, FINE_ENLARGEMENT * long_side)
+        fine_px = fine.defocus_px * np.float32(fine.scale / maps.scale)
+        usual_px = enlarged(maps.defocus_px, fine_px.shape)
+        share = np.clip((usual_px - FINE_BELOW_PX) / (FINE_ABOVE_PX - FINE_BELOW_PX), 0.0, 1.0)
+        return (share * usual_px + (1 - share) * fine_px).astype(np.float32)
 
 
 def load(name_or_path: str | os.PathLike[str] = "small", threads: int | None = None) -> Model:
@@ -239,16 +280,3 @@ def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     scale = min(1.0, long_side / longer) if longer >= SMALL_SIDE_PX else SMALL_SIDE_PX / longer
     scale = max(scale, MIN_SIDE_PX / shorter)
     return round(height * scale), round(width * scale)
-
-
-def _enlarged(values: Float32Array, size: tuple[int, ...]) -> Float32Array:
-    """A map at (H, W), bilinear; pixel centres are kept, so both maps and photo lie on one another.
-
-    A guided filter (He et al., 2010) on the photo was tried on 18 Middlebury disparity maps at a quarter of their
-    size: mean error near depth edges 5.6 % of the range against 4.6 % for bilinear, away from them 0.7 % against 0.3 %.
-    """
-    if values.shape == size:
-        return values
-    height, width = size
-    picture = Image.fromarray(np.ascontiguousarray(values)).resize((width, height), Image.Resampling.BILINEAR)
-    return np.array(picture)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mddnet.capture.video import sampled_frames
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import PredictedPhoto
 from mddnet.predict.view import PreviewRange, preview_range
 from mddnet.types import InvDepthUnit, Lens, Photo
 
@@ -17,7 +17,7 @@ SAMPLES = 9
 class PredictsPhotos(Protocol):
     """A model, of which only this is used."""
 
-    def predict(self, x: Photo, /) -> Prediction:
+    def predict_compact(self, x: Photo, /) -> PredictedPhoto:
         """Depth and defocus of a photo."""
         ...
 
@@ -38,7 +38,7 @@ class VideoRanges:
         """
         self._model, self._path, self._lens = model, path, lens
 
-    def of(self, prediction: Prediction) -> PreviewRange | None:
+    def of(self, prediction: PredictedPhoto) -> PreviewRange | None:
         """The range for a frame; None, a range of its own, for a unit that no frame looked at has."""
         return self._by_unit.get(prediction.unit)
 
@@ -46,6 +46,6 @@ class VideoRanges:
     def _by_unit(self) -> dict[InvDepthUnit, PreviewRange]:
         found: dict[InvDepthUnit, list[PreviewRange]] = {}
         for photo in sampled_frames(self._path, SAMPLES, self._lens):
-            prediction = self._model.predict(photo)
+            prediction = self._model.predict_compact(photo)
             found.setdefault(prediction.unit, []).append(preview_range(prediction))
         return {unit: PreviewRange.over(ranges) for unit, ranges in found.items()}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import PredictedPhoto
 from mddnet.types import Float32Array, UInt8Array
 
 PANEL_WIDTH_PX = 520
@@ -19,7 +18,6 @@ PANEL_MIN_WIDTH_PX = 240
 GAP_PX = 8
 LEGEND_HEIGHT_PX = 58
 BAR_HEIGHT_PX = 12
-Samples = TypeVar("Samples", Float32Array, UInt8Array)
 
 PAPER = (24, 24, 28)
 INK = (232, 232, 232)
@@ -57,13 +55,13 @@ class _Legend:
     table: UInt8Array
 
 
-def preview_range(prediction: Prediction) -> PreviewRange:
+def preview_range(prediction: PredictedPhoto) -> PreviewRange:
     """The range of colours for one photo: all but the extreme percents of inverse depth and of the CoC."""
     size = _panel_size(prediction)
-    return _range_of(_fitted(prediction.inv_depth, size), _fitted(prediction.signed_defocus_px, size))
+    return _range_of(prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size))
 
 
-def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> Image.Image:
+def preview(prediction: PredictedPhoto, fixed_range: PreviewRange | None = None) -> Image.Image:
     """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, each with its scale.
 
     Args:
@@ -73,8 +71,8 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
     # The legends need their width, whatever the photo's shape.
     size = _panel_size(prediction)
     panel_width = max(size[0], PANEL_MIN_WIDTH_PX)
-    depth = _fitted(prediction.inv_depth, size)
-    signed = _fitted(prediction.signed_defocus_px, size)
+    depth = prediction.fitted("inv_depth", size)
+    signed = prediction.fitted("signed_defocus_px", size)
     shown = fixed_range or _range_of(depth, signed)
     low, high, most = shown.low, shown.high, shown.most_px
     panels: list[tuple[UInt8Array, _Legend | str]] = [
@@ -93,9 +91,9 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
     return sheet
 
 
-def _panel_size(prediction: Prediction) -> tuple[int, int]:
+def _panel_size(prediction: PredictedPhoto) -> tuple[int, int]:
     """Width and height of each of the three pictures."""
-    height, width = prediction.inv_depth.shape
+    height, width = prediction.size
     factor = min(PANEL_WIDTH_PX / width, PANEL_MAX_HEIGHT_PX / height)
     return max(1, round(width * factor)), max(1, round(height * factor))
 
@@ -105,21 +103,21 @@ def _range_of(depth: Float32Array, signed_px: Float32Array) -> PreviewRange:
     return PreviewRange(low, high, max(1.0, float(np.percentile(np.abs(signed_px), 99))))
 
 
-def _photo_title(prediction: Prediction) -> str:
-    height, width = prediction.inv_depth.shape
+def _photo_title(prediction: PredictedPhoto) -> str:
+    height, width = prediction.size
     focus = "plane of focus found" if prediction.focus.found else "no plane of focus found"
     return f"{width} x {height} px, {focus}"
 
 
-def _depth_legend(prediction: Prediction, low: float, high: float) -> _Legend:
+def _depth_legend(prediction: PredictedPhoto, low: float, high: float) -> _Legend:
     ends = {"relative": ("far", "near")}.get(prediction.unit, (f"{low:.3g} far", f"near {high:.3g}"))
     return _Legend(f"inverse depth, {prediction.unit}", *ends, DEPTH_COLOURS)
 
 
-def _fitted(values: Samples, size: tuple[int, int]) -> Samples:
-    """An image or map at (width, height) ``size``, antialiased."""
-    picture = Image.fromarray(values).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-    return np.asarray(picture, dtype=values.dtype)
+def _fitted(pixels: UInt8Array, size: tuple[int, int]) -> UInt8Array:
+    """An image at (width, height) ``size``, antialiased."""
+    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def _draw_legend(sheet: Image.Image, legend: _Legend | str, left: int, top: int, width: int) -> None:
