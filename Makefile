@@ -15,7 +15,7 @@ DEV := .venv-dev/installed
 OLDEST := .venv-oldest/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-oldest lint types train-small evaluate clean
+.PHONY: help predict test test-oldest lint types docs train-small evaluate clean
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test         install everything and run the tests"
 	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
 	@echo "make lint types   check the code with ruff and mypy"
+	@echo "make docs         build the documentation into $(WORK)/site, without a warning"
 	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and on from there, export the model"
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
@@ -59,13 +60,16 @@ test: $(DEV)
 
 test-oldest: $(OLDEST)
 	.venv-oldest/bin/python -m pytest tests/test_*.py tests/capture/test_photo.py tests/capture/test_lens_facts.py \
-		tests/predict tests/evaluate tests/cli tests/sets/test_store.py
+		tests/predict tests/evaluate tests/cli tests/sets/test_store.py tests/model/test_archive.py
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .
 
 types: $(DEV)
 	$(BIN)/python -m mypy
+
+docs: $(DEV)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(abspath $(WORK))/site
 
 train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2

@@ -1,0 +1,82 @@
+"""Hooks of the site: pages link to files outside ``docs/`` as in the repository, and the site has these, too."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    "CONVENTIONS.md": "conventions.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "MODEL_LICENSE.md": "model-license.md",
+    "README.md": "index.md",
+    "src/mddnet/models/small/card.md": "model-card.md",
+}
+"""Files of the repository that are pages of the site, under which names."""
+LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)\s#]+)")
+FENCE = re.compile(r"^(?:```.*?^```|~~~.*?^~~~)[^\n]*$", re.MULTILINE | re.DOTALL)
+ROLE = re.compile(r":(?:class|func|mod|meth|data|attr):<code>~?(?:[\w.]*\.)?([^<.]+)</code>")
+
+
+def on_files(files: Files, config: Any, **_: Any) -> Files:
+    """Add the pages and files outside ``docs/`` that pages link to."""
+    for source, page in PAGES.items():
+        if files.get_file_from_path(page) is None:
+            files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    for file in list(files.documentation_pages()):
+        for target in linked(_place(file.src_uri), Path(str(file.abs_src_path)).read_text(encoding="utf-8")):
+            if target not in PAGES and not target.startswith("docs/") and (ROOT / target).is_file():
+                copy = f"files/{target}.txt"
+                if files.get_file_from_path(copy) is None:
+                    files.append(File.generated(config, copy, content=(ROOT / target).read_text(encoding="utf-8")))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Links of the repository as links of the site."""
+    place = _place(page.file.src_uri)
+    here = PurePosixPath(page.file.src_uri).parent
+
+    def replaced(match: re.Match[str]) -> str:
+        target = _resolved(place, match[2])
+        if target in PAGES:
+            target = PAGES[target]
+        elif target.startswith("docs/"):
+            target = target.removeprefix("docs/")
+        elif (ROOT / target).is_file():
+            target = f"files/{target}.txt"
+        else:
+            return match[0]  # which the strict build names
+        return match[1] + os.path.relpath(target, here).replace(os.sep, "/")
+
+    parts, end = [], 0
+    for fence in FENCE.finditer(markdown):
+        parts += [LINK.sub(replaced, markdown[end : fence.start()]), fence[0]]
+        end = fence.end()
+    return "".join([*parts, LINK.sub(replaced, markdown[end:])])
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Roles of docstrings, which other tools than this one read, as plain names."""
+    return ROLE.sub(r"<code>\1</code>", html)
+
+
+def linked(place: str, markdown: str) -> set[str]:
+    """Files of the repository that a page at ``place`` links to."""
+    return {_resolved(place, match[2]) for match in LINK.finditer(FENCE.sub("", markdown))}
+
+
+def _place(src_uri: str) -> str:
+    """Where a page of the site lies in the repository."""
+    outside = {page: source for source, page in PAGES.items() if page != "index.md"}
+    return outside.get(src_uri, f"docs/{src_uri}")
+
+
+def _resolved(place: str, target: str) -> str:
+    return os.path.normpath(PurePosixPath(place).parent / target).replace(os.sep, "/")
