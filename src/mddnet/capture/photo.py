@@ -19,7 +19,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from mddnet.capture.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
 from mddnet.capture.exr import EXR_MAGIC, read_exr
 from mddnet.capture.heif import heif_notes, is_heif, open_heif
-from mddnet.capture.lens_facts import LensFacts, read_lens_facts
+from mddnet.capture.lens_facts import EXIF_IFD, LensFacts, read_lens_facts
+from mddnet.capture.maker_notes import maker_focus_m
 from mddnet.capture.raw import RAW_SUFFIXES, read_raw
 from mddnet.capture.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
 from mddnet.errors import ImageError
@@ -33,6 +34,7 @@ TAG_BITS_PER_SAMPLE = 258
 TAG_SAMPLES_PER_PIXEL = 277
 TAG_PLANAR_CONFIGURATION = 284
 TAG_ICC_PROFILE = 34675
+TAG_MAKER_NOTE = 0x927C
 UPRIGHT_BY_ORIENTATION = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -102,7 +104,24 @@ def read_photo(
                 # Compressed by a method that tifffile alone does not know; Pillow does, but gives 8 bits of it.
                 if _is_planar(image):
                     raise
-        return replace(_photo_from_image(image, lens, str(path), max_pixels, linear), path=path)
+        photo = replace(_photo_from_image(image, lens, str(path), max_pixels, linear), path=path)
+        return _with_maker_focus(photo, image)
+
+
+def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
+    """The photo with the focus distance of its maker's notes, where nothing else gives one."""
+    if photo.lens.focus_m is not None or photo.path is None:
+        return photo
+    try:
+        if TAG_MAKER_NOTE not in image.getexif().get_ifd(EXIF_IFD):
+            return photo
+    except DAMAGED_EXIF:
+        return photo
+    found = maker_focus_m(photo.path)
+    if found is None:
+        return photo
+    focus_m, note = found
+    return replace(photo, lens=replace(photo.lens, focus_m=focus_m), notes=(*photo.notes, note))
 
 
 def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from mddnet.capture.extra import formats_module
 from mddnet.capture.lens_facts import TAG_MODEL, LensFacts, lens_facts_of_tags
+from mddnet.capture.maker_notes import focus_of_maker_tags
 from mddnet.capture.samples import check_size
 from mddnet.types import Lens, Photo
 
@@ -50,14 +52,19 @@ def _lens_facts(path: Path, width: int, height: int) -> LensFacts:
     exifread = formats_module("exifread", path, "a camera raw file")
     try:
         with path.open("rb") as stream:
-            read: dict[str, Any] = exifread.process_file(stream, details=False, extract_thumbnail=False)
+            read: dict[str, Any] = exifread.process_file(stream, details=True, extract_thumbnail=False)
         # TIFF/EP and DNG allow these tags beside the image's own ("Image FNumber").
         found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
         tags = {TAG_OF_NAME[name]: _value(tag.values) for name, tag in found.items() if tag is not None}
     except Exception as error:
         # ExifRead raises whatever damaged tags lead it to; the pixels are good without them.
         return LensFacts(Lens(), (f"EXIF is damaged and was ignored ({error}).",))
-    return lens_facts_of_tags(tags, width, height)
+    facts = lens_facts_of_tags(tags, width, height)
+    focus = None if facts.lens.focus_m is not None else focus_of_maker_tags(read)
+    if focus is None:
+        return facts
+    focus_m, note = focus
+    return LensFacts(replace(facts.lens, focus_m=focus_m), (*facts.notes, note))
 
 
 def _value(values: Any) -> object:
