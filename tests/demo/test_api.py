@@ -58,6 +58,12 @@ def test_magnify_batch_and_fuse(client: gradio_client.Client, photo_file: Path, 
     words, archive = client.predict([file, gradio_client.handle_file(bad)], "npy", api_name="/batch")
     assert words.startswith("1 of 2 photos done.") and "bad.png: not an image" in words
     assert "cup.inv_depth.npy" in zipfile.ZipFile(archive).namelist()
+    facts = {"focal_mm": 50, "f_number": 2, "pixel_um": 400, "focus_m": 1.1025}
+    words, archive = client.predict([file], "tiff", api_name="/batch", **facts)
+    assert words == "1 of 1 photos done. Depth is in metres."
+    assert "cup.depth_m.tiff" in zipfile.ZipFile(archive).namelist()
+    with pytest.raises(gradio_client.exceptions.AppError, match="camera or sensor 'a plate': expected one of"):
+        client.predict([file], "tiff", camera="a plate", api_name="/batch")
     with pytest.raises(gradio_client.exceptions.AppError, match="one photo is missing"):
         client.predict(file, None, api_name="/fuse")
 

@@ -17,6 +17,7 @@ from tests.made_law_model import LawModel, ramp
 
 from mddnet.demo.archive import safe_stem
 from mddnet.demo.jobs import Jobs, Wanted
+from mddnet.demo.lens_form import TypedLens
 from mddnet.demo.scratch import Scratch
 from mddnet.errors import ImageError, MddnetError
 from mddnet.types import Lens
@@ -75,6 +76,21 @@ def test_a_batch_names_what_failed_and_does_the_rest(jobs: Jobs, photo_file: Pat
     assert "cup.inv_depth.png" in names(result.archive)
 
 
+def test_typed_lens_facts_count_for_every_photo_of_a_batch(jobs: Jobs, photo_file: Path) -> None:
+    assert jobs.batch([photo_file]).metric == 0
+    result = jobs.batch([photo_file, photo_file], typed=TypedLens(Lens(50, 2, 400, 1.1025)))
+    assert result.metric == 2 and "cup.depth_m.tiff" in names(result.archive)
+
+
+def test_points_and_pictures_for_the_page(jobs: Jobs, photo_file: Path) -> None:
+    look = jobs.look(photo_file)
+    path, cloud = jobs.points(look)
+    assert path.read_bytes()[:4] == b"glTF" and len(cloud.positions) == 4800
+    shown = jobs.shown({"depth": look.pixels})
+    with Image.open(shown["depth"]) as opened:
+        assert opened.format == "PNG" and (np.asarray(opened) == look.pixels).all()
+
+
 def test_batches_have_limits(jobs: Jobs, photo_file: Path) -> None:
     for paths in ([], [photo_file] * 4):
         with pytest.raises(MddnetError, match="expected 1 to 3"):
@@ -102,6 +118,10 @@ def test_a_pair_is_fused_from_the_sharp_halves(jobs: Jobs, tmp_path: Path) -> No
     assert {"fused.png", "taken_from.png", "near.inv_depth.tiff", "far.json"} <= names(archive)
     height, width = pair.sharp.shape[:2]
     assert height > 200 and width > 280
+    assert [prediction.unit for prediction in pair.predictions] == ["relative", "relative"]
+    typed = (TypedLens(Lens(50, 2, 400, 1.1025)), TypedLens(Lens(50, 2, 400)))
+    pair, _ = jobs.pair(tmp_path / "near.png", tmp_path / "far.png", typed)
+    assert [prediction.unit for prediction in pair.predictions] == ["1/m", "1/m from focus"]
     assert pair.index[:, : width // 2 - 30].mean() > 0.65 and pair.index[:, width // 2 + 30 :].mean() < 0.35
 
 

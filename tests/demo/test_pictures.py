@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -11,8 +12,9 @@ import pytest
 from tests.made_law_model import LawModel, ramp
 
 from mddnet.demo.look import Look, look_at, values_at
-from mddnet.demo.pictures import focus_line, metres, panels
-from mddnet.demo.words import _ticks, defocus_words, facts_html, law_svg, point_html, scale_html
+from mddnet.demo.pictures import LINE_COLOUR, focus_line, metres, panels
+from mddnet.demo.point_cloud import points_of
+from mddnet.demo.words import _ticks, cloud_words, defocus_words, facts_html, law_svg, point_html, scale_html
 from mddnet.types import Lens, LensLawFit, Photo
 
 
@@ -21,6 +23,15 @@ def test_the_line_lies_where_inverse_depth_is_that_of_the_focus() -> None:
     line = focus_line(np.ascontiguousarray(u), 0.25)
     rows, columns = np.nonzero(line)
     assert len(np.unique(rows)) == 100 and abs(columns - 50).max() <= 1
+
+
+def test_the_line_is_wide_on_a_large_picture_and_has_a_halo() -> None:
+    pixels = ramp(600, 800)
+    views = panels(look_at(LawModel().predict(Photo(pixels))))
+    row = views["depth"].pixels[300].astype(int)
+    green = np.flatnonzero((row == LINE_COLOUR).all(axis=1))
+    black = np.flatnonzero((row == 0).all(axis=1))
+    assert len(green) == 3 and set(black) == {green[0] - 1, green[-1] + 1}
 
 
 def test_no_line_without_a_plane_of_focus() -> None:
@@ -55,6 +66,17 @@ def test_the_plot_is_well_formed_and_holds_the_v(look: Look) -> None:
     assert corners[1][0] == pytest.approx((corners[0][0] + corners[2][0]) / 2, abs=2)  # the tip, at u = 0.5
 
 
+def test_the_plot_says_where_a_value_lies(look: Look) -> None:
+    values = values_at(look, 70, 5)
+    root = ElementTree.fromstring(law_svg(look, values).partition("<div")[0])
+    plot = json.loads(root.attrib["data-plot"])
+    ring = list(root)[-1]
+    share = (values.inv_depth - plot["low"]) / (plot["high"] - plot["low"])
+    assert float(ring.attrib["cx"]) == pytest.approx(plot["left"] + share * (plot["right"] - plot["left"]), abs=0.1)
+    share = abs(values.signed_defocus_px) / plot["most"]
+    assert float(ring.attrib["cy"]) == pytest.approx(plot["bottom"] + share * (plot["top"] - plot["bottom"]), abs=0.1)
+
+
 def test_the_plot_without_a_law(look: Look) -> None:
     lost = replace(look, focus=LensLawFit(False, float("nan"), float("nan"), 1.0, "all is <sharp>"))
     assert "polyline" not in law_svg(lost) and "no plane of focus was found" in law_svg(lost)
@@ -71,7 +93,14 @@ def test_words_for_values(look: Look) -> None:
     assert "10 px, behind the plane of focus" in html and "0.75 of 1" in html and "column 0, row 0" in html
     assert "No point chosen" in point_html(None, look)
     assert defocus_words(0.2) == "0.2 px, in focus" and "in front" in defocus_words(-3)
-    assert metres(0.8) == "1.25 m" and metres(0) == "infinity"
+    assert metres(0.8) == "1.25 m" and metres(0) == "infinity" and metres(1 / 1234) == "1230 m"
+
+
+def test_words_for_points(look: Look) -> None:
+    assert "4800 points without a unit" in cloud_words(points_of(look))
+    lens = Lens(focal_mm=50, f_number=2, pixel_um=400, focus_m=1.1025)
+    words = cloud_words(points_of(look_at(LawModel().predict(Photo(ramp(), lens)))))
+    assert re.search(r"points in metres, from [\d.]+ m to [\d.]+ m from the lens", words) and "lens facts" in words
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.2, 3.7), (0.41, 0.43), (0, 128)])

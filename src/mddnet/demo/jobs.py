@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +17,14 @@ from mddnet.capture.photo import replaced_lens
 from mddnet.demo.archive import safe_stem, save_into, save_picture, zip_folder
 from mddnet.demo.blur_edit import blur_mask, magnified
 from mddnet.demo.fused import FusedPair, fuse_pair
+from mddnet.demo.lens_form import NOTHING_TYPED, TypedLens
 from mddnet.demo.look import RENDER_SIDE_PX, Look, look_at
 from mddnet.demo.point_cloud import points_of
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.upload import Limits, read_upload, shown_name
 from mddnet.errors import ImageError, MddnetError
 from mddnet.predict.output import MapFormat
-from mddnet.predict.point_cloud import glb_bytes, ply_bytes
+from mddnet.predict.point_cloud import PointCloud, glb_bytes, ply_bytes
 from mddnet.predict.prediction import Prediction
 from mddnet.types import Lens, Photo
 
@@ -63,11 +64,13 @@ class BatchResult:
         archive: the ZIP.
         done: names of the photos in it.
         failures: a sentence for each photo that is not.
+        metric: how many of ``done`` have depth in metres.
     """
 
     archive: Path
     done: tuple[str, ...]
     failures: tuple[str, ...]
+    metric: int
 
 
 class Jobs:
@@ -140,6 +143,7 @@ class Jobs:
         paths: Sequence[Path],
         map_format: MapFormat = "tiff",
         step: Callable[[int, str], None] = lambda done, name: None,
+        typed: TypedLens = NOTHING_TYPED,
     ) -> BatchResult:
         """Predict several photos into one ZIP; a photo that fails is named, and the others are done.
 
@@ -147,6 +151,7 @@ class Jobs:
             paths: uploaded files.
             map_format: of the maps.
             step: called before each photo with the number done and the name of the next.
+            typed: lens facts of all photos; what is not typed comes from the EXIF data of each.
 
         Raises:
             MddnetError: for no photo, too many of them, or if every one failed.
@@ -158,6 +163,7 @@ class Jobs:
             folder.mkdir()
             done: list[str] = []
             failures: list[str] = []
+            metric = 0
             pixels_left = self.limits.batch_megapixels * 1e6
             for number, path in enumerate(paths):
                 step(number, shown_name(path))
@@ -165,22 +171,34 @@ class Jobs:
                     with self._turn:
                         photo = read_upload(path, self.limits, pixels_left)
                         pixels_left -= photo.pixels.shape[0] * photo.pixels.shape[1]
-                        save_into(self.model.predict(photo), folder, (map_format,))
+                        prediction = self.model.predict(typed.added_to(photo))
+                        save_into(prediction, folder, (map_format,))
+                    metric += prediction.unit == "1/m"
                     done.append(shown_name(path))
                 except (MddnetError, MemoryError) as error:
                     failures.append(str(error) or f"{shown_name(path)}: too little memory for it")
             if not done:
                 raise MddnetError("no photo could be used: " + "; ".join(failures))
-            return BatchResult(zip_folder(folder, job / "mddnet.zip"), tuple(done), tuple(failures))
+            return BatchResult(zip_folder(folder, job / "mddnet.zip"), tuple(done), tuple(failures), metric)
 
-    def pair(self, first: Path, second: Path) -> tuple[FusedPair, Path]:
+    def pair(
+        self, first: Path, second: Path, typed: tuple[TypedLens, TypedLens] = (NOTHING_TYPED, NOTHING_TYPED)
+    ) -> tuple[FusedPair, Path]:
         """Two photos of one scene: their maps, both in one sharp picture, and a ZIP of it all.
+
+        Args:
+            first: an uploaded file.
+            second: another.
+            typed: lens facts of the two; what is not typed comes from EXIF.
 
         Raises:
             ImageError: for files that cannot be used, or two photos that do not lie on one another.
         """
         with self._turn, self.scratch.job() as job:
-            photos = [read_upload(path, self.limits) for path in (first, second)]
+            photos = [
+                facts.added_to(read_upload(path, self.limits))
+                for path, facts in zip((first, second), typed, strict=True)
+            ]
             stems = [safe_stem(path.name) for path in (first, second)]
             if stems[0] == stems[1]:
                 stems = [f"{stems[0]}_1", f"{stems[1]}_2"]
@@ -193,6 +211,22 @@ class Jobs:
             save_picture(pair.sharp, folder / "fused.png")
             save_picture((pair.index * 255 + 0.5).astype(np.uint8), folder / "taken_from.png")
             return pair, zip_folder(folder, job / "two_photos.mddnet.zip")
+
+    def points(self, look: Look) -> tuple[Path, PointCloud]:
+        """The points of a look as a GLB file for the page, and what they are."""
+        cloud = points_of(look)
+        with self.scratch.job() as job:
+            path = job / "points.glb"
+            path.write_bytes(glb_bytes(cloud))
+            return path, cloud
+
+    def shown(self, pictures: Mapping[str, np.ndarray[Any, np.dtype[np.uint8]]]) -> dict[str, str]:
+        """Pictures as PNG files for the page, under their names: quick to write, not small."""
+        with self.scratch.job() as job:
+            return {
+                name: str(save_picture(pixels, job / f"{name}.png", compress_level=1))
+                for name, pixels in pictures.items()
+            }
 
     def example(self, path: Path) -> Path:
         """A copy of an example in the page's own folder: nothing outside it is ever given out."""

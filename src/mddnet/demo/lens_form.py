@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field, replace
 
+from mddnet.capture.photo import replaced_lens
+from mddnet.capture.sensor_table import SENSORS, PhotoPitch, Sensor, sensor_of
 from mddnet.errors import MddnetError
-from mddnet.types import Lens
+from mddnet.types import Lens, Photo
 
 SENSOR_WIDTH_MM = {
     "full frame, 36 mm": 36.0,
@@ -17,17 +20,70 @@ SENSOR_WIDTH_MM = {
     "phone, 1/2.55 inch, 5.6 mm": 5.6,
 }
 """Usual sensors and the length of their long side, which gives the pixel pitch of a photo that was not cropped."""
+CAMERAS: dict[str, Sensor] = {sensor.model: sensor for sensor in SENSORS.values()}
+"""The cameras whose sensor is known, by the name that EXIF gives them."""
+SENSOR_CHOICES = (*SENSOR_WIDTH_MM, *sorted(CAMERAS, key=str.casefold))
 
 
-def pixel_um_of_sensor(sensor: str, width_px: int, height_px: int) -> float:
-    """Pitch of the pixels of an uncropped photo by the sensor's long side, micrometres.
+@dataclass(frozen=True, slots=True)
+class TypedLens:
+    """What a visitor typed for a photo that EXIF may know more of.
+
+    Attributes:
+        lens: the typed facts; None is left to EXIF.
+        sensor: one of ``SENSOR_CHOICES``, which gives the pixel pitch where none was typed; None is left to EXIF.
+    """
+
+    lens: Lens = field(default_factory=Lens)
+    sensor: str | None = None
+
+    def added_to(self, photo: Photo) -> Photo:
+        """The photo with what was typed in place of what EXIF says; the rest stays.
+
+        Raises:
+            MddnetError: for a sensor that is not listed.
+        """
+        lens = replaced_lens(photo.lens, self.lens)
+        if self.sensor is None or self.lens.pixel_um is not None:
+            return replace(photo, lens=lens)
+        height, width = photo.pixels.shape[:2]
+        pitch = pitch_of_sensor(self.sensor, width, height, lens.focal_mm)
+        camera = CAMERAS.get(self.sensor)
+        if lens.focal_mm is None and camera is not None and pitch.pixel_um is not None:
+            lens = replace(lens, focal_mm=camera.focal_mm)
+        # What was chosen by hand counts, even where it leaves the pitch unknown.
+        lens = replace(lens, pixel_um=pitch.pixel_um)
+        return replace(photo, lens=lens, notes=(*photo.notes, pitch.note) if pitch.note else photo.notes)
+
+
+NOTHING_TYPED = TypedLens()
+
+
+def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float | None = None) -> PhotoPitch:
+    """Pitch of the pixels of a photo by its camera, or by the format of its sensor if it is not cropped.
+
+    Args:
+        choice: one of ``SENSOR_CHOICES``.
+        width_px: of the photo.
+        height_px: of the photo.
+        focal_mm: focal length, millimetres. A phone has several cameras, and only one of this length is listed; None
+            takes the photo for one of that camera.
 
     Raises:
         MddnetError: for a sensor that is not listed.
     """
-    if sensor not in SENSOR_WIDTH_MM:
-        raise MddnetError(f"sensor {sensor!r}: expected one of {', '.join(SENSOR_WIDTH_MM)}")
-    return 1000.0 * SENSOR_WIDTH_MM[sensor] / max(width_px, height_px)
+    if choice in SENSOR_WIDTH_MM:
+        return PhotoPitch(1000.0 * SENSOR_WIDTH_MM[choice] / max(width_px, height_px), "")
+    camera = CAMERAS.get(choice)
+    if camera is None:
+        raise MddnetError(
+            f"camera or sensor {choice!r}: expected one of {', '.join(SENSOR_WIDTH_MM)}, or one of the "
+            f"{len(CAMERAS)} cameras of the page's list"
+        )
+    if sensor_of(choice, camera.focal_mm if focal_mm is None else focal_mm) is None:
+        note = f"{choice}: the sensor that is known has a lens of {camera.focal_mm:g} mm, not of {focal_mm:g} mm."
+        return PhotoPitch(None, note)
+    return camera.pitch(width_px, height_px)
 
 
 def lens_of_form(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.predict.dioptres import MAX_DEPTH_M
@@ -81,17 +82,15 @@ def look_at(prediction: Prediction, long_side_px: int = LOOK_SIDE_PX) -> Look:
     Of the maps, pixels are picked and not averaged: the mean of +8 and -8 px would be a sharpness that is nowhere.
     """
     height, width = prediction.inv_depth.shape
-    factor = min(1.0, long_side_px / max(height, width))
-    h, w = max(1, round(height * factor)), max(1, round(width * factor))
-    rows = ((np.arange(h) + 0.5) * height / h).astype(np.intp)
-    columns = ((np.arange(w) + 0.5) * width / w).astype(np.intp)
+    rows, columns = picked_grid((height, width), long_side_px)
+    h, w = len(rows), len(columns)
 
     def picked(values: Float32Array) -> Float32Array:
         return np.ascontiguousarray(values[rows[:, None], columns[None, :]])
 
     pixels = prediction.photo.pixels
     if (h, w) != (height, width):
-        pixels = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS, reducing_gap=3.0))
+        pixels = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS, reducing_gap=2.0))
     return Look(
         pixels=pixels,
         inv_depth=picked(prediction.inv_depth),
@@ -105,6 +104,15 @@ def look_at(prediction: Prediction, long_side_px: int = LOOK_SIDE_PX) -> Look:
         path=prediction.photo.path,
         notes=prediction.notes,
     )
+
+
+def picked_grid(size: tuple[int, ...], long_side_px: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns that are picked of a map of (H, W) = ``size``, so that neither are more than the long side."""
+    height, width = size
+    factor = min(1.0, long_side_px / max(height, width))
+    h, w = max(1, round(height * factor)), max(1, round(width * factor))
+    rows = ((np.arange(h) + 0.5) * height / h).astype(np.intp)
+    return rows, ((np.arange(w) + 0.5) * width / w).astype(np.intp)
 
 
 def values_at(look: Look, x_px: float, y_px: float) -> PointValues:

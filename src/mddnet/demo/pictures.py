@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.demo.look import Look
@@ -99,27 +99,48 @@ def panels(look: Look, with_line: bool = True, point: tuple[int, int] | None = N
             colours(look.confidence, 0.0, 1.0, GREY_COLOURS), Scale("confidence", "0 none", "1 full", GREY_COLOURS)
         ),
     }
-    line = focus_line(look.inv_depth, look.focus.u_focus) if with_line and look.focus.found else None
+    line = _line_with_halo(look) if with_line and look.focus.found else None
     return {name: Panel(_drawn(panel.pixels, line, look, point), panel.scale) for name, panel in shown.items()}
 
 
 def metres(inv_depth: float) -> str:
     """A metric inverse depth in words: ``1.25 m``, or ``infinity``."""
-    return f"{1 / inv_depth:.3g} m" if inv_depth > 1.0 / MAX_DEPTH_M else "infinity"
+    return f"{float(f'{1 / inv_depth:.3g}'):g} m" if inv_depth > 1.0 / MAX_DEPTH_M else "infinity"
 
 
-def _drawn(pixels: UInt8Array, line: BoolArray | None, look: Look, point: tuple[int, int] | None) -> UInt8Array:
+def _line_with_halo(look: Look) -> tuple[BoolArray, BoolArray] | None:
+    """(h, w) each: the line of the plane of focus, and the same one pixel wider; None where it cuts nothing."""
+    line = focus_line(look.inv_depth, look.focus.u_focus)
+    if not line.any():
+        return None
+    # The page enlarges a small picture, and its line with it.
+    if max(line.shape) >= THIN_LINE_BELOW_PX:
+        line = _widened(line)
+    return line, _widened(line)
+
+
+def _widened(mask: BoolArray) -> BoolArray:
+    """(h, w): whether any of the 3 x 3 pixels around is in the mask."""
+    wide = mask.copy()
+    wide[:, 1:] |= mask[:, :-1]
+    wide[:, :-1] |= mask[:, 1:]
+    high = wide.copy()
+    high[1:] |= wide[:-1]
+    high[:-1] |= wide[1:]
+    return high
+
+
+def _drawn(
+    pixels: UInt8Array, line: tuple[BoolArray, BoolArray] | None, look: Look, point: tuple[int, int] | None
+) -> UInt8Array:
     """The picture with line and cross, each with a dark halo so that it is seen on any ground."""
     if line is None and point is None:
         return pixels
-    picture = Image.fromarray(pixels)
-    if line is not None and line.any():
-        mask = Image.fromarray(line.astype(np.uint8) * np.uint8(255))
-        # The page enlarges a small picture, and its line with it.
-        if max(picture.size) >= THIN_LINE_BELOW_PX:
-            mask = mask.filter(ImageFilter.MaxFilter(3))
-        picture.paste(HALO_COLOUR, mask=mask.filter(ImageFilter.MaxFilter(3)))
-        picture.paste(LINE_COLOUR, mask=mask)
+    drawn = pixels.copy()
+    if line is not None:
+        drawn[line[1]] = HALO_COLOUR
+        drawn[line[0]] = LINE_COLOUR
+    picture = Image.fromarray(drawn)
     if point is not None:
         x, y = ((at + 0.5) * look.scale for at in point)
         reach = 0.025 * max(picture.size)

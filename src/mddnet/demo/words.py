@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from mddnet.demo.look import Look, PointValues
 from mddnet.demo.pictures import Panel, metres
 from mddnet.optics import signed_defocus_px
+from mddnet.predict.point_cloud import FAR_OVER_NEAR, PointCloud
 
 PLOT_POINTS = 700
 PLOT_SIZE = (640, 380)
@@ -82,6 +84,18 @@ def facts_html(look: Look) -> str:
     return f"<p>{escape(' '.join(sentences))}</p>" + (f"<ul>{notes}</ul>" if notes else "")
 
 
+def cloud_words(cloud: PointCloud) -> str:
+    """What the points of a cloud are: how many, their unit, and how far they reach."""
+    z = -cloud.positions[:, 2]
+    if cloud.metric:
+        reach = f"from {metres(1 / float(z.min()))} to {metres(1 / float(z.max()))} from the lens"
+        unit = f"in metres, {reach}"
+    else:
+        unit = f"without a unit: the order in depth is the map's, far was put {FAR_OVER_NEAR:g} times as far as near"
+    camera = "a field of view that is assumed" if cloud.camera.assumed else "the field of view of the lens facts"
+    return f"{len(z)} points {unit}; {camera}."
+
+
 def law_svg(look: Look, values: PointValues | None = None) -> str:
     """Defocus against inverse depth as SVG, with the V of the fitted lens law and the chosen point.
 
@@ -148,12 +162,20 @@ def law_svg(look: Look, values: PointValues | None = None) -> str:
     key = (
         f'<div class="mdd-key"><span style="color:{FRONT_COLOUR}">●</span> in front of the plane of focus '
         f'<span style="color:{BEHIND_COLOUR}">●</span> behind it <span style="color:{LAW_COLOUR}">━</span> '
-        "lens law ○ chosen point. Fainter means less confident.</div>"
+        "lens law ○ chosen point; dashed, under the pointer. Fainter means less confident.</div>"
     )
+    plot = {
+        "left": left,
+        "right": width - right,
+        "low": low,
+        "high": high,
+        "bottom": height - bottom,
+        "top": over,
+        "most": top,
+    }
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" class="mdd-law">'
-        + "".join([*marks, *axes, law, cross])
-        + f"</svg>{key}"
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}" class="mdd-law" '
+        f'data-plot="{escape(json.dumps(plot))}">' + "".join([*marks, *axes, law, cross]) + f"</svg>{key}"
     )
 
 

@@ -1,0 +1,133 @@
+"""Controls that the tabs of the page share, and how errors reach a visitor. Needs Gradio (extra ``demo``)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from mddnet.demo.lens_form import SENSOR_CHOICES, TypedLens, lens_of_form
+from mddnet.demo.upload import UPLOAD_SUFFIXES
+from mddnet.errors import MddnetError
+
+ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit": 1}
+"""For what predicts or renders."""
+
+
+@dataclass(frozen=True, slots=True)
+class LensFields:
+    """The fields for lens facts of one tab: f, N and pixel pitch, and a focus distance for each photo.
+
+    Attributes:
+        focal: millimetres.
+        aperture: f-number.
+        pitch: micrometres.
+        distances: metres from the sensor, and whether it is infinite.
+        sensor: camera or format of the sensor, which stands for the pitch.
+    """
+
+    focal: gr.Number
+    aperture: gr.Number
+    pitch: gr.Number
+    distances: tuple[tuple[gr.Number, gr.Checkbox], ...]
+    sensor: gr.Dropdown
+
+    @property
+    def typed(self) -> list[Any]:
+        """All fields, in the order that :func:`typed_lenses` takes their values."""
+        return [
+            self.focal,
+            self.aperture,
+            self.pitch,
+            self.sensor,
+            *(field for pair in self.distances for field in pair),
+        ]
+
+
+def lens_fields(prefix: str = "", distances: tuple[str, ...] = ("Focus distance",)) -> LensFields:
+    """Lay the fields out.
+
+    Args:
+        prefix: of the ids of the fields.
+        distances: label of the focus distance of each photo, without its unit.
+    """
+    with gr.Row():
+        focal = gr.Number(None, label="Focal length, mm", minimum=0, min_width=110, elem_id=f"{prefix}focal")
+        aperture = gr.Number(None, label="f-number", minimum=0, min_width=110, elem_id=f"{prefix}f-number")
+        pitch = gr.Number(None, label="Pixel pitch, µm", minimum=0, min_width=110, elem_id=f"{prefix}pitch")
+    sensor = gr.Dropdown(
+        list(SENSOR_CHOICES),
+        value=None,
+        label="Camera, or sensor of an uncropped photo: stands for the pitch (type to search)",
+        elem_id=f"{prefix}sensor",
+    )
+    pairs = []
+    for i, label in enumerate(distances):
+        number = f"-{i + 1}" if len(distances) > 1 else ""
+        with gr.Row():
+            distance = gr.Number(
+                None, label=f"{label}, m", minimum=0, min_width=110, elem_id=f"{prefix}distance{number}"
+            )
+            infinity = gr.Checkbox(
+                False, label=f"{label}: infinity", min_width=110, elem_id=f"{prefix}infinity{number}"
+            )
+            pairs.append((distance, infinity))
+    return LensFields(focal, aperture, pitch, tuple(pairs), sensor)
+
+
+def typed_lenses(
+    focal_mm: float | None, f_number: float | None, pixel_um: float | None, sensor: str | None, *distances: Any
+) -> tuple[TypedLens, ...]:
+    """What the fields of :func:`lens_fields` hold, for each photo.
+
+    Raises:
+        MddnetError: for a number that is none, naming the field.
+    """
+    return tuple(
+        TypedLens(lens_of_form(focal_mm, f_number, pixel_um, focus_m, bool(at_infinity)), sensor or None)
+        for focus_m, at_infinity in zip(distances[::2], distances[1::2], strict=True)
+    )
+
+
+def photo_field(label: str, elem_id: str, height: int, **settings: Any) -> gr.File:
+    """A field that takes photos."""
+    return gr.File(label=label, file_types=list(UPLOAD_SUFFIXES), height=height, elem_id=elem_id, **settings)
+
+
+def picture_field(label: str, elem_id: str, *classes: str) -> gr.Image:
+    """A picture that can be downloaded and enlarged."""
+    return gr.Image(
+        label=label,
+        alt_text=label,
+        format="png",
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        elem_id=elem_id,
+        elem_classes=list(classes),
+    )
+
+
+def told(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its errors turned into messages of the page; Gradio reads the signature of the original."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with _plain_errors():
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Errors of ours become messages of the page; of any other, a visitor learns only that there was one."""
+    try:
+        yield
+    except MddnetError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    except MemoryError:
+        raise gr.Error("too little memory for this; try a smaller photo", print_exception=False) from None

@@ -1,0 +1,155 @@
+"""Two photos, several photos, and what scripts call. Needs Gradio (extra ``demo``)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from mddnet.demo.blur_edit import magnified
+from mddnet.demo.controls import ONE_AT_A_TIME, lens_fields, photo_field, picture_field, told, typed_lenses
+from mddnet.demo.jobs import Jobs, Wanted, small_picture
+from mddnet.demo.lens_form import lens_of_form
+from mddnet.demo.look import LOOK_SIDE_PX, look_at
+from mddnet.demo.pictures import panels
+from mddnet.demo.words import facts_html, scale_html
+from mddnet.errors import MddnetError
+from mddnet.predict.output import MAP_FORMATS
+
+LENS_TITLE = "Lens facts: what stands here counts, 0 or nothing is left to EXIF; the distance counts from the sensor"
+
+
+def two_photos(jobs: Jobs) -> None:
+    """The tab of two photos of one scene."""
+    gr.Markdown("Two photos of one scene from one place, one focused near and one far.")
+    with gr.Row():
+        first = photo_field("First photo", "first", 120)
+        second = photo_field("Second photo", "second", 120)
+    with gr.Accordion(LENS_TITLE, open=False, elem_id="pair-lens"):
+        fields = lens_fields("pair-", ("Focus distance of the first", "Focus distance of the second"))
+    go = gr.Button("Fuse them", variant="primary", elem_id="fuse")
+    words = gr.HTML(elem_id="pair-words")
+    sharp = picture_field("Both photos in one: sharp near and far", "picture-fused")
+    maps, scales = [], []
+    for i, what in enumerate(("Depth map", "Signed defocus map")):
+        with gr.Row():
+            for which in ("first", "second"):
+                with gr.Column(min_width=260):
+                    maps.append(picture_field(f"{what}, {which} photo", f"picture-{which}-{i}"))
+                    scales.append(gr.HTML())
+    archive = gr.File(label="ZIP of all maps and the fused picture", interactive=False)
+
+    def fuse(
+        first_path: str | None,
+        second_path: str | None,
+        focal_mm: float | None = None,
+        f_number: float | None = None,
+        pixel_um: float | None = None,
+        camera: str | None = None,
+        focus_m_first: float | None = None,
+        infinity_first: bool = False,
+        focus_m_second: float | None = None,
+        infinity_second: bool = False,
+    ) -> list[Any]:
+        if first_path is None or second_path is None:
+            raise MddnetError("one photo is missing; give two")
+        distances = (focus_m_first, infinity_first, focus_m_second, infinity_second)
+        near, far = typed_lenses(focal_mm, f_number, pixel_um, camera, *distances)
+        pair, path = jobs.pair(Path(first_path), Path(second_path), (near, far))
+        looks = [look_at(prediction) for prediction in pair.predictions]
+        views = [panels(look) for look in looks]
+        height, width = pair.sharp.shape[:2]
+        sentence = f"<p>{width} × {height} px. {pair.note} Correlation of the two: {pair.correlation:.2f}.</p>"
+        facts = "".join(
+            f"<p><b>{which} photo</b></p>{facts_html(look)}"
+            for which, look in zip(("First", "Second"), looks, strict=True)
+        )
+        order = [(name, i) for name in ("depth", "defocus") for i in range(2)]
+        pictures = jobs.shown({f"{name}_{i + 1}": views[i][name].pixels for name, i in order})
+        return [
+            sentence + facts,
+            small_picture(pair.sharp, LOOK_SIDE_PX),
+            *(pictures[f"{name}_{i + 1}"] for name, i in order),
+            str(path),
+            *(scale_html(name, views[i][name]) for name, i in order),
+        ]
+
+    go.click(
+        told(fuse), [first, second, *fields.typed], [words, sharp, *maps, archive, *scales],
+        api_name="fuse", **ONE_AT_A_TIME,
+    )  # fmt: skip
+
+
+def several_photos(jobs: Jobs) -> None:
+    """The tab of a batch."""
+    limits = jobs.limits
+    gr.Markdown(f"At most {limits.batch_files} photos with {limits.batch_megapixels:g} megapixels together.")
+    files = photo_field("Photos", "several", 180, file_count="multiple")
+    with gr.Accordion(f"{LENS_TITLE}; for all photos", open=False, elem_id="batch-lens"):
+        fields = lens_fields("batch-")
+    map_format = gr.Radio(list(MAP_FORMATS), value="tiff", label="Format of the maps")
+    go = gr.Button("Predict all", variant="primary", elem_id="predict-all")
+    words = gr.Markdown(elem_id="batch-words")
+    archive = gr.File(label="ZIP", interactive=False, elem_id="batch-archive")
+
+    def batch(
+        paths: list[str] | None,
+        map_format: Any,
+        focal_mm: float | None = None,
+        f_number: float | None = None,
+        pixel_um: float | None = None,
+        camera: str | None = None,
+        focus_m: float | None = None,
+        infinity: bool = False,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[str, str]:
+        (typed,) = typed_lenses(focal_mm, f_number, pixel_um, camera, focus_m, infinity)
+        total = len(paths or [])
+        result = jobs.batch(
+            [Path(path) for path in paths or []],
+            map_format if map_format in MAP_FORMATS else "tiff",
+            lambda done, name: progress((done, total), desc=name, unit="photos"),
+            typed,
+        )
+        count = len(result.done)
+        units = {0: "None has depth in metres.", count: "Depth is in metres."}.get(
+            result.metric, f"Depth is in metres in {result.metric} of them."
+        )
+        lines = [f"{count} of {total} photos done. {units}", *(f"- {failure}" for failure in result.failures)]
+        return "\n".join(lines), str(result.archive)
+
+    go.click(
+        told(batch), [files, map_format, *fields.typed], [words, archive], api_name="batch", **ONE_AT_A_TIME
+    )  # fmt: skip
+
+
+def stateless_api(jobs: Jobs) -> None:
+    """Endpoints that a script calls with a file and numbers; nothing of them is seen on the page."""
+    file = gr.File(visible=False, label="photo")
+    labels = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
+    numbers = [gr.Number(None, visible=False, label=label) for label in labels]
+    factor = gr.Number(2, visible=False, label="factor")
+    facts, archive = gr.JSON(visible=False, label="facts"), gr.File(visible=False, label="ZIP")
+    picture = gr.Image(visible=False, label="picture", format="png")
+    predict_button, magnify_button = gr.Button(visible=False), gr.Button(visible=False)
+
+    def predict(
+        path: str | None, focal_mm: float | None, f_number: float | None, pixel_um: float | None, focus_m: float | None
+    ) -> tuple[dict[str, Any], str]:
+        if path is None:
+            raise MddnetError("no photo given")
+        infinite = focus_m == math.inf
+        given = lens_of_form(focal_mm, f_number, pixel_um, None if infinite else focus_m, infinite)
+        target, written = jobs.archive(Path(path), given, Wanted(), replace_exif=False)
+        return written, str(target)
+
+    def magnify(path: str | None, times: float) -> Image.Image:
+        if path is None:
+            raise MddnetError("no photo given")
+        return Image.fromarray(magnified(jobs.look(Path(path)), times))
+
+    predict_button.click(told(predict), [file, *numbers], [facts, archive], api_name="predict", **ONE_AT_A_TIME)
+    magnify_button.click(told(magnify), [file, factor], picture, api_name="magnify", **ONE_AT_A_TIME)
