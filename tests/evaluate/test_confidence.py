@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mddnet.evaluate.confidence import PhotoCurves, confidence_curves, curve_measures, mean_curves
+from mddnet.evaluate.confidence import PhotoCurves, confidence_curves, curve_measures, inv_depth_errors, mean_curves
 from mddnet.evaluate.scenes import SceneTruth, draw_known
 from mddnet.metrics import OrdinalPairs, sparsification
 from mddnet.types import Float32Array
@@ -31,7 +31,8 @@ def test_curves_of_one_photo_by_hand() -> None:
     pred_u = (2 * u + 3).astype(np.float32)
     pred_u[0] = 0
     pred_u[5, 5] = 0.0
-    curves = confidence_curves(confidence, pred_u, pred_px, truth, true_px, pairs, drawn, ordinal_only=False)
+    errors = inv_depth_errors(pred_u, truth, drawn)
+    curves = confidence_curves(confidence, pred_u, pred_px, truth, true_px, pairs, drawn, depth_errors=errors)
     assert curves["coc"].without(0) == pytest.approx(100 / 90) and curves["coc"].without(60) == 0.0
     assert curves["coc"].ause == pytest.approx(0.0)
     assert curves["order"].without(0) == 0.5 and curves["order"].without(50) == 0.0
@@ -45,8 +46,9 @@ def test_what_does_not_apply_is_absent() -> None:
     truth, maps = made_truth(u), np.ones((4, 5), dtype=np.float32)
     nothing = OrdinalPairs(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)
     drawn = draw_known(truth.inv_depth, seed=0)
-    assert confidence_curves(maps, u, maps, truth, None, nothing, drawn, ordinal_only=True) == {}
-    assert set(confidence_curves(maps, u, maps, truth, None, nothing, drawn, ordinal_only=False)) == {"inv_depth"}
+    assert confidence_curves(maps, u, maps, truth, None, nothing, drawn, depth_errors=None) == {}
+    errors = inv_depth_errors(u, truth, drawn)
+    assert set(confidence_curves(maps, u, maps, truth, None, nothing, drawn, depth_errors=errors)) == {"inv_depth"}
 
 
 def test_the_draw_is_without_repetition_and_repeats_itself() -> None:

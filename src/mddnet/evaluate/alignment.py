@@ -16,6 +16,8 @@ AlignmentDomain = Literal["inverse depth", "depth"]
 
 HUBER_TUNING = 1.345
 """Residuals beyond this many standard deviations count linearly (Huber 1964; 95 % efficient on Gaussian noise)."""
+FITTED_PIXELS = 50_000
+"""Of more pixels, evenly spaced ones are fitted: two numbers do not need them all."""
 _ITERATIONS = 30
 
 
@@ -53,7 +55,7 @@ def fit_alignment(
     ``least_squares`` minimises sum (s p + t - u)^2 (Eigen et al. 2014 for the scale; Ranftl et al., "Towards Robust
     Monocular Depth Estimation" (IEEE PAMI 2022), eq. 3-4, for both). ``robust`` minimises Huber's function of the same
     residuals by reweighting, with the scale of the residuals from their median absolute deviation, so that a region of
-    wrong truth does not bend the rest.
+    wrong truth does not bend the rest. Of more than :data:`FITTED_PIXELS` pixels, evenly spaced ones count.
 
     Args:
         pred: (H, W) predicted inverse depth.
@@ -80,6 +82,9 @@ def fit_alignment(
         return Alignment(kind, method, 1.0, 0.0)
     use = np.isfinite(u) if mask is None else np.isfinite(u) & mask
     p, u = p[use], u[use]
+    thinning = -(-len(p) // FITTED_PIXELS)
+    if thinning > 1:
+        p, u = p[::thinning], u[::thinning]
     if not len(p):
         raise ValueError("no pixel with a known truth to align with")
     weights = np.ones_like(p)

@@ -146,5 +146,6 @@ def _depth(values: NDArray[np.floating], size: tuple[int, int]) -> UInt8Array:
 
 
 def _blur(values: NDArray[np.floating], size: tuple[int, int], low: float, high: float) -> UInt8Array:
-    # the sharp half of the table of signs is white: from white to orange
-    return coloured(shrunk_map(np.asarray(values, dtype=np.float32), size), 2 * low - high, high, SIGN_COLOURS)
+    # the upper half of the table of signs runs from white (sharp) to orange
+    small = np.maximum(shrunk_map(np.asarray(values, dtype=np.float32), size), np.float32(low))
+    return coloured(small, 2 * low - high, high, SIGN_COLOURS)

@@ -55,7 +55,7 @@ def confidence_curves(
     depth_pairs: OrdinalPairs,
     drawn: NDArray[np.int64],
     *,
-    ordinal_only: bool,
+    depth_errors: NDArray[np.floating] | None,
 ) -> dict[str, Sparsification]:
     """Sparsification curves of one photo; an error that does not apply is absent.
 
@@ -67,15 +67,15 @@ def confidence_curves(
         true_defocus_px: (H, W) true CoC, or None where it is not known.
         depth_pairs: pairs of pixels of the scene whose depths differ clearly.
         drawn: flat indices of pixels whose inverse depth is known: see :func:`~mddnet.evaluate.scenes.draw_known`.
-        ordinal_only: whether only the order of the truth is known, so that its inverse depth has no errors.
+        depth_errors: :func:`inv_depth_errors` at the drawn pixels, or None where only the order of the truth is known.
     """
     sure = confidence.ravel()[drawn]
     curves: dict[str, Sparsification] = {}
     if true_defocus_px is not None and len(drawn):
         error_px = np.abs(defocus_px.ravel()[drawn] - true_defocus_px.ravel()[drawn])
         curves["coc"] = sparsification(error_px, sure)
-    if not ordinal_only and truth.range > 0 and len(drawn):
-        curves["inv_depth"] = sparsification(inv_depth_errors(inv_depth, truth, drawn), sure)
+    if depth_errors is not None:
+        curves["inv_depth"] = sparsification(depth_errors, sure)
     if len(depth_pairs):
         flat, everywhere = inv_depth.ravel(), confidence.ravel()
         nearer, farther = flat[depth_pairs.nearer], flat[depth_pairs.farther]
@@ -86,7 +86,11 @@ def confidence_curves(
 
 
 def inv_depth_errors(inv_depth: Float32Array, truth: SceneTruth, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N,) errors at drawn pixels, after robust scale-and-shift alignment to these, over the scene's range."""
+    """(N,) errors at drawn pixels, after robust scale-and-shift alignment to these, over the scene's range.
+
+    Raises:
+        ValueError: without a drawn pixel.
+    """
     u, p = truth.inv_depth.ravel()[drawn], inv_depth.ravel()[drawn]
     aligned = fit_alignment(p, u, kind="scale_and_shift", method="robust").apply(p)
     return np.abs(aligned - u) / truth.range

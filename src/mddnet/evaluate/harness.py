@@ -609,6 +609,9 @@ class _KindRun:
             if record.unit != "ordinal":
                 measures |= _focus_measures(pred, truth, asked.frame)
         confidence = confidence_of(pred)
+        errors = None
+        if record.unit != "ordinal" and truth.range > 0 and len(asked.drawn):
+            errors = inv_depth_errors(pred.inv_depth, truth, asked.drawn)
         if confidence is not None:
             curves = confidence_curves(
                 confidence,
@@ -618,24 +621,28 @@ class _KindRun:
                 None if asked.signed_px is None else np.abs(asked.signed_px),
                 asked.depth_pairs,
                 asked.drawn,
-                ordinal_only=record.unit == "ordinal",
+                depth_errors=errors,
             )
             measures |= curve_measures(curves)
             self.curves.append(PhotoCurves(record.name, record.place, curves))
-        self._calibrate(asked, pred, confidence)
+        self._calibrate(asked, pred, confidence, errors)
         self.result.frames.append(FrameRow(record.name, record.place, asked.frame.file, measures))
         return pred, measures
 
-    def _calibrate(self, asked: _Asked, pred: PredictedMaps, confidence: Float32Array | None) -> None:
-        error_px = error = None
+    def _calibrate(
+        self,
+        asked: _Asked,
+        pred: PredictedMaps,
+        confidence: Float32Array | None,
+        depth_errors: NDArray[np.floating] | None,
+    ) -> None:
+        error_px = None
         if asked.signed_px is not None:
             predicted, true = pred.defocus_px.ravel()[asked.drawn], np.abs(asked.signed_px.ravel()[asked.drawn])
             self.calibration.add_coc(predicted, true)
             error_px = np.abs(predicted - true)
         if confidence is not None:
-            if asked.scene.record.unit != "ordinal" and asked.truth.range > 0:
-                error = inv_depth_errors(pred.inv_depth, asked.truth, asked.drawn)
-            self.calibration.add_confidence(confidence.ravel()[asked.drawn], error_px, error)
+            self.calibration.add_confidence(confidence.ravel()[asked.drawn], error_px, depth_errors)
 
     def _measure_peer(self, peer: Peer, asked: _Asked) -> PeerAnswer | None:
         record = asked.scene.record

@@ -115,9 +115,9 @@ _CASE_TITLES = {
     "sharp_pair": "photo against its sharp partner",
 }
 _ERROR_TITLES = {
-    "coc": ("Error of the blur's size", "mean |error| of what is left, px"),
-    "inv_depth": ("Error of inverse depth", "mean error of what is left, share of the range"),
-    "order": ("Wrong order of depth", "share of wrong pairs that are left"),
+    "coc": ("Error of the blur's size", "mean |error| of the rest, px"),
+    "inv_depth": ("Error of inverse depth", "mean error of the rest, share of range"),
+    "order": ("Wrong order of depth", "wrong share of the rest"),
 }
 _WORDS = (
     (
@@ -272,7 +272,7 @@ def _sparsification(confidence: Mapping[str, Mapping[str, MeanCurve]]) -> str:
         curve = by_place[MACRO]
         title, label = _ERROR_TITLES[error]
         percent = [float(value) for value in REMOVED_PERCENT]
-        top = 1.1 * max(*curve.error, *curve.oracle, 1e-9)
+        top = 1.4 * max(*curve.error, *curve.oracle, 1e-9)  # room for the legend
         lines = (
             Curve("model", tuple(zip(percent, curve.error, strict=True))),
             Curve("best possible", tuple(zip(percent, curve.oracle, strict=True)), "two"),
@@ -309,7 +309,7 @@ def _calibration(calibration: Calibration | None) -> str:
         )
     for name, title, label in (
         ("coc_error_px", "Error of the blur by confidence", "mean |CoC error|, px"),
-        ("inv_depth_error", "Error of depth by confidence", "mean error, share of the range"),
+        ("inv_depth_error", "Error of depth by confidence", "mean error, share of range"),
     ):
         points = [
             ((found.low + found.high) / 2, getattr(found, name))
@@ -317,7 +317,7 @@ def _calibration(calibration: Calibration | None) -> str:
             if math.isfinite(getattr(found, name))
         ]
         if len(points) > 1:
-            top = 1.15 * max(value for _, value in points)
+            top = 1.35 * max(value for _, value in points)
             curve = Curve("model", tuple(points))
             caption = "A line that falls to the right: what the model is sure of is more often right."
             plots.append(

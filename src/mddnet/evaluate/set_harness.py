@@ -28,7 +28,6 @@ from mddnet.evaluate.confidence import (
 from mddnet.evaluate.frame_measures import (
     BLUR_THRESHOLD_PX,
     coc_measures,
-    depth_order_measures,
     detection_measures,
     metric_depth_measures,
 )
@@ -226,7 +225,9 @@ class _SetRun:
             pred = predict_checked(self.model, truth.photo)
         of_sharp = self._sharp_coc(truth)
         blur = BlurMap(pred.defocus_px, pred.defocus_px, None)
-        measures = self._depth_measures(asked, pred.inv_depth, None if both is None else both.turned_inv_depth)
+        errors = self._depth_errors(asked, pred.inv_depth)
+        turned = None if both is None else both.turned_inv_depth
+        measures = self._depth_measures(asked, pred.inv_depth, turned, errors)
         if asked.depth_pairs is not None:
             height, width = truth.photo.shape[:2]
             measures["depth_ordinal_row"] = asked.depth_pairs.accuracy(row_inv_depth(height, width))
@@ -234,7 +235,7 @@ class _SetRun:
         measures |= self._baselines(asked)
         if truth.signed_defocus_px is not None:
             measures |= _side_measures(pred.signed_defocus_px, truth.signed_defocus_px)
-        measures |= self._confidence(asked, pred)
+        measures |= self._confidence(asked, pred, errors)
         self.result.frames.append(FrameRow(item.name, item.group, item.name, measures))
         answers = {peer.name: answer for peer in self.peers if (answer := self._measure_peer(peer, asked)) is not None}
         self.cases.offer(
@@ -277,19 +278,30 @@ class _SetRun:
             return None
         return predict_checked(self.model, truth.sharp).defocus_px
 
+    def _depth_errors(self, asked: _AskedOfSet, inv_depth: Float32Array) -> NDArray[np.float64] | None:
+        if asked.scene is None or not asked.scene.range > 0:
+            return None
+        return inv_depth_errors(inv_depth, asked.scene, asked.drawn_depth)
+
     def _depth_measures(
-        self, asked: _AskedOfSet, inv_depth: Float32Array, turned: Float32Array | None
+        self,
+        asked: _AskedOfSet,
+        inv_depth: Float32Array,
+        turned: Float32Array | None,
+        errors: NDArray[np.float64] | None,
     ) -> dict[str, float]:
         if asked.scene is None or asked.depth_pairs is None or turned is None:
             return {}
-        measures = depth_order_measures(inv_depth, turned, asked.scene, asked.depth_pairs)
+        drawn, truth = asked.drawn_depth, asked.scene.inv_depth
+        measures = {
+            "depth_ordinal": asked.depth_pairs.accuracy(inv_depth),
+            "depth_ordinal_turned": asked.depth_pairs.accuracy(turned),
+            "depth_spearman": metrics.spearman(inv_depth.ravel()[drawn], truth.ravel()[drawn]),
+        }
         if asked.truth.unit == "1/m":
-            measures |= metric_depth_measures(
-                inv_depth, asked.scene.inv_depth, self.alignment, self.protocol.depth_range_m
-            )
-        if asked.scene.range > 0:
-            errors = inv_depth_errors(inv_depth, asked.scene, asked.drawn_depth)
-            measures["inv_depth_error"] = float(np.mean(errors)) if len(errors) else float("nan")
+            measures |= metric_depth_measures(inv_depth, truth, self.alignment, self.protocol.depth_range_m)
+        if errors is not None:
+            measures["inv_depth_error"] = float(np.mean(errors))
         return measures
 
     def _blur_measures(
@@ -336,7 +348,9 @@ class _SetRun:
             }
         return {}
 
-    def _confidence(self, asked: _AskedOfSet, pred: PredictedMaps) -> dict[str, float]:
+    def _confidence(
+        self, asked: _AskedOfSet, pred: PredictedMaps, errors: NDArray[np.float64] | None
+    ) -> dict[str, float]:
         confidence, truth = confidence_of(pred), asked.truth
         if truth.defocus_px is not None and len(asked.drawn_blur):
             predicted, true = pred.defocus_px.ravel()[asked.drawn_blur], truth.defocus_px.ravel()[asked.drawn_blur]
@@ -352,14 +366,13 @@ class _SetRun:
             truth.defocus_px,
             asked.depth_pairs,
             drawn,
-            ordinal_only=False,
+            depth_errors=errors,
         )
         self.curves.append(PhotoCurves(asked.item.name, self.public_set.name, curves))
         coc = None
         if truth.defocus_px is not None:
             coc = np.abs(pred.defocus_px.ravel()[drawn] - truth.defocus_px.ravel()[drawn])
-        depth = inv_depth_errors(pred.inv_depth, asked.scene, drawn) if asked.scene.range > 0 else None
-        self.calibration.add_confidence(confidence.ravel()[drawn], coc, depth)
+        self.calibration.add_confidence(confidence.ravel()[drawn], coc, errors)
         return curve_measures(curves)
 
     def _measure_peer(self, peer: Peer, asked: _AskedOfSet) -> PeerAnswer | None:
@@ -371,7 +384,8 @@ class _SetRun:
             if inv_depth is not None and asked.scene is not None:
                 turned = inv_depth_of(checked_answer(peer, np.ascontiguousarray(truth.photo[::-1, ::-1])))
                 assert turned is not None
-                measures |= self._depth_measures(asked, inv_depth, turned[::-1, ::-1])
+                errors = self._depth_errors(asked, inv_depth)
+                measures |= self._depth_measures(asked, inv_depth, turned[::-1, ::-1], errors)
             of_sharp = None
             if blur is not None and _pairs_alone(truth):
                 assert truth.sharp is not None

@@ -309,8 +309,9 @@ def _set_notes(evaluation: Evaluation) -> dict[str, str]:
     return {
         "depth": (
             f"{depth} Order of inverse depth, gap > {DEPTH_GAP:.0%} of the photo's 2-98 % range; turned: on the photo "
-            "turned by 180 degrees; row: lower is nearer. Rank corr.: Spearman's, upright. Inverse depth error: mean, "
-            "over the photo's range, after robust scale-and-shift alignment in inverse depth to drawn pixels."
+            "turned by 180 degrees; row: lower is nearer. Rank corr.: Spearman's, upright, drawn pixels. Inverse depth "
+            "error: "
+            "mean over the photo's range, after robust scale-and-shift alignment in inverse depth to drawn pixels."
         ),
         "defocus order": (
             f"{pixels} Order of the blur, gap > {DEFOCUS_GAP:.1%} of the long side (of a score without unit: > 10 % of "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,22 +43,30 @@ def gaussian_smoothed(values: Float32Array, sigma_px: float) -> Float32Array:
         raise ValueError(f"shape {values.shape}, sigma {sigma_px}; expected (H, W) and a sigma of 0 px or more")
     if sigma_px == 0 or values.size == 0:
         return values.astype(np.float32)
+    height, width = values.shape
+    # photos of one size follow one another: their matrices are made once, those of large photos are not kept
+    matrix = _kept_matrix if max(height, width) <= KEPT_SIZE_PX else _smoothing_matrix
+    # two products with banded matrices: for wide kernels far cheaper in numpy than a sum over shifted copies
+    return matrix(height, sigma_px) @ values.astype(np.float32) @ matrix(width, sigma_px).T
+
+
+KEPT_SIZE_PX = 1024
+
+
+def _smoothing_matrix(size: int, sigma_px: float) -> Float32Array:
+    """(size, size) matrix that convolves a line with a Gaussian, its ends mirrored (edge pixel repeated)."""
     radius = max(1, int(np.ceil(3 * sigma_px)))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
     taps = (taps / taps.sum()).astype(np.float32)
-    height, width = values.shape
-    # two products with banded matrices: for wide kernels far cheaper in numpy than a sum over shifted copies
-    return _tap_matrix(height, taps) @ values.astype(np.float32) @ _tap_matrix(width, taps).T
-
-
-def _tap_matrix(size: int, taps: Float32Array) -> Float32Array:
-    """(size, size) matrix that convolves a line with odd, symmetric taps, its ends mirrored (edge pixel repeated)."""
     matrix = np.zeros((size, size), dtype=np.float32)
     rows = np.arange(size)
     for k, tap in enumerate(taps):
         source = (rows + k - len(taps) // 2) % (2 * size)
         matrix[rows, np.where(source < size, source, 2 * size - 1 - source)] += tap
     return matrix
+
+
+_kept_matrix = lru_cache(maxsize=16)(_smoothing_matrix)
 
 
 def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Array:
