@@ -24,7 +24,7 @@ from mddnet.capture.maker_notes import maker_focus_m
 from mddnet.capture.raw import RAW_SUFFIXES, read_raw
 from mddnet.capture.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
 from mddnet.errors import ImageError
-from mddnet.types import Lens, Photo
+from mddnet.types import Lens, Photo, UInt8Array
 
 __all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "photo_from_array", "photo_from_image", "read_photo", "replaced_lens"]
 
@@ -45,6 +45,26 @@ UPRIGHT_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+AS_STORED: dict[Image.Transpose | None, Callable[[UInt8Array], UInt8Array]] = {
+    None: lambda upright: upright,
+    Image.Transpose.FLIP_LEFT_RIGHT: lambda upright: upright[:, ::-1],
+    Image.Transpose.ROTATE_180: lambda upright: upright[::-1, ::-1],
+    Image.Transpose.FLIP_TOP_BOTTOM: lambda upright: upright[::-1],
+    Image.Transpose.TRANSPOSE: lambda upright: upright.transpose(1, 0, 2),
+    Image.Transpose.ROTATE_270: lambda upright: np.rot90(upright, 1),
+    Image.Transpose.TRANSVERSE: lambda upright: upright.transpose(1, 0, 2)[::-1, ::-1],
+    Image.Transpose.ROTATE_90: lambda upright: np.rot90(upright, -1),
+}
+"""The view of an upright image whose rows and columns are those of the file, by the turn that made it upright."""
+TURNS_ON_SIDE = frozenset(
+    {
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.ROTATE_270,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_90,
+    }
+)
+STRIP_ROWS = 256
 DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})
 """Formats whose loading would start another program."""
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -171,9 +191,7 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
         notes += heif_notes(image)
     facts, turn = _facts_and_turn(image.getexif, width, height, notes)
     picture = _srgb8(image, name, linear, notes)
-    if turn is not None:
-        picture = picture.transpose(turn)
-    return Photo(np.array(picture), replaced_lens(facts.lens, lens), notes=tuple(notes))
+    return Photo(_upright_pixels(picture, turn), replaced_lens(facts.lens, lens), notes=tuple(notes))
 
 
 def _words(error: Exception) -> str:
@@ -236,6 +254,20 @@ def _upright_turn(orientation: object, notes: list[str]) -> Image.Transpose | No
         return UPRIGHT_BY_ORIENTATION[orientation]
     notes.append(f"EXIF orientation {orientation} ignored: expected 1 to 8.")
     return None
+
+
+def _upright_pixels(picture: Image.Image, turn: Image.Transpose | None) -> UInt8Array:
+    """The pixels of an RGB image, turned, (H, W, 3).
+
+    They are copied in strips: Pillow's ways of turning and of giving an array hold two more copies of a large photo.
+    """
+    width, height = picture.size
+    pixels = np.empty((width, height, 3) if turn in TURNS_ON_SIDE else (height, width, 3), dtype=np.uint8)
+    as_stored = AS_STORED[turn](pixels)
+    for top in range(0, height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, height)
+        as_stored[top:bottom] = np.asarray(picture.crop((0, top, width, bottom)))
+    return pixels
 
 
 # --- colours ----------------------------------------------------------------------------------------------------------
@@ -344,9 +376,7 @@ def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int, linear:
         # A TIFF is an EXIF block with an image beside it.
         facts, turn = _facts_and_turn(lambda: _exif_of_tiff(stream), page.imagewidth, page.imagelength, notes)
     picture = _picture_from_samples(array, profile, linear, name, notes)
-    if turn is not None:
-        picture = picture.transpose(turn)
-    return Photo(np.array(picture), replaced_lens(facts.lens, lens), path, tuple(notes))
+    return Photo(_upright_pixels(picture, turn), replaced_lens(facts.lens, lens), path, tuple(notes))
 
 
 def _exif_of_tiff(stream: BinaryIO) -> Image.Exif:
