@@ -15,7 +15,7 @@ DEV := .venv-dev/installed
 OLDEST := .venv-oldest/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-oldest lint types docs train-small evaluate clean
+.PHONY: help predict test test-oldest lint types docs train-small evaluate table-metres table-not-defocus bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,8 @@ help:
 	@echo "make docs         build the documentation into $(WORK)/site, without a warning"
 	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and on from there, export the model"
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
+	@echo "make table-metres table-not-defocus   write docs/results/small/metres.md and not-defocus.md"
+	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
 
 # The base package must not need what scikit-image depends on: only its photo is used, so it comes without them.
@@ -81,6 +83,21 @@ train-small: $(DEV)
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
+
+table-metres: $(DEV)
+	$(BIN)/python -m mddnet.evaluate.metres --scenes $(WORK)/scenes --data $(DATA) -o docs/results/small/metres.md
+
+# Photos by Stefan van der Walt, Rachel Michetti and NASA, from the scikit-image wheel: CC0 and public domain.
+table-not-defocus: $(DEV)
+	mkdir -p $(WORK)/photos
+	$(BIN)/python -c "from PIL import Image; from skimage import data; [Image.fromarray(getattr(data, name)()).save(\
+		'$(WORK)/photos/' + name + '.png') for name in ('chelsea', 'coffee', 'astronaut')]"
+	$(BIN)/python -m mddnet.evaluate.not_defocus $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
+		$(WORK)/photos/astronaut.png -o docs/results/small/not-defocus.md
+
+# OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
+bench: $(DEV)
+	$(BIN)/python bench/speed.py -o docs/results/speed.md
 
 clean:
 	rm -rf .venv .venv-dev .venv-oldest
