@@ -56,7 +56,9 @@ def metric_depth_measures(
     depth_m, truth_m = aligned_depth_m(inv_depth, u, alignment or AlignmentChoice()), 1.0 / u
     if depth_range_m is not None:
         depth_m = np.clip(depth_m, *depth_range_m)
-    constant_m = np.full(u.shape, 1.0 / float(np.nanmedian(u)))
+    boundary_f1 = metrics.boundary_f1(depth_m, truth_m)
+    depth_m, truth_m = depth_m[positive], truth_m[positive]
+    constant_m = np.full(truth_m.shape, 1.0 / float(np.nanmedian(u)))
     measures = {
         "abs_rel": metrics.abs_rel(depth_m, truth_m),
         "abs_rel_constant": metrics.abs_rel(constant_m, truth_m),
@@ -64,7 +66,7 @@ def metric_depth_measures(
         "rmse_m": metrics.rmse(depth_m, truth_m),
         "rmse_log": metrics.rmse_log(depth_m, truth_m),
         "silog": metrics.silog(depth_m, truth_m),
-        "boundary_f1": metrics.boundary_f1(depth_m, truth_m),
+        "boundary_f1": boundary_f1,
     }
     for power in (1, 2, 3):
         measures[f"delta{power}"] = metrics.delta(depth_m, truth_m, power=power)

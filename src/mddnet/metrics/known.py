@@ -21,7 +21,8 @@ def known_values(
         shapes = f"pred {p.shape}, truth {t.shape}" + ("" if mask is None else f", mask {mask.shape}")
         raise ValueError(f"shapes differ: {shapes}; expected one shape")
     use = np.isfinite(t) if mask is None else np.isfinite(t) & mask
-    return p[use], t[use]
+    # a dozen measures ask for the same pixels, which are often all: no copy then
+    return (p.ravel(), t.ravel()) if use.all() else (p[use], t[use])
 
 
 def positive_values(
@@ -29,4 +30,5 @@ def positive_values(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """:func:`known_values` where the truth is positive, too: depth of zero is none."""
     p, t = known_values(pred, truth, mask)
-    return p[t > 0], t[t > 0]
+    positive = t > 0
+    return (p, t) if positive.all() else (p[positive], t[positive])
