@@ -15,7 +15,8 @@ DEV := .venv-dev/installed
 OLDEST := .venv-oldest/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-oldest lint types docs train-small evaluate table-metres table-not-defocus bench clean
+.PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
+	table-evaluation-speed table-numbers table-metres table-not-defocus bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +27,8 @@ help:
 	@echo "make docs         build the documentation into $(WORK)/site, without a warning"
 	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and on from there, export the model"
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
+	@echo "make tables       make every table of README and docs anew, into docs/results, and fill their numbers in;"
+	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
 	@echo "make table-metres table-not-defocus   write docs/results/small/metres.md and not-defocus.md"
 	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
@@ -86,6 +89,25 @@ evaluate: $(DEV)
 
 table-metres: $(DEV)
 	$(BIN)/python -m mddnet.evaluate.metres --scenes $(WORK)/scenes --data $(DATA) -o docs/results/small/metres.md
+
+# Pictures of captures stay in $(WORK): only the numbers go into docs/results.
+table-evaluation: $(DEV)
+	$(BIN)/mddnet evaluate --speed --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
+	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
+
+table-cues: $(DEV)
+	$(BIN)/mddnet evaluate --cues --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/cues
+	cp $(WORK)/cues/cues.md docs/results/small/
+
+table-evaluation-speed: $(DEV)
+	$(BIN)/python docs/results/evaluation_speed.py small 24
+
+table-numbers: $(DEV)
+	$(BIN)/python docs/results/fill_tables.py
+
+# Everything that the shipped model's weights decide; table-numbers comes last, it reads what the others wrote.
+tables: table-evaluation table-cues table-evaluation-speed table-metres table-not-defocus
+	$(MAKE) table-numbers
 
 # Photos by Stefan van der Walt, Rachel Michetti and NASA, from the scikit-image wheel: CC0 and public domain.
 table-not-defocus: $(DEV)

@@ -18,7 +18,9 @@ import numpy as np
 from mddnet import metrics
 from mddnet.evaluate.alteration import ALTERATIONS, Alteration, Altered
 from mddnet.evaluate.harness import SIGN_DEFOCUS_MIN, Evaluation, PredictedMaps, Predictor, evaluate_model
+from mddnet.evaluate.provenance import provenance, provenance_words
 from mddnet.evaluate.tables import ResultTable, cell, number, plain, tables_markdown
+from mddnet.sets.store import atomic_write
 from mddnet.types import Float32Array, UInt8Array
 
 CUE_KINDS = ("focal_stacks", "light_fields")
@@ -219,18 +221,23 @@ def write_cue_study(study: CueStudy, out: Path) -> tuple[Path, Path]:
     """Write ``cues.json`` (every number) and ``cues.md`` (the tables) into a folder, made if needed."""
     out.mkdir(parents=True, exist_ok=True)
     json_path, markdown_path = out / "cues.json", out / "cues.md"
+    made = provenance()
     numbers = {
+        "made": made,
         "model": study.model,
         "split": study.split,
         "seconds": study.seconds,
         "agreements": {what: asdict(a) for what, a in study.agreements.items()},
         "evaluations": {what: e.as_dict() for what, e in study.evaluations.items()},
     }
-    json_path.write_text(json.dumps(plain(numbers), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    data = (json.dumps(plain(numbers), indent=1, allow_nan=False) + "\n").encode()
+    atomic_write(json_path, lambda stream: stream.write(data))
     lines = [
         f"# What {study.model} draws its answers from, {study.split} split",
         "",
+        provenance_words(made, study.seconds),
+        "",
         *tables_markdown(cue_tables(study)),
     ]
-    markdown_path.write_text("\n".join(lines), encoding="utf-8")
+    atomic_write(markdown_path, lambda stream: stream.write("\n".join(lines).encode()))
     return json_path, markdown_path

@@ -1,0 +1,76 @@
+"""The numbers of README and docs are those of docs/results, and each table is one command."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+
+
+def load_filler() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fill_tables", RESULTS / "fill_tables.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FILLER = load_filler()
+
+
+def test_readme_and_docs_have_the_numbers_of_the_result_files() -> None:
+    out_of_date = [str(path.relative_to(ROOT)) for path in FILLER.stale()]
+    assert not out_of_date, f"{out_of_date}: run make table-numbers"
+    shown = {match[1] for path in FILLER.DOCUMENTS for match in FILLER.BLOCK.findall(path.read_text("utf-8"))}
+    assert shown == {path.stem for path in (RESULTS / "templates").glob("*.md")}
+
+
+def test_another_number_is_noticed() -> None:
+    known = FILLER.numbers()
+    assert any(path.name == "README.md" for path in FILLER.stale({**known, "pairs.worst": 0.5}))
+    with pytest.raises(KeyError, match=r"no\.such"):
+        FILLER.filled("{{no.such|2}}", known)
+
+
+def test_how_numbers_are_written() -> None:
+    known = {"a.b": 0.9371, "c": 2.4753, "d": -0.25, "e": 17.0}
+    assert FILLER.filled("{{a.b|3}} {{c|2}} {{d|1}} {{e|0}} {{a.b|1/}}", known) == ".937 2.48 -.2 17 16"
+
+
+def test_the_result_files_say_with_what_they_were_made() -> None:
+    data = json.loads((RESULTS / "small" / "evaluation.json").read_text(encoding="utf-8"))
+    assert set(data["made"]) == {"version", "commit", "machine", "made_at"}
+    text = (RESULTS / "small" / "evaluation.md").read_text(encoding="utf-8")
+    assert "Made by mddnet" in text and data["made"]["machine"] in text
+    assert "Made" in (RESULTS / "small" / "cues.md").read_text(encoding="utf-8").split("##")[0]
+
+
+def test_markdown_and_json_are_of_one_run() -> None:
+    data = json.loads((RESULTS / "small" / "evaluation.json").read_text(encoding="utf-8"))
+    text = (RESULTS / "small" / "evaluation.md").read_text(encoding="utf-8")
+    macro = data["kinds"]["focal_stacks"]["macro"]
+    row = re.search(r"## Focal stacks: depth\n.*?(\| \*\*macro\*\* [^\n]*)", text, flags=re.DOTALL)
+    assert row is not None and f" {macro['depth_ordinal']:.3f} | {macro['depth_ordinal_turned']:.3f} " in row[1]
+    assert text.startswith(f"# {data['model']} on the {data['split']} split")
+
+
+def test_every_table_is_a_target_of_make() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(table-[a-z-]+):", makefile, flags=re.MULTILINE))
+    assert {"table-evaluation", "table-cues", "table-evaluation-speed", "table-numbers"} <= targets
+    phony = re.search(r"^\.PHONY:((?:.*\\\n)*.*)$", makefile, flags=re.MULTILINE)
+    assert phony is not None and targets <= set(phony[1].split())
+
+
+def test_the_check_is_a_command() -> None:
+    command = [sys.executable, str(RESULTS / "fill_tables.py"), "--check"]
+    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
