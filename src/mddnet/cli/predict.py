@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mddnet.predict.prediction import PredictedPhoto
     from mddnet.predict.predictor import Model
     from mddnet.predict.video import VideoRanges
+    from mddnet.predict.view import PreviewRange
     from mddnet.types import Lens, Photo
 
 PHOTO_SUFFIXES = (
@@ -25,6 +27,7 @@ PHOTO_SUFFIXES = (
     *(".heic", ".heif", ".hif", ".exr"),
 )
 """Files that are taken from a folder, beside raw files; a file that is named is read whatever its suffix."""
+LARGE_PIXELS = 40_000_000
 
 
 def predict(
@@ -118,28 +121,66 @@ def predict(
         if json:
             print(_json_line(error=failure), flush=True)
     predictor = load(model, threads)
+
+    def done_before(path: Path, stem: str) -> Path | None:
+        return _done_before(path, stem, out, predictor.model_dir, lens, chosen, fine) if resume else None
+
+    def write(item: _Item, prediction: PredictedPhoto, fixed_range: PreviewRange | None) -> tuple[str, Path]:
+        files = save(prediction, out, item.stem, chosen, fixed_range)
+        return summary(item.name, prediction, files), files["facts"]
+
     with _Progress(sum(_expected(path) for path in photos)) as progress:
-        for path in photos:
-            try:
-                for item in _items(path, lens, linear, predictor):
-                    done = (
-                        _done_before(path, item.stem, out, predictor.model_dir, lens, chosen, fine) if resume else None
-                    )
-                    if done is not None:
-                        print(_json_line(path, done) if json else f"{item.name}: done before", flush=True)
-                    else:
-                        prediction = predictor.predict_compact(item.read(), fine=fine)
-                        fixed_range = item.ranges.of(prediction) if item.ranges is not None else None
-                        files = save(prediction, out, item.stem, chosen, fixed_range)
-                        line = summary(item.name, prediction, files)
-                        print(_json_line(path, files["facts"]) if json else line, flush=True)
-                    progress.step()
-            except (MddnetError, MemoryError) as error:
-                failures.append(_named(path, error))
-                print(f"mddnet: {failures[-1]}", file=sys.stderr)
-                if json:
-                    print(_json_line(path, error=failures[-1]), flush=True)
-                progress.step()
+
+        def report(path: Path, line: str, facts: Path) -> None:
+            print(_json_line(path, facts) if json else line, flush=True)
+            progress.step()
+
+        def failed(path: Path, error: Exception) -> None:
+            failures.append(_named(path, error))
+            print(f"mddnet: {failures[-1]}", file=sys.stderr)
+            if json:
+                print(_json_line(path, error=failures[-1]), flush=True)
+            progress.step()
+
+        # While the network looks at one photo, the next is read and the last is written.
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+            writing: tuple[Path, Future[tuple[str, Path]]] | None = None
+            given_up: set[Path] = set()
+
+            def finish_writing() -> None:
+                nonlocal writing
+                if writing is not None:
+                    (path, future), writing = writing, None
+                    try:
+                        report(path, *future.result())
+                    except (MddnetError, MemoryError) as error:
+                        given_up.add(path)
+                        failed(path, error)
+
+            for job in _one_ahead(_jobs(photos, lens, linear, predictor, done_before, given_up, reader)):
+                if job.item is None or job.facts is not None or not job.beside_others:
+                    finish_writing()
+                if job.path in given_up:
+                    continue
+                try:
+                    if job.item is None:
+                        assert job.error is not None
+                        raise job.error
+                    if job.facts is not None:
+                        report(job.path, f"{job.item.name}: done before", job.facts)
+                        continue
+                    prediction = predictor.predict_compact(job.photo(), fine=fine)
+                    fixed_range = job.item.ranges.of(prediction) if job.item.ranges is not None else None
+                except (MddnetError, MemoryError) as error:
+                    finish_writing()
+                    given_up.add(job.path)
+                    failed(job.path, error)
+                    continue
+                finish_writing()
+                writing = job.path, writer.submit(write, job.item, prediction, fixed_range)
+                if not job.beside_others:
+                    finish_writing()
+            finish_writing()
     if failures and len(photos) > 1:
         print(f"mddnet: {len(failures)} of the inputs failed, see above", file=sys.stderr)
     return 1 if failures else 0
@@ -153,6 +194,79 @@ class _Item:
     stem: str
     read: Callable[[], Photo]
     ranges: VideoRanges | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A photo or frame to predict; or one that was done before (``facts``); or an input that fails (``error``).
+
+    ``beside_others`` is false for a photo so large that nothing else should be in memory with it.
+    """
+
+    path: Path
+    item: _Item | None
+    facts: Path | None = None
+    error: Exception | None = None
+    reading: Future[Photo] | None = None
+    beside_others: bool = True
+
+    def photo(self) -> Photo:
+        """The photo, which may have been read ahead."""
+        assert self.item is not None
+        return self.item.read() if self.reading is None else self.reading.result()
+
+
+def _jobs(
+    photos: Sequence[Path],
+    lens: Lens,
+    linear: bool,
+    predictor: Model,
+    done_before: Callable[[Path, str], Path | None],
+    given_up: set[Path],
+    reader: ThreadPoolExecutor,
+) -> Iterator[_Job]:
+    """What is to be done, in order; a photo is being read from when its job is given."""
+    from mddnet.errors import MddnetError
+
+    for path in photos:
+        try:
+            for item in _items(path, lens, linear, predictor):
+                if path in given_up:
+                    break
+                facts = done_before(path, item.stem)
+                if facts is not None:
+                    yield _Job(path, item, facts)
+                elif item.ranges is not None:
+                    yield _Job(path, item)
+                elif _is_large(path):
+                    yield _Job(path, item, beside_others=False)
+                else:
+                    yield _Job(path, item, reading=reader.submit(item.read))
+        except (MddnetError, MemoryError) as error:
+            yield _Job(path, None, error=error)
+
+
+def _one_ahead(jobs: Iterator[_Job]) -> Iterator[_Job]:
+    """The same jobs, each given when the next one has been asked for."""
+    last: _Job | None = None
+    for job in jobs:
+        if last is not None:
+            yield last
+        last = job
+    if last is not None:
+        yield last
+
+
+def _is_large(path: Path) -> bool:
+    """Whether a photo has more than 40 megapixels, by its header; or a file of 40 MB, where Pillow cannot tell."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.width * image.height > LARGE_PIXELS
+    except Exception:
+        # Pillow raises whatever a damaged header leads it to; a missing file is named when it is read.
+        return path.is_file() and path.stat().st_size > LARGE_PIXELS
 
 
 def _items(path: Path, lens: Lens, linear: bool, predictor: Model) -> Iterator[_Item]:
