@@ -380,7 +380,7 @@ def _scene_notes(result: KindResult, evaluation: Evaluation) -> dict[str, str]:
             "beside negative sharpness at its best smoothing per place. A constant has the share of blurred pixels as "
             "its AP."
         ),
-        "metric depth": f"All known, confident pixels. Alignment: {evaluation.options['alignment']}.",
+        "metric depth": f"All known, confident pixels; no crop, no cap. Alignment: {evaluation.options['alignment']}.",
         "metric depth, shares and boundaries": (
             f"The same pixels, the same alignment: {evaluation.options['alignment']}. Shares of pixels whose ratio of "
             "depths is below the bound; boundary F1 of Depth Pro."
