@@ -15,6 +15,8 @@ PLOT_STYLE = """
 :root { --one: #2f5fae; --two: #b4540a; --three: #6b6b76; --worse: rgba(180, 84, 10, .09); }
 @media (prefers-color-scheme: dark) { :root { --one: #8db4f2; --two: #f0a361; --three: #9b9ba6;
   --worse: rgba(240, 163, 97, .12); } }
+.sheet h5 { font-size: .95rem; margin: 0 0 .4rem; overflow-wrap: anywhere; }
+h4 { font-size: .95rem; margin: 1rem 0 .4rem; }
 .wide-plots { display: grid; gap: 1rem 1.5rem; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); }
 .wide-plots figure figcaption { font-size: .82rem; max-width: 330px; }
 .wide-plots svg .dot { fill: var(--one); fill-opacity: .35; }

@@ -210,7 +210,7 @@ def _kind(kind: str, result: KindResult, tables: Sequence[ResultTable], evaluati
         f"<h2>{text(title)}</h2><p>{photos} photos, {len(result.scenes)} scenes, {len(result.places)} "
         f"{'groups' if 'set' in evaluation.options else 'places'}.</p>",
         _headlines(result),
-        _scatters(result),
+        _scatters(result, "groups" if "set" in evaluation.options else "places"),
         _sparsification(result.confidence),
         _calibration(result.calibration),
         _cases(result),
@@ -235,7 +235,7 @@ def _headlines(result: KindResult) -> str:
     return table(("question", "the model", "without a network", "better is"), rows, ("the model",), "question")
 
 
-def _scatters(result: KindResult) -> str:
+def _scatters(result: KindResult, of: str) -> str:
     plots = []
     for title, measure, baseline, x_label, y_label, span, larger in _SCATTERS:
         points = [
@@ -256,14 +256,14 @@ def _scatters(result: KindResult) -> str:
             low = min(low, *(min(point.x, point.y) for point in finite))
         side = "above" if larger else "below"
         caption = (
-            f"Large dots are places, small ones photos. {side.capitalize()} the line the model is better than the "
+            f"Large dots are {of}, small ones photos. {side.capitalize()} the line the model is better than the "
             "baseline; where it is worse is shaded."
         )
         x, y = Axis(low, high, f"baseline: {x_label}"), Axis(low, high, y_label)
         plots.append(against_baseline(title, x, y, finite, larger_is_better=larger, caption=caption))
     if not plots:
         return ""
-    return f'<h3>Place by place</h3><div class="wide-plots">{"".join(plots)}</div>'
+    return f'<h3>Against the baseline</h3><div class="wide-plots">{"".join(plots)}</div>'
 
 
 def _sparsification(confidence: Mapping[str, Mapping[str, MeanCurve]]) -> str:
