@@ -6,4 +6,6 @@ import sys
 
 from mddnet.cli.main import main
 
-sys.exit(main())
+# a process that is spawned imports this module, too, and must not run the command again
+if __name__ == "__main__":
+    sys.exit(main())

@@ -63,7 +63,7 @@ def _git(checkout: Path, *arguments: str) -> str | None:
         result = subprocess.run(
             ["git", "-C", str(checkout), *arguments],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=_GIT_TIMEOUT_S,
             check=True,
         )

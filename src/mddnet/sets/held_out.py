@@ -1,0 +1,83 @@
+"""Does the lens law predict frames that it was not calibrated on? Re-rendering of frames left out of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.color import linear_from_srgb8
+from mddnet.sets.calibrate import blur_bank, encoded_luminance
+from mddnet.sets.focal_stack_scene import LARGEST_BLUR_OF_WIDTH, Sweep, exposure_gain, measure_sweep
+from mddnet.types import Float32Array, UInt8Array
+
+EVERY = 4
+"""Every so many-th frame is left out, the first and the last never."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """What the law says of the frames that were left out.
+
+    Attributes:
+        frames: their numbers in the stack.
+        errors: root mean square error of each rendered frame, sRGB-encoded luminance in 0..1.
+        sharp_errors: the same of the unblurred sharp image.
+        sweep: what the other frames gave.
+    """
+
+    frames: tuple[int, ...]
+    errors: NDArray[np.float64]
+    sharp_errors: NDArray[np.float64]
+    sweep: Sweep
+
+    @property
+    def error_fraction(self) -> float:
+        """Root mean square error of all frames over that of the sharp image."""
+        return float(np.sqrt((self.errors**2).sum() / max(float((self.sharp_errors**2).sum()), 1e-12)))
+
+
+def held_out_frames(count: int, every: int = EVERY) -> tuple[int, ...]:
+    """Numbers of the frames to leave out, 0-based: every so many-th, never two neighbours, never an end."""
+    return tuple(range(every // 2, count - 1, every))
+
+
+def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | None, every: int = EVERY) -> HeldOut:
+    """Measure a stack without some of its frames, and render those.
+
+    Where the dioptres of the frames are not known, a frame is placed between its neighbours by its number.
+
+    Args:
+        frames: (H, W, 3) uint8 each, sRGB, aligned, in order of focus.
+        values: (N,) inverse depths of the planes of focus, 1/m, or None.
+        every: every so many-th frame is left out.
+
+    Raises:
+        RejectedScene: if the frames that are left cannot be measured.
+    """
+    out = held_out_frames(len(frames), every)
+    kept = [i for i in range(len(frames)) if i not in out]
+    sweep = measure_sweep([frames[i] for i in kept], None if values is None else values[kept])
+    at = np.arange(len(frames), dtype=np.float64) if values is None else values
+    order = 1 if at[kept[-1]] > at[kept[0]] else -1
+    positions = np.interp(order * at[list(out)], order * at[kept], sweep.chosen.positions_px)
+    height, width = frames[0].shape[:2]
+    size = (round(width * sweep.work_ratio), round(height * sweep.work_ratio))
+
+    def small(image: Float32Array) -> Float32Array:
+        shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if sweep.work_ratio < 1 else image
+        return np.asarray(shrunk, dtype=np.float32)
+
+    bank = blur_bank(small(linear_from_srgb8(sweep.sharp)), LARGEST_BLUR_OF_WIDTH * size[0])
+    index = cv2.resize(sweep.depth.index, size, interpolation=cv2.INTER_NEAREST)
+    known = np.isfinite(index)
+    place = np.interp(np.nan_to_num(index), np.arange(len(kept)), sweep.chosen.positions_px)
+    errors, sharp_errors = [], []
+    for i, x in zip(out, positions, strict=True):
+        real = encoded_luminance(small(linear_from_srgb8(frames[i]) * exposure_gain(frames[i], frames)))[known]
+        rendered = bank.render(np.abs(x - place))[known]
+        errors.append(float(np.sqrt(np.mean((real - rendered) ** 2))))
+        sharp_errors.append(float(np.sqrt(np.mean((real - bank.encoded[0][known]) ** 2))))
+    return HeldOut(out, np.array(errors), np.array(sharp_errors), sweep)
