@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,7 +96,11 @@ class Jobs:
             MddnetError: for a file that cannot be used.
         """
         with self._turn:
-            return look_at(self._predicted(self._photo(path, lens)))
+            photo = self._photo(path, lens)
+            start = time.perf_counter()
+            prediction = self._predicted(photo)
+            model_s = time.perf_counter() - start
+            return replace(look_at(prediction), model_s=model_s)
 
     def archive(
         self, path: Path, lens: Lens | None, wanted: Wanted, replace_exif: bool = True

@@ -35,6 +35,7 @@ class Look:
         height_px: height of the photo.
         path: the file that it came from, or None.
         notes: remarks of the prediction.
+        model_s: seconds that the prediction took, without the page; None where nobody measured.
     """
 
     pixels: UInt8Array
@@ -48,6 +49,7 @@ class Look:
     height_px: int
     path: Path | None
     notes: tuple[str, ...]
+    model_s: float | None = None
 
     @property
     def scale(self) -> float:

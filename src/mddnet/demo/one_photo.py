@@ -87,7 +87,7 @@ def one_photo(jobs: Jobs) -> None:
                         row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
                     ask = gr.Button("Show the values there", size="sm", elem_id="ask")
                     with_line = gr.Checkbox(True, label="draw the plane of focus")
-    with gr.Tabs():
+    with gr.Tabs(elem_id="work"):
         with gr.Tab("Shallower depth of field"):
             with gr.Row():
                 factor = gr.Slider(1, MAX_FACTOR, value=2, step=0.25, label="Aperture, times as wide", elem_id="factor")

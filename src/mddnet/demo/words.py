@@ -78,8 +78,12 @@ def facts_html(look: Look) -> str:
             f"In focus at u = {focus.u_focus:.3g}; residual of the lens law {focus.residual_px:.2g} px. Depth is "
             "relative: give focal length, f-number, pixel pitch and focus distance to get metres."
         )
-    metric = "Depth is in metres." if look.unit == "1/m" else ""
-    sentences = [f"{look.width_px} × {look.height_px} px. {metric} {where}".replace("  ", " ")]
+    sentences = [f"{look.width_px} × {look.height_px} px."]
+    if look.unit == "1/m":
+        sentences.append("Depth is in metres.")
+    sentences.append(where)
+    if look.model_s is not None:
+        sentences.append(f"Predicted in {look.model_s:.2f} s.")
     notes = "".join(f"<li>{escape(note)}</li>" for note in look.notes)
     return f"<p>{escape(' '.join(sentences))}</p>" + (f"<ul>{notes}</ul>" if notes else "")
 

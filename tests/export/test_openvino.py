@@ -1,0 +1,36 @@
+"""The exported graph in OpenVINO on this processor, where OpenVINO is installed: the maps of ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+openvino = pytest.importorskip("openvino", reason="optional: pip install openvino")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from mddnet.model.folder import GRAPH_FILE, shipped_root  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def graph() -> Path:
+    return shipped_root() / "small" / GRAPH_FILE
+
+
+@pytest.fixture(scope="module")
+def compiled(graph: Path) -> openvino.CompiledModel:
+    # float32 is asked for: on processors that have bfloat16 OpenVINO takes that by itself
+    return openvino.compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+@pytest.mark.parametrize("size", [(1, 64, 128), (2, 97, 45), (1, 150, 211)])
+def test_openvino_gives_the_maps_of_onnx_runtime(graph: Path, compiled, size: tuple[int, int, int]) -> None:
+    batch, height, width = size
+    image = np.random.default_rng(0).random((batch, 3, height, width), dtype=np.float32)
+    answers = compiled(image)
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    names = ["inv_depth", "defocus_px", "sign_logit"]
+    for name, expected in zip(names, session.run(names, {"image": image}), strict=True):
+        assert answers[name].shape == (batch, 1, height, width)
+        np.testing.assert_allclose(answers[name], expected, atol=2e-3, rtol=1e-3)
