@@ -16,7 +16,7 @@ OLDEST := .venv-oldest/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
-	table-evaluation-speed table-numbers table-metres table-not-defocus bench clean
+	table-evaluation-speed table-numbers table-metres table-finer-look table-not-defocus bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -29,7 +29,7 @@ help:
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
 	@echo "make tables       make every table of README and docs anew, into docs/results, and fill their numbers in;"
 	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
-	@echo "make table-metres table-not-defocus   write docs/results/small/metres.md and not-defocus.md"
+	@echo "make table-metres table-finer-look table-not-defocus   write the tables of these names in docs/results/small"
 	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
 
@@ -108,6 +108,10 @@ table-numbers: $(DEV)
 # Everything that the shipped model's weights decide; table-numbers comes last, it reads what the others wrote.
 tables: table-evaluation table-cues table-evaluation-speed table-metres table-not-defocus
 	$(MAKE) table-numbers
+
+table-finer-look: $(DEV)
+	$(BIN)/python -m mddnet.evaluate.finer_look --scenes $(WORK)/scenes --data $(DATA) \
+		-o docs/results/small/finer-look.md
 
 # Photos by Stefan van der Walt, Rachel Michetti and NASA, from the scikit-image wheel: CC0 and public domain.
 table-not-defocus: $(DEV)
