@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from mddnet.errors import ModelError
 
@@ -109,7 +109,7 @@ def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:
         )
 
 
-def _copy(source: zipfile.ZipExtFile | BinaryIO, target: BinaryIO, size: int, name: str) -> None:
+def _copy(source: IO[bytes], target: IO[bytes], size: int, name: str) -> None:
     done = 0
     while chunk := source.read(_CHUNK):
         done += len(chunk)
