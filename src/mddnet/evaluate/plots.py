@@ -97,6 +97,7 @@ def against_baseline(
     corner = (start[0], _at(x, y, low, y.high)[1]) if not larger_is_better else (end[0], _at(x, y, high, y.low)[1])
     shaded = " ".join(f"{a:.1f},{b:.1f}" for a, b in (start, end, corner))
     drawn = [f'<polygon class="worse" points="{shaded}"/>', _line(*start, *end)]
+    labels: list[tuple[float, float, str]] = []
     for point in sorted((p for p in points if math.isfinite(p.x) and math.isfinite(p.y)), key=lambda p: p.named):
         a, b = _at(x, y, point.x, point.y)
         kind, radius = ("place", 4.5) if point.named else ("dot", 2)
@@ -105,11 +106,8 @@ def against_baseline(
             f"{point.y:.3g} beside {point.x:.3g}</title></circle>"
         )
         if point.named:
-            left = a > WIDTH - 90
-            anchor, at = ("end", a - 7) if left else ("start", a + 7)
-            drawn.append(
-                f'<text class="named" x="{at:.1f}" y="{b + 3:.1f}" text-anchor="{anchor}">{text(point.name)}</text>'
-            )
+            labels.append((a, b, point.name))
+    drawn += _labels(labels)
     return _figure(title, x, y, drawn, caption)
 
 
@@ -140,6 +138,30 @@ def band_plot(title: str, x: Axis, y: Axis, rows: Sequence[tuple[float, float, f
         f'<polyline class="one" points="{middle}"/>',
     ]
     return _figure(title, x, y, drawn, caption)
+
+
+LABEL_HEIGHT = 10
+_LETTER_WIDTH = 4.9
+
+
+def _labels(points: Sequence[tuple[float, float, str]]) -> list[str]:
+    """Names beside their dots, each moved down or up until it covers no other."""
+    taken: list[tuple[float, float, float]] = []
+    drawn = []
+    for a, b, name in sorted(points, key=lambda point: point[1]):
+        width = _LETTER_WIDTH * len(name)
+        left = a + 7 + width > WIDTH - 2
+        start = a - 7 - width if left else a + 7
+        for step in range(24):
+            # 0, 1, -1, 2, -2 ... lines away
+            row = b + 3 + LABEL_HEIGHT * ((step + 1) // 2) * (1 if step % 2 else -1)
+            inside = TOP + 6 < row < HEIGHT - BOTTOM
+            free = all(abs(row - y) >= LABEL_HEIGHT or start > high or start + width < low for low, high, y in taken)
+            if inside and free:
+                break
+        taken.append((start, start + width, row))
+        drawn.append(f'<text class="named" x="{start:.1f}" y="{row:.1f}">{text(name)}</text>')
+    return drawn
 
 
 def _round_step(least: float) -> float:

@@ -253,7 +253,8 @@ def _scatters(result: KindResult, of: str) -> str:
             continue
         low, high = span or (0.0, 1.05 * max(max(point.x, point.y) for point in finite))
         if span is not None:
-            low = min(low, *(min(point.x, point.y) for point in finite))
+            least = min(min(point.x, point.y) for point in finite)
+            low = max(0.0, math.floor(10 * (least - 0.05)) / 10)
         side = "above" if larger else "below"
         caption = (
             f"Large dots are {of}, small ones photos. {side.capitalize()} the line the model is better than the "

@@ -52,5 +52,5 @@ ALL_IN_3D = PublicSet(
     states=("inv_depth", "signed_defocus_px", "defocus_px", "sharp"),
     protocol=Protocol("pixels whose mask says that depth was measured", None, None),
     basis="docs/data-sets.md; the CoC is measured only where all_in_3d.json states aperture_px",
-    list=_list,
+    list_items=_list,
 )

@@ -63,7 +63,7 @@ CUHK = PublicSet(
     states=("blurred",),
     protocol=_ALL_PIXELS,
     basis="the reader of D-DFFNet; that white is blurred is from memory",
-    list=_list_cuhk,
+    list_items=_list_cuhk,
     unverified=True,
 )
 DUT_DBD = PublicSet(
@@ -77,6 +77,6 @@ DUT_DBD = PublicSet(
     states=("blurred",),
     protocol=_ALL_PIXELS,
     basis="the readers of D-DFFNet and DENets; that white is in focus, and the first pair of folders, are from memory",
-    list=_list_dut,
+    list_items=_list_dut,
     unverified=True,
 )

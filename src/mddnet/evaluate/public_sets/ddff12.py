@@ -95,6 +95,6 @@ DDFF12 = PublicSet(
     protocol=Protocol("pixels with a disparity above 0", None, (0.5, 7.0)),
     basis="the authors' README, reader and refocusing script; the size of the CoC follows from the script and was not "
     "compared with the files; that the planes of focus use 0.2825 and 0.0202 px exactly is unverified",
-    list=_list,
+    list_items=_list,
     unverified=True,
 )

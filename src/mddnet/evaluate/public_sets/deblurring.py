@@ -72,7 +72,7 @@ DPDD = PublicSet(
     states=("sharp",),
     protocol=_PROTOCOL,
     basis="the authors' README and the reader of DRBNet",
-    list=_list_dpdd,
+    list_items=_list_dpdd,
 )
 REALDOF = PublicSet(
     name="realdof",
@@ -84,7 +84,7 @@ REALDOF = PublicSet(
     states=("sharp",),
     protocol=_PROTOCOL,
     basis="the authors' configuration and the reader of DRBNet",
-    list=_list_realdof,
+    list_items=_list_realdof,
 )
 LFDOF = PublicSet(
     name="lfdof",
@@ -96,6 +96,6 @@ LFDOF = PublicSet(
     states=("sharp",),
     protocol=_PROTOCOL,
     basis="how NAME_ap* goes with NAME: the reader of DRBNet; the folders are from memory",
-    list=_list_lfdof,
+    list_items=_list_lfdof,
     unverified=True,
 )

@@ -56,6 +56,6 @@ DED = PublicSet(
     states=("blur_score", "sharp"),
     protocol=Protocol("all pixels; of the defocus map only the order counts"),
     basis="the authors' reader; that brighter is blurrier is unverified",
-    list=_list,
+    list_items=_list,
     unverified=True,
 )

@@ -89,6 +89,6 @@ DEFOCUSNET = PublicSet(
     protocol=Protocol("all pixels with a depth, of the last fifth of the scenes", None, (1e-3, 3.0)),
     basis="the authors' reader; the digits in the names are unverified (only their endings and order are used), and so "
     "is the pixel pitch, which scales the CoC",
-    list=_list,
+    list_items=_list,
     unverified=True,
 )

@@ -76,5 +76,5 @@ HCI = PublicSet(
     states=("inv_depth",),
     protocol=Protocol("all pixels of the central view", None, None),
     basis="the authors' reader; that larger disparity is nearer is from later users of the set",
-    list=_list,
+    list_items=_list,
 )

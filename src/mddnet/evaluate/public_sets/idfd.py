@@ -59,6 +59,6 @@ IDFD = PublicSet(
     states=("inv_depth", "sharp"),
     protocol=Protocol("pixels with a depth above 0", None, (1e-3, RANGE_M)),
     basis="the authors' README files; layout and encoding of the depth maps are unverified",
-    list=_list,
+    list_items=_list,
     unverified=True,
 )

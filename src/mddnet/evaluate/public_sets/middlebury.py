@@ -107,6 +107,14 @@ def _reduction(folder: Path, width: int) -> int:
     )
 
 
+def _list_2014(root: Path) -> SetListing:
+    return _scenes(root, "im0.png", ("disp0.pfm", "calib.txt"), MIDDLEBURY_2014)
+
+
+def _list_2006(root: Path) -> SetListing:
+    return _scenes(root, "view1.png", ("disp1.png",), MIDDLEBURY_2006)
+
+
 _LICENCE = "none stated; cite the papers"
 MIDDLEBURY_2014 = PublicSet(
     name="middlebury-2014",
@@ -118,7 +126,7 @@ MIDDLEBURY_2014 = PublicSet(
     states=("inv_depth",),
     protocol=Protocol("pixels whose disparity is finite", None, None),
     basis="the page of the set and a calib.txt quoted in public code",
-    list=lambda root: _scenes(root, "im0.png", ("disp0.pfm", "calib.txt"), MIDDLEBURY_2014),
+    list_items=_list_2014,
 )
 MIDDLEBURY_2006 = PublicSet(
     name="middlebury-2006",
@@ -130,6 +138,6 @@ MIDDLEBURY_2006 = PublicSet(
     states=("inv_depth",),
     protocol=Protocol("pixels whose disparity is above 0", None, None),
     basis="from memory of the page, but for the formula, which the project's captures of these scenes confirm",
-    list=lambda root: _scenes(root, "view1.png", ("disp1.png",), MIDDLEBURY_2006),
+    list_items=_list_2006,
     unverified=True,
 )

@@ -120,7 +120,7 @@ NYU_MAT = PublicSet(
     states=("inv_depth",),
     protocol=_PROTOCOL,
     basis="the authors' page and the reader of BTS; checksums as several public readers of the set state them",
-    list=_list_mat,
+    list_items=_list_mat,
     checksums={
         MAT_FILE: "520609c519fba3ba5ac58c8fefcc3530",
         SPLITS_FILE: "08e3c3aea27130ac7c01ffd739a4535f",
@@ -136,5 +136,5 @@ NYU_PNG = PublicSet(
     states=("inv_depth",),
     protocol=_PROTOCOL,
     basis="the script of BTS that writes the files",
-    list=_list_png,
+    list_items=_list_png,
 )

@@ -137,7 +137,7 @@ class PublicSet:
         states: the truths it has, of :data:`TRUTHS`.
         protocol: pixels, crop and cap.
         basis: what the layout was read off, and what of it is from memory and unverified.
-        list: lists the photos below a root. Raises CaptureError.
+        list_items: lists the photos below a root. Raises CaptureError.
         checksums: MD5 by path below the root, where the authors' files are known by one.
         unverified: whether a part of layout or encoding is from memory.
     """
@@ -151,7 +151,7 @@ class PublicSet:
     states: tuple[str, ...]
     protocol: Protocol
     basis: str
-    list: Callable[[Path], SetListing]
+    list_items: Callable[[Path], SetListing]
     checksums: Mapping[str, str] = field(default_factory=dict)
     unverified: bool = False
 
@@ -171,7 +171,7 @@ class PublicSet:
         """
         if not root.is_dir():
             raise self.missing(root, "the folder of the set")
-        listing = self.list(root)
+        listing = self.list_items(root)
         if not listing.items:
             why = "".join(f"\n{what}: {reason}" for what, reason in listing.failures[:3])
             raise CaptureError(f"{root}: no photo of {self.title} in it.{why}\n{self.instructions()}")
@@ -228,11 +228,15 @@ def read_item(public_set: PublicSet, item: SetItem, protocol: Protocol) -> SetPh
         low, high = protocol.depth_range_m
         with np.errstate(invalid="ignore"):
             depth_counts = counts & (read.inv_depth <= 1.0 / low) & (read.inv_depth >= 1.0 / high)
-    kept = {name: _only(getattr(read, name), counts) for name in ("signed_defocus_px", "defocus_px", "blur_score")}
-    result = replace(read, inv_depth=_only(read.inv_depth, depth_counts), **kept)
-    empty = [
-        name for name in ("inv_depth", *kept) if (values := getattr(result, name)) is not None and not _any(values)
-    ]
+    result = replace(
+        read,
+        inv_depth=_only(read.inv_depth, depth_counts),
+        signed_defocus_px=_only(read.signed_defocus_px, counts),
+        defocus_px=_only(read.defocus_px, counts),
+        blur_score=_only(read.blur_score, counts),
+    )
+    maps = ("inv_depth", "signed_defocus_px", "defocus_px", "blur_score")
+    empty = [name for name in maps if (values := getattr(result, name)) is not None and not np.isfinite(values).any()]
     if empty:
         raise CaptureError(
             f"{what}: {empty[0]} has no known pixel after mask, crop and cap ({protocol.mask}; crop "
@@ -252,7 +256,3 @@ def counted(protocol: Protocol, shape: tuple[int, int]) -> BoolArray:
 
 def _only(values: Float32Array | None, where: BoolArray) -> Float32Array | None:
     return None if values is None else np.where(where, values, np.float32(np.nan))
-
-
-def _any(values: Float32Array) -> bool:
-    return bool(np.isfinite(values).any())

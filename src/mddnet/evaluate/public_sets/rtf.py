@@ -49,7 +49,7 @@ def _item(photo: Path, truth: Path, table: NDArray[np.float64]) -> SetItem:
         height, width = (min(a, b) for a, b in zip(pixels.shape[:2], blur.shape, strict=True))
         if max(pixels.shape[0] - height, pixels.shape[1] - width, blur.shape[0] - height, blur.shape[1] - width) > 16:
             raise CaptureError(f"{truth}: blurMap is {blur.shape} for a photo of {pixels.shape[:2]}; expected one size")
-        coc = diameter_from_sigma(sigma_px[:height, :width]).astype(np.float32)
+        coc = np.asarray(diameter_from_sigma(sigma_px[:height, :width]), dtype=np.float32)
         return SetPhoto(np.ascontiguousarray(pixels[:height, :width]), defocus_px=coc)
 
     return SetItem(photo.stem, "photos", load)
@@ -77,6 +77,6 @@ RTF = PublicSet(
     states=("defocus_px",),
     protocol=Protocol("all pixels; sigma clipped at 3.275 px and divided by it, CoC = 4 sigma"),
     basis="DMENet's evaluation script; that photos and maps pair up in the order of their names is unverified",
-    list=_list,
+    list_items=_list,
     unverified=True,
 )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import images_in, paired, read_levels, read_rgb, same_stem
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto
@@ -34,7 +36,7 @@ def _item(photo: Path, blur_map: Path) -> SetItem:
                 f"{blur_map}: levels up to {LEVELS_PER_PX * sigma_px.max():g}; expected ten times a sigma of at most "
                 "7 px: blur_map/, not blur_map_norm/ or blur_map_binary/"
             )
-        return SetPhoto(read_rgb(photo), defocus_px=diameter_from_sigma(sigma_px).astype("float32"))
+        return SetPhoto(read_rgb(photo), defocus_px=np.asarray(diameter_from_sigma(sigma_px), dtype=np.float32))
 
     return SetItem(photo.stem, photo.stem.partition("_")[0], load)
 
@@ -50,5 +52,5 @@ SYNDOF = PublicSet(
     states=("defocus_px",),
     protocol=Protocol("all pixels; sigma clipped at 3.275 px and divided by it, CoC = 4 sigma"),
     basis="the authors' README; which names are the test set is not stated there, so all photos below --root are taken",
-    list=_list,
+    list_items=_list,
 )

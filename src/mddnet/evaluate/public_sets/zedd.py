@@ -117,6 +117,6 @@ ZEDD = PublicSet(
     states=("inv_depth", "sharp"),
     protocol=Protocol("all pixels with a depth, of three frames of each scene at F1.4", None, None),
     basis="the page of the set: apertures, focus distances, unit and size; the names of files and folders are a guess",
-    list=_list,
+    list_items=_list,
     unverified=True,
 )
