@@ -170,7 +170,8 @@ def point_cloud(
         camera: the camera of ``pixels``.
         max_points: every n-th row and column is taken, so that there are no more.
     """
-    steps = _Steps.of(*inv_depth.shape, max_points)
+    height, width = inv_depth.shape
+    steps = _Steps.of(height, width, max_points)
     taken, grid = inv_depth[:: steps.points, :: steps.points], inv_depth[:: steps.grid, :: steps.grid]
     return _points(pixels[:: steps.points, :: steps.points], taken, grid, steps, unit, camera)
 
