@@ -53,9 +53,15 @@ class Camera:
         kappa = aperture_mm / self.pixel_mm * self.reference_mm / 1000.0
         return kappa * (self.u_focus(sensor_mm) - 1000.0 / scene.depth_mm)
 
-    def light(self, scene: Scene, radiance: FloatArray, aperture_mm: float, sensor_mm: float) -> FloatArray:
+    def blur(self, scene: Scene, aperture_mm: float, sensor_mm: float) -> LensBlur:
+        """What the lens does to the light of the scene."""
+        return LensBlur(FINE * self.blur_px(scene, aperture_mm, sensor_mm), FINE * self.aberration_px)
+
+    def light(
+        self, scene: Scene, radiance: FloatArray, blur: LensBlur, aperture_mm: float, sensor_mm: float
+    ) -> FloatArray:
         """(H, W) light on the sensor, before noise."""
-        blurred = _through_lens(radiance, FINE * self.blur_px(scene, aperture_mm, sensor_mm), FINE * self.aberration_px)
+        blurred = blur.of(radiance)
         zoom = sensor_mm / self.reference_mm
         cx, cy = (scene.width - 1) / 2, (scene.height - 1) / 2
         total = np.zeros((scene.height, scene.width))
@@ -80,8 +86,8 @@ class Camera:
 
 def _jinc_table() -> tuple[FloatArray, FloatArray]:
     """2 J1(x) / x, the spectrum of a disc, from Bessel's integral."""
-    x = np.linspace(0, 700, 14001)
-    angle = (np.arange(1500) + 0.5) * np.pi / 1500
+    x = np.linspace(0, 400, 4001)
+    angle = (np.arange(500) + 0.5) * np.pi / 500
     j1 = np.array([np.cos(angle - value * np.sin(angle)).mean() for value in x])
     return x, np.where(x > 1e-6, 2 * j1 / np.maximum(x, 1e-6), 1.0)
 
@@ -104,22 +110,34 @@ def _nodes(low: float, high: float) -> FloatArray:
     return np.array(nodes)
 
 
-def _through_lens(radiance: FloatArray, diameter: FloatArray, aberration: float) -> FloatArray:
-    """Layers of equal blur, from near to far; what is behind shines through where nearer layers leave room."""
-    rows, columns = radiance.shape
-    frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None, :]).astype(np.float32)
-    soft = np.exp(-2 * (np.pi * aberration * frequency) ** 2)
-    nodes = _nodes(float(diameter.min()), float(diameter.max()) + 1e-6)
-    place = np.interp(diameter, nodes, np.arange(len(nodes)))
-    colour, covered = np.zeros(radiance.shape, np.float32), np.zeros(radiance.shape, np.float32)
-    for k, node in enumerate(nodes):
-        weight = np.clip(1 - np.abs(place - k), 0, None).astype(np.float32)
-        if not weight.any():
-            continue
-        spectrum = (disc_spectrum(abs(float(node)), frequency) * soft).astype(np.float32)
-        alpha = np.clip(np.fft.irfft2(np.fft.rfft2(weight) * spectrum, s=radiance.shape), 0, 1)
-        light = np.fft.irfft2(np.fft.rfft2(weight * radiance) * spectrum, s=radiance.shape)
-        room = np.minimum(alpha, 1 - covered)
-        colour += light * (room / np.maximum(alpha, 1e-4))
-        covered += room
-    return colour / np.maximum(covered, 1e-3)
+class LensBlur:
+    """Layers of equal blur, from near to far; what is behind shines through where nearer layers leave room.
+
+    Made once for a scene, an aperture and a sensor distance, and used for every light that is thrown on it.
+    """
+
+    def __init__(self, diameter: FloatArray, aberration: float) -> None:
+        self.shape = diameter.shape
+        frequency = np.hypot(np.fft.fftfreq(self.shape[0])[:, None], np.fft.rfftfreq(self.shape[1])[None, :])
+        soft = np.exp(-2 * (np.pi * aberration * frequency) ** 2)
+        nodes = _nodes(float(diameter.min()), float(diameter.max()) + 1e-6)
+        place = np.interp(diameter, nodes, np.arange(len(nodes)))
+        covered = np.zeros(self.shape, np.float32)
+        self.layers: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        for k, node in enumerate(nodes):
+            weight = np.clip(1 - np.abs(place - k), 0, None).astype(np.float32)
+            if not weight.any():
+                continue
+            spectrum = (disc_spectrum(abs(float(node)), frequency) * soft).astype(np.float32)
+            alpha = np.clip(np.fft.irfft2(np.fft.rfft2(weight) * spectrum, s=self.shape), 0, 1)
+            room = np.minimum(alpha, 1 - covered)
+            covered += room
+            self.layers.append((weight, spectrum, room / np.maximum(alpha, 1e-4)))
+        self.covered = np.maximum(covered, 1e-3)
+
+    def of(self, radiance: FloatArray) -> FloatArray:
+        """The blurred picture."""
+        colour = np.zeros(self.shape, np.float32)
+        for weight, spectrum, share in self.layers:
+            colour += np.fft.irfft2(np.fft.rfft2(weight * radiance) * spectrum, s=self.shape) * share
+        return colour / self.covered

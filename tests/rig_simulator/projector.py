@@ -33,8 +33,8 @@ class Projector:
     width: int = 912
     height: int = 1140
     focal_px: float = 1900.0
-    baseline_mm: float = 240.0
-    toe_in_rad: float = 0.25
+    baseline_mm: float = 225.0
+    toe_in_rad: float = 0.24
     distortion: float = 0.03
     gamma: float = 2.2
     sharp_at_mm: float = 900.0

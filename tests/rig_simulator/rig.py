@@ -80,7 +80,9 @@ class Truth:
         return self.aperture_px * self.reference_mm / 1000.0 * (u_focus - 1000.0 / self.depth_mm)
 
 
-def capture(scene: Scene, folder: Path, settings: Settings, seed: int = 0, **changes: Any) -> Truth:
+def capture(
+    scene: Scene, folder: Path, settings: Settings, seed: int = 0, noise: float = 0.01, **changes: Any
+) -> Truth:
     """Photograph a scene into a capture folder.
 
     Args:
@@ -88,6 +90,7 @@ def capture(scene: Scene, folder: Path, settings: Settings, seed: int = 0, **cha
         folder: made if missing.
         settings: the rig.
         seed: of all noise.
+        noise: of the camera at mid grey, standard deviation as a share of full scale.
         changes: fields of ``capture.json`` that replace the true ones.
     """
     rng = np.random.default_rng(seed)
@@ -97,7 +100,7 @@ def capture(scene: Scene, folder: Path, settings: Settings, seed: int = 0, **cha
     ends = [1000.0 / (1000.0 / settings.focal_mm - value) for value in (u[0] - reach, u[1] + reach)]
     sensor = np.linspace(*ends, settings.frames)
     reference = float(sensor.mean())
-    camera = Camera(settings.focal_mm, settings.pixel_mm, reference)
+    camera = Camera(settings.focal_mm, settings.pixel_mm, reference, noise=noise)
     rays = camera.rays(scene)
     points = rays * scene.depth_mm[..., None]
     throw = Thrower(settings.projector, points, rng)
@@ -113,18 +116,19 @@ def capture(scene: Scene, folder: Path, settings: Settings, seed: int = 0, **cha
     for part in ("stack", "fringes"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     names = []
+    wide = settings.focal_mm / settings.f_number
     for i, v in enumerate(sensor):
-        light = camera.light(scene, white, settings.focal_mm / settings.f_number, float(v))
+        light = camera.light(scene, white, camera.blur(scene, wide, float(v)), wide, float(v))
         names.append(f"stack/{i:03d}.png")
         Image.fromarray(camera.photograph(light, exposure, rng)).save(folder / names[-1], compress_level=1)
     small = settings.focal_mm / settings.small_f_number
+    narrow = camera.blur(scene, small, reference)
     fringe_names: list[list[str]] = []
     for number, periods in enumerate(settings.periods):
         fringe_names.append([])
         for step in range(settings.steps):
-            light = camera.light(
-                scene, radiance(Pattern(settings.axis, periods, settings.steps, step)), small, reference
-            )
+            thrown = radiance(Pattern(settings.axis, periods, settings.steps, step))
+            light = camera.light(scene, thrown, narrow, small, reference)
             name = f"fringes/{number}_{step:02d}.png"
             fringe_names[-1].append(name)
             Image.fromarray(camera.photograph(light, exposure, rng)).save(folder / name, compress_level=1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast, get_args, overload
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -82,6 +83,30 @@ class FocalStack:
                 f"{self.index_map}: shape {codes.shape}; expected {self.height, self.width}, like the frames"
             )
         return codes.astype(np.float32) - np.float32(self.index_map_first_frame)
+
+
+class FramesOnDisk(Sequence[UInt8Array]):
+    """The frames of a stack as a sequence that reads a frame each time it is asked for: none is kept in memory."""
+
+    def __init__(self, stack: FocalStack) -> None:
+        """Nothing is read yet."""
+        self._stack = stack
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._stack.frame_files)
+
+    @overload
+    def __getitem__(self, index: int) -> UInt8Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[UInt8Array]: ...
+    def __getitem__(self, index: int | slice) -> UInt8Array | Sequence[UInt8Array]:
+        """One frame, or a list of some."""
+        if isinstance(index, slice):
+            return [self._stack.read_frame(i) for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self._stack.read_frame(index % len(self))
 
 
 def read_focal_stack(folder: Path) -> FocalStack:

@@ -8,7 +8,7 @@ that, parallax, can be undone by a smooth displacement on top (:func:`undo_paral
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -271,7 +271,7 @@ def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> Align
     """
     height, width = frames[0].shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    maps = [_through(transform, xs, ys, width, height) for transform in alignment.transforms]
+    maps = ((i, _through(transform, xs, ys, width, height)) for i, transform in enumerate(alignment.transforms))
     return _warped(frames, maps, alignment, slice(0, height), slice(0, width))
 
 
@@ -295,18 +295,20 @@ def undo_parallax(frames: Sequence[UInt8Array], aligned: AlignedStack) -> Aligne
     ys, xs = np.mgrid[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
     smooth = [_flow_input(frame) for frame in aligned.frames]
     reference, count = aligned.alignment.reference, len(frames)
-    moved: list[tuple[Float32Array, Float32Array]] = [(xs, ys)] * count
-    for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
-        px, py = xs, ys
-        for i in range(start, stop, step):
-            flow = _smooth_flow(smooth[i], smooth[i + step])
-            at = (px - columns.start, py - rows.start)
-            dx, dy = (cv2.remap(flow[k], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for k in (0, 1))
-            px, py = px + dx, py + dy
-            moved[i + step] = (px, py)
-    pairs = zip(aligned.alignment.transforms, moved, strict=True)
-    maps = [_through(transform, px, py, width, height) for transform, (px, py) in pairs]
-    return _warped(frames, maps, aligned.alignment, rows, columns)
+
+    def maps() -> Iterator[tuple[int, tuple[Float32Array, Float32Array]]]:
+        transforms = aligned.alignment.transforms
+        yield reference, _through(transforms[reference], xs, ys, width, height)
+        for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
+            px, py = xs, ys
+            for i in range(start, stop, step):
+                flow = _smooth_flow(smooth[i], smooth[i + step])
+                at = (px - columns.start, py - rows.start)
+                dx, dy = (cv2.remap(flow[k], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for k in (0, 1))
+                px, py = px + dx, py + dy
+                yield i + step, _through(transforms[i + step], px, py, width, height)
+
+    return _warped(frames, maps(), aligned.alignment, rows, columns)
 
 
 def _through(
@@ -318,25 +320,28 @@ def _through(
 
 def _warped(
     frames: Sequence[UInt8Array],
-    maps: Sequence[tuple[Float32Array, Float32Array]],
+    maps: Iterable[tuple[int, tuple[Float32Array, Float32Array]]],
     alignment: Alignment,
     rows: slice,
     columns: slice,
 ) -> AlignedStack:
-    """Sample every frame at its map and crop; the maps cover ``rows`` and ``columns`` of the reference."""
+    """Sample every frame at its map and crop; the maps cover ``rows`` and ``columns`` of the reference.
+
+    Maps come one at a time with the numbers of their frames: all of them would fill the memory.
+    """
     height, width = frames[0].shape[:2]
-    valid = np.ones(maps[0][0].shape, dtype=bool)
-    warped = []
-    for frame, (x, y) in zip(frames, maps, strict=True):
+    valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
+    warped: dict[int, UInt8Array] = {}
+    for i, (x, y) in maps:
         # A tolerance of rounding keeps the outermost pixels of the reference itself.
         valid &= (x > -1e-3) & (x < width - 1 + 1e-3) & (y > -1e-3) & (y < height - 1 + 1e-3)
-        warped.append(cv2.remap(frame, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+        warped[i] = np.asarray(cv2.remap(frames[i], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
     kept_rows, kept_columns = common_rectangle(valid)
     share = (kept_rows.stop - kept_rows.start) * (kept_columns.stop - kept_columns.start) / (height * width)
     if share < MIN_COMMON_SHARE:
         raise RejectedScene(f"the aligned frames share {share:.0%} of the picture, expected >= {MIN_COMMON_SHARE:.0%}")
     return AlignedStack(
-        [np.ascontiguousarray(w[kept_rows, kept_columns]) for w in warped],
+        [np.ascontiguousarray(warped.pop(i)[kept_rows, kept_columns]) for i in range(len(frames))],
         alignment,
         share,
         slice(rows.start + kept_rows.start, rows.start + kept_rows.stop),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.capture.focal_stack import FocalStack, read_focal_stack
+from mddnet.capture.focal_stack import FocalStack, FramesOnDisk, read_focal_stack
 from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.metrics import texture_mask
@@ -23,7 +24,7 @@ from mddnet.sets.align import (
     estimate_alignment,
     undo_parallax,
 )
-from mddnet.sets.all_in_focus import fuse, sharpest_nearby
+from mddnet.sets.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
 from mddnet.sets.calibrate import (
     ERROR_CAP,
     BlurBank,
@@ -144,8 +145,8 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
         RejectedScene: with the measured reason, if blur does not explain the frames or the order is not decidable.
     """
     values = None if stack.focus_values is None else np.array(stack.focus_values)
-    frames = [stack.read_frame(i) for i in range(len(stack.frame_files))]
-    aligned = _aligned_frames(stack, frames)
+    frames = FramesOnDisk(stack)
+    aligned = aligned_frames(stack, frames)
     near_to_far = _near_to_far(stack, aligned.alignment)
     sweep = measure_sweep(aligned.frames, values)
     parallax_undone = False
@@ -162,10 +163,15 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
     return MeasuredStack(aligned, sweep, near_to_far, parallax_undone)
 
 
-def _aligned_frames(stack: FocalStack, frames: list[UInt8Array]) -> AlignedStack:
+def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedStack:
+    """The frames on one grid; those of a stack that is aligned already are taken as they are.
+
+    Raises:
+        RejectedScene: if they cannot be aligned.
+    """
     if stack.aligned:
         still = Alignment(0, tuple(Similarity(1 + 0j, 0j) for _ in frames), 0.0, 1.0)
-        return AlignedStack(frames, still, 1.0, slice(0, stack.height), slice(0, stack.width))
+        return AlignedStack(list(frames), still, 1.0, slice(0, stack.height), slice(0, stack.width))
     return apply_alignment(frames, estimate_alignment(frames))
 
 
@@ -182,8 +188,16 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / width)
     size = (round(width * ratio), round(height * ratio))
-    linear = [_exposure_matched(linear_from_srgb8(f), frames, i) for i, f in enumerate(frames)]
-    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear]
+    gains = [exposure_gain(frame, frames) for frame in frames]
+
+    # Linear light of the full frames takes four times the memory of the frames themselves: made when it is needed.
+    def linear_rows(i: int, rows: slice) -> Float32Array:
+        return linear_from_srgb8(frames[i][rows]) * gains[i]
+
+    def linear_frames() -> Iterator[Float32Array]:
+        return (linear_rows(i, slice(0, height)) for i in range(len(frames)))
+
+    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear_frames()]
     encoded = [encoded_luminance(f) for f in small]
     mean = np.asarray(np.mean(small, axis=0, dtype=np.float32))
     depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
@@ -200,21 +214,24 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         depth = _depth_round(cost, encoded, bank, sharp)
     noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp)
     guide = srgb_from_linear(sharp)
-    full_guide = srgb_from_linear(fuse(linear, cv2.resize(depth.index, (width, height))))
+    full_guide = srgb_from_linear(fuse(linear_frames(), cv2.resize(depth.index, (width, height))))
     depth = upsample(complete(depth, len(frames), guide), guide, full_guide)
     known = float(np.isfinite(depth.index).mean())
     if known < MIN_KNOWN_SHARE:
         raise RejectedScene(f"depth is found in {known:.0%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
-    fused = fuse(linear, sharpest_nearby(linear, filled))
+    fused = fuse_sharpest(linear_rows, len(frames), filled)
     return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), table, noise_px, ratio)
 
 
-def _exposure_matched(linear: Float32Array, frames: list[UInt8Array], index: int) -> Float32Array:
-    """Scale a frame to the mean light of the middle one: blur keeps the mean, an automatic exposure does not."""
+def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
+    """What scales the linear light of a frame to the mean of the middle one.
+
+    Blur keeps the mean, an automatic exposure does not.
+    """
     reference = float(linear_from_srgb8(frames[len(frames) // 2][::4, ::4]).mean())
-    here = float(linear[::4, ::4].mean())
-    return linear * np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
+    here = float(linear_from_srgb8(frame)[::4, ::4].mean())
+    return np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
 
 
 def _weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float32Array:

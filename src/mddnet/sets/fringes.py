@@ -74,6 +74,7 @@ class FringeCode:
     Attributes:
         place: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where it is not known.
         noise: (H, W) float32, its standard deviation by the noise of the images.
+        modulation: (H, W) float32, that of the highest frequency, as a share of full scale.
         lit: share of the pixels that the fringes light.
         disagreement_rad: median disagreement of the frequencies where lit.
         harmonics: median misfit where lit: a projector that is not linear in light has a large one.
@@ -81,6 +82,7 @@ class FringeCode:
 
     place: NDArray[np.float64]
     noise: Float32Array
+    modulation: Float32Array
     lit: float
     disagreement_rad: float
     harmonics: float
@@ -230,7 +232,7 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
         wrong = (off > 2 * allowed) | (place < 0) | (place > 1)
     place[wrong], noise[wrong] = np.nan, np.nan
     harmonics = float(np.median([np.median(p.misfit[lit]) for p in phases]))
-    return FringeCode(place, noise, float(lit.mean()), disagreement, harmonics)
+    return FringeCode(place, noise, phases[-1].modulation, float(lit.mean()), disagreement, harmonics)
 
 
 def _unwrap(

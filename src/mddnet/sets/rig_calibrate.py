@@ -14,7 +14,8 @@ steps, and the errors that it makes are subtracted.
 
 The intervals are 1.96 standard errors of a delete-one jackknife over frames and over tiles of the picture (Efron and
 Stein, "The jackknife estimate of variance", Annals of Statistics 9, 1981), which holds errors that frames (their sensor
-readings) and places (their depth) have in common; errors of the model common to everything do not show in it.
+readings) and places (their depth) have in common. Errors of the model that all of them share do not show in it; on the
+simulator without noise they are below 0.4 % of A and 0.05 px of blur, which are added (in quadrature).
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ MIN_PIXELS = 400
 MIN_INTERIOR = 0.15
 """Share of the textured pixels that must be sharpest inside the sweep, not in its first or last frame."""
 MIN_CONFIDENCE = 0.3
+MODEL_ERROR_SHARE = 0.004
+MODEL_ERROR_PX = 0.05
 MAX_RELATIVE_APERTURE_ERROR = 0.05
 MAX_OFFSET_ERROR_MM = 0.5
 LARGEST_OPENING = 0.7
@@ -409,16 +412,12 @@ def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTab
 class _Cost:
     """Summed squared error as a smooth function of A and e."""
 
-    def __init__(self, sweep: RigSweep, table: RigTable, without_tile: int = -1, without_frame: int = -1) -> None:
+    def __init__(self, sweep: RigSweep, table: RigTable, tile: int | None = None) -> None:
         self.sweep, self.table = sweep, table
-        keep = np.arange(table.squares.shape[0]) != without_tile
-        squares, self.counts = table.squares[keep].sum(axis=0), table.counts[keep].sum(axis=0)
-        if without_frame >= 0:
-            squares[without_frame], self.counts[without_frame] = 0, 0
-        self.squares = squares
-        self.spline = CubicSpline(table.diameters_px, squares, axis=2)
-        # the polynomial of every interval, for all cells at once
-        self.coefficients = self.spline.c
+        chosen = slice(None) if tile is None else slice(tile, tile + 1)
+        self.squares, self.counts = table.squares[chosen].sum(axis=0), table.counts[chosen].sum(axis=0)
+        # the polynomial of every interval of the discs, for all cells at once
+        self.coefficients = CubicSpline(table.diameters_px, self.squares, axis=2).c
 
     def diameters(self, law: RigLaw) -> NDArray[np.float64]:
         """(N, J) discs that the fused image must still be blurred by."""
@@ -469,20 +468,20 @@ def first_aperture_px(sweep: RigSweep, cost: _Cost, offset_mm: float) -> float:
         side = "no blur at all" if best == 0 else f"an aperture of f/{LARGEST_OPENING}"
         raise RejectedScene(
             f"the frames are explained best by {side}: nothing determines A; are sensor positions and translation in "
-            "mm, and were the frames taken at maximum aperture?"
+            "mm, were the frames taken at maximum aperture, and did nothing move?"
         )
     return float(trials[best])
 
 
 def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
-    """A and e with their intervals.
+    """A and e with their intervals; :func:`check_determined` says whether they can be believed.
 
     Args:
         sweep: frames and depth.
         known: A and e from elsewhere, which are then only checked.
 
     Raises:
-        RejectedScene: with the reason, where the frames do not determine them.
+        RejectedScene: with the reason, where no first guess is found.
     """
     if not np.isfinite(sweep.inv_depth).any():
         raise RejectedScene("no pixel has a known depth: nothing determines A and e")
@@ -502,7 +501,7 @@ def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
         return fit
     table = tabulate(sweep, law, measure_noise(sweep, law))
     fit = replace(fit, law=_Cost(sweep, table).best(law))
-    return _judged(_with_intervals(sweep, table, fit))
+    return _with_intervals(sweep, table, fit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -556,37 +555,68 @@ def _summary(cost: _Cost, law: RigLaw) -> RigFit:
 
 
 def _with_intervals(sweep: RigSweep, table: RigTable, fit: RigFit) -> RigFit:
+    """The jackknife by one Newton step for each part left out, from derivatives of the error of every part."""
+    per_mm = sweep.kappa_px(fit.law) * 1000.0 / (sweep.reference_mm + fit.law.offset_mm) ** 2
+    steps = np.array([0.01, 0.1 / per_mm])
+
+    def law_at(i: int, j: int) -> RigLaw:
+        return RigLaw(fit.law.aperture_px * float(np.exp(i * steps[0])), fit.law.offset_mm + j * float(steps[1]))
+
+    grid = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    by_part: dict[str, list[NDArray[np.float64]]] = {"tile": [], "frame": []}
+    for tile in range(table.squares.shape[0]):
+        cost = _Cost(sweep, table, tile)
+        rows = np.array([cost.cells(law_at(i, j)).sum(axis=1) for i, j in grid])  # (9, N)
+        by_part["tile"].append(rows.sum(axis=1))
+        by_part["frame"].append(rows)
+    costs = {"tile": np.array(by_part["tile"]), "frame": np.sum(by_part["frame"], axis=0).T}
     variance = np.zeros(2)
-    for group, count in (("tile", table.squares.shape[0]), ("frame", table.squares.shape[1])):
-        laws = []
-        for k in range(count):
-            used = table.counts[k].sum() if group == "tile" else table.counts[:, k].sum()
-            if used > 0:
-                cost = _Cost(sweep, table, **{f"without_{group}": k})
-                laws.append(cost.best(fit.law))
-        values = np.array([[law.aperture_px, law.offset_mm] for law in laws])
+    for part, values in costs.items():
+        used = table.counts.sum(axis=(1, 2)) if part == "tile" else table.counts.sum(axis=(0, 2))
+        values = values[used > 0]
         if len(values) < 2:
-            raise RejectedScene(f"all pixels compared lie in one {group}: nothing says how sure A and e are")
-        variance += (len(values) - 1) / len(values) * ((values - values.mean(axis=0)) ** 2).sum(axis=0)
-    aperture_error, offset_error = 1.96 * np.sqrt(variance)
-    return replace(fit, aperture_error_px=float(aperture_error), offset_error_mm=float(offset_error))
+            raise RejectedScene(f"all pixels compared lie in one {part}: nothing says how sure A and e are")
+        rest = values.sum(axis=0)[None] - values
+        moved = np.array([_newton_step(row.reshape(3, 3)) for row in rest]) * steps
+        variance += (len(moved) - 1) / len(moved) * ((moved - moved.mean(axis=0)) ** 2).sum(axis=0)
+    relative, offset = 1.96 * np.sqrt(variance)
+    return replace(
+        fit,
+        aperture_error_px=float(np.hypot(relative, MODEL_ERROR_SHARE)) * fit.law.aperture_px,
+        offset_error_mm=float(np.hypot(offset, MODEL_ERROR_PX / per_mm)),
+    )
 
 
-def _judged(fit: RigFit) -> RigFit:
+def _newton_step(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Steps to the minimum of a (3, 3) grid of costs about its middle; NaN where it has none."""
+    gradient = np.array([cost[2, 1] - cost[0, 1], cost[1, 2] - cost[1, 0]]) / 2
+    twice = np.array([cost[2, 1] - 2 * cost[1, 1] + cost[0, 1], cost[1, 2] - 2 * cost[1, 1] + cost[1, 0]])
+    across = (cost[2, 2] - cost[2, 0] - cost[0, 2] + cost[0, 0]) / 4
+    bend = np.array([[twice[0], across], [across, twice[1]]])
+    if twice.min() <= 0 or np.linalg.det(bend) <= 0:
+        return np.full(2, np.nan)
+    return -np.linalg.solve(bend, gradient)
+
+
+def check_determined(fit: RigFit) -> None:
+    """Refuse a fit whose data do not determine A and e.
+
+    Raises:
+        RejectedScene: with the reason.
+    """
     if fit.largest_blur_px < MIN_LARGEST_BLUR_PX:
         raise RejectedScene(
             f"the largest blur is {fit.largest_blur_px:.2g} px, expected >= {MIN_LARGEST_BLUR_PX} px: nothing "
             "determines A; open the aperture or widen the sweep"
         )
-    if fit.aperture_error_px > MAX_RELATIVE_APERTURE_ERROR * fit.law.aperture_px:
+    if not fit.aperture_error_px <= MAX_RELATIVE_APERTURE_ERROR * fit.law.aperture_px:
         raise RejectedScene(
             f"A = {fit.law.aperture_px:.4g} +- {fit.aperture_error_px:.2g} px (95 %), expected within "
             f"{MAX_RELATIVE_APERTURE_ERROR:.0%}: these frames do not determine it; more texture, more frames or "
             "a wider sweep would"
         )
-    if fit.offset_error_mm > MAX_OFFSET_ERROR_MM:
+    if not fit.offset_error_mm <= MAX_OFFSET_ERROR_MM:
         raise RejectedScene(
             f"e = {fit.law.offset_mm:.4g} +- {fit.offset_error_mm:.2g} mm (95 %), expected within "
             f"{MAX_OFFSET_ERROR_MM} mm: these frames do not determine it"
         )
-    return fit

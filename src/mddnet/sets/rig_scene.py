@@ -23,6 +23,7 @@ from mddnet.sets.rig_calibrate import (
     RigLaw,
     RigSweep,
     calibrate_rig,
+    check_determined,
     index_by_law,
     match_frames,
     scaled_about,
@@ -155,7 +156,7 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
     if zoom > MAX_ZOOM_LEFT:
         raise RejectedScene(
             f"frames are magnified by up to {zoom:.1%} against the law of breathing, expected <= {MAX_ZOOM_LEFT:.0%}: "
-            f"is aligned ({str(rig.aligned).lower()}) right, and focal_mm?"
+            f"is aligned ({str(rig.aligned).lower()}) right, focal_mm, and the order of frames and sensor?"
         )
     shift = float(np.abs(match.shifts_px).max())
     if shift > MAX_SHIFT_OF_WIDTH * sweep.inv_depth.shape[1]:
@@ -167,6 +168,8 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
         sweep = replace(sweep, shifts_px=match.shifts_px)
         fit = calibrate_rig(sweep, known)
     _check_errors(rig, fit)
+    if known is None:
+        check_determined(fit)
     law = RigLaw(fit.law.aperture_px / ratio, fit.law.offset_mm)
     full = replace(
         fit,

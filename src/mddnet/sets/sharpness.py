@@ -30,7 +30,9 @@ def modified_laplacian(linear: Float32Array, presmooth_px: float = 0.7) -> Float
     return np.asarray(np.abs(along_x) + np.abs(along_y), dtype=np.float32)
 
 
-def sharpness_profile(linear_frames: Sequence[Float32Array], window_px: float) -> Float32Array:
+def sharpness_profile(
+    linear_frames: Sequence[Float32Array], window_px: float, wanted: Sequence[bool] | None = None
+) -> Float32Array:
     """Sharpness of every frame at every pixel: windowed mean square of the modified Laplacian over the noise variance.
 
     Shot noise makes the variance proportional to the light, so the squares are divided by the light, averaged over the
@@ -39,6 +41,7 @@ def sharpness_profile(linear_frames: Sequence[Float32Array], window_px: float) -
     Args:
         linear_frames: N arrays (H, W, 3) of linear light.
         window_px: sigma of the Gaussian window.
+        wanted: per frame whether its sharpness is asked for; the others get 0. All by default.
 
     Returns:
         (N, H, W) float32, >= 0.
@@ -49,6 +52,9 @@ def sharpness_profile(linear_frames: Sequence[Float32Array], window_px: float) -
     light = cv2.GaussianBlur(mean, (0, 0), max(window_px, 1.0)) + np.float32(READ_NOISE_FLOOR)
     profile = np.empty((len(linear_frames), *mean.shape[:2]), dtype=np.float32)
     for i, frame in enumerate(linear_frames):
+        if wanted is not None and not wanted[i]:
+            profile[i] = 0
+            continue
         energy = (modified_laplacian(frame) ** 2 / light).sum(axis=2)
         profile[i] = cv2.GaussianBlur(energy, (0, 0), window_px)
     return profile

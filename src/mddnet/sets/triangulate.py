@@ -21,7 +21,7 @@ from scipy import ndimage
 from mddnet.capture.structured_light import FringeAxis, Intrinsics, ProjectorGeometry
 from mddnet.errors import RejectedScene
 from mddnet.sets.fringes import FringeCode
-from mddnet.types import Float32Array
+from mddnet.types import BoolArray, Float32Array
 
 MAX_RELATIVE_NOISE = 0.004
 """Depth is left unknown where the noise of the images makes it less certain than this share of itself."""
@@ -29,6 +29,9 @@ RIM_JUMP = 0.02
 """Change of depth, as a share, within the window of a rim: there a pixel may see two surfaces at once."""
 RIM_OF_WIDTH = 1.0 / 250.0
 SPIKE = 0.01
+DARK = 0.2
+FADED = 0.6
+"""Modulation over the largest within 5 x 5 pixels below which a pixel is dark, or faded."""
 ALONE = 0.3
 """Share of a 5 x 5 window that must be known around a pixel."""
 LENS_ROUNDS = 4
@@ -93,9 +96,17 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
         share = sigma / z
     good &= share < MAX_RELATIVE_NOISE
     depth[rows[good], columns[good]], relative[rows[good], columns[good]] = z[good], share[good]
+    depth[_beside_dark(code.modulation)] = np.nan
     depth = without_rims(depth)
     relative[np.isnan(depth)] = np.nan
     return MeasuredDepth(depth, relative)
+
+
+def _beside_dark(modulation: Float32Array) -> BoolArray:
+    """The rims of shadows, which the light beside them reaches by blur: faded pixels that touch dark ones."""
+    top = cv2.dilate(modulation, np.ones((5, 5), np.uint8))
+    dark = (modulation < DARK * top).astype(np.uint8)
+    return (cv2.dilate(dark, np.ones((3, 3), np.uint8)) > 0) & (modulation < FADED * top)
 
 
 def without_rims(depth_mm: Float32Array) -> Float32Array:
@@ -117,7 +128,10 @@ def without_rims(depth_mm: Float32Array) -> Float32Array:
     # single dark pixels are texture, larger ones are shadows
     dark = cv2.morphologyEx(unknown.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     jump |= cv2.dilate(dark, window) > 0
-    kept = np.where(jump, np.nan, depth_mm)
+    # at the border of the picture nobody sees what lies beyond
+    inner = np.zeros(depth_mm.shape, bool)
+    inner[reach:-reach, reach:-reach] = True
+    kept = np.where(jump | ~inner, np.nan, depth_mm)
     known = np.isfinite(kept).astype(np.float32)
     share = ndimage.uniform_filter(known, 5)
     around = ndimage.uniform_filter(np.where(np.isnan(kept), 0, kept), 5) / np.maximum(share, 1e-6)
