@@ -64,6 +64,7 @@ def held(stack: FocalStack) -> dict[str, Any]:
         "frames": len(frames),
         "left_out": len(found.frames),
         "error_fraction": found.error_fraction,
+        "sure_error_fraction": found.sure_error_fraction,
         "calibrated_error_fraction": found.sweep.chosen.error_fraction,
     }
 
@@ -149,21 +150,25 @@ def run(data: Path, scenes: Path, work: Path, only: str, stages: list[str]) -> d
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The tables in Markdown."""
-    lines = ["| stack | frames | left out | error left | while calibrating | r with the authors' depth |"]
-    lines.append("|---|---|---|---|---|---|")
+    lines = ["| stack | frames | left out | error, all pixels | error, sure pixels | frames used | r |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for name, stages in results.items():
         h, a = stages.get("held", {}), stages.get("agreement", {})
         if "error" in h:
-            lines.append(f"| {name} | {h['error']} | | | | |")
+            lines.append(f"| {name} | {h['error']} | | | | | |")
             continue
-        shown = [_number(h.get(k)) for k in ("frames", "left_out", "error_fraction", "calibrated_error_fraction")]
+        keys = ("frames", "left_out", "error_fraction", "sure_error_fraction", "calibrated_error_fraction")
+        shown = [_number(h.get(k)) for k in keys]
         lines.append(f"| {name} | {' | '.join(shown)} | {_number(a.get('r'))} |")
     columbia = [stages for name, stages in results.items() if name.startswith("columbia_")]
-    errors = [s["held"]["error_fraction"] for s in columbia if "error_fraction" in s.get("held", {})]
+    found = [s["held"] for s in columbia if "error_fraction" in s.get("held", {})]
     rs = [s["agreement"]["r"] for s in columbia if s.get("agreement", {}).get("r") is not None]
     lines.append("")
-    if errors:
-        lines.append(f"Median over {len(errors)} Columbia stacks: error left {np.median(errors):.3f}.")
+    if found:
+        every, sure = (np.median([h[k] for h in found]) for k in ("error_fraction", "sure_error_fraction"))
+        lines.append(
+            f"Median over {len(found)} Columbia stacks: error {every:.3f} (all pixels), {sure:.3f} (sure ones)."
+        )
     if rs:
         lines.append(f"Median over {len(rs)} Columbia stacks: r {np.median(rs):.3f}.")
     fused = {name: stages["fusion"] for name, stages in results.items() if "fusion" in stages}

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.rig_simulator.rig import Truth
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class SmallRig:
+    """A simulated capture.
+
+    Attributes:
+        folder: the capture folder.
+        truth: what the rig cannot know.
+    """
+
+    folder: Path
+    truth: Truth
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +78,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     (folder / "card.md").write_text("A test's model.\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_rig(tmp_path_factory: pytest.TempPathFactory) -> SmallRig:
+    """A capture of the simulated rig, and what is true of it."""
+    from tests.rig_simulator.rig import capture
+    from tests.rig_simulator.small import SETTINGS, small_scene
+
+    folder = tmp_path_factory.mktemp("rig") / "table"
+    return SmallRig(folder, capture(small_scene(), folder, SETTINGS))

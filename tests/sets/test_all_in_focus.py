@@ -4,7 +4,7 @@ import numpy as np
 from tests.made_focal_stack import made_stack
 
 from mddnet.color import linear_from_srgb8
-from mddnet.sets.all_in_focus import fuse, sharpest_nearby
+from mddnet.sets.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
 
 
 def test_fusion_mixes_the_two_frames_around_the_index_in_linear_light() -> None:
@@ -30,3 +30,15 @@ def test_an_index_that_is_off_by_two_is_brought_to_the_sharp_frame() -> None:
 def test_flat_areas_keep_their_index() -> None:
     flat = [np.full((20, 20, 3), 0.5, dtype=np.float32)] * 4
     np.testing.assert_allclose(sharpest_nearby(flat, np.full((20, 20), 1.25, dtype=np.float32)), 1.25, rtol=1e-5)
+
+
+def test_strips_give_what_the_whole_picture_gives() -> None:
+    rng = np.random.default_rng(4)
+    frames = [rng.random((120, 70, 3)).astype(np.float32) for _ in range(9)]
+    index = (8 * rng.random((120, 70))).astype(np.float32)
+    whole = fuse(frames, sharpest_nearby(frames, index))
+    for rows in (120, 50, 16):
+        strips = fuse_sharpest(lambda i, part: frames[i][part], 9, index, strip_rows=rows)
+        # OpenCV rounds differently where its blocks of rows end
+        np.testing.assert_allclose(strips, whole, atol=2e-6)
+    assert fuse_sharpest(lambda i, part: frames[i][part], 9, index).tobytes() == whole.tobytes()

@@ -268,7 +268,7 @@ def _fringes(path: Path, data: dict[str, Any], geometry: ProjectorGeometry) -> F
     axis = fringes.get("axis")
     if axis not in get_args(FringeAxis):
         raise CaptureError(f"{path}: fringes.axis is {axis!r}; expected x (vertical stripes) or y (horizontal ones)")
-    periods = parse_periods(path, fringes.get("periods"), geometry.lines(axis))
+    periods = parse_periods(path, fringes.get("periods"), geometry.lines(cast(FringeAxis, axis)))
     rows = fringes.get("frames")
     if not isinstance(rows, list) or len(rows) != len(periods):
         count = len(rows) if isinstance(rows, list) else 0

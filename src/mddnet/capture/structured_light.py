@@ -178,16 +178,15 @@ def _intrinsics(path: Path, data: object, name: str) -> Intrinsics:
         )
     for key in ("fx", "fy", "cx", "cy"):
         value = data.get(key)
-        if not is_number(value) or (key[0] == "f" and not value > 0):
+        if not is_number(value) or (key[0] == "f" and not cast(float, value) > 0):
             raise CaptureError(f"{path}: calibration.{name}.{key} is {value!r}; expected a number of pixels")
     given = numbers(path, f"calibration.{name}.distortion", data.get("distortion", [0.0] * 5))
     if len(given) > 5:
         raise CaptureError(
             f"{path}: calibration.{name}.distortion has {len(given)} numbers; expected at most 5: k1, k2, p1, p2, k3"
         )
-    return Intrinsics(
-        *(float(data[key]) for key in ("fx", "fy", "cx", "cy")), distortion=(*given, *[0.0] * (5 - len(given)))
-    )
+    fx, fy, cx, cy = (float(data[key]) for key in ("fx", "fy", "cx", "cy"))
+    return Intrinsics(fx, fy, cx, cy, (*given, *[0.0] * (5 - len(given))))
 
 
 def parse_periods(path: Path, value: object, lines: int) -> tuple[float, ...]:

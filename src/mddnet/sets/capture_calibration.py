@@ -12,12 +12,12 @@ from mddnet.capture.focal_stack import read_focal_stack
 from mddnet.capture.rig import read_rig
 from mddnet.errors import CaptureError, MddnetError, RejectedScene
 from mddnet.optics import lens_kappa_px
-from mddnet.sets.build import BuildTask
+from mddnet.sets.build import BuildTask, Group
 from mddnet.sets.calibrate import kappa_error_share
 from mddnet.sets.focal_stack_scene import measure_stack
 from mddnet.sets.rig_scene import calibrate_capture
 
-CALIBRATED_GROUPS = ("focal_stacks", "rigs")
+CALIBRATED_GROUPS: tuple[Group, ...] = ("focal_stacks", "rigs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
     for round_number in range(ROUNDS + 1):
         sharp = fuse(small, sharpest_nearby(small, np.nan_to_num(depth.index), 1.0))
         bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
-        table = error_table(encoded, bank, np.nan_to_num(depth.index), _weights(sharp, depth), stride=2)
+        table = error_table(encoded, bank, np.nan_to_num(depth.index), calibration_weights(sharp, depth), stride=2)
         even = fit_even_sweep(table, shape)
         chosen = even if shape is not None else _believed(table, even)
         if round_number == ROUNDS:
@@ -234,7 +234,7 @@ def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32
     return np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
 
 
-def _weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float32Array:
+def calibration_weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float32Array:
     """Weight of pixels in the calibration: confident ones, away from clipped highlights."""
     clipped = cv2.dilate((sharp_linear.max(axis=2) > 0.95).astype(np.uint8), np.ones((9, 9), np.uint8))
     weight = np.where(np.isnan(depth.index) | (clipped > 0), 0, np.clip(depth.confidence, 0, 1))

@@ -219,8 +219,8 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
         here = chosen[start : start + CHUNK_PIXELS]
         wrapped = [p.wrapped.ravel()[here].astype(np.float64) for p in phases]
         weights = [1.0 / np.square(p.noise_rad.ravel()[here].astype(np.float64)) for p in phases]
-        x, variance, disagreement = _unwrap(wrapped, weights, periods)
-        place.ravel()[here], noise.ravel()[here], off.ravel()[here] = x, np.sqrt(variance), disagreement
+        x, variance, apart = _unwrap(wrapped, weights, periods)
+        place.ravel()[here], noise.ravel()[here], off.ravel()[here] = x, np.sqrt(variance), apart
     disagreement = float(np.nanmedian(off)) if len(chosen) else 0.0
     allowed = 0.25 * order_distance_rad(tuple(periods)) if len(periods) > 1 else np.inf
     if disagreement > allowed:

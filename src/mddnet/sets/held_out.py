@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb8
 from mddnet.sets.calibrate import blur_bank, encoded_luminance
-from mddnet.sets.focal_stack_scene import LARGEST_BLUR_OF_WIDTH, Sweep, exposure_gain, measure_sweep
+from mddnet.sets.depth_from_focus import FocusDepth
+from mddnet.sets.focal_stack_scene import (
+    LARGEST_BLUR_OF_WIDTH,
+    Sweep,
+    calibration_weights,
+    exposure_gain,
+    measure_sweep,
+)
 from mddnet.types import Float32Array, UInt8Array
 
 EVERY = 4
@@ -25,18 +32,31 @@ class HeldOut:
         frames: their numbers in the stack.
         errors: root mean square error of each rendered frame, sRGB-encoded luminance in 0..1.
         sharp_errors: the same of the unblurred sharp image.
+        sure_errors: as ``errors``, with pixels weighted as in the calibration: by confidence, without clipped lights.
+        sure_sharp_errors: as ``sharp_errors``, weighted so.
         sweep: what the other frames gave.
     """
 
     frames: tuple[int, ...]
     errors: NDArray[np.float64]
     sharp_errors: NDArray[np.float64]
+    sure_errors: NDArray[np.float64]
+    sure_sharp_errors: NDArray[np.float64]
     sweep: Sweep
 
     @property
     def error_fraction(self) -> float:
-        """Root mean square error of all frames over that of the sharp image."""
-        return float(np.sqrt((self.errors**2).sum() / max(float((self.sharp_errors**2).sum()), 1e-12)))
+        """Root mean square error of all frames over that of the sharp image, at all pixels of known depth."""
+        return _fraction(self.errors, self.sharp_errors)
+
+    @property
+    def sure_error_fraction(self) -> float:
+        """The same with the weights of the calibration."""
+        return _fraction(self.sure_errors, self.sure_sharp_errors)
+
+
+def _fraction(errors: NDArray[np.float64], sharp_errors: NDArray[np.float64]) -> float:
+    return float(np.sqrt((errors**2).sum() / max(float((sharp_errors**2).sum()), 1e-12)))
 
 
 def held_out_frames(count: int, every: int = EVERY) -> tuple[int, ...]:
@@ -70,14 +90,20 @@ def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | Non
         shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if sweep.work_ratio < 1 else image
         return np.asarray(shrunk, dtype=np.float32)
 
-    bank = blur_bank(small(linear_from_srgb8(sweep.sharp)), LARGEST_BLUR_OF_WIDTH * size[0])
+    sharp = small(linear_from_srgb8(sweep.sharp))
+    bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
     index = cv2.resize(sweep.depth.index, size, interpolation=cv2.INTER_NEAREST)
     known = np.isfinite(index)
+    confidence = cv2.resize(sweep.depth.confidence, size, interpolation=cv2.INTER_AREA)
+    sure = calibration_weights(sharp, FocusDepth(index, confidence))[known]
     place = np.interp(np.nan_to_num(index), np.arange(len(kept)), sweep.chosen.positions_px)
-    errors, sharp_errors = [], []
+    rows = []
     for i, x in zip(out, positions, strict=True):
         real = encoded_luminance(small(linear_from_srgb8(frames[i]) * exposure_gain(frames[i], frames)))[known]
-        rendered = bank.render(np.abs(x - place))[known]
-        errors.append(float(np.sqrt(np.mean((real - rendered) ** 2))))
-        sharp_errors.append(float(np.sqrt(np.mean((real - bank.encoded[0][known]) ** 2))))
-    return HeldOut(out, np.array(errors), np.array(sharp_errors), sweep)
+        mine = (real - bank.render(np.abs(x - place))[known]) ** 2
+        unblurred = (real - bank.encoded[0][known]) ** 2
+        rows.append(
+            [mine.mean(), unblurred.mean(), np.average(mine, weights=sure), np.average(unblurred, weights=sure)]
+        )
+    errors, sharp_errors, sure_errors, sure_sharp_errors = np.sqrt(np.array(rows, dtype=np.float64).T)
+    return HeldOut(out, errors, sharp_errors, sure_errors, sure_sharp_errors, sweep)

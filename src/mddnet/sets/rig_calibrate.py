@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -38,6 +39,8 @@ from mddnet.sets.calibrate import BlurBank, blur_bank
 from mddnet.sets.depth_from_focus import depth_from_sharpness
 from mddnet.sets.sharpness import sharpness_profile
 from mddnet.types import BoolArray, Float32Array
+
+Pixel = TypeVar("Pixel", np.float32, np.uint8)
 
 DEPTH_BINS = 48
 TILES = 4
@@ -138,7 +141,9 @@ class RigFit:
     pixels: int
 
 
-def scaled_about(image: Float32Array, zoom: float, centre: tuple[float, float], shift: complex = 0j) -> Float32Array:
+def scaled_about(
+    image: NDArray[Pixel], zoom: float, centre: tuple[float, float], shift: complex = 0j
+) -> NDArray[Pixel]:
     """The image shrunk by ``zoom`` about a point, on the same grid; cubic, since a linear one would add blur.
 
     Args:
@@ -153,7 +158,8 @@ def scaled_about(image: Float32Array, zoom: float, centre: tuple[float, float], 
     off = complex(centre[0] - (width - 1) / 2, centre[1] - (height - 1) / 2)
     matrix = Similarity(complex(zoom), off * (1 - zoom) + shift).matrix(width, height)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
+    out = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, dtype=image.dtype)
 
 
 def steadied(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
