@@ -48,6 +48,7 @@ from mddnet.sets.depth_from_focus import (
 from mddnet.sets.sharpness import sharpness_profile
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
 
+LINEAR_OF_BYTE = linear_from_srgb8(np.arange(256, dtype=np.uint8))
 WORK_WIDTH = 430
 ROUNDS = 2
 MAX_FRAMES = 24
@@ -192,7 +193,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
 
     # Linear light of the full frames takes four times the memory of the frames themselves: made when it is needed.
     def linear_rows(i: int, rows: slice) -> Float32Array:
-        return linear_from_srgb8(frames[i][rows]) * gains[i]
+        return np.asarray(cv2.LUT(frames[i][rows], LINEAR_OF_BYTE * gains[i]), dtype=np.float32)
 
     def linear_frames() -> Iterator[Float32Array]:
         return (linear_rows(i, slice(0, height)) for i in range(len(frames)))
@@ -230,7 +231,7 @@ def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32
     Blur keeps the mean, an automatic exposure does not.
     """
     reference = float(linear_from_srgb8(frames[len(frames) // 2][::4, ::4]).mean())
-    here = float(linear_from_srgb8(frame)[::4, ::4].mean())
+    here = float(cv2.LUT(frame, LINEAR_OF_BYTE)[::4, ::4].mean())
     return np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
 
 

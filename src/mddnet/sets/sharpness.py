@@ -55,7 +55,9 @@ def sharpness_profile(
         if wanted is not None and not wanted[i]:
             profile[i] = 0
             continue
-        energy = (modified_laplacian(frame) ** 2 / light).sum(axis=2)
+        energies = modified_laplacian(frame) ** 2 / light
+        # sum(axis=2) gives the same and takes ten times as long
+        energy = energies[:, :, 0] + energies[:, :, 1] + energies[:, :, 2]
         profile[i] = cv2.GaussianBlur(energy, (0, 0), window_px)
     return profile
 
