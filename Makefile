@@ -16,7 +16,8 @@ OLDEST := .venv-oldest/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
-	table-evaluation-speed table-numbers table-metres table-finer-look table-not-defocus bench clean
+	table-evaluation-speed table-numbers table-metres table-finer-look table-not-defocus \
+	table-rig table-captures bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +31,7 @@ help:
 	@echo "make tables       make every table of README and docs anew, into docs/results, and fill their numbers in;"
 	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
 	@echo "make table-metres table-finer-look table-not-defocus   write the tables of these names in docs/results/small"
+	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
 	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
 
@@ -89,6 +91,14 @@ evaluate: $(DEV)
 
 table-metres: $(DEV)
 	$(BIN)/python -m mddnet.evaluate.metres --scenes $(WORK)/scenes --data $(DATA) -o docs/results/small/metres.md
+
+# Both go on where they stopped. Programs to compare with (focus-stack, enfuse) are taken where they are installed.
+table-rig: $(DEV)
+	$(BIN)/python -m tests.rig_table --data $(DATA) --work $(WORK)/rig -o docs/results/rig.md
+
+table-captures: $(DEV)
+	$(BIN)/python -m tests.captures_table --data $(DATA) --scenes $(WORK)/scenes --work $(WORK)/captures \
+		-o docs/results/captures.md
 
 # Pictures of captures stay in $(WORK): only the numbers go into docs/results.
 table-evaluation: $(DEV)
