@@ -230,9 +230,9 @@ def evaluate(
                 )
     if cues:
         tables = cue_tables(study)
-        written = write_cue_study(study, out)
+        cue_files = write_cue_study(study, out)
         print_result_tables(tables, Console())
-        print(f"{study.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
+        print(f"{study.seconds:.0f} s -> {', '.join(str(path) for path in cue_files)}")
         return 1 if study.failures else 0
     written = write_evaluation(evaluation, out)
     print_tables(evaluation, Console())

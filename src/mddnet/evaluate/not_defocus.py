@@ -6,7 +6,7 @@ Each alteration starts from a sharp photo, so that every difference in the answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -69,13 +69,13 @@ def hazy(photo: UInt8Array) -> UInt8Array:
 def tilted(photo: UInt8Array) -> UInt8Array:
     """A flat subject through a tilted lens: a sharp row in the middle, 12 px of blur at the top and at the bottom."""
     y, _ = _centred(photo.shape[:2])
-    return _varying(photo, np.abs(y) * TILT_PX)
+    return _varying(photo, (np.abs(y) * TILT_PX).astype(np.float32))
 
 
 def field_curved(photo: UInt8Array) -> UInt8Array:
     """A flat subject through a lens of curved field: sharp in the middle, 12 px of blur in the corners."""
     y, x = _centred(photo.shape[:2])
-    return _varying(photo, (x**2 + y**2) / 2 * TILT_PX)
+    return _varying(photo, ((x**2 + y**2) / 2 * TILT_PX).astype(np.float32))
 
 
 def unchanged(photo: UInt8Array) -> UInt8Array:
@@ -146,7 +146,7 @@ def ask(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -> Said:
     )
 
 
-def not_defocus_markdown(answers: dict[str, Sequence[Said]], model: str) -> str:
+def not_defocus_markdown(answers: Mapping[str, Sequence[Said]], model: str) -> str:
     """One row for each alteration; medians over the photos."""
     lines = [
         f"# What is not defocus, {model}",
