@@ -25,7 +25,7 @@ from mddnet.demo.examples import find_examples  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
-SLOW_MS = 240_000
+SLOW_MS = 60_000
 DROP_TO_MAPS_S, CORES = 2.0, 2
 SCREENSHOTS = os.environ.get("MDDNET_SCREENSHOTS")
 """A folder for screenshots, to look at them."""
@@ -159,8 +159,8 @@ def test_the_pointer_shows_the_values_of_a_click_and_asks_nobody(page: Any) -> N
     def numbers(text: str) -> list[float]:
         return [float(found) for found in re.findall(r"\d+(?:\.\d+)?", text)]
 
-    # The pointer reads a grid of 451 x 300 as the click does, in 16 bits and 8; the click is at a whole pixel.
-    for hovered, clicked, within in zip(tip, said, (1, 0.02, 0.5, 0.02), strict=True):
+    # Both read 451 x 300 values; the click may be one pixel beside.
+    for hovered, clicked, within in zip(tip, said, (1, 0.02, 0.5, 0.1), strict=True):
         assert numbers(hovered)[:2] == pytest.approx(numbers(clicked)[:2], abs=within), (hovered, clicked)
     page.mouse.move(5, 5)
     assert page.locator(".mdd-tip").is_hidden() and page.locator("#law .mdd-ring").count() == 0
@@ -251,6 +251,8 @@ def test_seconds_from_drop_to_maps(page: Any, server: Server, tmp_path: Path) ->
     with Image.open(find_examples()["Coffee"]) as opened:
         opened.convert("RGB").resize((4000, 3000)).save(tmp_path / "large.jpg", quality=90)
     show_cat(page)  # the first photo pays for what is loaded late
+    page.reload()
+    page.locator("#facts[aria-live]").wait_for()
     process = psutil.Process(server.process.pid)
     before, start = sum(process.cpu_times()[:2]), time.monotonic()
     page.locator("#upload input[type=file]").first.set_input_files(str(tmp_path / "large.jpg"))
