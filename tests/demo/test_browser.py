@@ -35,6 +35,9 @@ DOCS_PICTURES = os.environ.get("MDDNET_DOCS_PICTURES")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason=f"no browser on this machine; looked for {', '.join(BROWSERS)}"),
+    pytest.mark.skipif(
+        "MDDNET_BROWSER_TESTS" not in os.environ, reason="tests in a browser run where MDDNET_BROWSER_TESTS is set"
+    ),
     pytest.mark.skipif(not find_examples(), reason="the example photos come with scikit-image"),
 ]
 
@@ -364,8 +367,8 @@ def test_two_photos_and_several(page: Any, tmp_path: Path) -> None:
     for field, value in (("focal", "50"), ("f-number", "2"), ("pitch", "60"), ("distance-1", "0.6")):
         page.locator(f"#pair-{field} input").fill(value)
     page.get_by_label("Focus distance of the second: infinity").check()
-    page.get_by_text("near.png").first.wait_for()
-    page.get_by_text("far.png").first.wait_for()
+    for field in ("first", "second"):
+        page.locator(f"#{field} a[download]").first.wait_for()
     page.locator("#fuse").click()
     page.locator("#picture-fused img").wait_for()
     page.locator("#picture-second-1 img").wait_for()
@@ -377,7 +380,7 @@ def test_two_photos_and_several(page: Any, tmp_path: Path) -> None:
     page.locator("#batch-lens button").first.click()
     for field, value in (("focal", "50"), ("f-number", "2"), ("pitch", "60"), ("distance", "0.6")):
         page.locator(f"#batch-{field} input").fill(value)
-    page.get_by_text("coffee.png").first.wait_for()
+    page.locator("#several a[download]").nth(1).wait_for()
     page.locator("#predict-all").click()
     assert "2 of 2 photos done. Depth is in metres." in settled_text(page, "#batch-words", "photos done")
     shot(page, "several")
