@@ -24,10 +24,10 @@ from cyclopts import App, Parameter
 from PIL import Image
 
 import mddnet
+from mddnet.evaluate.result_page import write_result_page
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.output import save
 from mddnet.predict.predictor import Model
-from mddnet.sets.store import atomic_write
 
 OUR_SIZE = (384, 512)
 PHOTO_SIZE = (3000, 4000)
@@ -270,9 +270,7 @@ def main(
                 "and encoding on all cores beside the network (which uses all of them) add up to.",
             ]
     text = "\n".join(lines).replace("LOAD_AFTER", f"{os.getloadavg()[0]:.1f}") + "\n"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(out, lambda stream: stream.write(text.encode()))
-    print(text)
+    write_result_page(out, text)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ from mddnet.errors import MddnetError
 from mddnet.sets.focal_stack_scene import aligned_frames, build_focal_stack_scene, measure_sweep
 from mddnet.sets.held_out import predict_held_out
 from mddnet.sets.sharpness import modified_laplacian
-from mddnet.sets.store import atomic_write, read_image, read_scene
+from mddnet.sets.store import atomic_write_text, read_image, read_scene
 from mddnet.types import UInt8Array
+from tests.table_page import replace_table
 
 PREFIXES = ("columbia_", "phone_")
 FUSERS: dict[str, list[str]] = {
@@ -142,7 +143,7 @@ def run(data: Path, scenes: Path, work: Path, only: str, stages: list[str]) -> d
                 except MddnetError as error:
                     result = {"error": str(error)}
                 text = json.dumps(result, indent=1)
-                atomic_write(path, lambda stream, text=text: stream.write(text.encode()))
+                atomic_write_text(path, text)
             if path.is_file():
                 results[folder.name][stage] = json.loads(path.read_text())
     return results
@@ -214,10 +215,7 @@ def main() -> int:
     text = table(results)
     print(text)
     if options.out is not None:
-        page = options.out.read_text(encoding="utf-8")
-        start, end = "<!-- table -->\n", "<!-- end of table -->"
-        head, rest = page.split(start)
-        options.out.write_text(head + start + text + end + rest.split(end)[1], encoding="utf-8")
+        replace_table(options.out, text)
     return 0
 
 

@@ -6,7 +6,6 @@ python -m tests.large_stack --work work/large
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from tests.made_focal_stack import textured
+from tests.made_focal_stack import textured, write_capture_json
 
 HEIGHT, WIDTH, FRAMES = 1944, 2592, 50
 STEP_PX = 1.6
@@ -42,18 +41,7 @@ def make(folder: Path) -> None:
                 frame += weight[None, :, None] * plane
         names.append(f"frame_{i:02d}.jpg")
         Image.fromarray(srgb8_from_linear(frame)).save(folder / names[-1], quality=95)
-    data = {
-        "kind": "focal_stack",
-        "scene": folder.name,
-        "place": "made",
-        "source": "made",
-        "licence": "none",
-        "frames": names,
-        "focus": {"unit": "relative", "order": "near_to_far"},
-        "lens": None,
-        "aligned": False,
-    }
-    (folder / "capture.json").write_text(json.dumps(data))
+    write_capture_json(folder, names, aligned=False)
 
 
 def main() -> int:

@@ -65,12 +65,8 @@ def made_stack(
     return MadeStack(sharp, index, frames)
 
 
-def write_made_stack(folder: Path, frames: list[UInt8Array], **changes: Any) -> Path:
-    """The stack as a capture folder."""
-    folder.mkdir(parents=True)
-    names = [f"frame_{i:02d}.png" for i in range(len(frames))]
-    for name, frame in zip(names, frames, strict=True):
-        Image.fromarray(frame).save(folder / name)
+def write_capture_json(folder: Path, names: list[str], **changes: Any) -> None:
+    """``capture.json`` of a relative stack, near to far, whose frames lie in the folder."""
     data = {
         "kind": "focal_stack",
         "scene": folder.name,
@@ -84,4 +80,13 @@ def write_made_stack(folder: Path, frames: list[UInt8Array], **changes: Any) -> 
         **changes,
     }
     (folder / "capture.json").write_text(json.dumps(data))
+
+
+def write_made_stack(folder: Path, frames: list[UInt8Array], **changes: Any) -> Path:
+    """The stack as a capture folder."""
+    folder.mkdir(parents=True)
+    names = [f"frame_{i:02d}.png" for i in range(len(frames))]
+    for name, frame in zip(names, frames, strict=True):
+        Image.fromarray(frame).save(folder / name)
+    write_capture_json(folder, names, **changes)
     return folder

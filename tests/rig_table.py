@@ -27,9 +27,10 @@ from mddnet.capture.stereo import list_stereo
 from mddnet.color import linear_from_srgb8
 from mddnet.optics import signed_defocus_px
 from mddnet.sets.rig_scene import build_rig_scene
-from mddnet.sets.store import atomic_write, read_inv_depth
+from mddnet.sets.store import atomic_write_text, read_inv_depth
 from tests.rig_simulator.rig import Settings, Truth, capture
 from tests.rig_simulator.scene import Scene, made_scene, measured_scene
+from tests.table_page import replace_table
 
 HEIGHT, WIDTH = 176, 224
 NEAR_MM, FAR_MM = 750.0, 1150.0
@@ -175,7 +176,7 @@ def run(data: Path, work: Path, only: str = "") -> tuple[list[Row], dict[str, st
             except Exception as error:
                 result = {"name": name, "error": f"{type(error).__name__}: {error}"}
             text = json.dumps(result, indent=1)
-            atomic_write(path, lambda stream, text=text: stream.write(text.encode()))
+            atomic_write_text(path, text)
         result = json.loads(path.read_text())
         if "error" in result:
             rejected[name] = result["error"]
@@ -216,10 +217,7 @@ def main() -> int:
     text = table(rows, rejected)
     print(text)
     if options.out is not None:
-        page = options.out.read_text(encoding="utf-8")
-        start, end = "<!-- table -->\n", "<!-- end of table -->"
-        head, rest = page.split(start)
-        options.out.write_text(head + start + text + end + rest.split(end)[1], encoding="utf-8")
+        replace_table(options.out, text)
     return 1 if rejected else 0
 
 

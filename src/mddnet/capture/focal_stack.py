@@ -143,7 +143,7 @@ def read_focal_stack(folder: Path) -> FocalStack:
         focus_values=values,
         order=order,
         lens=_lens(path, data),
-        aligned=_flag(path, data, "aligned"),
+        aligned=capture_flag(path, data, "aligned"),
         index_map=index_map,
         index_map_first_frame=first,
     )
@@ -164,8 +164,8 @@ def plain_scene_name(path: Path, data: dict[str, Any]) -> str:
     return name
 
 
-def _flag(path: Path, data: dict[str, Any], key: str) -> bool:
-    value = data.get(key)
+def capture_flag(path: Path, data: dict[str, Any], key: str, default: bool | None = None) -> bool:
+    value = data.get(key, default)
     if not isinstance(value, bool):
         raise CaptureError(f"{path}: {key} is {value!r}; expected true or false")
     return value

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from PIL import Image
 
-from mddnet.capture.focal_stack import capture_text, common_size, plain_scene_name
+from mddnet.capture.focal_stack import capture_flag, capture_text, common_size, plain_scene_name
 from mddnet.capture.photo import read_photo
 from mddnet.capture.structured_light import (
     MIN_STEPS,
@@ -148,9 +148,6 @@ def read_rig(folder: Path) -> RigCapture:
     geometry = parse_geometry(*_calibration(path, data))
     fringes = _fringes(path, data, geometry)
     width, height = common_size((*frames, *(file for row in fringes.files for file in row)))
-    aligned = data.get("aligned", False)
-    if not isinstance(aligned, bool):
-        raise CaptureError(f"{path}: aligned is {aligned!r}; expected true or false")
     offset = data.get("offset_mm")
     if offset is not None and not is_number(offset):
         raise CaptureError(f"{path}: offset_mm is {offset!r}; expected a number of millimetres, or null")
@@ -166,7 +163,7 @@ def read_rig(folder: Path) -> RigCapture:
         pixel_um=_positive(path, data, "pixel_um", needed=False),
         frames=frames,
         sensor_mm=sensor,
-        aligned=aligned,
+        aligned=capture_flag(path, data, "aligned", default=False),
         fringes=fringes,
         geometry=geometry,
         height=height,

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -87,15 +87,7 @@ def _print(result: CaptureCalibration) -> None:
 def _write(path: Path, results: list[CaptureCalibration], together: tuple[Quantity, ...]) -> None:
     from dataclasses import asdict
 
-    from mddnet.sets.store import atomic_write
+    from mddnet.sets.store import atomic_write_text, plain_json
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(entry) for key, entry in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(entry) for entry in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    data = {"captures": [plain(asdict(r)) for r in results], "rig": [plain(asdict(q)) for q in together]}
-    text = json.dumps(data, indent=1) + "\n"
-    atomic_write(path, lambda stream: stream.write(text.encode()))
+    data = plain_json({"captures": [asdict(r) for r in results], "rig": [asdict(q) for q in together]})
+    atomic_write_text(path, json.dumps(data, indent=1) + "\n")

@@ -19,8 +19,8 @@ from mddnet import metrics
 from mddnet.evaluate.alteration import ALTERATIONS, Alteration, Altered
 from mddnet.evaluate.harness import SIGN_DEFOCUS_MIN, Evaluation, PredictedMaps, Predictor, evaluate_model
 from mddnet.evaluate.provenance import provenance, provenance_words
-from mddnet.evaluate.tables import ResultTable, cell, number, plain, tables_markdown
-from mddnet.sets.store import atomic_write
+from mddnet.evaluate.tables import ResultTable, cell, number, tables_markdown
+from mddnet.sets.store import atomic_write, plain_json
 from mddnet.types import Float32Array, UInt8Array
 
 CUE_KINDS = ("focal_stacks", "light_fields")
@@ -230,7 +230,7 @@ def write_cue_study(study: CueStudy, out: Path) -> tuple[Path, Path]:
         "agreements": {what: asdict(a) for what, a in study.agreements.items()},
         "evaluations": {what: e.as_dict() for what, e in study.evaluations.items()},
     }
-    data = (json.dumps(plain(numbers), indent=1, allow_nan=False) + "\n").encode()
+    data = (json.dumps(plain_json(numbers), indent=1, allow_nan=False) + "\n").encode()
     atomic_write(json_path, lambda stream: stream.write(data))
     lines = [
         f"# What {study.model} draws its answers from, {study.split} split",

@@ -16,6 +16,7 @@ from cyclopts import App, Parameter
 
 from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
+from mddnet.evaluate.result_page import bin_names, write_result_page
 from mddnet.evaluate.scenes import (
     choose_frames,
     choose_scenes,
@@ -26,7 +27,6 @@ from mddnet.evaluate.scenes import (
 )
 from mddnet.predict.enlarge import enlarged
 from mddnet.predict.predictor import Model, load
-from mddnet.sets.store import atomic_write
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LARGER_THAN_SEEN = 1.25
@@ -75,9 +75,7 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: B
 def finer_look_markdown(photos: Sequence[SizeErrors], model: str) -> str:
     """Means over photos, then over places."""
     places = sorted({photo.place for photo in photos})
-    names = [
-        f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} and more" for low, high in pairwise(SIZE_BINS_PX)
-    ]
+    names = bin_names(SIZE_BINS_PX)
     lines = [
         f"# A second look at twice the size, {model}",
         "",
@@ -143,10 +141,7 @@ def main(
                 measured.append(size_errors(predictor, photo, true_px, asked, scene.record.place))
     if not measured:
         raise CaptureError(f"{scenes}: no dev photo of {least:.0f} px or more with a known CoC; build more scenes")
-    text = finer_look_markdown(measured, f"{predictor.name} {predictor.version}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(out, lambda stream: stream.write(text.encode()))
-    print(text)
+    write_result_page(out, finer_look_markdown(measured, f"{predictor.name} {predictor.version}"))
 
 
 if __name__ == "__main__":

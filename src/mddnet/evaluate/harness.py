@@ -342,9 +342,7 @@ def evaluate_model(
         raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
     if not blur_threshold_px > 0:
         raise ValueError(f"blur_threshold_px is {blur_threshold_px}; expected a positive number of pixels")
-    stated: dict[str, tuple[str, ...]] = {peer.name: tuple(peer.quantities) for peer in peers}
-    if len(stated) < len(peers):
-        raise ModelError(f"compared with {', '.join(peer.name for peer in peers)}; expected different names")
+    stated = stated_quantities(peers)
     started = time.monotonic()
     result = Evaluation(
         name,
@@ -381,15 +379,24 @@ def evaluate_model(
         if kind not in only or scenes_root is None:
             continue
         kind_result = KindResult(peers={name: KindResult() for name in stated})
-        run = _KindRun(model, peers, kind_result, pairs, seed, alignment, blur_threshold_px, result.failures, steps)
+        run = _KindRun(
+            model=model,
+            peers=peers,
+            result=kind_result,
+            pairs=pairs,
+            seed=seed,
+            alignment=alignment,
+            blur_threshold_px=blur_threshold_px,
+            failures=result.failures,
+            steps=steps,
+        )
         for scene in (s for s in measured if s.kind == kind):
             try:
                 run.evaluate(scene, frames[scene.folder])
             except MddnetError as error:
                 result.failures.append((str(scene.folder), str(error)))
         _summarise(kind_result, run.curves)
-        kind_result.calibration = run.calibration.result()
-        kind_result.cases = run.cases.worst_and_best()
+        run.keep_calibration_and_cases()
         result.kinds[kind] = kind_result
     if pair_folders:
         result.pairs = _evaluate_pairs(model, peers, pair_folders, blur_threshold_px, result.failures, steps)
@@ -499,13 +506,25 @@ def predict_both_ways(model: Predictor, photo: UInt8Array) -> BothWays:
     )
 
 
+def stated_quantities(peers: Sequence[Peer]) -> dict[str, tuple[str, ...]]:
+    """What each peer states, by its name.
+
+    Raises:
+        ModelError: for two peers of one name.
+    """
+    stated: dict[str, tuple[str, ...]] = {peer.name: tuple(peer.quantities) for peer in peers}
+    if len(stated) < len(peers):
+        raise ModelError(f"compared with {', '.join(peer.name for peer in peers)}; expected different names")
+    return stated
+
+
 def seed_of(seed: int, *names: str) -> int:
     return zlib.crc32("/".join((str(seed), *names)).encode())
 
 
-@dataclass(slots=True)
-class _KindRun:
-    """Measures the scenes of one kind, one after another."""
+@dataclass(slots=True, kw_only=True)
+class PhotoRun:
+    """What measuring photos one after another needs, and what it gathers on the way."""
 
     model: Predictor
     peers: Sequence[Peer]
@@ -519,6 +538,15 @@ class _KindRun:
     curves: list[PhotoCurves] = field(default_factory=list)
     calibration: CalibrationCounts = field(default_factory=CalibrationCounts)
     cases: CaseKeeper = field(default_factory=CaseKeeper)
+
+    def keep_calibration_and_cases(self) -> None:
+        """Put what was gathered into the result."""
+        self.result.calibration = self.calibration.result()
+        self.result.cases = self.cases.worst_and_best()
+
+
+class _KindRun(PhotoRun):
+    """Measures the scenes of one kind, one after another."""
 
     def evaluate(self, scene: EvaluationScene, frames: Sequence[FrameRecord]) -> None:
         record = scene.record

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +20,11 @@ from numpy.typing import NDArray
 
 from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
+from mddnet.evaluate.result_page import bin_names, write_result_page
 from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_truth
 from mddnet.optics import sensor_distance_m
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
-from mddnet.sets.store import atomic_write
 from mddnet.types import Float32Array, FrameRecord, Lens, Photo
 
 FOCUS_ROW = "the frame's own focus distance everywhere"
@@ -176,9 +175,7 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
             f"{np.nanmean(side):.3f}" if np.isfinite(side).any() else "",
         ]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    names = [
-        f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} and more" for low, high in pairwise(DISTANCE_BINS)
-    ]
+    names = bin_names(DISTANCE_BINS)
     lines += [
         "",
         "Median AbsRel by the true distance from the plane of focus in dioptres, median over the frames that have it:",
@@ -241,10 +238,7 @@ def main(
         "mddnet, finer look (`--fine`)": lambda photo: predictor.predict(photo, fine=True),
     }
     measured = [frame for scene in stacks for frame in measure_metres(scene, frames, predictors)]
-    text = metres_markdown(measured, f"{predictor.name} {predictor.version}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(out, lambda stream: stream.write(text.encode()))
-    print(text)
+    write_result_page(out, metres_markdown(measured, f"{predictor.name} {predictor.version}"))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from cyclopts import App, Parameter
 from mddnet.capture.photo import read_photo
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.evaluate.coc_slope import blurred_by_disc
+from mddnet.evaluate.result_page import write_result_page
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import load
-from mddnet.sets.store import atomic_write
 from mddnet.types import BoolArray, Float32Array, LensLawFit, UInt8Array
 
 MOTION_PX = 16
@@ -195,10 +195,7 @@ def main(
     answers = {
         name: [ask(predictor.predict, alter(pixels)) for pixels in pictures] for name, alter in ALTERATIONS.items()
     }
-    text = not_defocus_markdown(answers, f"{predictor.name} {predictor.version}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(out, lambda stream: stream.write(text.encode()))
-    print(text)
+    write_result_page(out, not_defocus_markdown(answers, f"{predictor.name} {predictor.version}"))
 
 
 if __name__ == "__main__":

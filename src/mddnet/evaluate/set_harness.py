@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet import metrics
-from mddnet.errors import MddnetError, ModelError
+from mddnet.errors import MddnetError
 from mddnet.evaluate.alignment import AlignmentChoice
 from mddnet.evaluate.baselines import SHARPNESS_SCALES, defocus_baselines, negative_sharpness, row_inv_depth
-from mddnet.evaluate.calibration import CalibrationCounts
-from mddnet.evaluate.cases import CaseKeeper, case_pictures
+from mddnet.evaluate.cases import case_pictures
 from mddnet.evaluate.confidence import (
     MACRO,
     PhotoCurves,
@@ -38,6 +37,7 @@ from mddnet.evaluate.harness import (
     FrameRow,
     KindResult,
     OnProgress,
+    PhotoRun,
     PredictedMaps,
     Predictor,
     Steps,
@@ -47,6 +47,7 @@ from mddnet.evaluate.harness import (
     predict_both_ways,
     predict_checked,
     seed_of,
+    stated_quantities,
 )
 from mddnet.evaluate.pairs import clearly_sharper, pair_row
 from mddnet.evaluate.peers.peer import (
@@ -137,9 +138,7 @@ def evaluate_set(
     protocol = protocol_of(public_set, crop, cap_m)
     if not blur_threshold_px > 0 or (limit is not None and limit < 1):
         raise ValueError(f"blur_threshold_px {blur_threshold_px}, limit {limit}; expected both positive")
-    stated: dict[str, tuple[str, ...]] = {peer.name: tuple(peer.quantities) for peer in peers}
-    if len(stated) < len(peers):
-        raise ModelError(f"compared with {', '.join(peer.name for peer in peers)}; expected different names")
+    stated = stated_quantities(peers)
     started = time.monotonic()
     listing = public_set.items(root)
     items = listing.items if limit is None else tuple(listing.items[i] for i in evenly(len(listing.items), limit))
@@ -167,7 +166,17 @@ def evaluate_set(
     result.kinds[public_set.name] = kind
     steps = Steps(len(items), on_progress)
     run = _SetRun(
-        model, peers, public_set, protocol, kind, pairs, seed, alignment, blur_threshold_px, result.failures, steps
+        model=model,
+        peers=peers,
+        public_set=public_set,
+        protocol=protocol,
+        result=kind,
+        pairs=pairs,
+        seed=seed,
+        alignment=alignment,
+        blur_threshold_px=blur_threshold_px,
+        failures=result.failures,
+        steps=steps,
     )
     for item in items:
         steps.next(item.name)
@@ -195,24 +204,12 @@ class _AskedOfSet:
     counts: BoolArray
 
 
-@dataclass(slots=True)
-class _SetRun:
+@dataclass(slots=True, kw_only=True)
+class _SetRun(PhotoRun):
     """Measures the photos of a set, one after another."""
 
-    model: Predictor
-    peers: Sequence[Peer]
     public_set: PublicSet
     protocol: Protocol
-    result: KindResult
-    pairs: int
-    seed: int
-    alignment: AlignmentChoice
-    blur_threshold_px: float
-    failures: list[tuple[str, str]]
-    steps: Steps
-    curves: list[PhotoCurves] = field(default_factory=list)
-    calibration: CalibrationCounts = field(default_factory=CalibrationCounts)
-    cases: CaseKeeper = field(default_factory=CaseKeeper)
 
     def evaluate(self, item: SetItem) -> None:
         truth = read_item(self.public_set, item, self.protocol)
@@ -442,8 +439,7 @@ def _summarise_set(result: KindResult, run: _SetRun) -> None:
     result.confidence = mean_curves(run.curves)
     for error, by_place in result.confidence.items():
         result.macro[f"falling_steps_{error}"] = float(by_place[MACRO].falling_steps)
-    result.calibration = run.calibration.result()
-    result.cases = run.cases.worst_and_best()
+    run.keep_calibration_and_cases()
 
 
 def _means(result: KindResult) -> None:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mddnet.evaluate.coc_slope import SHAPE_DIAMETERS_PX, SHAPE_LONG_SIDE_PX, SLOPE_DIAMETERS_PX, Shape, SlopeFit
 from mddnet.evaluate.confidence import MACRO, REMOVED_PERCENT
@@ -24,7 +24,7 @@ from mddnet.evaluate.provenance import provenance, provenance_words
 from mddnet.evaluate.public_sets import PUBLIC_SETS
 from mddnet.evaluate.scenes import CONFIDENCE_MIN
 from mddnet.metrics import BETA_SQUARED, DEFOCUS_GAP, DEPTH_GAP, TEXTURE_SHARE
-from mddnet.sets.store import atomic_write
+from mddnet.sets.store import atomic_write, plain_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -543,7 +543,7 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
     made = provenance()
     data = {"format": EVALUATION_FORMAT, "made": made, **evaluation.as_dict()}
     contents = {
-        "evaluation.json": (json.dumps(plain(data), indent=1, allow_nan=False) + "\n").encode(),
+        "evaluation.json": (json.dumps(plain_json(data), indent=1, allow_nan=False) + "\n").encode(),
         "evaluation.md": markdown(evaluation, made).encode(),
         "report.html": report_page(evaluation, made).encode("utf-8", "backslashreplace"),
     }
@@ -552,14 +552,3 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
     for name, content in contents.items():
         atomic_write(out / name, lambda stream, content=content: stream.write(content))  # type: ignore[misc]
     return tuple(out / name for name in contents)
-
-
-def plain(value: Any) -> Any:
-    """JSON without NaN: not a number and infinite become null; keys become text."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

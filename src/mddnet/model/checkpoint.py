@@ -24,7 +24,7 @@ from mddnet.model.folder import (
     shipped_root,
 )
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.sets.store import atomic_write
+from mddnet.sets.store import atomic_write, atomic_write_text
 from mddnet.version import __version__
 
 INPUT_LONG_SIDE = 512
@@ -68,7 +68,7 @@ def write_weights(folder: Path, state: Mapping[str, Tensor], half: bool) -> None
 def write_config(folder: Path, config: Mapping[str, object]) -> None:
     """Write ``config.json`` of a model folder."""
     text = json.dumps(config, indent=1) + "\n"
-    atomic_write(folder / CONFIG_FILE, lambda stream: stream.write(text.encode()))
+    atomic_write_text(folder / CONFIG_FILE, text)
 
 
 def load_network(reference: str | os.PathLike[str]) -> MDDNet:

@@ -26,7 +26,7 @@ from mddnet.predict.enlarge import strips
 from mddnet.predict.point_cloud import PointCloud, camera_of, glb_bytes, ply_bytes, predicted_points
 from mddnet.predict.prediction import PredictedPhoto, Quantity
 from mddnet.predict.view import PreviewRange, preview, preview_range
-from mddnet.sets.store import atomic_write
+from mddnet.sets.store import atomic_write, atomic_write_text
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 from mddnet.version import __version__
 
@@ -295,7 +295,7 @@ def _write(
         facts["png_codes"] = codes
     written["facts"] = folder / (stem + FACTS_SUFFIX)
     text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    atomic_write(written["facts"], lambda stream: stream.write(text.encode()))
+    atomic_write_text(written["facts"], text)
     return written
 
 

@@ -42,7 +42,7 @@ from mddnet.sets.rendered_scene import (
     scene_rng,
 )
 from mddnet.sets.rig_scene import build_rig_scene
-from mddnet.sets.store import atomic_write, read_scene, write_csv
+from mddnet.sets.store import atomic_write_text, read_scene, write_csv
 from mddnet.types import SceneRecord
 
 try:
@@ -320,7 +320,7 @@ def build_one(
         record = _dispatch(task, work, frames, seed)
         made = work / record.name
         text = json.dumps({"digest": digest}) + "\n"
-        atomic_write(made / BUILT_FROM, lambda stream: stream.write(text.encode()))
+        atomic_write_text(made / BUILT_FROM, text)
         _move_into_place(made, out / task.group / record.name, work)
         seconds = time.monotonic() - started
         return BuildRow(task.group, record.name, record.place, "built", record=record, seconds=seconds)

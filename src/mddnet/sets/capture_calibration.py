@@ -14,7 +14,7 @@ from mddnet.errors import CaptureError, MddnetError, RejectedScene
 from mddnet.optics import lens_kappa_px
 from mddnet.sets.build import BuildTask, Group
 from mddnet.sets.calibrate import kappa_error_share
-from mddnet.sets.focal_stack_scene import measure_stack
+from mddnet.sets.focal_stack_scene import inverse_depth_of_index, measure_stack
 from mddnet.sets.rig_scene import calibrate_capture
 
 CALIBRATED_GROUPS: tuple[Group, ...] = ("focal_stacks", "rigs")
@@ -91,18 +91,18 @@ def _rig(task: BuildTask, folder: Path) -> CaptureCalibration:
 
 def _stack(task: BuildTask, folder: Path) -> CaptureCalibration:
     stack = read_focal_stack(folder)
-    sweep = measure_stack(stack).sweep
+    measured = measure_stack(stack)
+    sweep = measured.sweep
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     shape = None if values is None else np.abs(values - values[0])
     share = kappa_error_share(sweep.table, shape)
-    span = float(sweep.chosen.positions_px[-1] - sweep.chosen.positions_px[0]) / sweep.work_ratio
+    _, kappa = inverse_depth_of_index(sweep, values, measured.near_to_far)
     remark = ""
     if values is None:
-        quantity = Quantity("kappa", span, share * span, "px per sweep")
+        quantity = Quantity("kappa", kappa, share * kappa, "px per sweep")
         if sweep.chosen is not sweep.even:
             remark = f"steps are uneven; as if even, {sweep.even.kappa_px_per_frame / sweep.work_ratio:.3g} px a frame"
     else:
-        kappa = span / float(abs(values[-1] - values[0]))
         quantity = Quantity("kappa", kappa, share * kappa, "px per 1/m")
         if stack.lens.has_blur_scale:
             remark = f"by f, N and pitch of the lens {lens_kappa_px(stack.lens):.4g}"

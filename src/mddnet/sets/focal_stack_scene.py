@@ -130,7 +130,7 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     spaced = sweep.chosen.error_fraction <= ORDINAL_ERROR_FRACTION
     unit: InvDepthUnit = "1/m" if values is not None else "relative" if spaced else "ordinal"
-    u_of_index, kappa = _inverse_depth_of_index(sweep, values, near_to_far)
+    u_of_index, kappa = inverse_depth_of_index(sweep, values, near_to_far)
     inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
     inv_depth[np.isnan(sweep.depth.index)] = np.nan
     measures = _measures(stack, aligned, sweep, kappa)
@@ -290,7 +290,7 @@ def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
     return first > last
 
 
-def _inverse_depth_of_index(
+def inverse_depth_of_index(
     sweep: Sweep, values: NDArray[np.float64] | None, near_to_far: bool
 ) -> tuple[NDArray[np.float64], float]:
     """Inverse depth of every frame index, and kappa in px of the stored image per unit of it."""

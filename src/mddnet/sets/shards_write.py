@@ -34,7 +34,7 @@ from mddnet.sets.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_k
 from mddnet.sets.store import (
     CODE_UNKNOWN,
     UNREADABLE_IMAGE,
-    atomic_write,
+    atomic_write_text,
     read_image,
     read_inv_depth,
     read_scene,
@@ -370,7 +370,7 @@ def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
         made.replace(out / task.name)
         entry = {"shard": task.name, "sets": len(task.sets), "bytes": size, "sha256": sha256, "made_from": task.digest}
         text = json.dumps(entry, indent=1) + "\n"
-        atomic_write(_index_path(out, task.name), lambda stream: stream.write(text.encode()))
+        atomic_write_text(_index_path(out, task.name), text)
         return ShardRow(task.name, len(task.sets), "written", size, sha256)
     except (MddnetError, OSError, ValueError) as error:
         made.unlink(missing_ok=True)
@@ -489,8 +489,8 @@ def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
         "licences": sorted({line["licence"] for line in lines}),
     }
     text = json.dumps(summary, indent=1) + "\n"
-    atomic_write(out / SUMMARY, lambda stream: stream.write(text.encode()))
+    atomic_write_text(out / SUMMARY, text)
     sums = {row.name: row.sha256 for row in rows}
     sums |= {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (LICENCES, SUMMARY)}
     content = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items()))
-    atomic_write(out / CHECKSUMS, lambda stream: stream.write(content.encode()))
+    atomic_write_text(out / CHECKSUMS, content)

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -77,13 +77,29 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise
 
 
+def atomic_write_text(path: Path, text: str) -> None:
+    """:func:`atomic_write` of a text, as UTF-8."""
+    atomic_write(path, lambda stream: stream.write(text.encode()))
+
+
+def plain_json(value: Any) -> Any:
+    """JSON without NaN: not a number and infinite become null; keys become text."""
+    if isinstance(value, Mapping):
+        return {str(k): plain_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
     """Write a table whole: a cell that a row lacks is empty, and keys that are no column are left out."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
-    atomic_write(path, lambda stream: stream.write(text.getvalue().encode()))
+    atomic_write_text(path, text.getvalue())
 
 
 def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
@@ -178,7 +194,7 @@ def write_scene_json(folder: Path, record: SceneRecord) -> None:
     """Write ``scene.json``, last of all: a folder without it is not a scene yet."""
     data = {"format": SCENE_FORMAT, **asdict(record), "lens": record.lens.to_json()}
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-    atomic_write(folder / "scene.json", lambda stream: stream.write(text.encode()))
+    atomic_write_text(folder / "scene.json", text)
 
 
 def replace_scene(

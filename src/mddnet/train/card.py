@@ -9,7 +9,7 @@ from pathlib import Path
 from mddnet.config import Recipe
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.folder import CARD_FILE
-from mddnet.sets.store import atomic_write
+from mddnet.sets.store import atomic_write_text
 from mddnet.train.held_out import MEASURES, HeldOutRow
 from mddnet.train.loop import Scenes
 from mddnet.version import __version__
@@ -85,7 +85,7 @@ def write_card(
         f"{recipe.model.largest_defocus_px:g} px (long side of {INPUT_LONG_SIDE} px) cannot be stated.",
     ]
     text = "\n".join(lines) + "\n"
-    atomic_write(folder / CARD_FILE, lambda stream: stream.write(text.encode()))
+    atomic_write_text(folder / CARD_FILE, text)
 
 
 def _cell(text: str) -> str:

@@ -20,7 +20,7 @@ from mddnet.data.split import Side, read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
 from mddnet.model.folder import WEIGHTS_FILE, model_folder, shipped_models
 from mddnet.sets.build import REAL_GROUPS
-from mddnet.sets.store import atomic_write, write_csv
+from mddnet.sets.store import atomic_write_text, write_csv
 from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
 from mddnet.train.loop import Scenes
 from mddnet.train.record import CHECKPOINT
@@ -217,7 +217,7 @@ def write_run_files(check: DataCheck, split: Mapping[str, Side], recipe: Recipe)
     places = [{"place": place, "split": side} for place, side in split.items()]
     write_csv(out / SPLIT, ("place", "split"), places)
     text = recipe_toml(recipe)
-    atomic_write(out / RECIPE, lambda stream: stream.write(text.encode()))
+    atomic_write_text(out / RECIPE, text)
 
 
 def _used_before(path: Path) -> set[tuple[str, str]] | None:
