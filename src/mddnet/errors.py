@@ -27,5 +27,9 @@ class TrainingError(MddnetError):
     """A training run that cannot go on."""
 
 
+class OutputError(MddnetError, OSError):
+    """A folder or file that cannot be written: the disk is full, it is read-only, or somebody else is writing there."""
+
+
 class RejectedScene(MddnetError):
     """A capture that was read but from which no trustworthy scene can be built; the message is the measured reason."""

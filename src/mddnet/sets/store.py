@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import math
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from mddnet.errors import CaptureError
+from mddnet.sets.part_file import PartFile, writing_into
 from mddnet.types import (
     INV_DEPTH_UNITS,
     Float32Array,
@@ -59,22 +59,26 @@ class InvDepthFile:
     step: float
 
 
-def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
     """Write through a temporary file in the same folder, so that no reader ever sees half a file.
 
     Args:
         path: target file; its folder exists.
         write: writes the content to the open binary stream that it is given.
+        durable: wait until the disk has it, so that not even a power failure takes it away.
+
+    Raises:
+        OutputError: if the disk is full or the folder may not be written; what was there before stays.
     """
-    # Not tempfile: its files are private to the user (mode 600), and the target would stay so.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        with temporary.open("xb") as stream:
-            write(stream)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with writing_into(path.parent):
+        part = PartFile(path)
+        try:
+            write(part.stream)
+            part.finish(durable)
+            part.commit()
+        except BaseException:
+            part.discard()
+            raise
 
 
 def atomic_write_text(path: Path, text: str) -> None:
