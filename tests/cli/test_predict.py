@@ -18,9 +18,9 @@ from tests.capture.test_video import write_video
 
 from mddnet.cli.main import main
 from mddnet.cli.predict import find_photos
-from mddnet.predict import output
 from mddnet.predict.prediction import CompactPrediction
 from mddnet.predict.predictor import Model
+from mddnet.sets.part_file import StagedFiles
 from mddnet.types import Photo
 
 
@@ -201,20 +201,20 @@ def test_an_interrupted_run_keeps_what_is_done_and_goes_on(
         picture().save(tmp_path / f"{name}.png")
     out = tmp_path / "out"
     arguments = ["predict", str(tmp_path), "-o", str(out), "--model", str(tiny_model), "--resume"]
-    write = output.atomic_write
+    write = StagedFiles.write
 
-    def stopped(path: Path, content: Any) -> None:
+    def stopped(staged: StagedFiles, path: Path, content: Any) -> None:
         if path.name == "b.signed_defocus_px.tiff":
             raise KeyboardInterrupt  # as Ctrl-C does, in the middle of the second photo
-        write(path, content)
+        write(staged, path, content)
 
-    monkeypatch.setattr(output, "atomic_write", stopped)
+    monkeypatch.setattr(StagedFiles, "write", stopped)
     assert main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err
     assert json.loads((out / "a.json").read_text())["complete"] is True
     assert json.loads((out / "b.json").read_text())["complete"] is False
-    assert not (out / "c.json").exists() and not list(out.glob("*.tmp*"))
-    monkeypatch.setattr(output, "atomic_write", write)
+    assert not (out / "c.json").exists() and not list(out.glob(".*"))
+    monkeypatch.setattr(StagedFiles, "write", write)
     seen = watched(monkeypatch)
     assert main(arguments) == 0 and seen == ["b.png", "c.png"]
     assert "a.png: done before" in capsys.readouterr().out

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -13,9 +15,10 @@ import tifffile
 from PIL import Image
 
 import mddnet
-from mddnet.errors import MddnetError
+from mddnet.errors import MddnetError, OutputError
 from mddnet.predict.output import find_saved, is_output_name, read_facts
 from mddnet.predict.prediction import Prediction
+from mddnet.sets.part_file import StagedFiles
 from mddnet.types import LensLawFit
 
 
@@ -140,6 +143,43 @@ def test_an_interrupted_run_is_finished_under_its_own_name(tmp_path: Path, monke
     assert prediction_of(photo).save(tmp_path)["facts"].name == "cup.json"
     facts = find_saved(tmp_path, photo)
     assert facts is not None and facts.complete and (facts.model, facts.model_version) == ("tiny", "7")
+
+
+def test_results_that_were_only_partly_replaced_are_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the process were killed between two of its files, where another lens was given before."""
+    photo = tmp_path / "cup.jpg"
+    prediction_of(photo, "1/m").save(tmp_path)
+    before = find_saved(tmp_path, photo)
+    assert before is not None and before.complete
+
+    def killed(staged: StagedFiles) -> None:
+        staged._waiting.pop(0).commit()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedFiles, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prediction_of(photo, seed=1).save(tmp_path)
+    after = find_saved(tmp_path, photo)
+    assert after is not None and not after.complete
+    assert sorted(prediction_of(photo).save(tmp_path).values()) == sorted(tmp_path.iterdir())
+
+
+def test_where_the_disk_is_full_earlier_results_stay_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo, out = tmp_path / "cup.jpg", tmp_path / "out"
+    prediction_of(photo).save(out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("mddnet.predict.output.preview", full)
+    with pytest.raises(OutputError, match=r"no space left on device; make room") as caught:
+        prediction_of(photo, seed=1).save(out, formats=("npy",))
+    assert str(caught.value).startswith(str(out))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_metres_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def predict(
 
     # Imported after the flags were checked: wrong usage answers at once.
     from mddnet.predict.predictor import load
+    from mddnet.sets.part_file import remove_abandoned
 
     try:
         listed = _listed(list_file)
@@ -121,6 +122,7 @@ def predict(
         if json:
             print(_json_line(error=failure), flush=True)
     predictor = load(model, threads)
+    remove_abandoned(out)
 
     def done_before(path: Path, stem: str) -> Path | None:
         return _done_before(path, stem, out, predictor.model_dir, lens, chosen, fine) if resume else None

@@ -1,7 +1,9 @@
 """Predictions on disk: one file per quantity and format, each saying its unit, and a ``.json`` with all the facts.
 
 ``<stem>.json`` is written first, as a claim on the stem, and again last, when everything else is there: a file whose
-``complete`` is false belongs to a run that was interrupted.
+``complete`` is false belongs to a run that was interrupted. All files are written aside first; those of an earlier run
+are replaced when all could be written, and meanwhile the ``.json`` says that they are not complete. Several processes
+may save into one folder.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from mddnet.errors import MddnetError
+from mddnet.errors import MddnetError, OutputError
 from mddnet.predict.enlarge import strips
 from mddnet.predict.point_cloud import PointCloud, camera_of, glb_bytes, ply_bytes, predicted_points
 from mddnet.predict.prediction import PredictedPhoto, Quantity
 from mddnet.predict.view import PreviewRange, preview, preview_range
-from mddnet.sets.store import atomic_write, atomic_write_text
+from mddnet.sets.folder_lock import FolderLock
+from mddnet.sets.part_file import StagedFiles, writing_into
+from mddnet.sets.store import atomic_write_text
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 from mddnet.version import __version__
 
@@ -40,7 +44,11 @@ SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)
 POINT_FORMATS: dict[SaveFormat, Callable[[PointCloud], bytes]] = {"ply": ply_bytes, "glb": glb_bytes}
 MASK = "defocus_mask"
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+_Put = Callable[[Path, Callable[[BinaryIO], object]], None]
+"""Takes a file's place and what writes it."""
 LEVELS_16_BIT = 65535
+LOCK_PATIENCE_S = 60.0
+"""How long to wait while others take names or put files in their places, which takes milliseconds."""
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
 
@@ -126,12 +134,26 @@ def save(
     photo = prediction.photo
     if stem is None:
         stem = photo.path.stem if photo.path is not None else "image"
+    source = source_of(photo)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stem = _claimed_stem(folder, stem, source_of(photo))
-        return _write(prediction, folder, stem, tuple(dict.fromkeys(formats)), fixed_range)
+        with writing_into(folder), StagedFiles() as staged:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FolderLock(folder, "predict", LOCK_PATIENCE_S):
+                stem = _claimed_stem(folder, stem, source)
+            written = _write(prediction, folder, stem, tuple(dict.fromkeys(formats)), fixed_range, staged.write)
+            with FolderLock(folder, "predict", LOCK_PATIENCE_S):
+                atomic_write_text(written["facts"], _claim(source))
+                # An earlier run may have known more of the lens, or written other formats: they belong to other maps.
+                for ending in _RESULT_ENDINGS:
+                    earlier = folder / (stem + ending)
+                    if earlier not in written.values():
+                        earlier.unlink(missing_ok=True)
+                staged.commit()
+            return written
+    except OutputError:
+        raise
     except OSError as error:
-        raise MddnetError(f"{folder}: cannot write results ({error}); choose another folder or make room") from error
+        raise OutputError(f"{folder}: cannot write results ({error}); choose another folder") from error
 
 
 def source_of(photo: Photo) -> str:
@@ -218,22 +240,23 @@ def _stems(stem: str) -> itertools.chain[str]:
     return itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
 
 
+def _claim(source: str) -> str:
+    """What the ``.json`` says as long as the other files are not all in their places."""
+    return json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"
+
+
 def _claimed_stem(folder: Path, stem: str, source: str) -> str:
     """The first of stem, stem_2, ... that is free or belongs to the same source; it is taken by creating its .json."""
-    claim = json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"
     for name in _stems(stem):
         path = folder / (name + FACTS_SUFFIX)
         others = [folder / (name + ending) for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX)]
-        if not path.exists() and any(other.exists() for other in others):
-            continue
-        try:
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(claim)
-            return name
-        except FileExistsError:
+        if path.exists():
             facts = read_facts(path)
             if facts is not None and facts.source == source:
                 return name
+        elif not any(other.exists() for other in others):
+            atomic_write_text(path, _claim(source))
+            return name
     raise AssertionError("unreachable: the numbers do not end")
 
 
@@ -243,6 +266,7 @@ def _write(
     stem: str,
     formats: Sequence[SaveFormat],
     fixed_range: PreviewRange | None,
+    put: _Put,
 ) -> dict[str, Path]:
     meanings: dict[Quantity, dict[str, object]] = {
         "inv_depth": {"unit": prediction.unit, "larger": "nearer"},
@@ -259,43 +283,38 @@ def _write(
     made: dict[str, object] = {}
     if "mask" in formats:
         written[MASK] = folder / first_file(stem, "mask")
-        made[MASK] = _write_mask(written[MASK], _Map(prediction, "defocus_px", {}))
+        made[MASK] = _write_mask(written[MASK], _Map(prediction, "defocus_px", {}), put)
     wanted_points = [name for name in POINT_FORMATS if name in formats]
     if wanted_points:
         cloud = predicted_points(prediction)
         made["point_cloud"] = cloud.to_json()
         for file_format in wanted_points:
             written[f"points.{file_format}"] = folder / first_file(stem, file_format)
-            atomic_write(written[f"points.{file_format}"], partial(_write_points, cloud, POINT_FORMATS[file_format]))
+            put(written[f"points.{file_format}"], partial(_write_points, cloud, POINT_FORMATS[file_format]))
     for file_format in [name for name in formats if name not in ("mask", *POINT_FORMATS)]:
         for one in maps:
             quantity = one.quantity
             path = folder / map_name(stem, quantity, file_format)
             if file_format == "npy":
-                _write_npy(path, one)
+                _write_npy(path, one, put)
             elif file_format == "png":
-                codes[quantity] = _write_png(path, one)
+                codes[quantity] = _write_png(path, one, put)
             elif file_format == "exr":
-                _write_exr(path, one)
+                _write_exr(path, one, put)
             else:
-                _write_tiff(path, one)
+                _write_tiff(path, one, put)
             written[quantity if quantity not in written else f"{quantity}.{file_format}"] = path
-    # An earlier run may have known more of the lens, or written other formats: they would belong to other maps.
-    for ending in _RESULT_ENDINGS:
-        earlier = folder / (stem + ending)
-        if earlier not in written.values():
-            earlier.unlink(missing_ok=True)
     written["preview"] = folder / (stem + PREVIEW_SUFFIX)
     colour_range = fixed_range or preview_range(prediction)
     picture = preview(prediction, colour_range)
-    atomic_write(written["preview"], lambda stream: picture.save(stream, format="PNG", compress_level=1))
+    put(written["preview"], lambda stream: picture.save(stream, format="PNG", compress_level=1))
     facts = _facts(prediction, written) | made
     facts["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
     if codes:
         facts["png_codes"] = codes
     written["facts"] = folder / (stem + FACTS_SUFFIX)
     text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    atomic_write_text(written["facts"], text)
+    put(written["facts"], lambda stream: stream.write(text.encode()))
     return written
 
 
@@ -325,11 +344,11 @@ class _Map:
         return whole
 
 
-def _write_tiff(path: Path, one: _Map) -> None:
+def _write_tiff(path: Path, one: _Map, put: _Put) -> None:
     if one.quantity == "confidence":
-        _write_tiff_strips(path, one, _confidence_bytes, np.uint8, {**one.description, "scale": 1 / 255})
+        _write_tiff_strips(path, one, _confidence_bytes, np.uint8, {**one.description, "scale": 1 / 255}, put)
     else:
-        _write_tiff_strips(path, one, lambda values: values, np.float32, one.description)
+        _write_tiff_strips(path, one, lambda values: values, np.float32, one.description, put)
 
 
 def _write_tiff_strips(
@@ -338,6 +357,7 @@ def _write_tiff_strips(
     code: Callable[[Float32Array], NDArray[Any]],
     dtype: type[np.generic],
     description: Mapping[str, object],
+    put: _Put,
 ) -> None:
     text = json.dumps({"mddnet": __version__, **description})
 
@@ -361,14 +381,14 @@ def _write_tiff_strips(
         for strip in one.strips():
             stream.write(np.ascontiguousarray(code(strip), dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
 
-    atomic_write(path, write)
+    put(path, write)
 
 
 def _confidence_bytes(confidence: Float32Array) -> UInt8Array:
     return np.rint(confidence * np.float32(255)).astype(np.uint8)
 
 
-def _write_png(path: Path, one: _Map) -> dict[str, float]:
+def _write_png(path: Path, one: _Map, put: _Put) -> dict[str, float]:
     """Write a map as codes of 16 bits (confidence 8), and give offset and scale: value = offset + scale * code."""
     if one.quantity == "confidence":
         offset, scale = 0.0, 1 / 255
@@ -381,11 +401,11 @@ def _write_png(path: Path, one: _Map) -> dict[str, float]:
     code = {"offset": offset, "scale": scale}
     text = PngImagePlugin.PngInfo()
     text.add_text("mddnet", json.dumps({"mddnet": __version__, **one.description, **code}))
-    atomic_write(path, lambda stream: picture.save(stream, format="PNG", pnginfo=text, compress_level=1))
+    put(path, lambda stream: picture.save(stream, format="PNG", pnginfo=text, compress_level=1))
     return code
 
 
-def _write_exr(path: Path, one: _Map) -> None:
+def _write_exr(path: Path, one: _Map, put: _Put) -> None:
     """Write a map as one channel; "Y" is the one that every reader shows, whatever the quantity."""
     import OpenEXR  # of the extra `formats`
 
@@ -398,31 +418,33 @@ def _write_exr(path: Path, one: _Map) -> None:
         "mddnet": json.dumps({"mddnet": __version__, **one.description}),
     }
     values = one.encoded(lambda strip: strip, np.float32)
-    atomic_write(path, lambda stream: OpenEXR.File(header, {"Y": values}).write(stream))
+    put(path, lambda stream: OpenEXR.File(header, {"Y": values}).write(stream))
 
 
 def _write_points(cloud: PointCloud, encoded: Callable[[PointCloud], bytes], stream: BinaryIO) -> None:
     stream.write(encoded(cloud))
 
 
-def _write_mask(path: Path, one: _Map) -> dict[str, object]:
+def _write_mask(path: Path, one: _Map, put: _Put) -> dict[str, object]:
     """Write the CoC diameter as 16-bit codes and give their meaning: defocus_px = scale * code."""
     highest = one.extremes()[1]
     scale = highest / LEVELS_16_BIT if highest > 0 else 1.0
     meaning: dict[str, object] = {"quantity": "defocus_px", "unit": "px", "offset": 0.0, "scale": scale}
     description = {**meaning, "meaning": "black is sharp; value = scale * code"}
-    _write_tiff_strips(path, one, lambda values: np.rint(values.astype(np.float64) / scale), np.uint16, description)
+    _write_tiff_strips(
+        path, one, lambda values: np.rint(values.astype(np.float64) / scale), np.uint16, description, put
+    )
     return meaning
 
 
-def _write_npy(path: Path, one: _Map) -> None:
+def _write_npy(path: Path, one: _Map, put: _Put) -> None:
     def write(stream: BinaryIO) -> None:
         header = {"descr": "<f4", "fortran_order": False, "shape": one.prediction.size}
         np.lib.format.write_array_header_1_0(stream, header)
         for strip in one.strips():
             stream.write(np.ascontiguousarray(strip, dtype="<f4").tobytes())
 
-    atomic_write(path, write)
+    put(path, write)
 
 
 def _facts(prediction: PredictedPhoto, written: Mapping[str, Path]) -> dict[str, object]:

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -70,6 +70,36 @@ class PartFile:
         guard, self._guard = self._guard, None
         if guard is not None:
             os.close(guard)
+
+
+class StagedFiles:
+    """Files that take their places together: nothing is replaced before all of them are written.
+
+    Leaving the context discards what was not committed.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[PartFile] = []
+
+    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file that will lie at ``path``, whose folder exists."""
+        part = PartFile(path)
+        self._waiting.append(part)
+        write(part.stream)
+        part.finish()
+
+    def commit(self) -> None:
+        """Put the files in their places, in the order in which they were written."""
+        while self._waiting:
+            self._waiting[0].commit()
+            del self._waiting[0]
+
+    def __enter__(self) -> StagedFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._waiting:
+            self._waiting.pop().discard()
 
 
 def remove_abandoned(folder: Path) -> None:
