@@ -110,7 +110,7 @@ table-cues: $(DEV)
 	cp $(WORK)/cues/cues.md docs/results/small/
 
 table-evaluation-speed: $(DEV)
-	$(BIN)/python docs/results/evaluation_speed.py small 24
+	$(BIN)/python docs/results/evaluation_speed.py small 200
 
 table-numbers: $(DEV)
 	$(BIN)/python docs/results/fill_tables.py

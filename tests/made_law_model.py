@@ -15,6 +15,9 @@ U_FOCUS, KAPPA_PX = 0.5, 20.0
 class LawModel:
     """Inverse depth is the red channel, in focus at 0.5, with 20 px of blur per unit."""
 
+    def predict_compact(self, x: Photo, /) -> Prediction:
+        return self.predict(x)
+
     def predict(self, x: Photo, /) -> Prediction:
         red = x.pixels[:, :, 0].astype(np.float32) / np.float32(255)
         signed = signed_defocus_px(red, U_FOCUS, KAPPA_PX).astype(np.float32)

@@ -43,7 +43,7 @@ def made_photo(seed: int) -> SetPhoto:
 def main() -> None:
     """Measure, print and write."""
     name = sys.argv[1] if len(sys.argv) > 1 else "small"
-    frames = int(sys.argv[2]) if len(sys.argv) > 2 else 12
+    frames = int(sys.argv[2]) if len(sys.argv) > 2 else 200
     photos = [made_photo(seed) for seed in range(frames)]
     items = tuple(SetItem(f"made_{k}", "made", lambda k=k: photos[k]) for k in range(frames))
     made = PublicSet("nyu-png", "Made frames", "", "", "", "", (), Protocol("all"), "", lambda _: SetListing(items))

@@ -17,7 +17,7 @@ def test_convention_lower_in_the_picture_is_nearer() -> None:
 def test_sharpness_orders_a_half_that_is_flat() -> None:
     photo = np.full((60, 60, 3), 128, dtype=np.uint8)
     photo[:, :30] = np.random.default_rng(0).integers(0, 256, (60, 30, 3))
-    answer = negative_sharpness(photo, 0.02)
+    (answer,) = negative_sharpness(photo, 0.02)
     assert answer[:, :25].max() < answer[:, 40:].min() <= 0
     coc = np.where(np.arange(60) < 30, 0.0, 5.0)[None, :].repeat(60, axis=0)
     drawn = np.arange(0, 3600, 7)

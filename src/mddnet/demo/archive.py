@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mddnet.predict.output import MapFormat
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.output import MapFormat, save
+from mddnet.predict.prediction import CompactPrediction, Prediction
 
 
 def safe_stem(name: str) -> str:
@@ -21,7 +21,9 @@ def safe_stem(name: str) -> str:
     return stem.strip("._")[:60] or "photo"
 
 
-def save_into(prediction: Prediction, folder: Path, formats: Sequence[MapFormat] = ("tiff",)) -> list[Path]:
+def save_into(
+    prediction: Prediction | CompactPrediction, folder: Path, formats: Sequence[MapFormat] = ("tiff",)
+) -> list[Path]:
     """Write a prediction with ``pred.save`` under its photo's name, and give the files.
 
     Its facts name the photo by a digest of its pixels: where the upload lay is this machine's own business.
@@ -29,7 +31,7 @@ def save_into(prediction: Prediction, folder: Path, formats: Sequence[MapFormat]
     path = prediction.photo.path
     stem = safe_stem(path.name) if path is not None else "photo"
     nameless = replace(prediction, photo=replace(prediction.photo, path=None))
-    return sorted(nameless.save(folder, stem, formats).values())
+    return sorted(save(nameless, folder, stem, formats).values())
 
 
 def save_picture(pixels: NDArray[np.uint8], path: Path, compress_level: int = 3) -> Path:

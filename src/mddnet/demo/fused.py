@@ -10,7 +10,7 @@ from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import ImageError, RejectedScene
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import CompactPrediction, Prediction
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 
 FUSED_SIDE_PX = 2048
@@ -31,14 +31,14 @@ class FusedPair:
         note: what to know about it.
     """
 
-    predictions: tuple[Prediction, Prediction]
+    predictions: tuple[Prediction | CompactPrediction, Prediction | CompactPrediction]
     sharp: UInt8Array
     index: Float32Array
     correlation: float
     note: str
 
 
-def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction]) -> FusedPair:
+def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction | CompactPrediction]) -> FusedPair:
     """Align two photos of one scene, predict both, and mix them in linear light.
 
     Which photo is taken where follows the predicted CoC; at fine structures the measured sharpness decides.
@@ -72,7 +72,8 @@ def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction
         for frame, photo in zip(aligned.frames, (first, second), strict=True)
     ]
     predictions = (predict(photos[0]), predict(photos[1]))
-    difference_px = predictions[0].defocus_px - predictions[1].defocus_px
+    size = predictions[0].size[1], predictions[0].size[0]
+    difference_px = predictions[0].sampled("defocus_px", size) - predictions[1].sampled("defocus_px", size)
     index = (1.0 / (1.0 + np.exp(-np.clip(difference_px / SOFT_PX, -30, 30)))).astype(np.float32)
     linear = [linear_from_srgb8(frame) for frame in aligned.frames]
     # Half predicted, half measured: the maps know no hair, and measured sharpness knows no flat wall.

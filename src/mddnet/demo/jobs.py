@@ -26,15 +26,17 @@ from mddnet.demo.upload import Limits, read_upload, shown_name
 from mddnet.errors import ImageError, MddnetError
 from mddnet.predict.output import MapFormat
 from mddnet.predict.point_cloud import PointCloud, glb_bytes, ply_bytes
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import CompactPrediction, Prediction
 from mddnet.types import Lens, Photo
+
+Maps = Prediction | CompactPrediction
 
 
 class Predicts(Protocol):
     """A model, of which only this is used."""
 
-    def predict(self, x: Photo, /) -> Prediction:
-        """Depth and defocus of a photo."""
+    def predict_compact(self, x: Photo, /) -> Maps:
+        """Depth and defocus of a photo; maps of the photo's size are not needed."""
         ...
 
 
@@ -135,7 +137,7 @@ class Jobs:
                 picture = magnified(look, wanted.magnification, wanted.u_focus)
                 save_picture(picture, folder / f"{stem}.aperture_x{wanted.magnification:.3g}.png")
             if wanted.mask_px is not None:
-                whole = look_at(prediction, max(prediction.inv_depth.shape))
+                whole = look_at(prediction, max(prediction.size))
                 save_picture(blur_mask(whole, wanted.mask_px), folder / f"{stem}.blur_mask.png")
             if wanted.points:
                 cloud = points_of(look_at(prediction))
@@ -176,7 +178,7 @@ class Jobs:
                     with self._turn:
                         photo = read_upload(path, self.limits, pixels_left)
                         pixels_left -= photo.pixels.shape[0] * photo.pixels.shape[1]
-                        prediction = self.model.predict(typed.added_to(photo))
+                        prediction = self.model.predict_compact(typed.added_to(photo))
                         save_into(prediction, folder, (map_format,))
                     metric += prediction.unit == "1/m"
                     done.append(shown_name(path))
@@ -207,7 +209,7 @@ class Jobs:
             stems = [safe_stem(path.name) for path in (first, second)]
             if stems[0] == stems[1]:
                 stems = [f"{stems[0]}_1", f"{stems[1]}_2"]
-            pair = fuse_pair(photos[0], photos[1], self.model.predict)
+            pair = fuse_pair(photos[0], photos[1], self.model.predict_compact)
             folder = job / "files"
             folder.mkdir()
             for stem, prediction in zip(stems, pair.predictions, strict=True):
@@ -242,9 +244,9 @@ class Jobs:
         photo = read_upload(path, self.limits)
         return photo if lens is None else replace(photo, lens=lens)
 
-    def _predicted(self, photo: Photo) -> Prediction:
+    def _predicted(self, photo: Photo) -> Maps:
         try:
-            return self.model.predict(photo)
+            return self.model.predict_compact(photo)
         except MemoryError:
             height, width = photo.pixels.shape[:2]
             raise ImageError(f"{width} x {height} px: too little memory for it; make the photo smaller") from None

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.demo.look import LOOK_SIDE_PX, Look, picked_grid
+from mddnet.demo.look import LOOK_SIDE_PX, Look, size_within
 from mddnet.predict.dioptres import MAX_DEPTH_M
+from mddnet.predict.enlarge import picked
 from mddnet.types import Float32Array
 
 POINTER_SIDE_PX = LOOK_SIDE_PX // 2
@@ -36,17 +37,16 @@ def packed_maps(look: Look) -> str:
         ``inv_depth`` and ``signed_px`` (low and step of each), ``infinity`` (the inverse depth up to which depth is
         called infinite), and ``data``.
     """
-    rows, columns = picked_grid(look.inv_depth.shape, POINTER_SIDE_PX)
-    at = rows[:, None], columns[None, :]
-    inv_depth, depth_axis = _codes(look.inv_depth[at])
-    signed, signed_axis = _codes(look.signed_defocus_px[at])
-    confidence = (np.clip(look.confidence[at], 0, 1) * 255 + 0.5).astype(np.uint8)
+    size = size_within(look.inv_depth.shape, POINTER_SIDE_PX)
+    inv_depth, depth_axis = _codes(picked(look.inv_depth, size))
+    signed, signed_axis = _codes(picked(look.signed_defocus_px, size))
+    confidence = (np.clip(picked(look.confidence, size), 0, 1) * 255 + 0.5).astype(np.uint8)
     raw = b"".join([*_planes(inv_depth), *_planes(signed), confidence.tobytes()])
     facts: dict[str, Any] = {
         "width": look.width_px,
         "height": look.height_px,
-        "columns": len(columns),
-        "rows": len(rows),
+        "columns": size[1],
+        "rows": size[0],
         "unit": look.unit,
         "inv_depth": depth_axis,
         "signed_px": signed_axis,

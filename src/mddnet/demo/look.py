@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.predict.dioptres import MAX_DEPTH_M
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import PredictedPhoto
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 
 LOOK_SIDE_PX = 960
@@ -78,26 +77,21 @@ class PointValues:
     confidence: float
 
 
-def look_at(prediction: Prediction, long_side_px: int = LOOK_SIDE_PX) -> Look:
+def look_at(prediction: PredictedPhoto, long_side_px: int = LOOK_SIDE_PX) -> Look:
     """The prediction made smaller.
 
-    Of the maps, pixels are picked and not averaged: the mean of +8 and -8 px would be a sharpness that is nowhere.
+    Of the maps, points are taken and no means: the mean of +8 and -8 px would be a sharpness that is nowhere.
     """
-    height, width = prediction.inv_depth.shape
-    rows, columns = picked_grid((height, width), long_side_px)
-    h, w = len(rows), len(columns)
-
-    def picked(values: Float32Array) -> Float32Array:
-        return np.ascontiguousarray(values[rows[:, None], columns[None, :]])
-
+    height, width = prediction.size
+    h, w = size_within((height, width), long_side_px)
     pixels = prediction.photo.pixels
     if (h, w) != (height, width):
         pixels = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS, reducing_gap=2.0))
     return Look(
         pixels=pixels,
-        inv_depth=picked(prediction.inv_depth),
-        signed_defocus_px=picked(prediction.signed_defocus_px),
-        confidence=picked(prediction.confidence),
+        inv_depth=prediction.sampled("inv_depth", (w, h)),
+        signed_defocus_px=prediction.sampled("signed_defocus_px", (w, h)),
+        confidence=prediction.sampled("confidence", (w, h)),
         unit=prediction.unit,
         focus=prediction.focus,
         lens=prediction.lens,
@@ -108,13 +102,11 @@ def look_at(prediction: Prediction, long_side_px: int = LOOK_SIDE_PX) -> Look:
     )
 
 
-def picked_grid(size: tuple[int, ...], long_side_px: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns that are picked of a map of (H, W) = ``size``, so that neither are more than the long side."""
+def size_within(size: tuple[int, ...], long_side_px: int) -> tuple[int, int]:
+    """Height and width of (H, W) = ``size`` made smaller, so that neither is more than the long side."""
     height, width = size
     factor = min(1.0, long_side_px / max(height, width))
-    h, w = max(1, round(height * factor)), max(1, round(width * factor))
-    rows = ((np.arange(h) + 0.5) * height / h).astype(np.intp)
-    return rows, ((np.arange(w) + 0.5) * width / w).astype(np.intp)
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def values_at(look: Look, x_px: float, y_px: float) -> PointValues:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.metrics import OrdinalPairs, average_precision, f_beta, smoothed_laplacian
+from mddnet.metrics import OrdinalPairs, average_precision, f_beta, gaussian_smoothed, smoothed_laplacian
 from mddnet.types import BoolArray, Float32Array
 
 SHARPNESS_SCALES = (0.005, 0.01, 0.02, 0.04)
@@ -18,14 +18,18 @@ def row_inv_depth(height: int, width: int) -> Float32Array:
     return np.ascontiguousarray(np.broadcast_to(rows[:, None], (height, width)))
 
 
-def negative_sharpness(photo: NDArray[np.generic], scale: float) -> Float32Array:
-    """Defocus as the lack of sharpness: minus the smoothed Laplacian of the photo itself, (H, W), for its order only.
+def negative_sharpness(photo: NDArray[np.generic], *scales: float) -> list[Float32Array]:
+    """Defocus as the lack of sharpness: minus the smoothed Laplacian of the photo itself, for its order only.
 
     Args:
         photo: (H, W, 3) or (H, W).
-        scale: sigma of the smoothing over the long side.
+        scales: sigma of the smoothing over the long side.
+
+    Returns:
+        An (H, W) map per scale.
     """
-    return -smoothed_laplacian(photo, scale * max(np.shape(photo)[:2]))
+    sharpness = smoothed_laplacian(photo, 0.0)
+    return [-gaussian_smoothed(sharpness, scale * max(sharpness.shape)) for scale in scales]
 
 
 def defocus_baselines(
@@ -50,8 +54,7 @@ def defocus_baselines(
         "blur_f_everywhere": f_beta(np.ones_like(blurred), blurred),
         "blur_mae_constant": min(share, 1 - share),
     }
-    for scale in SHARPNESS_SCALES:
-        dull = negative_sharpness(photo, scale)
+    for scale, dull in zip(SHARPNESS_SCALES, negative_sharpness(photo, *SHARPNESS_SCALES), strict=True):
         measures[f"defocus_ordinal_sharpness_{scale}"] = pairs.accuracy(dull)
         measures[f"blur_ap_sharpness_{scale}"] = average_precision(dull.ravel()[drawn], blurred)
     return measures

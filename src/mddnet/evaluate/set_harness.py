@@ -340,8 +340,10 @@ class _SetRun(PhotoRun):
             }
         if asked.blur_pairs is not None:
             return {
-                f"defocus_ordinal_sharpness_{scale}": asked.blur_pairs.accuracy(negative_sharpness(truth.photo, scale))
-                for scale in SHARPNESS_SCALES
+                f"defocus_ordinal_sharpness_{scale}": asked.blur_pairs.accuracy(dull)
+                for scale, dull in zip(
+                    SHARPNESS_SCALES, negative_sharpness(truth.photo, *SHARPNESS_SCALES), strict=True
+                )
             }
         return {}
 

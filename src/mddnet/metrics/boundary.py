@@ -43,14 +43,17 @@ def boundary_f1(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mas
         use &= mask
     log_p = np.log(np.where(p > 0, p, np.nan))
     log_t = np.log(np.where(use, t, 1.0))
+    ratios = np.linspace(*BOUNDARY_RATIOS, BOUNDARY_COUNT)
+    least = np.log(ratios[0])
     steps: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
         both = use[here] & use[there]
         step_p, step_t = (log_p[there] - log_p[here])[both], (log_t[there] - log_t[here])[both]
         step_p = np.where(np.isfinite(step_p), step_p, 0.0)
+        either = (np.abs(step_p) > least) | (np.abs(step_t) > least)  # the others are no boundary at any ratio
+        step_p, step_t = step_p[either], step_t[either]
         steps += [(step_p, step_t), (-step_p, -step_t)]
-    ratios = np.linspace(*BOUNDARY_RATIOS, BOUNDARY_COUNT)
-    if not any((step_t > np.log(ratios[0])).any() for _, step_t in steps):
+    if not any((step_t > least).any() for _, step_t in steps):
         return float("nan")
     scores = [_f1(steps, float(np.log(ratio))) for ratio in ratios]
     return float(np.average(scores, weights=ratios))

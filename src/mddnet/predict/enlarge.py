@@ -54,3 +54,11 @@ def reduced(values: Float32Array, size: tuple[int, int]) -> Float32Array:
         return values
     picture = Image.fromarray(np.ascontiguousarray(values))
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BOX))
+
+
+def picked(values: Float32Array, size: tuple[int, int]) -> Float32Array:
+    """A map at a smaller (h, w): the pixels in whose squares the new centres lie, nothing averaged."""
+    (height, width), (h, w) = values.shape, size
+    rows = ((np.arange(h) + 0.5) * height / h).astype(np.intp)
+    columns = ((np.arange(w) + 0.5) * width / w).astype(np.intp)
+    return np.ascontiguousarray(values[rows[:, None], columns[None, :]])

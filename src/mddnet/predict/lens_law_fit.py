@@ -11,7 +11,7 @@ plane of focus no CoC is larger than that of infinity, kappa u_focus.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,10 @@ MIN_EXPLAINED = 0.2
 """Least share of the defocus map's mean absolute deviation that the law must explain; smooth maps that have nothing
 to do with each other reach about half of it by chance."""
 SAMPLES = 4096
-CANDIDATES = 97
+COARSE_SAMPLES = 1024
+CANDIDATES, CONTENDERS = 97, 8
+VALUES_AT_ONCE = 32768
+"""Candidates times samples that are worked on at a time: these stay in the processor's cache."""
 REACH = 1.0
 """u_focus is looked for this many depth ranges beyond the nearest and the farthest point."""
 SIGN_WEIGHT = 0.5
@@ -54,6 +57,8 @@ class _Samples:
     weight: NDArray[np.float64]  # sums to 1
     cap_px: float
     behind_px: float
+    huber_px: float  # errors above this count in proportion, below it in square
+    farthest_u: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,13 @@ def fit_lens_law(
         return _not_found(constant_residual, f"the blur is the same everywhere: about {c_middle:.1f} px")
 
     grid = np.linspace(low - reach, high + reach, CANDIDATES)
-    best = _best(s, grid)
+    # A few of the samples say which candidates are worth all of them.
+    _, _, cost = _candidates(_thinned(s, COARSE_SAMPLES), grid)
+    best = _best(s, grid[np.argsort(cost, kind="stable")[:CONTENDERS]])
     step = grid[1] - grid[0]
-    for _ in range(2):
-        best = _best(s, np.linspace(best.u_focus - step, best.u_focus + step, 21))
-        step /= 10
+    for _ in range(3):
+        best = _best(s, np.linspace(best.u_focus - step, best.u_focus + step, 9))
+        step /= 4
     explained = 1.0 - best.residual / constant_residual
     if explained < MIN_EXPLAINED:
         return _not_found(
@@ -195,13 +202,16 @@ def _drawn(
     trust = np.ones(len(at)) if weight is None else take(weight)
     if not trust.sum() > 0:
         trust = np.ones(len(at))
+    u, c = take(inv_depth), take(defocus_px)
     return _Samples(
-        u=take(inv_depth),
-        c=take(defocus_px),
+        u=u,
+        c=c,
         side=np.zeros(len(at)) if sign_logit is None else np.tanh(take(sign_logit) / 2),
         weight=trust / trust.sum(),
         cap_px=cap_px,
         behind_px=behind_px,
+        huber_px=0.5 + 0.05 * float(np.percentile(c, 98)),
+        farthest_u=float(np.percentile(u, 2)),
     )
 
 
@@ -210,27 +220,60 @@ def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -
     return float(values[order][np.searchsorted(np.cumsum(weight[order]), 0.5).clip(0, len(order) - 1)])
 
 
+def _thinned(s: _Samples, count: int) -> _Samples:
+    """At most about that many of the samples."""
+    every = slice(None, None, max(1, len(s.u) // count))
+    weight = s.weight[every]
+    if every.step == 1 or not weight.sum() > 0:
+        return s
+    return replace(s, u=s.u[every], c=s.c[every], side=s.side[every], weight=weight / weight.sum())
+
+
 def _best(s: _Samples, u_focus: NDArray[np.float64]) -> _Candidate:
-    """The candidate of least cost; (K,) candidates against (N,) pixels."""
-    offset = u_focus[:, None] - s.u[None, :]
-    distance = np.abs(offset)
-    huber_px = 0.5 + 0.05 * float(np.percentile(s.c, 98))
-    clipped = s.c >= 0.95 * s.cap_px
-    weight = np.broadcast_to(s.weight, distance.shape)
-    kappa = np.zeros(len(u_focus))
-    # The farthest point lies at infinity or nearer.
-    farthest = np.maximum(u_focus - np.percentile(s.u, 2), 0.0)
-    most = (s.behind_px + COC_ERROR_PX) / np.maximum(farthest, 1e-30)
-    for _ in range(ROBUST_STEPS):
-        kappa = (weight * distance) @ s.c / np.maximum((weight * distance**2).sum(axis=1), 1e-30)
-        kappa = np.minimum(kappa, most)
-        error = s.c - kappa[:, None] * distance
-        weight = s.weight / np.maximum(np.abs(error) / huber_px, 1.0)
-        # A clipped CoC says only "at least the cap".
-        weight = np.where(clipped & (error < 0), 0.0, weight)
-    size = np.minimum(kappa[:, None] * distance, s.cap_px)
-    residual = np.abs(size - s.c) @ s.weight
-    agreement = (np.minimum(size, s.c) * np.sign(offset)) @ (s.weight * s.side)
-    cost = residual - SIGN_WEIGHT * agreement
+    """The candidate of least cost."""
+    kappa, residual, cost = _candidates(s, u_focus)
     i = int(np.argmin(cost))
     return _Candidate(float(u_focus[i]), float(kappa[i]), float(residual[i]), float(cost[i]))
+
+
+def _candidates(
+    s: _Samples, u_focus: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(K,) kappa, residual and cost of (K,) candidates against (N,) samples."""
+    # The farthest point lies at infinity or nearer.
+    most = (s.behind_px + COC_ERROR_PX) / np.maximum(u_focus - s.farthest_u, 1e-30)
+    at_once = max(1, VALUES_AT_ONCE // len(s.u))
+    parts = [
+        _few_candidates(s, u_focus[i : i + at_once], most[i : i + at_once]) for i in range(0, len(u_focus), at_once)
+    ]
+    kappa, residual, cost = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return kappa, residual, cost
+
+
+def _few_candidates(
+    s: _Samples, u_focus: NDArray[np.float64], most: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """:func:`_candidates`, of few; kappa is at most ``most``."""
+    offset = u_focus[:, None] - s.u[None, :]
+    distance = np.abs(offset)
+    work = np.empty_like(distance)
+    clipped = s.c >= 0.95 * s.cap_px
+    any_clipped = bool(clipped.any())
+    weight = np.broadcast_to(s.weight, distance.shape)
+    kappa = np.zeros(len(u_focus))
+    for _ in range(ROBUST_STEPS):
+        np.multiply(weight, distance, out=work)
+        over = work @ s.c
+        kappa = np.minimum(over / np.maximum(np.einsum("kn,kn->k", work, distance), 1e-30), most)
+        np.multiply(distance, kappa[:, None], out=work)
+        error = np.subtract(s.c, work, out=work)
+        # A clipped CoC says only "at least the cap".
+        beyond = clipped & (error < 0) if any_clipped else None
+        np.abs(error, out=error)
+        weight = s.weight * s.huber_px / np.maximum(error, s.huber_px, out=error)
+        if beyond is not None:
+            weight[beyond] = 0.0
+    size = np.minimum(kappa[:, None] * distance, s.cap_px)
+    residual = np.abs(size - s.c) @ s.weight
+    agreement = np.copysign(np.minimum(size, s.c), offset) @ (s.weight * s.side)
+    return kappa, residual, residual - SIGN_WEIGHT * agreement

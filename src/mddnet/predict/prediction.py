@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mddnet.predict.dioptres import DepthOfField, depth_error_m, depth_of_field, finite_depth_m
-from mddnet.predict.enlarge import enlarged, enlarged_rows, strips
+from mddnet.predict.enlarge import enlarged, enlarged_rows, picked, strips
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class PredictedPhoto(Protocol):
 
     def fitted(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
         """A map at (width, height) ``size``, antialiased: for pictures."""
+        ...
+
+    def sampled(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
+        """A map at (width, height) ``size``, at the centres of its pixels: values that are there, not means."""
         ...
 
 
@@ -132,6 +136,10 @@ class Prediction:
         """A map at (width, height) ``size``, antialiased: for pictures."""
         picture = Image.fromarray(np.ascontiguousarray(self._whole(quantity)))
         return np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+
+    def sampled(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
+        """A map at (width, height) ``size``, at the centres of its pixels: values that are there, not means."""
+        return picked(self._whole(quantity), (size[1], size[0]))
 
     def _whole(self, quantity: Quantity) -> Float32Array:
         values: Float32Array | None = getattr(self, quantity)
@@ -214,6 +222,15 @@ class CompactPrediction:
             # Pillow's bilinear filter takes the mean over what becomes one pixel where a map is made smaller.
             picture = Image.fromarray(np.ascontiguousarray(values))
             return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
+
+        return self._of(quantity, resized)
+
+    def sampled(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
+        """A map at (width, height) ``size``, at the centres of its pixels: values that are there, not means."""
+
+        def resized(values: Float32Array) -> Float32Array:
+            smaller = size[1] <= values.shape[0] and size[0] <= values.shape[1]
+            return (picked if smaller else enlarged)(values, (size[1], size[0]))
 
         return self._of(quantity, resized)
 

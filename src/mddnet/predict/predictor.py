@@ -187,7 +187,7 @@ class Model:
         side = signs(log_odds)
 
         fit_photo = replace(fit, kappa_px=fit.kappa_px * maps.scale, residual_px=fit.residual_px * maps.scale)
-        blurred = bool(np.percentile(maps.defocus_px, 98) >= SHARP_PX)
+        blurred = bool((maps.defocus_px >= SHARP_PX).mean() > 0.02)
         scale = inv_depth_scale(fit_photo, photo.lens, blurred)
         notes = [*photo.notes, *scale.notes]
         signed_px = side * maps.defocus_px * np.float32(maps.scale)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.types import Float32Array, UInt8Array
+
+_Number = TypeVar("_Number", np.float64, np.uint32)
 
 WINDOW_PX = 17
 HALF_EVIDENCE = 0.02
@@ -18,17 +22,25 @@ def texture_evidence(pixels: UInt8Array) -> Float32Array:
     Args:
         pixels: (H, W, 3) uint8, at network resolution.
     """
-    grey = pixels.mean(axis=2, dtype=np.float64) / 255.0
-    mean = box_mean(grey, WINDOW_PX)
-    deviation = np.sqrt(np.maximum(box_mean(grey * grey, WINDOW_PX) - mean * mean, 0.0))
-    return (deviation / (deviation + HALF_EVIDENCE)).astype(np.float32)
+    # Sums of whole numbers: unsigned ones wrap around, and their differences are right all the same, below 2^32.
+    grey = pixels.sum(axis=2, dtype=np.uint32)
+    count = WINDOW_PX * WINDOW_PX
+    first = _window_sums(grey, WINDOW_PX).astype(np.float64)
+    variance = _window_sums(grey * grey, WINDOW_PX) * float(count) - first * first  # exact, and so 0 where it is flat
+    deviation = np.sqrt(variance.astype(np.float32)) * np.float32(1.0 / (3 * 255 * count))
+    return np.asarray(deviation / (deviation + np.float32(HALF_EVIDENCE)))
 
 
 def box_mean(values: NDArray[np.float64], window_px: int) -> NDArray[np.float64]:
     """Mean over a square window of odd width around every pixel; beyond the border the image is reflected."""
+    n = 2 * (window_px // 2) + 1
+    return _window_sums(values, window_px) / (n * n)
+
+
+def _window_sums(values: NDArray[_Number], window_px: int) -> NDArray[_Number]:
     radius = window_px // 2
-    padded = np.pad(values, radius, mode="symmetric")
-    sums = np.cumsum(np.cumsum(padded, axis=0), axis=1)
-    sums = np.pad(sums, ((1, 0), (1, 0)))
     n = 2 * radius + 1
-    return (sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]) / (n * n)
+    padded = np.pad(values, ((radius + 1, radius), (radius + 1, radius)), mode="symmetric")
+    padded[0], padded[:, 0] = 0, 0
+    sums = padded.cumsum(axis=0, dtype=values.dtype).cumsum(axis=1, dtype=values.dtype)
+    return sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]
