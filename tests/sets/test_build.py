@@ -17,7 +17,7 @@ from PIL import Image
 
 import mddnet.sets.build as build_module
 from mddnet.cli.main import main
-from mddnet.errors import CaptureError, RejectedScene
+from mddnet.errors import CaptureError, OutputError, RejectedScene
 from mddnet.sets.build import (
     BUILT_FROM,
     SCRATCH,
@@ -29,6 +29,7 @@ from mddnet.sets.build import (
     task_digest,
     write_tables,
 )
+from mddnet.sets.folder_lock import KERNEL_LOCKS
 from mddnet.sets.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
@@ -327,9 +328,9 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
     assert not (out / SCRATCH).exists()
 
 
-@pytest.mark.skipif(build_module.fcntl is None, reason="no file locks here")
+@pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
 def test_a_second_build_into_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with BuildLock(tmp_path / "out"), pytest.raises(CaptureError, match="another build is writing there"):
+    with BuildLock(tmp_path / "out"), pytest.raises(OutputError, match="another process is writing there"):
         BuildLock(tmp_path / "out").__enter__()
     with BuildLock(tmp_path / "out") as scratch:
         assert scratch.is_dir()
@@ -337,7 +338,7 @@ def test_a_second_build_into_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CaptureError, match="cannot build there"):
+    with pytest.raises(OutputError, match="cannot build there"):
         BuildLock(tmp_path / "file" / "out").__enter__()
 
 

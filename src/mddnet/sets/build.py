@@ -10,12 +10,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
+import secrets
 import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -29,10 +30,12 @@ from mddnet.capture.photo_folder import SharpPhoto, list_photos
 from mddnet.capture.rgbd import RgbdFrame, list_rgbd
 from mddnet.capture.rig import rig_files
 from mddnet.capture.stereo import StereoScene, list_stereo
-from mddnet.errors import CaptureError, MddnetError, RejectedScene
+from mddnet.errors import CaptureError, MddnetError, OutputError, RejectedScene
 from mddnet.sets.all_in_3d_scene import build_all_in_3d_scene, out_name
 from mddnet.sets.focal_stack_scene import build_focal_stack_scene
+from mddnet.sets.folder_lock import FolderLock
 from mddnet.sets.light_field_scene import build_light_field_scene
+from mddnet.sets.part_file import remove_abandoned, writing_into
 from mddnet.sets.rendered_scene import (
     FRAMES_PER_SCENE,
     build_photo_scene,
@@ -45,11 +48,6 @@ from mddnet.sets.rig_scene import build_rig_scene
 from mddnet.sets.store import atomic_write_text, read_scene, write_csv
 from mddnet.types import SceneRecord
 
-try:
-    import fcntl
-except ImportError:  # Windows: two builds into one folder are then the user's own care
-    fcntl = None  # type: ignore[assignment]
-
 Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields", "all_in_3d", "rigs")
@@ -61,6 +59,7 @@ LISTED_BY: dict[Group, str] = {"all_in_3d": FACTS_FILE}
 BUILDER = 4
 """Raised when a change of the builders makes scenes of earlier versions worth building again."""
 SCRATCH = ".building"
+TABLES_PATIENCE_S = 60.0
 BUILT_FROM = "built_from.json"
 
 State = Literal["built", "kept", "rejected", "failed"]
@@ -316,12 +315,13 @@ def build_one(
         if not rebuild and digest_of_scene(target) == digest:
             record = read_scene(target)
             return BuildRow(task.group, task.name, record.place, "kept", record=record)
-        work = Path(tempfile.mkdtemp(dir=scratch, prefix=f"{task.name}-"))
-        record = _dispatch(task, work, frames, seed)
-        made = work / record.name
-        text = json.dumps({"digest": digest}) + "\n"
-        atomic_write_text(made / BUILT_FROM, text)
-        _move_into_place(made, out / task.group / record.name, work)
+        with writing_into(out):
+            work = Path(tempfile.mkdtemp(dir=scratch, prefix=f"{task.name}-"))
+            record = _dispatch(task, work, frames, seed)
+            made = work / record.name
+            text = json.dumps({"digest": digest}) + "\n"
+            atomic_write_text(made / BUILT_FROM, text)
+            _move_into_place(made, out / task.group / record.name, work)
         seconds = time.monotonic() - started
         return BuildRow(task.group, record.name, record.place, "built", record=record, seconds=seconds)
     except RejectedScene as error:
@@ -358,41 +358,46 @@ class BuildLock:
     def __init__(self, out: Path) -> None:
         """Prepare; ``out`` is made on entering."""
         self.out = out
-        self._handle: int | None = None
+        self._lock = FolderLock(out, "build")
 
     def __enter__(self) -> Path:
         """Take the lock and return a fresh scratch folder.
 
         Raises:
-            CaptureError: if another build holds it, or the folder cannot be written.
+            OutputError: if another build holds it, or the folder cannot be written.
         """
-        scratch = self.out / SCRATCH
         try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self.out / ".build.lock", os.O_CREAT | os.O_RDWR, 0o644)
-            if fcntl is not None:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(exist_ok=True)
-            return Path(tempfile.mkdtemp(dir=scratch))
-        except BlockingIOError as error:
-            self._close()
-            raise CaptureError(
-                f"{self.out}: another build is writing there; wait for it or pick another folder"
-            ) from error
+            with writing_into(self.out):
+                self.out.mkdir(parents=True, exist_ok=True)
+                self._lock.__enter__()
+                self._clear()
+                remove_abandoned(self.out)
+                (self.out / SCRATCH).mkdir(exist_ok=True)
+                return Path(tempfile.mkdtemp(dir=self.out / SCRATCH))
+        except OutputError:
+            self._lock.__exit__()
+            raise
         except OSError as error:
-            self._close()
-            raise CaptureError(f"{self.out}: cannot build there ({error})") from error
+            self._lock.__exit__()
+            raise OutputError(f"{self.out}: cannot build there ({error}); choose another folder") from error
 
     def __exit__(self, *_: object) -> None:
         """Remove the scratch folder and let the lock go."""
-        shutil.rmtree(self.out / SCRATCH, ignore_errors=True)
-        self._close()
+        self._clear()
+        self._lock.__exit__()
 
-    def _close(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+    def _clear(self) -> None:
+        """Remove scratch folders, too, of killed builds: renamed first.
+
+        Workers that outlived their build may still write there; they find nothing any more that they could move into
+        place.
+        """
+        scratch = self.out / SCRATCH
+        with suppress(OSError):  # there is none, or Windows renames no folder with open files
+            scratch.rename(self.out / f"{SCRATCH}-{secrets.token_hex(6)}")
+        shutil.rmtree(scratch, ignore_errors=True)
+        for old in self.out.glob(f"{SCRATCH}-*"):
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _build_in_worker(*arguments: Any) -> BuildRow:
@@ -423,7 +428,7 @@ def build_scenes(
         One row per scene as it is done, failures of the plan first.
 
     Raises:
-        CaptureError: if ``out`` cannot be written, or another build is writing there.
+        OutputError: if ``out`` cannot be written, or another build is writing there.
     """
     with BuildLock(out) as scratch:
         yield from plan.failures
@@ -503,7 +508,15 @@ def write_tables(out: Path, rows: Sequence[BuildRow], side_of: Callable[[str], s
         out: root of the scene groups.
         rows: what this run made of its captures.
         side_of: ``"train"``, ``"dev"`` or "" (unknown) for a place.
+
+    Raises:
+        OutputError: if they cannot be written.
     """
+    with writing_into(out), FolderLock(out, "build-tables", TABLES_PATIENCE_S):
+        _write_tables(out, rows, side_of)
+
+
+def _write_tables(out: Path, rows: Sequence[BuildRow], side_of: Callable[[str], str]) -> None:
     scenes = []
     for group in GROUPS:
         for path in sorted((out / group).glob("*/scene.json")):

@@ -92,8 +92,8 @@ class FolderLock:
             if state == "taken":
                 if time.monotonic() >= until:
                     raise OutputError(
-                        f"{self.folder}: another mddnet {self.name} is writing there; wait for it, or choose another "
-                        "folder"
+                        f"{self.folder}: another process is writing there (mddnet {self.name}); wait for it, or choose "
+                        "another folder"
                     )
                 time.sleep(POLL_S)
 

@@ -30,6 +30,7 @@ from mddnet.errors import CaptureError, MddnetError
 from mddnet.optics import signed_defocus_px
 from mddnet.sets.build import BuildLock
 from mddnet.sets.inspect import DamagedScene, FoundScene, check_images, find_scenes, image_size
+from mddnet.sets.part_file import remove_abandoned, writing_into
 from mddnet.sets.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
 from mddnet.sets.store import (
     CODE_UNKNOWN,
@@ -357,20 +358,26 @@ def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
     if kept is not None:
         return kept
     made = scratch / task.name
+    index = _index_path(out, task.name)
     try:
-        with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as tar:
-            for each in task.sets:
-                for field, content in set_files(each, task.side, task.suffixes).items():
-                    member = tarfile.TarInfo(f"{each.key}.{field}")
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
-        with made.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        size = made.stat().st_size
-        made.replace(out / task.name)
-        entry = {"shard": task.name, "sets": len(task.sets), "bytes": size, "sha256": sha256, "made_from": task.digest}
-        text = json.dumps(entry, indent=1) + "\n"
-        atomic_write_text(_index_path(out, task.name), text)
+        with writing_into(out):
+            with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as tar:
+                for each in task.sets:
+                    for field, content in set_files(each, task.side, task.suffixes).items():
+                        member = tarfile.TarInfo(f"{each.key}.{field}")
+                        member.size = len(content)
+                        tar.addfile(member, io.BytesIO(content))
+            with made.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = made.stat().st_size
+            if _digest(task.side, task.sets, task.suffixes) != task.digest:
+                raise CaptureError(f"{out / task.name}: its scenes changed while it was written; run the command again")
+            if not index.exists():
+                # A shard without a line is somebody else's; killed between the two, it still is ours.
+                atomic_write_text(index, json.dumps({"shard": task.name, "made_from": None}) + "\n")
+            made.replace(out / task.name)
+            entry = {"shard": task.name, "sets": len(task.sets), "bytes": size, "sha256": sha256}
+            atomic_write_text(index, json.dumps({**entry, "made_from": task.digest}, indent=1) + "\n")
         return ShardRow(task.name, len(task.sets), "written", size, sha256)
     except (MddnetError, OSError, ValueError) as error:
         made.unlink(missing_ok=True)
@@ -407,11 +414,12 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
         One row per shard as it is done. When all are, checksums, licences and a summary are written.
 
     Raises:
-        CaptureError: if ``out`` cannot be written, another process is writing there, or a shard lies there that is
-            not ours.
+        CaptureError: if a shard lies there that is not ours.
+        OutputError: if ``out`` cannot be written, or another process is writing there.
     """
     with BuildLock(out) as scratch:
         (out / INDEX).mkdir(exist_ok=True)
+        remove_abandoned(out / INDEX)
         (out / CHECKSUMS).unlink(missing_ok=True)
         _remove_outdated(plan, out)
         rows: list[ShardRow] = []
