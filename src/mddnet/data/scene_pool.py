@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from mddnet.data.split import Side, split_of
 from mddnet.errors import CaptureError
+from mddnet.sets.scene_stamp import SceneStamp, check_stamp, scene_stamp
 from mddnet.sets.store import list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord, UInt8Array
 
@@ -24,11 +26,13 @@ class SceneEntry:
         folder: the scene folder.
         group: kind of source: name of the folder that holds the scene (``focal_stacks``, ``rgbd``, ...).
         record: its ``scene.json``.
+        stamp: what tells it from a scene that is built in its place later; None is not checked.
     """
 
     folder: Path
     group: str
     record: SceneRecord
+    stamp: SceneStamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ def open_scenes(root: Path, places: Mapping[str, Side], side: Side) -> list[Scen
     """
     entries = []
     for folder in list_scenes(root):
+        stamp = scene_stamp(folder)
         record = read_scene(folder)
         where = split_of(record.place, places)
         if where is None:
@@ -69,7 +74,7 @@ def open_scenes(root: Path, places: Mapping[str, Side], side: Side) -> list[Scen
                 f"{folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
             )
         if where == side and record.frames:
-            entries.append(SceneEntry(folder, folder.parent.name, record))
+            entries.append(SceneEntry(folder, folder.parent.name, record, stamp))
     if not entries:
         raise CaptureError(f"{root}: no scene on the {side} side of the split")
     return entries
@@ -94,8 +99,20 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
     return SceneTruth(((u - low) / span).astype(np.float32), weight, low, span)
 
 
+@contextmanager
+def _as_opened(entry: SceneEntry) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if entry.stamp is not None:
+            check_stamp(entry.folder, entry.stamp)
+
+
 class ScenePool:
-    """Decoded images and truths behind a least-recently-used limit in bytes."""
+    """Decoded images and truths behind a least-recently-used limit in bytes.
+
+    A scene that a build replaces after it was opened is refused: its frames would not be those of its record.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -109,7 +126,8 @@ class ScenePool:
         if isinstance(held, np.ndarray):
             self._held.move_to_end(key)
             return held
-        image = read_image(entry.folder / file)
+        with _as_opened(entry):
+            image = read_image(entry.folder / file)
         self._keep(key, image, image.nbytes)
         return image
 
@@ -120,7 +138,8 @@ class ScenePool:
         if isinstance(held, SceneTruth):
             self._held.move_to_end(key)
             return held
-        truth = read_truth(entry)
+        with _as_opened(entry):
+            truth = read_truth(entry)
         self._keep(key, truth, truth.inv_depth.nbytes + truth.weight.nbytes)
         return truth
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,15 @@ from PIL import Image
 
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.optics import lens_kappa_px, signed_defocus_px
+from mddnet.sets.scene_stamp import ReplacedScene, unchanged
 from mddnet.sets.store import UNREADABLE_IMAGE, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord
 
 SAMPLES = 20_000
 """Pixels of a depth map, evenly spread, that stand for all of them."""
 QUANTILES = 512
+READ_AGAIN = 3
+"""Times that a scene is read again where a build replaces it meanwhile."""
 
 MAX_UNKNOWN_SHARE = 0.5
 MAX_OUTSIDE = 0.5
@@ -200,7 +204,13 @@ def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
 
     Raises:
         CaptureError: if the scene is damaged.
+        ReplacedScene: if a build replaced it meanwhile.
     """
+    with unchanged(found.folder):
+        return _measure(found, decode)
+
+
+def _measure(found: FoundScene, decode: bool) -> SceneFacts:
     record = read_scene(found.folder)
     file = read_inv_depth(found.folder / record.inv_depth)
     height, width = file.inv_depth.shape
@@ -360,10 +370,15 @@ class Inspection:
 
 def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedScene:
     """:func:`measure_scene`, with the error of a damaged scene as a result."""
-    try:
-        return measure_scene(found, decode)
-    except (MddnetError, OSError) as error:
-        return DamagedScene(found.group, found.folder.name, str(error))
+    for attempt in range(READ_AGAIN + 1):
+        try:
+            return measure_scene(found, decode)
+        except ReplacedScene as error:
+            reason = str(error)
+            time.sleep(0.05 * attempt)
+        except (MddnetError, OSError) as error:
+            return DamagedScene(found.group, found.folder.name, str(error))
+    return DamagedScene(found.group, found.folder.name, reason)
 
 
 def summarise(

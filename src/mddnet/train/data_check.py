@@ -15,6 +15,7 @@ from mddnet.errors import CaptureError, TrainingError
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.optics import signed_defocus_px
 from mddnet.sets.build import GROUPS
+from mddnet.sets.scene_stamp import scene_stamp
 from mddnet.sets.store import UNREADABLE_IMAGE, list_scenes, read_inv_depth, read_scene
 
 SMALLEST_BLUR_PX = 1.0
@@ -120,6 +121,7 @@ def check_data(
 
 
 def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
+    stamp = scene_stamp(folder)
     record = read_scene(folder)
     group = folder.parent.name
     if group not in GROUPS:
@@ -159,7 +161,7 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
         )
     low, middle, high = (float(v) for v in np.percentile(coc_px, [5, 50, 95]))
     return CheckedScene(
-        entry=SceneEntry(folder, group, record),
+        entry=SceneEntry(folder, group, record, stamp),
         height=height,
         width=width,
         coc_px=(low, middle, high),
