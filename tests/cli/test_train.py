@@ -23,6 +23,7 @@ from tests.quick_export import quick_export_graph  # noqa: E402
 
 import mddnet  # noqa: E402
 from mddnet.cli.main import main  # noqa: E402
+from mddnet.sets.folder_lock import KERNEL_LOCKS, FolderLock  # noqa: E402
 
 TINY = [
     *("--set", "data.crop=[64,64]"),
@@ -93,6 +94,18 @@ def test_a_killed_run_goes_on_to_the_same_weights(sets, tmp_path, quick) -> None
     one, other = (load_file(out / "model" / "model.safetensors") for out in (killed, whole))
     assert all(torch.allclose(one[name].float(), other[name].float(), atol=1e-5) for name in one)
     assert (killed / "held_out.csv").read_text() == (whole / "held_out.csv").read_text()
+
+
+@pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
+def test_a_second_run_into_a_folder_is_refused_before_it_writes_anything(sets, tmp_path, capsys) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "recipe.toml").write_text("of the first run")
+    with FolderLock(out, "train"):
+        assert main(["train", "--data", str(sets), "--from", "small", "-o", str(out), "--steps", "1", *TINY]) == 1
+    assert "another process is writing there (mddnet train)" in capsys.readouterr().err
+    assert (out / "recipe.toml").read_text() == "of the first run"
+    assert [path.name for path in out.iterdir()] == ["recipe.toml"]
 
 
 @pytest.mark.parametrize(

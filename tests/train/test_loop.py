@@ -13,10 +13,12 @@ from safetensors.torch import load_file  # noqa: E402
 from tests.made_scenes import make_scene_root  # noqa: E402
 
 from mddnet.config import ModelConfig, OptimConfig, Recipe, TrainConfig  # noqa: E402
-from mddnet.errors import ModelError  # noqa: E402
+from mddnet.errors import ModelError, OutputError  # noqa: E402
 from mddnet.model.network import MDDNet  # noqa: E402
+from mddnet.sets.folder_lock import KERNEL_LOCKS, FolderLock  # noqa: E402
 from mddnet.train.loop import mix_in_start, train  # noqa: E402
 from mddnet.train.optim import MovingAverage, schedule_factor  # noqa: E402
+from mddnet.train.record import run_folder  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,33 @@ def test_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(scenes, tmp
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [2, 4, 6]
     assert float(rows[-1]["dev_depth_ordinal"]) > 0
+
+
+def test_what_was_seen_since_the_last_line_of_the_log_is_not_lost(scenes, tmp_path, monkeypatch) -> None:
+    """A checkpoint between two lines, and a measurement between a line and the checkpoint."""
+    settings = {"log_every": 4, "save_every": 3, "validate_every": 2}
+
+    def recipe(out: Path) -> Recipe:
+        whole = _recipe(scenes, out, steps=8)
+        return whole.model_copy(update={"train": whole.train.model_copy(update=settings)})
+
+    train(recipe(tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, 7)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe(tmp_path / "cut"))
+    train(recipe(tmp_path / "cut"))
+    assert (tmp_path / "cut" / "log.csv").read_text() == (tmp_path / "whole" / "log.csv").read_text()
+
+
+@pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
+def test_a_second_run_into_the_same_folder_is_refused(scenes, tmp_path) -> None:
+    with FolderLock(tmp_path, "train"), pytest.raises(OutputError, match=r"another process is writing there"):
+        train(_recipe(scenes, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    with run_folder(tmp_path), run_folder(tmp_path):
+        assert (tmp_path / ".train.lock").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoint_of_another_recipe_is_refused(scenes, tmp_path) -> None:

@@ -135,6 +135,7 @@ def _train_on(
     from mddnet.train.held_out import held_out_table, write_held_out
     from mddnet.train.loop import train as run
     from mddnet.train.own_data import find_split, make_recipe, sides_of, start_folder, write_run_files
+    from mddnet.train.record import run_folder
 
     console = Console()
     start_from = None if start is None else start_folder(start)
@@ -153,12 +154,13 @@ def _train_on(
         return 0
     recipe = make_recipe(check, scenes, model, out, start_from, steps, overrides)
     _show_settings(console, recipe, start)
-    write_run_files(check, split, recipe)
-    folder = run(recipe, accelerator, scenes)
-    rows = held_out_table(recipe, folder, scenes.held_out) if scenes.held_out else []
-    write_held_out(recipe.train.out, rows)
-    write_card(folder, recipe, scenes, start, rows)
-    export_onnx(folder, folder)
+    with run_folder(out):
+        write_run_files(check, split, recipe)
+        folder = run(recipe, accelerator, scenes)
+        rows = held_out_table(recipe, folder, scenes.held_out) if scenes.held_out else []
+        write_held_out(recipe.train.out, rows)
+        write_card(folder, recipe, scenes, start, rows)
+        export_onnx(folder, folder)
     _show_held_out(console, rows)
     console.print(
         f"model: {folder}\nuse it: mddnet predict PHOTO -o out --model {folder}", markup=False, soft_wrap=True

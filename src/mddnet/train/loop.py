@@ -26,7 +26,7 @@ from mddnet.sets.build import REAL_GROUPS
 from mddnet.train.calibrate import calibrate_defocus
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
-from mddnet.train.record import TrainLog, load_checkpoint, save_checkpoint
+from mddnet.train.record import SinceLog, TrainLog, load_checkpoint, run_folder, save_checkpoint
 from mddnet.train.validate import quick_validation
 
 
@@ -102,8 +102,14 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
         The folder with the trained weights (``model.safetensors``, ``config.json``).
 
     Raises:
-        MddnetError: if scenes, split or an existing checkpoint do not fit the recipe, or the loss is no number.
+        MddnetError: if scenes, split or an existing checkpoint do not fit the recipe, the loss is no number, or another
+            run writes into the folder.
     """
+    with run_folder(recipe.train.out):
+        return _train(recipe, accelerator, scenes)
+
+
+def _train(recipe: Recipe, accelerator: str, scenes: Scenes | None) -> Path:
     torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.train.precision)
@@ -122,9 +128,8 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
     average = MovingAverage(network, recipe.optim.ema)
     optimiser = build_optimiser(network, recipe.optim)
     out = recipe.train.out
-    out.mkdir(parents=True, exist_ok=True)
-    stopping = EarlyStopping(recipe.train.patience)
-    done = load_checkpoint(out, recipe.config_hash, network, average, optimiser, stopping)
+    stopping, since_log = EarlyStopping(recipe.train.patience), SinceLog()
+    done = load_checkpoint(out, recipe.config_hash, network, average, optimiser, stopping, since_log)
     log = TrainLog(out, done)
     board = SummaryWriter(str(out / "tensorboard"), purge_step=done)
     model, fabric_optimiser = fabric.setup(network, optimiser)
@@ -144,15 +149,14 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
         reference.load_state_dict(average.state)
         for name, value in quick_validation(reference, held_out).items():
             board.add_scalar(f"dev/{name}", value, step)
-            measured[f"dev_{name}"] = value
+            since_log.measured[f"dev_{name}"] = value
+        measured = since_log.measured
         stopping.measured(step, {name.removeprefix("dev_"): value for name, value in measured.items()}, average.state)
         console.print(f"step {step}: " + ", ".join(f"{n} {v:.3f}" for n, v in measured.items()))
 
-    recent: dict[str, list[float]] = {}
-    measured: dict[str, float] = {}
     if stopping.patience and done == 0:
         measure(0)  # the start counts: what is no better on the held-out places is not worth changing
-        measured = {}
+        since_log.clear()
     started, first = time.monotonic(), done
     model.train()
     with Progress(
@@ -184,7 +188,7 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
             done += 1
 
             for name, value in {"loss": loss.detach(), **terms}.items():
-                recent.setdefault(name, []).append(float(value))
+                since_log.losses.setdefault(name, []).append(float(value))
             rate = (done - first) / (time.monotonic() - started)
             progress.update(bar, completed=done, rate=f"{rate * recipe.data.batch_size:.1f} images/s")
             last = done == steps
@@ -193,17 +197,17 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
                 model.train()
                 last = last or stopping.stop
             if last or done % recipe.train.log_every == 0:
-                means = {name: float(np.mean(values)) for name, values in recent.items()}
-                log.write(done, {**means, "lr": optimiser.param_groups[-1]["lr"], **measured})
+                means = {name: float(np.mean(values)) for name, values in since_log.losses.items()}
+                log.write(done, {**means, "lr": optimiser.param_groups[-1]["lr"], **since_log.measured})
                 for name, mean in means.items():
                     board.add_scalar(f"train/{name}", mean, done)
                 if not console.is_terminal:
                     console.print(
                         f"step {done}: loss {means['loss']:.4f}, {rate * recipe.data.batch_size:.1f} images/s"
                     )
-                recent, measured = {}, {}
+                since_log.clear()
             if last or done % recipe.train.save_every == 0:
-                save_checkpoint(out, done, recipe.config_hash, network, average, optimiser, stopping)
+                save_checkpoint(out, done, recipe.config_hash, network, average, optimiser, stopping, since_log)
             if last:
                 break
     board.close()

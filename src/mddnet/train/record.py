@@ -7,6 +7,12 @@ one is whole.
 from __future__ import annotations
 
 import csv
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,6 +21,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mddnet.errors import ModelError
+from mddnet.sets.folder_lock import FolderLock
+from mddnet.sets.part_file import remove_abandoned, writing_into
 from mddnet.sets.store import atomic_write, write_csv
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage
@@ -31,6 +39,7 @@ def save_checkpoint(
     average: MovingAverage,
     optimiser: torch.optim.Optimizer,
     stopping: EarlyStopping,
+    since_log: SinceLog,
 ) -> None:
     """Write all that a run needs to go on after ``step`` finished steps."""
     tensors: dict[str, Tensor] = {}
@@ -43,8 +52,13 @@ def save_checkpoint(
             tensors[f"optimiser.{index}.{slot}"] = value.contiguous()
     for name, value in stopping.state.items():
         tensors[f"best.{name}"] = value.contiguous()
-    metadata = {"step": str(step), "config_hash": config_hash, **stopping.to_metadata()}
-    atomic_write(folder / CHECKPOINT, lambda stream: stream.write(save(tensors, metadata)))
+    metadata = {
+        "step": str(step),
+        "config_hash": config_hash,
+        **stopping.to_metadata(),
+        **since_log.to_metadata(),
+    }
+    atomic_write(folder / CHECKPOINT, lambda stream: stream.write(save(tensors, metadata)), durable=True)
 
 
 def load_checkpoint(
@@ -54,6 +68,7 @@ def load_checkpoint(
     average: MovingAverage,
     optimiser: torch.optim.Optimizer,
     stopping: EarlyStopping,
+    since_log: SinceLog,
 ) -> int:
     """Restore a run and return the number of its finished steps; 0 if the folder holds no checkpoint.
 
@@ -82,12 +97,69 @@ def load_checkpoint(
         index, slot = name.split(".", 1)
         state.setdefault(int(index), {})[slot] = value
     stopping.restore(metadata, _below("best.", tensors))
+    since_log.restore(metadata)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return int(metadata["step"])
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+@dataclass(slots=True)
+class SinceLog:
+    """What happened since the last line of the log and goes into the next, whichever process writes that.
+
+    Attributes:
+        losses: values of each term of the loss, one per step.
+        measured: what was measured on held-out places.
+    """
+
+    losses: dict[str, list[float]] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Forget it: it has been logged."""
+        self.losses, self.measured = {}, {}
+
+    def to_metadata(self) -> dict[str, str]:
+        """As the strings that a safetensors file takes."""
+        return {"since_log": json.dumps({"losses": self.losses, "measured": self.measured})}
+
+    def restore(self, metadata: Mapping[str, str]) -> None:
+        """Go on from :meth:`to_metadata`; a checkpoint of an earlier version says nothing."""
+        found = json.loads(metadata.get("since_log", "{}"))
+        self.losses, self.measured = dict(found.get("losses", {})), dict(found.get("measured", {}))
+
+
+@contextmanager
+def run_folder(out: Path) -> Iterator[None]:
+    """The folder of a run, which this process alone writes: made if it is missing, rid of what a killed run left.
+
+    Entered again inside, it does nothing; so it does in the other processes of a run of several.
+
+    Raises:
+        OutputError: if another run writes there, or it cannot be written.
+    """
+    key = out.resolve(), threading.get_ident()
+    if key in _entered or any(os.environ.get(rank, "0") != "0" for rank in _RANKS):
+        yield
+        return
+    with writing_into(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with FolderLock(out, "train"):
+            for folder in (out, out / "model"):
+                remove_abandoned(folder)
+            _entered.add(key)
+            try:
+                yield
+            finally:
+                _entered.discard(key)
+
+
+_entered: set[tuple[Path, int]] = set()
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""Variables in which a launcher says which process of a run this is; the first is 0 in all of them."""
 
 
 class TrainLog:
