@@ -40,6 +40,7 @@ EXTRA_OF = {
     "h5py": "sets",
     "transformers": "peers",
     "huggingface_hub": "hub",
+    "ray": "ray",
 }
 """Top-level module to the extra of the package that brings it."""
 
@@ -80,6 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if extra is None:
             raise
         print(f"mddnet: {error.name} is not installed; pip install 'mddnet[{extra}]'", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        from mddnet.sets.part_file import refusal
+
+        reason = refusal(error)
+        if reason is None:
+            raise
+        print(f"mddnet: {reason}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("mddnet: interrupted", file=sys.stderr)
