@@ -17,7 +17,7 @@ BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
 	table-evaluation-speed table-numbers table-metres table-finer-look table-not-defocus \
-	table-rig table-captures bench clean
+	table-kills table-load table-determinism table-rig table-captures bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +32,8 @@ help:
 	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
 	@echo "make table-metres table-finer-look table-not-defocus   write the tables of these names in docs/results/small"
 	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
+	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
+	@echo "                  same bytes again, into docs/results: what docs/reliability.md promises"
 	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
 
@@ -99,6 +101,16 @@ table-rig: $(DEV)
 table-captures: $(DEV)
 	$(BIN)/python -m tests.captures_table --data $(DATA) --scenes $(WORK)/scenes --work $(WORK)/captures \
 		-o docs/results/captures.md
+
+# Each ends with 1 where a promise of docs/reliability.md does not hold.
+table-kills: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.kill_table --kills 100 -o docs/results/kills.md
+
+table-load: $(DEV)
+	$(BIN)/python -m tests.reliability.load_table -o docs/results/load.md
+
+table-determinism: $(DEV)
+	$(BIN)/python -m tests.reliability.same_bytes --data $(DATA) -o docs/results/determinism.md
 
 # Pictures of captures stay in $(WORK): only the numbers go into docs/results.
 table-evaluation: $(DEV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -75,6 +76,8 @@ def raising(error: BaseException) -> object:
         (CaptureError("stack/: no frames"), 1, "mddnet: stack/: no frames"),
         (ModuleNotFoundError("No module named 'torch'", name="torch.nn"), 1, "pip install 'mddnet[train]'"),
         (ModuleNotFoundError("No module named 'cv2'", name="cv2"), 1, "pip install 'mddnet[build]'"),
+        (OSError(errno.ENOSPC, "No space left on device", "out/x.json"), 1, "out/x.json: no space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "out"), 1, "mddnet: out: permission denied; choose"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -105,7 +105,7 @@ class StagedFiles:
 def remove_abandoned(folder: Path) -> None:
     """Remove the parts that killed processes left in a folder; those of running ones stay."""
     try:
-        names = [entry.name for entry in os.scandir(folder) if PART_NAME.fullmatch(entry.name)]
+        names = [name for name in os.listdir(folder) if PART_NAME.fullmatch(name)]
     except OSError:
         return  # what writes there next will say what is wrong
     for name in names:
@@ -138,20 +138,30 @@ def writing_into(folder: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        reason = _reason(error, folder)
+        reason = refusal(error, folder)
         if reason is None:
             raise
         raise OutputError(reason) from error
 
 
-def _reason(error: OSError, folder: Path) -> str | None:
-    named = error.filename if isinstance(error.filename, str) else None
-    where = folder if named is None else Path(named)
+def refusal(error: OSError, folder: Path | None = None) -> str | None:
+    """What to tell a user of a file that the system refuses to write; None for other errors.
+
+    Args:
+        error: what the system said.
+        folder: where something was written; a file that may not be used and lies elsewhere is none of this. None is
+            anywhere.
+    """
+    where = Path(error.filename) if isinstance(error.filename, str) else folder
     said = (error.strerror or str(error)).lower()
+    begin = said if where is None else f"{where}: {said}"
     if error.errno in _NO_ROOM:
-        return f"{where}: {said}; make room or choose another disk (what was whole before still is)"
+        return f"{begin}; make room or choose another disk (what was whole before still is)"
     if error.errno in _TOO_LARGE:
-        return f"{where}: {said}; raise the limit (ulimit -f) or choose another file system"
-    if error.errno in _NOT_ALLOWED and where.is_relative_to(folder):
-        return f"{where}: cannot be written ({said}); choose another folder, or change what may be written there"
+        return f"{begin}; raise the limit (ulimit -f) or choose another file system"
+    if error.errno in _NOT_ALLOWED and where is not None:
+        if folder is None:
+            return f"{begin}; choose another file or folder, or change who may use this one"
+        if where.is_relative_to(folder):
+            return f"{where}: cannot be written ({said}); choose another folder, or change what may be written there"
     return None
