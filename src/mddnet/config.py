@@ -23,6 +23,8 @@ Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
+NOT_TOML = (ValueError, RecursionError)
+"""What tomllib raises: a whole number of thousands of digits and nesting beyond the stack are errors of Python's."""
 CROP_MULTIPLE = 32
 """The encoder halves its input five times, so height and width of a crop are multiples of 2**5."""
 
@@ -337,7 +339,7 @@ def _parse_value(text: str) -> Any:
     """A TOML value; what is none (a bare word, a path) is a string."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except NOT_TOML:
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
@@ -390,11 +392,13 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not valid TOML ({error})") from error
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not readable ({error}); expected a recipe such as recipes/small.toml") from error
+    try:
+        data = tomllib.loads(text)
+    except NOT_TOML as error:
+        raise RecipeError(f"{path}: not valid TOML ({error}); expected a recipe such as recipes/small.toml") from error
     return recipe_from_table(data, str(path), overrides)
 
 

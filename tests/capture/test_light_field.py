@@ -50,12 +50,12 @@ def test_a_view_outside_the_grid_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "focal_stack"}, "expected 'light_field'"),
-        ({"rows": 1}, "'rows' is 1; expected a whole number of views, 2 to 100"),
-        ({"cols": "3"}, "'cols' is '3'"),
-        ({"rows": True}, "'rows' is True"),
-        ({"rows": ...}, "'rows' is None"),
-        ({"place": ...}, "'place' is None; expected a text"),
+        ({"kind": "focal_stack"}, "expected \"light_field\""),
+        ({"rows": 1}, "rows is 1; expected a whole number of views, 2 to 100"),
+        ({"cols": "3"}, "cols is '3'"),
+        ({"rows": True}, "rows is True"),
+        ({"rows": ...}, "rows is None"),
+        ({"place": ...}, "place is None; expected a non-empty text"),
         ({"scene": "../up"}, "expected a plain name"),
         ({"views": "img.png"}, "rename the files"),
         ({"rows": 3}, "3 of 9 views are missing, first view_02_00.jpg"),

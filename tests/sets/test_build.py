@@ -140,7 +140,7 @@ def test_what_cannot_be_listed_is_named_and_the_rest_goes_on(tmp_path: Path) -> 
     assert [task.name for task in plan.tasks] == ["good"]
     reasons = {row.name: row.reason for row in plan.failures if row.name != "good"}
     assert set(reasons) == {"broken", "empty", "tilt", "manifest.csv", "nowhere"}
-    assert "not a readable capture.json" in reasons["broken"]
+    assert "capture.json: not readable" in reasons["broken"]
     assert "no capture.json" in reasons["empty"]
     assert "kind is 'hologram'; expected one of focal_stack, light_field" in reasons["tilt"]
     assert "licence" in reasons["manifest.csv"]

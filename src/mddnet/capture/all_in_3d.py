@@ -14,7 +14,6 @@ out. A file ``all_in_3d.json`` beside the scenes may say what the data set does 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.capture.json_fields import is_number, is_writable_text, read_json_object, shown
 from mddnet.capture.photo import read_photo
 from mddnet.errors import CaptureError
 from mddnet.types import Float32Array, UInt8Array
@@ -32,8 +32,10 @@ FACTS_FILE = "all_in_3d.json"
 FOCAL_MM = 50.0
 SOURCE = "ALL-in-3D, He et al., arXiv:2208.09848"
 FRAME_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+NUMBERS = frozenset({"focal_mm", "aperture_px", "offset_change_mm"})
 MEASURED = 255
 """Value of the mask where a depth was measured."""
+FARTHEST_MM = 1e9
 MIN_FRAMES = 3
 
 
@@ -134,7 +136,7 @@ class AllIn3dScene:
                 f"{self.mask}: values {float(mask.min()):g} to {float(mask.max()):g}, none of them {MEASURED}; "
                 f"expected {MEASURED} where depth was measured"
             )
-        depth = np.where(measured & np.isfinite(depth_mm) & (depth_mm > 0), depth_mm, np.nan)
+        depth = np.where(measured & (depth_mm > 0) & (depth_mm < FARTHEST_MM), depth_mm, np.nan)
         middle = float(np.nanmedian(depth)) if np.isfinite(depth).any() else math.nan
         if not middle > self.focal_mm:
             raise CaptureError(
@@ -272,22 +274,16 @@ def _read_facts(path: Path) -> dict[str, Any]:
     facts: dict[str, Any] = {"source": SOURCE, "licence": "none stated"}
     if not path.is_file():
         return facts
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CaptureError(f"{path}: not readable ({error}); expected a JSON object") from error
-    numbers = {"focal_mm", "aperture_px", "offset_change_mm"}
-    for key, value in data.items() if isinstance(data, dict) else [("content", data)]:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        positive = key == "offset_change_mm" or (is_number and value > 0)
-        if key in ("source", "licence") and isinstance(value, str) and value:
+    for key, value in read_json_object(path).items():
+        positive = is_number(value) and (key == "offset_change_mm" or value > 0)
+        if key in ("source", "licence") and isinstance(value, str) and value and is_writable_text(value):
             facts[key] = value
-        elif key in numbers and is_number and positive:
+        elif key in NUMBERS and positive:
             facts[key] = float(value)
         else:
             raise CaptureError(
-                f"{path}: {key} is {value!r}; expected texts source and licence, positive numbers focal_mm and "
-                "aperture_px, and a number offset_change_mm"
+                f"{path}: {shown(key)} is {shown(value)}; expected texts source and licence, positive numbers focal_mm "
+                "and aperture_px, and a number offset_change_mm"
             )
     return facts
 
@@ -297,7 +293,8 @@ def _read_npy(path: Path) -> NDArray[np.float64]:
     try:
         # mapped: a header that claims a larger array than the file holds is refused before memory is taken
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+    except Exception as error:
+        # NumPy's parser of headers raises whatever a damaged one leads it to.
         raise CaptureError(f"{path}: not a readable array ({error}); expected a .npy file of plain numbers") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "uifb" or not array.size:
         raise CaptureError(f"{path}: {getattr(array, 'dtype', type(array))}; expected a .npy file of plain numbers")

@@ -27,7 +27,7 @@ REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 MID_GREY_LIGHT = float(linear_from_srgb8(np.array(128, dtype=np.uint8)))
 
 
-def read_exr(path: Path, max_pixels: int) -> Photo:
+def read_exr(path: Path, max_pixels: int | None) -> Photo:
     """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with the primaries of sRGB.
 
     Raises:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, overload
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ImageOps
 
+from mddnet.capture.image_file import opened_image, read_stored
+from mddnet.capture.json_fields import (
+    capture_flag,
+    capture_text,
+    named_file,
+    named_files,
+    numbers,
+    plain_scene_name,
+    positive_number,
+    read_capture_json,
+    shown,
+    whole_number,
+)
 from mddnet.errors import CaptureError
 from mddnet.types import Float32Array, Lens, UInt8Array
 
 FocusUnit = Literal["1/m", "relative"]
 FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
 MIN_FRAMES = 3
+RESTORE = "restore it or remove its name"
+TURNED_ON_SIDE = frozenset({5, 6, 7, 8})
+"""EXIF orientations of an image that lies on its side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +88,13 @@ class FocalStack:
         """
         if self.index_map is None:
             return None
-        try:
-            with Image.open(self.index_map) as image:
-                codes = np.asarray(image)
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise CaptureError(f"{self.index_map}: not a readable index map ({error}); remove index_map") from error
+        codes = read_stored(self.index_map, "remove index_map", what="index map")
         if codes.shape != (self.height, self.width):
             raise CaptureError(
                 f"{self.index_map}: shape {codes.shape}; expected {self.height, self.width}, like the frames"
             )
+        if codes.dtype.kind not in "uif":
+            raise CaptureError(f"{self.index_map}: {codes.dtype}; expected frame numbers")
         return codes.astype(np.float32) - np.float32(self.index_map_first_frame)
 
 
@@ -118,14 +131,7 @@ def read_focal_stack(folder: Path) -> FocalStack:
     Raises:
         CaptureError: naming the file, the value received, the value expected and the fix.
     """
-    path = folder / "capture.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CaptureError(f"{path}: not readable ({error}); expected a JSON description of the focal stack") from error
-    if not isinstance(data, dict) or data.get("kind") != "focal_stack":
-        kind = data.get("kind") if isinstance(data, dict) else type(data).__name__
-        raise CaptureError(f'{path}: kind is {kind!r}; expected "focal_stack"')
+    path, data = read_capture_json(folder, "focal_stack")
     frame_files = _frame_files(path, data)
     focus_unit, values, order = _focus(path, data, len(frame_files))
     width, height = common_size(frame_files)
@@ -149,48 +155,11 @@ def read_focal_stack(folder: Path) -> FocalStack:
     )
 
 
-def capture_text(path: Path, data: dict[str, Any], key: str) -> str:
-    value = data.get(key)
-    if not isinstance(value, str) or not value:
-        raise CaptureError(f"{path}: {key} is {value!r}; expected a non-empty text")
-    return value
-
-
-def plain_scene_name(path: Path, data: dict[str, Any]) -> str:
-    """The scene's name becomes the name of a folder, so it must be a plain one."""
-    name = capture_text(path, data, "scene")
-    if Path(name).name != name or name.startswith(".") or "\\" in name:
-        raise CaptureError(f"{path}: scene is {name!r}; expected a plain name, without slashes or a dot in front")
-    return name
-
-
-def capture_flag(path: Path, data: dict[str, Any], key: str, default: bool | None = None) -> bool:
-    value = data.get(key, default)
-    if not isinstance(value, bool):
-        raise CaptureError(f"{path}: {key} is {value!r}; expected true or false")
-    return value
-
-
-def _plain_file(path: Path, name: object, what: str) -> Path:
-    """A plain file name inside the folder: anything else could read from elsewhere on the disk."""
-    if not isinstance(name, str) or not name or Path(name).name != name or name in {".", ".."} or "\\" in name:
-        raise CaptureError(f"{path}: {what} is {name!r}; expected the plain name of a file in {path.parent}")
-    file = path.parent / name
-    if not file.is_file():
-        raise CaptureError(f"{path}: {what} {name!r} does not exist in {path.parent}; add the file or remove its name")
-    return file
-
-
 def _frame_files(path: Path, data: dict[str, Any]) -> tuple[Path, ...]:
     names = data.get("frames")
-    if not isinstance(names, list):
-        raise CaptureError(f"{path}: frames is {names!r}; expected a list of file names in capture order")
-    if len(names) < MIN_FRAMES:
+    if isinstance(names, list) and len(names) < MIN_FRAMES:
         raise CaptureError(f"{path}: {len(names)} frame(s); expected at least {MIN_FRAMES} to compare their focus")
-    doubles = sorted({str(n) for n in names if names.count(n) > 1})
-    if doubles:
-        raise CaptureError(f"{path}: frames names {doubles[0]!r} twice; expected every frame once")
-    return tuple(_plain_file(path, name, "frame") for name in names)
+    return named_files(path, names, "frames")
 
 
 def _focus(
@@ -198,27 +167,27 @@ def _focus(
 ) -> tuple[FocusUnit, tuple[float, ...] | None, FocusOrder]:
     focus = data.get("focus")
     if not isinstance(focus, dict):
-        raise CaptureError(f"{path}: focus is {focus!r}; expected an object with unit and values or order")
+        raise CaptureError(f"{path}: focus is {shown(focus)}; expected an object with unit and values or order")
     unit, order, values = focus.get("unit"), focus.get("order", "unknown"), focus.get("values")
     if unit not in get_args(FocusUnit):
-        raise CaptureError(f"{path}: focus.unit is {unit!r}; expected one of {', '.join(get_args(FocusUnit))}")
+        raise CaptureError(f"{path}: focus.unit is {shown(unit)}; expected one of {', '.join(get_args(FocusUnit))}")
     if order not in get_args(FocusOrder):
-        raise CaptureError(f"{path}: focus.order is {order!r}; expected one of {', '.join(get_args(FocusOrder))}")
+        raise CaptureError(f"{path}: focus.order is {shown(order)}; expected one of {', '.join(get_args(FocusOrder))}")
     if unit == "relative":
         return "relative", None, cast(FocusOrder, order)
     if not isinstance(values, list) or len(values) != frame_count:
         count = len(values) if isinstance(values, list) else 0
         raise CaptureError(f"{path}: focus.values has {count} value(s); expected {frame_count}, one per frame, in 1/m")
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value < 0:
-            raise CaptureError(f"{path}: focus.values holds {value!r}; expected a finite number of dioptres, >= 0")
-    steps = np.diff(np.asarray(values, dtype=np.float64))
+    dioptres = numbers(path, "focus.values", values)
+    if min(dioptres) < 0:
+        raise CaptureError(f"{path}: focus.values holds {min(dioptres):g}; expected dioptres, >= 0")
+    steps = np.diff(np.asarray(dioptres))
     if not ((steps > 0).all() or (steps < 0).all()):
         raise CaptureError(f"{path}: focus.values neither rise nor fall throughout; put the frames in order of focus")
     measured: FocusOrder = "far_to_near" if steps[0] > 0 else "near_to_far"
     if order not in {"unknown", measured}:
         raise CaptureError(f"{path}: focus.order is {order!r} but the values run {measured}; correct one of the two")
-    return "1/m", tuple(float(v) for v in values), measured
+    return "1/m", dioptres, measured
 
 
 def _lens(path: Path, data: dict[str, Any]) -> Lens:
@@ -226,33 +195,31 @@ def _lens(path: Path, data: dict[str, Any]) -> Lens:
     if facts is None:
         return Lens()
     if not isinstance(facts, dict):
-        raise CaptureError(f"{path}: lens is {facts!r}; expected an object with focal_mm, f_number, pixel_um, or null")
-    known = {key: facts.get(key) for key in ("focal_mm", "f_number", "pixel_um")}
-    try:
-        return Lens(**{key: None if value is None else float(value) for key, value in known.items()})
-    except (TypeError, ValueError) as error:
-        raise CaptureError(f"{path}: lens {known!r}: {error}") from error
+        raise CaptureError(
+            f"{path}: lens is {shown(facts)}; expected an object with focal_mm, f_number, pixel_um, or null"
+        )
+    known = {f"lens.{key}": facts.get(key) for key in ("focal_mm", "f_number", "pixel_um")}
+    return Lens(*(positive_number(path, known, key, needed=False) for key in known))
 
 
 def _index_map(path: Path, data: dict[str, Any]) -> tuple[Path | None, int]:
     entry = data.get("index_map")
     if entry is None:
         return None, 1
-    if not isinstance(entry, dict) or not isinstance(entry.get("first_frame"), int):
-        raise CaptureError(f"{path}: index_map is {entry!r}; expected file and first_frame (a whole number)")
-    return _plain_file(path, entry.get("file"), "index_map.file"), int(entry["first_frame"])
+    if not isinstance(entry, dict):
+        raise CaptureError(f"{path}: index_map is {shown(entry)}; expected file and first_frame (a whole number)")
+    what = "number that the map gives to the first frame"
+    first = whole_number(path, "index_map.first_frame", entry.get("first_frame"), -65_535, 65_535, what)
+    return named_file(path, entry.get("file"), "index_map.file"), first
 
 
 def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
     """(width, height) of all frames, from the headers alone."""
     size: tuple[int, int] | None = None
     for file in frame_files:
-        try:
-            with Image.open(file) as image:
-                turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}
-                here = (image.height, image.width) if turned else (image.width, image.height)
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise CaptureError(f"{file}: not a readable image ({error}); restore it or remove its name") from error
+        with opened_image(file, RESTORE) as image:
+            turned = image.getexif().get(0x0112, 1) in TURNED_ON_SIDE
+            here = (image.height, image.width) if turned else (image.width, image.height)
         if size is None:
             size = here
         elif here != size:
@@ -265,11 +232,8 @@ def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
 
 
 def _read_rgb(file: Path, size: tuple[int, int]) -> UInt8Array:
-    try:
-        with Image.open(file) as image:
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise CaptureError(f"{file}: not a readable image ({error}); restore it or remove its name") from error
+    with opened_image(file, RESTORE) as image:
+        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     if pixels.shape[:2] != (size[1], size[0]):
         raise CaptureError(f"{file}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {size[0]} x {size[1]}")
     return pixels

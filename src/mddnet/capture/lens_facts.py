@@ -33,8 +33,7 @@ DIAGONAL_35MM_MM = math.hypot(36.0, 24.0)
 ASPECT_TOLERANCE = 0.02
 PITCH_DISAGREEMENT = 1.5
 """Focal length in 35 mm terms is rounded and may count a digital crop; beyond this factor one of the two facts lies."""
-
-
+SHOWN_CHARACTERS = 60
 TABLE_DISAGREEMENT = 1.25
 """Between the pitch by the camera's table and another one; a crop in the camera makes 1.3 or more."""
 
@@ -73,11 +72,17 @@ def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int) -> L
     return LensFacts(Lens(focal_mm, f_number, pixel_um, focus_m), tuple(notes))
 
 
+def shown_tag(value: object) -> str:
+    """A tag's value as it stands in a note: a damaged one may be a text of any length."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in str(value))
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+
 def _number(value: object) -> float:
     """A tag's value as a float; NaN for a zero denominator, a text or anything else that is no number."""
-    if isinstance(value, tuple) and len(value) == 2:
-        return float(value[0]) / float(value[1]) if value[1] else math.nan
     try:
+        if isinstance(value, tuple) and len(value) == 2:
+            return float(value[0]) / float(value[1]) if value[1] else math.nan
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return math.nan
@@ -92,7 +97,7 @@ def _believable(
     value = _number(tags[tag])
     if low <= value <= high:
         return value
-    notes.append(f"EXIF {name} {tags[tag]} ignored: expected {low:g} to {high:g} {unit}".rstrip() + ".")
+    notes.append(f"EXIF {name} {shown_tag(tags[tag])} ignored: expected {low:g} to {high:g} {unit}".rstrip() + ".")
     return None
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
+from mddnet.capture.image_file import opened_image, read_rgb
+from mddnet.capture.json_fields import capture_text, plain_scene_name, read_capture_json, shown, whole_number
 from mddnet.errors import CaptureError
 from mddnet.types import UInt8Array
 
+FETCH_AGAIN = "fetch the capture again"
 VIEW_PATTERN = "view_RR_CC.jpg"
 MAX_VIEWS_PER_SIDE = 100
 """Two digits per index; more is a damaged capture.json, not a camera."""
@@ -69,26 +67,7 @@ class LightField:
         Raises:
             CaptureError: if the file is damaged.
         """
-        path = self.view_path(row, col)
-        try:
-            with Image.open(path) as image:
-                return np.asarray(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-            raise CaptureError(f"{path}: not a readable view ({error}); fetch the capture again") from error
-
-
-def _text(data: dict[str, Any], key: str, path: Path, default: str | None = None) -> str:
-    value = data.get(key, default)
-    if not isinstance(value, str) or (default is None and not value):
-        raise CaptureError(f"{path}: {key!r} is {value!r}; expected a text")
-    return value
-
-
-def _side(data: dict[str, Any], key: str, path: Path) -> int:
-    value = data.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 2 <= value <= MAX_VIEWS_PER_SIDE:
-        raise CaptureError(f"{path}: {key!r} is {value!r}; expected a whole number of views, 2 to {MAX_VIEWS_PER_SIDE}")
-    return value
+        return read_rgb(self.view_path(row, col), FETCH_AGAIN, what="view")
 
 
 def read_light_field(folder: Path) -> LightField:
@@ -100,45 +79,36 @@ def read_light_field(folder: Path) -> LightField:
     Raises:
         CaptureError: naming the file, the value found and the value expected.
     """
-    path = folder / "capture.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CaptureError(f"{path}: not a readable capture.json ({error})") from error
-    if not isinstance(data, dict) or data.get("kind") != "light_field":
-        kind = data.get("kind") if isinstance(data, dict) else data
-        raise CaptureError(f"{path}: kind is {kind!r}; expected 'light_field'")
+    path, data = read_capture_json(folder, "light_field")
     pattern = data.get("views", VIEW_PATTERN)
     if pattern != VIEW_PATTERN:
-        raise CaptureError(f"{path}: views are named {pattern!r}; expected {VIEW_PATTERN!r}: rename the files")
-    rows, cols = _side(data, "rows", path), _side(data, "cols", path)
-    scene = _text(data, "scene", path)
-    if Path(scene).name != scene or scene in {".", ".."}:
-        raise CaptureError(f"{path}: scene is {scene!r}; expected a plain name, it becomes the name of a folder")
+        raise CaptureError(f"{path}: views are named {shown(pattern)}; expected {VIEW_PATTERN!r}: rename the files")
+    rows, cols = (
+        whole_number(path, key, data.get(key), 2, MAX_VIEWS_PER_SIDE, "a whole number of views")
+        for key in ("rows", "cols")
+    )
     field = LightField(
         folder=folder,
-        scene=scene,
-        place=_text(data, "place", path),
-        source=_text(data, "source", path, ""),
-        licence=_text(data, "licence", path, ""),
+        scene=plain_scene_name(path, data),
+        place=capture_text(path, data, "place"),
+        source=capture_text(path, data, "source", ""),
+        licence=capture_text(path, data, "licence", ""),
         rows=rows,
         cols=cols,
         height=0,
         width=0,
-        note=_text(data, "note", path, ""),
+        note=capture_text(path, data, "note", ""),
     )
     sizes: dict[tuple[int, int], Path] = {}
     missing = []
     for row in range(rows):
         for col in range(cols):
             view = field.view_path(row, col)
-            try:
-                with Image.open(view) as image:
-                    sizes.setdefault(image.size, view)
-            except FileNotFoundError:
+            if not view.is_file():
                 missing.append(view.name)
-            except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-                raise CaptureError(f"{view}: not a readable view ({error}); fetch the capture again") from error
+                continue
+            with opened_image(view, FETCH_AGAIN, what="view") as image:
+                sizes.setdefault(image.size, view)
     if missing:
         raise CaptureError(
             f"{path}: {len(missing)} of {rows * cols} views are missing, first {missing[0]}; "

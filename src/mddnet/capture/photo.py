@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +17,12 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from mddnet.capture.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
 from mddnet.capture.exr import EXR_MAGIC, read_exr
 from mddnet.capture.heif import heif_notes, is_heif, open_heif
-from mddnet.capture.lens_facts import EXIF_IFD, LensFacts, read_lens_facts
+from mddnet.capture.image_file import DRAWING_FORMATS, without_pillow_limit
+from mddnet.capture.lens_facts import EXIF_IFD, LensFacts, read_lens_facts, shown_tag
 from mddnet.capture.maker_notes import maker_focus_m
 from mddnet.capture.raw import RAW_SUFFIXES, read_raw
 from mddnet.capture.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
-from mddnet.errors import ImageError
+from mddnet.errors import ImageError, MddnetError
 from mddnet.types import Lens, Photo, UInt8Array
 
 __all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "photo_from_array", "photo_from_image", "read_photo", "replaced_lens"]
@@ -65,16 +64,15 @@ TURNS_ON_SIDE = frozenset(
     }
 )
 STRIP_ROWS = 256
-DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})
-"""Formats whose loading would start another program."""
+MAX_BYTES_PER_PIXEL = 64
+"""Of a TIFF: eight samples of double precision; a photo has four at most."""
+LARGE_TILE_PIXELS = 2**22
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
 
-_pillow_limit = threading.Lock()
-
 
 def read_photo(
-    path: str | os.PathLike[str], lens: Lens | None = None, *, max_pixels: int = MAX_PIXELS, linear: bool = False
+    path: str | os.PathLike[str], lens: Lens | None = None, *, max_pixels: int | None = None, linear: bool = False
 ) -> Photo:
     """Read a photo: upright by EXIF, as 8-bit sRGB, with the lens facts that the file holds.
 
@@ -85,7 +83,8 @@ def read_photo(
         path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or whatever else Pillow reads; with the extra ``formats``
             HEIC, camera raw files and OpenEXR.
         lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given.
-        max_pixels: an image with more pixels is refused before it is decoded.
+        max_pixels: an image with more pixels is refused before it is decoded; None is 200 megapixels, or what the
+            environment variable MDDNET_MAX_MEGAPIXELS says.
         linear: the samples are linear light with the primaries of sRGB, whatever the file says; raw files are
             developed and EXR is linear anyway.
 
@@ -105,7 +104,7 @@ def read_photo(
         if start.startswith(EXR_MAGIC):
             photo = read_exr(path, max_pixels)
             return replace(photo, lens=replaced_lens(photo.lens, lens))
-        with _without_pillow_limit():
+        with without_pillow_limit():
             image = open_heif(path) if is_heif(start) else Image.open(path)
     except ImageError:
         raise
@@ -151,7 +150,7 @@ def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bo
         ImageError: if it is damaged, too small, too large, or of a kind without colours.
     """
     filename = getattr(image, "filename", "")
-    photo = _photo_from_image(image, lens, str(filename) or "the image", MAX_PIXELS, linear)
+    photo = _photo_from_image(image, lens, str(filename) or "the image", None, linear)
     return replace(photo, path=Path(filename)) if filename else photo
 
 
@@ -171,7 +170,7 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
     return Photo(np.array(picture), lens or Lens(), notes=tuple(notes))
 
 
-def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int, linear: bool) -> Photo:
+def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
     if image.format in DRAWING_FORMATS:
         raise ImageError(f"{name}: {image.format} is a drawing; expected a photo: export it as JPEG or PNG")
     width, height = image.size
@@ -182,16 +181,19 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
             notes.append(f"Of the {image.format} with several frames the first was taken.")
             image.seek(0)
         image.load()
+        if image.format == "HEIF":
+            notes += heif_notes(image)
+        facts, turn = _facts_and_turn(image.getexif, width, height, notes)
+        picture = _srgb8(image, name, linear, notes)
+        pixels = _upright_pixels(picture, turn)
+    except (MddnetError, MemoryError):
+        raise
     except Exception as error:
-        # Pillow's decoders raise whatever a damaged file leads them to.
+        # Pillow's decoders and converters raise whatever a damaged file leads them to.
         raise ImageError(
             f"{name}: damaged or truncated image ({_words(error)}); copy it again from its source"
         ) from error
-    if image.format == "HEIF":
-        notes += heif_notes(image)
-    facts, turn = _facts_and_turn(image.getexif, width, height, notes)
-    picture = _srgb8(image, name, linear, notes)
-    return Photo(_upright_pixels(picture, turn), replaced_lens(facts.lens, lens), notes=tuple(notes))
+    return Photo(pixels, replaced_lens(facts.lens, lens), notes=tuple(notes))
 
 
 def _words(error: Exception) -> str:
@@ -219,27 +221,20 @@ def _facts_and_turn(
 
 
 def _picture_from_samples(
-    array: NDArray[np.generic], profile: bytes | None, linear: bool, name: str, notes: list[str]
+    array: NDArray[np.generic],
+    profile: bytes | None,
+    linear: bool,
+    name: str,
+    notes: list[str],
+    max_pixels: int | None = None,
 ) -> Image.Image:
     """Opaque RGB from samples of any depth."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
         raise ImageError(f"{name}: shape {array.shape}; expected (H, W), (H, W, 3) or (H, W, 4)")
-    check_size(array.shape[0], array.shape[1], name, MAX_PIXELS)
+    check_size(array.shape[0], array.shape[1], name, max_pixels)
     return _over_grey(Image.fromarray(srgb8_by_profile(array, profile, linear, name, notes)), notes)
-
-
-@contextmanager
-def _without_pillow_limit() -> Iterator[None]:
-    """Lift Pillow's limit on pixels while a header is read; ours is checked before anything is decoded."""
-    with _pillow_limit:
-        limit = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
@@ -252,7 +247,7 @@ def _upright_turn(orientation: object, notes: list[str]) -> Image.Transpose | No
     """The turn that makes an image of that EXIF orientation upright; None where it already is."""
     if isinstance(orientation, int) and orientation in UPRIGHT_BY_ORIENTATION:
         return UPRIGHT_BY_ORIENTATION[orientation]
-    notes.append(f"EXIF orientation {orientation} ignored: expected 1 to 8.")
+    notes.append(f"EXIF orientation {shown_tag(orientation)} ignored: expected 1 to 8.")
     return None
 
 
@@ -339,7 +334,10 @@ def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     tags = image.tag_v2
-    if max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) <= 8 or tags.get(TAG_SAMPLES_PER_PIXEL, 1) < 3:
+    try:
+        if max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) <= 8 or tags.get(TAG_SAMPLES_PER_PIXEL, 1) < 3:
+            return False
+    except DAMAGED_EXIF:
         return False
     return linear or _is_planar(image) or _is_linear_profile(image.info.get("icc_profile"))
 
@@ -351,7 +349,7 @@ def _is_linear_profile(data: bytes | None) -> bool:
         return False
 
 
-def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int, linear: bool) -> Photo:
+def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
     """The first page of a TIFF in its full depth, such as float RGB."""
     import tifffile  # only this rare kind of file needs it
 
@@ -360,6 +358,7 @@ def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int, linear:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
             check_size(page.imagelength, page.imagewidth, name, max_pixels)
+            _check_tiff_page(page)
             array = page.asarray()
             axes = page.axes
             tag = page.tags.get(TAG_ICC_PROFILE)
@@ -375,8 +374,22 @@ def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int, linear:
     with path.open("rb") as stream:
         # A TIFF is an EXIF block with an image beside it.
         facts, turn = _facts_and_turn(lambda: _exif_of_tiff(stream), page.imagewidth, page.imagelength, notes)
-    picture = _picture_from_samples(array, profile, linear, name, notes)
+    picture = _picture_from_samples(array, profile, linear, name, notes, max_pixels)
     return Photo(_upright_pixels(picture, turn), replaced_lens(facts.lens, lens), path, tuple(notes))
+
+
+def _check_tiff_page(page: Any) -> None:
+    """Refuse a page that takes far more memory than its pixels: samples without number, or tiles of any size.
+
+    Raises:
+        ValueError: naming what is too large.
+    """
+    pixels = page.imagelength * page.imagewidth
+    if page.nbytes > MAX_BYTES_PER_PIXEL * pixels:
+        raise ValueError(f"{page.nbytes // pixels} bytes a pixel, at most {MAX_BYTES_PER_PIXEL}")
+    tile = page.tilelength * page.tilewidth * page.tiledepth if page.is_tiled else 0
+    if tile > max(4 * pixels, LARGE_TILE_PIXELS):
+        raise ValueError(f"tiles of {page.tilewidth} x {page.tilelength} px in an image of {pixels} pixels")
 
 
 def _exif_of_tiff(stream: BinaryIO) -> Image.Exif:

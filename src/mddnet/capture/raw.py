@@ -32,7 +32,7 @@ TAG_OF_NAME = {
 """ExifRead's names of the tags that :mod:`mddnet.capture.lens_facts` reads."""
 
 
-def read_raw(path: Path, max_pixels: int) -> Photo:
+def read_raw(path: Path, max_pixels: int | None) -> Photo:
     """Develop a raw file: the camera's white balance, sRGB, upright, LibRaw's automatic exposure.
 
     Raises:

@@ -8,13 +8,14 @@ is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from mddnet.capture.image_file import read_rgb, read_stored
+from mddnet.capture.json_fields import MAX_NAME_BYTES, is_writable_text, shown
 from mddnet.errors import CaptureError, ImageError
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
@@ -71,11 +72,7 @@ def read_rgb_file(path: Path) -> UInt8Array:
     Raises:
         ImageError: if the file is missing or damaged.
     """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path}: not a readable image ({error}); restore the file or drop its row") from error
+    return read_rgb(path, "restore the file or drop its row", ImageError)
 
 
 def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -84,11 +81,7 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
     Raises:
         CaptureError: if the file is missing, damaged, has several channels, or other integers than ``dtype``.
     """
-    try:
-        with Image.open(path) as image:
-            codes = np.asarray(image)
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise CaptureError(f"{path}: not a readable depth image ({error})") from error
+    codes = read_stored(path, "restore the file or drop its row", what="depth image")
     # Pillow opens some 16-bit files as 32-bit integers.
     if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
         codes = codes.astype(np.uint16)
@@ -97,11 +90,11 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
     return codes.astype(np.float64)
 
 
-def read_manifest(path: Path, columns: Iterable[str]) -> Sequence[dict[str, str]]:
-    """Rows of a manifest.
+def read_manifest(path: Path, columns: Sequence[str]) -> Sequence[dict[str, str]]:
+    """Rows of a manifest, with a text in each of ``columns``.
 
     Raises:
-        CaptureError: if it is missing, or lacks one of ``columns``.
+        CaptureError: if it is missing, lacks one of ``columns``, or a row ends early.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -112,7 +105,13 @@ def read_manifest(path: Path, columns: Iterable[str]) -> Sequence[dict[str, str]
         raise CaptureError(f"{path}: not a readable manifest ({error}); expected a CSV file with a header") from error
     missing = [c for c in columns if c not in header]
     if missing:
-        raise CaptureError(f"{path}: no column {', '.join(missing)}; the header is {', '.join(header) or 'empty'}")
+        raise CaptureError(
+            f"{path}: no column {', '.join(missing)}; the header is {shown(', '.join(header)) if header else 'empty'}"
+        )
+    for number, row in enumerate(rows, 2):
+        early = next((column for column in columns if row[column] is None), None)
+        if early is not None:
+            raise CaptureError(f"{path}, line {number}: ends before column {early}; expected {', '.join(columns)}")
     return rows
 
 
@@ -123,8 +122,9 @@ def path_inside(root: Path, name: str, manifest: Path) -> Path:
         CaptureError: for an absolute name or one that climbs out.
     """
     part = Path(name)
-    if not name or part.is_absolute() or ".." in part.parts:
-        raise CaptureError(f"{manifest}: file {name!r}; expected a path below {root}")
+    odd = not is_writable_text(name) or "\0" in name or any(len(p.encode()) > MAX_NAME_BYTES for p in part.parts)
+    if not name or odd or part.is_absolute() or part.drive or ".." in part.parts:
+        raise CaptureError(f"{manifest}: file {shown(name)}; expected a path below {root}")
     return root / part
 
 
@@ -142,7 +142,8 @@ def list_rgbd(root: Path) -> list[RgbdFrame]:
     for number, row in enumerate(read_manifest(manifest, columns), 2):
         if row["depth_unit"] not in RGBD_UNITS:
             raise CaptureError(
-                f"{manifest}, line {number}: depth_unit {row['depth_unit']!r}; expected one of {', '.join(RGBD_UNITS)}"
+                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of "
+                f"{', '.join(RGBD_UNITS)}"
             )
         image, depth = path_inside(root, row["rgb"], manifest), path_inside(root, row["depth"], manifest)
         for path in (image, depth):

@@ -7,23 +7,33 @@ layout and says how to shoot one.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-from PIL import Image
 
-from mddnet.capture.focal_stack import capture_flag, capture_text, common_size, plain_scene_name
+from mddnet.capture.focal_stack import RESTORE, common_size
+from mddnet.capture.image_file import opened_image
+from mddnet.capture.json_fields import (
+    capture_flag,
+    capture_text,
+    is_number,
+    is_plain_name,
+    named_files,
+    numbers,
+    plain_scene_name,
+    positive_number,
+    read_capture_json,
+    read_json_object,
+    shown,
+)
 from mddnet.capture.photo import read_photo
 from mddnet.capture.structured_light import (
     MIN_STEPS,
     FringeAxis,
     FringeImages,
     ProjectorGeometry,
-    is_number,
-    numbers,
     parse_geometry,
     parse_periods,
 )
@@ -104,12 +114,9 @@ def read_light(path: Path, response: Response) -> Float32Array:
     Raises:
         CaptureError: if the file is damaged.
     """
-    try:
-        with Image.open(path) as image:
-            grey = image.mode == "L" or image.mode.startswith("I;16")
-            codes = np.asarray(image) if grey else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CaptureError(f"{path}: not a readable image ({error}); restore it or remove its name") from error
+    with opened_image(path, RESTORE) as image:
+        grey = image.mode == "L" or image.mode.startswith("I;16")
+        codes = np.asarray(image) if grey else None
     if codes is None:
         # the brightest channel saturates first
         linear = linear_from_srgb8(read_photo(path, linear=response == "linear").pixels)
@@ -127,21 +134,18 @@ def read_rig(folder: Path) -> RigCapture:
     Raises:
         CaptureError: naming the file, the value received, the value expected and the fix.
     """
-    path = folder / "capture.json"
-    data = _read_json(path)
-    if data.get("kind") != "rig":
-        raise CaptureError(f'{path}: kind is {data.get("kind")!r}; expected "rig"')
+    path, data = read_capture_json(folder, "rig")
     if data.get("unit") != "mm":
         raise CaptureError(
-            f'{path}: unit is {data.get("unit")!r}; expected "mm": sensor positions, focal length and translation in '
-            "millimetres"
+            f'{path}: unit is {shown(data.get("unit"))}; expected "mm": sensor positions, focal length and '
+            "translation in millimetres"
         )
     response = data.get("response")
     if response not in get_args(Response):
-        raise CaptureError(f"{path}: response is {response!r}; expected one of {', '.join(get_args(Response))}")
-    focal_mm = _positive(path, data, "focal_mm")
+        raise CaptureError(f"{path}: response is {shown(response)}; expected one of {', '.join(get_args(Response))}")
+    focal_mm = positive_number(path, data, "focal_mm")
     assert focal_mm is not None
-    frames = _files(path, data.get("frames"), "frames")
+    frames = named_files(path, data.get("frames"), "frames", folders=1)
     if len(frames) < MIN_FRAMES:
         raise CaptureError(f"{path}: {len(frames)} frame(s); expected at least {MIN_FRAMES} sensor positions")
     sensor = _sensor(path, data, frames, focal_mm)
@@ -150,7 +154,7 @@ def read_rig(folder: Path) -> RigCapture:
     width, height = common_size((*frames, *(file for row in fringes.files for file in row)))
     offset = data.get("offset_mm")
     if offset is not None and not is_number(offset):
-        raise CaptureError(f"{path}: offset_mm is {offset!r}; expected a number of millimetres, or null")
+        raise CaptureError(f"{path}: offset_mm is {shown(offset)}; expected a number of millimetres, or null")
     return RigCapture(
         folder=folder,
         scene=plain_scene_name(path, data),
@@ -159,8 +163,8 @@ def read_rig(folder: Path) -> RigCapture:
         licence=capture_text(path, data, "licence"),
         response=cast(Response, response),
         focal_mm=focal_mm,
-        f_number=_positive(path, data, "f_number", needed=False),
-        pixel_um=_positive(path, data, "pixel_um", needed=False),
+        f_number=positive_number(path, data, "f_number", needed=False),
+        pixel_um=positive_number(path, data, "pixel_um", needed=False),
         frames=frames,
         sensor_mm=sensor,
         aligned=capture_flag(path, data, "aligned", default=False),
@@ -168,7 +172,7 @@ def read_rig(folder: Path) -> RigCapture:
         geometry=geometry,
         height=height,
         width=width,
-        aperture_px=_positive(path, data, "aperture_px", needed=False),
+        aperture_px=positive_number(path, data, "aperture_px", needed=False),
         offset_mm=None if offset is None else float(offset),
     )
 
@@ -177,53 +181,12 @@ def rig_files(folder: Path) -> tuple[Path, ...]:
     """Every file that a rig capture can be made from: those of its folder and a calibration beside it."""
     files = [p for p in folder.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.parts[-2:])]
     try:
-        calibration = _read_json(folder / "capture.json").get("calibration")
+        calibration = read_json_object(folder / "capture.json").get("calibration")
     except CaptureError:
         calibration = None
-    if isinstance(calibration, str) and (beside := folder.parent / PurePosixPath(calibration).name).is_file():
-        files.append(beside)
+    if isinstance(calibration, str) and is_plain_name(calibration) and (folder.parent / calibration).is_file():
+        files.append(folder.parent / calibration)
     return tuple(sorted(files))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CaptureError(f"{path}: not readable ({error}); expected a JSON object") from error
-    if not isinstance(data, dict):
-        raise CaptureError(f"{path}: {type(data).__name__}; expected a JSON object")
-    return data
-
-
-def _positive(path: Path, data: dict[str, Any], key: str, needed: bool = True) -> float | None:
-    value = data.get(key)
-    if value is None and not needed:
-        return None
-    if not is_number(value) or not cast(float, value) > 0:
-        raise CaptureError(f"{path}: {key} is {value!r}; expected a number above 0")
-    return float(cast(float, value))
-
-
-def _file(path: Path, name: object, what: str) -> Path:
-    """A file inside the capture folder, at most one folder down: anything else could lie elsewhere on the disk."""
-    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
-    if not 1 <= len(parts) <= 2 or ".." in parts or parts[0] == "/" or "\\" in str(name) or "\0" in str(name):
-        raise CaptureError(
-            f"{path}: {what} holds {name!r}; expected the name of a file in {path.parent}, at most one folder down"
-        )
-    file = path.parent.joinpath(*parts)
-    if not file.is_file():
-        raise CaptureError(f"{path}: {what} names {name!r}, which does not exist; add the file or remove its name")
-    return file
-
-
-def _files(path: Path, names: object, what: str) -> tuple[Path, ...]:
-    if not isinstance(names, list):
-        raise CaptureError(f"{path}: {what} is {names!r}; expected a list of file names")
-    doubles = sorted({str(n) for n in names if names.count(n) > 1})
-    if doubles:
-        raise CaptureError(f"{path}: {what} names {doubles[0]!r} twice; expected every image once")
-    return tuple(_file(path, name, what) for name in names)
 
 
 def _sensor(path: Path, data: dict[str, Any], frames: tuple[Path, ...], focal_mm: float) -> tuple[float, ...]:
@@ -236,7 +199,7 @@ def _sensor(path: Path, data: dict[str, Any], frames: tuple[Path, ...], focal_mm
             f"{frames[wrong].name}; put frames and sensor in the order of the stage"
         )
     travel = abs(sensor[-1] - sensor[0])
-    dioptres = 1000.0 * travel / focal_mm**2
+    dioptres = 1000.0 * travel / focal_mm / focal_mm
     if travel >= focal_mm or dioptres < MIN_FOCUS_TRAVEL:
         raise CaptureError(
             f"{path}: sensor spans {travel:g}, which moves the plane of focus of an F = {focal_mm:g} mm lens by "
@@ -250,27 +213,31 @@ def _calibration(path: Path, data: dict[str, Any]) -> tuple[Path, object]:
     calibration = data.get("calibration")
     if not isinstance(calibration, str):
         return path, calibration
-    if Path(calibration).name != calibration or "\\" in calibration or calibration in {"", ".", ".."}:
-        raise CaptureError(f"{path}: calibration is {calibration!r}; expected a plain file name")
+    if not is_plain_name(calibration):
+        raise CaptureError(f"{path}: calibration is {shown(calibration)}; expected a plain file name")
     for folder in (path.parent, path.parent.parent):
         if (folder / calibration).is_file():
-            return folder / calibration, _read_json(folder / calibration)
+            return folder / calibration, read_json_object(folder / calibration)
     raise CaptureError(f"{path}: calibration {calibration!r} lies neither in {path.parent} nor beside it")
 
 
 def _fringes(path: Path, data: dict[str, Any], geometry: ProjectorGeometry) -> FringeImages:
     fringes = data.get("fringes")
     if not isinstance(fringes, dict):
-        raise CaptureError(f"{path}: fringes is {fringes!r}; expected an object with axis, periods, frames and sensor")
+        raise CaptureError(
+            f"{path}: fringes is {shown(fringes)}; expected an object with axis, periods, frames and sensor"
+        )
     axis = fringes.get("axis")
     if axis not in get_args(FringeAxis):
-        raise CaptureError(f"{path}: fringes.axis is {axis!r}; expected x (vertical stripes) or y (horizontal ones)")
+        raise CaptureError(
+            f"{path}: fringes.axis is {shown(axis)}; expected x (vertical stripes) or y (horizontal ones)"
+        )
     periods = parse_periods(path, fringes.get("periods"), geometry.lines(cast(FringeAxis, axis)))
     rows = fringes.get("frames")
     if not isinstance(rows, list) or len(rows) != len(periods):
         count = len(rows) if isinstance(rows, list) else 0
         raise CaptureError(f"{path}: fringes.frames has {count} list(s); expected {len(periods)}, one per frequency")
-    files = tuple(_files(path, row, f"fringes.frames[{k}]") for k, row in enumerate(rows))
+    files = tuple(named_files(path, row, f"fringes.frames[{k}]", folders=1) for k, row in enumerate(rows))
     for periods_here, row in zip(periods, files, strict=True):
         if len(row) < MIN_STEPS:
             raise CaptureError(
@@ -278,5 +245,7 @@ def _fringes(path: Path, data: dict[str, Any], geometry: ProjectorGeometry) -> F
             )
     sensor = fringes.get("sensor")
     if not is_number(sensor):
-        raise CaptureError(f"{path}: fringes.sensor is {sensor!r}; expected the sensor position of the fringe images")
+        raise CaptureError(
+            f"{path}: fringes.sensor is {shown(sensor)}; expected the sensor position of the fringe images"
+        )
     return FringeImages(cast(FringeAxis, axis), periods, files, float(cast(float, sensor)))

@@ -2,31 +2,71 @@
 
 from __future__ import annotations
 
+import math
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.color import srgb8_from_linear
-from mddnet.errors import ImageError
+from mddnet.errors import ImageError, MddnetError
 from mddnet.types import UInt8Array
 
 MIN_SIDE_PX = 32
 MAX_PIXELS = 200_000_000
+"""What an image may have unless the caller or :data:`LIMIT_VARIABLE` allows more."""
+LIMIT_VARIABLE = "MDDNET_MAX_MEGAPIXELS"
 SIXTEEN_BIT_WHITE, TWELVE_BIT_WHITE = 65535, 4095
 OVERSHOOT = 0.05
 """Resampling overshoots a little; float samples further outside of [0, 1] have another scale."""
 
 
-def check_size(height: int, width: int, name: str, max_pixels: int) -> None:
-    """Refuse an image that is too small to be a photo or larger than the caller allows.
+def pixel_limit() -> int:
+    """How many pixels an image may have: 200 megapixels, or what the environment variable MDDNET_MAX_MEGAPIXELS says.
+
+    Raises:
+        ImageError: if the variable is no positive number.
+    """
+    text = os.environ.get(LIMIT_VARIABLE)
+    if not text:
+        return MAX_PIXELS
+    try:
+        megapixels = float(text)
+    except ValueError:
+        megapixels = math.nan
+    if not 0 < megapixels < math.inf:
+        raise ImageError(f"{LIMIT_VARIABLE} is {text!r}; expected a positive number of megapixels, such as 400")
+    return math.ceil(megapixels * 1e6)
+
+
+def check_size(height: int, width: int, name: str, max_pixels: int | None) -> None:
+    """Refuse an image that is too small to be a photo or larger than is allowed.
+
+    Args:
+        height: pixels.
+        width: pixels.
+        name: of the file, for messages.
+        max_pixels: the limit of the caller; None is :func:`pixel_limit`.
 
     Raises:
         ImageError: naming the size and the limit.
     """
     if min(height, width) < MIN_SIDE_PX:
         raise ImageError(f"{name}: {width} x {height} px is too small: at least {MIN_SIDE_PX} px a side")
-    if height * width > max_pixels:
-        raise ImageError(
-            f"{name}: {width} x {height} px is too large: at most {max_pixels / 1e6:g} megapixels; make it smaller"
+    check_most_pixels(height, width, name, max_pixels, ImageError)
+
+
+def check_most_pixels(height: int, width: int, name: str, max_pixels: int | None, error: type[MddnetError]) -> None:
+    """Refuse an image that is larger than is allowed, of whatever small size; as :func:`check_size`.
+
+    Raises:
+        MddnetError: of the class given.
+    """
+    most = pixel_limit() if max_pixels is None else max_pixels
+    if height * width > most:
+        way_out = f", or allow more ({LIMIT_VARIABLE}, --max-megapixels)" if max_pixels is None else ""
+        raise error(
+            f"{name}: {width} x {height} px is too large: at most {most / 1e6:g} megapixels; make it smaller{way_out}"
         )
 
 

@@ -12,12 +12,14 @@ in one of two forms, ``Z_mm=B*F/(k*d+D)`` or ``f=F px, baseline B mm, doffs=D px
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mddnet.capture.json_fields import shown
 from mddnet.capture.rgbd import path_inside, read_codes, read_manifest, read_rgb_file
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError
@@ -115,13 +117,15 @@ def parse_calibration(text: str) -> StereoCalibration | None:
     """
     if (match := _FORMULA.search(text)) is not None:
         baseline_mm, focal_px, reduction, offset_px = (float(g) for g in match.groups())
-        metres = baseline_mm * focal_px / 1000.0
-        return StereoCalibration(reduction / metres, offset_px / metres, focal_px / reduction)
-    if (match := _FACTS.search(text)) is not None:
+    elif (match := _FACTS.search(text)) is not None:
         focal_px, baseline_mm, offset_px = (float(g) for g in match.groups())
-        metres = focal_px * baseline_mm / 1000.0
-        return StereoCalibration(1.0 / metres, offset_px / metres, focal_px)
-    return None
+        reduction = 1.0
+    else:
+        return None
+    metres = baseline_mm * focal_px / 1000.0
+    if not (0 < metres < math.inf and 0 < reduction < math.inf and offset_px < math.inf):
+        return None
+    return StereoCalibration(reduction / metres, offset_px / metres, focal_px / reduction)
 
 
 def list_stereo(root: Path) -> list[StereoScene]:
@@ -137,10 +141,12 @@ def list_stereo(root: Path) -> list[StereoScene]:
     columns = ("source", "scene", "files", "kind", "calibration", "licence", "note")
     for number, row in enumerate(read_manifest(manifest, columns), 2):
         if row["kind"] not in {"stereo_gt", "rgbd_relative"}:
-            raise CaptureError(f"{manifest}, line {number}: kind {row['kind']!r}; expected stereo_gt or rgbd_relative")
+            raise CaptureError(
+                f"{manifest}, line {number}: kind {shown(row['kind'])}; expected stereo_gt or rgbd_relative"
+            )
         files = [path_inside(root, f, manifest) for f in row["files"].split(";")]
         if len(files) < 2:
-            raise CaptureError(f"{manifest}, line {number}: files {row['files']!r}; expected IMAGE;DISPARITY")
+            raise CaptureError(f"{manifest}, line {number}: files {shown(row['files'])}; expected IMAGE;DISPARITY")
         for path in files[:2]:
             if not path.is_file():
                 raise CaptureError(f"{manifest}, line {number}: {path} does not exist; restore it or drop the row")

@@ -20,12 +20,15 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.capture.json_fields import is_number, numbers, shown, whole_number
 from mddnet.errors import CaptureError
 
 FringeAxis = Literal["x", "y"]
 MIN_STEPS = 3
 MIN_ORDER_DISTANCE_RAD = 0.4
 """Two fringe orders must differ by this much in the phases of the lower frequencies, or noise confuses them."""
+MAX_PROJECTOR_PX = 65_536
+MAX_FREQUENCIES = 32
 BASELINE_MM = (5.0, 10_000.0)
 """What a baseline in millimetres can be; in metres or micrometres it is outside."""
 
@@ -101,26 +104,6 @@ class FringeImages:
     sensor_mm: float
 
 
-def is_number(value: object) -> bool:
-    """Whether a JSON value is a finite number; JSON's true and Python's NaN are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def numbers(path: Path, what: str, value: object, count: int | None = None) -> tuple[float, ...]:
-    """A JSON list of finite numbers.
-
-    Raises:
-        CaptureError: naming what is no number, or how many were expected.
-    """
-    if not isinstance(value, list) or (count is not None and len(value) != count):
-        found = f"{len(value)} value(s)" if isinstance(value, list) else repr(value)
-        raise CaptureError(f"{path}: {what} is {found}; expected a list of {count or 'finite'} numbers")
-    for entry in value:
-        if not is_number(entry):
-            raise CaptureError(f"{path}: {what} holds {entry!r}; expected finite numbers")
-    return tuple(float(entry) for entry in value)
-
-
 def order_distance_rad(periods: tuple[float, ...]) -> float:
     """How far apart the phases of two fringe orders of the highest frequency are at least, radians.
 
@@ -147,22 +130,24 @@ def parse_geometry(path: Path, data: object) -> ProjectorGeometry:
         CaptureError: for a value that is missing, no number, or impossible.
     """
     if not isinstance(data, dict):
-        raise CaptureError(f"{path}: calibration is {data!r}; expected camera, projector, rotation and translation")
+        raise CaptureError(
+            f"{path}: calibration is {shown(data)}; expected camera, projector, rotation and translation"
+        )
     camera, projector = (_intrinsics(path, data.get(name), name) for name in ("camera", "projector"))
     size = []
     for side in ("width", "height"):
         value = cast(Mapping[str, Any], data["projector"]).get(side)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 2:
-            raise CaptureError(f"{path}: projector.{side} is {value!r}; expected its number of pixels")
-        size.append(value)
+        size.append(whole_number(path, f"projector.{side}", value, 2, MAX_PROJECTOR_PX, "its number of pixels"))
     rows = data.get("rotation")
     if not isinstance(rows, list) or len(rows) != 3:
-        raise CaptureError(f"{path}: rotation is {rows!r}; expected 3 rows of 3 numbers")
+        raise CaptureError(f"{path}: rotation is {shown(rows)}; expected 3 rows of 3 numbers")
     rotation = np.array([numbers(path, "rotation", row, 3) for row in rows])
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-3 or np.linalg.det(rotation) < 0:
-        raise CaptureError(f"{path}: rotation {rows!r} is no rotation; expected R with R R^T = 1 and det R = 1")
+    # The entries are looked at first: products of huge ones are no numbers.
+    orthogonal = np.abs(rotation).max() < 2 and np.abs(rotation @ rotation.T - np.eye(3)).max() <= 1e-3
+    if not orthogonal or np.linalg.det(rotation) < 0:
+        raise CaptureError(f"{path}: rotation {shown(rows)} is no rotation; expected R with R R^T = 1 and det R = 1")
     translation = np.array(numbers(path, "translation", data.get("translation"), 3))
-    baseline = float(np.linalg.norm(translation))
+    baseline = math.hypot(*translation)
     if not BASELINE_MM[0] <= baseline <= BASELINE_MM[1]:
         raise CaptureError(
             f"{path}: translation has length {baseline:g}; expected millimetres, {BASELINE_MM[0]:g} to "
@@ -174,12 +159,12 @@ def parse_geometry(path: Path, data: object) -> ProjectorGeometry:
 def _intrinsics(path: Path, data: object, name: str) -> Intrinsics:
     if not isinstance(data, dict):
         raise CaptureError(
-            f"{path}: calibration.{name} is {data!r}; expected an object with fx, fy, cx, cy, distortion"
+            f"{path}: calibration.{name} is {shown(data)}; expected an object with fx, fy, cx, cy, distortion"
         )
     for key in ("fx", "fy", "cx", "cy"):
         value = data.get(key)
         if not is_number(value) or (key[0] == "f" and not cast(float, value) > 0):
-            raise CaptureError(f"{path}: calibration.{name}.{key} is {value!r}; expected a number of pixels")
+            raise CaptureError(f"{path}: calibration.{name}.{key} is {shown(value)}; expected a number of pixels")
     given = numbers(path, f"calibration.{name}.distortion", data.get("distortion", [0.0] * 5))
     if len(given) > 5:
         raise CaptureError(
@@ -197,7 +182,11 @@ def parse_periods(path: Path, value: object, lines: int) -> tuple[float, ...]:
     """
     periods = numbers(path, "fringes.periods", value)
     if not periods or min(periods) <= 0 or any(b <= a for a, b in itertools.pairwise(periods)):
-        raise CaptureError(f"{path}: fringes.periods is {list(periods)}; expected rising numbers above 0")
+        raise CaptureError(f"{path}: fringes.periods is {shown(list(periods))}; expected rising numbers above 0")
+    if len(periods) > MAX_FREQUENCIES:
+        raise CaptureError(
+            f"{path}: fringes.periods has {len(periods)} frequencies; expected at most {MAX_FREQUENCIES}"
+        )
     if periods[-1] > lines / 4:
         raise CaptureError(
             f"{path}: fringes.periods reaches {periods[-1]:g} on {lines} projector pixels; expected at least 4 pixels "
@@ -206,7 +195,7 @@ def parse_periods(path: Path, value: object, lines: int) -> tuple[float, ...]:
     distance = order_distance_rad(periods)
     if distance < MIN_ORDER_DISTANCE_RAD:
         raise CaptureError(
-            f"{path}: fringes.periods {list(periods)} leave the fringe order open: two orders differ by {distance:.2f} "
-            f"rad, expected {MIN_ORDER_DISTANCE_RAD}; add a lower frequency, such as 1"
+            f"{path}: fringes.periods {shown(list(periods))} leave the fringe order open: two orders differ by "
+            f"{distance:.2f} rad, expected {MIN_ORDER_DISTANCE_RAD}; add a lower frequency, such as 1"
         )
     return periods

@@ -11,7 +11,7 @@ import numpy as np
 
 from mddnet.capture.extra import formats_module
 from mddnet.capture.heif import HDR_CURVES
-from mddnet.capture.samples import MAX_PIXELS, check_size
+from mddnet.capture.samples import check_size
 from mddnet.errors import ImageError
 from mddnet.types import Lens, Photo
 
@@ -41,13 +41,13 @@ def frame_stem(path: Path, index: int) -> str:
     return f"{path.stem}.{index:06d}"
 
 
-def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int = MAX_PIXELS) -> Iterator[Photo]:
+def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None = None) -> Iterator[Photo]:
     """The frames of a video in the order in which they are shown, upright, as 8-bit sRGB.
 
     Args:
         path: MP4, MOV, MKV, WebM, AVI, MPEG.
         lens: what is known of the lens; ``pixel_um`` is the pitch of the frame's pixels.
-        max_pixels: a video with more pixels a frame is refused before it is decoded.
+        max_pixels: a video with more pixels a frame is refused before it is decoded; None as for photos.
 
     Raises:
         ImageError: if PyAV is not installed, the file is missing or no video, or the frames are too small or too large;
@@ -69,7 +69,7 @@ def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int = MAX_
 
 
 def sampled_frames(
-    path: Path, count: int, lens: Lens | None = None, *, max_pixels: int = MAX_PIXELS
+    path: Path, count: int, lens: Lens | None = None, *, max_pixels: int | None = None
 ) -> Iterator[Photo]:
     """Up to ``count`` frames spread evenly over a video, fewer where it is short or cannot be searched.
 
@@ -102,12 +102,12 @@ def frame_count(path: Path) -> int:
     Raises:
         ImageError: as :func:`video_frames`.
     """
-    with _opened(path, MAX_PIXELS) as (container, stream):
+    with _opened(path, None) as (container, stream):
         return _expected_frames(container, stream)
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[tuple[Any, Any]]:
+def _opened(path: Path, max_pixels: int | None) -> Iterator[tuple[Any, Any]]:
     av = formats_module("av", path, "a video", "save its frames as JPEG")
     if not path.is_file():
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected a video file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +46,7 @@ def predict(
     formats: str = "tiff",
     linear: Annotated[bool, Parameter(negative="")] = False,
     fine: Annotated[bool, Parameter(negative="")] = False,
+    max_megapixels: float | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -83,6 +85,9 @@ def predict(
         The samples of the photos are linear light, not sRGB (16-bit and float TIFF).
     fine
         Look a second time, at twice the size: small blur is measured better, in five times the time.
+    max_megapixels
+        Refuse larger photos by their header: 200, or what the environment variable MDDNET_MAX_MEGAPIXELS says. More
+        lets a small file take much memory, 12 MB a megapixel.
     resume
         Leave out photos whose results are complete and were made of this content, with this model, lens and formats.
     json
@@ -98,6 +103,9 @@ def predict(
             raise ValueError("no photo; expected photos, folders or patterns, or --list")
         if threads is not None and threads < 1:
             raise ValueError(f"--threads is {threads}; expected at least 1")
+        if max_megapixels is not None and not 0 < max_megapixels < 1e6:
+            raise ValueError(f"--max-megapixels is {max_megapixels:g}; expected a positive number")
+        max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
         named = {part.strip() for part in formats.split(",")}
         chosen = [name for name in SAVE_FORMATS if name in named]
         if not named.issubset(SAVE_FORMATS):
@@ -159,7 +167,9 @@ def predict(
                         given_up.add(path)
                         failed(path, error)
 
-            for job in _one_ahead(_jobs(photos, lens, linear, predictor, done_before, given_up, reader)):
+            for job in _one_ahead(
+                _jobs(photos, lens, linear, max_pixels, predictor, done_before, given_up, reader)
+            ):
                 if job.item is None or job.facts is not None or not job.beside_others:
                     finish_writing()
                 if job.path in given_up:
@@ -222,6 +232,7 @@ def _jobs(
     photos: Sequence[Path],
     lens: Lens,
     linear: bool,
+    max_pixels: int | None,
     predictor: Model,
     done_before: Callable[[Path, str], Path | None],
     given_up: set[Path],
@@ -232,7 +243,7 @@ def _jobs(
 
     for path in photos:
         try:
-            for item in _items(path, lens, linear, predictor):
+            for item in _items(path, lens, linear, max_pixels, predictor):
                 if path in given_up:
                     break
                 facts = done_before(path, item.stem)
@@ -271,16 +282,18 @@ def _is_large(path: Path) -> bool:
         return path.is_file() and path.stat().st_size > LARGE_PIXELS
 
 
-def _items(path: Path, lens: Lens, linear: bool, predictor: Model) -> Iterator[_Item]:
+def _items(
+    path: Path, lens: Lens, linear: bool, max_pixels: int | None, predictor: Model
+) -> Iterator[_Item]:
     from mddnet.capture.photo import read_photo
     from mddnet.capture.video import frame_stem, is_video, video_frames
     from mddnet.predict.video import VideoRanges
 
     if not is_video(path):
-        yield _Item(str(path), path.stem, partial(read_photo, path, lens, linear=linear))
+        yield _Item(str(path), path.stem, partial(read_photo, path, lens, max_pixels=max_pixels, linear=linear))
         return
-    ranges = VideoRanges(predictor, path, lens)
-    for index, frame in enumerate(video_frames(path, lens)):
+    ranges = VideoRanges(predictor, path, lens, max_pixels)
+    for index, frame in enumerate(video_frames(path, lens, max_pixels=max_pixels)):
         stem = frame_stem(path, index)
         yield _Item(f"{path}, {stem}", stem, partial(_itself, frame), ranges)
 

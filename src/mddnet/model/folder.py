@@ -5,12 +5,12 @@ Nothing here imports PyTorch: prediction finds its models here, too.
 
 from __future__ import annotations
 
-import json
 import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mddnet.capture.json_fields import read_json_object, shown
 from mddnet.errors import ModelError
 from mddnet.model.archive import unpacked
 from mddnet.model.hub import HUB_PREFIX, hub_folder
@@ -76,26 +76,21 @@ def read_config(folder: Path) -> dict[str, Any]:
             upgrade mddnet or to export the model again.
     """
     path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not readable ({error}); {remedy(folder)}") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{path}: {type(config).__name__}; expected a JSON object with the field format")
+    config = read_json_object(path, remedy(folder), ModelError)
     for name, known, found in (
         ("format", MODEL_FORMAT, config.get("format")),
         ("conventions", CONVENTIONS, config.get("conventions", 1)),
     ):
         if type(found) is int and found == known:
             continue
-        made_by = f"made by mddnet {config.get('version', 'of an unknown version')}"
+        made_by = f"made by mddnet {str(config.get('version', 'of an unknown version'))[:40]}"
         if type(found) is int and found > known:
             way_out = "pip install --upgrade mddnet"
         else:
             way_out = "export the model again with this version (mddnet export)"
         raise ModelError(
-            f"{path}: {name} {found!r}, {made_by}; this version of mddnet reads {name} {known} (it is {__version__}): "
-            f"{way_out}"
+            f"{path}: {name} {shown(found)}, {made_by}; this version of mddnet reads {name} {known} (it is "
+            f"{__version__}): {way_out}"
         )
     return config
 

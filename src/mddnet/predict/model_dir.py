@@ -8,15 +8,19 @@ pixels of the input; ``sign_logit``, positive behind the plane of focus.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mddnet.capture.json_fields import shown
 from mddnet.errors import ModelError
 from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder, read_config, remedy
 
 INPUT_NAME = "image"
 OUTPUT_NAMES = ("inv_depth", "defocus_px", "sign_logit")
+MAX_MULTIPLE, MAX_LONG_SIDE = 1024, 32_768
+"""An image is padded to multiples and not made smaller than the long side: larger numbers would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,15 @@ def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
             multiple=int(config["input"]["multiple"]),
             defocus_cap_px=float(config["defocus_cap_px"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: {error!r}; expected the fields of an exported model: export it again") from error
-    if not (0 < model.multiple <= model.long_side and model.defocus_cap_px > 0):
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(
-            f"{path}: input {config['input']}, defocus_cap_px {model.defocus_cap_px}; expected positive numbers and a "
-            "long_side of at least one multiple: export the model again"
+            f"{path}: {shown(error)}; expected the fields of an exported model: export it again"
+        ) from error
+    sizes = 0 < model.multiple <= min(model.long_side, MAX_MULTIPLE) and model.long_side <= MAX_LONG_SIDE
+    if not (sizes and 0 < model.defocus_cap_px < math.inf):
+        raise ModelError(
+            f"{path}: input {shown(config['input'])}, defocus_cap_px {model.defocus_cap_px}; expected positive numbers, "
+            f"multiple at most {MAX_MULTIPLE} and long_side from that to {MAX_LONG_SIDE}: export the model again"
         )
     if not model.graph.is_file():
         raise ModelError(f"{model.graph}: no such file; {remedy(folder)}")

@@ -227,7 +227,7 @@ def read_facts(path: Path) -> SavedFacts | None:
             data.get("content"),
             bool(data.get("fine", False)),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -28,15 +28,18 @@ class VideoRanges:
     A range holds for a unit: where no plane of focus is found, a frame stays relative among metric ones.
     """
 
-    def __init__(self, model: PredictsPhotos, path: Path, lens: Lens | None = None) -> None:
+    def __init__(
+        self, model: PredictsPhotos, path: Path, lens: Lens | None = None, max_pixels: int | None = None
+    ) -> None:
         """Remember what to look at; nothing is read yet.
 
         Args:
             model: predicts the frames that are looked at.
             path: the video.
             lens: what is known of the lens.
+            max_pixels: as for :func:`~mddnet.capture.video.video_frames`.
         """
-        self._model, self._path, self._lens = model, path, lens
+        self._model, self._path, self._lens, self._max_pixels = model, path, lens, max_pixels
 
     def of(self, prediction: PredictedPhoto) -> PreviewRange | None:
         """The range for a frame; None, a range of its own, for a unit that no frame looked at has."""
@@ -45,7 +48,7 @@ class VideoRanges:
     @cached_property
     def _by_unit(self) -> dict[InvDepthUnit, PreviewRange]:
         found: dict[InvDepthUnit, list[PreviewRange]] = {}
-        for photo in sampled_frames(self._path, SAMPLES, self._lens):
+        for photo in sampled_frames(self._path, SAMPLES, self._lens, max_pixels=self._max_pixels):
             prediction = self._model.predict_compact(photo)
             found.setdefault(prediction.unit, []).append(preview_range(prediction))
         return {unit: PreviewRange.over(ranges) for unit, ranges in found.items()}

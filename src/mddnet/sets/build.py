@@ -26,6 +26,7 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
 from mddnet.capture.all_in_3d import FACTS_FILE, AllIn3dScene, holds_all_in_3d, list_all_in_3d
+from mddnet.capture.json_fields import read_json_object, shown
 from mddnet.capture.photo_folder import SharpPhoto, list_photos
 from mddnet.capture.rgbd import RgbdFrame, list_rgbd
 from mddnet.capture.rig import rig_files
@@ -162,13 +163,12 @@ def plan_build(sources: Sequence[Path], groups: Sequence[Group] = GROUPS, limit:
 def _one_capture(folder: Path) -> tuple[list[BuildTask], list[BuildRow]]:
     path = folder / "capture.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        kind = data.get("kind") if isinstance(data, dict) else data
-        if kind not in GROUP_OF_KIND:
-            raise CaptureError(f"{path}: kind is {kind!r}; expected one of {', '.join(GROUP_OF_KIND)}")
-    except (OSError, ValueError, CaptureError) as error:
-        reason = str(error) if isinstance(error, CaptureError) else f"{path}: not a readable capture.json ({error})"
-        return [], [BuildRow("", folder.name, "", "failed", reason)]
+        data = read_json_object(path)
+        kind = data.get("kind")
+        if not isinstance(kind, str) or kind not in GROUP_OF_KIND:
+            raise CaptureError(f"{path}: kind is {shown(kind)}; expected one of {', '.join(GROUP_OF_KIND)}")
+    except CaptureError as error:
+        return [], [BuildRow("", folder.name, "", "failed", str(error))]
     name, place = data.get("scene"), data.get("place")
     name = name if isinstance(name, str) and scene_name(name) == name else folder.name
     if kind == "rig":
@@ -263,10 +263,9 @@ def digest_of_scene(folder: Path) -> str | None:
     if not (folder / "scene.json").is_file():
         return None
     try:
-        data = json.loads((folder / BUILT_FROM).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        digest = read_json_object(folder / BUILT_FROM).get("digest")
+    except CaptureError:
         return None
-    digest = data.get("digest") if isinstance(data, dict) else None
     return digest if isinstance(digest, str) else None
 
 

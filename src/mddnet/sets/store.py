@@ -20,6 +20,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from mddnet.capture.image_file import opened_image, read_rgb
+from mddnet.capture.json_fields import UNREADABLE_JSON as UNREADABLE_JSON
+from mddnet.capture.json_fields import is_plain_name, read_json_object, shown
 from mddnet.errors import CaptureError
 from mddnet.sets.part_file import PartFile, writing_into
 from mddnet.types import (
@@ -37,11 +40,16 @@ CODE_UNKNOWN = 0
 CODE_INFINITY = 1
 CODE_FIRST = 2
 CODE_LAST = 65535
+CODE_TYPES = (np.uint16, np.int32)
+"""Types in which Pillow gives 16 bits of grey."""
+LARGEST_VALUE = 1e28
+"""Of low and step: no code of theirs is beyond float32."""
 
 UNREADABLE_IMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 """What Pillow raises for a file that is no image, is damaged, or would fill the memory."""
-UNREADABLE_JSON = (OSError, ValueError, RecursionError)
-"""What reading a file and parsing it as JSON raises."""
+NOT_ITS_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
+"""What reading fields raises in JSON that holds something else; a whole number may be larger than any float."""
+BUILD_AGAIN = "build the scene again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +154,25 @@ def read_inv_depth(path: Path) -> InvDepthFile:
     Raises:
         CaptureError: if the file is missing, damaged, or carries no scale.
     """
-    try:
-        with Image.open(path) as image:
-            text = image.info.get("mddnet")
-            codes = np.asarray(image)
-    except UNREADABLE_IMAGE as error:
-        raise CaptureError(f"{path}: not a readable 16-bit PNG ({error}); build the scene again") from error
+    with opened_image(path, BUILD_AGAIN, what="16-bit PNG") as image:
+        text = image.info.get("mddnet")
+        codes = np.asarray(image)
     try:
         meta = json.loads(text) if isinstance(text, str) else {}
         low, step, unit = float(meta["low"]), float(meta["step"]), meta["unit"]
-    except (KeyError, TypeError, *UNREADABLE_JSON) as error:
+    except (*NOT_ITS_FIELDS, RecursionError) as error:
         raise CaptureError(
             f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); expected a file that mddnet build wrote"
         ) from error
-    if codes.ndim != 2 or codes.dtype == np.uint8 or unit not in INV_DEPTH_UNITS:
+    if codes.ndim != 2 or codes.dtype not in CODE_TYPES or unit not in INV_DEPTH_UNITS:
         raise CaptureError(
-            f"{path}: {codes.dtype} of shape {codes.shape}, unit {unit!r}; expected one 16-bit channel and one of "
+            f"{path}: {codes.dtype} of shape {codes.shape}, unit {shown(unit)}; expected one 16-bit channel and one of "
             f"{', '.join(INV_DEPTH_UNITS)}"
         )
-    if not (math.isfinite(low) and math.isfinite(step) and step > 0):
-        raise CaptureError(f"{path}: low {low}, step {step}; expected finite numbers and a step above 0")
+    if not (abs(low) < LARGEST_VALUE and 0 < step < LARGEST_VALUE):
+        raise CaptureError(
+            f"{path}: low {low}, step {step}; expected numbers below {LARGEST_VALUE:g} and a step above 0"
+        )
     u = low + (codes.astype(np.float64) - CODE_FIRST) * step
     u[codes == CODE_INFINITY] = 0.0 if unit == "1/m" else low
     u[codes == CODE_UNKNOWN] = np.nan
@@ -187,11 +194,7 @@ def read_image(path: Path) -> UInt8Array:
     Raises:
         CaptureError: if it is missing or damaged.
     """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except UNREADABLE_IMAGE as error:
-        raise CaptureError(f"{path}: not a readable image ({error})") from error
+    return read_rgb(path, BUILD_AGAIN)
 
 
 def write_scene_json(folder: Path, record: SceneRecord) -> None:
@@ -233,9 +236,10 @@ def replace_scene(
 
 def _inside(folder: Path, name: object) -> str:
     """A plain file name inside the folder; anything else could point elsewhere on the disk."""
-    # A backslash separates folders on Windows, and a scene may have been written elsewhere.
-    if not isinstance(name, str) or Path(name).name != name or name in {"", ".", ".."} or set(name) & set("\\\0"):
-        raise CaptureError(f"{folder / 'scene.json'}: file {name!r}; expected a plain name inside the scene folder")
+    if not isinstance(name, str) or not is_plain_name(name):
+        raise CaptureError(
+            f"{folder / 'scene.json'}: file {shown(name)}; expected a plain name inside the scene folder"
+        )
     return name
 
 
@@ -243,8 +247,8 @@ def _frame(folder: Path, data: dict[str, object]) -> FrameRecord:
     u_focus, kappa_px = (float(cast(float, data[key])) for key in ("u_focus", "kappa_px"))
     if not (math.isfinite(u_focus) and math.isfinite(kappa_px) and kappa_px >= 0):
         raise CaptureError(
-            f"{folder / 'scene.json'}: frame {data['file']!r} has u_focus {u_focus}, kappa_px {kappa_px}; expected "
-            "finite numbers and a kappa_px of 0 or more"
+            f"{folder / 'scene.json'}: frame {shown(data['file'])} has u_focus {u_focus}, kappa_px {kappa_px}; "
+            "expected finite numbers and a kappa_px of 0 or more"
         )
     return FrameRecord(_inside(folder, data["file"]), u_focus, kappa_px)
 
@@ -256,17 +260,16 @@ def read_scene(folder: Path) -> SceneRecord:
         CaptureError: naming the file and the field that is missing or wrong.
     """
     path = folder / "scene.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except UNREADABLE_JSON as error:
-        raise CaptureError(f"{path}: not a readable scene ({error})") from error
+    data = read_json_object(path, "expected the fields of a scene record: build the scene again")
     try:
         if data["format"] != SCENE_FORMAT:
-            raise CaptureError(f"{path}: format {data['format']!r}; expected {SCENE_FORMAT}: build the scene again")
+            raise CaptureError(
+                f"{path}: format {shown(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
+            )
         if data["unit"] not in INV_DEPTH_UNITS:
-            raise CaptureError(f"{path}: unit {data['unit']!r}; expected one of {', '.join(INV_DEPTH_UNITS)}")
+            raise CaptureError(f"{path}: unit {shown(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
         if data["provenance"] not in ("real", "rendered"):
-            raise CaptureError(f"{path}: provenance {data['provenance']!r}; expected real or rendered")
+            raise CaptureError(f"{path}: provenance {shown(data['provenance'])}; expected real or rendered")
         confidence = data.get("confidence")
         return SceneRecord(
             name=str(data["name"]),
@@ -283,8 +286,10 @@ def read_scene(folder: Path) -> SceneRecord:
             lens=Lens.from_json(data.get("lens", {})),
             measures={str(k): float(v) for k, v in data.get("measures", {}).items()},
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CaptureError(f"{path}: {error!r}; expected the fields of a scene record, see CONVENTIONS.md") from error
+    except NOT_ITS_FIELDS as error:
+        raise CaptureError(
+            f"{path}: {shown(error)}; expected the fields of a scene record, see CONVENTIONS.md"
+        ) from error
 
 
 def list_scenes(root: Path) -> list[Path]:

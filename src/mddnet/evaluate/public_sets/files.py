@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from mddnet.capture.image_file import opened_image
 from mddnet.capture.photo import read_photo
-from mddnet.errors import CaptureError
+from mddnet.errors import CaptureError, MddnetError
 from mddnet.evaluate.public_sets.record import SetItem, SetListing, SetPhoto
 from mddnet.types import Float32Array, UInt8Array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MAX_PFM_PIXELS = 200_000_000
-_UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+GET_AGAIN = "get the file again"
 
 
 def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
@@ -75,12 +75,9 @@ def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
     Raises:
         CaptureError: if it is missing, damaged, or no image of integers.
     """
-    try:
-        with Image.open(path) as image:
-            # a palette of greys and one-bit masks are levels, too
-            levels = np.asarray(image.convert("L") if image.mode in ("1", "P") else image)
-    except _UNREADABLE as error:
-        raise CaptureError(f"{path}: not a readable image ({error}); get the file again") from error
+    with opened_image(path, GET_AGAIN) as image:
+        # a palette of greys and one-bit masks are levels, too
+        levels = np.asarray(image.convert("L") if image.mode in ("1", "P") else image)
     if levels.dtype.kind not in "uib" or levels.ndim not in (2, 3):
         raise CaptureError(f"{path}: {levels.shape} {levels.dtype}; expected an image of integers")
     if levels.ndim == 3:
@@ -101,7 +98,7 @@ def read_pfm(path: Path) -> Float32Array:
             head = [_pfm_line(stream.readline(200)) for _ in range(3)]
             width, height = (int(side) for side in head[1].split())
             scale = float(head[2])
-            if head[0] != "Pf" or not 0 < width * height <= MAX_PFM_PIXELS or scale == 0:
+            if head[0] != "Pf" or min(width, height) < 1 or width * height > MAX_PFM_PIXELS or not abs(scale) > 0:
                 raise ValueError(f"header {head}")
             data = stream.read()
     except (OSError, ValueError) as error:
@@ -137,15 +134,17 @@ def opened_hdf5(path: Path) -> Iterator[Any]:
     """An HDF5 file (a MATLAB file of version 7.3 is one), open for reading.
 
     Raises:
-        CaptureError: if it is no HDF5 file, or h5py is not installed.
+        CaptureError: if it is no HDF5 file, is damaged where it is read, or h5py is not installed.
     """
     h5py = needed("h5py", path)
     try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise CaptureError(f"{path}: not a readable HDF5 file ({error}); get the file again") from error
-    with file:
-        yield file
+        with h5py.File(path, "r") as file:
+            yield file
+    except (MddnetError, MemoryError):
+        raise
+    except Exception as error:
+        # h5py raises whatever a damaged file leads it to, when it is opened and when it is read.
+        raise CaptureError(f"{path}: not a readable HDF5 file ({error}); {GET_AGAIN}") from error
 
 
 def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:

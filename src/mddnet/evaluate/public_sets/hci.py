@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mddnet.capture.light_field import MAX_VIEWS_PER_SIDE
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import read_pfm, read_rgb
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto
@@ -48,6 +49,8 @@ def _central_view(config: Path) -> Path:
         with config.open(encoding="utf-8") as stream:
             parser.read_file(stream)
         rows, columns = (parser.getint("extrinsics", f"num_cams_{axis}") for axis in "yx")
+        if not (0 < rows <= MAX_VIEWS_PER_SIDE and 0 < columns <= MAX_VIEWS_PER_SIDE):
+            raise ValueError(f"{rows} x {columns} views, at most {MAX_VIEWS_PER_SIDE} a side")
     except (OSError, UnicodeDecodeError, configparser.Error, ValueError) as error:
         raise CaptureError(
             f"{config}: not readable ({error}); expected num_cams_x and num_cams_y below [extrinsics]"

@@ -71,7 +71,7 @@ def read_calibration(path: Path) -> tuple[float, float, float]:
     if any(match is None for match in found):
         raise CaptureError(f"{path}: expected the lines cam0=[f 0 cx; ...], doffs=... and baseline=...")
     focal_px, doffs_px, baseline_mm = (float(match[1]) for match in found if match is not None)
-    if not (focal_px > 0 and baseline_mm > 0 and math.isfinite(doffs_px)):
+    if not (0 < focal_px < math.inf and 0 < baseline_mm < math.inf and math.isfinite(doffs_px)):
         raise CaptureError(f"{path}: f {focal_px:g} px, baseline {baseline_mm:g} mm; expected positive numbers")
     return focal_px, doffs_px, baseline_mm
 
@@ -87,6 +87,8 @@ def _item_2006(root: Path, folder: Path) -> SetItem:
             return SetPhoto(photo, np.where(known, levels / reduction, np.nan).astype(np.float32), "relative")
         try:
             offset = float(dmin.read_text(encoding="ascii"))
+            if not math.isfinite(offset):
+                raise ValueError(f"{offset}")
         except (OSError, UnicodeDecodeError, ValueError) as error:
             raise CaptureError(f"{dmin}: not a number ({error}); expected the smallest disparity, px") from error
         # a level is a px of the full size, whatever the size of this copy

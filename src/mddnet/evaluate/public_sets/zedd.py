@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mddnet.capture.json_fields import read_json, shown
 from mddnet.capture.rgbd import path_inside
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, natural_order, read_rgb
@@ -58,19 +59,17 @@ def _layout(root: Path) -> dict[str, str]:
     path = root / LAYOUT_FILE
     if not path.is_file():
         return LAYOUT
-    try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CaptureError(f"{path}: not readable ({error}); expected such as {json.dumps(LAYOUT)}") from error
+    given = read_json(path, f"expected such as {json.dumps(LAYOUT)}")
     if not isinstance(given, dict) or set(given) != set(LAYOUT) or not all(isinstance(v, str) for v in given.values()):
         raise CaptureError(
-            f"{path}: {given!r}; expected the texts photo, sharp and depth, such as {json.dumps(LAYOUT)}"
+            f"{path}: {shown(given)}; expected the texts photo, sharp and depth, such as {json.dumps(LAYOUT)}"
         )
     for name, value in given.items():
         path_inside(root, value, path)
         unknown = set(re.findall(r"\{([^}]*)\}", value)) - set(FIELDS)
-        if unknown or "{scene}" not in value:
-            raise CaptureError(f"{path}: {name} is {value!r}; expected {{scene}} and of {FIELDS} no other field")
+        braces = set(re.sub(r"\{[^{}]*\}", "", value)) & set("{}*?[]")
+        if unknown or braces or "{scene}" not in value:
+            raise CaptureError(f"{path}: {name} is {shown(value)}; expected {{scene}} and of {FIELDS} no other field")
     return given
 
 
@@ -92,7 +91,8 @@ def _item(scene: str, photo: Path, depth: Path, sharp: Path | None) -> SetItem:
     def load() -> SetPhoto:
         try:
             depth_m = np.load(depth, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError) as error:
+        except Exception as error:
+            # NumPy's parser of headers raises whatever a damaged one leads it to.
             raise CaptureError(f"{depth}: not a readable array ({error}); expected depth in metres") from error
         if depth_m.ndim != 2 or depth_m.dtype.kind != "f":
             raise CaptureError(f"{depth}: {depth_m.shape} {depth_m.dtype}; expected (H, W) floats, metres")

@@ -1,0 +1,103 @@
+"""Image files opened by Pillow as a stranger's: within the limit on pixels, never a drawing, one kind of error."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mddnet.capture.samples import check_most_pixels
+from mddnet.errors import CaptureError, MddnetError
+from mddnet.types import UInt8Array
+
+DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})
+"""Formats whose loading would start another program."""
+
+_pillow_limit = threading.Lock()
+
+
+@contextmanager
+def without_pillow_limit() -> Iterator[None]:
+    """Lift Pillow's limit on pixels while a header is read; ours is checked before anything is decoded."""
+    with _pillow_limit:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def opened_image(
+    file: Path | BinaryIO,
+    fix: str,
+    error: type[MddnetError] = CaptureError,
+    name: str | None = None,
+    what: str = "image",
+) -> Iterator[Image.Image]:
+    """An image file, open and not decoded yet; whatever Pillow raises until it is closed becomes one error.
+
+    Args:
+        file: its path, or its bytes as a stream.
+        fix: what to do about a file that cannot be read: the end of the message.
+        error: class to raise.
+        name: what messages call it; its path by default.
+        what: what it should be, for messages.
+
+    Raises:
+        MddnetError: of that class, if the file is missing, no image, damaged, a drawing, or has more pixels than
+            :func:`mddnet.capture.samples.pixel_limit` allows.
+    """
+    name = str(file) if name is None else name
+    try:
+        with without_pillow_limit():
+            image = Image.open(file)
+        with image:
+            if image.format in DRAWING_FORMATS:
+                raise error(f"{name}: {image.format} is a drawing; expected a photo: {fix}")
+            check_most_pixels(image.height, image.width, name, None, error)
+            yield image
+    except (MddnetError, MemoryError):
+        raise
+    except Exception as problem:
+        # Pillow's readers and decoders raise whatever a damaged file leads them to.
+        raise error(f"{name}: not a readable {what} ({' '.join(str(problem).split())}); {fix}") from problem
+
+
+def read_rgb(
+    file: Path | BinaryIO,
+    fix: str,
+    error: type[MddnetError] = CaptureError,
+    name: str | None = None,
+    what: str = "image",
+) -> UInt8Array:
+    """(H, W, 3) uint8 of an image as it is stored: no orientation tag, no colour profile.
+
+    Raises:
+        MddnetError: as :func:`opened_image`.
+    """
+    with opened_image(file, fix, error, name, what) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def read_stored(
+    file: Path | BinaryIO,
+    fix: str,
+    error: type[MddnetError] = CaptureError,
+    name: str | None = None,
+    what: str = "image",
+) -> NDArray[np.generic]:
+    """The samples of an image in the type in which they are stored.
+
+    Raises:
+        MddnetError: as :func:`opened_image`.
+    """
+    with opened_image(file, fix, error, name, what) as image:
+        return np.asarray(image)
