@@ -104,7 +104,7 @@ table-captures: $(DEV)
 
 # Each ends with 1 where a promise of docs/reliability.md does not hold.
 table-kills: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.kill_table --kills 100 -o docs/results/kills.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.kill_table --kills 100 --work $(WORK)/kills -o docs/results/kills.md
 
 table-load: $(DEV)
 	$(BIN)/python -m tests.reliability.load_table -o docs/results/load.md

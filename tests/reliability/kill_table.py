@@ -2,19 +2,23 @@
 
     python -m tests.reliability.kill_table --kills 100 -o docs/results/kills.md
 
-It ends with 1 where anything was wrong, and says what. Only where processes can be forked: not on Windows.
+It ends with 1 where anything was wrong, and says what. Results lie in the work folder, one JSON file per command, and
+are taken from there when the command is run again. Only where processes can be forked: not on Windows.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.sets.store import atomic_write_text
 from tests.reliability.kill_cases import Build, Predict, Shards, Train
 from tests.reliability.killed import Case, Tally, kill_repeatedly
 from tests.table_page import replace_table
@@ -46,8 +50,23 @@ def made_case(name: str, work: Path) -> Case:
     return Shards(work) if name == "shards" else Train(work)
 
 
-def run_all(names: list[str], kills: int, seed: int, work: Path) -> list[tuple[Tally, Case]]:
-    """Kill each command that many times."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was seen of one command, as it lies in the folder of results.
+
+    Attributes:
+        tally: kills and faults.
+        notes: what else was measured.
+        made: by what it was made, when and where.
+    """
+
+    tally: Tally
+    notes: list[str]
+    made: str
+
+
+def kill_one(name: str, kills: int, seed: int) -> Row:
+    """Kill one command so many times, in a folder that is removed afterwards."""
     for module in LOADED:
         importlib.import_module(module)
     import cv2
@@ -56,59 +75,66 @@ def run_all(names: list[str], kills: int, seed: int, work: Path) -> list[tuple[T
     # Threads of this process would be missing in its forked children.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    started, made = time.monotonic(), provenance()
+    with tempfile.TemporaryDirectory(prefix="mddnet-kills-") as folder:
+        case = made_case(name, Path(folder))
+        tally = kill_repeatedly(case, Path(folder), kills, seed)
+    notes = []
+    if isinstance(case, Train):
+        notes.append(
+            f"Training: largest difference of a number in log.csv {case.largest_loss_difference:.1g}, of a weight "
+            f"{case.largest_weight_difference:.1g}."
+        )
+    return Row(tally, notes, f"{name}: {provenance_words(made, time.monotonic() - started)}")
+
+
+def rows_of(names: list[str], kills: int, seed: int, work: Path) -> list[Row]:
+    """A row per command; those that lie in the folder of results are taken from there."""
+    work.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in names:
-        folder = work / name.replace(" ", "_")
-        folder.mkdir()
-        case = made_case(name, folder)
-        tally = kill_repeatedly(case, folder, kills, seed)
-        rows.append((tally, case))
-        print(
-            f"{name}: {tally.kills} kills, {tally.rounds} rounds, {len(tally.faults)} faults, {tally.seconds:.0f} s",
-            file=sys.stderr,
-        )
-        for fault in tally.faults:
-            print(f"  {fault}", file=sys.stderr)
+        path = work / f"{name} {kills} {seed}.json"
+        if not path.is_file():
+            atomic_write_text(path, json.dumps(asdict(kill_one(name, kills, seed)), indent=1))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        rows.append(Row(Tally(**found["tally"]), found["notes"], found["made"]))
+        for fault in rows[-1].tally.faults:
+            print(f"{name}: {fault}", file=sys.stderr)
     return rows
 
 
-def table(rows: list[tuple[Tally, Case]], words: str) -> str:
+def table(rows: list[Row]) -> str:
     """The table in Markdown."""
     lines = [
-        "| command | kills | of these while a file or scene was on its way | runs that came through | faults | "
-        "undisturbed run, s |",
-        "|---|---|---|---|---|---|",
+        "| command | killed at a random moment | before a file operation | of these with a file or scene on its way "
+        "| runs that came through | faults | undisturbed run, s | its file operations |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {t.name} | {t.kills} | {t.in_the_middle} | {t.rounds} | {len(t.faults)} | {t.undisturbed_s:.2f} |"
-        for t, _ in rows
+        f"| {t.name} | {t.at_moments} | {t.at_operations} | {t.in_the_middle} | {t.rounds} | {len(t.faults)} "
+        f"| {t.undisturbed_s:.2f} | {t.operations} |"
+        for t in (row.tally for row in rows)
     ]
-    for _, case in rows:
-        if isinstance(case, Train):
-            lines += [
-                "",
-                f"Training: largest difference of a number in log.csv {case.largest_loss_difference:.1g}, of a weight "
-                f"{case.largest_weight_difference:.1g}.",
-            ]
-    return "\n".join([*lines, "", words]) + "\n"
+    lines += [f"\n{note}" for row in rows for note in row.notes]
+    lines += ["", *(f"- {row.made}" for row in rows)]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
     """Run, print, and write the table into the page between its marks."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--kills", type=int, default=100, help="kills of each command")
+    parser.add_argument("--kills", type=int, default=100, help="of each command at random moments, and as many again")
     parser.add_argument("--only", action="append", choices=CASES, help="this command only; may be repeated")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--work", type=Path, default=Path("work/kills"), help="folder of results, one per command")
     parser.add_argument("-o", "--out", type=Path, help="page whose table is replaced")
     options = parser.parse_args()
-    started, made = time.monotonic(), provenance()
-    with tempfile.TemporaryDirectory(prefix="mddnet-kills-") as work:
-        rows = run_all(options.only or list(CASES), options.kills, options.seed, Path(work))
-    text = table(rows, provenance_words(made, time.monotonic() - started))
+    rows = rows_of(options.only or list(CASES), options.kills, options.seed, options.work)
+    text = table(rows)
     print(text)
     if options.out is not None:
         replace_table(options.out, text)
-    return 1 if any(tally.faults for tally, _ in rows) else 0
+    return 1 if any(row.tally.faults for row in rows) else 0
 
 
 if __name__ == "__main__":

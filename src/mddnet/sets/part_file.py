@@ -83,10 +83,11 @@ class StagedFiles:
 
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         """Write a file that will lie at ``path``, whose folder exists."""
-        part = PartFile(path)
-        self._waiting.append(part)
-        write(part.stream)
-        part.finish()
+        with writing_into(path.parent, path):
+            part = PartFile(path)
+            self._waiting.append(part)
+            write(part.stream)
+            part.finish()
 
     def commit(self) -> None:
         """Put the files in their places, in the order in which they were written."""
@@ -127,8 +128,12 @@ def _remove_if_abandoned(path: Path) -> None:
 
 
 @contextmanager
-def writing_into(folder: Path) -> Iterator[None]:
+def writing_into(folder: Path, file: Path | None = None) -> Iterator[None]:
     """What the system refuses to write below a folder becomes an error of ours, which says what to do.
+
+    Args:
+        folder: where something is written.
+        file: which file of it, if it is only one.
 
     Raises:
         OutputError: for a full disk, a folder that may not be written, or a file that may not be so large.
@@ -138,21 +143,22 @@ def writing_into(folder: Path) -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
-        reason = refusal(error, folder)
+        reason = refusal(error, folder, file)
         if reason is None:
             raise
         raise OutputError(reason) from error
 
 
-def refusal(error: OSError, folder: Path | None = None) -> str | None:
+def refusal(error: OSError, folder: Path | None = None, file: Path | None = None) -> str | None:
     """What to tell a user of a file that the system refuses to write; None for other errors.
 
     Args:
         error: what the system said.
         folder: where something was written; a file that may not be used and lies elsewhere is none of this. None is
             anywhere.
+        file: which file, whatever name it has on its way; None takes the name that the system says.
     """
-    where = Path(error.filename) if isinstance(error.filename, str) else folder
+    where = file or (Path(error.filename) if isinstance(error.filename, str) else folder)
     said = (error.strerror or str(error)).lower()
     begin = said if where is None else f"{where}: {said}"
     if error.errno in _NO_ROOM:

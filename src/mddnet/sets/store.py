@@ -78,7 +78,7 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool 
     Raises:
         OutputError: if the disk is full or the folder may not be written; what was there before stays.
     """
-    with writing_into(path.parent):
+    with writing_into(path.parent, path):
         part = PartFile(path)
         try:
             write(part.stream)
