@@ -39,13 +39,13 @@ def broken(photos: PhotoLoad, store: StoreLoad) -> list[str]:
 def table(photos: PhotoLoad, store: StoreLoad, words: str) -> str:
     """The table in Markdown."""
     lines = [
-        f"| {photos.photos} photos of 96 x 64 px in one folder, one thread | |",
+        f"| {photos.photos} photos of 128 x 32 px in one folder, one thread | |",
         "|---|---|",
         f"| memory after the first hundred, MiB | {photos.first_mib:.0f} |",
         f"| most after that, MiB | {photos.most_mib:.0f} |",
         f"| at the end, MiB | {photos.last_mib:.0f} |",
-        f"| time per photo, first tenth after the first hundred, ms | {photos.first_ms:.1f} |",
-        f"| time per photo, last tenth, ms | {photos.last_ms:.1f} |",
+        f"| processor time per photo, first tenth after the first hundred, ms | {photos.first_ms:.1f} |",
+        f"| processor time per photo, last tenth, ms | {photos.last_ms:.1f} |",
         f"| the same command with `--resume`, all done before, s | {photos.resumed_s:.1f} |",
         "",
         f"| {store.scenes} scenes in one store, {store.size_mib:.0f} MiB | |",

@@ -16,7 +16,7 @@ def test_memory_stays_over_a_folder_of_photos(tiny_model: Path, tmp_path: Path) 
     write_photos(tmp_path / "photos", 400)
     load = predict_folder(tmp_path / "photos", tmp_path / "out", str(tiny_model))
     assert load.photos == 400 and load.growth < 0.1
-    assert load.last_ms < 2 * load.first_ms  # a busy machine is no slow-down
+    assert load.last_ms < 1.5 * load.first_ms
 
 
 def test_a_store_opens_at_once_and_is_not_read_whole(tmp_path: Path) -> None:
