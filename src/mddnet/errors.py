@@ -23,6 +23,10 @@ class ModelError(MddnetError):
     """A model that is missing, damaged, or made by an incompatible version."""
 
 
+class ClusterError(MddnetError):
+    """A cluster that cannot be reached, or whose machines differ."""
+
+
 class TrainingError(MddnetError):
     """A training run that cannot go on."""
 

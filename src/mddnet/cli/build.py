@@ -28,6 +28,7 @@ def build(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
+    ray: str | None = None,
     frames: int | None = None,
     only: Annotated[list[GroupName] | None, Parameter(negative="")] = None,
     limit: int | None = None,
@@ -49,6 +50,9 @@ def build(
         Folder for the scenes; made if it is missing.
     jobs
         Number of processes.
+    ray
+        Address of a Ray cluster that builds instead, such as HOST:6379 or auto (extra ray). All its machines must see
+        sources and OUT under the same paths.
     frames
         Focused frames per rendered scene; each kind has its own number by default.
     only
@@ -75,6 +79,14 @@ def build(
         print(f"mddnet build: {wrong}", file=sys.stderr)
         return 2
 
+    if ray is not None:
+        if jobs != 1:
+            print(
+                "mddnet build: --jobs counts processes here; with --ray the cluster has its own cores", file=sys.stderr
+            )
+            return 2
+        sources, out = [source.resolve() for source in sources], out.resolve()
+
     # Imported after the flags were checked: wrong usage answers at once.
     from rich.console import Console
 
@@ -91,7 +103,12 @@ def build(
         return split_of(place, places) or ""
 
     try:
-        _run(console, rows, build_scenes(plan, out, jobs, frames, seed, rebuild), len(plan.tasks) + len(plan.failures))
+        _run(
+            console,
+            rows,
+            build_scenes(plan, out, jobs, frames, seed, rebuild, ray),
+            len(plan.tasks) + len(plan.failures),
+        )
     finally:
         # After Ctrl-C too: what is done is done, and the tables say so.
         if rows:

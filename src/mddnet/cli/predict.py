@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from mddnet.cli.predict_on_cluster import ClusterJob
     from mddnet.predict.model_dir import ModelDir
     from mddnet.predict.output import SaveFormat
     from mddnet.predict.prediction import PredictedPhoto
@@ -49,6 +50,7 @@ def predict(
     max_megapixels: float | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
+    ray: str | None = None,
 ) -> int:
     """Predict depth and defocus of photos, and write both with a preview and the facts.
 
@@ -92,6 +94,9 @@ def predict(
         Leave out photos whose results are complete and were made of this content, with this model, lens and formats.
     json
         Print one JSON object a line for each photo instead of words: its facts, or its error.
+    ray
+        Address of a Ray cluster that predicts instead, such as HOST:6379 or auto (extra ray). All its machines must see
+        photos, model and OUT under the same paths; --threads is what one photo takes, 1 by default.
     """
     from mddnet.errors import MddnetError
     from mddnet.predict.output import SAVE_FORMATS, require_formats, save
@@ -129,6 +134,13 @@ def predict(
         print(f"mddnet: {failure}", file=sys.stderr)
         if json:
             print(_json_line(error=failure), flush=True)
+    if ray is not None:
+        from mddnet.cli.predict_on_cluster import ClusterJob
+        from mddnet.model.folder import shipped_models
+
+        here = model if not Path(model).exists() or model in shipped_models() else str(Path(model).resolve())
+        job = ClusterJob(here, out.resolve(), lens, linear, max_pixels, fine, resume, tuple(chosen), threads or 1)
+        return _print_from_cluster(ray, job, photos, failures, json)
     predictor = load(model, threads)
     remove_abandoned(out)
 
@@ -167,9 +179,7 @@ def predict(
                         given_up.add(path)
                         failed(path, error)
 
-            for job in _one_ahead(
-                _jobs(photos, lens, linear, max_pixels, predictor, done_before, given_up, reader)
-            ):
+            for job in _one_ahead(_jobs(photos, lens, linear, max_pixels, predictor, done_before, given_up, reader)):
                 if job.item is None or job.facts is not None or not job.beside_others:
                     finish_writing()
                 if job.path in given_up:
@@ -228,6 +238,29 @@ class _Job:
         return self.item.read() if self.reading is None else self.reading.result()
 
 
+def _print_from_cluster(address: str, job: ClusterJob, photos: Sequence[Path], failures: list[str], json: bool) -> int:
+    """Predict on a Ray cluster and say what comes of it; the exit code."""
+    from contextlib import closing
+
+    from mddnet.cli.predict_on_cluster import predict_on_cluster
+
+    results = predict_on_cluster(address, job, [path.resolve() for path in photos])
+    with closing(results), _Progress(sum(_expected(path) for path in photos)) as progress:
+        for line in (line for lines in results for line in lines):
+            if line.facts is None:
+                failures.append(line.text)
+                print(f"mddnet: {line.text}", file=sys.stderr)
+            if json:
+                error = line.text if line.facts is None else None
+                print(_json_line(line.path, line.facts, error), flush=True)
+            elif line.facts is not None:
+                print(line.text, flush=True)
+            progress.step()
+    if failures and len(photos) > 1:
+        print(f"mddnet: {len(failures)} of the inputs failed, see above", file=sys.stderr)
+    return 1 if failures else 0
+
+
 def _jobs(
     photos: Sequence[Path],
     lens: Lens,
@@ -282,9 +315,7 @@ def _is_large(path: Path) -> bool:
         return path.is_file() and path.stat().st_size > LARGE_PIXELS
 
 
-def _items(
-    path: Path, lens: Lens, linear: bool, max_pixels: int | None, predictor: Model
-) -> Iterator[_Item]:
+def _items(path: Path, lens: Lens, linear: bool, max_pixels: int | None, predictor: Model) -> Iterator[_Item]:
     from mddnet.capture.photo import read_photo
     from mddnet.capture.video import frame_stem, is_video, video_frames
     from mddnet.predict.video import VideoRanges

@@ -240,6 +240,22 @@ def _stems(stem: str) -> itertools.chain[str]:
     return itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
 
 
+def claim_stem(folder: Path, photo_path: Path) -> str:
+    """Take the stem that results of a photo will have, before it is read: numbers then follow the order of claims.
+
+    Args:
+        folder: of the results; made if it is missing.
+        photo_path: the photo.
+
+    Raises:
+        MddnetError: if the folder cannot be made or written.
+    """
+    with writing_into(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FolderLock(folder, "predict", LOCK_PATIENCE_S):
+            return _claimed_stem(folder, photo_path.stem, str(photo_path.resolve()))
+
+
 def _claim(source: str) -> str:
     """What the ``.json`` says as long as the other files are not all in their places."""
     return json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"

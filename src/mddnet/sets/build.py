@@ -31,6 +31,7 @@ from mddnet.capture.photo_folder import SharpPhoto, list_photos
 from mddnet.capture.rgbd import RgbdFrame, list_rgbd
 from mddnet.capture.rig import rig_files
 from mddnet.capture.stereo import StereoScene, list_stereo
+from mddnet.cluster import on_ray
 from mddnet.errors import CaptureError, MddnetError, OutputError, RejectedScene
 from mddnet.sets.all_in_3d_scene import build_all_in_3d_scene, out_name
 from mddnet.sets.focal_stack_scene import build_focal_stack_scene
@@ -405,6 +406,17 @@ def _build_in_worker(*arguments: Any) -> BuildRow:
     return build_one(*arguments)
 
 
+def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
+    return build_one(*arguments)
+
+
+def _lost_row(arguments: tuple[Any, ...], reason: str) -> BuildRow:
+    task: BuildTask = arguments[0]
+    return BuildRow(
+        task.group, task.name, task.place, "failed", f"{task.files[0] if task.files else task.name}: {reason}"
+    )
+
+
 def build_scenes(
     plan: BuildPlan,
     out: Path,
@@ -412,6 +424,7 @@ def build_scenes(
     frames: int | None = None,
     seed: int = 0,
     rebuild: bool = False,
+    ray: str | None = None,
 ) -> Generator[BuildRow]:
     """Build what a plan lists, in any order; interrupted or killed, the next call goes on where this one stopped.
 
@@ -422,16 +435,23 @@ def build_scenes(
         frames: frames per rendered scene, or None for each kind's own.
         seed: of what is drawn for rendered scenes.
         rebuild: build scenes again although nothing has changed.
+        ray: address of a Ray cluster that builds, instead of processes here; every path is absolute then, and seen by
+            all its machines.
 
     Yields:
         One row per scene as it is done, failures of the plan first.
 
     Raises:
         OutputError: if ``out`` cannot be written, or another build is writing there.
+        ClusterError: if the cluster cannot be reached, or its machines differ.
     """
     with BuildLock(out) as scratch:
         yield from plan.failures
         arguments = [(task, out, scratch, frames, seed, rebuild) for task in plan.tasks]
+        if ray is not None:
+            folders = {scratch, *(task.files[0].parent for task in plan.tasks[:1] if task.files)}
+            yield from on_ray(ray, _build_of, arguments, _lost_row, folders)
+            return
         if jobs == 1:
             yield from (build_one(*each) for each in arguments)
             return
