@@ -186,7 +186,10 @@ def test_an_override_below_what_is_no_table_is_refused(tmp_path: Path) -> None:
 # --- values ----------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=6, max_size=6).filter(lambda s: sum(s) > 1e-3))
+KINDS = len(MixtureConfig.model_fields)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=KINDS, max_size=KINDS).filter(lambda s: sum(s) > 1e-3))
 def test_shares_add_up_to_one_in_the_same_ratios(shares: list[float]) -> None:
     mixture = MixtureConfig(**dict(zip(MixtureConfig.model_fields, shares, strict=True)))
     normalised = list(mixture.normalised.values())

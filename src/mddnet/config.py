@@ -78,6 +78,8 @@ class MixtureConfig(_Section):
     rgbd: Share = Field(0.0, description="Share of frames rendered from colour and measured depth.")
     stereo: Share = Field(0.0, description="Share of frames rendered from stereo disparity.")
     photos: Share = Field(0.0, description="Share of sharp photos rendered with a made-up depth.")
+    all_in_3d: Share = Field(0.0, description="Share of scenes of ALL-in-3D.")
+    rigs: Share = Field(0.0, description="Share of captures of a rig with structured light.")
     discs: Share = Field(
         0.0, description="Share of the same photos blurred whole by one disc of known size, with a lens's colour error."
     )
@@ -100,6 +102,12 @@ class DataConfig(_Section):
     """What the network is trained on, and how a training crop is made of it."""
 
     scenes: Path = Field(Path("work/scenes"), description="Folder of the scenes that mddnet build wrote.")
+    shards: tuple[str, ...] = Field(
+        (),
+        description="Shards of mddnet shards to stream instead of scenes: paths or http(s) addresses, with braces such "
+        "as train-{000000..000011}.tar. Scenes are then used to measure on, if they are named.",
+    )
+    shuffle: Count = Field(64, description="Sets of a stream that each worker reads ahead, to give them in any order.")
     split: Path = Field(
         Path("../shared/data/split.csv"), description="Table place,split: the places to train on and those to keep out."
     )
@@ -132,6 +140,16 @@ class DataConfig(_Section):
         low, high = self.scale_range
         if low > high:
             raise ValueError(f"scale_range is [{low}, {high}]; expected the smaller factor first")
+        if self.shards and "mixture" in self.model_fields_set:
+            raise ValueError(
+                "shards are named, and a mixture too; from shards every set comes once per epoch: leave the mixture "
+                "out, and write shards of the kinds that are wanted (mddnet shards --only)"
+            )
+        if self.shards and self.pair_share > 0:
+            raise ValueError(
+                f"pair_share is {self.pair_share} with shards; there the frames of a scene are apart: set pair_share "
+                "to 0"
+            )
         if self.pair_share > 0 and self.batch_size < 2:
             raise ValueError(
                 f"pair_share is {self.pair_share} with batch_size {self.batch_size}; a pair needs at least 2 crops: "
@@ -272,7 +290,10 @@ class Recipe(_Section):
 
     @property
     def config_hash(self) -> str:
-        """Twelve hexadecimal digits over all that decides the result; places, logging and process counts stay out."""
+        """Twelve hexadecimal digits over all that decides the result; places, logging and process counts stay out.
+
+        What a stream gives depends on the number of processes, too: the checkpoint remembers it.
+        """
         data = self.model_dump(mode="json")
         train = data["train"]
         if self.train.patience:
@@ -283,12 +304,20 @@ class Recipe(_Section):
         for section, keys in _NOT_DECIDING.items():
             for key in keys:
                 del data[section][key]
+        if self.data.shards:
+            del data["data"]["mixture"]
+            data["data"]["streamed"] = True
+        else:
+            del data["data"]["shuffle"]
+            for kind in ("all_in_3d", "rigs"):
+                if not data["data"]["mixture"][kind]:
+                    del data["data"]["mixture"][kind]
         del data["description"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
 
 
 _NOT_DECIDING = {
-    "data": ("scenes", "split", "workers", "cache_mb"),
+    "data": ("scenes", "shards", "split", "workers", "cache_mb"),
     "train": ("out", "log_every", "save_every", "validate_every", "threads", "channels_last"),
 }
 
@@ -445,5 +474,10 @@ def recipe_toml(recipe: Recipe) -> str:
             if isinstance(value, dict):
                 write(value, f"{name}.{key}" if name else key)
 
-    write(recipe.model_dump(mode="json"), "")
+    tables = recipe.model_dump(mode="json")
+    if recipe.data.shards:
+        del tables["data"]["mixture"]
+        if "scenes" not in recipe.data.model_fields_set:
+            del tables["data"]["scenes"]
+    write(tables, "")
     return "\n".join(lines) + "\n"

@@ -79,10 +79,10 @@ def test_resizing_scales_the_blur(entries) -> None:
     assert torch.allclose(kappas, torch.full_like(kappas, expected), rtol=0.02)
 
 
-def test_pairs_share_depth_and_differ_in_blur(entries) -> None:
+def test_pairs_share_depth_and_differ_in_blur(entries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mddnet.data.loader.SHARP_SHARE", 0.0)
     config = _config(pair_share=1.0)
     batches = SetBatches(entries, config, seed=2, length=4)
-    batches.sharp_share = 0.0
     batch = batches[0]
     for i in (0, 2):
         assert torch.equal(torch.nan_to_num(batch.inv_depth[i]), torch.nan_to_num(batch.inv_depth[i + 1]))
@@ -154,3 +154,20 @@ def test_scene_without_depth_is_refused(tmp_path: Path) -> None:
     entry = open_scenes(tmp_path, PLACES, "train")[0]
     with pytest.raises(CaptureError, match="at least 1 %"):
         read_truth(entry)
+
+
+def test_processes_draw_different_batches_and_one_alone_draws_as_before(entries) -> None:
+    alone = SetBatches(entries, _config(), seed=3, length=4)
+    first, second = (SetBatches(entries, _config(), seed=3, length=2, rank=rank, ranks=2) for rank in (0, 1))
+    for n in range(2):
+        assert torch.equal(first[n].image, alone[2 * n].image)
+        assert torch.equal(second[n].image, alone[2 * n + 1].image)
+
+
+def test_workers_start_where_opencv_had_threads(entries) -> None:
+    import cv2
+
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3.0)  # its threads are there now
+    batches = SetBatches(entries, _config(), seed=0, length=2)
+    assert len(list(batch_loader(batches, 0, workers=1))) == 2

@@ -195,7 +195,8 @@ def test_sums_licences_and_summary(tmp_path: Path) -> None:
         ("train", "a1", "Apache-2.0", "3"),
     ]
     summary = json.loads((out / "shards.json").read_text())
-    assert summary["splits"]["train"] == {"shards": ["train-000000.tar"], "sets": 12, "scenes": 4, "places": 3}
+    counts = {"sets": 12, "sets_of_shard": {"train-000000.tar": 12}, "scenes": 4, "places": 3}
+    assert summary["splits"]["train"] == {"shards": ["train-000000.tar"], **counts}
 
 
 def test_sets_of_one_scene_do_not_follow_one_another(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mddnet.config import ModelConfig  # noqa: E402
 from mddnet.data.scene_pool import open_scenes  # noqa: E402
 from mddnet.model.defocus_curve import KNOTS_PX  # noqa: E402
 from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet  # noqa: E402
-from mddnet.train.calibrate import DISCS_PX, calibrate_defocus  # noqa: E402
+from mddnet.train.calibrate import DISCS_PX, calibrate_defocus, photos_of_scenes  # noqa: E402
 
 
 class Reader(MDDNet):
@@ -38,7 +38,7 @@ def entries(tmp_path: Path):
 def test_discs_are_read_right_afterwards(entries) -> None:
     network = Reader(ModelConfig(pretrained=False)).eval()
     before = network.defocus_curve.values.clone()
-    assert calibrate_defocus(network, entries)
+    assert calibrate_defocus(network, photos_of_scenes(entries))
     assert not torch.equal(network.defocus_curve.values, before)
     again = [entry for entry in entries if entry.record.capture == "photo"]
     raw = Reader(ModelConfig(pretrained=False)).eval()
@@ -62,14 +62,15 @@ def test_discs_are_read_right_afterwards(entries) -> None:
 def test_without_photos_or_defocus_the_curve_is_the_identity(entries) -> None:
     network = Reader(ModelConfig(pretrained=False)).eval()
     network.defocus_curve.fit([0.0, 2.0], [0.0, 4.0])
-    assert not calibrate_defocus(network, [entry for entry in entries if entry.record.capture != "photo"])
+    without_photos = [entry for entry in entries if entry.record.capture != "photo"]
+    assert not calibrate_defocus(network, photos_of_scenes(without_photos))
     assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
     depth_only = MDDNet(
         ModelConfig(
             pretrained=False, tasks="depth", soft_connection=False, sign=False, law_path=False, chromatic_cue=False
         )
     )
-    assert not calibrate_defocus(depth_only.eval(), entries)
+    assert not calibrate_defocus(depth_only.eval(), photos_of_scenes(entries))
 
 
 def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
@@ -78,6 +79,6 @@ def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
             return Maps(None, torch.ones(1, 1, *image.shape[2:]), None, None)
 
     network = Constant(ModelConfig(pretrained=False)).eval()
-    assert not calibrate_defocus(network, entries)
+    assert not calibrate_defocus(network, photos_of_scenes(entries))
     assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
     assert DISCS_PX[0] == 0

@@ -36,6 +36,8 @@ def train(
     check: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     accelerator: str = "auto",
+    devices: int | None = None,
+    nodes: int | None = None,
 ) -> int:
     """Train a network as a recipe says, or on a folder of scenes; or go on where the run stopped.
 
@@ -66,12 +68,25 @@ def train(
         Change a setting of the recipe: section.key=value. May be repeated.
     accelerator
         What to compute on: auto, cpu, cuda, mps.
+    devices
+        With a recipe: processes on each machine that train together, one per GPU where there are GPUs; each takes
+        data.batch_size crops per step. By default 1, or as many as torchrun or srun started.
+    nodes
+        With a recipe: machines that train together; by default as torchrun or srun say.
     """
-    wrong = _wrong_usage(recipe, data, start, out, split, steps, check)
+    wrong = _wrong_usage(recipe, data, start, out, split, steps, check, devices, nodes)
     if wrong is not None:
         print(f"mddnet train: {wrong}", file=sys.stderr)
         return 2
+    import os
+
+    from mddnet.train.processes import ONE_PROCESS, is_first_process, processes_of
+
+    processes = processes_of(os.environ, devices, nodes)
     if data is not None:
+        if processes != ONE_PROCESS:
+            print("mddnet train: --data is for one process; several take a recipe, see --devices", file=sys.stderr)
+            return 2
         return _train_on(data, start, out, split, steps, check, set_ or [], accelerator)
 
     from mddnet.config import load_recipe
@@ -83,7 +98,9 @@ def train(
     assert recipe is not None  # one of the two is there
     settings = load_recipe(recipe, set_ or [])
     scenes = open_sides(settings)
-    folder = run(settings, accelerator, scenes)
+    folder = run(settings, accelerator, scenes, processes)
+    if not is_first_process():
+        return 0
     if not (folder / CARD_FILE).exists():  # one may have been written by hand since
         start_from = settings.train.start_from
         write_card(folder, settings, scenes, None if start_from is None else str(start_from), None)
@@ -99,7 +116,16 @@ def _wrong_usage(
     split: Path | None,
     steps: int | None,
     check: bool,
+    devices: int | None,
+    nodes: int | None,
 ) -> str | None:
+    for flag, number in (("--devices", devices), ("--nodes", nodes)):
+        if number is not None and number < 1:
+            return f"{flag} is {number}; expected at least 1"
+        if number is not None and data is not None:
+            return (
+                f"{flag} goes with a recipe; train --data writes one, OUT/recipe.toml, that several processes can take"
+            )
     if (recipe is None) == (data is None):
         found = "neither is given" if recipe is None else "both are given"
         return f"{found}; expected a recipe, or --data with a folder that mddnet build wrote"

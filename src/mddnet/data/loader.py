@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,9 +15,10 @@ from mddnet.config import DataConfig
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map
 from mddnet.data.batch import Batch
 from mddnet.data.disc_blur import blurred_by_random_disc
-from mddnet.data.scene_pool import SceneEntry, ScenePool
+from mddnet.data.scene_pool import SceneEntry, ScenePool, SceneTruth
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
+from mddnet.types import Float32Array, FrameRecord, UInt8Array
 
 MADE_UP = "photo"
 """Kind of capture whose depth is made up."""
@@ -24,6 +26,8 @@ DISCS = "discs"
 """Name in the mixture of photos blurred whole by one disc."""
 DISC_KAPPA_PX = 10.0
 """Kappa of such a photo; any value will do, its depth is one constant."""
+SHARP_SHARE = 0.05
+"""How often the sharp image stands in for a focused frame."""
 
 
 class SetBatches(Dataset[Batch]):
@@ -34,9 +38,15 @@ class SetBatches(Dataset[Batch]):
     is the sharp image itself, with no blur at all.
     """
 
-    sharp_share = 0.05
-
-    def __init__(self, entries: Sequence[SceneEntry], config: DataConfig, seed: int, length: int) -> None:
+    def __init__(
+        self,
+        entries: Sequence[SceneEntry],
+        config: DataConfig,
+        seed: int,
+        length: int,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
         """Prepare to draw.
 
         Args:
@@ -44,6 +54,8 @@ class SetBatches(Dataset[Batch]):
             config: the recipe's ``[data]``.
             seed: the run's seed.
             length: number of batches.
+            rank: number of this process, of those that train together.
+            ranks: how many these are; each draws batches of its own.
 
         Raises:
             RecipeError: if the mixture names a group without a scene.
@@ -51,6 +63,7 @@ class SetBatches(Dataset[Batch]):
         self.config = config
         self.seed = seed
         self.length = length
+        self.rank, self.ranks = rank, ranks
         self.pool = ScenePool(limit_bytes=config.cache_mb * 2**20)
         groups: dict[str, list[SceneEntry]] = defaultdict(list)
         for entry in entries:
@@ -72,8 +85,8 @@ class SetBatches(Dataset[Batch]):
         return self.length
 
     def __getitem__(self, n: int) -> Batch:
-        rng = np.random.default_rng([self.seed, n])
-        cv2.setNumThreads(1)
+        rng = np.random.default_rng([self.seed, n * self.ranks + self.rank])
+        one_opencv_thread()
         pairs = int(self.config.pair_share * self.config.batch_size / 2)
         samples: list[Batch] = []
         while len(samples) < self.config.batch_size:
@@ -81,9 +94,7 @@ class SetBatches(Dataset[Batch]):
             count = 2 if len(samples) < 2 * pairs and len(entry.record.frames) > 1 else 1
             count = min(count, self.config.batch_size - len(samples))
             samples.extend(self._draw_sets(rng, entry, count, discs=group == DISCS))
-        return Batch(
-            **{name: torch.stack([getattr(sample, name) for sample in samples]) for name in Batch.__dataclass_fields__}
-        )
+        return stacked(samples)
 
     def _draw_scene(self, rng: np.random.Generator) -> tuple[str, SceneEntry]:
         group = self._groups[int(rng.choice(len(self._groups), p=self._group_p))]
@@ -94,56 +105,112 @@ class SetBatches(Dataset[Batch]):
         if discs:
             return self._draw_disc_sets(rng, entry, count)
         truth = self.pool.truth(entry)
-        view = self._draw_view(rng, truth.inv_depth)
-        inv_depth = view_map(truth.inv_depth, view, self.config.crop)
-        weight = view_map(truth.weight, view, self.config.crop)
-        weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
-        # the ends of the map, beyond its 2-98 % range, are where a wrong depth hides
-        weight = weight * (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
+        seen = seen_truth(rng, truth, self.config)
         frames = rng.choice(len(entry.record.frames), size=count, replace=False)
-        return [self._make_set(rng, entry, int(f), view, inv_depth, weight) for f in frames]
-
-    def _draw_view(self, rng: np.random.Generator, scene_map: np.ndarray) -> View:
-        config = self.config
-        size = scene_map.shape[0], scene_map.shape[1]
-        return draw_view(rng, size, config.crop, config.scale_range, config.quarter_turns, config.mirror)
-
-    def _make_set(
-        self,
-        rng: np.random.Generator,
-        entry: SceneEntry,
-        frame_index: int,
-        view: View,
-        inv_depth: np.ndarray,
-        weight: np.ndarray,
-    ) -> Batch:
-        truth = self.pool.truth(entry)
-        frame = entry.record.frames[frame_index]
-        file, kappa_scene = frame.file, frame.kappa_px
-        if rng.random() < self.sharp_share:
-            file, kappa_scene = entry.record.sharp, 0.0
-        crop = self.config.crop
-        scale = sum(crop) / (view.height + view.width)
-        u_focus = (frame.u_focus - truth.low) / truth.range
-        kappa = kappa_scene * truth.range * scale
-        image = photometric(rng, view_image(self.pool.image(entry, file), view, crop), self.config.photometric)
-        return _batch_of_one(image, inv_depth, weight, u_focus, kappa, entry)
+        return [
+            set_in_view(
+                rng,
+                entry.record.frames[int(f)],
+                lambda sharp, f=int(f): self.pool.image(
+                    entry, entry.record.sharp if sharp else entry.record.frames[f].file
+                ),
+                truth,
+                seen,
+                self.config,
+                ordinal=entry.record.unit == "ordinal",
+                made_up=entry.record.capture == MADE_UP,
+            )
+            for f in frames
+        ]
 
     def _draw_disc_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
         photo = self.pool.image(entry, entry.record.sharp)
-        sharp = view_image(photo, self._draw_view(rng, photo), self.config.crop)
+        sharp = view_image(photo, _drawn_view(rng, photo, self.config), self.config.crop)
         flat = np.full(self.config.crop, 0.5, dtype=np.float32)
         sets = []
         for _ in range(count):
             blurred, signed_px = blurred_by_random_disc(rng, sharp)
             u_focus = 0.5 + signed_px / DISC_KAPPA_PX
             image = photometric(rng, blurred, self.config.photometric)
-            sets.append(_batch_of_one(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, entry))
+            ordinal, made_up = entry.record.unit == "ordinal", entry.record.capture == MADE_UP
+            sets.append(_batch_of_one(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, ordinal, made_up))
         return sets
 
 
+@dataclass(frozen=True, slots=True)
+class SeenTruth:
+    """What a view shows of a scene's truth.
+
+    Attributes:
+        view: the view.
+        inv_depth: (H, W) of the crop, in units of the scene's range, NaN where unknown.
+        weight: (H, W), 0 where unknown.
+    """
+
+    view: View
+    inv_depth: Float32Array
+    weight: Float32Array
+
+
+def seen_truth(rng: np.random.Generator, truth: SceneTruth, config: DataConfig) -> SeenTruth:
+    """Draw a view of a scene, and cut its truth."""
+    view = _drawn_view(rng, truth.inv_depth, config)
+    inv_depth = view_map(truth.inv_depth, view, config.crop)
+    weight = view_map(truth.weight, view, config.crop)
+    weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
+    # the ends of the map, beyond its 2-98 % range, are where a wrong depth hides
+    weight = weight * (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
+    return SeenTruth(view, inv_depth, weight)
+
+
+def set_in_view(
+    rng: np.random.Generator,
+    frame: FrameRecord,
+    image_of: Callable[[bool], UInt8Array],
+    truth: SceneTruth,
+    seen: SeenTruth,
+    config: DataConfig,
+    ordinal: bool,
+    made_up: bool,
+) -> Batch:
+    """One crop of a focused frame, or now and then of the sharp image, which has no blur at all.
+
+    Args:
+        rng: source of randomness.
+        frame: plane of focus and kappa of the frame.
+        image_of: gives the frame's pixels, or for True those of the sharp image.
+        truth: the scene's.
+        seen: the view.
+        config: the recipe's ``[data]``.
+        ordinal: whether only the order of depths is known.
+        made_up: whether the depth is made up.
+    """
+    sharp = bool(rng.random() < SHARP_SHARE)
+    scale = sum(config.crop) / (seen.view.height + seen.view.width)
+    u_focus = (frame.u_focus - truth.low) / truth.range
+    kappa = 0.0 if sharp else frame.kappa_px * truth.range * scale
+    image = photometric(rng, view_image(image_of(sharp), seen.view, config.crop), config.photometric)
+    return _batch_of_one(image, seen.inv_depth, seen.weight, u_focus, kappa, ordinal, made_up)
+
+
+def stacked(sets: Sequence[Batch]) -> Batch:
+    """Crops of one size as a batch."""
+    return Batch(**{name: torch.stack([getattr(one, name) for one in sets]) for name in Batch.__dataclass_fields__})
+
+
+def _drawn_view(rng: np.random.Generator, of: np.ndarray, config: DataConfig) -> View:
+    size = of.shape[0], of.shape[1]
+    return draw_view(rng, size, config.crop, config.scale_range, config.quarter_turns, config.mirror)
+
+
 def _batch_of_one(
-    image: np.ndarray, inv_depth: np.ndarray, weight: np.ndarray, u_focus: float, kappa: float, entry: SceneEntry
+    image: np.ndarray,
+    inv_depth: np.ndarray,
+    weight: np.ndarray,
+    u_focus: float,
+    kappa: float,
+    ordinal: bool,
+    made_up: bool,
 ) -> Batch:
     return Batch(
         image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255.0,
@@ -152,13 +219,24 @@ def _batch_of_one(
         weight=torch.from_numpy(weight.astype(np.float32))[None],
         u_focus=torch.tensor(u_focus, dtype=torch.float32),
         kappa_px=torch.tensor(kappa, dtype=torch.float32),
-        ordinal=torch.tensor(entry.record.unit == "ordinal"),
-        made_up=torch.tensor(entry.record.capture == MADE_UP),
+        ordinal=torch.tensor(ordinal),
+        made_up=torch.tensor(made_up),
     )
+
+
+def one_opencv_thread() -> None:
+    """Let OpenCV compute in one thread: several processes of one thread each are faster.
+
+    To be called before processes are forked, too: in a fork of a process in which OpenCV has threads, the call waits
+    for threads that are not there.
+    """
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
 
 
 def batch_loader(dataset: SetBatches, first: int, workers: int) -> DataLoader[Batch]:
     """Batches ``first`` to the end, in order, made ahead of time by worker processes."""
+    one_opencv_thread()
     return DataLoader(
         dataset,
         batch_size=None,

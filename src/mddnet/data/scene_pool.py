@@ -87,16 +87,33 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
         CaptureError: if less than 1 % of the map is known.
     """
     u = read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth
-    known = np.isfinite(u)
-    if known.mean() < 0.01:
-        raise CaptureError(f"{entry.folder}: {known.mean():.2%} of the inverse depth is known; expected at least 1 %")
-    low, high = (float(v) for v in np.percentile(u[known], [2, 98]))
-    span = max(high - low, 1e-6)
-    weight = known.astype(np.float32)
+    confidence = None
     if entry.record.confidence is not None:
         with Image.open(entry.folder / entry.record.confidence) as image:
-            weight *= np.asarray(image.convert("L"), dtype=np.float32) / 255.0
-    return SceneTruth(((u - low) / span).astype(np.float32), weight, low, span)
+            confidence = np.asarray(image.convert("L"), dtype=np.float32) / 255.0
+    return truth_of(str(entry.folder), u, confidence)
+
+
+def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None) -> SceneTruth:
+    """Normalise an inverse depth map to its own 2-98 % range.
+
+    Args:
+        name: what to call it in an error.
+        inv_depth: (H, W), NaN where unknown.
+        confidence: (H, W) in [0, 1], or None where all that is known is sure.
+
+    Raises:
+        CaptureError: if less than 1 % of the map is known.
+    """
+    known = np.isfinite(inv_depth)
+    if known.mean() < 0.01:
+        raise CaptureError(f"{name}: {known.mean():.2%} of the inverse depth is known; expected at least 1 %")
+    low, high = (float(v) for v in np.percentile(inv_depth[known], [2, 98]))
+    span = max(high - low, 1e-6)
+    weight = known.astype(np.float32)
+    if confidence is not None:
+        weight *= confidence
+    return SceneTruth(((inv_depth - low) / span).astype(np.float32), weight, low, span)
 
 
 @contextmanager

@@ -23,25 +23,26 @@ import json
 import math
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from mddnet.errors import CaptureError
+from mddnet.sets.shard_source import NOT_REACHED, GuardedStream, is_address, open_shard
 from mddnet.sets.store import CODE_FIRST, CODE_INFINITY, CODE_UNKNOWN, UNREADABLE_IMAGE, UNREADABLE_JSON
 from mddnet.types import Float32Array, UInt8Array
 
 SHARD_FORMAT = 1
-IMAGE_FIELDS = ("sharp", "focused")
 MAP_FIELDS = ("inv_depth.png", "signed_defocus_px.png")
 CONFIDENCE_FIELD = "confidence.png"
 IMAGE_SUFFIXES = ("jpg", "png")
 MAX_MEMBER_BYTES = 512 * 2**20
-_TEXT_KEYS = ("group", "scene", "place", "split", "source", "licence", "provenance", "unit")
+MAX_SET_BYTES = 2**30
+_TEXT_KEYS = ("group", "scene", "place", "split", "capture", "source", "licence", "provenance", "unit")
 _NUMBER_KEYS = ("u_focus", "kappa_px")
 
 
@@ -94,34 +95,83 @@ def set_key(group: str, scene: str, frame: int) -> str:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_shard(path: Path) -> Iterator[SetSample]:
+class BrokenShard(CaptureError):
+    """A shard that could not be read to its end; at a web address, asking again may help."""
+
+
+def read_shard(path: Path | str) -> Iterator[SetSample]:
     """The sets of a shard, one after the other, straight from the tar file: nothing is unpacked to the disk.
+
+    Args:
+        path: the shard, or its ``http(s)`` address.
 
     Raises:
         CaptureError: naming the file and the member: for a member that is no plain file (a link, a device, a folder),
             whose name has a folder, ``..`` or a root in it, that is too large, repeated or damaged, and for a set that
             lacks a file.
     """
+    for fields in raw_sets(str(path)):
+        assert fields is not None  # all are wanted
+        try:
+            yield decode_set(fields)
+        except CaptureError as error:
+            raise CaptureError(f"{path}: {error}") from error
+
+
+def raw_sets(
+    source: str, wanted: Callable[[int], bool] = lambda index: True
+) -> Iterator[dict[str, bytes | str] | None]:
+    """The sets of a shard as file contents by field, and ``__key__``, not decoded.
+
+    Args:
+        source: path or ``http(s)`` address of the shard.
+        wanted: whether to read a set, by its number in the shard; None is given for one that is not.
+
+    Raises:
+        CaptureError: as :func:`read_shard`, of what concerns the tar file.
+        BrokenShard: if the shard cannot be opened or ends early.
+    """
     try:
-        with tarfile.open(path, "r:") as tar:
-            fields: dict[str, bytes | str] = {}
-            for member in tar:
-                key, field = _checked_name(path, member)
-                if fields and fields["__key__"] != key:
-                    yield _decoded(fields, path)
-                    fields = {}
-                if field in fields:
-                    raise CaptureError(f"{path}: {member.name} is there twice; make the shard again")
-                stream = tar.extractfile(member)
-                assert stream is not None  # it is a regular file
-                fields |= {"__key__": key, field: stream.read()}
-            if fields:
-                yield _decoded(fields, path)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise CaptureError(f"{path}: not a whole tar file ({error}); copy or make the shard again") from error
+        with open_shard(source) as stream:
+            guarded = GuardedStream(stream, MAX_MEMBER_BYTES + 2**20)
+            # A file can be skipped through, what comes over a wire cannot.
+            with tarfile.open(fileobj=guarded, mode="r|" if is_address(source) else "r:") as tar:
+                yield from _raw_sets_of(tar, source, wanted, guarded)
+    except (tarfile.TarError, EOFError, *NOT_REACHED) as error:
+        raise BrokenShard(f"{source}: not a whole tar file ({error}); copy or make the shard again") from error
 
 
-def _checked_name(path: Path, member: tarfile.TarInfo) -> tuple[str, str]:
+def _raw_sets_of(
+    tar: tarfile.TarFile, source: str, wanted: Callable[[int], bool], guarded: GuardedStream
+) -> Iterator[dict[str, bytes | str] | None]:
+    fields: dict[str, bytes | str] = {}
+    names: set[str] = set()
+    last_key, index, size = "", -1, 0
+    for member in tar:
+        guarded.next_member()
+        key, field = _checked_name(source, member)
+        if key != last_key:
+            if index >= 0:
+                yield fields or None
+            fields, names, last_key, index, size = {}, set(), key, index + 1, 0
+            if wanted(index):
+                fields["__key__"] = key
+        if field in names:
+            raise CaptureError(f"{source}: {member.name} is there twice; make the shard again")
+        names.add(field)
+        size += member.size
+        if size > MAX_SET_BYTES:
+            raise CaptureError(f"{source}: set {key} has more than {MAX_SET_BYTES} bytes; make the shard again")
+        if fields:
+            content = tar.extractfile(member)
+            assert content is not None  # it is a regular file
+            fields[field] = content.read()
+        tar.members = []  # tarfile would keep the headers of a whole shard in memory
+    if index >= 0:
+        yield fields or None
+
+
+def _checked_name(path: str, member: tarfile.TarInfo) -> tuple[str, str]:
     """Key and field of a member that is a plain file with a plain name."""
     if not member.isreg() or member.issparse():
         raise CaptureError(
@@ -135,11 +185,52 @@ def _checked_name(path: Path, member: tarfile.TarInfo) -> tuple[str, str]:
     return key, field
 
 
-def _decoded(fields: Mapping[str, Any], path: Path) -> SetSample:
-    try:
-        return decode_set(fields)
-    except CaptureError as error:
-        raise CaptureError(f"{path}: {error}") from error
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedSet:
+    """One set of a shard as its files, each decoded when it is asked for.
+
+    Attributes:
+        fields: file contents by field, and ``__key__``.
+        info: content of the set's ``json``.
+
+    Every method raises CaptureError, naming the set and the field that is missing or damaged.
+    """
+
+    fields: Mapping[str, Any]
+    info: dict[str, Any]
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> EncodedSet:
+        """The set of these files; its ``json`` is read and checked."""
+        key = str(fields.get("__key__", ""))
+        return cls(fields, _read_info(key, _field(fields, key, "json")))
+
+    @property
+    def key(self) -> str:
+        """Unique name of the set."""
+        return str(self.fields.get("__key__", ""))
+
+    def image(self, name: Literal["sharp", "focused"]) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB."""
+        names = [f"{name}.{suffix}" for suffix in IMAGE_SUFFIXES]
+        field = next((each for each in names if each in self.fields), names[0])
+        return _image(self.key, field, _field(self.fields, self.key, field)).astype(np.uint8, copy=False)
+
+    def inv_depth(self) -> Float32Array:
+        """(H, W) float32 in ``info["unit"]``, NaN where unknown."""
+        return self._map(MAP_FIELDS[0])
+
+    def signed_defocus_px(self) -> Float32Array:
+        """(H, W) float32, px of these images, NaN where unknown."""
+        return self._map(MAP_FIELDS[1])
+
+    def confidence(self) -> Float32Array:
+        """(H, W) float32 in [0, 1], 0 where unknown."""
+        codes = _image(self.key, CONFIDENCE_FIELD, _field(self.fields, self.key, CONFIDENCE_FIELD), "L")
+        return codes.astype(np.float32) / 255.0
+
+    def _map(self, field: str) -> Float32Array:
+        return _read_map(self.key, field, _field(self.fields, self.key, field))
 
 
 def decode_set(sample: Mapping[str, Any]) -> SetSample:
@@ -151,18 +242,29 @@ def decode_set(sample: Mapping[str, Any]) -> SetSample:
     Raises:
         CaptureError: naming the set and the field that is missing or damaged.
     """
-    key = str(sample.get("__key__", ""))
-    info = _read_info(key, _field(sample, key, "json"))
-    images = []
-    for name in IMAGE_FIELDS:
-        field = next((f"{name}.{suffix}" for suffix in IMAGE_SUFFIXES if f"{name}.{suffix}" in sample), f"{name}.jpg")
-        images.append(_image(key, field, _field(sample, key, field)).astype(np.uint8))
-    maps = [_read_map(key, field, _field(sample, key, field)) for field in MAP_FIELDS]
-    confidence = _image(key, CONFIDENCE_FIELD, _field(sample, key, CONFIDENCE_FIELD), "L")
-    shapes = {array.shape[:2] for array in (*images, confidence)} | {array.shape for array in maps}
+    one = EncodedSet.of(sample)
+    made = SetSample(
+        one.key,
+        one.image("sharp"),
+        one.image("focused"),
+        one.inv_depth(),
+        one.signed_defocus_px(),
+        one.confidence(),
+        one.info,
+    )
+    check_one_size(one.key, made.sharp, made.focused, made.inv_depth, made.signed_defocus_px, made.confidence)
+    return made
+
+
+def check_one_size(key: str, *maps: np.ndarray[Any, Any]) -> None:
+    """Refuse maps of a set that do not lie on one another.
+
+    Raises:
+        CaptureError: if their heights and widths differ.
+    """
+    shapes = {array.shape[:2] for array in maps}
     if len(shapes) != 1:
         raise CaptureError(f"{key}: maps of {sorted(shapes)}; expected one size")
-    return SetSample(key, images[0], images[1], maps[0], maps[1], confidence.astype(np.float32) / 255.0, info)
 
 
 def _field(sample: Mapping[str, Any], key: str, field: str) -> bytes:

@@ -31,6 +31,7 @@ from mddnet.optics import signed_defocus_px
 from mddnet.sets.build import BuildLock
 from mddnet.sets.inspect import DamagedScene, FoundScene, check_images, find_scenes, image_size
 from mddnet.sets.part_file import remove_abandoned, writing_into
+from mddnet.sets.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.sets.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
 from mddnet.sets.store import (
     CODE_UNKNOWN,
@@ -46,9 +47,6 @@ from mddnet.types import SceneRecord
 Suffix = Literal["jpg", "png"]
 INDEX = "index"
 CHECKSUMS = "SHA256SUMS"
-SUMMARY = "shards.json"
-LICENCES = "licences.csv"
-LICENCE_COLUMNS = ("split", "group", "scene", "place", "provenance", "source", "licence", "sets")
 SIDES = ("train", "dev")
 OUR_SHARD = re.compile(r"(train|dev)-\d{6}\.tar")
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -488,6 +486,7 @@ def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
         "splits": {
             side: {
                 "shards": [task.name for task in plan.tasks if task.side == side],
+                "sets_of_shard": {task.name: len(task.sets) for task in plan.tasks if task.side == side},
                 "sets": sum(len(task.sets) for task in plan.tasks if task.side == side),
                 "scenes": sum(line["split"] == side for line in lines),
                 "places": len({line["place"] for line in lines if line["split"] == side}),

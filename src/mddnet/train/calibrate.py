@@ -6,7 +6,8 @@ kernel of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,33 +17,58 @@ from mddnet.data.loader import MADE_UP
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.metrics import texture_mask
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
+from mddnet.sets.shard_source import Shard
+from mddnet.sets.shards import EncodedSet, raw_sets
 from mddnet.sets.store import read_image
+from mddnet.types import UInt8Array
 
 DISCS_PX = (0.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Smaller discs cannot be told from a sharp photo, larger ones leave too little of a photo of 448 px."""
 PHOTOS = 40
+SETS_LOOKED_AT = 2000
 
 
-def calibrate_defocus(network: MDDNet, entries: Sequence[SceneEntry]) -> bool:
+def photos_of_scenes(entries: Sequence[SceneEntry]) -> list[Callable[[], UInt8Array]]:
+    """What reads photos of scenes with a made-up depth, which are sharp all over; spread evenly over all there are."""
+    photos = [entry for entry in entries if entry.record.capture == MADE_UP]
+    chosen = [photos[i] for i in np.unique(np.linspace(0, len(photos) - 1, PHOTOS).astype(int))] if photos else []
+    return [partial(read_image, entry.folder / entry.record.sharp) for entry in chosen]
+
+
+def photos_of_shards(shards: Sequence[Shard]) -> list[Callable[[], UInt8Array]]:
+    """The same from shards: the first that come, each photo once; no more than a few thousand sets are looked at."""
+    photos: dict[str, EncodedSet] = {}
+    looked_at = 0
+    for shard in shards:
+        for fields in raw_sets(shard.source):
+            looked_at += 1
+            if len(photos) == PHOTOS or looked_at > SETS_LOOKED_AT or fields is None:
+                return [partial(one.image, "sharp") for one in photos.values()]
+            one = EncodedSet.of(fields)
+            if one.info["capture"] == MADE_UP:
+                sharp = {name: data for name, data in fields.items() if name.startswith(("sharp.", "__key__"))}
+                photos.setdefault(one.info["scene"], EncodedSet(sharp, one.info))
+    return [partial(one.image, "sharp") for one in photos.values()]
+
+
+def calibrate_defocus(network: MDDNet, photos: Sequence[Callable[[], UInt8Array]]) -> bool:
     """Set the network's curve so that the median answer to each disc is its size.
 
     Args:
         network: the trained network, in evaluation mode; its curve is replaced.
-        entries: scenes of the train side; the sharp images of those with made-up depth are used, which are photos.
+        photos: each gives the pixels of a photo that is sharp all over, (H, W, 3) uint8, sRGB.
 
     Returns:
         Whether the curve was set: not where there are no photos, the network has no defocus map, or its answers do not
         rise with the discs; then the curve is the identity.
     """
     network.defocus_curve.reset()
-    photos = [entry for entry in entries if entry.record.capture == MADE_UP]
     if not photos or network.defocus_decoder is None:
         return False
     device = network.defocus_curve.values.device
-    chosen = [photos[i] for i in np.unique(np.linspace(0, len(photos) - 1, PHOTOS).astype(int))]
     answers: list[list[float]] = [[] for _ in DISCS_PX]
-    for entry in chosen:
-        sharp = read_image(entry.folder / entry.record.sharp)
+    for photo in photos:
+        sharp = photo()
         height, width = (side // INPUT_MULTIPLE * INPUT_MULTIPLE for side in sharp.shape[:2])
         mask = texture_mask(sharp)[:height, :width]
         if not mask.any():

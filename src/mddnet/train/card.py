@@ -9,6 +9,7 @@ from pathlib import Path
 from mddnet.config import Recipe
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.folder import CARD_FILE
+from mddnet.sets.shard_source import shard_licences
 from mddnet.sets.store import atomic_write_text
 from mddnet.train.held_out import MEASURES, HeldOutRow
 from mddnet.train.loop import Scenes
@@ -27,8 +28,7 @@ def write_card(
         start: the model that it started from, or None.
         rows: what it was measured to do; None where it was not measured.
     """
-    places = {entry.record.place for entry in scenes.train}
-    frames = sum(len(entry.record.frames) for entry in scenes.train)
+    rows_of_data, places, frames = _trained_on(scenes)
     begun = (
         f"the weights of `{start}`"
         if start
@@ -40,7 +40,7 @@ def write_card(
         f"# Model card: {recipe.name}",
         "",
         f"Depth and defocus of one photo, by mddnet {__version__}. Encoder `{recipe.model.encoder}`, trained from "
-        f"{begun} on {len(scenes.train)} scenes of {len(places)} places, {frames} focused frames, recipe "
+        f"{begun} on {sum(rows_of_data.values())} scenes of {places} places, {frames} focused frames, recipe "
         f"{recipe.config_hash}.",
         "",
         "## Training data",
@@ -48,11 +48,10 @@ def write_card(
         "| group | source | licence stated there | scenes |",
         "|---|---|---|---|",
     ]
-    counts = Counter((e.group, e.record.source, e.record.licence) for e in scenes.train)
-    lines += [f"| {' | '.join(_cell(name) for name in key)} | {count} |" for key, count in sorted(counts.items())]
+    lines += [f"| {' | '.join(_cell(name) for name in key)} | {count} |" for key, count in sorted(rows_of_data.items())]
     if start:
         lines += ["", f"The data and licences of `{start}` come on top of these: see its card."]
-    licences = ", ".join(sorted({_cell(e.record.licence) for e in scenes.train}))
+    licences = ", ".join(sorted({_cell(licence) for _, _, licence in rows_of_data}))
     lines += [
         "",
         "## Licence",
@@ -86,6 +85,20 @@ def write_card(
     ]
     text = "\n".join(lines) + "\n"
     atomic_write_text(folder / CARD_FILE, text)
+
+
+def _trained_on(scenes: Scenes) -> tuple[Counter[tuple[str, str, str]], int, int]:
+    """Scenes by group, source and licence; number of places; number of focused frames."""
+    if not scenes.shards:
+        counts = Counter((e.group, e.record.source, e.record.licence) for e in scenes.train)
+        frames = sum(len(entry.record.frames) for entry in scenes.train)
+        return counts, len({entry.record.place for entry in scenes.train}), frames
+    counts = Counter()
+    places = set()
+    for row in shard_licences(scenes.shards):
+        counts[row["group"], row["source"], row["licence"]] += 1
+        places.add(row["place"])
+    return counts, len(places), sum(shard.sets for shard in scenes.shards)
 
 
 def _cell(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +18,18 @@ from torch.utils.tensorboard import SummaryWriter
 from mddnet.config import Recipe
 from mddnet.data.loader import SetBatches, batch_loader
 from mddnet.data.scene_pool import SceneEntry, open_scenes
+from mddnet.data.shard_batches import ShardBatches, shard_loader
 from mddnet.data.split import read_split
 from mddnet.errors import ModelError, RecipeError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import load_network, save_weights
 from mddnet.model.network import MDDNet
 from mddnet.sets.build import REAL_GROUPS
-from mddnet.train.calibrate import calibrate_defocus
+from mddnet.sets.shard_source import Shard, count_sets, expand_shards
+from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, photos_of_shards
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
+from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
 from mddnet.train.record import SinceLog, TrainLog, load_checkpoint, run_folder, save_checkpoint
 from mddnet.train.validate import quick_validation
 
@@ -35,20 +39,35 @@ class Scenes:
     """The scenes of a run.
 
     Attributes:
-        train: those to train on.
+        train: those to train on; none where shards are streamed.
         held_out: those that the run is measured on; may be empty.
+        shards: what is streamed instead of ``train``.
     """
 
     train: Sequence[SceneEntry]
     held_out: Sequence[SceneEntry]
+    shards: Sequence[Shard] = ()
+
+    @property
+    def size(self) -> str:
+        """How much there is to train on."""
+        if self.shards:
+            return f"{sum(shard.sets for shard in self.shards)} sets in {len(self.shards)} shards"
+        return f"{len(self.train)} scenes"
 
 
 def open_sides(recipe: Recipe) -> Scenes:
     """The scenes of a recipe; it is measured on real captures only, which are fewer and say more.
 
     Raises:
-        CaptureError: if a side of the split has no scene, or a scene no side.
+        CaptureError: if a side of the split has no scene, or a scene no side; if a shard cannot be read.
     """
+    if recipe.data.shards:
+        shards = count_sets(expand_shards(recipe.data.shards))
+        if "scenes" not in recipe.data.model_fields_set:
+            return Scenes((), (), shards)
+        dev_side = open_scenes(recipe.data.scenes, read_split(recipe.data.split), "dev")
+        return Scenes((), [entry for entry in dev_side if entry.group in REAL_GROUPS], shards)
     places = read_split(recipe.data.split)
     train_side = open_scenes(recipe.data.scenes, places, "train")
     dev_side = open_scenes(recipe.data.scenes, places, "dev")
@@ -87,7 +106,9 @@ def mix_in_start(network: MDDNet, start: MDDNet, share: float) -> None:
     )
 
 
-def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None) -> Path:
+def train(
+    recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None, processes: Processes = ONE_PROCESS
+) -> Path:
     """Carry out a recipe, or go on with it where it stopped.
 
     Batch n depends on the seed and n alone, and a checkpoint holds all other state, so a run that was interrupted at
@@ -97,6 +118,7 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
         recipe: the run.
         accelerator: what to compute on, as Lightning Fabric names it.
         scenes: what to train and measure on; None takes what the recipe names.
+        processes: how many processes train together; the first of them measures and writes.
 
     Returns:
         The folder with the trained weights (``model.safetensors``, ``config.json``).
@@ -105,46 +127,52 @@ def train(recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = Non
         MddnetError: if scenes, split or an existing checkpoint do not fit the recipe, the loss is no number, or another
             run writes into the folder.
     """
-    with run_folder(recipe.train.out):
-        return _train(recipe, accelerator, scenes)
+    fabric = start_processes(accelerator, recipe.train.precision, processes)
+    with run_folder(recipe.train.out) if fabric.is_global_zero else nullcontext():
+        return _train(recipe, fabric, scenes)
 
 
-def _train(recipe: Recipe, accelerator: str, scenes: Scenes | None) -> Path:
+def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
+    rank, ranks, main = fabric.global_rank, fabric.world_size, fabric.is_global_zero
     torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
-    fabric = Fabric(accelerator=accelerator, devices=1, precision=recipe.train.precision)
     scenes = scenes or open_sides(recipe)
-    entries, held_out = scenes.train, scenes.held_out
+    held_out = scenes.held_out
     if recipe.train.patience and not held_out:
         raise RecipeError(
             f"train.patience is {recipe.train.patience}, but no scene is held out that the run could be measured on; "
             "set it to 0, or name a dev place in data.split"
         )
     steps = recipe.optim.steps
-    dataset = SetBatches(entries, recipe.data, recipe.train.seed, steps)
+    dataset = None if scenes.shards else SetBatches(scenes.train, recipe.data, recipe.train.seed, steps, rank, ranks)
 
     memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
     network = _network(recipe).to(memory_format=memory_format)
+    if ranks > 1:
+        normalise_over_processes(network)
     average = MovingAverage(network, recipe.optim.ema)
     optimiser = build_optimiser(network, recipe.optim)
     out = recipe.train.out
     stopping, since_log = EarlyStopping(recipe.train.patience), SinceLog()
-    done = load_checkpoint(out, recipe.config_hash, network, average, optimiser, stopping, since_log)
-    log = TrainLog(out, done)
-    board = SummaryWriter(str(out / "tensorboard"), purge_step=done)
+    setup = _setup(recipe, scenes, ranks)
+    done = load_checkpoint(out, recipe.config_hash, setup, network, average, optimiser, stopping, since_log)
+    _all_at_one_step(fabric, done, out)
+    log = TrainLog(out, done) if main else None
+    board = SummaryWriter(str(out / "tensorboard"), purge_step=done) if main else None
     model, fabric_optimiser = fabric.setup(network, optimiser)
     for name, value in average.state.items():
         average.state[name] = value.to(fabric.device)
     reference = MDDNet(recipe.model.model_copy(update={"pretrained": False})).to(fabric.device).eval()
 
-    console = Console()
+    console = Console(quiet=not main)
     console.print(
-        f"recipe {recipe.name} ({recipe.config_hash}): {len(entries)} scenes to train on, {len(held_out)} held out, "
+        f"recipe {recipe.name} ({recipe.config_hash}): {scenes.size} to train on, {len(held_out)} held out, "
         f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, step {done} of {steps}"
+        + (f", {ranks} processes" if ranks > 1 else "")
     )
 
     def measure(step: int) -> None:
-        if not held_out:
+        if not held_out or board is None:
             return
         reference.load_state_dict(average.state)
         for name, value in quick_validation(reference, held_out).items():
@@ -169,16 +197,24 @@ def _train(recipe: Recipe, accelerator: str, scenes: Scenes | None) -> Path:
         disable=not console.is_terminal,
     ) as progress:
         bar = progress.add_task("train", total=steps, completed=done, rate="")
-        for batch in [] if stopping.stop else batch_loader(dataset, done, recipe.data.workers):
+        if dataset is None:
+            stream = ShardBatches(scenes.shards, recipe.data, recipe.train.seed, steps, done, rank, ranks)
+            loader = shard_loader(stream, recipe.data.workers)
+        else:
+            loader = batch_loader(dataset, done, recipe.data.workers)
+        for batch in [] if stopping.stop else loader:
             moved = batch.to(fabric.device, memory_format)
             set_learning_rate(optimiser, done, recipe.optim)
             # seeded by the step, so that a resumed run draws the same pairs
-            generator = torch.Generator().manual_seed(recipe.train.seed * 1_000_003 + done)
+            generator = torch.Generator().manual_seed((recipe.train.seed * 1_000_003 + done) * ranks + rank)
             loss, terms = total_loss(model(moved.image), moved, recipe.loss, recipe.model.defocus_cap_px, generator)
-            if not torch.isfinite(loss):
+            values = torch.stack([loss.detach(), *terms.values()])
+            if ranks > 1:
+                values = torch.as_tensor(fabric.all_reduce(values, reduce_op="mean"))
+            if not torch.isfinite(values[0]):
                 raise TrainingError(
-                    f"{out}: the loss is {float(loss)} at step {done}; the last checkpoint is good: start anew with a "
-                    "lower optim.lr, or look at the newest scenes"
+                    f"{out}: the loss is {float(values[0])} at step {done}; the last checkpoint is good: start anew "
+                    "with a lower optim.lr, or look at the newest scenes"
                 )
             fabric_optimiser.zero_grad()
             fabric.backward(loss)
@@ -187,29 +223,31 @@ def _train(recipe: Recipe, accelerator: str, scenes: Scenes | None) -> Path:
             average.update(network, done)
             done += 1
 
-            for name, value in {"loss": loss.detach(), **terms}.items():
-                since_log.losses.setdefault(name, []).append(float(value))
-            rate = (done - first) / (time.monotonic() - started)
-            progress.update(bar, completed=done, rate=f"{rate * recipe.data.batch_size:.1f} images/s")
+            for name, value in zip(("loss", *terms), values.tolist(), strict=True):
+                since_log.losses.setdefault(name, []).append(value)
+            rate = ranks * recipe.data.batch_size * (done - first) / (time.monotonic() - started)
+            progress.update(bar, completed=done, rate=f"{rate:.1f} images/s")
             last = done == steps
             if last or (recipe.train.validate_every and done % recipe.train.validate_every == 0):
                 measure(done)
                 model.train()
-                last = last or stopping.stop
+                last = last or bool(fabric.broadcast(stopping.stop))
             if last or done % recipe.train.log_every == 0:
                 means = {name: float(np.mean(values)) for name, values in since_log.losses.items()}
-                log.write(done, {**means, "lr": optimiser.param_groups[-1]["lr"], **since_log.measured})
-                for name, mean in means.items():
-                    board.add_scalar(f"train/{name}", mean, done)
+                if log is not None and board is not None:
+                    log.write(done, {**means, "lr": optimiser.param_groups[-1]["lr"], **since_log.measured})
+                    for name, mean in means.items():
+                        board.add_scalar(f"train/{name}", mean, done)
                 if not console.is_terminal:
-                    console.print(
-                        f"step {done}: loss {means['loss']:.4f}, {rate * recipe.data.batch_size:.1f} images/s"
-                    )
+                    console.print(f"step {done}: loss {means['loss']:.4f}, {rate:.1f} images/s")
                 since_log.clear()
-            if last or done % recipe.train.save_every == 0:
-                save_checkpoint(out, done, recipe.config_hash, network, average, optimiser, stopping, since_log)
+            if main and (last or done % recipe.train.save_every == 0):
+                save_checkpoint(out, done, recipe.config_hash, setup, network, average, optimiser, stopping, since_log)
             if last:
                 break
+    if board is None:
+        fabric.barrier()
+        return out / "model"
     board.close()
     reference.load_state_dict(stopping.state or average.state)
     if stopping.state:
@@ -219,6 +257,27 @@ def _train(recipe: Recipe, accelerator: str, scenes: Scenes | None) -> Path:
     if recipe.train.start_share:
         mix_in_start(reference, _network(recipe).to(fabric.device), recipe.train.start_share)
     if not recipe.train.keep_curve:
-        calibrate_defocus(reference.eval(), entries)
+        photos = photos_of_shards(scenes.shards) if scenes.shards else photos_of_scenes(scenes.train)
+        calibrate_defocus(reference.eval(), photos)
     save_weights(out / "model", recipe, reference.state_dict(), steps=done)
+    fabric.barrier()
     return out / "model"
+
+
+def _setup(recipe: Recipe, scenes: Scenes, ranks: int) -> str:
+    """What the order of the data follows from beside the recipe."""
+    processes = "1 process" if ranks == 1 else f"{ranks} processes"
+    workers = max(recipe.data.workers, 1)
+    return f"{processes} of {workers} worker(s) each, {scenes.size}" if scenes.shards else processes
+
+
+def _all_at_one_step(fabric: Fabric, done: int, out: Path) -> None:
+    """Refuse processes that go on from different checkpoints."""
+    if fabric.world_size == 1:
+        return
+    steps = torch.as_tensor(fabric.all_gather(torch.tensor(done))).flatten().tolist()
+    if len(set(steps)) > 1:
+        raise TrainingError(
+            f"{out}: the processes would go on from steps {sorted(set(steps))}; expected one: train.out must be a "
+            "folder that all machines share"
+        )

@@ -26,7 +26,16 @@ from mddnet.train.loop import Scenes
 from mddnet.train.record import CHECKPOINT
 
 HELD_OUT_SHARE = 0.2
-SHARES = {"focal_stacks": 0.4, "light_fields": 0.2, "rgbd": 0.2, "stereo": 0.2, "photos": 0.3, DISCS: 0.14}
+SHARES = {
+    "focal_stacks": 0.4,
+    "light_fields": 0.2,
+    "rgbd": 0.2,
+    "stereo": 0.2,
+    "photos": 0.3,
+    "all_in_3d": 0.4,
+    "rigs": 0.4,
+    DISCS: 0.14,
+}
 """Shares of the groups in a batch, those that are missing left out."""
 LOSS = {
     "depth": 1.0,

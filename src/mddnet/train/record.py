@@ -35,6 +35,7 @@ def save_checkpoint(
     folder: Path,
     step: int,
     config_hash: str,
+    setup: str,
     network: torch.nn.Module,
     average: MovingAverage,
     optimiser: torch.optim.Optimizer,
@@ -55,6 +56,7 @@ def save_checkpoint(
     metadata = {
         "step": str(step),
         "config_hash": config_hash,
+        "setup": setup,
         **stopping.to_metadata(),
         **since_log.to_metadata(),
     }
@@ -64,6 +66,7 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path,
     config_hash: str,
+    setup: str,
     network: torch.nn.Module,
     average: MovingAverage,
     optimiser: torch.optim.Optimizer,
@@ -72,8 +75,18 @@ def load_checkpoint(
 ) -> int:
     """Restore a run and return the number of its finished steps; 0 if the folder holds no checkpoint.
 
+    Args:
+        folder: of the run.
+        config_hash: of its recipe.
+        setup: what the order of its data follows from beside the recipe, such as the number of processes.
+        network: takes the weights.
+        average: takes their moving average.
+        optimiser: takes its own state.
+        stopping: takes what was measured.
+        since_log: takes what the next line of the log is about.
+
     Raises:
-        ModelError: if the checkpoint is damaged, or belongs to another recipe.
+        ModelError: if the checkpoint is damaged, or belongs to another recipe or setup.
     """
     path = folder / CHECKPOINT
     if not path.exists():
@@ -88,6 +101,12 @@ def load_checkpoint(
         raise ModelError(
             f"{path}: made by another recipe ({metadata.get('config_hash')}, now {config_hash}); "
             "choose another train.out, or remove the folder to start anew"
+        )
+    before = metadata.get("setup", "1 process")
+    if before != setup:
+        raise ModelError(
+            f"{path}: made by {before}, now {setup}; go on with the same, so that every set still comes as often as "
+            "any other, or remove the folder to start anew"
         )
     network.load_state_dict(_below("network.", tensors), strict=True)
     for name, value in _below("average.", tensors).items():

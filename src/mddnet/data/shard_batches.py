@@ -1,0 +1,147 @@
+"""Batches from a stream of shards: the same crops as from scenes, every set once per epoch.
+
+Batch n of a process follows from the seed, the numbers of processes and of workers, and n alone, so a resumed run sees
+what an undisturbed one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from mddnet.config import DataConfig
+from mddnet.data.batch import Batch
+from mddnet.data.loader import MADE_UP, one_opencv_thread, seen_truth, set_in_view, stacked
+from mddnet.data.scene_pool import truth_of
+from mddnet.data.shard_stream import Lane, RawSet, raw_stream
+from mddnet.errors import CaptureError
+from mddnet.sets.shard_source import Shard
+from mddnet.sets.shards import EncodedSet, check_one_size
+from mddnet.types import FrameRecord, UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerShare:
+    """Which batches of a process a worker makes: every ``workers``-th from ``first`` on.
+
+    Attributes:
+        first: number of the first of these batches.
+        workers: number of workers.
+        lane: the lane whose sets it reads.
+        made: batches of this lane before them.
+    """
+
+    first: int
+    workers: int
+    lane: Lane
+    made: int
+
+
+def share_of(worker: int, workers: int, first: int, rank: int, ranks: int) -> WorkerShare:
+    """Deal out the batches from ``first`` on, so that lane k of a process makes its batches k, k + workers, ...
+
+    Args:
+        worker: number of the worker, from 0; the loader takes a batch of each in turn, beginning with worker 0.
+        workers: number of workers of this process.
+        first: first batch to make.
+        rank: number of the process.
+        ranks: number of processes.
+    """
+    mine = (first + worker) % workers
+    return WorkerShare(
+        first + worker, workers, Lane(rank * workers + mine, ranks * workers), (first + worker - mine) // workers
+    )
+
+
+class ShardBatches(IterableDataset[Batch]):
+    """The batches of one process, from ``first`` to the end."""
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        config: DataConfig,
+        seed: int,
+        length: int,
+        first: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """Prepare to stream.
+
+        Args:
+            shards: shards of the train side, with the number of their sets.
+            config: the recipe's ``[data]``.
+            seed: the run's seed.
+            length: number of the batch after the last.
+            first: number of the first batch.
+            rank: number of this process.
+            ranks: number of processes.
+        """
+        self.shards = tuple(shards)
+        self.config = config
+        self.seed = seed
+        self.length = length
+        self.first = first
+        self.rank = rank
+        self.ranks = ranks
+
+    def __iter__(self) -> Iterator[Batch]:
+        one_opencv_thread()
+        info = get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        share = share_of(worker, workers, self.first, self.rank, self.ranks)
+        size = self.config.batch_size
+        stream = raw_stream(self.shards, self.seed, share.lane, self.config.shuffle, share.made * size)
+        for n in range(share.first, self.length, share.workers):
+            rng = np.random.default_rng([self.seed, n, self.rank])
+            yield stacked([crop_of(next(stream), rng, self.config) for _ in range(size)])
+
+
+def crop_of(raw: RawSet, rng: np.random.Generator, config: DataConfig) -> Batch:
+    """One crop of a set.
+
+    Raises:
+        CaptureError: naming shard and set, if the set is damaged or on the dev side.
+    """
+    try:
+        one = EncodedSet.of(raw.fields)
+        if one.info["split"] != "train":
+            raise CaptureError(
+                f"{one.key}: is on the {one.info['split']} side of the split; expected sets to train on: name "
+                "train-*.tar only in data.shards"
+            )
+        truth = truth_of(one.key, one.inv_depth(), one.confidence())
+        seen = seen_truth(rng, truth, config)
+
+        def image_of(sharp: bool) -> UInt8Array:
+            pixels = one.image("sharp" if sharp else "focused")
+            check_one_size(one.key, pixels, truth.inv_depth)
+            return pixels
+
+        return set_in_view(
+            rng,
+            FrameRecord("", one.info["u_focus"], one.info["kappa_px"]),
+            image_of,
+            truth,
+            seen,
+            config,
+            ordinal=one.info["unit"] == "ordinal",
+            made_up=one.info["capture"] == MADE_UP,
+        )
+    except CaptureError as error:
+        raise CaptureError(f"{raw.source}: {error}") from error
+
+
+def shard_loader(dataset: ShardBatches, workers: int) -> DataLoader[Batch]:
+    """The batches in order, made ahead of time by worker processes."""
+    one_opencv_thread()
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=False,
+    )

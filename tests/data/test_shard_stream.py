@@ -1,0 +1,254 @@
+"""The order of a stream: every set once per epoch over all lanes, and the same from any point on."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from tests.made_scenes import make_scene, make_scene_root  # noqa: E402
+from tests.served_folder import served_folder  # noqa: E402
+
+from mddnet.config import DataConfig  # noqa: E402
+from mddnet.data import shard_stream  # noqa: E402
+from mddnet.data.batch import Batch  # noqa: E402
+from mddnet.data.loader import seen_truth, set_in_view  # noqa: E402
+from mddnet.data.scene_pool import open_scenes, read_truth  # noqa: E402
+from mddnet.data.shard_batches import ShardBatches, crop_of, shard_loader, share_of  # noqa: E402
+from mddnet.data.shard_stream import Lane, RawSet, raw_stream  # noqa: E402
+from mddnet.data.split import read_split, split_of  # noqa: E402
+from mddnet.errors import CaptureError  # noqa: E402
+from mddnet.sets.shard_source import Shard, count_sets, expand_shards  # noqa: E402
+from mddnet.sets.shards import BrokenShard, raw_sets  # noqa: E402
+from mddnet.sets.shards_write import plan_shards, write_shards  # noqa: E402
+from mddnet.sets.store import read_image  # noqa: E402
+
+
+def write(root: Path, out: Path, split: Path, shard_bytes: int = 2**17) -> None:
+    places = read_split(split)
+    plan = plan_shards(root, lambda place: split_of(place, places) or "", shard_bytes=shard_bytes)
+    assert all(row.state == "written" for row in write_shards(plan, out))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes, and below ``shards`` their 12 sets of the train side and 3 of the dev side."""
+    folder = tmp_path_factory.mktemp("stream")
+    root, split = make_scene_root(folder / "scenes")
+    write(root, folder / "shards", split)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(folder: Path) -> list[Shard]:
+    return count_sets(expand_shards([f"{folder}/shards/train-*.tar"]))
+
+
+def config(**changes) -> DataConfig:
+    data = {"shards": ["x.tar"], "crop": (64, 64), "batch_size": 4, "pair_share": 0.0, "scale_range": (0.5, 1.0)}
+    return DataConfig.model_validate({**data, "shuffle": 4, **changes})
+
+
+# --- the order --------------------------------------------------------------------------------------------------------
+
+
+def _numbers(source: str, wanted: Callable[[int], bool]) -> Iterator[dict[str, str] | None]:
+    """In the place of ``raw_sets``: shards whose sets are only numbers, as many as the source says."""
+    for index in range(int(source.split(":")[1])):
+        yield {"__key__": f"{source}/{index}"} if wanted(index) else None
+
+
+def keys_of_epoch(streams: Sequence[Iterator[RawSet]], epoch: int) -> Counter[str]:
+    """What comes in an epoch over all lanes."""
+    found: Counter[str] = Counter()
+    for stream in streams:
+        after = 0
+        for one in stream:
+            found[str(one.fields["__key__"])] += one.epoch == epoch
+            after = after + 1 if one.epoch > epoch else 0
+            if after > 100:  # longer than two blocks
+                break
+    return +found
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any),
+    lanes=st.integers(1, 5),
+    shuffle=st.integers(1, 20),
+    seed=st.integers(0, 3),
+)
+def test_every_set_comes_once_per_epoch(sizes: list[int], lanes: int, shuffle: int, seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shard_stream, "raw_sets", _numbers)
+        shards = [Shard(f"{number}:{sets}", sets) for number, sets in enumerate(sizes)]
+        for epoch in (0, 2):
+            streams = [raw_stream(shards, seed, Lane(lane, lanes), shuffle) for lane in range(lanes)]
+            wanted = {f"{shard.source}/{index}": 1 for shard in shards for index in range(shard.sets)}
+            assert keys_of_epoch(streams, epoch) == wanted
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    first=st.integers(0, 120),
+    shuffle=st.integers(1, 20),
+    lane=st.integers(0, 2),
+)
+def test_a_stream_goes_on_from_any_point(sizes: list[int], first: int, shuffle: int, lane: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shard_stream, "raw_sets", _numbers)
+        shards = [Shard(f"{number}:{sets}", sets) for number, sets in enumerate(sizes)]
+        whole = list(itertools.islice(raw_stream(shards, 5, Lane(lane, 3), shuffle), first + 30))
+        rest = list(itertools.islice(raw_stream(shards, 5, Lane(lane, 3), shuffle, first), 30))
+        assert rest == whole[first:]
+
+
+def test_epochs_differ_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_stream, "raw_sets", _numbers)
+    shards = [Shard(f"{number}:10", 10) for number in range(4)]
+    stream = raw_stream(shards, 0, Lane(), 16)
+    sets = list(itertools.islice(stream, 200))
+    orders = [[str(one.fields["__key__"]) for one in sets if one.epoch == epoch] for epoch in (0, 1)]
+    assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]
+    assert orders[0] != sorted(orders[0])
+
+
+def test_no_shard_is_read_by_two_lanes_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_stream, "raw_sets", _numbers)
+    shards = [Shard(f"{number}:6", 6) for number in range(4)]
+    streams = [itertools.islice(raw_stream(shards, 0, Lane(lane, 4), 2), 6) for lane in range(4)]
+    assert sorted(len({one.source for one in stream}) for stream in streams) == [1, 1, 1, 1]
+
+
+def test_lanes_make_the_batches_in_turn() -> None:
+    for first in range(7):
+        for workers in (1, 2, 3):
+            made = {}
+            for worker in range(workers):
+                share = share_of(worker, workers, first, rank=1, ranks=2)
+                for k, n in enumerate(range(share.first, 12, workers)):
+                    made[n] = (share.lane.number, share.made + k)
+            expected = {n: (workers + n % workers, n // workers) for n in range(first, 12)}
+            assert made == expected
+
+
+# --- the files --------------------------------------------------------------------------------------------------------
+
+
+class _Keys(ShardBatches):
+    """The keys of the sets instead of their crops, with their epoch."""
+
+    def __iter__(self) -> Iterator[list[tuple[int, str]]]:  # type: ignore[override]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "mddnet.data.shard_batches.crop_of", lambda raw, rng, config: (raw.epoch, raw.fields["__key__"])
+            )
+            patch.setattr("mddnet.data.shard_batches.stacked", list)
+            yield from super().__iter__()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("over_web", [False, True])
+def test_two_processes_with_two_workers_lose_and_repeat_nothing(folder: Path, over_web: bool) -> None:
+    """As the loader delivers them: 2 ranks x 2 workers over the same files, or over HTTP."""
+    with served_folder(folder / "shards") as server:
+        place = server.url if over_web else f"{folder}/shards/"
+        count = len(list((folder / "shards").glob("train-*.tar")))
+        shards = count_sets(expand_shards([f"{place}train-{{000000..{count - 1:06d}}}.tar"]))
+        found: Counter[tuple[int, str]] = Counter()
+        for rank in (0, 1):
+            keys = _Keys(shards, config(batch_size=2), seed=1, length=24, rank=rank, ranks=2)
+            for batch in shard_loader(keys, workers=2):
+                found.update((epoch, key) for epoch, key in batch)
+    paths = sorted((folder / "shards").glob("train-*.tar"))
+    wanted = {str(one["__key__"]) for path in paths for one in raw_sets(str(path)) if one is not None}
+    assert len(wanted) == 12
+    for epoch in (0, 1):
+        assert {key: n for (e, key), n in found.items() if e == epoch} == dict.fromkeys(wanted, 1)
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch(shards: list[Shard]) -> None:
+    whole = list(shard_loader(ShardBatches(shards, config(), 3, length=7), workers=2))
+    for first in (1, 4):
+        rest = list(shard_loader(ShardBatches(shards, config(), 3, length=7, first=first), workers=2))
+        assert len(rest) == 7 - first
+        for one, other in zip(rest, whole[first:], strict=True):
+            assert torch.equal(one.image, other.image)
+            assert torch.equal(one.kappa_px, other.kappa_px)
+
+
+def test_crops_are_those_of_the_scenes(folder: Path, shards: list[Shard]) -> None:
+    entries = {
+        f"{entry.group}+{entry.folder.name}": entry
+        for entry in open_scenes(folder / "scenes", read_split(folder / "scenes/split.csv"), "train")
+    }
+    settings = config(photometric=0.5)
+    for number, raw in enumerate(itertools.islice(raw_stream(shards, 0, Lane(), 4), 12)):
+        scene, _, frame = str(raw.fields["__key__"]).rpartition("+")
+        entry = entries[scene]
+        record = entry.record
+        rng = np.random.default_rng(number)
+        truth = read_truth(entry)
+        seen = seen_truth(rng, truth, settings)
+        expected = set_in_view(
+            rng,
+            record.frames[int(frame)],
+            lambda sharp, entry=entry, frame=frame: read_image(
+                entry.folder / (entry.record.sharp if sharp else entry.record.frames[int(frame)].file)
+            ),
+            truth,
+            seen,
+            settings,
+            ordinal=record.unit == "ordinal",
+            made_up=False,
+        )
+        found = crop_of(raw, np.random.default_rng(number), settings)
+        for name in Batch.__dataclass_fields__:
+            assert torch.equal(torch.nan_to_num(getattr(found, name)), torch.nan_to_num(getattr(expected, name))), name
+
+
+def test_sets_of_the_dev_side_are_refused(folder: Path) -> None:
+    shards = count_sets(expand_shards([f"{folder}/shards/dev-*.tar"]))
+    with pytest.raises(CaptureError, match=r"dev-000000.tar: focal_stacks\+d\+000\d: is on the dev side"):
+        next(iter(ShardBatches(shards, config(), 0, length=1)))
+
+
+def test_an_address_that_breaks_off_is_asked_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard_stream, "WAIT_S", 0.01)
+    name = "train-000000.tar"
+    size = (folder / "shards" / name).stat().st_size
+    with served_folder(folder / "shards") as server:
+        shards = count_sets([server.url + name])
+        wanted = list(itertools.islice(raw_stream(shards, 0, Lane(), 4), shards[0].sets))
+        server.asked.clear()
+        server.break_off["/" + name] = size * 2 // 3
+        again = list(itertools.islice(raw_stream(shards, 0, Lane(), 4), shards[0].sets))
+        assert again == wanted and server.asked.count("/" + name) >= 2
+
+
+def test_a_shard_that_lacks_sets_is_refused(folder: Path) -> None:
+    name = f"{folder}/shards/train-000000.tar"
+    true = count_sets([name])[0].sets
+    with pytest.raises(BrokenShard, match=f"{true} sets; expected {true + 1}"):
+        list(itertools.islice(raw_stream([Shard(name, true + 1)], 0, Lane(), 4), 2 * true + 2))
+
+
+def test_a_large_scene_is_streamed_like_a_small_one(tmp_path: Path) -> None:
+    make_scene(
+        tmp_path / "scenes", "all_in_3d", "s", "all_in_3d/s", 1, size=(192, 256), unit="1/m", capture="all_in_3d"
+    )
+    (tmp_path / "split.csv").write_text("place,split\nall_in_3d/s,train\n")
+    write(tmp_path / "scenes", tmp_path / "out", tmp_path / "split.csv")
+    shards = count_sets(expand_shards([f"{tmp_path}/out/train-*.tar"]))
+    batch = next(iter(shard_loader(ShardBatches(shards, config(batch_size=3), 0, length=1), workers=0)))
+    law = batch.kappa_px.view(-1, 1, 1, 1) * (batch.u_focus.view(-1, 1, 1, 1) - batch.inv_depth)
+    known = torch.isfinite(law)
+    assert known.any() and torch.allclose(law[known], batch.signed_defocus_px[known], atol=1e-3)
