@@ -11,7 +11,7 @@ not come with A, it is fitted by blurring the all-in-focus image and comparing w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -42,6 +42,8 @@ WORST_AGAINST_UNIFORM = 1.1
 """Re-rendering error over that of blur of one size per frame; above it, the blur does not follow the depth."""
 BREATHING_SLOPE = 0.5
 """Growth of the picture per growth of the sensor distance, both in logarithms: 1 as captured, 0 where it was undone."""
+FEW_FRAMES = 40
+"""As many frames of a long stack say whether it breathes, and about where A lies."""
 LEAST_BREATHING = 0.004
 """Range of the logarithm of the sensor distance below which breathing is neither seen nor worth undoing."""
 
@@ -203,7 +205,10 @@ def measure_breathing(sharp: Float32Array, frames: list[Float32Array], sensor_m:
     log_v = np.log(sensor_m)
     if np.ptp(log_v) < LEAST_BREATHING:
         return still
-    fits = [register_pair(_stabilised(sharp), _stabilised(frame)) for frame in frames]
+    few = evenly_few(len(frames))
+    all_log_v, log_v = log_v, log_v[few]
+    target = _stabilised(sharp)
+    fits = [register_pair(target, _stabilised(frames[i])) for i in few]
     good = np.array([fit.correlation >= MIN_CORRELATION for fit in fits])
     if good.sum() < 3 or np.ptp(log_v[good]) < LEAST_BREATHING:
         return still
@@ -212,7 +217,12 @@ def measure_breathing(sharp: Float32Array, frames: list[Float32Array], sensor_m:
     if slope < BREATHING_SLOPE:
         return still
     log_reference = float(np.median(log_v[good] - log_scale[good]))
-    return Breathing(np.exp(log_v - log_reference), True)
+    return Breathing(np.exp(all_log_v - log_reference), True)
+
+
+def evenly_few(count: int) -> NDArray[np.intp]:
+    """Numbers of at most :data:`FEW_FRAMES` frames, spread evenly from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, min(count, FEW_FRAMES)).round().astype(np.intp))
 
 
 def _stabilised(linear: Float32Array) -> Float32Array:
@@ -287,7 +297,9 @@ def fit_aperture_px(trial: RerenderTrial) -> float:
     if not farthest > 0:
         raise RejectedScene("every pixel is in focus in every frame: nothing determines A")
     trials = np.geomspace(SMALLEST_BLUR_PX, trial.bank.diameters_px[-1], 40) / farthest
-    errors = [trial.error_fraction(float(a)) for a in trials]
+    few = evenly_few(len(trial.frames))
+    rough = replace(trial, frames=[trial.frames[i] for i in few], distances=[trial.distances[i] for i in few])
+    errors = [rough.error_fraction(float(a)) for a in trials]
     best = int(np.argmin(errors))
     if best in (0, len(trials) - 1):
         raise RejectedScene(
