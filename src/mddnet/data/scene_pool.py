@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,18 +53,25 @@ class SceneTruth:
 
 
 def open_scenes(root: Path, places: Mapping[str, Side], side: Side) -> list[SceneEntry]:
-    """Scenes below ``root`` whose place is on one side of the split.
+    """Scenes below ``root`` whose place is on one side of the split, as :func:`open_both_sides` gives them."""
+    return open_both_sides(root, places, (side,))[side]
+
+
+def open_both_sides(
+    root: Path, places: Mapping[str, Side], sides: Sequence[Side] = ("train", "dev")
+) -> dict[Side, list[SceneEntry]]:
+    """Scenes below ``root`` by the side of the split that their place is on; only ``scene.json`` of each is read.
 
     Args:
         root: folder that ``mddnet build`` wrote, ``root/GROUP/SCENE/scene.json``.
         places: place -> ``"train"`` or ``"dev"``; a place ``photos/...`` is train by definition.
-        side: ``"train"`` or ``"dev"``.
+        sides: which sides to give.
 
     Raises:
         CaptureError: for a scene whose place the split does not name (it could leak from one side to the other), or
-            if nothing is left.
+            if nothing is left of a side.
     """
-    entries = []
+    entries: dict[Side, list[SceneEntry]] = {side: [] for side in sides}
     for folder in list_scenes(root):
         stamp = scene_stamp(folder)
         record = read_scene(folder)
@@ -73,10 +80,11 @@ def open_scenes(root: Path, places: Mapping[str, Side], side: Side) -> list[Scen
             raise CaptureError(
                 f"{folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
             )
-        if where == side and record.frames:
-            entries.append(SceneEntry(folder, folder.parent.name, record, stamp))
-    if not entries:
-        raise CaptureError(f"{root}: no scene on the {side} side of the split")
+        if where in entries and record.frames:
+            entries[where].append(SceneEntry(folder, folder.parent.name, record, stamp))
+    for side, found in entries.items():
+        if not found:
+            raise CaptureError(f"{root}: no scene on the {side} side of the split")
     return entries
 
 

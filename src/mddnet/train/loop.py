@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mddnet.config import Recipe
 from mddnet.data.loader import SetBatches, batch_loader
-from mddnet.data.scene_pool import SceneEntry, open_scenes
+from mddnet.data.scene_pool import SceneEntry, open_both_sides, open_scenes
 from mddnet.data.shard_batches import ShardBatches, shard_loader
 from mddnet.data.split import read_split
 from mddnet.errors import ModelError, RecipeError, TrainingError
@@ -68,10 +68,8 @@ def open_sides(recipe: Recipe) -> Scenes:
             return Scenes((), (), shards)
         dev_side = open_scenes(recipe.data.scenes, read_split(recipe.data.split), "dev")
         return Scenes((), [entry for entry in dev_side if entry.group in REAL_GROUPS], shards)
-    places = read_split(recipe.data.split)
-    train_side = open_scenes(recipe.data.scenes, places, "train")
-    dev_side = open_scenes(recipe.data.scenes, places, "dev")
-    return Scenes(train_side, [entry for entry in dev_side if entry.group in REAL_GROUPS])
+    sides = open_both_sides(recipe.data.scenes, read_split(recipe.data.split))
+    return Scenes(sides["train"], [entry for entry in sides["dev"] if entry.group in REAL_GROUPS])
 
 
 def _network(recipe: Recipe) -> MDDNet:
