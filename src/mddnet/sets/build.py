@@ -12,7 +12,6 @@ import hashlib
 import json
 import secrets
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -48,6 +47,7 @@ from mddnet.sets.rendered_scene import (
 )
 from mddnet.sets.rig_scene import build_rig_scene
 from mddnet.sets.store import atomic_write_text, read_scene, write_csv
+from mddnet.sets.worker import become_worker
 from mddnet.types import SceneRecord
 
 Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs"]
@@ -401,8 +401,7 @@ class BuildLock:
 
 
 def _build_in_worker(*arguments: Any) -> BuildRow:
-    # Ctrl-C reaches every process of the terminal; only the one that waits for the workers answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    become_worker()
     return build_one(*arguments)
 
 

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import re
-import signal
 import struct
 import tarfile
 import zlib
@@ -42,6 +41,7 @@ from mddnet.sets.store import (
     read_scene,
     write_csv,
 )
+from mddnet.sets.worker import become_worker
 from mddnet.types import SceneRecord
 
 Suffix = Literal["jpg", "png"]
@@ -444,8 +444,7 @@ def _written(tasks: Sequence[ShardTask], out: Path, scratch: Path, jobs: int) ->
 
 
 def _write_in_worker(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
-    # Ctrl-C reaches every process of the terminal; only the one that waits for the workers answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    become_worker()
     return write_shard(task, out, scratch)
 
 
