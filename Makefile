@@ -7,17 +7,19 @@ DATA ?= ../shared/data
 WORK ?= work
 RECIPE ?= recipes/small.toml
 CONTINUED ?= recipes/small-continued.toml
+CASES ?= 200000
 # CI installs the versions that it names; everybody else gets the newest that the bounds allow.
 PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
 
 BASE := .venv/installed
 DEV := .venv-dev/installed
 OLDEST := .venv-oldest/installed
+TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
 	table-evaluation-speed table-numbers table-metres table-finer-look table-not-defocus \
-	table-kills table-load table-determinism table-rig table-captures bench clean
+	table-kills table-load table-determinism table-rig table-captures table-scale bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
 help:
@@ -32,9 +34,13 @@ help:
 	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
 	@echo "make table-metres table-finer-look table-not-defocus   write the tables of these names in docs/results/small"
 	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
+	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
 	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
 	@echo "                  same bytes again, into docs/results: what docs/reliability.md promises"
 	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
+	@echo "make fuzz         give every reader damaged input, CASES=200000 of them, into docs/results/fuzz.md; goes on where it stopped"
+	@echo "make licences     list every package by extra with its licence, into docs/licences.md"
+	@echo "make sbom audit   write bills of materials into $(WORK)/sbom; ask for known vulnerabilities of what is installed"
 	@echo "make clean        delete the environments; what lies in $(WORK) stays"
 
 # The base package must not need what scikit-image depends on: only its photo is used, so it comes without them.
@@ -102,6 +108,9 @@ table-captures: $(DEV)
 	$(BIN)/python -m tests.captures_table --data $(DATA) --scenes $(WORK)/scenes --work $(WORK)/captures \
 		-o docs/results/captures.md
 
+table-scale: $(DEV)
+	$(BIN)/python -m tests.scale_trial --data $(DATA) --work $(WORK)/scale -o docs/results/scale.md
+
 # Each ends with 1 where a promise of docs/reliability.md does not hold.
 table-kills: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.kill_table --kills 100 --work $(WORK)/kills -o docs/results/kills.md
@@ -147,5 +156,27 @@ table-not-defocus: $(DEV)
 bench: $(DEV)
 	$(BIN)/python bench/speed.py -o docs/results/speed.md
 
+# What was done lies in $(WORK)/fuzz, and the finds with their files.
+fuzz: $(DEV)
+	$(BIN)/python -m tests.fuzz.run --cases $(CASES) --work $(WORK)/fuzz -o docs/results/fuzz.md
+
+licences: $(DEV)
+	$(BIN)/python -m tests.licences -o docs/licences.md
+
+# Tools that look at the environments from outside, in one of their own.
+$(TOOLS): constraints/tools.txt
+	$(PYTHON) -m venv --clear .venv-tools
+	.venv-tools/bin/python -m pip install --quiet -r constraints/tools.txt
+	touch $@
+
+sbom: $(BASE) $(DEV) $(TOOLS)
+	mkdir -p $(WORK)/sbom
+	.venv-tools/bin/cyclonedx-py environment --pyproject pyproject.toml -o $(WORK)/sbom/base.cdx.json .venv
+	.venv-tools/bin/cyclonedx-py environment --pyproject pyproject.toml -o $(WORK)/sbom/all-extras.cdx.json .venv-dev
+
+# Needs the Internet: the versions are looked up in the advisories of PyPI.
+audit: $(DEV) $(TOOLS)
+	.venv-tools/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 clean:
-	rm -rf .venv .venv-dev .venv-oldest
+	rm -rf .venv .venv-dev .venv-oldest .venv-tools

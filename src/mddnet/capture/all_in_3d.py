@@ -175,7 +175,13 @@ class AllIn3dScene:
                 f"offset_change_mm {self.offset_change_mm:g} moves the plane of focus of {self.name} beyond infinity; "
                 "expected a smaller change"
             )
-        return np.asarray(1.0 / (1.0 / self.focal_mm - 1.0 / sensor_mm) / 1000.0)
+        z_m = np.asarray(1.0 / (1.0 / self.focal_mm - 1.0 / sensor_mm) / 1000.0)
+        if not (np.isfinite(z_m) & (z_m > 0)).all():
+            raise CaptureError(
+                f"{self.focus_depths}: focus depths of {float(chosen.min()):g} to {float(chosen.max()):g} are none of "
+                f"a lens of {self.focal_mm:g} mm; expected millimetres"
+            )
+        return z_m
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mddnet.capture.samples import check_most_pixels
 from mddnet.errors import CaptureError, MddnetError
@@ -32,6 +34,25 @@ def without_pillow_limit() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+class SizedFile(io.BufferedReader):
+    """A file that makes room for no more than it holds: Pillow asks for the gigabytes that a chunk says it has."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            OSError: if it cannot be opened.
+        """
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to ``size`` bytes, all that are left if it is negative."""
+        if size is None or size < 0:
+            return super().read()
+        return super().read(min(size, max(self._size - self.tell(), 0)))
 
 
 @contextmanager
@@ -57,9 +78,9 @@ def opened_image(
     """
     name = str(file) if name is None else name
     try:
-        with without_pillow_limit():
-            image = Image.open(file)
-        with image:
+        with SizedFile(file) if isinstance(file, Path) else nullcontext(file) as stream:
+            with without_pillow_limit():
+                image = Image.open(stream)
             if image.format in DRAWING_FORMATS:
                 raise error(f"{name}: {image.format} is a drawing; expected a photo: {fix}")
             check_most_pixels(image.height, image.width, name, None, error)
@@ -68,7 +89,8 @@ def opened_image(
         raise
     except Exception as problem:
         # Pillow's readers and decoders raise whatever a damaged file leads them to.
-        raise error(f"{name}: not a readable {what} ({' '.join(str(problem).split())}); {fix}") from problem
+        words = "of no known format" if isinstance(problem, UnidentifiedImageError) else " ".join(str(problem).split())
+        raise error(f"{name}: not a readable {what} ({words}); {fix}") from problem
 
 
 def read_rgb(

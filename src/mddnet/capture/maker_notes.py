@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mddnet.capture.image_file import SizedFile
+
 CANON_UPPER = "MakerNote SubjectDistance"
 NIKON_MANUAL = "MakerNote ManualFocusDistance"
 CASIO_OBJECT = "MakerNote Object Distance"
 CANON_INFINITY_CM = 65535
+MOST_READS, MOST_READS_PAST_THE_END = 500_000, 1000
+"""A photo with long notes takes a hundred thousand."""
 NEAREST_M, FARTHEST_M = 0.005, 1e5
 
 
@@ -21,16 +25,51 @@ def maker_focus_m(path: Path) -> tuple[float, str] | None:
     were focused by hand; Casio a distance in millimetres. None where there is none, or ExifRead is not installed.
     """
     try:
-        import exifread
-    except ImportError:
-        return None
-    try:
-        with path.open("rb") as stream:
-            tags: dict[str, Any] = exifread.process_file(stream, details=True, extract_thumbnail=False)
+        tags = exif_tags(path)
     except Exception:
-        # ExifRead raises whatever damaged notes lead it to; the photo is good without them.
+        # It is not installed, or damaged notes led it to whatever it raised; the photo is good without them.
         return None
     return focus_of_maker_tags(tags)
+
+
+def exif_tags(path: Path) -> dict[str, Any]:
+    """ExifRead's tags of a photo by name, maker's notes included.
+
+    Raises:
+        ImportError: if ExifRead is not installed.
+        Exception: whatever ExifRead raises for a damaged file, and OSError where it reads on and on.
+    """
+    import exifread
+
+    with ImpatientFile(path) as stream:
+        tags: dict[str, Any] = exifread.process_file(stream, details=True, extract_thumbnail=False)
+    return tags
+
+
+class ImpatientFile(SizedFile):
+    """A file that is read so many times and no more: ExifRead reads every value of a count, be it four billion."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            OSError: if it cannot be opened.
+        """
+        super().__init__(path)
+        self._reads = self._past_the_end = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As :meth:`SizedFile.read`.
+
+        Raises:
+            OSError: when it has been read too often.
+        """
+        data = super().read(size)
+        self._reads += 1
+        self._past_the_end += not data
+        if self._reads > MOST_READS or self._past_the_end > MOST_READS_PAST_THE_END:
+            raise OSError(f"{self.name}: tags whose values do not end")
+        return data
 
 
 def focus_of_maker_tags(tags: Mapping[str, Any]) -> tuple[float, str] | None:
@@ -44,8 +83,8 @@ def focus_of_maker_tags(tags: Mapping[str, Any]) -> tuple[float, str] | None:
         if value is None or value == 0:
             continue
         focus_m = math.inf if name == CANON_UPPER and value >= CANON_INFINITY_CM else value * metres
-        if NEAREST_M <= focus_m <= FARTHEST_M or math.isinf(focus_m):
-            far = "infinity" if math.isinf(focus_m) else f"{focus_m:.4g} m"
+        if NEAREST_M <= focus_m <= FARTHEST_M or focus_m == math.inf:
+            far = "infinity" if focus_m == math.inf else f"{focus_m:.4g} m"
             return focus_m, f"Focus distance of {far} by the maker's notes of {maker}, {what}."
     return None
 
@@ -59,5 +98,5 @@ def _number(tag: Any) -> float | None:
         if getattr(value, "denominator", 1) == 0:
             return math.inf if value.numerator > 0 else None
         return float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None

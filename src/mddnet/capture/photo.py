@@ -6,6 +6,7 @@ import os
 import struct
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +18,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from mddnet.capture.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
 from mddnet.capture.exr import EXR_MAGIC, read_exr
 from mddnet.capture.heif import heif_notes, is_heif, open_heif
-from mddnet.capture.image_file import DRAWING_FORMATS, without_pillow_limit
+from mddnet.capture.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
 from mddnet.capture.lens_facts import EXIF_IFD, LensFacts, read_lens_facts, shown_tag
 from mddnet.capture.maker_notes import maker_focus_m
 from mddnet.capture.raw import RAW_SUFFIXES, read_raw
@@ -94,28 +95,31 @@ def read_photo(
     path = Path(path)
     if not path.is_file():
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected an image file")
-    try:
-        with path.open("rb") as stream:
+    with ExitStack() as files:
+        start = b""
+        try:
+            stream = files.enter_context(SizedFile(path))
             start = stream.read(12)
-        if path.suffix.lower() in RAW_SUFFIXES:
-            # Pillow would take the small preview inside a raw file for the photo.
-            photo = read_raw(path, max_pixels)
-            return replace(photo, lens=replaced_lens(photo.lens, lens))
-        if start.startswith(EXR_MAGIC):
-            photo = read_exr(path, max_pixels)
-            return replace(photo, lens=replaced_lens(photo.lens, lens))
-        with without_pillow_limit():
-            image = open_heif(path) if is_heif(start) else Image.open(path)
-    except ImageError:
-        raise
-    except UnidentifiedImageError as error:
-        if start.startswith(TIFF_MAGIC):
-            return _photo_from_tifffile(path, lens, max_pixels, linear)
-        raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like") from error
-    except Exception as error:
-        # The readers raise whatever a damaged file leads them to.
-        raise ImageError(f"{path}: not a readable image ({_words(error)}); copy it again from its source") from error
-    with image:
+            if path.suffix.lower() in RAW_SUFFIXES:
+                # Pillow would take the small preview inside a raw file for the photo.
+                photo = read_raw(path, max_pixels)
+                return replace(photo, lens=replaced_lens(photo.lens, lens))
+            if start.startswith(EXR_MAGIC):
+                photo = read_exr(path, max_pixels)
+                return replace(photo, lens=replaced_lens(photo.lens, lens))
+            with without_pillow_limit():
+                image = files.enter_context(open_heif(path) if is_heif(start) else Image.open(stream))
+        except ImageError:
+            raise
+        except UnidentifiedImageError as error:
+            if start.startswith(TIFF_MAGIC):
+                return _photo_from_tifffile(path, lens, max_pixels, linear)
+            raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like") from error
+        except Exception as error:
+            # The readers raise whatever a damaged file leads them to.
+            raise ImageError(
+                f"{path}: not a readable image ({_words(error)}); copy it again from its source"
+            ) from error
         if _is_deep_tiff(image, linear):
             try:
                 return _photo_from_tifffile(path, lens, max_pixels, linear)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mddnet.capture.extra import formats_module
 from mddnet.capture.lens_facts import TAG_MODEL, LensFacts, lens_facts_of_tags
-from mddnet.capture.maker_notes import focus_of_maker_tags
+from mddnet.capture.maker_notes import exif_tags, focus_of_maker_tags
 from mddnet.capture.samples import check_size
 from mddnet.types import Lens, Photo
 
@@ -42,17 +42,18 @@ def read_raw(path: Path, max_pixels: int | None) -> Photo:
     rawpy = formats_module("rawpy", path, "a camera raw file")
     with rawpy.imread(str(path)) as raw:
         check_size(raw.sizes.height, raw.sizes.width, str(path), max_pixels)
+        check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), max_pixels)
         pixels = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=8, gamma=SRGB_GAMMA)
+    check_size(pixels.shape[0], pixels.shape[1], str(path), max_pixels)
     facts = _lens_facts(path, pixels.shape[1], pixels.shape[0])
     notes = ("Developed from raw with the camera's white balance and automatic exposure.", *facts.notes)
     return Photo(np.ascontiguousarray(pixels), facts.lens, path, notes)
 
 
 def _lens_facts(path: Path, width: int, height: int) -> LensFacts:
-    exifread = formats_module("exifread", path, "a camera raw file")
+    formats_module("exifread", path, "a camera raw file")
     try:
-        with path.open("rb") as stream:
-            read: dict[str, Any] = exifread.process_file(stream, details=True, extract_thumbnail=False)
+        read = exif_tags(path)
         # TIFF/EP and DNG allow these tags beside the image's own ("Image FNumber").
         found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
         tags = {TAG_OF_NAME[name]: _value(tag.values) for name, tag in found.items() if tag is not None}

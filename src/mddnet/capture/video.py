@@ -12,7 +12,7 @@ import numpy as np
 from mddnet.capture.extra import formats_module
 from mddnet.capture.heif import HDR_CURVES
 from mddnet.capture.samples import check_size
-from mddnet.errors import ImageError
+from mddnet.errors import ImageError, MddnetError
 from mddnet.types import Lens, Photo
 
 VIDEO_SUFFIXES = frozenset(
@@ -58,9 +58,13 @@ def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None
         expected = _expected_frames(container, stream)
         try:
             for frame in container.decode(stream):
+                check_size(frame.height, frame.width, str(path), max_pixels)
                 yield _photo(frame, stream, path, lens)
                 count += 1
-        except (OSError, ValueError, EOFError) as error:
+        except (MddnetError, MemoryError):
+            raise
+        except Exception as error:
+            # FFmpeg has errors of many classes.
             raise ImageError(
                 f"{path}: damaged after {count} frames ({error}); copy it again from its source"
             ) from error
@@ -86,14 +90,19 @@ def sampled_frames(
                     container.seek(int(at_s * 1e6))  # to the key frame before it
                 found = None
                 for frame in container.decode(stream):
+                    check_size(frame.height, frame.width, str(path), max_pixels)
                     found = frame
                     if frame.time is None or frame.time >= at_s:
                         break
-            except (OSError, ValueError, EOFError):
+                photo = None if found is None or found.time in seen else _photo(found, stream, path, lens)
+            except (MddnetError, MemoryError):
+                raise
+            except Exception:
+                # FFmpeg has errors of many classes.
                 continue
-            if found is not None and found.time not in seen:
+            if photo is not None and found is not None:
                 seen.add(found.time)
-                yield _photo(found, stream, path, lens)
+                yield photo
 
 
 def frame_count(path: Path) -> int:
@@ -113,10 +122,11 @@ def _opened(path: Path, max_pixels: int | None) -> Iterator[tuple[Any, Any]]:
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected a video file")
     try:
         container = av.open(str(path), options=OPEN_OPTIONS)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:
+        # FFmpeg has errors of many classes.
         raise ImageError(f"{path}: not a readable video ({error}); expected MP4, MOV, MKV, WebM or AVI") from error
     with container:
-        if not container.streams.video:
+        if not container.streams.video or container.streams.video[0].codec_context is None:
             raise ImageError(f"{path}: holds no pictures; expected a video")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from mddnet.capture.image_file import opened_image
 from mddnet.data.split import Side, split_of
 from mddnet.errors import CaptureError
 from mddnet.sets.scene_stamp import SceneStamp, check_stamp, scene_stamp
-from mddnet.sets.store import list_scenes, read_image, read_inv_depth, read_scene
+from mddnet.sets.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord, UInt8Array
 
 
@@ -97,7 +97,7 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
     u = read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth
     confidence = None
     if entry.record.confidence is not None:
-        with Image.open(entry.folder / entry.record.confidence) as image:
+        with opened_image(entry.folder / entry.record.confidence, BUILD_AGAIN) as image:
             confidence = np.asarray(image.convert("L"), dtype=np.float32) / 255.0
     return truth_of(str(entry.folder), u, confidence)
 

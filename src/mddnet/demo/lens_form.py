@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from mddnet.capture.json_fields import is_number, shown
 from mddnet.capture.photo import replaced_lens
 from mddnet.capture.sensor_table import SENSORS, PhotoPitch, Sensor, sensor_of
 from mddnet.errors import MddnetError
@@ -105,8 +106,8 @@ def lens_of_form(
         if value is None or value == 0:
             numbers.append(None)
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise MddnetError(f"{name}: {value!r}; expected a positive number, or nothing for unknown")
+        if not is_number(value) or not value > 0:
+            raise MddnetError(f"{name}: {shown(value)}; expected a positive number, or nothing for unknown")
         numbers.append(float(value))
     return Lens(numbers[0], numbers[1], numbers[2], math.inf if at_infinity else numbers[3])
 

@@ -80,8 +80,8 @@ def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
     sizes = 0 < model.multiple <= min(model.long_side, MAX_MULTIPLE) and model.long_side <= MAX_LONG_SIDE
     if not (sizes and 0 < model.defocus_cap_px < math.inf):
         raise ModelError(
-            f"{path}: input {shown(config['input'])}, defocus_cap_px {model.defocus_cap_px}; expected positive numbers, "
-            f"multiple at most {MAX_MULTIPLE} and long_side from that to {MAX_LONG_SIDE}: export the model again"
+            f"{path}: input {shown(config['input'])}, defocus_cap_px {model.defocus_cap_px}; expected positive "
+            f"numbers, multiple to {MAX_MULTIPLE} and long_side from that to {MAX_LONG_SIDE}: export the model again"
         )
     if not model.graph.is_file():
         raise ModelError(f"{model.graph}: no such file; {remedy(folder)}")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from mddnet.capture.image_file import opened_image
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.optics import lens_kappa_px, signed_defocus_px
 from mddnet.sets.scene_stamp import ReplacedScene, unchanged
-from mddnet.sets.store import UNREADABLE_IMAGE, read_inv_depth, read_scene
+from mddnet.sets.store import BUILD_AGAIN, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord
 
 SAMPLES = 20_000
@@ -165,13 +165,10 @@ def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
     Raises:
         CaptureError: if it is missing, no image, or (with ``decode``) damaged.
     """
-    try:
-        with Image.open(path) as image:
-            if decode:
-                image.load()
-            return image.size
-    except UNREADABLE_IMAGE as error:
-        raise CaptureError(f"{path}: not a readable image ({error}); build the scene again") from error
+    with opened_image(path, BUILD_AGAIN) as image:
+        if decode:
+            image.load()
+        return image.size
 
 
 def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decode: bool = False) -> None:

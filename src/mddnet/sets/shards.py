@@ -29,11 +29,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
+from mddnet.capture.image_file import opened_image
+from mddnet.capture.json_fields import shown
 from mddnet.errors import CaptureError
 from mddnet.sets.shard_source import NOT_REACHED, GuardedStream, is_address, open_shard
-from mddnet.sets.store import CODE_FIRST, CODE_INFINITY, CODE_UNKNOWN, UNREADABLE_IMAGE, UNREADABLE_JSON
+from mddnet.sets.store import (
+    CODE_FIRST,
+    CODE_INFINITY,
+    CODE_TYPES,
+    CODE_UNKNOWN,
+    LARGEST_VALUE,
+    NOT_ITS_FIELDS,
+    UNREADABLE_JSON,
+)
 from mddnet.types import Float32Array, UInt8Array
 
 SHARD_FORMAT = 1
@@ -42,6 +51,9 @@ CONFIDENCE_FIELD = "confidence.png"
 IMAGE_SUFFIXES = ("jpg", "png")
 MAX_MEMBER_BYTES = 512 * 2**20
 MAX_SET_BYTES = 2**30
+MAKE_AGAIN = "make the shard again"
+ODD_HEADER = (ValueError, OverflowError, IndexError, KeyError)
+"""What tarfile raises for a header whose numbers are none."""
 _TEXT_KEYS = ("group", "scene", "place", "split", "capture", "source", "licence", "provenance", "unit")
 _NUMBER_KEYS = ("u_focus", "kappa_px")
 
@@ -137,7 +149,7 @@ def raw_sets(
             # A file can be skipped through, what comes over a wire cannot.
             with tarfile.open(fileobj=guarded, mode="r|" if is_address(source) else "r:") as tar:
                 yield from _raw_sets_of(tar, source, wanted, guarded)
-    except (tarfile.TarError, EOFError, *NOT_REACHED) as error:
+    except (tarfile.TarError, EOFError, *ODD_HEADER, *NOT_REACHED) as error:
         raise BrokenShard(f"{source}: not a whole tar file ({error}); copy or make the shard again") from error
 
 
@@ -180,7 +192,7 @@ def _checked_name(path: str, member: tarfile.TarInfo) -> tuple[str, str]:
     key, _, field = member.name.partition(".")
     if not key or not field or set(member.name) & set("/\\\0") or ".." in member.name:
         raise CaptureError(f"{path}: name {member.name!r}; expected KEY.FIELD without folders")
-    if member.size > MAX_MEMBER_BYTES:
+    if not 0 <= member.size <= MAX_MEMBER_BYTES:
         raise CaptureError(f"{path}: {member.name} has {member.size} bytes; expected at most {MAX_MEMBER_BYTES}")
     return key, field
 
@@ -284,40 +296,38 @@ def _read_info(key: str, data: bytes) -> dict[str, Any]:
         raise CaptureError(f"{key}: json is no description of format {SHARD_FORMAT}; make the shards again")
     for name in _TEXT_KEYS:
         if not isinstance(info.get(name), str):
-            raise CaptureError(f"{key}: {name} is {info.get(name)!r}; expected a text")
+            raise CaptureError(f"{key}: {name} is {shown(info.get(name))}; expected a text")
     for name in _NUMBER_KEYS:
         if not isinstance(info.get(name), float) or not math.isfinite(info[name]):
-            raise CaptureError(f"{key}: {name} is {info.get(name)!r}; expected a finite number")
+            raise CaptureError(f"{key}: {name} is {shown(info.get(name))}; expected a finite number")
     return info
 
 
 def _image(key: str, field: str, data: bytes, mode: str = "RGB") -> UInt8Array:
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert(mode))
-    except UNREADABLE_IMAGE as error:
-        raise CaptureError(f"{key}: {field} is not a readable image ({error})") from error
+    with opened_image(io.BytesIO(data), MAKE_AGAIN, name=f"{key}: {field}") as image:
+        return np.asarray(image.convert(mode))
 
 
 def _read_map(key: str, field: str, data: bytes) -> Float32Array:
     """A 16-bit map with its scale."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            text = image.info.get("mddnet")
-            codes = np.asarray(image)
-    except UNREADABLE_IMAGE as error:
-        raise CaptureError(f"{key}: {field} is not a readable PNG ({error})") from error
+    with opened_image(io.BytesIO(data), MAKE_AGAIN, name=f"{key}: {field}", what="PNG") as image:
+        text = image.info.get("mddnet")
+        codes = np.asarray(image)
     try:
         meta = json.loads(text) if isinstance(text, str) else {}
         low, step = float(meta["low"]), float(meta["step"])
         infinity = float(meta.get("infinity", 0.0 if meta["unit"] == "1/m" else low))
         quantity = meta["quantity"]
-    except (KeyError, TypeError, *UNREADABLE_JSON) as error:
+    except (*NOT_ITS_FIELDS, RecursionError) as error:
         raise CaptureError(f"{key}: {field} carries no mddnet scale (tEXt 'mddnet')") from error
-    if quantity != field.removesuffix(".png") or codes.ndim != 2 or codes.dtype == np.uint8:
-        raise CaptureError(f"{key}: {field} holds {quantity!r}, {codes.dtype} of shape {codes.shape}; expected 16 bits")
-    if not all(math.isfinite(number) for number in (low, step, infinity)):
-        raise CaptureError(f"{key}: {field} has low {low}, step {step}, infinity {infinity}; expected finite numbers")
+    if quantity != field.removesuffix(".png") or codes.ndim != 2 or codes.dtype not in CODE_TYPES:
+        raise CaptureError(
+            f"{key}: {field} holds {shown(quantity)}, {codes.dtype} of shape {codes.shape}; expected 16 bits"
+        )
+    if not all(abs(number) < LARGEST_VALUE for number in (low, step, infinity)):
+        raise CaptureError(
+            f"{key}: {field} has low {low}, step {step}, infinity {infinity}; expected numbers below {LARGEST_VALUE:g}"
+        )
     values = low + (codes.astype(np.float64) - CODE_FIRST) * step
     values[codes == CODE_INFINITY] = infinity
     values[codes == CODE_UNKNOWN] = np.nan

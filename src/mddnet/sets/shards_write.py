@@ -25,6 +25,7 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
+from mddnet.capture.image_file import opened_image
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.optics import signed_defocus_px
 from mddnet.sets.build import BuildLock
@@ -33,8 +34,8 @@ from mddnet.sets.part_file import remove_abandoned, writing_into
 from mddnet.sets.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.sets.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
 from mddnet.sets.store import (
+    BUILD_AGAIN,
     CODE_UNKNOWN,
-    UNREADABLE_IMAGE,
     atomic_write_text,
     read_image,
     read_inv_depth,
@@ -299,12 +300,8 @@ def _image_bytes(path: Path, suffix: Suffix, size: tuple[int, int]) -> bytes:
 def _confidence_bytes(each: SetRef, depth_png: bytes) -> bytes:
     """The scene's confidence, or 255 wherever the depth is known."""
     if each.record.confidence is not None:
-        path = each.folder / each.record.confidence
-        try:
-            with Image.open(path) as image:
-                return _png_bytes(np.asarray(image.convert("L")))
-        except UNREADABLE_IMAGE as error:
-            raise CaptureError(f"{path}: not a readable image ({error}); build the scene again") from error
+        with opened_image(each.folder / each.record.confidence, BUILD_AGAIN) as image:
+            return _png_bytes(np.asarray(image.convert("L")))
     with Image.open(io.BytesIO(depth_png)) as image:
         return _png_bytes(np.where(np.asarray(image) == CODE_UNKNOWN, 0, 255).astype(np.uint8))
 

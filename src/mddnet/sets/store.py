@@ -45,8 +45,6 @@ CODE_TYPES = (np.uint16, np.int32)
 LARGEST_VALUE = 1e28
 """Of low and step: no code of theirs is beyond float32."""
 
-UNREADABLE_IMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What Pillow raises for a file that is no image, is damaged, or would fill the memory."""
 NOT_ITS_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 """What reading fields raises in JSON that holds something else; a whole number may be larger than any float."""
 BUILD_AGAIN = "build the scene again"

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from mddnet.capture.image_file import opened_image
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError, TrainingError
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.optics import signed_defocus_px
 from mddnet.sets.build import GROUPS
 from mddnet.sets.scene_stamp import scene_stamp
-from mddnet.sets.store import UNREADABLE_IMAGE, list_scenes, read_inv_depth, read_scene
+from mddnet.sets.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_scene
 
 SMALLEST_BLUR_PX = 1.0
 """A scene whose strongest blur is below this, in pixels of the network's input, looks sharp all over."""
@@ -133,11 +133,8 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
     if min(height, width) < SMALLEST_SIDE_PX:
         raise CaptureError(f"{folder}: {width} x {height} px; expected at least {SMALLEST_SIDE_PX} px a side")
     for file in (record.sharp, *(frame.file for frame in record.frames)):
-        try:
-            with Image.open(folder / file) as image:
-                size = image.size
-        except UNREADABLE_IMAGE as error:
-            raise CaptureError(f"{folder / file}: not a readable image ({error}); build the scene again") from error
+        with opened_image(folder / file, BUILD_AGAIN) as image:
+            size = image.size
         if size != (width, height):
             raise CaptureError(
                 f"{folder / file}: {size[0]} x {size[1]} px, its depth map {width} x {height}; build the scene again"
