@@ -48,6 +48,7 @@ class Predict:
     """A folder of photos, from nothing and over results of other formats and another lens."""
 
     work: Path
+    count: int = 8
     name: str = "predict"
     starts: Sequence[str] = ("nothing", "other results")
 
@@ -68,7 +69,7 @@ class Predict:
 
     def _make_photos(self) -> None:
         self.photos.mkdir()
-        for i in range(8):
+        for i in range(self.count):
             Image.fromarray(textured(96, 128, seed=i)).save(self.photos / f"photo_{i}.png")
 
     def prepare(self, out: Path, start: str) -> None:
@@ -109,6 +110,7 @@ class Build:
 
     work: Path
     jobs: int = 1
+    count: int = 4
     name: str = "build"
     starts: Sequence[str] = ("nothing", "other scenes")
 
@@ -127,7 +129,7 @@ class Build:
         )
         (self.data / "photos").mkdir()
         lines = ["file,source,licence"]
-        for i in range(4):
+        for i in range(self.count):
             Image.fromarray(textured(72, 96, seed=i)).save(self.data / "photos" / f"p{i}.jpg", quality=95)
             lines.append(f"photos/p{i}.jpg,made,none")
         (self.data / "photos" / "manifest.csv").write_text("\n".join(lines) + "\n")

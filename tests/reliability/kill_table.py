@@ -20,7 +20,7 @@ from pathlib import Path
 from mddnet.evaluate.provenance import provenance, provenance_words
 from mddnet.sets.store import atomic_write_text
 from tests.reliability.kill_cases import Build, Predict, Shards, Train
-from tests.reliability.killed import Case, Tally, kill_repeatedly
+from tests.reliability.killed import FEW, Case, Tally, kill_repeatedly
 from tests.table_page import replace_table
 
 LOADED = (
@@ -39,12 +39,12 @@ LOADED = (
 CASES = ("predict", "build", "build -j 2", "shards", "train")
 
 
-def made_case(name: str, work: Path) -> Case:
-    """A case with its input."""
+def made_case(name: str, work: Path, small: bool) -> Case:
+    """A case with its input; a smaller one where only a few runs are killed."""
     if name == "predict":
-        return Predict(work)
+        return Predict(work, count=2 if small else 8)
     if name == "build":
-        return Build(work)
+        return Build(work, count=1 if small else 4)
     if name == "build -j 2":
         return Build(work, jobs=2, name=name)
     return Shards(work) if name == "shards" else Train(work)
@@ -77,7 +77,7 @@ def kill_one(name: str, kills: int, seed: int) -> Row:
     torch.set_num_threads(1)
     started, made = time.monotonic(), provenance()
     with tempfile.TemporaryDirectory(prefix="mddnet-kills-") as folder:
-        case = made_case(name, Path(folder))
+        case = made_case(name, Path(folder), kills < FEW)
         tally = kill_repeatedly(case, Path(folder), kills, seed)
     notes = []
     if isinstance(case, Train):

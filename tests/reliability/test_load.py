@@ -13,9 +13,9 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="me
 
 
 def test_memory_stays_over_a_folder_of_photos(tiny_model: Path, tmp_path: Path) -> None:
-    write_photos(tmp_path / "photos", 400)
+    write_photos(tmp_path / "photos", 220)
     load = predict_folder(tmp_path / "photos", tmp_path / "out", str(tiny_model))
-    assert load.photos == 400 and load.growth < 0.1
+    assert load.photos == 220 and load.growth < 0.1
     assert load.last_ms < 1.5 * load.first_ms
 
 
