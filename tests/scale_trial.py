@@ -332,7 +332,7 @@ def opened(trial: Trial) -> dict[str, float]:
     }
 
 
-def rate(batches: Iterator[Any], size: int, seconds: float = 20.0, warm: int = 3) -> float:
+def rate(batches: Iterator[Any], size: int, seconds: float = 8.0, warm: int = 2) -> float:
     """Crops per second of processor time, after the first few batches."""
     for _ in range(warm):
         next(batches)

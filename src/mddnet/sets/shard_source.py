@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
-from braceexpand import UnbalancedBracesError, braceexpand
+from braceexpand import braceexpand
 
 from mddnet.errors import CaptureError
 from mddnet.sets.store import UNREADABLE_JSON
@@ -70,7 +70,7 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         try:
             names = list(braceexpand(pattern))
-        except UnbalancedBracesError as error:
+        except ValueError as error:
             raise CaptureError(
                 f"{pattern}: braces that do not match; expected such as train-{{000..011}}.tar"
             ) from error
@@ -214,7 +214,7 @@ class GuardedStream(io.RawIOBase):
         wanted = self._left + 1 if size is None or size < 0 else size
         if wanted > self._left:
             raise tarfile.ReadError(f"a member or its name has more than {self._most} bytes")
-        data = cast(bytes, self._stream.read(wanted))
+        data = self._stream.read(wanted)
         self._left -= len(data)
         return data
 

@@ -178,7 +178,7 @@ def _raw_sets_of(
             content = tar.extractfile(member)
             assert content is not None  # it is a regular file
             fields[field] = content.read()
-        tar.members = []  # tarfile would keep the headers of a whole shard in memory
+        tar.members = []  # type: ignore[attr-defined]  # it would keep the headers of a whole shard in memory
     if index >= 0:
         yield fields or None
 
