@@ -98,6 +98,26 @@ def test_tiff_tags_of_other_types_and_memory_without_end(tmp_path: Path) -> None
         read_photo(path)
 
 
+def test_a_raw_file_of_a_sensor_without_colours(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy", reason="camera raw files need the extra formats")
+    pytest.importorskip("exifread", reason="camera raw files need the extra formats")
+    from tests.capture.test_formats import made_dng
+
+    made_dng(tmp_path / "a.dng")
+    content = (tmp_path / "a.dng").read_bytes()
+    at = content.index(struct.pack("<HH", 262, 3))  # PhotometricInterpretation: LinearRaw
+    (tmp_path / "a.dng").write_bytes(content[: at + 8] + struct.pack("<H", 34892) + content[at + 10 :])
+    assert read_photo(tmp_path / "a.dng").pixels.shape == (96, 128, 3)
+
+
+def test_an_image_of_three_sides(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(GREY).save(stream, "IM")
+    (tmp_path / "a.im").write_bytes(stream.getvalue().replace(b"48*40", b"48*40*40"))
+    with pytest.raises(ImageError, match=r"a\.im"):
+        read_photo(tmp_path / "a.im")
+
+
 def test_videos_that_ffmpeg_has_words_of_its_own_for(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="videos need the extra formats")
     from tests.capture.test_video import frame, write_video
@@ -163,13 +183,28 @@ def test_focus_depths_of_no_lens(tmp_path: Path, facts: dict[str, Any], depths: 
         assert np.isfinite(z_m).all() and (z_m > 0).all()
 
 
+@pytest.mark.parametrize(
+    "header", ["{'descr': '<f8',\0 'shape': (31,)", "((" * 2000, "0o" * 4000, "{'descr': '|O'}", "L" * 9000]
+)
+def test_a_header_that_numpy_would_take_apart_for_minutes(tmp_path: Path, header: str) -> None:
+    write_all_in_3d(tmp_path)
+    text = header.encode() + b"\n"
+    start = b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text
+    (tmp_path / "fd/1/fd.npy").write_bytes(start + bytes(8 * 31))
+    (scene,) = list_all_in_3d(tmp_path).scenes
+    started = time.monotonic()
+    with pytest.raises(CaptureError, match=r"fd\.npy: not a readable array"):
+        scene.read_focus_z_m()
+    assert time.monotonic() - started < 5
+
+
 def test_a_depth_beyond_float32_is_unknown(tmp_path: Path) -> None:
     write_all_in_3d(tmp_path)
     depth = np.full((36, 40), 800.0)
-    depth[0, 0] = 1e300
+    depth[0, 0], depth[0, 1] = 1e300, 1e-300
     (tmp_path / "depth/1/depth.npy").write_bytes(npy(depth))
     (scene,) = list_all_in_3d(tmp_path).scenes
-    assert np.isnan(scene.read_depth_m((36, 40, 3))[0, 0])
+    assert np.isnan(scene.read_depth_m((36, 40, 3))[0, :2]).all()
 
 
 # --- what was stored --------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.capture.json_fields import is_number, is_writable_text, read_json_object, shown
+from mddnet.capture.npy_file import read_npy
 from mddnet.capture.photo import read_photo
 from mddnet.errors import CaptureError
 from mddnet.types import Float32Array, UInt8Array
@@ -35,7 +36,8 @@ FRAME_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 NUMBERS = frozenset({"focal_mm", "aperture_px", "offset_change_mm"})
 MEASURED = 255
 """Value of the mask where a depth was measured."""
-FARTHEST_MM = 1e9
+NEAREST_MM, FARTHEST_MM = 1e-6, 1e9
+"""What is neither 0 nor infinite in metres and 32 bits."""
 MIN_FRAMES = 3
 
 
@@ -136,7 +138,7 @@ class AllIn3dScene:
                 f"{self.mask}: values {float(mask.min()):g} to {float(mask.max()):g}, none of them {MEASURED}; "
                 f"expected {MEASURED} where depth was measured"
             )
-        depth = np.where(measured & (depth_mm > 0) & (depth_mm < FARTHEST_MM), depth_mm, np.nan)
+        depth = np.where(measured & (depth_mm > NEAREST_MM) & (depth_mm < FARTHEST_MM), depth_mm, np.nan)
         middle = float(np.nanmedian(depth)) if np.isfinite(depth).any() else math.nan
         if not middle > self.focal_mm:
             raise CaptureError(
@@ -295,13 +297,4 @@ def _read_facts(path: Path) -> dict[str, Any]:
 
 
 def _read_npy(path: Path) -> NDArray[np.float64]:
-    """An array of numbers; pickled objects are refused, and no more is read than the file holds."""
-    try:
-        # mapped: a header that claims a larger array than the file holds is refused before memory is taken
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
-        # NumPy's parser of headers raises whatever a damaged one leads it to.
-        raise CaptureError(f"{path}: not a readable array ({error}); expected a .npy file of plain numbers") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "uifb" or not array.size:
-        raise CaptureError(f"{path}: {getattr(array, 'dtype', type(array))}; expected a .npy file of plain numbers")
-    return array.astype(np.float64)
+    return read_npy(path, "uifb", "a .npy file of plain numbers").astype(np.float64)

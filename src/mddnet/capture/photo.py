@@ -177,10 +177,10 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
 def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
     if image.format in DRAWING_FORMATS:
         raise ImageError(f"{name}: {image.format} is a drawing; expected a photo: export it as JPEG or PNG")
-    width, height = image.size
-    check_size(height, width, name, max_pixels)
     notes: list[str] = []
     try:
+        width, height = image.size
+        check_size(height, width, name, max_pixels)
         if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
             notes.append(f"Of the {image.format} with several frames the first was taken.")
             image.seek(0)

@@ -12,6 +12,7 @@ from mddnet.capture.extra import formats_module
 from mddnet.capture.lens_facts import TAG_MODEL, LensFacts, lens_facts_of_tags
 from mddnet.capture.maker_notes import exif_tags, focus_of_maker_tags
 from mddnet.capture.samples import check_size
+from mddnet.errors import ImageError
 from mddnet.types import Lens, Photo
 
 RAW_SUFFIXES = frozenset(
@@ -45,6 +46,12 @@ def read_raw(path: Path, max_pixels: int | None) -> Photo:
         check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), max_pixels)
         pixels = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=8, gamma=SRGB_GAMMA)
     check_size(pixels.shape[0], pixels.shape[1], str(path), max_pixels)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:  # a sensor without colours
+        pixels = np.repeat(pixels, 3, axis=2)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ImageError(
+            f"{path}: developed as {pixels.dtype} of shape {pixels.shape}; expected three colours of 8 bits"
+        )
     facts = _lens_facts(path, pixels.shape[1], pixels.shape[0])
     notes = ("Developed from raw with the camera's white balance and automatic exposure.", *facts.notes)
     return Photo(np.ascontiguousarray(pixels), facts.lens, path, notes)

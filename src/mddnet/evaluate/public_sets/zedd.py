@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mddnet.capture.json_fields import read_json, shown
+from mddnet.capture.npy_file import read_npy
 from mddnet.capture.rgbd import path_inside
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, natural_order, read_rgb
@@ -89,12 +90,8 @@ def _pattern(photo: str) -> re.Pattern[str]:
 
 def _item(scene: str, photo: Path, depth: Path, sharp: Path | None) -> SetItem:
     def load() -> SetPhoto:
-        try:
-            depth_m = np.load(depth, mmap_mode="r", allow_pickle=False)
-        except Exception as error:
-            # NumPy's parser of headers raises whatever a damaged one leads it to.
-            raise CaptureError(f"{depth}: not a readable array ({error}); expected depth in metres") from error
-        if depth_m.ndim != 2 or depth_m.dtype.kind != "f":
+        depth_m = read_npy(depth, "f", "(H, W) floats, metres")
+        if depth_m.ndim != 2:
             raise CaptureError(f"{depth}: {depth_m.shape} {depth_m.dtype}; expected (H, W) floats, metres")
         inv_depth = inv_depth_from_depth_m(np.asarray(depth_m, dtype=np.float64))
         nearest = float(np.nanmax(inv_depth)) if np.isfinite(inv_depth).any() else 0.0

@@ -1,0 +1,55 @@
+"""NumPy files (.npy) of strangers: mapped, never pickled, their headers looked at before NumPy does."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from mddnet.errors import CaptureError
+
+MAX_HEADER_BYTES = 10_000
+"""What NumPy allows, too; an array of plain numbers has a hundred."""
+
+
+def read_npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:
+    """An array, mapped: a header that claims a larger one than the file holds is refused before memory is taken.
+
+    Args:
+        path: the file.
+        kinds: ``dtype.kind`` of the arrays that are taken, such as ``"uif"``.
+        expected: the end of messages.
+
+    Raises:
+        CaptureError: if the file is missing, damaged, empty, no array, or one of another kind.
+    """
+    try:
+        _check_header(path)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:
+        # NumPy's parser of headers raises whatever a damaged one leads it to.
+        raise CaptureError(f"{path}: not a readable array ({error}); expected {expected}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or not array.size:
+        found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise CaptureError(f"{path}: {found}; expected {expected}")
+    return array
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that is no literal: NumPy would take it apart as one of Python 2, for minutes if need be.
+
+    Raises:
+        OSError, ValueError, SyntaxError, RecursionError, MemoryError: where it is none.
+    """
+    with path.open("rb") as stream:
+        version = npy_format.read_magic(stream)
+        length = int.from_bytes(stream.read(2 if version == (1, 0) else 4), "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"a header of {length} bytes")
+        header = ast.literal_eval(stream.read(length).decode("latin-1").strip())
+    if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
+        raise ValueError("a header without descr, fortran_order and shape")
