@@ -137,10 +137,13 @@ def test_machines_that_differ_are_refused(cluster: Cluster, monkeypatch: pytest.
         list(on_ray(cluster.address, os.listdir, ["/"], lambda task, why: [why]))
 
 
-def test_no_cluster_is_an_error_that_says_what_to_give(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "somewhere"])
+def test_no_cluster_is_an_error_that_says_what_to_give(
+    address: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     write_photos(tmp_path / "source")
-    assert main(["build", str(tmp_path / "source"), "-o", str(tmp_path / "out"), "--ray", "127.0.0.1:1"]) == 1
-    assert "--ray 127.0.0.1:1: no cluster to be reached there" in capsys.readouterr().err
+    assert main(["build", str(tmp_path / "source"), "-o", str(tmp_path / "out"), "--ray", address]) == 1
+    assert f"--ray {address}: no cluster to be reached there" in capsys.readouterr().err
 
 
 def test_a_folder_of_photos_is_predicted_as_without(

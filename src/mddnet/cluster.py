@@ -24,6 +24,7 @@ RETRIES = 4
 """How often an input is begun anew whose worker or machine died."""
 IN_FLIGHT = 1000
 """Inputs that are handed to the cluster at a time: enough to keep it busy, and to let it ask for more machines."""
+KNOCK_S = 10.0
 COMPUTING = ("numpy", "scipy", "opencv-python-headless", "pillow", "onnxruntime")
 """Packages whose version can change a result."""
 
@@ -58,6 +59,7 @@ def on_ray(
     import ray
 
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
@@ -94,6 +96,21 @@ def on_ray(
             with suppress(Exception):  # it may be done, or its machine gone
                 ray.cancel(left, force=True)
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Find out at once whether anybody answers: Ray itself tries for minutes.
+
+    Raises:
+        ValueError: for an address of another form.
+        OSError: if nobody does.
+    """
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("no HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[str, ...]], task: Task) -> Result:
