@@ -19,7 +19,7 @@ BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
 	table-evaluation-speed table-numbers table-metres table-finer-look table-not-defocus \
-	table-kills table-load table-determinism table-rig table-captures table-scale bench fuzz licences sbom audit clean
+	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
 help:
@@ -32,7 +32,7 @@ help:
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
 	@echo "make tables       make every table of README and docs anew, into docs/results, and fill their numbers in;"
 	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
-	@echo "make table-metres table-finer-look table-not-defocus   write the tables of these names in docs/results/small"
+	@echo "make table-metres table-finer-look table-not-defocus table-untrusted   write the tables of these names in docs/results/small"
 	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
 	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
 	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
@@ -152,6 +152,11 @@ table-not-defocus: $(DEV)
 	$(BIN)/python -m mddnet.evaluate.not_defocus $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
 		$(WORK)/photos/astronaut.png -o docs/results/small/not-defocus.md
 
+# Of the same photos, turned into what has no depth, no focus or hardly any light.
+table-untrusted: table-not-defocus
+	$(BIN)/python -m mddnet.evaluate.untrusted $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
+		$(WORK)/photos/astronaut.png -o docs/results/small/untrusted.md
+
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
 bench: $(DEV)
 	$(BIN)/python bench/speed.py -o docs/results/speed.md
@@ -176,7 +181,7 @@ sbom: $(BASE) $(DEV) $(TOOLS)
 
 # Needs the Internet: the versions are looked up in the advisories of PyPI.
 audit: $(DEV) $(TOOLS)
-	.venv-tools/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	.venv-tools/bin/pip-audit --strict --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 clean:
 	rm -rf .venv .venv-dev .venv-oldest .venv-tools

@@ -200,7 +200,7 @@ def page() -> str:
         "**Proprietary.** The usual wheels of PyTorch for Linux bring CUDA libraries of NVIDIA (`nvidia-*`), under",
         "NVIDIA's licence; PyTorch's wheels for CPUs bring none.",
         "",
-        "The weights that come with mddnet have terms of their own: [model-license.md](model-license.md).",
+        "The weights that come with mddnet have terms of their own: [MODEL_LICENSE.md](../MODEL_LICENSE.md).",
     ]
     for extra in (BASE, *extras()):
         packages, missing = packages_of(extra)

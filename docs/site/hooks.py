@@ -15,6 +15,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "MODEL_LICENSE.md": "model-license.md",
+    "SECURITY.md": "security.md",
     "README.md": "index.md",
     "src/mddnet/models/small/card.md": "model-card.md",
 }

@@ -26,7 +26,7 @@ from mddnet.capture.stereo import list_stereo, parse_calibration
 from mddnet.capture.video import frame_count, sampled_frames, video_frames
 from mddnet.config import load_recipe
 from mddnet.errors import CaptureError, ImageError, MddnetError, ModelError, RecipeError
-from mddnet.evaluate.public_sets.files import read_pfm
+from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, read_pfm
 from mddnet.evaluate.public_sets.registry import PUBLIC_SETS
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.output import read_facts
@@ -317,6 +317,20 @@ def test_a_layout_that_is_no_pattern(tmp_path: Path, pattern: str) -> None:
     (tmp_path / "zedd.json").write_text(json.dumps(layout))
     with pytest.raises(CaptureError, match=r"zedd\.json"):
         PUBLIC_SETS["zedd"].items(tmp_path)
+
+
+def test_a_layout_whose_depth_asks_for_more_than_its_photos_tell(tmp_path: Path) -> None:
+    layout = {"photo": "{scene}/a.png", "sharp": "{scene}/b.png", "depth": "{scene}/{focus}.npy"}
+    (tmp_path / "zedd.json").write_text(json.dumps(layout))
+    (tmp_path / "s").mkdir()
+    Image.fromarray(GREY).save(tmp_path / "s/a.png")
+    with pytest.raises(CaptureError, match=r"zedd\.json: depth is"):
+        PUBLIC_SETS["zedd"].items(tmp_path)
+
+
+def test_depths_that_are_nowhere() -> None:
+    depth = np.array([1e-300, 5e-324, 0.0, -1.0, math.nan, math.inf, 1e300, 2.0])
+    assert np.isnan(inv_depth_from_depth_m(depth)).tolist() == [True] * 7 + [False]
 
 
 def test_a_grid_of_more_views_than_names_have_digits(tmp_path: Path) -> None:

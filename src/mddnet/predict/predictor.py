@@ -23,6 +23,7 @@ from mddnet.predict.lens_law_fit import (
     side_log_odds,
     signs,
 )
+from mddnet.predict.likeness import UNKNOWN_AGREEMENT, unlike_training
 from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import CompactPrediction, Prediction
 from mddnet.predict.texture import texture_evidence
@@ -183,6 +184,9 @@ class Model:
         cap_px = self.model_dir.defocus_cap_px
         fit = fit_lens_law(maps.inv_depth, maps.defocus_px, sign_logit, texture, cap_px, behind_px)
         agreement = law_agreement(maps.inv_depth, maps.defocus_px, sign_logit, fit)
+        unlike = unlike_training(maps.pixels)
+        if unlike:
+            agreement = np.minimum(agreement, np.float32(UNKNOWN_AGREEMENT))
         log_odds = side_log_odds(maps.inv_depth, sign_logit, fit)
         side = signs(log_odds)
 
@@ -190,6 +194,8 @@ class Model:
         blurred = bool((maps.defocus_px >= SHARP_PX).mean() > 0.02)
         scale = inv_depth_scale(fit_photo, photo.lens, blurred)
         notes = [*photo.notes, *scale.notes]
+        if unlike:
+            notes.append(unlike)
         signed_px = side * maps.defocus_px * np.float32(maps.scale)
         inv_depth, error = inv_depth_in_unit(scale, maps.inv_depth, signed_px, log_odds, maps.scale)
         if scale.unit == "1/m":

@@ -178,8 +178,8 @@ def read_mat(path: Path, key: str) -> NDArray[np.float64]:
 
 
 def inv_depth_from_depth_m(depth_m: NDArray[np.floating]) -> Float32Array:
-    """Inverse depth, 1/m, of depths; NaN where the depth is not positive and finite."""
-    known = np.isfinite(depth_m) & (depth_m > 0)
+    """Inverse depth, 1/m, of depths; NaN where the depth is none between a micrometre and a million kilometres."""
+    known = (depth_m > 1e-6) & (depth_m < 1e9)
     return np.where(known, 1.0 / np.where(known, depth_m, 1.0), np.nan).astype(np.float32)
 
 

@@ -47,7 +47,7 @@ def _item_2014(root: Path, folder: Path) -> SetItem:
     def load() -> SetPhoto:
         focal_px, doffs_px, baseline_mm = read_calibration(folder / "calib.txt")
         disparity = read_pfm(folder / "disp0.pfm").astype(np.float64)
-        known = np.isfinite(disparity) & (disparity + doffs_px > 0)
+        known = (disparity + doffs_px > 0) & (disparity < 1e6)
         inv_depth = np.where(known, (disparity + doffs_px) * 1000.0 / (baseline_mm * focal_px), np.nan)
         return SetPhoto(read_rgb(folder / "im0.png"), inv_depth.astype(np.float32), "1/m")
 

@@ -65,9 +65,10 @@ def _layout(root: Path) -> dict[str, str]:
         raise CaptureError(
             f"{path}: {shown(given)}; expected the texts photo, sharp and depth, such as {json.dumps(LAYOUT)}"
         )
+    of_photo = set(re.findall(r"\{(\w+)\}", given["photo"])) & set(FIELDS)
     for name, value in given.items():
         path_inside(root, value, path)
-        unknown = set(re.findall(r"\{([^}]*)\}", value)) - set(FIELDS)
+        unknown = set(re.findall(r"\{([^}]*)\}", value)) - (set(FIELDS) if name == "photo" else of_photo)
         braces = set(re.sub(r"\{[^{}]*\}", "", value)) & set("{}*?[]")
         if unknown or braces or "{scene}" not in value:
             raise CaptureError(f"{path}: {name} is {shown(value)}; expected {{scene}} and of {FIELDS} no other field")
