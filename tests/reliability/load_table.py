@@ -51,6 +51,7 @@ def table(photos: PhotoLoad, store: StoreLoad, words: str) -> str:
         f"| {store.scenes} scenes in one store, {store.size_mib:.0f} MiB | |",
         "|---|---|",
         f"| opening both sides of the split, s | {store.open_s:.2f} |",
+        f"| of it processor time, s | {store.open_processor_s:.2f} |",
         f"| read until {store.batches} batches of 8 crops were drawn, MiB | {store.read_mib:.0f} |",
         f"| time per batch, ms | {store.batch_ms:.1f} |",
         f"| growth of memory, MiB | {store.grown_mib:.0f} |",
