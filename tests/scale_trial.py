@@ -441,16 +441,17 @@ BOTH = ("reduced", "full")
 
 def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
     """The tables in Markdown; what was not measured is left out."""
+    names = [name for name in BOTH if f"{name}_sets" in f.get("build", {})] or BOTH
     goals: list[tuple[str, str, bool]] = []
     rows: list[tuple[str, str]] = []
     megapixels = {name: h * w / 1e6 for name, (h, w) in (("reduced", REDUCED), ("full", FULL))}
 
     def both(stage: str, key: str, form: str) -> str:
         """A figure of both sizes, in two cells."""
-        return " | ".join(format(f[stage][f"{name}_{key}"], form) for name in BOTH)
+        return " | ".join(format(f[stage][f"{name}_{key}"], form) for name in names)
 
     def add(stage: str, words: str, key: str, form: str) -> None:
-        if stage in f and all(f"{name}_{key}" in f[stage] for name in BOTH):
+        if stage in f and all(f"{name}_{key}" in f[stage] for name in names):
             rows.append((words, both(stage, key, form)))
 
     if "opened" in f:
@@ -469,7 +470,7 @@ def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
     if "build" in f:
         share = f["build"]["reduced_bytes_over_frames"]
         goals.append(("a scene has 1.1 times the bytes of its frames at most", f"{share:.3f}", share <= 1.1))
-        per_megapixel = (1 / f["build"][f"{n}_sets_per_second"] / megapixels[n] for n in BOTH)
+        per_megapixel = (1 / f["build"][f"{n}_sets_per_second"] / megapixels[n] for n in names)
         rows += [
             (
                 "sets built, frames of a scene",
@@ -493,17 +494,23 @@ def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
     lines += [f"| {words} | {cells} |" for words, cells in rows]
     whole = 100_000
     lines += ["", f"| {whole:,} sets of {FULL[1]} x {FULL[0]}, from the right-hand column | |", "|---|---|"]
-    if "build" in f:
+    if "full_sets" in f.get("build", {}):
+        b = f["build"]
+        frame = b["full_bytes_per_set"] / b["full_bytes_over_frames"]
+        # what a scene has beside its frames is shared by as many as ALL-in-3D has
+        of_200 = frame + (b["full_bytes_per_set"] - frame) * FULL_POSITIONS / POSITIONS
         lines += [
-            f"| built on one core in | {whole / f['build']['full_sets_per_second'] / 3600:.0f} hours |",
-            f"| scene folders | {whole * f['build']['full_bytes_per_set'] / 1e12:.2f} TB |",
+            f"| built on one core in | {whole / b['full_sets_per_second'] / 3600:.0f} hours |",
+            f"| scene folders | {whole * of_200 / 1e12:.2f} TB |",
+            f"| bytes of a scene of {POSITIONS} frames over those of its frames | {of_200 / frame:.3f} |",
         ]
-    if "shards" in f:
+    if "full_sets_per_second" in f.get("shards", {}):
         lines += [
             f"| explicit shards | {whole * f['shards']['full_bytes_per_set'] / 1e12:.2f} TB |",
             f"| shards written on one core in | {whole / f['shards']['full_sets_per_second'] / 3600:.0f} hours |",
         ]
-    lines += ["", "| | scenes | shards |", "|---|---|---|"]
+    if "opened" in f or "trained" in f:
+        lines += ["", "| | scenes | shards |", "|---|---|---|"]
     if "opened" in f:
         o = f["opened"]
         lines += [
@@ -524,7 +531,8 @@ def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
             f"| {t['shards_order_of_defocus']:.3f} |",
         ]
     memory = ", ".join(f"{f[name]['memory_mb']:.0f} ({name})" for name in STAGES if "memory_mb" in f.get(name, {}))
-    lines += ["", f"Memory at most, MiB, by stage, loading processes not counted: {memory}."]
+    if memory:
+        lines += ["", f"Memory at most, MiB, by stage, loading processes not counted: {memory}."]
     missing = [name for name in STAGES if name not in f]
     if missing:
         lines += ["", f"Not measured yet: {', '.join(missing)}."]
