@@ -18,7 +18,7 @@ from mddnet.capture.samples import LIMIT_VARIABLE
 from tests.fuzz.batch import CASE, TARGETS, Case, prepare, try_case
 from tests.fuzz.target import PIXELS
 
-CASES = 30
+CASES = 15
 LIMIT_S = 30.0
 """A machine with other things to do is no find."""
 
