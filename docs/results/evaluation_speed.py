@@ -4,10 +4,14 @@
 
 makes that many textured frames of 384 x 512 with a made depth and CoC, measures MODEL on them as ``mddnet evaluate
 --set`` does, and writes docs/results/evaluation-speed.md. Processor time of one thread, so that other work on the
-machine does not count; the network's time is that of ONNX Runtime's runs.
+machine does not count, and waiting threads neither; the network's time is that of ONNX Runtime's runs.
 """
 
 from __future__ import annotations
+
+import os
+
+os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # before NumPy reads them
 
 import sys
 import time
