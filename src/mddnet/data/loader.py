@@ -111,7 +111,7 @@ class SetBatches(Dataset[Batch]):
             set_in_view(
                 rng,
                 entry.record.frames[int(f)],
-                lambda sharp, f=int(f): self.pool.image(
+                lambda sharp, f=int(f): self.pool.image(  # type: ignore[misc]
                     entry, entry.record.sharp if sharp else entry.record.frames[f].file
                 ),
                 truth,
