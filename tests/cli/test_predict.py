@@ -265,7 +265,7 @@ def test_a_list_from_standard_input_and_answers_in_json(
         main(["predict", names[0], "--list", str(tmp_path / "list.txt"), "-o", str(out), "--model", str(tiny_model)])
         == 0
     )
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert sum("px, inverse depth" in line for line in capsys.readouterr().out.splitlines()) == 2
     assert main(["predict", "--list", str(tmp_path / "none.txt"), "-o", str(out)]) == 2
     assert main(["predict", "-o", str(out)]) == 2
 
