@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from cyclopts import App, Parameter
@@ -169,6 +169,19 @@ def not_defocus_markdown(answers: Mapping[str, Sequence[Said]], model: str) -> s
     return "\n".join(lines) + "\n"
 
 
+_Answer = TypeVar("_Answer")
+
+
+def answers_to(
+    photos: Sequence[Path],
+    changes: Mapping[str, Callable[[UInt8Array], UInt8Array]],
+    ask: Callable[[UInt8Array], _Answer],
+) -> dict[str, list[_Answer]]:
+    """What is said of each photo, changed in each way, by the name of the change."""
+    pictures = [read_photo(path).pixels for path in photos]
+    return {name: [ask(change(pixels)) for pixels in pictures] for name, change in changes.items()}
+
+
 def main(
     photos: list[Path],
     /,
@@ -191,10 +204,7 @@ def main(
         Processor cores to use at most.
     """
     predictor = load(model, threads)
-    pictures = [read_photo(path).pixels for path in photos]
-    answers = {
-        name: [ask(predictor.predict, alter(pixels)) for pixels in pictures] for name, alter in ALTERATIONS.items()
-    }
+    answers = answers_to(photos, ALTERATIONS, lambda pixels: ask(predictor.predict, pixels))
     write_result_page(out, not_defocus_markdown(answers, f"{predictor.name} {predictor.version}"))
 
 

@@ -15,10 +15,9 @@ from typing import Annotated
 import numpy as np
 from cyclopts import App, Parameter
 
-from mddnet.capture.photo import read_photo
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.evaluate.coc_slope import blurred_by_disc
-from mddnet.evaluate.not_defocus import unchanged
+from mddnet.evaluate.not_defocus import answers_to, unchanged
 from mddnet.evaluate.result_page import write_result_page
 from mddnet.predict.likeness import UNLIKE
 from mddnet.predict.prediction import Prediction
@@ -187,10 +186,7 @@ def main(
         Processor cores to use at most.
     """
     predictor = load(model, threads)
-    pictures = [read_photo(path).pixels for path in photos]
-    answers = {
-        name: [answer_of(predictor.predict(make(pixels))) for pixels in pictures] for name, make in ODD_PHOTOS.items()
-    }
+    answers = answers_to(photos, ODD_PHOTOS, lambda pixels: answer_of(predictor.predict(pixels)))
     write_result_page(out, untrusted_markdown(answers, f"{predictor.name} {predictor.version}"))
 
 
