@@ -43,6 +43,8 @@ STATED_ELSEWHERE = {
     "cuda-toolkit": "no files of its own",
 }
 """Where metadata state none: what the licence file in the package's sources says."""
+PUT_RIGHT = {"docutils": "Public Domain, BSD-2-Clause, BSD-3-Clause (COPYING.rst)"}
+"""Where metadata name more than the wheel holds: the GPL is that of an editor mode, which is in the sources only."""
 FROM_METADATA = {"UNKNOWN", "", "Files: *"}
 LONGEST = 70
 
@@ -154,6 +156,8 @@ def _package(found: Distribution, direct: bool) -> Package:
 
 def licence_of(found: Distribution) -> str:
     """The licence that metadata state: the SPDX expression, the classifiers, or the first line of the free text."""
+    if right := PUT_RIGHT.get(canonicalize_name(found.metadata["Name"])):
+        return right
     expression = found.metadata.get("License-Expression")
     if expression:
         return str(expression)
