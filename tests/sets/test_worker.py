@@ -1,7 +1,8 @@
-"""A worker does not outlive the process that was killed while it waited for it."""
+"""Workers do what was asked where it was asked, and do not outlive the process that was killed."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("joblib")
+
+from mddnet.sets.worker import in_processes
 
 WAITS_FOR_WORKERS = """
 import os, sys, time
@@ -23,6 +26,24 @@ def work(path):
     time.sleep(120)
 Parallel(n_jobs=2, backend="loky")(delayed(work)(path) for path in sys.argv[1:])
 """
+
+
+def named(path: Path) -> tuple[str, int]:
+    """A path as it is understood here, and who says so."""
+    return str(path.resolve()), os.getpid()
+
+
+def test_relative_paths_mean_the_same_in_workers_that_were_started_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        found.append(dict(in_processes(named, [(Path("a"),), (Path("b"),)], jobs=2)))
+    for name, paths in zip(("first", "second"), found, strict=True):
+        assert set(paths) == {str(tmp_path / name / "a"), str(tmp_path / name / "b")}
+    assert set(found[0].values()) & set(found[1].values()), "no worker was used twice: the test shows nothing"
 
 
 def runs(pid: int) -> bool:

@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import cv2
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky import get_reusable_executor
 
 from mddnet.capture.all_in_3d import FACTS_FILE, AllIn3dScene, holds_all_in_3d, list_all_in_3d
 from mddnet.capture.json_fields import read_json_object, shown
@@ -47,7 +45,7 @@ from mddnet.sets.rendered_scene import (
 )
 from mddnet.sets.rig_scene import build_rig_scene
 from mddnet.sets.store import atomic_write_text, read_scene, write_csv
-from mddnet.sets.worker import become_worker
+from mddnet.sets.worker import in_processes
 from mddnet.types import SceneRecord
 
 Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs"]
@@ -400,11 +398,6 @@ class BuildLock:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _build_in_worker(*arguments: Any) -> BuildRow:
-    become_worker()
-    return build_one(*arguments)
-
-
 def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
     return build_one(*arguments)
 
@@ -454,16 +447,7 @@ def build_scenes(
         if jobs == 1:
             yield from (build_one(*each) for each in arguments)
             return
-        finished = False
-        try:
-            with parallel_config(backend="loky", inner_max_num_threads=1):
-                pool = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-                yield from pool(delayed(_build_in_worker)(*each) for each in arguments)
-            finished = True
-        finally:
-            if not finished:
-                # Workers would go on with what they have, into a folder that is about to go.
-                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        yield from in_processes(build_one, arguments, jobs)
 
 
 # --- the tables on disk -----------------------------------------------------------------------------------------------

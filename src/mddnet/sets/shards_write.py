@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky import get_reusable_executor
 from PIL import Image
 
 from mddnet.capture.image_file import opened_image
@@ -42,7 +40,7 @@ from mddnet.sets.store import (
     read_scene,
     write_csv,
 )
-from mddnet.sets.worker import become_worker
+from mddnet.sets.worker import in_processes
 from mddnet.types import SceneRecord
 
 Suffix = Literal["jpg", "png"]
@@ -429,20 +427,7 @@ def _written(tasks: Sequence[ShardTask], out: Path, scratch: Path, jobs: int) ->
     if jobs == 1:
         yield from (write_shard(task, out, scratch) for task in tasks)
         return
-    finished = False
-    try:
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-            yield from pool(delayed(_write_in_worker)(task, out, scratch) for task in tasks)
-        finished = True
-    finally:
-        if not finished:
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
-
-
-def _write_in_worker(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
-    become_worker()
-    return write_shard(task, out, scratch)
+    yield from in_processes(write_shard, [(task, out, scratch) for task in tasks], jobs)
 
 
 def _remove_outdated(plan: ShardPlan, out: Path) -> None:
