@@ -21,6 +21,25 @@ def here(address: str, function: Callable[[Any], Any], tasks: Iterable[Any], *_:
     return (function(task) for task in reversed(list(tasks)))
 
 
+def test_what_machines_left_that_died_is_removed(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, photo = tmp_path / "out", tmp_path / "cup.png"
+    out.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)).save(photo)
+    parts = [out / f".cup.inv_depth.tiff.{name}.part" for name in ("0123456789ab", "ba9876543210")]
+    parts[0].write_bytes(b"of a machine that died in an earlier run")
+
+    def dying(address: str, function: Callable[[Any], Any], tasks: Iterable[Any], *_: object, **__: object) -> Any:
+        assert not parts[0].exists()
+        yield from map(function, tasks)
+        parts[1].write_bytes(b"of one that died in this run")
+
+    monkeypatch.setattr("mddnet.cluster.on_ray", dying)
+    assert main(["predict", str(photo), "--model", str(tiny_model), "-o", str(out), "--ray", "auto"]) == 0
+    assert not list(out.glob(".*.part")) and (out / "cup.inv_depth.tiff").is_file()
+
+
 def test_files_do_not_depend_on_the_order_in_which_photos_are_done(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,8 +73,10 @@ def predict_on_cluster(address: str, job: ClusterJob, photos: Sequence[Path]) ->
     from mddnet.capture.video import is_video
     from mddnet.cluster import on_ray
     from mddnet.predict.output import claim_stem
+    from mddnet.sets.part_file import remove_abandoned
 
     job.out.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(job.out)
     counts = Counter(path.stem for path in photos)
     for path in photos:
         if counts[path.stem] > 1 and not is_video(path):
@@ -82,6 +84,7 @@ def predict_on_cluster(address: str, job: ClusterJob, photos: Sequence[Path]) ->
     folders = {job.out, *(path.parent for path in photos[:1])}
     calls = ((job, path) for path in photos)
     yield from on_ray(address, predict_input, calls, _lost, folders, cores=job.threads)
+    remove_abandoned(job.out)  # of machines that died meanwhile
 
 
 def predict_input(call: tuple[ClusterJob, Path]) -> list[ClusterLine]:
