@@ -139,9 +139,7 @@ def predict(
         from mddnet.model.folder import shipped_models
 
         here = model if not Path(model).exists() or model in shipped_models() else str(Path(model).resolve())
-        task = ClusterJob(
-            here, out.resolve(), lens, linear, max_pixels, fine, resume, tuple(chosen), threads or 1
-        )
+        task = ClusterJob(here, out.resolve(), lens, linear, max_pixels, fine, resume, tuple(chosen), threads or 1)
         return _print_from_cluster(ray, task, photos, failures, json)
     predictor = load(model, threads)
     remove_abandoned(out)

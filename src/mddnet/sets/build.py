@@ -444,9 +444,6 @@ def build_scenes(
             folders = {scratch, *(task.files[0].parent for task in plan.tasks[:1] if task.files)}
             yield from on_ray(ray, _build_of, arguments, _lost_row, folders)
             return
-        if jobs == 1:
-            yield from (build_one(*each) for each in arguments)
-            return
         yield from in_processes(build_one, arguments, jobs)
 
 

@@ -416,18 +416,11 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
         (out / CHECKSUMS).unlink(missing_ok=True)
         _remove_outdated(plan, out)
         rows: list[ShardRow] = []
-        for row in _written(plan.tasks, out, scratch, jobs):
+        for row in in_processes(write_shard, [(task, out, scratch) for task in plan.tasks], jobs):
             rows.append(row)
             yield row
         if all(row.state != "failed" for row in rows):
             _finish(plan, out, rows)
-
-
-def _written(tasks: Sequence[ShardTask], out: Path, scratch: Path, jobs: int) -> Generator[ShardRow]:
-    if jobs == 1:
-        yield from (write_shard(task, out, scratch) for task in tasks)
-        return
-    yield from in_processes(write_shard, [(task, out, scratch) for task in tasks], jobs)
 
 
 def _remove_outdated(plan: ShardPlan, out: Path) -> None:

@@ -21,6 +21,8 @@ _watched = threading.Lock()
 def in_processes(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int) -> Generator[T]:
     """Call a function in worker processes of one thread each; relative paths mean there what they mean here.
 
+    One job is done in this process.
+
     Args:
         function: found by its name in the workers.
         arguments: of each call.
@@ -29,6 +31,9 @@ def in_processes(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]
     Yields:
         What the calls return, as they are done. Left early, the workers are stopped.
     """
+    if jobs == 1:
+        yield from (function(*each) for each in arguments)
+        return
     here = Path.cwd()
     finished = False
     try:
