@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 from mddnet.capture.image_file import opened_image
 from mddnet.data.split import Side, split_of
 from mddnet.errors import CaptureError
-from mddnet.sets.scene_stamp import SceneStamp, check_stamp, scene_stamp
+from mddnet.sets.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.sets.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord, UInt8Array
 
@@ -124,15 +123,6 @@ def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None
     return SceneTruth(((inv_depth - low) / span).astype(np.float32), weight, low, span)
 
 
-@contextmanager
-def _as_opened(entry: SceneEntry) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if entry.stamp is not None:
-            check_stamp(entry.folder, entry.stamp)
-
-
 class ScenePool:
     """Decoded images and truths behind a least-recently-used limit in bytes.
 
@@ -151,7 +141,7 @@ class ScenePool:
         if isinstance(held, np.ndarray):
             self._held.move_to_end(key)
             return held
-        with _as_opened(entry):
+        with unchanged_since(entry.folder, entry.stamp):
             image = read_image(entry.folder / file)
         self._keep(key, image, image.nbytes)
         return image
@@ -163,7 +153,7 @@ class ScenePool:
         if isinstance(held, SceneTruth):
             self._held.move_to_end(key)
             return held
-        with _as_opened(entry):
+        with unchanged_since(entry.folder, entry.stamp):
             truth = read_truth(entry)
         self._keep(key, truth, truth.inv_depth.nbytes + truth.weight.nbytes)
         return truth

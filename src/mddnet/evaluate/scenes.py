@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mddnet.errors import CaptureError
 from mddnet.metrics import inv_depth_range, texture_mask
 from mddnet.optics import signed_defocus_px
+from mddnet.sets.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.sets.store import list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
@@ -41,11 +42,13 @@ class EvaluationScene:
         folder: the scene folder.
         kind: one of :data:`SCENE_KINDS`.
         record: its ``scene.json``.
+        stamp: which of the scenes that were ever built into this folder it is; None if nobody took note.
     """
 
     folder: Path
     kind: str
     record: SceneRecord
+    stamp: SceneStamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ def choose_scenes(
         # photos, by far the most scenes, need not be opened to be left out
         if folder.parent.name == "photos":
             continue
+        stamp = scene_stamp(folder)
         try:
             record = read_scene(folder)
         except CaptureError as error:
@@ -137,7 +141,7 @@ def choose_scenes(
         if record.place not in places:
             unplaced.add(record.place)
         elif places[record.place] == split:
-            by_place.setdefault((kind, record.place), []).append(EvaluationScene(folder, kind, record))
+            by_place.setdefault((kind, record.place), []).append(EvaluationScene(folder, kind, record, stamp))
     chosen: list[EvaluationScene] = []
     thinned = 0
     for key in sorted(by_place, key=lambda k: (SCENE_KINDS.index(k[0]), k[1])):
@@ -158,15 +162,19 @@ def read_truth(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -
     """Read the sharp image and the trusted inverse depth of a scene.
 
     Raises:
-        CaptureError: if a file is missing or damaged, or the sizes differ.
+        CaptureError: if a file is missing or damaged, the sizes differ, or a build replaced the scene since it was
+            chosen.
     """
     record, folder = scene.record, scene.folder
-    sharp = read_image(folder / record.sharp)
-    inv_depth = read_inv_depth(folder / record.inv_depth).inv_depth.copy()
+    with unchanged_since(folder, scene.stamp):
+        sharp = read_image(folder / record.sharp)
+        inv_depth = read_inv_depth(folder / record.inv_depth).inv_depth.copy()
+        confidence = None
+        if record.confidence is not None:
+            confidence = read_image(folder / record.confidence)[..., 0] / np.float32(255.0)
     if inv_depth.shape != sharp.shape[:2]:
         raise CaptureError(f"{folder}: inverse depth {inv_depth.shape}, sharp image {sharp.shape[:2]}; build it again")
-    if record.confidence is not None:
-        confidence = read_image(folder / record.confidence)[..., 0] / np.float32(255.0)
+    if confidence is not None:
         if confidence.shape != inv_depth.shape:
             raise CaptureError(
                 f"{folder}: confidence {confidence.shape}, inverse depth {inv_depth.shape}; build it again"
@@ -180,9 +188,11 @@ def read_frame(scene: EvaluationScene, frame: FrameRecord, truth: SceneTruth) ->
     """Read a focused frame, (H, W, 3) uint8.
 
     Raises:
-        CaptureError: if it is missing, damaged, or of another size than the scene.
+        CaptureError: if it is missing, damaged, of another size than the scene, or a build replaced the scene since it
+            was chosen.
     """
-    photo = read_image(scene.folder / frame.file)
+    with unchanged_since(scene.folder, scene.stamp):
+        photo = read_image(scene.folder / frame.file)
     if photo.shape != truth.sharp.shape:
         raise CaptureError(f"{scene.folder / frame.file}: size {photo.shape[:2]}, scene {truth.sharp.shape[:2]}")
     return photo

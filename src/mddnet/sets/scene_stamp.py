@@ -54,6 +54,24 @@ def check_stamp(folder: Path, stamp: SceneStamp | None) -> None:
 
 
 @contextmanager
+def unchanged_since(folder: Path, stamp: SceneStamp | None) -> Iterator[None]:
+    """What is read of a scene in this context is of the scene that had this stamp.
+
+    Args:
+        folder: the scene folder.
+        stamp: of the scene when it was opened; None if that is not known, then nothing is checked.
+
+    Raises:
+        ReplacedScene: if it was replaced since, which may have been the reason of any other error.
+    """
+    try:
+        yield
+    finally:
+        if stamp is not None:
+            check_stamp(folder, stamp)
+
+
+@contextmanager
 def unchanged(folder: Path) -> Iterator[None]:
     """What is read of a scene in this context is all of one and the same scene.
 
