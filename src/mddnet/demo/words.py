@@ -14,7 +14,7 @@ from mddnet.predict.point_cloud import FAR_OVER_NEAR, PointCloud
 
 PLOT_POINTS = 700
 PLOT_SIZE = (640, 380)
-PLOT_MARGIN = (70, 16, 64, 14)  # left, right, bottom, top
+PLOT_MARGIN = (70, 36, 64, 14)  # left, right, bottom, top
 FRONT_COLOUR, BEHIND_COLOUR, LAW_COLOUR = "#4a8fe0", "#d9822b", "#12a37a"
 
 

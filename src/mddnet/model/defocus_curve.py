@@ -26,7 +26,9 @@ class DefocusCurve(nn.Module):
     def forward(self, defocus_px: Tensor) -> Tensor:
         """CoC diameters as answered, any shape, >= 0, to corrected ones."""
         knots = self.values.new_tensor(KNOTS_PX)
-        slopes = torch.cat([(self.values[1:] - self.values[:-1]) / (knots[1:] - knots[:-1]), knots.new_ones(1)])
+        slopes = torch.cat(
+            [(self.values[1:] - self.values[:-1]) / (knots[1:] - knots[:-1]), torch.ones_like(knots[:1])]
+        )
         result = self.values[0] + slopes[0] * defocus_px
         for k in range(1, len(KNOTS_PX)):
             result = result + (slopes[k] - slopes[k - 1]) * F.relu(defocus_px - KNOTS_PX[k])

@@ -235,15 +235,18 @@ def _together(look: _Look, half: _Look) -> _Look:
     def enlarged(x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
+    def between(x: Tensor, other: Tensor, share: float | Tensor) -> Tensor:
+        return x + share * (other - x)  # torch.lerp, which coremltools does not know
+
     def mean(x: Tensor | None, other: Tensor | None) -> Tensor | None:
-        return None if x is None or other is None else torch.lerp(x, enlarged(other), HALF_SIZE_SHARE)
+        return None if x is None or other is None else between(x, enlarged(other), HALF_SIZE_SHARE)
 
     defocus_px = None
     if look.defocus_px is not None and half.defocus_px is not None:
         coarse_px = 2.0 * enlarged(half.defocus_px)
         low, high = LARGE_COC_PX
         large = ((coarse_px - low) / (high - low)).clamp(0.0, 1.0)
-        defocus_px = torch.lerp(look.defocus_px, coarse_px, HALF_SIZE_COC_SHARE + (1.0 - HALF_SIZE_COC_SHARE) * large)
+        defocus_px = between(look.defocus_px, coarse_px, HALF_SIZE_COC_SHARE + (1.0 - HALF_SIZE_COC_SHARE) * large)
     return _Look(
         mean(look.depth_logit, half.depth_logit),
         defocus_px,
