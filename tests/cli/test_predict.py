@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tests.capture.test_video import write_video
 
 from mddnet.cli.main import main
 from mddnet.cli.predict import find_photos
+from mddnet.predict import output
 from mddnet.predict.prediction import CompactPrediction
 from mddnet.predict.predictor import Model
 from mddnet.sets.part_file import StagedFiles
@@ -197,7 +199,7 @@ def test_resume_does_not_take_the_results_of_other_weights(
 def test_an_interrupted_run_keeps_what_is_done_and_goes_on(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in "abc":
+    for name in "abcd":
         picture().save(tmp_path / f"{name}.png")
     out = tmp_path / "out"
     arguments = ["predict", str(tmp_path), "-o", str(out), "--model", str(tiny_model), "--resume"]
@@ -211,14 +213,37 @@ def test_an_interrupted_run_keeps_what_is_done_and_goes_on(
     monkeypatch.setattr(StagedFiles, "write", stopped)
     assert main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err
-    assert json.loads((out / "a.json").read_text())["complete"] is True
-    assert json.loads((out / "b.json").read_text())["complete"] is False
-    assert not (out / "c.json").exists() and not list(out.glob(".*"))
+    complete = {name: json.loads((out / f"{name}.json").read_text())["complete"] for name in "abc"}
+    assert complete == {"a": True, "b": False, "c": True}  # the third was being written beside the second
+    assert not (out / "d.json").exists() and not list(out.glob(".*"))
     monkeypatch.setattr(StagedFiles, "write", write)
     seen = watched(monkeypatch)
-    assert main(arguments) == 0 and seen == ["b.png", "c.png"]
+    assert main(arguments) == 0 and seen == ["b.png", "d.png"]
     assert "a.png: done before" in capsys.readouterr().out
-    assert all(json.loads((out / f"{name}.json").read_text())["complete"] for name in "abc")
+    assert all(json.loads((out / f"{name}.json").read_text())["complete"] for name in "abcd")
+
+
+def test_photos_of_one_name_are_numbered_in_order_whichever_is_written_first(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        picture().save(tmp_path / name / "cup.png")
+    write, second_done = output.save, Event()
+
+    def save_late(prediction: CompactPrediction, *arguments: Any) -> dict[str, Path]:
+        assert prediction.photo.path is not None
+        if prediction.photo.path.parent.name == "a":
+            assert second_done.wait(30)
+        files = write(prediction, *arguments)
+        second_done.set()
+        return files
+
+    monkeypatch.setattr(output, "save", save_late)
+    photos = [str(tmp_path / name / "cup.png") for name in "ab"]
+    assert main(["predict", *photos, "-o", str(tmp_path / "out"), "--model", str(tiny_model)]) == 0
+    sources = [json.loads((tmp_path / "out" / name).read_text())["source"] for name in ("cup.json", "cup_2.json")]
+    assert sources == photos
 
 
 def test_photos_are_found_in_folders_and_by_patterns_and_once_each(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ PHOTO_SUFFIXES = (
 )
 """Files that are taken from a folder, beside raw files; a file that is named is read whatever its suffix."""
 LARGE_PIXELS = 40_000_000
+WRITERS = 2
+"""Photos whose results are being written at once, while the network looks at the next."""
 
 
 def predict(
@@ -99,7 +102,7 @@ def predict(
         photos, model and OUT under the same paths; --threads is what one photo takes, 1 by default.
     """
     from mddnet.errors import MddnetError
-    from mddnet.predict.output import SAVE_FORMATS, require_formats, save
+    from mddnet.predict.output import SAVE_FORMATS, claim_stem, require_formats, save
     from mddnet.types import Lens
 
     try:
@@ -164,15 +167,15 @@ def predict(
                 print(_json_line(path, error=failures[-1]), flush=True)
             progress.step()
 
-        # While the network looks at one photo, the next is read and the last is written.
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-            writing: tuple[Path, Future[tuple[str, Path]]] | None = None
+        # While the network looks at one photo, the next is read and the last ones are written.
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WRITERS) as writers:
+            writing: deque[tuple[Path, Future[tuple[str, Path]]]] = deque()
             given_up: set[Path] = set()
 
-            def finish_writing() -> None:
-                nonlocal writing
-                if writing is not None:
-                    (path, future), writing = writing, None
+            def finish_writing(leave: int = 0) -> None:
+                """Wait for what was given to the writers first, until they have no more than that."""
+                while len(writing) > leave:
+                    path, future = writing.popleft()
                     try:
                         report(path, *future.result())
                     except (MddnetError, MemoryError) as error:
@@ -193,13 +196,15 @@ def predict(
                         continue
                     prediction = predictor.predict_compact(job.photo(), fine=fine)
                     fixed_range = job.item.ranges.of(prediction) if job.item.ranges is not None else None
+                    finish_writing(leave=WRITERS - 1)
+                    # of photos of one name the first gets it, whichever is written first
+                    claim_stem(out, job.path, job.item.stem)
                 except (MddnetError, MemoryError) as error:
                     finish_writing()
                     given_up.add(job.path)
                     failed(job.path, error)
                     continue
-                finish_writing()
-                writing = job.path, writer.submit(write, job.item, prediction, fixed_range)
+                writing.append((job.path, writers.submit(write, job.item, prediction, fixed_range)))
                 if not job.beside_others:
                     finish_writing()
             finish_writing()

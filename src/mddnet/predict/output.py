@@ -240,12 +240,13 @@ def _stems(stem: str) -> itertools.chain[str]:
     return itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
 
 
-def claim_stem(folder: Path, photo_path: Path) -> str:
-    """Take the stem that results of a photo will have, before it is read: numbers then follow the order of claims.
+def claim_stem(folder: Path, photo_path: Path, stem: str | None = None) -> str:
+    """Take the stem that results of a photo will have, before they are written: numbers follow the order of claims.
 
     Args:
         folder: of the results; made if it is missing.
         photo_path: the photo.
+        stem: of the results if it is not the photo's, as for a frame of a video.
 
     Raises:
         MddnetError: if the folder cannot be made or written.
@@ -253,7 +254,7 @@ def claim_stem(folder: Path, photo_path: Path) -> str:
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder, "predict", LOCK_PATIENCE_S):
-            return _claimed_stem(folder, photo_path.stem, str(photo_path.resolve()))
+            return _claimed_stem(folder, stem or photo_path.stem, str(photo_path.resolve()))
 
 
 def _claim(source: str) -> str:
