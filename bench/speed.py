@@ -6,6 +6,7 @@ says medians, the machine and its load.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -15,10 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import onnx
 import onnxruntime
 from cyclopts import App, Parameter
 from PIL import Image
@@ -60,18 +63,28 @@ def onnx_call(path: Path, shape: tuple[int, ...], threads: int) -> Call:
     return lambda: session.run(None, feed)
 
 
-def openvino_call(path: Path, shape: tuple[int, ...], threads: int) -> Call | None:
-    """A run of OpenVINO; None where it is not installed."""
+def openvino_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str, Call]:
+    """Runs of OpenVINO by the name of the row: in float32, and in bfloat16 where the processor computes in it.
+
+    Nothing where OpenVINO is not installed.
+    """
     try:
         import openvino
     except ImportError:
-        return None
+        return {}
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape(list(shape))
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
     pixels = np.random.default_rng(0).random(shape, dtype=np.float32)
-    return lambda: compiled(pixels)
+    precisions = {"OpenVINO": "f32"}
+    if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        precisions["OpenVINO, bfloat16"] = "bf16"
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = {
+        name: core.compile_model(model, "CPU", {**settings, "INFERENCE_PRECISION_HINT": precision})
+        for name, precision in precisions.items()
+    }
+    return {name: partial(one, pixels) for name, one in compiled.items()}
 
 
 def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
@@ -82,15 +95,14 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
     torch.set_num_threads(threads)
     found: list[Contender] = []
 
-    def add(name: str, runtime: str, gives: str, parameters: float, call: Call | None) -> None:
-        if call is not None:
-            found.append(Contender(name, runtime, gives, parameters, call))
+    def add(name: str, gives: str, parameters: float, calls: dict[str, Call]) -> None:
+        found.extend(Contender(name, runtime, gives, parameters, call) for runtime, call in calls.items())
 
     graph = open_model_dir(model).graph
     shape = (1, 3, *OUR_SIZE)
-    megas = graph.stat().st_size / 4e6
-    add(OURS, "ONNX Runtime", "depth, defocus, side", megas, onnx_call(graph, shape, threads))
-    add(OURS, "OpenVINO", "depth, defocus, side", megas, openvino_call(graph, shape, threads))
+    megas = sum(math.prod(weights.dims) for weights in onnx.load(graph).graph.initializer) / 1e6
+    ours = {"ONNX Runtime": onnx_call(graph, shape, threads), **openvino_calls(graph, shape, threads)}
+    add(OURS, "depth, defocus, side", megas, ours)
     for i, peer in enumerate(PEERS):
         network = peer.build().eval()
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
@@ -104,9 +116,9 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
             with torch.inference_mode():
                 return network(image)
 
-        add(peer.name, "PyTorch", peer.gives, parameters, eager)
-        add(peer.name, "ONNX Runtime", peer.gives, parameters, onnx_call(path, tuple(image.shape), threads))
-        add(peer.name, "OpenVINO", peer.gives, parameters, openvino_call(path, tuple(image.shape), threads))
+        size = tuple(image.shape)
+        compiled = {"ONNX Runtime": onnx_call(path, size, threads), **openvino_calls(path, size, threads)}
+        add(peer.name, peer.gives, parameters, {"PyTorch": eager, **compiled})
     return found
 
 
