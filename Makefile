@@ -18,7 +18,7 @@ TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
-	table-evaluation-speed table-numbers table-metres table-finer-look table-not-defocus \
+	table-evaluation-speed table-numbers table-variants table-metres table-finer-look table-not-defocus \
 	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
@@ -32,7 +32,8 @@ help:
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
 	@echo "make tables       make every table of README and docs anew, into docs/results, and fill their numbers in;"
 	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
-	@echo "make table-metres table-finer-look table-not-defocus table-untrusted   write the tables of these names in docs/results/small"
+	@echo "make table-metres table-finer-look table-variants table-not-defocus table-untrusted   write the tables of these"
+	@echo "                  names in docs/results/small"
 	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
 	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
 	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
@@ -129,6 +130,14 @@ table-evaluation: $(DEV)
 table-cues: $(DEV)
 	$(BIN)/mddnet evaluate --cues --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/cues
 	cp $(WORK)/cues/cues.md docs/results/small/
+
+# Half precision and int8 beside the shipped graph, on two frames of each dev stack.
+table-variants: $(DEV)
+	$(BIN)/mddnet export small -o $(WORK)/small-fp16 --precision fp16 --no-weights
+	$(BIN)/mddnet export small -o $(WORK)/small-int8 --precision int8 --no-weights
+	$(BIN)/mddnet evaluate small --with $(WORK)/small-fp16 --with $(WORK)/small-int8 \
+		--scenes $(WORK)/scenes --data $(DATA) --only focal_stacks --frames 2 -o $(WORK)/variants
+	cp $(WORK)/variants/evaluation.md docs/results/small/variants.md
 
 table-evaluation-speed: $(DEV)
 	$(BIN)/python docs/results/evaluation_speed.py small 200
