@@ -7,6 +7,7 @@ DATA ?= ../shared/data
 WORK ?= work
 RECIPE ?= recipes/small.toml
 CONTINUED ?= recipes/small-continued.toml
+THIRD ?= recipes/small-third.toml
 CASES ?= 200000
 # CI installs the versions that it names; everybody else gets the newest that the bounds allow.
 PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
@@ -93,7 +94,9 @@ train-small: $(DEV)
 		--set train.out=$(WORK)/run
 	$(BIN)/mddnet train $(CONTINUED) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
 		--set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
-	$(BIN)/mddnet export $(WORK)/run-continued/model -o $(WORK)/model
+	$(BIN)/mddnet train $(THIRD) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
+		--set train.start_from=$(WORK)/run-continued/model --set train.out=$(WORK)/run-third
+	$(BIN)/mddnet export $(WORK)/run-third/model -o $(WORK)/model
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
