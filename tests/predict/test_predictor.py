@@ -153,6 +153,12 @@ def test_predictions_repeat(model: Model, tiny_model: Path) -> None:
         assert prediction.focus == first.focus
 
 
+def test_a_model_that_shares_the_cores_gives_the_same_bytes(tiny_model: Path) -> None:
+    photo = np.random.default_rng(1).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    alone, beside = (mddnet.load(tiny_model, 2, shares_cores=shared).predict(photo) for shared in (False, True))
+    assert np.array_equal(alone.inv_depth, beside.inv_depth) and np.array_equal(alone.defocus_px, beside.defocus_px)
+
+
 def test_a_flat_photo_has_no_plane_of_focus_but_maps(model: Model) -> None:
     prediction = model.predict(np.full((80, 90, 3), 90, np.uint8))
     assert not prediction.focus.found and prediction.focus.reason

@@ -144,7 +144,7 @@ def predict(
         here = model if not Path(model).exists() or model in shipped_models() else str(Path(model).resolve())
         task = ClusterJob(here, out.resolve(), lens, linear, max_pixels, fine, resume, tuple(chosen), threads or 1)
         return _print_from_cluster(ray, task, photos, failures, json)
-    predictor = load(model, threads)
+    predictor = load(model, threads, shares_cores=len(photos) > 1)
     remove_abandoned(out)
 
     def done_before(path: Path, stem: str) -> Path | None:
