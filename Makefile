@@ -88,15 +88,14 @@ types: $(DEV)
 docs: $(DEV)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(abspath $(WORK))/site
 
+TRAIN = $(BIN)/mddnet train --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv
+
 # build ends with 1 where a capture gave no scene: $(WORK)/scenes/rejected.csv says why, and the others are trained on.
 train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2 || { test $$? -eq 1 && test -f $(WORK)/scenes/build.csv; }
-	$(BIN)/mddnet train $(RECIPE) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
-		--set train.out=$(WORK)/run
-	$(BIN)/mddnet train $(CONTINUED) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
-		--set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
-	$(BIN)/mddnet train $(THIRD) --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv \
-		--set train.start_from=$(WORK)/run-continued/model --set train.out=$(WORK)/run-third
+	$(TRAIN) $(RECIPE) --set train.out=$(WORK)/run
+	$(TRAIN) $(CONTINUED) --set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
+	$(TRAIN) $(THIRD) --set train.start_from=$(WORK)/run-continued/model --set train.out=$(WORK)/run-third
 	$(BIN)/mddnet export $(WORK)/run-third/model -o $(WORK)/model
 
 evaluate: $(DEV)

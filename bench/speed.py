@@ -87,6 +87,11 @@ def openvino_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str
     return {name: partial(one, pixels) for name, one in compiled.items()}
 
 
+def graph_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str, Call]:
+    """Runs of an ONNX graph in every runtime that is here, by the name of the row."""
+    return {"ONNX Runtime": onnx_call(path, shape, threads), **openvino_calls(path, shape, threads)}
+
+
 def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
     """Our network and the peers, in every runtime that is here."""
     import torch
@@ -101,8 +106,7 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
     graph = open_model_dir(model).graph
     shape = (1, 3, *OUR_SIZE)
     megas = sum(math.prod(weights.dims) for weights in onnx.load(graph).graph.initializer) / 1e6
-    ours = {"ONNX Runtime": onnx_call(graph, shape, threads), **openvino_calls(graph, shape, threads)}
-    add(OURS, "depth, defocus, side", megas, ours)
+    add(OURS, "depth, defocus, side", megas, graph_calls(graph, shape, threads))
     for i, peer in enumerate(PEERS):
         network = peer.build().eval()
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
@@ -116,9 +120,8 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
             with torch.inference_mode():
                 return network(image)
 
-        size = tuple(image.shape)
-        compiled = {"ONNX Runtime": onnx_call(path, size, threads), **openvino_calls(path, size, threads)}
-        add(peer.name, peer.gives, parameters, {"PyTorch": eager, **compiled})
+        calls = {"PyTorch": eager, **graph_calls(path, tuple(image.shape), threads)}
+        add(peer.name, peer.gives, parameters, calls)
     return found
 
 
