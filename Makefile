@@ -19,7 +19,7 @@ TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
-	table-evaluation-speed table-numbers table-variants table-metres table-finer-look table-not-defocus \
+	table-evaluation-speed table-numbers table-variants table-metres table-finer-look table-not-defocus table-claims \
 	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
@@ -39,6 +39,7 @@ help:
 	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
 	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
 	@echo "                  same bytes again, into docs/results: what docs/reliability.md promises"
+	@echo "make table-claims train and measure what docs/claims.md compares: many hours; it goes on where it stopped"
 	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
 	@echo "make fuzz         give every reader damaged input, CASES=200000 of them, into docs/results/fuzz.md; goes on where it stopped"
 	@echo "make licences     list every package by extra with its licence, into docs/licences.md"
@@ -168,6 +169,14 @@ table-not-defocus: $(DEV)
 table-untrusted: table-not-defocus
 	$(BIN)/python -m mddnet.evaluate.untrusted $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
 		$(WORK)/photos/astronaut.png -o docs/results/small/untrusted.md
+
+# Goes on where it stopped; what is in measures.csv already is not done again. PyDNet++ is measured, too, where its
+# runtime is installed: .venv-dev/bin/pip install ai-edge-litert.
+CLAIMS = docs/results/claims
+table-claims: $(DEV)
+	$(BIN)/python -m claims.run --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)/claims --peers $(DATA)/../peers \
+		-o $(CLAIMS)
+	$(BIN)/python -m claims.table $(CLAIMS)/measures.csv -o docs/claims.md
 
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
 bench: $(DEV)

@@ -228,7 +228,8 @@ class TrainConfig(_Section):
     )
     keep_curve: bool = Field(
         False,
-        description="Whether the defocus curve of start_from stays as it is; otherwise it is measured anew on photos.",
+        description="Whether the defocus curve stays that of start_from, or none without a start; otherwise it is "
+        "measured anew on photos.",
     )
     threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
     channels_last: bool = Field(
@@ -245,8 +246,6 @@ class TrainConfig(_Section):
                 f"patience is {self.patience} and validate_every is 0; a run that is to stop early is measured on its "
                 "way: set validate_every"
             )
-        if self.keep_curve and self.start_from is None:
-            raise ValueError("keep_curve is true, but there is no start_from that a curve could come from")
         if self.start_share and self.start_from is None:
             raise ValueError(f"start_share is {self.start_share}, but there is no start_from whose weights could count")
         return self

@@ -1,0 +1,67 @@
+"""Means over places with confidence intervals: places are drawn anew, not photos, which are alike within a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A number with the interval in which it lies in 95 of 100 draws of places.
+
+    Attributes:
+        value: of the places that there are.
+        low: 2.5 % quantile of the draws.
+        high: 97.5 % quantile.
+        places: how many places it is of.
+    """
+
+    value: float
+    low: float
+    high: float
+    places: int
+
+
+def mean(by_place: Mapping[str, float]) -> Interval:
+    """Mean over places, by the percentile bootstrap (Efron 1979).
+
+    Raises:
+        ValueError: without a place.
+    """
+    values = np.array(list(by_place.values()), dtype=np.float64)
+    drawn = values[_draws(len(values))].mean(axis=1)
+    return _interval(float(values.mean()), drawn, len(values))
+
+
+def saved(of: Mapping[str, float], against: Mapping[str, float]) -> Interval:
+    """By which share the mean error ``of`` one row lies below that of another, 1 - of / against, on the places of both.
+
+    Both rows are drawn on the same places, so that a hard place is hard for both.
+
+    Raises:
+        ValueError: if they have no place in common.
+    """
+    common = sorted(of.keys() & against.keys())
+    a = np.array([of[place] for place in common], dtype=np.float64)
+    b = np.array([against[place] for place in common], dtype=np.float64)
+    drawn = _draws(len(common))
+    whole = 1.0 - a.mean() / b.mean()
+    return _interval(float(whole), 1.0 - a[drawn].mean(axis=1) / b[drawn].mean(axis=1), len(common))
+
+
+def _draws(places: int) -> NDArray[np.int64]:
+    if not places:
+        raise ValueError("no place to draw from; expected at least one")
+    return np.random.default_rng(0).integers(0, places, size=(DRAWS, places))
+
+
+def _interval(value: float, drawn: NDArray[np.float64], places: int) -> Interval:
+    low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Interval(value, float(low), float(high), places)

@@ -1,0 +1,36 @@
+"""Regions of a scene where the claims differ: weak and strong texture of the sharp image, and around depth edges."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.evaluate.harness import EDGE_REACH, EDGE_STEP
+from mddnet.evaluate.scenes import SceneTruth, near_depth_edges
+from mddnet.metrics import TEXTURE_SIGMA, gaussian_smoothed, luminance
+from mddnet.types import BoolArray, Float32Array
+
+WEAK, STRONG, EDGE, AWAY = "weak", "strong", "edge", "away"
+REGIONS = (WEAK, STRONG, EDGE, AWAY)
+SHARE = 1 / 3
+"""Weak texture is the third of the pixels with the least gradient energy, strong texture that with the most."""
+
+
+def gradient_energy(sharp: NDArray[np.generic]) -> Float32Array:
+    """Squared gradient of the luma, smoothed by a Gaussian of the texture mask's width, (H, W).
+
+    Args:
+        sharp: (H, W, 3) or (H, W), the all-in-focus image; of a blurred one it would say where blur is.
+    """
+    luma = luminance(sharp)
+    down, across = np.gradient(luma)
+    sigma_px = max(1.0, TEXTURE_SIGMA * max(luma.shape))
+    return gaussian_smoothed((down * down + across * across).astype(np.float32), sigma_px)
+
+
+def regions(truth: SceneTruth) -> dict[str, BoolArray]:
+    """(H, W) masks by name; weak and strong leave out the third in between, edge and away are all there is."""
+    energy = gradient_energy(truth.sharp)
+    low, high = np.quantile(energy, (SHARE, 1 - SHARE))
+    edge = near_depth_edges(truth.inv_depth, EDGE_STEP * truth.range, round(EDGE_REACH * max(energy.shape)))
+    return {WEAK: energy <= low, STRONG: energy > high, EDGE: edge, AWAY: ~edge}

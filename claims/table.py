@@ -1,0 +1,230 @@
+"""Makes the tables of docs/claims.md of what :mod:`claims.run` measured.
+
+python -m claims.table docs/results/claims/measures.csv -o docs/claims.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from claims.bootstrap import Interval, mean, saved
+from claims.plan import (
+    BOTH,
+    FRAMES,
+    FULL,
+    LADDER,
+    LAW,
+    REAL,
+    RENDERED,
+    SINGLE_DEFOCUS,
+    SINGLE_DEPTH,
+    SOFT,
+    TWO,
+    Effort,
+    Run,
+    recipe,
+)
+from claims.results import Line, read_lines
+from mddnet.model.network import MDDNet
+from mddnet.sets.store import atomic_write_text
+
+START, END = "<!-- tables -->\n", "<!-- end of tables -->"
+REAL_KINDS, RENDERED_KINDS = ("focal_stacks", "light_fields"), ("rgbd", "stereo")
+STACKS = ("focal_stacks",)
+EVERY_KIND = (*REAL_KINDS, *RENDERED_KINDS)
+WHERE = {REAL_KINDS: "real blur", RENDERED_KINDS: "rendered blur", EVERY_KIND: "all", STACKS: "focal stacks"}
+DEPTH_MEASURES = {
+    "depth_error": "error of inverse depth",
+    "depth_ordinal": "order",
+    "depth_ordinal_turned": "order, turned",
+    "abs_rel": "AbsRel",
+    "rmse_m": "RMSE, m",
+    "delta1": "δ < 1.25",
+}
+DEFOCUS_MEASURES = {
+    "coc_mae_px": "CoC error, px",
+    "coc_mse_px2": "squared, px²",
+    "defocus_ordinal": "order",
+    "sign_accuracy": "side",
+}
+REGION_NAMES = {
+    "weak": "weak texture",
+    "strong": "strong texture",
+    "edge": "near depth edges",
+    "away": "away from them",
+}
+OTHERS = {
+    "mean-map": "mean map of the places trained on",
+    "row": "lower is nearer",
+    "pydnet": "PyDNet++, trained by its authors",
+    "sharpness": "lack of sharpness",
+    "zhuo-sim": "Zhuo and Sim 2011",
+}
+
+
+class Measured:
+    """What was measured, as a value per place: the mean over the runs of a row that were measured there."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._values: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.runs: dict[str, set[str]] = defaultdict(set)
+        for line in lines:
+            self.runs[line.row].add(line.run)
+            for name, value in line.measures.items():
+                self._values[line.row, name][line.kind, line.place].append(value)
+
+    def places(self, row: str, measure: str, kinds: Sequence[str]) -> dict[str, float]:
+        """Value by place; empty where nothing was measured."""
+        found = self._values.get((row, measure), {})
+        return {place: sum(v) / len(v) for (kind, place), v in found.items() if kind in kinds}
+
+
+def tables(lines: Sequence[Line]) -> str:
+    """All tables, as Markdown."""
+    m = Measured(lines)
+    parts = [_runs_of(m), _costs()]
+    for kinds in (REAL_KINDS, RENDERED_KINDS):
+        parts += [f"### The ladder, {WHERE[kinds]}", _of_rows(m, [(r.name, r.title) for r in LADDER], kinds)]
+    parts += ["### What each step saves", _steps(m)]
+    parts += ["### By texture and depth edges, rendered blur", _by_region(m)]
+    parts += ["### Trained on real and on rendered frames", _frames(m)]
+    every = [(LADDER[0].name, LADDER[0].title), (LADDER[1].name, LADDER[1].title), (FULL, "full"), *OTHERS.items()]
+    for kinds in (REAL_KINDS, RENDERED_KINDS):
+        parts += [f"### Other methods, {WHERE[kinds]}", _of_rows(m, every, kinds)]
+    parts += ["### By place", _by_place(m)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _of_rows(m: Measured, rows: Sequence[tuple[str, str]], kinds: Sequence[str]) -> str:
+    """A table of depth and one of defocus, rows that have none of it left out."""
+    made = []
+    for title, measures in (("depth", DEPTH_MEASURES), ("defocus", DEFOCUS_MEASURES)):
+        body = []
+        for name, words in rows:
+            cells = [_cell(m.places(name, measure, kinds)) for measure in measures]
+            if any(cell != "-" for cell in cells):
+                body.append([words, *cells])
+        if body:
+            made.append(_markdown([title, *measures.values()], body))
+    return "\n\n".join(made)
+
+
+def _cell(by_place: Mapping[str, float]) -> str:
+    if not by_place:
+        return "-"
+    found = mean(by_place)
+    return f"{_number(found.value)} ({_number(found.low)} to {_number(found.high)})"
+
+
+def _number(value: float) -> str:
+    text = f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
+    return re.sub(r"^(-?)0\.", r"\1.", text)
+
+
+def _percent(found: Interval) -> str:
+    return f"{100 * found.value:+.1f} % ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[str]) -> str:
+    of, other = m.places(row, measure, kinds), m.places(against, measure, kinds)
+    return _percent(saved(of, other)) if of.keys() & other.keys() else "-"
+
+
+def _steps(m: Measured) -> str:
+    """Each claim as a comparison of two rows, places paired."""
+    titles = {row.name: row.title for row in LADDER}
+    body = []
+    for row, against in ((TWO, ""), (SOFT, TWO), (LAW, SOFT), (FULL, LAW), (FULL, "")):
+        for task, measure, single in (
+            ("depth", "depth_error", SINGLE_DEPTH),
+            ("defocus", "coc_mae_px", SINGLE_DEFOCUS),
+        ):
+            other = against or single
+            cells = [_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS)]
+            body.append([titles[row], titles[other], task, *cells])
+    return _markdown(["row", "against", "error of", "real blur", "rendered blur"], body)
+
+
+def _by_region(m: Measured) -> str:
+    body = []
+    for task, measure, single in (("depth", "depth_error", SINGLE_DEPTH), ("defocus", "coc_mae_px", SINGLE_DEFOCUS)):
+        for row in LADDER:
+            values = [m.places(row.name, f"{measure}_{region}", RENDERED_KINDS) for region in REGION_NAMES]
+            if any(values):
+                body.append([task, row.title, *(_cell(value) for value in values)])
+        less = [_saved(m, FULL, single, f"{measure}_{region}", RENDERED_KINDS) for region in REGION_NAMES]
+        body.append([task, f"full: less than {task} alone by", *less])
+    return _markdown(["error of", "row", *REGION_NAMES.values()], body)
+
+
+def _frames(m: Measured) -> str:
+    parts = [_of_rows(m, [(row.name, row.title) for row in FRAMES], STACKS)]
+    body = []
+    for row, against in ((REAL, RENDERED), (BOTH, RENDERED), (BOTH, REAL)):
+        titles = {r.name: r.title for r in FRAMES}
+        cells = [_saved(m, row, against, measure, STACKS) for measure in ("depth_error", "coc_mae_px")]
+        body.append([titles[row], titles[against], *cells])
+    parts.append(_markdown(["trained on", "error less than trained on", "depth", "defocus"], body))
+    return "\n\n".join(parts)
+
+
+def _by_place(m: Measured) -> str:
+    rows = (SINGLE_DEPTH, FULL)
+    body = []
+    for kinds in (REAL_KINDS, RENDERED_KINDS):
+        for place in sorted(m.places(FULL, "coc_mae_px", kinds)):
+            cells = [m.places(row, "depth_error", kinds) for row in rows]
+            cells += [m.places(row, "depth_ordinal", kinds) for row in rows]
+            cells += [m.places(row, "coc_mae_px", kinds) for row in (SINGLE_DEFOCUS, FULL)]
+            cells += [m.places(row, "defocus_ordinal", kinds) for row in (SINGLE_DEFOCUS, FULL)]
+            body.append([place, *(_number(cell[place]) if place in cell else "-" for cell in cells)])
+    names = ["depth error", "depth order", "CoC error, px", "defocus order"]
+    return _markdown(["place", *(f"{name}, {which}" for name in names for which in ("alone", "full"))], body)
+
+
+def _runs_of(m: Measured) -> str:
+    counts = {row.name: len(m.runs.get(row.name, ())) for row in (*LADDER, *FRAMES)}
+    missing = [f"{name} ({count})" for name, count in counts.items() if count < 3]
+    all_of = "Three runs of every row, each with another third of the places kept out and another seed."
+    return all_of if not missing else f"{all_of} Fewer so far: {', '.join(missing)}."
+
+
+def _costs() -> str:
+    body = []
+    for row in LADDER:
+        network = MDDNet(recipe(Run(row, 0, Effort(pretrained=False)), Path("-"), ("focal_stacks",)).model)
+        # one look: a second one, at half the size, costs each row another quarter
+        network.train()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.rand(2, 3, 384, 512))
+        millions = sum(p.numel() for p in network.parameters()) / 1e6
+        body.append([row.title, f"{millions:.2f}", f"{counter.get_total_flops() / 2 / 2 / 1e9:.2f}"])
+    return _markdown(["row", "parameters, M", "MACs at 384 x 512, G"], body)
+
+
+def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m claims.table", description=__doc__)
+    parser.add_argument("measures", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True, help=f"page with the lines {START.strip()} and {END}")
+    args = parser.parse_args(argv)
+    head, rest = args.out.read_text(encoding="utf-8").split(START)
+    after = rest.split(END)[1]
+    atomic_write_text(args.out, head + START + "\n" + tables(read_lines(args.measures)) + "\n" + END + after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
