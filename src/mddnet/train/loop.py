@@ -29,6 +29,7 @@ from mddnet.sets.shard_source import Shard, count_sets, expand_shards
 from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, photos_of_shards
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
+from mddnet.train.pictures import sheet
 from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
 from mddnet.train.record import SinceLog, TrainLog, load_checkpoint, run_folder, save_checkpoint
 from mddnet.train.validate import quick_validation
@@ -190,11 +191,12 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
     ) as progress:
-        bar = progress.add_task("train", total=steps, completed=done, rate="")
+        bar = progress.add_task("train", total=steps, completed=done, rate="", loss="")
         if dataset is None:
             stream = ShardBatches(scenes.shards, recipe.data, recipe.train.seed, steps, done, rank, ranks)
             loader = shard_loader(stream, recipe.data.workers)
@@ -205,7 +207,8 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             set_learning_rate(optimiser, done, recipe.optim)
             # seeded by the step, so that a resumed run draws the same pairs
             generator = torch.Generator().manual_seed((recipe.train.seed * 1_000_003 + done) * ranks + rank)
-            loss, terms = total_loss(model(moved.image), moved, recipe.loss, recipe.model.defocus_cap_px, generator)
+            maps = model(moved.image)
+            loss, terms = total_loss(maps, moved, recipe.loss, recipe.model.defocus_cap_px, generator)
             values = torch.stack([loss.detach(), *terms.values()])
             if ranks > 1:
                 values = torch.as_tensor(fabric.all_reduce(values, reduce_op="mean"))
@@ -224,7 +227,8 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             for name, value in zip(("loss", *terms), values.tolist(), strict=True):
                 since_log.losses.setdefault(name, []).append(value)
             rate = ranks * recipe.data.batch_size * (done - first) / (time.monotonic() - started)
-            progress.update(bar, completed=done, rate=f"{rate:.1f} images/s")
+            loss_now = float(np.mean(since_log.losses["loss"]))
+            progress.update(bar, completed=done, rate=f"{rate:.1f} images/s", loss=f"loss {loss_now:.3f}")
             last = done == steps
             if last or (recipe.train.validate_every and done % recipe.train.validate_every == 0):
                 measure(done)
@@ -239,6 +243,8 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
                 if not console.is_terminal:
                     console.print(f"step {done}: loss {means['loss']:.4f}, {rate:.1f} images/s")
                 since_log.clear()
+            if board is not None and (last or done % (recipe.train.validate_every or recipe.train.save_every) == 0):
+                board.add_image("train/sets", sheet(moved, maps, recipe.model.defocus_cap_px), done, dataformats="HWC")
             if main and (last or done % recipe.train.save_every == 0):
                 save_checkpoint(out, done, recipe.config_hash, setup, network, average, optimiser, stopping, since_log)
             if last:

@@ -1,0 +1,64 @@
+"""Pictures of a run for TensorBoard: crops with what the network says of them beside what is true."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.data.batch import Batch
+from mddnet.loss.lens_law import align_scale_shift
+from mddnet.model.network import Maps
+from mddnet.types import BoolArray, UInt8Array
+
+CROPS = 4
+UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)
+"""Colour where no truth is known."""
+
+
+def sheet(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
+    """The first crops of a batch, a row each: photo; inverse depth, true and predicted; signed CoC, true and predicted.
+
+    The predicted inverse depth is brought to the scale of the truth. Without an output for the side, the CoC has no
+    sign. What the network does not estimate is left out.
+
+    Args:
+        batch: the sets.
+        maps: what the network says of them.
+        cap_px: largest CoC; beyond it colours do not change.
+
+    Returns:
+        (rows H, columns W, 3) uint8, sRGB.
+    """
+    rows = []
+    for n in range(min(CROPS, len(batch.image))):
+        known = batch.weight[n, 0].cpu().numpy() > 0
+        photo = batch.image[n].permute(1, 2, 0).cpu().numpy()
+        row = [np.clip(photo * 255.0 + 0.5, 0, 255).astype(np.uint8)]
+        if maps.inv_depth is not None:
+            one = slice(n, n + 1)
+            truth, predicted = torch.nan_to_num(batch.inv_depth[one]), maps.inv_depth.detach()[one].float()
+            scale, shift = align_scale_shift(predicted, truth, batch.weight[one])
+            for values, where in ((truth, known), (scale * predicted + shift, None)):
+                row.append(_coloured(values[0, 0], 0.0, 1.0, DEPTH_COLOURS, where))
+        if maps.defocus_px is not None:
+            signed = maps.defocus_px.detach()[n, 0].float()
+            true = torch.nan_to_num(batch.signed_defocus_px[n, 0])
+            if maps.sign_logit is None:
+                true = true.abs()
+            else:
+                signed = signed * torch.tanh(maps.sign_logit.detach()[n, 0].float())
+            for values, where in ((true, known), (signed, None)):
+                # the root of the size: small blur is seen beside large
+                root = values.sign() * (values.abs() / cap_px).sqrt()
+                row.append(_coloured(root, -1.0, 1.0, SIGN_COLOURS, where))
+        rows.append(np.concatenate(row, axis=1))
+    return np.concatenate(rows, axis=0)
+
+
+def _coloured(values: Tensor, low: float, high: float, table: UInt8Array, where: BoolArray | None) -> UInt8Array:
+    picture = colours(values.cpu().numpy().astype(np.float32), low, high, table)
+    if where is not None:
+        picture[~where] = UNKNOWN
+    return picture

@@ -1,0 +1,92 @@
+"""The pictures of a run: where they lie in the sheet, and that TensorBoard has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from tests.made_scenes import make_scene_root  # noqa: E402
+
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours  # noqa: E402
+from mddnet.config import Recipe  # noqa: E402
+from mddnet.data.batch import Batch  # noqa: E402
+from mddnet.model.network import Maps  # noqa: E402
+from mddnet.train.loop import train  # noqa: E402
+from mddnet.train.pictures import UNKNOWN, sheet  # noqa: E402
+
+H, W = 32, 40
+
+
+def sets(count: int) -> Batch:
+    u = torch.linspace(0, 1, W).expand(count, 1, H, W).clone()
+    weight = torch.ones_like(u)
+    weight[:, :, :8] = 0
+    return Batch(
+        image=torch.full((count, 3, H, W), 0.5),
+        inv_depth=torch.where(weight > 0, u, torch.nan),
+        signed_defocus_px=10 * (0.5 - u),
+        weight=weight,
+        u_focus=torch.full((count,), 0.5),
+        kappa_px=torch.full((count,), 10.0),
+        ordinal=torch.zeros(count, dtype=torch.bool),
+        made_up=torch.zeros(count, dtype=torch.bool),
+    )
+
+
+def test_a_perfect_prediction_looks_like_the_truth() -> None:
+    batch = sets(6)
+    u = torch.nan_to_num(batch.inv_depth) * 0.3 + 0.2  # in another scale
+    u[:, :, :8] = u[:, :, 8:9]
+    sure = torch.where(batch.signed_defocus_px > 0, 50.0, -50.0)
+    picture = sheet(batch, Maps(u, batch.signed_defocus_px.abs(), sure, None), 40.0)
+    assert picture.shape == (4 * H, 5 * W, 3) and picture.dtype == np.uint8
+    photo, depth, depth_said, coc, coc_said = np.split(picture[:H], 5, axis=1)
+    assert (photo == 128).all()
+    assert (depth[:8] == UNKNOWN).all() and (coc[:8] == UNKNOWN).all()
+    assert np.abs(depth[8:].astype(int) - depth_said[8:]).max() <= 3
+    assert np.abs(coc[8:].astype(int) - coc_said[8:]).max() <= 3
+    assert (depth[8, 0] == DEPTH_COLOURS[0]).all() and (depth[8, -1] == DEPTH_COLOURS[-1]).all()
+    # 5 px of 40, on the side behind: the root of an eighth
+    expected = colours(np.float32([[0.125**0.5]]), -1, 1, SIGN_COLOURS)[0, 0]
+    assert np.abs(coc[8, 0].astype(int) - expected).max() <= 2
+
+
+def test_what_is_not_estimated_is_left_out() -> None:
+    batch = sets(1)
+    assert sheet(batch, Maps(torch.rand(1, 1, H, W), None, None, None), 40.0).shape == (H, 3 * W, 3)
+    picture = sheet(batch, Maps(None, batch.signed_defocus_px.abs(), None, None), 40.0)
+    assert picture.shape == (H, 3 * W, 3)
+    truth, said = picture[8:, W : 2 * W], picture[8:, 2 * W :]
+    assert (truth == said).all() and (truth[:, 0] == truth[:, -1]).all()  # no sign: both ends alike
+
+
+def test_tensorboard_has_them(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    root, split = make_scene_root(tmp_path / "scenes")
+    recipe = Recipe.model_validate(
+        {
+            "name": "pictures",
+            "model": {"pretrained": False, "decoder_channels": [32, 24, 16, 8]},
+            "data": {
+                "scenes": root,
+                "split": split,
+                "crop": [64, 64],
+                "batch_size": 2,
+                "workers": 0,
+                "mixture": {"focal_stacks": 1.0},
+            },
+            "optim": {"steps": 4, "warmup_steps": 1},
+            "train": {"out": tmp_path / "run", "validate_every": 0, "save_every": 2, "keep_curve": True, "threads": 1},
+        }
+    )
+    train(recipe)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    found = events.Images("train/sets")
+    assert [event.step for event in found] == [2, 4]
+    assert (found[0].height, found[0].width) == (2 * 64, 5 * 64)
