@@ -28,7 +28,7 @@ from mddnet.metrics import OrdinalPairs
 from mddnet.types import BoolArray, Float32Array, FrameRecord, UInt8Array
 
 SCENES_PER_PLACE = 4
-FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2}
+FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2, "rigs": 4}
 PAIRS = 20_000
 METRIC = ("abs_rel", "rmse_m", "delta1")
 """Measures in metres, after robust scale-and-shift alignment in inverse depth; of places whose depth is metric."""

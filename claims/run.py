@@ -26,6 +26,7 @@ from claims.measure import Method, measure
 from claims.methods import Classical, MeanMap, Network, PyDNet, Row, Sharpness
 from claims.plan import FOLDS, QUICK, Effort, Run, recipe, runs, seen_scenes, sides
 from claims.results import Line, read_lines, write_lines
+from claims.rig import rig_scenes
 from claims.twins import twin
 from mddnet.data.scene_pool import SceneEntry, open_both_sides
 from mddnet.data.split import read_split
@@ -44,8 +45,8 @@ def every_scene(scenes: Path, split: Path) -> list[SceneEntry]:
     return [entry for entry in everything if entry.group in TRAINED_ON]
 
 
-def one_run(run: Run, entries: Sequence[SceneEntry], work: Path, folds: int) -> list[Line]:
-    """Train a run, unless it is trained, and measure it on what it was kept from."""
+def one_run(run: Run, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry], work: Path, folds: int) -> list[Line]:
+    """Train a run, unless it is trained, and measure it on what it was kept from, and on the rig's scenes."""
     training, kept_out = sides(entries, run.fold, folds)
     torch.set_num_threads(1)
     made = recipe(run, work / "runs" / run.name, sorted({entry.group for entry in training}))
@@ -55,7 +56,7 @@ def one_run(run: Run, entries: Sequence[SceneEntry], work: Path, folds: int) -> 
         twins = {entry.record.name: twin(entry, work / "twins", FRAMES_PER_TWIN) for entry in stacks}
     seen = seen_scenes(run.row, training, twins, FRAMES_PER_TWIN)
     model = train(made, "cpu", Scenes(seen, ()))
-    return _lines(run.name, made.config_hash, run.row.name, run.fold, Network.of(model), kept_out)
+    return _lines(run.name, made.config_hash, run.row.name, run.fold, Network.of(model), [*kept_out, *rigs])
 
 
 def _lines(
@@ -65,14 +66,16 @@ def _lines(
     return [Line(name, recipe_hash, row, fold, kind, place, values) for (kind, place), values in found.items()]
 
 
-def untrained(name: str, entries: Sequence[SceneEntry], peers: Path | None, folds: int) -> list[Line]:
+def untrained(
+    name: str, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry], peers: Path | None, folds: int
+) -> list[Line]:
     """Measure a method that needs no training here, or a mean map of each fold."""
     if name == "mean-map":
         lines = []
         for fold in range(folds):
             training, kept_out = sides(entries, fold, folds)
             mean_map = MeanMap([entry for entry in training if entry.group != "photos"])
-            lines += _lines(f"{name}-{fold}", UNTRAINED, name, fold, mean_map, kept_out)
+            lines += _lines(f"{name}-{fold}", UNTRAINED, name, fold, mean_map, [*kept_out, *rigs])
         return lines
     method: Method
     if name == "pydnet":
@@ -80,7 +83,7 @@ def untrained(name: str, entries: Sequence[SceneEntry], peers: Path | None, fold
         method = PyDNet(peers / "pydnet_plus_plus.tflite")
     else:
         method = {"row": Row, "sharpness": Sharpness, "zhuo-sim": Classical}[name]()
-    return _lines(name, UNTRAINED, name, -1, method, entries)
+    return _lines(name, UNTRAINED, name, -1, method, [*entries, *rigs])
 
 
 def others(peers: Path | None) -> list[str]:
@@ -114,13 +117,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     planned = runs(effort, 1 if args.quick else FOLDS)
     if args.only is not None:
         entries = every_scene(args.scenes, args.data / "split.csv")
+        rigs = rig_scenes(args.data, args.work)
         chosen = [run for run in planned if run.name == args.only]
-        lines = (
-            one_run(chosen[0], entries, args.work, folds)
+        write_lines(
+            args.out,
+            one_run(chosen[0], entries, rigs, args.work, folds)
             if chosen
-            else untrained(args.only, entries, args.peers, folds)
+            else untrained(args.only, entries, rigs, args.peers, folds),
         )
-        write_lines(args.out, lines)
         return 0
     names = [*others(args.peers), *(run.name for run in planned)]
     return _all(names, planned, args, folds)
@@ -149,6 +153,13 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
     args.work.mkdir(parents=True, exist_ok=True)
     failed = []
     console = Console()
+    # once, before several processes look for them
+    if todo:
+        rig_scenes(args.data, args.work)
+    if any(name in by_name and by_name[name].row.stacks_only for name in todo):
+        for entry in entries:
+            if entry.group == "focal_stacks":
+                twin(entry, args.work / "twins", FRAMES_PER_TWIN)
 
     def do(name: str) -> tuple[str, Path | None, float]:
         started = time.monotonic()

@@ -146,7 +146,7 @@ def test_one_run_measures_what_it_was_kept_from(made: Path, tmp_path: Path) -> N
     from claims.run import every_scene
 
     entries = every_scene(made / "scenes", made / "split.csv")
-    lines = one_run(Run(LADDER[1], 1, QUICK), entries, tmp_path, 2)
+    lines = one_run(Run(LADDER[1], 1, QUICK), entries, [], tmp_path, 2)
     assert {line.place for line in lines} == {"stack1", "stack3", "stereo/1", "stereo/3"}
     assert all("coc_mae_px" in line.measures and "depth_ordinal" not in line.measures for line in lines)
     assert (tmp_path / "runs" / "defocus-1" / "model" / "model.safetensors").is_file()
