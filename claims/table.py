@@ -9,7 +9,7 @@ import argparse
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -130,27 +130,32 @@ def _number(value: float) -> str:
     return re.sub(r"^(-?)0\.", r"\1.", text)
 
 
-def _percent(found: Interval) -> str:
+def _percent(found: Interval | None) -> str:
+    if found is None:
+        return "-"
     return f"{100 * found.value:+.1f} % ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
 
 
-def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[str]) -> str:
+def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[str]) -> Interval | None:
     of, other = m.places(row, measure, kinds), m.places(against, measure, kinds)
-    return _percent(saved(of, other)) if of.keys() & other.keys() else "-"
+    return saved(of, other) if of.keys() & other.keys() else None
 
 
-def _steps(m: Measured) -> str:
-    """Each claim as a comparison of two rows, places paired."""
-    titles = {row.name: row.title for row in LADDER}
-    body = []
+def comparisons(m: Measured) -> Iterator[tuple[str, str, str, tuple[Interval | None, Interval | None]]]:
+    """Each claim as a comparison of two rows with places paired: row, other row, task, real and rendered blur."""
     for row, against in ((TWO, ""), (SOFT, TWO), (LAW, SOFT), (FULL, LAW), (FULL, "")):
         for task, measure, single in (
             ("depth", "depth_error", SINGLE_DEPTH),
             ("defocus", "coc_mae_px", SINGLE_DEFOCUS),
         ):
             other = against or single
-            cells = [_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS)]
-            body.append([titles[row], titles[other], task, *cells])
+            real, rendered = (_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS))
+            yield row, other, task, (real, rendered)
+
+
+def _steps(m: Measured) -> str:
+    titles = {row.name: row.title for row in LADDER}
+    body = [[titles[row], titles[other], task, *map(_percent, found)] for row, other, task, found in comparisons(m)]
     return _markdown(["row", "against", "error of", "real blur", "rendered blur"], body)
 
 
@@ -161,7 +166,7 @@ def _by_region(m: Measured) -> str:
             values = [m.places(row.name, f"{measure}_{region}", KNOWN_KINDS) for region in REGION_NAMES]
             if any(values):
                 body.append([task, row.title, *(_cell(value) for value in values)])
-        less = [_saved(m, FULL, single, f"{measure}_{region}", KNOWN_KINDS) for region in REGION_NAMES]
+        less = [_percent(_saved(m, FULL, single, f"{measure}_{region}", KNOWN_KINDS)) for region in REGION_NAMES]
         body.append([task, f"full: less than {task} alone by", *less])
     return _markdown(["error of", "row", *REGION_NAMES.values()], body)
 
@@ -171,7 +176,7 @@ def _frames(m: Measured) -> str:
     body = []
     for row, against in ((REAL, RENDERED), (BOTH, RENDERED), (BOTH, REAL)):
         titles = {r.name: r.title for r in FRAMES}
-        cells = [_saved(m, row, against, measure, STACKS) for measure in ("depth_error", "coc_mae_px")]
+        cells = [_percent(_saved(m, row, against, measure, STACKS)) for measure in ("depth_error", "coc_mae_px")]
         body.append([titles[row], titles[against], *cells])
     parts.append(_markdown(["trained on", "error less than trained on", "depth", "defocus"], body))
     return "\n\n".join(parts)

@@ -1,0 +1,134 @@
+"""Draws the figures of docs/claims.md: what each step of the ladder saves, and what its networks see in one photo.
+
+    PYTHONPATH=. python docs/figures/ladder.py work/claims
+
+ladder.svg is drawn from docs/results/claims/measures.csv. ladder.jpg needs the networks that ``make table-claims`` left
+in the folder given: those of fold 0 look at the made-up scene of :mod:`depth_from_blur`, whose two photos are CC0 and
+come with scikit-image ("Chelsea" by Stefan van der Walt and "coffee" by Rachel Michetti).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from claims.bootstrap import Interval
+from claims.methods import Network
+from claims.plan import LADDER
+from claims.results import read_lines
+from claims.table import Measured, comparisons
+from depth_from_blur import KAPPA_PX, panel, surfaces
+from lens_law import GRID, INK, Drawing
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from mddnet.color import srgb8_from_linear
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.predict.view import INK as DARK
+from mddnet.predict.view import PAPER
+from mddnet.sets.render import Aperture, Camera, LensFlaws, add_sensor_noise, render_surfaces
+
+HERE = Path(__file__).parent
+MEASURES = HERE.parent / "results" / "claims" / "measures.csv"
+TASK_COLOURS = {"depth": "#2a6fc4", "defocus": "#d7641b"}
+LIMIT = 0.6
+"""The axis ends here on both sides; what lies beyond is cut."""
+U_FOCUS = 0.3
+GAP, HEAD = 6, 24
+WORDS = {
+    "depth": "depth alone",
+    "defocus": "defocus alone",
+    "two": "two decoders",
+    "soft": "+ soft connection",
+    "law": "+ lens-law loss",
+    "full": "full",
+}
+
+
+def steps_figure(measured: Measured) -> Drawing:
+    """Error saved by each comparison, with its interval; real blur on the left, rendered on the right."""
+    found = list(comparisons(measured))
+    row_px, left, width, gap = 22, 300, 300, 40
+    drawing = Drawing(left + 2 * width + 2 * gap, 70 + row_px * len(found))
+    for column, title in enumerate(("real blur", "rendered blur")):
+        middle = left + column * (width + gap) + width / 2
+        drawing.text(middle, 20, f"error saved, {title}")
+        for share in (-0.4, -0.2, 0.0, 0.2, 0.4):
+            x = middle + share / LIMIT * width / 2
+            drawing.line([(x, 32), (x, 44 + row_px * len(found))], INK if share == 0 else GRID, 1.0)
+            drawing.text(x, 58 + row_px * len(found), f"{100 * share:+.0f} %" if share else "0", size=11)
+    for n, (row, against, task, intervals) in enumerate(found):
+        y = 48 + row_px * n
+        drawing.text(left - 12, y + 4, f"{task}: {WORDS[row]} / {WORDS[against]}", TASK_COLOURS[task], "end", 12)
+        for column, interval in enumerate(intervals):
+            if interval is not None:
+                middle = left + column * (width + gap) + width / 2
+                _bar(drawing, middle, width / 2 / LIMIT, y, interval, TASK_COLOURS[task])
+    return drawing
+
+
+def _bar(drawing: Drawing, middle: float, unit: float, y: float, found: Interval, colour: str) -> None:
+    low, value, high = (middle + unit * float(np.clip(v, -LIMIT, LIMIT)) for v in (found.low, found.value, found.high))
+    drawing.line([(low, y), (high, y)], colour, 2.0)
+    drawing.line([(value, y - 5), (value, y + 5)], colour, 5.0)
+
+
+def ladder_picture(runs: Path) -> Image.Image:
+    """Every network of the ladder on one photo: inverse depth, the same from the photo upside down, and defocus."""
+    scene, truth = surfaces()
+    flaws = LensFlaws(Aperture(blades=6, rotation_rad=0.3), (-0.9, 0.0, -0.6))
+    linear = render_surfaces(scene, U_FOCUS, KAPPA_PX, flaws)
+    camera = Camera(shot=5e-5, read=5e-4)
+    photo = srgb8_from_linear(add_sensor_noise(linear, camera, np.random.default_rng(0)))
+    coc = np.abs(KAPPA_PX * (U_FOCUS - truth))
+    columns: list[tuple[str, Sequence[NDArray[np.uint8] | None]]] = [
+        ("the photo; the truth", (_depth(truth), photo, _size(coc, float(coc.max()))))
+    ]
+    for row in LADDER:
+        network = Network.of(runs / f"{row.name}-0" / "model")
+        answer = network.answer(photo)
+        turned = network.answer(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth
+        columns.append(
+            (
+                WORDS[row.name],
+                (
+                    None if answer.inv_depth is None else _depth(answer.inv_depth),
+                    None if turned is None else _depth(turned[::-1, ::-1]),
+                    None if answer.defocus_px is None else _size(answer.defocus_px, float(coc.max())),
+                ),
+            )
+        )
+    width, height = panel(photo).size
+    sheet = Image.new("RGB", (len(columns) * (width + GAP) + GAP, HEAD + 3 * (height + GAP)), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    for n, (head, pictures) in enumerate(columns):
+        x = GAP + n * (width + GAP)
+        draw.text((x, 4), head, fill=DARK, font=font)
+        for k, pixels in enumerate(pictures):
+            if pixels is not None:
+                sheet.paste(panel(pixels), (x, HEAD + k * (height + GAP)))
+    return sheet
+
+
+def _depth(inv_depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+    low, high = np.percentile(inv_depth, (1, 99))
+    return colours(np.ascontiguousarray(inv_depth), float(low), float(high), DEPTH_COLOURS)
+
+
+def _size(defocus_px: NDArray[np.float32], most: float) -> NDArray[np.uint8]:
+    return colours(defocus_px, -most, most, SIGN_COLOURS)
+
+
+def main() -> None:
+    """Draw both."""
+    steps_figure(Measured(read_lines(MEASURES))).write(HERE / "ladder.svg")
+    if len(sys.argv) > 1:
+        out = HERE / "ladder.jpg"
+        ladder_picture(Path(sys.argv[1]) / "runs").save(out, quality=88, subsampling="4:4:4", optimize=True)
+        print(f"{out.name}: {out.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
