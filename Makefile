@@ -150,7 +150,7 @@ table-numbers: $(DEV)
 	$(BIN)/python docs/results/fill_tables.py
 
 # Everything that the shipped model's weights decide; table-numbers comes last, it reads what the others wrote.
-tables: table-evaluation table-cues table-evaluation-speed table-metres table-not-defocus
+tables: table-evaluation table-cues table-evaluation-speed table-metres table-finer-look table-variants table-untrusted
 	$(MAKE) table-numbers
 
 table-finer-look: $(DEV)
