@@ -130,7 +130,7 @@ class Run:
 def runs(effort: Effort, folds: int = FOLDS) -> list[Run]:
     """All runs, the ladder first."""
     ladder = [Run(row, fold, effort) for fold in range(folds) for row in LADDER]
-    shorter = replace(effort, steps=max(2, effort.steps * 2 // 3))  # the stacks alone are less to learn
+    shorter = replace(effort, steps=max(2, effort.steps // 2))  # the stacks alone are less to learn
     return ladder + [Run(row, fold, shorter) for fold in range(folds) for row in FRAMES]
 
 
