@@ -50,6 +50,9 @@ class ModelConfig(_Section):
         True, description="Whether the two decoders exchange features at every level (needs both tasks)."
     )
     context: bool = Field(True, description="Whether the coarsest level sees the whole picture by attention.")
+    layout: bool = Field(
+        False, description="Whether frozen features of DINOv2 ViT-S/14 tell the coarse levels the layout of the scene."
+    )
     sign: bool = Field(True, description="Whether an output of its own says if a blurred point is in front or behind.")
     chromatic_cue: bool = Field(
         True, description="Whether the sharpness of the colour channels is compared, which tells the sign of defocus."
@@ -300,6 +303,8 @@ class Recipe(_Section):
         for key in ("patience", "keep_curve", "start_share"):
             if not train[key]:
                 del train[key]  # so that runs from before there was such a key can go on
+        if not self.model.layout:
+            del data["model"]["layout"]
         for section, keys in _NOT_DECIDING.items():
             for key in keys:
                 del data[section][key]

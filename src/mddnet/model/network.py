@@ -23,6 +23,7 @@ from mddnet.model.context import GlobalContext
 from mddnet.model.decoder import Decoder
 from mddnet.model.defocus_curve import DefocusCurve
 from mddnet.model.encoder import Encoder
+from mddnet.model.layout import LayoutFeatures, LayoutInjection
 from mddnet.model.soft_connection import SoftConnection
 
 INPUT_MULTIPLE = 64
@@ -119,6 +120,8 @@ class MDDNet(nn.Module):
         self.sign_head = nn.Conv2d(widths[-1] * (2 if both else 1), 1, 3, padding=1) if self.has_sign else None
         self.cue = ChromaticCue() if config.chromatic_cue else None
         self.cue_injection = CueInjection(channels, self.encoder.strides) if config.chromatic_cue else None
+        self.layout = LayoutFeatures(config.pretrained) if config.layout else None
+        self.layout_injection = LayoutInjection(channels, self.encoder.strides) if config.layout else None
         # the lens law as a path of the network: inverse depth falls as the signed CoC grows
         self.has_law = config.law_path and both and self.has_sign
         self.links = (
@@ -166,6 +169,8 @@ class MDDNet(nn.Module):
         if self.cue is not None and self.cue_injection is not None:
             cue = self.cue(image)
             levels = self.cue_injection(levels, cue.features)
+        if self.layout is not None and self.layout_injection is not None:
+            levels = self.layout_injection(levels, self.layout(image))
         *skips, coarsest = levels
         x = self.reduction(coarsest)
         if self.context is not None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from mddnet.config import Recipe
+from mddnet.config import ModelConfig, Recipe
 from mddnet.data.loader import SetBatches, batch_loader
 from mddnet.data.scene_pool import SceneEntry, open_both_sides, open_scenes
 from mddnet.data.shard_batches import ShardBatches, shard_loader
@@ -78,7 +78,10 @@ def _network(recipe: Recipe) -> MDDNet:
     if recipe.train.start_from is None:
         return MDDNet(recipe.model)
     start = load_network(recipe.train.start_from)
-    if start.config != recipe.model.model_copy(update={"pretrained": False}):
+    wanted = recipe.model.model_copy(update={"pretrained": False})
+    if recipe.model.layout and start.config == wanted.model_copy(update={"layout": False}):
+        start = _with_layout(recipe.model, start)
+    elif start.config != wanted:
         raise ModelError(
             f"{recipe.train.start_from}: another network than the recipe's [model] ({start.config}); start from one "
             "of the same settings, or leave train.start_from out"
@@ -86,6 +89,14 @@ def _network(recipe: Recipe) -> MDDNet:
     if not recipe.train.keep_curve:
         start.defocus_curve.reset()  # it belongs to the weights that it was measured on
     return start
+
+
+def _with_layout(config: ModelConfig, start: MDDNet) -> MDDNet:
+    """A network that knows no layout, given one: it says the same until it is trained."""
+    network = MDDNet(config)
+    missing, unexpected = network.load_state_dict(start.state_dict(), strict=False)
+    assert not unexpected and all(name.startswith("layout") for name in missing)
+    return network
 
 
 def mix_in_start(network: MDDNet, start: MDDNet, share: float) -> None:

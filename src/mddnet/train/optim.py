@@ -15,6 +15,8 @@ def build_optimiser(network: MDDNet, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, 2019) with the encoder's own learning rate and no decay of biases and norms."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         in_encoder = name.startswith("encoder.")
         if in_encoder and config.encoder_lr == 0:
             parameter.requires_grad_(False)

@@ -1,0 +1,95 @@
+"""The layout of the scene from a foundation encoder: frozen DINOv2 features, added to the coarse levels.
+
+Blur is local and can be learnt from little, the layout of a scene cannot. Features of DINOv2 (Oquab et al., "DINOv2:
+Learning Robust Visual Features without Supervision", TMLR 2024) come from far more photos than there are captures here.
+They are computed at 7/8 of the size of the input, so that their patches of 14 px are cells of 16 px of it.
+"""
+
+from __future__ import annotations
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mddnet.model.pretrained import dinov2_state
+
+VIT = "vit_small_patch14_dinov2"
+VIT_CHANNELS = 384
+PATCH_PX = 14
+STRIDE = 16
+"""Pixels of the input that a patch stands for."""
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class LayoutFeatures(nn.Module):
+    """DINOv2 ViT-S/14, frozen: it neither learns nor drops anything, in training as in evaluation."""
+
+    def __init__(self, pretrained: bool) -> None:
+        """Build it.
+
+        Args:
+            pretrained: whether it starts from its trained weights; otherwise they come from a checkpoint.
+
+        Raises:
+            ModelError: if the weights are asked for and not installed.
+        """
+        super().__init__()
+        self.vit = timm.create_model(VIT, pretrained=False, num_classes=0)
+        if pretrained:
+            self.vit.load_state_dict(dinov2_state(), strict=True)
+        self.vit.requires_grad_(False)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> LayoutFeatures:
+        super().train(mode)
+        self.vit.eval()
+        return self
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Features (B, 384, H / 16, W / 16) of an sRGB image (B, 3, H, W) in [0, 1], H and W multiples of 16."""
+        rows, columns = image.shape[2] // STRIDE, image.shape[3] // STRIDE
+        small = F.interpolate(image, size=(rows * PATCH_PX, columns * PATCH_PX), mode="bilinear", align_corners=False)
+        patches = self.vit.patch_embed.proj((small - self.mean) / self.std)
+        tokens = patches.flatten(2).transpose(1, 2)
+        whole, grid = self.vit.pos_embed[:, :1], self.vit.pos_embed[:, 1:]
+        side = int(grid.shape[1] ** 0.5)
+        grid = grid.reshape(1, side, side, VIT_CHANNELS).permute(0, 3, 1, 2)
+        grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
+        tokens = tokens + grid.flatten(2).transpose(1, 2)
+        first = (self.vit.cls_token + whole).expand(tokens.shape[0], -1, -1)
+        x = torch.cat([first, tokens], dim=1)
+        for block in self.vit.blocks:
+            x = block(x)
+        x = self.vit.norm(x)[:, 1:]
+        return x.transpose(1, 2).reshape(x.shape[0], VIT_CHANNELS, rows, columns)
+
+
+class LayoutInjection(nn.Module):
+    """Adds the layout's features to the encoder's levels of stride 16 and coarser; starts as the identity."""
+
+    def __init__(self, channels: list[int], strides: list[int]) -> None:
+        super().__init__()
+        self.strides = strides
+        self.project = nn.ModuleList(
+            nn.Conv2d(VIT_CHANNELS, c, 1, bias=False) if s >= STRIDE else nn.Identity()
+            for c, s in zip(channels, strides, strict=True)
+        )
+        for layer in self.project:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.zeros_(layer.weight)
+
+    def forward(self, levels: list[Tensor], features: Tensor) -> list[Tensor]:
+        """The encoder's levels, fine to coarse, each with the layout added."""
+        result = []
+        for level, stride, layer in zip(levels, self.strides, self.project, strict=True):
+            if stride < STRIDE:
+                result.append(level)
+                continue
+            pooled = F.avg_pool2d(features, stride // STRIDE) if stride > STRIDE else features
+            result.append(level + layer(pooled))
+        return result
