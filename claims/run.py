@@ -127,7 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 0
     names = [*others(args.peers), *(run.name for run in planned)]
-    return _all(names, planned, args, folds)
+    try:
+        return _all(names, planned, args, folds)
+    except KeyboardInterrupt:
+        print(f"stopped; what is done is in {args.out / MEASURES}, and the same command goes on", file=sys.stderr)
+        return 130
 
 
 def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace, folds: int) -> int:
@@ -164,6 +168,8 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
     def do(name: str) -> tuple[str, Path | None, float]:
         started = time.monotonic()
         out, log = args.work / f"{name}.csv", args.work / f"{name}.log"
+        if name in by_name and any(line.recipe == hash_of(name) for line in read_lines(out)):
+            return name, out, 0.0  # done by a process that outlived the command that started it
         command = [sys.executable, "-m", "claims.run", "--only", name, "-o", str(out), "--work", str(args.work)]
         command += ["--scenes", str(args.scenes), "--data", str(args.data)]
         command += ["--peers", str(args.peers)] if args.peers else []

@@ -85,6 +85,21 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
     assert {line.row for line in read_lines(results / "measures.csv")} == {"row", "depth"}
 
 
+def test_a_run_that_outlived_its_command_is_taken_over(
+    made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its lines lie in the work folder, and nowhere else yet."""
+    work, results = tmp_path / "work", tmp_path / "results"
+    args = arguments(made)
+    args[5] = str(work)
+    assert run_study([*args[:-3], "-o", str(work / "depth-0.csv"), "--quick", "--only", "depth-0"]) == 0
+    args[7] = str(results)
+    assert run_study([*args, "--rows", "depth"]) == 0
+    assert "depth-0: 0.0 min" in capfd.readouterr().out
+    assert not (work / "depth-0.log").exists()  # no process was started
+    assert {line.run for line in read_lines(results / "measures.csv")} == {"depth-0"}
+
+
 def test_numbers_survive_the_file(tmp_path: Path) -> None:
     lines = [
         Line("full-0", "abc", "full", 0, "rgbd", "rgbd/x", {"depth_error": 0.123456, "photos": 4.0}),
