@@ -168,7 +168,7 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
     def do(name: str) -> tuple[str, Path | None, float]:
         started = time.monotonic()
         out, log = args.work / f"{name}.csv", args.work / f"{name}.log"
-        if name in by_name and any(line.recipe == hash_of(name) for line in read_lines(out)):
+        if any(line.recipe == hash_of(name) for line in read_lines(out)):
             return name, out, 0.0  # done by a process that outlived the command that started it
         command = [sys.executable, "-m", "claims.run", "--only", name, "-o", str(out), "--work", str(args.work)]
         command += ["--scenes", str(args.scenes), "--data", str(args.data)]
