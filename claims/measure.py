@@ -31,7 +31,8 @@ SCENES_PER_PLACE = 4
 FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2, "rigs": 4}
 PAIRS = 20_000
 METRIC = ("abs_rel", "rmse_m", "delta1")
-"""Measures in metres, after robust scale-and-shift alignment in inverse depth; of places whose depth is metric."""
+"""Measures in metres, after robust scale-and-shift alignment in inverse depth; of places whose depth is metric. Where the
+scale would not be positive, which would turn near and far round, the prediction counts as a constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,8 @@ def _depth(inv_depth: Float32Array, turned: Float32Array, asked: _Asked) -> dict
         "depth_ordinal_turned": asked.depth_pairs.accuracy(turned),
     }
     known = np.isfinite(truth.inv_depth)
+    if asked.linear and not fit_alignment(inv_depth, truth.inv_depth).scale > 0:
+        inv_depth = np.zeros_like(inv_depth)  # near and far confused: a negative scale would hide it, so a constant
     if asked.linear:
         aligned = fit_alignment(inv_depth, truth.inv_depth, kind="scale_and_shift", method="robust").apply(inv_depth)
         error = np.abs(aligned - truth.inv_depth) / truth.range

@@ -60,6 +60,11 @@ def test_a_known_error_is_measured(entries: list[SceneEntry]) -> None:
     one = next(e for e in entries if e.record.place == "place_d")
     found = measure(Oracle(one, scale=-1.0, coc_error_px=0.5), [one])["focal_stacks", "place_d"]
     assert found["depth_ordinal"] == 0.0 and found["depth_ordinal_turned"] == 0.0
+    u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
+    u = u[np.isfinite(u)]
+    # inside out is no better than a constant: no negative scale brings it back
+    low, high = np.percentile(u, (2, 98))
+    assert found["depth_error"] == pytest.approx(np.abs(u - u.mean()).mean() / (high - low), rel=0.05)
     for name in ("coc_mae_px", "coc_mae_px_weak", "coc_mae_px_strong", "coc_mae_px_away"):
         assert found[name] == pytest.approx(0.5, abs=1e-3), name
     assert found["coc_mse_px2"] == pytest.approx(0.25, abs=1e-3)
