@@ -172,6 +172,8 @@ def _by_region(m: Measured) -> str:
 
 
 def _frames(m: Measured) -> str:
+    if not any(m.runs.get(row.name) for row in FRAMES):
+        return "Not trained yet: the same command does it."
     parts = [_of_rows(m, [(row.name, row.title) for row in FRAMES], STACKS)]
     body = []
     for row, against in ((REAL, RENDERED), (BOTH, RENDERED), (BOTH, REAL)):
