@@ -31,8 +31,8 @@ SCENES_PER_PLACE = 4
 FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2, "rigs": 4}
 PAIRS = 20_000
 METRIC = ("abs_rel", "rmse_m", "delta1")
-"""Measures in metres, after robust scale-and-shift alignment in inverse depth; of places whose depth is metric. Where the
-scale would not be positive, which would turn near and far round, the prediction counts as a constant."""
+"""Measures in metres, after robust scale-and-shift alignment in inverse depth; of places whose depth is metric. Where
+the scale would not be positive, which would turn near and far round, the prediction counts as a constant."""
 
 
 @dataclass(frozen=True, slots=True)
