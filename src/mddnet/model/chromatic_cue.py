@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mddnet.model.blocks import conv_bn_relu
+from mddnet.model.injection import Injection
 
 BANDS = 4
 """Frequency bands, an octave each; the finest holds what blur of a pixel takes away."""
@@ -132,27 +133,8 @@ class ChromaticCue(nn.Module):
         return Cue(x, self.sign(x))
 
 
-class CueInjection(nn.Module):
+class CueInjection(Injection):
     """Adds the cue's features to the encoder's levels of stride 4 and coarser; starts as the identity."""
 
     def __init__(self, channels: list[int], strides: list[int]) -> None:
-        super().__init__()
-        self.strides = strides
-        self.project = nn.ModuleList(
-            nn.Conv2d(CUE_CHANNELS, c, 1, bias=False) if s >= CUE_STRIDE else nn.Identity()
-            for c, s in zip(channels, strides, strict=True)
-        )
-        for layer in self.project:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.zeros_(layer.weight)
-
-    def forward(self, levels: list[Tensor], features: Tensor) -> list[Tensor]:
-        """The encoder's levels, fine to coarse, each with the cue added."""
-        result = []
-        for level, stride, layer in zip(levels, self.strides, self.project, strict=True):
-            if stride < CUE_STRIDE:
-                result.append(level)
-                continue
-            pooled = F.avg_pool2d(features, stride // CUE_STRIDE) if stride > CUE_STRIDE else features
-            result.append(level + layer(pooled))
-        return result
+        super().__init__(CUE_CHANNELS, CUE_STRIDE, channels, strides)

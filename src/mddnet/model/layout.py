@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mddnet.model.injection import Injection
 from mddnet.model.pretrained import dinov2_state
 
 VIT = "vit_small_patch14_dinov2"
@@ -69,27 +70,8 @@ class LayoutFeatures(nn.Module):
         return x.transpose(1, 2).reshape(x.shape[0], VIT_CHANNELS, rows, columns)
 
 
-class LayoutInjection(nn.Module):
+class LayoutInjection(Injection):
     """Adds the layout's features to the encoder's levels of stride 16 and coarser; starts as the identity."""
 
     def __init__(self, channels: list[int], strides: list[int]) -> None:
-        super().__init__()
-        self.strides = strides
-        self.project = nn.ModuleList(
-            nn.Conv2d(VIT_CHANNELS, c, 1, bias=False) if s >= STRIDE else nn.Identity()
-            for c, s in zip(channels, strides, strict=True)
-        )
-        for layer in self.project:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.zeros_(layer.weight)
-
-    def forward(self, levels: list[Tensor], features: Tensor) -> list[Tensor]:
-        """The encoder's levels, fine to coarse, each with the layout added."""
-        result = []
-        for level, stride, layer in zip(levels, self.strides, self.project, strict=True):
-            if stride < STRIDE:
-                result.append(level)
-                continue
-            pooled = F.avg_pool2d(features, stride // STRIDE) if stride > STRIDE else features
-            result.append(level + layer(pooled))
-        return result
+        super().__init__(VIT_CHANNELS, STRIDE, channels, strides)
