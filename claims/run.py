@@ -146,13 +146,14 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
         training, _ = sides(entries, by_name[name].fold, folds)
         return recipe(by_name[name], Path("-"), sorted({entry.group for entry in training})).config_hash
 
+    wanted = {name: hash_of(name) for name in names}
+
     def is_done(name: str) -> bool:
-        return any(line.recipe == hash_of(name) and name in (line.run, line.row) for line in lines)
+        return any(line.recipe == wanted[name] and name in (line.run, line.row) for line in lines)
 
     asked = [n for n in names if args.rows is None or (by_name[n].row.name if n in by_name else n) in args.rows]
     todo = [name for name in asked if not is_done(name)]
     # what is not planned any more, or was made by another recipe, goes
-    wanted = {name: hash_of(name) for name in names}
     lines = [line for line in lines if wanted.get(line.run, wanted.get(line.row)) == line.recipe]
     args.work.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -168,7 +169,7 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
     def do(name: str) -> tuple[str, Path | None, float]:
         started = time.monotonic()
         out, log = args.work / f"{name}.csv", args.work / f"{name}.log"
-        if any(line.recipe == hash_of(name) for line in read_lines(out)):
+        if any(line.recipe == wanted[name] for line in read_lines(out)):
             return name, out, 0.0  # done by a process that outlived the command that started it
         command = [sys.executable, "-m", "claims.run", "--only", name, "-o", str(out), "--work", str(args.work)]
         command += ["--scenes", str(args.scenes), "--data", str(args.data)]

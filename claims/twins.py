@@ -5,6 +5,7 @@ The renderer, the flaws of its lenses and its camera are those that ``mddnet bui
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from mddnet.sets.store import (
     write_inv_depth,
     write_scene_json,
 )
-from mddnet.types import FrameRecord, SceneRecord
+from mddnet.types import FrameRecord, Lens
 
 JUMP_SHARE = 0.05
 """A step of more than this share of the scene's range hides something behind it, as for ``mddnet build``."""
@@ -69,7 +70,7 @@ def _render(entry: SceneEntry, folder: Path, frames: int) -> None:
     write_image(folder / "sharp.png", sharp)
     write_inv_depth(folder / "inv_depth.png", truth.inv_depth, record.unit)
     if record.confidence is not None:
-        write_image(folder / "confidence.png", (read_image(entry.folder / record.confidence)))
+        write_image(folder / "confidence.png", read_image(entry.folder / record.confidence))
     records = []
     for n, frame in enumerate(chosen):
         largest = frame.kappa_px * max(abs(frame.u_focus - low), abs(frame.u_focus - high))
@@ -83,17 +84,14 @@ def _render(entry: SceneEntry, folder: Path, frames: int) -> None:
     # written last: a twin without it is rendered anew
     write_scene_json(
         folder,
-        SceneRecord(
-            name=record.name,
-            place=record.place,
-            capture=record.capture,
-            source=record.source,
-            licence=record.licence,
+        replace(
+            record,
             provenance="rendered",
-            unit=record.unit,
             frames=records,
             sharp="sharp.png",
             inv_depth="inv_depth.png",
             confidence=None if record.confidence is None else "confidence.png",
+            lens=Lens(),
+            measures={},
         ),
     )
