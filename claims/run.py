@@ -153,8 +153,9 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
 
     asked = [n for n in names if args.rows is None or (by_name[n].row.name if n in by_name else n) in args.rows]
     todo = [name for name in asked if not is_done(name)]
-    # what is not planned any more, or was made by another recipe, goes
-    lines = [line for line in lines if wanted.get(line.run, wanted.get(line.row)) == line.recipe]
+    # what is not planned any more, or was made by another recipe, goes; what needs no training stays, though its
+    # package may not be installed here
+    lines = [line for line in lines if line.recipe in (UNTRAINED, wanted.get(line.run))]
     args.work.mkdir(parents=True, exist_ok=True)
     failed = []
     console = Console()

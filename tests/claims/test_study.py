@@ -100,6 +100,17 @@ def test_a_run_that_outlived_its_command_is_taken_over(
     assert {line.run for line in read_lines(results / "measures.csv")} == {"depth-0"}
 
 
+def test_what_cannot_be_measured_here_stays(made: Path, tmp_path: Path) -> None:
+    """A peer whose package is not installed, but not what another recipe made."""
+    measures = tmp_path / "results" / "measures.csv"
+    peer = Line("elsewhere", "-", "elsewhere", -1, "stereo", "stereo/0", {"depth_ordinal": 0.7})
+    write_lines(measures, [peer, Line("depth-0", "old", "depth", 0, "stereo", "stereo/0", {"depth_ordinal": 0.5})])
+    args = arguments(made)
+    args[5], args[7] = str(tmp_path / "work"), str(measures.parent)
+    assert run_study([*args, "--rows", "row"]) == 0
+    assert {line.run for line in read_lines(measures)} == {"elsewhere", "row"}
+
+
 def test_numbers_survive_the_file(tmp_path: Path) -> None:
     lines = [
         Line("full-0", "abc", "full", 0, "rgbd", "rgbd/x", {"depth_error": 0.123456, "photos": 4.0}),
