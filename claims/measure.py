@@ -146,8 +146,6 @@ def _depth(inv_depth: Float32Array, turned: Float32Array, asked: _Asked) -> dict
         "depth_ordinal_turned": asked.depth_pairs.accuracy(turned),
     }
     known = np.isfinite(truth.inv_depth)
-    if asked.linear and not fit_alignment(inv_depth, truth.inv_depth).scale > 0:
-        inv_depth = np.zeros_like(inv_depth)  # near and far confused: a negative scale would hide it, so a constant
     if asked.linear:
         aligned = fit_alignment(inv_depth, truth.inv_depth, kind="scale_and_shift", method="robust").apply(inv_depth)
         error = np.abs(aligned - truth.inv_depth) / truth.range

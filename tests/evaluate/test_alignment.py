@@ -53,6 +53,17 @@ def test_a_mask_is_obeyed_and_a_constant_gets_the_mean() -> None:
     assert (fit.scale, fit.shift) == (0.0, 2.0)
 
 
+def test_a_prediction_inside_out_counts_as_a_constant() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.random((20, 30))
+    fit = fit_alignment(-truth, truth)
+    constant = fit_alignment(np.zeros_like(truth), truth)
+    assert fit == constant and fit.scale == 0 and 0.4 < fit.shift < 0.6
+    # as published, the sign is free, and inside out is as good as right
+    published = fit_alignment(-truth, truth, method="least_squares")
+    assert (published.scale, published.shift) == pytest.approx((-1.0, 0.0))
+
+
 def test_refusals() -> None:
     one = np.ones(3)
     with pytest.raises(ValueError, match="no pixel"):

@@ -43,3 +43,13 @@ def test_order_is_kept() -> None:
 def test_answers_that_do_not_rise_are_refused(answers: list[float]) -> None:
     with pytest.raises(ValueError, match="expected both to rise"):
         DefocusCurve().fit(answers, [0.0, 2.0, 4.0][: len(answers)])
+
+
+def test_stretched_by_hand() -> None:
+    curve = DefocusCurve()
+    curve.stretch(1.5, 4.0)
+    got = curve(torch.tensor([0.0, 2.0, 4.0, 8.0, 16.0, 20.0]))
+    # beyond 4 px half as much again; beyond the last knot, 16 px, what that gained
+    assert got.tolist() == pytest.approx([0.0, 2.0, 4.0, 10.0, 22.0, 26.0], abs=1e-4)
+    with pytest.raises(ValueError, match="gain 0"):
+        curve.stretch(0, 4.0)

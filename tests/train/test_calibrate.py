@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,19 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
-from tests.made_scenes import make_scene  # noqa: E402
+from tests.made_scenes import KAPPA_PX, make_scene  # noqa: E402
 
 from mddnet.config import ModelConfig  # noqa: E402
-from mddnet.data.scene_pool import open_scenes  # noqa: E402
+from mddnet.data.scene_pool import SceneEntry, open_scenes  # noqa: E402
 from mddnet.model.defocus_curve import KNOTS_PX  # noqa: E402
 from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet  # noqa: E402
-from mddnet.train.calibrate import DISCS_PX, calibrate_defocus, photos_of_scenes  # noqa: E402
+from mddnet.train.calibrate import (  # noqa: E402
+    DISCS_PX,
+    STRETCH_FROM_PX,
+    calibrate_defocus,
+    photos_of_scenes,
+    stretch_to_stacks,
+)
 
 
 class Reader(MDDNet):
@@ -82,3 +89,58 @@ def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
     assert not calibrate_defocus(network, photos_of_scenes(entries))
     assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
     assert DISCS_PX[0] == 0
+
+
+class Shrinker(MDDNet):
+    """Answers the true CoC of a made scene's frames, in turn, made smaller beyond 4 px by a factor."""
+
+    def __init__(self, factor: float, offset_px: float = 0.0) -> None:
+        super().__init__(ModelConfig(pretrained=False))
+        self.factor, self.offset_px, self.asked = factor, offset_px, 0
+
+    def forward(self, image: torch.Tensor) -> Maps:
+        height, width = image.shape[2:]
+        u = torch.linspace(0.1, 0.9, width)[None].repeat(height, 1)
+        u[: height // 3] = 0.1
+        truth = (KAPPA_PX * (u - (0.1, 0.5, 0.9)[self.asked % 3])).abs()
+        self.asked += 1
+        answer = torch.where(truth > STRETCH_FROM_PX, STRETCH_FROM_PX + (truth - STRETCH_FROM_PX) * self.factor, truth)
+        return Maps(None, self.defocus_curve(answer + self.offset_px)[None, None], None, None)
+
+
+def real(entry: SceneEntry, **changes: str) -> SceneEntry:
+    return replace(entry, record=replace(entry.record, **{"provenance": "real", **changes}))
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> SceneEntry:
+    make_scene(tmp_path, "focal_stacks", "b", "place_b", 2)
+    return open_scenes(tmp_path, {"place_b": "train"}, "train")[0]
+
+
+def test_captured_stacks_stretch_the_curve(stack: SceneEntry) -> None:
+    network = Shrinker(1 / 1.1).eval()
+    assert stretch_to_stacks(network, [real(stack)]) == pytest.approx(1.1)
+    assert network.defocus_curve(torch.tensor([2.0, 4.0, 8.0])).tolist() == pytest.approx([2.0, 4.0, 8.4], abs=1e-4)
+    assert stretch_to_stacks(Shrinker(1.0).eval(), [real(stack)]) == pytest.approx(1.0)
+
+
+def test_places_count_alike_and_the_gain_stays_near_one(stack: SceneEntry) -> None:
+    def wide(place: str) -> SceneEntry:
+        entry = real(stack, place=place)
+        frames = [replace(frame, kappa_px=2 * KAPPA_PX) for frame in entry.record.frames]
+        return replace(entry, record=replace(entry.record, frames=frames))
+
+    assert stretch_to_stacks(Shrinker(1.0).eval(), [wide("c")]) == pytest.approx(1.15)
+    # three stacks of a place that is read right against two places that are read too small
+    right = [real(stack)] * 3
+    assert stretch_to_stacks(Shrinker(1.0).eval(), [*right, wide("c"), wide("d")]) == pytest.approx(1.15)
+    assert stretch_to_stacks(Shrinker(1.0).eval(), [*right, wide("c"), wide("c")]) == pytest.approx(1.0)
+
+
+def test_rendered_and_ordinal_scenes_do_not_stretch_it(stack: SceneEntry) -> None:
+    network = Shrinker(1 / 1.1).eval()
+    assert stretch_to_stacks(network, [stack, real(stack, unit="ordinal")]) == 1.0
+    assert stretch_to_stacks(network, []) == 1.0
+    assert network.asked == 0
+    assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)

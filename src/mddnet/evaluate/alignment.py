@@ -28,7 +28,7 @@ class Alignment:
     Attributes:
         kind: what was free.
         method: how it was fitted.
-        scale: unit of the truth per unit of the prediction; not positive if the prediction runs against the truth.
+        scale: unit of the truth per unit of the prediction; 0 makes a constant of the prediction.
         shift: in the unit of the truth.
     """
 
@@ -55,7 +55,9 @@ def fit_alignment(
     ``least_squares`` minimises sum (s p + t - u)^2 (Eigen et al. 2014 for the scale; Ranftl et al., "Towards Robust
     Monocular Depth Estimation" (IEEE PAMI 2022), eq. 3-4, for both). ``robust`` minimises Huber's function of the same
     residuals by reweighting, with the scale of the residuals from their median absolute deviation, so that a region of
-    wrong truth does not bend the rest. Of more than :data:`FITTED_PIXELS` pixels, evenly spaced ones count.
+    wrong truth does not bend the rest; and a scale below 0, by which depth that is inside out would be as good as depth
+    that is right, is never given: such a prediction counts as a constant. ``least_squares`` is as published, its scale
+    may have any sign. Of more than :data:`FITTED_PIXELS` pixels, evenly spaced ones count.
 
     Args:
         pred: (H, W) predicted inverse depth.
@@ -87,6 +89,16 @@ def fit_alignment(
         p, u = p[::thinning], u[::thinning]
     if not len(p):
         raise ValueError("no pixel with a known truth to align with")
+    scale, shift = _fit(p, u, kind, method)
+    if method == "robust" and scale < 0:
+        scale, shift = _fit(np.zeros_like(p), u, kind, method)
+    return Alignment(kind, method, scale, shift)
+
+
+def _fit(
+    p: NDArray[np.float64], u: NDArray[np.float64], kind: AlignmentKind, method: AlignmentMethod
+) -> tuple[float, float]:
+    """Scale, of either sign, and shift of (N,) known pixels."""
     weights = np.ones_like(p)
     scale, shift = _weighted_fit(p, u, weights, kind)
     if method == "robust":
@@ -100,7 +112,7 @@ def fit_alignment(
             scale, shift = _weighted_fit(p, u, weights, kind)
             if np.allclose((scale, shift), previous, rtol=1e-7, atol=1e-12):
                 break
-    return Alignment(kind, method, scale, shift)
+    return scale, shift
 
 
 @dataclass(frozen=True, slots=True)

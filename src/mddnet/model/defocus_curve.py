@@ -56,3 +56,20 @@ class DefocusCurve(nn.Module):
         # one more point, beyond every knot
         answers, truths = (np.append(values, values[-1] + KNOTS_PX[-1]) for values in (answers, truths))
         self.values.copy_(self.values.new_tensor(np.interp(KNOTS_PX, answers, truths)))
+
+    def stretch(self, gain: float, from_px: float) -> None:
+        """Stretch what the curve says beyond ``from_px`` by a gain: c becomes from_px + gain * (c - from_px).
+
+        Beyond the last knot the slope stays 1, and what the last knot gained is added.
+
+        Args:
+            gain: > 0.
+            from_px: CoC diameter up to which the curve stays as it is.
+
+        Raises:
+            ValueError: if the gain is not positive: the curve would not rise any more.
+        """
+        if not gain > 0:
+            raise ValueError(f"gain {gain}: expected a number > 0")
+        beyond = (self.values - from_px).clamp_min(0.0)
+        self.values.add_((gain - 1.0) * beyond)

@@ -1,7 +1,8 @@
 """After training: what the network answers to discs of known size sets the curve of its defocus map.
 
 The discs blur sharp photos of the train side; ``mddnet evaluate`` asks the same of photos of the dev side, with a
-kernel of its own.
+kernel of its own. Real lenses do not blur by discs, and the network's answer to their blur is a little too small where
+it is large; so captured stacks of the train side stretch the curve.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mddnet.data.disc_blur import blurred_by_disc
 from mddnet.data.loader import MADE_UP
@@ -20,12 +22,17 @@ from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 from mddnet.sets.shard_source import Shard
 from mddnet.sets.shards import EncodedSet, raw_sets
 from mddnet.sets.store import read_image
+from mddnet.train.measured_frames import frames_of
 from mddnet.types import UInt8Array
 
 DISCS_PX = (0.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Smaller discs cannot be told from a sharp photo, larger ones leave too little of a photo of 448 px."""
 PHOTOS = 40
 SETS_LOOKED_AT = 2000
+STRETCH_FROM_PX = 4.0
+"""Smaller blur is not stretched: what a real lens makes of its plane of focus is no disc of 0 px either."""
+STRETCHES = np.linspace(0.9, 1.15, 26)
+LONG_SIDE, FRAMES_PER_STACK = 512, 4
 
 
 def photos_of_scenes(entries: Sequence[SceneEntry]) -> list[Callable[[], UInt8Array]]:
@@ -86,3 +93,45 @@ def calibrate_defocus(network: MDDNet, photos: Sequence[Callable[[], UInt8Array]
     except ValueError:
         return False
     return True
+
+
+def stretch_to_stacks(network: MDDNet, entries: Sequence[SceneEntry]) -> float:
+    """Stretch the network's curve beyond 4 px so that the CoCs of captured stacks are read with the least error.
+
+    The error is the mean absolute one over the textured pixels of a place, and places count alike. The gain is one
+    number, so that it cannot follow a place, and not far from 1.
+
+    Args:
+        network: the network in evaluation mode, its curve set by :func:`calibrate_defocus`; the curve is changed.
+        entries: scenes of the train side; captured focal stacks of known CoC among them are asked.
+
+    Returns:
+        The gain; 1 where there is no such stack.
+    """
+    stacks = [
+        entry
+        for entry in entries
+        if entry.record.capture == "focal_stack"
+        and entry.record.provenance == "real"
+        and entry.record.unit != "ordinal"
+    ]
+    device = network.defocus_curve.values.device
+    errors: dict[str, list[NDArray[np.float64]]] = {}
+    for frame in frames_of(stacks, LONG_SIDE, FRAMES_PER_STACK):
+        if not frame.mask.any():
+            continue
+        with torch.inference_mode():
+            defocus = network(frame.image[None].to(device)).defocus_px
+        assert defocus is not None  # its curve was set
+        answer = defocus[0, 0].cpu().numpy()[frame.mask].astype(np.float64)
+        truth = np.minimum(np.abs(frame.signed_px[frame.mask]), network.config.largest_defocus_px)
+        beyond = np.maximum(answer - STRETCH_FROM_PX, 0.0)
+        errors.setdefault(frame.place, []).append(
+            np.array([np.abs(answer + (gain - 1.0) * beyond - truth).mean() for gain in STRETCHES])
+        )
+    if not errors:
+        return 1.0
+    by_place = [np.mean(frames, axis=0) for frames in errors.values()]
+    gain = float(STRETCHES[int(np.mean(by_place, axis=0).argmin())])
+    network.defocus_curve.stretch(gain, STRETCH_FROM_PX)
+    return gain

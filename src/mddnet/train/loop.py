@@ -26,7 +26,7 @@ from mddnet.model.checkpoint import load_network, save_weights
 from mddnet.model.network import MDDNet
 from mddnet.sets.build import REAL_GROUPS
 from mddnet.sets.shard_source import Shard, count_sets, expand_shards
-from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, photos_of_shards
+from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, photos_of_shards, stretch_to_stacks
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
 from mddnet.train.pictures import sheet
@@ -273,7 +273,8 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
         mix_in_start(reference, _network(recipe).to(fabric.device), recipe.train.start_share)
     if not recipe.train.keep_curve:
         photos = photos_of_shards(scenes.shards) if scenes.shards else photos_of_scenes(scenes.train)
-        calibrate_defocus(reference.eval(), photos)
+        if calibrate_defocus(reference.eval(), photos):
+            stretch_to_stacks(reference, scenes.train)
     save_weights(out / "model", recipe, reference.state_dict(), steps=done)
     fabric.barrier()
     return out / "model"
