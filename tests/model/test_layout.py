@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
 from tests.made_scenes import make_scene_root  # noqa: E402
+from tests.tiny_recipe import WIDTHS, tiny_recipe  # noqa: E402
 
 from mddnet.config import ModelConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
@@ -24,7 +25,6 @@ from mddnet.train import loop  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
 from mddnet.train.optim import build_optimiser  # noqa: E402
 
-WIDTHS = (32, 24, 16, 8)
 SMALL = ModelConfig(pretrained=False, decoder_channels=WIDTHS)
 WITH_LAYOUT = ModelConfig(pretrained=False, decoder_channels=WIDTHS, layout=True)
 
@@ -93,22 +93,7 @@ def test_training_goes_on_from_a_network_without_layout(tmp_path: Path, monkeypa
     root, split = make_scene_root(tmp_path / "scenes")
 
     def recipe(out: str, layout_too: bool, start: Path | None) -> Recipe:
-        return Recipe.model_validate(
-            {
-                "name": "trial",
-                "model": {"pretrained": False, "decoder_channels": list(WIDTHS), "layout": layout_too},
-                "data": {
-                    "scenes": root,
-                    "split": split,
-                    "crop": [64, 64],
-                    "batch_size": 2,
-                    "workers": 0,
-                    "mixture": {"focal_stacks": 1.0},
-                },
-                "optim": {"steps": 2, "warmup_steps": 1},
-                "train": {"out": tmp_path / out, "validate_every": 0, "start_from": start, "threads": 1},
-            }
-        )
+        return tiny_recipe(root, split, tmp_path / out, model={"layout": layout_too}, start_from=start)
 
     start = train(recipe("small", False, None))
     large = load_network(train(recipe("large", True, start)))

@@ -11,6 +11,7 @@ pytest.importorskip("timm")
 
 from safetensors.torch import load_file  # noqa: E402
 from tests.made_scenes import make_scene_root  # noqa: E402
+from tests.tiny_recipe import tiny_recipe  # noqa: E402
 
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import RecipeError  # noqa: E402
@@ -46,23 +47,8 @@ def test_the_score_is_the_mean_and_what_is_not_measured_changes_nothing() -> Non
 
 
 def _recipe(root: Path, split: Path, out: Path, **train: object) -> Recipe:
-    return Recipe.model_validate(
-        {
-            "name": "trial",
-            "model": {"pretrained": False, "decoder_channels": [32, 24, 16, 8]},
-            "data": {
-                "scenes": root,
-                "split": split,
-                "crop": [64, 64],
-                "batch_size": 2,
-                "workers": 0,
-                "mixture": {"focal_stacks": 1.0},
-                "scale_range": [0.5, 1.0],
-            },
-            "optim": {"steps": 6, "warmup_steps": 0},
-            "train": {"out": out, "threads": 1, "validate_every": 1, "save_every": 1, "patience": 2, **train},
-        }
-    )
+    stopping = {"validate_every": 1, "save_every": 1, "patience": 2}
+    return tiny_recipe(root, split, out, optim={"steps": 6, "warmup_steps": 0}, **(stopping | train))
 
 
 def test_a_run_stops_keeps_the_best_and_resumes_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.made_scenes import make_scene_root  # noqa: E402
+from tests.tiny_recipe import tiny_recipe  # noqa: E402
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours  # noqa: E402
-from mddnet.config import Recipe  # noqa: E402
 from mddnet.data.batch import Batch  # noqa: E402
 from mddnet.model.network import Maps  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
@@ -68,23 +68,7 @@ def test_tensorboard_has_them(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     root, split = make_scene_root(tmp_path / "scenes")
-    recipe = Recipe.model_validate(
-        {
-            "name": "pictures",
-            "model": {"pretrained": False, "decoder_channels": [32, 24, 16, 8]},
-            "data": {
-                "scenes": root,
-                "split": split,
-                "crop": [64, 64],
-                "batch_size": 2,
-                "workers": 0,
-                "mixture": {"focal_stacks": 1.0},
-            },
-            "optim": {"steps": 4, "warmup_steps": 1},
-            "train": {"out": tmp_path / "run", "validate_every": 0, "save_every": 2, "keep_curve": True, "threads": 1},
-        }
-    )
-    train(recipe)
+    train(tiny_recipe(root, split, tmp_path / "run", optim={"steps": 4}, save_every=2, keep_curve=True))
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     found = events.Images("train/sets")
