@@ -118,7 +118,12 @@ class DataConfig(_Section):
         (256, 256), description="Height and width of a training crop in pixels, multiples of 32."
     )
     batch_size: Count = Field(8, description="Crops per step.")
-    workers: int = Field(1, ge=0, description="Processes that prepare crops; 0 prepares them in the training process.")
+    workers: int = Field(
+        1,
+        ge=0,
+        description="What prepares crops: 1 is a thread (of shards a process), more are so many processes; 0 prepares "
+        "each batch when it is asked for.",
+    )
     mixture: MixtureConfig = Field(
         MixtureConfig(focal_stacks=0.5, light_fields=0.06, rgbd=0.1, stereo=0.08, photos=0.26),
         description="Shares of the kinds of scenes.",

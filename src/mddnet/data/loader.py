@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,6 +15,7 @@ from mddnet.config import DataConfig
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map
 from mddnet.data.batch import Batch
 from mddnet.data.disc_blur import blurred_by_random_disc
+from mddnet.data.prefetch import Prefetched
 from mddnet.data.scene_pool import SceneEntry, ScenePool, SceneTruth
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
@@ -195,7 +196,9 @@ def set_in_view(
 
 def stacked(sets: Sequence[Batch]) -> Batch:
     """Crops of one size as a batch."""
-    return Batch(**{name: torch.stack([getattr(one, name) for one in sets]) for name in Batch.__dataclass_fields__})
+    # by NumPy, which computes in the thread that calls it: PyTorch would start as many threads again as training has
+    fields = {name: np.stack([getattr(one, name).numpy() for one in sets]) for name in Batch.__dataclass_fields__}
+    return Batch(**{name: torch.from_numpy(values) for name, values in fields.items()})
 
 
 def _drawn_view(rng: np.random.Generator, of: np.ndarray, config: DataConfig) -> View:
@@ -213,7 +216,7 @@ def _batch_of_one(
     made_up: bool,
 ) -> Batch:
     return Batch(
-        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).float() / 255.0,
+        image=torch.from_numpy(np.divide(image.transpose(2, 0, 1), np.float32(255), order="C")),
         inv_depth=torch.from_numpy(inv_depth)[None],
         signed_defocus_px=torch.from_numpy(signed_defocus_px(inv_depth, u_focus, kappa).astype(np.float32))[None],
         weight=torch.from_numpy(weight.astype(np.float32))[None],
@@ -234,13 +237,22 @@ def one_opencv_thread() -> None:
         cv2.setNumThreads(1)
 
 
-def batch_loader(dataset: SetBatches, first: int, workers: int) -> DataLoader[Batch]:
-    """Batches ``first`` to the end, in order, made ahead of time by worker processes."""
+def batch_loader(dataset: SetBatches, first: int, workers: int) -> Iterable[Batch]:
+    """Batches ``first`` to the end, in order.
+
+    Args:
+        dataset: makes them.
+        first: number of the first.
+        workers: 1 makes them ahead of time in a thread, more do so in processes, 0 makes each when it is asked for.
+    """
     one_opencv_thread()
+    numbers = range(first, len(dataset))
+    if workers == 1:
+        return Prefetched(dataset.__getitem__, numbers)
     return DataLoader(
         dataset,
         batch_size=None,
-        sampler=range(first, len(dataset)),
+        sampler=numbers,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         persistent_workers=False,

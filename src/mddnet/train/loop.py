@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from mddnet.config import ModelConfig, Recipe
+from mddnet.data.batch import Batch
 from mddnet.data.loader import SetBatches, batch_loader
 from mddnet.data.scene_pool import SceneEntry, open_both_sides, open_scenes
 from mddnet.data.shard_batches import ShardBatches, shard_loader
@@ -208,6 +209,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
         disable=not console.is_terminal,
     ) as progress:
         bar = progress.add_task("train", total=steps, completed=done, rate="", loss="")
+        loader: Iterable[Batch]
         if dataset is None:
             stream = ShardBatches(scenes.shards, recipe.data, recipe.train.seed, steps, done, rank, ranks)
             loader = shard_loader(stream, recipe.data.workers)
