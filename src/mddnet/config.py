@@ -237,7 +237,7 @@ class TrainConfig(_Section):
     keep_curve: bool = Field(
         False,
         description="Whether the defocus curve stays that of start_from, or none without a start; otherwise it is "
-        "measured anew on photos.",
+        "measured anew on photos, and stretched to captured stacks.",
     )
     threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
     channels_last: bool = Field(
