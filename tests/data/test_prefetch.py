@@ -12,7 +12,7 @@ from mddnet.data.prefetch import Prefetched
 
 
 def threads() -> int:
-    return sum(thread.name == "prefetch" for thread in threading.enumerate())
+    return sum(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 
 def test_all_items_in_order_as_often_as_asked() -> None:

@@ -94,9 +94,9 @@ def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
 class Shrinker(MDDNet):
     """Answers the true CoC of a made scene's frames, in turn, made smaller beyond 4 px by a factor."""
 
-    def __init__(self, factor: float, offset_px: float = 0.0) -> None:
+    def __init__(self, factor: float) -> None:
         super().__init__(ModelConfig(pretrained=False))
-        self.factor, self.offset_px, self.asked = factor, offset_px, 0
+        self.factor, self.asked = factor, 0
 
     def forward(self, image: torch.Tensor) -> Maps:
         height, width = image.shape[2:]
@@ -105,7 +105,7 @@ class Shrinker(MDDNet):
         truth = (KAPPA_PX * (u - (0.1, 0.5, 0.9)[self.asked % 3])).abs()
         self.asked += 1
         answer = torch.where(truth > STRETCH_FROM_PX, STRETCH_FROM_PX + (truth - STRETCH_FROM_PX) * self.factor, truth)
-        return Maps(None, self.defocus_curve(answer + self.offset_px)[None, None], None, None)
+        return Maps(None, self.defocus_curve(answer)[None, None], None, None)
 
 
 def real(entry: SceneEntry, **changes: str) -> SceneEntry:

@@ -46,9 +46,9 @@ def test_the_score_is_the_mean_and_what_is_not_measured_changes_nothing() -> Non
     assert not off.stop and not off.state and off.to_metadata() == {}
 
 
-def _recipe(root: Path, split: Path, out: Path, **train: object) -> Recipe:
-    stopping = {"validate_every": 1, "save_every": 1, "patience": 2}
-    return tiny_recipe(root, split, out, optim={"steps": 6, "warmup_steps": 0}, **(stopping | train))
+def _recipe(root: Path, split: Path, out: Path) -> Recipe:
+    optim = {"steps": 6, "warmup_steps": 0}
+    return tiny_recipe(root, split, out, optim=optim, validate_every=1, save_every=1, patience=2)
 
 
 def test_a_run_stops_keeps_the_best_and_resumes_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

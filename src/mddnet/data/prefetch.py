@@ -6,20 +6,13 @@ a thread hands it over as it is. NumPy, OpenCV and PyTorch let go of Python's lo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import Full, Queue
-from threading import Event, Thread
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_LOOK_EVERY_S = 0.1
-
-
-class _End:
-    """What ends the queue: nothing more to make, or the error that making it ended in."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
 
 
 class Prefetched(Generic[T]):
@@ -35,45 +28,18 @@ class Prefetched(Generic[T]):
         Args:
             make: makes an item; called in the thread.
             numbers: of the items, in order.
-            ahead: most items that wait to be taken.
+            ahead: most items that wait to be taken while one more is made.
         """
         self._make, self._numbers, self._ahead = make, numbers, ahead
 
     def __iter__(self) -> Iterator[T]:
-        queue: Queue[T | _End] = Queue(self._ahead)
-        left = Event()
-        thread = Thread(target=self._work, args=(queue, left), name="prefetch", daemon=True)
-        thread.start()
+        numbers = iter(self._numbers)
+        pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
         try:
-            while True:
-                item = queue.get()
-                if not isinstance(item, _End):
-                    yield item
-                    continue
-                if item.error is not None:
-                    raise item.error
-                return
+            items = deque(pool.submit(self._make, n) for n in islice(numbers, self._ahead + 1))
+            while items:
+                item = items.popleft().result()
+                items.extend(pool.submit(self._make, n) for n in islice(numbers, 1))
+                yield item
         finally:
-            left.set()
-            thread.join()
-
-    def _work(self, queue: Queue[T | _End], left: Event) -> None:
-        end = _End()
-        try:
-            for n in self._numbers:
-                if not _put(queue, self._make(n), left):
-                    return
-        except BaseException as error:
-            end = _End(error)
-        _put(queue, end, left)
-
-
-def _put(queue: Queue[T | _End], item: T | _End, left: Event) -> bool:
-    """Wait for room in the queue; False if nobody is going to take the item."""
-    while not left.is_set():
-        try:
-            queue.put(item, timeout=_LOOK_EVERY_S)
-        except Full:
-            continue
-        return True
-    return False
+            pool.shutdown(cancel_futures=True)
