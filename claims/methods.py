@@ -12,7 +12,7 @@ import torch
 from claims.measure import Answer
 from mddnet.data.scene_pool import SceneEntry, ScenePool
 from mddnet.evaluate.baselines import SHARPNESS_SCALES, negative_sharpness, row_inv_depth
-from mddnet.evaluate.peers.zhuo_sim import ZhuoSim
+from mddnet.evaluate.peers.find import CLASSICAL
 from mddnet.model.checkpoint import INPUT_LONG_SIDE, load_network
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 from mddnet.optics import diameter_from_sigma, signed_defocus_px
@@ -107,10 +107,10 @@ class Sharpness:
 
 
 class Classical:
-    """Zhuo and Sim (2011), with propagation by the matting Laplacian."""
+    """A classical estimate of defocus, by its name in ``mddnet evaluate --with``."""
 
-    def __init__(self) -> None:
-        self._peer = ZhuoSim()
+    def __init__(self, name: str) -> None:
+        self._peer = CLASSICAL[name]()
 
     def answer(self, photo: UInt8Array, /) -> Answer:
         sigma_px = self._peer.answer(photo)["sigma_px"]

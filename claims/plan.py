@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mddnet.config import Recipe
 from mddnet.data.scene_pool import SceneEntry
@@ -21,6 +21,8 @@ PHOTOS = "photos"
 """Sharp photos with a made-up depth have no true depth: nothing is measured on them, so every fold trains on them."""
 SINGLE_DEPTH, SINGLE_DEFOCUS, TWO, SOFT, LAW, FULL = "depth", "defocus", "two", "soft", "law", "full"
 REAL, RENDERED, BOTH = "real", "rendered", "both"
+LONG = "-long"
+TIMES_AS_LONG = 6
 
 _MODEL: dict[str, Any] = {
     "encoder": "tf_efficientnet_lite0",
@@ -43,6 +45,8 @@ _BALANCED = {"depth": 0.2, "depth_gradient": 0.1, "ranking": 0.2}
 """With weights of 1 the gradient of the depth losses was five times that of the defocus losses in the shared encoder
 (``python -m claims.gradients``), and the encoder followed depth. To a single task its own factor makes no difference:
 AdamW takes it out again."""
+_HALVED = {"depth": 0.5, "depth_gradient": 0.25, "ranking": 0.5}
+"""Once blur is learnt depth can be: between these weights and those of the shipped model."""
 _NO_DEPTH = {"depth": 0.0, "depth_gradient": 0.0, "ranking": 0.0}
 _NO_DEFOCUS = {"defocus": 0.0, "defocus_gradient": 0.0}
 _ALL_OF_IT: tuple[dict[str, Any], dict[str, float]] = (
@@ -88,6 +92,13 @@ FRAMES = (
     Row(BOTH, "half of each", *_ALL_OF_IT, BOTH, True),
 )
 
+LONGER = (
+    Row(SINGLE_DEPTH + LONG, "depth alone", {"tasks": "depth"}, _NO_DEFOCUS),
+    Row(SINGLE_DEFOCUS + LONG, "defocus alone", {"tasks": "defocus"}, _NO_DEPTH),
+    Row(FULL + LONG, "full", _ALL_OF_IT[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0, "cue_sign": 2.0}),
+)
+"""The ends of the ladder, trained six times as long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -98,12 +109,14 @@ class Effort:
         batch_size: crops per step.
         crop_px: side of a crop.
         pretrained: whether the encoder starts from ImageNet.
+        precision: as in ``train.precision`` of a recipe.
     """
 
     steps: int = 600
     batch_size: int = 8
     crop_px: int = 192
     pretrained: bool = True
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
 
 QUICK = Effort(steps=2, batch_size=2, crop_px=64, pretrained=False)
@@ -128,10 +141,15 @@ class Run:
 
 
 def runs(effort: Effort, folds: int = FOLDS) -> list[Run]:
-    """All runs, the ladder first."""
+    """All runs, the ladder first and what takes longest last."""
     ladder = [Run(row, fold, effort) for fold in range(folds) for row in LADDER]
     shorter = replace(effort, steps=max(2, effort.steps // 2))  # the stacks alone are less to learn
-    return ladder + [Run(row, fold, shorter) for fold in range(folds) for row in FRAMES]
+    longer = replace(effort, steps=TIMES_AS_LONG * effort.steps, precision="bf16-mixed")
+    return [
+        *ladder,
+        *(Run(row, fold, shorter) for fold in range(folds) for row in FRAMES),
+        *(Run(row, fold, longer) for fold in range(folds) for row in LONGER),
+    ]
 
 
 def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
@@ -168,6 +186,7 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
                 "seed": run.seed,
                 "out": out,
                 "threads": 1,
+                "precision": effort.precision,
                 "save_every": 50,
                 "validate_every": 0,
                 # the curve is set on photos blurred by discs, after training: here, what was learnt is measured

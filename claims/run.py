@@ -30,6 +30,7 @@ from claims.rig import rig_scenes
 from claims.twins import twin
 from mddnet.data.scene_pool import SceneEntry, open_both_sides
 from mddnet.data.split import read_split
+from mddnet.evaluate.peers.find import CLASSICAL
 from mddnet.train.loop import Scenes, train
 
 FRAMES_PER_TWIN = 12
@@ -82,13 +83,13 @@ def untrained(
         assert peers is not None
         method = PyDNet(peers / "pydnet_plus_plus.tflite")
     else:
-        method = {"row": Row, "sharpness": Sharpness, "zhuo-sim": Classical}[name]()
+        method = Classical(name) if name in CLASSICAL else {"row": Row, "sharpness": Sharpness}[name]()
     return _lines(name, UNTRAINED, name, -1, method, [*entries, *rigs])
 
 
 def others(peers: Path | None) -> list[str]:
     """What can be measured here without training; PyDNet++ where its runtime and its weights are."""
-    names = ["row", "sharpness", "mean-map", "zhuo-sim"]
+    names = ["row", "sharpness", "mean-map", *CLASSICAL]
     if peers is not None and (peers / "pydnet_plus_plus.tflite").is_file():
         from importlib.util import find_spec
 

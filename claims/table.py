@@ -22,6 +22,8 @@ from claims.plan import (
     FULL,
     LADDER,
     LAW,
+    LONG,
+    LONGER,
     REAL,
     RENDERED,
     SINGLE_DEFOCUS,
@@ -68,6 +70,7 @@ OTHERS = {
     "pydnet": "PyDNet++, trained by its authors",
     "sharpness": "lack of sharpness",
     "zhuo-sim": "Zhuo and Sim 2011",
+    "karaali-jung": "Karaali and Jung 2018",
 }
 
 
@@ -96,6 +99,7 @@ def tables(lines: Sequence[Line]) -> str:
         parts += [f"### The ladder, {WHERE[kinds]}", _of_rows(m, [(r.name, r.title) for r in LADDER], kinds)]
     parts += ["### What each step saves", _steps(m)]
     parts += ["### By texture and depth edges, rendered blur and the simulated rig", _by_region(m)]
+    parts += ["### Trained six times as long", _longer(m)]
     parts += ["### Trained on real and on rendered frames", _frames(m)]
     every = [(LADDER[0].name, LADDER[0].title), (LADDER[1].name, LADDER[1].title), (FULL, "full"), *OTHERS.items()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
@@ -157,6 +161,23 @@ def _steps(m: Measured) -> str:
     titles = {row.name: row.title for row in LADDER}
     body = [[titles[row], titles[other], task, *map(_percent, found)] for row, other, task, found in comparisons(m)]
     return _markdown(["row", "against", "error of", "real blur", "rendered blur"], body)
+
+
+def _longer(m: Measured) -> str:
+    counts = {row.title: len(m.runs.get(row.name, ())) for row in LONGER}
+    if not any(counts.values()):
+        return "Not trained yet: the same command does it."
+    parts = ["Runs so far: " + ", ".join(f"{title} {count}" for title, count in counts.items()) + "."]
+    for kinds in (REAL_KINDS, RENDERED_KINDS):
+        parts += [f"On {WHERE[kinds]}:", _of_rows(m, [(row.name, row.title) for row in LONGER], kinds)]
+    body = []
+    for task, measure, single in (("depth", "depth_error", SINGLE_DEPTH), ("defocus", "coc_mae_px", SINGLE_DEFOCUS)):
+        row, other = FULL + LONG, single + LONG
+        cells = [_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS)]
+        cells.append(_saved(m, row, other, f"{measure}_weak", KNOWN_KINDS))
+        body.append([task, *map(_percent, cells)])
+    parts.append(_markdown(["full: less error than alone", "real blur", "rendered blur", "weak texture"], body))
+    return "\n\n".join(parts)
 
 
 def _by_region(m: Measured) -> str:

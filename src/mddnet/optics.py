@@ -173,9 +173,7 @@ def sweep_index_u_focus(index: FloatOrArray, frame_count: int, near_to_far: bool
 # --- light fields -----------------------------------------------------------------------------------------------------
 
 
-def light_field_kappa_px(
-    view_positions: NDArray[np.floating], weights: NDArray[np.floating] | None = None
-) -> float:
+def light_field_kappa_px(view_positions: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> float:
     """CoC diameter in pixels per (pixel per view) of disparity when the given views are averaged.
 
     The blur of a point whose disparity differs by d from the plane of focus is the set of view positions scaled by d.

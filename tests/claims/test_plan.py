@@ -10,6 +10,7 @@ from claims.plan import (
     FOLDS,
     FRAMES,
     LADDER,
+    LONGER,
     REAL,
     RENDERED,
     Effort,
@@ -86,10 +87,11 @@ def test_rows_differ_in_nothing_but_what_they_are_named_for() -> None:
 
 def test_every_row_is_run_on_every_fold_with_a_seed_of_its_own() -> None:
     planned = runs(Effort())
-    assert len({run.name for run in planned}) == len(planned) == FOLDS * (len(LADDER) + len(FRAMES))
-    for row in (*LADDER, *FRAMES):
+    assert len({run.name for run in planned}) == len(planned) == FOLDS * (len(LADDER) + len(FRAMES) + len(LONGER))
+    for row in (*LADDER, *FRAMES, *LONGER):
         mine = [run for run in planned if run.row == row]
         assert {run.seed for run in mine} == {0, 1, 2} and len({run.effort for run in mine}) == 1
+    assert {run.effort.steps for run in planned if run.row in LONGER} == {3600}
 
 
 def test_real_and_rendered_rows_see_the_same_scenes_and_as_many_frames() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claims.plan import FRAMES, LADDER
+from claims.plan import FRAMES, LADDER, LONGER
 from claims.results import Line, read_lines, write_lines
 from claims.run import main as run_study
 from claims.run import one_run
@@ -16,6 +16,7 @@ from claims.twins import twin
 from tests.made_scenes import make_scene
 
 from mddnet.data.scene_pool import open_both_sides
+from mddnet.evaluate.peers.find import CLASSICAL
 from mddnet.metrics import smoothed_laplacian
 from mddnet.optics import signed_defocus_px
 from mddnet.sets.store import read_image, read_inv_depth
@@ -47,7 +48,7 @@ def test_the_quick_study_from_nothing_to_tables(made: Path, capsys: pytest.Captu
     assert run_study(arguments(made)) == 0
     lines = read_lines(made / "results" / "measures.csv")
     rows = {line.row for line in lines}
-    assert rows >= {row.name for row in (*LADDER, *FRAMES)} | {"row", "sharpness", "mean-map", "zhuo-sim"}
+    assert rows >= {row.name for row in (*LADDER, *FRAMES, *LONGER)} | {"row", "sharpness", "mean-map", *CLASSICAL}
     # of the first fold of two: half the places, none of them trained on
     assert {line.place for line in lines if line.row == "full"} == {"stack0", "stack2", "stereo/0", "stereo/2"}
     full = next(line for line in lines if line.row == "full" and line.kind == "stereo")

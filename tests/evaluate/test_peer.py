@@ -58,7 +58,7 @@ def test_peers_are_found_by_name(tiny_model: Path) -> None:
     model = find_peer(str(tiny_model))
     answer = checked_answer(model, np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8))
     assert set(answer) == {"defocus_px", "inv_depth"} and "tiny 7" in model.name
-    with pytest.raises(ModelError, match=r"zhou-sim.*zhuo-sim, laplacian"):
+    with pytest.raises(ModelError, match=r"zhou-sim.*zhuo-sim, karaali-jung, laplacian"):
         find_peer("zhou-sim")
     with pytest.raises(ModelError, match="no such file"):
         find_peer("nowhere/model.onnx")

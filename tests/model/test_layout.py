@@ -71,7 +71,7 @@ def test_untrained_layout_changes_nothing_and_learns() -> None:
 
 
 def test_the_coarse_levels_alone_are_told() -> None:
-    injection = LayoutInjection([4, 6, 8, 10], [4, 8, 16, 32])
+    injection = LayoutInjection([4, 6, 8, 10], [4, 8, 16, 32]).eval()
     for layer in injection.project[2:]:
         torch.nn.init.ones_(layer.weight)
     levels = [torch.zeros(1, c, 64 // s, 64 // s) for c, s in ((4, 4), (6, 8), (8, 16), (10, 32))]
@@ -81,6 +81,18 @@ def test_the_coarse_levels_alone_are_told() -> None:
     assert told[0] is levels[0] and told[1] is levels[1]
     assert told[2][0, 0, 1, 1] == 4.0 and told[2].abs().sum() == 4.0 * 8
     assert told[3][0, 0, 0, 0] == 1.0 and told[3].abs().sum() == 1.0 * 10
+
+
+def test_training_leaves_out_half_of_the_features_of_an_image() -> None:
+    torch.manual_seed(0)
+    injection = LayoutInjection([1], [16])
+    torch.nn.init.ones_(injection.project[0].weight)  # type: ignore[arg-type]
+    levels, features = [torch.zeros(64, 1, 2, 2)], torch.ones(64, 384, 2, 2)
+    told = injection(levels, features)[0]
+    # those that stay count double: 384 on average, and a channel is there in all cells or in none
+    assert told.mean().item() == pytest.approx(384, abs=10) and 10 < told.std().item() < 30
+    assert (told == told[:, :, :1, :1]).all()
+    assert (injection.eval()(levels, features)[0] == 384).all()
 
 
 def test_recipes_without_layout_keep_their_hash() -> None:

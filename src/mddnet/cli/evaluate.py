@@ -86,9 +86,10 @@ def evaluate(
         cues.json and cues.md instead. Takes 25 times as long as the focal stacks alone.
     peers
         Measure another method on the same photos, side by side, and write sheet.jpg; may be given more than once.
-        zhuo-sim (two seconds a photo; needs the extra build), laplacian, tenengrad, local-variance, the path of an ONNX
-        file with a description of the same name ending in .toml beside it, the folder of a model of transformers
-        (Depth Anything, DPT, GLPN, Depth Pro; needs the extra peers), or a model folder.
+        zhuo-sim or karaali-jung (two seconds a photo and one; need the extra build), laplacian, tenengrad,
+        local-variance, the path of an ONNX file with a description of the same name ending in .toml beside it, the
+        folder of a model of transformers (Depth Anything, DPT, GLPN, Depth Pro; needs the extra peers), or a model
+        folder.
     alignment
         What is free before depth is compared in metres.
     align_in

@@ -20,6 +20,9 @@ VIT_CHANNELS = 384
 PATCH_PX = 14
 STRIDE = 16
 """Pixels of the input that a patch stands for."""
+DROPPED = 0.5
+"""Share of the features that are left out of a training image: all together they tell one training place from another,
+and a network that knows the place has no need of the blur."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -75,3 +78,7 @@ class LayoutInjection(Injection):
 
     def __init__(self, channels: list[int], strides: list[int]) -> None:
         super().__init__(VIT_CHANNELS, STRIDE, channels, strides)
+        self.drop = nn.Dropout2d(DROPPED)
+
+    def forward(self, levels: list[Tensor], features: Tensor) -> list[Tensor]:
+        return super().forward(levels, self.drop(features))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mddnet.errors import ModelError
 from mddnet.evaluate.peers.focus_measures import FOCUS_MEASURES, FocusMeasure
+from mddnet.evaluate.peers.karaali_jung import KaraaliJung
 from mddnet.evaluate.peers.mddnet_peer import MddnetPeer
 from mddnet.evaluate.peers.onnx_peer import OnnxPeer
 from mddnet.evaluate.peers.peer import Peer
@@ -18,7 +19,8 @@ from mddnet.evaluate.peers.transformers_peer import (
 )
 from mddnet.evaluate.peers.zhuo_sim import ZhuoSim
 
-PEER_NAMES = ("zhuo-sim", *FOCUS_MEASURES)
+CLASSICAL = {"zhuo-sim": ZhuoSim, "karaali-jung": KaraaliJung}
+PEER_NAMES = (*CLASSICAL, *FOCUS_MEASURES)
 """Peers that need no file."""
 
 
@@ -33,8 +35,8 @@ def find_peer(name: str, threads: int | None = None) -> Peer:
     Raises:
         ModelError: if there is no such peer, or a package or file that it needs is missing.
     """
-    if name == "zhuo-sim":
-        return ZhuoSim()
+    if name in CLASSICAL:
+        return CLASSICAL[name]()
     if name in FOCUS_MEASURES:
         return FocusMeasure(name, FOCUS_MEASURES[name])
     path = Path(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -95,6 +96,21 @@ def inv_depth_of(answer: PeerAnswer) -> Float32Array | None:
     if "depth_m" in answer:
         return (1.0 / np.maximum(answer["depth_m"], np.float32(1e-6))).astype(np.float32)
     return None
+
+
+def need_packages(name: str, *modules: str) -> None:
+    """Refuse a classical peer where a package that it needs is missing.
+
+    Raises:
+        ModelError: naming the package and the extra that brings it.
+    """
+    for module in modules:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise ModelError(
+                f"{name}: needs the package {error.name}, which is not installed: pip install 'mddnet[build]'"
+            ) from error
 
 
 def checked_answer(peer: Peer, photo: UInt8Array) -> PeerAnswer:

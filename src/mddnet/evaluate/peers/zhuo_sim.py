@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mddnet.errors import ModelError
-from mddnet.evaluate.peers.peer import PeerAnswer, Quantity
+from mddnet.evaluate.peers.gradients import Gradient
+from mddnet.evaluate.peers.peer import PeerAnswer, Quantity, need_packages
 from mddnet.metrics import luminance
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
@@ -33,7 +33,6 @@ FIDELITY = 0.001
 MATTING_EPSILON = 1e-7
 PROPAGATION_LONG_SIDE_PX = 320
 """The map is propagated at this size: two seconds instead of a minute, and the map is smooth."""
-_CANNY_RANGE = 16_000
 _GRID = 2
 
 
@@ -50,13 +49,7 @@ class ZhuoSim:
     name: str = "zhuo-sim"
 
     def __post_init__(self) -> None:
-        try:
-            import cv2  # noqa: F401
-            import scipy  # noqa: F401
-        except ImportError as error:
-            raise ModelError(
-                f"{self.name}: needs the package {error.name}, which is not installed: pip install 'mddnet[build]'"
-            ) from error
+        need_packages(self.name, "cv2", "scipy")
 
     def answer(self, photo: UInt8Array, /) -> PeerAnswer:
         """Sigma of the blur, (H, W) pixels; 0 everywhere in a photo without an edge."""
@@ -84,30 +77,14 @@ def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArra
         edges: (H, W) bool; an edge that the second blur makes steeper is none.
         sigma_px: (H, W), 0 where no edge is.
     """
-    import cv2
-    from scipy.ndimage import gaussian_filter
-
-    luma = luminance(photo).astype(np.float64)
-    gradients = []
-    for sigma in (DERIVATIVE_SIGMA_PX, float(np.hypot(DERIVATIVE_SIGMA_PX, REBLUR_SIGMA_PX))):
-        gradients.append([gaussian_filter(luma, sigma, order=order, mode="nearest") for order in ((0, 1), (1, 0))])
-    (across, down), (across_again, down_again) = gradients
-    steep, again = np.hypot(across, down), np.hypot(across_again, down_again)
-    nothing = np.zeros(luma.shape)
-    if not steep.max() > 1e-6:
-        return nothing > 0, nothing
-    unit = _CANNY_RANGE / steep.max()
-    canny = cv2.Canny(
-        np.rint(across * unit).astype(np.int16),
-        np.rint(down * unit).astype(np.int16),
-        CANNY_LOW * _CANNY_RANGE,
-        CANNY_HIGH * _CANNY_RANGE,
-        L2gradient=True,
-    )
-    edges = (canny > 0) & (steep > again)
+    luma = luminance(photo)
+    first = Gradient.of(luma, DERIVATIVE_SIGMA_PX)
+    steep, again = first.size, Gradient.of(luma, float(np.hypot(DERIVATIVE_SIGMA_PX, REBLUR_SIGMA_PX))).size
+    largest = float(steep.max())
+    edges = first.edges(CANNY_LOW * largest, CANNY_HIGH * largest) & (steep > again)
     ratio_squared = (steep[edges] / again[edges]) ** 2
     variance = REBLUR_SIGMA_PX**2 / (ratio_squared - 1.0) - DERIVATIVE_SIGMA_PX**2
-    sigma_px = nothing
+    sigma_px = np.zeros(luma.shape)
     sigma_px[edges] = np.sqrt(np.clip(variance, 0.0, max_sigma_px**2))
     return edges, sigma_px
 
