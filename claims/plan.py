@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mddnet.config import Recipe
 from mddnet.data.scene_pool import SceneEntry
@@ -22,7 +22,7 @@ PHOTOS = "photos"
 SINGLE_DEPTH, SINGLE_DEFOCUS, TWO, SOFT, LAW, FULL = "depth", "defocus", "two", "soft", "law", "full"
 REAL, RENDERED, BOTH = "real", "rendered", "both"
 LONG = "-long"
-TIMES_AS_LONG = 5
+TIMES_AS_LONG = 3
 
 _MODEL: dict[str, Any] = {
     "encoder": "tf_efficientnet_lite0",
@@ -97,7 +97,7 @@ LONGER = (
     Row(SINGLE_DEFOCUS + LONG, "defocus alone", {"tasks": "defocus"}, _NO_DEPTH),
     Row(FULL + LONG, "full", _ALL_OF_IT[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0, "cue_sign": 2.0}),
 )
-"""The ends of the ladder, trained five times as long."""
+"""The ends of the ladder, trained three times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,12 @@ class Effort:
         batch_size: crops per step.
         crop_px: side of a crop.
         pretrained: whether the encoder starts from ImageNet.
-        precision: as in ``train.precision`` of a recipe.
     """
 
     steps: int = 600
     batch_size: int = 8
     crop_px: int = 192
     pretrained: bool = True
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
 
 QUICK = Effort(steps=2, batch_size=2, crop_px=64, pretrained=False)
@@ -144,7 +142,7 @@ def runs(effort: Effort, folds: int = FOLDS) -> list[Run]:
     """All runs, the ladder first and what takes longest last."""
     ladder = [Run(row, fold, effort) for fold in range(folds) for row in LADDER]
     shorter = replace(effort, steps=max(2, effort.steps // 2))  # the stacks alone are less to learn
-    longer = replace(effort, steps=TIMES_AS_LONG * effort.steps, precision="bf16-mixed")
+    longer = replace(effort, steps=TIMES_AS_LONG * effort.steps)
     return [
         *ladder,
         *(Run(row, fold, shorter) for fold in range(folds) for row in FRAMES),
@@ -186,7 +184,6 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
                 "seed": run.seed,
                 "out": out,
                 "threads": 1,
-                "precision": effort.precision,
                 "save_every": 50,
                 "validate_every": 0,
                 # the curve is set on photos blurred by discs, after training: here, what was learnt is measured

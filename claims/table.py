@@ -99,7 +99,7 @@ def tables(lines: Sequence[Line]) -> str:
         parts += [f"### The ladder, {WHERE[kinds]}", _of_rows(m, [(r.name, r.title) for r in LADDER], kinds)]
     parts += ["### What each step saves", _steps(m)]
     parts += ["### By texture and depth edges, rendered blur and the simulated rig", _by_region(m)]
-    parts += ["### Trained five times as long", _longer(m)]
+    parts += ["### Trained three times as long", _longer(m)]
     parts += ["### Trained on real and on rendered frames", _frames(m)]
     every = [(LADDER[0].name, LADDER[0].title), (LADDER[1].name, LADDER[1].title), (FULL, "full"), *OTHERS.items()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):

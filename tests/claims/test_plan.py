@@ -91,7 +91,7 @@ def test_every_row_is_run_on_every_fold_with_a_seed_of_its_own() -> None:
     for row in (*LADDER, *FRAMES, *LONGER):
         mine = [run for run in planned if run.row == row]
         assert {run.seed for run in mine} == {0, 1, 2} and len({run.effort for run in mine}) == 1
-    assert {run.effort.steps for run in planned if run.row in LONGER} == {3000}
+    assert {run.effort.steps for run in planned if run.row in LONGER} == {1800}
 
 
 def test_real_and_rendered_rows_see_the_same_scenes_and_as_many_frames() -> None:
