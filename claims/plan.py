@@ -93,8 +93,7 @@ FRAMES = (
 )
 
 LONGER = (
-    Row(SINGLE_DEPTH + LONG, "depth alone", {"tasks": "depth"}, _NO_DEFOCUS),
-    Row(SINGLE_DEFOCUS + LONG, "defocus alone", {"tasks": "defocus"}, _NO_DEPTH),
+    *(replace(single, name=single.name + LONG) for single in LADDER[:2]),
     Row(FULL + LONG, "full", _ALL_OF_IT[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0, "cue_sign": 2.0}),
 )
 """The ends of the ladder, trained three times as long."""

@@ -58,6 +58,9 @@ DEFOCUS_MEASURES = {
     "defocus_ordinal": "order",
     "sign_accuracy": "side",
 }
+NOT_YET = "Not trained yet: the same command does it."
+TASKS = (("depth", "depth_error", SINGLE_DEPTH), ("defocus", "coc_mae_px", SINGLE_DEFOCUS))
+"""Each task, the measure that comparisons are made by, and the row that does it alone."""
 REGION_NAMES = {
     "weak": "weak texture",
     "strong": "strong texture",
@@ -148,10 +151,7 @@ def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[st
 def comparisons(m: Measured) -> Iterator[tuple[str, str, str, tuple[Interval | None, Interval | None]]]:
     """Each claim as a comparison of two rows with places paired: row, other row, task, real and rendered blur."""
     for row, against in ((TWO, ""), (SOFT, TWO), (LAW, SOFT), (FULL, LAW), (FULL, "")):
-        for task, measure, single in (
-            ("depth", "depth_error", SINGLE_DEPTH),
-            ("defocus", "coc_mae_px", SINGLE_DEFOCUS),
-        ):
+        for task, measure, single in TASKS:
             other = against or single
             real, rendered = (_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS))
             yield row, other, task, (real, rendered)
@@ -166,12 +166,12 @@ def _steps(m: Measured) -> str:
 def _longer(m: Measured) -> str:
     counts = {row.title: len(m.runs.get(row.name, ())) for row in LONGER}
     if not any(counts.values()):
-        return "Not trained yet: the same command does it."
+        return NOT_YET
     parts = ["Runs so far: " + ", ".join(f"{title} {count}" for title, count in counts.items()) + "."]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
         parts += [f"On {WHERE[kinds]}:", _of_rows(m, [(row.name, row.title) for row in LONGER], kinds)]
     body = []
-    for task, measure, single in (("depth", "depth_error", SINGLE_DEPTH), ("defocus", "coc_mae_px", SINGLE_DEFOCUS)):
+    for task, measure, single in TASKS:
         row, other = FULL + LONG, single + LONG
         cells = [_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS)]
         cells.append(_saved(m, row, other, f"{measure}_weak", KNOWN_KINDS))
@@ -182,7 +182,7 @@ def _longer(m: Measured) -> str:
 
 def _by_region(m: Measured) -> str:
     body = []
-    for task, measure, single in (("depth", "depth_error", SINGLE_DEPTH), ("defocus", "coc_mae_px", SINGLE_DEFOCUS)):
+    for task, measure, single in TASKS:
         for row in LADDER:
             values = [m.places(row.name, f"{measure}_{region}", KNOWN_KINDS) for region in REGION_NAMES]
             if any(values):
@@ -194,7 +194,7 @@ def _by_region(m: Measured) -> str:
 
 def _frames(m: Measured) -> str:
     if not any(m.runs.get(row.name) for row in FRAMES):
-        return "Not trained yet: the same command does it."
+        return NOT_YET
     parts = [_of_rows(m, [(row.name, row.title) for row in FRAMES], STACKS)]
     body = []
     for row, against in ((REAL, RENDERED), (BOTH, RENDERED), (BOTH, REAL)):

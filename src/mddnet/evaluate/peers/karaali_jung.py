@@ -23,7 +23,7 @@ SCALES_PX = tuple(1.0 + 0.5 * n for n in range(9))
 """Sigmas at which edges are looked for."""
 AGREEING = 4
 """An edge counts if the first so many scales have it."""
-FINE_PX = 1.0
+FINE_PX = SCALES_PX[0]
 """Sigma of the finer of the two gradients that are compared; the coarser is half the scale at which the edge ends."""
 NOT_EDGES, LOW_TO_HIGH = 0.7, 0.4
 """Canny's thresholds: the higher leaves this share of the pixels below it, the lower is so much of the higher."""
@@ -45,7 +45,7 @@ class KaraaliJung:
     name: str = "karaali-jung"
 
     def __post_init__(self) -> None:
-        need_packages(self.name, "cv2", "scipy")
+        need_packages(self.name, "build", "cv2", "scipy")
 
     def answer(self, photo: UInt8Array, /) -> PeerAnswer:
         """Sigma of the blur, (H, W) pixels; 0 everywhere in a photo without an edge."""
@@ -74,10 +74,11 @@ def edge_blur(photo: UInt8Array) -> tuple[NDArray[np.int64], NDArray[np.float64]
         sigma_px: (H, W), at most 5, 0 where no edge is.
     """
     light = linear_from_srgb(luminance(photo))
-    there = np.stack([_edges(Gradient.of(light, scale)) for scale in SCALES_PX])
+    gradients = [Gradient.of(light, scale) for scale in SCALES_PX]
+    there = np.stack([_edges(gradient) for gradient in gradients])
     unbroken = np.logical_and.accumulate(there).sum(axis=0)
     edges = unbroken >= AGREEING
-    fine = Gradient.of(light, FINE_PX).size
+    fine = gradients[0].size
     sigma_px = np.zeros(light.shape)
     for count in range(AGREEING, len(SCALES_PX) + 1):
         here = unbroken == count

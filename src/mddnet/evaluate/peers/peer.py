@@ -98,8 +98,8 @@ def inv_depth_of(answer: PeerAnswer) -> Float32Array | None:
     return None
 
 
-def need_packages(name: str, *modules: str) -> None:
-    """Refuse a classical peer where a package that it needs is missing.
+def need_packages(name: str, extra: str, *modules: str) -> None:
+    """Refuse a peer where a package that it needs is missing.
 
     Raises:
         ModelError: naming the package and the extra that brings it.
@@ -109,7 +109,7 @@ def need_packages(name: str, *modules: str) -> None:
             import_module(module)
         except ImportError as error:
             raise ModelError(
-                f"{name}: needs the package {error.name}, which is not installed: pip install 'mddnet[build]'"
+                f"{name}: needs the package {error.name}, which is not installed: pip install 'mddnet[{extra}]'"
             ) from error
 
 

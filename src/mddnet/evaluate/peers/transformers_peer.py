@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mddnet.errors import ModelError
-from mddnet.evaluate.peers.peer import PeerAnswer, Quantity
+from mddnet.evaluate.peers.peer import PeerAnswer, Quantity, need_packages
 from mddnet.types import Float32Array, UInt8Array
 
 MODEL_TYPES: dict[str, Quantity | None] = {
@@ -73,12 +73,9 @@ class TransformersPeer:
             ModelError: if the package, the weights or one of their files is missing, or the network is not of a known
                 type.
         """
-        try:
-            import transformers
-        except ImportError as error:
-            raise ModelError(
-                f"{source}: needs the package transformers, which is not installed: pip install 'mddnet[peers]'"
-            ) from error
+        need_packages(source, "peers", "transformers")
+        import transformers
+
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
         self.name = Path(source).name

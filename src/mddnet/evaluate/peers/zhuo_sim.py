@@ -49,7 +49,7 @@ class ZhuoSim:
     name: str = "zhuo-sim"
 
     def __post_init__(self) -> None:
-        need_packages(self.name, "cv2", "scipy")
+        need_packages(self.name, "build", "cv2", "scipy")
 
     def answer(self, photo: UInt8Array, /) -> PeerAnswer:
         """Sigma of the blur, (H, W) pixels; 0 everywhere in a photo without an edge."""
