@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from mddnet.errors import ModelError
 from mddnet.evaluate.peers import PEER_NAMES, find_peer
+from mddnet.evaluate.peers.find import CLASSICAL
 from mddnet.evaluate.peers.peer import QUANTITIES, blur_of, checked_answer, inv_depth_of
 
 
@@ -53,8 +55,12 @@ def test_an_answer_that_was_not_announced_is_refused(answer: Any, message: str) 
 
 
 def test_peers_are_found_by_name(tiny_model: Path) -> None:
-    for name in PEER_NAMES[1:]:
-        assert find_peer(name).name == name
+    for name in PEER_NAMES:
+        if name in CLASSICAL and find_spec("cv2") is None:
+            with pytest.raises(ModelError, match=rf"{name}: needs the package cv2.*mddnet\[build\]"):
+                find_peer(name)
+        else:
+            assert find_peer(name).name == name
     model = find_peer(str(tiny_model))
     answer = checked_answer(model, np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8))
     assert set(answer) == {"defocus_px", "inv_depth"} and "tiny 7" in model.name
