@@ -83,6 +83,7 @@ class MixtureConfig(_Section):
     photos: Share = Field(0.0, description="Share of sharp photos rendered with a made-up depth.")
     all_in_3d: Share = Field(0.0, description="Share of scenes of ALL-in-3D.")
     rigs: Share = Field(0.0, description="Share of captures of a rig with structured light.")
+    pseudo: Share = Field(0.0, description="Share of sharp photos rendered with a depth that another method guessed.")
     discs: Share = Field(
         0.0, description="Share of the same photos blurred whole by one disc of known size, with a lens's colour error."
     )
@@ -318,7 +319,7 @@ class Recipe(_Section):
             data["data"]["streamed"] = True
         else:
             del data["data"]["shuffle"]
-            for kind in ("all_in_3d", "rigs"):
+            for kind in ("all_in_3d", "rigs", "pseudo"):
                 if not data["data"]["mixture"][kind]:
                     del data["data"]["mixture"][kind]
         del data["description"]

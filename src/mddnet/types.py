@@ -134,7 +134,8 @@ class SceneRecord:
         capture: kind of capture, for example ``"focal_stack"``.
         source: where the capture comes from.
         licence: licence found there.
-        provenance: how depth and frames came about: ``"real"`` frames, or ``"rendered"`` ones.
+        provenance: how depth and frames came about: ``"real"`` frames, ``"rendered"`` ones, or ``"pseudo"``: rendered
+            with a depth that another method guessed.
         unit: unit of the inverse depth map.
         frames: the focused frames.
         sharp: file name of the all-in-focus image.
@@ -149,7 +150,7 @@ class SceneRecord:
     capture: str
     source: str
     licence: str
-    provenance: Literal["real", "rendered"]
+    provenance: Literal["real", "rendered", "pseudo"]
     unit: InvDepthUnit
     frames: Sequence[FrameRecord]
     sharp: str

@@ -8,7 +8,7 @@ is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,18 +20,23 @@ from mddnet.errors import CaptureError, ImageError
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
 RGBD_UNITS: dict[str, InvDepthUnit] = {"mm": "1/m", "8bit-relative": "ordinal"}
+RGBD_COLUMNS = ("source", "rgb", "depth", "depth_unit", "licence", "note")
+PSEUDO_UNIT = "16bit-relative"
+"""uint16, larger is nearer, 0 is unknown; linear in inverse depth of unknown scale and shift."""
+PSEUDO_UNITS: dict[str, InvDepthUnit] = {PSEUDO_UNIT: "relative"}
+PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
 
 
 @dataclass(frozen=True, slots=True)
 class RgbdFrame:
-    """One colour image with its depth map, not read yet.
+    """One colour image with its depth map, measured or guessed, not read yet.
 
     Attributes:
         name: unique among the frames of a manifest, fit for a folder name.
         image: path of the colour image.
         depth: path of the depth map.
         unit: unit of the inverse depth that :meth:`read_inv_depth` returns.
-        place: ``"rgbd/SOURCE"``; frames of one place go to one side of a split.
+        place: ``"rgbd/SOURCE"``, or what the manifest says; frames of one place go to one side of a split.
         source: where the capture comes from.
         licence: licence found there.
         note: what is known of its quality.
@@ -60,9 +65,9 @@ class RgbdFrame:
         Raises:
             CaptureError: if the file is missing, damaged, or not of the type that its unit needs.
         """
-        codes = read_codes(self.depth, "uint16" if self.unit == "1/m" else "uint8")
+        codes = read_codes(self.depth, "uint8" if self.unit == "ordinal" else "uint16")
         with np.errstate(divide="ignore"):
-            u = 1000.0 / codes if self.unit == "1/m" else codes / 255.0
+            u = {"1/m": 1000.0 / codes, "relative": codes / 65535.0}.get(self.unit, codes / 255.0)
         return np.where(codes > 0, u, np.nan).astype(np.float32)
 
 
@@ -135,15 +140,34 @@ def list_rgbd(root: Path) -> list[RgbdFrame]:
         CaptureError: for a manifest that is missing or incomplete, an unknown depth unit, a file that does not exist,
             or a name that occurs twice.
     """
+    return _listed(root, RGBD_COLUMNS, RGBD_UNITS, lambda row: f"rgbd/{row['source']}")
+
+
+def list_pseudo(root: Path) -> list[RgbdFrame]:
+    """Sharp photos with the depth that another method guessed, as ``mddnet label`` wrote them.
+
+    The manifest has the columns of RGB-D captures and ``place``: photos of one place go to one side of a split. The
+    unit is ``16bit-relative``.
+
+    Raises:
+        CaptureError: as :func:`list_rgbd`.
+    """
+    return _listed(root, PSEUDO_COLUMNS, PSEUDO_UNITS, lambda row: row["place"])
+
+
+def _listed(
+    root: Path,
+    columns: Sequence[str],
+    units: Mapping[str, InvDepthUnit],
+    place_of: Callable[[Mapping[str, str]], str],
+) -> list[RgbdFrame]:
     manifest = root / "manifest.csv"
     frames: list[RgbdFrame] = []
     seen: set[str] = set()
-    columns = ("source", "rgb", "depth", "depth_unit", "licence", "note")
     for number, row in enumerate(read_manifest(manifest, columns), 2):
-        if row["depth_unit"] not in RGBD_UNITS:
+        if row["depth_unit"] not in units:
             raise CaptureError(
-                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of "
-                f"{', '.join(RGBD_UNITS)}"
+                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(units)}"
             )
         image, depth = path_inside(root, row["rgb"], manifest), path_inside(root, row["depth"], manifest)
         for path in (image, depth):
@@ -158,8 +182,8 @@ def list_rgbd(root: Path) -> list[RgbdFrame]:
                 name=name,
                 image=image,
                 depth=depth,
-                unit=RGBD_UNITS[row["depth_unit"]],
-                place=f"rgbd/{row['source']}",
+                unit=units[row["depth_unit"]],
+                place=place_of(row),
                 source=row["source"],
                 licence=row["licence"],
                 note=row["note"],

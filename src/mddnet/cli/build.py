@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mddnet.sets.build import BuildRow
 
-GroupName = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs"]
+GroupName = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs", "pseudo"]
 
 
 def build(
@@ -44,8 +44,8 @@ def build(
     Parameters
     ----------
     sources
-        Data roots (with captures/, depth/, photos/ or all_in_3d/ inside), capture folders (with capture.json inside),
-        or ALL-in-3D as its authors ship it.
+        Data roots (with captures/, depth/, photos/, all_in_3d/ or pseudo/ inside), capture folders (with capture.json
+        inside), or ALL-in-3D as its authors ship it.
     out
         Folder for the scenes; made if it is missing.
     jobs

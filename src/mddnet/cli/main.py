@@ -17,6 +17,8 @@ VERBS = {
     "build": "Build training scenes from captures.",
     "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",
+    "probe": "Fit a teacher of depth to built scenes.",
+    "label": "Guess the depth of sharp photos with another method.",
     "shards": "Write the sets of built scenes as WebDataset shards.",
     "train": "Train a network as a recipe says.",
     "evaluate": "Measure a model on held-out captures.",

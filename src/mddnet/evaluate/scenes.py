@@ -127,7 +127,7 @@ def choose_scenes(
     by_place: dict[tuple[str, str], list[EvaluationScene]] = {}
     for folder in list_scenes(root):
         # photos, by far the most scenes, need not be opened to be left out
-        if folder.parent.name == "photos":
+        if folder.parent.name in ("photos", "pseudo"):
             continue
         stamp = scene_stamp(folder)
         try:
@@ -204,7 +204,7 @@ def has_true_defocus(record: SceneRecord, frame: FrameRecord) -> bool:
     A captured scene of which only the order is known has no CoC; frames rendered from such a depth do: it is what was
     rendered.
     """
-    return frame.kappa_px > 0 and (record.unit != "ordinal" or record.provenance == "rendered")
+    return frame.kappa_px > 0 and (record.unit != "ordinal" or record.provenance != "real")
 
 
 def true_signed_defocus(truth: SceneTruth, frame: FrameRecord) -> Float32Array:

@@ -7,6 +7,8 @@ They are computed at 7/8 of the size of the input, so that their patches of 14 p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import timm
 import torch
 import torch.nn.functional as F
@@ -56,6 +58,16 @@ class LayoutFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
         """Features (B, 384, H / 16, W / 16) of an sRGB image (B, 3, H, W) in [0, 1], H and W multiples of 16."""
+        *_, last = self._after_blocks(image)
+        return self._on_grid(self.vit.norm(last), image)
+
+    @torch.no_grad()
+    def of_blocks(self, image: Tensor, blocks: Sequence[int]) -> Tensor:
+        """What some blocks of the transformer give, counted from 0: (B, 384 * len(blocks), H / 16, W / 16)."""
+        after = self._after_blocks(image)
+        return torch.cat([self._on_grid(after[n], image) for n in blocks], dim=1)
+
+    def _after_blocks(self, image: Tensor) -> list[Tensor]:
         rows, columns = image.shape[2] // STRIDE, image.shape[3] // STRIDE
         small = F.interpolate(image, size=(rows * PATCH_PX, columns * PATCH_PX), mode="bilinear", align_corners=False)
         patches = self.vit.patch_embed.proj((small - self.mean) / self.std)
@@ -67,10 +79,16 @@ class LayoutFeatures(nn.Module):
         tokens = tokens + grid.flatten(2).transpose(1, 2)
         first = (self.vit.cls_token + whole).expand(tokens.shape[0], -1, -1)
         x = torch.cat([first, tokens], dim=1)
+        after = []
         for block in self.vit.blocks:
             x = block(x)
-        x = self.vit.norm(x)[:, 1:]
-        return x.transpose(1, 2).reshape(x.shape[0], VIT_CHANNELS, rows, columns)
+            after.append(x)
+        return after
+
+    @staticmethod
+    def _on_grid(tokens: Tensor, image: Tensor) -> Tensor:
+        patches = tokens[:, 1:].transpose(1, 2)
+        return patches.reshape(tokens.shape[0], VIT_CHANNELS, image.shape[2] // STRIDE, image.shape[3] // STRIDE)
 
 
 class LayoutInjection(Injection):

@@ -25,7 +25,7 @@ import cv2
 from mddnet.capture.all_in_3d import FACTS_FILE, AllIn3dScene, holds_all_in_3d, list_all_in_3d
 from mddnet.capture.json_fields import read_json_object, shown
 from mddnet.capture.photo_folder import SharpPhoto, list_photos
-from mddnet.capture.rgbd import RgbdFrame, list_rgbd
+from mddnet.capture.rgbd import RgbdFrame, list_pseudo, list_rgbd
 from mddnet.capture.rig import rig_files
 from mddnet.capture.stereo import StereoScene, list_stereo
 from mddnet.cluster import on_ray
@@ -38,6 +38,7 @@ from mddnet.sets.part_file import remove_abandoned, writing_into
 from mddnet.sets.rendered_scene import (
     FRAMES_PER_SCENE,
     build_photo_scene,
+    build_pseudo_scene,
     build_rgbd_scene,
     build_stereo_scene,
     scene_name,
@@ -48,7 +49,7 @@ from mddnet.sets.store import atomic_write_text, read_scene, write_csv
 from mddnet.sets.worker import in_processes
 from mddnet.types import SceneRecord
 
-Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs"]
+Group = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs", "pseudo"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 REAL_GROUPS: tuple[Group, ...] = ("focal_stacks", "light_fields", "all_in_3d", "rigs")
 GROUP_OF_KIND: dict[str, Group] = {"focal_stack": "focal_stacks", "light_field": "light_fields", "rig": "rigs"}
@@ -129,7 +130,8 @@ def plan_build(sources: Sequence[Path], groups: Sequence[Group] = GROUPS, limit:
     """List the scenes that can be built from data roots and capture folders.
 
     A capture folder holds ``capture.json``; a data root holds capture folders up to three levels down (such as
-    ``captures/focal_stacks/*``), ``depth/rgbd/manifest.csv``, ``depth/stereo/manifest.csv`` or ``photos/manifest.csv``.
+    ``captures/focal_stacks/*``), ``depth/rgbd/manifest.csv``, ``depth/stereo/manifest.csv``,
+    ``photos/manifest.csv`` or ``pseudo/manifest.csv``, which ``mddnet label`` wrote.
     A folder that looks like ALL-in-3D, or holds it as ``all_in_3d/``, gives its scenes.
 
     Args:
@@ -209,6 +211,10 @@ def _data_root(root: Path, groups: Sequence[Group]) -> tuple[list[BuildTask], li
             elif group == "photos" and (root / "photos/manifest.csv").is_file():
                 photos = list_photos(root / "photos")
                 tasks += [_photo_task(photo, photos) for photo in photos]
+            elif group == "pseudo" and (root / "pseudo/manifest.csv").is_file():
+                for frame in list_pseudo(root / "pseudo"):
+                    files = (frame.image, frame.depth)
+                    tasks.append(BuildTask(group, scene_name(frame.name), frame.place, frame, files))
             elif group == "all_in_3d":
                 for folder in (root, root / "all_in_3d"):
                     if holds_all_in_3d(folder):
@@ -270,6 +276,8 @@ def digest_of_scene(folder: Path) -> str | None:
 
 def _dispatch(task: BuildTask, out_root: Path, frames: int | None, seed: int) -> SceneRecord:
     capture = task.capture
+    if isinstance(capture, RgbdFrame) and task.group == "pseudo":
+        return build_pseudo_scene(capture, out_root, frames or FRAMES_PER_SCENE["pseudo"], seed)
     if isinstance(capture, RgbdFrame):
         return build_rgbd_scene(capture, out_root, frames or FRAMES_PER_SCENE["rgbd"], seed)
     if isinstance(capture, StereoScene):

@@ -27,6 +27,7 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
 from mddnet.sets.colour_error import draw_colour_shift_px
+from mddnet.sets.guided_filter import guided
 from mddnet.sets.made_up_depth import make_up_scene, texture
 from mddnet.sets.render import (
     Aperture,
@@ -42,8 +43,8 @@ from mddnet.sets.store import atomic_write, write_image, write_inv_depth, write_
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 Capture = RgbdFrame | StereoScene | SharpPhoto
-RenderedKind = Literal["rgbd", "stereo", "photos"]
-FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 4, "stereo": 6, "photos": 3}
+RenderedKind = Literal["rgbd", "stereo", "photos", "pseudo"]
+FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 4, "stereo": 6, "photos": 3, "pseudo": 3}
 
 SMALLEST_COC_PX = 2.0
 LARGEST_COC_PX = 36.0
@@ -240,6 +241,7 @@ class _Source:
     surfaces: Sequence[Surface]
     focal_px: float | None
     measures: dict[str, float]
+    provenance: Literal["rendered", "pseudo"] = "rendered"
 
 
 def _write_scene(source: _Source, out_root: Path, frames: int, rng: np.random.Generator) -> SceneRecord:
@@ -273,7 +275,7 @@ def _write_scene(source: _Source, out_root: Path, frames: int, rng: np.random.Ge
         capture=source.capture,
         source=source.source,
         licence=source.licence,
-        provenance="rendered",
+        provenance=source.provenance,
         unit=source.unit,
         frames=records,
         sharp="sharp.jpg",
@@ -316,6 +318,10 @@ def _captured_scene(
         low, high = np.percentile(rendered, (0.2, 99.8))
         rendered = np.clip(cv2.medianBlur(rendered, 5), low, high).astype(np.float32)
         truth = np.where((truth < low) | (truth > high), np.nan, truth).astype(np.float32)
+    elif kind == "pseudo":
+        # The guess is smooth where a thing ends; what is rendered ends with it, and so does the truth.
+        rendered = guided(rendered, image)
+        truth = np.where(np.isfinite(truth), rendered, np.nan).astype(np.float32)
     linear = linear_from_srgb8(image)
     jump = 0.05 * float(np.ptp(np.percentile(rendered, (2, 98))))
     reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 448.0 / 2)) + 3
@@ -336,6 +342,7 @@ def _captured_scene(
         surfaces=surfaces,
         focal_px=focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2]),
         measures={"known_share": known, "texture": texture(image)},
+        provenance="pseudo" if kind == "pseudo" else "rendered",
     )
     return _write_scene(source, out_root, frames, rng)
 
@@ -348,6 +355,16 @@ def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int = 2, seed: 
         MddnetError: if a file is damaged.
     """
     return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
+
+
+def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int = 3, seed: int = 0) -> SceneRecord:
+    """Render focused frames from a sharp photo with the depth that another method guessed, ``out_root/SOURCE_ID``.
+
+    Raises:
+        RejectedScene: if photo and depth differ in size, or too little depth is known.
+        MddnetError: if a file is damaged.
+    """
+    return _captured_scene(capture, "pseudo", None, out_root, frames, seed)
 
 
 def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int = 6, seed: int = 0) -> SceneRecord:

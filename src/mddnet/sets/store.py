@@ -266,8 +266,8 @@ def read_scene(folder: Path) -> SceneRecord:
             )
         if data["unit"] not in INV_DEPTH_UNITS:
             raise CaptureError(f"{path}: unit {shown(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
-        if data["provenance"] not in ("real", "rendered"):
-            raise CaptureError(f"{path}: provenance {shown(data['provenance'])}; expected real or rendered")
+        if data["provenance"] not in ("real", "rendered", "pseudo"):
+            raise CaptureError(f"{path}: provenance {shown(data['provenance'])}; expected real, rendered or pseudo")
         confidence = data.get("confidence")
         return SceneRecord(
             name=str(data["name"]),

@@ -34,6 +34,7 @@ SHARES = {
     "photos": 0.3,
     "all_in_3d": 0.4,
     "rigs": 0.4,
+    "pseudo": 0.1,
     DISCS: 0.14,
 }
 """Shares of the groups in a batch, those that are missing left out."""

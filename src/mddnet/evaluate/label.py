@@ -1,0 +1,262 @@
+"""Labelling many sharp photos: what there is to label, one at a time into place, going on where it stopped.
+
+``OUT/pseudo`` becomes a group that ``mddnet build OUT`` renders: photos with the depth that a method guessed
+(:mod:`mddnet.evaluate.pseudo_depth`), and ``manifest.csv``. What the checks refuse is listed in ``rejected.csv``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from mddnet.capture.json_fields import read_json_object
+from mddnet.capture.photo_folder import list_photos
+from mddnet.capture.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
+from mddnet.errors import CaptureError, MddnetError, ModelError
+from mddnet.evaluate.peers.peer import Peer
+from mddnet.evaluate.pseudo_depth import Checks, PseudoDepth, pseudo_depth
+from mddnet.evaluate.scenes import EvaluationScene, read_truth
+from mddnet.sets.folder_lock import FolderLock
+from mddnet.sets.part_file import writing_into
+from mddnet.sets.store import atomic_write, atomic_write_text, list_scenes, read_scene, write_csv
+from mddnet.types import Float32Array
+
+GROUP = "pseudo"
+MANIFEST_COLUMNS = (*PSEUDO_COLUMNS, "teacher", "mirror", "middle", "law", "known")
+REJECTED_COLUMNS = ("source", "photo", "place", "reason", "mirror", "middle", "law", "known")
+LARGEST_CODE = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTask:
+    """A sharp photo without a depth, or the sharp image of a scene whose frames were photographed.
+
+    Attributes:
+        source: where it comes from; a folder name.
+        name: unique within the source.
+        place: photos of one place go to one side of a split.
+        licence: licence found there.
+        image: the file.
+        scene: the scene folder, or None.
+    """
+
+    source: str
+    name: str
+    place: str
+    licence: str
+    image: Path
+    scene: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """What became of one photo.
+
+    Attributes:
+        task: the photo.
+        state: ``"labelled"`` now, ``"kept"`` from before, ``"rejected"`` by a check, or ``"failed"``.
+        reason: why there is no label, or "".
+        measures: the agreements by name.
+    """
+
+    task: LabelTask
+    state: Literal["labelled", "kept", "rejected", "failed"]
+    reason: str
+    measures: dict[str, float]
+
+
+def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[LabelTask]:
+    """List the photos of data roots (``photos/manifest.csv``) and the photographed scenes of folders of built scenes.
+
+    Args:
+        sources: data roots and folders that ``mddnet build`` wrote.
+        limit: at most that many of each source, spread evenly.
+
+    Raises:
+        CaptureError: for a source that is neither, or a damaged manifest.
+    """
+    tasks: dict[tuple[str, str], LabelTask] = {}
+    for source in sources:
+        if (source / "photos/manifest.csv").is_file():
+            found = [
+                LabelTask(p.source, p.image.stem, p.place, p.licence, p.image) for p in list_photos(source / "photos")
+            ]
+        else:
+            found = _photographed(source)
+        step = max(1, len(found) // limit) if limit else 1
+        for task in found[::step][:limit]:
+            tasks.setdefault((task.source, task.name), task)
+    return list(tasks.values())
+
+
+def _photographed(root: Path) -> list[LabelTask]:
+    tasks = []
+    for folder in list_scenes(root):
+        if folder.parent.name in ("photos", GROUP):
+            continue  # by far the most, and none of them photographed
+        record = read_scene(folder)
+        if record.provenance == "real":
+            tasks.append(
+                LabelTask(folder.parent.name, folder.name, record.place, record.licence, folder / record.sharp, folder)
+            )
+    return tasks
+
+
+def teacher_digest(name: str, teacher: Peer) -> str:
+    """Digest of a method: of its files, where it was named by a file or folder, and of its name."""
+    digest = hashlib.sha256(teacher.name.encode())
+    path = Path(name)
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def label_photos(
+    tasks: Sequence[LabelTask], teacher: Peer, digest: str, out: Path, checks: Checks | None = None
+) -> Generator[LabelRow]:
+    """Label photos; one whose file, method and checks have not changed is kept as it is.
+
+    The tables are written when the iterator ends or is closed, after Ctrl-C too.
+
+    Args:
+        tasks: what to label.
+        teacher: the method.
+        digest: of the method, see :func:`teacher_digest`.
+        out: data root whose group ``pseudo`` is written; made if it is missing.
+        checks: what must hold; None is the default of each.
+
+    Yields:
+        A row per photo as it is done.
+
+    Raises:
+        OutputError: if ``out`` cannot be written, or another process is labelling there.
+        ModelError: if the method answers with something else than it announced, or has no depth.
+    """
+    checks = checks or Checks()
+    root = out / GROUP
+    rows: list[LabelRow] = []
+    with writing_into(out):
+        root.mkdir(parents=True, exist_ok=True)
+    with FolderLock(root, "label"):
+        try:
+            for task in tasks:
+                rows.append(_label(task, teacher, digest, root, checks))
+                yield rows[-1]
+        finally:
+            with writing_into(root):
+                _write_tables(root, rows, teacher.name)
+
+
+def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Checks) -> LabelRow:
+    folder = root / task.source
+    note = folder / f"{task.name}.json"
+    try:
+        content = task.image.read_bytes()
+        about = {
+            "teacher": digest,
+            "checks": asdict(checks),
+            "photo": hashlib.sha256(content).hexdigest(),
+            "scene": "" if task.scene is None else hashlib.sha256((task.scene / "scene.json").read_bytes()).hexdigest(),
+        }
+        known = _known(note, about)
+        if known is not None:
+            state: Literal["kept", "rejected"] = "rejected" if known[0] else "kept"
+            return LabelRow(task, state, *known)
+        measured = mask = None
+        if task.scene is not None:
+            scene = EvaluationScene(task.scene, task.source, read_scene(task.scene))
+            truth = read_truth(scene)
+            measured, mask = truth.inv_depth, truth.mask
+        found = pseudo_depth(teacher, read_rgb_file(task.image), checks, measured, mask)
+    except ModelError:
+        raise  # the method's fault, which every photo would meet
+    except (MddnetError, OSError) as error:
+        return LabelRow(task, "failed", str(error), {})
+    with writing_into(root):
+        folder.mkdir(exist_ok=True)
+        note.unlink(missing_ok=True)
+        if not found.reason:
+            atomic_write(folder / _image_name(task), lambda stream: stream.write(content))
+            _write_depth(folder / _depth_name(task), found)
+        atomic_write_text(note, json.dumps({**about, "reason": found.reason, "measures": found.measures}) + "\n")
+    return LabelRow(task, "rejected" if found.reason else "labelled", found.reason, found.measures)
+
+
+def _image_name(task: LabelTask) -> str:
+    return f"{task.name}{task.image.suffix}"
+
+
+def _depth_name(task: LabelTask) -> str:
+    return f"{task.name}.depth.png"
+
+
+def _known(note: Path, about: dict[str, Any]) -> tuple[str, dict[str, float]] | None:
+    """Reason and measures of a label of before, or None if there is none that still holds."""
+    try:
+        data = read_json_object(note)
+    except CaptureError:
+        return None
+    reason, measures = data.get("reason"), data.get("measures")
+    if any(data.get(key) != value for key, value in about.items()) or not isinstance(reason, str):
+        return None
+    return (reason, measures) if isinstance(measures, dict) else None
+
+
+def _write_depth(path: Path, found: PseudoDepth) -> None:
+    atomic_write(path, lambda stream: Image.fromarray(depth_codes(found.inv_depth)).save(stream, format="PNG"))
+
+
+def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
+    """A relative inverse depth as ``16bit-relative``: 1 to 65535 over its range, larger is nearer, 0 is unknown."""
+    known = np.isfinite(inv_depth)
+    low, high = float(inv_depth[known].min()), float(inv_depth[known].max())
+    scaled = (np.nan_to_num(inv_depth) - low) / max(high - low, 1e-9)
+    return np.where(known, 1 + np.rint(scaled * (LARGEST_CODE - 1)), 0).astype(np.uint16)
+
+
+def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
+    def numbers(row: LabelRow) -> dict[str, str]:
+        return {name: f"{value:.4f}" for name, value in row.measures.items()}
+
+    labelled = [row for row in rows if row.state in ("labelled", "kept")]
+    write_csv(
+        root / "manifest.csv",
+        MANIFEST_COLUMNS,
+        (
+            {
+                "source": row.task.source,
+                "rgb": f"{row.task.source}/{_image_name(row.task)}",
+                "depth": f"{row.task.source}/{_depth_name(row.task)}",
+                "depth_unit": PSEUDO_UNIT,
+                "licence": row.task.licence,
+                "note": f"depth guessed by {teacher}",
+                "place": row.task.place,
+                "teacher": teacher,
+                **numbers(row),
+            }
+            for row in labelled
+        ),
+    )
+    write_csv(
+        root / "rejected.csv",
+        REJECTED_COLUMNS,
+        (
+            {
+                "source": row.task.source,
+                "photo": row.task.name,
+                "place": row.task.place,
+                "reason": row.reason,
+                **numbers(row),
+            }
+            for row in rows
+            if row.state in ("rejected", "failed")
+        ),
+    )

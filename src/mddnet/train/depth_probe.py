@@ -1,0 +1,187 @@
+"""A linear probe: the depth of sharp photos from frozen features of DINOv2, fitted in closed form.
+
+With as few places as there are here, a head that is trained by gradients learns them by heart within some hundred
+steps. A linear function of the features, held small, does not (El Banani et al., "Probing the 3D Awareness of Visual
+Foundation Models", CVPR 2024, probe depth in this way). It knows the layout of a scene, nothing of its details, and is
+a teacher for ``mddnet label``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mddnet.data.scene_pool import SceneEntry, read_truth
+from mddnet.errors import TrainingError
+from mddnet.model.layout import STRIDE, VIT_CHANNELS, LayoutFeatures
+from mddnet.sets.store import read_image
+from mddnet.types import Float32Array, UInt8Array
+
+BLOCKS = (6, 9, 11)
+"""Blocks of the transformer whose output is probed, counted from 0."""
+RIDGE = 0.3
+"""What the squares of the weights cost, for features of unit variance."""
+LONG_SIDE_PX = 512
+"""Of the picture that the probe is asked about."""
+VIEWS = 6
+"""Views of each scene: the whole and its mirror image, then random parts of it, every other one mirrored."""
+PART = (0.5, 0.95)
+"""Range of the side of such a part over that of the scene."""
+PART_SIDES_PX = (384, 448, 512, 640)
+SCENES_PER_PLACE = 12
+GROUPS = ("focal_stacks", "light_fields", "rgbd", "stereo", "all_in_3d", "rigs")
+"""Groups whose depth was measured."""
+KNOWN_SHARE = 0.5
+"""A cell counts where this share of its pixels is known."""
+FEWEST_CELLS = 20
+
+
+class DepthProbe(nn.Module):
+    """Relative inverse depth as a linear function of frozen features."""
+
+    def __init__(self, features: LayoutFeatures, weight: NDArray[np.floating]) -> None:
+        """Build it.
+
+        Args:
+            features: DINOv2.
+            weight: (384 * len(BLOCKS),) of each feature.
+        """
+        super().__init__()
+        self.features = features
+        self.weight: Tensor
+        self.register_buffer("weight", torch.from_numpy(np.asarray(weight, dtype=np.float32)).view(1, -1, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 1, H / 16, W / 16), larger is nearer, of an sRGB image (B, 3, H, W) in [0, 1], sides multiples of 16."""
+        return (self.features.of_blocks(image, BLOCKS) * self.weight).sum(dim=1, keepdim=True)
+
+
+def fit_probe(
+    entries: Sequence[SceneEntry], features: LayoutFeatures, seed: int = 0, done: Callable[[], object] | None = None
+) -> NDArray[np.float64]:
+    """Fit the weights of a :class:`DepthProbe` to the order of depth in sharp images, by ridge regression.
+
+    Within a view the target of a cell is the rank of its median inverse depth, from -1/2 to 1/2, and features count by
+    their difference from their mean: of a view only the order of depth is to be learnt. Places weigh alike.
+
+    Args:
+        entries: scenes with a measured depth; :func:`probed` chooses them.
+        features: DINOv2.
+        seed: of the random views.
+        done: called after each scene.
+
+    Returns:
+        (384 * len(BLOCKS),).
+
+    Raises:
+        TrainingError: if no view of any scene shows enough depth.
+    """
+    places = Counter(entry.record.place for entry in entries)
+    size = VIT_CHANNELS * len(BLOCKS)
+    gram, moment = np.zeros((size, size)), np.zeros(size)
+    rng = np.random.default_rng(seed)
+    for entry in entries:
+        truth = read_truth(entry)
+        inv_depth = np.where(truth.weight > KNOWN_SHARE, truth.inv_depth, np.nan).astype(np.float32)
+        sharp = read_image(entry.folder / entry.record.sharp)
+        for view in range(VIEWS):
+            picture, depth, side = _view(sharp, inv_depth, view, rng)
+            found = _cells(features, picture, depth, side)
+            if found is not None:
+                x, y = found
+                weight = 1.0 / (places[entry.record.place] * len(y))
+                gram += weight * (x.T @ x)
+                moment += weight * (x.T @ y)
+        if done is not None:
+            done()
+    return ridge(gram / max(len(places), 1), moment / max(len(places), 1))
+
+
+def ridge(gram: NDArray[np.float64], moment: NDArray[np.float64], cost: float = RIDGE) -> NDArray[np.float64]:
+    """Weights w that minimise the mean of (x w - y)^2 + cost * sum (std(x) w)^2 (Hoerl and Kennard 1970).
+
+    Args:
+        gram: (P, P) mean of x x^T; x has a mean of 0.
+        moment: (P,) mean of x y.
+        cost: of the squares of the weights, for features of unit variance, > 0.
+
+    Raises:
+        TrainingError: if all features are constant.
+    """
+    deviation = np.sqrt(np.diag(gram))
+    if not deviation.max() > 0:
+        raise TrainingError("no scene shows a depth that a probe could learn; expected scenes with a known depth")
+    scale = 1.0 / np.where(deviation > 0, deviation, np.inf)  # a feature that never changes gets no weight
+    normal = gram * scale[:, None] * scale[None] + cost * np.eye(len(moment))
+    return np.asarray(np.linalg.solve(normal, moment * scale) * scale)
+
+
+def probed(entries: Sequence[SceneEntry]) -> list[SceneEntry]:
+    """Scenes whose depth was measured, at most twelve of a place, spread evenly over it."""
+    by_place: dict[str, list[SceneEntry]] = {}
+    for entry in entries:
+        if entry.group in GROUPS:
+            by_place.setdefault(entry.record.place, []).append(entry)
+    chosen: list[SceneEntry] = []
+    for scenes in by_place.values():
+        step = max(1.0, len(scenes) / SCENES_PER_PLACE)
+        chosen += [scenes[int((n + 0.5) * step)] for n in range(min(len(scenes), SCENES_PER_PLACE))]
+    return chosen
+
+
+def _view(
+    sharp: UInt8Array, inv_depth: Float32Array, view: int, rng: np.random.Generator
+) -> tuple[UInt8Array, Float32Array, int]:
+    """A part of a scene, and the long side at which it is looked at."""
+    side = LONG_SIDE_PX
+    if view >= 2:
+        share = rng.uniform(*PART)
+        height, width = (int(share * n) for n in inv_depth.shape)
+        top, left = (int(rng.integers(n - part + 1)) for n, part in zip(inv_depth.shape, (height, width), strict=True))
+        sharp, inv_depth = (
+            sharp[top : top + height, left : left + width],
+            inv_depth[top : top + height, left : left + width],
+        )
+        side = int(rng.choice(PART_SIDES_PX))
+    if view % 2:
+        sharp, inv_depth = sharp[:, ::-1], inv_depth[:, ::-1]
+    return sharp, inv_depth, side
+
+
+def _cells(
+    features: LayoutFeatures, picture: UInt8Array, inv_depth: Float32Array, side: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Features (N, P) less their mean and ranks (N,) of the cells with a known depth; None where there are few."""
+    image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 255
+    rows, columns = (max(4, round(n * side / (max(inv_depth.shape) * STRIDE))) for n in inv_depth.shape)
+    image = F.interpolate(
+        image, (rows * STRIDE, columns * STRIDE), mode="bilinear", align_corners=False, antialias=True
+    )
+    depth = cell_medians(inv_depth, rows, columns).ravel()
+    known = np.isfinite(depth)
+    if known.sum() < FEWEST_CELLS:
+        return None
+    x = features.of_blocks(image, BLOCKS)[0].flatten(1).numpy().T[known].astype(np.float64)
+    y = np.argsort(np.argsort(depth[known], kind="stable")) / known.sum() - 0.5
+    return x - x.mean(axis=0), y - y.mean()
+
+
+def cell_medians(inv_depth: Float32Array, rows: int, columns: int) -> NDArray[np.float64]:
+    """Median of the known values of each cell of a grid, (rows, columns); NaN where half of it is unknown or more."""
+    height, width = inv_depth.shape
+    medians = np.full((rows, columns), np.nan)
+    for row in range(rows):
+        band = inv_depth[row * height // rows : max((row + 1) * height // rows, row * height // rows + 1)]
+        for column in range(columns):
+            first = column * width // columns
+            cell = band[:, first : max((column + 1) * width // columns, first + 1)]
+            known = cell[np.isfinite(cell)]
+            if known.size > KNOWN_SHARE * cell.size:
+                medians[row, column] = np.median(known)
+    return medians
