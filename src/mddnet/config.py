@@ -182,9 +182,21 @@ class LossConfig(_Section):
         0.25, description="What the depth terms count on photos with a made-up depth, where only the blur tells it."
     )
 
+    distil_sign: Weight = Field(
+        0.0, description="Weight of the cross-entropy of the sign of the defocus with that of train.teacher."
+    )
+    distil_features: Weight = Field(
+        0.0, description="Weight of the angle between the coarsest features and those of train.teacher."
+    )
+
+    @property
+    def distils(self) -> bool:
+        """Whether some term needs a teacher."""
+        return self.distil_sign > 0 or self.distil_features > 0
+
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        if not any(self.model_dump(exclude={"made_up_depth"}).values()):
+        if not any(self.model_dump(exclude={"made_up_depth", "distil_sign", "distil_features"}).values()):
             raise ValueError("every weight is 0; expected at least one above 0")
         return self
 
@@ -216,6 +228,9 @@ class TrainConfig(_Section):
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     start_from: Path | None = Field(
         None, description="Model folder whose weights the run starts from, such as the folder model of another run."
+    )
+    teacher: Path | None = Field(
+        None, description="Model folder of a trained network that the distil terms of the loss compare with."
     )
     out: Path = Field(Path("work/run"), description="Folder for checkpoints, logs and the record of the run.")
     log_every: Count = Field(20, description="Steps between two lines of the log.")
@@ -289,10 +304,26 @@ class Recipe(_Section):
             changes.append("model.sign=false")
         if model.law_path and (missing is not None or not model.sign):
             changes.append("model.law_path=false")
+        if not model.sign and loss.distil_sign > 0:
+            changes.append("loss.distil_sign=0")
         if changes:
             raise ValueError(
                 f'model.tasks is "{model.tasks}" and model.sign is {str(model.sign).lower()}, but other settings need '
                 f"what that leaves out; add --set {' --set '.join(changes)}, or write it into the recipe"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_and_distillation_belong_together(self) -> Self:
+        if self.loss.distils and self.train.teacher is None:
+            raise ValueError(
+                "loss.distil_sign or loss.distil_features is above 0, but there is no train.teacher; name a model "
+                "folder, or set them to 0"
+            )
+        if self.train.teacher is not None and not self.loss.distils:
+            raise ValueError(
+                f"train.teacher is {self.train.teacher}, but nothing is learnt from it; set loss.distil_sign or "
+                "loss.distil_features, or leave it out"
             )
         return self
 
@@ -306,11 +337,9 @@ class Recipe(_Section):
         train = data["train"]
         if self.train.patience:
             train["measured_every"] = self.train.validate_every
-        for key in ("patience", "keep_curve", "start_share"):
-            if not train[key]:
-                del train[key]  # so that runs from before there was such a key can go on
-        if not self.model.layout:
-            del data["model"]["layout"]
+        for section, key in _ABSENT_BEFORE:
+            if not data[section][key]:
+                del data[section][key]  # so that runs from before there was such a key can go on
         for section, keys in _NOT_DECIDING.items():
             for key in keys:
                 del data[section][key]
@@ -326,6 +355,15 @@ class Recipe(_Section):
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
 
 
+_ABSENT_BEFORE = (
+    ("model", "layout"),
+    ("loss", "distil_sign"),
+    ("loss", "distil_features"),
+    ("train", "patience"),
+    ("train", "keep_curve"),
+    ("train", "start_share"),
+    ("train", "teacher"),
+)
 _NOT_DECIDING = {
     "data": ("scenes", "shards", "split", "workers", "cache_mb"),
     "train": ("out", "log_every", "save_every", "validate_every", "threads", "channels_last"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mddnet.capture.rgbd import list_rgbd
+from mddnet.capture.rgbd import list_pseudo, list_rgbd
 from mddnet.errors import CaptureError, ImageError
 
 HEADER = "source,scene,rgb,depth,depth_unit,licence,note\n"
@@ -100,3 +100,19 @@ def test_real_captures(shared_data: Path) -> None:
         if frame.unit == "1/m":
             assert np.nanmin(u) >= 0.1
             assert np.nanmax(u) < 10
+
+
+def test_guessed_depths_are_listed_with_the_place_of_the_manifest(root: Path) -> None:
+    codes = np.array([[0, 1, 32768], [65535, 2, 3]], dtype=np.uint16)
+    Image.fromarray(codes).save(root / "lab/guess.png")
+    line = "lab,lab/1.jpg,lab/guess.png,16bit-relative,CC0,by hand,room 7"
+    (root / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note,place\n" + line + "\n")
+    (frame,) = list_pseudo(root)
+    assert (frame.unit, frame.place, frame.note) == ("relative", "room 7", "by hand")
+    np.testing.assert_allclose(frame.read_inv_depth()[:, ::2], [[np.nan, 32768 / 65535], [1.0, 3 / 65535]], rtol=1e-6)
+    Image.fromarray(codes.astype(np.uint8)).save(root / "lab/guess.png")
+    with pytest.raises(CaptureError, match="expected one channel of uint16"):
+        frame.read_inv_depth()
+    (root / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\n")
+    with pytest.raises(CaptureError, match="no column place"):
+        list_pseudo(root)

@@ -435,5 +435,6 @@ def test_every_real_capture_is_listed(shared_data: Path) -> None:
         "photos": 1101,
         "all_in_3d": 0,
         "rigs": 0,
+        "pseudo": 0,
     }
     assert counts == expected

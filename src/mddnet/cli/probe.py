@@ -44,24 +44,20 @@ def probe(
         return 2
 
     # Imported after the flags were checked: wrong usage answers at once.
-    import torch
     from rich.console import Console
     from rich.progress import Progress
 
     from mddnet.data.scene_pool import open_scenes
     from mddnet.data.split import read_split
     from mddnet.export.depth_probe import export_probe
-    from mddnet.model.layout import LayoutFeatures
-    from mddnet.train.depth_probe import DepthProbe, fit_probe, probed
+    from mddnet.train.depth_probe import depth_probe, probed
 
-    torch.set_num_threads(threads)
     entries = probed(open_scenes(scenes, read_split(split), "train"))
-    features = LayoutFeatures(pretrained=True).eval()
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("probing", total=len(entries))
-        weight = fit_probe(entries, features, seed, lambda: progress.advance(bar))
-    export_probe(DepthProbe(features, weight), out)
+        fitted = depth_probe(entries, seed, threads, lambda: progress.advance(bar))
+    export_probe(fitted, out)
     places = len({entry.record.place for entry in entries})
     print(f"fitted to {len(entries)} scenes of {places} places -> {out}")
     return 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mddnet.errors import ModelError
 from mddnet.evaluate.peers.peer import Peer, checked_answer, inv_depth_of
 from mddnet.metrics import depth_ordinal_accuracy, inv_depth_range
 from mddnet.types import BoolArray, Float32Array, UInt8Array
@@ -86,11 +87,12 @@ def pseudo_depth(
     checks = checks or Checks()
     whole = _normalised(_asked(teacher, sharp))
     if whole is None:
-        return PseudoDepth(np.full(sharp.shape[:2], np.nan, np.float32), {"known": 0.0}, "it says one depth throughout")
+        nothing = np.full(sharp.shape[:2], np.nan, dtype=np.float32)
+        return PseudoDepth(nothing, {"known": 0.0}, "range 0: it says one depth throughout")
     found: dict[str, float] = {}
     mirrored = _normalised(_asked(teacher, np.ascontiguousarray(sharp[:, ::-1])))
     if mirrored is None:
-        return PseudoDepth(whole, {"known": 0.0}, "it says one depth throughout of the mirror image")
+        return PseudoDepth(whole, {"known": 0.0}, "range 0: it says one depth throughout of the mirror image")
     mirrored = mirrored[:, ::-1]
     depth = np.where(np.abs(whole - mirrored) > LARGEST_DIFFERENCE, np.nan, (whole + mirrored) / 2).astype(np.float32)
     found["known"] = float(np.isfinite(depth).mean())
@@ -110,8 +112,6 @@ def pseudo_depth(
 
 
 def _asked(teacher: Peer, photo: UInt8Array) -> Float32Array:
-    from mddnet.errors import ModelError
-
     inv_depth = inv_depth_of(checked_answer(teacher, photo))
     if inv_depth is None:
         raise ModelError(f"{teacher.name}: answers with {', '.join(teacher.quantities)}; expected inv_depth or depth_m")

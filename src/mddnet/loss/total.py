@@ -9,12 +9,18 @@ from mddnet.config import LossConfig
 from mddnet.data.batch import Batch
 from mddnet.loss.defocus import coc_gradient, coc_l1, sign_cross_entropy
 from mddnet.loss.depth import gradient_matching, ranking, scale_shift_invariant_l1
+from mddnet.loss.distil import Told, distilled_features, distilled_sign
 from mddnet.loss.lens_law import lens_law_l1
 from mddnet.model.network import Maps
 
 
 def total_loss(
-    maps: Maps, batch: Batch, config: LossConfig, cap_px: float, generator: torch.Generator
+    maps: Maps,
+    batch: Batch,
+    config: LossConfig,
+    cap_px: float,
+    generator: torch.Generator,
+    told: Told | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum the losses that the maps and the recipe allow.
 
@@ -24,6 +30,7 @@ def total_loss(
         config: weight of each term.
         cap_px: CoC cap of the network.
         generator: source of the random pairs of the ranking loss.
+        told: what a teacher says of the same images, for the terms that distil.
 
     Returns:
         The total (a scalar with gradient) and each term's unweighted mean (detached).
@@ -47,5 +54,9 @@ def total_loss(
     if maps.inv_depth is not None and maps.defocus_px is not None:
         law = lens_law_l1(maps.inv_depth, maps.defocus_px, truth, batch.u_focus, batch.kappa_px, batch.weight, cap_px)
         terms["lens_law"] = (law * metric).mean()
+    if told is not None and told.sign_logit is not None and maps.sign_logit is not None and config.distil_sign > 0:
+        terms["distil_sign"] = distilled_sign(maps.sign_logit, told.sign_logit).mean()
+    if told is not None and told.features is not None and config.distil_features > 0:
+        terms["distil_features"] = distilled_features(*told.features).mean()
     total = torch.stack([getattr(config, name) * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}

@@ -103,6 +103,26 @@ def fit_probe(
     return ridge(gram / max(len(places), 1), moment / max(len(places), 1))
 
 
+def depth_probe(
+    entries: Sequence[SceneEntry], seed: int, threads: int, done: Callable[[], object] | None = None
+) -> DepthProbe:
+    """The probe that :func:`fit_probe` fits, on DINOv2 with its trained weights.
+
+    Args:
+        entries: scenes with a measured depth.
+        seed: of the random views.
+        threads: that a CPU computes with.
+        done: called after each scene.
+
+    Raises:
+        ModelError: if the weights of DINOv2 are not installed.
+        TrainingError: if no view of any scene shows enough depth.
+    """
+    torch.set_num_threads(threads)
+    features = LayoutFeatures(pretrained=True).eval()
+    return DepthProbe(features, fit_probe(entries, features, seed, done))
+
+
 def ridge(gram: NDArray[np.float64], moment: NDArray[np.float64], cost: float = RIDGE) -> NDArray[np.float64]:
     """Weights w that minimise the mean of (x w - y)^2 + cost * sum (std(x) w)^2 (Hoerl and Kennard 1970).
 

@@ -33,6 +33,7 @@ from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate
 from mddnet.train.pictures import sheet
 from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
 from mddnet.train.record import SinceLog, TrainLog, load_checkpoint, run_folder, save_checkpoint
+from mddnet.train.teacher import Teacher
 from mddnet.train.validate import quick_validation
 
 
@@ -161,6 +162,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     network = _network(recipe).to(memory_format=memory_format)
     if ranks > 1:
         normalise_over_processes(network)
+    teacher = None if recipe.train.teacher is None else Teacher(recipe.train.teacher, network, fabric.device)
     average = MovingAverage(network, recipe.optim.ema)
     optimiser = build_optimiser(network, recipe.optim)
     out = recipe.train.out
@@ -221,7 +223,8 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             # seeded by the step, so that a resumed run draws the same pairs
             generator = torch.Generator().manual_seed((recipe.train.seed * 1_000_003 + done) * ranks + rank)
             maps = model(moved.image)
-            loss, terms = total_loss(maps, moved, recipe.loss, recipe.model.defocus_cap_px, generator)
+            told = None if teacher is None else teacher.tell(moved.image)
+            loss, terms = total_loss(maps, moved, recipe.loss, recipe.model.defocus_cap_px, generator, told)
             values = torch.stack([loss.detach(), *terms.values()])
             if ranks > 1:
                 values = torch.as_tensor(fabric.all_reduce(values, reduce_op="mean"))
