@@ -178,6 +178,14 @@ table-claims: $(DEV)
 		-o $(CLAIMS)
 	$(BIN)/python -m claims.table $(CLAIMS)/measures.csv -o docs/claims.md
 
+# Of pseudo sets and of large as a teacher; after the scenes (make train-small builds them) and recipes/large.toml.
+table-distil: $(DEV)
+	$(BIN)/mddnet probe $(WORK)/scenes --split $(DATA)/split.csv -o $(WORK)/teacher/probe.onnx
+	$(BIN)/mddnet label $(DATA) $(WORK)/scenes --teacher $(WORK)/teacher/probe.onnx -o $(WORK)/pseudo
+	$(BIN)/mddnet build $(WORK)/pseudo -o $(WORK)/scenes -j 2
+	$(BIN)/python docs/results/distil.py --scenes $(WORK)/scenes --data $(DATA) --large $(WORK)/run-large/model \
+		--work $(WORK)/distil
+
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
 bench: $(DEV)
 	$(BIN)/python bench/speed.py -o docs/results/speed.md
