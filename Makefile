@@ -20,7 +20,8 @@ BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
 	table-evaluation-speed table-numbers table-variants table-metres table-finer-look table-not-defocus table-claims \
-	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted bench fuzz licences sbom audit clean
+	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted table-distil \
+	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
 help:
@@ -36,6 +37,7 @@ help:
 	@echo "make table-metres table-finer-look table-variants table-not-defocus table-untrusted   write the tables of these"
 	@echo "                  names in docs/results/small"
 	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
+	@echo "make table-distil  train the shipped model on with pseudo sets and with a teacher, into docs/results: three hours"
 	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
 	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
 	@echo "                  same bytes again, into docs/results: what docs/reliability.md promises"

@@ -36,7 +36,7 @@ ROWS = {
     "defocus_ordinal": "order of defocus",
     "coc_mae_px": "CoC error, px",
 }
-FEW = ("--frames", "2", "--scenes-per-place", "4", "--only", ",".join(KINDS))
+FEW = ("--frames", "2", "--scenes-per-place", "2", "--only", ",".join(KINDS))
 """A look at every dev place; the whole evaluation takes four times as long."""
 
 
