@@ -184,7 +184,7 @@ table-claims: $(DEV)
 table-distil: $(DEV)
 	$(BIN)/mddnet probe $(WORK)/scenes --split $(DATA)/split.csv -o $(WORK)/teacher/probe.onnx
 	$(BIN)/mddnet label $(DATA) $(WORK)/scenes --teacher $(WORK)/teacher/probe.onnx -o $(WORK)/pseudo
-	$(BIN)/mddnet build $(WORK)/pseudo -o $(WORK)/scenes -j 2
+	$(BIN)/mddnet build $(WORK)/pseudo -o $(WORK)/scenes --split $(DATA)/split.csv -j 2
 	$(BIN)/python docs/results/distil.py --scenes $(WORK)/scenes --data $(DATA) --large $(WORK)/run-large/model \
 		--work $(WORK)/distil
 

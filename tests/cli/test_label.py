@@ -164,3 +164,9 @@ def test_notes_hold_what_the_label_depends_on(data: Path, tiny_model: Path) -> N
     run(data, tiny_model)
     note = json.loads((data / "out/pseudo/walk/a.json").read_text())
     assert set(note) == {"teacher", "checks", "photo", "scene", "reason", "measures"}
+
+
+def test_every_real_photo_is_planned(shared_data: Path) -> None:
+    tasks = plan_labels([shared_data])
+    assert len(tasks) == 1101 and all(task.place == f"photos/{task.source}" and task.licence for task in tasks)
+    assert len(plan_labels([shared_data], 100)) == 100

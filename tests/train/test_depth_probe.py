@@ -19,6 +19,7 @@ from mddnet.errors import TrainingError  # noqa: E402
 from mddnet.evaluate.peers import find_peer  # noqa: E402
 from mddnet.export.depth_probe import export_probe  # noqa: E402
 from mddnet.model.layout import LayoutFeatures  # noqa: E402
+from mddnet.train import depth_probe  # noqa: E402
 from mddnet.train.depth_probe import (  # noqa: E402
     BLOCKS,
     SCENES_PER_PLACE,
@@ -69,7 +70,11 @@ def test_cells_by_hand() -> None:
     assert cell_medians(depth, 6, 8).shape == (6, 8)  # more cells than pixels
 
 
-def test_it_learns_the_order_and_comes_back_as_a_peer(features: LayoutFeatures, tmp_path: Path) -> None:
+def test_it_is_the_same_each_time_and_comes_back_as_a_peer(
+    features: LayoutFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depth_probe, "LONG_SIDE_PX", 128)  # quick, and large enough for the scenes of the tests
+    monkeypatch.setattr(depth_probe, "PART_SIDES_PX", (96, 128))
     root, split = make_scene_root(tmp_path / "scenes")
     entries = open_scenes(root, read_split(split), "train")
     told: list[int] = []

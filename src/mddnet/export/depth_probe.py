@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 
 import torch
 
-from mddnet.export.onnx import OPSET, store_weights_as_half
+from mddnet.export.onnx import store_weights_as_half, traced
 from mddnet.model.layout import STRIDE
 from mddnet.sets.store import atomic_write, atomic_write_text
 from mddnet.train.depth_probe import LONG_SIDE_PX, DepthProbe
@@ -29,21 +27,7 @@ def export_probe(probe: DepthProbe, out: Path) -> None:
     # no side may be 1, which would be taken for a constant
     example = torch.rand(1, 3, 10 * STRIDE, 14 * STRIDE)
     rows, columns = (STRIDE * torch.export.Dim(name) for name in ("rows", "columns"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            probe.eval(),
-            (example,),
-            dynamo=True,
-            input_names=["image"],
-            output_names=["inv_depth"],
-            dynamic_shapes={"image": {2: rows, 3: columns}},
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    graph = program.model_proto
+    graph = traced(probe, example, ["inv_depth"], {2: rows, 3: columns})
     store_weights_as_half(graph)
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(out, lambda stream: stream.write(graph.SerializeToString()))

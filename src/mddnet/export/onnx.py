@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,24 +103,35 @@ def export_graph(network: MDDNet) -> onnx.ModelProto:
     # no side of the coarsest level may be 1, which would be taken for a constant
     example = torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE)
     rows, columns = (INPUT_MULTIPLE * torch.export.Dim(name) for name in ("rows", "columns"))
-    sizes = {0: torch.export.Dim("batch"), 2: rows, 3: columns}
+    graph = traced(_AllMaps(network), example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
+    accept_any_size(graph, INPUT_MULTIPLE)
+    return graph
+
+
+def traced(module: nn.Module, example: Tensor, outputs: Sequence[str], sizes: Mapping[int, Any]) -> onnx.ModelProto:
+    """The float32 graph of what a module computes of one input, named ``image``.
+
+    Args:
+        module: put into evaluation mode.
+        example: an input.
+        outputs: names of what it returns, in order.
+        sizes: the dimensions of the input that may differ from those of the example, each a ``torch.export.Dim``.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            _AllMaps(network).eval(),
+            module.eval(),
             (example,),
             dynamo=True,
             input_names=["image"],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={"image": sizes},
+            output_names=list(outputs),
+            dynamic_shapes={"image": dict(sizes)},
             opset_version=OPSET,
             verbose=False,
         )
     assert program is not None
-    graph = program.model_proto
-    accept_any_size(graph, INPUT_MULTIPLE)
-    return graph
+    return program.model_proto
 
 
 def export_onnx(
