@@ -150,6 +150,33 @@ def test_a_teacher_without_depth_and_a_source_without_photos(
         plan_labels([tmp_path / "empty"])
 
 
+def test_names_of_a_manifest_lead_nowhere_else(data: Path, tiny_model: Path) -> None:
+    manifest = data / "photos/manifest.csv"
+    manifest.write_text("file,source,licence\nphotos/a.png,../../../up,CC0\n")
+    assert run(data, tiny_model) == 0
+    (row,) = rows(data / "out/pseudo/manifest.csv")
+    assert (data / "out/pseudo" / row["rgb"]).is_file() and ".." not in Path(row["rgb"]).parts
+    Image.fromarray(picture(3)).save(data / "photos/a b.png")
+    manifest.write_text("file,source,licence\nphotos/a b.png,walk,CC0\nphotos/a_b.png,walk,CC0\n")
+    Image.fromarray(picture(4)).save(data / "photos/a_b.png")
+    with pytest.raises(CaptureError, match="the name a_b is taken by"):
+        plan_labels([data])
+
+
+def test_a_label_that_was_taken_away_is_made_again_and_one_that_no_longer_holds_goes(
+    data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, tiny_model) == 0
+    folder = data / "out/pseudo/walk"
+    (folder / "depth/a.png").unlink()
+    assert run(data, tiny_model) == 0
+    assert "2 of 3 photos labelled (1 kept)" in capsys.readouterr().out and (folder / "depth/a.png").is_file()
+    Image.fromarray(np.full((96, 128, 3), 50, np.uint8)).save(data / "photos/a.png")
+    assert run(data, tiny_model) == 0
+    assert not (folder / "a.png").exists() and not (folder / "depth/a.png").exists()
+    assert [row["rgb"] for row in rows(data / "out/pseudo/manifest.csv")] == ["walk/b.png"]
+
+
 def test_codes_by_hand() -> None:
     codes = depth_codes(np.array([[np.nan, 0.0, 0.5, 1.0]], dtype=np.float32))
     assert codes.tolist() == [[0, 1, 32768, 65535]]
@@ -162,7 +189,7 @@ def test_a_limit_is_spread_over_the_source(data: Path) -> None:
 
 def test_notes_hold_what_the_label_depends_on(data: Path, tiny_model: Path) -> None:
     run(data, tiny_model)
-    note = json.loads((data / "out/pseudo/walk/a.json").read_text())
+    note = json.loads((data / "out/pseudo/walk/depth/a.json").read_text())
     assert set(note) == {"teacher", "checks", "photo", "scene", "reason", "measures"}
 
 

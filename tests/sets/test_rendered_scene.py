@@ -22,10 +22,9 @@ from mddnet.sets.rendered_scene import (
     completed_inv_depth,
     draw_flaws,
     draw_shots,
-    scene_name,
     scene_rng,
 )
-from mddnet.sets.store import read_image, read_inv_depth, read_scene
+from mddnet.sets.store import read_image, read_inv_depth, read_scene, scene_name
 from mddnet.types import InvDepthUnit
 
 

@@ -25,10 +25,10 @@ from mddnet.evaluate.pseudo_depth import Checks, PseudoDepth, pseudo_depth
 from mddnet.evaluate.scenes import EvaluationScene, read_truth
 from mddnet.sets.folder_lock import FolderLock
 from mddnet.sets.part_file import writing_into
-from mddnet.sets.store import atomic_write, atomic_write_text, list_scenes, read_scene, write_csv
+from mddnet.sets.store import atomic_write, atomic_write_text, list_scenes, read_scene, scene_name, write_csv
 from mddnet.types import Float32Array
 
-GROUP = "pseudo"
+GROUP, DEPTH = "pseudo", "depth"
 MANIFEST_COLUMNS = (*PSEUDO_COLUMNS, "teacher", "mirror", "middle", "law", "known")
 REJECTED_COLUMNS = ("source", "photo", "place", "reason", "mirror", "middle", "law", "known")
 LARGEST_CODE = 65535
@@ -39,8 +39,8 @@ class LabelTask:
     """A sharp photo without a depth, or the sharp image of a scene whose frames were photographed.
 
     Attributes:
-        source: where it comes from; a folder name.
-        name: unique within the source.
+        source: where it comes from, fit for a folder name.
+        name: unique within the source, fit for a file name.
         place: photos of one place go to one side of a split.
         licence: licence found there.
         image: the file.
@@ -80,19 +80,22 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
         limit: at most that many of each source, spread evenly.
 
     Raises:
-        CaptureError: for a source that is neither, or a damaged manifest.
+        CaptureError: for a source that is neither, a damaged manifest, or two photos of one name.
     """
     tasks: dict[tuple[str, str], LabelTask] = {}
     for source in sources:
         if (source / "photos/manifest.csv").is_file():
             found = [
-                LabelTask(p.source, p.image.stem, p.place, p.licence, p.image) for p in list_photos(source / "photos")
+                LabelTask(scene_name(p.source), scene_name(p.image.stem), p.place, p.licence, p.image)
+                for p in list_photos(source / "photos")
             ]
         else:
             found = _photographed(source)
         step = max(1, len(found) // limit) if limit else 1
         for task in found[::step][:limit]:
-            tasks.setdefault((task.source, task.name), task)
+            first = tasks.setdefault((task.source, task.name), task)
+            if first.image != task.image:
+                raise CaptureError(f"{task.image}: the name {task.name} is taken by {first.image}; rename one of them")
     return list(tasks.values())
 
 
@@ -104,7 +107,14 @@ def _photographed(root: Path) -> list[LabelTask]:
         record = read_scene(folder)
         if record.provenance == "real":
             tasks.append(
-                LabelTask(folder.parent.name, folder.name, record.place, record.licence, folder / record.sharp, folder)
+                LabelTask(
+                    scene_name(folder.parent.name),
+                    scene_name(folder.name),
+                    record.place,
+                    record.licence,
+                    folder / record.sharp,
+                    folder,
+                )
             )
     return tasks
 
@@ -157,7 +167,7 @@ def label_photos(
 
 def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Checks) -> LabelRow:
     folder = root / task.source
-    note = folder / f"{task.name}.json"
+    note = folder / DEPTH / f"{task.name}.json"
     try:
         content = task.image.read_bytes()
         about = {
@@ -167,9 +177,10 @@ def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Chec
             "scene": "" if task.scene is None else hashlib.sha256((task.scene / "scene.json").read_bytes()).hexdigest(),
         }
         known = _known(note, about)
-        if known is not None:
-            state: Literal["kept", "rejected"] = "rejected" if known[0] else "kept"
-            return LabelRow(task, state, *known)
+        if known is not None and known[0]:
+            return LabelRow(task, "rejected", *known)
+        if known is not None and (folder / _image_name(task)).is_file() and (folder / _depth_name(task)).is_file():
+            return LabelRow(task, "kept", *known)
         measured = mask = None
         if task.scene is not None:
             scene = EvaluationScene(task.scene, task.source, read_scene(task.scene))
@@ -181,9 +192,12 @@ def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Chec
     except (MddnetError, OSError) as error:
         return LabelRow(task, "failed", str(error), {})
     with writing_into(root):
-        folder.mkdir(exist_ok=True)
+        (folder / DEPTH).mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
-        if not found.reason:
+        if found.reason:  # what a photo or a method of before gave is no longer true
+            (folder / _image_name(task)).unlink(missing_ok=True)
+            (folder / _depth_name(task)).unlink(missing_ok=True)
+        else:
             atomic_write(folder / _image_name(task), lambda stream: stream.write(content))
             _write_depth(folder / _depth_name(task), found)
         atomic_write_text(note, json.dumps({**about, "reason": found.reason, "measures": found.measures}) + "\n")
@@ -195,7 +209,7 @@ def _image_name(task: LabelTask) -> str:
 
 
 def _depth_name(task: LabelTask) -> str:
-    return f"{task.name}.depth.png"
+    return f"{DEPTH}/{task.name}.png"
 
 
 def _known(note: Path, about: dict[str, Any]) -> tuple[str, dict[str, float]] | None:

@@ -26,7 +26,7 @@ from mddnet.optics import sensor_distance_m
 from mddnet.sets import store
 from mddnet.sets.align import MIN_CORRELATION, Similarity, register_pair
 from mddnet.sets.calibrate import LUMINANCE, BlurBank, blur_bank, encoded_luminance
-from mddnet.sets.rendered_scene import scene_name
+from mddnet.sets.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
 WORK_WIDTH = 430

@@ -41,11 +41,10 @@ from mddnet.sets.rendered_scene import (
     build_pseudo_scene,
     build_rgbd_scene,
     build_stereo_scene,
-    scene_name,
     scene_rng,
 )
 from mddnet.sets.rig_scene import build_rig_scene
-from mddnet.sets.store import atomic_write_text, read_scene, write_csv
+from mddnet.sets.store import atomic_write_text, read_scene, scene_name, write_csv
 from mddnet.sets.worker import in_processes
 from mddnet.types import SceneRecord
 

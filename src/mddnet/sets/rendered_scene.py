@@ -10,7 +10,6 @@ Everything is drawn from a generator seeded by the scene's name: building a scen
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ from mddnet.sets.render import (
     hidden_surface,
     render_surfaces,
 )
-from mddnet.sets.store import atomic_write, write_image, write_inv_depth, write_scene_json
+from mddnet.sets.store import atomic_write, scene_name, write_image, write_inv_depth, write_scene_json
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 Capture = RgbdFrame | StereoScene | SharpPhoto
@@ -65,11 +64,6 @@ class _Shot:
     u_focus: float
     kappa: float
     largest_coc_px: float
-
-
-def scene_name(name: str) -> str:
-    """The name with everything but letters, digits, dot, dash and underscore replaced: safe as a folder name."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
 
 
 def scene_rng(name: str, seed: int) -> np.random.Generator:

@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -63,6 +64,11 @@ class InvDepthFile:
     inv_depth: Float32Array
     unit: InvDepthUnit
     step: float
+
+
+def scene_name(name: str) -> str:
+    """The name with everything but letters, digits, dot, dash and underscore replaced: safe as a folder name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
