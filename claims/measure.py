@@ -10,6 +10,7 @@ import numpy as np
 
 from claims.regions import regions
 from mddnet import metrics
+from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.evaluate.alignment import fit_alignment
 from mddnet.evaluate.frame_measures import metric_depth_measures
@@ -18,7 +19,6 @@ from mddnet.evaluate.scenes import (
     EvaluationScene,
     SceneTruth,
     choose_frames,
-    evenly,
     has_true_defocus,
     read_frame,
     read_truth,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.evaluate.scenes import (
     choose_frames,
     choose_scenes,
-    evenly,
     has_true_defocus,
     near_depth_edges,
     read_frame,

@@ -66,8 +66,11 @@ class RgbdFrame:
             CaptureError: if the file is missing, damaged, or not of the type that its unit needs.
         """
         codes = read_codes(self.depth, "uint8" if self.unit == "ordinal" else "uint16")
-        with np.errstate(divide="ignore"):
-            u = {"1/m": 1000.0 / codes, "relative": codes / 65535.0}.get(self.unit, codes / 255.0)
+        if self.unit == "1/m":
+            with np.errstate(divide="ignore"):
+                u = 1000.0 / codes
+        else:
+            u = codes / (65535.0 if self.unit == "relative" else 255.0)
         return np.where(codes > 0, u, np.nan).astype(np.float32)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.metrics import inv_depth_range, texture_mask
 from mddnet.optics import signed_defocus_px
@@ -83,16 +84,6 @@ class SceneTruth:
     inv_depth: Float32Array
     mask: BoolArray
     range: float
-
-
-def evenly(count: int, wanted: int) -> list[int]:
-    """Indices of ``wanted`` of ``count`` items, each from the middle of its share: evenly(10, 2) is [2, 7].
-
-    All of them where fewer than ``wanted`` exist.
-    """
-    if count <= wanted:
-        return list(range(count))
-    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
 
 
 def scene_kind(folder: Path, record: SceneRecord) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet import metrics
+from mddnet.data.evenly import evenly
 from mddnet.errors import MddnetError
 from mddnet.evaluate.alignment import AlignmentChoice
 from mddnet.evaluate.baselines import SHARPNESS_SCALES, defocus_baselines, negative_sharpness, row_inv_depth
@@ -59,7 +60,7 @@ from mddnet.evaluate.peers.peer import (
     inv_depth_of,
 )
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetPhoto, counted, read_item
-from mddnet.evaluate.scenes import SceneTruth, draw_known, evenly
+from mddnet.evaluate.scenes import SceneTruth, draw_known
 from mddnet.metrics import OrdinalPairs, inv_depth_range
 from mddnet.sets.inspect_pictures import blur_order
 from mddnet.types import BoolArray, Float32Array

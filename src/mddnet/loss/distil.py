@@ -13,12 +13,14 @@ class Told(NamedTuple):
     """What a teacher says of a batch, without gradient, and what the network saw of it.
 
     Attributes:
-        sign_logit: (B, 1, H, W) the teacher's log-odds of lying behind the plane of focus, or None.
-        features: (B, C, h, w) the network's coarsest features, with gradient, and the teacher's; or None.
+        sign_logit: (B, 1, H, W) the teacher's log-odds of lying behind the plane of focus.
+        teacher_features: (B, C, h, w) the teacher's coarsest features.
+        features: (B, C, h, w) the network's, with gradient.
     """
 
-    sign_logit: Tensor | None
-    features: tuple[Tensor, Tensor] | None
+    sign_logit: Tensor
+    teacher_features: Tensor
+    features: Tensor
 
 
 def distilled_sign(sign_logit: Tensor, teacher_logit: Tensor) -> Tensor:

@@ -54,9 +54,9 @@ def total_loss(
     if maps.inv_depth is not None and maps.defocus_px is not None:
         law = lens_law_l1(maps.inv_depth, maps.defocus_px, truth, batch.u_focus, batch.kappa_px, batch.weight, cap_px)
         terms["lens_law"] = (law * metric).mean()
-    if told is not None and told.sign_logit is not None and maps.sign_logit is not None and config.distil_sign > 0:
+    if told is not None and maps.sign_logit is not None and config.distil_sign > 0:
         terms["distil_sign"] = distilled_sign(maps.sign_logit, told.sign_logit).mean()
-    if told is not None and told.features is not None and config.distil_features > 0:
-        terms["distil_features"] = distilled_features(*told.features).mean()
+    if told is not None and config.distil_features > 0:
+        terms["distil_features"] = distilled_features(told.features, told.teacher_features).mean()
     total = torch.stack([getattr(config, name) * value for name, value in terms.items()]).sum()
     return total, {name: value.detach() for name, value in terms.items()}

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry, read_truth
 from mddnet.errors import TrainingError
 from mddnet.model.layout import STRIDE, VIT_CHANNELS, LayoutFeatures
@@ -150,8 +151,7 @@ def probed(entries: Sequence[SceneEntry]) -> list[SceneEntry]:
             by_place.setdefault(entry.record.place, []).append(entry)
     chosen: list[SceneEntry] = []
     for scenes in by_place.values():
-        step = max(1.0, len(scenes) / SCENES_PER_PLACE)
-        chosen += [scenes[int((n + 0.5) * step)] for n in range(min(len(scenes), SCENES_PER_PLACE))]
+        chosen += [scenes[n] for n in evenly(len(scenes), SCENES_PER_PLACE)]
     return chosen
 
 
@@ -163,11 +163,9 @@ def _view(
     if view >= 2:
         share = rng.uniform(*PART)
         height, width = (int(share * n) for n in inv_depth.shape)
-        top, left = (int(rng.integers(n - part + 1)) for n, part in zip(inv_depth.shape, (height, width), strict=True))
-        sharp, inv_depth = (
-            sharp[top : top + height, left : left + width],
-            inv_depth[top : top + height, left : left + width],
-        )
+        top, left = (int(rng.integers(n - kept + 1)) for n, kept in zip(inv_depth.shape, (height, width), strict=True))
+        part = np.s_[top : top + height, left : left + width]
+        sharp, inv_depth = sharp[part], inv_depth[part]
         side = int(rng.choice(PART_SIDES_PX))
     if view % 2:
         sharp, inv_depth = sharp[:, ::-1], inv_depth[:, ::-1]

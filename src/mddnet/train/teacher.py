@@ -50,8 +50,9 @@ class Teacher:
     def tell(self, image: Tensor) -> Told:
         """What the teacher says of a batch (B, 3, H, W) that the other network has just seen."""
         with torch.no_grad():
-            maps = self.network(image)
-        return Told(maps.sign_logit, (self._seen.pop("network"), self._seen.pop("teacher")))
+            sign_logit = self.network(image).sign_logit
+        assert sign_logit is not None
+        return Told(sign_logit, self._seen.pop("teacher"), self._seen.pop("network"))
 
 
 def _decoders_begin(network: MDDNet) -> nn.Module:

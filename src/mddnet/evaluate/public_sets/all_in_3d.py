@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mddnet.capture.all_in_3d import AllIn3dScene, list_all_in_3d
+from mddnet.data.evenly import evenly
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto
 from mddnet.optics import signed_defocus_px
@@ -19,8 +20,7 @@ def _list(root: Path) -> SetListing:
     listing = list_all_in_3d(root)
     items = []
     for scene in listing.scenes:
-        count = len(scene.frames)
-        items += [_item(scene, k) for k in sorted({int((i + 0.5) * count / FRAMES) for i in range(FRAMES)})]
+        items += [_item(scene, k) for k in evenly(len(scene.frames), FRAMES)]
     return SetListing(tuple(items), listing.failures)
 
 

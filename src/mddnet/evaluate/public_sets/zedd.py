@@ -20,6 +20,7 @@ import numpy as np
 from mddnet.capture.json_fields import read_json, shown
 from mddnet.capture.npy_file import read_npy
 from mddnet.capture.rgbd import path_inside
+from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, natural_order, read_rgb
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto
@@ -49,7 +50,7 @@ def _list(root: Path) -> SetListing:
         if not depth.is_file():
             failures.append((str(depth), "no such file; expected the depth map of the scene"))
             continue
-        for k in sorted({int((i + 0.5) * len(frames) / FRAMES) for i in range(FRAMES)}):
+        for k in evenly(len(frames), FRAMES):
             photo, values = frames[k]
             sharp = root / layout["sharp"].format(**values)
             items.append(_item(scene, photo, depth, sharp if sharp.is_file() else None))
