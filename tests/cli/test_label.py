@@ -103,6 +103,15 @@ def test_the_same_command_goes_on_where_it_stopped(
     capsys.readouterr()
     assert run(data, tiny_model) == 0
     assert "2 of 3 photos labelled (1 kept)" in capsys.readouterr().out
+    # what a stopped run has not come to is still there
+    (data / "out/pseudo/walk/depth/a.png").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "pseudo_depth", counted)  # which stops at once by now
+        assert run(data, tiny_model) == 130
+    assert [row["rgb"] for row in rows(data / "out/pseudo/manifest.csv")] == ["walk/b.png"]
+    assert [row["photo"] for row in rows(data / "out/pseudo/rejected.csv")] == ["flat"]
+    assert run(data, tiny_model) == 0
+    capsys.readouterr()
     # other checks, or another photo, and it is asked anew
     assert run(data, tiny_model, "--middle", "0.5") == 0
     assert "(0 kept)" in capsys.readouterr().out
@@ -183,7 +192,7 @@ def test_codes_by_hand() -> None:
 
 
 def test_a_limit_is_spread_over_the_source(data: Path) -> None:
-    assert [task.name for task in plan_labels([data], 2)] == ["a", "b"]
+    assert [task.name for task in plan_labels([data], 2)] == ["a", "flat"]
     assert [task.name for task in plan_labels([data])] == ["a", "b", "flat"]
 
 

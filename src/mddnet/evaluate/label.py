@@ -19,6 +19,7 @@ from PIL import Image
 from mddnet.capture.json_fields import read_json_object
 from mddnet.capture.photo_folder import list_photos
 from mddnet.capture.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
+from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError, MddnetError, ModelError
 from mddnet.evaluate.peers.peer import Peer
 from mddnet.evaluate.pseudo_depth import Checks, PseudoDepth, pseudo_depth
@@ -91,8 +92,7 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
             ]
         else:
             found = _photographed(source)
-        step = max(1, len(found) // limit) if limit else 1
-        for task in found[::step][:limit]:
+        for task in (found[i] for i in evenly(len(found), limit or len(found))):
             first = tasks.setdefault((task.source, task.name), task)
             if first.image != task.image:
                 raise CaptureError(f"{task.image}: the name {task.name} is taken by {first.image}; rename one of them")
@@ -134,7 +134,7 @@ def label_photos(
 ) -> Generator[LabelRow]:
     """Label photos; one whose file, method and checks have not changed is kept as it is.
 
-    The tables are written when the iterator ends or is closed, after Ctrl-C too.
+    The tables are written when the iterator ends or is closed, after Ctrl-C too: then with what still holds of before.
 
     Args:
         tasks: what to label.
@@ -161,26 +161,18 @@ def label_photos(
                 rows.append(_label(task, teacher, digest, root, checks))
                 yield rows[-1]
         finally:
+            rows += [row for task in tasks[len(rows) :] if (row := _row_of_before(task, digest, root, checks))]
             with writing_into(root):
                 _write_tables(root, rows, teacher.name)
 
 
 def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Checks) -> LabelRow:
-    folder = root / task.source
-    note = folder / DEPTH / f"{task.name}.json"
+    folder, note = root / task.source, _note(root, task)
     try:
         content = task.image.read_bytes()
-        about = {
-            "teacher": digest,
-            "checks": asdict(checks),
-            "photo": hashlib.sha256(content).hexdigest(),
-            "scene": "" if task.scene is None else hashlib.sha256((task.scene / "scene.json").read_bytes()).hexdigest(),
-        }
-        known = _known(note, about)
-        if known is not None and known[0]:
-            return LabelRow(task, "rejected", *known)
-        if known is not None and (folder / _image_name(task)).is_file() and (folder / _depth_name(task)).is_file():
-            return LabelRow(task, "kept", *known)
+        about = _about(task, content, digest, checks)
+        if (before := _still_true(task, root, about)) is not None:
+            return before
         measured = mask = None
         if task.scene is not None:
             scene = EvaluationScene(task.scene, task.source, read_scene(task.scene))
@@ -202,6 +194,40 @@ def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Chec
             _write_depth(folder / _depth_name(task), found)
         atomic_write_text(note, json.dumps({**about, "reason": found.reason, "measures": found.measures}) + "\n")
     return LabelRow(task, "rejected" if found.reason else "labelled", found.reason, found.measures)
+
+
+def _row_of_before(task: LabelTask, digest: str, root: Path, checks: Checks) -> LabelRow | None:
+    try:
+        return _still_true(task, root, _about(task, task.image.read_bytes(), digest, checks))
+    except OSError:
+        return None
+
+
+def _still_true(task: LabelTask, root: Path, about: dict[str, Any]) -> LabelRow | None:
+    """What an earlier run found, if it is all there and nothing that it rests on has changed."""
+    folder, known = root / task.source, _known(_note(root, task), about)
+    if known is None:
+        return None
+    reason, measures = known
+    if reason:
+        return LabelRow(task, "rejected", reason, measures)
+    if (folder / _image_name(task)).is_file() and (folder / _depth_name(task)).is_file():
+        return LabelRow(task, "kept", "", measures)
+    return None
+
+
+def _about(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dict[str, Any]:
+    """All that a label rests on."""
+    return {
+        "teacher": digest,
+        "checks": asdict(checks),
+        "photo": hashlib.sha256(content).hexdigest(),
+        "scene": "" if task.scene is None else hashlib.sha256((task.scene / "scene.json").read_bytes()).hexdigest(),
+    }
+
+
+def _note(root: Path, task: LabelTask) -> Path:
+    return root / task.source / DEPTH / f"{task.name}.json"
 
 
 def _image_name(task: LabelTask) -> str:
