@@ -13,7 +13,7 @@ import pytest
 import mddnet.types
 
 PACKAGE = Path(mddnet.types.__file__).parent
-CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "config", "cluster", "version")
+CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "config", "cluster", "cores", "version")
 STAGES = ("capture", "sets", "data", "model", "loss", "train", "export", "predict", "evaluate", "demo")
 TORCH_STAGES = ("data", "model", "loss", "train", "export")
 BASE_FILES = ("capture/photo.py", "model/archive.py", "model/folder.py", "model/hub.py")

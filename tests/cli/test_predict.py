@@ -168,7 +168,7 @@ def test_resume_leaves_out_what_is_done(
         picture().save(tmp_path / name)
     arguments = ["predict", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(tiny_model), "--resume"]
     seen = watched(monkeypatch)
-    assert main(arguments) == 0 and seen == ["a.png", "b.png"]
+    assert main(arguments) == 0 and sorted(seen) == ["a.png", "b.png"]
     assert main(arguments) == 0 and len(seen) == 2
     assert capsys.readouterr().out.count("done before") == 2
     # Neither a newer date of the same content nor an older one of another is believed.
@@ -213,12 +213,12 @@ def test_an_interrupted_run_keeps_what_is_done_and_goes_on(
     monkeypatch.setattr(StagedFiles, "write", stopped)
     assert main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err
-    complete = {name: json.loads((out / f"{name}.json").read_text())["complete"] for name in "abc"}
-    assert complete == {"a": True, "b": False, "c": True}  # the third was being written beside the second
+    done = {facts.stem for facts in out.glob("?.json") if json.loads(facts.read_text())["complete"]}
+    assert "a" in done and not done & {"b", "d"}  # the third may have been worked on beside the second
     assert not (out / "d.json").exists() and not list(out.glob(".*"))
     monkeypatch.setattr(StagedFiles, "write", write)
     seen = watched(monkeypatch)
-    assert main(arguments) == 0 and seen == ["b.png", "d.png"]
+    assert main(arguments) == 0 and set(seen) == {f"{name}.png" for name in {*"abcd"} - done}
     assert "a.png: done before" in capsys.readouterr().out
     assert all(json.loads((out / f"{name}.json").read_text())["complete"] for name in "abcd")
 

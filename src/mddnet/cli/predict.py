@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,8 +32,8 @@ PHOTO_SUFFIXES = (
 )
 """Files that are taken from a folder, beside raw files; a file that is named is read whatever its suffix."""
 LARGE_PIXELS = 40_000_000
-WRITERS = 2
-"""Photos whose results are being written at once, while the network looks at the next."""
+MOST_WORKERS = 8
+"""Photos that are worked on at once at most, however many cores there are: each takes memory."""
 
 
 def predict(
@@ -101,6 +102,7 @@ def predict(
         Address of a Ray cluster that predicts instead, such as HOST:6379 or auto (extra ray). All its machines must see
         photos, model and OUT under the same paths; --threads is what one photo takes, 1 by default.
     """
+    from mddnet.cores import usable_cores
     from mddnet.errors import MddnetError
     from mddnet.predict.output import SAVE_FORMATS, claim_stem, require_formats, save
     from mddnet.types import Lens
@@ -144,7 +146,11 @@ def predict(
         here = model if not Path(model).exists() or model in shipped_models() else str(Path(model).resolve())
         task = ClusterJob(here, out.resolve(), lens, linear, max_pixels, fine, resume, tuple(chosen), threads or 1)
         return _print_from_cluster(ray, task, photos, failures, json)
-    predictor = load(model, threads, shares_cores=len(photos) > 1)
+    expected = sum(_expected(path) for path in photos)
+    cores = threads or usable_cores()
+    workers = max(1, min(cores, expected, MOST_WORKERS))
+    # a run uses the core that calls it and those that nobody else does
+    predictor = load(model, threads if workers == 1 else cores - workers + 1, shares_cores=workers > 1)
     remove_abandoned(out)
 
     def done_before(path: Path, stem: str) -> Path | None:
@@ -154,7 +160,10 @@ def predict(
         files = save(prediction, out, item.stem, chosen, fixed_range)
         return summary(item.name, prediction, files), files["facts"]
 
-    with _Progress(sum(_expected(path) for path in photos)) as progress:
+    def look(item: _Item) -> PredictedPhoto:
+        return predictor.predict_compact(item.read(), fine=fine)
+
+    with _Progress(expected) as progress:
 
         def report(path: Path, line: str, facts: Path) -> None:
             print(_json_line(path, facts) if json else line, flush=True)
@@ -167,47 +176,63 @@ def predict(
                 print(_json_line(path, error=failures[-1]), flush=True)
             progress.step()
 
-        # While the network looks at one photo, the next is read and the last ones are written.
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(WRITERS) as writers:
+        # A core works on a photo from its file to its results: a network on one core each does more than one on all.
+        with _pool(workers) as pool:
+            looking: deque[tuple[_Job, _Item, Future[PredictedPhoto]]] = deque()
             writing: deque[tuple[Path, Future[tuple[str, Path]]]] = deque()
             given_up: set[Path] = set()
 
+            def give_up(path: Path, error: Exception) -> None:
+                given_up.add(path)
+                failed(path, error)
+
             def finish_writing(leave: int = 0) -> None:
-                """Wait for what was given to the writers first, until they have no more than that."""
+                """Report what was given to be written first, until no more than ``leave`` are left."""
                 while len(writing) > leave:
                     path, future = writing.popleft()
                     try:
                         report(path, *future.result())
                     except (MddnetError, MemoryError) as error:
-                        given_up.add(path)
-                        failed(path, error)
+                        give_up(path, error)
 
-            for job in _one_ahead(_jobs(photos, lens, linear, max_pixels, predictor, done_before, given_up, reader)):
+            def finish_looking(leave: int = 0) -> None:
+                """Give to be written what was looked at first, until no more than ``leave`` are left."""
+                while len(looking) > leave:
+                    job, item, future = looking.popleft()
+                    if job.path in given_up:
+                        continue
+                    try:
+                        prediction = future.result()
+                        fixed_range = item.ranges.of(prediction) if item.ranges is not None else None
+                        finish_writing(leave=workers - 1)
+                        # of photos of one name the first gets it, whichever is written first
+                        claim_stem(out, job.path, item.stem)
+                    except (MddnetError, MemoryError) as error:
+                        finish_writing()
+                        give_up(job.path, error)
+                        continue
+                    writing.append((job.path, pool.submit(write, item, prediction, fixed_range)))
+
+            def finish() -> None:
+                finish_looking()
+                finish_writing()
+
+            for job in _jobs(photos, lens, linear, max_pixels, predictor, done_before, given_up):
                 if job.item is None or job.facts is not None or not job.beside_others:
-                    finish_writing()
+                    finish()
                 if job.path in given_up:
                     continue
-                try:
-                    if job.item is None:
-                        assert job.error is not None
-                        raise job.error
-                    if job.facts is not None:
-                        report(job.path, f"{job.item.name}: done before", job.facts)
-                        continue
-                    prediction = predictor.predict_compact(job.photo(), fine=fine)
-                    fixed_range = job.item.ranges.of(prediction) if job.item.ranges is not None else None
-                    finish_writing(leave=WRITERS - 1)
-                    # of photos of one name the first gets it, whichever is written first
-                    claim_stem(out, job.path, job.item.stem)
-                except (MddnetError, MemoryError) as error:
-                    finish_writing()
-                    given_up.add(job.path)
-                    failed(job.path, error)
-                    continue
-                writing.append((job.path, writers.submit(write, job.item, prediction, fixed_range)))
-                if not job.beside_others:
-                    finish_writing()
-            finish_writing()
+                if job.item is None:
+                    assert job.error is not None
+                    give_up(job.path, job.error)
+                elif job.facts is not None:
+                    report(job.path, f"{job.item.name}: done before", job.facts)
+                else:
+                    looking.append((job, job.item, pool.submit(look, job.item)))
+                    finish_looking(leave=workers)
+                    if not job.beside_others:
+                        finish()
+            finish()
     if failures and len(photos) > 1:
         print(f"mddnet: {len(failures)} of the inputs failed, see above", file=sys.stderr)
     return 1 if failures else 0
@@ -234,13 +259,18 @@ class _Job:
     item: _Item | None
     facts: Path | None = None
     error: Exception | None = None
-    reading: Future[Photo] | None = None
     beside_others: bool = True
 
-    def photo(self) -> Photo:
-        """The photo, which may have been read ahead."""
-        assert self.item is not None
-        return self.item.read() if self.reading is None else self.reading.result()
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads; what they have not begun is not done once the block was left by an error or Ctrl-C."""
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _print_from_cluster(address: str, job: ClusterJob, photos: Sequence[Path], failures: list[str], json: bool) -> int:
@@ -274,9 +304,8 @@ def _jobs(
     predictor: Model,
     done_before: Callable[[Path, str], Path | None],
     given_up: set[Path],
-    reader: ThreadPoolExecutor,
 ) -> Iterator[_Job]:
-    """What is to be done, in order; a photo is being read from when its job is given."""
+    """What is to be done, in order."""
     from mddnet.errors import MddnetError
 
     for path in photos:
@@ -285,27 +314,10 @@ def _jobs(
                 if path in given_up:
                     break
                 facts = done_before(path, item.stem)
-                if facts is not None:
-                    yield _Job(path, item, facts)
-                elif item.ranges is not None:
-                    yield _Job(path, item)
-                elif _is_large(path):
-                    yield _Job(path, item, beside_others=False)
-                else:
-                    yield _Job(path, item, reading=reader.submit(item.read))
+                small = facts is not None or item.ranges is not None or not _is_large(path)
+                yield _Job(path, item, facts, beside_others=small)
         except (MddnetError, MemoryError) as error:
             yield _Job(path, None, error=error)
-
-
-def _one_ahead(jobs: Iterator[_Job]) -> Iterator[_Job]:
-    """The same jobs, each given when the next one has been asked for."""
-    last: _Job | None = None
-    for job in jobs:
-        if last is not None:
-            yield last
-        last = job
-    if last is not None:
-        yield last
 
 
 def _is_large(path: Path) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from mddnet.cores import usable_cores
 from mddnet.version import __version__
 
 _CHECKOUT = Path(__file__).parents[3]
@@ -46,8 +46,7 @@ def machine() -> str:
                 break
     except (OSError, UnicodeDecodeError):
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{model}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{model}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def provenance_words(made: Mapping[str, str], seconds: float) -> str:

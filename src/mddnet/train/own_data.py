@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mddnet.config import ModelConfig, Recipe, recipe_from_table, recipe_toml
+from mddnet.cores import usable_cores
 from mddnet.data.loader import DISCS, MADE_UP
 from mddnet.data.split import Side, read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
@@ -155,8 +156,8 @@ def make_recipe(
     scale = float(np.median([input_scale(scene.height, scene.width) for scene in mine]))
     short_side = float(np.median([min(scene.height, scene.width) for scene in mine])) * scale
     side = min(max(int(short_side) // CROP_MULTIPLE * CROP_MULTIPLE, 2 * CROP_MULTIPLE), LARGEST_CROP_PX)
-    processors = os.cpu_count() or 1
-    workers = min(max(processors - 1, 1), 4)
+    cores = usable_cores()
+    workers = min(max(cores - 1, 1), 4)
     table: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", out.resolve().name).strip("-_.") or "own",
         "description": f"Trained by `mddnet train --data {check.root}`.",
@@ -184,7 +185,7 @@ def make_recipe(
             "save_every": 50,
             "validate_every": math.ceil(total / MEASUREMENTS) if scenes.held_out else 0,
             "patience": PATIENCE if scenes.held_out else 0,
-            "threads": min(processors, 8),
+            "threads": min(cores, 8),
         },
     }
     if start is not None:
