@@ -57,6 +57,7 @@ def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
         assert 0.7 < h[f"{kind}.defocus_ordinal_sharpness"] < 1.0
         assert h[f"{kind}.sign_constant"] < 0.8
     assert h["focal_stacks.u_focus_error"] == pytest.approx(0.0, abs=1e-3)
+    assert h["focal_stacks.u_focus_error_median"] == pytest.approx(0.0, abs=1e-3)
     assert h["focal_stacks.abs_rel"] == pytest.approx(0.0, abs=1e-3) and h["focal_stacks.delta1"] == 1.0
     assert h["rgbd.abs_rel_constant"] > 0.1
     assert h["stereo.depth_ordinal_sharp"] == h["stereo.depth_ordinal_sharp_turned"] == 1.0
@@ -212,6 +213,7 @@ def test_noise_scores_a_half(every_kind: Any, random_answers: Any) -> None:
             assert result.headline[f"{kind}.{measure}"] == pytest.approx(0.5, abs=0.05), (kind, measure)
         assert result.headline.get(f"{kind}.focus_found", 0.0) == 0.0
     assert "focal_stacks.u_focus_error" not in result.headline
+    assert result.headline["focal_stacks.u_focus_error_median"] == 1.0  # never found
 
 
 def test_the_row_prior_falls_when_the_photo_is_turned(every_kind: Any, row_answers: Any) -> None:

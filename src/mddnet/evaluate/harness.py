@@ -779,6 +779,7 @@ def _summarise(result: KindResult, curves: Sequence[PhotoCurves] = ()) -> None:
         summary["scenes"] = float(sum(p == place for p in place_of.values()))
         summary["frames"] = float(sum(row.place == place for row in result.frames))
         best_sharpness(summary)
+        summary |= _median_focus_error([row.measures for row in result.frames if row.place == place])
         if "sign_behind" in summary:
             summary["sign_constant"] = max(summary["sign_behind"], 1 - summary["sign_behind"])
         result.places[place] = summary
@@ -786,11 +787,18 @@ def _summarise(result: KindResult, curves: Sequence[PhotoCurves] = ()) -> None:
     result.macro = {
         name: value for name, value in plain_mean(list(result.places.values())).items() if name not in counts
     }
+    result.macro |= _median_focus_error([row.measures for row in result.frames])
     result.confidence = mean_curves(curves)
     for error, by_place in result.confidence.items():
         for place, curve in by_place.items():
             summary = result.macro if place == MACRO else result.places[place]
             summary[f"falling_steps_{error}"] = float(curve.falling_steps)
+
+
+def _median_focus_error(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Median over photos; one whose plane of focus was not found counts as wrong by the whole range of the scene."""
+    errors = [row.get("u_focus_error", 1.0) for row in rows if "focus_found" in row]
+    return {"u_focus_error_median": float(np.median(errors))} if errors else {}
 
 
 def best_sharpness(summary: dict[str, float]) -> None:

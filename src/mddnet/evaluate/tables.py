@@ -63,6 +63,7 @@ _DEFOCUS_SIZE = (
     ("coc_label_noise_px", "label noise px", 2),
     ("coc_bias_px", "CoC bias px", 2),
     ("u_focus_error", "focus error", 3),
+    ("u_focus_error_median", "its median", 3),
     ("focus_found", "focus found", 2),
 )
 _DEFOCUS_AS_PUBLISHED = (
@@ -367,8 +368,8 @@ def _scene_notes(result: KindResult, evaluation: Evaluation) -> dict[str, str]:
         "defocus size and focus": (
             "CoC errors: pooled over all known, confident pixels, beside the median of each photo and the error that "
             "the truth itself has at least, by depths from every other frame of the stack. Focus error: of the plane "
-            "of focus, as a share of the scene's range, at most 1, after robust scale-and-shift alignment; over the "
-            "photos in which it was found."
+            "of focus, as a share of the scene's range, at most 1, after robust scale-and-shift alignment: mean over "
+            "the photos in which it was found, and median over all photos, 1 where it was not found."
         ),
         "defocus, squared and normalised errors": (
             "The same pixels. Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it, as on SYNDOF and RTF."
