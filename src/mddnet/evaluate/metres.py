@@ -22,13 +22,15 @@ from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
 from mddnet.evaluate.result_page import bin_names, write_result_page
 from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_truth
-from mddnet.optics import sensor_distance_m
+from mddnet.optics import inv_depth_from_signed_defocus, sensor_distance_m
+from mddnet.predict.dioptres import finite_depth_m
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
-from mddnet.types import Float32Array, FrameRecord, Lens, Photo
+from mddnet.types import BoolArray, Float32Array, FrameRecord, Lens, Photo
 
 FOCUS_ROW = "the frame's own focus distance everywhere"
 BEST_CONSTANT_ROW = "best constant of the scene (knows the truth)"
+TRUE_SIDE = ": its blur alone, on the true side (knows the truth)"
 DISTANCE_BINS = (0.0, 0.5, 1.0, 2.0, 4.0, np.inf)
 """Limits of the distance from the plane of focus, dioptres."""
 GOAL = 0.15
@@ -111,6 +113,8 @@ def measure_metres(
             predicted = predict(photo)
             z = _metres(predicted, frame)[asked].astype(np.float64)
             error[name] = np.abs(z - z_true) / z_true
+            z_by_size = _metres_by_size(predicted, frame, np.sign(signed_px), asked)
+            error[name + TRUE_SIDE] = np.abs(z_by_size - z_true) / z_true
             if predicted.depth_error_m is not None:
                 covered[name] = float((np.abs(z - z_true) <= predicted.depth_error_m[asked]).mean())
             right = np.sign(predicted.signed_defocus_px[asked]) == np.sign(signed_px)
@@ -132,6 +136,17 @@ def _metres(predicted: Prediction, frame: FrameRecord) -> Float32Array:
     return np.full(predicted.size, 1.0 / frame.u_focus, dtype=np.float32)
 
 
+def _metres_by_size(
+    predicted: Prediction, frame: FrameRecord, side: NDArray[np.float64], asked: BoolArray
+) -> NDArray[np.float64]:
+    """The depth (N,) that the predicted size of the blur and the true side (N,) of the pixels asked for give."""
+    if predicted.unit != "1/m":
+        return np.full(side.shape, 1.0 / frame.u_focus)
+    signed_px = side * predicted.defocus_px[asked]
+    inv_depth = inv_depth_from_signed_defocus(signed_px, predicted.focus.u_focus, predicted.focus.kappa_px)
+    return finite_depth_m(np.asarray(inv_depth, dtype=np.float32)).astype(np.float64)
+
+
 def _best_constant(z_true: NDArray[np.float64]) -> float:
     """The constant of least mean |z - z_true| / z_true: the median in which a pixel counts 1 / z_true."""
     order = np.argsort(z_true)
@@ -151,7 +166,7 @@ def _per_bin(values: NDArray[np.float64], bin_of: NDArray[np.int64]) -> NDArray[
 def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
     """The three tables: over all frames, by distance from the plane of focus, and frame by frame."""
     rows = list(frames[0].abs_rel)
-    predicted = [row for row in rows if row not in (FOCUS_ROW, BEST_CONSTANT_ROW)]
+    predicted = [row for row in rows if row in frames[0].side]
     scenes = list(dict.fromkeys(frame.scene for frame in frames))
     lines = [
         f"# Metres of single frames, {model}",
@@ -176,6 +191,7 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
         ]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     names = bin_names(DISTANCE_BINS)
+    shown = [row for row in rows if not row.endswith(TRUE_SIDE)]
     lines += [
         "",
         "Median AbsRel by the true distance from the plane of focus in dioptres, median over the frames that have it:",
@@ -191,12 +207,12 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
         "",
         "Frame by frame, AbsRel (and share of pixels on the right side):",
         "",
-        "| scene | focus, 1/m | " + " | ".join(rows) + " |",
-        "|---" * (len(rows) + 2) + "|",
+        "| scene | focus, 1/m | " + " | ".join(shown) + " |",
+        "|---" * (len(shown) + 2) + "|",
     ]
     for frame in frames:
         cells = [
-            f"{frame.abs_rel[row]:.3f}" + (f" ({frame.side[row]:.2f})" if row in predicted else "") for row in rows
+            f"{frame.abs_rel[row]:.3f}" + (f" ({frame.side[row]:.2f})" if row in predicted else "") for row in shown
         ]
         lines.append(f"| {frame.scene} | {frame.u_focus:.2f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
