@@ -1,11 +1,12 @@
 """What pseudo sets and a larger teacher give the small model: three arms by three seeds, judged on the dev places.
 
-    python docs/results/distil.py --scenes work/scenes --data ../shared/data --large work/run-large/model \\
-        --work work/distil
+    python docs/results/distil.py --scenes work/scenes --data ../shared/data --start work/run-third/model \\
+        --large work/run-large/model --work work/distil
 
-``--scenes`` holds pseudo sets, too (``mddnet probe``, ``label`` and ``build``), ``--large`` is what recipes/large.toml
-gave. Trains recipes/pseudo.toml without pseudo sets, as it is, and with the terms that distil; exports and evaluates
-each, and writes docs/results/distil.md. What is done is not done again: after Ctrl-C the same command goes on.
+``--scenes`` holds pseudo sets, too (``mddnet probe``, ``label`` and ``build``), ``--start`` is what all arms go on
+from, ``--large`` what recipes/large.toml gave. Trains recipes/pseudo.toml without pseudo sets, as it is, and with the
+terms that distil; exports and evaluates each, and writes docs/results/distil.md. What is done is not done again: after
+Ctrl-C the same command goes on.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ROWS = {
     "defocus_ordinal": "order of defocus",
     "coc_mae_px": "CoC error, px",
 }
+PAIRS = ("--only", "pairs")
 FEW = ("--frames", "2", "--scenes-per-place", "2", "--only", ",".join(KINDS))
 """A look at every dev place; the whole evaluation takes four times as long."""
 
@@ -43,7 +45,7 @@ FEW = ("--frames", "2", "--scenes-per-place", "2", "--only", ",".join(KINDS))
 def main() -> int:
     """Train, evaluate and write what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for flag in ("scenes", "data", "large", "work"):
+    for flag in ("scenes", "data", "start", "large", "work"):
         parser.add_argument(f"--{flag}", type=Path, required=True)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="only write the table of what is there")
@@ -64,24 +66,23 @@ def _folder(arm: str, seed: int | None) -> str:
 
 def _do(arm: str, seed: int | None, args: argparse.Namespace) -> int:
     folder = args.work / _folder(arm, seed)
-    if (folder / "evaluation/evaluation.json").is_file():
-        return 0
-    model = "small"
+    model = str(folder / "model")
     commands = []
-    if arm == "large":
-        commands.append(["export", str(args.large), "-o", str(folder / "model")])
-    elif seed is not None:
-        sets: dict[str, object] = {"train.seed": seed, "train.out": folder / "run", "data.scenes": args.scenes}
-        sets |= {"data.split": args.data / "split.csv", **ARMS[arm]}
-        if "loss.distil_sign" in sets:
-            sets["train.teacher"] = args.large
-        flags = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
-        commands.append(["train", str(RECIPE), *flags])
-        commands.append(["export", str(folder / "run/model"), "-o", str(folder / "model")])
-    if commands:
-        model = str(folder / "model")
-    commands.append(["evaluate", model, "--scenes", str(args.scenes), "--data", str(args.data), *FEW])
-    commands[-1] += ["-o", str(folder / "evaluation"), "--threads", "1"]
+    if not Path(model).is_dir():
+        weights = args.large if arm == "large" else args.start
+        if seed is not None:
+            weights = folder / "run/model"
+            sets: dict[str, object] = {"train.seed": seed, "train.out": folder / "run", "data.scenes": args.scenes}
+            sets |= {"train.start_from": args.start, "data.split": args.data / "split.csv", **ARMS[arm]}
+            if "loss.distil_sign" in sets:
+                sets["train.teacher"] = args.large
+            flags = [part for key, value in sets.items() for part in ("--set", f"{key}={value}")]
+            commands.append(["train", str(RECIPE), *flags])
+        commands.append(["export", str(weights), "-o", model])
+    for name, what in (("evaluation", FEW), ("pairs", PAIRS)):
+        if not (folder / name / "evaluation.json").is_file():
+            looked_at = ["--scenes", str(args.scenes), "--data", str(args.data), *what]
+            commands.append(["evaluate", model, *looked_at, "-o", str(folder / name), "--threads", "1"])
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("a", encoding="utf-8") as log:
         for command in commands:
@@ -94,26 +95,51 @@ def _do(arm: str, seed: int | None, args: argparse.Namespace) -> int:
 
 def _write_table(work: Path) -> None:
     found: dict[str, list[dict[str, float]]] = {}
+    places: dict[tuple[str, str], dict[str, list[dict[str, float]]]] = {}
     for arm in ("small", *ARMS, "large"):
         for seed in (None,) if arm in ("small", "large") else SEEDS:
-            path = work / _folder(arm, seed) / "evaluation/evaluation.json"
-            if path.is_file():
-                found.setdefault(arm, []).append(json.loads(path.read_text(encoding="utf-8"))["headline"])
+            folder = work / _folder(arm, seed)
+            if not all((folder / name / "evaluation.json").is_file() for name in ("evaluation", "pairs")):
+                continue
+            scenes, pairs = (
+                json.loads((folder / name / "evaluation.json").read_text(encoding="utf-8"))
+                for name in ("evaluation", "pairs")
+            )
+            found.setdefault(arm, []).append({**scenes["headline"], **pairs["headline"]})
+            for kind in KINDS:
+                for place, measures in scenes["kinds"][kind]["places"].items():
+                    places.setdefault((kind, place), {}).setdefault(arm, []).append(measures)
+    heads = [f"{arm} ({len(runs)})" if arm in ARMS else arm for arm, runs in found.items()]
     lines = [
         "# Pseudo sets and a larger teacher",
         "",
-        "`make table-distil`: recipes/pseudo.toml and its arms, each from the shipped weights, judged on all dev "
-        f"places (`mddnet evaluate MODEL {' '.join(FEW)}`). Mean and range over the seeds.",
+        "`make table-distil`: recipes/pseudo.toml and its arms, each from the weights of small's third run, judged on "
+        f"all dev places (`mddnet evaluate MODEL {' '.join(FEW)}`, and `{' '.join(PAIRS)}`). Mean and range over the "
+        "seeds.",
         "",
-        "| | " + " | ".join(f"{arm} ({len(runs)})" if arm in ARMS else arm for arm, runs in found.items()) + " |",
+        "| | " + " | ".join(heads) + " |",
         "|---|" + "---|" * len(found),
     ]
-    for key, words in ROWS.items():
-        for kind, kind_words in KINDS.items():
-            values = {arm: [run[f"{kind}.{key}"] for run in runs] for arm, runs in found.items()}
-            lines.append(f"| {words}, {kind_words} | " + " | ".join(map(_cell, values.values())) + " |")
+    rows = {
+        f"{words}, {kind_words}": f"{kind}.{key}" for key, words in ROWS.items() for kind, kind_words in KINDS.items()
+    }
+    rows |= {"near/far pairs, mean": "pairs.mean", "near/far pairs, worst": "pairs.worst"}
+    for words, key in rows.items():
+        lines.append(f"| {words} | " + " | ".join(_cell([run[key] for run in runs]) for runs in found.values()) + " |")
+    lines += ["", "Order of depth by place, upright / turned, means over the seeds:", ""]
+    lines += ["| kind | place | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(found)]
+    for (kind, place), by_arm in places.items():
+        cells = [
+            " / ".join(_mean([run.get(key, np.nan) for run in by_arm[arm]]) for key in tuple(ROWS)[:2]) for arm in found
+        ]
+        lines.append(f"| {KINDS[kind]} | {place.partition('/')[2] or place} | " + " | ".join(cells) + " |")
     atomic_write_text(Path(__file__).with_suffix(".md"), "\n".join(lines) + "\n")
     print(f"{Path(__file__).with_suffix('.md')}")
+
+
+def _mean(values: list[float]) -> str:
+    known = [value for value in values if np.isfinite(value)]
+    return f"{np.mean(known):.3f}" if known else "-"
 
 
 def _cell(values: list[float]) -> str:
