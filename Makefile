@@ -8,7 +8,6 @@ WORK ?= work
 RECIPE ?= recipes/small.toml
 CONTINUED ?= recipes/small-continued.toml
 THIRD ?= recipes/small-third.toml
-PSEUDO ?= recipes/pseudo.toml
 CASES ?= 200000
 # CI installs the versions that it names; everybody else gets the newest that the bounds allow.
 PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
@@ -19,8 +18,8 @@ OLDEST := .venv-oldest/installed
 TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-oldest lint types docs train-small pseudo-sets evaluate tables table-evaluation table-cues \
-	table-evaluation-speed table-numbers table-variants table-metres table-finer-look table-not-defocus table-claims \
+.PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
+	pseudo-sets table-evaluation-speed table-numbers table-variants table-metres table-finer-look table-not-defocus table-claims \
 	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted table-distil \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
@@ -100,10 +99,7 @@ train-small: $(DEV)
 	$(TRAIN) $(RECIPE) --set train.out=$(WORK)/run
 	$(TRAIN) $(CONTINUED) --set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
 	$(TRAIN) $(THIRD) --set train.start_from=$(WORK)/run-continued/model --set train.out=$(WORK)/run-third
-	$(MAKE) pseudo-sets
-	$(TRAIN) $(PSEUDO) --set train.seed=2 --set train.start_from=$(WORK)/run-third/model --set train.start_share=0.5 \
-		--set train.out=$(WORK)/run-pseudo
-	$(BIN)/mddnet export $(WORK)/run-pseudo/model -o $(WORK)/model
+	$(BIN)/mddnet export $(WORK)/run-third/model -o $(WORK)/model
 
 # Sharp photos with the depth that a linear probe of DINOv2 guesses, rendered: after the scenes of train-small.
 pseudo-sets: $(DEV)
