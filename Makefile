@@ -187,9 +187,9 @@ table-claims: $(DEV)
 		-o $(CLAIMS)
 	$(BIN)/python -m claims.table $(CLAIMS)/measures.csv -o docs/claims.md
 
-# Of pseudo sets and of large as a teacher; after train-small and recipes/large.toml.
+# Of pseudo sets and of large as a teacher; after the scenes (make train-small builds them) and recipes/large.toml.
 table-distil: pseudo-sets
-	$(BIN)/python docs/results/distil.py --scenes $(WORK)/scenes --data $(DATA) --start $(WORK)/run-third/model \
+	$(BIN)/python docs/results/distil.py --scenes $(WORK)/scenes --data $(DATA) --start src/mddnet/models/small \
 		--large $(WORK)/run-large/model --work $(WORK)/distil
 
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
