@@ -35,6 +35,9 @@ from mddnet.predict.predictor import Model
 OUR_SIZE = (384, 512)
 PHOTO_SIZE = (3000, 4000)
 OURS = "mddnet, both maps, 384 x 512"
+ON_ONE_CORE = ("decode", "the same on one core", "encode: five maps, preview, facts")
+"""The parts of a photo where as many photos as cores are worked on."""
+FOLDER_ROUNDS = 3
 Call = Callable[[], object]
 
 
@@ -123,11 +126,6 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
         calls = {"PyTorch": eager, **graph_calls(path, tuple(image.shape), threads)}
         add(peer.name, peer.gives, parameters, calls)
     return found
-
-
-ON_ONE_CORE = ("decode", "the same on one core", "encode: five maps, preview, facts")
-"""The parts of a photo where as many photos as cores are worked on."""
-FOLDER_ROUNDS = 3
 
 
 def timed(call: Call) -> float:

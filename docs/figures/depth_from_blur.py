@@ -53,6 +53,12 @@ def panel(pixels: Picture) -> Image.Image:
     return Image.fromarray(pixels).resize(PANEL, Image.Resampling.LANCZOS)
 
 
+def coloured_depth(inv_depth: NDArray[np.float32]) -> Picture:
+    """A relative inverse depth in colours, from its 1st to its 99th percentile."""
+    low, high = np.percentile(inv_depth, (1, 99))
+    return colours(np.ascontiguousarray(inv_depth), float(low), float(high), DEPTH_COLOURS)
+
+
 def main() -> None:
     """Render, predict, draw."""
     scene, truth = surfaces()
@@ -72,18 +78,13 @@ def main() -> None:
         turned = model.predict(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth[::-1, ::-1]
         signed = KAPPA_PX * (u_focus - truth)
         most = float(np.abs(signed).max())
-
-        def depth(u: NDArray[np.float32]) -> Picture:
-            low, high = np.percentile(u, (1, 99))
-            return colours(u, float(low), float(high), DEPTH_COLOURS)
-
         pictures = [
             photo,
             colours(signed, -most, most, SIGN_COLOURS),
             colours(prediction.signed_defocus_px, -most, most, SIGN_COLOURS),
-            depth(truth),
-            depth(prediction.inv_depth),
-            depth(np.ascontiguousarray(turned)),
+            coloured_depth(truth),
+            coloured_depth(prediction.inv_depth),
+            coloured_depth(turned),
         ]
         rows.append((title, pictures))
     heads = ("photo", "true signed defocus", "predicted", "true depth", "predicted", "from the photo upside down")

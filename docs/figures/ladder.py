@@ -19,13 +19,13 @@ from claims.methods import Network
 from claims.plan import LADDER
 from claims.results import read_lines
 from claims.table import Measured, comparisons
-from depth_from_blur import KAPPA_PX, panel, surfaces
+from depth_from_blur import KAPPA_PX, coloured_depth, panel, surfaces
 from lens_law import GRID, INK, Drawing
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mddnet.color import srgb8_from_linear
-from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.color_maps import SIGN_COLOURS, colours
 from mddnet.predict.view import INK as DARK
 from mddnet.predict.view import PAPER
 from mddnet.sets.render import Aperture, Camera, LensFlaws, add_sensor_noise, render_surfaces
@@ -84,7 +84,7 @@ def ladder_picture(runs: Path) -> Image.Image:
     photo = srgb8_from_linear(add_sensor_noise(linear, camera, np.random.default_rng(0)))
     coc = np.abs(KAPPA_PX * (U_FOCUS - truth))
     columns: list[tuple[str, Sequence[NDArray[np.uint8] | None]]] = [
-        ("the photo; the truth", (_depth(truth), photo, _size(coc, float(coc.max()))))
+        ("the photo; the truth", (coloured_depth(truth), photo, _size(coc, float(coc.max()))))
     ]
     for row in LADDER:
         network = Network.of(runs / f"{row.name}-0" / "model")
@@ -94,8 +94,8 @@ def ladder_picture(runs: Path) -> Image.Image:
             (
                 WORDS[row.name],
                 (
-                    None if answer.inv_depth is None else _depth(answer.inv_depth),
-                    None if turned is None else _depth(turned[::-1, ::-1]),
+                    None if answer.inv_depth is None else coloured_depth(answer.inv_depth),
+                    None if turned is None else coloured_depth(turned[::-1, ::-1]),
                     None if answer.defocus_px is None else _size(answer.defocus_px, float(coc.max())),
                 ),
             )
@@ -110,11 +110,6 @@ def ladder_picture(runs: Path) -> Image.Image:
             if pixels is not None:
                 sheet.paste(panel(pixels), (x, HEAD + k * (height + GAP)))
     return sheet
-
-
-def _depth(inv_depth: NDArray[np.float32]) -> NDArray[np.uint8]:
-    low, high = np.percentile(inv_depth, (1, 99))
-    return colours(np.ascontiguousarray(inv_depth), float(low), float(high), DEPTH_COLOURS)
 
 
 def _size(defocus_px: NDArray[np.float32], most: float) -> NDArray[np.uint8]:

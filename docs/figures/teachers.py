@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from depth_from_blur import coloured_depth
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
-from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.color_maps import SIGN_COLOURS, colours
 from mddnet.evaluate.peers.find import find_peer
 from mddnet.evaluate.peers.peer import blur_of, inv_depth_of
 from mddnet.predict.model_dir import open_model_dir
@@ -62,8 +63,7 @@ def sheet(work: Path, probe: Path) -> Image.Image:
             answer = peer.answer(photo)
             inv_depth, blur = inv_depth_of(answer), blur_of(answer)
             if inv_depth is not None:
-                low, high = np.percentile(inv_depth, (1, 99))
-                paste(n, 2 * k, colours(np.ascontiguousarray(inv_depth), float(low), float(high), DEPTH_COLOURS))
+                paste(n, 2 * k, coloured_depth(inv_depth))
             if blur is not None and blur.defocus_px is not None:
                 most = MOST_SHARE * max(photo.shape)
                 paste(n, 2 * k + 1, colours(blur.defocus_px, -most, most, SIGN_COLOURS))

@@ -178,7 +178,7 @@ def predict(
 
         # A core works on a photo from its file to its results: a network on one core each does more than one on all.
         with _pool(workers) as pool:
-            looking: deque[tuple[_Job, _Item, Future[PredictedPhoto]]] = deque()
+            looking: deque[tuple[Path, _Item, Future[PredictedPhoto]]] = deque()
             writing: deque[tuple[Path, Future[tuple[str, Path]]]] = deque()
             given_up: set[Path] = set()
 
@@ -198,20 +198,20 @@ def predict(
             def finish_looking(leave: int = 0) -> None:
                 """Give to be written what was looked at first, until no more than ``leave`` are left."""
                 while len(looking) > leave:
-                    job, item, future = looking.popleft()
-                    if job.path in given_up:
+                    path, item, future = looking.popleft()
+                    if path in given_up:
                         continue
                     try:
                         prediction = future.result()
                         fixed_range = item.ranges.of(prediction) if item.ranges is not None else None
                         finish_writing(leave=workers - 1)
                         # of photos of one name the first gets it, whichever is written first
-                        claim_stem(out, job.path, item.stem)
+                        claim_stem(out, path, item.stem)
                     except (MddnetError, MemoryError) as error:
                         finish_writing()
-                        give_up(job.path, error)
+                        give_up(path, error)
                         continue
-                    writing.append((job.path, pool.submit(write, item, prediction, fixed_range)))
+                    writing.append((path, pool.submit(write, item, prediction, fixed_range)))
 
             def finish() -> None:
                 finish_looking()
@@ -228,7 +228,7 @@ def predict(
                 elif job.facts is not None:
                     report(job.path, f"{job.item.name}: done before", job.facts)
                 else:
-                    looking.append((job, job.item, pool.submit(look, job.item)))
+                    looking.append((job.path, job.item, pool.submit(look, job.item)))
                     finish_looking(leave=workers)
                     if not job.beside_others:
                         finish()
