@@ -94,9 +94,10 @@ FRAMES = (
 
 LONGER = (
     *(replace(single, name=single.name + LONG) for single in LADDER[:2]),
+    *(replace(row, name=row.name + LONG, loss={**row.loss, **_HALVED}) for row in LADDER[2:5]),
     Row(FULL + LONG, "full", _ALL_OF_IT[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0, "cue_sign": 2.0}),
 )
-"""The ends of the ladder, trained three times as long."""
+"""The ladder, trained three times as long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from claims.plan import (
     SOFT,
     TWO,
     Effort,
+    Row,
     Run,
     recipe,
 )
@@ -148,35 +149,49 @@ def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[st
     return saved(of, other) if of.keys() & other.keys() else None
 
 
-def comparisons(m: Measured) -> Iterator[tuple[str, str, str, tuple[Interval | None, Interval | None]]]:
-    """Each claim as a comparison of two rows with places paired: row, other row, task, real and rendered blur."""
+def comparisons(
+    m: Measured, suffix: str = ""
+) -> Iterator[tuple[str, str, str, tuple[Interval | None, Interval | None, Interval | None]]]:
+    """Each claim as a comparison of two rows with places paired.
+
+    Args:
+        m: what was measured.
+        suffix: of the rows' names, such as ``LONG``.
+
+    Yields:
+        Row, other row, task, and what is saved on real blur, on rendered blur and in weak texture.
+    """
     for row, against in ((TWO, ""), (SOFT, TWO), (LAW, SOFT), (FULL, LAW), (FULL, "")):
         for task, measure, single in TASKS:
-            other = against or single
-            real, rendered = (_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS))
-            yield row, other, task, (real, rendered)
+            pair = row + suffix, (against or single) + suffix
+            real, rendered = (_saved(m, *pair, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS))
+            yield *pair, task, (real, rendered, _saved(m, *pair, f"{measure}_weak", KNOWN_KINDS))
 
 
-def _steps(m: Measured) -> str:
-    titles = {row.name: row.title for row in LADDER}
-    body = [[titles[row], titles[other], task, *map(_percent, found)] for row, other, task, found in comparisons(m)]
-    return _markdown(["row", "against", "error of", "real blur", "rendered blur"], body)
+def _steps(m: Measured, rows: Sequence[Row] = LADDER, suffix: str = "") -> str:
+    titles = {row.name: row.title for row in rows}
+    body = [
+        [titles[row], titles[other], task, *map(_percent, found)]
+        for row, other, task, found in comparisons(m, suffix)
+        if any(found)
+    ]
+    return _markdown(["row", "error less than", "error of", "real blur", "rendered blur", "weak texture"], body)
 
 
 def _longer(m: Measured) -> str:
-    counts = {row.title: len(m.runs.get(row.name, ())) for row in LONGER}
+    counts = {row.name: len(m.runs.get(row.name, ())) for row in LONGER}
     if not any(counts.values()):
         return NOT_YET
-    parts = ["Runs so far: " + ", ".join(f"{title} {count}" for title, count in counts.items()) + "."]
+    most = max(counts.values())
+    titles = {
+        row.name: row.title if counts[row.name] == most else f"{row.title} ({counts[row.name]} of {most} folds)"
+        for row in LONGER
+        if counts[row.name]
+    }
+    parts = []
     for kinds in (REAL_KINDS, RENDERED_KINDS):
-        parts += [f"On {WHERE[kinds]}:", _of_rows(m, [(row.name, row.title) for row in LONGER], kinds)]
-    body = []
-    for task, measure, single in TASKS:
-        row, other = FULL + LONG, single + LONG
-        cells = [_saved(m, row, other, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS)]
-        cells.append(_saved(m, row, other, f"{measure}_weak", KNOWN_KINDS))
-        body.append([task, *map(_percent, cells)])
-    parts.append(_markdown(["full: less error than alone", "real blur", "rendered blur", "weak texture"], body))
+        parts += [f"On {WHERE[kinds]}:", _of_rows(m, list(titles.items()), kinds)]
+    parts += ["Compared on the places that both rows were measured on:", _steps(m, LONGER, LONG)]
     return "\n\n".join(parts)
 
 

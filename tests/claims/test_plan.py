@@ -83,6 +83,10 @@ def test_rows_differ_in_nothing_but_what_they_are_named_for() -> None:
     assert len({one.config_hash for one in made.values()} | {one.config_hash for one in frames.values()}) == 9
     assert frames[REAL].model == frames[RENDERED].model == frames[BOTH].model == made["full"].model
     assert frames[REAL].data.mixture.normalised["focal_stacks"] == 1
+    longer = {row.name: recipe(Run(row, 1, Effort()), Path("x"), KINDS) for row in LONGER}
+    assert [one.model for one in longer.values()] == [one.model for one in made.values()]
+    assert longer["two-long"].loss == longer["soft-long"].loss
+    assert {row.loss["depth"] for row in LONGER[2:]} == {0.5} and LONGER[4].loss["lens_law"] == 2
 
 
 def test_every_row_is_run_on_every_fold_with_a_seed_of_its_own() -> None:
