@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from cyclopts import App, Parameter
 from PIL import Image
 
 import mddnet
+from mddnet.evaluate.provenance import machine
 from mddnet.evaluate.result_page import write_result_page
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.output import save
@@ -190,15 +190,10 @@ def table(found: list[Contender]) -> list[str]:
     return lines
 
 
-def machine(threads: int) -> str:
+def machine_and_runtimes(threads: int) -> str:
     """Processor, cores, runtimes."""
     import torch
 
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
     try:
         import openvino
 
@@ -206,7 +201,7 @@ def machine(threads: int) -> str:
     except ImportError:
         third = "no OpenVINO"
     return (
-        f"{name}, {os.cpu_count()} cores, {threads} threads; Python {platform.python_version()}, "
+        f"{machine()}, {threads} threads; "
         f"ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__.partition('+')[0]}, {third}"
     )
 
@@ -260,7 +255,7 @@ def main(
         lines = [
             f"# Speed, {predictor.name} {predictor.version}",
             "",
-            f"By `make bench` (`python bench/speed.py`), {time.strftime('%d %B %Y')}. {machine(threads)}.",
+            f"By `make bench` (`python bench/speed.py`), {time.strftime('%d %B %Y')}. {machine_and_runtimes(threads)}.",
             f"Load of the machine before the run {load_before:.1f}, after it LOAD_AFTER: if it was not near 0 before,",
             "others shared the processor, and only the proportions say something. Medians of",
             f"{rounds} rounds, each contender once a round. The peers have the layers of the originals and random",
