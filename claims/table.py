@@ -41,10 +41,11 @@ from mddnet.sets.store import atomic_write_text
 
 START, END = "<!-- tables -->\n", "<!-- end of tables -->"
 REAL_KINDS, RENDERED_KINDS = ("focal_stacks", "light_fields"), ("rgbd", "stereo")
-STACKS = ("focal_stacks",)
-KNOWN_KINDS = (*RENDERED_KINDS, "rigs")
+STACKS, RIGS = ("focal_stacks",), ("rigs",)
+KNOWN_KINDS = (*RENDERED_KINDS, *RIGS)
 """Where depth was not measured by blur, so that it is as good in weak texture as in strong."""
-WHERE = {REAL_KINDS: "real blur", RENDERED_KINDS: "rendered blur"}
+WHERE = {REAL_KINDS: "real blur", RENDERED_KINDS: "rendered blur", RIGS: "simulated rig"}
+COMPARED_ON = (*WHERE.values(), "weak texture")
 DEPTH_MEASURES = {
     "depth_error": "error of inverse depth",
     "depth_ordinal": "order",
@@ -149,9 +150,7 @@ def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[st
     return saved(of, other) if of.keys() & other.keys() else None
 
 
-def comparisons(
-    m: Measured, suffix: str = ""
-) -> Iterator[tuple[str, str, str, tuple[Interval | None, Interval | None, Interval | None]]]:
+def comparisons(m: Measured, suffix: str = "") -> Iterator[tuple[str, str, str, list[Interval | None]]]:
     """Each claim as a comparison of two rows with places paired.
 
     Args:
@@ -159,13 +158,13 @@ def comparisons(
         suffix: of the rows' names, such as ``LONG``.
 
     Yields:
-        Row, other row, task, and what is saved on real blur, on rendered blur and in weak texture.
+        Row, other row, task, and what is saved: one for each of ``COMPARED_ON``.
     """
     for row, against in ((TWO, ""), (SOFT, TWO), (LAW, SOFT), (FULL, LAW), (FULL, "")):
         for task, measure, single in TASKS:
             pair = row + suffix, (against or single) + suffix
-            real, rendered = (_saved(m, *pair, measure, kinds) for kinds in (REAL_KINDS, RENDERED_KINDS))
-            yield *pair, task, (real, rendered, _saved(m, *pair, f"{measure}_weak", KNOWN_KINDS))
+            found = [_saved(m, *pair, measure, kinds) for kinds in WHERE]
+            yield *pair, task, [*found, _saved(m, *pair, f"{measure}_weak", KNOWN_KINDS)]
 
 
 def _steps(m: Measured, rows: Sequence[Row] = LADDER, suffix: str = "") -> str:
@@ -175,7 +174,7 @@ def _steps(m: Measured, rows: Sequence[Row] = LADDER, suffix: str = "") -> str:
         for row, other, task, found in comparisons(m, suffix)
         if any(found)
     ]
-    return _markdown(["row", "error less than", "error of", "real blur", "rendered blur", "weak texture"], body)
+    return _markdown(["row", "error less than", "error of", *COMPARED_ON], body)
 
 
 def _longer(m: Measured) -> str:

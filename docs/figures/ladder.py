@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python docs/figures/ladder.py work/claims
 
-ladder.svg, and ladder-long.svg of the rows trained three times as long, are drawn from docs/results/claims/measures.csv.
+ladder.svg, and ladder-long.svg of the rows trained three times as long, come from docs/results/claims/measures.csv.
 ladder.jpg needs the networks that ``make table-claims`` left in the folder given: those of fold 0 look at the made-up
 scene of :mod:`depth_from_blur`, whose two photos are CC0 and come with scikit-image ("Chelsea" by Stefan van der Walt
 and "coffee" by Rachel Michetti).
@@ -19,7 +19,7 @@ from claims.bootstrap import Interval
 from claims.methods import Network
 from claims.plan import LADDER, LONG
 from claims.results import read_lines
-from claims.table import Measured, comparisons
+from claims.table import COMPARED_ON, Measured, comparisons
 from depth_from_blur import KAPPA_PX, coloured_depth, panel, surfaces
 from lens_law import GRID, INK, Drawing
 from numpy.typing import NDArray
@@ -49,11 +49,11 @@ WORDS = {
 
 
 def steps_figure(measured: Measured, suffix: str = "") -> Drawing:
-    """Error saved by each comparison, with its interval: real blur, rendered blur, weak texture."""
+    """Error saved by each comparison, with its interval."""
     found = [comparison for comparison in comparisons(measured, suffix) if any(comparison[-1])]
-    row_px, left, width, gap = 22, 300, 220, 30
-    drawing = Drawing(left + 3 * (width + gap) + gap, 70 + row_px * len(found))
-    for column, title in enumerate(("real blur", "rendered blur", "weak texture")):
+    row_px, left, width, gap = 22, 300, 180, 28
+    drawing = Drawing(left + len(COMPARED_ON) * (width + gap) + gap, 70 + row_px * len(found))
+    for column, title in enumerate(COMPARED_ON):
         middle = left + column * (width + gap) + width / 2
         drawing.text(middle, 20, f"error saved, %: {title}")
         for share in (-0.2, -0.1, 0.0, 0.1, 0.2):
