@@ -57,12 +57,13 @@ def one_run(run: Run, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry],
         twins = {entry.record.name: twin(entry, work / "twins", FRAMES_PER_TWIN) for entry in stacks}
     seen = seen_scenes(run.row, training, twins, FRAMES_PER_TWIN)
     model = train(made, "cpu", Scenes(seen, ()))
-    return _lines(run.name, made.config_hash, run.row.name, run.fold, Network.of(model), [*kept_out, *rigs])
+    return lines_of(run.name, made.config_hash, run.row.name, run.fold, Network.of(model), [*kept_out, *rigs])
 
 
-def _lines(
+def lines_of(
     name: str, recipe_hash: str, row: str, fold: int, method: Method, entries: Sequence[SceneEntry]
 ) -> list[Line]:
+    """Ask a method about scenes with known depth, and give what was measured, a line per place."""
     found = measure(method, [entry for entry in entries if entry.group != "photos"])
     return [Line(name, recipe_hash, row, fold, kind, place, values) for (kind, place), values in found.items()]
 
@@ -76,7 +77,7 @@ def untrained(
         for fold in range(folds):
             training, kept_out = sides(entries, fold, folds)
             mean_map = MeanMap([entry for entry in training if entry.group != "photos"])
-            lines += _lines(f"{name}-{fold}", UNTRAINED, name, fold, mean_map, [*kept_out, *rigs])
+            lines += lines_of(f"{name}-{fold}", UNTRAINED, name, fold, mean_map, [*kept_out, *rigs])
         return lines
     method: Method
     if name == "pydnet":
@@ -84,7 +85,7 @@ def untrained(
         method = PyDNet(peers / "pydnet_plus_plus.tflite")
     else:
         method = Classical(name) if name in CLASSICAL else {"row": Row, "sharpness": Sharpness}[name]()
-    return _lines(name, UNTRAINED, name, -1, method, [*entries, *rigs])
+    return lines_of(name, UNTRAINED, name, -1, method, [*entries, *rigs])
 
 
 def others(peers: Path | None) -> list[str]:
