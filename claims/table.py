@@ -60,6 +60,7 @@ DEFOCUS_MEASURES = {
     "defocus_ordinal": "order",
     "sign_accuracy": "side",
 }
+CALIBRATED = "calibrated.csv"
 NOT_YET = "Not trained yet: the same command does it."
 TASKS = (("depth", "depth_error", SINGLE_DEPTH), ("defocus", "coc_mae_px", SINGLE_DEFOCUS))
 """Each task, the measure that comparisons are made by, and the row that does it alone."""
@@ -96,8 +97,8 @@ class Measured:
         return {place: sum(v) / len(v) for (kind, place), v in found.items() if kind in kinds}
 
 
-def tables(lines: Sequence[Line]) -> str:
-    """All tables, as Markdown."""
+def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
+    """All tables, as Markdown; ``calibrated`` is what :mod:`claims.calibrated` measured."""
     m = Measured(lines)
     parts = [_runs_of(m), _costs()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
@@ -105,6 +106,12 @@ def tables(lines: Sequence[Line]) -> str:
     parts += ["### What each step saves", _steps(m)]
     parts += ["### By texture and depth edges, rendered blur and the simulated rig", _by_region(m)]
     parts += ["### Trained three times as long", _longer(m)]
+    if calibrated:
+        names = sorted({line.run for line in calibrated})
+        before = _steps(Measured(line for line in lines if line.run in names), LONGER, LONG, tasks=("defocus",))
+        after = _steps(Measured(calibrated), LONGER, LONG)
+        parts += ["### With each network's curve set", f"`python -m claims.calibrated`, runs {', '.join(names)}."]
+        parts += ["Before:", before, "With the curves set:", after]
     parts += ["### Trained on real and on rendered frames", _frames(m)]
     every = [(LADDER[0].name, LADDER[0].title), (LADDER[1].name, LADDER[1].title), (FULL, "full"), *OTHERS.items()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
@@ -167,12 +174,14 @@ def comparisons(m: Measured, suffix: str = "") -> Iterator[tuple[str, str, str, 
             yield *pair, task, [*found, _saved(m, *pair, f"{measure}_weak", KNOWN_KINDS)]
 
 
-def _steps(m: Measured, rows: Sequence[Row] = LADDER, suffix: str = "") -> str:
+def _steps(
+    m: Measured, rows: Sequence[Row] = LADDER, suffix: str = "", tasks: Sequence[str] = ("depth", "defocus")
+) -> str:
     titles = {row.name: row.title for row in rows}
     body = [
         [titles[row], titles[other], task, *map(_percent, found)]
         for row, other, task, found in comparisons(m, suffix)
-        if any(found)
+        if any(found) and task in tasks
     ]
     return _markdown(["row", "error less than", "error of", *COMPARED_ON], body)
 
@@ -265,7 +274,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     head, rest = args.out.read_text(encoding="utf-8").split(START)
     after = rest.split(END)[1]
-    atomic_write_text(args.out, head + START + "\n" + tables(read_lines(args.measures)) + "\n" + END + after)
+    made = tables(read_lines(args.measures), read_lines(args.measures.with_name(CALIBRATED)))
+    atomic_write_text(args.out, head + START + "\n" + made + "\n" + END + after)
     return 0
 
 

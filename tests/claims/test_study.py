@@ -154,12 +154,18 @@ def test_long_rows_are_compared_on_the_places_of_both_and_say_how_many_folds_the
             f"{row}-{fold}", "-", row, fold, "rgbd", f"place{fold}", {"coc_mae_px": error, "coc_mae_px_weak": 1}
         )
 
-    text = tables([line("defocus-long", 0, 4.0), line("defocus-long", 1, 2.0), line("two-long", 0, 3.0)])
+    lines = [line("defocus-long", 0, 4.0), line("defocus-long", 1, 2.0), line("two-long", 0, 3.0)]
+    text = tables(lines)
     longer = text.partition("### Trained three times as long")[2].partition("###")[0]
     assert "| defocus alone | 3.00 (2.00 to 4.00) |" in longer
     assert "| two decoders on one encoder (1 of 2 folds) | 3.00 (3.00 to 3.00) |" in longer
     assert "| defocus alone | defocus | - | +25.0 % (+25.0 to +25.0) | - | +0.0 % (+0.0 to +0.0) |" in longer
     assert "soft connection" not in longer
+    # with curves set, fold 0 alone is compared, before and after
+    calibrated = [line("defocus-long", 0, 2.0), line("two-long", 0, 2.0)]
+    section = tables(lines, calibrated).partition("curve set")[2].partition("###")[0]
+    assert "runs defocus-long-0, two-long-0." in section
+    assert section.index("+25.0 % (") < section.index("+0.0 % (+0.0 to +0.0) | - | +0.0 %")
 
 
 def test_a_twin_has_the_same_truth_and_computed_blur(made: Path, tmp_path: Path) -> None:
