@@ -1,4 +1,5 @@
-"""Draws pseudo-sets.jpg of docs/training.md: what the shipped model, its students and their teachers see in two photos.
+"""Draws pseudo-sets.jpg of docs/training.md: what the small model before and after its last run, other students and
+their teachers see in two photos.
 
     python docs/figures/teachers.py work/distil teacher/probe.onnx
 
@@ -36,8 +37,9 @@ STUDENTS = {
 
 def columns(work: Path, probe: Path) -> dict[str, str]:
     """What looks at the photos, by the head of its column: the first seed of each student."""
-    found = {"small": str(open_model_dir("small").folder)}
+    found = {"small before": str(work / "small" / "model")}
     found |= {head: str(work / f"{folder}-1" / "model") for head, folder in STUDENTS.items()}
+    found["shipped"] = str(open_model_dir("small").folder)
     return found | {"large": str(work / "large" / "model"), "probe": str(probe)}
 
 
