@@ -1,8 +1,10 @@
 """Is the size of blur read too small or too large? Mean error, with its sign, by the true size.
 
-    python -m claims.bias --scenes work/scenes --data ../shared/data --work work/claims defocus-long-0 full-long-0
+    python -m claims.bias --scenes work/scenes --data ../shared/data --work work/claims \\
+        -o docs/results/claims/bias.md defocus-long-0 full-long-0
 
-Each network that ``claims.run`` trained is asked about the places that it was kept from, and about the simulated rig.
+Each network that ``claims.run`` left in the work folder is asked about the places that it was kept from, and about the
+simulated rig.
 """
 
 from __future__ import annotations
@@ -15,22 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from claims.measure import FRAMES_PER_SCENE, SCENES_PER_PLACE, Method
+from claims.measure import SCENES_PER_PLACE, Method, asked_photos
 from claims.methods import Network
-from claims.plan import Effort, runs, sides
+from claims.plan import SINGLE_DEPTH, run_named, sides
 from claims.rig import rig_scenes
 from claims.run import every_scene
 from claims.table import WHERE
 from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.evaluate.scenes import (
-    EvaluationScene,
-    choose_frames,
-    has_true_defocus,
-    read_frame,
-    read_truth,
-    true_signed_defocus,
-)
+from mddnet.evaluate.scenes import EvaluationScene, read_truth
+from mddnet.sets.store import atomic_write_text
 from mddnet.types import Float32Array
 
 EDGES_PX = (0.0, 2.0, 4.0, 8.0, 16.0, np.inf)
@@ -55,11 +51,12 @@ def bias_by_size(defocus_px: Float32Array, true_px: Float32Array) -> list[float]
 def _photos(method: Method, entry: SceneEntry) -> Iterator[list[float]]:
     scene = EvaluationScene(entry.folder, entry.group, entry.record, entry.stamp)
     truth = read_truth(scene)
-    for frame in choose_frames(scene, FRAMES_PER_SCENE[entry.group]):
-        if has_true_defocus(entry.record, frame):
-            defocus_px = method.answer(read_frame(scene, frame, truth)).defocus_px
-            assert defocus_px is not None
-            yield bias_by_size(defocus_px, np.abs(true_signed_defocus(truth, frame)))
+    if truth.range > 0:
+        for one in asked_photos(scene, truth):
+            defocus_px = method.answer(one.photo).defocus_px
+            if defocus_px is None:
+                raise ValueError("the network has no defocus map; expected one that has")
+            yield bias_by_size(defocus_px, np.abs(one.signed_px))
 
 
 def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
@@ -87,22 +84,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenes", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("runs", nargs="+", help="names of runs, such as full-long-0")
+    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs, such as full-long-0")
     args = parser.parse_args(argv)
-    by_name = {run.name: run for run in runs(Effort())}
+    for run in args.runs:
+        if run.row.name.startswith(SINGLE_DEPTH):
+            parser.error(f"{run.name}: it has no defocus map; expected a row that has one")
     entries = every_scene(args.scenes, args.data / "split.csv")
     rigs = rig_scenes(args.data, args.work)
     heads = [f"{low:g} to {high:g} px" for low, high in pairwise(EDGES_PX)]
     heads[-1] = f"{EDGES_PX[-2]:g} px and more"
-    print("| run | on | " + " | ".join(heads) + " |")
-    print("|---" * (len(heads) + 2) + "|")
-    for name in args.runs:
-        _, kept_out = sides(entries, by_name[name].fold)
-        method = Network.of(args.work / "runs" / name / "model")
+    lines = [
+        "# Bias of the size of blur",
+        "",
+        f"`python -m claims.bias ... {' '.join(run.name for run in args.runs)}`: mean of found less true CoC in px, by "
+        "the true CoC; means over photos, then over places that were kept out of training.",
+        "",
+        "| run | on | " + " | ".join(heads) + " |",
+        "|---" * (len(heads) + 2) + "|",
+    ]
+    for run in args.runs:
+        _, kept_out = sides(entries, run.fold)
+        method = Network.of(args.work / "runs" / run.name / "model")
         for kinds, words in WHERE.items():
             values = biases(method, [entry for entry in [*kept_out, *rigs] if entry.group in kinds])
             cells = ["-" if np.isnan(value) else f"{value:+.2f}" for value in values]
-            print(f"| {name} | {words} | " + " | ".join(cells) + " |", flush=True)
+            lines.append(f"| {run.name} | {words} | " + " | ".join(cells) + " |")
+            print(lines[-1], flush=True)
+    atomic_write_text(args.out, "\n".join(lines) + "\n")
     return 0
 
 

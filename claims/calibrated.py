@@ -19,7 +19,7 @@ import torch
 
 from claims.measure import Answer
 from claims.methods import Network
-from claims.plan import Effort, recipe, runs, sides
+from claims.plan import recipe, run_named, sides
 from claims.results import read_lines, write_lines
 from claims.rig import rig_scenes
 from claims.run import every_scene, lines_of
@@ -54,20 +54,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("runs", nargs="+", help="names of runs, such as full-long-0")
+    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs of the ladder, such as full-long-0")
     args = parser.parse_args(argv)
+    for run in args.runs:
+        if run.row.stacks_only:
+            parser.error(f"{run.name}: it was trained on focal stacks alone; expected a run of the ladder")
     torch.set_num_threads(1)
-    by_name = {run.name: run for run in runs(Effort())}
     entries = every_scene(args.scenes, args.data / "split.csv")
     rigs = rig_scenes(args.data, args.work)
-    for name in args.runs:
-        run = by_name[name]
+    for run in args.runs:
         training, kept_out = sides(entries, run.fold)
-        method = Defocus(args.work / "runs" / name / "model", training)
+        method = Defocus(args.work / "runs" / run.name / "model", training)
         made = recipe(run, args.work, sorted({entry.group for entry in training}))
-        found = lines_of(name, made.config_hash, run.row.name, run.fold, method, [*kept_out, *rigs])
-        write_lines(args.out, [*(line for line in read_lines(args.out) if line.run != name), *found])
-        print(f"{name}: stretched by {method.gain:.2f}, {len(found)} places", flush=True)
+        found = lines_of(run.name, made.config_hash, run.row.name, run.fold, method, [*kept_out, *rigs])
+        write_lines(args.out, [*(line for line in read_lines(args.out) if line.run != run.name), *found])
+        print(f"{run.name}: stretched by {method.gain:.2f}, {len(found)} places", flush=True)
     return 0
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from claims.plan import Effort, recipe, runs, sides
+from claims.plan import recipe, run_named, sides
 from claims.run import every_scene
 from mddnet.config import LossConfig, Recipe
 from mddnet.data.loader import SetBatches
@@ -73,20 +73,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenes", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("runs", nargs="+", help="names of runs, such as full-0")
+    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs, such as full-0")
     args = parser.parse_args(argv)
-    by_name = {run.name: run for run in runs(Effort())}
     entries = every_scene(args.scenes, args.data / "split.csv")
     print("| run | " + " | ".join(f"norm, {group}" for group in GROUPS) + " | cosine with that of defocus |")
     print("|---" * (len(GROUPS) + 2) + "|")
-    for name in args.runs:
-        training, _ = sides(entries, by_name[name].fold)
-        made = recipe(by_name[name], args.work, sorted({entry.group for entry in training}))
-        network = load_network(args.work / "runs" / name / "model")
+    for run in args.runs:
+        training, _ = sides(entries, run.fold)
+        made = recipe(run, args.work, sorted({entry.group for entry in training}))
+        network = load_network(args.work / "runs" / run.name / "model")
         found = encoder_gradients(network, made, SetBatches(training, made.data, AFTER_TRAINING, BATCHES))
         norms = [f"{found[group].norm(dim=1).mean():.3f}" if group in found else "-" for group in GROUPS]
         angles = [f"{group} {cosine(found[group], found['defocus']):+.2f}" for group in found if group != "defocus"]
-        print(f"| {name} | " + " | ".join(norms) + f" | {', '.join(angles)} |")
+        print(f"| {run.name} | " + " | ".join(norms) + f" | {', '.join(angles)} |")
     return 0
 
 

@@ -25,7 +25,7 @@ from mddnet.evaluate.scenes import (
     true_signed_defocus,
 )
 from mddnet.metrics import OrdinalPairs
-from mddnet.types import BoolArray, Float32Array, FrameRecord, UInt8Array
+from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 SCENES_PER_PLACE = 4
 FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2, "rigs": 4}
@@ -108,6 +108,35 @@ def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean(found)) for name, found in values.items() if found}
 
 
+@dataclass(frozen=True, slots=True)
+class AskedPhoto:
+    """A photo that a method is asked about.
+
+    Attributes:
+        photo: (H, W, 3) sRGB.
+        signed_px: (H, W), true signed CoC; NaN where unknown.
+        pairs: of clearly different CoC.
+    """
+
+    photo: UInt8Array
+    signed_px: Float32Array
+    pairs: OrdinalPairs
+
+
+def asked_photos(scene: EvaluationScene, truth: SceneTruth) -> Iterator[AskedPhoto]:
+    """The photos of a scene that say something of blur: of known blur, and with enough of it."""
+    record = scene.record
+    for frame in choose_frames(scene, FRAMES_PER_SCENE[scene.kind]):
+        if not has_true_defocus(record, frame):
+            continue
+        signed_px = true_signed_defocus(truth, frame)
+        pairs = metrics.defocus_ordinal_pairs(
+            np.abs(signed_px), truth.mask, pairs=PAIRS, seed=seed_of(0, record.name, frame.file, "defocus")
+        )
+        if pairs.admissible_share >= BLUR_SHARE_MIN:
+            yield AskedPhoto(read_frame(scene, frame, truth), signed_px, pairs)
+
+
 def _photos(method: Method, scene: EvaluationScene) -> Iterator[dict[str, float]]:
     record, truth = scene.record, read_truth(scene)
     if not truth.range > 0:
@@ -119,23 +148,14 @@ def _photos(method: Method, scene: EvaluationScene) -> Iterator[dict[str, float]
         metric=record.unit == "1/m",
         linear=record.unit != "ordinal",
     )
-    for frame in choose_frames(scene, FRAMES_PER_SCENE[scene.kind]):
-        if not has_true_defocus(record, frame):
-            continue
-        signed_px = true_signed_defocus(truth, frame)
-        blur_pairs = metrics.defocus_ordinal_pairs(
-            np.abs(signed_px), truth.mask, pairs=PAIRS, seed=seed_of(0, record.name, frame.file, "defocus")
-        )
-        if blur_pairs.admissible_share < BLUR_SHARE_MIN:
-            continue  # a photo without blur says nothing of it
-        photo = read_frame(scene, frame, truth)
-        answer = method.answer(photo)
+    for one in asked_photos(scene, truth):
+        answer = method.answer(one.photo)
         row = {}
         if answer.inv_depth is not None:
-            turned = method.answer(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth
+            turned = method.answer(np.ascontiguousarray(one.photo[::-1, ::-1])).inv_depth
             assert turned is not None
             row |= _depth(answer.inv_depth, turned[::-1, ::-1], asked)
-        row |= _defocus(answer, signed_px, blur_pairs, asked, frame)
+        row |= _defocus(answer, one, asked)
         yield row
 
 
@@ -157,13 +177,12 @@ def _depth(inv_depth: Float32Array, turned: Float32Array, asked: _Asked) -> dict
     return row
 
 
-def _defocus(
-    answer: Answer, signed_px: Float32Array, pairs: OrdinalPairs, asked: _Asked, frame: FrameRecord
-) -> dict[str, float]:
+def _defocus(answer: Answer, one: AskedPhoto, asked: _Asked) -> dict[str, float]:
     row: dict[str, float] = {}
+    signed_px = one.signed_px
     score = answer.defocus_px if answer.defocus_px is not None else answer.blur_score
     if score is not None:
-        row["defocus_ordinal"] = pairs.accuracy(score)
+        row["defocus_ordinal"] = one.pairs.accuracy(score)
     if answer.defocus_px is not None:
         known = np.isfinite(signed_px)
         error = np.abs(answer.defocus_px - np.abs(signed_px))

@@ -7,6 +7,7 @@ their name says: encoder, width of the decoders, data, order of the data, steps 
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,6 +149,21 @@ def runs(effort: Effort, folds: int = FOLDS) -> list[Run]:
         *(Run(row, fold, shorter) for fold in range(folds) for row in FRAMES),
         *(Run(row, fold, longer) for fold in range(folds) for row in LONGER),
     ]
+
+
+def run_named(name: str) -> Run:
+    """The run of a name, such as ``full-long-0``: its row, and its fold; as the type of an argument.
+
+    Raises:
+        ArgumentTypeError: if there is none.
+    """
+    for run in runs(Effort()):
+        if run.name == name:
+            return run
+    known = ", ".join(row.name for row in (*LADDER, *FRAMES, *LONGER))
+    raise ArgumentTypeError(
+        f"{name}: no such run; expected a row and a fold from 0 to {FOLDS - 1}, as in full-0; rows: {known}"
+    )
 
 
 def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:

@@ -106,6 +106,8 @@ def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
     parts += ["### What each step saves", _steps(m)]
     parts += ["### By texture and depth edges, rendered blur and the simulated rig", _by_region(m)]
     parts += ["### Trained three times as long", _longer(m)]
+    hashes = {line.run: line.recipe for line in lines}
+    calibrated = [line for line in calibrated if hashes.get(line.run) == line.recipe]  # others are of older networks
     if calibrated:
         names = sorted({line.run for line in calibrated})
         before = _steps(Measured(line for line in lines if line.run in names), LONGER, LONG, tasks=("defocus",))
@@ -183,7 +185,8 @@ def _steps(
         for row, other, task, found in comparisons(m, suffix)
         if any(found) and task in tasks
     ]
-    return _markdown(["row", "error less than", "error of", *COMPARED_ON], body)
+    words = "+ means that a row has less error than the other, - that it has more."
+    return words + "\n\n" + _markdown(["row", "other", "error of", *COMPARED_ON], body)
 
 
 def _longer(m: Measured) -> str:

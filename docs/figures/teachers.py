@@ -1,7 +1,7 @@
 """Draws pseudo-sets.jpg of docs/training.md: what the small model before and after its last run, other students and
 their teachers see in two photos.
 
-    python docs/figures/teachers.py work/distil teacher/probe.onnx
+    python docs/figures/teachers.py work/distil work/teacher/probe.onnx
 
 needs the models that ``make table-distil`` left in the folder given, and the teacher that ``mddnet probe`` made. The
 photos are "Chelsea" by Stefan van der Walt and "coffee" by Rachel Michetti, both CC0, from scikit-image.

@@ -111,7 +111,8 @@ def _write_table(work: Path) -> None:
         "# Pseudo sets and a larger teacher",
         "",
         "`make table-distil`: recipes/pseudo.toml and its arms, each from what recipes/small-third.toml "
-        f"gave (`small`; it shipped before), judged on all dev places (`mddnet evaluate MODEL {' '.join(FEW)}`). Mean and range over the seeds.",
+        f"gave (`small`; it shipped before), judged on all dev places (`mddnet evaluate MODEL {' '.join(FEW)}`). "
+        "Mean and range over the seeds.",
         "",
         "| | " + " | ".join(heads) + " |",
         "|---|" + "---|" * len(found),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claims.bias import bias_by_size, biases
+from claims.bias import bias_by_size, biases, main
 from claims.measure import Answer
 from claims.run import every_scene
 from tests.made_scenes import make_scene_root
@@ -28,6 +28,15 @@ class Constant:
 
     def answer(self, photo: UInt8Array, /) -> Answer:
         return Answer(defocus_px=np.full(photo.shape[:2], 5.0, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("run", "message"), [("depth-0", "depth-0: it has no defocus map"), ("full", "full: no such run")]
+)
+def test_a_run_that_cannot_be_asked_is_named(run: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--scenes", "s", "--data", "d", "--work", "w", "-o", "bias.md", run])
+    assert message in capsys.readouterr().err
 
 
 def test_a_constant_reads_small_blur_too_large_and_large_blur_too_small(tmp_path: Path) -> None:

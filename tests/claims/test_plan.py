@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from claims.plan import (
     Run,
     folds_of,
     recipe,
+    run_named,
     runs,
     seen_scenes,
     sides,
@@ -96,6 +98,13 @@ def test_every_row_is_run_on_every_fold_with_a_seed_of_its_own() -> None:
         mine = [run for run in planned if run.row == row]
         assert {run.seed for run in mine} == {0, 1, 2} and len({run.effort for run in mine}) == 1
     assert {run.effort.steps for run in planned if run.row in LONGER} == {1800}
+
+
+def test_a_run_is_found_by_its_name() -> None:
+    run = run_named("full-long-2")
+    assert (run.row.name, run.fold, run.effort.steps) == ("full-long", 2, 1800)
+    with pytest.raises(ArgumentTypeError, match="full-3: no such run; expected a row and a fold from 0 to 2"):
+        run_named("full-3")
 
 
 def test_real_and_rendered_rows_see_the_same_scenes_and_as_many_frames() -> None:

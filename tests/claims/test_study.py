@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,8 @@ def test_long_rows_are_compared_on_the_places_of_both_and_say_how_many_folds_the
     section = tables(lines, calibrated).partition("curve set")[2].partition("###")[0]
     assert "runs defocus-long-0, two-long-0." in section
     assert section.index("+25.0 % (") < section.index("+0.0 % (+0.0 to +0.0) | - | +0.0 %")
+    retrained = [replace(one, recipe="another") for one in lines]
+    assert "curve set" not in tables(retrained, calibrated)
 
 
 def test_a_twin_has_the_same_truth_and_computed_blur(made: Path, tmp_path: Path) -> None:
