@@ -33,8 +33,8 @@ SMALL_SIDE_PX = 64
 """A photo whose long side is shorter than this is enlarged to it; nothing else is ever enlarged."""
 MAX_ASPECT = 32
 CLIPPED_SHARE = 0.5
-"""A CoC above this share of the model's cap may be any larger one: the shipped model, whose cap is 80 px, answers 33 px
-to a disc of 32 px, but 42 px to one of 48 px (docs/depth-from-blur.md)."""
+"""A CoC above this share of the model's cap may be any larger one: the shipped model, whose cap is 80 px, answers 32 px
+to a disc of 32 px, but 41 px to one of 48 px (docs/depth-from-blur.md)."""
 FINE_ENLARGEMENT = 2
 """A finer look takes the photo at up to this many times the model's usual size ..."""
 FINE_BELOW_PX, FINE_ABOVE_PX = 4.0, 8.0
