@@ -9,7 +9,6 @@ simulated rig.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -19,9 +18,9 @@ import numpy as np
 
 from claims.measure import SCENES_PER_PLACE, Method, asked_photos
 from claims.methods import Network
-from claims.plan import SINGLE_DEPTH, run_named, sides
+from claims.plan import SINGLE_DEPTH, sides
 from claims.rig import rig_scenes
-from claims.run import every_scene
+from claims.run import every_scene, parser_for_networks
 from claims.table import WHERE
 from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry
@@ -80,12 +79,8 @@ def biases(method: Method, entries: Sequence[SceneEntry]) -> list[float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m claims.bias", description=__doc__)
-    parser.add_argument("--scenes", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    parser = parser_for_networks("python -m claims.bias", __doc__)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs, such as full-long-0")
     args = parser.parse_args(argv)
     for run in args.runs:
         if run.row.name.startswith(SINGLE_DEPTH):

@@ -10,7 +10,6 @@ set its curve first. The table gets the lines of the runs that are named; the ot
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,10 @@ import torch
 
 from claims.measure import Answer
 from claims.methods import Network
-from claims.plan import recipe, run_named, sides
+from claims.plan import recipe, sides
 from claims.results import read_lines, write_lines
 from claims.rig import rig_scenes
-from claims.run import every_scene, lines_of
+from claims.run import every_scene, lines_of, parser_for_networks
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.model.checkpoint import load_network
 from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, stretch_to_stacks
@@ -49,12 +48,8 @@ class Defocus:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m claims.calibrated", description=__doc__)
-    parser.add_argument("--scenes", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
+    parser = parser_for_networks("python -m claims.calibrated", __doc__)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs of the ladder, such as full-long-0")
     args = parser.parse_args(argv)
     for run in args.runs:
         if run.row.stacks_only:

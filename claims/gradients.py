@@ -8,16 +8,14 @@ those of the encoder's weights, each group of losses weighted as in training.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from claims.plan import recipe, run_named, sides
-from claims.run import every_scene
+from claims.plan import recipe, sides
+from claims.run import every_scene, parser_for_networks
 from mddnet.config import LossConfig, Recipe
 from mddnet.data.loader import SetBatches
 from mddnet.loss.total import total_loss
@@ -69,11 +67,7 @@ def cosine(a: Tensor, b: Tensor) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m claims.gradients", description=__doc__)
-    parser.add_argument("--scenes", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs, such as full-0")
+    parser = parser_for_networks("python -m claims.gradients", __doc__)
     args = parser.parse_args(argv)
     entries = every_scene(args.scenes, args.data / "split.csv")
     print("| run | " + " | ".join(f"norm, {group}" for group in GROUPS) + " | cosine with that of defocus |")

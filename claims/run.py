@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from claims.measure import Method, measure
 from claims.methods import Classical, MeanMap, Network, PyDNet, Row, Sharpness
-from claims.plan import FOLDS, QUICK, Effort, Run, recipe, runs, seen_scenes, sides
+from claims.plan import FOLDS, QUICK, Effort, Run, recipe, run_named, runs, seen_scenes, sides
 from claims.results import Line, read_lines, write_lines
 from claims.rig import rig_scenes
 from claims.twins import twin
@@ -97,6 +97,16 @@ def others(peers: Path | None) -> list[str]:
         if find_spec("ai_edge_litert") is not None:
             names.append("pydnet")
     return names
+
+
+def parser_for_networks(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser for a command that asks networks that are trained: scenes, data, work folder and the names of runs."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--scenes", type=Path, required=True, help="what mddnet build wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, which names the places")
+    parser.add_argument("--work", type=Path, required=True, help="where claims.run left its networks")
+    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs, such as full-long-0")
+    return parser
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
