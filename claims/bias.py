@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from claims.measure import SCENES_PER_PLACE, Method, asked_photos
+from claims.measure import Method, asked_photos, scenes_by_place
 from claims.methods import Network
 from claims.plan import SINGLE_DEPTH, sides
 from claims.rig import rig_scenes
 from claims.run import every_scene, parser_for_networks
 from claims.table import WHERE
-from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.evaluate.scenes import EvaluationScene, read_truth
 from mddnet.sets.store import atomic_write_text
@@ -47,8 +46,7 @@ def bias_by_size(defocus_px: Float32Array, true_px: Float32Array) -> list[float]
     return found
 
 
-def _photos(method: Method, entry: SceneEntry) -> Iterator[list[float]]:
-    scene = EvaluationScene(entry.folder, entry.group, entry.record, entry.stamp)
+def _photos(method: Method, scene: EvaluationScene) -> Iterator[list[float]]:
     truth = read_truth(scene)
     if truth.range > 0:
         for one in asked_photos(scene, truth):
@@ -66,13 +64,9 @@ def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
 
 def biases(method: Method, entries: Sequence[SceneEntry]) -> list[float]:
     """:func:`bias_by_size`, as the mean over places of the means over their photos."""
-    places: dict[str, list[SceneEntry]] = {}
-    for entry in entries:
-        places.setdefault(entry.record.place, []).append(entry)
     rows = []
-    for scenes in places.values():
-        chosen = [scenes[i] for i in evenly(len(scenes), SCENES_PER_PLACE)]
-        photos = [row for entry in chosen for row in _photos(method, entry)]
+    for _, scenes in scenes_by_place(entries):
+        photos = [row for scene in scenes for row in _photos(method, scene)]
         if photos:
             rows.append(_mean(photos))
     return _mean(rows) if rows else [np.nan] * (len(EDGES_PX) - 1)

@@ -81,16 +81,12 @@ def measure(
         entries: the scenes that were kept out.
         on_photo: called after each photo.
     """
-    by_place: dict[tuple[str, str], list[SceneEntry]] = {}
-    for entry in entries:
-        by_place.setdefault((entry.group, entry.record.place), []).append(entry)
     measured = {}
-    for key, scenes in sorted(by_place.items()):
-        chosen = [scenes[i] for i in evenly(len(scenes), SCENES_PER_PLACE)]
+    for key, scenes in scenes_by_place(entries):
         per_scene, photos = [], 0
-        for entry in chosen:
+        for scene in scenes:
             rows = []
-            for row in _photos(method, EvaluationScene(entry.folder, entry.group, entry.record, entry.stamp)):
+            for row in _photos(method, scene):
                 rows.append(row)
                 on_photo()
             photos += len(rows)
@@ -99,6 +95,16 @@ def measure(
         if per_scene:
             measured[key] = {"photos": float(photos), **_mean(per_scene)}
     return measured
+
+
+def scenes_by_place(entries: Sequence[SceneEntry]) -> Iterator[tuple[tuple[str, str], list[EvaluationScene]]]:
+    """The scenes that are looked at, spread evenly over those of a place; by kind of scene and place, in order."""
+    by_place: dict[tuple[str, str], list[SceneEntry]] = {}
+    for entry in entries:
+        by_place.setdefault((entry.group, entry.record.place), []).append(entry)
+    for key, scenes in sorted(by_place.items()):
+        chosen = [scenes[i] for i in evenly(len(scenes), SCENES_PER_PLACE)]
+        yield key, [EvaluationScene(entry.folder, entry.group, entry.record, entry.stamp) for entry in chosen]
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
