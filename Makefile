@@ -82,8 +82,8 @@ test: $(DEV)
 	$(BIN)/python -m pytest
 
 test-oldest: $(OLDEST)
-	.venv-oldest/bin/python -m pytest tests/test_*.py tests/capture/test_photo.py tests/capture/test_lens_facts.py \
-		tests/predict tests/evaluate tests/cli tests/sets/test_store.py tests/model/test_archive.py
+	.venv-oldest/bin/python -m pytest tests/test_*.py tests/photo/test_photo.py tests/photo/test_lens_facts.py \
+		tests/predict tests/evaluate tests/cli tests/scenes/test_store.py tests/model/test_archive.py
 
 lint: $(DEV)
 	$(BIN)/python -m ruff check .
@@ -122,28 +122,28 @@ evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
 
 table-metres: $(DEV)
-	$(BIN)/python -m mddnet.evaluate.metres --scenes $(WORK)/scenes --data $(DATA) -o docs/results/small/metres.md
+	$(BIN)/python -m benchmarks.metres --scenes $(WORK)/scenes --data $(DATA) -o docs/results/small/metres.md
 
 # Both go on where they stopped. Programs to compare with (focus-stack, enfuse) are taken where they are installed.
 table-rig: $(DEV)
-	$(BIN)/python -m tests.rig_table --data $(DATA) --work $(WORK)/rig -o docs/results/rig.md
+	$(BIN)/python -m benchmarks.rig_table --data $(DATA) --work $(WORK)/rig -o docs/results/rig.md
 
 table-captures: $(DEV)
-	$(BIN)/python -m tests.captures_table --data $(DATA) --scenes $(WORK)/scenes --work $(WORK)/captures \
+	$(BIN)/python -m benchmarks.captures_table --data $(DATA) --scenes $(WORK)/scenes --work $(WORK)/captures \
 		-o docs/results/captures.md
 
 table-scale: $(DEV)
-	$(BIN)/python -m tests.scale_trial --data $(DATA) --work $(WORK)/scale -o docs/results/scale.md
+	$(BIN)/python -m benchmarks.scale_trial --data $(DATA) --work $(WORK)/scale -o docs/results/scale.md
 
 # Each ends with 1 where a promise of docs/reliability.md does not hold.
 table-kills: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.kill_table --kills 100 --work $(WORK)/kills -o docs/results/kills.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.reliability.kill_table --kills 100 --work $(WORK)/kills -o docs/results/kills.md
 
 table-load: $(DEV)
-	$(BIN)/python -m tests.reliability.load_table -o docs/results/load.md
+	$(BIN)/python -m benchmarks.reliability.load_table -o docs/results/load.md
 
 table-determinism: $(DEV)
-	$(BIN)/python -m tests.reliability.same_bytes --data $(DATA) -o docs/results/determinism.md
+	$(BIN)/python -m benchmarks.reliability.same_bytes --data $(DATA) -o docs/results/determinism.md
 
 # Pictures of captures stay in $(WORK): only the numbers go into docs/results.
 table-evaluation: $(DEV)
@@ -163,17 +163,17 @@ table-variants: $(DEV)
 	cp $(WORK)/variants/evaluation.md docs/results/small/variants.md
 
 table-evaluation-speed: $(DEV)
-	$(BIN)/python docs/results/evaluation_speed.py small 200
+	$(BIN)/python benchmarks/evaluation_speed.py small 200
 
 table-numbers: $(DEV)
-	$(BIN)/python docs/results/fill_tables.py
+	$(BIN)/python benchmarks/fill_tables.py
 
 # Everything that the shipped model's weights decide; table-numbers comes last, it reads what the others wrote.
 tables: table-evaluation table-cues table-evaluation-speed table-metres table-finer-look table-variants table-untrusted
 	$(MAKE) table-numbers
 
 table-finer-look: $(DEV)
-	$(BIN)/python -m mddnet.evaluate.finer_look --scenes $(WORK)/scenes --data $(DATA) \
+	$(BIN)/python -m benchmarks.multi_scale --scenes $(WORK)/scenes --data $(DATA) \
 		-o docs/results/small/finer-look.md
 
 # Photos by Stefan van der Walt, Rachel Michetti and NASA, from the scikit-image wheel: CC0 and public domain.
@@ -181,37 +181,37 @@ table-not-defocus: $(DEV)
 	mkdir -p $(WORK)/photos
 	$(BIN)/python -c "from PIL import Image; from skimage import data; [Image.fromarray(getattr(data, name)()).save(\
 		'$(WORK)/photos/' + name + '.png') for name in ('chelsea', 'coffee', 'astronaut')]"
-	$(BIN)/python -m mddnet.evaluate.not_defocus $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
+	$(BIN)/python -m benchmarks.corruption $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
 		$(WORK)/photos/astronaut.png -o docs/results/small/not-defocus.md
 
 # Of the same photos, turned into what has no depth, no focus or hardly any light.
 table-untrusted: table-not-defocus
-	$(BIN)/python -m mddnet.evaluate.untrusted $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
+	$(BIN)/python -m benchmarks.out_of_distribution $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
 		$(WORK)/photos/astronaut.png -o docs/results/small/untrusted.md
 
 # Goes on where it stopped; what is in measures.csv already is not done again. PyDNet++ is measured, too, where its
 # runtime is installed: .venv-dev/bin/pip install ai-edge-litert.
 CLAIMS = docs/results/claims
 table-claims: $(DEV)
-	$(BIN)/python -m claims.run --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)/claims --peers $(DATA)/../peers \
+	$(BIN)/python -m research.claims.run --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)/claims --peers $(DATA)/../peers \
 		-o $(CLAIMS)
-	$(BIN)/python -m claims.table $(CLAIMS)/measures.csv -o docs/claims.md
+	$(BIN)/python -m research.claims.table $(CLAIMS)/measures.csv -o docs/claims.md
 
 # Of pseudo sets and of large as a teacher; after the scenes, the third run and large (make train-small makes them).
 table-distil: pseudo-sets
-	$(BIN)/python docs/results/distil.py --scenes $(WORK)/scenes --data $(DATA) --start $(WORK)/run-third/model \
+	$(BIN)/python research/distil.py --scenes $(WORK)/scenes --data $(DATA) --start $(WORK)/run-third/model \
 		--large $(WORK)/run-large/model --work $(WORK)/distil
 
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
 bench: $(DEV)
-	$(BIN)/python bench/speed.py -o docs/results/speed.md
+	$(BIN)/python benchmarks/speed.py -o docs/results/speed.md
 
 # What was done lies in $(WORK)/fuzz, and the finds with their files.
 fuzz: $(DEV)
-	$(BIN)/python -m tests.fuzz.run --cases $(CASES) --work $(WORK)/fuzz -o docs/results/fuzz.md
+	$(BIN)/python -m tests.support.fuzz.run --cases $(CASES) --work $(WORK)/fuzz -o docs/results/fuzz.md
 
 licences: $(DEV)
-	$(BIN)/python -m tests.licences -o docs/licences.md
+	$(BIN)/python -m docs.site.licences -o docs/licences.md
 
 # Tools that look at the environments from outside, in one of their own.
 $(TOOLS): constraints/tools.txt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.rig_simulator.rig import Truth
+    from tests.support.rig_simulator.rig import Truth
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -39,7 +39,7 @@ def shared_data() -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose graph obeys the lens law by construction: u is the red channel, u_focus 0.5, kappa 20 px."""
     pytest.importorskip("onnx", reason="making a graph needs the package onnx (extra train)")
-    from tests.tiny_model import write_tiny_model
+    from tests.support.tiny_model import write_tiny_model
 
     folder = tmp_path_factory.mktemp("model") / "tiny"
     folder.mkdir()
@@ -50,8 +50,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_rig(tmp_path_factory: pytest.TempPathFactory) -> SmallRig:
     """A capture of the simulated rig, and what is true of it."""
-    from tests.rig_simulator.rig import capture
-    from tests.rig_simulator.small import SETTINGS, small_scene
+    from tests.support.rig_simulator.rig import capture
+    from tests.support.rig_simulator.small import SETTINGS, small_scene
 
     folder = tmp_path_factory.mktemp("rig") / "table"
     return SmallRig(folder, capture(small_scene(), folder, SETTINGS))

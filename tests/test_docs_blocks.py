@@ -134,7 +134,7 @@ def graph() -> Any:
 
     from mddnet.config import ModelConfig
     from mddnet.model.network import MDDNet
-    from tests.quick_export import quick_export_graph
+    from tests.support.quick_export import quick_export_graph
 
     torch.manual_seed(0)
     config = ModelConfig(encoder="resnet10t", pretrained=False, half_size_look=False, decoder_channels=(16, 16, 16, 16))
@@ -151,7 +151,7 @@ def here(tmp_path: Path, tiny_model: Path, graph: Any, monkeypatch: pytest.Monke
     from mddnet.model.archive import pack
     from mddnet.model.checkpoint import save_weights
     from mddnet.model.folder import MODEL_FILES
-    from tests.made_scenes import make_scene
+    from tests.support.made_scenes import make_scene
 
     network, exported = graph
 

@@ -13,10 +13,23 @@ import pytest
 import mddnet.types
 
 PACKAGE = Path(mddnet.types.__file__).parent
-CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "config", "cluster", "cores", "version")
-STAGES = ("capture", "sets", "data", "model", "loss", "train", "export", "predict", "evaluate", "demo")
+CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "config", "io", "cluster", "cores", "version")
+STAGES = (
+    "photo",
+    "captures",
+    "scenes",
+    "kinds",
+    "data",
+    "model",
+    "loss",
+    "train",
+    "export",
+    "predict",
+    "evaluate",
+    "demo",
+)
 TORCH_STAGES = ("data", "model", "loss", "train", "export")
-BASE_FILES = ("capture/photo.py", "model/archive.py", "model/folder.py", "model/hub.py")
+BASE_FILES = ("kinds.py", "photo/reader.py", "model/archive.py", "model/folder.py", "model/hub.py")
 """Parts of other stages that prediction needs."""
 OPTIONAL = (
     "OpenEXR",
@@ -141,9 +154,11 @@ def test_a_stage_imports_only_the_core_and_earlier_stages(path: Path) -> None:
     ("part", "target", "allowed"),
     [
         ("optics", "types", True),
-        ("optics", "sets", False),
-        ("capture", "sets", False),
-        ("sets", "capture", True),
+        ("optics", "scenes", False),
+        ("captures", "scenes", False),
+        ("scenes", "captures", True),
+        ("captures", "photo", True),
+        ("io", "photo", False),
         ("loss", "train", False),
         ("predict", "evaluate", False),
         ("evaluate", "predict", True),

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from docs.site.licences import ALLOWED_GPL, BASE, COPYLEFT, Package, asked_for, extras, not_allowed, packages_of
 from packaging.requirements import Requirement
-
-from tests.licences import ALLOWED_GPL, BASE, COPYLEFT, Package, asked_for, extras, not_allowed, packages_of
 
 PAGE = Path(__file__).parents[1] / "docs" / "licences.md"
 

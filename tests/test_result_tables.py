@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from benchmarks import fill_tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 
 
-def load_filler() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fill_tables", RESULTS / "fill_tables.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-FILLER = load_filler()
-
-
 def test_readme_and_docs_have_the_numbers_of_the_result_files() -> None:
-    out_of_date = [str(path.relative_to(ROOT)) for path in FILLER.stale()]
+    out_of_date = [str(path.relative_to(ROOT)) for path in fill_tables.stale()]
     assert not out_of_date, f"{out_of_date}: run make table-numbers"
-    shown = {match[1] for path in FILLER.DOCUMENTS for match in FILLER.BLOCK.findall(path.read_text("utf-8"))}
+    shown = {match[1] for path in fill_tables.DOCUMENTS for match in fill_tables.BLOCK.findall(path.read_text("utf-8"))}
     assert shown == {path.stem for path in (RESULTS / "templates").glob("*.md")}
 
 
 def test_another_number_is_noticed() -> None:
-    known = FILLER.numbers()
-    assert any(path.name == "README.md" for path in FILLER.stale({**known, "pairs.worst": 0.5}))
+    known = fill_tables.numbers()
+    assert any(path.name == "README.md" for path in fill_tables.stale({**known, "pairs.worst": 0.5}))
     with pytest.raises(KeyError, match=r"no\.such"):
-        FILLER.filled("{{no.such|2}}", known)
+        fill_tables.filled("{{no.such|2}}", known)
 
 
 def test_how_numbers_are_written() -> None:
     known = {"a.b": 0.9371, "c": 2.4753, "d": -0.25, "e": 17.0}
-    assert FILLER.filled("{{a.b|3}} {{c|2}} {{d|1}} {{e|0}} {{a.b|1/}}", known) == ".937 2.48 -.2 17 16"
+    assert fill_tables.filled("{{a.b|3}} {{c|2}} {{d|1}} {{e|0}} {{a.b|1/}}", known) == ".937 2.48 -.2 17 16"
 
 
 def test_the_result_files_say_with_what_they_were_made() -> None:
@@ -72,5 +61,5 @@ def test_every_table_is_a_target_of_make() -> None:
 
 
 def test_the_check_is_a_command() -> None:
-    command = [sys.executable, str(RESULTS / "fill_tables.py"), "--check"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "fill_tables.py"), "--check"]
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0

@@ -21,7 +21,7 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.evaluate.alteration import in_grey
 from mddnet.predict.view import INK, PAPER
-from mddnet.sets.render import Aperture, Camera, LensFlaws, Surface, add_sensor_noise, render_surfaces
+from mddnet.scenes.render import Aperture, Camera, LensFlaws, Surface, add_sensor_noise, render_surfaces
 
 SIZE = (384, 512)
 CAT_U = 0.9

@@ -15,21 +15,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from claims.bootstrap import Interval
-from claims.methods import Network
-from claims.plan import LADDER, LONG
-from claims.results import read_lines
-from claims.table import COMPARED_ON, Measured, comparisons
 from depth_from_blur import KAPPA_PX, coloured_depth, panel, surfaces
 from lens_law import GRID, INK, Drawing
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from research.claims.bootstrap import Interval
+from research.claims.methods import Network
+from research.claims.plan import LADDER, LONG
+from research.claims.results import read_lines
+from research.claims.table import COMPARED_ON, Measured, comparisons
 
 from mddnet.color import srgb8_from_linear
 from mddnet.color_maps import SIGN_COLOURS, colours
 from mddnet.predict.view import INK as DARK
 from mddnet.predict.view import PAPER
-from mddnet.sets.render import Aperture, Camera, LensFlaws, add_sensor_noise, render_surfaces
+from mddnet.scenes.render import Aperture, Camera, LensFlaws, add_sensor_noise, render_surfaces
 
 HERE = Path(__file__).parent
 MEASURES = HERE.parent / "results" / "claims" / "measures.csv"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mddnet.version import __version__
 
 if TYPE_CHECKING:
-    from mddnet.capture.photo import read_photo
     from mddnet.errors import MddnetError
+    from mddnet.photo.reader import read_photo
     from mddnet.predict.prediction import Prediction
     from mddnet.predict.predictor import Model, load
     from mddnet.types import Lens, LensLawFit, Photo
@@ -39,7 +39,7 @@ _MODULE_OF = {
     "Photo": "mddnet.types",
     "Prediction": "mddnet.predict.prediction",
     "load": "mddnet.predict.predictor",
-    "read_photo": "mddnet.capture.photo",
+    "read_photo": "mddnet.photo.reader",
 }
 
 

@@ -126,7 +126,7 @@ class FrameRecord:
 
 @dataclass(frozen=True, slots=True)
 class SceneRecord:
-    """What ``scene.json`` says of a scene folder. Arrays are read by :mod:`mddnet.sets.store`.
+    """What ``scene.json`` says of a scene folder. Arrays are read by :mod:`mddnet.scenes.store`.
 
     Attributes:
         name: name of the folder.

@@ -12,9 +12,9 @@ from mddnet.cli.main import main
 pytest.importorskip("scipy", reason="calibration needs SciPy (extra build)")
 pytest.importorskip("cv2", reason="calibration needs OpenCV (extra build)")
 
-from tests.made_focal_stack import made_stack, write_made_stack
+from tests.support.made_focal_stack import made_stack, write_made_stack
 
-from mddnet.sets.capture_calibration import CaptureCalibration, Quantity, pooled
+from mddnet.scenes.capture_calibration import CaptureCalibration, Quantity, pooled
 
 
 def test_a_rig_prints_a_and_e_with_intervals(

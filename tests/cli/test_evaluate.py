@@ -11,7 +11,7 @@ from PIL import Image
 
 from mddnet.cli.main import main
 from mddnet.evaluate.alteration import ALTERATIONS
-from mddnet.sets.store import write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
 

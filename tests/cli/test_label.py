@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mddnet.capture.rgbd import list_pseudo
+from mddnet.captures.rgbd import list_pseudo
 from mddnet.cli.main import main
 from mddnet.errors import CaptureError
 from mddnet.evaluate.label import depth_codes, plan_labels
-from mddnet.sets.store import read_scene, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
 

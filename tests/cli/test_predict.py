@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from tests.capture.test_video import write_video
+from tests.photo.test_video import write_video
 
 from mddnet.cli.main import main
 from mddnet.cli.predict import find_photos
+from mddnet.io.part_file import StagedFiles
 from mddnet.predict import output
 from mddnet.predict.prediction import CompactPrediction
 from mddnet.predict.predictor import Model
-from mddnet.sets.part_file import StagedFiles
 from mddnet.types import Photo
 
 

@@ -18,12 +18,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 from safetensors.torch import load_file  # noqa: E402
-from tests.made_scenes import make_scene  # noqa: E402
-from tests.quick_export import quick_export_graph  # noqa: E402
+from tests.support.made_scenes import make_scene  # noqa: E402
+from tests.support.quick_export import quick_export_graph  # noqa: E402
 
 import mddnet  # noqa: E402
 from mddnet.cli.main import main  # noqa: E402
-from mddnet.sets.folder_lock import KERNEL_LOCKS, FolderLock  # noqa: E402
+from mddnet.io.folder_lock import KERNEL_LOCKS, FolderLock  # noqa: E402
 
 TINY = [
     *("--set", "data.crop=[64,64]"),

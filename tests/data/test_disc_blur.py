@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.made_scenes import make_scene  # noqa: E402
+from tests.support.made_scenes import make_scene  # noqa: E402
 
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data.disc_blur import LARGEST_COC_PX, SMALLEST_COC_PX, blurred_by_random_disc  # noqa: E402

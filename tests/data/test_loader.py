@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.made_scenes import KAPPA_PX, make_scene, make_scene_root  # noqa: E402
+from tests.support.made_scenes import KAPPA_PX, make_scene, make_scene_root  # noqa: E402
 
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map  # noqa: E402
@@ -148,7 +148,7 @@ def test_photometric_off_changes_nothing_and_on_keeps_the_range() -> None:
 
 
 def test_scene_without_depth_is_refused(tmp_path: Path) -> None:
-    from mddnet.sets.store import write_inv_depth
+    from mddnet.scenes.store import write_inv_depth
 
     folder = make_scene(tmp_path, "rgbd", "empty", "place_a", 1)
     write_inv_depth(folder / "inv_depth.png", np.full((96, 128), np.nan, dtype=np.float32), "relative")

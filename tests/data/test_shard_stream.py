@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from tests.made_scenes import make_scene, make_scene_root  # noqa: E402
-from tests.served_folder import served_folder  # noqa: E402
+from tests.support.made_scenes import make_scene, make_scene_root  # noqa: E402
+from tests.support.served_folder import served_folder  # noqa: E402
 
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data import shard_stream  # noqa: E402
@@ -26,10 +26,10 @@ from mddnet.data.shard_batches import ShardBatches, crop_of, shard_loader, share
 from mddnet.data.shard_stream import Lane, RawSet, raw_stream  # noqa: E402
 from mddnet.data.split import read_split, split_of  # noqa: E402
 from mddnet.errors import CaptureError  # noqa: E402
-from mddnet.sets.shard_source import Shard, count_sets, expand_shards  # noqa: E402
-from mddnet.sets.shards import BrokenShard, raw_sets  # noqa: E402
-from mddnet.sets.shards_write import plan_shards, write_shards  # noqa: E402
-from mddnet.sets.store import read_image  # noqa: E402
+from mddnet.scenes.shard_source import Shard, count_sets, expand_shards  # noqa: E402
+from mddnet.scenes.shards import BrokenShard, raw_sets  # noqa: E402
+from mddnet.scenes.shards_write import plan_shards, write_shards  # noqa: E402
+from mddnet.scenes.store import read_image  # noqa: E402
 
 
 def write(root: Path, out: Path, split: Path, shard_bytes: int = 2**17) -> None:

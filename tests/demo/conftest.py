@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.made_law_model import LawModel, ramp
+from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.demo.jobs import Jobs
 from mddnet.demo.look import Look, look_at

@@ -14,8 +14,8 @@ from PIL import Image
 pytest.importorskip("gradio", reason="the page needs Gradio (extra demo)")
 gradio_client = pytest.importorskip("gradio_client", reason="the API is called by gradio_client")
 import httpx  # noqa: E402  comes with gradio_client
-from tests.made_png_bomb import png_bomb  # noqa: E402
-from tests.served_demo import LAW_SERVER, Server, served  # noqa: E402
+from tests.support.made_png_bomb import png_bomb  # noqa: E402
+from tests.support.served_demo import LAW_SERVER, Server, served  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.made_law_model import LawModel
+from tests.support.made_law_model import LawModel
 
 from mddnet.demo.blur_edit import (
     blur_mask,

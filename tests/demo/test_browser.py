@@ -19,7 +19,7 @@ from PIL import Image
 pytest.importorskip("gradio", reason="the page needs Gradio (extra demo)")
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by the package playwright")
 
-from tests.served_demo import Server, served  # noqa: E402
+from tests.support.served_demo import Server, served  # noqa: E402
 
 from mddnet.demo.examples import find_examples  # noqa: E402
 

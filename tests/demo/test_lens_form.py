@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-from mddnet.capture.sensor_table import SENSORS
 from mddnet.demo.lens_form import (
     CAMERAS,
     NOTHING_TYPED,
@@ -19,6 +18,7 @@ from mddnet.demo.lens_form import (
     pitch_of_sensor,
 )
 from mddnet.errors import MddnetError
+from mddnet.photo.sensor_table import SENSORS
 from mddnet.types import Lens, Photo
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.made_law_model import LawModel, ramp
+from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.demo.linked_maps import POINTER_SIDE_PX, SCRIPT, packed_maps
 from mddnet.demo.look import Look, look_at, values_at

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.made_law_model import LawModel, ramp
+from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.demo.look import Look, look_at, values_at
 from mddnet.types import Lens, Photo

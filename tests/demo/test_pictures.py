@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from tests.made_law_model import LawModel, ramp
+from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.demo.look import Look, look_at, values_at
 from mddnet.demo.pictures import LINE_COLOUR, focus_line, metres, panels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.made_law_model import LawModel, ramp
+from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.demo.look import Look, look_at
 from mddnet.demo.point_cloud import VIEW_GROUND, points_of, turned_view

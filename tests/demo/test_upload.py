@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.made_png_bomb import png_bomb
+from tests.support.made_png_bomb import png_bomb
 
 from mddnet.demo.upload import Limits, read_upload, shown_name
 from mddnet.errors import ImageError

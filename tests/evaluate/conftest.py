@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mddnet.evaluate.coc_slope import blurred_by_disc
-from mddnet.sets.store import write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import write_image, write_inv_depth, write_scene_json
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, LensLawFit, SceneRecord, UInt8Array
 
 SIZE = (72, 96)

@@ -19,7 +19,7 @@ from mddnet.evaluate.alignment import AlignmentChoice
 from mddnet.evaluate.coc_slope import SHAPE_DIAMETERS_PX, SHAPES
 from mddnet.evaluate.harness import measure_speed, slope_points
 from mddnet.evaluate.tables import result_tables
-from mddnet.sets.store import write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
 AddScene = Callable[..., Path]

@@ -20,7 +20,7 @@ from mddnet.evaluate.scenes import (
     read_truth,
     true_signed_defocus,
 )
-from mddnet.sets.store import write_image
+from mddnet.scenes.store import write_image
 from mddnet.types import FrameRecord
 
 

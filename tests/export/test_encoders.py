@@ -12,7 +12,7 @@ timm = pytest.importorskip("timm")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
-from tests.quick_export import quick_export_graph  # noqa: E402
+from tests.support.quick_export import quick_export_graph  # noqa: E402
 
 from mddnet.config import ModelConfig, load_recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402

@@ -13,7 +13,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 
 import torch.nn.functional as F  # noqa: E402
-from tests.quick_export import quick_export_graph  # noqa: E402
+from tests.support.quick_export import quick_export_graph  # noqa: E402
 
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 onnx = pytest.importorskip("onnx")
 
-from tests.quick_export import quick_export_graph  # noqa: E402
+from tests.support.quick_export import quick_export_graph  # noqa: E402
 
 import mddnet  # noqa: E402
 from mddnet.cli.main import main  # noqa: E402

@@ -15,27 +15,27 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.photo.test_maker_notes import canon_exif, jpeg
+from tests.support.fuzz.captures import _all_in_3d as write_all_in_3d
+from tests.support.fuzz.captures import npy
+from tests.support.fuzz.photos import png_with
 
-from mddnet.capture.all_in_3d import list_all_in_3d
-from mddnet.capture.image_file import SizedFile
-from mddnet.capture.lens_facts import lens_facts_of_tags
-from mddnet.capture.maker_notes import focus_of_maker_tags, maker_focus_m
-from mddnet.capture.photo import read_photo
-from mddnet.capture.rgbd import list_rgbd
-from mddnet.capture.stereo import list_stereo, parse_calibration
-from mddnet.capture.video import frame_count, sampled_frames, video_frames
+from mddnet.captures.all_in_3d import list_all_in_3d
+from mddnet.captures.rgbd import list_rgbd
+from mddnet.captures.stereo import list_stereo, parse_calibration
 from mddnet.config import load_recipe
 from mddnet.errors import CaptureError, ImageError, MddnetError, ModelError, RecipeError
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, read_pfm
 from mddnet.evaluate.public_sets.registry import PUBLIC_SETS
+from mddnet.photo.image_file import SizedFile
+from mddnet.photo.lens_facts import lens_facts_of_tags
+from mddnet.photo.maker_notes import focus_of_maker_tags, maker_focus_m
+from mddnet.photo.reader import read_photo
+from mddnet.photo.video import frame_count, sampled_frames, video_frames
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.output import read_facts
-from mddnet.sets.shards import read_shard
-from mddnet.sets.store import read_inv_depth, read_scene
-from tests.capture.test_maker_notes import canon_exif, jpeg
-from tests.fuzz.captures import _all_in_3d as write_all_in_3d
-from tests.fuzz.captures import npy
-from tests.fuzz.photos import png_with
+from mddnet.scenes.shards import read_shard
+from mddnet.scenes.store import read_inv_depth, read_scene
 
 GREY = np.full((40, 48, 3), 90, np.uint8)
 
@@ -101,7 +101,7 @@ def test_tiff_tags_of_other_types_and_memory_without_end(tmp_path: Path) -> None
 def test_a_raw_file_of_a_sensor_without_colours(tmp_path: Path) -> None:
     pytest.importorskip("rawpy", reason="camera raw files need the extra formats")
     pytest.importorskip("exifread", reason="camera raw files need the extra formats")
-    from tests.capture.test_formats import made_dng
+    from tests.photo.test_formats import made_dng
 
     made_dng(tmp_path / "a.dng")
     content = (tmp_path / "a.dng").read_bytes()
@@ -120,7 +120,7 @@ def test_an_image_of_three_sides(tmp_path: Path) -> None:
 
 def test_videos_that_ffmpeg_has_words_of_its_own_for(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="videos need the extra formats")
-    from tests.capture.test_video import frame, write_video
+    from tests.photo.test_video import frame, write_video
 
     write_video(tmp_path / "a.mp4", [frame(k) for k in range(4)])
     content = (tmp_path / "a.mp4").read_bytes()
@@ -342,7 +342,7 @@ def test_a_grid_of_more_views_than_names_have_digits(tmp_path: Path) -> None:
 
 
 def test_an_empty_stream_is_no_image() -> None:
-    from mddnet.capture.image_file import read_rgb
+    from mddnet.photo.image_file import read_rgb
 
     with pytest.raises(MddnetError, match="the bytes: not a readable image"):
         read_rgb(io.BytesIO(b""), "give more", name="the bytes")

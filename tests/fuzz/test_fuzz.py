@@ -13,10 +13,10 @@ pytest.importorskip("onnx", reason="making a graph needs the package onnx (extra
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.fuzz.batch import CASE, TARGETS, Case, prepare, try_case
+from tests.support.fuzz.target import PIXELS
 
-from mddnet.capture.samples import LIMIT_VARIABLE
-from tests.fuzz.batch import CASE, TARGETS, Case, prepare, try_case
-from tests.fuzz.target import PIXELS
+from mddnet.photo.samples import LIMIT_VARIABLE
 
 CASES = 15
 LIMIT_S = 30.0

@@ -11,8 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
-from tests.made_scenes import make_scene_root  # noqa: E402
-from tests.tiny_recipe import WIDTHS, tiny_recipe  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
+from tests.support.tiny_recipe import WIDTHS, tiny_recipe  # noqa: E402
 
 from mddnet.config import ModelConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402

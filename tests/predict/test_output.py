@@ -16,9 +16,9 @@ from PIL import Image
 
 import mddnet
 from mddnet.errors import MddnetError, OutputError
+from mddnet.io.part_file import StagedFiles
 from mddnet.predict.output import find_saved, is_output_name, read_facts
 from mddnet.predict.prediction import Prediction
-from mddnet.sets.part_file import StagedFiles
 from mddnet.types import LensLawFit
 
 

@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 import pytest
-from tests.made_law_model import LawModel, ramp
+from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.predict.point_cloud import (
     FAR_OVER_NEAR,

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.reliability.files import Files, byte_differences, files_of
 from PIL import Image
+from tests.reliability.conftest import SmallDisk
 
 from mddnet.cli.main import main
 from mddnet.predict.output import read_facts
-from tests.reliability.conftest import SmallDisk
-from tests.reliability.files import Files, byte_differences, files_of
 
 cv2 = pytest.importorskip("cv2")
 
-from tests.made_focal_stack import textured  # noqa: E402
-from tests.made_scenes import make_scene_root  # noqa: E402
+from tests.support.made_focal_stack import textured  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
 
 FULL = "no space left on device; make room or choose another disk"
 LOCKED = "read-only file system"
@@ -122,9 +122,8 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
     small_disk: SmallDisk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
+    from benchmarks.reliability.kill_cases import write_recipe
     from safetensors.numpy import load
-
-    from tests.reliability.kill_cases import write_recipe
 
     recipe = write_recipe(tmp_path)
 
@@ -172,7 +171,7 @@ def test_a_folder_that_cannot_be_written(
     }
     if verb == "train":
         pytest.importorskip("torch")
-        from tests.reliability.kill_cases import write_recipe
+        from benchmarks.reliability.kill_cases import write_recipe
 
         recipe = write_recipe(tmp_path)
         commands["train"] = lambda out: [str(recipe), "--accelerator", "cpu", "--set", f"train.out={out}"]

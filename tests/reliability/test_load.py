@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.reliability.load import open_store, predict_folder, write_photos, write_store
+from benchmarks.reliability.load import open_store, predict_folder, write_photos, write_store
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.reliability.files import Files, files_of
 from PIL import Image
 
 import mddnet
 from mddnet.cli.main import main
 from mddnet.errors import CaptureError
+from mddnet.io.folder_lock import KERNEL_LOCKS, FolderLock
 from mddnet.predict.output import find_saved, read_facts, save
-from mddnet.sets.folder_lock import KERNEL_LOCKS, FolderLock
 from mddnet.types import Photo
-from tests.reliability.files import Files, files_of
 
 pytestmark = pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
 
@@ -134,8 +134,8 @@ def test_two_commands_that_predict_into_one_folder(tiny_model: Path, tmp_path: P
 
 def test_the_second_of_two_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("cv2")
-    from tests.made_scenes import make_scene_root
     from tests.reliability.test_disk import write_sharp_photos
+    from tests.support.made_scenes import make_scene_root
 
     root, split = make_scene_root(tmp_path / "scenes")
     data, out = write_sharp_photos(tmp_path / "data"), tmp_path / "out"
@@ -161,7 +161,7 @@ class TwoScenes:
     """A place where a build puts now the one scene, now the other."""
 
     def __init__(self, tmp_path: Path) -> None:
-        from tests.made_scenes import make_scene
+        from tests.support.made_scenes import make_scene
 
         self.root = tmp_path / "scenes"
         self.target = self.root / "focal_stacks" / "s"
@@ -174,7 +174,7 @@ class TwoScenes:
 
     def replace(self) -> None:
         """Put the other scene into place, as ``mddnet build`` does."""
-        from mddnet.sets.build import _move_into_place
+        from mddnet.scenes.build import _move_into_place
 
         work = self.work / str(next(self._count))
         shutil.copytree(self.kept[next(self._turn)], work / "s")
@@ -185,7 +185,7 @@ class TwoScenes:
 
 def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    from mddnet.sets.inspect import DamagedScene, FoundScene, SceneFacts, measured
+    from mddnet.scenes.inspect import DamagedScene, FoundScene, SceneFacts, measured
 
     scenes = TwoScenes(tmp_path)
     wanted = {}
@@ -225,7 +225,7 @@ def test_training_does_not_go_on_with_a_scene_that_was_replaced(tmp_path: Path) 
 
 def test_shards_of_scenes_that_a_build_replaces_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    from mddnet.sets.shards_write import plan_shards, write_shards
+    from mddnet.scenes.shards_write import plan_shards, write_shards
 
     scenes = TwoScenes(tmp_path)
     plan = plan_shards(scenes.root, lambda place: "train")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from benchmarks.reliability.files import byte_differences, files_of
+from benchmarks.reliability.same_bytes import THREADS_TOLERANCE, largest_difference
 from PIL import Image
 
 from mddnet.cli.main import main
-from tests.reliability.files import byte_differences, files_of
-from tests.reliability.same_bytes import THREADS_TOLERANCE, largest_difference
 
 cv2 = pytest.importorskip("cv2")
 

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
-from tests.made_scenes import KAPPA_PX, make_scene  # noqa: E402
+from tests.support.made_scenes import KAPPA_PX, make_scene  # noqa: E402
 
 from mddnet.config import ModelConfig  # noqa: E402
 from mddnet.data.scene_pool import SceneEntry, open_scenes  # noqa: E402
@@ -51,8 +51,8 @@ def test_discs_are_read_right_afterwards(entries) -> None:
     raw = Reader(ModelConfig(pretrained=False)).eval()
     raw.defocus_curve.reset()
     from mddnet.color import linear_from_srgb8, srgb8_from_linear
-    from mddnet.sets.render import disc_kernel
-    from mddnet.sets.store import read_image
+    from mddnet.scenes.render import disc_kernel
+    from mddnet.scenes.store import read_image
 
     sharp = read_image(again[0].folder / again[0].record.sharp)
     cv2 = pytest.importorskip("cv2")

@@ -12,10 +12,10 @@ pytest.importorskip("torch")
 pytest.importorskip("timm")
 pytest.importorskip("joblib")
 
-from tests.made_scenes import KAPPA_PX, make_scene
+from tests.support.made_scenes import KAPPA_PX, make_scene
 
 from mddnet.errors import CaptureError, TrainingError
-from mddnet.sets.store import write_image, write_inv_depth
+from mddnet.scenes.store import write_image, write_inv_depth
 from mddnet.train.data_check import check_data
 
 CAP_PX = 40.0

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from tests.made_scenes import make_scene, make_scene_root  # noqa: E402
+from tests.support.made_scenes import make_scene, make_scene_root  # noqa: E402
 
 from mddnet.data.scene_pool import open_scenes  # noqa: E402
 from mddnet.data.split import read_split  # noqa: E402

@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
 from safetensors.torch import load_file  # noqa: E402
-from tests.made_scenes import make_scene_root  # noqa: E402
-from tests.tiny_recipe import tiny_recipe  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
+from tests.support.tiny_recipe import tiny_recipe  # noqa: E402
 
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import RecipeError  # noqa: E402

@@ -13,7 +13,7 @@ pytest.importorskip("joblib")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.made_scenes import make_scene
+from tests.support.made_scenes import make_scene
 
 from mddnet.config import ModelConfig, load_recipe, recipe_toml
 from mddnet.data.scene_pool import SceneEntry

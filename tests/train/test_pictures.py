@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.made_scenes import make_scene_root  # noqa: E402
-from tests.tiny_recipe import tiny_recipe  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
+from tests.support.tiny_recipe import tiny_recipe  # noqa: E402
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours  # noqa: E402
 from mddnet.data.batch import Batch  # noqa: E402

@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
-from tests.made_scenes import make_scene_root  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
 
 from mddnet.config import load_recipe, recipe_toml  # noqa: E402
 from mddnet.errors import ModelError, TrainingError  # noqa: E402

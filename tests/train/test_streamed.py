@@ -11,14 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
-from tests.made_scenes import make_scene_root  # noqa: E402
-from tests.served_folder import ServedFolder, served_folder  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
+from tests.support.served_folder import ServedFolder, served_folder  # noqa: E402
 
 from mddnet.cli.main import main  # noqa: E402
 from mddnet.config import Recipe, load_recipe, recipe_toml  # noqa: E402
 from mddnet.data.split import read_split, split_of  # noqa: E402
 from mddnet.errors import ModelError, RecipeError  # noqa: E402
-from mddnet.sets.shards_write import plan_shards, write_shards  # noqa: E402
+from mddnet.scenes.shards_write import plan_shards, write_shards  # noqa: E402
 from mddnet.train import loop  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
 

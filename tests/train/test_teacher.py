@@ -12,8 +12,8 @@ pytest.importorskip("timm")
 
 from pydantic import ValidationError  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
-from tests.made_scenes import make_scene_root  # noqa: E402
-from tests.tiny_recipe import tiny_recipe  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
+from tests.support.tiny_recipe import tiny_recipe  # noqa: E402
 
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402

@@ -16,8 +16,8 @@ pytest.importorskip("timm")
 pytest.importorskip("joblib")
 pytest.importorskip("onnx")
 
-from tests.made_focal_stack import made_stack
-from tests.quick_export import quick_export_graph
+from tests.support.made_focal_stack import made_stack
+from tests.support.quick_export import quick_export_graph
 
 from mddnet.cli.main import main
 

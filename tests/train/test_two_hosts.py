@@ -17,11 +17,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.made_scenes import make_scene_root  # noqa: E402
+from tests.support.made_scenes import make_scene_root  # noqa: E402
 
 from mddnet.config import Recipe, recipe_toml  # noqa: E402
 from mddnet.data.split import read_split, split_of  # noqa: E402
-from mddnet.sets.shards_write import plan_shards, write_shards  # noqa: E402
+from mddnet.scenes.shards_write import plan_shards, write_shards  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 HOSTS = {"mddnet-a": "10.213.7.1", "mddnet-b": "10.213.7.2"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from mddnet.sets.build import BuildRow
+    from mddnet.scenes.build import BuildRow
 
 GroupName = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs", "pseudo"]
 
@@ -91,7 +91,7 @@ def build(
     from rich.console import Console
 
     from mddnet.data.split import read_split, split_of
-    from mddnet.sets.build import GROUPS, build_scenes, plan_build, write_tables
+    from mddnet.scenes.build import GROUPS, build_scenes, plan_build, write_tables
 
     split_file = split or next((s / "split.csv" for s in sources if (s / "split.csv").is_file()), None)
     places = {} if split_file is None else read_split(split_file)
@@ -156,7 +156,7 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], side_of: Callable[
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from mddnet.sets.build import GROUPS, REAL_GROUPS
+    from mddnet.scenes.build import GROUPS, REAL_GROUPS
 
     made = [row for row in rows if row.record is not None]
     real = [row for row in made if row.group in REAL_GROUPS]

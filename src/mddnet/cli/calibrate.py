@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from mddnet.sets.capture_calibration import CaptureCalibration, Quantity
+    from mddnet.scenes.capture_calibration import CaptureCalibration, Quantity
 
 
 def calibrate(
@@ -48,8 +48,8 @@ def calibrate(
     from rich.console import Console
     from rich.progress import track
 
-    from mddnet.sets.build import plan_build
-    from mddnet.sets.capture_calibration import CALIBRATED_GROUPS, calibrate_task, pooled
+    from mddnet.scenes.build import plan_build
+    from mddnet.scenes.capture_calibration import CALIBRATED_GROUPS, calibrate_task, pooled
 
     plan = plan_build(sources, CALIBRATED_GROUPS, limit)
     for row in plan.failures:
@@ -87,7 +87,7 @@ def _print(result: CaptureCalibration) -> None:
 def _write(path: Path, results: list[CaptureCalibration], together: tuple[Quantity, ...]) -> None:
     from dataclasses import asdict
 
-    from mddnet.sets.store import atomic_write_text, plain_json
+    from mddnet.io.atomic import atomic_write_text, plain_json
 
     data = plain_json({"captures": [asdict(r) for r in results], "rig": [asdict(q) for q in together]})
     atomic_write_text(path, json.dumps(data, indent=1) + "\n")

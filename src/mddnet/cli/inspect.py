@@ -53,7 +53,7 @@ def inspect(
 
     from mddnet.data.split import read_split
     from mddnet.errors import CaptureError, MddnetError
-    from mddnet.sets.inspect import (
+    from mddnet.scenes.inspect import (
         DamagedScene,
         find_scenes,
         measured,
@@ -62,8 +62,8 @@ def inspect(
         split_of_build,
         summarise,
     )
-    from mddnet.sets.inspect_page import write_report
-    from mddnet.sets.inspect_pictures import contact_sheet
+    from mddnet.scenes.inspect_page import write_report
+    from mddnet.scenes.inspect_pictures import contact_sheet
 
     console = Console(stderr=True)
     silent = not console.is_terminal

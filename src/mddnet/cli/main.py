@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mddnet: {error.name} is not installed; pip install 'mddnet[{extra}]'", file=sys.stderr)
         return FAILED
     except OSError as error:
-        from mddnet.sets.part_file import refusal
+        from mddnet.io.part_file import refusal
 
         reason = refusal(error)
         if reason is None:

@@ -126,8 +126,8 @@ def predict(
     require_formats(chosen)
 
     # Imported after the flags were checked: wrong usage answers at once.
+    from mddnet.io.part_file import remove_abandoned
     from mddnet.predict.predictor import load
-    from mddnet.sets.part_file import remove_abandoned
 
     try:
         listed = _listed(list_file)
@@ -333,8 +333,8 @@ def _is_large(path: Path) -> bool:
 
 
 def _items(path: Path, lens: Lens, linear: bool, max_pixels: int | None, predictor: Model) -> Iterator[_Item]:
-    from mddnet.capture.photo import read_photo
-    from mddnet.capture.video import frame_stem, is_video, video_frames
+    from mddnet.photo.reader import read_photo
+    from mddnet.photo.video import frame_stem, is_video, video_frames
     from mddnet.predict.video import VideoRanges
 
     if not is_video(path):
@@ -352,8 +352,8 @@ def _itself(frame: Photo) -> Photo:
 
 def _expected(path: Path) -> int:
     """How many items an input will be; a video that cannot be read fails later, by name."""
-    from mddnet.capture.video import frame_count, is_video
     from mddnet.errors import ImageError
+    from mddnet.photo.video import frame_count, is_video
 
     try:
         return frame_count(path) if is_video(path) else 1
@@ -365,7 +365,7 @@ def find_photos(paths: list[str]) -> tuple[list[Path], list[str]]:
     """The photos that paths, folders and patterns stand for, each once and in order; and what stands for none."""
     import glob
 
-    from mddnet.capture.raw import RAW_SUFFIXES
+    from mddnet.photo.raw import RAW_SUFFIXES
     from mddnet.predict.output import is_output_name
 
     found: dict[Path, Path] = {}

@@ -70,10 +70,10 @@ def predict_on_cluster(address: str, job: ClusterJob, photos: Sequence[Path]) ->
     Yields:
         What became of an input, in the order in which they are done.
     """
-    from mddnet.capture.video import is_video
     from mddnet.cluster import on_ray
+    from mddnet.io.part_file import remove_abandoned
+    from mddnet.photo.video import is_video
     from mddnet.predict.output import claim_stem
-    from mddnet.sets.part_file import remove_abandoned
 
     job.out.mkdir(parents=True, exist_ok=True)
     remove_abandoned(job.out)

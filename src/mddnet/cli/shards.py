@@ -66,8 +66,8 @@ def shards(
     )
 
     from mddnet.data.split import Side, read_split, split_of
-    from mddnet.sets.inspect import split_of_build
-    from mddnet.sets.shards_write import plan_shards, write_shards
+    from mddnet.scenes.inspect import split_of_build
+    from mddnet.scenes.shards_write import plan_shards, write_shards
 
     places: dict[str, Side] = {}
     if split is not None:

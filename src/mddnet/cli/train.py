@@ -199,7 +199,7 @@ def _show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mappi
     from rich.table import Table
 
     from mddnet.model.checkpoint import INPUT_LONG_SIDE
-    from mddnet.sets.build import GROUPS
+    from mddnet.scenes.build import GROUPS
 
     table = Table(title=f"{check.root}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("group", no_wrap=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.sets.colour_error import LARGEST_SHIFT_PX, draw_colour_shift_px
-from mddnet.sets.render import LensFlaws, Surface, render_surfaces
+from mddnet.scenes.colour_error import LARGEST_SHIFT_PX, draw_colour_shift_px
+from mddnet.scenes.render import LensFlaws, Surface, render_surfaces
 from mddnet.types import UInt8Array
 
 SMALLEST_COC_PX = 0.7

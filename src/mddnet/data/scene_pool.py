@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.capture.image_file import opened_image
 from mddnet.data.split import Side, split_of
 from mddnet.errors import CaptureError
-from mddnet.sets.scene_stamp import SceneStamp, scene_stamp, unchanged_since
-from mddnet.sets.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
+from mddnet.photo.image_file import opened_image
+from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
+from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord, UInt8Array
 
 

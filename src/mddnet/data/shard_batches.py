@@ -18,8 +18,8 @@ from mddnet.data.loader import MADE_UP, one_opencv_thread, seen_truth, set_in_vi
 from mddnet.data.scene_pool import truth_of
 from mddnet.data.shard_stream import Lane, RawSet, raw_stream
 from mddnet.errors import CaptureError
-from mddnet.sets.shard_source import Shard
-from mddnet.sets.shards import EncodedSet, check_one_size
+from mddnet.scenes.shard_source import Shard
+from mddnet.scenes.shards import EncodedSet, check_one_size
 from mddnet.types import FrameRecord, UInt8Array
 
 

@@ -17,8 +17,8 @@ from functools import partial
 
 import numpy as np
 
-from mddnet.sets.shard_source import Shard, is_address
-from mddnet.sets.shards import BrokenShard, raw_sets
+from mddnet.scenes.shard_source import Shard, is_address
+from mddnet.scenes.shards import BrokenShard, raw_sets
 
 FIRST_BLOCK = 8
 ATTEMPTS = 5

@@ -84,7 +84,7 @@ def magnified(look: Look, factor: float, u_focus: float | None = None) -> UInt8A
     Raises:
         MddnetError: as :func:`wanted_defocus_px`.
     """
-    from mddnet.sets.render import render_defocus  # OpenCV and SciPy, which the rest of the page does without
+    from mddnet.scenes.render import render_defocus  # OpenCV and SciPy, which the rest of the page does without
 
     wanted = wanted_defocus_px(look, factor, u_focus)
     extra = extra_defocus_px(certain_defocus_px(look), wanted) * np.float32(look.scale)

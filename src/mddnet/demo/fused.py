@@ -51,8 +51,8 @@ def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction
     Raises:
         ImageError: if the shapes differ by more than 2 %, or the photos cannot be laid on one another.
     """
-    from mddnet.sets.align import apply_alignment, estimate_alignment  # OpenCV, which the rest does without
-    from mddnet.sets.all_in_focus import fuse, sharpest_nearby
+    from mddnet.scenes.align import apply_alignment, estimate_alignment  # OpenCV, which the rest does without
+    from mddnet.scenes.all_in_focus import fuse, sharpest_nearby
 
     sizes = [photo.pixels.shape[:2] for photo in (first, second)]
     aspects = [width / height for height, width in sizes]

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from mddnet.capture.photo import replaced_lens
 from mddnet.demo.archive import safe_stem, save_into, save_picture, zip_folder
 from mddnet.demo.blur_edit import blur_mask, magnified
 from mddnet.demo.fused import FusedPair, fuse_pair
@@ -24,6 +23,7 @@ from mddnet.demo.point_cloud import points_of
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.upload import Limits, read_upload, shown_name
 from mddnet.errors import ImageError, MddnetError
+from mddnet.photo.reader import replaced_lens
 from mddnet.predict.output import MapFormat
 from mddnet.predict.point_cloud import PointCloud, glb_bytes, ply_bytes
 from mddnet.predict.prediction import CompactPrediction, Prediction

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from mddnet.capture.json_fields import is_number, shown
-from mddnet.capture.photo import replaced_lens
-from mddnet.capture.sensor_table import SENSORS, PhotoPitch, Sensor, sensor_of
 from mddnet.errors import MddnetError
+from mddnet.io.json_fields import is_number, shown
+from mddnet.photo.reader import replaced_lens
+from mddnet.photo.sensor_table import SENSORS, PhotoPitch, Sensor, sensor_of
 from mddnet.types import Lens, Photo
 
 SENSOR_WIDTH_MM = {

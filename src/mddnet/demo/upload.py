@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mddnet.capture.photo import read_photo
 from mddnet.errors import ImageError
+from mddnet.photo.reader import read_photo
 from mddnet.types import Photo
 
 UPLOAD_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
 from mddnet.evaluate.peers.peer import PeerAnswer, blur_of, inv_depth_of
-from mddnet.sets.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
+from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
 from mddnet.types import Float32Array, UInt8Array
 
 CASES_PER_END = 3

@@ -20,7 +20,7 @@ from mddnet.evaluate.alteration import ALTERATIONS, Alteration, Altered
 from mddnet.evaluate.harness import SIGN_DEFOCUS_MIN, Evaluation, PredictedMaps, Predictor, evaluate_model
 from mddnet.evaluate.provenance import provenance, provenance_words
 from mddnet.evaluate.tables import ResultTable, cell, number, tables_markdown
-from mddnet.sets.store import atomic_write, plain_json
+from mddnet.io.atomic import atomic_write, plain_json
 from mddnet.types import Float32Array, UInt8Array
 
 CUE_KINDS = ("focal_stacks", "light_fields")

@@ -16,17 +16,18 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from mddnet.capture.json_fields import read_json_object
-from mddnet.capture.photo_folder import list_photos
-from mddnet.capture.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
+from mddnet.captures.photo_folder import list_photos
+from mddnet.captures.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError, MddnetError, ModelError
 from mddnet.evaluate.peers.peer import Peer
 from mddnet.evaluate.pseudo_depth import Checks, PseudoDepth, pseudo_depth
 from mddnet.evaluate.scenes import EvaluationScene, read_truth
-from mddnet.sets.folder_lock import FolderLock
-from mddnet.sets.part_file import writing_into
-from mddnet.sets.store import atomic_write, atomic_write_text, list_scenes, read_scene, scene_name, write_csv
+from mddnet.io.atomic import atomic_write, atomic_write_text, write_csv
+from mddnet.io.folder_lock import FolderLock
+from mddnet.io.json_fields import read_json_object
+from mddnet.io.part_file import writing_into
+from mddnet.scenes.store import list_scenes, read_scene, scene_name
 from mddnet.types import Float32Array
 
 GROUP, DEPTH = "pseudo", "depth"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mddnet.errors import CaptureError
 from mddnet.evaluate.frame_measures import detection_measures
 from mddnet.metrics import TEXTURE_SHARE, smoothed_laplacian
-from mddnet.sets.store import read_image
+from mddnet.scenes.store import read_image
 from mddnet.types import BoolArray, UInt8Array
 
 PAIR_SIGMA = 0.01

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mddnet.evaluate.cases import Case
 from mddnet.evaluate.harness import Evaluation
-from mddnet.sets.small_pictures import PICTURE_WIDTH_PX, SmallPicture
+from mddnet.scenes.small_pictures import PICTURE_WIDTH_PX, SmallPicture
 
 MAX_ROWS = 24
 GAP_PX = 8

@@ -21,7 +21,7 @@ from mddnet.evaluate.plots import (
 )
 from mddnet.evaluate.provenance import provenance_words
 from mddnet.evaluate.tables import ResultTable, kind_title, number, result_tables
-from mddnet.sets.html_page import figures, html_page, table, text
+from mddnet.scenes.html_page import figures, html_page, table, text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.sets.store import atomic_write_text
+from mddnet.io.atomic import atomic_write_text
 
 
 def bin_names(limits: Sequence[float]) -> list[str]:

@@ -13,8 +13,8 @@ from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.metrics import inv_depth_range, texture_mask
 from mddnet.optics import signed_defocus_px
-from mddnet.sets.scene_stamp import SceneStamp, scene_stamp, unchanged_since
-from mddnet.sets.store import list_scenes, read_image, read_inv_depth, read_scene
+from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
+from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
 SCENE_KINDS = ("focal_stacks", "light_fields", "rgbd", "stereo")

@@ -62,7 +62,7 @@ from mddnet.evaluate.peers.peer import (
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetPhoto, counted, read_item
 from mddnet.evaluate.scenes import SceneTruth, draw_known
 from mddnet.metrics import OrdinalPairs, inv_depth_range
-from mddnet.sets.inspect_pictures import blur_order
+from mddnet.scenes.inspect_pictures import blur_order
 from mddnet.types import BoolArray, Float32Array
 
 CropChoice = Literal["published", "none"]

@@ -23,8 +23,8 @@ from mddnet.evaluate.pairs import PAIR_RATIO
 from mddnet.evaluate.provenance import provenance, provenance_words
 from mddnet.evaluate.public_sets import PUBLIC_SETS
 from mddnet.evaluate.scenes import CONFIDENCE_MIN
+from mddnet.io.atomic import atomic_write, plain_json
 from mddnet.metrics import BETA_SQUARED, DEFOCUS_GAP, DEPTH_GAP, TEXTURE_SHARE
-from mddnet.sets.store import atomic_write, plain_json
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from mddnet.export.onnx import store_weights_as_half, traced
+from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.model.layout import STRIDE
-from mddnet.sets.store import atomic_write, atomic_write_text
 from mddnet.train.depth_probe import LONG_SIDE_PX, DepthProbe
 
 DESCRIPTION = f"""name = "depth-probe"

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
+from mddnet.io.atomic import atomic_write
 from mddnet.model.checkpoint import load_network, write_config
 from mddnet.model.folder import GRAPH_FILE, read_config
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.sets.store import atomic_write
 
 OPSET = 18
 OUTPUTS = ("inv_depth", "defocus_px", "sign_logit")

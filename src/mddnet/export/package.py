@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from mddnet.export.onnx import export_onnx
 from mddnet.export.precision import Precision
+from mddnet.io.atomic import atomic_write
 from mddnet.model.archive import pack
 from mddnet.model.checkpoint import write_weights
 from mddnet.model.folder import CARD_FILE, MODEL_FILES, WEIGHTS_FILE, model_folder
-from mddnet.sets.store import atomic_write
 
 
 def export_model(

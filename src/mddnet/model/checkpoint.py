@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mddnet.config import ModelConfig, Recipe
 from mddnet.errors import ModelError
+from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.model.folder import (
     CONFIG_FILE,
     CONVENTIONS,
@@ -24,7 +25,6 @@ from mddnet.model.folder import (
     shipped_root,
 )
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.sets.store import atomic_write, atomic_write_text
 from mddnet.version import __version__
 
 INPUT_LONG_SIDE = 512

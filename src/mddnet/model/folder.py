@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mddnet.capture.json_fields import read_json_object, shown
 from mddnet.errors import ModelError
+from mddnet.io.json_fields import read_json_object, shown
 from mddnet.model.archive import unpacked
 from mddnet.model.hub import HUB_PREFIX, hub_folder
 from mddnet.version import __version__

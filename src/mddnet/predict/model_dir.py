@@ -13,8 +13,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mddnet.capture.json_fields import shown
 from mddnet.errors import ModelError
+from mddnet.io.json_fields import shown
 from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder, read_config, remedy
 
 INPUT_NAME = "image"

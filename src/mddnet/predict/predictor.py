@@ -11,8 +11,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from mddnet.capture.photo import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.errors import ImageError, ModelError
+from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.predict.dioptres import MAX_DEPTH_M, coc_of_infinity_px, inv_depth_in_unit, inv_depth_scale
 from mddnet.predict.enlarge import enlarged, reduced
 from mddnet.predict.lens_law_fit import (

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from mddnet.capture.video import sampled_frames
+from mddnet.photo.video import sampled_frames
 from mddnet.predict.prediction import PredictedPhoto
 from mddnet.predict.view import PreviewRange, preview_range
 from mddnet.types import InvDepthUnit, Lens, Photo
@@ -37,7 +37,7 @@ class VideoRanges:
             model: predicts the frames that are looked at.
             path: the video.
             lens: what is known of the lens.
-            max_pixels: as for :func:`~mddnet.capture.video.video_frames`.
+            max_pixels: as for :func:`~mddnet.photo.video.video_frames`.
         """
         self._model, self._path, self._lens, self._max_pixels = model, path, lens, max_pixels
 

@@ -19,9 +19,9 @@ from mddnet.data.loader import MADE_UP
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.metrics import texture_mask
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.sets.shard_source import Shard
-from mddnet.sets.shards import EncodedSet, raw_sets
-from mddnet.sets.store import read_image
+from mddnet.scenes.shard_source import Shard
+from mddnet.scenes.shards import EncodedSet, raw_sets
+from mddnet.scenes.store import read_image
 from mddnet.train.measured_frames import frames_of
 from mddnet.types import UInt8Array
 

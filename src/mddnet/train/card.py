@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mddnet.config import Recipe
+from mddnet.io.atomic import atomic_write_text
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.folder import CARD_FILE
-from mddnet.sets.shard_source import shard_licences
-from mddnet.sets.store import atomic_write_text
+from mddnet.scenes.shard_source import shard_licences
 from mddnet.train.held_out import MEASURES, HeldOutRow
 from mddnet.train.loop import Scenes
 from mddnet.version import __version__

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.capture.image_file import opened_image
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError, TrainingError
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.optics import signed_defocus_px
-from mddnet.sets.build import GROUPS
-from mddnet.sets.scene_stamp import scene_stamp
-from mddnet.sets.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_scene
+from mddnet.photo.image_file import opened_image
+from mddnet.scenes.build import GROUPS
+from mddnet.scenes.scene_stamp import scene_stamp
+from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_scene
 
 SMALLEST_BLUR_PX = 1.0
 """A scene whose strongest blur is below this, in pixels of the network's input, looks sharp all over."""

@@ -21,7 +21,7 @@ from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry, read_truth
 from mddnet.errors import TrainingError
 from mddnet.model.layout import STRIDE, VIT_CHANNELS, LayoutFeatures
-from mddnet.sets.store import read_image
+from mddnet.scenes.store import read_image
 from mddnet.types import Float32Array, UInt8Array
 
 BLOCKS = (6, 9, 11)

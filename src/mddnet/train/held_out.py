@@ -10,9 +10,9 @@ import torch
 
 from mddnet.config import Recipe
 from mddnet.data.scene_pool import SceneEntry
+from mddnet.io.atomic import write_csv
 from mddnet.model.checkpoint import load_network
 from mddnet.model.network import MDDNet
-from mddnet.sets.store import write_csv
 from mddnet.train.validate import places_validation
 
 TABLE = "held_out.csv"

@@ -25,8 +25,8 @@ from mddnet.errors import ModelError, RecipeError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import load_network, save_weights
 from mddnet.model.network import MDDNet
-from mddnet.sets.build import REAL_GROUPS
-from mddnet.sets.shard_source import Shard, count_sets, expand_shards
+from mddnet.scenes.build import REAL_GROUPS
+from mddnet.scenes.shard_source import Shard, count_sets, expand_shards
 from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, photos_of_shards, stretch_to_stacks
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage, build_optimiser, set_learning_rate

@@ -19,9 +19,9 @@ from mddnet.cores import usable_cores
 from mddnet.data.loader import DISCS, MADE_UP
 from mddnet.data.split import Side, read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
+from mddnet.io.atomic import atomic_write_text, write_csv
 from mddnet.model.folder import WEIGHTS_FILE, model_folder, shipped_models
-from mddnet.sets.build import REAL_GROUPS
-from mddnet.sets.store import atomic_write_text, write_csv
+from mddnet.scenes.build import REAL_GROUPS
 from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
 from mddnet.train.loop import Scenes
 from mddnet.train.record import CHECKPOINT

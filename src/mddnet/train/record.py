@@ -21,9 +21,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mddnet.errors import ModelError
-from mddnet.sets.folder_lock import FolderLock
-from mddnet.sets.part_file import remove_abandoned, writing_into
-from mddnet.sets.store import atomic_write, write_csv
+from mddnet.io.atomic import atomic_write, write_csv
+from mddnet.io.folder_lock import FolderLock
+from mddnet.io.part_file import remove_abandoned, writing_into
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.optim import MovingAverage
 

@@ -1,4 +1,4 @@
-"""ALL-in-3D (He et al., arXiv:2208.09848), read by :mod:`mddnet.capture.all_in_3d` in either packing."""
+"""ALL-in-3D (He et al., arXiv:2208.09848), read by :mod:`mddnet.captures.all_in_3d` in either packing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.capture.all_in_3d import AllIn3dScene, list_all_in_3d
+from mddnet.captures.all_in_3d import AllIn3dScene, list_all_in_3d
 from mddnet.data.evenly import evenly
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto

@@ -64,7 +64,7 @@ def read_exr_channel(path: Path, channel: str) -> Float32Array:
         ImageError: where OpenEXR is not installed.
         CaptureError: if the file is damaged or lacks the channel.
     """
-    from mddnet.capture.extra import formats_module
+    from mddnet.io.extra import formats_module
 
     openexr = formats_module("OpenEXR", path, "a depth map in OpenEXR", "use another set")
     try:

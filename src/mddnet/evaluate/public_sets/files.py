@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.capture.image_file import opened_image
-from mddnet.capture.photo import read_photo
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.evaluate.public_sets.record import SetItem, SetListing, SetPhoto
+from mddnet.photo.image_file import opened_image
+from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")

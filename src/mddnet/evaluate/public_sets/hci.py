@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.capture.light_field import MAX_VIEWS_PER_SIDE
+from mddnet.captures.light_field import MAX_VIEWS_PER_SIDE
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import read_pfm, read_rgb
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto

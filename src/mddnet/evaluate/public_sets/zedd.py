@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.capture.json_fields import read_json, shown
-from mddnet.capture.npy_file import read_npy
-from mddnet.capture.rgbd import path_inside
+from mddnet.captures.rgbd import path_inside
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, natural_order, read_rgb
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto
+from mddnet.io.json_fields import read_json, shown
+from mddnet.io.npy_file import read_npy
 
 LAYOUT_FILE = "zedd.json"
 LAYOUT = {"photo": "{scene}/{aperture}/{focus}.png", "sharp": "{scene}/F16/{focus}.png", "depth": "{scene}/depth.npy"}

@@ -1,0 +1,212 @@
+"""What is not defocus: motion, sharpening, computed bokeh, haze and odd lenses, and what a prediction says of them.
+
+Each alteration starts from a sharp photo, so that every difference in the answer comes from it.
+``python -m benchmarks.corruption PHOTO... -o not-defocus.md`` writes the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import numpy as np
+from cyclopts import App, Parameter
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.evaluate.coc_slope import blurred_by_disc
+from mddnet.evaluate.result_page import write_result_page
+from mddnet.photo.reader import read_photo
+from mddnet.predict.prediction import Prediction
+from mddnet.predict.predictor import load
+from mddnet.types import BoolArray, Float32Array, LensLawFit, UInt8Array
+
+MOTION_PX = 16
+BOKEH_PX = 12.0
+SHARPEN_RADIUS_PX, SHARPEN_AMOUNT = 3.0, 1.5
+HAZE_LEFT = 0.35
+"""Share of the light of the scene that comes through the haze at the top of the photo; below all of it does."""
+TILT_PX = 12.0
+LEVELS = 6
+"""Blur that changes over the photo is put together from this many steps of constant blur."""
+
+
+def moved(photo: UInt8Array, length_px: int = MOTION_PX) -> UInt8Array:
+    """Motion blur: the camera moved sideways by so many pixels while the shutter was open, in linear light."""
+    light = linear_from_srgb8(photo)
+    total = np.zeros_like(light)
+    for shift in range(length_px):
+        total += np.roll(light, shift - length_px // 2, axis=1)
+    return srgb8_from_linear(total / np.float32(length_px))
+
+
+def sharpened(photo: UInt8Array) -> UInt8Array:
+    """The halos of a phone: an unsharp mask of radius 3 px and amount 1.5, on sRGB values."""
+    soft = blurred_by_disc(photo, 4.0 * SHARPEN_RADIUS_PX).astype(np.float32)
+    values = photo.astype(np.float32)
+    return np.clip(values + SHARPEN_AMOUNT * (values - soft), 0, 255).astype(np.uint8)
+
+
+def computed_bokeh(photo: UInt8Array) -> UInt8Array:
+    """A "portrait mode": an ellipse in the middle stays as it was, all else has one blur of 12 px, and a hard edge."""
+    return np.where(subject(photo.shape[:2])[..., None], photo, blurred_by_disc(photo, BOKEH_PX))
+
+
+def subject(size: tuple[int, ...]) -> BoolArray:
+    """The ellipse that :func:`computed_bokeh` leaves sharp, (H, W)."""
+    y, x = _centred(size)
+    return np.asarray((x / 0.45) ** 2 + (y / 0.7) ** 2 < 1)
+
+
+def hazy(photo: UInt8Array) -> UInt8Array:
+    """Haze that grows to the top, where it lets 35 % of the light through: contrast falls, nothing is blurred."""
+    y, _ = _centred(photo.shape[:2])
+    through = (1 - (1 - HAZE_LEFT) * np.clip(-y, 0, 1)).astype(np.float32)[..., None]
+    return srgb8_from_linear(linear_from_srgb8(photo) * through + np.float32(0.8) * (1 - through))
+
+
+def tilted(photo: UInt8Array) -> UInt8Array:
+    """A flat subject through a tilted lens: a sharp row in the middle, 12 px of blur at the top and at the bottom."""
+    y, _ = _centred(photo.shape[:2])
+    return _varying(photo, (np.abs(y) * TILT_PX).astype(np.float32))
+
+
+def field_curved(photo: UInt8Array) -> UInt8Array:
+    """A flat subject through a lens of curved field: sharp in the middle, 12 px of blur in the corners."""
+    y, x = _centred(photo.shape[:2])
+    return _varying(photo, ((x**2 + y**2) / 2 * TILT_PX).astype(np.float32))
+
+
+def unchanged(photo: UInt8Array) -> UInt8Array:
+    """The sharp photo itself."""
+    return photo
+
+
+ALTERATIONS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
+    "sharp photo, unchanged": unchanged,
+    f"motion blur of {MOTION_PX} px": moved,
+    "sharpening with halos": sharpened,
+    f"computed bokeh, background {BOKEH_PX:g} px": computed_bokeh,
+    "haze growing to the top": hazy,
+    f"tilted lens, 0 to {TILT_PX:g} px": tilted,
+    f"curved field, 0 to {TILT_PX:g} px": field_curved,
+}
+
+
+def _centred(size: tuple[int, ...]) -> tuple[Float32Array, Float32Array]:
+    """Row and column of every pixel, from -1 to 1."""
+    y = np.linspace(-1, 1, size[0], dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, size[1], dtype=np.float32)[None, :]
+    return np.broadcast_to(y, size), np.broadcast_to(x, size)
+
+
+def _varying(photo: UInt8Array, diameter_px: Float32Array) -> UInt8Array:
+    """A photo blurred by a disc whose diameter changes slowly: between the steps, their pixels are mixed."""
+    diameters = np.linspace(0, float(diameter_px.max()), LEVELS)
+    step = diameters[1]
+    total = np.zeros(photo.shape, dtype=np.float32)
+    for diameter in diameters:
+        level = photo if diameter < 1.5 else blurred_by_disc(photo, float(diameter))
+        share = np.clip(1 - np.abs(diameter_px - np.float32(diameter)) / np.float32(step), 0, 1)
+        total += linear_from_srgb8(level) * share[..., None].astype(np.float32)
+    return srgb8_from_linear(total)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a prediction says of one altered photo.
+
+    Attributes:
+        defocus_px: median CoC, pixels.
+        high_px: the 90th percentile of it.
+        confidence: mean confidence.
+        focus: the lens law that was fitted.
+        kappa_range_px: how much blur the law sees between the nearest and the farthest tenth of the photo.
+    """
+
+    defocus_px: float
+    high_px: float
+    confidence: float
+    focus: LensLawFit
+    kappa_range_px: float
+
+
+def ask(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -> Said:
+    """Predict a photo, and sum up the answer."""
+    prediction = predict(photo)
+    low, high = np.percentile(prediction.inv_depth, [10, 90])
+    fit = prediction.focus
+    return Said(
+        float(np.median(prediction.defocus_px)),
+        float(np.percentile(prediction.defocus_px, 90)),
+        float(prediction.confidence.mean()),
+        fit,
+        float(fit.kappa_px * (high - low)) if fit.found else 0.0,
+    )
+
+
+def not_defocus_markdown(answers: Mapping[str, Sequence[Said]], model: str) -> str:
+    """One row for each alteration; medians over the photos."""
+    lines = [
+        f"# What is not defocus, {model}",
+        "",
+        f"Medians over {len(next(iter(answers.values())))} sharp photos, each altered; pixels are those of the photo.",
+        "",
+        "| photo | CoC, median, px | CoC, 90th percentile, px | mean confidence | focus found | blur by the law, px |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, said in answers.items():
+        found = sum(one.focus.found for one in said)
+        cells = [
+            f"{np.median([one.defocus_px for one in said]):.1f}",
+            f"{np.median([one.high_px for one in said]):.1f}",
+            f"{np.median([one.confidence for one in said]):.2f}",
+            f"{found} of {len(said)}",
+            f"{np.median([one.kappa_range_px for one in said]):.1f}",
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+_Answer = TypeVar("_Answer")
+
+
+def answers_to(
+    photos: Sequence[Path],
+    changes: Mapping[str, Callable[[UInt8Array], UInt8Array]],
+    ask: Callable[[UInt8Array], _Answer],
+) -> dict[str, list[_Answer]]:
+    """What is said of each photo, changed in each way, by the name of the change."""
+    pictures = [read_photo(path).pixels for path in photos]
+    return {name: [ask(change(pixels)) for pixels in pictures] for name, change in changes.items()}
+
+
+def main(
+    photos: list[Path],
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    model: str = "small",
+    threads: int | None = None,
+) -> None:
+    """Alter sharp photos, predict them, and write what is said of them.
+
+    Parameters
+    ----------
+    photos
+        Sharp photos of about 512 px.
+    out
+        Markdown file to write.
+    model
+        A shipped model, or a model folder.
+    threads
+        Processor cores to use at most.
+    """
+    predictor = load(model, threads)
+    answers = answers_to(photos, ALTERATIONS, lambda pixels: ask(predictor.predict, pixels))
+    write_result_page(out, not_defocus_markdown(answers, f"{predictor.name} {predictor.version}"))
+
+
+if __name__ == "__main__":
+    App(default_command=main, help_format="plaintext")()

@@ -1,0 +1,115 @@
+"""Fills the numbers of README and docs in from the result files, so that none is copied by hand.
+
+    python benchmarks/fill_tables.py          writes the documents anew
+    python benchmarks/fill_tables.py --check  says which are out of date (exit code 1)
+
+A document has a line ``<!-- numbers: NAME -->`` and one ``<!-- end of numbers -->``; what stands between them is
+``docs/results/templates/NAME.md`` with every ``{{KEY|DIGITS}}`` replaced. KEY is a number of
+``docs/results/small/evaluation.json``, its names joined by dots (``headline.pairs.mean``; ``pairs.rows.#`` counts);
+``places_above_row``, of focal stacks, where depth beats "lower is nearer"; or ``cues:SECTION:ROW:COLUMN`` for a cell of
+``cues.md``. ``DIGITS`` are the decimals; a zero before the point is left out; ``1/`` gives N of "one in N is wrong".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- end of numbers -->)", re.DOTALL)
+PLACE = re.compile(r"\{\{([^{}|]+)\|([^{}|]+)\}\}")
+
+
+def numbers(folder: Path = RESULTS / "small") -> dict[str, float]:
+    """Every number of the result files, by its key."""
+    found: dict[str, float] = {}
+    _flatten("", json.loads((folder / "evaluation.json").read_text(encoding="utf-8")), found)
+    stacks = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["kinds"]["focal_stacks"]["places"]
+    found["places_above_row"] = sum(place["depth_ordinal"] > place["depth_ordinal_row"] for place in stacks.values())
+    section: str = ""
+    columns: list[str] = []
+    for line in (folder / "cues.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            section, columns = line[3:], []
+        elif line.startswith("|"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if not columns:
+                columns = cells
+            elif not set(cells[0]) <= {"-"}:
+                for column, cell in zip(columns[1:], cells[1:], strict=True):
+                    value = float(cell.rstrip("%")) if cell not in ("-", "") else float("nan")
+                    found[f"cues:{section}:{cells[0]}:{column}"] = value
+    return found
+
+
+def _flatten(prefix: str, value: Any, found: dict[str, float]) -> None:
+    if isinstance(value, dict):
+        found[f"{prefix}.#"] = len(value)
+        for name, inner in value.items():
+            _flatten(f"{prefix}.{name}" if prefix else name, inner, found)
+    elif isinstance(value, list):
+        found[f"{prefix}.#"] = len(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        found[prefix] = float(value)
+
+
+def filled(template: str, known: dict[str, float]) -> str:
+    """A template with its numbers.
+
+    Raises:
+        KeyError: for a number that no result file has.
+    """
+
+    def number(match: re.Match[str]) -> str:
+        key, digits = match[1], match[2]
+        if key not in known:
+            raise KeyError(f"{key}: no such number in {RESULTS / 'small'}")
+        if digits == "1/":
+            return f"{1 / max(1 - known[key], 1e-9):.0f}"
+        text = f"{known[key]:.{int(digits)}f}"
+        return re.sub(r"^(-?)0\.", r"\1.", text)
+
+    return PLACE.sub(number, template)
+
+
+def document(text: str, known: dict[str, float]) -> str:
+    """A document with all its blocks filled."""
+
+    def block(match: re.Match[str]) -> str:
+        template = (RESULTS / "templates" / f"{match[2]}.md").read_text(encoding="utf-8")
+        return match[1] + filled(template, known) + match[4]
+
+    return BLOCK.sub(block, text)
+
+
+def stale(known: dict[str, float] | None = None) -> dict[Path, str]:
+    """Documents whose numbers are not those of the result files, with what they should be."""
+    known = numbers() if known is None else known
+    result = {}
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        new = document(text, known)
+        if new != text:
+            result[path] = new
+    return result
+
+
+def main() -> int:
+    """Fill, or check."""
+    out_of_date = stale()
+    for path, text in out_of_date.items():
+        if "--check" in sys.argv:
+            print(f"{path.relative_to(ROOT)}: not the numbers of docs/results; run make table-numbers")
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)}: filled")
+    return 1 if out_of_date and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

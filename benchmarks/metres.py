@@ -1,0 +1,261 @@
+"""Metres of single frames against depth from the whole stack: what the lens law makes of a prediction.
+
+Each frame of a stack with known dioptres is predicted for itself, with what a camera would know of it: f, N, pixel
+pitch and the focus distance of this frame. The truth is the depth from focus of the whole stack. Beside it stand the
+row that knows nothing but the lens, the frame's own focus distance everywhere, and the best constant of the scene.
+
+``python -m benchmarks.metres --scenes work/scenes --data ../shared/data -o metres.md`` writes the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import App, Parameter
+from numpy.typing import NDArray
+
+from mddnet.data.split import read_split
+from mddnet.errors import CaptureError
+from mddnet.evaluate.result_page import bin_names, write_result_page
+from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_truth
+from mddnet.optics import inv_depth_from_signed_defocus, sensor_distance_m
+from mddnet.predict.dioptres import finite_depth_m
+from mddnet.predict.prediction import Prediction
+from mddnet.predict.predictor import Model, load
+from mddnet.types import BoolArray, Float32Array, FrameRecord, Lens, Photo
+
+FOCUS_ROW = "the frame's own focus distance everywhere"
+BEST_CONSTANT_ROW = "best constant of the scene (knows the truth)"
+TRUE_SIDE = ": its blur alone, on the true side (knows the truth)"
+DISTANCE_BINS = (0.0, 0.5, 1.0, 2.0, 4.0, np.inf)
+"""Limits of the distance from the plane of focus, dioptres."""
+GOAL = 0.15
+"""The median AbsRel that is aimed at."""
+SIDE_FROM_PX = 2.0
+"""The side of the plane of focus is asked where the true CoC exceeds this."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMetres:
+    """What was measured on one frame.
+
+    Attributes:
+        scene: name of the scene.
+        u_focus: its plane of focus, dioptres.
+        abs_rel: median of |z - z_true| / z_true over the pixels, by row of the table.
+        by_distance: (bins,) the same within each distance from the plane of focus; NaN for fewer than 200 pixels.
+        covered: share of pixels whose error is at most ``depth_error_m``, by row; predictions only.
+        side: share of blurred pixels on the right side of the plane of focus, by row; NaN where nothing is blurred.
+    """
+
+    scene: str
+    u_focus: float
+    abs_rel: Mapping[str, float]
+    by_distance: Mapping[str, NDArray[np.float64]]
+    covered: Mapping[str, float]
+    side: Mapping[str, float]
+
+
+def lens_of_frame(scene: EvaluationScene, frame: FrameRecord) -> Lens:
+    """The lens of a scene, focused as for a frame: its distance counted from the sensor, as a camera would say it.
+
+    Breathing is undone in the frames of a scene, which moves their pitch by up to 4 % here; cameras do not know it.
+    """
+    lens = scene.record.lens
+    assert lens.focal_mm is not None
+    z = 1.0 / frame.u_focus
+    return replace(lens, focus_m=z + sensor_distance_m(lens.focal_mm, z))
+
+
+def metric_scenes(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
+    """The captured stacks among scenes whose dioptres and lens are known."""
+    return [
+        scene
+        for scene in scenes
+        if scene.record.unit == "1/m" and scene.record.provenance == "real" and scene.record.lens.has_blur_scale
+    ]
+
+
+def measure_metres(
+    scene: EvaluationScene, frames: int, predictors: Mapping[str, Callable[[Photo], Prediction]]
+) -> Iterable[FrameMetres]:
+    """Measure frames of a scene, spread evenly over its sweep.
+
+    Args:
+        scene: one of :func:`metric_scenes`.
+        frames: most frames.
+        predictors: what predicts a photo, by row of the table.
+
+    Raises:
+        CaptureError: if a file of the scene is missing or damaged.
+    """
+    truth = read_truth(scene)
+    asked = truth.mask & (truth.inv_depth > 0)
+    u_true = truth.inv_depth[asked].astype(np.float64)
+    for frame in choose_frames(scene, frames):
+        if not frame.u_focus > 0:
+            continue
+        photo = Photo(read_frame(scene, frame, truth), lens_of_frame(scene, frame))
+        z_true = 1.0 / u_true
+        signed_px = frame.kappa_px * (frame.u_focus - u_true)
+        blurred = np.abs(signed_px) > SIDE_FROM_PX
+        bin_of = np.digitize(np.abs(u_true - frame.u_focus), DISTANCE_BINS) - 1
+        error = {
+            FOCUS_ROW: np.abs(1.0 / frame.u_focus - z_true) / z_true,
+            BEST_CONSTANT_ROW: np.abs(_best_constant(z_true) - z_true) / z_true,
+        }
+        covered, side = dict[str, float](), dict[str, float]()
+        for name, predict in predictors.items():
+            predicted = predict(photo)
+            z = _metres(predicted, frame)[asked].astype(np.float64)
+            error[name] = np.abs(z - z_true) / z_true
+            z_by_size = _metres_by_size(predicted, frame, np.sign(signed_px), asked)
+            error[name + TRUE_SIDE] = np.abs(z_by_size - z_true) / z_true
+            if predicted.depth_error_m is not None:
+                covered[name] = float((np.abs(z - z_true) <= predicted.depth_error_m[asked]).mean())
+            right = np.sign(predicted.signed_defocus_px[asked]) == np.sign(signed_px)
+            side[name] = float(right[blurred].mean()) if blurred.sum() >= 200 else float("nan")
+        yield FrameMetres(
+            scene.record.name,
+            frame.u_focus,
+            {name: float(np.median(values)) for name, values in error.items()},
+            {name: _per_bin(values, bin_of) for name, values in error.items()},
+            covered,
+            side,
+        )
+
+
+def _metres(predicted: Prediction, frame: FrameRecord) -> Float32Array:
+    """The depth that was predicted; where it stayed relative, all that is known is the focus distance."""
+    if predicted.depth_m is not None:
+        return predicted.depth_m
+    return np.full(predicted.size, 1.0 / frame.u_focus, dtype=np.float32)
+
+
+def _metres_by_size(
+    predicted: Prediction, frame: FrameRecord, side: NDArray[np.float64], asked: BoolArray
+) -> NDArray[np.float64]:
+    """The depth (N,) that the predicted size of the blur and the true side (N,) of the pixels asked for give."""
+    if predicted.unit != "1/m":
+        return np.full(side.shape, 1.0 / frame.u_focus)
+    signed_px = side * predicted.defocus_px[asked]
+    inv_depth = inv_depth_from_signed_defocus(signed_px, predicted.focus.u_focus, predicted.focus.kappa_px)
+    return finite_depth_m(np.asarray(inv_depth, dtype=np.float32)).astype(np.float64)
+
+
+def _best_constant(z_true: NDArray[np.float64]) -> float:
+    """The constant of least mean |z - z_true| / z_true: the median in which a pixel counts 1 / z_true."""
+    order = np.argsort(z_true)
+    weight = np.cumsum(1.0 / z_true[order])
+    return float(z_true[order][np.searchsorted(weight, weight[-1] / 2)])
+
+
+def _per_bin(values: NDArray[np.float64], bin_of: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.array(
+        [
+            np.median(values[bin_of == i]) if (bin_of == i).sum() >= 200 else np.nan
+            for i in range(len(DISTANCE_BINS) - 1)
+        ]
+    )
+
+
+def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
+    """The three tables: over all frames, by distance from the plane of focus, and frame by frame."""
+    rows = list(frames[0].abs_rel)
+    predicted = [row for row in rows if row in frames[0].side]
+    scenes = list(dict.fromkeys(frame.scene for frame in frames))
+    lines = [
+        f"# Metres of single frames, {model}",
+        "",
+        f"{len(frames)} frames of {', '.join(scenes)}, each predicted alone with f, N, pixel pitch and its own focus",
+        "distance; the truth is depth from focus of the whole stack, at textured pixels of trusted depth. AbsRel is",
+        f"|z - z_true| / z_true, the median over a frame's pixels. Aim: a median over frames of {GOAL:g}.",
+        "",
+        "| | median over frames | mean over frames | frames at most .15 | within `depth_error_m` | right side |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        values = np.array([frame.abs_rel[row] for frame in frames])
+        covered = [frame.covered[row] for frame in frames if row in frame.covered]
+        side = np.array([frame.side.get(row, np.nan) for frame in frames])
+        cells = [
+            f"{np.median(values):.3f}",
+            f"{values.mean():.3f}",
+            f"{(values <= GOAL).sum()} of {len(values)}",
+            f"{np.mean(covered):.2f}" if covered else "",
+            f"{np.nanmean(side):.3f}" if np.isfinite(side).any() else "",
+        ]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    names = bin_names(DISTANCE_BINS)
+    shown = [row for row in rows if not row.endswith(TRUE_SIDE)]
+    lines += [
+        "",
+        "Median AbsRel by the true distance from the plane of focus in dioptres, median over the frames that have it:",
+        "",
+        "| | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for row in rows:
+        table = np.array([frame.by_distance[row] for frame in frames])
+        cells = [f"{np.nanmedian(column):.3f}" if np.isfinite(column).any() else "" for column in table.T]
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Frame by frame, AbsRel (and share of pixels on the right side):",
+        "",
+        "| scene | focus, 1/m | " + " | ".join(shown) + " |",
+        "|---" * (len(shown) + 2) + "|",
+    ]
+    for frame in frames:
+        cells = [
+            f"{frame.abs_rel[row]:.3f}" + (f" ({frame.side[row]:.2f})" if row in predicted else "") for row in shown
+        ]
+        lines.append(f"| {frame.scene} | {frame.u_focus:.2f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(
+    *,
+    scenes: Path,
+    data: Path,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    model: str = "small",
+    frames: int = 24,
+    threads: int | None = None,
+) -> None:
+    """Measure metres on the dev stacks with known dioptres, and write the tables.
+
+    Parameters
+    ----------
+    scenes
+        Folder of built scenes.
+    data
+        Folder of the captures, with split.csv.
+    out
+        Markdown file to write.
+    model
+        A shipped model, or a model folder.
+    frames
+        Most frames of a stack.
+    threads
+        Processor cores to use at most.
+    """
+    predictor: Model = load(model, threads)
+    chosen = choose_scenes(scenes, read_split(data / "split.csv"), "dev", ("focal_stacks",))
+    stacks = metric_scenes(chosen.scenes)
+    if not stacks:
+        raise CaptureError(f"{scenes}: no dev stack with known dioptres and lens; build the scenes of {data}")
+    predictors: dict[str, Callable[[Photo], Prediction]] = {
+        "mddnet": predictor.predict,
+        "mddnet, finer look (`--fine`)": lambda photo: predictor.predict(photo, fine=True),
+    }
+    measured = [frame for scene in stacks for frame in measure_metres(scene, frames, predictors)]
+    write_result_page(out, metres_markdown(measured, f"{predictor.name} {predictor.version}"))
+
+
+if __name__ == "__main__":
+    App(default_command=main, help_format="plaintext")()

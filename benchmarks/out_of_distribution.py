@@ -1,0 +1,194 @@
+"""Photos whose numbers mean nothing, or little: what a prediction says of itself on them.
+
+Constant, saturated, noise, gradients and patterns have no depth at all; sharp throughout and blurred throughout have no
+plane of focus; upside down and night photos have both, and are unlike what most people train on.
+``python -m benchmarks.out_of_distribution PHOTO... -o untrusted.md`` writes the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from benchmarks.corruption import answers_to, unchanged
+from cyclopts import App, Parameter
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.evaluate.coc_slope import blurred_by_disc
+from mddnet.evaluate.result_page import write_result_page
+from mddnet.predict.likeness import UNLIKE
+from mddnet.predict.prediction import Prediction
+from mddnet.predict.predictor import load
+from mddnet.types import UInt8Array
+
+BLUR_PX, MUCH_BLUR_PX = 16.0, 40.0
+NIGHT_LIGHT = 0.01
+"""Share of the light that is left at night, and ..."""
+NIGHT_ELECTRONS = 400.0
+"""... the electrons that white would make then: noise of 5 % at a tenth of white."""
+PATTERN_PX = 8
+HALF = 0.5
+"""A confidence above this is high: half of the pixels of a photo in focus and with texture have it."""
+
+
+def constant(photo: UInt8Array) -> UInt8Array:
+    """One grey everywhere."""
+    return np.full_like(photo, 128)
+
+
+def white(photo: UInt8Array) -> UInt8Array:
+    """Saturated everywhere."""
+    return np.full_like(photo, 255)
+
+
+def overexposed(photo: UInt8Array) -> UInt8Array:
+    """Eight times the light: most of the photo is saturated."""
+    return srgb8_from_linear(linear_from_srgb8(photo) * np.float32(8.0))
+
+
+def white_noise(photo: UInt8Array) -> UInt8Array:
+    """Noise without any structure."""
+    return np.random.default_rng(0).integers(0, 256, photo.shape, dtype=np.uint8)
+
+
+def coarse_noise(photo: UInt8Array) -> UInt8Array:
+    """Noise in squares of 8 px."""
+    height, width = photo.shape[:2]
+    small = np.random.default_rng(0).integers(
+        0, 256, (height // PATTERN_PX + 1, width // PATTERN_PX + 1, 3), dtype=np.uint8
+    )
+    return small.repeat(PATTERN_PX, 0).repeat(PATTERN_PX, 1)[:height, :width]
+
+
+def gradient(photo: UInt8Array) -> UInt8Array:
+    """From black at the left to white at the right."""
+    height, width = photo.shape[:2]
+    ramp = np.linspace(0, 255, width).round().astype(np.uint8)
+    return np.broadcast_to(ramp[None, :, None], (height, width, 3)).copy()
+
+
+def checkerboard(photo: UInt8Array) -> UInt8Array:
+    """Squares of 8 px, black and white."""
+    rows, columns = np.indices(photo.shape[:2]) // PATTERN_PX
+    return np.where((rows + columns) % 2, np.uint8(255), np.uint8(0))[..., None].repeat(3, 2)
+
+
+def upside_down(photo: UInt8Array) -> UInt8Array:
+    """Turned by half a turn: what is below is far."""
+    return np.ascontiguousarray(photo[::-1, ::-1])
+
+
+def night(photo: UInt8Array) -> UInt8Array:
+    """A hundredth of the light, with the noise of its electrons, and amplified to a fifth of what it was."""
+    electrons = np.random.default_rng(0).poisson(linear_from_srgb8(photo) * NIGHT_ELECTRONS)
+    return srgb8_from_linear((electrons / NIGHT_ELECTRONS * 0.2).astype(np.float32))
+
+
+def dark(photo: UInt8Array) -> UInt8Array:
+    """A hundredth of the light, not amplified."""
+    return srgb8_from_linear(linear_from_srgb8(photo) * np.float32(NIGHT_LIGHT))
+
+
+ODD_PHOTOS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
+    "sharp photo, unchanged": unchanged,
+    "one grey": constant,
+    "white": white,
+    "overexposed by 3 stops": overexposed,
+    "noise, pixel by pixel": white_noise,
+    "noise in squares of 8 px": coarse_noise,
+    "a gradient from black to white": gradient,
+    "a checkerboard of 8 px": checkerboard,
+    f"all blurred by {BLUR_PX:g} px": lambda photo: blurred_by_disc(photo, BLUR_PX),
+    f"all blurred by {MUCH_BLUR_PX:g} px": lambda photo: blurred_by_disc(photo, MUCH_BLUR_PX),
+    "upside down": upside_down,
+    "night, amplified, with noise": night,
+    "a hundredth of the light": dark,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a prediction says of itself.
+
+    Attributes:
+        defocus_px: median CoC, pixels.
+        confidence: mean confidence.
+        high_share: share of the pixels with a confidence above 0.5.
+        found: whether a plane of focus was found.
+        residual_px: of the lens law, pixels.
+        warned: whether a note says that the photo is unlike those that the model was trained on.
+    """
+
+    defocus_px: float
+    confidence: float
+    high_share: float
+    found: bool
+    residual_px: float
+    warned: bool
+
+
+def answer_of(prediction: Prediction) -> Answer:
+    """Sum a prediction up."""
+    return Answer(
+        float(np.median(prediction.defocus_px)),
+        float(prediction.confidence.mean()),
+        float((prediction.confidence > HALF).mean()),
+        prediction.focus.found,
+        prediction.focus.residual_px,
+        any(note.startswith(UNLIKE) for note in prediction.notes),
+    )
+
+
+def untrusted_markdown(answers: Mapping[str, Sequence[Answer]], model: str) -> str:
+    """One row for each kind of photo; medians over the photos."""
+    count = len(next(iter(answers.values())))
+    lines = [
+        f"# Photos whose numbers mean little, {model}",
+        "",
+        f"Medians over {count} photos, each made from a sharp one; pixels are those of the photo; of the "
+        "confidence above 0.5, the share of the pixels.",
+        "",
+        "| photo | CoC, median, px | mean confidence | confidence above 0.5 | focus found | residual, px | warned |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, said in answers.items():
+        lines.append(
+            f"| {name} | {np.median([one.defocus_px for one in said]):.1f} "
+            f"| {np.median([one.confidence for one in said]):.2f} | {np.median([one.high_share for one in said]):.0%} "
+            f"| {sum(one.found for one in said)} of {count} | {np.median([one.residual_px for one in said]):.1f} "
+            f"| {sum(one.warned for one in said)} of {count} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(
+    photos: list[Path],
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    model: str = "small",
+    threads: int | None = None,
+) -> None:
+    """Make odd photos from sharp ones, predict them, and write what is said of them.
+
+    Parameters
+    ----------
+    photos
+        Sharp photos of about 512 px.
+    out
+        Markdown file to write.
+    model
+        A shipped model, or a model folder.
+    threads
+        Processor cores to use at most.
+    """
+    predictor = load(model, threads)
+    answers = answers_to(photos, ODD_PHOTOS, lambda pixels: answer_of(predictor.predict(pixels)))
+    write_result_page(out, untrusted_markdown(answers, f"{predictor.name} {predictor.version}"))
+
+
+if __name__ == "__main__":
+    App(default_command=main, help_format="plaintext")()

@@ -1,0 +1,87 @@
+"""Do the tasks pull the shared encoder the same way? Norms and angles of the gradients of each group of losses.
+
+    python -m research.claims.gradients --scenes work/scenes --data ../shared/data --work work/claims full-0 law-0
+
+Each network that ``research.claims.run`` trained is asked on batches of the places that it was trained on; the
+gradients are those of the encoder's weights, each group of losses weighted as in training.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import torch
+from research.claims.plan import recipe, sides
+from research.claims.run import every_scene, parser_for_networks
+from torch import Tensor
+
+from mddnet.config import LossConfig, Recipe
+from mddnet.data.loader import SetBatches
+from mddnet.loss.total import total_loss
+from mddnet.model.checkpoint import load_network
+from mddnet.model.network import MDDNet
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "depth": ("depth", "depth_gradient", "ranking"),
+    "defocus": ("defocus", "defocus_gradient"),
+    "side": ("sign", "cue_sign"),
+    "law": ("lens_law",),
+}
+BATCHES = 8
+AFTER_TRAINING = 1_000_000
+"""Seed of batches that no training drew."""
+
+
+def encoder_gradients(network: MDDNet, made: Recipe, batches: SetBatches, count: int = BATCHES) -> dict[str, Tensor]:
+    """Gradient of each group of losses by the encoder's weights, (batches, weights); groups without a loss are absent.
+
+    Args:
+        network: a trained network; its gradients are overwritten.
+        made: its recipe.
+        batches: where batches come from.
+        count: how many.
+    """
+    weights = [weight for weight in network.encoder.parameters() if weight.requires_grad]
+    found: dict[str, list[Tensor]] = {}
+    network.train()
+    for n in range(count):
+        batch = batches[n]
+        maps = network(batch.image)
+        for group, terms in GROUPS.items():
+            values = made.loss.model_dump()
+            only = {name: values[name] if name in terms or name == "made_up_depth" else 0.0 for name in values}
+            if not any(only[term] for term in terms):
+                continue
+            generator = torch.Generator().manual_seed(n)
+            loss, _ = total_loss(maps, batch, LossConfig(**only), made.model.defocus_cap_px, generator)
+            parts = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+            flat = [torch.zeros_like(w) if part is None else part for part, w in zip(parts, weights, strict=True)]
+            found.setdefault(group, []).append(torch.cat([part.flatten() for part in flat]))
+    return {group: torch.stack(gradients) for group, gradients in found.items()}
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    """Mean cosine of the angle between two gradients, batch by batch: 1 is the same direction, below 0 is conflict."""
+    return float(torch.nn.functional.cosine_similarity(a, b, dim=1).mean())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = parser_for_networks("python -m research.claims.gradients", __doc__)
+    args = parser.parse_args(argv)
+    entries = every_scene(args.scenes, args.data / "split.csv")
+    print("| run | " + " | ".join(f"norm, {group}" for group in GROUPS) + " | cosine with that of defocus |")
+    print("|---" * (len(GROUPS) + 2) + "|")
+    for run in args.runs:
+        training, _ = sides(entries, run.fold)
+        made = recipe(run, args.work, sorted({entry.group for entry in training}))
+        network = load_network(args.work / "runs" / run.name / "model")
+        found = encoder_gradients(network, made, SetBatches(training, made.data, AFTER_TRAINING, BATCHES))
+        norms = [f"{found[group].norm(dim=1).mean():.3f}" if group in found else "-" for group in GROUPS]
+        angles = [f"{group} {cosine(found[group], found['defocus']):+.2f}" for group in found if group != "defocus"]
+        print(f"| {run.name} | " + " | ".join(norms) + f" | {', '.join(angles)} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

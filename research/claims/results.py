@@ -1,0 +1,74 @@
+"""What was measured, one line per run and place: ``measures.csv``, from which the tables are made."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mddnet.io.atomic import atomic_write_text
+
+_KEYS = ("run", "recipe", "row", "fold", "kind", "place")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One run on one place.
+
+    Attributes:
+        run: name of the run.
+        recipe: hash of the recipe, or "" for a method that was not trained here.
+        row: name of the row.
+        fold: number of the fold, or -1 for a method that was not trained here.
+        kind: kind of scenes.
+        place: the place.
+        measures: by name.
+    """
+
+    run: str
+    recipe: str
+    row: str
+    fold: int
+    kind: str
+    place: str
+    measures: Mapping[str, float]
+
+
+def write_lines(path: Path, lines: Sequence[Line]) -> None:
+    """Write the table, four significant digits a number; what a line lacks is left empty."""
+    names = list(dict.fromkeys(name for line in lines for name in sorted(line.measures)))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*_KEYS, *names))
+    for line in lines:
+        values = [f"{line.measures[name]:.4g}" if name in line.measures else "" for name in names]
+        writer.writerow((line.run, line.recipe, line.row, line.fold, line.kind, line.place, *values))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(path, text.getvalue())
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Read the table; none where there is no file.
+
+    Raises:
+        ValueError: for a line that is not of such a table.
+    """
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return [
+            Line(
+                *(row[key] for key in _KEYS[:3]),
+                int(row["fold"]),
+                row["kind"],
+                row["place"],
+                {name: float(value) for name, value in row.items() if name not in _KEYS and value},
+            )
+            for row in rows
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a table of measures ({error}); delete it, and run make table-claims") from error

@@ -1,0 +1,38 @@
+"""Scenes of the simulated rig: their depth comes from structured light, not from blur, in weak texture as in strong.
+
+The simulator is the test instrument of the rig's builder (``tests/rig_simulator``); shapes and textures are measured
+ones. Nothing is trained on them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mddnet.data.scene_pool import SceneEntry
+from mddnet.scenes.rig_scene import build_rig_scene
+from mddnet.scenes.scene_stamp import scene_stamp
+from mddnet.scenes.store import read_scene
+
+GROUP = "rigs"
+
+
+def rig_scenes(data: Path, work: Path) -> list[SceneEntry]:
+    """The scenes, simulated and built unless they are there; none where there are no measured shapes.
+
+    Args:
+        data: folder with ``depth/stereo`` and ``depth/rgbd``.
+        work: for captures and scenes.
+    """
+    if not (data / "depth").is_dir():
+        return []
+    from benchmarks.rig_table import FULL, scenes
+    from tests.support.rig_simulator.rig import capture
+
+    entries = []
+    for seed, (name, (_, make)) in enumerate(scenes(data).items()):
+        folder = work / GROUP / name
+        if not (folder / "scene.json").is_file():
+            capture(make(), work / "captures" / name, FULL, seed, noise=0.01)
+            build_rig_scene(work / "captures" / name, work / GROUP)
+        entries.append(SceneEntry(folder, GROUP, read_scene(folder), scene_stamp(folder)))
+    return entries

@@ -1,0 +1,222 @@
+"""Trains and measures what :mod:`research.claims.plan` lists; goes on where it stopped.
+
+    python -m research.claims.run --scenes work/scenes --data ../shared/data --work work/claims -o docs/results/claims
+
+Networks, logs and TensorBoard files lie in the work folder, a folder per run. A run whose recipe is already in
+``measures.csv`` of the output folder is not done again, so another machine goes on from what is committed. ``--jobs``
+runs are trained at a time, each by one thread, which is faster on a CPU than one run by many. Ends with 1 where a run
+failed; the others are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from research.claims.measure import Method, measure
+from research.claims.methods import Classical, MeanMap, Network, PyDNet, Row, Sharpness
+from research.claims.plan import FOLDS, QUICK, Effort, Run, recipe, run_named, runs, seen_scenes, sides
+from research.claims.results import Line, read_lines, write_lines
+from research.claims.rig import rig_scenes
+from research.claims.twins import twin
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mddnet.data.scene_pool import SceneEntry, open_both_sides
+from mddnet.data.split import read_split
+from mddnet.evaluate.peers.find import CLASSICAL
+from mddnet.train.loop import Scenes, train
+
+FRAMES_PER_TWIN = 12
+MEASURES = "measures.csv"
+TRAINED_ON = ("focal_stacks", "light_fields", "rgbd", "stereo", "photos")
+UNTRAINED = "-"
+
+
+def every_scene(scenes: Path, split: Path) -> list[SceneEntry]:
+    """All scenes of places that the split names, whichever side they are on: the folds are dealt anew."""
+    places = read_split(split)
+    everything = open_both_sides(scenes, dict.fromkeys(places, "train"), ("train",))["train"]
+    return [entry for entry in everything if entry.group in TRAINED_ON]
+
+
+def one_run(run: Run, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry], work: Path, folds: int) -> list[Line]:
+    """Train a run, unless it is trained, and measure it on what it was kept from, and on the rig's scenes."""
+    training, kept_out = sides(entries, run.fold, folds)
+    torch.set_num_threads(1)
+    made = recipe(run, work / "runs" / run.name, sorted({entry.group for entry in training}))
+    twins = {}
+    if run.row.stacks_only:
+        stacks = [entry for entry in training if entry.group == "focal_stacks"]
+        twins = {entry.record.name: twin(entry, work / "twins", FRAMES_PER_TWIN) for entry in stacks}
+    seen = seen_scenes(run.row, training, twins, FRAMES_PER_TWIN)
+    model = train(made, "cpu", Scenes(seen, ()))
+    return lines_of(run.name, made.config_hash, run.row.name, run.fold, Network.of(model), [*kept_out, *rigs])
+
+
+def lines_of(
+    name: str, recipe_hash: str, row: str, fold: int, method: Method, entries: Sequence[SceneEntry]
+) -> list[Line]:
+    """Ask a method about scenes with known depth, and give what was measured, a line per place."""
+    found = measure(method, [entry for entry in entries if entry.group != "photos"])
+    return [Line(name, recipe_hash, row, fold, kind, place, values) for (kind, place), values in found.items()]
+
+
+def untrained(
+    name: str, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry], peers: Path | None, folds: int
+) -> list[Line]:
+    """Measure a method that needs no training here, or a mean map of each fold."""
+    if name == "mean-map":
+        lines = []
+        for fold in range(folds):
+            training, kept_out = sides(entries, fold, folds)
+            mean_map = MeanMap([entry for entry in training if entry.group != "photos"])
+            lines += lines_of(f"{name}-{fold}", UNTRAINED, name, fold, mean_map, [*kept_out, *rigs])
+        return lines
+    method: Method
+    if name == "pydnet":
+        assert peers is not None
+        method = PyDNet(peers / "pydnet_plus_plus.tflite")
+    else:
+        method = Classical(name) if name in CLASSICAL else {"row": Row, "sharpness": Sharpness}[name]()
+    return lines_of(name, UNTRAINED, name, -1, method, [*entries, *rigs])
+
+
+def others(peers: Path | None) -> list[str]:
+    """What can be measured here without training; PyDNet++ where its runtime and its weights are."""
+    names = ["row", "sharpness", "mean-map", *CLASSICAL]
+    if peers is not None and (peers / "pydnet_plus_plus.tflite").is_file():
+        from importlib.util import find_spec
+
+        if find_spec("ai_edge_litert") is not None:
+            names.append("pydnet")
+    return names
+
+
+def parser_for_networks(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser for a command that asks networks that are trained: scenes, data, work folder and the names of runs."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--scenes", type=Path, required=True, help="what mddnet build wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, which names the places")
+    parser.add_argument("--work", type=Path, required=True, help="where research.claims.run left its networks")
+    parser.add_argument("runs", nargs="+", type=run_named, help="names of runs, such as full-long-0")
+    return parser
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m research.claims.run", description=__doc__)
+    parser.add_argument("--scenes", type=Path, required=True, help="what mddnet build wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, which names the places")
+    parser.add_argument("--work", type=Path, required=True, help="for networks, logs and rendered twins")
+    parser.add_argument("-o", "--out", type=Path, required=True, help=f"folder of {MEASURES}")
+    parser.add_argument("--peers", type=Path, help="folder with pydnet_plus_plus.tflite")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--rows", nargs="+", help="only runs of these rows; the others stay as they are")
+    parser.add_argument("--quick", action="store_true", help="two steps a run, one fold of two: a smoke test")
+    parser.add_argument("--only", help="do this run alone, in this process, and write its lines to --out as a file")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _arguments(argv)
+    effort, folds = (QUICK, 2) if args.quick else (Effort(), FOLDS)
+    planned = runs(effort, 1 if args.quick else FOLDS)
+    if args.only is not None:
+        entries = every_scene(args.scenes, args.data / "split.csv")
+        rigs = rig_scenes(args.data, args.work)
+        chosen = [run for run in planned if run.name == args.only]
+        write_lines(
+            args.out,
+            one_run(chosen[0], entries, rigs, args.work, folds)
+            if chosen
+            else untrained(args.only, entries, rigs, args.peers, folds),
+        )
+        return 0
+    names = [*others(args.peers), *(run.name for run in planned)]
+    try:
+        return _all(names, planned, args, folds)
+    except KeyboardInterrupt:
+        print(f"stopped; what is done is in {args.out / MEASURES}, and the same command goes on", file=sys.stderr)
+        return 130
+
+
+def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace, folds: int) -> int:
+    table = args.out / MEASURES
+    lines = read_lines(table)
+    by_name = {run.name: run for run in planned}
+    entries = every_scene(args.scenes, args.data / "split.csv")
+
+    def hash_of(name: str) -> str:
+        if name not in by_name:
+            return UNTRAINED
+        training, _ = sides(entries, by_name[name].fold, folds)
+        return recipe(by_name[name], Path("-"), sorted({entry.group for entry in training})).config_hash
+
+    wanted = {name: hash_of(name) for name in names}
+
+    def is_done(name: str) -> bool:
+        return any(line.recipe == wanted[name] and name in (line.run, line.row) for line in lines)
+
+    asked = [n for n in names if args.rows is None or (by_name[n].row.name if n in by_name else n) in args.rows]
+    todo = [name for name in asked if not is_done(name)]
+    # what is not planned any more, or was made by another recipe, goes; what needs no training stays, though its
+    # package may not be installed here
+    lines = [line for line in lines if line.recipe in (UNTRAINED, wanted.get(line.run))]
+    args.work.mkdir(parents=True, exist_ok=True)
+    failed = []
+    console = Console()
+    # once, before several processes look for them
+    if todo:
+        rig_scenes(args.data, args.work)
+    if any(name in by_name and by_name[name].row.stacks_only for name in todo):
+        for entry in entries:
+            if entry.group == "focal_stacks":
+                twin(entry, args.work / "twins", FRAMES_PER_TWIN)
+
+    def do(name: str) -> tuple[str, Path | None, float]:
+        started = time.monotonic()
+        out, log = args.work / f"{name}.csv", args.work / f"{name}.log"
+        if any(line.recipe == wanted[name] for line in read_lines(out)):
+            return name, out, 0.0  # done by a process that outlived the command that started it
+        command = [sys.executable, "-m", "research.claims.run", "--only", name, "-o", str(out)]
+        command += ["--work", str(args.work), "--scenes", str(args.scenes), "--data", str(args.data)]
+        command += ["--peers", str(args.peers)] if args.peers else []
+        command += ["--quick"] if args.quick else []
+        with log.open("a", encoding="utf-8") as file:
+            done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
+        return name, out if done.returncode == 0 else None, time.monotonic() - started
+
+    with (
+        Progress(
+            TextColumn("claims"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        ) as progress,
+        ThreadPoolExecutor(args.jobs) as pool,
+    ):
+        bar = progress.add_task("claims", total=len(asked), completed=len(asked) - len(todo))
+        for future in [pool.submit(do, name) for name in todo]:
+            try:
+                name, out, seconds = future.result()
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)
+                raise
+            if out is None:
+                failed.append(name)
+                console.print(f"{name}: failed, see {args.work / f'{name}.log'}", soft_wrap=True)
+            else:
+                lines += read_lines(out)
+                write_lines(table, lines)
+                console.print(f"{name}: {seconds / 60:.1f} min")
+            progress.advance(bar)
+    if failed:
+        console.print(f"failed: {', '.join(failed)}; the same command does these again", soft_wrap=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

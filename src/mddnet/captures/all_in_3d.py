@@ -1,0 +1,300 @@
+"""The ALL-in-3D data set as its authors ship it (He et al., arXiv:2208.09848): table-top scenes of a focusing rig.
+
+Two packings are read. As shipped:
+
+    all_in_focus/N.tif   depth/N/depth.npy (mm)   depth/N/mask.npy (0..255, 255 is measured)   fd/N/fd.npy
+    focus_small/N/       every tenth focused frame; names end in the position's number, counted from 1
+
+and per scene: ``N/AIF/AIF.tif``, ``N/depth/depth.npy``, ``N/depth/mask.npy``, ``N/focus/`` with frames and ``fd.npy``.
+``fd.npy`` holds the focus depths D_f of all positions in mm. Frames whose names contain ``simu`` are synthetic and left
+out. A file ``all_in_3d.json`` beside the scenes may say what the data set does not: ``source``, ``licence``,
+``focal_mm`` (50 by default), ``aperture_px`` (the A of the paper's formula, calibrated anew if it is left out) and
+``offset_change_mm`` (what to add to the offset e that the focus depths were computed with).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.errors import CaptureError
+from mddnet.io.json_fields import is_number, is_writable_text, read_json_object, shown
+from mddnet.io.npy_file import read_npy
+from mddnet.photo.reader import read_photo
+from mddnet.types import Float32Array, UInt8Array
+
+FACTS_FILE = "all_in_3d.json"
+FOCAL_MM = 50.0
+SOURCE = "ALL-in-3D, He et al., arXiv:2208.09848"
+FRAME_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+NUMBERS = frozenset({"focal_mm", "aperture_px", "offset_change_mm"})
+MEASURED = 255
+"""Value of the mask where a depth was measured."""
+NEAREST_MM, FARTHEST_MM = 1e-6, 1e9
+"""What is neither 0 nor infinite in metres and 32 bits."""
+MIN_FRAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FocusedFile:
+    """A focused frame.
+
+    Attributes:
+        position: number of the focus position, from 1.
+        path: the image file.
+    """
+
+    position: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class AllIn3dScene:
+    """One scene, not read yet.
+
+    Attributes:
+        name: its number, or the name of its folder.
+        place: ``"all_in_3d/NAME"``: the frames of one scene go to one side of a split.
+        sharp: the all-in-focus image.
+        depth: depth map file.
+        mask: mask file.
+        focus_depths: file with the focus depths.
+        frames: the focused frames, by position.
+        source: where the data set comes from.
+        licence: licence found there.
+        focal_mm: focal length F, mm.
+        aperture_px: A of the paper's formula, aperture over pixel pitch, or None to calibrate it.
+        offset_change_mm: added to the offset e of the sensor positions behind the focus depths, mm.
+    """
+
+    name: str
+    place: str
+    sharp: Path
+    depth: Path
+    mask: Path
+    focus_depths: Path
+    frames: tuple[FocusedFile, ...]
+    source: str
+    licence: str
+    focal_mm: float = FOCAL_MM
+    aperture_px: float | None = None
+    offset_change_mm: float = 0.0
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything that the scene is made from."""
+        return (self.sharp, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
+
+    def read_sharp(self) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB; a grey image has three equal channels.
+
+        Raises:
+            ImageError: if it is missing or damaged.
+        """
+        return read_photo(self.sharp).pixels
+
+    def read_frame(self, index: int, shape: tuple[int, ...]) -> UInt8Array:
+        """Pixels of a focused frame, (H, W, 3) uint8, sRGB.
+
+        Args:
+            index: which of ``frames``.
+            shape: that of the all-in-focus image.
+
+        Raises:
+            ImageError: if it is missing or damaged.
+            CaptureError: if it has another size.
+        """
+        path = self.frames[index].path
+        pixels = read_photo(path).pixels
+        if pixels.shape != shape:
+            raise CaptureError(
+                f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {shape[1]} x {shape[0]} like "
+                f"{self.sharp}"
+            )
+        return pixels
+
+    def read_depth_m(self, shape: tuple[int, ...]) -> Float32Array:
+        """Depth D, (H, W) float32, metres, NaN where the mask does not say that it was measured.
+
+        Args:
+            shape: that of the all-in-focus image.
+
+        Raises:
+            CaptureError: if a file is missing, damaged, of another size, or in another unit.
+        """
+        depth_mm, mask = _read_npy(self.depth), _read_npy(self.mask)
+        for path, array in ((self.depth, depth_mm), (self.mask, mask)):
+            if array.shape != shape[:2]:
+                raise CaptureError(f"{path}: shape {array.shape}; expected {shape[:2]} like {self.sharp}")
+        measured = mask == MEASURED
+        if not measured.any():
+            raise CaptureError(
+                f"{self.mask}: values {float(mask.min()):g} to {float(mask.max()):g}, none of them {MEASURED}; "
+                f"expected {MEASURED} where depth was measured"
+            )
+        depth = np.where(measured & (depth_mm > NEAREST_MM) & (depth_mm < FARTHEST_MM), depth_mm, np.nan)
+        middle = float(np.nanmedian(depth)) if np.isfinite(depth).any() else math.nan
+        if not middle > self.focal_mm:
+            raise CaptureError(
+                f"{self.depth}: the median depth is {middle:g}; expected millimetres, beyond the focal length of "
+                f"{self.focal_mm:g} mm"
+            )
+        return (depth / 1000.0).astype(np.float32)
+
+    def read_focus_z_m(self) -> NDArray[np.float64]:
+        """(N,) focus depth D_f of every frame, metres: 1 / (1/F - 1/(v + e)), with the change of e applied.
+
+        Raises:
+            CaptureError: if the file is missing, damaged, lacks a frame, or is in another unit.
+        """
+        values = _read_npy(self.focus_depths).ravel()
+        positions = np.array([frame.position for frame in self.frames])
+        if positions.max() <= len(values):
+            chosen = values[positions - 1]
+        elif len(values) == len(positions):  # a packing that keeps only the depths of the frames it keeps
+            chosen = values
+        else:
+            raise CaptureError(
+                f"{self.focus_depths}: {len(values)} focus depths for {len(positions)} frames up to position "
+                f"{positions.max()}; expected one per position or one per frame"
+            )
+        bad = ~(np.isfinite(chosen) & (chosen > self.focal_mm))
+        if bad.any():
+            frame = self.frames[int(np.flatnonzero(bad)[0])]
+            raise CaptureError(
+                f"{self.focus_depths}: focus depth {chosen[bad][0]:g} of {frame.path.name}; expected millimetres, "
+                f"beyond the focal length of {self.focal_mm:g} mm"
+            )
+        sensor_mm = 1.0 / (1.0 / self.focal_mm - 1.0 / chosen) + self.offset_change_mm
+        if (sensor_mm <= self.focal_mm).any():
+            raise CaptureError(
+                f"offset_change_mm {self.offset_change_mm:g} moves the plane of focus of {self.name} beyond infinity; "
+                "expected a smaller change"
+            )
+        z_m = np.asarray(1.0 / (1.0 / self.focal_mm - 1.0 / sensor_mm) / 1000.0)
+        if not (np.isfinite(z_m) & (z_m > 0)).all():
+            raise CaptureError(
+                f"{self.focus_depths}: focus depths of {float(chosen.min()):g} to {float(chosen.max()):g} are none of "
+                f"a lens of {self.focal_mm:g} mm; expected millimetres"
+            )
+        return z_m
+
+
+@dataclass(frozen=True, slots=True)
+class AllIn3dListing:
+    """What a folder holds.
+
+    Attributes:
+        scenes: the scenes, by number.
+        failures: name and reason of each scene that lacks a part.
+    """
+
+    scenes: tuple[AllIn3dScene, ...]
+    failures: tuple[tuple[str, str], ...]
+
+
+def holds_all_in_3d(root: Path) -> bool:
+    """Whether a folder looks like the data set, in either packing."""
+    return _is_shipped(root) or next(root.glob("*/AIF"), None) is not None
+
+
+def _is_shipped(root: Path) -> bool:
+    return all((root / name).is_dir() for name in ("all_in_focus", "depth", "fd"))
+
+
+def list_all_in_3d(root: Path) -> AllIn3dListing:
+    """The scenes of the data set, in either packing; a scene that lacks a part is named, the others are listed.
+
+    Args:
+        root: folder that holds ``all_in_focus/`` and its neighbours, or one folder per scene with ``AIF/`` in it.
+
+    Raises:
+        CaptureError: if ``all_in_3d.json`` is there and cannot be used.
+    """
+    facts = _read_facts(root / FACTS_FILE)
+    if _is_shipped(root):
+        found = {path.stem for path in (root / "all_in_focus").glob("*.tif*")}
+        for part in ("depth", "fd", "focus_small"):
+            found |= {path.name for path in root.glob(f"{part}/*") if path.is_dir()}
+    else:
+        found = {path.parent.name for path in root.glob("*/AIF")}
+    scenes: list[AllIn3dScene] = []
+    failures: list[tuple[str, str]] = []
+    for name in sorted((name for name in found if not name.startswith(".")), key=_by_number):
+        try:
+            scenes.append(_one_scene(root, name, facts))
+        except CaptureError as error:
+            failures.append((name, str(error)))
+    return AllIn3dListing(tuple(scenes), tuple(failures))
+
+
+def _by_number(name: str) -> tuple[float, str]:
+    return (float(name), name) if name.isdecimal() else (math.inf, name)
+
+
+def _one_scene(root: Path, name: str, facts: dict[str, Any]) -> AllIn3dScene:
+    if _is_shipped(root):
+        sharp, depth, fd = root / "all_in_focus" / f"{name}.tif", root / "depth" / name, root / "fd" / name
+        focus = root / "focus_small" / name
+    else:
+        sharp, depth, focus = root / name / "AIF" / "AIF.tif", root / name / "depth", root / name / "focus"
+        fd = focus
+    if not sharp.is_file() and sharp.with_suffix(".tiff").is_file():
+        sharp = sharp.with_suffix(".tiff")
+    parts = (sharp, depth / "depth.npy", depth / "mask.npy", fd / "fd.npy")
+    for path in parts:
+        if not path.is_file():
+            raise CaptureError(
+                f"{path}: no such file; expected this part of scene {name}: copy it, or remove the scene"
+            )
+    return AllIn3dScene(name, f"all_in_3d/{name}", *parts, _frames(focus), **facts)
+
+
+def _frames(folder: Path) -> tuple[FocusedFile, ...]:
+    if not folder.is_dir():
+        raise CaptureError(f"{folder}: no such folder; expected the focused frames of the scene")
+    by_position: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in FRAME_SUFFIXES or "simu" in path.name.lower() or path.name.startswith("."):
+            continue
+        ending = re.search(r"([0-9]{1,9})$", path.stem)
+        if ending is None or int(ending[1]) < 1:
+            raise CaptureError(
+                f"{path}: the name does not end in the number of a position, from 1; rename or remove it"
+            )
+        position = int(ending[1])
+        if position in by_position:
+            raise CaptureError(f"{path}: position {position} is that of {by_position[position].name}, too; remove one")
+        by_position[position] = path
+    if len(by_position) < MIN_FRAMES:
+        raise CaptureError(f"{folder}: {len(by_position)} focused frame(s); expected at least {MIN_FRAMES}")
+    return tuple(FocusedFile(position, path) for position, path in sorted(by_position.items()))
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    """Fields of :class:`AllIn3dScene` that the file, if there is one, sets."""
+    facts: dict[str, Any] = {"source": SOURCE, "licence": "none stated"}
+    if not path.is_file():
+        return facts
+    for key, value in read_json_object(path).items():
+        positive = is_number(value) and (key == "offset_change_mm" or value > 0)
+        if key in ("source", "licence") and isinstance(value, str) and value and is_writable_text(value):
+            facts[key] = value
+        elif key in NUMBERS and positive:
+            facts[key] = float(value)
+        else:
+            raise CaptureError(
+                f"{path}: {shown(key)} is {shown(value)}; expected texts source and licence, positive numbers focal_mm "
+                "and aperture_px, and a number offset_change_mm"
+            )
+    return facts
+
+
+def _read_npy(path: Path) -> NDArray[np.float64]:
+    return read_npy(path, "uifb", "a .npy file of plain numbers").astype(np.float64)

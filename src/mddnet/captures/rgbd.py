@@ -1,0 +1,195 @@
+"""RGB-D captures: a colour image and a depth map each, listed by a ``manifest.csv``.
+
+Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the
+files that it names, relative to its own folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0
+is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only the order means anything).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.errors import CaptureError, ImageError
+from mddnet.io.json_fields import MAX_NAME_BYTES, is_writable_text, shown
+from mddnet.photo.image_file import read_rgb, read_stored
+from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
+
+RGBD_UNITS: dict[str, InvDepthUnit] = {"mm": "1/m", "8bit-relative": "ordinal"}
+RGBD_COLUMNS = ("source", "rgb", "depth", "depth_unit", "licence", "note")
+PSEUDO_UNIT = "16bit-relative"
+"""uint16, larger is nearer, 0 is unknown; linear in inverse depth of unknown scale and shift."""
+PSEUDO_UNITS: dict[str, InvDepthUnit] = {PSEUDO_UNIT: "relative"}
+PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
+
+
+@dataclass(frozen=True, slots=True)
+class RgbdFrame:
+    """One colour image with its depth map, measured or guessed, not read yet.
+
+    Attributes:
+        name: unique among the frames of a manifest, fit for a folder name.
+        image: path of the colour image.
+        depth: path of the depth map.
+        unit: unit of the inverse depth that :meth:`read_inv_depth` returns.
+        place: ``"rgbd/SOURCE"``, or what the manifest says; frames of one place go to one side of a split.
+        source: where the capture comes from.
+        licence: licence found there.
+        note: what is known of its quality.
+    """
+
+    name: str
+    image: Path
+    depth: Path
+    unit: InvDepthUnit
+    place: str
+    source: str
+    licence: str
+    note: str
+
+    def read_rgb(self) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB.
+
+        Raises:
+            ImageError: if the file is missing or damaged.
+        """
+        return read_rgb_file(self.image)
+
+    def read_inv_depth(self) -> Float32Array:
+        """(H, W) float32 in ``unit``, larger is nearer, NaN where nothing was measured.
+
+        Raises:
+            CaptureError: if the file is missing, damaged, or not of the type that its unit needs.
+        """
+        codes = read_codes(self.depth, "uint8" if self.unit == "ordinal" else "uint16")
+        if self.unit == "1/m":
+            with np.errstate(divide="ignore"):
+                u = 1000.0 / codes
+        else:
+            u = codes / (65535.0 if self.unit == "relative" else 255.0)
+        return np.where(codes > 0, u, np.nan).astype(np.float32)
+
+
+def read_rgb_file(path: Path) -> UInt8Array:
+    """(H, W, 3) uint8 of an image that has no orientation tag.
+
+    Raises:
+        ImageError: if the file is missing or damaged.
+    """
+    return read_rgb(path, "restore the file or drop its row", ImageError)
+
+
+def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Integer codes of a single-channel depth or disparity file, as float64.
+
+    Raises:
+        CaptureError: if the file is missing, damaged, has several channels, or other integers than ``dtype``.
+    """
+    codes = read_stored(path, "restore the file or drop its row", what="depth image")
+    # Pillow opens some 16-bit files as 32-bit integers.
+    if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
+        codes = codes.astype(np.uint16)
+    if codes.ndim != 2 or codes.dtype != np.dtype(dtype):
+        raise CaptureError(f"{path}: {codes.shape} {codes.dtype}; expected one channel of {dtype}")
+    return codes.astype(np.float64)
+
+
+def read_manifest(path: Path, columns: Sequence[str]) -> Sequence[dict[str, str]]:
+    """Rows of a manifest, with a text in each of ``columns``.
+
+    Raises:
+        CaptureError: if it is missing, lacks one of ``columns``, or a row ends early.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            rows = list(reader)
+            header = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CaptureError(f"{path}: not a readable manifest ({error}); expected a CSV file with a header") from error
+    missing = [c for c in columns if c not in header]
+    if missing:
+        raise CaptureError(
+            f"{path}: no column {', '.join(missing)}; the header is {shown(', '.join(header)) if header else 'empty'}"
+        )
+    for number, row in enumerate(rows, 2):
+        early = next((column for column in columns if row[column] is None), None)
+        if early is not None:
+            raise CaptureError(f"{path}, line {number}: ends before column {early}; expected {', '.join(columns)}")
+    return rows
+
+
+def path_inside(root: Path, name: str, manifest: Path) -> Path:
+    """A file below ``root``; a manifest must not point elsewhere on the disk.
+
+    Raises:
+        CaptureError: for an absolute name or one that climbs out.
+    """
+    part = Path(name)
+    odd = not is_writable_text(name) or "\0" in name or any(len(p.encode()) > MAX_NAME_BYTES for p in part.parts)
+    if not name or odd or part.is_absolute() or part.drive or ".." in part.parts:
+        raise CaptureError(f"{manifest}: file {shown(name)}; expected a path below {root}")
+    return root / part
+
+
+def list_rgbd(root: Path) -> list[RgbdFrame]:
+    """Frames of the RGB-D captures below ``root``, in the order of ``root/manifest.csv``.
+
+    Raises:
+        CaptureError: for a manifest that is missing or incomplete, an unknown depth unit, a file that does not exist,
+            or a name that occurs twice.
+    """
+    return _listed(root, RGBD_COLUMNS, RGBD_UNITS, lambda row: f"rgbd/{row['source']}")
+
+
+def list_pseudo(root: Path) -> list[RgbdFrame]:
+    """Sharp photos with the depth that another method guessed, as ``mddnet label`` wrote them.
+
+    The manifest has the columns of RGB-D captures and ``place``: photos of one place go to one side of a split. The
+    unit is ``16bit-relative``.
+
+    Raises:
+        CaptureError: as :func:`list_rgbd`.
+    """
+    return _listed(root, PSEUDO_COLUMNS, PSEUDO_UNITS, lambda row: row["place"])
+
+
+def _listed(
+    root: Path,
+    columns: Sequence[str],
+    units: Mapping[str, InvDepthUnit],
+    place_of: Callable[[Mapping[str, str]], str],
+) -> list[RgbdFrame]:
+    manifest = root / "manifest.csv"
+    frames: list[RgbdFrame] = []
+    seen: set[str] = set()
+    for number, row in enumerate(read_manifest(manifest, columns), 2):
+        if row["depth_unit"] not in units:
+            raise CaptureError(
+                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(units)}"
+            )
+        image, depth = path_inside(root, row["rgb"], manifest), path_inside(root, row["depth"], manifest)
+        for path in (image, depth):
+            if not path.is_file():
+                raise CaptureError(f"{manifest}, line {number}: {path} does not exist; restore it or drop the row")
+        name = f"{row['source']}_{image.stem}"
+        if name in seen:
+            raise CaptureError(f"{manifest}, line {number}: {name} occurs twice; expected one row per frame")
+        seen.add(name)
+        frames.append(
+            RgbdFrame(
+                name=name,
+                image=image,
+                depth=depth,
+                unit=units[row["depth_unit"]],
+                place=place_of(row),
+                source=row["source"],
+                licence=row["licence"],
+                note=row["note"],
+            )
+        )
+    return frames

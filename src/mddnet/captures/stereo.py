@@ -1,0 +1,172 @@
+"""Stereo captures with a measured disparity map, listed by a ``manifest.csv``.
+
+Layout: ``manifest.csv`` with the columns source, scene, files (left image; disparity; others, split by ``;``), kind,
+calibration, licence, note. Kind ``stereo_gt``: disparity in pixels of the left image = uint16 / 256, 0 is unknown. Kind
+``rgbd_relative``: uint8, brighter is nearer, only the order is known.
+
+Disparity d is an affine inverse depth, u = (d + doffs) / (f B) for a rig of baseline B and focal length f in pixels
+(Scharstein et al., "High-Resolution Stereo Datasets", GCPR 2014, section 4). The calibration column gives the numbers
+in one of two forms, ``Z_mm=B*F/(k*d+D)`` or ``f=F px, baseline B mm, doffs=D px``; with anything else the map is
+``relative``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.captures.rgbd import path_inside, read_codes, read_manifest, read_rgb_file
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.errors import CaptureError
+from mddnet.io.json_fields import shown
+from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_FORMULA = re.compile(rf"Z_mm={_NUMBER}\*{_NUMBER}/\({_NUMBER}\*d\+{_NUMBER}\)")
+_FACTS = re.compile(rf"f={_NUMBER} px, baseline {_NUMBER} mm, doffs={_NUMBER} px")
+BRIGHT_LIGHT = 0.7
+"""Linear light to which the gain for dark images lifts their 99th percentile."""
+
+
+@dataclass(frozen=True, slots=True)
+class StereoCalibration:
+    """Metric inverse depth from disparity: u [1/m] = scale * d + offset.
+
+    Attributes:
+        scale: 1/m per pixel of disparity, > 0.
+        offset: 1/m at disparity zero.
+        focal_px: focal length in pixels of the left image.
+    """
+
+    scale: float
+    offset: float
+    focal_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class StereoScene:
+    """The left image of a stereo pair with its disparity map, not read yet.
+
+    Attributes:
+        name: unique, fit for a folder name.
+        image: path of the left image.
+        disparity: path of the disparity map.
+        unit: unit of the inverse depth that :meth:`read_inv_depth` returns.
+        calibration: metres from disparity, or None where it is not known in full.
+        dark: whether the image needs gain.
+        place: ``"stereo/SCENE"``.
+        source: where the capture comes from.
+        licence: licence found there.
+        note: what is known of its quality.
+    """
+
+    name: str
+    image: Path
+    disparity: Path
+    unit: InvDepthUnit
+    calibration: StereoCalibration | None
+    dark: bool
+    place: str
+    source: str
+    licence: str
+    note: str
+
+    def read_rgb(self) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB; a dark image is lifted in linear light.
+
+        Raises:
+            ImageError: if the file is missing or damaged.
+        """
+        image = read_rgb_file(self.image)
+        return brightened(image) if self.dark else image
+
+    def read_inv_depth(self) -> Float32Array:
+        """(H, W) float32 in ``unit`` (disparity in pixels for ``"relative"``), larger is nearer, NaN where unknown.
+
+        Raises:
+            CaptureError: if the file is missing, damaged, or not of the type that its kind needs.
+        """
+        if self.unit == "ordinal":
+            return (read_codes(self.disparity, "uint8") / 255.0).astype(np.float32)
+        codes = read_codes(self.disparity, "uint16")
+        u = codes / 256.0
+        if self.calibration is not None:
+            u = self.calibration.scale * u + self.calibration.offset
+        return np.where(codes > 0, u, np.nan).astype(np.float32)
+
+
+def brightened(srgb8: UInt8Array) -> UInt8Array:
+    """The image with its light multiplied so that the 99th percentile of its largest channel is at least 0.7."""
+    linear = linear_from_srgb8(srgb8)
+    high = float(np.percentile(linear.max(axis=2), 99))
+    return srgb8 if high <= 0 or high >= BRIGHT_LIGHT else srgb8_from_linear(linear * (BRIGHT_LIGHT / high))
+
+
+def parse_calibration(text: str) -> StereoCalibration | None:
+    """Calibration of a manifest row, or None where f, baseline or offset is not given as a number.
+
+    Example:
+        ``Z_mm=160*3740/(3*d+200)``: u = (3 d + 200) / 598.4 per metre, and f = 3740 / 3 px of the image at hand.
+
+        >>> parse_calibration("Z_mm=160*3740/(3*d+200)").focal_px
+        1246.6666666666667
+    """
+    if (match := _FORMULA.search(text)) is not None:
+        baseline_mm, focal_px, reduction, offset_px = (float(g) for g in match.groups())
+    elif (match := _FACTS.search(text)) is not None:
+        focal_px, baseline_mm, offset_px = (float(g) for g in match.groups())
+        reduction = 1.0
+    else:
+        return None
+    metres = baseline_mm * focal_px / 1000.0
+    if not (0 < metres < math.inf and 0 < reduction < math.inf and offset_px < math.inf):
+        return None
+    return StereoCalibration(reduction / metres, offset_px / metres, focal_px / reduction)
+
+
+def list_stereo(root: Path) -> list[StereoScene]:
+    """Stereo scenes below ``root``, in the order of ``root/manifest.csv``.
+
+    Raises:
+        CaptureError: for a manifest that is missing or incomplete, an unknown kind, a file that does not exist, or a
+            scene that occurs twice.
+    """
+    manifest = root / "manifest.csv"
+    scenes: list[StereoScene] = []
+    seen: set[str] = set()
+    columns = ("source", "scene", "files", "kind", "calibration", "licence", "note")
+    for number, row in enumerate(read_manifest(manifest, columns), 2):
+        if row["kind"] not in {"stereo_gt", "rgbd_relative"}:
+            raise CaptureError(
+                f"{manifest}, line {number}: kind {shown(row['kind'])}; expected stereo_gt or rgbd_relative"
+            )
+        files = [path_inside(root, f, manifest) for f in row["files"].split(";")]
+        if len(files) < 2:
+            raise CaptureError(f"{manifest}, line {number}: files {shown(row['files'])}; expected IMAGE;DISPARITY")
+        for path in files[:2]:
+            if not path.is_file():
+                raise CaptureError(f"{manifest}, line {number}: {path} does not exist; restore it or drop the row")
+        if row["scene"] in seen:
+            raise CaptureError(f"{manifest}, line {number}: {row['scene']} occurs twice; expected one row per scene")
+        seen.add(row["scene"])
+        ordinal = row["kind"] == "rgbd_relative"
+        calibration = None if ordinal else parse_calibration(row["calibration"])
+        scenes.append(
+            StereoScene(
+                name=row["scene"],
+                image=files[0],
+                disparity=files[1],
+                unit="ordinal" if ordinal else "relative" if calibration is None else "1/m",
+                calibration=calibration,
+                dark="dark" in row["note"],
+                place=f"stereo/{row['scene']}",
+                source=row["source"],
+                licence=row["licence"],
+                note=row["note"],
+            )
+        )
+    return scenes

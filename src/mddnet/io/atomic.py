@@ -1,0 +1,59 @@
+"""Writing files whole: text, JSON without NaN, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mddnet.io.part_file import PartFile, writing_into
+
+
+def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
+    """Write through a temporary file in the same folder, so that no reader ever sees half a file.
+
+    Args:
+        path: target file; its folder exists.
+        write: writes the content to the open binary stream that it is given.
+        durable: wait until the disk has it, so that not even a power failure takes it away.
+
+    Raises:
+        OutputError: if the disk is full or the folder may not be written; what was there before stays.
+    """
+    with writing_into(path.parent, path):
+        part = PartFile(path)
+        try:
+            write(part.stream)
+            part.finish(durable)
+            part.commit()
+        except BaseException:
+            part.discard()
+            raise
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """:func:`atomic_write` of a text, as UTF-8."""
+    atomic_write(path, lambda stream: stream.write(text.encode()))
+
+
+def plain_json(value: Any) -> Any:
+    """JSON without NaN: not a number and infinite become null; keys become text."""
+    if isinstance(value, Mapping):
+        return {str(k): plain_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_json(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a table whole: a cell that a row lacks is empty, and keys that are no column are left out."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    atomic_write_text(path, text.getvalue())

@@ -1,0 +1,1 @@
+"""One photo: decoding, orientation, colour, lens facts."""

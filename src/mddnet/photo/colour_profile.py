@@ -1,0 +1,128 @@
+"""Embedded colour profiles (ICC.1): from the space that a file names to sRGB."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from mddnet.color import srgb8_from_linear
+from mddnet.photo.samples import srgb8_from_linear_samples, srgb8_from_samples
+from mddnet.types import UInt8Array
+
+SRGB_NAMES = ("srgb iec61966", "srgb built-in", "srgb2014", "gimp built-in srgb")
+UNUSABLE_PROFILE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+PROBES = (64, 128, 192)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourProfile:
+    """A colour profile that could be read.
+
+    Attributes:
+        profile: as LittleCMS holds it.
+        is_srgb: whether it is sRGB by name, and nothing needs to be converted.
+        space: ``"RGB"``, ``"GRAY"``, ``"CMYK"`` or ``"Lab"``.
+    """
+
+    profile: ImageCms.ImageCmsProfile
+    is_srgb: bool
+    space: str
+
+    @classmethod
+    def parsed(cls, data: bytes) -> ColourProfile:
+        """The profile in those bytes.
+
+        Raises:
+            PyCMSError, OSError, ValueError, TypeError: of :data:`UNUSABLE_PROFILE`, for what is none.
+        """
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        name = ImageCms.getProfileDescription(profile).strip().lower()
+        return cls(profile, name.startswith(SRGB_NAMES), profile.profile.xcolor_space.strip())
+
+    def converted(self, image: Image.Image) -> Image.Image:
+        """An 8-bit image of this space as RGB in sRGB.
+
+        Raises:
+            PyCMSError, OSError, ValueError, TypeError: where image and profile do not go together.
+        """
+        source = image if image.mode in {"RGB", "L", "CMYK", "LAB"} else image.convert("RGB")
+        if source.mode == "L" and self.space == "RGB":
+            source = source.convert("RGB")
+        converted = ImageCms.profileToProfile(source, self.profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        assert converted is not None  # only of an inPlace conversion
+        return converted
+
+    def is_linear(self) -> bool:
+        """Whether equal steps of a grey sample are equal steps of light."""
+        if self.space not in {"RGB", "GRAY"}:
+            return False
+        greys = Image.fromarray(np.array([PROBES], dtype=np.uint8))
+        light = np.asarray(self.converted(greys if self.space == "GRAY" else greys.convert("RGB")))[0].astype(int)
+        expected = srgb8_from_linear(np.array(PROBES, dtype=np.float32) / 255.0).astype(int)
+        return bool(np.abs(light - expected[:, None]).max() <= 2)
+
+    def linear_to_srgb(self) -> NDArray[np.float32]:
+        """(3, 3): from linear light in the primaries of this RGB profile to linear light in those of sRGB.
+
+        Raises:
+            ValueError: for a profile without primaries.
+        """
+        own, srgb = (_primaries(item.profile) for item in (self.profile, _srgb()))
+        return (np.linalg.inv(srgb) @ own).astype(np.float32)
+
+
+def srgb8_by_profile(
+    samples: NDArray[np.generic], data: bytes | None, linear: bool, name: str, notes: list[str]
+) -> UInt8Array:
+    """8-bit sRGB from grey or RGB samples of any depth, by their colour profile.
+
+    Linear light is encoded before it becomes 8-bit: its dark tones would not survive otherwise.
+
+    Args:
+        samples: (H, W) or (H, W, 3); a fourth channel is transparency and left as it is.
+        data: the embedded profile, if any.
+        linear: whether the caller says that the samples are linear light with the primaries of sRGB.
+        name: of the file, for messages.
+        notes: gets a sentence for what was assumed.
+
+    Raises:
+        ImageError: for values out of range.
+    """
+    if samples.ndim == 3 and samples.shape[2] == 4:
+        colour = srgb8_by_profile(samples[:, :, :3], data, linear, name, notes)
+        return np.dstack([colour, srgb8_from_samples(samples[:, :, 3], name, [])])
+    if linear:
+        notes.append("Linear light, as the caller says.")
+        return srgb8_from_linear_samples(samples, name, notes)
+    try:
+        profile = ColourProfile.parsed(data) if data else None
+        if profile is None or profile.is_srgb:
+            return srgb8_from_samples(samples, name, notes)
+        if profile.is_linear():
+            notes.append("Linear light, by its colour profile.")
+            if profile.space == "RGB" and samples.ndim == 3:
+                scale = np.float32(1.0)
+                if np.issubdtype(samples.dtype, np.integer):
+                    scale = np.float32(1.0 / (256**samples.dtype.itemsize - 1))
+                samples = np.maximum((samples.astype(np.float32) * scale) @ profile.linear_to_srgb().T, 0.0)
+            return srgb8_from_linear_samples(samples, name, notes)
+        return np.asarray(profile.converted(Image.fromarray(srgb8_from_samples(samples, name, notes))))
+    except UNUSABLE_PROFILE as error:
+        notes.append(f"The embedded colour profile cannot be used and was ignored ({error}).")
+        return srgb8_from_samples(samples, name, notes)
+
+
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+
+
+def _primaries(profile: ImageCms.core.CmsProfile) -> NDArray[np.float64]:
+    """(3, 3): the XYZ of red, green and blue in its columns, relative to D50."""
+    colorants = (profile.red_colorant, profile.green_colorant, profile.blue_colorant)
+    if any(item is None for item in colorants):
+        raise ValueError("it names no primaries")
+    return np.array([item[0] for item in colorants if item is not None]).T

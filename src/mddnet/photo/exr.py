@@ -1,0 +1,90 @@
+"""OpenEXR images: linear light, with the lens facts of the standard's attributes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.color import linear_from_srgb8
+from mddnet.errors import ImageError
+from mddnet.io.extra import formats_module
+from mddnet.photo.samples import check_size, srgb8_from_linear_samples
+from mddnet.types import Lens, Photo
+
+EXR_MAGIC = b"\x76\x2f\x31\x01"
+LENS_ATTRIBUTES = {
+    "focal_mm": "nominalFocalLength",
+    "f_number": "aperture",
+    "pixel_um": "sensorPhotositePitch",
+    "focus_m": "focus",
+}
+"""Standard attributes (OpenEXR 3, "Standard Optional Attributes"), in millimetres, f-stops, micrometres and metres."""
+REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+MID_GREY_LIGHT = float(linear_from_srgb8(np.array(128, dtype=np.uint8)))
+
+
+def read_exr(path: Path, max_pixels: int | None) -> Photo:
+    """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with the primaries of sRGB.
+
+    Raises:
+        ImageError: where OpenEXR is not installed; for a damaged file, one without colours, too small or too large.
+    """
+    openexr = formats_module("OpenEXR", path, "an OpenEXR image")
+    try:
+        with openexr.File(str(path), header_only=True) as file:
+            header = dict(file.header())  # the file empties its own when it is closed
+            low, high = header["dataWindow"]
+        width, height = (int(value) for value in high - low + 1)
+        check_size(height, width, str(path), max_pixels)
+        with openexr.File(str(path)) as file:
+            channels = {name: channel.pixels for name, channel in file.channels().items()}
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ImageError(f"{path}: not a readable EXR image ({error}); copy it again from its source") from error
+    notes = ["Linear light, as EXR is by its standard."]
+    primaries = header.get("chromaticities")
+    if primaries is not None and np.abs(np.asarray(primaries, dtype=np.float64).ravel() - REC709).max() > 0.01:
+        notes.append("Its primaries are not those of sRGB: the colours are approximate.")
+    light = _light(channels, path, notes)
+    if light.shape[:2] != (height, width):
+        raise ImageError(f"{path}: channels of {light.shape[:2]} in a window of {(height, width)}; expected one size")
+    lens = _lens(header, notes)
+    pixels = srgb8_from_linear_samples(light, str(path), notes)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    return Photo(pixels, lens, path, tuple(notes))
+
+
+def _light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
+    """(H, W, 3) or (H, W) linear light; where it is not opaque it is laid over mid grey (EXR colours hold their alpha).
+
+    Channels are grouped by the library: ``RGB``, ``RGBA``, or ``beauty.RGB`` of a layer.
+    """
+    for ending in ("RGBA", "RGB", "Y"):
+        name = next((name for name in channels if name == ending or name.endswith(f".{ending}")), None)
+        if name is None:
+            continue
+        light = channels[name].astype(np.float32)
+        if ending != "RGBA":
+            return light
+        alpha = np.clip(light[:, :, 3:], 0.0, 1.0)
+        if alpha.min() < 1.0:
+            notes.append("Transparent parts were laid over mid grey.")
+        return light[:, :, :3] + (1.0 - alpha) * np.float32(MID_GREY_LIGHT)
+    raise ImageError(f"{path}: channels {', '.join(sorted(channels)) or 'none'}; expected R, G and B, or Y")
+
+
+def _lens(header: Mapping[str, object], notes: list[str]) -> Lens:
+    facts = {}
+    for field, attribute in LENS_ATTRIBUTES.items():
+        value = header.get(attribute)
+        if not isinstance(value, int | float):
+            continue
+        if value > 0 and (math.isfinite(value) or field == "focus_m"):
+            facts[field] = float(value)
+        else:
+            notes.append(f"EXR attribute {attribute} {value!r} ignored: expected a positive number.")
+    return Lens(**facts)

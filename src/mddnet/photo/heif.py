@@ -1,0 +1,38 @@
+"""HEIC and HEIF photos, through pillow-heif."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from mddnet.io.extra import formats_module
+
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+HDR_CURVES = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics of ITU-T H.273 that are no curve of a display of our kind."""
+
+
+def is_heif(start: bytes) -> bool:
+    """Whether the first 12 bytes of a file are those of a HEIF container (ISO/IEC 23008-12)."""
+    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
+
+
+def open_heif(path: Path) -> Image.Image:
+    """The main picture of a HEIF file, not decoded yet; libheif turns it upright and takes 10 bits to 8.
+
+    Raises:
+        ImageError: where pillow-heif is not installed.
+        Exception: whatever pillow-heif raises for a damaged file.
+    """
+    pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
+    image: Image.Image = pillow_heif.HeifImageFile(path)
+    return image
+
+
+def heif_notes(image: Image.Image) -> list[str]:
+    """What cannot be undone of a HEIF file's colours, one sentence each."""
+    curve = (image.info.get("nclx_profile") or {}).get("transfer_characteristics")
+    if curve not in HDR_CURVES or image.info.get("icc_profile"):
+        return []
+    return [f"HEIC with the HDR curve {HDR_CURVES[curve]}: read as sRGB, its colours are approximate."]

@@ -1,0 +1,405 @@
+"""Photos: from a file, a Pillow image or an array to upright 8-bit sRGB pixels with the lens facts that came along."""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from mddnet.errors import ImageError, MddnetError
+from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
+from mddnet.photo.exr import EXR_MAGIC, read_exr
+from mddnet.photo.heif import heif_notes, is_heif, open_heif
+from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
+from mddnet.photo.lens_facts import EXIF_IFD, LensFacts, read_lens_facts, shown_tag
+from mddnet.photo.maker_notes import maker_focus_m
+from mddnet.photo.raw import RAW_SUFFIXES, read_raw
+from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
+from mddnet.types import Lens, Photo, UInt8Array
+
+__all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "photo_from_array", "photo_from_image", "read_photo", "replaced_lens"]
+
+MID_GREY = 128
+TAG_ORIENTATION = 0x0112
+TAG_BITS_PER_SAMPLE = 258
+TAG_SAMPLES_PER_PIXEL = 277
+TAG_PLANAR_CONFIGURATION = 284
+TAG_ICC_PROFILE = 34675
+TAG_MAKER_NOTE = 0x927C
+UPRIGHT_BY_ORIENTATION = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+AS_STORED: dict[Image.Transpose | None, Callable[[UInt8Array], UInt8Array]] = {
+    None: lambda upright: upright,
+    Image.Transpose.FLIP_LEFT_RIGHT: lambda upright: upright[:, ::-1],
+    Image.Transpose.ROTATE_180: lambda upright: upright[::-1, ::-1],
+    Image.Transpose.FLIP_TOP_BOTTOM: lambda upright: upright[::-1],
+    Image.Transpose.TRANSPOSE: lambda upright: upright.transpose(1, 0, 2),
+    Image.Transpose.ROTATE_270: lambda upright: np.rot90(upright, 1),
+    Image.Transpose.TRANSVERSE: lambda upright: upright.transpose(1, 0, 2)[::-1, ::-1],
+    Image.Transpose.ROTATE_90: lambda upright: np.rot90(upright, -1),
+}
+"""The view of an upright image whose rows and columns are those of the file, by the turn that made it upright."""
+TURNS_ON_SIDE = frozenset(
+    {
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.ROTATE_270,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_90,
+    }
+)
+STRIP_ROWS = 256
+MAX_BYTES_PER_PIXEL = 64
+"""Of a TIFF: eight samples of double precision; a photo has four at most."""
+LARGE_TILE_PIXELS = 2**22
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
+
+
+def read_photo(
+    path: str | os.PathLike[str], lens: Lens | None = None, *, max_pixels: int | None = None, linear: bool = False
+) -> Photo:
+    """Read a photo: upright by EXIF, as 8-bit sRGB, with the lens facts that the file holds.
+
+    Colour profiles are converted to sRGB, 16-bit and float images to 8 bits, transparency is laid over mid grey, and
+    of an animation the first frame is taken; ``Photo.notes`` says what was done. ``docs/formats.md`` lists the formats.
+
+    Args:
+        path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or whatever else Pillow reads; with the extra ``formats``
+            HEIC, camera raw files and OpenEXR.
+        lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given.
+        max_pixels: an image with more pixels is refused before it is decoded; None is 200 megapixels, or what the
+            environment variable MDDNET_MAX_MEGAPIXELS says.
+        linear: the samples are linear light with the primaries of sRGB, whatever the file says; raw files are
+            developed and EXR is linear anyway.
+
+    Raises:
+        ImageError: if the file is missing, no image, damaged, too small or too large, or its extra is not installed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected an image file")
+    with ExitStack() as files:
+        start = b""
+        try:
+            stream = files.enter_context(SizedFile(path))
+            start = stream.read(12)
+            if path.suffix.lower() in RAW_SUFFIXES:
+                # Pillow would take the small preview inside a raw file for the photo.
+                photo = read_raw(path, max_pixels)
+                return replace(photo, lens=replaced_lens(photo.lens, lens))
+            if start.startswith(EXR_MAGIC):
+                photo = read_exr(path, max_pixels)
+                return replace(photo, lens=replaced_lens(photo.lens, lens))
+            with without_pillow_limit():
+                image = files.enter_context(open_heif(path) if is_heif(start) else Image.open(stream))
+        except ImageError:
+            raise
+        except UnidentifiedImageError as error:
+            if start.startswith(TIFF_MAGIC):
+                return _photo_from_tifffile(path, lens, max_pixels, linear)
+            raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like") from error
+        except Exception as error:
+            # The readers raise whatever a damaged file leads them to.
+            raise ImageError(
+                f"{path}: not a readable image ({_words(error)}); copy it again from its source"
+            ) from error
+        if _is_deep_tiff(image, linear):
+            try:
+                return _photo_from_tifffile(path, lens, max_pixels, linear)
+            except ImageError:
+                # Compressed by a method that tifffile alone does not know; Pillow does, but gives 8 bits of it.
+                if _is_planar(image):
+                    raise
+        photo = replace(_photo_from_image(image, lens, str(path), max_pixels, linear), path=path)
+        return _with_maker_focus(photo, image)
+
+
+def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
+    """The photo with the focus distance of its maker's notes, where nothing else gives one."""
+    if photo.lens.focus_m is not None or photo.path is None:
+        return photo
+    try:
+        if TAG_MAKER_NOTE not in image.getexif().get_ifd(EXIF_IFD):
+            return photo
+    except DAMAGED_EXIF:
+        return photo
+    found = maker_focus_m(photo.path)
+    if found is None:
+        return photo
+    focus_m, note = found
+    return replace(photo, lens=replace(photo.lens, focus_m=focus_m), notes=(*photo.notes, note))
+
+
+def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:
+    """The photo that a Pillow image holds, treated as :func:`read_photo` treats a file.
+
+    Raises:
+        ImageError: if it is damaged, too small, too large, or of a kind without colours.
+    """
+    filename = getattr(image, "filename", "")
+    photo = _photo_from_image(image, lens, str(filename) or "the image", None, linear)
+    return replace(photo, path=Path(filename)) if filename else photo
+
+
+def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
+    """The photo that an array holds.
+
+    Args:
+        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1].
+        lens: what is known of the lens.
+        linear: the array is linear light; if not, it is sRGB-encoded.
+
+    Raises:
+        ImageError: for another shape or type, values out of range, or a side below 32 px.
+    """
+    name, notes = "the array", list[str]()
+    picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
+    return Photo(np.array(picture), lens or Lens(), notes=tuple(notes))
+
+
+def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
+    if image.format in DRAWING_FORMATS:
+        raise ImageError(f"{name}: {image.format} is a drawing; expected a photo: export it as JPEG or PNG")
+    notes: list[str] = []
+    try:
+        width, height = image.size
+        check_size(height, width, name, max_pixels)
+        if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
+            notes.append(f"Of the {image.format} with several frames the first was taken.")
+            image.seek(0)
+        image.load()
+        if image.format == "HEIF":
+            notes += heif_notes(image)
+        facts, turn = _facts_and_turn(image.getexif, width, height, notes)
+        picture = _srgb8(image, name, linear, notes)
+        pixels = _upright_pixels(picture, turn)
+    except (MddnetError, MemoryError):
+        raise
+    except Exception as error:
+        # Pillow's decoders and converters raise whatever a damaged file leads them to.
+        raise ImageError(
+            f"{name}: damaged or truncated image ({_words(error)}); copy it again from its source"
+        ) from error
+    return Photo(pixels, replaced_lens(facts.lens, lens), notes=tuple(notes))
+
+
+def _words(error: Exception) -> str:
+    """What an error says, on one line; LibRaw says it in bytes."""
+    text = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
+    return " ".join(text.split())
+
+
+def _facts_and_turn(
+    read_exif: Callable[[], Image.Exif], width: int, height: int, notes: list[str]
+) -> tuple[LensFacts, Image.Transpose | None]:
+    """The lens facts of an EXIF block and the turn that makes the image upright; a damaged block is noted."""
+    facts, turn = LensFacts(Lens()), None
+    try:
+        with warnings.catch_warnings(record=True) as damage:
+            warnings.simplefilter("always")
+            exif = read_exif()
+            facts = read_lens_facts(exif, width, height)
+        notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
+        turn = _upright_turn(exif.get(TAG_ORIENTATION, 1), notes)
+    except DAMAGED_EXIF as error:
+        notes.append(f"EXIF is damaged and was ignored ({error}).")
+    notes += facts.notes
+    return facts, turn
+
+
+def _picture_from_samples(
+    array: NDArray[np.generic],
+    profile: bytes | None,
+    linear: bool,
+    name: str,
+    notes: list[str],
+    max_pixels: int | None = None,
+) -> Image.Image:
+    """Opaque RGB from samples of any depth."""
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
+        raise ImageError(f"{name}: shape {array.shape}; expected (H, W), (H, W, 3) or (H, W, 4)")
+    check_size(array.shape[0], array.shape[1], name, max_pixels)
+    return _over_grey(Image.fromarray(srgb8_by_profile(array, profile, linear, name, notes)), notes)
+
+
+def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
+    """``lens`` with the known fields of ``given`` in place of its own; as it is if nothing is given."""
+    known = {} if given is None else {name: value for name, value in asdict(given).items() if value is not None}
+    return replace(lens, **known)
+
+
+def _upright_turn(orientation: object, notes: list[str]) -> Image.Transpose | None:
+    """The turn that makes an image of that EXIF orientation upright; None where it already is."""
+    if isinstance(orientation, int) and orientation in UPRIGHT_BY_ORIENTATION:
+        return UPRIGHT_BY_ORIENTATION[orientation]
+    notes.append(f"EXIF orientation {shown_tag(orientation)} ignored: expected 1 to 8.")
+    return None
+
+
+def _upright_pixels(picture: Image.Image, turn: Image.Transpose | None) -> UInt8Array:
+    """The pixels of an RGB image, turned, (H, W, 3).
+
+    They are copied in strips: Pillow's ways of turning and of giving an array hold two more copies of a large photo.
+    """
+    width, height = picture.size
+    pixels = np.empty((width, height, 3) if turn in TURNS_ON_SIDE else (height, width, 3), dtype=np.uint8)
+    as_stored = AS_STORED[turn](pixels)
+    for top in range(0, height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, height)
+        as_stored[top:bottom] = np.asarray(picture.crop((0, top, width, bottom)))
+    return pixels
+
+
+# --- colours ----------------------------------------------------------------------------------------------------------
+
+
+def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
+    """The image as opaque RGB with 8 bits a channel, sRGB-encoded."""
+    profile = image.info.get("icc_profile")
+    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+        return _picture_from_samples(np.asarray(image), profile, linear, name, notes)
+    if image.mode in {"P", "PA"} or "transparency" in image.info:
+        image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+    alpha = image.getchannel("A") if image.mode in {"RGBA", "LA"} else None
+    if image.mode in {"RGBA", "LA"}:
+        image = image.convert(image.mode[:-1])
+    try:
+        picture = None if linear else _converted_by_profile(image, profile, notes)
+        if picture is None:
+            picture = image if image.mode == "RGB" else image.convert("RGB")
+    except ValueError as error:
+        raise ImageError(f"{name}: colour mode {image.mode} cannot be read; save it as RGB") from error
+    if linear:
+        picture = _picture_from_samples(np.asarray(picture), None, True, name, notes)
+    if alpha is not None:
+        picture.putalpha(alpha)
+    return _over_grey(picture, notes)
+
+
+def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[str]) -> Image.Image | None:
+    """The image in sRGB by its embedded colour profile; None where there is nothing to convert."""
+    if not data:
+        if image.mode == "CMYK":
+            notes.append("CMYK without a colour profile: its colours are approximate.")
+        return None
+    try:
+        profile = ColourProfile.parsed(data)
+        return None if image.mode == "RGB" and profile.is_srgb else profile.converted(image)
+    except UNUSABLE_PROFILE as error:
+        notes.append(f"The embedded colour profile cannot be used and was ignored ({error}).")
+        return None
+
+
+def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
+    """Opaque RGB: transparency is laid over mid grey, which adds neither light nor dark edges."""
+    if image.mode == "RGB":
+        return image
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    if image.getchannel("A").getextrema()[0] == 255:
+        return image.convert("RGB")
+    notes.append("Transparent parts were laid over mid grey.")
+    grey = Image.new("RGBA", image.size, (MID_GREY, MID_GREY, MID_GREY, 255))
+    return Image.alpha_composite(grey, image).convert("RGB")
+
+
+# --- TIFF that Pillow reads badly or not at all -----------------------------------------------------------------------
+
+
+def _is_planar(image: Image.Image) -> bool:
+    return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PLANAR_CONFIGURATION, 1) == 2
+
+
+def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
+    """Whether Pillow would lose or misread colours of 16 bits.
+
+    It takes every byte of separate planes for a sample, and gives the upper byte of the others: too little where
+    linear light is to be encoded.
+    """
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    try:
+        if max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) <= 8 or tags.get(TAG_SAMPLES_PER_PIXEL, 1) < 3:
+            return False
+    except DAMAGED_EXIF:
+        return False
+    return linear or _is_planar(image) or _is_linear_profile(image.info.get("icc_profile"))
+
+
+def _is_linear_profile(data: bytes | None) -> bool:
+    try:
+        return data is not None and ColourProfile.parsed(data).is_linear()
+    except UNUSABLE_PROFILE:
+        return False
+
+
+def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
+    """The first page of a TIFF in its full depth, such as float RGB."""
+    import tifffile  # only this rare kind of file needs it
+
+    name = str(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            check_size(page.imagelength, page.imagewidth, name, max_pixels)
+            _check_tiff_page(page)
+            array = page.asarray()
+            axes = page.axes
+            tag = page.tags.get(TAG_ICC_PROFILE)
+            profile = tag.value if tag is not None and isinstance(tag.value, bytes) else None
+    except ImageError:
+        raise
+    except Exception as error:
+        # tifffile raises whatever a damaged file leads it to.
+        raise ImageError(f"{path}: not a readable TIFF ({error}); save it as 16-bit RGB without compression") from error
+    if axes.startswith("S"):
+        array = np.moveaxis(array, 0, -1)
+    notes: list[str] = []
+    with path.open("rb") as stream:
+        # A TIFF is an EXIF block with an image beside it.
+        facts, turn = _facts_and_turn(lambda: _exif_of_tiff(stream), page.imagewidth, page.imagelength, notes)
+    picture = _picture_from_samples(array, profile, linear, name, notes, max_pixels)
+    return Photo(_upright_pixels(picture, turn), replaced_lens(facts.lens, lens), path, tuple(notes))
+
+
+def _check_tiff_page(page: Any) -> None:
+    """Refuse a page that takes far more memory than its pixels: samples without number, or tiles of any size.
+
+    Raises:
+        ValueError: naming what is too large.
+    """
+    pixels = page.imagelength * page.imagewidth
+    if page.nbytes > MAX_BYTES_PER_PIXEL * pixels:
+        raise ValueError(f"{page.nbytes // pixels} bytes a pixel, at most {MAX_BYTES_PER_PIXEL}")
+    tile = page.tilelength * page.tilewidth * page.tiledepth if page.is_tiled else 0
+    if tile > max(4 * pixels, LARGE_TILE_PIXELS):
+        raise ValueError(f"tiles of {page.tilewidth} x {page.tilelength} px in an image of {pixels} pixels")
+
+
+def _exif_of_tiff(stream: BinaryIO) -> Image.Exif:
+    """The tags of a TIFF; none of a BigTIFF, which Pillow's EXIF reader does not know."""
+    exif = Image.Exif()
+    if stream.read(4) in TIFF_MAGIC[:2]:
+        stream.seek(0)
+        exif.load_from_fp(stream)
+    return exif

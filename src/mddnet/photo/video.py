@@ -1,0 +1,156 @@
+"""Video files frame by frame, through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mddnet.errors import ImageError, MddnetError
+from mddnet.io.extra import formats_module
+from mddnet.photo.heif import HDR_CURVES
+from mddnet.photo.samples import check_size
+from mddnet.types import Lens, Photo
+
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"}
+)
+OPEN_OPTIONS = {
+    # A file that names other files (a playlist) must not make us read them.
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg",
+}
+UNSPECIFIED = 2
+"""Of colour space and transfer curve in ITU-T H.273."""
+HD_HEIGHT_PX = 720
+"""From here on a video that does not name its colour space has that of BT.709, below that of BT.601."""
+MISSING_SHARE = 0.1
+"""Share of the frames announced whose lack makes a file one that was cut short; containers round their durations."""
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file's name is that of a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def frame_stem(path: Path, index: int) -> str:
+    """Name of a frame's results: ``clip.000123``; frames count from 0."""
+    return f"{path.stem}.{index:06d}"
+
+
+def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None = None) -> Iterator[Photo]:
+    """The frames of a video in the order in which they are shown, upright, as 8-bit sRGB.
+
+    Args:
+        path: MP4, MOV, MKV, WebM, AVI, MPEG.
+        lens: what is known of the lens; ``pixel_um`` is the pitch of the frame's pixels.
+        max_pixels: a video with more pixels a frame is refused before it is decoded; None as for photos.
+
+    Raises:
+        ImageError: if PyAV is not installed, the file is missing or no video, or the frames are too small or too large;
+            after the last frame that could be decoded if the file is damaged or was cut short.
+    """
+    count = 0
+    with _opened(path, max_pixels) as (container, stream):
+        expected = _expected_frames(container, stream)
+        try:
+            for frame in container.decode(stream):
+                check_size(frame.height, frame.width, str(path), max_pixels)
+                yield _photo(frame, stream, path, lens)
+                count += 1
+        except (MddnetError, MemoryError):
+            raise
+        except Exception as error:
+            # FFmpeg has errors of many classes.
+            raise ImageError(
+                f"{path}: damaged after {count} frames ({error}); copy it again from its source"
+            ) from error
+    if count < (1.0 - MISSING_SHARE) * expected:
+        raise ImageError(f"{path}: ends after {count} of {expected} frames; copy it again from its source")
+
+
+def sampled_frames(
+    path: Path, count: int, lens: Lens | None = None, *, max_pixels: int | None = None
+) -> Iterator[Photo]:
+    """Up to ``count`` frames spread evenly over a video, fewer where it is short or cannot be searched.
+
+    Raises:
+        ImageError: as :func:`video_frames`, but not for a file that was cut short.
+    """
+    with _opened(path, max_pixels) as (container, stream):
+        duration_s = container.duration / 1e6 if container.duration else 0.0
+        seen: set[float | None] = set()
+        for number in range(count if duration_s > 0 else 1):
+            at_s = (number + 0.5) / count * duration_s
+            try:
+                if duration_s > 0:
+                    container.seek(int(at_s * 1e6))  # to the key frame before it
+                found = None
+                for frame in container.decode(stream):
+                    check_size(frame.height, frame.width, str(path), max_pixels)
+                    found = frame
+                    if frame.time is None or frame.time >= at_s:
+                        break
+                photo = None if found is None or found.time in seen else _photo(found, stream, path, lens)
+            except (MddnetError, MemoryError):
+                raise
+            except Exception:
+                # FFmpeg has errors of many classes.
+                continue
+            if photo is not None and found is not None:
+                seen.add(found.time)
+                yield photo
+
+
+def frame_count(path: Path) -> int:
+    """How many frames a video says that it has; 0 where it does not say.
+
+    Raises:
+        ImageError: as :func:`video_frames`.
+    """
+    with _opened(path, None) as (container, stream):
+        return _expected_frames(container, stream)
+
+
+@contextmanager
+def _opened(path: Path, max_pixels: int | None) -> Iterator[tuple[Any, Any]]:
+    av = formats_module("av", path, "a video", "save its frames as JPEG")
+    if not path.is_file():
+        raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected a video file")
+    try:
+        container = av.open(str(path), options=OPEN_OPTIONS)
+    except Exception as error:
+        # FFmpeg has errors of many classes.
+        raise ImageError(f"{path}: not a readable video ({error}); expected MP4, MOV, MKV, WebM or AVI") from error
+    with container:
+        if not container.streams.video or container.streams.video[0].codec_context is None:
+            raise ImageError(f"{path}: holds no pictures; expected a video")
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        check_size(stream.codec_context.height, stream.codec_context.width, str(path), max_pixels)
+        yield container, stream
+
+
+def _expected_frames(container: Any, stream: Any) -> int:
+    if stream.frames:
+        return int(stream.frames)
+    if container.duration and stream.average_rate:
+        return round(container.duration / 1e6 * float(stream.average_rate))
+    return 0
+
+
+def _photo(frame: Any, stream: Any, path: Path, lens: Lens | None) -> Photo:
+    space = None
+    if frame.colorspace == UNSPECIFIED:
+        space = "ITU709" if frame.height >= HD_HEIGHT_PX else "ITU601"
+    pixels = frame.to_ndarray(format="rgb24", src_colorspace=space)
+    # The display matrix says by how many degrees the picture is to be turned, counter-clockwise.
+    pixels = np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+    notes = []
+    if stream.codec_context.color_trc in HDR_CURVES:
+        curve = HDR_CURVES[stream.codec_context.color_trc]
+        notes.append(f"Video with the HDR curve {curve}: read as sRGB, its colours are approximate.")
+    return Photo(pixels, lens or Lens(), path, tuple(notes))

@@ -1,0 +1,101 @@
+"""The all-in-focus image of a stack: every pixel from the frames in which it is sharp, mixed in linear light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from mddnet.scenes.sharpness import sharpness_profile
+from mddnet.types import Float32Array
+
+SEARCH_FRAMES = 2
+STRIP_BYTES = 200e6
+"""Linear light of all frames that is held at a time ..."""
+WHOLE_BYTES = 500e6
+"""... unless the whole stack takes no more than this."""
+HALO_ROWS = 16
+"""Rows around a strip that its sharpness depends on: windows of 8, 4 and 4 rows."""
+FLAT = 1e-9
+"""Sharpness below which no frame is sharper than another."""
+
+
+def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32Array:
+    """All-in-focus image: the two frames around the depth index, mixed linearly.
+
+    Args:
+        linear_frames: N arrays (H, W, 3) or (H, W) of linear light, taken one at a time.
+        index: (H, W), 0..N-1; must be finite.
+
+    Returns:
+        float32 linear light of the shape of a frame.
+    """
+    sharp: Float32Array | None = None
+    for i, frame in enumerate(linear_frames):
+        weight = np.clip(1 - np.abs(index - i), 0, None).astype(np.float32)
+        if sharp is None:
+            sharp = np.zeros_like(frame)
+        use = weight > 0
+        share = weight[use]
+        sharp[use] += (share if frame.ndim == 2 else share[:, None]) * frame[use]
+    if sharp is None:
+        raise ValueError("no frame to fuse; expected at least one")
+    return sharp
+
+
+def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = 2.0) -> Float32Array:
+    """The index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``: for fusing, not for depth.
+
+    A depth that is smooth across a fine structure is off by a frame or two there, which is a blurred structure in the
+    fused image; looking only nearby keeps the blurred rims of distant bright things out.
+
+    Args:
+        linear_frames: N arrays (H, W, 3) of linear light.
+        index: (H, W), finite.
+        window_px: sigma of the window in which sharpness is measured.
+    """
+    near = [np.clip(SEARCH_FRAMES + 1 - np.abs(index - i), 0, 1).astype(np.float32) for i in range(len(linear_frames))]
+    profile = sharpness_profile(linear_frames, window_px, [bool(weight.any()) for weight in near])
+    for sharpness, weight in zip(profile, near, strict=True):
+        sharpness *= weight
+    top = profile.max(axis=0)
+    # A high power of an energy is close to a maximum, but has no seams.
+    score = (profile / np.maximum(top, FLAT)) ** 8
+    frame_number = np.arange(len(profile), dtype=np.float32)[:, None, None]
+    best = (score * frame_number).sum(axis=0) / np.maximum(score.sum(axis=0), FLAT)
+    smooth = cv2.GaussianBlur(np.where(top > FLAT, best, index).astype(np.float32), (0, 0), 1.0)
+    return np.asarray(smooth, dtype=np.float32)
+
+
+def fuse_sharpest(
+    linear_rows: Callable[[int, slice], Float32Array],
+    count: int,
+    index: Float32Array,
+    strip_rows: int | None = None,
+) -> Float32Array:
+    """All-in-focus image by :func:`sharpest_nearby` and :func:`fuse`, strip by strip where the stack is large.
+
+    Args:
+        linear_rows: rows of a frame, by its number, as linear light (h, W, 3).
+        count: N frames.
+        index: (H, W), 0..N-1, finite.
+        strip_rows: height of a strip; by default what the memory allows, and the whole picture of small stacks.
+
+    Returns:
+        (H, W, 3) float32 linear light.
+    """
+    height, width = index.shape
+    if strip_rows is None:
+        per_row = count * width * 3 * 4
+        whole = per_row * height <= WHOLE_BYTES
+        strip_rows = height if whole else max(HALO_ROWS, int(STRIP_BYTES / per_row) - 2 * HALO_ROWS)
+    parts = []
+    for top in range(0, height, strip_rows):
+        bottom = min(height, top + strip_rows)
+        outer = slice(max(0, top - HALO_ROWS), min(height, bottom + HALO_ROWS))
+        frames = [linear_rows(i, outer) for i in range(count)]
+        inner = slice(top - outer.start, bottom - outer.start)
+        best = sharpest_nearby(frames, index[outer])[inner]
+        parts.append(fuse((frame[inner] for frame in frames), best))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

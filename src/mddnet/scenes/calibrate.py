@@ -1,0 +1,252 @@
+"""Calibration of the blur of a focal stack by re-rendering its own frames from its sharp image.
+
+By the lens law, the CoC diameter of depth index j in frame i is |X_i - X_j| with X = kappa * u_focus in pixels. All
+that must be found is the increasing sequence X: one number if the sweep is even (X_i = k i), or N - 1 steps. Both fits
+read one table, E[i, j, b]: the mean squared error of frame i, over the pixels of depth index j, when the sharp image
+is blurred by disc b of a bank. Blur is in linear light with a disc; errors are compared sRGB-encoded, as eyes do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from mddnet.color import srgb_from_linear
+from mddnet.scenes.render import disc_kernel
+from mddnet.types import Float32Array
+
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+ERROR_CAP = 0.15
+"""sRGB-encoded error at which a frame stops counting more against a depth."""
+STEP_SMOOTHNESS = 0.01
+"""Relative rise of the error that steps of neighbouring frames differing by a factor e are worth."""
+
+
+def bank_diameters(largest_px: float) -> NDArray[np.float64]:
+    """Diameters of a bank of discs from 0 up to at least ``largest_px``: steps of 0.25 px, then of 8 %."""
+    diameters = [0.25 * k for k in range(13)]
+    while diameters[-1] < largest_px:
+        diameters.append(diameters[-1] * 1.08)
+    return np.array(diameters)
+
+
+@dataclass(frozen=True, slots=True)
+class BlurBank:
+    """A sharp image blurred by discs of rising diameter.
+
+    Attributes:
+        diameters_px: (B,) rising, from 0.
+        encoded: (B, H, W) float32, luminance blurred in linear light, then sRGB-encoded.
+    """
+
+    diameters_px: NDArray[np.float64]
+    encoded: Float32Array
+
+    def render(self, diameter_px: NDArray[np.floating]) -> Float32Array:
+        """(H, W) image whose every pixel is blurred by its own diameter, mixed from the two nearest discs."""
+        position = np.interp(diameter_px, self.diameters_px, np.arange(len(self.diameters_px)))
+        low = np.minimum(position.astype(np.int64), len(self.diameters_px) - 2)
+        t = (position - low).astype(np.float32)
+        a = np.take_along_axis(self.encoded, low[None], axis=0)[0]
+        b = np.take_along_axis(self.encoded, low[None] + 1, axis=0)[0]
+        return np.asarray((1 - t) * a + t * b, dtype=np.float32)
+
+
+def encoded_luminance(linear: Float32Array) -> Float32Array:
+    """(H, W) sRGB-encoded luminance of (H, W, 3) linear light."""
+    return srgb_from_linear(linear @ LUMINANCE)
+
+
+def blur_bank(sharp_linear: Float32Array, largest_px: float) -> BlurBank:
+    """Blur a sharp image, (H, W, 3) linear light, by every disc of the bank."""
+    diameters = bank_diameters(largest_px)
+    luminance = sharp_linear @ LUMINANCE
+    encoded = np.empty((len(diameters), *luminance.shape), dtype=np.float32)
+    for b, diameter in enumerate(diameters):
+        blurred = cv2.filter2D(luminance, cv2.CV_32F, disc_kernel(float(diameter)), borderType=cv2.BORDER_REFLECT_101)
+        encoded[b] = srgb_from_linear(np.asarray(blurred, dtype=np.float32))
+    return BlurBank(diameters, encoded)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTable:
+    """Re-rendering errors of all frames by depth index and blur.
+
+    Attributes:
+        diameters_px: (B,) diameters of the bank.
+        squares: (N, N, B) summed squared error of frame i over pixels of depth index j with blur b.
+        weights: (N,) summed weight of the pixels of depth index j.
+    """
+
+    diameters_px: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def squares_of(self, positions_px: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, N) squared errors when frame and depth index i lie at ``positions_px[i]``."""
+        diameter = np.abs(positions_px[:, None] - positions_px[None, :])
+        place = np.interp(diameter, self.diameters_px, np.arange(len(self.diameters_px)))
+        low = np.minimum(place.astype(np.int64), len(self.diameters_px) - 2)
+        t = place - low
+        i, j = np.indices(diameter.shape)
+        return np.asarray((1 - t) * self.squares[i, j, low] + t * self.squares[i, j, low + 1])
+
+
+def error_table(
+    frames: Sequence[Float32Array], bank: BlurBank, index: Float32Array, weight: Float32Array, stride: int = 1
+) -> ErrorTable:
+    """Tabulate the errors that every fit needs.
+
+    Args:
+        frames: N arrays (H, W), sRGB-encoded luminance.
+        bank: the blurred sharp image.
+        index: (H, W), 0..N-1, finite where ``weight`` > 0.
+        weight: (H, W), >= 0.
+        stride: only every so many-th row and column is used, which is plenty for a mean.
+    """
+    count = len(frames)
+    use = weight > 0
+    use[np.arange(use.shape[0]) % stride > 0] = False
+    use[:, np.arange(use.shape[1]) % stride > 0] = False
+    at = np.clip(index[use], 0, count - 1).astype(np.float64)
+    low = np.minimum(at.astype(np.int64), count - 2)
+    t, w = at - low, weight[use].astype(np.float64)
+    share_low, share_high = w * (1 - t), w * t
+    seen = [frame[use] for frame in frames]
+    squares = np.empty((count, count, len(bank.diameters_px)))
+    for b in range(len(bank.diameters_px)):
+        blurred = bank.encoded[b][use]
+        for i in range(count):
+            e = (seen[i] - blurred).astype(np.float64) ** 2
+            squares[i, :, b] = np.bincount(low, share_low * e, count) + np.bincount(low + 1, share_high * e, count)
+    weights = np.asarray(np.bincount(low, share_low, count) + np.bincount(low + 1, share_high, count), dtype=np.float64)
+    return ErrorTable(bank.diameters_px, squares, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFit:
+    """The blur of a stack.
+
+    Attributes:
+        positions_px: (N,) X_i = kappa * u_focus of frame i up to a constant, rising along the sweep, in pixels of CoC.
+        kappa_px_per_frame: mean step, pixels of CoC per frame.
+        error_fraction: root mean square re-rendering error over that of the sharp image itself.
+    """
+
+    positions_px: NDArray[np.float64]
+    kappa_px_per_frame: float
+    error_fraction: float
+
+
+def _fraction(table: ErrorTable, positions_px: NDArray[np.floating]) -> float:
+    return float(np.sqrt(table.squares_of(positions_px).sum() / max(table.squares[:, :, 0].sum(), 1e-12)))
+
+
+def frame_fractions(table: ErrorTable, positions_px: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(N,) the error fraction of every frame."""
+    return np.sqrt(table.squares_of(positions_px).sum(axis=1) / np.maximum(table.squares[:, :, 0].sum(axis=1), 1e-12))
+
+
+def fit_even_sweep(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> SweepFit:
+    """Best single blur per step of a sweep whose positions are known up to scale.
+
+    Args:
+        table: errors.
+        shape: (N,) rising positions up to scale, for example known dioptres; the frame number if None.
+    """
+    x = np.arange(len(table.weights), dtype=np.float64) if shape is None else np.asarray(shape, dtype=np.float64)
+    largest = table.diameters_px[-1] / (x.max() - x.min())
+    trials = largest * np.geomspace(0.005, 1.0, 120)
+    errors = np.array([table.squares_of(k * x).sum() for k in trials])
+    best = int(np.clip(errors.argmin(), 1, len(trials) - 2))
+    fine = np.geomspace(trials[best - 1], trials[best + 1], 81)
+    k = float(fine[int(np.argmin([table.squares_of(t * x).sum() for t in fine]))])
+    return SweepFit(k * x, k * (x.max() - x.min()) / (len(x) - 1), _fraction(table, k * x))
+
+
+def half_kappas(table: ErrorTable) -> tuple[float, float]:
+    """CoC px per frame of the first and of the second half of the sweep, each from its own frames and depths only."""
+    count = len(table.weights)
+    middle = count // 2
+    kappas = []
+    for part in (slice(0, middle + 1), slice(middle, count)):
+        sub = ErrorTable(table.diameters_px, table.squares[part, part], table.weights[part])
+        kappas.append(fit_even_sweep(sub).kappa_px_per_frame if len(sub.weights) >= 3 else float("nan"))
+    return kappas[0], kappas[1]
+
+
+def kappa_error_share(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> float:
+    """Half width of the 95 % interval of kappa over kappa itself: 1.96 standard errors of a jackknife over the frames.
+
+    Each frame is left out in turn, and the blur of an even sweep is fitted anew (Efron and Stein, "The jackknife
+    estimate of variance", Annals of Statistics 9, 1981).
+
+    Args:
+        table: errors.
+        shape: as for :func:`fit_even_sweep`.
+    """
+    count = len(table.weights)
+    kappas = []
+    for left_out in range(count):
+        squares = table.squares.copy()
+        squares[left_out] = 0.0
+        kappas.append(fit_even_sweep(ErrorTable(table.diameters_px, squares, table.weights), shape).kappa_px_per_frame)
+    values = np.array(kappas)
+    variance = (count - 1) / count * float(((values - values.mean()) ** 2).sum())
+    return 1.96 * float(np.sqrt(variance)) / float(values.mean())
+
+
+def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:
+    """Best rising positions: a step per pair of neighbours, pulled towards smooth steps.
+
+    Args:
+        table: errors.
+        start: the even fit.
+    """
+    scale = max(float(table.squares_of(start.positions_px).sum()), 1e-12)
+
+    def positions(log_steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate([[0.0], np.cumsum(np.exp(np.clip(log_steps, -6, 6)))])
+
+    def loss(log_steps: NDArray[np.float64]) -> float:
+        rough = STEP_SMOOTHNESS * float((np.diff(log_steps) ** 2).sum()) if len(log_steps) > 1 else 0.0
+        return float(table.squares_of(positions(log_steps)).sum()) / scale + rough
+
+    steps = np.log(np.maximum(np.diff(start.positions_px), 1e-3))
+    best = minimize(loss, steps, method="L-BFGS-B", options={"maxiter": 60, "eps": 1e-3})
+    x = positions(np.asarray(best.x))
+    return SweepFit(x, float(x[-1] / (len(x) - 1)), _fraction(table, x))
+
+
+def rerender_cost(
+    frames: Sequence[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], cap: float = ERROR_CAP
+) -> Float32Array:
+    """Cost of every candidate depth index at every pixel: mean squared, capped re-rendering error over the frames.
+
+    Args:
+        frames: N arrays (H, W), sRGB-encoded luminance.
+        bank: the blurred sharp image.
+        positions_px: (N,) positions of the sweep.
+        cap: error at which a frame stops counting more, so that something that moves through spoils only some frames.
+
+    Returns:
+        (N, H, W) float32.
+    """
+    count = len(frames)
+    cost = np.zeros((count, *frames[0].shape), dtype=np.float32)
+    place = np.interp(
+        np.abs(positions_px[:, None] - positions_px[None, :]), bank.diameters_px, np.arange(len(bank.diameters_px))
+    )
+    for i in range(count):
+        for j in range(count):
+            low = min(int(place[i, j]), len(bank.diameters_px) - 2)
+            t = np.float32(place[i, j] - low)
+            error = frames[i] - bank.encoded[low]
+            error -= t * (bank.encoded[low + 1] - bank.encoded[low])
+            cost[j] += np.minimum(error * error, np.float32(cap * cap))
+    return np.asarray(cost / np.float32(count), dtype=np.float32)

@@ -1,0 +1,128 @@
+"""What a capture says of its lens, with intervals: (A, e) of a rig, kappa of a focal stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mddnet.captures.focal_stack import read_focal_stack
+from mddnet.captures.rig import read_rig
+from mddnet.errors import CaptureError, MddnetError, RejectedScene
+from mddnet.optics import lens_kappa_px
+from mddnet.scenes.build import BuildTask, Group
+from mddnet.scenes.calibrate import kappa_error_share
+from mddnet.scenes.focal_stack_scene import inverse_depth_of_index, measure_stack
+from mddnet.scenes.rig_scene import calibrate_capture
+
+CALIBRATED_GROUPS: tuple[Group, ...] = ("focal_stacks", "rigs")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A calibrated number.
+
+    Attributes:
+        name: what it is.
+        value: best value.
+        error: half width of its 95 % interval; NaN where it was given and not fitted.
+        unit: its unit.
+    """
+
+    name: str
+    value: float
+    error: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureCalibration:
+    """What became of one capture.
+
+    Attributes:
+        group: its group.
+        name: its scene.
+        quantities: the calibrated numbers; none where it failed.
+        error_fraction: re-rendering error over that of the sharp image; NaN where it failed.
+        remark: what else is known, or "".
+        reason: why there are no numbers, or "".
+    """
+
+    group: str
+    name: str
+    quantities: tuple[Quantity, ...] = ()
+    error_fraction: float = float("nan")
+    remark: str = ""
+    reason: str = ""
+
+
+def calibrate_task(task: BuildTask) -> CaptureCalibration:
+    """Calibrate one capture folder; never raises for a capture's sake."""
+    cv2.setNumThreads(1)
+    try:
+        if not isinstance(task.capture, Path):
+            raise CaptureError(f"{task.name}: expected a capture folder of a rig or a focal stack")
+        return _rig(task, task.capture) if task.group == "rigs" else _stack(task, task.capture)
+    except RejectedScene as error:
+        return CaptureCalibration(task.group, task.name, reason=f"rejected: {error}")
+    except MddnetError as error:
+        return CaptureCalibration(task.group, task.name, reason=str(error))
+
+
+def _rig(task: BuildTask, folder: Path) -> CaptureCalibration:
+    rig = read_rig(folder)
+    found = calibrate_capture(rig)
+    fit = found.fit
+    known = np.isfinite(found.depth.measured.depth_mm).mean()
+    remark = f"depth in {known:.0%} of the picture, noise {np.nanmedian(found.depth.measured.relative_noise):.2%}"
+    if rig.pixel_um is not None:
+        f_number = rig.focal_mm * 1000.0 / (fit.law.aperture_px * rig.pixel_um)
+        remark += f"; A is f/{f_number:.2f}"
+        if rig.f_number is not None:
+            remark += f", the lens says f/{rig.f_number:g}"
+    quantities = (
+        Quantity("A", fit.law.aperture_px, fit.aperture_error_px, "px"),
+        Quantity("e", fit.law.offset_mm, fit.offset_error_mm, "mm"),
+    )
+    return CaptureCalibration(task.group, rig.scene, quantities, fit.error_fraction, remark)
+
+
+def _stack(task: BuildTask, folder: Path) -> CaptureCalibration:
+    stack = read_focal_stack(folder)
+    measured = measure_stack(stack)
+    sweep = measured.sweep
+    values = None if stack.focus_values is None else np.array(stack.focus_values)
+    shape = None if values is None else np.abs(values - values[0])
+    share = kappa_error_share(sweep.table, shape)
+    _, kappa = inverse_depth_of_index(sweep, values, measured.near_to_far)
+    remark = ""
+    if values is None:
+        quantity = Quantity("kappa", kappa, share * kappa, "px per sweep")
+        if sweep.chosen is not sweep.even:
+            remark = f"steps are uneven; as if even, {sweep.even.kappa_px_per_frame / sweep.work_ratio:.3g} px a frame"
+    else:
+        quantity = Quantity("kappa", kappa, share * kappa, "px per 1/m")
+        if stack.lens.has_blur_scale:
+            remark = f"by f, N and pitch of the lens {lens_kappa_px(stack.lens):.4g}"
+    return CaptureCalibration(task.group, stack.scene, (quantity,), sweep.chosen.error_fraction, remark)
+
+
+def pooled(calibrations: list[CaptureCalibration]) -> tuple[Quantity, ...]:
+    """A and e of one rig from several captures of it: means weighted by the squared errors, with their interval.
+
+    The interval is the larger of what the errors and what the scatter of the captures say.
+    """
+    out = []
+    for name in ("A", "e"):
+        found = [q for c in calibrations for q in c.quantities if c.group == "rigs" and q.name == name and q.error > 0]
+        if len(found) < 2:
+            continue
+        values, errors = np.array([q.value for q in found]), np.array([q.error for q in found])
+        weights = 1.0 / errors**2
+        mean = float((weights * values).sum() / weights.sum())
+        by_errors = float(1.0 / np.sqrt(weights.sum()))
+        by_scatter = float(by_errors * np.sqrt((weights * (values - mean) ** 2).sum() / (len(found) - 1)) * 1.96)
+        out.append(Quantity(name, mean, max(by_errors, by_scatter), found[0].unit))
+    return tuple(out)

@@ -1,0 +1,221 @@
+"""Depth from focus: which frame, between frames, each pixel is sharpest in, and how far that can be trusted.
+
+Two ways, used one after the other. The *peak* of the sharpness profile needs nothing but the frames. Then, once a
+sharp image and the blur per frame are known, the *re-rendering cost* asks which index best explains all frames at
+once; it uses every frame, is finer than a frame, and shows pixels that no depth explains (people who moved).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mddnet.scenes.sharpness import noise_floor
+from mddnet.types import Float32Array
+
+QUANTISATION = (0.5 / 255) ** 2
+"""Mean squared error, sRGB-encoded, below which 8-bit files show no difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class FocusDepth:
+    """Depth in units of the frame index.
+
+    Attributes:
+        index: (H, W) float32, 0..N-1, NaN where unknown.
+        confidence: (H, W) float32 in [0, 1]; 0 where unknown.
+    """
+
+    index: Float32Array
+    confidence: Float32Array
+
+
+class GuidedFilter:
+    """Edge-preserving smoothing by local linear models of a colour guide (He, Sun and Tang, IEEE PAMI 2013, eq. 19-20).
+
+    Args:
+        guide: (H, W, 3) float32, about 0..1.
+        radius_px: half width of the box window.
+        epsilon: variance of the guide below which a window counts as flat.
+    """
+
+    def __init__(self, guide: Float32Array, radius_px: int, epsilon: float) -> None:
+        self._guide = [np.ascontiguousarray(guide[:, :, c]) for c in range(3)]
+        self._size = (2 * radius_px + 1, 2 * radius_px + 1)
+        self._mean = [self._box(g) for g in self._guide]
+        cov = np.empty((*guide.shape[:2], 3, 3), dtype=np.float32)
+        for a in range(3):
+            for b in range(a, 3):
+                cov[:, :, a, b] = self._box(self._guide[a] * self._guide[b]) - self._mean[a] * self._mean[b]
+                cov[:, :, b, a] = cov[:, :, a, b]
+        cov += np.float32(epsilon) * np.eye(3, dtype=np.float32)
+        self._inverse = np.linalg.inv(cov)
+
+    def _box(self, values: Float32Array) -> Float32Array:
+        return np.asarray(cv2.blur(values, self._size, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
+
+    def coefficients(self, values: Float32Array) -> tuple[list[Float32Array], Float32Array]:
+        """Slopes per colour and offset of the averaged local models of ``values``, (H, W) each."""
+        mean = self._box(values)
+        cov = [self._box(g * values) - m * mean for g, m in zip(self._guide, self._mean, strict=True)]
+        slopes = [np.asarray(sum(self._inverse[:, :, c, k] * cov[k] for k in range(3))) for c in range(3)]
+        offset = np.asarray(mean - sum(s * m for s, m in zip(slopes, self._mean, strict=True)))
+        return [self._box(s) for s in slopes], self._box(offset)
+
+    def __call__(self, values: Float32Array) -> Float32Array:
+        """(H, W) smoothed."""
+        slopes, offset = self.coefficients(values)
+        return np.asarray(offset + sum(s * g for s, g in zip(slopes, self._guide, strict=True)), dtype=np.float32)
+
+
+def peak_position(scores: Float32Array) -> Float32Array:
+    """Position of the highest score along the first axis, between frames by a parabola through three scores.
+
+    Through the logarithms of a focus measure, the parabola is the Gaussian fit of Nayar and Nakagawa (1994).
+
+    Args:
+        scores: (N, H, W), N >= 3.
+
+    Returns:
+        (H, W) float32 in 0..N-1.
+    """
+    best = scores.argmax(axis=0)
+    inner = np.clip(best, 1, len(scores) - 2)
+    left, mid, right = (np.take_along_axis(scores, (inner + d)[None], axis=0)[0].astype(np.float64) for d in (-1, 0, 1))
+    bend = left - 2 * mid + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        offset = np.where(bend < 0, 0.5 * (left - right) / bend, 0.0)
+    # At the ends the parabola would extrapolate: the sweep says no more than "at the first (last) frame".
+    position = np.where(best == inner, inner + np.clip(offset, -0.5, 0.5), best)
+    return position.astype(np.float32)
+
+
+def depth_from_sharpness(profile: Float32Array, guide: Float32Array) -> FocusDepth:
+    """Index of the sharpness peak, from profiles pooled over look-alike neighbours.
+
+    Args:
+        profile: (N, H, W) of :func:`mddnet.scenes.sharpness.sharpness_profile`.
+        guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the mean of the frames, or a sharp image.
+    """
+    floor = noise_floor(profile)
+    top = profile.max(axis=0)
+    contrast = (top - np.median(profile, axis=0)) / (top + 3 * floor)
+    weight = (np.clip(contrast, 0, 1) * top / (top + 10 * floor)).astype(np.float32)
+    fine, coarse = GuidedFilter(guide, 3, 1e-3), GuidedFilter(guide, 12, 1e-3)
+    scores = np.empty_like(profile)
+    for i in range(len(profile)):
+        share = weight * profile[i] / (top + floor)
+        scores[i] = fine(share) + 0.2 * coarse(share)
+    index = peak_position(np.log(np.maximum(scores, 1e-4)))
+    confidence = np.clip((scores.max(axis=0) - np.median(scores, axis=0)) / 0.6, 0, 1)
+    return FocusDepth(index, confidence.astype(np.float32))
+
+
+def depth_from_cost(cost: Float32Array, unblurred: Float32Array, guide: Float32Array) -> FocusDepth:
+    """Index that best explains all frames, from the re-rendering cost of every candidate index.
+
+    Args:
+        cost: (N, H, W), mean squared error over frames if the pixel had that index.
+        unblurred: (H, W), the same error of the sharp image itself: what there is to explain.
+        guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the sharp image.
+    """
+    noise = max(float(np.quantile(cost.min(axis=0), 0.2)), QUANTISATION)
+    spread = np.sqrt(cost.mean(axis=0) + 4 * noise)
+    fine, coarse = GuidedFilter(guide, 4, 4e-4), GuidedFilter(guide, 14, 4e-4)
+    pooled = np.empty_like(cost)
+    for i in range(len(cost)):
+        scaled = (cost[i] / spread).astype(np.float32)
+        pooled[i] = fine(scaled) + 0.15 * coarse(scaled)
+    index = peak_position(-pooled)
+    lowest, middle = pooled.min(axis=0), np.median(pooled, axis=0)
+    # Decided: the best index beats the others by more than the noise does. Explained: blur accounts for the changes.
+    decided = np.clip((middle - lowest) / (middle + 2 * np.sqrt(noise)) / 0.6, 0, 1)
+    local = cv2.GaussianBlur(np.take_along_axis(cost, np.rint(index).astype(np.int64)[None], axis=0)[0], (0, 0), 2.0)
+    wanted = cv2.GaussianBlur(unblurred, (0, 0), 2.0)
+    explained = np.clip(1.25 - local / (wanted + 2 * noise), 0, 1)
+    return FocusDepth(index, (decided * explained).astype(np.float32))
+
+
+def complete(depth: FocusDepth, frame_count: int, guide: Float32Array, floor: float = 0.02) -> FocusDepth:
+    """Replace every index by the confidence-weighted median of look-alike neighbours; areas without any stay unknown.
+
+    Histograms of the index are pooled by the guided filter, near and (with less weight) far, and read at their middle
+    (Ma et al., "Constant time weighted median filtering for stereo matching and beyond", ICCV 2013). Outliers vanish,
+    doubtful areas take over the depth of confident ones of similar colour, and texture is not copied into the depth.
+
+    Args:
+        depth: index and confidence; NaN counts as confidence 0.
+        frame_count: N, so that indices are 0..N-1.
+        guide: (H, W, 3) float32 in 0..1, sRGB-encoded.
+        floor: pooled confidence below which an area stays unknown.
+    """
+    known = np.nan_to_num(depth.index, nan=0.0)
+    weight = np.where(np.isnan(depth.index), 0, depth.confidence**2 + 1e-4).astype(np.float32)
+    near, far = GuidedFilter(guide, 5, 1e-3), GuidedFilter(guide, 24, 1e-3)
+    histogram = np.empty((frame_count, *known.shape), dtype=np.float32)
+    for j in range(frame_count):
+        here = weight * np.clip(1 - np.abs(known - j), 0, None).astype(np.float32)
+        histogram[j] = np.maximum(near(here), 0) + 0.02 * np.maximum(far(here), 0)
+    index = _histogram_median(histogram)
+    tolerance = 1 + 0.05 * frame_count
+    agreement = np.exp(-(((known - index) / tolerance) ** 2))
+    hopeless = cv2.GaussianBlur(weight, (0, 0), 12.0) < floor
+    confidence = np.clip(depth.confidence * agreement, 0, 1)
+    return FocusDepth(
+        np.where(hopeless, np.nan, index).astype(np.float32), np.where(hopeless, 0, confidence).astype(np.float32)
+    )
+
+
+def _histogram_median(histogram: Float32Array) -> Float32Array:
+    """Middle of every pixel's histogram, (N, H, W) of bins centred on 0..N-1, between bins by linear interpolation."""
+    cumulative = np.cumsum(histogram, axis=0, dtype=np.float64)
+    half = 0.5 * cumulative[-1]
+    bin_of = np.argmax(cumulative >= half, axis=0)
+    upper = np.take_along_axis(cumulative, bin_of[None], axis=0)[0]
+    inside = np.take_along_axis(histogram, bin_of[None], axis=0)[0]
+    share = np.where(inside > 0, 1 - (upper - half) / np.maximum(inside, 1e-12), 0.5)
+    return np.clip(bin_of - 0.5 + share, 0, len(histogram) - 1).astype(np.float32)
+
+
+def upsample(depth: FocusDepth, small_guide: Float32Array, guide: Float32Array) -> FocusDepth:
+    """Bring a depth to the size of ``guide``, its edges following those of the picture.
+
+    The local linear models are solved at the small size and evaluated at the large one (He and Sun, "Fast guided
+    filter", 2015), then held within the range of the neighbouring values.
+
+    Args:
+        depth: at the size of ``small_guide``.
+        small_guide: (h, w, 3).
+        guide: (H, W, 3), the same picture.
+    """
+    height, width = guide.shape[:2]
+    size = (width, height)
+    unknown = np.isnan(depth.index).astype(np.uint8)
+    filled = depth.index if not unknown.any() else _nearest_fill(depth.index)
+    slopes, offset = GuidedFilter(small_guide, 2, 1e-3).coefficients(filled)
+    grown = cv2.resize(offset, size, interpolation=cv2.INTER_LINEAR)
+    for c, slope in enumerate(slopes):
+        grown = grown + cv2.resize(slope, size, interpolation=cv2.INTER_LINEAR) * guide[:, :, c]
+    kernel = np.ones((3, 3), np.uint8)
+    low = cv2.resize(cv2.erode(filled, kernel), size, interpolation=cv2.INTER_NEAREST)
+    high = cv2.resize(cv2.dilate(filled, kernel), size, interpolation=cv2.INTER_NEAREST)
+    index = np.clip(grown, low, high)
+    hidden = cv2.resize(unknown, size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    confidence = np.clip(cv2.resize(depth.confidence, size, interpolation=cv2.INTER_LINEAR), 0, 1)
+    return FocusDepth(
+        np.where(hidden, np.nan, index).astype(np.float32), np.where(hidden, 0, confidence).astype(np.float32)
+    )
+
+
+def _nearest_fill(index: Float32Array) -> Float32Array:
+    """Known values carried into unknown places, so that filters near the border of the known see no zeros."""
+    known = ~np.isnan(index)
+    if not known.any():
+        return np.zeros_like(index)
+    unknown = (~known).astype(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    value_of = np.zeros(labels.max() + 1, dtype=np.float32)
+    value_of[labels[known]] = index[known]
+    return value_of[labels]

@@ -1,0 +1,364 @@
+"""From a focal stack to a scene: align, find depth and sharp image, calibrate the blur, judge, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.captures.focal_stack import FocalStack, FramesOnDisk, read_focal_stack
+from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.errors import RejectedScene
+from mddnet.metrics import texture_mask
+from mddnet.optics import lens_kappa_px
+from mddnet.scenes import store
+from mddnet.scenes.align import (
+    AlignedStack,
+    Alignment,
+    Similarity,
+    apply_alignment,
+    estimate_alignment,
+    undo_parallax,
+)
+from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
+from mddnet.scenes.calibrate import (
+    ERROR_CAP,
+    BlurBank,
+    ErrorTable,
+    SweepFit,
+    blur_bank,
+    encoded_luminance,
+    error_table,
+    fit_even_sweep,
+    fit_uneven_sweep,
+    half_kappas,
+    rerender_cost,
+)
+from mddnet.scenes.depth_from_focus import (
+    FocusDepth,
+    complete,
+    depth_from_cost,
+    depth_from_sharpness,
+    upsample,
+)
+from mddnet.scenes.sharpness import sharpness_profile
+from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
+
+LINEAR_OF_BYTE = linear_from_srgb8(np.arange(256, dtype=np.uint8))
+WORK_WIDTH = 430
+ROUNDS = 2
+MAX_FRAMES = 24
+MIN_KNOWN_SHARE = 0.2
+LARGEST_BLUR_OF_WIDTH = 0.18
+WORST_ERROR_FRACTION = 0.9
+ORDINAL_ERROR_FRACTION = 0.75
+"""Re-rendering error above which the size of the blur, so the spacing of depths, is not believed: ordinal."""
+PARALLAX_TRIAL_FRACTION = 0.33
+PARALLAX_GAIN = 0.1
+"""Unaligned stacks that blur explains worse than the first are tried with closer alignment, kept for this gain."""
+BREATHING = 0.005
+"""Change of magnification over the sweep from which on it tells the direction of the sweep."""
+MIN_NOISE_FRAMES = 5
+"""Every other frame of a stack must be this many to say how noisy its depth is ..."""
+MIN_NOISE_CONFIDENCE = 0.5
+"""... and only pixels of this confidence are asked, the ones that an evaluation uses."""
+UNEVEN_GAIN = 0.05
+"""Share of the squared error that steps of their own must save before the frame number is no longer believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a stack says, in capture order.
+
+    Attributes:
+        depth: (H, W) index and confidence at full size.
+        sharp: (H, W, 3) uint8, sRGB.
+        even: blur with even steps (or in the proportions of the known dioptres), at the working size.
+        chosen: blur that is believed, at the working size.
+        halves: CoC px per frame of the first and the second half.
+        table: the re-rendering errors that both fits come from.
+        label_noise_px: least error to expect of a CoC that is computed from this depth, at the working size; NaN if
+            the stack is too short to tell.
+        work_ratio: working width over full width.
+    """
+
+    depth: FocusDepth
+    sharp: UInt8Array
+    even: SweepFit
+    chosen: SweepFit
+    halves: tuple[float, float]
+    table: ErrorTable
+    label_noise_px: float
+    work_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredStack:
+    """A stack, aligned and measured.
+
+    Attributes:
+        aligned: its frames on one grid.
+        sweep: depth, sharp image and blur.
+        near_to_far: direction of the sweep.
+        parallax_undone: whether frames were aligned by more than a similarity.
+    """
+
+    aligned: AlignedStack
+    sweep: Sweep
+    near_to_far: bool
+    parallax_undone: bool
+
+
+def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
+    """Build the scene of one focal stack into ``out_root/<scene>/``; ``scene.json`` is written last.
+
+    Args:
+        folder: capture folder with ``capture.json``.
+        out_root: folder of scenes; a scene of the same name in it is replaced.
+
+    Raises:
+        CaptureError: if the capture is incomplete or contradicts itself.
+        RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+    """
+    stack = read_focal_stack(folder)
+    measured = measure_stack(stack)
+    aligned, sweep, near_to_far = measured.aligned, measured.sweep, measured.near_to_far
+    values = None if stack.focus_values is None else np.array(stack.focus_values)
+    spaced = sweep.chosen.error_fraction <= ORDINAL_ERROR_FRACTION
+    unit: InvDepthUnit = "1/m" if values is not None else "relative" if spaced else "ordinal"
+    u_of_index, kappa = inverse_depth_of_index(sweep, values, near_to_far)
+    inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
+    inv_depth[np.isnan(sweep.depth.index)] = np.nan
+    measures = _measures(stack, aligned, sweep, kappa)
+    measures["parallax_undone"] = float(measured.parallax_undone)
+    return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
+
+
+def measure_stack(stack: FocalStack) -> MeasuredStack:
+    """Align a stack and measure its sweep, with parallax undone where that explains the frames better.
+
+    Raises:
+        CaptureError: if a frame is damaged.
+        RejectedScene: with the measured reason, if blur does not explain the frames or the order is not decidable.
+    """
+    values = None if stack.focus_values is None else np.array(stack.focus_values)
+    frames = FramesOnDisk(stack)
+    aligned = aligned_frames(stack, frames)
+    near_to_far = _near_to_far(stack, aligned.alignment)
+    sweep = measure_sweep(aligned.frames, values)
+    parallax_undone = False
+    if not stack.aligned and sweep.chosen.error_fraction > PARALLAX_TRIAL_FRACTION:
+        closer = undo_parallax(frames, aligned)
+        trial = measure_sweep(closer.frames, values)
+        if trial.chosen.error_fraction < (1 - PARALLAX_GAIN) * sweep.chosen.error_fraction:
+            aligned, sweep, parallax_undone = closer, trial, True
+    if sweep.chosen.error_fraction > WORST_ERROR_FRACTION:
+        raise RejectedScene(
+            f"blur explains too little: the re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the "
+            f"sharp image, expected <= {WORST_ERROR_FRACTION}"
+        )
+    return MeasuredStack(aligned, sweep, near_to_far, parallax_undone)
+
+
+def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedStack:
+    """The frames on one grid; those of a stack that is aligned already are taken as they are.
+
+    Raises:
+        RejectedScene: if they cannot be aligned.
+    """
+    if stack.aligned:
+        still = Alignment(0, tuple(Similarity(1 + 0j, 0j) for _ in frames), 0.0, 1.0)
+        return AlignedStack(list(frames), still, 1.0, slice(0, stack.height), slice(0, stack.width))
+    return apply_alignment(frames, estimate_alignment(frames))
+
+
+def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
+    """Depth, sharp image and blur of aligned frames.
+
+    Args:
+        frames: (H, W, 3) uint8 each, sRGB, in order of focus.
+        values: (N,) known inverse depths of the planes of focus, 1/m, or None.
+
+    Raises:
+        RejectedScene: where next to nothing gets sharper or less sharp over the sweep.
+    """
+    height, width = frames[0].shape[:2]
+    ratio = min(1.0, WORK_WIDTH / width)
+    size = (round(width * ratio), round(height * ratio))
+    gains = [exposure_gain(frame, frames) for frame in frames]
+
+    # Linear light of the full frames takes four times the memory of the frames themselves: made when it is needed.
+    def linear_rows(i: int, rows: slice) -> Float32Array:
+        return np.asarray(cv2.LUT(frames[i][rows], LINEAR_OF_BYTE * gains[i]), dtype=np.float32)
+
+    def linear_frames() -> Iterator[Float32Array]:
+        return (linear_rows(i, slice(0, height)) for i in range(len(frames)))
+
+    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear_frames()]
+    encoded = [encoded_luminance(f) for f in small]
+    mean = np.asarray(np.mean(small, axis=0, dtype=np.float32))
+    depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
+    shape = None if values is None else np.abs(values - values[0])
+    for round_number in range(ROUNDS + 1):
+        sharp = fuse(small, sharpest_nearby(small, np.nan_to_num(depth.index), 1.0))
+        bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
+        table = error_table(encoded, bank, np.nan_to_num(depth.index), calibration_weights(sharp, depth), stride=2)
+        even = fit_even_sweep(table, shape)
+        chosen = even if shape is not None else _believed(table, even)
+        if round_number == ROUNDS:
+            break
+        cost = rerender_cost(encoded, bank, chosen.positions_px)
+        depth = _depth_round(cost, encoded, bank, sharp)
+    noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp)
+    guide = srgb_from_linear(sharp)
+    full_guide = srgb_from_linear(fuse(linear_frames(), cv2.resize(depth.index, (width, height))))
+    depth = upsample(complete(depth, len(frames), guide), guide, full_guide)
+    known = float(np.isfinite(depth.index).mean())
+    if known < MIN_KNOWN_SHARE:
+        raise RejectedScene(f"depth is found in {known:.0%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}")
+    filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
+    fused = fuse_sharpest(linear_rows, len(frames), filled)
+    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), table, noise_px, ratio)
+
+
+def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
+    """What scales the linear light of a frame to the mean of the middle one.
+
+    Blur keeps the mean, an automatic exposure does not.
+    """
+    reference = float(linear_from_srgb8(frames[len(frames) // 2][::4, ::4]).mean())
+    here = float(cv2.LUT(frame, LINEAR_OF_BYTE)[::4, ::4].mean())
+    return np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
+
+
+def calibration_weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float32Array:
+    """Weight of pixels in the calibration: confident ones, away from clipped highlights."""
+    clipped = cv2.dilate((sharp_linear.max(axis=2) > 0.95).astype(np.uint8), np.ones((9, 9), np.uint8))
+    weight = np.where(np.isnan(depth.index) | (clipped > 0), 0, np.clip(depth.confidence, 0, 1))
+    return weight.astype(np.float32) if weight.sum() > 0 else np.ones_like(depth.confidence)
+
+
+def _believed(table: ErrorTable, even: SweepFit) -> SweepFit:
+    uneven = fit_uneven_sweep(table, even)
+    saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
+    return uneven if saved > UNEVEN_GAIN else even
+
+
+def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array) -> FocusDepth:
+    squares = [np.minimum((f - bank.encoded[0]) ** 2, ERROR_CAP**2) for f in encoded]
+    return depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
+
+
+def _label_noise_px(
+    encoded: list[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
+) -> float:
+    """Least error to expect of the CoC by our depth, from depths found in every other frame.
+
+    The even and the odd frames give two depths with errors of their own; of all frames together the error has half the
+    variance of either, so it is half as large as the difference of the two. What both share (the sharp image, the
+    smoothing along its edges) does not show: the true error is larger.
+    """
+    if len(encoded) < 2 * MIN_NOISE_FRAMES:
+        return float("nan")
+    positions, confident = [], np.ones(encoded[0].shape, dtype=bool)
+    for part in (slice(0, None, 2), slice(1, None, 2)):
+        frames, at = encoded[part], positions_px[part]
+        depth = _depth_round(rerender_cost(frames, bank, at), frames, bank, sharp)
+        depth = complete(depth, len(frames), srgb_from_linear(sharp))
+        positions.append(np.interp(depth.index, np.arange(len(frames)), at))
+        confident &= (depth.confidence > MIN_NOISE_CONFIDENCE) & np.isfinite(depth.index)
+    if not confident.any():
+        return float("nan")
+    return float(np.abs(positions[0] - positions[1])[confident].mean() / 2.0)
+
+
+def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
+    if stack.order != "unknown":
+        return stack.order == "near_to_far"
+    # Focusing nearer moves the lens away from the sensor, which magnifies the picture; lenses with floating groups can
+    # do the opposite, but of stacks of known order only hand-held ones (where the hand moved) were seen to by so much.
+    first, last = abs(alignment.transforms[0].factor), abs(alignment.transforms[-1].factor)
+    if abs(np.log(first / last)) < BREATHING:
+        raise RejectedScene(
+            f"order unknown and not decidable: magnification {first:.4f} to {last:.4f} over the sweep, expected a "
+            f"change of {BREATHING:.1%}; if you know it, write it into focus.order of capture.json"
+        )
+    return first > last
+
+
+def inverse_depth_of_index(
+    sweep: Sweep, values: NDArray[np.float64] | None, near_to_far: bool
+) -> tuple[NDArray[np.float64], float]:
+    """Inverse depth of every frame index, and kappa in px of the stored image per unit of it."""
+    x = sweep.chosen.positions_px / sweep.work_ratio
+    span = float(x[-1] - x[0])
+    if values is not None:
+        return values, span / float(abs(values[-1] - values[0]))
+    u = (x - x[0]) / span
+    return (1 - u if near_to_far else u), span
+
+
+def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: float) -> dict[str, float]:
+    count = len(aligned.frames)
+    x = sweep.chosen.positions_px
+    straight = x[0] + (x[-1] - x[0]) * np.arange(count) / (count - 1)
+    measures = {
+        "frames_captured": float(count),
+        "rerender_error_fraction": sweep.chosen.error_fraction,
+        "rerender_error_fraction_even_sweep": sweep.even.error_fraction,
+        "kappa_px_per_frame": sweep.chosen.kappa_px_per_frame / sweep.work_ratio,
+        "kappa_px_per_frame_first_half": sweep.halves[0] / sweep.work_ratio,
+        "kappa_px_per_frame_second_half": sweep.halves[1] / sweep.work_ratio,
+        "uneven_share": float(np.abs(x - straight).max() / (x[-1] - x[0])),
+        "unknown_share": float(np.isnan(sweep.depth.index).mean()),
+        "mean_confidence": float(sweep.depth.confidence.mean()),
+        "alignment_residual_px": aligned.alignment.residual_px,
+        "common_share": aligned.common_share,
+    }
+    if np.isfinite(sweep.label_noise_px):
+        measures["coc_label_noise_px"] = sweep.label_noise_px / sweep.work_ratio
+    if stack.focus_values is not None and stack.lens.has_blur_scale:
+        measures["kappa_px_per_dioptre"] = kappa
+        measures["kappa_px_per_dioptre_from_lens"] = lens_kappa_px(stack.lens)
+    theirs = stack.read_index_map()
+    if theirs is not None:
+        use = texture_mask(sweep.sharp) & ~np.isnan(sweep.depth.index)
+        measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], theirs[use])[0, 1])
+    return measures
+
+
+def _write(
+    stack: FocalStack,
+    aligned: AlignedStack,
+    sweep: Sweep,
+    out_root: Path,
+    unit: InvDepthUnit,
+    u_of_index: NDArray[np.float64],
+    kappa: float,
+    inv_depth: Float32Array,
+    measures: dict[str, float],
+) -> SceneRecord:
+    count = len(aligned.frames)
+    kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
+    record = SceneRecord(
+        name=stack.scene,
+        place=stack.place,
+        capture="focal_stack",
+        source=stack.source,
+        licence=stack.licence,
+        provenance="real",
+        unit=unit,
+        frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        confidence="confidence.png",
+        lens=stack.lens,
+        measures=measures,
+    )
+    images = (aligned.frames[i] for i in kept)
+    store.replace_scene(out_root / stack.scene, record, images, sweep.sharp, inv_depth, sweep.depth.confidence)
+    return record

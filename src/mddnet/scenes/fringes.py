@@ -1,0 +1,265 @@
+"""Decoding of fringe images: phase by least squares over the steps, and the fringe order from all frequencies at once.
+
+With steps delta_n = 2 pi n / N, I_n = a + b cos(phi - delta_n) is linear in (a, b cos phi, b sin phi), and least
+squares gives the Fourier coefficient at the first harmonic (Greivenkamp, "Generalized data reduction for heterodyne
+interferometry", Opt. Eng. 23, 1984; Zuo et al., "Phase shifting algorithms for fringe projection profilometry: a
+review", Opt. Lasers Eng. 109, 2018, section 3). The noise of the phase is sqrt(2/N) sigma / b.
+
+The order of the highest frequency is the one that the wrapped phases of all others agree with best, weighted by their
+noise. This is temporal unwrapping of hierarchical sets (1, 6, 36) and of heterodyne ones (59, 64, 70) alike (Zuo et
+al., "Temporal phase unwrapping algorithms for fringe projection profilometry: a comparative review", Opt. Lasers Eng.
+85, 2016).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.captures.structured_light import order_distance_rad
+from mddnet.errors import RejectedScene
+from mddnet.types import BoolArray, Float32Array
+
+SATURATED = 254.5 / 255.0
+MIN_MODULATION = 0.01
+"""Modulation, as a share of full scale, below which a pixel counts as unlit."""
+STRONG_MODULATION = 0.03
+MAX_MISFIT = 0.6
+"""What is not the sine over the sine itself, at one pixel; a projector of gamma 2.5 has 0.35."""
+MAX_PHASE_NOISE_RAD = 0.35
+MIN_LIT_SHARE = 0.02
+MAX_SATURATED_SHARE = 0.5
+SWAP_GAIN = 0.5
+"""Images are called exchanged where exchanging two of them back leaves less than this of the misfit."""
+MIN_SWAP_MISFIT = 0.04
+SAMPLES = 4000
+CHUNK_PIXELS = 1 << 17
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phase:
+    """One frequency, decoded.
+
+    Attributes:
+        wrapped: (H, W) float32, -pi..pi.
+        modulation: (H, W) float32, b, as a share of full scale.
+        misfit: (H, W) float32, root mean square of what is not the sine over that of the sine.
+        saturated: (H, W) bool, where any step is at full scale.
+        noise: sigma of one image, as a share of full scale.
+        steps: N.
+    """
+
+    wrapped: Float32Array
+    modulation: Float32Array
+    misfit: Float32Array
+    saturated: BoolArray
+    noise: float
+    steps: int
+
+    @property
+    def noise_rad(self) -> Float32Array:
+        """(H, W) standard deviation of the phase, sqrt(2/N) sigma / b."""
+        return np.asarray(np.sqrt(2.0 / self.steps) * self.noise / np.maximum(self.modulation, 1e-6), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FringeCode:
+    """Where in the projector the light of every pixel came from.
+
+    Attributes:
+        place: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where it is not known.
+        noise: (H, W) float32, its standard deviation by the noise of the images.
+        modulation: (H, W) float32, that of the highest frequency, as a share of full scale.
+        lit: share of the pixels that the fringes light.
+        disagreement_rad: median disagreement of the frequencies where lit.
+        harmonics: median misfit where lit: a projector that is not linear in light has a large one.
+    """
+
+    place: NDArray[np.float64]
+    noise: Float32Array
+    modulation: Float32Array
+    lit: float
+    disagreement_rad: float
+    harmonics: float
+
+
+def decode_phase(images: Iterable[Float32Array]) -> Phase:
+    """Phase and modulation of one frequency; images are taken one at a time.
+
+    Args:
+        images: N images (H, W) of equal steps over one period, linear light in 0..1.
+    """
+    waiting = iter(images)
+    first = next(waiting)
+    stack = [first, *waiting]
+    steps = len(stack)
+    # Few enough harmonics that something is left to say how noisy the images are.
+    harmonics = 1 + min(2, max(0, (steps - 4) // 2))
+    angles = 2 * np.pi * np.arange(steps) / steps
+    mean, squares = np.zeros(first.shape, np.float64), np.zeros(first.shape, np.float64)
+    cosines = np.zeros((harmonics, *first.shape), np.float32)
+    sines = np.zeros((harmonics, *first.shape), np.float32)
+    saturated = np.zeros(first.shape, bool)
+    for angle, image in zip(angles, stack, strict=True):
+        mean += image
+        squares += np.square(image, dtype=np.float64)
+        saturated |= image >= SATURATED
+        for k in range(harmonics):
+            cosines[k] += image * np.float32(np.cos((k + 1) * angle) * 2 / steps)
+            sines[k] += image * np.float32(np.sin((k + 1) * angle) * 2 / steps)
+    amplitude = np.hypot(cosines, sines)
+    changing = np.maximum(squares / steps - (mean / steps) ** 2, 0)
+    fundamental = 0.5 * np.square(amplitude[0], dtype=np.float64)
+    misfit = np.sqrt(np.maximum(changing - fundamental, 0) / np.maximum(fundamental, 1e-12))
+    left = steps - 1 - 2 * harmonics
+    noise = 0.0
+    if left > 0:
+        rest = np.maximum(changing - 0.5 * np.square(amplitude, dtype=np.float64).sum(axis=0), 0) * steps / left
+        noise = float(np.sqrt(np.mean(rest[~saturated]))) if (~saturated).any() else 0.0
+    # Rounding to 8 bits is noise, too.
+    noise = max(noise, 1 / 255 / np.sqrt(12))
+    return Phase(
+        np.arctan2(sines[0], cosines[0]), amplitude[0], misfit.astype(np.float32), saturated, float(noise), steps
+    )
+
+
+def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: float) -> None:
+    """Whether the images of one frequency are a sine in the order given, on pixels drawn from the best lit ones.
+
+    Raises:
+        RejectedScene: naming two images that look exchanged, or saying that no sine fits.
+    """
+    steps = len(images)
+    values = np.stack([image.ravel() for image in images])
+    swing = values.max(axis=0) - values.min(axis=0)
+    usable = (values.max(axis=0) < SATURATED) & (swing > MIN_MODULATION)
+    if usable.sum() < 50:
+        return
+    threshold = np.quantile(swing[usable], 0.5)
+    chosen = np.flatnonzero(usable & (swing >= threshold))
+    samples = values[:, chosen[:: max(1, len(chosen) // SAMPLES)]].astype(np.float64)
+    samples -= samples.mean(axis=0)
+    harmonics = 1 + min(2, max(0, (steps - 4) // 2))
+    angles = 2 * np.pi * np.arange(steps) / steps
+    basis = [np.ones(steps)]
+    for k in range(1, harmonics + 1):
+        basis += [np.cos(k * angles), np.sin(k * angles)]
+    model = np.stack(basis, axis=1)
+    project = np.eye(steps) - model @ np.linalg.pinv(model)
+    total = float(np.square(samples).sum())
+
+    def misfit(order: Sequence[int]) -> float:
+        return float(np.sqrt(np.square(project @ samples[list(order)]).sum() / total))
+
+    straight = misfit(range(steps))
+    if straight < MIN_SWAP_MISFIT:
+        return
+    best, pair = straight, (0, 0)
+    for i, j in itertools.combinations(range(steps), 2):
+        order = list(range(steps))
+        order[i], order[j] = j, i
+        if (here := misfit(order)) < best:
+            best, pair = here, (i, j)
+    if best < SWAP_GAIN * straight and steps > 4:
+        raise RejectedScene(
+            f"fringe images out of order: with {periods:g} periods a sine fits better with {files[pair[0]].name} and "
+            f"{files[pair[1]].name} exchanged (misfit {best:.3f} instead of {straight:.3f})"
+        )
+
+
+def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode:
+    """Unwrap the highest frequency by all others.
+
+    Args:
+        phases: one per frequency.
+        periods: their periods across the projector, rising.
+
+    Raises:
+        RejectedScene: where the images are saturated, unlit, no sines, or contradict each other.
+    """
+    shape = phases[0].wrapped.shape
+    saturated = np.any([p.saturated for p in phases], axis=0)
+    if saturated.mean() > MAX_SATURATED_SHARE:
+        raise RejectedScene(
+            f"fringe images are saturated in {saturated.mean():.0%} of the picture, expected <= "
+            f"{MAX_SATURATED_SHARE:.0%}: expose less"
+        )
+    lit = ~saturated
+    for phase in phases:
+        lit &= (phase.modulation > MIN_MODULATION) & (phase.noise_rad < MAX_PHASE_NOISE_RAD)
+    # What is no sine counts as noise, too: look for it where light changes most.
+    strong = ~saturated & np.all([p.modulation > STRONG_MODULATION for p in phases], axis=0)
+    judged = lit if lit.mean() >= MIN_LIT_SHARE else strong
+    if judged.mean() >= MIN_LIT_SHARE:
+        for phase, count in zip(phases, periods, strict=True):
+            middle = float(np.median(phase.misfit[judged]))
+            if middle > MAX_MISFIT:
+                raise RejectedScene(
+                    f"fringe images with {count:g} periods are no sine: misfit {middle:.2f}, expected <= {MAX_MISFIT}; "
+                    "are they in order, and did anything move?"
+                )
+    if lit.mean() < MIN_LIT_SHARE:
+        raise RejectedScene(
+            f"fringes are seen in {lit.mean():.1%} of the picture, expected >= {MIN_LIT_SHARE:.0%}: is the projector "
+            "on, in focus, and the exposure long enough?"
+        )
+    usable = lit.copy()
+    for phase in phases:
+        usable &= phase.misfit < MAX_MISFIT
+    place = np.full(shape, np.nan)
+    noise = np.full(shape, np.nan, np.float32)
+    off = np.full(shape, np.nan, np.float32)
+    chosen = np.flatnonzero(usable.ravel())
+    for start in range(0, len(chosen), CHUNK_PIXELS):
+        here = chosen[start : start + CHUNK_PIXELS]
+        wrapped = [p.wrapped.ravel()[here].astype(np.float64) for p in phases]
+        weights = [1.0 / np.square(p.noise_rad.ravel()[here].astype(np.float64)) for p in phases]
+        x, variance, apart = _unwrap(wrapped, weights, periods)
+        place.ravel()[here], noise.ravel()[here], off.ravel()[here] = x, np.sqrt(variance), apart
+    disagreement = float(np.nanmedian(off)) if len(chosen) else 0.0
+    allowed = 0.25 * order_distance_rad(tuple(periods)) if len(periods) > 1 else np.inf
+    if disagreement > allowed:
+        raise RejectedScene(
+            f"the fringe frequencies contradict each other by {disagreement:.2f} rad (median), expected <= "
+            f"{allowed:.2f}: are images of two frequencies or their steps exchanged, or did something move?"
+        )
+    with np.errstate(invalid="ignore"):
+        wrong = (off > 2 * allowed) | (place < 0) | (place > 1)
+    place[wrong], noise[wrong] = np.nan, np.nan
+    harmonics = float(np.median([np.median(p.misfit[lit]) for p in phases]))
+    return FringeCode(place, noise, phases[-1].modulation, float(lit.mean()), disagreement, harmonics)
+
+
+def _unwrap(
+    wrapped: Sequence[NDArray[np.float64]], weights: Sequence[NDArray[np.float64]], periods: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Place in 0..1, its variance, and the disagreement of the lower frequencies in radians."""
+    highest = periods[-1]
+    turns = np.mod(wrapped[-1] / (2 * np.pi), 1.0)
+    least = np.full(turns.shape, np.inf)
+    best = np.zeros(turns.shape)
+    for order in range(int(np.ceil(highest))):
+        x = (turns + order) / highest
+        cost = np.zeros(turns.shape)
+        for phase, weight, f in zip(wrapped[:-1], weights[:-1], periods[:-1], strict=True):
+            off = f * x - phase / (2 * np.pi)
+            off -= np.rint(off)
+            cost += weight * off * off
+        better = cost < least
+        least, best = np.where(better, cost, least), np.where(better, x, best)
+    # All frequencies together, each unwrapped by the place found.
+    top, bottom = np.zeros(turns.shape), np.zeros(turns.shape)
+    square = np.zeros(turns.shape)
+    for phase, weight, f in zip(wrapped, weights, periods, strict=True):
+        off = phase / (2 * np.pi) - f * best
+        off -= np.rint(off)
+        top += weight * f * (f * best + off)
+        bottom += weight * f * f
+        square += (2 * np.pi * off) ** 2
+    variance = 1.0 / (4 * np.pi**2 * np.maximum(bottom, 1e-12))
+    return top / np.maximum(bottom, 1e-12), variance, np.sqrt(square / max(1, len(periods) - 1))

@@ -1,0 +1,109 @@
+"""Does the lens law predict frames that it was not calibrated on? Re-rendering of frames left out of a stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.color import linear_from_srgb8
+from mddnet.scenes.calibrate import blur_bank, encoded_luminance
+from mddnet.scenes.depth_from_focus import FocusDepth
+from mddnet.scenes.focal_stack_scene import (
+    LARGEST_BLUR_OF_WIDTH,
+    Sweep,
+    calibration_weights,
+    exposure_gain,
+    measure_sweep,
+)
+from mddnet.types import Float32Array, UInt8Array
+
+EVERY = 4
+"""Every so many-th frame is left out, the first and the last never."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """What the law says of the frames that were left out.
+
+    Attributes:
+        frames: their numbers in the stack.
+        errors: root mean square error of each rendered frame, sRGB-encoded luminance in 0..1.
+        sharp_errors: the same of the unblurred sharp image.
+        sure_errors: as ``errors``, with pixels weighted as in the calibration: by confidence, without clipped lights.
+        sure_sharp_errors: as ``sharp_errors``, weighted so.
+        sweep: what the other frames gave.
+    """
+
+    frames: tuple[int, ...]
+    errors: NDArray[np.float64]
+    sharp_errors: NDArray[np.float64]
+    sure_errors: NDArray[np.float64]
+    sure_sharp_errors: NDArray[np.float64]
+    sweep: Sweep
+
+    @property
+    def error_fraction(self) -> float:
+        """Root mean square error of all frames over that of the sharp image, at all pixels of known depth."""
+        return _fraction(self.errors, self.sharp_errors)
+
+    @property
+    def sure_error_fraction(self) -> float:
+        """The same with the weights of the calibration."""
+        return _fraction(self.sure_errors, self.sure_sharp_errors)
+
+
+def _fraction(errors: NDArray[np.float64], sharp_errors: NDArray[np.float64]) -> float:
+    return float(np.sqrt((errors**2).sum() / max(float((sharp_errors**2).sum()), 1e-12)))
+
+
+def held_out_frames(count: int, every: int = EVERY) -> tuple[int, ...]:
+    """Numbers of the frames to leave out, 0-based: every so many-th, never two neighbours, never an end."""
+    return tuple(range(every // 2, count - 1, every))
+
+
+def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | None, every: int = EVERY) -> HeldOut:
+    """Measure a stack without some of its frames, and render those.
+
+    Where the dioptres of the frames are not known, a frame is placed between its neighbours by its number.
+
+    Args:
+        frames: (H, W, 3) uint8 each, sRGB, aligned, in order of focus.
+        values: (N,) inverse depths of the planes of focus, 1/m, or None.
+        every: every so many-th frame is left out.
+
+    Raises:
+        RejectedScene: if the frames that are left cannot be measured.
+    """
+    out = held_out_frames(len(frames), every)
+    kept = [i for i in range(len(frames)) if i not in out]
+    sweep = measure_sweep([frames[i] for i in kept], None if values is None else values[kept])
+    at = np.arange(len(frames), dtype=np.float64) if values is None else values
+    order = 1 if at[kept[-1]] > at[kept[0]] else -1
+    positions = np.interp(order * at[list(out)], order * at[kept], sweep.chosen.positions_px)
+    height, width = frames[0].shape[:2]
+    size = (round(width * sweep.work_ratio), round(height * sweep.work_ratio))
+
+    def small(image: Float32Array) -> Float32Array:
+        shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if sweep.work_ratio < 1 else image
+        return np.asarray(shrunk, dtype=np.float32)
+
+    sharp = small(linear_from_srgb8(sweep.sharp))
+    bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
+    index = cv2.resize(sweep.depth.index, size, interpolation=cv2.INTER_NEAREST)
+    known = np.isfinite(index)
+    confidence = cv2.resize(sweep.depth.confidence, size, interpolation=cv2.INTER_AREA)
+    sure = calibration_weights(sharp, FocusDepth(index, confidence))[known]
+    place = np.interp(np.nan_to_num(index), np.arange(len(kept)), sweep.chosen.positions_px)
+    rows = []
+    for i, x in zip(out, positions, strict=True):
+        real = encoded_luminance(small(linear_from_srgb8(frames[i]) * exposure_gain(frames[i], frames)))[known]
+        mine = (real - bank.render(np.abs(x - place))[known]) ** 2
+        unblurred = (real - bank.encoded[0][known]) ** 2
+        rows.append(
+            [mine.mean(), unblurred.mean(), np.average(mine, weights=sure), np.average(unblurred, weights=sure)]
+        )
+    errors, sharp_errors, sure_errors, sure_sharp_errors = np.sqrt(np.array(rows, dtype=np.float64).T)
+    return HeldOut(out, errors, sharp_errors, sure_errors, sure_sharp_errors, sweep)

@@ -1,0 +1,399 @@
+"""What a folder of scenes holds, measured: whole or damaged, ranges of depth, focus and CoC, and whether the law holds.
+
+Every scene's ``scene.json`` and depth map are read, and the header of every image it names. Pictures are decoded only
+where they are shown (:mod:`mddnet.scenes.inspect_pictures`) or where the caller asks for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.errors import CaptureError, MddnetError
+from mddnet.optics import lens_kappa_px, signed_defocus_px
+from mddnet.photo.image_file import opened_image
+from mddnet.scenes.scene_stamp import ReplacedScene, unchanged
+from mddnet.scenes.store import BUILD_AGAIN, read_inv_depth, read_scene
+from mddnet.types import Float32Array, SceneRecord
+
+SAMPLES = 20_000
+"""Pixels of a depth map, evenly spread, that stand for all of them."""
+QUANTILES = 512
+READ_AGAIN = 3
+"""Times that a scene is read again where a build replaces it meanwhile."""
+
+MAX_UNKNOWN_SHARE = 0.5
+MAX_OUTSIDE = 0.5
+"""Distance of the plane of focus from the depths seen, as a share of their 2-98 % range."""
+MIN_LARGEST_COC_PX = 1.0
+MAX_COC_OF_LONG_SIDE = 0.2
+MAX_RERENDER_ERROR = 0.75
+MAX_LENS_FACTOR = 1.5
+"""Factor between the kappa of the frames and that of the lens facts."""
+MIN_BLUR_ORDER = 0.2
+
+DEPTH_M_EDGES = np.geomspace(0.1, 100.0, 31)
+POSITION_EDGES = np.linspace(-0.25, 1.25, 31)
+COC_PX_EDGES = np.array([-128, -64, -32, -16, -8, -4, -2, -1, -0.5, 0.5, 1, 2, 4, 8, 16, 32, 64, 128], dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundScene:
+    """A folder that is a scene or should be one.
+
+    Attributes:
+        group: folder of scenes that it belongs to, or "" directly below the root.
+        folder: the scene folder.
+    """
+
+    group: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedScene:
+    """A scene that cannot be used.
+
+    Attributes:
+        group: folder of scenes.
+        name: name of the scene folder.
+        reason: the error, naming the file.
+    """
+
+    group: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneFacts:
+    """A whole scene in numbers.
+
+    Attributes:
+        group: folder of scenes.
+        folder: the scene folder.
+        record: its ``scene.json``.
+        width: columns of its images.
+        height: rows of its images.
+        quantiles: (512,) evenly spaced quantiles of the known inverse depth, rising, in the scene's unit.
+        low: 2 % quantile of the known inverse depth.
+        span: 98 % quantile minus ``low``, >= 0.
+        unknown_share: share of the depth map that is unknown.
+        largest_coc_px: CoC diameter, px, that 1 % of the pixels of the most blurred frame exceed.
+        kappa_of_lens: median kappa over the frames divided by that of the lens facts; NaN where these are not known.
+        remarks: what looks wrong, one sentence each.
+    """
+
+    group: str
+    folder: Path
+    record: SceneRecord
+    width: int
+    height: int
+    quantiles: NDArray[np.float64]
+    low: float
+    span: float
+    unknown_share: float
+    largest_coc_px: float
+    kappa_of_lens: float
+    remarks: tuple[str, ...]
+
+    def position(self, u: float) -> float:
+        """Where an inverse depth lies in the scene's range: 0 is its far end (2 %), 1 its near end (98 %)."""
+        return (u - self.low) / self.span if self.span > 0 else math.nan
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+def find_scenes(root: Path) -> list[FoundScene]:
+    """Scene folders directly below ``root`` or one level deeper, whole or not, sorted by group and name.
+
+    A folder without ``scene.json`` counts as a damaged scene where a folder beside it is a scene.
+
+    Raises:
+        CaptureError: if ``root`` is no folder.
+    """
+    if not root.is_dir():
+        raise CaptureError(f"{root}: no such folder; expected one that `mddnet build` wrote")
+    found: list[FoundScene] = []
+    for folder in _folders(root):
+        if (folder / "scene.json").is_file():
+            found.append(FoundScene("", folder))
+            continue
+        below = _folders(folder)
+        if any((scene / "scene.json").is_file() for scene in below):
+            found += [FoundScene(folder.name, scene) for scene in below]
+    return sorted(found, key=lambda scene: (scene.group, scene.folder.name))
+
+
+def _folders(root: Path) -> list[Path]:
+    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def split_of_build(root: Path) -> dict[str, str]:
+    """Place -> ``train`` or ``dev`` as ``build.csv`` says; empty where there is no such table."""
+    rows = read_table(root / "build.csv")
+    return {row["place"]: row["split"] for row in rows if row.get("place") and row["split"] in ("train", "dev")}
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of ``build.csv`` or ``rejected.csv``; none where the file is missing or not a table with a split column."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: value or "" for name, value in row.items() if isinstance(name, str)}
+                for row in csv.DictReader(file)
+                if "split" in row
+            ]
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+# --- one scene --------------------------------------------------------------------------------------------------------
+
+
+def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
+    """(width, height) of an image; the pixels are read only if ``decode`` is set.
+
+    Raises:
+        CaptureError: if it is missing, no image, or (with ``decode``) damaged.
+    """
+    with opened_image(path, BUILD_AGAIN) as image:
+        if decode:
+            image.load()
+        return image.size
+
+
+def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decode: bool = False) -> None:
+    """Check that every image that a scene names is there, is an image, and has the size of the depth map.
+
+    Args:
+        folder: the scene folder.
+        record: its ``scene.json``.
+        size: (width, height) of the depth map.
+        decode: read every pixel instead of the headers.
+
+    Raises:
+        CaptureError: naming the file.
+    """
+    names = [record.sharp, *(frame.file for frame in record.frames)]
+    for name in [*names, record.confidence] if record.confidence is not None else names:
+        here = image_size(folder / name, decode)
+        if here != size:
+            raise CaptureError(
+                f"{folder / name}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {record.inv_depth}"
+            )
+
+
+def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
+    """Read a scene and measure it.
+
+    Args:
+        found: the scene folder.
+        decode: read every pixel of every frame instead of the headers.
+
+    Raises:
+        CaptureError: if the scene is damaged.
+        ReplacedScene: if a build replaced it meanwhile.
+    """
+    with unchanged(found.folder):
+        return _measure(found, decode)
+
+
+def _measure(found: FoundScene, decode: bool) -> SceneFacts:
+    record = read_scene(found.folder)
+    file = read_inv_depth(found.folder / record.inv_depth)
+    height, width = file.inv_depth.shape
+    check_images(found.folder, record, (width, height), decode)
+    u = _sampled(file.inv_depth)
+    known = u[np.isfinite(u)].astype(np.float64)
+    if not known.size:
+        raise CaptureError(f"{found.folder / record.inv_depth}: no pixel has a known depth; build the scene again")
+    quantiles = np.quantile(known, np.linspace(0, 1, QUANTILES))
+    low, high = (float(value) for value in np.quantile(known, [0.02, 0.98]))
+    ends = np.quantile(known, [0.01, 0.99])
+    largest = max(
+        (float(np.abs(signed_defocus_px(ends, f.u_focus, f.kappa_px)).max()) for f in record.frames), default=math.nan
+    )
+    facts = SceneFacts(
+        group=found.group,
+        folder=found.folder,
+        record=record,
+        width=width,
+        height=height,
+        quantiles=quantiles,
+        low=low,
+        span=high - low,
+        unknown_share=1.0 - known.size / u.size,
+        largest_coc_px=largest,
+        kappa_of_lens=_kappa_of_lens(record),
+        remarks=(),
+    )
+    return _with_remarks(facts)
+
+
+def _sampled(values: Float32Array) -> Float32Array:
+    step = max(1, int(math.sqrt(values.size / SAMPLES)))
+    return values[::step, ::step]
+
+
+def _kappa_of_lens(record: SceneRecord) -> float:
+    """Kappa of the frames over that of the lens, where both count per dioptre."""
+    if record.unit not in ("1/m", "1/m from focus") or not record.lens.has_blur_scale or not record.frames:
+        return math.nan
+    u_focus = float(np.median([frame.u_focus for frame in record.frames]))
+    focus_z_m = 1.0 / u_focus if record.unit == "1/m" and u_focus > 0 else math.inf
+    try:
+        expected = lens_kappa_px(record.lens, focus_z_m)
+    except ValueError:  # focused within the focal length: the frames contradict the lens altogether
+        return 0.0
+    return float(np.median([frame.kappa_px for frame in record.frames])) / expected
+
+
+def _with_remarks(facts: SceneFacts) -> SceneFacts:
+    record, remarks = facts.record, []
+    if facts.unknown_share > MAX_UNKNOWN_SHARE:
+        remarks.append(f"{facts.unknown_share:.0%} of the depth is unknown")
+    if facts.span <= 0:
+        remarks.append("the depth map is flat")
+    if record.unit == "1/m" and facts.quantiles[0] < 0:
+        remarks.append(f"inverse depth down to {facts.quantiles[0]:.3g} 1/m: below 0 is beyond infinity")
+    if not record.frames:
+        remarks.append("no focused frame")
+    outside = [
+        beyond
+        for frame in record.frames
+        if (beyond := max(-facts.position(frame.u_focus), facts.position(frame.u_focus) - 1.0)) > MAX_OUTSIDE
+    ]
+    if outside:
+        remarks.append(
+            f"{len(outside)} of {len(record.frames)} planes of focus lie outside the depths seen, by up to "
+            f"{max(outside):.2f} of their range"
+        )
+    long_side = max(facts.width, facts.height)
+    if facts.largest_coc_px < MIN_LARGEST_COC_PX:
+        remarks.append(f"no blur: the largest CoC is {facts.largest_coc_px:.2g} px")
+    if facts.largest_coc_px > MAX_COC_OF_LONG_SIDE * long_side:
+        remarks.append(f"CoC up to {facts.largest_coc_px:.0f} px, {facts.largest_coc_px / long_side:.0%} of the image")
+    error = record.measures.get("rerender_error_fraction", math.nan)
+    if error > MAX_RERENDER_ERROR:
+        remarks.append(f"blur by the law leaves {error:.2f} of the difference between the sharp image and the frames")
+    if not math.isnan(facts.kappa_of_lens) and not 1 / MAX_LENS_FACTOR <= facts.kappa_of_lens <= MAX_LENS_FACTOR:
+        remarks.append(f"kappa is {facts.kappa_of_lens:.2g} times that of the lens facts")
+    remarks += [f"no {name} is stated" for name in ("licence", "source") if not getattr(record, name).strip()]
+    return with_remarks(facts, remarks)
+
+
+def with_remarks(facts: SceneFacts, remarks: list[str]) -> SceneFacts:
+    """The same scene with more remarks."""
+    return replace(facts, remarks=(*facts.remarks, *remarks))
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+class Histograms:
+    """Shares of depth, focus and CoC over the scenes of a group; every scene weighs the same.
+
+    Attributes:
+        scenes: number of scenes counted.
+        metric_scenes: number of those whose depth is metric.
+        depth_m: share per bin of ``DEPTH_M_EDGES``, metric scenes only.
+        position: share of pixels per bin of ``POSITION_EDGES``: place in the scene's own range of inverse depth.
+        focus: share of frames per bin of ``POSITION_EDGES``.
+        coc_px: share of pixels of all frames per bin of ``COC_PX_EDGES``, signed.
+    """
+
+    def __init__(self) -> None:
+        self.scenes = 0
+        self.metric_scenes = 0
+        self.depth_m = np.zeros(len(DEPTH_M_EDGES) - 1)
+        self.position = np.zeros(len(POSITION_EDGES) - 1)
+        self.focus = np.zeros(len(POSITION_EDGES) - 1)
+        self.coc_px = np.zeros(len(COC_PX_EDGES) - 1)
+
+    def add(self, facts: SceneFacts) -> None:
+        """Count a scene; values beyond the outer edges go to the outer bins."""
+        self.scenes += 1
+        if facts.record.unit == "1/m":
+            self.metric_scenes += 1
+            with np.errstate(divide="ignore"):
+                depth_m = np.where(facts.quantiles > 0, 1.0 / facts.quantiles, np.inf)
+            self.depth_m += _shares(depth_m, DEPTH_M_EDGES)
+        if facts.span > 0:
+            self.position += _shares((facts.quantiles - facts.low) / facts.span, POSITION_EDGES)
+            self.focus += _shares(
+                np.array([facts.position(frame.u_focus) for frame in facts.record.frames]), POSITION_EDGES
+            )
+        signed = [signed_defocus_px(facts.quantiles, f.u_focus, f.kappa_px) for f in facts.record.frames]
+        if signed:
+            self.coc_px += _shares(np.concatenate(signed), COC_PX_EDGES)
+
+
+def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
+    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that a report says but its pictures.
+
+    Attributes:
+        scenes: whole scenes, by group and name.
+        damaged: the others.
+        rejected: rows of ``rejected.csv``.
+        histograms: per group.
+        sides: place -> ``train`` or ``dev``.
+    """
+
+    scenes: list[SceneFacts]
+    damaged: list[DamagedScene]
+    rejected: list[dict[str, str]]
+    histograms: dict[str, Histograms]
+    sides: Mapping[str, str]
+
+    def side_of(self, place: str) -> str:
+        """``train``, ``dev``, or "" where the split does not name the place; photos are for training by definition."""
+        return self.sides.get(place, "train" if place.startswith("photos/") else "")
+
+
+def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedScene:
+    """:func:`measure_scene`, with the error of a damaged scene as a result."""
+    for attempt in range(READ_AGAIN + 1):
+        try:
+            return measure_scene(found, decode)
+        except ReplacedScene as error:
+            reason = str(error)
+            time.sleep(0.05 * attempt)
+        except (MddnetError, OSError) as error:
+            return DamagedScene(found.group, found.folder.name, str(error))
+    return DamagedScene(found.group, found.folder.name, reason)
+
+
+def summarise(
+    results: list[SceneFacts | DamagedScene], rejected: list[dict[str, str]], sides: Mapping[str, str]
+) -> Inspection:
+    """Gather the scenes of a folder."""
+    scenes = [result for result in results if isinstance(result, SceneFacts)]
+    histograms: dict[str, Histograms] = {}
+    for facts in scenes:
+        histograms.setdefault(facts.group, Histograms()).add(facts)
+    damaged = [result for result in results if isinstance(result, DamagedScene)]
+    return Inspection(scenes, damaged, rejected, histograms, sides)
+
+
+def shown_scenes(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:
+    """At most ``limit`` scenes of each group, evenly spread over the names."""
+    shown: list[SceneFacts] = []
+    for group in sorted({facts.group for facts in scenes}):
+        mine = [facts for facts in scenes if facts.group == group]
+        shown += [mine[i] for i in np.unique(np.linspace(0, len(mine) - 1, min(limit, len(mine))).astype(int))]
+    return shown

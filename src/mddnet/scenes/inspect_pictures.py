@@ -1,0 +1,106 @@
+"""The contact sheet of a scene: sharp image, one frame, inverse depth and signed defocus as small JPEG pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
+from mddnet.metrics import smoothed_laplacian, spearman, texture_mask
+from mddnet.optics import signed_defocus_px
+from mddnet.scenes.inspect import MIN_BLUR_ORDER, SceneFacts, with_remarks
+from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
+from mddnet.scenes.store import read_image, read_inv_depth
+from mddnet.types import Float32Array, FrameRecord, UInt8Array
+
+COMPARE_LONG_SIDE_PX = 512
+COMPARE_SAMPLES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSheet:
+    """A scene in pictures.
+
+    Attributes:
+        facts: the scene, with a remark more if the frame does not look as the law says.
+        pictures: the four pictures; three without the frame and its defocus where the scene has no frame.
+        blur_order: rank correlation, -1..1, of the CoC by the law with the sharpness that the frame has lost; NaN
+            where there is no frame or nothing to see.
+    """
+
+    facts: SceneFacts
+    pictures: tuple[SmallPicture, ...]
+    blur_order: float
+
+
+def contact_sheet(facts: SceneFacts) -> ContactSheet:
+    """Read the pictures of a scene and compare the frame shown with the lens law.
+
+    Raises:
+        CaptureError: if a picture is damaged.
+    """
+    record = facts.record
+    size = fitted_size(facts.width, facts.height)
+    sharp = read_image(facts.folder / record.sharp)
+    inv_depth = read_inv_depth(facts.folder / record.inv_depth).inv_depth
+    depth = coloured(shrunk_map(inv_depth, size), facts.low, facts.low + facts.span, DEPTH_COLOURS)
+    pictures = [
+        picture("sharp", shrunk(sharp, size)),
+        picture(f"inverse depth, {record.unit}: {facts.low:.3g} to {facts.low + facts.span:.3g}", depth),
+    ]
+    shown = shown_frame(facts)
+    if shown is None:
+        return ContactSheet(facts, tuple(pictures), float("nan"))
+    frame = read_image(facts.folder / shown.file)
+    signed = signed_defocus_px(inv_depth, shown.u_focus, shown.kappa_px).astype(np.float32)
+    most = max(1.0, float(np.nanquantile(np.abs(signed), 0.99)))
+    pictures.insert(1, picture(f"{shown.file}, focused at {shown.u_focus:.3g}", shrunk(frame, size)))
+    pictures.append(
+        picture(
+            f"signed defocus: {-most:.3g} (in front) to {most:.3g} px",
+            coloured(shrunk_map(signed, size), -most, most, SIGN_COLOURS),
+        )
+    )
+    order = blur_order(sharp, frame, np.abs(signed))
+    if order < MIN_BLUR_ORDER:
+        facts = with_remarks(facts, [f"{shown.file} is not blurred where the law says: rank correlation {order:.2f}"])
+    return ContactSheet(facts, tuple(pictures), order)
+
+
+def shown_frame(facts: SceneFacts) -> FrameRecord | None:
+    """The frame whose CoC varies most over the picture: there the law has most to say."""
+
+    def spread(frame: FrameRecord) -> float:
+        return float(np.abs(signed_defocus_px(facts.quantiles, frame.u_focus, frame.kappa_px)).std())
+
+    return max(facts.record.frames, key=spread, default=None)
+
+
+def blur_order(sharp: UInt8Array, frame: UInt8Array, defocus_px: Float32Array) -> float:
+    """Rank correlation of the CoC with the sharpness that a frame has lost against the sharp image.
+
+    Sharpness is the smoothed Laplacian magnitude; only textured pixels of known depth count.
+
+    Args:
+        sharp: (H, W, 3) uint8, sRGB.
+        frame: (H, W, 3) uint8, sRGB.
+        defocus_px: (H, W), px, NaN where unknown.
+
+    Returns:
+        -1..1, 1 where every more blurred pixel has lost more; NaN with too little texture or a constant CoC.
+    """
+    height, width = defocus_px.shape
+    ratio = min(1.0, COMPARE_LONG_SIDE_PX / max(height, width))
+    size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    clear, blurred = shrunk(sharp, size), shrunk(frame, size)
+    coc = shrunk_map(defocus_px, size)
+    sigma = max(1.5, 0.008 * max(size))
+    use = texture_mask(clear) & np.isfinite(coc)
+    if use.sum() < 100:
+        return float("nan")
+    before, after = (smoothed_laplacian(image, sigma)[use] for image in (clear, blurred))
+    floor = 0.02 * float(before.mean()) + 1e-6
+    lost = np.log((before + floor) / (after + floor))
+    step = max(1, lost.size // COMPARE_SAMPLES)
+    return spearman(lost[::step], coc[use][::step])

@@ -1,0 +1,370 @@
+"""From a light field to a scene: order of the views, disparity, refocused frames, the lens law checked on them.
+
+The frames are integrals of rays that a camera recorded, so the scene counts as ``"real"``; views in between, where
+needed to avoid ghosts, are interpolated from the recorded ones along the disparity map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.captures.light_field import LightField, read_light_field
+from mddnet.color import linear_from_srgb, srgb8_from_linear, srgb_from_linear
+from mddnet.errors import RejectedScene
+from mddnet.scenes import store
+from mddnet.scenes.calibrate import BlurBank, blur_bank, encoded_luminance
+from mddnet.scenes.disparity import (
+    DisparityMap,
+    Orientation,
+    ViewGrid,
+    disparity_map,
+    find_orientation,
+    find_range,
+    grid_positions,
+    known_share,
+    occlusion_vote,
+    pixel_grid,
+    refine_positions,
+    sample_image,
+    texture_strength,
+    view_error,
+    view_grid,
+)
+from mddnet.scenes.refocus import RefocusedFrame, ViewDisc, ViewInterpolator, refocus, steps_between_views, view_discs
+from mddnet.types import Float32Array, FrameRecord, SceneRecord
+
+RADIUS_SHARES = (0.35, 0.6, 1.0)
+"""Radii of the three discs of views, as shares of the largest that the capture allows."""
+FOCUS_PLANES = 8
+LARGEST_COC_OF_WIDTH = 0.08
+LARGEST_BORDER_OF_SIDE = 0.08
+"""A view shifted by this share of the short side leaves a border without light, which is cut off."""
+SMALLEST_BORDER_PX = 4
+SMALLEST_COC_PX = 3.0
+LEAST_KNOWN = 0.1
+LEAST_VOTE = 0.6
+WORST_ERROR_FRACTION = 0.8
+KAPPA_TOLERANCE = 0.25
+NOISE_TO_CLEAN = 1.5 / 255
+"""Standard deviation of the noise (sRGB) from which the central view is averaged with its neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredField:
+    """What a light field says about its scene.
+
+    Attributes:
+        grid: the views that are used, their positions oriented so that larger disparity is nearer.
+        depth: disparity of the central view.
+        radius: largest radius of a disc of views, in units of one view.
+        orientation: how rows and columns run.
+        near_vote: share of the occlusions that agree with the sign:
+            :func:`~mddnet.scenes.disparity.occlusion_vote`.
+        off_grid: root mean square of how far the fitted positions are off the regular grid, in views.
+    """
+
+    grid: ViewGrid
+    depth: DisparityMap
+    radius: float
+    orientation: Orientation
+    near_vote: float
+    off_grid: float
+
+
+@dataclass(frozen=True, slots=True)
+class LawCheck:
+    """How well blur by the lens law reproduces the refocused frames.
+
+    Attributes:
+        error_fraction: re-rendering error over the error of the unblurred sharp image, root mean square.
+        kappa_ratio: the kappa that reproduces the frames best over the kappa from the view positions.
+    """
+
+    error_fraction: float
+    kappa_ratio: float
+
+
+def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
+    """Build the scene of one light field into ``out_root/<scene>/``; ``scene.json`` is written last.
+
+    Args:
+        folder: capture folder with ``capture.json``.
+        out_root: folder of scenes; a scene of the same name in it is replaced.
+
+    Raises:
+        CaptureError: if the capture is incomplete or contradicts itself.
+        RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+    """
+    field = read_light_field(folder)
+    measured = measure_field(field)
+    low, high = _focus_range(measured.depth)
+    known = known_share(measured.depth.disparity)
+    if known < LEAST_KNOWN:
+        raise RejectedScene(f"disparity is known for {known:.1%} of the pixels, expected >= {LEAST_KNOWN:.0%}")
+    steps = steps_between_views(high - low)
+    discs = view_discs(measured.grid, [share * measured.radius for share in RADIUS_SHARES], steps)
+    largest_coc = discs[-1].kappa_px * (high - low)
+    if largest_coc < SMALLEST_COC_PX:
+        raise RejectedScene(
+            f"too little parallax: the largest blur is {largest_coc:.1f} px, expected >= {SMALLEST_COC_PX}"
+        )
+    interpolator = ViewInterpolator(measured.grid, measured.depth.filled)
+    noise = noise_of_views(measured.grid, measured.depth)
+    sharp = interpolator.real_view(measured.grid.centre)
+    if noise > NOISE_TO_CLEAN:
+        sharp = clean_central_view(measured.grid, measured.depth)
+    planes = np.linspace(low, high, FOCUS_PLANES)
+    frames = list(refocus(interpolator, discs, [float(d) for d in planes]))
+    border = max(SMALLEST_BORDER_PX, int(np.ceil(np.abs(planes).max() * measured.radius)))
+    inner = (slice(border, -border), slice(border, -border))
+    law = check_law(sharp[inner], measured.depth.disparity[inner], _cropped(frames, inner), discs)
+    _accept(law)
+    measures = {
+        "views_used": float((discs[-1].weights > 0).sum() if steps == 1 else len(measured.grid.images)),
+        "steps_between_views": float(steps),
+        "disparity_low": low,
+        "disparity_high": high,
+        "largest_coc_px": largest_coc,
+        "near_vote": measured.near_vote,
+        "order_cost_ratio": measured.orientation.cost / measured.orientation.runner_up_cost,
+        "views_off_grid": measured.off_grid,
+        "noise_8bit": 255 * noise,
+        "unknown_share": 1 - known_share(measured.depth.disparity[inner]),
+        "mean_confidence": float(measured.depth.confidence[inner].mean()),
+        "rerender_error_fraction": law.error_fraction,
+        "kappa_ratio": law.kappa_ratio,
+        "border_px": float(border),
+    }
+    if steps > 1:
+        measures["interpolation_error_8bit"] = 255 * interpolation_error(interpolator)
+    depth = replace(
+        measured.depth,
+        disparity=measured.depth.disparity[inner],
+        confidence=measured.depth.confidence[inner],
+        filled=measured.depth.filled[inner],
+    )
+    return _write(field, out_root, sharp[inner], depth, _cropped(frames, inner), discs, measures)
+
+
+def _cropped(frames: Sequence[RefocusedFrame], inner: tuple[slice, slice]) -> list[RefocusedFrame]:
+    return [replace(frame, linear=frame.linear[inner]) for frame in frames]
+
+
+def _accept(law: LawCheck) -> None:
+    if law.error_fraction > WORST_ERROR_FRACTION:
+        raise RejectedScene(
+            f"blur explains too little: the re-rendering error is {law.error_fraction:.2f} of that of the sharp image, "
+            f"expected <= {WORST_ERROR_FRACTION}"
+        )
+    if abs(law.kappa_ratio - 1) > KAPPA_TOLERANCE:
+        raise RejectedScene(
+            f"the frames are blurred {law.kappa_ratio:.2f} times as much as the view positions say, "
+            f"expected 1 +- {KAPPA_TOLERANCE}"
+        )
+
+
+def _focus_range(depth: DisparityMap) -> tuple[float, float]:
+    known = depth.disparity[np.isfinite(depth.disparity)]
+    if known.size == 0:
+        raise RejectedScene("no pixel has a known disparity")
+    low, high = np.quantile(known, [0.02, 0.98])
+    return float(low), float(high)
+
+
+def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple[int, int]]:
+    """Views within ``reach`` rows and columns of the centre: images, rows, columns and the centre among them."""
+    row, col = field.centre
+    rows = range(max(0, row - reach), min(field.rows, row + reach + 1))
+    cols = range(max(0, col - reach), min(field.cols, col + reach + 1))
+    images = np.stack([field.read_view(r, c) for r in rows for c in cols]).astype(np.float32)
+    images /= 255
+    return images, len(rows), len(cols), (row - rows.start, col - cols.start)
+
+
+def measure_field(field: LightField) -> MeasuredField:
+    """Find the order of the views, the sign, the disparity of the central view and the positions of the views.
+
+    Raises:
+        RejectedScene: with the measured reason, where one of them is not clear.
+    """
+    images, rows, cols, centre = _views(field, 1)
+    orientation = find_orientation(images, rows, cols, centre)
+    low, high = find_range(view_grid(images, grid_positions(rows, cols, centre, orientation.name)))
+    furthest = max(abs(low), abs(high))
+    reach = min(
+        min(field.rows, field.cols) / 2,
+        LARGEST_BORDER_OF_SIDE * min(field.height, field.width) / max(furthest, 1e-6),
+        LARGEST_COC_OF_WIDTH * field.width / (2 * max(high - low, 1e-6)),
+    )
+    if reach < 1:
+        raise RejectedScene(
+            f"the views are too far apart: {furthest:.1f} px a view leave a disc of {reach:.2f} views, expected >= 1"
+        )
+    images, rows, cols, centre = _views(field, int(np.ceil(reach - 0.5)))
+    grid = view_grid(images, grid_positions(rows, cols, centre, orientation.name))
+    depth = disparity_map(grid.within(2), low, high)
+    vote = occlusion_vote(grid.within(2) if high - low > 2 else grid, depth.filled)
+    if max(vote, 1 - vote) < LEAST_VOTE:
+        raise RejectedScene(
+            f"near and far are not clear: {vote:.0%} of the occlusions say that larger is nearer, "
+            f"expected >= {LEAST_VOTE:.0%} either way"
+        )
+    if vote < 0.5:
+        grid = replace(grid, positions=-grid.positions)
+        depth = replace(depth, disparity=-depth.disparity, filled=-depth.filled)
+        low, high, vote = -high, -low, 1 - vote
+    fitted = refine_positions(grid, depth.disparity)
+    off_grid = float(np.sqrt(((fitted.positions - grid.positions) ** 2).mean()))
+    if view_error(fitted, depth.disparity) < view_error(grid, depth.disparity):
+        grid = fitted
+    return MeasuredField(grid, disparity_map(grid, low, high), reach, orientation, vote, off_grid)
+
+
+# --- the sharp image --------------------------------------------------------------------------------------------------
+
+
+def _neighbours(grid: ViewGrid) -> NDArray[np.intp]:
+    near = np.abs(grid.positions).max(axis=1) < 1.5
+    near[grid.centre] = False
+    return np.flatnonzero(near)
+
+
+def _onto_centre(grid: ViewGrid, view: int, disparity: Float32Array) -> Float32Array:
+    y, x = pixel_grid(*disparity.shape)
+    sy = y - disparity * np.float32(grid.positions[view][0]) + np.float32(grid.offsets_px[view][0])
+    sx = x - disparity * np.float32(grid.positions[view][1]) + np.float32(grid.offsets_px[view][1])
+    return sample_image(grid.images[view], sy.astype(np.float32), sx.astype(np.float32))
+
+
+def noise_of_views(grid: ViewGrid, depth: DisparityMap) -> float:
+    """Standard deviation of the noise of one view (sRGB in [0, 1]), from its difference to its neighbours.
+
+    Robust: the median absolute difference where the disparity is known, over sqrt(2) (two noisy values) and 0.6745.
+    """
+    known = np.isfinite(depth.disparity)
+    reference = grid.images[grid.centre]
+    differences = []
+    for view in _neighbours(grid):
+        apart = _onto_centre(grid, int(view), depth.filled)[known] - reference[known]
+        differences.append(float(np.median(np.abs(apart - np.median(apart)))))
+    return float(np.median(differences) / (0.6745 * np.sqrt(2)))
+
+
+def clean_central_view(grid: ViewGrid, depth: DisparityMap) -> Float32Array:
+    """Central view averaged with its neighbours along the disparity, linear light; a view that disagrees has no say."""
+    reference = grid.images[grid.centre]
+    total = linear_from_srgb(np.clip(reference, 0, 1))
+    weights = np.ones(reference.shape[:2], dtype=np.float32)
+    smooth_reference = cv2.blur(reference, (3, 3))
+    for view in _neighbours(grid):
+        warped = _onto_centre(grid, int(view), depth.filled)
+        apart = np.abs(cv2.blur(warped, (3, 3)) - smooth_reference).max(axis=2)
+        weight = np.exp(-((apart / 0.03) ** 2)) * np.clip(2 * depth.confidence, 0, 1)
+        total += weight[..., None] * linear_from_srgb(np.clip(warped, 0, 1)) * np.float32(grid.gains[view])
+        weights += weight
+    return np.asarray(total / weights[..., None], dtype=np.float32)
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def interpolation_error(interpolator: ViewInterpolator) -> float:
+    """Root mean square error (sRGB in [0, 1]) of real views left out and interpolated from the views around them.
+
+    Measured on the direct neighbours of the centre: their own neighbours stand twice as far apart as in use.
+    """
+    grid = interpolator.grid
+    errors = []
+    for view in _neighbours(grid):
+        position = grid.positions[view]
+        made = interpolator.view_at(position, leave_out=int(view))
+        apart = srgb_from_linear(made) - srgb_from_linear(interpolator.real_view(int(view)))
+        errors.append(float((apart[8:-8, 8:-8] ** 2).mean()))
+    return float(np.sqrt(np.mean(errors)))
+
+
+def check_law(
+    sharp_linear: Float32Array, disparity: Float32Array, frames: Sequence[RefocusedFrame], discs: Sequence[ViewDisc]
+) -> LawCheck:
+    """Blur the sharp image by ``kappa |d_focus - d|`` per pixel and compare with the refocused frames.
+
+    Args:
+        sharp_linear: (H, W, 3) sharp image, linear light.
+        disparity: (H, W), NaN where unknown; those pixels do not count.
+        frames: refocused frames of the same size.
+        discs: the discs of views that the frames refer to.
+    """
+    texture = texture_strength(srgb_from_linear(sharp_linear))
+    known = np.isfinite(disparity)
+    d = np.where(known, disparity, 0.0).astype(np.float32)
+    # At an edge of depth two surfaces mix, which a blur per pixel cannot show.
+    closed = np.where(known, d, np.nanmedian(disparity)).astype(np.float32)
+    step = cv2.morphologyEx(closed, cv2.MORPH_GRADIENT, np.ones((9, 9)))
+    flat = step < 0.15 * (np.nanquantile(disparity, 0.98) - np.nanquantile(disparity, 0.02))
+    use = known & (texture >= np.quantile(texture, 0.4))
+    use = use & flat if (use & flat).mean() > 0.02 else use
+    largest = max(disc.kappa_px for disc in discs) * float(np.nanmax(disparity) - np.nanmin(disparity))
+    bank = blur_bank(sharp_linear, 1.6 * largest)
+    pictures = [encoded_luminance(frame.linear) for frame in frames]
+    ratios = np.geomspace(0.6, 1.6, 21)
+    errors = np.array([_rerender_error(bank, pictures, frames, discs, d, use, ratio) for ratio in ratios])
+    unblurred = float(np.sqrt(np.mean([((picture - bank.encoded[0])[use] ** 2).mean() for picture in pictures])))
+    at_one = _rerender_error(bank, pictures, frames, discs, d, use, 1.0)
+    return LawCheck(at_one / max(unblurred, 1e-9), float(ratios[errors.argmin()]))
+
+
+def _rerender_error(
+    bank: BlurBank,
+    pictures: Sequence[Float32Array],
+    frames: Sequence[RefocusedFrame],
+    discs: Sequence[ViewDisc],
+    disparity: Float32Array,
+    use: NDArray[np.bool_],
+    ratio: float,
+) -> float:
+    squares = []
+    for picture, frame in zip(pictures, frames, strict=True):
+        diameter = ratio * discs[frame.disc].kappa_px * np.abs(frame.d_focus - disparity)
+        squares.append(float(((bank.render(diameter) - picture)[use] ** 2).mean()))
+    return float(np.sqrt(np.mean(squares)))
+
+
+# --- on disk ----------------------------------------------------------------------------------------------------------
+
+
+def _write(
+    field: LightField,
+    out_root: Path,
+    sharp_linear: Float32Array,
+    depth: DisparityMap,
+    frames: Sequence[RefocusedFrame],
+    discs: Sequence[ViewDisc],
+    measures: dict[str, float],
+) -> SceneRecord:
+    record = SceneRecord(
+        name=field.scene,
+        place=field.place,
+        capture="light_field",
+        source=field.source,
+        licence=field.licence,
+        provenance="real",
+        unit="relative",
+        frames=[
+            FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
+            for index, frame in enumerate(frames)
+        ],
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        confidence="confidence.png",
+        measures=measures,
+    )
+    images = (srgb8_from_linear(frame.linear) for frame in frames)
+    sharp = srgb8_from_linear(np.maximum(sharp_linear, 0))
+    store.replace_scene(out_root / field.scene, record, images, sharp, depth.disparity, depth.confidence)
+    return record

@@ -1,0 +1,236 @@
+"""Refocusing a light field: integrate a disc of its views, in linear light, with the plane of focus where one wants it.
+
+A view at position p is sampled at ``x - d_focus * p``; what lies at disparity d is then spread by ``(d_focus - d) * p``
+over the disc, so its circle of confusion is ``kappa * |d_focus - d|`` (Ng et al., "Light Field Photography with a
+Hand-held Plenoptic Camera", 2005, eq. 4 as a shift and add). Views that stand too far apart would leave separate ghosts
+instead of a disc: views in between are interpolated along the disparity map first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.color import linear_from_srgb
+from mddnet.optics import light_field_kappa_px
+from mddnet.scenes.disparity import ViewGrid, fill_from_behind, forward_map, pixel_grid, sample_image, shift_image
+from mddnet.types import Float32Array
+
+MAX_GHOST_PX = 1.0
+"""Views whose images of one point lie farther apart than this at the worst focus get views between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewDisc:
+    """The views that make one disc.
+
+    Attributes:
+        radius: radius of the disc in units of one view.
+        positions: (N, 2) row and column of the views, in units of one view.
+        weights: (N,) share of each view's cell inside the disc; they sum to 1.
+    """
+
+    radius: float
+    positions: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    @property
+    def kappa_px(self) -> float:
+        """CoC diameter in pixels per (pixel per view) of disparity."""
+        return light_field_kappa_px(self.positions, self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class RefocusedFrame:
+    """One integral of views.
+
+    Attributes:
+        linear: (H, W, 3) float32, linear light.
+        d_focus: disparity in focus, pixels per view.
+        disc: index into the discs that were asked for.
+    """
+
+    linear: Float32Array
+    d_focus: float
+    disc: int
+
+
+def disc_weights(positions: NDArray[np.float64], radius: float, spacing: float) -> NDArray[np.float64]:
+    """(N,) share of each view's square cell that lies in the disc around (0, 0); not normalised.
+
+    Args:
+        positions: (N, 2) row and column of the views, in units of one view.
+        radius: radius of the disc.
+        spacing: side of a cell.
+    """
+    sub = (np.arange(8) + 0.5) / 8 - 0.5
+    oy, ox = np.meshgrid(sub * spacing, sub * spacing, indexing="ij")
+    y = positions[:, 0, None] + oy.ravel()
+    x = positions[:, 1, None] + ox.ravel()
+    return np.asarray((y * y + x * x <= radius * radius).mean(axis=1))
+
+
+def steps_between_views(disparity_range: float) -> int:
+    """Into how many steps the distance of two views must be divided so that a disc shows no ghosts.
+
+    Args:
+        disparity_range: largest distance of a point from the plane of focus, pixels per view.
+    """
+    return max(1, int(np.ceil(disparity_range / MAX_GHOST_PX)))
+
+
+def _nearest_views(grid: ViewGrid, position: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The up to four views around a position, with the weights of bilinear interpolation."""
+    away = np.abs(grid.positions - position)
+    weight = np.clip(1 - away, 0, None).prod(axis=1)
+    views = np.argsort(-weight, kind="stable")[:4]
+    views = views[weight[views] > 0.02]
+    if len(views) == 0:
+        views = np.array([int(away.sum(axis=1).argmin())], dtype=np.intp)
+        return views, np.ones(1)
+    return views, weight[views] / weight[views].sum()
+
+
+class ViewInterpolator:
+    """Linear-light images of a light field at any position within the grid, by way of the central disparity map."""
+
+    def __init__(self, grid: ViewGrid, disparity: Float32Array) -> None:
+        """Prepare the views.
+
+        Args:
+            grid: the views.
+            disparity: (H, W) disparity of the central view, finite, pixels per view.
+
+        Raises:
+            ValueError: if the map has gaps or another size.
+        """
+        if disparity.shape != grid.images.shape[1:3] or not np.isfinite(disparity).all():
+            raise ValueError(
+                f"disparity has shape {disparity.shape}, {np.isfinite(disparity).mean():.1%} of it finite; "
+                f"expected a map without gaps of shape {grid.images.shape[1:3]}"
+            )
+        self.grid = grid
+        self.disparity = disparity
+        self._linear: dict[int, Float32Array] = {}
+        self._maps: dict[int, Float32Array] = {}
+        self._yx = pixel_grid(*disparity.shape)
+
+    def real_view(self, view: int) -> Float32Array:
+        """(H, W, 3) one of the real views, its residual shift undone and its gain applied, linear light."""
+        if view not in self._linear:
+            dy, dx = self.grid.offsets_px[view]
+            linear = linear_from_srgb(self.grid.images[view]) * np.float32(self.grid.gains[view])
+            self._linear[view] = shift_image(linear, dy, dx) if max(abs(dy), abs(dx)) > 0.01 else linear
+        return self._linear[view]
+
+    def disparity_at(self, position: NDArray[np.float64]) -> Float32Array:
+        """(H, W) disparity seen from ``position``; what the centre does not see is filled from behind."""
+        return fill_from_behind(forward_map(self.disparity, self.disparity, position))
+
+    def _disparity_of_view(self, view: int) -> Float32Array:
+        if view not in self._maps:
+            self._maps[view] = self.disparity_at(self.grid.positions[view])
+        return self._maps[view]
+
+    def view_at(self, position: NDArray[np.float64], leave_out: int | None = None) -> Float32Array:
+        """(H, W, 3) linear light as seen from ``position``.
+
+        The surrounding views are sampled along the disparity there; a view in which the point is hidden has no say.
+
+        Args:
+            position: row and column in units of one view.
+            leave_out: a view that must not be used, to measure the interpolation against it.
+        """
+        grid = self.grid
+        if leave_out is not None:
+            keep = np.flatnonzero(np.arange(len(grid.images)) != leave_out)
+            reach = np.abs(grid.positions[keep] - position)
+            views = keep[np.argsort(reach.sum(axis=1), kind="stable")[:4]]
+            weights = np.full(len(views), 1 / len(views))
+        else:
+            views, weights = _nearest_views(grid, position)
+            if len(views) == 1 and np.abs(grid.positions[views[0]] - position).max() < 0.02:
+                return self.real_view(int(views[0]))
+        d = self.disparity_at(position)
+        y, x = self._yx
+        total = np.zeros((*d.shape, 3), dtype=np.float32)
+        weight_sum = np.zeros(d.shape, dtype=np.float32)
+        for view, weight in zip(views, weights, strict=True):
+            step = grid.positions[view] - position
+            sy = (y - d * np.float32(step[0])).astype(np.float32)
+            sx = (x - d * np.float32(step[1])).astype(np.float32)
+            map_there = self._disparity_of_view(int(view))
+            there = cv2.remap(map_there, sx, sy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            hidden = (there - d) * np.float32(np.abs(step).max()) > 0.75
+            share = np.where(hidden, np.float32(1e-3), np.float32(1)) * np.float32(weight)
+            total += sample_image(self.real_view(int(view)), sy, sx) * share[..., None]
+            weight_sum += share
+        return np.asarray(total / weight_sum[..., None], dtype=np.float32)
+
+
+def disc_lattice(grid: ViewGrid, radius: float, steps: int) -> NDArray[np.float64]:
+    """(N, 2) positions whose cells touch a disc of ``radius``: the real views, or a lattice of ``steps`` per view."""
+    if steps == 1:
+        return grid.positions[np.hypot(*grid.positions.T) <= radius + 0.75]
+    count = int(np.ceil((radius + 1 / steps) * steps))
+    line = np.arange(-count, count + 1) / steps
+    lattice = np.stack(np.meshgrid(line, line, indexing="ij"), axis=-1).reshape(-1, 2)
+    low, high = grid.positions.min(axis=0) - 1e-6, grid.positions.max(axis=0) + 1e-6
+    inside = (lattice >= low).all(axis=1) & (lattice <= high).all(axis=1)
+    return lattice[inside]
+
+
+def view_discs(grid: ViewGrid, radii: Sequence[float], steps: int) -> list[ViewDisc]:
+    """Discs of views around the central one.
+
+    Args:
+        grid: the views.
+        radii: radius of every disc, in units of one view.
+        steps: samples per view, see :func:`steps_between_views`.
+
+    Raises:
+        ValueError: for a disc that holds a single view only (a pinhole).
+    """
+    lattice = disc_lattice(grid, max(radii), steps)
+    made = []
+    for radius in radii:
+        weights = disc_weights(lattice, radius, 1 / steps)
+        if (weights > 0).sum() < 2:
+            raise ValueError(f"a disc of radius {radius} holds {(weights > 0).sum()} view(s); expected at least 2")
+        made.append(ViewDisc(radius, lattice, weights / weights.sum()))
+    return made
+
+
+def refocus(
+    interpolator: ViewInterpolator, discs: Sequence[ViewDisc], d_focus: Sequence[float]
+) -> Iterator[RefocusedFrame]:
+    """Focus a light field at every given disparity with every given disc of views.
+
+    Args:
+        interpolator: the light field.
+        discs: discs that share one lattice, as :func:`view_discs` makes them.
+        d_focus: disparities to focus on, pixels per view.
+
+    Yields:
+        One frame per disparity and disc, all from one pass over the views. Pixels closer to the border than
+        ``max |d_focus| * radius`` have seen repeated border pixels.
+    """
+    height, width = interpolator.disparity.shape
+    sums = np.zeros((len(discs), len(d_focus), height, width, 3), dtype=np.float32)
+    for index, position in enumerate(discs[0].positions):
+        shares = [float(disc.weights[index]) for disc in discs]
+        if not any(shares):
+            continue
+        image = interpolator.view_at(position)
+        for plane, d in enumerate(d_focus):
+            shifted = shift_image(image, *(-d * position))
+            for disc, share in enumerate(shares):
+                if share > 0:
+                    sums[disc, plane] += np.float32(share) * shifted
+    for plane, d in enumerate(d_focus):
+        for disc in range(len(discs)):
+            yield RefocusedFrame(np.maximum(sums[disc, plane], 0), float(d), disc)

@@ -1,0 +1,412 @@
+"""Scene folders whose focused frames are rendered: from RGB-D, from stereo, and from photos with made-up depth.
+
+The CoC of these frames is exact for the depth that was rendered. Of an ``ordinal`` scene that depth is the ordinal
+value taken as if it were an inverse depth: the defocus map from the lens law still is the blur in the picture, while of
+the depth only the order means anything. Holes in the truth are filled for rendering only and stay unknown in the scene.
+
+Everything is drawn from a generator seeded by the scene's name: building a scene again gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from mddnet.captures.photo_folder import SharpPhoto
+from mddnet.captures.rgbd import RgbdFrame
+from mddnet.captures.stereo import StereoScene
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.errors import RejectedScene
+from mddnet.io.atomic import atomic_write
+from mddnet.optics import sensor_distance_m
+from mddnet.scenes.colour_error import draw_colour_shift_px
+from mddnet.scenes.guided_filter import guided
+from mddnet.scenes.made_up_depth import make_up_scene, texture
+from mddnet.scenes.render import (
+    Aperture,
+    Camera,
+    LensFlaws,
+    Surface,
+    add_sensor_noise,
+    encode_jpeg,
+    hidden_surface,
+    render_surfaces,
+)
+from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_scene_json
+from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
+
+Capture = RgbdFrame | StereoScene | SharpPhoto
+RenderedKind = Literal["rgbd", "stereo", "photos", "pseudo"]
+FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 4, "stereo": 6, "photos": 3, "pseudo": 3}
+
+SMALLEST_COC_PX = 2.0
+LARGEST_COC_PX = 36.0
+"""Range of the largest CoC of a frame, for a long side of 448 px; it grows with the long side, up to 640 px."""
+NEARLY_SHARP_SHARE = 0.06
+OUTSIDE_SHARE = 0.15
+PASTE_SHARE = 0.7
+COLOUR_ERROR_SHARE = 0.85
+MIN_KNOWN_SHARE = 0.2
+COLUMN_FOV_FOCAL = 0.82
+"""Focal length over image width where a capture does not give one: that of the Kinect and its kin (525 px of 640)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """One frame to take: where the lens focuses and how strongly it blurs."""
+
+    u_focus: float
+    kappa: float
+    largest_coc_px: float
+
+
+def scene_rng(name: str, seed: int) -> np.random.Generator:
+    """Generator that depends on the scene's name and the seed only, not on the order of building."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+# --- depth for rendering ----------------------------------------------------------------------------------------------
+
+
+def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Float32Array:
+    """Fill unknown pixels for rendering, each from the known pixel around it that looks most alike.
+
+    Candidates are the nearest known pixels to the left, right, above, below, and the nearest of all; the cost is the
+    colour difference plus a little for distance, and among equals the farther depth wins: what sensors lose beside an
+    edge is background in the shadow of the foreground.
+
+    Args:
+        inv_depth: (H, W), NaN where unknown.
+        guide_srgb8: (H, W, 3) uint8, the image that the depth belongs to.
+
+    Returns:
+        (H, W) without NaN; known pixels are unchanged.
+
+    Raises:
+        RejectedScene: if nothing is known.
+    """
+    known = np.isfinite(inv_depth)
+    if not known.any():
+        raise RejectedScene("no pixel has a known depth")
+    if known.all():
+        return inv_depth.astype(np.float32)
+    height, width = inv_depth.shape
+    rows, columns = np.mgrid[:height, :width]
+    # Sensors smear depth at the rim of a hole; sources one pixel inside the known area are safer.
+    safe = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE).astype(bool)
+    source = safe if safe.any() else known
+    candidates = [
+        *_last_known(source),
+        tuple(ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)),
+    ]
+    lab = cv2.cvtColor(cv2.GaussianBlur(guide_srgb8, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.float32)
+    u = np.where(known, inv_depth, 0.0)
+    span = float(np.ptp(u[known])) or 1.0
+    best_cost = np.full((height, width), np.inf, dtype=np.float32)
+    filled = u.astype(np.float32)
+    for r, c in candidates:
+        there = (r >= 0) & (c >= 0) & ~known
+        r, c = np.maximum(r, 0), np.maximum(c, 0)
+        colour = np.abs(lab[r, c] - lab).sum(axis=2)
+        distance = np.hypot(r - rows, c - columns)
+        cost = colour + 0.15 * distance + 10.0 * (u[r, c] - u[known].min()) / span
+        better = there & (cost < best_cost)
+        best_cost[better] = cost[better]
+        filled[better] = u[r, c][better]
+    smooth = cv2.medianBlur(filled, 5)
+    return np.where(known, inv_depth, smooth).astype(np.float32)
+
+
+def _last_known(known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Row and column of the last known pixel seen from the left, right, top and bottom; -1 where there was none."""
+    height, width = known.shape
+    rows, columns = np.mgrid[:height, :width]
+    left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    right = np.maximum.accumulate(np.where(known[:, ::-1], columns, -1), axis=1)[:, ::-1]
+    right = np.where(right >= 0, width - 1 - right, -1)
+    top = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
+    bottom = np.maximum.accumulate(np.where(known[::-1], rows, -1), axis=0)[::-1]
+    bottom = np.where(bottom >= 0, height - 1 - bottom, -1)
+    return [(rows, left), (rows, right), (top, columns), (bottom, columns)]
+
+
+# --- what is drawn ----------------------------------------------------------------------------------------------------
+
+
+def draw_shots(
+    inv_depth: Float32Array, count: int, rng: np.random.Generator, lowest_u: float | None = None
+) -> Sequence[_Shot]:
+    """Draw where to focus and how much to blur.
+
+    Most frames focus on the depth of a random pixel or anywhere inside the scene's range, some outside of it. The
+    largest CoC in the frame is log-uniform; now and then it is below a pixel, so that nearly sharp photos occur.
+
+    Args:
+        inv_depth: (H, W), finite.
+        count: number of frames, >= 1.
+        rng: random numbers.
+        lowest_u: lower limit of u_focus, for units in which 0 is infinity; None for no limit.
+
+    Raises:
+        ValueError: for a count below 1.
+        RejectedScene: if the whole scene has one depth, so that blur says nothing.
+    """
+    if count < 1:
+        raise ValueError(f"{count} frames; expected at least 1")
+    low, high = (float(q) for q in np.percentile(inv_depth, (1, 99)))
+    span = high - low
+    if not span > 0:
+        raise RejectedScene("the whole scene has one depth; expected a range of depths")
+    scale = min(max(inv_depth.shape), 640) / 448.0
+    # One stratum per frame: the frames of a scene focus on different depths.
+    strata = (rng.permutation(count) + rng.random(count)) / count
+    ranked = np.sort(np.clip(inv_depth, low, high).ravel()[:: max(1, inv_depth.size // 4096)])
+    shots = []
+    for stratum in strata:
+        kind = rng.random()
+        if kind < OUTSIDE_SHARE:
+            beyond = rng.uniform(0.0, 0.35) * span
+            u_focus = high + beyond if stratum > 0.5 else low - beyond
+        elif kind < 0.55:
+            u_focus = low + stratum * span
+        else:
+            u_focus = float(ranked[int(stratum * (len(ranked) - 1))])
+        if lowest_u is not None:
+            u_focus = max(u_focus, lowest_u)
+        if rng.random() < NEARLY_SHARP_SHARE:
+            largest = float(rng.uniform(0.0, 1.0))
+        else:
+            largest = scale * float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
+        # The full range, not the percentiles: no outlier may blow the blur up beyond what was drawn.
+        reach = max(abs(u_focus - float(inv_depth.min())), abs(u_focus - float(inv_depth.max())))
+        shots.append(_Shot(float(u_focus), largest / reach, largest))
+    return shots
+
+
+def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> LensFlaws:
+    """Draw the departure from an ideal lens: mostly a colour error, at times a polygon or a vignetted opening.
+
+    The colour error grows with the aperture, as the CoC does: at most an eighth of the frame's largest CoC.
+    """
+    aperture = Aperture()
+    shape = rng.random()
+    if shape < 0.25:
+        aperture = Aperture(blades=int(rng.integers(5, 10)), rotation_rad=float(rng.uniform(0, 2 * np.pi)))
+    elif shape < 0.4:
+        aperture = Aperture(cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi)))
+    if rng.random() < COLOUR_ERROR_SHARE:
+        return LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
+    return LensFlaws(aperture)
+
+
+def draw_camera(rng: np.random.Generator) -> Camera:
+    """Draw noise from a clean to a poor sensor, and JPEG quality 70 to 95, half of the time with halved colour."""
+    return Camera(
+        shot=float(np.exp(rng.uniform(np.log(1e-5), np.log(8e-4)))),
+        read=float(np.exp(rng.uniform(np.log(1e-4), np.log(1.5e-3)))),
+        jpeg_quality=int(rng.integers(70, 96)),
+        chroma_halved=bool(rng.random() < 0.5),
+    )
+
+
+# --- scenes -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Everything a scene folder needs that the frames do not decide."""
+
+    name: str
+    place: str
+    capture: str
+    source: str
+    licence: str
+    unit: InvDepthUnit
+    sharp_srgb8: UInt8Array
+    truth: Float32Array
+    rendered_inv_depth: Float32Array
+    surfaces: Sequence[Surface]
+    focal_px: float | None
+    measures: dict[str, float]
+    provenance: Literal["rendered", "pseudo"] = "rendered"
+
+
+def _write_scene(source: _Source, out_root: Path, frames: int, rng: np.random.Generator) -> SceneRecord:
+    metric = source.unit == "1/m"
+    shots = draw_shots(source.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
+    folder = out_root / source.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scene.json").unlink(missing_ok=True)
+    for stale in folder.glob("frame_*.jpg"):
+        stale.unlink()
+    write_image(folder / "sharp.jpg", source.sharp_srgb8)
+    write_inv_depth(folder / "inv_depth.png", source.truth, source.unit)
+    measures = dict(source.measures)
+    lens = Lens()
+    if metric and source.focal_px is not None:
+        lens, f_numbers = _physical_lens(shots, source.focal_px)
+        measures.update({f"f_number_{i:02d}": n for i, n in enumerate(f_numbers)})
+    records = []
+    for i, shot in enumerate(shots):
+        flaws, camera = draw_flaws(shot.largest_coc_px, rng), draw_camera(rng)
+        picture = render_surfaces(source.surfaces, shot.u_focus, shot.kappa, flaws)
+        srgb8 = srgb8_from_linear(add_sensor_noise(picture, camera, rng))
+        data = encode_jpeg(srgb8, camera)
+        file = f"frame_{i:02d}.jpg"
+        atomic_write(folder / file, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
+        records.append(FrameRecord(file, shot.u_focus, shot.kappa))
+        measures[f"largest_coc_px_{i:02d}"] = shot.largest_coc_px
+    record = SceneRecord(
+        name=source.name,
+        place=source.place,
+        capture=source.capture,
+        source=source.source,
+        licence=source.licence,
+        provenance=source.provenance,
+        unit=source.unit,
+        frames=records,
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        lens=lens,
+        measures=measures,
+    )
+    write_scene_json(folder, record)
+    return record
+
+
+def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[float]]:
+    """A lens that has the field of view of the capture, and the f-number that gives each frame's kappa exactly.
+
+    With p = f / focal_px, kappa = f v / (N p) gives N = focal_px v / kappa. The focal length is free (it scales the
+    whole camera); it is chosen so that the f-numbers lie around 4.
+    """
+    typical = float(np.exp(np.mean([np.log(s.kappa) for s in shots])))
+    focal_mm = float(np.clip(1000.0 * 4.0 * typical / focal_px, 2.0, 200.0))
+    f_numbers = []
+    for shot in shots:
+        z = 1.0 / shot.u_focus if shot.u_focus > 0 else float("inf")
+        f_numbers.append(focal_px * sensor_distance_m(focal_mm, z) / shot.kappa)
+    return Lens(focal_mm=focal_mm, pixel_um=1000.0 * focal_mm / focal_px), f_numbers
+
+
+def _captured_scene(
+    capture: RgbdFrame | StereoScene, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
+) -> SceneRecord:
+    rng = scene_rng(f"{capture.place}/{capture.name}", seed)
+    image, truth = capture.read_rgb(), capture.read_inv_depth()
+    if truth.shape != image.shape[:2]:
+        raise RejectedScene(f"image {image.shape[:2]} and depth {truth.shape} differ in size")
+    known = float(np.isfinite(truth).mean())
+    if known < MIN_KNOWN_SHARE:
+        raise RejectedScene(f"depth is known for {known:.0%} of the pixels; expected at least {MIN_KNOWN_SHARE:.0%}")
+    rendered = completed_inv_depth(truth, image)
+    if kind == "rgbd":
+        # Stray values of depth sensors would each become a wildly blurred speck.
+        low, high = np.percentile(rendered, (0.2, 99.8))
+        rendered = np.clip(cv2.medianBlur(rendered, 5), low, high).astype(np.float32)
+        truth = np.where((truth < low) | (truth > high), np.nan, truth).astype(np.float32)
+    elif kind == "pseudo":
+        # The guess is smooth where a thing ends; what is rendered ends with it, and so does the truth.
+        rendered = guided(rendered, image)
+        truth = np.where(np.isfinite(truth), rendered, np.nan).astype(np.float32)
+    linear = linear_from_srgb8(image)
+    jump = 0.05 * float(np.ptp(np.percentile(rendered, (2, 98))))
+    reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 448.0 / 2)) + 3
+    behind = hidden_surface(linear, rendered, jump, reach_px)
+    surfaces = [Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
+    if behind is not None:
+        surfaces.append(behind)
+    source = _Source(
+        name=scene_name(capture.name),
+        place=capture.place,
+        capture=kind,
+        source=capture.source,
+        licence=capture.licence,
+        unit=capture.unit,
+        sharp_srgb8=image,
+        truth=truth,
+        rendered_inv_depth=rendered,
+        surfaces=surfaces,
+        focal_px=focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2]),
+        measures={"known_share": known, "texture": texture(image)},
+        provenance="pseudo" if kind == "pseudo" else "rendered",
+    )
+    return _write_scene(source, out_root, frames, rng)
+
+
+def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int = 2, seed: int = 0) -> SceneRecord:
+    """Render focused frames from one RGB-D frame and write ``out_root/SOURCE_ID``.
+
+    Raises:
+        RejectedScene: if image and depth differ in size, or too little depth is known.
+        MddnetError: if a file is damaged.
+    """
+    return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
+
+
+def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int = 3, seed: int = 0) -> SceneRecord:
+    """Render focused frames from a sharp photo with the depth that another method guessed, ``out_root/SOURCE_ID``.
+
+    Raises:
+        RejectedScene: if photo and depth differ in size, or too little depth is known.
+        MddnetError: if a file is damaged.
+    """
+    return _captured_scene(capture, "pseudo", None, out_root, frames, seed)
+
+
+def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int = 6, seed: int = 0) -> SceneRecord:
+    """Render focused frames from a stereo scene and write ``out_root/SCENE``.
+
+    Raises:
+        RejectedScene: if image and disparity differ in size, or too little of it is known.
+        MddnetError: if a file is damaged.
+    """
+    focal_px = None if capture.calibration is None else capture.calibration.focal_px
+    return _captured_scene(capture, "stereo", focal_px, out_root, frames, seed)
+
+
+def build_photo_scene(
+    photo: SharpPhoto, out_root: Path, frames: int = 3, seed: int = 0, others: Sequence[SharpPhoto] = ()
+) -> SceneRecord:
+    """Render focused frames from a photo with made-up depth and write ``out_root/SOURCE_NAME``.
+
+    Args:
+        photo: the photo behind.
+        out_root: folder of scene folders.
+        frames: number of focused frames.
+        seed: of everything that is drawn, together with the photo's name.
+        others: photos of which pieces are pasted in front, in 7 scenes of 10; none if empty.
+
+    Raises:
+        MddnetError: if a file is damaged.
+    """
+    rng = scene_rng(f"{photo.place}/{photo.name}", seed)
+    image = photo.read_rgb()
+    other = None
+    if others and rng.random() < PASTE_SHARE:
+        other = others[int(rng.integers(len(others)))].read_rgb()
+    made_up = make_up_scene(image, rng, other)
+    sharp = srgb8_from_linear(made_up.sharp_linear())
+    source = _Source(
+        name=scene_name(photo.name),
+        place=photo.place,
+        capture="photo",
+        source=photo.source,
+        licence=photo.licence,
+        unit="relative",
+        sharp_srgb8=sharp,
+        truth=made_up.inv_depth,
+        rendered_inv_depth=made_up.inv_depth,
+        surfaces=made_up.surfaces,
+        focal_px=None,
+        measures={"pasted": float(made_up.pasted), "texture": texture(sharp)},
+    )
+    return _write_scene(source, out_root, frames, rng)

@@ -1,0 +1,628 @@
+"""Calibration of a rig by re-rendering: A (aperture over pixel pitch) and e (what the readings lack of v).
+
+The paper's formula c = A |D - D_f| / D F / (D_f - F) with D_f = 1 / (1/F - 1/(v + e)) is the lens law: with
+v' = v + e, a frame scaled by v_ref'/v' (which undoes breathing) has
+
+    c = A v_ref' |1/F - 1/v' - 1/D|
+
+(He et al., arXiv:2208.09848). A and e are those for which the all-in-focus image, blurred by discs of diameter c,
+looks like the frames: least squares over frames and pixels of known depth. Two things would bias it. The fused image
+is blurred itself (it mixes the two frames focused next to a pixel's depth): by how much is known from the law, and c^2
+is lessened by its square. And its noise is a difference to the frames that shrinks with blur, which favours a large A:
+the noise of the frames is measured where they are strongly blurred, fresh noise of that size is sent through the same
+steps, and the errors that it makes are subtracted.
+
+The intervals are 1.96 standard errors of a delete-one jackknife over frames and over tiles of the picture (Efron and
+Stein, "The jackknife estimate of variance", Annals of Statistics 9, 1981), which holds errors that frames (their sensor
+readings) and places (their depth) have in common. Errors of the model that all of them share do not show in it; on the
+simulator without noise they are below 0.4 % of A and 0.05 px of blur, which are added (in quadrature).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.optimize import minimize
+
+from mddnet.color import srgb_from_linear
+from mddnet.errors import RejectedScene
+from mddnet.optics import sweep_u_focus
+from mddnet.scenes.align import Similarity, register_pair
+from mddnet.scenes.all_in_focus import fuse
+from mddnet.scenes.calibrate import BlurBank, blur_bank
+from mddnet.scenes.depth_from_focus import depth_from_sharpness
+from mddnet.scenes.sharpness import sharpness_profile
+from mddnet.types import BoolArray, Float32Array
+
+Pixel = TypeVar("Pixel", np.float32, np.uint8)
+
+DEPTH_BINS = 48
+TILES = 4
+"""Tiles of the picture per side that the jackknife leaves out in turn."""
+ROUNDS = 3
+LARGEST_BLUR_OF_WIDTH = 0.08
+"""Blur beyond this diameter is left out: its halo reaches across the picture."""
+MIN_LARGEST_BLUR_PX = 1.5
+RIM_BLUR_PX = 1.5
+"""Jump of the CoC within 5 x 5 pixels that is a rim: near it blur comes from two surfaces."""
+MIN_PIXELS = 400
+MIN_INTERIOR = 0.15
+"""Share of the textured pixels that must be sharpest inside the sweep, not in its first or last frame."""
+MIN_CONFIDENCE = 0.3
+MODEL_ERROR_SHARE = 0.004
+MODEL_ERROR_PX = 0.05
+MAX_RELATIVE_APERTURE_ERROR = 0.05
+MAX_OFFSET_ERROR_MM = 0.5
+LARGEST_OPENING = 0.7
+"""f-number below which no lens is; it bounds A by the focal length in pixels."""
+STRIDE_TARGET = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class RigLaw:
+    """The two numbers of a rig.
+
+    Attributes:
+        aperture_px: A, aperture diameter over pixel pitch.
+        offset_mm: e, mm.
+    """
+
+    aperture_px: float
+    offset_mm: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RigSweep:
+    """What the calibration compares, at one size.
+
+    Attributes:
+        frames: N arrays (h, w) float32, linear luminance, as captured (breathing not undone unless ``aligned``).
+        inv_depth: (h, w) float32, 1/m, NaN where unknown.
+        focal_mm: F.
+        sensor_mm: (N,) readings v.
+        reference_mm: reading at which the depth was measured.
+        centre: (x, y) principal point, about which frames breathe, pixels.
+        aligned: whether breathing has been undone already.
+        focal_px: focal length in pixels at this size, which bounds A.
+        shifts_px: (N,) complex, x + iy that each frame is displaced by beside breathing.
+    """
+
+    frames: Sequence[Float32Array]
+    inv_depth: Float32Array
+    focal_mm: float
+    sensor_mm: NDArray[np.float64]
+    reference_mm: float
+    centre: tuple[float, float]
+    aligned: bool
+    focal_px: float
+    shifts_px: NDArray[np.complex128]
+
+    def u_focus(self, offset_mm: float) -> NDArray[np.float64]:
+        """(N,) 1/m, 1 / D_f of every frame."""
+        return np.asarray(sweep_u_focus((self.sensor_mm + offset_mm) / 1000.0, self.focal_mm))
+
+    def kappa_px(self, law: RigLaw) -> float:
+        """CoC px per 1/m of frames whose breathing is undone."""
+        return law.aperture_px * (self.reference_mm + law.offset_mm) / 1000.0
+
+    def zooms(self, offset_mm: float) -> NDArray[np.float64]:
+        """(N,) magnification of the frames as captured against the depth map."""
+        if self.aligned:
+            return np.ones(len(self.sensor_mm))
+        return (self.sensor_mm + offset_mm) / (self.reference_mm + offset_mm)
+
+
+@dataclass(frozen=True, slots=True)
+class RigFit:
+    """A calibrated rig.
+
+    Attributes:
+        law: A and e.
+        aperture_error_px: half width of the 95 % interval of A.
+        offset_error_mm: half width of the 95 % interval of e.
+        error_fraction: root mean square re-rendering error over that of the sharp image itself.
+        frame_errors: (N,) root mean square re-rendering error of every frame, sRGB-encoded 0..1, NaN if not compared.
+        largest_blur_px: largest CoC that was compared.
+        pixels: number of pixels compared in at least one frame.
+    """
+
+    law: RigLaw
+    aperture_error_px: float
+    offset_error_mm: float
+    error_fraction: float
+    frame_errors: NDArray[np.float64]
+    largest_blur_px: float
+    pixels: int
+
+
+def scaled_about(
+    image: NDArray[Pixel], zoom: float, centre: tuple[float, float], shift: complex = 0j
+) -> NDArray[Pixel]:
+    """The image shrunk by ``zoom`` about a point, on the same grid; cubic, since a linear one would add blur.
+
+    Args:
+        image: (H, W) or (H, W, 3), any type that OpenCV warps.
+        zoom: magnification to undo.
+        centre: (x, y), pixels.
+        shift: x + iy that the frame is displaced by, pixels, undone as well.
+    """
+    height, width = image.shape[:2]
+    if abs(zoom - 1) < 1e-9 and not shift:
+        return image
+    off = complex(centre[0] - (width - 1) / 2, centre[1] - (height - 1) / 2)
+    matrix = Similarity(complex(zoom), off * (1 - zoom) + shift).matrix(width, height)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    out = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, dtype=image.dtype)
+
+
+def steadied(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
+    """The frames with breathing undone and brought to one brightness.
+
+    Blur keeps the mean of the picture; light falls off with the sensor distance, and lamps flicker.
+    """
+    frames = [
+        scaled_about(frame, float(zoom), sweep.centre, complex(shift))
+        for frame, zoom, shift in zip(sweep.frames, sweep.zooms(offset_mm), sweep.shifts_px, strict=True)
+    ]
+    height, width = frames[0].shape
+    inner = (slice(height // 8, height - height // 8), slice(width // 8, width - width // 8))
+    means = np.array([float(frame[inner].mean()) for frame in frames])
+    target = float(np.median(means))
+    return [np.asarray(frame * np.float32(target / max(mean, 1e-6))) for frame, mean in zip(frames, means, strict=True)]
+
+
+# --- a first guess ----------------------------------------------------------------------------------------------------
+
+
+def first_offset_mm(sweep: RigSweep) -> float:
+    """e from the frames in which the pixels of known depth are sharpest.
+
+    Raises:
+        RejectedScene: if too few pixels are sharpest inside the sweep.
+    """
+    known = np.isfinite(sweep.inv_depth)
+    at = 1000.0 / (1000.0 / sweep.focal_mm - float(np.median(sweep.inv_depth[known])))
+    offset = at - float(np.median(sweep.sensor_mm))
+    for _ in range(2):
+        frames = steadied(sweep, offset)
+        colour = [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
+        mean = np.asarray(np.mean(colour, axis=0, dtype=np.float32))
+        found = depth_from_sharpness(sharpness_profile(colour, 1.5), srgb_from_linear(mean))
+        use = known & (found.confidence > MIN_CONFIDENCE)
+        if use.sum() < MIN_PIXELS:
+            raise RejectedScene(
+                f"only {int(use.sum())} pixels of known depth show texture that gets sharp and blurred over the sweep, "
+                f"expected {MIN_PIXELS}: nothing determines A and e"
+            )
+        inside = use & (found.index > 0.5) & (found.index < len(frames) - 1.5)
+        share = float(inside.sum() / use.sum())
+        if share < MIN_INTERIOR:
+            raise RejectedScene(
+                f"{1 - share:.0%} of the textured pixels are sharpest in the first or last frame, expected at most "
+                f"{1 - MIN_INTERIOR:.0%}: the sweep does not pass through the scene, and nothing determines e"
+            )
+        v = np.interp(found.index[inside], np.arange(len(frames)), sweep.sensor_mm)
+        offset = float(np.median(1000.0 / (1000.0 / sweep.focal_mm - sweep.inv_depth[inside]) - v))
+    return offset
+
+
+# --- the comparison ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RigTable:
+    """Squared re-rendering errors by tile, frame, depth and blur.
+
+    Attributes:
+        diameters_px: (B,) discs of the bank.
+        squares: (T, N, J, B) summed squared errors.
+        counts: (T, N, J) pixels.
+        inv_depth: (J,) middle of the depth bins, 1/m.
+        own_blur: (J,) spread of the fused image's own blur: its CoC is that times kappa.
+    """
+
+    diameters_px: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    inv_depth: NDArray[np.float64]
+    own_blur: NDArray[np.float64]
+
+
+def fuse_by_law(
+    frames: Sequence[Float32Array], inv_depth: Float32Array, u_focus: NDArray[np.float64]
+) -> tuple[Float32Array, Float32Array]:
+    """The all-in-focus image from the two frames focused next to each pixel's depth, and where the depth lies between.
+
+    Args:
+        frames: N arrays (h, w) or (h, w, 3), linear light.
+        inv_depth: (h, w), finite.
+        u_focus: (N,) monotone.
+
+    Returns:
+        The image, and (h, w) fractional frame numbers.
+    """
+    index = index_by_law(inv_depth, u_focus)
+    return fuse(frames, index), index
+
+
+def index_by_law(inv_depth: Float32Array, u_focus: NDArray[np.float64]) -> Float32Array:
+    """(H, W) fractional number of the frame that is focused at each depth, held at the ends of the sweep."""
+    order = np.argsort(u_focus)
+    return np.interp(inv_depth, u_focus[order], order.astype(np.float64)).astype(np.float32)
+
+
+def nearest_filled(values: Float32Array) -> Float32Array:
+    """NaN replaced by the nearest known value."""
+    known = np.isfinite(values)
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of_label = np.zeros(labels.max() + 1, np.float32)
+    of_label[labels[known]] = values[known]
+    return np.where(known, values, of_label[labels])
+
+
+def _clear_of_rims(filled: Float32Array, u_focus: float, kappa: float) -> BoolArray:
+    """Where no blur from beyond a jump of depth reaches in a frame."""
+    window = np.ones((5, 5), np.uint8)
+    jump = cv2.dilate(filled, window) - cv2.erode(filled, window)
+    coc = (kappa * np.abs(u_focus - filled)).astype(np.float32)
+    reach = np.where(kappa * jump > RIM_BLUR_PX, cv2.dilate(coc, window) / 2 + 2.0, 0).astype(np.float32)
+    clear = np.ones(filled.shape, bool)
+    level = 4.0
+    while level / 2 < reach.max():
+        here = (reach > level / 2 * (level > 4)) & (reach <= level)
+        if here.any():
+            clear &= cv2.distanceTransform((~here).astype(np.uint8), cv2.DIST_L2, 5) > level
+        level *= 1.5 if level > 6 else 2.0
+    return clear
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Noise of the frames: variance = read + shot * light, in linear light.
+
+    Attributes:
+        read: variance in the dark.
+        shot: variance per unit of light.
+    """
+
+    read: float
+    shot: float
+
+
+def measure_noise(sweep: RigSweep, law: RigLaw) -> Noise:
+    """Noise of the frames as captured, from the fine detail of their strongly blurred parts, which is nothing else.
+
+    The detail is the difference of two Laplacians (Immerkaer, "Fast noise variance estimation", CVIU 64, 1996), taken
+    where the law blurs most.
+    """
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
+    filled = nearest_filled(sweep.inv_depth)
+    least = max(3.0, 0.6 * float(np.nanmax(kappa * np.abs(u_focus[:, None] - np.nanquantile(filled, [0.1, 0.9])))))
+    detail, light = [], []
+    for frame, u in zip(sweep.frames, u_focus, strict=True):
+        use = (kappa * np.abs(u - filled) > least) & (frame < 0.95)
+        detail.append(cv2.filter2D(frame, cv2.CV_32F, mask)[use])
+        light.append(cv2.blur(frame, (5, 5))[use])
+    values, level = np.abs(np.concatenate(detail)), np.concatenate(light)
+    if len(values) < MIN_PIXELS:
+        return Noise(0.0, 0.0)
+    edges = np.quantile(level, np.linspace(0, 1, 9))
+    place = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
+    at = np.array([level[place == k].mean() if (place == k).any() else np.nan for k in range(8)])
+    sigma = np.array([np.median(values[place == k]) / 0.6745 / 6 if (place == k).any() else np.nan for k in range(8)])
+    good = np.isfinite(at) & np.isfinite(sigma)
+    variance = sigma[good] ** 2
+    if np.ptp(at[good]) > 1e-3:
+        shot, read = np.polyfit(at[good], variance, 1)
+        if shot >= 0 and read >= 0:
+            return Noise(float(read), float(shot))
+    return Noise(float(np.mean(variance)), 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _NoisySweep:
+    frames: list[Float32Array]
+    bank: BlurBank
+
+
+def _with_more_noise(sweep: RigSweep, law: RigLaw, noise: Noise, filled: Float32Array) -> _NoisySweep:
+    """Frames and blurred fused images as :func:`tabulate` has them, with fresh noise on the frames."""
+    rng = np.random.default_rng(0)
+    more = [
+        frame
+        + np.sqrt(noise.read + noise.shot * np.clip(frame, 0, 1)).astype(np.float32)
+        * rng.standard_normal(frame.shape, dtype=np.float32)
+        for frame in sweep.frames
+    ]
+    frames = steadied(replace(sweep, frames=more), law.offset_mm)
+    sharp, _ = fuse_by_law(frames, filled, sweep.u_focus(law.offset_mm))
+    return _NoisySweep(frames, _bank(sharp))
+
+
+def _bank(sharp: Float32Array) -> BlurBank:
+    return blur_bank(np.repeat(sharp[:, :, None], 3, axis=2), 1.3 * _largest_blur_px(sharp.shape[1]))
+
+
+def _largest_blur_px(width: int) -> float:
+    return max(12.0, LARGEST_BLUR_OF_WIDTH * width)
+
+
+def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTable:
+    """Errors of every blur, with the fusion and the pixels that a first law gives.
+
+    Args:
+        sweep: frames and depth.
+        law: a first law.
+        noise: of the frames, whose share of the errors is subtracted.
+
+    Raises:
+        RejectedScene: if no pixel is left to compare.
+    """
+    kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
+    frames = steadied(sweep, law.offset_mm)
+    height, width = frames[0].shape
+    filled = nearest_filled(sweep.inv_depth)
+    sharp, index = fuse_by_law(frames, filled, u_focus)
+    largest, bank = _largest_blur_px(width), _bank(sharp)
+    border = np.zeros(filled.shape, bool)
+    reach = int(np.ceil(largest / 2)) + 1 + int(np.ceil(np.abs(sweep.zooms(law.offset_mm) - 1).max() * width / 2))
+    border[reach : height - reach, reach : width - reach] = True
+    known = np.isfinite(sweep.inv_depth) & border & (sharp < 0.95)
+    if known.sum() < MIN_PIXELS:
+        raise RejectedScene(f"{int(known.sum())} pixels of known depth are left to compare, expected {MIN_PIXELS}")
+    stride = max(1, int(np.sqrt(known.sum() / STRIDE_TARGET)))
+    low, high = np.quantile(sweep.inv_depth[known], [0.0, 1.0])
+    edges = np.linspace(low, high, DEPTH_BINS + 1) if high > low else np.array([low, low + 1e-9])
+    bins = np.clip(np.searchsorted(edges, filled, side="right") - 1, 0, len(edges) - 2)
+    ys, xs = np.indices(filled.shape)
+    tile = (ys * TILES // height) * TILES + xs * TILES // width
+    tiles, depths = TILES * TILES, len(edges) - 1
+    counts = np.zeros((tiles, len(frames), depths))
+    squares = np.zeros((*counts.shape, len(bank.diameters_px)))
+    noisy = None if noise is None else _with_more_noise(sweep, law, noise, filled)
+    for i, frame in enumerate(frames):
+        use = known & _clear_of_rims(filled, float(u_focus[i]), kappa) & (kappa * np.abs(u_focus[i] - filled) < largest)
+        use[np.arange(height) % stride > 0] = False
+        use[:, np.arange(width) % stride > 0] = False
+        cell = (tile * depths + bins)[use]
+        seen = srgb_from_linear(frame[use])
+        counts[:, i] = np.bincount(cell, minlength=tiles * depths).reshape(tiles, depths)
+        for b in range(len(bank.diameters_px)):
+            rendered = bank.encoded[b][use]
+            error = np.square(seen - rendered, dtype=np.float64)
+            if noisy is not None:
+                more = srgb_from_linear(noisy.frames[i][use]) - seen - (noisy.bank.encoded[b][use] - rendered)
+                error -= np.square(more, dtype=np.float64)
+            squares[:, i, :, b] = np.bincount(cell, error, tiles * depths).reshape(tiles, depths)
+    at = np.floor(index)
+    lower = np.clip(at.astype(int), 0, len(frames) - 1)
+    upper = np.minimum(lower + 1, len(frames) - 1)
+    t = index - at
+    spread = (1 - t) * (u_focus[lower] - filled) ** 2 + t * (u_focus[upper] - filled) ** 2
+    total = np.bincount(bins[known], minlength=depths)
+    own = np.sqrt(np.bincount(bins[known], spread[known], depths) / np.maximum(total, 1))
+    middle = np.bincount(bins[known], filled[known], depths) / np.maximum(total, 1)
+    return RigTable(bank.diameters_px, squares, counts, middle, own)
+
+
+class _Cost:
+    """Summed squared error as a smooth function of A and e."""
+
+    def __init__(self, sweep: RigSweep, table: RigTable, tile: int | None = None) -> None:
+        self.sweep, self.table = sweep, table
+        chosen = slice(None) if tile is None else slice(tile, tile + 1)
+        self.squares, self.counts = table.squares[chosen].sum(axis=0), table.counts[chosen].sum(axis=0)
+        # the polynomial of every interval of the discs, for all cells at once
+        self.coefficients = CubicSpline(table.diameters_px, self.squares, axis=2).c
+
+    def diameters(self, law: RigLaw) -> NDArray[np.float64]:
+        """(N, J) discs that the fused image must still be blurred by."""
+        kappa, u_focus = self.sweep.kappa_px(law), self.sweep.u_focus(law.offset_mm)
+        coc = kappa * (u_focus[:, None] - self.table.inv_depth[None, :])
+        own = kappa * self.table.own_blur[None, :]
+        return np.sqrt(np.maximum(coc**2 - own**2, 0.0))
+
+    def cells(self, law: RigLaw) -> NDArray[np.float64]:
+        """(N, J) squared errors."""
+        grid = self.table.diameters_px
+        c = np.minimum(self.diameters(law), grid[-1])
+        k = np.clip(np.searchsorted(grid, c, side="right") - 1, 0, len(grid) - 2)
+        t = c - grid[k]
+        i, j = np.indices(c.shape)
+        value = np.zeros(c.shape)
+        for power in range(4):
+            value = value * t + self.coefficients[power, k, i, j]
+        return value
+
+    def __call__(self, law: RigLaw) -> float:
+        return float(self.cells(law).sum())
+
+    def best(self, start: RigLaw) -> RigLaw:
+        """Least squares from a start; steps are relative for A, hundredths of mm for e."""
+
+        def cost(x: NDArray[np.float64]) -> float:
+            return self(RigLaw(start.aperture_px * float(np.exp(x[0])), start.offset_mm + 0.1 * float(x[1]))) / scale
+
+        scale = max(self(start), 1e-12)
+        simplex = np.array([[0.0, 0.0], [0.05, 0.0], [0.0, 0.2]])
+        options = {"initial_simplex": simplex, "xatol": 1e-5, "fatol": 1e-10, "maxiter": 200}
+        found = minimize(cost, np.zeros(2), method="Nelder-Mead", options=options).x
+        return RigLaw(start.aperture_px * float(np.exp(found[0])), start.offset_mm + 0.1 * float(found[1]))
+
+
+def first_aperture_px(sweep: RigSweep, cost: _Cost, offset_mm: float) -> float:
+    """A with the least error at a given e.
+
+    Raises:
+        RejectedScene: if the error has no minimum at a blur that can be seen.
+    """
+    bounded = sweep.focal_px / LARGEST_OPENING
+    trials = np.geomspace(bounded / 200, bounded, 80)
+    errors = [cost(RigLaw(float(a), offset_mm)) for a in trials]
+    best = int(np.argmin(errors))
+    if best in (0, len(trials) - 1):
+        side = "no blur at all" if best == 0 else f"an aperture of f/{LARGEST_OPENING}"
+        raise RejectedScene(
+            f"the frames are explained best by {side}: nothing determines A; are sensor positions and translation in "
+            "mm, were the frames taken at maximum aperture, and did nothing move?"
+        )
+    return float(trials[best])
+
+
+def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
+    """A and e with their intervals; :func:`check_determined` says whether they can be believed.
+
+    Args:
+        sweep: frames and depth.
+        known: A and e from elsewhere, which are then only checked.
+
+    Raises:
+        RejectedScene: with the reason, where no first guess is found.
+    """
+    if not np.isfinite(sweep.inv_depth).any():
+        raise RejectedScene("no pixel has a known depth: nothing determines A and e")
+    if known is None:
+        offset = first_offset_mm(sweep)
+        # A guess for the masks only: an f/2 lens.
+        law = RigLaw(sweep.focal_px / 2.0, offset)
+        table = tabulate(sweep, law)
+        law = RigLaw(first_aperture_px(sweep, _Cost(sweep, table), offset), offset)
+        for _ in range(ROUNDS):
+            table = tabulate(sweep, law)
+            law = _Cost(sweep, table).best(law)
+    else:
+        law = known
+    fit = _summary(_Cost(sweep, tabulate(sweep, law)), law)
+    if known is not None:
+        return fit
+    table = tabulate(sweep, law, measure_noise(sweep, law))
+    fit = replace(fit, law=_Cost(sweep, table).best(law))
+    return _with_intervals(sweep, table, fit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameMatch:
+    """How the frames lie on their renderings.
+
+    Attributes:
+        shifts_px: (N,) complex, x + iy by which a frame is displaced beyond breathing.
+        zooms: (N,) magnification that is left.
+        correlations: (N,) of frame and rendering after registration.
+    """
+
+    shifts_px: NDArray[np.complex128]
+    zooms: NDArray[np.float64]
+    correlations: NDArray[np.float64]
+
+
+def match_frames(sweep: RigSweep, law: RigLaw) -> FrameMatch:
+    """Register every frame onto the all-in-focus image blurred as the law says: both are blurred alike."""
+    frames = steadied(sweep, law.offset_mm)
+    filled = nearest_filled(sweep.inv_depth)
+    u_focus = sweep.u_focus(law.offset_mm)
+    sharp, _ = fuse_by_law(frames, filled, u_focus)
+    bank = _bank(sharp)
+    fits = []
+    for frame, u in zip(frames, u_focus, strict=True):
+        rendered = bank.render(sweep.kappa_px(law) * np.abs(u - filled))
+        fits.append(register_pair(rendered, srgb_from_linear(frame)))
+    return FrameMatch(
+        np.array([fit.transform.shift for fit in fits]),
+        np.array([abs(fit.transform.factor) for fit in fits]),
+        np.array([fit.correlation for fit in fits]),
+    )
+
+
+def _summary(cost: _Cost, law: RigLaw) -> RigFit:
+    cells, counts = cost.cells(law), cost.counts
+    sharp = float(cost.squares[:, :, 0].sum())
+    per_frame = counts.sum(axis=1)
+    errors = np.sqrt(np.maximum(cells.sum(axis=1), 0) / np.maximum(per_frame, 1))
+    compared = cost.diameters(law)[counts > 0]
+    return RigFit(
+        law,
+        float("nan"),
+        float("nan"),
+        float(np.sqrt(max(float(cells.sum()), 0.0) / max(sharp, 1e-12))),
+        np.where(per_frame > 0, errors, np.nan),
+        float(compared.max(initial=0.0)),
+        int(counts.max(axis=1).sum()),
+    )
+
+
+def _with_intervals(sweep: RigSweep, table: RigTable, fit: RigFit) -> RigFit:
+    """The jackknife by one Newton step for each part left out, from derivatives of the error of every part."""
+    per_mm = sweep.kappa_px(fit.law) * 1000.0 / (sweep.reference_mm + fit.law.offset_mm) ** 2
+    steps = np.array([0.01, 0.1 / per_mm])
+
+    def law_at(i: int, j: int) -> RigLaw:
+        return RigLaw(fit.law.aperture_px * float(np.exp(i * steps[0])), fit.law.offset_mm + j * float(steps[1]))
+
+    grid = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    by_part: dict[str, list[NDArray[np.float64]]] = {"tile": [], "frame": []}
+    for tile in range(table.squares.shape[0]):
+        cost = _Cost(sweep, table, tile)
+        rows = np.array([cost.cells(law_at(i, j)).sum(axis=1) for i, j in grid])  # (9, N)
+        by_part["tile"].append(rows.sum(axis=1))
+        by_part["frame"].append(rows)
+    costs = {"tile": np.array(by_part["tile"]), "frame": np.sum(by_part["frame"], axis=0).T}
+    variance = np.zeros(2)
+    for part, values in costs.items():
+        used = table.counts.sum(axis=(1, 2)) if part == "tile" else table.counts.sum(axis=(0, 2))
+        values = values[used > 0]
+        if len(values) < 2:
+            raise RejectedScene(f"all pixels compared lie in one {part}: nothing says how sure A and e are")
+        rest = values.sum(axis=0)[None] - values
+        moved = np.array([_newton_step(row.reshape(3, 3)) for row in rest]) * steps
+        variance += (len(moved) - 1) / len(moved) * ((moved - moved.mean(axis=0)) ** 2).sum(axis=0)
+    relative, offset = 1.96 * np.sqrt(variance)
+    return replace(
+        fit,
+        aperture_error_px=float(np.hypot(relative, MODEL_ERROR_SHARE)) * fit.law.aperture_px,
+        offset_error_mm=float(np.hypot(offset, MODEL_ERROR_PX / per_mm)),
+    )
+
+
+def _newton_step(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Steps to the minimum of a (3, 3) grid of costs about its middle; NaN where it has none."""
+    gradient = np.array([cost[2, 1] - cost[0, 1], cost[1, 2] - cost[1, 0]]) / 2
+    twice = np.array([cost[2, 1] - 2 * cost[1, 1] + cost[0, 1], cost[1, 2] - 2 * cost[1, 1] + cost[1, 0]])
+    across = (cost[2, 2] - cost[2, 0] - cost[0, 2] + cost[0, 0]) / 4
+    bend = np.array([[twice[0], across], [across, twice[1]]])
+    if twice.min() <= 0 or np.linalg.det(bend) <= 0:
+        return np.full(2, np.nan)
+    return -np.linalg.solve(bend, gradient)
+
+
+def check_determined(fit: RigFit) -> None:
+    """Refuse a fit whose data do not determine A and e.
+
+    Raises:
+        RejectedScene: with the reason.
+    """
+    if fit.largest_blur_px < MIN_LARGEST_BLUR_PX:
+        raise RejectedScene(
+            f"the largest blur is {fit.largest_blur_px:.2g} px, expected >= {MIN_LARGEST_BLUR_PX} px: nothing "
+            "determines A; open the aperture or widen the sweep"
+        )
+    if not fit.aperture_error_px <= MAX_RELATIVE_APERTURE_ERROR * fit.law.aperture_px:
+        raise RejectedScene(
+            f"A = {fit.law.aperture_px:.4g} +- {fit.aperture_error_px:.2g} px (95 %), expected within "
+            f"{MAX_RELATIVE_APERTURE_ERROR:.0%}: these frames do not determine it; more texture, more frames or "
+            "a wider sweep would"
+        )
+    if not fit.offset_error_mm <= MAX_OFFSET_ERROR_MM:
+        raise RejectedScene(
+            f"e = {fit.law.offset_mm:.4g} +- {fit.offset_error_mm:.2g} mm (95 %), expected within "
+            f"{MAX_OFFSET_ERROR_MM} mm: these frames do not determine it"
+        )

@@ -1,0 +1,365 @@
+"""From a capture of the rig to a scene: depth by fringes, A and e by re-rendering, the sharp image by fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.captures.rig import RigCapture, read_rig
+from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.errors import CaptureError, RejectedScene
+from mddnet.scenes import store
+from mddnet.scenes.all_in_focus import fuse
+from mddnet.scenes.calibrate import LUMINANCE
+from mddnet.scenes.depth_from_focus import complete, depth_from_sharpness
+from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
+from mddnet.scenes.rig_calibrate import (
+    RigFit,
+    RigLaw,
+    RigSweep,
+    calibrate_rig,
+    check_determined,
+    index_by_law,
+    match_frames,
+    scaled_about,
+    steadied,
+)
+from mddnet.scenes.sharpness import sharpness_profile
+from mddnet.scenes.triangulate import MAX_RELATIVE_NOISE, MeasuredDepth, triangulate
+from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
+
+WORK_WIDTH = 480
+MIN_KNOWN_SHARE = 0.02
+MAX_SATURATED_SHARE = 0.3
+WORST_ERROR_FRACTION = 0.9
+MIN_MATCH = 0.7
+OUTLIER_FACTOR = 2.0
+"""Re-rendering error over the median of all frames from which on a frame is called spoilt ..."""
+OUTLIER_LEAST = 0.015
+"""... if it exceeds it by that much, too (sRGB-encoded, 0..1)."""
+SHIFT_UNDONE_PX = 0.15
+MAX_SHIFT_OF_WIDTH = 0.03
+MAX_ZOOM_LEFT = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RigDepth:
+    """Depth of a rig capture.
+
+    Attributes:
+        measured: depth in mm and its noise.
+        lit: share of the picture that the fringes light.
+        disagreement_rad: median disagreement of the fringe frequencies.
+        misfit: median of what is no sine in the fringe images, over the sine.
+    """
+
+    measured: MeasuredDepth
+    lit: float
+    disagreement_rad: float
+    misfit: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RigCalibration:
+    """A rig capture, decoded and calibrated.
+
+    Attributes:
+        rig: the capture.
+        depth: its depth.
+        fit: A in pixels of the capture, and e.
+        shifts_px: (N,) complex, displacement of the frames that must be undone, pixels of the capture.
+        gains: (N,) factor on linear light that brings the frames to one brightness.
+        filled_index: (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness.
+    """
+
+    rig: RigCapture
+    depth: RigDepth
+    fit: RigFit
+    shifts_px: NDArray[np.complex128]
+    gains: NDArray[np.float64]
+    filled_index: Float32Array
+
+    @property
+    def law(self) -> RigLaw:
+        """A in pixels of the capture, and e."""
+        return self.fit.law
+
+    @property
+    def sensor_m(self) -> NDArray[np.float64]:
+        """(N,) true sensor distances v + e, metres."""
+        return (np.array(self.rig.sensor_mm) + self.law.offset_mm) / 1000.0
+
+    @property
+    def reference_m(self) -> float:
+        """Sensor distance of the depth map, metres."""
+        return (self.rig.fringes.sensor_mm + self.law.offset_mm) / 1000.0
+
+
+def measure_depth(rig: RigCapture) -> RigDepth:
+    """Decode the fringes and triangulate; one frequency's images are held at a time.
+
+    Raises:
+        CaptureError: if an image is damaged.
+        RejectedScene: with the measured reason, if the fringes cannot be decoded.
+    """
+    phases = []
+    for k, (files, periods) in enumerate(zip(rig.fringes.files, rig.fringes.periods, strict=True)):
+        images = [rig.read_fringe(k, step) for step in range(len(files))]
+        check_steps(images, files, periods)
+        phases.append(decode_phase(images))
+    code = fringe_code(phases, rig.fringes.periods)
+    measured = triangulate(code, rig.geometry, rig.fringes.axis)
+    known = float(np.isfinite(measured.depth_mm).mean())
+    if known < MIN_KNOWN_SHARE:
+        raise RejectedScene(
+            f"depth is measured in {known:.1%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}; the fringes light "
+            f"{code.lit:.0%} of it"
+        )
+    middle = float(np.nanmedian(measured.depth_mm))
+    if middle <= rig.focal_mm:
+        raise RejectedScene(
+            f"the median depth is {middle:.4g} mm, within the focal length of {rig.focal_mm:g} mm: is the translation "
+            "of the calibration in mm?"
+        )
+    return RigDepth(measured, code.lit, code.disagreement_rad, code.harmonics)
+
+
+def calibrate_capture(rig: RigCapture) -> RigCalibration:
+    """Depth, A and e of a capture, judged.
+
+    Raises:
+        CaptureError: if an image is damaged, or only one of A and e is given.
+        RejectedScene: with the measured reason, if the capture cannot be trusted.
+    """
+    if (rig.aperture_px is None) != (rig.offset_mm is None):
+        raise CaptureError(f"{rig.folder / 'capture.json'}: expected both aperture_px and offset_mm, or neither")
+    depth = measure_depth(rig)
+    ratio = min(1.0, WORK_WIDTH / rig.width)
+    sweep = _sweep(rig, depth.measured.depth_mm, ratio)
+    known = None
+    if rig.aperture_px is not None and rig.offset_mm is not None:
+        known = RigLaw(rig.aperture_px * ratio, rig.offset_mm)
+    fit = calibrate_rig(sweep, known)
+    match = match_frames(sweep, fit.law)
+    worst = int(np.argmin(match.correlations))
+    if match.correlations[worst] < MIN_MATCH:
+        raise RejectedScene(
+            f"{rig.frames[worst].name} does not look like its rendering: correlation {match.correlations[worst]:.2f}, "
+            f"expected >= {MIN_MATCH}; did anything move, or is it out of order?"
+        )
+    zoom = float(np.abs(match.zooms - 1).max())
+    if zoom > MAX_ZOOM_LEFT:
+        raise RejectedScene(
+            f"frames are magnified by up to {zoom:.1%} against the law of breathing, expected <= {MAX_ZOOM_LEFT:.0%}: "
+            f"is aligned ({str(rig.aligned).lower()}) right, focal_mm, and the order of frames and sensor?"
+        )
+    shift = float(np.abs(match.shifts_px).max())
+    if shift > MAX_SHIFT_OF_WIDTH * sweep.inv_depth.shape[1]:
+        raise RejectedScene(
+            f"frames are displaced by up to {shift / ratio:.1f} px against the depth map, expected <= "
+            f"{MAX_SHIFT_OF_WIDTH:.0%} of the width: did camera or scene move?"
+        )
+    if shift > SHIFT_UNDONE_PX:
+        sweep = replace(sweep, shifts_px=match.shifts_px)
+        fit = calibrate_rig(sweep, known)
+    _check_errors(rig, fit)
+    if known is None:
+        check_determined(fit)
+    law = RigLaw(fit.law.aperture_px / ratio, fit.law.offset_mm)
+    full = replace(
+        fit,
+        law=law,
+        aperture_error_px=fit.aperture_error_px / ratio,
+        largest_blur_px=fit.largest_blur_px / ratio,
+    )
+    frames = steadied(sweep, law.offset_mm)
+    index = _index_everywhere(frames, sweep, law)
+    gains = _gains(sweep, frames, law)
+    return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, index)
+
+
+def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
+    """Frames and depth at the working size."""
+    size = (round(rig.width * ratio), round(rig.height * ratio))
+    frames, bright = [], []
+    for i in range(len(rig.frames)):
+        pixels = rig.read_frame(i)
+        bright.append(float((pixels.max(axis=2) >= 254).mean()))
+        light = linear_from_srgb8(pixels) @ LUMINANCE
+        frames.append(np.asarray(cv2.resize(light, size, interpolation=cv2.INTER_AREA) if ratio < 1 else light))
+    saturated = float(np.median(bright))
+    if saturated > MAX_SATURATED_SHARE:
+        raise RejectedScene(
+            f"the frames of the stack are saturated in {saturated:.0%} of the picture, expected <= "
+            f"{MAX_SATURATED_SHARE:.0%}: expose less"
+        )
+    inv_depth = (1000.0 / depth_mm).astype(np.float32)
+    if ratio < 1:
+        # a mean over the known part; pixels that are mostly unknown stay so
+        known = np.isfinite(inv_depth).astype(np.float32)
+        share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
+        total = cv2.resize(np.nan_to_num(inv_depth), size, interpolation=cv2.INTER_AREA)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            inv_depth = np.where(share > 0.6, total / share, np.nan).astype(np.float32)
+    camera = rig.geometry.camera
+    return RigSweep(
+        frames=frames,
+        inv_depth=inv_depth,
+        focal_mm=rig.focal_mm,
+        sensor_mm=np.array(rig.sensor_mm),
+        reference_mm=rig.fringes.sensor_mm,
+        centre=((camera.cx + 0.5) * ratio - 0.5, (camera.cy + 0.5) * ratio - 0.5),
+        aligned=rig.aligned,
+        focal_px=camera.fx * ratio,
+        shifts_px=np.zeros(len(frames), np.complex128),
+    )
+
+
+def _check_errors(rig: RigCapture, fit: RigFit) -> None:
+    if fit.error_fraction > WORST_ERROR_FRACTION:
+        raise RejectedScene(
+            f"blur by A = {fit.law.aperture_px:.4g} px and e = {fit.law.offset_mm:.4g} mm explains too little: the "
+            f"re-rendering error is {fit.error_fraction:.2f} of that of the sharp image, expected <= "
+            f"{WORST_ERROR_FRACTION}; are the sensor positions those of the frames?"
+        )
+    middle = float(np.nanmedian(fit.frame_errors))
+    worst = int(np.nanargmax(fit.frame_errors))
+    error = float(fit.frame_errors[worst])
+    if error > OUTLIER_FACTOR * middle and error > middle + OUTLIER_LEAST:
+        raise RejectedScene(
+            f"{rig.frames[worst].name} does not fit: its re-rendering error is {error:.3f}, the median of all frames "
+            f"{middle:.3f}; motion blur, another exposure, or a wrong sensor position? Take it again, or remove it "
+            "from frames and sensor"
+        )
+
+
+def _gains(sweep: RigSweep, frames: list[Float32Array], law: RigLaw) -> NDArray[np.float64]:
+    """Factors by which :func:`steadied` has brought the frames to one brightness."""
+    still = [
+        scaled_about(frame, float(zoom), sweep.centre, complex(shift))
+        for frame, zoom, shift in zip(sweep.frames, sweep.zooms(law.offset_mm), sweep.shifts_px, strict=True)
+    ]
+    return np.array([float(a.mean()) / max(float(b.mean()), 1e-6) for a, b in zip(frames, still, strict=True)])
+
+
+def _index_everywhere(frames: list[Float32Array], sweep: RigSweep, law: RigLaw) -> Float32Array:
+    """Frame number in focus: by the depth where it is known, by sharpness in shadows and where else it is not."""
+    by_depth = index_by_law(sweep.inv_depth, sweep.u_focus(law.offset_mm))
+    unknown = np.isnan(sweep.inv_depth)
+    if not unknown.any():
+        return by_depth
+    colour = [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
+    guide = srgb_from_linear(np.asarray(np.mean(colour, axis=0, dtype=np.float32)))
+    found = depth_from_sharpness(sharpness_profile(colour, 1.5), guide)
+    known = np.where(unknown, found.index, by_depth).astype(np.float32)
+    sure = np.where(unknown, found.confidence, 1.0).astype(np.float32)
+    completed = complete(replace(found, index=known, confidence=sure), len(frames), guide, floor=0.0)
+    return np.where(unknown, np.nan_to_num(completed.index, nan=(len(frames) - 1) / 2), by_depth).astype(np.float32)
+
+
+def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
+    """Build the scene of a rig capture into ``out_root/<scene>/``; ``scene.json`` is written last.
+
+    Frames are read one at a time: a stack of 200 positions needs no more memory than one of 4.
+
+    Args:
+        folder: capture folder with ``capture.json``.
+        out_root: folder of scenes; a scene of the same name in it is replaced.
+
+    Raises:
+        CaptureError: if the capture is incomplete or contradicts itself.
+        RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+    """
+    calibration = calibrate_capture(read_rig(folder))
+    rig, law = calibration.rig, calibration.law
+    sensor_m = calibration.sensor_m
+    zooms = np.ones(len(sensor_m)) if rig.aligned else sensor_m / calibration.reference_m
+    rows, columns = _seen_by_all(rig, zooms, calibration.shifts_px)
+    sharp = _fused(calibration, zooms)[rows, columns]
+    depth_mm = calibration.depth.measured.depth_mm[rows, columns]
+    noise = calibration.depth.measured.relative_noise[rows, columns]
+    confidence = np.where(np.isfinite(depth_mm), np.clip(1 - noise / MAX_RELATIVE_NOISE, 0, 1), 0).astype(np.float32)
+    kappa = float(law.aperture_px * calibration.reference_m)
+    u_focus = 1000.0 / rig.focal_mm - 1.0 / sensor_m
+    record = SceneRecord(
+        name=rig.scene,
+        place=rig.place,
+        capture="rig",
+        source=rig.source,
+        licence=rig.licence,
+        provenance="real",
+        unit="1/m",
+        frames=[FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(u_focus)],
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        confidence="confidence.png",
+        lens=Lens(focal_mm=rig.focal_mm, f_number=rig.f_number, pixel_um=rig.pixel_um),
+        measures=_measures(calibration, depth_mm),
+    )
+    frames = (pixels[rows, columns] for pixels in _steady_frames(rig, zooms, calibration.shifts_px))
+    inv_depth = (1000.0 / depth_mm).astype(np.float32)
+    store.replace_scene(out_root / rig.scene, record, frames, sharp, inv_depth, confidence)
+    return record
+
+
+def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, float]:
+    fit, depth = calibration.fit, calibration.depth
+    given = calibration.rig.aperture_px is not None
+    measures = {
+        "frames_captured": float(len(calibration.rig.frames)),
+        "rerender_error_fraction": fit.error_fraction,
+        "aperture_px": fit.law.aperture_px,
+        "offset_mm": fit.law.offset_mm,
+        "law_fitted": float(not given),
+        "largest_blur_px": fit.largest_blur_px,
+        "unknown_share": float(np.isnan(depth_mm).mean()),
+        "depth_noise_share": float(np.nanmedian(depth.measured.relative_noise)),
+        "fringe_lit_share": depth.lit,
+        "fringe_disagreement_rad": depth.disagreement_rad,
+        "fringe_misfit": depth.misfit,
+        "frame_shift_px": float(np.abs(calibration.shifts_px).max()),
+    }
+    if not given:
+        measures |= {"aperture_error_px": fit.aperture_error_px, "offset_error_mm": fit.offset_error_mm}
+    return measures
+
+
+def _steady_frames(
+    rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]
+) -> Iterator[UInt8Array]:
+    centre = (rig.geometry.camera.cx, rig.geometry.camera.cy)
+    for i, (zoom, shift) in enumerate(zip(zooms, shifts_px, strict=True)):
+        yield np.asarray(scaled_about(rig.read_frame(i), float(zoom), centre, complex(shift)), np.uint8)
+
+
+def _fused(calibration: RigCalibration, zooms: NDArray[np.float64]) -> UInt8Array:
+    """(H, W, 3) uint8, sRGB: the all-in-focus image, frames taken one at a time."""
+    rig = calibration.rig
+    depth_mm = calibration.depth.measured.depth_mm
+    u_focus = 1000.0 / rig.focal_mm - 1.0 / calibration.sensor_m
+    index = cv2.resize(calibration.filled_index, (rig.width, rig.height), interpolation=cv2.INTER_LINEAR)
+    with np.errstate(invalid="ignore"):
+        index = np.where(np.isfinite(depth_mm), index_by_law((1000.0 / depth_mm).astype(np.float32), u_focus), index)
+    frames = (
+        linear_from_srgb8(pixels) * np.float32(gain)
+        for pixels, gain in zip(_steady_frames(rig, zooms, calibration.shifts_px), calibration.gains, strict=True)
+    )
+    return srgb8_from_linear(fuse(frames, index.astype(np.float32)))
+
+
+def _seen_by_all(rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]) -> tuple[slice, slice]:
+    """Rows and columns of the depth map that every frame shows."""
+    sides = []
+    for centre, size, shifts in (
+        (rig.geometry.camera.cy, rig.height, shifts_px.imag),
+        (rig.geometry.camera.cx, rig.width, shifts_px.real),
+    ):
+        first = np.ceil(((0 - centre - shifts) / zooms + centre).max() - 1e-6)
+        last = np.floor(((size - 1 - centre - shifts) / zooms + centre).min() + 1e-6)
+        sides.append(slice(max(0, int(first)), min(size, int(last) + 1)))
+    return sides[0], sides[1]

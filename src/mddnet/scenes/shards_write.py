@@ -1,0 +1,470 @@
+"""Writing shards: a plan of which set goes where, one whole tar at a time, going on where it stopped.
+
+The plan follows from the scenes alone: sets are shuffled by a hash of their keys, so that neighbours in a stream are
+not near-duplicates of one scene, and cut into shards by size. A shard is written beside the folder's ``.building`` and
+renamed into place when it is whole; then its line goes to ``index/``. The checksums come last of all: a folder without
+``SHA256SUMS`` is not a complete set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import struct
+import tarfile
+import zlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from mddnet.errors import CaptureError, MddnetError
+from mddnet.io.atomic import atomic_write_text, write_csv
+from mddnet.io.part_file import remove_abandoned, writing_into
+from mddnet.optics import signed_defocus_px
+from mddnet.photo.image_file import opened_image
+from mddnet.scenes.build import BuildLock
+from mddnet.scenes.inspect import DamagedScene, FoundScene, check_images, find_scenes, image_size
+from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
+from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
+from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_image, read_inv_depth, read_scene
+from mddnet.scenes.worker import in_processes
+from mddnet.types import SceneRecord
+
+Suffix = Literal["jpg", "png"]
+INDEX = "index"
+CHECKSUMS = "SHA256SUMS"
+SIDES = ("train", "dev")
+OUR_SHARD = re.compile(r"(train|dev)-\d{6}\.tar")
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
+
+
+@dataclass(frozen=True, slots=True)
+class SetRef:
+    """A set that goes into a shard.
+
+    Attributes:
+        key: its name in the shard.
+        group: folder of scenes.
+        folder: the scene folder.
+        record: its ``scene.json``.
+        frame: which of the frames.
+    """
+
+    key: str
+    group: str
+    folder: Path
+    record: SceneRecord
+    frame: int
+
+    def files(self) -> list[Path]:
+        """The files that the set is made from."""
+        record = self.record
+        names = [record.sharp, record.frames[self.frame].file, record.inv_depth]
+        return [self.folder / name for name in ([*names, record.confidence] if record.confidence else names)]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """One shard to write.
+
+    Attributes:
+        name: file name, ``train-000000.tar``.
+        side: ``train`` or ``dev``.
+        sets: what it holds, in order.
+        suffixes: of the sharp and of the focused images: one per data set, because readers take columns from names.
+        digest: of everything that the shard is made from; files by size and time of change.
+    """
+
+    name: str
+    side: str
+    sets: tuple[SetRef, ...]
+    suffixes: tuple[Suffix, Suffix]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """All shards of a folder of scenes.
+
+    Attributes:
+        tasks: the shards.
+        damaged: scenes that are left out.
+    """
+
+    tasks: tuple[ShardTask, ...]
+    damaged: tuple[DamagedScene, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """What became of a shard.
+
+    Attributes:
+        name: its file name.
+        sets: number of sets in it.
+        state: ``"written"`` now, ``"kept"`` from before, or ``"failed"``.
+        size_bytes: size of the tar file.
+        sha256: its checksum.
+        reason: why it failed, or "".
+    """
+
+    name: str
+    sets: int
+    state: Literal["written", "kept", "failed"]
+    size_bytes: int = 0
+    sha256: str = ""
+    reason: str = ""
+
+
+# --- the plan ---------------------------------------------------------------------------------------------------------
+
+
+def plan_shards(
+    root: Path, side_of: Callable[[str], str], groups: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
+) -> ShardPlan:
+    """Decide which set goes into which shard.
+
+    Args:
+        root: folder of scenes that ``mddnet build`` wrote.
+        side_of: ``train``, ``dev`` or "" (unknown) for a place.
+        groups: groups of scenes to take; all if None.
+        shard_bytes: size at which a shard is full, by the sizes of the scenes' files.
+
+    Raises:
+        CaptureError: for a place that the split does not name (its sets could leak from one side to the other), or if
+            there is no set at all.
+    """
+    scenes: list[tuple[FoundScene, SceneRecord]] = []
+    damaged: list[DamagedScene] = []
+    for found in find_scenes(root):
+        if groups is None or found.group in groups:
+            try:
+                scenes.append((found, _usable_record(found.folder)))
+            except (MddnetError, OSError) as error:
+                damaged.append(DamagedScene(found.group, found.folder.name, str(error)))
+    by_side: dict[str, list[SetRef]] = {side: [] for side in SIDES}
+    for found, record in scenes:
+        side = side_of(record.place)
+        if side not in SIDES:
+            raise CaptureError(
+                f"{found.folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
+            )
+        by_side[side] += [
+            SetRef(set_key(found.group or "scenes", found.folder.name, k), found.group, found.folder, record, k)
+            for k in range(len(record.frames))
+        ]
+    if not any(by_side.values()):
+        raise CaptureError(f"{root}: no whole scene with a focused frame; make some with `mddnet build`")
+    suffixes = _suffixes([record for _, record in scenes])
+    return ShardPlan(
+        tuple(task for side in SIDES for task in _cut(side, by_side[side], suffixes, shard_bytes)), tuple(damaged)
+    )
+
+
+def _usable_record(folder: Path) -> SceneRecord:
+    """``scene.json``, if the depth map can be read and every image is there; frames are decoded when written."""
+    record = read_scene(folder)
+    read_inv_depth(folder / record.inv_depth)
+    check_images(folder, record, image_size(folder / record.inv_depth))
+    return record
+
+
+def _suffixes(records: Sequence[SceneRecord]) -> tuple[Suffix, Suffix]:
+    """JPEG where every image of a kind is one; else PNG, which keeps the pixels of both."""
+
+    def common(names: Sequence[str]) -> Suffix:
+        return "jpg" if all(Path(name).suffix.lower() in _JPEG_SUFFIXES for name in names) else "png"
+
+    return common([r.sharp for r in records]), common([frame.file for r in records for frame in r.frames])
+
+
+def _cut(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], shard_bytes: int) -> list[ShardTask]:
+    shuffled = sorted(sets, key=lambda each: hashlib.sha256(each.key.encode()).digest())
+    parts: list[list[SetRef]] = []
+    filled = shard_bytes
+    for each in shuffled:
+        # the depth map goes in twice: once more as the defocus map
+        size = sum(path.stat().st_size for path in (*each.files(), each.folder / each.record.inv_depth))
+        if filled + size > shard_bytes:
+            parts.append([])
+            filled = 0
+        parts[-1].append(each)
+        filled += size
+    return [
+        ShardTask(f"{side}-{number:06d}.tar", side, tuple(part), suffixes, _digest(side, part, suffixes))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _digest(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) -> str:
+    digest = hashlib.sha256(json.dumps([SHARD_FORMAT, side, suffixes]).encode())
+    for each in sets:
+        digest.update(f"\n{each.key}\0{each.record!r}".encode("utf-8", "backslashreplace"))
+        for path in each.files():
+            status = path.stat()
+            digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+# --- one shard --------------------------------------------------------------------------------------------------------
+
+
+def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
+    """Content of the files of a set, by field, in the order in which they are written.
+
+    Raises:
+        CaptureError: if a file of the scene is missing or damaged.
+    """
+    record, frame = each.record, each.record.frames[each.frame]
+    depth_path = each.folder / record.inv_depth
+    depth = read_inv_depth(depth_path)
+    png = _read(depth_path)
+    scale = _png_scale(png, depth_path)
+    low, step = float(scale["low"]), float(scale["step"])
+    defocus_low = signed_defocus_px(low, frame.u_focus, frame.kappa_px)
+    at_infinity = signed_defocus_px(0.0 if depth.unit == "1/m" else low, frame.u_focus, frame.kappa_px)
+    defocus = {
+        "quantity": "signed_defocus_px",
+        "unit": "px",
+        "low": defocus_low,
+        "step": -frame.kappa_px * step + 0.0,  # + 0.0: no minus zero
+        "infinity": at_infinity,
+    }
+    height, width = depth.inv_depth.shape
+    info = {
+        "format": SHARD_FORMAT,
+        "group": each.group,
+        "scene": each.folder.name,
+        "frame": frame.file,
+        "place": record.place,
+        "split": side,
+        "capture": record.capture,
+        "provenance": record.provenance,
+        "source": record.source,
+        "licence": record.licence,
+        "height": height,
+        "width": width,
+        "unit": record.unit,
+        "u_focus": float(frame.u_focus),
+        "kappa_px": float(frame.kappa_px),
+        "inv_depth_low": low,
+        "inv_depth_step": step,
+        "signed_defocus_px_low": defocus["low"],
+        "signed_defocus_px_step": defocus["step"],
+        "signed_defocus_px_at_infinity": at_infinity,
+        # As texts: their keys differ from scene to scene, and table readers want the same columns everywhere.
+        "lens": json.dumps(record.lens.to_json()),
+        "measures": json.dumps(record.measures),
+    }
+    return {
+        f"sharp.{suffixes[0]}": _image_bytes(each.folder / record.sharp, suffixes[0], (width, height)),
+        f"focused.{suffixes[1]}": _image_bytes(each.folder / frame.file, suffixes[1], (width, height)),
+        MAP_FIELDS[0]: png,
+        MAP_FIELDS[1]: _with_scale(png, json.dumps(defocus, allow_nan=False)),
+        CONFIDENCE_FIELD: _confidence_bytes(each, png),
+        "json": json.dumps(info, ensure_ascii=True, allow_nan=False, indent=1).encode(),
+    }
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CaptureError(f"{path}: not readable ({error}); build the scene again") from error
+
+
+def _image_bytes(path: Path, suffix: Suffix, size: tuple[int, int]) -> bytes:
+    """The file as it is, once it was seen to be whole; as PNG where that is what the shards hold."""
+    pixels = read_image(path)
+    if (pixels.shape[1], pixels.shape[0]) != size:
+        raise CaptureError(f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {size[0]} x {size[1]}")
+    is_jpeg = path.suffix.lower() in _JPEG_SUFFIXES
+    return _read(path) if is_jpeg == (suffix == "jpg") else _png_bytes(pixels)
+
+
+def _confidence_bytes(each: SetRef, depth_png: bytes) -> bytes:
+    """The scene's confidence, or 255 wherever the depth is known."""
+    if each.record.confidence is not None:
+        with opened_image(each.folder / each.record.confidence, BUILD_AGAIN) as image:
+            return _png_bytes(np.asarray(image.convert("L")))
+    with Image.open(io.BytesIO(depth_png)) as image:
+        return _png_bytes(np.where(np.asarray(image) == CODE_UNKNOWN, 0, 255).astype(np.uint8))
+
+
+def _png_bytes(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _png_scale(png: bytes, path: Path) -> Mapping[str, float]:
+    for kind, body in _chunks(png):
+        if kind == b"tEXt" and body.startswith(b"mddnet\0"):
+            scale: Mapping[str, float] = json.loads(body.removeprefix(b"mddnet\0"))
+            return scale
+    raise CaptureError(f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); build the scene again")
+
+
+def _with_scale(png: bytes, text: str) -> bytes:
+    """The same PNG with another scale: the compressed codes are not touched."""
+    parts = [png[:8]]
+    for kind, body in _chunks(png):
+        content = b"mddnet\0" + text.encode("latin-1") if kind == b"tEXt" and body.startswith(b"mddnet\0") else body
+        parts.append(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
+    return b"".join(parts)
+
+
+def _chunks(png: bytes) -> list[tuple[bytes, bytes]]:
+    """Type and body of the chunks of a PNG that was decoded before, so is whole (PNG specification, section 5.3)."""
+    chunks, at = [], 8
+    while at + 12 <= len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        chunks.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return chunks
+
+
+def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
+    """Write a shard and move it into place, or keep the one that is there; never raises for a scene's sake.
+
+    The bytes follow from the scenes alone: no times, users or folder names go in.
+
+    Args:
+        task: the shard.
+        out: folder of the shards.
+        scratch: folder to write in, on the same file system.
+    """
+    kept = _kept(task, out)
+    if kept is not None:
+        return kept
+    made = scratch / task.name
+    index = _index_path(out, task.name)
+    try:
+        with writing_into(out):
+            with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as tar:
+                for each in task.sets:
+                    for field, content in set_files(each, task.side, task.suffixes).items():
+                        member = tarfile.TarInfo(f"{each.key}.{field}")
+                        member.size = len(content)
+                        tar.addfile(member, io.BytesIO(content))
+            with made.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = made.stat().st_size
+            if _digest(task.side, task.sets, task.suffixes) != task.digest:
+                raise CaptureError(f"{out / task.name}: its scenes changed while it was written; run the command again")
+            if not index.exists():
+                # A shard without a line is somebody else's; killed between the two, it still is ours.
+                atomic_write_text(index, json.dumps({"shard": task.name, "made_from": None}) + "\n")
+            made.replace(out / task.name)
+            entry = {"shard": task.name, "sets": len(task.sets), "bytes": size, "sha256": sha256}
+            atomic_write_text(index, json.dumps({**entry, "made_from": task.digest}, indent=1) + "\n")
+        return ShardRow(task.name, len(task.sets), "written", size, sha256)
+    except (MddnetError, OSError, ValueError) as error:
+        made.unlink(missing_ok=True)
+        return ShardRow(task.name, len(task.sets), "failed", reason=str(error))
+
+
+def _index_path(out: Path, name: str) -> Path:
+    return out / INDEX / f"{name.removesuffix('.tar')}.json"
+
+
+def _kept(task: ShardTask, out: Path) -> ShardRow | None:
+    """The shard in place, if it is whole and made from the same things."""
+    try:
+        entry = json.loads(_index_path(out, task.name).read_text(encoding="utf-8"))
+        if entry["made_from"] == task.digest and (out / task.name).stat().st_size == entry["bytes"]:
+            return ShardRow(task.name, len(task.sets), "kept", int(entry["bytes"]), str(entry["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+# --- all of them ------------------------------------------------------------------------------------------------------
+
+
+def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRow]:
+    """Write what a plan lists; interrupted or killed, the next call goes on where this one stopped.
+
+    Args:
+        plan: the shards.
+        out: folder for them; made if it is missing.
+        jobs: number of processes.
+
+    Yields:
+        One row per shard as it is done. When all are, checksums, licences and a summary are written.
+
+    Raises:
+        CaptureError: if a shard lies there that is not ours.
+        OutputError: if ``out`` cannot be written, or another process is writing there.
+    """
+    with BuildLock(out) as scratch:
+        (out / INDEX).mkdir(exist_ok=True)
+        remove_abandoned(out / INDEX)
+        (out / CHECKSUMS).unlink(missing_ok=True)
+        _remove_outdated(plan, out)
+        rows: list[ShardRow] = []
+        for row in in_processes(write_shard, [(task, out, scratch) for task in plan.tasks], jobs):
+            rows.append(row)
+            yield row
+        if all(row.state != "failed" for row in rows):
+            _finish(plan, out, rows)
+
+
+def _remove_outdated(plan: ShardPlan, out: Path) -> None:
+    """Shards of an earlier plan must not be read as part of this one."""
+    names = {task.name for task in plan.tasks}
+    for path in sorted(out.glob("*.tar")):
+        if path.name in names or not OUR_SHARD.fullmatch(path.name):
+            continue
+        if not _index_path(out, path.name).is_file():
+            raise CaptureError(f"{path}: no part of this set of shards; remove it, or pick another folder")
+        path.unlink()
+    for path in sorted((out / INDEX).glob("*.json")):
+        if f"{path.stem}.tar" not in names and OUR_SHARD.fullmatch(f"{path.stem}.tar"):
+            path.unlink()
+
+
+def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
+    """Licences, summary and, last, the checksums."""
+    counted: dict[Path, list[tuple[str, SetRef]]] = {}
+    for task in plan.tasks:
+        for each in task.sets:
+            counted.setdefault(each.folder, []).append((task.side, each))
+    lines = [
+        {
+            "split": of_scene[0][0],
+            "group": of_scene[0][1].group,
+            "scene": folder.name,
+            "sets": str(len(of_scene)),
+            **{name: getattr(of_scene[0][1].record, name) for name in ("place", "provenance", "source", "licence")},
+        }
+        for folder, of_scene in counted.items()
+    ]
+    lines.sort(key=lambda line: (line["split"], line["group"], line["scene"]))
+    write_csv(out / LICENCES, LICENCE_COLUMNS, lines)
+    summary = {
+        "format": SHARD_FORMAT,
+        "splits": {
+            side: {
+                "shards": [task.name for task in plan.tasks if task.side == side],
+                "sets_of_shard": {task.name: len(task.sets) for task in plan.tasks if task.side == side},
+                "sets": sum(len(task.sets) for task in plan.tasks if task.side == side),
+                "scenes": sum(line["split"] == side for line in lines),
+                "places": len({line["place"] for line in lines if line["split"] == side}),
+            }
+            for side in SIDES
+        },
+        "licences": sorted({line["licence"] for line in lines}),
+    }
+    text = json.dumps(summary, indent=1) + "\n"
+    atomic_write_text(out / SUMMARY, text)
+    sums = {row.name: row.sha256 for row in rows}
+    sums |= {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (LICENCES, SUMMARY)}
+    content = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items()))
+    atomic_write_text(out / CHECKSUMS, content)

@@ -1,0 +1,259 @@
+"""The scene store: a folder per scene with ``scene.json``, the sharp image, a 16-bit inverse depth map and frames.
+
+16-bit codec of an inverse depth map (single-channel PNG): code 0 is unknown (NaN), code 1 is infinitely far, codes
+2..65535 are ``u = low + (code - 2) * step``. ``low``, ``step`` and ``unit`` are stored in the PNG itself (a tEXt
+chunk ``mddnet``), so a file that lost its folder still says what it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from mddnet.errors import CaptureError
+from mddnet.io.atomic import atomic_write, atomic_write_text
+from mddnet.io.json_fields import UNREADABLE_JSON as UNREADABLE_JSON
+from mddnet.io.json_fields import is_plain_name, read_json_object, shown
+from mddnet.photo.image_file import opened_image, read_rgb
+from mddnet.types import (
+    INV_DEPTH_UNITS,
+    Float32Array,
+    FrameRecord,
+    InvDepthUnit,
+    Lens,
+    SceneRecord,
+    UInt8Array,
+)
+
+SCENE_FORMAT = 1
+CODE_UNKNOWN = 0
+CODE_INFINITY = 1
+CODE_FIRST = 2
+CODE_LAST = 65535
+CODE_TYPES = (np.uint16, np.int32)
+"""Types in which Pillow gives 16 bits of grey."""
+LARGEST_VALUE = 1e28
+"""Of low and step: no code of theirs is beyond float32."""
+
+NOT_ITS_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
+"""What reading fields raises in JSON that holds something else; a whole number may be larger than any float."""
+BUILD_AGAIN = "build the scene again"
+
+
+@dataclass(frozen=True, slots=True)
+class InvDepthFile:
+    """A decoded inverse depth file.
+
+    Attributes:
+        inv_depth: (H, W) float32, NaN where unknown; infinitely far is 0 for ``"1/m"`` and the lowest value otherwise.
+        unit: unit of the values.
+        step: quantisation step in that unit.
+    """
+
+    inv_depth: Float32Array
+    unit: InvDepthUnit
+    step: float
+
+
+def scene_name(name: str) -> str:
+    """The name with everything but letters, digits, dot, dash and underscore replaced: safe as a folder name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
+
+
+def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
+    """Write an inverse depth map as a 16-bit PNG; NaN stays unknown and -inf becomes "infinitely far".
+
+    Args:
+        path: target file, ending in ``.png``.
+        inv_depth: (H, W), in ``unit``; finite values, NaN (unknown) or -inf (infinitely far; for ``"1/m"``, 0 is too).
+        unit: unit of the values.
+
+    Returns:
+        The quantisation step; a finite value comes back with an error of at most half of it.
+
+    Raises:
+        ValueError: for another shape, +inf, or an unknown unit.
+    """
+    u = np.asarray(inv_depth, dtype=np.float64)
+    if u.ndim != 2:
+        raise ValueError(f"inverse depth has shape {u.shape}; expected (H, W)")
+    if unit not in INV_DEPTH_UNITS:
+        raise ValueError(f"unit {unit!r}; expected one of {', '.join(INV_DEPTH_UNITS)}")
+    if np.isposinf(u).any():
+        raise ValueError("inverse depth holds +inf (zero distance); expected finite values, NaN or -inf")
+    finite = np.isfinite(u)
+    low = float(u[finite].min()) if finite.any() else 0.0
+    high = float(u[finite].max()) if finite.any() else 0.0
+    step = (high - low) / (CODE_LAST - CODE_FIRST) if high > low else 1.0
+    codes = np.full(u.shape, CODE_UNKNOWN, dtype=np.uint16)
+    codes[np.isneginf(u)] = CODE_INFINITY
+    codes[finite] = np.rint((u[finite] - low) / step).astype(np.uint16) + CODE_FIRST
+    info = PngImagePlugin.PngInfo()
+    info.add_text("mddnet", json.dumps({"quantity": "inv_depth", "unit": unit, "low": low, "step": step}))
+    atomic_write(path, lambda stream: Image.fromarray(codes).save(stream, format="PNG", pnginfo=info))
+    return step
+
+
+def read_inv_depth(path: Path) -> InvDepthFile:
+    """Read a file of :func:`write_inv_depth`.
+
+    Raises:
+        CaptureError: if the file is missing, damaged, or carries no scale.
+    """
+    with opened_image(path, BUILD_AGAIN, what="16-bit PNG") as image:
+        text = image.info.get("mddnet")
+        codes = np.asarray(image)
+    try:
+        meta = json.loads(text) if isinstance(text, str) else {}
+        low, step, unit = float(meta["low"]), float(meta["step"]), meta["unit"]
+    except (*NOT_ITS_FIELDS, RecursionError) as error:
+        raise CaptureError(
+            f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); expected a file that mddnet build wrote"
+        ) from error
+    if codes.ndim != 2 or codes.dtype not in CODE_TYPES or unit not in INV_DEPTH_UNITS:
+        raise CaptureError(
+            f"{path}: {codes.dtype} of shape {codes.shape}, unit {shown(unit)}; expected one 16-bit channel and one of "
+            f"{', '.join(INV_DEPTH_UNITS)}"
+        )
+    if not (abs(low) < LARGEST_VALUE and 0 < step < LARGEST_VALUE):
+        raise CaptureError(
+            f"{path}: low {low}, step {step}; expected numbers below {LARGEST_VALUE:g} and a step above 0"
+        )
+    u = low + (codes.astype(np.float64) - CODE_FIRST) * step
+    u[codes == CODE_INFINITY] = 0.0 if unit == "1/m" else low
+    u[codes == CODE_UNKNOWN] = np.nan
+    return InvDepthFile(u.astype(np.float32), cast(InvDepthUnit, unit), step)
+
+
+def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
+    """Write an 8-bit image, (H, W, 3) or (H, W); the suffix picks PNG or JPEG (4:4:4: colour fringes are a cue)."""
+    picture = Image.fromarray(image)
+    if path.suffix == ".png":
+        atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
+    else:
+        atomic_write(path, lambda stream: picture.save(stream, format="JPEG", quality=quality, subsampling=0))
+
+
+def read_image(path: Path) -> UInt8Array:
+    """Read a stored image as (H, W, 3) uint8, sRGB.
+
+    Raises:
+        CaptureError: if it is missing or damaged.
+    """
+    return read_rgb(path, BUILD_AGAIN)
+
+
+def write_scene_json(folder: Path, record: SceneRecord) -> None:
+    """Write ``scene.json``, last of all: a folder without it is not a scene yet."""
+    data = {"format": SCENE_FORMAT, **asdict(record), "lens": record.lens.to_json()}
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    atomic_write_text(folder / "scene.json", text)
+
+
+def replace_scene(
+    folder: Path,
+    record: SceneRecord,
+    frames: Iterable[UInt8Array],
+    sharp: UInt8Array,
+    inv_depth: Float32Array,
+    confidence: Float32Array,
+) -> None:
+    """Write a scene of a real capture, in the place of any that was there; ``scene.json`` comes last.
+
+    Args:
+        folder: the scene folder.
+        record: names the files, and the unit of the inverse depth.
+        frames: the focused frames in the order of ``record.frames``, (H, W, 3) uint8, sRGB.
+        sharp: (H, W, 3) uint8, sRGB.
+        inv_depth: (H, W), NaN where unknown.
+        confidence: (H, W) in [0, 1].
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for entry, image in zip(record.frames, frames, strict=True):
+        write_image(folder / entry.file, image)
+    write_image(folder / record.sharp, sharp, quality=97)
+    write_inv_depth(folder / record.inv_depth, inv_depth, record.unit)
+    if record.confidence is not None:
+        write_image(folder / record.confidence, np.rint(confidence * 255).astype(np.uint8))
+    write_scene_json(folder, record)
+
+
+def _inside(folder: Path, name: object) -> str:
+    """A plain file name inside the folder; anything else could point elsewhere on the disk."""
+    if not isinstance(name, str) or not is_plain_name(name):
+        raise CaptureError(
+            f"{folder / 'scene.json'}: file {shown(name)}; expected a plain name inside the scene folder"
+        )
+    return name
+
+
+def _frame(folder: Path, data: dict[str, object]) -> FrameRecord:
+    u_focus, kappa_px = (float(cast(float, data[key])) for key in ("u_focus", "kappa_px"))
+    if not (math.isfinite(u_focus) and math.isfinite(kappa_px) and kappa_px >= 0):
+        raise CaptureError(
+            f"{folder / 'scene.json'}: frame {shown(data['file'])} has u_focus {u_focus}, kappa_px {kappa_px}; "
+            "expected finite numbers and a kappa_px of 0 or more"
+        )
+    return FrameRecord(_inside(folder, data["file"]), u_focus, kappa_px)
+
+
+def read_scene(folder: Path) -> SceneRecord:
+    """Read ``scene.json`` of a scene folder.
+
+    Raises:
+        CaptureError: naming the file and the field that is missing or wrong.
+    """
+    path = folder / "scene.json"
+    data = read_json_object(path, "expected the fields of a scene record: build the scene again")
+    try:
+        if data["format"] != SCENE_FORMAT:
+            raise CaptureError(
+                f"{path}: format {shown(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
+            )
+        if data["unit"] not in INV_DEPTH_UNITS:
+            raise CaptureError(f"{path}: unit {shown(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
+        if data["provenance"] not in ("real", "rendered", "pseudo"):
+            raise CaptureError(f"{path}: provenance {shown(data['provenance'])}; expected real, rendered or pseudo")
+        confidence = data.get("confidence")
+        return SceneRecord(
+            name=str(data["name"]),
+            place=str(data["place"]),
+            capture=str(data["capture"]),
+            source=str(data["source"]),
+            licence=str(data["licence"]),
+            provenance=data["provenance"],
+            unit=data["unit"],
+            frames=[_frame(folder, frame) for frame in data["frames"]],
+            sharp=_inside(folder, data["sharp"]),
+            inv_depth=_inside(folder, data["inv_depth"]),
+            confidence=None if confidence is None else _inside(folder, confidence),
+            lens=Lens.from_json(data.get("lens", {})),
+            measures={str(k): float(v) for k, v in data.get("measures", {}).items()},
+        )
+    except NOT_ITS_FIELDS as error:
+        raise CaptureError(
+            f"{path}: {shown(error)}; expected the fields of a scene record, see CONVENTIONS.md"
+        ) from error
+
+
+def list_scenes(root: Path) -> list[Path]:
+    """Scene folders directly below ``root`` or one level deeper, sorted by name.
+
+    Raises:
+        CaptureError: if there is none.
+    """
+    found = sorted(p.parent for pattern in ("*/scene.json", "*/*/scene.json") for p in root.glob(pattern))
+    if not found:
+        raise CaptureError(f"{root}: no scene folder (a folder with scene.json) in it; make some with `mddnet build`")
+    return found

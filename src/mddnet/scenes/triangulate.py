@@ -1,0 +1,162 @@
+"""Depth from fringes: the ray of a camera pixel meets the sheet of light of its projector line.
+
+With d = (x, y, 1) the ray of a pixel, X = z d a point on it, and x' the column (or row) of the projector in units of
+its focal length, the point's image in the projector gives
+
+    x' = (R1 d z + t1) / (R3 d z + t3)    hence    z = (x' t3 - t1) / (R1 d - x' R3 d)
+
+(Zhang and Huang, "Novel method for structured light system calibration", Opt. Eng. 45(8), 2006, section 4, solved for
+z; row 2 of R and t in place of row 1 for horizontal stripes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mddnet.captures.structured_light import FringeAxis, Intrinsics, ProjectorGeometry
+from mddnet.errors import RejectedScene
+from mddnet.scenes.fringes import FringeCode
+from mddnet.types import BoolArray, Float32Array
+
+MAX_RELATIVE_NOISE = 0.004
+"""Depth is left unknown where the noise of the images makes it less certain than this share of itself."""
+RIM_JUMP = 0.02
+"""Change of depth, as a share, within the window of a rim: there a pixel may see two surfaces at once."""
+RIM_OF_WIDTH = 1.0 / 250.0
+SPIKE = 0.01
+DARK = 0.2
+FADED = 0.6
+"""Modulation over the largest within 5 x 5 pixels below which a pixel is dark, or faded."""
+ALONE = 0.3
+"""Share of a 5 x 5 window that must be known around a pixel."""
+LENS_ROUNDS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredDepth:
+    """Depth as the fringes measure it.
+
+    Attributes:
+        depth_mm: (H, W) float32 z-depth from the camera's lens, NaN where unknown.
+        relative_noise: (H, W) float32, its standard deviation over itself by the noise of the images.
+    """
+
+    depth_mm: Float32Array
+    relative_noise: Float32Array
+
+
+def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis) -> MeasuredDepth:
+    """Z-depth of every pixel whose fringe code is known.
+
+    Args:
+        code: decoded fringes.
+        geometry: calibration.
+        axis: what the fringes vary along.
+
+    Raises:
+        RejectedScene: where most of the rays and sheets of light meet behind the camera.
+    """
+    shape = code.place.shape
+    depth, relative = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
+    rows, columns = np.nonzero(np.isfinite(code.place))
+    if not len(rows):
+        return MeasuredDepth(depth, relative)
+    pixels = np.stack([columns, rows], axis=1).astype(np.float64)
+    rays = np.column_stack([_undistorted(pixels, geometry.camera), np.ones(len(rows))])
+    line = code.place[rows, columns] * geometry.lines(axis) - 0.5
+    k = 0 if axis == "x" else 1
+    projector = geometry.projector
+    focal, centre = (projector.fx, projector.cx) if axis == "x" else (projector.fy, projector.cy)
+    rotated, t = rays @ geometry.rotation.T, geometry.translation_mm
+    seen = (line - centre) / focal
+    # The lens of the projector bends the sheet of light by an amount that depends on where along it the point lies.
+    straight = seen.copy()
+    z = np.zeros(len(rows))
+    for _ in range(LENS_ROUNDS if any(projector.distortion) else 1):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = (straight * t[2] - t[k]) / (rotated[:, k] - straight * rotated[:, 2])
+            there = rotated * z[:, None] + t
+            ideal = there[:, :2] / there[:, 2:]
+        straight = seen - (_distorted(ideal, projector) - ideal)[:, k]
+    good = np.isfinite(z) & (z > 0)
+    if good.mean() < 0.5:
+        raise RejectedScene(
+            f"{1 - good.mean():.0%} of the rays meet their sheet of light behind the camera: are the fringe images in "
+            "order, fringes.axis right, and rotation and translation those of X_projector = R X_camera + t?"
+        )
+    # dz/dx' by the quotient rule.
+    slope = (t[2] + z * rotated[:, 2]) / (rotated[:, k] - straight * rotated[:, 2])
+    sigma = np.abs(slope) * code.noise[rows, columns] * geometry.lines(axis) / focal
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = sigma / z
+    good &= share < MAX_RELATIVE_NOISE
+    depth[rows[good], columns[good]], relative[rows[good], columns[good]] = z[good], share[good]
+    depth[_beside_dark(code.modulation)] = np.nan
+    depth = without_rims(depth)
+    relative[np.isnan(depth)] = np.nan
+    return MeasuredDepth(depth, relative)
+
+
+def _beside_dark(modulation: Float32Array) -> BoolArray:
+    """The rims of shadows, which the light beside them reaches by blur: faded pixels that touch dark ones."""
+    top = cv2.dilate(modulation, np.ones((5, 5), np.uint8))
+    dark = (modulation < DARK * top).astype(np.uint8)
+    return (cv2.dilate(dark, np.ones((3, 3), np.uint8)) > 0) & (modulation < FADED * top)
+
+
+def without_rims(depth_mm: Float32Array) -> Float32Array:
+    """Leave unknown what lies at a jump of depth, at the rim of a shadow, or stands out alone.
+
+    There a pixel mixes the light of two surfaces, or sees that of a lit one in the dark beside it.
+
+    Args:
+        depth_mm: (H, W), NaN where unknown.
+    """
+    reach = max(2, round(RIM_OF_WIDTH * depth_mm.shape[1]))
+    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    unknown = np.isnan(depth_mm)
+    largest = np.float32(np.finfo(np.float32).max / 4)
+    low = cv2.erode(np.where(unknown, largest, depth_mm), window)
+    high = cv2.dilate(np.where(unknown, -largest, depth_mm), window)
+    with np.errstate(invalid="ignore"):
+        jump = (high - low) / depth_mm > RIM_JUMP * (2 * reach + 1) / 5
+    # single dark pixels are texture, larger ones are shadows
+    dark = cv2.morphologyEx(unknown.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    jump |= cv2.dilate(dark, window) > 0
+    # at the border of the picture nobody sees what lies beyond
+    inner = np.zeros(depth_mm.shape, bool)
+    inner[reach:-reach, reach:-reach] = True
+    kept = np.where(jump | ~inner, np.nan, depth_mm)
+    known = np.isfinite(kept).astype(np.float32)
+    share = ndimage.uniform_filter(known, 5)
+    around = ndimage.uniform_filter(np.where(np.isnan(kept), 0, kept), 5) / np.maximum(share, 1e-6)
+    with np.errstate(invalid="ignore"):
+        spike = np.abs(kept / around - 1) > SPIKE
+    return np.where((share < ALONE) | spike, np.nan, kept).astype(np.float32)
+
+
+def _undistorted(pixels: NDArray[np.float64], camera: Intrinsics) -> NDArray[np.float64]:
+    """(N, 2) rays x / z, y / z of pixels (N, 2)."""
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
+    lens = np.array(camera.distortion)
+    out = cv2.undistortPoints(pixels[:, None], camera.matrix, lens, criteria=criteria)
+    return np.asarray(out, np.float64)[:, 0]
+
+
+def _distorted(ideal: NDArray[np.float64], lens: Intrinsics) -> NDArray[np.float64]:
+    """(N, 2) image x, y, in focal lengths, behind the lens of the projector (OpenCV's model)."""
+    k1, k2, p1, p2, k3 = lens.distortion
+    x, y = ideal[:, 0], ideal[:, 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    return np.column_stack(
+        [
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+        ]
+    )

@@ -1,0 +1,118 @@
+"""Metres of single frames: right for a predictor that is right, and the focus distance for one that stays relative."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks.metres import (
+    BEST_CONSTANT_ROW,
+    FOCUS_ROW,
+    TRUE_SIDE,
+    lens_of_frame,
+    measure_metres,
+    metres_markdown,
+    metric_scenes,
+)
+
+from mddnet.evaluate.scenes import EvaluationScene
+from mddnet.predict.dioptres import finite_depth_m
+from mddnet.predict.prediction import Prediction
+from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
+from mddnet.types import FrameRecord, Lens, LensLawFit, Photo, SceneRecord
+
+SIZE = (60, 80)
+KAPPA_PX = 8.0
+LENS = Lens(focal_mm=4.3, f_number=1.9, pixel_um=1.2)
+
+
+def truth() -> np.ndarray:
+    return np.linspace(0.5, 3.0, SIZE[1], dtype=np.float32)[None].repeat(SIZE[0], 0).copy()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> EvaluationScene:
+    folder = tmp_path / "focal_stacks" / "table"
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    frames = [FrameRecord(f"{i}.png", u_focus, KAPPA_PX) for i, u_focus in enumerate((1.0, 2.0, 3.0))]
+    for name in ("sharp.png", *(frame.file for frame in frames)):
+        write_image(folder / name, noise)
+    write_inv_depth(folder / "inv_depth.png", truth(), "1/m")
+    record = SceneRecord(
+        name="table",
+        place="table",
+        capture="focal_stack",
+        source="made by the tests",
+        licence="Apache-2.0",
+        provenance="real",
+        unit="1/m",
+        frames=frames,
+        sharp="sharp.png",
+        inv_depth="inv_depth.png",
+        lens=LENS,
+    )
+    write_scene_json(folder, record)
+    return EvaluationScene(folder, "focal_stacks", read_scene(folder))
+
+
+def predicted(photo: Photo, factor: float, relative: bool = False) -> Prediction:
+    """The true depth times a factor, with an error of a twentieth."""
+    assert photo.lens.focal_mm is not None and photo.lens.focus_m is not None
+    u = (truth() / np.float32(factor)).astype(np.float32)
+    u_focus = 1.0 / photo.lens.focus_m
+    signed = (KAPPA_PX * (u_focus - truth())).astype(np.float32)
+    depth = finite_depth_m(u)
+    return Prediction(
+        inv_depth=u,
+        unit="relative" if relative else "1/m",
+        depth_m=None if relative else depth,
+        defocus_px=np.abs(signed),
+        signed_defocus_px=signed,
+        focus=LensLawFit(True, u_focus, KAPPA_PX, 0.0),
+        confidence=np.ones(SIZE, np.float32),
+        photo=photo,
+        model="oracle",
+        model_version="1",
+        depth_error_m=None if relative else depth * np.float32(0.05),
+    )
+
+
+def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: EvaluationScene) -> None:
+    predictors = {
+        "right": lambda photo: predicted(photo, 1.0),
+        "off by a tenth": lambda photo: predicted(photo, 1.1),
+        "relative": lambda photo: predicted(photo, 1.0, relative=True),
+    }
+    frames = list(measure_metres(scene, 10, predictors))
+    assert [frame.u_focus for frame in frames] == [1.0, 2.0, 3.0]
+    for frame in frames:
+        assert frame.abs_rel["right"] < 1e-3 and frame.covered["right"] == 1.0
+        assert frame.abs_rel["off by a tenth"] == pytest.approx(0.1, abs=1e-3)
+        assert frame.covered["off by a tenth"] == 0.0  # a tenth is more than its error of 5.5 hundredths
+        assert frame.abs_rel["relative"] == pytest.approx(frame.abs_rel[FOCUS_ROW]) and "relative" not in frame.covered
+        assert frame.side["right"] > 0.98
+        # the size of the blur is right in all three; a relative prediction has no kappa to read it by
+        assert frame.abs_rel["off by a tenth" + TRUE_SIDE] < 1e-3
+        assert frame.abs_rel["relative" + TRUE_SIDE] == pytest.approx(frame.abs_rel[FOCUS_ROW])
+        assert frame.abs_rel[BEST_CONSTANT_ROW] > 0.1
+    # The plane of focus at 1 dioptre: what lies within half a dioptre of it is off by at most half.
+    near, far = frames[0].by_distance[FOCUS_ROW][0], frames[0].by_distance[FOCUS_ROW][2]
+    assert near < 0.5 < far
+    text = metres_markdown(frames, "oracle 1")
+    assert "| off by a tenth | 0.100 | 0.100 | 3 of 3 | 0.00 |" in text
+    assert text.count("| table |") == 3 and text.count(f"| right{TRUE_SIDE} |") == 2
+
+
+def test_a_frames_distance_is_counted_from_the_sensor(scene: EvaluationScene) -> None:
+    lens = lens_of_frame(scene, FrameRecord("0.png", 2.0, KAPPA_PX))
+    # z = 0.5 m, v = 4.3 mm x 0.5 / (0.5 - 0.0043)
+    assert lens.focus_m == pytest.approx(0.5 + 0.0043 * 0.5 / 0.4957)
+
+
+def test_scenes_without_dioptres_or_lens_take_no_part(scene: EvaluationScene) -> None:
+    assert metric_scenes([scene]) == [scene]
+    text = (scene.folder / "scene.json").read_text()
+    (scene.folder / "scene.json").write_text(text.replace('"1/m"', '"relative"'))
+    assert metric_scenes([EvaluationScene(scene.folder, scene.kind, read_scene(scene.folder))]) == []

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.captures.focal_stack import read_focal_stack
+from mddnet.errors import CaptureError
+
+
+def write_stack(folder: Path, **changes: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"frame_{i:02d}.png" for i in range(4)]
+    for i, name in enumerate(names):
+        Image.fromarray(np.full((6, 8, 3), 10 * i, dtype=np.uint8)).save(folder / name)
+    data: dict[str, Any] = {
+        "kind": "focal_stack",
+        "scene": "desk",
+        "place": "room",
+        "source": "made",
+        "licence": "none",
+        "frames": names,
+        "focus": {"unit": "1/m", "values": [0.5, 1.0, 1.5, 2.0]},
+        "lens": {"focal_mm": 50, "f_number": 2.8, "pixel_um": None},
+        "aligned": True,
+    }
+    data.update(changes)
+    (folder / "capture.json").write_text(json.dumps({k: v for k, v in data.items() if v is not ...}))
+    return folder
+
+
+def test_reads_what_the_description_says(tmp_path: Path) -> None:
+    stack = read_focal_stack(write_stack(tmp_path))
+    assert (stack.scene, stack.place, stack.height, stack.width) == ("desk", "room", 6, 8)
+    assert stack.focus_values == (0.5, 1.0, 1.5, 2.0)
+    assert stack.lens.focal_mm == 50 and stack.lens.pixel_um is None
+    assert stack.read_frame(2).tolist() == np.full((6, 8, 3), 20).tolist()
+    assert stack.read_index_map() is None
+
+
+def test_convention_rising_dioptres_run_far_to_near(tmp_path: Path) -> None:
+    assert read_focal_stack(write_stack(tmp_path / "a")).order == "far_to_near"
+    falling = {"unit": "1/m", "values": [3.0, 2.0, 1.0, 0.0]}
+    assert read_focal_stack(write_stack(tmp_path / "b", focus=falling)).order == "near_to_far"
+
+
+def test_index_map_becomes_0_based(tmp_path: Path) -> None:
+    folder = write_stack(tmp_path, index_map={"file": "index.png", "first_frame": 1})
+    Image.fromarray(np.full((6, 8), 3, dtype=np.uint8)).save(folder / "index.png")
+    (folder / "capture.json").write_text((folder / "capture.json").read_text())
+    stack = read_focal_stack(folder)
+    index = stack.read_index_map()
+    assert index is not None and (index == 2.0).all()
+
+
+def test_turned_frames_are_read_upright(tmp_path: Path) -> None:
+    folder = write_stack(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for i in range(4):
+        Image.new("RGB", (8, 6)).save(folder / f"frame_{i:02d}.png", exif=exif)
+    stack = read_focal_stack(folder)
+    assert (stack.height, stack.width) == (8, 6)
+    assert stack.read_frame(0).shape == (8, 6, 3)
+
+
+def frame_of_another_size(folder: Path) -> None:
+    Image.new("RGB", (9, 6)).save(folder / "frame_03.png")
+
+
+def frame_that_is_no_image(folder: Path) -> None:
+    (folder / "frame_01.png").write_bytes(b"not an image")
+
+
+def frame_that_is_missing(folder: Path) -> None:
+    (folder / "frame_01.png").unlink()
+
+
+def description_that_is_no_json(folder: Path) -> None:
+    (folder / "capture.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (frame_of_another_size, ["frame_03.png", "9 x 6", "8 x 6"]),
+        (frame_that_is_no_image, ["frame_01.png", "not a readable image"]),
+        (frame_that_is_missing, ["frame_01.png", "does not exist"]),
+        (description_that_is_no_json, ["capture.json", "not readable"]),
+    ],
+)
+def test_damaged_folders_are_refused_by_name(tmp_path: Path, damage: Callable[[Path], None], words: list[str]) -> None:
+    folder = write_stack(tmp_path)
+    damage(folder)
+    with pytest.raises(CaptureError) as caught:
+        read_focal_stack(folder)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "light_field"}, 'expected "focal_stack"'),
+        ({"scene": "../desk"}, "expected a plain name"),
+        ({"scene": ".desk"}, "expected a plain name"),
+        ({"place": ...}, "place is None"),
+        ({"frames": ["frame_00.png", "frame_01.png"]}, "expected at least 3"),
+        ({"frames": ["frame_00.png", "frame_01.png", "frame_01.png", "frame_02.png"]}, "twice"),
+        ({"frames": ["../frame_00.png", "frame_01.png", "frame_02.png"]}, "plain name of a file"),
+        ({"frames": ["/etc/passwd", "frame_01.png", "frame_02.png"]}, "plain name of a file"),
+        ({"focus": {"unit": "1/m", "values": [1.0, 2.0]}}, "has 2 value(s); expected 4"),
+        ({"focus": {"unit": "1/m", "values": [1.0, 2.0, 1.5, 3.0]}}, "neither rise nor fall"),
+        ({"focus": {"unit": "1/m", "values": [1.0, 2.0, "x", 3.0]}}, "'x'"),
+        ({"focus": {"unit": "1/m", "values": [0.1, 0.2, 0.3, 0.4], "order": "near_to_far"}}, "far_to_near"),
+        ({"focus": {"unit": "metres"}}, "'metres'"),
+        ({"focus": {"unit": "relative", "order": "up"}}, "'up'"),
+        ({"focus": None}, "focus is None"),
+        ({"lens": {"focal_mm": -50}}, "focal_mm"),
+        ({"lens": [50]}, "expected an object"),
+        ({"aligned": "yes"}, "expected true or false"),
+        ({"index_map": {"file": "../index.png", "first_frame": 1}}, "plain name of a file"),
+        ({"index_map": "index.png"}, "expected file and first_frame"),
+    ],
+)
+def test_wrong_descriptions_are_refused_with_the_value(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    folder = write_stack(tmp_path, **changes)
+    with pytest.raises(CaptureError, match=r"capture\.json") as caught:
+        read_focal_stack(folder)
+    assert words in str(caught.value)
+
+
+def test_an_index_map_of_another_size_is_refused(tmp_path: Path) -> None:
+    folder = write_stack(tmp_path, index_map={"file": "index.png", "first_frame": 1})
+    Image.new("L", (4, 4)).save(folder / "index.png")
+    with pytest.raises(CaptureError, match=r"index\.png.*\(4, 4\)"):
+        read_focal_stack(folder).read_index_map()
+
+
+def test_every_real_stack_is_read(shared_data: Path) -> None:
+    stacks = [read_focal_stack(p) for p in sorted((shared_data / "captures" / "focal_stacks").iterdir())]
+    assert len(stacks) == 28
+    assert sum(len(s.frame_files) for s in stacks) == 706
+    assert {s.scene for s in stacks if s.focus_unit == "1/m"} == {"phone_scene1", "phone_scene2"}

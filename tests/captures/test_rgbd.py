@@ -1,0 +1,118 @@
+"""RGB-D captures by manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.captures.rgbd import list_pseudo, list_rgbd
+from mddnet.errors import CaptureError, ImageError
+
+HEADER = "source,scene,rgb,depth,depth_unit,licence,note\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two frames of two sources: millimetres with a hole, and 8-bit order."""
+    for source in ("lab", "field"):
+        (tmp_path / source).mkdir()
+        Image.fromarray(np.full((2, 3, 3), 128, dtype=np.uint8)).save(tmp_path / source / "1.jpg")
+    Image.fromarray(np.array([[0, 500, 1000], [2000, 4000, 65535]], dtype=np.uint16)).save(tmp_path / "lab/1.png")
+    Image.fromarray(np.array([[0, 51, 255], [1, 2, 3]], dtype=np.uint8)).save(tmp_path / "field/1.png")
+    (tmp_path / "manifest.csv").write_text(
+        HEADER
+        + "lab,room,lab/1.jpg,lab/1.png,mm,CC0,\n"
+        + "field,crops,field/1.jpg,field/1.png,8bit-relative,none stated,noisy\n"
+    )
+    return tmp_path
+
+
+def test_frames_are_listed_with_place_unit_and_licence(root: Path) -> None:
+    lab, field = list_rgbd(root)
+    assert (lab.name, lab.place, lab.unit, lab.licence) == ("lab_1", "rgbd/lab", "1/m", "CC0")
+    assert (field.name, field.place, field.unit, field.note) == ("field_1", "rgbd/field", "ordinal", "noisy")
+    assert lab.read_rgb().shape == (2, 3, 3)
+
+
+def test_millimetres_become_inverse_metres_and_zero_is_unknown(root: Path) -> None:
+    u = list_rgbd(root)[0].read_inv_depth()
+    assert u.dtype == np.float32
+    np.testing.assert_allclose(u, [[np.nan, 2.0, 1.0], [0.5, 0.25, 1000 / 65535]], rtol=1e-6)
+
+
+def test_convention_brighter_ordinal_depth_is_nearer(root: Path) -> None:
+    u = list_rgbd(root)[1].read_inv_depth()
+    np.testing.assert_allclose(u[0], [np.nan, 0.2, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("lab,room,lab/1.jpg,lab/1.png,feet,CC0,", "line 2: depth_unit 'feet'"),
+        ("lab,room,lab/9.jpg,lab/1.png,mm,CC0,", "does not exist"),
+        ("lab,room,../secret.jpg,lab/1.png,mm,CC0,", "expected a path below"),
+        ("lab,room,/etc/hosts,lab/1.png,mm,CC0,", "expected a path below"),
+        ("lab,room,lab/1.jpg,lab/1.png,mm,CC0,\nlab,room,lab/1.jpg,lab/1.png,mm,CC0,", "occurs twice"),
+    ],
+)
+def test_wrong_rows_are_named(root: Path, line: str, message: str) -> None:
+    (root / "manifest.csv").write_text(HEADER + line + "\n")
+    with pytest.raises(CaptureError, match=message):
+        list_rgbd(root)
+
+
+def test_missing_or_incomplete_manifest_is_named(root: Path) -> None:
+    (root / "manifest.csv").write_text("source,rgb\nlab,lab/1.jpg\n")
+    with pytest.raises(CaptureError, match=r"manifest\.csv: no column depth, depth_unit, licence, note"):
+        list_rgbd(root)
+    (root / "manifest.csv").unlink()
+    with pytest.raises(CaptureError, match="not a readable manifest"):
+        list_rgbd(root)
+
+
+def test_damaged_files_are_named(root: Path) -> None:
+    lab, field = list_rgbd(root)
+    lab.image.write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"1\.jpg: not a readable image"):
+        lab.read_rgb()
+    lab.depth.write_bytes(lab.depth.read_bytes()[:40])
+    with pytest.raises(CaptureError, match=r"1\.png: not a readable depth image"):
+        lab.read_inv_depth()
+    Image.fromarray(np.zeros((2, 3), dtype=np.uint16)).save(field.depth)
+    with pytest.raises(CaptureError, match="expected one channel of uint8"):
+        field.read_inv_depth()
+
+
+def test_real_captures(shared_data: Path) -> None:
+    frames = list_rgbd(shared_data / "depth/rgbd")
+    assert len(frames) == 248
+    assert {f.place for f in frames} == {
+        f"rgbd/{s}" for s in ("aims_lab", "cup_table", "iphone_lidar_desk", "rel_field_zed", "sevenscenes_redkitchen")
+    }
+    assert {f.source for f in frames if f.unit == "ordinal"} == {"rel_field_zed"}
+    for frame in frames[::50]:
+        u = frame.read_inv_depth()
+        assert u.shape == frame.read_rgb().shape[:2]
+        assert np.isfinite(u).mean() > 0.5
+        if frame.unit == "1/m":
+            assert np.nanmin(u) >= 0.1
+            assert np.nanmax(u) < 10
+
+
+def test_guessed_depths_are_listed_with_the_place_of_the_manifest(root: Path) -> None:
+    codes = np.array([[0, 1, 32768], [65535, 2, 3]], dtype=np.uint16)
+    Image.fromarray(codes).save(root / "lab/guess.png")
+    line = "lab,lab/1.jpg,lab/guess.png,16bit-relative,CC0,by hand,room 7"
+    (root / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note,place\n" + line + "\n")
+    (frame,) = list_pseudo(root)
+    assert (frame.unit, frame.place, frame.note) == ("relative", "room 7", "by hand")
+    np.testing.assert_allclose(frame.read_inv_depth()[:, ::2], [[np.nan, 32768 / 65535], [1.0, 3 / 65535]], rtol=1e-6)
+    Image.fromarray(codes.astype(np.uint8)).save(root / "lab/guess.png")
+    with pytest.raises(CaptureError, match="expected one channel of uint16"):
+        frame.read_inv_depth()
+    (root / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\n")
+    with pytest.raises(CaptureError, match="no column place"):
+        list_pseudo(root)

@@ -1,0 +1,107 @@
+"""Stereo captures by manifest, and metres from their calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.captures.stereo import brightened, list_stereo, parse_calibration
+from mddnet.color import linear_from_srgb8
+from mddnet.errors import CaptureError
+
+HEADER = "source,scene,files,kind,unit,calibration,licence,note\n"
+METRIC = 'm,Metric,a.jpg;a.png;b.jpg,stereo_gt,px,"Z_mm=160*3740/(3*d+200) with d in px",free,\n'
+RELATIVE = "m,Relative,a.jpg;a.png,stereo_gt,px,Z ~ 1/d,free,\n"
+ORDINAL = 't,Table,a.jpg;rel.png,rgbd_relative,"uint8, brighter = nearer",none,research,"colour is dark, apply gain"\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    Image.fromarray(np.full((8, 8, 3), 20, dtype=np.uint8)).save(tmp_path / "a.jpg")
+    disparity = np.full((8, 8), 40 * 256 + 128, dtype=np.uint16)
+    disparity[0, 0] = 0
+    Image.fromarray(disparity).save(tmp_path / "a.png")
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "rel.png")
+    (tmp_path / "manifest.csv").write_text(HEADER + METRIC + RELATIVE + ORDINAL)
+    return tmp_path
+
+
+def test_calibration_formula_by_hand() -> None:
+    calibration = parse_calibration("Z_mm=160*3740/(3*d+200) with d in px of this image (f=3740px full size)")
+    assert calibration is not None
+    # d = 50: Z = 598.4 m px / 350 px = 1.7097 m
+    assert 1 / (calibration.scale * 50 + calibration.offset) == pytest.approx(1.70971, abs=1e-5)
+    assert calibration.focal_px == pytest.approx(1246.667, abs=1e-3)
+
+
+def test_calibration_facts_by_hand() -> None:
+    calibration = parse_calibration("calib: f=1000 px, baseline 200 mm, doffs=50 px (full 209.059): Z_mm=f*b/(d+doffs)")
+    assert calibration is not None
+    # Z = 1000 px * 0.2 m / (50 + 50) px = 2 m
+    assert calibration.scale * 50 + calibration.offset == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("text", ["", "Z ~ 1/d", "Z_mm=160*3740/(3*d+dmin), dmin unknown here"])
+def test_incomplete_calibration_is_no_calibration(text: str) -> None:
+    assert parse_calibration(text) is None
+
+
+def test_units_and_places(root: Path) -> None:
+    metric, relative, ordinal = list_stereo(root)
+    assert [s.unit for s in (metric, relative, ordinal)] == ["1/m", "relative", "ordinal"]
+    assert metric.place == "stereo/Metric"
+    u = metric.read_inv_depth()
+    assert np.isnan(u[0, 0])
+    assert u[1, 1] == pytest.approx((3 * 40.5 + 200) / 598.4, rel=1e-6)
+    assert relative.read_inv_depth()[1, 1] == 40.5
+    assert ordinal.read_inv_depth()[1, 0] == pytest.approx(8 / 255)
+
+
+def test_only_dark_images_are_lifted(root: Path) -> None:
+    metric, _, ordinal = list_stereo(root)
+    assert metric.read_rgb().mean() == pytest.approx(20, abs=2)
+    assert float(linear_from_srgb8(ordinal.read_rgb()).mean()) == pytest.approx(0.7, abs=0.02)
+    bright = np.full((4, 4, 3), 250, dtype=np.uint8)
+    assert brightened(bright) is bright
+    black = np.zeros((4, 4, 3), dtype=np.uint8)
+    assert brightened(black) is black
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (METRIC.replace("stereo_gt", "laser"), "line 2: kind 'laser'"),
+        (METRIC.replace("a.jpg;a.png;b.jpg", "a.jpg"), "expected IMAGE;DISPARITY"),
+        (METRIC.replace("a.png", "z.png"), "does not exist"),
+        (METRIC.replace("a.png", "../a.png"), "expected a path below"),
+        (METRIC + METRIC, "occurs twice"),
+    ],
+)
+def test_wrong_rows_are_named(root: Path, line: str, message: str) -> None:
+    (root / "manifest.csv").write_text(HEADER + line)
+    with pytest.raises(CaptureError, match=message):
+        list_stereo(root)
+
+
+def test_eight_bit_disparity_is_refused(root: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(root / "a.png")
+    with pytest.raises(CaptureError, match="expected one channel of uint16"):
+        list_stereo(root)[0].read_inv_depth()
+
+
+def test_real_captures(shared_data: Path) -> None:
+    scenes = list_stereo(shared_data / "depth/stereo")
+    assert len(scenes) == 22
+    units = {s.name: s.unit for s in scenes}
+    assert {n for n, u in units.items() if u == "1/m"} == {"Books", "Dolls", "Laundry", "Moebius", "Adirondack"}
+    assert {n for n, u in units.items() if u == "ordinal"} == {f"tabletop_{i}" for i in (1, 3, 4, 6)}
+    for scene in scenes:
+        u = scene.read_inv_depth()
+        assert u.shape == scene.read_rgb().shape[:2]
+        assert np.isfinite(u).mean() > 0.75
+        if scene.unit == "1/m":
+            assert np.nanmin(u) > 0.2
+            assert np.nanmax(u) < 1.0

@@ -1,1 +1,0 @@
-"""Damaged and malicious input for every reader: ``python -m tests.fuzz.run`` (``make fuzz``)."""

@@ -1,0 +1,123 @@
+"""Files are whole or not there; what a killed writer left is removed, what a running one writes is not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from mddnet.errors import MddnetError, OutputError
+from mddnet.io.atomic import atomic_write
+from mddnet.io.folder_lock import KERNEL_LOCKS
+from mddnet.io.part_file import PartFile, remove_abandoned, writing_into
+
+HOLDS_A_PART = """
+import sys
+from pathlib import Path
+from mddnet.io.part_file import PartFile
+part = PartFile(Path(sys.argv[1]))
+part.stream.write(b"half")
+part.stream.flush()
+print(part.path.name, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "cup.tiff"
+    target.write_bytes(b"before")
+
+    def fails(stream: BinaryIO) -> None:
+        stream.write(b"half")
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        atomic_write(target, fails)
+    assert target.read_bytes() == b"before"
+    atomic_write(target, lambda stream: stream.write(b"after"), durable=True)
+    assert target.read_bytes() == b"after"
+    assert [path.name for path in tmp_path.iterdir()] == ["cup.tiff"]
+
+
+def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"")
+    atomic_write(tmp_path / "mine", lambda stream: stream.write(b"x"))
+    assert (tmp_path / "mine").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
+def test_the_part_of_a_running_process_stays_and_that_of_a_killed_one_goes(tmp_path: Path) -> None:
+    (tmp_path / ".cup.tiff.part").write_bytes(b"not a name of ours")
+    command = [sys.executable, "-c", HOLDS_A_PART, str(tmp_path / "cup.tiff")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().strip()
+        remove_abandoned(tmp_path)
+        assert (tmp_path / name).read_bytes() == b"half"
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=30)
+    assert (tmp_path / name).exists()
+    remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".cup.tiff.part"]
+
+
+@pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
+def test_a_part_that_was_cleared_away_too_soon_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if another process had looked between the making of a part and its lock."""
+    import mddnet.io.part_file as module
+
+    asked: list[int] = []
+
+    def try_lock(handle: int) -> str:
+        asked.append(handle)
+        if len(asked) == 1:
+            next(tmp_path.glob(".*.part")).unlink()
+        return "mine"
+
+    monkeypatch.setattr(module, "try_lock", try_lock)
+    part = PartFile(tmp_path / "cup")
+    part.finish()
+    part.commit()
+    assert len(asked) == 2 and (tmp_path / "cup").exists()
+
+
+def test_handles_are_closed(tmp_path: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.is_dir():
+        pytest.skip("no list of open files on this system")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(20):
+        atomic_write(tmp_path / "cup", lambda stream: stream.write(b"x"))
+        with pytest.raises(ZeroDivisionError):
+            atomic_write(tmp_path / "cup", lambda stream: 1 / 0)
+    assert len(list(descriptors.iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "choose another folder"),
+        (errno.EACCES, "choose another folder"),
+        (errno.EFBIG, "ulimit -f"),
+    ],
+)
+def test_what_the_system_refuses_says_what_to_do(tmp_path: Path, number: int, expected: str) -> None:
+    path = tmp_path / "cup.tiff"
+    with pytest.raises(MddnetError, match=expected) as caught, writing_into(tmp_path):
+        raise OSError(number, os.strerror(number), str(path))
+    assert str(caught.value).startswith(str(path)) and isinstance(caught.value, OutputError)
+
+
+def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), writing_into(tmp_path):
+        (tmp_path / "none").read_bytes()
+    with pytest.raises(PermissionError) as caught, writing_into(tmp_path):
+        raise OSError(errno.EACCES, "Permission denied", str(tmp_path.parent / "elsewhere"))
+    assert not isinstance(caught.value, OutputError)

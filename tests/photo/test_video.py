@@ -1,0 +1,129 @@
+"""Videos that the tests encode themselves come back frame by frame."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.photo.test_photo import quarters
+
+from mddnet.errors import ImageError
+from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
+from mddnet.types import Lens, UInt8Array
+
+HEIGHT, WIDTH, FRAMES = 96, 128, 12
+
+
+def frame(index: int) -> UInt8Array:
+    """Red grows with the frame, the upper half is green."""
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[:, :, 0] = 20 * index
+    pixels[: HEIGHT // 2, :, 1] = 200
+    return pixels
+
+
+def write_video(path: Path, frames: list[UInt8Array], codec: str = "mpeg4") -> None:
+    av = pytest.importorskip("av", reason="videos need the extra formats")
+    if codec not in av.codecs_available:
+        pytest.skip(f"this PyAV has no {codec}")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.width, stream.height = frames[0].shape[1], frames[0].shape[0]
+        stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
+        stream.options = {"qscale": "1"} if codec == "mpeg4" else {}
+        stream.bit_rate = 8_000_000
+        for pixels in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def test_a_lossless_video_comes_back_exactly(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mkv", [frame(i) for i in range(FRAMES)], "ffv1")
+    photos = list(video_frames(tmp_path / "clip.mkv", Lens(focal_mm=35)))
+    assert len(photos) == FRAMES == frame_count(tmp_path / "clip.mkv")
+    for index, photo in enumerate(photos):
+        np.testing.assert_array_equal(photo.pixels, frame(index))
+        assert photo.path == tmp_path / "clip.mkv" and photo.lens == Lens(focal_mm=35) and photo.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("clip.mp4", "mpeg4"), ("clip.mov", "libx264"), ("clip.webm", "libvpx-vp9")]
+)
+def test_usual_videos(tmp_path: Path, name: str, codec: str) -> None:
+    write_video(tmp_path / name, [frame(i) for i in range(FRAMES)], codec)
+    photos = list(video_frames(tmp_path / name))
+    assert len(photos) == FRAMES
+    for index, photo in enumerate(photos):
+        # Away from the edge between the halves, which the colours at half resolution smear.
+        error = np.abs(photo.pixels.astype(int) - frame(index))[[10, 80]]
+        assert error.max() <= 6
+
+
+def test_a_video_that_was_held_upright_comes_out_upright(tmp_path: Path) -> None:
+    scene = quarters().repeat(4, axis=0).repeat(4, axis=1)
+    path = tmp_path / "turned.mp4"
+    write_video(path, [np.ascontiguousarray(np.rot90(scene))] * 3)
+    data = path.read_bytes()
+    # Track header: the matrix that turns by 90 degrees clockwise (ISO/IEC 14496-12, 8.3.2), in place of the identity.
+    at = data.index(b"tkhd") + 4 + 40
+    assert struct.unpack(">9i", data[at : at + 36])[:2] == (65536, 0)
+    turned = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(data[:at] + turned + data[at + 36 :])
+    photo = next(iter(video_frames(path)))
+    assert photo.pixels.shape == scene.shape
+    assert np.abs(photo.pixels[20:60, 20:100].astype(int) - scene[20:60, 20:100]).max() <= 8
+    assert np.abs(photo.pixels[100:140, 20:100].astype(int) - scene[100:140, 20:100]).max() <= 8
+
+
+def test_samples_are_spread_over_the_video(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", [frame(i) for i in range(FRAMES)])
+    reds = [int(photo.pixels[80, 60, 0]) for photo in sampled_frames(tmp_path / "clip.mp4", 3)]
+    assert len(reds) == 3 and np.abs(np.array(reds) - [40, 120, 200]).max() <= 26  # frames 2, 6, 10, or a neighbour
+    assert len(list(sampled_frames(tmp_path / "clip.mp4", 50))) <= FRAMES
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_a_video_cut_short_gives_what_it_has_and_then_an_error(tmp_path: Path, share: float) -> None:
+    random = np.random.default_rng(0)
+    path = tmp_path / "cut.mkv"
+    write_video(path, [random.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(FRAMES)], "ffv1")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    count = 0
+    with pytest.raises(ImageError, match=r"cut\.mkv: .*(copy it again|expected MP4)"):
+        for _ in video_frames(path):
+            count += 1
+    assert count <= FRAMES * share
+
+
+def test_what_is_no_video(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="videos need the extra formats")
+    (tmp_path / "words.mp4").write_text("these are words")
+    with pytest.raises(ImageError, match=r"words\.mp4: not a readable video"):
+        next(iter(video_frames(tmp_path / "words.mp4")))
+    with pytest.raises(ImageError, match="no such file"):
+        next(iter(video_frames(tmp_path / "none.mp4")))
+    write_video(tmp_path / "large.mp4", [frame(0)])
+    with pytest.raises(ImageError, match="128 x 96 px is too large"):
+        next(iter(video_frames(tmp_path / "large.mp4", max_pixels=1000)))
+
+
+def test_a_playlist_that_calls_itself_a_video_is_not_followed(tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4", [frame(0)])
+    (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'clip.mp4'}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(ImageError, match=r"list\.mp4: not a readable video"):
+        next(iter(video_frames(tmp_path / "list.mp4")))
+
+
+def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"clip\.mp4: a video; .*pip install 'mddnet\[formats\]'"):
+        next(iter(video_frames(tmp_path / "clip.mp4")))
+
+
+def test_names() -> None:
+    assert is_video(Path("a/CLIP.MOV")) and not is_video(Path("clip.gif"))
+    assert frame_stem(Path("a/clip.mp4"), 123) == "clip.000123"

@@ -1,0 +1,146 @@
+"""Measures and regions on scenes with a known truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from research.claims.measure import Answer, measure
+from research.claims.methods import MeanMap, Network
+from research.claims.regions import gradient_energy, regions
+from research.claims.run import every_scene
+from tests.support.made_scenes import make_scene, make_scene_root
+
+from mddnet.config import ModelConfig
+from mddnet.data.scene_pool import SceneEntry
+from mddnet.evaluate.scenes import SceneTruth
+from mddnet.model.network import MDDNet
+from mddnet.scenes.store import read_image, read_inv_depth
+from mddnet.types import UInt8Array
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory: pytest.TempPathFactory) -> list[SceneEntry]:
+    root, split = make_scene_root(tmp_path_factory.mktemp("scenes"))
+    make_scene(root, "stereo", "m", "place_m", 6, unit="1/m")
+    split.write_text(split.read_text() + "place_m,dev\n")
+    return every_scene(root, split)
+
+
+class Oracle:
+    """Knows the truth of one scene, spoilt as told; it tells a turned photo by its pixels."""
+
+    def __init__(self, entry: SceneEntry, scale: float = 1.0, coc_error_px: float = 0.0) -> None:
+        self.u = np.nan_to_num(read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth, nan=0.1)
+        self.photos = [(f, read_image(entry.folder / f.file)) for f in entry.record.frames]
+        self.scale, self.coc_error_px = scale, coc_error_px
+
+    def answer(self, photo: UInt8Array, /) -> Answer:
+        for frame, pixels in self.photos:
+            for turned in (False, True):
+                if np.array_equal(pixels[::-1, ::-1] if turned else pixels, photo):
+                    signed = frame.kappa_px * (frame.u_focus - self.u)
+                    maps = [self.scale * self.u + 3.0, np.abs(signed) + self.coc_error_px, signed]
+                    u, coc, signed = (np.asarray(x[::-1, ::-1] if turned else x, dtype=np.float32) for x in maps)
+                    return Answer(u, coc, None, signed)
+        raise AssertionError("a photo that is not of the scene")
+
+
+def test_the_truth_is_without_error(entries: list[SceneEntry]) -> None:
+    metric = next(e for e in entries if e.record.place == "place_m")
+    found = measure(Oracle(metric, scale=5.0), [metric])["stereo", "place_m"]
+    for name in ("depth_ordinal", "depth_ordinal_turned", "defocus_ordinal", "sign_accuracy", "delta1"):
+        assert found[name] == 1.0, name
+    for name in ("depth_error", "depth_error_weak", "depth_error_edge", "coc_mae_px", "coc_mse_px2", "abs_rel"):
+        assert found[name] == pytest.approx(0.0, abs=1e-3), name
+
+
+def test_a_known_error_is_measured(entries: list[SceneEntry]) -> None:
+    one = next(e for e in entries if e.record.place == "place_d")
+    found = measure(Oracle(one, scale=-1.0, coc_error_px=0.5), [one])["focal_stacks", "place_d"]
+    assert found["depth_ordinal"] == 0.0 and found["depth_ordinal_turned"] == 0.0
+    u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
+    u = u[np.isfinite(u)]
+    # inside out is no better than a constant: no negative scale brings it back
+    low, high = np.percentile(u, (2, 98))
+    assert found["depth_error"] == pytest.approx(np.abs(u - u.mean()).mean() / (high - low), rel=0.05)
+    for name in ("coc_mae_px", "coc_mae_px_weak", "coc_mae_px_strong", "coc_mae_px_away"):
+        assert found[name] == pytest.approx(0.5, abs=1e-3), name
+    assert found["coc_mse_px2"] == pytest.approx(0.25, abs=1e-3)
+    assert "abs_rel" not in found  # no metres
+
+
+def test_of_an_ordinal_depth_the_order_alone_counts(entries: list[SceneEntry]) -> None:
+    one = next(e for e in entries if e.record.place == "place_c")
+    assert one.record.unit == "ordinal"
+    found = measure(Oracle(one), [one])["rgbd", "place_c"]
+    assert found["depth_ordinal"] == 1.0 and "depth_error" not in found
+    assert found["coc_mae_px"] == pytest.approx(0.0, abs=1e-3)  # its blur was rendered
+
+
+def test_places_are_means_over_scenes(entries: list[SceneEntry]) -> None:
+    two = [e for e in entries if e.record.place == "place_a"]
+
+    class Constant:
+        def answer(self, photo: UInt8Array, /) -> Answer:
+            return Answer(defocus_px=np.zeros(photo.shape[:2], dtype=np.float32))
+
+    alone = [measure(Constant(), [e])["focal_stacks", "place_a"]["coc_mae_px"] for e in two]
+    assert len(two) == 2
+    both = measure(Constant(), two)["focal_stacks", "place_a"]
+    assert both["coc_mae_px"] == pytest.approx(np.mean(alone)) and both["photos"] == 6
+
+
+def test_texture_by_gradient_energy() -> None:
+    sharp = np.full((60, 90, 3), 128, dtype=np.uint8)
+    sharp[:, 60:] = np.where(np.indices((60, 30)).sum(axis=0)[..., None] % 2, 220, 30)  # a third: the finest pattern
+    # a slope of 2 grey levels a pixel: squared gradient (2 / 255)^2 away from its ends
+    slope = np.repeat(np.arange(90, dtype=np.uint8)[None, :, None] * 2, 3, axis=2).repeat(60, 0)
+    assert gradient_energy(slope)[30, 45] == pytest.approx((2 / 255) ** 2, rel=1e-3)
+    u = np.zeros((60, 90), dtype=np.float32)
+    u[30:] = 1.0
+    sharp[:30, :30] = np.random.default_rng(0).integers(100, 156, (30, 30, 1), dtype=np.uint8)
+    where = regions(SceneTruth(sharp, u, np.ones((60, 90), dtype=bool), 1.0))
+    assert where["edge"][30].all() and not where["edge"][:25].any() and not where["edge"][35:].any()
+    assert (where["edge"] ^ where["away"]).all()
+    assert not (where["weak"] & where["strong"]).any()
+    assert where["weak"][45, 20] and not where["weak"][15, 15]
+    assert abs(where["weak"].mean() - 1 / 3) < 0.35 and where["strong"].mean() == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_a_network_answers_in_pixels_of_the_photo() -> None:
+    network = MDDNet(ModelConfig(pretrained=False)).eval()
+    small = np.random.default_rng(0).integers(0, 256, (128, 512, 3), dtype=np.uint8)
+    large = small.repeat(2, 0).repeat(2, 1)
+    a, b = Network(network).answer(small), Network(network).answer(large)
+    assert a.defocus_px is not None and b.defocus_px is not None and b.signed_px is not None
+    assert b.defocus_px.shape == (256, 1024)
+    # the network sees the same picture, so the CoC is twice as many pixels
+    assert np.median(b.defocus_px / 2 - a.defocus_px.repeat(2, 0).repeat(2, 1)) == pytest.approx(0, abs=0.02)
+    assert np.array_equal(np.abs(b.signed_px), np.where(b.signed_px == 0, 0, b.defocus_px))
+
+
+def test_a_network_of_one_task_has_no_other_map() -> None:
+    settings = ModelConfig(
+        pretrained=False, tasks="depth", soft_connection=False, sign=False, law_path=False, chromatic_cue=False
+    )
+    answer = Network(MDDNet(settings)).answer(np.zeros((64, 100, 3), dtype=np.uint8))
+    assert answer.inv_depth is not None and answer.inv_depth.shape == (64, 100)
+    assert answer.defocus_px is None and answer.signed_px is None
+
+
+def test_the_mean_map_of_one_scene_is_its_truth(entries: list[SceneEntry]) -> None:
+    one = next(e for e in entries if e.record.place == "place_d")
+    found = MeanMap([one]).answer(np.zeros((96, 128, 3), dtype=np.uint8))
+    u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
+    assert found.inv_depth is not None and found.defocus_px is not None
+    known = np.isfinite(u)
+    assert np.corrcoef(found.inv_depth[known], u[known])[0, 1] > 0.98
+    truth = np.mean([np.abs(f.kappa_px * (f.u_focus - u)) for f in one.record.frames], axis=0)
+    assert np.nanmean(np.abs(found.defocus_px - truth)) < 0.5
+
+
+def test_splits_do_not_matter_but_unknown_places_do(tmp_path: Path) -> None:
+    root, split = make_scene_root(tmp_path / "s")
+    assert len(every_scene(root, split)) == 5  # the dev place too: the folds are dealt anew

@@ -1,0 +1,204 @@
+"""The whole study in its quick form, started twice, and the tables of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from research.claims.plan import FRAMES, LADDER, LONGER
+from research.claims.results import Line, read_lines, write_lines
+from research.claims.run import main as run_study
+from research.claims.run import one_run
+from research.claims.table import main as make_tables
+from research.claims.table import tables
+from research.claims.twins import twin
+from tests.support.made_scenes import make_scene
+
+from mddnet.data.scene_pool import open_both_sides
+from mddnet.evaluate.peers.find import CLASSICAL
+from mddnet.metrics import smoothed_laplacian
+from mddnet.optics import signed_defocus_px
+from mddnet.scenes.store import read_image, read_inv_depth
+
+PAGE = "# Claims\n\nwords\n\n<!-- tables -->\n<!-- end of tables -->\n\nmore words\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes of two folds, with the places in ``split.csv``."""
+    root = tmp_path_factory.mktemp("study")
+    places = []
+    for n in range(4):
+        make_scene(root / "scenes", "focal_stacks", f"s{n}", f"stack{n}", n)
+        make_scene(root / "scenes", "stereo", f"m{n}", f"stereo/{n}", 10 + n, unit="1/m")
+        places += [f"stack{n}", f"stereo/{n}"]
+    make_scene(root / "scenes", "photos", "p", "photos/x", 20, capture="photo")
+    (root / "split.csv").write_text("place,split\n" + "".join(f"{place},train\n" for place in places))
+    return root
+
+
+def arguments(made: Path) -> list[str]:
+    found = ["--scenes", str(made / "scenes"), "--data", str(made), "--work", str(made / "work")]
+    return [*found, "-o", str(made / "results"), "--quick"]
+
+
+@pytest.mark.slow
+def test_the_quick_study_from_nothing_to_tables(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_study(arguments(made)) == 0
+    lines = read_lines(made / "results" / "measures.csv")
+    rows = {line.row for line in lines}
+    assert rows >= {row.name for row in (*LADDER, *FRAMES, *LONGER)} | {"row", "sharpness", "mean-map", *CLASSICAL}
+    # of the first fold of two: half the places, none of them trained on
+    assert {line.place for line in lines if line.row == "full"} == {"stack0", "stack2", "stereo/0", "stereo/2"}
+    full = next(line for line in lines if line.row == "full" and line.kind == "stereo")
+    assert {"depth_error", "abs_rel", "coc_mae_px", "coc_mae_px_weak", "sign_accuracy"} <= full.measures.keys()
+    before = (made / "results" / "measures.csv").read_bytes()
+    capsys.readouterr()
+    # everything is there: nothing is trained, and nothing changes
+    assert run_study(arguments(made)) == 0
+    assert "min" not in capsys.readouterr().out
+    assert (made / "results" / "measures.csv").read_bytes() == before
+
+    page = made / "claims.md"
+    page.write_text(PAGE)
+    for _ in range(2):
+        assert make_tables([str(made / "results" / "measures.csv"), "-o", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("# Claims\n\nwords\n") and text.endswith("more words\n")
+    assert text.count("### The ladder, real blur") == 1 and "| full: less than defocus alone by |" in text
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_done(
+    made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work, results = tmp_path / "work", tmp_path / "results"
+    work.mkdir()
+    (work / "runs").write_text("in the way of the folder of the runs")
+    args = arguments(made)
+    args[5], args[7] = str(work), str(results)
+    assert run_study([*args, "--rows", "row", "depth"]) == 1
+    assert "depth-0: failed, see" in capfd.readouterr().out
+    assert {line.row for line in read_lines(results / "measures.csv")} == {"row"}
+    assert "runs" in (work / "depth-0.log").read_text()
+    (work / "runs").unlink()
+    assert run_study([*args, "--rows", "row", "depth"]) == 0
+    assert {line.row for line in read_lines(results / "measures.csv")} == {"row", "depth"}
+
+
+def test_a_run_that_outlived_its_command_is_taken_over(
+    made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its lines lie in the work folder, and nowhere else yet."""
+    work, results = tmp_path / "work", tmp_path / "results"
+    args = arguments(made)
+    args[5] = str(work)
+    assert run_study([*args[:-3], "-o", str(work / "depth-0.csv"), "--quick", "--only", "depth-0"]) == 0
+    args[7] = str(results)
+    assert run_study([*args, "--rows", "depth"]) == 0
+    assert "depth-0: 0.0 min" in capfd.readouterr().out
+    assert not (work / "depth-0.log").exists()  # no process was started
+    assert {line.run for line in read_lines(results / "measures.csv")} == {"depth-0"}
+
+
+def test_what_cannot_be_measured_here_stays(made: Path, tmp_path: Path) -> None:
+    """A peer whose package is not installed, but not what another recipe made."""
+    measures = tmp_path / "results" / "measures.csv"
+    peer = Line("elsewhere", "-", "elsewhere", -1, "stereo", "stereo/0", {"depth_ordinal": 0.7})
+    write_lines(measures, [peer, Line("depth-0", "old", "depth", 0, "stereo", "stereo/0", {"depth_ordinal": 0.5})])
+    args = arguments(made)
+    args[5], args[7] = str(tmp_path / "work"), str(measures.parent)
+    assert run_study([*args, "--rows", "row"]) == 0
+    assert {line.run for line in read_lines(measures)} == {"elsewhere", "row"}
+
+
+def test_numbers_survive_the_file(tmp_path: Path) -> None:
+    lines = [
+        Line("full-0", "abc", "full", 0, "rgbd", "rgbd/x", {"depth_error": 0.123456, "photos": 4.0}),
+        Line("row", "-", "row", -1, "stereo", "stereo/y", {"depth_ordinal": 0.5}),
+    ]
+    write_lines(tmp_path / "m.csv", lines)
+    back = read_lines(tmp_path / "m.csv")
+    assert back[0].measures == {"depth_error": 0.1235, "photos": 4.0} and back[1].measures == {"depth_ordinal": 0.5}
+    assert [(b.run, b.recipe, b.row, b.fold, b.kind, b.place) for b in back] == [
+        (a.run, a.recipe, a.row, a.fold, a.kind, a.place) for a in lines
+    ]
+    assert read_lines(tmp_path / "none.csv") == []
+    (tmp_path / "m.csv").write_text("run,fold\nx,y\n")
+    with pytest.raises(ValueError, match=r"m\.csv: not a table of measures"):
+        read_lines(tmp_path / "m.csv")
+
+
+def test_a_step_of_the_ladder_by_hand() -> None:
+    """Two places; CoC errors of 4 and 2 px by the single task, 3 and 1.5 by two decoders: a quarter less on each."""
+
+    def line(row: str, place: str, **measures: float) -> Line:
+        return Line(f"{row}-0", "-", row, 0, "stereo", place, measures)
+
+    lines = [
+        line("defocus", "a", coc_mae_px=4.0),
+        line("defocus", "b", coc_mae_px=2.0),
+        line("two", "a", coc_mae_px=3.0),
+        line("two", "b", coc_mae_px=1.5),
+    ]
+    text = tables(lines)
+    assert "| two decoders on one encoder | defocus alone | defocus | - | +25.0 % (+25.0 to +25.0) | - | - |" in text
+    assert "| defocus alone | 3.00 (2.00 to 4.00) |" in text
+
+
+def test_long_rows_are_compared_on_the_places_of_both_and_say_how_many_folds_they_have() -> None:
+    """Errors of 4 and 2 px alone, and 3 px by two decoders on the first fold only: a quarter less there."""
+
+    def line(row: str, fold: int, error: float) -> Line:
+        return Line(
+            f"{row}-{fold}", "-", row, fold, "rgbd", f"place{fold}", {"coc_mae_px": error, "coc_mae_px_weak": 1}
+        )
+
+    lines = [line("defocus-long", 0, 4.0), line("defocus-long", 1, 2.0), line("two-long", 0, 3.0)]
+    text = tables(lines)
+    longer = text.partition("### Trained three times as long")[2].partition("###")[0]
+    assert "| defocus alone | 3.00 (2.00 to 4.00) |" in longer
+    assert "| two decoders on one encoder (1 of 2 folds) | 3.00 (3.00 to 3.00) |" in longer
+    assert "| defocus alone | defocus | - | +25.0 % (+25.0 to +25.0) | - | +0.0 % (+0.0 to +0.0) |" in longer
+    assert "soft connection" not in longer
+    # with curves set, fold 0 alone is compared, before and after
+    calibrated = [line("defocus-long", 0, 2.0), line("two-long", 0, 2.0)]
+    section = tables(lines, calibrated).partition("curve set")[2].partition("###")[0]
+    assert "runs defocus-long-0, two-long-0." in section
+    assert section.index("+25.0 % (") < section.index("+0.0 % (+0.0 to +0.0) | - | +0.0 %")
+    retrained = [replace(one, recipe="another") for one in lines]
+    assert "curve set" not in tables(retrained, calibrated)
+
+
+def test_a_twin_has_the_same_truth_and_computed_blur(made: Path, tmp_path: Path) -> None:
+    places = {f"{kind}{n}": "train" for kind in ("stack", "stereo/") for n in range(4)}
+    entries = open_both_sides(made / "scenes", places, ("train",))["train"]  # type: ignore[arg-type]
+    real = next(entry for entry in entries if entry.record.name == "s1")
+    rendered = twin(real, tmp_path, 2)
+    assert rendered.group == "focal_stacks" and rendered.record.provenance == "rendered"
+    assert [(f.u_focus, f.kappa_px) for f in rendered.record.frames] == [
+        (f.u_focus, f.kappa_px) for f in (real.record.frames[0], real.record.frames[-1])
+    ]
+    u = read_inv_depth(real.folder / real.record.inv_depth).inv_depth
+    u_twin = read_inv_depth(rendered.folder / rendered.record.inv_depth).inv_depth
+    assert np.array_equal(np.isfinite(u), np.isfinite(u_twin))
+    assert np.nanmax(np.abs(u - u_twin)) < 1e-3
+    frame = rendered.record.frames[-1]
+    coc = np.abs(signed_defocus_px(u_twin, frame.u_focus, frame.kappa_px))
+    sharpness = smoothed_laplacian(read_image(rendered.folder / frame.file), 2.0)
+    assert np.nanmedian(sharpness[coc < 1.5]) > 3 * np.nanmedian(sharpness[coc > 6])
+    stamp = (rendered.folder / "scene.json").stat().st_mtime_ns
+    twin(real, tmp_path, 2)
+    assert (rendered.folder / "scene.json").stat().st_mtime_ns == stamp  # not rendered again
+
+
+def test_one_run_measures_what_it_was_kept_from(made: Path, tmp_path: Path) -> None:
+    from research.claims.plan import QUICK, Run
+    from research.claims.run import every_scene
+
+    entries = every_scene(made / "scenes", made / "split.csv")
+    lines = one_run(Run(LADDER[1], 1, QUICK), entries, [], tmp_path, 2)
+    assert {line.place for line in lines} == {"stack1", "stack3", "stereo/1", "stereo/3"}
+    assert all("coc_mae_px" in line.measures and "depth_ordinal" not in line.measures for line in lines)
+    assert (tmp_path / "runs" / "defocus-1" / "model" / "model.safetensors").is_file()
