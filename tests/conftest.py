@@ -36,6 +36,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_formats(shared_data: Path) -> Path:
+    """Files of public sets as they are laid out; tests that need them are skipped where they are absent."""
+    if not (shared_data / "formats").is_dir():
+        pytest.skip(f"no files of public sets at {shared_data / 'formats'}")
+    return shared_data / "formats"
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder whose graph obeys the lens law by construction: u is the red channel, u_focus 0.5, kappa 20 px."""
     pytest.importorskip("onnx", reason="making a graph needs the package onnx (extra train)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mddnet.captures.rgbd import list_pseudo, list_rgbd
+from mddnet.data.split import read_split
 from mddnet.errors import CaptureError, ImageError
 
 HEADER = "source,scene,rgb,depth,depth_unit,licence,note\n"
@@ -87,19 +89,27 @@ def test_damaged_files_are_named(root: Path) -> None:
 
 
 def test_real_captures(shared_data: Path) -> None:
-    frames = list_rgbd(shared_data / "depth/rgbd")
-    assert len(frames) == 248
-    assert {f.place for f in frames} == {
-        f"rgbd/{s}" for s in ("aims_lab", "cup_table", "iphone_lidar_desk", "rel_field_zed", "sevenscenes_redkitchen")
-    }
-    assert {f.source for f in frames if f.unit == "ordinal"} == {"rel_field_zed"}
-    for frame in frames[::50]:
+    root = shared_data / "depth/rgbd"
+    with (root / "manifest.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    frames = list_rgbd(root)
+    assert [frame.image for frame in frames] == [root / row["rgb"] for row in rows]
+    places = read_split(shared_data / "split.csv")
+    first_of_source = {row["source"]: (row, frame) for row, frame in reversed(list(zip(rows, frames, strict=True)))}
+    for row, frame in zip(rows, frames, strict=True):
+        assert frame.place == f"rgbd/{row['source']}" and frame.place in places
+        assert frame.unit == {"mm": "1/m", "8bit-relative": "ordinal"}[row["depth_unit"]]
+    # those who gathered the frames measured each depth map, in mm: share of known pixels, percentiles
+    for row, frame in first_of_source.values():
         u = frame.read_inv_depth()
-        assert u.shape == frame.read_rgb().shape[:2]
-        assert np.isfinite(u).mean() > 0.5
+        assert u.shape == frame.read_rgb().shape[:2] == (int(row["height"]), int(row["width"]))
+        known = u[np.isfinite(u)]
+        assert known.size / u.size == pytest.approx(float(row["valid_fraction"]), abs=2e-3)
         if frame.unit == "1/m":
-            assert np.nanmin(u) >= 0.1
-            assert np.nanmax(u) < 10
+            expected = [float(row[name]) for name in ("p1", "p50", "p99")]
+            np.testing.assert_allclose(np.percentile(1000.0 / known, (1, 50, 99)), expected, rtol=2e-3)
+        else:
+            assert known.min() > 0 and known.max() <= 1
 
 
 def test_guessed_depths_are_listed_with_the_place_of_the_manifest(root: Path) -> None:

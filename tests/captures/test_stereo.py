@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support.stereo_agreement import agreement
 
 from mddnet.captures.stereo import brightened, list_stereo, parse_calibration
 from mddnet.color import linear_from_srgb8
+from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
 
 HEADER = "source,scene,files,kind,unit,calibration,licence,note\n"
@@ -93,15 +96,33 @@ def test_eight_bit_disparity_is_refused(root: Path) -> None:
 
 
 def test_real_captures(shared_data: Path) -> None:
-    scenes = list_stereo(shared_data / "depth/stereo")
-    assert len(scenes) == 22
-    units = {s.name: s.unit for s in scenes}
-    assert {n for n, u in units.items() if u == "1/m"} == {"Books", "Dolls", "Laundry", "Moebius", "Adirondack"}
-    assert {n for n, u in units.items() if u == "ordinal"} == {f"tabletop_{i}" for i in (1, 3, 4, 6)}
-    for scene in scenes:
+    root = shared_data / "depth/stereo"
+    with (root / "manifest.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    scenes = list_stereo(root)
+    assert [scene.name for scene in scenes] == [row["scene"] for row in rows]
+    places = read_split(shared_data / "split.csv")
+    # which sets publish the offset of the disparity: without it depth is affine
+    unit_of_set = {
+        **dict.fromkeys(("middlebury2005", "middlebury2014"), "1/m"),
+        **dict.fromkeys(("middlebury2001", "middlebury2003"), "relative"),
+    }
+    for row, scene in zip(rows, scenes, strict=True):
+        assert scene.place in places
+        assert (scene.unit == "ordinal") == (row["kind"] == "rgbd_relative")
+        assert scene.unit == unit_of_set.get(scene.source, scene.unit), scene.name
         u = scene.read_inv_depth()
         assert u.shape == scene.read_rgb().shape[:2]
         assert np.isfinite(u).mean() > 0.75
-        if scene.unit == "1/m":
-            assert np.nanmin(u) > 0.2
-            assert np.nanmax(u) < 1.0
+        if scene.calibration is not None:
+            # still lifes on a table, some metres away
+            assert 0.5 < 1 / np.nanmax(u) < 1 / np.nanmin(u) < 5.0, scene.name
+        if scene.unit != "ordinal":
+            # what the disparity says is at x in the left photo is at x - d in the right one, and upside down it is not
+            disparity = u if scene.calibration is None else (u - scene.calibration.offset) / scene.calibration.scale
+            left, right = (
+                np.asarray(Image.open(root / name).convert("L"), dtype=np.float64)
+                for name in (row["files"].split(";")[k] for k in (0, 2))
+            )
+            upright, turned = (agreement(left, right, d) for d in (disparity, disparity[::-1]))
+            assert upright > 0.8 and upright > turned, scene.name

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support.stereo_agreement import agreement
 
+from mddnet.captures.stereo import list_stereo
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.evaluate.public_sets import PUBLIC_SETS, Crop, Protocol, PublicSet, SetItem, SetPhoto, find_set, read_item
 from mddnet.evaluate.public_sets.files import natural_order, read_pfm
+from mddnet.evaluate.public_sets.middlebury import MIDDLEBURY_2014, read_calibration
 from mddnet.evaluate.public_sets.record import TRUTHS
 
 H, W = 32, 40
@@ -164,6 +167,90 @@ def test_nyu_png(tmp_path: Path) -> None:
         listing.items[0].load()
 
 
+def test_nyu_png_in_folders_rgb_and_depth(tmp_path: Path) -> None:
+    codes = np.zeros((480, 640), np.uint16)
+    codes[100:110, 100:110] = 2500
+    save(tmp_path / "rgb" / "rgb_00050.jpg", photo(1, 480, 640))
+    save(tmp_path / "depth" / "sync_depth_00050.png", codes)
+    read = only("nyu-png", tmp_path)
+    assert read.inv_depth is not None and read.inv_depth[105, 105] == pytest.approx(0.4)
+    assert PUBLIC_SETS["nyu-png"].items(tmp_path).items[0].group == "nyu-png"
+    (tmp_path / "depth" / "sync_depth_00050.png").unlink()
+    with pytest.raises(CaptureError, match=r"rgb_00050\.jpg: its depth sync_depth_NNNNN\.png"):
+        PUBLIC_SETS["nyu-png"].items(tmp_path)
+
+
+def test_nyu_png_reads_a_real_frame(real_formats: Path) -> None:
+    public_set = PUBLIC_SETS["nyu-png"]
+    (item,) = public_set.items(real_formats / "nyu_demo").items
+    everywhere = read_item(public_set, item, Protocol("all"))
+    known = np.isfinite(everywhere.inv_depth)  # type: ignore[arg-type]
+    # the rim is white and was not measured; a room is 0.5 to 10 m deep
+    assert everywhere.photo[:5].mean() > 250 and not known[:5].any() and 0.5 < known.mean() < 1.0
+    depth_m = 1.0 / everywhere.inv_depth[known]  # type: ignore[index]
+    assert depth_m.min() > 0.5 and depth_m.max() < 10.0
+    # millimetres, checked against the file
+    codes = np.asarray(Image.open(real_formats / "nyu_demo/depth/sync_depth_00050.png"))
+    np.testing.assert_allclose(depth_m, codes[codes > 0] / 1000.0, rtol=1e-6)
+    cropped = read_item(public_set, item, public_set.protocol).inv_depth
+    assert cropped is not None and not np.isfinite(cropped[:45]).any() and np.isfinite(cropped[45:471, 41:601]).any()
+
+
+def test_kitti_photos_and_depths_of_one_name(tmp_path: Path) -> None:
+    codes = np.zeros((H, W), np.uint16)
+    codes[20] = 2560  # 10 m
+    codes[21] = 100 * 256  # beyond the cap
+    save(tmp_path / "rgb" / "0000000005.png", photo(1))
+    save(tmp_path / "depth" / "0000000005.png", codes)
+    read = only("kitti", tmp_path)
+    assert read.inv_depth is not None and read.unit == "1/m"
+    np.testing.assert_allclose(read.inv_depth[20], 0.1)
+    assert np.isfinite(read.inv_depth).sum() == W
+    assert np.isfinite(only("kitti", tmp_path, 0, Protocol("all")).inv_depth).sum() == 2 * W  # type: ignore[arg-type]
+    save(tmp_path / "rgb" / "0000000006.png", photo(2))
+    listing = PUBLIC_SETS["kitti"].items(tmp_path)
+    assert [item.name for item in listing.items] == ["0000000005"]
+    ((missing, reason),) = listing.failures
+    assert missing.endswith("0000000006.png") and "in depth/" in reason
+    save(tmp_path / "depth" / "0000000005.png", (codes // 256).astype(np.uint8))
+    with pytest.raises(CaptureError, match=r"0000000005\.png: values up to 100; expected 16-bit depths"):
+        listing.items[0].load()
+    save(tmp_path / "depth" / "0000000005.png", codes[1:])
+    with pytest.raises(CaptureError, match=f"inv_depth has {W} x {H - 1} pixels; expected {W} x {H}"):
+        read_item(PUBLIC_SETS["kitti"], listing.items[0], Protocol("all"))
+
+
+def test_kitti_selection_of_the_benchmark(tmp_path: Path) -> None:
+    folder = tmp_path / "val_selection_cropped"
+    for drive, frame, metres in (("2011_09_26_drive_0002", 5, 8), ("2011_10_03_drive_0047", 21, 4)):
+        save(folder / f"image/{drive}_sync_image_{frame:010d}_image_02.png", photo(frame))
+        save(
+            folder / f"groundtruth_depth/{drive}_sync_groundtruth_depth_{frame:010d}_image_02.png",
+            np.full((H, W), 256 * metres, np.uint16),
+        )
+    for root in (tmp_path, folder):
+        items = PUBLIC_SETS["kitti"].items(root).items
+        assert [item.group for item in items] == ["2011_09_26_drive_0002", "2011_10_03_drive_0047"]
+        np.testing.assert_allclose(only("kitti", root, 0).inv_depth, 1 / 8)  # type: ignore[arg-type]
+        np.testing.assert_allclose(only("kitti", root, 1).inv_depth, 1 / 4)  # type: ignore[arg-type]
+
+
+def test_kitti_reads_a_real_frame(real_formats: Path) -> None:
+    read = only("kitti", real_formats / "kitti_demo", 0, Protocol("all"))
+    assert read.inv_depth is not None
+    known = np.isfinite(read.inv_depth)
+    assert known.mean() == pytest.approx(0.2, abs=0.02) and not known[: known.shape[0] // 4].any()
+    depth_m = 1.0 / read.inv_depth[known]
+    codes = np.asarray(Image.open(real_formats / "kitti_demo/depth/0000000005.png"))
+    np.testing.assert_allclose(depth_m, codes[codes > 0] / 256.0, rtol=1e-6)
+    # a street: the road at the lower edge is near, the median is some ten metres away
+    assert 3.0 < depth_m.min() < 8.0 and 8.0 < np.median(depth_m) < 30.0 and depth_m.max() < 120.0
+    lower = 1.0 / read.inv_depth[-20:][known[-20:]]
+    assert np.median(lower) < 0.7 * np.median(depth_m)
+    capped = only("kitti", real_formats / "kitti_demo").inv_depth
+    assert 0 < np.isfinite(capped).sum() < known.sum() and np.nanmin(capped) >= 1 / 80.0  # type: ignore[arg-type]
+
+
 def test_ddff12(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     disparity = np.full((2, 1, H, W), 0.0202, np.float32)
@@ -280,6 +367,71 @@ def test_middlebury_2014(tmp_path: Path) -> None:
     (folder / "calib.txt").write_text("cam0=[0 0 1; 0 0 1; 0 0 1]\ndoffs=1\nbaseline=1\n")
     with pytest.raises(CaptureError, match="positive"):
         only("middlebury-2014", tmp_path)
+
+
+CALIBRATION = "cam0=[4000 0 1176.728; 0 4000 1011.728; 0 0 1]\ndoffs=100\nbaseline=200.0\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CALIBRATION,
+        "cam0=[ 4000 0 1176.728 ; 0 4000 1011.728 ; 0 0 1 ] \n doffs= 100 \nbaseline= 200.0\n",
+        CALIBRATION.replace("=", " = ").replace("\n", " \r\n"),
+        CALIBRATION.replace("=", "=\t").replace("\nd", "\n\td"),
+        CALIBRATION.rstrip("\n"),
+    ],
+)
+def test_middlebury_calibration_with_any_blanks(tmp_path: Path, text: str) -> None:
+    (tmp_path / "calib.txt").write_bytes(text.encode())
+    assert read_calibration(tmp_path / "calib.txt") == (4000.0, 100.0, 200.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "lacking"),
+    [
+        (CALIBRATION.replace("doffs=100", "doffs="), r"doffs=\.\.\."),
+        (CALIBRATION.replace("doffs=100", "doffs=1 00"), r"doffs=\.\.\."),
+        (CALIBRATION.replace("baseline", "a baseline"), r"baseline=\.\.\."),
+        (CALIBRATION.replace("[4000", "[four"), r"cam0=\[f 0 cx; \.\.\.\]"),
+        ("", r"cam0=\[f 0 cx; \.\.\.\], doffs=\.\.\., baseline=\.\.\."),
+    ],
+)
+def test_middlebury_calibration_names_the_line_that_is_missing(tmp_path: Path, text: str, lacking: str) -> None:
+    (tmp_path / "calib.txt").write_text(text)
+    with pytest.raises(CaptureError, match=rf"calib\.txt: no line {lacking} with a number"):
+        read_calibration(tmp_path / "calib.txt")
+
+
+def test_middlebury_benchmark_names_its_disparity_otherwise(tmp_path: Path) -> None:
+    folder = tmp_path / "Adirondack"
+    save(folder / "im0.png", photo(1))
+    (folder / "calib.txt").write_text(CALIBRATION)
+    listing = MIDDLEBURY_2014.list_items(tmp_path)
+    assert listing.failures == ((str(folder / "disp0.pfm"), "no such file; expected it or disp0GT.pfm in every scene"),)
+    write_pfm(folder / "disp0GT.pfm", np.full((H, W), 100.0, np.float32))
+    np.testing.assert_allclose(only("middlebury-2014", tmp_path).inv_depth, 0.25)  # type: ignore[arg-type]
+    # of the two the set's own name is taken
+    write_pfm(folder / "disp0.pfm", np.full((H, W), 300.0, np.float32))
+    np.testing.assert_allclose(only("middlebury-2014", tmp_path).inv_depth, 0.5)  # type: ignore[arg-type]
+
+
+def test_middlebury_reads_a_real_scene_of_the_benchmark(real_formats: Path, shared_data: Path) -> None:
+    root = real_formats / "MiddEval3" / "trainingQ"
+    read = only("middlebury-2014", root)
+    assert read.inv_depth is not None and read.unit == "1/m"
+    known = np.isfinite(read.inv_depth)
+    assert known.mean() > 0.9 and not np.isinf(read.inv_depth).any()
+    # the scene's calib.txt states 8 to 65 px of disparity, f 1038.018 px, doffs 53.271 px, baseline 176.252 mm
+    nearest, farthest = ((d + 53.271) * 1000.0 / (176.252 * 1038.018) for d in (65.0, 8.0))
+    assert farthest * 0.98 <= read.inv_depth[known].min() and read.inv_depth[known].max() <= nearest * 1.02
+    # what the disparity says is at x in the left photo is at x - d in the right one, and upside down it is not
+    left, right = (np.asarray(Image.open(root / f"Adirondack/im{n}.png").convert("L"), np.float64) for n in (0, 1))
+    disparity = read.inv_depth * (176.252 * 1038.018 / 1000.0) - 53.271
+    assert agreement(left, right, disparity) > 0.9 > 0.8 > agreement(left, right, disparity[::-1])
+    # another copy of the same scene, with another size and calibration, is as deep
+    (copy,) = (scene for scene in list_stereo(shared_data / "depth/stereo") if scene.name == "Adirondack")
+    assert np.median(read.inv_depth[known]) == pytest.approx(np.nanmedian(copy.read_inv_depth()), rel=0.05)
 
 
 def test_middlebury_2006_with_and_without_dmin(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 import mddnet.scenes.build as build_module
 from mddnet.cli.main import main
+from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError, OutputError, RejectedScene
 from mddnet.io.folder_lock import KERNEL_LOCKS
 from mddnet.scenes.build import (
@@ -426,15 +427,17 @@ def test_a_folder_without_captures_is_1(tmp_path: Path, capsys: pytest.CaptureFi
 def test_every_real_capture_is_listed(shared_data: Path) -> None:
     plan = plan_build([shared_data])
     assert not plan.failures
-    counts = {group: sum(task.group == group for task in plan.tasks) for group in build_module.GROUPS}
-    expected = {
-        "focal_stacks": 28,
-        "light_fields": 3,
-        "rgbd": 248,
-        "stereo": 22,
-        "photos": 1101,
-        "all_in_3d": 0,
-        "rigs": 0,
-        "pseudo": 0,
-    }
-    assert counts == expected
+    expected = dict.fromkeys(build_module.GROUPS, 0)
+    group_of_kind = {"focal_stack": "focal_stacks", "light_field": "light_fields"}
+    for path in (shared_data / "captures").glob("*/*/capture.json"):
+        expected[group_of_kind[json.loads(path.read_text(encoding="utf-8"))["kind"]]] += 1
+    for group, manifest in (("rgbd", "depth/rgbd"), ("stereo", "depth/stereo"), ("photos", "photos")):
+        with (shared_data / manifest / "manifest.csv").open(newline="", encoding="utf-8") as stream:
+            expected[group] = sum(1 for _ in csv.DictReader(stream))
+    assert {group: sum(task.group == group for task in plan.tasks) for group in build_module.GROUPS} == expected
+    # each has a side of the split; what is no scene is left alone
+    places = read_split(shared_data / "split.csv")
+    assert {split_of(task.place, places) for task in plan.tasks} == {"train", "dev"}
+    folders = {file.relative_to(shared_data).parts[0] for task in plan.tasks for file in task.files}
+    assert folders == {"captures", "depth", "photos"}
+    assert not any("multiview" in file.parts for task in plan.tasks for file in task.files)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mddnet.captures.photo_folder import SharpPhoto
-from mddnet.captures.rgbd import RgbdFrame
+from mddnet.captures.rgbd import RGBD_CODES, RgbdFrame
 from mddnet.captures.stereo import list_stereo
 from mddnet.errors import RejectedScene
 from mddnet.optics import kappa_px
@@ -38,7 +38,8 @@ def rgbd_capture(folder: Path, unit: InvDepthUnit = "1/m", hole: bool = True) ->
         depth_mm[12:36, 40:46] = 0
     codes = depth_mm.astype(np.uint16) if unit == "1/m" else (depth_mm / 3000 * 255).astype(np.uint8)
     Image.fromarray(codes).save(folder / "d.png")
-    return RgbdFrame("lab_1", folder / "c.png", folder / "d.png", unit, "rgbd/lab", "lab", "CC0", "")
+    stored = RGBD_CODES["mm" if unit == "1/m" else "8bit-relative"]
+    return RgbdFrame("lab_1", folder / "c.png", folder / "d.png", stored, "rgbd/lab", "lab", "CC0", "")
 
 
 def photo_capture(folder: Path, name: str, seed: int) -> SharpPhoto:

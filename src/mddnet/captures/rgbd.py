@@ -1,5 +1,8 @@
 """RGB-D captures: a colour image and a depth map each, listed by a ``manifest.csv``.
 
+:func:`list_frames` reads every such manifest: of measured depth, of guessed depth (:func:`list_pseudo`), and of depth
+at single points (:mod:`mddnet.captures.multiview`).
+
 Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the
 files that it names, relative to its own folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0
 is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only the order means anything).
@@ -11,6 +14,7 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -19,11 +23,30 @@ from mddnet.io.json_fields import MAX_NAME_BYTES, is_writable_text, shown
 from mddnet.photo.image_file import read_rgb, read_stored
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
-RGBD_UNITS: dict[str, InvDepthUnit] = {"mm": "1/m", "8bit-relative": "ordinal"}
+
+@dataclass(frozen=True, slots=True)
+class DepthCodes:
+    """How the integers of a depth file state inverse depth; 0 is unknown.
+
+    Attributes:
+        unit: unit of the inverse depth.
+        dtype: type of the integers.
+        nearest: code of inverse depth 1, the largest there is; None where the codes are millimetres of depth.
+    """
+
+    unit: InvDepthUnit
+    dtype: Literal["uint8", "uint16"]
+    nearest: int | None = None
+
+
+RGBD_CODES: dict[str, DepthCodes] = {
+    "mm": DepthCodes("1/m", "uint16"),
+    "8bit-relative": DepthCodes("ordinal", "uint8", 255),
+}
 RGBD_COLUMNS = ("source", "rgb", "depth", "depth_unit", "licence", "note")
 PSEUDO_UNIT = "16bit-relative"
 """uint16, larger is nearer, 0 is unknown; linear in inverse depth of unknown scale and shift."""
-PSEUDO_UNITS: dict[str, InvDepthUnit] = {PSEUDO_UNIT: "relative"}
+PSEUDO_CODES: dict[str, DepthCodes] = {PSEUDO_UNIT: DepthCodes("relative", "uint16", 65535)}
 PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
 
 
@@ -35,7 +58,7 @@ class RgbdFrame:
         name: unique among the frames of a manifest, fit for a folder name.
         image: path of the colour image.
         depth: path of the depth map.
-        unit: unit of the inverse depth that :meth:`read_inv_depth` returns.
+        codes: how the depth map states inverse depth.
         place: ``"rgbd/SOURCE"``, or what the manifest says; frames of one place go to one side of a split.
         source: where the capture comes from.
         licence: licence found there.
@@ -45,11 +68,16 @@ class RgbdFrame:
     name: str
     image: Path
     depth: Path
-    unit: InvDepthUnit
+    codes: DepthCodes
     place: str
     source: str
     licence: str
     note: str
+
+    @property
+    def unit(self) -> InvDepthUnit:
+        """Unit of the inverse depth that :meth:`read_inv_depth` returns."""
+        return self.codes.unit
 
     def read_rgb(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB.
@@ -63,14 +91,21 @@ class RgbdFrame:
         """(H, W) float32 in ``unit``, larger is nearer, NaN where nothing was measured.
 
         Raises:
-            CaptureError: if the file is missing, damaged, or not of the type that its unit needs.
+            CaptureError: if the file is missing, damaged, not of the type that its unit needs, or holds a code larger
+                than that of the nearest point.
         """
-        codes = read_codes(self.depth, "uint8" if self.unit == "ordinal" else "uint16")
-        if self.unit == "1/m":
+        codes = read_codes(self.depth, self.codes.dtype)
+        if self.codes.nearest is None:
             with np.errstate(divide="ignore"):
                 u = 1000.0 / codes
         else:
-            u = codes / (65535.0 if self.unit == "relative" else 255.0)
+            largest = codes.max(initial=0.0)
+            if largest > self.codes.nearest:
+                raise CaptureError(
+                    f"{self.depth}: codes up to {largest:g}; expected 0 (unknown) to {self.codes.nearest} (nearest); "
+                    "check depth_unit in the manifest"
+                )
+            u = codes / self.codes.nearest
         return np.where(codes > 0, u, np.nan).astype(np.float32)
 
 
@@ -143,7 +178,7 @@ def list_rgbd(root: Path) -> list[RgbdFrame]:
         CaptureError: for a manifest that is missing or incomplete, an unknown depth unit, a file that does not exist,
             or a name that occurs twice.
     """
-    return _listed(root, RGBD_COLUMNS, RGBD_UNITS, lambda row: f"rgbd/{row['source']}")
+    return list_frames(root, RGBD_COLUMNS, RGBD_CODES, lambda row: f"rgbd/{row['source']}")
 
 
 def list_pseudo(root: Path) -> list[RgbdFrame]:
@@ -155,22 +190,33 @@ def list_pseudo(root: Path) -> list[RgbdFrame]:
     Raises:
         CaptureError: as :func:`list_rgbd`.
     """
-    return _listed(root, PSEUDO_COLUMNS, PSEUDO_UNITS, lambda row: row["place"])
+    return list_frames(root, PSEUDO_COLUMNS, PSEUDO_CODES, lambda row: row["place"])
 
 
-def _listed(
+def list_frames(
     root: Path,
     columns: Sequence[str],
-    units: Mapping[str, InvDepthUnit],
+    codes: Mapping[str, DepthCodes],
     place_of: Callable[[Mapping[str, str]], str],
 ) -> list[RgbdFrame]:
+    """Frames of ``root/manifest.csv``, in its order, each with a colour image and a depth map.
+
+    Args:
+        root: folder of the manifest.
+        columns: columns that it must have, among them those of ``RGBD_COLUMNS``.
+        codes: what each ``depth_unit`` means; another is refused.
+        place_of: place of a row.
+
+    Raises:
+        CaptureError: as :func:`list_rgbd`.
+    """
     manifest = root / "manifest.csv"
     frames: list[RgbdFrame] = []
     seen: set[str] = set()
     for number, row in enumerate(read_manifest(manifest, columns), 2):
-        if row["depth_unit"] not in units:
+        if row["depth_unit"] not in codes:
             raise CaptureError(
-                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(units)}"
+                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(codes)}"
             )
         image, depth = path_inside(root, row["rgb"], manifest), path_inside(root, row["depth"], manifest)
         for path in (image, depth):
@@ -185,7 +231,7 @@ def _listed(
                 name=name,
                 image=image,
                 depth=depth,
-                unit=units[row["depth_unit"]],
+                codes=codes[row["depth_unit"]],
                 place=place_of(row),
                 source=row["source"],
                 licence=row["licence"],

@@ -65,7 +65,7 @@ def evaluate(
     data
         Folder of the captures, with split.csv and pairs/.
     public_set
-        A public set instead of captures: nyu-mat, nyu-png, ddff12, defocusnet, hci, zedd, idfd, all-in-3d,
+        A public set instead of captures: nyu-mat, nyu-png, kitti, ddff12, defocusnet, hci, zedd, idfd, all-in-3d,
         middlebury-2014, middlebury-2006, syndof, rtf, ded, cuhk, dut-dbd, lfdof, dpdd, realdof.
     root
         Folder that holds the files of the set as its authors publish them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,16 @@ def _rgbd(folder: Path) -> None:
     )
 
 
+def _multiview(folder: Path) -> None:
+    (folder / "bust").mkdir()
+    (folder / "bust/1.jpg").write_bytes(written_png(small()))
+    (folder / "bust/1.png").write_bytes(written_png(np.full((HEIGHT, WIDTH), 60000, np.uint16)))
+    (folder / "manifest.csv").write_text(
+        "source,scene,rgb,depth,depth_unit,licence,note,place\n"
+        "bust,bust,bust/1.jpg,bust/1.png,ordinal,CC0,few far points,multiview/bust\n"
+    )
+
+
 def _stereo(folder: Path) -> None:
     (folder / "a.jpg").write_bytes(written_png(small()))
     (folder / "a.png").write_bytes(written_png(np.full((HEIGHT, WIDTH), 15000, np.uint16)))
@@ -322,16 +333,22 @@ def _cells(files: Files, name: str, others: list[str]) -> Cases:
 
 
 def _read_listed(folder: Path, kind: str) -> None:
+    from mddnet.captures.multiview import list_multiview
     from mddnet.captures.photo_folder import list_photos
-    from mddnet.captures.rgbd import list_rgbd
-    from mddnet.captures.stereo import list_stereo
+    from mddnet.captures.rgbd import RgbdFrame, list_rgbd
+    from mddnet.captures.stereo import StereoScene, list_stereo
 
     if kind == "photos":
         for photo in list_photos(folder / "photos"):
             inside(folder, photo.image)
             photo.read_rgb()
         return
-    for one in list_rgbd(folder) if kind == "rgbd" else list_stereo(folder):
+    readers: dict[str, Callable[[Path], Sequence[RgbdFrame | StereoScene]]] = {
+        "rgbd": list_rgbd,
+        "multiview": list_multiview,
+        "stereo": list_stereo,
+    }
+    for one in readers[kind](folder):
         inside(folder, one.image)
         try:
             one.read_rgb()
@@ -395,6 +412,14 @@ TARGETS = (
         _rgbd,
         lambda files: _cells(files, "manifest.csv", ["lab/1.png", "lab/2.png"]),
         lambda folder: _read_listed(folder, "rgbd"),
+    ),
+    Target(
+        "multiview",
+        "manifests and images of multi-view points",
+        4_000,
+        _multiview,
+        lambda files: _cells(files, "manifest.csv", ["bust/1.png"]),
+        lambda folder: _read_listed(folder, "multiview"),
     ),
     Target(
         "stereo",

@@ -85,6 +85,25 @@ def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
     return levels.astype(np.float64)
 
 
+def read_depth16_m(path: Path, codes_per_m: float, expected: str) -> NDArray[np.float64]:
+    """(H, W) depth in metres of a 16-bit image whose codes are proportional to depth; code 0 gives 0, which is unknown.
+
+    Args:
+        path: the image.
+        codes_per_m: code of 1 m, > 0.
+        expected: what the codes are, for the error.
+
+    Raises:
+        CaptureError: if it is missing, damaged, no image of integers, or holds no code above 255: an image of 8 bits
+            has lost the unit.
+    """
+    codes = read_levels(path)
+    largest = float(codes.max(initial=0.0))
+    if largest <= 255:
+        raise CaptureError(f"{path}: values up to {largest:g}; expected {expected}, not 8 bits; {GET_AGAIN}")
+    return codes / codes_per_m
+
+
 def read_pfm(path: Path) -> Float32Array:
     """(H, W) float32 of a grey PFM file: ``Pf``, width and height, scale (negative is little-endian), rows bottom up.
 

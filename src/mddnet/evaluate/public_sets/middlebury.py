@@ -1,21 +1,26 @@
-"""Middlebury stereo sets: 2014 (and 2021, in the same form) with calibration, 2005 and 2006 without.
+"""Middlebury stereo sets: 2014 (and 2021 and benchmark v3, in the same form) with calibration, 2005 and 2006 without.
 
 - 2014 (Scharstein et al., "High-Resolution Stereo Datasets with Subpixel-Accurate Ground Truth", GCPR 2014): a folder
   per scene with ``im0.png``, ``disp0.pfm`` (px, infinite where unknown) and ``calib.txt`` with lines such as
   ``cam0=[3997.684 0 1176.728; 0 3997.684 1011.728; 0 0 1]``, ``doffs=131.111``, ``baseline=193.001`` (mm); depth in mm
   is baseline f / (d + doffs).
+- Benchmark v3 (MiddEval3): the same files of scenes of 2014 at full, half or quarter size, but the disparity is
+  ``disp0GT.pfm``; ``calib.txt`` is that of the size. Copies with blanks around ``=`` and in the brackets of
+  ``calib.txt`` exist, and are read like the published ones.
 - 2006 (Hirschmueller and Scharstein, CVPR 2007): ``view1.png`` and ``disp1.png``, 8 bits, 0 unknown; a level is a px at
   full size, two levels are a px at half size and three at third size. ``dmin.txt`` holds what to add, in px at full
   size, and focal length (3740 px at full size) and baseline (160 mm) are the same for all scenes; without it, depth is
   affine.
 
-As described at https://vision.middlebury.edu/stereo/data/ (scenes2014, scenes2006).
+As described at https://vision.middlebury.edu/stereo/data/ (scenes2014, scenes2006) and
+https://vision.middlebury.edu/stereo/submit3/.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,28 +30,40 @@ from mddnet.evaluate.public_sets.files import read_levels, read_pfm, read_rgb
 from mddnet.evaluate.public_sets.record import Protocol, PublicSet, SetItem, SetListing, SetPhoto
 
 FULL_FOCAL_PX, BASELINE_MM = 3740.0, 160.0
+DISPARITIES_2014 = ("disp0.pfm", "disp0GT.pfm")
+"""Names of the disparity of the left image: of the sets, and of the benchmark."""
+_BLANK = r"[ \t]*"
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 
 
-def _scenes(root: Path, photo: str, parts: tuple[str, ...], public_set: PublicSet) -> SetListing:
-    """Folders of ``root`` that hold ``photo``, at any depth; those that lack another part are failures."""
+def _scenes(
+    root: Path,
+    photo: str,
+    parts: tuple[tuple[str, ...], ...],
+    item: Callable[[Path, Path], SetItem],
+    public_set: PublicSet,
+) -> SetListing:
+    """Folders of ``root`` that hold ``photo``, at any depth; those that lack all names of another part are failures."""
     folders = sorted(path.parent for path in root.rglob(photo))
     if not folders:
         raise public_set.missing(root / "SCENE" / photo, "a folder of each scene")
     items, failures = [], []
     for folder in folders:
-        lacking = [part for part in parts if not (folder / part).is_file()]
+        lacking = [names for names in parts if not any((folder / name).is_file() for name in names)]
         if lacking:
-            failures.append((str(folder / lacking[0]), "no such file; expected it in every scene"))
+            first, *others = lacking[0]
+            expected = " or ".join(("it", *others))
+            failures.append((str(folder / first), f"no such file; expected {expected} in every scene"))
         else:
-            items.append(_item_2014(root, folder) if photo == "im0.png" else _item_2006(root, folder))
+            items.append(item(root, folder))
     return SetListing(tuple(items), tuple(failures))
 
 
 def _item_2014(root: Path, folder: Path) -> SetItem:
     def load() -> SetPhoto:
         focal_px, doffs_px, baseline_mm = read_calibration(folder / "calib.txt")
-        disparity = read_pfm(folder / "disp0.pfm").astype(np.float64)
+        name = next(name for name in DISPARITIES_2014 if (folder / name).is_file())
+        disparity = read_pfm(folder / name).astype(np.float64)
         known = (disparity + doffs_px > 0) & (disparity < 1e6)
         inv_depth = np.where(known, (disparity + doffs_px) * 1000.0 / (baseline_mm * focal_px), np.nan)
         return SetPhoto(read_rgb(folder / "im0.png"), inv_depth.astype(np.float32), "1/m")
@@ -55,7 +72,7 @@ def _item_2014(root: Path, folder: Path) -> SetItem:
 
 
 def read_calibration(path: Path) -> tuple[float, float, float]:
-    """Focal length of the left camera (px), doffs (px) and baseline (mm) of a ``calib.txt``.
+    """Focal length of the left camera (px), doffs (px) and baseline (mm) of a ``calib.txt``, whatever its blanks.
 
     Raises:
         CaptureError: if one of them is missing or impossible.
@@ -66,10 +83,18 @@ def read_calibration(path: Path) -> tuple[float, float, float]:
         raise CaptureError(f"{path}: not readable ({error}); expected the calibration of the scene") from error
     found = [
         re.search(pattern, text, flags=re.MULTILINE)
-        for pattern in (rf"^cam0=\[{_NUMBER}\s", rf"^doffs={_NUMBER}\s*$", rf"^baseline={_NUMBER}\s*$")
+        for pattern in (
+            rf"^{_BLANK}cam0{_BLANK}={_BLANK}\[{_BLANK}{_NUMBER}[ \t]",
+            rf"^{_BLANK}doffs{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
+            rf"^{_BLANK}baseline{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
+        )
     ]
     if any(match is None for match in found):
-        raise CaptureError(f"{path}: expected the lines cam0=[f 0 cx; ...], doffs=... and baseline=...")
+        names = ("cam0=[f 0 cx; ...]", "doffs=...", "baseline=...")
+        lacking = ", ".join(name for name, match in zip(names, found, strict=True) if match is None)
+        raise CaptureError(
+            f"{path}: no line {lacking} with a number; expected the lines {', '.join(names)}; get the file again"
+        )
     focal_px, doffs_px, baseline_mm = (float(match[1]) for match in found if match is not None)
     if not (0 < focal_px < math.inf and 0 < baseline_mm < math.inf and math.isfinite(doffs_px)):
         raise CaptureError(f"{path}: f {focal_px:g} px, baseline {baseline_mm:g} mm; expected positive numbers")
@@ -110,24 +135,26 @@ def _reduction(folder: Path, width: int) -> int:
 
 
 def _list_2014(root: Path) -> SetListing:
-    return _scenes(root, "im0.png", ("disp0.pfm", "calib.txt"), MIDDLEBURY_2014)
+    return _scenes(root, "im0.png", (DISPARITIES_2014, ("calib.txt",)), _item_2014, MIDDLEBURY_2014)
 
 
 def _list_2006(root: Path) -> SetListing:
-    return _scenes(root, "view1.png", ("disp1.png",), MIDDLEBURY_2006)
+    return _scenes(root, "view1.png", (("disp1.png",),), _item_2006, MIDDLEBURY_2006)
 
 
 _LICENCE = "none stated; cite the papers"
 MIDDLEBURY_2014 = PublicSet(
     name="middlebury-2014",
-    title="Middlebury 2014 and 2021",
+    title="Middlebury 2014, 2021 and benchmark v3",
     source="Scharstein et al., GCPR 2014; https://vision.middlebury.edu/stereo/data/scenes2014/",
-    obtain="download the folders of the scenes (Adirondack-perfect, ...) from the page, or those of scenes2021",
+    obtain="download the folders of the scenes (Adirondack-perfect, ...) from the page, or those of scenes2021; or "
+    "the benchmark's MiddEval3-data-Q.zip and MiddEval3-GT0-Q.zip (or H, F), unpacked in one folder: --root is its "
+    "trainingQ",
     licence=_LICENCE,
-    expects="  SCENE/im0.png\n  SCENE/disp0.pfm\n  SCENE/calib.txt",
+    expects="  SCENE/im0.png\n  SCENE/disp0.pfm   (disp0GT.pfm in the benchmark)\n  SCENE/calib.txt",
     states=("inv_depth",),
     protocol=Protocol("pixels whose disparity is finite", None, None),
-    basis="the page of the set and a calib.txt quoted in public code",
+    basis="the page of the set, a calib.txt quoted in public code, and a scene of the benchmark",
     list_items=_list_2014,
 )
 MIDDLEBURY_2006 = PublicSet(

@@ -7,7 +7,7 @@
 https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html and read by extract_official_train_test_set_from_mat.py of
 https://github.com/cleinc/bts, which also makes the usual PNG form: per scene type ``rgb_NNNNN.jpg`` (numbers from 0,
 the border outside rows 7 to 473, columns 7 to 631 black) and ``sync_depth_NNNNN.png``, 16 bits, rawDepths in
-millimetres.
+millimetres. https://github.com/YvanYin/Metric3D keeps the same files in ``rgb/`` and ``depth/``, the border white.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mddnet.evaluate.public_sets.files import (
     inv_depth_from_depth_m,
     opened_hdf5,
     paired,
-    read_levels,
+    read_depth16_m,
     read_mat,
     read_rgb,
 )
@@ -92,22 +92,21 @@ def _list_png(root: Path) -> SetListing:
     ]
 
     def depth_of(photo: Path) -> Path | None:
-        path = photo.with_name(photo.stem.replace("rgb_", "sync_depth_", 1) + ".png")
-        return path if path.is_file() else None
+        name = photo.stem.replace("rgb_", "sync_depth_", 1) + ".png"
+        folders = [photo.parent, photo.parent.with_name("depth")] if photo.parent.name == "rgb" else [photo.parent]
+        return next((path for folder in folders if (path := folder / name).is_file()), None)
 
-    return paired(photos, depth_of, "depth sync_depth_NNNNN.png beside it", _png_item)
+    return paired(photos, depth_of, "depth sync_depth_NNNNN.png, beside it or in depth/ beside rgb/,", _png_item)
 
 
 def _png_item(photo: Path, depth: Path) -> SetItem:
     def load() -> SetPhoto:
-        millimetres = read_levels(depth)
-        if millimetres.max(initial=0.0) <= 255:
-            raise CaptureError(
-                f"{depth}: values up to {millimetres.max(initial=0.0):g}; expected 16-bit millimetres, not 8 bits"
-            )
-        return SetPhoto(read_rgb(photo), inv_depth_from_depth_m(millimetres / 1000.0), "1/m")
+        depth_m = read_depth16_m(depth, 1000.0, "16-bit millimetres")
+        return SetPhoto(read_rgb(photo), inv_depth_from_depth_m(depth_m), "1/m")
 
-    return SetItem(f"{photo.parent.name}/{photo.stem}", photo.parent.name, load)
+    # rgb/ is no scene type
+    group = photo.parent.name if depth.parent == photo.parent else NYU_PNG.name
+    return SetItem(f"{photo.parent.name}/{photo.stem}", group, load)
 
 
 NYU_MAT = PublicSet(
@@ -132,9 +131,10 @@ NYU_PNG = PublicSet(
     source=f"{_SOURCE}; form of Lee et al., arXiv:1907.10326, https://github.com/cleinc/bts",
     obtain="make it from the .mat with extract_official_train_test_set_from_mat.py of BTS (or use --set nyu-mat)",
     licence="none stated; cite the paper",
-    expects="  test/SCENE_TYPE/rgb_NNNNN.jpg\n  test/SCENE_TYPE/sync_depth_NNNNN.png   (16 bits, mm, 0 unknown)",
+    expects="  test/SCENE_TYPE/rgb_NNNNN.jpg\n  test/SCENE_TYPE/sync_depth_NNNNN.png   (16 bits, mm, 0 unknown)\n"
+    "  or rgb/rgb_NNNNN.jpg and depth/sync_depth_NNNNN.png",
     states=("inv_depth",),
     protocol=_PROTOCOL,
-    basis="the script of BTS that writes the files",
+    basis="the script of BTS that writes the files, and a frame that Metric3D shows",
     list_items=_list_png,
 )

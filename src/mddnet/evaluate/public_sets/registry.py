@@ -13,6 +13,7 @@ from mddnet.evaluate.public_sets.ded import DED
 from mddnet.evaluate.public_sets.defocusnet import DEFOCUSNET
 from mddnet.evaluate.public_sets.hci import HCI
 from mddnet.evaluate.public_sets.idfd import IDFD
+from mddnet.evaluate.public_sets.kitti import KITTI
 from mddnet.evaluate.public_sets.middlebury import MIDDLEBURY_2006, MIDDLEBURY_2014
 from mddnet.evaluate.public_sets.nyu import NYU_MAT, NYU_PNG
 from mddnet.evaluate.public_sets.record import PublicSet
@@ -21,7 +22,7 @@ from mddnet.evaluate.public_sets.syndof import SYNDOF
 from mddnet.evaluate.public_sets.zedd import ZEDD
 
 _SETS = (
-    *(NYU_MAT, NYU_PNG, DDFF12, DEFOCUSNET, HCI, ZEDD, IDFD, ALL_IN_3D, MIDDLEBURY_2014, MIDDLEBURY_2006),
+    *(NYU_MAT, NYU_PNG, KITTI, DDFF12, DEFOCUSNET, HCI, ZEDD, IDFD, ALL_IN_3D, MIDDLEBURY_2014, MIDDLEBURY_2006),
     *(SYNDOF, RTF, DED),
     *(CUHK, DUT_DBD),
     *(LFDOF, DPDD, REALDOF),
