@@ -30,7 +30,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mddnet.data.scene_pool import SceneEntry, open_both_sides
 from mddnet.data.split import read_split
-from mddnet.evaluate.peers.find import CLASSICAL
+from mddnet.evaluate.baselines import CLASSICAL
 from mddnet.train.loop import Scenes, train
 
 FRAMES_PER_TWIN = 12

@@ -40,8 +40,10 @@ EXTRA_OF = {
     "onnx": "train",
     "onnxscript": "train",
     "gradio": "demo",
-    "h5py": "sets",
-    "transformers": "peers",
+    "h5py": "datasets",
+    "transformers": "baselines",
+    "jinja2": "report",
+    "matplotlib": "report",
     "huggingface_hub": "hub",
     "ray": "ray",
 }

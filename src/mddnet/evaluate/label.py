@@ -1,7 +1,7 @@
-"""Labelling many sharp photos: what there is to label, one at a time into place, going on where it stopped.
+"""Pseudo-labels for many sharp photos: one at a time into place, going on where it stopped.
 
-``OUT/pseudo`` becomes a group that ``mddnet build OUT`` renders: photos with the depth that a method guessed
-(:mod:`mddnet.evaluate.pseudo_depth`), and ``manifest.csv``. What the checks refuse is listed in ``rejected.csv``.
+``OUT/pseudo`` becomes a group that ``mddnet build OUT`` renders: photos with the depth of a teacher
+(:mod:`mddnet.evaluate.pseudo_labels`), and ``manifest.csv``. What the checks refuse is listed in ``rejected.csv``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mddnet.captures.photo_folder import list_photos
 from mddnet.captures.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError, MddnetError, ModelError
-from mddnet.evaluate.peers.peer import Peer
-from mddnet.evaluate.pseudo_depth import Checks, PseudoDepth, pseudo_depth
-from mddnet.evaluate.scenes import EvaluationScene, read_truth
+from mddnet.evaluate.methods import Method
+from mddnet.evaluate.pseudo_labels import Checks, TeacherOutput, pseudo_label
+from mddnet.evaluate.scenes import EvaluationScene, read_maps
 from mddnet.io.atomic import atomic_write, atomic_write_text, write_csv
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import read_json_object
@@ -120,7 +120,7 @@ def _photographed(root: Path) -> list[LabelTask]:
     return tasks
 
 
-def teacher_digest(name: str, teacher: Peer) -> str:
+def teacher_digest(name: str, teacher: Method) -> str:
     """Digest of a method: of its files, where it was named by a file or folder, and of its name."""
     digest = hashlib.sha256(teacher.name.encode())
     path = Path(name)
@@ -131,7 +131,7 @@ def teacher_digest(name: str, teacher: Peer) -> str:
 
 
 def label_photos(
-    tasks: Sequence[LabelTask], teacher: Peer, digest: str, out: Path, checks: Checks | None = None
+    tasks: Sequence[LabelTask], teacher: Method, digest: str, out: Path, checks: Checks | None = None
 ) -> Generator[LabelRow]:
     """Label photos; one whose file, method and checks have not changed is kept as it is.
 
@@ -167,7 +167,7 @@ def label_photos(
                 _write_tables(root, rows, teacher.name)
 
 
-def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Checks) -> LabelRow:
+def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Checks) -> LabelRow:
     folder, note = root / task.source, _note(root, task)
     try:
         content = task.image.read_bytes()
@@ -177,11 +177,11 @@ def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Chec
         measured = mask = None
         if task.scene is not None:
             scene = EvaluationScene(task.scene, task.source, read_scene(task.scene))
-            truth = read_truth(scene)
-            measured, mask = truth.inv_depth, truth.mask
-        found = pseudo_depth(teacher, read_rgb_file(task.image), checks, measured, mask)
+            maps = read_maps(scene)
+            measured, mask = maps.inv_depth, maps.mask
+        found = pseudo_label(teacher, read_rgb_file(task.image), checks, measured, mask)
     except ModelError:
-        raise  # the method's fault, which every photo would meet
+        raise  # the teacher's fault, which every photo would meet
     except (MddnetError, OSError) as error:
         return LabelRow(task, "failed", str(error), {})
     with writing_into(root):
@@ -251,7 +251,7 @@ def _known(note: Path, about: dict[str, Any]) -> tuple[str, dict[str, float]] | 
     return (reason, measures) if isinstance(measures, dict) else None
 
 
-def _write_depth(path: Path, found: PseudoDepth) -> None:
+def _write_depth(path: Path, found: TeacherOutput) -> None:
     atomic_write(path, lambda stream: Image.fromarray(depth_codes(found.inv_depth)).save(stream, format="PNG"))
 
 
@@ -278,7 +278,7 @@ def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
                 "depth": f"{row.task.source}/{_depth_name(row.task)}",
                 "depth_unit": PSEUDO_UNIT,
                 "licence": row.task.licence,
-                "note": f"depth guessed by {teacher}",
+                "note": f"pseudo-label by {teacher}",
                 "place": row.task.place,
                 "teacher": teacher,
                 **numbers(row),

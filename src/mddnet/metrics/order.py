@@ -1,13 +1,15 @@
-"""Order: whether the right one of two pixels is nearer, or blurrier."""
+"""Order: whether the right one of two pixels is nearer, or blurrier; and rank correlation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.metrics.known import known_values
+from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
 DEPTH_GAP = 0.10
@@ -201,3 +203,154 @@ def _mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     ranks = np.empty(len(values))
     ranks[order] = np.repeat(starts + (counts + 1) / 2.0, counts)
     return ranks
+
+
+# --- registered -------------------------------------------------------------------------------------------------------
+
+
+def _rank_correlation(c: Any) -> float:
+    return spearman(c.answer.inv_depth, c.truth.inv_depth, c.truth.rank_mask)
+
+
+def _law_with_true_sign(c: Any) -> float:
+    return float(c.truth.depth_pairs.accuracy(-np.sign(c.truth.signed_defocus_px) * c.answer.defocus_px))
+
+
+_DEPTH = ("truth.depth_pairs", "answer.inv_depth")
+_DEFOCUS = ("truth.defocus_pairs", "answer.blur")
+register(
+    Metric(
+        key="depth_ordinal",
+        title="ordinal",
+        group="depth",
+        function=lambda c: c.truth.depth_pairs.accuracy(c.answer.inv_depth),
+        needs=_DEPTH,
+        beside="vertical_position_prior",
+        note=f"Ordinal: pairs of pixels whose inverse depths differ by > {DEPTH_GAP:.0%} of the scene's 2-98 % range, "
+        "share in the right order.",
+        compared=True,
+    ),
+    Metric(
+        key="depth_ordinal_rotated",
+        title="rotated",
+        group="depth",
+        function=lambda c: c.truth.depth_pairs.accuracy(c.rotated.inv_depth),
+        needs=(*_DEPTH, "rotated.inv_depth"),
+        note="Rotated: the photo rotated by 180 degrees.",
+        compared=True,
+    ),
+    Metric(
+        key="depth_ordinal_law",
+        title="law",
+        group="depth",
+        function=lambda c: c.truth.depth_pairs.accuracy(-c.answer.signed_defocus_px),
+        needs=("truth.depth_pairs", "answer.signed_defocus_px"),
+        note="Law: order of the signed CoC alone.",
+    ),
+    Metric(
+        key="depth_ordinal_law_rotated",
+        title="law rotated",
+        group="depth",
+        function=lambda c: c.truth.depth_pairs.accuracy(-c.rotated.signed_defocus_px),
+        needs=("truth.depth_pairs", "rotated.signed_defocus_px"),
+    ),
+    Metric(
+        key="depth_ordinal_law_true_sign",
+        title="law, true sign",
+        group="depth",
+        function=_law_with_true_sign,
+        needs=("truth.depth_pairs", "truth.signed_defocus_px", "answer.defocus_px", "answer.signed_defocus_px"),
+        note="True sign: of the CoC with the true sign, what a perfect sign would give.",
+    ),
+    Metric(
+        key="depth_ordinal_sharp",
+        title="sharp",
+        group="depth",
+        function=lambda c: c.truth.sharp_pairs.accuracy(c.answer.inv_depth),
+        needs=("truth.sharp_pairs", "answer.inv_depth"),
+        note="Sharp: on the all-in-focus image.",
+    ),
+    Metric(
+        key="depth_ordinal_sharp_rotated",
+        title="sharp rotated",
+        group="depth",
+        function=lambda c: c.truth.sharp_pairs.accuracy(c.rotated.inv_depth),
+        needs=("truth.sharp_pairs", "rotated.inv_depth"),
+    ),
+    Metric(
+        key="depth_spearman",
+        title="rank corr.",
+        group="depth",
+        function=_rank_correlation,
+        needs=("truth.depth_pairs", "truth.inv_depth", "truth.rank_mask", "answer.inv_depth"),
+        note="Rank corr.: Spearman's.",
+        compared=True,
+    ),
+    Metric(
+        key="inv_depth_error",
+        title="inv. depth error",
+        group="depth",
+        function=lambda c: float(np.mean(c.inv_depth_errors)),
+        needs=("inv_depth_errors",),
+        better="lower",
+        note="Inverse depth error: mean over the range, after robust scale-and-shift alignment to drawn pixels.",
+    ),
+    Metric(
+        key="defocus_ordinal",
+        title="ordinal",
+        group="defocus order",
+        function=lambda c: c.truth.defocus_pairs.accuracy(c.answer.blur),
+        needs=_DEFOCUS,
+        beside="defocus_ordinal_sharpness",
+        note=f"Ordinal: pairs of pixels whose CoCs differ by > {DEFOCUS_GAP:.1%} of the long side.",
+        compared=True,
+    ),
+    Metric(
+        key="defocus_ordinal_rotated",
+        title="rotated",
+        group="defocus order",
+        function=lambda c: c.truth.defocus_pairs.accuracy(c.rotated.blur),
+        needs=(*_DEFOCUS, "rotated.blur"),
+    ),
+    Metric(
+        key="defocus_spearman",
+        title="rank corr.",
+        group="defocus order",
+        function=lambda c: spearman(c.blur_there, c.truth.defocus_there),
+        needs=("truth.defocus_pairs", "truth.defocus_there", "blur_there"),
+        note="Rank corr.: Spearman's, drawn known pixels.",
+        compared=True,
+    ),
+    Metric(
+        key="near_far_accuracy",
+        title="accuracy",
+        group="near/far pairs",
+        function=lambda c: c.truth.near_far_pairs.accuracy(c.answer.blur),
+        needs=("truth.near_far_pairs", "answer.blur"),
+        digits=4,
+        note="Share of the clear pixels at which the less sharp photo got the larger defocus; ties half.",
+        compared=True,
+    ),
+    Metric(
+        key="near_far_pixels",
+        title="pixels",
+        group="near/far pairs",
+        function=lambda c: float(len(c.truth.near_far_pairs)),
+        needs=("truth.near_far_pairs",),
+        reference=True,
+        digits=0,
+        better="",
+    ),
+    Metric(
+        key="near_far_worst",
+        title="worst",
+        group="near/far pairs",
+        digits=4,
+        over_photos=lambda rows: min(
+            (row["near_far_accuracy"] for row in rows if np.isfinite(row.get("near_far_accuracy", np.nan))),
+            default=None,
+        ),
+        note="Worst: of all pairs.",
+        compared=True,
+    ),
+)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mddnet.metrics.registry import Metric, register
 
 SPARSIFICATION_STEPS = 100
 """The curves have a point for each hundredth of the pixels removed, from none to 99 %."""
@@ -91,3 +96,56 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
 def falling_steps(curve: NDArray[np.floating]) -> int:
     """How many steps of a curve go down: one less than it has points where it falls everywhere."""
     return int(np.count_nonzero(np.diff(curve) < 0))
+
+
+# --- registered -------------------------------------------------------------------------------------------------------
+
+ERRORS = {"coc": "CoC", "inv_depth": "depth", "order": "order"}
+"""|CoC error| in px; |error of inverse depth| after robust alignment, over the scene's range; wrong pairs of the depth
+order. Each is ``NAME_curve`` of a comparison."""
+
+
+def _ause(error: str, c: Any) -> float:
+    return float(attrgetter(f"{error}_curve")(c).ause)
+
+
+def _constant(error: str, c: Any) -> float:
+    return float(attrgetter(f"{error}_curve")(c).constant)
+
+
+for _error, _title in ERRORS.items():
+    _needs = (f"{_error}_curve",)
+    register(
+        Metric(
+            key=f"ause_{_error}",
+            title=_title,
+            group="confidence",
+            function=partial(_ause, _error),
+            needs=_needs,
+            beside=f"ause_{_error}_constant",
+            better="lower",
+            note="AUSE of three errors: area between the sparsification curve and the oracle's, over the error of all "
+            "pixels; 0 is perfect. CoC: |CoC error|. Depth: of inverse depth, after robust scale-and-shift alignment, "
+            "over the scene's range. Order: wrong pairs of the order of depth."
+            if _error == "coc"
+            else "",
+        ),
+        Metric(
+            key=f"ause_{_error}_constant",
+            title="const.",
+            group="confidence",
+            function=partial(_constant, _error),
+            needs=_needs,
+            better="lower",
+            note="Const.: of a confidence that says nothing." if _error == "coc" else "",
+        ),
+        Metric(
+            key=f"falling_steps_{_error}",
+            title="falls",
+            group="confidence",
+            digits=0,
+            note="Falls: how many of the nine steps of 10 % of the pixels lower the mean error of the rest."
+            if _error == "coc"
+            else "",
+        ),
+    )

@@ -17,7 +17,7 @@ from research.claims.twins import twin
 from tests.support.made_scenes import make_scene
 
 from mddnet.data.scene_pool import open_both_sides
-from mddnet.evaluate.peers.find import CLASSICAL
+from mddnet.evaluate.baselines import CLASSICAL
 from mddnet.metrics import smoothed_laplacian
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.store import read_image, read_inv_depth
