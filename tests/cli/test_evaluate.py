@@ -113,6 +113,7 @@ def test_a_method_that_is_not_there_is_named(
 def test_a_data_set_is_measured_and_what_is_missing_is_named(
     tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("matplotlib", reason="the extra report")
     rng = np.random.default_rng(0)
     for folder, number in (("rgb", 1), ("rgb", 2), ("depth", 1)):
         (tmp_path / folder).mkdir(exist_ok=True)

@@ -155,7 +155,8 @@ class Page(HTMLParser):
         assert not any(name.startswith("on") for name, _ in attrs)
 
 
-def test_side_by_side_in_table_json_sheet_and_report(tmp_path: Path) -> None:
+def test_side_by_side_in_table_json_comparison_and_report(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra report")
     oracle, photos = depth_and_blur()
     peers = [
         Made("quarter", "sigma_px", lambda photo: oracle.predict(photo).defocus_px / 4),

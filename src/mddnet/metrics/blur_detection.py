@@ -115,7 +115,7 @@ def _share(c: Any) -> float:
 
 def _detection(key: str, title: str, function: Callable[[Any], float], **more: Any) -> Metric:
     needs = more.pop("needs", ("blurred", "detected"))
-    return Metric(key=key, title=title, group="blur detection", function=function, needs=needs, **more)
+    return Metric(key, title, "blur detection", function, needs, **more)
 
 
 _BESIDE: dict[str, Any] = {"needs": ("truth.defocus_there",), "reference": True}

@@ -72,11 +72,11 @@ def _f1(steps: list[tuple[NDArray[np.float64], NDArray[np.float64]]], least: flo
 
 register(
     Metric(
-        key="boundary_f1",
-        title="boundary F1",
-        group="metric depth, shares and boundaries",
-        function=lambda c: boundary_f1(*c.metres),
-        needs=("metres",),
+        "boundary_f1",
+        "boundary F1",
+        "metric depth, shares and boundaries",
+        lambda c: boundary_f1(*c.metres),
+        ("metres",),
         note="Boundary F1: of Depth Pro.",
         compared=True,
     )

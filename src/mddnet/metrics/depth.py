@@ -109,11 +109,11 @@ def _shares() -> list[Metric]:
     }
     return [
         Metric(
-            key=key,
-            title=title,
-            group="metric depth, shares and boundaries",
-            function=_of_metres(partial(delta, **bound)),
-            needs=("metres",),
+            key,
+            title,
+            "metric depth, shares and boundaries",
+            _of_metres(partial(delta, **bound)),
+            ("metres",),
             note="Shares of pixels whose ratio of depths is below the bound." if key == "delta_1.05" else "",
             compared=key == "delta1",
         )
@@ -123,13 +123,13 @@ def _shares() -> list[Metric]:
 
 def _error(key: str, title: str, function: Callable[..., float], unit: str = "", digits: int = 3) -> Metric:
     return Metric(
-        key=key,
-        title=title,
+        key,
+        title,
+        "metric depth",
+        _of_metres(function),
+        ("metres",),
         unit=unit,
         digits=digits,
-        group="metric depth",
-        function=_of_metres(function),
-        needs=("metres",),
         better="lower",
         beside="abs_rel_constant" if key == "abs_rel" else None,
         compared=key == "abs_rel",
@@ -139,11 +139,11 @@ def _error(key: str, title: str, function: Callable[..., float], unit: str = "",
 register(
     _error("abs_rel", "AbsRel", abs_rel),
     Metric(
-        key="abs_rel_constant",
-        title="best constant",
-        group="metric depth",
-        function=_constant,
-        needs=("metres",),
+        "abs_rel_constant",
+        "best constant",
+        "metric depth",
+        _constant,
+        ("metres",),
         reference=True,
         better="lower",
         note="Best constant: AbsRel of the median of each photo.",

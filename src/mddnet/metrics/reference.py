@@ -55,22 +55,19 @@ def _best(key: str, means: Measures) -> float | None:
 
 def _sharpness(key: str, title: str, group: Group, needs: tuple[str, ...], scored: partial[float]) -> list[Metric]:
     scales = [
-        Metric(
-            key=f"{key}_{scale}", title="", group=group, function=partial(scored, scale), needs=needs, reference=True
-        )
-        for scale in SHARPNESS_SCALES
+        Metric(f"{key}_{scale}", "", group, partial(scored, scale), needs, reference=True) for scale in SHARPNESS_SCALES
     ]
     note = "Negative sharpness: at its best smoothing per location."
-    return [*scales, Metric(key=key, title=title, group=group, from_means=partial(_best, key), note=note)]
+    return [*scales, Metric(key, title, group, from_means=partial(_best, key), note=note)]
 
 
 register(
     Metric(
-        key="vertical_position_prior",
-        title="vertical position",
-        group="depth",
-        function=lambda c: c.truth.depth_pairs.accuracy(vertical_position(*c.truth.photo.shape[:2])),
-        needs=("truth.depth_pairs",),
+        "vertical_position_prior",
+        "vertical position",
+        "depth",
+        lambda c: c.truth.depth_pairs.accuracy(vertical_position(*c.truth.photo.shape[:2])),
+        ("truth.depth_pairs",),
         reference=True,
         note="Vertical position: of the prior that lower in the picture is nearer.",
     ),

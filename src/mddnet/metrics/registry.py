@@ -32,7 +32,7 @@ Group = Literal[
 Measures = Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One metric.
 

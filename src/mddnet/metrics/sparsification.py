@@ -113,39 +113,20 @@ def _constant(error: str, c: Any) -> float:
     return float(attrgetter(f"{error}_curve")(c).constant)
 
 
+_NOTES = {
+    "coc": "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. "
+    "Const.: of a confidence that says nothing. Falls: how many of the nine steps of 10 % of the pixels lower the mean "
+    "error of the rest. CoC: |CoC error|.",
+    "inv_depth": "Depth: error of inverse depth, after robust scale-and-shift alignment, over the scene's range.",
+    "order": "Order: wrong pairs of the order of depth.",
+}
 for _error, _title in ERRORS.items():
-    _needs = (f"{_error}_curve",)
+    _key, _needs = f"ause_{_error}", (f"{_error}_curve",)
+    _ause_of, _constant_of = partial(_ause, _error), partial(_constant, _error)
     register(
         Metric(
-            key=f"ause_{_error}",
-            title=_title,
-            group="confidence",
-            function=partial(_ause, _error),
-            needs=_needs,
-            beside=f"ause_{_error}_constant",
-            better="lower",
-            note="AUSE of three errors: area between the sparsification curve and the oracle's, over the error of all "
-            "pixels; 0 is perfect. CoC: |CoC error|. Depth: of inverse depth, after robust scale-and-shift alignment, "
-            "over the scene's range. Order: wrong pairs of the order of depth."
-            if _error == "coc"
-            else "",
+            _key, _title, "confidence", _ause_of, _needs, beside=f"{_key}_constant", better="lower", note=_NOTES[_error]
         ),
-        Metric(
-            key=f"ause_{_error}_constant",
-            title="const.",
-            group="confidence",
-            function=partial(_constant, _error),
-            needs=_needs,
-            better="lower",
-            note="Const.: of a confidence that says nothing." if _error == "coc" else "",
-        ),
-        Metric(
-            key=f"falling_steps_{_error}",
-            title="falls",
-            group="confidence",
-            digits=0,
-            note="Falls: how many of the nine steps of 10 % of the pixels lower the mean error of the rest."
-            if _error == "coc"
-            else "",
-        ),
+        Metric(f"{_key}_constant", "const.", "confidence", _constant_of, _needs, better="lower"),
+        Metric(f"falling_steps_{_error}", "falls", "confidence", digits=0),
     )
