@@ -141,11 +141,11 @@ def summary_of(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -
 
 
 def corruption_markdown(answers: Mapping[str, Sequence[Summary]], model: str) -> str:
-    """One row for each alteration; medians over the photos."""
+    """One row for each corruption; medians over the photos."""
     lines = [
         f"# Corruptions that are no defocus, {model}",
         "",
-        f"Medians over {len(next(iter(answers.values())))} sharp photos, each corrupted; pixels are those of the photo.",
+        f"Medians over {len(next(iter(answers.values())))} sharp, corrupted photos; pixels are those of the photo.",
         "",
         "| photo | CoC, median, px | 90th percentile, px | mean confidence | focus found | blur by the law, px |",
         "|---|---|---|---|---|---|",
