@@ -119,47 +119,30 @@ def _detection(key: str, title: str, function: Callable[[Any], float], **more: A
 
 
 _BESIDE: dict[str, Any] = {"needs": ("truth.defocus_there",), "reference": True}
+# fmt: off
 register(
     _detection(
-        "blur_f",
-        "F",
-        lambda c: f_beta(c.detected, c.blurred),
-        beside="blur_f_everywhere",
-        note=f"F with beta^2 = {BETA_SQUARED:g}, at drawn pixels.",
-        compared=True,
+        "blur_f", "F", lambda c: f_beta(c.detected, c.blurred), beside="blur_f_everywhere",
+        note=f"F with beta^2 = {BETA_SQUARED:g}, at drawn pixels.", compared=True,
     ),
     _detection(
-        "blur_f_everywhere",
-        "F of all",
-        lambda c: f_beta(np.ones_like(c.blurred), c.blurred),
-        note="F of all: of all blurred.",
-        **_BESIDE,
+        "blur_f_everywhere", "F of all", lambda c: f_beta(np.ones_like(c.blurred), c.blurred),
+        note="F of all: of all blurred.", **_BESIDE,
     ),
     _detection("blur_iou", "IoU", lambda c: iou(c.detected, c.blurred), compared=True),
     _detection(
-        "blur_mae",
-        "MAE",
-        lambda c: detection_mae(c.detected, c.blurred),
-        better="lower",
-        beside="blur_mae_constant",
+        "blur_mae", "MAE", lambda c: detection_mae(c.detected, c.blurred), better="lower", beside="blur_mae_constant",
         note="MAE: of the binary map, its error rate.",
     ),
     _detection(
-        "blur_mae_constant",
-        "const.",
-        lambda c: min(_share(c), 1 - _share(c)),
-        better="lower",
-        note="Const.: the better of all and nothing blurred.",
-        **_BESIDE,
+        "blur_mae_constant", "const.", lambda c: min(_share(c), 1 - _share(c)), better="lower",
+        note="Const.: the better of all and nothing blurred.", **_BESIDE,
     ),
     _detection(
-        "blur_ap",
-        "AP",
-        lambda c: average_precision(c.blur_there, c.blurred),
-        needs=("blurred", "blur_there"),
+        "blur_ap", "AP", lambda c: average_precision(c.blur_there, c.blurred), needs=("blurred", "blur_there"),
         beside="blur_ap_sharpness",
-        note="AP: average precision of the CoC's order; a constant has the share of blurred pixels.",
-        compared=True,
+        note="AP: average precision of the CoC's order; a constant has the share of blurred pixels.", compared=True,
     ),
     _detection("blur_share", "blurred", _share, better="", **_BESIDE),
 )
+# fmt: on

@@ -136,16 +136,11 @@ def _error(key: str, title: str, function: Callable[..., float], unit: str = "",
     )
 
 
+# fmt: off
 register(
     _error("abs_rel", "AbsRel", abs_rel),
     Metric(
-        "abs_rel_constant",
-        "best constant",
-        "metric depth",
-        _constant,
-        ("metres",),
-        reference=True,
-        better="lower",
+        "abs_rel_constant", "best constant", "metric depth", _constant, ("metres",), reference=True, better="lower",
         note="Best constant: AbsRel of the median of each photo.",
     ),
     _error("sq_rel", "SqRel", sq_rel, "m"),
@@ -154,3 +149,4 @@ register(
     _error("silog", "SILog", silog, digits=1),
     *_shares(),
 )
+# fmt: on

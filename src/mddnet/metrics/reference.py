@@ -61,28 +61,20 @@ def _sharpness(key: str, title: str, group: Group, needs: tuple[str, ...], score
     return [*scales, Metric(key, title, group, from_means=partial(_best, key), note=note)]
 
 
+# fmt: off
 register(
     Metric(
-        "vertical_position_prior",
-        "vertical position",
-        "depth",
-        lambda c: c.truth.depth_pairs.accuracy(vertical_position(*c.truth.photo.shape[:2])),
-        ("truth.depth_pairs",),
-        reference=True,
-        note="Vertical position: of the prior that lower in the picture is nearer.",
+        "vertical_position_prior", "vertical position", "depth",
+        lambda c: c.truth.depth_pairs.accuracy(vertical_position(*c.truth.photo.shape[:2])), ("truth.depth_pairs",),
+        reference=True, note="Vertical position: of the prior that lower in the picture is nearer.",
     ),
     *_sharpness(
-        "defocus_ordinal_sharpness",
-        "neg. sharpness",
-        "defocus order",
-        ("truth.defocus_pairs", "truth.defocus_px"),
+        "defocus_ordinal_sharpness", "neg. sharpness", "defocus order", ("truth.defocus_pairs", "truth.defocus_px"),
         partial(_ordinal),
     ),
     *_sharpness(
-        "blur_ap_sharpness",
-        "AP of sharpness",
-        "blur detection",
-        ("truth.defocus_pairs", "truth.defocus_px"),
+        "blur_ap_sharpness", "AP of sharpness", "blur detection", ("truth.defocus_pairs", "truth.defocus_px"),
         partial(_precision),
     ),
 )
+# fmt: on

@@ -54,47 +54,32 @@ def _constant(means: Measures) -> float | None:
 
 
 _SIGN = ("truth.signed_defocus_px", "answer.signed_defocus_px")
+# fmt: off
 register(
     Metric(
-        "sign_accuracy",
-        "sign",
-        "defocus order",
-        lambda c: _accuracy(c, c.answer.signed_defocus_px, c.truth.sign_mask),
-        _SIGN,
-        beside="sign_constant",
-        note=(
-            f"Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and, of scenes, > {SIGN_RANGE_MIN:.0%} of the "
-            "range from focus."
-        ),
+        "sign_accuracy", "sign", "defocus order",
+        lambda c: _accuracy(c, c.answer.signed_defocus_px, c.truth.sign_mask), _SIGN, beside="sign_constant",
+        note=f"Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and, of scenes, > {SIGN_RANGE_MIN:.0%} of the "
+        "range from focus.",
     ),
     Metric(
-        "sign_near_edges",
-        "",
-        "defocus order",
+        "sign_near_edges", "", "defocus order",
         lambda c: _accuracy(c, c.answer.signed_defocus_px, _among(c.truth.sign_mask, c.truth.near_edges)),
         (*_SIGN, "truth.near_edges"),
     ),
     Metric(
-        "sign_away_from_edges",
-        "",
-        "defocus order",
+        "sign_away_from_edges", "", "defocus order",
         lambda c: _accuracy(c, c.answer.signed_defocus_px, _among(c.truth.sign_mask, ~c.truth.near_edges)),
         (*_SIGN, "truth.near_edges"),
     ),
     Metric(
-        "sign_behind",
-        "",
-        "defocus order",
+        "sign_behind", "", "defocus order",
         lambda c: _accuracy(c, np.ones_like(c.truth.signed_defocus_px), c.truth.sign_mask),
-        ("truth.signed_defocus_px",),
-        reference=True,
-        better="",
+        ("truth.signed_defocus_px",), reference=True, better="",
     ),
     Metric(
-        "sign_constant",
-        "constant sign",
-        "defocus order",
-        from_means=_constant,
+        "sign_constant", "constant sign", "defocus order", from_means=_constant,
         note="Constant sign: the better of always behind and always in front.",
     ),
 )
+# fmt: on
