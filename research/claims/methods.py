@@ -11,7 +11,7 @@ import torch
 from research.claims.measure import Answer
 
 from mddnet.data.scene_pool import SceneEntry, ScenePool
-from mddnet.evaluate.baselines import CLASSICAL
+from mddnet.evaluate.baselines import find_baseline
 from mddnet.metrics import SHARPNESS_SCALES, negative_sharpness, vertical_position
 from mddnet.model.checkpoint import INPUT_LONG_SIDE, load_network
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
@@ -19,6 +19,8 @@ from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import network_size
 from mddnet.types import Float32Array, UInt8Array
 
+CLASSICAL = ("zhuo-sim", "karaali-jung")
+"""Classical estimates of defocus, by their name in ``mddnet evaluate --baseline``."""
 GRID = 32
 """Cells along each side of a mean map."""
 
@@ -110,7 +112,7 @@ class Classical:
     """A classical estimate of defocus, by its name in ``mddnet evaluate --baseline``."""
 
     def __init__(self, name: str) -> None:
-        self._method = CLASSICAL[name]()
+        self._method = find_baseline(name)
 
     def answer(self, photo: UInt8Array, /) -> Answer:
         return Answer(defocus_px=self._method.infer(photo).defocus_px)

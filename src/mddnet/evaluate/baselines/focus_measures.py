@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -58,3 +59,4 @@ FOCUS_MEASURES = {
     "local-variance": local_variance,
 }
 """By the name that ``--baseline`` takes."""
+BASELINES = {name: partial(FocusMeasure, name, measure) for name, measure in FOCUS_MEASURES.items()}

@@ -185,3 +185,6 @@ def domain_transform(
                 lines[i] += kept[i] * (lines[i + 1] - lines[i])
             result = np.moveaxis(lines, 0, axis)
     return result
+
+
+BASELINES = {"karaali-jung": KaraaliJung}

@@ -187,3 +187,6 @@ def matting_laplacian(photo: UInt8Array) -> scipy.sparse.dia_matrix:
             diagonals[(row_b - row_a) * width + column_b - column_a][inner[row_b, column_b]] += (a == b) - affinity
     data = np.stack([values.ravel() for values in diagonals.values()])
     return dia_matrix((data, list(diagonals)), shape=(height * width, height * width))
+
+
+BASELINES = {"zhuo-sim": ZhuoSim}
