@@ -195,7 +195,7 @@ def _choose(
     every = bool(set(_DISCS) & set(only))
     kinds = tuple(kind for kind in MEASURED_KINDS if every or kind in only)
     if scenes_root is None or not kinds:
-        return SceneChoice((), (), 0, ())
+        return SceneChoice((), (), ())
     if split_of is None:
         if data_root is None:
             raise ValueError("neither data_root (with split.csv) nor split_of is given; expected one of them")

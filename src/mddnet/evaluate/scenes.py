@@ -61,13 +61,11 @@ class SceneChoice:
     Attributes:
         scenes: the scenes that take part, by kind, location and name.
         locations_without_split: locations that the split does not name; their scenes take no part.
-        thinned: how many scenes were left out because their location has more than enough.
         failures: scene folders that could not be read, with the reason.
     """
 
     scenes: tuple[EvaluationScene, ...]
     locations_without_split: tuple[str, ...]
-    thinned: int
     failures: tuple[tuple[str, str], ...]
 
 
@@ -142,8 +140,7 @@ def choose_scenes(
     for key in sorted(by_location, key=lambda k: (order.index(k[0]), k[1])):
         scenes = by_location[key]
         chosen += [scenes[i] for i in evenly(len(scenes), scenes_per_location)]
-    thinned = sum(map(len, by_location.values())) - len(chosen)
-    return SceneChoice(tuple(chosen), tuple(sorted(unplaced)), thinned, tuple(failures))
+    return SceneChoice(tuple(chosen), tuple(sorted(unplaced)), tuple(failures))
 
 
 def choose_frames(scene: EvaluationScene, frames_per_scene: int) -> list[FrameRecord]:
