@@ -251,7 +251,7 @@ def main(
         raise CaptureError(f"{scenes}: no dev stack with known dioptres and lens; build the scenes of {data}")
     predictors: dict[str, Callable[[Photo], Prediction]] = {
         "mddnet": predictor.predict,
-        "mddnet, finer look (`--fine`)": lambda photo: predictor.predict(photo, fine=True),
+        "mddnet, second pass (`--refine`)": lambda photo: predictor.predict(photo, refine=True),
     }
     measured = [frame for scene in stacks for frame in measure_metres(scene, frames, predictors)]
     write_result_page(out, metres_markdown(measured, f"{predictor.name} {predictor.version}"))

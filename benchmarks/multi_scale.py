@@ -61,7 +61,7 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: B
     answers = {
         LOOKS[0]: enlarged(usual.defocus_px, size) * usual.scale,
         LOOKS[1]: enlarged(large.defocus_px, size) * large.scale,
-        LOOKS[2]: model.predict(photo, fine=True).defocus_px,
+        LOOKS[2]: model.predict(photo, refine=True).defocus_px,
     }
     errors: dict[str, list[float]] = {name: [] for name in LOOKS}
     for low, high in pairwise(SIZE_BINS_PX):

@@ -158,12 +158,12 @@ def predict_command(photos: list[Path], out: Path, model: Path, threads: int) ->
 def parts_of_predict(photo: Path, model: Model, alone: Model, out: Path, rounds: int) -> dict[str, float]:
     """Median milliseconds of each part of predicting one photo, in one process; ``alone`` uses one core."""
     pixels = mddnet.read_photo(photo)
-    prediction = model.predict_compact(pixels)
+    prediction = model.predict(pixels)
     calls: dict[str, Call] = {
         "decode": lambda: mddnet.read_photo(photo),
         "network": lambda: model.network_maps(pixels.pixels),
-        "network, lens law, sides, confidence": lambda: model.predict_compact(pixels),
-        "the same on one core": lambda: alone.predict_compact(pixels),
+        "network, lens law, signs, confidence": lambda: model.predict(pixels),
+        "the same on one core": lambda: alone.predict(pixels),
         "encode: five maps, preview, facts": lambda: save(prediction, out),
     }
     return {name: statistics.median(timed(call) for _ in range(rounds)) for name, call in calls.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_the_camera_of_a_lens_is_v_over_p() -> None:
 def test_without_a_lens_the_angle_of_view_is_assumed_and_said(lens: Lens) -> None:
     camera = pinhole_of(lens, 600, 900)
     assert camera.assumed and camera.fx_px == pytest.approx(1000) and "assumed" in camera.source
-    assert camera.to_json()["assumed"] is True
+    assert asdict(camera)["assumed"] is True
 
 
 def test_relative_depth_is_stretched_to_a_fixed_range(relative: PointCloud) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from mddnet.color import linear_from_srgb8
 from mddnet.optics import sensor_distance_m
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.enlarge import strips
-from mddnet.predict.prediction import PredictedPhoto
+from mddnet.predict.prediction import Prediction
 from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, UInt8Array
 from mddnet.version import __version__
 
@@ -57,17 +57,6 @@ class Pinhole:
     source: str
     assumed: bool
 
-    def to_json(self) -> dict[str, float | str | bool]:
-        """The fields as JSON values."""
-        return {
-            "fx_px": self.fx_px,
-            "fy_px": self.fy_px,
-            "cx_px": self.cx_px,
-            "cy_px": self.cy_px,
-            "source": self.source,
-            "assumed": self.assumed,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class PointCloud:
@@ -96,7 +85,7 @@ class PointCloud:
             "axes": AXES,
             "points": len(self.positions),
             "left_out": {"edges": self.edge_points, "far": self.far_points},
-            "camera": self.camera.to_json(),
+            "camera": asdict(self.camera),
         }
 
 
@@ -118,7 +107,7 @@ def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = float("in
     return Pinhole(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, source, assumed)
 
 
-def camera_of(prediction: PredictedPhoto) -> Pinhole:
+def camera_of(prediction: Prediction) -> Pinhole:
     """The pinhole camera of a predicted photo, by its lens facts and, where metres are known, its plane of focus."""
     height, width = prediction.size
     focus = prediction.focus
@@ -126,31 +115,16 @@ def camera_of(prediction: PredictedPhoto) -> Pinhole:
     return pinhole_of(prediction.lens, height, width, 1.0 / focus.u_focus if known else float("inf"))
 
 
-def predicted_points(prediction: PredictedPhoto, max_points: int = MAX_POINTS) -> PointCloud:
-    """The points of a prediction: see :func:`point_cloud`."""
-    steps = _Steps.of(*prediction.size, max_points)
+def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
+    """The points of a prediction: see :func:`point_cloud`. Its map is read a few rows at a time."""
+    step, coarse = _steps(*prediction.size, max_points)
     grid, taken = list[Float32Array](), list[Float32Array]()
     for start, stop in strips(prediction.size[0]):
         rows = prediction.rows("inv_depth", start, stop)
-        grid.append(rows[-start % steps.grid :: steps.grid, :: steps.grid].copy())
-        taken.append(rows[-start % steps.points :: steps.points, :: steps.points].copy())
-    colours = prediction.photo.pixels[:: steps.points, :: steps.points]
-    return _points(colours, np.concatenate(taken), np.concatenate(grid), steps, prediction.unit, camera_of(prediction))
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """Every n-th row and column of an image becomes a point, or one of the grid on which gaps are looked for."""
-
-    points: int
-    grid: int
-
-    @classmethod
-    def of(cls, height: int, width: int, max_points: int) -> _Steps:
-        step = max(1, int(np.sqrt(height * width / max_points)))
-        while -(-height // step) * -(-width // step) > max_points:
-            step += 1
-        return cls(step, max(1, round(max(height, width) / EDGE_GRID_PX)))
+        grid.append(rows[-start % coarse :: coarse, ::coarse].copy())
+        taken.append(rows[-start % step :: step, ::step].copy())
+    colours, camera = prediction.photo.pixels[::step, ::step], camera_of(prediction)
+    return _points(colours, np.concatenate(taken), np.concatenate(grid), (step, coarse), prediction.unit, camera)
 
 
 def point_cloud(
@@ -171,13 +145,26 @@ def point_cloud(
         max_points: every n-th row and column is taken, so that there are no more.
     """
     height, width = inv_depth.shape
-    steps = _Steps.of(height, width, max_points)
-    taken, grid = inv_depth[:: steps.points, :: steps.points], inv_depth[:: steps.grid, :: steps.grid]
-    return _points(pixels[:: steps.points, :: steps.points], taken, grid, steps, unit, camera)
+    step, coarse = steps = _steps(height, width, max_points)
+    taken, grid = inv_depth[::step, ::step], inv_depth[::coarse, ::coarse]
+    return _points(pixels[::step, ::step], taken, grid, steps, unit, camera)
+
+
+def _steps(height: int, width: int, max_points: int) -> tuple[int, int]:
+    """Every how many rows and columns there is a point, and one of the grid on which gaps are looked for."""
+    step = max(1, int(np.sqrt(height * width / max_points)))
+    while -(-height // step) * -(-width // step) > max_points:
+        step += 1
+    return step, max(1, round(max(height, width) / EDGE_GRID_PX))
 
 
 def _points(
-    pixels: UInt8Array, inv_depth: Float32Array, grid: Float32Array, steps: _Steps, unit: InvDepthUnit, camera: Pinhole
+    pixels: UInt8Array,
+    inv_depth: Float32Array,
+    grid: Float32Array,
+    steps: tuple[int, int],
+    unit: InvDepthUnit,
+    camera: Pinhole,
 ) -> PointCloud:
     """The points of the rows and columns that were taken; the camera is that of the whole image."""
     metric = unit == "1/m"
@@ -190,7 +177,7 @@ def _points(
         level = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0.0, 1.0)
         return 1.0 / FAR_OVER_NEAR + (1.0 - 1.0 / FAR_OVER_NEAR) * level
 
-    step, coarse = steps.points, steps.grid
+    step, coarse = steps
     rows, columns = (np.arange(count) * step for count in inv_depth.shape)
     z = 1.0 / shown(inv_depth)
     near = z <= METRIC_REACH * np.median(z) if metric else np.ones(z.shape, dtype=bool)
@@ -269,13 +256,5 @@ def glb_bytes(cloud: PointCloud) -> bytes:
     }
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    total = 12 + 8 + len(text) + 8 + len(payload)
-    return b"".join(
-        [
-            struct.pack("<4sII", b"glTF", 2, total),
-            struct.pack("<I4s", len(text), b"JSON"),
-            text,
-            struct.pack("<I4s", len(payload), b"BIN\0"),
-            payload,
-        ]
-    )
+    chunks = [struct.pack("<I4s", len(text), b"JSON"), text, struct.pack("<I4s", len(payload), b"BIN\0"), payload]
+    return b"".join([struct.pack("<4sII", b"glTF", 2, 12 + sum(len(chunk) for chunk in chunks)), *chunks])

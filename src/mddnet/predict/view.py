@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.predict.prediction import PredictedPhoto
+from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, UInt8Array
 
 PANEL_WIDTH_PX = 520
@@ -25,7 +25,7 @@ INK = (232, 232, 232)
 
 @dataclass(frozen=True, slots=True)
 class PreviewRange:
-    """What the colours of a preview reach from and to.
+    """The range of the colours of a preview.
 
     Attributes:
         low: inverse depth of the darkest colour.
@@ -55,18 +55,18 @@ class _Legend:
     table: UInt8Array
 
 
-def preview_range(prediction: PredictedPhoto) -> PreviewRange:
+def preview_range(prediction: Prediction) -> PreviewRange:
     """The range of colours for one photo: all but the extreme percents of inverse depth and of the CoC."""
     size = _panel_size(prediction)
     return _range_of(prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size))
 
 
-def preview(prediction: PredictedPhoto, fixed_range: PreviewRange | None = None) -> Image.Image:
+def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> Image.Image:
     """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, each with its scale.
 
     Args:
-        prediction: what is shown.
-        fixed_range: what the colours reach from and to; None is :func:`preview_range` of this prediction.
+        prediction: what to show.
+        fixed_range: range of the colours; None is :func:`preview_range` of this prediction.
     """
     # The legends need their width, whatever the photo's shape.
     size = _panel_size(prediction)
@@ -91,7 +91,7 @@ def preview(prediction: PredictedPhoto, fixed_range: PreviewRange | None = None)
     return sheet
 
 
-def _panel_size(prediction: PredictedPhoto) -> tuple[int, int]:
+def _panel_size(prediction: Prediction) -> tuple[int, int]:
     """Width and height of each of the three pictures."""
     height, width = prediction.size
     factor = min(PANEL_WIDTH_PX / width, PANEL_MAX_HEIGHT_PX / height)
@@ -103,13 +103,13 @@ def _range_of(depth: Float32Array, signed_px: Float32Array) -> PreviewRange:
     return PreviewRange(low, high, max(1.0, float(np.percentile(np.abs(signed_px), 99))))
 
 
-def _photo_title(prediction: PredictedPhoto) -> str:
+def _photo_title(prediction: Prediction) -> str:
     height, width = prediction.size
     focus = "plane of focus found" if prediction.focus.found else "no plane of focus found"
     return f"{width} x {height} px, {focus}"
 
 
-def _depth_legend(prediction: PredictedPhoto, low: float, high: float) -> _Legend:
+def _depth_legend(prediction: Prediction, low: float, high: float) -> _Legend:
     ends = {"relative": ("far", "near")}.get(prediction.unit, (f"{low:.3g} far", f"near {high:.3g}"))
     return _Legend(f"inverse depth, {prediction.unit}", *ends, DEPTH_COLOURS)
 
