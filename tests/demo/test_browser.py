@@ -21,7 +21,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is dri
 
 from tests.support.served_demo import Server, served  # noqa: E402
 
-from mddnet.demo.examples import find_examples  # noqa: E402
+from mddnet.demo.one_photo import find_examples  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import ImageError, RejectedScene
-from mddnet.predict.prediction import CompactPrediction, Prediction
+from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 
 FUSED_SIDE_PX = 2048
@@ -31,14 +31,14 @@ class FusedPair:
         note: what to know about it.
     """
 
-    predictions: tuple[Prediction | CompactPrediction, Prediction | CompactPrediction]
+    predictions: tuple[Prediction, Prediction]
     sharp: UInt8Array
     index: Float32Array
     correlation: float
     note: str
 
 
-def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction | CompactPrediction]) -> FusedPair:
+def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction]) -> FusedPair:
     """Align two photos of one scene, predict both, and mix them in linear light.
 
     Which photo is taken where follows the predicted CoC; at fine structures the measured sharpness decides.

@@ -1,4 +1,4 @@
-"""What the page accepts: a file from a stranger is read only if its kind, its size and its pixels are within limits."""
+"""Uploads: a file from a stranger is read only if its kind, its size and its pixels are within limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mddnet.types import Photo
 
 UPLOAD_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""First bytes of JPEG, PNG, TIFF and BigTIFF; WebP is looked at apart."""
+"""First bytes of JPEG, PNG, TIFF and BigTIFF; WebP is checked apart."""
 KINDS = "JPEG, PNG, TIFF or WebP"
 
 
@@ -81,3 +81,9 @@ def shown_name(path: Path) -> str:
     """A file's name as it may be shown: without a folder, without control characters, at most 80 characters."""
     name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
     return name if len(name) <= 80 else f"{name[:60]}...{name[-16:]}"
+
+
+def safe_stem(name: str) -> str:
+    """A file name's stem of letters, digits and ``._-`` only, never empty, at most 60 characters."""
+    stem = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).stem)
+    return stem.strip("._")[:60] or "photo"
