@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 RETRIES = 4
-"""How often an input is begun anew whose worker or machine died."""
+"""How often an input is started again whose worker or machine died."""
 IN_FLIGHT = 1000
 """Inputs that are handed to the cluster at a time: enough to keep it busy, and to let it ask for more machines."""
 KNOCK_S = 10.0
@@ -39,8 +40,8 @@ def on_ray(
 ) -> Generator[Result]:
     """Call a function for each input on a Ray cluster.
 
-    An input whose worker or machine dies is begun anew, up to :data:`RETRIES` times, on another machine if its own is
-    gone; so the function must not mind being called twice.
+    An input whose worker or machine dies is started again, up to :data:`RETRIES` times, on another machine if its own
+    is gone; so the function may be called twice.
 
     Args:
         address: of the cluster: ``auto``, ``HOST:PORT`` of its head, or ``ray://HOST:PORT`` from outside.
@@ -74,11 +75,7 @@ def on_ray(
     try:
         shared = ray.put((function, here, needed))
         while True:
-            while len(waiting) < IN_FLIGHT:
-                try:
-                    task = next(coming)
-                except StopIteration:
-                    break
+            for task in islice(coming, IN_FLIGHT - len(waiting)):
                 waiting[remote.remote(shared, task)] = task
             if not waiting:
                 return

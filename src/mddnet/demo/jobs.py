@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ class Jobs:
             for number, path in enumerate(paths):
                 name = shown_name(path)
                 step(number, name)
-                item = Item(Path(name), name, safe_stem(path.name), lambda path=path: read(path))
+                item = Item(Path(name), name, safe_stem(path.name), partial(read, path))
                 with self._turn:
                     outcome = predict_item(self.model, item, Settings(folder, (map_format,)))
                 if outcome.facts is None:
