@@ -53,7 +53,7 @@ def test_metres_follow_from_the_lens() -> None:
 
 
 def unpacked(text: str) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
-    """The facts, inverse depth, signed defocus and confidence, as linked_maps.js reads them."""
+    """The facts, inverse depth, signed defocus and confidence, as pointer.js reads them."""
     facts = json.loads(text)
     raw = np.frombuffer(zlib.decompress(base64.b64decode(facts["data"])), np.uint8)
     count = facts["columns"] * facts["rows"]
