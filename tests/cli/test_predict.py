@@ -106,6 +106,18 @@ def test_one_photo(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert len(list((tmp_path / "out").iterdir())) == 6
 
 
+def test_a_terminal_gets_a_progress_bar(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        picture().save(tmp_path / f"{name}.png")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["predict", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]) == 0
+    said = capsys.readouterr()
+    assert "2/2" in said.err and said.out.count(" -> ") == 2
+
+
 def test_the_lens_flags_give_metres_and_are_echoed(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -213,10 +213,9 @@ def _with_progress(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]
         yield from outcomes
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.speed:.2f} photos/s"), TimeRemainingColumn())
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Lines go through the bar's console only if it is the same terminal: a pipe gets them directly.
-    bar = Progress("predict", *columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty())
-    with bar:
+    with Progress("predict", *columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
         yield from bar.track(outcomes, total=count)

@@ -23,7 +23,7 @@ API_WORDS = f"""
 *Inverse depth* is 1 over the distance; larger is nearer. Without lens facts it is relative: order and proportions of
 differences count, the numbers do not. With focal length, f-number, pixel pitch and focus distance it is in 1/m, and
 metres follow. *Defocus* is the diameter of the circle of confusion in pixels of the photo, positive behind the plane of
-focus, negative in front of it. *Confidence* says how well both maps agree with each other and with the texture.
+focus, negative in front of it. *Confidence* is how well both maps agree with each other, where there is texture.
 
 ### From a script
 ```python

@@ -111,7 +111,7 @@ def blur_mask(maps: PageMaps, threshold_px: float) -> UInt8Array:
 
 
 def mask_over_photo(maps: PageMaps, mask: UInt8Array) -> UInt8Array:
-    """The photo, with what the mask takes shown in grey and dimmed, for looking at."""
+    """The photo with the masked part in grey and dimmed."""
     grey = np.asarray(Image.fromarray(maps.pixels).convert("L"), dtype=np.float32)[:, :, None] * np.float32(0.45)
     share = mask[:, :, None].astype(np.float32) / np.float32(255.0)
     return (maps.pixels * (1 - share) + grey * share + 0.5).astype(np.uint8)

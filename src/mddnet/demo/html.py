@@ -63,7 +63,7 @@ def point_html(values: PointValues | None, unit: str = "") -> str:
 def facts_html(maps: PageMaps) -> str:
     """Size, unit, plane of focus, and the notes, in sentences."""
     focus = maps.focus
-    residual = f"residual {focus.residual_px:.2g} px"
+    residual = f"residual of the lens law {focus.residual_px:.2g} px"
     if not focus.found:
         where = f"No plane of focus found: {focus.reason}."
     elif maps.unit == "1/m":
@@ -76,7 +76,7 @@ def facts_html(maps: PageMaps) -> str:
         )
     else:
         where = (
-            f"In focus at u = {focus.u_focus:.3g}; {residual} of the lens law. Depth is relative: give focal length, "
+            f"In focus at u = {focus.u_focus:.3g}; {residual}. Depth is relative: give focal length, "
             "f-number, pixel pitch and focus distance to get metres."
         )
     seconds = "" if maps.model_s is None else f" Predicted in {maps.model_s:.2f} s."

@@ -1,4 +1,4 @@
-"""The lens facts as a form: what a visitor typed, turned into a lens, and back."""
+"""The lens facts as a form: from typed values to a lens, and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SENSOR_CHOICES = (*SENSOR_WIDTH_MM, *sorted(CAMERAS, key=str.casefold))
 
 @dataclass(frozen=True, slots=True)
 class TypedLens:
-    """What a visitor typed for a photo that EXIF may know more of.
+    """Typed lens facts; EXIF completes them.
 
     Attributes:
         lens: the typed facts; None is left to EXIF.
@@ -39,7 +39,7 @@ class TypedLens:
     sensor: str | None = None
 
     def added_to(self, photo: Photo) -> Photo:
-        """The photo with what was typed in place of what EXIF says; the rest stays.
+        """The photo with the typed facts in place of those of EXIF; the rest stays.
 
         Raises:
             MddnetError: for a sensor that is not listed.

@@ -34,7 +34,7 @@ POINTER_SCRIPT = Path(__file__).with_name("pointer.js")
 OWN_FOCUS, POINT_FOCUS = "as in the photo", "through the chosen point"
 FORMAT_NAMES = {f"maps, {name}": name for name in MAP_FORMATS}
 SHALLOW, MASK, POINTS = "shallower depth of field (PNG)", "blur mask (PNG)", "point cloud (PLY and GLB)"
-LENS_TITLE = "Lens facts; 0 or an empty field is unknown. The distance counts from the sensor"
+LENS_HELP = "0 or an empty field is unknown. The distance counts from the sensor."
 POINTER_HELP = "<p class='mdd-small'>The pointer over a picture shows the values there; a click keeps them.</p>"
 CLOUD_HELP = "<p class='mdd-small'>Drag to turn, wheel to come nearer, Ctrl and drag to move.</p>"
 CLOUD_GROUND = (0.16, 0.16, 0.16, 1.0)
@@ -86,7 +86,7 @@ class _Shown:
 
 
 def one_photo(jobs: Jobs) -> None:
-    """Lay the tab out, and say what each of its controls does."""
+    """Lay the tab out, and connect its controls."""
     kept = _Kept(gr.State(None, time_to_live=jobs.limits.temp_age_s), gr.State(None))
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
@@ -134,7 +134,8 @@ def _inputs(jobs: Jobs, kept: _Kept) -> tuple[gr.File, LensFields, gr.Button]:
         for name, path in find_examples().items():
             button = gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name.lower()}")
             button.click(plain(lambda path=path: str(jobs.example(path))), None, file, **LIGHT)
-    with gr.Accordion(LENS_TITLE, open=True):
+    with gr.Accordion("Lens facts", open=True):
+        gr.Markdown(LENS_HELP, elem_classes=["mdd-small"])
         fields = lens_fields()
         apply = gr.Button("Use these lens facts", variant="primary", elem_id="apply")
 
@@ -248,8 +249,8 @@ def _cloud_tab(jobs: Jobs, kept: _Kept, tab: gr.Tab) -> list[Any]:
     )
     gr.HTML(CLOUD_HELP)
     with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
-        right = gr.Slider(-60, 60, value=20, step=5, label="Walk to the right, degrees", elem_id="right")
-        up = gr.Slider(-60, 60, value=10, step=5, label="Walk up, degrees", elem_id="up")
+        right = gr.Slider(-60, 60, value=20, step=5, label="Viewer to the right, degrees", elem_id="right")
+        up = gr.Slider(-60, 60, value=10, step=5, label="Viewer up, degrees", elem_id="up")
         still = picture_field("Points from that side: move the sliders", "picture-cloud")
 
     def show_points(maps: PageMaps | None) -> tuple[str, str]:

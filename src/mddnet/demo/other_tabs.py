@@ -24,7 +24,7 @@ LENS_TITLE = "Lens facts; 0 or an empty field is read from EXIF. Distances count
 
 def two_photos(jobs: Jobs) -> None:
     """The tab of two photos of one scene."""
-    gr.Markdown("Two photos of one scene from one place, one focused near and one far.")
+    gr.Markdown("Two photos of one scene from one viewpoint, one focused near and one far.")
     with gr.Row():
         first = photo_field("First photo", "first", 120)
         second = photo_field("Second photo", "second", 120)

@@ -9,7 +9,7 @@
     const points = document.querySelector("#points canvas");
     if (points && !points.hasAttribute("aria-label")) {
       points.setAttribute("role", "img");
-      points.setAttribute("aria-label", "points in space, turned by dragging; the sliders below show them by keyboard");
+      points.setAttribute("aria-label", "points in space, rotated by dragging; the sliders below show them by keyboard");
     }
   };
   name();

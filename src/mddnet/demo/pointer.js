@@ -105,7 +105,7 @@ function show(image, event) {
   ring(u, Math.abs(signed));
 }
 
-// The same pixel in the plot of the lens law; `data-plot` says what its axes are.
+// The same pixel in the plot of the lens law; `data-plot` holds its axes.
 function ring(u, size) {
   const svg = document.querySelector("#law svg[data-plot]");
   if (!svg) return;

@@ -63,7 +63,7 @@ class Scratch:
         now = time.time() if now is None else now
         found: list[tuple[bool, float, int, Path]] = []
         for path in self.root.rglob("*"):
-            with suppress(OSError):  # another request may remove it meanwhile
+            with suppress(OSError):  # another request may have removed it
                 if path.is_file() and not path.is_symlink():
                     found.append((path.suffix != ".zip", path.stat().st_mtime, path.stat().st_size, path))
         total = sum(size for *_, size, _ in found)

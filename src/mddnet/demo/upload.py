@@ -24,7 +24,7 @@ class Limits:
         megapixels: size of a photo; checked before it is decoded.
         batch_files: photos in one batch.
         batch_megapixels: pixels of one batch together: a ZIP takes up to 17 bytes for each.
-        queue: requests that wait for their turn; a further one is told so.
+        queue: requests that wait for their turn; a further one is refused with a message.
         sessions: visitors whose last photo is kept in memory, about 12 MB each.
         temp_mb: files that the page keeps on disk, megabytes; the oldest go first.
         temp_age_s: how long it keeps them, seconds.

@@ -210,7 +210,7 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads; work that they have not begun is dropped when the block is left by an error or Ctrl-C."""
+    """Threads; work that has not started is dropped when the block is left by an error or Ctrl-C."""
     with ThreadPoolExecutor(count) as pool:
         try:
             yield pool

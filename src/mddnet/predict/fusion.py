@@ -34,7 +34,7 @@ MAX_LOG_ODDS = 4.0
 SURE_LOG_ODDS = 16.0
 """What a CoC that cannot lie behind the plane of focus takes from the log-odds of doing so, at most."""
 CALIBRATED_ODDS = 0.5
-"""Log-odds of a sign times this are right in as many cases as they say: on the training locations of focal stacks,
+"""Log-odds of a sign times this are calibrated: on the training locations of focal stacks,
 those of 2 to 3 were right in 79 of 100 pixels, those of 4 to 6 in 91."""
 
 

@@ -32,7 +32,7 @@ CANDIDATES, CONTENDERS = 97, 8
 VALUES_AT_ONCE = 32768
 """Candidates times samples that are worked on at a time: these stay in the processor's cache."""
 REACH = 1.0
-"""u_focus is looked for this many depth ranges beyond the nearest and the farthest point."""
+"""u_focus is searched up to this many depth ranges beyond the nearest and the farthest point."""
 SIGN_WEIGHT = 0.5
 """Cost per pixel of CoC whose certain sign the law contradicts; a contradicted size costs 1."""
 ROBUST_STEPS = 4
@@ -90,7 +90,7 @@ def fit_lens_law(
         return _not_found(constant_residual, f"the blur is the same everywhere: about {c_middle:.1f} px")
 
     grid = np.linspace(low - reach, high + reach, CANDIDATES)
-    # A few of the samples say which candidates are worth all of them.
+    # A few of the samples decide which candidates are compared by all of them.
     _, _, cost = _candidates(_thinned(s, COARSE_SAMPLES), grid)
     best = _best(s, grid[np.argsort(cost, kind="stable")[:CONTENDERS]])
     step = grid[1] - grid[0]
@@ -198,7 +198,7 @@ def _few_candidates(
         kappa = np.minimum(over / np.maximum(np.einsum("kn,kn->k", work, distance), 1e-30), most)
         np.multiply(distance, kappa[:, None], out=work)
         error = np.subtract(s.c, work, out=work)
-        # A clipped CoC says only "at least the cap".
+        # A clipped CoC is a lower limit.
         beyond = clipped & (error < 0) if any_clipped else None
         np.abs(error, out=error)
         weight = s.weight * s.huber_px / np.maximum(error, s.huber_px, out=error)

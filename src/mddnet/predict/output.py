@@ -1,8 +1,8 @@
-"""Predictions on disk: one file per quantity and format, each saying its unit, and a ``.json`` with all the facts.
+"""Predictions on disk: one file per quantity and format, each with its unit, and a ``.json`` with all the facts.
 
 ``<stem>.json`` is written first, as a claim on the stem, and again last, when everything else is there: a file whose
 ``complete`` is false belongs to a run that was interrupted. All files are written aside first; those of an earlier run
-are replaced when all could be written, and meanwhile the ``.json`` says that they are not complete. Several processes
+are replaced when all could be written, and until then the ``.json`` says that they are not complete. Several processes
 may save into one folder.
 """
 
@@ -54,7 +54,7 @@ MEANINGS = {
 }
 LEVELS_16_BIT = 65535
 LOCK_PATIENCE_S = 60.0
-"""How long to wait while others take names or put files in their places, which takes milliseconds."""
+"""How long to wait for others that take names or put files in place, which takes milliseconds."""
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
 
@@ -193,7 +193,7 @@ def _digest(path: Path, changed_ns: int, size: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SavedFacts:
-    """What the ``.json`` of a saved prediction says of its origin."""
+    """The origin of a saved prediction, from its ``.json``."""
 
     path: Path
     source: str
@@ -271,7 +271,7 @@ def _stems(stem: str) -> itertools.chain[str]:
 
 
 def _claim(source: str) -> str:
-    """What the ``.json`` says as long as the other files are not all in their places."""
+    """The ``.json`` until all other files are in place."""
     return json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"
 
 

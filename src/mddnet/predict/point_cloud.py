@@ -32,7 +32,7 @@ METRIC_REACH = 10.0
 EDGE_SLOPE = 14.3
 """Tangent of 86 degrees: what is seen at a flatter angle is no surface but the gap between a near and a far one."""
 EDGE_GRID_PX = 512
-"""Long side of the grid on which the gaps are looked for, about that of the network's image: a map is no finer."""
+"""Long side of the grid on which gaps are found, about that of the network's image: a map is no finer."""
 AXES = "x right, y up, looking along -z"
 GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
 
@@ -79,7 +79,7 @@ class PointCloud:
     far_points: int = 0
 
     def to_json(self) -> dict[str, object]:
-        """What the points are, as JSON values."""
+        """Unit, axes, number and camera of the points, as JSON values."""
         return {
             "unit": "m" if self.metric else "relative",
             "axes": AXES,
@@ -133,7 +133,7 @@ def point_cloud(
     """The points of an image through a pinhole: x = z X / fx, y = z Y / fy, with z = 1/u.
 
     With metric depth these are metres, and points beyond 10 times the median depth are left out. Otherwise inverse
-    depth is put on a range in which far is three times as far as near: the order in depth is what the map says, the
+    depth is put on a range in which far is three times as far as near: the order in depth is that of the map, the
     proportions are not. Where a near and a far surface meet, the map runs from one to the other through empty space;
     points there are left out, unless nothing else is left.
 
@@ -151,7 +151,7 @@ def point_cloud(
 
 
 def _steps(height: int, width: int, max_points: int) -> tuple[int, int]:
-    """Every how many rows and columns there is a point, and one of the grid on which gaps are looked for."""
+    """Every how many rows and columns there is a point, and a point of the grid on which gaps are found."""
     step = max(1, int(np.sqrt(height * width / max_points)))
     while -(-height // step) * -(-width // step) > max_points:
         step += 1
@@ -204,7 +204,7 @@ def _gaps(u: NDArray[np.float64], focal_px: float) -> BoolArray:
 
 
 def ply_bytes(cloud: PointCloud) -> bytes:
-    """A binary PLY file: x, y, z as floats, red, green, blue as bytes; the comments say the unit and the camera."""
+    """A binary PLY file: x, y, z as floats, red, green, blue as bytes; comments give the unit and the camera."""
     camera = cloud.camera
     header = (
         "ply\nformat binary_little_endian 1.0\n"
