@@ -39,7 +39,8 @@ def test_the_camera_of_a_lens_is_v_over_p() -> None:
     assert (at_infinity.cx_px, at_infinity.cy_px) == (2999.5, 1999.5)
     # Focused at 1.05 m from the lens, v = 52.5 mm.
     assert pinhole_of(Lens(focal_mm=50, pixel_um=5), 4000, 6000, 1.05).fx_px == pytest.approx(10_500)
-    assert camera_of(LawModel().predict(Photo(ramp(), LENS))).fx_px == pytest.approx(52.5 / 0.4)
+    sharp = LawModel().predict(Photo(ramp(), LENS))
+    assert camera_of(LENS, "1/m", sharp.focus, sharp.size).fx_px == pytest.approx(52.5 / 0.4)
 
 
 @pytest.mark.parametrize("lens", [Lens(), Lens(focal_mm=50), Lens(pixel_um=5)])

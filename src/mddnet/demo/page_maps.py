@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.enlarge import picked
-from mddnet.predict.point_cloud import PointCloud, pinhole_of, point_cloud
+from mddnet.predict.point_cloud import PointCloud, camera_of, point_cloud
 from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 
@@ -132,12 +131,9 @@ def values_at(maps: PageMaps, x_px: float, y_px: float) -> PointValues:
 
 def points_of(maps: PageMaps, max_points: int = SHOWN_POINTS) -> PointCloud:
     """The points in space: see :func:`mddnet.predict.point_cloud.point_cloud`."""
-    h, w = maps.inv_depth.shape
     # The pixels here are larger than those of the photo, whose pitch the lens facts give.
     pixel_um = None if maps.lens.pixel_um is None else maps.lens.pixel_um / maps.scale
-    known = maps.unit == "1/m" and maps.focus.found and maps.focus.u_focus > 0
-    focus_z_m = 1.0 / maps.focus.u_focus if known else math.inf
-    camera = pinhole_of(replace(maps.lens, pixel_um=pixel_um), h, w, focus_z_m)
+    camera = camera_of(replace(maps.lens, pixel_um=pixel_um), maps.unit, maps.focus, maps.inv_depth.shape)
     return point_cloud(maps.pixels, maps.inv_depth, maps.unit, camera, max_points)
 
 

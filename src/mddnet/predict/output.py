@@ -478,7 +478,7 @@ def _facts(prediction: Prediction, written: dict[str, Path]) -> dict[str, object
         "focus": asdict(focus) | unknown,
         "depth_of_field": None if sharp is None else sharp.to_json(),
         "lens": prediction.lens.to_json(),
-        "camera": asdict(camera_of(prediction)),
+        "camera": asdict(camera_of(prediction.lens, prediction.unit, prediction.focus, prediction.size)),
         "notes": list(prediction.notes),
         "files": {quantity: path.name for quantity, path in written.items()},
     }

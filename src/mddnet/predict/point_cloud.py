@@ -7,6 +7,7 @@ whether the numbers are metres.
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from mddnet.optics import sensor_distance_m
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.enlarge import strips
 from mddnet.predict.prediction import Prediction
-from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, UInt8Array
+from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 from mddnet.version import __version__
 
 MAX_POINTS = 1_000_000
@@ -89,7 +90,7 @@ class PointCloud:
         }
 
 
-def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = float("inf")) -> Pinhole:
+def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = math.inf) -> Pinhole:
     """The pinhole camera of a lens: fx = fy = v / p, with the sensor distance v = f z / (z - f) and the pixel pitch p.
 
     Args:
@@ -107,12 +108,10 @@ def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = float("in
     return Pinhole(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, source, assumed)
 
 
-def camera_of(prediction: Prediction) -> Pinhole:
-    """The pinhole camera of a predicted photo, by its lens facts and, where metres are known, its plane of focus."""
-    height, width = prediction.size
-    focus = prediction.focus
-    known = prediction.unit == "1/m" and focus.found and focus.u_focus > 0
-    return pinhole_of(prediction.lens, height, width, 1.0 / focus.u_focus if known else float("inf"))
+def camera_of(lens: Lens, unit: InvDepthUnit, focus: LensLawFit, size: tuple[int, ...]) -> Pinhole:
+    """The pinhole camera of an image of (H, W) pixels, by its lens and, where metres are known, its plane of focus."""
+    known = unit == "1/m" and focus.found and focus.u_focus > 0
+    return pinhole_of(lens, size[0], size[1], 1.0 / focus.u_focus if known else math.inf)
 
 
 def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
@@ -123,7 +122,8 @@ def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> Po
         rows = prediction.rows("inv_depth", start, stop)
         grid.append(rows[-start % coarse :: coarse, ::coarse].copy())
         taken.append(rows[-start % step :: step, ::step].copy())
-    colours, camera = prediction.photo.pixels[::step, ::step], camera_of(prediction)
+    colours = prediction.photo.pixels[::step, ::step]
+    camera = camera_of(prediction.lens, prediction.unit, prediction.focus, prediction.size)
     return _points(colours, np.concatenate(taken), np.concatenate(grid), (step, coarse), prediction.unit, camera)
 
 
