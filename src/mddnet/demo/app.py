@@ -12,33 +12,11 @@ import gradio as gr
 from mddnet.demo.jobs import Jobs
 from mddnet.demo.one_photo import one_photo
 from mddnet.demo.other_tabs import several_photos, stateless_api, two_photos
-from mddnet.demo.page_maps import PAGE_SIDE_PX
 from mddnet.errors import MddnetError
 
 TITLE = "mddnet: depth and defocus from one photo"
 FONTS = ["system-ui", "sans-serif"]
 HERE = Path(__file__).parent
-API_WORDS = f"""
-### What is shown
-*Inverse depth* is 1 over the distance; larger is nearer. Without lens facts it is relative: order and proportions of
-differences count, the numbers do not. With focal length, f-number, pixel pitch and focus distance it is in 1/m, and
-metres follow. *Defocus* is the diameter of the circle of confusion in pixels of the photo, positive behind the plane of
-focus, negative in front of it. *Confidence* is how well both maps agree with each other, where there is texture.
-
-### From a script
-```python
-from gradio_client import Client, handle_file
-
-client = Client("http://127.0.0.1:7860")
-facts, archive = client.predict(handle_file("cup.jpg"), 50, 1.8, 5.9, 0.8, api_name="/predict")
-```
-`/predict` takes the photo, focal length in mm, f-number, pixel pitch in µm and focus distance in m (each may be None:
-then EXIF decides) and gives the facts and a ZIP with the files of `pred.save`. `/magnify` takes the photo and a factor
-and gives a picture, at most {PAGE_SIDE_PX} px long, `/batch` several photos, `/fuse` two of one scene; the last two
-take lens facts, too: `focal_mm`, `f_number`, `pixel_um` or `camera`, and focus distances.
-
-Nothing leaves this machine, and photos and results are removed after an hour.
-"""
 
 
 def build_page(jobs: Jobs) -> gr.Blocks:
@@ -59,7 +37,7 @@ def build_page(jobs: Jobs) -> gr.Blocks:
             with gr.Tab("Several photos"):
                 several_photos(jobs)
             with gr.Tab("About and API"):
-                gr.Markdown(API_WORDS)
+                gr.Markdown((HERE / "about.md").read_text(encoding="utf-8"))
         stateless_api(jobs)
     page.queue(max_size=jobs.limits.queue, default_concurrency_limit=1)
     return page

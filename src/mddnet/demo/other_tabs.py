@@ -110,7 +110,7 @@ def several_photos(jobs: Jobs) -> None:
         total = len(paths or [])
         result = jobs.batch(
             [Path(path) for path in paths or []],
-            map_format if map_format in MAP_FORMATS else "tiff",
+            map_format,
             lambda done, name: progress((done, total), desc=name, unit="photos"),
             typed,
         )
