@@ -6,9 +6,14 @@ that holds the manifest's folder, or to the manifest's folder itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from mddnet.captures.kind import Kind
 from mddnet.captures.rgbd import path_inside, read_manifest, read_rgb_file
 from mddnet.errors import CaptureError
 from mddnet.types import UInt8Array
@@ -24,6 +29,7 @@ class SharpPhoto:
         place: ``"photos/SOURCE"``.
         source: where the photo comes from.
         licence: licence found there.
+        other: a photo of which pieces may be pasted in front, or None.
     """
 
     name: str
@@ -31,6 +37,17 @@ class SharpPhoto:
     place: str
     source: str
     licence: str
+    other: SharpPhoto | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The photo, and the one that may be pasted into it."""
+        return (self.image,) if self.other is None else (self.image, self.other.image)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What else a scene depends on: nothing."""
+        return {}
 
     def read_rgb(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB.
@@ -62,4 +79,31 @@ def list_photos(root: Path) -> list[SharpPhoto]:
         photos.append(
             SharpPhoto(name, image, place=f"photos/{row['source']}", source=row["source"], licence=row["licence"])
         )
-    return photos
+    return [replace(photo, other=_pasted(photo, photos)) for photo in photos]
+
+
+def _pasted(photo: SharpPhoto, photos: Sequence[SharpPhoto]) -> SharpPhoto:
+    """The other photo, drawn by name so that the order of building does not matter."""
+    return photos[int(named_rng(f"paste onto {photo.place}/{photo.name}", 0).integers(len(photos)))]
+
+
+def named_rng(name: str, seed: int) -> np.random.Generator:
+    """Generator that depends on a name and the seed only, not on the order of building."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+KINDS = (
+    Kind(
+        name="photos",
+        title="Photos with synthetic depth",
+        capture="photo",
+        order=7,
+        real=False,
+        share=0.3,
+        builder="mddnet.scenes.rendered_scene:build_photo_scene",
+        frames_rendered=3,
+        reader=list_photos,
+        folders=("photos",),
+    ),
+)

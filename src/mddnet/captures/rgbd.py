@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from mddnet.captures.kind import Kind
 from mddnet.errors import CaptureError, ImageError
 from mddnet.io.json_fields import MAX_NAME_BYTES, is_writable_text, shown
 from mddnet.photo.image_file import read_rgb, read_stored
@@ -78,6 +79,16 @@ class RgbdFrame:
     def unit(self) -> InvDepthUnit:
         """Unit of the inverse depth that :meth:`read_inv_depth` returns."""
         return self.codes.unit
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Colour image and depth map."""
+        return self.image, self.depth
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What else a scene depends on."""
+        return {"unit": self.unit, "note": self.note}
 
     def read_rgb(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB.
@@ -239,3 +250,32 @@ def list_frames(
             )
         )
     return frames
+
+
+KINDS = (
+    Kind(
+        name="rgbd",
+        title="RGB-D",
+        capture="rgbd",
+        order=3,
+        real=False,
+        share=0.2,
+        builder="mddnet.scenes.rendered_scene:build_rgbd_scene",
+        frames_measured=2,
+        frames_rendered=4,
+        reader=list_rgbd,
+        folders=("depth/rgbd",),
+    ),
+    Kind(
+        name="pseudo",
+        title="Photos with pseudo-labels",
+        capture="pseudo",
+        order=8,
+        real=False,
+        share=0.1,
+        builder="mddnet.scenes.rendered_scene:build_pseudo_scene",
+        frames_rendered=3,
+        reader=list_pseudo,
+        folders=("pseudo",),
+    ),
+)

@@ -16,9 +16,11 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from mddnet.captures.kind import Kind
 from mddnet.captures.rgbd import path_inside, read_codes, read_manifest, read_rgb_file
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError
@@ -74,6 +76,16 @@ class StereoScene:
     source: str
     licence: str
     note: str
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Left image and disparity map."""
+        return self.image, self.disparity
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What else a scene depends on."""
+        return {"unit": self.unit, "note": self.note, "calibration": repr(self.calibration), "dark": self.dark}
 
     def read_rgb(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB; a dark image is lifted in linear light.
@@ -170,3 +182,20 @@ def list_stereo(root: Path) -> list[StereoScene]:
             )
         )
     return scenes
+
+
+KINDS = (
+    Kind(
+        name="stereo",
+        title="Stereo",
+        capture="stereo",
+        order=4,
+        real=False,
+        share=0.2,
+        builder="mddnet.scenes.rendered_scene:build_stereo_scene",
+        frames_measured=3,
+        frames_rendered=6,
+        reader=list_stereo,
+        folders=("depth/stereo",),
+    ),
+)

@@ -66,7 +66,7 @@ def shards(
     )
 
     from mddnet.data.split import Side, read_split, split_of
-    from mddnet.scenes.inspect import split_of_build
+    from mddnet.scenes.build_tables import split_of_build
     from mddnet.scenes.shards_write import plan_shards, write_shards
 
     places: dict[str, Side] = {}

@@ -277,8 +277,8 @@ def _label_noise_px(
 
 
 def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
-    if stack.order != "unknown":
-        return stack.order == "near_to_far"
+    if stack.focus.direction != "unknown":
+        return stack.focus.direction == "near_to_far"
     # Focusing nearer moves the lens away from the sensor, which magnifies the picture; lenses with floating groups can
     # do the opposite, but of stacks of known order only hand-held ones (where the hand moved) were seen to by so much.
     first, last = abs(alignment.transforms[0].factor), abs(alignment.transforms[-1].factor)

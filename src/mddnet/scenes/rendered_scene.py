@@ -9,7 +9,6 @@ Everything is drawn from a generator seeded by the scene's name: building a scen
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from scipy import ndimage
 
 from mddnet.captures.photo_folder import SharpPhoto
+from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
 from mddnet.captures.stereo import StereoScene
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
@@ -42,10 +42,6 @@ from mddnet.scenes.render import (
 from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_scene_json
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
-Capture = RgbdFrame | StereoScene | SharpPhoto
-RenderedKind = Literal["rgbd", "stereo", "photos", "pseudo"]
-FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 4, "stereo": 6, "photos": 3, "pseudo": 3}
-
 SMALLEST_COC_PX = 2.0
 LARGEST_COC_PX = 36.0
 """Range of the largest CoC of a frame, for a long side of 448 px; it grows with the long side, up to 640 px."""
@@ -65,12 +61,6 @@ class _Shot:
     u_focus: float
     kappa: float
     largest_coc_px: float
-
-
-def scene_rng(name: str, seed: int) -> np.random.Generator:
-    """Generator that depends on the scene's name and the seed only, not on the order of building."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 # --- depth for rendering ----------------------------------------------------------------------------------------------
@@ -300,7 +290,7 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
 def _captured_scene(
     capture: RgbdFrame | StereoScene, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
 ) -> SceneRecord:
-    rng = scene_rng(f"{capture.place}/{capture.name}", seed)
+    rng = named_rng(f"{capture.place}/{capture.name}", seed)
     image, truth = capture.read_rgb(), capture.read_inv_depth()
     if truth.shape != image.shape[:2]:
         raise RejectedScene(f"image {image.shape[:2]} and depth {truth.shape} differ in size")
@@ -342,58 +332,38 @@ def _captured_scene(
     return _write_scene(source, out_root, frames, rng)
 
 
-def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int = 2, seed: int = 0) -> SceneRecord:
+def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
     """Render focused frames from one RGB-D frame and write ``out_root/SOURCE_ID``.
 
-    Raises:
-        RejectedScene: if image and depth differ in size, or too little depth is known.
-        MddnetError: if a file is damaged.
+    This and the next two raise MddnetError if a file is damaged, and RejectedScene if image and depth differ in size or
+    too little depth is known.
     """
     return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
 
 
-def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int = 3, seed: int = 0) -> SceneRecord:
-    """Render focused frames from a sharp photo with the depth that another method guessed, ``out_root/SOURCE_ID``.
-
-    Raises:
-        RejectedScene: if photo and depth differ in size, or too little depth is known.
-        MddnetError: if a file is damaged.
-    """
+def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a sharp photo with a pseudo-label and write ``out_root/SOURCE_ID``."""
     return _captured_scene(capture, "pseudo", None, out_root, frames, seed)
 
 
-def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int = 6, seed: int = 0) -> SceneRecord:
-    """Render focused frames from a stereo scene and write ``out_root/SCENE``.
-
-    Raises:
-        RejectedScene: if image and disparity differ in size, or too little of it is known.
-        MddnetError: if a file is damaged.
-    """
+def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a stereo scene and write ``out_root/SCENE``."""
     focal_px = None if capture.calibration is None else capture.calibration.focal_px
     return _captured_scene(capture, "stereo", focal_px, out_root, frames, seed)
 
 
-def build_photo_scene(
-    photo: SharpPhoto, out_root: Path, frames: int = 3, seed: int = 0, others: Sequence[SharpPhoto] = ()
-) -> SceneRecord:
-    """Render focused frames from a photo with made-up depth and write ``out_root/SOURCE_NAME``.
+def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a photo with synthetic depth and write ``out_root/SOURCE_NAME``.
 
-    Args:
-        photo: the photo behind.
-        out_root: folder of scene folders.
-        frames: number of focused frames.
-        seed: of everything that is drawn, together with the photo's name.
-        others: photos of which pieces are pasted in front, in 7 scenes of 10; none if empty.
+    In 7 scenes of 10, pieces of the other photo are pasted in front.
 
     Raises:
         MddnetError: if a file is damaged.
     """
-    rng = scene_rng(f"{photo.place}/{photo.name}", seed)
+    rng = named_rng(f"{photo.place}/{photo.name}", seed)
     image = photo.read_rgb()
-    other = None
-    if others and rng.random() < PASTE_SHARE:
-        other = others[int(rng.integers(len(others)))].read_rgb()
-    made_up = make_up_scene(image, rng, other)
+    pasted = photo.other is not None and rng.random() < PASTE_SHARE
+    made_up = make_up_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
     sharp = srgb8_from_linear(made_up.sharp_linear())
     source = _Source(
         name=scene_name(photo.name),

@@ -28,8 +28,8 @@ from mddnet.io.atomic import atomic_write_text, write_csv
 from mddnet.io.part_file import remove_abandoned, writing_into
 from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
-from mddnet.scenes.build import BuildLock
-from mddnet.scenes.inspect import DamagedScene, FoundScene, check_images, find_scenes, image_size
+from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes, image_size
+from mddnet.scenes.scratch import BuildLock
 from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
 from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_image, read_inv_depth, read_scene
@@ -50,14 +50,14 @@ class SetRef:
 
     Attributes:
         key: its name in the shard.
-        group: folder of scenes.
+        kind: folder of scenes.
         folder: the scene folder.
         record: its ``scene.json``.
         frame: which of the frames.
     """
 
     key: str
-    group: str
+    kind: str
     folder: Path
     record: SceneRecord
     frame: int
@@ -143,11 +143,11 @@ def plan_shards(
     scenes: list[tuple[FoundScene, SceneRecord]] = []
     damaged: list[DamagedScene] = []
     for found in find_scenes(root):
-        if groups is None or found.group in groups:
+        if groups is None or found.kind in groups:
             try:
                 scenes.append((found, _usable_record(found.folder)))
             except (MddnetError, OSError) as error:
-                damaged.append(DamagedScene(found.group, found.folder.name, str(error)))
+                damaged.append(DamagedScene(found.kind, found.folder.name, str(error)))
     by_side: dict[str, list[SetRef]] = {side: [] for side in SIDES}
     for found, record in scenes:
         side = side_of(record.place)
@@ -156,7 +156,7 @@ def plan_shards(
                 f"{found.folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
             )
         by_side[side] += [
-            SetRef(set_key(found.group or "scenes", found.folder.name, k), found.group, found.folder, record, k)
+            SetRef(set_key(found.kind or "scenes", found.folder.name, k), found.kind, found.folder, record, k)
             for k in range(len(record.frames))
         ]
     if not any(by_side.values()):
@@ -239,7 +239,7 @@ def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[
     height, width = depth.inv_depth.shape
     info = {
         "format": SHARD_FORMAT,
-        "group": each.group,
+        "group": each.kind,
         "scene": each.folder.name,
         "frame": frame.file,
         "place": record.place,
@@ -439,7 +439,7 @@ def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
     lines = [
         {
             "split": of_scene[0][0],
-            "group": of_scene[0][1].group,
+            "group": of_scene[0][1].kind,
             "scene": folder.name,
             "sets": str(len(of_scene)),
             **{name: getattr(of_scene[0][1].record, name) for name in ("place", "provenance", "source", "licence")},
