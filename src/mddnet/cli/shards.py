@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from mddnet.cli.split_flag import wrong_split
+from mddnet.kinds import KINDS
 
 
 def shards(
@@ -23,7 +24,7 @@ def shards(
 ) -> int:
     """Write the sets of built scenes as WebDataset shards, for streaming, for clusters and for other tools.
 
-    OUT gets train-NNNNNN.tar and dev-NNNNNN.tar, split by place, with licences.csv, shards.json and, last of all,
+    OUT gets train-NNNNNN.tar and dev-NNNNNN.tar, split by location, with licences.csv, shards.json and, last of all,
     SHA256SUMS. The same scenes give the same bytes. Stop it at any time: the same command goes on where it stopped.
 
     Parameters
@@ -35,7 +36,7 @@ def shards(
     split
         CSV file with place,split; by default what build.csv among the scenes says.
     only
-        Take these groups of scenes only; may be repeated.
+        Take the scenes of these kinds of captures only; may be repeated.
     shard_mb
         Size at which a shard is full, in MiB.
     jobs
@@ -52,19 +53,17 @@ def shards(
         print(f"mddnet shards: --out {out} is the folder of scenes; expected another one", file=sys.stderr)
         return 2
 
+    unknown = next((kind for kind in only or () if kind not in KINDS), None)
+    if unknown is not None:
+        print(f"mddnet shards: --only {unknown}; expected one of {', '.join(KINDS)}", file=sys.stderr)
+        return 2
+
     # Imported after the flags were checked: wrong usage answers at once.
     from contextlib import closing
 
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
+    from mddnet.cli.progress import bar_with_rate
     from mddnet.data.split import Side, read_split, split_of
     from mddnet.scenes.build_tables import split_of_build
     from mddnet.scenes.shards_write import plan_shards, write_shards
@@ -78,28 +77,15 @@ def shards(
     plan = plan_shards(scenes, lambda place: split_of(place, places) or "", only, shard_mb * 2**20)
     for damaged in plan.damaged:
         print(f"mddnet: left out: {damaged.reason}", file=sys.stderr)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("sets"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     rows = []
     total = sum(len(task.sets) for task in plan.tasks)
-    with (
-        closing(write_shards(plan, out, jobs)) as results,
-        Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
-    ):
-        bar = progress.add_task("shards", total=total, rate="")
+    bar_shown = bar_with_rate("samples", Console(stderr=True))
+    with closing(write_shards(plan, out, jobs)) as results, bar_shown as progress:
+        bar = progress.add_task("shards", total=total, rate="", last="")
         for row in results:
             rows.append(row)
-            task = progress.tasks[0]
-            rate = f"{task.speed:.0f} sets/s" if task.speed else ""
-            progress.update(bar, advance=row.sets, rate=rate)
+            speed = progress.tasks[0].speed
+            progress.update(bar, advance=row.sets, rate=f"{speed:.0f} samples/s" if speed else "", last=row.name)
             if row.state == "failed":
                 print(f"mddnet: {row.name}: {row.reason}", file=sys.stderr)
     done = [row for row in rows if row.state != "failed"]

@@ -126,31 +126,32 @@ class ShardRow:
 
 
 def plan_shards(
-    root: Path, side_of: Callable[[str], str], groups: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
+    root: Path, split_of: Callable[[str], str], kinds: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
 ) -> ShardPlan:
     """Decide which set goes into which shard.
 
     Args:
         root: folder of scenes that ``mddnet build`` wrote.
-        side_of: ``train``, ``dev`` or "" (unknown) for a place.
-        groups: groups of scenes to take; all if None.
+        split_of: ``train``, ``dev`` or "" (unknown) for a location.
+        kinds: kinds of scenes to take; all if None.
         shard_bytes: size at which a shard is full, by the sizes of the scenes' files.
 
     Raises:
-        CaptureError: for a place that the split does not name (its sets could leak from one side to the other), or if
+        CaptureError: for a location that the split does not name (its sets could leak from one side to the
+            other), or if
             there is no set at all.
     """
     scenes: list[tuple[FoundScene, SceneRecord]] = []
     damaged: list[DamagedScene] = []
     for found in find_scenes(root):
-        if groups is None or found.kind in groups:
+        if kinds is None or found.kind in kinds:
             try:
                 scenes.append((found, _usable_record(found.folder)))
             except (MddnetError, OSError) as error:
                 damaged.append(DamagedScene(found.kind, found.folder.name, str(error)))
     by_side: dict[str, list[SetRef]] = {side: [] for side in SIDES}
     for found, record in scenes:
-        side = side_of(record.place)
+        side = split_of(record.place)
         if side not in SIDES:
             raise CaptureError(
                 f"{found.folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
