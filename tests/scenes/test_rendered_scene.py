@@ -40,13 +40,13 @@ def rgbd_capture(folder: Path, unit: InvDepthUnit = "1/m", hole: bool = True) ->
     codes = depth_mm.astype(np.uint16) if unit == "1/m" else (depth_mm / 3000 * 255).astype(np.uint8)
     Image.fromarray(codes).save(folder / "d.png")
     stored = RGBD_CODES["mm" if unit == "1/m" else "8bit-relative"]
-    return RgbdFrame("lab_1", folder / "c.png", folder / "d.png", stored, "rgbd/lab", "lab", "CC0", "")
+    return RgbdFrame("lab_1", "rgbd/lab", "lab", "CC0", folder / "c.png", folder / "d.png", stored, "")
 
 
 def photo_capture(folder: Path, name: str, seed: int) -> SharpPhoto:
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / f"{name}.png")
-    return SharpPhoto(name, folder / f"{name}.png", "photos/walk", "walk", "CC0")
+    return SharpPhoto(name, "photos/walk", "walk", "CC0", folder / f"{name}.png")
 
 
 def digest(folder: Path) -> dict[str, str]:

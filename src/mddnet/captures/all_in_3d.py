@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from mddnet.captures.description import Description, Number, Positive, PositiveOrNull, Text, parse
-from mddnet.captures.kind import Kind, UnusableCapture
+from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import read_json_object
 from mddnet.io.npy_file import read_npy
@@ -76,29 +76,23 @@ class AllIn3dFacts(Description):
 
 
 @dataclass(frozen=True, slots=True)
-class AllIn3dScene:
-    """One scene, not read yet.
+class AllIn3dScene(ListedCapture):
+    """One scene, not read yet; its name is its number, or that of its folder.
 
     Attributes:
-        name: its number, or the name of its folder.
-        place: ``"all_in_3d/NAME"``: the frames of one scene go to one side of a split.
         sharp: the all-in-focus image.
         depth: depth map file.
         mask: mask file.
         focus_depths: file with the focus depths.
         frames: the focused frames, by position.
-        source, licence, focal_mm, aperture_px, offset_change_mm: as :class:`AllIn3dFacts`.
+        focal_mm, aperture_px, offset_change_mm: as :class:`AllIn3dFacts`.
     """
 
-    name: str
-    place: str
     sharp: Path
     depth: Path
     mask: Path
     focus_depths: Path
     frames: tuple[FocusedFile, ...]
-    source: str
-    licence: str
     focal_mm: float = FOCAL_MM
     aperture_px: float | None = None
     offset_change_mm: float = 0.0
@@ -276,7 +270,9 @@ def _one_scene(root: Path, name: str, facts: AllIn3dFacts) -> AllIn3dScene:
             raise CaptureError(
                 f"{path}: no such file; expected this part of scene {name}: copy it, or remove the scene"
             )
-    return AllIn3dScene(name, f"all_in_3d/{name}", *parts, _frames(focus), **facts.model_dump())
+    stated = facts.model_dump()
+    about = (name, f"all_in_3d/{name}", stated.pop("source"), stated.pop("licence"))
+    return AllIn3dScene(*about, *parts, _frames(focus), **stated)
 
 
 def _frames(folder: Path) -> tuple[FocusedFile, ...]:

@@ -7,39 +7,40 @@ builder that the record names.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mddnet.types import SceneRecord
 
 
-class ListedCapture(Protocol):
-    """A capture that a manifest or a data set lists.
+@dataclass(frozen=True, slots=True)
+class ListedCapture:
+    """A capture that a manifest or a data set lists, not read yet.
 
     Attributes:
-        name: unique among the captures of its kind; the scene folder is named after it.
+        name: unique among the captures of its kind, fit for a folder name: the scene is named after it.
         place: captures of one location are on one side of the split.
         source: where the capture comes from.
         licence: licence found there.
-        files: the files that its scene is built from.
-        facts: what else its scene depends on, fit for JSON.
     """
 
+    name: str
+    place: str
+    source: str
+    licence: str
+
     @property
-    def name(self) -> str: ...
+    def files(self) -> tuple[Path, ...]:
+        """The files that its scene is built from."""
+        raise NotImplementedError
+
     @property
-    def place(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def licence(self) -> str: ...
-    @property
-    def files(self) -> tuple[Path, ...]: ...
-    @property
-    def facts(self) -> Mapping[str, Any]: ...
+    def facts(self) -> dict[str, Any]:
+        """What else its scene depends on, fit for JSON."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

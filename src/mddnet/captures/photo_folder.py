@@ -13,41 +13,29 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.captures.kind import Kind
-from mddnet.captures.rgbd import path_inside, read_manifest, read_rgb_file
+from mddnet.captures.kind import Kind, ListedCapture
+from mddnet.captures.manifest import each_once, manifest_rows, path_inside
+from mddnet.captures.rgbd import read_rgb_file
 from mddnet.errors import CaptureError
 from mddnet.types import UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
-class SharpPhoto:
-    """A photo that is sharp throughout, not read yet.
+class SharpPhoto(ListedCapture):
+    """A photo that is sharp throughout.
 
     Attributes:
-        name: unique among the photos of a manifest, fit for a folder name.
         image: path of the photo.
-        place: ``"photos/SOURCE"``.
-        source: where the photo comes from.
-        licence: licence found there.
         other: a photo of which pieces may be pasted in front, or None.
     """
 
-    name: str
     image: Path
-    place: str
-    source: str
-    licence: str
     other: SharpPhoto | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The photo, and the one that may be pasted into it."""
         return (self.image,) if self.other is None else (self.image, self.other.image)
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """What else a scene depends on: nothing."""
-        return {}
 
     def read_rgb(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB.
@@ -64,21 +52,15 @@ def list_photos(root: Path) -> list[SharpPhoto]:
     Raises:
         CaptureError: for a manifest that is missing or incomplete, a file that does not exist, or one listed twice.
     """
-    manifest = root / "manifest.csv"
     photos: list[SharpPhoto] = []
-    seen: set[str] = set()
-    for number, row in enumerate(read_manifest(manifest, ("file", "source", "licence")), 2):
-        candidates = [path_inside(base, row["file"], manifest) for base in (root.parent, root)]
+    for line, row in manifest_rows(root, ("file", "source", "licence")):
+        candidates = [path_inside(base, row["file"], line) for base in (root.parent, root)]
         image = next((c for c in candidates if c.is_file()), None)
         if image is None:
-            raise CaptureError(f"{manifest}, line {number}: {row['file']} does not exist; restore it or drop the row")
-        name = f"{row['source']}_{image.stem}"
-        if name in seen:
-            raise CaptureError(f"{manifest}, line {number}: {name} occurs twice; expected one row per photo")
-        seen.add(name)
-        photos.append(
-            SharpPhoto(name, image, place=f"photos/{row['source']}", source=row["source"], licence=row["licence"])
-        )
+            raise CaptureError(f"{line}: {row['file']} does not exist; restore it or drop the row")
+        source = row["source"]
+        photos.append(SharpPhoto(f"{source}_{image.stem}", f"photos/{source}", source, row["licence"], image))
+    each_once(root, photos)
     return [replace(photo, other=_pasted(photo, photos)) for photo in photos]
 
 

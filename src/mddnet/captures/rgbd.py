@@ -10,7 +10,6 @@ is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ from typing import Literal
 
 import numpy as np
 
-from mddnet.captures.kind import Kind
+from mddnet.captures.kind import Kind, ListedCapture
+from mddnet.captures.manifest import each_once, file_inside, manifest_rows
 from mddnet.errors import CaptureError, ImageError
-from mddnet.io.json_fields import MAX_NAME_BYTES, is_writable_text, shown
+from mddnet.io.json_fields import shown
 from mddnet.photo.image_file import read_rgb, read_stored
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
@@ -52,27 +52,19 @@ PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
 
 
 @dataclass(frozen=True, slots=True)
-class RgbdFrame:
-    """One colour image with its depth map, measured or guessed, not read yet.
+class RgbdFrame(ListedCapture):
+    """One colour image with its depth map, measured or guessed.
 
     Attributes:
-        name: unique among the frames of a manifest, fit for a folder name.
         image: path of the colour image.
         depth: path of the depth map.
         codes: how the depth map states inverse depth.
-        place: ``"rgbd/SOURCE"``, or what the manifest says; frames of one place go to one side of a split.
-        source: where the capture comes from.
-        licence: licence found there.
         note: what is known of its quality.
     """
 
-    name: str
     image: Path
     depth: Path
     codes: DepthCodes
-    place: str
-    source: str
-    licence: str
     note: str
 
     @property
@@ -144,44 +136,6 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
     return codes.astype(np.float64)
 
 
-def read_manifest(path: Path, columns: Sequence[str]) -> Sequence[dict[str, str]]:
-    """Rows of a manifest, with a text in each of ``columns``.
-
-    Raises:
-        CaptureError: if it is missing, lacks one of ``columns``, or a row ends early.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-            header = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaptureError(f"{path}: not a readable manifest ({error}); expected a CSV file with a header") from error
-    missing = [c for c in columns if c not in header]
-    if missing:
-        raise CaptureError(
-            f"{path}: no column {', '.join(missing)}; the header is {shown(', '.join(header)) if header else 'empty'}"
-        )
-    for number, row in enumerate(rows, 2):
-        early = next((column for column in columns if row[column] is None), None)
-        if early is not None:
-            raise CaptureError(f"{path}, line {number}: ends before column {early}; expected {', '.join(columns)}")
-    return rows
-
-
-def path_inside(root: Path, name: str, manifest: Path) -> Path:
-    """A file below ``root``; a manifest must not point elsewhere on the disk.
-
-    Raises:
-        CaptureError: for an absolute name or one that climbs out.
-    """
-    part = Path(name)
-    odd = not is_writable_text(name) or "\0" in name or any(len(p.encode()) > MAX_NAME_BYTES for p in part.parts)
-    if not name or odd or part.is_absolute() or part.drive or ".." in part.parts:
-        raise CaptureError(f"{manifest}: file {shown(name)}; expected a path below {root}")
-    return root / part
-
-
 def list_rgbd(root: Path) -> list[RgbdFrame]:
     """Frames of the RGB-D captures below ``root``, in the order of ``root/manifest.csv``.
 
@@ -221,35 +175,24 @@ def list_frames(
     Raises:
         CaptureError: as :func:`list_rgbd`.
     """
-    manifest = root / "manifest.csv"
     frames: list[RgbdFrame] = []
-    seen: set[str] = set()
-    for number, row in enumerate(read_manifest(manifest, columns), 2):
+    for line, row in manifest_rows(root, columns):
         if row["depth_unit"] not in codes:
-            raise CaptureError(
-                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(codes)}"
-            )
-        image, depth = path_inside(root, row["rgb"], manifest), path_inside(root, row["depth"], manifest)
-        for path in (image, depth):
-            if not path.is_file():
-                raise CaptureError(f"{manifest}, line {number}: {path} does not exist; restore it or drop the row")
-        name = f"{row['source']}_{image.stem}"
-        if name in seen:
-            raise CaptureError(f"{manifest}, line {number}: {name} occurs twice; expected one row per frame")
-        seen.add(name)
+            raise CaptureError(f"{line}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(codes)}")
+        image, depth = file_inside(root, row["rgb"], line), file_inside(root, row["depth"], line)
         frames.append(
             RgbdFrame(
-                name=name,
-                image=image,
-                depth=depth,
-                codes=codes[row["depth_unit"]],
+                name=f"{row['source']}_{image.stem}",
                 place=place_of(row),
                 source=row["source"],
                 licence=row["licence"],
+                image=image,
+                depth=depth,
+                codes=codes[row["depth_unit"]],
                 note=row["note"],
             )
         )
-    return frames
+    return each_once(root, frames)
 
 
 KINDS = (

@@ -27,6 +27,7 @@ from mddnet.errors import RejectedScene
 from mddnet.io.atomic import atomic_write
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes.colour_error import draw_colour_shift_px
+from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
 from mddnet.scenes.made_up_depth import make_up_scene, texture
 from mddnet.scenes.render import (
@@ -94,7 +95,7 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
     safe = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE).astype(bool)
     source = safe if safe.any() else known
     candidates = [
-        *_last_known(source),
+        *nearest_along_axes(source),
         tuple(ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)),
     ]
     lab = cv2.cvtColor(cv2.GaussianBlur(guide_srgb8, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -113,19 +114,6 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
         filled[better] = u[r, c][better]
     smooth = cv2.medianBlur(filled, 5)
     return np.where(known, inv_depth, smooth).astype(np.float32)
-
-
-def _last_known(known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Row and column of the last known pixel seen from the left, right, top and bottom; -1 where there was none."""
-    height, width = known.shape
-    rows, columns = np.mgrid[:height, :width]
-    left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
-    right = np.maximum.accumulate(np.where(known[:, ::-1], columns, -1), axis=1)[:, ::-1]
-    right = np.where(right >= 0, width - 1 - right, -1)
-    top = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
-    bottom = np.maximum.accumulate(np.where(known[::-1], rows, -1), axis=0)[::-1]
-    bottom = np.where(bottom >= 0, height - 1 - bottom, -1)
-    return [(rows, left), (rows, right), (top, columns), (bottom, columns)]
 
 
 # --- what is drawn ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.captures.rgbd import path_inside
+from mddnet.captures.manifest import path_inside
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, natural_order, read_rgb
