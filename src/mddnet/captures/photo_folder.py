@@ -1,6 +1,6 @@
 """A folder of sharp photos without depth, listed by a ``manifest.csv`` with the columns file, source, licence.
 
-They lend texture to rendered blur over made-up depth, so they only ever train. File names are relative to the folder
+They lend texture to rendered blur over synthetic depth, so they only ever train. File names are relative to the folder
 that holds the manifest's folder, or to the manifest's folder itself.
 """
 

@@ -149,8 +149,8 @@ def list_rgbd(root: Path) -> list[RgbdFrame]:
 def list_pseudo(root: Path) -> list[RgbdFrame]:
     """Sharp photos with the depth that another method guessed, as ``mddnet label`` wrote them.
 
-    The manifest has the columns of RGB-D captures and ``place``: photos of one place go to one side of a split. The
-    unit is ``16bit-relative``.
+    The manifest has the columns of RGB-D captures and ``place``: photos of one location are on one side of the split.
+    The unit is ``16bit-relative``.
 
     Raises:
         CaptureError: as :func:`list_rgbd`.

@@ -25,7 +25,7 @@ from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import store
 from mddnet.scenes.align import MIN_CORRELATION, register_pair, scaled_about
-from mddnet.scenes.calibrate import LUMINANCE, BlurBank, between_discs, blur_bank, encoded_luminance
+from mddnet.scenes.kappa_fit import LUMINANCE, BlurBank, between_discs, blur_bank, encoded_luminance
 from mddnet.scenes.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 

@@ -13,8 +13,8 @@ from mddnet.captures.rig import read_rig
 from mddnet.errors import MddnetError, RejectedScene
 from mddnet.kinds import KINDS
 from mddnet.optics import lens_kappa_px
-from mddnet.scenes.calibrate import kappa_error_share
 from mddnet.scenes.focal_stack_scene import inverse_depth_of_index, measure_stack
+from mddnet.scenes.kappa_fit import kappa_error_share
 from mddnet.scenes.plan import BuildTask
 from mddnet.scenes.rig_scene import calibrate_capture
 

@@ -1,4 +1,4 @@
-"""Scene folders whose focused frames are rendered: from RGB-D, from stereo, and from photos with made-up depth.
+"""Scene folders whose focused frames are rendered: from RGB-D, from stereo, and from photos with synthetic depth.
 
 The CoC of these frames is exact for the depth that was rendered. Of an ``ordinal`` scene that depth is the ordinal
 value taken as if it were an inverse depth: the defocus map from the lens law still is the blur in the picture, while of
@@ -10,14 +10,14 @@ Everything is drawn from a generator seeded by the scene's name: building a scen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
+from mddnet.captures.kind import ListedCapture
 from mddnet.captures.photo_folder import SharpPhoto
 from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
@@ -29,7 +29,6 @@ from mddnet.optics import sensor_distance_m
 from mddnet.scenes.colour_error import draw_colour_shift_px
 from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
-from mddnet.scenes.made_up_depth import make_up_scene, texture
 from mddnet.scenes.render import (
     Aperture,
     Camera,
@@ -41,6 +40,7 @@ from mddnet.scenes.render import (
     render_surfaces,
 )
 from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.synthetic_depth import synthetic_scene, texture
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 SMALLEST_COC_PX = 2.0
@@ -199,63 +199,59 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Everything a scene folder needs that the frames do not decide."""
+class _Pictures:
+    """What a scene is rendered from: the sharp image, its depth as it is known and as it is rendered, the surfaces."""
 
-    name: str
-    place: str
-    capture: str
-    source: str
-    licence: str
-    unit: InvDepthUnit
     sharp_srgb8: UInt8Array
     truth: Float32Array
     rendered_inv_depth: Float32Array
     surfaces: Sequence[Surface]
-    focal_px: float | None
-    measures: dict[str, float]
-    provenance: Literal["rendered", "pseudo"] = "rendered"
+    focal_px: float | None = None
 
 
-def _write_scene(source: _Source, out_root: Path, frames: int, rng: np.random.Generator) -> SceneRecord:
-    metric = source.unit == "1/m"
-    shots = draw_shots(source.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
-    folder = out_root / source.name
+def _record(capture: ListedCapture, kind: str, unit: InvDepthUnit, measures: dict[str, float]) -> SceneRecord:
+    """The record of a scene without its frames."""
+    return SceneRecord(
+        name=scene_name(capture.name),
+        place=capture.place,
+        capture=kind,
+        source=capture.source,
+        licence=capture.licence,
+        provenance="pseudo" if kind == "pseudo" else "rendered",
+        unit=unit,
+        frames=[],
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        measures=measures,
+    )
+
+
+def _write_scene(
+    record: SceneRecord, pictures: _Pictures, out_root: Path, frames: int, rng: np.random.Generator
+) -> SceneRecord:
+    metric = record.unit == "1/m"
+    shots = draw_shots(pictures.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
+    folder = out_root / record.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scene.json").unlink(missing_ok=True)
     for stale in folder.glob("frame_*.jpg"):
         stale.unlink()
-    write_image(folder / "sharp.jpg", source.sharp_srgb8)
-    write_inv_depth(folder / "inv_depth.png", source.truth, source.unit)
-    measures = dict(source.measures)
-    lens = Lens()
-    if metric and source.focal_px is not None:
-        lens, f_numbers = _physical_lens(shots, source.focal_px)
+    write_image(folder / record.sharp, pictures.sharp_srgb8)
+    write_inv_depth(folder / record.inv_depth, pictures.truth, record.unit)
+    measures, lens = dict(record.measures), Lens()
+    if metric and pictures.focal_px is not None:
+        lens, f_numbers = _physical_lens(shots, pictures.focal_px)
         measures.update({f"f_number_{i:02d}": n for i, n in enumerate(f_numbers)})
-    records = []
+    entries = []
     for i, shot in enumerate(shots):
         flaws, camera = draw_flaws(shot.largest_coc_px, rng), draw_camera(rng)
-        picture = render_surfaces(source.surfaces, shot.u_focus, shot.kappa, flaws)
-        srgb8 = srgb8_from_linear(add_sensor_noise(picture, camera, rng))
-        data = encode_jpeg(srgb8, camera)
+        picture = render_surfaces(pictures.surfaces, shot.u_focus, shot.kappa, flaws)
+        data = encode_jpeg(srgb8_from_linear(add_sensor_noise(picture, camera, rng)), camera)
         file = f"frame_{i:02d}.jpg"
         atomic_write(folder / file, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
-        records.append(FrameRecord(file, shot.u_focus, shot.kappa))
+        entries.append(FrameRecord(file, shot.u_focus, shot.kappa))
         measures[f"largest_coc_px_{i:02d}"] = shot.largest_coc_px
-    record = SceneRecord(
-        name=source.name,
-        place=source.place,
-        capture=source.capture,
-        source=source.source,
-        licence=source.licence,
-        provenance=source.provenance,
-        unit=source.unit,
-        frames=records,
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
-        lens=lens,
-        measures=measures,
-    )
+    record = replace(record, frames=entries, lens=lens, measures=measures)
     write_scene_json(folder, record)
     return record
 
@@ -302,22 +298,9 @@ def _captured_scene(
     surfaces = [Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
     if behind is not None:
         surfaces.append(behind)
-    source = _Source(
-        name=scene_name(capture.name),
-        place=capture.place,
-        capture=kind,
-        source=capture.source,
-        licence=capture.licence,
-        unit=capture.unit,
-        sharp_srgb8=image,
-        truth=truth,
-        rendered_inv_depth=rendered,
-        surfaces=surfaces,
-        focal_px=focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2]),
-        measures={"known_share": known, "texture": texture(image)},
-        provenance="pseudo" if kind == "pseudo" else "rendered",
-    )
-    return _write_scene(source, out_root, frames, rng)
+    record = _record(capture, kind, capture.unit, {"known_share": known, "texture": texture(image)})
+    focal_px = focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2])
+    return _write_scene(record, _Pictures(image, truth, rendered, surfaces, focal_px), out_root, frames, rng)
 
 
 def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
@@ -351,20 +334,8 @@ def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int)
     rng = named_rng(f"{photo.place}/{photo.name}", seed)
     image = photo.read_rgb()
     pasted = photo.other is not None and rng.random() < PASTE_SHARE
-    made_up = make_up_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
-    sharp = srgb8_from_linear(made_up.sharp_linear())
-    source = _Source(
-        name=scene_name(photo.name),
-        place=photo.place,
-        capture="photo",
-        source=photo.source,
-        licence=photo.licence,
-        unit="relative",
-        sharp_srgb8=sharp,
-        truth=made_up.inv_depth,
-        rendered_inv_depth=made_up.inv_depth,
-        surfaces=made_up.surfaces,
-        focal_px=None,
-        measures={"pasted": float(made_up.pasted), "texture": texture(sharp)},
-    )
-    return _write_scene(source, out_root, frames, rng)
+    synthetic = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
+    sharp = srgb8_from_linear(synthetic.sharp_linear())
+    record = _record(photo, "photo", "relative", {"pasted": float(synthetic.pasted), "texture": texture(sharp)})
+    pictures = _Pictures(sharp, synthetic.inv_depth, synthetic.inv_depth, synthetic.surfaces)
+    return _write_scene(record, pictures, out_root, frames, rng)

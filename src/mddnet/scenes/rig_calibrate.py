@@ -34,9 +34,9 @@ from mddnet.errors import RejectedScene
 from mddnet.optics import sweep_u_focus
 from mddnet.scenes.align import register_pair, scaled_about
 from mddnet.scenes.all_in_focus import fuse
-from mddnet.scenes.calibrate import BlurBank, blur_bank
 from mddnet.scenes.depth_from_focus import depth_from_sharpness
 from mddnet.scenes.filling import nearest_filled
+from mddnet.scenes.kappa_fit import BlurBank, blur_bank
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import BoolArray, Float32Array
 

@@ -16,9 +16,9 @@ from mddnet.errors import CaptureError, RejectedScene
 from mddnet.scenes import store
 from mddnet.scenes.align import scaled_about
 from mddnet.scenes.all_in_focus import fuse
-from mddnet.scenes.calibrate import LUMINANCE
 from mddnet.scenes.depth_from_focus import complete, depth_from_sharpness
 from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
+from mddnet.scenes.kappa_fit import LUMINANCE
 from mddnet.scenes.rig_calibrate import (
     RigFit,
     RigLaw,

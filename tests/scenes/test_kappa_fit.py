@@ -5,7 +5,7 @@ import pytest
 from tests.support.made_focal_stack import MadeStack, made_stack
 
 from mddnet.color import linear_from_srgb8, srgb_from_linear
-from mddnet.scenes.calibrate import (
+from mddnet.scenes.kappa_fit import (
     ErrorTable,
     bank_diameters,
     blur_bank,
