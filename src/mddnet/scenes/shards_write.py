@@ -15,7 +15,7 @@ import re
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_sce
 from mddnet.scenes.scratch import BuildLock
 from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
-from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_image, read_inv_depth, read_scene
+from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_coded_map, read_image, read_inv_depth, read_scene
 from mddnet.scenes.worker import in_processes
 from mddnet.types import SceneRecord
 
@@ -224,10 +224,9 @@ def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[
     """
     record, frame = each.record, each.record.frames[each.frame]
     depth_path = each.folder / record.inv_depth
-    depth = read_inv_depth(depth_path)
+    depth = read_coded_map(depth_path, "inv_depth", BUILD_AGAIN)
     png = _read(depth_path)
-    scale = _png_scale(png, depth_path)
-    low, step = float(scale["low"]), float(scale["step"])
+    low, step = depth.low, depth.step
     defocus_low = signed_defocus_px(low, frame.u_focus, frame.kappa_px)
     at_infinity = signed_defocus_px(0.0 if depth.unit == "1/m" else low, frame.u_focus, frame.kappa_px)
     defocus = {
@@ -237,7 +236,7 @@ def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[
         "step": -frame.kappa_px * step + 0.0,  # + 0.0: no minus zero
         "infinity": at_infinity,
     }
-    height, width = depth.inv_depth.shape
+    height, width = depth.values.shape
     info = {
         "format": SHARD_FORMAT,
         "group": each.kind,
@@ -302,14 +301,6 @@ def _png_bytes(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="PNG")
     return stream.getvalue()
-
-
-def _png_scale(png: bytes, path: Path) -> Mapping[str, float]:
-    for kind, body in _chunks(png):
-        if kind == b"tEXt" and body.startswith(b"mddnet\0"):
-            scale: Mapping[str, float] = json.loads(body.removeprefix(b"mddnet\0"))
-            return scale
-    raise CaptureError(f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); build the scene again")
 
 
 def _with_scale(png: bytes, text: str) -> bytes:

@@ -50,16 +50,11 @@ BUILD_AGAIN = "build the scene again"
 
 @dataclass(frozen=True, slots=True)
 class CodedMap:
-    """A decoded 16-bit map.
-
-    Attributes:
-        values: (H, W) float32, NaN where unknown.
-        unit: unit of the values.
-        step: quantisation step in that unit.
-    """
+    """A decoded 16-bit map: (H, W) float32 values in a unit, NaN where unknown, with the scale of their codes."""
 
     values: Float32Array
     unit: str
+    low: float
     step: float
 
 
@@ -151,7 +146,7 @@ def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | N
     values = low + (codes.astype(np.float64) - CODE_FIRST) * step
     values[codes == CODE_INFINITY] = infinity
     values[codes == CODE_UNKNOWN] = np.nan
-    return CodedMap(values.astype(np.float32), unit, step)
+    return CodedMap(values.astype(np.float32), unit, low, step)
 
 
 def read_inv_depth(path: Path) -> InvDepthFile:
