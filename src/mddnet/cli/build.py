@@ -6,12 +6,11 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.split_flag import wrong_split
-from mddnet.kinds import KINDS
+from mddnet.cli.flags import wrong_kind, wrong_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mddnet.scenes.plan import BuildRow
-
-    KindName = str
-else:
-    KindName = Literal[tuple(KINDS)]
 
 
 def build(
@@ -33,7 +28,7 @@ def build(
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
     ray: str | None = None,
     frames: int | None = None,
-    only: Annotated[list[KindName] | None, Parameter(negative="")] = None,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
     limit: int | None = None,
     seed: int = 0,
     split: Path | None = None,
@@ -59,7 +54,7 @@ def build(
     frames
         Focused frames per rendered scene; each kind has its own number by default.
     only
-        Build these kinds of captures only; may be repeated.
+        Build this kind of captures only, by the name of its folder in OUT; may be repeated.
     limit
         At most that many scenes of each kind and source.
     seed
@@ -78,7 +73,7 @@ def build(
         if value is not None and value < least:
             print(f"mddnet build: {flag} is {value}; expected at least {least}", file=sys.stderr)
             return 2
-    if (wrong := wrong_split(split)) is not None:
+    if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet build: {wrong}", file=sys.stderr)
         return 2
 
@@ -92,6 +87,7 @@ def build(
     from rich.console import Console
 
     from mddnet.data.split import read_split, split_of
+    from mddnet.kinds import KINDS
     from mddnet.scenes.build import build_scenes
     from mddnet.scenes.build_tables import write_tables
     from mddnet.scenes.plan import plan_build
@@ -137,6 +133,8 @@ def _run(console: Console, rows: list[BuildRow], results: Generator[BuildRow], t
 def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+
+    from mddnet.kinds import KINDS
 
     def table(title: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Table:
         made = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.split_flag import wrong_split
+from mddnet.cli.flags import wrong_split
 
 
 def inspect(

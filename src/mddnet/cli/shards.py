@@ -8,8 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.split_flag import wrong_split
-from mddnet.kinds import KINDS
+from mddnet.cli.flags import wrong_kind, wrong_split
 
 
 def shards(
@@ -36,7 +35,7 @@ def shards(
     split
         CSV file with place,split; by default what build.csv among the scenes says.
     only
-        Take the scenes of these kinds of captures only; may be repeated.
+        Take the scenes of this kind of captures only; may be repeated.
     shard_mb
         Size at which a shard is full, in MiB.
     jobs
@@ -46,16 +45,11 @@ def shards(
         if value < 1:
             print(f"mddnet shards: {flag} is {value}; expected at least 1", file=sys.stderr)
             return 2
-    if (wrong := wrong_split(split)) is not None:
+    if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet shards: {wrong}", file=sys.stderr)
         return 2
     if out.resolve() == scenes.resolve():
         print(f"mddnet shards: --out {out} is the folder of scenes; expected another one", file=sys.stderr)
-        return 2
-
-    unknown = next((kind for kind in only or () if kind not in KINDS), None)
-    if unknown is not None:
-        print(f"mddnet shards: --only {unknown}; expected one of {', '.join(KINDS)}", file=sys.stderr)
         return 2
 
     # Imported after the flags were checked: wrong usage answers at once.
