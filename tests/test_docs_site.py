@@ -43,7 +43,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_there(site: Path) -> None:
-    for name in ("index", "defocus", "capture", "how-it-works", "questions", "model-card", "models", "api/predict"):
+    pages = ("index", "defocus", "capture", "how-it-works", "limits", "model-card", "models", "contributing")
+    for name in (*pages, "results/index", "api/predict"):
         assert (site / f"{name}.html").is_file(), name
     text = (site / "api" / "predict.html").read_text(encoding="utf-8")
     assert 'id="mddnet.predict.predictor.load"' in text

@@ -1,4 +1,4 @@
-"""Hooks of the site: pages link to files outside ``docs/`` as in the repository, and the site has these, too."""
+"""Hooks of the documentation site: files outside ``docs/`` that pages link to become part of the site."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGES = {
     "README.md": "index.md",
     "src/mddnet/models/small/card.md": "model-card.md",
 }
-"""Files of the repository that are pages of the site, under which names."""
+"""Files of the repository that are pages of the site, and their names there."""
 LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)\s#]+)")
 FENCE = re.compile(r"^(?:```.*?^```|~~~.*?^~~~)[^\n]*$", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r":(?:class|func|mod|meth|data|attr):<code>~?(?:[\w.]*\.)?([^<.]+)</code>")
@@ -40,7 +40,7 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links of the repository as links of the site."""
+    """Turn links of the repository into links of the site."""
     place = _place(page.file.src_uri)
     here = PurePosixPath(page.file.src_uri).parent
 
@@ -53,7 +53,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         elif (ROOT / target).is_file():
             target = f"files/{target}.txt"
         else:
-            return match[0]  # which the strict build names
+            return match[0]  # the strict build reports it
         return match[1] + os.path.relpath(target, here).replace(os.sep, "/")
 
     parts, end = [], 0
@@ -64,7 +64,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Roles of docstrings, which other tools than this one read, as plain names."""
+    """Show Sphinx roles in docstrings as plain names."""
     return ROLE.sub(r"<code>\1</code>", html)
 
 
@@ -74,7 +74,7 @@ def linked(place: str, markdown: str) -> set[str]:
 
 
 def _place(src_uri: str) -> str:
-    """Where a page of the site lies in the repository."""
+    """Path of a page's source in the repository."""
     outside = {page: source for source, page in PAGES.items() if page != "index.md"}
     return outside.get(src_uri, f"docs/{src_uri}")
 

@@ -185,26 +185,25 @@ def page() -> str:
     lines = [
         "# Licences of the packages",
         "",
-        "What each extra installs beside the base, with what those packages need themselves, as installed where",
-        "this page was made (`make licences`; Linux, x86-64). Licences are those that the packages' metadata state;",
-        "**bold** names are asked for by mddnet itself. Libraries that wheels bundle are found by their file names.",
-        "A test fails where a package under GPL or AGPL, or a wheel that bundles a GPL library, comes into the base",
-        "install or an extra, but for the exceptions below.",
+        "What the base and each extra install, with their dependencies, as installed when this page was made (`make",
+        "licences`; Linux, x86-64). Licences are as stated by the packages' metadata. **Bold** packages are direct",
+        "dependencies. Libraries bundled in wheels are found by their file names. A test fails if a package under",
+        "GPL or AGPL, or a wheel that bundles a GPL library, enters the base install or an extra, with the",
+        "exceptions below.",
         "",
-        "**GPL, in the extra `formats` only.** The wheel of pillow-heif bundles the encoder x265 (GPL-2.0), that of",
-        "av (PyAV) an FFmpeg that is built with x264 and x265 (GPL-2.0), so that this FFmpeg is under the GPL as a",
-        "whole. The Python parts of both are under BSD-3-Clause. mddnet imports them where a file needs them and",
-        "distributes neither; who distributes a program together with these wheels distributes GPL software. mddnet",
-        "only decodes: builds of both without these encoders do.",
+        "**GPL, in the extra `formats` only.** The wheel of pillow-heif bundles the encoder x265 (GPL-2.0). That of",
+        "av (PyAV) bundles an FFmpeg built with x264 and x265 (GPL-2.0), which puts this FFmpeg as a whole under the",
+        "GPL. The Python parts of both are under BSD-3-Clause. mddnet imports them only if a file needs them, and",
+        "distributes neither; whoever distributes a program together with these wheels distributes GPL software.",
+        "mddnet only decodes, so builds of both without these encoders work.",
         "",
-        "**LGPL** libraries, or such under the GPL with GCC's runtime exception, are bundled as shared libraries,",
-        "which may be exchanged: they are named in the last column. FFmpeg in the wheel of OpenCV is built without",
-        "GPL parts.",
+        "**LGPL** libraries, and libraries under the GPL with GCC's runtime exception, are bundled as replaceable",
+        "shared libraries; the last column names them. FFmpeg in the wheel of OpenCV is built without GPL parts.",
         "",
-        "**Proprietary.** The usual wheels of PyTorch for Linux bring CUDA libraries of NVIDIA (`nvidia-*`), under",
-        "NVIDIA's licence; PyTorch's wheels for CPUs bring none.",
+        "**Proprietary.** The default wheels of PyTorch for Linux install CUDA libraries of NVIDIA (`nvidia-*`)",
+        "under NVIDIA's licence; PyTorch's CPU wheels do not.",
         "",
-        "The weights that come with mddnet have terms of their own: [MODEL_LICENSE.md](../MODEL_LICENSE.md).",
+        "The weights that come with mddnet have their own terms: [MODEL_LICENSE.md](../MODEL_LICENSE.md).",
     ]
     for extra in (BASE, *extras()):
         packages, missing = packages_of(extra)
@@ -214,7 +213,7 @@ def page() -> str:
             name = f"**{one.name}**" if one.direct else one.name
             lines.append(f"| {name} | {one.version} | {one.licence} | {', '.join(bundled)} |")
         if missing:
-            lines += ["", f"Not installed here, so not looked at: {', '.join(missing)}."]
+            lines += ["", f"Not installed here, so not checked: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 
 
