@@ -6,7 +6,7 @@ with what was expected; :func:`parse` adds the file, the field and the value. A 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -118,20 +118,6 @@ def _flag(value: object) -> bool:
     return value
 
 
-def _number(value: Any, lowest: float | None = None, what: str = "a finite number") -> float:
-    if not is_number(value) or (lowest is not None and not value > lowest):
-        raise ValueError(what)
-    return float(value)
-
-
-def _positive(value: object) -> float:
-    return _number(value, 0.0, "a number above 0")
-
-
-def _or_null(check: Callable[[Any], float]) -> PlainValidator:
-    return PlainValidator(lambda value: None if value is None else check(value))
-
-
 def whole_number(low: int, high: int, what: str) -> PlainValidator:
     """A whole number from ``low`` to ``high``; ``what`` it counts, for messages."""
 
@@ -154,14 +140,17 @@ def exactly(value: str, why: str) -> PlainValidator:
     return PlainValidator(check)
 
 
-def number(what: str) -> PlainValidator:
-    """A finite number; ``what`` it is, for messages."""
-    return PlainValidator(lambda value: _number(value, what=what))
+def number(what: str = "a finite number", above: float | None = None, null: bool = False) -> PlainValidator:
+    """A finite number, or null where that is allowed; ``what`` it is, for messages."""
 
+    def check(value: Any) -> float | None:
+        if value is None and null:
+            return None
+        if not is_number(value) or (above is not None and not value > above):
+            raise ValueError(what)
+        return float(value)
 
-def positive(what: str) -> PlainValidator:
-    """A number above 0; ``what`` it is, for messages."""
-    return PlainValidator(lambda value: _number(value, 0.0, what))
+    return PlainValidator(check)
 
 
 def _numbers(value: object) -> tuple[float, ...]:
@@ -190,10 +179,10 @@ Text = Annotated[str, PlainValidator(_text)]
 AnyText = Annotated[str, PlainValidator(lambda value: _text(value, empty=True))]
 SceneName = Annotated[str, PlainValidator(_scene_name)]
 Flag = Annotated[bool, PlainValidator(_flag)]
-Number = Annotated[float, PlainValidator(_number)]
-NumberOrNull = Annotated[float | None, _or_null(_number)]
-Positive = Annotated[float, PlainValidator(_positive)]
-PositiveOrNull = Annotated[float | None, _or_null(_positive)]
+Number = Annotated[float, number()]
+NumberOrNull = Annotated[float | None, number(null=True)]
+Positive = Annotated[float, number("a number above 0", above=0)]
+PositiveOrNull = Annotated[float | None, number("a number above 0", above=0, null=True)]
 Numbers = Annotated[tuple[float, ...], PlainValidator(_numbers)]
 NumbersOrNull = Annotated[
     tuple[float, ...] | None, PlainValidator(lambda value: None if value is None else _numbers(value))

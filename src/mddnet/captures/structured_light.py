@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from mddnet.captures.description import Description, FilesBelow, Numbers, number, positive, whole_number
+from mddnet.captures.description import Description, FilesBelow, Numbers, number, whole_number
 
 FringeAxis = Literal["x", "y"]
 MIN_STEPS = 3
@@ -139,8 +139,8 @@ def order_distance_rad(periods: tuple[float, ...]) -> float:
 class _Pinhole(Description):
     """A camera in the file of a calibration."""
 
-    fx: Annotated[float, positive("a number of pixels above 0")]
-    fy: Annotated[float, positive("a number of pixels above 0")]
+    fx: Annotated[float, number("a number of pixels above 0", above=0)]
+    fy: Annotated[float, number("a number of pixels above 0", above=0)]
     cx: Annotated[float, number("a number of pixels")]
     cy: Annotated[float, number("a number of pixels")]
     distortion: Numbers = ()

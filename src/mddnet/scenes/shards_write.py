@@ -39,7 +39,7 @@ from mddnet.types import SceneRecord
 Suffix = Literal["jpg", "png"]
 INDEX = "index"
 CHECKSUMS = "SHA256SUMS"
-SIDES = ("train", "dev")
+SPLITS = ("train", "dev")
 OUR_SHARD = re.compile(r"(train|dev)-\d{6}\.tar")
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
@@ -75,14 +75,14 @@ class ShardTask:
 
     Attributes:
         name: file name, ``train-000000.tar``.
-        side: ``train`` or ``dev``.
+        split: ``train`` or ``dev``.
         sets: what it holds, in order.
         suffixes: of the sharp and of the focused images: one per data set, because readers take columns from names.
         digest: of everything that the shard is made from; files by size and time of change.
     """
 
     name: str
-    side: str
+    split: str
     sets: tuple[SetRef, ...]
     suffixes: tuple[Suffix, Suffix]
     digest: str
@@ -137,9 +137,8 @@ def plan_shards(
         shard_bytes: size at which a shard is full, by the sizes of the scenes' files.
 
     Raises:
-        CaptureError: for a location that the split does not name (its sets could leak from one side to the
-            other), or if
-            there is no set at all.
+        CaptureError: for a location that the split does not name, whose sets could leak from one split to the other,
+            or if there is no set at all.
     """
     scenes: list[tuple[FoundScene, SceneRecord]] = []
     damaged: list[DamagedScene] = []
@@ -149,22 +148,22 @@ def plan_shards(
                 scenes.append((found, _usable_record(found.folder)))
             except (MddnetError, OSError) as error:
                 damaged.append(DamagedScene(found.kind, found.folder.name, str(error)))
-    by_side: dict[str, list[SetRef]] = {side: [] for side in SIDES}
+    by_split: dict[str, list[SetRef]] = {split: [] for split in SPLITS}
     for found, record in scenes:
-        side = split_of(record.place)
-        if side not in SIDES:
+        split = split_of(record.place)
+        if split not in SPLITS:
             raise CaptureError(
                 f"{found.folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
             )
-        by_side[side] += [
+        by_split[split] += [
             SetRef(set_key(found.kind or "scenes", found.folder.name, k), found.kind, found.folder, record, k)
             for k in range(len(record.frames))
         ]
-    if not any(by_side.values()):
+    if not any(by_split.values()):
         raise CaptureError(f"{root}: no whole scene with a focused frame; make some with `mddnet build`")
     suffixes = _suffixes([record for _, record in scenes])
     return ShardPlan(
-        tuple(task for side in SIDES for task in _cut(side, by_side[side], suffixes, shard_bytes)), tuple(damaged)
+        tuple(task for split in SPLITS for task in _cut(split, by_split[split], suffixes, shard_bytes)), tuple(damaged)
     )
 
 
@@ -185,7 +184,7 @@ def _suffixes(records: Sequence[SceneRecord]) -> tuple[Suffix, Suffix]:
     return common([r.sharp for r in records]), common([frame.file for r in records for frame in r.frames])
 
 
-def _cut(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], shard_bytes: int) -> list[ShardTask]:
+def _cut(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], shard_bytes: int) -> list[ShardTask]:
     shuffled = sorted(sets, key=lambda each: hashlib.sha256(each.key.encode()).digest())
     parts: list[list[SetRef]] = []
     filled = shard_bytes
@@ -198,13 +197,13 @@ def _cut(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], sha
         parts[-1].append(each)
         filled += size
     return [
-        ShardTask(f"{side}-{number:06d}.tar", side, tuple(part), suffixes, _digest(side, part, suffixes))
+        ShardTask(f"{split}-{number:06d}.tar", split, tuple(part), suffixes, _digest(split, part, suffixes))
         for number, part in enumerate(parts)
     ]
 
 
-def _digest(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) -> str:
-    digest = hashlib.sha256(json.dumps([SHARD_FORMAT, side, suffixes]).encode())
+def _digest(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) -> str:
+    digest = hashlib.sha256(json.dumps([SHARD_FORMAT, split, suffixes]).encode())
     for each in sets:
         digest.update(f"\n{each.key}\0{each.record!r}".encode("utf-8", "backslashreplace"))
         for path in each.files():
@@ -216,7 +215,7 @@ def _digest(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) 
 # --- one shard --------------------------------------------------------------------------------------------------------
 
 
-def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
+def set_files(each: SetRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
     """Content of the files of a set, by field, in the order in which they are written.
 
     Raises:
@@ -243,7 +242,7 @@ def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[
         "scene": each.folder.name,
         "frame": frame.file,
         "place": record.place,
-        "split": side,
+        "split": split,
         "capture": record.capture,
         "provenance": record.provenance,
         "source": record.source,
@@ -341,14 +340,14 @@ def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
         with writing_into(out):
             with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as tar:
                 for each in task.sets:
-                    for field, content in set_files(each, task.side, task.suffixes).items():
+                    for field, content in set_files(each, task.split, task.suffixes).items():
                         member = tarfile.TarInfo(f"{each.key}.{field}")
                         member.size = len(content)
                         tar.addfile(member, io.BytesIO(content))
             with made.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             size = made.stat().st_size
-            if _digest(task.side, task.sets, task.suffixes) != task.digest:
+            if _digest(task.split, task.sets, task.suffixes) != task.digest:
                 raise CaptureError(f"{out / task.name}: its scenes changed while it was written; run the command again")
             if not index.exists():
                 # A shard without a line is somebody else's; killed between the two, it still is ours.
@@ -427,36 +426,27 @@ def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
     counted: dict[Path, list[tuple[str, SetRef]]] = {}
     for task in plan.tasks:
         for each in task.sets:
-            counted.setdefault(each.folder, []).append((task.side, each))
-    lines = [
-        {
-            "split": of_scene[0][0],
-            "group": of_scene[0][1].kind,
-            "scene": folder.name,
-            "sets": str(len(of_scene)),
-            **{name: getattr(of_scene[0][1].record, name) for name in ("place", "provenance", "source", "licence")},
-        }
-        for folder, of_scene in counted.items()
-    ]
+            counted.setdefault(each.folder, []).append((task.split, each))
+    lines = []
+    for folder, of_scene in counted.items():
+        split, first = of_scene[0]
+        about = {name: getattr(first.record, name) for name in ("place", "provenance", "source", "licence")}
+        lines.append({"split": split, "group": first.kind, "scene": folder.name, "sets": str(len(of_scene)), **about})
     lines.sort(key=lambda line: (line["split"], line["group"], line["scene"]))
     write_csv(out / LICENCES, LICENCE_COLUMNS, lines)
-    summary = {
-        "format": SHARD_FORMAT,
-        "splits": {
-            side: {
-                "shards": [task.name for task in plan.tasks if task.side == side],
-                "sets_of_shard": {task.name: len(task.sets) for task in plan.tasks if task.side == side},
-                "sets": sum(len(task.sets) for task in plan.tasks if task.side == side),
-                "scenes": sum(line["split"] == side for line in lines),
-                "places": len({line["place"] for line in lines if line["split"] == side}),
-            }
-            for side in SIDES
-        },
-        "licences": sorted({line["licence"] for line in lines}),
-    }
-    text = json.dumps(summary, indent=1) + "\n"
-    atomic_write_text(out / SUMMARY, text)
+    splits = {}
+    for split in SPLITS:
+        sets = {task.name: len(task.sets) for task in plan.tasks if task.split == split}
+        mine = [line for line in lines if line["split"] == split]
+        splits[split] = {
+            "shards": list(sets),
+            "sets_of_shard": sets,
+            "sets": sum(sets.values()),
+            "scenes": len(mine),
+            "places": len({line["place"] for line in mine}),
+        }
+    summary = {"format": SHARD_FORMAT, "splits": splits, "licences": sorted({line["licence"] for line in lines})}
+    atomic_write_text(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
     sums = {row.name: row.sha256 for row in rows}
     sums |= {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (LICENCES, SUMMARY)}
-    content = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items()))
-    atomic_write_text(out / CHECKSUMS, content)
+    atomic_write_text(out / CHECKSUMS, "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items())))
