@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -103,6 +103,7 @@ def test_the_defocus_by_hand(tmp_path: Path, unit: str) -> None:
     np.testing.assert_array_equal(sample.confidence, [[1, 1, 1], [0, 1, 1]])
 
 
+@settings(deadline=None)  # every example writes files
 @given(seed=st.integers(0, 2**32 - 1), u_focus=st.floats(-3, 3), kappa_px=st.floats(0, 500))
 def test_the_defocus_map_is_as_exact_as_the_depth_map(
     tmp_path_factory: pytest.TempPathFactory, seed: int, u_focus: float, kappa_px: float
