@@ -34,7 +34,7 @@ SEEDS = (1, 2, 3)
 KINDS = {"focal_stacks": "focal stacks", "light_fields": "light field", "rgbd": "RGB-D", "stereo": "stereo"}
 ROWS = {
     "depth_ordinal": "depth",
-    "depth_ordinal_turned": "depth, turned",
+    "depth_ordinal_rotated": "depth, rotated",
     "sign_accuracy": "side",
     "defocus_ordinal": "order of defocus",
     "coc_mae_px": "CoC error, px",
@@ -105,7 +105,7 @@ def _write_table(work: Path) -> None:
             evaluation = json.loads(path.read_text(encoding="utf-8"))
             found.setdefault(arm, []).append(evaluation["headline"])
             for kind in KINDS:
-                for place, measures in evaluation["kinds"][kind]["places"].items():
+                for place, measures in evaluation["kinds"][kind]["locations"].items():
                     places.setdefault((kind, place), {}).setdefault(arm, []).append(measures)
     heads = [f"{arm} ({len(runs)})" if arm in ARMS else arm for arm, runs in found.items()]
     lines = [
@@ -121,7 +121,7 @@ def _write_table(work: Path) -> None:
     rows = {
         f"{words}, {kind_words}": f"{kind}.{key}" for key, words in ROWS.items() for kind, kind_words in KINDS.items()
     }
-    rows |= {"near/far pairs, mean": "pairs.mean", "near/far pairs, worst": "pairs.worst"}
+    rows |= {"near/far pairs, mean": "pairs.near_far_accuracy", "near/far pairs, worst": "pairs.near_far_worst"}
     for words, key in rows.items():
         lines.append(f"| {words} | " + " | ".join(_cell([run[key] for run in runs]) for runs in found.values()) + " |")
     lines += ["", "Order of depth by place, upright / turned, means over the seeds:", ""]

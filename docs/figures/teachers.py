@@ -19,8 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 from mddnet.color_maps import SIGN_COLOURS, colours
-from mddnet.evaluate.peers.find import find_peer
-from mddnet.evaluate.peers.peer import blur_of, inv_depth_of
+from mddnet.evaluate.baselines import find_baseline
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.view import INK, PAPER
 
@@ -60,15 +59,14 @@ def sheet(work: Path, probe: Path) -> Image.Image:
     for k, photo in enumerate(photos):
         paste(0, 2 * k, photo)
     for n, name in enumerate(named.values(), start=1):
-        peer = find_peer(name)
+        method = find_baseline(name)
         for k, photo in enumerate(photos):
-            answer = peer.answer(photo)
-            inv_depth, blur = inv_depth_of(answer), blur_of(answer)
-            if inv_depth is not None:
-                paste(n, 2 * k, coloured_depth(inv_depth))
-            if blur is not None and blur.defocus_px is not None:
+            answer = method.infer(photo)
+            if answer.inv_depth is not None:
+                paste(n, 2 * k, coloured_depth(answer.inv_depth))
+            if answer.defocus_px is not None:
                 most = MOST_SHARE * max(photo.shape)
-                paste(n, 2 * k + 1, colours(blur.defocus_px, -most, most, SIGN_COLOURS))
+                paste(n, 2 * k + 1, colours(answer.defocus_px, -most, most, SIGN_COLOURS))
     return whole
 
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.metres import (
     BEST_CONSTANT_ROW,
     FOCUS_ROW,
-    TRUE_SIDE,
+    TRUE_SIGN,
     lens_of_frame,
     measure_metres,
     metres_markdown,
@@ -94,15 +94,15 @@ def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: Evaluation
         assert frame.abs_rel["relative"] == pytest.approx(frame.abs_rel[FOCUS_ROW]) and "relative" not in frame.covered
         assert frame.side["right"] > 0.98
         # the size of the blur is right in all three; a relative prediction has no kappa to read it by
-        assert frame.abs_rel["off by a tenth" + TRUE_SIDE] < 1e-3
-        assert frame.abs_rel["relative" + TRUE_SIDE] == pytest.approx(frame.abs_rel[FOCUS_ROW])
+        assert frame.abs_rel["off by a tenth" + TRUE_SIGN] < 1e-3
+        assert frame.abs_rel["relative" + TRUE_SIGN] == pytest.approx(frame.abs_rel[FOCUS_ROW])
         assert frame.abs_rel[BEST_CONSTANT_ROW] > 0.1
     # The plane of focus at 1 dioptre: what lies within half a dioptre of it is off by at most half.
     near, far = frames[0].by_distance[FOCUS_ROW][0], frames[0].by_distance[FOCUS_ROW][2]
     assert near < 0.5 < far
     text = metres_markdown(frames, "oracle 1")
     assert "| off by a tenth | 0.100 | 0.100 | 3 of 3 | 0.00 |" in text
-    assert text.count("| table |") == 3 and text.count(f"| right{TRUE_SIDE} |") == 2
+    assert text.count("| table |") == 3 and text.count(f"| right{TRUE_SIGN} |") == 2
 
 
 def test_a_frames_distance_is_counted_from_the_sensor(scene: EvaluationScene) -> None:

@@ -39,10 +39,10 @@ EXTRA_OF = {
     "onnx": "train",
     "onnxscript": "train",
     "gradio": "demo",
+    "h5py": "datasets",
+    "transformers": "baselines",
     "jinja2": "report",
     "matplotlib": "report",
-    "h5py": "sets",
-    "transformers": "peers",
     "huggingface_hub": "hub",
     "ray": "ray",
 }

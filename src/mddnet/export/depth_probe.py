@@ -1,4 +1,4 @@
-"""A depth probe as an ONNX file, with the description that ``mddnet label`` and ``mddnet evaluate --with`` read."""
+"""A depth probe as an ONNX file, with the description that ``mddnet label`` and ``mddnet evaluate --baseline`` read."""
 
 from __future__ import annotations
 
