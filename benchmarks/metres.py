@@ -223,7 +223,7 @@ def run(settings: Settings) -> str:
         raise CaptureError(f"{settings.scenes}: no dev stack with known dioptres and lens; build the scenes")
     predictors: dict[str, Callable[[Photo], Prediction]] = {
         "mddnet": predictor.predict,
-        "mddnet, second pass": lambda photo: predictor.predict(photo, fine=True),
+        "mddnet, second pass": lambda photo: predictor.predict(photo, refine=True),
     }
     measured = [frame for scene in stacks for frame in measure_metres(scene, FRAMES, predictors)]
     return metres_markdown(measured, name)

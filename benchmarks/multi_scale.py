@@ -57,7 +57,7 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: B
     answers = {
         PASSES[0]: enlarged(usual.defocus_px, size) * usual.scale,
         PASSES[1]: enlarged(large.defocus_px, size) * large.scale,
-        PASSES[2]: model.predict(photo, fine=True).defocus_px,
+        PASSES[2]: model.predict(photo, refine=True).defocus_px,
     }
     errors: dict[str, list[float]] = {name: [] for name in PASSES}
     for low, high in pairwise(SIZE_BINS_PX):

@@ -17,8 +17,7 @@ from benchmarks.metres import (
 )
 
 from mddnet.evaluate.scenes import EvaluationScene
-from mddnet.predict.dioptres import finite_depth_m
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, Lens, LensLawFit, Photo, SceneRecord
 
@@ -63,19 +62,13 @@ def predicted(photo: Photo, factor: float, relative: bool = False) -> Prediction
     u = (truth() / np.float32(factor)).astype(np.float32)
     u_focus = 1.0 / photo.lens.focus_m
     signed = (KAPPA_PX * (u_focus - truth())).astype(np.float32)
-    depth = finite_depth_m(u)
     return Prediction(
-        inv_depth=u,
+        maps=SmallMaps(u, np.abs(signed), np.sign(signed), np.ones(SIZE, np.float32), None if relative else u / 20),
         unit="relative" if relative else "1/m",
-        depth_m=None if relative else depth,
-        defocus_px=np.abs(signed),
-        signed_defocus_px=signed,
         focus=LensLawFit(True, u_focus, KAPPA_PX, 0.0),
-        confidence=np.ones(SIZE, np.float32),
         photo=photo,
         model="oracle",
         model_version="1",
-        depth_error_m=None if relative else depth * np.float32(0.05),
     )
 
 

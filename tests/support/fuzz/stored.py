@@ -432,7 +432,7 @@ def _facts(folder: Path) -> None:
         "content": "blake2b:00",
         "model": {"name": "small", "version": "0.1.0+00"},
         "lens": Lens(50.0, 2.0, 5.9, float("inf")).to_json(),
-        "fine": False,
+        "refined": False,
     }
     from mddnet.predict.output import OUTPUT_FORMAT
 

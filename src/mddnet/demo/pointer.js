@@ -1,4 +1,4 @@
-// Values under the pointer, without a request: the maps lie in the page as compact data (linked_maps.py packs them).
+// Values under the pointer, without a request: the maps lie in the page as compact data (page_maps.py packs them).
 // Gradio calls this once with `props` and `watch` of the component whose value is that data.
 const PICTURES = ".mdd-map img";
 const CLEAR_OF_POINTER_PX = 18;
@@ -40,7 +40,7 @@ async function take() {
 
 const three = (value) => String(Number(value.toPrecision(3)));
 
-// The same words as depth_words and defocus_words in words.py.
+// The same words as depth_words and defocus_words in html.py.
 function depthWords(u) {
   if (maps.unit !== "1/m") return `${three(u)} (${maps.unit}; larger is nearer)`;
   return `${three(u)} 1/m = ${u > maps.infinity ? `${three(1 / u)} m` : "infinity"}`;
@@ -105,7 +105,7 @@ function show(image, event) {
   ring(u, Math.abs(signed));
 }
 
-// The same pixel in the plot of the lens law; `data-plot` says what its axes are.
+// The same pixel in the plot of the lens law; `data-plot` holds its axes.
 function ring(u, size) {
   const svg = document.querySelector("#law svg[data-plot]");
   if (!svg) return;
