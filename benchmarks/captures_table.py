@@ -24,6 +24,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from benchmarks.held_out_frames import predict_held_out
 from benchmarks.table_page import replace_table
 from PIL import Image
 
@@ -40,7 +41,6 @@ from mddnet.scenes.focal_stack_scene import (
     exposure_gain,
     measure_sweep,
 )
-from mddnet.scenes.held_out import predict_held_out
 from mddnet.scenes.sharpness import modified_laplacian
 from mddnet.scenes.store import read_image, read_scene
 from mddnet.types import Float32Array, UInt8Array

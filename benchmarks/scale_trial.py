@@ -46,7 +46,8 @@ from mddnet.data.split import read_split, split_of
 from mddnet.io.atomic import atomic_write_text
 from mddnet.loss.total import total_loss
 from mddnet.model.network import MDDNet
-from mddnet.scenes.build import build_scenes, plan_build
+from mddnet.scenes.build import build_scenes
+from mddnet.scenes.plan import plan_build
 from mddnet.scenes.render import disc_kernel
 from mddnet.scenes.shard_source import count_sets
 from mddnet.scenes.shards_write import plan_shards, write_shards

@@ -26,7 +26,8 @@ cv2 = pytest.importorskip("cv2", reason="building needs OpenCV (extra build)")
 
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from mddnet.scenes.build import build_scenes, plan_build  # noqa: E402
+from mddnet.scenes.build import build_scenes  # noqa: E402
+from mddnet.scenes.plan import plan_build  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,

@@ -22,7 +22,7 @@ from mddnet.scenes.render import (
     hidden_surface,
     render_surfaces,
 )
-from mddnet.scenes.rendered_scene import completed_inv_depth, draw_camera, draw_flaws, scene_rng
+from mddnet.scenes.rendered_scene import completed_inv_depth, draw_camera, draw_flaws, named_rng
 from mddnet.scenes.scene_stamp import scene_stamp
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, Lens
@@ -52,7 +52,7 @@ def _render(entry: SceneEntry, folder: Path, frames: int) -> None:
     known = truth.inv_depth[np.isfinite(truth.inv_depth)]
     low, high = (float(q) for q in np.percentile(known, (0.2, 99.8)))
     depth = np.clip(completed_inv_depth(truth.inv_depth, sharp), low, high).astype(np.float32)
-    rng = scene_rng(f"twin/{record.name}", 0)
+    rng = named_rng(f"twin/{record.name}", 0)
     surfaces = [Surface(linear_from_srgb8(sharp), depth, np.ones_like(depth))]
     chosen = some_frames(record.frames, frames)
     reach = max(frame.kappa_px for frame in chosen) * (high - low)

@@ -1,43 +1,23 @@
-"""The kinds of captures: one record each, which building, training, evaluation and tables iterate over."""
+"""The kinds of captures: one record each, over which building, training, evaluation and tables iterate."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from mddnet import captures
+from mddnet.captures.kind import Kind as Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of capture.
-
-    Attributes:
-        name: folder of its scenes below a scene root, key in the mixture of a recipe, and name in tables.
-        title: heading in tables and reports.
-        capture: what ``scene.json`` states as ``capture``.
-        real: whether the frames are photographs; else they are rendered from a sharp image and its depth.
-        share: default share in training when ``mddnet train --data`` chooses the mixture.
-        frames_measured: frames of a scene that an evaluation measures; 0 where the depth is no truth to measure with.
-    """
-
-    name: str
-    title: str
-    capture: str
-    real: bool
-    share: float
-    frames_measured: int = 0
+def _kinds() -> dict[str, Kind]:
+    """The records of all modules in :mod:`mddnet.captures` that carry some."""
+    names = [f"{captures.__name__}.{module.name}" for module in pkgutil.iter_modules(captures.__path__)]
+    found = [kind for name in names for kind in getattr(importlib.import_module(name), "KINDS", ())]
+    return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.order)}
 
 
-KINDS: Mapping[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        Kind("focal_stacks", "Focal stacks", "focal_stack", real=True, share=0.4, frames_measured=6),
-        Kind("light_fields", "Light fields", "light_field", real=True, share=0.2, frames_measured=6),
-        Kind("rgbd", "RGB-D", "rgbd", real=False, share=0.2, frames_measured=2),
-        Kind("stereo", "Stereo", "stereo", real=False, share=0.2, frames_measured=3),
-        Kind("all_in_3d", "ALL-in-3D", "all_in_3d", real=True, share=0.4, frames_measured=6),
-        Kind("rigs", "Rigs", "rig", real=True, share=0.4, frames_measured=6),
-        Kind("photos", "Photos with synthetic depth", "photo", real=False, share=0.3),
-        Kind("pseudo", "Photos with pseudo-labels", "pseudo", real=False, share=0.1),
-    )
-}
+KINDS: Mapping[str, Kind] = _kinds()
 """By name, in the order in which tables list them."""
+REAL_KINDS = frozenset(name for name, kind in KINDS.items() if kind.real)
+"""Kinds whose frames are photographs."""

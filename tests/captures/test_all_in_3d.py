@@ -329,7 +329,8 @@ def test_damaged_and_mixed_images_are_refused(tmp_path: Path, frames: dict[int, 
 def build(root: Path, out: Path) -> Any:
     pytest.importorskip("cv2", reason="building needs OpenCV (extra build)")
     pytest.importorskip("joblib", reason="building needs joblib (extra build)")
-    from mddnet.scenes.build import build_scenes, plan_build
+    from mddnet.scenes.build import build_scenes
+    from mddnet.scenes.plan import plan_build
 
     return list(build_scenes(plan_build([root]), out))
 
@@ -352,7 +353,7 @@ def test_a_scene_with_the_papers_a(tmp_path: Path, frames: dict[int, np.ndarray]
     write_shipped(tmp_path / "data", frames)
     (tmp_path / "data/all_in_3d.json").write_text(json.dumps({"aperture_px": A_PX, "licence": "test"}))
     (row,) = build(tmp_path / "data", tmp_path / "out")
-    assert (row.state, row.group, row.place) == ("built", "all_in_3d", "all_in_3d/1"), row.reason
+    assert (row.state, row.kind, row.place) == ("built", "all_in_3d", "all_in_3d/1"), row.reason
     folder = tmp_path / "out/all_in_3d/all_in_3d_1"
     record = check_scene(folder, A_PX, 0.002)
     assert record.unit == "1/m" and record.provenance == "real" and record.licence == "test"

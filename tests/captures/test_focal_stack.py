@@ -44,9 +44,9 @@ def test_reads_what_the_description_says(tmp_path: Path) -> None:
 
 
 def test_convention_rising_dioptres_run_far_to_near(tmp_path: Path) -> None:
-    assert read_focal_stack(write_stack(tmp_path / "a")).order == "far_to_near"
+    assert read_focal_stack(write_stack(tmp_path / "a")).focus.direction == "far_to_near"
     falling = {"unit": "1/m", "values": [3.0, 2.0, 1.0, 0.0]}
-    assert read_focal_stack(write_stack(tmp_path / "b", focus=falling)).order == "near_to_far"
+    assert read_focal_stack(write_stack(tmp_path / "b", focus=falling)).focus.direction == "near_to_far"
 
 
 def test_index_map_becomes_0_based(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_damaged_folders_are_refused_by_name(tmp_path: Path, damage: Callable[[P
         ({"frames": ["../frame_00.png", "frame_01.png", "frame_02.png"]}, "plain name of a file"),
         ({"frames": ["/etc/passwd", "frame_01.png", "frame_02.png"]}, "plain name of a file"),
         ({"focus": {"unit": "1/m", "values": [1.0, 2.0]}}, "has 2 value(s); expected 4"),
-        ({"focus": {"unit": "1/m", "values": [1.0, 2.0, 1.5, 3.0]}}, "neither rise nor fall"),
+        ({"focus": {"unit": "1/m", "values": [1.0, 2.0, 1.5, 3.0]}}, "rise or fall throughout"),
         ({"focus": {"unit": "1/m", "values": [1.0, 2.0, "x", 3.0]}}, "'x'"),
         ({"focus": {"unit": "1/m", "values": [0.1, 0.2, 0.3, 0.4], "order": "near_to_far"}}, "far_to_near"),
         ({"focus": {"unit": "metres"}}, "'metres'"),
@@ -125,7 +125,7 @@ def test_damaged_folders_are_refused_by_name(tmp_path: Path, damage: Callable[[P
         ({"lens": [50]}, "expected an object"),
         ({"aligned": "yes"}, "expected true or false"),
         ({"index_map": {"file": "../index.png", "first_frame": 1}}, "plain name of a file"),
-        ({"index_map": "index.png"}, "expected file and first_frame"),
+        ({"index_map": "index.png"}, "expected an object with file, first_frame"),
     ],
 )
 def test_wrong_descriptions_are_refused_with_the_value(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
@@ -146,4 +146,4 @@ def test_every_real_stack_is_read(shared_data: Path) -> None:
     stacks = [read_focal_stack(p) for p in sorted((shared_data / "captures" / "focal_stacks").iterdir())]
     assert len(stacks) == 28
     assert sum(len(s.frame_files) for s in stacks) == 706
-    assert {s.scene for s in stacks if s.focus_unit == "1/m"} == {"phone_scene1", "phone_scene2"}
+    assert {s.scene for s in stacks if s.focus_values} == {"phone_scene1", "phone_scene2"}

@@ -26,8 +26,13 @@ from mddnet.data.shard_batches import ShardBatches, crop_of, shard_loader, share
 from mddnet.data.shard_stream import Lane, RawSet, raw_stream  # noqa: E402
 from mddnet.data.split import read_split, split_of  # noqa: E402
 from mddnet.errors import CaptureError  # noqa: E402
-from mddnet.scenes.shard_source import Shard, count_sets, expand_shards  # noqa: E402
-from mddnet.scenes.shards import BrokenShard, raw_sets  # noqa: E402
+from mddnet.scenes.shard_source import (  # noqa: E402
+    BrokenShard,
+    Shard,
+    count_sets,
+    expand_shards,
+    raw_sets,
+)
 from mddnet.scenes.shards_write import plan_shards, write_shards  # noqa: E402
 from mddnet.scenes.store import read_image  # noqa: E402
 

@@ -147,7 +147,7 @@ def test_a_row_that_ends_early(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["x" * 400, "a/" + "x" * 400 + "/b", "a\0b"])
 def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     (tmp_path / "manifest.csv").write_text(f"source,rgb,depth,depth_unit,licence,note\nlab,{name},{name},mm,CC0,\n")
-    with pytest.raises(CaptureError, match=r"manifest\.csv: file .*; expected a path below"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: file .*; expected a path below"):
         list_rgbd(tmp_path)
 
 

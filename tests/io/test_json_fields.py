@@ -116,17 +116,17 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     [
         ({"focal_mm": HUGE}, "focal_mm is 1000"),
         ({"focal_mm": 1e200}, "expected millimetres"),
-        ({"sensor": [28.0, 28.3, HUGE, 28.9, 29.2]}, "sensor holds 1000"),
+        ({"sensor": [28.0, 28.3, HUGE, 28.9, 29.2]}, "it holds 1000"),
         ({"frames": [["stack/0.png"]] * 5}, "frames is"),
         ({"offset_mm": HUGE}, "offset_mm is 1000"),
         ({"calibration": calibration("projector", width=HUGE)}, "projector.width is 1000"),
         (
             {"calibration": calibration("projector", width=10**10), "fringes": fringes(periods=[1, 1e9])},
-            "projector.width",
+            "periods up to 16384",
         ),
-        ({"calibration": calibration(rotation=[[1e200, 0, 0], [0, 1e200, 0], [0, 0, 1e200]])}, "is no rotation"),
-        ({"calibration": calibration(translation=[1e308, 1e308, 1e308])}, "translation has length 1.73205e+308"),
-        ({"fringes": fringes(periods=[1 + k / 8000 for k in range(8000)])}, "8000 frequencies"),
+        ({"calibration": calibration(rotation=[[1e200, 0, 0], [0, 1e200, 0], [0, 0, 1e200]])}, "a rotation R"),
+        ({"calibration": calibration(translation=[1e308, 1e308, 1e308])}, "numbers in millimetres"),
+        ({"fringes": fringes(periods=[1 + k / 8000 for k in range(8000)])}, "32 periods, not 8000"),
     ],
 )
 def test_numbers_beyond_any_rig(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -138,8 +138,8 @@ def test_numbers_beyond_any_rig(tmp_path: Path, changes: dict[str, Any], message
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"focus": {"unit": "1/m", "values": [1, 2, HUGE]}}, "focus.values holds 1000"),
-        ({"focus": {"unit": "1/m", "values": [1, 2, -3]}}, "focus.values holds -3"),
+        ({"focus": {"unit": "1/m", "values": [1, 2, HUGE]}}, "it holds 1000"),
+        ({"focus": {"unit": "1/m", "values": [1, 2, -3]}}, "0 or more"),
         ({"lens": {"focal_mm": HUGE}}, "lens.focal_mm is 1000"),
         ({"lens": {"f_number": "2"}}, "lens.f_number is '2'"),
         ({"lens": {"pixel_um": True}}, "lens.pixel_um is True"),

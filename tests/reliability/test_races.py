@@ -185,7 +185,8 @@ class TwoScenes:
 
 def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    from mddnet.scenes.inspect import DamagedScene, FoundScene, SceneFacts, measured
+    from mddnet.scenes.found import DamagedScene, FoundScene
+    from mddnet.scenes.inspect import SceneFacts, measured
 
     scenes = TwoScenes(tmp_path)
     wanted = {}

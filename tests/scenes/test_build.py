@@ -15,22 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import mddnet.scenes.build as build_module
+import mddnet.scenes.focal_stack_scene as stack_module
 from mddnet.cli.main import main
 from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError, OutputError, RejectedScene
 from mddnet.io.folder_lock import KERNEL_LOCKS
-from mddnet.scenes.build import (
-    BUILT_FROM,
-    SCRATCH,
-    BuildLock,
-    BuildRow,
-    build_scenes,
-    digest_of_scene,
-    plan_build,
-    task_digest,
-    write_tables,
-)
+from mddnet.kinds import KINDS
+from mddnet.scenes.build import BUILT_FROM, build_scenes, digest_of_scene, task_digest
+from mddnet.scenes.build_tables import write_tables
+from mddnet.scenes.plan import BuildRow, plan_build
+from mddnet.scenes.scratch import SCRATCH, BuildLock
 from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
@@ -85,7 +79,7 @@ def whole_scene(folder: Path, out_root: Path) -> SceneRecord:
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Path, Path], SceneRecord]], None]:
     def replace_by(builder: Callable[[Path, Path], SceneRecord]) -> None:
-        monkeypatch.setattr(build_module, "build_focal_stack_scene", builder)
+        monkeypatch.setattr(stack_module, "build_focal_stack_scene", builder)
 
     replace_by(whole_scene)
     return replace_by
@@ -113,7 +107,7 @@ def test_a_data_root_is_searched_for_every_kind(tmp_path: Path) -> None:
     write_capture(tmp_path, "field", kind="light_field")
     plan = plan_build([tmp_path])
     assert not plan.failures
-    assert [(task.group, task.name) for task in plan.tasks] == [
+    assert [(task.kind, task.name) for task in plan.tasks] == [
         ("focal_stacks", "stack"),
         ("light_fields", "field"),
         ("photos", "made_p0"),
@@ -121,12 +115,12 @@ def test_a_data_root_is_searched_for_every_kind(tmp_path: Path) -> None:
         ("photos", "made_p2"),
     ]
     assert len(plan_build([tmp_path], limit=1).tasks) == 3
-    assert [task.group for task in plan_build([tmp_path], ["light_fields"]).tasks] == ["light_fields"]
+    assert [task.kind for task in plan_build([tmp_path], ["light_fields"]).tasks] == ["light_fields"]
 
 
 def test_one_capture_folder_is_a_source_too(tmp_path: Path) -> None:
     plan = plan_build([write_capture(tmp_path, "stack", place="hall")])
-    assert [(task.group, task.name, task.place) for task in plan.tasks] == [("focal_stacks", "stack", "hall")]
+    assert [(task.kind, task.name, task.place) for task in plan.tasks] == [("focal_stacks", "stack", "hall")]
 
 
 def test_what_cannot_be_listed_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -267,15 +261,17 @@ KILLED_BUILD = """
 import os, signal, sys
 from pathlib import Path
 import mddnet.scenes.build as build
-whole = build.build_photo_scene
+import mddnet.scenes.rendered_scene as rendered
+from mddnet.scenes.plan import plan_build
+whole = rendered.build_photo_scene
 def killed(photo, out_root, *rest):
     if photo.name == "made_p1":
         (out_root / "made_p1").mkdir()
         (out_root / "made_p1" / "scene.json").write_text("{}")
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(photo, out_root, *rest)
-build.build_photo_scene = killed
-for row in build.build_scenes(build.plan_build([Path(sys.argv[1])]), Path(sys.argv[2])):
+rendered.build_photo_scene = killed
+for row in build.build_scenes(plan_build([Path(sys.argv[1])]), Path(sys.argv[2])):
     print(row.name, flush=True)
 """
 
@@ -299,12 +295,12 @@ INTERRUPTED_BUILD = """
 import signal, sys, time
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs without it
-import mddnet.scenes.build as build
+import mddnet.scenes.rendered_scene as rendered
 from mddnet.cli.main import main
 def slow(photo, out_root, *rest):
     print("started", flush=True)
     time.sleep(120)
-build.build_photo_scene = slow
+rendered.build_photo_scene = slow
 sys.exit(main(["build", sys.argv[1], "-o", sys.argv[2]]))
 """
 
@@ -427,14 +423,14 @@ def test_a_folder_without_captures_is_1(tmp_path: Path, capsys: pytest.CaptureFi
 def test_every_real_capture_is_listed(shared_data: Path) -> None:
     plan = plan_build([shared_data])
     assert not plan.failures
-    expected = dict.fromkeys(build_module.GROUPS, 0)
-    group_of_kind = {"focal_stack": "focal_stacks", "light_field": "light_fields"}
+    expected = dict.fromkeys(KINDS, 0)
+    kind_of_capture = {kind.capture: kind.name for kind in KINDS.values()}
     for path in (shared_data / "captures").glob("*/*/capture.json"):
-        expected[group_of_kind[json.loads(path.read_text(encoding="utf-8"))["kind"]]] += 1
+        expected[kind_of_capture[json.loads(path.read_text(encoding="utf-8"))["kind"]]] += 1
     for group, manifest in (("rgbd", "depth/rgbd"), ("stereo", "depth/stereo"), ("photos", "photos")):
         with (shared_data / manifest / "manifest.csv").open(newline="", encoding="utf-8") as stream:
             expected[group] = sum(1 for _ in csv.DictReader(stream))
-    assert {group: sum(task.group == group for task in plan.tasks) for group in build_module.GROUPS} == expected
+    assert {kind: sum(task.kind == kind for task in plan.tasks) for kind in KINDS} == expected
     # each has a side of the split; what is no scene is left alone
     places = read_split(shared_data / "split.csv")
     assert {split_of(task.place, places) for task in plan.tasks} == {"train", "dev"}

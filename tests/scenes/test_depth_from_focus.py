@@ -6,7 +6,6 @@ import pytest
 from tests.support.made_focal_stack import made_stack
 
 from mddnet.color import linear_from_srgb8, srgb_from_linear
-from mddnet.scenes.calibrate import blur_bank, encoded_luminance, rerender_cost
 from mddnet.scenes.depth_from_focus import (
     FocusDepth,
     GuidedFilter,
@@ -16,6 +15,7 @@ from mddnet.scenes.depth_from_focus import (
     peak_position,
     upsample,
 )
+from mddnet.scenes.kappa_fit import blur_bank, encoded_luminance, rerender_cost
 from mddnet.scenes.sharpness import sharpness_profile
 
 POSITIONS = 1.2 * np.arange(9)

@@ -13,7 +13,6 @@ from mddnet.scenes.disparity import (
     AXES,
     ViewGrid,
     disparity_map,
-    fill_from_behind,
     find_orientation,
     find_range,
     forward_map,
@@ -25,6 +24,7 @@ from mddnet.scenes.disparity import (
     view_error,
     view_grid,
 )
+from mddnet.scenes.filling import fill_from_behind
 
 
 def test_positions_count_from_the_centre() -> None:

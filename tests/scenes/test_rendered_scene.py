@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from mddnet.scenes.rendered_scene import (
     completed_inv_depth,
     draw_flaws,
     draw_shots,
-    scene_rng,
+    named_rng,
 )
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene, scene_name
 from mddnet.types import InvDepthUnit
@@ -39,13 +40,13 @@ def rgbd_capture(folder: Path, unit: InvDepthUnit = "1/m", hole: bool = True) ->
     codes = depth_mm.astype(np.uint16) if unit == "1/m" else (depth_mm / 3000 * 255).astype(np.uint8)
     Image.fromarray(codes).save(folder / "d.png")
     stored = RGBD_CODES["mm" if unit == "1/m" else "8bit-relative"]
-    return RgbdFrame("lab_1", folder / "c.png", folder / "d.png", stored, "rgbd/lab", "lab", "CC0", "")
+    return RgbdFrame("lab_1", "rgbd/lab", "lab", "CC0", folder / "c.png", folder / "d.png", stored, "")
 
 
 def photo_capture(folder: Path, name: str, seed: int) -> SharpPhoto:
     pixels = np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / f"{name}.png")
-    return SharpPhoto(name, folder / f"{name}.png", "photos/walk", "walk", "CC0")
+    return SharpPhoto(name, "photos/walk", "walk", "CC0", folder / f"{name}.png")
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -145,16 +146,16 @@ def test_convention_red_is_the_smaller_disc_behind_focus_and_the_larger_in_front
 def test_names_are_safe_and_generators_depend_on_name_and_seed() -> None:
     assert scene_name("jack-o'-lantern/../x") == "jack-o_-lantern_.._x"
     assert scene_name("..") == "_"
-    a, b, c = scene_rng("a", 0), scene_rng("a", 0), scene_rng("b", 0)
+    a, b, c = named_rng("a", 0), named_rng("a", 0), named_rng("b", 0)
     assert a.random() == b.random() != c.random()
-    assert scene_rng("a", 1).random() != scene_rng("a", 0).random()
+    assert named_rng("a", 1).random() != named_rng("a", 0).random()
 
 
 # --- scenes ---
 
 
 def test_rgbd_scene_on_disk(tmp_path: Path) -> None:
-    record = build_rgbd_scene(rgbd_capture(tmp_path), tmp_path / "out", frames=3)
+    record = build_rgbd_scene(rgbd_capture(tmp_path), tmp_path / "out", 3, 0)
     folder = tmp_path / "out/lab_1"
     assert read_scene(folder) == record
     assert (record.place, record.capture, record.provenance, record.unit) == ("rgbd/lab", "rgbd", "rendered", "1/m")
@@ -170,7 +171,7 @@ def test_rgbd_scene_on_disk(tmp_path: Path) -> None:
 
 
 def test_metric_scene_names_a_lens_that_gives_its_kappa(tmp_path: Path) -> None:
-    record = build_rgbd_scene(rgbd_capture(tmp_path), tmp_path / "out", frames=4)
+    record = build_rgbd_scene(rgbd_capture(tmp_path), tmp_path / "out", 4, 0)
     assert record.lens.focal_mm is not None
     assert record.lens.pixel_um is not None
     for i, frame in enumerate(record.frames):
@@ -181,7 +182,7 @@ def test_metric_scene_names_a_lens_that_gives_its_kappa(tmp_path: Path) -> None:
 
 
 def test_ordinal_scene_stays_ordinal_and_names_no_lens(tmp_path: Path) -> None:
-    record = build_rgbd_scene(rgbd_capture(tmp_path, unit="ordinal"), tmp_path / "out")
+    record = build_rgbd_scene(rgbd_capture(tmp_path, unit="ordinal"), tmp_path / "out", 2, 0)
     assert record.unit == "ordinal"
     assert record.lens.focal_mm is None
     assert not any(k.startswith("f_number") for k in record.measures)
@@ -190,7 +191,7 @@ def test_ordinal_scene_stays_ordinal_and_names_no_lens(tmp_path: Path) -> None:
 def test_frames_follow_the_lens_law(tmp_path: Path) -> None:
     # Of the two depths in the scene, the one with the larger CoC by the law must have lost more detail.
     capture = rgbd_capture(tmp_path, hole=False)
-    record = build_rgbd_scene(capture, tmp_path / "out", frames=8)
+    record = build_rgbd_scene(capture, tmp_path / "out", 8, 0)
     folder = tmp_path / "out/lab_1"
     u = read_inv_depth(folder / record.inv_depth).inv_depth
     judged = 0
@@ -207,19 +208,19 @@ def test_frames_follow_the_lens_law(tmp_path: Path) -> None:
 
 def test_scene_is_rebuilt_bit_for_bit(tmp_path: Path) -> None:
     capture = rgbd_capture(tmp_path)
-    build_rgbd_scene(capture, tmp_path / "a", frames=4)
+    build_rgbd_scene(capture, tmp_path / "a", 4, 0)
     first = digest(tmp_path / "a/lab_1")
-    build_rgbd_scene(capture, tmp_path / "a", frames=4)
+    build_rgbd_scene(capture, tmp_path / "a", 4, 0)
     assert digest(tmp_path / "a/lab_1") == first
-    build_rgbd_scene(capture, tmp_path / "b", frames=4, seed=1)
+    build_rgbd_scene(capture, tmp_path / "b", 4, 1)
     assert digest(tmp_path / "b/lab_1")["frame_00.jpg"] != first["frame_00.jpg"]
-    build_rgbd_scene(capture, tmp_path / "a", frames=2)
+    build_rgbd_scene(capture, tmp_path / "a", 2, 0)
     assert not (tmp_path / "a/lab_1/frame_03.jpg").exists()
 
 
 def test_photo_scene_on_disk(tmp_path: Path) -> None:
     photo, other = photo_capture(tmp_path, "one", 1), photo_capture(tmp_path, "two", 2)
-    record = build_photo_scene(photo, tmp_path / "out", others=(other,))
+    record = build_photo_scene(replace(photo, other=other), tmp_path / "out", 3, 0)
     folder = tmp_path / "out/one"
     assert read_scene(folder) == record
     assert (record.place, record.unit, record.capture, len(record.frames)) == ("photos/walk", "relative", "photo", 3)
@@ -232,18 +233,18 @@ def test_depth_of_another_size_or_with_hardly_a_value_is_rejected(tmp_path: Path
     capture = rgbd_capture(tmp_path)
     Image.fromarray(np.full((24, 64), 900, dtype=np.uint16)).save(capture.depth)
     with pytest.raises(RejectedScene, match="differ in size"):
-        build_rgbd_scene(capture, tmp_path / "out")
+        build_rgbd_scene(capture, tmp_path / "out", 2, 0)
     sparse = np.zeros((48, 64), dtype=np.uint16)
     sparse[:2] = 900
     Image.fromarray(sparse).save(capture.depth)
     with pytest.raises(RejectedScene, match="known for 4%"):
-        build_rgbd_scene(capture, tmp_path / "out")
+        build_rgbd_scene(capture, tmp_path / "out", 2, 0)
     assert not (tmp_path / "out/lab_1").exists()
 
 
 def test_real_stereo_scene(shared_data: Path, tmp_path: Path) -> None:
     scenes = {s.name: s for s in list_stereo(shared_data / "depth/stereo")}
-    record = build_stereo_scene(scenes["Adirondack"], tmp_path, frames=2)
+    record = build_stereo_scene(scenes["Adirondack"], tmp_path, 2, 0)
     assert record.unit == "1/m"
     assert record.lens.focal_mm is not None
     assert record.lens.pixel_um is not None

@@ -19,7 +19,9 @@ from mddnet.captures.rig import read_rig
 from mddnet.cli.main import main
 from mddnet.errors import CaptureError, RejectedScene
 from mddnet.optics import signed_defocus_px
-from mddnet.scenes.build import build_scenes, plan_build, write_tables
+from mddnet.scenes.build import build_scenes
+from mddnet.scenes.build_tables import write_tables
+from mddnet.scenes.plan import plan_build
 from mddnet.scenes.rig_scene import build_rig_scene, measure_depth
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene
 from mddnet.types import SceneRecord

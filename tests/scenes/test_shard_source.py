@@ -17,9 +17,9 @@ from tests.support.served_folder import served_folder
 
 from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError
-from mddnet.scenes import shards
-from mddnet.scenes.shard_source import Shard, count_sets, expand_shards, shard_licences
-from mddnet.scenes.shards import BrokenShard, raw_sets, read_shard
+from mddnet.scenes import shard_source
+from mddnet.scenes.shard_source import BrokenShard, Shard, count_sets, expand_shards, raw_sets, shard_licences
+from mddnet.scenes.shards import read_shard
 from mddnet.scenes.shards_write import plan_shards, write_shards
 
 
@@ -141,7 +141,7 @@ def test_sets_that_are_not_wanted_are_not_read(written: Path) -> None:
 @pytest.mark.parametrize("over_web", [False, True])
 def test_a_header_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over_web: bool) -> None:
     # a name of 8 MB where a member may have 1 MB (both 512 times as much in earnest)
-    monkeypatch.setattr(shards, "MAX_MEMBER_BYTES", 0)
+    monkeypatch.setattr(shard_source, "MAX_MEMBER_BYTES", 0)
     info = tarfile.TarInfo("k." + "n" * (8 * 2**20))
     tar_of(tmp_path / "a.tar", (info, b"x"))
     with served_folder(tmp_path) as server, pytest.raises(BrokenShard, match="more than"):
@@ -149,7 +149,7 @@ def test_a_header_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_set_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "MAX_SET_BYTES", 1000)
+    monkeypatch.setattr(shard_source, "MAX_SET_BYTES", 1000)
     members = [(tarfile.TarInfo(f"k.f{i}"), b"x" * 300) for i in range(4)]
     with pytest.raises(CaptureError, match="set k has more than 1000 bytes"):
         list(raw_sets(str(tar_of(tmp_path / "a.tar", *members))))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -28,7 +28,7 @@ from tests.support.made_scenes import KAPPA_PX, make_scene_root
 from mddnet.cli.main import main
 from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError
-from mddnet.scenes.shards import SetSample, decode_set, read_shard, set_key
+from mddnet.scenes.shards import EncodedSet, decode_set, read_shard, set_key
 from mddnet.scenes.shards_write import CHECKSUMS, ShardRow, plan_shards, write_shards
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
@@ -43,7 +43,7 @@ def write(root: Path, out: Path, split: Path, **settings: Any) -> list[ShardRow]
     return list(write_shards(plan_shards(root, side_by(split), **settings), out))
 
 
-def all_sets(out: Path, side: str = "*") -> dict[str, SetSample]:
+def all_sets(out: Path, side: str = "*") -> dict[str, EncodedSet]:
     return {sample.key: sample for path in sorted(out.glob(f"{side}-*.tar")) for sample in read_shard(path)}
 
 
@@ -103,6 +103,7 @@ def test_the_defocus_by_hand(tmp_path: Path, unit: str) -> None:
     np.testing.assert_array_equal(sample.confidence, [[1, 1, 1], [0, 1, 1]])
 
 
+@settings(deadline=None)  # every example writes files
 @given(seed=st.integers(0, 2**32 - 1), u_focus=st.floats(-3, 3), kappa_px=st.floats(0, 500))
 def test_the_defocus_map_is_as_exact_as_the_depth_map(
     tmp_path_factory: pytest.TempPathFactory, seed: int, u_focus: float, kappa_px: float
@@ -468,5 +469,5 @@ def test_the_datasets_library_reads_the_shards(tmp_path: Path, monkeypatch: pyte
         assert info["licence"] == "Apache-2.0" and json.loads(info["lens"]) == read_lens(root, sample)
 
 
-def read_lens(root: Path, sample: SetSample) -> dict[str, Any]:
+def read_lens(root: Path, sample: EncodedSet) -> dict[str, Any]:
     return dict(read_scene(root / sample.info["group"] / sample.info["scene"]).lens.to_json())

@@ -22,18 +22,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
+from mddnet.captures.description import Description, Number, Positive, PositiveOrNull, Text, parse
+from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import is_number, is_writable_text, read_json_object, shown
+from mddnet.io.json_fields import read_json_object
 from mddnet.io.npy_file import read_npy
 from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
 
 FACTS_FILE = "all_in_3d.json"
 FOCAL_MM = 50.0
-SOURCE = "ALL-in-3D, He et al., arXiv:2208.09848"
 FRAME_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
-NUMBERS = frozenset({"focal_mm", "aperture_px", "offset_change_mm"})
 MEASURED = 255
 """Value of the mask where a depth was measured."""
 NEAREST_MM, FARTHEST_MM = 1e-6, 1e9
@@ -54,18 +55,10 @@ class FocusedFile:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class AllIn3dScene:
-    """One scene, not read yet.
+class AllIn3dFacts(Description):
+    """What ``all_in_3d.json`` says.
 
     Attributes:
-        name: its number, or the name of its folder.
-        place: ``"all_in_3d/NAME"``: the frames of one scene go to one side of a split.
-        sharp: the all-in-focus image.
-        depth: depth map file.
-        mask: mask file.
-        focus_depths: file with the focus depths.
-        frames: the focused frames, by position.
         source: where the data set comes from.
         licence: licence found there.
         focal_mm: focal length F, mm.
@@ -73,15 +66,33 @@ class AllIn3dScene:
         offset_change_mm: added to the offset e of the sensor positions behind the focus depths, mm.
     """
 
-    name: str
-    place: str
+    model_config = ConfigDict(extra="forbid")
+
+    source: Text = "ALL-in-3D, He et al., arXiv:2208.09848"
+    licence: Text = "none stated"
+    focal_mm: Positive = FOCAL_MM
+    aperture_px: PositiveOrNull = None
+    offset_change_mm: Number = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AllIn3dScene(ListedCapture):
+    """One scene, not read yet; its name is its number, or that of its folder.
+
+    Attributes:
+        sharp: the all-in-focus image.
+        depth: depth map file.
+        mask: mask file.
+        focus_depths: file with the focus depths.
+        frames: the focused frames, by position.
+        focal_mm, aperture_px, offset_change_mm: as :class:`AllIn3dFacts`.
+    """
+
     sharp: Path
     depth: Path
     mask: Path
     focus_depths: Path
     frames: tuple[FocusedFile, ...]
-    source: str
-    licence: str
     focal_mm: float = FOCAL_MM
     aperture_px: float | None = None
     offset_change_mm: float = 0.0
@@ -90,6 +101,11 @@ class AllIn3dScene:
     def files(self) -> tuple[Path, ...]:
         """Everything that the scene is made from."""
         return (self.sharp, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What else the scene depends on."""
+        return {name: getattr(self, name) for name in ("focal_mm", "aperture_px", "offset_change_mm")}
 
     def read_sharp(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB; a grey image has three equal channels.
@@ -217,7 +233,8 @@ def list_all_in_3d(root: Path) -> AllIn3dListing:
     Raises:
         CaptureError: if ``all_in_3d.json`` is there and cannot be used.
     """
-    facts = _read_facts(root / FACTS_FILE)
+    file = root / FACTS_FILE
+    facts = parse(AllIn3dFacts, file, read_json_object(file) if file.is_file() else {})
     if _is_shipped(root):
         found = {path.stem for path in (root / "all_in_focus").glob("*.tif*")}
         for part in ("depth", "fd", "focus_small"):
@@ -238,7 +255,7 @@ def _by_number(name: str) -> tuple[float, str]:
     return (float(name), name) if name.isdecimal() else (math.inf, name)
 
 
-def _one_scene(root: Path, name: str, facts: dict[str, Any]) -> AllIn3dScene:
+def _one_scene(root: Path, name: str, facts: AllIn3dFacts) -> AllIn3dScene:
     if _is_shipped(root):
         sharp, depth, fd = root / "all_in_focus" / f"{name}.tif", root / "depth" / name, root / "fd" / name
         focus = root / "focus_small" / name
@@ -253,7 +270,9 @@ def _one_scene(root: Path, name: str, facts: dict[str, Any]) -> AllIn3dScene:
             raise CaptureError(
                 f"{path}: no such file; expected this part of scene {name}: copy it, or remove the scene"
             )
-    return AllIn3dScene(name, f"all_in_3d/{name}", *parts, _frames(focus), **facts)
+    stated = facts.model_dump()
+    about = (name, f"all_in_3d/{name}", stated.pop("source"), stated.pop("licence"))
+    return AllIn3dScene(*about, *parts, _frames(focus), **stated)
 
 
 def _frames(folder: Path) -> tuple[FocusedFile, ...]:
@@ -277,24 +296,29 @@ def _frames(folder: Path) -> tuple[FocusedFile, ...]:
     return tuple(FocusedFile(position, path) for position, path in sorted(by_position.items()))
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
-    """Fields of :class:`AllIn3dScene` that the file, if there is one, sets."""
-    facts: dict[str, Any] = {"source": SOURCE, "licence": "none stated"}
-    if not path.is_file():
-        return facts
-    for key, value in read_json_object(path).items():
-        positive = is_number(value) and (key == "offset_change_mm" or value > 0)
-        if key in ("source", "licence") and isinstance(value, str) and value and is_writable_text(value):
-            facts[key] = value
-        elif key in NUMBERS and positive:
-            facts[key] = float(value)
-        else:
-            raise CaptureError(
-                f"{path}: {shown(key)} is {shown(value)}; expected texts source and licence, positive numbers focal_mm "
-                "and aperture_px, and a number offset_change_mm"
-            )
-    return facts
-
-
 def _read_npy(path: Path) -> NDArray[np.float64]:
     return read_npy(path, "uifb", "a .npy file of plain numbers").astype(np.float64)
+
+
+def _captures(root: Path) -> list[AllIn3dScene | UnusableCapture]:
+    listing = list_all_in_3d(root)
+    return [*listing.scenes, *(UnusableCapture(name, f"all_in_3d/{name}", why) for name, why in listing.failures)]
+
+
+KINDS = (
+    Kind(
+        name="all_in_3d",
+        title="ALL-in-3D",
+        capture="all_in_3d",
+        order=5,
+        real=True,
+        share=0.4,
+        frames_measured=6,
+        builder="mddnet.scenes.all_in_3d_scene:build_all_in_3d_scene",
+        reader=_captures,
+        folders=("", "all_in_3d"),
+        found_in=holds_all_in_3d,
+        listing=FACTS_FILE,
+        scene_prefix="all_in_3d_",
+    ),
+)

@@ -3,74 +3,131 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, overload
+from typing import Annotated, Literal, overload
 
 import numpy as np
 from PIL import ImageOps
+from pydantic import Field, model_validator
 
-from mddnet.errors import CaptureError
-from mddnet.io.json_fields import (
-    capture_flag,
-    capture_text,
-    named_file,
-    named_files,
-    numbers,
-    plain_scene_name,
-    positive_number,
-    read_capture_json,
-    shown,
+from mddnet.captures.description import (
+    CaptureDescription,
+    Description,
+    File,
+    Files,
+    Flag,
+    NumbersOrNull,
+    PositiveOrNull,
+    read_capture,
     whole_number,
 )
+from mddnet.captures.kind import Kind
+from mddnet.errors import CaptureError
 from mddnet.photo.image_file import opened_image, read_stored
 from mddnet.types import Float32Array, Lens, UInt8Array
 
-FocusUnit = Literal["1/m", "relative"]
 FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
 MIN_FRAMES = 3
 RESTORE = "restore it or remove its name"
-TURNED_ON_SIDE = frozenset({5, 6, 7, 8})
+ON_ITS_SIDE = frozenset({5, 6, 7, 8})
 """EXIF orientations of an image that lies on its side."""
 
 
-@dataclass(frozen=True, slots=True)
-class FocalStack:
+class Focus(Description):
+    """Where the frames of a stack are focused.
+
+    Attributes:
+        unit: ``1/m`` with values, or ``relative`` with the order alone.
+        order: direction of the sweep as stated.
+        values: inverse depth of the plane of focus of every frame, 1/m.
+    """
+
+    unit: Literal["1/m", "relative"]
+    order: FocusOrder = "unknown"
+    values: NumbersOrNull = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Focus:
+        if self.unit == "relative":
+            return self
+        steps = np.diff(self.values or ())
+        if self.values is None or min(self.values, default=0.0) < 0:
+            raise ValueError("values of every frame in 1/m, 0 or more")
+        if not ((steps > 0).all() or (steps < 0).all()):
+            raise ValueError("values that rise or fall throughout: put the frames in order of focus")
+        if self.order not in ("unknown", self.direction):
+            raise ValueError(f"order {self.direction}, as the values run: correct one of the two")
+        return self
+
+    @property
+    def direction(self) -> FocusOrder:
+        """Direction of the sweep, by the values where there are some."""
+        if self.unit == "relative" or not self.values:
+            return self.order
+        return "far_to_near" if self.values[-1] > self.values[0] else "near_to_far"
+
+
+class IndexMap(Description):
+    """Somebody's depth from focus.
+
+    Attributes:
+        file: an image of frame numbers.
+        first_frame: the number that it gives to the first frame.
+    """
+
+    file: File
+    first_frame: Annotated[int, whole_number(-65_535, 65_535, "the number that the map gives to the first frame")]
+
+
+class StackLens(Description):
+    """What is known of a lens; the pitch is that of the pixels of the frames."""
+
+    focal_mm: PositiveOrNull = None
+    f_number: PositiveOrNull = None
+    pixel_um: PositiveOrNull = None
+
+
+class FocalStack(CaptureDescription):
     """A focal stack as captured; pixels stay on disk until :meth:`read_frame`.
 
     Attributes:
-        folder: folder that holds everything.
-        scene: name of the scene.
-        place: scenes of one place go to one side of a split.
-        source: where the capture comes from.
-        licence: licence found there.
         frame_files: the frames, in capture order.
-        height: rows of every frame.
-        width: columns of every frame.
-        focus_unit: unit of the focus: ``"1/m"`` with ``focus_values``, or ``"relative"`` with only ``order``.
-        focus_values: inverse depth of the plane of focus of every frame in 1/m, or None.
-        order: direction of the sweep.
-        lens: what is known of the lens; the pitch is that of the frames here.
+        focus: where they are focused.
+        stated_lens: what is known of the lens.
         aligned: whether the frames already lie on one another.
-        index_map: file with somebody's depth from focus as frame numbers, or None.
-        index_map_first_frame: the number that this file gives to the first frame.
+        index_map: somebody's depth from focus, or None.
     """
 
-    folder: Path
-    scene: str
-    place: str
-    source: str
-    licence: str
-    frame_files: tuple[Path, ...]
-    height: int
-    width: int
-    focus_unit: FocusUnit
-    focus_values: tuple[float, ...] | None
-    order: FocusOrder
-    lens: Lens
-    aligned: bool
-    index_map: Path | None = None
-    index_map_first_frame: int = 1
+    frame_files: Files = Field(alias="frames")
+    focus: Focus
+    stated_lens: StackLens | None = Field(None, alias="lens")
+    aligned: Flag
+    index_map: IndexMap | None = None
+
+    @model_validator(mode="after")
+    def _one_focus_per_frame(self) -> FocalStack:
+        count = len(self.frame_files)
+        if count < MIN_FRAMES:
+            raise ValueError(f"{count} frame(s); expected at least {MIN_FRAMES} to compare their focus")
+        if self.focus_values is not None and len(self.focus_values) != count:
+            raise ValueError(f"focus.values has {len(self.focus_values)} value(s); expected {count}, one per frame")
+        return self
+
+    @property
+    def focus_values(self) -> tuple[float, ...] | None:
+        """Inverse depth of the plane of focus of every frame in 1/m; None where it is not known."""
+        return self.focus.values if self.focus.unit == "1/m" else None
+
+    @property
+    def lens(self) -> Lens:
+        """What is known of the lens."""
+        return Lens() if self.stated_lens is None else Lens(**self.stated_lens.model_dump())
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of every frame, from the headers alone."""
+        return common_size(self.frame_files)
 
     def read_frame(self, index: int) -> UInt8Array:
         """Pixels of frame ``index`` (0-based) as (H, W, 3) uint8, sRGB.
@@ -78,7 +135,13 @@ class FocalStack:
         Raises:
             CaptureError: if the file is damaged or its size differs from that of the first frame.
         """
-        return _read_rgb(self.frame_files[index], (self.width, self.height))
+        file = self.frame_files[index]
+        with opened_image(file, RESTORE) as image:
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        width, height = self.size
+        if pixels.shape[:2] != (height, width):
+            raise CaptureError(f"{file}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {width} x {height}")
+        return pixels
 
     def read_index_map(self) -> Float32Array | None:
         """The index map as (H, W) float32, 0-based frame numbers, or None where the capture has none.
@@ -88,25 +151,22 @@ class FocalStack:
         """
         if self.index_map is None:
             return None
-        codes = read_stored(self.index_map, "remove index_map", what="index map")
-        if codes.shape != (self.height, self.width):
-            raise CaptureError(
-                f"{self.index_map}: shape {codes.shape}; expected {self.height, self.width}, like the frames"
-            )
+        file = self.index_map.file
+        codes = read_stored(file, "remove index_map", what="index map")
+        if codes.shape != self.size[::-1]:
+            raise CaptureError(f"{file}: shape {codes.shape}; expected {self.size[::-1]}, like the frames")
         if codes.dtype.kind not in "uif":
-            raise CaptureError(f"{self.index_map}: {codes.dtype}; expected frame numbers")
-        return codes.astype(np.float32) - np.float32(self.index_map_first_frame)
+            raise CaptureError(f"{file}: {codes.dtype}; expected frame numbers")
+        return codes.astype(np.float32) - np.float32(self.index_map.first_frame)
 
 
 class FramesOnDisk(Sequence[UInt8Array]):
     """The frames of a stack as a sequence that reads a frame each time it is asked for: none is kept in memory."""
 
     def __init__(self, stack: FocalStack) -> None:
-        """Nothing is read yet."""
         self._stack = stack
 
     def __len__(self) -> int:
-        """Number of frames."""
         return len(self._stack.frame_files)
 
     @overload
@@ -114,12 +174,10 @@ class FramesOnDisk(Sequence[UInt8Array]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[UInt8Array]: ...
     def __getitem__(self, index: int | slice) -> UInt8Array | Sequence[UInt8Array]:
-        """One frame, or a list of some."""
-        if isinstance(index, slice):
-            return [self._stack.read_frame(i) for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        return self._stack.read_frame(index % len(self))
+        numbers = range(len(self))[index]
+        return (
+            self._stack.read_frame(numbers) if isinstance(numbers, int) else list(map(self._stack.read_frame, numbers))
+        )
 
 
 def read_focal_stack(folder: Path) -> FocalStack:
@@ -131,109 +189,42 @@ def read_focal_stack(folder: Path) -> FocalStack:
     Raises:
         CaptureError: naming the file, the value received, the value expected and the fix.
     """
-    path, data = read_capture_json(folder, "focal_stack")
-    frame_files = _frame_files(path, data)
-    focus_unit, values, order = _focus(path, data, len(frame_files))
-    width, height = common_size(frame_files)
-    index_map, first = _index_map(path, data)
-    return FocalStack(
-        folder=folder,
-        scene=plain_scene_name(path, data),
-        place=capture_text(path, data, "place"),
-        source=capture_text(path, data, "source"),
-        licence=capture_text(path, data, "licence"),
-        frame_files=frame_files,
-        height=height,
-        width=width,
-        focus_unit=focus_unit,
-        focus_values=values,
-        order=order,
-        lens=_lens(path, data),
-        aligned=capture_flag(path, data, "aligned"),
-        index_map=index_map,
-        index_map_first_frame=first,
-    )
-
-
-def _frame_files(path: Path, data: dict[str, Any]) -> tuple[Path, ...]:
-    names = data.get("frames")
-    if isinstance(names, list) and len(names) < MIN_FRAMES:
-        raise CaptureError(f"{path}: {len(names)} frame(s); expected at least {MIN_FRAMES} to compare their focus")
-    return named_files(path, names, "frames")
-
-
-def _focus(
-    path: Path, data: dict[str, Any], frame_count: int
-) -> tuple[FocusUnit, tuple[float, ...] | None, FocusOrder]:
-    focus = data.get("focus")
-    if not isinstance(focus, dict):
-        raise CaptureError(f"{path}: focus is {shown(focus)}; expected an object with unit and values or order")
-    unit, order, values = focus.get("unit"), focus.get("order", "unknown"), focus.get("values")
-    if unit not in get_args(FocusUnit):
-        raise CaptureError(f"{path}: focus.unit is {shown(unit)}; expected one of {', '.join(get_args(FocusUnit))}")
-    if order not in get_args(FocusOrder):
-        raise CaptureError(f"{path}: focus.order is {shown(order)}; expected one of {', '.join(get_args(FocusOrder))}")
-    if unit == "relative":
-        return "relative", None, cast(FocusOrder, order)
-    if not isinstance(values, list) or len(values) != frame_count:
-        count = len(values) if isinstance(values, list) else 0
-        raise CaptureError(f"{path}: focus.values has {count} value(s); expected {frame_count}, one per frame, in 1/m")
-    dioptres = numbers(path, "focus.values", values)
-    if min(dioptres) < 0:
-        raise CaptureError(f"{path}: focus.values holds {min(dioptres):g}; expected dioptres, >= 0")
-    steps = np.diff(np.asarray(dioptres))
-    if not ((steps > 0).all() or (steps < 0).all()):
-        raise CaptureError(f"{path}: focus.values neither rise nor fall throughout; put the frames in order of focus")
-    measured: FocusOrder = "far_to_near" if steps[0] > 0 else "near_to_far"
-    if order not in {"unknown", measured}:
-        raise CaptureError(f"{path}: focus.order is {order!r} but the values run {measured}; correct one of the two")
-    return "1/m", dioptres, measured
-
-
-def _lens(path: Path, data: dict[str, Any]) -> Lens:
-    facts = data.get("lens")
-    if facts is None:
-        return Lens()
-    if not isinstance(facts, dict):
-        raise CaptureError(
-            f"{path}: lens is {shown(facts)}; expected an object with focal_mm, f_number, pixel_um, or null"
-        )
-    known = {f"lens.{key}": facts.get(key) for key in ("focal_mm", "f_number", "pixel_um")}
-    return Lens(*(positive_number(path, known, key, needed=False) for key in known))
-
-
-def _index_map(path: Path, data: dict[str, Any]) -> tuple[Path | None, int]:
-    entry = data.get("index_map")
-    if entry is None:
-        return None, 1
-    if not isinstance(entry, dict):
-        raise CaptureError(f"{path}: index_map is {shown(entry)}; expected file and first_frame (a whole number)")
-    what = "number that the map gives to the first frame"
-    first = whole_number(path, "index_map.first_frame", entry.get("first_frame"), -65_535, 65_535, what)
-    return named_file(path, entry.get("file"), "index_map.file"), first
+    stack = read_capture(FocalStack, folder, "focal_stack")
+    assert stack.size  # the headers of all frames were read
+    return stack
 
 
 def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
-    """(width, height) of all frames, from the headers alone."""
-    size: tuple[int, int] | None = None
+    """(width, height) of upright images, of which there is at least one, from the headers alone.
+
+    Raises:
+        CaptureError: naming a file that cannot be read or has another size.
+    """
+    first: tuple[int, int] | None = None
     for file in frame_files:
         with opened_image(file, RESTORE) as image:
-            turned = image.getexif().get(0x0112, 1) in TURNED_ON_SIDE
-            here = (image.height, image.width) if turned else (image.width, image.height)
-        if size is None:
-            size = here
-        elif here != size:
+            on_its_side = image.getexif().get(0x0112, 1) in ON_ITS_SIDE
+            size = (image.height, image.width) if on_its_side else (image.width, image.height)
+        first = first or size
+        if size != first:
             raise CaptureError(
-                f"{file}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {frame_files[0].name}: "
+                f"{file}: {size[0]} x {size[1]} pixels; expected {first[0]} x {first[1]} like {frame_files[0].name}: "
                 "export all frames at one size"
             )
-    assert size is not None  # at least MIN_FRAMES files were checked
-    return size
+    assert first is not None
+    return first
 
 
-def _read_rgb(file: Path, size: tuple[int, int]) -> UInt8Array:
-    with opened_image(file, RESTORE) as image:
-        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    if pixels.shape[:2] != (size[1], size[0]):
-        raise CaptureError(f"{file}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {size[0]} x {size[1]}")
-    return pixels
+KINDS = (
+    Kind(
+        name="focal_stacks",
+        title="Focal stacks",
+        capture="focal_stack",
+        order=1,
+        real=True,
+        share=0.4,
+        frames_measured=6,
+        builder="mddnet.scenes.focal_stack_scene:build_focal_stack_scene",
+        calibrator="mddnet.scenes.capture_calibration:calibrate_stack",
+    ),
+)

@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
+from mddnet.captures.description import AnyText, CaptureDescription, exactly, read_capture, whole_number
+from mddnet.captures.kind import Kind
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import capture_text, plain_scene_name, read_capture_json, shown, whole_number
 from mddnet.photo.image_file import opened_image, read_rgb
 from mddnet.types import UInt8Array
 
-FETCH_AGAIN = "fetch the capture again"
 VIEW_PATTERN = "view_RR_CC.jpg"
+FETCH_AGAIN = "fetch the capture again"
 MAX_VIEWS_PER_SIDE = 100
 """Two digits per index; more is a damaged capture.json, not a camera."""
+ViewCount = Annotated[int, whole_number(2, MAX_VIEWS_PER_SIDE, "a whole number of views")]
 
 
-@dataclass(frozen=True, slots=True)
-class LightField:
-    """A grid of views, all of one size.
+class LightField(CaptureDescription):
+    """A grid of views, all of one size, named ``view_RR_CC.jpg`` with row and column counted from 00.
 
     Which way rows and columns run is *not* promised; :mod:`mddnet.scenes.disparity` finds it.
 
     Attributes:
-        folder: where the views lie, as ``view_RR_CC.jpg`` with row and column counted from 00.
-        scene: name of the capture.
-        place: scenes of one place go to one side of a split.
-        source: where the capture comes from.
-        licence: licence found there.
+        source: where the capture comes from, or "".
+        licence: licence found there, or "".
         rows: number of views per column, >= 2.
         cols: number of views per row, >= 2.
-        height: height of every view, pixels.
-        width: width of every view, pixels.
-        note: remark of whoever gathered it.
+        views: pattern of the names.
     """
 
-    folder: Path
-    scene: str
-    place: str
-    source: str
-    licence: str
-    rows: int
-    cols: int
-    height: int
-    width: int
-    note: str = ""
+    source: AnyText = ""
+    licence: AnyText = ""
+    rows: ViewCount
+    cols: ViewCount
+    views: Annotated[str, exactly(VIEW_PATTERN, "rename the files")] = VIEW_PATTERN
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of every view, from the headers alone."""
+        views = [self.view_path(row, col) for row in range(self.rows) for col in range(self.cols)]
+        missing = [view.name for view in views if not view.is_file()]
+        if missing:
+            raise CaptureError(
+                f"{self.path}: {len(missing)} of {len(views)} views are missing, first {missing[0]}; "
+                f"expected {self.rows} rows of {self.cols}"
+            )
+        sizes: dict[tuple[int, int], Path] = {}
+        for view in views:
+            with opened_image(view, FETCH_AGAIN, what="view") as image:
+                sizes.setdefault(image.size, view)
+        if len(sizes) > 1:
+            found = ", ".join(f"{w}x{h} ({view.name})" for (w, h), view in list(sizes.items())[:3])
+            raise CaptureError(f"{self.path}: views of several sizes: {found}; expected one size")
+        return next(iter(sizes))
 
     @property
     def centre(self) -> tuple[int, int]:
@@ -79,43 +90,20 @@ def read_light_field(folder: Path) -> LightField:
     Raises:
         CaptureError: naming the file, the value found and the value expected.
     """
-    path, data = read_capture_json(folder, "light_field")
-    pattern = data.get("views", VIEW_PATTERN)
-    if pattern != VIEW_PATTERN:
-        raise CaptureError(f"{path}: views are named {shown(pattern)}; expected {VIEW_PATTERN!r}: rename the files")
-    rows, cols = (
-        whole_number(path, key, data.get(key), 2, MAX_VIEWS_PER_SIDE, "a whole number of views")
-        for key in ("rows", "cols")
-    )
-    field = LightField(
-        folder=folder,
-        scene=plain_scene_name(path, data),
-        place=capture_text(path, data, "place"),
-        source=capture_text(path, data, "source", ""),
-        licence=capture_text(path, data, "licence", ""),
-        rows=rows,
-        cols=cols,
-        height=0,
-        width=0,
-        note=capture_text(path, data, "note", ""),
-    )
-    sizes: dict[tuple[int, int], Path] = {}
-    missing = []
-    for row in range(rows):
-        for col in range(cols):
-            view = field.view_path(row, col)
-            if not view.is_file():
-                missing.append(view.name)
-                continue
-            with opened_image(view, FETCH_AGAIN, what="view") as image:
-                sizes.setdefault(image.size, view)
-    if missing:
-        raise CaptureError(
-            f"{path}: {len(missing)} of {rows * cols} views are missing, first {missing[0]}; "
-            f"expected {rows} rows of {cols}"
-        )
-    if len(sizes) > 1:
-        found = ", ".join(f"{w}x{h} ({view.name})" for (w, h), view in list(sizes.items())[:3])
-        raise CaptureError(f"{path}: views of several sizes: {found}; expected one size")
-    (width, height) = next(iter(sizes))
-    return replace(field, height=height, width=width)
+    field = read_capture(LightField, folder, "light_field")
+    assert field.size  # the headers of all views were read
+    return field
+
+
+KINDS = (
+    Kind(
+        name="light_fields",
+        title="Light fields",
+        capture="light_field",
+        order=2,
+        real=True,
+        share=0.2,
+        frames_measured=6,
+        builder="mddnet.scenes.light_field_scene:build_light_field_scene",
+    ),
+)

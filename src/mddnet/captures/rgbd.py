@@ -10,7 +10,6 @@ is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,10 @@ from typing import Literal
 
 import numpy as np
 
+from mddnet.captures.kind import Kind, ListedCapture
+from mddnet.captures.manifest import each_once, file_inside, manifest_rows
 from mddnet.errors import CaptureError, ImageError
-from mddnet.io.json_fields import MAX_NAME_BYTES, is_writable_text, shown
+from mddnet.io.json_fields import shown
 from mddnet.photo.image_file import read_rgb, read_stored
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
@@ -51,33 +52,35 @@ PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
 
 
 @dataclass(frozen=True, slots=True)
-class RgbdFrame:
-    """One colour image with its depth map, measured or guessed, not read yet.
+class RgbdFrame(ListedCapture):
+    """One colour image with its depth map, measured or guessed.
 
     Attributes:
-        name: unique among the frames of a manifest, fit for a folder name.
         image: path of the colour image.
         depth: path of the depth map.
         codes: how the depth map states inverse depth.
-        place: ``"rgbd/SOURCE"``, or what the manifest says; frames of one place go to one side of a split.
-        source: where the capture comes from.
-        licence: licence found there.
         note: what is known of its quality.
     """
 
-    name: str
     image: Path
     depth: Path
     codes: DepthCodes
-    place: str
-    source: str
-    licence: str
     note: str
 
     @property
     def unit(self) -> InvDepthUnit:
         """Unit of the inverse depth that :meth:`read_inv_depth` returns."""
         return self.codes.unit
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Colour image and depth map."""
+        return self.image, self.depth
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What else a scene depends on."""
+        return {"unit": self.unit, "note": self.note}
 
     def read_rgb(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB.
@@ -133,44 +136,6 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
     return codes.astype(np.float64)
 
 
-def read_manifest(path: Path, columns: Sequence[str]) -> Sequence[dict[str, str]]:
-    """Rows of a manifest, with a text in each of ``columns``.
-
-    Raises:
-        CaptureError: if it is missing, lacks one of ``columns``, or a row ends early.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-            header = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaptureError(f"{path}: not a readable manifest ({error}); expected a CSV file with a header") from error
-    missing = [c for c in columns if c not in header]
-    if missing:
-        raise CaptureError(
-            f"{path}: no column {', '.join(missing)}; the header is {shown(', '.join(header)) if header else 'empty'}"
-        )
-    for number, row in enumerate(rows, 2):
-        early = next((column for column in columns if row[column] is None), None)
-        if early is not None:
-            raise CaptureError(f"{path}, line {number}: ends before column {early}; expected {', '.join(columns)}")
-    return rows
-
-
-def path_inside(root: Path, name: str, manifest: Path) -> Path:
-    """A file below ``root``; a manifest must not point elsewhere on the disk.
-
-    Raises:
-        CaptureError: for an absolute name or one that climbs out.
-    """
-    part = Path(name)
-    odd = not is_writable_text(name) or "\0" in name or any(len(p.encode()) > MAX_NAME_BYTES for p in part.parts)
-    if not name or odd or part.is_absolute() or part.drive or ".." in part.parts:
-        raise CaptureError(f"{manifest}: file {shown(name)}; expected a path below {root}")
-    return root / part
-
-
 def list_rgbd(root: Path) -> list[RgbdFrame]:
     """Frames of the RGB-D captures below ``root``, in the order of ``root/manifest.csv``.
 
@@ -184,8 +149,8 @@ def list_rgbd(root: Path) -> list[RgbdFrame]:
 def list_pseudo(root: Path) -> list[RgbdFrame]:
     """Sharp photos with the depth that another method guessed, as ``mddnet label`` wrote them.
 
-    The manifest has the columns of RGB-D captures and ``place``: photos of one place go to one side of a split. The
-    unit is ``16bit-relative``.
+    The manifest has the columns of RGB-D captures and ``place``: photos of one location are on one side of the split.
+    The unit is ``16bit-relative``.
 
     Raises:
         CaptureError: as :func:`list_rgbd`.
@@ -210,32 +175,50 @@ def list_frames(
     Raises:
         CaptureError: as :func:`list_rgbd`.
     """
-    manifest = root / "manifest.csv"
     frames: list[RgbdFrame] = []
-    seen: set[str] = set()
-    for number, row in enumerate(read_manifest(manifest, columns), 2):
+    for line, row in manifest_rows(root, columns):
         if row["depth_unit"] not in codes:
-            raise CaptureError(
-                f"{manifest}, line {number}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(codes)}"
-            )
-        image, depth = path_inside(root, row["rgb"], manifest), path_inside(root, row["depth"], manifest)
-        for path in (image, depth):
-            if not path.is_file():
-                raise CaptureError(f"{manifest}, line {number}: {path} does not exist; restore it or drop the row")
-        name = f"{row['source']}_{image.stem}"
-        if name in seen:
-            raise CaptureError(f"{manifest}, line {number}: {name} occurs twice; expected one row per frame")
-        seen.add(name)
+            raise CaptureError(f"{line}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(codes)}")
+        image, depth = file_inside(root, row["rgb"], line), file_inside(root, row["depth"], line)
         frames.append(
             RgbdFrame(
-                name=name,
-                image=image,
-                depth=depth,
-                codes=codes[row["depth_unit"]],
+                name=f"{row['source']}_{image.stem}",
                 place=place_of(row),
                 source=row["source"],
                 licence=row["licence"],
+                image=image,
+                depth=depth,
+                codes=codes[row["depth_unit"]],
                 note=row["note"],
             )
         )
-    return frames
+    return each_once(root, frames)
+
+
+KINDS = (
+    Kind(
+        name="rgbd",
+        title="RGB-D",
+        capture="rgbd",
+        order=3,
+        real=False,
+        share=0.2,
+        builder="mddnet.scenes.rendered_scene:build_rgbd_scene",
+        frames_measured=2,
+        frames_rendered=4,
+        reader=list_rgbd,
+        folders=("depth/rgbd",),
+    ),
+    Kind(
+        name="pseudo",
+        title="Photos with pseudo-labels",
+        capture="pseudo",
+        order=8,
+        real=False,
+        share=0.1,
+        builder="mddnet.scenes.rendered_scene:build_pseudo_scene",
+        frames_rendered=3,
+        reader=list_pseudo,
+        folders=("pseudo",),
+    ),
+)

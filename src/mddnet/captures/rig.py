@@ -7,36 +7,31 @@ layout and says how to shoot one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from mddnet.captures.focal_stack import RESTORE, common_size
-from mddnet.captures.structured_light import (
-    MIN_STEPS,
-    FringeAxis,
-    FringeImages,
-    ProjectorGeometry,
-    parse_geometry,
-    parse_periods,
+from mddnet.captures.description import (
+    CaptureDescription,
+    FilesBelow,
+    Flag,
+    NumberOrNull,
+    Numbers,
+    Positive,
+    PositiveOrNull,
+    exactly,
+    parse,
+    read_capture,
 )
+from mddnet.captures.focal_stack import RESTORE, common_size
+from mddnet.captures.kind import Kind
+from mddnet.captures.structured_light import FringeImages, ProjectorGeometry, RigCalibrationFile
 from mddnet.color import linear_from_srgb, linear_from_srgb8
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import (
-    capture_flag,
-    capture_text,
-    is_number,
-    is_plain_name,
-    named_files,
-    numbers,
-    plain_scene_name,
-    positive_number,
-    read_capture_json,
-    read_json_object,
-    shown,
-)
+from mddnet.io.json_fields import is_plain_name, read_json_object, shown
 from mddnet.photo.image_file import opened_image
 from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
@@ -47,16 +42,11 @@ MIN_FOCUS_TRAVEL = 0.005
 """Dioptres by which a sweep must move the plane of focus; sensor positions in metres fall far below."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RigCapture:
+class RigCapture(CaptureDescription):
     """A rig capture; pixels stay on disk until they are asked for.
 
     Attributes:
-        folder: folder that holds everything.
-        scene: name of the scene.
-        place: scenes of one place go to one side of a split.
-        source: where the capture comes from.
-        licence: licence found there.
+        unit: of sensor positions, focal length and translation.
         response: whether pixel values are linear in light or sRGB-encoded.
         focal_mm: focal length F, mm.
         f_number: at maximum aperture, or None.
@@ -65,31 +55,70 @@ class RigCapture:
         sensor_mm: (N,) readings of the sensor position v, mm, rising or falling throughout.
         aligned: whether breathing has been undone already, so that the frames lie on the fringe images.
         fringes: the fringe images.
-        geometry: calibration of camera and projector.
-        height: rows of every image.
-        width: columns of every image.
+        calibration: camera and projector, or the file that describes them, in the folder or beside it.
         aperture_px: A, aperture diameter over pixel pitch, where it is known from elsewhere.
         offset_mm: e, what the readings lack of the sensor distance, where it is known from elsewhere.
     """
 
-    folder: Path
-    scene: str
-    place: str
-    source: str
-    licence: str
+    unit: Annotated[str, exactly("mm", "sensor positions, focal length and translation in millimetres")]
     response: Response
-    focal_mm: float
-    f_number: float | None
-    pixel_um: float | None
-    frames: tuple[Path, ...]
-    sensor_mm: tuple[float, ...]
-    aligned: bool
+    focal_mm: Positive
+    f_number: PositiveOrNull = None
+    pixel_um: PositiveOrNull = None
+    frames: FilesBelow
+    sensor_mm: Numbers = Field(alias="sensor")
+    aligned: Flag = False
     fringes: FringeImages
-    geometry: ProjectorGeometry
-    height: int
-    width: int
-    aperture_px: float | None = None
-    offset_mm: float | None = None
+    calibration: object
+    aperture_px: PositiveOrNull = None
+    offset_mm: NumberOrNull = None
+
+    @model_validator(mode="after")
+    def _sweep(self) -> RigCapture:
+        sensor, frames = self.sensor_mm, self.frames
+        if len(frames) < MIN_FRAMES:
+            raise ValueError(f"{len(frames)} frame(s); expected at least {MIN_FRAMES} sensor positions")
+        if len(sensor) != len(frames):
+            raise ValueError(f"sensor is {len(sensor)} value(s); expected a list of {len(frames)} numbers")
+        steps = np.diff(sensor)
+        if not ((steps > 0).all() or (steps < 0).all()):
+            wrong = int(np.flatnonzero(np.sign(steps) != np.sign(sensor[-1] - sensor[0]))[0]) + 1
+            raise ValueError(
+                f"sensor neither rises nor falls throughout: {sensor[wrong]:g} follows {sensor[wrong - 1]:g} at "
+                f"{frames[wrong].name}; put frames and sensor in the order of the stage"
+            )
+        travel = abs(sensor[-1] - sensor[0])
+        dioptres = 1000.0 * travel / self.focal_mm / self.focal_mm
+        if travel >= self.focal_mm or dioptres < MIN_FOCUS_TRAVEL:
+            raise ValueError(
+                f"sensor spans {travel:g}, which moves the plane of focus of an F = {self.focal_mm:g} mm lens by "
+                f"{dioptres:.3g} dioptres; expected millimetres"
+            )
+        most = self.geometry.lines(self.fringes.axis) / 4
+        if self.fringes.periods[-1] > most:
+            raise ValueError(
+                f"fringes.periods reaches {self.fringes.periods[-1]:g}; expected at most {most:g}, at least 4 pixels "
+                "per period"
+            )
+        return self
+
+    @cached_property
+    def geometry(self) -> ProjectorGeometry:
+        """Calibration of camera and projector."""
+        name = self.calibration
+        if not isinstance(name, str):
+            return parse(RigCalibrationFile, self.path, name, "calibration").geometry()
+        if not is_plain_name(name):
+            raise CaptureError(f"{self.path}: calibration is {shown(name)}; expected a plain file name")
+        for folder in (self.folder, self.folder.parent):
+            if (path := folder / name).is_file():
+                return parse(RigCalibrationFile, path, read_json_object(path)).geometry()
+        raise CaptureError(f"{self.path}: calibration {name!r} lies neither in {self.folder} nor beside it")
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of every image, from the headers alone."""
+        return common_size((*self.frames, *(file for row in self.fringes.files for file in row)))
 
     def read_frame(self, index: int) -> UInt8Array:
         """A frame of the stack as (H, W, 3) uint8, sRGB-encoded whatever the camera's response.
@@ -134,47 +163,9 @@ def read_rig(folder: Path) -> RigCapture:
     Raises:
         CaptureError: naming the file, the value received, the value expected and the fix.
     """
-    path, data = read_capture_json(folder, "rig")
-    if data.get("unit") != "mm":
-        raise CaptureError(
-            f'{path}: unit is {shown(data.get("unit"))}; expected "mm": sensor positions, focal length and '
-            "translation in millimetres"
-        )
-    response = data.get("response")
-    if response not in get_args(Response):
-        raise CaptureError(f"{path}: response is {shown(response)}; expected one of {', '.join(get_args(Response))}")
-    focal_mm = positive_number(path, data, "focal_mm")
-    assert focal_mm is not None
-    frames = named_files(path, data.get("frames"), "frames", folders=1)
-    if len(frames) < MIN_FRAMES:
-        raise CaptureError(f"{path}: {len(frames)} frame(s); expected at least {MIN_FRAMES} sensor positions")
-    sensor = _sensor(path, data, frames, focal_mm)
-    geometry = parse_geometry(*_calibration(path, data))
-    fringes = _fringes(path, data, geometry)
-    width, height = common_size((*frames, *(file for row in fringes.files for file in row)))
-    offset = data.get("offset_mm")
-    if offset is not None and not is_number(offset):
-        raise CaptureError(f"{path}: offset_mm is {shown(offset)}; expected a number of millimetres, or null")
-    return RigCapture(
-        folder=folder,
-        scene=plain_scene_name(path, data),
-        place=capture_text(path, data, "place"),
-        source=capture_text(path, data, "source"),
-        licence=capture_text(path, data, "licence"),
-        response=cast(Response, response),
-        focal_mm=focal_mm,
-        f_number=positive_number(path, data, "f_number", needed=False),
-        pixel_um=positive_number(path, data, "pixel_um", needed=False),
-        frames=frames,
-        sensor_mm=sensor,
-        aligned=capture_flag(path, data, "aligned", default=False),
-        fringes=fringes,
-        geometry=geometry,
-        height=height,
-        width=width,
-        aperture_px=positive_number(path, data, "aperture_px", needed=False),
-        offset_mm=None if offset is None else float(offset),
-    )
+    rig = read_capture(RigCapture, folder, "rig")
+    assert rig.size  # the headers of all images were read
+    return rig
 
 
 def rig_files(folder: Path) -> tuple[Path, ...]:
@@ -189,63 +180,17 @@ def rig_files(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(files))
 
 
-def _sensor(path: Path, data: dict[str, Any], frames: tuple[Path, ...], focal_mm: float) -> tuple[float, ...]:
-    sensor = numbers(path, "sensor", data.get("sensor"), len(frames))
-    steps = np.diff(sensor)
-    if not ((steps > 0).all() or (steps < 0).all()):
-        wrong = int(np.flatnonzero(np.sign(steps) != np.sign(sensor[-1] - sensor[0]))[0]) + 1
-        raise CaptureError(
-            f"{path}: sensor neither rises nor falls throughout: {sensor[wrong]:g} follows {sensor[wrong - 1]:g} at "
-            f"{frames[wrong].name}; put frames and sensor in the order of the stage"
-        )
-    travel = abs(sensor[-1] - sensor[0])
-    dioptres = 1000.0 * travel / focal_mm / focal_mm
-    if travel >= focal_mm or dioptres < MIN_FOCUS_TRAVEL:
-        raise CaptureError(
-            f"{path}: sensor spans {travel:g}, which moves the plane of focus of an F = {focal_mm:g} mm lens by "
-            f"{dioptres:.3g} dioptres; expected millimetres"
-        )
-    return sensor
-
-
-def _calibration(path: Path, data: dict[str, Any]) -> tuple[Path, object]:
-    """The calibration and the file it stands in: ``capture.json``, or a file in or beside the capture folder."""
-    calibration = data.get("calibration")
-    if not isinstance(calibration, str):
-        return path, calibration
-    if not is_plain_name(calibration):
-        raise CaptureError(f"{path}: calibration is {shown(calibration)}; expected a plain file name")
-    for folder in (path.parent, path.parent.parent):
-        if (folder / calibration).is_file():
-            return folder / calibration, read_json_object(folder / calibration)
-    raise CaptureError(f"{path}: calibration {calibration!r} lies neither in {path.parent} nor beside it")
-
-
-def _fringes(path: Path, data: dict[str, Any], geometry: ProjectorGeometry) -> FringeImages:
-    fringes = data.get("fringes")
-    if not isinstance(fringes, dict):
-        raise CaptureError(
-            f"{path}: fringes is {shown(fringes)}; expected an object with axis, periods, frames and sensor"
-        )
-    axis = fringes.get("axis")
-    if axis not in get_args(FringeAxis):
-        raise CaptureError(
-            f"{path}: fringes.axis is {shown(axis)}; expected x (vertical stripes) or y (horizontal ones)"
-        )
-    periods = parse_periods(path, fringes.get("periods"), geometry.lines(cast(FringeAxis, axis)))
-    rows = fringes.get("frames")
-    if not isinstance(rows, list) or len(rows) != len(periods):
-        count = len(rows) if isinstance(rows, list) else 0
-        raise CaptureError(f"{path}: fringes.frames has {count} list(s); expected {len(periods)}, one per frequency")
-    files = tuple(named_files(path, row, f"fringes.frames[{k}]", folders=1) for k, row in enumerate(rows))
-    for periods_here, row in zip(periods, files, strict=True):
-        if len(row) < MIN_STEPS:
-            raise CaptureError(
-                f"{path}: {len(row)} fringe image(s) with {periods_here:g} periods; expected at least {MIN_STEPS} steps"
-            )
-    sensor = fringes.get("sensor")
-    if not is_number(sensor):
-        raise CaptureError(
-            f"{path}: fringes.sensor is {shown(sensor)}; expected the sensor position of the fringe images"
-        )
-    return FringeImages(cast(FringeAxis, axis), periods, files, float(cast(float, sensor)))
+KINDS = (
+    Kind(
+        name="rigs",
+        title="Rigs",
+        capture="rig",
+        order=6,
+        real=True,
+        share=0.4,
+        frames_measured=6,
+        builder="mddnet.scenes.rig_scene:build_rig_scene",
+        calibrator="mddnet.scenes.capture_calibration:calibrate_rig",
+        files_of=rig_files,
+    ),
+)

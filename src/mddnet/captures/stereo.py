@@ -16,10 +16,13 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mddnet.captures.rgbd import path_inside, read_codes, read_manifest, read_rgb_file
+from mddnet.captures.kind import Kind, ListedCapture
+from mddnet.captures.manifest import each_once, file_inside, manifest_rows
+from mddnet.captures.rgbd import read_codes, read_rgb_file
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import shown
@@ -48,32 +51,34 @@ class StereoCalibration:
 
 
 @dataclass(frozen=True, slots=True)
-class StereoScene:
-    """The left image of a stereo pair with its disparity map, not read yet.
+class StereoScene(ListedCapture):
+    """The left image of a stereo pair with its disparity map.
 
     Attributes:
-        name: unique, fit for a folder name.
         image: path of the left image.
         disparity: path of the disparity map.
         unit: unit of the inverse depth that :meth:`read_inv_depth` returns.
         calibration: metres from disparity, or None where it is not known in full.
         dark: whether the image needs gain.
-        place: ``"stereo/SCENE"``.
-        source: where the capture comes from.
-        licence: licence found there.
         note: what is known of its quality.
     """
 
-    name: str
     image: Path
     disparity: Path
     unit: InvDepthUnit
     calibration: StereoCalibration | None
     dark: bool
-    place: str
-    source: str
-    licence: str
     note: str
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Left image and disparity map."""
+        return self.image, self.disparity
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What else a scene depends on."""
+        return {"unit": self.unit, "note": self.note, "calibration": repr(self.calibration), "dark": self.dark}
 
     def read_rgb(self) -> UInt8Array:
         """(H, W, 3) uint8, sRGB; a dark image is lifted in linear light.
@@ -135,38 +140,46 @@ def list_stereo(root: Path) -> list[StereoScene]:
         CaptureError: for a manifest that is missing or incomplete, an unknown kind, a file that does not exist, or a
             scene that occurs twice.
     """
-    manifest = root / "manifest.csv"
     scenes: list[StereoScene] = []
-    seen: set[str] = set()
     columns = ("source", "scene", "files", "kind", "calibration", "licence", "note")
-    for number, row in enumerate(read_manifest(manifest, columns), 2):
+    for line, row in manifest_rows(root, columns):
         if row["kind"] not in {"stereo_gt", "rgbd_relative"}:
-            raise CaptureError(
-                f"{manifest}, line {number}: kind {shown(row['kind'])}; expected stereo_gt or rgbd_relative"
-            )
-        files = [path_inside(root, f, manifest) for f in row["files"].split(";")]
-        if len(files) < 2:
-            raise CaptureError(f"{manifest}, line {number}: files {shown(row['files'])}; expected IMAGE;DISPARITY")
-        for path in files[:2]:
-            if not path.is_file():
-                raise CaptureError(f"{manifest}, line {number}: {path} does not exist; restore it or drop the row")
-        if row["scene"] in seen:
-            raise CaptureError(f"{manifest}, line {number}: {row['scene']} occurs twice; expected one row per scene")
-        seen.add(row["scene"])
+            raise CaptureError(f"{line}: kind {shown(row['kind'])}; expected stereo_gt or rgbd_relative")
+        names = row["files"].split(";")
+        if len(names) < 2:
+            raise CaptureError(f"{line}: files {shown(row['files'])}; expected IMAGE;DISPARITY")
+        image, disparity = (file_inside(root, name, line) for name in names[:2])
         ordinal = row["kind"] == "rgbd_relative"
         calibration = None if ordinal else parse_calibration(row["calibration"])
         scenes.append(
             StereoScene(
                 name=row["scene"],
-                image=files[0],
-                disparity=files[1],
-                unit="ordinal" if ordinal else "relative" if calibration is None else "1/m",
-                calibration=calibration,
-                dark="dark" in row["note"],
                 place=f"stereo/{row['scene']}",
                 source=row["source"],
                 licence=row["licence"],
+                image=image,
+                disparity=disparity,
+                unit="ordinal" if ordinal else "relative" if calibration is None else "1/m",
+                calibration=calibration,
+                dark="dark" in row["note"],
                 note=row["note"],
             )
         )
-    return scenes
+    return each_once(root, scenes)
+
+
+KINDS = (
+    Kind(
+        name="stereo",
+        title="Stereo",
+        capture="stereo",
+        order=4,
+        real=False,
+        share=0.2,
+        builder="mddnet.scenes.rendered_scene:build_stereo_scene",
+        frames_measured=3,
+        frames_rendered=6,
+        reader=list_stereo,
+        folders=("depth/stereo",),
+    ),
+)

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
 
-from mddnet.errors import CaptureError
-from mddnet.io.json_fields import is_number, numbers, shown, whole_number
+from mddnet.captures.description import Description, FilesBelow, Numbers, number, whole_number
 
 FringeAxis = Literal["x", "y"]
 MIN_STEPS = 3
@@ -87,8 +85,7 @@ class ProjectorGeometry:
         return self.width if axis == "x" else self.height
 
 
-@dataclass(frozen=True, slots=True)
-class FringeImages:
+class FringeImages(Description):
     """The fringe images of a capture, not read yet.
 
     Attributes:
@@ -99,9 +96,30 @@ class FringeImages:
     """
 
     axis: FringeAxis
-    periods: tuple[float, ...]
-    files: tuple[tuple[Path, ...], ...]
-    sensor_mm: float
+    periods: Numbers
+    files: tuple[FilesBelow, ...] = Field(alias="frames")
+    sensor_mm: Annotated[float, number("the sensor position of the fringe images")] = Field(alias="sensor")
+
+    @model_validator(mode="after")
+    def _usable(self) -> FringeImages:
+        periods = self.periods
+        if not 1 <= len(periods) <= MAX_FREQUENCIES:
+            raise ValueError(f"1 to {MAX_FREQUENCIES} periods, not {len(periods)}")
+        if periods[0] <= 0 or any(b <= a for a, b in itertools.pairwise(periods)):
+            raise ValueError("periods of rising numbers above 0")
+        if periods[-1] > MAX_PROJECTOR_PX / 4:
+            raise ValueError(f"periods up to {MAX_PROJECTOR_PX // 4}, with at least 4 projector pixels each")
+        if len(self.files) != len(periods):
+            raise ValueError(f"frames of {len(periods)} lists, one per frequency, not {len(self.files)}")
+        if fewest := next((row for row in self.files if len(row) < MIN_STEPS), None):
+            raise ValueError(f"at least {MIN_STEPS} steps per frequency, not {len(fewest)}")
+        distance = order_distance_rad(periods)
+        if distance < MIN_ORDER_DISTANCE_RAD:
+            raise ValueError(
+                "periods that tell every fringe order from every other: two orders differ by "
+                f"{distance:.2f} rad, at least {MIN_ORDER_DISTANCE_RAD} are needed; add a lower frequency, such as 1"
+            )
+        return self
 
 
 def order_distance_rad(periods: tuple[float, ...]) -> float:
@@ -118,84 +136,73 @@ def order_distance_rad(periods: tuple[float, ...]) -> float:
     return float(np.sqrt((off**2).sum(axis=1)).min()) if len(periods) > 1 else 0.0
 
 
-def parse_geometry(path: Path, data: object) -> ProjectorGeometry:
-    """The calibration of a rig.
+class _Pinhole(Description):
+    """A camera in the file of a calibration."""
 
-    Args:
-        path: file that it stands in, for messages.
-        data: ``camera`` and ``projector`` (``fx``, ``fy``, ``cx``, ``cy``, ``distortion``; the projector also ``width``
-            and ``height``), ``rotation`` (3 rows of 3) and ``translation`` (3 numbers, mm).
+    fx: Annotated[float, number("a number of pixels above 0", above=0)]
+    fy: Annotated[float, number("a number of pixels above 0", above=0)]
+    cx: Annotated[float, number("a number of pixels")]
+    cy: Annotated[float, number("a number of pixels")]
+    distortion: Numbers = ()
 
-    Raises:
-        CaptureError: for a value that is missing, no number, or impossible.
+    @field_validator("distortion")
+    @classmethod
+    def _known_terms(cls, given: tuple[float, ...]) -> tuple[float, ...]:
+        if len(given) > 5:
+            raise ValueError("at most 5 numbers: k1, k2, p1, p2, k3")
+        return (*given, *[0.0] * (5 - len(given)))
+
+    def intrinsics(self) -> Intrinsics:
+        return Intrinsics(self.fx, self.fy, self.cx, self.cy, self.distortion or (0.0,) * 5)
+
+
+class _Projector(_Pinhole):
+    width: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "its number of pixels")]
+    height: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "its number of pixels")]
+
+
+class RigCalibrationFile(Description):
+    """The calibration of a rig as it stands in a file.
+
+    Attributes:
+        camera: of the fringe images.
+        projector: read backwards, as if it were a camera.
+        rotation: 3 rows of 3 numbers.
+        translation: 3 numbers, mm.
     """
-    if not isinstance(data, dict):
-        raise CaptureError(
-            f"{path}: calibration is {shown(data)}; expected camera, projector, rotation and translation"
-        )
-    camera, projector = (_intrinsics(path, data.get(name), name) for name in ("camera", "projector"))
-    size = []
-    for side in ("width", "height"):
-        value = cast(Mapping[str, Any], data["projector"]).get(side)
-        size.append(whole_number(path, f"projector.{side}", value, 2, MAX_PROJECTOR_PX, "its number of pixels"))
-    rows = data.get("rotation")
-    if not isinstance(rows, list) or len(rows) != 3:
-        raise CaptureError(f"{path}: rotation is {shown(rows)}; expected 3 rows of 3 numbers")
-    rotation = np.array([numbers(path, "rotation", row, 3) for row in rows])
-    # The entries are looked at first: products of huge ones are no numbers.
-    orthogonal = np.abs(rotation).max() < 2 and np.abs(rotation @ rotation.T - np.eye(3)).max() <= 1e-3
-    if not orthogonal or np.linalg.det(rotation) < 0:
-        raise CaptureError(f"{path}: rotation {shown(rows)} is no rotation; expected R with R R^T = 1 and det R = 1")
-    translation = np.array(numbers(path, "translation", data.get("translation"), 3))
-    baseline = math.hypot(*translation)
-    if not BASELINE_MM[0] <= baseline <= BASELINE_MM[1]:
-        raise CaptureError(
-            f"{path}: translation has length {baseline:g}; expected millimetres, {BASELINE_MM[0]:g} to "
-            f"{BASELINE_MM[1]:g} between camera and projector"
-        )
-    return ProjectorGeometry(camera, projector, size[0], size[1], rotation, translation)
 
+    camera: _Pinhole
+    projector: _Projector
+    rotation: tuple[Numbers, ...]
+    translation: Numbers
 
-def _intrinsics(path: Path, data: object, name: str) -> Intrinsics:
-    if not isinstance(data, dict):
-        raise CaptureError(
-            f"{path}: calibration.{name} is {shown(data)}; expected an object with fx, fy, cx, cy, distortion"
-        )
-    for key in ("fx", "fy", "cx", "cy"):
-        value = data.get(key)
-        if not is_number(value) or (key[0] == "f" and not cast(float, value) > 0):
-            raise CaptureError(f"{path}: calibration.{name}.{key} is {shown(value)}; expected a number of pixels")
-    given = numbers(path, f"calibration.{name}.distortion", data.get("distortion", [0.0] * 5))
-    if len(given) > 5:
-        raise CaptureError(
-            f"{path}: calibration.{name}.distortion has {len(given)} numbers; expected at most 5: k1, k2, p1, p2, k3"
-        )
-    fx, fy, cx, cy = (float(data[key]) for key in ("fx", "fy", "cx", "cy"))
-    return Intrinsics(fx, fy, cx, cy, (*given, *[0.0] * (5 - len(given))))
+    @field_validator("rotation")
+    @classmethod
+    def _is_rotation(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        # The entries are looked at first: products of huge ones are no numbers.
+        matrix = np.array(rows) if [len(row) for row in rows] == [3, 3, 3] else np.full((3, 3), np.inf)
+        orthogonal = np.abs(matrix).max() < 2 and np.abs(matrix @ matrix.T - np.eye(3)).max() <= 1e-3
+        if not orthogonal or np.linalg.det(matrix) < 0:
+            raise ValueError("3 rows of 3 numbers, a rotation R with R R^T = 1 and det R = 1")
+        return rows
 
+    @field_validator("translation")
+    @classmethod
+    def _in_millimetres(cls, given: tuple[float, ...]) -> tuple[float, ...]:
+        if len(given) != 3 or not BASELINE_MM[0] <= math.hypot(*given) <= BASELINE_MM[1]:
+            raise ValueError(
+                f"3 numbers in millimetres, {BASELINE_MM[0]:g} to {BASELINE_MM[1]:g} between camera and projector"
+            )
+        return given
 
-def parse_periods(path: Path, value: object, lines: int) -> tuple[float, ...]:
-    """The frequencies of the fringes, which must rise and tell every fringe order from every other.
-
-    Raises:
-        CaptureError: where they do not.
-    """
-    periods = numbers(path, "fringes.periods", value)
-    if not periods or min(periods) <= 0 or any(b <= a for a, b in itertools.pairwise(periods)):
-        raise CaptureError(f"{path}: fringes.periods is {shown(list(periods))}; expected rising numbers above 0")
-    if len(periods) > MAX_FREQUENCIES:
-        raise CaptureError(
-            f"{path}: fringes.periods has {len(periods)} frequencies; expected at most {MAX_FREQUENCIES}"
+    def geometry(self) -> ProjectorGeometry:
+        """The same as arrays."""
+        projector = self.projector
+        return ProjectorGeometry(
+            self.camera.intrinsics(),
+            projector.intrinsics(),
+            projector.width,
+            projector.height,
+            np.array(self.rotation),
+            np.array(self.translation),
         )
-    if periods[-1] > lines / 4:
-        raise CaptureError(
-            f"{path}: fringes.periods reaches {periods[-1]:g} on {lines} projector pixels; expected at least 4 pixels "
-            "per period"
-        )
-    distance = order_distance_rad(periods)
-    if distance < MIN_ORDER_DISTANCE_RAD:
-        raise CaptureError(
-            f"{path}: fringes.periods {shown(list(periods))} leave the fringe order open: two orders differ by "
-            f"{distance:.2f} rad, expected {MIN_ORDER_DISTANCE_RAD}; add a lower frequency, such as 1"
-        )
-    return periods

@@ -6,20 +6,18 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.split_flag import wrong_split
+from mddnet.cli.flags import wrong_kind, wrong_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from rich.console import Console
 
-    from mddnet.scenes.build import BuildRow
-
-GroupName = Literal["focal_stacks", "light_fields", "rgbd", "stereo", "photos", "all_in_3d", "rigs", "pseudo"]
+    from mddnet.scenes.plan import BuildRow
 
 
 def build(
@@ -30,7 +28,7 @@ def build(
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
     ray: str | None = None,
     frames: int | None = None,
-    only: Annotated[list[GroupName] | None, Parameter(negative="")] = None,
+    only: Annotated[list[str] | None, Parameter(negative="")] = None,
     limit: int | None = None,
     seed: int = 0,
     split: Path | None = None,
@@ -38,7 +36,7 @@ def build(
 ) -> int:
     """Build scenes (sharp image, inverse depth, focused frames) from captures.
 
-    Scenes go to OUT/GROUP/SCENE; OUT/build.csv lists them and OUT/rejected.csv says why a capture gave none. Stop it
+    Scenes go to OUT/KIND/SCENE; OUT/build.csv lists them and OUT/rejected.csv says why a capture gave none. Stop it
     at any time: the same command goes on where it stopped, and scenes whose captures have not changed are kept.
 
     Parameters
@@ -56,9 +54,9 @@ def build(
     frames
         Focused frames per rendered scene; each kind has its own number by default.
     only
-        Build these groups only; may be repeated.
+        Build this kind of captures only, by the name of its folder in OUT; may be repeated.
     limit
-        At most that many scenes of each group and source.
+        At most that many scenes of each kind and source.
     seed
         Of everything that is drawn for rendered scenes.
     split
@@ -75,15 +73,13 @@ def build(
         if value is not None and value < least:
             print(f"mddnet build: {flag} is {value}; expected at least {least}", file=sys.stderr)
             return 2
-    if (wrong := wrong_split(split)) is not None:
+    if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet build: {wrong}", file=sys.stderr)
         return 2
 
     if ray is not None:
         if jobs != 1:
-            print(
-                "mddnet build: --jobs counts processes here; with --ray the cluster has its own cores", file=sys.stderr
-            )
+            print("mddnet build: --jobs counts processes here; --ray has cores of its own", file=sys.stderr)
             return 2
         sources, out = [source.resolve() for source in sources], out.resolve()
 
@@ -91,115 +87,97 @@ def build(
     from rich.console import Console
 
     from mddnet.data.split import read_split, split_of
-    from mddnet.scenes.build import GROUPS, build_scenes, plan_build, write_tables
+    from mddnet.kinds import KINDS
+    from mddnet.scenes.build import build_scenes
+    from mddnet.scenes.build_tables import write_tables
+    from mddnet.scenes.plan import plan_build
 
     split_file = split or next((s / "split.csv" for s in sources if (s / "split.csv").is_file()), None)
     places = {} if split_file is None else read_split(split_file)
-    plan = plan_build(sources, only or GROUPS, limit)
+    plan = plan_build(sources, only or tuple(KINDS), limit)
     console = Console()
     rows: list[BuildRow] = []
 
-    def side_of(place: str) -> str:
+    def split_or_none(place: str) -> str:
         return split_of(place, places) or ""
 
     try:
-        _run(
-            console,
-            rows,
-            build_scenes(plan, out, jobs, frames, seed, rebuild, ray),
-            len(plan.tasks) + len(plan.failures),
-        )
+        results = build_scenes(plan, out, jobs, frames, seed, rebuild, ray)
+        _run(console, rows, results, len(plan.tasks) + len(plan.failures))
     finally:
         # After Ctrl-C too: what is done is done, and the tables say so.
         if rows:
-            write_tables(out, rows, side_of)
-            _print_tables(console, rows, side_of, out)
+            write_tables(out, rows, split_or_none)
+            _print_tables(console, rows, split_or_none)
+            console.print(f"{out / 'build.csv'}, {out / 'rejected.csv'}", markup=False, soft_wrap=True)
     return 1 if any(row.state in ("rejected", "failed") for row in rows) else 0
 
 
 def _run(console: Console, rows: list[BuildRow], results: Generator[BuildRow], total: int) -> None:
     """Take the rows as they come, behind a bar with rate and time left."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from mddnet.cli.progress import bar_with_rate
 
-    columns = (
-        TextColumn("building"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[last]}"),
-    )
     started = time.monotonic()
-    bar_shown = Progress(*columns, console=console, disable=not console.is_terminal)
-    with closing(results), bar_shown as progress:
+    with closing(results), bar_with_rate("building", console) as progress:
         bar = progress.add_task("build", total=total, rate="", last="")
         for row in results:
             rows.append(row)
             per_second = len(rows) / max(time.monotonic() - started, 1e-9)
             rate = f"{per_second:.1f} scenes/s" if per_second >= 1 else f"{60 * per_second:.1f} scenes/min"
-            progress.update(bar, advance=1, rate=rate, last=f"{row.group}/{row.name}")
+            progress.update(bar, advance=1, rate=rate, last=f"{row.kind}/{row.name}")
             if row.state in ("rejected", "failed"):
-                name = f"{row.group}/{row.name}: " if row.group else ""
+                name = f"{row.kind}/{row.name}: " if row.kind else ""
                 progress.console.print(f"{row.state}: {name}{row.reason}", markup=False, soft_wrap=True)
 
 
-def _print_tables(console: Console, rows: Sequence[BuildRow], side_of: Callable[[str], str], out: Path) -> None:
+def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from mddnet.scenes.build import GROUPS, REAL_GROUPS
+    from mddnet.kinds import KINDS
 
-    made = [row for row in rows if row.record is not None]
-    real = [row for row in made if row.group in REAL_GROUPS]
+    def table(title: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+        made = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in texts:
+            made.add_column(name, overflow="fold", no_wrap=name not in ("capture", "reason"))
+        for name in numbers:
+            made.add_column(name, justify="right")
+        return made
+
+    real = [row for row in rows if row.record is not None and KINDS[row.kind].real]
     if real:
-        table = Table(title="scenes from real captures", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("scene", "split", "unit"):
-            table.add_column(name, no_wrap=True)
-        for name in ("frames", "kappa px", "error", "unknown", "state"):
-            table.add_column(name, justify="right")
-        for row in sorted(real, key=lambda r: (GROUPS.index(r.group), r.name)):
-            table.add_row(*_scene_cells(row, side_of))
-        console.print(table)
+        shown = table(
+            "scenes from real captures", ("scene", "split", "unit"), ("frames", "kappa px", "error", "unknown", "state")
+        )
+        order = list(KINDS)
+        for row in sorted(real, key=lambda r: (order.index(r.kind), r.name)):
+            shown.add_row(*_scene_cells(row, split_of))
+        console.print(shown)
         console.print(
             "kappa: blur in pixels per unit of inverse depth. error: what blur by the lens law leaves of the "
             "difference between the sharp image and the frames. unknown: share of pixels without a depth.",
             style="dim",
         )
-    table = Table(title="all scenes of this run", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("group", no_wrap=True)
-    for name in ("built", "kept", "rejected", "failed", "frames", "train", "dev", "no split"):
-        table.add_column(name, justify="right")
-    for group in (*GROUPS, ""):
-        mine = [row for row in rows if row.group == group]
+    states = ("built", "kept", "rejected", "failed")
+    shown = table("all scenes of this run", ("kind",), (*states, "frames", "train", "dev", "no split"))
+    for kind in (*KINDS, ""):
+        mine = [row for row in rows if row.kind == kind]
         if mine:
-            counts = [sum(row.state == state for row in mine) for state in ("built", "kept", "rejected", "failed")]
-            frames = sum(len(row.record.frames) for row in mine if row.record is not None)
-            on = [side_of(row.record.place) for row in mine if row.record is not None]
-            numbers = [*counts, frames, on.count("train"), on.count("dev"), on.count("")]
-            table.add_row(group or "unknown", *(str(n) for n in numbers))
-    console.print(table)
+            records = [row.record for row in mine if row.record is not None]
+            on = [split_of(record.place) for record in records]
+            counts = [sum(row.state == state for row in mine) for state in states]
+            counts += [sum(len(record.frames) for record in records), *(on.count(s) for s in ("train", "dev", ""))]
+            shown.add_row(kind or "unknown", *map(str, counts))
+    console.print(shown)
     without = [row for row in rows if row.state in ("rejected", "failed")]
     if without:
-        table = Table(title="no scene", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("capture", "split", "state"):
-            table.add_column(name, overflow="fold", no_wrap=name == "state")
-        table.add_column("reason", overflow="fold", ratio=1)
+        shown = table("no scene", ("capture", "split", "state", "reason"))
         for row in without:
-            table.add_row(f"{row.group}/{row.name}", side_of(row.place), row.state, row.reason)
-        console.print(table)
-    console.print(f"{out / 'build.csv'}, {out / 'rejected.csv'}", markup=False, soft_wrap=True)
+            shown.add_row(f"{row.kind}/{row.name}", split_of(row.place), row.state, row.reason)
+        console.print(shown)
 
 
-def _scene_cells(row: BuildRow, side_of: Callable[[str], str]) -> list[str]:
+def _scene_cells(row: BuildRow, split_of: Callable[[str], str]) -> list[str]:
     record = row.record
     assert record is not None
     kappas = [frame.kappa_px for frame in record.frames]
@@ -211,7 +189,7 @@ def _scene_cells(row: BuildRow, side_of: Callable[[str], str]) -> list[str]:
     error, unknown = (record.measures.get(name) for name in ("rerender_error_fraction", "unknown_share"))
     return [
         record.name,
-        side_of(record.place),
+        split_of(record.place),
         record.unit,
         str(len(record.frames)),
         span,

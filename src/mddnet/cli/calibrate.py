@@ -48,10 +48,11 @@ def calibrate(
     from rich.console import Console
     from rich.progress import track
 
-    from mddnet.scenes.build import plan_build
-    from mddnet.scenes.capture_calibration import CALIBRATED_GROUPS, calibrate_task, pooled
+    from mddnet.kinds import KINDS
+    from mddnet.scenes.capture_calibration import calibrate_task, pooled
+    from mddnet.scenes.plan import plan_build
 
-    plan = plan_build(sources, CALIBRATED_GROUPS, limit)
+    plan = plan_build(sources, [name for name, kind in KINDS.items() if kind.calibrator], limit)
     for row in plan.failures:
         print(f"mddnet: {row.reason}", file=sys.stderr)
     console = Console(stderr=True)
@@ -77,7 +78,7 @@ def _words(quantity: Quantity) -> str:
 
 def _print(result: CaptureCalibration) -> None:
     if result.reason:
-        print(f"mddnet: {result.group}/{result.name}: {result.reason}", file=sys.stderr)
+        print(f"mddnet: {result.kind}/{result.name}: {result.reason}", file=sys.stderr)
         return
     words = ", ".join(_words(quantity) for quantity in result.quantities)
     remark = f"; {result.remark}" if result.remark else ""
@@ -89,5 +90,6 @@ def _write(path: Path, results: list[CaptureCalibration], together: tuple[Quanti
 
     from mddnet.io.atomic import atomic_write_text, plain_json
 
-    data = plain_json({"captures": [asdict(r) for r in results], "rig": [asdict(q) for q in together]})
+    captures = [{"group": (row := asdict(result)).pop("kind"), **row} for result in results]
+    data = plain_json({"captures": captures, "rig": [asdict(q) for q in together]})
     atomic_write_text(path, json.dumps(data, indent=1) + "\n")

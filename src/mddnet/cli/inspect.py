@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.split_flag import wrong_split
+from mddnet.cli.flags import wrong_split
 
 
 def inspect(
@@ -31,7 +31,7 @@ def inspect(
     out
         The page, for example report.html.
     limit
-        Most scenes of each group that are shown in pictures; the others stand in the tables.
+        Most scenes of each kind that are shown in pictures; the others stand in the tables.
     split
         CSV file with place,split; by default what build.csv among the scenes says.
     decode
@@ -53,15 +53,9 @@ def inspect(
 
     from mddnet.data.split import read_split
     from mddnet.errors import CaptureError, MddnetError
-    from mddnet.scenes.inspect import (
-        DamagedScene,
-        find_scenes,
-        measured,
-        read_table,
-        shown_scenes,
-        split_of_build,
-        summarise,
-    )
+    from mddnet.scenes.build_tables import read_table, split_of_build
+    from mddnet.scenes.found import DamagedScene, find_scenes
+    from mddnet.scenes.inspect import measured, shown_scenes, summarise
     from mddnet.scenes.inspect_page import write_report
     from mddnet.scenes.inspect_pictures import contact_sheet
 
@@ -71,7 +65,7 @@ def inspect(
     rejected = read_table(scenes / "rejected.csv")
     if not found and not rejected:
         raise CaptureError(f"{scenes}: no scene folder (a folder with scene.json) in it; make some with `mddnet build`")
-    sides = split_of_build(scenes) if split is None else {**read_split(split)}
+    splits = split_of_build(scenes) if split is None else {**read_split(split)}
     reading = track(found, "reading", console=console, disable=silent, transient=True)
     results = [measured(scene, decode) for scene in reading]
     sheets = []
@@ -81,8 +75,8 @@ def inspect(
             sheets.append(contact_sheet(facts))
         except MddnetError as error:
             # Its header was whole, its pixels are not.
-            results[results.index(facts)] = DamagedScene(facts.group, facts.folder.name, str(error))
-    inspection = summarise(results, rejected, sides)
+            results[results.index(facts)] = DamagedScene(facts.kind, facts.folder.name, str(error))
+    inspection = summarise(results, rejected, splits)
     write_report(out, scenes.resolve().name, inspection, sheets)
     for damaged in inspection.damaged:
         print(f"mddnet: {damaged.reason}", file=sys.stderr)

@@ -30,7 +30,6 @@ EXTRA_OF = {
     "cv2": "build",
     "scipy": "build",
     "joblib": "build",
-    "webdataset": "build",
     "braceexpand": "build",
     "torch": "train",
     "torchvision": "train",

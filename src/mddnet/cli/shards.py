@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.split_flag import wrong_split
+from mddnet.cli.flags import wrong_kind, wrong_split
 
 
 def shards(
@@ -23,7 +23,7 @@ def shards(
 ) -> int:
     """Write the sets of built scenes as WebDataset shards, for streaming, for clusters and for other tools.
 
-    OUT gets train-NNNNNN.tar and dev-NNNNNN.tar, split by place, with licences.csv, shards.json and, last of all,
+    OUT gets train-NNNNNN.tar and dev-NNNNNN.tar, split by location, with licences.csv, shards.json and, last of all,
     SHA256SUMS. The same scenes give the same bytes. Stop it at any time: the same command goes on where it stopped.
 
     Parameters
@@ -35,7 +35,7 @@ def shards(
     split
         CSV file with place,split; by default what build.csv among the scenes says.
     only
-        Take these groups of scenes only; may be repeated.
+        Take the scenes of this kind of captures only; may be repeated.
     shard_mb
         Size at which a shard is full, in MiB.
     jobs
@@ -45,7 +45,7 @@ def shards(
         if value < 1:
             print(f"mddnet shards: {flag} is {value}; expected at least 1", file=sys.stderr)
             return 2
-    if (wrong := wrong_split(split)) is not None:
+    if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet shards: {wrong}", file=sys.stderr)
         return 2
     if out.resolve() == scenes.resolve():
@@ -56,17 +56,10 @@ def shards(
     from contextlib import closing
 
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
+    from mddnet.cli.progress import bar_with_rate
     from mddnet.data.split import Side, read_split, split_of
-    from mddnet.scenes.inspect import split_of_build
+    from mddnet.scenes.build_tables import split_of_build
     from mddnet.scenes.shards_write import plan_shards, write_shards
 
     places: dict[str, Side] = {}
@@ -78,28 +71,15 @@ def shards(
     plan = plan_shards(scenes, lambda place: split_of(place, places) or "", only, shard_mb * 2**20)
     for damaged in plan.damaged:
         print(f"mddnet: left out: {damaged.reason}", file=sys.stderr)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("sets"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     rows = []
     total = sum(len(task.sets) for task in plan.tasks)
-    with (
-        closing(write_shards(plan, out, jobs)) as results,
-        Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
-    ):
-        bar = progress.add_task("shards", total=total, rate="")
+    bar_shown = bar_with_rate("samples", Console(stderr=True))
+    with closing(write_shards(plan, out, jobs)) as results, bar_shown as progress:
+        bar = progress.add_task("shards", total=total, rate="", last="")
         for row in results:
             rows.append(row)
-            task = progress.tasks[0]
-            rate = f"{task.speed:.0f} sets/s" if task.speed else ""
-            progress.update(bar, advance=row.sets, rate=rate)
+            speed = progress.tasks[0].speed
+            progress.update(bar, advance=row.sets, rate=f"{speed:.0f} samples/s" if speed else "", last=row.name)
             if row.state == "failed":
                 print(f"mddnet: {row.name}: {row.reason}", file=sys.stderr)
     done = [row for row in rows if row.state != "failed"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.split_flag import wrong_split
+from mddnet.cli.flags import wrong_split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -198,14 +198,14 @@ def _show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mappi
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from mddnet.kinds import KINDS
     from mddnet.model.checkpoint import INPUT_LONG_SIDE
-    from mddnet.scenes.build import GROUPS
 
     table = Table(title=f"{check.root}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("group", no_wrap=True)
     for name in ("places", "scenes", "frames", "blur px, 5 % / median / 95 %", "beyond", "unknown depth"):
         table.add_column(name, justify="right")
-    for group in GROUPS:
+    for group in KINDS:
         mine = [scene for scene in check.scenes if scene.entry.group == group]
         if not mine:
             continue

@@ -113,7 +113,7 @@ def crop_of(raw: RawSet, rng: np.random.Generator, config: DataConfig) -> Batch:
                 f"{one.key}: is on the {one.info['split']} side of the split; expected sets to train on: name "
                 "train-*.tar only in data.shards"
             )
-        truth = truth_of(one.key, one.inv_depth(), one.confidence())
+        truth = truth_of(one.key, one.inv_depth, one.confidence)
         seen = seen_truth(rng, truth, config)
 
         def image_of(sharp: bool) -> UInt8Array:

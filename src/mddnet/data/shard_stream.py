@@ -17,8 +17,7 @@ from functools import partial
 
 import numpy as np
 
-from mddnet.scenes.shard_source import Shard, is_address
-from mddnet.scenes.shards import BrokenShard, raw_sets
+from mddnet.scenes.shard_source import BrokenShard, Shard, is_address, raw_sets
 
 FIRST_BLOCK = 8
 ATTEMPTS = 5

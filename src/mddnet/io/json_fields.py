@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from mddnet.errors import CaptureError, MddnetError
 
@@ -65,48 +65,6 @@ def read_json_object(
     return data
 
 
-def read_capture_json(folder: Path, kind: str) -> tuple[Path, dict[str, Any]]:
-    """The path of ``capture.json`` in a capture folder, and its content.
-
-    Raises:
-        CaptureError: if it cannot be read or describes another kind of capture.
-    """
-    path = folder / "capture.json"
-    data = read_json_object(path, f"expected the JSON description of a capture of kind {kind}")
-    if data.get("kind") != kind:
-        raise CaptureError(f'{path}: kind is {shown(data.get("kind"))}; expected "{kind}"')
-    return path, data
-
-
-# --- texts, switches, numbers -----------------------------------------------------------------------------------------
-
-
-def capture_text(path: Path, data: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    """A text; a default may be given, which then may be empty.
-
-    Raises:
-        CaptureError: for anything else, an empty text, or one with half a character in it.
-    """
-    value = data.get(key, default)
-    if not isinstance(value, str) or not (value or default is not None):
-        raise CaptureError(f"{path}: {key} is {shown(value)}; expected a non-empty text")
-    if not is_writable_text(value):
-        raise CaptureError(f"{path}: {key} is {shown(value)}; expected a text of whole Unicode characters")
-    return value
-
-
-def capture_flag(path: Path, data: Mapping[str, Any], key: str, default: bool | None = None) -> bool:
-    """A switch.
-
-    Raises:
-        CaptureError: for anything but true or false.
-    """
-    value = data.get(key, default)
-    if not isinstance(value, bool):
-        raise CaptureError(f"{path}: {key} is {shown(value)}; expected true or false")
-    return value
-
-
 def is_writable_text(text: str) -> bool:
     """Whether a text can be written as UTF-8: JSON allows half of a pair of surrogates."""
     try:
@@ -126,46 +84,6 @@ def is_number(value: object) -> bool:
         return False
 
 
-def numbers(path: Path, what: str, value: object, count: int | None = None) -> tuple[float, ...]:
-    """A JSON list of finite numbers.
-
-    Raises:
-        CaptureError: naming what is no number, or how many were expected.
-    """
-    if not isinstance(value, list) or (count is not None and len(value) != count):
-        found = f"{len(value)} value(s)" if isinstance(value, list) else shown(value)
-        raise CaptureError(f"{path}: {what} is {found}; expected a list of {count or 'finite'} numbers")
-    for entry in value:
-        if not is_number(entry):
-            raise CaptureError(f"{path}: {what} holds {shown(entry)}; expected finite numbers")
-    return tuple(float(entry) for entry in value)
-
-
-def positive_number(path: Path, data: Mapping[str, Any], key: str, needed: bool = True) -> float | None:
-    """A number above 0; None where it is not needed and null or absent.
-
-    Raises:
-        CaptureError: for anything else.
-    """
-    value = data.get(key)
-    if value is None and not needed:
-        return None
-    if not is_number(value) or not cast(float, value) > 0:
-        raise CaptureError(f"{path}: {key} is {shown(value)}; expected a number above 0")
-    return float(cast(float, value))
-
-
-def whole_number(path: Path, key: str, value: object, low: int, high: int, what: str) -> int:
-    """A whole number from ``low`` to ``high``.
-
-    Raises:
-        CaptureError: for anything else.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise CaptureError(f"{path}: {key} is {shown(value)}; expected {what}, {low} to {high}")
-    return value
-
-
 # --- names and files --------------------------------------------------------------------------------------------------
 
 
@@ -175,18 +93,6 @@ def is_plain_name(name: object) -> bool:
         return False
     # Path(...).name drops the drive of "C:name" on Windows.
     return Path(name).name == name and is_writable_text(name) and len(name.encode()) <= MAX_NAME_BYTES
-
-
-def plain_scene_name(path: Path, data: Mapping[str, Any]) -> str:
-    """The scene's name becomes the name of a folder, so it must be a plain one.
-
-    Raises:
-        CaptureError: for any other.
-    """
-    name = capture_text(path, data, "scene")
-    if not is_plain_name(name) or name.startswith("."):
-        raise CaptureError(f"{path}: scene is {shown(name)}; expected a plain name, without slashes or a dot in front")
-    return name
 
 
 def named_file(path: Path, name: object, what: str, folders: int = 0) -> Path:

@@ -35,35 +35,19 @@ TAG_SAMPLES_PER_PIXEL = 277
 TAG_PLANAR_CONFIGURATION = 284
 TAG_ICC_PROFILE = 34675
 TAG_MAKER_NOTE = 0x927C
-UPRIGHT_BY_ORIENTATION = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+Turn = tuple[bool, int, int]
+"""How the file's rows and columns are in an upright image: whether they are exchanged, and the steps along them."""
+TURNS: dict[int, Turn] = {
+    1: (False, 1, 1),
+    2: (False, 1, -1),
+    3: (False, -1, -1),
+    4: (False, -1, 1),
+    5: (True, 1, 1),
+    6: (True, -1, 1),
+    7: (True, -1, -1),
+    8: (True, 1, -1),
 }
-AS_STORED: dict[Image.Transpose | None, Callable[[UInt8Array], UInt8Array]] = {
-    None: lambda upright: upright,
-    Image.Transpose.FLIP_LEFT_RIGHT: lambda upright: upright[:, ::-1],
-    Image.Transpose.ROTATE_180: lambda upright: upright[::-1, ::-1],
-    Image.Transpose.FLIP_TOP_BOTTOM: lambda upright: upright[::-1],
-    Image.Transpose.TRANSPOSE: lambda upright: upright.transpose(1, 0, 2),
-    Image.Transpose.ROTATE_270: lambda upright: np.rot90(upright, 1),
-    Image.Transpose.TRANSVERSE: lambda upright: upright.transpose(1, 0, 2)[::-1, ::-1],
-    Image.Transpose.ROTATE_90: lambda upright: np.rot90(upright, -1),
-}
-"""The view of an upright image whose rows and columns are those of the file, by the turn that made it upright."""
-TURNS_ON_SIDE = frozenset(
-    {
-        Image.Transpose.TRANSPOSE,
-        Image.Transpose.ROTATE_270,
-        Image.Transpose.TRANSVERSE,
-        Image.Transpose.ROTATE_90,
-    }
-)
+"""By EXIF orientation."""
 STRIP_ROWS = 256
 MAX_BYTES_PER_PIXEL = 64
 """Of a TIFF: eight samples of double precision; a photo has four at most."""
@@ -208,9 +192,9 @@ def _words(error: Exception) -> str:
 
 def _facts_and_turn(
     read_exif: Callable[[], Image.Exif], width: int, height: int, notes: list[str]
-) -> tuple[LensFacts, Image.Transpose | None]:
+) -> tuple[LensFacts, Turn]:
     """The lens facts of an EXIF block and the turn that makes the image upright; a damaged block is noted."""
-    facts, turn = LensFacts(Lens()), None
+    facts, turn = LensFacts(Lens()), TURNS[1]
     try:
         with warnings.catch_warnings(record=True) as damage:
             warnings.simplefilter("always")
@@ -247,22 +231,23 @@ def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
     return replace(lens, **known)
 
 
-def _upright_turn(orientation: object, notes: list[str]) -> Image.Transpose | None:
-    """The turn that makes an image of that EXIF orientation upright; None where it already is."""
-    if isinstance(orientation, int) and orientation in UPRIGHT_BY_ORIENTATION:
-        return UPRIGHT_BY_ORIENTATION[orientation]
+def _upright_turn(orientation: object, notes: list[str]) -> Turn:
+    """The turn that makes an image of that EXIF orientation upright."""
+    if isinstance(orientation, int) and orientation in TURNS:
+        return TURNS[orientation]
     notes.append(f"EXIF orientation {shown_tag(orientation)} ignored: expected 1 to 8.")
-    return None
+    return TURNS[1]
 
 
-def _upright_pixels(picture: Image.Image, turn: Image.Transpose | None) -> UInt8Array:
+def _upright_pixels(picture: Image.Image, turn: Turn) -> UInt8Array:
     """The pixels of an RGB image, turned, (H, W, 3).
 
     They are copied in strips: Pillow's ways of turning and of giving an array hold two more copies of a large photo.
     """
     width, height = picture.size
-    pixels = np.empty((width, height, 3) if turn in TURNS_ON_SIDE else (height, width, 3), dtype=np.uint8)
-    as_stored = AS_STORED[turn](pixels)
+    exchanged, row_step, column_step = turn
+    pixels = np.empty((width, height, 3) if exchanged else (height, width, 3), dtype=np.uint8)
+    as_stored = (pixels.transpose(1, 0, 2) if exchanged else pixels)[::row_step, ::column_step]
     for top in range(0, height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, height)
         as_stored[top:bottom] = np.asarray(picture.crop((0, top, width, bottom)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from mddnet.color import linear_from_srgb8
 from mddnet.errors import RejectedScene
 from mddnet.types import BoolArray, Float32Array, UInt8Array
+
+Pixel = TypeVar("Pixel", np.float32, np.uint8)
 
 WORK_WIDTH = 480
 PAIR_DISTANCES = (1, 2, 4)
@@ -96,6 +99,28 @@ class AlignedStack:
     common_share: float
     rows: slice
     columns: slice
+
+
+def scaled_about(
+    image: NDArray[Pixel], zoom: float, centre: tuple[float, float] | None = None, shift: complex = 0j
+) -> NDArray[Pixel]:
+    """The image shrunk by ``zoom`` about a point, on the same grid; cubic, since a linear one would add blur.
+
+    Args:
+        image: (H, W) or (H, W, 3), any type that OpenCV warps.
+        zoom: magnification to undo.
+        centre: (x, y), pixels; None is the middle of the image.
+        shift: x + iy that the frame is displaced by, pixels, undone as well.
+    """
+    height, width = image.shape[:2]
+    if abs(zoom - 1) < 1e-9 and not shift:
+        return image
+    x, y = ((width - 1) / 2, (height - 1) / 2) if centre is None else centre
+    off = complex(x - (width - 1) / 2, y - (height - 1) / 2)
+    matrix = Similarity(complex(zoom), off * (1 - zoom) + shift).matrix(width, height)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    out = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(out, dtype=image.dtype)
 
 
 def register_pair(first: Float32Array, second: Float32Array, start: Similarity | None = None) -> PairFit:

@@ -24,8 +24,8 @@ from mddnet.color import linear_from_srgb8
 from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import store
-from mddnet.scenes.align import MIN_CORRELATION, Similarity, register_pair
-from mddnet.scenes.calibrate import LUMINANCE, BlurBank, blur_bank, encoded_luminance
+from mddnet.scenes.align import MIN_CORRELATION, register_pair, scaled_about
+from mddnet.scenes.kappa_fit import LUMINANCE, BlurBank, between_discs, blur_bank, encoded_luminance
 from mddnet.scenes.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
@@ -81,12 +81,10 @@ class RerenderTrial:
         """Root mean square error of the rendered frames over that of the sharp image itself."""
         planes = self.bank.encoded[:, self.use]
         rows = np.arange(planes.shape[1])
-        diameters = self.bank.diameters_px
         mine, sharp = 0.0, 0.0
         for frame, distance in zip(self.frames, self.distances, strict=True):
-            place = np.interp(aperture_px * distance, diameters, np.arange(len(diameters)))
-            low = np.minimum(place.astype(np.int64), len(diameters) - 2)
-            t = (place - low).astype(np.float32)
+            low, t = between_discs(self.bank.diameters_px, aperture_px * distance)
+            t = t.astype(np.float32)
             rendered = (1 - t) * planes[low, rows] + t * planes[low + 1, rows]
             mine += float(((frame - rendered) ** 2).sum())
             sharp += float(((frame - planes[0]) ** 2).sum())
@@ -229,14 +227,6 @@ def _stabilised(linear: Float32Array) -> Float32Array:
     return np.sqrt(np.maximum(linear @ LUMINANCE, 0)).astype(np.float32)
 
 
-def _shrunk_onto(image: NDArray[np.generic], scale: float) -> NDArray[np.generic]:
-    """A frame of magnification ``scale`` on the grid of the all-in-focus image."""
-    height, width = image.shape[:2]
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP  # a linear one would add blur of its own
-    matrix = Similarity(complex(scale), 0j).matrix(width, height)
-    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE))
-
-
 def _seen_by_all(shape: tuple[int, ...], breathing: Breathing) -> tuple[slice, slice]:
     """Rows and columns of the all-in-focus image that the most magnified frame still shows."""
     largest = max(1.0, float(breathing.scales.max()))
@@ -248,7 +238,7 @@ def _seen_by_all(shape: tuple[int, ...], breathing: Breathing) -> tuple[slice, s
 def _aligned_frames(capture: AllIn3dScene, shape: tuple[int, ...], breathing: Breathing) -> Iterator[UInt8Array]:
     for index, scale in enumerate(breathing.scales):
         frame = capture.read_frame(index, shape)
-        yield np.asarray(_shrunk_onto(frame, float(scale)), np.uint8) if breathing.undone else frame
+        yield scaled_about(frame, float(scale)) if breathing.undone else frame
 
 
 def rerender_trial(
@@ -280,7 +270,7 @@ def rerender_trial(
     if not use.any():
         raise RejectedScene("no pixel of known depth is left at the working size")
     seen = [
-        encoded_luminance(np.asarray(_shrunk_onto(frame, float(scale)), np.float32) if breathing.undone else frame)[use]
+        encoded_luminance(scaled_about(frame, float(scale)) if breathing.undone else frame)[use]
         for frame, scale in zip(small, breathing.scales, strict=True)
     ]
     distances = [ratio * v * np.abs(at - u[use]) for at, v in zip(u_focus, sensor_m, strict=True)]

@@ -10,14 +10,13 @@ import numpy as np
 
 from mddnet.captures.focal_stack import read_focal_stack
 from mddnet.captures.rig import read_rig
-from mddnet.errors import CaptureError, MddnetError, RejectedScene
+from mddnet.errors import MddnetError, RejectedScene
+from mddnet.kinds import KINDS
 from mddnet.optics import lens_kappa_px
-from mddnet.scenes.build import BuildTask, Group
-from mddnet.scenes.calibrate import kappa_error_share
 from mddnet.scenes.focal_stack_scene import inverse_depth_of_index, measure_stack
+from mddnet.scenes.kappa_fit import kappa_error_share
+from mddnet.scenes.plan import BuildTask
 from mddnet.scenes.rig_scene import calibrate_capture
-
-CALIBRATED_GROUPS: tuple[Group, ...] = ("focal_stacks", "rigs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class CaptureCalibration:
     """What became of one capture.
 
     Attributes:
-        group: its group.
+        kind: name of its kind.
         name: its scene.
         quantities: the calibrated numbers; none where it failed.
         error_fraction: re-rendering error over that of the sharp image; NaN where it failed.
@@ -50,7 +49,7 @@ class CaptureCalibration:
         reason: why there are no numbers, or "".
     """
 
-    group: str
+    kind: str
     name: str
     quantities: tuple[Quantity, ...] = ()
     error_fraction: float = float("nan")
@@ -61,17 +60,23 @@ class CaptureCalibration:
 def calibrate_task(task: BuildTask) -> CaptureCalibration:
     """Calibrate one capture folder; never raises for a capture's sake."""
     cv2.setNumThreads(1)
+    assert isinstance(task.capture, Path)
     try:
-        if not isinstance(task.capture, Path):
-            raise CaptureError(f"{task.name}: expected a capture folder of a rig or a focal stack")
-        return _rig(task, task.capture) if task.group == "rigs" else _stack(task, task.capture)
+        found: CaptureCalibration = KINDS[task.kind].calibrate(task.capture)
+        return found
     except RejectedScene as error:
-        return CaptureCalibration(task.group, task.name, reason=f"rejected: {error}")
+        return CaptureCalibration(task.kind, task.name, reason=f"rejected: {error}")
     except MddnetError as error:
-        return CaptureCalibration(task.group, task.name, reason=str(error))
+        return CaptureCalibration(task.kind, task.name, reason=str(error))
 
 
-def _rig(task: BuildTask, folder: Path) -> CaptureCalibration:
+def calibrate_rig(folder: Path) -> CaptureCalibration:
+    """A and e of a rig capture.
+
+    Raises:
+        CaptureError: if the capture is damaged.
+        RejectedScene: if it does not determine them.
+    """
     rig = read_rig(folder)
     found = calibrate_capture(rig)
     fit = found.fit
@@ -86,10 +91,16 @@ def _rig(task: BuildTask, folder: Path) -> CaptureCalibration:
         Quantity("A", fit.law.aperture_px, fit.aperture_error_px, "px"),
         Quantity("e", fit.law.offset_mm, fit.offset_error_mm, "mm"),
     )
-    return CaptureCalibration(task.group, rig.scene, quantities, fit.error_fraction, remark)
+    return CaptureCalibration("rigs", rig.scene, quantities, fit.error_fraction, remark)
 
 
-def _stack(task: BuildTask, folder: Path) -> CaptureCalibration:
+def calibrate_stack(folder: Path) -> CaptureCalibration:
+    """Kappa of a focal stack.
+
+    Raises:
+        CaptureError: if the capture is damaged.
+        RejectedScene: if blur does not explain the frames.
+    """
     stack = read_focal_stack(folder)
     measured = measure_stack(stack)
     sweep = measured.sweep
@@ -106,7 +117,7 @@ def _stack(task: BuildTask, folder: Path) -> CaptureCalibration:
         quantity = Quantity("kappa", kappa, share * kappa, "px per 1/m")
         if stack.lens.has_blur_scale:
             remark = f"by f, N and pitch of the lens {lens_kappa_px(stack.lens):.4g}"
-    return CaptureCalibration(task.group, stack.scene, (quantity,), sweep.chosen.error_fraction, remark)
+    return CaptureCalibration("focal_stacks", stack.scene, (quantity,), sweep.chosen.error_fraction, remark)
 
 
 def pooled(calibrations: list[CaptureCalibration]) -> tuple[Quantity, ...]:
@@ -116,7 +127,7 @@ def pooled(calibrations: list[CaptureCalibration]) -> tuple[Quantity, ...]:
     """
     out = []
     for name in ("A", "e"):
-        found = [q for c in calibrations for q in c.quantities if c.group == "rigs" and q.name == name and q.error > 0]
+        found = [q for c in calibrations for q in c.quantities if q.name == name and q.error > 0]
         if len(found) < 2:
             continue
         values, errors = np.array([q.value for q in found]), np.array([q.error for q in found])

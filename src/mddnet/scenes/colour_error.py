@@ -1,4 +1,4 @@
-"""Longitudinal colour error of made-up lenses.
+"""Longitudinal colour error of synthetic lenses.
 
 That of an achromat: red and blue focus a little farther than green, so the inverse depth of *their* plane of focus is
 smaller and, by ``signed_defocus_px = kappa (u_focus - u)``, so is their signed defocus, by a constant. Behind the plane

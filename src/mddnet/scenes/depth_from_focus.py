@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mddnet.scenes.filling import nearest_filled
+from mddnet.scenes.guided_filter import GuidedFilter
 from mddnet.scenes.sharpness import noise_floor
 from mddnet.types import Float32Array
 
@@ -30,44 +32,6 @@ class FocusDepth:
 
     index: Float32Array
     confidence: Float32Array
-
-
-class GuidedFilter:
-    """Edge-preserving smoothing by local linear models of a colour guide (He, Sun and Tang, IEEE PAMI 2013, eq. 19-20).
-
-    Args:
-        guide: (H, W, 3) float32, about 0..1.
-        radius_px: half width of the box window.
-        epsilon: variance of the guide below which a window counts as flat.
-    """
-
-    def __init__(self, guide: Float32Array, radius_px: int, epsilon: float) -> None:
-        self._guide = [np.ascontiguousarray(guide[:, :, c]) for c in range(3)]
-        self._size = (2 * radius_px + 1, 2 * radius_px + 1)
-        self._mean = [self._box(g) for g in self._guide]
-        cov = np.empty((*guide.shape[:2], 3, 3), dtype=np.float32)
-        for a in range(3):
-            for b in range(a, 3):
-                cov[:, :, a, b] = self._box(self._guide[a] * self._guide[b]) - self._mean[a] * self._mean[b]
-                cov[:, :, b, a] = cov[:, :, a, b]
-        cov += np.float32(epsilon) * np.eye(3, dtype=np.float32)
-        self._inverse = np.linalg.inv(cov)
-
-    def _box(self, values: Float32Array) -> Float32Array:
-        return np.asarray(cv2.blur(values, self._size, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
-
-    def coefficients(self, values: Float32Array) -> tuple[list[Float32Array], Float32Array]:
-        """Slopes per colour and offset of the averaged local models of ``values``, (H, W) each."""
-        mean = self._box(values)
-        cov = [self._box(g * values) - m * mean for g, m in zip(self._guide, self._mean, strict=True)]
-        slopes = [np.asarray(sum(self._inverse[:, :, c, k] * cov[k] for k in range(3))) for c in range(3)]
-        offset = np.asarray(mean - sum(s * m for s, m in zip(slopes, self._mean, strict=True)))
-        return [self._box(s) for s in slopes], self._box(offset)
-
-    def __call__(self, values: Float32Array) -> Float32Array:
-        """(H, W) smoothed."""
-        slopes, offset = self.coefficients(values)
-        return np.asarray(offset + sum(s * g for s, g in zip(slopes, self._guide, strict=True)), dtype=np.float32)
 
 
 def peak_position(scores: Float32Array) -> Float32Array:
@@ -193,7 +157,7 @@ def upsample(depth: FocusDepth, small_guide: Float32Array, guide: Float32Array) 
     height, width = guide.shape[:2]
     size = (width, height)
     unknown = np.isnan(depth.index).astype(np.uint8)
-    filled = depth.index if not unknown.any() else _nearest_fill(depth.index)
+    filled = nearest_filled(depth.index)
     slopes, offset = GuidedFilter(small_guide, 2, 1e-3).coefficients(filled)
     grown = cv2.resize(offset, size, interpolation=cv2.INTER_LINEAR)
     for c, slope in enumerate(slopes):
@@ -207,15 +171,3 @@ def upsample(depth: FocusDepth, small_guide: Float32Array, guide: Float32Array) 
     return FocusDepth(
         np.where(hidden, np.nan, index).astype(np.float32), np.where(hidden, 0, confidence).astype(np.float32)
     )
-
-
-def _nearest_fill(index: Float32Array) -> Float32Array:
-    """Known values carried into unknown places, so that filters near the border of the known see no zeros."""
-    known = ~np.isnan(index)
-    if not known.any():
-        return np.zeros_like(index)
-    unknown = (~known).astype(np.uint8)
-    _, labels = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    value_of = np.zeros(labels.max() + 1, dtype=np.float32)
-    value_of[labels[known]] = index[known]
-    return value_of[labels]

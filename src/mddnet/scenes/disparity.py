@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from mddnet.errors import RejectedScene
+from mddnet.scenes.guided_filter import grey_guided
 from mddnet.types import BoolArray, Float32Array
 
 AXES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
@@ -52,14 +53,13 @@ class ViewGrid:
 
     def within(self, radius: float) -> ViewGrid:
         """The views within ``radius`` of the centre (largest absolute row or column)."""
-        keep = np.flatnonzero(np.abs(self.positions).max(axis=1) <= radius + 0.25)
-        return ViewGrid(
-            self.images[keep],
-            self.positions[keep],
-            self.offsets_px[keep],
-            self.gains[keep],
-            int(np.flatnonzero(keep == self.centre)[0]),
-        )
+        return self.only(np.abs(self.positions).max(axis=1) <= radius + 0.25)
+
+    def only(self, chosen: BoolArray) -> ViewGrid:
+        """Some of the views, the central one among them."""
+        keep = np.flatnonzero(chosen)
+        centre = int(np.flatnonzero(keep == self.centre)[0])
+        return ViewGrid(self.images[keep], self.positions[keep], self.offsets_px[keep], self.gains[keep], centre)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +137,6 @@ def texture_strength(image: Float32Array) -> Float32Array:
 # --- plane sweep ------------------------------------------------------------------------------------------------------
 
 
-def guided_filter(guide: Float32Array, image: Float32Array, radius: int, eps: float) -> Float32Array:
-    """Edge-preserving mean of ``image`` that follows ``guide`` (He, Sun and Tang, ECCV 2010, eq. 5-8)."""
-    size = (2 * radius + 1, 2 * radius + 1)
-    mean_g, mean_i = cv2.blur(guide, size), cv2.blur(image, size)
-    variance = cv2.blur(guide * guide, size) - mean_g * mean_g
-    slope = (cv2.blur(guide * image, size) - mean_g * mean_i) / (variance + eps)
-    return np.asarray(cv2.blur(slope, size) * guide + cv2.blur(mean_i - slope * mean_g, size), dtype=np.float32)
-
-
 def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     """Views above, below, left and right of the centre: a point hidden from one side is seen from the other.
 
@@ -181,7 +172,7 @@ def matching_costs(grid: ViewGrid, planes: NDArray[np.float64], radius: int = 3)
                     sums[half] += difference
         means = [sums[half] / len(members) for half, members in enumerate(halves)]
         if radius > 0:
-            means = [guided_filter(guide, mean, radius, 1e-3) for mean in means]
+            means = [grey_guided(guide, mean, radius, 1e-3, cv2.BORDER_REFLECT_101) for mean in means]
         costs[plane] = np.min(means, axis=0)
     return costs
 
@@ -358,32 +349,6 @@ def forward_map(
     return out.reshape(height, width)
 
 
-def fill_from_behind(disparity: Float32Array) -> Float32Array:
-    """Close the gaps of a map with the farther of the nearest known values to the left, right, above and below."""
-    known = np.isfinite(disparity)
-    if known.all():
-        return disparity
-    if not known.any():
-        raise ValueError("a disparity map without a single known value cannot be filled")
-    filled = np.full(disparity.shape, np.inf, dtype=np.float32)
-    for axis in (0, 1):
-        index = np.arange(disparity.shape[axis])
-        index = index[:, None] if axis == 0 else index[None, :]
-        for forward in (True, False):
-            marked = np.where(known, index, -1 if forward else disparity.shape[axis])
-            reach = (
-                np.maximum.accumulate(marked, axis=axis)
-                if forward
-                else np.flip(np.minimum.accumulate(np.flip(marked, axis), axis=axis), axis)
-            )
-            valid = (reach >= 0) & (reach < disparity.shape[axis])
-            at = np.clip(reach, 0, disparity.shape[axis] - 1)
-            value = np.take_along_axis(disparity, at, axis=axis)
-            filled = np.where(valid, np.minimum(filled, value), filled)
-    filled[~np.isfinite(filled)] = np.nanmin(disparity)
-    return np.where(known, disparity, filled).astype(np.float32)
-
-
 def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
     """Share (by error saved) of contested pixels where "larger hides smaller" explains a view better than its opposite.
 
@@ -506,19 +471,8 @@ def _planes(low: float, high: float, step: float) -> NDArray[np.float64]:
 def _checkerboard(grid: ViewGrid) -> list[ViewGrid]:
     """Two disjoint halves of the views, each around the same centre."""
     parity = (np.rint(grid.positions).astype(int).sum(axis=1)) % 2
-    parts = []
-    for want in (0, 1):
-        keep = np.flatnonzero((parity == want) | (np.arange(len(parity)) == grid.centre))
-        parts.append(
-            ViewGrid(
-                grid.images[keep],
-                grid.positions[keep],
-                grid.offsets_px[keep],
-                grid.gains[keep],
-                int(np.flatnonzero(keep == grid.centre)[0]),
-            )
-        )
-    return parts
+    central = np.arange(len(parity)) == grid.centre
+    return [grid.only((parity == want) | central) for want in (0, 1)]
 
 
 def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float = 0.2) -> DisparityMap:

@@ -25,7 +25,14 @@ from mddnet.scenes.align import (
     undo_parallax,
 )
 from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
-from mddnet.scenes.calibrate import (
+from mddnet.scenes.depth_from_focus import (
+    FocusDepth,
+    complete,
+    depth_from_cost,
+    depth_from_sharpness,
+    upsample,
+)
+from mddnet.scenes.kappa_fit import (
     ERROR_CAP,
     BlurBank,
     ErrorTable,
@@ -37,13 +44,6 @@ from mddnet.scenes.calibrate import (
     fit_uneven_sweep,
     half_kappas,
     rerender_cost,
-)
-from mddnet.scenes.depth_from_focus import (
-    FocusDepth,
-    complete,
-    depth_from_cost,
-    depth_from_sharpness,
-    upsample,
 )
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
@@ -277,8 +277,8 @@ def _label_noise_px(
 
 
 def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
-    if stack.order != "unknown":
-        return stack.order == "near_to_far"
+    if stack.focus.direction != "unknown":
+        return stack.focus.direction == "near_to_far"
     # Focusing nearer moves the lens away from the sensor, which magnifies the picture; lenses with floating groups can
     # do the opposite, but of stacks of known order only hand-held ones (where the hand moved) were seen to by so much.
     first, last = abs(alignment.transforms[0].factor), abs(alignment.transforms[-1].factor)

@@ -1,4 +1,8 @@
-"""The guided filter: a smooth map that takes its edges from a picture."""
+"""Guided filters: smoothing of a map within, but not across, the things in a picture.
+
+In each window the map is fitted as a linear function of the picture, and each pixel takes the mean of the fits of the
+windows that it is in (He, Sun and Tang, "Guided Image Filtering", ECCV 2010, and IEEE PAMI 2013).
+"""
 
 from __future__ import annotations
 
@@ -14,28 +18,67 @@ EPSILON = 2e-4
 """Variance of the picture, of values in [0, 1], below which a window holds no edge."""
 
 
-def guided(values: Float32Array, picture_srgb8: UInt8Array) -> Float32Array:
-    """Smooth a map within, but not across, the things in a picture.
-
-    In each window the map is fitted as a linear function of the picture's grey value, and each pixel takes the mean of
-    the fits of the windows that it is in (He, Sun and Tang, "Guided Image Filtering", ECCV 2010, equations 5, 6 and 8).
+def grey_guided(
+    guide: Float32Array, values: Float32Array, radius_px: int, epsilon: float, border: int = cv2.BORDER_REFLECT
+) -> Float32Array:
+    """(H, W) values smoothed along a grey guide (ECCV 2010, equations 5, 6 and 8).
 
     Args:
+        guide: (H, W) in 0..1.
         values: (H, W), finite.
-        picture_srgb8: (H, W, 3) uint8.
-
-    Returns:
-        (H, W).
+        radius_px: half width of the box window.
+        epsilon: variance of the guide below which a window counts as flat.
+        border: how OpenCV continues both beyond their border.
     """
-    guide = cv2.cvtColor(picture_srgb8, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
-    side = 2 * max(1, round(RADIUS_SHARE * max(values.shape))) + 1
 
     def mean(x: NDArray[np.floating]) -> NDArray[np.floating]:
-        return np.asarray(cv2.blur(x, (side, side), borderType=cv2.BORDER_REFLECT))
+        return np.asarray(cv2.blur(x, (2 * radius_px + 1, 2 * radius_px + 1), borderType=border))
 
     mean_guide, mean_values = mean(guide), mean(values)
-    variance = mean(guide * guide) - mean_guide**2
-    covariance = mean(guide * values) - mean_guide * mean_values
-    slope = covariance / (variance + EPSILON)
-    offset = mean_values - slope * mean_guide
-    return np.asarray(mean(slope) * guide + mean(offset), dtype=np.float32)
+    variance = mean(guide * guide) - mean_guide * mean_guide
+    slope = (mean(guide * values) - mean_guide * mean_values) / (variance + epsilon)
+    return np.asarray(mean(slope) * guide + mean(mean_values - slope * mean_guide), dtype=np.float32)
+
+
+def guided(values: Float32Array, picture_srgb8: UInt8Array) -> Float32Array:
+    """(H, W) finite values, smoothed along a photo, (H, W, 3) uint8."""
+    guide = cv2.cvtColor(picture_srgb8, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
+    return grey_guided(guide, values, max(1, round(RADIUS_SHARE * max(values.shape))), EPSILON)
+
+
+class GuidedFilter:
+    """Edge-preserving smoothing by local linear models of a colour guide (He, Sun and Tang, IEEE PAMI 2013, eq. 19-20).
+
+    Args:
+        guide: (H, W, 3) float32, about 0..1.
+        radius_px: half width of the box window.
+        epsilon: variance of the guide below which a window counts as flat.
+    """
+
+    def __init__(self, guide: Float32Array, radius_px: int, epsilon: float) -> None:
+        self._guide = [np.ascontiguousarray(guide[:, :, c]) for c in range(3)]
+        self._size = (2 * radius_px + 1, 2 * radius_px + 1)
+        self._mean = [self._box(g) for g in self._guide]
+        cov = np.empty((*guide.shape[:2], 3, 3), dtype=np.float32)
+        for a in range(3):
+            for b in range(a, 3):
+                cov[:, :, a, b] = self._box(self._guide[a] * self._guide[b]) - self._mean[a] * self._mean[b]
+                cov[:, :, b, a] = cov[:, :, a, b]
+        cov += np.float32(epsilon) * np.eye(3, dtype=np.float32)
+        self._inverse = np.linalg.inv(cov)
+
+    def _box(self, values: Float32Array) -> Float32Array:
+        return np.asarray(cv2.blur(values, self._size, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
+
+    def coefficients(self, values: Float32Array) -> tuple[list[Float32Array], Float32Array]:
+        """Slopes per colour and offset of the averaged local models of ``values``, (H, W) each."""
+        mean = self._box(values)
+        cov = [self._box(g * values) - m * mean for g, m in zip(self._guide, self._mean, strict=True)]
+        slopes = [np.asarray(sum(self._inverse[:, :, c, k] * cov[k] for k in range(3))) for c in range(3)]
+        offset = np.asarray(mean - sum(s * m for s, m in zip(slopes, self._mean, strict=True)))
+        return [self._box(s) for s in slopes], self._box(offset)
+
+    def __call__(self, values: Float32Array) -> Float32Array:
+        """(H, W) smoothed."""
+        slopes, offset = self.coefficients(values)
+        return np.asarray(offset + sum(s * g for s, g in zip(slopes, self._guide, strict=True)), dtype=np.float32)

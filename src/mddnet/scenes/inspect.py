@@ -6,7 +6,6 @@ where they are shown (:mod:`mddnet.scenes.inspect_pictures`) or where the caller
 
 from __future__ import annotations
 
-import csv
 import math
 import time
 from collections.abc import Mapping
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.optics import lens_kappa_px, signed_defocus_px
-from mddnet.photo.image_file import opened_image
+from mddnet.scenes.found import DamagedScene, FoundScene, check_images
 from mddnet.scenes.scene_stamp import ReplacedScene, unchanged
-from mddnet.scenes.store import BUILD_AGAIN, read_inv_depth, read_scene
+from mddnet.scenes.store import read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord
 
 SAMPLES = 20_000
@@ -44,40 +43,12 @@ POSITION_EDGES = np.linspace(-0.25, 1.25, 31)
 COC_PX_EDGES = np.array([-128, -64, -32, -16, -8, -4, -2, -1, -0.5, 0.5, 1, 2, 4, 8, 16, 32, 64, 128], dtype=np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundScene:
-    """A folder that is a scene or should be one.
-
-    Attributes:
-        group: folder of scenes that it belongs to, or "" directly below the root.
-        folder: the scene folder.
-    """
-
-    group: str
-    folder: Path
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedScene:
-    """A scene that cannot be used.
-
-    Attributes:
-        group: folder of scenes.
-        name: name of the scene folder.
-        reason: the error, naming the file.
-    """
-
-    group: str
-    name: str
-    reason: str
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneFacts:
     """A whole scene in numbers.
 
     Attributes:
-        group: folder of scenes.
+        kind: folder of scenes.
         folder: the scene folder.
         record: its ``scene.json``.
         width: columns of its images.
@@ -91,7 +62,7 @@ class SceneFacts:
         remarks: what looks wrong, one sentence each.
     """
 
-    group: str
+    kind: str
     folder: Path
     record: SceneRecord
     width: int
@@ -109,87 +80,7 @@ class SceneFacts:
         return (u - self.low) / self.span if self.span > 0 else math.nan
 
 
-# --- finding ----------------------------------------------------------------------------------------------------------
-
-
-def find_scenes(root: Path) -> list[FoundScene]:
-    """Scene folders directly below ``root`` or one level deeper, whole or not, sorted by group and name.
-
-    A folder without ``scene.json`` counts as a damaged scene where a folder beside it is a scene.
-
-    Raises:
-        CaptureError: if ``root`` is no folder.
-    """
-    if not root.is_dir():
-        raise CaptureError(f"{root}: no such folder; expected one that `mddnet build` wrote")
-    found: list[FoundScene] = []
-    for folder in _folders(root):
-        if (folder / "scene.json").is_file():
-            found.append(FoundScene("", folder))
-            continue
-        below = _folders(folder)
-        if any((scene / "scene.json").is_file() for scene in below):
-            found += [FoundScene(folder.name, scene) for scene in below]
-    return sorted(found, key=lambda scene: (scene.group, scene.folder.name))
-
-
-def _folders(root: Path) -> list[Path]:
-    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-
-
-def split_of_build(root: Path) -> dict[str, str]:
-    """Place -> ``train`` or ``dev`` as ``build.csv`` says; empty where there is no such table."""
-    rows = read_table(root / "build.csv")
-    return {row["place"]: row["split"] for row in rows if row.get("place") and row["split"] in ("train", "dev")}
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of ``build.csv`` or ``rejected.csv``; none where the file is missing or not a table with a split column."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [
-                {name: value or "" for name, value in row.items() if isinstance(name, str)}
-                for row in csv.DictReader(file)
-                if "split" in row
-            ]
-    except (OSError, ValueError, csv.Error):
-        return []
-
-
 # --- one scene --------------------------------------------------------------------------------------------------------
-
-
-def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """(width, height) of an image; the pixels are read only if ``decode`` is set.
-
-    Raises:
-        CaptureError: if it is missing, no image, or (with ``decode``) damaged.
-    """
-    with opened_image(path, BUILD_AGAIN) as image:
-        if decode:
-            image.load()
-        return image.size
-
-
-def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decode: bool = False) -> None:
-    """Check that every image that a scene names is there, is an image, and has the size of the depth map.
-
-    Args:
-        folder: the scene folder.
-        record: its ``scene.json``.
-        size: (width, height) of the depth map.
-        decode: read every pixel instead of the headers.
-
-    Raises:
-        CaptureError: naming the file.
-    """
-    names = [record.sharp, *(frame.file for frame in record.frames)]
-    for name in [*names, record.confidence] if record.confidence is not None else names:
-        here = image_size(folder / name, decode)
-        if here != size:
-            raise CaptureError(
-                f"{folder / name}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {record.inv_depth}"
-            )
 
 
 def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
@@ -223,7 +114,7 @@ def _measure(found: FoundScene, decode: bool) -> SceneFacts:
         (float(np.abs(signed_defocus_px(ends, f.u_focus, f.kappa_px)).max()) for f in record.frames), default=math.nan
     )
     facts = SceneFacts(
-        group=found.group,
+        kind=found.kind,
         folder=found.folder,
         record=record,
         width=width,
@@ -300,13 +191,13 @@ def with_remarks(facts: SceneFacts, remarks: list[str]) -> SceneFacts:
 
 
 class Histograms:
-    """Shares of depth, focus and CoC over the scenes of a group; every scene weighs the same.
+    """Shares of depth, focus and CoC over the scenes of a kind; every scene weighs the same.
 
     Attributes:
         scenes: number of scenes counted.
         metric_scenes: number of those whose depth is metric.
         depth_m: share per bin of ``DEPTH_M_EDGES``, metric scenes only.
-        position: share of pixels per bin of ``POSITION_EDGES``: place in the scene's own range of inverse depth.
+        position: share of pixels per bin of ``POSITION_EDGES``: position in the scene's own range of inverse depth.
         focus: share of frames per bin of ``POSITION_EDGES``.
         coc_px: share of pixels of all frames per bin of ``COC_PX_EDGES``, signed.
     """
@@ -347,22 +238,22 @@ class Inspection:
     """All that a report says but its pictures.
 
     Attributes:
-        scenes: whole scenes, by group and name.
+        scenes: whole scenes, by kind and name.
         damaged: the others.
         rejected: rows of ``rejected.csv``.
-        histograms: per group.
-        sides: place -> ``train`` or ``dev``.
+        histograms: per kind.
+        splits: location -> ``train`` or ``dev``.
     """
 
     scenes: list[SceneFacts]
     damaged: list[DamagedScene]
     rejected: list[dict[str, str]]
     histograms: dict[str, Histograms]
-    sides: Mapping[str, str]
+    splits: Mapping[str, str]
 
-    def side_of(self, place: str) -> str:
-        """``train``, ``dev``, or "" where the split does not name the place; photos are for training by definition."""
-        return self.sides.get(place, "train" if place.startswith("photos/") else "")
+    def split_of(self, place: str) -> str:
+        """``train``, ``dev``, or "" where the split does not name the location; photos are for training."""
+        return self.splits.get(place, "train" if place.startswith("photos/") else "")
 
 
 def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedScene:
@@ -374,26 +265,26 @@ def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedSce
             reason = str(error)
             time.sleep(0.05 * attempt)
         except (MddnetError, OSError) as error:
-            return DamagedScene(found.group, found.folder.name, str(error))
-    return DamagedScene(found.group, found.folder.name, reason)
+            return DamagedScene(found.kind, found.folder.name, str(error))
+    return DamagedScene(found.kind, found.folder.name, reason)
 
 
 def summarise(
-    results: list[SceneFacts | DamagedScene], rejected: list[dict[str, str]], sides: Mapping[str, str]
+    results: list[SceneFacts | DamagedScene], rejected: list[dict[str, str]], splits: Mapping[str, str]
 ) -> Inspection:
     """Gather the scenes of a folder."""
     scenes = [result for result in results if isinstance(result, SceneFacts)]
     histograms: dict[str, Histograms] = {}
     for facts in scenes:
-        histograms.setdefault(facts.group, Histograms()).add(facts)
+        histograms.setdefault(facts.kind, Histograms()).add(facts)
     damaged = [result for result in results if isinstance(result, DamagedScene)]
-    return Inspection(scenes, damaged, rejected, histograms, sides)
+    return Inspection(scenes, damaged, rejected, histograms, splits)
 
 
 def shown_scenes(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:
-    """At most ``limit`` scenes of each group, evenly spread over the names."""
+    """At most ``limit`` scenes of each kind, evenly spread over the names."""
     shown: list[SceneFacts] = []
-    for group in sorted({facts.group for facts in scenes}):
-        mine = [facts for facts in scenes if facts.group == group]
+    for kind in sorted({facts.kind for facts in scenes}):
+        mine = [facts for facts in scenes if facts.kind == kind]
         shown += [mine[i] for i in np.unique(np.linspace(0, len(mine) - 1, min(limit, len(mine))).astype(int))]
     return shown

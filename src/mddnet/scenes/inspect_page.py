@@ -1,27 +1,30 @@
 """The report of ``mddnet inspect``: one HTML page that holds its pictures, runs no script and loads nothing.
 
-The pieces are those of :mod:`mddnet.scenes.html_page`.
+Needs Jinja and matplotlib (the extra ``report``). Every text is escaped; the content policy of the page forbids
+whatever slips through.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from mddnet.scenes.html_page import bar_plot, figures, html_page, number, table, text, write_page
-from mddnet.scenes.inspect import (
-    COC_PX_EDGES,
-    POSITION_EDGES,
-    Histograms,
-    Inspection,
-    SceneFacts,
-)
+from mddnet.io.atomic import atomic_write
+from mddnet.scenes.inspect import COC_PX_EDGES, DEPTH_M_EDGES, POSITION_EDGES, Histograms, Inspection, SceneFacts
 from mddnet.scenes.inspect_pictures import ContactSheet
 from mddnet.version import __version__
+
+Row = list[object]
 
 
 def write_report(path: Path, title: str, inspection: Inspection, sheets: Sequence[ContactSheet]) -> None:
@@ -33,219 +36,143 @@ def write_report(path: Path, title: str, inspection: Inspection, sheets: Sequenc
         inspection: what was measured.
         sheets: the scenes that are shown in pictures; their facts stand for those of the same scene.
     """
-    write_page(path, report_page(title, inspection, sheets))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page = report_page(title, inspection, sheets)
+    # A file name that is no UTF-8 reaches Python as lone surrogates, which no encoder takes.
+    atomic_write(path, lambda stream: stream.write(page.encode("utf-8", "backslashreplace")))
 
 
 def report_page(title: str, inspection: Inspection, sheets: Sequence[ContactSheet]) -> str:
     """The page as text; see :func:`write_report`."""
-    shown = {(sheet.facts.group, sheet.facts.folder.name): sheet for sheet in sheets}
-
-    def latest(facts: SceneFacts) -> SceneFacts:
-        sheet = shown.get((facts.group, facts.folder.name))
-        return facts if sheet is None else sheet.facts
-
-    scenes = [latest(facts) for facts in inspection.scenes]
-    orders = {name: sheet.blur_order for name, sheet in shown.items()}
-    parts = [
-        _counts(inspection),
-        _damaged(inspection),
-        _remarks(scenes),
-        _rejected(inspection),
-        _licences(scenes),
-        _distributions(inspection),
-        _contact_sheets(sheets, inspection),
-        _all_scenes(scenes, inspection, orders),
-    ]
-    return html_page(
-        f"Scenes of {title}", f"<h1>Scenes of {text(title)}</h1><p>Made by mddnet {text(__version__)}.</p>", parts
+    environment = Environment(
+        loader=PackageLoader("mddnet.scenes", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["address"] = lambda picture: _address(picture.jpeg, "jpeg")
+    shown = {(sheet.facts.kind, sheet.facts.folder.name): sheet for sheet in sheets}
+    scenes = []
+    for facts in inspection.scenes:
+        sheet = shown.get((facts.kind, facts.folder.name))
+        scenes.append((facts, math.nan) if sheet is None else (sheet.facts, sheet.blur_order))
+    found = [facts for facts, _ in scenes]
+    kinds = sorted({facts.kind for facts in found})
+    columns = ("group", "scene", "place", "split", "state", "reason")
+    return environment.get_template("inspect_page.html.jinja").render(
+        title=title,
+        version=__version__,
+        counts=_counts(inspection),
+        damaged=[(_kind(scene.kind), scene.name, scene.reason) for scene in inspection.damaged],
+        remarks=[(_kind(f.kind), f.folder.name, "; ".join(f.remarks)) for f in found if f.remarks],
+        rejected=[[row.get(name, "") for name in columns] for row in inspection.rejected],
+        licences=_licences(found),
+        plots=[(_kind(kind), h.scenes, _plots(h)) for kind, h in sorted(inspection.histograms.items())],
+        sheets=[_sheets(kind, sheets, inspection) for kind in sorted({sheet.facts.kind for sheet in sheets})],
+        scenes=[(_kind(k), [_scene_row(f, inspection, order) for f, order in scenes if f.kind == k]) for k in kinds],
     )
 
 
-# --- pieces -----------------------------------------------------------------------------------------------------------
+def _kind(name: str) -> str:
+    return name or "no kind"
 
 
-def _group(name: str) -> str:
-    return name or "no group"
+def _address(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _groups(inspection: Inspection) -> list[str]:
-    names = {facts.group for facts in inspection.scenes} | {scene.group for scene in inspection.damaged}
-    return sorted(names | {row.get("group", "") for row in inspection.rejected})
-
-
-def _counts(inspection: Inspection) -> str:
-    head = ("group", "scenes", "sets", "places", "train", "dev", "no split", "with remarks", "damaged", "rejected")
-    rows: list[list[object]] = []
-    for group in _groups(inspection):
-        mine = [facts for facts in inspection.scenes if facts.group == group]
-        sides = Counter(inspection.side_of(facts.record.place) for facts in mine)
+def _counts(inspection: Inspection) -> list[Row]:
+    rows: list[Row] = []
+    kinds = {facts.kind for facts in inspection.scenes} | {scene.kind for scene in inspection.damaged}
+    for kind in sorted(kinds | {row.get("group", "") for row in inspection.rejected}):
+        mine = [facts for facts in inspection.scenes if facts.kind == kind]
+        splits = Counter(inspection.split_of(facts.record.place) for facts in mine)
         rows.append(
             [
-                _group(group),
+                _kind(kind),
                 len(mine),
                 sum(len(facts.record.frames) for facts in mine),
                 len({facts.record.place for facts in mine}),
-                *(sides[side] for side in ("train", "dev", "")),
+                *(splits[split] for split in ("train", "dev", "")),
                 sum(bool(facts.remarks) for facts in mine),
-                sum(scene.group == group for scene in inspection.damaged),
-                sum(row.get("group", "") == group for row in inspection.rejected),
+                sum(scene.kind == kind for scene in inspection.damaged),
+                sum(row.get("group", "") == kind for row in inspection.rejected),
             ]
         )
     if len(rows) > 1:
-        columns = list(zip(*rows, strict=True))[1:]
-        rows.append(["all", *(sum(int(str(value)) for value in column) for column in columns)])
-    note = "<p>A set is a sharp image, a focused frame with its plane of focus, a depth map and a defocus map.</p>"
-    return "<h2>Counts</h2>" + note + table(head, rows, head[1:])
+        rows.append(["all", *(sum(map(int, map(str, column))) for column in list(zip(*rows, strict=True))[1:])])
+    return rows
 
 
-def _damaged(inspection: Inspection) -> str:
-    if not inspection.damaged:
-        return ""
-    rows = [(_group(scene.group), scene.name, scene.reason) for scene in inspection.damaged]
-    return "<h2>Damaged scenes</h2>" + table(("group", "scene", "error"), rows, wide="error")
-
-
-def _remarks(scenes: Sequence[SceneFacts]) -> str:
-    rows = [(_group(f.group), f.folder.name, "; ".join(f.remarks)) for f in scenes if f.remarks]
-    if not rows:
-        return "<h2>Remarks</h2><p>No scene stands out.</p>"
-    remarks = table(("group", "scene", "remark"), rows, wide="remark")
-    few = " open" if len(rows) <= 40 else ""
-    return f"<h2>Remarks</h2><details{few}><summary>{len(rows)} scenes to look at</summary>{remarks}</details>"
-
-
-def _rejected(inspection: Inspection) -> str:
-    if not inspection.rejected:
-        return "<h2>Captures without a scene</h2><p>None.</p>"
-    head = ("group", "scene", "place", "split", "state", "reason")
-    rows = [[row.get(name, "") for name in head] for row in inspection.rejected]
-    return "<h2>Captures without a scene</h2>" + table(head, rows, wide="reason")
-
-
-def _licences(scenes: Sequence[SceneFacts]) -> str:
+def _licences(scenes: Sequence[SceneFacts]) -> list[Row]:
     counted: dict[tuple[str, str], list[SceneFacts]] = {}
     for facts in scenes:
-        counted.setdefault((facts.group, facts.record.licence), []).append(facts)
-    head = ("group", "licence", "scenes", "sets", "sources")
-    rows = []
-    for (group, licence), mine in sorted(counted.items()):
+        counted.setdefault((facts.kind, facts.record.licence), []).append(facts)
+    rows: list[Row] = []
+    for (kind, licence), mine in sorted(counted.items()):
         sources = sorted({facts.record.source for facts in mine})
         named = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
-        rows.append([_group(group), licence, len(mine), sum(len(facts.record.frames) for facts in mine), named])
-    return "<h2>Licences</h2>" + table(head, rows, ("scenes", "sets"))
+        rows.append([_kind(kind), licence, len(mine), sum(len(facts.record.frames) for facts in mine), named])
+    return rows
 
 
-# --- histograms -------------------------------------------------------------------------------------------------------
-
-
-def _distributions(inspection: Inspection) -> str:
-    if not inspection.histograms:
-        return ""
-    parts = [
-        "<h2>Depth, focus and blur</h2><p>Every scene weighs the same; values beyond an axis count in its last bar. "
-        "A place in the range is 0 at the far end (2 %) and 1 at the near end (98 %) of the scene's own inverse "
-        "depths. The signed CoC is negative in front of the plane of focus.</p>"
+def _plots(counted: Histograms) -> str:
+    """Address of a picture of the histograms, bars of equal width."""
+    metric = f"depth, m ({counted.metric_scenes} metric scenes)"
+    plots: list[tuple[str, NDArray[np.float64], NDArray[np.float64]]] = [
+        (metric, counted.depth_m, DEPTH_M_EDGES),
+        ("inverse depth, position in the range", counted.position, POSITION_EDGES),
+        ("planes of focus, position in the range", counted.focus, POSITION_EDGES),
+        ("signed CoC, px", counted.coc_px, COC_PX_EDGES),
     ]
-    for group, counted in sorted(inspection.histograms.items()):
-        parts.append(f"<h3>{text(_group(group))}: {counted.scenes} scenes</h3>")
-        parts.append(f'<div class="plots">{"".join(_plots(counted))}</div>')
-    return "".join(parts)
+    plots = plots if counted.metric_scenes else plots[1:]
+    figure = Figure(figsize=(3.1 * len(plots), 1.6), layout="constrained")
+    for axes, (title, shares, edges) in zip(np.atleast_1d(figure.subplots(1, len(plots))), plots, strict=True):
+        axes.bar(np.arange(len(shares)), shares / max(float(shares.sum()), 1e-12), align="edge", width=0.9)
+        at = np.linspace(0, len(shares), 6).round().astype(int)
+        axes.set_xticks(at, [f"{edges[k]:.2g}" for k in at], fontsize=7)
+        axes.set_yticks([])
+        axes.set_title(title, fontsize=8)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return _address(stream.getvalue(), "png")
 
 
-def _plots(counted: Histograms) -> list[str]:
-    plots = []
-    if counted.metric_scenes:
-        ticks = [(f"{edge:g}", math.log10(edge / 0.1) / 3) for edge in (0.1, 1.0, 10.0, 100.0)]
-        plots.append(bar_plot(f"depth, m ({counted.metric_scenes} metric scenes)", counted.depth_m, ticks))
-    span = POSITION_EDGES[-1] - POSITION_EDGES[0]
-    ticks = [(f"{value:g}", float((value - POSITION_EDGES[0]) / span)) for value in (0.0, 0.5, 1.0)]
-    plots.append(bar_plot("inverse depth, place in the range", counted.position, ticks))
-    plots.append(bar_plot("planes of focus, place in the range", counted.focus, ticks))
-    bars = len(COC_PX_EDGES) - 1
-    edges = [int(np.flatnonzero(value == COC_PX_EDGES)[0]) for value in (-64, -16, -4, -1, 1, 4, 16, 64)]
-    plots.append(bar_plot("signed CoC, px", counted.coc_px, [(f"{COC_PX_EDGES[k]:g}", k / bars) for k in edges]))
-    return plots
+def _sheets(kind: str, sheets: Sequence[ContactSheet], inspection: Inspection) -> tuple[str, int, list[Any]]:
+    mine = []
+    for sheet in sheets:
+        if sheet.facts.kind == kind:
+            record = sheet.facts.record
+            about = (
+                f"{record.place}, {inspection.split_of(record.place) or 'no split'}; {record.provenance} frames: "
+                f"{len(record.frames)}; licence: {record.licence}"
+            )
+            mine.append((sheet, about))
+    return _kind(kind), sum(facts.kind == kind for facts in inspection.scenes), mine
 
 
-# --- scenes -----------------------------------------------------------------------------------------------------------
-
-
-def _contact_sheets(sheets: Sequence[ContactSheet], inspection: Inspection) -> str:
-    if not sheets:
-        return ""
-    parts = [
-        "<h2>Contact sheet</h2><p>Unknown depth is grey. Of the frames, the one whose blur varies most is shown.</p>"
-    ]
-    for group in sorted({sheet.facts.group for sheet in sheets}):
-        mine = [sheet for sheet in sheets if sheet.facts.group == group]
-        total = sum(facts.group == group for facts in inspection.scenes)
-        parts.append(f"<h3>{text(_group(group))}: {len(mine)} of {total} scenes</h3>")
-        parts += [_sheet(sheet, inspection) for sheet in mine]
-    return "".join(parts)
-
-
-def _sheet(sheet: ContactSheet, inspection: Inspection) -> str:
-    facts = sheet.facts
-    pictures = figures(sheet.pictures, facts.folder.name)
-    remarks = "".join(f'<li class="warn">{text(remark)}</li>' for remark in facts.remarks)
-    listed = f'<ul class="remarks">{remarks}</ul>' if remarks else ""
-    side = inspection.side_of(facts.record.place) or "no split"
-    said = (
-        f"{facts.record.place}, {side}; {facts.record.provenance} frames: {len(facts.record.frames)}; "
-        f"licence: {facts.record.licence}"
-    )
-    return (
-        f'<div class="sheet"><h4>{text(facts.folder.name)}</h4>{pictures}'
-        f'<div class="soft">{text(said)}</div>{listed}</div>'
-    )
-
-
-SCENE_HEAD = (
-    *("scene", "place", "split", "unit", "size", "frames", "kappa px", "largest CoC px", "focus in the range"),
-    *("law leaves", "blur order", "kappa / lens", "unknown"),
-)
-
-
-def _all_scenes(scenes: Sequence[SceneFacts], inspection: Inspection, orders: dict[tuple[str, str], float]) -> str:
-    parts = [
-        "<h2>All scenes</h2><p>Law leaves: what blur by the lens law leaves of the difference between the sharp image "
-        "and the frames (real captures). Blur order: rank correlation of the CoC with the sharpness that the frame "
-        "shown has lost (scenes of the contact sheet). Kappa / lens: kappa over that of the lens facts.</p>"
-    ]
-    for group in sorted({facts.group for facts in scenes}):
-        mine = [facts for facts in scenes if facts.group == group]
-        rows = [
-            _scene_row(f, inspection.side_of(f.record.place), orders.get((f.group, f.folder.name), math.nan))
-            for f in mine
-        ]
-        listed = table(SCENE_HEAD, rows, SCENE_HEAD[4:])
-        parts.append(f"<details><summary>{text(_group(group))}: {len(mine)} scenes</summary>{listed}</details>")
-    return "".join(parts)
-
-
-def _scene_row(facts: SceneFacts, side: str, order: float) -> list[object]:
+def _scene_row(facts: SceneFacts, inspection: Inspection, order: float) -> Row:
     record = facts.record
-    kappas = [frame.kappa_px for frame in record.frames]
-    at = [facts.position(frame.u_focus) for frame in record.frames]
     return [
         facts.folder.name,
         record.place,
-        side,
+        inspection.split_of(record.place),
         record.unit,
         f"{facts.width} x {facts.height}",
         len(record.frames),
-        _span(kappas),
-        number(facts.largest_coc_px),
-        _span(at, 2),
-        number(record.measures.get("rerender_error_fraction", math.nan), 2),
-        number(order, 2),
-        number(facts.kappa_of_lens, 2),
+        _span([frame.kappa_px for frame in record.frames]),
+        _number(facts.largest_coc_px),
+        _span([facts.position(frame.u_focus) for frame in record.frames], 2),
+        _number(record.measures.get("rerender_error_fraction", math.nan), 2),
+        _number(order, 2),
+        _number(facts.kappa_of_lens, 2),
         f"{facts.unknown_share:.0%}",
     ]
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def _span(values: Sequence[float], digits: int = 3) -> str:
     if not values:
         return ""
-    low, high = number(min(values), digits), number(max(values), digits)
+    low, high = _number(min(values), digits), _number(max(values), digits)
     return low if low == high else f"{low} to {high}"

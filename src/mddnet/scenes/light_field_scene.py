@@ -18,7 +18,6 @@ from mddnet.captures.light_field import LightField, read_light_field
 from mddnet.color import linear_from_srgb, srgb8_from_linear, srgb_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.scenes import store
-from mddnet.scenes.calibrate import BlurBank, blur_bank, encoded_luminance
 from mddnet.scenes.disparity import (
     DisparityMap,
     Orientation,
@@ -36,6 +35,7 @@ from mddnet.scenes.disparity import (
     view_error,
     view_grid,
 )
+from mddnet.scenes.kappa_fit import BlurBank, blur_bank, encoded_luminance
 from mddnet.scenes.refocus import RefocusedFrame, ViewDisc, ViewInterpolator, refocus, steps_between_views, view_discs
 from mddnet.types import Float32Array, FrameRecord, SceneRecord
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
 from mddnet.optics import light_field_kappa_px
-from mddnet.scenes.disparity import ViewGrid, fill_from_behind, forward_map, pixel_grid, sample_image, shift_image
+from mddnet.scenes.disparity import ViewGrid, forward_map, pixel_grid, sample_image, shift_image
+from mddnet.scenes.filling import fill_from_behind
 from mddnet.types import Float32Array
 
 MAX_GHOST_PX = 1.0

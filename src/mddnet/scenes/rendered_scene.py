@@ -1,4 +1,4 @@
-"""Scene folders whose focused frames are rendered: from RGB-D, from stereo, and from photos with made-up depth.
+"""Scene folders whose focused frames are rendered: from RGB-D, from stereo, and from photos with synthetic depth.
 
 The CoC of these frames is exact for the depth that was rendered. Of an ``ordinal`` scene that depth is the ordinal
 value taken as if it were an inverse depth: the defocus map from the lens law still is the blur in the picture, while of
@@ -9,17 +9,17 @@ Everything is drawn from a generator seeded by the scene's name: building a scen
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
+from mddnet.captures.kind import ListedCapture
 from mddnet.captures.photo_folder import SharpPhoto
+from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
 from mddnet.captures.stereo import StereoScene
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
@@ -27,8 +27,8 @@ from mddnet.errors import RejectedScene
 from mddnet.io.atomic import atomic_write
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes.colour_error import draw_colour_shift_px
+from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
-from mddnet.scenes.made_up_depth import make_up_scene, texture
 from mddnet.scenes.render import (
     Aperture,
     Camera,
@@ -40,11 +40,8 @@ from mddnet.scenes.render import (
     render_surfaces,
 )
 from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.synthetic_depth import synthetic_scene, texture
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
-
-Capture = RgbdFrame | StereoScene | SharpPhoto
-RenderedKind = Literal["rgbd", "stereo", "photos", "pseudo"]
-FRAMES_PER_SCENE: dict[RenderedKind, int] = {"rgbd": 4, "stereo": 6, "photos": 3, "pseudo": 3}
 
 SMALLEST_COC_PX = 2.0
 LARGEST_COC_PX = 36.0
@@ -65,12 +62,6 @@ class _Shot:
     u_focus: float
     kappa: float
     largest_coc_px: float
-
-
-def scene_rng(name: str, seed: int) -> np.random.Generator:
-    """Generator that depends on the scene's name and the seed only, not on the order of building."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
 
 # --- depth for rendering ----------------------------------------------------------------------------------------------
@@ -104,7 +95,7 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
     safe = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE).astype(bool)
     source = safe if safe.any() else known
     candidates = [
-        *_last_known(source),
+        *nearest_along_axes(source),
         tuple(ndimage.distance_transform_edt(~source, return_distances=False, return_indices=True)),
     ]
     lab = cv2.cvtColor(cv2.GaussianBlur(guide_srgb8, (0, 0), 1.0), cv2.COLOR_RGB2LAB).astype(np.float32)
@@ -123,19 +114,6 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
         filled[better] = u[r, c][better]
     smooth = cv2.medianBlur(filled, 5)
     return np.where(known, inv_depth, smooth).astype(np.float32)
-
-
-def _last_known(known: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Row and column of the last known pixel seen from the left, right, top and bottom; -1 where there was none."""
-    height, width = known.shape
-    rows, columns = np.mgrid[:height, :width]
-    left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
-    right = np.maximum.accumulate(np.where(known[:, ::-1], columns, -1), axis=1)[:, ::-1]
-    right = np.where(right >= 0, width - 1 - right, -1)
-    top = np.maximum.accumulate(np.where(known, rows, -1), axis=0)
-    bottom = np.maximum.accumulate(np.where(known[::-1], rows, -1), axis=0)[::-1]
-    bottom = np.where(bottom >= 0, height - 1 - bottom, -1)
-    return [(rows, left), (rows, right), (top, columns), (bottom, columns)]
 
 
 # --- what is drawn ----------------------------------------------------------------------------------------------------
@@ -221,63 +199,59 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Everything a scene folder needs that the frames do not decide."""
+class _Pictures:
+    """What a scene is rendered from: the sharp image, its depth as it is known and as it is rendered, the surfaces."""
 
-    name: str
-    place: str
-    capture: str
-    source: str
-    licence: str
-    unit: InvDepthUnit
     sharp_srgb8: UInt8Array
     truth: Float32Array
     rendered_inv_depth: Float32Array
     surfaces: Sequence[Surface]
-    focal_px: float | None
-    measures: dict[str, float]
-    provenance: Literal["rendered", "pseudo"] = "rendered"
+    focal_px: float | None = None
 
 
-def _write_scene(source: _Source, out_root: Path, frames: int, rng: np.random.Generator) -> SceneRecord:
-    metric = source.unit == "1/m"
-    shots = draw_shots(source.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
-    folder = out_root / source.name
+def _record(capture: ListedCapture, kind: str, unit: InvDepthUnit, measures: dict[str, float]) -> SceneRecord:
+    """The record of a scene without its frames."""
+    return SceneRecord(
+        name=scene_name(capture.name),
+        place=capture.place,
+        capture=kind,
+        source=capture.source,
+        licence=capture.licence,
+        provenance="pseudo" if kind == "pseudo" else "rendered",
+        unit=unit,
+        frames=[],
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        measures=measures,
+    )
+
+
+def _write_scene(
+    record: SceneRecord, pictures: _Pictures, out_root: Path, frames: int, rng: np.random.Generator
+) -> SceneRecord:
+    metric = record.unit == "1/m"
+    shots = draw_shots(pictures.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
+    folder = out_root / record.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scene.json").unlink(missing_ok=True)
     for stale in folder.glob("frame_*.jpg"):
         stale.unlink()
-    write_image(folder / "sharp.jpg", source.sharp_srgb8)
-    write_inv_depth(folder / "inv_depth.png", source.truth, source.unit)
-    measures = dict(source.measures)
-    lens = Lens()
-    if metric and source.focal_px is not None:
-        lens, f_numbers = _physical_lens(shots, source.focal_px)
+    write_image(folder / record.sharp, pictures.sharp_srgb8)
+    write_inv_depth(folder / record.inv_depth, pictures.truth, record.unit)
+    measures, lens = dict(record.measures), Lens()
+    if metric and pictures.focal_px is not None:
+        lens, f_numbers = _physical_lens(shots, pictures.focal_px)
         measures.update({f"f_number_{i:02d}": n for i, n in enumerate(f_numbers)})
-    records = []
+    entries = []
     for i, shot in enumerate(shots):
         flaws, camera = draw_flaws(shot.largest_coc_px, rng), draw_camera(rng)
-        picture = render_surfaces(source.surfaces, shot.u_focus, shot.kappa, flaws)
-        srgb8 = srgb8_from_linear(add_sensor_noise(picture, camera, rng))
-        data = encode_jpeg(srgb8, camera)
+        picture = render_surfaces(pictures.surfaces, shot.u_focus, shot.kappa, flaws)
+        data = encode_jpeg(srgb8_from_linear(add_sensor_noise(picture, camera, rng)), camera)
         file = f"frame_{i:02d}.jpg"
         atomic_write(folder / file, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
-        records.append(FrameRecord(file, shot.u_focus, shot.kappa))
+        entries.append(FrameRecord(file, shot.u_focus, shot.kappa))
         measures[f"largest_coc_px_{i:02d}"] = shot.largest_coc_px
-    record = SceneRecord(
-        name=source.name,
-        place=source.place,
-        capture=source.capture,
-        source=source.source,
-        licence=source.licence,
-        provenance=source.provenance,
-        unit=source.unit,
-        frames=records,
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
-        lens=lens,
-        measures=measures,
-    )
+    record = replace(record, frames=entries, lens=lens, measures=measures)
     write_scene_json(folder, record)
     return record
 
@@ -300,7 +274,7 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
 def _captured_scene(
     capture: RgbdFrame | StereoScene, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
 ) -> SceneRecord:
-    rng = scene_rng(f"{capture.place}/{capture.name}", seed)
+    rng = named_rng(f"{capture.place}/{capture.name}", seed)
     image, truth = capture.read_rgb(), capture.read_inv_depth()
     if truth.shape != image.shape[:2]:
         raise RejectedScene(f"image {image.shape[:2]} and depth {truth.shape} differ in size")
@@ -324,89 +298,44 @@ def _captured_scene(
     surfaces = [Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
     if behind is not None:
         surfaces.append(behind)
-    source = _Source(
-        name=scene_name(capture.name),
-        place=capture.place,
-        capture=kind,
-        source=capture.source,
-        licence=capture.licence,
-        unit=capture.unit,
-        sharp_srgb8=image,
-        truth=truth,
-        rendered_inv_depth=rendered,
-        surfaces=surfaces,
-        focal_px=focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2]),
-        measures={"known_share": known, "texture": texture(image)},
-        provenance="pseudo" if kind == "pseudo" else "rendered",
-    )
-    return _write_scene(source, out_root, frames, rng)
+    record = _record(capture, kind, capture.unit, {"known_share": known, "texture": texture(image)})
+    focal_px = focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2])
+    return _write_scene(record, _Pictures(image, truth, rendered, surfaces, focal_px), out_root, frames, rng)
 
 
-def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int = 2, seed: int = 0) -> SceneRecord:
+def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
     """Render focused frames from one RGB-D frame and write ``out_root/SOURCE_ID``.
 
-    Raises:
-        RejectedScene: if image and depth differ in size, or too little depth is known.
-        MddnetError: if a file is damaged.
+    This and the next two raise MddnetError if a file is damaged, and RejectedScene if image and depth differ in size or
+    too little depth is known.
     """
     return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
 
 
-def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int = 3, seed: int = 0) -> SceneRecord:
-    """Render focused frames from a sharp photo with the depth that another method guessed, ``out_root/SOURCE_ID``.
-
-    Raises:
-        RejectedScene: if photo and depth differ in size, or too little depth is known.
-        MddnetError: if a file is damaged.
-    """
+def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a sharp photo with a pseudo-label and write ``out_root/SOURCE_ID``."""
     return _captured_scene(capture, "pseudo", None, out_root, frames, seed)
 
 
-def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int = 6, seed: int = 0) -> SceneRecord:
-    """Render focused frames from a stereo scene and write ``out_root/SCENE``.
-
-    Raises:
-        RejectedScene: if image and disparity differ in size, or too little of it is known.
-        MddnetError: if a file is damaged.
-    """
+def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a stereo scene and write ``out_root/SCENE``."""
     focal_px = None if capture.calibration is None else capture.calibration.focal_px
     return _captured_scene(capture, "stereo", focal_px, out_root, frames, seed)
 
 
-def build_photo_scene(
-    photo: SharpPhoto, out_root: Path, frames: int = 3, seed: int = 0, others: Sequence[SharpPhoto] = ()
-) -> SceneRecord:
-    """Render focused frames from a photo with made-up depth and write ``out_root/SOURCE_NAME``.
+def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a photo with synthetic depth and write ``out_root/SOURCE_NAME``.
 
-    Args:
-        photo: the photo behind.
-        out_root: folder of scene folders.
-        frames: number of focused frames.
-        seed: of everything that is drawn, together with the photo's name.
-        others: photos of which pieces are pasted in front, in 7 scenes of 10; none if empty.
+    In 7 scenes of 10, pieces of the other photo are pasted in front.
 
     Raises:
         MddnetError: if a file is damaged.
     """
-    rng = scene_rng(f"{photo.place}/{photo.name}", seed)
+    rng = named_rng(f"{photo.place}/{photo.name}", seed)
     image = photo.read_rgb()
-    other = None
-    if others and rng.random() < PASTE_SHARE:
-        other = others[int(rng.integers(len(others)))].read_rgb()
-    made_up = make_up_scene(image, rng, other)
-    sharp = srgb8_from_linear(made_up.sharp_linear())
-    source = _Source(
-        name=scene_name(photo.name),
-        place=photo.place,
-        capture="photo",
-        source=photo.source,
-        licence=photo.licence,
-        unit="relative",
-        sharp_srgb8=sharp,
-        truth=made_up.inv_depth,
-        rendered_inv_depth=made_up.inv_depth,
-        surfaces=made_up.surfaces,
-        focal_px=None,
-        measures={"pasted": float(made_up.pasted), "texture": texture(sharp)},
-    )
-    return _write_scene(source, out_root, frames, rng)
+    pasted = photo.other is not None and rng.random() < PASTE_SHARE
+    synthetic = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
+    sharp = srgb8_from_linear(synthetic.sharp_linear())
+    record = _record(photo, "photo", "relative", {"pasted": float(synthetic.pasted), "texture": texture(sharp)})
+    pictures = _Pictures(sharp, synthetic.inv_depth, synthetic.inv_depth, synthetic.surfaces)
+    return _write_scene(record, pictures, out_root, frames, rng)

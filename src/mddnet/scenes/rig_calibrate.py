@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -33,14 +32,13 @@ from scipy.optimize import minimize
 from mddnet.color import srgb_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.optics import sweep_u_focus
-from mddnet.scenes.align import Similarity, register_pair
+from mddnet.scenes.align import register_pair, scaled_about
 from mddnet.scenes.all_in_focus import fuse
-from mddnet.scenes.calibrate import BlurBank, blur_bank
 from mddnet.scenes.depth_from_focus import depth_from_sharpness
+from mddnet.scenes.filling import nearest_filled
+from mddnet.scenes.kappa_fit import BlurBank, blur_bank
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import BoolArray, Float32Array
-
-Pixel = TypeVar("Pixel", np.float32, np.uint8)
 
 DEPTH_BINS = 48
 TILES = 4
@@ -141,27 +139,6 @@ class RigFit:
     pixels: int
 
 
-def scaled_about(
-    image: NDArray[Pixel], zoom: float, centre: tuple[float, float], shift: complex = 0j
-) -> NDArray[Pixel]:
-    """The image shrunk by ``zoom`` about a point, on the same grid; cubic, since a linear one would add blur.
-
-    Args:
-        image: (H, W) or (H, W, 3), any type that OpenCV warps.
-        zoom: magnification to undo.
-        centre: (x, y), pixels.
-        shift: x + iy that the frame is displaced by, pixels, undone as well.
-    """
-    height, width = image.shape[:2]
-    if abs(zoom - 1) < 1e-9 and not shift:
-        return image
-    off = complex(centre[0] - (width - 1) / 2, centre[1] - (height - 1) / 2)
-    matrix = Similarity(complex(zoom), off * (1 - zoom) + shift).matrix(width, height)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    out = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(out, dtype=image.dtype)
-
-
 def steadied(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
     """The frames with breathing undone and brought to one brightness.
 
@@ -256,17 +233,6 @@ def index_by_law(inv_depth: Float32Array, u_focus: NDArray[np.float64]) -> Float
     """(H, W) fractional number of the frame that is focused at each depth, held at the ends of the sweep."""
     order = np.argsort(u_focus)
     return np.interp(inv_depth, u_focus[order], order.astype(np.float64)).astype(np.float32)
-
-
-def nearest_filled(values: Float32Array) -> Float32Array:
-    """NaN replaced by the nearest known value."""
-    known = np.isfinite(values)
-    _, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    of_label = np.zeros(labels.max() + 1, np.float32)
-    of_label[labels[known]] = values[known]
-    return np.where(known, values, of_label[labels])
 
 
 def _clear_of_rims(filled: Float32Array, u_focus: float, kappa: float) -> BoolArray:

@@ -14,10 +14,11 @@ from mddnet.captures.rig import RigCapture, read_rig
 from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
 from mddnet.errors import CaptureError, RejectedScene
 from mddnet.scenes import store
+from mddnet.scenes.align import scaled_about
 from mddnet.scenes.all_in_focus import fuse
-from mddnet.scenes.calibrate import LUMINANCE
 from mddnet.scenes.depth_from_focus import complete, depth_from_sharpness
 from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
+from mddnet.scenes.kappa_fit import LUMINANCE
 from mddnet.scenes.rig_calibrate import (
     RigFit,
     RigLaw,
@@ -26,7 +27,6 @@ from mddnet.scenes.rig_calibrate import (
     check_determined,
     index_by_law,
     match_frames,
-    scaled_about,
     steadied,
 )
 from mddnet.scenes.sharpness import sharpness_profile
@@ -334,7 +334,7 @@ def _steady_frames(
 ) -> Iterator[UInt8Array]:
     centre = (rig.geometry.camera.cx, rig.geometry.camera.cy)
     for i, (zoom, shift) in enumerate(zip(zooms, shifts_px, strict=True)):
-        yield np.asarray(scaled_about(rig.read_frame(i), float(zoom), centre, complex(shift)), np.uint8)
+        yield scaled_about(rig.read_frame(i), float(zoom), centre, complex(shift))
 
 
 def _fused(calibration: RigCalibration, zooms: NDArray[np.float64]) -> UInt8Array:

@@ -1,4 +1,5 @@
-"""Where shards lie: files here or at a web address, named by patterns, opened as streams that cannot run away.
+"""Where shards are, and the files in them: here or at a web address, named by patterns, read as streams that cannot
+run away.
 
 Only ``http`` and ``https`` addresses are opened, by Python itself: a pattern never reaches a shell, as the ``pipe:``
 addresses of webdataset do, and as its ``http`` addresses do on their way to curl.
@@ -14,7 +15,7 @@ import tarfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import IO
 from braceexpand import braceexpand
 
 from mddnet.errors import CaptureError
-from mddnet.scenes.store import UNREADABLE_JSON
+from mddnet.io.json_fields import UNREADABLE_JSON
 
 SUMMARY = "shards.json"
 LICENCES = "licences.csv"
@@ -31,10 +32,14 @@ LICENCE_COLUMNS = ("split", "group", "scene", "place", "provenance", "source", "
 SCHEMES = ("http://", "https://")
 TIMEOUT_S = 60.0
 MAX_SHARDS = 1_000_000
+MAX_MEMBER_BYTES = 512 * 2**20
+MAX_SET_BYTES = 2**30
 MAX_TABLE_BYTES = 64 * 2**20
 """Size of a summary or a list of licences beyond which it is none."""
 NOT_REACHED = (OSError, http.client.HTTPException)
 """What opening or reading a file or an address raises."""
+ODD_HEADER = (ValueError, OverflowError, IndexError, KeyError)
+"""What tarfile raises for a header whose numbers are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +150,6 @@ def count_sets(sources: Sequence[str]) -> list[Shard]:
     Raises:
         CaptureError: if a shard without such a file cannot be read through, or there is no set at all.
     """
-    from mddnet.scenes.shards import raw_sets  # which opens shards by this module
-
     known: dict[str, dict[str, int]] = {}
     shards = []
     for source in sources:
@@ -183,6 +186,81 @@ def shard_licences(shards: Sequence[Shard]) -> list[dict[str, str]]:
         unknown = dict.fromkeys(LICENCE_COLUMNS, "") | {"split": "train", "source": folder, "licence": "not known"}
         rows += [row for row in whole or [unknown] if row["split"] == "train"]
     return rows
+
+
+# --- the files in a shard ---------------------------------------------------------------------------------------------
+
+
+class BrokenShard(CaptureError):
+    """A shard that could not be read to its end; at a web address, asking again may help."""
+
+
+def raw_sets(
+    source: str, wanted: Callable[[int], bool] = lambda index: True
+) -> Iterator[dict[str, bytes | str] | None]:
+    """The sets of a shard as file contents by field, and ``__key__``, not decoded.
+
+    Args:
+        source: path or ``http(s)`` address of the shard.
+        wanted: whether to read a set, by its number in the shard; None is given for one that is not.
+
+    Raises:
+        CaptureError: naming the member: one that is no plain file (a link, a device, a folder), whose name has a
+            folder, ``..`` or a root in it, that is too large or repeated.
+        BrokenShard: if the shard cannot be opened or ends early.
+    """
+    try:
+        with open_shard(source) as stream:
+            guarded = GuardedStream(stream, MAX_MEMBER_BYTES + 2**20)
+            # A file can be skipped through, what comes over a wire cannot.
+            with tarfile.open(fileobj=guarded, mode="r|" if is_address(source) else "r:") as tar:
+                yield from _raw_sets_of(tar, source, wanted, guarded)
+    except (tarfile.TarError, EOFError, *ODD_HEADER, *NOT_REACHED) as error:
+        raise BrokenShard(f"{source}: not a whole tar file ({error}); copy or make the shard again") from error
+
+
+def _raw_sets_of(
+    tar: tarfile.TarFile, source: str, wanted: Callable[[int], bool], guarded: GuardedStream
+) -> Iterator[dict[str, bytes | str] | None]:
+    fields: dict[str, bytes | str] = {}
+    names: set[str] = set()
+    last_key, index, size = "", -1, 0
+    for member in tar:
+        guarded.next_member()
+        key, field = _checked_name(source, member)
+        if key != last_key:
+            if index >= 0:
+                yield fields or None
+            fields, names, last_key, index, size = {}, set(), key, index + 1, 0
+            if wanted(index):
+                fields["__key__"] = key
+        if field in names:
+            raise CaptureError(f"{source}: {member.name} is there twice; make the shard again")
+        names.add(field)
+        size += member.size
+        if size > MAX_SET_BYTES:
+            raise CaptureError(f"{source}: set {key} has more than {MAX_SET_BYTES} bytes; make the shard again")
+        if fields:
+            content = tar.extractfile(member)
+            assert content is not None  # it is a regular file
+            fields[field] = content.read()
+        tar.members = []  # type: ignore[attr-defined]  # it would keep the headers of a whole shard in memory
+    if index >= 0:
+        yield fields or None
+
+
+def _checked_name(path: str, member: tarfile.TarInfo) -> tuple[str, str]:
+    """Key and field of a member that is a plain file with a plain name."""
+    if not member.isreg() or member.issparse():
+        raise CaptureError(
+            f"{path}: {member.name!r} is no plain file (a link, a folder or a device); expected files only"
+        )
+    key, _, field = member.name.partition(".")
+    if not key or not field or set(member.name) & set("/\\\0") or ".." in member.name:
+        raise CaptureError(f"{path}: name {member.name!r}; expected KEY.FIELD without folders")
+    if not 0 <= member.size <= MAX_MEMBER_BYTES:
+        raise CaptureError(f"{path}: {member.name} has {member.size} bytes; expected at most {MAX_MEMBER_BYTES}")
+    return key, field
 
 
 class GuardedStream(io.RawIOBase):

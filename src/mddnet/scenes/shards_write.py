@@ -15,7 +15,7 @@ import re
 import struct
 import tarfile
 import zlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,18 +28,18 @@ from mddnet.io.atomic import atomic_write_text, write_csv
 from mddnet.io.part_file import remove_abandoned, writing_into
 from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
-from mddnet.scenes.build import BuildLock
-from mddnet.scenes.inspect import DamagedScene, FoundScene, check_images, find_scenes, image_size
+from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes, image_size
+from mddnet.scenes.scratch import BuildLock
 from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
-from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_image, read_inv_depth, read_scene
+from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_coded_map, read_image, read_inv_depth, read_scene
 from mddnet.scenes.worker import in_processes
 from mddnet.types import SceneRecord
 
 Suffix = Literal["jpg", "png"]
 INDEX = "index"
 CHECKSUMS = "SHA256SUMS"
-SIDES = ("train", "dev")
+SPLITS = ("train", "dev")
 OUR_SHARD = re.compile(r"(train|dev)-\d{6}\.tar")
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
@@ -50,14 +50,14 @@ class SetRef:
 
     Attributes:
         key: its name in the shard.
-        group: folder of scenes.
+        kind: folder of scenes.
         folder: the scene folder.
         record: its ``scene.json``.
         frame: which of the frames.
     """
 
     key: str
-    group: str
+    kind: str
     folder: Path
     record: SceneRecord
     frame: int
@@ -75,14 +75,14 @@ class ShardTask:
 
     Attributes:
         name: file name, ``train-000000.tar``.
-        side: ``train`` or ``dev``.
+        split: ``train`` or ``dev``.
         sets: what it holds, in order.
         suffixes: of the sharp and of the focused images: one per data set, because readers take columns from names.
         digest: of everything that the shard is made from; files by size and time of change.
     """
 
     name: str
-    side: str
+    split: str
     sets: tuple[SetRef, ...]
     suffixes: tuple[Suffix, Suffix]
     digest: str
@@ -126,44 +126,44 @@ class ShardRow:
 
 
 def plan_shards(
-    root: Path, side_of: Callable[[str], str], groups: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
+    root: Path, split_of: Callable[[str], str], kinds: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
 ) -> ShardPlan:
     """Decide which set goes into which shard.
 
     Args:
         root: folder of scenes that ``mddnet build`` wrote.
-        side_of: ``train``, ``dev`` or "" (unknown) for a place.
-        groups: groups of scenes to take; all if None.
+        split_of: ``train``, ``dev`` or "" (unknown) for a location.
+        kinds: kinds of scenes to take; all if None.
         shard_bytes: size at which a shard is full, by the sizes of the scenes' files.
 
     Raises:
-        CaptureError: for a place that the split does not name (its sets could leak from one side to the other), or if
-            there is no set at all.
+        CaptureError: for a location that the split does not name, whose sets could leak from one split to the other,
+            or if there is no set at all.
     """
     scenes: list[tuple[FoundScene, SceneRecord]] = []
     damaged: list[DamagedScene] = []
     for found in find_scenes(root):
-        if groups is None or found.group in groups:
+        if kinds is None or found.kind in kinds:
             try:
                 scenes.append((found, _usable_record(found.folder)))
             except (MddnetError, OSError) as error:
-                damaged.append(DamagedScene(found.group, found.folder.name, str(error)))
-    by_side: dict[str, list[SetRef]] = {side: [] for side in SIDES}
+                damaged.append(DamagedScene(found.kind, found.folder.name, str(error)))
+    by_split: dict[str, list[SetRef]] = {split: [] for split in SPLITS}
     for found, record in scenes:
-        side = side_of(record.place)
-        if side not in SIDES:
+        split = split_of(record.place)
+        if split not in SPLITS:
             raise CaptureError(
                 f"{found.folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
             )
-        by_side[side] += [
-            SetRef(set_key(found.group or "scenes", found.folder.name, k), found.group, found.folder, record, k)
+        by_split[split] += [
+            SetRef(set_key(found.kind or "scenes", found.folder.name, k), found.kind, found.folder, record, k)
             for k in range(len(record.frames))
         ]
-    if not any(by_side.values()):
+    if not any(by_split.values()):
         raise CaptureError(f"{root}: no whole scene with a focused frame; make some with `mddnet build`")
     suffixes = _suffixes([record for _, record in scenes])
     return ShardPlan(
-        tuple(task for side in SIDES for task in _cut(side, by_side[side], suffixes, shard_bytes)), tuple(damaged)
+        tuple(task for split in SPLITS for task in _cut(split, by_split[split], suffixes, shard_bytes)), tuple(damaged)
     )
 
 
@@ -184,7 +184,7 @@ def _suffixes(records: Sequence[SceneRecord]) -> tuple[Suffix, Suffix]:
     return common([r.sharp for r in records]), common([frame.file for r in records for frame in r.frames])
 
 
-def _cut(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], shard_bytes: int) -> list[ShardTask]:
+def _cut(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], shard_bytes: int) -> list[ShardTask]:
     shuffled = sorted(sets, key=lambda each: hashlib.sha256(each.key.encode()).digest())
     parts: list[list[SetRef]] = []
     filled = shard_bytes
@@ -197,13 +197,13 @@ def _cut(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], sha
         parts[-1].append(each)
         filled += size
     return [
-        ShardTask(f"{side}-{number:06d}.tar", side, tuple(part), suffixes, _digest(side, part, suffixes))
+        ShardTask(f"{split}-{number:06d}.tar", split, tuple(part), suffixes, _digest(split, part, suffixes))
         for number, part in enumerate(parts)
     ]
 
 
-def _digest(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) -> str:
-    digest = hashlib.sha256(json.dumps([SHARD_FORMAT, side, suffixes]).encode())
+def _digest(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) -> str:
+    digest = hashlib.sha256(json.dumps([SHARD_FORMAT, split, suffixes]).encode())
     for each in sets:
         digest.update(f"\n{each.key}\0{each.record!r}".encode("utf-8", "backslashreplace"))
         for path in each.files():
@@ -215,7 +215,7 @@ def _digest(side: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) 
 # --- one shard --------------------------------------------------------------------------------------------------------
 
 
-def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
+def set_files(each: SetRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
     """Content of the files of a set, by field, in the order in which they are written.
 
     Raises:
@@ -223,10 +223,9 @@ def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[
     """
     record, frame = each.record, each.record.frames[each.frame]
     depth_path = each.folder / record.inv_depth
-    depth = read_inv_depth(depth_path)
+    depth = read_coded_map(depth_path, "inv_depth", BUILD_AGAIN)
     png = _read(depth_path)
-    scale = _png_scale(png, depth_path)
-    low, step = float(scale["low"]), float(scale["step"])
+    low, step = depth.low, depth.step
     defocus_low = signed_defocus_px(low, frame.u_focus, frame.kappa_px)
     at_infinity = signed_defocus_px(0.0 if depth.unit == "1/m" else low, frame.u_focus, frame.kappa_px)
     defocus = {
@@ -236,14 +235,14 @@ def set_files(each: SetRef, side: str, suffixes: tuple[Suffix, Suffix]) -> dict[
         "step": -frame.kappa_px * step + 0.0,  # + 0.0: no minus zero
         "infinity": at_infinity,
     }
-    height, width = depth.inv_depth.shape
+    height, width = depth.values.shape
     info = {
         "format": SHARD_FORMAT,
-        "group": each.group,
+        "group": each.kind,
         "scene": each.folder.name,
         "frame": frame.file,
         "place": record.place,
-        "split": side,
+        "split": split,
         "capture": record.capture,
         "provenance": record.provenance,
         "source": record.source,
@@ -303,14 +302,6 @@ def _png_bytes(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     return stream.getvalue()
 
 
-def _png_scale(png: bytes, path: Path) -> Mapping[str, float]:
-    for kind, body in _chunks(png):
-        if kind == b"tEXt" and body.startswith(b"mddnet\0"):
-            scale: Mapping[str, float] = json.loads(body.removeprefix(b"mddnet\0"))
-            return scale
-    raise CaptureError(f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); build the scene again")
-
-
 def _with_scale(png: bytes, text: str) -> bytes:
     """The same PNG with another scale: the compressed codes are not touched."""
     parts = [png[:8]]
@@ -349,14 +340,14 @@ def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
         with writing_into(out):
             with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as tar:
                 for each in task.sets:
-                    for field, content in set_files(each, task.side, task.suffixes).items():
+                    for field, content in set_files(each, task.split, task.suffixes).items():
                         member = tarfile.TarInfo(f"{each.key}.{field}")
                         member.size = len(content)
                         tar.addfile(member, io.BytesIO(content))
             with made.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             size = made.stat().st_size
-            if _digest(task.side, task.sets, task.suffixes) != task.digest:
+            if _digest(task.split, task.sets, task.suffixes) != task.digest:
                 raise CaptureError(f"{out / task.name}: its scenes changed while it was written; run the command again")
             if not index.exists():
                 # A shard without a line is somebody else's; killed between the two, it still is ours.
@@ -435,36 +426,27 @@ def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
     counted: dict[Path, list[tuple[str, SetRef]]] = {}
     for task in plan.tasks:
         for each in task.sets:
-            counted.setdefault(each.folder, []).append((task.side, each))
-    lines = [
-        {
-            "split": of_scene[0][0],
-            "group": of_scene[0][1].group,
-            "scene": folder.name,
-            "sets": str(len(of_scene)),
-            **{name: getattr(of_scene[0][1].record, name) for name in ("place", "provenance", "source", "licence")},
-        }
-        for folder, of_scene in counted.items()
-    ]
+            counted.setdefault(each.folder, []).append((task.split, each))
+    lines = []
+    for folder, of_scene in counted.items():
+        split, first = of_scene[0]
+        about = {name: getattr(first.record, name) for name in ("place", "provenance", "source", "licence")}
+        lines.append({"split": split, "group": first.kind, "scene": folder.name, "sets": str(len(of_scene)), **about})
     lines.sort(key=lambda line: (line["split"], line["group"], line["scene"]))
     write_csv(out / LICENCES, LICENCE_COLUMNS, lines)
-    summary = {
-        "format": SHARD_FORMAT,
-        "splits": {
-            side: {
-                "shards": [task.name for task in plan.tasks if task.side == side],
-                "sets_of_shard": {task.name: len(task.sets) for task in plan.tasks if task.side == side},
-                "sets": sum(len(task.sets) for task in plan.tasks if task.side == side),
-                "scenes": sum(line["split"] == side for line in lines),
-                "places": len({line["place"] for line in lines if line["split"] == side}),
-            }
-            for side in SIDES
-        },
-        "licences": sorted({line["licence"] for line in lines}),
-    }
-    text = json.dumps(summary, indent=1) + "\n"
-    atomic_write_text(out / SUMMARY, text)
+    splits = {}
+    for split in SPLITS:
+        sets = {task.name: len(task.sets) for task in plan.tasks if task.split == split}
+        mine = [line for line in lines if line["split"] == split]
+        splits[split] = {
+            "shards": list(sets),
+            "sets_of_shard": sets,
+            "sets": sum(sets.values()),
+            "scenes": len(mine),
+            "places": len({line["place"] for line in mine}),
+        }
+    summary = {"format": SHARD_FORMAT, "splits": splits, "licences": sorted({line["licence"] for line in lines})}
+    atomic_write_text(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
     sums = {row.name: row.sha256 for row in rows}
     sums |= {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in (LICENCES, SUMMARY)}
-    content = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items()))
-    atomic_write_text(out / CHECKSUMS, content)
+    atomic_write_text(out / CHECKSUMS, "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items())))

@@ -14,14 +14,13 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
 from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
-from mddnet.io.json_fields import UNREADABLE_JSON as UNREADABLE_JSON
 from mddnet.io.json_fields import is_plain_name, read_json_object, shown
 from mddnet.photo.image_file import opened_image, read_rgb
 from mddnet.types import (
@@ -47,6 +46,16 @@ LARGEST_VALUE = 1e28
 NOT_ITS_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 """What reading fields raises in JSON that holds something else; a whole number may be larger than any float."""
 BUILD_AGAIN = "build the scene again"
+
+
+@dataclass(frozen=True, slots=True)
+class CodedMap:
+    """A decoded 16-bit map: (H, W) float32 values in a unit, NaN where unknown, with the scale of their codes."""
+
+    values: Float32Array
+    unit: str
+    low: float
+    step: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,35 +112,56 @@ def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> 
     return step
 
 
+def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | None = None) -> CodedMap:
+    """Read a 16-bit map with its scale: code 0 is unknown, 1 infinitely far, others are linear.
+
+    Args:
+        file: its path, or its bytes as a stream.
+        quantity: what it must say that it holds.
+        fix: what to do about a file that cannot be used: the end of messages.
+        name: what messages call it; its path by default.
+
+    Raises:
+        CaptureError: if the file is missing, damaged, carries no scale, or holds another quantity.
+    """
+    name = str(file) if name is None else name
+    with opened_image(file, fix, name=name, what="16-bit PNG") as image:
+        text = image.info.get("mddnet")
+        codes = np.asarray(image)
+    try:
+        meta = json.loads(text) if isinstance(text, str) else {}
+        low, step, unit = float(meta["low"]), float(meta["step"]), str(meta["unit"])
+        infinity = float(meta.get("infinity", 0.0 if unit == "1/m" else low))
+        stated = meta.get("quantity", quantity)
+    except (*NOT_ITS_FIELDS, RecursionError) as error:
+        raise CaptureError(f"{name}: the PNG carries no mddnet scale (tEXt 'mddnet'); {fix}") from error
+    if stated != quantity or codes.ndim != 2 or codes.dtype not in CODE_TYPES:
+        raise CaptureError(
+            f"{name}: {shown(stated)}, {codes.dtype} of shape {codes.shape}; expected one 16-bit channel of {quantity}"
+        )
+    if not all(abs(number) < LARGEST_VALUE for number in (low, step, infinity)):
+        raise CaptureError(
+            f"{name}: low {low}, step {step}, infinity {infinity}; expected numbers below {LARGEST_VALUE:g}"
+        )
+    values = low + (codes.astype(np.float64) - CODE_FIRST) * step
+    values[codes == CODE_INFINITY] = infinity
+    values[codes == CODE_UNKNOWN] = np.nan
+    return CodedMap(values.astype(np.float32), unit, low, step)
+
+
 def read_inv_depth(path: Path) -> InvDepthFile:
     """Read a file of :func:`write_inv_depth`.
 
     Raises:
         CaptureError: if the file is missing, damaged, or carries no scale.
     """
-    with opened_image(path, BUILD_AGAIN, what="16-bit PNG") as image:
-        text = image.info.get("mddnet")
-        codes = np.asarray(image)
-    try:
-        meta = json.loads(text) if isinstance(text, str) else {}
-        low, step, unit = float(meta["low"]), float(meta["step"]), meta["unit"]
-    except (*NOT_ITS_FIELDS, RecursionError) as error:
+    found = read_coded_map(path, "inv_depth", BUILD_AGAIN)
+    if found.unit not in INV_DEPTH_UNITS or not found.step > 0:
         raise CaptureError(
-            f"{path}: the PNG carries no mddnet scale (tEXt 'mddnet'); expected a file that mddnet build wrote"
-        ) from error
-    if codes.ndim != 2 or codes.dtype not in CODE_TYPES or unit not in INV_DEPTH_UNITS:
-        raise CaptureError(
-            f"{path}: {codes.dtype} of shape {codes.shape}, unit {shown(unit)}; expected one 16-bit channel and one of "
+            f"{path}: unit {shown(found.unit)}, step {found.step}; expected a step above 0 and one of "
             f"{', '.join(INV_DEPTH_UNITS)}"
         )
-    if not (abs(low) < LARGEST_VALUE and 0 < step < LARGEST_VALUE):
-        raise CaptureError(
-            f"{path}: low {low}, step {step}; expected numbers below {LARGEST_VALUE:g} and a step above 0"
-        )
-    u = low + (codes.astype(np.float64) - CODE_FIRST) * step
-    u[codes == CODE_INFINITY] = 0.0 if unit == "1/m" else low
-    u[codes == CODE_UNKNOWN] = np.nan
-    return InvDepthFile(u.astype(np.float32), cast(InvDepthUnit, unit), step)
+    return InvDepthFile(found.values, cast(InvDepthUnit, found.unit), found.step)
 
 
 def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:

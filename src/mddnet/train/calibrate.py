@@ -19,8 +19,8 @@ from mddnet.data.loader import MADE_UP
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.metrics import texture_mask
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.scenes.shard_source import Shard
-from mddnet.scenes.shards import EncodedSet, raw_sets
+from mddnet.scenes.shard_source import Shard, raw_sets
+from mddnet.scenes.shards import EncodedSet
 from mddnet.scenes.store import read_image
 from mddnet.train.measured_frames import frames_of
 from mddnet.types import UInt8Array

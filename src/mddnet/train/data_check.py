@@ -11,10 +11,10 @@ import numpy as np
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError, TrainingError
+from mddnet.kinds import KINDS
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
-from mddnet.scenes.build import GROUPS
 from mddnet.scenes.scene_stamp import scene_stamp
 from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_scene
 
@@ -124,8 +124,8 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
     stamp = scene_stamp(folder)
     record = read_scene(folder)
     group = folder.parent.name
-    if group not in GROUPS:
-        raise CaptureError(f"{folder}: lies in {group!r}; expected a folder named {', '.join(GROUPS)}")
+    if group not in KINDS:
+        raise CaptureError(f"{folder}: lies in {group!r}; expected a folder named {', '.join(KINDS)}")
     if not record.frames:
         raise CaptureError(f"{folder / 'scene.json'}: no frames; build the scene again")
     u = read_inv_depth(folder / record.inv_depth).inv_depth

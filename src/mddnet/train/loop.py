@@ -22,10 +22,10 @@ from mddnet.data.scene_pool import SceneEntry, open_both_sides, open_scenes
 from mddnet.data.shard_batches import ShardBatches, shard_loader
 from mddnet.data.split import read_split
 from mddnet.errors import ModelError, RecipeError, TrainingError
+from mddnet.kinds import REAL_KINDS
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import load_network, save_weights
 from mddnet.model.network import MDDNet
-from mddnet.scenes.build import REAL_GROUPS
 from mddnet.scenes.shard_source import Shard, count_sets, expand_shards
 from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, photos_of_shards, stretch_to_stacks
 from mddnet.train.early_stopping import EarlyStopping
@@ -70,9 +70,9 @@ def open_sides(recipe: Recipe) -> Scenes:
         if "scenes" not in recipe.data.model_fields_set:
             return Scenes((), (), shards)
         dev_side = open_scenes(recipe.data.scenes, read_split(recipe.data.split), "dev")
-        return Scenes((), [entry for entry in dev_side if entry.group in REAL_GROUPS], shards)
+        return Scenes((), [entry for entry in dev_side if entry.group in REAL_KINDS], shards)
     sides = open_both_sides(recipe.data.scenes, read_split(recipe.data.split))
-    return Scenes(sides["train"], [entry for entry in sides["dev"] if entry.group in REAL_GROUPS])
+    return Scenes(sides["train"], [entry for entry in sides["dev"] if entry.group in REAL_KINDS])
 
 
 def _network(recipe: Recipe) -> MDDNet:

@@ -20,24 +20,14 @@ from mddnet.data.loader import DISCS, MADE_UP
 from mddnet.data.split import Side, read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
 from mddnet.io.atomic import atomic_write_text, write_csv
+from mddnet.kinds import KINDS, REAL_KINDS
 from mddnet.model.folder import WEIGHTS_FILE, model_folder, shipped_models
-from mddnet.scenes.build import REAL_GROUPS
 from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
 from mddnet.train.loop import Scenes
 from mddnet.train.record import CHECKPOINT
 
 HELD_OUT_SHARE = 0.2
-SHARES = {
-    "focal_stacks": 0.4,
-    "light_fields": 0.2,
-    "rgbd": 0.2,
-    "stereo": 0.2,
-    "photos": 0.3,
-    "all_in_3d": 0.4,
-    "rigs": 0.4,
-    "pseudo": 0.1,
-    DISCS: 0.14,
-}
+SHARES = {name: kind.share for name, kind in KINDS.items()} | {DISCS: 0.14}
 """Shares of the groups in a batch, those that are missing left out."""
 LOSS = {
     "depth": 1.0,
@@ -75,7 +65,7 @@ def split_by_place(scenes: Sequence[CheckedScene]) -> dict[str, Side]:
         place = scene.entry.record.place
         if split_of(place, {}) is None:
             frames[place] += len(scene.entry.record.frames)
-            if scene.entry.group in REAL_GROUPS:
+            if scene.entry.group in REAL_KINDS:
                 real.add(place)
 
     def order(place: str) -> tuple[bool, bool, str]:
@@ -103,7 +93,7 @@ def sides_of(check: DataCheck, split: Mapping[str, Side]) -> Scenes:
     if not sides["train"]:
         raise CaptureError(f"{check.root}: no scene on the train side of the split")
     train, held_out = ([scene.entry for scene in sides[side]] for side in ("train", "dev"))
-    return Scenes(train, [entry for entry in held_out if entry.group in REAL_GROUPS] or held_out)
+    return Scenes(train, [entry for entry in held_out if entry.group in REAL_KINDS] or held_out)
 
 
 def find_split(check: DataCheck, file: Path | None) -> tuple[dict[str, Side], str]:

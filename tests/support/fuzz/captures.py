@@ -384,7 +384,7 @@ def _plan_cases(files: Files) -> Cases:
 
 
 def _read_plan(folder: Path) -> None:
-    from mddnet.scenes.build import plan_build
+    from mddnet.scenes.plan import plan_build
 
     plan = plan_build([folder])
     assert plan.tasks or plan.failures

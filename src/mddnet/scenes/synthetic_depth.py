@@ -1,4 +1,4 @@
-"""Made-up depth for sharp photos: slanted planes, smooth relief and foreground pieces with every kind of outline.
+"""Synthetic depth for sharp photos: slanted planes, smooth relief and foreground pieces with every kind of outline.
 
 Rendered blur is exact for whatever depth was made up, so depth need not be plausible; it must only not be guessable
 from anything but the blur. Hence no piece prefers a place in the picture, and slopes point in all directions: "lower
@@ -30,7 +30,7 @@ HIDDEN_REACH_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
-class MadeUpScene:
+class SyntheticScene:
     """A scene that exists only to be photographed by :func:`mddnet.scenes.render.render_surfaces`.
 
     Attributes:
@@ -205,8 +205,10 @@ def _random_part(srgb8: UInt8Array, shape: tuple[int, int], rng: np.random.Gener
     return max(crops, key=texture)
 
 
-def make_up_scene(srgb8: UInt8Array, rng: np.random.Generator, other_srgb8: UInt8Array | None = None) -> MadeUpScene:
-    """Make up a scene from a photo and, if given, pieces of a second one in front of it.
+def synthetic_scene(
+    srgb8: UInt8Array, rng: np.random.Generator, other_srgb8: UInt8Array | None = None
+) -> SyntheticScene:
+    """A synthetic scene from a photo and, if given, pieces of a second one in front of it.
 
     Args:
         srgb8: (H, W, 3) uint8, the photo behind; at least 16 pixels on each side.
@@ -257,4 +259,4 @@ def make_up_scene(srgb8: UInt8Array, rng: np.random.Generator, other_srgb8: UInt
     behind = hidden_surface(ground_linear, relative(ground), OCCLUSION_JUMP, HIDDEN_REACH_PX)
     if behind is not None:
         surfaces.append(behind)
-    return MadeUpScene(tuple(surfaces), relative(top), len(pieces))
+    return SyntheticScene(tuple(surfaces), relative(top), len(pieces))

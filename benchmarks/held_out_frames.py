@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb8
-from mddnet.scenes.calibrate import blur_bank, encoded_luminance
 from mddnet.scenes.depth_from_focus import FocusDepth
 from mddnet.scenes.focal_stack_scene import (
     LARGEST_BLUR_OF_WIDTH,
@@ -18,6 +17,7 @@ from mddnet.scenes.focal_stack_scene import (
     exposure_gain,
     measure_sweep,
 )
+from mddnet.scenes.kappa_fit import blur_bank, encoded_luminance
 from mddnet.types import Float32Array, UInt8Array
 
 EVERY = 4

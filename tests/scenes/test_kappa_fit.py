@@ -5,7 +5,7 @@ import pytest
 from tests.support.made_focal_stack import MadeStack, made_stack
 
 from mddnet.color import linear_from_srgb8, srgb_from_linear
-from mddnet.scenes.calibrate import (
+from mddnet.scenes.kappa_fit import (
     ErrorTable,
     bank_diameters,
     blur_bank,
@@ -13,7 +13,6 @@ from mddnet.scenes.calibrate import (
     error_table,
     fit_even_sweep,
     fit_uneven_sweep,
-    frame_fractions,
     half_kappas,
     rerender_cost,
 )
@@ -55,7 +54,6 @@ def test_an_even_sweep_gives_back_its_blur_per_frame(kappa: float) -> None:
     assert fit.kappa_px_per_frame == pytest.approx(kappa, rel=0.04)
     assert fit.error_fraction < 0.25
     np.testing.assert_allclose(np.diff(fit.positions_px), fit.kappa_px_per_frame)
-    assert frame_fractions(table, fit.positions_px).shape == (9,)
 
 
 def test_known_dioptres_are_followed() -> None:

@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from mddnet.color import srgb8_from_linear
-from mddnet.scenes.made_up_depth import (
+from mddnet.scenes.synthetic_depth import (
     OUTLINES,
     Outline,
-    make_up_scene,
     random_outline,
     segments,
     slanted_plane,
     smooth_noise,
+    synthetic_scene,
     texture,
 )
 from mddnet.types import UInt8Array
@@ -71,7 +71,7 @@ def test_segment_outline_needs_labels() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_scene_is_relative_and_its_sharp_picture_shows_the_nearest_surface(seed: int) -> None:
     photo, other = patchwork(seed), patchwork(seed + 100)
-    scene = make_up_scene(photo, np.random.default_rng(seed), other)
+    scene = synthetic_scene(photo, np.random.default_rng(seed), other)
     assert scene.inv_depth.min() == pytest.approx(0.0, abs=1e-6)
     assert scene.inv_depth.max() == pytest.approx(1.0, abs=1e-6)
     # Wherever a pasted piece covers fully, it is in front of everything after it, and it is what is seen.
@@ -89,22 +89,22 @@ def test_scene_is_relative_and_its_sharp_picture_shows_the_nearest_surface(seed:
 
 def test_without_a_second_photo_the_sharp_picture_is_the_photo() -> None:
     photo = patchwork(3)
-    scene = make_up_scene(photo, np.random.default_rng(3))
+    scene = synthetic_scene(photo, np.random.default_rng(3))
     assert scene.pasted == 0
     np.testing.assert_array_equal(srgb8_from_linear(scene.sharp_linear()), photo)
 
 
 def test_same_seed_makes_the_same_scene() -> None:
-    first, second = (make_up_scene(patchwork(4), np.random.default_rng(9), patchwork(5)) for _ in range(2))
+    first, second = (synthetic_scene(patchwork(4), np.random.default_rng(9), patchwork(5)) for _ in range(2))
     np.testing.assert_array_equal(first.inv_depth, second.inv_depth)
     np.testing.assert_array_equal(first.sharp_linear(), second.sharp_linear())
-    other = make_up_scene(patchwork(4), np.random.default_rng(10), patchwork(5))
+    other = synthetic_scene(patchwork(4), np.random.default_rng(10), patchwork(5))
     assert np.any(first.inv_depth != other.inv_depth)
 
 
 def test_lower_in_the_picture_is_nearer_half_of_the_time() -> None:
     rows = np.arange(48) - 23.5
-    scenes = [make_up_scene(patchwork(0, 48, 64), np.random.default_rng(s)) for s in range(60)]
+    scenes = [synthetic_scene(patchwork(0, 48, 64), np.random.default_rng(s)) for s in range(60)]
     slopes = [float(rows @ scene.inv_depth.mean(axis=1)) for scene in scenes]
     # A fair coin gives 18 to 42 of 60 with probability 0.999.
     assert 18 <= np.count_nonzero(np.array(slopes) > 0) <= 42
@@ -116,12 +116,12 @@ def test_lower_in_the_picture_is_nearer_half_of_the_time() -> None:
 )
 def test_unusable_photos_are_refused(photo: UInt8Array) -> None:
     with pytest.raises(ValueError, match="expected"):
-        make_up_scene(photo, np.random.default_rng(0))
+        synthetic_scene(photo, np.random.default_rng(0))
 
 
 def test_second_photo_may_be_smaller_or_flat() -> None:
     flat = np.full((20, 30, 3), 128, dtype=np.uint8)
-    scene = make_up_scene(patchwork(6), np.random.default_rng(2), flat)
+    scene = synthetic_scene(patchwork(6), np.random.default_rng(2), flat)
     assert scene.inv_depth.shape == (72, 96)
     assert texture(flat) == 0.0
 
@@ -129,6 +129,6 @@ def test_second_photo_may_be_smaller_or_flat() -> None:
 def test_real_photos_get_pieces_along_their_own_edges(shared_data: Path) -> None:
     files = sorted((shared_data / "photos/kodak24").glob("*.jpg"))[:2]
     photo, other = (np.asarray(Image.open(f).convert("RGB")) for f in files)
-    scenes = [make_up_scene(photo, np.random.default_rng(s), other) for s in range(4)]
+    scenes = [synthetic_scene(photo, np.random.default_rng(s), other) for s in range(4)]
     assert sum(s.pasted for s in scenes) >= 4
     assert all(np.isfinite(s.inv_depth).all() for s in scenes)

@@ -35,6 +35,15 @@ def bank_diameters(largest_px: float) -> NDArray[np.float64]:
     return np.array(diameters)
 
 
+def between_discs(
+    diameters_px: NDArray[np.float64], wanted_px: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Number of the disc below each wanted diameter, and the share of the next one, so that both mix to it."""
+    position = np.interp(wanted_px, diameters_px, np.arange(len(diameters_px)))
+    low = np.minimum(position.astype(np.int64), len(diameters_px) - 2)
+    return low, position - low
+
+
 @dataclass(frozen=True, slots=True)
 class BlurBank:
     """A sharp image blurred by discs of rising diameter.
@@ -49,9 +58,8 @@ class BlurBank:
 
     def render(self, diameter_px: NDArray[np.floating]) -> Float32Array:
         """(H, W) image whose every pixel is blurred by its own diameter, mixed from the two nearest discs."""
-        position = np.interp(diameter_px, self.diameters_px, np.arange(len(self.diameters_px)))
-        low = np.minimum(position.astype(np.int64), len(self.diameters_px) - 2)
-        t = (position - low).astype(np.float32)
+        low, t = between_discs(self.diameters_px, diameter_px)
+        t = t.astype(np.float32)
         a = np.take_along_axis(self.encoded, low[None], axis=0)[0]
         b = np.take_along_axis(self.encoded, low[None] + 1, axis=0)[0]
         return np.asarray((1 - t) * a + t * b, dtype=np.float32)
@@ -90,9 +98,7 @@ class ErrorTable:
     def squares_of(self, positions_px: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, N) squared errors when frame and depth index i lie at ``positions_px[i]``."""
         diameter = np.abs(positions_px[:, None] - positions_px[None, :])
-        place = np.interp(diameter, self.diameters_px, np.arange(len(self.diameters_px)))
-        low = np.minimum(place.astype(np.int64), len(self.diameters_px) - 2)
-        t = place - low
+        low, t = between_discs(self.diameters_px, diameter)
         i, j = np.indices(diameter.shape)
         return np.asarray((1 - t) * self.squares[i, j, low] + t * self.squares[i, j, low + 1])
 
@@ -145,11 +151,6 @@ class SweepFit:
 
 def _fraction(table: ErrorTable, positions_px: NDArray[np.floating]) -> float:
     return float(np.sqrt(table.squares_of(positions_px).sum() / max(table.squares[:, :, 0].sum(), 1e-12)))
-
-
-def frame_fractions(table: ErrorTable, positions_px: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N,) the error fraction of every frame."""
-    return np.sqrt(table.squares_of(positions_px).sum(axis=1) / np.maximum(table.squares[:, :, 0].sum(axis=1), 1e-12))
 
 
 def fit_even_sweep(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> SweepFit:
@@ -239,13 +240,10 @@ def rerender_cost(
     """
     count = len(frames)
     cost = np.zeros((count, *frames[0].shape), dtype=np.float32)
-    place = np.interp(
-        np.abs(positions_px[:, None] - positions_px[None, :]), bank.diameters_px, np.arange(len(bank.diameters_px))
-    )
+    lower, share = between_discs(bank.diameters_px, np.abs(positions_px[:, None] - positions_px[None, :]))
     for i in range(count):
         for j in range(count):
-            low = min(int(place[i, j]), len(bank.diameters_px) - 2)
-            t = np.float32(place[i, j] - low)
+            low, t = lower[i, j], np.float32(share[i, j])
             error = frames[i] - bank.encoded[low]
             error -= t * (bank.encoded[low + 1] - bank.encoded[low])
             cost[j] += np.minimum(error * error, np.float32(cap * cap))

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.held_out_frames import held_out_frames, predict_held_out
 from tests.support.made_focal_stack import made_stack
-
-from mddnet.scenes.held_out import held_out_frames, predict_held_out
 
 
 def test_neither_ends_nor_neighbours_are_left_out() -> None:

@@ -1,0 +1,231 @@
+"""Files that describe captures, as pydantic models; a stranger's file leads to one kind of error.
+
+Numbers are Python's: JSON allows NaN, Infinity and whole numbers beyond any float here. Every check raises ValueError
+with what was expected; :func:`parse` adds the file, the field and the value. A field that is missing counts as null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo, model_validator
+
+from mddnet.errors import CaptureError
+from mddnet.io.json_fields import (
+    is_number,
+    is_plain_name,
+    is_writable_text,
+    named_file,
+    named_files,
+    read_json_object,
+    shown,
+)
+
+
+class Description(BaseModel):
+    """A JSON object; keys that it does not know are left alone."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _missing_is_null(cls, data: Any) -> Any:
+        needed = [field.alias or name for name, field in cls.model_fields.items() if field.is_required()]
+        if not isinstance(data, dict):
+            raise ValueError(f"an object with {', '.join(needed)}")
+        return dict.fromkeys(needed) | data
+
+
+Model = TypeVar("Model", bound=Description)
+
+
+def parse(model: type[Model], path: Path, data: object, within: str = "") -> Model:
+    """What a description says, checked.
+
+    Args:
+        model: class of the description.
+        path: the file, for messages and for the files that it names.
+        data: its content.
+        within: name of the field that ``data`` is, for messages.
+
+    Raises:
+        CaptureError: naming the file, the field, the value received and the value expected.
+    """
+    try:
+        return model.model_validate(data, context=path)
+    except ValidationError as error:
+        raise CaptureError(f"{path}: {_message(error, within, model.model_fields)}") from error
+
+
+def _message(error: ValidationError, within: str, known: Iterable[str]) -> str:
+    first = error.errors(include_url=False)[0]
+    field = within
+    for part in first["loc"]:
+        field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else part
+    context = first.get("ctx", {})
+    if first["type"] == "literal_error":
+        expected = "one of " + context["expected"].replace("'", "").replace(" or ", ", ")
+    elif first["type"] == "extra_forbidden":
+        expected = f"none but {', '.join(known)}"
+    else:
+        expected = str(context.get("error", first["msg"]))
+    # What contradicts itself is told by the check alone: it is no value of one field.
+    return f"{field} is {shown(first['input'])}; expected {expected}" if field else expected
+
+
+def read_capture(model: type[Model], folder: Path, kind: str) -> Model:
+    """Read and check ``capture.json``.
+
+    Args:
+        model: class of the capture; its field ``folder`` is set.
+        folder: folder of the capture.
+        kind: what the file must state as ``kind``.
+
+    Raises:
+        CaptureError: if it cannot be read, describes another kind of capture, or as :func:`parse`.
+    """
+    path = folder / "capture.json"
+    data = read_json_object(path, f"expected the JSON description of a capture of kind {kind}")
+    if data.get("kind") != kind:
+        raise CaptureError(f'{path}: kind is {shown(data.get("kind"))}; expected "{kind}"')
+    return parse(model, path, {**data, "folder": folder})
+
+
+# --- types of fields --------------------------------------------------------------------------------------------------
+
+
+def _text(value: object, empty: bool = False) -> str:
+    if not isinstance(value, str) or not (value or empty):
+        raise ValueError("a text" if empty else "a non-empty text")
+    if not is_writable_text(value):
+        raise ValueError("a text of whole Unicode characters")
+    return value
+
+
+def _scene_name(value: object) -> str:
+    """It becomes the name of a folder."""
+    if not is_plain_name(_text(value)) or str(value).startswith("."):
+        raise ValueError("a plain name, without slashes or a dot in front")
+    return str(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def whole_number(low: int, high: int, what: str) -> PlainValidator:
+    """A whole number from ``low`` to ``high``; ``what`` it counts, for messages."""
+
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"{what}, {low} to {high}")
+        return value
+
+    return PlainValidator(check)
+
+
+def exactly(value: str, why: str) -> PlainValidator:
+    """One text; ``why``, for messages."""
+
+    def check(given: object) -> str:
+        if given != value:
+            raise ValueError(f'"{value}": {why}')
+        return value
+
+    return PlainValidator(check)
+
+
+def number(what: str = "a finite number", above: float | None = None, null: bool = False) -> PlainValidator:
+    """A finite number, or null where that is allowed; ``what`` it is, for messages."""
+
+    def check(value: Any) -> float | None:
+        if value is None and null:
+            return None
+        if not is_number(value) or (above is not None and not value > above):
+            raise ValueError(what)
+        return float(value)
+
+    return PlainValidator(check)
+
+
+def _numbers(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list):
+        raise ValueError("a list of finite numbers")
+    for entry in value:
+        if not is_number(entry):
+            raise ValueError(f"finite numbers; it holds {shown(entry)}")
+    return tuple(map(float, value))
+
+
+def _files(folders: int) -> PlainValidator:
+    """Files in the folder of the description, or at most ``folders`` further down, each named once."""
+
+    def check(value: object, info: ValidationInfo) -> tuple[Path, ...]:
+        return named_files(Path(info.context or ""), value, str(info.field_name), folders)
+
+    return PlainValidator(check)
+
+
+def _file(value: object, info: ValidationInfo) -> Path:
+    return named_file(Path(info.context or ""), value, str(info.field_name))
+
+
+Text = Annotated[str, PlainValidator(_text)]
+AnyText = Annotated[str, PlainValidator(lambda value: _text(value, empty=True))]
+SceneName = Annotated[str, PlainValidator(_scene_name)]
+Flag = Annotated[bool, PlainValidator(_flag)]
+Number = Annotated[float, number()]
+NumberOrNull = Annotated[float | None, number(null=True)]
+Positive = Annotated[float, number("a number above 0", above=0)]
+PositiveOrNull = Annotated[float | None, number("a number above 0", above=0, null=True)]
+Numbers = Annotated[tuple[float, ...], PlainValidator(_numbers)]
+NumbersOrNull = Annotated[
+    tuple[float, ...] | None, PlainValidator(lambda value: None if value is None else _numbers(value))
+]
+File = Annotated[Path, PlainValidator(_file)]
+Files = Annotated[tuple[Path, ...], _files(0)]
+FilesBelow = Annotated[tuple[Path, ...], _files(1)]
+"""At most one folder down."""
+
+
+class CaptureDescription(Description):
+    """What ``capture.json`` of every kind says.
+
+    Attributes:
+        folder: the capture folder.
+        scene: name of the scene.
+        place: captures of one location are on one side of the split.
+        source: where the capture comes from.
+        licence: licence found there.
+    """
+
+    folder: Path = Field(exclude=True)
+    scene: SceneName
+    place: Text
+    source: Text
+    licence: Text
+
+    @property
+    def path(self) -> Path:
+        """The file ``capture.json``."""
+        return self.folder / "capture.json"
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of every image of the capture, from the headers alone."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """Columns of every image."""
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        """Rows of every image."""
+        return self.size[1]

@@ -1,0 +1,117 @@
+"""The tables of a build: ``build.csv`` lists every whole scene, ``rejected.csv`` every capture that gave none."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mddnet.errors import MddnetError
+from mddnet.io.atomic import write_csv
+from mddnet.io.folder_lock import FolderLock
+from mddnet.io.part_file import writing_into
+from mddnet.kinds import KINDS
+from mddnet.scenes.plan import BuildRow
+from mddnet.scenes.store import read_scene
+from mddnet.types import SceneRecord
+
+PATIENCE_S = 60.0
+SCENE_COLUMNS = (
+    "group",
+    "scene",
+    "place",
+    "split",
+    "provenance",
+    "unit",
+    "frames",
+    "kappa_px_low",
+    "kappa_px_high",
+    "rerender_error_fraction",
+    "unknown_share",
+    "measures",
+)
+REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason")
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Rows of ``build.csv`` or ``rejected.csv``; none where the file is missing or not a table with a split column."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: value or "" for name, value in row.items() if isinstance(name, str)}
+                for row in csv.DictReader(file)
+                if "split" in row
+            ]
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def split_of_build(root: Path) -> dict[str, str]:
+    """Location -> ``train`` or ``dev`` as ``build.csv`` says; empty where there is no such table."""
+    rows = read_table(root / "build.csv")
+    return {row["place"]: row["split"] for row in rows if row.get("place") and row["split"] in ("train", "dev")}
+
+
+def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
+    """A scene as a line of ``build.csv``."""
+    kappas = [frame.kappa_px for frame in record.frames]
+    measures = record.measures
+
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.5g}"
+
+    return {
+        "group": kind,
+        "scene": record.name,
+        "place": record.place,
+        "split": split,
+        "provenance": record.provenance,
+        "unit": record.unit,
+        "frames": str(len(record.frames)),
+        "kappa_px_low": number(min(kappas, default=None)),
+        "kappa_px_high": number(max(kappas, default=None)),
+        "rerender_error_fraction": number(measures.get("rerender_error_fraction")),
+        "unknown_share": number(measures.get("unknown_share")),
+        "measures": json.dumps({name: float(f"{value:.5g}") for name, value in measures.items()}),
+    }
+
+
+def write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
+    """Write ``build.csv`` (every whole scene below ``out``) and ``rejected.csv`` (every capture without one).
+
+    Lines about captures that this run did not touch stay.
+
+    Args:
+        out: root of the scenes.
+        rows: what this run made of its captures.
+        split_of: ``"train"``, ``"dev"`` or "" (unknown) for a location.
+
+    Raises:
+        OutputError: if they cannot be written.
+    """
+    with writing_into(out), FolderLock(out, "build-tables", PATIENCE_S):
+        _write_tables(out, rows, split_of)
+
+
+def _write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
+    scenes = []
+    for kind in KINDS:
+        for path in sorted((out / kind).glob("*/scene.json")):
+            try:
+                record = read_scene(path.parent)
+            except MddnetError:
+                continue
+            scenes.append(_scene_row(kind, record, split_of(record.place)))
+    settled = {(row["group"], row["scene"]) for row in scenes} | {(row.kind, row.name) for row in rows}
+    rejected = [
+        row
+        for row in read_table(out / "rejected.csv")
+        if set(REJECTED_COLUMNS) <= row.keys() and (row["group"], row["scene"]) not in settled
+    ]
+    for row in rows:
+        if row.state in ("rejected", "failed"):
+            cells = (row.kind, row.name, row.place, split_of(row.place), row.state, row.reason)
+            rejected.append(dict(zip(REJECTED_COLUMNS, cells, strict=True)))
+    write_csv(out / "build.csv", SCENE_COLUMNS, scenes)
+    write_csv(out / "rejected.csv", REJECTED_COLUMNS, sorted(rejected, key=lambda row: (row["group"], row["scene"])))

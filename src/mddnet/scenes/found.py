@@ -1,0 +1,97 @@
+"""Scene folders as they are found on a disk, whole or damaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mddnet.errors import CaptureError
+from mddnet.photo.image_file import opened_image
+from mddnet.scenes.store import BUILD_AGAIN
+from mddnet.types import SceneRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FoundScene:
+    """A folder that is a scene or should be one.
+
+    Attributes:
+        kind: folder of scenes that it belongs to, or "" directly below the root.
+        folder: the scene folder.
+    """
+
+    kind: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedScene:
+    """A scene that cannot be used.
+
+    Attributes:
+        kind: folder of scenes.
+        name: name of the scene folder.
+        reason: the error, naming the file.
+    """
+
+    kind: str
+    name: str
+    reason: str
+
+
+def find_scenes(root: Path) -> list[FoundScene]:
+    """Scene folders directly below ``root`` or one level deeper, whole or not, sorted by kind and name.
+
+    A folder without ``scene.json`` counts as a damaged scene where a folder beside it is a scene.
+
+    Raises:
+        CaptureError: if ``root`` is no folder.
+    """
+    if not root.is_dir():
+        raise CaptureError(f"{root}: no such folder; expected one that `mddnet build` wrote")
+    found: list[FoundScene] = []
+    for folder in _folders(root):
+        if (folder / "scene.json").is_file():
+            found.append(FoundScene("", folder))
+            continue
+        below = _folders(folder)
+        if any((scene / "scene.json").is_file() for scene in below):
+            found += [FoundScene(folder.name, scene) for scene in below]
+    return sorted(found, key=lambda scene: (scene.kind, scene.folder.name))
+
+
+def _folders(root: Path) -> list[Path]:
+    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
+    """(width, height) of an image; the pixels are read only if ``decode`` is set.
+
+    Raises:
+        CaptureError: if it is missing, no image, or (with ``decode``) damaged.
+    """
+    with opened_image(path, BUILD_AGAIN) as image:
+        if decode:
+            image.load()
+        return image.size
+
+
+def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decode: bool = False) -> None:
+    """Check that every image that a scene names is there, is an image, and has the size of the depth map.
+
+    Args:
+        folder: the scene folder.
+        record: its ``scene.json``.
+        size: (width, height) of the depth map.
+        decode: read every pixel instead of the headers.
+
+    Raises:
+        CaptureError: naming the file.
+    """
+    names = [record.sharp, *(frame.file for frame in record.frames)]
+    for name in [*names, record.confidence] if record.confidence is not None else names:
+        here = image_size(folder / name, decode)
+        if here != size:
+            raise CaptureError(
+                f"{folder / name}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {record.inv_depth}"
+            )

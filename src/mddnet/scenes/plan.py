@@ -1,0 +1,163 @@
+"""What sources hold: the captures below data roots, capture folders and data sets, as a list of scenes to build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
+from mddnet.errors import CaptureError, MddnetError
+from mddnet.io.json_fields import read_json_object, shown
+from mddnet.kinds import KINDS
+from mddnet.scenes.store import scene_name
+from mddnet.types import SceneRecord
+
+FOLDER_KINDS = {kind.capture: kind for kind in KINDS.values() if kind.reader is None}
+"""Kinds whose captures are folders, by what ``capture.json`` states."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildTask:
+    """One scene to build.
+
+    Attributes:
+        kind: name of the kind of capture.
+        name: name of the scene folder.
+        place: location of the capture, or "" if it is not known before reading.
+        capture: the capture folder, or the listed capture.
+        files: the files that it is built from.
+    """
+
+    kind: str
+    name: str
+    place: str
+    capture: Path | ListedCapture
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRow:
+    """What became of one scene.
+
+    Attributes:
+        kind: name of the kind of capture, or "" where even that is not known.
+        name: name of the scene folder.
+        place: location of the capture, or "".
+        state: ``"built"`` now, ``"kept"`` from before, ``"rejected"`` with a measured reason, or ``"failed"``.
+        reason: why there is no scene, or "".
+        record: the scene, or None.
+        seconds: time it took.
+    """
+
+    kind: str
+    name: str
+    place: str
+    state: Literal["built", "kept", "rejected", "failed"]
+    reason: str = ""
+    record: SceneRecord | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What the sources hold.
+
+    Attributes:
+        tasks: scenes to build.
+        failures: what could not even be listed.
+    """
+
+    tasks: tuple[BuildTask, ...]
+    failures: tuple[BuildRow, ...]
+
+
+def plan_build(sources: Sequence[Path], kinds: Sequence[str] = tuple(KINDS), limit: int | None = None) -> BuildPlan:
+    """List the scenes that can be built from data roots and capture folders.
+
+    A capture folder holds ``capture.json``; a data root holds capture folders up to three levels down (such as
+    ``captures/focal_stacks/*``), and the listed captures of the other kinds where their records say, such as
+    ``depth/rgbd/manifest.csv``.
+
+    Args:
+        sources: data roots and capture folders.
+        kinds: names of the kinds to take.
+        limit: at most that many scenes of each kind and source.
+    """
+    tasks: list[BuildTask] = []
+    failures: list[BuildRow] = []
+    for source in sources:
+        if (source / "capture.json").is_file():
+            found = [_capture_folder(source)]
+        else:
+            found = [*_captures_below(source, kinds), *_listed_below(source, kinds)]
+            if not found:
+                reason = f"{source}: no captures; expected capture.json in it, or captures/, depth/ or photos/"
+                found = [BuildRow("", source.name, "", "failed", reason)]
+        for kind in kinds:
+            tasks += [entry for entry in found if isinstance(entry, BuildTask) and entry.kind == kind][:limit]
+        failures += [entry for entry in found if isinstance(entry, BuildRow)]
+    unique: dict[tuple[str, str], BuildTask] = {}
+    for task in tasks:
+        first = unique.setdefault((task.kind, task.name), task)
+        if first is not task:
+            reason = f"{task.files[0]}: the name {task.name} is taken by {first.files[0]}; rename one of them"
+            failures.append(BuildRow(task.kind, task.name, task.place, "failed", reason))
+    return BuildPlan(tuple(unique.values()), tuple(failures))
+
+
+def _capture_folder(folder: Path) -> BuildTask | BuildRow:
+    path = folder / "capture.json"
+    try:
+        data = read_json_object(path)
+        stated = data.get("kind")
+        if not isinstance(stated, str) or stated not in FOLDER_KINDS:
+            raise CaptureError(f"{path}: kind is {shown(stated)}; expected one of {', '.join(FOLDER_KINDS)}")
+    except CaptureError as error:
+        return BuildRow("", folder.name, "", "failed", str(error))
+    name, place = data.get("scene"), data.get("place")
+    kind = FOLDER_KINDS[stated]
+    return BuildTask(
+        kind.name,
+        name if isinstance(name, str) and scene_name(name) == name else folder.name,
+        place if isinstance(place, str) else "",
+        folder,
+        kind.files_of(folder),
+    )
+
+
+def _captures_below(root: Path, kinds: Sequence[str]) -> Iterator[BuildTask | BuildRow]:
+    """Capture folders up to three levels below ``root``; one that should be a capture and is none is named."""
+    folders = {path.parent for depth in range(1, 4) for path in root.glob("*/" * depth + "capture.json")}
+    for folder in sorted(folders):
+        entry = _capture_folder(folder)
+        if isinstance(entry, BuildRow):
+            # What cannot be read has no kind; the folder that it is in may say where it belongs.
+            guess = folder.parent.name if folder.parent.name in KINDS else ""
+            if not guess or guess in kinds:
+                yield replace(entry, kind=guess)
+        elif entry.kind in kinds:
+            yield entry
+    for kind in kinds:
+        for folder in sorted(p for p in root.glob(f"captures/{kind}/*") if p.is_dir() and p not in folders):
+            yield BuildRow(kind, folder.name, "", "failed", f"{folder}: no capture.json in it")
+
+
+def _listed_below(root: Path, kinds: Sequence[str]) -> Iterator[BuildTask | BuildRow]:
+    for kind in (KINDS[name] for name in kinds):
+        for folder in (root / name for name in kind.folders):
+            if kind.reader is not None and kind.found_in(folder):
+                try:
+                    captures = kind.reader(folder)
+                except MddnetError as error:
+                    yield BuildRow(kind.name, kind.listing, "", "failed", str(error))
+                else:
+                    yield from (_listed(kind, capture) for capture in captures)
+
+
+def _listed(kind: Kind, capture: ListedCapture | UnusableCapture) -> BuildTask | BuildRow:
+    if isinstance(capture, UnusableCapture):
+        return BuildRow(kind.name, capture.name, capture.place, "failed", capture.reason)
+    name = scene_name(kind.scene_prefix + capture.name)
+    return BuildTask(kind.name, name, capture.place, capture, capture.files)
