@@ -17,14 +17,12 @@ from torch import Tensor, nn
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
 from mddnet.io.atomic import atomic_write
-from mddnet.model.checkpoint import write_config
+from mddnet.model.checkpoint import SMALLEST_HALF, write_config
 from mddnet.model.folder import GRAPH_FILE, read_config
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 
 OPSET = 18
 OUTPUTS = ("inv_depth", "defocus_px", "sign_logit")
-SMALLEST_HALF = 64
-"""Tensors with fewer values than this stay float32: they weigh nothing, and scales and shifts like precision."""
 
 
 class InferenceModule(nn.Module):

@@ -16,6 +16,8 @@ from mddnet.model.network import INPUT_MULTIPLE
 from mddnet.version import __version__
 
 INPUT_LONG_SIDE = 512
+SMALLEST_HALF = 64
+"""Tensors with fewer values than this stay float32: they weigh nothing, and scales and shifts need precision."""
 
 
 def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], steps: int, half: bool = False) -> None:
@@ -44,12 +46,13 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
 
 
 def write_weights(folder: Path, state: Mapping[str, Tensor], half: bool) -> None:
-    """Write ``model.safetensors`` of a model folder, made if absent; as float16 where ``half``."""
+    """Write ``model.safetensors`` of a model folder, made if absent; large tensors as float16 where ``half``."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: (value.half() if half and value.is_floating_point() else value).cpu().contiguous()
+        name: (value.half() if half and value.is_floating_point() and value.numel() >= SMALLEST_HALF else value)
         for name, value in state.items()
     }
+    tensors = {name: value.cpu().contiguous() for name, value in tensors.items()}
     atomic_write(folder / WEIGHTS_FILE, lambda stream: stream.write(save(tensors)))
 
 
