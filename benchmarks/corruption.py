@@ -1,25 +1,19 @@
-"""What is not defocus: motion, sharpening, computed bokeh, haze and odd lenses, and what a prediction says of them.
+"""Corruptions that are no defocus: motion, sharpening, computed bokeh, haze and odd lenses, and what is predicted.
 
-Each alteration starts from a sharp photo, so that every difference in the answer comes from it.
-``python -m benchmarks.corruption PHOTO... -o not-defocus.md`` writes the table.
+Each starts from a sharp photo, so that every difference in the prediction comes from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, TypeVar
 
 import numpy as np
-from cyclopts import App, Parameter
+from benchmarks.settings import Settings, answers_to, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.evaluate.coc_slope import blurred_by_disc
-from mddnet.evaluate.result_page import write_result_page
-from mddnet.photo.reader import read_photo
+from mddnet.evaluate.discs import blurred_by_disc
 from mddnet.predict.prediction import Prediction
-from mddnet.predict.predictor import load
 from mddnet.types import BoolArray, Float32Array, LensLawFit, UInt8Array
 
 MOTION_PX = 16
@@ -83,7 +77,7 @@ def unchanged(photo: UInt8Array) -> UInt8Array:
     return photo
 
 
-ALTERATIONS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
+CORRUPTIONS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
     "sharp photo, unchanged": unchanged,
     f"motion blur of {MOTION_PX} px": moved,
     "sharpening with halos": sharpened,
@@ -114,8 +108,8 @@ def _varying(photo: UInt8Array, diameter_px: Float32Array) -> UInt8Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a prediction says of one altered photo.
+class Summary:
+    """What is predicted for one corrupted photo.
 
     Attributes:
         defocus_px: median CoC, pixels.
@@ -132,12 +126,12 @@ class Said:
     kappa_range_px: float
 
 
-def ask(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -> Said:
-    """Predict a photo, and sum up the answer."""
+def summary_of(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -> Summary:
+    """Predict a photo, and summarise it."""
     prediction = predict(photo)
     low, high = np.percentile(prediction.inv_depth, [10, 90])
     fit = prediction.focus
-    return Said(
+    return Summary(
         float(np.median(prediction.defocus_px)),
         float(np.percentile(prediction.defocus_px, 90)),
         float(prediction.confidence.mean()),
@@ -146,14 +140,14 @@ def ask(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -> Said:
     )
 
 
-def not_defocus_markdown(answers: Mapping[str, Sequence[Said]], model: str) -> str:
-    """One row for each alteration; medians over the photos."""
+def corruption_markdown(answers: Mapping[str, Sequence[Summary]], model: str) -> str:
+    """One row for each corruption; medians over the photos."""
     lines = [
-        f"# What is not defocus, {model}",
+        f"# Corruptions that are no defocus, {model}",
         "",
-        f"Medians over {len(next(iter(answers.values())))} sharp photos, each altered; pixels are those of the photo.",
+        f"Medians over {len(next(iter(answers.values())))} sharp, corrupted photos; pixels are those of the photo.",
         "",
-        "| photo | CoC, median, px | CoC, 90th percentile, px | mean confidence | focus found | blur by the law, px |",
+        "| photo | CoC, median, px | 90th percentile, px | mean confidence | focus found | blur by the law, px |",
         "|---|---|---|---|---|---|",
     ]
     for name, said in answers.items():
@@ -169,44 +163,8 @@ def not_defocus_markdown(answers: Mapping[str, Sequence[Said]], model: str) -> s
     return "\n".join(lines) + "\n"
 
 
-_Answer = TypeVar("_Answer")
-
-
-def answers_to(
-    photos: Sequence[Path],
-    changes: Mapping[str, Callable[[UInt8Array], UInt8Array]],
-    ask: Callable[[UInt8Array], _Answer],
-) -> dict[str, list[_Answer]]:
-    """What is said of each photo, changed in each way, by the name of the change."""
-    pictures = [read_photo(path).pixels for path in photos]
-    return {name: [ask(change(pixels)) for pixels in pictures] for name, change in changes.items()}
-
-
-def main(
-    photos: list[Path],
-    /,
-    *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    model: str = "small",
-    threads: int | None = None,
-) -> None:
-    """Alter sharp photos, predict them, and write what is said of them.
-
-    Parameters
-    ----------
-    photos
-        Sharp photos of about 512 px.
-    out
-        Markdown file to write.
-    model
-        A shipped model, or a model folder.
-    threads
-        Processor cores to use at most.
-    """
-    predictor = load(model, threads)
-    answers = answers_to(photos, ALTERATIONS, lambda pixels: ask(predictor.predict, pixels))
-    write_result_page(out, not_defocus_markdown(answers, f"{predictor.name} {predictor.version}"))
-
-
-if __name__ == "__main__":
-    App(default_command=main, help_format="plaintext")()
+def run(settings: Settings) -> str:
+    """What the model predicts for corrupted sharp photos."""
+    predictor, name = settings.load()
+    answers = answers_to(sharp_photos(), CORRUPTIONS, lambda pixels: summary_of(predictor.predict, pixels))
+    return corruption_markdown(answers, name)

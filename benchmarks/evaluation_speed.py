@@ -1,37 +1,29 @@
 """What an evaluation costs beside the network: processor time of all, and of the network's runs alone.
 
-    python benchmarks/evaluation_speed.py [MODEL] [FRAMES]
-
-makes that many textured frames of 384 x 512 with a made depth and CoC, measures MODEL on them as ``mddnet evaluate
---set`` does, and writes docs/results/evaluation-speed.md. Processor time of one thread, so that other work on the
-machine does not count, and waiting threads neither; the network's time is that of ONNX Runtime's runs.
+Synthetic frames of 384 x 512 with depth and CoC are measured as ``mddnet evaluate --dataset`` does. Processor time of
+this process: set OMP_NUM_THREADS=1, so that other work on the machine does not count, and waiting threads neither. The
+network's time is that of ONNX Runtime's runs.
 """
 
 from __future__ import annotations
 
-import os
-
-os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # before NumPy reads them
-
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.settings import Settings
 
+from mddnet.evaluate import evaluate_dataset
+from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
 from mddnet.evaluate.provenance import provenance, provenance_words
-from mddnet.evaluate.public_sets import Protocol, PublicSet, SetItem, SetListing, SetPhoto
-from mddnet.evaluate.set_harness import evaluate_set
-from mddnet.io.atomic import atomic_write
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import load
 
-HEIGHT, WIDTH = 384, 512
-OUT = Path(__file__).parents[1] / "docs" / "results" / "evaluation-speed.md"
+HEIGHT, WIDTH, FRAMES = 384, 512, 200
 
 
-def made_photo(seed: int) -> SetPhoto:
+def synthetic_photo(seed: int) -> DatasetPhoto:
     """A frame of noise at several scales with a slanted depth."""
     rng = np.random.default_rng(seed)
     texture = sum(
@@ -41,17 +33,17 @@ def made_photo(seed: int) -> SetPhoto:
     inv_depth = (0.2 + rows / HEIGHT + 0.5 * columns / WIDTH).astype(np.float32)
     signed = signed_defocus_px(inv_depth, 0.9, 12.0).astype(np.float32)
     pixels = np.rint(255 * np.asarray(texture)).astype(np.uint8)
-    return SetPhoto(pixels, inv_depth, "1/m", signed_defocus_px=signed, defocus_px=np.abs(signed))
+    return DatasetPhoto(pixels, inv_depth, "1/m", signed, np.abs(signed))
 
 
-def main() -> None:
-    """Measure, print and write."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "small"
-    frames = int(sys.argv[2]) if len(sys.argv) > 2 else 200
-    photos = [made_photo(seed) for seed in range(frames)]
-    items = tuple(SetItem(f"made_{k}", "made", lambda k=k: photos[k]) for k in range(frames))
-    made = PublicSet("nyu-png", "Made frames", "", "", "", "", (), Protocol("all"), "", lambda _: SetListing(items))
-    model = load(name, threads=1)
+def run(settings: Settings) -> str:
+    """Measure the evaluation of synthetic frames."""
+    photos = [synthetic_photo(seed) for seed in range(FRAMES)]
+    items = tuple(Item(f"frame_{k}", "synthetic", lambda k=k: photos[k]) for k in range(FRAMES))
+    dataset = Dataset(
+        "synthetic", "Synthetic frames", "", "", "", "", (), Protocol("all"), "", lambda *_: Listing(items)
+    )
+    model = load(settings.model, threads=1)
     spent = {"network": 0.0, "predict": 0.0}
 
     def timed(key: str, call: Any) -> Any:
@@ -67,35 +59,27 @@ def main() -> None:
     session = model._session
     model._session = type("Timed", (), {"run": staticmethod(timed("network", session.run))})()
     model.predict = timed("predict", model.predict)  # type: ignore[method-assign]
-    evaluate_set(model, made, Path(), limit=2)  # warm-up
+    evaluate_dataset(model, dataset, Path(), limit=2)  # warm-up
     spent.update(network=0.0, predict=0.0)
     start = time.process_time()
-    evaluate_set(model, made, Path())
+    evaluate_dataset(model, dataset, Path())
     whole = time.process_time() - start
+    parts = (
+        ("network, two runs", spent["network"]),
+        ("prediction, two runs", spent["predict"]),
+        ("evaluation, all of it", whole),
+    )
     lines = [
         "# What an evaluation costs",
         "",
         provenance_words(provenance(), whole),
         "",
-        f"`python benchmarks/evaluation_speed.py {name} {frames}`: {frames} frames of {WIDTH} x {HEIGHT} with depth "
-        "and CoC, each predicted upright and turned; processor time of one thread.",
+        f"{FRAMES} frames of {WIDTH} x {HEIGHT} with depth and CoC, each predicted upright and rotated; processor time "
+        "of one thread.",
         "",
         "| part | ms a frame | over the network's |",
         "| --- | --- | --- |",
-        *(
-            f"| {what} | {1000 * value / frames:.0f} | {value / spent['network']:.2f} |"
-            for what, value in (
-                ("network, two runs", spent["network"]),
-                ("prediction, two runs", spent["predict"]),
-                ("evaluation, all of it", whole),
-            )
-        ),
+        *(f"| {what} | {1000 * value / FRAMES:.0f} | {value / spent['network']:.2f} |" for what, value in parts),
         "",
     ]
-    page = "\n".join(lines)
-    print(page)
-    atomic_write(OUT, lambda stream: stream.write(page.encode()))
-
-
-if __name__ == "__main__":
-    main()
+    return "\n".join(lines)

@@ -5,9 +5,10 @@
 
 A document has a line ``<!-- numbers: NAME -->`` and one ``<!-- end of numbers -->``; what stands between them is
 ``docs/results/templates/NAME.md`` with every ``{{KEY|DIGITS}}`` replaced. KEY is a number of
-``docs/results/small/evaluation.json``, its names joined by dots (``headline.pairs.mean``; ``pairs.rows.#`` counts);
-``places_above_row``, of focal stacks, where depth beats "lower is nearer"; or ``cues:SECTION:ROW:COLUMN`` for a cell of
-``cues.md``. ``DIGITS`` are the decimals; a zero before the point is left out; ``1/`` gives N of "one in N is wrong".
+``docs/results/small/evaluation.json``, its names joined by dots (``headline.pairs.near_far_worst``;
+``kinds.pairs.frames.#`` counts); ``locations_above_prior``, of focal stacks, where depth beats the vertical-position
+prior; or ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``. ``DIGITS`` are the decimals; a zero before the
+point is left out; ``1/`` gives N of "one in N is wrong".
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- end of numbers -->
 PLACE = re.compile(r"\{\{([^{}|]+)\|([^{}|]+)\}\}")
 
 
-def numbers(folder: Path = RESULTS / "small") -> dict[str, float]:
+def numbers(folder: Path = RESULTS) -> dict[str, float]:
     """Every number of the result files, by its key."""
     found: dict[str, float] = {}
-    _flatten("", json.loads((folder / "evaluation.json").read_text(encoding="utf-8")), found)
-    stacks = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["kinds"]["focal_stacks"]["places"]
-    found["places_above_row"] = sum(place["depth_ordinal"] > place["depth_ordinal_row"] for place in stacks.values())
+    evaluation = json.loads((folder / "small" / "evaluation.json").read_text(encoding="utf-8"))
+    _flatten("", evaluation, found)
+    stacks = evaluation["kinds"]["focal_stacks"]["locations"].values()
+    found["locations_above_prior"] = sum(m["depth_ordinal"] > m["vertical_position_prior"] for m in stacks)
     section: str = ""
     columns: list[str] = []
-    for line in (folder / "cues.md").read_text(encoding="utf-8").splitlines():
+    for line in (folder / "ablation.md").read_text(encoding="utf-8").splitlines():
         if line.startswith("## "):
             section, columns = line[3:], []
         elif line.startswith("|"):
@@ -43,7 +45,7 @@ def numbers(folder: Path = RESULTS / "small") -> dict[str, float]:
             elif not set(cells[0]) <= {"-"}:
                 for column, cell in zip(columns[1:], cells[1:], strict=True):
                     value = float(cell.rstrip("%")) if cell not in ("-", "") else float("nan")
-                    found[f"cues:{section}:{cells[0]}:{column}"] = value
+                    found[f"ablation:{section}:{cells[0]}:{column}"] = value
     return found
 
 
@@ -68,7 +70,7 @@ def filled(template: str, known: dict[str, float]) -> str:
     def number(match: re.Match[str]) -> str:
         key, digits = match[1], match[2]
         if key not in known:
-            raise KeyError(f"{key}: no such number in {RESULTS / 'small'}")
+            raise KeyError(f"{key}: no such number in {RESULTS}")
         if digits == "1/":
             return f"{1 / max(1 - known[key], 1e-9):.0f}"
         text = f"{known[key]:.{int(digits)}f}"
@@ -104,7 +106,7 @@ def main() -> int:
     out_of_date = stale()
     for path, text in out_of_date.items():
         if "--check" in sys.argv:
-            print(f"{path.relative_to(ROOT)}: not the numbers of docs/results; run make table-numbers")
+            print(f"{path.relative_to(ROOT)}: not the numbers of docs/results; run make tables")
         else:
             path.write_text(text, encoding="utf-8")
             print(f"{path.relative_to(ROOT)}: filled")

@@ -3,40 +3,36 @@
 Each frame of a stack with known dioptres is predicted for itself, with what a camera would know of it: f, N, pixel
 pitch and the focus distance of this frame. The truth is the depth from focus of the whole stack. Beside it stand the
 row that knows nothing but the lens, the frame's own focus distance everywhere, and the best constant of the scene.
-
-``python -m benchmarks.metres --scenes work/scenes --data ../shared/data -o metres.md`` writes the tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from cyclopts import App, Parameter
+from benchmarks.settings import Settings, bin_names
 from numpy.typing import NDArray
 
 from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
-from mddnet.evaluate.result_page import bin_names, write_result_page
-from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_truth
+from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_maps
 from mddnet.optics import inv_depth_from_signed_defocus, sensor_distance_m
 from mddnet.predict.dioptres import finite_depth_m
 from mddnet.predict.prediction import Prediction
-from mddnet.predict.predictor import Model, load
 from mddnet.types import BoolArray, Float32Array, FrameRecord, Lens, Photo
 
 FOCUS_ROW = "the frame's own focus distance everywhere"
 BEST_CONSTANT_ROW = "best constant of the scene (knows the truth)"
-TRUE_SIDE = ": its blur alone, on the true side (knows the truth)"
+TRUE_SIGN = ": its blur alone, with the true sign (knows the truth)"
 DISTANCE_BINS = (0.0, 0.5, 1.0, 2.0, 4.0, np.inf)
 """Limits of the distance from the plane of focus, dioptres."""
+FRAMES = 24
+"""Most frames of a stack."""
 GOAL = 0.15
 """The median AbsRel that is aimed at."""
-SIDE_FROM_PX = 2.0
-"""The side of the plane of focus is asked where the true CoC exceeds this."""
+SIGN_FROM_PX = 2.0
+"""The sign is measured where the true CoC exceeds this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class FrameMetres:
         abs_rel: median of |z - z_true| / z_true over the pixels, by row of the table.
         by_distance: (bins,) the same within each distance from the plane of focus; NaN for fewer than 200 pixels.
         covered: share of pixels whose error is at most ``depth_error_m``, by row; predictions only.
-        side: share of blurred pixels on the right side of the plane of focus, by row; NaN where nothing is blurred.
+        side: share of blurred pixels with the right sign of the plane of focus, by row; NaN where nothing is blurred.
     """
 
     scene: str
@@ -93,7 +89,7 @@ def measure_metres(
     Raises:
         CaptureError: if a file of the scene is missing or damaged.
     """
-    truth = read_truth(scene)
+    truth = read_maps(scene)
     asked = truth.mask & (truth.inv_depth > 0)
     u_true = truth.inv_depth[asked].astype(np.float64)
     for frame in choose_frames(scene, frames):
@@ -102,7 +98,7 @@ def measure_metres(
         photo = Photo(read_frame(scene, frame, truth), lens_of_frame(scene, frame))
         z_true = 1.0 / u_true
         signed_px = frame.kappa_px * (frame.u_focus - u_true)
-        blurred = np.abs(signed_px) > SIDE_FROM_PX
+        blurred = np.abs(signed_px) > SIGN_FROM_PX
         bin_of = np.digitize(np.abs(u_true - frame.u_focus), DISTANCE_BINS) - 1
         error = {
             FOCUS_ROW: np.abs(1.0 / frame.u_focus - z_true) / z_true,
@@ -114,7 +110,7 @@ def measure_metres(
             z = _metres(predicted, frame)[asked].astype(np.float64)
             error[name] = np.abs(z - z_true) / z_true
             z_by_size = _metres_by_size(predicted, frame, np.sign(signed_px), asked)
-            error[name + TRUE_SIDE] = np.abs(z_by_size - z_true) / z_true
+            error[name + TRUE_SIGN] = np.abs(z_by_size - z_true) / z_true
             if predicted.depth_error_m is not None:
                 covered[name] = float((np.abs(z - z_true) <= predicted.depth_error_m[asked]).mean())
             right = np.sign(predicted.signed_defocus_px[asked]) == np.sign(signed_px)
@@ -175,7 +171,7 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
         "distance; the truth is depth from focus of the whole stack, at textured pixels of trusted depth. AbsRel is",
         f"|z - z_true| / z_true, the median over a frame's pixels. Aim: a median over frames of {GOAL:g}.",
         "",
-        "| | median over frames | mean over frames | frames at most .15 | within `depth_error_m` | right side |",
+        "| | median over frames | mean over frames | frames at most .15 | within `depth_error_m` | right sign |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -191,7 +187,7 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
         ]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     names = bin_names(DISTANCE_BINS)
-    shown = [row for row in rows if not row.endswith(TRUE_SIDE)]
+    shown = [row for row in rows if not row.endswith(TRUE_SIGN)]
     lines += [
         "",
         "Median AbsRel by the true distance from the plane of focus in dioptres, median over the frames that have it:",
@@ -205,7 +201,7 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Frame by frame, AbsRel (and share of pixels on the right side):",
+        "Frame by frame, AbsRel (and share of pixels with the right sign):",
         "",
         "| scene | focus, 1/m | " + " | ".join(shown) + " |",
         "|---" * (len(shown) + 2) + "|",
@@ -218,44 +214,16 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(
-    *,
-    scenes: Path,
-    data: Path,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    model: str = "small",
-    frames: int = 24,
-    threads: int | None = None,
-) -> None:
-    """Measure metres on the dev stacks with known dioptres, and write the tables.
-
-    Parameters
-    ----------
-    scenes
-        Folder of built scenes.
-    data
-        Folder of the captures, with split.csv.
-    out
-        Markdown file to write.
-    model
-        A shipped model, or a model folder.
-    frames
-        Most frames of a stack.
-    threads
-        Processor cores to use at most.
-    """
-    predictor: Model = load(model, threads)
-    chosen = choose_scenes(scenes, read_split(data / "split.csv"), "dev", ("focal_stacks",))
+def run(settings: Settings) -> str:
+    """Metres of the dev stacks with known dioptres."""
+    predictor, name = settings.load()
+    chosen = choose_scenes(settings.scenes, read_split(settings.data / "split.csv"), "dev", ("focal_stacks",))
     stacks = metric_scenes(chosen.scenes)
     if not stacks:
-        raise CaptureError(f"{scenes}: no dev stack with known dioptres and lens; build the scenes of {data}")
+        raise CaptureError(f"{settings.scenes}: no dev stack with known dioptres and lens; build the scenes")
     predictors: dict[str, Callable[[Photo], Prediction]] = {
         "mddnet": predictor.predict,
-        "mddnet, finer look (`--fine`)": lambda photo: predictor.predict(photo, fine=True),
+        "mddnet, second pass": lambda photo: predictor.predict(photo, refine=True),
     }
-    measured = [frame for scene in stacks for frame in measure_metres(scene, frames, predictors)]
-    write_result_page(out, metres_markdown(measured, f"{predictor.name} {predictor.version}"))
-
-
-if __name__ == "__main__":
-    App(default_command=main, help_format="plaintext")()
+    measured = [frame for scene in stacks for frame in measure_metres(scene, FRAMES, predictors)]
+    return metres_markdown(measured, name)

@@ -1,27 +1,22 @@
-"""Photos whose numbers mean nothing, or little: what a prediction says of itself on them.
+"""Photos out of distribution, whose numbers mean nothing, or little: confidence, lens law and warning.
 
 Constant, saturated, noise, gradients and patterns have no depth at all; sharp throughout and blurred throughout have no
-plane of focus; upside down and night photos have both, and are unlike what most people train on.
-``python -m benchmarks.out_of_distribution PHOTO... -o untrusted.md`` writes the table.
+plane of focus; rotated and night photos have both, and are unlike what most people train on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from benchmarks.corruption import answers_to, unchanged
-from cyclopts import App, Parameter
+from benchmarks.corruption import unchanged
+from benchmarks.settings import Settings, answers_to, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.evaluate.coc_slope import blurred_by_disc
-from mddnet.evaluate.result_page import write_result_page
+from mddnet.evaluate.discs import blurred_by_disc
 from mddnet.predict.likeness import UNLIKE
 from mddnet.predict.prediction import Prediction
-from mddnet.predict.predictor import load
 from mddnet.types import UInt8Array
 
 BLUR_PX, MUCH_BLUR_PX = 16.0, 40.0
@@ -76,8 +71,8 @@ def checkerboard(photo: UInt8Array) -> UInt8Array:
     return np.where((rows + columns) % 2, np.uint8(255), np.uint8(0))[..., None].repeat(3, 2)
 
 
-def upside_down(photo: UInt8Array) -> UInt8Array:
-    """Turned by half a turn: what is below is far."""
+def rotated(photo: UInt8Array) -> UInt8Array:
+    """Rotated by 180 degrees: what is below is far."""
     return np.ascontiguousarray(photo[::-1, ::-1])
 
 
@@ -103,7 +98,7 @@ ODD_PHOTOS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
     "a checkerboard of 8 px": checkerboard,
     f"all blurred by {BLUR_PX:g} px": lambda photo: blurred_by_disc(photo, BLUR_PX),
     f"all blurred by {MUCH_BLUR_PX:g} px": lambda photo: blurred_by_disc(photo, MUCH_BLUR_PX),
-    "upside down": upside_down,
+    "rotated by 180 degrees": rotated,
     "night, amplified, with noise": night,
     "a hundredth of the light": dark,
 }
@@ -142,11 +137,11 @@ def answer_of(prediction: Prediction) -> Answer:
     )
 
 
-def untrusted_markdown(answers: Mapping[str, Sequence[Answer]], model: str) -> str:
+def out_of_distribution_markdown(answers: Mapping[str, Sequence[Answer]], model: str) -> str:
     """One row for each kind of photo; medians over the photos."""
     count = len(next(iter(answers.values())))
     lines = [
-        f"# Photos whose numbers mean little, {model}",
+        f"# Photos out of distribution, {model}",
         "",
         f"Medians over {count} photos, each made from a sharp one; pixels are those of the photo; of the "
         "confidence above 0.5, the share of the pixels.",
@@ -164,31 +159,8 @@ def untrusted_markdown(answers: Mapping[str, Sequence[Answer]], model: str) -> s
     return "\n".join(lines) + "\n"
 
 
-def main(
-    photos: list[Path],
-    /,
-    *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    model: str = "small",
-    threads: int | None = None,
-) -> None:
-    """Make odd photos from sharp ones, predict them, and write what is said of them.
-
-    Parameters
-    ----------
-    photos
-        Sharp photos of about 512 px.
-    out
-        Markdown file to write.
-    model
-        A shipped model, or a model folder.
-    threads
-        Processor cores to use at most.
-    """
-    predictor = load(model, threads)
-    answers = answers_to(photos, ODD_PHOTOS, lambda pixels: answer_of(predictor.predict(pixels)))
-    write_result_page(out, untrusted_markdown(answers, f"{predictor.name} {predictor.version}"))
-
-
-if __name__ == "__main__":
-    App(default_command=main, help_format="plaintext")()
+def run(settings: Settings) -> str:
+    """What the model predicts for odd photos made from sharp ones."""
+    predictor, name = settings.load()
+    answers = answers_to(sharp_photos(), ODD_PHOTOS, lambda pixels: answer_of(predictor.predict(pixels)))
+    return out_of_distribution_markdown(answers, name)

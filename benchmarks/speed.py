@@ -109,7 +109,7 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
     graph = open_model_dir(model).graph
     shape = (1, 3, *OUR_SIZE)
     megas = sum(math.prod(weights.dims) for weights in onnx.load(graph).graph.initializer) / 1e6
-    add(OURS, "depth, defocus, side", megas, graph_calls(graph, shape, threads))
+    add(OURS, "depth, defocus, sign", megas, graph_calls(graph, shape, threads))
     for i, peer in enumerate(PEERS):
         network = peer.build().eval()
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
@@ -158,12 +158,12 @@ def predict_command(photos: list[Path], out: Path, model: Path, threads: int) ->
 def parts_of_predict(photo: Path, model: Model, alone: Model, out: Path, rounds: int) -> dict[str, float]:
     """Median milliseconds of each part of predicting one photo, in one process; ``alone`` uses one core."""
     pixels = mddnet.read_photo(photo)
-    prediction = model.predict_compact(pixels)
+    prediction = model.predict(pixels)
     calls: dict[str, Call] = {
         "decode": lambda: mddnet.read_photo(photo),
         "network": lambda: model.network_maps(pixels.pixels),
-        "network, lens law, sides, confidence": lambda: model.predict_compact(pixels),
-        "the same on one core": lambda: alone.predict_compact(pixels),
+        "network, lens law, signs, confidence": lambda: model.predict(pixels),
+        "the same on one core": lambda: alone.predict(pixels),
         "encode: five maps, preview, facts": lambda: save(prediction, out),
     }
     return {name: statistics.median(timed(call) for _ in range(rounds)) for name, call in calls.items()}
@@ -285,7 +285,7 @@ def main(
                 "",
                 f"A folder of {photos} such photos: {statistics.median(rates):.2f} photos a second without the start,",
                 f"{statistics.median(shares):.0f} % ({min(shares):.0f} to {max(shares):.0f} in {len(shares)} rounds) "
-                "of what decoding, looking on one core and",
+                "of what decoding, predicting on one core and",
                 "encoding, measured again before each round, add up to on all cores.",
             ]
     text = "\n".join(lines).replace("LOAD_AFTER", f"{os.getloadavg()[0]:.1f}") + "\n"

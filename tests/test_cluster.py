@@ -16,10 +16,9 @@ import pytest
 from PIL import Image
 
 from mddnet.cli.main import main
-from mddnet.cli.predict_on_cluster import ClusterJob, predict_on_cluster
 from mddnet.cluster import on_ray, versions
 from mddnet.errors import ClusterError
-from mddnet.types import Lens
+from mddnet.predict.folder import Settings, predict_on_ray
 
 ray = pytest.importorskip("ray", reason="a cluster needs Ray (extra ray)")
 psutil = pytest.importorskip("psutil")
@@ -133,7 +132,7 @@ def test_machines_that_differ_are_refused(cluster: Cluster, monkeypatch: pytest.
     with pytest.raises(ClusterError, match=r"no .*nowhere; expected a path that all machines"):
         list(on_ray(cluster.address, os.listdir, ["/"], lambda task, why: [why], folders=[tmp_path / "nowhere"]))
     monkeypatch.setattr("mddnet.cluster.versions", lambda: {**versions(), "numpy": "0.1"})
-    with pytest.raises(ClusterError, match=r"numpy .*; expected 0\.1 as on the machine that asks"):
+    with pytest.raises(ClusterError, match=r"numpy .*; expected 0\.1"):
         list(on_ray(cluster.address, os.listdir, ["/"], lambda task, why: [why]))
 
 
@@ -161,9 +160,9 @@ def test_a_folder_of_photos_is_predicted_as_without(
     assert main([*command, str(tmp_path / "local")]) == 1
     capsys.readouterr()
 
-    job = ClusterJob(str(tiny_model), tmp_path / "out", Lens(), False, None, False, False, ("tiff",), 1)
+    settings = Settings(tmp_path / "out")
     inputs = sorted(photos.iterdir())
-    for count, _ in enumerate(predict_on_cluster(cluster.address, job, inputs), 1):
+    for count, _ in enumerate(predict_on_ray(cluster.address, str(tiny_model), inputs, settings), 1):
         if count == 3:
             wait_for(lambda: workers_at_work(second))
             cluster.remove_node(second, allow_graceful=False)

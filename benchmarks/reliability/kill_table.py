@@ -29,7 +29,7 @@ LOADED = (
     "mddnet.cli.build",
     "mddnet.cli.shards",
     "mddnet.cli.train",
-    "mddnet.predict.predictor",
+    "mddnet.predict.folder",
     "mddnet.scenes.build",
     "mddnet.scenes.shards_write",
     "mddnet.train.loop",

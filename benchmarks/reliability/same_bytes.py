@@ -121,17 +121,17 @@ def predictions(work: Path) -> list[Row]:
     for photo in photos:
         mddnet(["predict", str(photo), "-o", str(work / "alone"), "--threads", "1", *flags])
     found["alone"] = files_of(work / "alone")
-    mddnet(["predict", str(work / "photos"), "-o", str(work / "fine 1"), "--threads", "1", "--fine", *flags])
-    mddnet(["predict", str(work / "photos"), "-o", str(work / "fine 2"), "--threads", "2", "--fine", *flags], 2)
+    mddnet(["predict", str(work / "photos"), "-o", str(work / "refined 1"), "--threads", "1", "--refine", *flags])
+    mddnet(["predict", str(work / "photos"), "-o", str(work / "refined 2"), "--threads", "2", "--refine", *flags], 2)
     return [
         compared(f"predict, {len(photos)} photos: the same command twice", found["1"], found["again"], True),
         compared("predict: a folder, and each photo by itself", found["1"], found["alone"], True),
         compared("predict: 1 and 2 threads", found["1"], found["2"], True, THREADS_TOLERANCE),
         compared("predict: 1 and 4 threads", found["1"], found["4"], True, THREADS_TOLERANCE),
         compared(
-            "predict --fine: 1 and 2 threads",
-            files_of(work / "fine 1"),
-            files_of(work / "fine 2"),
+            "predict --refine: 1 and 2 threads",
+            files_of(work / "refined 1"),
+            files_of(work / "refined 2"),
             True,
             THREADS_TOLERANCE,
         ),

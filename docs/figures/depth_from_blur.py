@@ -19,7 +19,6 @@ from skimage import data
 import mddnet
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.evaluate.alteration import in_grey
 from mddnet.predict.view import INK, PAPER
 from mddnet.scenes.render import Aperture, Camera, LensFlaws, Surface, add_sensor_noise, render_surfaces
 
@@ -73,7 +72,7 @@ def main() -> None:
     ):
         linear = render_surfaces(scene, u_focus, KAPPA_PX, flaws)
         photo = srgb8_from_linear(add_sensor_noise(linear, camera, np.random.default_rng(0)))
-        photo = in_grey(photo) if grey else photo
+        photo = np.asarray(Image.fromarray(photo).convert("L").convert("RGB")) if grey else photo
         prediction = model.predict(photo)
         turned = model.predict(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth[::-1, ::-1]
         signed = KAPPA_PX * (u_focus - truth)

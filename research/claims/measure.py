@@ -12,19 +12,18 @@ from research.claims.regions import regions
 from mddnet import metrics
 from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.evaluate.alignment import fit_alignment
-from mddnet.evaluate.frame_measures import metric_depth_measures
-from mddnet.evaluate.harness import BLUR_SHARE_MIN, seed_of
+from mddnet.evaluate.samples import seed_of
 from mddnet.evaluate.scenes import (
+    BLUR_SHARE_MIN,
     EvaluationScene,
-    SceneTruth,
+    SceneMaps,
     choose_frames,
     has_true_defocus,
     read_frame,
-    read_truth,
+    read_maps,
     true_signed_defocus,
 )
-from mddnet.metrics import OrdinalPairs
+from mddnet.metrics import Comparison, OrdinalPairs, Truth, fit_alignment
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 SCENES_PER_PLACE = 4
@@ -64,7 +63,7 @@ class Method(Protocol):
 class _Asked:
     """A scene and what is asked of all of its photos."""
 
-    truth: SceneTruth
+    truth: SceneMaps
     where: Mapping[str, BoolArray]
     depth_pairs: OrdinalPairs
     metric: bool
@@ -129,7 +128,7 @@ class AskedPhoto:
     pairs: OrdinalPairs
 
 
-def asked_photos(scene: EvaluationScene, truth: SceneTruth) -> Iterator[AskedPhoto]:
+def asked_photos(scene: EvaluationScene, truth: SceneMaps) -> Iterator[AskedPhoto]:
     """The photos of a scene that say something of blur: of known blur, and with enough of it."""
     record = scene.record
     for frame in choose_frames(scene, FRAMES_PER_SCENE[scene.kind]):
@@ -144,7 +143,7 @@ def asked_photos(scene: EvaluationScene, truth: SceneTruth) -> Iterator[AskedPho
 
 
 def _photos(method: Method, scene: EvaluationScene) -> Iterator[dict[str, float]]:
-    record, truth = scene.record, read_truth(scene)
+    record, truth = scene.record, read_maps(scene)
     if not truth.range > 0:
         return
     asked = _Asked(
@@ -178,8 +177,8 @@ def _depth(inv_depth: Float32Array, turned: Float32Array, asked: _Asked) -> dict
         row["depth_error"] = float(error[known].mean())
         row |= {f"depth_error_{name}": float(error[known & at].mean()) for name, at in _some(asked, known)}
     if asked.metric:
-        found = metric_depth_measures(inv_depth, truth.inv_depth)
-        row |= {name: found[name] for name in METRIC if name in found}
+        of_photo = Truth(truth.sharp, truth.inv_depth)
+        row |= metrics.measure(Comparison(of_photo, metrics.Answer(inv_depth)), METRIC)
     return row
 
 

@@ -11,14 +11,16 @@ import torch
 from research.claims.measure import Answer
 
 from mddnet.data.scene_pool import SceneEntry, ScenePool
-from mddnet.evaluate.baselines import SHARPNESS_SCALES, negative_sharpness, row_inv_depth
-from mddnet.evaluate.peers.find import CLASSICAL
+from mddnet.evaluate.baselines import find_baseline
+from mddnet.metrics import SHARPNESS_SCALES, negative_sharpness, vertical_position
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.optics import diameter_from_sigma, signed_defocus_px
+from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import network_size
 from mddnet.types import Float32Array, UInt8Array
 
+CLASSICAL = ("zhuo-sim", "karaali-jung")
+"""Classical estimates of defocus, by their name in ``mddnet evaluate --baseline``."""
 GRID = 32
 """Cells along each side of a mean map."""
 
@@ -96,7 +98,7 @@ class Row:
     """Lower in the picture is nearer."""
 
     def answer(self, photo: UInt8Array, /) -> Answer:
-        return Answer(row_inv_depth(photo.shape[0], photo.shape[1]))
+        return Answer(vertical_position(photo.shape[0], photo.shape[1]))
 
 
 class Sharpness:
@@ -107,14 +109,13 @@ class Sharpness:
 
 
 class Classical:
-    """A classical estimate of defocus, by its name in ``mddnet evaluate --with``."""
+    """A classical estimate of defocus, by its name in ``mddnet evaluate --baseline``."""
 
     def __init__(self, name: str) -> None:
-        self._peer = CLASSICAL[name]()
+        self._method = find_baseline(name)
 
     def answer(self, photo: UInt8Array, /) -> Answer:
-        sigma_px = self._peer.answer(photo)["sigma_px"]
-        return Answer(defocus_px=np.asarray(diameter_from_sigma(sigma_px), dtype=np.float32))
+        return Answer(defocus_px=self._method.infer(photo).defocus_px)
 
 
 class PyDNet:

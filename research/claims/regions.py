@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.evaluate.harness import EDGE_REACH, EDGE_STEP
-from mddnet.evaluate.scenes import SceneTruth, near_depth_edges
-from mddnet.metrics import TEXTURE_SIGMA, gaussian_smoothed, luminance
+from mddnet.evaluate.scenes import SceneMaps
+from mddnet.metrics import TEXTURE_SIGMA, gaussian_smoothed, luminance, near_depth_edges
+from mddnet.metrics.comparison import EDGE_REACH, EDGE_STEP
 from mddnet.types import BoolArray, Float32Array
 
 WEAK, STRONG, EDGE, AWAY = "weak", "strong", "edge", "away"
@@ -28,7 +28,7 @@ def gradient_energy(sharp: NDArray[np.generic]) -> Float32Array:
     return gaussian_smoothed((down * down + across * across).astype(np.float32), sigma_px)
 
 
-def regions(truth: SceneTruth) -> dict[str, BoolArray]:
+def regions(truth: SceneMaps) -> dict[str, BoolArray]:
     """(H, W) masks by name; weak and strong leave out the third in between, edge and away are all there is."""
     energy = gradient_energy(truth.sharp)
     low, high = np.quantile(energy, (SHARE, 1 - SHARE))

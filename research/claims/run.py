@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 from research.claims.measure import Method, measure
-from research.claims.methods import Classical, MeanMap, Network, PyDNet, Row, Sharpness
+from research.claims.methods import CLASSICAL, Classical, MeanMap, Network, PyDNet, Row, Sharpness
 from research.claims.plan import FOLDS, QUICK, Effort, Run, recipe, run_named, runs, seen_scenes, sides
 from research.claims.results import Line, read_lines, write_lines
 from research.claims.rig import rig_scenes
@@ -30,7 +30,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mddnet.data.scene_pool import SceneEntry, open_both_sides
 from mddnet.data.split import read_split
-from mddnet.evaluate.peers.find import CLASSICAL
 from mddnet.train.loop import train
 from mddnet.train.scenes import Scenes
 

@@ -19,39 +19,26 @@ if TYPE_CHECKING:
     from mddnet.predict.predictor import Model, load
     from mddnet.types import Lens, LensLawFit, Photo
 
-__all__ = [
-    "Lens",
-    "LensLawFit",
-    "MddnetError",
-    "Model",
-    "Photo",
-    "Prediction",
-    "__version__",
-    "load",
-    "read_photo",
-]
+__all__ = ["Lens", "LensLawFit", "MddnetError", "Model", "Photo", "Prediction", "__version__", "load", "read_photo"]
 
-_MODULE_OF = {
-    "Lens": "mddnet.types",
-    "LensLawFit": "mddnet.types",
-    "MddnetError": "mddnet.errors",
-    "Model": "mddnet.predict.predictor",
-    "Photo": "mddnet.types",
-    "Prediction": "mddnet.predict.prediction",
-    "load": "mddnet.predict.predictor",
-    "read_photo": "mddnet.photo.reader",
+_NAMES_OF = {
+    "mddnet.errors": ["MddnetError"],
+    "mddnet.photo.reader": ["read_photo"],
+    "mddnet.predict.prediction": ["Prediction"],
+    "mddnet.predict.predictor": ["Model", "load"],
+    "mddnet.types": ["Lens", "LensLawFit", "Photo"],
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names on first use (PEP 562): ``import mddnet`` itself stays fast."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'mddnet' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_MODULE_OF[name]), name)
-    globals()[name] = value
-    return value
+    for module, names in _NAMES_OF.items():
+        if name in names:
+            globals()[name] = getattr(import_module(module), name)
+            return globals()[name]
+    raise AttributeError(f"module 'mddnet' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

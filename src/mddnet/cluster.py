@@ -1,7 +1,7 @@
-"""One function over many inputs on a Ray cluster: workers and machines that die are made up for.
+"""One function over many inputs on a Ray cluster: the work of workers and machines that die is done again.
 
 All machines share the folders that are read and written (by NFS, for instance) and have the same versions of what
-computes, so that it does not matter where an input is worked on. Ray is in the extra ``ray`` and imported when used.
+computes, so that results do not depend on the machine. Ray is in the extra ``ray`` and imported when used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 RETRIES = 4
-"""How often an input is begun anew whose worker or machine died."""
+"""How often an input is started again whose worker or machine died."""
 IN_FLIGHT = 1000
 """Inputs that are handed to the cluster at a time: enough to keep it busy, and to let it ask for more machines."""
 KNOCK_S = 10.0
@@ -39,8 +40,8 @@ def on_ray(
 ) -> Generator[Result]:
     """Call a function for each input on a Ray cluster.
 
-    An input whose worker or machine dies is begun anew, up to :data:`RETRIES` times, on another machine if its own is
-    gone; so the function must not mind being called twice.
+    An input whose worker or machine dies is started again, up to :data:`RETRIES` times, on another machine if its own
+    is gone; so the function may be called twice.
 
     Args:
         address: of the cluster: ``auto``, ``HOST:PORT`` of its head, or ``ray://HOST:PORT`` from outside.
@@ -74,11 +75,7 @@ def on_ray(
     try:
         shared = ray.put((function, here, needed))
         while True:
-            while len(waiting) < IN_FLIGHT:
-                try:
-                    task = next(coming)
-                except StopIteration:
-                    break
+            for task in islice(coming, IN_FLIGHT - len(waiting)):
                 waiting[remote.remote(shared, task)] = task
             if not waiting:
                 return
@@ -99,11 +96,11 @@ def on_ray(
 
 
 def _knock(address: str) -> None:
-    """Find out at once whether anybody answers: Ray itself tries for minutes.
+    """Connect once, to fail at once: Ray itself tries for minutes.
 
     Raises:
         ValueError: for an address of another form.
-        OSError: if nobody does.
+        OSError: if nothing listens there.
     """
     if address == "auto":
         return
@@ -114,7 +111,7 @@ def _knock(address: str) -> None:
 
 
 def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[str, ...]], task: Task) -> Result:
-    """What runs on the cluster: the function, where the machine can do what this one can."""
+    """The function, on a machine of the cluster with the same versions and folders."""
     function, expected, folders = shared
     _check_machine(tuple(sorted(expected.items())), folders)
     return function(task)
@@ -122,7 +119,7 @@ def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[
 
 @cache
 def _check_machine(expected: tuple[tuple[str, str], ...], folders: tuple[str, ...]) -> None:
-    """Refuse a machine that would work elsewhere, or otherwise.
+    """Refuse a machine with other versions or without a folder.
 
     Raises:
         ClusterError: naming the machine, what it has and what it should have.
@@ -133,7 +130,7 @@ def _check_machine(expected: tuple[tuple[str, str], ...], folders: tuple[str, ..
         if found.get(name) != wanted:
             raise ClusterError(
                 f"{host}: {name} {found.get(name) or 'is not installed'}; expected {wanted} as on the machine that "
-                "asks, so that results do not depend on where they are made: install the same versions everywhere"
+                "started the run, so that results do not depend on the machine: install the same versions everywhere"
             )
     for folder in folders:
         if not Path(folder).exists():

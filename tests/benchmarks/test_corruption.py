@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.corruption import (
-    ALTERATIONS,
+    CORRUPTIONS,
     MOTION_PX,
-    ask,
     computed_bokeh,
+    corruption_markdown,
     field_curved,
     hazy,
     moved,
-    not_defocus_markdown,
     sharpened,
     subject,
+    summary_of,
     tilted,
 )
 
@@ -44,7 +44,7 @@ def test_motion_draws_a_point_as_a_line() -> None:
 
 def test_all_but_haze_keep_the_light(photo: UInt8Array) -> None:
     mean = linear_from_srgb8(photo).mean()
-    for name, alter in ALTERATIONS.items():
+    for name, alter in CORRUPTIONS.items():
         altered = alter(photo)
         assert altered.shape == photo.shape and altered.dtype == np.uint8
         if "haze" not in name and "sharpening" not in name:
@@ -75,6 +75,8 @@ def test_the_table_has_a_row_for_each(photo: UInt8Array) -> None:
 
     from mddnet.types import Photo
 
-    answers = {name: [ask(lambda p: LawModel().predict(Photo(p)), alter(photo))] for name, alter in ALTERATIONS.items()}
-    text = not_defocus_markdown(answers, "law 1")
-    assert all(f"| {name} |" in text for name in ALTERATIONS) and "1 of 1" in text
+    answers = {
+        name: [summary_of(lambda p: LawModel().predict(Photo(p)), alter(photo))] for name, alter in CORRUPTIONS.items()
+    }
+    text = corruption_markdown(answers, "law 1")
+    assert all(f"| {name} |" in text for name in CORRUPTIONS) and "1 of 1" in text

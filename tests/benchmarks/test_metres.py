@@ -9,7 +9,7 @@ import pytest
 from benchmarks.metres import (
     BEST_CONSTANT_ROW,
     FOCUS_ROW,
-    TRUE_SIDE,
+    TRUE_SIGN,
     lens_of_frame,
     measure_metres,
     metres_markdown,
@@ -17,8 +17,7 @@ from benchmarks.metres import (
 )
 
 from mddnet.evaluate.scenes import EvaluationScene
-from mddnet.predict.dioptres import finite_depth_m
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, Lens, LensLawFit, Photo, SceneRecord
 
@@ -63,19 +62,13 @@ def predicted(photo: Photo, factor: float, relative: bool = False) -> Prediction
     u = (truth() / np.float32(factor)).astype(np.float32)
     u_focus = 1.0 / photo.lens.focus_m
     signed = (KAPPA_PX * (u_focus - truth())).astype(np.float32)
-    depth = finite_depth_m(u)
     return Prediction(
-        inv_depth=u,
+        maps=SmallMaps(u, np.abs(signed), np.sign(signed), np.ones(SIZE, np.float32), None if relative else u / 20),
         unit="relative" if relative else "1/m",
-        depth_m=None if relative else depth,
-        defocus_px=np.abs(signed),
-        signed_defocus_px=signed,
         focus=LensLawFit(True, u_focus, KAPPA_PX, 0.0),
-        confidence=np.ones(SIZE, np.float32),
         photo=photo,
         model="oracle",
         model_version="1",
-        depth_error_m=None if relative else depth * np.float32(0.05),
     )
 
 
@@ -94,15 +87,15 @@ def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: Evaluation
         assert frame.abs_rel["relative"] == pytest.approx(frame.abs_rel[FOCUS_ROW]) and "relative" not in frame.covered
         assert frame.side["right"] > 0.98
         # the size of the blur is right in all three; a relative prediction has no kappa to read it by
-        assert frame.abs_rel["off by a tenth" + TRUE_SIDE] < 1e-3
-        assert frame.abs_rel["relative" + TRUE_SIDE] == pytest.approx(frame.abs_rel[FOCUS_ROW])
+        assert frame.abs_rel["off by a tenth" + TRUE_SIGN] < 1e-3
+        assert frame.abs_rel["relative" + TRUE_SIGN] == pytest.approx(frame.abs_rel[FOCUS_ROW])
         assert frame.abs_rel[BEST_CONSTANT_ROW] > 0.1
     # The plane of focus at 1 dioptre: what lies within half a dioptre of it is off by at most half.
     near, far = frames[0].by_distance[FOCUS_ROW][0], frames[0].by_distance[FOCUS_ROW][2]
     assert near < 0.5 < far
     text = metres_markdown(frames, "oracle 1")
     assert "| off by a tenth | 0.100 | 0.100 | 3 of 3 | 0.00 |" in text
-    assert text.count("| table |") == 3 and text.count(f"| right{TRUE_SIDE} |") == 2
+    assert text.count("| table |") == 3 and text.count(f"| right{TRUE_SIGN} |") == 2
 
 
 def test_a_frames_distance_is_counted_from_the_sensor(scene: EvaluationScene) -> None:

@@ -13,9 +13,9 @@ from benchmarks.out_of_distribution import (
     dark,
     gradient,
     night,
+    out_of_distribution_markdown,
     overexposed,
-    untrusted_markdown,
-    upside_down,
+    rotated,
 )
 from tests.predict.test_likeness import textured
 from tests.support.made_law_model import LawModel
@@ -43,7 +43,7 @@ def test_light_is_taken_away_and_added() -> None:
 
 def test_patterns() -> None:
     photo = textured(64, 80)
-    np.testing.assert_array_equal(upside_down(upside_down(photo)), photo)
+    np.testing.assert_array_equal(rotated(rotated(photo)), photo)
     assert set(np.unique(checkerboard(photo))) == {0, 255} and checkerboard(photo)[0, 8, 0] == 255
     assert gradient(photo)[:, 0].max() == 0 and gradient(photo)[:, -1].min() == 255
     assert (coarse_noise(photo)[:8, :8] == coarse_noise(photo)[0, 0]).all()
@@ -52,5 +52,5 @@ def test_patterns() -> None:
 def test_the_table_has_a_row_for_each() -> None:
     photo = textured(64, 80)
     answers = {name: [answer_of(LawModel().predict(Photo(make(photo))))] for name, make in ODD_PHOTOS.items()}
-    text = untrusted_markdown(answers, "law 1")
+    text = out_of_distribution_markdown(answers, "law 1")
     assert all(f"| {name} |" in text for name in ODD_PHOTOS) and "0 of 1" in text

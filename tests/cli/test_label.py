@@ -70,7 +70,7 @@ def test_labels_are_written_listed_and_built(data: Path, tiny_model: Path, capsy
     assert (first["rgb"], first["place"], first["licence"]) == ("walk/a.png", "photos/walk", "CC0")
     assert float(second["mirror"]) > 0.99 and "tiny" in first["teacher"]
     (refused,) = rows(root / "rejected.csv")
-    assert refused["photo"] == "flat" and refused["reason"] == "range 0: it says one depth throughout"
+    assert refused["photo"] == "flat" and refused["reason"] == "range 0: one depth throughout"
     frame = list_pseudo(root)[0]
     depth = frame.read_inv_depth()
     assert frame.unit == "relative" and np.corrcoef(depth.mean(axis=0), np.arange(128))[0, 1] > 0.99
@@ -88,7 +88,7 @@ def test_the_same_command_goes_on_where_it_stopped(
     import mddnet.evaluate.label as module
 
     asked: list[int] = []
-    whole = module.pseudo_depth
+    whole = module.pseudo_label
 
     def counted(*arguments: object) -> object:
         if len(asked) == 1:
@@ -97,7 +97,7 @@ def test_the_same_command_goes_on_where_it_stopped(
         return whole(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "pseudo_depth", counted)
+        patch.setattr(module, "pseudo_label", counted)
         assert run(data, tiny_model) == 130
     assert [row["rgb"] for row in rows(data / "out/pseudo/manifest.csv")] == ["walk/a.png"]
     capsys.readouterr()
@@ -106,7 +106,7 @@ def test_the_same_command_goes_on_where_it_stopped(
     # what a stopped run has not come to is still there
     (data / "out/pseudo/walk/depth/a.png").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(module, "pseudo_depth", counted)  # which stops at once by now
+        patch.setattr(module, "pseudo_label", counted)  # which stops at once by now
         assert run(data, tiny_model) == 130
     assert [row["rgb"] for row in rows(data / "out/pseudo/manifest.csv")] == ["walk/b.png"]
     assert [row["photo"] for row in rows(data / "out/pseudo/rejected.csv")] == ["flat"]
@@ -153,7 +153,7 @@ def test_a_teacher_without_depth_and_a_source_without_photos(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, Path("laplacian")) == 1
-    assert "laplacian: answers with blur_score; expected inv_depth or depth_m" in capsys.readouterr().err
+    assert "laplacian: states blur_score; expected inv_depth or depth_m" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     with pytest.raises(CaptureError, match="no scene folder"):
         plan_labels([tmp_path / "empty"])

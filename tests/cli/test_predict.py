@@ -18,10 +18,10 @@ from PIL import Image
 from tests.photo.test_video import write_video
 
 from mddnet.cli.main import main
-from mddnet.cli.predict import find_photos
 from mddnet.io.part_file import StagedFiles
-from mddnet.predict import output
-from mddnet.predict.prediction import CompactPrediction
+from mddnet.predict import folder
+from mddnet.predict.folder import find_photos
+from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model
 from mddnet.types import Photo
 
@@ -37,14 +37,14 @@ def picture(height: int = 48, width: int = 64) -> Image.Image:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the photos that are predicted from now on; two are worked on at once, so in any order."""
     seen: list[str] = []
-    predict = Model.predict_compact
+    predict = Model.predict
 
-    def predict_and_note(self: Model, photo: Photo, *, fine: bool = False) -> CompactPrediction:
+    def predict_and_note(self: Model, photo: Photo, *, refine: bool = False) -> Prediction:
         assert photo.path is not None
         seen.append(photo.path.name)
-        return predict(self, photo, fine=fine)
+        return predict(self, photo, refine=refine)
 
-    monkeypatch.setattr(Model, "predict_compact", predict_and_note)
+    monkeypatch.setattr(Model, "predict", predict_and_note)
     return seen
 
 
@@ -104,6 +104,18 @@ def test_one_photo(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said.err == ""
     assert "120 x 90 px, inverse depth [relative], in focus at u = 0.5" in said.out and "(6 files)" in said.out
     assert len(list((tmp_path / "out").iterdir())) == 6
+
+
+def test_a_terminal_gets_a_progress_bar(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        picture().save(tmp_path / f"{name}.png")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["predict", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]) == 0
+    said = capsys.readouterr()
+    assert "2/2" in said.err and said.out.count(" -> ") == 2
 
 
 def test_the_lens_flags_give_metres_and_are_echoed(
@@ -177,7 +189,7 @@ def test_resume_leaves_out_what_is_done(
     os.utime(tmp_path / "b.png", (1e9, 1e9))
     assert main(arguments) == 0 and seen[2:] == ["b.png"]
     assert main([*arguments, "--focal-mm", "35"]) == 0 and sorted(seen[3:]) == ["a.png", "b.png"]
-    assert main([*arguments, "--focal-mm", "35", "--fine"]) == 0 and sorted(seen[5:]) == ["a.png", "b.png"]
+    assert main([*arguments, "--focal-mm", "35", "--refine"]) == 0 and sorted(seen[5:]) == ["a.png", "b.png"]
 
 
 def test_resume_does_not_take_the_results_of_other_weights(
@@ -229,9 +241,9 @@ def test_photos_of_one_name_are_numbered_in_order_whichever_is_written_first(
     for name in "ab":
         (tmp_path / name).mkdir()
         picture().save(tmp_path / name / "cup.png")
-    write, second_done = output.save, Event()
+    write, second_done = folder.save, Event()
 
-    def save_late(prediction: CompactPrediction, *arguments: Any) -> dict[str, Path]:
+    def save_late(prediction: Prediction, *arguments: Any) -> dict[str, Path]:
         assert prediction.photo.path is not None
         if prediction.photo.path.parent.name == "a":
             assert second_done.wait(30)
@@ -239,7 +251,7 @@ def test_photos_of_one_name_are_numbered_in_order_whichever_is_written_first(
         second_done.set()
         return files
 
-    monkeypatch.setattr(output, "save", save_late)
+    monkeypatch.setattr(folder, "save", save_late)
     photos = [str(tmp_path / name / "cup.png") for name in "ab"]
     assert main(["predict", *photos, "-o", str(tmp_path / "out"), "--model", str(tiny_model)]) == 0
     sources = [json.loads((tmp_path / "out" / name).read_text())["source"] for name in ("cup.json", "cup_2.json")]

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.demo.jobs import Jobs
-from mddnet.demo.look import Look, look_at
+from mddnet.demo.page_maps import PageMaps, page_maps
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.upload import Limits
 from mddnet.types import Photo
@@ -25,9 +25,9 @@ def jobs() -> Iterator[Jobs]:
 
 
 @pytest.fixture
-def look() -> Look:
+def maps() -> PageMaps:
     """What the page keeps of a ramp of 60 x 80 px."""
-    return look_at(LawModel().predict(Photo(ramp())))
+    return page_maps(LawModel().predict(Photo(ramp())))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from mddnet.demo.blur_edit import (
     mask_over_photo,
     wanted_defocus_px,
 )
-from mddnet.demo.look import Look, look_at
+from mddnet.demo.page_maps import PageMaps, page_maps
 from mddnet.errors import MddnetError
 from mddnet.types import LensLawFit, Photo
 
@@ -34,54 +34,54 @@ def test_blur_adds_in_variance() -> None:
     np.testing.assert_allclose(np.hypot(existing, extra), wanted, rtol=1e-4)
 
 
-def test_wanted_blur_around_another_plane(look: Look) -> None:
-    np.testing.assert_allclose(wanted_defocus_px(look, 2), 2 * certain_defocus_px(look), rtol=1e-6)
-    np.testing.assert_allclose(wanted_defocus_px(look, 2, 0.5), 2 * look.signed_defocus_px, atol=1e-4)
-    near = wanted_defocus_px(look, 2, 1.0)
+def test_wanted_blur_around_another_plane(maps: PageMaps) -> None:
+    np.testing.assert_allclose(wanted_defocus_px(maps, 2), 2 * certain_defocus_px(maps), rtol=1e-6)
+    np.testing.assert_allclose(wanted_defocus_px(maps, 2, 0.5), 2 * maps.signed_defocus_px, atol=1e-4)
+    near = wanted_defocus_px(maps, 2, 1.0)
     assert near[0, -1] == pytest.approx(0, abs=1e-5) and near[0, 0] == pytest.approx(40, rel=1e-5)
 
 
-def test_what_the_maps_disagree_by_counts_as_sharp(look: Look) -> None:
+def test_what_the_maps_disagree_by_counts_as_sharp(maps: PageMaps) -> None:
     signed = np.float32([[-5, -1, 0, 1.5, 4]])
-    doubtful = replace(look, signed_defocus_px=signed, focus=replace(look.focus, residual_px=2.0))
+    doubtful = replace(maps, signed_defocus_px=signed, focus=replace(maps.focus, residual_px=2.0))
     assert certain_defocus_px(doubtful).tolist() == [[-3, 0, 0, 0, 2]]
     lost = replace(doubtful, focus=LensLawFit(False, float("nan"), float("nan"), 2.0, "all is sharp"))
     assert certain_defocus_px(lost).tolist() == signed.tolist()
 
 
 @pytest.mark.parametrize("factor", [0.5, 7.0, float("nan")])
-def test_a_factor_out_of_range(look: Look, factor: float) -> None:
+def test_a_factor_out_of_range(maps: PageMaps, factor: float) -> None:
     with pytest.raises(MddnetError, match="expected 1 to 6"):
-        wanted_defocus_px(look, factor)
+        wanted_defocus_px(maps, factor)
 
 
-def test_another_plane_needs_the_law(look: Look) -> None:
-    lost = replace(look, focus=LensLawFit(False, float("nan"), float("nan"), 1.0, "all is sharp"))
+def test_another_plane_needs_the_law(maps: PageMaps) -> None:
+    lost = replace(maps, focus=LensLawFit(False, float("nan"), float("nan"), 1.0, "all is sharp"))
     with pytest.raises(MddnetError, match="all is sharp"):
         wanted_defocus_px(lost, 2, 0.5)
 
 
-def scene(height: int = 96, width: int = 128) -> Look:
+def scene(height: int = 96, width: int = 128) -> PageMaps:
     """A sharp near half over a far half with noise, both with the inverse depth in red."""
     rng = np.random.default_rng(0)
     pixels = np.repeat(rng.integers(0, 256, (height, width, 1), dtype=np.uint8), 3, axis=2)
     pixels[:, :, 0] = 40
     pixels[:, width // 2 :, 0] = 128  # in focus
-    return look_at(LawModel().predict(Photo(pixels)))
+    return page_maps(LawModel().predict(Photo(pixels)))
 
 
 def test_what_is_in_focus_stays_and_the_rest_gets_softer() -> None:
     pytest.importorskip("cv2", reason="rendering needs OpenCV (extra demo)")
     pytest.importorskip("scipy", reason="rendering needs SciPy (extra demo)")
-    look = scene()
-    assert (magnified(look, 1.0) == look.pixels).all()
-    result = magnified(look, 2.5)
-    assert result.shape == look.pixels.shape and result.dtype == np.uint8
-    middle = look.pixels.shape[1] // 2
+    maps = scene()
+    assert (magnified(maps, 1.0) == maps.pixels).all()
+    result = magnified(maps, 2.5)
+    assert result.shape == maps.pixels.shape and result.dtype == np.uint8
+    middle = maps.pixels.shape[1] // 2
     sharp, soft = slice(middle + 4, None), slice(None, middle - 20)
-    change = np.abs(result[:, sharp].astype(int) - look.pixels[:, sharp])
+    change = np.abs(result[:, sharp].astype(int) - maps.pixels[:, sharp])
     assert np.median(change) <= 2
-    assert result[:, soft, 1].std() < 0.2 * look.pixels[:, soft, 1].std()
+    assert result[:, soft, 1].std() < 0.2 * maps.pixels[:, soft, 1].std()
 
 
 def test_the_mean_of_light_is_kept() -> None:
@@ -91,24 +91,24 @@ def test_the_mean_of_light_is_kept() -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:, :, 0] = 10  # all equally far behind the plane of focus
     pixels[30:34, 30:34, 1:] = 255
-    look = look_at(LawModel().predict(Photo(pixels)))
-    before = linear_from_srgb8(look.pixels).sum(axis=(0, 1))[1]
-    after = linear_from_srgb8(magnified(look, 2)).sum(axis=(0, 1))[1]
+    maps = page_maps(LawModel().predict(Photo(pixels)))
+    before = linear_from_srgb8(maps.pixels).sum(axis=(0, 1))[1]
+    after = linear_from_srgb8(magnified(maps, 2)).sum(axis=(0, 1))[1]
     assert after == pytest.approx(before, rel=0.05)  # 8 bits round; in sRGB it would be off by far more
 
 
-def test_the_mask_by_hand(look: Look) -> None:
-    mask = blur_mask(look, 4.0)
-    size = np.abs(look.signed_defocus_px)
+def test_the_mask_by_hand(maps: PageMaps) -> None:
+    mask = blur_mask(maps, 4.0)
+    size = np.abs(maps.signed_defocus_px)
     assert (mask[size > 4 * 1.31] == 255).all() and (mask[size < 4 * 0.69] == 0).all()
     assert ((mask > 100) & (mask < 155))[np.abs(size - 4) < 0.1].all()
-    shown = mask_over_photo(look, mask)
-    assert (shown[mask == 0] == look.pixels[mask == 0]).all()
+    shown = mask_over_photo(maps, mask)
+    assert (shown[mask == 0] == maps.pixels[mask == 0]).all()
     grey = shown[mask == 255]
     assert (np.ptp(grey.astype(int), axis=1) <= 1).all()
 
 
 @pytest.mark.parametrize("threshold_px", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_threshold_out_of_range(look: Look, threshold_px: float) -> None:
+def test_a_threshold_out_of_range(maps: PageMaps, threshold_px: float) -> None:
     with pytest.raises(MddnetError, match="expected a positive number"):
-        blur_mask(look, threshold_px)
+        blur_mask(maps, threshold_px)

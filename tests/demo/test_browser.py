@@ -21,7 +21,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is dri
 
 from tests.support.served_demo import Server, served  # noqa: E402
 
-from mddnet.demo.examples import find_examples  # noqa: E402
+from mddnet.demo.one_photo import find_examples  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
@@ -216,7 +216,7 @@ def test_points_in_3d(page: Any) -> None:
     assert "points without a unit" in settled_text(page, "#points-words", "points")
     canvas = page.locator("#points canvas")
     canvas.wait_for()
-    assert "turned by dragging" in canvas.get_attribute("aria-label")
+    assert "points in space" in canvas.get_attribute("aria-label")
     if not page.evaluate("() => !!document.createElement('canvas').getContext('webgl2')"):
         pytest.skip("this browser has no WebGL")
 

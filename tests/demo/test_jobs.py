@@ -15,10 +15,10 @@ import tifffile
 from PIL import Image
 from tests.support.made_law_model import LawModel, ramp
 
-from mddnet.demo.archive import safe_stem
 from mddnet.demo.jobs import Jobs, Wanted
 from mddnet.demo.lens_form import TypedLens
 from mddnet.demo.scratch import Scratch
+from mddnet.demo.upload import safe_stem
 from mddnet.errors import ImageError, MddnetError
 from mddnet.types import Lens
 
@@ -31,7 +31,7 @@ def names(archive: Path) -> set[str]:
 
 def test_the_archive_holds_what_pred_save_writes(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
     path, facts = jobs.archive(photo_file, None, Wanted())
-    saved = LawModel().predict(jobs._photo(photo_file, None)).save(tmp_path / "saved")
+    saved = LawModel().predict(jobs._read(photo_file, None)).save(tmp_path / "saved")
     assert names(path) == {file.name for file in saved.values()}
     with zipfile.ZipFile(path) as opened:
         for name in ("inv_depth", "signed_defocus_px", "defocus_px"):
@@ -58,10 +58,10 @@ def test_lens_facts_replace_exif_or_only_fill_it(jobs: Jobs, tmp_path: Path) -> 
     exif = Image.Exif()
     exif.get_ifd(0x8769).update({0x920A: 50.0, 0x829D: 2.0})
     Image.fromarray(ramp()).save(tmp_path / "exif.jpg", exif=exif)
-    assert jobs.look(tmp_path / "exif.jpg").lens == Lens(50, 2)
-    assert jobs.look(tmp_path / "exif.jpg", Lens()).lens == Lens()
+    assert jobs.maps(tmp_path / "exif.jpg").lens == Lens(50, 2)
+    assert jobs.maps(tmp_path / "exif.jpg", Lens()).lens == Lens()
     given = Lens(pixel_um=400)
-    _, facts = jobs.archive(tmp_path / "exif.jpg", given, Wanted(), replace_exif=False)
+    _, facts = jobs.archive(tmp_path / "exif.jpg", TypedLens(given), Wanted())
     assert facts["lens"]["focal_mm"] == 50 and facts["unit"] == "1/m from focus"
 
 
@@ -83,12 +83,12 @@ def test_typed_lens_facts_count_for_every_photo_of_a_batch(jobs: Jobs, photo_fil
 
 
 def test_points_and_pictures_for_the_page(jobs: Jobs, photo_file: Path) -> None:
-    look = jobs.look(photo_file)
-    path, cloud = jobs.points(look)
+    maps = jobs.maps(photo_file)
+    path, cloud = jobs.points(maps)
     assert path.read_bytes()[:4] == b"glTF" and len(cloud.positions) == 4800
-    shown = jobs.shown({"depth": look.pixels})
+    shown = jobs.shown({"depth": maps.pixels})
     with Image.open(shown["depth"]) as opened:
-        assert opened.format == "PNG" and (np.asarray(opened) == look.pixels).all()
+        assert opened.format == "PNG" and (np.asarray(opened) == maps.pixels).all()
 
 
 def test_batches_have_limits(jobs: Jobs, photo_file: Path) -> None:

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from tests.support.made_law_model import LawModel, ramp
 
-from mddnet.demo.look import Look, look_at, values_at
-from mddnet.demo.pictures import LINE_COLOUR, focus_line, metres, panels
-from mddnet.demo.point_cloud import points_of
-from mddnet.demo.words import _ticks, cloud_words, defocus_words, facts_html, law_svg, point_html, scale_html
+from mddnet.demo.html import _ticks, cloud_words, defocus_words, facts_html, law_svg, point_html, scale_html
+from mddnet.demo.page_maps import PageMaps, page_maps, points_of, values_at
+from mddnet.demo.pictures import LINE_COLOUR, VIEW_GROUND, focus_line, metres, panels, rotated_view
 from mddnet.types import Lens, LensLawFit, Photo
 
 
@@ -27,7 +26,7 @@ def test_the_line_lies_where_inverse_depth_is_that_of_the_focus() -> None:
 
 def test_the_line_is_wide_on_a_large_picture_and_has_a_halo() -> None:
     pixels = ramp(600, 800)
-    views = panels(look_at(LawModel().predict(Photo(pixels))))
+    views = panels(page_maps(LawModel().predict(Photo(pixels))))
     row = views["depth"].pixels[300].astype(int)
     green = np.flatnonzero((row == LINE_COLOUR).all(axis=1))
     black = np.flatnonzero((row == 0).all(axis=1))
@@ -39,25 +38,25 @@ def test_no_line_without_a_plane_of_focus() -> None:
     assert not focus_line(np.zeros((40, 40), np.float32), 0.5).any()
 
 
-def test_panels_have_the_size_of_the_look_and_say_their_units(look: Look) -> None:
-    views = panels(look, point=(40, 30))
+def test_panels_have_the_size_of_the_look_and_say_their_units(maps: PageMaps) -> None:
+    views = panels(maps, point=(40, 30))
     assert set(views) == {"photo", "depth", "defocus", "confidence"}
-    assert all(view.pixels.shape == look.pixels.shape for view in views.values())
+    assert all(view.pixels.shape == maps.pixels.shape for view in views.values())
     assert views["depth"].scale is not None and views["depth"].scale.title == "inverse depth, relative"
-    assert (views["photo"].pixels != look.pixels).any()  # line and cross
-    assert (panels(look, with_line=False)["photo"].pixels == look.pixels).all()
+    assert (views["photo"].pixels != maps.pixels).any()  # line and cross
+    assert (panels(maps, with_line=False)["photo"].pixels == maps.pixels).all()
 
 
 def test_scales_of_metric_depth_say_metres() -> None:
     lens = Lens(focal_mm=50, f_number=2, pixel_um=400, focus_m=1.1025)
-    look = look_at(LawModel().predict(Photo(ramp(), lens)))
-    html = scale_html("photo", panels(look)["depth"])
+    maps = page_maps(LawModel().predict(Photo(ramp(), lens)))
+    html = scale_html("photo", panels(maps)["depth"])
     assert "inverse depth, 1/m" in html and " m)" in html and 'role="img"' in html
-    assert "Depth is in metres." in facts_html(look) and "(metres below)" in law_svg(look)
+    assert "Depth is in metres." in facts_html(maps) and "(metres below)" in law_svg(maps)
 
 
-def test_the_plot_is_well_formed_and_holds_the_v(look: Look) -> None:
-    svg = law_svg(look, values_at(look, 70, 5)).partition("<div")[0]
+def test_the_plot_is_well_formed_and_holds_the_v(maps: PageMaps) -> None:
+    svg = law_svg(maps, values_at(maps, 70, 5)).partition("<div")[0]
     root = ElementTree.fromstring(svg)
     assert "Defocus in pixels" in root.attrib["aria-label"] and root.attrib["role"] == "img"
     line = next(child for child in root if child.tag == "polyline")
@@ -66,9 +65,9 @@ def test_the_plot_is_well_formed_and_holds_the_v(look: Look) -> None:
     assert corners[1][0] == pytest.approx((corners[0][0] + corners[2][0]) / 2, abs=2)  # the tip, at u = 0.5
 
 
-def test_the_plot_says_where_a_value_lies(look: Look) -> None:
-    values = values_at(look, 70, 5)
-    root = ElementTree.fromstring(law_svg(look, values).partition("<div")[0])
+def test_the_plot_says_where_a_value_lies(maps: PageMaps) -> None:
+    values = values_at(maps, 70, 5)
+    root = ElementTree.fromstring(law_svg(maps, values).partition("<div")[0])
     plot = json.loads(root.attrib["data-plot"])
     ring = list(root)[-1]
     share = (values.inv_depth - plot["low"]) / (plot["high"] - plot["low"])
@@ -77,29 +76,29 @@ def test_the_plot_says_where_a_value_lies(look: Look) -> None:
     assert float(ring.attrib["cy"]) == pytest.approx(plot["bottom"] + share * (plot["top"] - plot["bottom"]), abs=0.1)
 
 
-def test_the_plot_without_a_law(look: Look) -> None:
-    lost = replace(look, focus=LensLawFit(False, float("nan"), float("nan"), 1.0, "all is <sharp>"))
+def test_the_plot_without_a_law(maps: PageMaps) -> None:
+    lost = replace(maps, focus=LensLawFit(False, float("nan"), float("nan"), 1.0, "all is <sharp>"))
     assert "polyline" not in law_svg(lost) and "no plane of focus was found" in law_svg(lost)
     assert "all is &lt;sharp&gt;" in facts_html(lost)
 
 
-def test_notes_are_escaped(look: Look) -> None:
-    html = facts_html(replace(look, notes=("<script>alert(1)</script>",)))
+def test_notes_are_escaped(maps: PageMaps) -> None:
+    html = facts_html(replace(maps, notes=("<script>alert(1)</script>",)))
     assert "<script>" not in html and "&lt;script&gt;" in html
 
 
-def test_words_for_values(look: Look) -> None:
-    html = point_html(values_at(look, 0, 0), look)
+def test_words_for_values(maps: PageMaps) -> None:
+    html = point_html(values_at(maps, 0, 0), maps.unit)
     assert "10 px, behind the plane of focus" in html and "0.75 of 1" in html and "column 0, row 0" in html
-    assert "No point chosen" in point_html(None, look)
+    assert "No point chosen" in point_html(None)
     assert defocus_words(0.2) == "0.2 px, in focus" and "in front" in defocus_words(-3)
     assert metres(0.8) == "1.25 m" and metres(0) == "infinity" and metres(1 / 1234) == "1230 m"
 
 
-def test_words_for_points(look: Look) -> None:
-    assert "4800 points without a unit" in cloud_words(points_of(look))
+def test_words_for_points(maps: PageMaps) -> None:
+    assert "4800 points without a unit" in cloud_words(points_of(maps))
     lens = Lens(focal_mm=50, f_number=2, pixel_um=400, focus_m=1.1025)
-    words = cloud_words(points_of(look_at(LawModel().predict(Photo(ramp(), lens)))))
+    words = cloud_words(points_of(page_maps(LawModel().predict(Photo(ramp(), lens)))))
     assert re.search(r"points in metres, from [\d.]+ m to [\d.]+ m from the lens", words) and "lens facts" in words
 
 
@@ -108,3 +107,22 @@ def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
     ticks = _ticks(low, high)
     assert 3 <= len(ticks) <= 8 and low <= ticks[0] and ticks[-1] <= high + 1e-6
     assert all(re.fullmatch(r"-?\d+(\.\d{1,3})?", f"{tick:.3g}") for tick in ticks)
+
+
+def test_a_rotated_view_moves_near_points_against_far_ones(maps: PageMaps) -> None:
+    cloud = points_of(maps)
+    front = rotated_view(cloud, 0, 0)
+    assert front.shape == (600, 900, 3)
+    seen = (front != VIEW_GROUND).any(axis=2)
+    assert 0.2 < seen.mean() < 0.9
+    for angles in ((30, 0), (0, 30)):
+        assert (rotated_view(cloud, *angles) != front).any()
+    # Red is near: walking to the right, near things move to the left against far ones.
+    columns = np.arange(900)
+
+    def offset(picture: np.ndarray) -> float:
+        shown = (picture != VIEW_GROUND).any(axis=2)
+        near, far = shown & (picture[:, :, 0] > 200), shown & (picture[:, :, 0] < 30)
+        return float(columns[np.nonzero(near)[1]].mean() - columns[np.nonzero(far)[1]].mean())
+
+    assert offset(rotated_view(cloud, 20, 0)) < offset(front)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mddnet.evaluate.coc_slope import blurred_by_disc
+from mddnet.evaluate.discs import blurred_by_disc
 from mddnet.scenes.store import write_image, write_inv_depth, write_scene_json
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, LensLawFit, SceneRecord, UInt8Array
 

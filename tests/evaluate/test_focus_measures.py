@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mddnet.evaluate.coc_slope import blurred_by_disc
-from mddnet.evaluate.peers.focus_measures import FOCUS_MEASURES, FocusMeasure, local_variance, tenengrad
+from mddnet.evaluate.baselines.focus_measures import FOCUS_MEASURES, FocusMeasure, local_variance, tenengrad
+from mddnet.evaluate.discs import blurred_by_disc
 
 
 def test_tenengrad_of_a_step_by_hand() -> None:
@@ -28,6 +28,6 @@ def test_local_variance_of_noise() -> None:
 def test_the_blurred_half_gets_the_larger_score(name: str) -> None:
     sharp = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
     photo = np.where(np.arange(120)[None, :, None] < 60, sharp, blurred_by_disc(sharp, 6.0))
-    score = FocusMeasure(name, FOCUS_MEASURES[name]).answer(photo)["blur_score"]
+    score = FocusMeasure(name, FOCUS_MEASURES[name]).infer(photo).blur_score
     assert score.shape == (80, 120) and score.dtype == np.float32
     assert score[:, :55].max() < score[:, 65:].min()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mddnet.errors import ModelError
-from mddnet.evaluate.peers import find_peer
+from mddnet.evaluate.baselines import find_baseline
 
 pytest.importorskip("scipy", reason="the method needs SciPy (extra build)")
 pytest.importorskip("cv2", reason="the method needs OpenCV (extra build)")
@@ -16,7 +16,7 @@ pytest.importorskip("cv2", reason="the method needs OpenCV (extra build)")
 from scipy.ndimage import gaussian_filter
 
 from mddnet.color import srgb8_from_linear
-from mddnet.evaluate.peers.karaali_jung import (
+from mddnet.evaluate.baselines.karaali_jung import (
     AGREEING,
     KaraaliJung,
     along_edges,
@@ -56,7 +56,7 @@ def test_the_blur_of_a_step_is_read_back(sigma_px: float) -> None:
 def test_a_blurrier_edge_counts_as_the_largest_and_a_flat_photo_has_none() -> None:
     seen, found = edge_blur(step(9.0, 100, 160))
     assert found[seen >= AGREEING].max() == pytest.approx(5.0)
-    assert (KaraaliJung().answer(np.full((40, 50, 3), 128, dtype=np.uint8))["sigma_px"] == 0).all()
+    assert (KaraaliJung().infer(np.full((40, 50, 3), 128, dtype=np.uint8)).defocus_px == 0).all()
 
 
 def test_an_edge_with_a_neighbour_is_read_at_a_finer_scale() -> None:
@@ -106,9 +106,9 @@ def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
     rng = np.random.default_rng(1)
     blocks = rng.uniform(0.02, 0.9, (4, 6)).repeat(40, axis=0).repeat(40, axis=1)
     both = np.where(np.arange(240) < 120, gaussian_filter(blocks, 0.8), gaussian_filter(blocks, 3.0))
-    peer = find_peer("karaali-jung")
+    peer = find_baseline("karaali-jung")
     assert peer.quantities == ("sigma_px",) and peer.name == "karaali-jung"
-    sigma_px = peer.answer(photo_of(both))["sigma_px"]
+    sigma_px = peer.infer(photo_of(both)).defocus_px / 4
     assert sigma_px.dtype == np.float32 and sigma_px.min() >= 0 and sigma_px.max() <= 5
     assert np.median(sigma_px[:, :90]) < 1.5 < 2.3 < np.median(sigma_px[:, 150:])
 

@@ -15,11 +15,11 @@ from mddnet.evaluate.scenes import (
     choose_frames,
     choose_scenes,
     has_true_defocus,
-    near_depth_edges,
     read_frame,
-    read_truth,
+    read_maps,
     true_signed_defocus,
 )
+from mddnet.metrics import near_depth_edges
 from mddnet.scenes.store import write_image
 from mddnet.types import FrameRecord
 
@@ -42,9 +42,9 @@ def test_choice_by_split_place_and_kind(made: Any, add_scene: Callable[..., Path
     (made.root / "photos" / "cat").mkdir(parents=True)
     (made.root / "photos" / "cat" / "scene.json").write_text("{")
     del made.places["nowhere"]
-    choice = choose_scenes(made.root, made.places, "dev", scenes_per_place=2)
+    choice = choose_scenes(made.root, made.places, "dev", scenes_per_location=2)
     assert [s.record.name for s in choice.scenes] == ["dev_stack", "desk_1", "desk_3"]
-    assert choice.thinned == 3 and choice.places_without_split == ("nowhere",)
+    assert choice.locations_without_split == ("nowhere",)
     assert len(choice.failures) == 1 and "broken" in choice.failures[0][0]
     only = choose_scenes(made.root, made.places, "train", ("focal_stacks",))
     assert [s.record.name for s in only.scenes] == ["train_stack"]
@@ -55,7 +55,7 @@ def test_choice_by_split_place_and_kind(made: Any, add_scene: Callable[..., Path
 def test_truth_is_nan_where_unknown_or_not_trusted(made: Any, add_scene: Callable[..., Path]) -> None:
     add_scene("focal_stacks", "stack", "here", untrusted=True)
     scene = choose_scenes(made.root, made.places, "dev").scenes[0]
-    truth = read_truth(scene)
+    truth = read_maps(scene)
     assert np.isnan(truth.inv_depth[:5]).all() and np.isnan(truth.inv_depth[:, :30]).all()
     assert np.isfinite(truth.inv_depth[5:, 30:]).all()
     assert not truth.mask[:5].any() and not truth.mask[:, :30].any()
@@ -71,16 +71,16 @@ def test_truth_is_nan_where_unknown_or_not_trusted(made: Any, add_scene: Callabl
 def test_sizes_that_differ_are_refused(made: Any, add_scene: Callable[..., Path]) -> None:
     folder = add_scene("focal_stacks", "stack", "here")
     scene = choose_scenes(made.root, made.places, "dev").scenes[0]
-    truth = read_truth(scene)
+    truth = read_maps(scene)
     write_image(folder / "frame_0.png", np.zeros((10, 10, 3), dtype=np.uint8))
     with pytest.raises(CaptureError, match="size"):
         read_frame(scene, scene.record.frames[0], truth)
     write_image(folder / "confidence.png", np.zeros((10, 10), dtype=np.uint8))
     with pytest.raises(CaptureError, match="confidence"):
-        read_truth(scene)
+        read_maps(scene)
     write_image(folder / "sharp.png", np.zeros((10, 10, 3), dtype=np.uint8))
     with pytest.raises(CaptureError, match="sharp image"):
-        read_truth(scene)
+        read_maps(scene)
 
 
 def test_depth_edges_reach_as_far_as_they_are_told_and_unknown_depth_has_none() -> None:

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from mddnet.errors import ModelError
-from mddnet.evaluate.peers import find_peer
+from mddnet.evaluate.baselines import find_baseline
 
 pytest.importorskip("scipy", reason="the method needs SciPy (extra build)")
 pytest.importorskip("cv2", reason="the method needs OpenCV (extra build)")
 
 from scipy.ndimage import gaussian_filter
 
-from mddnet.evaluate.peers.zhuo_sim import ZhuoSim, edge_blur, matting_laplacian, propagated, sparse_bilateral
+from mddnet.evaluate.baselines.zhuo_sim import ZhuoSim, edge_blur, matting_laplacian, propagated, sparse_bilateral
 from mddnet.types import UInt8Array
 
 
@@ -37,7 +37,7 @@ def test_a_blurrier_edge_counts_as_the_largest_and_a_flat_photo_has_none() -> No
     edges, found = edge_blur(step(9.0), 5.0)
     assert found[edges].max() == pytest.approx(5.0)
     flat = np.full((40, 50, 3), 128, dtype=np.uint8)
-    assert (ZhuoSim().answer(flat)["sigma_px"] == 0).all()
+    assert (ZhuoSim().infer(flat).defocus_px == 0).all()
 
 
 def test_the_matting_laplacian_is_symmetric_and_blind_to_linear_maps_of_the_colours() -> None:
@@ -82,9 +82,9 @@ def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
     edges, at_edges = edge_blur(photo, 5.0)
     assert np.median(at_edges[left][edges[left]]) == pytest.approx(0.7, abs=0.15)
     assert np.median(at_edges[right][edges[right]]) == pytest.approx(2.5, rel=0.05)
-    peer = find_peer("zhuo-sim")
+    peer = find_baseline("zhuo-sim")
     assert peer.quantities == ("sigma_px",)
-    sigma_px = peer.answer(photo)["sigma_px"]
+    sigma_px = peer.infer(photo).defocus_px / 4
     assert sigma_px.dtype == np.float32 and sigma_px.min() >= 0 and sigma_px.max() <= 5
     # patches of one grey level lie in both halves, and the matting Laplacian ties them together
     assert 1.3 * np.median(sigma_px[left]) < np.median(sigma_px[right])

@@ -25,8 +25,7 @@ from mddnet.captures.rgbd import list_rgbd
 from mddnet.captures.stereo import list_stereo, parse_calibration
 from mddnet.config import load_recipe
 from mddnet.errors import CaptureError, ImageError, MddnetError, ModelError, RecipeError
-from mddnet.evaluate.public_sets.files import inv_depth_from_depth_m, read_pfm
-from mddnet.evaluate.public_sets.registry import PUBLIC_SETS
+from mddnet.evaluate.datasets.files import inv_depth_from_depth_m, read_pfm
 from mddnet.photo.image_file import SizedFile
 from mddnet.photo.lens_facts import lens_facts_of_tags
 from mddnet.photo.maker_notes import focus_of_maker_tags, maker_focus_m
@@ -309,36 +308,9 @@ def test_a_pfm_of_no_size(tmp_path: Path, header: str) -> None:
         read_pfm(tmp_path / "a.pfm")
 
 
-@pytest.mark.parametrize(
-    "pattern", ["{scene}{", "}{scene}", "**{scene}", "{scene}[", "{scene!r}", "{scene.__class__}", "../{scene}"]
-)
-def test_a_layout_that_is_no_pattern(tmp_path: Path, pattern: str) -> None:
-    layout = {"photo": pattern, "sharp": "{scene}/F16/{focus}.png", "depth": "{scene}/depth.npy"}
-    (tmp_path / "zedd.json").write_text(json.dumps(layout))
-    with pytest.raises(CaptureError, match=r"zedd\.json"):
-        PUBLIC_SETS["zedd"].items(tmp_path)
-
-
-def test_a_layout_whose_depth_asks_for_more_than_its_photos_tell(tmp_path: Path) -> None:
-    layout = {"photo": "{scene}/a.png", "sharp": "{scene}/b.png", "depth": "{scene}/{focus}.npy"}
-    (tmp_path / "zedd.json").write_text(json.dumps(layout))
-    (tmp_path / "s").mkdir()
-    Image.fromarray(GREY).save(tmp_path / "s/a.png")
-    with pytest.raises(CaptureError, match=r"zedd\.json: depth is"):
-        PUBLIC_SETS["zedd"].items(tmp_path)
-
-
 def test_depths_that_are_nowhere() -> None:
     depth = np.array([1e-300, 5e-324, 0.0, -1.0, math.nan, math.inf, 1e300, 2.0])
     assert np.isnan(inv_depth_from_depth_m(depth)).tolist() == [True] * 7 + [False]
-
-
-def test_a_grid_of_more_views_than_names_have_digits(tmp_path: Path) -> None:
-    folder = tmp_path / "training/boxes"
-    folder.mkdir(parents=True)
-    (folder / "parameters.cfg").write_text(f"[extrinsics]\nnum_cams_x = {'9' * 300}\nnum_cams_y = 9\n")
-    with pytest.raises(CaptureError, match=r"parameters\.cfg"):
-        PUBLIC_SETS["hci"].items(tmp_path)
 
 
 def test_an_empty_stream_is_no_image() -> None:

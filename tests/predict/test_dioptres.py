@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 
 from mddnet.optics import focus_z_from_sensor_plane_m, kappa_px
-from mddnet.predict.dioptres import (
-    coc_of_infinity_px,
-    depth_error_m,
-    depth_of_field,
-    finite_depth_m,
-    inv_depth_in_unit,
-    inv_depth_scale,
-)
+from mddnet.predict.dioptres import coc_of_infinity_px, depth_error_m, depth_of_field, finite_depth_m
+from mddnet.predict.fusion import inv_depth_in_unit, inv_depth_scale
 from mddnet.types import Lens, LensLawFit
 
 FIT = LensLawFit(found=True, u_focus=0.6, kappa_px=100.0, residual_px=0.4)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mddnet.predict.lens_law_fit import bounded_sign_logit, fit_lens_law, law_agreement, side_log_odds, signs
+from mddnet.predict.fusion import bounded_sign_logit, law_agreement, sign_log_odds
+from mddnet.predict.lens_law_fit import fit_lens_law
 from mddnet.types import Float32Array, LensLawFit
 
 
@@ -132,16 +133,16 @@ NOTHING = LensLawFit(found=False, u_focus=np.nan, kappa_px=np.nan, residual_px=1
 
 def test_convention_behind_is_positive() -> None:
     u = np.array([[0.0, 1.0]], np.float32)
-    np.testing.assert_array_equal(signs(side_log_odds(u, np.zeros_like(u), LAW)), [[1, -1]])
-    np.testing.assert_array_equal(signs(side_log_odds(u, np.array([[-1.0, 1.0]], np.float32), NOTHING)), [[-1, 1]])
+    np.testing.assert_array_equal(np.sign(sign_log_odds(u, np.zeros_like(u), LAW)), [[1, -1]])
+    np.testing.assert_array_equal(np.sign(sign_log_odds(u, np.array([[-1.0, 1.0]], np.float32), NOTHING)), [[-1, 1]])
 
 
 def test_a_law_that_is_sure_overrules_a_doubtful_network_and_the_other_way_round() -> None:
     u = np.array([[0.0, 0.49]], np.float32)  # law: +10 px and +0.2 px
-    np.testing.assert_array_equal(signs(side_log_odds(u, np.array([[-1.0, -1.0]], np.float32), LAW)), [[1, -1]])
+    np.testing.assert_array_equal(np.sign(sign_log_odds(u, np.array([[-1.0, -1.0]], np.float32), LAW)), [[1, -1]])
 
 
-def test_agreement_is_one_on_the_law_and_falls_with_size_and_side() -> None:
+def test_agreement_is_one_on_the_law_and_falls_with_size_and_sign() -> None:
     u = np.array([[0.0, 0.0, 0.0]], np.float32)  # law: +10 px
     defocus = np.array([[10.0, 5.0, 10.0]], np.float32)
     logit = np.array([[20.0, 20.0, -20.0]], np.float32)

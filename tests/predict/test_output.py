@@ -18,7 +18,7 @@ import mddnet
 from mddnet.errors import MddnetError, OutputError
 from mddnet.io.part_file import StagedFiles
 from mddnet.predict.output import find_saved, is_output_name, read_facts
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.types import LensLawFit
 
 
@@ -28,13 +28,9 @@ def prediction_of(path: Path | None, unit: str = "relative", seed: int = 0) -> P
     signed = random.normal(0, 5, (60, 90)).astype(np.float32)
     u = random.random((60, 90), dtype=np.float32) + np.float32(0.1)
     return Prediction(
-        inv_depth=u,
+        maps=SmallMaps(u, np.abs(signed), np.sign(signed), random.random((60, 90), dtype=np.float32)),
         unit=unit,  # type: ignore[arg-type]
-        depth_m=1 / u if unit == "1/m" else None,
-        defocus_px=np.abs(signed),
-        signed_defocus_px=signed,
         focus=LensLawFit(True, 0.5, 12.0, 0.7),
-        confidence=random.random((60, 90), dtype=np.float32),
         photo=mddnet.Photo(random.integers(0, 255, (60, 90, 3), dtype=np.uint8), mddnet.Lens(focal_mm=50), path),
         model="tiny",
         model_version="7",
@@ -220,7 +216,8 @@ def test_sixteen_bit_png_comes_back_by_the_scale_in_the_file_and_in_the_facts(tm
         assert (text["offset"], text["scale"], text["quantity"]) == (code["offset"], code["scale"], quantity)
         back = code["offset"] + code["scale"] * codes.astype(np.float64)
         np.testing.assert_allclose(back, values, atol=0.5001 * code["scale"] + 1e-6)
-    flat = dataclasses.replace(prediction, inv_depth=np.full((60, 90), 0.25, np.float32))
+    flat_maps = dataclasses.replace(prediction.maps, inv_depth=np.full((60, 90), 0.25, np.float32))
+    flat = dataclasses.replace(prediction, maps=flat_maps)
     with Image.open(flat.save(tmp_path, formats=["png"])["inv_depth"]) as image:
         assert not np.asarray(image).any() and json.loads(image.info["mddnet"])["offset"] == 0.25
 
@@ -285,7 +282,9 @@ def test_the_mask_is_16_bit_grey_with_its_scale(tmp_path: Path) -> None:
 
 
 def test_the_mask_of_a_photo_that_is_sharp_everywhere_is_black(tmp_path: Path) -> None:
-    sharp = dataclasses.replace(prediction_of(Path("cup.jpg")), defocus_px=np.zeros((60, 90), np.float32))
+    prediction = prediction_of(Path("cup.jpg"))
+    maps = dataclasses.replace(prediction.maps, defocus_px=np.zeros((60, 90), np.float32))
+    sharp = dataclasses.replace(prediction, maps=maps)
     files = sharp.save(tmp_path, formats=["mask"])
     assert not tifffile.imread(files["defocus_mask"]).any()
 

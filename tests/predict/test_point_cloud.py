@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -38,14 +39,15 @@ def test_the_camera_of_a_lens_is_v_over_p() -> None:
     assert (at_infinity.cx_px, at_infinity.cy_px) == (2999.5, 1999.5)
     # Focused at 1.05 m from the lens, v = 52.5 mm.
     assert pinhole_of(Lens(focal_mm=50, pixel_um=5), 4000, 6000, 1.05).fx_px == pytest.approx(10_500)
-    assert camera_of(LawModel().predict(Photo(ramp(), LENS))).fx_px == pytest.approx(52.5 / 0.4)
+    sharp = LawModel().predict(Photo(ramp(), LENS))
+    assert camera_of(LENS, "1/m", sharp.focus, sharp.size).fx_px == pytest.approx(52.5 / 0.4)
 
 
 @pytest.mark.parametrize("lens", [Lens(), Lens(focal_mm=50), Lens(pixel_um=5)])
 def test_without_a_lens_the_angle_of_view_is_assumed_and_said(lens: Lens) -> None:
     camera = pinhole_of(lens, 600, 900)
     assert camera.assumed and camera.fx_px == pytest.approx(1000) and "assumed" in camera.source
-    assert camera.to_json()["assumed"] is True
+    assert asdict(camera)["assumed"] is True
 
 
 def test_relative_depth_is_stretched_to_a_fixed_range(relative: PointCloud) -> None:

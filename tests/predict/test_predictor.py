@@ -215,29 +215,31 @@ def test_blur_beyond_what_the_model_can_tell_is_said_in_pixels_of_the_photo(mode
     assert 15 < share < 25  # |u - 0.5| above 0.4, of a ramp from 0 to 1
 
 
-def test_a_compact_prediction_is_the_same_strip_by_strip(model: Model) -> None:
+def test_maps_are_made_when_they_are_read_and_are_the_same_strip_by_strip(model: Model) -> None:
     photo = mddnet.Photo(ramp(600, 701), mddnet.Lens(focal_mm=50, f_number=2, pixel_um=5, focus_m=10))
-    compact, whole = model.predict_compact(photo), model.predict(photo)
-    assert compact.size == whole.size == (600, 701) and compact.quantities == whole.quantities
-    assert {"depth_m", "depth_error_m"} <= set(whole.quantities)
-    for quantity in whole.quantities:
-        expected = getattr(whole, quantity)
-        joined = np.concatenate([compact.rows(quantity, start, stop) for start, stop in strips(600)])
+    prediction = model.predict(photo)
+    assert prediction.size == (600, 701) and prediction.maps.inv_depth.shape == (438, 512)
+    assert {"depth_m", "depth_error_m"} <= set(prediction.quantities)
+    for quantity in prediction.quantities:
+        assert quantity not in vars(prediction)
+        expected = getattr(prediction, quantity)
+        assert getattr(prediction, quantity) is expected
+        joined = np.concatenate([prediction.rows(quantity, start, stop) for start, stop in strips(600)])
         np.testing.assert_array_equal(joined, expected)
         # Strips of any height have no seams.
-        odd = np.concatenate([compact.rows(quantity, start, stop) for start, stop in strips(600, 37)])
+        odd = np.concatenate([prediction.rows(quantity, start, stop) for start, stop in strips(600, 37)])
         np.testing.assert_allclose(odd, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_finer_look_sees_small_blur_in_the_larger_image(model: Model) -> None:
+def test_a_second_pass_measures_small_blur_in_the_larger_image(model: Model) -> None:
     # The tiny model answers |20 px (u - 0.5)| in pixels of any input: at twice the size, half of it in the photo.
-    usual, fine = model.predict(ramp(1536, 2048)), model.predict(ramp(1536, 2048), fine=True)
-    assert fine.fine and not usual.fine
-    near, far = 1024 + 120, 1024 + 1000  # CoC of 1.2 and 9.8 px in the usual look
+    usual, refined = model.predict(ramp(1536, 2048)), model.predict(ramp(1536, 2048), refine=True)
+    assert refined.refined and not usual.refined
+    near, far = 1024 + 120, 1024 + 1000  # CoC of 1.2 and 9.8 px in the first pass
     assert usual.defocus_px[700, near] == pytest.approx(4 * 20 * 120 / 2048, rel=0.05)
-    assert fine.defocus_px[700, near] == pytest.approx(2 * 20 * 120 / 2048, rel=0.05)
-    assert fine.defocus_px[700, far] == pytest.approx(usual.defocus_px[700, far], rel=0.01)
-    small = model.predict(ramp(384, 512), fine=True)  # no larger than what the model sees anyway
+    assert refined.defocus_px[700, near] == pytest.approx(2 * 20 * 120 / 2048, rel=0.05)
+    assert refined.defocus_px[700, far] == pytest.approx(usual.defocus_px[700, far], rel=0.01)
+    small = model.predict(ramp(384, 512), refine=True)  # no larger than what the model sees anyway
     np.testing.assert_array_equal(small.defocus_px, model.predict(ramp(384, 512)).defocus_px)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import mddnet
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.predict.view import PreviewRange, preview, preview_range
 from mddnet.types import LensLawFit
 
@@ -18,7 +18,8 @@ def prediction(height: int, width: int) -> Prediction:
     u = np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width)
     signed = 10 * (0.5 - u)
     photo = mddnet.Photo(np.full((height, width, 3), 77, np.uint8))
-    return Prediction(u, "relative", None, np.abs(signed), signed, LensLawFit(True, 0.5, 10, 0), u, photo, "m", "1")
+    maps = SmallMaps(u, np.abs(signed), np.sign(signed), u)
+    return Prediction(maps, "relative", LensLawFit(True, 0.5, 10, 0), photo, "m", "1")
 
 
 def test_depth_colours_grow_lighter_and_sign_colours_are_white_in_the_middle() -> None:
@@ -57,7 +58,7 @@ def test_the_legend_carries_the_unit() -> None:
 
 def test_one_range_for_several_previews() -> None:
     one = prediction(300, 400)
-    other = dataclasses.replace(one, inv_depth=one.inv_depth * 2)
+    other = dataclasses.replace(one, maps=dataclasses.replace(one.maps, inv_depth=one.inv_depth * 2))
     ranges = [preview_range(one), preview_range(other)]
     assert ranges[1].high == pytest.approx(2 * ranges[0].high) and ranges[0].most_px == pytest.approx(5, rel=0.02)
     both = PreviewRange.over(ranges)

@@ -239,15 +239,15 @@ def test_shards_of_scenes_that_a_build_replaces_are_refused(tmp_path: Path) -> N
 
 def test_measuring_does_not_go_on_with_a_scene_that_was_replaced(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
-    from mddnet.evaluate.scenes import choose_scenes, read_frame, read_truth
+    from mddnet.evaluate.scenes import choose_scenes, read_frame, read_maps
 
     scenes = TwoScenes(tmp_path)
     chosen = choose_scenes(scenes.root, {"place_0": "dev", "place_1": "dev"}, "dev").scenes[0]
-    truth = read_truth(chosen)
+    truth = read_maps(chosen)
     frame = chosen.record.frames[0]
     assert read_frame(chosen, frame, truth).shape == truth.sharp.shape
     scenes.replace()
-    for read in (lambda: read_truth(chosen), lambda: read_frame(chosen, frame, truth)):
+    for read in (lambda: read_maps(chosen), lambda: read_frame(chosen, frame, truth)):
         with pytest.raises(CaptureError, match="replaced by a build while it was in use; run the command again"):
             read()
     shutil.rmtree(scenes.target)

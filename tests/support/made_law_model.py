@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mddnet.optics import signed_defocus_px
-from mddnet.predict.dioptres import finite_depth_m, inv_depth_scale
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.fusion import inv_depth_scale
+from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.types import LensLawFit, Photo, UInt8Array
 
 U_FOCUS, KAPPA_PX = 0.5, 20.0
@@ -15,29 +15,17 @@ U_FOCUS, KAPPA_PX = 0.5, 20.0
 class LawModel:
     """Inverse depth is the red channel, in focus at 0.5, with 20 px of blur per unit."""
 
-    def predict_compact(self, x: Photo, /) -> Prediction:
-        return self.predict(x)
+    name, version = "law", "1"
 
-    def predict(self, x: Photo, /) -> Prediction:
+    def predict(self, x: Photo, /, *, refine: bool = False) -> Prediction:
         red = x.pixels[:, :, 0].astype(np.float32) / np.float32(255)
         signed = signed_defocus_px(red, U_FOCUS, KAPPA_PX).astype(np.float32)
         scale = inv_depth_scale(LensLawFit(True, U_FOCUS, KAPPA_PX, 0.1), x.lens)
         u = (red * np.float32(scale.gain) + np.float32(scale.offset)).astype(np.float32)
         if scale.unit == "1/m":
             u = np.maximum(u, np.float32(0))
-        return Prediction(
-            inv_depth=u,
-            unit=scale.unit,
-            depth_m=finite_depth_m(u) if scale.unit == "1/m" else None,
-            defocus_px=np.abs(signed),
-            signed_defocus_px=signed,
-            focus=scale.focus,
-            confidence=np.full(u.shape, 0.75, np.float32),
-            photo=x,
-            model="law",
-            model_version="1",
-            notes=x.notes,
-        )
+        maps = SmallMaps(u, np.abs(signed), np.sign(signed), np.full(u.shape, 0.75, np.float32))
+        return Prediction(maps, scale.unit, scale.focus, x, self.name, self.version, x.notes)
 
 
 def ramp(height: int = 60, width: int = 80) -> UInt8Array:

@@ -1,272 +1,232 @@
-"""``mddnet evaluate``: measure a model on held-out captures or on a public set."""
+"""``mddnet evaluate``: measure a model on held-out captures or on a public data set."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from mddnet.evaluate.alignment import AlignmentChoice
+    from mddnet.evaluate.datasets import CapChoice
+    from mddnet.evaluate.result import Evaluation
+    from mddnet.evaluate.run import OnProgress
+    from mddnet.metrics import AlignmentChoice
+    from mddnet.predict.predictor import Model
 
-Alteration = Literal[
-    "grey", "jpeg", "darker", "brighter", "halved", "mirrored", "turned-90", "turned-180", "turned-270", "tiles"
-]
-"""That of :mod:`mddnet.evaluate.alteration`, which is too heavy to import for ``--help``."""
 Alignment = Literal["none", "scale", "scale-and-shift"]
-"""Those of :mod:`mddnet.evaluate.alignment`, too."""
+"""Those of :mod:`mddnet.metrics.alignment`, which is too heavy to import for ``--help``."""
 AlignIn = Literal["inverse-depth", "depth"]
 Fit = Literal["robust", "least-squares"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What is measured, and how.
+
+    Attributes:
+        scenes: Folder of built scenes: what mddnet build wrote.
+        data: Folder of the captures, with split.csv and pairs/.
+        dataset: A public data set instead of captures: all-in-3d, nyu-mat, nyu-png, kitti, middlebury-2014,
+            middlebury-2006, ddff12, syndof, rtf.
+        root: Folder that holds the files of the data set as its authors publish them.
+        split: Split to measure on.
+        only: Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, all_in_3d, rigs, pairs,
+            coc_slope, psf_shapes; default all.
+        speed: Time the network alone at 384 x 512, too.
+        baseline: Measure another method on the same photos, side by side; may be given more than once. zhuo-sim or
+            karaali-jung (two seconds a photo and one; need the extra build), laplacian, tenengrad, local-variance, the
+            path of an ONNX file with a description of the same name ending in .toml beside it, the folder of a model of
+            transformers (Depth Anything, DPT, GLPN, Depth Pro; needs the extra baselines), or a model folder.
+        alignment: What is free before depth is compared in metres.
+        align_in: The quantity in which it is free.
+        fit: How it is fitted: robust (Huber) or least-squares.
+        blur_threshold: A pixel is blurred where its CoC exceeds so many pixels of the photo.
+        crop: Of a public data set: the crop that its users apply, or none.
+        cap: Of a public data set: the largest depth that counts, in metres; published, or none.
+        limit: Of a public data set: most photos, spread evenly over it.
+        checksums: Of a public data set: compare the files whose checksum is known, first.
+        frames: Most photos of a scene; default 6, of stereo 3, of RGB-D 2.
+        scenes_per_location: Most scenes of one location, spread evenly.
+        seed: Seed of the random pixel pairs; the same seed gives the same numbers.
+        threads: Processor cores to use at most.
+    """
+
+    scenes: Path | None = None
+    data: Path | None = None
+    dataset: str | None = None
+    root: Path | None = None
+    split: Literal["dev", "train"] = "dev"
+    only: str | None = None
+    speed: Annotated[bool, Parameter(negative="")] = False
+    baseline: Annotated[list[str] | None, Parameter(negative="")] = None
+    alignment: Alignment = "scale-and-shift"
+    align_in: AlignIn = "inverse-depth"
+    fit: Fit = "robust"
+    blur_threshold: float = 3.0
+    crop: Literal["published", "none"] = "published"
+    cap: str = "published"
+    limit: int | None = None
+    checksums: Annotated[bool, Parameter(negative="")] = False
+    frames: int | None = None
+    scenes_per_location: int = 8
+    seed: int = 0
+    threads: int | None = None
+
+    def wrong_usage(self) -> str | None:
+        """What is wrong with the flags, or None."""
+        for flag in ("frames", "scenes_per_location", "threads", "limit"):
+            value = getattr(self, flag)
+            if value is not None and value < 1:
+                return f"--{flag.replace('_', '-')} is {value}; expected at least 1"
+        if not self.blur_threshold > 0:
+            return f"--blur-threshold is {self.blur_threshold}; expected a positive number"
+        names = self.baseline or []
+        if len(set(names)) < len(names):
+            return f"--baseline {' --baseline '.join(names)}: expected each method once"
+        of_dataset = (self.root is not None, self.crop != "published", self.cap != "published", self.checksums)
+        if self.dataset is None:
+            if any(of_dataset) or self.limit is not None:
+                return "--root, --crop, --cap, --limit and --checksums go with --dataset"
+            if self.scenes is None or self.data is None:
+                return "expected --scenes and --data, or --dataset and --root"
+        elif self.root is None or self.scenes or self.data or self.only is not None or self.speed:
+            return f"--dataset {self.dataset}: expected --root, and no --scenes, --data, --only or --speed"
+        return None if self.cap_m() is not None else f"--cap is {self.cap}; expected metres, published or none"
+
+    def cap_m(self) -> CapChoice | None:
+        """The cap; None if it is none."""
+        if self.cap == "published" or self.cap == "none":
+            return self.cap  # type: ignore[return-value]
+        try:
+            value = float(self.cap)
+        except ValueError:
+            return None
+        return value if 0 < value < float("inf") else None
+
+    def alignment_choice(self) -> AlignmentChoice:
+        """The three flags of alignment."""
+        from mddnet.metrics import AlignmentChoice
+
+        return AlignmentChoice(
+            kind="scale_and_shift" if self.alignment == "scale-and-shift" else self.alignment,
+            domain="depth" if self.align_in == "depth" else "inverse depth",
+            method="robust" if self.fit == "robust" else "least_squares",
+        )
 
 
 def evaluate(
     model: str = "small",
     /,
     *,
-    scenes: Path | None = None,
-    data: Path | None = None,
-    public_set: Annotated[str | None, Parameter(name="--set")] = None,
-    root: Path | None = None,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    split: Literal["dev", "train"] = "dev",
-    only: str | None = None,
-    speed: Annotated[bool, Parameter(negative="")] = False,
-    alter: Alteration | None = None,
-    cues: Annotated[bool, Parameter(negative="")] = False,
-    peers: Annotated[list[str] | None, Parameter(name="--with", negative="")] = None,
-    alignment: Alignment = "scale-and-shift",
-    align_in: AlignIn = "inverse-depth",
-    fit: Fit = "robust",
-    blur_threshold: float | None = None,
-    crop: Literal["published", "none"] = "published",
-    cap: str = "published",
-    limit: int | None = None,
-    checksums: Annotated[bool, Parameter(negative="")] = False,
-    frames: int | None = None,
-    scenes_per_place: int = 8,
-    seed: int = 0,
-    threads: int | None = None,
+    options: EvaluateOptions = EvaluateOptions(),
 ) -> int:
     """Measure a model, print the tables, and write evaluation.json, evaluation.md and report.html.
 
-    On held-out captures (--scenes, --data) every number stands beside its baseline: depth order beside "lower in the
-    picture is nearer" and beside itself on the photo turned upside down, defocus order beside plain negative sharpness,
-    CoC size beside the best constant, confidence beside a constant one. On a public set (--set, --root) mask, crop, cap
-    and alignment stand beside every table. docs/evaluation.md explains every measure, docs/public-sets.md every set.
+    On held-out captures (--scenes, --data) every number stands beside its reference: ordinal accuracy of depth beside
+    the vertical-position prior and beside itself on the photo rotated by 180 degrees, that of defocus beside plain
+    negative sharpness, CoC size beside the best constant, confidence beside a constant one. On a public data set
+    (--dataset, --root) mask, crop, cap and alignment stand beside every table. docs/evaluation.md explains every
+    metric, docs/public-sets.md every data set. report.html needs the extra report.
 
     Parameters
     ----------
     model
         A shipped model, or a model folder.
-    scenes
-        Folder of built scenes: what mddnet build wrote.
-    data
-        Folder of the captures, with split.csv and pairs/.
-    public_set
-        A public set instead of captures: nyu-mat, nyu-png, kitti, ddff12, defocusnet, hci, zedd, idfd, all-in-3d,
-        middlebury-2014, middlebury-2006, syndof, rtf, ded, cuhk, dut-dbd, lfdof, dpdd, realdof.
-    root
-        Folder that holds the files of the set as its authors publish them.
     out
         Folder for the results; made if it is missing.
-    split
-        Side of the split to measure on.
-    only
-        Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, pairs, coc_slope, psf_shapes;
-        default all.
-    speed
-        Time the network alone at 384 x 512, too.
-    alter
-        Change every photo first: grey (no colour of blur), jpeg (quality 75, halved colour), darker or brighter (one
-        stop), halved (in size), mirrored, turned-90, turned-180, turned-270, or tiles (each of 12 seen alone).
-    cues
-        Measure focal stacks and light fields as they are and after each of these changes, side by side, and write
-        cues.json and cues.md instead. Takes 25 times as long as the focal stacks alone.
-    peers
-        Measure another method on the same photos, side by side, and write sheet.jpg; may be given more than once.
-        zhuo-sim or karaali-jung (two seconds a photo and one; need the extra build), laplacian, tenengrad,
-        local-variance, the path of an ONNX file with a description of the same name ending in .toml beside it, the
-        folder of a model of transformers (Depth Anything, DPT, GLPN, Depth Pro; needs the extra peers), or a model
-        folder.
-    alignment
-        What is free before depth is compared in metres.
-    align_in
-        The quantity in which it is free: inverse-depth, or depth.
-    fit
-        How it is fitted: robust (Huber) or least-squares.
-    blur_threshold
-        A pixel is blurred where its CoC exceeds so many pixels of the photo; default 3.
-    crop
-        Of a public set: the crop that its users apply, or none.
-    cap
-        Of a public set: the largest depth that counts, in metres; published, or none.
-    limit
-        Of a public set: most photos, spread evenly over it.
-    checksums
-        Of a public set: compare the files whose checksum is known, first.
-    frames
-        Most photos of a scene; default 6 of a focal stack or light field, 3 of stereo, 2 of RGB-D.
-    scenes_per_place
-        Most scenes of one place, spread evenly.
-    seed
-        Seed of the random pixel pairs; the same seed gives the same numbers.
-    threads
-        Processor cores to use at most.
     """
     from mddnet.evaluate import PARTS
 
-    parts = PARTS if only is None else tuple(part.strip() for part in only.split(",") if part.strip())
+    parts = PARTS if options.only is None else tuple(part.strip() for part in options.only.split(",") if part.strip())
     unknown = [part for part in parts if part not in PARTS]
-    if unknown or not parts:
-        return _wrong(f"--only {only}: expected some of {','.join(PARTS)}")
-    counts = (("frames", frames), ("scenes-per-place", scenes_per_place), ("threads", threads), ("limit", limit))
-    for flag, value in counts:
-        if value is not None and value < 1:
-            return _wrong(f"--{flag} is {value}; expected at least 1")
-    if blur_threshold is not None and not blur_threshold > 0:
-        return _wrong(f"--blur-threshold is {blur_threshold}; expected a positive number")
-    if cues and (alter or only or speed or peers or public_set):
-        return _wrong("--cues has its own photos; expected no --alter, --only, --speed, --with or --set")
-    if peers and len(set(peers)) < len(peers):
-        return _wrong(f"--with {' --with '.join(peers)}: expected each method once")
-    if public_set is None:
-        of_sets = (root is not None, crop != "published", cap != "published", limit is not None, checksums)
-        if any(of_sets):
-            return _wrong("--root, --crop, --cap, --limit and --checksums go with --set")
-        if scenes is None or data is None:
-            return _wrong("expected --scenes and --data, or --set and --root")
-    elif root is None or scenes is not None or data is not None or only is not None or speed:
-        return _wrong(f"--set {public_set}: expected --root, and no --scenes, --data, --only or --speed")
-    cap_m = _cap(cap)
-    if cap_m is None:
-        return _wrong(f"--cap is {cap}; expected a positive number of metres, published or none")
+    wrong = options.wrong_usage()
+    if wrong is None and (unknown or not parts):
+        wrong = f"--only {options.only}: expected some of {','.join(PARTS)}"
+    if wrong is not None:
+        print(f"mddnet evaluate: {wrong}", file=sys.stderr)
+        return 2
 
     # Imported after the flags were checked: wrong usage answers at once.
-    import time
-
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from mddnet.evaluate import Altered, evaluate_model, print_tables, write_evaluation
-    from mddnet.evaluate.cues import cue_tables, study_cues, write_cue_study
-    from mddnet.evaluate.frame_measures import BLUR_THRESHOLD_PX
-    from mddnet.evaluate.peers import find_peer
-    from mddnet.evaluate.public_sets import find_set
-    from mddnet.evaluate.set_harness import evaluate_set
-    from mddnet.evaluate.tables import print_result_tables
+    from mddnet.evaluate import print_tables, write_evaluation
     from mddnet.predict.predictor import load
 
-    asked_set = None if public_set is None else find_set(public_set)
-    predictor = load(model, threads)
-    beside = [find_peer(peer, threads) for peer in peers or ()]
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    complaints = Console(stderr=True)
-    with Progress(*columns, console=complaints, transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=None, rate="")
-        started = time.monotonic()
+    predictor = load(model, options.threads)
+    text = TextColumn("{task.description}", markup=False)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text)
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=None)
 
         def show(done: int, total: int, what: str) -> None:
-            rate = f"{done / max(time.monotonic() - started, 1e-9):.1f}/s"
-            progress.update(task, completed=done, total=total, description=what, rate=rate)
+            progress.update(task, completed=done, total=total, description=what)
 
-        if cues:
-            assert scenes is not None
-            study = study_cues(
-                predictor,
-                scenes,
-                data,
-                split,
-                name=f"{predictor.name} {predictor.version}",
-                frames_per_scene=frames,
-                seed=seed,
-                on_progress=show,
-            )
-        else:
-            measured = predictor if alter is None else Altered(predictor, alter)
-            name = f"{predictor.name} {predictor.version}"
-            name += "" if alter is None else f", photos altered: {alter},"
-            choice = _choice(alignment, align_in, fit)
-            threshold_px = BLUR_THRESHOLD_PX if blur_threshold is None else blur_threshold
-            if asked_set is None:
-                evaluation = evaluate_model(
-                    measured,
-                    scenes,
-                    data,
-                    split,
-                    parts,
-                    name=name,
-                    frames_per_scene=frames,
-                    scenes_per_place=scenes_per_place,
-                    seed=seed,
-                    speed=speed,
-                    peers=beside,
-                    alignment=choice,
-                    blur_threshold_px=threshold_px,
-                    on_progress=show,
-                )
-            else:
-                assert root is not None
-                evaluation = evaluate_set(
-                    measured,
-                    asked_set,
-                    root,
-                    name=name,
-                    limit=limit,
-                    crop=crop,
-                    cap_m=cap_m,
-                    seed=seed,
-                    peers=beside,
-                    alignment=choice,
-                    blur_threshold_px=threshold_px,
-                    checksums=checksums,
-                    on_progress=show,
-                )
-    if cues:
-        tables = cue_tables(study)
-        cue_files = write_cue_study(study, out)
-        print_result_tables(tables, Console())
-        print(f"{study.seconds:.0f} s -> {', '.join(str(path) for path in cue_files)}")
-        return 1 if study.failures else 0
+        evaluation = _evaluate(predictor, options, parts, show)
     written = write_evaluation(evaluation, out)
     print_tables(evaluation, Console())
-    if asked_set is not None:
-        print(f"{asked_set.title}: {asked_set.source}. Licence: {asked_set.licence}.")
-        if asked_set.unverified:
-            print(f"Unverified: {asked_set.basis}.")
+    if options.dataset is not None:
+        _print_source(options.dataset)
     print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
     for what, why in evaluation.failures:
         print(f"mddnet: {what}: {why}", file=sys.stderr)
     return 1 if evaluation.failures else 0
 
 
-def _wrong(why: str) -> int:
-    print(f"mddnet evaluate: {why}", file=sys.stderr)
-    return 2
+def _evaluate(predictor: Model, options: EvaluateOptions, parts: tuple[str, ...], show: OnProgress) -> Evaluation:
+    from mddnet.evaluate import Options, evaluate_dataset, evaluate_model
+    from mddnet.evaluate.baselines import find_baseline
+    from mddnet.evaluate.datasets import find_dataset
 
-
-def _cap(text: str) -> float | Literal["published", "none"] | None:
-    if text == "published" or text == "none":
-        return text  # type: ignore[return-value]
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 < value < float("inf") else None
-
-
-def _choice(alignment: Alignment, align_in: AlignIn, fit: Fit) -> AlignmentChoice:
-    from mddnet.evaluate.alignment import AlignmentChoice
-
-    return AlignmentChoice(
-        kind="scale_and_shift" if alignment == "scale-and-shift" else alignment,
-        domain="depth" if align_in == "depth" else "inverse depth",
-        method="robust" if fit == "robust" else "least_squares",
+    chosen = Options(
+        seed=options.seed,
+        frames_per_scene=options.frames,
+        scenes_per_location=options.scenes_per_location,
+        alignment=options.alignment_choice(),
+        blur_threshold_px=options.blur_threshold,
     )
+    dataset = None if options.dataset is None else find_dataset(options.dataset)
+    baselines = [find_baseline(name, options.threads) for name in options.baseline or ()]
+    name = f"{predictor.name} {predictor.version}"
+    if dataset is None:
+        return evaluate_model(
+            predictor,
+            options.scenes,
+            options.data,
+            options.split,
+            parts,
+            name=name,
+            options=chosen,
+            baselines=baselines,
+            speed=options.speed,
+            on_progress=show,
+        )
+    cap_m = options.cap_m()
+    assert options.root is not None and cap_m is not None
+    return evaluate_dataset(
+        predictor,
+        dataset,
+        options.root,
+        name=name,
+        limit=options.limit,
+        crop=options.crop,
+        cap_m=cap_m,
+        checksums=options.checksums,
+        options=chosen,
+        baselines=baselines,
+        on_progress=show,
+    )
+
+
+def _print_source(name: str) -> None:
+    from mddnet.evaluate.datasets import find_dataset
+
+    dataset = find_dataset(name)
+    print(f"{dataset.title}: {dataset.source}. Licence: {dataset.licence}.")
+    if dataset.unverified:
+        print(f"Unverified: {dataset.basis}.")

@@ -1,4 +1,4 @@
-"""``mddnet label``: sharp photos with the depth that another method guesses."""
+"""``mddnet label``: pseudo-depth labels for sharp photos, with a teacher model."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def label(
     limit: int | None = None,
     threads: int | None = None,
 ) -> int:
-    """Guess the depth of sharp photos with another method, and keep what passes its checks.
+    """Create pseudo-depth labels for sharp photos with a teacher model, and keep what passes its checks.
 
     OUT/pseudo gets the photos, their depth and manifest.csv; `mddnet build OUT` renders focused frames from them, whose
-    provenance says pseudo. OUT/pseudo/rejected.csv says which check refused the others. The method is asked about the
-    photo, its mirror image and its middle, and must order pixels alike; where frames were photographed, its order must
-    be that of the depth by their blur. Stop it at any time: the same command goes on where it stopped.
+    provenance says pseudo. OUT/pseudo/rejected.csv says which check refused the others. The teacher runs on the photo,
+    its mirror image and its middle, and must order pixels alike; where frames were photographed, its order must be that
+    of the depth by their blur. Stop it at any time: the same command goes on where it stopped.
 
     Parameters
     ----------
     sources
-        Data roots (with photos/manifest.csv inside), and folders of built scenes, whose photographed scenes lend their
-        sharp image.
+        Data roots (with photos/manifest.csv inside), and folders of built scenes, of whose photographed scenes the
+        sharp image is taken.
     teacher
-        The method: the path of an ONNX file with a description of the same name ending in .toml beside it, the folder
-        of a model of transformers (Depth Anything, DPT; needs the extra peers), or a model folder of mddnet.
+        The path of an ONNX file with a description of the same name ending in .toml beside it, the folder of a model
+        of transformers (Depth Anything, DPT; needs the extra baselines), or a model folder of mddnet.
     out
         Data root to write to; made if it is missing.
     mirror
         Least share of pixel pairs in one order between a photo and its mirror image.
     middle
-        The same between a photo and its middle, asked about alone.
+        The same between a photo and its middle alone.
     law
         The same between a photo and the depth by blur, where there is any.
     known
@@ -68,17 +68,15 @@ def label(
     from rich.progress import track
 
     from mddnet.errors import ModelError
+    from mddnet.evaluate.baselines import find_baseline
     from mddnet.evaluate.label import label_photos, plan_labels, teacher_digest
-    from mddnet.evaluate.peers.find import find_peer
-    from mddnet.evaluate.peers.peer import DEPTH_QUANTITIES
-    from mddnet.evaluate.pseudo_depth import Checks
+    from mddnet.evaluate.methods import DEPTH_QUANTITIES
+    from mddnet.evaluate.pseudo_labels import Checks
 
     tasks = plan_labels(sources, limit)
-    method = find_peer(teacher, threads)
+    method = find_baseline(teacher, threads)
     if not set(method.quantities) & set(DEPTH_QUANTITIES):
-        raise ModelError(
-            f"{teacher}: answers with {', '.join(method.quantities)}; expected {' or '.join(DEPTH_QUANTITIES)}"
-        )
+        raise ModelError(f"{teacher}: states {', '.join(method.quantities)}; expected {' or '.join(DEPTH_QUANTITIES)}")
     console = Console(stderr=True)
     states: Counter[str] = Counter()
     refused: Counter[str] = Counter()

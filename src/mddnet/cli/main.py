@@ -1,4 +1,4 @@
-"""``mddnet VERB ...``: the verbs, and what their failures look like to a shell."""
+"""``mddnet VERB ...``: the commands and their exit codes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ VERBS = {
     "build": "Build training scenes from captures.",
     "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",
-    "label": "Guess the depth of sharp photos with another method.",
-    "shards": "Write the sets of built scenes as WebDataset shards.",
-    "train": "Train a network as a recipe says.",
+    "label": "Create pseudo-depth labels with a teacher model.",
+    "shards": "Write the samples of built scenes as WebDataset shards.",
+    "train": "Train a network by a recipe.",
     "evaluate": "Measure a model on held-out captures.",
     "export": "Turn a trained network into a model folder that `mddnet predict` loads.",
-    "demo": "Show depth and defocus of photos on a page of this machine.",
+    "demo": "Serve a web page that shows depth and defocus of photos.",
 }
 
 EXTRA_OF = {
@@ -40,8 +40,10 @@ EXTRA_OF = {
     "onnx": "train",
     "onnxscript": "train",
     "gradio": "demo",
-    "h5py": "sets",
-    "transformers": "peers",
+    "h5py": "datasets",
+    "transformers": "baselines",
+    "jinja2": "report",
+    "matplotlib": "report",
     "huggingface_hub": "hub",
     "ray": "ray",
 }

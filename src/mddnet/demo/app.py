@@ -1,83 +1,22 @@
-"""The page: its tabs, its looks, and how it is served. Needs Gradio (extra ``demo``)."""
+"""The page: its tabs, and how it is served. Needs Gradio (extra ``demo``)."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+from pathlib import Path
 
 import gradio as gr
 
 from mddnet.demo.jobs import Jobs
-from mddnet.demo.look import LOOK_SIDE_PX
 from mddnet.demo.one_photo import one_photo
 from mddnet.demo.other_tabs import several_photos, stateless_api, two_photos
 from mddnet.errors import MddnetError
 
 TITLE = "mddnet: depth and defocus from one photo"
 FONTS = ["system-ui", "sans-serif"]
-CSS = """
-.mdd-scale p {margin: 0 0 2px 0; font-size: .9rem}
-.mdd-scale .mdd-ends {display: flex; justify-content: space-between; font-size: .9rem}
-.mdd-law {width: 100%; max-width: 760px; height: auto; font: 13px system-ui, sans-serif}
-.mdd-law text {fill: currentColor}
-.mdd-key {font-size: .9rem}
-.mdd-small {font-size: .85rem}
-table.mdd-point {border-collapse: collapse; width: 100%}
-table.mdd-point, table.mdd-point :is(tbody, th, td, tr) {border: none !important}
-table.mdd-point caption {text-align: left; font-weight: 600}
-table.mdd-point th {text-align: left; padding: 2px 12px 2px 0; font-weight: 400; white-space: nowrap}
-table.mdd-point td {font-weight: 600}
-.mdd-map img {cursor: crosshair}
-.mdd-pointer {position: fixed; inset: 0; pointer-events: none; z-index: 60}
-.mdd-pointer[hidden] {display: none}
-.mdd-tip {position: absolute; padding: 4px 8px; border-radius: 4px; font: 13px system-ui, sans-serif;
-  background: rgba(0, 0, 0, .82); color: #fff; white-space: nowrap}
-.mdd-cross {position: absolute; width: 23px; height: 23px; transform: translate(-50%, -50%);
-  --white: linear-gradient(#fff, #fff) center; --black: linear-gradient(#000, #000) center;
-  background: var(--white)/23px 1px no-repeat, var(--white)/1px 23px no-repeat,
-  var(--black)/23px 3px no-repeat, var(--black)/3px 23px no-repeat}
-.mdd-ring {fill: none; stroke: currentColor; stroke-width: 2; stroke-dasharray: 3 2}
-"""
-LABELS_JS = """
-() => {
-  const name = () => {
-    document.documentElement.lang = "en";
-    for (const id of ["facts", "point", "points-words", "pair-words"]) {
-      const block = document.getElementById(id);
-      if (block && !block.hasAttribute("aria-live")) block.setAttribute("aria-live", "polite");
-    }
-    const points = document.querySelector("#points canvas");
-    if (points && !points.hasAttribute("aria-label")) {
-      points.setAttribute("role", "img");
-      points.setAttribute("aria-label", "points in space, turned by dragging; the sliders below show them by keyboard");
-    }
-  };
-  name();
-  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
-}
-"""
-API_WORDS = f"""
-### What is shown
-*Inverse depth* is 1 over the distance; larger is nearer. Without lens facts it is relative: order and proportions of
-differences count, the numbers do not. With focal length, f-number, pixel pitch and focus distance it is in 1/m, and
-metres follow. *Defocus* is the diameter of the circle of confusion in pixels of the photo, positive behind the plane of
-focus, negative in front of it. *Confidence* says how well both maps agree with each other and with the texture.
-
-### From a script
-```python
-from gradio_client import Client, handle_file
-
-client = Client("http://127.0.0.1:7860")
-facts, archive = client.predict(handle_file("cup.jpg"), 50, 1.8, 5.9, 0.8, api_name="/predict")
-```
-`/predict` takes the photo, focal length in mm, f-number, pixel pitch in µm and focus distance in m (each may be None:
-then EXIF decides) and gives the facts and a ZIP with the files of `pred.save`. `/magnify` takes the photo and a factor
-and gives a picture, at most {LOOK_SIDE_PX} px long, `/batch` several photos, `/fuse` two of one scene; the last two
-take lens facts, too: `focal_mm`, `f_number`, `pixel_um` or `camera`, and focus distances.
-
-Nothing leaves this machine, and photos and results are removed after an hour.
-"""
+HERE = Path(__file__).parent
 
 
 def build_page(jobs: Jobs) -> gr.Blocks:
@@ -98,7 +37,7 @@ def build_page(jobs: Jobs) -> gr.Blocks:
             with gr.Tab("Several photos"):
                 several_photos(jobs)
             with gr.Tab("About and API"):
-                gr.Markdown(API_WORDS)
+                gr.Markdown((HERE / "about.md").read_text(encoding="utf-8"))
         stateless_api(jobs)
     page.queue(max_size=jobs.limits.queue, default_concurrency_limit=1)
     return page
@@ -137,8 +76,8 @@ def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Bloc
             pwa=False,
             run_history=False,
             theme=gr.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"]),
-            css=CSS,
-            js=LABELS_JS,
+            css_paths=HERE / "page.css",
+            js=(HERE / "page.js").read_text(encoding="utf-8"),
             footer_links=["settings"],
         )
     except OSError as error:

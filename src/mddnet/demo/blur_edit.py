@@ -11,7 +11,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from mddnet.demo.look import Look
+from mddnet.demo.page_maps import PageMaps
 from mddnet.errors import MddnetError
 from mddnet.optics import signed_defocus_px
 from mddnet.types import Float32Array, UInt8Array
@@ -38,23 +38,23 @@ def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Floa
     return np.copysign(np.sqrt(np.maximum(squared, 0.0)), wanted_px).astype(np.float32)
 
 
-def certain_defocus_px(look: Look) -> Float32Array:
-    """Signed CoC less what the two maps disagree by, the residual of the lens law; 0 where nothing is left.
+def certain_defocus_px(maps: PageMaps) -> Float32Array:
+    """Signed CoC less the residual of the lens law; 0 where nothing is left.
 
-    What is in focus is never measured as exactly 0 px. Multiplied, that little would blur what should stay sharp.
+    What is in focus is never measured as exactly 0 px. Multiplied, that small value would blur what should stay sharp.
     """
-    doubt_px = np.float32(look.focus.residual_px if look.focus.found else 0.0)
-    size = np.maximum(np.abs(look.signed_defocus_px) - doubt_px, np.float32(0))
-    return np.copysign(size, look.signed_defocus_px).astype(np.float32)
+    doubt_px = np.float32(maps.focus.residual_px if maps.focus.found else 0.0)
+    size = np.maximum(np.abs(maps.signed_defocus_px) - doubt_px, np.float32(0))
+    return np.copysign(size, maps.signed_defocus_px).astype(np.float32)
 
 
-def wanted_defocus_px(look: Look, factor: float, u_focus: float | None = None) -> Float32Array:
+def wanted_defocus_px(maps: PageMaps, factor: float, u_focus: float | None = None) -> Float32Array:
     """Signed CoC in pixels of the photo with an aperture that is ``factor`` times as wide.
 
     Args:
-        look: the photo and its maps.
+        maps: the photo and its maps.
         factor: 1 to 6; the f-number is divided by it.
-        u_focus: another plane of focus, in the unit of the look; None keeps the photo's own.
+        u_focus: another plane of focus, in the unit of the maps; None keeps the photo's own.
 
     Raises:
         MddnetError: for a factor out of range, or another plane of focus where no lens law was found.
@@ -62,21 +62,21 @@ def wanted_defocus_px(look: Look, factor: float, u_focus: float | None = None) -
     if not 1.0 <= factor <= MAX_FACTOR:
         raise MddnetError(f"aperture times {factor:g}: expected 1 to {MAX_FACTOR:g}")
     if u_focus is None:
-        return np.asarray(certain_defocus_px(look) * np.float32(factor))
-    if not look.focus.found:
+        return np.asarray(certain_defocus_px(maps) * np.float32(factor))
+    if not maps.focus.found:
         raise MddnetError(
-            f"another plane of focus needs the lens law, which was not found ({look.focus.reason}); keep the photo's"
+            f"another plane of focus needs the lens law, which was not found ({maps.focus.reason}); keep the photo's"
         )
-    return signed_defocus_px(look.inv_depth, u_focus, look.focus.kappa_px * factor).astype(np.float32)
+    return signed_defocus_px(maps.inv_depth, u_focus, maps.focus.kappa_px * factor).astype(np.float32)
 
 
-def magnified(look: Look, factor: float, u_focus: float | None = None) -> UInt8Array:
+def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UInt8Array:
     """The photo with a shallower depth of field: occlusion-aware layers, in linear light.
 
     Args:
-        look: the photo and its maps; the picture has the size of the look.
+        maps: the photo and its maps; the picture has the size of the maps.
         factor: 1 to 6; the f-number is divided by it.
-        u_focus: another plane of focus, in the unit of the look; None keeps the photo's own.
+        u_focus: another plane of focus, in the unit of the maps; None keeps the photo's own.
 
     Returns:
         (h, w, 3) uint8, sRGB.
@@ -86,18 +86,18 @@ def magnified(look: Look, factor: float, u_focus: float | None = None) -> UInt8A
     """
     from mddnet.scenes.render import render_defocus  # OpenCV and SciPy, which the rest of the page does without
 
-    wanted = wanted_defocus_px(look, factor, u_focus)
-    extra = extra_defocus_px(certain_defocus_px(look), wanted) * np.float32(look.scale)
+    wanted = wanted_defocus_px(maps, factor, u_focus)
+    extra = extra_defocus_px(certain_defocus_px(maps), wanted) * np.float32(maps.scale)
     if float(np.abs(extra).max()) < 0.2:
-        return look.pixels
-    return render_defocus(look.pixels, np.clip(extra, -EXTRA_CAP_PX, EXTRA_CAP_PX))
+        return maps.pixels
+    return render_defocus(maps.pixels, np.clip(extra, -EXTRA_CAP_PX, EXTRA_CAP_PX))
 
 
-def blur_mask(look: Look, threshold_px: float) -> UInt8Array:
+def blur_mask(maps: PageMaps, threshold_px: float) -> UInt8Array:
     """(h, w) mask for editing: 255 where the CoC is above the threshold, 0 where it is below, soft between.
 
     Args:
-        look: the photo and its maps.
+        maps: the photo and its maps.
         threshold_px: CoC diameter in pixels of the photo, > 0.
 
     Raises:
@@ -105,13 +105,13 @@ def blur_mask(look: Look, threshold_px: float) -> UInt8Array:
     """
     if not (threshold_px > 0 and math.isfinite(threshold_px)):
         raise MddnetError(f"blur from {threshold_px:g} px: expected a positive number")
-    size = np.abs(look.signed_defocus_px)
+    size = np.abs(maps.signed_defocus_px)
     level = (size - threshold_px) / np.float32(2 * MASK_SOFTNESS * threshold_px) + np.float32(0.5)
     return (np.clip(level, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
-def mask_over_photo(look: Look, mask: UInt8Array) -> UInt8Array:
-    """The photo, with what the mask takes shown in grey and dimmed, for looking at."""
-    grey = np.asarray(Image.fromarray(look.pixels).convert("L"), dtype=np.float32)[:, :, None] * np.float32(0.45)
+def mask_over_photo(maps: PageMaps, mask: UInt8Array) -> UInt8Array:
+    """The photo with the masked part in grey and dimmed."""
+    grey = np.asarray(Image.fromarray(maps.pixels).convert("L"), dtype=np.float32)[:, :, None] * np.float32(0.45)
     share = mask[:, :, None].astype(np.float32) / np.float32(255.0)
-    return (look.pixels * (1 - share) + grey * share + 0.5).astype(np.uint8)
+    return (maps.pixels * (1 - share) + grey * share + 0.5).astype(np.uint8)

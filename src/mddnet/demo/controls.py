@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,32 +19,31 @@ ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit"
 
 @dataclass(frozen=True, slots=True)
 class LensFields:
-    """The fields for lens facts of one tab: f, N and pixel pitch, and a focus distance for each photo.
+    """The fields for lens facts of one tab.
 
     Attributes:
         focal: millimetres.
         aperture: f-number.
         pitch: micrometres.
-        distances: metres from the sensor, and whether it is infinite.
         sensor: camera or format of the sensor, which stands for the pitch.
+        distances: focus distance of each photo in metres from the sensor, each followed by whether it is infinite.
     """
 
     focal: gr.Number
     aperture: gr.Number
     pitch: gr.Number
-    distances: tuple[tuple[gr.Number, gr.Checkbox], ...]
     sensor: gr.Dropdown
+    distances: list[gr.Number | gr.Checkbox]
 
     @property
     def typed(self) -> list[Any]:
         """All fields, in the order that :func:`typed_lenses` takes their values."""
-        return [
-            self.focal,
-            self.aperture,
-            self.pitch,
-            self.sensor,
-            *(field for pair in self.distances for field in pair),
-        ]
+        return [self.focal, self.aperture, self.pitch, self.sensor, *self.distances]
+
+    @property
+    def form(self) -> list[Any]:
+        """The fields whose values :func:`~mddnet.demo.lens_form.form_of_lens` gives."""
+        return [self.focal, self.aperture, self.pitch, *self.distances]
 
 
 def lens_fields(prefix: str = "", distances: tuple[str, ...] = ("Focus distance",)) -> LensFields:
@@ -55,28 +53,28 @@ def lens_fields(prefix: str = "", distances: tuple[str, ...] = ("Focus distance"
         prefix: of the ids of the fields.
         distances: label of the focus distance of each photo, without its unit.
     """
+
+    def number(label: str, name: str) -> gr.Number:
+        return gr.Number(None, label=label, minimum=0, min_width=110, elem_id=prefix + name)
+
     with gr.Row():
-        focal = gr.Number(None, label="Focal length, mm", minimum=0, min_width=110, elem_id=f"{prefix}focal")
-        aperture = gr.Number(None, label="f-number", minimum=0, min_width=110, elem_id=f"{prefix}f-number")
-        pitch = gr.Number(None, label="Pixel pitch, µm", minimum=0, min_width=110, elem_id=f"{prefix}pitch")
+        focal, aperture = number("Focal length, mm", "focal"), number("f-number", "f-number")
+        pitch = number("Pixel pitch, µm", "pitch")
     sensor = gr.Dropdown(
         list(SENSOR_CHOICES),
         value=None,
         label="Camera, or sensor of an uncropped photo: stands for the pitch (type to search)",
         elem_id=f"{prefix}sensor",
     )
-    pairs = []
+    fields: list[gr.Number | gr.Checkbox] = []
     for i, label in enumerate(distances):
-        number = f"-{i + 1}" if len(distances) > 1 else ""
+        end = f"-{i + 1}" if len(distances) > 1 else ""
         with gr.Row():
-            distance = gr.Number(
-                None, label=f"{label}, m", minimum=0, min_width=110, elem_id=f"{prefix}distance{number}"
+            fields.append(number(f"{label}, m", f"distance{end}"))
+            fields.append(
+                gr.Checkbox(False, label=f"{label}: infinity", min_width=110, elem_id=f"{prefix}infinity{end}")
             )
-            infinity = gr.Checkbox(
-                False, label=f"{label}: infinity", min_width=110, elem_id=f"{prefix}infinity{number}"
-            )
-            pairs.append((distance, infinity))
-    return LensFields(focal, aperture, pitch, tuple(pairs), sensor)
+    return LensFields(focal, aperture, pitch, sensor, fields)
 
 
 def typed_lenses(
@@ -111,23 +109,19 @@ def picture_field(label: str, elem_id: str, *classes: str) -> gr.Image:
     )
 
 
-def told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with its errors turned into messages of the page; Gradio reads the signature of the original."""
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with errors of ours as messages of the page; of any other, a visitor learns only that there was one.
+
+    Gradio reads the signature of the original.
+    """
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        with _plain_errors():
+        try:
             return function(*args, **kwargs)
+        except MddnetError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        except MemoryError:
+            raise gr.Error("too little memory for this; try a smaller photo", print_exception=False) from None
 
     return wrapped
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Errors of ours become messages of the page; of any other, a visitor learns only that there was one."""
-    try:
-        yield
-    except MddnetError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-    except MemoryError:
-        raise gr.Error("too little memory for this; try a smaller photo", print_exception=False) from None

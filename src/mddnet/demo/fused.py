@@ -1,4 +1,4 @@
-"""Two photos of one scene, focused near and far: laid on one another and fused into a picture that is sharp in both."""
+"""Two photos of one scene, focused near and far: aligned and fused into a picture that is sharp in both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import ImageError, RejectedScene
-from mddnet.predict.prediction import CompactPrediction, Prediction
+from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 
 FUSED_SIDE_PX = 2048
@@ -21,35 +21,35 @@ SOFT_PX = 0.5
 
 @dataclass(frozen=True, slots=True)
 class FusedPair:
-    """Two photos on one grid, what was predicted for each, and both in one.
+    """Two photos on one grid, the prediction of each, and both in one picture.
 
     Attributes:
         predictions: of the two photos after alignment, in the order given.
         sharp: (H, W, 3) uint8, sRGB: every pixel from the photo in which it is less blurred.
         index: (H, W) in [0, 1]: 0 takes the first photo, 1 the second.
-        correlation: how well the photos lie on one another, -1 to 1.
-        note: what to know about it.
+        correlation: correlation of the aligned photos, -1 to 1.
+        note: a remark on the alignment.
     """
 
-    predictions: tuple[Prediction | CompactPrediction, Prediction | CompactPrediction]
+    predictions: tuple[Prediction, Prediction]
     sharp: UInt8Array
     index: Float32Array
     correlation: float
     note: str
 
 
-def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction | CompactPrediction]) -> FusedPair:
+def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction]) -> FusedPair:
     """Align two photos of one scene, predict both, and mix them in linear light.
 
     Which photo is taken where follows the predicted CoC; at fine structures the measured sharpness decides.
 
     Args:
         first: a photo.
-        second: one from the same place, focused at another distance, of the same shape; the result lies on it.
+        second: one from the same viewpoint, focused at another distance, of the same shape.
         predict: the model.
 
     Raises:
-        ImageError: if the shapes differ by more than 2 %, or the photos cannot be laid on one another.
+        ImageError: if the shapes differ by more than 2 %, or the photos cannot be aligned.
     """
     from mddnet.scenes.align import apply_alignment, estimate_alignment  # OpenCV, which the rest does without
     from mddnet.scenes.all_in_focus import fuse, sharpest_nearby
@@ -66,7 +66,7 @@ def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction
     try:
         aligned = apply_alignment(frames, estimate_alignment(frames))
     except RejectedScene as error:
-        raise ImageError(f"the photos do not lie on one another ({error}); use a tripod, or two of a burst") from None
+        raise ImageError(f"the photos cannot be aligned ({error}); use a tripod, or two of a burst") from None
     photos = [
         Photo(frame, _lens_after(photo, frames[0].shape[1]), notes=photo.notes)
         for frame, photo in zip(aligned.frames, (first, second), strict=True)

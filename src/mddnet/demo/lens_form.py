@@ -1,4 +1,4 @@
-"""The lens facts as a form: what a visitor typed, turned into a lens, and back."""
+"""The lens facts as a form: from typed values to a lens, and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SENSOR_CHOICES = (*SENSOR_WIDTH_MM, *sorted(CAMERAS, key=str.casefold))
 
 @dataclass(frozen=True, slots=True)
 class TypedLens:
-    """What a visitor typed for a photo that EXIF may know more of.
+    """Typed lens facts; EXIF completes them.
 
     Attributes:
         lens: the typed facts; None is left to EXIF.
@@ -39,7 +39,7 @@ class TypedLens:
     sensor: str | None = None
 
     def added_to(self, photo: Photo) -> Photo:
-        """The photo with what was typed in place of what EXIF says; the rest stays.
+        """The photo with the typed facts in place of those of EXIF; the rest stays.
 
         Raises:
             MddnetError: for a sensor that is not listed.
@@ -95,34 +95,23 @@ def lens_of_form(
     Raises:
         MddnetError: for a negative number or one that is not finite, naming the field.
     """
-    fields = {
-        "focal length, mm": focal_mm,
-        "f-number": f_number,
-        "pixel pitch, µm": pixel_um,
-        "focus distance, m": focus_m,
-    }
+    names = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
     numbers: list[float | None] = []
-    for name, value in fields.items():
+    for name, value in zip(names, (focal_mm, f_number, pixel_um, focus_m), strict=True):
         if value is None or value == 0:
             numbers.append(None)
-            continue
-        if not is_number(value) or not value > 0:
+        elif is_number(value) and value > 0:
+            numbers.append(float(value))
+        else:
             raise MddnetError(f"{name}: {shown(value)}; expected a positive number, or nothing for unknown")
-        numbers.append(float(value))
     return Lens(numbers[0], numbers[1], numbers[2], math.inf if at_infinity else numbers[3])
 
 
 def form_of_lens(lens: Lens) -> tuple[float | None, float | None, float | None, float | None, bool]:
     """The fields that describe a lens: f, N, pixel pitch, focus distance, and whether that is infinite."""
-    at_infinity = lens.focus_m == math.inf
 
-    def shown(value: float | None) -> float | None:
-        return None if value is None else float(f"{value:.5g}")
+    def rounded(value: float | None) -> float | None:
+        return None if value is None or value == math.inf else float(f"{value:.5g}")
 
-    return (
-        shown(lens.focal_mm),
-        shown(lens.f_number),
-        shown(lens.pixel_um),
-        None if at_infinity else shown(lens.focus_m),
-        at_infinity,
-    )
+    f, n, pitch, distance = (rounded(value) for value in (lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m))
+    return f, n, pitch, distance, lens.focus_m == math.inf

@@ -1,7 +1,9 @@
-"""The tab of one photo: its maps, what they say at a point, and what they are for. Needs Gradio (extra ``demo``)."""
+"""The tab of one photo: its maps, their values at a point, and what they are for. Needs Gradio (extra ``demo``)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,13 @@ import gradio as gr
 from PIL import Image
 
 from mddnet.demo.blur_edit import MAX_FACTOR, blur_mask, magnified, mask_over_photo
-from mddnet.demo.controls import ONE_AT_A_TIME, LensFields, lens_fields, photo_field, picture_field, told
-from mddnet.demo.examples import find_examples
+from mddnet.demo.controls import ONE_AT_A_TIME, LensFields, lens_fields, photo_field, picture_field, plain
+from mddnet.demo.html import cloud_words, facts_html, law_svg, point_html, scale_html
 from mddnet.demo.jobs import Jobs, Wanted
 from mddnet.demo.lens_form import CAMERAS, form_of_lens, lens_of_form, pitch_of_sensor
-from mddnet.demo.linked_maps import SCRIPT, packed_maps
-from mddnet.demo.look import Look, PointValues, values_at
-from mddnet.demo.pictures import panels
-from mddnet.demo.point_cloud import points_of, turned_view
+from mddnet.demo.page_maps import PageMaps, packed_maps, points_of, values_at
+from mddnet.demo.pictures import panels, rotated_view
 from mddnet.demo.upload import KINDS
-from mddnet.demo.words import cloud_words, facts_html, law_svg, point_html, scale_html
 from mddnet.errors import MddnetError
 from mddnet.predict.output import MAP_FORMATS
 from mddnet.types import Lens
@@ -29,10 +28,14 @@ PICTURES = {
     "defocus": "Signed defocus map",
     "confidence": "Confidence",
 }
+EXAMPLES = {"Cat": "chelsea.png", "Coffee": "coffee.png"}
+"""Photos of scikit-image in the public domain: Chelsea by Stefan van der Walt, coffee by Rachel Michetti (CC0)."""
+POINTER_SCRIPT = Path(__file__).with_name("pointer.js")
 OWN_FOCUS, POINT_FOCUS = "as in the photo", "through the chosen point"
 FORMAT_NAMES = {f"maps, {name}": name for name in MAP_FORMATS}
 SHALLOW, MASK, POINTS = "shallower depth of field (PNG)", "blur mask (PNG)", "point cloud (PLY and GLB)"
-POINTER_WORDS = "<p class='mdd-small'>The pointer over a picture shows the values there; a click keeps them.</p>"
+LENS_HELP = "0 or an empty field is unknown. The distance counts from the sensor."
+POINTER_HELP = "<p class='mdd-small'>The pointer over a picture shows the values there; a click keeps them.</p>"
 CLOUD_HELP = "<p class='mdd-small'>Drag to turn, wheel to come nearer, Ctrl and drag to move.</p>"
 CLOUD_GROUND = (0.16, 0.16, 0.16, 1.0)
 FROM_THE_FRONT = (90, 90, None)
@@ -40,125 +43,107 @@ FROM_THE_FRONT = (90, 90, None)
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HEAVY: dict[str, Any] = {**ONE_AT_A_TIME, **PRIVATE}
 LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 2, **PRIVATE}
+QUIET: dict[str, Any] = {"show_progress": "hidden", **LIGHT}
+LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
+"""For a slider. Its change counts, not its release: keys move a slider without ever releasing it."""
+
+Point = tuple[int, int]
+"""Column and row in the photo."""
+
+
+def find_examples() -> dict[str, Path]:
+    """The example photos that are there: name to file. The package itself is not imported."""
+    spec = find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    folder = Path(next(iter(spec.submodule_search_locations))) / "data"
+    return {name: folder / file for name, file in EXAMPLES.items() if (folder / file).is_file()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the server keeps for a visitor: the maps, and the chosen point."""
+
+    maps: gr.State
+    point: gr.State
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The components that show the maps."""
+
+    facts: gr.HTML
+    pictures: dict[str, gr.Image]
+    scales: dict[str, gr.HTML]
+    pointer: gr.HTML
+    law: gr.HTML
+    point: gr.HTML
+
+    @property
+    def views(self) -> list[Any]:
+        """Those whose values :func:`_views` gives."""
+        return [*self.pictures.values(), *self.scales.values(), self.facts, self.law, self.point]
 
 
 def one_photo(jobs: Jobs) -> None:
-    """Lay the tab out, and say what each of its controls does."""
-    look_state = gr.State(None, time_to_live=jobs.limits.temp_age_s)
-    point_state = gr.State(None)
+    """Lay the tab out, and connect its controls."""
+    kept = _Kept(gr.State(None, time_to_live=jobs.limits.temp_age_s), gr.State(None))
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
-            gr.Markdown(
-                f"{KINDS}, at most {jobs.limits.file_mb:g} MB and {jobs.limits.megapixels:g} megapixels.",
-                elem_classes=["mdd-small"],
-            )
-            file = photo_field("Photo", "upload", 140)
-            examples = find_examples()
-            buttons = {}
-            if examples:
-                with gr.Row():
-                    for name in examples:
-                        buttons[name] = gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name.lower()}")
-            with gr.Accordion("Lens facts: 0 or nothing is unknown, the distance counts from the sensor", open=True):
-                fields = lens_fields()
-                apply = gr.Button("Use these lens facts", variant="primary", elem_id="apply")
+            file, fields, apply = _inputs(jobs, kept)
         with gr.Column(scale=3, min_width=300):
-            facts = gr.HTML("<p>Give a photo, or pick an example.</p>", elem_id="facts")
-            pictures: dict[str, gr.Image] = {}
-            scales: dict[str, gr.HTML] = {}
-            for names in (("photo", "depth"), ("defocus", "confidence")):
-                with gr.Row():
-                    for name in names:
-                        with gr.Column(min_width=260):
-                            pictures[name] = picture_field(PICTURES[name], f"picture-{name}", "mdd-map")
-                            scales[name] = gr.HTML()
-            pointer = gr.HTML(
-                "", html_template=POINTER_WORDS, js_on_load=SCRIPT.read_text(encoding="utf-8"), elem_id="pointer"
-            )
-            with gr.Row():
-                with gr.Column(scale=2, min_width=280):
-                    law = gr.HTML(elem_id="law")
-                with gr.Column(scale=1, min_width=240):
-                    point = gr.HTML(point_html(None, None), elem_id="point")
-                    with gr.Row():
-                        column = gr.Number(
-                            0, label="Column, px", minimum=0, precision=0, min_width=90, elem_id="column"
-                        )
-                        row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
-                    ask = gr.Button("Show the values there", size="sm", elem_id="ask")
-                    with_line = gr.Checkbox(True, label="draw the plane of focus")
+            shown, with_line = _maps_and_point(jobs, kept)
     with gr.Tabs(elem_id="work"):
         with gr.Tab("Shallower depth of field"):
-            with gr.Row():
-                factor = gr.Slider(1, MAX_FACTOR, value=2, step=0.25, label="Aperture, times as wide", elem_id="factor")
-                focus_choice = gr.Radio([OWN_FOCUS, POINT_FOCUS], value=OWN_FOCUS, label="Plane of focus")
-            shallow = picture_field("Photo with a shallower depth of field: move the slider", "picture-shallow")
+            shallow = _depth_of_field_tab(kept)
         with gr.Tab("Blur mask"):
-            threshold = gr.Slider(
-                0.5,
-                60,
-                value=4,
-                step=0.5,
-                label="Blurred is a circle of confusion above, px of the photo",
-                elem_id="mask",
-            )
-            with gr.Row():
-                mask = picture_field("Mask, white is blurred: move the slider", "picture-mask")
-                masked = picture_field("Photo with the blurred part in grey", "picture-masked")
+            mask = _mask_tab(kept)
         with gr.Tab("3D") as cloud_tab:
-            show_cloud = gr.Button("Show the points", size="sm", elem_id="show-points")
-            cloud_facts = gr.HTML(elem_id="points-words")
-            cloud = gr.Model3D(
-                label="Points in space: drag to turn them",
-                interactive=False,
-                clear_color=CLOUD_GROUND,
-                camera_position=FROM_THE_FRONT,
-                height=520,
-                elem_id="points",
-            )
-            gr.HTML(CLOUD_HELP)
-            with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
-                right = gr.Slider(-60, 60, value=20, step=5, label="Walk to the right, degrees", elem_id="right")
-                up = gr.Slider(-60, 60, value=10, step=5, label="Walk up, degrees", elem_id="up")
-                still = picture_field("Points from that side: move the sliders", "picture-cloud")
+            cloud = _cloud_tab(jobs, kept, cloud_tab)
         with gr.Tab("Download"):
-            kinds = gr.CheckboxGroup(
-                [*FORMAT_NAMES, SHALLOW, MASK, POINTS], value=[next(iter(FORMAT_NAMES))], label="What goes into the ZIP"
-            )
-            pack = gr.Button("Make the ZIP", variant="primary", elem_id="pack")
-            archive = gr.File(label="ZIP", interactive=False, elem_id="archive")
-
-    form = _form(fields)
-    shown = [*pictures.values(), *scales.values(), facts, law, point]
-    results = [look_state, point_state, *shown, pointer]
-    made = [shallow, mask, masked, cloud, cloud_facts, still]
+            _download_tab(jobs, kept, [*shallow[:2], mask[0]])
+    made = [shallow[2], *mask[1:], *cloud]
+    results = [kept.maps, kept.point, *shown.views, shown.pointer]
 
     def open_file(path: str | None) -> list[Any]:
-        look = None if path is None else jobs.look(Path(path))
-        values = form_of_lens(Lens() if look is None else look.lens)
-        return [look, None, *_views(jobs, look, None, True), _packed(look), *values, None, *[None] * len(made)]
+        maps = None if path is None else jobs.maps(Path(path))
+        values = form_of_lens(Lens() if maps is None else maps.lens)
+        return [maps, None, *_views(jobs, maps, None, True), _packed(maps), *values, None, *[None] * len(made)]
 
-    def use_lens(look: Look | None, point_at: tuple[int, int] | None, line: bool, *typed: Any) -> list[Any]:
-        look = jobs.look(_path_of(look), lens_of_form(*typed))
-        return [look, point_at, *_views(jobs, look, point_at, line), _packed(look), None, None]
+    def use_lens(maps: PageMaps | None, point: Point | None, line: bool, *typed: Any) -> list[Any]:
+        maps = jobs.maps(_path_of(maps), lens_of_form(*typed))
+        return [maps, point, *_views(jobs, maps, point, line), _packed(maps), *[None] * len(cloud)]
 
-    def choose(look: Look | None, line: bool, event: gr.SelectData) -> list[Any]:
-        x, y = event.index
-        return show_point(look, line, (x + 0.5) / _given(look).scale, (y + 0.5) / _given(look).scale)
+    file.change(
+        plain(open_file), [file], [*results, *fields.form, fields.sensor, *made], show_progress_on=shown.facts, **HEAVY
+    )
+    apply.click(
+        plain(use_lens), [kept.maps, kept.point, with_line, *fields.form], [*results, *cloud],
+        show_progress_on=shown.facts, **HEAVY,
+    )  # fmt: skip
 
-    def show_point(look: Look | None, line: bool, x: float | None, y: float | None) -> list[Any]:
-        values = values_at(_given(look), x or 0, y or 0)
-        at = (values.x_px, values.y_px)
-        return [at, *_views(jobs, look, at, line), values.x_px, values.y_px]
 
-    def shallower(look: Look | None, point_at: tuple[int, int] | None, times: float, choice: str) -> Image.Image:
-        return Image.fromarray(magnified(_given(look), times, _u_focus(_given(look), point_at, choice)))
+def _inputs(jobs: Jobs, kept: _Kept) -> tuple[gr.File, LensFields, gr.Button]:
+    """The photo, the examples, and the lens facts."""
+    limits = jobs.limits
+    gr.Markdown(
+        f"{KINDS}, at most {limits.file_mb:g} MB and {limits.megapixels:g} megapixels.", elem_classes=["mdd-small"]
+    )
+    file = photo_field("Photo", "upload", 140)
+    with gr.Row():
+        for name, path in find_examples().items():
+            button = gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name.lower()}")
+            button.click(plain(lambda path=path: str(jobs.example(path))), None, file, **LIGHT)
+    with gr.Accordion("Lens facts", open=True):
+        gr.Markdown(LENS_HELP, elem_classes=["mdd-small"])
+        fields = lens_fields()
+        apply = gr.Button("Use these lens facts", variant="primary", elem_id="apply")
 
-    def pitch_of(look: Look | None, choice: str | None, focal_mm: float | None) -> Any:
+    def pitch_of(maps: PageMaps | None, choice: str | None, focal_mm: float | None) -> Any:
         """The pitch, and the focal length where it is empty and the camera has one lens only."""
         if choice is None:
             return gr.skip(), gr.skip()
-        size = _given(look)
+        size = _given(maps)
         pitch = pitch_of_sensor(choice, size.width_px, size.height_px, focal_mm or None)
         if pitch.pixel_um is None:
             raise MddnetError(f"{pitch.note} Type the pixel pitch.")
@@ -167,115 +152,184 @@ def one_photo(jobs: Jobs) -> None:
         lens_mm = CAMERAS[choice].focal_mm if choice in CAMERAS else None
         return float(f"{pitch.pixel_um:.5g}"), focal_mm or lens_mm
 
-    def show_mask(look: Look | None, from_px: float) -> tuple[Image.Image, Image.Image]:
-        pixels = blur_mask(_given(look), from_px)
-        return Image.fromarray(pixels), Image.fromarray(mask_over_photo(_given(look), pixels))
+    fields.sensor.input(
+        plain(pitch_of), [kept.maps, fields.sensor, fields.focal], [fields.pitch, fields.focal], **QUIET
+    )
+    return file, fields, apply
 
-    def show_points(look: Look | None) -> tuple[str, str]:
-        path, points = jobs.points(_given(look))
+
+def _maps_and_point(jobs: Jobs, kept: _Kept) -> tuple[_Shown, gr.Checkbox]:
+    """The four pictures, the plot of the lens law, and the values at a point."""
+    facts = gr.HTML("<p>Give a photo, or pick an example.</p>", elem_id="facts")
+    pictures: dict[str, gr.Image] = {}
+    scales: dict[str, gr.HTML] = {}
+    for names in (("photo", "depth"), ("defocus", "confidence")):
+        with gr.Row():
+            for name in names:
+                with gr.Column(min_width=260):
+                    pictures[name] = picture_field(PICTURES[name], f"picture-{name}", "mdd-map")
+                    scales[name] = gr.HTML()
+    script = POINTER_SCRIPT.read_text(encoding="utf-8")
+    pointer = gr.HTML("", html_template=POINTER_HELP, js_on_load=script, elem_id="pointer")
+    with gr.Row():
+        with gr.Column(scale=2, min_width=280):
+            law = gr.HTML(elem_id="law")
+        with gr.Column(scale=1, min_width=240):
+            point = gr.HTML(point_html(None), elem_id="point")
+            with gr.Row():
+                column = gr.Number(0, label="Column, px", minimum=0, precision=0, min_width=90, elem_id="column")
+                row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
+            ask = gr.Button("Show the values there", size="sm", elem_id="ask")
+            with_line = gr.Checkbox(True, label="draw the plane of focus")
+    shown = _Shown(facts, pictures, scales, pointer, law, point)
+
+    def show_point(maps: PageMaps | None, line: bool, x: float | None, y: float | None) -> list[Any]:
+        values = values_at(_given(maps), x or 0, y or 0)
+        at = (values.x_px, values.y_px)
+        return [at, *_views(jobs, maps, at, line), *at]
+
+    def choose(maps: PageMaps | None, line: bool, event: gr.SelectData) -> list[Any]:
+        x, y = ((at + 0.5) / _given(maps).scale for at in event.index)
+        return show_point(maps, line, x, y)
+
+    def draw(maps: PageMaps | None, at: Point | None, line: bool) -> list[Any]:
+        return _views(jobs, _given(maps), at, line)
+
+    moved = [kept.point, *shown.views, column, row]
+    for picture in pictures.values():
+        picture.select(plain(choose), [kept.maps, with_line], moved, **QUIET)
+    ask.click(plain(show_point), [kept.maps, with_line, column, row], moved, **QUIET)
+    with_line.input(plain(draw), [kept.maps, kept.point, with_line], shown.views, **QUIET)
+    return shown, with_line
+
+
+def _depth_of_field_tab(kept: _Kept) -> list[Any]:
+    """The factor, the choice of the plane of focus, and the picture."""
+    with gr.Row():
+        factor = gr.Slider(1, MAX_FACTOR, value=2, step=0.25, label="Aperture, times as wide", elem_id="factor")
+        choice = gr.Radio([OWN_FOCUS, POINT_FOCUS], value=OWN_FOCUS, label="Plane of focus")
+    picture = picture_field("Photo with a shallower depth of field: move the slider", "picture-shallow")
+
+    def shallower(maps: PageMaps | None, point: Point | None, times: float, chosen: str) -> Image.Image:
+        return Image.fromarray(magnified(_given(maps), times, _u_focus(_given(maps), point, chosen)))
+
+    inputs = [kept.maps, kept.point, factor, choice]
+    factor.change(plain(shallower), inputs, picture, **LATEST, **HEAVY)
+    choice.input(plain(shallower), inputs, picture, **LATEST, **HEAVY)
+    return [factor, choice, picture]
+
+
+def _mask_tab(kept: _Kept) -> list[Any]:
+    """The threshold, the mask, and the photo below it."""
+    label = "Blurred is a circle of confusion above, px of the photo"
+    threshold = gr.Slider(0.5, 60, value=4, step=0.5, label=label, elem_id="mask")
+    with gr.Row():
+        mask = picture_field("Mask, white is blurred: move the slider", "picture-mask")
+        masked = picture_field("Photo with the blurred part in grey", "picture-masked")
+
+    def show_mask(maps: PageMaps | None, from_px: float) -> tuple[Image.Image, Image.Image]:
+        pixels = blur_mask(_given(maps), from_px)
+        return Image.fromarray(pixels), Image.fromarray(mask_over_photo(_given(maps), pixels))
+
+    threshold.change(plain(show_mask), [kept.maps, threshold], [mask, masked], **LATEST, **LIGHT)
+    return [threshold, mask, masked]
+
+
+def _cloud_tab(jobs: Jobs, kept: _Kept, tab: gr.Tab) -> list[Any]:
+    """The points in space, what they are, and a still picture of them."""
+    show = gr.Button("Show the points", size="sm", elem_id="show-points")
+    facts = gr.HTML(elem_id="points-words")
+    cloud = gr.Model3D(
+        label="Points in space: drag to turn them",
+        interactive=False,
+        clear_color=CLOUD_GROUND,
+        camera_position=FROM_THE_FRONT,
+        height=520,
+        elem_id="points",
+    )
+    gr.HTML(CLOUD_HELP)
+    with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
+        right = gr.Slider(-60, 60, value=20, step=5, label="Viewer to the right, degrees", elem_id="right")
+        up = gr.Slider(-60, 60, value=10, step=5, label="Viewer up, degrees", elem_id="up")
+        still = picture_field("Points from that side: move the sliders", "picture-cloud")
+
+    def show_points(maps: PageMaps | None) -> tuple[str, str]:
+        path, points = jobs.points(_given(maps))
         return str(path), f"<p>{cloud_words(points)}</p>"
 
-    def open_cloud_tab(look: Look | None) -> tuple[Any, Any]:
-        return (gr.skip(), gr.skip()) if look is None else show_points(look)
+    def open_tab(maps: PageMaps | None) -> tuple[Any, Any]:
+        return (gr.skip(), gr.skip()) if maps is None else show_points(maps)
 
-    def turn(look: Look | None, right_deg: float, up_deg: float) -> Image.Image:
-        return Image.fromarray(turned_view(points_of(_given(look)), right_deg, up_deg))
+    def rotate(maps: PageMaps | None, right_deg: float, up_deg: float) -> Image.Image:
+        return Image.fromarray(rotated_view(points_of(_given(maps)), right_deg, up_deg))
+
+    show.click(plain(show_points), kept.maps, [cloud, facts], **LIGHT)
+    tab.select(plain(open_tab), kept.maps, [cloud, facts], **LIGHT)
+    for slider in (right, up):
+        slider.change(plain(rotate), [kept.maps, right, up], still, **LATEST, **LIGHT)
+    return [cloud, facts, still]
+
+
+def _download_tab(jobs: Jobs, kept: _Kept, settings: list[Any]) -> None:
+    """The ZIP; ``settings`` are the factor, the plane of focus and the threshold of the tabs before."""
+    kinds = gr.CheckboxGroup(
+        [*FORMAT_NAMES, SHALLOW, MASK, POINTS], value=[next(iter(FORMAT_NAMES))], label="What goes into the ZIP"
+    )
+    pack = gr.Button("Make the ZIP", variant="primary", elem_id="pack")
+    archive = gr.File(label="ZIP", interactive=False, elem_id="archive")
 
     def make_zip(
-        look: Look | None,
-        point_at: tuple[int, int] | None,
-        chosen: list[str],
-        times: float,
-        choice: str,
-        from_px: float,
+        maps: PageMaps | None, point: Point | None, kinds: list[str], times: float, focus: str, from_px: float
     ) -> str:
-        path = _path_of(look)
+        path = _path_of(maps)
         wanted = Wanted(
-            formats=tuple(name for words, name in FORMAT_NAMES.items() if words in chosen),
-            magnification=times if SHALLOW in chosen else None,
-            u_focus=_u_focus(_given(look), point_at, choice) if SHALLOW in chosen else None,
-            mask_px=from_px if MASK in chosen else None,
-            points=POINTS in chosen,
+            formats=tuple(name for title, name in FORMAT_NAMES.items() if title in kinds),
+            magnification=times if SHALLOW in kinds else None,
+            u_focus=_u_focus(_given(maps), point, focus) if SHALLOW in kinds else None,
+            mask_px=from_px if MASK in kinds else None,
+            points=POINTS in kinds,
         )
-        return str(jobs.archive(path, _given(look).lens, wanted)[0])
+        return str(jobs.archive(path, _given(maps).lens, wanted)[0])
 
-    file.change(told(open_file), [file], [*results, *form, fields.sensor, *made], show_progress_on=facts, **HEAVY)
-    for name, button in buttons.items():
-        button.click(told(lambda path=examples[name]: str(jobs.example(path))), None, file, **LIGHT)
-    apply.click(
-        told(use_lens), [look_state, point_state, with_line, *form], [*results, cloud, cloud_facts],
-        show_progress_on=facts, **HEAVY,
-    )  # fmt: skip
-    fields.sensor.input(
-        told(pitch_of), [look_state, fields.sensor, fields.focal], [fields.pitch, fields.focal],
-        show_progress="hidden", **LIGHT,
-    )  # fmt: skip
-    for picture in pictures.values():
-        picture.select(
-            told(choose), [look_state, with_line], [point_state, *shown, column, row], show_progress="hidden", **LIGHT
-        )
-    ask.click(
-        told(show_point), [look_state, with_line, column, row], [point_state, *shown, column, row],
-        show_progress="hidden", **LIGHT,
-    )  # fmt: skip
-    with_line.input(
-        told(lambda look, at, line: _views(jobs, _given(look), at, line)),
-        [look_state, point_state, with_line], shown, show_progress="hidden", **LIGHT,
-    )  # fmt: skip
-    blur_inputs = [look_state, point_state, factor, focus_choice]
-    # Not on release: keys move a slider without ever releasing it.
-    factor.change(told(shallower), blur_inputs, shallow, trigger_mode="always_last", **HEAVY)
-    focus_choice.input(told(shallower), blur_inputs, shallow, trigger_mode="always_last", **HEAVY)
-    threshold.change(told(show_mask), [look_state, threshold], [mask, masked], trigger_mode="always_last", **LIGHT)
-    show_cloud.click(told(show_points), look_state, [cloud, cloud_facts], **LIGHT)
-    cloud_tab.select(told(open_cloud_tab), look_state, [cloud, cloud_facts], **LIGHT)
-    for slider in (right, up):
-        slider.change(told(turn), [look_state, right, up], still, trigger_mode="always_last", **LIGHT)
-    pack.click(told(make_zip), [look_state, point_state, kinds, factor, focus_choice, threshold], archive, **HEAVY)
+    pack.click(plain(make_zip), [kept.maps, kept.point, kinds, *settings], archive, **HEAVY)
 
 
-def _form(fields: LensFields) -> list[Any]:
-    """The fields whose values :func:`form_of_lens` gives."""
-    ((distance, infinity),) = fields.distances
-    return [fields.focal, fields.aperture, fields.pitch, distance, infinity]
+def _packed(maps: PageMaps | None) -> str:
+    return "" if maps is None else packed_maps(maps)
 
 
-def _packed(look: Look | None) -> str:
-    return "" if look is None else packed_maps(look)
-
-
-def _views(jobs: Jobs, look: Look | None, point: tuple[int, int] | None, with_line: bool) -> list[Any]:
+def _views(jobs: Jobs, maps: PageMaps | None, point: Point | None, with_line: bool) -> list[Any]:
     """Values of the four pictures, their four scales, the facts, the law and the point."""
-    if look is None:
-        return [*[None] * len(PICTURES), *[""] * len(PICTURES), "<p>Give a photo.</p>", "", point_html(None, None)]
-    values: PointValues | None = None if point is None else values_at(look, *point)
-    views = panels(look, with_line, point)
+    if maps is None:
+        return [*[None] * len(PICTURES), *[""] * len(PICTURES), "<p>Give a photo.</p>", "", point_html(None)]
+    values = None if point is None else values_at(maps, *point)
+    views = panels(maps, with_line, point)
     files = jobs.shown({name: view.pixels for name, view in views.items()})
-    found = "the green line is the plane of focus" if look.focus.found else "no plane of focus found"
+    found = "the green line is the plane of focus" if maps.focus.found else "no plane of focus found"
     return [
         *(files[name] for name in PICTURES),
         *(scale_html(found, views[name]) for name in PICTURES),
-        facts_html(look),
-        law_svg(look, values),
-        point_html(values, look),
+        facts_html(maps),
+        law_svg(maps, values),
+        point_html(values, maps.unit),
     ]
 
 
-def _given(look: Look | None) -> Look:
-    if look is None:
+def _given(maps: PageMaps | None) -> PageMaps:
+    if maps is None:
         raise MddnetError("no photo is here, or it was removed after an hour; give it again")
-    return look
+    return maps
 
 
-def _path_of(look: Look | None) -> Path:
-    path = _given(look).path
-    assert path is not None  # looks of the page come from files
+def _path_of(maps: PageMaps | None) -> Path:
+    path = _given(maps).path
+    assert path is not None  # photos of the page come from files
     return path
 
 
-def _u_focus(look: Look, point: tuple[int, int] | None, choice: str) -> float | None:
+def _u_focus(maps: PageMaps, point: Point | None, choice: str) -> float | None:
     if choice != POINT_FOCUS:
         return None
     if point is None:
         raise MddnetError("no point is chosen; click a picture, or give its column and row")
-    return values_at(look, *point).inv_depth
+    return values_at(maps, *point).inv_depth

@@ -10,21 +10,21 @@ import gradio as gr
 from PIL import Image
 
 from mddnet.demo.blur_edit import magnified
-from mddnet.demo.controls import ONE_AT_A_TIME, lens_fields, photo_field, picture_field, told, typed_lenses
-from mddnet.demo.jobs import Jobs, Wanted, small_picture
-from mddnet.demo.lens_form import lens_of_form
-from mddnet.demo.look import LOOK_SIDE_PX, look_at
+from mddnet.demo.controls import ONE_AT_A_TIME, lens_fields, photo_field, picture_field, plain, typed_lenses
+from mddnet.demo.html import facts_html, scale_html
+from mddnet.demo.jobs import Jobs, Wanted
+from mddnet.demo.lens_form import TypedLens, lens_of_form
+from mddnet.demo.page_maps import PAGE_SIDE_PX, page_maps
 from mddnet.demo.pictures import panels
-from mddnet.demo.words import facts_html, scale_html
 from mddnet.errors import MddnetError
 from mddnet.predict.output import MAP_FORMATS
 
-LENS_TITLE = "Lens facts: what stands here counts, 0 or nothing is left to EXIF; the distance counts from the sensor"
+LENS_TITLE = "Lens facts; 0 or an empty field is read from EXIF. Distances count from the sensor"
 
 
 def two_photos(jobs: Jobs) -> None:
     """The tab of two photos of one scene."""
-    gr.Markdown("Two photos of one scene from one place, one focused near and one far.")
+    gr.Markdown("Two photos of one scene from one viewpoint, one focused near and one far.")
     with gr.Row():
         first = photo_field("First photo", "first", 120)
         second = photo_field("Second photo", "second", 120)
@@ -59,26 +59,26 @@ def two_photos(jobs: Jobs) -> None:
         distances = (focus_m_first, infinity_first, focus_m_second, infinity_second)
         near, far = typed_lenses(focal_mm, f_number, pixel_um, camera, *distances)
         pair, path = jobs.pair(Path(first_path), Path(second_path), (near, far))
-        looks = [look_at(prediction) for prediction in pair.predictions]
-        views = [panels(look) for look in looks]
+        both = [page_maps(prediction) for prediction in pair.predictions]
+        views = [panels(maps) for maps in both]
         height, width = pair.sharp.shape[:2]
         sentence = f"<p>{width} × {height} px. {pair.note} Correlation of the two: {pair.correlation:.2f}.</p>"
-        facts = "".join(
-            f"<p><b>{which} photo</b></p>{facts_html(look)}"
-            for which, look in zip(("First", "Second"), looks, strict=True)
-        )
+        named = zip(("First", "Second"), both, strict=True)
+        facts = "".join(f"<p><b>{which} photo</b></p>{facts_html(maps)}" for which, maps in named)
         order = [(name, i) for name in ("depth", "defocus") for i in range(2)]
         pictures = jobs.shown({f"{name}_{i + 1}": views[i][name].pixels for name, i in order})
+        sharp_picture = Image.fromarray(pair.sharp)
+        sharp_picture.thumbnail((PAGE_SIDE_PX, PAGE_SIDE_PX), Image.Resampling.LANCZOS)
         return [
             sentence + facts,
-            small_picture(pair.sharp, LOOK_SIDE_PX),
+            sharp_picture,
             *(pictures[f"{name}_{i + 1}"] for name, i in order),
             str(path),
             *(scale_html(name, views[i][name]) for name, i in order),
         ]
 
     go.click(
-        told(fuse), [first, second, *fields.typed], [words, sharp, *maps, archive, *scales],
+        plain(fuse), [first, second, *fields.typed], [words, sharp, *maps, archive, *scales],
         api_name="fuse", **ONE_AT_A_TIME,
     )  # fmt: skip
 
@@ -110,19 +110,17 @@ def several_photos(jobs: Jobs) -> None:
         total = len(paths or [])
         result = jobs.batch(
             [Path(path) for path in paths or []],
-            map_format if map_format in MAP_FORMATS else "tiff",
+            map_format,
             lambda done, name: progress((done, total), desc=name, unit="photos"),
             typed,
         )
-        count = len(result.done)
-        units = {0: "None has depth in metres.", count: "Depth is in metres."}.get(
-            result.metric, f"Depth is in metres in {result.metric} of them."
-        )
+        count, metric = len(result.done), result.metric
+        units = "Depth is in metres." if metric == count else f"Depth is in metres in {metric or 'none'} of them."
         lines = [f"{count} of {total} photos done. {units}", *(f"- {failure}" for failure in result.failures)]
         return "\n".join(lines), str(result.archive)
 
     go.click(
-        told(batch), [files, map_format, *fields.typed], [words, archive], api_name="batch", **ONE_AT_A_TIME
+        plain(batch), [files, map_format, *fields.typed], [words, archive], api_name="batch", **ONE_AT_A_TIME
     )  # fmt: skip
 
 
@@ -143,13 +141,13 @@ def stateless_api(jobs: Jobs) -> None:
             raise MddnetError("no photo given")
         infinite = focus_m == math.inf
         given = lens_of_form(focal_mm, f_number, pixel_um, None if infinite else focus_m, infinite)
-        target, written = jobs.archive(Path(path), given, Wanted(), replace_exif=False)
+        target, written = jobs.archive(Path(path), TypedLens(given), Wanted())
         return written, str(target)
 
     def magnify(path: str | None, times: float) -> Image.Image:
         if path is None:
             raise MddnetError("no photo given")
-        return Image.fromarray(magnified(jobs.look(Path(path)), times))
+        return Image.fromarray(magnified(jobs.maps(Path(path)), times))
 
-    predict_button.click(told(predict), [file, *numbers], [facts, archive], api_name="predict", **ONE_AT_A_TIME)
-    magnify_button.click(told(magnify), [file, factor], picture, api_name="magnify", **ONE_AT_A_TIME)
+    predict_button.click(plain(predict), [file, *numbers], [facts, archive], api_name="predict", **ONE_AT_A_TIME)
+    magnify_button.click(plain(magnify), [file, factor], picture, api_name="magnify", **ONE_AT_A_TIME)

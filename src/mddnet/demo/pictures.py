@@ -1,4 +1,4 @@
-"""The maps as pictures for the page, with the plane of focus as a line and the chosen point as a cross."""
+"""The maps as pictures for the page, and pictures of the point cloud from other sides."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.demo.look import Look
+from mddnet.demo.page_maps import PageMaps
 from mddnet.predict.dioptres import MAX_DEPTH_M
+from mddnet.predict.point_cloud import PointCloud
 from mddnet.predict.texture import box_mean
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LINE_COLOUR = (0, 255, 170)
 HALO_COLOUR = (0, 0, 0)
 THIN_LINE_BELOW_PX = 700
+"""The page enlarges a smaller picture, and its line with it."""
 SMOOTH_SHARE = 0.012
 """Window over which inverse depth is averaged before the line is drawn, as a share of the long side."""
 GREY_COLOURS: UInt8Array = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+VIEW_SIZE = (900, 600)  # width, height
+VIEW_GROUND = 40
+VIEW_FILL = 0.85
+"""Share of the picture that the cloud takes when it is seen from the front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,8 @@ class Scale:
 
     Attributes:
         title: quantity and unit.
-        low: what the left end means.
-        high: what the right end means.
+        low: meaning of the left end.
+        high: meaning of the right end.
         table: (256, 3) colours from left to right.
     """
 
@@ -41,15 +47,46 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture of the page.
-
-    Attributes:
-        pixels: (h, w, 3) uint8.
-        scale: its colours, or None for the photo.
-    """
+    """A picture of the page, (h, w, 3) uint8, with its colour scale; the photo has none."""
 
     pixels: UInt8Array
     scale: Scale | None
+
+
+def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None = None) -> dict[str, Panel]:
+    """Photo, depth, signed defocus and confidence as pictures.
+
+    Args:
+        maps: what to show.
+        with_line: whether the plane of focus is drawn, where one was found.
+        point: column and row in the photo at which a cross is drawn, or None.
+    """
+    low, high = (float(value) for value in np.percentile(maps.inv_depth, [1, 99]))
+    most = max(1.0, float(np.percentile(np.abs(maps.signed_defocus_px), 99)))
+    ends = ("far", "near") if maps.unit == "relative" else (f"far {low:.3g}", f"{high:.3g} near")
+    if maps.unit == "1/m":
+        ends = (f"{low:.3g} ({metres(low)})", f"{high:.3g} ({metres(high)})")
+    shown = {
+        "photo": Panel(maps.pixels, None),
+        "depth": Panel(
+            colours(maps.inv_depth, low, high, DEPTH_COLOURS),
+            Scale(f"inverse depth, {maps.unit}", *ends, DEPTH_COLOURS),
+        ),
+        "defocus": Panel(
+            colours(maps.signed_defocus_px, -most, most, SIGN_COLOURS),
+            Scale("signed defocus, px of the photo", f"−{most:.3g} in front", f"behind +{most:.3g}", SIGN_COLOURS),
+        ),
+        "confidence": Panel(
+            colours(maps.confidence, 0.0, 1.0, GREY_COLOURS), Scale("confidence", "0 none", "1 full", GREY_COLOURS)
+        ),
+    }
+    line = focus_line(maps.inv_depth, maps.focus.u_focus) if with_line and maps.focus.found else None
+    return {name: Panel(_drawn(panel.pixels, line, maps, point), panel.scale) for name, panel in shown.items()}
+
+
+def metres(inv_depth: float) -> str:
+    """A metric inverse depth in words: ``1.25 m``, or ``infinity``."""
+    return f"{float(f'{1 / inv_depth:.3g}'):g} m" if inv_depth > 1.0 / MAX_DEPTH_M else "infinity"
 
 
 def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
@@ -59,8 +96,6 @@ def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
         inv_depth: (h, w); it is averaged a little first, or noise would give the line a thousand islands.
         u_focus: inverse depth of the plane of focus, in the same unit; NaN gives no line.
     """
-    if not np.isfinite(u_focus):
-        return np.zeros(inv_depth.shape, dtype=bool)
     window_px = 2 * round(SMOOTH_SHARE * max(inv_depth.shape) / 2) + 1
     smooth: NDArray[np.float64] = inv_depth.astype(np.float64)
     for _ in range(2):
@@ -72,80 +107,58 @@ def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
     return line
 
 
-def panels(look: Look, with_line: bool = True, point: tuple[int, int] | None = None) -> dict[str, Panel]:
-    """Photo, depth, signed defocus and confidence as pictures.
-
-    Args:
-        look: what to show.
-        with_line: whether the plane of focus is drawn, where one was found.
-        point: column and row in the photo at which a cross is drawn, or None.
-    """
-    low, high = (float(value) for value in np.percentile(look.inv_depth, [1, 99]))
-    most = max(1.0, float(np.percentile(np.abs(look.signed_defocus_px), 99)))
-    ends = ("far", "near") if look.unit == "relative" else (f"far {low:.3g}", f"{high:.3g} near")
-    if look.unit == "1/m":
-        ends = (f"{low:.3g} ({metres(low)})", f"{high:.3g} ({metres(high)})")
-    shown = {
-        "photo": Panel(look.pixels, None),
-        "depth": Panel(
-            colours(look.inv_depth, low, high, DEPTH_COLOURS),
-            Scale(f"inverse depth, {look.unit}", *ends, DEPTH_COLOURS),
-        ),
-        "defocus": Panel(
-            colours(look.signed_defocus_px, -most, most, SIGN_COLOURS),
-            Scale("signed defocus, px of the photo", f"−{most:.3g} in front", f"behind +{most:.3g}", SIGN_COLOURS),
-        ),
-        "confidence": Panel(
-            colours(look.confidence, 0.0, 1.0, GREY_COLOURS), Scale("confidence", "0 none", "1 full", GREY_COLOURS)
-        ),
-    }
-    line = _line_with_halo(look) if with_line and look.focus.found else None
-    return {name: Panel(_drawn(panel.pixels, line, look, point), panel.scale) for name, panel in shown.items()}
-
-
-def metres(inv_depth: float) -> str:
-    """A metric inverse depth in words: ``1.25 m``, or ``infinity``."""
-    return f"{float(f'{1 / inv_depth:.3g}'):g} m" if inv_depth > 1.0 / MAX_DEPTH_M else "infinity"
-
-
-def _line_with_halo(look: Look) -> tuple[BoolArray, BoolArray] | None:
-    """(h, w) each: the line of the plane of focus, and the same one pixel wider; None where it cuts nothing."""
-    line = focus_line(look.inv_depth, look.focus.u_focus)
-    if not line.any():
-        return None
-    # The page enlarges a small picture, and its line with it.
-    if max(line.shape) >= THIN_LINE_BELOW_PX:
-        line = _widened(line)
-    return line, _widened(line)
-
-
-def _widened(mask: BoolArray) -> BoolArray:
-    """(h, w): whether any of the 3 x 3 pixels around is in the mask."""
-    wide = mask.copy()
-    wide[:, 1:] |= mask[:, :-1]
-    wide[:, :-1] |= mask[:, 1:]
-    high = wide.copy()
-    high[1:] |= wide[:-1]
-    high[:-1] |= wide[1:]
-    return high
-
-
-def _drawn(
-    pixels: UInt8Array, line: tuple[BoolArray, BoolArray] | None, look: Look, point: tuple[int, int] | None
-) -> UInt8Array:
+def _drawn(pixels: UInt8Array, line: BoolArray | None, maps: PageMaps, point: tuple[int, int] | None) -> UInt8Array:
     """The picture with line and cross, each with a dark halo so that it is seen on any ground."""
-    if line is None and point is None:
-        return pixels
-    drawn = pixels.copy()
+    picture = Image.fromarray(pixels)
     if line is not None:
-        drawn[line[1]] = HALO_COLOUR
-        drawn[line[0]] = LINE_COLOUR
-    picture = Image.fromarray(drawn)
+        mask = Image.fromarray(line.astype(np.uint8) * 255)
+        if max(line.shape) >= THIN_LINE_BELOW_PX:
+            mask = mask.filter(ImageFilter.MaxFilter(3))
+        picture.paste(HALO_COLOUR, mask=mask.filter(ImageFilter.MaxFilter(3)))
+        picture.paste(LINE_COLOUR, mask=mask)
     if point is not None:
-        x, y = ((at + 0.5) * look.scale for at in point)
+        x, y = ((at + 0.5) * maps.scale for at in point)
         reach = 0.025 * max(picture.size)
         draw = ImageDraw.Draw(picture)
         for colour, width in ((HALO_COLOUR, 5), ((255, 255, 255), 2)):
             draw.line([(x - reach, y), (x + reach, y)], fill=colour, width=width)
             draw.line([(x, y - reach), (x, y + reach)], fill=colour, width=width)
     return np.asarray(picture)
+
+
+def rotated_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Array:
+    """A picture of the cloud from another side; near points hide far ones.
+
+    Args:
+        cloud: at least one point.
+        right_deg: how far the viewer has moved to the right around the middle of the cloud, degrees.
+        up_deg: how far up, degrees.
+
+    Returns:
+        (600, 900, 3) uint8, sRGB.
+    """
+    width, height = VIEW_SIZE
+    positions = cloud.positions.astype(np.float64)
+    low, high = np.percentile(positions, [2, 98], axis=0)
+    centred = positions - (low + high) / 2
+    across = float((high - low).max())
+    scale = VIEW_FILL * min(width / max(high[0] - low[0], across / 2), height / max(high[1] - low[1], across / 2))
+    a, b = np.radians(right_deg), np.radians(up_deg)
+    about_y = np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    x, y, z = about_x @ about_y @ centred.T  # the viewer looks along -z
+    order = np.argsort(z)  # far first: of several points on one pixel the last stays
+    columns = np.rint(width / 2 + scale * x[order]).astype(np.intp)
+    rows = np.rint(height / 2 - scale * y[order]).astype(np.intp)
+    # A point is as large as the gap to its neighbour, so that a surface seen from the front has no holes.
+    size = int(np.clip(np.ceil(scale * np.sqrt((high[0] - low[0]) * (high[1] - low[1]) / len(positions))), 1, 12))
+    nearest = np.full((height, width), -1, dtype=np.intp)
+    for i in range(size):
+        for j in range(size):
+            r, c = rows + i - size // 2, columns + j - size // 2
+            inside = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
+            np.maximum.at(nearest, (r[inside], c[inside]), inside)
+    picture = np.full((height, width, 3), VIEW_GROUND, dtype=np.uint8)
+    seen = nearest >= 0
+    picture[seen] = cloud.colours[order][nearest[seen]]
+    return picture

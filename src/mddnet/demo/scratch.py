@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 JOB_AGE_S = 300.0
@@ -61,17 +61,14 @@ class Scratch:
             How many files were removed.
         """
         now = time.time() if now is None else now
-        found: list[tuple[float, int, Path]] = []
+        found: list[tuple[bool, float, int, Path]] = []
         for path in self.root.rglob("*"):
-            try:
+            with suppress(OSError):  # another request may have removed it
                 if path.is_file() and not path.is_symlink():
-                    status = path.stat()
-                    found.append((status.st_mtime, status.st_size, path))
-            except OSError:
-                continue  # removed by another request meanwhile
-        total = sum(size for _, size, _ in found)
+                    found.append((path.suffix != ".zip", path.stat().st_mtime, path.stat().st_size, path))
+        total = sum(size for *_, size, _ in found)
         removed = 0
-        for changed, size, path in sorted(found, key=lambda entry: (entry[2].suffix != ".zip", entry[0])):
+        for _, changed, size, path in sorted(found):
             if not self._at_work.isdisjoint(path.parents):
                 continue
             fits = total <= self._max_bytes or any(folder in path.parents for folder in self._finished)
@@ -82,10 +79,8 @@ class Scratch:
             total -= size
             removed += 1
             if path.parent not in (self.root, self.cache):
-                try:
+                with suppress(OSError):  # other files may be left in it
                     path.parent.rmdir()
-                except OSError:
-                    continue  # other files are left in it
         return removed
 
     def close(self) -> None:

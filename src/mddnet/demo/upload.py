@@ -1,4 +1,4 @@
-"""What the page accepts: a file from a stranger is read only if its kind, its size and its pixels are within limits."""
+"""Uploads: a file from a stranger is read only if its kind, its size and its pixels are within limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mddnet.types import Photo
 
 UPLOAD_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""First bytes of JPEG, PNG, TIFF and BigTIFF; WebP is looked at apart."""
+"""First bytes of JPEG, PNG, TIFF and BigTIFF; WebP is checked apart."""
 KINDS = "JPEG, PNG, TIFF or WebP"
 
 
@@ -24,7 +24,7 @@ class Limits:
         megapixels: size of a photo; checked before it is decoded.
         batch_files: photos in one batch.
         batch_megapixels: pixels of one batch together: a ZIP takes up to 17 bytes for each.
-        queue: requests that wait for their turn; a further one is told so.
+        queue: requests that wait for their turn; a further one is refused with a message.
         sessions: visitors whose last photo is kept in memory, about 12 MB each.
         temp_mb: files that the page keeps on disk, megabytes; the oldest go first.
         temp_age_s: how long it keeps them, seconds.
@@ -81,3 +81,9 @@ def shown_name(path: Path) -> str:
     """A file's name as it may be shown: without a folder, without control characters, at most 80 characters."""
     name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
     return name if len(name) <= 80 else f"{name[:60]}...{name[-16:]}"
+
+
+def safe_stem(name: str) -> str:
+    """A file name's stem of letters, digits and ``._-`` only, never empty, at most 60 characters."""
+    stem = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in Path(name).stem)
+    return stem.strip("._")[:60] or "photo"

@@ -1,7 +1,17 @@
-"""Evaluation on held-out real captures, every number beside its baseline."""
+"""Evaluation on held-out real captures and public data sets, every number beside its reference."""
 
-from mddnet.evaluate.alteration import Altered
-from mddnet.evaluate.harness import PARTS, Evaluation, evaluate_model
+from mddnet.evaluate.result import Evaluation
+from mddnet.evaluate.run import PARTS, evaluate_dataset, evaluate_model
+from mddnet.evaluate.samples import Options
 from mddnet.evaluate.tables import markdown, print_tables, write_evaluation
 
-__all__ = ["PARTS", "Altered", "Evaluation", "evaluate_model", "markdown", "print_tables", "write_evaluation"]
+__all__ = [
+    "PARTS",
+    "Evaluation",
+    "Options",
+    "evaluate_dataset",
+    "evaluate_model",
+    "markdown",
+    "print_tables",
+    "write_evaluation",
+]

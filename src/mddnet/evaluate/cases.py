@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
-from mddnet.evaluate.peers.peer import PeerAnswer, blur_of, inv_depth_of
+from mddnet.metrics import METRICS, Answer, Truth
 from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
-from mddnet.types import Float32Array, UInt8Array
+from mddnet.types import UInt8Array
 
 CASES_PER_END = 3
 """Photos that are kept of the best ones, of the worst ones, per measure."""
-LEADING_MEASURES = (
-    ("depth_ordinal", True),
-    ("defocus_ordinal", True),
-    ("blur_f", True),
-    ("sharp_pair", True),
-)
-"""By which photos are called good or bad, and whether larger is better; a measure that no photo has is left out."""
+LEADING_METRICS = ("depth_ordinal", "defocus_ordinal", "blur_f")
+"""By which photos are called good or bad; one that no photo has is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +25,13 @@ class Case:
 
     Attributes:
         name: scene and file.
-        place: where it is from.
+        location: where it is from.
         measures: all its numbers.
-        pictures: the photo, truths, the model's maps, and those of other methods.
+        pictures: the photo, truths, and the maps of every method.
     """
 
     name: str
-    place: str
+    location: str
     measures: Mapping[str, float]
     pictures: tuple[SmallPicture, ...]
 
@@ -48,18 +43,18 @@ class CaseKeeper:
     _kept: dict[str, list[tuple[float, str, Case]]] = field(default_factory=dict)
 
     def offer(
-        self, name: str, place: str, measures: Mapping[str, float], pictures: Callable[[], tuple[SmallPicture, ...]]
+        self, name: str, location: str, measures: Mapping[str, float], pictures: Callable[[], tuple[SmallPicture, ...]]
     ) -> None:
         """Keep a photo if it is among the best or the worst so far."""
         made: Case | None = None
-        for measure, _ in LEADING_MEASURES:
+        for measure in LEADING_METRICS:
             value = measures.get(measure, float("nan"))
             if not np.isfinite(value):
                 continue
             kept = self._kept.setdefault(measure, [])
             if len(kept) >= 2 * CASES_PER_END and kept[CASES_PER_END - 1][0] <= value <= kept[-CASES_PER_END][0]:
                 continue
-            made = made or Case(name, place, dict(measures), pictures())
+            made = made or Case(name, location, dict(measures), pictures())
             kept.append((value, name, made))
             kept.sort(key=lambda entry: entry[:2])
             if len(kept) > 2 * CASES_PER_END:
@@ -68,9 +63,9 @@ class CaseKeeper:
     def worst_and_best(self) -> dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]]:
         """By measure: the worst cases, worst first, and the best ones, best first; few photos are in one list only."""
         result = {}
-        for measure, larger_is_better in LEADING_MEASURES:
+        for measure in LEADING_METRICS:
             cases = [case for _, _, case in self._kept.get(measure, [])]
-            if not larger_is_better:
+            if METRICS[measure].better == "lower":
                 cases.reverse()
             worst = cases[: min(CASES_PER_END, (len(cases) + 1) // 2)]
             best = cases[len(worst) :][::-1][:CASES_PER_END]
@@ -79,61 +74,28 @@ class CaseKeeper:
         return result
 
 
-def case_pictures(
-    photo: UInt8Array,
-    model: PeerAnswer,
-    peers: Mapping[str, PeerAnswer],
-    *,
-    inv_depth: Float32Array | None = None,
-    defocus_px: NDArray[np.floating] | None = None,
-    blurred: NDArray[np.bool_] | None = None,
-    sharp: UInt8Array | None = None,
-) -> tuple[SmallPicture, ...]:
-    """The photo, its truths, and what each method says, one scale of defocus for all that state a size.
-
-    Args:
-        photo: (H, W, 3) uint8.
-        model: the model's maps by quantity.
-        peers: those of other methods, by name.
-        inv_depth: (H, W), true, NaN where unknown, or None.
-        defocus_px: (H, W), true CoC, NaN where unknown, or None.
-        blurred: (H, W) bool, marked blur, or None.
-        sharp: (H, W, 3) uint8, or None.
-    """
+def case_pictures(truth: Truth, answers: Mapping[str, Answer]) -> tuple[SmallPicture, ...]:
+    """The photo, its truths, and what each method answers; one scale of defocus for all that state a size."""
+    photo, inv_depth, defocus_px = truth.photo, truth.inv_depth, truth.defocus_px
     size = fitted_size(photo.shape[1], photo.shape[0])
     pictures = [picture("photo", shrunk(photo, size))]
-    if sharp is not None:
-        pictures.append(picture("the same, sharp", shrunk(sharp, size)))
     if inv_depth is not None and np.isfinite(inv_depth).any():
         pictures.append(picture("true inverse depth, bright is near", _depth(inv_depth, size)))
-    top = _top(defocus_px, model)
+    sizes = [m for m in (defocus_px, *(a.defocus_px for a in answers.values())) if m is not None]
+    known = next((values for values in sizes if np.isfinite(values).any()), None)
+    top = 1.0 if known is None else max(1.0, float(np.nanquantile(known, 0.98)))
     if defocus_px is not None and np.isfinite(defocus_px).any():
-        pictures.append(picture(f"true CoC, 0 to {top:.3g} px", _blur(np.asarray(defocus_px), size, 0.0, top)))
-    if blurred is not None:
-        pictures.append(picture("marked as blurred: orange", _blur(blurred.astype(np.float32), size, 0.0, 1.0)))
-    for name, answer in (("model", model), *peers.items()):
-        pictures += _answer_pictures(name, answer, size, top)
+        pictures.append(picture(f"true CoC, 0 to {top:.3g} px", _blur(defocus_px, size, 0.0, top)))
+    for name, answer in answers.items():
+        if answer.inv_depth is not None:
+            pictures.append(picture(f"{name}: inverse depth", _depth(answer.inv_depth, size)))
+        if answer.defocus_px is not None:
+            pictures.append(picture(f"{name}: CoC, 0 to {top:.3g} px", _blur(answer.defocus_px, size, 0.0, top)))
+        elif answer.blur_score is not None:
+            pictures.append(
+                picture(f"{name}: blur, own scale", _blur(answer.blur_score, size, *_range(answer.blur_score)))
+            )
     return tuple(pictures)
-
-
-def _answer_pictures(name: str, answer: PeerAnswer, size: tuple[int, int], top: float) -> Sequence[SmallPicture]:
-    pictures = []
-    inv_depth, blur = inv_depth_of(answer), blur_of(answer)
-    if inv_depth is not None:
-        pictures.append(picture(f"{name}: inverse depth", _depth(inv_depth, size)))
-    if blur is not None and blur.defocus_px is not None:
-        pictures.append(picture(f"{name}: CoC, 0 to {top:.3g} px", _blur(blur.defocus_px, size, 0.0, top)))
-    elif blur is not None:
-        low, high = _range(blur.score)
-        pictures.append(picture(f"{name}: blur, own scale", _blur(blur.score, size, low, high)))
-    return pictures
-
-
-def _top(defocus_px: NDArray[np.floating] | None, model: PeerAnswer) -> float:
-    maps = [defocus_px] if defocus_px is not None and np.isfinite(defocus_px).any() else []
-    if not maps and "defocus_px" in model:
-        maps = [model["defocus_px"]]
-    return max(1.0, float(np.nanquantile(maps[0], 0.98))) if maps else 1.0
 
 
 def _range(values: NDArray[np.floating]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
-"""Labelling many sharp photos: what there is to label, one at a time into place, going on where it stopped.
+"""Pseudo-labels for many sharp photos: one at a time into place, going on where it stopped.
 
-``OUT/pseudo`` becomes a group that ``mddnet build OUT`` renders: photos with the depth that a method guessed
-(:mod:`mddnet.evaluate.pseudo_depth`), and ``manifest.csv``. What the checks refuse is listed in ``rejected.csv``.
+``OUT/pseudo`` becomes a group that ``mddnet build OUT`` renders: photos with the depth of a teacher
+(:mod:`mddnet.evaluate.pseudo_labels`), and ``manifest.csv``. What the checks refuse is listed in ``rejected.csv``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mddnet.captures.photo_folder import list_photos
 from mddnet.captures.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError, MddnetError, ModelError
-from mddnet.evaluate.peers.peer import Peer
-from mddnet.evaluate.pseudo_depth import Checks, PseudoDepth, pseudo_depth
-from mddnet.evaluate.scenes import EvaluationScene, read_truth
+from mddnet.evaluate.methods import Method
+from mddnet.evaluate.pseudo_labels import Checks, pseudo_label
+from mddnet.evaluate.scenes import EvaluationScene, read_maps
 from mddnet.io.atomic import atomic_write, atomic_write_text, write_csv
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import read_json_object
@@ -107,20 +107,12 @@ def _photographed(root: Path) -> list[LabelTask]:
             continue  # by far the most, and none of them photographed
         record = read_scene(folder)
         if record.provenance == "real":
-            tasks.append(
-                LabelTask(
-                    scene_name(folder.parent.name),
-                    scene_name(folder.name),
-                    record.place,
-                    record.licence,
-                    folder / record.sharp,
-                    folder,
-                )
-            )
+            source, name = scene_name(folder.parent.name), scene_name(folder.name)
+            tasks.append(LabelTask(source, name, record.place, record.licence, folder / record.sharp, folder))
     return tasks
 
 
-def teacher_digest(name: str, teacher: Peer) -> str:
+def teacher_digest(name: str, teacher: Method) -> str:
     """Digest of a method: of its files, where it was named by a file or folder, and of its name."""
     digest = hashlib.sha256(teacher.name.encode())
     path = Path(name)
@@ -131,7 +123,7 @@ def teacher_digest(name: str, teacher: Peer) -> str:
 
 
 def label_photos(
-    tasks: Sequence[LabelTask], teacher: Peer, digest: str, out: Path, checks: Checks | None = None
+    tasks: Sequence[LabelTask], teacher: Method, digest: str, out: Path, checks: Checks | None = None
 ) -> Generator[LabelRow]:
     """Label photos; one whose file, method and checks have not changed is kept as it is.
 
@@ -167,7 +159,7 @@ def label_photos(
                 _write_tables(root, rows, teacher.name)
 
 
-def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Checks) -> LabelRow:
+def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Checks) -> LabelRow:
     folder, note = root / task.source, _note(root, task)
     try:
         content = task.image.read_bytes()
@@ -177,11 +169,11 @@ def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Chec
         measured = mask = None
         if task.scene is not None:
             scene = EvaluationScene(task.scene, task.source, read_scene(task.scene))
-            truth = read_truth(scene)
-            measured, mask = truth.inv_depth, truth.mask
-        found = pseudo_depth(teacher, read_rgb_file(task.image), checks, measured, mask)
+            maps = read_maps(scene)
+            measured, mask = maps.inv_depth, maps.mask
+        found = pseudo_label(teacher, read_rgb_file(task.image), checks, measured, mask)
     except ModelError:
-        raise  # the method's fault, which every photo would meet
+        raise  # the teacher's fault, which every photo would meet
     except (MddnetError, OSError) as error:
         return LabelRow(task, "failed", str(error), {})
     with writing_into(root):
@@ -192,7 +184,8 @@ def _label(task: LabelTask, teacher: Peer, digest: str, root: Path, checks: Chec
             (folder / _depth_name(task)).unlink(missing_ok=True)
         else:
             atomic_write(folder / _image_name(task), lambda stream: stream.write(content))
-            _write_depth(folder / _depth_name(task), found)
+            codes = Image.fromarray(depth_codes(found.inv_depth))
+            atomic_write(folder / _depth_name(task), lambda stream: codes.save(stream, format="PNG"))
         atomic_write_text(note, json.dumps({**about, "reason": found.reason, "measures": found.measures}) + "\n")
     return LabelRow(task, "rejected" if found.reason else "labelled", found.reason, found.measures)
 
@@ -251,10 +244,6 @@ def _known(note: Path, about: dict[str, Any]) -> tuple[str, dict[str, float]] | 
     return (reason, measures) if isinstance(measures, dict) else None
 
 
-def _write_depth(path: Path, found: PseudoDepth) -> None:
-    atomic_write(path, lambda stream: Image.fromarray(depth_codes(found.inv_depth)).save(stream, format="PNG"))
-
-
 def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
     """A relative inverse depth as ``16bit-relative``: 1 to 65535 over its range, larger is nearer, 0 is unknown."""
     known = np.isfinite(inv_depth)
@@ -264,40 +253,19 @@ def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype
 
 
 def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
-    def numbers(row: LabelRow) -> dict[str, str]:
-        return {name: f"{value:.4f}" for name, value in row.measures.items()}
-
-    labelled = [row for row in rows if row.state in ("labelled", "kept")]
-    write_csv(
-        root / "manifest.csv",
-        MANIFEST_COLUMNS,
-        (
-            {
-                "source": row.task.source,
-                "rgb": f"{row.task.source}/{_image_name(row.task)}",
-                "depth": f"{row.task.source}/{_depth_name(row.task)}",
-                "depth_unit": PSEUDO_UNIT,
-                "licence": row.task.licence,
-                "note": f"depth guessed by {teacher}",
-                "place": row.task.place,
-                "teacher": teacher,
-                **numbers(row),
-            }
-            for row in labelled
-        ),
-    )
-    write_csv(
-        root / "rejected.csv",
-        REJECTED_COLUMNS,
-        (
-            {
-                "source": row.task.source,
-                "photo": row.task.name,
-                "place": row.task.place,
-                "reason": row.reason,
-                **numbers(row),
-            }
-            for row in rows
-            if row.state in ("rejected", "failed")
-        ),
-    )
+    labelled, refused = [], []
+    for row in rows:
+        task, numbers = row.task, {name: f"{value:.4f}" for name, value in row.measures.items()}
+        if row.state in ("labelled", "kept"):
+            files = {"rgb": _image_name(task), "depth": _depth_name(task)}
+            labelled.append(
+                {name: f"{task.source}/{file}" for name, file in files.items()}
+                | {"source": task.source, "licence": task.licence, "place": task.place, "depth_unit": PSEUDO_UNIT}
+                | {"note": f"pseudo-label by {teacher}", "teacher": teacher}
+                | numbers
+            )
+        else:
+            about = {"source": task.source, "photo": task.name, "place": task.place, "reason": row.reason}
+            refused.append(about | numbers)
+    write_csv(root / "manifest.csv", MANIFEST_COLUMNS, labelled)
+    write_csv(root / "rejected.csv", REJECTED_COLUMNS, refused)

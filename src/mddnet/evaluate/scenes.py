@@ -1,38 +1,40 @@
-"""The built scenes that an evaluation looks at, with their truths and the pixels at which it asks."""
+"""Built scenes as samples: which of them take part, and what is known of their photos."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
-from mddnet.metrics import inv_depth_range, texture_mask
+from mddnet.evaluate.samples import Options, Sample, Source, draw_known, seed_of
+from mddnet.kinds import KINDS
+from mddnet.metrics import (
+    OrdinalPairs,
+    Truth,
+    defocus_ordinal_pairs,
+    depth_ordinal_pairs,
+    inv_depth_range,
+    texture_mask,
+)
+from mddnet.metrics.comparison import SIGN_RANGE_MIN
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
-SCENE_KINDS = ("focal_stacks", "light_fields", "rgbd", "stereo")
-"""Kinds of scenes that are evaluated, named like the folders they are built into; photos have no true depth."""
-
+MEASURED_KINDS = {name: kind for name, kind in KINDS.items() if kind.frames_measured > 0}
+"""Kinds whose depth is a truth to measure with."""
 CONFIDENCE_MIN = 0.5
 """Depth of a scene with a confidence map counts as known where the confidence is above this."""
-
-FRAMES_PER_SCENE: Mapping[str, int] = {"focal_stacks": 6, "light_fields": 6, "rgbd": 2, "stereo": 3}
-"""Most frames taken of one scene, spread evenly over its focus distances."""
-
-SCENES_PER_PLACE = 8
-"""Most scenes taken of one place, spread evenly: neighbours in a video are one scene all over again."""
-
-DRAWN_PIXELS = 20_000
-"""Known pixels drawn of each photo for the measures that sort them."""
-
-_KIND_OF_CAPTURE = {"focal_stack": "focal_stacks", "light_field": "light_fields", "photo": "photos"}
+BLUR_SHARE_MIN = 0.02
+"""A frame shows blur if at least this share of random masked pixel pairs has clearly different CoCs."""
+SCENES_PER_LOCATION = 8
+"""Most scenes taken of one location, spread evenly: neighbours in a video are one scene all over again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class EvaluationScene:
 
     Attributes:
         folder: the scene folder.
-        kind: one of :data:`SCENE_KINDS`.
+        kind: one of :data:`MEASURED_KINDS`.
         record: its ``scene.json``.
         stamp: which of the scenes that were ever built into this folder it is; None if nobody took note.
     """
@@ -57,26 +59,24 @@ class SceneChoice:
     """What :func:`choose_scenes` took and what it left.
 
     Attributes:
-        scenes: the scenes that take part, by kind, place and name.
-        places_without_split: places of scenes that the split does not name; their scenes take no part.
-        thinned: how many scenes were left out because their place has more than ``SCENES_PER_PLACE``.
+        scenes: the scenes that take part, by kind, location and name.
+        locations_without_split: locations that the split does not name; their scenes take no part.
         failures: scene folders that could not be read, with the reason.
     """
 
     scenes: tuple[EvaluationScene, ...]
-    places_without_split: tuple[str, ...]
-    thinned: int
+    locations_without_split: tuple[str, ...]
     failures: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SceneTruth:
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneMaps:
     """A scene in memory.
 
     Attributes:
         sharp: (H, W, 3) uint8, the all-in-focus image.
         inv_depth: (H, W) float32 in the unit of the record; NaN where unknown or not trusted.
-        mask: (H, W) bool, pixels at which order and sign are asked: textured, known and trusted.
+        mask: (H, W) bool, pixels at which order and sign are measured: textured, known and trusted.
         range: the scene's 2-98 % range of inverse depth, over known and trusted pixels.
     """
 
@@ -86,39 +86,41 @@ class SceneTruth:
     range: float
 
 
+# --- which scenes -----------------------------------------------------------------------------------------------------
+
+
 def scene_kind(folder: Path, record: SceneRecord) -> str:
-    """Kind of a scene: the folder that it was built into if that names one, else the capture kind of its record."""
-    named = folder.parent.name
-    if named in (*SCENE_KINDS, "photos"):
-        return named
-    return _KIND_OF_CAPTURE.get(record.capture, record.capture)
+    """Kind of a scene: the folder that it was built into if that names one, else by the capture of its record."""
+    if folder.parent.name in KINDS:
+        return folder.parent.name
+    return next((name for name, kind in KINDS.items() if kind.capture == record.capture), record.capture)
 
 
 def choose_scenes(
     root: Path,
-    places: Mapping[str, str],
+    split_of: Mapping[str, str],
     split: str,
-    kinds: Sequence[str] = SCENE_KINDS,
-    scenes_per_place: int = SCENES_PER_PLACE,
+    kinds: Sequence[str] = tuple(MEASURED_KINDS),
+    scenes_per_location: int = SCENES_PER_LOCATION,
 ) -> SceneChoice:
-    """Choose the scenes of one side of the split below ``root``.
+    """Choose the scenes of one split below ``root``.
 
     Args:
         root: folder of built scenes, ROOT/KIND/SCENE or ROOT/SCENE.
-        places: split of each place, as ``split.csv`` says.
-        split: the side to take.
+        split_of: split of each location, as ``split.csv`` says.
+        split: the split to take.
         kinds: kinds to take.
-        scenes_per_place: most scenes of one place.
+        scenes_per_location: most scenes of one location.
 
     Raises:
         CaptureError: if there is no scene folder at all.
     """
     failures: list[tuple[str, str]] = []
     unplaced: set[str] = set()
-    by_place: dict[tuple[str, str], list[EvaluationScene]] = {}
+    by_location: dict[tuple[str, str], list[EvaluationScene]] = {}
     for folder in list_scenes(root):
         # photos, by far the most scenes, need not be opened to be left out
-        if folder.parent.name in ("photos", "pseudo"):
+        if folder.parent.name in KINDS and folder.parent.name not in MEASURED_KINDS:
             continue
         stamp = scene_stamp(folder)
         try:
@@ -129,18 +131,16 @@ def choose_scenes(
         kind = scene_kind(folder, record)
         if kind not in kinds:
             continue
-        if record.place not in places:
+        if record.place not in split_of:
             unplaced.add(record.place)
-        elif places[record.place] == split:
-            by_place.setdefault((kind, record.place), []).append(EvaluationScene(folder, kind, record, stamp))
+        elif split_of[record.place] == split:
+            by_location.setdefault((kind, record.place), []).append(EvaluationScene(folder, kind, record, stamp))
+    order = list(MEASURED_KINDS)
     chosen: list[EvaluationScene] = []
-    thinned = 0
-    for key in sorted(by_place, key=lambda k: (SCENE_KINDS.index(k[0]), k[1])):
-        scenes = by_place[key]
-        kept = [scenes[i] for i in evenly(len(scenes), scenes_per_place)]
-        thinned += len(scenes) - len(kept)
-        chosen += kept
-    return SceneChoice(tuple(chosen), tuple(sorted(unplaced)), thinned, tuple(failures))
+    for key in sorted(by_location, key=lambda k: (order.index(k[0]), k[1])):
+        scenes = by_location[key]
+        chosen += [scenes[i] for i in evenly(len(scenes), scenes_per_location)]
+    return SceneChoice(tuple(chosen), tuple(sorted(unplaced)), tuple(failures))
 
 
 def choose_frames(scene: EvaluationScene, frames_per_scene: int) -> list[FrameRecord]:
@@ -149,7 +149,19 @@ def choose_frames(scene: EvaluationScene, frames_per_scene: int) -> list[FrameRe
     return [ordered[i] for i in evenly(len(ordered), frames_per_scene)]
 
 
-def read_truth(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -> SceneTruth:
+def one_per_location(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
+    """One scene of each location of the kinds whose sharp image is sharp by capture or by fusion."""
+    first: dict[tuple[str, str], EvaluationScene] = {}
+    for scene in scenes:
+        if scene.kind != "light_fields":
+            first.setdefault((scene.kind, scene.record.place), scene)
+    return list(first.values())
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_maps(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -> SceneMaps:
     """Read the sharp image and the trusted inverse depth of a scene.
 
     Raises:
@@ -172,10 +184,10 @@ def read_truth(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -
             )
         inv_depth[~(confidence > confidence_min)] = np.nan
     mask = texture_mask(sharp) & np.isfinite(inv_depth)
-    return SceneTruth(sharp, inv_depth, mask, inv_depth_range(inv_depth))
+    return SceneMaps(sharp, inv_depth, mask, inv_depth_range(inv_depth))
 
 
-def read_frame(scene: EvaluationScene, frame: FrameRecord, truth: SceneTruth) -> UInt8Array:
+def read_frame(scene: EvaluationScene, frame: FrameRecord, maps: SceneMaps) -> UInt8Array:
     """Read a focused frame, (H, W, 3) uint8.
 
     Raises:
@@ -184,8 +196,8 @@ def read_frame(scene: EvaluationScene, frame: FrameRecord, truth: SceneTruth) ->
     """
     with unchanged_since(scene.folder, scene.stamp):
         photo = read_image(scene.folder / frame.file)
-    if photo.shape != truth.sharp.shape:
-        raise CaptureError(f"{scene.folder / frame.file}: size {photo.shape[:2]}, scene {truth.sharp.shape[:2]}")
+    if photo.shape != maps.sharp.shape:
+        raise CaptureError(f"{scene.folder / frame.file}: size {photo.shape[:2]}, scene {maps.sharp.shape[:2]}")
     return photo
 
 
@@ -195,48 +207,90 @@ def has_true_defocus(record: SceneRecord, frame: FrameRecord) -> bool:
     A captured scene of which only the order is known has no CoC; frames rendered from such a depth do: it is what was
     rendered.
     """
-    return frame.kappa_px > 0 and (record.unit != "ordinal" or record.provenance != "real")
+    return frame.kappa_px > 0 and not _known_in_order_only(record)
 
 
-def true_signed_defocus(truth: SceneTruth, frame: FrameRecord) -> Float32Array:
+def _known_in_order_only(record: SceneRecord) -> bool:
+    return record.unit == "ordinal" and record.provenance == "real"
+
+
+def true_signed_defocus(maps: SceneMaps, frame: FrameRecord) -> Float32Array:
     """Signed CoC diameter of a frame by the lens law, (H, W) pixels, NaN where depth is not known."""
-    return signed_defocus_px(truth.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
+    return signed_defocus_px(maps.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
 
 
-def draw_known(values: Float32Array, seed: int, count: int = DRAWN_PIXELS) -> NDArray[np.int64]:
-    """Flat indices of pixels whose value (of inverse depth, say) is known, drawn without repetition; few are all taken.
-
-    What needs sorting (blur detection, confidence) is measured on these: the standard error of a share is at most
-    0.4 %.
-
-    Args:
-        values: (H, W), NaN where not known.
-        seed: the draw is a function of it and of which pixels are known.
-        count: how many.
-    """
-    known = np.flatnonzero(np.isfinite(values))
-    if len(known) <= count:
-        return known
-    return np.sort(np.random.default_rng(seed).choice(known, count, replace=False))
+# --- samples ----------------------------------------------------------------------------------------------------------
 
 
-def near_depth_edges(inv_depth: Float32Array, step: float, reach_px: int) -> BoolArray:
-    """Pixels within reach of a step in depth: where one thing hides another.
+class SceneReader:
+    """Reads scenes one after another, each once for all of its samples."""
 
-    Args:
-        inv_depth: (H, W), NaN where unknown.
-        step: smallest difference between neighbours two pixels apart that counts as a step.
-        reach_px: how far around, in pixels, a square.
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._last: tuple[EvaluationScene, SceneMaps, OrdinalPairs] | None = None
 
-    Returns:
-        (H, W) bool.
-    """
-    edge = np.zeros(inv_depth.shape, dtype=bool)
-    with np.errstate(invalid="ignore"):
-        edge[:, 1:-1] |= np.abs(inv_depth[:, 2:] - inv_depth[:, :-2]) > step
-        edge[1:-1] |= np.abs(inv_depth[2:] - inv_depth[:-2]) > step
-    # a square around each edge pixel, by sums over the square
-    side = 2 * reach_px + 1
-    sums = np.pad(edge.astype(np.int32), ((reach_px + 1, reach_px), (reach_px + 1, reach_px))).cumsum(0).cumsum(1)
-    total = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    return np.asarray(total > 0)
+    def maps(self, scene: EvaluationScene) -> tuple[SceneMaps, OrdinalPairs]:
+        """The maps of a scene, and pairs of pixels of clearly different depth."""
+        if self._last is None or self._last[0] is not scene:
+            self._last = None
+            maps = read_maps(scene)
+            seed = seed_of(self._options.seed, scene.record.name, "depth")
+            pairs = depth_ordinal_pairs(maps.inv_depth, maps.mask, pairs=self._options.pairs_per_photo, seed=seed)
+            self._last = (scene, maps, pairs)
+        return self._last[1], self._last[2]
+
+    def sharp(self, scene: EvaluationScene) -> Truth:
+        """The all-in-focus image, whose depth is ranked and nothing else."""
+        maps, pairs = self.maps(scene)
+        return Truth(maps.sharp, sharp_pairs=pairs)
+
+    def frame(self, source: Source, scene: EvaluationScene, frame: FrameRecord) -> Truth | None:
+        """A focused frame; None, and counted in the source, if its truth shows hardly any blur."""
+        record, options = scene.record, self._options
+        maps, depth_pairs = self.maps(scene)
+        signed_px, defocus_pairs = None, None
+        if has_true_defocus(record, frame):
+            signed_px = true_signed_defocus(maps, frame)
+            seed = seed_of(options.seed, record.name, frame.file, "defocus")
+            defocus_pairs = defocus_ordinal_pairs(
+                np.abs(signed_px), maps.mask, pairs=options.pairs_per_photo, seed=seed
+            )
+        if not _known_in_order_only(record) and (
+            defocus_pairs is None or defocus_pairs.admissible_share < BLUR_SHARE_MIN
+        ):
+            source.photos_without_blur[record.name] = source.photos_without_blur.get(record.name, 0) + 1
+            return None
+        source.photos_without_true_defocus += defocus_pairs is None
+        drawn = draw_known(maps.inv_depth, seed_of(options.seed, record.name, frame.file, "pixels"))
+        return Truth(
+            read_frame(scene, frame, maps),
+            inv_depth=maps.inv_depth,
+            unit=record.unit,
+            range=maps.range,
+            signed_defocus_px=signed_px,
+            defocus_px=None if signed_px is None else np.abs(signed_px),
+            u_focus=None if record.unit == "ordinal" else frame.u_focus,
+            label_noise_px=record.measures.get("coc_label_noise_px"),
+            mask=maps.mask,
+            rank_mask=maps.mask,
+            sign_mask=maps.mask & (np.abs(maps.inv_depth - frame.u_focus) > SIGN_RANGE_MIN * maps.range),
+            depth_pairs=depth_pairs,
+            defocus_pairs=defocus_pairs,
+            drawn_depth=drawn,
+            drawn_defocus=drawn,
+        )
+
+
+def scene_source(kind: str, scenes: Sequence[EvaluationScene], options: Options) -> Source:
+    """The photos of all scenes of a kind, and their all-in-focus images where these were not made of the photos."""
+    reader = SceneReader(options)
+    samples: list[Sample] = []
+    source = Source(kind, KINDS[kind].title, samples)
+    for scene in scenes:
+        unit, name, location = str(scene.folder), scene.record.name, scene.record.place
+        if kind != "focal_stacks":
+            samples.append(Sample(unit, name, location, scene.record.sharp, partial(reader.sharp, scene)))
+        for frame in choose_frames(scene, options.frames_per_scene or MEASURED_KINDS[kind].frames_measured):
+            load = partial(reader.frame, source, scene, frame)
+            samples.append(Sample(unit, name, location, frame.file, load))
+    return source

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
 BETA_SQUARED = 0.3
@@ -100,3 +104,45 @@ def _masked(
 def _masked_booleans(detected: BoolArray, blurred: BoolArray, mask: BoolArray | None) -> tuple[BoolArray, BoolArray]:
     found, truth = _masked(np.asarray(detected, dtype=np.float64), blurred, mask)
     return found > 0, truth
+
+
+# --- registered -------------------------------------------------------------------------------------------------------
+
+
+def _share(c: Any) -> float:
+    return float(c.blurred.mean()) if len(c.blurred) else float("nan")
+
+
+def _detection(key: str, title: str, function: Callable[[Any], float], **more: Any) -> Metric:
+    needs = more.pop("needs", ("blurred", "detected"))
+    return Metric(key, title, "blur detection", function, needs, **more)
+
+
+_BESIDE: dict[str, Any] = {"needs": ("truth.defocus_there",), "reference": True}
+# fmt: off
+register(
+    _detection(
+        "blur_f", "F", lambda c: f_beta(c.detected, c.blurred), beside="blur_f_everywhere",
+        note=f"F with beta^2 = {BETA_SQUARED:g}, at drawn pixels.", compared=True,
+    ),
+    _detection(
+        "blur_f_everywhere", "F of all", lambda c: f_beta(np.ones_like(c.blurred), c.blurred),
+        note="F of all: of all blurred.", **_BESIDE,
+    ),
+    _detection("blur_iou", "IoU", lambda c: iou(c.detected, c.blurred), compared=True),
+    _detection(
+        "blur_mae", "MAE", lambda c: detection_mae(c.detected, c.blurred), better="lower", beside="blur_mae_constant",
+        note="MAE: of the binary map, its error rate.",
+    ),
+    _detection(
+        "blur_mae_constant", "const.", lambda c: min(_share(c), 1 - _share(c)), better="lower",
+        note="Const.: the better of all and nothing blurred.", **_BESIDE,
+    ),
+    _detection(
+        "blur_ap", "AP", lambda c: average_precision(c.blur_there, c.blurred), needs=("blurred", "blur_there"),
+        beside="blur_ap_sharpness",
+        note="AP: average precision of the CoC's order; a constant has the share of blurred pixels.", compared=True,
+    ),
+    _detection("blur_share", "blurred", _share, better="", **_BESIDE),
+)
+# fmt: on

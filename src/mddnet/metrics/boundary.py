@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
 BOUNDARY_RATIOS = (1.05, 1.25)
@@ -67,3 +68,16 @@ def _f1(steps: list[tuple[NDArray[np.float64], NDArray[np.float64]]], least: flo
         precision += hits / max(int(np.count_nonzero(in_pred)), 1) / len(steps)
         recall += hits / max(int(np.count_nonzero(in_truth)), 1) / len(steps)
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+
+
+register(
+    Metric(
+        "boundary_f1",
+        "boundary F1",
+        "metric depth, shares and boundaries",
+        lambda c: boundary_f1(*c.metres),
+        ("metres",),
+        note="Boundary F1: of Depth Pro.",
+        compared=True,
+    )
+)

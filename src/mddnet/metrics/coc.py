@@ -1,11 +1,16 @@
-"""Size and side of the circle of confusion."""
+"""Size of the circle of confusion, and the plane of focus."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.metrics.alignment import fit_alignment
 from mddnet.metrics.known import known_values
+from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.optics import dmenet_encoding_from_diameter
 from mddnet.types import BoolArray
 
@@ -54,24 +59,89 @@ def constant_mae_px(defocus_px: NDArray[np.floating], mask: BoolArray | None = N
     return float(np.mean(np.abs(t - np.median(t)))) if len(t) else float("nan")
 
 
-def sign_accuracy(
-    pred_signed_px: NDArray[np.floating],
-    signed_px: NDArray[np.floating],
-    mask: BoolArray | None = None,
-    *,
-    min_defocus_px: float = 0.0,
-) -> float:
-    """Share of pixels with |CoC| above ``min_defocus_px`` whose sign (behind +, in front -) is right; 0 counts half.
+def coc_bias_px(pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating]) -> float:
+    """Mean of predicted minus true CoC diameter, in pixels."""
+    known = np.isfinite(defocus_px)
+    return float(np.mean(pred_px[known] - defocus_px[known])) if known.any() else float("nan")
 
-    Args:
-        pred_signed_px: (H, W) predicted signed CoC.
-        signed_px: (H, W) true signed CoC, NaN where unknown.
-        mask: (H, W) bool, or None.
-        min_defocus_px: smallest true |CoC|, exclusive, pixels.
-    """
-    p, t = known_values(pred_signed_px, signed_px, mask)
-    clear = np.abs(t) > min_defocus_px
-    if not clear.any():
+
+# --- registered -------------------------------------------------------------------------------------------------------
+
+
+def _focus_error(c: Any) -> float:
+    """Error of the plane of focus over the scene's range, at most 1, after robust alignment; NaN if none was found."""
+    truth, focus = c.truth, c.answer.focus
+    if not focus.found or not truth.range > 0 or (truth.mask is not None and not truth.mask.any()):
         return float("nan")
-    agreement = np.sign(p[clear]) * np.sign(t[clear])
-    return float(np.mean(np.where(agreement == 0, 0.5, agreement > 0)))
+    alignment = fit_alignment(c.answer.inv_depth, truth.inv_depth, truth.mask)
+    return min(float(abs(alignment.scale * focus.u_focus + alignment.shift - truth.u_focus) / truth.range), 1.0)
+
+
+def _median_focus_error(rows: Sequence[Measures]) -> float | None:
+    """Median over photos; one whose plane of focus was not found counts as wrong by the whole range of the scene."""
+    errors = [row.get("u_focus_error", np.nan) for row in rows if "focus_found" in row]
+    return float(np.median([error if np.isfinite(error) else 1.0 for error in errors])) if errors else None
+
+
+_SIZE = ("truth.defocus_px", "answer.defocus_px")
+_FOCUS = ("truth.u_focus", "truth.signed_defocus_px", "answer.focus", "answer.inv_depth")
+_SIGMA_NOTE = "Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it, as on SYNDOF and RTF."
+# fmt: off
+register(
+    Metric(
+        "coc_pixels", "", "defocus size and focus", lambda c: float(np.isfinite(c.truth.defocus_px).sum()), _SIZE,
+        better="",
+    ),
+    Metric(
+        "coc_mae_px", "CoC MAE", "defocus size and focus",
+        lambda c: coc_mae_px(c.answer.defocus_px, c.truth.defocus_px), _SIZE, unit="px", beside="coc_constant_mae_px",
+        digits=2, better="lower", note="CoC errors: over all known, trusted pixels.", pooled=True, compared=True,
+    ),
+    Metric(
+        "coc_constant_mae_px", "best constant", "defocus size and focus",
+        lambda c: constant_mae_px(c.truth.defocus_px), ("truth.defocus_px",), unit="px", reference=True, digits=2,
+        better="lower", note="Best constant: the median of each photo.", pooled=True,
+    ),
+    Metric(
+        "coc_label_noise_px", "label noise", "defocus size and focus", lambda c: c.truth.label_noise_px,
+        ("truth.label_noise_px", "truth.defocus_px"), unit="px", reference=True, digits=2, better="lower",
+        note="Label noise: error that the truth itself has at least, by depths from every other frame of the stack.",
+    ),
+    Metric(
+        "coc_bias_px", "CoC bias", "defocus size and focus",
+        lambda c: coc_bias_px(c.answer.defocus_px, c.truth.defocus_px), _SIZE, unit="px", digits=2, better="",
+        pooled=True,
+    ),
+    Metric(
+        "u_focus_error", "focus error", "defocus size and focus", _focus_error, _FOCUS, better="lower",
+        note="Focus error: of the plane of focus, as a share of the scene's range, at most 1, after robust "
+        "scale-and-shift alignment: mean over the photos in which it was found.",
+    ),
+    Metric(
+        "u_focus_error_median", "its median", "defocus size and focus", over_photos=_median_focus_error,
+        better="lower", note="Its median: over all photos, 1 where it was not found.",
+    ),
+    Metric(
+        "focus_found", "focus found", "defocus size and focus", lambda c: float(c.answer.focus.found), _FOCUS,
+        digits=2,
+    ),
+    Metric(
+        "coc_mse_px2", "CoC MSE", "defocus, squared and normalised errors",
+        lambda c: coc_mse_px2(c.answer.defocus_px, c.truth.defocus_px), _SIZE, unit="px^2", digits=1, better="lower",
+        note="The same pixels.", pooled=True,
+    ),
+    Metric(
+        "sigma_mae", "sigma MAE", "defocus, squared and normalised errors",
+        lambda c: normalised_sigma_mae(c.answer.defocus_px, c.truth.defocus_px), _SIZE, better="lower",
+        note=_SIGMA_NOTE, pooled=True, compared=True,
+    ),
+    Metric(
+        "sigma_mse", "sigma MSE", "defocus, squared and normalised errors",
+        lambda c: normalised_sigma_mse(c.answer.defocus_px, c.truth.defocus_px), _SIZE, better="lower", pooled=True,
+    ),
+    Metric(
+        "coc_median_px", "CoC", "uniform blur", lambda c: float(np.median(c.answer.defocus_px[c.truth.textured])),
+        ("truth.textured", "answer.defocus_px"), unit="px", better="",
+    ),
+)
+# fmt: on

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.metrics.known import known_values, positive_values
+from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
 
@@ -80,3 +85,68 @@ def silog(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: Boo
     if (p <= 0).any():
         return float("inf")
     return float(100.0 * np.std(np.log(p) - np.log(t)))
+
+
+# --- registered -------------------------------------------------------------------------------------------------------
+
+
+def _constant(c: Any) -> float:
+    u, truth_m = c.truth.inv_depth.astype(np.float64), c.metres_there[1]
+    return abs_rel(np.full(truth_m.shape, 1.0 / float(np.median(u[u > 0]))), truth_m)
+
+
+def _of_metres(function: Callable[..., float]) -> Callable[[Any], float]:
+    return lambda c: function(*c.metres_there)
+
+
+def _shares() -> list[Metric]:
+    bounds: dict[str, tuple[str, dict[str, Any]]] = {
+        "delta_1.05": ("delta < 1.05", {"base": 1.05}),
+        "delta_1.15": ("< 1.15", {"base": 1.15}),
+        "delta1": ("< 1.25", {"power": 1}),
+        "delta2": ("< 1.25^2", {"power": 2}),
+        "delta3": ("< 1.25^3", {"power": 3}),
+    }
+    return [
+        Metric(
+            key,
+            title,
+            "metric depth, shares and boundaries",
+            _of_metres(partial(delta, **bound)),
+            ("metres",),
+            note="Shares of pixels whose ratio of depths is below the bound." if key == "delta_1.05" else "",
+            compared=key == "delta1",
+        )
+        for key, (title, bound) in bounds.items()
+    ]
+
+
+def _error(key: str, title: str, function: Callable[..., float], unit: str = "", digits: int = 3) -> Metric:
+    return Metric(
+        key,
+        title,
+        "metric depth",
+        _of_metres(function),
+        ("metres",),
+        unit=unit,
+        digits=digits,
+        better="lower",
+        beside="abs_rel_constant" if key == "abs_rel" else None,
+        compared=key == "abs_rel",
+    )
+
+
+# fmt: off
+register(
+    _error("abs_rel", "AbsRel", abs_rel),
+    Metric(
+        "abs_rel_constant", "best constant", "metric depth", _constant, ("metres",), reference=True, better="lower",
+        note="Best constant: AbsRel of the median of each photo.",
+    ),
+    _error("sq_rel", "SqRel", sq_rel, "m"),
+    _error("rmse_m", "RMSE", rmse, "m"),
+    _error("rmse_log", "RMSElog", rmse_log),
+    _error("silog", "SILog", silog, digits=1),
+    *_shares(),
+)
+# fmt: on

@@ -1,13 +1,16 @@
-"""Order: whether the right one of two pixels is nearer, or blurrier."""
+"""Order: whether the right one of two pixels is nearer, or blurrier; and rank correlation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.metrics.known import known_values
+from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.types import BoolArray
 
 DEPTH_GAP = 0.10
@@ -201,3 +204,97 @@ def _mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     ranks = np.empty(len(values))
     ranks[order] = np.repeat(starts + (counts + 1) / 2.0, counts)
     return ranks
+
+
+# --- registered -------------------------------------------------------------------------------------------------------
+
+
+def _rank_correlation(c: Any) -> float:
+    return spearman(c.answer.inv_depth, c.truth.inv_depth, c.truth.rank_mask)
+
+
+def _worst_pair(rows: Sequence[Measures]) -> float | None:
+    found = [row.get("near_far_accuracy", np.nan) for row in rows]
+    return min((value for value in found if np.isfinite(value)), default=None)
+
+
+def _law_with_true_sign(c: Any) -> float:
+    return float(c.truth.depth_pairs.accuracy(-np.sign(c.truth.signed_defocus_px) * c.answer.defocus_px))
+
+
+_DEPTH = ("truth.depth_pairs", "answer.inv_depth")
+_DEFOCUS = ("truth.defocus_pairs", "answer.blur")
+# fmt: off
+register(
+    Metric(
+        "depth_ordinal", "ordinal", "depth", lambda c: c.truth.depth_pairs.accuracy(c.answer.inv_depth), _DEPTH,
+        beside="vertical_position_prior",
+        note=f"Ordinal: pairs of pixels whose inverse depths differ by > {DEPTH_GAP:.0%} of the scene's 2-98 % range, "
+        "share in the right order.", compared=True,
+    ),
+    Metric(
+        "depth_ordinal_rotated", "rotated", "depth", lambda c: c.truth.depth_pairs.accuracy(c.rotated.inv_depth),
+        (*_DEPTH, "rotated.inv_depth"), note="Rotated: the photo rotated by 180 degrees.", compared=True,
+    ),
+    Metric(
+        "depth_ordinal_law", "law", "depth", lambda c: c.truth.depth_pairs.accuracy(-c.answer.signed_defocus_px),
+        ("truth.depth_pairs", "answer.signed_defocus_px"), note="Law: order of the signed CoC alone.",
+    ),
+    Metric(
+        "depth_ordinal_law_rotated", "law rotated", "depth",
+        lambda c: c.truth.depth_pairs.accuracy(-c.rotated.signed_defocus_px),
+        ("truth.depth_pairs", "rotated.signed_defocus_px"),
+    ),
+    Metric(
+        "depth_ordinal_law_true_sign", "law, true sign", "depth", _law_with_true_sign,
+        ("truth.depth_pairs", "truth.signed_defocus_px", "answer.defocus_px", "answer.signed_defocus_px"),
+        note="True sign: of the CoC with the true sign, what a perfect sign would give.",
+    ),
+    Metric(
+        "depth_ordinal_sharp", "sharp", "depth", lambda c: c.truth.sharp_pairs.accuracy(c.answer.inv_depth),
+        ("truth.sharp_pairs", "answer.inv_depth"), note="Sharp: on the all-in-focus image.",
+    ),
+    Metric(
+        "depth_ordinal_sharp_rotated", "sharp rotated", "depth",
+        lambda c: c.truth.sharp_pairs.accuracy(c.rotated.inv_depth), ("truth.sharp_pairs", "rotated.inv_depth"),
+    ),
+    Metric(
+        "depth_spearman", "rank corr.", "depth", _rank_correlation,
+        ("truth.depth_pairs", "truth.inv_depth", "truth.rank_mask", "answer.inv_depth"),
+        note="Rank corr.: Spearman's.", compared=True,
+    ),
+    Metric(
+        "inv_depth_error", "inv. depth error", "depth", lambda c: float(np.mean(c.inv_depth_errors)),
+        ("inv_depth_errors",), better="lower",
+        note="Inverse depth error: mean over the range, after robust scale-and-shift alignment to drawn pixels.",
+    ),
+    Metric(
+        "defocus_ordinal", "ordinal", "defocus order", lambda c: c.truth.defocus_pairs.accuracy(c.answer.blur),
+        _DEFOCUS, beside="defocus_ordinal_sharpness",
+        note=f"Ordinal: pairs of pixels whose CoCs differ by > {DEFOCUS_GAP:.1%} of the long side.", compared=True,
+    ),
+    Metric(
+        "defocus_ordinal_rotated", "rotated", "defocus order",
+        lambda c: c.truth.defocus_pairs.accuracy(c.rotated.blur), (*_DEFOCUS, "rotated.blur"),
+    ),
+    Metric(
+        "defocus_spearman", "rank corr.", "defocus order", lambda c: spearman(c.blur_there, c.truth.defocus_there),
+        ("truth.defocus_pairs", "truth.defocus_there", "blur_there"),
+        note="Rank corr.: Spearman's, drawn known pixels.", compared=True,
+    ),
+    Metric(
+        "near_far_accuracy", "accuracy", "near/far pairs", lambda c: c.truth.near_far_pairs.accuracy(c.answer.blur),
+        ("truth.near_far_pairs", "answer.blur"), digits=4,
+        note="Share of the clear pixels at which the less sharp photo got the larger defocus; ties half.",
+        compared=True,
+    ),
+    Metric(
+        "near_far_pixels", "pixels", "near/far pairs", lambda c: float(len(c.truth.near_far_pairs)),
+        ("truth.near_far_pairs",), reference=True, digits=0, better="",
+    ),
+    Metric(
+        "near_far_worst", "worst", "near/far pairs", digits=4, over_photos=_worst_pair, note="Worst: of all pairs.",
+        compared=True,
+    ),
+)
+# fmt: on

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mddnet.metrics.registry import Metric, register
 
 SPARSIFICATION_STEPS = 100
 """The curves have a point for each hundredth of the pixels removed, from none to 99 %."""
@@ -91,3 +96,37 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
 def falling_steps(curve: NDArray[np.floating]) -> int:
     """How many steps of a curve go down: one less than it has points where it falls everywhere."""
     return int(np.count_nonzero(np.diff(curve) < 0))
+
+
+# --- registered -------------------------------------------------------------------------------------------------------
+
+ERRORS = {"coc": "CoC", "inv_depth": "depth", "order": "order"}
+"""|CoC error| in px; |error of inverse depth| after robust alignment, over the scene's range; wrong pairs of the depth
+order. Each is ``NAME_curve`` of a comparison."""
+
+
+def _ause(error: str, c: Any) -> float:
+    return float(attrgetter(f"{error}_curve")(c).ause)
+
+
+def _constant(error: str, c: Any) -> float:
+    return float(attrgetter(f"{error}_curve")(c).constant)
+
+
+_NOTES = {
+    "coc": "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. "
+    "Const.: of a confidence that says nothing. Falls: how many of the nine steps of 10 % of the pixels lower the mean "
+    "error of the rest. CoC: |CoC error|.",
+    "inv_depth": "Depth: error of inverse depth, after robust scale-and-shift alignment, over the scene's range.",
+    "order": "Order: wrong pairs of the order of depth.",
+}
+for _error, _title in ERRORS.items():
+    _key, _needs = f"ause_{_error}", (f"{_error}_curve",)
+    _ause_of, _constant_of = partial(_ause, _error), partial(_constant, _error)
+    register(
+        Metric(
+            _key, _title, "confidence", _ause_of, _needs, beside=f"{_key}_constant", better="lower", note=_NOTES[_error]
+        ),
+        Metric(f"{_key}_constant", "const.", "confidence", _constant_of, _needs, better="lower"),
+        Metric(f"falling_steps_{_error}", "falls", "confidence", digits=0),
+    )

@@ -2,7 +2,7 @@
 
 Defocus has a size but, in one photo, hardly a sign, so the law is met as ``defocus_px = |kappa (u_focus - u)|``: a V
 over inverse depth. For each candidate u_focus, kappa follows from robust least squares; the candidate with the least
-mean absolute difference wins, where the network's opinion on the side of the plane of focus counts as well.
+mean absolute difference wins, where the network's opinion on the sign counts as well.
 
 Where the lens and its focus distance are known, one thing more is: nothing lies behind infinity, so that behind the
 plane of focus no CoC is larger than that of infinity, kappa u_focus.
@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.optics import signed_defocus_px
 from mddnet.types import Float32Array, LensLawFit
 
 SHARP_PX = 1.0
@@ -33,17 +32,13 @@ CANDIDATES, CONTENDERS = 97, 8
 VALUES_AT_ONCE = 32768
 """Candidates times samples that are worked on at a time: these stay in the processor's cache."""
 REACH = 1.0
-"""u_focus is looked for this many depth ranges beyond the nearest and the farthest point."""
+"""u_focus is searched up to this many depth ranges beyond the nearest and the farthest point."""
 SIGN_WEIGHT = 0.5
 """Cost per pixel of CoC whose certain sign the law contradicts; a contradicted size costs 1."""
 ROBUST_STEPS = 4
-MAX_LOG_ODDS = 4.0
-"""Neither the network nor the law is believed beyond odds of e^4 = 55 to 1 on a side."""
-SURE_LOG_ODDS = 16.0
-"""What a CoC that cannot lie behind the plane of focus takes from the log-odds of doing so, at most."""
 COC_ERROR_PX, COC_ERROR_SHARE = 0.8, 0.12
 """A predicted CoC c, in pixels of the network's image, is taken for within 0.8 px + 0.12 c of the true one: two thirds
-were, over 24 px excepted, on focal stacks of training places and others (0.9 px for c of 3 and 1.4 px for 8 to 12 on
+were, over 24 px excepted, on focal stacks of training locations and others (0.9 px for c of 3 and 1.4 px for 8 to 12 on
 the former, 1.2 px and 1.7 px on the latter)."""
 
 
@@ -53,20 +48,12 @@ class _Samples:
 
     u: NDArray[np.float64]
     c: NDArray[np.float64]
-    side: NDArray[np.float64]  # expected sign in [-1, 1], positive behind the plane of focus
+    sign: NDArray[np.float64]  # expected sign in [-1, 1], positive behind the plane of focus
     weight: NDArray[np.float64]  # sums to 1
     cap_px: float
     behind_px: float
     huber_px: float  # errors above this count in proportion, below it in square
     farthest_u: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    u_focus: float
-    kappa: float
-    residual: float
-    cost: float
 
 
 def fit_lens_law(
@@ -103,79 +90,23 @@ def fit_lens_law(
         return _not_found(constant_residual, f"the blur is the same everywhere: about {c_middle:.1f} px")
 
     grid = np.linspace(low - reach, high + reach, CANDIDATES)
-    # A few of the samples say which candidates are worth all of them.
+    # A few of the samples decide which candidates are compared by all of them.
     _, _, cost = _candidates(_thinned(s, COARSE_SAMPLES), grid)
     best = _best(s, grid[np.argsort(cost, kind="stable")[:CONTENDERS]])
     step = grid[1] - grid[0]
     for _ in range(3):
         best = _best(s, np.linspace(best.u_focus - step, best.u_focus + step, 9))
         step /= 4
-    explained = 1.0 - best.residual / constant_residual
+    explained = 1.0 - best.residual_px / constant_residual
     if explained < MIN_EXPLAINED:
         return _not_found(
-            best.residual,
+            best.residual_px,
             f"the defocus map does not follow the depth map by the lens law: it explains {max(explained, 0):.0%} of "
             f"the variation, at least {MIN_EXPLAINED:.0%} expected",
         )
     if not grid[1] < best.u_focus < grid[-2]:
-        return _not_found(best.residual, "the plane of focus lies far outside the depths of the scene")
-    return LensLawFit(True, best.u_focus, best.kappa, best.residual)
-
-
-def bounded_sign_logit(sign_logit: Float32Array, defocus_px: Float32Array, behind_px: float) -> Float32Array:
-    """The network's log-odds of lying behind the plane of focus, where that is possible at all.
-
-    They are cut to +-4. Where a CoC is larger than that of infinity by more than its error, the log-odds of a normal
-    error, -(excess / error)^2, are added.
-
-    Args:
-        sign_logit: (H, W), as the network says.
-        defocus_px: (H, W), CoC diameter, pixels of the network's image.
-        behind_px: CoC diameter of infinity, in the same pixels; infinite where it is not known.
-    """
-    logit = np.clip(sign_logit, -MAX_LOG_ODDS, MAX_LOG_ODDS)
-    if math.isinf(behind_px):
-        return logit
-    excess = np.maximum(defocus_px - behind_px, 0.0) / (COC_ERROR_PX + COC_ERROR_SHARE * defocus_px)
-    return (logit - np.minimum(excess * excess, SURE_LOG_ODDS)).astype(np.float32)
-
-
-def side_log_odds(inv_depth: Float32Array, sign_logit: Float32Array, fit: LensLawFit) -> Float32Array:
-    """Log-odds of lying behind the plane of focus: those of the network and of the law, added.
-
-    The law's are its signed CoC over the fit's residual: far from the plane of focus it is sure.
-
-    Args:
-        inv_depth: (H, W), the map that was fitted.
-        sign_logit: (H, W), the network's log-odds, from :func:`bounded_sign_logit`.
-        fit: the fit; if nothing was found, the network decides alone.
-    """
-    if not fit.found:
-        return sign_logit
-    law = signed_defocus_px(inv_depth, fit.u_focus, fit.kappa_px) * (2.0 / (fit.residual_px + 0.5))
-    return (sign_logit + np.clip(law, -MAX_LOG_ODDS, MAX_LOG_ODDS)).astype(np.float32)
-
-
-def signs(log_odds: Float32Array) -> Float32Array:
-    """Side of the plane of focus per pixel, of :func:`side_log_odds`: +1 behind, -1 in front."""
-    return np.where(log_odds < 0, np.float32(-1), np.float32(1))
-
-
-def law_agreement(
-    inv_depth: Float32Array, defocus_px: Float32Array, sign_logit: Float32Array, fit: LensLawFit
-) -> Float32Array:
-    """How far two maps obey the law, per pixel in (0, 1]: exp(-difference / (1 px + a quarter of the CoC)).
-
-    The difference is that of the sizes, plus what a wrong side would cost times the network's belief in it. Without a
-    fit, nothing is known of the agreement: 0.5 everywhere.
-    """
-    if not fit.found:
-        return np.full(defocus_px.shape, 0.5, dtype=np.float32)
-    law = signed_defocus_px(inv_depth, fit.u_focus, fit.kappa_px)
-    against = 1.0 / (1.0 + np.exp(np.clip(np.where(law < 0, -sign_logit, sign_logit), -30, 30)))
-    size = np.abs(law)
-    difference = np.abs(size - defocus_px) + 2.0 * np.minimum(size, defocus_px) * against
-    return np.exp(-difference / (1.0 + 0.25 * defocus_px)).astype(np.float32)
+        return _not_found(best.residual_px, "the plane of focus lies far outside the depths of the scene")
+    return best
 
 
 def _not_found(residual: float, reason: str) -> LensLawFit:
@@ -206,7 +137,7 @@ def _drawn(
     return _Samples(
         u=u,
         c=c,
-        side=np.zeros(len(at)) if sign_logit is None else np.tanh(take(sign_logit) / 2),
+        sign=np.zeros(len(at)) if sign_logit is None else np.tanh(take(sign_logit) / 2),
         weight=trust / trust.sum(),
         cap_px=cap_px,
         behind_px=behind_px,
@@ -226,14 +157,14 @@ def _thinned(s: _Samples, count: int) -> _Samples:
     weight = s.weight[every]
     if every.step == 1 or not weight.sum() > 0:
         return s
-    return replace(s, u=s.u[every], c=s.c[every], side=s.side[every], weight=weight / weight.sum())
+    return replace(s, u=s.u[every], c=s.c[every], sign=s.sign[every], weight=weight / weight.sum())
 
 
-def _best(s: _Samples, u_focus: NDArray[np.float64]) -> _Candidate:
+def _best(s: _Samples, u_focus: NDArray[np.float64]) -> LensLawFit:
     """The candidate of least cost."""
     kappa, residual, cost = _candidates(s, u_focus)
     i = int(np.argmin(cost))
-    return _Candidate(float(u_focus[i]), float(kappa[i]), float(residual[i]), float(cost[i]))
+    return LensLawFit(True, float(u_focus[i]), float(kappa[i]), float(residual[i]))
 
 
 def _candidates(
@@ -267,7 +198,7 @@ def _few_candidates(
         kappa = np.minimum(over / np.maximum(np.einsum("kn,kn->k", work, distance), 1e-30), most)
         np.multiply(distance, kappa[:, None], out=work)
         error = np.subtract(s.c, work, out=work)
-        # A clipped CoC says only "at least the cap".
+        # A clipped CoC is a lower limit.
         beyond = clipped & (error < 0) if any_clipped else None
         np.abs(error, out=error)
         weight = s.weight * s.huber_px / np.maximum(error, s.huber_px, out=error)
@@ -275,5 +206,5 @@ def _few_candidates(
             weight[beyond] = 0.0
     size = np.minimum(kappa[:, None] * distance, s.cap_px)
     residual = np.abs(size - s.c) @ s.weight
-    agreement = np.copysign(np.minimum(size, s.c), offset) @ (s.weight * s.side)
+    agreement = np.copysign(np.minimum(size, s.c), offset) @ (s.weight * s.sign)
     return kappa, residual, residual - SIGN_WEIGHT * agreement

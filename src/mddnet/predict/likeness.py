@@ -1,4 +1,4 @@
-"""Whether a photo is like those that the shipped model was trained on, by what can be counted in its pixels."""
+"""Whether a photo is out of distribution: unlike those of the shipped model's training, by its pixel statistics."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ UNLIKE = "The photo is unlike those that the model was trained on"
 """How the note begins."""
 BLACK, WHITE = 4, 251
 SAMPLED_ROWS = 256
-"""Of an image with more, every second row is looked at."""
+"""Of an image with more, every second row is taken."""
 DARKEST, BRIGHTEST = 20.0, 230.0
 MOST_CLIPPED = 0.5
 MOST_FLAT = 0.65
 SMOOTHEST, ROUGHEST = 0.0003, 0.5
-"""Bounds of :class:`PixelFacts`. Of 837 frames of training places the means went from 38 to 210, 0.47 was clipped at
+"""Bounds of :class:`PixelFacts`. Of 837 frames of training locations the means went from 38 to 210, 0.47 was clipped at
 most and 0.62 flat, and the roughness went from 0.0007 to 0.33; of 500 of the sharp photos, they went from 22 to 207, to
 0.45, to 0.54, and from 0.0018 to 0.43."""
 UNKNOWN_AGREEMENT = 0.5
-"""What agreement with the lens law counts at most in a photo unlike those of training: as where no plane was found."""
+"""Agreement with the lens law where nothing is known of it: no plane of focus, or a photo out of distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFacts:
-    """What can be counted in the image that the network sees.
+    """Statistics of the image that the network sees.
 
     Attributes:
         mean: mean grey, 0 to 255.
@@ -42,11 +42,7 @@ class PixelFacts:
 
 
 def pixel_facts(pixels: UInt8Array) -> PixelFacts:
-    """Count.
-
-    Args:
-        pixels: (H, W, 3) uint8, at network resolution.
-    """
+    """The statistics of (H, W, 3) uint8 at network resolution."""
     rows = pixels[:: 2 if len(pixels) > SAMPLED_ROWS else 1]
     grey = rows[..., 0].astype(np.float32)  # sums of bytes: exact
     grey += rows[..., 1]
@@ -55,30 +51,23 @@ def pixel_facts(pixels: UInt8Array) -> PixelFacts:
     variance = float(grey.var())
     clipped = np.count_nonzero(grey < 3 * BLACK) + np.count_nonzero(grey > 3 * WHITE)
     flat = steps.size - np.count_nonzero(steps)
-    return PixelFacts(
-        float(grey.mean()) / 3.0,
-        clipped / grey.size,
-        flat / steps.size,
-        float(np.vdot(steps, steps)) / steps.size / (2.0 * variance) if variance > 0 else 0.0,
-    )
+    rough = float(np.vdot(steps, steps)) / steps.size / (2.0 * variance) if variance > 0 else 0.0
+    return PixelFacts(float(grey.mean()) / 3.0, clipped / grey.size, flat / steps.size, rough)
 
 
 def unlike_training(pixels: UInt8Array) -> str:
-    """In what a photo is unlike those that the shipped model was trained on, in a sentence; "" if in nothing.
+    """A sentence that says in what a photo differs from those of the shipped model's training; "" if in nothing.
 
     Args:
         pixels: (H, W, 3) uint8, at network resolution.
     """
     facts = pixel_facts(pixels)
-    reasons = []
-    if facts.flat > MOST_FLAT:
-        reasons.append(f"{facts.flat:.0%} of the pixels equal their neighbour")
-    if facts.clipped > MOST_CLIPPED:
-        reasons.append(f"{facts.clipped:.0%} of it is black or white")
-    if not DARKEST <= facts.mean <= BRIGHTEST:
-        reasons.append(f"its mean grey is {facts.mean:.0f} of 255")
-    if facts.rough > ROUGHEST:
-        reasons.append("it has no structure larger than a pixel")
-    if facts.rough < SMOOTHEST and facts.flat <= MOST_FLAT:
-        reasons.append("it has no detail at all")
+    checks = {
+        f"{facts.flat:.0%} of the pixels equal their neighbour": facts.flat > MOST_FLAT,
+        f"{facts.clipped:.0%} of it is black or white": facts.clipped > MOST_CLIPPED,
+        f"its mean grey is {facts.mean:.0f} of 255": not DARKEST <= facts.mean <= BRIGHTEST,
+        "it has no structure larger than a pixel": facts.rough > ROUGHEST,
+        "it has no detail at all": facts.rough < SMOOTHEST and facts.flat <= MOST_FLAT,
+    }
+    reasons = [reason for reason, applies in checks.items() if applies]
     return f"{UNLIKE}: {', '.join(reasons)}. Its numbers mean little." if reasons else ""

@@ -1,8 +1,8 @@
-"""Predictions on disk: one file per quantity and format, each saying its unit, and a ``.json`` with all the facts.
+"""Predictions on disk: one file per quantity and format, each with its unit, and a ``.json`` with all the facts.
 
 ``<stem>.json`` is written first, as a claim on the stem, and again last, when everything else is there: a file whose
 ``complete`` is false belongs to a run that was interrupted. All files are written aside first; those of an earlier run
-are replaced when all could be written, and meanwhile the ``.json`` says that they are not complete. Several processes
+are replaced when all could be written, and until then the ``.json`` says that they are not complete. Several processes
 may save into one folder.
 """
 
@@ -12,9 +12,9 @@ import hashlib
 import importlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
@@ -29,9 +29,9 @@ from mddnet.io.folder_lock import FolderLock
 from mddnet.io.part_file import StagedFiles, writing_into
 from mddnet.predict.enlarge import strips
 from mddnet.predict.point_cloud import PointCloud, camera_of, glb_bytes, ply_bytes, predicted_points
-from mddnet.predict.prediction import PredictedPhoto, Quantity
+from mddnet.predict.prediction import Prediction, Quantity
 from mddnet.predict.view import PreviewRange, preview, preview_range
-from mddnet.types import Float32Array, Lens, Photo, UInt8Array
+from mddnet.types import Float32Array, Lens, Photo
 from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
@@ -41,14 +41,20 @@ MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
 SaveFormat = Literal["tiff", "png", "npy", "exr", "mask", "ply", "glb"]
 SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)
 """All formats: of the maps, of the defocus mask and of the point cloud."""
-POINT_FORMATS: dict[SaveFormat, Callable[[PointCloud], bytes]] = {"ply": ply_bytes, "glb": glb_bytes}
+POINT_FORMATS = {"ply": ply_bytes, "glb": glb_bytes}
 MASK = "defocus_mask"
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
-_Put = Callable[[Path, Callable[[BinaryIO], object]], None]
-"""Takes a file's place and what writes it."""
+MEANINGS = {
+    "inv_depth": {"larger": "nearer"},
+    "defocus_px": {"unit": "px", "meaning": "diameter of the circle of confusion"},
+    "signed_defocus_px": {"unit": "px", "positive": "behind the plane of focus"},
+    "confidence": {"unit": "1", "meaning": "agreement with lens law and texture"},
+    "depth_m": {"unit": "m", "meaning": "z-depth from the principal plane"},
+    "depth_error_m": {"unit": "m", "meaning": "what depth_m may be off by: one standard error"},
+}
 LEVELS_16_BIT = 65535
 LOCK_PATIENCE_S = 60.0
-"""How long to wait while others take names or put files in their places, which takes milliseconds."""
+"""How long to wait for others that take names or put files in place, which takes milliseconds."""
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
 
@@ -71,6 +77,11 @@ _RESULT_ENDINGS = (
 )
 
 
+def is_output_name(name: str) -> bool:
+    """Whether a file name is one that :func:`save` writes, so that results are not taken for photos."""
+    return name.endswith((*_RESULT_ENDINGS, PREVIEW_SUFFIX))
+
+
 def require_formats(formats: Sequence[str]) -> None:
     """Check that formats can be written here, before work is done for them.
 
@@ -88,7 +99,7 @@ def require_formats(formats: Sequence[str]) -> None:
 
 
 def save(
-    prediction: PredictedPhoto,
+    prediction: Prediction,
     folder: Path,
     stem: str | None = None,
     formats: Sequence[SaveFormat] = ("tiff",),
@@ -110,15 +121,15 @@ def save(
     - ``ply``, ``glb``: the photo as points in space, in metres where the unit is ``"1/m"``.
 
     ``cup.jpg`` becomes ``cup.inv_depth.tiff`` and so on; if those belong to another photo, ``cup_2.inv_depth.tiff``.
-    Saving the same photo again replaces its own files.
+    Saving the same photo again replaces its own files. Only a few rows of a map are in memory at a time (but for
+    ``png`` and ``exr``, whose libraries need a whole map).
 
     Args:
-        prediction: what to write; of a :class:`~mddnet.predict.prediction.CompactPrediction` only a few rows of a map
-            are in memory at a time (but for ``png`` and ``exr``, whose libraries want a whole map).
+        prediction: what to write.
         folder: made if it is missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
         formats: of :data:`SAVE_FORMATS`, at least one.
-        fixed_range: what the colours of the preview reach from and to; None is a range of its own.
+        fixed_range: range of the colours of the preview; None is a range of its own.
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
@@ -136,20 +147,19 @@ def save(
         stem = photo.path.stem if photo.path is not None else "image"
     source = source_of(photo)
     try:
-        with writing_into(folder), StagedFiles() as staged:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FolderLock(folder, "predict", LOCK_PATIENCE_S):
-                stem = _claimed_stem(folder, stem, source)
-            written = _write(prediction, folder, stem, tuple(dict.fromkeys(formats)), fixed_range, staged.write)
-            with FolderLock(folder, "predict", LOCK_PATIENCE_S):
-                atomic_write_text(written["facts"], _claim(source))
-                # An earlier run may have known more of the lens, or written other formats: they belong to other maps.
-                for ending in _RESULT_ENDINGS:
-                    earlier = folder / (stem + ending)
-                    if earlier not in written.values():
-                        earlier.unlink(missing_ok=True)
-                staged.commit()
-            return written
+        with StagedFiles() as staged:
+            stem = claim_stem(folder, stem, source)
+            with writing_into(folder):
+                written = _stage(prediction, folder / stem, tuple(dict.fromkeys(formats)), fixed_range, staged)
+                with FolderLock(folder, "predict", LOCK_PATIENCE_S):
+                    atomic_write_text(written["facts"], _claim(source))
+                    # An earlier run may have known more of the lens, or written other formats.
+                    for ending in _RESULT_ENDINGS:
+                        earlier = folder / (stem + ending)
+                        if earlier not in written.values():
+                            earlier.unlink(missing_ok=True)
+                    staged.commit()
+        return written
     except OutputError:
         raise
     except OSError as error:
@@ -157,17 +167,14 @@ def save(
 
 
 def source_of(photo: Photo) -> str:
-    """What tells one photo from another: its absolute path, or a digest of its pixels where it has none."""
+    """What distinguishes one photo from another: its absolute path, or a digest of its pixels where it has none."""
     if photo.path is not None:
         return str(photo.path.resolve())
     return "pixels:" + hashlib.blake2b(photo.pixels.tobytes(), digest_size=16).hexdigest()
 
 
 def content_of(path: Path | None) -> str | None:
-    """A digest of what is in a photo's file, by which a changed photo is known whatever its name and date.
-
-    None where there is no such file.
-    """
+    """A digest of a photo's file, by which a changed photo is known whatever its name and date; None without a file."""
     if path is None:
         return None
     try:
@@ -186,7 +193,7 @@ def _digest(path: Path, changed_ns: int, size: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SavedFacts:
-    """What the ``.json`` of a saved prediction says of its origin."""
+    """The origin of a saved prediction, from its ``.json``."""
 
     path: Path
     source: str
@@ -195,7 +202,7 @@ class SavedFacts:
     model_version: str
     lens: Lens
     content: str | None
-    fine: bool
+    refined: bool
 
 
 def find_saved(folder: Path, photo_path: Path, stem: str | None = None) -> SavedFacts | None:
@@ -225,28 +232,21 @@ def read_facts(path: Path) -> SavedFacts | None:
             str(model["version"]),
             Lens.from_json(data.get("lens", {})),
             data.get("content"),
-            bool(data.get("fine", False)),
+            bool(data.get("refined", False)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
-def is_output_name(name: str) -> bool:
-    """Whether a file name is one that :func:`save` writes, so that results are not taken for photos."""
-    return name.endswith((*_RESULT_ENDINGS, PREVIEW_SUFFIX))
+def claim_stem(folder: Path, stem: str, source: str) -> str:
+    """Take the stem that the results of a photo will have: the first of stem, stem_2, ... that is free or its own.
 
-
-def _stems(stem: str) -> itertools.chain[str]:
-    return itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
-
-
-def claim_stem(folder: Path, photo_path: Path, stem: str | None = None) -> str:
-    """Take the stem that results of a photo will have, before they are written: numbers follow the order of claims.
+    Numbers follow the order of claims. A stem is taken by creating its ``.json``.
 
     Args:
         folder: of the results; made if it is missing.
-        photo_path: the photo.
-        stem: of the results if it is not the photo's, as for a frame of a video.
+        stem: of the photo, or of a frame of a video.
+        source: of the photo, from :func:`source_of`.
 
     Raises:
         MddnetError: if the folder cannot be made or written.
@@ -254,175 +254,179 @@ def claim_stem(folder: Path, photo_path: Path, stem: str | None = None) -> str:
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder, "predict", LOCK_PATIENCE_S):
-            return _claimed_stem(folder, stem or photo_path.stem, str(photo_path.resolve()))
-
-
-def _claim(source: str) -> str:
-    """What the ``.json`` says as long as the other files are not all in their places."""
-    return json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"
-
-
-def _claimed_stem(folder: Path, stem: str, source: str) -> str:
-    """The first of stem, stem_2, ... that is free or belongs to the same source; it is taken by creating its .json."""
-    for name in _stems(stem):
-        path = folder / (name + FACTS_SUFFIX)
-        others = [folder / (name + ending) for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX)]
-        if path.exists():
-            facts = read_facts(path)
-            if facts is not None and facts.source == source:
-                return name
-        elif not any(other.exists() for other in others):
-            atomic_write_text(path, _claim(source))
-            return name
+            for name in _stems(stem):
+                path = folder / (name + FACTS_SUFFIX)
+                if path.exists():
+                    facts = read_facts(path)
+                    if facts is not None and facts.source == source:
+                        return name
+                elif not any((folder / (name + ending)).exists() for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX)):
+                    atomic_write_text(path, _claim(source))
+                    return name
     raise AssertionError("unreachable: the numbers do not end")
 
 
-def _write(
-    prediction: PredictedPhoto,
-    folder: Path,
-    stem: str,
+def _stems(stem: str) -> itertools.chain[str]:
+    return itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
+
+
+def _claim(source: str) -> str:
+    """The ``.json`` until all other files are in place."""
+    return json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"
+
+
+def _stage(
+    prediction: Prediction,
+    stem: Path,
     formats: Sequence[SaveFormat],
     fixed_range: PreviewRange | None,
-    put: _Put,
+    staged: StagedFiles,
 ) -> dict[str, Path]:
-    meanings: dict[Quantity, dict[str, object]] = {
-        "inv_depth": {"unit": prediction.unit, "larger": "nearer"},
-        "defocus_px": {"unit": "px", "meaning": "diameter of the circle of confusion"},
-        "signed_defocus_px": {"unit": "px", "positive": "behind the plane of focus"},
-        "confidence": {"unit": "1", "meaning": "agreement with lens law and texture"},
-        "depth_m": {"unit": "m", "meaning": "z-depth from the principal plane"},
-        "depth_error_m": {"unit": "m", "meaning": "what depth_m may be off by: one standard error"},
-    }
-    maps = [_Map(prediction, quantity, {"quantity": quantity, **meanings[quantity]}) for quantity in QUANTITIES]
-    maps = [one for one in maps if one.quantity in prediction.quantities]
+    """Write all files aside, and give their places; ``stem`` is folder and stem."""
+    maps = [_Map(prediction, quantity) for quantity in QUANTITIES if quantity in prediction.quantities]
     written: dict[str, Path] = {}
-    codes: dict[str, dict[str, float]] = {}
     made: dict[str, object] = {}
+
+    def put(key: str, ending: str, write: Callable[[BinaryIO], object]) -> None:
+        written[key] = stem.with_name(stem.name + ending)
+        staged.write(written[key], write)
+
     if "mask" in formats:
-        written[MASK] = folder / first_file(stem, "mask")
-        made[MASK] = _write_mask(written[MASK], _Map(prediction, "defocus_px", {}), put)
-    wanted_points = [name for name in POINT_FORMATS if name in formats]
-    if wanted_points:
+        mask = _Map(prediction, "defocus_px")
+        made[MASK] = {"quantity": "defocus_px", "unit": "px", **mask.mask_code}
+        put(MASK, first_file("", "mask"), partial(_write_mask, mask))
+    points = [name for name in formats if name in POINT_FORMATS]
+    if points:
         cloud = predicted_points(prediction)
         made["point_cloud"] = cloud.to_json()
-        for file_format in wanted_points:
-            written[f"points.{file_format}"] = folder / first_file(stem, file_format)
-            put(written[f"points.{file_format}"], partial(_write_points, cloud, POINT_FORMATS[file_format]))
-    for file_format in [name for name in formats if name not in ("mask", *POINT_FORMATS)]:
-        for one in maps:
-            quantity = one.quantity
-            path = folder / map_name(stem, quantity, file_format)
-            if file_format == "npy":
-                _write_npy(path, one, put)
-            elif file_format == "png":
-                codes[quantity] = _write_png(path, one, put)
-            elif file_format == "exr":
-                _write_exr(path, one, put)
-            else:
-                _write_tiff(path, one, put)
-            written[quantity if quantity not in written else f"{quantity}.{file_format}"] = path
-    written["preview"] = folder / (stem + PREVIEW_SUFFIX)
+        for name in points:
+            put(f"points.{name}", first_file("", name), partial(_write_points, cloud, name))
+    for name in formats:
+        if name in MAP_WRITERS:
+            for one in maps:
+                key = one.quantity if one.quantity not in written else f"{one.quantity}.{name}"
+                put(key, map_name("", one.quantity, name), partial(MAP_WRITERS[name], one))
     colour_range = fixed_range or preview_range(prediction)
     picture = preview(prediction, colour_range)
-    put(written["preview"], lambda stream: picture.save(stream, format="PNG", compress_level=1))
+    put("preview", PREVIEW_SUFFIX, lambda stream: picture.save(stream, format="PNG", compress_level=1))
     facts = _facts(prediction, written) | made
     facts["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
-    if codes:
-        facts["png_codes"] = codes
-    written["facts"] = folder / (stem + FACTS_SUFFIX)
+    if "png" in formats:
+        facts["png_codes"] = {one.quantity: one.code for one in maps}
     text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    put(written["facts"], lambda stream: stream.write(text.encode()))
+    put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode()))
     return written
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Map:
     """One map of a prediction, read a few rows at a time."""
 
-    prediction: PredictedPhoto
+    prediction: Prediction
     quantity: Quantity
-    description: Mapping[str, object]
+
+    @property
+    def description(self) -> dict[str, object]:
+        """Quantity, unit and meaning."""
+        unit = {"unit": self.prediction.unit} if self.quantity == "inv_depth" else {}
+        return {"quantity": self.quantity, **unit, **MEANINGS[self.quantity]}
+
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """Its smallest and largest value."""
+        ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
+        return min(low for low, _ in ends), max(high for _, high in ends)
+
+    @property
+    def code(self) -> dict[str, float]:
+        """Offset and scale of the whole numbers that stand for it: of 8 bits for confidence, else of 16."""
+        if self.quantity == "confidence":
+            return {"offset": 0.0, "scale": 1 / 255}
+        low, high = self.extremes
+        return {"offset": low, "scale": (high - low) / LEVELS_16_BIT if high > low else 1.0}
+
+    @property
+    def mask_code(self) -> dict[str, float]:
+        """The code of the defocus mask, which begins at 0."""
+        highest = self.extremes[1]
+        return {"offset": 0.0, "scale": highest / LEVELS_16_BIT if highest > 0 else 1.0}
 
     def strips(self) -> Iterator[Float32Array]:
         """Its rows, in strips from the top."""
         for start, stop in strips(self.prediction.size[0]):
             yield self.prediction.rows(self.quantity, start, stop)
 
-    def extremes(self) -> tuple[float, float]:
-        """Its smallest and largest value."""
-        ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
-        return min(low for low, _ in ends), max(high for _, high in ends)
-
-    def encoded(self, code: Callable[[Float32Array], NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
-        """The whole map, each strip as ``code`` makes it."""
+    def encoded(self, encode: Callable[[Float32Array], NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+        """The whole map, each strip as ``encode`` makes it."""
         whole = np.empty(self.prediction.size, dtype=dtype)
         for (start, stop), strip in zip(strips(len(whole)), self.strips(), strict=True):
-            whole[start:stop] = code(strip)
+            whole[start:stop] = encode(strip)
         return whole
 
 
-def _write_tiff(path: Path, one: _Map, put: _Put) -> None:
+def _same(values: Float32Array) -> Float32Array:
+    return values
+
+
+def _confidence_bytes(confidence: Float32Array) -> NDArray[np.float32]:
+    return np.rint(confidence * np.float32(255))
+
+
+def _write_tiff(one: _Map, stream: BinaryIO) -> None:
     if one.quantity == "confidence":
-        _write_tiff_strips(path, one, _confidence_bytes, np.uint8, {**one.description, "scale": 1 / 255}, put)
+        _write_tiff_strips(one, _confidence_bytes, np.uint8, {**one.description, "scale": 1 / 255}, stream)
     else:
-        _write_tiff_strips(path, one, lambda values: values, np.float32, one.description, put)
+        _write_tiff_strips(one, _same, np.float32, one.description, stream)
+
+
+def _write_mask(one: _Map, stream: BinaryIO) -> None:
+    """Write the CoC diameter as codes of 16 bits."""
+    scale = one.mask_code["scale"]
+    meaning = "black is sharp; value = scale * code"
+    description = {"quantity": "defocus_px", "unit": "px", **one.mask_code, "meaning": meaning}
+    _write_tiff_strips(one, lambda px: np.rint(px.astype(np.float64) / scale), np.uint16, description, stream)
 
 
 def _write_tiff_strips(
-    path: Path,
     one: _Map,
-    code: Callable[[Float32Array], NDArray[Any]],
+    encode: Callable[[Float32Array], NDArray[Any]],
     dtype: type[np.generic],
-    description: Mapping[str, object],
-    put: _Put,
+    description: dict[str, object],
+    stream: BinaryIO,
 ) -> None:
-    text = json.dumps({"mddnet": __version__, **description})
-
-    def write(stream: BinaryIO) -> None:
-        # metadata=None keeps tifffile from replacing the description by its own.
-        # Uncompressed: deflate saves a tenth of such floats and takes a second for 12 megapixels instead of 10 ms.
-        # Without data, tifffile leaves room for them and says where it is.
-        place = tifffile.imwrite(
-            stream,
-            shape=one.prediction.size,
-            dtype=dtype,
-            byteorder="<",
-            photometric="minisblack",
-            description=text,
-            metadata=None,
-            software="mddnet",
-            returnoffset=True,
-        )
-        assert place is not None
-        stream.seek(place[0])
-        for strip in one.strips():
-            stream.write(np.ascontiguousarray(code(strip), dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
-
-    put(path, write)
+    # metadata=None keeps tifffile from replacing the description by its own.
+    # Uncompressed: deflate saves a tenth of such floats and takes a second for 12 megapixels instead of 10 ms.
+    # Without data, tifffile leaves room for them and says where it is.
+    start = tifffile.imwrite(
+        stream,
+        shape=one.prediction.size,
+        dtype=dtype,
+        byteorder="<",
+        photometric="minisblack",
+        description=json.dumps({"mddnet": __version__, **description}),
+        metadata=None,
+        software="mddnet",
+        returnoffset=True,
+    )
+    assert start is not None
+    stream.seek(start[0])
+    for strip in one.strips():
+        stream.write(np.ascontiguousarray(encode(strip), dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
 
 
-def _confidence_bytes(confidence: Float32Array) -> UInt8Array:
-    return np.rint(confidence * np.float32(255)).astype(np.uint8)
-
-
-def _write_png(path: Path, one: _Map, put: _Put) -> dict[str, float]:
-    """Write a map as codes of 16 bits (confidence 8), and give offset and scale: value = offset + scale * code."""
+def _write_png(one: _Map, stream: BinaryIO) -> None:
+    code = one.code
     if one.quantity == "confidence":
-        offset, scale = 0.0, 1 / 255
-        picture = Image.fromarray(one.encoded(_confidence_bytes, np.uint8))
+        codes = one.encoded(_confidence_bytes, np.uint8)
     else:
-        offset, high = one.extremes()
-        scale = (high - offset) / LEVELS_16_BIT if high > offset else 1.0
+        offset, scale = code["offset"], code["scale"]
         codes = one.encoded(lambda values: np.rint((values.astype(np.float64) - offset) / scale), np.uint16)
-        picture = Image.fromarray(codes)
-    code = {"offset": offset, "scale": scale}
     text = PngImagePlugin.PngInfo()
     text.add_text("mddnet", json.dumps({"mddnet": __version__, **one.description, **code}))
-    put(path, lambda stream: picture.save(stream, format="PNG", pnginfo=text, compress_level=1))
-    return code
+    Image.fromarray(codes).save(stream, format="PNG", pnginfo=text, compress_level=1)
 
 
-def _write_exr(path: Path, one: _Map, put: _Put) -> None:
+def _write_exr(one: _Map, stream: BinaryIO) -> None:
     """Write a map as one channel; "Y" is the one that every reader shows, whatever the quantity."""
     import OpenEXR  # of the extra `formats`
 
@@ -434,39 +438,32 @@ def _write_exr(path: Path, one: _Map, put: _Put) -> None:
         "unit": str(one.description["unit"]),
         "mddnet": json.dumps({"mddnet": __version__, **one.description}),
     }
-    values = one.encoded(lambda strip: strip, np.float32)
-    put(path, lambda stream: OpenEXR.File(header, {"Y": values}).write(stream))
+    OpenEXR.File(header, {"Y": one.encoded(_same, np.float32)}).write(stream)
 
 
-def _write_points(cloud: PointCloud, encoded: Callable[[PointCloud], bytes], stream: BinaryIO) -> None:
-    stream.write(encoded(cloud))
+def _write_points(cloud: PointCloud, file_format: str, stream: BinaryIO) -> None:
+    stream.write(POINT_FORMATS[file_format](cloud))
 
 
-def _write_mask(path: Path, one: _Map, put: _Put) -> dict[str, object]:
-    """Write the CoC diameter as 16-bit codes and give their meaning: defocus_px = scale * code."""
-    highest = one.extremes()[1]
-    scale = highest / LEVELS_16_BIT if highest > 0 else 1.0
-    meaning: dict[str, object] = {"quantity": "defocus_px", "unit": "px", "offset": 0.0, "scale": scale}
-    description = {**meaning, "meaning": "black is sharp; value = scale * code"}
-    _write_tiff_strips(
-        path, one, lambda values: np.rint(values.astype(np.float64) / scale), np.uint16, description, put
-    )
-    return meaning
+def _write_npy(one: _Map, stream: BinaryIO) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": one.prediction.size}
+    np.lib.format.write_array_header_1_0(stream, header)
+    for strip in one.strips():
+        stream.write(np.ascontiguousarray(strip, dtype="<f4").tobytes())
 
 
-def _write_npy(path: Path, one: _Map, put: _Put) -> None:
-    def write(stream: BinaryIO) -> None:
-        header = {"descr": "<f4", "fortran_order": False, "shape": one.prediction.size}
-        np.lib.format.write_array_header_1_0(stream, header)
-        for strip in one.strips():
-            stream.write(np.ascontiguousarray(strip, dtype="<f4").tobytes())
-
-    put(path, write)
+MAP_WRITERS: dict[str, Callable[[_Map, BinaryIO], None]] = {
+    "tiff": _write_tiff,
+    "png": _write_png,
+    "npy": _write_npy,
+    "exr": _write_exr,
+}
 
 
-def _facts(prediction: PredictedPhoto, written: Mapping[str, Path]) -> dict[str, object]:
+def _facts(prediction: Prediction, written: dict[str, Path]) -> dict[str, object]:
     height, width = prediction.size
     focus, sharp = prediction.focus, prediction.depth_of_field
+    unknown = {} if focus.found else {"u_focus": None, "kappa_px": None}  # JSON has no NaN
     return {
         "mddnet_prediction": OUTPUT_FORMAT,
         "mddnet": __version__,
@@ -476,18 +473,12 @@ def _facts(prediction: PredictedPhoto, written: Mapping[str, Path]) -> dict[str,
         "width_px": width,
         "height_px": height,
         "model": {"name": prediction.model, "version": prediction.model_version},
-        "fine": prediction.fine,
+        "refined": prediction.refined,
         "unit": prediction.unit,
-        "focus": {
-            "found": focus.found,
-            "u_focus": focus.u_focus if focus.found else None,
-            "kappa_px": focus.kappa_px if focus.found else None,
-            "residual_px": focus.residual_px,
-            "reason": focus.reason,
-        },
+        "focus": asdict(focus) | unknown,
         "depth_of_field": None if sharp is None else sharp.to_json(),
         "lens": prediction.lens.to_json(),
-        "camera": camera_of(prediction).to_json(),
+        "camera": asdict(camera_of(prediction.lens, prediction.unit, prediction.focus, prediction.size)),
         "notes": list(prediction.notes),
         "files": {quantity: path.name for quantity, path in written.items()},
     }

@@ -7,8 +7,9 @@ whether the numbers are metres.
 from __future__ import annotations
 
 import json
+import math
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from mddnet.color import linear_from_srgb8
 from mddnet.optics import sensor_distance_m
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.enlarge import strips
-from mddnet.predict.prediction import PredictedPhoto
-from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, UInt8Array
+from mddnet.predict.prediction import Prediction
+from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 from mddnet.version import __version__
 
 MAX_POINTS = 1_000_000
@@ -32,7 +33,7 @@ METRIC_REACH = 10.0
 EDGE_SLOPE = 14.3
 """Tangent of 86 degrees: what is seen at a flatter angle is no surface but the gap between a near and a far one."""
 EDGE_GRID_PX = 512
-"""Long side of the grid on which the gaps are looked for, about that of the network's image: a map is no finer."""
+"""Long side of the grid on which gaps are found, about that of the network's image: a map is no finer."""
 AXES = "x right, y up, looking along -z"
 GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
 
@@ -57,17 +58,6 @@ class Pinhole:
     source: str
     assumed: bool
 
-    def to_json(self) -> dict[str, float | str | bool]:
-        """The fields as JSON values."""
-        return {
-            "fx_px": self.fx_px,
-            "fy_px": self.fy_px,
-            "cx_px": self.cx_px,
-            "cy_px": self.cy_px,
-            "source": self.source,
-            "assumed": self.assumed,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class PointCloud:
@@ -90,17 +80,17 @@ class PointCloud:
     far_points: int = 0
 
     def to_json(self) -> dict[str, object]:
-        """What the points are, as JSON values."""
+        """Unit, axes, number and camera of the points, as JSON values."""
         return {
             "unit": "m" if self.metric else "relative",
             "axes": AXES,
             "points": len(self.positions),
             "left_out": {"edges": self.edge_points, "far": self.far_points},
-            "camera": self.camera.to_json(),
+            "camera": asdict(self.camera),
         }
 
 
-def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = float("inf")) -> Pinhole:
+def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = math.inf) -> Pinhole:
     """The pinhole camera of a lens: fx = fy = v / p, with the sensor distance v = f z / (z - f) and the pixel pitch p.
 
     Args:
@@ -118,39 +108,23 @@ def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = float("in
     return Pinhole(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, source, assumed)
 
 
-def camera_of(prediction: PredictedPhoto) -> Pinhole:
-    """The pinhole camera of a predicted photo, by its lens facts and, where metres are known, its plane of focus."""
-    height, width = prediction.size
-    focus = prediction.focus
-    known = prediction.unit == "1/m" and focus.found and focus.u_focus > 0
-    return pinhole_of(prediction.lens, height, width, 1.0 / focus.u_focus if known else float("inf"))
+def camera_of(lens: Lens, unit: InvDepthUnit, focus: LensLawFit, size: tuple[int, ...]) -> Pinhole:
+    """The pinhole camera of an image of (H, W) pixels, by its lens and, where metres are known, its plane of focus."""
+    known = unit == "1/m" and focus.found and focus.u_focus > 0
+    return pinhole_of(lens, size[0], size[1], 1.0 / focus.u_focus if known else math.inf)
 
 
-def predicted_points(prediction: PredictedPhoto, max_points: int = MAX_POINTS) -> PointCloud:
-    """The points of a prediction: see :func:`point_cloud`."""
-    steps = _Steps.of(*prediction.size, max_points)
+def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
+    """The points of a prediction: see :func:`point_cloud`. Its map is read a few rows at a time."""
+    step, coarse = _steps(*prediction.size, max_points)
     grid, taken = list[Float32Array](), list[Float32Array]()
     for start, stop in strips(prediction.size[0]):
         rows = prediction.rows("inv_depth", start, stop)
-        grid.append(rows[-start % steps.grid :: steps.grid, :: steps.grid].copy())
-        taken.append(rows[-start % steps.points :: steps.points, :: steps.points].copy())
-    colours = prediction.photo.pixels[:: steps.points, :: steps.points]
-    return _points(colours, np.concatenate(taken), np.concatenate(grid), steps, prediction.unit, camera_of(prediction))
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """Every n-th row and column of an image becomes a point, or one of the grid on which gaps are looked for."""
-
-    points: int
-    grid: int
-
-    @classmethod
-    def of(cls, height: int, width: int, max_points: int) -> _Steps:
-        step = max(1, int(np.sqrt(height * width / max_points)))
-        while -(-height // step) * -(-width // step) > max_points:
-            step += 1
-        return cls(step, max(1, round(max(height, width) / EDGE_GRID_PX)))
+        grid.append(rows[-start % coarse :: coarse, ::coarse].copy())
+        taken.append(rows[-start % step :: step, ::step].copy())
+    colours = prediction.photo.pixels[::step, ::step]
+    camera = camera_of(prediction.lens, prediction.unit, prediction.focus, prediction.size)
+    return _points(colours, np.concatenate(taken), np.concatenate(grid), (step, coarse), prediction.unit, camera)
 
 
 def point_cloud(
@@ -159,7 +133,7 @@ def point_cloud(
     """The points of an image through a pinhole: x = z X / fx, y = z Y / fy, with z = 1/u.
 
     With metric depth these are metres, and points beyond 10 times the median depth are left out. Otherwise inverse
-    depth is put on a range in which far is three times as far as near: the order in depth is what the map says, the
+    depth is put on a range in which far is three times as far as near: the order in depth is that of the map, the
     proportions are not. Where a near and a far surface meet, the map runs from one to the other through empty space;
     points there are left out, unless nothing else is left.
 
@@ -171,13 +145,26 @@ def point_cloud(
         max_points: every n-th row and column is taken, so that there are no more.
     """
     height, width = inv_depth.shape
-    steps = _Steps.of(height, width, max_points)
-    taken, grid = inv_depth[:: steps.points, :: steps.points], inv_depth[:: steps.grid, :: steps.grid]
-    return _points(pixels[:: steps.points, :: steps.points], taken, grid, steps, unit, camera)
+    step, coarse = steps = _steps(height, width, max_points)
+    taken, grid = inv_depth[::step, ::step], inv_depth[::coarse, ::coarse]
+    return _points(pixels[::step, ::step], taken, grid, steps, unit, camera)
+
+
+def _steps(height: int, width: int, max_points: int) -> tuple[int, int]:
+    """Every how many rows and columns there is a point, and a point of the grid on which gaps are found."""
+    step = max(1, int(np.sqrt(height * width / max_points)))
+    while -(-height // step) * -(-width // step) > max_points:
+        step += 1
+    return step, max(1, round(max(height, width) / EDGE_GRID_PX))
 
 
 def _points(
-    pixels: UInt8Array, inv_depth: Float32Array, grid: Float32Array, steps: _Steps, unit: InvDepthUnit, camera: Pinhole
+    pixels: UInt8Array,
+    inv_depth: Float32Array,
+    grid: Float32Array,
+    steps: tuple[int, int],
+    unit: InvDepthUnit,
+    camera: Pinhole,
 ) -> PointCloud:
     """The points of the rows and columns that were taken; the camera is that of the whole image."""
     metric = unit == "1/m"
@@ -190,7 +177,7 @@ def _points(
         level = np.clip((values.astype(np.float64) - low) / max(high - low, 1e-12), 0.0, 1.0)
         return 1.0 / FAR_OVER_NEAR + (1.0 - 1.0 / FAR_OVER_NEAR) * level
 
-    step, coarse = steps.points, steps.grid
+    step, coarse = steps
     rows, columns = (np.arange(count) * step for count in inv_depth.shape)
     z = 1.0 / shown(inv_depth)
     near = z <= METRIC_REACH * np.median(z) if metric else np.ones(z.shape, dtype=bool)
@@ -217,7 +204,7 @@ def _gaps(u: NDArray[np.float64], focal_px: float) -> BoolArray:
 
 
 def ply_bytes(cloud: PointCloud) -> bytes:
-    """A binary PLY file: x, y, z as floats, red, green, blue as bytes; the comments say the unit and the camera."""
+    """A binary PLY file: x, y, z as floats, red, green, blue as bytes; comments give the unit and the camera."""
     camera = cloud.camera
     header = (
         "ply\nformat binary_little_endian 1.0\n"
@@ -269,13 +256,5 @@ def glb_bytes(cloud: PointCloud) -> bytes:
     }
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    total = 12 + 8 + len(text) + 8 + len(payload)
-    return b"".join(
-        [
-            struct.pack("<4sII", b"glTF", 2, total),
-            struct.pack("<I4s", len(text), b"JSON"),
-            text,
-            struct.pack("<I4s", len(payload), b"BIN\0"),
-            payload,
-        ]
-    )
+    chunks = [struct.pack("<I4s", len(text), b"JSON"), text, struct.pack("<I4s", len(payload), b"BIN\0"), payload]
+    return b"".join([struct.pack("<4sII", b"glTF", 2, 12 + sum(len(chunk) for chunk in chunks)), *chunks])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.predict.prediction import PredictedPhoto
+from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, UInt8Array
 
 PANEL_WIDTH_PX = 520
@@ -25,7 +25,7 @@ INK = (232, 232, 232)
 
 @dataclass(frozen=True, slots=True)
 class PreviewRange:
-    """What the colours of a preview reach from and to.
+    """The range of the colours of a preview.
 
     Attributes:
         low: inverse depth of the darkest colour.
@@ -47,51 +47,51 @@ class PreviewRange:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Legend:
-    title: str
-    low: str
-    high: str
-    table: UInt8Array
-
-
-def preview_range(prediction: PredictedPhoto) -> PreviewRange:
+def preview_range(prediction: Prediction) -> PreviewRange:
     """The range of colours for one photo: all but the extreme percents of inverse depth and of the CoC."""
     size = _panel_size(prediction)
     return _range_of(prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size))
 
 
-def preview(prediction: PredictedPhoto, fixed_range: PreviewRange | None = None) -> Image.Image:
+def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> Image.Image:
     """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, each with its scale.
 
     Args:
-        prediction: what is shown.
-        fixed_range: what the colours reach from and to; None is :func:`preview_range` of this prediction.
+        prediction: what to show.
+        fixed_range: range of the colours; None is :func:`preview_range` of this prediction.
     """
-    # The legends need their width, whatever the photo's shape.
     size = _panel_size(prediction)
-    panel_width = max(size[0], PANEL_MIN_WIDTH_PX)
-    depth = prediction.fitted("inv_depth", size)
-    signed = prediction.fitted("signed_defocus_px", size)
+    depth, signed = prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size)
     shown = fixed_range or _range_of(depth, signed)
     low, high, most = shown.low, shown.high, shown.most_px
-    panels: list[tuple[UInt8Array, _Legend | str]] = [
-        (_fitted(prediction.photo.pixels, size), _photo_title(prediction)),
-        (colours(depth, low, high, DEPTH_COLOURS), _depth_legend(prediction, low, high)),
+    photo = Image.fromarray(prediction.photo.pixels).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    height, width = prediction.size
+    focus = "plane of focus found" if prediction.focus.found else "no plane of focus found"
+    ends = ("far", "near") if prediction.unit == "relative" else (f"{low:.3g} far", f"near {high:.3g}")
+    signs = (f"-{most:.3g} in front", f"behind +{most:.3g}")
+    panels = (
+        (photo, (f"{width} x {height} px, {focus}", "", ""), None),
         (
-            colours(signed, -most, most, SIGN_COLOURS),
-            _Legend("signed defocus, px of the photo", f"-{most:.3g} in front", f"behind +{most:.3g}", SIGN_COLOURS),
+            Image.fromarray(colours(depth, low, high, DEPTH_COLOURS)),
+            (f"inverse depth, {prediction.unit}", *ends),
+            DEPTH_COLOURS,
         ),
-    ]
+        (
+            Image.fromarray(colours(signed, -most, most, SIGN_COLOURS)),
+            ("signed defocus, px of the photo", *signs),
+            SIGN_COLOURS,
+        ),
+    )
+    panel_width = max(size[0], PANEL_MIN_WIDTH_PX)  # the legends need it, whatever the photo's shape
     sheet = Image.new("RGB", (3 * panel_width + 4 * GAP_PX, size[1] + GAP_PX + LEGEND_HEIGHT_PX), PAPER)
-    for column, (pixels, legend) in enumerate(panels):
+    for column, (picture, words, table) in enumerate(panels):
         left = GAP_PX + column * (panel_width + GAP_PX)
-        sheet.paste(Image.fromarray(pixels), (left + (panel_width - size[0]) // 2, GAP_PX))
-        _draw_legend(sheet, legend, left, GAP_PX + size[1], panel_width)
+        sheet.paste(picture, (left + (panel_width - size[0]) // 2, GAP_PX))
+        _draw_legend(sheet, words, table, left, GAP_PX + size[1], panel_width)
     return sheet
 
 
-def _panel_size(prediction: PredictedPhoto) -> tuple[int, int]:
+def _panel_size(prediction: Prediction) -> tuple[int, int]:
     """Width and height of each of the three pictures."""
     height, width = prediction.size
     factor = min(PANEL_WIDTH_PX / width, PANEL_MAX_HEIGHT_PX / height)
@@ -103,31 +103,16 @@ def _range_of(depth: Float32Array, signed_px: Float32Array) -> PreviewRange:
     return PreviewRange(low, high, max(1.0, float(np.percentile(np.abs(signed_px), 99))))
 
 
-def _photo_title(prediction: PredictedPhoto) -> str:
-    height, width = prediction.size
-    focus = "plane of focus found" if prediction.focus.found else "no plane of focus found"
-    return f"{width} x {height} px, {focus}"
-
-
-def _depth_legend(prediction: PredictedPhoto, low: float, high: float) -> _Legend:
-    ends = {"relative": ("far", "near")}.get(prediction.unit, (f"{low:.3g} far", f"near {high:.3g}"))
-    return _Legend(f"inverse depth, {prediction.unit}", *ends, DEPTH_COLOURS)
-
-
-def _fitted(pixels: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """An image at (width, height) ``size``, antialiased."""
-    picture = Image.fromarray(pixels).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-    return np.asarray(picture, dtype=np.uint8)
-
-
-def _draw_legend(sheet: Image.Image, legend: _Legend | str, left: int, top: int, width: int) -> None:
+def _draw_legend(
+    sheet: Image.Image, words: tuple[str, str, str], table: UInt8Array | None, left: int, top: int, width: int
+) -> None:
     """A title; below it, for a map, a bar of its colours with the values of both ends."""
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
-    draw.text((left, top + 5), legend if isinstance(legend, str) else legend.title, fill=INK, font=font)
-    if isinstance(legend, str):
-        return
-    bar = np.broadcast_to(legend.table[None], (BAR_HEIGHT_PX, 256, 3))
-    sheet.paste(Image.fromarray(np.ascontiguousarray(bar)).resize((width, BAR_HEIGHT_PX)), (left, top + 23))
-    draw.text((left, top + 38), legend.low, fill=INK, font=font)
-    draw.text((left + width, top + 38), legend.high, fill=INK, font=font, anchor="ra")
+    title, low, high = words
+    draw.text((left, top + 5), title, fill=INK, font=font)
+    if table is not None:
+        bar = np.broadcast_to(table[None], (BAR_HEIGHT_PX, 256, 3))
+        sheet.paste(Image.fromarray(np.ascontiguousarray(bar)).resize((width, BAR_HEIGHT_PX)), (left, top + 23))
+        draw.text((left, top + 38), low, fill=INK, font=font)
+        draw.text((left + width, top + 38), high, fill=INK, font=font, anchor="ra")

@@ -14,7 +14,7 @@ from tests.support.made_scenes import make_scene, make_scene_root
 
 from mddnet.config import ModelConfig
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.evaluate.scenes import SceneTruth
+from mddnet.evaluate.scenes import SceneMaps
 from mddnet.model.network import MDDNet
 from mddnet.scenes.store import read_image, read_inv_depth
 from mddnet.types import UInt8Array
@@ -101,7 +101,7 @@ def test_texture_by_gradient_energy() -> None:
     u = np.zeros((60, 90), dtype=np.float32)
     u[30:] = 1.0
     sharp[:30, :30] = np.random.default_rng(0).integers(100, 156, (30, 30, 1), dtype=np.uint8)
-    where = regions(SceneTruth(sharp, u, np.ones((60, 90), dtype=bool), 1.0))
+    where = regions(SceneMaps(sharp, u, np.ones((60, 90), dtype=bool), 1.0))
     assert where["edge"][30].all() and not where["edge"][:25].any() and not where["edge"][35:].any()
     assert (where["edge"] ^ where["away"]).all()
     assert not (where["weak"] & where["strong"]).any()

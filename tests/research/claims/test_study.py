@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from research.claims.methods import CLASSICAL
 from research.claims.plan import FRAMES, LADDER, LONGER
 from research.claims.results import Line, read_lines, write_lines
 from research.claims.run import main as run_study
@@ -17,7 +18,6 @@ from research.claims.twins import twin
 from tests.support.made_scenes import make_scene
 
 from mddnet.data.scene_pool import open_both_sides
-from mddnet.evaluate.peers.find import CLASSICAL
 from mddnet.metrics import smoothed_laplacian
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.store import read_image, read_inv_depth

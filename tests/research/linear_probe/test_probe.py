@@ -27,7 +27,7 @@ from tests.support.made_scenes import make_scene, make_scene_root  # noqa: E402
 from mddnet.data.scene_pool import open_scenes  # noqa: E402
 from mddnet.data.split import read_split  # noqa: E402
 from mddnet.errors import TrainingError  # noqa: E402
-from mddnet.evaluate.peers import find_peer  # noqa: E402
+from mddnet.evaluate.baselines import find_baseline  # noqa: E402
 from research.linear_probe import fit  # noqa: E402
 
 
@@ -83,9 +83,9 @@ def test_it_is_the_same_each_time_and_comes_back_as_a_peer(
     np.testing.assert_array_equal(weight, fit_probe(entries, features))  # the same seed, the same probe
     probe = DepthProbe(features, weight).eval()
     export_probe(probe, tmp_path / "probe.onnx")
-    peer = find_peer(str(tmp_path / "probe.onnx"))
+    peer = find_baseline(str(tmp_path / "probe.onnx"))
     photo = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-    answer = peer.answer(photo)["inv_depth"]
+    answer = peer.infer(photo).inv_depth
     assert answer.shape == (96, 128)
     with torch.no_grad():
         cells = probe(torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255)[0, 0].numpy()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from tests.support.fuzz import draw as st
-from tests.support.fuzz.captures import HEIGHT, WIDTH, described, description, odd_npy, small, written_png
+from tests.support.fuzz.captures import HEIGHT, WIDTH, described, description, small, written_png
 from tests.support.fuzz.damage import PNG_START, damaged
 from tests.support.fuzz.target import Cases, Files, Target, damage_one
 from tests.support.fuzz.values import any_text, edited_json, edited_lines, toml_value
@@ -429,7 +429,7 @@ def _facts(folder: Path) -> None:
         "content": "blake2b:00",
         "model": {"name": "small", "version": "0.1.0+00"},
         "lens": Lens(50.0, 2.0, 5.9, float("inf")).to_json(),
-        "fine": False,
+        "refined": False,
     }
     from mddnet.predict.output import OUTPUT_FORMAT
 
@@ -474,21 +474,6 @@ def _public(folder: Path) -> None:
     (scene / "calib.txt").write_text(
         "cam0=[3997.684 0 1176.728; 0 3997.684 1011.728; 0 0 1]\ndoffs=131.111\nbaseline=193.001\n"
     )
-    scene = folder / "hci/training/boxes"
-    scene.mkdir(parents=True)
-    (scene / "parameters.cfg").write_text("[extrinsics]\nnum_cams_x = 9\nnum_cams_y = 9\n")
-    (scene / "input_Cam040.png").write_bytes(written_png(small()))
-    (scene / "gt_disp_lowres.pfm").write_bytes(pfm)
-    scene = folder / "zedd/scene/F1.4"
-    scene.mkdir(parents=True)
-    (scene / "1.00.png").write_bytes(written_png(small()))
-    np.save(folder / "zedd/scene/depth.npy", np.full((HEIGHT, WIDTH), 2.5, np.float32), allow_pickle=False)
-    layout = {
-        "photo": "{scene}/{aperture}/{focus}.png",
-        "sharp": "{scene}/F16/{focus}.png",
-        "depth": "{scene}/depth.npy",
-    }
-    (folder / "zedd/zedd.json").write_text(json.dumps(layout))
     (folder / "nyu-mat").mkdir()
     with h5py.File(folder / "nyu-mat/nyu_depth_v2_labeled.mat", "w") as file:
         file["images"] = np.zeros((2, 3, WIDTH, HEIGHT), np.uint8)
@@ -515,27 +500,13 @@ TEXTS = (
 
 def _public_cases(files: Files) -> Cases:
     value = st.one_of(st.sampled_from(TEXTS), any_text())
-    pfm = files["hci/training/boxes/gt_disp_lowres.pfm"]
+    pfm = files["middlebury-2014/Cup/disp0.pfm"]
     start, data = pfm[: -4 * HEIGHT * WIDTH].decode(), pfm[-4 * HEIGHT * WIDTH :]
-    layout = json.loads(files["zedd/zedd.json"])
-    patterns = st.sampled_from(
-        ("{scene}{", "}{scene}", "{scene}/**", "**{scene}", "{scene}[", "{scene}/../x", "{scene}\0", "{scene!r}")
-    )
     return st.one_of(
-        edited_lines(start, value, " ").map(
-            lambda head: {"hci/training/boxes/gt_disp_lowres.pfm": head + b"\n" + data}
-        ),
+        edited_lines(start, value, " ").map(lambda head: {"middlebury-2014/Cup/disp0.pfm": head + b"\n" + data}),
         edited_lines(files["middlebury-2014/Cup/calib.txt"].decode(), value, "=").map(
             lambda content: {"middlebury-2014/Cup/calib.txt": content}
         ),
-        edited_lines(files["hci/training/boxes/parameters.cfg"].decode(), value, " = ").map(
-            lambda content: {"hci/training/boxes/parameters.cfg": content}
-        ),
-        edited_json(layout).map(lambda content: {"zedd/zedd.json": content}),
-        st.tuples(st.sampled_from(sorted(layout)), patterns).map(
-            lambda pair: {"zedd/zedd.json": json.dumps(layout | {pair[0]: pair[1]}).encode()}
-        ),
-        odd_npy(HEIGHT * WIDTH).map(lambda content: {"zedd/scene/depth.npy": content}),
         damage_one(
             files,
             [
@@ -543,19 +514,18 @@ def _public_cases(files: Files) -> Cases:
                 "middlebury-2014/Cup/im0.png",
                 "nyu-mat/nyu_depth_v2_labeled.mat",
                 "nyu-mat/splits.mat",
-                "zedd/scene/depth.npy",
             ],
         ),
     )
 
 
 def _read_public(folder: Path) -> None:
-    from mddnet.evaluate.public_sets.registry import PUBLIC_SETS
+    from mddnet.evaluate.datasets import DATASETS
 
     refused: MddnetError | None = None
-    for name in ("middlebury-2014", "hci", "zedd", "nyu-mat"):
+    for name in ("middlebury-2014", "nyu-mat"):
         try:
-            for item in PUBLIC_SETS[name].items(folder / name).items[:2]:
+            for item in DATASETS[name].items(folder / name).items[:2]:
                 photo = item.load()
                 assert photo.inv_depth is not None and not np.isinf(photo.inv_depth).any()
         except MddnetError as error:
@@ -593,7 +563,7 @@ TARGETS = (
     ),
     Target(
         "public_sets",
-        "public sets: PFM, calibrations, .npy, .mat, HDF5",
+        "public data sets: PFM, calibrations, .mat, HDF5",
         7_000,
         _public,
         _public_cases,

@@ -1,0 +1,61 @@
+"""What every benchmark of the shipped model gets, and what their pages have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from mddnet.predict.predictor import Model, load
+from mddnet.types import UInt8Array
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a benchmark finds what it measures.
+
+    Attributes:
+        scenes: folder of built scenes.
+        data: folder of the captures, with split.csv.
+        work: folder for what takes long to make.
+        model: a shipped model, or a model folder.
+        threads: processor cores to use at most.
+    """
+
+    scenes: Path = Path("work/scenes")
+    data: Path = Path("../shared/data")
+    work: Path = Path("work")
+    model: str = "small"
+    threads: int | None = None
+
+    def load(self) -> tuple[Model, str]:
+        """The model, and its name and version."""
+        model = load(self.model, self.threads)
+        return model, f"{model.name} {model.version}"
+
+
+def sharp_photos() -> list[UInt8Array]:
+    """Sharp photos by Stefan van der Walt, Rachel Michetti and NASA, from scikit-image: CC0 and public domain."""
+    from skimage import data
+
+    return [np.asarray(getattr(data, name)()) for name in ("chelsea", "coffee", "astronaut")]
+
+
+def answers_to(
+    photos: Sequence[UInt8Array],
+    changes: Mapping[str, Callable[[UInt8Array], UInt8Array]],
+    ask: Callable[[UInt8Array], _Answer],
+) -> dict[str, list[_Answer]]:
+    """What is predicted for each photo, changed in each way, by the name of the change."""
+    return {name: [ask(change(photo)) for photo in photos] for name, change in changes.items()}
+
+
+def bin_names(limits: Sequence[float]) -> list[str]:
+    """Names of the bins between limits: ``0 to 0.5``, and ``4 and more`` where the last limit is infinite."""
+    return [f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} and more" for low, high in pairwise(limits)]

@@ -1,0 +1,17 @@
+() => {
+  // Names and live regions for screen readers; Gradio calls this when the page is there.
+  const name = () => {
+    document.documentElement.lang = "en";
+    for (const id of ["facts", "point", "points-words", "pair-words"]) {
+      const block = document.getElementById(id);
+      if (block && !block.hasAttribute("aria-live")) block.setAttribute("aria-live", "polite");
+    }
+    const points = document.querySelector("#points canvas");
+    if (points && !points.hasAttribute("aria-label")) {
+      points.setAttribute("role", "img");
+      points.setAttribute("aria-label", "points in space, rotated by dragging; the sliders below show them by keyboard");
+    }
+  };
+  name();
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+}

@@ -1,0 +1,140 @@
+// Values under the pointer, without a request: the maps lie in the page as compact data (page_maps.py packs them).
+// Gradio calls this once with `props` and `watch` of the component whose value is that data.
+const PICTURES = ".mdd-map img";
+const CLEAR_OF_POINTER_PX = 18;
+
+window.mddnetPointer?.abort(); // of an earlier copy of this component
+const stop = new AbortController();
+window.mddnetPointer = stop;
+
+let maps = null;
+let newest = 0;
+
+async function unpacked(text) {
+  const packed = JSON.parse(text);
+  const bytes = Uint8Array.from(atob(packed.data), (letter) => letter.charCodeAt(0));
+  const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const raw = new Uint8Array(await new Response(inflated).arrayBuffer());
+  const count = packed.columns * packed.rows;
+  // Each code is stored as its difference to the one before, modulo 65536: all low bytes, then all high bytes.
+  const codes = (start) => {
+    const values = new Uint16Array(count);
+    let code = 0;
+    for (let i = 0; i < count; i += 1) {
+      code = (code + raw[start + i] + 256 * raw[start + count + i]) & 65535;
+      values[i] = code;
+    }
+    return values;
+  };
+  return { ...packed, invDepth: codes(0), signed: codes(2 * count), confidence: raw.subarray(4 * count) };
+}
+
+async function take() {
+  newest += 1;
+  const mine = newest;
+  maps = null;
+  hide();
+  const fresh = props.value ? await unpacked(props.value) : null;
+  if (mine === newest) maps = fresh;
+}
+
+const three = (value) => String(Number(value.toPrecision(3)));
+
+// The same words as depth_words and defocus_words in html.py.
+function depthWords(u) {
+  if (maps.unit !== "1/m") return `${three(u)} (${maps.unit}; larger is nearer)`;
+  return `${three(u)} 1/m = ${u > maps.infinity ? `${three(1 / u)} m` : "infinity"}`;
+}
+
+function defocusWords(signed) {
+  const size = Math.abs(signed);
+  if (size < 0.5) return `${Number(size.toPrecision(2))} px, in focus`;
+  return `${three(size)} px, ${signed > 0 ? "behind" : "in front of"} the plane of focus`;
+}
+
+// Where a picture is seen inside its element, which may be wider or higher than it.
+function seen(image) {
+  const box = image.getBoundingClientRect();
+  if (!image.naturalWidth || !box.width) return null;
+  let scale = Math.min(box.width / image.naturalWidth, box.height / image.naturalHeight);
+  if (getComputedStyle(image).objectFit === "scale-down") scale = Math.min(scale, 1);
+  const [width, height] = [image.naturalWidth * scale, image.naturalHeight * scale];
+  return { left: box.left + (box.width - width) / 2, top: box.top + (box.height - height) / 2, width, height };
+}
+
+const layer = document.createElement("div");
+layer.className = "mdd-pointer";
+layer.setAttribute("aria-hidden", "true"); // a screen reader has the fields for column and row
+layer.hidden = true;
+document.body.append(layer);
+stop.signal.addEventListener("abort", () => layer.remove());
+const tip = document.createElement("div");
+tip.className = "mdd-tip";
+
+function show(image, event) {
+  const box = maps && seen(image);
+  if (!box) return hide();
+  const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  if (x < 0 || y < 0 || x >= 1 || y >= 1) return hide();
+  const at = Math.floor(y * maps.rows) * maps.columns + Math.floor(x * maps.columns);
+  const u = maps.inv_depth[0] + maps.inv_depth[1] * maps.invDepth[at];
+  const signed = maps.signed_px[0] + maps.signed_px[1] * maps.signed[at];
+  const lines = [
+    `column ${Math.floor(x * maps.width)}, row ${Math.floor(y * maps.height)}`,
+    `inverse depth ${depthWords(u)}`,
+    `circle of confusion ${defocusWords(signed)}`,
+    `confidence ${(maps.confidence[at] / 255).toFixed(2)} of 1`,
+  ];
+  tip.replaceChildren(
+    ...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })),
+  );
+  const crosses = [...document.querySelectorAll(PICTURES)].map(seen).filter(Boolean).map((other) => {
+    const cross = document.createElement("div");
+    cross.className = "mdd-cross";
+    cross.style.left = `${other.left + x * other.width}px`;
+    cross.style.top = `${other.top + y * other.height}px`;
+    return cross;
+  });
+  layer.replaceChildren(...crosses, tip);
+  layer.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const right = event.clientX + CLEAR_OF_POINTER_PX;
+  const below = event.clientY + CLEAR_OF_POINTER_PX;
+  tip.style.left = `${Math.max(0, right + width > innerWidth ? event.clientX - CLEAR_OF_POINTER_PX - width : right)}px`;
+  tip.style.top = `${Math.max(0, below + height > innerHeight ? event.clientY - CLEAR_OF_POINTER_PX - height : below)}px`;
+  ring(u, Math.abs(signed));
+}
+
+// The same pixel in the plot of the lens law; `data-plot` holds its axes.
+function ring(u, size) {
+  const svg = document.querySelector("#law svg[data-plot]");
+  if (!svg) return;
+  const { left, right, low, high, bottom, top, most } = JSON.parse(svg.dataset.plot);
+  let mark = svg.querySelector(".mdd-ring");
+  if (u === null || u < low || u > high) return mark?.remove();
+  if (!mark) {
+    mark = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    mark.setAttribute("class", "mdd-ring");
+    mark.setAttribute("r", "6");
+    svg.append(mark);
+  }
+  mark.setAttribute("cx", left + ((u - low) / (high - low)) * (right - left));
+  mark.setAttribute("cy", bottom + (Math.min(size, most) / most) * (top - bottom));
+}
+
+function hide() {
+  if (layer.hidden) return;
+  layer.hidden = true;
+  ring(null, 0);
+}
+
+const listen = { signal: stop.signal, passive: true };
+document.addEventListener("pointermove", (event) => {
+  const image = event.pointerType === "touch" ? null : event.target.closest?.(PICTURES);
+  if (image) show(image, event);
+  else hide();
+}, listen);
+document.addEventListener("scroll", hide, { ...listen, capture: true });
+document.addEventListener("pointerleave", hide, listen);
+watch("value", take);
+take();

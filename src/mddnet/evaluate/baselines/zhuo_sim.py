@@ -1,0 +1,192 @@
+"""Zhuo and Sim: blur at edges from what blurring once more does to their gradient, propagated by a matting Laplacian.
+
+Zhuo and Sim, "Defocus map estimation from a single image" (Pattern Recognition 44(9), 2011). Needs SciPy and OpenCV
+(the extra ``build``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mddnet.evaluate.baselines.gradients import Gradient
+from mddnet.evaluate.methods import Quantity, answer_of, need_packages
+from mddnet.metrics import Answer, luminance
+from mddnet.types import BoolArray, Float32Array, UInt8Array
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+DERIVATIVE_SIGMA_PX = 1.0
+"""Gradients are taken by derivatives of this Gaussian: those of neighbouring pixels drown in noise."""
+REBLUR_SIGMA_PX = 1.0
+CANNY_HIGH, CANNY_LOW = 0.1, 0.04
+"""Thresholds of Canny's detector as shares of the largest gradient, as in the authors' demonstration."""
+BILATERAL_SHARE = 0.1
+"""Widths of the bilateral filter: this share of the image's long side, and of its range of luma."""
+FIDELITY = 0.001
+"""Weight of the blur at edges against the smoothness of the map."""
+MATTING_EPSILON = 1e-7
+PROPAGATION_LONG_SIDE_PX = 320
+"""The map is propagated at this size: two seconds instead of a minute, and the map is smooth."""
+_GRID = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ZhuoSim:
+    """The whole method; its answer is the sigma of a Gaussian.
+
+    Attributes:
+        max_sigma_px: blur is cut off here: the gradient ratio of larger ones differs from 1 by its noise only.
+    """
+
+    quantities: ClassVar[tuple[Quantity, ...]] = ("sigma_px",)
+    max_sigma_px: float = 5.0
+    name: str = "zhuo-sim"
+
+    def __post_init__(self) -> None:
+        need_packages(self.name, "build", "cv2", "scipy")
+
+    def infer(self, photo: UInt8Array, /) -> Answer:
+        """The CoC of four sigma; 0 everywhere in a photo without an edge."""
+        edges, sigma_px = edge_blur(photo, self.max_sigma_px)
+        if not edges.any():
+            return answer_of("sigma_px", np.zeros(photo.shape[:2]))
+        refined = sparse_bilateral(sigma_px, edges, luminance(photo))
+        full = propagated(refined, edges, photo)
+        return answer_of("sigma_px", np.clip(full, 0.0, self.max_sigma_px).astype(np.float32))
+
+
+def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArray[np.float64]]:
+    """Edges, and the blur of a step edge at each of them.
+
+    The gradient of a step that is blurred by sigma falls by R when it is blurred once more by sigma_0 (equation 6 of
+    the paper); with derivatives of a Gaussian s,
+
+        R^2 = (sigma^2 + s^2 + sigma_0^2) / (sigma^2 + s^2)
+
+    Args:
+        photo: (H, W, 3) uint8, sRGB.
+        max_sigma_px: edges that are blurrier count as blurred by so much.
+
+    Returns:
+        edges: (H, W) bool; an edge that the second blur makes steeper is none.
+        sigma_px: (H, W), 0 where no edge is.
+    """
+    luma = luminance(photo)
+    first = Gradient.of(luma, DERIVATIVE_SIGMA_PX)
+    steep, again = first.size, Gradient.of(luma, float(np.hypot(DERIVATIVE_SIGMA_PX, REBLUR_SIGMA_PX))).size
+    largest = float(steep.max())
+    edges = first.edges(CANNY_LOW * largest, CANNY_HIGH * largest) & (steep > again)
+    ratio_squared = (steep[edges] / again[edges]) ** 2
+    variance = REBLUR_SIGMA_PX**2 / (ratio_squared - 1.0) - DERIVATIVE_SIGMA_PX**2
+    sigma_px = np.zeros(luma.shape)
+    sigma_px[edges] = np.sqrt(np.clip(variance, 0.0, max_sigma_px**2))
+    return edges, sigma_px
+
+
+def sparse_bilateral(values: NDArray[np.float64], where: BoolArray, guide: Float32Array) -> NDArray[np.float64]:
+    """Joint bilateral filter of values that are known at few pixels, weighted by distance and difference of luma.
+
+    On a bilateral grid (Chen et al., "Real-time edge-aware image processing with the bilateral grid", SIGGRAPH 2007)
+    of two cells per sigma.
+
+    Args:
+        values: (H, W).
+        where: (H, W) bool, the pixels that hold a value.
+        guide: (H, W) luma.
+
+    Returns:
+        (H, W), 0 where no value is.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    cell_px = BILATERAL_SHARE * max(guide.shape) / _GRID
+    span = max(float(guide.max() - guide.min()), 1e-6)
+    rows, columns = np.nonzero(where)
+    at = np.stack([rows / cell_px, columns / cell_px, (guide[where] - guide.min()) / (BILATERAL_SHARE * span / _GRID)])
+    cells = np.rint(at).astype(np.int64)
+    shape = tuple(cells.max(axis=1) + 2)
+    flat = np.ravel_multi_index(tuple(cells), shape)
+    size = int(np.prod(shape))
+    total = np.bincount(flat, weights=values[where], minlength=size).reshape(shape)
+    count = np.bincount(flat, minlength=size).reshape(shape).astype(np.float64)
+    total, count = (gaussian_filter(grid, _GRID, mode="constant") for grid in (total, count))
+    filtered = np.zeros(values.shape)
+    filtered[where] = map_coordinates(total, at, order=1) / np.maximum(map_coordinates(count, at, order=1), 1e-12)
+    return filtered
+
+
+def propagated(
+    values: NDArray[np.float64], where: BoolArray, photo: UInt8Array, long_side_px: int = PROPAGATION_LONG_SIDE_PX
+) -> NDArray[np.float64]:
+    """The map d that minimises d' L d + lambda sum over edges (d - values)^2, L the matting Laplacian of the photo.
+
+    Section 5 of the paper: (L + lambda D) d = lambda D values, D the diagonal that marks the edges; solved directly, by
+    sparse LU.
+
+    Args:
+        values: (H, W), used where ``where`` holds.
+        where: (H, W) bool, somewhere true.
+        photo: (H, W, 3) uint8.
+        long_side_px: a larger photo is made smaller for this step, its values averaged, and the map enlarged again.
+
+    Returns:
+        (H, W).
+    """
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import splu
+
+    height, width = where.shape
+    scale = min(1.0, long_side_px / max(height, width))
+    h, w = max(3, round(height * scale)), max(3, round(width * scale))
+    small = np.asarray(Image.fromarray(photo).resize((w, h), Image.Resampling.BOX))
+    rows, columns = np.nonzero(where)
+    cells = (rows * h // height) * w + columns * w // width
+    count = np.bincount(cells, minlength=h * w)
+    mean = np.bincount(cells, weights=values[where], minlength=h * w) / np.maximum(count, 1)
+    weight = FIDELITY * (count > 0)
+    system = (matting_laplacian(small) + diags(weight)).tocsc()
+    # the matrix is symmetric and positive: pivots stay on the diagonal, which keeps the factors sparse
+    factors = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    solved = factors.solve(weight * mean).reshape(h, w).astype(np.float32)
+    if (h, w) == (height, width):
+        return solved.astype(np.float64)
+    return np.array(Image.fromarray(solved).resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64)
+
+
+def matting_laplacian(photo: UInt8Array) -> scipy.sparse.dia_matrix:
+    """The matting Laplacian of windows of 3 x 3 pixels, (H W, H W), symmetric, its rows sum to 0.
+
+    Levin et al., "A Closed-Form Solution to Natural Image Matting" (IEEE PAMI 2008), equation 12.
+
+    Args:
+        photo: (H, W, 3) uint8, H and W at least 3.
+    """
+    from scipy.sparse import dia_matrix
+
+    height, width = photo.shape[:2]
+    colours = photo.astype(np.float64) / 255.0
+    places = [(i, j) for i in range(3) for j in range(3)]
+    count = len(places)
+    inner = {(i, j): np.s_[i : height - 2 + i, j : width - 2 + j] for i, j in places}
+    window = np.stack([colours[inner[place]] for place in places])  # (9, H - 2, W - 2, 3)
+    window -= window.mean(axis=0)
+    covariance = np.einsum("nijc,nijd->ijcd", window, window, optimize=True) / count
+    inverse = np.linalg.inv(covariance + (MATTING_EPSILON / count) * np.eye(3))
+    whitened = np.einsum("ijcd,nijd->nijc", inverse, window, optimize=True)
+    diagonals = {down * width + across: np.zeros((height, width)) for down in range(-2, 3) for across in range(-2, 3)}
+    for a, (row_a, column_a) in enumerate(places):
+        for b, (row_b, column_b) in enumerate(places):
+            affinity = (1.0 + np.einsum("ijc,ijc->ij", whitened[a], window[b])) / count
+            # stored by column: the pixel at place b
+            diagonals[(row_b - row_a) * width + column_b - column_a][inner[row_b, column_b]] += (a == b) - affinity
+    data = np.stack([values.ravel() for values in diagonals.values()])
+    return dia_matrix((data, list(diagonals)), shape=(height * width, height * width))
+
+
+BASELINES = {"zhuo-sim": ZhuoSim}

@@ -1,0 +1,30 @@
+"""Public data sets, each read as its authors publish it, and measured as its users do."""
+
+from mddnet.evaluate.datasets.record import (
+    CapChoice,
+    Crop,
+    CropChoice,
+    Dataset,
+    DatasetPhoto,
+    Item,
+    Listing,
+    Protocol,
+    dataset_source,
+    read_item,
+)
+from mddnet.evaluate.datasets.table import DATASETS, find_dataset
+
+__all__ = [
+    "DATASETS",
+    "CapChoice",
+    "Crop",
+    "CropChoice",
+    "Dataset",
+    "DatasetPhoto",
+    "Item",
+    "Listing",
+    "Protocol",
+    "dataset_source",
+    "find_dataset",
+    "read_item",
+]

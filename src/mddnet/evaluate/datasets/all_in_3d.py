@@ -1,0 +1,41 @@
+"""ALL-in-3D (He et al., arXiv:2208.09848), read by :mod:`mddnet.captures.all_in_3d` in either packing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.captures.all_in_3d import AllIn3dScene, list_all_in_3d
+from mddnet.data.evenly import evenly
+from mddnet.evaluate.datasets.files import inv_depth_from_depth_m
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.optics import signed_defocus_px
+
+FRAMES = 4
+"""Frames of a scene that are measured, spread evenly over its positions."""
+
+
+def list_all_in_3d_photos(dataset: Dataset, root: Path) -> Listing:
+    listing = list_all_in_3d(root)
+    items = []
+    for scene in listing.scenes:
+        items += [_item(scene, k) for k in evenly(len(scene.frames), FRAMES)]
+    return Listing(tuple(items), listing.failures)
+
+
+def _item(scene: AllIn3dScene, index: int) -> Item:
+    def load() -> DatasetPhoto:
+        shape = scene.read_sharp().shape
+        inv_depth = inv_depth_from_depth_m(scene.read_depth_m(shape))
+        photo = scene.read_frame(index, shape)
+        if scene.aperture_px is None:
+            return DatasetPhoto(photo, inv_depth, "1/m")
+        focus_m = float(scene.read_focus_z_m()[index])
+        # the paper's formula: CoC = A F |D - D_f| / (D (D_f - F)), A the aperture over the pixel pitch
+        focal_m = scene.focal_mm / 1000.0
+        kappa = scene.aperture_px * focal_m * focus_m / (focus_m - focal_m)
+        signed = signed_defocus_px(inv_depth, 1.0 / focus_m, kappa).astype(np.float32)
+        return DatasetPhoto(photo, inv_depth, "1/m", signed, np.abs(signed))
+
+    return Item(f"{scene.name}/{scene.frames[index].path.stem}", scene.place, load)

@@ -1,0 +1,103 @@
+"""Data sets of the size of blur: SYNDOF, rendered from depth, and RTF, measured.
+
+SYNDOF (Lee et al., "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019): ``image/NAME.png`` and
+``blur_map/NAME.png`` with the same names; a blur map holds ten times the sigma of the Gaussian in px of the image, of
+channel 1 where it has three, up to sigma (maxCoC - 1) / 4 = 7 px. From the authors' README,
+https://github.com/codeslake/SYNDOF.
+
+RTF (D'Andres et al., "Non-Parametric Blur Map Regression for Depth of Field Extension", IEEE TIP 2016): 22 photos. As
+DMENet's authors evaluate it (https://github.com/codeslake/DMENet, evaluation/RTF: readme.md, quantitative_RTF.m):
+``gt/NAME.mat`` holds ``blurMap``, the size of the disc; ``convertion.mat`` (sic) holds the table ``convertion`` whose
+second column is that size and whose first is the sigma of the Gaussian, px; the nearest row counts. Both maps are
+clipped at 3.275 px and divided by it, over the rows and columns that both have. The photos are taken from ``image/``
+with the same names in order.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate.datasets.files import (
+    images_in,
+    natural_order,
+    paired,
+    read_levels,
+    read_mat,
+    read_rgb,
+    same_stem,
+)
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.optics import diameter_from_sigma
+
+TABLE_FILE = "convertion.mat"
+LEVELS_PER_PX = 10.0
+MAX_SIGMA_PX = 7.5
+"""A little above the (29 - 1) / 4 that SYNDOF is rendered with."""
+
+
+def list_syndof(dataset: Dataset, root: Path) -> Listing:
+    """All photos; which of them are the test set is not published."""
+    photos = root / "image"
+    if not photos.is_dir():
+        raise dataset.missing(photos, "the blurred images")
+    return paired(images_in(photos), lambda p: same_stem(root / "blur_map", p.stem), "blur_map/NAME.png", _syndof_item)
+
+
+def _syndof_item(photo: Path, blur_map: Path) -> Item:
+    def load() -> DatasetPhoto:
+        sigma_px = read_levels(blur_map, channel=1) / LEVELS_PER_PX
+        if sigma_px.max(initial=0.0) > MAX_SIGMA_PX:
+            raise CaptureError(
+                f"{blur_map}: levels up to {LEVELS_PER_PX * sigma_px.max():g}; expected ten times a sigma of at most "
+                "7 px: blur_map/, not blur_map_norm/ or blur_map_binary/"
+            )
+        return DatasetPhoto(read_rgb(photo), defocus_px=np.asarray(diameter_from_sigma(sigma_px), dtype=np.float32))
+
+    return Item(photo.stem, photo.stem.partition("_")[0], load)
+
+
+def list_rtf(dataset: Dataset, root: Path) -> Listing:
+    table_path = root / TABLE_FILE
+    photos, truths = images_in(root / "image"), sorted((root / "gt").glob("*.mat"), key=natural_order)
+    for path, found in ((root / "image", photos), (root / "gt", truths), (table_path, table_path.is_file())):
+        if not found:
+            raise dataset.missing(path, "files of the set")
+    if len(photos) != len(truths):
+        raise CaptureError(f"{root}: {len(photos)} photos in image/ and {len(truths)} maps in gt/; expected as many")
+    table = read_mat(table_path, "convertion")
+    if table.ndim != 2 or table.shape[1] < 2 or not len(table):
+        raise CaptureError(
+            f"{table_path}: convertion is {table.shape}; expected two columns, sigma and size of the disc"
+        )
+    return Listing(tuple(_rtf_item(p, t, table) for p, t in zip(photos, truths, strict=True)))
+
+
+def _rtf_item(photo: Path, truth: Path, table: NDArray[np.float64]) -> Item:
+    def load() -> DatasetPhoto:
+        blur = read_mat(truth, "blurMap")
+        if blur.ndim != 2:
+            raise CaptureError(f"{truth}: blurMap is {blur.shape}; expected (H, W)")
+        sigma_px = sigma_of_disc(blur, table)
+        pixels = read_rgb(photo)
+        height, width = (min(a, b) for a, b in zip(pixels.shape[:2], blur.shape, strict=True))
+        if max(pixels.shape[0] - height, pixels.shape[1] - width, blur.shape[0] - height, blur.shape[1] - width) > 16:
+            raise CaptureError(f"{truth}: blurMap is {blur.shape} for a photo of {pixels.shape[:2]}; expected one size")
+        coc = np.asarray(diameter_from_sigma(sigma_px[:height, :width]), dtype=np.float32)
+        return DatasetPhoto(np.ascontiguousarray(pixels[:height, :width]), defocus_px=coc)
+
+    return Item(photo.stem, "photos", load)
+
+
+def sigma_of_disc(blur: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sigma, px, of the row of the table whose size of the disc is nearest, for every pixel."""
+    order = np.argsort(table[:, 1], kind="stable")
+    sizes, sigmas = table[order, 1], table[order, 0]
+    right = np.clip(np.searchsorted(sizes, blur), 1, max(len(sizes) - 1, 1))
+    left = right - 1
+    right = np.minimum(right, len(sizes) - 1)
+    nearest = np.where(np.abs(blur - sizes[left]) <= np.abs(sizes[right] - blur), left, right)
+    return np.where(np.isfinite(blur), sigmas[nearest], np.nan)

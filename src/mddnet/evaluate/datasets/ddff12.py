@@ -1,0 +1,78 @@
+"""DDFF 12-Scene (Hazirbas et al., "Deep Depth From Focus", ACCV 2018): focal stacks refocused from a plenoptic camera.
+
+``ddff-dataset-trainval.h5``: ``stack_val`` (N, 10, H, W, 3) with values 0 to 255, ``disp_val`` (N, 1, H, W), disparity
+in px of the stack between neighbouring views, 0 where the depth camera saw nothing (the same with ``_train``). The
+authors' reader is https://github.com/soyers/ddff-pytorch (README and FocalStackDDFFH5Reader.py); the test file has no
+disparity. Their refocusing (https://github.com/hazirbas/ddff-toolbox, refocus.py) averages all 9 x 9 views, each
+shifted by disparity x position, at ten disparities evenly spaced between those of 0.5 m and 7 m: 0.28 to 0.02 px, and
+depth = baseline x focal length / disparity. Hence here: depth in metres = 0.5 m x 0.2825 px / disparity (the range of
+disparities that the README states), and for the frames the CoC of an average of 9 x 9 views, kappa = 4 standard
+deviations per axis of their positions = 10.33 px per px of disparity.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.optics import light_field_kappa_px, signed_defocus_px
+
+FILE = "ddff-dataset-trainval.h5"
+VIEWS = 9
+DISPARITY_RANGE_PX = (0.2825, 0.0202)
+"""Of 0.5 m and 7 m: the range that the README states, in which the planes of focus are evenly spaced."""
+NEAREST_M = 0.5
+FRAMES_OF_A_STACK = (0, 3, 6, 9)
+"""Of ten frames these are measured, near to far: neighbours hardly differ."""
+
+
+def list_ddff12(dataset: Dataset, root: Path) -> Listing:
+    path = root / FILE
+    if not path.is_file():
+        raise dataset.missing(path, "the authors' file of training and validation scenes")
+    with opened_hdf5(path) as file:
+        stacks, disparities = dataset_of(file, path, "stack_val", 5), dataset_of(file, path, "disp_val", 4)
+        if stacks.shape[4] != 3 or disparities.shape != (stacks.shape[0], 1, *stacks.shape[2:4]):
+            raise CaptureError(
+                f"{path}: stack_val {stacks.shape}, disp_val {disparities.shape}; expected (N, F, H, W, 3) and "
+                "(N, 1, H, W)"
+            )
+        count, frames = stacks.shape[:2]
+    if frames != 10:
+        raise CaptureError(f"{path}: stacks of {frames} frames; expected 10, whose planes of focus are known")
+    items = [_item(path, stack, frame) for stack in range(count) for frame in FRAMES_OF_A_STACK]
+    return Listing(tuple(items))
+
+
+def _item(path: Path, stack: int, frame: int) -> Item:
+    def load() -> DatasetPhoto:
+        with opened_hdf5(path) as file:
+            photo = np.clip(np.rint(np.asarray(file["stack_val"][stack, frame], dtype=np.float64)), 0, 255)
+            disparity = np.asarray(file["disp_val"][stack, 0], dtype=np.float64)
+        disparity = np.where(np.isfinite(disparity) & (disparity > 0), disparity, np.nan)
+        largest = float(np.nanmax(disparity)) if np.isfinite(disparity).any() else 0.0
+        if largest > 2 * DISPARITY_RANGE_PX[0]:
+            raise CaptureError(
+                f"{path}, disp_val[{stack}]: disparities up to {largest:g} px; expected about "
+                f"{DISPARITY_RANGE_PX[1]:g} to {DISPARITY_RANGE_PX[0]:g} px between neighbouring views"
+            )
+        inv_depth = disparity / (NEAREST_M * DISPARITY_RANGE_PX[0])
+        signed = signed_defocus_px(disparity, focus_disparities_px()[frame], view_kappa_px()).astype(np.float32)
+        return DatasetPhoto(photo.astype(np.uint8), inv_depth.astype(np.float32), "1/m", signed, abs(signed))
+
+    return Item(f"val_{stack:04d}_frame_{frame + 1:02d}", "validation scenes", load)
+
+
+def focus_disparities_px() -> list[float]:
+    """Disparity in focus of each of the ten frames, near to far."""
+    return [float(value) for value in np.linspace(*DISPARITY_RANGE_PX, 10)]
+
+
+def view_kappa_px() -> float:
+    """CoC diameter in px per px of disparity of an average of all 9 x 9 views."""
+    rows, columns = np.mgrid[:VIEWS, :VIEWS]
+    return light_field_kappa_px(np.stack([rows.ravel(), columns.ravel()], axis=1))

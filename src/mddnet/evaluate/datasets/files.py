@@ -1,0 +1,202 @@
+"""Files of public data sets: images, codes, PFM maps, MATLAB and HDF5 files; each error names the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.errors import CaptureError, MddnetError
+from mddnet.evaluate.datasets.record import Item, Listing
+from mddnet.photo.image_file import opened_image
+from mddnet.photo.reader import read_photo
+from mddnet.types import Float32Array, UInt8Array
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+MAX_PFM_PIXELS = 200_000_000
+GET_AGAIN = "get the file again"
+
+
+def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key by which ``2.png`` comes before ``10.png``."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(int(part), "") if part.isdecimal() and len(part) < 18 else (-1, part) for part in parts], path.name
+
+
+def images_in(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
+    """Images directly in a folder, in natural order of their names; none where the folder is missing."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    return sorted(found, key=natural_order)
+
+
+def same_stem(folder: Path, stem: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Path | None:
+    """The image ``stem.*`` of a folder, whatever its type; None if there is none."""
+    for suffix in suffixes:
+        for spelt in (suffix, suffix.upper()):
+            path = folder / f"{stem}{spelt}"
+            if path.is_file():
+                return path
+    return None
+
+
+def paired(
+    photos: Iterable[Path], partner: Callable[[Path], Path | None], expected: str, item: Callable[[Path, Path], Item]
+) -> Listing:
+    """An item for each photo whose partner exists; the others are failures that say what was expected."""
+    items, failures = [], []
+    for photo in photos:
+        other = partner(photo)
+        if other is None:
+            failures.append((str(photo), f"its {expected} is missing"))
+        else:
+            items.append(item(photo, other))
+    return Listing(tuple(items), tuple(failures))
+
+
+def read_rgb(path: Path) -> UInt8Array:
+    """(H, W, 3) uint8, sRGB; 16-bit files are taken at 8 bits.
+
+    Raises:
+        ImageError: if it is missing or damaged.
+    """
+    return read_photo(path).pixels
+
+
+def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
+    """(H, W) grey levels of an 8- or 16-bit image as they stand in the file, of one channel where it has several.
+
+    Raises:
+        CaptureError: if it is missing, damaged, or no image of integers.
+    """
+    with opened_image(path, GET_AGAIN) as image:
+        # a palette of greys and one-bit masks are levels, too
+        levels = np.asarray(image.convert("L") if image.mode in ("1", "P") else image)
+    if levels.dtype.kind not in "uib" or levels.ndim not in (2, 3):
+        raise CaptureError(f"{path}: {levels.shape} {levels.dtype}; expected an image of integers")
+    if levels.ndim == 3:
+        levels = levels[..., min(channel, levels.shape[2] - 1)]
+    return levels.astype(np.float64)
+
+
+def read_depth16_m(path: Path, codes_per_m: float, expected: str) -> NDArray[np.float64]:
+    """(H, W) depth in metres of a 16-bit image whose codes are proportional to depth; code 0 gives 0, which is unknown.
+
+    Args:
+        path: the image.
+        codes_per_m: code of 1 m, > 0.
+        expected: what the codes are, for the error.
+
+    Raises:
+        CaptureError: if it is missing, damaged, no image of integers, or holds no code above 255: an image of 8 bits
+            has lost the unit.
+    """
+    codes = read_levels(path)
+    largest = float(codes.max(initial=0.0))
+    if largest <= 255:
+        raise CaptureError(f"{path}: values up to {largest:g}; expected {expected}, not 8 bits; {GET_AGAIN}")
+    return codes / codes_per_m
+
+
+def read_pfm(path: Path) -> Float32Array:
+    """(H, W) float32 of a grey PFM file: ``Pf``, width and height, scale (negative is little-endian), rows bottom up.
+
+    The format of Debevec's HDR Shop, https://netpbm.sourceforge.net/doc/pfm.html.
+
+    Raises:
+        CaptureError: if it is missing, damaged, has colours, or another length than its header says.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = [_pfm_line(stream.readline(200)) for _ in range(3)]
+            width, height = (int(side) for side in head[1].split())
+            scale = float(head[2])
+            if head[0] != "Pf" or min(width, height) < 1 or width * height > MAX_PFM_PIXELS or not abs(scale) > 0:
+                raise ValueError(f"header {head}")
+            data = stream.read()
+    except (OSError, ValueError) as error:
+        raise CaptureError(f"{path}: not a readable PFM file of one channel ({error}); get the file again") from error
+    if len(data) != 4 * width * height:
+        raise CaptureError(f"{path}: {len(data)} bytes of {width} x {height} floats; expected {4 * width * height}")
+    values = np.frombuffer(data, dtype="<f4" if scale < 0 else ">f4").reshape(height, width)[::-1]
+    return values.astype(np.float32)
+
+
+def _pfm_line(line: bytes) -> str:
+    return line.decode("ascii").strip()
+
+
+def needed(module: str, path: Path) -> Any:
+    """A module of the extra ``datasets``, imported when a file needs it.
+
+    Raises:
+        CaptureError: where it is not installed, naming the file and the extra.
+    """
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise CaptureError(
+            f"{path}: reading it needs the package {module.partition('.')[0]}: pip install 'mddnet[datasets]'"
+        ) from error
+
+
+@contextmanager
+def opened_hdf5(path: Path) -> Iterator[Any]:
+    """An HDF5 file (a MATLAB file of version 7.3 is one), open for reading.
+
+    Raises:
+        CaptureError: if it is no HDF5 file, is damaged where it is read, or h5py is not installed.
+    """
+    h5py = needed("h5py", path)
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (MddnetError, MemoryError):
+        raise
+    except Exception as error:
+        # h5py raises whatever a damaged file leads it to, when it is opened and when it is read.
+        raise CaptureError(f"{path}: not a readable HDF5 file ({error}); {GET_AGAIN}") from error
+
+
+def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:
+    """A data set of an open HDF5 file, not read yet.
+
+    Raises:
+        CaptureError: if it is missing or has another number of dimensions.
+    """
+    found = file.get(key)
+    if found is None or len(getattr(found, "shape", ())) != dimensions:
+        has = {name: getattr(value, "shape", "a group") for name, value in file.items()}
+        raise CaptureError(f"{path}: no data set {key} of {dimensions} dimensions; it holds {has}")
+    return found
+
+
+def read_mat(path: Path, key: str) -> NDArray[np.float64]:
+    """An array of numbers from a MATLAB file up to version 7.
+
+    Raises:
+        CaptureError: if it is missing, damaged, lacks the variable, or SciPy is not installed.
+    """
+    scipy_io = needed("scipy.io", path)
+    try:
+        values = scipy_io.loadmat(str(path), variable_names=[key]).get(key)
+    except Exception as error:
+        # SciPy raises whatever a damaged file leads it to
+        raise CaptureError(f"{path}: not a readable MATLAB file ({error}); get the file again") from error
+    if values is None or getattr(values, "dtype", np.dtype(object)).kind not in "uifb":
+        raise CaptureError(f"{path}: no variable {key} of numbers; expected one")
+    return np.asarray(values, dtype=np.float64)
+
+
+def inv_depth_from_depth_m(depth_m: NDArray[np.floating]) -> Float32Array:
+    """Inverse depth, 1/m, of depths; NaN where the depth is none between a micrometre and a million kilometres."""
+    known = (depth_m > 1e-6) & (depth_m < 1e9)
+    return np.where(known, 1.0 / np.where(known, depth_m, 1.0), np.nan).astype(np.float32)

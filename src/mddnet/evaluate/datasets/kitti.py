@@ -1,0 +1,61 @@
+"""KITTI depth (Uhrig et al., "Sparsity Invariant CNNs", 3DV 2017): street photos with depth by lidar.
+
+A depth map is a 16-bit PNG of the photo's size: z-depth in metres is code / 256, and 0 means that nothing was measured.
+About a fifth of the pixels are known and none near the upper border, which the lidar does not reach. Two layouts:
+
+- ``val_selection_cropped/`` of the benchmark's ``data_depth_selection.zip``: 1,000 photos of 1216 x 352 pixels,
+  ``image/DRIVE_sync_image_FRAME_image_0K.png``, each with a depth map
+  ``groundtruth_depth/DRIVE_sync_groundtruth_depth_FRAME_image_0K.png``, where DRIVE is such as
+  ``2011_09_26_drive_0002`` and K is 2 (left camera) or 3.
+- ``rgb/ID.png`` with ``depth/ID.png`` of the same name, as https://github.com/YvanYin/Metric3D shows a frame.
+
+The encoding and the first layout are those of the readme of the authors' devkit. The intrinsics that the set gives
+beside its photos are not read: depth is in metres without them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from mddnet.evaluate.datasets.files import (
+    images_in,
+    inv_depth_from_depth_m,
+    paired,
+    read_depth16_m,
+    read_rgb,
+    same_stem,
+)
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+
+CODES_PER_M = 256.0
+SELECTION = "val_selection_cropped"
+
+
+def list_kitti(dataset: Dataset, root: Path) -> Listing:
+    selection = root if root.name == SELECTION else root / SELECTION
+    if (selection / "image").is_dir():
+        depths = selection / "groundtruth_depth"
+        return _pairs(dataset, selection / "image", depths, "_sync_image_", "_sync_groundtruth_depth_")
+    if (root / "rgb").is_dir():
+        return _pairs(dataset, root / "rgb", root / "depth")
+    raise dataset.missing(selection / "image", "the photos of the selection, or rgb/")
+
+
+def _pairs(dataset: Dataset, photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Listing:
+    """Photos with their depth maps, whose names have ``of_depth`` for ``of_photo``."""
+
+    def depth_of(photo: Path) -> Path | None:
+        return same_stem(depths, photo.stem.replace(of_photo, of_depth, 1), (".png",))
+
+    expected = f"depth map in {depths.name}/, a PNG of the same name{f' but for {of_depth}' if of_depth else ''},"
+    return paired(images_in(photos, (".png", ".jpg")), depth_of, expected, partial(_item, dataset))
+
+
+def _item(dataset: Dataset, photo: Path, depth: Path) -> Item:
+    def load() -> DatasetPhoto:
+        depth_m = read_depth16_m(depth, CODES_PER_M, "16-bit depths, metres times 256")
+        return DatasetPhoto(read_rgb(photo), inv_depth_from_depth_m(depth_m), "1/m")
+
+    drive, found, _ = photo.stem.partition("_sync_")
+    return Item(photo.stem, drive if found else dataset.name, load)

@@ -1,0 +1,144 @@
+"""Middlebury stereo sets: 2014 (and 2021 and benchmark v3, in the same form) with calibration, 2005 and 2006 without.
+
+- 2014 (Scharstein et al., "High-Resolution Stereo Datasets with Subpixel-Accurate Ground Truth", GCPR 2014): a folder
+  per scene with ``im0.png``, ``disp0.pfm`` (px, infinite where unknown) and ``calib.txt`` with lines such as
+  ``cam0=[3997.684 0 1176.728; 0 3997.684 1011.728; 0 0 1]``, ``doffs=131.111``, ``baseline=193.001`` (mm); depth in mm
+  is baseline f / (d + doffs).
+- Benchmark v3 (MiddEval3): the same files of scenes of 2014 at full, half or quarter size, but the disparity is
+  ``disp0GT.pfm``; ``calib.txt`` is that of the size. Copies with blanks around ``=`` and in the brackets of
+  ``calib.txt`` exist, and are read like the published ones.
+- 2006 (Hirschmueller and Scharstein, CVPR 2007): ``view1.png`` and ``disp1.png``, 8 bits, 0 unknown; a level is a px at
+  full size, two levels are a px at half size and three at third size. ``dmin.txt`` holds what to add, in px at full
+  size, and focal length (3740 px at full size) and baseline (160 mm) are the same for all scenes; without it, depth is
+  affine.
+
+As described at https://vision.middlebury.edu/stereo/data/ (scenes2014, scenes2006) and
+https://vision.middlebury.edu/stereo/submit3/.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate.datasets.files import read_levels, read_pfm, read_rgb
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+
+FULL_FOCAL_PX, BASELINE_MM = 3740.0, 160.0
+DISPARITIES_2014 = ("disp0.pfm", "disp0GT.pfm")
+"""Names of the disparity of the left image: of the sets, and of the benchmark."""
+_BLANK = r"[ \t]*"
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+
+
+def _scenes(
+    dataset: Dataset,
+    root: Path,
+    photo: str,
+    parts: tuple[tuple[str, ...], ...],
+    item: Callable[[Path, Path], Item],
+) -> Listing:
+    """Folders of ``root`` that hold ``photo``, at any depth; those that lack all names of another part are failures."""
+    folders = sorted(path.parent for path in root.rglob(photo))
+    if not folders:
+        raise dataset.missing(root / "SCENE" / photo, "a folder of each scene")
+    items, failures = [], []
+    for folder in folders:
+        lacking = [names for names in parts if not any((folder / name).is_file() for name in names)]
+        if lacking:
+            first, *others = lacking[0]
+            expected = " or ".join(("it", *others))
+            failures.append((str(folder / first), f"no such file; expected {expected} in every scene"))
+        else:
+            items.append(item(root, folder))
+    return Listing(tuple(items), tuple(failures))
+
+
+def _item_2014(root: Path, folder: Path) -> Item:
+    def load() -> DatasetPhoto:
+        focal_px, doffs_px, baseline_mm = read_calibration(folder / "calib.txt")
+        name = next(name for name in DISPARITIES_2014 if (folder / name).is_file())
+        disparity = read_pfm(folder / name).astype(np.float64)
+        known = (disparity + doffs_px > 0) & (disparity < 1e6)
+        inv_depth = np.where(known, (disparity + doffs_px) * 1000.0 / (baseline_mm * focal_px), np.nan)
+        return DatasetPhoto(read_rgb(folder / "im0.png"), inv_depth.astype(np.float32), "1/m")
+
+    return Item(folder.relative_to(root).as_posix(), "scenes", load)
+
+
+def read_calibration(path: Path) -> tuple[float, float, float]:
+    """Focal length of the left camera (px), doffs (px) and baseline (mm) of a ``calib.txt``, whatever its blanks.
+
+    Raises:
+        CaptureError: if one of them is missing or impossible.
+    """
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaptureError(f"{path}: not readable ({error}); expected the calibration of the scene") from error
+    found = [
+        re.search(pattern, text, flags=re.MULTILINE)
+        for pattern in (
+            rf"^{_BLANK}cam0{_BLANK}={_BLANK}\[{_BLANK}{_NUMBER}[ \t]",
+            rf"^{_BLANK}doffs{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
+            rf"^{_BLANK}baseline{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
+        )
+    ]
+    if any(match is None for match in found):
+        names = ("cam0=[f 0 cx; ...]", "doffs=...", "baseline=...")
+        lacking = ", ".join(name for name, match in zip(names, found, strict=True) if match is None)
+        raise CaptureError(
+            f"{path}: no line {lacking} with a number; expected the lines {', '.join(names)}; get the file again"
+        )
+    focal_px, doffs_px, baseline_mm = (float(match[1]) for match in found if match is not None)
+    if not (0 < focal_px < math.inf and 0 < baseline_mm < math.inf and math.isfinite(doffs_px)):
+        raise CaptureError(f"{path}: f {focal_px:g} px, baseline {baseline_mm:g} mm; expected positive numbers")
+    return focal_px, doffs_px, baseline_mm
+
+
+def _item_2006(root: Path, folder: Path) -> Item:
+    def load() -> DatasetPhoto:
+        photo = read_rgb(folder / "view1.png")
+        levels = read_levels(folder / "disp1.png")
+        reduction = _reduction(folder, photo.shape[1])
+        known = levels > 0
+        dmin = folder / "dmin.txt"
+        if not dmin.is_file():
+            return DatasetPhoto(photo, np.where(known, levels / reduction, np.nan).astype(np.float32), "relative")
+        try:
+            offset = float(dmin.read_text(encoding="ascii"))
+            if not math.isfinite(offset):
+                raise ValueError(f"{offset}")
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise CaptureError(f"{dmin}: not a number ({error}); expected the smallest disparity, px") from error
+        # a level is a px of the full size, whatever the size of this copy
+        inv_depth = np.where(known, (levels + offset) * 1000.0 / (BASELINE_MM * FULL_FOCAL_PX), np.nan)
+        return DatasetPhoto(photo, inv_depth.astype(np.float32), "1/m")
+
+    return Item(folder.relative_to(root).as_posix(), "scenes", load)
+
+
+def _reduction(folder: Path, width: int) -> int:
+    """Full, half or third size, by the width: full ones are 1240 to 1396 px wide."""
+    for reduction in (1, 2, 3):
+        if 1200 <= width * reduction <= 1420:
+            return reduction
+    raise CaptureError(
+        f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420 px, or a half or a third of that: another "
+        "size has another unit of disparity"
+    )
+
+
+def list_2014(dataset: Dataset, root: Path) -> Listing:
+    """Scenes of 2014, 2021 and of the benchmark."""
+    return _scenes(dataset, root, "im0.png", (DISPARITIES_2014, ("calib.txt",)), _item_2014)
+
+
+def list_2006(dataset: Dataset, root: Path) -> Listing:
+    """Scenes of 2005 and 2006."""
+    return _scenes(dataset, root, "view1.png", (("disp1.png",),), _item_2006)

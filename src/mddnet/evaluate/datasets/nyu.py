@@ -1,0 +1,108 @@
+"""NYU Depth V2, labeled part (Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV
+2012).
+
+``nyu_depth_v2_labeled.mat`` is MATLAB 7.3, that is HDF5, whose dimensions h5py shows in reverse: ``images`` (1449, 3,
+640, 480) uint8, ``rawDepths`` and ``depths`` (1449, 640, 480) float32 metres, 0 where the sensor saw nothing,
+``sceneTypes`` references to texts. ``splits.mat`` holds ``testNdxs``, numbers from 1. As described at
+https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html and read by extract_official_train_test_set_from_mat.py of
+https://github.com/cleinc/bts, which also makes the usual PNG form: per scene type ``rgb_NNNNN.jpg`` (numbers from 0,
+the border outside rows 7 to 473, columns 7 to 631 black) and ``sync_depth_NNNNN.png``, 16 bits, rawDepths in
+millimetres. https://github.com/YvanYin/Metric3D keeps the same files in ``rgb/`` and ``depth/``, the border white.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mddnet.errors import CaptureError
+from mddnet.evaluate.datasets.files import (
+    dataset_of,
+    images_in,
+    inv_depth_from_depth_m,
+    opened_hdf5,
+    paired,
+    read_depth16_m,
+    read_mat,
+    read_rgb,
+)
+from mddnet.evaluate.datasets.record import Crop, Dataset, DatasetPhoto, Item, Listing
+
+MAT_FILE, SPLITS_FILE = "nyu_depth_v2_labeled.mat", "splits.mat"
+BORDER = np.s_[7:474, 7:632]
+"""The part of a frame that the undistorted photo fills; the PNG form keeps only it."""
+EIGEN_CROP = Crop(45, 471, 41, 601, 480, 640, "Eigen et al. 2014, as evaluated since")
+
+
+def list_mat(dataset: Dataset, root: Path) -> Listing:
+    path, splits = root / MAT_FILE, root / SPLITS_FILE
+    for file in (path, splits):
+        if not file.is_file():
+            raise dataset.missing(file, "a file of the authors")
+    numbers = read_mat(splits, "testNdxs").ravel()
+    with opened_hdf5(path) as file:
+        images = dataset_of(file, path, "images", 4)
+        depths = dataset_of(file, path, "rawDepths", 3)
+        count = images.shape[0]
+        if images.shape[1] != 3 or depths.shape != (count, *images.shape[2:]):
+            raise CaptureError(
+                f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, W, H) and (N, W, H)"
+            )
+        types = _scene_types(file, path, count, dataset.name)
+    wrong = numbers[(numbers < 1) | (numbers > count) | (numbers != np.rint(numbers))]
+    if len(wrong) or not len(numbers):
+        raise CaptureError(f"{splits}: testNdxs {wrong[:1]}; expected numbers from 1 to {count}, some of them")
+    return Listing(tuple(_mat_item(path, int(n) - 1, types[int(n) - 1]) for n in np.sort(numbers)))
+
+
+def _scene_types(file: Any, path: Path, count: int, default: str) -> list[str]:
+    if file.get("sceneTypes") is None:
+        return [default] * count
+    references = dataset_of(file, path, "sceneTypes", 2)[0]
+    if len(references) != count:
+        raise CaptureError(f"{path}: {len(references)} sceneTypes of {count} images; expected one each")
+    return ["".join(chr(int(code)) for code in np.ravel(file[reference][()])) for reference in references]
+
+
+def _mat_item(path: Path, index: int, scene_type: str) -> Item:
+    def load() -> DatasetPhoto:
+        with opened_hdf5(path) as file:
+            image = np.asarray(file["images"][index])
+            depth_m = np.asarray(file["rawDepths"][index], dtype=np.float64)
+        photo = np.zeros((*depth_m.T.shape, 3), dtype=np.uint8)
+        photo[BORDER] = image.transpose(2, 1, 0)[BORDER]
+        return DatasetPhoto(photo, inv_depth_from_depth_m(depth_m.T), "1/m")
+
+    return Item(f"{index:05d}", scene_type, load)
+
+
+def list_png(dataset: Dataset, root: Path) -> Listing:
+    folder = root / "test" if (root / "test").is_dir() else root
+    photos = [
+        photo
+        for scene in sorted(path for path in folder.iterdir() if path.is_dir())
+        for photo in images_in(scene, (".jpg", ".png"))
+        if photo.name.startswith("rgb_")
+    ]
+
+    def depth_of(photo: Path) -> Path | None:
+        name = photo.stem.replace("rgb_", "sync_depth_", 1) + ".png"
+        folders = [photo.parent, photo.parent.with_name("depth")] if photo.parent.name == "rgb" else [photo.parent]
+        return next((path for folder in folders if (path := folder / name).is_file()), None)
+
+    return paired(
+        photos, depth_of, "depth sync_depth_NNNNN.png, beside it or in depth/ beside rgb/,", partial(_png_item, dataset)
+    )
+
+
+def _png_item(dataset: Dataset, photo: Path, depth: Path) -> Item:
+    def load() -> DatasetPhoto:
+        depth_m = read_depth16_m(depth, 1000.0, "16-bit millimetres")
+        return DatasetPhoto(read_rgb(photo), inv_depth_from_depth_m(depth_m), "1/m")
+
+    # rgb/ is no scene type
+    group = photo.parent.name if depth.parent == photo.parent else dataset.name
+    return Item(f"{photo.parent.name}/{photo.stem}", group, load)

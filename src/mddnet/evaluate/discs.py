@@ -1,0 +1,267 @@
+"""Defocus response: sharp photos, blurred by discs and other shapes of known size, read back.
+
+This is a test instrument. It shares no code with the renderer that makes training images, so that an error there
+cannot hide here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.evaluate.samples import Options, Sample, Source
+from mddnet.evaluate.scenes import EvaluationScene, SceneReader
+from mddnet.metrics import Truth, texture_mask
+from mddnet.types import Float32Array, UInt8Array
+
+SLOPE_DIAMETERS_PX = (2.0, 4.0, 8.0, 16.0)
+"""True diameters of the discs, in pixels of the blurred photo."""
+SLOPE_LONG_SIDES_PX = (320, 480, 640)
+"""Long sides at which every photo is measured."""
+Shape = Literal["disc", "gaussian", "hexagon", "cat's eye"]
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+SHAPE_DIAMETERS_PX = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 48.0)
+"""True diameters for the shapes: from what hardly differs from sharp to beyond what the model can answer."""
+SHAPE_LONG_SIDE_PX = 480
+MAX_ENLARGEMENT = 1.15
+"""A photo is left out of a size that it would have to be enlarged to by more than this: enlarging is blur, too."""
+
+_SUPERSAMPLING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SlopePoint:
+    """One photo at one size with one disc.
+
+    Attributes:
+        photo: name of the photo.
+        long_side_px: long side of the photo as measured.
+        true_px: diameter of the disc; 0 is the photo as it is.
+        answer_px: median predicted defocus over textured pixels.
+    """
+
+    photo: str
+    long_side_px: int
+    true_px: float
+    answer_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class SlopeFit:
+    """Least-squares line of the answers against the truths, ``answer = slope * true + intercept``, over blurred points.
+
+    Attributes:
+        slope: px per px; 1 is right.
+        intercept_px: answer at no blur, by the line.
+        photos: number of photos.
+        medians_px: median answer over the photos per true diameter; the key 0.0 is for the unblurred photos.
+    """
+
+    slope: float
+    intercept_px: float
+    photos: int
+    medians_px: dict[float, float]
+
+
+@lru_cache(maxsize=32)
+def shape_kernel(shape: Shape, diameter_px: float) -> Float32Array:
+    """Kernel of a point's image with the variance per axis of a disc of that diameter; odd sides, sum 1.
+
+    Each tap is the share of its pixel that the shape covers. Covering widens a small shape, by the size of a pixel,
+    which the pixels of the photo carry already: the shape that is drawn is smaller by so much that the kernel's
+    variance per axis (the mean of both) is that of the ideal disc, (diameter / 4)^2.
+
+    Args:
+        shape: a disc, a Gaussian, a regular hexagon, or a cat's eye: a disc whose third is cut away by a second one.
+        diameter_px: CoC diameter, pixels.
+
+    Raises:
+        ValueError: for a diameter below 1.5 px, which no kernel of whole pixels can hold.
+    """
+    if not diameter_px >= 1.5:
+        raise ValueError(f"diameter is {diameter_px} px; expected 1.5 px or more")
+    wanted = (diameter_px / 4.0) ** 2
+    low, high = 0.3 * diameter_px, 2.0 * diameter_px + 1.0
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if kernel_variance(_covered(shape, middle)) < wanted else (low, middle)
+    return _covered(shape, high)
+
+
+def kernel_variance(kernel: NDArray[np.floating]) -> float:
+    """Variance of a kernel of sum 1 about its centre of gravity, mean of both axes, in px^2."""
+    offsets = np.arange(len(kernel), dtype=np.float64)
+    total = 0.0
+    for along in (kernel.sum(axis=0), kernel.sum(axis=1)):
+        total += float(along @ (offsets - along @ offsets) ** 2)
+    return total / 2.0
+
+
+def _covered(shape: Shape, diameter_px: float) -> Float32Array:
+    reach = diameter_px if shape == "gaussian" else diameter_px / 2.0
+    radius = int(np.ceil(reach + 0.5))
+    size = 2 * radius + 1
+    parts = _SUPERSAMPLING if size < 24 else _SUPERSAMPLING // 4
+    fine = (np.arange(size * parts) + 0.5) / parts - size / 2.0
+    x, y = fine[None, :], fine[:, None]
+    if shape == "gaussian":
+        inside = np.exp(-(x**2 + y**2) / (2.0 * (diameter_px / 4.0) ** 2))
+    elif shape == "hexagon":
+        flat = np.sqrt(3.0) / 4.0 * diameter_px  # from the centre to a side
+        inside = np.ones((len(fine), len(fine)))
+        for angle in np.deg2rad((20.0, 80.0, 140.0)):
+            inside *= np.abs(np.cos(angle) * x + np.sin(angle) * y) <= flat
+    else:
+        inside = (x**2 + y**2 <= (diameter_px / 2.0) ** 2).astype(np.float64)
+        if shape == "cat's eye":
+            inside *= (x - 0.27 * diameter_px) ** 2 + y**2 <= (diameter_px / 2.0) ** 2
+    cover = inside.reshape(size, parts, size, parts).mean(axis=(1, 3))
+    return (cover / cover.sum()).astype(np.float32)
+
+
+def blurred_by_disc(photo: UInt8Array, diameter_px: float) -> UInt8Array:
+    """:func:`blurred` by a uniform disc."""
+    return blurred(photo, "disc", diameter_px)
+
+
+def blurred(photo: UInt8Array, shape: Shape, diameter_px: float) -> UInt8Array:
+    """A photo with every point drawn as that shape, in linear light, edges mirrored.
+
+    Args:
+        photo: (H, W, 3) uint8, sRGB.
+        shape: of the point's image.
+        diameter_px: CoC diameter, pixels.
+
+    Returns:
+        (H, W, 3) uint8, sRGB.
+    """
+    kernel = shape_kernel(shape, diameter_px)
+    radius = len(kernel) // 2
+    height, width = photo.shape[:2]
+    light = np.pad(linear_from_srgb8(photo), ((radius, radius), (radius, radius), (0, 0)), mode="symmetric")
+    size = light.shape[:2]
+    spectrum = np.fft.rfft2(light, axes=(0, 1)) * np.fft.rfft2(kernel, s=size)[..., None]
+    # circular convolution moves the picture by the kernel's centre; what wraps around lies in the padding
+    whole = np.fft.irfft2(spectrum, s=size, axes=(0, 1))
+    return srgb8_from_linear(whole[2 * radius : 2 * radius + height, 2 * radius : 2 * radius + width])
+
+
+def resized(photo: UInt8Array, long_side_px: int) -> UInt8Array | None:
+    """The photo with that long side; None where it would have to be enlarged by more than :data:`MAX_ENLARGEMENT`."""
+    height, width = photo.shape[:2]
+    scale = long_side_px / max(height, width)
+    if scale > MAX_ENLARGEMENT:
+        return None
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS))
+
+
+def fit_slope(points: Sequence[SlopePoint]) -> SlopeFit:
+    """Fit the line through all blurred points, with an intercept; NaN with fewer than two different diameters."""
+    truths = sorted({point.true_px for point in points})
+    medians = {t: float(np.median([p.answer_px for p in points if p.true_px == t])) for t in truths}
+    blurred = [p for p in points if p.true_px > 0]
+    photos = len({p.photo for p in points})
+    if len({p.true_px for p in blurred}) < 2:
+        return SlopeFit(float("nan"), float("nan"), photos, medians)
+    x = np.array([p.true_px for p in blurred])
+    y = np.array([p.answer_px for p in blurred])
+    slope = float((x - x.mean()) @ (y - y.mean()) / ((x - x.mean()) @ (x - x.mean())))
+    return SlopeFit(slope, float(y.mean() - slope * x.mean()), photos, medians)
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def disc_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
+    """The sharp images of scenes at each size, as they are and behind discs."""
+    photos: list[tuple[Shape, int, float]] = [
+        ("disc", long_side_px, d) for long_side_px in SLOPE_LONG_SIDES_PX for d in (0.0, *SLOPE_DIAMETERS_PX)
+    ]
+    return _source("coc_slope", "CoC of known size", scenes, options, photos)
+
+
+def shape_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
+    """The sharp images of scenes at one size, every point drawn as each of the shapes."""
+    photos = [(shape, SHAPE_LONG_SIDE_PX, diameter_px) for shape in SHAPES for diameter_px in SHAPE_DIAMETERS_PX]
+    return _source("psf_shapes", "CoC by the shape of the blur", scenes, options, photos)
+
+
+def _source(
+    name: str,
+    title: str,
+    scenes: Sequence[EvaluationScene],
+    options: Options,
+    photos: Sequence[tuple[Shape, int, float]],
+) -> Source:
+    reader = SceneReader(options)
+    samples = [
+        Sample(
+            str(scene.folder),
+            scene.record.name,
+            shape,
+            f"{long_side_px} px, {shape} of {diameter_px:g} px",
+            partial(_load, reader, scene, shape, long_side_px, diameter_px),
+            {"long_side_px": float(long_side_px), "true_px": diameter_px},
+        )
+        for scene in scenes
+        for shape, long_side_px, diameter_px in photos
+    ]
+    return Source(name, title, samples, all_methods=False)
+
+
+def _load(
+    reader: SceneReader, scene: EvaluationScene, shape: Shape, long_side_px: int, diameter_px: float
+) -> Truth | None:
+    photo = resized(reader.maps(scene)[0].sharp, long_side_px)
+    if photo is None or not (textured := texture_mask(photo)).any():
+        return None
+    return Truth(blurred(photo, shape, diameter_px) if diameter_px else photo, textured=textured)
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SlopeResult:
+    """Answers to discs of known size.
+
+    Attributes:
+        points: one per photo, size and disc.
+        by_size: the fit per long side.
+        overall: the fit through all points.
+    """
+
+    points: tuple[SlopePoint, ...]
+    by_size: dict[int, SlopeFit]
+    overall: SlopeFit
+
+
+def points_of(scene: str, measures: Mapping[str, float]) -> SlopePoint:
+    """The point of one photo's measures."""
+    return SlopePoint(scene, int(measures["long_side_px"]), measures["true_px"], measures["coc_median_px"])
+
+
+def slopes(points: Sequence[SlopePoint]) -> SlopeResult:
+    """Fit the answers to discs, by long side and over all."""
+    by_size = {
+        size: fit_slope(here) for size in SLOPE_LONG_SIDES_PX if (here := [p for p in points if p.long_side_px == size])
+    }
+    return SlopeResult(tuple(points), by_size, fit_slope(points))
+
+
+def shape_slopes(points: Mapping[Shape, Sequence[SlopePoint]]) -> dict[Shape, SlopeFit]:
+    """Fit the answers to each shape from 2 to 16 px; the medians are over all diameters."""
+    fits: dict[Shape, SlopeFit] = {}
+    for shape in SHAPES:
+        here = points.get(shape, ())
+        line = fit_slope([p for p in here if p.true_px in SLOPE_DIAMETERS_PX])
+        fits[shape] = replace(line, medians_px=fit_slope(here).medians_px)
+    return fits

@@ -1,0 +1,228 @@
+"""The report of an evaluation: one HTML page, complete in itself, and a figure that compares methods.
+
+Needs Jinja and matplotlib (the extra ``report``). The page runs no script and loads nothing; every text is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from PIL import Image
+
+from mddnet.evaluate.cases import Case
+from mddnet.evaluate.provenance import provenance_words
+from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
+from mddnet.evaluate.tables import ResultTable, heading, number, result_tables, source_tables
+from mddnet.metrics import METRICS, Metric
+from mddnet.scenes.small_pictures import SmallPicture
+
+MAX_COMPARED = 24
+"""Photos in the figure that compares methods."""
+_ERRORS = {
+    "coc": ("Error of the CoC", "mean |error| of the rest, px"),
+    "inv_depth": ("Error of inverse depth", "mean error of the rest, share of range"),
+    "order": ("Wrong order of depth", "wrong share of the rest"),
+}
+_TERMS = (
+    ("Circle of confusion (CoC)", "The disc that lens blur makes of a point; its diameter, in pixels of the photo."),
+    ("Plane of focus", "The distance at which the photo is sharp. Points in front of it and behind it are blurred "
+     "alike; which of the two it is, is the sign of the defocus."),
+    ("Inverse depth", "One over distance: larger is nearer. The blur of a lens is linear in it."),
+    ("Ordinal accuracy", "Two random points whose truths differ clearly are compared; the share that comes out right. "
+     "Chance is 0.5."),
+    ("Location", "Photos of one location resemble each other, so they are averaged first; the macro row is the mean "
+     "over locations."),
+    ("Alignment", "A network without a known lens gives depth up to a scale and a shift. Before errors in metres are "
+     "taken, these are fitted to the truth; what was free is printed with every number."),
+    ("AUSE", "Leaving out the least confident pixels should lower the error. AUSE is how far the curve stays above the "
+     "best possible one: 0 is perfect, and a constant confidence has the number beside it."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One kind of scene, or a data set, ready for the template.
+
+    Attributes:
+        title: heading.
+        counts: how many photos, scenes and locations.
+        headlines: metric, its number, the reference beside it, which way is better.
+        figures: PNG images as data addresses, by title.
+        cases: heading, and the cases below it.
+        tables: all tables.
+    """
+
+    title: str
+    counts: str
+    headlines: list[tuple[str, str, str, str]]
+    figures: dict[str, str]
+    cases: list[tuple[str, tuple[Case, ...]]]
+    tables: list[ResultTable]
+
+
+def report_files(evaluation: Evaluation, made: Mapping[str, str]) -> dict[str, bytes]:
+    """``report.html``, and ``comparison.jpg`` where there are baselines and photos."""
+    files = {"report.html": report_page(evaluation, made).encode("utf-8", "backslashreplace")}
+    if evaluation.baselines and (rows := _compared_cases(evaluation)):
+        files["comparison.jpg"] = _comparison(rows)
+    return files
+
+
+def report_page(evaluation: Evaluation, made: Mapping[str, str]) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("mddnet.evaluate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["jpeg"] = lambda picture: _address(picture.jpeg, "jpeg")
+    sections = [_section(result, evaluation) for result in evaluation.kinds.values()]
+    shown = {table.title for section in sections for table in section.tables}
+    rest = [t for t in result_tables(evaluation) if t.title not in shown and t.title != "Not measured"]
+    return environment.get_template("report.html.jinja").render(
+        title=heading(evaluation),
+        evaluation=evaluation,
+        made=provenance_words(made, evaluation.seconds),
+        sections=sections,
+        rest=rest,
+        terms=_TERMS,
+    )
+
+
+def _section(result: SourceResult, evaluation: Evaluation) -> Section:
+    model = result.model
+    photos = len({(row.scene, row.file) for row in model.frames})
+    groups = "locations" if result.averaged == "location" else "groups"
+    cases = []
+    for key, (worst, best) in result.cases.items():
+        label = f"{METRICS[key].group}, {METRICS[key].title}"
+        cases += [(f"Worst by {label}", worst), (f"Best by {label}", best)]
+    return Section(
+        result.title,
+        f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
+        list(_headlines(model)),
+        {title: _png(figure) for title, figure in _figures(model)},
+        [(label, found) for label, found in cases if found],
+        source_tables(result, evaluation),
+    )
+
+
+def _headlines(model: MethodResult) -> Iterator[tuple[str, str, str, str]]:
+    """Every metric that stands beside a reference."""
+    for metric, reference in _with_reference(model):
+        beside = f"{number(model.macro[reference.key], reference.digits)} ({reference.title})"
+        yield f"{metric.group}: {metric.title}", number(model.macro[metric.key], metric.digits), beside, metric.better
+
+
+def _with_reference(model: MethodResult) -> Iterator[tuple[Metric, Metric]]:
+    for metric in METRICS.values():
+        if metric.beside is not None and metric.key in model.macro and metric.beside in model.macro:
+            yield metric, METRICS[metric.beside]
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
+    for metric, reference in _with_reference(model):
+        if metric.group != "confidence":
+            yield f"{metric.group}: {metric.title}", _against_reference(model, metric, reference)
+    for error, by_location in model.confidence.items():
+        curve = by_location[MACRO]
+        figure, axes = _axes("least confident removed, %", _ERRORS[error][1])
+        axes.plot(REMOVED_PERCENT, curve.error, label="model")
+        axes.plot(REMOVED_PERCENT, curve.oracle, "--", label="best possible")
+        axes.axhline(curve.error[0], color="grey", linestyle=":", label="constant confidence")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+        yield f"Sparsification: {_ERRORS[error][0]}", figure
+    if model.reliability is None:
+        return
+    bins = model.reliability.coc
+    if len(bins) > 1:
+        figure, axes = _axes("true CoC, px", "predicted CoC, px")
+        middle = [(found.low_px + found.high_px) / 2 for found in bins]
+        low, median, high = np.transpose([found.quartiles_px for found in bins])
+        axes.fill_between(middle, low, high, alpha=0.25)
+        axes.plot(middle, median)
+        axes.plot([0, middle[-1]], [0, middle[-1]], color="grey", linestyle=":")
+        yield "Defocus response: median and middle half", figure
+    for name, label in (("coc_error_px", "mean |CoC error|, px"), ("inv_depth_error", "mean error, share of range")):
+        points = [((b.low + b.high) / 2, getattr(b, name)) for b in model.reliability.confidence]
+        points = [point for point in points if math.isfinite(point[1])]
+        if len(points) > 1:
+            figure, axes = _axes("confidence", label)
+            axes.plot(*zip(*points, strict=True), marker="o")
+            axes.set_ylim(bottom=0)
+            yield f"Reliability: {label}", figure
+
+
+def _against_reference(model: MethodResult, metric: Metric, reference: Metric) -> Figure:
+    """Every photo (small) and location (large) against its reference; on the diagonal they are alike."""
+    figure, axes = _axes(f"reference: {reference.label}", f"the model: {metric.label}")
+    for values, size, alpha in (
+        ([row.measures for row in model.frames], 8, 0.4),
+        (list(model.locations.values()), 36, 1.0),
+    ):
+        points = [(v.get(reference.key, math.nan), v.get(metric.key, math.nan)) for v in values]
+        axes.scatter(*np.reshape(points, (-1, 2)).T, s=size, alpha=alpha, color="tab:blue", edgecolors="none")
+    for location, summary in model.locations.items():
+        at = summary.get(reference.key, math.nan), summary.get(metric.key, math.nan)
+        if all(map(math.isfinite, at)):
+            axes.annotate(location.replace("$", r"\$"), at, xytext=(4, 2), textcoords="offset points", fontsize=6)
+    low = max(axes.get_xlim()[0], axes.get_ylim()[0])
+    axes.axline((low, low), slope=1, color="grey", linestyle=":")
+    axes.set_title(f"better {'above' if metric.better == 'higher' else 'below'} the line", fontsize=8)
+    return figure
+
+
+def _axes(x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(3.6, 2.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(x, fontsize=8)
+    axes.set_ylabel(y, fontsize=8)
+    axes.tick_params(labelsize=7)
+    return figure, axes
+
+
+def _png(figure: Figure) -> str:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
+    return _address(stream.getvalue(), "png")
+
+
+def _address(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _compared_cases(evaluation: Evaluation) -> list[tuple[str, tuple[SmallPicture, ...]]]:
+    cases: dict[tuple[str, str], Case] = {}
+    for kind, result in evaluation.kinds.items():
+        for worst, best in result.cases.values():
+            for case in (*worst, *best):
+                cases.setdefault((kind, case.name), case)
+    return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:MAX_COMPARED]]
+
+
+def _comparison(rows: list[tuple[str, tuple[SmallPicture, ...]]]) -> bytes:
+    """A row per photo, a column per map of each method, as JPEG."""
+    columns = max(len(pictures) for _, pictures in rows)
+    figure = Figure(figsize=(2.4 * columns, 2.2 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for (name, pictures), line in zip(rows, grid, strict=True):
+        for axes in line:
+            axes.axis("off")
+        for axes, picture in zip(line, pictures, strict=False):
+            with Image.open(io.BytesIO(picture.jpeg)) as image:
+                axes.imshow(np.asarray(image.convert("RGB")))
+            title = f"{name}\n{picture.title}" if axes is line[0] else picture.title
+            axes.set_title(title.replace("$", r"\$"), fontsize=7, loc="left")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="jpeg", dpi=100)
+    return stream.getvalue()

@@ -1,0 +1,272 @@
+"""What an evaluation measured: numbers per photo, and their means per scene, location and in all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mddnet.evaluate.cases import Case
+from mddnet.evaluate.discs import Shape, SlopeFit, SlopeResult
+from mddnet.evaluate.reliability import Reliability
+from mddnet.metrics import METRICS, Sparsification, falling_steps
+from mddnet.metrics.registry import add_from_means, mean, over_photos, pooled_mean
+from mddnet.metrics.sparsification import ERRORS
+
+REMOVED_PERCENT = tuple(range(0, 100, 10))
+"""Where sparsification curves are reported, in per cent of the pixels (pairs) removed."""
+MACRO = "macro"
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """Measures of one photo by key; one that does not apply is absent or NaN."""
+
+    scene: str
+    location: str
+    file: str
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoCurves:
+    """Sparsification curves of one photo, by name of the error."""
+
+    scene: str
+    location: str
+    curves: Mapping[str, Sparsification]
+
+
+@dataclass(frozen=True, slots=True)
+class MeanCurve:
+    """A sparsification curve averaged over photos, at each of :data:`REMOVED_PERCENT`.
+
+    Attributes:
+        error: mean error of what is left, the least confident removed first, in the unit of the error.
+        oracle: the same with the largest errors removed first.
+        falling_steps: how many of the nine steps of 10 % lower the error; 9 is a curve that falls everywhere.
+    """
+
+    error: tuple[float, ...]
+    oracle: tuple[float, ...]
+    falling_steps: int
+
+
+@dataclass(slots=True)
+class MethodResult:
+    """What one method scores on one source.
+
+    Attributes:
+        frames: one row per measured photo.
+        scenes: mean over the photos, per scene.
+        locations: mean over the scenes, per location.
+        macro: mean over the locations; of a public data set over all photos.
+        confidence: sparsification curves by error and location; empty for a method without a confidence.
+        reliability: answers against truths in bins.
+    """
+
+    frames: list[PhotoRow] = field(default_factory=list)
+    scenes: dict[str, dict[str, float]] = field(default_factory=dict)
+    locations: dict[str, dict[str, float]] = field(default_factory=dict)
+    macro: dict[str, float] = field(default_factory=dict)
+    confidence: dict[str, dict[str, MeanCurve]] = field(default_factory=dict)
+    reliability: Reliability | None = None
+
+    def summarise(self, averaged: Literal["location", "photo"], curves: Sequence[PhotoCurves] = ()) -> None:
+        """Fill in the means."""
+        if averaged == "location":
+            self._average_locations()
+        else:
+            self._average_photos()
+        self.confidence = mean_curves(curves)
+        for error, by_location in self.confidence.items():
+            for location, curve in by_location.items():
+                if location == MACRO or averaged == "location":
+                    summary = self.macro if location == MACRO else self.locations[location]
+                    summary[f"falling_steps_{error}"] = float(curve.falling_steps)
+
+    def _average_locations(self) -> None:
+        """Over photos, scenes and locations; CoC errors are pooled over the pixels of a scene and of a location."""
+        location_of = {row.scene: row.location for row in self.frames}
+        for scene in location_of:
+            self.scenes[scene] = pooled_mean([row.measures for row in self.frames if row.scene == scene])
+        for location in dict.fromkeys(location_of.values()):
+            scenes = [scene for scene, there in location_of.items() if there == location]
+            rows = [row.measures for row in self.frames if row.location == location]
+            summary = pooled_mean([self.scenes[scene] for scene in scenes])
+            summary |= {"scenes": float(len(scenes)), "frames": float(len(rows))}
+            add_from_means(summary)
+            self.locations[location] = summary | over_photos(rows)
+        counts = ("scenes", "frames", "coc_pixels")
+        macro = mean(list(self.locations.values()))
+        self.macro = {name: value for name, value in macro.items() if name not in counts}
+        self.macro |= over_photos([row.measures for row in self.frames])
+
+    def _average_photos(self) -> None:
+        """Over photos, as the tables of the public data sets have it, per group and in all."""
+        by_group: dict[str, list[dict[str, float]]] = {}
+        for row in self.frames:
+            by_group.setdefault(row.location, []).append(row.measures)
+            self.scenes[row.scene] = row.measures
+            if (constant := METRICS["sign_constant"].from_means) and (value := constant(row.measures)) is not None:
+                row.measures["sign_constant"] = value  # of each photo, not of a location
+        for group, rows in by_group.items():
+            self.locations[group] = _of_photos(rows) | {"frames": float(len(rows))}
+        self.macro = _of_photos([row.measures for row in self.frames])
+        self.macro.pop("coc_pixels", None)
+
+
+def _of_photos(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    summary = mean(rows)
+    add_from_means(summary)
+    return summary | over_photos(rows)
+
+
+@dataclass(slots=True)
+class SourceResult:
+    """What all methods score on one source.
+
+    Attributes:
+        title: in headings.
+        averaged: over locations or over photos.
+        methods: result by name of the method, the model first.
+        photos_without_blur: photos left out since their truth shows hardly any blur, by scene.
+        photos_without_true_defocus: photos of captures whose order only is known, measured for depth alone.
+        cases: by leading metric, the worst and the best photos with their pictures; not in the JSON.
+    """
+
+    title: str
+    averaged: Literal["location", "photo"]
+    methods: dict[str, MethodResult]
+    photos_without_blur: dict[str, int] = field(default_factory=dict)
+    photos_without_true_defocus: int = 0
+    cases: dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]] = field(default_factory=dict)
+
+    @property
+    def model(self) -> MethodResult:
+        """That of the model."""
+        return next(iter(self.methods.values()))
+
+    @property
+    def baselines(self) -> dict[str, MethodResult]:
+        """Those of the baselines that have a number here."""
+        return {name: result for name, result in list(self.methods.items())[1:] if result.frames}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain: the model's numbers, and those of the baselines below ``baselines``."""
+        return {
+            "title": self.title,
+            **asdict(self.model),
+            "photos_without_blur": self.photos_without_blur,
+            "photos_without_true_defocus": self.photos_without_true_defocus,
+            "baselines": {name: asdict(result) for name, result in self.baselines.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedResult:
+    """Median time on this machine.
+
+    Attributes:
+        what: ``"network"`` alone, or ``"predict"`` where the model does not show its network.
+        height: of the input.
+        width: of the input.
+        milliseconds: median over the runs.
+        runs: number of runs, after a warm-up.
+    """
+
+    what: str
+    height: int
+    width: int
+    milliseconds: float
+    runs: int
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """All that one evaluation measured.
+
+    Attributes:
+        model: name of the model.
+        split: split of the captures, or ``"test"`` of a public data set.
+        options: the choices that the numbers depend on.
+        kinds: result by kind of scene, ``pairs``, or name of a data set.
+        coc_slope: blur of known size, or None if not measured.
+        psf_shapes: blur of known size and shape, or None if not measured; slopes up to 16 px.
+        speed: time, or None if not measured.
+        baselines: the other methods, each with the quantities that it states.
+        locations_without_split: locations that the split does not name; their scenes took no part.
+        failures: what could not be measured, with the reason.
+        seconds: how long it took.
+    """
+
+    model: str
+    split: str
+    options: dict[str, Any]
+    kinds: dict[str, SourceResult] = field(default_factory=dict)
+    coc_slope: SlopeResult | None = None
+    psf_shapes: dict[Shape, SlopeFit] | None = None
+    speed: SpeedResult | None = None
+    baselines: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    locations_without_split: tuple[str, ...] = ()
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """The model's means as ``KIND.METRIC``; ``coc_slope.slope*``, ``psf_shapes.*``, ``speed.*``."""
+        numbers = {f"{kind}.{key}": v for kind, result in self.kinds.items() for key, v in result.model.macro.items()}
+        if self.coc_slope is not None:
+            numbers["coc_slope.slope"] = self.coc_slope.overall.slope
+            numbers |= {f"coc_slope.slope_{size}": fit.slope for size, fit in self.coc_slope.by_size.items()}
+        if self.psf_shapes is not None:
+            numbers |= {f"psf_shapes.slope_{shape}": fit.slope for shape, fit in self.psf_shapes.items()}
+        if self.speed is not None:
+            numbers[f"speed.{self.speed.what}_ms"] = self.speed.milliseconds
+        return numbers
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the pictures as plain dicts and lists, headline first; NaN stays NaN."""
+        return {
+            "headline": self.headline,
+            "model": self.model,
+            "split": self.split,
+            "options": self.options,
+            "kinds": {kind: result.as_dict() for kind, result in self.kinds.items()},
+            "coc_slope": None if self.coc_slope is None else asdict(self.coc_slope),
+            "psf_shapes": None
+            if self.psf_shapes is None
+            else {shape: asdict(fit) for shape, fit in self.psf_shapes.items()},
+            "speed": None if self.speed is None else asdict(self.speed),
+            "baselines": self.baselines,
+            "locations_without_split": self.locations_without_split,
+            "failures": self.failures,
+            "seconds": self.seconds,
+        }
+
+
+def mean_curves(photos: Sequence[PhotoCurves]) -> dict[str, dict[str, MeanCurve]]:
+    """Curves by error and location, over photos and then scenes; ``"macro"`` is the mean over the locations."""
+    result: dict[str, dict[str, MeanCurve]] = {}
+    for name in ERRORS:
+        by_location: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
+        for photo in photos:
+            if name in photo.curves:
+                curve = photo.curves[name]
+                both = np.stack([curve.error, curve.oracle])[:, list(REMOVED_PERCENT)]
+                by_location.setdefault(photo.location, {}).setdefault(photo.scene, []).append(both)
+        if not by_location:
+            continue
+        locations = {
+            location: np.mean([np.mean(rows, axis=0) for rows in scenes.values()], axis=0)
+            for location, scenes in by_location.items()
+        }
+        whole = {**locations, MACRO: np.mean(list(locations.values()), axis=0)}
+        result[name] = {
+            location: MeanCurve(tuple(error.tolist()), tuple(oracle.tolist()), falling_steps(error))
+            for location, (error, oracle) in whole.items()
+        }
+    return result

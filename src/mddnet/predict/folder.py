@@ -1,0 +1,407 @@
+"""From files to files: photos and videos are read, predicted and saved into a folder.
+
+One pipeline for the command line, Ray, the demo and Python:
+
+    model = mddnet.load()
+    photos, failures = find_photos(["shots/"])
+    for outcome in predict_files(model, photos, Settings(Path("out"))):
+        print(outcome.text)
+"""
+
+from __future__ import annotations
+
+import glob
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+
+from PIL import Image
+
+from mddnet import cluster
+from mddnet.errors import ImageError, MddnetError
+from mddnet.io.part_file import remove_abandoned
+from mddnet.photo.raw import RAW_SUFFIXES
+from mddnet.photo.reader import read_photo
+from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
+from mddnet.predict.output import (
+    SaveFormat,
+    claim_stem,
+    content_of,
+    find_saved,
+    first_file,
+    is_output_name,
+    save,
+    source_of,
+)
+from mddnet.predict.prediction import Prediction
+from mddnet.predict.predictor import Model, load
+from mddnet.predict.view import PreviewRange, preview_range
+from mddnet.types import InvDepthUnit, Lens, Photo
+
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp"),
+    *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".avif", ".tga"),
+    *(".heic", ".heif", ".hif", ".exr"),
+)
+"""Files that are taken from a folder, beside raw files; a file that is named is read whatever its suffix."""
+LARGE_PIXELS = 40_000_000
+"""A photo with more pixels is worked on alone: it takes much memory."""
+MAX_WORKERS = 8
+"""Photos that are worked on at once, however many cores there are: each takes memory."""
+RANGE_FRAMES = 9
+"""Frames of a video that decide the range of colours of all its previews."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How photos are predicted and saved.
+
+    Attributes:
+        out: folder for the results.
+        formats: what to write, of :data:`~mddnet.predict.output.SAVE_FORMATS`.
+        lens: facts that replace those of the photos.
+        linear: whether the samples of the photos are linear light.
+        max_pixels: larger photos are refused; None is the usual limit.
+        refine: whether to add a second pass at twice the resolution.
+        resume: whether to leave out photos whose results are there, made with the same settings and model.
+    """
+
+    out: Path
+    formats: tuple[SaveFormat, ...] = ("tiff",)
+    lens: Lens = field(default_factory=Lens)
+    linear: bool = False
+    max_pixels: int | None = None
+    refine: bool = False
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A photo, or a frame of a video.
+
+    Attributes:
+        path: the file.
+        name: for messages.
+        stem: of its results.
+        read: gives the photo; called once, and not at all where results are there.
+        ranges: range of the colours of the previews of its video.
+        alone: whether it is so large that nothing else should be in memory with it.
+    """
+
+    path: Path
+    name: str
+    stem: str
+    read: Callable[[], Photo]
+    ranges: VideoRanges | None = None
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a photo, or of a frame of a video.
+
+    Attributes:
+        path: the file.
+        text: a line for people, and a line for each note; or the error.
+        facts: the facts file, or None where it failed.
+    """
+
+    path: Path
+    text: str
+    facts: Path | None
+
+
+def find_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The photos that paths, folders and patterns stand for, each once and in order; and an error for each without."""
+    found: dict[Path, Path] = {}
+    failures = []
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            members = _photos_in(path)
+            failure = f"{given}: no photo in this folder; expected {', '.join(PHOTO_SUFFIXES)}"
+        elif not path.exists() and glob.has_magic(given):
+            members = [Path(name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()]
+            failure = f"{given}: no file matches this pattern"
+        else:
+            members, failure = [path], ""
+        if not members:
+            failures.append(failure)
+        for member in members:
+            found.setdefault(member.resolve(), member)
+    return list(found.values()), failures
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    def wanted(path: Path) -> bool:
+        kind = path.suffix.lower() in (*PHOTO_SUFFIXES, *RAW_SUFFIXES)
+        return kind and not path.name.startswith(".") and not is_output_name(path.name) and path.is_file()
+
+    members = [path for path in sorted(folder.iterdir()) if wanted(path)]
+    # A camera that stores both gives one photo: its own JPEG is preferred to what LibRaw makes of the raw file.
+    developed = {path.stem for path in members if path.suffix.lower() in PHOTO_SUFFIXES}
+    return [path for path in members if path.suffix.lower() in PHOTO_SUFFIXES or path.stem not in developed]
+
+
+def expected_items(path: Path) -> int:
+    """How many items an input will be; a video that cannot be read fails later, by name."""
+    try:
+        return frame_count(path) if is_video(path) else 1
+    except ImageError:
+        return 1
+
+
+def predict_files(model: Model, paths: Sequence[Path], settings: Settings, workers: int = 1) -> Iterator[Outcome]:
+    """Predict photos and videos, and save what comes out.
+
+    A worker takes a photo from its file to its results: a network on one core each does more than one on all. A photo
+    that fails is an outcome, and the others are done; a video ends with the first frame that fails.
+
+    Args:
+        model: the model.
+        paths: photos and videos.
+        settings: how.
+        workers: photos that are worked on at once.
+
+    Yields:
+        The outcomes, in the order of the paths. Files are named in this order, too.
+    """
+    remove_abandoned(settings.out)
+    failed: set[Path] = set()
+    waiting: deque[Future[Outcome | None]] = deque()
+
+    def finished(leave: int) -> Iterator[Outcome]:
+        while len(waiting) > leave:
+            outcome = waiting.popleft().result()
+            if outcome is not None:
+                yield outcome
+
+    def work(item: Item, turn: threading.Event, claimed: threading.Event) -> Outcome | None:
+        try:
+            if item.path in failed:
+                return None
+            outcome = predict_item(model, item, settings, turn, claimed)
+            if outcome.facts is None:
+                failed.add(item.path)
+            return outcome
+        finally:
+            claimed.set()
+
+    with _threads(workers) as pool:
+        turn = threading.Event()
+        turn.set()
+        for path in paths:
+            for item in items_of(model, path, settings):
+                if path in failed:
+                    break
+                if item.alone:
+                    yield from finished(leave=0)
+                claimed = threading.Event()
+                waiting.append(pool.submit(work, item, turn, claimed))
+                turn = claimed
+                yield from finished(leave=0 if item.alone else workers)
+        yield from finished(leave=0)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads; work that has not started is dropped when the block is left by an error or Ctrl-C."""
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
+    """The items of a file; what goes wrong with a video is raised when its last item is read."""
+    if not is_video(path):
+        read = partial(read_photo, path, settings.lens, max_pixels=settings.max_pixels, linear=settings.linear)
+        yield Item(path, str(path), path.stem, read, alone=_is_large(path))
+        return
+    ranges = VideoRanges(model, path, settings)
+    try:
+        for index, frame in enumerate(video_frames(path, settings.lens, max_pixels=settings.max_pixels)):
+            stem = frame_stem(path, index)
+            yield Item(path, f"{path}, {stem}", stem, partial(_itself, frame), ranges)
+    except (MddnetError, MemoryError) as error:
+        yield Item(path, str(path), "", partial(_raise, error))
+
+
+def predict_item(
+    model: Model,
+    item: Item,
+    settings: Settings,
+    turn: threading.Event | None = None,
+    claimed: threading.Event | None = None,
+) -> Outcome:
+    """Read, predict and save one photo or frame, unless its results are there.
+
+    Args:
+        model: the model.
+        item: what to predict.
+        settings: how.
+        turn: waited for before a name is taken, so that files of one name are numbered in the order of the photos.
+        claimed: set when the name is taken.
+    """
+    try:
+        facts = _done_before(model, item, settings)
+        if facts is not None:
+            return Outcome(item.path, f"{item.name}: done before", facts)
+        prediction = model.predict(item.read(), refine=settings.refine)
+        fixed_range = None if item.ranges is None else item.ranges.of(prediction)
+        if turn is not None:
+            turn.wait()
+        claim_stem(settings.out, item.stem, source_of(prediction.photo))
+        if claimed is not None:
+            claimed.set()
+        files = save(prediction, settings.out, item.stem, settings.formats, fixed_range)
+        return Outcome(item.path, summary(item.name, prediction, files), files["facts"])
+    except (MddnetError, MemoryError) as error:
+        reason = "too little memory for it" if isinstance(error, MemoryError) else str(error)
+        named = reason.startswith(str(item.path))
+        return Outcome(item.path, reason if named else f"{item.path}: {reason}", None)
+
+
+def _itself(frame: Photo) -> Photo:
+    return frame
+
+
+def _raise(error: Exception) -> Photo:
+    raise error
+
+
+def _is_large(path: Path) -> bool:
+    """Whether a photo has more than 40 megapixels, by its header; or a file of 40 MB, where Pillow cannot tell."""
+    try:
+        with Image.open(path) as image:
+            return image.width * image.height > LARGE_PIXELS
+    except Exception:
+        # Pillow raises whatever a damaged header leads it to; a missing file is named when it is read.
+        return path.is_file() and path.stat().st_size > LARGE_PIXELS
+
+
+def _done_before(model: Model, item: Item, settings: Settings) -> Path | None:
+    """The facts of the results of an item, if made of this content by this model with every lens fact given."""
+    if not settings.resume or not item.stem:
+        return None
+    facts = find_saved(settings.out, item.path, item.stem)
+    if facts is None or not facts.complete or (facts.model, facts.model_version) != (model.name, model.version):
+        return None
+    if facts.refined != settings.refine or facts.content is None or facts.content != content_of(item.path):
+        return None
+    if not all((settings.out / first_file(facts.path.stem, name)).exists() for name in settings.formats):
+        return None
+    used = asdict(facts.lens)
+    same = all(value is None or used[name] == value for name, value in asdict(settings.lens).items())
+    return facts.path if same else None
+
+
+def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
+    """What came out, in a line, and a line for each note."""
+    height, width = prediction.size
+    focus, sharp = prediction.focus, prediction.depth_of_field
+    if not focus.found:
+        where = f"no plane of focus found ({focus.reason})"
+    elif prediction.unit == "1/m":
+        distance = f"{1 / focus.u_focus:.3g} m from the lens" if focus.u_focus > 0 else "infinity"
+        where = f"in focus at {distance}, residual {focus.residual_px:.2g} px"
+        if sharp is not None:
+            where += f", sharp from {sharp.near_m:.3g} to {sharp.far_m:.3g} m"
+    else:
+        where = f"in focus at u = {focus.u_focus:.3g}, residual {focus.residual_px:.2g} px"
+    what = f"{width} x {height} px, inverse depth [{prediction.unit}], {where}"
+    line = f"{name}: {what} -> {files['facts'].with_suffix('.*')} ({len(files)} files)"
+    return "\n".join([line, *(f"  note: {note}" for note in prediction.notes)])
+
+
+class VideoRanges:
+    """One range of colours for all previews of a video, so that its frames can be compared.
+
+    It is found when it is first asked for. A range holds for a unit: where no plane of focus is found, a frame stays
+    relative among metric ones.
+    """
+
+    def __init__(self, model: Model, path: Path, settings: Settings) -> None:
+        """Nothing is read yet."""
+        self._model, self._path, self._settings = model, path, settings
+        self._lock = threading.Lock()
+
+    def of(self, prediction: Prediction) -> PreviewRange | None:
+        """The range for a frame; None, a range of its own, for a unit that none of the sampled frames has."""
+        with self._lock:
+            return self._by_unit.get(prediction.unit)
+
+    @cached_property
+    def _by_unit(self) -> dict[InvDepthUnit, PreviewRange]:
+        found: dict[InvDepthUnit, list[PreviewRange]] = {}
+        lens, max_pixels = self._settings.lens, self._settings.max_pixels
+        for photo in sampled_frames(self._path, RANGE_FRAMES, lens, max_pixels=max_pixels):
+            prediction = self._model.predict(photo)
+            found.setdefault(prediction.unit, []).append(preview_range(prediction))
+        return {unit: PreviewRange.over(ranges) for unit, ranges in found.items()}
+
+
+def predict_on_ray(
+    address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1
+) -> Generator[Outcome]:
+    """:func:`predict_files` on a Ray cluster, one call for each file.
+
+    Names of results do not depend on which machine is faster: inputs of one name get their numbers here, in order.
+
+    Args:
+        address: of the cluster.
+        model: as :func:`mddnet.load` takes it, under a path that all machines see.
+        paths: photos and videos, absolute.
+        settings: how; ``out`` is absolute.
+        threads: processor cores for one file.
+
+    Yields:
+        The outcomes, in the order in which they are done.
+    """
+    out = settings.out
+    out.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(out)
+    counts = Counter(path.stem for path in paths)
+    for path in paths:
+        if counts[path.stem] > 1 and not is_video(path):
+            claim_stem(out, path.stem, str(path.resolve()))
+    folders = {out, *(path.parent for path in paths[:1])}
+    calls = ((model, threads, settings, path) for path in paths)
+    for outcomes in cluster.on_ray(address, _predict_file, calls, _lost, folders, cores=threads):
+        yield from outcomes
+    remove_abandoned(out)  # of machines that died meanwhile
+
+
+_Call = tuple[str, int, Settings, Path]
+
+
+def _predict_file(call: _Call) -> list[Outcome]:
+    """Predict a photo, or the frames of a video until one fails."""
+    name, threads, settings, path = call
+    outcomes: list[Outcome] = []
+    try:
+        model = _opened(name, threads)
+    except MddnetError as error:
+        return [Outcome(path, f"{path}: {error}", None)]
+    for item in items_of(model, path, settings):
+        outcomes.append(predict_item(model, item, settings))
+        if outcomes[-1].facts is None:
+            break
+    return outcomes
+
+
+@lru_cache(maxsize=1)
+def _opened(model: str, threads: int) -> Model:
+    """The model, opened once in each worker."""
+    return load(model, threads)
+
+
+def _lost(call: _Call, reason: str) -> list[Outcome]:
+    return [Outcome(call[-1], f"{call[-1]}: {reason}", None)]
