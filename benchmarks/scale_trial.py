@@ -39,7 +39,7 @@ from mddnet.captures.stereo import list_stereo
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.config import LossConfig, Recipe
 from mddnet.data.batch import Batch
-from mddnet.data.loader import SetBatches, batch_loader, one_opencv_thread
+from mddnet.data.loader import SampleBatches, batch_loader, one_opencv_thread
 from mddnet.data.scene_pool import open_scenes
 from mddnet.data.shard_batches import ShardBatches, shard_loader
 from mddnet.data.split import read_split, split_of
@@ -223,7 +223,7 @@ class Trial:
         return Recipe.model_validate(
             {
                 "name": name,
-                "model": {"half_size_look": False},
+                "model": {"half_size_pass": False},
                 "data": {"crop": CROP, "batch_size": 8, "workers": 1, "pair_share": 0.0, "scale_range": ZOOM, **data},
                 "optim": {"steps": self.steps, "warmup_steps": self.steps // 10},
                 "train": {"out": self.work / name, "threads": 1, "validate_every": 0, "save_every": self.steps},
@@ -338,7 +338,7 @@ def opened(trial: Trial) -> dict[str, float]:
     watch = Watch()
     entries = open_scenes(folder, places, "train")
     figures = watch.read("open")
-    batches = SetBatches(entries, config, 0, 10)
+    batches = SampleBatches(entries, config, 0, 10)
     next(iter(batch_loader(batches, 0, workers=0)))
     figures |= watch.read("first_batch")
     next(iter(batch_loader(batches, 0, workers=1)))
@@ -373,7 +373,7 @@ def sampled(trial: Trial) -> dict[str, float]:
             config = trial.recipe("sampled").data.model_copy(
                 update={"crop": crop, "scale_range": zoom, "cache_mb": cache_mb}
             )
-            batches = SetBatches(entries, config, 0, 10**6)
+            batches = SampleBatches(entries, config, 0, 10**6)
             found = rate((batches[n] for n in itertools.count()), config.batch_size, trial.seconds)
             figures[f"{name}_scenes_{cache_mb}_mb"] = found
         config = config.model_copy(update={"shuffle": 8})
@@ -392,13 +392,13 @@ def consumed(trial: Trial) -> dict[str, float]:
         config = trial.recipe("consumed")
         entries = open_scenes(trial.work / "scenes-reduced", read_split(trial.split()), "train")[:2]
         data = config.data.model_copy(update={"crop": crop})
-        batch = SetBatches(entries, data, 0, 1)[0]
+        batch = SampleBatches(entries, data, 0, 1)[0]
         network = MDDNet(config.model).to(memory_format=torch.channels_last).train()
         optimiser = build_optimiser(network, config.optim)
 
         def step(network: MDDNet, optimiser: torch.optim.Optimizer, batch: Batch, loss: LossConfig) -> None:
             optimiser.zero_grad()
-            maps = network(batch.image.contiguous(memory_format=torch.channels_last))
+            maps = network.training_maps(network(batch.image.contiguous(memory_format=torch.channels_last)))
             total_loss(maps, batch, loss, 40.0, torch.Generator())[0].backward()
             optimiser.step()
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from mddnet.config import Recipe, load_recipe
 from mddnet.data.batch import Batch
 from mddnet.train import loop
-from mddnet.train.loop import Scenes, open_sides, train
+from mddnet.train.loop import train
+from mddnet.train.scenes import Scenes, open_sides
 
 WARM_STEPS = 40
 BATCHES = 8
@@ -85,7 +86,7 @@ def _short(recipe: Recipe, out: Path, steps: int, precision: str) -> Recipe:
         "log_every": steps,
         "keep_curve": True,
         "start_from": None,
-        "start_share": 0.0,
+        "weight_interpolation": 0.0,
     }
     return Recipe.model_validate(table)
 

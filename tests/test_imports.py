@@ -13,11 +13,12 @@ import pytest
 import mddnet.types
 
 PACKAGE = Path(mddnet.types.__file__).parent
-CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "config", "io", "cluster", "cores", "version")
+CORE = ("types", "optics", "color", "color_maps", "errors", "metrics", "io", "cluster", "cores", "version")
 STAGES = (
     "photo",
     "captures",
     "kinds",
+    "config",
     "scenes",
     "data",
     "model",
@@ -29,7 +30,7 @@ STAGES = (
     "demo",
 )
 TORCH_STAGES = ("data", "model", "loss", "train", "export")
-BASE_FILES = ("kinds.py", "photo/reader.py", "model/archive.py", "model/folder.py", "model/hub.py")
+BASE_FILES = ("config.py", "kinds.py", "photo/reader.py", "model/archive.py", "model/folder.py", "model/hub.py")
 """Parts of other stages that prediction needs."""
 OPTIONAL = (
     "OpenEXR",
@@ -54,6 +55,7 @@ OPTIONAL = (
     "skimage",
     "tensorboard",
     "timm",
+    "tomli_w",
     "torch",
     "torchvision",
     "transformers",

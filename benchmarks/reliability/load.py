@@ -178,8 +178,8 @@ def _read_bytes() -> int:
 
 def _measured_store(root: Path, split: Path, batches: int) -> StoreLoad:
     from mddnet.config import Recipe
-    from mddnet.data.loader import SetBatches
-    from mddnet.train.loop import open_sides
+    from mddnet.data.loader import SampleBatches
+    from mddnet.train.scenes import open_sides
 
     data = {"scenes": root, "split": split, "crop": [64, 64], "batch_size": 8, "mixture": {"focal_stacks": 1.0}}
     recipe = Recipe.model_validate({"name": "load", "data": {**data, "scale_range": [0.5, 1.0]}})
@@ -187,7 +187,7 @@ def _measured_store(root: Path, split: Path, batches: int) -> StoreLoad:
     started, processor = time.monotonic(), time.process_time()
     sides = open_sides(recipe)
     open_s, open_processor_s = time.monotonic() - started, time.process_time() - processor
-    drawn = SetBatches(sides.train, recipe.data, 0, batches)
+    drawn = SampleBatches(sides.train, recipe.data, 0, batches)
     started = time.monotonic()
     for n in range(batches):
         drawn[n]

@@ -23,8 +23,8 @@ from research.claims.rig import rig_scenes
 from research.claims.run import every_scene, lines_of, parser_for_networks
 
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.model.checkpoint import load_network
-from mddnet.train.calibrate import calibrate_defocus, photos_of_scenes, stretch_to_stacks
+from mddnet.model.network import MDDNet
+from mddnet.train.defocus_response import fit_curve, photos_of_scenes, stretch_to_stacks
 from mddnet.types import UInt8Array
 
 
@@ -37,8 +37,8 @@ class Defocus:
         Raises:
             ValueError: if the network has no defocus map, or reads larger discs as smaller.
         """
-        network = load_network(model).eval()
-        if not calibrate_defocus(network, photos_of_scenes(training)):
+        network = MDDNet.from_pretrained(model)
+        if not fit_curve(network, photos_of_scenes(training)):
             raise ValueError(f"{model}: its answers to discs set no curve; expected a defocus map that rises with them")
         self.gain = stretch_to_stacks(network, training)
         self._network = Network(network)

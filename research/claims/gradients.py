@@ -17,9 +17,8 @@ from research.claims.run import every_scene, parser_for_networks
 from torch import Tensor
 
 from mddnet.config import LossConfig, Recipe
-from mddnet.data.loader import SetBatches
+from mddnet.data.loader import SampleBatches
 from mddnet.loss.total import total_loss
-from mddnet.model.checkpoint import load_network
 from mddnet.model.network import MDDNet
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -33,7 +32,7 @@ AFTER_TRAINING = 1_000_000
 """Seed of batches that no training drew."""
 
 
-def encoder_gradients(network: MDDNet, made: Recipe, batches: SetBatches, count: int = BATCHES) -> dict[str, Tensor]:
+def encoder_gradients(network: MDDNet, made: Recipe, batches: SampleBatches, count: int = BATCHES) -> dict[str, Tensor]:
     """Gradient of each group of losses by the encoder's weights, (batches, weights); groups without a loss are absent.
 
     Args:
@@ -47,10 +46,10 @@ def encoder_gradients(network: MDDNet, made: Recipe, batches: SetBatches, count:
     network.train()
     for n in range(count):
         batch = batches[n]
-        maps = network(batch.image)
+        maps = network.training_maps(network(batch.image))
         for group, terms in GROUPS.items():
             values = made.loss.model_dump()
-            only = {name: values[name] if name in terms or name == "made_up_depth" else 0.0 for name in values}
+            only = {name: values[name] if name in terms or name == "synthetic_depth" else 0.0 for name in values}
             if not any(only[term] for term in terms):
                 continue
             generator = torch.Generator().manual_seed(n)
@@ -75,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for run in args.runs:
         training, _ = sides(entries, run.fold)
         made = recipe(run, args.work, sorted({entry.group for entry in training}))
-        network = load_network(args.work / "runs" / run.name / "model")
-        found = encoder_gradients(network, made, SetBatches(training, made.data, AFTER_TRAINING, BATCHES))
+        network = MDDNet.from_pretrained(args.work / "runs" / run.name / "model")
+        found = encoder_gradients(network, made, SampleBatches(training, made.data, AFTER_TRAINING, BATCHES))
         norms = [f"{found[group].norm(dim=1).mean():.3f}" if group in found else "-" for group in GROUPS]
         angles = [f"{group} {cosine(found[group], found['defocus']):+.2f}" for group in found if group != "defocus"]
         print(f"| {run.name} | " + " | ".join(norms) + f" | {', '.join(angles)} |")

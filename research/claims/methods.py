@@ -13,7 +13,7 @@ from research.claims.measure import Answer
 from mddnet.data.scene_pool import SceneEntry, ScenePool
 from mddnet.evaluate.baselines import find_baseline
 from mddnet.metrics import SHARPNESS_SCALES, negative_sharpness, vertical_position
-from mddnet.model.checkpoint import INPUT_LONG_SIDE, load_network
+from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import network_size
@@ -34,7 +34,7 @@ class Network:
     @classmethod
     def of(cls, model: Path) -> Network:
         """That of a model folder."""
-        return cls(load_network(model))
+        return cls(MDDNet.from_pretrained(model))
 
     def answer(self, photo: UInt8Array, /) -> Answer:
         height, width = photo.shape[:2]
@@ -43,7 +43,7 @@ class Network:
         padded = np.pad(small, ((0, -h % INPUT_MULTIPLE), (0, -w % INPUT_MULTIPLE), (0, 0)), mode="reflect")
         image = torch.from_numpy(padded.transpose(2, 0, 1)[None].astype(np.float32) / 255.0)
         with torch.inference_mode():
-            maps = self.network(image.contiguous(memory_format=torch.channels_last))
+            maps = self.network.infer(image.contiguous(memory_format=torch.channels_last))
         scale = float(np.sqrt(height * width / (h * w)))
 
         def at_size(x: torch.Tensor | None, factor: float = 1.0) -> Float32Array | None:

@@ -30,7 +30,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mddnet.data.scene_pool import SceneEntry, open_both_sides
 from mddnet.data.split import read_split
-from mddnet.train.loop import Scenes, train
+from mddnet.train.loop import train
+from mddnet.train.scenes import Scenes
 
 FRAMES_PER_TWIN = 12
 MEASURES = "measures.csv"

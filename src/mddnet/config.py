@@ -10,12 +10,14 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from mddnet.errors import RecipeError
+from mddnet.kinds import KINDS
 
 Share = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -34,7 +36,7 @@ class _Section(BaseModel):
 
 
 class ModelConfig(_Section):
-    """The network: one encoder, one or two decoders."""
+    """The network: one encoder, one or two decoders, and every constant that shapes its output."""
 
     encoder: str = Field("tf_efficientnet_lite0", min_length=1, description="Name of the timm encoder.")
     pretrained: bool = Field(True, description="Whether the encoder starts from weights pretrained on ImageNet.")
@@ -45,49 +47,81 @@ class ModelConfig(_Section):
         description="Channels of the decoders' levels, coarsest first; those that the encoder has no level for are "
         "left out.",
     )
+    context_channels: Count = Field(
+        192, multiple_of=4, description="Channels of the coarsest features, where the decoders begin."
+    )
     tasks: Literal["both", "depth", "defocus"] = Field("both", description="Which of the maps the network estimates.")
     soft_connection: bool = Field(
         True, description="Whether the two decoders exchange features at every level (needs both tasks)."
     )
     context: bool = Field(True, description="Whether the coarsest level sees the whole picture by attention.")
-    layout: bool = Field(
-        False, description="Whether frozen features of DINOv2 ViT-S/14 tell the coarse levels the layout of the scene."
+    sign: bool = Field(True, description="Whether an output of its own tells the sign of the defocus.")
+    context_sign_limit: Positive = Field(
+        3.0,
+        description="Largest sign logit that the decoders add to the chromatic cue's: they overfit to scenes and are "
+        "over-confident.",
     )
-    sign: bool = Field(True, description="Whether an output of its own says if a blurred point is in front or behind.")
     chromatic_cue: bool = Field(
         True, description="Whether the sharpness of the colour channels is compared, which tells the sign of defocus."
+    )
+    cue_sign_gain: Positive = Field(
+        1.5, description="Factor of the chromatic cue's sign logit in the sum: it is under-confident."
     )
     law_path: bool = Field(
         True, description="Whether the signed defocus enters the depth by the lens law (needs both tasks and the sign)."
     )
+    law_unit_px: Positive = Field(
+        4.0,
+        description="Signed CoC in pixels that moves the logit of inverse depth by 1. It is not learned: no loss minds "
+        "the scale of inverse depth, so a learned one would only trade the law for the decoder's residual.",
+    )
+    residual_limit: Positive = Field(
+        0.125,
+        description="Largest logit that the depth decoder adds to the law's: where the blur is clear it decides, "
+        "elsewhere the decoder.",
+    )
+    residual_slope: Positive = Field(0.25, description="Factor of the depth decoder's logit while it is small.")
     defocus_cap_px: Positive = Field(
         40.0, description="Largest defocus that one pass of the network can state, in pixels of its own input."
     )
-    half_size_look: bool = Field(
-        True, description="Whether a trained network looks at the picture at half its size, too, and joins both."
+    curve_knots_px: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
+        min_length=2,
+        description="CoC diameters at which the defocus curve has its knots, rising from 0.",
+    )
+    half_size_pass: bool = Field(
+        True, description="Whether inference adds a pass over the photo at half the size, and merges both."
+    )
+    half_size_weight: Fraction = Field(0.5, description="Weight of the pass at half the size in the logits.")
+    half_size_coc_weight: Fraction = Field(0.3, description="Weight of the pass at half the size in the CoC.")
+    half_size_coc_px: tuple[Positive, Positive] = Field(
+        (12.0, 24.0),
+        description="Between these CoC diameters, by the pass at half the size, its weight in the CoC rises to 1: such "
+        "blur is half as large there, and well within what training shows.",
     )
 
     @property
     def largest_defocus_px(self) -> float:
-        """Largest defocus that the trained network can state, in pixels of its own input."""
-        return self.defocus_cap_px * (2.0 if self.half_size_look else 1.0)
+        """Largest defocus that inference can state, in pixels of the network's input."""
+        return self.defocus_cap_px * (2.0 if self.half_size_pass else 1.0)
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        knots = self.curve_knots_px
+        if knots[0] != 0 or any(low >= high for low, high in pairwise(knots)):
+            raise ValueError(f"curve_knots_px is {list(knots)}; expected numbers that rise from 0")
+        low, high = self.half_size_coc_px
+        if low >= high:
+            raise ValueError(f"half_size_coc_px is [{low}, {high}]; expected the smaller diameter first")
+        return self
 
 
-class MixtureConfig(_Section):
-    """Shares of the kinds of scenes in a batch; only their ratios count, and a kind that is left out has none."""
+DISCS = "discs"
+"""Name in the mixture of sharp photos that are blurred whole by one disc of known size."""
+DISC_SHARE = 0.14
 
-    focal_stacks: Share = Field(0.0, description="Share of real focal stacks.")
-    light_fields: Share = Field(0.0, description="Share of refocused light fields.")
-    rgbd: Share = Field(0.0, description="Share of frames rendered from colour and measured depth.")
-    stereo: Share = Field(0.0, description="Share of frames rendered from stereo disparity.")
-    photos: Share = Field(0.0, description="Share of sharp photos rendered with a made-up depth.")
-    all_in_3d: Share = Field(0.0, description="Share of scenes of ALL-in-3D.")
-    rigs: Share = Field(0.0, description="Share of captures of a rig with structured light.")
-    pseudo: Share = Field(0.0, description="Share of sharp photos rendered with a depth that another method guessed.")
-    discs: Share = Field(
-        0.0, description="Share of the same photos blurred whole by one disc of known size, with a lens's colour error."
-    )
 
+class _Mixture(_Section):
     @property
     def normalised(self) -> dict[str, float]:
         """The shares by kind, scaled to a sum of 1."""
@@ -102,6 +136,15 @@ class MixtureConfig(_Section):
         return self
 
 
+_SHARES: dict[str, Any] = {
+    **{kind.name: (Share, Field(0.0, description=f"Share of: {kind.title}.")) for kind in KINDS.values()},
+    DISCS: (Share, Field(0.0, description="Share of photos blurred whole by a disc, with a lens's colour error.")),
+}
+MixtureConfig = create_model("MixtureConfig", __base__=_Mixture, **_SHARES)
+MixtureConfig.__doc__ = "Shares of the kinds of scenes in a batch: only ratios count; a kind left out has none."
+DEFAULT_MIXTURE = MixtureConfig.model_validate({kind.name: kind.share for kind in KINDS.values()} | {DISCS: DISC_SHARE})
+
+
 class DataConfig(_Section):
     """What the network is trained on, and how a training crop is made of it."""
 
@@ -111,9 +154,10 @@ class DataConfig(_Section):
         description="Shards of mddnet shards to stream instead of scenes: paths or http(s) addresses, with braces such "
         "as train-{000000..000011}.tar. Scenes are then used to measure on, if they are named.",
     )
-    shuffle: Count = Field(64, description="Sets of a stream that each worker reads ahead, to give them in any order.")
+    shuffle: Count = Field(64, description="Samples of a stream that each worker reads ahead to shuffle them.")
     split: Path = Field(
-        Path("../shared/data/split.csv"), description="Table place,split: the places to train on and those to keep out."
+        Path("../shared/data/split.csv"),
+        description="Table place,split: the locations to train on (train) and those to keep out (dev, calib).",
     )
     crop: tuple[Count, Count] = Field(
         (256, 256), description="Height and width of a training crop in pixels, multiples of 32."
@@ -126,8 +170,7 @@ class DataConfig(_Section):
         "each batch when it is asked for.",
     )
     mixture: MixtureConfig = Field(
-        MixtureConfig(focal_stacks=0.5, light_fields=0.06, rgbd=0.1, stereo=0.08, photos=0.26),
-        description="Shares of the kinds of scenes.",
+        DEFAULT_MIXTURE, description="Shares of the kinds of scenes; by default those of mddnet.kinds."
     )
     scale_range: tuple[Positive, Positive] = Field(
         (0.3, 0.9), description="Smallest and largest factor by which an image is resized before it is cropped."
@@ -151,7 +194,7 @@ class DataConfig(_Section):
             raise ValueError(f"scale_range is [{low}, {high}]; expected the smaller factor first")
         if self.shards and "mixture" in self.model_fields_set:
             raise ValueError(
-                "shards are named, and a mixture too; from shards every set comes once per epoch: leave the mixture "
+                "shards are named, and a mixture too; from shards every sample comes once per epoch: leave the mixture "
                 "out, and write shards of the kinds that are wanted (mddnet shards --only)"
             )
         if self.shards and self.pair_share > 0:
@@ -167,36 +210,52 @@ class DataConfig(_Section):
         return self
 
 
+def _loss(default: float, description: str, *needs: str) -> Any:
+    """A field of a loss's weight.
+
+    Args:
+        default: of the weight.
+        description: one sentence.
+        needs: the maps of the network that the loss compares; without one of them it has no term.
+    """
+    return Field(default, description=description, json_schema_extra={"needs": list(needs)})
+
+
 class LossConfig(_Section):
-    """Weights of the terms of the loss; 0 leaves a term out."""
+    """Weights of the terms of the loss; 0 leaves a term out.
 
-    depth: Weight = Field(1.0, description="Weight of the scale-and-shift-free L1 of inverse depth.")
-    depth_gradient: Weight = Field(0.5, description="Weight of the L1 of the gradients of inverse depth.")
-    defocus: Weight = Field(1.0, description="Weight of the L1 of the circle of confusion.")
-    defocus_gradient: Weight = Field(0.25, description="Weight of the L1 of the gradients of the circle of confusion.")
-    sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign of the defocus.")
-    cue_sign: Weight = Field(0.3, description="Weight of the cross-entropy of the sign by the chromatic cue alone.")
-    lens_law: Weight = Field(0.3, description="Weight of the departure of the two predicted maps from the lens law.")
-    ranking: Weight = Field(0.5, description="Weight of the ranking loss on random pairs of clearly different depth.")
-    made_up_depth: Fraction = Field(
-        0.25, description="What the depth terms count on photos with a made-up depth, where only the blur tells it."
+    A new loss is a field here, and a function of the same name that :func:`mddnet.loss.registry.loss_term` registers.
+    """
+
+    depth: Weight = _loss(1.0, "Weight of the scale-and-shift-free L1 of inverse depth.", "inv_depth")
+    depth_gradient: Weight = _loss(0.5, "Weight of the L1 of the gradients of inverse depth.", "inv_depth")
+    ranking: Weight = _loss(1.0, "Weight of the ranking loss on random pairs of clearly different depth.", "inv_depth")
+    defocus: Weight = _loss(5.0, "Weight of the L1 of the circle of confusion.", "defocus_px")
+    defocus_gradient: Weight = _loss(2.5, "Weight of the L1 of the gradients of the circle of confusion.", "defocus_px")
+    sign: Weight = _loss(1.5, "Weight of the cross-entropy of the sign of the defocus.", "sign_logit")
+    cue_sign: Weight = _loss(
+        2.0, "Weight of the cross-entropy of the sign by the chromatic cue alone.", "cue_sign_logit"
+    )
+    lens_law: Weight = _loss(
+        2.0, "Weight of the departure of the two predicted maps from the lens law.", "inv_depth", "defocus_px"
+    )
+    synthetic_depth: Fraction = Field(
+        0.25, description="Factor of the depth terms on photos with a synthetic depth, where only the blur tells it."
     )
 
-    distil_sign: Weight = Field(
-        0.0, description="Weight of the cross-entropy of the sign of the defocus with that of train.teacher."
-    )
-    distil_features: Weight = Field(
-        0.0, description="Weight of the angle between the coarsest features and those of train.teacher."
-    )
-
-    @property
-    def distils(self) -> bool:
-        """Whether some term needs a teacher."""
-        return self.distil_sign > 0 or self.distil_features > 0
+    @classmethod
+    def needs(cls) -> dict[str, tuple[str, ...]]:
+        """Name of each term -> the maps that it needs."""
+        extras = {name: info.json_schema_extra for name, info in cls.model_fields.items()}
+        return {
+            name: tuple(str(need) for need in extra["needs"])  # type: ignore[union-attr]
+            for name, extra in extras.items()
+            if isinstance(extra, dict)
+        }
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        if not any(self.model_dump(exclude={"made_up_depth", "distil_sign", "distil_features"}).values()):
+        if not any(getattr(self, name) for name in self.needs()):
             raise ValueError("every weight is 0; expected at least one above 0")
         return self
 
@@ -229,14 +288,11 @@ class TrainConfig(_Section):
     start_from: Path | None = Field(
         None, description="Model folder whose weights the run starts from, such as the folder model of another run."
     )
-    teacher: Path | None = Field(
-        None, description="Model folder of a trained network that the distil terms of the loss compare with."
-    )
     out: Path = Field(Path("work/run"), description="Folder for checkpoints, logs and the record of the run.")
     log_every: Count = Field(20, description="Steps between two lines of the log.")
     save_every: Count = Field(200, description="Steps between two checkpoints, from which an interrupted run goes on.")
     validate_every: int = Field(
-        500, ge=0, description="Steps between two measurements on the dev side of the split; 0: only at the end."
+        500, ge=0, description="Steps between two measurements on held-out locations; 0: only at the end."
     )
     patience: int = Field(
         0,
@@ -244,16 +300,13 @@ class TrainConfig(_Section):
         description="Measurements in a row without a better one after which the run stops; the best weights are kept. "
         "0: the run goes to its end and its last weights are kept.",
     )
-    start_share: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="What the weights of start_from count in the result, the trained ones counting the rest.",
+    weight_interpolation: float = Field(
+        0.0, ge=0, lt=1, description="Weight of the weights of start_from in their mean with the trained ones."
     )
     keep_curve: bool = Field(
         False,
         description="Whether the defocus curve stays that of start_from, or none without a start; otherwise it is "
-        "measured anew on photos, and stretched to captured stacks.",
+        "fitted anew to the defocus response on photos and captured stacks.",
     )
     threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
     channels_last: bool = Field(
@@ -270,8 +323,8 @@ class TrainConfig(_Section):
                 f"patience is {self.patience} and validate_every is 0; a run that is to stop early is measured on its "
                 "way: set validate_every"
             )
-        if self.start_share and self.start_from is None:
-            raise ValueError(f"start_share is {self.start_share}, but there is no start_from whose weights could count")
+        if self.weight_interpolation and self.start_from is None:
+            raise ValueError(f"weight_interpolation is {self.weight_interpolation}, but there is no start_from")
         return self
 
 
@@ -287,25 +340,23 @@ class Recipe(_Section):
     train: TrainConfig = Field(TrainConfig(), description="The run.")
 
     @model_validator(mode="after")
-    def _model_can_do_what_the_loss_asks(self) -> Self:
+    def _model_can_do_what_the_loss_needs(self) -> Self:
         model, loss = self.model, self.loss
-        needed_by = {
-            "depth": ("depth", "depth_gradient", "lens_law", "ranking"),
-            "defocus": ("defocus", "defocus_gradient", "lens_law", "sign"),
-        }
-        missing = {"depth": "defocus", "defocus": "depth"}.get(model.tasks)
-        clashes = [] if missing is None else [f"loss.{term}" for term in needed_by[missing] if getattr(loss, term) > 0]
-        if not model.sign and loss.sign > 0 and "loss.sign" not in clashes:
-            clashes.append("loss.sign")
-        changes = [f"{term}=0" for term in clashes]
-        if missing is not None and model.soft_connection:
+        maps = {"both": ("inv_depth", "defocus_px"), "depth": ("inv_depth",), "defocus": ("defocus_px",)}[model.tasks]
+        if model.sign and model.tasks != "depth":
+            # without the cue its logit has no term, and no complaint: the sign alone is worth training
+            maps = (*maps, "sign_logit", "cue_sign_logit")
+        changes = [
+            f"loss.{term}=0"
+            for term, needs in loss.needs().items()
+            if getattr(loss, term) > 0 and term != "cue_sign" and not set(needs) <= set(maps)
+        ]
+        if model.tasks != "both" and model.soft_connection:
             changes.append("model.soft_connection=false")
-        if missing == "defocus" and model.sign:
+        if model.tasks == "depth" and model.sign:
             changes.append("model.sign=false")
-        if model.law_path and (missing is not None or not model.sign):
+        if model.law_path and (model.tasks != "both" or not model.sign):
             changes.append("model.law_path=false")
-        if not model.sign and loss.distil_sign > 0:
-            changes.append("loss.distil_sign=0")
         if changes:
             raise ValueError(
                 f'model.tasks is "{model.tasks}" and model.sign is {str(model.sign).lower()}, but other settings need '
@@ -313,57 +364,24 @@ class Recipe(_Section):
             )
         return self
 
-    @model_validator(mode="after")
-    def _teacher_and_distillation_belong_together(self) -> Self:
-        if self.loss.distils and self.train.teacher is None:
-            raise ValueError(
-                "loss.distil_sign or loss.distil_features is above 0, but there is no train.teacher; name a model "
-                "folder, or set them to 0"
-            )
-        if self.train.teacher is not None and not self.loss.distils:
-            raise ValueError(
-                f"train.teacher is {self.train.teacher}, but nothing is learnt from it; set loss.distil_sign or "
-                "loss.distil_features, or leave it out"
-            )
-        return self
-
     @property
     def config_hash(self) -> str:
-        """Twelve hexadecimal digits over all that decides the result; places, logging and process counts stay out.
+        """Twelve hexadecimal digits over all that decides the result; paths, logging and process counts stay out.
 
         What a stream gives depends on the number of processes, too: the checkpoint remembers it.
         """
         data = self.model_dump(mode="json")
-        train = data["train"]
+        del data["description"]
         if self.train.patience:
-            train["measured_every"] = self.train.validate_every
-        for section, key in _ABSENT_BEFORE:
-            if not data[section][key]:
-                del data[section][key]  # so that runs from before there was such a key can go on
+            data["train"]["measured_every"] = self.train.validate_every
         for section, keys in _NOT_DECIDING.items():
             for key in keys:
                 del data[section][key]
-        if self.data.shards:
-            del data["data"]["mixture"]
-            data["data"]["streamed"] = True
-        else:
-            del data["data"]["shuffle"]
-            for kind in ("all_in_3d", "rigs", "pseudo"):
-                if not data["data"]["mixture"][kind]:
-                    del data["data"]["mixture"][kind]
-        del data["description"]
+        del data["data"]["mixture" if self.data.shards else "shuffle"]
+        data["data"]["streamed"] = bool(self.data.shards)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
 
 
-_ABSENT_BEFORE = (
-    ("model", "layout"),
-    ("loss", "distil_sign"),
-    ("loss", "distil_features"),
-    ("train", "patience"),
-    ("train", "keep_curve"),
-    ("train", "start_share"),
-    ("train", "teacher"),
-)
 _NOT_DECIDING = {
     "data": ("scenes", "shards", "split", "workers", "cache_mb"),
     "train": ("out", "log_every", "save_every", "validate_every", "threads", "channels_last"),
@@ -507,25 +525,11 @@ def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str
 
 def recipe_toml(recipe: Recipe) -> str:
     """A recipe as the text of a TOML file that :func:`load_recipe` reads as the same recipe."""
-    lines: list[str] = []
+    import tomli_w  # of the extra train
 
-    def write(table: dict[str, Any], name: str) -> None:
-        if name:
-            lines.extend(["", f"[{name}]"])
-        # JSON's strings, numbers, switches and arrays of them are TOML's too, but for DEL in a string
-        lines.extend(
-            f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
-            for key, value in table.items()
-            if not isinstance(value, dict) and value is not None
-        )
-        for key, value in table.items():
-            if isinstance(value, dict):
-                write(value, f"{name}.{key}" if name else key)
-
-    tables = recipe.model_dump(mode="json")
+    tables = recipe.model_dump(mode="json", exclude_none=True)
     if recipe.data.shards:
         del tables["data"]["mixture"]
         if "scenes" not in recipe.data.model_fields_set:
             del tables["data"]["scenes"]
-    write(tables, "")
-    return "\n".join(lines) + "\n"
+    return tomli_w.dumps(tables)

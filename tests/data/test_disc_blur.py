@@ -13,7 +13,7 @@ from tests.support.made_scenes import make_scene  # noqa: E402
 
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data.disc_blur import LARGEST_COC_PX, SMALLEST_COC_PX, blurred_by_random_disc  # noqa: E402
-from mddnet.data.loader import SetBatches  # noqa: E402
+from mddnet.data.loader import SampleBatches  # noqa: E402
 from mddnet.data.scene_pool import open_scenes  # noqa: E402
 from mddnet.errors import RecipeError  # noqa: E402
 
@@ -78,11 +78,11 @@ def test_discs_in_a_mixture_are_photos_of_one_depth(tmp_path: Path) -> None:
     config = DataConfig.model_validate(
         {"crop": (64, 64), "batch_size": 4, "mixture": {"discs": 1.0}, "photometric": 0.0, "scale_range": (0.7, 1.0)}
     )
-    batch = SetBatches(entries, config, seed=0, length=2)[0]
-    assert batch.made_up.all() and (batch.weight == 1).all()
+    batch = SampleBatches(entries, config, seed=0, length=2)[0]
+    assert batch.synthetic.all() and (batch.weight == 1).all()
     assert (batch.inv_depth == 0.5).all()
     assert (batch.signed_defocus_px.amax((1, 2, 3)) == batch.signed_defocus_px.amin((1, 2, 3))).all()
     assert len(batch.signed_defocus_px[:, 0, 0, 0].unique()) == 4  # pairs have one view and two blurs
     without = [e for e in entries if e.record.capture != "photo"]
     with pytest.raises(RecipeError, match="discs"):
-        SetBatches(without, config, seed=0, length=2)
+        SampleBatches(without, config, seed=0, length=2)

@@ -13,8 +13,8 @@ from tests.support.made_scenes import KAPPA_PX, make_scene, make_scene_root  # n
 
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map  # noqa: E402
-from mddnet.data.loader import SetBatches, batch_loader  # noqa: E402
-from mddnet.data.scene_pool import open_scenes, read_truth  # noqa: E402
+from mddnet.data.loader import SampleBatches, batch_loader  # noqa: E402
+from mddnet.data.scene_pool import open_both_sides, open_scenes, read_truth  # noqa: E402
 from mddnet.errors import CaptureError, RecipeError  # noqa: E402
 
 PLACES = {"place_a": "train", "place_b": "train", "place_c": "train", "place_d": "dev"}
@@ -42,23 +42,29 @@ def test_dev_places_stay_out(entries, tmp_path: Path) -> None:
     assert [e.record.name for e in open_scenes(tmp_path / "scenes", PLACES, "dev")] == ["d"]
 
 
+def test_calibration_places_are_neither_trained_on_nor_measured(entries, tmp_path: Path) -> None:
+    sides = open_both_sides(tmp_path / "scenes", {**PLACES, "place_b": "calib"})
+    assert {e.record.place for e in sides["train"]} == {"place_a", "place_c"}
+    assert {e.record.place for e in sides["dev"]} == {"place_d"}
+
+
 def test_place_without_a_side_is_refused(entries, tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="place_c"):
         open_scenes(tmp_path / "scenes", {"place_a": "train", "place_b": "train", "place_d": "dev"}, "train")
 
 
 def test_batch_is_a_function_of_seed_and_number(entries) -> None:
-    first = SetBatches(entries, _config(photometric=0.8), seed=3, length=10)
-    second = SetBatches(entries, _config(photometric=0.8), seed=3, length=10)
+    first = SampleBatches(entries, _config(photometric=0.8), seed=3, length=10)
+    second = SampleBatches(entries, _config(photometric=0.8), seed=3, length=10)
     second[0], second[7]  # what was drawn before does not matter
     assert torch.equal(first[5].image, second[5].image)
     assert not torch.equal(first[5].image, first[6].image)
-    other = SetBatches(entries, _config(photometric=0.8), seed=4, length=10)
+    other = SampleBatches(entries, _config(photometric=0.8), seed=4, length=10)
     assert not torch.equal(first[5].image, other[5].image)
 
 
 def test_lens_law_holds_in_every_crop(entries) -> None:
-    batches = SetBatches(entries, _config(), seed=0, length=8)
+    batches = SampleBatches(entries, _config(), seed=0, length=8)
     for n in range(8):
         batch = batches[n]
         law = batch.kappa_px.view(-1, 1, 1, 1) * (batch.u_focus.view(-1, 1, 1, 1) - batch.inv_depth)
@@ -69,7 +75,7 @@ def test_lens_law_holds_in_every_crop(entries) -> None:
 
 def test_resizing_scales_the_blur(entries) -> None:
     # a crop of 64 from a scene 96 high at scale >= 2/3: kappa in crop pixels per range over kappa of the scene is it
-    batches = SetBatches(
+    batches = SampleBatches(
         entries, _config(scale_range=(0.7, 0.7), pair_share=0.0, quarter_turns=False), seed=1, length=5
     )
     kappas = torch.cat([batches[n].kappa_px for n in range(5)])
@@ -82,7 +88,7 @@ def test_resizing_scales_the_blur(entries) -> None:
 def test_pairs_share_depth_and_differ_in_blur(entries, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mddnet.data.loader.SHARP_SHARE", 0.0)
     config = _config(pair_share=1.0)
-    batches = SetBatches(entries, config, seed=2, length=4)
+    batches = SampleBatches(entries, config, seed=2, length=4)
     batch = batches[0]
     for i in (0, 2):
         assert torch.equal(torch.nan_to_num(batch.inv_depth[i]), torch.nan_to_num(batch.inv_depth[i + 1]))
@@ -90,17 +96,17 @@ def test_pairs_share_depth_and_differ_in_blur(entries, monkeypatch: pytest.Monke
 
 
 def test_ordinal_scenes_are_marked(entries) -> None:
-    batches = SetBatches(entries, _config(mixture={"rgbd": 1.0}), seed=0, length=1)
+    batches = SampleBatches(entries, _config(mixture={"rgbd": 1.0}), seed=0, length=1)
     assert batches[0].ordinal.all()
 
 
 def test_mixture_without_scenes_is_refused(entries) -> None:
     with pytest.raises(RecipeError, match="photos"):
-        SetBatches(entries, _config(mixture={"photos": 1.0}), seed=0, length=1)
+        SampleBatches(entries, _config(mixture={"photos": 1.0}), seed=0, length=1)
 
 
 def test_loader_goes_on_in_the_middle(entries) -> None:
-    batches = SetBatches(entries, _config(), seed=0, length=6)
+    batches = SampleBatches(entries, _config(), seed=0, length=6)
     late = [b.image for b in batch_loader(batches, first=4, workers=0)]
     assert len(late) == 2 and torch.equal(late[0], batches[4].image)
     for workers in (1, 2):  # a thread, and processes
@@ -158,8 +164,8 @@ def test_scene_without_depth_is_refused(tmp_path: Path) -> None:
 
 
 def test_processes_draw_different_batches_and_one_alone_draws_as_before(entries) -> None:
-    alone = SetBatches(entries, _config(), seed=3, length=4)
-    first, second = (SetBatches(entries, _config(), seed=3, length=2, rank=rank, ranks=2) for rank in (0, 1))
+    alone = SampleBatches(entries, _config(), seed=3, length=4)
+    first, second = (SampleBatches(entries, _config(), seed=3, length=2, rank=rank, ranks=2) for rank in (0, 1))
     for n in range(2):
         assert torch.equal(first[n].image, alone[2 * n].image)
         assert torch.equal(second[n].image, alone[2 * n + 1].image)
@@ -170,5 +176,5 @@ def test_workers_start_where_opencv_had_threads(entries) -> None:
 
     cv2.setNumThreads(2)
     cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3.0)  # its threads are there now
-    batches = SetBatches(entries, _config(), seed=0, length=2)
+    batches = SampleBatches(entries, _config(), seed=0, length=2)
     assert len(list(batch_loader(batches, 0, workers=2))) == 2

@@ -15,8 +15,8 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_every_place_has_a_side(tmp_path: Path) -> None:
-    places = read_split(write(tmp_path / "split.csv", "place,split\nroom,train\nrgbd/lab , dev\n"))
-    assert places == {"room": "train", "rgbd/lab": "dev"}
+    places = read_split(write(tmp_path / "split.csv", "place,split\nroom,train\nrgbd/lab , dev\nhall,calib\n"))
+    assert places == {"room": "train", "rgbd/lab": "dev", "hall": "calib"}
     assert split_of("room", places) == "train"
     assert split_of("rgbd/lab", places) == "dev"
     assert split_of("elsewhere", places) is None
@@ -32,7 +32,7 @@ def test_photos_are_train_by_definition(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("place,split\nroom,test\n", r"line 2: place 'room', split 'test'; expected a place and train or dev"),
+        ("place,split\nroom,test\n", r"line 2: place 'room', split 'test'; expected a place and train, dev or calib"),
         ("place,split\nroom,Train\n", r"split 'Train'"),
         ("place,split\n,dev\n", r"place ''"),
         ("place,split\nroom\n", r"split ''"),

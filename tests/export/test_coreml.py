@@ -11,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 coremltools = pytest.importorskip("coremltools", reason="optional: pip install coremltools")
 
-from mddnet.model.network import Maps, MDDNet  # noqa: E402
+from mddnet.export.onnx import OUTPUTS, InferenceModule  # noqa: E402
+from mddnet.model.network import MDDNet  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -19,20 +20,20 @@ pytestmark = pytest.mark.slow
 def test_core_ml_takes_the_network(tmp_path: Path) -> None:
     network = MDDNet.from_pretrained("small")
     example = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
-    program = torch.export.export(network, (example,)).run_decompositions({})
+    program = torch.export.export(InferenceModule(network), (example,)).run_decompositions({})
     model = coremltools.convert(
         program,
         inputs=[coremltools.TensorType("image", example.shape)],
-        outputs=[coremltools.TensorType(name) for name in Maps._fields],
+        outputs=[coremltools.TensorType(name) for name in OUTPUTS],
     )
     model.save(str(tmp_path / "mddnet.mlpackage"))
     spec = coremltools.models.MLModel(str(tmp_path / "mddnet.mlpackage"), skip_model_load=True).get_spec()
     assert [(i.name, list(i.type.multiArrayType.shape)) for i in spec.description.input] == [("image", [1, 3, 64, 128])]
-    assert [o.name for o in spec.description.output] == list(Maps._fields)
+    assert [o.name for o in spec.description.output] == list(OUTPUTS)
     kept = sum(path.stat().st_size for path in (tmp_path / "mddnet.mlpackage").rglob("weight.bin"))
     assert kept == pytest.approx(2 * sum(weights.numel() for weights in network.parameters()), rel=0.02)  # float16
     if sys.platform == "darwin":
         answers = model.predict({"image": example.numpy()})
         with torch.no_grad():
-            maps = network(example)
+            maps = network.infer(example)
         np.testing.assert_allclose(answers["defocus_px"], maps.defocus_px.numpy(), atol=0.2)

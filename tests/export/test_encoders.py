@@ -33,14 +33,14 @@ FAMILIES = (
 def _network(encoder: str) -> MDDNet:
     torch.manual_seed(0)
     widths = (16, 16, 16, 16)
-    return MDDNet(ModelConfig(encoder=encoder, pretrained=False, decoder_channels=widths, half_size_look=False))
+    return MDDNet(ModelConfig(encoder=encoder, pretrained=False, decoder_channels=widths, half_size_pass=False))
 
 
 @pytest.mark.parametrize("encoder", FAMILIES)
 def test_forward_backward_and_export(encoder: str) -> None:
     network = _network(encoder).train()
     image = torch.rand(2, 3, INPUT_MULTIPLE, 2 * INPUT_MULTIPLE)
-    maps = network(image)
+    maps = network.training_maps(network(image))
     assert all(m.shape == (2, 1, *image.shape[2:]) and torch.isfinite(m).all() for m in maps)
     sum(m.mean() for m in maps).backward()
     first = next(network.encoder.parameters())  # the farthest from the maps
@@ -49,7 +49,7 @@ def test_forward_backward_and_export(encoder: str) -> None:
     network.eval()
     session = onnxruntime.InferenceSession(quick_export_graph(network).SerializeToString())
     with torch.no_grad():
-        expected = network(image)
+        expected = network.infer(image)
     for ours, theirs in zip(expected[:3], session.run(None, {"image": image.numpy()}), strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-4)
     assert session.run(None, {"image": image.numpy()[:1, :, :50, :33]})[0].shape == (1, 1, 50, 33)

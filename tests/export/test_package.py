@@ -30,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "pretrained": False,
         "encoder": "resnet10t",
-        "half_size_look": False,
+        "half_size_pass": False,
         "decoder_channels": [16, 16, 16, 16],
     }
     recipe = Recipe.model_validate({"name": "trial", "model": config})
@@ -92,6 +92,6 @@ def test_a_card_that_was_written_stays_and_a_missing_one_is_asked_for(trained: P
 
 def test_a_model_without_weights_cannot_be_exported(tiny_model: Path, tmp_path: Path, capsys) -> None:
     assert main(["export", str(tiny_model), "-o", str(tmp_path / "out")]) == 1
-    assert "only model.safetensors has weights to go on from" in capsys.readouterr().err
+    assert "model.safetensors: no such file" in capsys.readouterr().err
     assert main(["export", "nowhere", "-o", str(tmp_path / "out")]) == 1
     assert "no such model" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from mddnet.loss.depth import gradient_matching, masked_mean, normalise, ranking, scale_shift_invariant_l1
+from mddnet.loss.depth import gradient_matching, masked_mean, normalise, pair_ranking, scale_shift_invariant_l1
 
 
 def _map(*values: float) -> torch.Tensor:
@@ -53,21 +53,21 @@ def test_flat_crop_counts_less() -> None:
     assert scale_shift_invariant_l1(noise, flat, torch.ones_like(flat)).item() < 0.05
 
 
-def test_ranking_by_hand() -> None:
+def test_pair_ranking_by_hand() -> None:
     # two pixels: every counted pair is the same pair in one order or the other, so the loss is softplus(-gap / spread)
     truth, predicted = _map(0.0, 1.0), _map(0.2, 0.6)
     spread = 0.2  # median 0.2 (the lower of two), mean deviation 0.2
-    value = ranking(predicted, truth, _map(1, 1), torch.Generator().manual_seed(0), pairs=64)
+    value = pair_ranking(predicted, truth, _map(1, 1), torch.Generator().manual_seed(0), pairs=64)
     assert value.item() == pytest.approx(math.log1p(math.exp(-0.4 / spread)))
 
 
-def test_ranking_prefers_the_right_order_and_skips_close_pairs() -> None:
+def test_pair_ranking_prefers_the_right_order_and_skips_close_pairs() -> None:
     truth = torch.rand(1, 1, 12, 12)
     weight = torch.ones_like(truth)
-    right = ranking(truth, truth, weight, torch.Generator().manual_seed(1))
-    wrong = ranking(1 - truth, truth, weight, torch.Generator().manual_seed(1))
+    right = pair_ranking(truth, truth, weight, torch.Generator().manual_seed(1))
+    wrong = pair_ranking(1 - truth, truth, weight, torch.Generator().manual_seed(1))
     assert right.item() < 0.35 < 0.7 < wrong.item()
-    close = ranking(truth, 0.05 * truth, weight, torch.Generator().manual_seed(1))
+    close = pair_ranking(truth, 0.05 * truth, weight, torch.Generator().manual_seed(1))
     assert close.item() == 0
 
 

@@ -15,7 +15,7 @@ from mddnet.model.network import Maps
 CAP_PX = 40.0
 
 
-def _batch(ordinal: bool = False, made_up: bool = False) -> Batch:
+def _batch(ordinal: bool = False, synthetic: bool = False) -> Batch:
     torch.manual_seed(0)
     u = torch.rand(2, 1, 16, 16)
     u_focus, kappa = torch.tensor([0.3, 0.7]), torch.tensor([20.0, 10.0])
@@ -27,7 +27,7 @@ def _batch(ordinal: bool = False, made_up: bool = False) -> Batch:
         u_focus=u_focus,
         kappa_px=kappa,
         ordinal=torch.tensor([ordinal, ordinal]),
-        made_up=torch.tensor([made_up, made_up]),
+        synthetic=torch.tensor([synthetic, synthetic]),
     )
 
 
@@ -64,13 +64,13 @@ def test_ordinal_scenes_teach_order_and_blur_only() -> None:
     assert min(terms["ranking"], terms["defocus"], terms["sign"]) > 0
 
 
-def test_made_up_depth_counts_as_the_recipe_says() -> None:
-    real, made_up = _terms(_random_maps(), _batch()), _terms(_random_maps(), _batch(made_up=True))
-    share = LossConfig().made_up_depth
+def test_synthetic_depth_counts_as_the_recipe_says() -> None:
+    real, synthetic = _terms(_random_maps(), _batch()), _terms(_random_maps(), _batch(synthetic=True))
+    share = LossConfig().synthetic_depth
     for name in ("depth", "depth_gradient", "ranking"):
-        assert made_up[name] == pytest.approx(share * real[name], rel=1e-5)
+        assert synthetic[name] == pytest.approx(share * real[name], rel=1e-5)
     for name in ("defocus", "sign", "lens_law"):
-        assert made_up[name] == real[name]
+        assert synthetic[name] == real[name]
 
 
 def test_unknown_pixels_do_not_count() -> None:

@@ -19,7 +19,7 @@ from mddnet.model.chromatic_cue import (  # noqa: E402
     ChromaticStatistics,
     CueInjection,
 )
-from mddnet.model.network import CONTEXT_SIGN_LIMIT, CUE_SIGN_GAIN, MDDNet  # noqa: E402
+from mddnet.model.network import MDDNet  # noqa: E402
 
 RED_OVER_GREEN = [0, 2, 4, 6]
 BLUE_OVER_GREEN = [1, 3, 5, 7]
@@ -97,7 +97,7 @@ def test_verdict_of_the_cue_enters_the_sign_and_learns_from_its_own_loss_only() 
         network.cue.sign.bias += 3.0
     after = network(image)
     rise = after.sign_logit - before.sign_logit
-    assert torch.allclose(rise, torch.full_like(rise, 3.0 * CUE_SIGN_GAIN), atol=1e-4)
+    assert torch.allclose(rise, torch.full_like(rise, 3.0 * network.config.cue_sign_gain), atol=1e-4)
     after.sign_logit.sum().backward()
     assert network.cue.sign.weight.grad is None
     network(image).cue_sign_logit.sum().backward()
@@ -109,8 +109,8 @@ def test_the_decoders_cannot_outvote_a_sure_cue() -> None:
     with torch.no_grad():
         network.sign_head.bias.fill_(50.0)
         maps = network(torch.rand(1, 3, 64, 64))
-    decoders = maps.sign_logit - CUE_SIGN_GAIN * maps.cue_sign_logit
-    assert torch.allclose(decoders, torch.full_like(decoders, CONTEXT_SIGN_LIMIT), atol=1e-3)
+    decoders = maps.sign_logit - network.config.cue_sign_gain * maps.cue_sign_logit
+    assert torch.allclose(decoders, torch.full_like(decoders, network.config.context_sign_limit), atol=1e-3)
 
 
 def test_without_the_cue_there_is_none() -> None:

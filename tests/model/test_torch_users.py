@@ -35,7 +35,7 @@ def image() -> torch.Tensor:
 def test_the_shipped_model_is_a_plain_module_that_learns(network: MDDNet, image: torch.Tensor) -> None:
     assert isinstance(network, torch.nn.Module) and not network.training
     learner = copy.deepcopy(network).train()
-    maps = learner(image)
+    maps = learner.training_maps(learner(image))
     (maps.inv_depth.mean() + maps.defocus_px.mean() + maps.sign_logit.mean() + maps.cue_sign_logit.mean()).backward()
     assert all(p.grad is not None for p in learner.parameters())
 
@@ -48,7 +48,7 @@ def test_a_folder_and_a_zip_give_the_same_network(tmp_path, image: torch.Tensor)
         pack(tmp_path / "mine", stream, MODEL_FILES)
     for reference in (tmp_path / "mine", str(tmp_path / "mine.zip")):
         with torch.no_grad():
-            assert torch.equal(MDDNet.from_pretrained(reference)(image).defocus_px, made(image).defocus_px)
+            assert torch.equal(MDDNet.from_pretrained(reference).infer(image).defocus_px, made.infer(image).defocus_px)
     with pytest.raises(ModelError, match="no such model"):
         MDDNet.from_pretrained(tmp_path / "nowhere")
     (tmp_path / "mine" / "model.safetensors").unlink()
@@ -68,9 +68,9 @@ def test_torch_compile_takes_the_whole_network_in_one_graph(image: torch.Tensor)
     """The capture of the graph, which every backend shares; compiling it takes a compiler of C++ and minutes."""
     network = MDDNet(ModelConfig(encoder="resnet10t", pretrained=False)).eval()
     torch._dynamo.reset()
-    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    compiled = torch.compile(network.infer, backend="eager", fullgraph=True)
     with torch.no_grad():
-        for got, expected in zip(compiled(image), network(image), strict=True):
+        for got, expected in zip(compiled(image), network.infer(image), strict=True):
             torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 

@@ -8,7 +8,7 @@ import warnings
 import onnx
 import torch
 
-from mddnet.export.onnx import OPSET, OUTPUTS, _AllMaps, accept_any_size
+from mddnet.export.onnx import OPSET, OUTPUTS, InferenceModule, accept_any_size
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 
 
@@ -19,7 +19,7 @@ def quick_export_graph(network: MDDNet) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _AllMaps(network).eval(),
+            InferenceModule(network).eval(),
             (torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE),),
             stream,
             dynamo=False,

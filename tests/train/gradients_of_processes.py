@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from mddnet.config import DataConfig, LossConfig, ModelConfig
 from mddnet.data.batch import Batch
-from mddnet.data.loader import SetBatches
+from mddnet.data.loader import SampleBatches
 from mddnet.data.scene_pool import open_scenes
 from mddnet.data.split import read_split
 from mddnet.loss.total import total_loss
@@ -32,7 +32,7 @@ def main(scenes: str, split: str, out: str, count: str) -> None:
     )
     entries = open_scenes(Path(scenes), read_split(Path(split)), "train")
     ranks = [fabric.global_rank] if fabric.world_size == 2 else [0, 1]
-    mine = [SetBatches(entries, config, 0, 1, rank, 2)[0] for rank in ranks]
+    mine = [SampleBatches(entries, config, 0, 1, rank, 2)[0] for rank in ranks]
     names = Batch.__dataclass_fields__
     batch = Batch(**{name: torch.cat([getattr(one, name) for one in mine]) for name in names})
     batch = Batch(**{n: v.double() if v.is_floating_point() else v for n, v in ((n, getattr(batch, n)) for n in names)})
@@ -41,7 +41,9 @@ def main(scenes: str, split: str, out: str, count: str) -> None:
     normalise_over_processes(network)
     model = fabric.setup(network.train())
     # random pairs are drawn by each process; all other terms are means over the images
-    loss, _ = total_loss(model(batch.image), batch, LossConfig(ranking=0.0), 40.0, torch.Generator())
+    loss, _ = total_loss(
+        network.training_maps(model(batch.image)), batch, LossConfig(ranking=0.0), 40.0, torch.Generator()
+    )
     fabric.backward(loss)
     tensors = {f"gradient.{name}": p.grad for name, p in network.named_parameters() if p.grad is not None}
     tensors |= {f"buffer.{name}": value for name, value in network.named_buffers()}

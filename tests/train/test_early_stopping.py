@@ -17,6 +17,7 @@ from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import RecipeError  # noqa: E402
 from mddnet.train import loop  # noqa: E402
 from mddnet.train.early_stopping import EarlyStopping  # noqa: E402
+from mddnet.train.scenes import Scenes, open_sides  # noqa: E402
 
 
 def _weights(value: float) -> dict[str, torch.Tensor]:
@@ -32,7 +33,7 @@ def test_the_best_is_kept_and_patience_runs_out() -> None:
     assert stopping.stop and (stopping.step, stopping.score) == (1, 0.7)
     assert stopping.state["w"].item() == 1.0
     again = EarlyStopping(patience=2)
-    again.restore(stopping.to_metadata(), stopping.state)
+    again.restore(stopping.to_json(), stopping.state)
     assert again.stop and (again.step, again.score, again.waited) == (1, 0.7, 2)
 
 
@@ -43,7 +44,7 @@ def test_the_score_is_the_mean_and_what_is_not_measured_changes_nothing() -> Non
     assert stopping.score == pytest.approx(0.7) and not stopping.stop
     off = EarlyStopping(patience=0)
     off.measured(0, {"sign": 0.9}, _weights(0))
-    assert not off.stop and not off.state and off.to_metadata() == {}
+    assert not off.stop and not off.state and off.to_json() == []
 
 
 def _recipe(root: Path, split: Path, out: Path) -> Recipe:
@@ -74,6 +75,6 @@ def test_a_run_stops_keeps_the_best_and_resumes_to_the_same(tmp_path: Path, monk
 def test_patience_without_anything_held_out_is_refused(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "sets")
     recipe = _recipe(root, split, tmp_path / "run")
-    sides = loop.open_sides(recipe)
+    sides = open_sides(recipe)
     with pytest.raises(RecipeError, match="no scene is held out"):
-        loop.train(recipe, "cpu", loop.Scenes(sides.train, []))
+        loop.train(recipe, "cpu", Scenes(sides.train, []))

@@ -16,8 +16,8 @@ from mddnet.config import ModelConfig, OptimConfig, Recipe, TrainConfig  # noqa:
 from mddnet.errors import ModelError, OutputError  # noqa: E402
 from mddnet.io.folder_lock import KERNEL_LOCKS, FolderLock  # noqa: E402
 from mddnet.model.network import MDDNet  # noqa: E402
-from mddnet.train.loop import mix_in_start, train  # noqa: E402
-from mddnet.train.optim import MovingAverage, schedule_factor  # noqa: E402
+from mddnet.train.loop import interpolate_weights, train  # noqa: E402
+from mddnet.train.optim import build_schedule, moving_average  # noqa: E402
 from mddnet.train.record import run_folder  # noqa: E402
 
 
@@ -125,25 +125,33 @@ def test_loss_falls(scenes, tmp_path) -> None:
 
 
 def test_schedule_by_hand() -> None:
-    config = OptimConfig(steps=110, warmup_steps=10)
-    assert schedule_factor(0, config) == pytest.approx(0.1)
-    assert schedule_factor(9, config) == pytest.approx(1.0)
-    assert schedule_factor(60, config) == pytest.approx(0.5)
-    assert schedule_factor(110, config) == pytest.approx(0.0)
-    assert schedule_factor(60, OptimConfig(steps=110, warmup_steps=10, schedule="constant")) == 1.0
+    def rates(schedule: str) -> list[float]:
+        config = OptimConfig(lr=1.0, steps=110, warmup_steps=10, schedule=schedule)
+        optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.lr)
+        made = build_schedule(optimiser, config)
+        found = []
+        for step in (1, 5, 10, 60, 110):
+            made.step_update(step)
+            found.append(optimiser.param_groups[0]["lr"])
+        return found
+
+    first, fifth, top, middle, last = rates("cosine")
+    assert (first, fifth, top) == pytest.approx((0.1, 0.5, 1.0))
+    assert middle == pytest.approx(0.5, abs=0.01) and 0 < last < 1e-3
+    assert rates("constant") == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0])
 
 
 def test_moving_average_by_hand() -> None:
     layer = torch.nn.Linear(1, 1, bias=False)
-    with torch.no_grad():
-        layer.weight.fill_(0.0)
-    average = MovingAverage(layer, decay=0.5)
-    with torch.no_grad():
-        layer.weight.fill_(1.0)
-    average.update(layer, step=0)  # decay (1 + 0) / (10 + 0) = 0.1
-    assert average.state["weight"].item() == pytest.approx(0.9)
-    average.update(layer, step=1000)  # decay 0.5
-    assert average.state["weight"].item() == pytest.approx(0.95)
+    average = moving_average(layer, OptimConfig(ema=0.5))
+    for step, weight, expected in ((1, 1.0, 1.0), (1000, 2.0, 1.5)):  # the first weights alone, then a decay of 0.5
+        with torch.no_grad():
+            layer.weight.fill_(weight)
+        average.update(layer, step)
+        assert average.module.weight.item() == pytest.approx(expected)
+    none = moving_average(layer, OptimConfig(ema=0.0))
+    none.update(layer, 1000)
+    assert torch.equal(none.module.weight, layer.weight)
 
 
 def test_a_run_starts_from_another_model(scenes, tmp_path) -> None:
@@ -164,19 +172,19 @@ def test_a_start_with_another_network_is_refused(scenes, tmp_path) -> None:
         train(recipe.model_copy(update={"model": wider, "train": start}))
 
 
-def test_the_start_counts_its_share_of_the_weights() -> None:
+def test_weights_are_interpolated_with_those_of_the_start() -> None:
     config = ModelConfig(pretrained=False, decoder_channels=(32, 24, 16, 8))
     trained, start = MDDNet(config), MDDNet(config)
     with torch.no_grad():
         trained.reduction.weight.fill_(1.0)
         start.reduction.weight.fill_(6.0)
-    mix_in_start(trained, start, 0.2)
+    interpolate_weights(trained, start, 0.2)
     assert torch.allclose(trained.reduction.weight, torch.tensor(2.0))  # 0.8 * 1 + 0.2 * 6
     before = {name: value.clone() for name, value in trained.state_dict().items()}
-    mix_in_start(trained, start, 0.0)
+    interpolate_weights(trained, start, 0.0)
     assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
 
 
-def test_a_share_of_the_start_needs_a_start() -> None:
-    with pytest.raises(ValueError, match=r"start_share is 0\.2"):
-        TrainConfig(start_share=0.2)
+def test_weight_interpolation_needs_a_start() -> None:
+    with pytest.raises(ValueError, match=r"weight_interpolation is 0\.2"):
+        TrainConfig(weight_interpolation=0.2)

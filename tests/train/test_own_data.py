@@ -85,6 +85,8 @@ def test_a_split_of_ones_own_is_taken(tmp_path: Path) -> None:
     split, origin = find_split(check, file)
     assert (split, origin) == ({"a": "dev", "b": "train"}, str(file))
     assert [e.record.place for e in sides_of(check, split).held_out] == ["a"]
+    apart = sides_of(_check(_scene("a"), _scene("b"), _scene("c")), {"a": "dev", "b": "train", "c": "calib"})
+    assert [e.record.place for e in (*apart.train, *apart.held_out)] == ["b", "a"]
     with pytest.raises(CaptureError, match="'b' is not in the split"):
         sides_of(check, {"a": "train"})
     with pytest.raises(CaptureError, match="no scene on the train side"):

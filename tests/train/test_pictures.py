@@ -1,4 +1,4 @@
-"""The pictures of a run: where they lie in the sheet, and that TensorBoard has them."""
+"""The pictures of a run: where they lie in the figure, and that TensorBoard has them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours  # noqa: E402
 from mddnet.data.batch import Batch  # noqa: E402
 from mddnet.model.network import Maps  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
-from mddnet.train.pictures import UNKNOWN, sheet  # noqa: E402
+from mddnet.train.pictures import UNKNOWN, figure  # noqa: E402
 
 H, W = 32, 40
 
 
-def sets(count: int) -> Batch:
+def samples(count: int) -> Batch:
     u = torch.linspace(0, 1, W).expand(count, 1, H, W).clone()
     weight = torch.ones_like(u)
     weight[:, :, :8] = 0
@@ -33,16 +33,16 @@ def sets(count: int) -> Batch:
         u_focus=torch.full((count,), 0.5),
         kappa_px=torch.full((count,), 10.0),
         ordinal=torch.zeros(count, dtype=torch.bool),
-        made_up=torch.zeros(count, dtype=torch.bool),
+        synthetic=torch.zeros(count, dtype=torch.bool),
     )
 
 
 def test_a_perfect_prediction_looks_like_the_truth() -> None:
-    batch = sets(6)
+    batch = samples(6)
     u = torch.nan_to_num(batch.inv_depth) * 0.3 + 0.2  # in another scale
     u[:, :, :8] = u[:, :, 8:9]
     sure = torch.where(batch.signed_defocus_px > 0, 50.0, -50.0)
-    picture = sheet(batch, Maps(u, batch.signed_defocus_px.abs(), sure, None), 40.0)
+    picture = figure(batch, Maps(u, batch.signed_defocus_px.abs(), sure, None), 40.0)
     assert picture.shape == (4 * H, 5 * W, 3) and picture.dtype == np.uint8
     photo, depth, depth_said, coc, coc_said = np.split(picture[:H], 5, axis=1)
     assert (photo == 128).all()
@@ -56,9 +56,9 @@ def test_a_perfect_prediction_looks_like_the_truth() -> None:
 
 
 def test_what_is_not_estimated_is_left_out() -> None:
-    batch = sets(1)
-    assert sheet(batch, Maps(torch.rand(1, 1, H, W), None, None, None), 40.0).shape == (H, 3 * W, 3)
-    picture = sheet(batch, Maps(None, batch.signed_defocus_px.abs(), None, None), 40.0)
+    batch = samples(1)
+    assert figure(batch, Maps(torch.rand(1, 1, H, W), None, None, None), 40.0).shape == (H, 3 * W, 3)
+    picture = figure(batch, Maps(None, batch.signed_defocus_px.abs(), None, None), 40.0)
     assert picture.shape == (H, 3 * W, 3)
     truth, said = picture[8:, W : 2 * W], picture[8:, 2 * W :]
     assert (truth == said).all() and (truth[:, 0] == truth[:, -1]).all()  # no sign: both ends alike
@@ -71,6 +71,6 @@ def test_tensorboard_has_them(tmp_path: Path) -> None:
     train(tiny_recipe(root, split, tmp_path / "run", optim={"steps": 4}, save_every=2, keep_curve=True))
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
-    found = events.Images("train/sets")
+    found = events.Images("train/samples")
     assert [event.step for event in found] == [2, 4]
     assert (found[0].height, found[0].width) == (2 * 64, 5 * 64)

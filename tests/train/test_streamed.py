@@ -81,7 +81,7 @@ def test_interrupted_stream_ends_with_the_weights_of_an_undisturbed_one(
     resumed = load_file(train(recipe(server, folder, tmp_path / "cut")) / "model.safetensors")
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), atol=1e-6), name
-    with pytest.raises(ModelError, match=r"1 worker\(s\) each, 12 sets in . shards, now .* of 3 worker"):
+    with pytest.raises(ModelError, match=r"1 worker\(s\) each, 12 samples in . shards, now .* of 3 worker"):
         train(recipe(server, folder, tmp_path / "cut", workers=3))
 
 
@@ -91,7 +91,7 @@ def test_the_command_writes_a_model_with_a_card(folder: Path, server: ServedFold
     assert load_recipe(tmp_path / "recipe.toml").config_hash == made.config_hash
     assert main(["train", str(tmp_path / "recipe.toml"), "--accelerator", "cpu"]) == 0
     card = (tmp_path / "run/model/card.md").read_text()
-    assert "on 4 scenes of 3 places, 12 focused frames" in card
+    assert "on 4 scenes of 3 locations, 12 focused frames" in card
     assert "| focal_stacks | made by the tests | Apache-2.0 | 3 |" in card
     assert "dev_depth_ordinal" in (tmp_path / "run/log.csv").read_text()
 

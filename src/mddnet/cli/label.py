@@ -37,9 +37,8 @@ def label(
         Data roots (with photos/manifest.csv inside), and folders of built scenes, of whose photographed scenes the
         sharp image is taken.
     teacher
-        The path of an ONNX file with a description of the same name ending in .toml beside it (such as mddnet probe
-        writes), the folder of a model of transformers (Depth Anything, DPT; needs the extra baselines), or a model
-        folder of mddnet.
+        The path of an ONNX file with a description of the same name ending in .toml beside it, the folder of a model
+        of transformers (Depth Anything, DPT; needs the extra baselines), or a model folder of mddnet.
     out
         Data root to write to; made if it is missing.
     mirror

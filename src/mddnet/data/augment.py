@@ -1,4 +1,4 @@
-"""Random views of a set: crop, scale, turn, mirror (applied to all maps alike) and what a camera does to the colours.
+"""Random views of a sample: crop, scale, rotate, mirror (all maps alike), and what a camera does to the colours.
 
 Nothing here breaks the cues that carry the sign of the defocus: colour channels are never swapped, and the lens law
 is kept exact (resizing by s multiplies CoC and kappa by s; turning and mirroring leave them).
@@ -15,7 +15,7 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
 TURN_SHARES = (0.4, 0.15, 0.3, 0.15)
-"""How often a view is turned by 0, 90, 180 and 270 degrees: upright is what users bring, upside down is the proof."""
+"""How often a view is rotated by 0, 90, 180 and 270 degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +78,24 @@ def _cut(array: np.ndarray, view: View) -> np.ndarray:
     return array[view.top : view.top + view.height, view.left : view.left + view.width]
 
 
+def _resized(array: np.ndarray, view: View, crop: tuple[int, int]) -> np.ndarray:
+    """A cut as large as the view is before it is turned, antialiased."""
+    height, width = crop if view.quarter_turns % 2 == 0 else crop[::-1]
+    interpolation = cv2.INTER_AREA if height < view.height else cv2.INTER_LINEAR
+    return cv2.resize(array, (width, height), interpolation=interpolation)
+
+
 def view_image(image: UInt8Array, view: View, crop: tuple[int, int]) -> UInt8Array:
     """The view of an image, (crop H, crop W, 3) uint8, antialiased."""
-    crop_h, crop_w = crop if view.quarter_turns % 2 == 0 else crop[::-1]
-    smaller = crop_h < view.height
-    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return _turn(cv2.resize(_cut(image, view), (crop_w, crop_h), interpolation=interpolation), view)
+    return _turn(_resized(_cut(image, view), view, crop), view)
 
 
 def view_map(values: Float32Array, view: View, crop: tuple[int, int]) -> Float32Array:
     """The view of a map with NaN where unknown: a mean over known pixels, unknown where most are."""
-    crop_h, crop_w = crop if view.quarter_turns % 2 == 0 else crop[::-1]
     cut = _cut(values, view)
     known = np.isfinite(cut).astype(np.float32)
-    interpolation = cv2.INTER_AREA if crop_h < view.height else cv2.INTER_LINEAR
-    total = cv2.resize(np.where(known > 0, cut, np.float32(0)), (crop_w, crop_h), interpolation=interpolation)
-    share = cv2.resize(known, (crop_w, crop_h), interpolation=interpolation)
+    total = _resized(np.where(known > 0, cut, np.float32(0)), view, crop)
+    share = _resized(known, view, crop)
     with np.errstate(invalid="ignore", divide="ignore"):
         result = np.where(share > 0.5, total / share, np.float32(np.nan)).astype(np.float32)
     return _turn(result, view)
@@ -130,8 +132,6 @@ def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) ->
         halved = rng.random() < 0.25
         sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
         settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
-        packed = cv2.imencode(".jpg", bgr, settings)[1]
-        decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-        assert decoded is not None  # it was encoded a line above
-        result = np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8, copy=False)
+        decoded = np.asarray(cv2.imdecode(cv2.imencode(".jpg", bgr, settings)[1], cv2.IMREAD_COLOR))
+        result = np.ascontiguousarray(decoded[..., ::-1])
     return result

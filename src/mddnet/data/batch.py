@@ -1,4 +1,4 @@
-"""A batch of sets, as tensors."""
+"""A batch of samples, as tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sets cut to one size. CoC and kappa are in pixels of *these* tensors.
+    """Samples cut to one size. CoC and kappa are in pixels of *these* tensors.
 
     Attributes:
         image: (B, 3, H, W) float32 sRGB in [0, 1], the focused image.
@@ -20,7 +20,7 @@ class Batch:
         u_focus: (B,) float32, in the unit of ``inv_depth``.
         kappa_px: (B,) float32, pixels per unit of ``inv_depth``.
         ordinal: (B,) bool, scenes of which only the order of depths is known.
-        made_up: (B,) bool, photos with a made-up depth: their blur is exact, their layout means nothing.
+        synthetic: (B,) bool, photos with a synthetic depth: their blur is exact, their layout means nothing.
     """
 
     image: Tensor
@@ -30,7 +30,7 @@ class Batch:
     u_focus: Tensor
     kappa_px: Tensor
     ordinal: Tensor
-    made_up: Tensor
+    synthetic: Tensor
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """The batch on another device; the image in the given memory format."""

@@ -1,6 +1,6 @@
 """Sharp crops blurred whole by one disc of known size, with the colour error of a lens.
 
-Here the CoC is exact and nothing but the blur tells it; and nothing but the colour of the blur tells its side.
+Here the CoC is exact and nothing but the blur tells it; and nothing but the colour of the blur tells its sign.
 """
 
 from __future__ import annotations

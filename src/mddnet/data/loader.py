@@ -1,17 +1,18 @@
-"""Batches of sets. Batch n depends on the seed and n alone, so a resumed run sees what an undisturbed one does."""
+"""Batches of samples. Batch n depends on the seed and n alone, so a resumed run sees what an undisturbed one does."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mddnet.config import DataConfig
+from mddnet.config import DISCS, DataConfig
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map
 from mddnet.data.batch import Batch
 from mddnet.data.disc_blur import blurred_by_random_disc
@@ -22,19 +23,17 @@ from mddnet.optics import signed_defocus_px
 from mddnet.types import Float32Array, FrameRecord, UInt8Array
 
 MADE_UP = "photo"
-"""Kind of capture whose depth is made up."""
-DISCS = "discs"
-"""Name in the mixture of photos blurred whole by one disc."""
+"""Kind of capture whose depth is synthetic."""
 DISC_KAPPA_PX = 10.0
-"""Kappa of such a photo; any value will do, its depth is one constant."""
+"""Kappa of a photo blurred by one disc; any value will do, its depth is one constant."""
 SHARP_SHARE = 0.05
 """How often the sharp image stands in for a focused frame."""
 
 
-class SetBatches(Dataset[Batch]):
+class SampleBatches(Dataset[Batch]):
     """Random batches drawn from the mixture of a recipe.
 
-    A group is drawn by its share in the mixture, then one of its scenes, then a focused frame. Part of each batch are
+    A kind is drawn by its share in the mixture, then one of its scenes, then a focused frame. Part of each batch are
     pairs: two frames of one scene in the same view, equal in depth and different in blur. A twentieth of the frames
     is the sharp image itself, with no blur at all.
     """
@@ -59,28 +58,25 @@ class SetBatches(Dataset[Batch]):
             ranks: how many these are; each draws batches of its own.
 
         Raises:
-            RecipeError: if the mixture names a group without a scene.
+            RecipeError: if the mixture names a kind without a scene.
         """
         self.config = config
         self.seed = seed
         self.length = length
         self.rank, self.ranks = rank, ranks
         self.pool = ScenePool(limit_bytes=config.cache_mb * 2**20)
-        groups: dict[str, list[SceneEntry]] = defaultdict(list)
+        self._scenes: dict[str, list[SceneEntry]] = defaultdict(list)
         for entry in entries:
-            groups[entry.group].append(entry)
+            self._scenes[entry.group].append(entry)
             if entry.record.capture == MADE_UP:
-                groups[DISCS].append(entry)
-        shares = {name: share for name, share in config.mixture.normalised.items() if share > 0}
-        missing = [name for name in shares if name not in groups]
+                self._scenes[DISCS].append(entry)
+        self._shares = {name: share for name, share in config.mixture.normalised.items() if share > 0}
+        missing = [name for name in self._shares if name not in self._scenes]
         if missing:
             raise RecipeError(
-                f"data.mixture names {', '.join(missing)}, but the scenes hold only {', '.join(sorted(groups))}; "
-                "build them, or set their share to 0"
+                f"data.mixture names {', '.join(missing)}, but the scenes hold only "
+                f"{', '.join(sorted(self._scenes))}; build them, or set their share to 0"
             )
-        self._groups = list(shares)
-        self._group_p = list(shares.values())
-        self._scenes = groups
 
     def __len__(self) -> int:
         return self.length
@@ -88,59 +84,47 @@ class SetBatches(Dataset[Batch]):
     def __getitem__(self, n: int) -> Batch:
         rng = np.random.default_rng([self.seed, n * self.ranks + self.rank])
         one_opencv_thread()
-        pairs = int(self.config.pair_share * self.config.batch_size / 2)
+        size, pairs = self.config.batch_size, int(self.config.pair_share * self.config.batch_size / 2)
         samples: list[Batch] = []
-        while len(samples) < self.config.batch_size:
-            group, entry = self._draw_scene(rng)
+        while len(samples) < size:
+            kind = list(self._shares)[int(rng.choice(len(self._shares), p=list(self._shares.values())))]
+            scenes = self._scenes[kind]
+            entry = scenes[int(rng.integers(len(scenes)))]
             count = 2 if len(samples) < 2 * pairs and len(entry.record.frames) > 1 else 1
-            count = min(count, self.config.batch_size - len(samples))
-            samples.extend(self._draw_sets(rng, entry, count, discs=group == DISCS))
+            draw = self._of_discs if kind == DISCS else self._of_frames
+            samples += draw(rng, entry, min(count, size - len(samples)))
         return stacked(samples)
 
-    def _draw_scene(self, rng: np.random.Generator) -> tuple[str, SceneEntry]:
-        group = self._groups[int(rng.choice(len(self._groups), p=self._group_p))]
-        scenes = self._scenes[group]
-        return group, scenes[int(rng.integers(len(scenes)))]
-
-    def _draw_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int, discs: bool) -> list[Batch]:
-        if discs:
-            return self._draw_disc_sets(rng, entry, count)
+    def _of_frames(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
         truth = self.pool.truth(entry)
         seen = seen_truth(rng, truth, self.config)
-        frames = rng.choice(len(entry.record.frames), size=count, replace=False)
+        frames = [entry.record.frames[int(f)] for f in rng.choice(len(entry.record.frames), size=count, replace=False)]
+        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == MADE_UP
         return [
-            set_in_view(
-                rng,
-                entry.record.frames[int(f)],
-                lambda sharp, f=int(f): self.pool.image(  # type: ignore[misc]
-                    entry, entry.record.sharp if sharp else entry.record.frames[f].file
-                ),
-                truth,
-                seen,
-                self.config,
-                ordinal=entry.record.unit == "ordinal",
-                made_up=entry.record.capture == MADE_UP,
-            )
-            for f in frames
+            set_in_view(rng, frame, partial(self._image, entry, frame), truth, seen, self.config, ordinal, synthetic)
+            for frame in frames
         ]
 
-    def _draw_disc_sets(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
+    def _image(self, entry: SceneEntry, frame: FrameRecord, sharp: bool) -> UInt8Array:
+        return self.pool.image(entry, entry.record.sharp if sharp else frame.file)
+
+    def _of_discs(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
         photo = self.pool.image(entry, entry.record.sharp)
         sharp = view_image(photo, _drawn_view(rng, photo, self.config), self.config.crop)
         flat = np.full(self.config.crop, 0.5, dtype=np.float32)
-        sets = []
+        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == MADE_UP
+        samples = []
         for _ in range(count):
             blurred, signed_px = blurred_by_random_disc(rng, sharp)
             u_focus = 0.5 + signed_px / DISC_KAPPA_PX
             image = photometric(rng, blurred, self.config.photometric)
-            ordinal, made_up = entry.record.unit == "ordinal", entry.record.capture == MADE_UP
-            sets.append(_batch_of_one(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, ordinal, made_up))
-        return sets
+            samples.append(_one_sample(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, ordinal, synthetic))
+        return samples
 
 
 @dataclass(frozen=True, slots=True)
 class SeenTruth:
-    """What a view shows of a scene's truth.
+    """What a view shows of a scene's true depth.
 
     Attributes:
         view: the view.
@@ -154,12 +138,12 @@ class SeenTruth:
 
 
 def seen_truth(rng: np.random.Generator, truth: SceneTruth, config: DataConfig) -> SeenTruth:
-    """Draw a view of a scene, and cut its truth."""
+    """Draw a view of a scene, and cut its true depth."""
     view = _drawn_view(rng, truth.inv_depth, config)
     inv_depth = view_map(truth.inv_depth, view, config.crop)
     weight = view_map(truth.weight, view, config.crop)
     weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
-    # the ends of the map, beyond its 2-98 % range, are where a wrong depth hides
+    # wrong depths are mostly at the ends of the map, beyond its 2-98 % range
     weight = weight * (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
     return SeenTruth(view, inv_depth, weight)
 
@@ -184,20 +168,20 @@ def set_in_view(
         seen: the view.
         config: the recipe's ``[data]``.
         ordinal: whether only the order of depths is known.
-        made_up: whether the depth is made up.
+        made_up: whether the depth is synthetic.
     """
     sharp = bool(rng.random() < SHARP_SHARE)
     scale = sum(config.crop) / (seen.view.height + seen.view.width)
     u_focus = (frame.u_focus - truth.low) / truth.range
     kappa = 0.0 if sharp else frame.kappa_px * truth.range * scale
     image = photometric(rng, view_image(image_of(sharp), seen.view, config.crop), config.photometric)
-    return _batch_of_one(image, seen.inv_depth, seen.weight, u_focus, kappa, ordinal, made_up)
+    return _one_sample(image, seen.inv_depth, seen.weight, u_focus, kappa, ordinal, made_up)
 
 
-def stacked(sets: Sequence[Batch]) -> Batch:
+def stacked(samples: Sequence[Batch]) -> Batch:
     """Crops of one size as a batch."""
     # by NumPy, which computes in the thread that calls it: PyTorch would start as many threads again as training has
-    fields = {name: np.stack([getattr(one, name).numpy() for one in sets]) for name in Batch.__dataclass_fields__}
+    fields = {name: np.stack([getattr(one, name).numpy() for one in samples]) for name in Batch.__dataclass_fields__}
     return Batch(**{name: torch.from_numpy(values) for name, values in fields.items()})
 
 
@@ -206,14 +190,14 @@ def _drawn_view(rng: np.random.Generator, of: np.ndarray, config: DataConfig) ->
     return draw_view(rng, size, config.crop, config.scale_range, config.quarter_turns, config.mirror)
 
 
-def _batch_of_one(
+def _one_sample(
     image: np.ndarray,
     inv_depth: np.ndarray,
     weight: np.ndarray,
     u_focus: float,
     kappa: float,
     ordinal: bool,
-    made_up: bool,
+    synthetic: bool,
 ) -> Batch:
     return Batch(
         image=torch.from_numpy(np.divide(image.transpose(2, 0, 1), np.float32(255), order="C")),
@@ -223,37 +207,32 @@ def _batch_of_one(
         u_focus=torch.tensor(u_focus, dtype=torch.float32),
         kappa_px=torch.tensor(kappa, dtype=torch.float32),
         ordinal=torch.tensor(ordinal),
-        made_up=torch.tensor(made_up),
+        synthetic=torch.tensor(synthetic),
     )
 
 
 def one_opencv_thread() -> None:
     """Let OpenCV compute in one thread: several processes of one thread each are faster.
 
-    To be called before processes are forked, too: in a fork of a process in which OpenCV has threads, the call waits
-    for threads that are not there.
+    Call it before processes are forked, too: in a fork of a process in which OpenCV has threads, the call waits for
+    threads that are not there.
     """
     if cv2.getNumThreads() != 1:
         cv2.setNumThreads(1)
 
 
-def batch_loader(dataset: SetBatches, first: int, workers: int) -> Iterable[Batch]:
+def batch_loader(dataset: SampleBatches, first: int, workers: int) -> Iterable[Batch]:
     """Batches ``first`` to the end, in order.
 
     Args:
         dataset: makes them.
         first: number of the first.
-        workers: 1 makes them ahead of time in a thread, more do so in processes, 0 makes each when it is asked for.
+        workers: 1 makes them ahead of time in a thread, more do so in processes, 0 makes each when it is needed.
     """
     one_opencv_thread()
     numbers = range(first, len(dataset))
     if workers == 1:
         return Prefetched(dataset.__getitem__, numbers)
     return DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=numbers,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        persistent_workers=False,
+        dataset, batch_size=None, sampler=numbers, num_workers=workers, prefetch_factor=4 if workers else None
     )

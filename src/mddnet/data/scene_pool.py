@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class SceneEntry:
 
     Attributes:
         folder: the scene folder.
-        group: kind of source: name of the folder that holds the scene (``focal_stacks``, ``rgbd``, ...).
+        group: kind of the scene: name of the folder that holds it (``focal_stacks``, ``rgbd``, ...).
         record: its ``scene.json``.
         stamp: what tells it from a scene that is built in its place later; None is not checked.
     """
@@ -36,7 +37,7 @@ class SceneEntry:
 
 @dataclass(frozen=True, slots=True)
 class SceneTruth:
-    """Depth truth of a scene in units of its own range.
+    """True depth of a scene in units of its own range.
 
     Attributes:
         inv_depth: (H, W) float32, 0 at the 2nd and 1 at the 98th percentile of the scene, NaN where unknown.
@@ -50,37 +51,42 @@ class SceneTruth:
     low: float
     range: float
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.inv_depth.nbytes + self.weight.nbytes
+
 
 def open_scenes(root: Path, places: Mapping[str, Side], side: Side) -> list[SceneEntry]:
-    """Scenes below ``root`` whose place is on one side of the split, as :func:`open_both_sides` gives them."""
+    """Scenes below ``root`` whose location is on one side of the split, as :func:`open_both_sides` gives them."""
     return open_both_sides(root, places, (side,))[side]
 
 
 def open_both_sides(
     root: Path, places: Mapping[str, Side], sides: Sequence[Side] = ("train", "dev")
 ) -> dict[Side, list[SceneEntry]]:
-    """Scenes below ``root`` by the side of the split that their place is on; only ``scene.json`` of each is read.
+    """Scenes below ``root`` by the side of the split that their location is on; only ``scene.json`` of each is read.
 
     Args:
-        root: folder that ``mddnet build`` wrote, ``root/GROUP/SCENE/scene.json``.
-        places: place -> ``"train"`` or ``"dev"``; a place ``photos/...`` is train by definition.
+        root: folder that ``mddnet build`` wrote, ``root/KIND/SCENE/scene.json``.
+        places: location -> side; a location ``photos/...`` is train by definition.
         sides: which sides to give.
 
     Raises:
-        CaptureError: for a scene whose place the split does not name (it could leak from one side to the other), or
+        CaptureError: for a scene whose location the split does not name (it could leak from one side to another), or
             if nothing is left of a side.
     """
     entries: dict[Side, list[SceneEntry]] = {side: [] for side in sides}
     for folder in list_scenes(root):
         stamp = scene_stamp(folder)
         record = read_scene(folder)
-        where = split_of(record.place, places)
-        if where is None:
+        side = split_of(record.place, places)
+        if side is None:
             raise CaptureError(
                 f"{folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
             )
-        if where in entries and record.frames:
-            entries[where].append(SceneEntry(folder, folder.parent.name, record, stamp))
+        if side in entries and record.frames:
+            entries[side].append(SceneEntry(folder, folder.parent.name, record, stamp))
     for side, found in entries.items():
         if not found:
             raise CaptureError(f"{root}: no scene on the {side} side of the split")
@@ -123,6 +129,9 @@ def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None
     return SceneTruth(((inv_depth - low) / span).astype(np.float32), weight, low, span)
 
 
+_Held = TypeVar("_Held", UInt8Array, SceneTruth)
+
+
 class ScenePool:
     """Decoded images and truths behind a least-recently-used limit in bytes.
 
@@ -136,33 +145,21 @@ class ScenePool:
 
     def image(self, entry: SceneEntry, file: str) -> UInt8Array:
         """(H, W, 3) uint8 image of a scene."""
-        key = (entry.folder, file)
-        held = self._held.get(key)
-        if isinstance(held, np.ndarray):
-            self._held.move_to_end(key)
-            return held
-        with unchanged_since(entry.folder, entry.stamp):
-            image = read_image(entry.folder / file)
-        self._keep(key, image, image.nbytes)
-        return image
+        return self._get(entry, file, lambda: read_image(entry.folder / file))
 
     def truth(self, entry: SceneEntry) -> SceneTruth:
-        """Depth truth of a scene."""
-        key = (entry.folder, "truth")
-        held = self._held.get(key)
-        if isinstance(held, SceneTruth):
-            self._held.move_to_end(key)
-            return held
-        with unchanged_since(entry.folder, entry.stamp):
-            truth = read_truth(entry)
-        self._keep(key, truth, truth.inv_depth.nbytes + truth.weight.nbytes)
-        return truth
+        """True depth of a scene."""
+        return self._get(entry, "", lambda: read_truth(entry))
 
-    def _keep(self, key: tuple[Path, str], value: UInt8Array | SceneTruth, size: int) -> None:
+    def _get(self, entry: SceneEntry, name: str, read: Callable[[], _Held]) -> _Held:
+        key = (entry.folder, name)
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]  # type: ignore[return-value]
+        with unchanged_since(entry.folder, entry.stamp):
+            value = read()
         self._held[key] = value
-        self._bytes += size
+        self._bytes += value.nbytes
         while self._bytes > self.limit_bytes and len(self._held) > 1:
-            _, dropped = self._held.popitem(last=False)
-            self._bytes -= (
-                dropped.nbytes if isinstance(dropped, np.ndarray) else dropped.inv_depth.nbytes + dropped.weight.nbytes
-            )
+            self._bytes -= self._held.popitem(last=False)[1].nbytes
+        return value

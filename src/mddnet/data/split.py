@@ -1,23 +1,26 @@
-"""Which side of the split a place is on: ``place,split`` with ``train`` or ``dev``."""
+"""Which side of the split a location is on: ``place,split`` with ``train``, ``dev`` or ``calib``.
+
+A network is trained on train and measured on dev. Captures of calib are for neither: they calibrate its confidence.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from mddnet.errors import CaptureError
 
-Side = Literal["train", "dev"]
+Side = Literal["train", "dev", "calib"]
 
 
 def read_split(path: Path) -> dict[str, Side]:
-    """Read a split file.
+    """Read a split file: location -> side.
 
     Raises:
-        CaptureError: if the file cannot be read, a column is missing, a side is neither train nor dev, or a place
-            stands on two lines.
+        CaptureError: if the file cannot be read, a column is missing, a side is unknown, or a location stands on two
+            lines.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -32,9 +35,9 @@ def read_split(path: Path) -> dict[str, Side]:
     places: dict[str, Side] = {}
     for line, row in enumerate(rows, start=2):
         place, side = (row["place"] or "").strip(), (row["split"] or "").strip()
-        if side not in ("train", "dev") or not place:
+        if side not in get_args(Side) or not place:
             raise CaptureError(
-                f"{path}, line {line}: place {place!r}, split {side!r}; expected a place and train or dev"
+                f"{path}, line {line}: place {place!r}, split {side!r}; expected a place and train, dev or calib"
             )
         if place in places:
             raise CaptureError(f"{path}, line {line}: place {place!r} is listed twice; keep one line")
@@ -43,5 +46,5 @@ def read_split(path: Path) -> dict[str, Side]:
 
 
 def split_of(place: str, places: Mapping[str, Side]) -> Side | None:
-    """Side of a place; photos (``photos/SOURCE``) are train by definition; None if the split does not name it."""
+    """Side of a location; photos (``photos/SOURCE``) are train by definition; None if the split does not name it."""
     return "train" if place.startswith("photos/") else places.get(place)

@@ -17,25 +17,23 @@ from torch import Tensor, nn
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
 from mddnet.io.atomic import atomic_write
-from mddnet.model.checkpoint import load_network, write_config
+from mddnet.model.checkpoint import SMALLEST_HALF, write_config
 from mddnet.model.folder import GRAPH_FILE, read_config
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 
 OPSET = 18
 OUTPUTS = ("inv_depth", "defocus_px", "sign_logit")
-SMALLEST_HALF = 64
-"""Tensors with fewer values than this stay float32: they weigh nothing, and scales and shifts like precision."""
 
 
-class _AllMaps(nn.Module):
-    """The network with exactly the three outputs of a model folder."""
+class InferenceModule(nn.Module):
+    """``MDDNet.infer`` as a module for exporters, with the three outputs of a model folder, OUTPUTS."""
 
     def __init__(self, network: MDDNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        maps = self.network(image)
+    def forward(self, image: Tensor) -> tuple[Tensor | None, ...]:
+        maps = self.network.infer(image)
         return maps.inv_depth, maps.defocus_px, maps.sign_logit
 
 
@@ -103,7 +101,7 @@ def export_graph(network: MDDNet) -> onnx.ModelProto:
     # no side of the coarsest level may be 1, which would be taken for a constant
     example = torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE)
     rows, columns = (INPUT_MULTIPLE * torch.export.Dim(name) for name in ("rows", "columns"))
-    graph = traced(_AllMaps(network), example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
+    graph = traced(InferenceModule(network), example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
     accept_any_size(graph, INPUT_MULTIPLE)
     return graph
 
@@ -153,7 +151,7 @@ def export_onnx(
     Raises:
         ModelError: if the model cannot be read, lacks a task, or does not run in that precision.
     """
-    network = load_network(model)
+    network = MDDNet.from_pretrained(model)
     if network.config.tasks != "both" or not network.has_sign:
         raise ModelError(
             f"{model}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); "

@@ -1,4 +1,4 @@
-"""Losses on the defocus map: size of the CoC, its gradient, and the side of the plane of focus.
+"""Losses on the defocus map: size of the CoC, its gradients, and its sign.
 
 CoC sizes are compared by their square roots, so that 1 px at small blur counts more than 1 px at large blur; the
 median, which an L1 loss seeks, does not depend on such a monotone coding.
@@ -6,11 +6,11 @@ median, which an L1 loss seeks, does not depend on such a monotone coding.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mddnet.loss.depth import masked_mean
+from mddnet.loss.depth import gradient_l1, masked_mean
+from mddnet.loss.registry import LossInputs, known, loss_term
 
 _EPSILON_PX = 1e-3
 
@@ -34,13 +34,7 @@ def coc_l1(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px: float
 
 def coc_gradient(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px: float, scales: int = 3) -> Tensor:
     """Mean absolute difference of the gradients of coded CoC over dyadic scales, per image (B,)."""
-    difference = coc_root(predicted_px, cap_px) - coc_root(truth_px, cap_px)
-    total = torch.zeros(len(difference), device=difference.device, dtype=difference.dtype)
-    for level in range(scales):
-        d, w = difference[..., :: 2**level, :: 2**level], weight[..., :: 2**level, :: 2**level]
-        total = total + masked_mean((d[..., 1:] - d[..., :-1]).abs(), w[..., 1:] * w[..., :-1])
-        total = total + masked_mean((d[..., 1:, :] - d[..., :-1, :]).abs(), w[..., 1:, :] * w[..., :-1, :])
-    return total / scales
+    return gradient_l1(coc_root(predicted_px, cap_px) - coc_root(truth_px, cap_px), weight, scales)
 
 
 def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor, clear_px: float = 1.0) -> Tensor:
@@ -56,3 +50,27 @@ def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor, cl
     behind = (signed_px > 0).to(sign_logit)
     loss = F.binary_cross_entropy_with_logits(sign_logit, behind, reduction="none")
     return masked_mean(loss, counted)
+
+
+@loss_term
+def defocus(inputs: LossInputs) -> Tensor:
+    """L1 of the coded CoC."""
+    return coc_l1(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
+
+
+@loss_term
+def defocus_gradient(inputs: LossInputs) -> Tensor:
+    """L1 of the gradients of the coded CoC."""
+    return coc_gradient(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
+
+
+@loss_term
+def sign(inputs: LossInputs) -> Tensor:
+    """Cross-entropy of the sign."""
+    return sign_cross_entropy(known(inputs.maps.sign_logit), inputs.signed_px, inputs.batch.weight)
+
+
+@loss_term
+def cue_sign(inputs: LossInputs) -> Tensor:
+    """Cross-entropy of the sign by the chromatic cue alone."""
+    return sign_cross_entropy(known(inputs.maps.cue_sign_logit), inputs.signed_px, inputs.batch.weight)

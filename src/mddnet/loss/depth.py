@@ -1,7 +1,7 @@
 """Losses on inverse depth that do not care about its unknown scale and shift.
 
-All functions take (B, 1, H, W) tensors and a weight of the same shape (0 where the truth is unknown) and return one
-value per image, (B,).
+The functions take (B, 1, H, W) tensors and a weight of the same shape (0 where the truth is unknown), and give one
+value per image, (B,); the terms of the loss are made of them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mddnet.loss.registry import LossInputs, known, loss_term
+
 FLAT_RANGE = 0.05
 """Mean absolute deviation, in units of the scene's range, below which a crop is flat and its relief counts less."""
 
@@ -17,6 +19,16 @@ FLAT_RANGE = 0.05
 def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean per image, (B,); 0 where all weights are 0."""
     return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1e-6)
+
+
+def gradient_l1(difference: Tensor, weight: Tensor, scales: int) -> Tensor:
+    """Mean absolute gradient of a difference, (B, 1, H, W), summed over both axes, mean over dyadic scales, (B,)."""
+    total = torch.zeros(len(difference), device=difference.device, dtype=difference.dtype)
+    for level in range(scales):
+        d, w = difference[..., :: 2**level, :: 2**level], weight[..., :: 2**level, :: 2**level]
+        total = total + masked_mean((d[..., 1:] - d[..., :-1]).abs(), w[..., 1:] * w[..., :-1])
+        total = total + masked_mean((d[..., 1:, :] - d[..., :-1, :]).abs(), w[..., 1:, :] * w[..., :-1, :])
+    return total / scales
 
 
 def normalise(u: Tensor, weight: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -50,16 +62,10 @@ def gradient_matching(predicted: Tensor, truth: Tensor, weight: Tensor, scales: 
     """Difference of gradients of the two normalised maps over dyadic scales (Li and Snavely, CVPR 2018, eq. 3)."""
     p, _ = normalise(predicted, weight, floor=1e-3)
     t, scale = normalise(truth, weight, floor=1e-3)
-    difference = p - t
-    total = torch.zeros_like(scale)
-    for level in range(scales):
-        d, w = difference[..., :: 2**level, :: 2**level], weight[..., :: 2**level, :: 2**level]
-        total = total + masked_mean((d[..., 1:] - d[..., :-1]).abs(), w[..., 1:] * w[..., :-1])
-        total = total + masked_mean((d[..., 1:, :] - d[..., :-1, :]).abs(), w[..., 1:, :] * w[..., :-1, :])
-    return total * (scale.detach() / FLAT_RANGE).clamp(max=1.0) / scales
+    return gradient_l1(p - t, weight, scales) * (scale.detach() / FLAT_RANGE).clamp(max=1.0)
 
 
-def ranking(
+def pair_ranking(
     predicted: Tensor, truth: Tensor, weight: Tensor, generator: torch.Generator, pairs: int = 2048, gap: float = 0.1
 ) -> Tensor:
     """Logistic loss on the order of random pairs whose truths differ clearly (Chen et al., NeurIPS 2016, eq. 1).
@@ -86,3 +92,24 @@ def ranking(
     w_counted = w_pair * counted
     loss = F.softplus(-p_gap * torch.sign(torch.nan_to_num(t_gap)))
     return (loss * w_counted).sum(1) / w_counted.sum(1).clamp_min(1.0)
+
+
+@loss_term
+def depth(inputs: LossInputs) -> Tensor:
+    """Scale-and-shift-free L1; of an ordinal scene it is 0."""
+    predicted = known(inputs.maps.inv_depth)
+    return scale_shift_invariant_l1(predicted, inputs.inv_depth, inputs.batch.weight) * inputs.metric * inputs.layout
+
+
+@loss_term
+def depth_gradient(inputs: LossInputs) -> Tensor:
+    """L1 of gradients; of an ordinal scene it is 0."""
+    predicted = known(inputs.maps.inv_depth)
+    return gradient_matching(predicted, inputs.inv_depth, inputs.batch.weight) * inputs.metric * inputs.layout
+
+
+@loss_term
+def ranking(inputs: LossInputs) -> Tensor:
+    """Order of random pairs."""
+    predicted = known(inputs.maps.inv_depth)
+    return pair_ranking(predicted, inputs.inv_depth, inputs.batch.weight, inputs.generator) * inputs.layout

@@ -1,4 +1,4 @@
-"""The lens-law loss: the two predicted maps must agree through the set's own plane of focus and kappa."""
+"""The lens-law loss: the two predicted maps must agree through the sample's own plane of focus and kappa."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mddnet.loss.defocus import coc_root
 from mddnet.loss.depth import masked_mean
+from mddnet.loss.registry import LossInputs, known, loss_term
 
 
 def align_scale_shift(predicted: Tensor, truth: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,3 +51,19 @@ def lens_law_l1(
     u = scale * predicted_inv_depth + shift
     law_px = (kappa_px.view(-1, 1, 1, 1) * (u_focus.view(-1, 1, 1, 1) - u)).abs()
     return masked_mean((coc_root(predicted_defocus_px, cap_px) - coc_root(law_px, cap_px)).abs(), weight)
+
+
+@loss_term
+def lens_law(inputs: LossInputs) -> Tensor:
+    """Departure of the two predicted maps from the lens law; of an ordinal scene it is 0."""
+    batch, maps = inputs.batch, inputs.maps
+    law = lens_law_l1(
+        known(maps.inv_depth),
+        known(maps.defocus_px),
+        inputs.inv_depth,
+        batch.u_focus,
+        batch.kappa_px,
+        batch.weight,
+        inputs.cap_px,
+    )
+    return law * inputs.metric

@@ -1,4 +1,4 @@
-"""The colour of blur: longitudinal chromatic aberration as a cue to the side of the plane of focus.
+"""The colour of blur: longitudinal chromatic aberration as a cue to the sign of the defocus.
 
 No lens brings all colours to one focus. With an ordinary achromat red and blue focus a little farther than green
 (Kingslake and Johnson, "Lens Design Fundamentals", 2nd ed. 2010, section 5.5), so behind the plane of focus the red
@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mddnet.model.blocks import conv_bn_relu
-from mddnet.model.injection import Injection
+from mddnet.model.decoder import conv_bn_relu
 
 BANDS = 4
 """Frequency bands, an octave each; the finest holds what blur of a pixel takes away."""
@@ -99,10 +98,10 @@ class ChromaticStatistics(nn.Module):
 
 
 class ChromaticCue(nn.Module):
-    """Features and a verdict on the sign from the statistics: a small U-Net that never sees the picture itself.
+    """Features and a sign logit from the statistics: a small U-Net that never sees the picture itself.
 
-    One neighbourhood says little; which side a lens's colours point to is a property of the whole photo, and the sign
-    is the same over wide areas. What it cannot see it cannot learn by heart.
+    One neighbourhood says little: what a lens's colours mean is a property of the whole photo, and the sign is the same
+    over wide areas. Without the picture it cannot overfit to scenes.
     """
 
     def __init__(self) -> None:
@@ -133,8 +132,32 @@ class ChromaticCue(nn.Module):
         return Cue(x, self.sign(x))
 
 
-class CueInjection(Injection):
+class CueInjection(nn.Module):
     """Adds the cue's features to the encoder's levels of stride 4 and coarser; starts as the identity."""
 
     def __init__(self, channels: list[int], strides: list[int]) -> None:
-        super().__init__(CUE_CHANNELS, CUE_STRIDE, channels, strides)
+        """Build it for the encoder's levels, fine to coarse.
+
+        Args:
+            channels: of the levels.
+            strides: of the levels.
+        """
+        super().__init__()
+        self.strides = strides
+        self.project = nn.ModuleList(
+            nn.Conv2d(CUE_CHANNELS, c, 1, bias=False) if s >= CUE_STRIDE else nn.Identity()
+            for c, s in zip(channels, strides, strict=True)
+        )
+        for parameter in self.project.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, levels: list[Tensor], features: Tensor) -> list[Tensor]:
+        """The encoder's levels, fine to coarse, each with the features added."""
+        result = []
+        for level, stride, layer in zip(levels, self.strides, self.project, strict=True):
+            if stride < CUE_STRIDE:
+                result.append(level)
+                continue
+            pooled = F.avg_pool2d(features, stride // CUE_STRIDE) if stride > CUE_STRIDE else features
+            result.append(level + layer(pooled))
+        return result

@@ -1,4 +1,4 @@
-"""The decoder, one class for both tasks: channel reduction, upsampling blocks with the encoder's skips, a head."""
+"""The decoder, one class for both tasks, and the soft connection between two of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mddnet.model.blocks import conv_bn_relu
+
+def conv_bn_relu(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """A convolution that keeps the size (over the stride), batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
 
 
 class UpsamplingBlock(nn.Module):
@@ -27,10 +34,7 @@ class UpsamplingBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Reduction, upsampling blocks and head of one task.
-
-    The blocks are called one by one by the network, which links two decoders between them.
-    """
+    """Channel reduction, upsampling blocks and head of one task; the network calls the blocks one by one."""
 
     def __init__(
         self, encoder_channels: Sequence[int], widths: Sequence[int], out_channels: int, context_channels: int
@@ -54,3 +58,21 @@ class Decoder(nn.Module):
         )
         self.reduce = conv_bn_relu(context_channels, context_channels, 1)
         self.head = nn.Conv2d(widths[-1], out_channels, 3, padding=1)
+
+
+class SoftConnection(nn.Module):
+    """Add to each decoder's features a 1x1 projection of the other's; both projections start at zero.
+
+    The paper names the link and its place (at every upsampling block) but not its form; this form is ours.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.to_depth = nn.Conv2d(channels, channels, 1)
+        self.to_defocus = nn.Conv2d(channels, channels, 1)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, depth: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
+        """Two (B, C, H, W) features to two of the same shape: depth, defocus."""
+        return depth + self.to_depth(defocus), defocus + self.to_defocus(depth)

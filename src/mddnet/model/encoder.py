@@ -82,6 +82,8 @@ class Encoder(nn.Module):
         self.std: Tensor
         self.channels: list[int] = list(self.body.feature_info.channels())
         self.strides: list[int] = list(self.body.feature_info.reduction())
+        if self.strides not in ([2, 4, 8, 16, 32], [4, 8, 16, 32]):
+            raise ModelError(f"encoder {name!r}: features of strides {self.strides}; expected 2 (or 4), doubling to 32")
         config = self.body.default_cfg if hasattr(self.body, "default_cfg") else timm.get_pretrained_cfg(name).to_dict()
         self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1), persistent=False)

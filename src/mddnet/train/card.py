@@ -12,8 +12,33 @@ from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.folder import CARD_FILE
 from mddnet.scenes.shard_source import shard_licences
 from mddnet.train.held_out import MEASURES, HeldOutRow
-from mddnet.train.loop import Scenes
+from mddnet.train.scenes import Scenes
 from mddnet.version import __version__
+
+TEMPLATE = """# Model card: {name}
+
+Depth and defocus of one photo, by mddnet {version}. Encoder `{encoder}`, trained from {start} on {scenes} scenes of \
+{places} locations, {frames} focused frames, recipe {recipe}.
+
+## Training data
+
+| kind | source | licence stated there | scenes |
+|---|---|---|---|
+{data}{more_data}
+## Licence
+
+What may be done with the weights follows from what they were trained on; stated there: {licences}.
+
+## Measured
+
+{measured}
+
+## Known failures
+
+Nobody has looked for those of this model. Of every model of this kind: a photo that is sharp all over says little \
+about depth, blur from motion is taken for defocus, and blur of more than {largest_px:g} px (long side of {long_side} \
+px) cannot be stated.
+"""
 
 
 def write_card(
@@ -28,77 +53,52 @@ def write_card(
         start: the model that it started from, or None.
         rows: what it was measured to do; None where it was not measured.
     """
-    rows_of_data, places, frames = _trained_on(scenes)
-    begun = (
-        f"the weights of `{start}`"
-        if start
-        else "an encoder trained on ImageNet"
-        if recipe.model.pretrained
-        else "scratch"
+    counts, places, frames = _trained_on(scenes)
+    begun = "an encoder trained on ImageNet" if recipe.model.pretrained else "scratch"
+    text = TEMPLATE.format(
+        name=recipe.name,
+        version=__version__,
+        encoder=recipe.model.encoder,
+        start=f"the weights of `{start}`" if start else begun,
+        scenes=counts.total(),
+        places=places,
+        frames=frames,
+        recipe=recipe.config_hash,
+        data="".join(
+            f"| {' | '.join(_cell(name) for name in key)} | {count} |\n" for key, count in sorted(counts.items())
+        ),
+        more_data=f"\nThe data and licences of `{start}` come on top of these: see its card.\n" if start else "",
+        licences=", ".join(sorted({_cell(licence) for _, _, licence in counts})),
+        measured=_measured(rows),
+        largest_px=recipe.model.largest_defocus_px,
+        long_side=INPUT_LONG_SIDE,
     )
-    lines = [
-        f"# Model card: {recipe.name}",
-        "",
-        f"Depth and defocus of one photo, by mddnet {__version__}. Encoder `{recipe.model.encoder}`, trained from "
-        f"{begun} on {sum(rows_of_data.values())} scenes of {places} places, {frames} focused frames, recipe "
-        f"{recipe.config_hash}.",
-        "",
-        "## Training data",
-        "",
-        "| group | source | licence stated there | scenes |",
-        "|---|---|---|---|",
-    ]
-    lines += [f"| {' | '.join(_cell(name) for name in key)} | {count} |" for key, count in sorted(rows_of_data.items())]
-    if start:
-        lines += ["", f"The data and licences of `{start}` come on top of these: see its card."]
-    licences = ", ".join(sorted({_cell(licence) for _, _, licence in rows_of_data}))
-    lines += [
-        "",
-        "## Licence",
-        "",
-        f"What may be done with the weights follows from what they were trained on; stated there: {licences}.",
-        "",
-        "## Measured",
-        "",
-    ]
-    if rows is None:
-        lines.append("Not yet: `mddnet evaluate` measures it on the held-out places.")
-    elif rows:
-        held_out = sorted({row.place for row in rows} - {"mean"})
-        lines += [
-            f"On {len(held_out)} held-out places ({', '.join(held_out)}), means over places, at a long side of 384 px; "
-            "order and side are shares of 1, of which chance has .5.",
-            "",
-            "| measure | before | after |",
-            "|---|---|---|",
-        ]
-        lines += [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.place == "mean"]
-    else:
-        lines.append("On nothing: no place was held out, so nothing is known of places that it has not seen.")
-    lines += [
-        "",
-        "## Known failures",
-        "",
-        "Nobody has looked for those of this model. Of every model of this kind: a photo that is sharp all over says "
-        "little about depth, blur from motion is taken for defocus, and blur of more than "
-        f"{recipe.model.largest_defocus_px:g} px (long side of {INPUT_LONG_SIDE} px) cannot be stated.",
-    ]
-    text = "\n".join(lines) + "\n"
     atomic_write_text(folder / CARD_FILE, text)
 
 
+def _measured(rows: Sequence[HeldOutRow] | None) -> str:
+    if rows is None:
+        return "Not yet: `mddnet evaluate` measures it on the held-out locations."
+    if not rows:
+        return "On nothing: no location was held out, so nothing is known of locations that it has not seen."
+    places = sorted({row.place for row in rows} - {"mean"})
+    lines = [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.place == "mean"]
+    return (
+        f"On {len(places)} held-out locations ({', '.join(places)}), means over locations, at a long side of 384 px; "
+        "accuracies are shares of 1, of which chance has .5.\n\n| measure | before | after |\n|---|---|---|\n"
+        + "\n".join(lines)
+    )
+
+
 def _trained_on(scenes: Scenes) -> tuple[Counter[tuple[str, str, str]], int, int]:
-    """Scenes by group, source and licence; number of places; number of focused frames."""
-    if not scenes.shards:
-        counts = Counter((e.group, e.record.source, e.record.licence) for e in scenes.train)
-        frames = sum(len(entry.record.frames) for entry in scenes.train)
-        return counts, len({entry.record.place for entry in scenes.train}), frames
-    counts = Counter()
-    places = set()
-    for row in shard_licences(scenes.shards):
-        counts[row["group"], row["source"], row["licence"]] += 1
-        places.add(row["place"])
-    return counts, len(places), sum(shard.sets for shard in scenes.shards)
+    """Scenes by kind, source and licence; number of locations; number of focused frames."""
+    if scenes.shards:
+        listed = shard_licences(scenes.shards)
+        counts = Counter((row["group"], row["source"], row["licence"]) for row in listed)
+        return counts, len({row["place"] for row in listed}), sum(shard.sets for shard in scenes.shards)
+    counts = Counter((e.group, e.record.source, e.record.licence) for e in scenes.train)
+    frames = sum(len(entry.record.frames) for entry in scenes.train)
+    return counts, len({entry.record.place for entry in scenes.train}), frames
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a folder of scenes holds, and what of it can be trained on: looked at before hours are spent on it."""
+"""What a folder of scenes holds, and what of it can be trained on: checked before hours are spent on it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError, TrainingError
@@ -17,12 +18,13 @@ from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
 from mddnet.scenes.scene_stamp import scene_stamp
 from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_scene
+from mddnet.types import Float32Array, SceneRecord
 
 SMALLEST_BLUR_PX = 1.0
 """A scene whose strongest blur is below this, in pixels of the network's input, looks sharp all over."""
 SMALLEST_KNOWN_SHARE = 0.01
 SMALLEST_SIDE_PX = 32
-_PIXELS_LOOKED_AT = 20_000
+_SAMPLED_PIXELS = 20_000
 BUILD_REJECTED = "rejected.csv"
 """Table of ``mddnet build`` beside the scenes: captures of which none was made."""
 
@@ -49,7 +51,7 @@ class CheckedScene:
 
     @property
     def name(self) -> str:
-        """``GROUP/SCENE``."""
+        """``KIND/SCENE``."""
         return f"{self.entry.group}/{self.entry.folder.name}"
 
 
@@ -58,7 +60,7 @@ class LeftOut:
     """A scene, or a capture of which ``mddnet build`` made none, with the reason.
 
     Attributes:
-        name: ``GROUP/SCENE``.
+        name: ``KIND/SCENE``.
         reason: what is wrong with it.
         by_build: whether it never became a scene.
     """
@@ -121,11 +123,9 @@ def check_data(
 
 
 def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
-    stamp = scene_stamp(folder)
-    record = read_scene(folder)
-    group = folder.parent.name
-    if group not in KINDS:
-        raise CaptureError(f"{folder}: lies in {group!r}; expected a folder named {', '.join(KINDS)}")
+    stamp, record, kind = scene_stamp(folder), read_scene(folder), folder.parent.name
+    if kind not in KINDS:
+        raise CaptureError(f"{folder}: lies in {kind!r}; expected a folder named {', '.join(KINDS)}")
     if not record.frames:
         raise CaptureError(f"{folder / 'scene.json'}: no frames; build the scene again")
     u = read_inv_depth(folder / record.inv_depth).inv_depth
@@ -145,10 +145,7 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
             f"{folder / record.inv_depth}: {known.mean():.1%} of the depth is known, the rest is NaN; expected at "
             f"least {SMALLEST_KNOWN_SHARE:.0%}: look at the capture, and build the scene again"
         )
-    values = u[known]
-    values = values[:: max(1, len(values) // _PIXELS_LOOKED_AT)]
-    scale = input_scale(height, width)
-    coc_px = np.stack([np.abs(signed_defocus_px(values, f.u_focus, f.kappa_px * scale)) for f in record.frames])
+    coc_px = _coc_px(record, u[known], input_scale(height, width))
     strongest = float(np.percentile(coc_px, 95, axis=1).max())
     if strongest < SMALLEST_BLUR_PX:
         raise CaptureError(
@@ -157,14 +154,15 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
             "wider aperture, a longer lens, or focused nearer"
         )
     low, middle, high = (float(v) for v in np.percentile(coc_px, [5, 50, 95]))
-    return CheckedScene(
-        entry=SceneEntry(folder, group, record, stamp),
-        height=height,
-        width=width,
-        coc_px=(low, middle, high),
-        beyond_share=float((coc_px > cap_px).mean()),
-        unknown_share=1.0 - float(known.mean()),
-    )
+    entry = SceneEntry(folder, kind, record, stamp)
+    beyond, unknown = float((coc_px > cap_px).mean()), 1.0 - float(known.mean())
+    return CheckedScene(entry, height, width, (low, middle, high), beyond, unknown)
+
+
+def _coc_px(record: SceneRecord, inv_depth: Float32Array, scale: float) -> NDArray[np.floating]:
+    """(frames, pixels) CoC diameter in pixels of the network's input at some pixels of known depth."""
+    values = inv_depth[:: max(1, len(inv_depth) // _SAMPLED_PIXELS)]
+    return np.stack([np.abs(signed_defocus_px(values, f.u_focus, f.kappa_px * scale)) for f in record.frames])
 
 
 def _rejected_by_build(root: Path) -> list[LeftOut]:

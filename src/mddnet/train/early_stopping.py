@@ -1,4 +1,4 @@
-"""Early stopping: the best weights by the held-out places, and when to give up on better ones."""
+"""Early stopping: the best weights on the held-out locations, and when to give up on better ones."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ class EarlyStopping:
 
     def __init__(self, patience: int) -> None:
         self.patience = patience
-        self.score = -math.inf
-        self.step = 0
-        self.waited = 0
+        self.score, self.step, self.waited = -math.inf, 0, 0
         self.state: dict[str, Tensor] = {}
 
     def measured(self, step: int, numbers: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
@@ -46,16 +44,12 @@ class EarlyStopping:
         """Whether to give up."""
         return self.patience > 0 and self.waited >= self.patience
 
-    def to_metadata(self) -> dict[str, str]:
-        """All but the weights, as the strings that a safetensors file takes."""
-        if not self.state:
-            return {}
-        return {"best_score": repr(self.score), "best_step": str(self.step), "best_waited": str(self.waited)}
+    def to_json(self) -> list[float]:
+        """All but the weights; empty before the first measurement."""
+        return [self.score, self.step, self.waited] if self.state else []
 
-    def restore(self, metadata: Mapping[str, str], state: Mapping[str, Tensor]) -> None:
-        """Go on from :meth:`to_metadata` and the weights of that time."""
-        if not self.patience or "best_score" not in metadata:
-            return
-        self.score, self.step = float(metadata["best_score"]), int(metadata["best_step"])
-        self.waited = int(metadata["best_waited"])
-        self.state = dict(state)
+    def restore(self, numbers: list[float], state: Mapping[str, Tensor]) -> None:
+        """Go on from :meth:`to_json` and the weights of that time."""
+        if self.patience and numbers:
+            self.score, self.step, self.waited = float(numbers[0]), int(numbers[1]), int(numbers[2])
+            self.state = dict(state)

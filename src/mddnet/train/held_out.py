@@ -1,4 +1,4 @@
-"""What training changed on the held-out places: each measure before and after, by place."""
+"""What training changed on the held-out locations: each measure before and after, by location."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import torch
 from mddnet.config import Recipe
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.io.atomic import write_csv
-from mddnet.model.checkpoint import load_network
 from mddnet.model.network import MDDNet
-from mddnet.train.validate import places_validation
+from mddnet.train.loop import start_network
+from mddnet.train.validate import validation_by_place
 
 TABLE = "held_out.csv"
 MEASURES = {
-    "depth_ordinal": "order of depth",
-    "depth_ordinal_turned": "the same, turned by 180 degrees",
-    "defocus_ordinal": "order of defocus",
-    "sign": "side of the plane of focus",
+    "depth_ordinal": "ordinal accuracy of depth",
+    "depth_ordinal_turned": "the same, rotated by 180 degrees",
+    "defocus_ordinal": "ordinal accuracy of defocus",
+    "sign": "sign accuracy",
     "coc_mae_px": "CoC error, px",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutRow:
-    """One measure at one place.
+    """One measure at one location.
 
     Attributes:
-        place: the place, or "mean".
+        place: the location, or "mean".
         measure: a key of MEASURES.
-        before: by the weights that the run started from.
-        after: by the weights that it ended with.
+        before: with the weights that the run started from.
+        after: with the weights that it ended with.
     """
 
     place: str
@@ -51,14 +51,12 @@ def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) 
         held_out: the scenes.
 
     Returns:
-        Rows by place, then the means over places; measures that a place lacks are left out.
+        Rows by location, then the means over locations; measures that a location lacks are left out.
     """
-    if recipe.train.start_from is None:
-        torch.manual_seed(recipe.train.seed)
-        start = MDDNet(recipe.model).eval()
-    else:
-        start = load_network(recipe.train.start_from)
-    before, after = (places_validation(network, held_out) for network in (start, load_network(model)))
+    torch.manual_seed(recipe.train.seed)
+    keep = recipe.model_copy(update={"train": recipe.train.model_copy(update={"keep_curve": True})})
+    networks = start_network(keep).eval(), MDDNet.from_pretrained(model)
+    before, after = (validation_by_place(network, held_out) for network in networks)
     rows = [
         HeldOutRow(place, name, before[place][name], after[place][name])
         for place in sorted(before)
@@ -68,8 +66,8 @@ def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) 
     for name in MEASURES:
         mine = [row for row in rows if row.measure == name]
         if mine:
-            means = [sum(values) / len(mine) for values in zip(*((r.before, r.after) for r in mine), strict=True)]
-            rows.append(HeldOutRow("mean", name, *means))
+            mean = sum(row.before for row in mine) / len(mine), sum(row.after for row in mine) / len(mine)
+            rows.append(HeldOutRow("mean", name, *mean))
     return rows
 
 

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-from torch import Tensor, nn
+from timm.scheduler import CosineLRScheduler, StepLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from timm.utils import ModelEmaV3
+from torch import nn
 
 from mddnet.config import OptimConfig
 from mddnet.model.network import MDDNet
 
+WARMUP_POWER = 0.75
+"""The decay of the moving average rises to its value as 1 - n^-0.75 after n steps: early weights are soon forgotten."""
+
 
 def build_optimiser(network: MDDNet, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, 2019) with the encoder's own learning rate and no decay of biases and norms."""
+    if config.encoder_lr == 0:
+        network.encoder.requires_grad_(False)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        in_encoder = name.startswith("encoder.")
-        if in_encoder and config.encoder_lr == 0:
-            parameter.requires_grad_(False)
-            continue
-        groups.setdefault((in_encoder, parameter.ndim > 1), []).append(parameter)
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith("encoder."), parameter.ndim > 1), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
                 "lr": config.encoder_lr if in_encoder else config.lr,
-                "peak_lr": config.encoder_lr if in_encoder else config.lr,
                 "weight_decay": config.weight_decay if decays else 0.0,
             }
             for (in_encoder, decays), parameters in sorted(groups.items())
@@ -35,39 +35,18 @@ def build_optimiser(network: MDDNet, config: OptimConfig) -> torch.optim.AdamW:
     )
 
 
-def schedule_factor(step: int, config: OptimConfig) -> float:
-    """Learning rate over its peak: linear warm-up, then a half cosine to 0 or a constant."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
-        return 1.0
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
+def build_schedule(optimiser: torch.optim.Optimizer, config: OptimConfig) -> Scheduler:
+    """Linear warm-up, then a half cosine towards 0 or a constant: ``step_update(n)`` sets the rate of the n-th step.
 
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, config: OptimConfig) -> None:
-    """Set every group's rate for this step."""
-    for group in optimiser.param_groups:
-        group["lr"] = group["peak_lr"] * schedule_factor(step, config)
-
-
-class MovingAverage:
-    """Exponential moving average of the weights and the running statistics (Polyak averaging).
-
-    The decay is lower at the start, (1 + step) / (10 + step), so that the first weights are soon forgotten.
+    The rate depends on n alone, counted from 1, so a resumed run needs no state of it.
     """
+    warmup = {"warmup_t": config.warmup_steps, "warmup_lr_init": 0.0, "t_in_epochs": False}
+    if config.schedule == "constant":
+        return StepLRScheduler(optimiser, decay_t=1, decay_rate=1.0, **warmup)
+    length = config.steps - config.warmup_steps + 1
+    return CosineLRScheduler(optimiser, t_initial=length, warmup_prefix=True, **warmup)
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state: dict[str, Tensor] = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
-    @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Take in the weights after step ``step``."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for name, value in network.state_dict().items():
-            held = self.state[name]
-            if held.is_floating_point():
-                held.lerp_(value.detach(), 1.0 - decay)
-            else:
-                held.copy_(value)
+def moving_average(network: MDDNet, config: OptimConfig) -> ModelEmaV3:
+    """Exponential moving average of weights and running statistics; ``update(network, n)`` after the n-th step."""
+    return ModelEmaV3(network, decay=config.ema, use_warmup=True, warmup_power=WARMUP_POWER)

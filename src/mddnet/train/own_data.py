@@ -1,4 +1,4 @@
-"""A recipe for a folder of scenes: which places to hold out, and settings that follow from what the scenes are."""
+"""A recipe for a folder of scenes: which locations to hold out, and settings that follow from what the scenes are."""
 
 from __future__ import annotations
 
@@ -14,38 +14,26 @@ from typing import Any
 
 import numpy as np
 
-from mddnet.config import ModelConfig, Recipe, recipe_from_table, recipe_toml
+from mddnet.config import CROP_MULTIPLE, DEFAULT_MIXTURE, DISCS, ModelConfig, Recipe, recipe_from_table, recipe_toml
 from mddnet.cores import usable_cores
-from mddnet.data.loader import DISCS, MADE_UP
+from mddnet.data.loader import MADE_UP
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.data.split import Side, read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
 from mddnet.io.atomic import atomic_write_text, write_csv
-from mddnet.kinds import KINDS, REAL_KINDS
+from mddnet.kinds import REAL_KINDS
 from mddnet.model.folder import WEIGHTS_FILE, model_folder, shipped_models
 from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
-from mddnet.train.loop import Scenes
 from mddnet.train.record import CHECKPOINT
+from mddnet.train.scenes import Scenes
 
 HELD_OUT_SHARE = 0.2
-SHARES = {name: kind.share for name, kind in KINDS.items()} | {DISCS: 0.14}
-"""Shares of the groups in a batch, those that are missing left out."""
-LOSS = {
-    "depth": 1.0,
-    "depth_gradient": 0.5,
-    "defocus": 5.0,
-    "defocus_gradient": 2.5,
-    "sign": 1.5,
-    "cue_sign": 2.0,
-    "lens_law": 2.0,
-    "ranking": 1.0,
-}
-"""Weights of recipes/small.toml."""
 BATCH_SIZE = 8
-LARGEST_CROP_PX, CROP_MULTIPLE = 256, 32
+LARGEST_CROP_PX = 256
 ZOOM = (0.4, 1.1)
 """Range of the sizes at which a scene is shown in training, over that at which prediction shows it."""
 MEASUREMENTS, PATIENCE = 15, 5
-"""Measurements on the held-out places over the whole run, and how many without a better one end it."""
+"""Measurements on the held-out locations over the whole run, and how many without a better one end it."""
 FROM_SCRATCH = {"lr": 1e-3, "encoder_lr": 3e-4}
 FINE_TUNING = {"lr": 2e-4, "encoder_lr": 5e-5}
 SPLIT, SCENES, RECIPE = "split.csv", "scenes.csv", "recipe.toml"
@@ -53,11 +41,11 @@ FLAG_OF_KEY = {"data.scenes": "--data", "data.split": "--split", "train.out": "-
 
 
 def split_by_place(scenes: Sequence[CheckedScene]) -> dict[str, Side]:
-    """Hold out a fifth of the places, at least one where there are two.
+    """Hold out a fifth of the locations, at least one where there are two.
 
-    Which ones follows from their names, so that a place stays on its side when others are added. Real captures are
-    preferred, and a place that holds more than half of all frames is held out only where nothing else is left. Photos
-    with a made-up depth have no place.
+    Which ones follows from their names, so that a location stays on its side when others are added. Real captures are
+    preferred, and a location that holds more than half of all frames is held out only where nothing else is left.
+    Photos with a synthetic depth have no location.
     """
     frames: Counter[str] = Counter()
     real: set[str] = set()
@@ -78,22 +66,22 @@ def split_by_place(scenes: Sequence[CheckedScene]) -> dict[str, Side]:
 
 
 def sides_of(check: DataCheck, split: Mapping[str, Side]) -> Scenes:
-    """The scenes of each side.
+    """The scenes to train on and to measure on.
 
     Raises:
-        CaptureError: for a place that the split does not name, or if nothing is left to train on.
+        CaptureError: for a location that the split does not name, or if nothing is left to train on.
     """
-    sides: dict[Side, list[CheckedScene]] = {"train": [], "dev": []}
+    sides: dict[Side, list[SceneEntry]] = {"train": [], "dev": [], "calib": []}
     for scene in check.scenes:
-        side = split_of(scene.entry.record.place, split)
+        place = scene.entry.record.place
+        side = split_of(place, split)
         if side is None:
-            place = scene.entry.record.place
             raise CaptureError(f"{scene.name}: place {place!r} is not in the split; add a line `{place},train`")
-        sides[side].append(scene)
+        sides[side].append(scene.entry)
     if not sides["train"]:
         raise CaptureError(f"{check.root}: no scene on the train side of the split")
-    train, held_out = ([scene.entry for scene in sides[side]] for side in ("train", "dev"))
-    return Scenes(train, [entry for entry in held_out if entry.group in REAL_KINDS] or held_out)
+    real = [entry for entry in sides["dev"] if entry.group in REAL_KINDS]
+    return Scenes(sides["train"], real or sides["dev"])
 
 
 def find_split(check: DataCheck, file: Path | None) -> tuple[dict[str, Side], str]:
@@ -106,7 +94,7 @@ def find_split(check: DataCheck, file: Path | None) -> tuple[dict[str, Side], st
 
 
 def default_steps(frames: int, fine_tuning: bool) -> int:
-    """Steps of a run by the number of focused frames to train on: few frames are soon known by heart."""
+    """Steps of a run by the number of focused frames to train on: a network soon overfits to few frames."""
     per_frame, low, high = (8, 300, 1500) if fine_tuning else (40, 2000, 6000)
     return min(max(per_frame * frames, low), high)
 
@@ -139,49 +127,50 @@ def make_recipe(
         if flag is not None:
             raise RecipeError(f"--set {override}: with --data that is said by {flag}")
     total = steps or default_steps(sum(len(entry.record.frames) for entry in scenes.train), start is not None)
-    groups = {entry.group for entry in scenes.train}
     photos = any(entry.record.capture == MADE_UP for entry in scenes.train)
-    folders = {entry.folder for entry in scenes.train}
-    mine = [scene for scene in check.scenes if scene.entry.folder in folders]
-    scale = float(np.median([input_scale(scene.height, scene.width) for scene in mine]))
-    short_side = float(np.median([min(scene.height, scene.width) for scene in mine])) * scale
-    side = min(max(int(short_side) // CROP_MULTIPLE * CROP_MULTIPLE, 2 * CROP_MULTIPLE), LARGEST_CROP_PX)
     cores = usable_cores()
-    workers = min(max(cores - 1, 1), 4)
+    train: dict[str, Any] = {
+        "out": str(out),
+        "save_every": 50,
+        "validate_every": math.ceil(total / MEASUREMENTS) if scenes.held_out else 0,
+        "patience": PATIENCE if scenes.held_out else 0,
+        "threads": min(cores, 8),
+    }
+    if start is not None:
+        # Without sharp photos the curve cannot be fitted; the network then learns through it.
+        train |= {"start_from": str(start), "keep_curve": not photos}
+    rates = FROM_SCRATCH if start is None else FINE_TUNING
     table: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", out.resolve().name).strip("-_.") or "own",
         "description": f"Trained by `mddnet train --data {check.root}`.",
         "model": model.model_dump(mode="json"),
-        "data": {
-            "scenes": str(check.root),
-            "split": str(out / SPLIT),
-            "crop": [side, side],
-            "batch_size": BATCH_SIZE,
-            "workers": workers,
-            "scale_range": [round(factor * scale, 3) for factor in ZOOM],
-            "photometric": 0.5,
-            "cache_mb": 4000 // workers,
-            "mixture": {name: share for name, share in SHARES.items() if (photos if name == DISCS else name in groups)},
-        },
-        "loss": dict(LOSS),
-        "optim": {
-            **(FINE_TUNING if start is not None else FROM_SCRATCH),
-            "weight_decay": 0.05,
-            "warmup_steps": min(200, total // 10),
-            "steps": total,
-        },
-        "train": {
-            "out": str(out),
-            "save_every": 50,
-            "validate_every": math.ceil(total / MEASUREMENTS) if scenes.held_out else 0,
-            "patience": PATIENCE if scenes.held_out else 0,
-            "threads": min(cores, 8),
-        },
+        "data": _data_table(check, scenes, out, cores, photos),
+        "optim": {**rates, "weight_decay": 0.05, "warmup_steps": min(200, total // 10), "steps": total},
+        "train": train,
     }
-    if start is not None:
-        # Without sharp photos there is nothing to measure the curve on; the network then learns through it.
-        table["train"] |= {"start_from": str(start), "keep_curve": not photos}
     return recipe_from_table(table, "the settings for " + str(check.root), overrides)
+
+
+def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos: bool) -> dict[str, Any]:
+    """The ``[data]`` of the recipe: crops as large as the scenes allow, shown about as large as in prediction."""
+    folders = {entry.folder for entry in scenes.train}
+    sizes = [(scene.height, scene.width) for scene in check.scenes if scene.entry.folder in folders]
+    scale = float(np.median([input_scale(*size) for size in sizes]))
+    short_side = float(np.median([min(size) for size in sizes])) * scale
+    side = min(max(int(short_side) // CROP_MULTIPLE * CROP_MULTIPLE, 2 * CROP_MULTIPLE), LARGEST_CROP_PX)
+    workers = min(max(cores - 1, 1), 4)
+    kinds = {entry.group for entry in scenes.train} | ({DISCS} if photos else set())
+    return {
+        "scenes": str(check.root),
+        "split": str(out / SPLIT),
+        "crop": [side, side],
+        "batch_size": BATCH_SIZE,
+        "workers": workers,
+        "scale_range": [round(factor * scale, 3) for factor in ZOOM],
+        "photometric": 0.5,
+        "cache_mb": 4000 // workers,
+        "mixture": {name: share for name, share in DEFAULT_MIXTURE.model_dump().items() if name in kinds},
+    }
 
 
 def write_run_files(check: DataCheck, split: Mapping[str, Side], recipe: Recipe) -> None:
@@ -191,40 +180,32 @@ def write_run_files(check: DataCheck, split: Mapping[str, Side], recipe: Recipe)
         TrainingError: if a run was begun there on other scenes, or on others of them.
     """
     out = recipe.train.out
-    used = [
-        {
-            "scene": scene.name,
-            "place": scene.entry.record.place,
-            "split": split_of(scene.entry.record.place, split) or "",
-        }
-        for scene in check.scenes
-    ]
+    used = {scene.name: split_of(scene.entry.record.place, split) or "" for scene in check.scenes}
     if (out / CHECKPOINT).exists():
         before = _used_before(out / SCENES)
-        if before is not None and before != {(row["scene"], row["split"]) for row in used}:
+        if before is not None and before != used:
             raise TrainingError(
                 f"{out}: its run was begun on {len(before)} scenes of {check.root}, and now these or their split are "
                 f"others ({len(used)} scenes); choose another -o, or remove the folder to start anew"
             )
     out.mkdir(parents=True, exist_ok=True)
-    blur = [
-        {f"coc_px_{name}": f"{value:.2f}" for name, value in zip(("low", "median", "high"), scene.coc_px, strict=True)}
+    blur = ("coc_px_low", "coc_px_median", "coc_px_high")
+    rows = [
+        {"scene": scene.name, "place": scene.entry.record.place, "split": used[scene.name]}
+        | {name: f"{value:.2f}" for name, value in zip(blur, scene.coc_px, strict=True)}
         for scene in check.scenes
     ]
-    rows = [row | numbers for row, numbers in zip(used, blur, strict=True)]
     rows += [{"scene": left_out.name, "left_out": left_out.reason} for left_out in check.rejected]
-    columns = ("scene", "place", "split", "coc_px_low", "coc_px_median", "coc_px_high", "left_out")
-    write_csv(out / SCENES, columns, rows)
+    write_csv(out / SCENES, ("scene", "place", "split", *blur, "left_out"), rows)
     places = [{"place": place, "split": side} for place, side in split.items()]
     write_csv(out / SPLIT, ("place", "split"), places)
-    text = recipe_toml(recipe)
-    atomic_write_text(out / RECIPE, text)
+    atomic_write_text(out / RECIPE, recipe_toml(recipe))
 
 
-def _used_before(path: Path) -> set[tuple[str, str]] | None:
+def _used_before(path: Path) -> dict[str, str] | None:
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {(row["scene"], row["split"]) for row in csv.DictReader(file) if row["split"]}
+            return {row["scene"]: row["split"] for row in csv.DictReader(file) if row["split"]}
     except (OSError, KeyError, csv.Error):
         return None
 

@@ -17,14 +17,14 @@ UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)
 """Colour where no truth is known."""
 
 
-def sheet(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
+def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
     """The first crops of a batch, a row each: photo; inverse depth, true and predicted; signed CoC, true and predicted.
 
-    The predicted inverse depth is brought to the scale of the truth. Without an output for the side, the CoC has no
-    sign. What the network does not estimate is left out.
+    The predicted inverse depth is brought to the scale of the truth. Without an output for the sign, the CoC has
+    none. What the network does not estimate is left out.
 
     Args:
-        batch: the sets.
+        batch: the samples.
         maps: what the network says of them.
         cap_px: largest CoC; beyond it colours do not change.
 

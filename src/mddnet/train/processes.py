@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 from mddnet.errors import TrainingError
 
@@ -101,28 +101,6 @@ def is_first_process() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-class _SumOverProcesses(torch.autograd.Function):
-    """A sum that every process sees; so what any of them makes of it counts for all that went in."""
-
-    @staticmethod
-    def forward(ctx: Any, mine: Tensor) -> Tensor:
-        total = mine.contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
-def sum_over_processes(mine: Tensor) -> Tensor:
-    """Sum of a tensor over all processes; gradients flow back to every one of them."""
-    total: Tensor = _SumOverProcesses.apply(mine)
-    return total
-
-
 class NormOverProcesses(nn.BatchNorm2d):
     """Batch normalisation whose statistics are taken over the batches of all processes.
 
@@ -135,9 +113,9 @@ class NormOverProcesses(nn.BatchNorm2d):
         count = dist.get_world_size() if dist.is_initialized() else 1
         if not self.training or count == 1:
             return super().forward(input)
-        mean = sum_over_processes(input.mean((0, 2, 3))) / count
+        mean = all_reduce(input.mean((0, 2, 3))) / count
         centred = input - mean.view(1, -1, 1, 1)
-        variance = sum_over_processes((centred * centred).mean((0, 2, 3))) / count
+        variance = all_reduce((centred * centred).mean((0, 2, 3))) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None

@@ -1,4 +1,4 @@
-"""The record of a run on disk: checkpoints to resume from, and the log.
+"""The record of a run on disk: the checkpoint that it resumes from, and the folder that it alone writes.
 
 A checkpoint is one safetensors file, written aside and renamed, so that at any moment either the old one or the new
 one is whole.
@@ -6,11 +6,10 @@ one is whole.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,111 +17,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from mddnet.errors import ModelError
-from mddnet.io.atomic import atomic_write, write_csv
+from mddnet.io.atomic import atomic_write
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.part_file import remove_abandoned, writing_into
 from mddnet.train.early_stopping import EarlyStopping
-from mddnet.train.optim import MovingAverage
 
 CHECKPOINT = "checkpoint.safetensors"
-LOG = "log.csv"
-
-
-def save_checkpoint(
-    folder: Path,
-    step: int,
-    config_hash: str,
-    setup: str,
-    network: torch.nn.Module,
-    average: MovingAverage,
-    optimiser: torch.optim.Optimizer,
-    stopping: EarlyStopping,
-    since_log: SinceLog,
-) -> None:
-    """Write all that a run needs to go on after ``step`` finished steps."""
-    tensors: dict[str, Tensor] = {}
-    for name, value in network.state_dict().items():
-        tensors[f"network.{name}"] = value.detach().contiguous()
-    for name, value in average.state.items():
-        tensors[f"average.{name}"] = value.contiguous()
-    for index, slots in optimiser.state_dict()["state"].items():
-        for slot, value in slots.items():
-            tensors[f"optimiser.{index}.{slot}"] = value.contiguous()
-    for name, value in stopping.state.items():
-        tensors[f"best.{name}"] = value.contiguous()
-    metadata = {
-        "step": str(step),
-        "config_hash": config_hash,
-        "setup": setup,
-        **stopping.to_metadata(),
-        **since_log.to_metadata(),
-    }
-    atomic_write(folder / CHECKPOINT, lambda stream: stream.write(save(tensors, metadata)), durable=True)
-
-
-def load_checkpoint(
-    folder: Path,
-    config_hash: str,
-    setup: str,
-    network: torch.nn.Module,
-    average: MovingAverage,
-    optimiser: torch.optim.Optimizer,
-    stopping: EarlyStopping,
-    since_log: SinceLog,
-) -> int:
-    """Restore a run and return the number of its finished steps; 0 if the folder holds no checkpoint.
-
-    Args:
-        folder: of the run.
-        config_hash: of its recipe.
-        setup: what the order of its data follows from beside the recipe, such as the number of processes.
-        network: takes the weights.
-        average: takes their moving average.
-        optimiser: takes its own state.
-        stopping: takes what was measured.
-        since_log: takes what the next line of the log is about.
-
-    Raises:
-        ModelError: if the checkpoint is damaged, or belongs to another recipe or setup.
-    """
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return 0
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a readable checkpoint ({error}); remove it to start the run anew") from error
-    if metadata.get("config_hash") != config_hash:
-        raise ModelError(
-            f"{path}: made by another recipe ({metadata.get('config_hash')}, now {config_hash}); "
-            "choose another train.out, or remove the folder to start anew"
-        )
-    before = metadata.get("setup", "1 process")
-    if before != setup:
-        raise ModelError(
-            f"{path}: made by {before}, now {setup}; go on with the same, so that every set still comes as often as "
-            "any other, or remove the folder to start anew"
-        )
-    network.load_state_dict(_below("network.", tensors), strict=True)
-    for name, value in _below("average.", tensors).items():
-        average.state[name].copy_(value)
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in _below("optimiser.", tensors).items():
-        index, slot = name.split(".", 1)
-        state.setdefault(int(index), {})[slot] = value
-    stopping.restore(metadata, _below("best.", tensors))
-    since_log.restore(metadata)
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return int(metadata["step"])
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 @dataclass(slots=True)
@@ -131,24 +34,114 @@ class SinceLog:
 
     Attributes:
         losses: values of each term of the loss, one per step.
-        measured: what was measured on held-out places.
+        measured: what was measured on held-out locations.
     """
 
     losses: dict[str, list[float]] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
 
+    def means(self) -> dict[str, float]:
+        """Mean of each term of the loss."""
+        return {name: sum(values) / len(values) for name, values in self.losses.items()}
+
     def clear(self) -> None:
         """Forget it: it has been logged."""
         self.losses, self.measured = {}, {}
 
-    def to_metadata(self) -> dict[str, str]:
-        """As the strings that a safetensors file takes."""
-        return {"since_log": json.dumps({"losses": self.losses, "measured": self.measured})}
 
-    def restore(self, metadata: Mapping[str, str]) -> None:
-        """Go on from :meth:`to_metadata`; a checkpoint of an earlier version says nothing."""
-        found = json.loads(metadata.get("since_log", "{}"))
-        self.losses, self.measured = dict(found.get("losses", {})), dict(found.get("measured", {}))
+@dataclass(slots=True)
+class RunState:
+    """All that changes while a run goes on; what it resumes from.
+
+    Attributes:
+        network: the trained network.
+        average: the same with the moving average of its weights.
+        optimiser: of the network.
+        stopping: the best weights so far.
+        since_log: what the next line of the log is about.
+        step: finished steps.
+    """
+
+    network: nn.Module
+    average: nn.Module
+    optimiser: torch.optim.Optimizer
+    stopping: EarlyStopping
+    since_log: SinceLog = field(default_factory=SinceLog)
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The checkpoint of a run.
+
+    Attributes:
+        path: the file.
+        config_hash: of the recipe.
+        setup: what the order of its data follows from beside the recipe, such as the number of processes.
+    """
+
+    path: Path
+    config_hash: str
+    setup: str
+
+    def save(self, state: RunState) -> None:
+        """Write the state."""
+        tensors = {f"network.{name}": value.detach() for name, value in state.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in state.stopping.state.items()}
+        for index, slots in state.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{slot}": value for slot, value in slots.items()}
+        metadata = {
+            "step": str(state.step),
+            "config_hash": self.config_hash,
+            "setup": self.setup,
+            "stopping": json.dumps(state.stopping.to_json()),
+            "since_log": json.dumps([state.since_log.losses, state.since_log.measured]),
+        }
+        content = save({name: value.contiguous() for name, value in tensors.items()}, metadata)
+        atomic_write(self.path, lambda stream: stream.write(content), durable=True)
+
+    def restore(self, state: RunState) -> None:
+        """Bring a state to where the run was; it stays as it is where there is no checkpoint.
+
+        Raises:
+            ModelError: if the checkpoint is damaged, or belongs to another recipe or setup.
+        """
+        if not self.path.exists():
+            return
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"{self.path}: not a readable checkpoint ({error}); remove it to start the run anew"
+            ) from error
+        if metadata.get("config_hash") != self.config_hash:
+            raise ModelError(
+                f"{self.path}: made by another recipe ({metadata.get('config_hash')}, now {self.config_hash}); "
+                "choose another train.out, or remove the folder to start anew"
+            )
+        if metadata["setup"] != self.setup:
+            raise ModelError(
+                f"{self.path}: made by {metadata['setup']}, now {self.setup}; go on with the same, so that every "
+                "sample still comes as often as any other, or remove the folder to start anew"
+            )
+        state.network.load_state_dict(_below("network.", tensors), strict=True)
+        state.average.load_state_dict(_below("average.", tensors), strict=True)
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimiser.", tensors).items():
+            index, slot = name.split(".", 1)
+            slots.setdefault(int(index), {})[slot] = value
+        groups = state.optimiser.state_dict()["param_groups"]
+        state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        state.stopping.restore(json.loads(metadata["stopping"]), _below("best.", tensors))
+        state.since_log.losses, state.since_log.measured = json.loads(metadata["since_log"])
+        state.step = int(metadata["step"])
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 @contextmanager
@@ -179,25 +172,3 @@ def run_folder(out: Path) -> Iterator[None]:
 _entered: set[tuple[Path, int]] = set()
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables in which a launcher says which process of a run this is; the first is 0 in all of them."""
-
-
-class TrainLog:
-    """One CSV line per logged step, kept consistent with the checkpoint when a run resumes."""
-
-    def __init__(self, folder: Path, resumed_step: int) -> None:
-        self.path = folder / LOG
-        kept: list[dict[str, str]] = []
-        if self.path.exists() and resumed_step > 0:
-            with self.path.open(newline="") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= resumed_step]
-        self._rows: list[dict[str, str]] = kept
-        self._rewrite()
-
-    def _rewrite(self) -> None:
-        columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        write_csv(self.path, columns, self._rows)
-
-    def write(self, step: int, values: dict[str, float]) -> None:
-        """Add a line."""
-        self._rows.append({"step": str(step), **{name: f"{value:.6g}" for name, value in values.items()}})
-        self._rewrite()

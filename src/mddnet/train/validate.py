@@ -1,63 +1,118 @@
-"""A quick measurement on the dev side while training: order of depth and defocus on whole focused frames."""
+"""Measurements while training: ordinal depth and defocus, CoC and sign on whole focused frames of held-out scenes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
-from mddnet.data.scene_pool import SceneEntry
-from mddnet.metrics import defocus_ordinal_accuracy, depth_ordinal_accuracy, sign_accuracy
-from mddnet.model.network import MDDNet
-from mddnet.train.measured_frames import frames_of
+from mddnet.data.scene_pool import SceneEntry, ScenePool
+from mddnet.metrics import coc_mae_px, defocus_ordinal_accuracy, depth_ordinal_accuracy, sign_accuracy, texture_mask
+from mddnet.model.network import INPUT_MULTIPLE, MDDNet
+from mddnet.optics import signed_defocus_px
+from mddnet.types import BoolArray, Float32Array
 
 LONG_SIDE = 384
 FRAMES_PER_SCENE = 3
+CLEAR_SIGN = 0.01
+"""CoC over the long side from which the sign counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFrame:
+    """A focused frame with its truth, at the size of the network's input.
+
+    Attributes:
+        place: location of its scene.
+        image: (3, h, w) float32, sRGB in [0, 1].
+        inv_depth: (h, w) float32, in units of the scene's range; NaN where unknown.
+        signed_px: (h, w), signed CoC diameter; NaN where depth is unknown.
+        mask: (h, w) bool, textured pixels of known, trusted depth.
+    """
+
+    place: str
+    image: Tensor
+    inv_depth: Float32Array
+    signed_px: Float32Array
+    mask: BoolArray
+
+
+def frames_of(entries: Sequence[SceneEntry], long_side: int, frames_per_scene: int) -> Iterator[MeasuredFrame]:
+    """Frames taken evenly over each scene, resized so that both sides are multiples that the network takes.
+
+    Args:
+        entries: scenes with depth.
+        long_side: of the frames given, about, pixels; smaller ones are not enlarged.
+        frames_per_scene: most frames of a scene.
+    """
+    pool = ScenePool(limit_bytes=2**20)
+    for entry in entries:
+        truth = pool.truth(entry)
+        h, w = truth.inv_depth.shape
+        scale = min(1.0, long_side / max(h, w))
+        height, width = (max(1, int(side * scale) // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in (h, w))
+        inv_depth = cv2.resize(truth.inv_depth, (width, height), interpolation=cv2.INTER_NEAREST)
+        weight = cv2.resize(truth.weight, (width, height), interpolation=cv2.INTER_NEAREST)
+        sharp = cv2.resize(pool.image(entry, entry.record.sharp), (width, height), interpolation=cv2.INTER_AREA)
+        mask = texture_mask(sharp) & np.isfinite(inv_depth) & (weight > 0.3)
+        count = min(frames_per_scene, len(entry.record.frames))
+        positions = np.linspace(0, len(entry.record.frames) - 1, count + 2)[1:-1] if count > 1 else [0]
+        for frame in (entry.record.frames[round(i)] for i in positions):
+            image = cv2.resize(pool.image(entry, frame.file), (width, height), interpolation=cv2.INTER_AREA)
+            kappa = frame.kappa_px * truth.range * width / w
+            signed = signed_defocus_px(inv_depth, (frame.u_focus - truth.low) / truth.range, kappa)
+            tensor = torch.from_numpy(image).permute(2, 0, 1).float() / 255.0
+            yield MeasuredFrame(entry.record.place, tensor, inv_depth, signed, mask)
 
 
 def quick_validation(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, float]:
-    """Mean over places of :func:`places_validation`; a measure that a place lacks is averaged over the others."""
-    places = places_validation(network, entries)
-    names = dict.fromkeys(name for numbers in places.values() for name in numbers)
-    return {name: float(np.mean([numbers[name] for numbers in places.values() if name in numbers])) for name in names}
+    """Mean over locations of :func:`validation_by_place`; a measure that a location lacks is averaged over the others.
+
+    This steers training; the numbers to quote are those of ``mddnet evaluate``, at full size.
+    """
+    places = validation_by_place(network, entries).values()
+    names = dict.fromkeys(name for numbers in places for name in numbers)
+    return {name: float(np.mean([numbers[name] for numbers in places if name in numbers])) for name in names}
 
 
-def places_validation(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, dict[str, float]]:
-    """Ordinal depth (upright and turned by 180 degrees), ordinal defocus, CoC error and sign, by place.
-
-    Frames are resized to a long side of about 384 px, both sides multiples that the network takes. This steers
-    training; the numbers to quote are those of ``mddnet evaluate``, at full size.
+def validation_by_place(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, dict[str, float]]:
+    """Each measure by location, on frames with a long side of about 384 px.
 
     Args:
         network: the network, in evaluation mode.
-        entries: scenes of the dev side; frames are taken evenly over each.
+        entries: held-out scenes; frames are taken evenly over each.
     """
-    device = next(network.parameters()).device
     by_place: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames_of(entries, LONG_SIDE, FRAMES_PER_SCENE):
-        both = torch.stack([frame.image, frame.image.flip(1, 2)])
-        with torch.inference_mode():
-            maps = network(both.contiguous(memory_format=torch.channels_last).to(device))
-        inv_depth, signed, mask = frame.inv_depth, frame.signed_px, frame.mask
-        numbers: dict[str, float] = {}
-        if maps.inv_depth is not None:
-            upright, turned = maps.inv_depth[:, 0].cpu().numpy()
-            numbers["depth_ordinal"] = depth_ordinal_accuracy(upright, inv_depth, mask)
-            numbers["depth_ordinal_turned"] = depth_ordinal_accuracy(turned[::-1, ::-1], inv_depth, mask)
-        if maps.defocus_px is not None:
-            defocus = maps.defocus_px[0, 0].cpu().numpy()
-            numbers["defocus_ordinal"] = defocus_ordinal_accuracy(defocus, np.abs(signed), mask)
-            error = np.abs(defocus - np.minimum(np.abs(signed), network.config.largest_defocus_px))
-            numbers["coc_mae_px"] = float(error[mask].mean()) if mask.any() else float("nan")
-        if maps.sign_logit is not None:
-            numbers["sign"] = sign_accuracy(
-                maps.sign_logit[0, 0].cpu().numpy(), signed, mask, min_defocus_px=0.01 * max(mask.shape)
-            )
-        for name, value in numbers.items():
+        for name, value in _measures(network, frame).items():
             if np.isfinite(value):
                 by_place[frame.place][name].append(value)
     return {
         place: {name: float(np.mean(values)) for name, values in numbers.items()} for place, numbers in by_place.items()
     }
+
+
+def _measures(network: MDDNet, frame: MeasuredFrame) -> dict[str, float]:
+    device = next(network.parameters()).device
+    both = torch.stack([frame.image, frame.image.flip(1, 2)])
+    with torch.inference_mode():
+        maps = network.infer(both.contiguous(memory_format=torch.channels_last).to(device))
+    numbers: dict[str, float] = {}
+    if maps.inv_depth is not None:
+        upright, rotated = maps.inv_depth[:, 0].cpu().numpy()
+        numbers["depth_ordinal"] = depth_ordinal_accuracy(upright, frame.inv_depth, frame.mask)
+        numbers["depth_ordinal_turned"] = depth_ordinal_accuracy(rotated[::-1, ::-1], frame.inv_depth, frame.mask)
+    if maps.defocus_px is not None:
+        defocus, truth = maps.defocus_px[0, 0].cpu().numpy(), np.abs(frame.signed_px)
+        numbers["defocus_ordinal"] = defocus_ordinal_accuracy(defocus, truth, frame.mask)
+        numbers["coc_mae_px"] = coc_mae_px(defocus, np.minimum(truth, network.config.largest_defocus_px), frame.mask)
+    if maps.sign_logit is not None:
+        clear_px = CLEAR_SIGN * max(frame.mask.shape)
+        logit = maps.sign_logit[0, 0].cpu().numpy()
+        numbers["sign"] = sign_accuracy(logit, frame.signed_px, frame.mask, min_defocus_px=clear_px)
+    return numbers

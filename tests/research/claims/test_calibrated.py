@@ -11,7 +11,6 @@ from research.claims.run import every_scene
 from tests.support.made_scenes import make_scene, make_scene_root
 
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.model.checkpoint import load_network
 from mddnet.model.folder import shipped_root
 from mddnet.model.network import MDDNet
 from mddnet.scenes.store import read_image
@@ -34,12 +33,14 @@ def test_the_curve_that_a_network_had_does_not_matter(
     answer = method.answer(photo)
     assert answer.inv_depth is None and answer.signed_px is None and answer.defocus_px is not None
 
+    load = MDDNet.from_pretrained
+
     def stretched(model: Path) -> MDDNet:
-        network = load_network(model)
+        network = load(model)
         network.defocus_curve.stretch(2.0, 0.0)
         return network
 
-    monkeypatch.setattr("research.claims.calibrated.load_network", stretched)
+    monkeypatch.setattr(MDDNet, "from_pretrained", stretched)
     again = Defocus(SMALL, training)
     assert again.gain == method.gain
     found = again.answer(photo).defocus_px

@@ -11,7 +11,7 @@ from research.claims.plan import LADDER, QUICK, Run, recipe, seen_scenes
 from research.claims.run import every_scene
 from tests.support.made_scenes import make_scene_root
 
-from mddnet.data.loader import SetBatches
+from mddnet.data.loader import SampleBatches
 from mddnet.loss.total import total_loss
 from mddnet.model.network import MDDNet
 
@@ -21,13 +21,17 @@ def test_the_groups_add_up_to_the_whole_gradient(row, tmp_path: Path) -> None:  
     entries = every_scene(*make_scene_root(tmp_path / "scenes"))
     made = recipe(Run(row, 0, QUICK), tmp_path, ("focal_stacks",))
     network = MDDNet(made.model)
-    batches = SetBatches(seen_scenes(row, entries, {}, 12), made.data, 0, 2)
+    batches = SampleBatches(seen_scenes(row, entries, {}, 12), made.data, 0, 2)
     found = encoder_gradients(network, made, batches, count=2)
     assert set(found) == {g for g, terms in GROUPS.items() if any(getattr(made.loss, term) for term in terms)}
     weights = [weight for weight in network.encoder.parameters() if weight.requires_grad]
     batch = batches[1]
     loss, _ = total_loss(
-        network(batch.image), batch, made.loss, made.model.defocus_cap_px, torch.Generator().manual_seed(1)
+        network.training_maps(network(batch.image)),
+        batch,
+        made.loss,
+        made.model.defocus_cap_px,
+        torch.Generator().manual_seed(1),
     )
     whole = torch.autograd.grad(loss, weights, allow_unused=True)
     flat = torch.cat([(torch.zeros_like(w) if g is None else g).flatten() for g, w in zip(whole, weights, strict=True)])

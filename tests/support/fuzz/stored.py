@@ -8,6 +8,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -295,21 +296,17 @@ def _weights_cases(files: Files) -> Cases:
 
 def _read_weights(folder: Path) -> None:
     """The reader up to the network itself, whose building takes a second."""
-    import mddnet.model.checkpoint as checkpoint
+    from mddnet.model.network import MDDNet
 
     class Stop(Exception):
         pass
 
-    def stop(*_: object) -> None:
-        raise Stop
+    class Unbuilt(MDDNet):
+        def __init__(self, *_: object) -> None:
+            raise Stop
 
-    before, checkpoint.MDDNet = checkpoint.MDDNet, stop  # type: ignore[assignment, misc]
-    try:
-        checkpoint.load_network(folder / "m")
-    except Stop:
-        pass
-    finally:
-        checkpoint.MDDNet = before  # type: ignore[misc]
+    with suppress(Stop):
+        Unbuilt.from_pretrained(folder / "m")
 
 
 def _archive(folder: Path) -> None:

@@ -15,12 +15,11 @@ from tests.support.made_scenes import KAPPA_PX, make_scene  # noqa: E402
 
 from mddnet.config import ModelConfig  # noqa: E402
 from mddnet.data.scene_pool import SceneEntry, open_scenes  # noqa: E402
-from mddnet.model.defocus_curve import KNOTS_PX  # noqa: E402
 from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet  # noqa: E402
-from mddnet.train.calibrate import (  # noqa: E402
+from mddnet.train.defocus_response import (  # noqa: E402
     DISCS_PX,
     STRETCH_FROM_PX,
-    calibrate_defocus,
+    fit_curve,
     photos_of_scenes,
     stretch_to_stacks,
 )
@@ -29,7 +28,7 @@ from mddnet.train.calibrate import (  # noqa: E402
 class Reader(MDDNet):
     """Reads blur off the contrast of the whole picture, by a law of its own, and then goes through the curve."""
 
-    def forward(self, image: torch.Tensor) -> Maps:
+    def infer(self, image: torch.Tensor) -> Maps:
         contrast = (image[..., 1:] - image[..., :-1]).abs().mean()
         answer = (1.0 / contrast.clamp_min(1e-6)).sqrt()
         return Maps(None, self.defocus_curve(answer).expand(1, 1, *image.shape[2:]), None, None)
@@ -45,7 +44,7 @@ def entries(tmp_path: Path):
 def test_discs_are_read_right_afterwards(entries) -> None:
     network = Reader(ModelConfig(pretrained=False)).eval()
     before = network.defocus_curve.values.clone()
-    assert calibrate_defocus(network, photos_of_scenes(entries))
+    assert fit_curve(network, photos_of_scenes(entries))
     assert not torch.equal(network.defocus_curve.values, before)
     again = [entry for entry in entries if entry.record.capture == "photo"]
     raw = Reader(ModelConfig(pretrained=False)).eval()
@@ -61,7 +60,7 @@ def test_discs_are_read_right_afterwards(entries) -> None:
         height, width = (side // INPUT_MULTIPLE * INPUT_MULTIPLE for side in blurred.shape[:2])
         pixels = np.ascontiguousarray(srgb8_from_linear(blurred)[:height, :width].transpose(2, 0, 1))
         image = torch.from_numpy(pixels)[None].float() / 255.0
-        corrected, uncorrected = (float(n(image).defocus_px.median()) for n in (network, raw))
+        corrected, uncorrected = (float(n.infer(image).defocus_px.median()) for n in (network, raw))
         # the knots of the curve lie apart, so it is not exact
         assert abs(corrected - diameter) < 0.6 and abs(corrected - diameter) < abs(uncorrected - diameter) + 0.1
 
@@ -70,24 +69,24 @@ def test_without_photos_or_defocus_the_curve_is_the_identity(entries) -> None:
     network = Reader(ModelConfig(pretrained=False)).eval()
     network.defocus_curve.fit([0.0, 2.0], [0.0, 4.0])
     without_photos = [entry for entry in entries if entry.record.capture != "photo"]
-    assert not calibrate_defocus(network, photos_of_scenes(without_photos))
-    assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
+    assert not fit_curve(network, photos_of_scenes(without_photos))
+    assert network.defocus_curve.values.tolist() == pytest.approx(ModelConfig().curve_knots_px)
     depth_only = MDDNet(
         ModelConfig(
             pretrained=False, tasks="depth", soft_connection=False, sign=False, law_path=False, chromatic_cue=False
         )
     )
-    assert not calibrate_defocus(depth_only.eval(), photos_of_scenes(entries))
+    assert not fit_curve(depth_only.eval(), photos_of_scenes(entries))
 
 
 def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
     class Constant(Reader):
-        def forward(self, image: torch.Tensor) -> Maps:
+        def infer(self, image: torch.Tensor) -> Maps:
             return Maps(None, torch.ones(1, 1, *image.shape[2:]), None, None)
 
     network = Constant(ModelConfig(pretrained=False)).eval()
-    assert not calibrate_defocus(network, photos_of_scenes(entries))
-    assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
+    assert not fit_curve(network, photos_of_scenes(entries))
+    assert network.defocus_curve.values.tolist() == pytest.approx(ModelConfig().curve_knots_px)
     assert DISCS_PX[0] == 0
 
 
@@ -98,7 +97,7 @@ class Shrinker(MDDNet):
         super().__init__(ModelConfig(pretrained=False))
         self.factor, self.asked = factor, 0
 
-    def forward(self, image: torch.Tensor) -> Maps:
+    def infer(self, image: torch.Tensor) -> Maps:
         height, width = image.shape[2:]
         u = torch.linspace(0.1, 0.9, width)[None].repeat(height, 1)
         u[: height // 3] = 0.1
@@ -143,4 +142,4 @@ def test_rendered_and_ordinal_scenes_do_not_stretch_it(stack: SceneEntry) -> Non
     assert stretch_to_stacks(network, [stack, real(stack, unit="ordinal")]) == 1.0
     assert stretch_to_stacks(network, []) == 1.0
     assert network.asked == 0
-    assert network.defocus_curve.values.tolist() == pytest.approx(KNOTS_PX)
+    assert network.defocus_curve.values.tolist() == pytest.approx(ModelConfig().curve_knots_px)

@@ -1,15 +1,15 @@
-"""A depth probe as an ONNX file, with the description that ``mddnet label`` and ``mddnet evaluate --baseline`` read."""
+"""A depth probe as an ONNX file, with the description that ``mddnet label`` reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import torch
+from research.linear_probe.features import STRIDE
+from research.linear_probe.fit import LONG_SIDE_PX, DepthProbe
 
 from mddnet.export.onnx import store_weights_as_half, traced
 from mddnet.io.atomic import atomic_write, atomic_write_text
-from mddnet.model.layout import STRIDE
-from mddnet.train.depth_probe import LONG_SIDE_PX, DepthProbe
 
 DESCRIPTION = f"""name = "depth-probe"
 quantity = "inv_depth"

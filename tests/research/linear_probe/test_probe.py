@@ -11,16 +11,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from tests.support.made_scenes import make_scene, make_scene_root  # noqa: E402
-
-from mddnet.data.scene_pool import open_scenes  # noqa: E402
-from mddnet.data.split import read_split  # noqa: E402
-from mddnet.errors import TrainingError  # noqa: E402
-from mddnet.evaluate.baselines import find_baseline  # noqa: E402
-from mddnet.export.depth_probe import export_probe  # noqa: E402
-from mddnet.model.layout import LayoutFeatures  # noqa: E402
-from mddnet.train import depth_probe  # noqa: E402
-from mddnet.train.depth_probe import (  # noqa: E402
+from research.linear_probe.export import export_probe  # noqa: E402
+from research.linear_probe.features import DinoFeatures  # noqa: E402
+from research.linear_probe.fit import (  # noqa: E402
     BLOCKS,
     SCENES_PER_PLACE,
     DepthProbe,
@@ -29,12 +22,19 @@ from mddnet.train.depth_probe import (  # noqa: E402
     probed,
     ridge,
 )
+from tests.support.made_scenes import make_scene, make_scene_root  # noqa: E402
+
+from mddnet.data.scene_pool import open_scenes  # noqa: E402
+from mddnet.data.split import read_split  # noqa: E402
+from mddnet.errors import TrainingError  # noqa: E402
+from mddnet.evaluate.baselines import find_baseline  # noqa: E402
+from research.linear_probe import fit  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def features() -> LayoutFeatures:
+def features() -> DinoFeatures:
     torch.manual_seed(0)
-    return LayoutFeatures(pretrained=False).eval()
+    return DinoFeatures(pretrained=False).eval()
 
 
 def test_ridge_by_hand() -> None:
@@ -71,10 +71,10 @@ def test_cells_by_hand() -> None:
 
 
 def test_it_is_the_same_each_time_and_comes_back_as_a_peer(
-    features: LayoutFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    features: DinoFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(depth_probe, "LONG_SIDE_PX", 128)  # quick, and large enough for the scenes of the tests
-    monkeypatch.setattr(depth_probe, "PART_SIDES_PX", (96, 128))
+    monkeypatch.setattr(fit, "LONG_SIDE_PX", 128)  # quick, and large enough for the scenes of the tests
+    monkeypatch.setattr(fit, "PART_SIDES_PX", (96, 128))
     root, split = make_scene_root(tmp_path / "scenes")
     entries = open_scenes(root, read_split(split), "train")
     told: list[int] = []

@@ -1,6 +1,6 @@
 """A linear probe: the depth of sharp photos from frozen features of DINOv2, fitted in closed form.
 
-With as few places as there are here, a head that is trained by gradients learns them by heart within some hundred
+With as few locations as there are here, a head that is trained by gradients overfits to them within some hundred
 steps. A linear function of the features, held small, does not (El Banani et al., "Probing the 3D Awareness of Visual
 Foundation Models", CVPR 2024, probe depth in this way). It knows the layout of a scene, nothing of its details, and is
 a teacher for ``mddnet label``.
@@ -15,12 +15,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from research.linear_probe.features import STRIDE, VIT_CHANNELS, DinoFeatures
 from torch import Tensor, nn
 
 from mddnet.data.evenly import evenly
 from mddnet.data.scene_pool import SceneEntry, read_truth
 from mddnet.errors import TrainingError
-from mddnet.model.layout import STRIDE, VIT_CHANNELS, LayoutFeatures
 from mddnet.scenes.store import read_image
 from mddnet.types import Float32Array, UInt8Array
 
@@ -46,7 +46,7 @@ FEWEST_CELLS = 20
 class DepthProbe(nn.Module):
     """Relative inverse depth as a linear function of frozen features."""
 
-    def __init__(self, features: LayoutFeatures, weight: NDArray[np.floating]) -> None:
+    def __init__(self, features: DinoFeatures, weight: NDArray[np.floating]) -> None:
         """Build it.
 
         Args:
@@ -60,11 +60,11 @@ class DepthProbe(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 1, H / 16, W / 16), larger is nearer, of an sRGB image (B, 3, H, W) in [0, 1], sides multiples of 16."""
-        return (self.features.of_blocks(image, BLOCKS) * self.weight).sum(dim=1, keepdim=True)
+        return (self.features(image, BLOCKS) * self.weight).sum(dim=1, keepdim=True)
 
 
 def fit_probe(
-    entries: Sequence[SceneEntry], features: LayoutFeatures, seed: int = 0, done: Callable[[], object] | None = None
+    entries: Sequence[SceneEntry], features: DinoFeatures, seed: int = 0, done: Callable[[], object] | None = None
 ) -> NDArray[np.float64]:
     """Fit the weights of a :class:`DepthProbe` to the order of depth in sharp images, by ridge regression.
 
@@ -120,7 +120,7 @@ def depth_probe(
         TrainingError: if no view of any scene shows enough depth.
     """
     torch.set_num_threads(threads)
-    features = LayoutFeatures(pretrained=True).eval()
+    features = DinoFeatures(pretrained=True).eval()
     return DepthProbe(features, fit_probe(entries, features, seed, done))
 
 
@@ -173,7 +173,7 @@ def _view(
 
 
 def _cells(
-    features: LayoutFeatures, picture: UInt8Array, inv_depth: Float32Array, side: int
+    features: DinoFeatures, picture: UInt8Array, inv_depth: Float32Array, side: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Features (N, P) less their mean and ranks (N,) of the cells with a known depth; None where there are few."""
     image = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].float() / 255
@@ -185,7 +185,7 @@ def _cells(
     known = np.isfinite(depth)
     if known.sum() < FEWEST_CELLS:
         return None
-    x = features.of_blocks(image, BLOCKS)[0].flatten(1).numpy().T[known].astype(np.float64)
+    x = features(image, BLOCKS)[0].flatten(1).numpy().T[known].astype(np.float64)
     y = np.argsort(np.argsort(depth[known], kind="stable")) / known.sum() - 0.5
     return x - x.mean(axis=0), y - y.mean()
 

