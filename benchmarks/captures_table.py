@@ -86,8 +86,8 @@ def agreement(stack: FocalStack, scenes: Path) -> dict[str, Any]:
     folder = scenes / "focal_stacks" / stack.scene
     if (folder / "scene.json").is_file():
         return {"r": read_scene(folder).measures["r_with_index_map"]}
-    with tempfile.TemporaryDirectory() as place:
-        return {"r": build_focal_stack_scene(stack.folder, Path(place)).measures["r_with_index_map"]}
+    with tempfile.TemporaryDirectory() as scratch:
+        return {"r": build_focal_stack_scene(stack.folder, Path(scratch)).measures["r_with_index_map"]}
 
 
 def fusion(stack: FocalStack, scenes: Path) -> dict[str, Any]:
@@ -104,16 +104,16 @@ def fusion(stack: FocalStack, scenes: Path) -> dict[str, Any]:
         there = read_image(folder / "sharp.jpg")
         sharp = there if there.shape == sharp.shape else sharp
     out: dict[str, Any] = {"mddnet": {"seconds": seconds / per, "alone": alone / per, **_sharpness(sharp)}}
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as scratch:
         names = []
         for i, frame in enumerate(aligned):
-            names.append(str(Path(place) / f"{i:03d}.png"))
+            names.append(str(Path(scratch) / f"{i:03d}.png"))
             Image.fromarray(frame).save(names[-1], compress_level=1)
         for program, flags in FUSERS.items():
             path = shutil.which(program)
             if path is None:
                 continue
-            target = Path(place) / f"{program}.png"
+            target = Path(scratch) / f"{program}.png"
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             run = subprocess.run(
                 [path, *(flag.format(out=target) for flag in flags), *names], capture_output=True, text=True

@@ -96,11 +96,11 @@ def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | Non
     known = np.isfinite(index)
     confidence = cv2.resize(sweep.depth.confidence, size, interpolation=cv2.INTER_AREA)
     sure = calibration_weights(sharp, FocusDepth(index, confidence))[known]
-    place = np.interp(np.nan_to_num(index), np.arange(len(kept)), sweep.chosen.positions_px)
+    position = np.interp(np.nan_to_num(index), np.arange(len(kept)), sweep.chosen.positions_px)
     rows = []
     for i, x in zip(out, positions, strict=True):
         real = encoded_luminance(small(linear_from_srgb8(frames[i]) * exposure_gain(frames[i], frames)))[known]
-        mine = (real - bank.render(np.abs(x - place))[known]) ** 2
+        mine = (real - bank.render(np.abs(x - position))[known]) ** 2
         unblurred = (real - bank.encoded[0][known]) ** 2
         rows.append(
             [mine.mean(), unblurred.mean(), np.average(mine, weights=sure), np.average(unblurred, weights=sure)]

@@ -33,10 +33,10 @@ def make(folder: Path) -> None:
     depth = np.linspace(4, FRAMES - 5, WIDTH)
     names = []
     for i in range(FRAMES):
-        place = np.interp(STEP_PX * np.abs(depth - i), sizes, np.arange(len(sizes)))
+        position = np.interp(STEP_PX * np.abs(depth - i), sizes, np.arange(len(sizes)))
         frame = np.zeros_like(light)
         for k, plane in enumerate(bank):
-            weight = np.clip(1 - np.abs(place - k), 0, None).astype(np.float32)
+            weight = np.clip(1 - np.abs(position - k), 0, None).astype(np.float32)
             if weight.any():
                 frame += weight[None, :, None] * plane
         names.append(f"frame_{i:02d}.jpg")

@@ -37,11 +37,11 @@ PASSES = ("one pass", "one pass at twice the resolution", "both passes")
 class SizeErrors:
     """Mean |c - c_true| of a photo within each bin of the true size, pixels of the first pass's input, by pass."""
 
-    place: str
+    location: str
     errors: Mapping[str, Sequence[float]]
 
 
-def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: BoolArray, place: str) -> SizeErrors:
+def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: BoolArray, location: str) -> SizeErrors:
     """Measure one photo with each pass.
 
     Args:
@@ -49,7 +49,7 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: B
         photo: (H, W, 3) uint8.
         true_px: (H, W) true CoC diameter, pixels of the photo.
         asked: (H, W) bool, where it is known and can be seen.
-        place: where the photo was taken.
+        location: where the photo was taken.
     """
     usual = model.network_maps(photo)
     large = model.network_maps(photo, 2 * model.model_dir.long_side)
@@ -65,29 +65,29 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: B
         for name, answer in answers.items():
             few = here.sum() < MIN_PIXELS
             errors[name].append(float("nan") if few else float(np.abs(answer - true_px)[here].mean() / usual.scale))
-    return SizeErrors(place, errors)
+    return SizeErrors(location, errors)
 
 
 def multi_scale_markdown(photos: Sequence[SizeErrors], model: str) -> str:
-    """Means over photos, then over places."""
-    places = sorted({photo.place for photo in photos})
+    """Means over photos, then over locations."""
+    locations = sorted({photo.location for photo in photos})
     names = bin_names(SIZE_BINS_PX)
     lines = [
         f"# A second pass at twice the resolution, {model}",
         "",
-        f"{len(photos)} photos of {len(places)} dev places, each at least {LARGER_THAN_SEEN:g} times as long as what",
-        "the network sees. Mean |c - c_true| of the CoC by its true size, means over photos, then places; all in",
-        "pixels of the first pass's input.",
+        f"{len(photos)} photos of {len(locations)} dev locations, each at least {LARGER_THAN_SEEN:g} times as",
+        "long as what the network sees. Mean |c - c_true| of the CoC by its true size, means over photos, then",
+        "locations; all in pixels of the first pass's input.",
         "",
         "| true CoC, px | " + " | ".join(names) + " |",
         "|---" * (len(names) + 1) + "|",
     ]
     for name in PASSES:
-        by_place = []
-        for place in places:
-            table = np.array([photo.errors[name] for photo in photos if photo.place == place])
-            by_place.append([np.nanmean(c) if np.isfinite(c).any() else np.nan for c in table.T])
-        means = [f"{np.nanmean(c):.2f}" if np.isfinite(c).any() else "" for c in np.array(by_place).T]
+        by_location = []
+        for location in locations:
+            table = np.array([photo.errors[name] for photo in photos if photo.location == location])
+            by_location.append([np.nanmean(c) if np.isfinite(c).any() else np.nan for c in table.T])
+        means = [f"{np.nanmean(c):.2f}" if np.isfinite(c).any() else "" for c in np.array(by_location).T]
         lines.append(f"| {name} | " + " | ".join(means) + " |")
     return "\n".join(lines) + "\n"
 
@@ -109,7 +109,7 @@ def run(settings: Settings) -> str:
                 true_px = np.abs(true_signed_defocus(maps, frame))
                 photo = read_frame(scene, frame, maps)
                 where = maps.mask & np.isfinite(true_px)
-                measured.append(size_errors(predictor, photo, true_px, where, scene.record.place))
+                measured.append(size_errors(predictor, photo, true_px, where, scene.record.location))
     if not measured:
         raise CaptureError(f"{settings.scenes}: no dev photo of {least:.0f} px or more with a known CoC; build more")
     return multi_scale_markdown(measured, name)

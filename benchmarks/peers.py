@@ -17,7 +17,7 @@ from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, D
 
 
 @dataclass(frozen=True, slots=True)
-class PeerNetwork:
+class BaselineNetwork:
     """A peer at one size of input.
 
     Attributes:
@@ -190,11 +190,11 @@ class TwoHeadedLike(nn.Module):
 
 
 PUBLISHED, DESCRIBED = "published configuration", "after the paper's description"
-PEERS = (
-    PeerNetwork("Depth Anything V2 Small, 392 x 518", "depth", 392, 518, DepthAnythingV2Small, PUBLISHED),
-    PeerNetwork("Depth Anything V2 Small, 518 x 518", "depth", 518, 518, DepthAnythingV2Small, PUBLISHED),
-    PeerNetwork("MiDaS v2.1 small, 192 x 256", "depth", 192, 256, MidasSmall, "published layers"),
-    PeerNetwork("DMENet-like, 384 x 512", "defocus", 384, 512, DmenetLike, DESCRIBED),
-    PeerNetwork("2HDED:NET-like, 384 x 512", "depth, sharp image", 384, 512, TwoHeadedLike, DESCRIBED),
+BASELINES = (
+    BaselineNetwork("Depth Anything V2 Small, 392 x 518", "depth", 392, 518, DepthAnythingV2Small, PUBLISHED),
+    BaselineNetwork("Depth Anything V2 Small, 518 x 518", "depth", 518, 518, DepthAnythingV2Small, PUBLISHED),
+    BaselineNetwork("MiDaS v2.1 small, 192 x 256", "depth", 192, 256, MidasSmall, "published layers"),
+    BaselineNetwork("DMENet-like, 384 x 512", "defocus", 384, 512, DmenetLike, DESCRIBED),
+    BaselineNetwork("2HDED:NET-like, 384 x 512", "depth, sharp image", 384, 512, TwoHeadedLike, DESCRIBED),
 )
 """At the input that each is used with for a photo of 4:3."""

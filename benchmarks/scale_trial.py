@@ -49,7 +49,7 @@ from mddnet.model.network import MDDNet
 from mddnet.scenes.build import build_scenes
 from mddnet.scenes.plan import plan_build
 from mddnet.scenes.render import disc_kernel
-from mddnet.scenes.shard_source import count_sets
+from mddnet.scenes.shard_source import count_samples
 from mddnet.scenes.shards_write import plan_shards, write_shards
 from mddnet.scenes.store import read_image
 from mddnet.train.loop import train
@@ -170,9 +170,9 @@ class Bank:
 
     def blurred(self, diameter_px: NDArray[np.floating]) -> NDArray[np.float32]:
         """(H, W, 3) with the blur of every pixel."""
-        place = np.minimum(diameter_px.ravel() / self.step_px, len(self.pictures) - 1.001)
-        low = place.astype(np.intp)
-        t = (place - low).astype(np.float32)[:, None]
+        location = np.minimum(diameter_px.ravel() / self.step_px, len(self.pictures) - 1.001)
+        low = location.astype(np.intp)
+        t = (location - low).astype(np.float32)[:, None]
         pixels = np.arange(len(low))
         return ((1 - t) * self.pictures[low, pixels] + t * self.pictures[low + 1, pixels]).reshape(self.shape)
 
@@ -289,7 +289,7 @@ def shards(trial: Trial) -> dict[str, float]:
     figures: dict[str, float] = {}
     for name in trial.sizes():
         started = time.process_time()
-        side = trial_side(trial) if name == "reduced" else lambda place: "train"
+        side = trial_side(trial) if name == "reduced" else lambda location: "train"
         plan = plan_shards(trial.work / f"scenes-{name}", side, shard_bytes=64 * 2**20)
         planned = time.process_time()
         rows = []
@@ -297,11 +297,11 @@ def shards(trial: Trial) -> dict[str, float]:
             assert row.state in ("written", "kept"), row.reason
             rows.append(row)
             print(f"{name}: {len(rows)} of {len(plan.tasks)} shards", file=sys.stderr, flush=True)
-        written = sum(row.sets for row in rows if row.state == "written")
+        written = sum(row.samples for row in rows if row.state == "written")
         figures |= {
             f"{name}_plan_seconds": planned - started,
             f"{name}_sets_per_second": written / (time.process_time() - planned),
-            f"{name}_bytes_per_set": sum(row.size_bytes for row in rows) / sum(row.sets for row in rows),
+            f"{name}_bytes_per_set": sum(row.size_bytes for row in rows) / sum(row.samples for row in rows),
             f"{name}_shards": len(rows),
             f"{name}_memory_mb": memory_mb(),
         }
@@ -309,9 +309,9 @@ def shards(trial: Trial) -> dict[str, float]:
 
 
 def trial_side(trial: Trial) -> Callable[[str], str]:
-    """Side of a place."""
-    places = read_split(trial.split())
-    return lambda place: split_of(place, places) or ""
+    """Split of a location."""
+    locations = read_split(trial.split())
+    return lambda location: split_of(location, locations) or ""
 
 
 class Watch:
@@ -330,20 +330,20 @@ class Watch:
 def opened(trial: Trial) -> dict[str, float]:
     """How long opening takes, and the first batch after it, files not in memory."""
     one_opencv_thread()
-    folder, places = trial.work / "scenes-reduced", read_split(trial.split())
+    folder, locations = trial.work / "scenes-reduced", read_split(trial.split())
     config = trial.recipe("opened").data
     sources = sorted(str(path) for path in (trial.work / "shards-reduced").glob("train-*.tar"))
     forgotten(p for p in folder.glob("*/*/*") if p.is_file())
     forgotten(Path(source) for source in sources)
     watch = Watch()
-    entries = open_scenes(folder, places, "train")
+    entries = open_scenes(folder, locations, "train")
     figures = watch.read("open")
     batches = SampleBatches(entries, config, 0, 10)
     next(iter(batch_loader(batches, 0, workers=0)))
     figures |= watch.read("first_batch")
     next(iter(batch_loader(batches, 0, workers=1)))
     figures |= watch.read("first_batch_of_a_worker")
-    counted = count_sets(sources)
+    counted = count_samples(sources)
     figures |= watch.read("shards_open")
     next(iter(shard_loader(ShardBatches(counted, config, 0, 10), workers=0)))
     figures |= watch.read("shards_first_batch")
@@ -377,7 +377,7 @@ def sampled(trial: Trial) -> dict[str, float]:
             found = rate((batches[n] for n in itertools.count()), config.batch_size, trial.seconds)
             figures[f"{name}_scenes_{cache_mb}_mb"] = found
         config = config.model_copy(update={"shuffle": 8})
-        counted = count_sets(sorted(str(p) for p in (trial.work / f"shards-{name}").glob("train-*.tar")))
+        counted = count_samples(sorted(str(p) for p in (trial.work / f"shards-{name}").glob("train-*.tar")))
         stream = iter(ShardBatches(counted, config, 0, 10**6))
         figures[f"{name}_shards"] = rate(stream, config.batch_size, trial.seconds)
     figures["memory_mb"] = memory_mb()

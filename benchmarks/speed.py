@@ -98,7 +98,7 @@ def graph_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str, C
 def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
     """Our network and the peers, in every runtime that is here."""
     import torch
-    from peers import PEERS
+    from baselines import BASELINES
 
     torch.set_num_threads(threads)
     found: list[Contender] = []
@@ -110,10 +110,10 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
     shape = (1, 3, *OUR_SIZE)
     megas = sum(math.prod(weights.dims) for weights in onnx.load(graph).graph.initializer) / 1e6
     add(OURS, "depth, defocus, sign", megas, graph_calls(graph, shape, threads))
-    for i, peer in enumerate(PEERS):
-        network = peer.build().eval()
+    for i, baseline in enumerate(BASELINES):
+        network = baseline.build().eval()
         parameters = sum(p.numel() for p in network.parameters()) / 1e6
-        image = torch.rand(1, 3, peer.height, peer.width)
+        image = torch.rand(1, 3, baseline.height, baseline.width)
         path = folder / f"{i}.onnx"
         with torch.inference_mode():
             network(image)
@@ -124,7 +124,7 @@ def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
                 return network(image)
 
         calls = {"PyTorch": eager, **graph_calls(path, tuple(image.shape), threads)}
-        add(peer.name, peer.gives, parameters, calls)
+        add(baseline.name, baseline.gives, parameters, calls)
     return found
 
 

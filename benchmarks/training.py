@@ -20,7 +20,7 @@ from mddnet.config import Recipe, load_recipe
 from mddnet.data.batch import Batch
 from mddnet.train import loop
 from mddnet.train.loop import train
-from mddnet.train.scenes import Scenes, open_sides
+from mddnet.train.scenes import Scenes, open_run_scenes
 
 WARM_STEPS = 40
 BATCHES = 8
@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--precision", nargs="+", default=["32-true"])
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, args.set)
-    scenes = Scenes(open_sides(recipe).train, ())
+    scenes = Scenes(open_run_scenes(recipe).train, ())
     whole_loader = loop.batch_loader
     for precision in args.precision:
         rates = {}

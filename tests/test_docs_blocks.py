@@ -171,9 +171,9 @@ def here(tmp_path: Path, tiny_model: Path, graph: Any, monkeypatch: pytest.Monke
     for n, name in enumerate(("a.jpg", "b.jpg", "holiday/one.jpg", "holiday/two.png")):
         Path(name).parent.mkdir(exist_ok=True)
         photo(n).save(name)
-    for place in ("cup", "garden"):
-        folder = make_scene(tmp_path / "scenes", "focal_stacks", place, f"place_{place}", 1)
-        shutil.copytree(folder, tmp_path / "work" / "scenes" / "focal_stacks" / place)
+    for location in ("cup", "garden"):
+        folder = make_scene(tmp_path / "scenes", "focal_stacks", location, f"place_{location}", 1)
+        shutil.copytree(folder, tmp_path / "work" / "scenes" / "focal_stacks" / location)
     Path("split.csv").write_text("place,split\nplace_cup,train\nplace_garden,dev\n")
     Path("scenes/build.csv").write_text("place,split\nplace_cup,train\nplace_garden,dev\n")
     recipe = Recipe.model_validate({"name": "mine", "model": network.config.model_dump()})

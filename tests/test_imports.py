@@ -139,7 +139,7 @@ def rule_broken(part: str, target: str) -> str | None:
 
 def test_every_module_belongs_to_a_known_part() -> None:
     strangers = {part_of(path) for path in modules()} - {*CORE, *STAGES, "cli", ""}
-    assert not strangers, f"{strangers}: give each a place in STAGES or CORE, and in CONVENTIONS.md"
+    assert not strangers, f"{strangers}: give each a line in STAGES or CORE, and in CONVENTIONS.md"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from docs.site.licences import ALLOWED_GPL, BASE, COPYLEFT, Package, asked_for, extras, not_allowed, packages_of
+from docs.site.licences import ALLOWED_GPL, BASE, COPYLEFT, Package, extras, not_allowed, packages_of, requested
 from packaging.requirements import Requirement
 
 PAGE = Path(__file__).parents[1] / "docs" / "licences.md"
@@ -49,6 +49,6 @@ def test_the_exceptions_are_named_and_still_needed() -> None:
 def test_the_page_names_every_direct_dependency() -> None:
     text = PAGE.read_text(encoding="utf-8").lower().replace("_", "-")
     for extra in (BASE, *extras()):
-        for requirement in asked_for(extra):
+        for requirement in requested(extra):
             name = Requirement(requirement).name.lower().replace("_", "-")
             assert re.search(rf"\b{re.escape(name)}\b", text), f"{name} of {extra}: make licences"

@@ -179,13 +179,13 @@ def _read_bytes() -> int:
 def _measured_store(root: Path, split: Path, batches: int) -> StoreLoad:
     from mddnet.config import Recipe
     from mddnet.data.loader import SampleBatches
-    from mddnet.train.scenes import open_sides
+    from mddnet.train.scenes import open_run_scenes
 
     data = {"scenes": root, "split": split, "crop": [64, 64], "batch_size": 8, "mixture": {"focal_stacks": 1.0}}
     recipe = Recipe.model_validate({"name": "load", "data": {**data, "scale_range": [0.5, 1.0]}})
     before, read = resident_mib(os.getpid()), _read_bytes()
     started, processor = time.monotonic(), time.process_time()
-    sides = open_sides(recipe)
+    sides = open_run_scenes(recipe)
     open_s, open_processor_s = time.monotonic() - started, time.process_time() - processor
     drawn = SampleBatches(sides.train, recipe.data, 0, batches)
     started = time.monotonic()

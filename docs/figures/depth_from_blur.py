@@ -74,7 +74,7 @@ def main() -> None:
         photo = srgb8_from_linear(add_sensor_noise(linear, camera, np.random.default_rng(0)))
         photo = np.asarray(Image.fromarray(photo).convert("L").convert("RGB")) if grey else photo
         prediction = model.predict(photo)
-        turned = model.predict(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth[::-1, ::-1]
+        rotated = model.predict(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth[::-1, ::-1]
         signed = KAPPA_PX * (u_focus - truth)
         most = float(np.abs(signed).max())
         pictures = [
@@ -83,7 +83,7 @@ def main() -> None:
             colours(prediction.signed_defocus_px, -most, most, SIGN_COLOURS),
             coloured_depth(truth),
             coloured_depth(prediction.inv_depth),
-            coloured_depth(turned),
+            coloured_depth(rotated),
         ]
         rows.append((title, pictures))
     heads = ("photo", "true signed defocus", "predicted", "true depth", "predicted", "from the photo upside down")

@@ -94,13 +94,13 @@ def ladder_picture(runs: Path) -> Image.Image:
     for row in LADDER:
         network = Network.of(runs / f"{row.name}-0" / "model")
         answer = network.answer(photo)
-        turned = network.answer(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth
+        rotated = network.answer(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth
         columns.append(
             (
                 WORDS[row.name],
                 (
                     None if answer.inv_depth is None else coloured_depth(answer.inv_depth),
-                    None if turned is None else coloured_depth(turned[::-1, ::-1]),
+                    None if rotated is None else coloured_depth(rotated[::-1, ::-1]),
                     None if answer.defocus_px is None else _size(answer.defocus_px, float(coc.max())),
                 ),
             )

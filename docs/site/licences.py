@@ -85,13 +85,13 @@ def extras() -> list[str]:
     return [name for name in PROJECT["optional-dependencies"] if name != "dev"]
 
 
-def asked_for(extra: str) -> list[str]:
+def requested(extra: str) -> list[str]:
     """What an extra, or the base, asks for itself; extras that it names are followed."""
     found: list[str] = []
     for text in PROJECT["dependencies"] if extra == BASE else PROJECT["optional-dependencies"][extra]:
         needed = Requirement(text)
         if canonicalize_name(needed.name) == ROOT:
-            found += [one for inner in needed.extras for one in asked_for(inner)]
+            found += [one for inner in needed.extras for one in requested(inner)]
         else:
             found.append(text)
     return found
@@ -103,8 +103,8 @@ def packages_of(extra: str) -> tuple[list[Package], list[str]]:
     Args:
         extra: its name, or ``base``.
     """
-    base = set() if extra == BASE else set(_closure(asked_for(BASE)))
-    found = {name: direct for name, direct in _closure(asked_for(extra)).items() if name not in base}
+    base = set() if extra == BASE else set(_closure(requested(BASE)))
+    found = {name: direct for name, direct in _closure(requested(extra)).items() if name not in base}
     packages, missing = [], []
     for name, direct in sorted(found.items()):
         try:

@@ -3,8 +3,8 @@
     python -m research.claims.bias --scenes work/scenes --data ../shared/data --work work/claims \\
         -o docs/results/claims/bias.md defocus-long-0 full-long-0
 
-Each network that ``research.claims.run`` left in the work folder is asked about the places that it was kept from, and
-about the simulated rig.
+Each network that ``research.claims.run`` left in the work folder is asked about the locations that it was kept from,
+and about the simulated rig.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from research.claims.measure import Method, asked_photos, scenes_by_place
+from research.claims.measure import Method, asked_photos, scenes_by_location
 from research.claims.methods import Network
 from research.claims.plan import SINGLE_DEPTH, sides
 from research.claims.rig import rig_scenes
@@ -65,7 +65,7 @@ def _mean(rows: Sequence[Sequence[float]]) -> list[float]:
 def biases(method: Method, entries: Sequence[SceneEntry]) -> list[float]:
     """:func:`bias_by_size`, as the mean over places of the means over their photos."""
     rows = []
-    for _, scenes in scenes_by_place(entries):
+    for _, scenes in scenes_by_location(entries):
         photos = [row for scene in scenes for row in _photos(method, scene)]
         if photos:
             rows.append(_mean(photos))
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "",
         f"`python -m research.claims.bias ... {' '.join(run.name for run in args.runs)}`: "
         "mean of found less true CoC in px, by "
-        "the true CoC; means over photos, then over places that were kept out of training.",
+        "the true CoC; means over photos, then over locations that were kept out of training.",
         "",
         "| run | on | " + " | ".join(heads) + " |",
         "|---" * (len(heads) + 2) + "|",

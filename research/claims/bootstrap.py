@@ -1,4 +1,5 @@
-"""Means over places with confidence intervals: places are drawn anew, not photos, which are alike within a place."""
+"""Means over locations with confidence intervals: locations are drawn anew, not photos, which are alike within a
+location."""
 
 from __future__ import annotations
 
@@ -14,28 +15,28 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number with the interval in which it lies in 95 of 100 draws of places.
+    """A number with the interval in which it lies in 95 of 100 draws of locations.
 
     Attributes:
-        value: of the places that there are.
+        value: of the locations that there are.
         low: 2.5 % quantile of the draws.
         high: 97.5 % quantile.
-        places: how many places it is of.
+        locations: how many locations it is of.
     """
 
     value: float
     low: float
     high: float
-    places: int
+    locations: int
 
 
-def mean(by_place: Mapping[str, float]) -> Interval:
-    """Mean over places, by the percentile bootstrap (Efron 1979).
+def mean(by_location: Mapping[str, float]) -> Interval:
+    """Mean over locations, by the percentile bootstrap (Efron 1979).
 
     Raises:
-        ValueError: without a place.
+        ValueError: without a location.
     """
-    values = np.array(list(by_place.values()), dtype=np.float64)
+    values = np.array(list(by_location.values()), dtype=np.float64)
     drawn = values[_draws(len(values))].mean(axis=1)
     return _interval(float(values.mean()), drawn, len(values))
 
@@ -43,25 +44,25 @@ def mean(by_place: Mapping[str, float]) -> Interval:
 def saved(of: Mapping[str, float], against: Mapping[str, float]) -> Interval:
     """By which share the mean error ``of`` one row lies below that of another, 1 - of / against, on the places of both.
 
-    Both rows are drawn on the same places, so that a hard place is hard for both.
+    Both rows are drawn on the same places, so that a hard location is hard for both.
 
     Raises:
-        ValueError: if they have no place in common.
+        ValueError: if they have no location in common.
     """
     common = sorted(of.keys() & against.keys())
-    a = np.array([of[place] for place in common], dtype=np.float64)
-    b = np.array([against[place] for place in common], dtype=np.float64)
+    a = np.array([of[location] for location in common], dtype=np.float64)
+    b = np.array([against[location] for location in common], dtype=np.float64)
     drawn = _draws(len(common))
     whole = 1.0 - a.mean() / b.mean()
     return _interval(float(whole), 1.0 - a[drawn].mean(axis=1) / b[drawn].mean(axis=1), len(common))
 
 
-def _draws(places: int) -> NDArray[np.int64]:
-    if not places:
+def _draws(locations: int) -> NDArray[np.int64]:
+    if not locations:
         raise ValueError("no place to draw from; expected at least one")
-    return np.random.default_rng(0).integers(0, places, size=(DRAWS, places))
+    return np.random.default_rng(0).integers(0, locations, size=(DRAWS, locations))
 
 
-def _interval(value: float, drawn: NDArray[np.float64], places: int) -> Interval:
+def _interval(value: float, drawn: NDArray[np.float64], locations: int) -> Interval:
     low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Interval(value, float(low), float(high), places)
+    return Interval(value, float(low), float(high), locations)

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = recipe(run, args.work, sorted({entry.group for entry in training}))
         found = lines_of(run.name, made.config_hash, run.row.name, run.fold, method, [*kept_out, *rigs])
         write_lines(args.out, [*(line for line in read_lines(args.out) if line.run != run.name), *found])
-        print(f"{run.name}: stretched by {method.gain:.2f}, {len(found)} places", flush=True)
+        print(f"{run.name}: stretched by {method.gain:.2f}, {len(found)} locations", flush=True)
     return 0
 
 

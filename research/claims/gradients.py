@@ -2,7 +2,7 @@
 
     python -m research.claims.gradients --scenes work/scenes --data ../shared/data --work work/claims full-0 law-0
 
-Each network that ``research.claims.run`` trained is asked on batches of the places that it was trained on; the
+Each network that ``research.claims.run`` trained is asked on batches of the locations that it was trained on; the
 gradients are those of the encoder's weights, each group of losses weighted as in training.
 """
 

@@ -1,4 +1,4 @@
-"""What one method says of the scenes of a fold, against the truth, photo by photo and then as means over places."""
+"""What one method says of the scenes of a fold, against the truth, photo by photo and then as means over locations."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from mddnet.evaluate.scenes import (
 from mddnet.metrics import Comparison, OrdinalPairs, Truth, fit_alignment
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
-SCENES_PER_PLACE = 4
+SCENES_PER_LOCATION = 4
 FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2, "rigs": 4}
 PAIRS = 20_000
 METRIC = ("abs_rel", "rmse_m", "delta1")
-"""Measures in metres, after robust scale-and-shift alignment in inverse depth; of places whose depth is metric. Where
-the scale would not be positive, which would turn near and far round, the prediction counts as a constant."""
+"""Measures in metres, after robust scale-and-shift alignment in inverse depth; of locations whose depth is metric.
+Where the scale would not be positive, which would turn near and far round, the prediction counts as a constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class _Asked:
 def measure(
     method: Method, entries: Sequence[SceneEntry], on_photo: Callable[[], None] = lambda: None
 ) -> dict[tuple[str, str], dict[str, float]]:
-    """Means over photos, then scenes, by kind of scene and place; with the number of photos as ``photos``.
+    """Means over photos, then scenes, by kind of scene and location; with the number of photos as ``photos``.
 
     Args:
         method: what to ask.
@@ -81,7 +81,7 @@ def measure(
         on_photo: called after each photo.
     """
     measured = {}
-    for key, scenes in scenes_by_place(entries):
+    for key, scenes in scenes_by_location(entries):
         per_scene, photos = [], 0
         for scene in scenes:
             rows = []
@@ -96,13 +96,13 @@ def measure(
     return measured
 
 
-def scenes_by_place(entries: Sequence[SceneEntry]) -> Iterator[tuple[tuple[str, str], list[EvaluationScene]]]:
+def scenes_by_location(entries: Sequence[SceneEntry]) -> Iterator[tuple[tuple[str, str], list[EvaluationScene]]]:
     """The scenes that are looked at, spread evenly over those of a place; by kind of scene and place, in order."""
-    by_place: dict[tuple[str, str], list[SceneEntry]] = {}
+    by_location: dict[tuple[str, str], list[SceneEntry]] = {}
     for entry in entries:
-        by_place.setdefault((entry.group, entry.record.place), []).append(entry)
-    for key, scenes in sorted(by_place.items()):
-        chosen = [scenes[i] for i in evenly(len(scenes), SCENES_PER_PLACE)]
+        by_location.setdefault((entry.group, entry.record.location), []).append(entry)
+    for key, scenes in sorted(by_location.items()):
+        chosen = [scenes[i] for i in evenly(len(scenes), SCENES_PER_LOCATION)]
         yield key, [EvaluationScene(entry.folder, entry.group, entry.record, entry.stamp) for entry in chosen]
 
 
@@ -157,18 +157,18 @@ def _photos(method: Method, scene: EvaluationScene) -> Iterator[dict[str, float]
         answer = method.answer(one.photo)
         row = {}
         if answer.inv_depth is not None:
-            turned = method.answer(np.ascontiguousarray(one.photo[::-1, ::-1])).inv_depth
-            assert turned is not None
-            row |= _depth(answer.inv_depth, turned[::-1, ::-1], asked)
+            rotated = method.answer(np.ascontiguousarray(one.photo[::-1, ::-1])).inv_depth
+            assert rotated is not None
+            row |= _depth(answer.inv_depth, rotated[::-1, ::-1], asked)
         row |= _defocus(answer, one, asked)
         yield row
 
 
-def _depth(inv_depth: Float32Array, turned: Float32Array, asked: _Asked) -> dict[str, float]:
+def _depth(inv_depth: Float32Array, rotated: Float32Array, asked: _Asked) -> dict[str, float]:
     truth = asked.truth
     row = {
         "depth_ordinal": asked.depth_pairs.accuracy(inv_depth),
-        "depth_ordinal_turned": asked.depth_pairs.accuracy(turned),
+        "depth_ordinal_turned": asked.depth_pairs.accuracy(rotated),
     }
     known = np.isfinite(truth.inv_depth)
     if asked.linear:

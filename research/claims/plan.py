@@ -1,6 +1,7 @@
-"""What is trained and on which places: the ladder from one task to the whole network, and real against rendered blur.
+"""What is trained and on which locations: the ladder from one task to the whole network, and real against rendered
+blur.
 
-Every place is kept out once: the places of each kind are dealt to three folds, and every row is trained three times,
+Every location is kept out once: the places of each kind are dealt to three folds, and every row is trained three times,
 each time without the places of one fold and with another seed, and measured on these. Rows differ in nothing but what
 their name says: encoder, width of the decoders, data, order of the data, steps and seed are the same.
 """
@@ -19,7 +20,7 @@ from mddnet.types import FrameRecord
 
 FOLDS = 3
 PHOTOS = "photos"
-"""Sharp photos with a made-up depth have no true depth: nothing is measured on them, so every fold trains on them."""
+"""Sharp photos with a synthetic depth have no true depth: nothing is measured on them, so every fold trains on them."""
 SINGLE_DEPTH, SINGLE_DEFOCUS, TWO, SOFT, LAW, FULL = "depth", "defocus", "two", "soft", "law", "full"
 REAL, RENDERED, BOTH = "real", "rendered", "both"
 LONG = "-long"
@@ -209,17 +210,17 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
     )
 
 
-def folds_of(places: Mapping[str, Sequence[str]], count: int = FOLDS) -> dict[str, int]:
-    """Fold of every place: those of a kind, in the order of their names, are dealt one after another.
+def folds_of(locations: Mapping[str, Sequence[str]], count: int = FOLDS) -> dict[str, int]:
+    """Fold of every location: those of a kind, in the order of their names, are dealt one after another.
 
     Neighbours in that order are mostly captures of one camera, so each fold has some of each.
 
     Args:
-        places: by kind of scene.
+        locations: by kind of scene.
         count: of the folds.
     """
     fold: dict[str, int] = {}
-    for names in places.values():
+    for names in locations.values():
         for n, name in enumerate(sorted(set(names))):
             fold[name] = n % count
     return fold
@@ -227,17 +228,17 @@ def folds_of(places: Mapping[str, Sequence[str]], count: int = FOLDS) -> dict[st
 
 def sides(entries: Sequence[SceneEntry], fold: int, count: int = FOLDS) -> tuple[list[SceneEntry], list[SceneEntry]]:
     """Scenes to train on and scenes that are kept out of a fold."""
-    places: dict[str, list[str]] = {}
+    locations: dict[str, list[str]] = {}
     for entry in entries:
         if entry.group != PHOTOS:
-            places.setdefault(entry.group, []).append(entry.record.place)
-    of = folds_of(places, count)
-    train = [entry for entry in entries if of.get(entry.record.place) != fold]
-    return train, [entry for entry in entries if of.get(entry.record.place) == fold]
+            locations.setdefault(entry.group, []).append(entry.record.location)
+    of = folds_of(locations, count)
+    train = [entry for entry in entries if of.get(entry.record.location) != fold]
+    return train, [entry for entry in entries if of.get(entry.record.location) == fold]
 
 
 def seen_scenes(
-    row: Row, train: Sequence[SceneEntry], twins: Mapping[str, SceneEntry], frames_per_stack: int
+    row: Row, train: Sequence[SceneEntry], counterparts: Mapping[str, SceneEntry], frames_per_stack: int
 ) -> list[SceneEntry]:
     """The scenes that a row is trained on.
 
@@ -249,12 +250,12 @@ def seen_scenes(
     """
     if not row.stacks_only:
         return list(train)
-    stacks = [entry for entry in train if entry.group == "focal_stacks" and entry.record.name in twins]
+    stacks = [entry for entry in train if entry.group == "focal_stacks" and entry.record.name in counterparts]
     real = [
         replace(entry, record=replace(entry.record, frames=some_frames(entry.record.frames, frames_per_stack)))
         for entry in stacks
     ]
-    rendered = [twins[entry.record.name] for entry in stacks]
+    rendered = [counterparts[entry.record.name] for entry in stacks]
     return {REAL: real, RENDERED: rendered, BOTH: [*real, *rendered]}[row.frames]
 
 

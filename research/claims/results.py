@@ -1,4 +1,4 @@
-"""What was measured, one line per run and place: ``measures.csv``, from which the tables are made."""
+"""What was measured, one line per run and location: ``measures.csv``, from which the tables are made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Line:
         row: name of the row.
         fold: number of the fold, or -1 for a method that was not trained here.
         kind: kind of scenes.
-        place: the place.
+        location: the location.
         measures: by name.
     """
 
@@ -32,7 +32,7 @@ class Line:
     row: str
     fold: int
     kind: str
-    place: str
+    location: str
     measures: Mapping[str, float]
 
 
@@ -44,7 +44,7 @@ def write_lines(path: Path, lines: Sequence[Line]) -> None:
     writer.writerow((*_KEYS, *names))
     for line in lines:
         values = [f"{line.measures[name]:.4g}" if name in line.measures else "" for name in names]
-        writer.writerow((line.run, line.recipe, line.row, line.fold, line.kind, line.place, *values))
+        writer.writerow((line.run, line.recipe, line.row, line.fold, line.kind, line.location, *values))
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_text(path, text.getvalue())
 

@@ -19,30 +19,30 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from research.claims.counterparts import counterpart
 from research.claims.measure import Method, measure
 from research.claims.methods import CLASSICAL, Classical, MeanMap, Network, PyDNet, Row, Sharpness
 from research.claims.plan import FOLDS, QUICK, Effort, Run, recipe, run_named, runs, seen_scenes, sides
 from research.claims.results import Line, read_lines, write_lines
 from research.claims.rig import rig_scenes
-from research.claims.twins import twin
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mddnet.data.scene_pool import SceneEntry, open_both_sides
+from mddnet.data.scene_pool import SceneEntry, open_by_split
 from mddnet.data.split import read_split
 from mddnet.train.loop import train
 from mddnet.train.scenes import Scenes
 
-FRAMES_PER_TWIN = 12
+FRAMES_PER_COUNTERPART = 12
 MEASURES = "measures.csv"
 TRAINED_ON = ("focal_stacks", "light_fields", "rgbd", "stereo", "photos")
 UNTRAINED = "-"
 
 
 def every_scene(scenes: Path, split: Path) -> list[SceneEntry]:
-    """All scenes of places that the split names, whichever side they are on: the folds are dealt anew."""
-    places = read_split(split)
-    everything = open_both_sides(scenes, dict.fromkeys(places, "train"), ("train",))["train"]
+    """All scenes of locations that the split names, whichever side they are on: the folds are dealt anew."""
+    locations = read_split(split)
+    everything = open_by_split(scenes, dict.fromkeys(locations, "train"), ("train",))["train"]
     return [entry for entry in everything if entry.group in TRAINED_ON]
 
 
@@ -51,11 +51,13 @@ def one_run(run: Run, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry],
     training, kept_out = sides(entries, run.fold, folds)
     torch.set_num_threads(1)
     made = recipe(run, work / "runs" / run.name, sorted({entry.group for entry in training}))
-    twins = {}
+    counterparts = {}
     if run.row.stacks_only:
         stacks = [entry for entry in training if entry.group == "focal_stacks"]
-        twins = {entry.record.name: twin(entry, work / "twins", FRAMES_PER_TWIN) for entry in stacks}
-    seen = seen_scenes(run.row, training, twins, FRAMES_PER_TWIN)
+        counterparts = {
+            entry.record.name: counterpart(entry, work / "twins", FRAMES_PER_COUNTERPART) for entry in stacks
+        }
+    seen = seen_scenes(run.row, training, counterparts, FRAMES_PER_COUNTERPART)
     model = train(made, "cpu", Scenes(seen, ()))
     return lines_of(run.name, made.config_hash, run.row.name, run.fold, Network.of(model), [*kept_out, *rigs])
 
@@ -63,13 +65,13 @@ def one_run(run: Run, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry],
 def lines_of(
     name: str, recipe_hash: str, row: str, fold: int, method: Method, entries: Sequence[SceneEntry]
 ) -> list[Line]:
-    """Ask a method about scenes with known depth, and give what was measured, a line per place."""
+    """Ask a method about scenes with known depth, and give what was measured, a line per location."""
     found = measure(method, [entry for entry in entries if entry.group != "photos"])
-    return [Line(name, recipe_hash, row, fold, kind, place, values) for (kind, place), values in found.items()]
+    return [Line(name, recipe_hash, row, fold, kind, location, values) for (kind, location), values in found.items()]
 
 
 def untrained(
-    name: str, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry], peers: Path | None, folds: int
+    name: str, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry], baselines: Path | None, folds: int
 ) -> list[Line]:
     """Measure a method that needs no training here, or a mean map of each fold."""
     if name == "mean-map":
@@ -81,17 +83,17 @@ def untrained(
         return lines
     method: Method
     if name == "pydnet":
-        assert peers is not None
-        method = PyDNet(peers / "pydnet_plus_plus.tflite")
+        assert baselines is not None
+        method = PyDNet(baselines / "pydnet_plus_plus.tflite")
     else:
         method = Classical(name) if name in CLASSICAL else {"row": Row, "sharpness": Sharpness}[name]()
     return lines_of(name, UNTRAINED, name, -1, method, [*entries, *rigs])
 
 
-def others(peers: Path | None) -> list[str]:
+def others(baselines: Path | None) -> list[str]:
     """What can be measured here without training; PyDNet++ where its runtime and its weights are."""
     names = ["row", "sharpness", "mean-map", *CLASSICAL]
-    if peers is not None and (peers / "pydnet_plus_plus.tflite").is_file():
+    if baselines is not None and (baselines / "pydnet_plus_plus.tflite").is_file():
         from importlib.util import find_spec
 
         if find_spec("ai_edge_litert") is not None:
@@ -103,7 +105,7 @@ def parser_for_networks(prog: str, description: str | None) -> argparse.Argument
     """A parser for a command that asks networks that are trained: scenes, data, work folder and the names of runs."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("--scenes", type=Path, required=True, help="what mddnet build wrote")
-    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, which names the places")
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, which names the locations")
     parser.add_argument("--work", type=Path, required=True, help="where research.claims.run left its networks")
     parser.add_argument("runs", nargs="+", type=run_named, help="names of runs, such as full-long-0")
     return parser
@@ -112,7 +114,7 @@ def parser_for_networks(prog: str, description: str | None) -> argparse.Argument
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m research.claims.run", description=__doc__)
     parser.add_argument("--scenes", type=Path, required=True, help="what mddnet build wrote")
-    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, which names the places")
+    parser.add_argument("--data", type=Path, required=True, help="folder with split.csv, which names the locations")
     parser.add_argument("--work", type=Path, required=True, help="for networks, logs and rendered twins")
     parser.add_argument("-o", "--out", type=Path, required=True, help=f"folder of {MEASURES}")
     parser.add_argument("--peers", type=Path, help="folder with pydnet_plus_plus.tflite")
@@ -135,10 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.out,
             one_run(chosen[0], entries, rigs, args.work, folds)
             if chosen
-            else untrained(args.only, entries, rigs, args.peers, folds),
+            else untrained(args.only, entries, rigs, args.baselines, folds),
         )
         return 0
-    names = [*others(args.peers), *(run.name for run in planned)]
+    names = [*others(args.baselines), *(run.name for run in planned)]
     try:
         return _all(names, planned, args, folds)
     except KeyboardInterrupt:
@@ -177,7 +179,7 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
     if any(name in by_name and by_name[name].row.stacks_only for name in todo):
         for entry in entries:
             if entry.group == "focal_stacks":
-                twin(entry, args.work / "twins", FRAMES_PER_TWIN)
+                counterpart(entry, args.work / "twins", FRAMES_PER_COUNTERPART)
 
     def do(name: str) -> tuple[str, Path | None, float]:
         started = time.monotonic()
@@ -186,7 +188,7 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
             return name, out, 0.0  # done by a process that outlived the command that started it
         command = [sys.executable, "-m", "research.claims.run", "--only", name, "-o", str(out)]
         command += ["--work", str(args.work), "--scenes", str(args.scenes), "--data", str(args.data)]
-        command += ["--peers", str(args.peers)] if args.peers else []
+        command += ["--peers", str(args.baselines)] if args.baselines else []
         command += ["--quick"] if args.quick else []
         with log.open("a", encoding="utf-8") as file:
             done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)

@@ -71,7 +71,7 @@ REGION_NAMES = {
     "away": "away from them",
 }
 OTHERS = {
-    "mean-map": "mean map of the places trained on",
+    "mean-map": "mean map of the locations trained on",
     "row": "lower is nearer",
     "pydnet": "PyDNet++, trained by its authors",
     "sharpness": "lack of sharpness",
@@ -81,7 +81,7 @@ OTHERS = {
 
 
 class Measured:
-    """What was measured, as a value per place: the mean over the runs of a row that were measured there."""
+    """What was measured, as a value per location: the mean over the runs of a row that were measured there."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._values: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -89,12 +89,12 @@ class Measured:
         for line in lines:
             self.runs[line.row].add(line.run)
             for name, value in line.measures.items():
-                self._values[line.row, name][line.kind, line.place].append(value)
+                self._values[line.row, name][line.kind, line.location].append(value)
 
-    def places(self, row: str, measure: str, kinds: Sequence[str]) -> dict[str, float]:
-        """Value by place; empty where nothing was measured."""
+    def locations(self, row: str, measure: str, kinds: Sequence[str]) -> dict[str, float]:
+        """Value by location; empty where nothing was measured."""
         found = self._values.get((row, measure), {})
-        return {place: sum(v) / len(v) for (kind, place), v in found.items() if kind in kinds}
+        return {location: sum(v) / len(v) for (kind, location), v in found.items() if kind in kinds}
 
 
 def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
@@ -119,7 +119,7 @@ def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
     every = [(LADDER[0].name, LADDER[0].title), (LADDER[1].name, LADDER[1].title), (FULL, "full"), *OTHERS.items()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
         parts += [f"### Other methods, {WHERE[kinds]}", _of_rows(m, every, kinds)]
-    parts += ["### By place", _by_place(m)]
+    parts += ["### By location", _by_location(m)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -129,7 +129,7 @@ def _of_rows(m: Measured, rows: Sequence[tuple[str, str]], kinds: Sequence[str])
     for title, measures in (("depth", DEPTH_MEASURES), ("defocus", DEFOCUS_MEASURES)):
         body = []
         for name, words in rows:
-            cells = [_cell(m.places(name, measure, kinds)) for measure in measures]
+            cells = [_cell(m.locations(name, measure, kinds)) for measure in measures]
             if any(cell != "-" for cell in cells):
                 body.append([words, *cells])
         if body:
@@ -137,10 +137,10 @@ def _of_rows(m: Measured, rows: Sequence[tuple[str, str]], kinds: Sequence[str])
     return "\n\n".join(made)
 
 
-def _cell(by_place: Mapping[str, float]) -> str:
-    if not by_place:
+def _cell(by_location: Mapping[str, float]) -> str:
+    if not by_location:
         return "-"
-    found = mean(by_place)
+    found = mean(by_location)
     return f"{_number(found.value)} ({_number(found.low)} to {_number(found.high)})"
 
 
@@ -156,12 +156,12 @@ def _percent(found: Interval | None) -> str:
 
 
 def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[str]) -> Interval | None:
-    of, other = m.places(row, measure, kinds), m.places(against, measure, kinds)
+    of, other = m.locations(row, measure, kinds), m.locations(against, measure, kinds)
     return saved(of, other) if of.keys() & other.keys() else None
 
 
 def comparisons(m: Measured, suffix: str = "") -> Iterator[tuple[str, str, str, list[Interval | None]]]:
-    """Each claim as a comparison of two rows with places paired.
+    """Each claim as a comparison of two rows with locations paired.
 
     Args:
         m: what was measured.
@@ -203,7 +203,7 @@ def _longer(m: Measured) -> str:
     parts = []
     for kinds in (REAL_KINDS, RENDERED_KINDS):
         parts += [f"On {WHERE[kinds]}:", _of_rows(m, list(titles.items()), kinds)]
-    parts += ["Compared on the places that both rows were measured on:", _steps(m, LONGER, LONG)]
+    parts += ["Compared on the locations that both rows were measured on:", _steps(m, LONGER, LONG)]
     return "\n\n".join(parts)
 
 
@@ -211,7 +211,7 @@ def _by_region(m: Measured) -> str:
     body = []
     for task, measure, single in TASKS:
         for row in LADDER:
-            values = [m.places(row.name, f"{measure}_{region}", KNOWN_KINDS) for region in REGION_NAMES]
+            values = [m.locations(row.name, f"{measure}_{region}", KNOWN_KINDS) for region in REGION_NAMES]
             if any(values):
                 body.append([task, row.title, *(_cell(value) for value in values)])
         less = [_percent(_saved(m, FULL, single, f"{measure}_{region}", KNOWN_KINDS)) for region in REGION_NAMES]
@@ -232,16 +232,16 @@ def _frames(m: Measured) -> str:
     return "\n\n".join(parts)
 
 
-def _by_place(m: Measured) -> str:
+def _by_location(m: Measured) -> str:
     rows = (SINGLE_DEPTH, FULL)
     body = []
     for kinds in (REAL_KINDS, RENDERED_KINDS):
-        for place in sorted(m.places(FULL, "coc_mae_px", kinds)):
-            cells = [m.places(row, "depth_error", kinds) for row in rows]
-            cells += [m.places(row, "depth_ordinal", kinds) for row in rows]
-            cells += [m.places(row, "coc_mae_px", kinds) for row in (SINGLE_DEFOCUS, FULL)]
-            cells += [m.places(row, "defocus_ordinal", kinds) for row in (SINGLE_DEFOCUS, FULL)]
-            body.append([place, *(_number(cell[place]) if place in cell else "-" for cell in cells)])
+        for location in sorted(m.locations(FULL, "coc_mae_px", kinds)):
+            cells = [m.locations(row, "depth_error", kinds) for row in rows]
+            cells += [m.locations(row, "depth_ordinal", kinds) for row in rows]
+            cells += [m.locations(row, "coc_mae_px", kinds) for row in (SINGLE_DEFOCUS, FULL)]
+            cells += [m.locations(row, "defocus_ordinal", kinds) for row in (SINGLE_DEFOCUS, FULL)]
+            body.append([location, *(_number(cell[location]) if location in cell else "-" for cell in cells)])
     names = ["depth error", "depth order", "CoC error, px", "defocus order"]
     return _markdown(["place", *(f"{name}, {which}" for name in names for which in ("alone", "full"))], body)
 
@@ -249,7 +249,7 @@ def _by_place(m: Measured) -> str:
 def _runs_of(m: Measured) -> str:
     counts = {row.name: len(m.runs.get(row.name, ())) for row in (*LADDER, *FRAMES)}
     missing = [f"{name} ({count})" for name, count in counts.items() if count < 3]
-    all_of = "Three runs of every row, each with another third of the places kept out and another seed."
+    all_of = "Three runs of every row, each with another third of the locations kept out and another seed."
     return all_of if not missing else f"{all_of} Fewer so far: {', '.join(missing)}."
 
 

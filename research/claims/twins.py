@@ -31,7 +31,7 @@ JUMP_SHARE = 0.05
 """A step of more than this share of the scene's range hides something behind it, as for ``mddnet build``."""
 
 
-def twin(entry: SceneEntry, root: Path, frames: int) -> SceneEntry:
+def counterpart(entry: SceneEntry, root: Path, frames: int) -> SceneEntry:
     """The twin of a scene, rendered unless it is there.
 
     Args:

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         bar = progress.add_task("probing", total=len(entries))
         fitted = depth_probe(entries, args.seed, args.threads, lambda: progress.advance(bar))
     export_probe(fitted, args.out)
-    locations = len({entry.record.place for entry in entries})
+    locations = len({entry.record.location for entry in entries})
     print(f"fitted to {len(entries)} scenes of {locations} locations -> {args.out}")
     return 0
 

@@ -140,10 +140,10 @@ def dinov2_state() -> dict[str, Tensor]:
     try:
         pieces: dict[str, np.ndarray] = {}
         for node in graph.node:
-            place = _LAYER.match(node.name)
-            if place is not None and place[2] in _MATRICES:
+            position = _LAYER.match(node.name)
+            if position is not None and position[2] in _MATRICES:
                 # y = x @ W in the file, y = x @ W.T in torch
-                pieces[f"blocks.{place[1]}.{_MATRICES[place[2]]}"] = values(node.input[1]).T
+                pieces[f"blocks.{position[1]}.{_MATRICES[position[2]]}"] = values(node.input[1]).T
         state: dict[str, np.ndarray] = {}
         for layer in range(12):
             there, here = f"backbone.encoder.layer.{layer}.", f"blocks.{layer}."

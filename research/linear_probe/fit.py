@@ -35,7 +35,7 @@ VIEWS = 6
 PART = (0.5, 0.95)
 """Range of the side of such a part over that of the scene."""
 PART_SIDES_PX = (384, 448, 512, 640)
-SCENES_PER_PLACE = 12
+SCENES_PER_LOCATION = 12
 GROUPS = ("focal_stacks", "light_fields", "rgbd", "stereo", "all_in_3d", "rigs")
 """Groups whose depth was measured."""
 KNOWN_SHARE = 0.5
@@ -69,7 +69,7 @@ def fit_probe(
     """Fit the weights of a :class:`DepthProbe` to the order of depth in sharp images, by ridge regression.
 
     Within a view the target of a cell is the rank of its median inverse depth, from -1/2 to 1/2, and features count by
-    their difference from their mean: of a view only the order of depth is to be learnt. Places weigh alike.
+    their difference from their mean: of a view only the order of depth is to be learnt. Locations weigh alike.
 
     Args:
         entries: scenes with a measured depth; :func:`probed` chooses them.
@@ -83,7 +83,7 @@ def fit_probe(
     Raises:
         TrainingError: if no view of any scene shows enough depth.
     """
-    places = Counter(entry.record.place for entry in entries)
+    locations = Counter(entry.record.location for entry in entries)
     size = VIT_CHANNELS * len(BLOCKS)
     gram, moment = np.zeros((size, size)), np.zeros(size)
     rng = np.random.default_rng(seed)
@@ -96,12 +96,12 @@ def fit_probe(
             found = _cells(features, picture, depth, side)
             if found is not None:
                 x, y = found
-                weight = 1.0 / (places[entry.record.place] * len(y))
+                weight = 1.0 / (locations[entry.record.location] * len(y))
                 gram += weight * (x.T @ x)
                 moment += weight * (x.T @ y)
         if done is not None:
             done()
-    return ridge(gram / max(len(places), 1), moment / max(len(places), 1))
+    return ridge(gram / max(len(locations), 1), moment / max(len(locations), 1))
 
 
 def depth_probe(
@@ -145,13 +145,13 @@ def ridge(gram: NDArray[np.float64], moment: NDArray[np.float64], cost: float = 
 
 def probed(entries: Sequence[SceneEntry]) -> list[SceneEntry]:
     """Scenes whose depth was measured, at most twelve of a place, spread evenly over it."""
-    by_place: dict[str, list[SceneEntry]] = {}
+    by_location: dict[str, list[SceneEntry]] = {}
     for entry in entries:
         if entry.group in GROUPS:
-            by_place.setdefault(entry.record.place, []).append(entry)
+            by_location.setdefault(entry.record.location, []).append(entry)
     chosen: list[SceneEntry] = []
-    for scenes in by_place.values():
-        chosen += [scenes[n] for n in evenly(len(scenes), SCENES_PER_PLACE)]
+    for scenes in by_location.values():
+        chosen += [scenes[n] for n in evenly(len(scenes), SCENES_PER_LOCATION)]
     return chosen
 
 

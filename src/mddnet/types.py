@@ -28,6 +28,10 @@ InvDepthUnit = Literal["1/m", "1/m from focus", "relative", "ordinal"]
 """
 INV_DEPTH_UNITS: tuple[str, ...] = get_args(InvDepthUnit)
 
+Split = Literal["train", "dev", "calib"]
+"""What the captures of a location are for: training, measuring, calibrating confidence."""
+SPLITS: tuple[Split, ...] = get_args(Split)
+
 
 @dataclass(frozen=True, slots=True)
 class Lens:
@@ -130,7 +134,7 @@ class SceneRecord:
 
     Attributes:
         name: name of the folder.
-        place: scenes of one place go to one side of a split.
+        location: scenes of one place go to one side of a split.
         capture: kind of capture, for example ``"focal_stack"``.
         source: where the capture comes from.
         licence: licence found there.
@@ -146,7 +150,7 @@ class SceneRecord:
     """
 
     name: str
-    place: str
+    location: str
     capture: str
     source: str
     licence: str

@@ -25,7 +25,7 @@ def test_the_row_prior_is_found_out_by_turning_the_photos(stacks: Any, row_answe
         stacks.root,
         None,
         perturbations=("grey", "mirrored", "rotated-180", "tiles"),
-        split_of=stacks.places,
+        split_of=stacks.locations,
     )
     assert list(study.evaluations) == [UNCHANGED, "grey", "mirrored", "rotated-180", "tiles"]
     depth = {what: e.headline["focal_stacks.depth_ordinal"] for what, e in study.evaluations.items()}
@@ -41,13 +41,13 @@ def test_the_row_prior_is_found_out_by_turning_the_photos(stacks: Any, row_answe
 
 
 def test_only_real_blur_is_asked_and_noise_agrees_with_nothing(stacks: Any, random_answers: Any) -> None:
-    study = ablate(random_answers, stacks.root, None, perturbations=("jpeg",), split_of=stacks.places)
+    study = ablate(random_answers, stacks.root, None, perturbations=("jpeg",), split_of=stacks.locations)
     assert set(study.evaluations["jpeg"].kinds) == {"focal_stacks", "light_fields"}
     assert abs(study.agreements["jpeg"].rank_correlation) < 0.2
 
 
 def test_the_study_is_shown(stacks: Any, row_answers: Any) -> None:
-    study = ablate(row_answers, stacks.root, None, name="rows", perturbations=("grey",), split_of=stacks.places)
+    study = ablate(row_answers, stacks.root, None, name="rows", perturbations=("grey",), split_of=stacks.locations)
     stacks_table, agreement = ablation_tables(study)
     assert [row[0] for row in stacks_table.rows] == [UNCHANGED, "grey"]
     assert agreement.rows == (("grey", "1.000", "0.0%", "100.0%"),)

@@ -20,7 +20,7 @@ def test_frames_that_were_not_seen_are_predicted(values: np.ndarray | None) -> N
     found = predict_held_out(made.frames, values)
     assert found.frames == (2, 6, 10) and len(found.errors) == 3
     assert found.error_fraction < 0.45 and found.sure_error_fraction < 0.45
-    # a frame of another place in the sweep is not what the law predicts
+    # a frame of another location in the sweep is not what the law predicts
     wrong = list(made.frames)
     wrong[2], wrong[10] = wrong[10], wrong[2]
     assert predict_held_out(wrong, values).error_fraction > 1.5 * found.error_fraction

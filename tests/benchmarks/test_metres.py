@@ -41,7 +41,7 @@ def scene(tmp_path: Path) -> EvaluationScene:
     write_inv_depth(folder / "inv_depth.png", truth(), "1/m")
     record = SceneRecord(
         name="table",
-        place="table",
+        location="table",
         capture="focal_stack",
         source="made by the tests",
         licence="Apache-2.0",

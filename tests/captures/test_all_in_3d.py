@@ -145,7 +145,7 @@ def only(root: Path) -> AllIn3dScene:
 def test_both_packings_are_read(tmp_path: Path, frames: dict[int, np.ndarray], pack: Any) -> None:
     scene = only(pack(tmp_path, frames))
     assert holds_all_in_3d(tmp_path)
-    assert (scene.name, scene.place) == ("1", "all_in_3d/1")
+    assert (scene.name, scene.location) == ("1", "all_in_3d/1")
     assert [frame.position for frame in scene.frames] == [1, 11, 21, 31]
     np.testing.assert_array_equal(scene.read_sharp(), sharp_image())
     np.testing.assert_array_equal(scene.read_frame(2, scene.read_sharp().shape), frames[21])
@@ -353,7 +353,7 @@ def test_a_scene_with_the_papers_a(tmp_path: Path, frames: dict[int, np.ndarray]
     write_shipped(tmp_path / "data", frames)
     (tmp_path / "data/all_in_3d.json").write_text(json.dumps({"aperture_px": A_PX, "licence": "test"}))
     (row,) = build(tmp_path / "data", tmp_path / "out")
-    assert (row.state, row.kind, row.place) == ("built", "all_in_3d", "all_in_3d/1"), row.reason
+    assert (row.state, row.kind, row.location) == ("built", "all_in_3d", "all_in_3d/1"), row.reason
     folder = tmp_path / "out/all_in_3d/all_in_3d_1"
     record = check_scene(folder, A_PX, 0.002)
     assert record.unit == "1/m" and record.provenance == "real" and record.licence == "test"

@@ -36,7 +36,7 @@ def write_stack(folder: Path, **changes: Any) -> Path:
 
 def test_reads_what_the_description_says(tmp_path: Path) -> None:
     stack = read_focal_stack(write_stack(tmp_path))
-    assert (stack.scene, stack.place, stack.height, stack.width) == ("desk", "room", 6, 8)
+    assert (stack.scene, stack.location, stack.height, stack.width) == ("desk", "room", 6, 8)
     assert stack.focus_values == (0.5, 1.0, 1.5, 2.0)
     assert stack.lens.focal_mm == 50 and stack.lens.pixel_um is None
     assert stack.read_frame(2).tolist() == np.full((6, 8, 3), 20).tolist()

@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_points_are_ordinal_one_is_the_nearest_and_none_elsewhere(root: Path) -> None:
     (view,) = list_multiview(root)
-    assert (view.name, view.place, view.unit, view.licence) == ("bust_001", "multiview/bust", "ordinal", "CC0")
+    assert (view.name, view.location, view.unit, view.licence) == ("bust_001", "multiview/bust", "ordinal", "CC0")
     assert view.read_rgb().shape == (2, 3, 3)
     u = view.read_inv_depth()
     assert u.dtype == np.float32
@@ -70,9 +70,9 @@ def test_real_captures(shared_data: Path) -> None:
         rows = list(csv.DictReader(stream))
     views = list_multiview(root)
     assert [view.image for view in views] == [root / row["rgb"] for row in rows]
-    places = read_split(shared_data / "split.csv")
+    locations = read_split(shared_data / "split.csv")
     for row, view in zip(rows, views, strict=True):
-        assert view.place == row["place"] and view.place in places and view.unit == "ordinal"
+        assert view.location == row["place"] and view.location in locations and view.unit == "ordinal"
         u = view.read_inv_depth()
         assert u.shape == view.read_rgb().shape[:2] == (int(row["height"]), int(row["width"]))
         # the manifest says how many points there are, and how much the far and the near ones differ

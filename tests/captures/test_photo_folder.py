@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_photos_are_listed_with_place_and_licence(root: Path) -> None:
     one, two = list_photos(root)
-    assert (one.name, one.place, one.source, one.licence) == ("walk_one", "photos/walk", "walk", "CC0")
+    assert (one.name, one.location, one.source, one.licence) == ("walk_one", "photos/walk", "walk", "CC0")
     assert two.licence == "CC-BY"
     assert two.read_rgb().shape == (4, 6, 3)
 
@@ -55,7 +55,7 @@ def test_truncated_photo_is_named(root: Path) -> None:
 def test_real_photos(shared_data: Path) -> None:
     photos = list_photos(shared_data / "photos")
     assert len(photos) == 1101
-    assert {p.place for p in photos} == {
+    assert {p.location for p in photos} == {
         f"photos/{s}" for s in ("bsds500", "ebb12", "imagenet1000", "kodak24", "sunhays80", "urban100")
     }
     assert all(p.licence for p in photos)

@@ -34,8 +34,8 @@ def root(tmp_path: Path) -> Path:
 
 def test_frames_are_listed_with_place_unit_and_licence(root: Path) -> None:
     lab, field = list_rgbd(root)
-    assert (lab.name, lab.place, lab.unit, lab.licence) == ("lab_1", "rgbd/lab", "1/m", "CC0")
-    assert (field.name, field.place, field.unit, field.note) == ("field_1", "rgbd/field", "ordinal", "noisy")
+    assert (lab.name, lab.location, lab.unit, lab.licence) == ("lab_1", "rgbd/lab", "1/m", "CC0")
+    assert (field.name, field.location, field.unit, field.note) == ("field_1", "rgbd/field", "ordinal", "noisy")
     assert lab.read_rgb().shape == (2, 3, 3)
 
 
@@ -94,10 +94,10 @@ def test_real_captures(shared_data: Path) -> None:
         rows = list(csv.DictReader(stream))
     frames = list_rgbd(root)
     assert [frame.image for frame in frames] == [root / row["rgb"] for row in rows]
-    places = read_split(shared_data / "split.csv")
+    locations = read_split(shared_data / "split.csv")
     first_of_source = {row["source"]: (row, frame) for row, frame in reversed(list(zip(rows, frames, strict=True)))}
     for row, frame in zip(rows, frames, strict=True):
-        assert frame.place == f"rgbd/{row['source']}" and frame.place in places
+        assert frame.location == f"rgbd/{row['source']}" and frame.location in locations
         assert frame.unit == {"mm": "1/m", "8bit-relative": "ordinal"}[row["depth_unit"]]
     # those who gathered the frames measured each depth map, in mm: share of known pixels, percentiles
     for row, frame in first_of_source.values():
@@ -118,7 +118,7 @@ def test_guessed_depths_are_listed_with_the_place_of_the_manifest(root: Path) ->
     line = "lab,lab/1.jpg,lab/guess.png,16bit-relative,CC0,by hand,room 7"
     (root / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note,place\n" + line + "\n")
     (frame,) = list_pseudo(root)
-    assert (frame.unit, frame.place, frame.note) == ("relative", "room 7", "by hand")
+    assert (frame.unit, frame.location, frame.note) == ("relative", "room 7", "by hand")
     np.testing.assert_allclose(frame.read_inv_depth()[:, ::2], [[np.nan, 32768 / 65535], [1.0, 3 / 65535]], rtol=1e-6)
     Image.fromarray(codes.astype(np.uint8)).save(root / "lab/guess.png")
     with pytest.raises(CaptureError, match="expected one channel of uint16"):

@@ -59,7 +59,7 @@ def calibration(part: str | None = None, **changes: Any) -> dict[str, Any]:
 
 def test_reads_what_the_description_says(tmp_path: Path) -> None:
     rig = read_rig(write_rig(tmp_path / "a", f_number=2.8, aligned=True))
-    assert (rig.scene, rig.place, rig.width, rig.height, rig.aligned) == ("fruit", "lab", 8, 6, True)
+    assert (rig.scene, rig.location, rig.width, rig.height, rig.aligned) == ("fruit", "lab", 8, 6, True)
     assert (rig.focal_mm, rig.f_number, rig.pixel_um, rig.aperture_px, rig.offset_mm) == (50, 2.8, None, None, None)
     assert rig.sensor_mm == (28.0, 28.3, 28.6, 28.9, 29.2)
     assert (rig.fringes.periods, len(rig.fringes.files[1]), rig.fringes.sensor_mm) == ((1, 8), 3, 28.6)

@@ -55,7 +55,7 @@ def test_incomplete_calibration_is_no_calibration(text: str) -> None:
 def test_units_and_places(root: Path) -> None:
     metric, relative, ordinal = list_stereo(root)
     assert [s.unit for s in (metric, relative, ordinal)] == ["1/m", "relative", "ordinal"]
-    assert metric.place == "stereo/Metric"
+    assert metric.location == "stereo/Metric"
     u = metric.read_inv_depth()
     assert np.isnan(u[0, 0])
     assert u[1, 1] == pytest.approx((3 * 40.5 + 200) / 598.4, rel=1e-6)
@@ -101,16 +101,16 @@ def test_real_captures(shared_data: Path) -> None:
         rows = list(csv.DictReader(stream))
     scenes = list_stereo(root)
     assert [scene.name for scene in scenes] == [row["scene"] for row in rows]
-    places = read_split(shared_data / "split.csv")
+    locations = read_split(shared_data / "split.csv")
     # which sets publish the offset of the disparity: without it depth is affine
-    unit_of_set = {
+    unit_of_sample = {
         **dict.fromkeys(("middlebury2005", "middlebury2014"), "1/m"),
         **dict.fromkeys(("middlebury2001", "middlebury2003"), "relative"),
     }
     for row, scene in zip(rows, scenes, strict=True):
-        assert scene.place in places
+        assert scene.location in locations
         assert (scene.unit == "ordinal") == (row["kind"] == "rgbd_relative")
-        assert scene.unit == unit_of_set.get(scene.source, scene.unit), scene.name
+        assert scene.unit == unit_of_sample.get(scene.source, scene.unit), scene.name
         u = scene.read_inv_depth()
         assert u.shape == scene.read_rgb().shape[:2]
         assert np.isfinite(u).mean() > 0.75
@@ -124,5 +124,5 @@ def test_real_captures(shared_data: Path) -> None:
                 np.asarray(Image.open(root / name).convert("L"), dtype=np.float64)
                 for name in (row["files"].split(";")[k] for k in (0, 2))
             )
-            upright, turned = (agreement(left, right, d) for d in (disparity, disparity[::-1]))
-            assert upright > 0.8 and upright > turned, scene.name
+            upright, rotated = (agreement(left, right, d) for d in (disparity, disparity[::-1]))
+            assert upright > 0.8 and upright > rotated, scene.name

@@ -38,12 +38,12 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def photographed(root: Path, turned: bool) -> None:
-    folder = root / "focal_stacks" / ("wrong" if turned else "right")
+def photographed(root: Path, rotated: bool) -> None:
+    folder = root / "focal_stacks" / ("wrong" if rotated else "right")
     folder.mkdir(parents=True)
     write_image(folder / "sharp.png", picture(2))
     write_image(folder / "frame.png", picture(2))
-    depth = np.linspace(1, 0, 128) if turned else np.linspace(0, 1, 128)
+    depth = np.linspace(1, 0, 128) if rotated else np.linspace(0, 1, 128)
     write_inv_depth(folder / "inv_depth.png", depth.astype(np.float32)[None].repeat(96, 0), "relative")
     record = SceneRecord(
         folder.name, "room", "focal_stack", "made by a test", "Apache-2.0", "real", "relative",
@@ -78,7 +78,7 @@ def test_labels_are_written_listed_and_built(data: Path, tiny_model: Path, capsy
     pytest.importorskip("cv2", reason="building needs the extra build")
     assert main(["build", str(data / "out"), "-o", str(data / "scenes")]) == 0
     record = read_scene(data / "scenes/pseudo/walk_a")
-    assert (record.provenance, record.unit, record.place) == ("pseudo", "relative", "photos/walk")
+    assert (record.provenance, record.unit, record.location) == ("pseudo", "relative", "photos/walk")
     assert len(record.frames) == 3 and record.licence == "CC0"
 
 
@@ -121,8 +121,8 @@ def test_the_same_command_goes_on_where_it_stopped(
 
 
 def test_real_blur_is_heard(data: Path, tiny_model: Path) -> None:
-    photographed(data / "scenes", turned=False)
-    photographed(data / "scenes", turned=True)
+    photographed(data / "scenes", rotated=False)
+    photographed(data / "scenes", rotated=True)
     out = data / "labels"
     assert main(["label", str(data / "scenes"), "--teacher", str(tiny_model), "-o", str(out)]) == 0
     (kept,), (refused,) = rows(out / "pseudo/manifest.csv"), rows(out / "pseudo/rejected.csv")
@@ -204,5 +204,5 @@ def test_notes_hold_what_the_label_depends_on(data: Path, tiny_model: Path) -> N
 
 def test_every_real_photo_is_planned(shared_data: Path) -> None:
     tasks = plan_labels([shared_data])
-    assert len(tasks) == 1101 and all(task.place == f"photos/{task.source}" and task.licence for task in tasks)
+    assert len(tasks) == 1101 and all(task.location == f"photos/{task.source}" and task.licence for task in tasks)
     assert len(plan_labels([shared_data], 100)) == 100

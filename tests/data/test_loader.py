@@ -14,10 +14,10 @@ from tests.support.made_scenes import KAPPA_PX, make_scene, make_scene_root  # n
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map  # noqa: E402
 from mddnet.data.loader import SampleBatches, batch_loader  # noqa: E402
-from mddnet.data.scene_pool import open_both_sides, open_scenes, read_truth  # noqa: E402
+from mddnet.data.scene_pool import open_by_split, open_scenes, read_truth  # noqa: E402
 from mddnet.errors import CaptureError, RecipeError  # noqa: E402
 
-PLACES = {"place_a": "train", "place_b": "train", "place_c": "train", "place_d": "dev"}
+LOCATIONS = {"place_a": "train", "place_b": "train", "place_c": "train", "place_d": "dev"}
 
 
 def _config(**changes) -> DataConfig:
@@ -34,18 +34,18 @@ def _config(**changes) -> DataConfig:
 @pytest.fixture
 def entries(tmp_path: Path):
     root, _ = make_scene_root(tmp_path / "scenes")
-    return open_scenes(root, PLACES, "train")
+    return open_scenes(root, LOCATIONS, "train")
 
 
 def test_dev_places_stay_out(entries, tmp_path: Path) -> None:
-    assert {e.record.place for e in entries} == {"place_a", "place_b", "place_c"}
-    assert [e.record.name for e in open_scenes(tmp_path / "scenes", PLACES, "dev")] == ["d"]
+    assert {e.record.location for e in entries} == {"place_a", "place_b", "place_c"}
+    assert [e.record.name for e in open_scenes(tmp_path / "scenes", LOCATIONS, "dev")] == ["d"]
 
 
 def test_calibration_places_are_neither_trained_on_nor_measured(entries, tmp_path: Path) -> None:
-    sides = open_both_sides(tmp_path / "scenes", {**PLACES, "place_b": "calib"})
-    assert {e.record.place for e in sides["train"]} == {"place_a", "place_c"}
-    assert {e.record.place for e in sides["dev"]} == {"place_d"}
+    sides = open_by_split(tmp_path / "scenes", {**LOCATIONS, "place_b": "calib"})
+    assert {e.record.location for e in sides["train"]} == {"place_a", "place_c"}
+    assert {e.record.location for e in sides["dev"]} == {"place_d"}
 
 
 def test_place_without_a_side_is_refused(entries, tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_view_turns_image_and_map_alike() -> None:
             view = View(top=0, left=16, height=64, width=64, quarter_turns=turns, mirrored=mirrored)
             seen = view_image(image, view, (64, 64))
             assert np.array_equal(seen[..., 0].astype(np.float32), view_map(values, view, (64, 64)))
-    turned = view_image(image, View(0, 0, 64, 96, 1, False), (96, 64))
-    assert np.array_equal(turned, np.rot90(image))  # counter-clockwise
+    rotated = view_image(image, View(0, 0, 64, 96, 1, False), (96, 64))
+    assert np.array_equal(rotated, np.rot90(image))  # counter-clockwise
 
 
 def test_view_map_keeps_unknown_unknown() -> None:
@@ -158,7 +158,7 @@ def test_scene_without_depth_is_refused(tmp_path: Path) -> None:
 
     folder = make_scene(tmp_path, "rgbd", "empty", "place_a", 1)
     write_inv_depth(folder / "inv_depth.png", np.full((96, 128), np.nan, dtype=np.float32), "relative")
-    entry = open_scenes(tmp_path, PLACES, "train")[0]
+    entry = open_scenes(tmp_path, LOCATIONS, "train")[0]
     with pytest.raises(CaptureError, match="at least 1 %"):
         read_truth(entry)
 

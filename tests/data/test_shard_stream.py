@@ -20,26 +20,26 @@ from tests.support.served_folder import served_folder  # noqa: E402
 from mddnet.config import DataConfig  # noqa: E402
 from mddnet.data import shard_stream  # noqa: E402
 from mddnet.data.batch import Batch  # noqa: E402
-from mddnet.data.loader import seen_truth, set_in_view  # noqa: E402
+from mddnet.data.loader import sample_in_view, seen_truth  # noqa: E402
 from mddnet.data.scene_pool import open_scenes, read_truth  # noqa: E402
 from mddnet.data.shard_batches import ShardBatches, crop_of, shard_loader, share_of  # noqa: E402
-from mddnet.data.shard_stream import Lane, RawSet, raw_stream  # noqa: E402
+from mddnet.data.shard_stream import Lane, RawSample, raw_stream  # noqa: E402
 from mddnet.data.split import read_split, split_of  # noqa: E402
 from mddnet.errors import CaptureError  # noqa: E402
 from mddnet.scenes.shard_source import (  # noqa: E402
     BrokenShard,
     Shard,
-    count_sets,
+    count_samples,
     expand_shards,
-    raw_sets,
+    raw_samples,
 )
 from mddnet.scenes.shards_write import plan_shards, write_shards  # noqa: E402
 from mddnet.scenes.store import read_image  # noqa: E402
 
 
 def write(root: Path, out: Path, split: Path, shard_bytes: int = 2**17) -> None:
-    places = read_split(split)
-    plan = plan_shards(root, lambda place: split_of(place, places) or "", shard_bytes=shard_bytes)
+    locations = read_split(split)
+    plan = plan_shards(root, lambda location: split_of(location, locations) or "", shard_bytes=shard_bytes)
     assert all(row.state == "written" for row in write_shards(plan, out))
 
 
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shards(folder: Path) -> list[Shard]:
-    return count_sets(expand_shards([f"{folder}/shards/train-*.tar"]))
+    return count_samples(expand_shards([f"{folder}/shards/train-*.tar"]))
 
 
 def config(**changes) -> DataConfig:
@@ -66,12 +66,12 @@ def config(**changes) -> DataConfig:
 
 
 def _numbers(source: str, wanted: Callable[[int], bool]) -> Iterator[dict[str, str] | None]:
-    """In the place of ``raw_sets``: shards whose sets are only numbers, as many as the source says."""
+    """In the place of ``raw_samples``: shards whose sets are only numbers, as many as the source says."""
     for index in range(int(source.split(":")[1])):
         yield {"__key__": f"{source}/{index}"} if wanted(index) else None
 
 
-def keys_of_epoch(streams: Sequence[Iterator[RawSet]], epoch: int) -> Counter[str]:
+def keys_of_epoch(streams: Sequence[Iterator[RawSample]], epoch: int) -> Counter[str]:
     """What comes in an epoch over all lanes."""
     found: Counter[str] = Counter()
     for stream in streams:
@@ -93,11 +93,11 @@ def keys_of_epoch(streams: Sequence[Iterator[RawSet]], epoch: int) -> Counter[st
 )
 def test_every_set_comes_once_per_epoch(sizes: list[int], lanes: int, shuffle: int, seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_stream, "raw_sets", _numbers)
-        shards = [Shard(f"{number}:{sets}", sets) for number, sets in enumerate(sizes)]
+        patch.setattr(shard_stream, "raw_samples", _numbers)
+        shards = [Shard(f"{number}:{samples}", samples) for number, samples in enumerate(sizes)]
         for epoch in (0, 2):
             streams = [raw_stream(shards, seed, Lane(lane, lanes), shuffle) for lane in range(lanes)]
-            wanted = {f"{shard.source}/{index}": 1 for shard in shards for index in range(shard.sets)}
+            wanted = {f"{shard.source}/{index}": 1 for shard in shards for index in range(shard.samples)}
             assert keys_of_epoch(streams, epoch) == wanted
 
 
@@ -110,25 +110,25 @@ def test_every_set_comes_once_per_epoch(sizes: list[int], lanes: int, shuffle: i
 )
 def test_a_stream_goes_on_from_any_point(sizes: list[int], first: int, shuffle: int, lane: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_stream, "raw_sets", _numbers)
-        shards = [Shard(f"{number}:{sets}", sets) for number, sets in enumerate(sizes)]
+        patch.setattr(shard_stream, "raw_samples", _numbers)
+        shards = [Shard(f"{number}:{samples}", samples) for number, samples in enumerate(sizes)]
         whole = list(itertools.islice(raw_stream(shards, 5, Lane(lane, 3), shuffle), first + 30))
         rest = list(itertools.islice(raw_stream(shards, 5, Lane(lane, 3), shuffle, first), 30))
         assert rest == whole[first:]
 
 
 def test_epochs_differ_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_stream, "raw_sets", _numbers)
+    monkeypatch.setattr(shard_stream, "raw_samples", _numbers)
     shards = [Shard(f"{number}:10", 10) for number in range(4)]
     stream = raw_stream(shards, 0, Lane(), 16)
-    sets = list(itertools.islice(stream, 200))
-    orders = [[str(one.fields["__key__"]) for one in sets if one.epoch == epoch] for epoch in (0, 1)]
+    samples = list(itertools.islice(stream, 200))
+    orders = [[str(one.fields["__key__"]) for one in samples if one.epoch == epoch] for epoch in (0, 1)]
     assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]
     assert orders[0] != sorted(orders[0])
 
 
 def test_no_shard_is_read_by_two_lanes_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_stream, "raw_sets", _numbers)
+    monkeypatch.setattr(shard_stream, "raw_samples", _numbers)
     shards = [Shard(f"{number}:6", 6) for number in range(4)]
     streams = [itertools.islice(raw_stream(shards, 0, Lane(lane, 4), 2), 6) for lane in range(4)]
     assert sorted(len({one.source for one in stream}) for stream in streams) == [1, 1, 1, 1]
@@ -165,16 +165,16 @@ class _Keys(ShardBatches):
 def test_two_processes_with_two_workers_lose_and_repeat_nothing(folder: Path, over_web: bool) -> None:
     """As the loader delivers them: 2 ranks x 2 workers over the same files, or over HTTP."""
     with served_folder(folder / "shards") as server:
-        place = server.url if over_web else f"{folder}/shards/"
+        location = server.url if over_web else f"{folder}/shards/"
         count = len(list((folder / "shards").glob("train-*.tar")))
-        shards = count_sets(expand_shards([f"{place}train-{{000000..{count - 1:06d}}}.tar"]))
+        shards = count_samples(expand_shards([f"{location}train-{{000000..{count - 1:06d}}}.tar"]))
         found: Counter[tuple[int, str]] = Counter()
         for rank in (0, 1):
             keys = _Keys(shards, config(batch_size=2), seed=1, length=24, rank=rank, ranks=2)
             for batch in shard_loader(keys, workers=2):
                 found.update((epoch, key) for epoch, key in batch)
     paths = sorted((folder / "shards").glob("train-*.tar"))
-    wanted = {str(one["__key__"]) for path in paths for one in raw_sets(str(path)) if one is not None}
+    wanted = {str(one["__key__"]) for path in paths for one in raw_samples(str(path)) if one is not None}
     assert len(wanted) == 12
     for epoch in (0, 1):
         assert {key: n for (e, key), n in found.items() if e == epoch} == dict.fromkeys(wanted, 1)
@@ -203,7 +203,7 @@ def test_crops_are_those_of_the_scenes(folder: Path, shards: list[Shard]) -> Non
         rng = np.random.default_rng(number)
         truth = read_truth(entry)
         seen = seen_truth(rng, truth, settings)
-        expected = set_in_view(
+        expected = sample_in_view(
             rng,
             record.frames[int(frame)],
             lambda sharp, entry=entry, frame=frame: read_image(
@@ -213,7 +213,7 @@ def test_crops_are_those_of_the_scenes(folder: Path, shards: list[Shard]) -> Non
             seen,
             settings,
             ordinal=record.unit == "ordinal",
-            made_up=False,
+            synthetic=False,
         )
         found = crop_of(raw, np.random.default_rng(number), settings)
         for name in Batch.__dataclass_fields__:
@@ -221,7 +221,7 @@ def test_crops_are_those_of_the_scenes(folder: Path, shards: list[Shard]) -> Non
 
 
 def test_sets_of_the_dev_side_are_refused(folder: Path) -> None:
-    shards = count_sets(expand_shards([f"{folder}/shards/dev-*.tar"]))
+    shards = count_samples(expand_shards([f"{folder}/shards/dev-*.tar"]))
     with pytest.raises(CaptureError, match=r"dev-000000.tar: focal_stacks\+d\+000\d: is on the dev side"):
         next(iter(ShardBatches(shards, config(), 0, length=1)))
 
@@ -231,17 +231,17 @@ def test_an_address_that_breaks_off_is_asked_again(folder: Path, monkeypatch: py
     name = "train-000000.tar"
     size = (folder / "shards" / name).stat().st_size
     with served_folder(folder / "shards") as server:
-        shards = count_sets([server.url + name])
-        wanted = list(itertools.islice(raw_stream(shards, 0, Lane(), 4), shards[0].sets))
+        shards = count_samples([server.url + name])
+        wanted = list(itertools.islice(raw_stream(shards, 0, Lane(), 4), shards[0].samples))
         server.asked.clear()
         server.break_off["/" + name] = size * 2 // 3
-        again = list(itertools.islice(raw_stream(shards, 0, Lane(), 4), shards[0].sets))
+        again = list(itertools.islice(raw_stream(shards, 0, Lane(), 4), shards[0].samples))
         assert again == wanted and server.asked.count("/" + name) >= 2
 
 
 def test_a_shard_that_lacks_sets_is_refused(folder: Path) -> None:
     name = f"{folder}/shards/train-000000.tar"
-    true = count_sets([name])[0].sets
+    true = count_samples([name])[0].samples
     with pytest.raises(BrokenShard, match=f"{true} sets; expected {true + 1}"):
         list(itertools.islice(raw_stream([Shard(name, true + 1)], 0, Lane(), 4), 2 * true + 2))
 
@@ -252,7 +252,7 @@ def test_a_large_scene_is_streamed_like_a_small_one(tmp_path: Path) -> None:
     )
     (tmp_path / "split.csv").write_text("place,split\nall_in_3d/s,train\n")
     write(tmp_path / "scenes", tmp_path / "out", tmp_path / "split.csv")
-    shards = count_sets(expand_shards([f"{tmp_path}/out/train-*.tar"]))
+    shards = count_samples(expand_shards([f"{tmp_path}/out/train-*.tar"]))
     batch = next(iter(shard_loader(ShardBatches(shards, config(batch_size=3), 0, length=1), workers=0)))
     law = batch.kappa_px.view(-1, 1, 1, 1) * (batch.u_focus.view(-1, 1, 1, 1) - batch.inv_depth)
     known = torch.isfinite(law)

@@ -15,16 +15,16 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_every_place_has_a_side(tmp_path: Path) -> None:
-    places = read_split(write(tmp_path / "split.csv", "place,split\nroom,train\nrgbd/lab , dev\nhall,calib\n"))
-    assert places == {"room": "train", "rgbd/lab": "dev", "hall": "calib"}
-    assert split_of("room", places) == "train"
-    assert split_of("rgbd/lab", places) == "dev"
-    assert split_of("elsewhere", places) is None
+    locations = read_split(write(tmp_path / "split.csv", "place,split\nroom,train\nrgbd/lab , dev\nhall,calib\n"))
+    assert locations == {"room": "train", "rgbd/lab": "dev", "hall": "calib"}
+    assert split_of("room", locations) == "train"
+    assert split_of("rgbd/lab", locations) == "dev"
+    assert split_of("elsewhere", locations) is None
 
 
 def test_photos_are_train_by_definition(tmp_path: Path) -> None:
-    places = read_split(write(tmp_path / "split.csv", "place,split\nphotos/kodak24,dev\n"))
-    assert split_of("photos/kodak24", places) == "train"
+    locations = read_split(write(tmp_path / "split.csv", "place,split\nphotos/kodak24,dev\n"))
+    assert split_of("photos/kodak24", locations) == "train"
     assert split_of("photos/anything", {}) == "train"
     assert split_of("photos", {}) is None
 
@@ -32,11 +32,14 @@ def test_photos_are_train_by_definition(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("place,split\nroom,test\n", r"line 2: place 'room', split 'test'; expected a place and train, dev or calib"),
+        (
+            "place,split\nroom,test\n",
+            r"line 2: location 'room', split 'test'; expected a location and train, dev or calib",
+        ),
         ("place,split\nroom,Train\n", r"split 'Train'"),
-        ("place,split\n,dev\n", r"place ''"),
+        ("place,split\n,dev\n", r"location ''"),
         ("place,split\nroom\n", r"split ''"),
-        ("place,split\nroom,train\nhall,dev\nroom,train\n", r"line 4: place 'room' is listed twice"),
+        ("place,split\nroom,train\nhall,dev\nroom,train\n", r"line 4: location 'room' is listed twice"),
         ("room,train\n", r"expected place,split in the first line"),
         ("", r"expected place,split in the first line"),
     ],
@@ -57,8 +60,8 @@ def test_a_split_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_real_capture_has_a_side(shared_data: Path) -> None:
-    places = read_split(shared_data / "split.csv")
+    locations = read_split(shared_data / "split.csv")
     captures = sorted(shared_data.glob("captures/*/*/capture.json"))
     assert len(captures) == 31
     named = {json.loads(path.read_text())["place"] for path in captures}
-    assert not {place for place in named if split_of(place, places) is None}
+    assert not {location for location in named if split_of(location, locations) is None}

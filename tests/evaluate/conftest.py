@@ -41,8 +41,8 @@ class Oracle:
 
     def learn(self, photo: UInt8Array, maps: Maps) -> None:
         self.known[photo.tobytes()] = maps
-        turned = Maps(maps.inv_depth[::-1, ::-1], maps.signed_defocus_px[::-1, ::-1], maps.focus)
-        self.known[photo[::-1, ::-1].tobytes()] = turned
+        rotated = Maps(maps.inv_depth[::-1, ::-1], maps.signed_defocus_px[::-1, ::-1], maps.focus)
+        self.known[photo[::-1, ::-1].tobytes()] = rotated
 
     def predict(self, photo: UInt8Array) -> Maps:
         return self.known[photo.tobytes()]
@@ -75,7 +75,7 @@ class MadeScenes:
     """A folder of built scenes, their split, and the oracle that knows them."""
 
     root: Path
-    places: dict[str, str]
+    locations: dict[str, str]
     oracle: Oracle
 
 
@@ -94,7 +94,7 @@ def add_scene(made: MadeScenes) -> AddScene:
     def add(
         kind: str,
         name: str,
-        place: str,
+        location: str,
         *,
         unit: InvDepthUnit = "relative",
         provenance: str = "real",
@@ -131,11 +131,11 @@ def add_scene(made: MadeScenes) -> AddScene:
             made.oracle.learn(photo, maps_of(inv_depth, u, kappa))
             frames.append(FrameRecord(f"frame_{i}.png", u, kappa))
         record = SceneRecord(
-            name, place, kind.rstrip("s"), "made by a test", "Apache-2.0", provenance, unit, frames,  # type: ignore[arg-type]
+            name, location, kind.rstrip("s"), "made by a test", "Apache-2.0", provenance, unit, frames,  # type: ignore[arg-type]
             "sharp.png", "inv_depth.png", "confidence.png",
         )  # fmt: skip
         write_scene_json(folder, record)
-        made.places[place] = split
+        made.locations[location] = split
         return folder
 
     return add

@@ -106,9 +106,9 @@ def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
     rng = np.random.default_rng(1)
     blocks = rng.uniform(0.02, 0.9, (4, 6)).repeat(40, axis=0).repeat(40, axis=1)
     both = np.where(np.arange(240) < 120, gaussian_filter(blocks, 0.8), gaussian_filter(blocks, 3.0))
-    peer = find_baseline("karaali-jung")
-    assert peer.quantities == ("sigma_px",) and peer.name == "karaali-jung"
-    sigma_px = peer.infer(photo_of(both)).defocus_px / 4
+    baseline = find_baseline("karaali-jung")
+    assert baseline.quantities == ("sigma_px",) and baseline.name == "karaali-jung"
+    sigma_px = baseline.infer(photo_of(both)).defocus_px / 4
     assert sigma_px.dtype == np.float32 and sigma_px.min() >= 0 and sigma_px.max() <= 5
     assert np.median(sigma_px[:, :90]) < 1.5 < 2.3 < np.median(sigma_px[:, 150:])
 

@@ -45,9 +45,9 @@ def test_depth_in_metres_becomes_inverse_depth() -> None:
     ],
 )
 def test_an_answer_that_was_not_announced_is_refused(answer: Any, message: str) -> None:
-    peer: Any = SimpleNamespace(name="odd", quantities=("defocus_px",), infer=lambda photo: answer)
+    baseline: Any = SimpleNamespace(name="odd", quantities=("defocus_px",), infer=lambda photo: answer)
     with pytest.raises(ModelError, match=f"odd.*{message}"):
-        checked_infer(peer, np.zeros((2, 2, 3), np.uint8))
+        checked_infer(baseline, np.zeros((2, 2, 3), np.uint8))
 
 
 def test_peers_are_found_by_name(tiny_model: Path) -> None:

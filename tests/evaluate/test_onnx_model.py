@@ -55,18 +55,18 @@ def photo() -> np.ndarray:
 
 
 def test_the_map_comes_back_at_the_size_of_the_photo(tmp_path: Path, photo: np.ndarray) -> None:
-    peer = described(tmp_path, 'name = "red"\nquantity = "inv_depth"\nmultiple = 32\n', halved=True)
-    assert peer.name == "red" and peer.quantities == ("inv_depth",)
-    found = peer.infer(photo).inv_depth
+    baseline = described(tmp_path, 'name = "red"\nquantity = "inv_depth"\nmultiple = 32\n', halved=True)
+    assert baseline.name == "red" and baseline.quantities == ("inv_depth",)
+    found = baseline.infer(photo).inv_depth
     assert found.shape == (60, 90) and found.dtype == np.float32
     # padding to 64 x 96 is cut away again: red rises from 0 to 1 over the photo's own width
     np.testing.assert_allclose(found[30, 4:-4], np.linspace(0, 1, 90)[4:-4], atol=0.02)
 
 
 def test_lengths_are_converted_to_pixels_of_the_photo(tmp_path: Path, photo: np.ndarray) -> None:
-    peer = described(tmp_path, 'name = "blue"\nquantity = "sigma_px"\nlong_side = 45\nchannels = "bgr"\n')
+    baseline = described(tmp_path, 'name = "blue"\nquantity = "sigma_px"\nlong_side = 45\nchannels = "bgr"\n')
     # blue is 0.2 of an input half as large
-    np.testing.assert_allclose(peer.infer(photo).defocus_px, 4 * 0.4, atol=0.01)
+    np.testing.assert_allclose(baseline.infer(photo).defocus_px, 4 * 0.4, atol=0.01)
     fixed = described(tmp_path, 'name = "blue"\nquantity = "blur_probability"\nsize = [30, 30]\nchannels = "bgr"\n')
     np.testing.assert_allclose(fixed.infer(photo).blur_score, 0.2, atol=0.01)
 

@@ -44,7 +44,7 @@ def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
         every_kind.root,
         None,
         only=SCENES,
-        split_of=every_kind.places,
+        split_of=every_kind.locations,
         options=Options(pairs_per_photo=2000),
     )
     assert not result.failures
@@ -80,7 +80,7 @@ def test_the_truth_detects_blur_and_has_no_error_in_metres(every_kind: Any) -> N
         every_kind.root,
         None,
         only=SCENES,
-        split_of=every_kind.places,
+        split_of=every_kind.locations,
         options=Options(pairs_per_photo=500),
     )
     h = result.headline
@@ -105,7 +105,7 @@ def test_the_threshold_of_blur_is_in_pixels(made: Any, add_scene: AddScene) -> N
             made.root,
             None,
             only=["focal_stacks"],
-            split_of=made.places,
+            split_of=made.locations,
             options=Options(pairs_per_photo=500, blur_threshold_px=px),
         ).headline["focal_stacks.blur_share"]
         for px in (1.0, 2.0, 4.0)
@@ -118,7 +118,7 @@ def test_the_threshold_of_blur_is_in_pixels(made: Any, add_scene: AddScene) -> N
             made.root,
             None,
             only=["focal_stacks"],
-            split_of=made.places,
+            split_of=made.locations,
             options=Options(blur_threshold_px=0.0),
         )
 
@@ -141,8 +141,8 @@ def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scen
 
         return SimpleNamespace(predict=predict)
 
-    only, places = ["focal_stacks"], made.places
-    knowing = evaluate_model(predictor(True), made.root, None, only=only, split_of=places)
+    only, locations = ["focal_stacks"], made.locations
+    knowing = evaluate_model(predictor(True), made.root, None, only=only, split_of=locations)
     stacks = knowing.kinds["focal_stacks"].model
     assert stacks.macro["ause_coc"] == pytest.approx(0.0, abs=1e-6) and stacks.macro["falling_steps_coc"] == 9
     assert stacks.macro["ause_inv_depth"] < 0.5 * stacks.macro["ause_inv_depth_constant"]
@@ -151,7 +151,9 @@ def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scen
     curve = stacks.confidence["coc"]["macro"]
     assert len(curve.error) == 10 and curve.error == pytest.approx(curve.oracle)
     assert curve.error[0] == pytest.approx(stacks.macro["coc_mae_px"], rel=0.02)
-    constant = evaluate_model(predictor(False), made.root, None, only=only, split_of=places).kinds["focal_stacks"].model
+    constant = (
+        evaluate_model(predictor(False), made.root, None, only=only, split_of=locations).kinds["focal_stacks"].model
+    )
     assert constant.macro["ause_coc"] == pytest.approx(constant.macro["ause_coc_constant"])
     assert np.ptp(constant.confidence["coc"]["macro"].error) < 1e-9
     tables = {table.title: table for table in result_tables(knowing)}
@@ -167,7 +169,7 @@ def test_a_confidence_of_another_size_is_refused(every_kind: Any) -> None:
         )
 
     model: Any = SimpleNamespace(predict=predict)
-    result = evaluate_model(model, every_kind.root, None, only=["stereo"], split_of=every_kind.places)
+    result = evaluate_model(model, every_kind.root, None, only=["stereo"], split_of=every_kind.locations)
     assert "confidence" in result.failures[0][1] and "(3, 4)" in result.failures[0][1]
 
 
@@ -185,7 +187,7 @@ class Made:
 
 def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Path) -> None:
     oracle = every_kind.oracle
-    peers = [
+    baselines = [
         Made("sigma", sigma_px=lambda photo: oracle.predict(photo).defocus_px / 4),
         Made("score", blur_score=lambda photo: oracle.predict(photo).defocus_px ** 2),
         Made("metres", depth_m=lambda photo: 1 / (oracle.predict(photo).inv_depth + 0.2)),
@@ -195,13 +197,13 @@ def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Pa
         every_kind.root,
         None,
         only=SCENES,
-        split_of=every_kind.places,
+        split_of=every_kind.locations,
         options=Options(pairs_per_photo=500),
-        baselines=peers,
+        baselines=baselines,
     )
     assert not result.failures and result.baselines["sigma"] == ("sigma_px",)
     for kind in SCENES:
-        by_name = {name: peer.macro for name, peer in result.kinds[kind].baselines.items()}
+        by_name = {name: baseline.macro for name, baseline in result.kinds[kind].baselines.items()}
         assert by_name["sigma"]["coc_mae_px"] == pytest.approx(0.0, abs=1e-3)
         assert by_name["sigma"]["blur_f"] > 0.995 and by_name["sigma"]["defocus_ordinal"] == 1.0
         assert by_name["score"]["defocus_ordinal"] == 1.0 and by_name["score"]["blur_ap"] > 0.999
@@ -215,8 +217,8 @@ def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Pa
         every_kind.root,
         None,
         only=["rgbd"],
-        split_of=every_kind.places,
-        baselines=peers,
+        split_of=every_kind.locations,
+        baselines=baselines,
         options=Options(alignment=AlignmentChoice("none")),
     )
     assert unaligned.kinds["rgbd"].baselines["metres"].macro["abs_rel"] > 0.1
@@ -233,16 +235,18 @@ def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Pa
 def test_a_baseline_that_fails_is_named_and_the_model_is_measured(every_kind: Any) -> None:
     broken = Made("broken", sigma_px=lambda photo: np.zeros((3, 4)))
     result = evaluate_model(
-        every_kind.oracle, every_kind.root, None, only=["rgbd"], split_of=every_kind.places, baselines=[broken]
+        every_kind.oracle, every_kind.root, None, only=["rgbd"], split_of=every_kind.locations, baselines=[broken]
     )
     assert result.headline["rgbd.depth_ordinal"] == 1.0 and not result.kinds["rgbd"].baselines
     assert all("broken on" in what and "(3, 4)" in why for what, why in result.failures) and result.failures
     with pytest.raises(ModelError, match="different names"):
-        evaluate_model(every_kind.oracle, every_kind.root, None, split_of=every_kind.places, baselines=[broken, broken])
+        evaluate_model(
+            every_kind.oracle, every_kind.root, None, split_of=every_kind.locations, baselines=[broken, broken]
+        )
 
 
 def test_noise_scores_a_half(every_kind: Any, random_answers: Any) -> None:
-    result = evaluate_model(random_answers, every_kind.root, None, only=SCENES, split_of=every_kind.places)
+    result = evaluate_model(random_answers, every_kind.root, None, only=SCENES, split_of=every_kind.locations)
     for kind in SCENES:
         for measure in ("depth_ordinal", "depth_ordinal_rotated", "defocus_ordinal", "sign_accuracy"):
             assert result.headline[f"{kind}.{measure}"] == pytest.approx(0.5, abs=0.05), (kind, measure)
@@ -252,7 +256,7 @@ def test_noise_scores_a_half(every_kind: Any, random_answers: Any) -> None:
 
 
 def test_the_row_prior_falls_when_the_photo_is_turned(every_kind: Any, row_answers: Any) -> None:
-    h = evaluate_model(row_answers, every_kind.root, None, only=SCENES, split_of=every_kind.places).headline
+    h = evaluate_model(row_answers, every_kind.root, None, only=SCENES, split_of=every_kind.locations).headline
     for kind in SCENES:
         row = h[f"{kind}.vertical_position_prior"]
         assert h[f"{kind}.depth_ordinal"] == pytest.approx(row)
@@ -262,7 +266,7 @@ def test_the_row_prior_falls_when_the_photo_is_turned(every_kind: Any, row_answe
 def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddScene) -> None:
     add_scene("focal_stacks", "sharp_stack", "sharp", kappa=0.2)
     add_scene("focal_stacks", "ordinal_stack", "ordinal", unit="ordinal", kappa=0.0)
-    result = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.places)
+    result = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
     stacks = result.kinds["focal_stacks"]
     assert stacks.photos_without_blur == {"sharp_stack": 3}
     # of a capture known in order only, depth is asked and CoC is not
@@ -272,9 +276,9 @@ def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddS
 
 
 def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddScene) -> None:
-    for name, place, frames in (("s1", "p", (0.0, 1.0)), ("s2", "p", (0.5,)), ("s3", "q", (0.2,))):
-        add_scene("focal_stacks", name, place, u_focus=frames)
-    evaluation = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.places)
+    for name, location, frames in (("s1", "p", (0.0, 1.0)), ("s2", "p", (0.5,)), ("s3", "q", (0.2,))):
+        add_scene("focal_stacks", name, location, u_focus=frames)
+    evaluation = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
     stacks = evaluation.kinds["focal_stacks"].model
     rows = {(r.scene, r.file): r.measures for r in stacks.frames}
     measure = "vertical_position_prior"
@@ -297,7 +301,7 @@ def test_a_wrong_sign_costs_the_law_and_not_what_a_perfect_sign_would_give(made:
             focus=truth.focus,
         )
     )
-    evaluation = evaluate_model(inside_out, made.root, None, only=["focal_stacks"], split_of=made.places)
+    evaluation = evaluate_model(inside_out, made.root, None, only=["focal_stacks"], split_of=made.locations)
     macro = evaluation.kinds["focal_stacks"].model.macro
     assert macro["depth_ordinal_law"] == 0.0 and macro["sign_accuracy"] == 0.0
     assert macro["depth_ordinal_law_true_sign"] == macro["depth_ordinal"] == 1.0
@@ -309,7 +313,7 @@ def test_every_kind_whose_depth_is_measured_takes_part(made: Any, add_scene: Add
     for kind in measured:
         add_scene(kind, f"scene_{kind}", f"at/{kind}", unit="1/m")
     result = evaluate_model(
-        made.oracle, made.root, None, only=measured, split_of=made.places, options=Options(pairs_per_photo=300)
+        made.oracle, made.root, None, only=measured, split_of=made.locations, options=Options(pairs_per_photo=300)
     )
     assert not result.failures and all(result.headline[f"{kind}.depth_ordinal"] == 1.0 for kind in measured)
 
@@ -325,7 +329,7 @@ def test_a_scene_that_is_replaced_meanwhile_is_named_once_and_left_out(made: Any
         return answer
 
     model: Any = SimpleNamespace(predict=predict)
-    result = evaluate_model(model, made.root, None, only=["focal_stacks"], split_of=made.places)
+    result = evaluate_model(model, made.root, None, only=["focal_stacks"], split_of=made.locations)
     assert [Path(what).name for what, _ in result.failures] in (["stack"], [])
     assert "there" in result.kinds["focal_stacks"].model.locations
 
@@ -338,7 +342,7 @@ def test_a_damaged_scene_is_named_and_the_others_are_measured(every_kind: Any) -
         every_kind.root,
         None,
         only=SCENES,
-        split_of=every_kind.places,
+        split_of=every_kind.locations,
         options=Options(pairs_per_photo=500),
     )
     assert sorted(Path(what).name for what, _ in result.failures) == ["desk_1", "stack_a"]
@@ -351,7 +355,7 @@ def test_a_model_with_maps_of_another_size_is_refused(every_kind: Any) -> None:
     model = SimpleNamespace(
         predict=lambda photo: SimpleNamespace(inv_depth=small, defocus_px=small, signed_defocus_px=small)
     )
-    result = evaluate_model(model, every_kind.root, None, only=["stereo"], split_of=every_kind.places)
+    result = evaluate_model(model, every_kind.root, None, only=["stereo"], split_of=every_kind.locations)
     assert "(3, 4)" in result.failures[0][1]
 
 
@@ -371,7 +375,7 @@ def test_pairs_slope_and_speed(made: Any, add_scene: AddScene, tmp_path: Path, r
         made.root,
         tmp_path / "data",
         only=["pairs", "coc_slope"],
-        split_of=made.places,
+        split_of=made.locations,
         speed=True,
         baselines=[
             Made("luma", blur_score=lambda photo: -photo[..., 1]),
@@ -457,7 +461,7 @@ def test_the_same_seed_gives_the_same_files(
             every_kind.root,
             None,
             only=SCENES,
-            split_of=every_kind.places,
+            split_of=every_kind.locations,
             options=Options(pairs_per_photo=300),
         )
         result.seconds = 0.0

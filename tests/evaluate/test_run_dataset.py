@@ -158,12 +158,12 @@ class Page(HTMLParser):
 def test_side_by_side_in_table_json_comparison_and_report(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra report")
     oracle, photos = depth_and_blur()
-    peers = [
+    baselines = [
         Made("quarter", "sigma_px", lambda photo: oracle.predict(photo).defocus_px / 4),
         Made("<b>metres</b>", "depth_m", lambda photo: 1 / oracle.predict(photo).inv_depth),
     ]
     result = evaluate_dataset(
-        oracle, made_dataset(photos), tmp_path, options=Options(pairs_per_photo=500), baselines=peers
+        oracle, made_dataset(photos), tmp_path, options=Options(pairs_per_photo=500), baselines=baselines
     )
     names = [path.name for path in write_evaluation(result, tmp_path / "out")]
     assert names == ["evaluation.json", "evaluation.md", "report.html", "comparison.jpg"]

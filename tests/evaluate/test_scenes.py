@@ -41,20 +41,20 @@ def test_choice_by_split_place_and_kind(made: Any, add_scene: Callable[..., Path
     (made.root / "stereo" / "broken" / "scene.json").write_text("{")
     (made.root / "photos" / "cat").mkdir(parents=True)
     (made.root / "photos" / "cat" / "scene.json").write_text("{")
-    del made.places["nowhere"]
-    choice = choose_scenes(made.root, made.places, "dev", scenes_per_location=2)
+    del made.locations["nowhere"]
+    choice = choose_scenes(made.root, made.locations, "dev", scenes_per_location=2)
     assert [s.record.name for s in choice.scenes] == ["dev_stack", "desk_1", "desk_3"]
     assert choice.locations_without_split == ("nowhere",)
     assert len(choice.failures) == 1 and "broken" in choice.failures[0][0]
-    only = choose_scenes(made.root, made.places, "train", ("focal_stacks",))
+    only = choose_scenes(made.root, made.locations, "train", ("focal_stacks",))
     assert [s.record.name for s in only.scenes] == ["train_stack"]
     with pytest.raises(CaptureError, match="mddnet build"):
-        choose_scenes(made.root / "none", made.places, "dev")
+        choose_scenes(made.root / "none", made.locations, "dev")
 
 
 def test_truth_is_nan_where_unknown_or_not_trusted(made: Any, add_scene: Callable[..., Path]) -> None:
     add_scene("focal_stacks", "stack", "here", untrusted=True)
-    scene = choose_scenes(made.root, made.places, "dev").scenes[0]
+    scene = choose_scenes(made.root, made.locations, "dev").scenes[0]
     truth = read_maps(scene)
     assert np.isnan(truth.inv_depth[:5]).all() and np.isnan(truth.inv_depth[:, :30]).all()
     assert np.isfinite(truth.inv_depth[5:, 30:]).all()
@@ -70,7 +70,7 @@ def test_truth_is_nan_where_unknown_or_not_trusted(made: Any, add_scene: Callabl
 
 def test_sizes_that_differ_are_refused(made: Any, add_scene: Callable[..., Path]) -> None:
     folder = add_scene("focal_stacks", "stack", "here")
-    scene = choose_scenes(made.root, made.places, "dev").scenes[0]
+    scene = choose_scenes(made.root, made.locations, "dev").scenes[0]
     truth = read_maps(scene)
     write_image(folder / "frame_0.png", np.zeros((10, 10, 3), dtype=np.uint8))
     with pytest.raises(CaptureError, match="size"):

@@ -52,12 +52,12 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("name", "quantity"), [("relative", "inv_depth"), ("metric", "depth_m"), ("glpn", "depth_m")])
 def test_a_network_states_its_quantity_and_answers_at_the_photos_size(networks: Path, name: str, quantity: str) -> None:
-    peer = find_baseline(str(networks / name))
-    assert peer.name == name and peer.quantities == (quantity,)
-    values = peer.infer(PHOTO).inv_depth
+    baseline = find_baseline(str(networks / name))
+    assert baseline.name == name and baseline.quantities == (quantity,)
+    values = baseline.infer(PHOTO).inv_depth
     assert values.shape == PHOTO.shape[:2] and values.dtype == np.float32 and np.isfinite(values).all()
     # the same photo gives the same answer: nothing random is left switched on
-    np.testing.assert_array_equal(values, peer.infer(PHOTO).inv_depth)
+    np.testing.assert_array_equal(values, baseline.infer(PHOTO).inv_depth)
 
 
 def test_weights_that_are_not_there_are_named(networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,9 +82,9 @@ def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
     edges, at_edges = edge_blur(photo, 5.0)
     assert np.median(at_edges[left][edges[left]]) == pytest.approx(0.7, abs=0.15)
     assert np.median(at_edges[right][edges[right]]) == pytest.approx(2.5, rel=0.05)
-    peer = find_baseline("zhuo-sim")
-    assert peer.quantities == ("sigma_px",)
-    sigma_px = peer.infer(photo).defocus_px / 4
+    baseline = find_baseline("zhuo-sim")
+    assert baseline.quantities == ("sigma_px",)
+    sigma_px = baseline.infer(photo).defocus_px / 4
     assert sigma_px.dtype == np.float32 and sigma_px.min() >= 0 and sigma_px.max() <= 5
     # patches of one grey level lie in both halves, and the matting Laplacian ties them together
     assert 1.3 * np.median(sigma_px[left]) < np.median(sigma_px[right])

@@ -21,13 +21,13 @@ SHORT, LONG, ASCII, RATIONAL, UNDEFINED = 3, 4, 2, 5, 7
 
 def directory(entries: list[tuple[int, int, int, bytes]], at: int) -> bytes:
     """An image file directory that begins at an offset; values of more than four bytes follow it."""
-    place = at + 2 + 12 * len(entries) + 4
+    position = at + 2 + 12 * len(entries) + 4
     head, values = struct.pack("<H", len(entries)), b""
     for tag, kind, count, data in entries:
         if len(data) <= 4:
             head += struct.pack("<HHI", tag, kind, count) + data.ljust(4, b"\0")
         else:
-            head += struct.pack("<HHII", tag, kind, count, place + len(values))
+            head += struct.pack("<HHII", tag, kind, count, position + len(values))
             values += data
     return head + struct.pack("<I", 0) + values
 

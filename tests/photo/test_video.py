@@ -70,8 +70,8 @@ def test_a_video_that_was_held_upright_comes_out_upright(tmp_path: Path) -> None
     # Track header: the matrix that turns by 90 degrees clockwise (ISO/IEC 14496-12, 8.3.2), in place of the identity.
     at = data.index(b"tkhd") + 4 + 40
     assert struct.unpack(">9i", data[at : at + 36])[:2] == (65536, 0)
-    turned = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-    path.write_bytes(data[:at] + turned + data[at + 36 :])
+    rotated = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(data[:at] + rotated + data[at + 36 :])
     photo = next(iter(video_frames(path)))
     assert photo.pixels.shape == scene.shape
     assert np.abs(photo.pixels[20:60, 20:100].astype(int) - scene[20:60, 20:100]).max() <= 8

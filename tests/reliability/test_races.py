@@ -193,7 +193,7 @@ def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
     for kept in scenes.kept:
         facts = measured(FoundScene("focal_stacks", kept))
         assert isinstance(facts, SceneFacts)
-        wanted[facts.record.place] = facts.quantiles.tobytes()
+        wanted[facts.record.location] = facts.quantiles.tobytes()
     found = FoundScene("focal_stacks", scenes.target)
     results = []
     with all_the_time(scenes.replace):
@@ -202,7 +202,7 @@ def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
         if isinstance(result, DamagedScene):
             assert "replaced by a build" in result.reason or "scene.json" in result.reason
         else:
-            assert wanted[result.record.place] == result.quantiles.tobytes()
+            assert wanted[result.record.location] == result.quantiles.tobytes()
     assert any(isinstance(result, SceneFacts) for result in results)
 
 
@@ -229,12 +229,12 @@ def test_shards_of_scenes_that_a_build_replaces_are_refused(tmp_path: Path) -> N
     from mddnet.scenes.shards_write import plan_shards, write_shards
 
     scenes = TwoScenes(tmp_path)
-    plan = plan_shards(scenes.root, lambda place: "train")
+    plan = plan_shards(scenes.root, lambda location: "train")
     scenes.replace()
     rows = list(write_shards(plan, tmp_path / "shards"))
     assert [row.state for row in rows] == ["failed"] and "changed while it was written" in rows[0].reason
     assert not (tmp_path / "shards" / "SHA256SUMS").exists()
-    rows = list(write_shards(plan_shards(scenes.root, lambda place: "train"), tmp_path / "shards"))
+    rows = list(write_shards(plan_shards(scenes.root, lambda location: "train"), tmp_path / "shards"))
     assert [row.state for row in rows] == ["written"]
 
 

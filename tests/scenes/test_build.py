@@ -44,10 +44,10 @@ def write_photos(root: Path, count: int = 3) -> None:
     (root / "photos" / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
-def write_capture(root: Path, name: str, place: str = "room", kind: str = "focal_stack") -> Path:
+def write_capture(root: Path, name: str, location: str = "room", kind: str = "focal_stack") -> Path:
     folder = root / "captures" / f"{kind}s" / name
     folder.mkdir(parents=True)
-    (folder / "capture.json").write_text(json.dumps({"kind": kind, "scene": name, "place": place}))
+    (folder / "capture.json").write_text(json.dumps({"kind": kind, "scene": name, "place": location}))
     return folder
 
 
@@ -55,13 +55,13 @@ def whole_scene(folder: Path, out_root: Path) -> SceneRecord:
     """Stands in for a builder of real captures, which take long."""
     target = out_root / folder.name
     target.mkdir()
-    place = json.loads((folder / "capture.json").read_text())["place"]
+    location = json.loads((folder / "capture.json").read_text())["place"]
     write_image(target / "sharp.jpg", picture(1))
     write_image(target / "frame_00.jpg", picture(2))
     write_inv_depth(target / "inv_depth.png", np.linspace(0, 1, 96, dtype=np.float32)[None].repeat(72, 0), "relative")
     record = SceneRecord(
         name=folder.name,
-        place=place,
+        location=location,
         capture="focal_stack",
         source="a test",
         licence="none",
@@ -119,8 +119,8 @@ def test_a_data_root_is_searched_for_every_kind(tmp_path: Path) -> None:
 
 
 def test_one_capture_folder_is_a_source_too(tmp_path: Path) -> None:
-    plan = plan_build([write_capture(tmp_path, "stack", place="hall")])
-    assert [(task.kind, task.name, task.place) for task in plan.tasks] == [("focal_stacks", "stack", "hall")]
+    plan = plan_build([write_capture(tmp_path, "stack", location="hall")])
+    assert [(task.kind, task.name, task.location) for task in plan.tasks] == [("focal_stacks", "stack", "hall")]
 
 
 def test_what_cannot_be_listed_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_real_photos_give_whole_scenes_and_are_kept(tmp_path: Path) -> None:
     rows = build(tmp_path / "data", tmp_path / "out")
     assert states(rows) == {f"made_p{i}": "built" for i in range(3)}
     record = read_scene(tmp_path / "out/photos/made_p1")
-    assert record.place == "photos/made" and len(record.frames) == 3
+    assert record.location == "photos/made" and len(record.frames) == 3
     assert not (tmp_path / "out" / SCRATCH).exists()
     assert set(states(build(tmp_path / "data", tmp_path / "out")).values()) == {"kept"}
 
@@ -234,10 +234,10 @@ def test_a_rejected_capture_is_tried_again(tmp_path: Path, stand_in: Any) -> Non
 
     stand_in(builder)
     rows = build(tmp_path / "data", tmp_path / "out")
-    write_tables(tmp_path / "out", rows, lambda place: "dev")
+    write_tables(tmp_path / "out", rows, lambda location: "dev")
     stand_in(whole_scene)
     rows = build(tmp_path / "data", tmp_path / "out")
-    write_tables(tmp_path / "out", rows, lambda place: "dev")
+    write_tables(tmp_path / "out", rows, lambda location: "dev")
     assert states(rows) == {"flat": "built"}
     assert table(tmp_path / "out/rejected.csv") == []
 
@@ -345,7 +345,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("stand_in")
 def test_the_tables_list_scenes_and_rejections(tmp_path: Path, stand_in: Any) -> None:
     for name in ("bad", "good"):
-        write_capture(tmp_path / "data", name, place=f"place_{name}")
+        write_capture(tmp_path / "data", name, location=f"place_{name}")
 
     def builder(folder: Path, out_root: Path) -> SceneRecord:
         if folder.name == "bad":
@@ -354,7 +354,7 @@ def test_the_tables_list_scenes_and_rejections(tmp_path: Path, stand_in: Any) ->
 
     stand_in(builder)
     sides = {"place_bad": "dev", "place_good": "train"}
-    write_tables(tmp_path / "out", build(tmp_path / "data", tmp_path / "out"), lambda place: sides.get(place, ""))
+    write_tables(tmp_path / "out", build(tmp_path / "data", tmp_path / "out"), lambda location: sides.get(location, ""))
     (made,) = table(tmp_path / "out/build.csv")
     assert (made["group"], made["scene"], made["split"], made["unit"]) == ("focal_stacks", "good", "train", "relative")
     assert (made["frames"], made["kappa_px_low"], made["rerender_error_fraction"]) == ("1", "12", "0.41")
@@ -368,11 +368,11 @@ def test_the_tables_list_scenes_and_rejections(tmp_path: Path, stand_in: Any) ->
 def test_lines_of_captures_that_were_not_touched_stay(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_capture(tmp_path / "a", "one")
-    write_tables(out, build(tmp_path / "a", out), lambda place: "")
+    write_tables(out, build(tmp_path / "a", out), lambda location: "")
     missing = BuildRow("focal_stacks", "gone", "", "failed", "no such thing")
-    write_tables(out, [missing], lambda place: "")
+    write_tables(out, [missing], lambda location: "")
     write_capture(tmp_path / "b", "two")
-    write_tables(out, build(tmp_path / "b", out), lambda place: "")
+    write_tables(out, build(tmp_path / "b", out), lambda location: "")
     assert [row["scene"] for row in table(out / "build.csv")] == ["one", "two"]
     assert [row["scene"] for row in table(out / "rejected.csv")] == ["gone"]
 
@@ -383,7 +383,7 @@ def test_the_command_builds_reports_and_says_1_when_something_failed(
 ) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     write_photos(data, 2)
-    write_capture(data, "stack", place="hall")
+    write_capture(data, "stack", location="hall")
     (data / "split.csv").write_text("place,split\nhall,dev\n")
     assert main(["build", str(data), "-o", str(out)]) == 0
     text = capsys.readouterr().out
@@ -432,8 +432,8 @@ def test_every_real_capture_is_listed(shared_data: Path) -> None:
             expected[group] = sum(1 for _ in csv.DictReader(stream))
     assert {kind: sum(task.kind == kind for task in plan.tasks) for kind in KINDS} == expected
     # each has a side of the split; what is no scene is left alone
-    places = read_split(shared_data / "split.csv")
-    assert {split_of(task.place, places) for task in plan.tasks} == {"train", "dev"}
+    locations = read_split(shared_data / "split.csv")
+    assert {split_of(task.location, locations) for task in plan.tasks} == {"train", "dev"}
     folders = {file.relative_to(shared_data).parts[0] for task in plan.tasks for file in task.files}
     assert folders == {"captures", "depth", "photos"}
     assert not any("multiview" in file.parts for task in plan.tasks for file in task.files)

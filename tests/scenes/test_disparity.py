@@ -32,8 +32,8 @@ def test_positions_count_from_the_centre() -> None:
     assert positions[0].tolist() == [-1, -1] and positions[5].tolist() == [0, 1]
     mirrored = grid_positions(3, 3, (1, 1), "rows down, columns left")
     assert mirrored[5].tolist() == [0, -1]
-    turned = grid_positions(3, 3, (1, 1), "rows right, columns down")
-    assert turned[5].tolist() == [1, 0]
+    rotated = grid_positions(3, 3, (1, 1), "rows right, columns down")
+    assert rotated[5].tolist() == [1, 0]
 
 
 def test_the_parabola_finds_the_minimum_between_planes() -> None:

@@ -12,7 +12,7 @@ from mddnet.types import Float32Array
 SIZE = (24, 40)
 
 
-def places() -> np.ndarray:
+def positions() -> np.ndarray:
     y, x = np.indices(SIZE)
     return 0.05 + 0.9 * (x + 0.3 * y) / (SIZE[1] + 0.3 * SIZE[0])
 
@@ -22,7 +22,7 @@ def images(periods: float, steps: int, noise: float = 0.0, gamma: float = 1.0, s
     rng = np.random.default_rng(seed)
     out = []
     for n in range(steps):
-        light = 0.5 + 0.45 * np.cos(2 * np.pi * (periods * places() - n / steps))
+        light = 0.5 + 0.45 * np.cos(2 * np.pi * (periods * positions() - n / steps))
         out.append((0.8 * light**gamma + noise * rng.standard_normal(SIZE)).astype(np.float32))
     return out
 
@@ -42,14 +42,14 @@ def test_the_phase_of_four_steps_is_the_textbook_one() -> None:
 @pytest.mark.parametrize("periods", [(1, 6, 30), (1, 9), (13, 15, 16), (1,)])
 def test_every_set_of_frequencies_gives_the_place(periods: tuple[float, ...]) -> None:
     code = fringe_code([decode_phase(images(f, 6)) for f in periods], periods)
-    assert np.abs(code.place - places()).max() < 1e-4
+    assert np.abs(code.position - positions()).max() < 1e-4
     assert code.lit == 1
 
 
 def test_the_stated_noise_is_that_of_the_places() -> None:
     periods = (1, 6, 30)
     code = fringe_code([decode_phase(images(f, 12, noise=0.02, seed=int(f))) for f in periods], periods)
-    scatter = float((code.place - places()).std())
+    scatter = float((code.position - positions()).std())
     assert scatter == pytest.approx(float(np.median(code.noise)), rel=0.15)
 
 
@@ -58,7 +58,7 @@ def test_the_gamma_of_a_projector_leaves_many_steps_alone() -> None:
     off = {}
     for steps in (4, 12):
         code = fringe_code([decode_phase(images(f, steps, gamma=2.2)) for f in periods], periods)
-        off[steps] = float(np.abs(code.place - places()).max())
+        off[steps] = float(np.abs(code.position - positions()).max())
     assert 10 * off[12] < off[4]
 
 
@@ -72,11 +72,11 @@ def test_saturated_and_unlit_pixels_stay_unknown() -> None:
             image[dark] = 0.02
         phases.append(decode_phase(here))
     code = fringe_code(phases, (1, 6))
-    assert np.isnan(code.place[dark]).all()
-    assert np.isnan(code.place[bright]).mean() > 0.9
+    assert np.isnan(code.position[dark]).all()
+    assert np.isnan(code.position[bright]).mean() > 0.9
     rest = np.ones(SIZE, bool)
     rest[bright], rest[dark] = False, False
-    assert np.isfinite(code.place[rest]).all()
+    assert np.isfinite(code.position[rest]).all()
 
 
 def test_two_exchanged_images_are_named() -> None:

@@ -127,8 +127,8 @@ def test_the_order_of_blur_tells_a_right_law_from_a_turned_one(tmp_path: Path) -
     folder = make_scene(tmp_path, "focal_stacks", "turned", "hall", 1)
     frames = [{"file": f.file, "u_focus": 1 - f.u_focus, "kappa_px": f.kappa_px} for f in read_scene(folder).frames]
     change(folder, frames=frames)
-    turned = contact_sheet(facts_of(folder))
-    assert turned.blur_order < 0 and "is not blurred where the law says" in turned.facts.remarks[0]
+    rotated = contact_sheet(facts_of(folder))
+    assert rotated.blur_order < 0 and "is not blurred where the law says" in rotated.facts.remarks[0]
 
 
 def test_a_flat_picture_has_no_order_of_blur() -> None:
@@ -197,7 +197,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     root = tmp_path / "s<b>&'\""
     folder = make_scene(root, "rgbd", "a", "hall", 1)
-    change(folder, place=evil, licence=f'"{evil}', source="'><img src=x onerror=alert(1)>", unit="relative")
+    change(folder, location=evil, licence=f'"{evil}', source="'><img src=x onerror=alert(1)>", unit="relative")
     folder.rename(folder.with_name('n"><svg onload=alert(1)>'))
     (root / "rejected.csv").write_text(f"group,scene,place,split,state,reason\n{evil},b,{evil},dev,{evil},{evil}\n")
     (root / "rgbd/<i>half").mkdir()

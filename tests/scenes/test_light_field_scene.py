@@ -44,7 +44,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SceneRecord]:
 def test_the_scene_is_whole_and_says_what_it_is(built: tuple[Path, SceneRecord]) -> None:
     folder, record = built
     assert read_scene(folder) == record
-    assert (record.unit, record.provenance, record.capture, record.place) == ("relative", "real", "light_field", "made")
+    assert (record.unit, record.provenance, record.capture, record.location) == (
+        "relative",
+        "real",
+        "light_field",
+        "made",
+    )
     assert len(record.frames) == 24
     assert all((folder / frame.file).is_file() for frame in record.frames)
     shape = read_image(folder / record.sharp).shape[:2]

@@ -158,7 +158,7 @@ def test_rgbd_scene_on_disk(tmp_path: Path) -> None:
     record = build_rgbd_scene(rgbd_capture(tmp_path), tmp_path / "out", 3, 0)
     folder = tmp_path / "out/lab_1"
     assert read_scene(folder) == record
-    assert (record.place, record.capture, record.provenance, record.unit) == ("rgbd/lab", "rgbd", "rendered", "1/m")
+    assert (record.location, record.capture, record.provenance, record.unit) == ("rgbd/lab", "rgbd", "rendered", "1/m")
     truth = read_inv_depth(folder / record.inv_depth)
     assert truth.unit == "1/m"
     assert np.isnan(truth.inv_depth[12:36, 41:45]).all()
@@ -223,7 +223,7 @@ def test_photo_scene_on_disk(tmp_path: Path) -> None:
     record = build_photo_scene(replace(photo, other=other), tmp_path / "out", 3, 0)
     folder = tmp_path / "out/one"
     assert read_scene(folder) == record
-    assert (record.place, record.unit, record.capture, len(record.frames)) == ("photos/walk", "relative", "photo", 3)
+    assert (record.location, record.unit, record.capture, len(record.frames)) == ("photos/walk", "relative", "photo", 3)
     u = read_inv_depth(folder / record.inv_depth).inv_depth
     assert np.isfinite(u).all()
     assert (u.min(), u.max()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))

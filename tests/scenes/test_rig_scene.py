@@ -171,7 +171,7 @@ def test_the_other_scenes_are_built(small_rig: SmallRig, tmp_path: Path, capsys:
     out = tmp_path / "out"
     plan = plan_build([tmp_path / "data"])
     rows = list(build_scenes(plan, out))
-    write_tables(out, rows, lambda place: "")
+    write_tables(out, rows, lambda location: "")
     assert {row.name: row.state for row in rows} == {
         "dark": "rejected",
         "good": "built",

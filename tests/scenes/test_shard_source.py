@@ -18,7 +18,7 @@ from tests.support.served_folder import served_folder
 from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError
 from mddnet.scenes import shard_source
-from mddnet.scenes.shard_source import BrokenShard, Shard, count_sets, expand_shards, raw_sets, shard_licences
+from mddnet.scenes.shard_source import BrokenShard, Shard, count_samples, expand_shards, raw_samples, shard_licences
 from mddnet.scenes.shards import read_shard
 from mddnet.scenes.shards_write import plan_shards, write_shards
 
@@ -28,8 +28,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three shards to train on, with 12 sets, and one of the dev side."""
     folder = tmp_path_factory.mktemp("shards")
     root, split = make_scene_root(folder / "scenes")
-    places = read_split(split)
-    plan = plan_shards(root, lambda place: split_of(place, places) or "", shard_bytes=2**17)
+    locations = read_split(split)
+    plan = plan_shards(root, lambda location: split_of(location, locations) or "", shard_bytes=2**17)
     assert all(row.state == "written" for row in write_shards(plan, folder / "out"))
     return folder / "out"
 
@@ -81,29 +81,29 @@ def test_sets_are_counted_by_the_summary_or_by_reading(written: Path, tmp_path: 
     sources = expand_shards([f"{written}/train-*.tar"])
     with served_folder(written) as server:
         urls = [server.url + Path(source).name for source in sources]
-        by_summary = count_sets(urls)
+        by_summary = count_samples(urls)
         assert server.asked == ["/shards.json"]
-    assert sum(shard.sets for shard in by_summary) == 12
+    assert sum(shard.samples for shard in by_summary) == 12
     for source in sources:  # alone, without the summary
         (tmp_path / Path(source).name).write_bytes(Path(source).read_bytes())
-    alone = count_sets(expand_shards([f"{tmp_path}/*.tar"]))
-    assert [shard.sets for shard in alone] == [shard.sets for shard in by_summary]
+    alone = count_samples(expand_shards([f"{tmp_path}/*.tar"]))
+    assert [shard.samples for shard in alone] == [shard.samples for shard in by_summary]
     (tmp_path / "shards.json").write_text("[1, 2")
-    assert count_sets([str(tmp_path / Path(sources[0]).name)])[0].sets == by_summary[0].sets
+    assert count_samples([str(tmp_path / Path(sources[0]).name)])[0].samples == by_summary[0].samples
 
 
 def test_a_summary_that_lies_is_not_believed(tmp_path: Path, written: Path) -> None:
     name = "train-000000.tar"
     (tmp_path / name).write_bytes((written / name).read_bytes())
-    true = count_sets([str(written / name)])
+    true = count_samples([str(written / name)])
     for claim in ({name: -1}, {name: "many"}, {name: 1e9}, [name]):
         (tmp_path / "shards.json").write_text(json.dumps({"splits": {"train": {"sets_of_shard": claim}}}))
-        assert count_sets([str(tmp_path / name)])[0].sets == true[0].sets
+        assert count_samples([str(tmp_path / name)])[0].samples == true[0].samples
 
 
 def test_shards_without_a_set_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no set in 1 shard"):
-        count_sets([str(tar_of(tmp_path / "a.tar"))])
+        count_samples([str(tar_of(tmp_path / "a.tar"))])
 
 
 def test_licences_come_with_the_shards(written: Path, tmp_path: Path) -> None:
@@ -121,19 +121,19 @@ def test_over_the_web_the_same_sets_come(written: Path) -> None:
         over_web = [sample.key for sample in read_shard(server.url + path.name)]
         assert over_web == [sample.key for sample in read_shard(path)] != []
         with pytest.raises(BrokenShard, match="404"):
-            next(raw_sets(server.url + "nothing.tar"))
+            next(raw_samples(server.url + "nothing.tar"))
         server.break_off["/train-000000.tar"] = 30_000
         with pytest.raises(BrokenShard, match="train-000000"):
-            list(raw_sets(server.url + path.name))
+            list(raw_samples(server.url + path.name))
         server.redirects["/moved.tar"] = "ftp://127.0.0.1:1/x.tar"
         with pytest.raises(BrokenShard, match="moved"):
-            list(raw_sets(server.url + "moved.tar"))
+            list(raw_samples(server.url + "moved.tar"))
 
 
 def test_sets_that_are_not_wanted_are_not_read(written: Path) -> None:
     path = str(written / "train-000000.tar")
-    whole = list(raw_sets(path))
-    some = list(raw_sets(path, lambda index: index == 1))
+    whole = list(raw_samples(path))
+    some = list(raw_samples(path, lambda index: index == 1))
     assert [one is None for one in some] == [index != 1 for index in range(len(whole))]
     assert some[1] == whole[1]
 
@@ -145,11 +145,11 @@ def test_a_header_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
     info = tarfile.TarInfo("k." + "n" * (8 * 2**20))
     tar_of(tmp_path / "a.tar", (info, b"x"))
     with served_folder(tmp_path) as server, pytest.raises(BrokenShard, match="more than"):
-        list(raw_sets(server.url + "a.tar" if over_web else str(tmp_path / "a.tar")))
+        list(raw_samples(server.url + "a.tar" if over_web else str(tmp_path / "a.tar")))
 
 
 def test_a_set_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_source, "MAX_SET_BYTES", 1000)
+    monkeypatch.setattr(shard_source, "MAX_SAMPLE_BYTES", 1000)
     members = [(tarfile.TarInfo(f"k.f{i}"), b"x" * 300) for i in range(4)]
     with pytest.raises(CaptureError, match="set k has more than 1000 bytes"):
-        list(raw_sets(str(tar_of(tmp_path / "a.tar", *members))))
+        list(raw_samples(str(tar_of(tmp_path / "a.tar", *members))))

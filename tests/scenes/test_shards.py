@@ -28,26 +28,26 @@ from tests.support.made_scenes import KAPPA_PX, make_scene_root
 from mddnet.cli.main import main
 from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError
-from mddnet.scenes.shards import EncodedSet, decode_set, read_shard, set_key
+from mddnet.scenes.shards import EncodedSample, decode_sample, read_shard, sample_key
 from mddnet.scenes.shards_write import CHECKSUMS, ShardRow, plan_shards, write_shards
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
 
 def side_by(split: Path) -> Callable[[str], str]:
-    places = read_split(split)
-    return lambda place: split_of(place, places) or ""
+    locations = read_split(split)
+    return lambda location: split_of(location, locations) or ""
 
 
 def write(root: Path, out: Path, split: Path, **settings: Any) -> list[ShardRow]:
     return list(write_shards(plan_shards(root, side_by(split), **settings), out))
 
 
-def all_sets(out: Path, side: str = "*") -> dict[str, EncodedSet]:
+def all_samples(out: Path, side: str = "*") -> dict[str, EncodedSample]:
     return {sample.key: sample for path in sorted(out.glob(f"{side}-*.tar")) for sample in read_shard(path)}
 
 
-def tiny_scene(root: Path, name: str, place: str, u: np.ndarray, unit: str, **frame: float) -> Path:
+def tiny_scene(root: Path, name: str, location: str, u: np.ndarray, unit: str, **frame: float) -> Path:
     folder = root / "rgbd" / name
     folder.mkdir(parents=True)
     image = np.random.default_rng(0).integers(0, 256, (*u.shape, 3), dtype=np.uint8)
@@ -55,7 +55,7 @@ def tiny_scene(root: Path, name: str, place: str, u: np.ndarray, unit: str, **fr
         write_image(folder / file, image)
     write_inv_depth(folder / "inv_depth.png", u, unit)  # type: ignore[arg-type]
     frames = [FrameRecord("frame_00.png", frame["u_focus"], frame["kappa_px"])]
-    record = SceneRecord(name, place, "rgbd", "test", "CC0", "rendered", unit, frames, "sharp.png", "inv_depth.png")  # type: ignore[arg-type]
+    record = SceneRecord(name, location, "rgbd", "test", "CC0", "rendered", unit, frames, "sharp.png", "inv_depth.png")  # type: ignore[arg-type]
     write_scene_json(folder, record)
     return folder
 
@@ -66,17 +66,17 @@ def tiny_scene(root: Path, name: str, place: str, u: np.ndarray, unit: str, **fr
 def test_all_four_maps_come_back(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     rows = write(root, tmp_path / "out", split)
-    assert [(row.name, row.sets, row.state) for row in rows] == [
+    assert [(row.name, row.samples, row.state) for row in rows] == [
         ("train-000000.tar", 12, "written"),
         ("dev-000000.tar", 3, "written"),
     ]
-    assert {sample.info["place"] for sample in all_sets(tmp_path / "out", "train").values()} == {
+    assert {sample.info["place"] for sample in all_samples(tmp_path / "out", "train").values()} == {
         "place_a",
         "place_b",
         "place_c",
     }
-    assert {sample.info["place"] for sample in all_sets(tmp_path / "out", "dev").values()} == {"place_d"}
-    sample = all_sets(tmp_path / "out")["focal_stacks+a1+0002"]
+    assert {sample.info["place"] for sample in all_samples(tmp_path / "out", "dev").values()} == {"place_d"}
+    sample = all_samples(tmp_path / "out")["focal_stacks+a1+0002"]
     folder = root / "focal_stacks/a1"
     u = read_inv_depth(folder / "inv_depth.png").inv_depth
     np.testing.assert_array_equal(sample.sharp, read_image(folder / "sharp.png"))
@@ -95,8 +95,8 @@ def test_the_defocus_by_hand(tmp_path: Path, unit: str) -> None:
     """kappa 10 px, focused at 2: u 0, 2, 4 give 20, 0 and -20 px; infinity is u = 0 in 1/m, else the lowest u."""
     u = np.array([[1.0, 2.0, 4.0], [np.nan, -np.inf, 4.0]], np.float32)
     tiny_scene(tmp_path / "s", "a", "hall", u, unit, u_focus=2.0, kappa_px=10.0)
-    list(write_shards(plan_shards(tmp_path / "s", lambda place: "train"), tmp_path / "out"))
-    (sample,) = all_sets(tmp_path / "out").values()
+    list(write_shards(plan_shards(tmp_path / "s", lambda location: "train"), tmp_path / "out"))
+    (sample,) = all_samples(tmp_path / "out").values()
     infinity = 20.0 if unit == "1/m" else 10.0
     expected = [[10.0, 0.0, -20.0], [np.nan, infinity, -20.0]]
     np.testing.assert_allclose(sample.signed_defocus_px, expected, atol=1e-3)
@@ -112,8 +112,8 @@ def test_the_defocus_map_is_as_exact_as_the_depth_map(
     u = np.random.default_rng(seed).uniform(-2, 2, (5, 7)).astype(np.float32)
     u[0, 0] = np.nan
     tiny_scene(tmp_path / "s", "a", "hall", u, "relative", u_focus=u_focus, kappa_px=kappa_px)
-    list(write_shards(plan_shards(tmp_path / "s", lambda place: "train"), tmp_path / "out"))
-    (sample,) = all_sets(tmp_path / "out").values()
+    list(write_shards(plan_shards(tmp_path / "s", lambda location: "train"), tmp_path / "out"))
+    (sample,) = all_samples(tmp_path / "out").values()
     half = 0.5 * abs(sample.info["signed_defocus_px_step"])
     truth = kappa_px * (u_focus - u.astype(np.float64))
     error = np.abs(sample.signed_defocus_px - truth)[np.isfinite(u)]
@@ -123,7 +123,7 @@ def test_the_defocus_map_is_as_exact_as_the_depth_map(
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), min_size=2, max_size=2, unique=True))
 def test_no_two_scenes_share_a_key(names: list[tuple[str, str]]) -> None:
-    first, second = (set_key(group, scene, 3) for group, scene in names)
+    first, second = (sample_key(group, scene, 3) for group, scene in names)
     assert first != second
     assert not set(first) & set("./\\ ") and first.isascii()
 
@@ -154,7 +154,7 @@ def test_jpegs_stay_what_they_are_and_a_mixture_becomes_png(tmp_path: Path) -> N
     with tarfile.open(tmp_path / "png/dev-000000.tar") as tar:
         assert "focal_stacks+d+0000.focused.png" in tar.getnames()
     np.testing.assert_array_equal(
-        all_sets(tmp_path / "png")["focal_stacks+d+0000"].focused, read_image(root / "focal_stacks/d/frame_00.jpg")
+        all_samples(tmp_path / "png")["focal_stacks+d+0000"].focused, read_image(root / "focal_stacks/d/frame_00.jpg")
     )
 
 
@@ -220,7 +220,7 @@ def test_what_is_there_is_kept_and_what_changed_is_written_again(tmp_path: Path)
     assert [row.state for row in write(root, out, split)] == ["kept", "written"]
     (out / "dev-000000.tar").write_bytes(b"cut")
     assert [row.state for row in write(root, out, split)] == ["kept", "written"]
-    assert {sample.info["licence"] for sample in all_sets(out, "dev").values()} == {"CC0-1.0"}
+    assert {sample.info["licence"] for sample in all_samples(out, "dev").values()} == {"CC0-1.0"}
 
 
 def test_shards_of_an_earlier_plan_go(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_shards_of_an_earlier_plan_go(tmp_path: Path) -> None:
     write(root, out, split, shard_bytes=100_000)
     write(root, out, split)
     assert sorted(path.name for path in out.glob("*.tar")) == ["dev-000000.tar", "train-000000.tar"]
-    assert len(all_sets(out)) == 15
+    assert len(all_samples(out)) == 15
     (out / "train-000007.tar").write_bytes(b"somebody's")
     with pytest.raises(CaptureError, match=r"train-000007\.tar: no part of this set"):
         write(root, out, split)
@@ -240,15 +240,15 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import mddnet.scenes.shards_write as module
-whole, count = module.set_files, 0
+whole, count = module.sample_files, 0
 def killed(*arguments):
     global count
     count += 1
     if count == 7:
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(*arguments)
-module.set_files = killed
-plan = module.plan_shards(Path(sys.argv[1]), lambda place: "train", shard_bytes=100_000)
+module.sample_files = killed
+plan = module.plan_shards(Path(sys.argv[1]), lambda location: "train", shard_bytes=100_000)
 for row in module.write_shards(plan, Path(sys.argv[2])):
     print(row.name, flush=True)
 """
@@ -265,7 +265,7 @@ def test_a_killed_run_leaves_whole_shards_and_the_next_goes_on(tmp_path: Path) -
     done = run.stdout.split()
     assert done and sorted(path.name for path in out.glob("*.tar")) == done
     assert not (out / CHECKSUMS).exists()
-    plan = plan_shards(root, lambda place: "train", shard_bytes=100_000)
+    plan = plan_shards(root, lambda location: "train", shard_bytes=100_000)
     states = {row.name: row.state for row in write_shards(plan, out)}
     assert [name for name, state in states.items() if state == "kept"] == done
     assert set(states.values()) == {"kept", "written"}
@@ -278,8 +278,8 @@ def test_a_killed_run_leaves_whole_shards_and_the_next_goes_on(tmp_path: Path) -
 
 def test_a_place_that_the_split_does_not_name_is_refused(tmp_path: Path) -> None:
     root, _ = make_scene_root(tmp_path / "scenes")
-    with pytest.raises(CaptureError, match="place 'place_a' is not in the split"):
-        plan_shards(root, lambda place: "dev" if place == "place_d" else "")
+    with pytest.raises(CaptureError, match="location 'place_a' is not in the split"):
+        plan_shards(root, lambda location: "dev" if location == "place_d" else "")
 
 
 def test_damaged_scenes_are_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,7 +309,7 @@ def test_a_frame_that_is_cut_off_fails_its_shard_only(tmp_path: Path, capsys: py
 def test_only_takes_groups(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     assert main(["shards", str(root), "-o", str(tmp_path / "out"), "--split", str(split), "--only", "rgbd"]) == 0
-    assert {sample.info["group"] for sample in all_sets(tmp_path / "out").values()} == {"rgbd"}
+    assert {sample.info["group"] for sample in all_samples(tmp_path / "out").values()} == {"rgbd"}
 
 
 @pytest.mark.parametrize("arguments", [["--shard-mb", "0"], ["--jobs", "0"], ["--split", "no.csv"], []])
@@ -321,7 +321,7 @@ def test_wrong_usage_is_2(tmp_path: Path, arguments: list[str], capsys: pytest.C
 
 def test_a_folder_without_scenes_says_how_to_fill_it(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="mddnet build"):
-        plan_shards(tmp_path, lambda place: "train")
+        plan_shards(tmp_path, lambda location: "train")
 
 
 # --- hostile shards ---------------------------------------------------------------------------------------------------
@@ -381,10 +381,10 @@ def test_a_repeated_member_a_cut_tar_and_no_tar_are_refused(tmp_path: Path) -> N
             list(read_shard(path))
 
 
-def whole_set(tmp_path: Path) -> dict[str, Any]:
+def whole_sample(tmp_path: Path) -> dict[str, Any]:
     u = np.random.default_rng(1).random((6, 8), dtype=np.float32)
     tiny_scene(tmp_path / "s", "a", "hall", u, "1/m", u_focus=0.5, kappa_px=10.0)
-    list(write_shards(plan_shards(tmp_path / "s", lambda place: "train"), tmp_path / "out"))
+    list(write_shards(plan_shards(tmp_path / "s", lambda location: "train"), tmp_path / "out"))
     fields: dict[str, Any] = {"__key__": "k"}
     with tarfile.open(tmp_path / "out/train-000000.tar") as tar:
         for item in tar:
@@ -401,8 +401,8 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def test_a_damaged_set_is_refused_by_name(tmp_path: Path) -> None:
-    good = whole_set(tmp_path)
-    assert decode_set(good).info["scene"] == "a"
+    good = whole_sample(tmp_path)
+    assert decode_sample(good).info["scene"] == "a"
     info = json.loads(good["json"])
     bad: list[tuple[str, Any]] = [
         *((field, None) for field in good if field != "__key__"),
@@ -419,7 +419,7 @@ def test_a_damaged_set_is_refused_by_name(tmp_path: Path) -> None:
     ]
     for field, value in bad:
         with pytest.raises(CaptureError, match="k: "):
-            decode_set({**good, field: value})
+            decode_sample({**good, field: value})
 
 
 # --- other people's readers -------------------------------------------------------------------------------------------
@@ -431,8 +431,8 @@ def test_the_webdataset_library_reads_the_shards(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write(root, out, split, shard_bytes=100_000)
     urls = [str(path) for path in sorted(out.glob("train-*.tar"))]
-    streamed = {sample.key: sample for sample in webdataset.WebDataset(urls, shardshuffle=False).map(decode_set)}
-    ours = all_sets(out, "train")
+    streamed = {sample.key: sample for sample in webdataset.WebDataset(urls, shardshuffle=False).map(decode_sample)}
+    ours = all_samples(out, "train")
     assert streamed.keys() == ours.keys() and len(ours) == 12
     for key, sample in ours.items():
         np.testing.assert_array_equal(streamed[key].signed_defocus_px, sample.signed_defocus_px)
@@ -452,7 +452,7 @@ def test_the_datasets_library_reads_the_shards(tmp_path: Path, monkeypatch: pyte
     write(root, out, split, shard_bytes=100_000)
     files = {side: [str(path) for path in sorted(out.glob(f"{side}-*.tar"))] for side in ("train", "dev")}
     loaded = datasets.load_dataset("webdataset", data_files=files, cache_dir=str(tmp_path / "cache"))
-    ours = all_sets(out)
+    ours = all_samples(out)
     assert len(loaded["train"]) == 12 and len(loaded["dev"]) == 3
     for row in (*loaded["train"], *loaded["dev"]):
         sample = ours[row["__key__"]]
@@ -469,5 +469,5 @@ def test_the_datasets_library_reads_the_shards(tmp_path: Path, monkeypatch: pyte
         assert info["licence"] == "Apache-2.0" and json.loads(info["lens"]) == read_lens(root, sample)
 
 
-def read_lens(root: Path, sample: EncodedSet) -> dict[str, Any]:
+def read_lens(root: Path, sample: EncodedSample) -> dict[str, Any]:
     return dict(read_scene(root / sample.info["group"] / sample.info["scene"]).lens.to_json())

@@ -180,7 +180,7 @@ def test_files_have_the_permissions_that_the_user_asked_for(tmp_path: Path) -> N
 
 SCENE = SceneRecord(
     name="cup",
-    place="kitchen",
+    location="kitchen",
     capture="focal_stack",
     source="made by a test",
     licence="CC0-1.0",

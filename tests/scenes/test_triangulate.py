@@ -13,8 +13,8 @@ from mddnet.scenes.triangulate import triangulate, without_rims
 HEIGHT, WIDTH = 40, 60
 
 
-def geometry(lens: float = 0.0, turned: float = 0.2) -> ProjectorGeometry:
-    c, s = np.cos(turned), np.sin(turned)
+def geometry(lens: float = 0.0, rotated: float = 0.2) -> ProjectorGeometry:
+    c, s = np.cos(rotated), np.sin(rotated)
     rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     return ProjectorGeometry(
         Intrinsics(600, 600, 29.5, 19.5, (lens, 0, 0, 0, 0)),
@@ -41,9 +41,9 @@ def code_of(depth_mm: np.ndarray, rig: ProjectorGeometry, axis: str) -> FringeCo
     r2 = a * a + b * b
     a, b = a * (1 + k1 * r2) + 2 * p1 * a * b, b * (1 + k1 * r2) + p1 * (r2 + 2 * b * b)
     pixel = a * rig.projector.fx + rig.projector.cx if axis == "x" else b * rig.projector.fy + rig.projector.cy
-    place = (pixel + 0.5) / rig.lines(axis)  # type: ignore[arg-type]
+    position = (pixel + 0.5) / rig.lines(axis)  # type: ignore[arg-type]
     return FringeCode(
-        place, np.full(place.shape, 1e-5, np.float32), np.full(place.shape, 0.2, np.float32), 1.0, 0.0, 0.0
+        position, np.full(position.shape, 1e-5, np.float32), np.full(position.shape, 0.2, np.float32), 1.0, 0.0, 0.0
     )
 
 
@@ -67,15 +67,15 @@ def test_noise_of_depth_is_that_of_small_changes() -> None:
     depth = np.full((HEIGHT, WIDTH), 900.0)
     code = code_of(depth, rig, "x")
     found = triangulate(code, rig, "x")
-    moved = replace(code, place=code.place + 1e-5)
+    moved = replace(code, position=code.position + 1e-5)
     change = np.abs(triangulate(moved, rig, "x").depth_mm / found.depth_mm - 1)[5:-5, 5:-5]
     assert change == pytest.approx(found.relative_noise[5:-5, 5:-5], rel=0.05)
 
 
 def test_a_mirrored_code_is_rejected() -> None:
-    rig = geometry(turned=0.0)
+    rig = geometry(rotated=0.0)
     code = code_of(np.full((HEIGHT, WIDTH), 900.0), rig, "x")
-    mirrored = replace(code, place=code.place + 0.9)
+    mirrored = replace(code, position=code.position + 0.9)
     with pytest.raises(RejectedScene, match="behind the camera"):
         triangulate(mirrored, rig, "x")
 

@@ -20,7 +20,7 @@ def make_scene(
     root: Path,
     group: str,
     name: str,
-    place: str,
+    location: str,
     seed: int,
     size: tuple[int, int] = (96, 128),
     unit: str = "relative",
@@ -52,7 +52,7 @@ def make_scene(
         frames.append(FrameRecord(f"frame_{i:02d}.png", u_focus, KAPPA_PX))
     record = SceneRecord(
         name=name,
-        place=place,
+        location=location,
         capture=capture,  # type: ignore[arg-type]
         source="made by the tests",
         licence="Apache-2.0",

@@ -125,13 +125,13 @@ def test_captured_stacks_stretch_the_curve(stack: SceneEntry) -> None:
 
 
 def test_places_count_alike_and_the_gain_stays_near_one(stack: SceneEntry) -> None:
-    def wide(place: str) -> SceneEntry:
-        entry = real(stack, place=place)
+    def wide(location: str) -> SceneEntry:
+        entry = real(stack, location=location)
         frames = [replace(frame, kappa_px=2 * KAPPA_PX) for frame in entry.record.frames]
         return replace(entry, record=replace(entry.record, frames=frames))
 
     assert stretch_to_stacks(Shrinker(1.0).eval(), [wide("c")]) == pytest.approx(1.15)
-    # three stacks of a place that is read right against two places that are read too small
+    # three stacks of a location that is read right against two locations that are read too small
     right = [real(stack)] * 3
     assert stretch_to_stacks(Shrinker(1.0).eval(), [*right, wide("c"), wide("d")]) == pytest.approx(1.15)
     assert stretch_to_stacks(Shrinker(1.0).eval(), [*right, wide("c"), wide("c")]) == pytest.approx(1.0)

@@ -17,7 +17,7 @@ from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import RecipeError  # noqa: E402
 from mddnet.train import loop  # noqa: E402
 from mddnet.train.early_stopping import EarlyStopping  # noqa: E402
-from mddnet.train.scenes import Scenes, open_sides  # noqa: E402
+from mddnet.train.scenes import Scenes, open_run_scenes  # noqa: E402
 
 
 def _weights(value: float) -> dict[str, torch.Tensor]:
@@ -75,6 +75,6 @@ def test_a_run_stops_keeps_the_best_and_resumes_to_the_same(tmp_path: Path, monk
 def test_patience_without_anything_held_out_is_refused(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "sets")
     recipe = _recipe(root, split, tmp_path / "run")
-    sides = open_sides(recipe)
+    sides = open_run_scenes(recipe)
     with pytest.raises(RecipeError, match="no scene is held out"):
         loop.train(recipe, "cpu", Scenes(sides.train, []))

@@ -1,4 +1,4 @@
-"""Places are held out whole and stay where they are; settings follow from the scenes."""
+"""Locations are held out whole and stay where they are; settings follow from the scenes."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from mddnet.train.own_data import (
     default_steps,
     find_split,
     make_recipe,
-    sides_of,
-    split_by_place,
+    scenes_by_split,
+    split_by_location,
     start_folder,
     write_run_files,
 )
@@ -32,11 +32,11 @@ from mddnet.types import FrameRecord, SceneRecord
 
 
 def _scene(
-    place: str, group: str = "focal_stacks", frames: int = 3, size: tuple[int, int] = (480, 640)
+    location: str, group: str = "focal_stacks", frames: int = 3, size: tuple[int, int] = (480, 640)
 ) -> CheckedScene:
     record = SceneRecord(
-        name=place,
-        place=place,
+        name=location,
+        location=location,
         capture="photo" if group == "photos" else "focal_stack",
         source="here",
         licence="none",
@@ -46,7 +46,7 @@ def _scene(
         sharp="sharp.png",
         inv_depth="inv_depth.png",
     )
-    folder = Path("sets") / group / place.replace("/", "-")
+    folder = Path("sets") / group / location.replace("/", "-")
     return CheckedScene(SceneEntry(folder, group, record), *size, (0.0, 4.0, 9.0), 0.0, 0.0)
 
 
@@ -55,14 +55,14 @@ def _check(*scenes: CheckedScene) -> DataCheck:
 
 
 @settings(deadline=None)
-@given(st.sets(st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1), min_size=2, max_size=30))
-def test_a_fifth_of_the_places_is_held_out_and_the_order_does_not_matter(places: set[str]) -> None:
-    scenes = [_scene(place) for place in sorted(places)]
-    split = split_by_place(scenes)
-    held_out = [place for place, side in split.items() if side == "dev"]
-    assert split.keys() == places
-    assert len(held_out) == max(1, round(0.2 * len(places))) < len(places)
-    assert split_by_place(scenes[::-1]) == split
+@given(st.samples(st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1), min_size=2, max_size=30))
+def test_a_fifth_of_the_places_is_held_out_and_the_order_does_not_matter(locations: set[str]) -> None:
+    scenes = [_scene(location) for location in sorted(locations)]
+    split = split_by_location(scenes)
+    held_out = [location for location, side in split.items() if side == "dev"]
+    assert split.keys() == locations
+    assert len(held_out) == max(1, round(0.2 * len(locations))) < len(locations)
+    assert split_by_location(scenes[::-1]) == split
 
 
 def test_held_out_are_real_captures_and_not_most_of_the_data() -> None:
@@ -73,9 +73,9 @@ def test_held_out_are_real_captures_and_not_most_of_the_data() -> None:
         _scene("d", "stereo"),
         _scene("photos/x", "photos"),
     ]
-    assert split_by_place(scenes) == {"big": "train", "b": "dev", "c": "train", "d": "train"}
-    assert split_by_place([_scene("only")]) == {"only": "train"}
-    assert split_by_place([_scene("photos/x", "photos")]) == {}
+    assert split_by_location(scenes) == {"big": "train", "b": "dev", "c": "train", "d": "train"}
+    assert split_by_location([_scene("only")]) == {"only": "train"}
+    assert split_by_location([_scene("photos/x", "photos")]) == {}
 
 
 def test_a_split_of_ones_own_is_taken(tmp_path: Path) -> None:
@@ -84,18 +84,18 @@ def test_a_split_of_ones_own_is_taken(tmp_path: Path) -> None:
     file.write_text("place,split\na,dev\nb,train\n")
     split, origin = find_split(check, file)
     assert (split, origin) == ({"a": "dev", "b": "train"}, str(file))
-    assert [e.record.place for e in sides_of(check, split).held_out] == ["a"]
-    apart = sides_of(_check(_scene("a"), _scene("b"), _scene("c")), {"a": "dev", "b": "train", "c": "calib"})
-    assert [e.record.place for e in (*apart.train, *apart.held_out)] == ["b", "a"]
+    assert [e.record.location for e in scenes_by_split(check, split).held_out] == ["a"]
+    apart = scenes_by_split(_check(_scene("a"), _scene("b"), _scene("c")), {"a": "dev", "b": "train", "c": "calib"})
+    assert [e.record.location for e in (*apart.train, *apart.held_out)] == ["b", "a"]
     with pytest.raises(CaptureError, match="'b' is not in the split"):
-        sides_of(check, {"a": "train"})
+        scenes_by_split(check, {"a": "train"})
     with pytest.raises(CaptureError, match="no scene on the train side"):
-        sides_of(check, {"a": "dev", "b": "dev"})
+        scenes_by_split(check, {"a": "dev", "b": "dev"})
 
 
 def test_settings_follow_from_the_scenes() -> None:
     check = _check(*(_scene(name, frames=20, size=(768, 1024)) for name in "abc"), _scene("photos/x", "photos"))
-    scenes = sides_of(check, split_by_place(check.scenes))
+    scenes = scenes_by_split(check, split_by_location(check.scenes))
     recipe = make_recipe(check, scenes, ModelConfig(pretrained=False), Path("out/my model"), start=Path("m"))
     assert recipe.name == "my-model"
     shares = {name: share for name, share in recipe.data.mixture.normalised.items() if share}
@@ -111,7 +111,7 @@ def test_settings_follow_from_the_scenes() -> None:
 
 def test_small_stacks_of_one_place_without_photos() -> None:
     check = _check(_scene("a", size=(120, 160)))
-    scenes = sides_of(check, split_by_place(check.scenes))
+    scenes = scenes_by_split(check, split_by_location(check.scenes))
     recipe = make_recipe(check, scenes, ModelConfig(), Path("out"), Path("m"), 7, ["optim.lr=1e-5"])
     assert recipe.data.crop == (96, 96) and recipe.data.scale_range == (0.4, 1.1)
     assert (recipe.train.patience, recipe.train.validate_every, recipe.optim.steps) == (0, 0, 7)
@@ -122,16 +122,16 @@ def test_small_stacks_of_one_place_without_photos() -> None:
 
 def test_the_recipe_written_is_the_recipe_run(tmp_path: Path) -> None:
     check = _check(_scene("a"), _scene("b"))
-    scenes = sides_of(check, split_by_place(check.scenes))
+    scenes = scenes_by_split(check, split_by_location(check.scenes))
     out = tmp_path / 'a "quoted" näme'
     recipe = make_recipe(check, scenes, ModelConfig(), out)
-    write_run_files(check, split_by_place(check.scenes), recipe)
+    write_run_files(check, split_by_location(check.scenes), recipe)
     again = load_recipe(out / "recipe.toml")
     assert again == recipe and again.config_hash == recipe.config_hash
     assert recipe_toml(again) == (out / "recipe.toml").read_text(encoding="utf-8")
-    assert find_split(check, out / "split.csv")[0] == split_by_place(check.scenes)
+    assert find_split(check, out / "split.csv")[0] == split_by_location(check.scenes)
     (out / "checkpoint.safetensors").write_bytes(b"")
-    write_run_files(check, split_by_place(check.scenes), recipe)
+    write_run_files(check, split_by_location(check.scenes), recipe)
     with pytest.raises(TrainingError, match="begun on 2 scenes"):
         write_run_files(_check(_scene("a")), {"a": "train"}, recipe)
 
@@ -162,5 +162,5 @@ def test_a_real_check_leads_to_sides(tmp_path: Path) -> None:
         make_scene(tmp_path, "focal_stacks", name, f"place_{name}", 1)
     check = check_data(tmp_path, 40.0)
     split, origin = find_split(check, None)
-    sides = sides_of(check, split)
+    sides = scenes_by_split(check, split)
     assert "made here" in origin and (len(sides.train), len(sides.held_out)) == (2, 1)

@@ -27,8 +27,8 @@ from mddnet.train.loop import train  # noqa: E402
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("streamed")
     root, split = make_scene_root(folder / "scenes")
-    places = read_split(split)
-    plan = plan_shards(root, lambda place: split_of(place, places) or "", shard_bytes=2**17)
+    locations = read_split(split)
+    plan = plan_shards(root, lambda location: split_of(location, locations) or "", shard_bytes=2**17)
     assert all(row.state == "written" for row in write_shards(plan, folder / "shards"))
     return folder
 

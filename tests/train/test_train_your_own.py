@@ -23,7 +23,7 @@ from mddnet.cli.main import main
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "train-your-own.md"
 SETTINGS = "data.crop=[64,64] data.batch_size=2 data.workers=0 train.threads=1"
-PLACES = {"cup": "kitchen", "garden": "garden", "workshop": "workshop"}
+LOCATIONS = {"cup": "kitchen", "garden": "garden", "workshop": "workshop"}
 
 
 def blocks(language: str) -> list[str]:
@@ -35,16 +35,16 @@ def test_the_commands_lead_from_stacks_to_a_model(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("mddnet.export.onnx.export_graph", quick_export_graph)
     written = json.loads(blocks("json")[0])
     frames = made_stack(1.5 * np.arange(len(written["frames"])), 96, 128).frames
-    for scene, place in PLACES.items():
+    for scene, location in LOCATIONS.items():
         folder = tmp_path / "my_captures" / scene
         folder.mkdir(parents=True)
         # mirrored and turned, so that each is a scene of its own
-        turns = list(PLACES).index(scene)
+        turns = list(LOCATIONS).index(scene)
         for name, frame in zip(written["frames"], frames, strict=True):
             Image.fromarray(np.rot90(frame, 2 * (turns // 2))[:, :: 1 - 2 * (turns % 2)]).save(
                 folder / name, quality=97
             )
-        facts = written | {"scene": scene, "place": place, "aligned": True}
+        facts = written | {"scene": scene, "place": location, "aligned": True}
         (folder / "capture.json").write_text(json.dumps(facts))
     commands = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
     assert [command[1] for command in commands] == ["build", "train", "train", "predict", "export"]
@@ -54,7 +54,7 @@ def test_the_commands_lead_from_stacks_to_a_model(tmp_path, monkeypatch, capsys)
             arguments += ["--steps", "2", *(word for text in SETTINGS.split() for word in ("--set", text))]
         assert main(arguments) == 0, arguments
     said = " ".join(capsys.readouterr().out.split())
-    assert "held out: 1 of 3 places" in said and "same side of the plane of focus" in said
+    assert "held out: 1 of 3 locations" in said and "same side of the plane of focus" in said
     exec(blocks("python")[0], {})
     assert capsys.readouterr().out.endswith("relative\n")
     for line in DOCUMENT.read_text(encoding="utf-8").splitlines():

@@ -97,8 +97,8 @@ def launch(recipe: Path) -> list[str]:
 
 def test_two_hosts_train_from_shards_and_go_on(hosts: None, tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
-    places = read_split(split)
-    plan = plan_shards(root, lambda place: split_of(place, places) or "", shard_bytes=2**17)
+    locations = read_split(split)
+    plan = plan_shards(root, lambda location: split_of(location, locations) or "", shard_bytes=2**17)
     assert all(row.state == "written" for row in write_shards(plan, tmp_path / "shards"))
 
     def recipe(name: str) -> Path:

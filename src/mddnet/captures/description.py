@@ -199,14 +199,14 @@ class CaptureDescription(Description):
     Attributes:
         folder: the capture folder.
         scene: name of the scene.
-        place: captures of one location are on one side of the split.
+        location: captures of one location are on one side of the split.
         source: where the capture comes from.
         licence: licence found there.
     """
 
     folder: Path = Field(exclude=True)
     scene: SceneName
-    place: Text
+    location: Text = Field(alias="place")
     source: Text
     licence: Text
 

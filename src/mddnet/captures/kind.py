@@ -22,13 +22,13 @@ class ListedCapture:
 
     Attributes:
         name: unique among the captures of its kind, fit for a folder name: the scene is named after it.
-        place: captures of one location are on one side of the split.
+        location: captures of one location are on one side of the split.
         source: where the capture comes from.
         licence: licence found there.
     """
 
     name: str
-    place: str
+    location: str
     source: str
     licence: str
 
@@ -49,12 +49,12 @@ class UnusableCapture:
 
     Attributes:
         name: its name.
-        place: its location.
+        location: its location.
         reason: what is missing, with the file.
     """
 
     name: str
-    place: str
+    location: str
     reason: str
 
 

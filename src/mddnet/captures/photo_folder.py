@@ -66,7 +66,7 @@ def list_photos(root: Path) -> list[SharpPhoto]:
 
 def _pasted(photo: SharpPhoto, photos: Sequence[SharpPhoto]) -> SharpPhoto:
     """The other photo, drawn by name so that the order of building does not matter."""
-    return photos[int(named_rng(f"paste onto {photo.place}/{photo.name}", 0).integers(len(photos)))]
+    return photos[int(named_rng(f"paste onto {photo.location}/{photo.name}", 0).integers(len(photos)))]
 
 
 def named_rng(name: str, seed: int) -> np.random.Generator:

@@ -162,7 +162,7 @@ def list_frames(
     root: Path,
     columns: Sequence[str],
     codes: Mapping[str, DepthCodes],
-    place_of: Callable[[Mapping[str, str]], str],
+    location_of: Callable[[Mapping[str, str]], str],
 ) -> list[RgbdFrame]:
     """Frames of ``root/manifest.csv``, in its order, each with a colour image and a depth map.
 
@@ -170,7 +170,7 @@ def list_frames(
         root: folder of the manifest.
         columns: columns that it must have, among them those of ``RGBD_COLUMNS``.
         codes: what each ``depth_unit`` means; another is refused.
-        place_of: place of a row.
+        location_of: place of a row.
 
     Raises:
         CaptureError: as :func:`list_rgbd`.
@@ -183,7 +183,7 @@ def list_frames(
         frames.append(
             RgbdFrame(
                 name=f"{row['source']}_{image.stem}",
-                place=place_of(row),
+                location=location_of(row),
                 source=row["source"],
                 licence=row["licence"],
                 image=image,

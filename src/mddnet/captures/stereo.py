@@ -154,7 +154,7 @@ def list_stereo(root: Path) -> list[StereoScene]:
         scenes.append(
             StereoScene(
                 name=row["scene"],
-                place=f"stereo/{row['scene']}",
+                location=f"stereo/{row['scene']}",
                 source=row["source"],
                 licence=row["licence"],
                 image=image,

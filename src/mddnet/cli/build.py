@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from mddnet.cli.flags import wrong_kind, wrong_split
+from mddnet.types import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -93,13 +94,13 @@ def build(
     from mddnet.scenes.plan import plan_build
 
     split_file = split or next((s / "split.csv" for s in sources if (s / "split.csv").is_file()), None)
-    places = {} if split_file is None else read_split(split_file)
+    locations = {} if split_file is None else read_split(split_file)
     plan = plan_build(sources, only or tuple(KINDS), limit)
     console = Console()
     rows: list[BuildRow] = []
 
-    def split_or_none(place: str) -> str:
-        return split_of(place, places) or ""
+    def split_or_none(location: str) -> str:
+        return split_of(location, locations) or ""
 
     try:
         results = build_scenes(plan, out, jobs, frames, seed, rebuild, ray)
@@ -159,21 +160,21 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
             style="dim",
         )
     states = ("built", "kept", "rejected", "failed")
-    shown = table("all scenes of this run", ("kind",), (*states, "frames", "train", "dev", "no split"))
+    shown = table("all scenes of this run", ("kind",), (*states, "frames", *SPLITS, "no split"))
     for kind in (*KINDS, ""):
         mine = [row for row in rows if row.kind == kind]
         if mine:
             records = [row.record for row in mine if row.record is not None]
-            on = [split_of(record.place) for record in records]
+            on = [split_of(record.location) for record in records]
             counts = [sum(row.state == state for row in mine) for state in states]
-            counts += [sum(len(record.frames) for record in records), *(on.count(s) for s in ("train", "dev", ""))]
+            counts += [sum(len(record.frames) for record in records), *(on.count(s) for s in (*SPLITS, ""))]
             shown.add_row(kind or "unknown", *map(str, counts))
     console.print(shown)
     without = [row for row in rows if row.state in ("rejected", "failed")]
     if without:
         shown = table("no scene", ("capture", "split", "state", "reason"))
         for row in without:
-            shown.add_row(f"{row.kind}/{row.name}", split_of(row.place), row.state, row.reason)
+            shown.add_row(f"{row.kind}/{row.name}", split_of(row.location), row.state, row.reason)
         console.print(shown)
 
 
@@ -189,7 +190,7 @@ def _scene_cells(row: BuildRow, split_of: Callable[[str], str]) -> list[str]:
     error, unknown = (record.measures.get(name) for name in ("rerender_error_fraction", "unknown_share"))
     return [
         record.name,
-        split_of(record.place),
+        split_of(record.location),
         record.unit,
         str(len(record.frames)),
         span,

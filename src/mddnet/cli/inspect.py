@@ -80,9 +80,9 @@ def inspect(
     write_report(out, scenes.resolve().name, inspection, sheets)
     for damaged in inspection.damaged:
         print(f"mddnet: {damaged.reason}", file=sys.stderr)
-    sets = sum(len(facts.record.frames) for facts in inspection.scenes)
+    samples = sum(len(facts.record.frames) for facts in inspection.scenes)
     print(
-        f"{len(inspection.scenes)} scenes, {sets} sets, {len(inspection.damaged)} damaged, {len(rejected)} captures "
+        f"{len(inspection.scenes)} scenes, {samples} sets, {len(inspection.damaged)} damaged, {len(rejected)} captures "
         f"without a scene -> {out}"
     )
     return 1 if inspection.damaged else 0

@@ -58,32 +58,27 @@ def shards(
     from rich.console import Console
 
     from mddnet.cli.progress import bar_with_rate
-    from mddnet.data.split import Side, read_split, split_of
+    from mddnet.data.split import read_split, split_of
     from mddnet.scenes.build_tables import split_of_build
     from mddnet.scenes.shards_write import plan_shards, write_shards
 
-    places: dict[str, Side] = {}
-    if split is not None:
-        places = read_split(split)
-    else:
-        built = split_of_build(scenes)
-        places |= {place: "dev" if side == "dev" else "train" for place, side in built.items()}
-    plan = plan_shards(scenes, lambda place: split_of(place, places) or "", only, shard_mb * 2**20)
+    locations = split_of_build(scenes) if split is None else read_split(split)
+    plan = plan_shards(scenes, lambda location: split_of(location, locations) or "", only, shard_mb * 2**20)
     for damaged in plan.damaged:
         print(f"mddnet: left out: {damaged.reason}", file=sys.stderr)
     rows = []
-    total = sum(len(task.sets) for task in plan.tasks)
+    total = sum(len(task.samples) for task in plan.tasks)
     bar_shown = bar_with_rate("samples", Console(stderr=True))
     with closing(write_shards(plan, out, jobs)) as results, bar_shown as progress:
         bar = progress.add_task("shards", total=total, rate="", last="")
         for row in results:
             rows.append(row)
             speed = progress.tasks[0].speed
-            progress.update(bar, advance=row.sets, rate=f"{speed:.0f} samples/s" if speed else "", last=row.name)
+            progress.update(bar, advance=row.samples, rate=f"{speed:.0f} samples/s" if speed else "", last=row.name)
             if row.state == "failed":
                 print(f"mddnet: {row.name}: {row.reason}", file=sys.stderr)
     done = [row for row in rows if row.state != "failed"]
     kept = sum(row.state == "kept" for row in done)
     size = sum(row.size_bytes for row in done) / 2**20
-    print(f"{len(done)} shards ({kept} kept), {sum(row.sets for row in done)} sets, {size:.1f} MiB -> {out}")
+    print(f"{len(done)} shards ({kept} kept), {sum(row.samples for row in done)} sets, {size:.1f} MiB -> {out}")
     return 1 if plan.damaged or len(done) < len(rows) else 0

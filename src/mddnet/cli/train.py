@@ -127,10 +127,10 @@ def _train_recipe(recipe: Path, overrides: Sequence[str], accelerator: str, proc
     from mddnet.train.card import write_card
     from mddnet.train.loop import train as run
     from mddnet.train.processes import is_first_process
-    from mddnet.train.scenes import open_sides
+    from mddnet.train.scenes import open_run_scenes
 
     settings = load_recipe(recipe, overrides)
-    scenes = open_sides(settings)
+    scenes = open_run_scenes(settings)
     folder = run(settings, accelerator, scenes, processes)
     if not is_first_process():
         return 0
@@ -161,7 +161,7 @@ def _train_on_data(
     from mddnet.train.data_check import check_data
     from mddnet.train.held_out import held_out_table, write_held_out
     from mddnet.train.loop import train as run
-    from mddnet.train.own_data import find_split, make_recipe, sides_of, start_folder, write_run_files
+    from mddnet.train.own_data import find_split, make_recipe, scenes_by_split, start_folder, write_run_files
     from mddnet.train.record import run_folder
     from mddnet.train.report import show_check, show_held_out, show_settings
 
@@ -174,7 +174,7 @@ def _train_on_data(
 
     check = check_data(data, model.largest_defocus_px, tracked)
     split, origin = find_split(check, split_file)
-    scenes = sides_of(check, split)
+    scenes = scenes_by_split(check, split)
     show_check(console, check, scenes, split, origin)
     if out is None:
         return 0

@@ -1,1 +1,1 @@
-"""Data: from scene folders to the batches that a network learns from, and which places it may learn from."""
+"""Data: from scene folders to the batches that a network learns from, and which locations it may learn from."""

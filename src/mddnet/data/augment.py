@@ -26,7 +26,7 @@ class View:
         top, left: corner of the cut in the scene's pixels.
         height, width: size of the cut in the scene's pixels.
         quarter_turns: number of counter-clockwise quarter turns.
-        mirrored: whether left and right change places.
+        mirrored: whether left and right are swapped.
     """
 
     top: int

@@ -22,7 +22,7 @@ from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
 from mddnet.types import Float32Array, FrameRecord, UInt8Array
 
-MADE_UP = "photo"
+SYNTHETIC = "photo"
 """Kind of capture whose depth is synthetic."""
 DISC_KAPPA_PX = 10.0
 """Kappa of a photo blurred by one disc; any value will do, its depth is one constant."""
@@ -68,7 +68,7 @@ class SampleBatches(Dataset[Batch]):
         self._scenes: dict[str, list[SceneEntry]] = defaultdict(list)
         for entry in entries:
             self._scenes[entry.group].append(entry)
-            if entry.record.capture == MADE_UP:
+            if entry.record.capture == SYNTHETIC:
                 self._scenes[DISCS].append(entry)
         self._shares = {name: share for name, share in config.mixture.normalised.items() if share > 0}
         missing = [name for name in self._shares if name not in self._scenes]
@@ -99,9 +99,9 @@ class SampleBatches(Dataset[Batch]):
         truth = self.pool.truth(entry)
         seen = seen_truth(rng, truth, self.config)
         frames = [entry.record.frames[int(f)] for f in rng.choice(len(entry.record.frames), size=count, replace=False)]
-        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == MADE_UP
+        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == SYNTHETIC
         return [
-            set_in_view(rng, frame, partial(self._image, entry, frame), truth, seen, self.config, ordinal, synthetic)
+            sample_in_view(rng, frame, partial(self._image, entry, frame), truth, seen, self.config, ordinal, synthetic)
             for frame in frames
         ]
 
@@ -112,7 +112,7 @@ class SampleBatches(Dataset[Batch]):
         photo = self.pool.image(entry, entry.record.sharp)
         sharp = view_image(photo, _drawn_view(rng, photo, self.config), self.config.crop)
         flat = np.full(self.config.crop, 0.5, dtype=np.float32)
-        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == MADE_UP
+        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == SYNTHETIC
         samples = []
         for _ in range(count):
             blurred, signed_px = blurred_by_random_disc(rng, sharp)
@@ -148,7 +148,7 @@ def seen_truth(rng: np.random.Generator, truth: SceneTruth, config: DataConfig) 
     return SeenTruth(view, inv_depth, weight)
 
 
-def set_in_view(
+def sample_in_view(
     rng: np.random.Generator,
     frame: FrameRecord,
     image_of: Callable[[bool], UInt8Array],
@@ -156,7 +156,7 @@ def set_in_view(
     seen: SeenTruth,
     config: DataConfig,
     ordinal: bool,
-    made_up: bool,
+    synthetic: bool,
 ) -> Batch:
     """One crop of a focused frame, or now and then of the sharp image, which has no blur at all.
 
@@ -175,7 +175,7 @@ def set_in_view(
     u_focus = (frame.u_focus - truth.low) / truth.range
     kappa = 0.0 if sharp else frame.kappa_px * truth.range * scale
     image = photometric(rng, view_image(image_of(sharp), seen.view, config.crop), config.photometric)
-    return _one_sample(image, seen.inv_depth, seen.weight, u_focus, kappa, ordinal, made_up)
+    return _one_sample(image, seen.inv_depth, seen.weight, u_focus, kappa, ordinal, synthetic)
 
 
 def stacked(samples: Sequence[Batch]) -> Batch:

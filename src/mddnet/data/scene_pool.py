@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from mddnet.data.split import Side, split_of
+from mddnet.data.split import split_of
 from mddnet.errors import CaptureError
 from mddnet.photo.image_file import opened_image
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
-from mddnet.types import Float32Array, SceneRecord, UInt8Array
+from mddnet.types import Float32Array, SceneRecord, Split, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class SceneEntry:
         folder: the scene folder.
         group: kind of the scene: name of the folder that holds it (``focal_stacks``, ``rgbd``, ...).
         record: its ``scene.json``.
-        stamp: what tells it from a scene that is built in its place later; None is not checked.
+        stamp: what tells it from a scene that is built into its folder later; None is not checked.
     """
 
     folder: Path
@@ -57,33 +57,33 @@ class SceneTruth:
         return self.inv_depth.nbytes + self.weight.nbytes
 
 
-def open_scenes(root: Path, places: Mapping[str, Side], side: Side) -> list[SceneEntry]:
-    """Scenes below ``root`` whose location is on one side of the split, as :func:`open_both_sides` gives them."""
-    return open_both_sides(root, places, (side,))[side]
+def open_scenes(root: Path, locations: Mapping[str, Split], side: Split) -> list[SceneEntry]:
+    """Scenes below ``root`` whose location is on one side of the split, as :func:`open_by_split` gives them."""
+    return open_by_split(root, locations, (side,))[side]
 
 
-def open_both_sides(
-    root: Path, places: Mapping[str, Side], sides: Sequence[Side] = ("train", "dev")
-) -> dict[Side, list[SceneEntry]]:
+def open_by_split(
+    root: Path, locations: Mapping[str, Split], sides: Sequence[Split] = ("train", "dev")
+) -> dict[Split, list[SceneEntry]]:
     """Scenes below ``root`` by the side of the split that their location is on; only ``scene.json`` of each is read.
 
     Args:
         root: folder that ``mddnet build`` wrote, ``root/KIND/SCENE/scene.json``.
-        places: location -> side; a location ``photos/...`` is train by definition.
+        locations: location -> side; a location ``photos/...`` is train by definition.
         sides: which sides to give.
 
     Raises:
         CaptureError: for a scene whose location the split does not name (it could leak from one side to another), or
             if nothing is left of a side.
     """
-    entries: dict[Side, list[SceneEntry]] = {side: [] for side in sides}
+    entries: dict[Split, list[SceneEntry]] = {side: [] for side in sides}
     for folder in list_scenes(root):
         stamp = scene_stamp(folder)
         record = read_scene(folder)
-        side = split_of(record.place, places)
+        side = split_of(record.location, locations)
         if side is None:
             raise CaptureError(
-                f"{folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
+                f"{folder}: location {record.location!r} is not in the split; add a line `{record.location},train`"
             )
         if side in entries and record.frames:
             entries[side].append(SceneEntry(folder, folder.parent.name, record, stamp))

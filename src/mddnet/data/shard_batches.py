@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mddnet.config import DataConfig
 from mddnet.data.batch import Batch
-from mddnet.data.loader import MADE_UP, one_opencv_thread, seen_truth, set_in_view, stacked
+from mddnet.data.loader import SYNTHETIC, one_opencv_thread, sample_in_view, seen_truth, stacked
 from mddnet.data.scene_pool import truth_of
-from mddnet.data.shard_stream import Lane, RawSet, raw_stream
+from mddnet.data.shard_stream import Lane, RawSample, raw_stream
 from mddnet.errors import CaptureError
 from mddnet.scenes.shard_source import Shard
-from mddnet.scenes.shards import EncodedSet, check_one_size
+from mddnet.scenes.shards import EncodedSample, check_one_size
 from mddnet.types import FrameRecord, UInt8Array
 
 
@@ -100,14 +100,14 @@ class ShardBatches(IterableDataset[Batch]):
             yield stacked([crop_of(next(stream), rng, self.config) for _ in range(size)])
 
 
-def crop_of(raw: RawSet, rng: np.random.Generator, config: DataConfig) -> Batch:
+def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig) -> Batch:
     """One crop of a set.
 
     Raises:
         CaptureError: naming shard and set, if the set is damaged or on the dev side.
     """
     try:
-        one = EncodedSet.of(raw.fields)
+        one = EncodedSample.of(raw.fields)
         if one.info["split"] != "train":
             raise CaptureError(
                 f"{one.key}: is on the {one.info['split']} side of the split; expected sets to train on: name "
@@ -121,7 +121,7 @@ def crop_of(raw: RawSet, rng: np.random.Generator, config: DataConfig) -> Batch:
             check_one_size(one.key, pixels, truth.inv_depth)
             return pixels
 
-        return set_in_view(
+        return sample_in_view(
             rng,
             FrameRecord("", one.info["u_focus"], one.info["kappa_px"]),
             image_of,
@@ -129,7 +129,7 @@ def crop_of(raw: RawSet, rng: np.random.Generator, config: DataConfig) -> Batch:
             seen,
             config,
             ordinal=one.info["unit"] == "ordinal",
-            made_up=one.info["capture"] == MADE_UP,
+            synthetic=one.info["capture"] == SYNTHETIC,
         )
     except CaptureError as error:
         raise CaptureError(f"{raw.source}: {error}") from error

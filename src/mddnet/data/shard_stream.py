@@ -17,7 +17,7 @@ from functools import partial
 
 import numpy as np
 
-from mddnet.scenes.shard_source import BrokenShard, Shard, is_address, raw_sets
+from mddnet.scenes.shard_source import BrokenShard, Shard, is_address, raw_samples
 
 FIRST_BLOCK = 8
 ATTEMPTS = 5
@@ -26,7 +26,7 @@ WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class RawSet:
+class RawSample:
     """A set as its files.
 
     Attributes:
@@ -62,11 +62,11 @@ class _Part:
     of: int
 
     @property
-    def sets(self) -> int:
-        return len(range(self.number, self.shard.sets, self.of))
+    def samples(self) -> int:
+        return len(range(self.number, self.shard.samples, self.of))
 
 
-def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, first: int = 0) -> Iterator[RawSet]:
+def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, first: int = 0) -> Iterator[RawSample]:
     """The sets of a lane, without end.
 
     Args:
@@ -83,11 +83,11 @@ def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, fir
     while start + size <= first:
         start, size, number = start + size, min(2 * size, shuffle), number + 1
     coming = _in_order(shards, seed, lane, start)
-    block: list[RawSet | None] = [next(coming) for _ in range(size)]
+    block: list[RawSample | None] = [next(coming) for _ in range(size)]
     done = first - start
     while True:
         order = np.random.default_rng([seed, lane.number, number, 1]).permutation(size)
-        following: list[RawSet | None] = []
+        following: list[RawSample | None] = []
         next_size = min(2 * size, shuffle)
         for n in range(done, size):
             one, block[order[n]] = block[order[n]], None
@@ -99,42 +99,42 @@ def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, fir
         block, size, number, done = following, next_size, number + 1, 0
 
 
-def _in_order(shards: Sequence[Shard], seed: int, lane: Lane, first: int) -> Iterator[RawSet]:
+def _in_order(shards: Sequence[Shard], seed: int, lane: Lane, first: int) -> Iterator[RawSample]:
     """The sets of a lane part by part, without the first ones."""
     cuts = -(-lane.of // len(shards))
     parts = [_Part(shard, number, cuts) for shard in shards for number in range(cuts)]
-    place, epoch = lane.number, -1
+    position, epoch = lane.number, -1
     order = np.arange(len(parts))
     while True:
-        if place // len(parts) != epoch:
-            epoch = place // len(parts)
+        if position // len(parts) != epoch:
+            epoch = position // len(parts)
             order = np.random.default_rng([seed, epoch]).permutation(len(parts))
-        part = parts[order[place % len(parts)]]
-        place += lane.of
-        if part.sets <= first:
-            first -= part.sets
+        part = parts[order[position % len(parts)]]
+        position += lane.of
+        if part.samples <= first:
+            first -= part.samples
             continue
-        for fields in _sets_of(part, first):
-            yield RawSet(epoch, part.shard.source, fields)
+        for fields in _samples_of(part, first):
+            yield RawSample(epoch, part.shard.source, fields)
         first = 0
 
 
-def _sets_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
+def _samples_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
     """The sets of a part from the ``first`` on; a web address that breaks off is asked again for the rest."""
     source = part.shard.source
     for attempt in range(ATTEMPTS):
         count = 0
         try:
-            for index, fields in enumerate(raw_sets(source, partial(_wanted, part, first))):
+            for index, fields in enumerate(raw_samples(source, partial(_wanted, part, first))):
                 count = index + 1
                 if fields is not None:
                     first = index // part.of + 1
                     yield fields
-            if count == part.shard.sets:
+            if count == part.shard.samples:
                 return
             # a tar file that ends between two members looks whole
             broken = BrokenShard(
-                f"{source}: {count} sets; expected {part.shard.sets} as counted before: copy or make the shard again"
+                f"{source}: {count} sets; expected {part.shard.samples} as counted before: copy or make the shard again"
             )
         except BrokenShard as error:
             broken = error

@@ -1,4 +1,4 @@
-"""Which side of the split a location is on: ``place,split`` with ``train``, ``dev`` or ``calib``.
+"""The split of the locations: a CSV file ``place,split`` with ``train``, ``dev`` or ``calib``.
 
 A network is trained on train and measured on dev. Captures of calib are for neither: they calibrate its confidence.
 """
@@ -8,19 +8,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast
 
 from mddnet.errors import CaptureError
+from mddnet.types import SPLITS, Split
 
-Side = Literal["train", "dev", "calib"]
 
-
-def read_split(path: Path) -> dict[str, Side]:
-    """Read a split file: location -> side.
+def read_split(path: Path) -> dict[str, Split]:
+    """Read a split file: location -> split.
 
     Raises:
-        CaptureError: if the file cannot be read, a column is missing, a side is unknown, or a location stands on two
-            lines.
+        CaptureError: if the file cannot be read, a column is missing, a split is unknown, or a location is listed
+            twice.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -32,19 +31,20 @@ def read_split(path: Path) -> dict[str, Side]:
         raise CaptureError(
             f"{path}: not a readable split ({error}); expected a CSV file with the columns place,split"
         ) from error
-    places: dict[str, Side] = {}
+    locations: dict[str, Split] = {}
     for line, row in enumerate(rows, start=2):
-        place, side = (row["place"] or "").strip(), (row["split"] or "").strip()
-        if side not in get_args(Side) or not place:
+        location, split = (row["place"] or "").strip(), (row["split"] or "").strip()
+        if split not in SPLITS or not location:
             raise CaptureError(
-                f"{path}, line {line}: place {place!r}, split {side!r}; expected a place and train, dev or calib"
+                f"{path}, line {line}: location {location!r}, split {split!r}; expected a location and "
+                "train, dev or calib"
             )
-        if place in places:
-            raise CaptureError(f"{path}, line {line}: place {place!r} is listed twice; keep one line")
-        places[place] = cast(Side, side)
-    return places
+        if location in locations:
+            raise CaptureError(f"{path}, line {line}: location {location!r} is listed twice; keep one line")
+        locations[location] = cast(Split, split)
+    return locations
 
 
-def split_of(place: str, places: Mapping[str, Side]) -> Side | None:
-    """Side of a location; photos (``photos/SOURCE``) are train by definition; None if the split does not name it."""
-    return "train" if place.startswith("photos/") else places.get(place)
+def split_of(location: str, locations: Mapping[str, Split]) -> Split | None:
+    """Split of a location; photos (``photos/SOURCE``) are train by definition; None if the split does not name it."""
+    return "train" if location.startswith("photos/") else locations.get(location)

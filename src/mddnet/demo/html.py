@@ -150,8 +150,8 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
     for value, coc, trust in zip(u.tolist(), signed.tolist(), confidence.tolist(), strict=True):
         if low <= value <= high and abs(coc) <= plot.most:
             colour = BEHIND_COLOUR if coc > 0 else FRONT_COLOUR
-            place = f'cx="{plot.x(value):.1f}" cy="{plot.y(abs(coc)):.1f}"'
-            marks.append(f'<circle {place} r="2.4" fill="{colour}" fill-opacity="{0.15 + 0.75 * trust:.2f}"/>')
+            position = f'cx="{plot.x(value):.1f}" cy="{plot.y(abs(coc)):.1f}"'
+            marks.append(f'<circle {position} r="2.4" fill="{colour}" fill-opacity="{0.15 + 0.75 * trust:.2f}"/>')
     law, legend = "", "no plane of focus was found"
     if maps.focus.found:
         legend = f"the fitted lens law is a V with its tip at {tip:.3g}"
@@ -162,8 +162,8 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
         law = f'<polyline points="{corners}" fill="none" stroke="{LAW_COLOUR}" stroke-width="2.5"/>'
     cross = ""
     if values is not None and low <= values.inv_depth <= high:
-        place = f'cx="{plot.x(values.inv_depth):.1f}" cy="{plot.y(abs(values.signed_defocus_px)):.1f}"'
-        cross = f'<circle {place} r="7" fill="none" stroke="currentColor" stroke-width="2.5"/>'
+        position = f'cx="{plot.x(values.inv_depth):.1f}" cy="{plot.y(abs(values.signed_defocus_px)):.1f}"'
+        cross = f'<circle {position} r="7" fill="none" stroke="currentColor" stroke-width="2.5"/>'
     label = escape(
         f"Defocus in pixels of the photo against inverse depth ({maps.unit}) of {len(marks)} pixels; {legend}."
     )

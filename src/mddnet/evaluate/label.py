@@ -43,7 +43,7 @@ class LabelTask:
     Attributes:
         source: where it comes from, fit for a folder name.
         name: unique within the source, fit for a file name.
-        place: photos of one place go to one side of a split.
+        location: photos of one place go to one side of a split.
         licence: licence found there.
         image: the file.
         scene: the scene folder, or None.
@@ -51,7 +51,7 @@ class LabelTask:
 
     source: str
     name: str
-    place: str
+    location: str
     licence: str
     image: Path
     scene: Path | None = None
@@ -88,7 +88,7 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
     for source in sources:
         if (source / "photos/manifest.csv").is_file():
             found = [
-                LabelTask(scene_name(p.source), scene_name(p.image.stem), p.place, p.licence, p.image)
+                LabelTask(scene_name(p.source), scene_name(p.image.stem), p.location, p.licence, p.image)
                 for p in list_photos(source / "photos")
             ]
         else:
@@ -108,7 +108,7 @@ def _photographed(root: Path) -> list[LabelTask]:
         record = read_scene(folder)
         if record.provenance == "real":
             source, name = scene_name(folder.parent.name), scene_name(folder.name)
-            tasks.append(LabelTask(source, name, record.place, record.licence, folder / record.sharp, folder))
+            tasks.append(LabelTask(source, name, record.location, record.licence, folder / record.sharp, folder))
     return tasks
 
 
@@ -260,12 +260,12 @@ def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
             files = {"rgb": _image_name(task), "depth": _depth_name(task)}
             labelled.append(
                 {name: f"{task.source}/{file}" for name, file in files.items()}
-                | {"source": task.source, "licence": task.licence, "place": task.place, "depth_unit": PSEUDO_UNIT}
+                | {"source": task.source, "licence": task.licence, "place": task.location, "depth_unit": PSEUDO_UNIT}
                 | {"note": f"pseudo-label by {teacher}", "teacher": teacher}
                 | numbers
             )
         else:
-            about = {"source": task.source, "photo": task.name, "place": task.place, "reason": row.reason}
+            about = {"source": task.source, "photo": task.name, "place": task.location, "reason": row.reason}
             refused.append(about | numbers)
     write_csv(root / "manifest.csv", MANIFEST_COLUMNS, labelled)
     write_csv(root / "rejected.csv", REJECTED_COLUMNS, refused)

@@ -18,7 +18,7 @@ from mddnet.metrics import depth_ordinal_accuracy, inv_depth_range
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 MIDDLE = 0.7
-"""Side of the middle, over that of the photo: a method of fixed input size then sees everything 1.4 times as large."""
+"""Split of the middle, over that of the photo: a method of fixed input size then sees everything 1.4 times as large."""
 LARGEST_DIFFERENCE = 0.25
 """Where photo and mirror image differ by more than this share of the range, the depth is unknown."""
 

@@ -131,10 +131,10 @@ def choose_scenes(
         kind = scene_kind(folder, record)
         if kind not in kinds:
             continue
-        if record.place not in split_of:
-            unplaced.add(record.place)
-        elif split_of[record.place] == split:
-            by_location.setdefault((kind, record.place), []).append(EvaluationScene(folder, kind, record, stamp))
+        if record.location not in split_of:
+            unplaced.add(record.location)
+        elif split_of[record.location] == split:
+            by_location.setdefault((kind, record.location), []).append(EvaluationScene(folder, kind, record, stamp))
     order = list(MEASURED_KINDS)
     chosen: list[EvaluationScene] = []
     for key in sorted(by_location, key=lambda k: (order.index(k[0]), k[1])):
@@ -154,7 +154,7 @@ def one_per_location(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]
     first: dict[tuple[str, str], EvaluationScene] = {}
     for scene in scenes:
         if scene.kind != "light_fields":
-            first.setdefault((scene.kind, scene.record.place), scene)
+            first.setdefault((scene.kind, scene.record.location), scene)
     return list(first.values())
 
 
@@ -287,7 +287,7 @@ def scene_source(kind: str, scenes: Sequence[EvaluationScene], options: Options)
     samples: list[Sample] = []
     source = Source(kind, KINDS[kind].title, samples)
     for scene in scenes:
-        unit, name, location = str(scene.folder), scene.record.name, scene.record.place
+        unit, name, location = str(scene.folder), scene.record.name, scene.record.location
         if kind != "focal_stacks":
             samples.append(Sample(unit, name, location, scene.record.sharp, partial(reader.sharp, scene)))
         for frame in choose_frames(scene, options.frames_per_scene or MEASURED_KINDS[kind].frames_measured):

@@ -75,18 +75,18 @@ def _entries(archive: Path, opened: zipfile.ZipFile, names: Sequence[str]) -> di
         parts = raw.rstrip("/").split("/")
         if any(part in ("", ".", "..") for part in parts) or any(c in raw for c in "\\:\0"):
             raise ModelError(f"{archive}: entry {raw!r} points out of the archive; expected plain names: {_way_out()}")
-        place = PurePosixPath(raw)
-        if entry.is_dir() or place.name not in names or len(parts) > 2:
+        path = PurePosixPath(raw)
+        if entry.is_dir() or path.name not in names or len(parts) > 2:
             continue
-        if place.name in found:
-            raise ModelError(f"{archive}: {place.name} twice ({found[place.name][0]}, {place}); expected it once")
+        if path.name in found:
+            raise ModelError(f"{archive}: {path.name} twice ({found[path.name][0]}, {path}); expected it once")
         _check_entry(archive, entry)
-        found[place.name] = (place, entry)
+        found[path.name] = (path, entry)
     if not found:
         raise ModelError(f"{archive}: no model in it; expected {', '.join(names)}: {_way_out()}")
-    if len({place.parent for place, _ in found.values()}) > 1:
-        places = ", ".join(str(place) for place, _ in found.values())
-        raise ModelError(f"{archive}: files of a model in several folders ({places}); expected them side by side")
+    if len({path.parent for path, _ in found.values()}) > 1:
+        paths = ", ".join(str(path) for path, _ in found.values())
+        raise ModelError(f"{archive}: files of a model in several folders ({paths}); expected them side by side")
     return {name: entry for name, (_, entry) in found.items()}
 
 

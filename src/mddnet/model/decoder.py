@@ -63,7 +63,7 @@ class Decoder(nn.Module):
 class SoftConnection(nn.Module):
     """Add to each decoder's features a 1x1 projection of the other's; both projections start at zero.
 
-    The paper names the link and its place (at every upsampling block) but not its form; this form is ours.
+    The paper names the link and its position (at every upsampling block) but not its form; this form is ours.
     """
 
     def __init__(self, channels: int) -> None:

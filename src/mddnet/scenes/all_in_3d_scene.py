@@ -142,7 +142,7 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
     rows, columns = _seen_by_all(sharp.shape, breathing)
     record = SceneRecord(
         name=out_name(capture),
-        place=capture.place,
+        location=capture.location,
         capture="all_in_3d",
         source=capture.source,
         licence=capture.licence,

@@ -38,7 +38,8 @@ def task_digest(task: BuildTask, frames: int | None, seed: int) -> str:
     """Digest of everything a scene is made from: the content of its files, what is known of it, and the settings."""
     about: dict[str, Any] = {"builder": BUILDER, "group": task.kind, "name": task.name}
     if not isinstance(task.capture, Path):
-        known = {name: getattr(task.capture, name) for name in ("place", "source", "licence")}
+        capture = task.capture
+        known = {"place": capture.location, "source": capture.source, "licence": capture.licence}
         about |= {"frames": frames, "seed": seed, **known, **task.capture.facts}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for path in task.files:
@@ -84,7 +85,7 @@ def build_one(
         digest = task_digest(task, frames, seed)
         if not rebuild and digest_of_scene(target) == digest:
             record = read_scene(target)
-            return BuildRow(task.kind, task.name, record.place, "kept", record=record)
+            return BuildRow(task.kind, task.name, record.location, "kept", record=record)
         with writing_into(out):
             work = Path(tempfile.mkdtemp(dir=scratch, prefix=f"{task.name}-"))
             record = KINDS[task.kind].build(task.capture, work, frames, seed)
@@ -92,19 +93,19 @@ def build_one(
             atomic_write_text(made / BUILT_FROM, json.dumps({"digest": digest}) + "\n")
             _move_into_place(made, out / task.kind / record.name, work)
         seconds = time.monotonic() - started
-        return BuildRow(task.kind, record.name, record.place, "built", record=record, seconds=seconds)
+        return BuildRow(task.kind, record.name, record.location, "built", record=record, seconds=seconds)
     except RejectedScene as error:
         # What an earlier version of the capture gave is no longer what the capture says.
         if target.exists() and work is not None:
             target.rename(work / "outdated")
         seconds = time.monotonic() - started
-        return BuildRow(task.kind, task.name, task.place, "rejected", str(error), seconds=seconds)
+        return BuildRow(task.kind, task.name, task.location, "rejected", str(error), seconds=seconds)
     except MddnetError as error:
-        return BuildRow(task.kind, task.name, task.place, "failed", str(error))
+        return BuildRow(task.kind, task.name, task.location, "failed", str(error))
     except Exception as error:
         # A fault in a builder must not cost the other scenes; the row says that it is one.
         reason = f"{task.files[0].parent if task.files else task.name}: {type(error).__name__}: {error}"
-        return BuildRow(task.kind, task.name, task.place, "failed", reason)
+        return BuildRow(task.kind, task.name, task.location, "failed", reason)
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
@@ -125,7 +126,7 @@ def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
 def _lost_row(arguments: tuple[Any, ...], reason: str) -> BuildRow:
     task: BuildTask = arguments[0]
     where = task.files[0] if task.files else task.name
-    return BuildRow(task.kind, task.name, task.place, "failed", f"{where}: {reason}")
+    return BuildRow(task.kind, task.name, task.location, "failed", f"{where}: {reason}")
 
 
 def build_scenes(

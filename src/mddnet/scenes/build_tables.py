@@ -14,7 +14,7 @@ from mddnet.io.part_file import writing_into
 from mddnet.kinds import KINDS
 from mddnet.scenes.plan import BuildRow
 from mddnet.scenes.store import read_scene
-from mddnet.types import SceneRecord
+from mddnet.types import SPLITS, SceneRecord, Split
 
 PATIENCE_S = 60.0
 SCENE_COLUMNS = (
@@ -47,10 +47,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return []
 
 
-def split_of_build(root: Path) -> dict[str, str]:
-    """Location -> ``train`` or ``dev`` as ``build.csv`` says; empty where there is no such table."""
+def split_of_build(root: Path) -> dict[str, Split]:
+    """Location -> split as ``build.csv`` says; empty where there is no such table."""
     rows = read_table(root / "build.csv")
-    return {row["place"]: row["split"] for row in rows if row.get("place") and row["split"] in ("train", "dev")}
+    return {row["place"]: row["split"] for row in rows if row.get("place") and row["split"] in SPLITS}
 
 
 def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
@@ -64,7 +64,7 @@ def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
     return {
         "group": kind,
         "scene": record.name,
-        "place": record.place,
+        "place": record.location,
         "split": split,
         "provenance": record.provenance,
         "unit": record.unit,
@@ -102,7 +102,7 @@ def _write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str],
                 record = read_scene(path.parent)
             except MddnetError:
                 continue
-            scenes.append(_scene_row(kind, record, split_of(record.place)))
+            scenes.append(_scene_row(kind, record, split_of(record.location)))
     settled = {(row["group"], row["scene"]) for row in scenes} | {(row.kind, row.name) for row in rows}
     rejected = [
         row
@@ -111,7 +111,7 @@ def _write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str],
     ]
     for row in rows:
         if row.state in ("rejected", "failed"):
-            cells = (row.kind, row.name, row.place, split_of(row.place), row.state, row.reason)
+            cells = (row.kind, row.name, row.location, split_of(row.location), row.state, row.reason)
             rejected.append(dict(zip(REJECTED_COLUMNS, cells, strict=True)))
     write_csv(out / "build.csv", SCENE_COLUMNS, scenes)
     write_csv(out / "rejected.csv", REJECTED_COLUMNS, sorted(rejected, key=lambda row: (row["group"], row["scene"])))

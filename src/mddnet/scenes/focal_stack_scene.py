@@ -346,7 +346,7 @@ def _write(
     kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
     record = SceneRecord(
         name=stack.scene,
-        place=stack.place,
+        location=stack.location,
         capture="focal_stack",
         source=stack.source,
         licence=stack.licence,

@@ -72,7 +72,7 @@ class FringeCode:
     """Where in the projector the light of every pixel came from.
 
     Attributes:
-        place: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where it is not known.
+        position: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where it is not known.
         noise: (H, W) float32, its standard deviation by the noise of the images.
         modulation: (H, W) float32, that of the highest frequency, as a share of full scale.
         lit: share of the pixels that the fringes light.
@@ -80,7 +80,7 @@ class FringeCode:
         harmonics: median misfit where lit: a projector that is not linear in light has a large one.
     """
 
-    place: NDArray[np.float64]
+    position: NDArray[np.float64]
     noise: Float32Array
     modulation: Float32Array
     lit: float
@@ -211,7 +211,7 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
     usable = lit.copy()
     for phase in phases:
         usable &= phase.misfit < MAX_MISFIT
-    place = np.full(shape, np.nan)
+    position = np.full(shape, np.nan)
     noise = np.full(shape, np.nan, np.float32)
     off = np.full(shape, np.nan, np.float32)
     chosen = np.flatnonzero(usable.ravel())
@@ -220,7 +220,7 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
         wrapped = [p.wrapped.ravel()[here].astype(np.float64) for p in phases]
         weights = [1.0 / np.square(p.noise_rad.ravel()[here].astype(np.float64)) for p in phases]
         x, variance, apart = _unwrap(wrapped, weights, periods)
-        place.ravel()[here], noise.ravel()[here], off.ravel()[here] = x, np.sqrt(variance), apart
+        position.ravel()[here], noise.ravel()[here], off.ravel()[here] = x, np.sqrt(variance), apart
     disagreement = float(np.nanmedian(off)) if len(chosen) else 0.0
     allowed = 0.25 * order_distance_rad(tuple(periods)) if len(periods) > 1 else np.inf
     if disagreement > allowed:
@@ -229,16 +229,16 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
             f"{allowed:.2f}: are images of two frequencies or their steps exchanged, or did something move?"
         )
     with np.errstate(invalid="ignore"):
-        wrong = (off > 2 * allowed) | (place < 0) | (place > 1)
-    place[wrong], noise[wrong] = np.nan, np.nan
+        wrong = (off > 2 * allowed) | (position < 0) | (position > 1)
+    position[wrong], noise[wrong] = np.nan, np.nan
     harmonics = float(np.median([np.median(p.misfit[lit]) for p in phases]))
-    return FringeCode(place, noise, phases[-1].modulation, float(lit.mean()), disagreement, harmonics)
+    return FringeCode(position, noise, phases[-1].modulation, float(lit.mean()), disagreement, harmonics)
 
 
 def _unwrap(
     wrapped: Sequence[NDArray[np.float64]], weights: Sequence[NDArray[np.float64]], periods: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Place in 0..1, its variance, and the disagreement of the lower frequencies in radians."""
+    """Location in 0..1, its variance, and the disagreement of the lower frequencies in radians."""
     highest = periods[-1]
     turns = np.mod(wrapped[-1] / (2 * np.pi), 1.0)
     least = np.full(turns.shape, np.inf)
@@ -252,7 +252,7 @@ def _unwrap(
             cost += weight * off * off
         better = cost < least
         least, best = np.where(better, cost, least), np.where(better, x, best)
-    # All frequencies together, each unwrapped by the place found.
+    # All frequencies together, each unwrapped by the position found.
     top, bottom = np.zeros(turns.shape), np.zeros(turns.shape)
     square = np.zeros(turns.shape)
     for phase, weight, f in zip(wrapped, weights, periods, strict=True):

@@ -251,9 +251,9 @@ class Inspection:
     histograms: dict[str, Histograms]
     splits: Mapping[str, str]
 
-    def split_of(self, place: str) -> str:
+    def split_of(self, location: str) -> str:
         """``train``, ``dev``, or "" where the split does not name the location; photos are for training."""
-        return self.splits.get(place, "train" if place.startswith("photos/") else "")
+        return self.splits.get(location, "train" if location.startswith("photos/") else "")
 
 
 def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedScene:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mddnet.io.atomic import atomic_write
 from mddnet.scenes.inspect import COC_PX_EDGES, DEPTH_M_EDGES, POSITION_EDGES, Histograms, Inspection, SceneFacts
 from mddnet.scenes.inspect_pictures import ContactSheet
+from mddnet.types import SPLITS
 from mddnet.version import __version__
 
 Row = list[object]
@@ -83,14 +84,14 @@ def _counts(inspection: Inspection) -> list[Row]:
     kinds = {facts.kind for facts in inspection.scenes} | {scene.kind for scene in inspection.damaged}
     for kind in sorted(kinds | {row.get("group", "") for row in inspection.rejected}):
         mine = [facts for facts in inspection.scenes if facts.kind == kind]
-        splits = Counter(inspection.split_of(facts.record.place) for facts in mine)
+        splits = Counter(inspection.split_of(facts.record.location) for facts in mine)
         rows.append(
             [
                 _kind(kind),
                 len(mine),
                 sum(len(facts.record.frames) for facts in mine),
-                len({facts.record.place for facts in mine}),
-                *(splits[split] for split in ("train", "dev", "")),
+                len({facts.record.location for facts in mine}),
+                *(splits[split] for split in (*SPLITS, "")),
                 sum(bool(facts.remarks) for facts in mine),
                 sum(scene.kind == kind for scene in inspection.damaged),
                 sum(row.get("group", "") == kind for row in inspection.rejected),
@@ -141,7 +142,7 @@ def _sheets(kind: str, sheets: Sequence[ContactSheet], inspection: Inspection) -
         if sheet.facts.kind == kind:
             record = sheet.facts.record
             about = (
-                f"{record.place}, {inspection.split_of(record.place) or 'no split'}; {record.provenance} frames: "
+                f"{record.location}, {inspection.split_of(record.location) or 'no split'}; {record.provenance} frames: "
                 f"{len(record.frames)}; licence: {record.licence}"
             )
             mine.append((sheet, about))
@@ -152,8 +153,8 @@ def _scene_row(facts: SceneFacts, inspection: Inspection, order: float) -> Row:
     record = facts.record
     return [
         facts.folder.name,
-        record.place,
-        inspection.split_of(record.place),
+        record.location,
+        inspection.split_of(record.location),
         record.unit,
         f"{facts.width} x {facts.height}",
         len(record.frames),

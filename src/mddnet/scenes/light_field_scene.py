@@ -349,7 +349,7 @@ def _write(
 ) -> SceneRecord:
     record = SceneRecord(
         name=field.scene,
-        place=field.place,
+        location=field.location,
         capture="light_field",
         source=field.source,
         licence=field.licence,

@@ -25,14 +25,14 @@ class BuildTask:
     Attributes:
         kind: name of the kind of capture.
         name: name of the scene folder.
-        place: location of the capture, or "" if it is not known before reading.
+        location: location of the capture, or "" if it is not known before reading.
         capture: the capture folder, or the listed capture.
         files: the files that it is built from.
     """
 
     kind: str
     name: str
-    place: str
+    location: str
     capture: Path | ListedCapture
     files: tuple[Path, ...]
 
@@ -44,7 +44,7 @@ class BuildRow:
     Attributes:
         kind: name of the kind of capture, or "" where even that is not known.
         name: name of the scene folder.
-        place: location of the capture, or "".
+        location: location of the capture, or "".
         state: ``"built"`` now, ``"kept"`` from before, ``"rejected"`` with a measured reason, or ``"failed"``.
         reason: why there is no scene, or "".
         record: the scene, or None.
@@ -53,7 +53,7 @@ class BuildRow:
 
     kind: str
     name: str
-    place: str
+    location: str
     state: Literal["built", "kept", "rejected", "failed"]
     reason: str = ""
     record: SceneRecord | None = None
@@ -103,7 +103,7 @@ def plan_build(sources: Sequence[Path], kinds: Sequence[str] = tuple(KINDS), lim
         first = unique.setdefault((task.kind, task.name), task)
         if first is not task:
             reason = f"{task.files[0]}: the name {task.name} is taken by {first.files[0]}; rename one of them"
-            failures.append(BuildRow(task.kind, task.name, task.place, "failed", reason))
+            failures.append(BuildRow(task.kind, task.name, task.location, "failed", reason))
     return BuildPlan(tuple(unique.values()), tuple(failures))
 
 
@@ -116,12 +116,12 @@ def _capture_folder(folder: Path) -> BuildTask | BuildRow:
             raise CaptureError(f"{path}: kind is {shown(stated)}; expected one of {', '.join(FOLDER_KINDS)}")
     except CaptureError as error:
         return BuildRow("", folder.name, "", "failed", str(error))
-    name, place = data.get("scene"), data.get("place")
+    name, location = data.get("scene"), data.get("place")
     kind = FOLDER_KINDS[stated]
     return BuildTask(
         kind.name,
         name if isinstance(name, str) and scene_name(name) == name else folder.name,
-        place if isinstance(place, str) else "",
+        location if isinstance(location, str) else "",
         folder,
         kind.files_of(folder),
     )
@@ -158,6 +158,6 @@ def _listed_below(root: Path, kinds: Sequence[str]) -> Iterator[BuildTask | Buil
 
 def _listed(kind: Kind, capture: ListedCapture | UnusableCapture) -> BuildTask | BuildRow:
     if isinstance(capture, UnusableCapture):
-        return BuildRow(kind.name, capture.name, capture.place, "failed", capture.reason)
+        return BuildRow(kind.name, capture.name, capture.location, "failed", capture.reason)
     name = scene_name(kind.scene_prefix + capture.name)
-    return BuildTask(kind.name, name, capture.place, capture, capture.files)
+    return BuildTask(kind.name, name, capture.location, capture, capture.files)

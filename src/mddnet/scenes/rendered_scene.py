@@ -213,7 +213,7 @@ def _record(capture: ListedCapture, kind: str, unit: InvDepthUnit, measures: dic
     """The record of a scene without its frames."""
     return SceneRecord(
         name=scene_name(capture.name),
-        place=capture.place,
+        location=capture.location,
         capture=kind,
         source=capture.source,
         licence=capture.licence,
@@ -274,7 +274,7 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
 def _captured_scene(
     capture: RgbdFrame | StereoScene, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
 ) -> SceneRecord:
-    rng = named_rng(f"{capture.place}/{capture.name}", seed)
+    rng = named_rng(f"{capture.location}/{capture.name}", seed)
     image, truth = capture.read_rgb(), capture.read_inv_depth()
     if truth.shape != image.shape[:2]:
         raise RejectedScene(f"image {image.shape[:2]} and depth {truth.shape} differ in size")
@@ -331,7 +331,7 @@ def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int)
     Raises:
         MddnetError: if a file is damaged.
     """
-    rng = named_rng(f"{photo.place}/{photo.name}", seed)
+    rng = named_rng(f"{photo.location}/{photo.name}", seed)
     image = photo.read_rgb()
     pasted = photo.other is not None and rng.random() < PASTE_SHARE
     synthetic = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)

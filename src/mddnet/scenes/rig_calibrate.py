@@ -14,8 +14,8 @@ steps, and the errors that it makes are subtracted.
 
 The intervals are 1.96 standard errors of a delete-one jackknife over frames and over tiles of the picture (Efron and
 Stein, "The jackknife estimate of variance", Annals of Statistics 9, 1981), which holds errors that frames (their sensor
-readings) and places (their depth) have in common. Errors of the model that all of them share do not show in it; on the
-simulator without noise they are below 0.4 % of A and 0.05 px of blur, which are added (in quadrature).
+readings) and positions (their depth) have in common. Errors of the model that all of them share do not show in it; on
+the simulator without noise they are below 0.4 % of A and 0.05 px of blur, which are added (in quadrature).
 """
 
 from __future__ import annotations
@@ -283,9 +283,11 @@ def measure_noise(sweep: RigSweep, law: RigLaw) -> Noise:
     if len(values) < MIN_PIXELS:
         return Noise(0.0, 0.0)
     edges = np.quantile(level, np.linspace(0, 1, 9))
-    place = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
-    at = np.array([level[place == k].mean() if (place == k).any() else np.nan for k in range(8)])
-    sigma = np.array([np.median(values[place == k]) / 0.6745 / 6 if (place == k).any() else np.nan for k in range(8)])
+    position = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
+    at = np.array([level[position == k].mean() if (position == k).any() else np.nan for k in range(8)])
+    sigma = np.array(
+        [np.median(values[position == k]) / 0.6745 / 6 if (position == k).any() else np.nan for k in range(8)]
+    )
     good = np.isfinite(at) & np.isfinite(sigma)
     variance = sigma[good] ** 2
     if np.ptp(at[good]) > 1e-3:

@@ -288,7 +288,7 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
     u_focus = 1000.0 / rig.focal_mm - 1.0 / sensor_m
     record = SceneRecord(
         name=rig.scene,
-        place=rig.place,
+        location=rig.location,
         capture="rig",
         source=rig.source,
         licence=rig.licence,

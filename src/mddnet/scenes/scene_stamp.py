@@ -19,7 +19,7 @@ class ReplacedScene(CaptureError):
 
 @dataclass(frozen=True, slots=True)
 class SceneStamp:
-    """What tells a scene from one built in its place later.
+    """What tells a scene from one built into its folder later.
 
     Attributes:
         inode: number of the file ``scene.json``.

@@ -33,7 +33,7 @@ SCHEMES = ("http://", "https://")
 TIMEOUT_S = 60.0
 MAX_SHARDS = 1_000_000
 MAX_MEMBER_BYTES = 512 * 2**20
-MAX_SET_BYTES = 2**30
+MAX_SAMPLE_BYTES = 2**30
 MAX_TABLE_BYTES = 64 * 2**20
 """Size of a summary or a list of licences beyond which it is none."""
 NOT_REACHED = (OSError, http.client.HTTPException)
@@ -48,11 +48,11 @@ class Shard:
 
     Attributes:
         source: path or address.
-        sets: number of sets in it.
+        samples: number of sets in it.
     """
 
     source: str
-    sets: int
+    samples: int
 
 
 def is_address(source: str) -> bool:
@@ -144,7 +144,7 @@ def read_beside(source: str, name: str) -> bytes | None:
     return content if len(content) <= MAX_TABLE_BYTES else None
 
 
-def count_sets(sources: Sequence[str]) -> list[Shard]:
+def count_samples(sources: Sequence[str]) -> list[Shard]:
     """How many sets each shard holds: by ``shards.json`` beside it, or else by going through it.
 
     Raises:
@@ -157,8 +157,8 @@ def count_sets(sources: Sequence[str]) -> list[Shard]:
         if summary not in known:
             known[summary] = _summary_counts(read_beside(source, SUMMARY))
         count = known[summary].get(name_of(source))
-        shards.append(Shard(source, sum(1 for _ in raw_sets(source, lambda _: False)) if count is None else count))
-    if not sum(shard.sets for shard in shards):
+        shards.append(Shard(source, sum(1 for _ in raw_samples(source, lambda _: False)) if count is None else count))
+    if not sum(shard.samples for shard in shards):
         raise CaptureError(f"{sources[0]}: no set in {len(sources)} shard(s); write shards with `mddnet shards`")
     return shards
 
@@ -195,7 +195,7 @@ class BrokenShard(CaptureError):
     """A shard that could not be read to its end; at a web address, asking again may help."""
 
 
-def raw_sets(
+def raw_samples(
     source: str, wanted: Callable[[int], bool] = lambda index: True
 ) -> Iterator[dict[str, bytes | str] | None]:
     """The sets of a shard as file contents by field, and ``__key__``, not decoded.
@@ -214,12 +214,12 @@ def raw_sets(
             guarded = GuardedStream(stream, MAX_MEMBER_BYTES + 2**20)
             # A file can be skipped through, what comes over a wire cannot.
             with tarfile.open(fileobj=guarded, mode="r|" if is_address(source) else "r:") as tar:
-                yield from _raw_sets_of(tar, source, wanted, guarded)
+                yield from _raw_samples_of(tar, source, wanted, guarded)
     except (tarfile.TarError, EOFError, *ODD_HEADER, *NOT_REACHED) as error:
         raise BrokenShard(f"{source}: not a whole tar file ({error}); copy or make the shard again") from error
 
 
-def _raw_sets_of(
+def _raw_samples_of(
     tar: tarfile.TarFile, source: str, wanted: Callable[[int], bool], guarded: GuardedStream
 ) -> Iterator[dict[str, bytes | str] | None]:
     fields: dict[str, bytes | str] = {}
@@ -238,8 +238,8 @@ def _raw_sets_of(
             raise CaptureError(f"{source}: {member.name} is there twice; make the shard again")
         names.add(field)
         size += member.size
-        if size > MAX_SET_BYTES:
-            raise CaptureError(f"{source}: set {key} has more than {MAX_SET_BYTES} bytes; make the shard again")
+        if size > MAX_SAMPLE_BYTES:
+            raise CaptureError(f"{source}: set {key} has more than {MAX_SAMPLE_BYTES} bytes; make the shard again")
         if fields:
             content = tar.extractfile(member)
             assert content is not None  # it is a regular file

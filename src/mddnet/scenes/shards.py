@@ -33,7 +33,7 @@ import numpy as np
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import UNREADABLE_JSON, shown
 from mddnet.photo.image_file import opened_image
-from mddnet.scenes.shard_source import raw_sets
+from mddnet.scenes.shard_source import raw_samples
 from mddnet.scenes.store import read_coded_map
 from mddnet.types import Float32Array, UInt8Array
 
@@ -46,13 +46,13 @@ _TEXT_KEYS = ("group", "scene", "place", "split", "capture", "source", "licence"
 _NUMBER_KEYS = ("u_focus", "kappa_px")
 
 
-def set_key(group: str, scene: str, frame: int) -> str:
+def sample_key(group: str, scene: str, frame: int) -> str:
     """Key of a set: letters, digits, ``_`` and ``-`` of the names stay, any other byte becomes ``~XX``.
 
     WebDataset ends a key at the first dot, so a scene named ``cup.2`` must not keep it; no two scenes share a key.
 
     Example:
-        >>> set_key("rgbd", "cup.2", 7)
+        >>> sample_key("rgbd", "cup.2", 7)
         'rgbd+cup~2E2+0007'
     """
 
@@ -67,7 +67,7 @@ def set_key(group: str, scene: str, frame: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedSet:
+class EncodedSample:
     """One set of a shard as its files, each decoded when it is asked for.
 
     Everything raises CaptureError, naming the set and the field that is missing or damaged.
@@ -82,7 +82,7 @@ class EncodedSet:
     info: dict[str, Any]
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> EncodedSet:
+    def of(cls, fields: Mapping[str, Any]) -> EncodedSample:
         """The set of these files; its ``json`` is read and checked."""
         key = str(fields.get("__key__", ""))
         return cls(fields, _read_info(key, _field(fields, key, "json")))
@@ -137,24 +137,24 @@ class EncodedSet:
         return read_coded_map(data, field.removesuffix(".png"), MAKE_AGAIN, f"{self.key}: {field}").values
 
 
-def read_shard(path: Path | str) -> Iterator[EncodedSet]:
+def read_shard(path: Path | str) -> Iterator[EncodedSample]:
     """The sets of a shard, decoded one after the other, straight from the tar file.
 
     Args:
         path: the shard, or its ``http(s)`` address.
 
     Raises:
-        CaptureError: as :func:`~mddnet.scenes.shard_source.raw_sets`, and for a set that lacks a file.
+        CaptureError: as :func:`~mddnet.scenes.shard_source.raw_samples`, and for a set that lacks a file.
     """
-    for fields in raw_sets(str(path)):
+    for fields in raw_samples(str(path)):
         assert fields is not None  # all are wanted
         try:
-            yield decode_set(fields)
+            yield decode_sample(fields)
         except CaptureError as error:
             raise CaptureError(f"{path}: {error}") from error
 
 
-def decode_set(sample: Mapping[str, Any]) -> EncodedSet:
+def decode_sample(sample: Mapping[str, Any]) -> EncodedSample:
     """Decode all of one set: also the function to ``map`` over ``webdataset.WebDataset(shards)``.
 
     Args:
@@ -163,7 +163,7 @@ def decode_set(sample: Mapping[str, Any]) -> EncodedSet:
     Raises:
         CaptureError: naming the set and the field that is missing or damaged.
     """
-    one = EncodedSet.of(sample)
+    one = EncodedSample.of(sample)
     check_one_size(one.key, one.sharp, one.focused, one.inv_depth, one.signed_defocus_px, one.confidence)
     return one
 

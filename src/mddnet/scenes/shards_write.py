@@ -31,21 +31,20 @@ from mddnet.photo.image_file import opened_image
 from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes, image_size
 from mddnet.scenes.scratch import BuildLock
 from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
-from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, set_key
+from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, sample_key
 from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_coded_map, read_image, read_inv_depth, read_scene
 from mddnet.scenes.worker import in_processes
-from mddnet.types import SceneRecord
+from mddnet.types import SPLITS, SceneRecord
 
 Suffix = Literal["jpg", "png"]
 INDEX = "index"
 CHECKSUMS = "SHA256SUMS"
-SPLITS = ("train", "dev")
-OUR_SHARD = re.compile(r"(train|dev)-\d{6}\.tar")
+OUR_SHARD = re.compile(r"(train|dev|calib)-\d{6}\.tar")
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, slots=True)
-class SetRef:
+class SampleRef:
     """A set that goes into a shard.
 
     Attributes:
@@ -76,14 +75,14 @@ class ShardTask:
     Attributes:
         name: file name, ``train-000000.tar``.
         split: ``train`` or ``dev``.
-        sets: what it holds, in order.
+        samples: what it holds, in order.
         suffixes: of the sharp and of the focused images: one per data set, because readers take columns from names.
         digest: of everything that the shard is made from; files by size and time of change.
     """
 
     name: str
     split: str
-    sets: tuple[SetRef, ...]
+    samples: tuple[SampleRef, ...]
     suffixes: tuple[Suffix, Suffix]
     digest: str
 
@@ -107,7 +106,7 @@ class ShardRow:
 
     Attributes:
         name: its file name.
-        sets: number of sets in it.
+        samples: number of sets in it.
         state: ``"written"`` now, ``"kept"`` from before, or ``"failed"``.
         size_bytes: size of the tar file.
         sha256: its checksum.
@@ -115,7 +114,7 @@ class ShardRow:
     """
 
     name: str
-    sets: int
+    samples: int
     state: Literal["written", "kept", "failed"]
     size_bytes: int = 0
     sha256: str = ""
@@ -148,15 +147,16 @@ def plan_shards(
                 scenes.append((found, _usable_record(found.folder)))
             except (MddnetError, OSError) as error:
                 damaged.append(DamagedScene(found.kind, found.folder.name, str(error)))
-    by_split: dict[str, list[SetRef]] = {split: [] for split in SPLITS}
+    by_split: dict[str, list[SampleRef]] = {split: [] for split in SPLITS}
     for found, record in scenes:
-        split = split_of(record.place)
+        split = split_of(record.location)
         if split not in SPLITS:
             raise CaptureError(
-                f"{found.folder}: place {record.place!r} is not in the split; add a line `{record.place},train`"
+                f"{found.folder}: location {record.location!r} is not in the split; "
+                f"add a line `{record.location},train`"
             )
         by_split[split] += [
-            SetRef(set_key(found.kind or "scenes", found.folder.name, k), found.kind, found.folder, record, k)
+            SampleRef(sample_key(found.kind or "scenes", found.folder.name, k), found.kind, found.folder, record, k)
             for k in range(len(record.frames))
         ]
     if not any(by_split.values()):
@@ -184,9 +184,11 @@ def _suffixes(records: Sequence[SceneRecord]) -> tuple[Suffix, Suffix]:
     return common([r.sharp for r in records]), common([frame.file for r in records for frame in r.frames])
 
 
-def _cut(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], shard_bytes: int) -> list[ShardTask]:
-    shuffled = sorted(sets, key=lambda each: hashlib.sha256(each.key.encode()).digest())
-    parts: list[list[SetRef]] = []
+def _cut(
+    split: str, samples: Sequence[SampleRef], suffixes: tuple[Suffix, Suffix], shard_bytes: int
+) -> list[ShardTask]:
+    shuffled = sorted(samples, key=lambda each: hashlib.sha256(each.key.encode()).digest())
+    parts: list[list[SampleRef]] = []
     filled = shard_bytes
     for each in shuffled:
         # the depth map goes in twice: once more as the defocus map
@@ -202,9 +204,9 @@ def _cut(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix], sh
     ]
 
 
-def _digest(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix]) -> str:
+def _digest(split: str, samples: Sequence[SampleRef], suffixes: tuple[Suffix, Suffix]) -> str:
     digest = hashlib.sha256(json.dumps([SHARD_FORMAT, split, suffixes]).encode())
-    for each in sets:
+    for each in samples:
         digest.update(f"\n{each.key}\0{each.record!r}".encode("utf-8", "backslashreplace"))
         for path in each.files():
             status = path.stat()
@@ -215,7 +217,7 @@ def _digest(split: str, sets: Sequence[SetRef], suffixes: tuple[Suffix, Suffix])
 # --- one shard --------------------------------------------------------------------------------------------------------
 
 
-def set_files(each: SetRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
+def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
     """Content of the files of a set, by field, in the order in which they are written.
 
     Raises:
@@ -241,7 +243,7 @@ def set_files(each: SetRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict
         "group": each.kind,
         "scene": each.folder.name,
         "frame": frame.file,
-        "place": record.place,
+        "place": record.location,
         "split": split,
         "capture": record.capture,
         "provenance": record.provenance,
@@ -287,7 +289,7 @@ def _image_bytes(path: Path, suffix: Suffix, size: tuple[int, int]) -> bytes:
     return _read(path) if is_jpeg == (suffix == "jpg") else _png_bytes(pixels)
 
 
-def _confidence_bytes(each: SetRef, depth_png: bytes) -> bytes:
+def _confidence_bytes(each: SampleRef, depth_png: bytes) -> bytes:
     """The scene's confidence, or 255 wherever the depth is known."""
     if each.record.confidence is not None:
         with opened_image(each.folder / each.record.confidence, BUILD_AGAIN) as image:
@@ -339,26 +341,26 @@ def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
     try:
         with writing_into(out):
             with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as tar:
-                for each in task.sets:
-                    for field, content in set_files(each, task.split, task.suffixes).items():
+                for each in task.samples:
+                    for field, content in sample_files(each, task.split, task.suffixes).items():
                         member = tarfile.TarInfo(f"{each.key}.{field}")
                         member.size = len(content)
                         tar.addfile(member, io.BytesIO(content))
             with made.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             size = made.stat().st_size
-            if _digest(task.split, task.sets, task.suffixes) != task.digest:
+            if _digest(task.split, task.samples, task.suffixes) != task.digest:
                 raise CaptureError(f"{out / task.name}: its scenes changed while it was written; run the command again")
             if not index.exists():
                 # A shard without a line is somebody else's; killed between the two, it still is ours.
                 atomic_write_text(index, json.dumps({"shard": task.name, "made_from": None}) + "\n")
             made.replace(out / task.name)
-            entry = {"shard": task.name, "sets": len(task.sets), "bytes": size, "sha256": sha256}
+            entry = {"shard": task.name, "sets": len(task.samples), "bytes": size, "sha256": sha256}
             atomic_write_text(index, json.dumps({**entry, "made_from": task.digest}, indent=1) + "\n")
-        return ShardRow(task.name, len(task.sets), "written", size, sha256)
+        return ShardRow(task.name, len(task.samples), "written", size, sha256)
     except (MddnetError, OSError, ValueError) as error:
         made.unlink(missing_ok=True)
-        return ShardRow(task.name, len(task.sets), "failed", reason=str(error))
+        return ShardRow(task.name, len(task.samples), "failed", reason=str(error))
 
 
 def _index_path(out: Path, name: str) -> Path:
@@ -370,7 +372,7 @@ def _kept(task: ShardTask, out: Path) -> ShardRow | None:
     try:
         entry = json.loads(_index_path(out, task.name).read_text(encoding="utf-8"))
         if entry["made_from"] == task.digest and (out / task.name).stat().st_size == entry["bytes"]:
-            return ShardRow(task.name, len(task.sets), "kept", int(entry["bytes"]), str(entry["sha256"]))
+            return ShardRow(task.name, len(task.samples), "kept", int(entry["bytes"]), str(entry["sha256"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
@@ -423,25 +425,27 @@ def _remove_outdated(plan: ShardPlan, out: Path) -> None:
 
 def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
     """Licences, summary and, last, the checksums."""
-    counted: dict[Path, list[tuple[str, SetRef]]] = {}
+    counted: dict[Path, list[tuple[str, SampleRef]]] = {}
     for task in plan.tasks:
-        for each in task.sets:
+        for each in task.samples:
             counted.setdefault(each.folder, []).append((task.split, each))
     lines = []
     for folder, of_scene in counted.items():
         split, first = of_scene[0]
-        about = {name: getattr(first.record, name) for name in ("place", "provenance", "source", "licence")}
+        record = first.record
+        about = {"place": record.location, "provenance": record.provenance}
+        about |= {"source": record.source, "licence": record.licence}
         lines.append({"split": split, "group": first.kind, "scene": folder.name, "sets": str(len(of_scene)), **about})
     lines.sort(key=lambda line: (line["split"], line["group"], line["scene"]))
     write_csv(out / LICENCES, LICENCE_COLUMNS, lines)
     splits = {}
     for split in SPLITS:
-        sets = {task.name: len(task.sets) for task in plan.tasks if task.split == split}
+        samples = {task.name: len(task.samples) for task in plan.tasks if task.split == split}
         mine = [line for line in lines if line["split"] == split]
         splits[split] = {
-            "shards": list(sets),
-            "sets_of_shard": sets,
-            "sets": sum(sets.values()),
+            "shards": list(samples),
+            "sets_of_shard": samples,
+            "sets": sum(samples.values()),
             "scenes": len(mine),
             "places": len({line["place"] for line in mine}),
         }

@@ -184,7 +184,8 @@ def read_image(path: Path) -> UInt8Array:
 
 def write_scene_json(folder: Path, record: SceneRecord) -> None:
     """Write ``scene.json``, last of all: a folder without it is not a scene yet."""
-    data = {"format": SCENE_FORMAT, **asdict(record), "lens": record.lens.to_json()}
+    fields = {"place" if name == "location" else name: value for name, value in asdict(record).items()}
+    data = {"format": SCENE_FORMAT, **fields, "lens": record.lens.to_json()}
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
     atomic_write_text(folder / "scene.json", text)
 
@@ -258,7 +259,7 @@ def read_scene(folder: Path) -> SceneRecord:
         confidence = data.get("confidence")
         return SceneRecord(
             name=str(data["name"]),
-            place=str(data["place"]),
+            location=str(data["place"]),
             capture=str(data["capture"]),
             source=str(data["source"]),
             licence=str(data["licence"]),

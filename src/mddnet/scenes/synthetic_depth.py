@@ -1,7 +1,7 @@
 """Synthetic depth for sharp photos: slanted planes, smooth relief and foreground pieces with every kind of outline.
 
 Rendered blur is exact for whatever depth was made up, so depth need not be plausible; it must only not be guessable
-from anything but the blur. Hence no piece prefers a place in the picture, and slopes point in all directions: "lower
+from anything but the blur. Hence no piece prefers a position in the picture, and slopes point in all directions: "lower
 is nearer" is right half of the time. What tells in front from behind in a photo is which side of an occlusion edge the
 sharp outline belongs to, so most scenes paste a piece of a second photo over the first: its outline is a true edge.
 """
@@ -82,9 +82,9 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
     small = cv2.medianBlur(cv2.resize(srgb8, half_size, interpolation=cv2.INTER_AREA), 5)
     rows, columns = small.shape[:2]
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
-    place_weight = 100.0 * float(rng.uniform(0.3, 1.0)) / max(rows, columns)
+    location_weight = 100.0 * float(rng.uniform(0.3, 1.0)) / max(rows, columns)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    features = np.dstack([lab, x * place_weight, y * place_weight]).reshape(-1, 5)
+    features = np.dstack([lab, x * location_weight, y * location_weight]).reshape(-1, 5)
     centres = features[rng.choice(len(features), count, replace=False)]
     # Lloyd's algorithm by hand: OpenCV's k-means draws from a generator of its own, and scenes must be reproducible.
     squares = (features**2).sum(axis=1, keepdims=True)

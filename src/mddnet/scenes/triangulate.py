@@ -61,14 +61,14 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
     Raises:
         RejectedScene: where most of the rays and sheets of light meet behind the camera.
     """
-    shape = code.place.shape
+    shape = code.position.shape
     depth, relative = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
-    rows, columns = np.nonzero(np.isfinite(code.place))
+    rows, columns = np.nonzero(np.isfinite(code.position))
     if not len(rows):
         return MeasuredDepth(depth, relative)
     pixels = np.stack([columns, rows], axis=1).astype(np.float64)
     rays = np.column_stack([_undistorted(pixels, geometry.camera), np.ones(len(rows))])
-    line = code.place[rows, columns] * geometry.lines(axis) - 0.5
+    line = code.position[rows, columns] * geometry.lines(axis) - 0.5
     k = 0 if axis == "x" else 1
     projector = geometry.projector
     focal, centre = (projector.fx, projector.cx) if axis == "x" else (projector.fy, projector.cy)

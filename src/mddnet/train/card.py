@@ -18,7 +18,7 @@ from mddnet.version import __version__
 TEMPLATE = """# Model card: {name}
 
 Depth and defocus of one photo, by mddnet {version}. Encoder `{encoder}`, trained from {start} on {scenes} scenes of \
-{places} locations, {frames} focused frames, recipe {recipe}.
+{locations} locations, {frames} focused frames, recipe {recipe}.
 
 ## Training data
 
@@ -53,7 +53,7 @@ def write_card(
         start: the model that it started from, or None.
         rows: what it was measured to do; None where it was not measured.
     """
-    counts, places, frames = _trained_on(scenes)
+    counts, locations, frames = _trained_on(scenes)
     begun = "an encoder trained on ImageNet" if recipe.model.pretrained else "scratch"
     text = TEMPLATE.format(
         name=recipe.name,
@@ -61,7 +61,7 @@ def write_card(
         encoder=recipe.model.encoder,
         start=f"the weights of `{start}`" if start else begun,
         scenes=counts.total(),
-        places=places,
+        locations=locations,
         frames=frames,
         recipe=recipe.config_hash,
         data="".join(
@@ -81,12 +81,12 @@ def _measured(rows: Sequence[HeldOutRow] | None) -> str:
         return "Not yet: `mddnet evaluate` measures it on the held-out locations."
     if not rows:
         return "On nothing: no location was held out, so nothing is known of locations that it has not seen."
-    places = sorted({row.place for row in rows} - {"mean"})
-    lines = [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.place == "mean"]
+    locations = sorted({row.location for row in rows} - {"mean"})
+    lines = [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.location == "mean"]
     return (
-        f"On {len(places)} held-out locations ({', '.join(places)}), means over locations, at a long side of 384 px; "
-        "accuracies are shares of 1, of which chance has .5.\n\n| measure | before | after |\n|---|---|---|\n"
-        + "\n".join(lines)
+        f"On {len(locations)} held-out locations ({', '.join(locations)}), means over locations, at a long "
+        "side of 384 px; accuracies are shares of 1, of which chance has .5.\n\n"
+        "| measure | before | after |\n|---|---|---|\n" + "\n".join(lines)
     )
 
 
@@ -95,10 +95,10 @@ def _trained_on(scenes: Scenes) -> tuple[Counter[tuple[str, str, str]], int, int
     if scenes.shards:
         listed = shard_licences(scenes.shards)
         counts = Counter((row["group"], row["source"], row["licence"]) for row in listed)
-        return counts, len({row["place"] for row in listed}), sum(shard.sets for shard in scenes.shards)
+        return counts, len({row["place"] for row in listed}), sum(shard.samples for shard in scenes.shards)
     counts = Counter((e.group, e.record.source, e.record.licence) for e in scenes.train)
     frames = sum(len(entry.record.frames) for entry in scenes.train)
-    return counts, len({entry.record.place for entry in scenes.train}), frames
+    return counts, len({entry.record.location for entry in scenes.train}), frames
 
 
 def _cell(text: str) -> str:

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from mddnet.data.disc_blur import blurred_by_disc
-from mddnet.data.loader import MADE_UP
+from mddnet.data.loader import SYNTHETIC
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.metrics import texture_mask
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.scenes.shard_source import Shard, raw_sets
-from mddnet.scenes.shards import EncodedSet
+from mddnet.scenes.shard_source import Shard, raw_samples
+from mddnet.scenes.shards import EncodedSample
 from mddnet.scenes.store import read_image
 from mddnet.train.validate import frames_of
 from mddnet.types import Float32Array, UInt8Array
@@ -37,24 +37,24 @@ LONG_SIDE, FRAMES_PER_STACK = 512, 4
 
 def photos_of_scenes(entries: Sequence[SceneEntry]) -> list[Callable[[], UInt8Array]]:
     """What reads photos of scenes with a synthetic depth, which are sharp all over; spread evenly."""
-    photos = [entry for entry in entries if entry.record.capture == MADE_UP]
+    photos = [entry for entry in entries if entry.record.capture == SYNTHETIC]
     chosen = [photos[i] for i in np.unique(np.linspace(0, len(photos) - 1, PHOTOS).astype(int))] if photos else []
     return [partial(read_image, entry.folder / entry.record.sharp) for entry in chosen]
 
 
 def photos_of_shards(shards: Sequence[Shard]) -> list[Callable[[], UInt8Array]]:
     """The same from shards: the first that come, each photo once."""
-    photos: dict[str, EncodedSet] = {}
+    photos: dict[str, EncodedSample] = {}
     read_count = 0
     for shard in shards:
-        for fields in raw_sets(shard.source):
+        for fields in raw_samples(shard.source):
             read_count += 1
             if len(photos) == PHOTOS or read_count > SAMPLES_READ or fields is None:
                 return [partial(one.image, "sharp") for one in photos.values()]
-            one = EncodedSet.of(fields)
-            if one.info["capture"] == MADE_UP:
+            one = EncodedSample.of(fields)
+            if one.info["capture"] == SYNTHETIC:
                 sharp = {name: data for name, data in fields.items() if name.startswith(("sharp.", "__key__"))}
-                photos.setdefault(one.info["scene"], EncodedSet(sharp, one.info))
+                photos.setdefault(one.info["scene"], EncodedSample(sharp, one.info))
     return [partial(one.image, "sharp") for one in photos.values()]
 
 
@@ -127,12 +127,12 @@ def stretch_to_stacks(network: MDDNet, entries: Sequence[SceneEntry]) -> float:
         predicted = _defocus_px(network, frame.image)[frame.mask].astype(np.float64)
         truth = np.minimum(np.abs(frame.signed_px[frame.mask]), network.config.largest_defocus_px)
         beyond = np.maximum(predicted - STRETCH_FROM_PX, 0.0)
-        errors.setdefault(frame.place, []).append(
+        errors.setdefault(frame.location, []).append(
             np.array([np.abs(predicted + (gain - 1.0) * beyond - truth).mean() for gain in STRETCHES])
         )
     if not errors:
         return 1.0
-    by_place = [np.mean(frames, axis=0) for frames in errors.values()]
-    gain = float(STRETCHES[int(np.mean(by_place, axis=0).argmin())])
+    by_location = [np.mean(frames, axis=0) for frames in errors.values()]
+    gain = float(STRETCHES[int(np.mean(by_location, axis=0).argmin())])
     network.defocus_curve.stretch(gain, STRETCH_FROM_PX)
     return gain

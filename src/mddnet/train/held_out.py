@@ -13,7 +13,7 @@ from mddnet.data.scene_pool import SceneEntry
 from mddnet.io.atomic import write_csv
 from mddnet.model.network import MDDNet
 from mddnet.train.loop import start_network
-from mddnet.train.validate import validation_by_place
+from mddnet.train.validate import validation_by_location
 
 TABLE = "held_out.csv"
 MEASURES = {
@@ -30,13 +30,13 @@ class HeldOutRow:
     """One measure at one location.
 
     Attributes:
-        place: the location, or "mean".
+        location: the location, or "mean".
         measure: a key of MEASURES.
         before: with the weights that the run started from.
         after: with the weights that it ended with.
     """
 
-    place: str
+    location: str
     measure: str
     before: float
     after: float
@@ -56,12 +56,12 @@ def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) 
     torch.manual_seed(recipe.train.seed)
     keep = recipe.model_copy(update={"train": recipe.train.model_copy(update={"keep_curve": True})})
     networks = start_network(keep).eval(), MDDNet.from_pretrained(model)
-    before, after = (validation_by_place(network, held_out) for network in networks)
+    before, after = (validation_by_location(network, held_out) for network in networks)
     rows = [
-        HeldOutRow(place, name, before[place][name], after[place][name])
-        for place in sorted(before)
+        HeldOutRow(location, name, before[location][name], after[location][name])
+        for location in sorted(before)
         for name in MEASURES
-        if name in before[place] and name in after.get(place, {})
+        if name in before[location] and name in after.get(location, {})
     ]
     for name in MEASURES:
         mine = [row for row in rows if row.measure == name]
@@ -74,6 +74,7 @@ def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) 
 def write_held_out(folder: Path, rows: Sequence[HeldOutRow]) -> None:
     """Write the rows as held_out.csv."""
     cells = [
-        {"place": r.place, "measure": r.measure, "before": f"{r.before:.4f}", "after": f"{r.after:.4f}"} for r in rows
+        {"place": r.location, "measure": r.measure, "before": f"{r.before:.4f}", "after": f"{r.after:.4f}"}
+        for r in rows
     ]
     write_csv(folder / TABLE, ("place", "measure", "before", "after"), cells)

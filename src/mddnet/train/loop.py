@@ -25,7 +25,7 @@ from mddnet.train.optim import build_optimiser, build_schedule, moving_average
 from mddnet.train.pictures import figure
 from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
 from mddnet.train.record import CHECKPOINT, Checkpoint, RunState, run_folder
-from mddnet.train.scenes import Scenes, open_sides
+from mddnet.train.scenes import Scenes, open_run_scenes
 from mddnet.train.validate import quick_validation
 
 
@@ -58,11 +58,11 @@ def train(
 def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     torch.set_num_threads(recipe.train.threads)
     torch.manual_seed(recipe.train.seed)
-    scenes = scenes or open_sides(recipe)
+    scenes = scenes or open_run_scenes(recipe)
     if recipe.train.patience and not scenes.held_out:
         raise RecipeError(
             f"train.patience is {recipe.train.patience}, but no scene is held out that the run could be measured on; "
-            "set it to 0, or name a dev place in data.split"
+            "set it to 0, or name a dev location in data.split"
         )
     out, steps, ranks = recipe.train.out, recipe.optim.steps, fabric.world_size
     memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format

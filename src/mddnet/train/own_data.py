@@ -16,9 +16,9 @@ import numpy as np
 
 from mddnet.config import CROP_MULTIPLE, DEFAULT_MIXTURE, DISCS, ModelConfig, Recipe, recipe_from_table, recipe_toml
 from mddnet.cores import usable_cores
-from mddnet.data.loader import MADE_UP
+from mddnet.data.loader import SYNTHETIC
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.data.split import Side, read_split, split_of
+from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
 from mddnet.io.atomic import atomic_write_text, write_csv
 from mddnet.kinds import REAL_KINDS
@@ -26,6 +26,7 @@ from mddnet.model.folder import WEIGHTS_FILE, model_folder, shipped_models
 from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
 from mddnet.train.record import CHECKPOINT
 from mddnet.train.scenes import Scenes
+from mddnet.types import Split
 
 HELD_OUT_SHARE = 0.2
 BATCH_SIZE = 8
@@ -40,7 +41,7 @@ SPLIT, SCENES, RECIPE = "split.csv", "scenes.csv", "recipe.toml"
 FLAG_OF_KEY = {"data.scenes": "--data", "data.split": "--split", "train.out": "-o", "train.start_from": "--from"}
 
 
-def split_by_place(scenes: Sequence[CheckedScene]) -> dict[str, Side]:
+def split_by_location(scenes: Sequence[CheckedScene]) -> dict[str, Split]:
     """Hold out a fifth of the locations, at least one where there are two.
 
     Which ones follows from their names, so that a location stays on its side when others are added. Real captures are
@@ -50,33 +51,35 @@ def split_by_place(scenes: Sequence[CheckedScene]) -> dict[str, Side]:
     frames: Counter[str] = Counter()
     real: set[str] = set()
     for scene in scenes:
-        place = scene.entry.record.place
-        if split_of(place, {}) is None:
-            frames[place] += len(scene.entry.record.frames)
+        location = scene.entry.record.location
+        if split_of(location, {}) is None:
+            frames[location] += len(scene.entry.record.frames)
             if scene.entry.group in REAL_KINDS:
-                real.add(place)
+                real.add(location)
 
-    def order(place: str) -> tuple[bool, bool, str]:
-        digest = hashlib.sha256(place.encode()).hexdigest()
-        return 2 * frames[place] > frames.total(), place not in real, digest
+    def order(location: str) -> tuple[bool, bool, str]:
+        digest = hashlib.sha256(location.encode()).hexdigest()
+        return 2 * frames[location] > frames.total(), location not in real, digest
 
     count = max(1, round(HELD_OUT_SHARE * len(frames))) if len(frames) > 1 else 0
     held_out = set(sorted(frames, key=order)[:count])
-    return {place: "dev" if place in held_out else "train" for place in sorted(frames)}
+    return {location: "dev" if location in held_out else "train" for location in sorted(frames)}
 
 
-def sides_of(check: DataCheck, split: Mapping[str, Side]) -> Scenes:
+def scenes_by_split(check: DataCheck, split: Mapping[str, Split]) -> Scenes:
     """The scenes to train on and to measure on.
 
     Raises:
         CaptureError: for a location that the split does not name, or if nothing is left to train on.
     """
-    sides: dict[Side, list[SceneEntry]] = {"train": [], "dev": [], "calib": []}
+    sides: dict[Split, list[SceneEntry]] = {"train": [], "dev": [], "calib": []}
     for scene in check.scenes:
-        place = scene.entry.record.place
-        side = split_of(place, split)
+        location = scene.entry.record.location
+        side = split_of(location, split)
         if side is None:
-            raise CaptureError(f"{scene.name}: place {place!r} is not in the split; add a line `{place},train`")
+            raise CaptureError(
+                f"{scene.name}: location {location!r} is not in the split; add a line `{location},train`"
+            )
         sides[side].append(scene.entry)
     if not sides["train"]:
         raise CaptureError(f"{check.root}: no scene on the train side of the split")
@@ -84,11 +87,11 @@ def sides_of(check: DataCheck, split: Mapping[str, Side]) -> Scenes:
     return Scenes(sides["train"], real or sides["dev"])
 
 
-def find_split(check: DataCheck, file: Path | None) -> tuple[dict[str, Side], str]:
+def find_split(check: DataCheck, file: Path | None) -> tuple[dict[str, Split], str]:
     """The split of a folder of scenes, and where it comes from: a file that is named, split.csv in it, or made here."""
     beside = check.root / SPLIT
     if file is None and not beside.is_file():
-        return split_by_place(check.scenes), "made here, by the names of the places"
+        return split_by_location(check.scenes), "made here, by the names of the locations"
     chosen = file or beside
     return read_split(chosen), str(chosen)
 
@@ -127,7 +130,7 @@ def make_recipe(
         if flag is not None:
             raise RecipeError(f"--set {override}: with --data that is said by {flag}")
     total = steps or default_steps(sum(len(entry.record.frames) for entry in scenes.train), start is not None)
-    photos = any(entry.record.capture == MADE_UP for entry in scenes.train)
+    photos = any(entry.record.capture == SYNTHETIC for entry in scenes.train)
     cores = usable_cores()
     train: dict[str, Any] = {
         "out": str(out),
@@ -173,14 +176,14 @@ def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos:
     }
 
 
-def write_run_files(check: DataCheck, split: Mapping[str, Side], recipe: Recipe) -> None:
+def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe) -> None:
     """Write split.csv, scenes.csv (every scene, its side, its blur, or why it is left out) and recipe.toml.
 
     Raises:
         TrainingError: if a run was begun there on other scenes, or on others of them.
     """
     out = recipe.train.out
-    used = {scene.name: split_of(scene.entry.record.place, split) or "" for scene in check.scenes}
+    used = {scene.name: split_of(scene.entry.record.location, split) or "" for scene in check.scenes}
     if (out / CHECKPOINT).exists():
         before = _used_before(out / SCENES)
         if before is not None and before != used:
@@ -191,14 +194,14 @@ def write_run_files(check: DataCheck, split: Mapping[str, Side], recipe: Recipe)
     out.mkdir(parents=True, exist_ok=True)
     blur = ("coc_px_low", "coc_px_median", "coc_px_high")
     rows = [
-        {"scene": scene.name, "place": scene.entry.record.place, "split": used[scene.name]}
+        {"scene": scene.name, "place": scene.entry.record.location, "split": used[scene.name]}
         | {name: f"{value:.2f}" for name, value in zip(blur, scene.coc_px, strict=True)}
         for scene in check.scenes
     ]
     rows += [{"scene": left_out.name, "left_out": left_out.reason} for left_out in check.rejected]
     write_csv(out / SCENES, ("scene", "place", "split", *blur, "left_out"), rows)
-    places = [{"place": place, "split": side} for place, side in split.items()]
-    write_csv(out / SPLIT, ("place", "split"), places)
+    locations = [{"place": location, "split": side} for location, side in split.items()]
+    write_csv(out / SPLIT, ("place", "split"), locations)
     atomic_write_text(out / RECIPE, recipe_toml(recipe))
 
 

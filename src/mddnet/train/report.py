@@ -10,19 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 from mddnet.config import Recipe
-from mddnet.data.split import Side
 from mddnet.kinds import KINDS
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.train.data_check import DataCheck
 from mddnet.train.held_out import MEASURES, HeldOutRow
 from mddnet.train.scenes import Scenes
+from mddnet.types import Split
 
 SHOWN_REJECTED = 20
-SHOWN_PLACES = 8
+SHOWN_LOCATIONS = 8
 MUCH_BEYOND = 0.1
 
 
-def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mapping[str, Side], origin: str) -> None:
+def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mapping[str, Split], origin: str) -> None:
     """Print the scenes by kind, what is left out and why, and the split.
 
     Args:
@@ -47,14 +47,14 @@ def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mappin
     if check.rejected:
         _show_rejected(console, check)
     console.print(f"split: {origin}", markup=False, soft_wrap=True)
-    held_out = sorted({entry.record.place for entry in scenes.held_out})
+    held_out = sorted({entry.record.location for entry in scenes.held_out})
     if held_out:
-        more = len(held_out) - SHOWN_PLACES
-        shown = ", ".join(held_out[:SHOWN_PLACES]) + (f" and {more} more" if more > 0 else "")
-        text = f"held out: {len(held_out)} of {len(split)} places ({shown}); scenes: {len(scenes.held_out)}"
+        more = len(held_out) - SHOWN_LOCATIONS
+        shown = ", ".join(held_out[:SHOWN_LOCATIONS]) + (f" and {more} more" if more > 0 else "")
+        text = f"held out: {len(held_out)} of {len(split)} locations ({shown}); scenes: {len(scenes.held_out)}"
     else:
-        places = {scene.entry.record.place for scene in check.scenes}
-        why = "there is only one place" if len(places) == 1 else "no place is on the dev side"
+        locations = {scene.entry.record.location for scene in check.scenes}
+        why = "there is only one place" if len(locations) == 1 else "no location is on the dev side"
         text = (
             f"held out: nothing, because {why}. The model is trained to the end of the run, and nothing is known of "
             "how it does on photos that it has not seen; capture another place to know."
@@ -72,7 +72,7 @@ def _kinds_table(check: DataCheck) -> Table:
         if mine:
             table.add_row(
                 kind,
-                str(len({scene.entry.record.place for scene in mine})),
+                str(len({scene.entry.record.location for scene in mine})),
                 str(len(mine)),
                 str(sum(len(scene.entry.record.frames) for scene in mine)),
                 " / ".join(f"{value:.1f}" for value in np.mean([scene.coc_px for scene in mine], axis=0)),
@@ -113,12 +113,14 @@ def show_held_out(console: Console, rows: Sequence[HeldOutRow]) -> None:
     """Print what training changed on the held-out locations."""
     if not rows:
         return
-    table = Table(title="held-out places, before > after training", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title="held-out locations, before > after training", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("place", overflow="fold")
     measures = [name for name in MEASURES if any(row.measure == name for row in rows)]
     for name in measures:
         table.add_column(MEASURES[name], justify="right")
-    for place in dict.fromkeys(row.place for row in rows):
-        mine = {row.measure: f"{row.before:.3f} > {row.after:.3f}" for row in rows if row.place == place}
-        table.add_row(place, *(mine.get(name, "") for name in measures), style="bold" if place == "mean" else None)
+    for location in dict.fromkeys(row.location for row in rows):
+        mine = {row.measure: f"{row.before:.3f} > {row.after:.3f}" for row in rows if row.location == location}
+        table.add_row(
+            location, *(mine.get(name, "") for name in measures), style="bold" if location == "mean" else None
+        )
     console.print(table)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mddnet.config import Recipe
-from mddnet.data.scene_pool import SceneEntry, open_both_sides
+from mddnet.data.scene_pool import SceneEntry, open_by_split
 from mddnet.data.split import read_split
 from mddnet.kinds import REAL_KINDS
-from mddnet.scenes.shard_source import Shard, count_sets, expand_shards
+from mddnet.scenes.shard_source import Shard, count_samples, expand_shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,19 @@ class Scenes:
     def size(self) -> str:
         """How much there is to train on."""
         if self.shards:
-            return f"{sum(shard.sets for shard in self.shards)} samples in {len(self.shards)} shards"
+            return f"{sum(shard.samples for shard in self.shards)} samples in {len(self.shards)} shards"
         return f"{len(self.train)} scenes"
 
 
-def open_sides(recipe: Recipe) -> Scenes:
+def open_run_scenes(recipe: Recipe) -> Scenes:
     """The scenes of a recipe; it is measured on real captures only, which are fewer and say more.
 
     Raises:
         CaptureError: if a side of the split has no scene, or a scene no side; if a shard cannot be read.
     """
     data = recipe.data
-    shards = count_sets(expand_shards(data.shards)) if data.shards else ()
+    shards = count_samples(expand_shards(data.shards)) if data.shards else ()
     if shards and "scenes" not in data.model_fields_set:
         return Scenes((), (), shards)
-    sides = open_both_sides(data.scenes, read_split(data.split), ("dev",) if shards else ("train", "dev"))
+    sides = open_by_split(data.scenes, read_split(data.split), ("dev",) if shards else ("train", "dev"))
     return Scenes(sides.get("train", ()), [entry for entry in sides["dev"] if entry.group in REAL_KINDS], shards)

@@ -28,14 +28,14 @@ class MeasuredFrame:
     """A focused frame with its truth, at the size of the network's input.
 
     Attributes:
-        place: location of its scene.
+        location: location of its scene.
         image: (3, h, w) float32, sRGB in [0, 1].
         inv_depth: (h, w) float32, in units of the scene's range; NaN where unknown.
         signed_px: (h, w), signed CoC diameter; NaN where depth is unknown.
         mask: (h, w) bool, textured pixels of known, trusted depth.
     """
 
-    place: str
+    location: str
     image: Tensor
     inv_depth: Float32Array
     signed_px: Float32Array
@@ -67,33 +67,35 @@ def frames_of(entries: Sequence[SceneEntry], long_side: int, frames_per_scene: i
             kappa = frame.kappa_px * truth.range * width / w
             signed = signed_defocus_px(inv_depth, (frame.u_focus - truth.low) / truth.range, kappa)
             tensor = torch.from_numpy(image).permute(2, 0, 1).float() / 255.0
-            yield MeasuredFrame(entry.record.place, tensor, inv_depth, signed, mask)
+            yield MeasuredFrame(entry.record.location, tensor, inv_depth, signed, mask)
 
 
 def quick_validation(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, float]:
-    """Mean over locations of :func:`validation_by_place`; a measure that a location lacks is averaged over the others.
+    """Mean over locations of :func:`validation_by_location`; a measure that a location lacks is averaged over the
+    others.
 
     This steers training; the numbers to quote are those of ``mddnet evaluate``, at full size.
     """
-    places = validation_by_place(network, entries).values()
-    names = dict.fromkeys(name for numbers in places for name in numbers)
-    return {name: float(np.mean([numbers[name] for numbers in places if name in numbers])) for name in names}
+    locations = validation_by_location(network, entries).values()
+    names = dict.fromkeys(name for numbers in locations for name in numbers)
+    return {name: float(np.mean([numbers[name] for numbers in locations if name in numbers])) for name in names}
 
 
-def validation_by_place(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, dict[str, float]]:
+def validation_by_location(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, dict[str, float]]:
     """Each measure by location, on frames with a long side of about 384 px.
 
     Args:
         network: the network, in evaluation mode.
         entries: held-out scenes; frames are taken evenly over each.
     """
-    by_place: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    by_location: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames_of(entries, LONG_SIDE, FRAMES_PER_SCENE):
         for name, value in _measures(network, frame).items():
             if np.isfinite(value):
-                by_place[frame.place][name].append(value)
+                by_location[frame.location][name].append(value)
     return {
-        place: {name: float(np.mean(values)) for name, values in numbers.items()} for place, numbers in by_place.items()
+        location: {name: float(np.mean(values)) for name, values in numbers.items()}
+        for location, numbers in by_location.items()
     }
 
 

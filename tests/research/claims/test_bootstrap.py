@@ -1,4 +1,4 @@
-"""Means and paired comparisons over places."""
+"""Means and paired comparisons over locations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from research.claims.bootstrap import mean, saved
 
 def test_the_mean_and_its_interval() -> None:
     found = mean({"a": 1.0, "b": 2.0, "c": 3.0, "d": 6.0})
-    assert found.value == 3.0 and found.places == 4
+    assert found.value == 3.0 and found.locations == 4
     # draws of four of these: their mean has the standard deviation sqrt(14/4) / 2 = .935
     assert found.low == pytest.approx(3.0 - 1.96 * 0.935, abs=0.35)
     assert found.high == pytest.approx(3.0 + 1.96 * 0.935, abs=0.35)
@@ -23,20 +23,20 @@ def test_one_place_has_no_width() -> None:
 def test_a_saving_by_hand() -> None:
     # means 3 and 4 on the two places of both
     found = saved({"a": 2.0, "b": 4.0, "only here": 99.0}, {"a": 3.0, "b": 5.0, "only there": 0.0})
-    assert found.value == pytest.approx(0.25) and found.places == 2
+    assert found.value == pytest.approx(0.25) and found.locations == 2
     assert found.low == pytest.approx(1 - 4 / 5) and found.high == pytest.approx(1 - 2 / 3)
 
 
 def test_pairing_takes_the_places_out_of_the_comparison() -> None:
     rng = np.random.default_rng(1)
     hard = {str(n): float(v) for n, v in enumerate(rng.lognormal(0, 1, 20))}
-    found = saved({place: 0.9 * value for place, value in hard.items()}, hard)
+    found = saved({location: 0.9 * value for location, value in hard.items()}, hard)
     assert found.low == pytest.approx(0.1) and found.high == pytest.approx(0.1)
-    assert mean(hard).high - mean(hard).low > 0.5  # the places themselves differ widely
+    assert mean(hard).high - mean(hard).low > 0.5  # the locations themselves differ widely
 
 
 def test_nothing_in_common_is_refused() -> None:
-    with pytest.raises(ValueError, match="no place"):
+    with pytest.raises(ValueError, match="no location"):
         saved({"a": 1.0}, {"b": 1.0})
-    with pytest.raises(ValueError, match="no place"):
+    with pytest.raises(ValueError, match="no location"):
         mean({})

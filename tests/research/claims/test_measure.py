@@ -38,17 +38,17 @@ class Oracle:
 
     def answer(self, photo: UInt8Array, /) -> Answer:
         for frame, pixels in self.photos:
-            for turned in (False, True):
-                if np.array_equal(pixels[::-1, ::-1] if turned else pixels, photo):
+            for rotated in (False, True):
+                if np.array_equal(pixels[::-1, ::-1] if rotated else pixels, photo):
                     signed = frame.kappa_px * (frame.u_focus - self.u)
                     maps = [self.scale * self.u + 3.0, np.abs(signed) + self.coc_error_px, signed]
-                    u, coc, signed = (np.asarray(x[::-1, ::-1] if turned else x, dtype=np.float32) for x in maps)
+                    u, coc, signed = (np.asarray(x[::-1, ::-1] if rotated else x, dtype=np.float32) for x in maps)
                     return Answer(u, coc, None, signed)
         raise AssertionError("a photo that is not of the scene")
 
 
 def test_the_truth_is_without_error(entries: list[SceneEntry]) -> None:
-    metric = next(e for e in entries if e.record.place == "place_m")
+    metric = next(e for e in entries if e.record.location == "place_m")
     found = measure(Oracle(metric, scale=5.0), [metric])["stereo", "place_m"]
     for name in ("depth_ordinal", "depth_ordinal_turned", "defocus_ordinal", "sign_accuracy", "delta1"):
         assert found[name] == 1.0, name
@@ -57,7 +57,7 @@ def test_the_truth_is_without_error(entries: list[SceneEntry]) -> None:
 
 
 def test_a_known_error_is_measured(entries: list[SceneEntry]) -> None:
-    one = next(e for e in entries if e.record.place == "place_d")
+    one = next(e for e in entries if e.record.location == "place_d")
     found = measure(Oracle(one, scale=-1.0, coc_error_px=0.5), [one])["focal_stacks", "place_d"]
     assert found["depth_ordinal"] == 0.0 and found["depth_ordinal_turned"] == 0.0
     u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
@@ -72,7 +72,7 @@ def test_a_known_error_is_measured(entries: list[SceneEntry]) -> None:
 
 
 def test_of_an_ordinal_depth_the_order_alone_counts(entries: list[SceneEntry]) -> None:
-    one = next(e for e in entries if e.record.place == "place_c")
+    one = next(e for e in entries if e.record.location == "place_c")
     assert one.record.unit == "ordinal"
     found = measure(Oracle(one), [one])["rgbd", "place_c"]
     assert found["depth_ordinal"] == 1.0 and "depth_error" not in found
@@ -80,7 +80,7 @@ def test_of_an_ordinal_depth_the_order_alone_counts(entries: list[SceneEntry]) -
 
 
 def test_places_are_means_over_scenes(entries: list[SceneEntry]) -> None:
-    two = [e for e in entries if e.record.place == "place_a"]
+    two = [e for e in entries if e.record.location == "place_a"]
 
     class Constant:
         def answer(self, photo: UInt8Array, /) -> Answer:
@@ -131,7 +131,7 @@ def test_a_network_of_one_task_has_no_other_map() -> None:
 
 
 def test_the_mean_map_of_one_scene_is_its_truth(entries: list[SceneEntry]) -> None:
-    one = next(e for e in entries if e.record.place == "place_d")
+    one = next(e for e in entries if e.record.location == "place_d")
     found = MeanMap([one]).answer(np.zeros((96, 128, 3), dtype=np.uint8))
     u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
     assert found.inv_depth is not None and found.defocus_px is not None
@@ -143,4 +143,4 @@ def test_the_mean_map_of_one_scene_is_its_truth(entries: list[SceneEntry]) -> No
 
 def test_splits_do_not_matter_but_unknown_places_do(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "s")
-    assert len(every_scene(root, split)) == 5  # the dev place too: the folds are dealt anew
+    assert len(every_scene(root, split)) == 5  # the dev location too: the folds are dealt anew

@@ -1,4 +1,4 @@
-"""What is trained on what: rows differ in what their name says, and no place is on both sides."""
+"""What is trained on what: rows differ in what their name says, and no location is on both sides."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from mddnet.types import FrameRecord, SceneRecord
 KINDS = ("focal_stacks", "light_fields", "rgbd", "stereo", "photos")
 
 
-def entry(group: str, name: str, place: str, frames: int = 20) -> SceneEntry:
+def entry(group: str, name: str, location: str, frames: int = 20) -> SceneEntry:
     record = SceneRecord(
         name=name,
-        place=place,
+        location=location,
         capture="photo" if group == "photos" else "focal_stack",
         source="-",
         licence="-",
@@ -48,7 +48,7 @@ def entry(group: str, name: str, place: str, frames: int = 20) -> SceneEntry:
 
 
 SCENES = [
-    *(entry("focal_stacks", f"s{n}", f"place{n // 2}") for n in range(10)),
+    *(entry("focal_stacks", f"s{n}", f"location{n // 2}") for n in range(10)),
     *(entry("rgbd", f"r{n}", f"rgbd/{n}") for n in range(4)),
     *(entry("photos", f"p{n}", "photos/x") for n in range(3)),
 ]
@@ -58,11 +58,11 @@ def test_every_place_is_kept_out_once_with_all_of_its_scenes() -> None:
     kept_out: list[str] = []
     for fold in range(FOLDS):
         training, out = sides(SCENES, fold)
-        assert {e.record.place for e in training} & {e.record.place for e in out} == set()
+        assert {e.record.location for e in training} & {e.record.location for e in out} == set()
         assert len(training) + len(out) == len(SCENES)
         assert sum(e.group == "photos" for e in training) == 3
-        kept_out += sorted({e.record.place for e in out})
-    assert sorted(kept_out) == sorted({e.record.place for e in SCENES if e.group != "photos"})
+        kept_out += sorted({e.record.location for e in out})
+    assert sorted(kept_out) == sorted({e.record.location for e in SCENES if e.group != "photos"})
 
 
 def test_the_folds_of_a_kind_are_of_one_size() -> None:
@@ -109,15 +109,15 @@ def test_a_run_is_found_by_its_name() -> None:
 
 def test_real_and_rendered_rows_see_the_same_scenes_and_as_many_frames() -> None:
     training, _ = sides(SCENES, 0)
-    twins = {
-        e.record.name: entry("focal_stacks", e.record.name, e.record.place, 12)
+    counterparts = {
+        e.record.name: entry("focal_stacks", e.record.name, e.record.location, 12)
         for e in training
         if e.group == "focal_stacks"
     }
-    seen = {row.name: seen_scenes(row, training, twins, 12) for row in FRAMES}
+    seen = {row.name: seen_scenes(row, training, counterparts, 12) for row in FRAMES}
     assert [e.record.name for e in seen[REAL]] == [e.record.name for e in seen[RENDERED]]
     assert all(len(e.record.frames) == 12 for row in seen.values() for e in row)
-    assert all(e is twins[e.record.name] for e in seen[RENDERED])
+    assert all(e is counterparts[e.record.name] for e in seen[RENDERED])
     assert len(seen[BOTH]) == 2 * len(seen[REAL])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from research.claims.counterparts import counterpart
 from research.claims.methods import CLASSICAL
 from research.claims.plan import FRAMES, LADDER, LONGER
 from research.claims.results import Line, read_lines, write_lines
@@ -14,10 +15,9 @@ from research.claims.run import main as run_study
 from research.claims.run import one_run
 from research.claims.table import main as make_tables
 from research.claims.table import tables
-from research.claims.twins import twin
 from tests.support.made_scenes import make_scene
 
-from mddnet.data.scene_pool import open_both_sides
+from mddnet.data.scene_pool import open_by_split
 from mddnet.metrics import smoothed_laplacian
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.store import read_image, read_inv_depth
@@ -27,15 +27,15 @@ PAGE = "# Claims\n\nwords\n\n<!-- tables -->\n<!-- end of tables -->\n\nmore wor
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes of two folds, with the places in ``split.csv``."""
+    """Scenes of two folds, with the locations in ``split.csv``."""
     root = tmp_path_factory.mktemp("study")
-    places = []
+    locations = []
     for n in range(4):
         make_scene(root / "scenes", "focal_stacks", f"s{n}", f"stack{n}", n)
         make_scene(root / "scenes", "stereo", f"m{n}", f"stereo/{n}", 10 + n, unit="1/m")
-        places += [f"stack{n}", f"stereo/{n}"]
+        locations += [f"stack{n}", f"stereo/{n}"]
     make_scene(root / "scenes", "photos", "p", "photos/x", 20, capture="photo")
-    (root / "split.csv").write_text("place,split\n" + "".join(f"{place},train\n" for place in places))
+    (root / "split.csv").write_text("place,split\n" + "".join(f"{location},train\n" for location in locations))
     return root
 
 
@@ -50,8 +50,8 @@ def test_the_quick_study_from_nothing_to_tables(made: Path, capsys: pytest.Captu
     lines = read_lines(made / "results" / "measures.csv")
     rows = {line.row for line in lines}
     assert rows >= {row.name for row in (*LADDER, *FRAMES, *LONGER)} | {"row", "sharpness", "mean-map", *CLASSICAL}
-    # of the first fold of two: half the places, none of them trained on
-    assert {line.place for line in lines if line.row == "full"} == {"stack0", "stack2", "stereo/0", "stereo/2"}
+    # of the first fold of two: half the locations, none of them trained on
+    assert {line.location for line in lines if line.row == "full"} == {"stack0", "stack2", "stereo/0", "stereo/2"}
     full = next(line for line in lines if line.row == "full" and line.kind == "stereo")
     assert {"depth_error", "abs_rel", "coc_mae_px", "coc_mae_px_weak", "sign_accuracy"} <= full.measures.keys()
     before = (made / "results" / "measures.csv").read_bytes()
@@ -105,8 +105,8 @@ def test_a_run_that_outlived_its_command_is_taken_over(
 def test_what_cannot_be_measured_here_stays(made: Path, tmp_path: Path) -> None:
     """A peer whose package is not installed, but not what another recipe made."""
     measures = tmp_path / "results" / "measures.csv"
-    peer = Line("elsewhere", "-", "elsewhere", -1, "stereo", "stereo/0", {"depth_ordinal": 0.7})
-    write_lines(measures, [peer, Line("depth-0", "old", "depth", 0, "stereo", "stereo/0", {"depth_ordinal": 0.5})])
+    baseline = Line("elsewhere", "-", "elsewhere", -1, "stereo", "stereo/0", {"depth_ordinal": 0.7})
+    write_lines(measures, [baseline, Line("depth-0", "old", "depth", 0, "stereo", "stereo/0", {"depth_ordinal": 0.5})])
     args = arguments(made)
     args[5], args[7] = str(tmp_path / "work"), str(measures.parent)
     assert run_study([*args, "--rows", "row"]) == 0
@@ -121,8 +121,8 @@ def test_numbers_survive_the_file(tmp_path: Path) -> None:
     write_lines(tmp_path / "m.csv", lines)
     back = read_lines(tmp_path / "m.csv")
     assert back[0].measures == {"depth_error": 0.1235, "photos": 4.0} and back[1].measures == {"depth_ordinal": 0.5}
-    assert [(b.run, b.recipe, b.row, b.fold, b.kind, b.place) for b in back] == [
-        (a.run, a.recipe, a.row, a.fold, a.kind, a.place) for a in lines
+    assert [(b.run, b.recipe, b.row, b.fold, b.kind, b.location) for b in back] == [
+        (a.run, a.recipe, a.row, a.fold, a.kind, a.location) for a in lines
     ]
     assert read_lines(tmp_path / "none.csv") == []
     (tmp_path / "m.csv").write_text("run,fold\nx,y\n")
@@ -131,10 +131,10 @@ def test_numbers_survive_the_file(tmp_path: Path) -> None:
 
 
 def test_a_step_of_the_ladder_by_hand() -> None:
-    """Two places; CoC errors of 4 and 2 px by the single task, 3 and 1.5 by two decoders: a quarter less on each."""
+    """Two locations; CoC errors of 4 and 2 px by the single task, 3 and 1.5 by two decoders: a quarter less on each."""
 
-    def line(row: str, place: str, **measures: float) -> Line:
-        return Line(f"{row}-0", "-", row, 0, "stereo", place, measures)
+    def line(row: str, location: str, **measures: float) -> Line:
+        return Line(f"{row}-0", "-", row, 0, "stereo", location, measures)
 
     lines = [
         line("defocus", "a", coc_mae_px=4.0),
@@ -172,24 +172,24 @@ def test_long_rows_are_compared_on_the_places_of_both_and_say_how_many_folds_the
 
 
 def test_a_twin_has_the_same_truth_and_computed_blur(made: Path, tmp_path: Path) -> None:
-    places = {f"{kind}{n}": "train" for kind in ("stack", "stereo/") for n in range(4)}
-    entries = open_both_sides(made / "scenes", places, ("train",))["train"]  # type: ignore[arg-type]
+    locations = {f"{kind}{n}": "train" for kind in ("stack", "stereo/") for n in range(4)}
+    entries = open_by_split(made / "scenes", locations, ("train",))["train"]  # type: ignore[arg-type]
     real = next(entry for entry in entries if entry.record.name == "s1")
-    rendered = twin(real, tmp_path, 2)
+    rendered = counterpart(real, tmp_path, 2)
     assert rendered.group == "focal_stacks" and rendered.record.provenance == "rendered"
     assert [(f.u_focus, f.kappa_px) for f in rendered.record.frames] == [
         (f.u_focus, f.kappa_px) for f in (real.record.frames[0], real.record.frames[-1])
     ]
     u = read_inv_depth(real.folder / real.record.inv_depth).inv_depth
-    u_twin = read_inv_depth(rendered.folder / rendered.record.inv_depth).inv_depth
-    assert np.array_equal(np.isfinite(u), np.isfinite(u_twin))
-    assert np.nanmax(np.abs(u - u_twin)) < 1e-3
+    u_counterpart = read_inv_depth(rendered.folder / rendered.record.inv_depth).inv_depth
+    assert np.array_equal(np.isfinite(u), np.isfinite(u_counterpart))
+    assert np.nanmax(np.abs(u - u_counterpart)) < 1e-3
     frame = rendered.record.frames[-1]
-    coc = np.abs(signed_defocus_px(u_twin, frame.u_focus, frame.kappa_px))
+    coc = np.abs(signed_defocus_px(u_counterpart, frame.u_focus, frame.kappa_px))
     sharpness = smoothed_laplacian(read_image(rendered.folder / frame.file), 2.0)
     assert np.nanmedian(sharpness[coc < 1.5]) > 3 * np.nanmedian(sharpness[coc > 6])
     stamp = (rendered.folder / "scene.json").stat().st_mtime_ns
-    twin(real, tmp_path, 2)
+    counterpart(real, tmp_path, 2)
     assert (rendered.folder / "scene.json").stat().st_mtime_ns == stamp  # not rendered again
 
 
@@ -199,6 +199,6 @@ def test_one_run_measures_what_it_was_kept_from(made: Path, tmp_path: Path) -> N
 
     entries = every_scene(made / "scenes", made / "split.csv")
     lines = one_run(Run(LADDER[1], 1, QUICK), entries, [], tmp_path, 2)
-    assert {line.place for line in lines} == {"stack1", "stack3", "stereo/1", "stereo/3"}
+    assert {line.location for line in lines} == {"stack1", "stack3", "stereo/1", "stereo/3"}
     assert all("coc_mae_px" in line.measures and "depth_ordinal" not in line.measures for line in lines)
     assert (tmp_path / "runs" / "defocus-1" / "model" / "model.safetensors").is_file()

@@ -15,7 +15,7 @@ from research.linear_probe.export import export_probe  # noqa: E402
 from research.linear_probe.features import DinoFeatures  # noqa: E402
 from research.linear_probe.fit import (  # noqa: E402
     BLOCKS,
-    SCENES_PER_PLACE,
+    SCENES_PER_LOCATION,
     DepthProbe,
     cell_medians,
     fit_probe,
@@ -83,9 +83,9 @@ def test_it_is_the_same_each_time_and_comes_back_as_a_peer(
     np.testing.assert_array_equal(weight, fit_probe(entries, features))  # the same seed, the same probe
     probe = DepthProbe(features, weight).eval()
     export_probe(probe, tmp_path / "probe.onnx")
-    peer = find_baseline(str(tmp_path / "probe.onnx"))
+    baseline = find_baseline(str(tmp_path / "probe.onnx"))
     photo = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-    answer = peer.infer(photo).inv_depth
+    answer = baseline.infer(photo).inv_depth
     assert answer.shape == (96, 128)
     with torch.no_grad():
         cells = probe(torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255)[0, 0].numpy()
@@ -95,9 +95,9 @@ def test_it_is_the_same_each_time_and_comes_back_as_a_peer(
 
 
 def test_places_weigh_alike_and_photos_have_no_depth(tmp_path: Path) -> None:
-    for n in range(SCENES_PER_PLACE + 3):
+    for n in range(SCENES_PER_LOCATION + 3):
         make_scene(tmp_path, "rgbd", f"r{n:02d}", "video", n)
     make_scene(tmp_path, "photos", "p", "photos/x", 99, capture="photo")
     (tmp_path / "split.csv").write_text("place,split\nvideo,train\n")
     chosen = probed(open_scenes(tmp_path, read_split(tmp_path / "split.csv"), "train"))
-    assert len(chosen) == SCENES_PER_PLACE and {entry.group for entry in chosen} == {"rgbd"}
+    assert len(chosen) == SCENES_PER_LOCATION and {entry.group for entry in chosen} == {"rgbd"}

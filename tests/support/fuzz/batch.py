@@ -134,13 +134,13 @@ def try_case(target: Target, folder: Path, limit_s: float = LIMIT_S) -> tuple[bo
     except target.allowed:
         return True, None
     except TooSlow:
-        return False, Find(f"no answer within {limit_s:g} s{_place()}", traceback.format_exc()[-4000:])
+        return False, Find(f"no answer within {limit_s:g} s{_position()}", traceback.format_exc()[-4000:])
     except Exception as error:
-        return False, Find(f"{type(error).__name__}{_place()}", traceback.format_exc()[-4000:])
+        return False, Find(f"{type(error).__name__}{_position()}", traceback.format_exc()[-4000:])
     return False, None
 
 
-def _place() -> str:
+def _position() -> str:
     """Where the exception at hand comes from: the last line of ours, and the last of all."""
     frames = traceback.extract_tb(sys.exc_info()[2])
     ours = [frame for frame in frames if "/mddnet/" in frame.filename]
@@ -184,10 +184,10 @@ def keep_find(folder: Path, find: Find, files: Files, which: str, most: int = 3)
     """Keep the files of a find with its traceback; no more than a few of one kind."""
     name = hashlib.sha256(find.kind.encode()).hexdigest()[:10]
     for number in range(most):
-        place = folder / f"{name}_{number}"
-        if not place.exists():
-            write_files(place / "files", files)
-            (place / "about.txt").write_text(
+        position = folder / f"{name}_{number}"
+        if not position.exists():
+            write_files(position / "files", files)
+            (position / "about.txt").write_text(
                 f"{which}: {find.kind}\n\n{find.words}", encoding="utf-8", errors="replace"
             )
             return

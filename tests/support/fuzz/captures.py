@@ -185,8 +185,8 @@ def _read_fringes(folder: Path) -> None:
     for row, paths, periods in zip(images, rows, (1.0, 6.0), strict=True):
         check_steps(row, paths, periods)
     code = fringe_code([decode_phase(row) for row in images], (1.0, 6.0))
-    place = code.place[np.isfinite(code.place)]
-    assert ((place >= 0) & (place <= 1)).all() and 0 <= code.lit <= 1
+    position = code.position[np.isfinite(code.position)]
+    assert ((position >= 0) & (position <= 1)).all() and 0 <= code.lit <= 1
 
 
 # --- ALL-in-3D --------------------------------------------------------------------------------------------------------
@@ -364,9 +364,9 @@ def _split(folder: Path) -> None:
 def _read_split(folder: Path) -> None:
     from mddnet.data.split import read_split, split_of
 
-    places = read_split(folder / "split.csv")
-    assert set(places.values()) <= {"train", "dev"}
-    split_of("place_a", places)
+    locations = read_split(folder / "split.csv")
+    assert set(locations.values()) <= {"train", "dev"}
+    split_of("place_a", locations)
 
 
 def _plan(folder: Path) -> None:

@@ -68,7 +68,7 @@ ACTIONS = ("flip", "flip", "byte", "number", "number", "number", "digits", "end"
 
 
 def _position(draw: st.Draw, length: int) -> int:
-    """A place in a file; its head holds most of what matters."""
+    """A position in a file; its head holds most of what matters."""
     head = min(length, draw(st.sampled_from((64, 512, 10**9, 10**9))))
     return draw(st.integers(0, head - 1))
 

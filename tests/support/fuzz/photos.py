@@ -274,11 +274,11 @@ VALUE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
 
 @st.composite
 def odd_exif(draw: st.Draw) -> bytes:
-    """An EXIF block put together from entries of any tag, type, count and place."""
+    """An EXIF block put together from entries of any tag, type, count and position."""
     order = draw(st.sampled_from(("<", "<", ">")))
 
     def entries(count: int, at: int) -> bytes:
-        place = at + 2 + 12 * count + 4
+        position = at + 2 + 12 * count + 4
         head, values = struct.pack(order + "H", draw(st.sampled_from((count, count, count, 0, 65535)))), b""
         for _ in range(count):
             tag = draw(st.sampled_from(TAGS))
@@ -289,7 +289,7 @@ def odd_exif(draw: st.Draw) -> bytes:
             if size * number <= 4:
                 head += struct.pack(order + "HHI", tag, kind, number) + data[:4].ljust(4, b"\0")
             else:
-                offset = draw(st.sampled_from((place + len(values),) * 4 + (0, at, 2**31, 2**32 - 1)))
+                offset = draw(st.sampled_from((position + len(values),) * 4 + (0, at, 2**31, 2**32 - 1)))
                 head += struct.pack(order + "HHII", tag, kind, number, offset)
                 values += (data * 4)[: size * min(number, 8)]
         following = draw(st.sampled_from((0, 0, 0, 8, at, 2**32 - 1)))

@@ -45,7 +45,7 @@ def _scene(folder: Path) -> None:
     frames = [FrameRecord(f"frame_{i:02d}.png", 0.2 + i / 2, 12.0) for i in range(2)]
     record = SceneRecord(
         name="cup",
-        place="kitchen",
+        location="kitchen",
         capture="focal_stack",
         source="made",
         licence="CC0",
@@ -68,7 +68,7 @@ def _scene_cases(files: Files) -> Cases:
 
 
 def _read_scene(folder: Path) -> None:
-    from mddnet.scenes.shards import set_key
+    from mddnet.scenes.shards import sample_key
     from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
 
     list_scenes(folder.parent)
@@ -79,7 +79,7 @@ def _read_scene(folder: Path) -> None:
     for frame in record.frames[:3]:
         read_image(folder / frame.file)
     read_inv_depth(folder / record.inv_depth)
-    set_key("group", record.name, 0)
+    sample_key("group", record.name, 0)
 
 
 def png_with_text(png: bytes, text: bytes) -> bytes:
@@ -130,7 +130,7 @@ def _shard(folder: Path) -> None:
     scene = folder / "made" / "focal_stacks" / "cup"
     scene.mkdir(parents=True)
     _scene(scene)
-    (row,) = write_shards(plan_shards(folder / "made", lambda place: "train"), folder / "out")
+    (row,) = write_shards(plan_shards(folder / "made", lambda location: "train"), folder / "out")
     (folder / "case.tar").write_bytes((folder / "out" / row.name).read_bytes())
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.name != "case.tar":
@@ -213,13 +213,13 @@ def odd_tar(draw: st.Draw, members: list[tuple[tarfile.TarInfo, bytes]]) -> byte
         except (ValueError, UnicodeError, OverflowError, TypeError, AttributeError):
             continue  # what tarfile itself cannot write
         if number == chosen and action == "size":
-            _set_size(header, draw(st.sampled_from(SIZES)))
+            _sample_size(header, draw(st.sampled_from(SIZES)))
         for _ in range(2 if number == chosen and action == "repeat" else 1):
             stream.write(bytes(header) + content + bytes(-len(content) % 512))
     return stream.getvalue() + bytes(1024)
 
 
-def _set_size(header: bytearray, size: int) -> None:
+def _sample_size(header: bytearray, size: int) -> None:
     """Write a size into the last header block, in octal or in base 256, and its checksum."""
     at = len(header) - 512
     octal = b"%011o\0" % size if 0 <= size < 8**11 else b""

@@ -88,14 +88,14 @@ def any_value() -> st.Strategy[Any]:
     )
 
 
-def places(document: Any) -> Iterator[tuple[Any, Any]]:
+def positions(document: Any) -> Iterator[tuple[Any, Any]]:
     """Every container of a document with each key or index in it, outermost first."""
     pairs = (
         document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
     )
     for key, value in list(pairs):
         yield document, key
-        yield from places(value)
+        yield from positions(value)
 
 
 @st.composite
@@ -105,7 +105,7 @@ def edited_json(draw: st.Draw, document: Any) -> bytes:
     if draw(st.integers(0, 30)) == 0:
         data = draw(any_value())
     for _ in range(draw(st.integers(1, 3))):
-        where = list(places(data))
+        where = list(positions(data))
         if not where:
             break
         container, key = draw(st.sampled_from(where))

@@ -121,11 +121,11 @@ class LensBlur:
         frequency = np.hypot(np.fft.fftfreq(self.shape[0])[:, None], np.fft.rfftfreq(self.shape[1])[None, :])
         soft = np.exp(-2 * (np.pi * aberration * frequency) ** 2)
         nodes = _nodes(float(diameter.min()), float(diameter.max()) + 1e-6)
-        place = np.interp(diameter, nodes, np.arange(len(nodes)))
+        position = np.interp(diameter, nodes, np.arange(len(nodes)))
         covered = np.zeros(self.shape, np.float32)
         self.layers: list[tuple[FloatArray, FloatArray, FloatArray]] = []
         for k, node in enumerate(nodes):
-            weight = np.clip(1 - np.abs(place - k), 0, None).astype(np.float32)
+            weight = np.clip(1 - np.abs(position - k), 0, None).astype(np.float32)
             if not weight.any():
                 continue
             spectrum = (disc_spectrum(abs(float(node)), frequency) * soft).astype(np.float32)

@@ -127,8 +127,8 @@ class Thrower:
         codes = np.rint(255 * (0.5 + 0.48 * np.cos(phase))) / 255
         light = np.repeat(codes**self.projector.gamma * self.columns[pattern.axis], OVERSAMPLING)
         table = np.stack([_blurred(light, d * OVERSAMPLING) for d in BLUR_LEVELS_PX])
-        place = (self.at[..., 0 if pattern.axis == "x" else 1] + 0.5) * OVERSAMPLING - 0.5
-        return gain * bilinear(table, place, self.level)
+        position = (self.at[..., 0 if pattern.axis == "x" else 1] + 0.5) * OVERSAMPLING - 0.5
+        return gain * bilinear(table, position, self.level)
 
 
 def _blurred(line: FloatArray, diameter: float) -> FloatArray:

@@ -58,7 +58,8 @@ def bilinear(values: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def filled(depth: FloatArray) -> FloatArray:
-    """Unknown (NaN) places take the farther of their row's neighbours, as what is hidden belongs to the background."""
+    """Unknown (NaN) positions take the farther of their row's neighbours, as what is hidden belongs to the
+    background."""
     out = depth.copy()
     known = np.isfinite(out)
     columns = np.arange(out.shape[1])

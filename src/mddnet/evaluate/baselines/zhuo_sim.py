@@ -171,19 +171,19 @@ def matting_laplacian(photo: UInt8Array) -> scipy.sparse.dia_matrix:
 
     height, width = photo.shape[:2]
     colours = photo.astype(np.float64) / 255.0
-    places = [(i, j) for i in range(3) for j in range(3)]
-    count = len(places)
-    inner = {(i, j): np.s_[i : height - 2 + i, j : width - 2 + j] for i, j in places}
-    window = np.stack([colours[inner[place]] for place in places])  # (9, H - 2, W - 2, 3)
+    positions = [(i, j) for i in range(3) for j in range(3)]
+    count = len(positions)
+    inner = {(i, j): np.s_[i : height - 2 + i, j : width - 2 + j] for i, j in positions}
+    window = np.stack([colours[inner[position]] for position in positions])  # (9, H - 2, W - 2, 3)
     window -= window.mean(axis=0)
     covariance = np.einsum("nijc,nijd->ijcd", window, window, optimize=True) / count
     inverse = np.linalg.inv(covariance + (MATTING_EPSILON / count) * np.eye(3))
     whitened = np.einsum("ijcd,nijd->nijc", inverse, window, optimize=True)
     diagonals = {down * width + across: np.zeros((height, width)) for down in range(-2, 3) for across in range(-2, 3)}
-    for a, (row_a, column_a) in enumerate(places):
-        for b, (row_b, column_b) in enumerate(places):
+    for a, (row_a, column_a) in enumerate(positions):
+        for b, (row_b, column_b) in enumerate(positions):
             affinity = (1.0 + np.einsum("ijc,ijc->ij", whitened[a], window[b])) / count
-            # stored by column: the pixel at place b
+            # stored by column: the pixel at position b
             diagonals[(row_b - row_a) * width + column_b - column_a][inner[row_b, column_b]] += (a == b) - affinity
     data = np.stack([values.ravel() for values in diagonals.values()])
     return dia_matrix((data, list(diagonals)), shape=(height * width, height * width))

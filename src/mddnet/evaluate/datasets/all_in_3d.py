@@ -38,4 +38,4 @@ def _item(scene: AllIn3dScene, index: int) -> Item:
         signed = signed_defocus_px(inv_depth, 1.0 / focus_m, kappa).astype(np.float32)
         return DatasetPhoto(photo, inv_depth, "1/m", signed, np.abs(signed))
 
-    return Item(f"{scene.name}/{scene.frames[index].path.stem}", scene.place, load)
+    return Item(f"{scene.name}/{scene.frames[index].path.stem}", scene.location, load)
