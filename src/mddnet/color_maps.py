@@ -1,4 +1,4 @@
-"""Maps as colours: one table for inverse depth and one for signed defocus, wherever they are shown."""
+"""Colour maps: one for inverse depth and one for signed defocus."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def _colour_table(stops: list[tuple[int, int, int]]) -> UInt8Array:
 DEPTH_COLOURS = _colour_table(
     [(18, 14, 54), (64, 28, 116), (136, 40, 120), (206, 66, 88), (246, 136, 56), (252, 236, 160)]
 )
-"""From far (dark) to near (bright); lightness grows all the way, so it also reads in grey."""
+"""From far (dark) to near (bright); lightness increases throughout, so it also works in grey."""
 SIGN_COLOURS = _colour_table([(20, 60, 170), (90, 150, 230), (246, 246, 246), (236, 140, 60), (160, 50, 10)])
-"""From in front of the plane of focus (blue) through sharp (white) to behind it (orange)."""
+"""In front of the plane of focus (blue), sharp (white), behind it (orange)."""
 
 
 def colours(values: Float32Array, low: float, high: float, table: UInt8Array) -> UInt8Array:
-    """A map as (H, W, 3) colours of a (256, 3) table; values outside [low, high] take its ends."""
+    """A map as (H, W, 3) colours of a (256, 3) table; values outside [low, high] are clipped."""
     span = high - low if high > low else 1.0
     level = np.clip((values - low) * (255.0 / span) + 0.5, 0, 255).astype(np.uint8)
     return np.asarray(table[level], dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""Recipes: whole training runs as data, read from TOML, refused where they say something that nobody reads.
+"""Recipes: training runs as TOML files. Unknown keys and contradictory settings are refused.
 
-A relative path in a recipe counts from the current directory, like a path on the command line.
+A relative path in a recipe is relative to the current directory, like a path on the command line.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 NOT_TOML = (ValueError, RecursionError)
-"""What tomllib raises: a whole number of thousands of digits and nesting beyond the stack are errors of Python's."""
+"""Errors of tomllib; huge integers and deep nesting raise Python's own."""
 CROP_MULTIPLE = 32
-"""The encoder halves its input five times, so height and width of a crop are multiples of 2**5."""
+"""The encoder halves its input five times, so height and width of a crop must be multiples of 2**5."""
 
 
 class _Section(BaseModel):
@@ -36,7 +36,7 @@ class _Section(BaseModel):
 
 
 class ModelConfig(_Section):
-    """The network: one encoder, one or two decoders, and every constant that shapes its output."""
+    """The network and every constant that shapes its output."""
 
     encoder: str = Field("tf_efficientnet_lite0", min_length=1, description="Name of the timm encoder.")
     pretrained: bool = Field(True, description="Whether the encoder starts from weights pretrained on ImageNet.")
@@ -44,72 +44,71 @@ class ModelConfig(_Section):
         (128, 80, 48, 32),
         min_length=2,
         max_length=5,
-        description="Channels of the decoders' levels, coarsest first; those that the encoder has no level for are "
-        "left out.",
+        description="Channels of the decoders' levels, coarsest first; those without an encoder level are ignored.",
     )
     context_channels: Count = Field(
-        192, multiple_of=4, description="Channels of the coarsest features, where the decoders begin."
+        192, multiple_of=4, description="Channels of the coarsest features, the input of the decoders."
     )
-    tasks: Literal["both", "depth", "defocus"] = Field("both", description="Which of the maps the network estimates.")
+    tasks: Literal["both", "depth", "defocus"] = Field("both", description="Maps that the network estimates.")
     soft_connection: bool = Field(
         True, description="Whether the two decoders exchange features at every level (needs both tasks)."
     )
-    context: bool = Field(True, description="Whether the coarsest level sees the whole picture by attention.")
-    sign: bool = Field(True, description="Whether an output of its own tells the sign of the defocus.")
+    context: bool = Field(True, description="Whether the coarsest level has an attention block over the whole image.")
+    sign: bool = Field(True, description="Whether the network also estimates the sign of the defocus.")
     context_sign_limit: Positive = Field(
         3.0,
-        description="Largest sign logit that the decoders add to the chromatic cue's: they overfit to scenes and are "
-        "over-confident.",
+        description="Largest sign logit of the decoders, which overfit and are over-confident; it is added to that of "
+        "the chromatic-aberration branch.",
     )
     chromatic_cue: bool = Field(
-        True, description="Whether the sharpness of the colour channels is compared, which tells the sign of defocus."
+        True, description="Whether a branch compares the sharpness of colour channels to find the sign of the defocus."
     )
     cue_sign_gain: Positive = Field(
-        1.5, description="Factor of the chromatic cue's sign logit in the sum: it is under-confident."
+        1.5, description="Factor of the sign logit of the chromatic-aberration branch, which is under-confident."
     )
     law_path: bool = Field(
-        True, description="Whether the signed defocus enters the depth by the lens law (needs both tasks and the sign)."
+        True,
+        description="Whether depth follows from the signed defocus by the lens law (needs both tasks and the sign).",
     )
     law_unit_px: Positive = Field(
         4.0,
-        description="Signed CoC in pixels that moves the logit of inverse depth by 1. It is not learned: no loss minds "
-        "the scale of inverse depth, so a learned one would only trade the law for the decoder's residual.",
+        description="Signed CoC in pixels that changes the logit of inverse depth by 1. It is not learned: the losses "
+        "do not depend on the scale of inverse depth, so learning would only shift weight from the law to the "
+        "residual.",
     )
     residual_limit: Positive = Field(
         0.125,
-        description="Largest logit that the depth decoder adds to the law's: where the blur is clear it decides, "
-        "elsewhere the decoder.",
+        description="Largest logit that the depth decoder adds to that of the law, so that the law dominates where "
+        "blur is clear.",
     )
-    residual_slope: Positive = Field(0.25, description="Factor of the depth decoder's logit while it is small.")
+    residual_slope: Positive = Field(0.25, description="Factor of a small logit of the depth decoder.")
     defocus_cap_px: Positive = Field(
-        40.0, description="Largest defocus that one pass of the network can state, in pixels of its own input."
+        40.0, description="Largest defocus that one pass of the network can predict, in pixels of its input."
     )
     curve_knots_px: tuple[float, ...] = Field(
         (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
         min_length=2,
-        description="CoC diameters at which the defocus curve has its knots, rising from 0.",
+        description="Knots of the defocus curve: CoC diameters, increasing from 0.",
     )
-    half_size_pass: bool = Field(
-        True, description="Whether inference adds a pass over the photo at half the size, and merges both."
-    )
+    half_size_pass: bool = Field(True, description="Whether inference adds a pass at half the size and merges both.")
     half_size_weight: Fraction = Field(0.5, description="Weight of the pass at half the size in the logits.")
     half_size_coc_weight: Fraction = Field(0.3, description="Weight of the pass at half the size in the CoC.")
     half_size_coc_px: tuple[Positive, Positive] = Field(
         (12.0, 24.0),
-        description="Between these CoC diameters, by the pass at half the size, its weight in the CoC rises to 1: such "
-        "blur is half as large there, and well within what training shows.",
+        description="Between these CoC diameters the weight of the pass at half the size in the CoC rises to 1, "
+        "because such blur is half as large there and within the range of training.",
     )
 
     @property
     def largest_defocus_px(self) -> float:
-        """Largest defocus that inference can state, in pixels of the network's input."""
+        """Largest defocus that inference can predict, in pixels of the network's input."""
         return self.defocus_cap_px * (2.0 if self.half_size_pass else 1.0)
 
     @model_validator(mode="after")
-    def _rising(self) -> Self:
+    def _increasing(self) -> Self:
         knots = self.curve_knots_px
         if knots[0] != 0 or any(low >= high for low, high in pairwise(knots)):
-            raise ValueError(f"curve_knots_px is {list(knots)}; expected numbers that rise from 0")
+            raise ValueError(f"curve_knots_px is {list(knots)}; expected numbers that increase from 0")
         low, high = self.half_size_coc_px
         if low >= high:
             raise ValueError(f"half_size_coc_px is [{low}, {high}]; expected the smaller diameter first")
@@ -117,14 +116,14 @@ class ModelConfig(_Section):
 
 
 DISCS = "discs"
-"""Name in the mixture of sharp photos that are blurred whole by one disc of known size."""
+"""Name in the mixture of sharp photos blurred by one disc of known size."""
 DISC_SHARE = 0.14
 
 
 class _Mixture(_Section):
     @property
     def normalised(self) -> dict[str, float]:
-        """The shares by kind, scaled to a sum of 1."""
+        """Shares by kind, scaled to a sum of 1."""
         shares: dict[str, float] = self.model_dump()
         total = sum(shares.values())
         return {kind: share / total for kind, share in shares.items()}
@@ -138,26 +137,26 @@ class _Mixture(_Section):
 
 _SHARES: dict[str, Any] = {
     **{kind.name: (Share, Field(0.0, description=f"Share of: {kind.title}.")) for kind in KINDS.values()},
-    DISCS: (Share, Field(0.0, description="Share of photos blurred whole by a disc, with a lens's colour error.")),
+    DISCS: (Share, Field(0.0, description="Share of: photos blurred by one disc, with the colour error of a lens.")),
 }
 MixtureConfig = create_model("MixtureConfig", __base__=_Mixture, **_SHARES)
-MixtureConfig.__doc__ = "Shares of the kinds of scenes in a batch: only ratios count; a kind left out has none."
+MixtureConfig.__doc__ = "Shares of the kinds of scenes in a batch. Only ratios count; a missing kind has none."
 DEFAULT_MIXTURE = MixtureConfig.model_validate({kind.name: kind.share for kind in KINDS.values()} | {DISCS: DISC_SHARE})
 
 
 class DataConfig(_Section):
-    """What the network is trained on, and how a training crop is made of it."""
+    """The training data and how crops are made from it."""
 
-    scenes: Path = Field(Path("work/scenes"), description="Folder of the scenes that mddnet build wrote.")
+    scenes: Path = Field(Path("work/scenes"), description="Folder of scenes that mddnet build wrote.")
     shards: tuple[str, ...] = Field(
         (),
         description="Shards of mddnet shards to stream instead of scenes: paths or http(s) addresses, with braces such "
-        "as train-{000000..000011}.tar. Scenes are then used to measure on, if they are named.",
+        "as train-{000000..000011}.tar. Scenes, if given, are then used for validation only.",
     )
-    shuffle: Count = Field(64, description="Samples of a stream that each worker reads ahead to shuffle them.")
+    shuffle: Count = Field(64, description="Samples that each worker buffers to shuffle a stream.")
     split: Path = Field(
         Path("../shared/data/split.csv"),
-        description="Table place,split: the locations to train on (train) and those to keep out (dev, calib).",
+        description="CSV file place,split: locations to train on (train) and held-out ones (dev, calib).",
     )
     crop: tuple[Count, Count] = Field(
         (256, 256), description="Height and width of a training crop in pixels, multiples of 32."
@@ -166,41 +165,41 @@ class DataConfig(_Section):
     workers: int = Field(
         1,
         ge=0,
-        description="What prepares crops: 1 is a thread (of shards a process), more are so many processes; 0 prepares "
-        "each batch when it is asked for.",
+        description="Workers that prepare batches: 1 is a thread (with shards a process), more are processes; with 0 "
+        "batches are prepared in the training loop.",
     )
     mixture: MixtureConfig = Field(
         DEFAULT_MIXTURE, description="Shares of the kinds of scenes; by default those of mddnet.kinds."
     )
     scale_range: tuple[Positive, Positive] = Field(
-        (0.3, 0.9), description="Smallest and largest factor by which an image is resized before it is cropped."
+        (0.3, 0.9), description="Smallest and largest factor of resizing before cropping."
     )
     quarter_turns: bool = Field(
-        True, description="Whether crops are turned by multiples of 90 degrees, so that depth is read off the blur."
+        True, description="Whether crops are rotated by multiples of 90 degrees, so that the network relies on blur."
     )
     mirror: bool = Field(True, description="Whether crops are mirrored at random.")
     photometric: Fraction = Field(0.2, description="Strength of the random changes of exposure, contrast and colour.")
     pair_share: Fraction = Field(
-        0.5, description="Share of the crops of a batch that come in pairs: two frames of one scene in the same view."
+        0.5, description="Share of crops in a batch that are pairs: two frames of one scene with the same view."
     )
-    cache_mb: Count = Field(4000, description="Megabytes of decoded images that each worker may keep in memory.")
+    cache_mb: Count = Field(4000, description="Memory for decoded images per worker, in megabytes.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if any(side % CROP_MULTIPLE for side in self.crop):
+        if any(size % CROP_MULTIPLE for size in self.crop):
             raise ValueError(f"crop is {list(self.crop)}; expected multiples of {CROP_MULTIPLE}")
         low, high = self.scale_range
         if low > high:
             raise ValueError(f"scale_range is [{low}, {high}]; expected the smaller factor first")
         if self.shards and "mixture" in self.model_fields_set:
             raise ValueError(
-                "shards are named, and a mixture too; from shards every sample comes once per epoch: leave the mixture "
-                "out, and write shards of the kinds that are wanted (mddnet shards --only)"
+                "shards and a mixture are both given, but every sample of a shard is used once per epoch: remove the "
+                "mixture, and write shards of the wanted kinds only (mddnet shards --only)"
             )
         if self.shards and self.pair_share > 0:
             raise ValueError(
-                f"pair_share is {self.pair_share} with shards; there the frames of a scene are apart: set pair_share "
-                "to 0"
+                f"pair_share is {self.pair_share} with shards, where the frames of a scene are not adjacent: set "
+                "pair_share to 0"
             )
         if self.pair_share > 0 and self.batch_size < 2:
             raise ValueError(
@@ -211,41 +210,35 @@ class DataConfig(_Section):
 
 
 def _loss(default: float, description: str, *needs: str) -> Any:
-    """A field of a loss's weight.
-
-    Args:
-        default: of the weight.
-        description: one sentence.
-        needs: the maps of the network that the loss compares; without one of them it has no term.
-    """
+    """Field of the weight of a loss that compares the maps ``needs``; without one of them it has no term."""
     return Field(default, description=description, json_schema_extra={"needs": list(needs)})
 
 
 class LossConfig(_Section):
-    """Weights of the terms of the loss; 0 leaves a term out.
+    """Weights of the terms of the loss; 0 disables a term.
 
-    A new loss is a field here, and a function of the same name that :func:`mddnet.loss.registry.loss_term` registers.
+    A new loss is a field here and a function of the same name, registered by :func:`mddnet.loss.registry.loss_term`.
     """
 
-    depth: Weight = _loss(1.0, "Weight of the scale-and-shift-free L1 of inverse depth.", "inv_depth")
+    depth: Weight = _loss(1.0, "Weight of the scale-and-shift-invariant L1 of inverse depth.", "inv_depth")
     depth_gradient: Weight = _loss(0.5, "Weight of the L1 of the gradients of inverse depth.", "inv_depth")
     ranking: Weight = _loss(1.0, "Weight of the ranking loss on random pairs of clearly different depth.", "inv_depth")
     defocus: Weight = _loss(5.0, "Weight of the L1 of the circle of confusion.", "defocus_px")
     defocus_gradient: Weight = _loss(2.5, "Weight of the L1 of the gradients of the circle of confusion.", "defocus_px")
     sign: Weight = _loss(1.5, "Weight of the cross-entropy of the sign of the defocus.", "sign_logit")
     cue_sign: Weight = _loss(
-        2.0, "Weight of the cross-entropy of the sign by the chromatic cue alone.", "cue_sign_logit"
+        2.0, "Weight of the cross-entropy of the sign from chromatic aberration alone.", "chromatic_sign_logit"
     )
     lens_law: Weight = _loss(
-        2.0, "Weight of the departure of the two predicted maps from the lens law.", "inv_depth", "defocus_px"
+        2.0, "Weight of the deviation of the two predicted maps from the lens law.", "inv_depth", "defocus_px"
     )
     synthetic_depth: Fraction = Field(
-        0.25, description="Factor of the depth terms on photos with a synthetic depth, where only the blur tells it."
+        0.25, description="Factor of the depth terms on photos with synthetic depth, where only blur indicates depth."
     )
 
     @classmethod
     def needs(cls) -> dict[str, tuple[str, ...]]:
-        """Name of each term -> the maps that it needs."""
+        """Maps that each term needs, by the name of the term."""
         extras = {name: info.json_schema_extra for name, info in cls.model_fields.items()}
         return {
             name: tuple(str(need) for need in extra["needs"])  # type: ignore[union-attr]
@@ -263,16 +256,16 @@ class LossConfig(_Section):
 class OptimConfig(_Section):
     """The optimiser (AdamW) and its schedule."""
 
-    lr: Positive = Field(1e-3, description="Peak learning rate of all but the encoder.")
+    lr: Positive = Field(1e-3, description="Peak learning rate of all parameters but the encoder's.")
     encoder_lr: float = Field(3e-4, ge=0, description="Peak learning rate of the encoder; 0 freezes it.")
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
     warmup_steps: int = Field(200, ge=0, description="Steps over which the learning rate rises from 0 to its peak.")
-    steps: Count = Field(6000, description="Steps of the whole run.")
+    steps: Count = Field(6000, description="Training steps.")
     schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="Course of the learning rate after the warm-up: a half cosine down to 0, or constant."
+        "cosine", description="Learning rate after the warm-up: half a cosine down to 0, or constant."
     )
-    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the moving average of the weights; 0 keeps none.")
-    clip_norm: Positive = Field(1.0, description="Largest norm of the gradient; longer ones are scaled down to it.")
+    ema: float = Field(0.998, ge=0, lt=1, description="Decay of the moving average of the weights; 0 disables it.")
+    clip_norm: Positive = Field(1.0, description="Largest norm of the gradient (clipping).")
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
@@ -282,35 +275,35 @@ class OptimConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """Where and how the run is carried out."""
+    """The run: output, validation, computation."""
 
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     start_from: Path | None = Field(
-        None, description="Model folder whose weights the run starts from, such as the folder model of another run."
+        None, description="Model folder with the initial weights, such as the folder model of another run."
     )
-    out: Path = Field(Path("work/run"), description="Folder for checkpoints, logs and the record of the run.")
+    out: Path = Field(Path("work/run"), description="Folder for checkpoints and logs of the run.")
     log_every: Count = Field(20, description="Steps between two lines of the log.")
-    save_every: Count = Field(200, description="Steps between two checkpoints, from which an interrupted run goes on.")
+    save_every: Count = Field(200, description="Steps between two checkpoints, from which an interrupted run resumes.")
     validate_every: int = Field(
-        500, ge=0, description="Steps between two measurements on held-out locations; 0: only at the end."
+        500, ge=0, description="Steps between two validations on held-out locations; 0: only at the end."
     )
     patience: int = Field(
         0,
         ge=0,
-        description="Measurements in a row without a better one after which the run stops; the best weights are kept. "
-        "0: the run goes to its end and its last weights are kept.",
+        description="Validations without improvement after which the run stops and keeps the best weights (early "
+        "stopping). 0: all steps are done and the last weights kept.",
     )
     weight_interpolation: float = Field(
-        0.0, ge=0, lt=1, description="Weight of the weights of start_from in their mean with the trained ones."
+        0.0, ge=0, lt=1, description="Share of the weights of start_from in the average with the trained ones."
     )
     keep_curve: bool = Field(
         False,
-        description="Whether the defocus curve stays that of start_from, or none without a start; otherwise it is "
-        "fitted anew to the defocus response on photos and captured stacks.",
+        description="Whether the defocus curve of start_from (the identity without one) is kept; otherwise it is "
+        "fitted to the defocus response on photos and captured stacks.",
     )
-    threads: Count = Field(2, description="Threads that the training process computes with on a CPU.")
+    threads: Count = Field(2, description="CPU threads of the training process.")
     channels_last: bool = Field(
-        True, description="Whether the channels of a pixel lie side by side in memory, faster on a CPU."
+        True, description="Whether tensors have the memory format channels_last, which is faster on a CPU."
     )
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(
         "32-true", description="Number format of the computation, as Lightning Fabric names it."
@@ -320,8 +313,8 @@ class TrainConfig(_Section):
     def _consistent(self) -> Self:
         if self.patience and not self.validate_every:
             raise ValueError(
-                f"patience is {self.patience} and validate_every is 0; a run that is to stop early is measured on its "
-                "way: set validate_every"
+                f"patience is {self.patience} and validate_every is 0; early stopping needs validation during the run: "
+                "set validate_every"
             )
         if self.weight_interpolation and self.start_from is None:
             raise ValueError(f"weight_interpolation is {self.weight_interpolation}, but there is no start_from")
@@ -329,7 +322,7 @@ class TrainConfig(_Section):
 
 
 class Recipe(_Section):
-    """A whole training run as data."""
+    """A training run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the recipe and of its model.")
     description: str = Field("", description="One sentence on what the recipe is for.")
@@ -340,12 +333,12 @@ class Recipe(_Section):
     train: TrainConfig = Field(TrainConfig(), description="The run.")
 
     @model_validator(mode="after")
-    def _model_can_do_what_the_loss_needs(self) -> Self:
+    def _model_has_what_the_loss_needs(self) -> Self:
         model, loss = self.model, self.loss
         maps = {"both": ("inv_depth", "defocus_px"), "depth": ("inv_depth",), "defocus": ("defocus_px",)}[model.tasks]
         if model.sign and model.tasks != "depth":
-            # without the cue its logit has no term, and no complaint: the sign alone is worth training
-            maps = (*maps, "sign_logit", "cue_sign_logit")
+            # without the chromatic branch its loss is skipped: that is not an error
+            maps = (*maps, "sign_logit", "chromatic_sign_logit")
         changes = [
             f"loss.{term}=0"
             for term, needs in loss.needs().items()
@@ -360,21 +353,21 @@ class Recipe(_Section):
         if changes:
             raise ValueError(
                 f'model.tasks is "{model.tasks}" and model.sign is {str(model.sign).lower()}, but other settings need '
-                f"what that leaves out; add --set {' --set '.join(changes)}, or write it into the recipe"
+                f"more outputs; add --set {' --set '.join(changes)}, or change the recipe"
             )
         return self
 
     @property
     def config_hash(self) -> str:
-        """Twelve hexadecimal digits over all that decides the result; paths, logging and process counts stay out.
+        """Hash, twelve hexadecimal digits, of everything that determines the result: not paths, logging or processes.
 
-        What a stream gives depends on the number of processes, too: the checkpoint remembers it.
+        The content of a stream also depends on the number of processes, which the checkpoint stores.
         """
         data = self.model_dump(mode="json")
         del data["description"]
         if self.train.patience:
             data["train"]["measured_every"] = self.train.validate_every
-        for section, keys in _NOT_DECIDING.items():
+        for section, keys in _NOT_HASHED.items():
             for key in keys:
                 del data[section][key]
         del data["data"]["mixture" if self.data.shards else "shuffle"]
@@ -382,14 +375,14 @@ class Recipe(_Section):
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
 
 
-_NOT_DECIDING = {
+_NOT_HASHED = {
     "data": ("scenes", "shards", "split", "workers", "cache_mb"),
     "train": ("out", "log_every", "save_every", "validate_every", "threads", "channels_last"),
 }
 
 
 def _known_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel] | None]]:
-    """Every key below a section by its full dotted name, with the model of those that are tables."""
+    """All keys of a section by their full dotted name, with the model of those that are tables."""
     for name, info in section.model_fields.items():
         kind = info.annotation
         table = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
@@ -431,7 +424,7 @@ def _first_key_of(table: str) -> str:
 
 
 def _parse_value(text: str) -> Any:
-    """A TOML value; what is none (a bare word, a path) is a string."""
+    """Parse a TOML value; anything else, such as a bare word or a path, is a string."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except NOT_TOML:
@@ -440,7 +433,7 @@ def _parse_value(text: str) -> Any:
 
 
 def _apply_override(data: dict[str, Any], override: str) -> None:
-    """Set one ``section.key=value``; a table that the recipe leaves out starts from its defaults."""
+    """Set one ``section.key=value``; a missing table starts from its defaults."""
     key, equals, text = (part.strip() for part in override.partition("="))
     if not equals or not key:
         raise RecipeError(f"--set {override}: expected section.key=value, such as model.encoder=tf_efficientnet_lite0")
@@ -456,7 +449,7 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
 
 
 def _first_problem(error: ValidationError) -> str:
-    """The first complaint of pydantic as: key, value received, what was expected."""
+    """The first error of pydantic as: key, value, expectation."""
     problem = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
@@ -474,12 +467,12 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: the TOML file.
-        overrides: settings that replace those of the file, each ``section.key=value`` with a TOML value; a value that
-            is no TOML, such as a bare word, is taken as a string.
+        overrides: settings that replace those of the file, each ``section.key=value`` with a TOML value; a bare word is
+            a string.
 
     Raises:
-        RecipeError: naming the file, the key by its full dotted name, the value and what was expected; for an unknown
-            key with the nearest known one.
+        RecipeError: with the file, the full dotted key, the value and the expectation; for an unknown key with the
+            nearest known one.
 
     Example:
         >>> load_recipe("recipes/small.toml", ["optim.steps=8000"]).optim.steps  # doctest: +SKIP
@@ -498,12 +491,9 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe from what a TOML file holds.
+    """Make a recipe from the tables of a TOML file; ``origin`` is its name in messages.
 
-    Args:
-        data: the tables; the overrides are written into them.
-        origin: what messages say that it comes from.
-        overrides: as for :func:`load_recipe`.
+    The overrides, as for :func:`load_recipe`, are written into ``data``.
 
     Raises:
         RecipeError: as for :func:`load_recipe`.
@@ -515,7 +505,7 @@ def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str
         origin = f"{origin} with --set {' --set '.join(overrides)}"
     _refuse_unknown(data, origin)
     try:
-        # Strict, by way of JSON: "8" is no number and 1 is no switch, while an array may still become a tuple.
+        # Strict mode of JSON: "8" is not a number and 1 is not a switch, but an array may become a tuple.
         return Recipe.model_validate_json(json.dumps(data), strict=True)
     except TypeError as error:
         raise RecipeError(f"{origin}: {error}; expected numbers, strings, true, false, arrays, tables") from error
@@ -524,7 +514,7 @@ def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str
 
 
 def recipe_toml(recipe: Recipe) -> str:
-    """A recipe as the text of a TOML file that :func:`load_recipe` reads as the same recipe."""
+    """A recipe as TOML; :func:`load_recipe` reads it as the same recipe."""
     import tomli_w  # of the extra train
 
     tables = recipe.model_dump(mode="json", exclude_none=True)

@@ -1,4 +1,4 @@
-"""The one family of errors that mddnet raises for input it cannot use."""
+"""Exceptions of mddnet; all derive from :class:`MddnetError`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ImageError(MddnetError):
 
 
 class CaptureError(MddnetError):
-    """A capture (focal stack, light field, RGB-D, stereo) that is incomplete or contradicts itself."""
+    """A capture (focal stack, light field, RGB-D, stereo) that is incomplete or inconsistent."""
 
 
 class RecipeError(MddnetError):
@@ -20,20 +20,20 @@ class RecipeError(MddnetError):
 
 
 class ModelError(MddnetError):
-    """A model that is missing, damaged, or made by an incompatible version."""
+    """A model that is missing, damaged, or of an incompatible version."""
 
 
 class ClusterError(MddnetError):
-    """A cluster that cannot be reached, or whose machines differ."""
+    """A cluster that cannot be reached, or whose machines have different versions."""
 
 
 class TrainingError(MddnetError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""
 
 
 class OutputError(MddnetError, OSError):
-    """A folder or file that cannot be written: the disk is full, it is read-only, or somebody else is writing there."""
+    """A folder or file that cannot be written: disk full, read-only, or locked by another process."""
 
 
 class RejectedScene(MddnetError):
-    """A capture that was read but from which no trustworthy scene can be built; the message is the measured reason."""
+    """A readable capture from which no reliable scene can be built; the message gives the measured reason."""

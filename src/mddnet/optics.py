@@ -1,13 +1,13 @@
-"""The lens law, in both directions, and what converts one description of defocus into another.
+"""The lens law in both directions, and conversions between descriptions of defocus.
 
-For a thin lens the diameter of the circle of confusion (CoC), with a sign that is positive behind the plane of
-focus, is linear in inverse depth u = 1/z (z from the principal plane):
+For a thin lens the diameter of the circle of confusion (CoC), positive behind the plane of focus, is linear in inverse
+depth u = 1/z (z from the principal plane):
 
     signed_defocus_px = kappa * (u_focus - u),    kappa = A * v / p    [px per 1/m]
 
 with aperture diameter A = f / N, sensor distance v = f * z_focus / (z_focus - f) and pixel pitch p.
 Source: geometric optics of the thin lens, as in Pentland, "A New Sense for Depth of Field" (IEEE PAMI 1987), eq. 1-4,
-rewritten in inverse depth. All functions here are pure and accept scalars or arrays unless they say otherwise.
+rewritten in inverse depth. All functions accept scalars or arrays unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -32,11 +32,8 @@ def sensor_distance_m(focal_mm: float, focus_z_m: float) -> float:
         focal_mm: focal length, millimetres, > 0.
         focus_z_m: distance of the plane of focus from the principal plane, metres, > focal length; may be infinite.
 
-    Returns:
-        v in metres.
-
     Raises:
-        ValueError: where no real image forms (the plane of focus is within the focal length).
+        ValueError: if the plane of focus is within the focal length, where no real image forms.
 
     Example:
         >>> round(sensor_distance_m(50.0, 1.05) * 1000, 3)
@@ -58,11 +55,11 @@ def sensor_distance_m(focal_mm: float, focus_z_m: float) -> float:
 def focus_z_from_sensor_plane_m(focus_m: float, focal_mm: float) -> float:
     """Distance of the plane of focus from the principal plane, given its distance from the *sensor*.
 
-    EXIF and lens barrels count from the sensor: focus_m = z + v with 1/f = 1/z + 1/v, hence
+    EXIF and lens barrels measure from the sensor: focus_m = z + v with 1/f = 1/z + 1/v, hence
     z = (D + sqrt(D^2 - 4 f D)) / 2, the larger root (object farther than 2 f).
 
     Raises:
-        ValueError: when focus_m < 4 f, the shortest distance at which object and sensor can stand.
+        ValueError: if focus_m < 4 f, the shortest possible distance between object and sensor.
     """
     f = focal_mm / 1000.0
     if np.isinf(focus_m):
@@ -78,11 +75,7 @@ def focus_z_from_sensor_plane_m(focus_m: float, focal_mm: float) -> float:
 def kappa_px(focal_mm: float, f_number: float, pixel_um: float, focus_z_m: float) -> float:
     """CoC diameter in pixels per dioptre: kappa = A v / p with A = f / N.
 
-    Args:
-        focal_mm: focal length, millimetres.
-        f_number: f-number N.
-        pixel_um: pixel pitch of the image at hand, micrometres.
-        focus_z_m: distance of the plane of focus from the principal plane, metres.
+    ``pixel_um`` is the pixel pitch of the image at hand; ``focus_z_m`` is measured from the principal plane.
 
     Example:
         A 50 mm lens at f/2 focused at 1.05 m, 5 um pixels: A = 25 mm, v = 52.5 mm, kappa = 262.5 px per dioptre.
@@ -100,7 +93,7 @@ def lens_kappa_px(lens: Lens, focus_z_m: float = float("inf")) -> float:
     """:func:`kappa_px` of a :class:`~mddnet.types.Lens` whose f, N and pixel pitch are known.
 
     Raises:
-        ValueError: naming the facts that are missing.
+        ValueError: naming the missing facts.
     """
     if lens.focal_mm is None or lens.f_number is None or lens.pixel_um is None:
         missing = [n for n in ("focal_mm", "f_number", "pixel_um") if getattr(lens, n) is None]
@@ -124,13 +117,13 @@ def inv_depth_from_signed_defocus(
     signed_px: NDArray[np.floating], u_focus: float, kappa: float
 ) -> NDArray[np.floating]: ...
 def inv_depth_from_signed_defocus(signed_px: FloatOrArray, u_focus: float, kappa: float) -> FloatOrArray:
-    """The lens law read backwards: u = u_focus - signed_defocus_px / kappa.
+    """The inverse of the lens law: u = u_focus - signed_defocus_px / kappa.
 
     Raises:
-        ValueError: if kappa is not positive (a pinhole: blur says nothing about depth).
+        ValueError: if kappa is not positive (a pinhole, where blur does not depend on depth).
     """
     if not kappa > 0:
-        raise ValueError(f"kappa is {kappa}; expected > 0: without blur per inverse depth, blur tells no depth")
+        raise ValueError(f"kappa is {kappa}; expected > 0: depth cannot be computed from the blur of a pinhole")
     return u_focus - signed_px / kappa
 
 
@@ -141,7 +134,7 @@ def depth_from_inv_depth_m(inv_depth: NDArray[np.floating]) -> NDArray[np.float3
         return np.where(np.isnan(u), np.float32(np.nan), np.where(u > 0, 1.0 / u, np.inf)).astype(np.float32)
 
 
-# --- focus sweeps: the sensor moves, the lens stays -----------------------------------------------------------------
+# --- focus sweeps: the sensor moves, the lens does not --------------------------------------------------------------
 
 
 def sweep_u_focus(sensor_m: FloatOrArray, focal_mm: float) -> FloatOrArray:
@@ -150,7 +143,7 @@ def sweep_u_focus(sensor_m: FloatOrArray, focal_mm: float) -> FloatOrArray:
 
 
 def sweep_kappa_px(focal_mm: float, f_number: float, pixel_um: float, reference_sensor_m: float) -> float:
-    """Kappa of *all* frames of a sweep once breathing is undone (frames scaled by v_ref / v): A v_ref / p."""
+    """Kappa of *all* frames of a sweep after breathing is corrected (frames scaled by v_ref / v): A v_ref / p."""
     return focal_mm / 1000.0 / f_number * reference_sensor_m / (pixel_um * 1e-6)
 
 
@@ -158,7 +151,7 @@ def sweep_index_u_focus(index: FloatOrArray, frame_count: int, near_to_far: bool
     """Relative inverse depth of frame ``index`` (0-based) for an even sweep: 1 at the nearest frame, 0 at the farthest.
 
     For an even sensor travel v = v0 + i dv, u_focus = 1/f - 1/v is affine in i only where f times the range of u is
-    small; the builder tests that by re-rendering.
+    small; the builder checks that by re-rendering.
 
     Raises:
         ValueError: with fewer than two frames.
@@ -176,13 +169,13 @@ def sweep_index_u_focus(index: FloatOrArray, frame_count: int, near_to_far: bool
 def light_field_kappa_px(view_positions: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> float:
     """CoC diameter in pixels per (pixel per view) of disparity when the given views are averaged.
 
-    The blur of a point whose disparity differs by d from the plane of focus is the set of view positions scaled by d.
-    A uniform disc of diameter c has a standard deviation of c / 4 per axis, so kappa = 4 x the standard deviation per
-    axis (root mean square of the two axes).
+    A point whose disparity differs by d from the plane of focus is imaged at the view positions scaled by d. A uniform
+    disc of diameter c has a standard deviation of c / 4 per axis, so kappa = 4 x the standard deviation per axis (root
+    mean square of the two axes).
 
     Args:
-        view_positions: (N, 2) row and column of the views that are integrated, in units of one view.
-        weights: (N,) weight of each view in the average, >= 0; equal by default.
+        view_positions: (N, 2) row and column of the averaged views, in units of one view.
+        weights: (N,) weight of each view, >= 0; equal by default.
     """
     positions = np.asarray(view_positions, dtype=np.float64)
     if positions.ndim != 2 or positions.shape[1] != 2 or len(positions) < 2:
@@ -211,7 +204,7 @@ def diameter_from_sigma(sigma_px: FloatOrArray) -> FloatOrArray:
 
 
 def fraction_from_diameter(diameter_px: FloatOrArray, height: int, width: int) -> FloatOrArray:
-    """CoC diameter as a fraction of the image's long side: for reports only."""
+    """CoC diameter as a fraction of the image's long side, for reports only."""
     return diameter_px / max(height, width)
 
 
@@ -226,7 +219,7 @@ def dmenet_encoding_from_diameter(diameter_px: NDArray[np.floating]) -> NDArray[
 
 
 def diameter_from_dmenet_encoding(encoded: NDArray[np.floating]) -> NDArray[np.floating]:
-    """CoC diameter in pixels from DMENet's encoding; 1.0 means *at least* 13.1 px, since it was clipped."""
+    """CoC diameter in pixels from DMENet's encoding; 1.0 means *at least* 13.1 px, because it is clipped."""
     return np.asarray(diameter_from_sigma(np.asarray(encoded) * DMENET_SIGMA_MAX_PX))
 
 

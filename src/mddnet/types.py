@@ -1,4 +1,4 @@
-"""Typed records that travel between the stages. Every array field states its shape, unit and range.
+"""Records that are shared between the stages. Every array field states its shape, unit and range.
 
 Legend: H, W are the height and width of the image at hand, in pixels.
 """
@@ -29,19 +29,19 @@ InvDepthUnit = Literal["1/m", "1/m from focus", "relative", "ordinal"]
 INV_DEPTH_UNITS: tuple[str, ...] = get_args(InvDepthUnit)
 
 Split = Literal["train", "dev", "calib"]
-"""What the captures of a location are for: training, measuring, calibrating confidence."""
+"""Use of the captures of a location: training, evaluation, calibration of the confidence."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """What is known of the lens and sensor behind an image; ``None`` is unknown.
+    """Lens and sensor of an image; ``None`` is unknown.
 
     Attributes:
         focal_mm: focal length in millimetres, > 0.
         f_number: focal length over aperture diameter, > 0.
         pixel_um: pitch of the pixels *of the image as given*, in micrometres, > 0.
-        focus_m: distance of the plane of focus in metres, as a camera or lens barrel counts it (from the sensor), > 0;
+        focus_m: distance of the plane of focus in metres, measured from the sensor as on a lens barrel, > 0;
             ``math.inf`` is focused at infinity.
     """
 
@@ -51,19 +51,18 @@ class Lens:
     focus_m: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("focal_mm", "f_number", "pixel_um", "focus_m"):
-            value = getattr(self, name)
+        for name, value in asdict(self).items():
             # NaN fails the comparison too.
             if value is not None and not (value > 0 and (math.isfinite(value) or name == "focus_m")):
                 raise ValueError(f"Lens.{name} is {value!r}; expected a positive number, or None for unknown")
 
     @property
     def has_blur_scale(self) -> bool:
-        """Whether f, N and the pixel pitch are known, so that blur in pixels converts to dioptres."""
+        """Whether f, N and pixel pitch are known, so that blur in pixels can be converted to dioptres."""
         return self.focal_mm is not None and self.f_number is not None and self.pixel_um is not None
 
     def to_json(self) -> dict[str, float | str | None]:
-        """The fields as JSON values; infinity, which JSON lacks, is the string ``"inf"``."""
+        """The fields as JSON values; infinity is the string ``"inf"``."""
         return {name: "inf" if value == math.inf else value for name, value in asdict(self).items()}
 
     @classmethod
@@ -79,13 +78,13 @@ class Lens:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """An upright photo with the lens facts that came with it.
+    """An upright photo and its lens.
 
     Attributes:
         pixels: (H, W, 3) uint8, sRGB-encoded, upright.
-        lens: what EXIF or the caller says of the lens.
-        path: the file that it was read from, if any.
-        notes: remarks on what reading had to assume or repair, one sentence each.
+        lens: lens facts from EXIF or from the caller.
+        path: file of the photo, if any.
+        notes: assumptions and repairs made while reading, one sentence each.
     """
 
     pixels: UInt8Array
@@ -103,7 +102,7 @@ class LensLawFit:
         u_focus: inverse depth of the plane of focus, in the unit of the inverse depth map.
         kappa_px: CoC diameter in pixels per unit of inverse depth, > 0.
         residual_px: mean absolute difference between the defocus map and the law, in pixels.
-        reason: why no plane was found, or "".
+        reason: why no plane of focus was found, or "".
     """
 
     found: bool
@@ -115,50 +114,27 @@ class LensLawFit:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One focused frame of a scene: two numbers are all that the lens law needs.
+    """One focused frame of a scene, with the two parameters of the lens law."""
 
-    Attributes:
-        file: name of the image file inside the scene folder.
-        u_focus: inverse depth of the plane of focus, in the scene's unit.
-        kappa_px: CoC diameter in pixels of that image per unit of inverse depth, >= 0 (0: everything sharp).
-    """
-
-    file: str
-    u_focus: float
-    kappa_px: float
+    file: str  # name of the image file in the scene folder
+    u_focus: float  # inverse depth of the plane of focus, in the scene's unit
+    kappa_px: float  # CoC diameter in pixels of that image per unit of inverse depth, >= 0 (0: everything sharp)
 
 
 @dataclass(frozen=True, slots=True)
 class SceneRecord:
-    """What ``scene.json`` says of a scene folder. Arrays are read by :mod:`mddnet.scenes.store`.
+    """Content of ``scene.json``. Arrays are read by :mod:`mddnet.scenes.store`."""
 
-    Attributes:
-        name: name of the folder.
-        location: scenes of one place go to one side of a split.
-        capture: kind of capture, for example ``"focal_stack"``.
-        source: where the capture comes from.
-        licence: licence found there.
-        provenance: how depth and frames came about: ``"real"`` frames, ``"rendered"`` ones, or ``"pseudo"``: rendered
-            with a depth that another method guessed.
-        unit: unit of the inverse depth map.
-        frames: the focused frames.
-        sharp: file name of the all-in-focus image.
-        inv_depth: file name of the 16-bit inverse depth map.
-        confidence: file name of the 8-bit confidence of the inverse depth, or None.
-        lens: what is known of the lens.
-        measures: numbers measured while building (re-rendering error and so on).
-    """
-
-    name: str
-    location: str
-    capture: str
-    source: str
-    licence: str
-    provenance: Literal["real", "rendered", "pseudo"]
+    name: str  # of the folder
+    location: str  # scenes of one location are in one part of the split
+    capture: str  # kind of capture, for example "focal_stack"
+    source: str  # origin of the capture
+    licence: str  # licence stated there
+    provenance: Literal["real", "rendered", "pseudo"]  # pseudo: rendered with pseudo-depth of a teacher model
     unit: InvDepthUnit
     frames: Sequence[FrameRecord]
-    sharp: str
-    inv_depth: str
-    confidence: str | None = None
+    sharp: str  # file name of the all-in-focus image
+    inv_depth: str  # file name of the 16-bit inverse depth map
+    confidence: str | None = None  # file name of the 8-bit confidence of the inverse depth
     lens: Lens = field(default_factory=Lens)
-    measures: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float] = field(default_factory=dict)  # measured while building, such as the re-rendering error

@@ -36,7 +36,9 @@ def test_the_shipped_model_is_a_plain_module_that_learns(network: MDDNet, image:
     assert isinstance(network, torch.nn.Module) and not network.training
     learner = copy.deepcopy(network).train()
     maps = learner.training_maps(learner(image))
-    (maps.inv_depth.mean() + maps.defocus_px.mean() + maps.sign_logit.mean() + maps.cue_sign_logit.mean()).backward()
+    (
+        maps.inv_depth.mean() + maps.defocus_px.mean() + maps.sign_logit.mean() + maps.chromatic_sign_logit.mean()
+    ).backward()
     assert all(p.grad is not None for p in learner.parameters())
 
 

@@ -20,24 +20,24 @@ def export(
 ) -> int:
     """Write a trained model as ONNX, ready for mddnet predict and for others.
 
-    The target gets model.onnx (any batch, height and width), config.json, which states the opset, the weights to train
-    on from, and the card.
+    The result has model.onnx (any batch, height and width), config.json, the weights for further training, and the
+    card.
 
     Parameters
     ----------
     model
         Trained weights: the folder `model` of a run, or another model with model.safetensors.
     out
-        Target folder, in which a card.md that lies there stays; or a name that ends in .zip, for one file.
+        Target folder, whose card.md is kept if there is one; or a name that ends in .zip, for one file.
     half
-        Store the weights as float16, which halves the files; an fp32 model computes in float32 all the same.
+        Store the weights as float16, which halves the files; an fp32 model still computes in float32.
     precision
-        What it computes in. fp16 is for GPUs, int8 makes the file smaller still; neither is faster on every processor.
-        How far their maps are from those of fp32 is measured and printed.
+        Number format of the computation. fp16 is for GPUs, int8 makes the file even smaller; neither is faster on
+        every processor. The differences of their maps from those of fp32 are measured and printed.
     name
-        Name that the model states of itself; by default that of its recipe.
+        Name of the model; by default that of its recipe.
     weights
-        Write model.safetensors, too. Prediction does without.
+        Include model.safetensors, for further training. Prediction does not need it.
     """
     from mddnet.export.package import export_model
     from mddnet.model.folder import CARD_FILE, GRAPH_FILE, model_folder, read_config
@@ -50,11 +50,11 @@ def export(
     if "differences" in stated:
         d = stated["differences"]
         line += (
-            f"; from fp32, on made-up pictures: defocus {d['defocus_px_mean']:.2f} px on average (at most "
-            f"{d['defocus_px_largest']:.2f}), inverse depth {d['inv_depth_mean']:.4f} of 1, same side of the plane of "
-            f"focus at {d['same_side_share']:.1%} of the blurred pixels"
+            f"; difference from fp32 on synthetic images: defocus {d['defocus_px_mean']:.2f} px on average (at most "
+            f"{d['defocus_px_largest']:.2f}), inverse depth {d['inv_depth_mean']:.4f} of 1, same sign at "
+            f"{d['same_side_share']:.1%} of the blurred pixels"
         )
     print(line)
     if not (folder / CARD_FILE).is_file():
-        print(f"no {CARD_FILE}: before you share the model, say there what it was trained on, and under which licences")
+        print(f"no {CARD_FILE}: before you share the model, write one that states the training data and their licences")
     return 0

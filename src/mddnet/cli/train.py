@@ -1,4 +1,4 @@
-"""``mddnet train``: carry out a recipe, or train on a folder of scenes without one."""
+"""``mddnet train``: train by a recipe, or on a folder of scenes without one."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def train(
     devices: int | None = None,
     nodes: int | None = None,
 ) -> int:
-    """Train a network as a recipe says, or on a folder of scenes; or go on where the run stopped.
+    """Train a network by a recipe or on a folder of scenes; resume an interrupted run.
 
-    With a recipe, the run's folder (train.out) holds checkpoint, log.csv, TensorBoard events and, at the end, the
-    folder model with the weights. With --data the scenes are checked and shown first, the settings follow from them,
-    and OUT/model is a whole model that mddnet predict --model takes. Ctrl-C or a crash lose at most the steps since
-    the last checkpoint; the same command goes on.
+    With a recipe, the folder of the run (train.out) gets a checkpoint, log.csv, TensorBoard events and, at the end, the
+    folder model with the weights. With --data the scenes are checked and listed first, the settings are derived from
+    them, and OUT/model is a complete model for mddnet predict --model. Ctrl-C or a crash loses at most the steps since
+    the last checkpoint; the same command resumes the run.
 
     Parameters
     ----------
@@ -50,21 +50,21 @@ def train(
     out
         With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder model.
     split
-        With --data: CSV file with place,split (train or dev). By default split.csv of the folder; where there is none,
-        a fifth of the places is held out.
+        With --data: CSV file with place,split (train or dev). By default split.csv in the folder; without it, a fifth
+        of the locations is held out.
     steps
-        With --data: steps of training; by default they go by the number of frames.
+        With --data: training steps; by default they depend on the number of frames.
     check
-        With --data: show what the folder holds, and stop.
+        With --data: list the content of the folder and stop.
     set_
-        Change a setting of the recipe: section.key=value. May be repeated.
+        Override a setting of the recipe: section.key=value. May be repeated.
     accelerator
-        What to compute on: auto, cpu, cuda, mps.
+        Device: auto, cpu, cuda, mps.
     devices
-        With a recipe: processes on each machine that train together, one per GPU where there are GPUs; each takes
-        data.batch_size crops per step. By default 1, or as many as torchrun or srun started.
+        With a recipe: processes per machine, one per GPU if there are GPUs; each takes data.batch_size crops per step.
+        By default 1, or as many as torchrun or srun started.
     nodes
-        With a recipe: machines that train together; by default as torchrun or srun say.
+        With a recipe: number of machines; by default that of torchrun or srun.
     """
     with_data: dict[str, object] = {"--from": start, "--out": out, "--split": split, "--steps": steps, "--check": check}
     wrong = _wrong_usage(recipe, data, with_data, out, check, {"--devices": devices, "--nodes": nodes})
@@ -82,9 +82,9 @@ def train(
     if recipe is not None:
         return _train_recipe(recipe, set_ or [], accelerator, processes)
     if processes != ONE_PROCESS:
-        print("mddnet train: --data is for one process; several take a recipe, see --devices", file=sys.stderr)
+        print("mddnet train: --data runs in one process; use a recipe for several, see --devices", file=sys.stderr)
         return 2
-    assert data is not None  # one of the two is there
+    assert data is not None
     return _train_on_data(data, start, None if check else out, split, steps, set_ or [], accelerator)
 
 
@@ -96,26 +96,18 @@ def _wrong_usage(
     check: bool,
     processes: dict[str, int | None],
 ) -> str | None:
-    """What is wrong with the flags, or None.
-
-    Args:
-        recipe, data, out, check: as given.
-        with_data: flags that go with --data.
-        processes: --devices and --nodes.
-    """
+    """Describe the first error in the flags, or None."""
     for flag, number in processes.items():
         if number is not None and number < 1:
             return f"{flag} is {number}; expected at least 1"
         if number is not None and data is not None:
-            return (
-                f"{flag} goes with a recipe; train --data writes one, OUT/recipe.toml, that several processes can take"
-            )
+            return f"{flag} needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
     if (recipe is None) == (data is None):
         found = "neither is given" if recipe is None else "both are given"
         return f"{found}; expected a recipe, or --data with a folder that mddnet build wrote"
     if data is None:
-        strange = [flag for flag, value in with_data.items() if value]
-        return f"{strange[0]} goes with --data; a recipe says it itself (see --set)" if strange else None
+        wrong = [flag for flag, value in with_data.items() if value]
+        return f"{wrong[0]} needs --data; with a recipe, use --set" if wrong else None
     if out is None and not check:
         return "no --out; expected a folder for the run, such as -o my_model"
     return None
@@ -134,7 +126,7 @@ def _train_recipe(recipe: Path, overrides: Sequence[str], accelerator: str, proc
     folder = run(settings, accelerator, scenes, processes)
     if not is_first_process():
         return 0
-    if not (folder / CARD_FILE).exists():  # one may have been written by hand since
+    if not (folder / CARD_FILE).exists():  # keep a card written by hand
         start_from = settings.train.start_from
         write_card(folder, settings, scenes, None if start_from is None else str(start_from), None)
     print(f"trained weights: {folder}")
@@ -150,7 +142,7 @@ def _train_on_data(
     overrides: Sequence[str],
     accelerator: str,
 ) -> int:
-    """Check the scenes and show them; with an ``out``, train, measure and export."""
+    """Check and list the scenes; with ``out``, train, evaluate and export."""
     from rich.console import Console
     from rich.progress import track
 

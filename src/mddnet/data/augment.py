@@ -1,7 +1,7 @@
-"""Random views of a sample: crop, scale, rotate, mirror (all maps alike), and what a camera does to the colours.
+"""Data augmentation: crop, scale, rotate and mirror image and maps alike, and change the colours as cameras do.
 
-Nothing here breaks the cues that carry the sign of the defocus: colour channels are never swapped, and the lens law
-is kept exact (resizing by s multiplies CoC and kappa by s; turning and mirroring leave them).
+Chromatic aberration is preserved (colour channels are never swapped), and so is the lens law: resizing by s multiplies
+CoC and kappa by s, rotating and mirroring keep them.
 """
 
 from __future__ import annotations
@@ -14,27 +14,20 @@ import numpy as np
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
-TURN_SHARES = (0.4, 0.15, 0.3, 0.15)
-"""How often a view is rotated by 0, 90, 180 and 270 degrees."""
+ROTATION_SHARES = (0.4, 0.15, 0.3, 0.15)
+"""Probabilities of a rotation by 0, 90, 180 and 270 degrees."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A random view: where to cut, at what size, how to turn.
-
-    Attributes:
-        top, left: corner of the cut in the scene's pixels.
-        height, width: size of the cut in the scene's pixels.
-        quarter_turns: number of counter-clockwise quarter turns.
-        mirrored: whether left and right are swapped.
-    """
+    """A random view of a scene. Corner and size of the crop are in pixels of the scene."""
 
     top: int
     left: int
     height: int
     width: int
-    quarter_turns: int
-    mirrored: bool
+    quarter_turns: int  # counter-clockwise
+    mirrored: bool  # left and right are swapped
 
 
 def draw_view(
@@ -45,19 +38,17 @@ def draw_view(
     quarter_turns: bool,
     mirror: bool,
 ) -> View:
-    """Draw a view whose cut, resized to the crop, shows the scene at a log-uniform scale.
-
-    The scale is raised where the scene is too small for it, so the cut always lies inside the scene.
+    """Draw a view with a log-uniform scale; the scale is raised if the scene is too small for it.
 
     Args:
         rng: source of randomness.
         scene_size: height and width of the scene's images.
         crop: height and width of the result.
-        scale_range: smallest and largest pixels of the result per pixel of the scene.
-        quarter_turns: whether to turn by multiples of 90 degrees.
+        scale_range: smallest and largest scale, in pixels of the result per pixel of the scene.
+        quarter_turns: whether to rotate by multiples of 90 degrees.
         mirror: whether to mirror half of the views.
     """
-    turns = int(rng.choice(4, p=TURN_SHARES)) if quarter_turns else 0
+    turns = int(rng.choice(4, p=ROTATION_SHARES)) if quarter_turns else 0
     crop_h, crop_w = crop if turns % 2 == 0 else crop[::-1]
     smallest = max(crop_h / scene_size[0], crop_w / scene_size[1])
     low, high = max(scale_range[0], smallest), max(scale_range[1], smallest)
@@ -68,7 +59,7 @@ def draw_view(
     return View(top, left, height, width, turns, bool(mirror and rng.random() < 0.5))
 
 
-def _turn(array: np.ndarray, view: View) -> np.ndarray:
+def _rotated(array: np.ndarray, view: View) -> np.ndarray:
     if view.mirrored:
         array = array[:, ::-1]
     return np.ascontiguousarray(np.rot90(array, view.quarter_turns))
@@ -79,7 +70,7 @@ def _cut(array: np.ndarray, view: View) -> np.ndarray:
 
 
 def _resized(array: np.ndarray, view: View, crop: tuple[int, int]) -> np.ndarray:
-    """A cut as large as the view is before it is turned, antialiased."""
+    """Resize to the size of the crop before rotation, antialiased."""
     height, width = crop if view.quarter_turns % 2 == 0 else crop[::-1]
     interpolation = cv2.INTER_AREA if height < view.height else cv2.INTER_LINEAR
     return cv2.resize(array, (width, height), interpolation=interpolation)
@@ -87,27 +78,27 @@ def _resized(array: np.ndarray, view: View, crop: tuple[int, int]) -> np.ndarray
 
 def view_image(image: UInt8Array, view: View, crop: tuple[int, int]) -> UInt8Array:
     """The view of an image, (crop H, crop W, 3) uint8, antialiased."""
-    return _turn(_resized(_cut(image, view), view, crop), view)
+    return _rotated(_resized(_cut(image, view), view, crop), view)
 
 
 def view_map(values: Float32Array, view: View, crop: tuple[int, int]) -> Float32Array:
-    """The view of a map with NaN where unknown: a mean over known pixels, unknown where most are."""
+    """The view of a map with NaN where unknown: the mean over known pixels, unknown where most are."""
     cut = _cut(values, view)
     known = np.isfinite(cut).astype(np.float32)
     total = _resized(np.where(known > 0, cut, np.float32(0)), view, crop)
     share = _resized(known, view, crop)
     with np.errstate(invalid="ignore", divide="ignore"):
         result = np.where(share > 0.5, total / share, np.float32(np.nan)).astype(np.float32)
-    return _turn(result, view)
+    return _rotated(result, view)
 
 
 def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) -> UInt8Array:
-    """Exposure, white balance, contrast, saturation, sensor noise and JPEG, each at random.
+    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression.
 
     Args:
         rng: source of randomness.
         image: (H, W, 3) uint8 sRGB.
-        strength: 0 changes nothing, 1 is the range that ordinary cameras and editors span.
+        strength: 0 changes nothing, 1 is the range of ordinary cameras and editors.
     """
     if strength <= 0:
         return image
@@ -127,10 +118,9 @@ def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) ->
     if rng.random() < 0.25:
         quality = int(rng.uniform(95 - 35 * strength, 96))
         bgr = np.ascontiguousarray(result[..., ::-1])
-        # Cameras halve the colour of their full-size photo; at the size that the network sees it is mostly whole, and
-        # with it the colour of the blur.
-        halved = rng.random() < 0.25
-        sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+        # Cameras subsample the chroma of full-size photos; at the size of the network's input it is mostly complete.
+        subsampled = rng.random() < 0.25
+        sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if subsampled else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
         settings = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
         decoded = np.asarray(cv2.imdecode(cv2.imencode(".jpg", bgr, settings)[1], cv2.IMREAD_COLOR))
         result = np.ascontiguousarray(decoded[..., ::-1])

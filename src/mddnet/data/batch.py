@@ -10,27 +10,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples cut to one size. CoC and kappa are in pixels of *these* tensors.
+    """Crops of one size; without B, one crop. CoC and kappa are in pixels of *these* tensors."""
 
-    Attributes:
-        image: (B, 3, H, W) float32 sRGB in [0, 1], the focused image.
-        inv_depth: (B, 1, H, W) float32 in units of the scene's 2-98 % range, NaN where unknown.
-        signed_defocus_px: (B, 1, H, W) float32, positive behind the plane of focus, NaN where unknown.
-        weight: (B, 1, H, W) float32 in [0, 1], confidence of the truth, 0 where unknown.
-        u_focus: (B,) float32, in the unit of ``inv_depth``.
-        kappa_px: (B,) float32, pixels per unit of ``inv_depth``.
-        ordinal: (B,) bool, scenes of which only the order of depths is known.
-        synthetic: (B,) bool, photos with a synthetic depth: their blur is exact, their layout means nothing.
-    """
-
-    image: Tensor
-    inv_depth: Tensor
-    signed_defocus_px: Tensor
-    weight: Tensor
-    u_focus: Tensor
-    kappa_px: Tensor
-    ordinal: Tensor
-    synthetic: Tensor
+    image: Tensor  # (B, 3, H, W) float32 sRGB in [0, 1], the focused image
+    inv_depth: Tensor  # (B, 1, H, W) float32 in units of the scene's 2-98 % range, NaN where unknown
+    signed_defocus_px: Tensor  # (B, 1, H, W) float32, positive behind the plane of focus, NaN where unknown
+    weight: Tensor  # (B, 1, H, W) float32 in [0, 1], confidence of the truth, 0 where unknown
+    u_focus: Tensor  # (B,) float32, in the unit of inv_depth
+    kappa_px: Tensor  # (B,) float32, pixels per unit of inv_depth
+    ordinal: Tensor  # (B,) bool, whether only the order of depths is known
+    synthetic: Tensor  # (B,) bool, whether the depth is synthetic: its blur is exact, its layout arbitrary
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """The batch on another device; the image in the given memory format."""

@@ -1,6 +1,6 @@
-"""Sharp crops blurred whole by one disc of known size, with the colour error of a lens.
+"""Sharp crops blurred by one disc of known size, with the colour error of a lens.
 
-Here the CoC is exact and nothing but the blur tells it; and nothing but the colour of the blur tells its sign.
+The CoC is exact and visible in the blur only, and its sign in the colour of the blur only.
 """
 
 from __future__ import annotations
@@ -19,20 +19,17 @@ LARGEST_COC_PX = 36.0
 def blurred_by_disc(
     sharp_srgb8: UInt8Array, signed_px: float, colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> UInt8Array:
-    """A sharp image as a flat subject out of focus, blurred in linear light, edges mirrored.
+    """Blur a sharp image like a flat subject out of focus, in linear light, with mirrored edges.
 
     Args:
         sharp_srgb8: (H, W, 3) uint8.
-        signed_px: its signed CoC in pixels, positive behind the plane of focus.
+        signed_px: signed CoC in pixels, positive behind the plane of focus.
         colour_shift_px: added to the signed CoC of red, green and blue.
-
-    Returns:
-        (H, W, 3) uint8.
     """
     linear = linear_from_srgb8(sharp_srgb8)
     size = linear.shape[0], linear.shape[1]
     flat = Surface(linear, np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32))
-    # two digits: a few thousand kernels serve all images
+    # rounded, so that a few thousand kernels are enough for all images
     red, green, blue = (round(shift, 2) for shift in colour_shift_px)
     flaws = LensFlaws(colour_shift_px=(red, green, blue))
     return srgb8_from_linear(render_surfaces([flat], u_focus=round(signed_px, 2), kappa=1.0, flaws=flaws))
@@ -41,15 +38,8 @@ def blurred_by_disc(
 def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) -> tuple[UInt8Array, float]:
     """Blur a whole image by a random disc with a random colour error.
 
-    The error does not shrink with the disc: the planes in which red, green and blue are sharp lie as far apart where
-    the subject is nearly in focus.
-
-    Args:
-        rng: source of randomness.
-        sharp_srgb8: (H, W, 3) uint8.
-
-    Returns:
-        The blurred image and its signed CoC in pixels (of the green channel), positive behind the plane of focus.
+    The error does not depend on the size of the disc: the distance between the planes of focus of red, green and blue
+    is constant. Returns the image, and its signed CoC in pixels of the green channel.
     """
     size = float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
     signed_px = size if rng.random() < 0.5 else -size

@@ -1,4 +1,4 @@
-"""Batches of samples. Batch n depends on the seed and n alone, so a resumed run sees what an undisturbed one does."""
+"""Random batches. Batch n depends on the seed and n alone, so that a resumed run continues with the same batches."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ from mddnet.types import Float32Array, FrameRecord, UInt8Array
 SYNTHETIC = "photo"
 """Kind of capture whose depth is synthetic."""
 DISC_KAPPA_PX = 10.0
-"""Kappa of a photo blurred by one disc; any value will do, its depth is one constant."""
+"""Kappa of a photo blurred by one disc; arbitrary, because its depth is constant."""
 SHARP_SHARE = 0.05
-"""How often the sharp image stands in for a focused frame."""
+"""Probability that a focused frame is replaced by the sharp image."""
 
 
 class SampleBatches(Dataset[Batch]):
     """Random batches drawn from the mixture of a recipe.
 
     A kind is drawn by its share in the mixture, then one of its scenes, then a focused frame. Part of each batch are
-    pairs: two frames of one scene in the same view, equal in depth and different in blur. A twentieth of the frames
-    is the sharp image itself, with no blur at all.
+    pairs: two frames of one scene in the same view, with the same depth and different blur.
     """
 
     def __init__(
@@ -47,18 +46,10 @@ class SampleBatches(Dataset[Batch]):
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """Prepare to draw.
-
-        Args:
-            entries: the scenes of the train side.
-            config: the recipe's ``[data]``.
-            seed: the run's seed.
-            length: number of batches.
-            rank: number of this process, of those that train together.
-            ranks: how many these are; each draws batches of its own.
+        """Prepare to draw ``length`` batches for process ``rank`` of ``ranks`` from scenes of the train split.
 
         Raises:
-            RecipeError: if the mixture names a kind without a scene.
+            RecipeError: if the mixture has a kind without a scene.
         """
         self.config = config
         self.seed = seed
@@ -74,7 +65,7 @@ class SampleBatches(Dataset[Batch]):
         missing = [name for name in self._shares if name not in self._scenes]
         if missing:
             raise RecipeError(
-                f"data.mixture names {', '.join(missing)}, but the scenes hold only "
+                f"data.mixture has {', '.join(missing)}, but there are only scenes of "
                 f"{', '.join(sorted(self._scenes))}; build them, or set their share to 0"
             )
 
@@ -124,26 +115,20 @@ class SampleBatches(Dataset[Batch]):
 
 @dataclass(frozen=True, slots=True)
 class SeenTruth:
-    """What a view shows of a scene's true depth.
-
-    Attributes:
-        view: the view.
-        inv_depth: (H, W) of the crop, in units of the scene's range, NaN where unknown.
-        weight: (H, W), 0 where unknown.
-    """
+    """The true depth of a scene in a view."""
 
     view: View
-    inv_depth: Float32Array
-    weight: Float32Array
+    inv_depth: Float32Array  # (H, W) of the crop, in units of the scene's range, NaN where unknown
+    weight: Float32Array  # (H, W), 0 where unknown
 
 
 def seen_truth(rng: np.random.Generator, truth: SceneTruth, config: DataConfig) -> SeenTruth:
-    """Draw a view of a scene, and cut its true depth."""
+    """Draw a view of a scene, and crop its true depth."""
     view = _drawn_view(rng, truth.inv_depth, config)
     inv_depth = view_map(truth.inv_depth, view, config.crop)
     weight = view_map(truth.weight, view, config.crop)
     weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
-    # wrong depths are mostly at the ends of the map, beyond its 2-98 % range
+    # wrong depths are mostly far outside the 2-98 % range
     weight = weight * (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
     return SeenTruth(view, inv_depth, weight)
 
@@ -158,17 +143,17 @@ def sample_in_view(
     ordinal: bool,
     synthetic: bool,
 ) -> Batch:
-    """One crop of a focused frame, or now and then of the sharp image, which has no blur at all.
+    """One crop of a focused frame, or with a small probability of the sharp image, which has no blur.
 
     Args:
         rng: source of randomness.
         frame: plane of focus and kappa of the frame.
-        image_of: gives the frame's pixels, or for True those of the sharp image.
-        truth: the scene's.
-        seen: the view.
+        image_of: returns the pixels of the frame, or for True those of the sharp image.
+        truth: depth of the scene.
+        seen: depth in the view.
         config: the recipe's ``[data]``.
         ordinal: whether only the order of depths is known.
-        made_up: whether the depth is synthetic.
+        synthetic: whether the depth is synthetic.
     """
     sharp = bool(rng.random() < SHARP_SHARE)
     scale = sum(config.crop) / (seen.view.height + seen.view.width)
@@ -180,7 +165,7 @@ def sample_in_view(
 
 def stacked(samples: Sequence[Batch]) -> Batch:
     """Crops of one size as a batch."""
-    # by NumPy, which computes in the thread that calls it: PyTorch would start as many threads again as training has
+    # by NumPy, in the calling thread; PyTorch would start another pool of threads
     fields = {name: np.stack([getattr(one, name).numpy() for one in samples]) for name in Batch.__dataclass_fields__}
     return Batch(**{name: torch.from_numpy(values) for name, values in fields.items()})
 
@@ -212,23 +197,17 @@ def _one_sample(
 
 
 def one_opencv_thread() -> None:
-    """Let OpenCV compute in one thread: several processes of one thread each are faster.
+    """Limit OpenCV to one thread; several processes with one thread each are faster.
 
-    Call it before processes are forked, too: in a fork of a process in which OpenCV has threads, the call waits for
-    threads that are not there.
+    Call it also before processes are forked: in the fork of a process with OpenCV threads, it would wait for threads
+    that do not exist.
     """
     if cv2.getNumThreads() != 1:
         cv2.setNumThreads(1)
 
 
 def batch_loader(dataset: SampleBatches, first: int, workers: int) -> Iterable[Batch]:
-    """Batches ``first`` to the end, in order.
-
-    Args:
-        dataset: makes them.
-        first: number of the first.
-        workers: 1 makes them ahead of time in a thread, more do so in processes, 0 makes each when it is needed.
-    """
+    """Batches from ``first`` on, in order: prepared by one thread, by several ``workers`` or, with 0, on demand."""
     one_opencv_thread()
     numbers = range(first, len(dataset))
     if workers == 1:

@@ -1,7 +1,7 @@
-"""Batches made ahead of time by a thread of the training process.
+"""Prepare batches in advance, in a thread of the training process.
 
-A batch that another process makes is copied into shared memory and out of it again, which costs more than making it;
-a thread hands it over as it is. NumPy, OpenCV and PyTorch let go of Python's lock while they compute.
+A batch from another process is copied into shared memory and out of it, which costs more than making it; a thread needs
+no copy. NumPy, OpenCV and PyTorch release Python's lock while they compute.
 """
 
 from __future__ import annotations
@@ -16,20 +16,13 @@ T = TypeVar("T")
 
 
 class Prefetched(Generic[T]):
-    """``make(n)`` for every n in order, some of them ahead of time; each iteration has a thread of its own.
+    """``make(n)`` for each of ``numbers`` in order, up to ``ahead`` of them in advance, in one thread per iteration.
 
-    An error of ``make`` is raised where its item would have come. An iteration that is left early, by ``break`` or an
-    error, ends its thread as soon as the item in the making is made.
+    An error of ``make`` is raised in place of its item. If an iteration ends early, by ``break`` or an error, its
+    thread ends after the current item.
     """
 
     def __init__(self, make: Callable[[int], T], numbers: Iterable[int], ahead: int = 4) -> None:
-        """Prepare.
-
-        Args:
-            make: makes an item; called in the thread.
-            numbers: of the items, in order.
-            ahead: most items that wait to be taken while one more is made.
-        """
         self._make, self._numbers, self._ahead = make, numbers, ahead
 
     def __iter__(self) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""The scenes of one side of a split, opened once and kept in memory up to a limit."""
+"""The scenes of a split, and a cache of their images and depth maps."""
 
 from __future__ import annotations
 
@@ -20,36 +20,22 @@ from mddnet.types import Float32Array, SceneRecord, Split, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class SceneEntry:
-    """A scene folder of the pool.
-
-    Attributes:
-        folder: the scene folder.
-        group: kind of the scene: name of the folder that holds it (``focal_stacks``, ``rgbd``, ...).
-        record: its ``scene.json``.
-        stamp: what tells it from a scene that is built into its folder later; None is not checked.
-    """
+    """A scene folder."""
 
     folder: Path
-    group: str
+    group: str  # kind of the scene, the name of the parent folder: focal_stacks, rgbd, ...
     record: SceneRecord
-    stamp: SceneStamp | None = None
+    stamp: SceneStamp | None = None  # identifies the build of the scene; None is not checked
 
 
 @dataclass(frozen=True, slots=True)
 class SceneTruth:
-    """True depth of a scene in units of its own range.
+    """True depth of a scene in units of its range."""
 
-    Attributes:
-        inv_depth: (H, W) float32, 0 at the 2nd and 1 at the 98th percentile of the scene, NaN where unknown.
-        weight: (H, W) float32 in [0, 1], 0 where unknown.
-        low: value, in the scene's unit, that became 0.
-        range: difference, in the scene's unit, that became 1.
-    """
-
-    inv_depth: Float32Array
-    weight: Float32Array
-    low: float
-    range: float
+    inv_depth: Float32Array  # (H, W), 0 at the 2nd and 1 at the 98th percentile of the scene, NaN where unknown
+    weight: Float32Array  # (H, W) in [0, 1], 0 where unknown
+    low: float  # value, in the scene's unit, that is 0 here
+    range: float  # difference, in the scene's unit, that is 1 here
 
     @property
     def nbytes(self) -> int:
@@ -57,39 +43,39 @@ class SceneTruth:
         return self.inv_depth.nbytes + self.weight.nbytes
 
 
-def open_scenes(root: Path, locations: Mapping[str, Split], side: Split) -> list[SceneEntry]:
-    """Scenes below ``root`` whose location is on one side of the split, as :func:`open_by_split` gives them."""
-    return open_by_split(root, locations, (side,))[side]
+def open_scenes(root: Path, locations: Mapping[str, Split], split: Split) -> list[SceneEntry]:
+    """Scenes below ``root`` of one split, by :func:`open_by_split`."""
+    return open_by_split(root, locations, (split,))[split]
 
 
 def open_by_split(
-    root: Path, locations: Mapping[str, Split], sides: Sequence[Split] = ("train", "dev")
+    root: Path, locations: Mapping[str, Split], splits: Sequence[Split] = ("train", "dev")
 ) -> dict[Split, list[SceneEntry]]:
-    """Scenes below ``root`` by the side of the split that their location is on; only ``scene.json`` of each is read.
+    """Scenes below ``root`` by split; only their ``scene.json`` is read.
 
     Args:
         root: folder that ``mddnet build`` wrote, ``root/KIND/SCENE/scene.json``.
-        locations: location -> side; a location ``photos/...`` is train by definition.
-        sides: which sides to give.
+        locations: split of each location; a location ``photos/...`` is train by definition.
+        splits: splits to return.
 
     Raises:
-        CaptureError: for a scene whose location the split does not name (it could leak from one side to another), or
-            if nothing is left of a side.
+        CaptureError: for a scene whose location is not listed (it could leak into another split), or if a split is
+            empty.
     """
-    entries: dict[Split, list[SceneEntry]] = {side: [] for side in sides}
+    entries: dict[Split, list[SceneEntry]] = {split: [] for split in splits}
     for folder in list_scenes(root):
         stamp = scene_stamp(folder)
         record = read_scene(folder)
-        side = split_of(record.location, locations)
-        if side is None:
+        split = split_of(record.location, locations)
+        if split is None:
             raise CaptureError(
                 f"{folder}: location {record.location!r} is not in the split; add a line `{record.location},train`"
             )
-        if side in entries and record.frames:
-            entries[side].append(SceneEntry(folder, folder.parent.name, record, stamp))
-    for side, found in entries.items():
+        if split in entries and record.frames:
+            entries[split].append(SceneEntry(folder, folder.parent.name, record, stamp))
+    for split, found in entries.items():
         if not found:
-            raise CaptureError(f"{root}: no scene on the {side} side of the split")
+            raise CaptureError(f"{root}: no scene in the {split} split")
     return entries
 
 
@@ -108,12 +94,12 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
 
 
 def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None) -> SceneTruth:
-    """Normalise an inverse depth map to its own 2-98 % range.
+    """Normalise an inverse depth map to its 2-98 % range.
 
     Args:
-        name: what to call it in an error.
+        name: name in an error.
         inv_depth: (H, W), NaN where unknown.
-        confidence: (H, W) in [0, 1], or None where all that is known is sure.
+        confidence: (H, W) in [0, 1], or None for full confidence.
 
     Raises:
         CaptureError: if less than 1 % of the map is known.
@@ -129,18 +115,18 @@ def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None
     return SceneTruth(((inv_depth - low) / span).astype(np.float32), weight, low, span)
 
 
-_Held = TypeVar("_Held", UInt8Array, SceneTruth)
+_Cached = TypeVar("_Cached", UInt8Array, SceneTruth)
 
 
 class ScenePool:
-    """Decoded images and truths behind a least-recently-used limit in bytes.
+    """Least-recently-used cache, limited in bytes, of decoded images and depth maps.
 
-    A scene that a build replaces after it was opened is refused: its frames would not be those of its record.
+    A scene that was rebuilt after it was opened is refused: its frames would not match its record.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
-        self._held: OrderedDict[tuple[Path, str], UInt8Array | SceneTruth] = OrderedDict()
+        self._cache: OrderedDict[tuple[Path, str], UInt8Array | SceneTruth] = OrderedDict()
         self._bytes = 0
 
     def image(self, entry: SceneEntry, file: str) -> UInt8Array:
@@ -151,15 +137,15 @@ class ScenePool:
         """True depth of a scene."""
         return self._get(entry, "", lambda: read_truth(entry))
 
-    def _get(self, entry: SceneEntry, name: str, read: Callable[[], _Held]) -> _Held:
+    def _get(self, entry: SceneEntry, name: str, read: Callable[[], _Cached]) -> _Cached:
         key = (entry.folder, name)
-        if key in self._held:
-            self._held.move_to_end(key)
-            return self._held[key]  # type: ignore[return-value]
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]  # type: ignore[return-value]
         with unchanged_since(entry.folder, entry.stamp):
             value = read()
-        self._held[key] = value
+        self._cache[key] = value
         self._bytes += value.nbytes
-        while self._bytes > self.limit_bytes and len(self._held) > 1:
-            self._bytes -= self._held.popitem(last=False)[1].nbytes
+        while self._bytes > self.limit_bytes and len(self._cache) > 1:
+            self._bytes -= self._cache.popitem(last=False)[1].nbytes
         return value

@@ -1,7 +1,7 @@
-"""Batches from a stream of shards: the same crops as from scenes, every set once per epoch.
+"""Batches from a stream of shards: the same crops as from scenes, every sample once per epoch.
 
-Batch n of a process follows from the seed, the numbers of processes and of workers, and n alone, so a resumed run sees
-what an undisturbed one does.
+Batch n of a process depends on the seed, the numbers of processes and workers, and n alone, so that a resumed run
+continues with the same batches.
 """
 
 from __future__ import annotations
@@ -25,35 +25,22 @@ from mddnet.types import FrameRecord, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class WorkerShare:
-    """Which batches of a process a worker makes: every ``workers``-th from ``first`` on.
-
-    Attributes:
-        first: number of the first of these batches.
-        workers: number of workers.
-        lane: the lane whose sets it reads.
-        made: batches of this lane before them.
-    """
+    """The batches of one worker: every ``workers``-th from ``first`` on."""
 
     first: int
     workers: int
     lane: Lane
-    made: int
+    made: int  # earlier batches of this lane
 
 
 def share_of(worker: int, workers: int, first: int, rank: int, ranks: int) -> WorkerShare:
-    """Deal out the batches from ``first`` on, so that lane k of a process makes its batches k, k + workers, ...
+    """Distribute the batches from ``first`` on, so that lane k of process ``rank`` makes batches k, k + workers, ...
 
-    Args:
-        worker: number of the worker, from 0; the loader takes a batch of each in turn, beginning with worker 0.
-        workers: number of workers of this process.
-        first: first batch to make.
-        rank: number of the process.
-        ranks: number of processes.
+    The loader takes a batch from each worker in turn, starting with worker 0.
     """
-    mine = (first + worker) % workers
-    return WorkerShare(
-        first + worker, workers, Lane(rank * workers + mine, ranks * workers), (first + worker - mine) // workers
-    )
+    start = first + worker
+    number = start % workers
+    return WorkerShare(start, workers, Lane(rank * workers + number, ranks * workers), (start - number) // workers)
 
 
 class ShardBatches(IterableDataset[Batch]):
@@ -69,24 +56,10 @@ class ShardBatches(IterableDataset[Batch]):
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """Prepare to stream.
-
-        Args:
-            shards: shards of the train side, with the number of their sets.
-            config: the recipe's ``[data]``.
-            seed: the run's seed.
-            length: number of the batch after the last.
-            first: number of the first batch.
-            rank: number of this process.
-            ranks: number of processes.
-        """
-        self.shards = tuple(shards)
-        self.config = config
-        self.seed = seed
-        self.length = length
-        self.first = first
-        self.rank = rank
-        self.ranks = ranks
+        """Prepare batches ``first`` to ``length`` of process ``rank`` of ``ranks``."""
+        self.shards, self.config, self.seed = tuple(shards), config, seed
+        self.first, self.length = first, length
+        self.rank, self.ranks = rank, ranks
 
     def __iter__(self) -> Iterator[Batch]:
         one_opencv_thread()
@@ -101,17 +74,17 @@ class ShardBatches(IterableDataset[Batch]):
 
 
 def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig) -> Batch:
-    """One crop of a set.
+    """One crop of a sample.
 
     Raises:
-        CaptureError: naming shard and set, if the set is damaged or on the dev side.
+        CaptureError: naming shard and sample, if the sample is damaged or not of the train split.
     """
     try:
         one = EncodedSample.of(raw.fields)
         if one.info["split"] != "train":
             raise CaptureError(
-                f"{one.key}: is on the {one.info['split']} side of the split; expected sets to train on: name "
-                "train-*.tar only in data.shards"
+                f"{one.key}: is in the {one.info['split']} split; expected samples of the train split: list only "
+                "train-*.tar in data.shards"
             )
         truth = truth_of(one.key, one.inv_depth, one.confidence)
         seen = seen_truth(rng, truth, config)
@@ -136,12 +109,6 @@ def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig) -> Bat
 
 
 def shard_loader(dataset: ShardBatches, workers: int) -> DataLoader[Batch]:
-    """The batches in order, made ahead of time by worker processes."""
+    """The batches in order, prepared in advance by worker processes."""
     one_opencv_thread()
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        persistent_workers=False,
-    )
+    return DataLoader(dataset, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)

@@ -1,11 +1,11 @@
-"""The order in which the sets of shards come: every set once per epoch, over all processes, from any point on.
+"""The order of samples from shards: every sample once per epoch, over all processes, resumable at any point.
 
-The work is dealt out to *lanes*, one per loading process of each training process. Shards are cut into parts until
-there is one for every lane (a shard that is not cut is read by one lane only). In every epoch the parts are put into
-another order; the parts of all epochs, one epoch after the other, are dealt out to the lanes in turn. So no set is lost
-or comes twice in an epoch, and no lane waits for another. Within a lane, sets are permuted block by block, the first
-blocks being small so that the first batch comes soon. Everything follows from the seed and the lane: a lane that goes
-on after n sets skips the parts and blocks before them without reading them.
+The samples are distributed to *lanes*, one per loading process of each training process. Shards are divided into parts
+until there is one for every lane (a shard that is not divided is read by one lane only). The parts are shuffled in
+every epoch, and the parts of all epochs, one epoch after the other, are assigned to the lanes in turn. So every sample
+is used exactly once per epoch, and no lane waits for another. Within a lane, samples are shuffled block by block; the
+first blocks are small, so that the first batch is ready soon. The order depends on the seed and the lane only: a lane
+that resumes after n samples skips earlier parts and blocks without reading them.
 """
 
 from __future__ import annotations
@@ -22,32 +22,21 @@ from mddnet.scenes.shard_source import BrokenShard, Shard, is_address, raw_sampl
 FIRST_BLOCK = 8
 ATTEMPTS = 5
 WAIT_S = 1.0
-"""Wait before a web address is asked again; it doubles each time."""
+"""Wait before a request is repeated; it doubles each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawSample:
-    """A set as its files.
-
-    Attributes:
-        epoch: how many times all sets came before.
-        source: the shard that it comes from.
-        fields: file contents by field, and ``__key__``.
-    """
+    """The files of a sample."""
 
     epoch: int
-    source: str
-    fields: Mapping[str, bytes | str]
+    source: str  # its shard
+    fields: Mapping[str, bytes | str]  # file contents by field, and __key__
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Which share of the work is meant.
-
-    Attributes:
-        number: from 0 to ``of - 1``.
-        of: number of lanes.
-    """
+    """Lane ``number``, from 0, of ``of`` lanes."""
 
     number: int = 0
     of: int = 1
@@ -55,7 +44,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Every ``of``-th set of a shard, from ``number`` on."""
+    """Every ``of``-th sample of a shard, from ``number`` on."""
 
     shard: Shard
     number: int
@@ -67,17 +56,17 @@ class _Part:
 
 
 def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, first: int = 0) -> Iterator[RawSample]:
-    """The sets of a lane, without end.
+    """The samples of a lane, endlessly.
 
     Args:
-        shards: all shards, with the number of their sets.
+        shards: all shards, with the number of their samples.
         seed: of the order.
-        lane: whose sets.
-        shuffle: sets in a block; twice that many are in memory at most.
-        first: number of sets of this lane to leave out, because they came before.
+        lane: the lane.
+        shuffle: samples in a block; at most twice that many are in memory.
+        first: number of samples of this lane to skip.
 
     Raises:
-        CaptureError: if a shard cannot be read, or holds another number of sets than was said.
+        CaptureError: if a shard cannot be read, or has another number of samples than stated.
     """
     start, size, number = 0, min(FIRST_BLOCK, shuffle), 0
     while start + size <= first:
@@ -91,16 +80,16 @@ def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, fir
         next_size = min(2 * size, shuffle)
         for n in range(done, size):
             one, block[order[n]] = block[order[n]], None
-            assert one is not None  # an order names every set once
+            assert one is not None  # an order has every index once
             yield one
-            # the next block is read bit by bit, so that nobody waits for all of it
+            # read the next block step by step, so that nothing waits for all of it
             while len(following) * (size - done) < next_size * (n + 1 - done):
                 following.append(next(coming))
         block, size, number, done = following, next_size, number + 1, 0
 
 
 def _in_order(shards: Sequence[Shard], seed: int, lane: Lane, first: int) -> Iterator[RawSample]:
-    """The sets of a lane part by part, without the first ones."""
+    """The samples of a lane part by part, without the first ones."""
     cuts = -(-lane.of // len(shards))
     parts = [_Part(shard, number, cuts) for shard in shards for number in range(cuts)]
     position, epoch = lane.number, -1
@@ -120,7 +109,7 @@ def _in_order(shards: Sequence[Shard], seed: int, lane: Lane, first: int) -> Ite
 
 
 def _samples_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
-    """The sets of a part from the ``first`` on; a web address that breaks off is asked again for the rest."""
+    """The samples of a part from ``first`` on; an interrupted download is repeated for the rest."""
     source = part.shard.source
     for attempt in range(ATTEMPTS):
         count = 0
@@ -132,9 +121,10 @@ def _samples_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
                     yield fields
             if count == part.shard.samples:
                 return
-            # a tar file that ends between two members looks whole
+            # a tar file truncated between two members is valid
             broken = BrokenShard(
-                f"{source}: {count} sets; expected {part.shard.samples} as counted before: copy or make the shard again"
+                f"{source}: {count} samples; expected {part.shard.samples} as counted before: copy or write the shard "
+                "again"
             )
         except BrokenShard as error:
             broken = error

@@ -1,6 +1,6 @@
 """The split of the locations: a CSV file ``place,split`` with ``train``, ``dev`` or ``calib``.
 
-A network is trained on train and measured on dev. Captures of calib are for neither: they calibrate its confidence.
+A network is trained on train and evaluated on dev; calib is used to calibrate its confidence only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mddnet.types import SPLITS, Split
 
 
 def read_split(path: Path) -> dict[str, Split]:
-    """Read a split file: location -> split.
+    """Read a split file: the split of each location.
 
     Raises:
         CaptureError: if the file cannot be read, a column is missing, a split is unknown, or a location is listed
@@ -46,5 +46,5 @@ def read_split(path: Path) -> dict[str, Split]:
 
 
 def split_of(location: str, locations: Mapping[str, Split]) -> Split | None:
-    """Split of a location; photos (``photos/SOURCE``) are train by definition; None if the split does not name it."""
+    """Split of a location; photos (``photos/SOURCE``) are train by definition; None for an unlisted one."""
     return "train" if location.startswith("photos/") else locations.get(location)

@@ -1,4 +1,4 @@
-"""Export to ONNX: any batch, height and width; weights stored as float16, computed in float32 or as asked."""
+"""Export to ONNX: any batch, height and width; weights stored as float16, computed in float32, float16 or int8."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUTPUTS = ("inv_depth", "defocus_px", "sign_logit")
 
 
 class InferenceModule(nn.Module):
-    """``MDDNet.infer`` as a module for exporters, with the three outputs of a model folder, OUTPUTS."""
+    """``MDDNet.infer`` as a module with the outputs OUTPUTS."""
 
     def __init__(self, network: MDDNet) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class InferenceModule(nn.Module):
 def store_weights_as_half(graph: onnx.ModelProto) -> None:
     """Replace float32 initialisers by float16 ones followed by a Cast, in place.
 
-    A runtime folds the Cast when it loads the graph, so the file halves and the arithmetic stays float32.
+    A runtime folds the Cast when it loads the graph: half the file size, and computation in float32.
     """
     casts, kept = [], []
     for tensor in graph.graph.initializer:
@@ -59,9 +59,9 @@ def store_weights_as_half(graph: onnx.ModelProto) -> None:
 
 
 def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
-    """Let a graph whose input must have sides that are multiples take any, in place.
+    """Let a graph that needs height and width to be multiples accept any size, in place.
 
-    The picture is continued by its last row and column to the next multiple, and the maps are cut to its size.
+    The image is padded with its last row and column to the next multiple, and the maps are cropped to its size.
     """
     image = graph.graph.input[0]
     sizes = [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]
@@ -98,7 +98,7 @@ def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
 
 def export_graph(network: MDDNet) -> onnx.ModelProto:
     """The float32 graph of a network with all three outputs: any batch, height and width."""
-    # no side of the coarsest level may be 1, which would be taken for a constant
+    # height or width 1 of the coarsest level would become a constant
     example = torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE)
     rows, columns = (INPUT_MULTIPLE * torch.export.Dim(name) for name in ("rows", "columns"))
     graph = traced(InferenceModule(network), example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
@@ -107,13 +107,13 @@ def export_graph(network: MDDNet) -> onnx.ModelProto:
 
 
 def traced(module: nn.Module, example: Tensor, outputs: Sequence[str], sizes: Mapping[int, Any]) -> onnx.ModelProto:
-    """The float32 graph of what a module computes of one input, named ``image``.
+    """Export a module of one input, named ``image``, as a float32 graph.
 
     Args:
-        module: put into evaluation mode.
+        module: is set to evaluation mode.
         example: an input.
-        outputs: names of what it returns, in order.
-        sizes: the dimensions of the input that may differ from those of the example, each a ``torch.export.Dim``.
+        outputs: names of the outputs, in order.
+        sizes: the dimensions of the input that may vary, each a ``torch.export.Dim``.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -139,17 +139,17 @@ def export_onnx(
 
     Args:
         model: folder with ``model.safetensors`` and ``config.json``.
-        out: target folder; other files in it (a card) stay.
-        half: store weights as float16, where they are computed with in float32.
-        name: name that the model states of itself; None keeps that of its recipe.
-        precision: what it computes in. ``fp16`` halves the memory of a GPU; ``int8`` quantises the weights, and what
-            they are multiplied with as it comes. Both are compared with float32, and ``config.json`` says the result.
+        out: target folder; other files in it, such as a card, are kept.
+        half: store the weights of a float32 graph as float16.
+        name: name of the model; None keeps that of its recipe.
+        precision: number format of the computation. ``fp16`` halves the memory on a GPU; ``int8`` quantises weights,
+            and activations dynamically. The differences from float32 are written to ``config.json``.
 
     Returns:
         Path of the ONNX file.
 
     Raises:
-        ModelError: if the model cannot be read, lacks a task, or does not run in that precision.
+        ModelError: if the model cannot be read, lacks a task, or cannot run in that precision.
     """
     network = MDDNet.from_pretrained(model)
     if network.config.tasks != "both" or not network.has_sign:
@@ -161,9 +161,8 @@ def export_onnx(
     graph = export_graph(network)
     stated: dict[str, Any] = {"opset": OPSET, "precision": precision}
     if precision != "fp32":
-        whole = graph
-        graph = converted(whole, precision)
-        stated["differences"] = differences(whole, graph)
+        reference, graph = graph, converted(graph, precision)
+        stated["differences"] = differences(reference, graph)
     elif half:
         store_weights_as_half(graph)
     onnx.checker.check_model(graph)

@@ -1,4 +1,4 @@
-"""A whole model, ready to be shared: graph, configuration, weights and card, as a folder or as one .zip."""
+"""Export a complete model: graph, configuration, weights and card, as a folder or one .zip."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def export_model(
     """Write a trained model in the format that ``mddnet.load`` takes.
 
     Args:
-        reference: a model with weights, as ``MDDNet.from_pretrained`` takes it.
-        out: target folder, in which a card.md that lies there stays; or a ``.zip``.
+        reference: a model with weights, as for ``MDDNet.from_pretrained``.
+        out: target folder, whose card.md is kept if there is one; or a ``.zip``.
         half: store the weights as float16.
-        name: name that the model states of itself; None keeps its own.
-        precision: what the graph computes in, as for :func:`~mddnet.export.onnx.export_onnx`.
-        weights: whether the weights to train on from come along.
+        name: name of the model; None keeps its name.
+        precision: as for :func:`~mddnet.export.onnx.export_onnx`.
+        weights: whether to include the weights for further training.
 
     Returns:
         The folder or the .zip.
 
     Raises:
-        ModelError: if the model cannot be read, lacks a task, or does not run in that precision.
+        ModelError: if the model cannot be read, lacks a task, or cannot run in that precision.
     """
     source = model_folder(reference, weights=True)
     if out.suffix.lower() == ".zip":
@@ -54,7 +54,7 @@ def export_model(
 def _export(source: Path, out: Path, half: bool, name: str | None, precision: Precision, weights: bool) -> None:
     export_onnx(source, out, half, name, precision)
     if out.resolve() == source.resolve():
-        return  # what is there is the original
+        return
     if weights:
         write_weights(out, load_file(source / WEIGHTS_FILE), half)
     card = source / CARD_FILE

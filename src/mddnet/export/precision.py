@@ -1,4 +1,4 @@
-"""Graphs that compute in float16 or with 8-bit weights, and how far their maps are from those of float32."""
+"""Graphs that compute in float16 or int8, and the differences of their maps from those of float32."""
 
 from __future__ import annotations
 
@@ -20,29 +20,26 @@ from mddnet.types import Float32Array
 
 Precision = Literal["fp32", "fp16", "int8"]
 IN_FLOAT32 = "ChromaticStatistics"
-"""Part of the network that stays float32: it takes logarithms of variances that float16 cannot tell from 0."""
-PICTURE_SIZE = (192, 256)
+"""Module that stays float32: it takes logarithms of variances that are 0 in float16."""
+IMAGE_SIZE = (192, 256)
 DISCS_PX = (0.0, 3.0, 6.0, 12.0)
-PICTURES = 3
+IMAGES = 3
 
 
 def converted(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
-    """A float32 graph as one that computes in another precision; its inputs and outputs stay float32.
+    """Convert a copy of a float32 graph to another precision; its inputs and outputs stay float32.
 
-    Args:
-        graph: the graph; it is not changed.
-        precision: ``fp16``, or ``int8``: weights of convolutions and products are quantised beforehand, what they are
-            multiplied with while the graph runs (ONNX Runtime's dynamic quantisation).
+    ``int8`` is ONNX Runtime's dynamic quantisation: weights are quantised in advance, activations at run time.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(graph)
     if precision == "fp16":
         kept = [node.name for node in copy.graph.node if _in_float32(node)]
         half = OnnxModel(convert_float_to_float16(copy, keep_io_types=True, node_block_list=kept))
-        half.topological_sort()  # the casts of the inputs come last
+        half.topological_sort()  # the converter appends the casts of the inputs
         return half.model
     if precision == "int8":
-        del copy.graph.value_info[:]  # shapes that name the sides in another way than the padded graph
+        del copy.graph.value_info[:]  # its names of dimensions differ from those of the padded graph
         kept = [node.name for node in copy.graph.node if _in_float32(node)]
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "int8.onnx"
@@ -53,27 +50,27 @@ def converted(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
 
 
 def _in_float32(node: onnx.NodeProto) -> bool:
-    """Whether a node comes from the part that stays float32, by what the exporter noted of its modules."""
+    """Whether a node belongs to the module that stays float32, by the metadata of the exporter."""
     return any(IN_FLOAT32 in entry.value for entry in node.metadata_props if entry.key.endswith("class_hierarchy"))
 
 
-def differences(whole: onnx.ModelProto, other: onnx.ModelProto) -> dict[str, float]:
-    """How far the maps of a graph are from those of the float32 one, on made-up pictures blurred in strips.
+def differences(reference: onnx.ModelProto, other: onnx.ModelProto) -> dict[str, float]:
+    """Differences of the maps of a graph from those of the float32 one, on synthetic images blurred in strips.
 
     Returns:
-        Mean absolute difference of the relative inverse depth and of the CoC in pixels, the largest one of the CoC, and
-        the share of the blurred pixels that are on the same side of the plane of focus.
+        Mean absolute difference of relative inverse depth and of CoC in pixels, the largest one of CoC, and the share
+        of blurred pixels with the same sign.
 
     Raises:
         ModelError: if ONNX Runtime cannot run the other graph on a CPU.
     """
-    images = _pictures()
+    images = _test_images()
     try:
         maps, others = (
             onnxruntime.InferenceSession(g.SerializeToString(), providers=["CPUExecutionProvider"]).run(
                 ["inv_depth", "defocus_px", "sign_logit"], {"image": images}
             )
-            for g in (whole, other)
+            for g in (reference, other)
         )
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise ModelError(
@@ -90,13 +87,13 @@ def differences(whole: onnx.ModelProto, other: onnx.ModelProto) -> dict[str, flo
     }
 
 
-def _pictures() -> Float32Array:
-    """(N, 3, H, W) sRGB in [0, 1]: texture of all scales, each strip blurred by a larger disc."""
+def _test_images() -> Float32Array:
+    """(N, 3, H, W) sRGB in [0, 1]: texture of all scales, blurred by a larger disc from strip to strip."""
     rng = np.random.default_rng(0)
-    height, width = PICTURE_SIZE
+    height, width = IMAGE_SIZE
     edges = np.linspace(0, width, len(DISCS_PX) + 1).astype(int)
-    pictures = []
-    for _ in range(PICTURES):
+    images = []
+    for _ in range(IMAGES):
         texture = np.full((height, width, 3), 128.0)
         for scale in (1, 2, 4, 8, 16, 32):
             coarse = rng.standard_normal((height // scale + 1, width // scale + 1, 3)).astype(np.float32)
@@ -106,5 +103,5 @@ def _pictures() -> Float32Array:
             blurred_by_disc(sharp, diameter)[:, low:high]
             for diameter, low, high in zip(DISCS_PX, edges[:-1], edges[1:], strict=True)
         ]
-        pictures.append(np.concatenate(strips, axis=1).transpose(2, 0, 1))
-    return np.stack(pictures).astype(np.float32) / np.float32(255)
+        images.append(np.concatenate(strips, axis=1).transpose(2, 0, 1))
+    return np.stack(images).astype(np.float32) / np.float32(255)

@@ -1,1 +1,1 @@
-"""Losses on the predicted maps: depth, defocus, and the lens law that ties them."""
+"""Losses on the predicted maps: depth, defocus, and the lens law that relates them."""

@@ -1,7 +1,7 @@
 """Losses on the defocus map: size of the CoC, its gradients, and its sign.
 
-CoC sizes are compared by their square roots, so that 1 px at small blur counts more than 1 px at large blur; the
-median, which an L1 loss seeks, does not depend on such a monotone coding.
+CoC diameters are compared by their square roots, so that 1 px counts more at small blur than at large blur; the
+median, which minimises an L1 loss, does not depend on such a monotone coding.
 """
 
 from __future__ import annotations
@@ -21,13 +21,9 @@ def coc_root(defocus_px: Tensor, cap_px: float) -> Tensor:
 
 
 def coc_l1(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px: float) -> Tensor:
-    """Mean absolute difference of coded CoC, per image (B,). Truth beyond the cap counts as the cap.
+    """Mean absolute difference of coded CoC, per image (B,); diameters are clipped at ``cap_px``.
 
-    Args:
-        predicted_px: (B, 1, H, W) CoC diameter in pixels of the input tensor.
-        truth_px: (B, 1, H, W) the same, unsigned.
-        weight: (B, 1, H, W) in [0, 1], 0 where the truth is unknown.
-        cap_px: the network's cap.
+    Maps are (B, 1, H, W), in pixels of the input tensor; the weight is in [0, 1], 0 where the truth is unknown.
     """
     return masked_mean((coc_root(predicted_px, cap_px) - coc_root(truth_px, cap_px)).abs(), weight)
 
@@ -38,13 +34,9 @@ def coc_gradient(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px:
 
 
 def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor, clear_px: float = 1.0) -> Tensor:
-    """Binary cross-entropy of "behind the plane of focus", where the CoC is at least ``clear_px``, per image (B,).
+    """Binary cross-entropy of "behind the plane of focus" where the true CoC is at least ``clear_px``, per image (B,).
 
-    Args:
-        sign_logit: (B, 1, H, W) log-odds of lying behind.
-        signed_px: (B, 1, H, W) true signed CoC, positive behind.
-        weight: (B, 1, H, W), 0 where the truth is unknown.
-        clear_px: smallest CoC whose sign counts.
+    All tensors are (B, 1, H, W); the weight is 0 where the truth is unknown.
     """
     counted = weight * (signed_px.abs() >= clear_px)
     behind = (signed_px > 0).to(sign_logit)
@@ -54,13 +46,13 @@ def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor, cl
 
 @loss_term
 def defocus(inputs: LossInputs) -> Tensor:
-    """L1 of the coded CoC."""
+    """L1 of coded CoC."""
     return coc_l1(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
 
 
 @loss_term
 def defocus_gradient(inputs: LossInputs) -> Tensor:
-    """L1 of the gradients of the coded CoC."""
+    """L1 of the gradients of coded CoC."""
     return coc_gradient(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
 
 
@@ -72,5 +64,5 @@ def sign(inputs: LossInputs) -> Tensor:
 
 @loss_term
 def cue_sign(inputs: LossInputs) -> Tensor:
-    """Cross-entropy of the sign by the chromatic cue alone."""
-    return sign_cross_entropy(known(inputs.maps.cue_sign_logit), inputs.signed_px, inputs.batch.weight)
+    """Cross-entropy of the sign from chromatic aberration alone."""
+    return sign_cross_entropy(known(inputs.maps.chromatic_sign_logit), inputs.signed_px, inputs.batch.weight)

@@ -1,7 +1,7 @@
-"""Losses on inverse depth that do not care about its unknown scale and shift.
+"""Losses on inverse depth that are invariant to its unknown scale and shift.
 
-The functions take (B, 1, H, W) tensors and a weight of the same shape (0 where the truth is unknown), and give one
-value per image, (B,); the terms of the loss are made of them.
+The functions take (B, 1, H, W) tensors and a weight of the same shape (0 where the truth is unknown), and return one
+value per image, (B,).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from mddnet.loss.registry import LossInputs, known, loss_term
 
 FLAT_RANGE = 0.05
-"""Mean absolute deviation, in units of the scene's range, below which a crop is flat and its relief counts less."""
+"""Mean absolute deviation, in units of the scene's range, below which a crop is flat and its loss is scaled down."""
 
 
 def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -37,10 +37,10 @@ def normalise(u: Tensor, weight: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     Args:
         u: (B, 1, H, W) inverse depth; any value where the weight is 0.
         weight: (B, 1, H, W) in [0, 1].
-        floor: smallest scale divided by.
+        floor: smallest divisor.
 
     Returns:
-        The normalised map and its scale (B,), the latter before the floor.
+        The normalised map and its scale (B,) before the floor.
     """
     hidden = torch.where(weight > 0, u, torch.full_like(u, float("nan")))
     median = hidden.flatten(1).nanmedian(1).values.nan_to_num(0.0).view(-1, 1, 1, 1)
@@ -51,7 +51,7 @@ def normalise(u: Tensor, weight: Tensor, floor: float) -> tuple[Tensor, Tensor]:
 def scale_shift_invariant_l1(predicted: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     """Mean absolute difference of the two normalised maps (Ranftl et al., PAMI 2022, eq. 6, untrimmed).
 
-    A flat crop has no relief to be right about: its loss is scaled down by its deviation over :data:`FLAT_RANGE`.
+    The loss of a flat crop is scaled down by its deviation over :data:`FLAT_RANGE`.
     """
     p, _ = normalise(predicted, weight, floor=1e-3)
     t, scale = normalise(truth, weight, floor=1e-3)
@@ -74,9 +74,9 @@ def pair_ranking(
         predicted: (B, 1, H, W).
         truth: (B, 1, H, W), in units of the scene's range.
         weight: (B, 1, H, W).
-        generator: source of the pairs.
-        pairs: random pairs drawn per image; those without a clear gap or a known truth do not count.
-        gap: smallest difference of the truths that counts.
+        generator: source of randomness.
+        pairs: random pairs per image; those without a clear gap or a known truth are ignored.
+        gap: smallest difference of the truths.
     """
     b = predicted.shape[0]
     size = predicted[0].numel()
@@ -85,7 +85,7 @@ def pair_ranking(
     p, t, w = predicted.flatten(1), truth.flatten(1), weight.flatten(1)
     w_pair = w.gather(1, first) * w.gather(1, second)
     t_gap = t.gather(1, first) - t.gather(1, second)
-    # the predicted map's own spread sets the unit, so that the loss cannot be lowered by stretching the map
+    # in units of the spread of the predicted map, so that stretching the map does not lower the loss
     spread = normalise(predicted, weight, floor=1e-3)[1].clamp_min(0.02).view(-1, 1).detach()
     p_gap = (p.gather(1, first) - p.gather(1, second)) / spread
     counted = torch.where(w_pair > 0, t_gap.abs() > gap, torch.zeros_like(t_gap, dtype=torch.bool))
@@ -96,20 +96,22 @@ def pair_ranking(
 
 @loss_term
 def depth(inputs: LossInputs) -> Tensor:
-    """Scale-and-shift-free L1; of an ordinal scene it is 0."""
+    """Scale-and-shift-invariant L1; 0 for an ordinal scene."""
     predicted = known(inputs.maps.inv_depth)
-    return scale_shift_invariant_l1(predicted, inputs.inv_depth, inputs.batch.weight) * inputs.metric * inputs.layout
+    return (
+        scale_shift_invariant_l1(predicted, inputs.inv_depth, inputs.batch.weight) * inputs.metric * inputs.depth_factor
+    )
 
 
 @loss_term
 def depth_gradient(inputs: LossInputs) -> Tensor:
-    """L1 of gradients; of an ordinal scene it is 0."""
+    """L1 of gradients; 0 for an ordinal scene."""
     predicted = known(inputs.maps.inv_depth)
-    return gradient_matching(predicted, inputs.inv_depth, inputs.batch.weight) * inputs.metric * inputs.layout
+    return gradient_matching(predicted, inputs.inv_depth, inputs.batch.weight) * inputs.metric * inputs.depth_factor
 
 
 @loss_term
 def ranking(inputs: LossInputs) -> Tensor:
-    """Order of random pairs."""
+    """Ranking of random pairs."""
     predicted = known(inputs.maps.inv_depth)
-    return pair_ranking(predicted, inputs.inv_depth, inputs.batch.weight, inputs.generator) * inputs.layout
+    return pair_ranking(predicted, inputs.inv_depth, inputs.batch.weight, inputs.generator) * inputs.depth_factor

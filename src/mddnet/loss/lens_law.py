@@ -1,4 +1,4 @@
-"""The lens-law loss: the two predicted maps must agree through the sample's own plane of focus and kappa."""
+"""The lens-law loss: consistency of the two predicted maps, given the plane of focus and kappa of the sample."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mddnet.loss.registry import LossInputs, known, loss_term
 
 
 def align_scale_shift(predicted: Tensor, truth: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Least-squares scale and shift, (B, 1, 1, 1) each, with scale * predicted + shift closest to the truth.
+    """Least-squares scale and shift, (B, 1, 1, 1) each, of scale * predicted + shift ~ truth.
 
-    The scale is kept positive: a map turned inside out is wrong, not differently scaled.
+    The scale is positive: an inverted map is wrong, not differently scaled.
     """
     mean_p = masked_mean(predicted, weight).view(-1, 1, 1, 1)
     mean_t = masked_mean(truth, weight).view(-1, 1, 1, 1)
@@ -34,8 +34,8 @@ def lens_law_l1(
 ) -> Tensor:
     """Mean absolute difference between the predicted CoC and kappa |u_focus - u| of the predicted depth, per image.
 
-    The predicted depth is put into the scene's unit by least squares against the truth first; both maps receive
-    gradients, the alignment does not.
+    The predicted depth is first aligned with the truth by least squares. Both maps receive gradients; the alignment
+    does not.
 
     Args:
         predicted_inv_depth: (B, 1, H, W) relative inverse depth.
@@ -44,7 +44,7 @@ def lens_law_l1(
         u_focus: (B,) inverse depth of the plane of focus, scene's unit.
         kappa_px: (B,) pixels of the input tensor per unit of inverse depth.
         weight: (B, 1, H, W), 0 where the truth is unknown.
-        cap_px: the network's cap.
+        cap_px: largest CoC of the network.
     """
     with torch.no_grad():
         scale, shift = align_scale_shift(predicted_inv_depth, truth_inv_depth, weight)
@@ -55,7 +55,7 @@ def lens_law_l1(
 
 @loss_term
 def lens_law(inputs: LossInputs) -> Tensor:
-    """Departure of the two predicted maps from the lens law; of an ordinal scene it is 0."""
+    """Deviation of the two predicted maps from the lens law; 0 for an ordinal scene."""
     batch, maps = inputs.batch, inputs.maps
     law = lens_law_l1(
         known(maps.inv_depth),

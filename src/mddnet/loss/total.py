@@ -14,17 +14,17 @@ from mddnet.model.network import Maps
 def total_loss(
     maps: Maps, batch: Batch, config: LossConfig, cap_px: float, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum the terms whose maps are there.
+    """Sum the terms whose maps the network has.
 
     Args:
-        maps: ``MDDNet.training_maps`` of what the network gives.
+        maps: result of ``MDDNet.training_maps``.
         batch: the samples.
         config: weight of each term.
-        cap_px: CoC cap of one pass of the network.
-        generator: source of the random pairs of the ranking loss.
+        cap_px: largest CoC of one pass of the network.
+        generator: source of random pairs.
 
     Returns:
-        The total (a scalar with gradient) and each term's unweighted mean (detached).
+        The total (a scalar with gradient) and the unweighted mean of each term (detached).
     """
     truth, signed_px = torch.nan_to_num(batch.inv_depth), torch.nan_to_num(batch.signed_defocus_px)
     inputs = LossInputs(maps, batch, cap_px, config.synthetic_depth, generator, truth, signed_px)

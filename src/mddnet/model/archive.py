@@ -1,4 +1,4 @@
-"""A model as one .zip: written from a folder, and unpacked where nothing in the archive decides where to."""
+"""Write a model folder as one .zip, and unpack one safely: the archive never decides where files are written."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ MAX_BYTES = {".json": 1_000_000, ".md": 4_000_000}
 """Largest size of a text file of a model, by its suffix."""
 MAX_WEIGHTS_BYTES = 4_000_000_000
 MAX_RATIO = 20
-"""Weights hardly get smaller (7 % for the shipped model); what unpacks to more than this many times its size is a trap.
-"""
+"""Weights hardly compress (7 % for the shipped model); an entry beyond this ratio is a decompression bomb."""
 _CHUNK = 1 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _WRITTEN_AT = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 _unpacked: dict[tuple[Path, int, int], tuple[tempfile.TemporaryDirectory[str], Path]] = {}
-"""What this process unpacked before, by path, size and time of the archive; removed when it ends."""
+"""Folders unpacked by this process, by path, size and time of the archive; removed when it ends."""
+_REMEDY = "write it with `mddnet export RUN/model -o NAME.zip`"
 
 
 def unpacked(archive: Path, names: Sequence[str]) -> Path:
     """Unpack the named files of an archive into a folder that is removed when the program ends.
 
-    The files may lie at the top or together in one folder. Nothing else is unpacked, and the names on disk are those
-    asked for, never those of the archive.
+    The files may be at the top of the archive or together in one folder. Nothing else is unpacked, and names on disk
+    are those requested, never those of the archive.
 
     Args:
         archive: the .zip.
-        names: plain file names; those that are missing are left out.
+        names: plain file names; missing ones are skipped.
 
     Raises:
-        ModelError: if it is no ZIP, damaged, encrypted, holds none of the names or one of them twice, points out of
-            itself, or unpacks to more than a model can be.
+        ModelError: if it is not a ZIP, is damaged or encrypted, holds none of the names or one of them twice, has an
+            entry outside the target folder, or exceeds the size limits.
     """
     path = archive.resolve()
     facts = path.stat()
@@ -47,7 +47,7 @@ def unpacked(archive: Path, names: Sequence[str]) -> Path:
     if key in _unpacked:
         return _unpacked[key][1]
     holder = tempfile.TemporaryDirectory(prefix="mddnet-", ignore_cleanup_errors=True)
-    folder = Path(holder.name) / path.name  # errors about a file in it then name the archive
+    folder = Path(holder.name) / path.name  # so that errors about its files name the archive
     folder.mkdir()
     try:
         with zipfile.ZipFile(path) as opened:
@@ -55,26 +55,23 @@ def unpacked(archive: Path, names: Sequence[str]) -> Path:
                 with opened.open(entry) as source, (folder / name).open("wb") as target:
                     _copy(source, target, entry.file_size, f"{archive}: {name}")
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ModelError(
-            f"{archive}: not a readable ZIP ({error}); copy or fetch it again, or write it anew with `mddnet export "
-            "RUN/model -o NAME.zip`"
-        ) from error
+        raise ModelError(f"{archive}: not a readable ZIP ({error}); copy or fetch it again, or {_REMEDY}") from error
     _unpacked[key] = (holder, folder)
     return folder
 
 
 def _entries(archive: Path, opened: zipfile.ZipFile, names: Sequence[str]) -> dict[str, zipfile.ZipInfo]:
-    """The entries of the wanted names, after every entry of the archive was looked at."""
+    """The entries with the requested names; every entry of the archive is checked first."""
     entries = opened.infolist()
     if len(entries) > MAX_ENTRIES:
         raise ModelError(f"{archive}: {len(entries)} entries; expected the {len(names)} files of a model")
     found: dict[str, tuple[PurePosixPath, zipfile.ZipInfo]] = {}
     for entry in entries:
-        # zipfile itself changes backslashes and cuts at NUL, so the name as it stands in the file is looked at
+        # zipfile rewrites backslashes and cuts at NUL, so the original name is checked
         raw = entry.orig_filename
         parts = raw.rstrip("/").split("/")
         if any(part in ("", ".", "..") for part in parts) or any(c in raw for c in "\\:\0"):
-            raise ModelError(f"{archive}: entry {raw!r} points out of the archive; expected plain names: {_way_out()}")
+            raise ModelError(f"{archive}: entry {raw!r} points out of the archive; expected plain names: {_REMEDY}")
         path = PurePosixPath(raw)
         if entry.is_dir() or path.name not in names or len(parts) > 2:
             continue
@@ -83,10 +80,12 @@ def _entries(archive: Path, opened: zipfile.ZipFile, names: Sequence[str]) -> di
         _check_entry(archive, entry)
         found[path.name] = (path, entry)
     if not found:
-        raise ModelError(f"{archive}: no model in it; expected {', '.join(names)}: {_way_out()}")
+        raise ModelError(f"{archive}: no model in it; expected {', '.join(names)}: {_REMEDY}")
     if len({path.parent for path, _ in found.values()}) > 1:
         paths = ", ".join(str(path) for path, _ in found.values())
-        raise ModelError(f"{archive}: files of a model in several folders ({paths}); expected them side by side")
+        raise ModelError(
+            f"{archive}: files of a model in several folders ({paths}); expected all of them in one folder"
+        )
     return {name: entry for name, (_, entry) in found.items()}
 
 
@@ -104,8 +103,8 @@ def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:
         raise ModelError(f"{name} unpacks to {entry.file_size} bytes; expected at most {limit}")
     if entry.file_size > _CHUNK and entry.file_size > MAX_RATIO * entry.compress_size:
         raise ModelError(
-            f"{name} unpacks from {entry.compress_size} to {entry.file_size} bytes; expected weights, which hardly get "
-            "smaller"
+            f"{name} unpacks from {entry.compress_size} to {entry.file_size} bytes; expected weights, which hardly "
+            "compress"
         )
 
 
@@ -120,17 +119,10 @@ def _copy(source: IO[bytes], target: IO[bytes], size: int, name: str) -> None:
         raise ModelError(f"{name} ends after {done} of {size} bytes; fetch the archive again")
 
 
-def _way_out() -> str:
-    return "write it with `mddnet export RUN/model -o NAME.zip`"
-
-
 def pack(folder: Path, target: BinaryIO, names: Sequence[str]) -> None:
-    """Write the named files of a folder as a ZIP; the same files give the same bytes.
+    """Write the named files of a folder as a ZIP, in that order; missing ones are skipped.
 
-    Args:
-        folder: the model folder.
-        target: open file.
-        names: plain file names, in the order in which they are written; those that are missing are left out.
+    The same files give the same bytes.
     """
     with zipfile.ZipFile(target, "w") as archive:
         for name in names:

@@ -1,4 +1,4 @@
-"""Trained weights to disk: ``model.safetensors`` and ``config.json``."""
+"""Write trained weights: ``model.safetensors`` and ``config.json``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from mddnet.version import __version__
 
 INPUT_LONG_SIDE = 512
 SMALLEST_HALF = 64
-"""Tensors with fewer values than this stay float32: they weigh nothing, and scales and shifts need precision."""
+"""Tensors with fewer values stay float32: they take little space, and scales and shifts need the precision."""
 
 
 def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], steps: int, half: bool = False) -> None:
-    """Write a model folder from which training, evaluation and export go on.
+    """Write a model folder for further training, evaluation and export.
 
     Args:
-        folder: target folder, made if absent.
-        recipe: the recipe that the weights come from.
+        folder: target folder; created if it is missing.
+        recipe: recipe of the training run.
         state: state dict of the network.
-        steps: training steps behind the weights.
-        half: store the weights as float16 (they are computed with in float32 all the same).
+        steps: training steps done.
+        half: store the weights as float16; they are still computed with in float32.
     """
     write_weights(folder, state, half)
     config = {
@@ -46,7 +46,7 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
 
 
 def write_weights(folder: Path, state: Mapping[str, Tensor], half: bool) -> None:
-    """Write ``model.safetensors`` of a model folder, made if absent; large tensors as float16 where ``half``."""
+    """Write ``model.safetensors`` of a model folder; with ``half``, large tensors as float16."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: (value.half() if half and value.is_floating_point() and value.numel() >= SMALLEST_HALF else value)

@@ -1,4 +1,4 @@
-"""Global context at the coarsest level: where the plane of focus lies is a property of the whole photo."""
+"""Global context at the coarsest level: the plane of focus is a property of the whole photo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class GlobalContext(nn.Module):
     """One transformer block over all positions of the coarsest features, added to them.
 
-    Position enters only through a depth-wise convolution, so any height and width will do (as in Chu et al.,
+    Position enters only through a depth-wise convolution, so any height and width works (Chu et al.,
     "Conditional Positional Encodings", 2021). Attention as in Vaswani et al., 2017, eq. 1.
     """
 

@@ -1,4 +1,4 @@
-"""The decoder, one class for both tasks, and the soft connection between two of them."""
+"""The decoder, the same for both tasks, and the soft connection between two decoders."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ class Decoder(nn.Module):
 
         Args:
             encoder_channels: channels of the encoder's levels, fine to coarse.
-            widths: channels of the upsampling blocks, coarse to fine; one block per encoder level but the coarsest.
+            widths: channels of the upsampling blocks, coarse to fine; one per encoder level except the coarsest.
             out_channels: channels of the head's output.
-            context_channels: channels of the features that enter (after the shared channel reduction).
+            context_channels: channels of the input, after the shared channel reduction.
         """
         super().__init__()
         skips = list(encoder_channels[:-1])[::-1]
         inputs = [context_channels, *widths[:-1]]
         last = len(widths) - 1
         self.blocks = nn.ModuleList(
-            # the finest block holds most of the arithmetic: one convolution there, two elsewhere
+            # most of the computation is in the finest block: one convolution there, two elsewhere
             UpsamplingBlock(i, s, o, convolutions=1 if n == last else 2)
             for n, (i, s, o) in enumerate(zip(inputs, skips, widths, strict=True))
         )

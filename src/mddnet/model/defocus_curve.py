@@ -1,4 +1,4 @@
-"""The last step of the defocus map: from the CoC that the network predicts to the CoC that makes it predict so."""
+"""Calibration of the defocus map: a curve from predicted to true CoC diameters."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 
 class DefocusCurve(nn.Module):
-    """A rising, piecewise linear curve through ``(knots_px, values)``, of slope 1 beyond the last knot.
+    """An increasing, piecewise linear curve through ``(knots_px, values)``, of slope 1 beyond the last knot.
 
-    Gradients do not train it: after training it is fitted to the measured defocus response
-    (:mod:`mddnet.train.defocus_response`). It keeps the order of any two predictions. At first it is the identity.
+    It starts as the identity and is not trained: after training it is fitted to the measured defocus response
+    (:mod:`mddnet.train.defocus_response`). It keeps the order of predictions.
     """
 
     def __init__(self, knots_px: Sequence[float]) -> None:
@@ -40,18 +40,18 @@ class DefocusCurve(nn.Module):
         self.values.copy_(self.values.new_tensor(self.knots_px))
 
     def fit(self, predicted_px: ArrayLike, truths_px: ArrayLike) -> None:
-        """Let the curve pass through measured points, linearly between them, with slope 1 beyond the last.
+        """Interpolate measured points linearly, with slope 1 beyond the last.
 
         Args:
-            predicted_px: (N,) what the network predicts without the curve.
-            truths_px: (N,) the sizes that it should have predicted, rising.
+            predicted_px: (N,) predictions without the curve.
+            truths_px: (N,) true diameters, increasing.
 
         Raises:
-            ValueError: if the predictions do not rise with the truths: no rising curve leads from one to the other.
+            ValueError: if the predictions do not increase with the truths.
         """
         predicted, truths = np.asarray(predicted_px, dtype=np.float64), np.asarray(truths_px, dtype=np.float64)
         if len(predicted) < 2 or not (np.diff(predicted) > 0).all() or not (np.diff(truths) > 0).all():
-            raise ValueError(f"predictions {predicted.tolist()} for {truths.tolist()} px; expected both to rise")
+            raise ValueError(f"predictions {predicted.tolist()} for {truths.tolist()} px; expected both to increase")
         if predicted[0] > 0:
             predicted, truths = np.append(0.0, predicted), np.append(0.0, truths)
         # one more point, beyond every knot
@@ -61,16 +61,11 @@ class DefocusCurve(nn.Module):
     def stretch(self, gain: float, from_px: float) -> None:
         """Stretch the curve beyond ``from_px`` by a gain: c becomes from_px + gain * (c - from_px).
 
-        Beyond the last knot the slope stays 1, and what the last knot gained is added.
-
-        Args:
-            gain: > 0.
-            from_px: CoC diameter up to which the curve stays as it is.
+        Beyond the last knot the slope stays 1.
 
         Raises:
-            ValueError: if the gain is not positive: the curve would not rise any more.
+            ValueError: if the gain is not positive: the curve would not increase.
         """
         if not gain > 0:
             raise ValueError(f"gain {gain}: expected a number > 0")
-        beyond = (self.values - from_px).clamp_min(0.0)
-        self.values.add_((gain - 1.0) * beyond)
+        self.values.add_((gain - 1.0) * (self.values - from_px).clamp_min(0.0))

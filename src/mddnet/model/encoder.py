@@ -1,4 +1,4 @@
-"""The shared encoder: a timm feature pyramid that publishes its channels and strides."""
+"""The shared encoder: a timm feature pyramid."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mddnet.model.pretrained import pretrained_state
 
 
 class EvenSamePadConv2d(nn.Conv2d):
-    """TensorFlow's "SAME" convolution for inputs of even size: fixed padding, so that it exports as a plain Pad + Conv.
+    """TensorFlow's "SAME" convolution for inputs of even size: fixed padding, which exports as plain Pad + Conv.
 
-    For an even size and stride 2, SAME pads k - 2 pixels in all, the odd one at the end.
+    For an even size and stride 2, SAME pads k - 2 pixels in total, the odd one at the end.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,14 +44,13 @@ def _with_fixed_padding(module: nn.Module) -> None:
 
 
 class Encoder(nn.Module):
-    """Feature pyramid of a timm backbone, normalised inside.
+    """Feature pyramid of a timm backbone; it normalises its input.
+
+    The statistics of batch normalisation stay those of pretraining, because batches here are small.
 
     Attributes:
         channels: channels of each level, fine to coarse.
         strides: stride of each level, fine to coarse.
-
-    The statistics of its batch normalisation stay those of the pretraining: batches here are too small to measure
-    better ones.
     """
 
     def __init__(self, name: str, pretrained: bool = True) -> None:
@@ -59,15 +58,15 @@ class Encoder(nn.Module):
 
         Args:
             name: timm model name with a feature pyramid of strides 2 (or 4) to 32.
-            pretrained: start from ImageNet weights.
+            pretrained: whether to start from ImageNet weights.
 
         Raises:
-            ModelError: if timm does not know the name or the encoder has no feature pyramid.
+            ModelError: for an unknown name, or an encoder without such a feature pyramid.
         """
         super().__init__()
         try:
             self.body = timm.create_model(name, pretrained=False, features_only=True)
-        except Exception as error:  # timm raises RuntimeError, AttributeError and others for unfit names
+        except Exception as error:  # timm raises RuntimeError, AttributeError and others for unsuitable names
             near = ", ".join(timm.list_models(f"*{name[:6]}*")[:5])
             raise ModelError(f"encoder {name!r}: {error}; expected a timm feature pyramid such as {near}") from error
         if pretrained:

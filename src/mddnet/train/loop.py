@@ -32,23 +32,23 @@ from mddnet.train.validate import quick_validation
 def train(
     recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None, processes: Processes = ONE_PROCESS
 ) -> Path:
-    """Carry out a recipe, or go on with it where it stopped.
+    """Train by a recipe, or resume an interrupted run.
 
-    Batch n depends on the seed and n alone, and a checkpoint holds all other state, so a run that was interrupted at
-    any moment ends with the same weights as one that was not.
+    Batch n depends on the seed and n alone, and a checkpoint holds all other state, so an interrupted run ends with the
+    same weights as an uninterrupted one.
 
     Args:
         recipe: the run.
-        accelerator: what to compute on, as Lightning Fabric names it.
-        scenes: what to train and measure on; None takes what the recipe names.
-        processes: how many processes train together; the first of them measures and writes.
+        accelerator: device, as Lightning Fabric names it.
+        scenes: scenes to train and validate on; None opens those of the recipe.
+        processes: number of processes; the first one validates and writes.
 
     Returns:
         The folder with the trained weights (``model.safetensors``, ``config.json``).
 
     Raises:
-        MddnetError: if scenes, split or an existing checkpoint do not fit the recipe, the loss is no number, or another
-            run writes into the folder.
+        MddnetError: if scenes, split or an existing checkpoint do not match the recipe, the loss is not finite, or
+            another run writes into the folder.
     """
     fabric = start_processes(accelerator, recipe.train.precision, processes)
     with run_folder(recipe.train.out) if fabric.is_global_zero else nullcontext():
@@ -61,8 +61,8 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     scenes = scenes or open_run_scenes(recipe)
     if recipe.train.patience and not scenes.held_out:
         raise RecipeError(
-            f"train.patience is {recipe.train.patience}, but no scene is held out that the run could be measured on; "
-            "set it to 0, or name a dev location in data.split"
+            f"train.patience is {recipe.train.patience}, but no scene is held out for validation; set it to 0, or add "
+            "a dev location to data.split"
         )
     out, steps, ranks = recipe.train.out, recipe.optim.steps, fabric.world_size
     memory_format = torch.channels_last if recipe.train.channels_last else torch.contiguous_format
@@ -85,7 +85,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
         + (f", {ranks} processes" if ranks > 1 else "")
     )
     if recipe.train.patience and state.step == 0:
-        _measure(state, scenes, fabric, monitor)  # weights no better than those at the start are not kept
+        _measure(state, scenes, fabric, monitor)  # the initial weights are kept unless they are improved
         state.since_log.clear()
 
     model.train()
@@ -94,7 +94,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             schedule.step_update(state.step + 1)
             batch = batch.to(fabric.device, memory_format)
             maps = network.training_maps(model(batch.image))
-            # seeded by the step, so that a resumed run draws the same pairs
+            # by step, so that a resumed run draws the same pairs
             seed = (recipe.train.seed * 1_000_003 + state.step) * ranks + fabric.global_rank
             generator = torch.Generator().manual_seed(seed)
             loss, terms = total_loss(maps, batch, recipe.loss, recipe.model.defocus_cap_px, generator)
@@ -130,34 +130,28 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
 
 
 def start_network(recipe: Recipe) -> MDDNet:
-    """The network of a recipe, with the weights that it starts from.
+    """The network of a recipe with its initial weights.
 
     Raises:
-        ModelError: if these are the weights of another network.
+        ModelError: if these are weights of another network.
     """
     if recipe.train.start_from is None:
         return MDDNet(recipe.model)
     start = MDDNet.from_pretrained(recipe.train.start_from)
     if start.config != recipe.model.model_copy(update={"pretrained": False}):
         raise ModelError(
-            f"{recipe.train.start_from}: another network than the recipe's [model] ({start.config}); start from one "
-            "of the same settings, or leave train.start_from out"
+            f"{recipe.train.start_from}: the network differs from [model] of the recipe ({start.config}); expected the "
+            "same settings: change one of the two, or remove train.start_from"
         )
     if not recipe.train.keep_curve:
-        start.defocus_curve.reset()  # it belongs to the weights that it was fitted to
+        start.defocus_curve.reset()  # it was fitted to other weights
     return start
 
 
 def interpolate_weights(network: torch.nn.Module, start: torch.nn.Module, weight: float) -> None:
-    """Average weights with those that training started from, in place: ``(1 - weight) * trained + weight * start``.
+    """Average weights with the initial ones, in place: ``(1 - weight) * trained + weight * start``.
 
-    Interpolated weights are often better than either where the data is another (Wortsman et al., "Robust fine-tuning
-    of zero-shot models", CVPR 2022).
-
-    Args:
-        network: the trained network; it is changed.
-        start: the network that it started as.
-        weight: of the start, in [0, 1].
+    This is often better on other data (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
     """
     trained, first = network.state_dict(), start.state_dict()
     network.load_state_dict(
@@ -175,14 +169,14 @@ def _batches(recipe: Recipe, fabric: Fabric, scenes: Scenes, first: int) -> Iter
 
 
 def _note_losses(state: RunState, fabric: Fabric, losses: dict[str, Tensor], out: Path) -> None:
-    """Keep the losses of a step, means over all processes, for the log."""
+    """Record the losses of a step, averaged over all processes, for the log."""
     values = torch.stack(list(losses.values()))
     if fabric.world_size > 1:
         values = torch.as_tensor(fabric.all_reduce(values, reduce_op="mean"))
     if not torch.isfinite(values[0]):
         raise TrainingError(
-            f"{out}: the loss is {float(values[0])} at step {state.step}; the last checkpoint is good: start anew with "
-            "a lower optim.lr, or look at the newest scenes"
+            f"{out}: the loss is {float(values[0])} at step {state.step}; expected a finite number: the last "
+            "checkpoint is valid; restart with a lower optim.lr, or check the newest scenes"
         )
     for name, value in zip(losses, values.tolist(), strict=True):
         state.since_log.losses.setdefault(name, []).append(value)
@@ -193,7 +187,7 @@ def _due(step: int, every: int) -> bool:
 
 
 def _measure(state: RunState, scenes: Scenes, fabric: Fabric, monitor: Monitor) -> None:
-    """Measure the averaged weights on the held-out scenes, in the first process."""
+    """Validate the averaged weights on the held-out scenes, in the first process."""
     if not scenes.held_out or not fabric.is_global_zero:
         return
     assert isinstance(state.average, MDDNet)
@@ -204,13 +198,13 @@ def _measure(state: RunState, scenes: Scenes, fabric: Fabric, monitor: Monitor) 
 
 
 def _finish(recipe: Recipe, scenes: Scenes, state: RunState, monitor: Monitor) -> None:
-    """Write the model: the best or the last averaged weights, interpolated, with a defocus curve."""
+    """Write the model: best or last averaged weights, interpolated, with the defocus curve fitted."""
     stopping, network, step = state.stopping, state.average, state.step
     assert isinstance(network, MDDNet)
     if stopping.state:
         network.load_state_dict(stopping.state)
-        why = f"stopped after step {step}: the last {stopping.waited} measurements were no better; "
-        monitor.say(f"{why if stopping.stop else ''}the weights of step {stopping.step} are kept, the best measured")
+        why = f"stopped after step {step}: no improvement in {stopping.waited} validations; "
+        monitor.say(f"{why if stopping.stop else ''}the best weights, of step {stopping.step}, are kept")
         step = stopping.step
     if recipe.train.weight_interpolation:
         device = network.defocus_curve.values.device
@@ -223,19 +217,19 @@ def _finish(recipe: Recipe, scenes: Scenes, state: RunState, monitor: Monitor) -
 
 
 def _setup(recipe: Recipe, scenes: Scenes, ranks: int) -> str:
-    """What the order of the data follows from beside the recipe."""
+    """What the order of the data depends on besides the recipe."""
     processes = "1 process" if ranks == 1 else f"{ranks} processes"
     workers = max(recipe.data.workers, 1)
     return f"{processes} of {workers} worker(s) each, {scenes.size}" if scenes.shards else processes
 
 
 def _check_one_step(fabric: Fabric, step: int, out: Path) -> None:
-    """Refuse processes that go on from different checkpoints."""
+    """Refuse processes that resume from different checkpoints."""
     if fabric.world_size == 1:
         return
     steps = torch.as_tensor(fabric.all_gather(torch.tensor(step))).flatten().tolist()
     if len(set(steps)) > 1:
         raise TrainingError(
-            f"{out}: the processes would go on from steps {sorted(set(steps))}; expected one: train.out must be a "
-            "folder that all machines share"
+            f"{out}: the processes would resume from steps {sorted(set(steps))}; expected the same step: train.out "
+            "must be a folder shared by all machines"
         )

@@ -1,4 +1,4 @@
-"""What a run shows of itself: the progress bar, ``log.csv`` and TensorBoard."""
+"""Progress bar, ``log.csv`` and TensorBoard of a run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,7 @@ class Monitor:
     """The display of one process of a run; only the first process prints and writes."""
 
     def __init__(self, out: Path, first: bool, step: int, steps: int) -> None:
-        """Prepare.
-
-        Args:
-            out: folder of the run.
-            first: whether this is the first process.
-            step: finished steps when the run begins or resumes; later lines of the log are dropped.
-            steps: of the whole run.
-        """
+        """Prepare the display of a run of ``steps`` steps that starts after ``step``; later log lines are dropped."""
         self.console = Console(quiet=not first)
         self._first_step, self._steps, self._started = step, steps, time.monotonic()
         self._rate = 0.0
@@ -57,7 +50,7 @@ class Monitor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the progress bar away, and write what TensorBoard still holds back."""
+        """Remove the progress bar and flush TensorBoard."""
         self._progress.stop()
         if self._board is not None:
             self._board.close()
@@ -68,7 +61,7 @@ class Monitor:
         self._progress.update(self._bar, completed=step, rate=f"{self._rate:.1f} images/s", loss=f"loss {loss:.3f}")
 
     def log(self, step: int, losses: Mapping[str, float], measured: Mapping[str, float], rate: float) -> None:
-        """Add a line to the log: means of the losses, what was measured, the learning rate."""
+        """Add a line to the log: mean losses, validation results, learning rate."""
         if self._log is not None and self._board is not None:
             self._log.write(step, {**losses, "lr": rate, **measured})
             for name, mean in losses.items():
@@ -77,20 +70,20 @@ class Monitor:
             self.say(f"step {step}: loss {losses['loss']:.4f}, {self._rate:.1f} images/s")
 
     def measured(self, step: int, numbers: Mapping[str, float]) -> None:
-        """Show a measurement on the held-out locations."""
+        """Show validation results."""
         if self._board is not None:
             for name, value in numbers.items():
                 self._board.add_scalar(f"dev/{name}", value, step)
         self.say(f"step {step}: " + ", ".join(f"dev_{name} {value:.3f}" for name, value in numbers.items()))
 
     def picture(self, step: int, pixels: UInt8Array) -> None:
-        """Give TensorBoard a figure of samples."""
+        """Add an image of samples to TensorBoard."""
         if self._board is not None:
             self._board.add_image("train/samples", pixels, step, dataformats="HWC")
 
 
 class TrainLog:
-    """One CSV line per logged step, kept consistent with the checkpoint when a run resumes."""
+    """One CSV line per logged step; a resumed run drops the lines after its checkpoint."""
 
     def __init__(self, folder: Path, resumed_step: int) -> None:
         self.path = folder / LOG

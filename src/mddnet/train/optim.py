@@ -12,11 +12,11 @@ from mddnet.config import OptimConfig
 from mddnet.model.network import MDDNet
 
 WARMUP_POWER = 0.75
-"""The decay of the moving average rises to its value as 1 - n^-0.75 after n steps: early weights are soon forgotten."""
+"""The decay of the moving average is at most 1 - n^-0.75 after n steps, so that early weights decay fast."""
 
 
 def build_optimiser(network: MDDNet, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter, 2019) with the encoder's own learning rate and no decay of biases and norms."""
+    """AdamW (Loshchilov and Hutter, 2019) with another learning rate for the encoder, no decay of biases and norms."""
     if config.encoder_lr == 0:
         network.encoder.requires_grad_(False)
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -36,9 +36,9 @@ def build_optimiser(network: MDDNet, config: OptimConfig) -> torch.optim.AdamW:
 
 
 def build_schedule(optimiser: torch.optim.Optimizer, config: OptimConfig) -> Scheduler:
-    """Linear warm-up, then a half cosine towards 0 or a constant: ``step_update(n)`` sets the rate of the n-th step.
+    """Linear warm-up, then half a cosine towards 0 or a constant: ``step_update(n)`` sets the rate of step n.
 
-    The rate depends on n alone, counted from 1, so a resumed run needs no state of it.
+    The rate depends on n alone, counted from 1, so that it needs no state in a checkpoint.
     """
     warmup = {"warmup_t": config.warmup_steps, "warmup_lr_init": 0.0, "t_in_epochs": False}
     if config.schedule == "constant":

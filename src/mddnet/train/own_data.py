@@ -1,4 +1,4 @@
-"""A recipe for a folder of scenes: which locations to hold out, and settings that follow from what the scenes are."""
+"""Make a recipe for a folder of scenes: held-out locations, and settings derived from the scenes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ HELD_OUT_SHARE = 0.2
 BATCH_SIZE = 8
 LARGEST_CROP_PX = 256
 ZOOM = (0.4, 1.1)
-"""Range of the sizes at which a scene is shown in training, over that at which prediction shows it."""
-MEASUREMENTS, PATIENCE = 15, 5
-"""Measurements on the held-out locations over the whole run, and how many without a better one end it."""
+"""Range of the size of a scene in training, relative to its size in prediction."""
+VALIDATIONS, PATIENCE = 15, 5
+"""Validations during the run, and those without improvement that end it."""
 FROM_SCRATCH = {"lr": 1e-3, "encoder_lr": 3e-4}
 FINE_TUNING = {"lr": 2e-4, "encoder_lr": 5e-5}
 SPLIT, SCENES, RECIPE = "split.csv", "scenes.csv", "recipe.toml"
@@ -44,9 +44,9 @@ FLAG_OF_KEY = {"data.scenes": "--data", "data.split": "--split", "train.out": "-
 def split_by_location(scenes: Sequence[CheckedScene]) -> dict[str, Split]:
     """Hold out a fifth of the locations, at least one where there are two.
 
-    Which ones follows from their names, so that a location stays on its side when others are added. Real captures are
-    preferred, and a location that holds more than half of all frames is held out only where nothing else is left.
-    Photos with a synthetic depth have no location.
+    The choice depends on their names, so that it does not change when others are added. Real captures are preferred,
+    and a location with more than half of all frames is held out only if there is no other. Photos with synthetic depth
+    have no location.
     """
     frames: Counter[str] = Counter()
     real: set[str] = set()
@@ -67,37 +67,36 @@ def split_by_location(scenes: Sequence[CheckedScene]) -> dict[str, Split]:
 
 
 def scenes_by_split(check: DataCheck, split: Mapping[str, Split]) -> Scenes:
-    """The scenes to train on and to measure on.
+    """The scenes to train and to validate on.
 
     Raises:
-        CaptureError: for a location that the split does not name, or if nothing is left to train on.
+        CaptureError: for a location that the split does not list, or if no scene is left for training.
     """
-    sides: dict[Split, list[SceneEntry]] = {"train": [], "dev": [], "calib": []}
+    found: dict[Split, list[SceneEntry]] = {"train": [], "dev": [], "calib": []}
     for scene in check.scenes:
         location = scene.entry.record.location
-        side = split_of(location, split)
-        if side is None:
+        part = split_of(location, split)
+        if part is None:
             raise CaptureError(
                 f"{scene.name}: location {location!r} is not in the split; add a line `{location},train`"
             )
-        sides[side].append(scene.entry)
-    if not sides["train"]:
-        raise CaptureError(f"{check.root}: no scene on the train side of the split")
-    real = [entry for entry in sides["dev"] if entry.group in REAL_KINDS]
-    return Scenes(sides["train"], real or sides["dev"])
+        found[part].append(scene.entry)
+    if not found["train"]:
+        raise CaptureError(f"{check.root}: no scene in the train split")
+    real = [entry for entry in found["dev"] if entry.group in REAL_KINDS]
+    return Scenes(found["train"], real or found["dev"])
 
 
 def find_split(check: DataCheck, file: Path | None) -> tuple[dict[str, Split], str]:
-    """The split of a folder of scenes, and where it comes from: a file that is named, split.csv in it, or made here."""
-    beside = check.root / SPLIT
-    if file is None and not beside.is_file():
-        return split_by_location(check.scenes), "made here, by the names of the locations"
-    chosen = file or beside
+    """The split of a folder of scenes, and its origin: the given file, split.csv in the folder, or a new split."""
+    chosen = file or check.root / SPLIT
+    if file is None and not chosen.is_file():
+        return split_by_location(check.scenes), "new, by the names of the locations"
     return read_split(chosen), str(chosen)
 
 
 def default_steps(frames: int, fine_tuning: bool) -> int:
-    """Steps of a run by the number of focused frames to train on: a network soon overfits to few frames."""
+    """Training steps by the number of focused frames; with few frames a network overfits early."""
     per_frame, low, high = (8, 300, 1500) if fine_tuning else (40, 2000, 6000)
     return min(max(per_frame * frames, low), high)
 
@@ -111,36 +110,36 @@ def make_recipe(
     steps: int | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
-    """A recipe whose settings follow from the scenes.
+    """Make a recipe with settings derived from the scenes.
 
     Args:
-        check: what the folder holds.
-        scenes: its sides.
+        check: content of the folder.
+        scenes: its scenes by split.
         model: the network.
-        out: folder of the run; its split.csv will be the recipe's split.
+        out: folder of the run; its split.csv becomes the split of the recipe.
         start: model folder to start from, or None.
-        steps: steps of the run; None goes by the number of frames.
+        steps: training steps; None derives them from the number of frames.
         overrides: settings that replace these, each ``section.key=value``.
 
     Raises:
-        RecipeError: for an override that is wrong, or that a flag of the command line says.
+        RecipeError: for an invalid override, or one for which the command line has a flag.
     """
     for override in overrides:
         flag = FLAG_OF_KEY.get(override.partition("=")[0].strip())
         if flag is not None:
-            raise RecipeError(f"--set {override}: with --data that is said by {flag}")
+            raise RecipeError(f"--set {override}: expected another setting; with --data, use {flag} for this one")
     total = steps or default_steps(sum(len(entry.record.frames) for entry in scenes.train), start is not None)
     photos = any(entry.record.capture == SYNTHETIC for entry in scenes.train)
     cores = usable_cores()
     train: dict[str, Any] = {
         "out": str(out),
         "save_every": 50,
-        "validate_every": math.ceil(total / MEASUREMENTS) if scenes.held_out else 0,
+        "validate_every": math.ceil(total / VALIDATIONS) if scenes.held_out else 0,
         "patience": PATIENCE if scenes.held_out else 0,
         "threads": min(cores, 8),
     }
     if start is not None:
-        # Without sharp photos the curve cannot be fitted; the network then learns through it.
+        # without sharp photos the curve cannot be fitted and is kept
         train |= {"start_from": str(start), "keep_curve": not photos}
     rates = FROM_SCRATCH if start is None else FINE_TUNING
     table: dict[str, Any] = {
@@ -155,18 +154,18 @@ def make_recipe(
 
 
 def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos: bool) -> dict[str, Any]:
-    """The ``[data]`` of the recipe: crops as large as the scenes allow, shown about as large as in prediction."""
+    """The ``[data]`` of the recipe: crops as large as the scenes allow, at about the scale of prediction."""
     folders = {entry.folder for entry in scenes.train}
     sizes = [(scene.height, scene.width) for scene in check.scenes if scene.entry.folder in folders]
     scale = float(np.median([input_scale(*size) for size in sizes]))
     short_side = float(np.median([min(size) for size in sizes])) * scale
-    side = min(max(int(short_side) // CROP_MULTIPLE * CROP_MULTIPLE, 2 * CROP_MULTIPLE), LARGEST_CROP_PX)
+    crop = min(max(int(short_side) // CROP_MULTIPLE * CROP_MULTIPLE, 2 * CROP_MULTIPLE), LARGEST_CROP_PX)
     workers = min(max(cores - 1, 1), 4)
     kinds = {entry.group for entry in scenes.train} | ({DISCS} if photos else set())
     return {
         "scenes": str(check.root),
         "split": str(out / SPLIT),
-        "crop": [side, side],
+        "crop": [crop, crop],
         "batch_size": BATCH_SIZE,
         "workers": workers,
         "scale_range": [round(factor * scale, 3) for factor in ZOOM],
@@ -177,10 +176,10 @@ def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos:
 
 
 def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe) -> None:
-    """Write split.csv, scenes.csv (every scene, its side, its blur, or why it is left out) and recipe.toml.
+    """Write split.csv, scenes.csv (split and blur of every scene, or why it was rejected) and recipe.toml.
 
     Raises:
-        TrainingError: if a run was begun there on other scenes, or on others of them.
+        TrainingError: if a run was started there on other scenes or with another split.
     """
     out = recipe.train.out
     used = {scene.name: split_of(scene.entry.record.location, split) or "" for scene in check.scenes}
@@ -188,8 +187,8 @@ def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe
         before = _used_before(out / SCENES)
         if before is not None and before != used:
             raise TrainingError(
-                f"{out}: its run was begun on {len(before)} scenes of {check.root}, and now these or their split are "
-                f"others ({len(used)} scenes); choose another -o, or remove the folder to start anew"
+                f"{out}: its run was started on {len(before)} scenes of {check.root}, and scenes or split have changed "
+                f"({len(used)} scenes); choose another -o, or remove the folder to restart"
             )
     out.mkdir(parents=True, exist_ok=True)
     blur = ("coc_px_low", "coc_px_median", "coc_px_high")
@@ -200,7 +199,7 @@ def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe
     ]
     rows += [{"scene": left_out.name, "left_out": left_out.reason} for left_out in check.rejected]
     write_csv(out / SCENES, ("scene", "place", "split", *blur, "left_out"), rows)
-    locations = [{"place": location, "split": side} for location, side in split.items()]
+    locations = [{"place": location, "split": part} for location, part in split.items()]
     write_csv(out / SPLIT, ("place", "split"), locations)
     atomic_write_text(out / RECIPE, recipe_toml(recipe))
 
@@ -214,13 +213,10 @@ def _used_before(path: Path) -> dict[str, str] | None:
 
 
 def start_folder(reference: str | os.PathLike[str]) -> Path:
-    """Where the weights to start from lie: a model folder, or a .zip of one.
-
-    Args:
-        reference: a model as ``mddnet.load`` takes it, or the folder of a run, which holds one.
+    """Find the model to start from, a folder or .zip, by a reference as for ``mddnet.load`` or the folder of a run.
 
     Raises:
-        RecipeError: if it holds no weights to go on from.
+        RecipeError: if it has no weights for further training.
         ModelError: if there is no such model.
     """
     run = Path(reference) / "model"
@@ -228,8 +224,8 @@ def start_folder(reference: str | os.PathLike[str]) -> Path:
     folder = run if in_run else model_folder(reference, weights=True)
     if not (folder / WEIGHTS_FILE).is_file():
         raise RecipeError(
-            f"--from {os.fspath(reference)}: has no weights to go on from ({WEIGHTS_FILE}); expected a shipped model, "
-            "a model with that file, or the folder of a run"
+            f"--from {os.fspath(reference)}: has no weights for training ({WEIGHTS_FILE}); expected a shipped model, a "
+            "model with that file, or the folder of a run"
         )
-    # what an archive was unpacked to is gone when the run goes on another day
+    # the unpacked folder of an archive does not exist any more when the run is resumed later
     return Path(reference) if Path(reference).is_file() and Path(reference).suffix.lower() == ".zip" else folder

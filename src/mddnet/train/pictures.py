@@ -1,4 +1,4 @@
-"""Pictures of a run for TensorBoard: crops with what the network says of them beside what is true."""
+"""Images for TensorBoard: crops with predicted and true maps."""
 
 from __future__ import annotations
 
@@ -14,19 +14,14 @@ from mddnet.types import BoolArray, UInt8Array
 
 CROPS = 4
 UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)
-"""Colour where no truth is known."""
+"""Colour where the truth is unknown."""
 
 
 def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
     """The first crops of a batch, a row each: photo; inverse depth, true and predicted; signed CoC, true and predicted.
 
-    The predicted inverse depth is brought to the scale of the truth. Without an output for the sign, the CoC has
-    none. What the network does not estimate is left out.
-
-    Args:
-        batch: the samples.
-        maps: what the network says of them.
-        cap_px: largest CoC; beyond it colours do not change.
+    The predicted inverse depth is aligned with the truth. Without a predicted sign, CoC is unsigned. Maps that the
+    network does not estimate are omitted. The colour scale ends at a CoC of ``cap_px``.
 
     Returns:
         (rows H, columns W, 3) uint8, sRGB.
@@ -50,7 +45,7 @@ def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
             else:
                 signed = signed * torch.tanh(maps.sign_logit.detach()[n, 0].float())
             for values, where in ((true, known), (signed, None)):
-                # the root of the size: small blur is seen beside large
+                # square root, so that small blur is visible
                 root = values.sign() * (values.abs() / cap_px).sqrt()
                 row.append(_coloured(root, -1.0, 1.0, SIGN_COLOURS, where))
         rows.append(np.concatenate(row, axis=1))

@@ -1,8 +1,8 @@
-"""Training by several processes, on one machine or on many: each has its share of every batch, and all agree.
+"""Data-parallel training by several processes on one or more machines.
 
-Every process takes ``data.batch_size`` crops per step, so P processes together make batches of P times that. Gradients
-are averaged over them (PyTorch's DistributedDataParallel, started by Lightning Fabric), and batch normalisation takes
-its statistics over all of them, so that P processes compute what one would with the large batch.
+Every process takes ``data.batch_size`` crops per step, so P processes have batches of P times that size. Gradients are
+averaged over processes (PyTorch's DistributedDataParallel, started by Lightning Fabric), and so are the statistics of
+batch normalisation, so that the result is that of one process with the large batch.
 """
 
 from __future__ import annotations
@@ -21,30 +21,25 @@ from mddnet.errors import TrainingError
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """How many processes train.
+    """Number of processes."""
 
-    Attributes:
-        devices: processes on each machine, one per GPU where there are GPUs.
-        nodes: machines.
-    """
-
-    devices: int = 1
-    nodes: int = 1
+    devices: int = 1  # processes per machine, one per GPU if there are GPUs
+    nodes: int = 1  # machines
 
 
 ONE_PROCESS = Processes()
 
 
 def processes_of(environment: Mapping[str, str], devices: int | None = None, nodes: int | None = None) -> Processes:
-    """The number of processes that was asked for, or else that a launcher has started.
+    """The requested number of processes, or that of a launcher: torchrun or SLURM, by environment variables.
 
     Args:
-        environment: variables of the environment, where torchrun (``WORLD_SIZE``) and SLURM (``SLURM_NTASKS``) say it.
-        devices: processes on each machine, or None.
-        nodes: machines, or None.
+        environment: environment variables.
+        devices: requested processes per machine, or None.
+        nodes: requested machines, or None.
 
     Raises:
-        TrainingError: if a variable is no number, or what was asked for is not what was started.
+        TrainingError: if a variable is not a number, or the launcher started another number than requested.
     """
     if "TORCHELASTIC_RUN_ID" in environment:
         here = _number(environment, "LOCAL_WORLD_SIZE")
@@ -57,7 +52,7 @@ def processes_of(environment: Mapping[str, str], devices: int | None = None, nod
     if (devices or found.devices, nodes or found.nodes) != (found.devices, found.nodes):
         raise TrainingError(
             f"--devices {devices or found.devices} --nodes {nodes or found.nodes}, but the launcher started "
-            f"{found.devices} processes on each of {found.nodes} machines; leave the two flags out"
+            f"{found.devices} processes on each of {found.nodes} machines; omit the two flags"
         )
     return found
 
@@ -70,12 +65,9 @@ def _number(environment: Mapping[str, str], name: str) -> int:
 
 
 def start_processes(accelerator: str, precision: str, processes: Processes) -> Fabric:
-    """Start the other processes of this machine, unless a launcher did, and join them all.
+    """Start the other processes of this machine, unless a launcher did, and connect all of them.
 
-    Args:
-        accelerator: what to compute on, as Lightning Fabric names it.
-        precision: number format, as Lightning Fabric names it.
-        processes: how many.
+    Accelerator and precision are named as in Lightning Fabric.
     """
     several = processes.devices * processes.nodes > 1
     fabric = Fabric(
@@ -90,22 +82,22 @@ def start_processes(accelerator: str, precision: str, processes: Processes) -> F
             fabric.launch()
         except (RuntimeError, ValueError) as error:
             raise TrainingError(
-                f"{processes.devices} processes on each of {processes.nodes} machines: {error}; docs/large-scale.md "
-                "has the lines that start them"
+                f"{processes.devices} processes on each of {processes.nodes} machines: {error}; "
+                "see docs/large-scale.md for the commands that start them"
             ) from error
     return fabric
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that measures and writes; so it is where there is only one."""
+    """Whether this is the process that validates and writes, or the only one."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
 class NormOverProcesses(nn.BatchNorm2d):
-    """Batch normalisation whose statistics are taken over the batches of all processes.
+    """Batch normalisation with statistics over the batches of all processes.
 
-    PyTorch's own (``SyncBatchNorm``) computes on GPUs only. Mean and variance are means over processes of equal
-    batches, and gradients flow back through them to every process.
+    PyTorch's ``SyncBatchNorm`` supports GPUs only. Mean and variance are averaged over processes with batches of the
+    same size, and gradients flow back to every process.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -128,7 +120,7 @@ class NormOverProcesses(nn.BatchNorm2d):
 
 
 def normalise_over_processes(network: nn.Module) -> None:
-    """Let batch normalisation take its statistics over all processes, in place; weights and names stay."""
+    """Replace batch normalisation by :class:`NormOverProcesses`, in place; weights and names stay."""
     for name, child in network.named_children():
         if type(child) is nn.BatchNorm2d:
             norm = NormOverProcesses(child.num_features, child.eps, child.momentum)

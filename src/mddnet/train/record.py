@@ -1,7 +1,6 @@
-"""The record of a run on disk: the checkpoint that it resumes from, and the folder that it alone writes.
+"""The checkpoint of a run, and exclusive access to its folder.
 
-A checkpoint is one safetensors file, written aside and renamed, so that at any moment either the old one or the new
-one is whole.
+A checkpoint is one safetensors file, written to a temporary file and renamed, so that there is a valid one at any time.
 """
 
 from __future__ import annotations
@@ -30,59 +29,39 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass(slots=True)
 class SinceLog:
-    """What happened since the last line of the log and goes into the next, whichever process writes that.
+    """Values since the last line of the log, for the next one."""
 
-    Attributes:
-        losses: values of each term of the loss, one per step.
-        measured: what was measured on held-out locations.
-    """
-
-    losses: dict[str, list[float]] = field(default_factory=dict)
-    measured: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, list[float]] = field(default_factory=dict)  # of each term, one per step
+    measured: dict[str, float] = field(default_factory=dict)  # validation results
 
     def means(self) -> dict[str, float]:
         """Mean of each term of the loss."""
         return {name: sum(values) / len(values) for name, values in self.losses.items()}
 
     def clear(self) -> None:
-        """Forget it: it has been logged."""
+        """Reset after logging."""
         self.losses, self.measured = {}, {}
 
 
 @dataclass(slots=True)
 class RunState:
-    """All that changes while a run goes on; what it resumes from.
-
-    Attributes:
-        network: the trained network.
-        average: the same with the moving average of its weights.
-        optimiser: of the network.
-        stopping: the best weights so far.
-        since_log: what the next line of the log is about.
-        step: finished steps.
-    """
+    """The complete mutable state of a run."""
 
     network: nn.Module
-    average: nn.Module
+    average: nn.Module  # the network with the moving average of its weights
     optimiser: torch.optim.Optimizer
     stopping: EarlyStopping
     since_log: SinceLog = field(default_factory=SinceLog)
-    step: int = 0
+    step: int = 0  # finished steps
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The checkpoint of a run.
-
-    Attributes:
-        path: the file.
-        config_hash: of the recipe.
-        setup: what the order of its data follows from beside the recipe, such as the number of processes.
-    """
+    """The checkpoint file of a run."""
 
     path: Path
-    config_hash: str
-    setup: str
+    config_hash: str  # of the recipe
+    setup: str  # what the order of the data depends on besides the recipe, such as the number of processes
 
     def save(self, state: RunState) -> None:
         """Write the state."""
@@ -102,7 +81,7 @@ class Checkpoint:
         atomic_write(self.path, lambda stream: stream.write(content), durable=True)
 
     def restore(self, state: RunState) -> None:
-        """Bring a state to where the run was; it stays as it is where there is no checkpoint.
+        """Restore a state; without a checkpoint it is not changed.
 
         Raises:
             ModelError: if the checkpoint is damaged, or belongs to another recipe or setup.
@@ -115,17 +94,17 @@ class Checkpoint:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
         except (SafetensorError, OSError) as error:
             raise ModelError(
-                f"{self.path}: not a readable checkpoint ({error}); remove it to start the run anew"
+                f"{self.path}: not a readable checkpoint ({error}); remove it to restart the run"
             ) from error
         if metadata.get("config_hash") != self.config_hash:
             raise ModelError(
                 f"{self.path}: made by another recipe ({metadata.get('config_hash')}, now {self.config_hash}); "
-                "choose another train.out, or remove the folder to start anew"
+                "choose another train.out, or remove the folder to restart"
             )
         if metadata["setup"] != self.setup:
             raise ModelError(
-                f"{self.path}: made by {metadata['setup']}, now {self.setup}; go on with the same, so that every "
-                "sample still comes as often as any other, or remove the folder to start anew"
+                f"{self.path}: made by {metadata['setup']}, now {self.setup}; resume with the same, so that every "
+                "sample is still used equally often, or remove the folder to restart"
             )
         state.network.load_state_dict(_below("network.", tensors), strict=True)
         state.average.load_state_dict(_below("average.", tensors), strict=True)
@@ -146,9 +125,9 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @contextmanager
 def run_folder(out: Path) -> Iterator[None]:
-    """The folder of a run, which this process alone writes: made if it is missing, rid of what a killed run left.
+    """Lock the folder of a run: create it if it is missing, and remove leftovers of a killed run.
 
-    Entered again inside, it does nothing; so it does in the other processes of a run of several.
+    Does nothing when nested, and in all but the first process of a run.
 
     Raises:
         OutputError: if another run writes there, or it cannot be written.
@@ -171,4 +150,4 @@ def run_folder(out: Path) -> Iterator[None]:
 
 _entered: set[tuple[Path, int]] = set()
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""Variables in which a launcher says which process of a run this is; the first is 0 in all of them."""
+"""Environment variables with the number of this process; all are 0 in the first."""

@@ -1,4 +1,4 @@
-"""What ``mddnet train --data`` prints: the scenes that it found, the settings that it chose, what training changed."""
+"""Output of ``mddnet train --data``: scenes, settings, and results on held-out locations."""
 
 from __future__ import annotations
 
@@ -23,26 +23,18 @@ MUCH_BEYOND = 0.1
 
 
 def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mapping[str, Split], origin: str) -> None:
-    """Print the scenes by kind, what is left out and why, and the split.
-
-    Args:
-        console: where to.
-        check: what the folder holds.
-        scenes: its sides.
-        split: location -> side.
-        origin: where the split comes from.
-    """
+    """Print the scenes by kind, rejected ones with the reason, and the split with its origin."""
     console.print(_kinds_table(check))
     console.print(
-        f"blur: diameter of the circle of confusion where a photo is {INPUT_LONG_SIDE} px long, as the network sees "
-        f"it; it can show 1 to {check.cap_px:g} px (beyond: the share of pixels above that).",
+        f"blur: diameter of the circle of confusion at a long side of {INPUT_LONG_SIDE} px, the input size of the "
+        f"network, which can predict 1 to {check.cap_px:g} px (beyond: share of pixels above that).",
         style="dim",
     )
     beyond = float(np.mean([scene.beyond_share for scene in check.scenes]))
     if beyond > MUCH_BEYOND:
         console.print(
             f"note: {beyond:.0%} of the pixels are blurred by more than {check.cap_px:g} px, where depths cannot be "
-            "told apart; a smaller aperture or a shorter sweep says more."
+            "distinguished; use a smaller aperture or a shorter sweep."
         )
     if check.rejected:
         _show_rejected(console, check)
@@ -54,10 +46,10 @@ def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mappin
         text = f"held out: {len(held_out)} of {len(split)} locations ({shown}); scenes: {len(scenes.held_out)}"
     else:
         locations = {scene.entry.record.location for scene in check.scenes}
-        why = "there is only one place" if len(locations) == 1 else "no location is on the dev side"
+        why = "there is only one location" if len(locations) == 1 else "no location is in the dev split"
         text = (
-            f"held out: nothing, because {why}. The model is trained to the end of the run, and nothing is known of "
-            "how it does on photos that it has not seen; capture another place to know."
+            f"held out: nothing, because {why}. All steps are done, and the performance on unseen photos stays "
+            "unknown; capture another location to measure it."
         )
     console.print(text, markup=False, soft_wrap=True)
 
@@ -65,7 +57,7 @@ def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mappin
 def _kinds_table(check: DataCheck) -> Table:
     table = Table(title=f"{check.root}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("kind", no_wrap=True)
-    for name in ("places", "scenes", "frames", "blur px, 5 % / median / 95 %", "beyond", "unknown depth"):
+    for name in ("locations", "scenes", "frames", "blur px, 5 % / median / 95 %", "beyond", "unknown depth"):
         table.add_column(name, justify="right")
     for kind in KINDS:
         mine = [scene for scene in check.scenes if scene.entry.group == kind]
@@ -83,7 +75,7 @@ def _kinds_table(check: DataCheck) -> Table:
 
 
 def _show_rejected(console: Console, check: DataCheck) -> None:
-    table = Table(title="left out", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title="rejected", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("scene", overflow="fold")
     table.add_column("by", overflow="fold", no_wrap=True)
     table.add_column("reason", overflow="fold", ratio=1)
@@ -92,15 +84,15 @@ def _show_rejected(console: Console, check: DataCheck) -> None:
     console.print(table)
     more = len(check.rejected) - SHOWN_REJECTED
     if more > 0:
-        console.print(f"and {more} more: scenes.csv in the run's folder has them all")
+        console.print(f"and {more} more: see scenes.csv in the folder of the run")
 
 
 def show_settings(console: Console, recipe: Recipe, start: str | None) -> None:
-    """Print the main settings of a recipe, and what it starts from."""
+    """Print the main settings of a recipe and its initial weights."""
     optim, data, patience = recipe.optim, recipe.data, recipe.train.patience
     mixture = ", ".join(f"{name} {share:.0%}" for name, share in data.mixture.normalised.items() if share)
     begun = "an encoder trained on ImageNet" if recipe.model.pretrained else "untrained weights"
-    until = f", fewer where {patience} measurements in a row are no better" if patience else ""
+    until = f", fewer after {patience} validations without improvement" if patience else ""
     console.print(
         f"from {start or begun}: {optim.steps} steps of {data.batch_size} crops of {data.crop[0]} x {data.crop[1]} px"
         f"{until}; learning rate {optim.lr:g} (encoder {optim.encoder_lr:g}); mixture: {mixture}",
@@ -110,11 +102,11 @@ def show_settings(console: Console, recipe: Recipe, start: str | None) -> None:
 
 
 def show_held_out(console: Console, rows: Sequence[HeldOutRow]) -> None:
-    """Print what training changed on the held-out locations."""
+    """Print the results on held-out locations before and after training."""
     if not rows:
         return
     table = Table(title="held-out locations, before > after training", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("place", overflow="fold")
+    table.add_column("location", overflow="fold")
     measures = [name for name in MEASURES if any(row.measure == name for row in rows)]
     for name in measures:
         table.add_column(MEASURES[name], justify="right")

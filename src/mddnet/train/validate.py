@@ -1,4 +1,4 @@
-"""Measurements while training: ordinal depth and defocus, CoC and sign on whole focused frames of held-out scenes."""
+"""Validation during training: metrics on whole focused frames of held-out scenes."""
 
 from __future__ import annotations
 
@@ -20,42 +20,31 @@ from mddnet.types import BoolArray, Float32Array
 LONG_SIDE = 384
 FRAMES_PER_SCENE = 3
 CLEAR_SIGN = 0.01
-"""CoC over the long side from which the sign counts."""
+"""Smallest CoC, as a fraction of the long side, for sign accuracy."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFrame:
-    """A focused frame with its truth, at the size of the network's input.
-
-    Attributes:
-        location: location of its scene.
-        image: (3, h, w) float32, sRGB in [0, 1].
-        inv_depth: (h, w) float32, in units of the scene's range; NaN where unknown.
-        signed_px: (h, w), signed CoC diameter; NaN where depth is unknown.
-        mask: (h, w) bool, textured pixels of known, trusted depth.
-    """
+    """A focused frame with its truth, at the size of the network's input."""
 
     location: str
-    image: Tensor
-    inv_depth: Float32Array
-    signed_px: Float32Array
-    mask: BoolArray
+    image: Tensor  # (3, h, w) float32, sRGB in [0, 1]
+    inv_depth: Float32Array  # (h, w) in units of the scene's range, NaN where unknown
+    signed_px: Float32Array  # (h, w) signed CoC diameter, NaN where depth is unknown
+    mask: BoolArray  # (h, w) textured pixels of known depth with enough confidence
 
 
 def frames_of(entries: Sequence[SceneEntry], long_side: int, frames_per_scene: int) -> Iterator[MeasuredFrame]:
-    """Frames taken evenly over each scene, resized so that both sides are multiples that the network takes.
+    """Evenly spaced frames of each scene, resized to multiples of the network's stride.
 
-    Args:
-        entries: scenes with depth.
-        long_side: of the frames given, about, pixels; smaller ones are not enlarged.
-        frames_per_scene: most frames of a scene.
+    The long side is about ``long_side`` pixels; smaller frames are not enlarged.
     """
     pool = ScenePool(limit_bytes=2**20)
     for entry in entries:
         truth = pool.truth(entry)
         h, w = truth.inv_depth.shape
         scale = min(1.0, long_side / max(h, w))
-        height, width = (max(1, int(side * scale) // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in (h, w))
+        height, width = (max(1, int(size * scale) // INPUT_MULTIPLE) * INPUT_MULTIPLE for size in (h, w))
         inv_depth = cv2.resize(truth.inv_depth, (width, height), interpolation=cv2.INTER_NEAREST)
         weight = cv2.resize(truth.weight, (width, height), interpolation=cv2.INTER_NEAREST)
         sharp = cv2.resize(pool.image(entry, entry.record.sharp), (width, height), interpolation=cv2.INTER_AREA)
@@ -71,10 +60,9 @@ def frames_of(entries: Sequence[SceneEntry], long_side: int, frames_per_scene: i
 
 
 def quick_validation(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, float]:
-    """Mean over locations of :func:`validation_by_location`; a measure that a location lacks is averaged over the
-    others.
+    """Mean over locations of :func:`validation_by_location`; locations without a metric are skipped.
 
-    This steers training; the numbers to quote are those of ``mddnet evaluate``, at full size.
+    It is for training; ``mddnet evaluate`` gives the numbers to publish, at full size.
     """
     locations = validation_by_location(network, entries).values()
     names = dict.fromkeys(name for numbers in locations for name in numbers)
@@ -82,12 +70,7 @@ def quick_validation(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str
 
 
 def validation_by_location(network: MDDNet, entries: Sequence[SceneEntry]) -> dict[str, dict[str, float]]:
-    """Each measure by location, on frames with a long side of about 384 px.
-
-    Args:
-        network: the network, in evaluation mode.
-        entries: held-out scenes; frames are taken evenly over each.
-    """
+    """Metrics by location of a network in evaluation mode, on frames with a long side of about 384 px."""
     by_location: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for frame in frames_of(entries, LONG_SIDE, FRAMES_PER_SCENE):
         for name, value in _measures(network, frame).items():

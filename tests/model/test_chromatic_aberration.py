@@ -11,13 +11,13 @@ pytest.importorskip("timm")
 from scipy import ndimage  # noqa: E402
 
 from mddnet.config import ModelConfig  # noqa: E402
-from mddnet.model.chromatic_cue import (  # noqa: E402
+from mddnet.model.chromatic_aberration import (  # noqa: E402
     BANDS,
-    CUE_CHANNELS,
+    CHROMATIC_CHANNELS,
     STATISTICS,
-    ChromaticCue,
+    ChromaticBranch,
+    ChromaticInjection,
     ChromaticStatistics,
-    CueInjection,
 )
 from mddnet.model.network import MDDNet  # noqa: E402
 
@@ -40,8 +40,8 @@ def _statistics(linear: np.ndarray) -> np.ndarray:
 
 
 def test_shapes() -> None:
-    cue = ChromaticCue().eval()(torch.rand(2, 3, 64, 96))
-    assert cue.features.shape == (2, CUE_CHANNELS, 16, 24) and cue.sign_logit.shape == (2, 1, 16, 24)
+    cue = ChromaticBranch().eval()(torch.rand(2, 3, 64, 96))
+    assert cue.features.shape == (2, CHROMATIC_CHANNELS, 16, 24) and cue.sign_logit.shape == (2, 1, 16, 24)
     assert ChromaticStatistics()(torch.rand(1, 3, 32, 64)).shape == (1, STATISTICS, 8, 16)
 
 
@@ -80,13 +80,13 @@ def test_flat_picture_says_nothing() -> None:
 
 def test_injection_starts_as_identity_and_leaves_the_finest_level_alone() -> None:
     levels = [torch.rand(1, c, 64 // s, 64 // s) for c, s in zip((8, 12, 16), (2, 4, 8), strict=True)]
-    injection = CueInjection([8, 12, 16], [2, 4, 8])
-    out = injection(levels, torch.rand(1, CUE_CHANNELS, 16, 16))
+    injection = ChromaticInjection([8, 12, 16], [2, 4, 8])
+    out = injection(levels, torch.rand(1, CHROMATIC_CHANNELS, 16, 16))
     assert all(torch.equal(a, b) for a, b in zip(levels, out, strict=True))
     torch.nn.init.ones_(injection.project[2].weight)
-    out = injection(levels, torch.ones(1, CUE_CHANNELS, 16, 16))
+    out = injection(levels, torch.ones(1, CHROMATIC_CHANNELS, 16, 16))
     assert torch.equal(out[0], levels[0])
-    assert torch.allclose(out[2], levels[2] + CUE_CHANNELS)
+    assert torch.allclose(out[2], levels[2] + CHROMATIC_CHANNELS)
 
 
 def test_verdict_of_the_cue_enters_the_sign_and_learns_from_its_own_loss_only() -> None:
@@ -100,7 +100,7 @@ def test_verdict_of_the_cue_enters_the_sign_and_learns_from_its_own_loss_only() 
     assert torch.allclose(rise, torch.full_like(rise, 3.0 * network.config.cue_sign_gain), atol=1e-4)
     after.sign_logit.sum().backward()
     assert network.cue.sign.weight.grad is None
-    network(image).cue_sign_logit.sum().backward()
+    network(image).chromatic_sign_logit.sum().backward()
     assert network.cue.sign.weight.grad is not None
 
 
@@ -109,10 +109,10 @@ def test_the_decoders_cannot_outvote_a_sure_cue() -> None:
     with torch.no_grad():
         network.sign_head.bias.fill_(50.0)
         maps = network(torch.rand(1, 3, 64, 64))
-    decoders = maps.sign_logit - network.config.cue_sign_gain * maps.cue_sign_logit
+    decoders = maps.sign_logit - network.config.cue_sign_gain * maps.chromatic_sign_logit
     assert torch.allclose(decoders, torch.full_like(decoders, network.config.context_sign_limit), atol=1e-3)
 
 
 def test_without_the_cue_there_is_none() -> None:
     maps = MDDNet(ModelConfig(pretrained=False, chromatic_cue=False)).eval()(torch.rand(1, 3, 64, 64))
-    assert maps.cue_sign_logit is None and maps.sign_logit is not None
+    assert maps.chromatic_sign_logit is None and maps.sign_logit is not None

@@ -1,11 +1,11 @@
-"""The colour of blur: longitudinal chromatic aberration as a cue to the sign of the defocus.
+"""Sign of the defocus from longitudinal chromatic aberration: the colour of blur.
 
-No lens brings all colours to one focus. With an ordinary achromat red and blue focus a little farther than green
+No lens focuses all colours in one plane. With an ordinary achromat red and blue focus a little farther than green
 (Kingslake and Johnson, "Lens Design Fundamentals", 2nd ed. 2010, section 5.5), so behind the plane of focus the red
-channel of a photo is the sharper one, in front of it the green one. That this tells depth was shown by Garcia, Caselles
-and Deriche, "Chromatic aberration and depth extraction" (ICPR 2000), and Trouve et al., "Passive depth estimation using
+channel of a photo is sharper, in front of it the green one. Depth was estimated from this by Garcia, Caselles and
+Deriche, "Chromatic aberration and depth extraction" (ICPR 2000), and Trouve et al., "Passive depth estimation using
 chromatic aberration and a depth from defocus approach" (Applied Optics 52, 2013). An encoder trained on ImageNet hardly
-compares the sharpness of its channels, so the comparison is made for it here, with fixed filters.
+compares the sharpness of colour channels, so fixed filters do it here.
 """
 
 from __future__ import annotations
@@ -20,31 +20,26 @@ from torch import Tensor, nn
 from mddnet.model.decoder import conv_bn_relu
 
 BANDS = 4
-"""Frequency bands, an octave each; the finest holds what blur of a pixel takes away."""
+"""Frequency bands, an octave each; blur of one pixel removes the finest."""
 WINDOWS = 2
-"""Sizes of the neighbourhood in which contrast is measured: about 12 and 60 px across."""
+"""Window sizes in which contrast is measured: about 12 and 60 px across."""
 STATISTICS = WINDOWS * (2 * BANDS + (BANDS - 1) + 1)
-CUE_STRIDE = 4
-CUE_CHANNELS = 32
+CHROMATIC_STRIDE = 4
+CHROMATIC_CHANNELS = 32
 _ENERGY_FLOOR = 1e-6
 """Variance in linear light (white = 1) below which contrast is noise."""
 _DISPLAY_GAMMA = 2.2
 
 
-class Cue(NamedTuple):
-    """What the colours say, at stride 4.
+class ChromaticOutput(NamedTuple):
+    """Output of the chromatic-aberration branch, at stride 4."""
 
-    Attributes:
-        features: (B, 32, H/4, W/4).
-        sign_logit: (B, 1, H/4, W/4), log-odds of lying behind the plane of focus by the colours alone.
-    """
-
-    features: Tensor
-    sign_logit: Tensor
+    features: Tensor  # (B, 32, H/4, W/4)
+    sign_logit: Tensor  # (B, 1, H/4, W/4), log-odds of being behind the plane of focus
 
 
 class ChromaticStatistics(nn.Module):
-    """Contrast per colour channel, band and neighbourhood, compared between channels. Nothing here is learned."""
+    """Contrast per colour channel, band and neighbourhood, compared between channels, without learned weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,21 +57,21 @@ class ChromaticStatistics(nn.Module):
             image: (B, 3, H, W) in [0, 1], H and W multiples of 32.
 
         Returns:
-            (B, STATISTICS, H/4, W/4): per neighbourhood, log contrast of red over green and of blue over green in each
-            band (fine to coarse), then of green in each band over that in the next coarser one, then of green in the
-            coarsest band. All but the last are free of exposure.
+            (B, STATISTICS, H/4, W/4): per window, log contrast of red over green and of blue over green in each band
+            (fine to coarse), then of green in each band over the next coarser one, then of green in the coarsest band.
+            All but the last are independent of exposure.
         """
-        # in linear light, where blur is linear; a power is close enough to the sRGB curve for a ratio of contrasts
+        # linear light, where blur is linear; for a ratio of contrasts a power approximates the sRGB curve well enough
         x = image.clamp_min(1e-4) ** _DISPLAY_GAMMA
         energies = []
         for band in range(BANDS):
             smooth = self._smooth(x)
             energy = (x - smooth) ** 2
             stride = 2**band
-            if stride < CUE_STRIDE:
-                energy = F.avg_pool2d(energy, CUE_STRIDE // stride)
-            elif stride > CUE_STRIDE:
-                factor = float(stride // CUE_STRIDE)
+            if stride < CHROMATIC_STRIDE:
+                energy = F.avg_pool2d(energy, CHROMATIC_STRIDE // stride)
+            elif stride > CHROMATIC_STRIDE:
+                factor = float(stride // CHROMATIC_STRIDE)
                 energy = F.interpolate(energy, scale_factor=factor, mode="bilinear", align_corners=False)
             energies.append(energy)
             x = F.avg_pool2d(smooth, 2)
@@ -97,16 +92,16 @@ class ChromaticStatistics(nn.Module):
         return torch.cat(statistics, dim=1)
 
 
-class ChromaticCue(nn.Module):
-    """Features and a sign logit from the statistics: a small U-Net that never sees the picture itself.
+class ChromaticBranch(nn.Module):
+    """Features and a sign logit from the statistics, by a small U-Net that does not see the image itself.
 
-    One neighbourhood says little: what a lens's colours mean is a property of the whole photo, and the sign is the same
-    over wide areas. Without the picture it cannot overfit to scenes.
+    It needs wide context: the colour error of the lens is a property of the whole photo, and the sign is constant over
+    large areas. Without the image it cannot overfit to scenes.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        width = CUE_CHANNELS
+        width = CHROMATIC_CHANNELS
         self.statistics = ChromaticStatistics()
         self.norm = nn.BatchNorm2d(STATISTICS)
         self.enter = nn.Sequential(
@@ -119,8 +114,8 @@ class ChromaticCue(nn.Module):
         self.up = nn.ModuleList(conv_bn_relu(2 * width, width, 3) for _ in range(3))
         self.sign = nn.Conv2d(width, 1, 1)
 
-    def forward(self, image: Tensor) -> Cue:
-        """(B, 3, H, W) sRGB in [0, 1], H and W multiples of 32, to the cue at stride 4."""
+    def forward(self, image: Tensor) -> ChromaticOutput:
+        """(B, 3, H, W) sRGB in [0, 1], H and W multiples of 32, to features and sign at stride 4."""
         levels = [self.enter(self.norm(self.statistics(image)))]
         for down in self.down:
             levels.append(down(levels[-1]))
@@ -129,23 +124,18 @@ class ChromaticCue(nn.Module):
         for up in self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = up(torch.cat([levels.pop(), x], dim=1))
-        return Cue(x, self.sign(x))
+        return ChromaticOutput(x, self.sign(x))
 
 
-class CueInjection(nn.Module):
-    """Adds the cue's features to the encoder's levels of stride 4 and coarser; starts as the identity."""
+class ChromaticInjection(nn.Module):
+    """Adds the branch's features to the encoder's levels of stride 4 and coarser; starts as the identity."""
 
     def __init__(self, channels: list[int], strides: list[int]) -> None:
-        """Build it for the encoder's levels, fine to coarse.
-
-        Args:
-            channels: of the levels.
-            strides: of the levels.
-        """
+        """Build it for the encoder's levels, fine to coarse."""
         super().__init__()
         self.strides = strides
         self.project = nn.ModuleList(
-            nn.Conv2d(CUE_CHANNELS, c, 1, bias=False) if s >= CUE_STRIDE else nn.Identity()
+            nn.Conv2d(CHROMATIC_CHANNELS, c, 1, bias=False) if s >= CHROMATIC_STRIDE else nn.Identity()
             for c, s in zip(channels, strides, strict=True)
         )
         for parameter in self.project.parameters():
@@ -155,9 +145,9 @@ class CueInjection(nn.Module):
         """The encoder's levels, fine to coarse, each with the features added."""
         result = []
         for level, stride, layer in zip(levels, self.strides, self.project, strict=True):
-            if stride < CUE_STRIDE:
+            if stride < CHROMATIC_STRIDE:
                 result.append(level)
                 continue
-            pooled = F.avg_pool2d(features, stride // CUE_STRIDE) if stride > CUE_STRIDE else features
+            pooled = F.avg_pool2d(features, stride // CHROMATIC_STRIDE) if stride > CHROMATIC_STRIDE else features
             result.append(level + layer(pooled))
         return result
