@@ -139,7 +139,7 @@ table-determinism: $(DEV)
 # runtime is installed: .venv-dev/bin/pip install ai-edge-litert.
 CLAIMS = docs/results/claims
 table-claims: $(DEV)
-	$(BIN)/python -m research.claims.run --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)/claims --peers $(DATA)/../peers \
+	$(BIN)/python -m research.claims.run --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)/claims --baselines $(DATA)/../peers \
 		-o $(CLAIMS)
 	$(BIN)/python -m research.claims.table $(CLAIMS)/measures.csv -o docs/claims.md
 

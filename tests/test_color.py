@@ -23,12 +23,12 @@ def test_hand_computed_values(srgb: float, linear: float) -> None:
     assert srgb_from_linear(np.array(linear)) == pytest.approx(srgb, abs=1e-6)
 
 
-def test_every_byte_survives_the_round_trip() -> None:
+def test_every_byte_round_trips() -> None:
     every = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(srgb8_from_linear(linear_from_srgb8(every)), every)
 
 
-def test_the_table_is_the_function() -> None:
+def test_table_equals_function() -> None:
     every = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(linear_from_srgb8(every), linear_from_srgb(every / np.float32(255)))
 
@@ -54,7 +54,7 @@ def test_unknown_stays_unknown_in_float() -> None:
     assert np.isnan(srgb_from_linear(np.array(np.nan)))
 
 
-def test_convention_the_mean_of_black_and_white_light_is_not_the_mean_of_their_codes() -> None:
+def test_convention_mean_of_light_is_not_mean_of_codes() -> None:
     grey = srgb8_from_linear(linear_from_srgb8(np.array([0, 255], dtype=np.uint8)).mean(keepdims=True))
     assert grey[0] == 188
 

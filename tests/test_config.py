@@ -34,7 +34,7 @@ def test_every_shipped_recipe_loads_and_is_named_after_its_file(path: Path) -> N
     assert recipe.name == path.stem and recipe.description
 
 
-def test_the_small_recipe_says_everything() -> None:
+def test_the_small_recipe_has_every_setting() -> None:
     said: set[str] = set()
 
     def collect(table: dict[str, Any], prefix: str = "") -> None:
@@ -48,7 +48,7 @@ def test_the_small_recipe_says_everything() -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda s: s.__name__)
-def test_every_field_has_a_sentence(section: type[BaseModel]) -> None:
+def test_every_field_has_a_description(section: type[BaseModel]) -> None:
     for name, info in section.model_fields.items():
         assert info.description and info.description[0].isupper() and info.description.endswith("."), name
 
@@ -109,10 +109,10 @@ def test_a_missing_and_a_binary_file_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "switch", ["model.tasks=depth", "model.tasks=defocus", "model.sign=false"], ids=lambda s: s.partition("=")[2]
 )
-def test_a_contradiction_names_the_settings_that_resolve_it(switch: str) -> None:
+def test_contradiction_names_the_fix(switch: str) -> None:
     with pytest.raises(RecipeError, match=r"; add --set ") as caught:
         load_recipe(SMALL, [switch])
-    fixes = str(caught.value).partition("add --set ")[2].partition(", or write")[0].split(" --set ")
+    fixes = str(caught.value).partition("add --set ")[2].partition(", or change")[0].split(" --set ")
     fixed = load_recipe(SMALL, [switch, *fixes])
     key, _, value = switch.partition("=")
     assert str(getattr(fixed.model, key.partition(".")[2])).lower() == value
@@ -149,13 +149,13 @@ def test_an_override_replaces_one_setting(override: str, read: Any, value: Any) 
     assert read(load_recipe(SMALL, [override])) == value
 
 
-def test_a_later_override_wins_and_the_rest_stays() -> None:
+def test_later_override_wins() -> None:
     changed = load_recipe(SMALL, ["train.seed=1", "train.seed=2"])
     assert changed.train.seed == 2
     assert changed.model_copy(update={"train": load_recipe(SMALL).train}) == load_recipe(SMALL)
 
 
-def test_an_override_of_a_table_that_the_file_leaves_out_starts_from_its_defaults(tmp_path: Path) -> None:
+def test_override_in_a_missing_table_starts_from_defaults(tmp_path: Path) -> None:
     recipe = load_recipe(written(tmp_path, "name = 'x'"), ["data.mixture.photos=0"])
     assert recipe.data.mixture == Recipe(name="x").data.mixture.model_copy(update={"photos": 0.0})
 
@@ -178,7 +178,7 @@ def test_a_wrong_override_is_refused(override: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_an_override_below_what_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_override_below_a_value_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="data is 3; expected a table"):
         load_recipe(written(tmp_path, "name = 'x'\ndata = 3"), ["data.mixture.photos=0"])
 
@@ -197,12 +197,12 @@ def test_shares_add_up_to_one_in_the_same_ratios(shares: list[float]) -> None:
     assert [share * sum(shares) for share in normalised] == pytest.approx(shares)
 
 
-def test_a_recipe_cannot_be_changed() -> None:
+def test_recipe_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_recipe(SMALL).model.encoder = "other"  # type: ignore[misc]
 
 
-def test_the_hash_covers_what_decides_the_result_and_nothing_else() -> None:
+def test_hash_covers_only_what_determines_the_result() -> None:
     small = load_recipe(SMALL).config_hash
     assert len(small) == 12 and int(small, 16) >= 0
     for same in ("data.scenes=a", "data.split=b", "data.workers=3", "train.out=c", "train.threads=8", "description=d"):
@@ -217,10 +217,10 @@ def test_the_hash_covers_what_decides_the_result_and_nothing_else() -> None:
         assert load_recipe(SMALL, [other]).config_hash != small, other
 
 
-def test_no_setting_is_one_that_nothing_reads() -> None:
+def test_every_setting_is_used() -> None:
     package = Path(config.__file__).parent
     code = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "config.py")
-    # those are read by the names of KINDS and of the terms of the loss; tests/loss/test_registry.py looks at the latter
+    # those are read by the names of KINDS and of the terms of the loss; tests/loss/test_registry.py checks the latter
     keys = [key for key in config._KEYS if not key.startswith(("data.mixture.", "loss."))]
     unread = [key for key in keys if not re.search(rf"""[."']{key.rpartition(".")[2]}\b""", code)]
-    assert set(unread) <= {"description"}  # that is for whoever reads the file
+    assert set(unread) <= {"description"}  # for readers of the file

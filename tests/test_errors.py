@@ -7,7 +7,7 @@ import pytest
 from mddnet import errors
 
 
-def test_every_error_is_of_the_one_family() -> None:
+def test_every_error_derives_from_mddnet_error() -> None:
     classes = [c for _, c in inspect.getmembers(errors, inspect.isclass) if c.__module__ == errors.__name__]
     assert len(classes) > 1
     for cls in classes:
@@ -15,11 +15,11 @@ def test_every_error_is_of_the_one_family() -> None:
         assert cls.__doc__
 
 
-def test_one_except_clause_catches_them_and_keeps_the_message() -> None:
+def test_base_class_catches_all_errors() -> None:
     with pytest.raises(errors.MddnetError, match=r"^cup\.jpg: no image$"):
         raise errors.ImageError("cup.jpg: no image")
 
 
-def test_a_programming_error_is_not_of_the_family() -> None:
+def test_programming_error_is_not_caught() -> None:
     assert not issubclass(ValueError, errors.MddnetError)
     assert not issubclass(errors.MddnetError, ValueError)

@@ -1,4 +1,4 @@
-"""The lens law: hand-computed values, geometry done by another road, properties, conventions, errors."""
+"""The lens law: hand-computed values, independent geometry, properties, conventions, errors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ inv_depth = st.floats(-5, 5)
 # --- the metric form ------------------------------------------------------------------------------------------------
 
 
-def test_sensor_distance_by_hand() -> None:
+def test_sensor_distance_values() -> None:
     # 1/v = 1/0.05 - 1/1.05 = 19.0476..., v = 52.5 mm
     assert optics.sensor_distance_m(50, 1.05) == pytest.approx(0.0525)
     assert optics.sensor_distance_m(50, math.inf) == 0.05
 
 
-def test_kappa_by_hand() -> None:
+def test_kappa_values() -> None:
     # A = 25 mm, v = 52.5 mm, p = 5 um: 0.025 * 0.0525 / 5e-6 = 262.5 px per dioptre
     assert optics.kappa_px(50, 2, 5, 1.05) == pytest.approx(262.5)
     lens = Lens(focal_mm=50, f_number=2, pixel_um=5)
@@ -37,13 +37,13 @@ def test_kappa_by_hand() -> None:
     assert optics.lens_kappa_px(lens) == pytest.approx(0.025 * 0.05 / 5e-6)
 
 
-def test_defocus_by_hand() -> None:
+def test_defocus_values() -> None:
     # In focus at 1.05 m, a point at 2.1 m: kappa (1/1.05 - 1/2.1) = 262.5 / 2.1 = 125 px, behind the plane of focus
     assert optics.signed_defocus_px(1 / 2.1, 1 / 1.05, 262.5) == pytest.approx(125)
 
 
 @given(focal_mm, f_number, pixel_um, st.floats(1.5, 1000), st.floats(1.5, 1000))
-def test_the_law_agrees_with_similar_triangles(f: float, n: float, p: float, z_focus: float, z: float) -> None:
+def test_lens_law_agrees_with_similar_triangles(f: float, n: float, p: float, z_focus: float, z: float) -> None:
     # The cone of light from the aperture to the image distance of z, cut by the sensor (Pentland 1987).
     f_m, sensor_m = f / 1000, optics.sensor_distance_m(f, z_focus)
     image_m = f_m * z / (z - f_m)
@@ -66,22 +66,22 @@ def test_distance_from_the_sensor_and_back(z: float, f: float) -> None:
     assert optics.focus_z_from_sensor_plane_m(from_sensor, f) == pytest.approx(z, rel=1e-5)
 
 
-def test_distance_from_the_sensor_by_hand() -> None:
-    # z = 1.05 m and v = 52.5 mm stand 1.1025 m apart
+def test_distance_from_the_sensor_values() -> None:
+    # z = 1.05 m and v = 52.5 mm: 1.1025 m in total
     assert optics.focus_z_from_sensor_plane_m(1.1025, 50) == pytest.approx(1.05)
     assert optics.focus_z_from_sensor_plane_m(math.inf, 50) == math.inf
     # The shortest distance of object and image is four focal lengths, at 1:1
     assert optics.focus_z_from_sensor_plane_m(0.2, 50) == pytest.approx(0.1)
 
 
-def test_unknown_stays_unknown() -> None:
+def test_nan_stays_nan() -> None:
     u = np.array([0.5, np.nan], dtype=np.float32)
     np.testing.assert_array_equal(np.isnan(optics.signed_defocus_px(u, 1.0, 10.0)), [False, True])
     np.testing.assert_array_equal(np.isnan(optics.inv_depth_from_signed_defocus(u, 1.0, 10.0)), [False, True])
     np.testing.assert_array_equal(np.isnan(optics.depth_from_inv_depth_m(u)), [False, True])
 
 
-def test_metres_of_inverse_depth() -> None:
+def test_metres_from_inverse_depth() -> None:
     u = np.array([2.0, 0.5, 0.0, -0.1], dtype=np.float32)
     np.testing.assert_array_equal(optics.depth_from_inv_depth_m(u), np.array([0.5, 2.0, np.inf, np.inf], np.float32))
 
@@ -130,7 +130,7 @@ def test_convention_signed_defocus_is_positive_behind_the_plane_of_focus() -> No
     assert optics.signed_defocus_px(1 / 1.0, 1 / 1.0, k) == 0
 
 
-def test_convention_cameras_count_from_the_sensor_and_depth_from_the_principal_plane() -> None:
+def test_convention_focus_is_from_sensor_and_depth_from_principal_plane() -> None:
     z = optics.focus_z_from_sensor_plane_m(0.8, 50)
     assert z == pytest.approx(0.8 - optics.sensor_distance_m(50, z)) and z < 0.75
 
@@ -153,13 +153,13 @@ def test_convention_sigma_of_a_disc_is_a_quarter_of_its_diameter() -> None:
 
 
 @given(focal_mm, depth_m)
-def test_sweep_is_exact_in_one_over_v(f: float, z: float) -> None:
-    # 1/f - 1/v subtracts two numbers near 1/f: what is left carries their rounding.
+def test_sweep_is_exact(f: float, z: float) -> None:
+    # 1/f - 1/v subtracts two numbers near 1/f: the difference has their rounding error.
     assert optics.sweep_u_focus(optics.sensor_distance_m(f, z), f) == pytest.approx(1 / z, abs=1e-12 * 1000 / f)
 
 
 @given(focal_mm, f_number, pixel_um, depth_m, depth_m)
-def test_sweep_kappa_is_that_of_the_frame_scaled_to_the_reference(
+def test_sweep_kappa_equals_that_of_frame_scaled_to_reference(
     f: float, n: float, p: float, z_frame: float, z_reference: float
 ) -> None:
     v_frame, v_reference = optics.sensor_distance_m(f, z_frame), optics.sensor_distance_m(f, z_reference)
@@ -175,7 +175,7 @@ def test_sweep_index_runs_from_near_to_far() -> None:
 
 def test_sweep_index_is_affine_in_inverse_depth_for_a_short_lens_and_not_for_a_long_one() -> None:
     def departure(f: float, nearest_m: float) -> float:
-        """Largest departure of an even sensor travel from an even inverse depth, as a share of the range."""
+        """Largest deviation of even sensor travel from even inverse depth, as a share of the range."""
         v = np.linspace(optics.sensor_distance_m(f, nearest_m), optics.sensor_distance_m(f, math.inf), 30)
         u = optics.sweep_u_focus(v, f)
         index = optics.sweep_index_u_focus(np.arange(30), 30, near_to_far=True)
@@ -199,7 +199,7 @@ def test_light_field_kappa_of_a_dense_disc_is_its_diameter() -> None:
     assert optics.light_field_kappa_px(disc_of_views(40.5)) == pytest.approx(81, rel=0.01)
 
 
-def test_light_field_kappa_by_hand() -> None:
+def test_light_field_kappa_values() -> None:
     # Four views at the corners of a square of side 2: standard deviation 1 per axis
     assert optics.light_field_kappa_px(np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])) == pytest.approx(4)
 
@@ -220,7 +220,7 @@ def test_light_field_kappa_against_brute_force(disparity: int) -> None:
     assert optics.diameter_from_sigma(sigma) == pytest.approx(expected_px)
 
 
-def test_weights_of_views_are_what_a_repeated_view_would_be() -> None:
+def test_weights_equal_repeated_views() -> None:
     views = np.array([[0.0, 0.0], [0.0, 2.0], [3.0, 1.0]])
     repeated = np.repeat(views, [1, 3, 2], axis=0)
     assert optics.light_field_kappa_px(views, np.array([1, 3, 2])) == pytest.approx(
@@ -229,7 +229,7 @@ def test_weights_of_views_are_what_a_repeated_view_would_be() -> None:
     assert optics.light_field_kappa_px(views, np.full(3, 0.2)) == pytest.approx(optics.light_field_kappa_px(views))
 
 
-def test_light_field_kappa_depends_on_shape_alone_and_not_on_place() -> None:
+def test_light_field_kappa_is_translation_invariant() -> None:
     views = disc_of_views(4.5)
     assert optics.light_field_kappa_px(views + 100) == pytest.approx(optics.light_field_kappa_px(views))
 
@@ -244,7 +244,7 @@ def test_converters_and_back(c: float, height: int, width: int) -> None:
     assert optics.diameter_from_fraction(fraction, height, width) == pytest.approx(c)
 
 
-def test_fraction_counts_the_long_side() -> None:
+def test_fraction_is_of_the_long_side() -> None:
     assert optics.fraction_from_diameter(10.0, 300, 400) == 0.025
     assert optics.fraction_from_diameter(10.0, 400, 300) == 0.025
 

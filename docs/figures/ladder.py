@@ -93,15 +93,15 @@ def ladder_picture(runs: Path) -> Image.Image:
     ]
     for row in LADDER:
         network = Network.of(runs / f"{row.name}-0" / "model")
-        answer = network.answer(photo)
-        rotated = network.answer(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth
+        estimate = network.estimate(photo)
+        rotated = network.estimate(np.ascontiguousarray(photo[::-1, ::-1])).inv_depth
         columns.append(
             (
                 WORDS[row.name],
                 (
-                    None if answer.inv_depth is None else coloured_depth(answer.inv_depth),
+                    None if estimate.inv_depth is None else coloured_depth(estimate.inv_depth),
                     None if rotated is None else coloured_depth(rotated[::-1, ::-1]),
-                    None if answer.defocus_px is None else _size(answer.defocus_px, float(coc.max())),
+                    None if estimate.defocus_px is None else _size(estimate.defocus_px, float(coc.max())),
                 ),
             )
         )

@@ -1,5 +1,4 @@
-"""Means over locations with confidence intervals: locations are drawn anew, not photos, which are alike within a
-location."""
+"""Means over locations with confidence intervals, by resampling locations (photos of one location are similar)."""
 
 from __future__ import annotations
 
@@ -15,18 +14,11 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A number with the interval in which it lies in 95 of 100 draws of locations.
-
-    Attributes:
-        value: of the locations that there are.
-        low: 2.5 % quantile of the draws.
-        high: 97.5 % quantile.
-        locations: how many locations it is of.
-    """
+    """A mean over ``locations`` locations with its 95 % bootstrap interval."""
 
     value: float
-    low: float
-    high: float
+    low: float  # 2.5 % quantile
+    high: float  # 97.5 % quantile
     locations: int
 
 
@@ -42,9 +34,9 @@ def mean(by_location: Mapping[str, float]) -> Interval:
 
 
 def saved(of: Mapping[str, float], against: Mapping[str, float]) -> Interval:
-    """By which share the mean error ``of`` one row lies below that of another, 1 - of / against, on the places of both.
+    """Reduction of the mean error of one row relative to another, 1 - of / against, on their common locations.
 
-    Both rows are drawn on the same places, so that a hard location is hard for both.
+    Locations are resampled in pairs, so that a hard location is hard for both rows.
 
     Raises:
         ValueError: if they have no location in common.
@@ -59,7 +51,7 @@ def saved(of: Mapping[str, float], against: Mapping[str, float]) -> Interval:
 
 def _draws(locations: int) -> NDArray[np.int64]:
     if not locations:
-        raise ValueError("no place to draw from; expected at least one")
+        raise ValueError("no location to draw from; expected at least one")
     return np.random.default_rng(0).integers(0, locations, size=(DRAWS, locations))
 
 

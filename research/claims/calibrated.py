@@ -1,11 +1,11 @@
-"""The defocus of networks of the ladder once their curves are set, as the last step of training the shipped model is.
+"""CoC error of the networks of the ladder after their defocus curves are fitted, as for the shipped model.
 
     python -m research.claims.calibrated --scenes work/scenes --data ../shared/data --work work/claims \\
         -o docs/results/claims/calibrated.csv defocus-long-0 full-long-0
 
-Networks are compared as they come out of training; one that reads all blur too small loses by that, though it may see
-blur as well as another. Here sharp photos blurred by discs and captured stacks, both of what a network was trained on,
-set its curve first. The table gets the lines of the runs that are named; the others stay.
+The other tables compare networks without this step, where a network whose predictions are all too small has a larger
+error. Here the curve is fitted first, to sharp photos blurred by discs and to captured stacks of the network's training
+data. The lines of the given runs are replaced in the table.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from research.claims.measure import Answer
+from research.claims.measure import Estimate
 from research.claims.methods import Network
-from research.claims.plan import recipe, sides
+from research.claims.plan import recipe, split_by_fold
 from research.claims.results import read_lines, write_lines
 from research.claims.rig import rig_scenes
-from research.claims.run import every_scene, lines_of, parser_for_networks
+from research.claims.run import all_scenes, lines_of, parser_for_networks
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.model.network import MDDNet
@@ -29,22 +29,22 @@ from mddnet.types import UInt8Array
 
 
 class Defocus:
-    """A network's defocus map alone, its curve set."""
+    """The defocus map of a network after its curve is fitted."""
 
     def __init__(self, model: Path, training: Sequence[SceneEntry]) -> None:
-        """Of a model folder, with the scenes that it was trained on.
+        """Load a model and fit its curve to the scenes that it was trained on.
 
         Raises:
-            ValueError: if the network has no defocus map, or reads larger discs as smaller.
+            ValueError: if the network has no defocus map, or its response does not increase with the discs.
         """
         network = MDDNet.from_pretrained(model)
         if not fit_curve(network, photos_of_scenes(training)):
-            raise ValueError(f"{model}: its answers to discs set no curve; expected a defocus map that rises with them")
+            raise ValueError(f"{model}: cannot fit a curve; expected a defocus map that increases with the discs")
         self.gain = stretch_to_stacks(network, training)
         self._network = Network(network)
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
-        return Answer(defocus_px=self._network.answer(photo).defocus_px)
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
+        return Estimate(defocus_px=self._network.estimate(photo).defocus_px)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,13 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if run.row.stacks_only:
             parser.error(f"{run.name}: it was trained on focal stacks alone; expected a run of the ladder")
     torch.set_num_threads(1)
-    entries = every_scene(args.scenes, args.data / "split.csv")
+    entries = all_scenes(args.scenes, args.data / "split.csv")
     rigs = rig_scenes(args.data, args.work)
     for run in args.runs:
-        training, kept_out = sides(entries, run.fold)
+        training, held_out = split_by_fold(entries, run.fold)
         method = Defocus(args.work / "runs" / run.name / "model", training)
         made = recipe(run, args.work, sorted({entry.group for entry in training}))
-        found = lines_of(run.name, made.config_hash, run.row.name, run.fold, method, [*kept_out, *rigs])
+        found = lines_of(run.name, made.config_hash, run.row.name, run.fold, method, [*held_out, *rigs])
         write_lines(args.out, [*(line for line in read_lines(args.out) if line.run != run.name), *found])
         print(f"{run.name}: stretched by {method.gain:.2f}, {len(found)} locations", flush=True)
     return 0

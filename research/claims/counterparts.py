@@ -1,6 +1,6 @@
-"""Rendered twins of real focal stacks: the same sharp image, depth, planes of focus and kappa, but computed blur.
+"""Rendered counterparts of real focal stacks: same sharp image, depth, planes of focus and kappa, but rendered blur.
 
-The renderer, the flaws of its lenses and its camera are those that ``mddnet build`` renders RGB-D and stereo with.
+Renderer, lens flaws and camera are those of ``mddnet build`` for RGB-D and stereo.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from research.claims.plan import some_frames
+from research.claims.plan import evenly_spaced_frames
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.data.scene_pool import SceneEntry
@@ -28,16 +28,16 @@ from mddnet.scenes.store import read_image, read_inv_depth, read_scene, write_im
 from mddnet.types import FrameRecord, Lens
 
 JUMP_SHARE = 0.05
-"""A step of more than this share of the scene's range hides something behind it, as for ``mddnet build``."""
+"""A step of more than this share of the scene's range occludes a surface, as in ``mddnet build``."""
 
 
 def counterpart(entry: SceneEntry, root: Path, frames: int) -> SceneEntry:
-    """The twin of a scene, rendered unless it is there.
+    """The counterpart of a scene, rendered if it is missing.
 
     Args:
         entry: a real focal stack, built.
-        root: folder of the twins.
-        frames: most frames, spread evenly over the stack.
+        root: folder of the counterparts.
+        frames: largest number of frames, evenly spaced.
     """
     folder = root / "focal_stacks" / entry.record.name
     if not (folder / "scene.json").is_file():
@@ -54,7 +54,7 @@ def _render(entry: SceneEntry, folder: Path, frames: int) -> None:
     depth = np.clip(completed_inv_depth(truth.inv_depth, sharp), low, high).astype(np.float32)
     rng = named_rng(f"twin/{record.name}", 0)
     surfaces = [Surface(linear_from_srgb8(sharp), depth, np.ones_like(depth))]
-    chosen = some_frames(record.frames, frames)
+    chosen = evenly_spaced_frames(record.frames, frames)
     reach = max(frame.kappa_px for frame in chosen) * (high - low)
     behind = hidden_surface(surfaces[0].linear, depth, JUMP_SHARE * (high - low), int(np.ceil(reach / 2)) + 3)
     if behind is not None:
@@ -74,7 +74,7 @@ def _render(entry: SceneEntry, folder: Path, frames: int) -> None:
         file = f"frame_{n:02d}.jpg"
         atomic_write(folder / file, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
         records.append(FrameRecord(file, frame.u_focus, kappa))
-    # written last: a twin without it is rendered anew
+    # written last: a counterpart without it is rendered again
     write_scene_json(
         folder,
         replace(

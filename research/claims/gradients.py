@@ -1,9 +1,9 @@
-"""Do the tasks pull the shared encoder the same way? Norms and angles of the gradients of each group of losses.
+"""Norms and angles of the gradients of each group of losses in the shared encoder.
 
     python -m research.claims.gradients --scenes work/scenes --data ../shared/data --work work/claims full-0 law-0
 
-Each network that ``research.claims.run`` trained is asked on batches of the locations that it was trained on; the
-gradients are those of the encoder's weights, each group of losses weighted as in training.
+The gradients of each network of ``research.claims.run`` are computed on batches of its training locations, for the
+weights of the encoder, with the losses weighted as in training.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import torch
-from research.claims.plan import recipe, sides
-from research.claims.run import every_scene, parser_for_networks
+from research.claims.plan import recipe, split_by_fold
+from research.claims.run import all_scenes, parser_for_networks
 from torch import Tensor
 
 from mddnet.config import LossConfig, Recipe
@@ -24,22 +24,22 @@ from mddnet.model.network import MDDNet
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "depth": ("depth", "depth_gradient", "ranking"),
     "defocus": ("defocus", "defocus_gradient"),
-    "side": ("sign", "cue_sign"),
+    "sign": ("sign", "cue_sign"),
     "law": ("lens_law",),
 }
 BATCHES = 8
 AFTER_TRAINING = 1_000_000
-"""Seed of batches that no training drew."""
+"""Seed of batches that were not used in training."""
 
 
 def encoder_gradients(network: MDDNet, made: Recipe, batches: SampleBatches, count: int = BATCHES) -> dict[str, Tensor]:
-    """Gradient of each group of losses by the encoder's weights, (batches, weights); groups without a loss are absent.
+    """Gradient of each group of losses by the encoder's weights, (batches, weights); empty groups are absent.
 
     Args:
-        network: a trained network; its gradients are overwritten.
+        network: a trained network; it is put into training mode.
         made: its recipe.
-        batches: where batches come from.
-        count: how many.
+        batches: source of batches.
+        count: number of batches.
     """
     weights = [weight for weight in network.encoder.parameters() if weight.requires_grad]
     found: dict[str, list[Tensor]] = {}
@@ -68,11 +68,11 @@ def cosine(a: Tensor, b: Tensor) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_for_networks("python -m research.claims.gradients", __doc__)
     args = parser.parse_args(argv)
-    entries = every_scene(args.scenes, args.data / "split.csv")
+    entries = all_scenes(args.scenes, args.data / "split.csv")
     print("| run | " + " | ".join(f"norm, {group}" for group in GROUPS) + " | cosine with that of defocus |")
     print("|---" * (len(GROUPS) + 2) + "|")
     for run in args.runs:
-        training, _ = sides(entries, run.fold)
+        training, _ = split_by_fold(entries, run.fold)
         made = recipe(run, args.work, sorted({entry.group for entry in training}))
         network = MDDNet.from_pretrained(args.work / "runs" / run.name / "model")
         found = encoder_gradients(network, made, SampleBatches(training, made.data, AFTER_TRAINING, BATCHES))

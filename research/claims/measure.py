@@ -1,4 +1,4 @@
-"""What one method says of the scenes of a fold, against the truth, photo by photo and then as means over locations."""
+"""Evaluate a method on the scenes of a fold: metrics per photo, then means over locations."""
 
 from __future__ import annotations
 
@@ -30,38 +30,31 @@ SCENES_PER_LOCATION = 4
 FRAMES_PER_SCENE = {"focal_stacks": 4, "light_fields": 4, "rgbd": 2, "stereo": 2, "rigs": 4}
 PAIRS = 20_000
 METRIC = ("abs_rel", "rmse_m", "delta1")
-"""Measures in metres, after robust scale-and-shift alignment in inverse depth; of locations whose depth is metric.
-Where the scale would not be positive, which would turn near and far round, the prediction counts as a constant."""
+"""Metrics in metres, after robust scale-and-shift alignment in inverse depth, for locations with metric depth.
+If the scale would not be positive (near and far swapped), the prediction counts as a constant."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a method says of a photo; None for what it does not estimate.
+class Estimate:
+    """Maps (H, W) of a photo by a method; None for what it does not estimate."""
 
-    Attributes:
-        inv_depth: (H, W), larger is nearer, any scale and shift.
-        defocus_px: (H, W) CoC diameter, pixels of the photo.
-        blur_score: (H, W), larger is blurrier; where there is no size but an order.
-        signed_px: (H, W), signed CoC.
-    """
-
-    inv_depth: Float32Array | None = None
-    defocus_px: Float32Array | None = None
-    blur_score: Float32Array | None = None
-    signed_px: Float32Array | None = None
+    inv_depth: Float32Array | None = None  # larger is nearer, arbitrary scale and shift
+    defocus_px: Float32Array | None = None  # CoC diameter, pixels of the photo
+    blur_score: Float32Array | None = None  # larger is blurrier, of methods without a size
+    signed_px: Float32Array | None = None  # signed CoC
 
 
 class Method(Protocol):
-    """Anything that answers."""
+    """A method to evaluate."""
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
         """Maps of one (H, W, 3) uint8 sRGB photo."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A scene and what is asked of all of its photos."""
+class _Context:
+    """What all photos of a scene share."""
 
     truth: SceneMaps
     where: Mapping[str, BoolArray]
@@ -76,8 +69,8 @@ def measure(
     """Means over photos, then scenes, by kind of scene and location; with the number of photos as ``photos``.
 
     Args:
-        method: what to ask.
-        entries: the scenes that were kept out.
+        method: the method.
+        entries: held-out scenes.
         on_photo: called after each photo.
     """
     measured = {}
@@ -97,7 +90,7 @@ def measure(
 
 
 def scenes_by_location(entries: Sequence[SceneEntry]) -> Iterator[tuple[tuple[str, str], list[EvaluationScene]]]:
-    """The scenes that are looked at, spread evenly over those of a place; by kind of scene and place, in order."""
+    """Evenly spaced scenes of each location, by kind of scene and location, sorted."""
     by_location: dict[tuple[str, str], list[SceneEntry]] = {}
     for entry in entries:
         by_location.setdefault((entry.group, entry.record.location), []).append(entry)
@@ -114,22 +107,16 @@ def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedPhoto:
-    """A photo that a method is asked about.
+class EvaluatedPhoto:
+    """A photo with its truth."""
 
-    Attributes:
-        photo: (H, W, 3) sRGB.
-        signed_px: (H, W), true signed CoC; NaN where unknown.
-        pairs: of clearly different CoC.
-    """
-
-    photo: UInt8Array
-    signed_px: Float32Array
-    pairs: OrdinalPairs
+    photo: UInt8Array  # (H, W, 3) sRGB
+    signed_px: Float32Array  # (H, W), true signed CoC; NaN where unknown
+    pairs: OrdinalPairs  # of clearly different CoC
 
 
-def asked_photos(scene: EvaluationScene, truth: SceneMaps) -> Iterator[AskedPhoto]:
-    """The photos of a scene that say something of blur: of known blur, and with enough of it."""
+def evaluated_photos(scene: EvaluationScene, truth: SceneMaps) -> Iterator[EvaluatedPhoto]:
+    """The photos of a scene with known and sufficient blur."""
     record = scene.record
     for frame in choose_frames(scene, FRAMES_PER_SCENE[scene.kind]):
         if not has_true_defocus(record, frame):
@@ -139,70 +126,70 @@ def asked_photos(scene: EvaluationScene, truth: SceneMaps) -> Iterator[AskedPhot
             np.abs(signed_px), truth.mask, pairs=PAIRS, seed=seed_of(0, record.name, frame.file, "defocus")
         )
         if pairs.admissible_share >= BLUR_SHARE_MIN:
-            yield AskedPhoto(read_frame(scene, frame, truth), signed_px, pairs)
+            yield EvaluatedPhoto(read_frame(scene, frame, truth), signed_px, pairs)
 
 
 def _photos(method: Method, scene: EvaluationScene) -> Iterator[dict[str, float]]:
     record, truth = scene.record, read_maps(scene)
     if not truth.range > 0:
         return
-    asked = _Asked(
+    context = _Context(
         truth,
         regions(truth),
         metrics.depth_ordinal_pairs(truth.inv_depth, truth.mask, pairs=PAIRS, seed=seed_of(0, record.name, "depth")),
         metric=record.unit == "1/m",
         linear=record.unit != "ordinal",
     )
-    for one in asked_photos(scene, truth):
-        answer = method.answer(one.photo)
+    for one in evaluated_photos(scene, truth):
+        estimate = method.estimate(one.photo)
         row = {}
-        if answer.inv_depth is not None:
-            rotated = method.answer(np.ascontiguousarray(one.photo[::-1, ::-1])).inv_depth
+        if estimate.inv_depth is not None:
+            rotated = method.estimate(np.ascontiguousarray(one.photo[::-1, ::-1])).inv_depth
             assert rotated is not None
-            row |= _depth(answer.inv_depth, rotated[::-1, ::-1], asked)
-        row |= _defocus(answer, one, asked)
+            row |= _depth(estimate.inv_depth, rotated[::-1, ::-1], context)
+        row |= _defocus(estimate, one, context)
         yield row
 
 
-def _depth(inv_depth: Float32Array, rotated: Float32Array, asked: _Asked) -> dict[str, float]:
-    truth = asked.truth
+def _depth(inv_depth: Float32Array, rotated: Float32Array, context: _Context) -> dict[str, float]:
+    truth = context.truth
     row = {
-        "depth_ordinal": asked.depth_pairs.accuracy(inv_depth),
-        "depth_ordinal_turned": asked.depth_pairs.accuracy(rotated),
+        "depth_ordinal": context.depth_pairs.accuracy(inv_depth),
+        "depth_ordinal_turned": context.depth_pairs.accuracy(rotated),
     }
     known = np.isfinite(truth.inv_depth)
-    if asked.linear:
+    if context.linear:
         aligned = fit_alignment(inv_depth, truth.inv_depth, kind="scale_and_shift", method="robust").apply(inv_depth)
         error = np.abs(aligned - truth.inv_depth) / truth.range
         row["depth_error"] = float(error[known].mean())
-        row |= {f"depth_error_{name}": float(error[known & at].mean()) for name, at in _some(asked, known)}
-    if asked.metric:
+        row |= {f"depth_error_{name}": float(error[known & at].mean()) for name, at in _some(context, known)}
+    if context.metric:
         of_photo = Truth(truth.sharp, truth.inv_depth)
         row |= metrics.measure(Comparison(of_photo, metrics.Answer(inv_depth)), METRIC)
     return row
 
 
-def _defocus(answer: Answer, one: AskedPhoto, asked: _Asked) -> dict[str, float]:
+def _defocus(estimate: Estimate, one: EvaluatedPhoto, context: _Context) -> dict[str, float]:
     row: dict[str, float] = {}
     signed_px = one.signed_px
-    score = answer.defocus_px if answer.defocus_px is not None else answer.blur_score
+    score = estimate.defocus_px if estimate.defocus_px is not None else estimate.blur_score
     if score is not None:
         row["defocus_ordinal"] = one.pairs.accuracy(score)
-    if answer.defocus_px is not None:
+    if estimate.defocus_px is not None:
         known = np.isfinite(signed_px)
-        error = np.abs(answer.defocus_px - np.abs(signed_px))
+        error = np.abs(estimate.defocus_px - np.abs(signed_px))
         row["coc_mae_px"] = float(error[known].mean())
         row["coc_mse_px2"] = float(np.square(error[known], dtype=np.float64).mean())
-        row |= {f"coc_mae_px_{name}": float(error[known & at].mean()) for name, at in _some(asked, known)}
-    if answer.signed_px is not None:
+        row |= {f"coc_mae_px_{name}": float(error[known & at].mean()) for name, at in _some(context, known)}
+    if estimate.signed_px is not None:
         row["sign_accuracy"] = metrics.sign_accuracy(
-            answer.signed_px, signed_px, asked.truth.mask, min_defocus_px=0.01 * max(signed_px.shape)
+            estimate.signed_px, signed_px, context.truth.mask, min_defocus_px=0.01 * max(signed_px.shape)
         )
     return row
 
 
-def _some(asked: _Asked, known: BoolArray) -> Iterator[tuple[str, BoolArray]]:
+def _some(context: _Context, known: BoolArray) -> Iterator[tuple[str, BoolArray]]:
     """The regions in which something is known."""
-    for name, where in asked.where.items():
+    for name, where in context.where.items():
         if (known & where).any():
             yield name, where

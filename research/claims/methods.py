@@ -1,4 +1,4 @@
-"""The methods that are measured: trained networks, and what they stand beside."""
+"""The evaluated methods: trained networks and baselines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from research.claims.measure import Answer
+from research.claims.measure import Estimate
 
 from mddnet.data.scene_pool import SceneEntry, ScenePool
 from mddnet.evaluate.baselines import find_baseline
@@ -22,21 +22,21 @@ from mddnet.types import Float32Array, UInt8Array
 CLASSICAL = ("zhuo-sim", "karaali-jung")
 """Classical estimates of defocus, by their name in ``mddnet evaluate --baseline``."""
 GRID = 32
-"""Cells along each side of a mean map."""
+"""Rows and columns of a mean map."""
 
 
 class Network:
-    """A trained network, asked as ``mddnet predict`` asks it: at most 512 px long, both looks."""
+    """A trained network as in ``mddnet predict``: long edge of at most 512 px, both passes."""
 
     def __init__(self, network: MDDNet) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)
 
     @classmethod
     def of(cls, model: Path) -> Network:
-        """That of a model folder."""
+        """Load a model folder."""
         return cls(MDDNet.from_pretrained(model))
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
         height, width = photo.shape[:2]
         h, w = network_size(height, width, INPUT_LONG_SIDE)
         small = photo if (h, w) == (height, width) else cv2.resize(photo, (w, h), interpolation=cv2.INTER_AREA)
@@ -56,11 +56,11 @@ class Network:
         defocus = at_size(maps.defocus_px, scale)
         sign = at_size(maps.sign_logit)
         signed = None if defocus is None or sign is None else (np.sign(sign) * defocus).astype(np.float32)
-        return Answer(at_size(maps.inv_depth), defocus, None, signed)
+        return Estimate(at_size(maps.inv_depth), defocus, None, signed)
 
 
 class MeanMap:
-    """The mean of the maps of the scenes to train on, stretched to the photo: what knowing no picture gives."""
+    """The mean map of the training scenes, resized to the photo: a baseline that ignores the photo."""
 
     def __init__(self, entries: Sequence[SceneEntry], frames_per_scene: int = 4) -> None:
         pool = ScenePool(2**20)
@@ -78,11 +78,11 @@ class MeanMap:
                 cocs.append((_shrunk(np.where(known, coc, 0).astype(np.float32)), weight))
         self._inv_depth, self._coc = _weighted_mean(depths), _weighted_mean(cocs)
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
         height, width = photo.shape[:2]
         size = (width, height)
         coc = cv2.resize(self._coc, size) * np.float32(max(size))
-        return Answer(np.asarray(cv2.resize(self._inv_depth, size)), np.asarray(coc, dtype=np.float32))
+        return Estimate(np.asarray(cv2.resize(self._inv_depth, size)), np.asarray(coc, dtype=np.float32))
 
 
 def _shrunk(values: Float32Array) -> Float32Array:
@@ -94,18 +94,18 @@ def _weighted_mean(maps: Sequence[tuple[Float32Array, Float32Array]]) -> Float32
     return np.asarray(total / np.maximum(weight, 1e-6), dtype=np.float32)
 
 
-class Row:
-    """Lower in the picture is nearer."""
+class VerticalPosition:
+    """The vertical-position prior: lower in the image is nearer."""
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
-        return Answer(vertical_position(photo.shape[0], photo.shape[1]))
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
+        return Estimate(vertical_position(photo.shape[0], photo.shape[1]))
 
 
 class Sharpness:
-    """Defocus as the lack of sharpness, smoothed as is best for it on all these photos: an order without a size."""
+    """Blur score as negative sharpness, with the best smoothing for these photos."""
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
-        return Answer(blur_score=negative_sharpness(photo, SHARPNESS_SCALES[2])[0])
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
+        return Estimate(blur_score=negative_sharpness(photo, SHARPNESS_SCALES[2])[0])
 
 
 class Classical:
@@ -114,15 +114,15 @@ class Classical:
     def __init__(self, name: str) -> None:
         self._method = find_baseline(name)
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
-        return Answer(defocus_px=self._method.infer(photo).defocus_px)
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
+        return Estimate(defocus_px=self._method.infer(photo).defocus_px)
 
 
 class PyDNet:
     """PyDNet++ (Aleotti et al., "Real-time single image depth perception in the wild with handheld devices", 2021).
 
-    Needs the package ``ai-edge-litert`` and the authors' trained weights. What these answer grows with distance and is
-    taken, negated, as an affine inverse depth.
+    Needs the package ``ai-edge-litert`` and the authors' trained weights. Their output increases with distance; its
+    negative is used as affine inverse depth.
     """
 
     def __init__(self, weights: Path) -> None:
@@ -132,10 +132,10 @@ class PyDNet:
         self._net.allocate_tensors()
         self._input, self._finest = self._net.get_input_details()[0], self._net.get_output_details()[0]
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
         _, rows, columns, _ = self._input["shape"]
         image = cv2.resize(photo, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
         self._net.set_tensor(self._input["index"], image[None].astype(np.float32) / 255.0)
         self._net.invoke()
         found = -self._net.get_tensor(self._finest["index"])[0, ..., 0]
-        return Answer(np.asarray(cv2.resize(found, (photo.shape[1], photo.shape[0])), dtype=np.float32))
+        return Estimate(np.asarray(cv2.resize(found, (photo.shape[1], photo.shape[0])), dtype=np.float32))

@@ -1,9 +1,8 @@
-"""What is trained and on which locations: the ladder from one task to the whole network, and real against rendered
-blur.
+"""The plan of the study: the ladder from one task to the full network, and real against rendered blur.
 
-Every location is kept out once: the places of each kind are dealt to three folds, and every row is trained three times,
-each time without the places of one fold and with another seed, and measured on these. Rows differ in nothing but what
-their name says: encoder, width of the decoders, data, order of the data, steps and seed are the same.
+The locations of each kind are divided into three folds. Every row is trained three times, each time without one fold
+and with another seed, and evaluated on that fold. Rows differ only as their names state: encoder, width of the
+decoders, data, order of the data, steps and seed are the same.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from mddnet.types import FrameRecord
 
 FOLDS = 3
 PHOTOS = "photos"
-"""Sharp photos with a synthetic depth have no true depth: nothing is measured on them, so every fold trains on them."""
+"""Sharp photos with synthetic depth: they are not used for evaluation, so every fold trains on them."""
 SINGLE_DEPTH, SINGLE_DEFOCUS, TWO, SOFT, LAW, FULL = "depth", "defocus", "two", "soft", "law", "full"
 REAL, RENDERED, BOTH = "real", "rendered", "both"
 LONG = "-long"
@@ -45,13 +44,13 @@ _LOSS: dict[str, float] = {
 }
 _BALANCED = {"depth": 0.2, "depth_gradient": 0.1, "ranking": 0.2}
 """With weights of 1 the gradient of the depth losses was five times that of the defocus losses in the shared encoder
-(``python -m research.claims.gradients``), and the encoder followed depth. To a single task its own factor makes no
-difference: AdamW takes it out again."""
+(``python -m research.claims.gradients``), and depth dominated. For a single task
+the factor makes no difference, because AdamW normalises it."""
 _HALVED = {"depth": 0.5, "depth_gradient": 0.25, "ranking": 0.5}
-"""Once blur is learnt depth can be: between these weights and those of the shipped model."""
+"""For longer training, where depth is learnt after blur: between these weights and those of the shipped model."""
 _NO_DEPTH = {"depth": 0.0, "depth_gradient": 0.0, "ranking": 0.0}
 _NO_DEFOCUS = {"defocus": 0.0, "defocus_gradient": 0.0}
-_ALL_OF_IT: tuple[dict[str, Any], dict[str, float]] = (
+_FULL_MODEL: tuple[dict[str, Any], dict[str, float]] = (
     {"soft_connection": True, "sign": True, "chromatic_cue": True, "law_path": True},
     {**_BALANCED, "lens_law": 2.0, "sign": 0.75, "cue_sign": 2.0},
 )
@@ -59,23 +58,14 @@ _ALL_OF_IT: tuple[dict[str, Any], dict[str, float]] = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the tables.
+    """A row of the tables."""
 
-    Attributes:
-        name: short, for file names.
-        title: as the tables say it.
-        model: what its ``[model]`` sets besides what all have in common.
-        loss: what its ``[loss]`` sets likewise.
-        frames: which frames of the focal stacks it sees: ``"real"``, ``"rendered"`` ones in their place, or ``"both"``.
-        stacks_only: whether it is trained on focal stacks alone, without photos, RGB-D, stereo and light fields.
-    """
-
-    name: str
-    title: str
-    model: Mapping[str, Any]
-    loss: Mapping[str, float]
-    frames: str = REAL
-    stacks_only: bool = False
+    name: str  # for file names
+    title: str  # for tables
+    model: Mapping[str, Any]  # changes of [model]
+    loss: Mapping[str, float]  # changes of [loss]
+    frames: str = REAL  # frames of the focal stacks: "real", "rendered" or "both"
+    stacks_only: bool = False  # whether it is trained on focal stacks alone
 
 
 LADDER = (
@@ -84,48 +74,41 @@ LADDER = (
     Row(TWO, "two decoders on one encoder", {}, _BALANCED),
     Row(SOFT, "+ soft connection", {"soft_connection": True}, _BALANCED),
     Row(LAW, "+ lens-law loss", {"soft_connection": True}, {**_BALANCED, "lens_law": 2.0}),
-    Row(FULL, "+ side of the plane of focus, depth by the law (full)", *_ALL_OF_IT),
+    Row(FULL, "+ sign of the defocus, depth by the law (full)", *_FULL_MODEL),
 )
 """Each row from the fourth on adds to the one before it."""
 
 FRAMES = (
-    Row(REAL, "real frames", *_ALL_OF_IT, REAL, True),
-    Row(RENDERED, "rendered frames of the same scenes", *_ALL_OF_IT, RENDERED, True),
-    Row(BOTH, "half of each", *_ALL_OF_IT, BOTH, True),
+    Row(REAL, "real frames", *_FULL_MODEL, REAL, True),
+    Row(RENDERED, "rendered frames of the same scenes", *_FULL_MODEL, RENDERED, True),
+    Row(BOTH, "half of each", *_FULL_MODEL, BOTH, True),
 )
 
 LONGER = (
     *(replace(single, name=single.name + LONG) for single in LADDER[:2]),
     *(replace(row, name=row.name + LONG, loss={**row.loss, **_HALVED}) for row in LADDER[2:5]),
-    Row(FULL + LONG, "full", _ALL_OF_IT[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0, "cue_sign": 2.0}),
+    Row(FULL + LONG, "full", _FULL_MODEL[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0, "cue_sign": 2.0}),
 )
 """The ladder, trained three times as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long a row is trained; the same for all.
-
-    Attributes:
-        steps: of the optimiser.
-        batch_size: crops per step.
-        crop_px: side of a crop.
-        pretrained: whether the encoder starts from ImageNet.
-    """
+    """The amount of training, the same for all rows."""
 
     steps: int = 600
     batch_size: int = 8
     crop_px: int = 192
-    pretrained: bool = True
+    pretrained: bool = True  # encoder
 
 
 QUICK = Effort(steps=2, batch_size=2, crop_px=64, pretrained=False)
-"""Enough to see that everything runs, and to learn nothing."""
+"""For a smoke test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One training: a row, without the places of one fold."""
+    """One training run: a row without the locations of one fold."""
 
     row: Row
     fold: int
@@ -141,9 +124,9 @@ class Run:
 
 
 def runs(effort: Effort, folds: int = FOLDS) -> list[Run]:
-    """All runs, the ladder first and what takes longest last."""
+    """All runs, the ladder first and the longest last."""
     ladder = [Run(row, fold, effort) for fold in range(folds) for row in LADDER]
-    shorter = replace(effort, steps=max(2, effort.steps // 2))  # the stacks alone are less to learn
+    shorter = replace(effort, steps=max(2, effort.steps // 2))  # less data
     longer = replace(effort, steps=TIMES_AS_LONG * effort.steps)
     return [
         *ladder,
@@ -153,7 +136,7 @@ def runs(effort: Effort, folds: int = FOLDS) -> list[Run]:
 
 
 def run_named(name: str) -> Run:
-    """The run of a name, such as ``full-long-0``: its row, and its fold; as the type of an argument.
+    """The run of a name of row and fold, such as ``full-long-0``; used as the type of an argument.
 
     Raises:
         ArgumentTypeError: if there is none.
@@ -173,7 +156,7 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
     Args:
         run: the run.
         out: its folder.
-        groups: the kinds of scenes that there are to train on; shares of others are left out.
+        groups: the available kinds of scenes; shares of others are omitted.
     """
     effort = run.effort
     shares = {"focal_stacks": 0.5, "light_fields": 0.06, "rgbd": 0.1, "stereo": 0.08, PHOTOS: 0.26}
@@ -203,7 +186,7 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
                 "threads": 1,
                 "save_every": 50,
                 "validate_every": 0,
-                # the curve is set on photos blurred by discs, after training: here, what was learnt is measured
+                # without the fit of the defocus curve, to evaluate what was learnt
                 "keep_curve": True,
             },
         }
@@ -211,13 +194,9 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
 
 
 def folds_of(locations: Mapping[str, Sequence[str]], count: int = FOLDS) -> dict[str, int]:
-    """Fold of every location: those of a kind, in the order of their names, are dealt one after another.
+    """Fold of every location: those of a kind (the keys) are distributed in turn, sorted by name.
 
-    Neighbours in that order are mostly captures of one camera, so each fold has some of each.
-
-    Args:
-        locations: by kind of scene.
-        count: of the folds.
+    Neighbours are mostly captures of one camera, so that each fold has some of each.
     """
     fold: dict[str, int] = {}
     for names in locations.values():
@@ -226,8 +205,10 @@ def folds_of(locations: Mapping[str, Sequence[str]], count: int = FOLDS) -> dict
     return fold
 
 
-def sides(entries: Sequence[SceneEntry], fold: int, count: int = FOLDS) -> tuple[list[SceneEntry], list[SceneEntry]]:
-    """Scenes to train on and scenes that are kept out of a fold."""
+def split_by_fold(
+    entries: Sequence[SceneEntry], fold: int, count: int = FOLDS
+) -> tuple[list[SceneEntry], list[SceneEntry]]:
+    """Training scenes and held-out scenes of a fold."""
     locations: dict[str, list[str]] = {}
     for entry in entries:
         if entry.group != PHOTOS:
@@ -237,30 +218,30 @@ def sides(entries: Sequence[SceneEntry], fold: int, count: int = FOLDS) -> tuple
     return train, [entry for entry in entries if of.get(entry.record.location) == fold]
 
 
-def seen_scenes(
+def training_scenes(
     row: Row, train: Sequence[SceneEntry], counterparts: Mapping[str, SceneEntry], frames_per_stack: int
 ) -> list[SceneEntry]:
-    """The scenes that a row is trained on.
+    """The training scenes of a row.
 
     Args:
         row: the row.
-        train: the scenes that the fold leaves to train on.
-        twins: rendered twin of each focal stack, by name of the scene.
-        frames_per_stack: most frames of a real stack where it stands against its twin, which has as many.
+        train: training scenes of the fold.
+        counterparts: rendered counterpart of each focal stack, by name of the scene.
+        frames_per_stack: largest number of frames of a real stack, that of its counterpart.
     """
     if not row.stacks_only:
         return list(train)
     stacks = [entry for entry in train if entry.group == "focal_stacks" and entry.record.name in counterparts]
     real = [
-        replace(entry, record=replace(entry.record, frames=some_frames(entry.record.frames, frames_per_stack)))
+        replace(entry, record=replace(entry.record, frames=evenly_spaced_frames(entry.record.frames, frames_per_stack)))
         for entry in stacks
     ]
     rendered = [counterparts[entry.record.name] for entry in stacks]
     return {REAL: real, RENDERED: rendered, BOTH: [*real, *rendered]}[row.frames]
 
 
-def some_frames(frames: Sequence[FrameRecord], count: int) -> list[FrameRecord]:
-    """Frames spread evenly over a stack, its ends among them."""
+def evenly_spaced_frames(frames: Sequence[FrameRecord], count: int) -> list[FrameRecord]:
+    """Evenly spaced frames of a stack, including both ends."""
     if len(frames) <= count:
         return list(frames)
     return [frames[round(i * (len(frames) - 1) / (count - 1))] for i in range(count)]

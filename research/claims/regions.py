@@ -1,4 +1,4 @@
-"""Regions of a scene where the claims differ: weak and strong texture of the sharp image, and around depth edges."""
+"""Regions of a scene: weak and strong texture of the sharp image, near depth edges and away from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def gradient_energy(sharp: NDArray[np.generic]) -> Float32Array:
     """Squared gradient of the luma, smoothed by a Gaussian of the texture mask's width, (H, W).
 
     Args:
-        sharp: (H, W, 3) or (H, W), the all-in-focus image; of a blurred one it would say where blur is.
+        sharp: (H, W, 3) or (H, W), the all-in-focus image; in a blurred one it would depend on blur.
     """
     luma = luminance(sharp)
     down, across = np.gradient(luma)
@@ -29,7 +29,7 @@ def gradient_energy(sharp: NDArray[np.generic]) -> Float32Array:
 
 
 def regions(truth: SceneMaps) -> dict[str, BoolArray]:
-    """(H, W) masks by name; weak and strong leave out the third in between, edge and away are all there is."""
+    """(H, W) masks by name; weak and strong omit the third in between, edge and away are complements."""
     energy = gradient_energy(truth.sharp)
     low, high = np.quantile(energy, (SHARE, 1 - SHARE))
     edge = near_depth_edges(truth.inv_depth, EDGE_STEP * truth.range, round(EDGE_REACH * max(energy.shape)))

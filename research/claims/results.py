@@ -1,4 +1,4 @@
-"""What was measured, one line per run and location: ``measures.csv``, from which the tables are made."""
+"""Read and write ``measures.csv``: one line per run and location."""
 
 from __future__ import annotations
 
@@ -15,29 +15,19 @@ _KEYS = ("run", "recipe", "row", "fold", "kind", "place")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One run on one place.
-
-    Attributes:
-        run: name of the run.
-        recipe: hash of the recipe, or "" for a method that was not trained here.
-        row: name of the row.
-        fold: number of the fold, or -1 for a method that was not trained here.
-        kind: kind of scenes.
-        location: the location.
-        measures: by name.
-    """
+    """The results of one run at one location."""
 
     run: str
-    recipe: str
+    recipe: str  # hash of the recipe, or "-" for a method that was not trained here
     row: str
-    fold: int
-    kind: str
+    fold: int  # -1 for a method that was not trained here
+    kind: str  # of the scenes
     location: str
     measures: Mapping[str, float]
 
 
 def write_lines(path: Path, lines: Sequence[Line]) -> None:
-    """Write the table, four significant digits a number; what a line lacks is left empty."""
+    """Write the table with four significant digits; missing values are empty."""
     names = list(dict.fromkeys(name for line in lines for name in sorted(line.measures)))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -50,10 +40,10 @@ def write_lines(path: Path, lines: Sequence[Line]) -> None:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Read the table; none where there is no file.
+    """Read the table; empty if there is no file.
 
     Raises:
-        ValueError: for a line that is not of such a table.
+        ValueError: for an invalid line.
     """
     if not path.is_file():
         return []

@@ -1,7 +1,7 @@
-"""Scenes of the simulated rig: their depth comes from structured light, not from blur, in weak texture as in strong.
+"""Scenes of the simulated rig, whose depth comes from structured light, also in weak texture.
 
-The simulator is the test instrument of the rig's builder (``tests/rig_simulator``); shapes and textures are measured
-ones. Nothing is trained on them.
+The simulator is that of the tests (``tests/support/rig_simulator``), with measured shapes and textures. The scenes are
+not used for training.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GROUP = "rigs"
 
 
 def rig_scenes(data: Path, work: Path) -> list[SceneEntry]:
-    """The scenes, simulated and built unless they are there; none where there are no measured shapes.
+    """Simulate and build the scenes if they are missing; none without measured shapes.
 
     Args:
         data: folder with ``depth/stereo`` and ``depth/rgbd``.

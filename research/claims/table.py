@@ -1,4 +1,4 @@
-"""Makes the tables of docs/claims.md of what :mod:`research.claims.run` measured.
+"""Make the tables of docs/claims.md from the results of :mod:`research.claims.run`.
 
 python -m research.claims.table docs/results/claims/measures.csv -o docs/claims.md
 """
@@ -43,13 +43,13 @@ START, END = "<!-- tables -->\n", "<!-- end of tables -->"
 REAL_KINDS, RENDERED_KINDS = ("focal_stacks", "light_fields"), ("rgbd", "stereo")
 STACKS, RIGS = ("focal_stacks",), ("rigs",)
 KNOWN_KINDS = (*RENDERED_KINDS, *RIGS)
-"""Where depth was not measured by blur, so that it is as good in weak texture as in strong."""
+"""Kinds whose depth was not measured from blur, so that it is reliable in weak texture too."""
 WHERE = {REAL_KINDS: "real blur", RENDERED_KINDS: "rendered blur", RIGS: "simulated rig"}
 COMPARED_ON = (*WHERE.values(), "weak texture")
 DEPTH_MEASURES = {
     "depth_error": "error of inverse depth",
-    "depth_ordinal": "order",
-    "depth_ordinal_turned": "order, turned",
+    "depth_ordinal": "ordinal accuracy",
+    "depth_ordinal_turned": "ordinal accuracy, rotated",
     "abs_rel": "AbsRel",
     "rmse_m": "RMSE, m",
     "delta1": "δ < 1.25",
@@ -57,13 +57,13 @@ DEPTH_MEASURES = {
 DEFOCUS_MEASURES = {
     "coc_mae_px": "CoC error, px",
     "coc_mse_px2": "squared, px²",
-    "defocus_ordinal": "order",
-    "sign_accuracy": "side",
+    "defocus_ordinal": "ordinal accuracy",
+    "sign_accuracy": "sign accuracy",
 }
 CALIBRATED = "calibrated.csv"
-NOT_YET = "Not trained yet: the same command does it."
+NOT_YET = "Not trained yet."
 TASKS = (("depth", "depth_error", SINGLE_DEPTH), ("defocus", "coc_mae_px", SINGLE_DEFOCUS))
-"""Each task, the measure that comparisons are made by, and the row that does it alone."""
+"""Each task, its metric for comparisons, and its single-task row."""
 REGION_NAMES = {
     "weak": "weak texture",
     "strong": "strong texture",
@@ -71,17 +71,17 @@ REGION_NAMES = {
     "away": "away from them",
 }
 OTHERS = {
-    "mean-map": "mean map of the locations trained on",
-    "row": "lower is nearer",
+    "mean-map": "mean map of the training locations",
+    "row": "vertical-position prior",
     "pydnet": "PyDNet++, trained by its authors",
-    "sharpness": "lack of sharpness",
+    "sharpness": "negative sharpness",
     "zhuo-sim": "Zhuo and Sim 2011",
     "karaali-jung": "Karaali and Jung 2018",
 }
 
 
 class Measured:
-    """What was measured, as a value per location: the mean over the runs of a row that were measured there."""
+    """Results by location: means over the runs of a row that were evaluated there."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self._values: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -92,18 +92,18 @@ class Measured:
                 self._values[line.row, name][line.kind, line.location].append(value)
 
     def locations(self, row: str, measure: str, kinds: Sequence[str]) -> dict[str, float]:
-        """Value by location; empty where nothing was measured."""
+        """Value by location; empty without results."""
         found = self._values.get((row, measure), {})
         return {location: sum(v) / len(v) for (kind, location), v in found.items() if kind in kinds}
 
 
 def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
-    """All tables, as Markdown; ``calibrated`` is what :mod:`research.claims.calibrated` measured."""
+    """All tables, as Markdown; ``calibrated`` are the results of :mod:`research.claims.calibrated`."""
     m = Measured(lines)
     parts = [_runs_of(m), _costs()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
         parts += [f"### The ladder, {WHERE[kinds]}", _of_rows(m, [(r.name, r.title) for r in LADDER], kinds)]
-    parts += ["### What each step saves", _steps(m)]
+    parts += ["### Error reduction by each step", _steps(m)]
     parts += ["### By texture and depth edges, rendered blur and the simulated rig", _by_region(m)]
     parts += ["### Trained three times as long", _longer(m)]
     hashes = {line.run: line.recipe for line in lines}
@@ -112,9 +112,9 @@ def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
         names = sorted({line.run for line in calibrated})
         before = _steps(Measured(line for line in lines if line.run in names), LONGER, LONG, tasks=("defocus",))
         after = _steps(Measured(calibrated), LONGER, LONG)
-        parts += ["### With each network's curve set"]
+        parts += ["### With fitted defocus curves"]
         parts += [f"`python -m research.claims.calibrated`, runs {', '.join(names)}."]
-        parts += ["Before:", before, "With the curves set:", after]
+        parts += ["Before:", before, "With fitted curves:", after]
     parts += ["### Trained on real and on rendered frames", _frames(m)]
     every = [(LADDER[0].name, LADDER[0].title), (LADDER[1].name, LADDER[1].title), (FULL, "full"), *OTHERS.items()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
@@ -124,7 +124,7 @@ def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
 
 
 def _of_rows(m: Measured, rows: Sequence[tuple[str, str]], kinds: Sequence[str]) -> str:
-    """A table of depth and one of defocus, rows that have none of it left out."""
+    """A table of depth and one of defocus, without empty rows."""
     made = []
     for title, measures in (("depth", DEPTH_MEASURES), ("defocus", DEFOCUS_MEASURES)):
         body = []
@@ -161,14 +161,10 @@ def _saved(m: Measured, row: str, against: str, measure: str, kinds: Sequence[st
 
 
 def comparisons(m: Measured, suffix: str = "") -> Iterator[tuple[str, str, str, list[Interval | None]]]:
-    """Each claim as a comparison of two rows with locations paired.
-
-    Args:
-        m: what was measured.
-        suffix: of the rows' names, such as ``LONG``.
+    """Each claim as a paired comparison of two rows, whose names end in ``suffix``.
 
     Yields:
-        Row, other row, task, and what is saved: one for each of ``COMPARED_ON``.
+        Row, other row, task, and the error reduction for each of ``COMPARED_ON``.
     """
     for row, against in ((TWO, ""), (SOFT, TWO), (LAW, SOFT), (FULL, LAW), (FULL, "")):
         for task, measure, single in TASKS:
@@ -186,8 +182,9 @@ def _steps(
         for row, other, task, found in comparisons(m, suffix)
         if any(found) and task in tasks
     ]
-    words = "+ means that a row has less error than the other, - that it has more."
-    return words + "\n\n" + _markdown(["row", "other", "error of", *COMPARED_ON], body)
+    return "Positive numbers mean less error than the other row.\n\n" + _markdown(
+        ["row", "other", "error of", *COMPARED_ON], body
+    )
 
 
 def _longer(m: Measured) -> str:
@@ -203,7 +200,7 @@ def _longer(m: Measured) -> str:
     parts = []
     for kinds in (REAL_KINDS, RENDERED_KINDS):
         parts += [f"On {WHERE[kinds]}:", _of_rows(m, list(titles.items()), kinds)]
-    parts += ["Compared on the locations that both rows were measured on:", _steps(m, LONGER, LONG)]
+    parts += ["Compared on common locations:", _steps(m, LONGER, LONG)]
     return "\n\n".join(parts)
 
 
@@ -215,7 +212,7 @@ def _by_region(m: Measured) -> str:
             if any(values):
                 body.append([task, row.title, *(_cell(value) for value in values)])
         less = [_percent(_saved(m, FULL, single, f"{measure}_{region}", KNOWN_KINDS)) for region in REGION_NAMES]
-        body.append([task, f"full: less than {task} alone by", *less])
+        body.append([task, f"full: reduction from {task} alone", *less])
     return _markdown(["error of", "row", *REGION_NAMES.values()], body)
 
 
@@ -228,7 +225,7 @@ def _frames(m: Measured) -> str:
         titles = {r.name: r.title for r in FRAMES}
         cells = [_percent(_saved(m, row, against, measure, STACKS)) for measure in ("depth_error", "coc_mae_px")]
         body.append([titles[row], titles[against], *cells])
-    parts.append(_markdown(["trained on", "error less than trained on", "depth", "defocus"], body))
+    parts.append(_markdown(["trained on", "error reduction from", "depth", "defocus"], body))
     return "\n\n".join(parts)
 
 
@@ -242,14 +239,14 @@ def _by_location(m: Measured) -> str:
             cells += [m.locations(row, "coc_mae_px", kinds) for row in (SINGLE_DEFOCUS, FULL)]
             cells += [m.locations(row, "defocus_ordinal", kinds) for row in (SINGLE_DEFOCUS, FULL)]
             body.append([location, *(_number(cell[location]) if location in cell else "-" for cell in cells)])
-    names = ["depth error", "depth order", "CoC error, px", "defocus order"]
-    return _markdown(["place", *(f"{name}, {which}" for name in names for which in ("alone", "full"))], body)
+    names = ["depth error", "depth ordinal", "CoC error, px", "defocus ordinal"]
+    return _markdown(["location", *(f"{name}, {which}" for name in names for which in ("alone", "full"))], body)
 
 
 def _runs_of(m: Measured) -> str:
     counts = {row.name: len(m.runs.get(row.name, ())) for row in (*LADDER, *FRAMES)}
     missing = [f"{name} ({count})" for name, count in counts.items() if count < 3]
-    all_of = "Three runs of every row, each with another third of the locations kept out and another seed."
+    all_of = "Three runs of every row, each with another third of the locations held out and another seed."
     return all_of if not missing else f"{all_of} Fewer so far: {', '.join(missing)}."
 
 
@@ -257,7 +254,7 @@ def _costs() -> str:
     body = []
     for row in LADDER:
         network = MDDNet(recipe(Run(row, 0, Effort(pretrained=False)), Path("-"), ("focal_stacks",)).model)
-        # one look: a second one, at half the size, costs each row another quarter
+        # one pass; the second one, at half the size, costs another quarter
         network.train()
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(torch.rand(2, 3, 384, 512))

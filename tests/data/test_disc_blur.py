@@ -1,4 +1,4 @@
-"""Whole photos blurred by one disc: the CoC that is said is the CoC that is there, and red is sharper behind focus."""
+"""Photos blurred by one disc: the stated CoC is the true one, and red is sharper behind the plane of focus."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _moment_px(channel: np.ndarray) -> float:
     return float(4 * np.sqrt((linear * (x**2 + y**2)).sum() / linear.sum() / 2))
 
 
-def test_a_point_becomes_a_disc_of_the_stated_size() -> None:
+def test_point_becomes_disc_of_stated_diameter() -> None:
     rng = np.random.default_rng(0)
     seen = 0
     for _ in range(60):
@@ -42,7 +42,7 @@ def test_a_point_becomes_a_disc_of_the_stated_size() -> None:
     assert seen > 20
 
 
-def test_red_is_the_sharper_channel_behind_focus_and_the_softer_in_front() -> None:
+def test_red_is_sharper_behind_focus_and_softer_in_front() -> None:
     rng = np.random.default_rng(1)
     sides = set()
     for _ in range(60):
@@ -54,7 +54,7 @@ def test_red_is_the_sharper_channel_behind_focus_and_the_softer_in_front() -> No
     assert sides == {True, False}
 
 
-def test_the_colour_error_is_as_large_where_the_subject_is_nearly_in_focus() -> None:
+def test_colour_error_is_as_large_near_focus() -> None:
     rng = np.random.default_rng(3)
     apart = []
     while len(apart) < 12:
@@ -65,7 +65,7 @@ def test_the_colour_error_is_as_large_where_the_subject_is_nearly_in_focus() -> 
     assert max(apart) > 0.75
 
 
-def test_a_flat_picture_stays_as_it_is() -> None:
+def test_flat_image_is_unchanged() -> None:
     flat = np.full((40, 50, 3), (90, 120, 200), dtype=np.uint8)
     image, _ = blurred_by_random_disc(np.random.default_rng(2), flat)
     assert np.abs(image.astype(int) - flat).max() <= 1

@@ -1,4 +1,4 @@
-"""Batches: drawn by seed and number alone, geometry and lens law kept, colours changed only."""
+"""Batches: determined by seed and number, with consistent geometry and lens law."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def entries(tmp_path: Path):
     return open_scenes(root, LOCATIONS, "train")
 
 
-def test_dev_places_stay_out(entries, tmp_path: Path) -> None:
+def test_dev_locations_are_not_used(entries, tmp_path: Path) -> None:
     assert {e.record.location for e in entries} == {"place_a", "place_b", "place_c"}
     assert [e.record.name for e in open_scenes(tmp_path / "scenes", LOCATIONS, "dev")] == ["d"]
 
 
-def test_calibration_places_are_neither_trained_on_nor_measured(entries, tmp_path: Path) -> None:
+def test_calib_locations_are_not_used(entries, tmp_path: Path) -> None:
     sides = open_by_split(tmp_path / "scenes", {**LOCATIONS, "place_b": "calib"})
     assert {e.record.location for e in sides["train"]} == {"place_a", "place_c"}
     assert {e.record.location for e in sides["dev"]} == {"place_d"}
 
 
-def test_place_without_a_side_is_refused(entries, tmp_path: Path) -> None:
+def test_unlisted_location_is_refused(entries, tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="place_c"):
         open_scenes(tmp_path / "scenes", {"place_a": "train", "place_b": "train", "place_d": "dev"}, "train")
 
 
-def test_batch_is_a_function_of_seed_and_number(entries) -> None:
+def test_batch_depends_on_seed_and_number_only(entries) -> None:
     first = SampleBatches(entries, _config(photometric=0.8), seed=3, length=10)
     second = SampleBatches(entries, _config(photometric=0.8), seed=3, length=10)
     second[0], second[7]  # what was drawn before does not matter
@@ -105,7 +105,7 @@ def test_mixture_without_scenes_is_refused(entries) -> None:
         SampleBatches(entries, _config(mixture={"photos": 1.0}), seed=0, length=1)
 
 
-def test_loader_goes_on_in_the_middle(entries) -> None:
+def test_loader_resumes_in_the_middle(entries) -> None:
     batches = SampleBatches(entries, _config(), seed=0, length=6)
     late = [b.image for b in batch_loader(batches, first=4, workers=0)]
     assert len(late) == 2 and torch.equal(late[0], batches[4].image)
@@ -114,7 +114,7 @@ def test_loader_goes_on_in_the_middle(entries) -> None:
         assert len(by_worker) == 2 and torch.equal(by_worker[1], late[1])
 
 
-def test_view_turns_image_and_map_alike() -> None:
+def test_view_rotates_image_and_map_alike() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
     values = image[..., 0].astype(np.float32)
@@ -134,7 +134,7 @@ def test_view_map_keeps_unknown_unknown() -> None:
     assert np.isnan(seen[:, :2]).all() and (seen[:, 2:] == 3).all()
 
 
-def test_drawn_views_lie_inside_even_small_scenes() -> None:
+def test_views_are_inside_small_scenes() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
         size = (int(rng.integers(40, 300)), int(rng.integers(40, 300)))
@@ -163,7 +163,7 @@ def test_scene_without_depth_is_refused(tmp_path: Path) -> None:
         read_truth(entry)
 
 
-def test_processes_draw_different_batches_and_one_alone_draws_as_before(entries) -> None:
+def test_processes_draw_different_batches(entries) -> None:
     alone = SampleBatches(entries, _config(), seed=3, length=4)
     first, second = (SampleBatches(entries, _config(), seed=3, length=2, rank=rank, ranks=2) for rank in (0, 1))
     for n in range(2):

@@ -1,4 +1,4 @@
-"""Batches ahead of time in a thread: in order, not too many, errors in their place, and no thread left behind."""
+"""Prefetching in a thread: order, limit, errors, and no leftover thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def threads() -> int:
     return sum(thread.name.startswith("prefetch") for thread in threading.enumerate())
 
 
-def test_all_items_in_order_as_often_as_asked() -> None:
+def test_all_items_in_order_in_every_iteration() -> None:
     squares = Prefetched(lambda n: n * n, range(3, 40))
     expected = [n * n for n in range(3, 40)]
     assert list(squares) == expected
@@ -24,7 +24,7 @@ def test_all_items_in_order_as_often_as_asked() -> None:
     assert threads() == 0
 
 
-def test_items_are_made_ahead_but_no_more_than_asked() -> None:
+def test_number_of_prefetched_items_is_limited() -> None:
     made: list[int] = []
 
     def make(n: int) -> int:
@@ -37,12 +37,12 @@ def test_items_are_made_ahead_but_no_more_than_asked() -> None:
     while len(made) < 5 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.2)
-    assert made == [0, 1, 2, 3, 4]  # the one taken, three that wait, and one that is made and finds no room
+    assert made == [0, 1, 2, 3, 4]  # one taken, three that wait, one in the making
     items.close()  # type: ignore[attr-defined]
     assert threads() == 0
 
 
-def test_an_error_comes_where_its_item_would_have() -> None:
+def test_error_is_raised_in_place_of_its_item() -> None:
     def make(n: int) -> int:
         if n == 2:
             raise ValueError("no such item")
@@ -55,7 +55,7 @@ def test_an_error_comes_where_its_item_would_have() -> None:
     assert threads() == 0
 
 
-def test_an_iteration_that_is_left_ends_its_thread() -> None:
+def test_abandoned_iteration_ends_its_thread() -> None:
     def first(items: Iterator[int]) -> int:
         for item in items:
             return item

@@ -1,4 +1,4 @@
-"""The order of a stream: every set once per epoch over all lanes, and the same from any point on."""
+"""The order of a stream: every sample once per epoch over all lanes, resumable at any point."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(root: Path, out: Path, split: Path, shard_bytes: int = 2**17) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes, and below ``shards`` their 12 sets of the train side and 3 of the dev side."""
+    """Scenes, and in ``shards`` their 12 samples of the train split and 3 of the dev split."""
     folder = tmp_path_factory.mktemp("stream")
     root, split = make_scene_root(folder / "scenes")
     write(root, folder / "shards", split)
@@ -66,13 +66,13 @@ def config(**changes) -> DataConfig:
 
 
 def _numbers(source: str, wanted: Callable[[int], bool]) -> Iterator[dict[str, str] | None]:
-    """In the place of ``raw_samples``: shards whose sets are only numbers, as many as the source says."""
+    """Replacement of ``raw_samples``: the samples are numbers, as many as the source states."""
     for index in range(int(source.split(":")[1])):
         yield {"__key__": f"{source}/{index}"} if wanted(index) else None
 
 
 def keys_of_epoch(streams: Sequence[Iterator[RawSample]], epoch: int) -> Counter[str]:
-    """What comes in an epoch over all lanes."""
+    """The samples of an epoch over all lanes."""
     found: Counter[str] = Counter()
     for stream in streams:
         after = 0
@@ -91,7 +91,7 @@ def keys_of_epoch(streams: Sequence[Iterator[RawSample]], epoch: int) -> Counter
     shuffle=st.integers(1, 20),
     seed=st.integers(0, 3),
 )
-def test_every_set_comes_once_per_epoch(sizes: list[int], lanes: int, shuffle: int, seed: int) -> None:
+def test_every_sample_once_per_epoch(sizes: list[int], lanes: int, shuffle: int, seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard_stream, "raw_samples", _numbers)
         shards = [Shard(f"{number}:{samples}", samples) for number, samples in enumerate(sizes)]
@@ -108,7 +108,7 @@ def test_every_set_comes_once_per_epoch(sizes: list[int], lanes: int, shuffle: i
     shuffle=st.integers(1, 20),
     lane=st.integers(0, 2),
 )
-def test_a_stream_goes_on_from_any_point(sizes: list[int], first: int, shuffle: int, lane: int) -> None:
+def test_stream_resumes_at_any_point(sizes: list[int], first: int, shuffle: int, lane: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shard_stream, "raw_samples", _numbers)
         shards = [Shard(f"{number}:{samples}", samples) for number, samples in enumerate(sizes)]
@@ -127,14 +127,14 @@ def test_epochs_differ_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert orders[0] != sorted(orders[0])
 
 
-def test_no_shard_is_read_by_two_lanes_where_there_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enough_shards_are_read_by_one_lane_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_stream, "raw_samples", _numbers)
     shards = [Shard(f"{number}:6", 6) for number in range(4)]
     streams = [itertools.islice(raw_stream(shards, 0, Lane(lane, 4), 2), 6) for lane in range(4)]
     assert sorted(len({one.source for one in stream}) for stream in streams) == [1, 1, 1, 1]
 
 
-def test_lanes_make_the_batches_in_turn() -> None:
+def test_lanes_alternate() -> None:
     for first in range(7):
         for workers in (1, 2, 3):
             made = {}
@@ -150,7 +150,7 @@ def test_lanes_make_the_batches_in_turn() -> None:
 
 
 class _Keys(ShardBatches):
-    """The keys of the sets instead of their crops, with their epoch."""
+    """The keys of the samples instead of their crops, with their epoch."""
 
     def __iter__(self) -> Iterator[list[tuple[int, str]]]:  # type: ignore[override]
         with pytest.MonkeyPatch.context() as patch:
@@ -162,7 +162,7 @@ class _Keys(ShardBatches):
 
 
 @pytest.mark.parametrize("over_web", [False, True])
-def test_two_processes_with_two_workers_lose_and_repeat_nothing(folder: Path, over_web: bool) -> None:
+def test_two_processes_with_two_workers_use_every_sample_once(folder: Path, over_web: bool) -> None:
     """As the loader delivers them: 2 ranks x 2 workers over the same files, or over HTTP."""
     with served_folder(folder / "shards") as server:
         location = server.url if over_web else f"{folder}/shards/"
@@ -180,7 +180,7 @@ def test_two_processes_with_two_workers_lose_and_repeat_nothing(folder: Path, ov
         assert {key: n for (e, key), n in found.items() if e == epoch} == dict.fromkeys(wanted, 1)
 
 
-def test_a_run_goes_on_in_the_middle_of_an_epoch(shards: list[Shard]) -> None:
+def test_run_resumes_in_the_middle_of_an_epoch(shards: list[Shard]) -> None:
     whole = list(shard_loader(ShardBatches(shards, config(), 3, length=7), workers=2))
     for first in (1, 4):
         rest = list(shard_loader(ShardBatches(shards, config(), 3, length=7, first=first), workers=2))
@@ -190,7 +190,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(shards: list[Shard]) -> None:
             assert torch.equal(one.kappa_px, other.kappa_px)
 
 
-def test_crops_are_those_of_the_scenes(folder: Path, shards: list[Shard]) -> None:
+def test_crops_equal_those_of_scenes(folder: Path, shards: list[Shard]) -> None:
     entries = {
         f"{entry.group}+{entry.folder.name}": entry
         for entry in open_scenes(folder / "scenes", read_split(folder / "scenes/split.csv"), "train")
@@ -220,13 +220,13 @@ def test_crops_are_those_of_the_scenes(folder: Path, shards: list[Shard]) -> Non
             assert torch.equal(torch.nan_to_num(getattr(found, name)), torch.nan_to_num(getattr(expected, name))), name
 
 
-def test_sets_of_the_dev_side_are_refused(folder: Path) -> None:
+def test_samples_of_dev_split_are_refused(folder: Path) -> None:
     shards = count_samples(expand_shards([f"{folder}/shards/dev-*.tar"]))
-    with pytest.raises(CaptureError, match=r"dev-000000.tar: focal_stacks\+d\+000\d: is on the dev side"):
+    with pytest.raises(CaptureError, match=r"dev-000000.tar: focal_stacks\+d\+000\d: is in the dev split"):
         next(iter(ShardBatches(shards, config(), 0, length=1)))
 
 
-def test_an_address_that_breaks_off_is_asked_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_download_is_repeated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_stream, "WAIT_S", 0.01)
     name = "train-000000.tar"
     size = (folder / "shards" / name).stat().st_size
@@ -239,10 +239,10 @@ def test_an_address_that_breaks_off_is_asked_again(folder: Path, monkeypatch: py
         assert again == wanted and server.asked.count("/" + name) >= 2
 
 
-def test_a_shard_that_lacks_sets_is_refused(folder: Path) -> None:
+def test_truncated_shard_is_refused(folder: Path) -> None:
     name = f"{folder}/shards/train-000000.tar"
     true = count_samples([name])[0].samples
-    with pytest.raises(BrokenShard, match=f"{true} sets; expected {true + 1}"):
+    with pytest.raises(BrokenShard, match=f"{true} samples; expected {true + 1}"):
         list(itertools.islice(raw_stream([Shard(name, true + 1)], 0, Lane(), 4), 2 * true + 2))
 
 

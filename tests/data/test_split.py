@@ -14,7 +14,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_every_place_has_a_side(tmp_path: Path) -> None:
+def test_split_of_every_location(tmp_path: Path) -> None:
     locations = read_split(write(tmp_path / "split.csv", "place,split\nroom,train\nrgbd/lab , dev\nhall,calib\n"))
     assert locations == {"room": "train", "rgbd/lab": "dev", "hall": "calib"}
     assert split_of("room", locations) == "train"
@@ -51,7 +51,7 @@ def test_a_wrong_split_is_refused(tmp_path: Path, text: str, message: str) -> No
     assert str(path) in str(caught.value)
 
 
-def test_a_split_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_binary_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "split.csv").write_bytes(b"place,split\n\xff\xfe,dev\n")
     with pytest.raises(CaptureError, match="not a readable split"):
         read_split(tmp_path / "split.csv")
@@ -59,7 +59,7 @@ def test_a_split_that_is_no_text_is_refused(tmp_path: Path) -> None:
         read_split(tmp_path / "missing.csv")
 
 
-def test_every_real_capture_has_a_side(shared_data: Path) -> None:
+def test_every_real_capture_is_in_the_split(shared_data: Path) -> None:
     locations = read_split(shared_data / "split.csv")
     captures = sorted(shared_data.glob("captures/*/*/capture.json"))
     assert len(captures) == 31

@@ -17,7 +17,7 @@ from mddnet.model.network import MDDNet  # noqa: E402
 pytestmark = pytest.mark.slow
 
 
-def test_core_ml_takes_the_network(tmp_path: Path) -> None:
+def test_network_converts_to_core_ml(tmp_path: Path) -> None:
     network = MDDNet.from_pretrained("small")
     example = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
     program = torch.export.export(InferenceModule(network), (example,)).run_decompositions({})

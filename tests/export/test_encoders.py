@@ -55,7 +55,7 @@ def test_forward_backward_and_export(encoder: str) -> None:
     assert session.run(None, {"image": image.numpy()[:1, :, :50, :33]})[0].shape == (1, 1, 50, 33)
 
 
-def test_an_encoder_is_chosen_by_its_name_alone() -> None:
+def test_encoder_needs_only_its_name() -> None:
     recipe = load_recipe(RECIPE, ["model.encoder=convnext_tiny", "model.pretrained=false"])
     network = MDDNet(recipe.model)
     # convnext begins at stride 4: the width of the level of stride 2 has no use
@@ -63,6 +63,6 @@ def test_an_encoder_is_chosen_by_its_name_alone() -> None:
     assert network.depth_decoder.head.in_channels == recipe.model.decoder_channels[2]
 
 
-def test_too_few_decoder_levels_for_the_encoder_are_said() -> None:
+def test_too_few_decoder_levels_are_refused() -> None:
     with pytest.raises(ModelError, match=r"decoder_channels has 2 entries.*needs 3"):
         MDDNet(ModelConfig(encoder="convnext_atto", pretrained=False, decoder_channels=(64, 32)))

@@ -78,11 +78,11 @@ def test_any_batch_height_and_width_agree_with_torch(trained: Path, tmp_path: Pa
     assert onnx.load(graph).opset_import[0].version == 18
 
 
-def test_sides_that_are_no_multiples_are_continued_and_cut(trained: Path, exported_before, tmp_path: Path) -> None:
+def test_sizes_that_are_not_multiples_are_padded_and_cropped(trained: Path, exported_before, tmp_path: Path) -> None:
     assert _largest_difference(trained, export_onnx(trained, tmp_path, half=False)) <= 1e-4
 
 
-def test_half_storage_halves_the_file_and_hardly_moves_the_maps(trained: Path, exported_before, tmp_path: Path) -> None:
+def test_half_storage_halves_file_with_nearly_same_maps(trained: Path, exported_before, tmp_path: Path) -> None:
     whole = export_onnx(trained, tmp_path / "whole", half=False)
     half = export_onnx(trained, tmp_path / "half")
     assert half.stat().st_size < 0.6 * whole.stat().st_size
@@ -91,7 +91,7 @@ def test_half_storage_halves_the_file_and_hardly_moves_the_maps(trained: Path, e
 
 
 @pytest.mark.parametrize(("precision", "size", "px"), [("fp16", 0.6, 0.1), ("int8", 0.4, 1.0)])
-def test_other_precisions_run_on_a_cpu_and_stay_close(
+def test_other_precisions_run_on_cpu_with_similar_maps(
     trained: Path, exported_before, tmp_path: Path, precision, size, px
 ) -> None:
     whole = export_onnx(trained, tmp_path / "whole", half=False)
@@ -104,7 +104,7 @@ def test_other_precisions_run_on_a_cpu_and_stay_close(
         assert values.shape == (2, 1, 45, 70) and values.dtype == np.float32 and np.isfinite(values).all()
 
 
-def test_a_graph_that_does_not_run_is_refused(whole: onnx.ModelProto) -> None:
+def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:
     broken = onnx.ModelProto()
     broken.CopyFrom(whole)
     del broken.graph.node[5]
@@ -112,7 +112,7 @@ def test_a_graph_that_does_not_run_is_refused(whole: onnx.ModelProto) -> None:
         differences(whole, broken)
 
 
-def test_the_model_can_be_given_a_name(trained: Path, exported_before, tmp_path: Path) -> None:
+def test_model_name_can_be_set(trained: Path, exported_before, tmp_path: Path) -> None:
     export_onnx(trained, tmp_path, name="other")
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "other"
 
@@ -136,7 +136,7 @@ def test_an_ablation_is_refused(tmp_path: Path) -> None:
         export_onnx(tmp_path, tmp_path / "out")
 
 
-def test_the_shipped_weights_give_what_the_shipped_graph_gives() -> None:
+def test_shipped_weights_and_graph_give_same_maps() -> None:
     """Tensors of less than 64 values are float32 in the graph, and were rounded to float16 in the stored weights."""
     shipped = shipped_root() / "small"
     if not (shipped / "model.safetensors").is_file():

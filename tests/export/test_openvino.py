@@ -20,12 +20,12 @@ def graph() -> Path:
 
 @pytest.fixture(scope="module")
 def compiled(graph: Path) -> openvino.CompiledModel:
-    # float32 is asked for: on processors that have bfloat16 OpenVINO takes that by itself
+    # OpenVINO would use bfloat16 on processors that have it
     return openvino.compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 @pytest.mark.parametrize("size", [(1, 64, 128), (2, 97, 45), (1, 150, 211)])
-def test_openvino_gives_the_maps_of_onnx_runtime(graph: Path, compiled, size: tuple[int, int, int]) -> None:
+def test_openvino_equals_onnx_runtime(graph: Path, compiled, size: tuple[int, int, int]) -> None:
     batch, height, width = size
     image = np.random.default_rng(0).random((batch, 3, height, width), dtype=np.float32)
     answers = compiled(image)

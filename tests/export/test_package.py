@@ -1,4 +1,4 @@
-"""``mddnet export``: a whole model as a folder or one .zip, which loads, trains on, and carries its card."""
+"""``mddnet export``: a complete model as a folder or .zip, for prediction and further training, with its card."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def exported_before(graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("mddnet.export.onnx.export_graph", copy)
 
 
-def test_folder_and_zip_are_one_model(trained: Path, tmp_path: Path, capsys) -> None:
+def test_folder_and_zip_give_the_same_model(trained: Path, tmp_path: Path, capsys) -> None:
     folder, archive = tmp_path / "mine", tmp_path / "to" / "mine.zip"
     for out in (folder, archive):
         assert main(["export", str(trained), "-o", str(out)]) == 0
@@ -73,7 +73,7 @@ def test_folder_and_zip_are_one_model(trained: Path, tmp_path: Path, capsys) -> 
     assert (config["format"], config["conventions"], config["network"]["encoder"]) == (1, 1, "resnet10t")
 
 
-def test_a_card_that_was_written_stays_and_a_missing_one_is_asked_for(trained: Path, tmp_path: Path, capsys) -> None:
+def test_existing_card_is_kept_and_missing_one_is_reported(trained: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "mine"
     out.mkdir()
     (out / "card.md").write_text("by hand\n")

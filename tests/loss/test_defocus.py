@@ -15,7 +15,7 @@ def _map(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64).view(1, 1, 1, -1)
 
 
-def test_coc_root_by_hand() -> None:
+def test_coc_root_values() -> None:
     coded = coc_root(_map(0, 10, 40, 90), cap_px=40.0).flatten().tolist()
     assert coded == pytest.approx([0, 0.5, 1, 1], abs=6e-3)
 
@@ -25,7 +25,7 @@ def test_coc_l1_by_hand_and_masked() -> None:
     assert loss.item() == pytest.approx(0.5, abs=1e-4)
 
 
-def test_coc_gradient_is_blind_to_a_common_shift_of_the_code() -> None:
+def test_coc_gradient_is_invariant_to_a_shift_of_the_code() -> None:
     truth = torch.rand(1, 1, 8, 8, dtype=torch.float64) * 10
     shifted = 40.0 * (coc_root(truth, 40.0) + 0.1) ** 2
     assert coc_gradient(shifted, truth, torch.ones_like(truth), 40.0).item() == pytest.approx(0, abs=1e-3)
@@ -39,7 +39,7 @@ def test_convention_positive_sign_is_behind() -> None:
     assert front.item() == pytest.approx(math.log1p(math.exp(3)))
 
 
-def test_sign_does_not_count_where_nothing_is_blurred() -> None:
+def test_sign_is_ignored_without_blur() -> None:
     assert sign_cross_entropy(_map(9), _map(-0.5), _map(1)).item() == 0
 
 
@@ -55,7 +55,7 @@ def test_lens_law_holds_for_the_truth_and_fails_for_a_wrong_plane() -> None:
     u = torch.rand(2, 1, 9, 9, dtype=torch.float64)
     u_focus, kappa = torch.tensor([0.2, 0.8]), torch.tensor([12.0, 30.0])
     signed = kappa.view(-1, 1, 1, 1) * (u_focus.view(-1, 1, 1, 1) - u)
-    predicted = 0.5 * u + 0.1  # another scale and shift: the law does not care
+    predicted = 0.5 * u + 0.1  # another scale and shift, to which the loss is invariant
     weight = torch.ones_like(u)
     right = lens_law_l1(predicted, signed.abs(), u, u_focus, kappa, weight, 40.0)
     wrong = lens_law_l1(predicted, signed.abs(), u, u_focus + 0.4, kappa, weight, 40.0)
@@ -63,7 +63,7 @@ def test_lens_law_holds_for_the_truth_and_fails_for_a_wrong_plane() -> None:
     assert wrong.min().item() > 0.05
 
 
-def test_lens_law_sends_gradients_to_both_maps() -> None:
+def test_lens_law_has_gradients_for_both_maps() -> None:
     torch.manual_seed(1)
     depth = torch.rand(1, 1, 6, 6, requires_grad=True)
     defocus = (torch.rand(1, 1, 6, 6) * 10).requires_grad_()

@@ -1,4 +1,4 @@
-"""A new loss is a function and a field: the sum, the recipe's checks and the log's columns follow."""
+"""A new loss needs a function and a field; sum, checks of the recipe and columns of the log follow."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mddnet.loss.total import total_loss  # noqa: E402
 from mddnet.model.network import Maps  # noqa: E402
 
 
-def test_every_field_has_its_function_and_every_function_its_field() -> None:
+def test_fields_and_functions_match() -> None:
     assert loss_terms().keys() == LossConfig.needs().keys()
     assert {need for needs in LossConfig.needs().values() for need in needs} <= set(Maps._fields)
 
 
-def test_a_worked_example_of_a_new_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worked_example_of_a_new_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     loss_terms()  # those that are there already
     monkeypatch.setattr(registry, "_TERMS", dict(registry._TERMS))
     loss_terms.cache_clear()

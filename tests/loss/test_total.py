@@ -43,7 +43,7 @@ def _random_maps() -> Maps:
     return Maps(torch.rand(2, 1, 16, 16), 10 * torch.rand(2, 1, 16, 16), sign_logit, 0.5 * sign_logit)
 
 
-def test_truth_has_next_to_no_loss() -> None:
+def test_truth_has_almost_no_loss() -> None:
     batch = _batch()
     signed = batch.signed_defocus_px
     terms = _terms(Maps(batch.inv_depth, signed.abs(), 50 * signed, 50 * signed), batch)
@@ -58,13 +58,13 @@ def test_total_is_the_weighted_sum() -> None:
     assert total.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_ordinal_scenes_teach_order_and_blur_only() -> None:
+def test_ordinal_scenes_have_ranking_and_defocus_losses_only() -> None:
     terms = _terms(_random_maps(), _batch(ordinal=True))
     assert terms["depth"] == terms["depth_gradient"] == terms["lens_law"] == 0
     assert min(terms["ranking"], terms["defocus"], terms["sign"]) > 0
 
 
-def test_synthetic_depth_counts_as_the_recipe_says() -> None:
+def test_synthetic_depth_has_weight_of_recipe() -> None:
     real, synthetic = _terms(_random_maps(), _batch()), _terms(_random_maps(), _batch(synthetic=True))
     share = LossConfig().synthetic_depth
     for name in ("depth", "depth_gradient", "ranking"):
@@ -73,7 +73,7 @@ def test_synthetic_depth_counts_as_the_recipe_says() -> None:
         assert synthetic[name] == real[name]
 
 
-def test_unknown_pixels_do_not_count() -> None:
+def test_unknown_pixels_are_ignored() -> None:
     batch = _batch()
     known = _terms(_random_maps(), replace(batch, weight=batch.weight * (torch.arange(16) < 8)))
     inv_depth, signed = batch.inv_depth.clone(), batch.signed_defocus_px.clone()
@@ -82,7 +82,7 @@ def test_unknown_pixels_do_not_count() -> None:
     assert _terms(_random_maps(), hidden) == pytest.approx(known, rel=1e-5)
 
 
-def test_a_task_that_is_left_out_has_no_term() -> None:
+def test_missing_task_has_no_term() -> None:
     maps = _random_maps()
     assert set(_terms(Maps(maps.inv_depth, None, None, None), _batch())) == {"depth", "depth_gradient", "ranking"}
     assert set(_terms(Maps(None, maps.defocus_px, None, None), _batch())) == {"defocus", "defocus_gradient"}

@@ -1,4 +1,4 @@
-"""A model as one .zip: the same maps, the same bytes, and nothing that an archive says decides where files go."""
+"""A model as one .zip: same maps, same bytes, and safe unpacking."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def written(path: Path, entries: dict[str, bytes] | list[tuple[str | zipfile.Zip
     return path
 
 
-def test_a_zip_predicts_what_its_folder_does(tiny_model: Path, packed: Path, tmp_path: Path) -> None:
+def test_zip_and_folder_predict_the_same(tiny_model: Path, packed: Path, tmp_path: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     expected = mddnet.load(tiny_model).predict(photo)
     in_folder = written(
@@ -53,7 +53,7 @@ def test_a_zip_predicts_what_its_folder_does(tiny_model: Path, packed: Path, tmp
     assert open_model_dir(packed).card.read_text() == "A test's model.\n"
 
 
-def test_the_same_model_gives_the_same_bytes(tiny_model: Path, packed: Path) -> None:
+def test_same_model_gives_same_bytes(tiny_model: Path, packed: Path) -> None:
     again = io.BytesIO()
     pack(tiny_model, again, MODEL_FILES)
     assert again.getvalue() == packed.read_bytes()
@@ -61,7 +61,7 @@ def test_the_same_model_gives_the_same_bytes(tiny_model: Path, packed: Path) -> 
         assert archive.namelist() == ["config.json", "card.md", "model.onnx"] and archive.testzip() is None
 
 
-def test_a_changed_archive_is_unpacked_anew(tiny_model: Path, packed: Path) -> None:
+def test_changed_archive_is_unpacked_again(tiny_model: Path, packed: Path) -> None:
     first = unpacked(packed, MODEL_FILES)
     assert unpacked(packed, MODEL_FILES) == first
     written(packed, {"config.json": b"{}"})
@@ -75,7 +75,7 @@ def test_a_changed_archive_is_unpacked_anew(tiny_model: Path, packed: Path) -> N
     "name",
     ["../config.json", "/config.json", "mine/../../config.json", "..\\config.json", "C:config.json", "a//config.json"],
 )
-def test_names_that_point_out_of_the_archive_are_refused(tmp_path: Path, name: str) -> None:
+def test_paths_outside_the_target_are_refused(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / "m" / "a.zip" if (tmp_path / "m").mkdir() is None else tmp_path, {name: b"{}"})
     with pytest.raises(ModelError, match="points out of the archive"):
         mddnet.load(path)
@@ -100,13 +100,13 @@ def _link() -> zipfile.ZipInfo:
         ([("config.json", b"{}"), ("model.onnx", bytes(30_000_000))], "unpacks from .* to 30000000 bytes"),
     ],
 )
-def test_other_traps_are_refused(tmp_path: Path, entries, message: str) -> None:
+def test_malicious_archives_are_refused(tmp_path: Path, entries, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         mddnet.load(written(tmp_path / "a.zip", entries))
 
 
-def test_an_archive_that_lies_about_sizes_is_refused(tmp_path: Path) -> None:
-    """A bomb that states a small size: what it holds beyond that is never written."""
+def test_archive_with_wrong_sizes_is_refused(tmp_path: Path) -> None:
+    """A decompression bomb that states a small size: no more than that is written."""
     path = written(tmp_path / "a.zip", {"config.json": b"{}", "model.onnx": bytes(3_000_000)})
     data = path.read_bytes()
     # the size stands in the entry and in the directory at the end

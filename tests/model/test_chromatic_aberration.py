@@ -1,4 +1,4 @@
-"""The chromatic cue: statistics by hand, what they must not depend on, and which way the colours of real blur point."""
+"""The chromatic-aberration branch: statistics by hand, their invariances, and its sign for blur of a real lens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mddnet.model.network import MDDNet  # noqa: E402
 
 RED_OVER_GREEN = [0, 2, 4, 6]
 BLUE_OVER_GREEN = [1, 3, 5, 7]
-"""Rows of the statistics of the smaller neighbourhood, fine to coarse."""
+"""Rows of the statistics of the smaller window, fine to coarse."""
 
 
 def _texture(seed: int, size: int = 128) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_shapes() -> None:
     assert ChromaticStatistics()(torch.rand(1, 3, 32, 64)).shape == (1, STATISTICS, 8, 16)
 
 
-def test_twice_the_contrast_is_log_four_in_every_band() -> None:
+def test_doubled_contrast_adds_log_four_in_every_band() -> None:
     linear = _texture(0)
     linear[0] = 0.4 + 2 * (linear[1] - 0.4)
     linear[0] = np.clip(linear[0], 0.001, 1.4)
@@ -73,12 +73,12 @@ def test_the_sharper_channel_has_more_contrast_in_fine_bands() -> None:
     assert _statistics(blurred[[1, 0, 2]])[RED_OVER_GREEN][0] < -1.0  # red out of focus: in front
 
 
-def test_flat_picture_says_nothing() -> None:
+def test_flat_image_has_neutral_statistics() -> None:
     got = _statistics(np.full((3, 128, 128), 0.3))
     assert np.abs(np.delete(got, [STATISTICS // 2 - 1, STATISTICS - 1])).max() < 1e-4
 
 
-def test_injection_starts_as_identity_and_leaves_the_finest_level_alone() -> None:
+def test_injection_starts_as_identity_and_skips_finest_level() -> None:
     levels = [torch.rand(1, c, 64 // s, 64 // s) for c, s in zip((8, 12, 16), (2, 4, 8), strict=True)]
     injection = ChromaticInjection([8, 12, 16], [2, 4, 8])
     out = injection(levels, torch.rand(1, CHROMATIC_CHANNELS, 16, 16))
@@ -89,7 +89,7 @@ def test_injection_starts_as_identity_and_leaves_the_finest_level_alone() -> Non
     assert torch.allclose(out[2], levels[2] + CHROMATIC_CHANNELS)
 
 
-def test_verdict_of_the_cue_enters_the_sign_and_learns_from_its_own_loss_only() -> None:
+def test_chromatic_sign_is_added_and_trained_by_its_own_loss_only() -> None:
     network = MDDNet(ModelConfig(pretrained=False)).eval()
     image = torch.rand(1, 3, 64, 64)
     before = network(image)
@@ -104,7 +104,7 @@ def test_verdict_of_the_cue_enters_the_sign_and_learns_from_its_own_loss_only() 
     assert network.cue.sign.weight.grad is not None
 
 
-def test_the_decoders_cannot_outvote_a_sure_cue() -> None:
+def test_decoders_cannot_override_a_confident_chromatic_sign() -> None:
     network = MDDNet(ModelConfig(pretrained=False)).eval()
     with torch.no_grad():
         network.sign_head.bias.fill_(50.0)
@@ -113,6 +113,6 @@ def test_the_decoders_cannot_outvote_a_sure_cue() -> None:
     assert torch.allclose(decoders, torch.full_like(decoders, network.config.context_sign_limit), atol=1e-3)
 
 
-def test_without_the_cue_there_is_none() -> None:
+def test_chromatic_branch_can_be_disabled() -> None:
     maps = MDDNet(ModelConfig(pretrained=False, chromatic_cue=False)).eval()(torch.rand(1, 3, 64, 64))
     assert maps.chromatic_sign_logit is None and maps.sign_logit is not None

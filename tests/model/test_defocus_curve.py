@@ -1,4 +1,4 @@
-"""The curve of the defocus map: identity at first, through the measured points, order kept."""
+"""The defocus curve: identity at first, interpolates measured points, keeps the order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mddnet.config import ModelConfig  # noqa: E402
 from mddnet.model.defocus_curve import DefocusCurve  # noqa: E402
 
 
-def test_identity_at_first_and_after_reset() -> None:
+def test_curve_is_identity_at_first_and_after_reset() -> None:
     curve, x = DefocusCurve(ModelConfig().curve_knots_px), torch.linspace(0, 40, 81)
     assert torch.allclose(curve(x), x, atol=1e-5)
     curve.fit([0.1, 1.0, 4.0], [0.0, 2.0, 5.0])
@@ -19,7 +19,7 @@ def test_identity_at_first_and_after_reset() -> None:
     assert torch.allclose(curve(x), x, atol=1e-5)
 
 
-def test_passes_through_the_points_by_hand() -> None:
+def test_curve_interpolates_points() -> None:
     curve = DefocusCurve(ModelConfig().curve_knots_px)
     curve.fit([0.0, 1.0, 4.0, 16.0], [0.0, 2.0, 5.0, 15.0])
     got = curve(torch.tensor([0.0, 0.5, 1.0, 2.0, 4.0, 10.0, 16.0, 20.0]))
@@ -27,7 +27,7 @@ def test_passes_through_the_points_by_hand() -> None:
     assert got.tolist() == pytest.approx([0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 19.0], abs=1e-4)
 
 
-def test_what_a_sharp_photo_answers_becomes_zero() -> None:
+def test_response_to_sharp_photo_becomes_zero() -> None:
     curve = DefocusCurve(ModelConfig().curve_knots_px)
     curve.fit([0.25, 1.0, 4.0], [0.0, 2.0, 4.0])
     assert curve(torch.tensor([0.0, 0.1, 0.25])).abs().max() < 1e-5
@@ -41,12 +41,12 @@ def test_order_is_kept() -> None:
 
 
 @pytest.mark.parametrize("answers", [[0.1, 3.0, 2.0], [1.0, 1.0, 2.0], [0.1]])
-def test_answers_that_do_not_rise_are_refused(answers: list[float]) -> None:
-    with pytest.raises(ValueError, match="expected both to rise"):
+def test_nonincreasing_response_is_refused(answers: list[float]) -> None:
+    with pytest.raises(ValueError, match="expected both to increase"):
         DefocusCurve(ModelConfig().curve_knots_px).fit(answers, [0.0, 2.0, 4.0][: len(answers)])
 
 
-def test_stretched_by_hand() -> None:
+def test_stretched_values() -> None:
     curve = DefocusCurve(ModelConfig().curve_knots_px)
     curve.stretch(1.5, 4.0)
     got = curve(torch.tensor([0.0, 2.0, 4.0, 8.0, 16.0, 20.0]))

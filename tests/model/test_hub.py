@@ -1,4 +1,4 @@
-"""``hf://owner/name`` against a hub on this machine: fetched once, taken from the cache, refused with the way out."""
+"""``hf://owner/name`` with a local hub: one download, use of the cache, errors with a fix."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ except mddnet.MddnetError as error:
 
 @dataclass
 class FakeHub:
-    """The part of a hub's protocol that fetching a model uses, with the requests that came.
+    """The part of the hub's protocol for downloading a model; it records the requests.
 
     Attributes:
         files: what the repository holds.
-        asked: path of each file that was sent.
+        requests: path of each file that was sent.
         url: where it listens.
     """
 
     files: dict[str, bytes]
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     url: str = ""
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
@@ -87,7 +87,7 @@ def hub(tiny_model: Path) -> Iterator[FakeHub]:
             path = unquote(urlsplit(self.path).path)
             status, body, headers = fake.answer(path)
             if self.command == "GET" and "/resolve/" in path:
-                fake.asked.append(path.rpartition("/")[2])
+                fake.requests.append(path.rpartition("/")[2])
             self.send_response(status)
             for key, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(key, value)
@@ -109,7 +109,7 @@ def hub(tiny_model: Path) -> Iterator[FakeHub]:
 
 
 def run(hub: FakeHub, home: Path, *references: str, **environment: str) -> list[str]:
-    """In a process of its own, since huggingface_hub reads its settings when it is imported."""
+    """Run in a separate process, because huggingface_hub reads its settings on import."""
     settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "*"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_")) and "proxy" not in k}
     result = subprocess.run(
@@ -123,29 +123,29 @@ def run(hub: FakeHub, home: Path, *references: str, **environment: str) -> list[
     return result.stdout.splitlines()
 
 
-def test_fetched_once_and_then_kept(hub: FakeHub, tmp_path: Path) -> None:
+def test_downloaded_once_and_then_cached(hub: FakeHub, tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = run(hub, home, f"hf://{REPO}", f"hf://{REPO}@{COMMIT}", f"hf://{REPO}+weights")
     needed = ["card.md", "config.json", "model.onnx"]
     assert first == [f"tiny {' '.join(needed)}"] * 2 + [f"tiny {' '.join([*needed, 'model.safetensors'])}"]
-    assert sorted(hub.asked) == [*needed, "model.safetensors"]  # once each, and no pickle
+    assert sorted(hub.requests) == [*needed, "model.safetensors"]  # once each, and no pickle
     assert not list(tmp_path.rglob("escape.txt"))
-    hub.asked.clear()
+    hub.requests.clear()
     assert run(hub, home, f"hf://{REPO}") == first[2:]
-    assert hub.asked == []
-    # offline, and with a hub that is gone, what was fetched is taken; what was not is said
+    assert hub.requests == []
+    # offline or without a hub, the cache is used; what is not cached is an error
     nowhere = FakeHub({}, url="http://127.0.0.1:9")
     for settings in ({"HF_HUB_OFFLINE": "1"}, {}):
         assert run(nowhere, home, f"hf://{REPO}", **settings) == first[2:]
     (refused,) = run(nowhere, home, "hf://someone/other", HF_HUB_OFFLINE="1")
-    assert refused.startswith("refused: hf://someone/other: not fetched before, and the hub cannot be reached")
+    assert refused.startswith("refused: hf://someone/other: not in the cache, and the hub cannot be reached")
 
 
-def test_what_the_hub_refuses_is_said(hub: FakeHub, tmp_path: Path) -> None:
+def test_errors_of_the_hub_are_reported(hub: FakeHub, tmp_path: Path) -> None:
     for reference, message in {
         "hf://someone/nothing": "no such model, or a private one",
         f"hf://{REPO}@v9": "no revision 'v9'",
-        "hf://someone/gated": "its owner lets in who asked only",
+        "hf://someone/gated": "access is restricted by its owner",
     }.items():
         (refused,) = run(hub, tmp_path / "home", reference)
         assert refused.startswith(f"refused: {reference}: {message}"), refused
@@ -170,7 +170,7 @@ def test_malformed_names_are_refused_before_any_request(reference: str) -> None:
         model_folder(reference)
 
 
-def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match=r"pip install 'mddnet\[hub\]'"):
         model_folder("hf://someone/pocket")

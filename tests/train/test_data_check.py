@@ -1,4 +1,4 @@
-"""What a folder of scenes holds is said right, and what cannot be trained on is left out with the reason."""
+"""The check of a folder of scenes reports its content, and rejects unusable scenes with the reason."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _kappa(folder: Path, kappa_px: float) -> None:
     _change(folder, frames=[frame | {"kappa_px": kappa_px} for frame in frames])
 
 
-def test_blur_is_counted_in_pixels_of_the_input(tmp_path: Path) -> None:
+def test_blur_is_in_pixels_of_the_input(tmp_path: Path) -> None:
     make_scene(tmp_path, "focal_stacks", "a", "place", 1)  # 96 x 128 px: shown as it is
     make_scene(tmp_path, "focal_stacks", "b", "place", 2, size=(768, 1024))  # shown at half its size
     small, large = check_data(tmp_path, CAP_PX).scenes
@@ -42,7 +42,7 @@ def test_blur_is_counted_in_pixels_of_the_input(tmp_path: Path) -> None:
     assert check_data(tmp_path, 5.0).scenes[0].beyond_share > 0.2
 
 
-def test_what_cannot_be_used_is_left_out_with_the_reason(tmp_path: Path) -> None:
+def test_unusable_scenes_are_rejected_with_reason(tmp_path: Path) -> None:
     good = make_scene(tmp_path, "focal_stacks", "good", "place", 1)
     _kappa(make_scene(tmp_path, "focal_stacks", "sharp", "place", 1), 0.5)
     unknown = make_scene(tmp_path, "focal_stacks", "unknown", "place", 1)
@@ -72,7 +72,7 @@ def test_what_cannot_be_used_is_left_out_with_the_reason(tmp_path: Path) -> None
     assert [left_out.name for left_out in check.rejected if left_out.by_build] == ["focal_stacks/lost"]
 
 
-def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
+def test_no_usable_scene_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no such folder"):
         check_data(tmp_path / "nowhere", CAP_PX)
     with pytest.raises(CaptureError, match="mddnet build"):

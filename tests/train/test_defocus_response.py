@@ -1,4 +1,4 @@
-"""After training: discs of known size are read right, and where that cannot be had nothing changes."""
+"""The defocus curve is fitted to discs of known size after training; if that fails, it is the identity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mddnet.train.defocus_response import (  # noqa: E402
 
 
 class Reader(MDDNet):
-    """Reads blur off the contrast of the whole picture, by a law of its own, and then goes through the curve."""
+    """Predicts blur from the contrast of the whole image, and applies the curve."""
 
     def infer(self, image: torch.Tensor) -> Maps:
         contrast = (image[..., 1:] - image[..., :-1]).abs().mean()
@@ -41,7 +41,7 @@ def entries(tmp_path: Path):
     return open_scenes(tmp_path, {"place_b": "train"}, "train")
 
 
-def test_discs_are_read_right_afterwards(entries) -> None:
+def test_fitted_curve_predicts_discs_correctly(entries) -> None:
     network = Reader(ModelConfig(pretrained=False)).eval()
     before = network.defocus_curve.values.clone()
     assert fit_curve(network, photos_of_scenes(entries))
@@ -57,7 +57,7 @@ def test_discs_are_read_right_afterwards(entries) -> None:
     cv2 = pytest.importorskip("cv2")
     for diameter in (2.0, 4.0, 8.0):
         blurred = cv2.filter2D(linear_from_srgb8(sharp), -1, disc_kernel(diameter), borderType=cv2.BORDER_REFLECT_101)
-        height, width = (side // INPUT_MULTIPLE * INPUT_MULTIPLE for side in blurred.shape[:2])
+        height, width = (size // INPUT_MULTIPLE * INPUT_MULTIPLE for size in blurred.shape[:2])
         pixels = np.ascontiguousarray(srgb8_from_linear(blurred)[:height, :width].transpose(2, 0, 1))
         image = torch.from_numpy(pixels)[None].float() / 255.0
         corrected, uncorrected = (float(n.infer(image).defocus_px.median()) for n in (network, raw))
@@ -65,7 +65,7 @@ def test_discs_are_read_right_afterwards(entries) -> None:
         assert abs(corrected - diameter) < 0.6 and abs(corrected - diameter) < abs(uncorrected - diameter) + 0.1
 
 
-def test_without_photos_or_defocus_the_curve_is_the_identity(entries) -> None:
+def test_curve_is_identity_without_photos_or_defocus(entries) -> None:
     network = Reader(ModelConfig(pretrained=False)).eval()
     network.defocus_curve.fit([0.0, 2.0], [0.0, 4.0])
     without_photos = [entry for entry in entries if entry.record.capture != "photo"]
@@ -79,7 +79,7 @@ def test_without_photos_or_defocus_the_curve_is_the_identity(entries) -> None:
     assert not fit_curve(depth_only.eval(), photos_of_scenes(entries))
 
 
-def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
+def test_nonmonotonic_response_leaves_identity(entries) -> None:
     class Constant(Reader):
         def infer(self, image: torch.Tensor) -> Maps:
             return Maps(None, torch.ones(1, 1, *image.shape[2:]), None, None)
@@ -91,18 +91,18 @@ def test_answers_that_do_not_follow_the_discs_change_nothing(entries) -> None:
 
 
 class Shrinker(MDDNet):
-    """Answers the true CoC of a made scene's frames, in turn, made smaller beyond 4 px by a factor."""
+    """Predicts the true CoC of the frames of a synthetic scene, reduced beyond 4 px by a factor."""
 
     def __init__(self, factor: float) -> None:
         super().__init__(ModelConfig(pretrained=False))
-        self.factor, self.asked = factor, 0
+        self.factor, self.calls = factor, 0
 
     def infer(self, image: torch.Tensor) -> Maps:
         height, width = image.shape[2:]
         u = torch.linspace(0.1, 0.9, width)[None].repeat(height, 1)
         u[: height // 3] = 0.1
-        truth = (KAPPA_PX * (u - (0.1, 0.5, 0.9)[self.asked % 3])).abs()
-        self.asked += 1
+        truth = (KAPPA_PX * (u - (0.1, 0.5, 0.9)[self.calls % 3])).abs()
+        self.calls += 1
         answer = torch.where(truth > STRETCH_FROM_PX, STRETCH_FROM_PX + (truth - STRETCH_FROM_PX) * self.factor, truth)
         return Maps(None, self.defocus_curve(answer)[None, None], None, None)
 
@@ -124,7 +124,7 @@ def test_captured_stacks_stretch_the_curve(stack: SceneEntry) -> None:
     assert stretch_to_stacks(Shrinker(1.0).eval(), [real(stack)]) == pytest.approx(1.0)
 
 
-def test_places_count_alike_and_the_gain_stays_near_one(stack: SceneEntry) -> None:
+def test_locations_have_equal_weight_and_gain_is_near_one(stack: SceneEntry) -> None:
     def wide(location: str) -> SceneEntry:
         entry = real(stack, location=location)
         frames = [replace(frame, kappa_px=2 * KAPPA_PX) for frame in entry.record.frames]
@@ -137,9 +137,9 @@ def test_places_count_alike_and_the_gain_stays_near_one(stack: SceneEntry) -> No
     assert stretch_to_stacks(Shrinker(1.0).eval(), [*right, wide("c"), wide("c")]) == pytest.approx(1.0)
 
 
-def test_rendered_and_ordinal_scenes_do_not_stretch_it(stack: SceneEntry) -> None:
+def test_rendered_and_ordinal_scenes_do_not_stretch_the_curve(stack: SceneEntry) -> None:
     network = Shrinker(1 / 1.1).eval()
     assert stretch_to_stacks(network, [stack, real(stack, unit="ordinal")]) == 1.0
     assert stretch_to_stacks(network, []) == 1.0
-    assert network.asked == 0
+    assert network.calls == 0
     assert network.defocus_curve.values.tolist() == pytest.approx(ModelConfig().curve_knots_px)

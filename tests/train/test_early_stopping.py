@@ -1,4 +1,4 @@
-"""Early stopping by hand, and in a run."""
+"""Early stopping, alone and in a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _weights(value: float) -> dict[str, torch.Tensor]:
     return {"w": torch.tensor([value])}
 
 
-def test_the_best_is_kept_and_patience_runs_out() -> None:
+def test_best_weights_are_kept_and_patience_ends_the_run() -> None:
     stopping = EarlyStopping(patience=2)
     for step, score in ((0, 0.5), (1, 0.7), (2, 0.6)):
         stopping.measured(step, {"sign": score, "coc_mae_px": 99.0}, _weights(step))
@@ -37,7 +37,7 @@ def test_the_best_is_kept_and_patience_runs_out() -> None:
     assert again.stop and (again.step, again.score, again.waited) == (1, 0.7, 2)
 
 
-def test_the_score_is_the_mean_and_what_is_not_measured_changes_nothing() -> None:
+def test_score_is_mean_of_available_metrics() -> None:
     stopping = EarlyStopping(patience=1)
     stopping.measured(0, {"depth_ordinal": 0.6, "defocus_ordinal": 0.8}, _weights(0))
     stopping.measured(1, {}, _weights(1))
@@ -52,8 +52,10 @@ def _recipe(root: Path, split: Path, out: Path) -> Recipe:
     return tiny_recipe(root, split, out, optim=optim, validate_every=1, save_every=1, patience=2)
 
 
-def test_a_run_stops_keeps_the_best_and_resumes_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root, split = make_scene_root(tmp_path / "sets")
+def test_early_stopped_run_keeps_best_weights_and_resumes_identically(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, split = make_scene_root(tmp_path / "scenes")
     scores = [0.5, 0.9, 0.8, 0.7, 0.6]  # after 0, 1, 2, ... steps
     seen: list[dict[str, torch.Tensor]] = []
 
@@ -72,8 +74,8 @@ def test_a_run_stops_keeps_the_best_and_resumes_to_the_same(tmp_path: Path, monk
     assert len(seen) == 4 and load_file(folder / "model.safetensors").keys() == kept.keys()
 
 
-def test_patience_without_anything_held_out_is_refused(tmp_path: Path) -> None:
-    root, split = make_scene_root(tmp_path / "sets")
+def test_patience_without_held_out_scenes_is_refused(tmp_path: Path) -> None:
+    root, split = make_scene_root(tmp_path / "scenes")
     recipe = _recipe(root, split, tmp_path / "run")
     sides = open_run_scenes(recipe)
     with pytest.raises(RecipeError, match="no scene is held out"):

@@ -1,4 +1,4 @@
-"""The training loop: it learns, resumes to the same weights, and refuses what does not fit."""
+"""The training loop: learns, resumes to the same weights, refuses inconsistent settings."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
     monkeypatch.setattr(loop, "batch_loader", cut_short)
 
 
-def test_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(scenes, tmp_path, monkeypatch) -> None:
+def test_interrupted_run_ends_with_same_weights(scenes, tmp_path, monkeypatch) -> None:
     whole = load_file(train(_recipe(scenes, tmp_path / "whole")) / "model.safetensors")
     with monkeypatch.context() as patch:
         _interrupt_after(patch, 5)
@@ -77,8 +77,8 @@ def test_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(scenes, tmp
     assert float(rows[-1]["dev_depth_ordinal"]) > 0
 
 
-def test_what_was_seen_since_the_last_line_of_the_log_is_not_lost(scenes, tmp_path, monkeypatch) -> None:
-    """A checkpoint between two lines, and a measurement between a line and the checkpoint."""
+def test_resume_keeps_values_since_last_log_line(scenes, tmp_path, monkeypatch) -> None:
+    """A checkpoint between two lines, and a validation between a line and the checkpoint."""
     settings = {"log_every": 4, "save_every": 3, "validate_every": 2}
 
     def recipe(out: Path) -> Recipe:
@@ -116,7 +116,7 @@ def test_damaged_checkpoint_is_named(scenes, tmp_path) -> None:
         train(_recipe(scenes, tmp_path, steps=2))
 
 
-def test_loss_falls(scenes, tmp_path) -> None:
+def test_loss_decreases(scenes, tmp_path) -> None:
     recipe = _recipe(scenes, tmp_path, steps=100, lr=3e-3, encoder_lr=1e-3)
     train(recipe)
     with (tmp_path / "log.csv").open() as file:
@@ -124,7 +124,7 @@ def test_loss_falls(scenes, tmp_path) -> None:
     assert sum(losses[-8:]) < 0.85 * sum(losses[:8])
 
 
-def test_schedule_by_hand() -> None:
+def test_schedule_values() -> None:
     def rates(schedule: str) -> list[float]:
         config = OptimConfig(lr=1.0, steps=110, warmup_steps=10, schedule=schedule)
         optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.lr)
@@ -141,7 +141,7 @@ def test_schedule_by_hand() -> None:
     assert rates("constant") == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0])
 
 
-def test_moving_average_by_hand() -> None:
+def test_moving_average_values() -> None:
     layer = torch.nn.Linear(1, 1, bias=False)
     average = moving_average(layer, OptimConfig(ema=0.5))
     for step, weight, expected in ((1, 1.0, 1.0), (1000, 2.0, 1.5)):  # the first weights alone, then a decay of 0.5
@@ -154,7 +154,7 @@ def test_moving_average_by_hand() -> None:
     assert torch.equal(none.module.weight, layer.weight)
 
 
-def test_a_run_starts_from_another_model(scenes, tmp_path) -> None:
+def test_run_starts_from_another_model(scenes, tmp_path) -> None:
     first = train(_recipe(scenes, tmp_path / "first", steps=2))
     recipe = _recipe(scenes, tmp_path / "second", steps=2, lr=1e-9, encoder_lr=1e-9)
     recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"start_from": first})})
@@ -163,16 +163,16 @@ def test_a_run_starts_from_another_model(scenes, tmp_path) -> None:
     assert torch.allclose(second[name], load_file(first / "model.safetensors")[name], atol=1e-6)
 
 
-def test_a_start_with_another_network_is_refused(scenes, tmp_path) -> None:
+def test_start_with_another_network_is_refused(scenes, tmp_path) -> None:
     first = train(_recipe(scenes, tmp_path / "first", steps=2))
     recipe = _recipe(scenes, tmp_path / "second", steps=2)
     wider = recipe.model.model_copy(update={"decoder_channels": (40, 24, 16, 8)})
     start = recipe.train.model_copy(update={"start_from": first})
-    with pytest.raises(ModelError, match="another network"):
+    with pytest.raises(ModelError, match="network differs"):
         train(recipe.model_copy(update={"model": wider, "train": start}))
 
 
-def test_weights_are_interpolated_with_those_of_the_start() -> None:
+def test_weights_are_interpolated_with_initial_ones() -> None:
     config = ModelConfig(pretrained=False, decoder_channels=(32, 24, 16, 8))
     trained, start = MDDNet(config), MDDNet(config)
     with torch.no_grad():

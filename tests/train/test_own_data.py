@@ -1,4 +1,4 @@
-"""Locations are held out whole and stay where they are; settings follow from the scenes."""
+"""Whole locations are held out, independently of others; settings are derived from the scenes."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ def _scene(
         sharp="sharp.png",
         inv_depth="inv_depth.png",
     )
-    folder = Path("sets") / group / location.replace("/", "-")
+    folder = Path("scenes") / group / location.replace("/", "-")
     return CheckedScene(SceneEntry(folder, group, record), *size, (0.0, 4.0, 9.0), 0.0, 0.0)
 
 
 def _check(*scenes: CheckedScene) -> DataCheck:
-    return DataCheck(Path("sets"), scenes, (), 40.0)
+    return DataCheck(Path("scenes"), scenes, (), 40.0)
 
 
 @settings(deadline=None)
-@given(st.samples(st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1), min_size=2, max_size=30))
-def test_a_fifth_of_the_places_is_held_out_and_the_order_does_not_matter(locations: set[str]) -> None:
+@given(st.sets(st.text(st.characters(codec="utf-8", exclude_characters="/"), min_size=1), min_size=2, max_size=30))
+def test_a_fifth_of_locations_is_held_out_in_any_order(locations: set[str]) -> None:
     scenes = [_scene(location) for location in sorted(locations)]
     split = split_by_location(scenes)
-    held_out = [location for location, side in split.items() if side == "dev"]
+    held_out = [location for location, part in split.items() if part == "dev"]
     assert split.keys() == locations
     assert len(held_out) == max(1, round(0.2 * len(locations))) < len(locations)
     assert split_by_location(scenes[::-1]) == split
 
 
-def test_held_out_are_real_captures_and_not_most_of_the_data() -> None:
+def test_real_captures_and_small_locations_are_held_out_first() -> None:
     scenes = [
         _scene("big", frames=90),
         _scene("b"),
@@ -78,7 +78,7 @@ def test_held_out_are_real_captures_and_not_most_of_the_data() -> None:
     assert split_by_location([_scene("photos/x", "photos")]) == {}
 
 
-def test_a_split_of_ones_own_is_taken(tmp_path: Path) -> None:
+def test_given_split_is_used(tmp_path: Path) -> None:
     check = _check(_scene("a"), _scene("b"))
     file = tmp_path / "split.csv"
     file.write_text("place,split\na,dev\nb,train\n")
@@ -89,18 +89,18 @@ def test_a_split_of_ones_own_is_taken(tmp_path: Path) -> None:
     assert [e.record.location for e in (*apart.train, *apart.held_out)] == ["b", "a"]
     with pytest.raises(CaptureError, match="'b' is not in the split"):
         scenes_by_split(check, {"a": "train"})
-    with pytest.raises(CaptureError, match="no scene on the train side"):
+    with pytest.raises(CaptureError, match="no scene in the train split"):
         scenes_by_split(check, {"a": "dev", "b": "dev"})
 
 
-def test_settings_follow_from_the_scenes() -> None:
+def test_settings_are_derived_from_scenes() -> None:
     check = _check(*(_scene(name, frames=20, size=(768, 1024)) for name in "abc"), _scene("photos/x", "photos"))
     scenes = scenes_by_split(check, split_by_location(check.scenes))
     recipe = make_recipe(check, scenes, ModelConfig(pretrained=False), Path("out/my model"), start=Path("m"))
     assert recipe.name == "my-model"
     shares = {name: share for name, share in recipe.data.mixture.normalised.items() if share}
     assert shares.keys() == {"focal_stacks", "photos", "discs"}
-    assert recipe.data.scale_range == (0.2, 0.55)  # half the size of 1024 px is what prediction looks at
+    assert recipe.data.scale_range == (0.2, 0.55)  # prediction reduces 1024 px to half
     assert recipe.data.crop == (256, 256)
     assert recipe.optim.steps == default_steps(2 * 20 + 3, fine_tuning=True) == 344
     assert recipe.train.patience == 5 and recipe.train.validate_every == 23
@@ -109,18 +109,18 @@ def test_settings_follow_from_the_scenes() -> None:
     assert scratch.optim.lr == 5 * recipe.optim.lr and scratch.optim.steps == 2000
 
 
-def test_small_stacks_of_one_place_without_photos() -> None:
+def test_small_stacks_of_one_location_without_photos() -> None:
     check = _check(_scene("a", size=(120, 160)))
     scenes = scenes_by_split(check, split_by_location(check.scenes))
     recipe = make_recipe(check, scenes, ModelConfig(), Path("out"), Path("m"), 7, ["optim.lr=1e-5"])
     assert recipe.data.crop == (96, 96) and recipe.data.scale_range == (0.4, 1.1)
     assert (recipe.train.patience, recipe.train.validate_every, recipe.optim.steps) == (0, 0, 7)
     assert recipe.train.keep_curve and recipe.optim.lr == 1e-5
-    with pytest.raises(RecipeError, match="said by -o"):
+    with pytest.raises(RecipeError, match="use -o"):
         make_recipe(check, scenes, ModelConfig(), Path("out"), overrides=["train.out=x"])
 
 
-def test_the_recipe_written_is_the_recipe_run(tmp_path: Path) -> None:
+def test_written_recipe_is_the_recipe_of_the_run(tmp_path: Path) -> None:
     check = _check(_scene("a"), _scene("b"))
     scenes = scenes_by_split(check, split_by_location(check.scenes))
     out = tmp_path / 'a "quoted" näme'
@@ -132,11 +132,11 @@ def test_the_recipe_written_is_the_recipe_run(tmp_path: Path) -> None:
     assert find_split(check, out / "split.csv")[0] == split_by_location(check.scenes)
     (out / "checkpoint.safetensors").write_bytes(b"")
     write_run_files(check, split_by_location(check.scenes), recipe)
-    with pytest.raises(TrainingError, match="begun on 2 scenes"):
+    with pytest.raises(TrainingError, match="started on 2 scenes"):
         write_run_files(_check(_scene("a")), {"a": "train"}, recipe)
 
 
-def test_where_to_start_from(tmp_path: Path) -> None:
+def test_start_references(tmp_path: Path) -> None:
     model = tmp_path / "run" / "model"
     model.mkdir(parents=True)
     with pytest.raises(RecipeError, match="no weights"):
@@ -157,7 +157,7 @@ def test_where_to_start_from(tmp_path: Path) -> None:
         start_folder(archive)
 
 
-def test_a_real_check_leads_to_sides(tmp_path: Path) -> None:
+def test_checked_scenes_are_split(tmp_path: Path) -> None:
     for name in "abc":
         make_scene(tmp_path, "focal_stacks", name, f"place_{name}", 1)
     check = check_data(tmp_path, 40.0)

@@ -1,4 +1,4 @@
-"""The pictures of a run: where they lie in the figure, and that TensorBoard has them."""
+"""Images of a run: layout, and export to TensorBoard."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def samples(count: int) -> Batch:
     )
 
 
-def test_a_perfect_prediction_looks_like_the_truth() -> None:
+def test_perfect_prediction_has_colours_of_truth() -> None:
     batch = samples(6)
     u = torch.nan_to_num(batch.inv_depth) * 0.3 + 0.2  # in another scale
     u[:, :, :8] = u[:, :, 8:9]
@@ -50,12 +50,12 @@ def test_a_perfect_prediction_looks_like_the_truth() -> None:
     assert np.abs(depth[8:].astype(int) - depth_said[8:]).max() <= 3
     assert np.abs(coc[8:].astype(int) - coc_said[8:]).max() <= 3
     assert (depth[8, 0] == DEPTH_COLOURS[0]).all() and (depth[8, -1] == DEPTH_COLOURS[-1]).all()
-    # 5 px of 40, on the side behind: the root of an eighth
+    # 5 px of 40, behind the plane of focus: square root of an eighth
     expected = colours(np.float32([[0.125**0.5]]), -1, 1, SIGN_COLOURS)[0, 0]
     assert np.abs(coc[8, 0].astype(int) - expected).max() <= 2
 
 
-def test_what_is_not_estimated_is_left_out() -> None:
+def test_missing_maps_are_omitted() -> None:
     batch = samples(1)
     assert figure(batch, Maps(torch.rand(1, 1, H, W), None, None, None), 40.0).shape == (H, 3 * W, 3)
     picture = figure(batch, Maps(None, batch.signed_defocus_px.abs(), None, None), 40.0)
@@ -64,7 +64,7 @@ def test_what_is_not_estimated_is_left_out() -> None:
     assert (truth == said).all() and (truth[:, 0] == truth[:, -1]).all()  # no sign: both ends alike
 
 
-def test_tensorboard_has_them(tmp_path: Path) -> None:
+def test_images_are_in_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     root, split = make_scene_root(tmp_path / "scenes")

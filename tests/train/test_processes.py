@@ -1,4 +1,4 @@
-"""Training by two processes: their gradients are those of one with the double batch, and a whole run holds together."""
+"""Training by two processes: gradients equal those of one process with the double batch, and a whole run works."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("environment", "asked", "expected"),
+    ("environment", "requested", "expected"),
     [
         ({}, (None, None), Processes(1, 1)),
         ({}, (2, None), Processes(2, 1)),
@@ -41,18 +41,20 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         ({"SLURM_NTASKS": "8"}, (None, None), Processes(1, 1)),  # in a shell of an allocation, not by srun
     ],
 )
-def test_the_launcher_says_how_many(environment: dict[str, str], asked, expected: Processes) -> None:
-    assert processes_of(environment, *asked) == expected
+def test_number_of_processes_comes_from_the_launcher(
+    environment: dict[str, str], requested, expected: Processes
+) -> None:
+    assert processes_of(environment, *requested) == expected
 
 
-def test_flags_against_the_launcher_and_nonsense_are_refused() -> None:
+def test_flags_that_contradict_the_launcher_are_refused() -> None:
     with pytest.raises(TrainingError, match="--devices 2 --nodes 2, but the launcher started 3 processes on each of 2"):
         processes_of(TORCHRUN, 2)
     with pytest.raises(TrainingError, match="WORLD_SIZE is 'many'"):
         processes_of({**TORCHRUN, "WORLD_SIZE": "many"})
 
 
-def test_alone_the_norm_is_that_of_pytorch() -> None:
+def test_norm_of_one_process_equals_pytorch() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     image = torch.rand(2, 3, 8, 8)
@@ -79,7 +81,7 @@ def _finished(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def test_gradients_of_two_processes_are_those_of_one_with_the_double_batch(scenes, tmp_path: Path) -> None:
+def test_gradients_of_two_processes_equal_one_with_double_batch(scenes, tmp_path: Path) -> None:
     script = "tests.train.gradients_of_processes"
     arguments = [str(scenes[0]), str(scenes[1])]
     two = _python("-m", script, *arguments, str(tmp_path / "two"), "2")  # Fabric starts the second

@@ -55,14 +55,14 @@ def recipe(server: ServedFolder, folder: Path, out: Path, **data: object) -> Rec
                 "scale_range": [0.5, 1.0],
                 **data,
             },
-            # 10 of the 12 sets: the run ends in the middle of the first epoch
+            # 10 of the 12 samples: the run ends in the middle of the first epoch
             "optim": {"steps": 5, "warmup_steps": 1},
             "train": {"out": out, "log_every": 1, "save_every": 2, "validate_every": 0, "threads": 1},
         }
     )
 
 
-def test_interrupted_stream_ends_with_the_weights_of_an_undisturbed_one(
+def test_interrupted_stream_ends_with_same_weights(
     folder: Path, server: ServedFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = load_file(train(recipe(server, folder, tmp_path / "whole")) / "model.safetensors")
@@ -103,7 +103,7 @@ def test_the_command_writes_a_model_with_a_card(folder: Path, server: ServedFold
         ("mixture={rgbd=1.0}", "data.shards are named, and a mixture too"),
     ],
 )
-def test_settings_that_a_stream_cannot_keep_are_refused(tmp_path: Path, change: str, words: str) -> None:
+def test_settings_that_need_scenes_are_refused_with_shards(tmp_path: Path, change: str, words: str) -> None:
     (tmp_path / "r.toml").write_text('name = "r"\n[data]\nshards = ["a.tar"]\npair_share = 0.0\n')
     with pytest.raises(RecipeError, match=words):
         load_recipe(tmp_path / "r.toml", [f"data.{change}"])

@@ -1,4 +1,4 @@
-"""docs/train-your-own.md: its commands lead from three stacks to a model, on made stacks and in two steps."""
+"""The commands of docs/train-your-own.md, on three synthetic stacks and with two training steps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def test_the_commands_lead_from_stacks_to_a_model(tmp_path, monkeypatch, capsys) -> None:
+def test_commands_of_the_page_make_a_model(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mddnet.export.onnx.export_graph", quick_export_graph)
     written = json.loads(blocks("json")[0])

@@ -95,7 +95,7 @@ def launch(recipe: Path) -> list[str]:
     return outputs
 
 
-def test_two_hosts_train_from_shards_and_go_on(hosts: None, tmp_path: Path) -> None:
+def test_two_hosts_train_from_shards_and_resume(hosts: None, tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     locations = read_split(split)
     plan = plan_shards(root, lambda location: split_of(location, locations) or "", shard_bytes=2**17)

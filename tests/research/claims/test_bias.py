@@ -1,4 +1,4 @@
-"""Errors with their sign, by the true size of the blur."""
+"""Signed error by true CoC."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from research.claims.bias import bias_by_size, biases, main
-from research.claims.measure import Answer
-from research.claims.run import every_scene
+from research.claims.measure import Estimate
+from research.claims.run import all_scenes
 from tests.support.made_scenes import make_scene_root
 
 from mddnet.types import UInt8Array
 
 
-def test_the_sign_by_hand() -> None:
-    """Blur of 1 px is read as 2, blur of 10 px as 7; where it is 3 px there are too few pixels, and one is unknown."""
+def test_bias_values() -> None:
+    """Blur of 1 px is predicted as 2, of 10 px as 7; 3 px has too few pixels, and one is unknown."""
     true = np.concatenate([np.full(200, 1.0), np.full(150, 10.0), np.full(99, 3.0), [np.nan]]).astype(np.float32)
     found = np.concatenate([np.full(200, 2.0), np.full(150, 7.0), np.full(99, 3.0), [50.0]]).astype(np.float32)
     by_size = bias_by_size(found[None], true[None])
@@ -24,23 +24,23 @@ def test_the_sign_by_hand() -> None:
 
 
 class Constant:
-    """Says 5 px of everything."""
+    """Predicts 5 px everywhere."""
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
-        return Answer(defocus_px=np.full(photo.shape[:2], 5.0, np.float32))
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
+        return Estimate(defocus_px=np.full(photo.shape[:2], 5.0, np.float32))
 
 
 @pytest.mark.parametrize(
     ("run", "message"), [("depth-0", "depth-0: it has no defocus map"), ("full", "full: no such run")]
 )
-def test_a_run_that_cannot_be_asked_is_named(run: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_run_is_refused(run: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--scenes", "s", "--data", "d", "--work", "w", "-o", "bias.md", run])
     assert message in capsys.readouterr().err
 
 
-def test_a_constant_reads_small_blur_too_large_and_large_blur_too_small(tmp_path: Path) -> None:
-    found = np.array(biases(Constant(), every_scene(*make_scene_root(tmp_path / "scenes"))))
+def test_bias_of_a_constant(tmp_path: Path) -> None:
+    found = np.array(biases(Constant(), all_scenes(*make_scene_root(tmp_path / "scenes"))))
     known = np.isfinite(found)
     assert known.sum() >= 2
     lows, highs = np.array([0.0, 2.0, 4.0, 8.0, 16.0]), np.array([2.0, 4.0, 8.0, 16.0, np.inf])

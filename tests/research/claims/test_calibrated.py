@@ -1,4 +1,4 @@
-"""The curve of a network is set by what it was trained on, whatever it was before."""
+"""The curve of a network is fitted to its training data, independently of its previous curve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from research.claims.calibrated import Defocus
-from research.claims.run import every_scene
+from research.claims.run import all_scenes
 from tests.support.made_scenes import make_scene, make_scene_root
 
 from mddnet.data.scene_pool import SceneEntry
@@ -22,15 +22,13 @@ SMALL = shipped_root() / "small"
 def training(tmp_path: Path) -> list[SceneEntry]:
     scenes, split = make_scene_root(tmp_path / "scenes")
     make_scene(scenes, "photos", "sharp", "photos/sharp", 3, size=(256, 256), capture="photo")
-    return every_scene(scenes, split)
+    return all_scenes(scenes, split)
 
 
-def test_the_curve_that_a_network_had_does_not_matter(
-    training: list[SceneEntry], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_previous_curve_does_not_matter(training: list[SceneEntry], monkeypatch: pytest.MonkeyPatch) -> None:
     photo = next(read_image(e.folder / e.record.sharp) for e in training if e.group == "photos")
     method = Defocus(SMALL, training)
-    answer = method.answer(photo)
+    answer = method.estimate(photo)
     assert answer.inv_depth is None and answer.signed_px is None and answer.defocus_px is not None
 
     load = MDDNet.from_pretrained
@@ -43,10 +41,10 @@ def test_the_curve_that_a_network_had_does_not_matter(
     monkeypatch.setattr(MDDNet, "from_pretrained", stretched)
     again = Defocus(SMALL, training)
     assert again.gain == method.gain
-    found = again.answer(photo).defocus_px
+    found = again.estimate(photo).defocus_px
     assert found is not None and np.array_equal(found, answer.defocus_px)
 
 
-def test_without_a_sharp_photo_it_says_which_model(training: list[SceneEntry]) -> None:
-    with pytest.raises(ValueError, match="small: its answers to discs set no curve"):
+def test_missing_photos_name_the_model(training: list[SceneEntry]) -> None:
+    with pytest.raises(ValueError, match="small: cannot fit a curve"):
         Defocus(SMALL, [entry for entry in training if entry.group != "photos"])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from research.claims.measure import Answer, measure
+from research.claims.measure import Estimate, measure
 from research.claims.methods import MeanMap, Network
 from research.claims.regions import gradient_energy, regions
-from research.claims.run import every_scene
+from research.claims.run import all_scenes
 from tests.support.made_scenes import make_scene, make_scene_root
 
 from mddnet.config import ModelConfig
@@ -25,29 +25,29 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> list[SceneEntry]:
     root, split = make_scene_root(tmp_path_factory.mktemp("scenes"))
     make_scene(root, "stereo", "m", "place_m", 6, unit="1/m")
     split.write_text(split.read_text() + "place_m,dev\n")
-    return every_scene(root, split)
+    return all_scenes(root, split)
 
 
 class Oracle:
-    """Knows the truth of one scene, spoilt as told; it tells a turned photo by its pixels."""
+    """Returns the truth of one scene, with a given error; it recognises a rotated photo by its pixels."""
 
     def __init__(self, entry: SceneEntry, scale: float = 1.0, coc_error_px: float = 0.0) -> None:
         self.u = np.nan_to_num(read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth, nan=0.1)
         self.photos = [(f, read_image(entry.folder / f.file)) for f in entry.record.frames]
         self.scale, self.coc_error_px = scale, coc_error_px
 
-    def answer(self, photo: UInt8Array, /) -> Answer:
+    def estimate(self, photo: UInt8Array, /) -> Estimate:
         for frame, pixels in self.photos:
             for rotated in (False, True):
                 if np.array_equal(pixels[::-1, ::-1] if rotated else pixels, photo):
                     signed = frame.kappa_px * (frame.u_focus - self.u)
                     maps = [self.scale * self.u + 3.0, np.abs(signed) + self.coc_error_px, signed]
                     u, coc, signed = (np.asarray(x[::-1, ::-1] if rotated else x, dtype=np.float32) for x in maps)
-                    return Answer(u, coc, None, signed)
+                    return Estimate(u, coc, None, signed)
         raise AssertionError("a photo that is not of the scene")
 
 
-def test_the_truth_is_without_error(entries: list[SceneEntry]) -> None:
+def test_truth_has_no_error(entries: list[SceneEntry]) -> None:
     metric = next(e for e in entries if e.record.location == "place_m")
     found = measure(Oracle(metric, scale=5.0), [metric])["stereo", "place_m"]
     for name in ("depth_ordinal", "depth_ordinal_turned", "defocus_ordinal", "sign_accuracy", "delta1"):
@@ -62,7 +62,7 @@ def test_a_known_error_is_measured(entries: list[SceneEntry]) -> None:
     assert found["depth_ordinal"] == 0.0 and found["depth_ordinal_turned"] == 0.0
     u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
     u = u[np.isfinite(u)]
-    # inside out is no better than a constant: no negative scale brings it back
+    # inverted depth is no better than a constant, because the scale must be positive
     low, high = np.percentile(u, (2, 98))
     assert found["depth_error"] == pytest.approx(np.abs(u - u.mean()).mean() / (high - low), rel=0.05)
     for name in ("coc_mae_px", "coc_mae_px_weak", "coc_mae_px_strong", "coc_mae_px_away"):
@@ -71,7 +71,7 @@ def test_a_known_error_is_measured(entries: list[SceneEntry]) -> None:
     assert "abs_rel" not in found  # no metres
 
 
-def test_of_an_ordinal_depth_the_order_alone_counts(entries: list[SceneEntry]) -> None:
+def test_ordinal_depth_has_ordinal_metrics_only(entries: list[SceneEntry]) -> None:
     one = next(e for e in entries if e.record.location == "place_c")
     assert one.record.unit == "ordinal"
     found = measure(Oracle(one), [one])["rgbd", "place_c"]
@@ -79,12 +79,12 @@ def test_of_an_ordinal_depth_the_order_alone_counts(entries: list[SceneEntry]) -
     assert found["coc_mae_px"] == pytest.approx(0.0, abs=1e-3)  # its blur was rendered
 
 
-def test_places_are_means_over_scenes(entries: list[SceneEntry]) -> None:
+def test_locations_are_means_over_scenes(entries: list[SceneEntry]) -> None:
     two = [e for e in entries if e.record.location == "place_a"]
 
     class Constant:
-        def answer(self, photo: UInt8Array, /) -> Answer:
-            return Answer(defocus_px=np.zeros(photo.shape[:2], dtype=np.float32))
+        def estimate(self, photo: UInt8Array, /) -> Estimate:
+            return Estimate(defocus_px=np.zeros(photo.shape[:2], dtype=np.float32))
 
     alone = [measure(Constant(), [e])["focal_stacks", "place_a"]["coc_mae_px"] for e in two]
     assert len(two) == 2
@@ -109,11 +109,11 @@ def test_texture_by_gradient_energy() -> None:
     assert abs(where["weak"].mean() - 1 / 3) < 0.35 and where["strong"].mean() == pytest.approx(1 / 3, abs=0.02)
 
 
-def test_a_network_answers_in_pixels_of_the_photo() -> None:
+def test_network_predicts_in_pixels_of_the_photo() -> None:
     network = MDDNet(ModelConfig(pretrained=False)).eval()
     small = np.random.default_rng(0).integers(0, 256, (128, 512, 3), dtype=np.uint8)
     large = small.repeat(2, 0).repeat(2, 1)
-    a, b = Network(network).answer(small), Network(network).answer(large)
+    a, b = Network(network).estimate(small), Network(network).estimate(large)
     assert a.defocus_px is not None and b.defocus_px is not None and b.signed_px is not None
     assert b.defocus_px.shape == (256, 1024)
     # the network sees the same picture, so the CoC is twice as many pixels
@@ -125,14 +125,14 @@ def test_a_network_of_one_task_has_no_other_map() -> None:
     settings = ModelConfig(
         pretrained=False, tasks="depth", soft_connection=False, sign=False, law_path=False, chromatic_cue=False
     )
-    answer = Network(MDDNet(settings)).answer(np.zeros((64, 100, 3), dtype=np.uint8))
+    answer = Network(MDDNet(settings)).estimate(np.zeros((64, 100, 3), dtype=np.uint8))
     assert answer.inv_depth is not None and answer.inv_depth.shape == (64, 100)
     assert answer.defocus_px is None and answer.signed_px is None
 
 
 def test_the_mean_map_of_one_scene_is_its_truth(entries: list[SceneEntry]) -> None:
     one = next(e for e in entries if e.record.location == "place_d")
-    found = MeanMap([one]).answer(np.zeros((96, 128, 3), dtype=np.uint8))
+    found = MeanMap([one]).estimate(np.zeros((96, 128, 3), dtype=np.uint8))
     u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
     assert found.inv_depth is not None and found.defocus_px is not None
     known = np.isfinite(u)
@@ -141,6 +141,6 @@ def test_the_mean_map_of_one_scene_is_its_truth(entries: list[SceneEntry]) -> No
     assert np.nanmean(np.abs(found.defocus_px - truth)) < 0.5
 
 
-def test_splits_do_not_matter_but_unknown_places_do(tmp_path: Path) -> None:
+def test_split_is_ignored_but_unlisted_locations_are_refused(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "s")
-    assert len(every_scene(root, split)) == 5  # the dev location too: the folds are dealt anew
+    assert len(all_scenes(root, split)) == 5  # the dev location too: the folds are dealt anew

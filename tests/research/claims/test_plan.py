@@ -1,4 +1,4 @@
-"""What is trained on what: rows differ in what their name says, and no location is on both sides."""
+"""The plan: rows differ only as named, and no location is used for both training and evaluation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from research.claims.plan import (
     RENDERED,
     Effort,
     Run,
+    evenly_spaced_frames,
     folds_of,
     recipe,
     run_named,
     runs,
-    seen_scenes,
-    sides,
-    some_frames,
+    split_by_fold,
+    training_scenes,
 )
 
 from mddnet.data.scene_pool import SceneEntry
@@ -54,10 +54,10 @@ SCENES = [
 ]
 
 
-def test_every_place_is_kept_out_once_with_all_of_its_scenes() -> None:
+def test_every_location_is_held_out_once() -> None:
     kept_out: list[str] = []
     for fold in range(FOLDS):
-        training, out = sides(SCENES, fold)
+        training, out = split_by_fold(SCENES, fold)
         assert {e.record.location for e in training} & {e.record.location for e in out} == set()
         assert len(training) + len(out) == len(SCENES)
         assert sum(e.group == "photos" for e in training) == 3
@@ -65,13 +65,13 @@ def test_every_place_is_kept_out_once_with_all_of_its_scenes() -> None:
     assert sorted(kept_out) == sorted({e.record.location for e in SCENES if e.group != "photos"})
 
 
-def test_the_folds_of_a_kind_are_of_one_size() -> None:
+def test_folds_of_a_kind_have_equal_size() -> None:
     of = folds_of({"a": [f"a{n}" for n in range(10)], "b": ["b0", "b1"]})
     assert [sum(of[f"a{n}"] == fold for n in range(10)) for fold in range(3)] == [4, 3, 3]
     assert of["b0"] == 0 and of["b1"] == 1
 
 
-def test_rows_differ_in_nothing_but_what_they_are_named_for() -> None:
+def test_rows_differ_only_as_named() -> None:
     made = {row.name: recipe(Run(row, 1, Effort()), Path("x"), KINDS) for row in LADDER}
     for name, one in made.items():
         assert (one.data, one.optim, one.train.seed) == (made["two"].data, made["two"].optim, 1), name
@@ -91,7 +91,7 @@ def test_rows_differ_in_nothing_but_what_they_are_named_for() -> None:
     assert {row.loss["depth"] for row in LONGER[2:]} == {0.5} and LONGER[4].loss["lens_law"] == 2
 
 
-def test_every_row_is_run_on_every_fold_with_a_seed_of_its_own() -> None:
+def test_every_row_has_every_fold_and_seed() -> None:
     planned = runs(Effort())
     assert len({run.name for run in planned}) == len(planned) == FOLDS * (len(LADDER) + len(FRAMES) + len(LONGER))
     for row in (*LADDER, *FRAMES, *LONGER):
@@ -100,21 +100,21 @@ def test_every_row_is_run_on_every_fold_with_a_seed_of_its_own() -> None:
     assert {run.effort.steps for run in planned if run.row in LONGER} == {1800}
 
 
-def test_a_run_is_found_by_its_name() -> None:
+def test_run_by_name() -> None:
     run = run_named("full-long-2")
     assert (run.row.name, run.fold, run.effort.steps) == ("full-long", 2, 1800)
     with pytest.raises(ArgumentTypeError, match="full-3: no such run; expected a row and a fold from 0 to 2"):
         run_named("full-3")
 
 
-def test_real_and_rendered_rows_see_the_same_scenes_and_as_many_frames() -> None:
-    training, _ = sides(SCENES, 0)
+def test_real_and_rendered_rows_have_same_scenes_and_frame_counts() -> None:
+    training, _ = split_by_fold(SCENES, 0)
     counterparts = {
         e.record.name: entry("focal_stacks", e.record.name, e.record.location, 12)
         for e in training
         if e.group == "focal_stacks"
     }
-    seen = {row.name: seen_scenes(row, training, counterparts, 12) for row in FRAMES}
+    seen = {row.name: training_scenes(row, training, counterparts, 12) for row in FRAMES}
     assert [e.record.name for e in seen[REAL]] == [e.record.name for e in seen[RENDERED]]
     assert all(len(e.record.frames) == 12 for row in seen.values() for e in row)
     assert all(e is counterparts[e.record.name] for e in seen[RENDERED])
@@ -122,7 +122,7 @@ def test_real_and_rendered_rows_see_the_same_scenes_and_as_many_frames() -> None
 
 
 @pytest.mark.parametrize(("count", "expected"), [(20, [0, 19]), (2, [0, 1])])
-def test_the_ends_of_a_stack_are_kept(count: int, expected: list[int]) -> None:
+def test_ends_of_a_stack_are_kept(count: int, expected: list[int]) -> None:
     frames = entry("focal_stacks", "s", "p", count).record.frames
-    found = [int(frame.u_focus) for frame in some_frames(frames, 12)]
+    found = [int(frame.u_focus) for frame in evenly_spaced_frames(frames, 12)]
     assert [found[0], found[-1]] == expected and len(found) == min(count, 12) == len(set(found))

@@ -1,4 +1,4 @@
-"""The whole study in its quick form, started twice, and the tables of it."""
+"""The whole study in its quick form, started twice, and its tables."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def arguments(made: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_quick_study_from_nothing_to_tables(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quick_study_makes_tables(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_study(arguments(made)) == 0
     lines = read_lines(made / "results" / "measures.csv")
     rows = {line.row for line in lines}
@@ -56,7 +56,7 @@ def test_the_quick_study_from_nothing_to_tables(made: Path, capsys: pytest.Captu
     assert {"depth_error", "abs_rel", "coc_mae_px", "coc_mae_px_weak", "sign_accuracy"} <= full.measures.keys()
     before = (made / "results" / "measures.csv").read_bytes()
     capsys.readouterr()
-    # everything is there: nothing is trained, and nothing changes
+    # everything exists: nothing is trained or changed
     assert run_study(arguments(made)) == 0
     assert "min" not in capsys.readouterr().out
     assert (made / "results" / "measures.csv").read_bytes() == before
@@ -67,10 +67,10 @@ def test_the_quick_study_from_nothing_to_tables(made: Path, capsys: pytest.Captu
         assert make_tables([str(made / "results" / "measures.csv"), "-o", str(page)]) == 0
     text = page.read_text()
     assert text.startswith("# Claims\n\nwords\n") and text.endswith("more words\n")
-    assert text.count("### The ladder, real blur") == 1 and "| full: less than defocus alone by |" in text
+    assert text.count("### The ladder, real blur") == 1 and "| full: reduction from defocus alone |" in text
 
 
-def test_a_run_that_fails_is_named_and_the_others_are_done(
+def test_failed_run_is_reported_and_others_are_done(
     made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     work, results = tmp_path / "work", tmp_path / "results"
@@ -87,10 +87,8 @@ def test_a_run_that_fails_is_named_and_the_others_are_done(
     assert {line.row for line in read_lines(results / "measures.csv")} == {"row", "depth"}
 
 
-def test_a_run_that_outlived_its_command_is_taken_over(
-    made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Its lines lie in the work folder, and nowhere else yet."""
+def test_results_of_an_orphaned_run_are_used(made: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its lines are in the work folder only."""
     work, results = tmp_path / "work", tmp_path / "results"
     args = arguments(made)
     args[5] = str(work)
@@ -102,8 +100,8 @@ def test_a_run_that_outlived_its_command_is_taken_over(
     assert {line.run for line in read_lines(results / "measures.csv")} == {"depth-0"}
 
 
-def test_what_cannot_be_measured_here_stays(made: Path, tmp_path: Path) -> None:
-    """A peer whose package is not installed, but not what another recipe made."""
+def test_existing_results_of_missing_packages_are_kept(made: Path, tmp_path: Path) -> None:
+    """Results of a baseline whose package is not installed are kept, those of another recipe are not."""
     measures = tmp_path / "results" / "measures.csv"
     baseline = Line("elsewhere", "-", "elsewhere", -1, "stereo", "stereo/0", {"depth_ordinal": 0.7})
     write_lines(measures, [baseline, Line("depth-0", "old", "depth", 0, "stereo", "stereo/0", {"depth_ordinal": 0.5})])
@@ -113,7 +111,7 @@ def test_what_cannot_be_measured_here_stays(made: Path, tmp_path: Path) -> None:
     assert {line.run for line in read_lines(measures)} == {"elsewhere", "row"}
 
 
-def test_numbers_survive_the_file(tmp_path: Path) -> None:
+def test_numbers_round_trip_through_the_file(tmp_path: Path) -> None:
     lines = [
         Line("full-0", "abc", "full", 0, "rgbd", "rgbd/x", {"depth_error": 0.123456, "photos": 4.0}),
         Line("row", "-", "row", -1, "stereo", "stereo/y", {"depth_ordinal": 0.5}),
@@ -130,7 +128,7 @@ def test_numbers_survive_the_file(tmp_path: Path) -> None:
         read_lines(tmp_path / "m.csv")
 
 
-def test_a_step_of_the_ladder_by_hand() -> None:
+def test_values_of_a_step_of_the_ladder() -> None:
     """Two locations; CoC errors of 4 and 2 px by the single task, 3 and 1.5 by two decoders: a quarter less on each."""
 
     def line(row: str, location: str, **measures: float) -> Line:
@@ -147,7 +145,7 @@ def test_a_step_of_the_ladder_by_hand() -> None:
     assert "| defocus alone | 3.00 (2.00 to 4.00) |" in text
 
 
-def test_long_rows_are_compared_on_the_places_of_both_and_say_how_many_folds_they_have() -> None:
+def test_long_rows_are_compared_on_common_locations() -> None:
     """Errors of 4 and 2 px alone, and 3 px by two decoders on the first fold only: a quarter less there."""
 
     def line(row: str, fold: int, error: float) -> Line:
@@ -162,16 +160,16 @@ def test_long_rows_are_compared_on_the_places_of_both_and_say_how_many_folds_the
     assert "| two decoders on one encoder (1 of 2 folds) | 3.00 (3.00 to 3.00) |" in longer
     assert "| defocus alone | defocus | - | +25.0 % (+25.0 to +25.0) | - | +0.0 % (+0.0 to +0.0) |" in longer
     assert "soft connection" not in longer
-    # with curves set, fold 0 alone is compared, before and after
+    # with fitted curves, only fold 0 is compared, before and after
     calibrated = [line("defocus-long", 0, 2.0), line("two-long", 0, 2.0)]
-    section = tables(lines, calibrated).partition("curve set")[2].partition("###")[0]
+    section = tables(lines, calibrated).partition("fitted defocus curves")[2].partition("###")[0]
     assert "runs defocus-long-0, two-long-0." in section
     assert section.index("+25.0 % (") < section.index("+0.0 % (+0.0 to +0.0) | - | +0.0 %")
     retrained = [replace(one, recipe="another") for one in lines]
-    assert "curve set" not in tables(retrained, calibrated)
+    assert "fitted defocus curves" not in tables(retrained, calibrated)
 
 
-def test_a_twin_has_the_same_truth_and_computed_blur(made: Path, tmp_path: Path) -> None:
+def test_counterpart_has_same_truth_and_rendered_blur(made: Path, tmp_path: Path) -> None:
     locations = {f"{kind}{n}": "train" for kind in ("stack", "stereo/") for n in range(4)}
     entries = open_by_split(made / "scenes", locations, ("train",))["train"]  # type: ignore[arg-type]
     real = next(entry for entry in entries if entry.record.name == "s1")
@@ -193,11 +191,11 @@ def test_a_twin_has_the_same_truth_and_computed_blur(made: Path, tmp_path: Path)
     assert (rendered.folder / "scene.json").stat().st_mtime_ns == stamp  # not rendered again
 
 
-def test_one_run_measures_what_it_was_kept_from(made: Path, tmp_path: Path) -> None:
+def test_one_run_is_evaluated_on_held_out_locations(made: Path, tmp_path: Path) -> None:
     from research.claims.plan import QUICK, Run
-    from research.claims.run import every_scene
+    from research.claims.run import all_scenes
 
-    entries = every_scene(made / "scenes", made / "split.csv")
+    entries = all_scenes(made / "scenes", made / "split.csv")
     lines = one_run(Run(LADDER[1], 1, QUICK), entries, [], tmp_path, 2)
     assert {line.location for line in lines} == {"stack1", "stack3", "stereo/1", "stereo/3"}
     assert all("coc_mae_px" in line.measures and "depth_ordinal" not in line.measures for line in lines)

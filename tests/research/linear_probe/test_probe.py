@@ -1,4 +1,4 @@
-"""The linear probe: its algebra by hand, its cells, and that it finds what is in the features."""
+"""The linear probe: algebra, cells, and recovery of a known linear relation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from research.linear_probe.fit import (  # noqa: E402
     DepthProbe,
     cell_medians,
     fit_probe,
-    probed,
+    probe_scenes,
     ridge,
 )
 from tests.support.made_scenes import make_scene, make_scene_root  # noqa: E402
@@ -37,16 +37,16 @@ def features() -> DinoFeatures:
     return DinoFeatures(pretrained=False).eval()
 
 
-def test_ridge_by_hand() -> None:
+def test_ridge_values() -> None:
     # one feature of variance 4, mean of x y = 2: of unit variance w = 1 / (1 + cost), over the deviation of 2
     assert ridge(np.array([[4.0]]), np.array([2.0]), cost=1.0).tolist() == pytest.approx([0.25])
     # a feature that never changes gets no weight, and does no harm
     assert ridge(np.diag([4.0, 0.0]), np.array([2.0, 0.0]), cost=1.0).tolist() == pytest.approx([0.25, 0.0])
-    with pytest.raises(TrainingError, match="no scene shows a depth"):
+    with pytest.raises(TrainingError, match="no scene has depth"):
         ridge(np.zeros((2, 2)), np.zeros(2))
 
 
-def test_ridge_is_the_minimum_and_knows_no_units() -> None:
+def test_ridge_is_the_minimum_and_scale_invariant() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3))
     x -= x.mean(axis=0)
@@ -62,7 +62,7 @@ def test_ridge_is_the_minimum_and_knows_no_units() -> None:
     np.testing.assert_allclose(ridge(gram * unit[:, None] * unit, moment * unit, 0.3), found / unit)
 
 
-def test_cells_by_hand() -> None:
+def test_cells_values() -> None:
     nan = np.nan
     depth = np.array([[1, 2, 5, nan], [3, 4, nan, nan], [7, 7, 8, 8]], dtype=np.float32)
     np.testing.assert_array_equal(cell_medians(depth[:2], 1, 2), [[2.5, nan]])  # a quarter is known
@@ -70,7 +70,7 @@ def test_cells_by_hand() -> None:
     assert cell_medians(depth, 6, 8).shape == (6, 8)  # more cells than pixels
 
 
-def test_it_is_the_same_each_time_and_comes_back_as_a_peer(
+def test_probe_is_deterministic_and_works_as_baseline(
     features: DinoFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit, "LONG_SIDE_PX", 128)  # quick, and large enough for the scenes of the tests
@@ -94,10 +94,10 @@ def test_it_is_the_same_each_time_and_comes_back_as_a_peer(
     assert np.corrcoef(centres.ravel(), cells.ravel())[0, 1] > 0.98
 
 
-def test_places_weigh_alike_and_photos_have_no_depth(tmp_path: Path) -> None:
+def test_locations_have_equal_weight_and_photos_have_no_depth(tmp_path: Path) -> None:
     for n in range(SCENES_PER_LOCATION + 3):
         make_scene(tmp_path, "rgbd", f"r{n:02d}", "video", n)
     make_scene(tmp_path, "photos", "p", "photos/x", 99, capture="photo")
     (tmp_path / "split.csv").write_text("place,split\nvideo,train\n")
-    chosen = probed(open_scenes(tmp_path, read_split(tmp_path / "split.csv"), "train"))
+    chosen = probe_scenes(open_scenes(tmp_path, read_split(tmp_path / "split.csv"), "train"))
     assert len(chosen) == SCENES_PER_LOCATION and {entry.group for entry in chosen} == {"rgbd"}
