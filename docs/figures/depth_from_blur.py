@@ -1,10 +1,10 @@
-"""Draws docs/figures/depth-from-blur.jpg: what the shipped model reads off a scene of which everything is known.
+"""Draw docs/figures/depth-from-blur.jpg: the shipped model on a scene with known depth and blur.
 
     python docs/figures/depth_from_blur.py
 
-The scene is made up: a cat in front of a table. Both photos are CC0 and come with scikit-image: "Chelsea" by Stefan van
-der Walt and "coffee" by Rachel Michetti. The table is slanted upwards, nearer at its upper edge, so that "lower in the
-picture is nearer" is wrong here; the lens has an aperture of six blades and the colour error of an achromat.
+The scene is synthetic: a cat in front of a table. Both photos are CC0 and part of scikit-image: "Chelsea" by Stefan van
+der Walt and "coffee" by Rachel Michetti. The table is slanted and nearer at its upper edge, so that the
+vertical-position prior is wrong; the lens has an aperture of six blades and the colour error of an achromat.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Picture = NDArray[np.uint8]
 
 
 def surfaces() -> tuple[list[Surface], NDArray[np.float32]]:
-    """The cat, the table behind it, and the inverse depth that the camera sees; (384, 512)."""
+    """The cat, the table behind it, and their visible inverse depth, (384, 512)."""
     height, width = SIZE
     table = np.asarray(Image.fromarray(data.coffee()).resize((width, height), Image.Resampling.LANCZOS))
     cat = np.asarray(Image.fromarray(data.chelsea()).resize((width, height), Image.Resampling.LANCZOS))
@@ -48,7 +48,7 @@ def surfaces() -> tuple[list[Surface], NDArray[np.float32]]:
 
 
 def panel(pixels: Picture) -> Image.Image:
-    """One picture at the size of a panel."""
+    """One image at the size of a panel."""
     return Image.fromarray(pixels).resize(PANEL, Image.Resampling.LANCZOS)
 
 
@@ -88,16 +88,16 @@ def main() -> None:
         rows.append((title, pictures))
     heads = ("photo", "true signed defocus", "predicted", "true depth", "predicted", "from the photo upside down")
     width, height = PANEL
-    sheet = Image.new("RGB", (6 * (width + GAP) + GAP, HEAD + len(rows) * (height + HEAD)), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    figure = Image.new("RGB", (6 * (width + GAP) + GAP, HEAD + len(rows) * (height + HEAD)), PAPER)
+    draw, font = ImageDraw.Draw(figure), ImageFont.load_default(size=14)
     for column, head in enumerate(heads):
         draw.text((GAP + column * (width + GAP), 4), head, fill=INK, font=font)
     for number, (title, pictures) in enumerate(rows):
         top = HEAD + number * (height + HEAD)
         for column, pixels in enumerate(pictures):
-            sheet.paste(panel(pixels), (GAP + column * (width + GAP), top))
+            figure.paste(panel(pixels), (GAP + column * (width + GAP), top))
         draw.text((GAP, top + height + 3), title, fill=INK, font=font)
-    sheet.save(OUT, quality=88, subsampling="4:4:4", optimize=True)
+    figure.save(OUT, quality=88, subsampling="4:4:4", optimize=True)
     print(f"{OUT.name}: {OUT.stat().st_size / 1000:.0f} kB")
 
 

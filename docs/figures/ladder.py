@@ -1,10 +1,10 @@
-"""Draws the figures of docs/claims.md: what each step of the ladder saves, and what its networks see in one photo.
+"""Draw the figures of docs/claims.md: error reduction by each step of the ladder, and its networks on one photo.
 
     PYTHONPATH=. python docs/figures/ladder.py work/claims
 
 ladder.svg, and ladder-long.svg of the rows trained three times as long, come from docs/results/claims/measures.csv.
-ladder.jpg needs the networks that ``make table-claims`` left in the folder given: those of fold 0 look at the made-up
-scene of :mod:`depth_from_blur`, whose two photos are CC0 and come with scikit-image ("Chelsea" by Stefan van der Walt
+ladder.jpg needs the networks of ``make table-claims`` in the given folder: those of fold 0 are applied to the synthetic
+scene of :mod:`depth_from_blur`, whose two photos are CC0 and part of scikit-image ("Chelsea" by Stefan van der Walt
 and "coffee" by Rachel Michetti).
 """
 
@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 MEASURES = HERE.parent / "results" / "claims" / "measures.csv"
 TASK_COLOURS = {"depth": "#2a6fc4", "defocus": "#d7641b"}
 LIMIT = 0.3
-"""The axis ends here on both sides; what lies beyond is cut."""
+"""Limit of the axis in both directions; larger values are clipped."""
 U_FOCUS = 0.3
 GAP, HEAD = 6, 24
 WORDS = {
@@ -49,13 +49,13 @@ WORDS = {
 
 
 def steps_figure(measured: Measured, suffix: str = "") -> Drawing:
-    """Error saved by each comparison, with its interval."""
+    """Error reduction of each comparison, with its interval."""
     found = [comparison for comparison in comparisons(measured, suffix) if any(comparison[-1])]
     row_px, left, width, gap = 22, 300, 180, 28
     drawing = Drawing(left + len(COMPARED_ON) * (width + gap) + gap, 70 + row_px * len(found))
     for column, title in enumerate(COMPARED_ON):
         middle = left + column * (width + gap) + width / 2
-        drawing.text(middle, 20, f"error saved, %: {title}")
+        drawing.text(middle, 20, f"error reduction, %: {title}")
         for share in (-0.2, -0.1, 0.0, 0.1, 0.2):
             x = middle + share / LIMIT * width / 2
             drawing.line([(x, 32), (x, 44 + row_px * len(found))], INK if share == 0 else GRID, 1.0)
@@ -106,15 +106,15 @@ def ladder_picture(runs: Path) -> Image.Image:
             )
         )
     width, height = panel(photo).size
-    sheet = Image.new("RGB", (len(columns) * (width + GAP) + GAP, HEAD + 3 * (height + GAP)), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    figure = Image.new("RGB", (len(columns) * (width + GAP) + GAP, HEAD + 3 * (height + GAP)), PAPER)
+    draw, font = ImageDraw.Draw(figure), ImageFont.load_default(size=14)
     for n, (head, pictures) in enumerate(columns):
         x = GAP + n * (width + GAP)
         draw.text((x, 4), head, fill=DARK, font=font)
         for k, pixels in enumerate(pictures):
             if pixels is not None:
-                sheet.paste(panel(pixels), (x, HEAD + k * (height + GAP)))
-    return sheet
+                figure.paste(panel(pixels), (x, HEAD + k * (height + GAP)))
+    return figure
 
 
 def _size(defocus_px: NDArray[np.float32], most: float) -> NDArray[np.uint8]:

@@ -1,9 +1,9 @@
-"""Draws the figures of docs/defocus.md and docs/how-it-works.md: rays through a thin lens, the law, blur of known size.
+"""Draw the figures of docs/defocus.md and docs/how-it-works.md: rays through a thin lens, the law, blur of known size.
 
     python docs/figures/lens_law.py
 
-Every number comes from mddnet's own functions. Writes rays.svg, law.svg and discs.png beside this file, or into the
-folder given as the first argument.
+All numbers are computed by mddnet. Writes rays.svg, law.svg and discs.png next to this file, or into the folder given as
+the first argument.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DISCS_PX = (0, 2, 4, 8, 16, 32)
 
 
 class Drawing:
-    """An SVG of a given size, on paper, so that it can be read on dark pages, too."""
+    """An SVG of a given size with a light background, for dark pages too."""
 
     def __init__(self, width: int, height: int) -> None:
         self.size = (width, height)
@@ -65,9 +65,9 @@ class Drawing:
 
 
 def rays() -> Drawing:
-    """Rays of a point behind the plane of focus, and of one in front of it, with a lens drawn much too thick.
+    """Rays of a point behind the plane of focus and of one in front of it; the lens is drawn too thick.
 
-    The distances are those of a lens of 50 mm and an aperture of 40 mm focused at 0.12 m, which can be drawn to scale.
+    The distances are those of a lens of 50 mm and an aperture of 40 mm focused at 0.12 m, to scale.
     """
     drawing = Drawing(760, 400)
     focal, aperture, focus = 50.0, 40.0, 120.0  # mm
@@ -89,9 +89,9 @@ def rays() -> Drawing:
         drawing.lens(lens_x, middle, half + 4)
         drawing.text(lens_x, middle + 66, "aperture A")
         radius = half * (v - image) / image  # where the ray through the rim hits the sensor, signed
-        for side in (-1, 1):
-            end = (sensor_x, middle - side * radius)
-            drawing.line([(point_x, middle), (lens_x, middle + side * half), end], colour)
+        for sign in (-1, 1):
+            end = (sensor_x, middle - sign * radius)
+            drawing.line([(point_x, middle), (lens_x, middle + sign * half), end], colour)
         drawing.parts.append(f'<circle cx="{point_x:.1f}" cy="{middle}" r="4" fill="{colour}"/>')
         drawing.line([(sensor_x + 6, middle - abs(radius)), (sensor_x + 6, middle + abs(radius))], colour, 5)
         drawing.text(sensor_x + 16, middle - 8, "c", colour, "start", 15)
@@ -137,25 +137,25 @@ def law() -> Drawing:
 
 def discs() -> Image.Image:
     """One texture, blurred by discs of known diameter; under each, the disc at the same scale."""
-    side, gap, foot = 120, 8, 74
+    size, gap, foot = 120, 8, 74
     rng = np.random.default_rng(4)
-    texture = np.full((side, side, 3), 120.0)
+    texture = np.full((size, size, 3), 120.0)
     for step in (2, 5, 12, 30):
-        coarse = Image.fromarray(rng.integers(0, 256, (side // step + 1, side // step + 1, 3), dtype=np.uint8))
-        texture += 0.45 * (np.asarray(coarse.resize((side, side), Image.Resampling.NEAREST), np.float64) - 128)
+        coarse = Image.fromarray(rng.integers(0, 256, (size // step + 1, size // step + 1, 3), dtype=np.uint8))
+        texture += 0.45 * (np.asarray(coarse.resize((size, size), Image.Resampling.NEAREST), np.float64) - 128)
     sharp = np.clip(texture, 0, 255).astype(np.uint8)
-    width = len(DISCS_PX) * (side + gap) - gap
-    sheet = Image.new("RGB", (width, side + foot), PAPER)
-    draw = ImageDraw.Draw(sheet)
+    width = len(DISCS_PX) * (size + gap) - gap
+    figure = Image.new("RGB", (width, size + foot), PAPER)
+    draw = ImageDraw.Draw(figure)
     font = ImageFont.load_default(13)
     for n, diameter in enumerate(DISCS_PX):
-        left = n * (side + gap)
-        sheet.paste(Image.fromarray(blurred_by_disc(sharp, float(diameter))), (left, 0))
+        left = n * (size + gap)
+        figure.paste(Image.fromarray(blurred_by_disc(sharp, float(diameter))), (left, 0))
         colour = tuple(int(v) for v in colours(np.array([diameter / 32.0], np.float32), -1.0, 1.0, SIGN_COLOURS)[0])
-        x, y, radius = left + side / 2, side + 28, max(diameter / 2, 0.5)
+        x, y, radius = left + size / 2, size + 28, max(diameter / 2, 0.5)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline=INK)
-        draw.text((x, side + 60), f"{diameter} px", fill=INK, font=font, anchor="mm")
-    return sheet
+        draw.text((x, size + 60), f"{diameter} px", fill=INK, font=font, anchor="mm")
+    return figure
 
 
 def main() -> None:

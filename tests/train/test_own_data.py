@@ -163,4 +163,4 @@ def test_checked_scenes_are_split(tmp_path: Path) -> None:
     check = check_data(tmp_path, 40.0)
     split, origin = find_split(check, None)
     sides = scenes_by_split(check, split)
-    assert "made here" in origin and (len(sides.train), len(sides.held_out)) == (2, 1)
+    assert "new" in origin and (len(sides.train), len(sides.held_out)) == (2, 1)

@@ -54,7 +54,7 @@ def test_commands_of_the_page_make_a_model(tmp_path, monkeypatch, capsys) -> Non
             arguments += ["--steps", "2", *(word for text in SETTINGS.split() for word in ("--set", text))]
         assert main(arguments) == 0, arguments
     said = " ".join(capsys.readouterr().out.split())
-    assert "held out: 1 of 3 locations" in said and "same side of the plane of focus" in said
+    assert "held out: 1 of 3 locations" in said and "same sign" in said
     exec(blocks("python")[0], {})
     assert capsys.readouterr().out.endswith("relative\n")
     for line in DOCUMENT.read_text(encoding="utf-8").splitlines():

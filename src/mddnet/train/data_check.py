@@ -103,7 +103,7 @@ def check_data(
 def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
     stamp, record, kind = scene_stamp(folder), read_scene(folder), folder.parent.name
     if kind not in KINDS:
-        raise CaptureError(f"{folder}: is in folder {kind!r}; expected {', '.join(KINDS)}")
+        raise CaptureError(f"{folder}: is in {kind!r}; expected a folder named {', '.join(KINDS)}")
     if not record.frames:
         raise CaptureError(f"{folder / 'scene.json'}: no frames; build the scene again")
     u = read_inv_depth(folder / record.inv_depth).inv_depth
