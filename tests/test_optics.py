@@ -99,7 +99,6 @@ def test_metres_from_inverse_depth() -> None:
         (lambda: optics.lens_kappa_px(Lens(focal_mm=50)), "needs f_number, pixel_um"),
         (lambda: optics.inv_depth_from_signed_defocus(1.0, 1.0, 0.0), "kappa is 0.0; expected > 0"),
         (lambda: optics.inv_depth_from_signed_defocus(1.0, 1.0, math.nan), "kappa is nan"),
-        (lambda: optics.sweep_index_u_focus(0, 1, True), "expected at least 2"),
         (lambda: optics.light_field_kappa_px(np.zeros((1, 2))), r"\(1, 2\)"),
         (lambda: optics.light_field_kappa_px(np.zeros((4, 3))), r"\(4, 3\)"),
         (
@@ -156,33 +155,6 @@ def test_convention_sigma_of_a_disc_is_a_quarter_of_its_diameter() -> None:
 def test_sweep_is_exact(f: float, z: float) -> None:
     # 1/f - 1/v subtracts two numbers near 1/f: the difference has their rounding error.
     assert optics.sweep_u_focus(optics.sensor_distance_m(f, z), f) == pytest.approx(1 / z, abs=1e-12 * 1000 / f)
-
-
-@given(focal_mm, f_number, pixel_um, depth_m, depth_m)
-def test_sweep_kappa_equals_that_of_frame_scaled_to_reference(
-    f: float, n: float, p: float, z_frame: float, z_reference: float
-) -> None:
-    v_frame, v_reference = optics.sensor_distance_m(f, z_frame), optics.sensor_distance_m(f, z_reference)
-    scaled = optics.kappa_px(f, n, p, z_frame) * v_reference / v_frame
-    assert optics.sweep_kappa_px(f, n, p, v_reference) == pytest.approx(scaled)
-
-
-def test_sweep_index_runs_from_near_to_far() -> None:
-    assert [optics.sweep_index_u_focus(i, 5, near_to_far=True) for i in range(5)] == [1, 0.75, 0.5, 0.25, 0]
-    assert optics.sweep_index_u_focus(0, 5, near_to_far=False) == 0
-    np.testing.assert_allclose(optics.sweep_index_u_focus(np.arange(3), 3, True), [1, 0.5, 0])
-
-
-def test_sweep_index_is_affine_in_inverse_depth_for_a_short_lens_and_not_for_a_long_one() -> None:
-    def departure(f: float, nearest_m: float) -> float:
-        """Largest deviation of even sensor travel from even inverse depth, as a share of the range."""
-        v = np.linspace(optics.sensor_distance_m(f, nearest_m), optics.sensor_distance_m(f, math.inf), 30)
-        u = optics.sweep_u_focus(v, f)
-        index = optics.sweep_index_u_focus(np.arange(30), 30, near_to_far=True)
-        return float(np.abs((u - u.min()) / np.ptp(u) - index).max())
-
-    assert departure(4.3, 0.1) < 0.02  # a phone: f times the range of u is 0.043
-    assert departure(100, 0.3) > 0.05  # a macro lens: 0.33
 
 
 # --- light fields ---------------------------------------------------------------------------------------------------

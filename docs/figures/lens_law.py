@@ -2,8 +2,8 @@
 
     python docs/figures/lens_law.py
 
-All numbers are computed by mddnet. Writes rays.svg, law.svg and discs.png next to this file, or into the folder given as
-the first argument.
+All numbers are computed by mddnet. Writes rays.svg, law.svg and discs.png next to this file, or into the folder given
+as the first argument.
 """
 
 from __future__ import annotations

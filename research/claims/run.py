@@ -54,7 +54,7 @@ def one_run(run: Run, entries: Sequence[SceneEntry], rigs: Sequence[SceneEntry],
     if run.row.stacks_only:
         stacks = [entry for entry in training if entry.group == "focal_stacks"]
         counterparts = {
-            entry.record.name: counterpart(entry, work / "twins", FRAMES_PER_COUNTERPART) for entry in stacks
+            entry.record.name: counterpart(entry, work / "counterparts", FRAMES_PER_COUNTERPART) for entry in stacks
         }
     seen = training_scenes(run.row, training, counterparts, FRAMES_PER_COUNTERPART)
     model = train(made, "cpu", Scenes(seen, ()))
@@ -178,7 +178,7 @@ def _all(names: Sequence[str], planned: Sequence[Run], args: argparse.Namespace,
     if any(name in by_name and by_name[name].row.stacks_only for name in todo):
         for entry in entries:
             if entry.group == "focal_stacks":
-                counterpart(entry, args.work / "twins", FRAMES_PER_COUNTERPART)
+                counterpart(entry, args.work / "counterparts", FRAMES_PER_COUNTERPART)
 
     def do(name: str) -> tuple[str, Path | None, float]:
         started = time.monotonic()

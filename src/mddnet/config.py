@@ -402,7 +402,8 @@ def _refuse_unknown(data: dict[str, Any], origin: str, prefix: str = "") -> None
         if _KEYS[key] is None:
             continue
         if not isinstance(value, dict):
-            raise RecipeError(f"{origin}: {key} is {value!r}; expected a table, with {_first_key_of(key)} in it")
+            example = next(known for known in _KEYS if known.startswith(f"{key}."))
+            raise RecipeError(f"{origin}: {key} is {value!r}; expected a table, with {example} in it")
         _refuse_unknown(value, origin, f"{key}.")
 
 
@@ -417,10 +418,6 @@ def _suggestion(key: str) -> str:
     if near:
         return f"did you mean {near[0]}?"
     return f"expected one of the keys of {', '.join(k for k, table in _KEYS.items() if table and '.' not in k)}"
-
-
-def _first_key_of(table: str) -> str:
-    return next(key for key in _KEYS if key.startswith(f"{table}."))
 
 
 def _parse_value(text: str) -> Any:

@@ -142,27 +142,6 @@ def sweep_u_focus(sensor_m: FloatOrArray, focal_mm: float) -> FloatOrArray:
     return 1000.0 / focal_mm - 1.0 / sensor_m
 
 
-def sweep_kappa_px(focal_mm: float, f_number: float, pixel_um: float, reference_sensor_m: float) -> float:
-    """Kappa of *all* frames of a sweep after breathing is corrected (frames scaled by v_ref / v): A v_ref / p."""
-    return focal_mm / 1000.0 / f_number * reference_sensor_m / (pixel_um * 1e-6)
-
-
-def sweep_index_u_focus(index: FloatOrArray, frame_count: int, near_to_far: bool) -> FloatOrArray:
-    """Relative inverse depth of frame ``index`` (0-based) for an even sweep: 1 at the nearest frame, 0 at the farthest.
-
-    For an even sensor travel v = v0 + i dv, u_focus = 1/f - 1/v is affine in i only where f times the range of u is
-    small; the builder checks that by re-rendering.
-
-    Raises:
-        ValueError: with fewer than two frames.
-    """
-    if frame_count < 2:
-        raise ValueError(f"a sweep of {frame_count} frame(s): expected at least 2")
-    t = np.asarray(index, dtype=np.float64) / (frame_count - 1)
-    u = 1.0 - t if near_to_far else t
-    return float(u) if np.ndim(u) == 0 else u
-
-
 # --- light fields -----------------------------------------------------------------------------------------------------
 
 

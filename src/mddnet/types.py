@@ -95,21 +95,13 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class LensLawFit:
-    """The lens law ``signed_defocus_px = kappa * (u_focus - u)`` fitted to a predicted pair of maps.
+    """The lens law ``signed_defocus_px = kappa * (u_focus - u)`` fitted to a predicted pair of maps."""
 
-    Attributes:
-        found: whether a plane of focus was found; if not, ``u_focus`` and ``kappa_px`` are NaN.
-        u_focus: inverse depth of the plane of focus, in the unit of the inverse depth map.
-        kappa_px: CoC diameter in pixels per unit of inverse depth, > 0.
-        residual_px: mean absolute difference between the defocus map and the law, in pixels.
-        reason: why no plane of focus was found, or "".
-    """
-
-    found: bool
-    u_focus: float
-    kappa_px: float
-    residual_px: float
-    reason: str = ""
+    found: bool  # whether a plane of focus was found; if not, u_focus and kappa_px are NaN
+    u_focus: float  # inverse depth of the plane of focus, in the unit of the inverse depth map
+    kappa_px: float  # CoC diameter in pixels per unit of inverse depth, > 0
+    residual_px: float  # mean absolute difference between the defocus map and the law
+    reason: str = ""  # why no plane of focus was found
 
 
 @dataclass(frozen=True, slots=True)

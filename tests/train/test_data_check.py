@@ -55,7 +55,7 @@ def test_unusable_scenes_are_rejected_with_reason(tmp_path: Path) -> None:
     (tmp_path / "rejected.csv").write_text("group,scene,place,split,state,reason\nfocal_stacks,lost,p,,rejected,why\n")
     check = check_data(tmp_path, CAP_PX)
     assert [scene.entry.folder for scene in check.scenes] == [good]
-    reasons = {left_out.name: left_out.reason for left_out in check.rejected}
+    reasons = {rejection.name: rejection.reason for rejection in check.rejected}
     expected = {
         "focal_stacks/sharp": "everything is sharp",
         "focal_stacks/unknown": "0.0% of the depth is known, the rest is NaN",
@@ -69,7 +69,7 @@ def test_unusable_scenes_are_rejected_with_reason(tmp_path: Path) -> None:
     assert reasons.keys() == expected.keys()
     for name, words in expected.items():
         assert words in reasons[name], name
-    assert [left_out.name for left_out in check.rejected if left_out.by_build] == ["focal_stacks/lost"]
+    assert [rejection.name for rejection in check.rejected if rejection.by_build] == ["focal_stacks/lost"]
 
 
 def test_no_usable_scene_is_an_error(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def train(
         With a recipe: number of machines; by default that of torchrun or srun.
     """
     with_data: dict[str, object] = {"--from": start, "--out": out, "--split": split, "--steps": steps, "--check": check}
-    wrong = _wrong_usage(recipe, data, with_data, out, check, {"--devices": devices, "--nodes": nodes})
+    wrong = _wrong_usage(recipe, data, with_data, {"--devices": devices, "--nodes": nodes})
     if wrong is None and steps is not None and steps < 1:
         wrong = f"--steps is {steps}; expected at least 1"
     wrong = wrong or wrong_split(split)
@@ -89,12 +89,7 @@ def train(
 
 
 def _wrong_usage(
-    recipe: Path | None,
-    data: Path | None,
-    with_data: dict[str, object],
-    out: Path | None,
-    check: bool,
-    processes: dict[str, int | None],
+    recipe: Path | None, data: Path | None, with_data: dict[str, object], processes: dict[str, int | None]
 ) -> str | None:
     """Describe the first error in the flags, or None."""
     for flag, number in processes.items():
@@ -108,7 +103,7 @@ def _wrong_usage(
     if data is None:
         wrong = [flag for flag, value in with_data.items() if value]
         return f"{wrong[0]} needs --data; with a recipe, use --set" if wrong else None
-    if out is None and not check:
+    if with_data["--out"] is None and not with_data["--check"]:
         return "no --out; expected a folder for the run, such as -o my_model"
     return None
 

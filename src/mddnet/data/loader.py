@@ -38,22 +38,14 @@ class SampleBatches(Dataset[Batch]):
     """
 
     def __init__(
-        self,
-        entries: Sequence[SceneEntry],
-        config: DataConfig,
-        seed: int,
-        length: int,
-        rank: int = 0,
-        ranks: int = 1,
+        self, entries: Sequence[SceneEntry], config: DataConfig, seed: int, length: int, rank: int = 0, ranks: int = 1
     ) -> None:
         """Prepare to draw ``length`` batches for process ``rank`` of ``ranks`` from scenes of the train split.
 
         Raises:
             RecipeError: if the mixture has a kind without a scene.
         """
-        self.config = config
-        self.seed = seed
-        self.length = length
+        self.config, self.seed, self.length = config, seed, length
         self.rank, self.ranks = rank, ranks
         self.pool = ScenePool(limit_bytes=config.cache_mb * 2**20)
         self._scenes: dict[str, list[SceneEntry]] = defaultdict(list)

@@ -36,19 +36,12 @@ INPUT_MULTIPLE = 64
 
 
 class RawMaps(NamedTuple):
-    """Output of one pass before the defocus curve and the lens law, each (B, 1, H, W), or None without the task.
+    """Output of one pass before the defocus curve and the lens law, each (B, 1, H, W), or None without the task."""
 
-    Attributes:
-        depth_logit: logit of inverse depth from the depth decoder alone.
-        defocus_px: CoC diameter in pixels of the input, from 0 to ``config.defocus_cap_px``.
-        sign_logit: log-odds that the pixel is *behind* the plane of focus.
-        chromatic_sign_logit: the same from chromatic aberration alone.
-    """
-
-    depth_logit: Tensor | None
-    defocus_px: Tensor | None
-    sign_logit: Tensor | None
-    chromatic_sign_logit: Tensor | None
+    depth_logit: Tensor | None  # logit of inverse depth from the depth decoder alone
+    defocus_px: Tensor | None  # CoC diameter in pixels of the input, from 0 to config.defocus_cap_px
+    sign_logit: Tensor | None  # log-odds that the pixel is *behind* the plane of focus
+    chromatic_sign_logit: Tensor | None  # the same from chromatic aberration alone
 
 
 class Maps(NamedTuple):

@@ -47,7 +47,7 @@ class CheckedScene:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Rejection:
     """A scene, or a capture that ``mddnet build`` rejected (``by_build``), with the reason."""
 
     name: str  # KIND/SCENE
@@ -61,7 +61,7 @@ class DataCheck:
 
     root: Path
     scenes: tuple[CheckedScene, ...]  # usable ones, sorted by name
-    rejected: tuple[LeftOut, ...]
+    rejected: tuple[Rejection, ...]
     cap_px: float  # largest CoC that the network can predict, in pixels of its input
 
 
@@ -91,7 +91,7 @@ def check_data(
         try:
             scenes.append(_check_scene(folder, cap_px))
         except CaptureError as error:
-            rejected.append(LeftOut(f"{folder.parent.name}/{folder.name}", str(error)))
+            rejected.append(Rejection(f"{folder.parent.name}/{folder.name}", str(error)))
     if not scenes:
         raise TrainingError(
             f"{root}: none of its {len(rejected)} scenes can be used for training. The first, {rejected[0].name}: "
@@ -146,7 +146,7 @@ def _coc_px(record: SceneRecord, inv_depth: Float32Array, scale: float) -> NDArr
     return np.stack([np.abs(signed_defocus_px(values, f.u_focus, f.kappa_px * scale)) for f in record.frames])
 
 
-def _rejected_by_build(root: Path) -> list[LeftOut]:
+def _rejected_by_build(root: Path) -> list[Rejection]:
     path = root / BUILD_REJECTED
     if not path.is_file():
         return []
@@ -156,6 +156,6 @@ def _rejected_by_build(root: Path) -> list[LeftOut]:
     except (OSError, ValueError, csv.Error):
         return []  # its content was printed by build
     return [
-        LeftOut(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason") or "", by_build=True)
+        Rejection(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason") or "", by_build=True)
         for row in rows
     ]

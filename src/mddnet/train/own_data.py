@@ -197,7 +197,7 @@ def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe
         | {name: f"{value:.2f}" for name, value in zip(blur, scene.coc_px, strict=True)}
         for scene in check.scenes
     ]
-    rows += [{"scene": left_out.name, "left_out": left_out.reason} for left_out in check.rejected]
+    rows += [{"scene": rejection.name, "left_out": rejection.reason} for rejection in check.rejected]
     write_csv(out / SCENES, ("scene", "place", "split", *blur, "left_out"), rows)
     locations = [{"place": location, "split": part} for location, part in split.items()]
     write_csv(out / SPLIT, ("place", "split"), locations)

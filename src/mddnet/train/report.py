@@ -79,8 +79,8 @@ def _show_rejected(console: Console, check: DataCheck) -> None:
     table.add_column("scene", overflow="fold")
     table.add_column("by", overflow="fold", no_wrap=True)
     table.add_column("reason", overflow="fold", ratio=1)
-    for left_out in check.rejected[:SHOWN_REJECTED]:
-        table.add_row(left_out.name, "build" if left_out.by_build else "this check", left_out.reason)
+    for rejection in check.rejected[:SHOWN_REJECTED]:
+        table.add_row(rejection.name, "build" if rejection.by_build else "this check", rejection.reason)
     console.print(table)
     more = len(check.rejected) - SHOWN_REJECTED
     if more > 0:
