@@ -39,16 +39,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("own") / "sets"
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("own") / "scenes"
     for i in range(3):
         make_scene(root, "focal_stacks", f"s{i}", f"place_{i}", i + 1)
     return root
 
 
-def test_a_folder_of_scenes_becomes_a_model(samples, tmp_path, quick, capsys) -> None:
+def test_folder_of_scenes_becomes_a_model(scenes, tmp_path, quick, capsys) -> None:
     out = tmp_path / "my_model"
-    assert main(["train", "--data", str(samples), "--from", "small", "-o", str(out), "--steps", "1", *TINY]) == 0
+    assert main(["train", "--data", str(scenes), "--from", "small", "-o", str(out), "--steps", "1", *TINY]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "held out: 1 of 3 locations" in said and "held-out locations, before > after training" in said
     model = mddnet.load(out / "model")
@@ -61,24 +61,24 @@ def test_a_folder_of_scenes_becomes_a_model(samples, tmp_path, quick, capsys) ->
     assert {row["place"] for row in rows} >= {"mean"} and {row["measure"] for row in rows} >= {"sign", "coc_mae_px"}
     # the run's folder is a start like any other, and its recipe a recipe
     again = tmp_path / "again"
-    assert main(["train", "--data", str(samples), "--from", str(out), "-o", str(again), "--steps", "1", *TINY]) == 0
+    assert main(["train", "--data", str(scenes), "--from", str(out), "-o", str(again), "--steps", "1", *TINY]) == 0
     (out / "model" / "card.md").unlink()
     assert main(["train", str(out / "recipe.toml")]) == 0
     card = (out / "model" / "card.md").read_text()
     assert "made by the tests" in card and "Not yet: `mddnet evaluate` measures it" in card
 
 
-def test_check_alone_trains_nothing(samples, tmp_path, capsys) -> None:
-    assert main(["train", "--data", str(samples), "--check", "-o", str(tmp_path / "none")]) == 0
+def test_check_does_not_train(scenes, tmp_path, capsys) -> None:
+    assert main(["train", "--data", str(scenes), "--check", "-o", str(tmp_path / "none")]) == 0
     assert "focal_stacks" in capsys.readouterr().out
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
-def test_a_killed_run_goes_on_to_the_same_weights(samples, tmp_path, quick) -> None:
+def test_killed_run_resumes_to_the_same_weights(scenes, tmp_path, quick) -> None:
     def command(out: Path) -> list[str]:
         settings = [*TINY, "--set", "train.save_every=1", "--set", "train.validate_every=2"]
-        return ["train", "--data", str(samples), "--from", "small", "-o", str(out), "--steps", "4", *settings]
+        return ["train", "--data", str(scenes), "--from", "small", "-o", str(out), "--steps", "4", *settings]
 
     killed, whole = tmp_path / "killed" / "run", tmp_path / "whole" / "run"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -97,12 +97,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(samples, tmp_path, quick) -> N
 
 
 @pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
-def test_a_second_run_into_a_folder_is_refused_before_it_writes_anything(samples, tmp_path, capsys) -> None:
+def test_second_run_into_a_folder_is_refused_before_writing(scenes, tmp_path, capsys) -> None:
     out = tmp_path / "run"
     out.mkdir()
     (out / "recipe.toml").write_text("of the first run")
     with FolderLock(out, "train"):
-        assert main(["train", "--data", str(samples), "--from", "small", "-o", str(out), "--steps", "1", *TINY]) == 1
+        assert main(["train", "--data", str(scenes), "--from", "small", "-o", str(out), "--steps", "1", *TINY]) == 1
     assert "another process is writing there (mddnet train)" in capsys.readouterr().err
     assert (out / "recipe.toml").read_text() == "of the first run"
     assert [path.name for path in out.iterdir()] == ["recipe.toml"]
@@ -112,36 +112,36 @@ def test_a_second_run_into_a_folder_is_refused_before_it_writes_anything(samples
     "arguments",
     [
         ["train"],
-        ["train", "a.toml", "--data", "sets"],
+        ["train", "a.toml", "--data", "scenes"],
         ["train", "a.toml", "--from", "small"],
-        ["train", "--data", "sets"],
-        ["train", "--data", "sets", "-o", "out", "--steps", "0"],
-        ["train", "--data", "sets", "-o", "out", "--split", "nowhere.csv"],
+        ["train", "--data", "scenes"],
+        ["train", "--data", "scenes", "-o", "out", "--steps", "0"],
+        ["train", "--data", "scenes", "-o", "out", "--split", "nowhere.csv"],
     ],
 )
-def test_wrong_usage_is_2(arguments, capsys) -> None:
+def test_wrong_usage_exits_with_2(arguments, capsys) -> None:
     assert main(arguments) == 2
     assert "mddnet train: " in capsys.readouterr().err
 
 
-def test_what_cannot_be_trained_on_is_said(samples, tmp_path, capsys) -> None:
+def test_unusable_data_is_reported(scenes, tmp_path, capsys) -> None:
     (tmp_path / "empty").mkdir()
     cases = [
         (tmp_path / "empty", "small", [], "mddnet build"),
         (tmp_path / "nowhere", "small", [], "no such folder"),
-        (samples, str(tmp_path / "nowhere"), [], "expected a shipped model"),
-        (samples, str(tmp_path / "empty"), [], "no weights to go on from"),
-        (samples, "small", ["--set", "train.out=elsewhere"], "said by -o"),
+        (scenes, str(tmp_path / "nowhere"), [], "expected a shipped model"),
+        (scenes, str(tmp_path / "empty"), [], "no weights for training"),
+        (scenes, "small", ["--set", "train.out=elsewhere"], "use -o"),
     ]
     for folder, start, more, expected in cases:
         assert main(["train", "--data", str(folder), "--from", start, "-o", str(tmp_path / "out"), *more]) == 1
         assert expected in capsys.readouterr().err
 
 
-def test_a_run_on_other_scenes_than_before_is_refused(samples, tmp_path, capsys) -> None:
+def test_run_on_other_scenes_is_refused(scenes, tmp_path, capsys) -> None:
     out = tmp_path / "run"
     out.mkdir()
     (out / "checkpoint.safetensors").write_bytes(b"")
     (out / "scenes.csv").write_text("scene,place,split\nfocal_stacks/other,there,train\n")
-    assert main(["train", "--data", str(samples), "--from", "small", "-o", str(out), *TINY]) == 1
-    assert "begun on 1 scenes" in capsys.readouterr().err
+    assert main(["train", "--data", str(scenes), "--from", "small", "-o", str(out), *TINY]) == 1
+    assert "started on 1 scenes" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -47,16 +48,14 @@ def photos_of_scenes(entries: Sequence[SceneEntry]) -> list[Callable[[], UInt8Ar
 def photos_of_shards(shards: Sequence[Shard]) -> list[Callable[[], UInt8Array]]:
     """The same from shards: the first ones, each photo once."""
     photos: dict[str, EncodedSample] = {}
-    read_count = 0
-    for shard in shards:
-        for fields in raw_samples(shard.source):
-            read_count += 1
-            if len(photos) == PHOTOS or read_count > SAMPLES_READ or fields is None:
-                return [partial(one.image, "sharp") for one in photos.values()]
-            one = EncodedSample.of(fields)
-            if one.info["capture"] == SYNTHETIC:
-                sharp = {name: data for name, data in fields.items() if name.startswith(("sharp.", "__key__"))}
-                photos.setdefault(one.info["scene"], EncodedSample(sharp, one.info))
+    samples = (fields for shard in shards for fields in raw_samples(shard.source))
+    for fields in islice(samples, SAMPLES_READ):
+        if fields is None or len(photos) == PHOTOS:
+            break
+        one = EncodedSample.of(fields)
+        if one.info["capture"] == SYNTHETIC:
+            sharp = {name: data for name, data in fields.items() if name.startswith(("sharp.", "__key__"))}
+            photos.setdefault(one.info["scene"], EncodedSample(sharp, one.info))
     return [partial(one.image, "sharp") for one in photos.values()]
 
 
