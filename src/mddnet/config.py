@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from mddnet.errors import RecipeError
 from mddnet.kinds import KINDS
 
-Share = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -136,8 +135,8 @@ class _Mixture(_Section):
 
 
 _SHARES: dict[str, Any] = {
-    **{kind.name: (Share, Field(0.0, description=f"Share of: {kind.title}.")) for kind in KINDS.values()},
-    DISCS: (Share, Field(0.0, description="Share of: photos blurred by one disc, with the colour error of a lens.")),
+    **{kind.name: (Weight, Field(0.0, description=f"Share of: {kind.title}.")) for kind in KINDS.values()},
+    DISCS: (Weight, Field(0.0, description="Share of: photos blurred by one disc, with the colour error of a lens.")),
 }
 MixtureConfig = create_model("MixtureConfig", __base__=_Mixture, **_SHARES)
 MixtureConfig.__doc__ = "Shares of the kinds of scenes in a batch. Only ratios count; a missing kind has none."

@@ -40,13 +40,7 @@ def draw_view(
 ) -> View:
     """Draw a view with a log-uniform scale; the scale is raised if the scene is too small for it.
 
-    Args:
-        rng: source of randomness.
-        scene_size: height and width of the scene's images.
-        crop: height and width of the result.
-        scale_range: smallest and largest scale, in pixels of the result per pixel of the scene.
-        quarter_turns: whether to rotate by multiples of 90 degrees.
-        mirror: whether to mirror half of the views.
+    Sizes are height and width; the scale is in pixels of the crop per pixel of the scene.
     """
     turns = int(rng.choice(4, p=ROTATION_SHARES)) if quarter_turns else 0
     crop_h, crop_w = crop if turns % 2 == 0 else crop[::-1]
@@ -93,12 +87,9 @@ def view_map(values: Float32Array, view: View, crop: tuple[int, int]) -> Float32
 
 
 def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) -> UInt8Array:
-    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression.
+    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression of (H, W, 3) sRGB.
 
-    Args:
-        rng: source of randomness.
-        image: (H, W, 3) uint8 sRGB.
-        strength: 0 changes nothing, 1 is the range of ordinary cameras and editors.
+    Strength 0 changes nothing, 1 is the range of ordinary cameras and editors.
     """
     if strength <= 0:
         return image

@@ -21,10 +21,7 @@ def blurred_by_disc(
 ) -> UInt8Array:
     """Blur a sharp image like a flat subject out of focus, in linear light, with mirrored edges.
 
-    Args:
-        sharp_srgb8: (H, W, 3) uint8.
-        signed_px: signed CoC in pixels, positive behind the plane of focus.
-        colour_shift_px: added to the signed CoC of red, green and blue.
+    The colour shift is added to the signed CoC, which is positive behind the plane of focus, of red, green and blue.
     """
     linear = linear_from_srgb8(sharp_srgb8)
     size = linear.shape[0], linear.shape[1]

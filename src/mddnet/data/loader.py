@@ -137,15 +137,7 @@ def sample_in_view(
 ) -> Batch:
     """One crop of a focused frame, or with a small probability of the sharp image, which has no blur.
 
-    Args:
-        rng: source of randomness.
-        frame: plane of focus and kappa of the frame.
-        image_of: returns the pixels of the frame, or for True those of the sharp image.
-        truth: depth of the scene.
-        seen: depth in the view.
-        config: the recipe's ``[data]``.
-        ordinal: whether only the order of depths is known.
-        synthetic: whether the depth is synthetic.
+    ``image_of`` returns the pixels of the frame, or for True those of the sharp image.
     """
     sharp = bool(rng.random() < SHARP_SHARE)
     scale = sum(config.crop) / (seen.view.height + seen.view.width)

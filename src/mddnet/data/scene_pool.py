@@ -94,12 +94,7 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
 
 
 def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None) -> SceneTruth:
-    """Normalise an inverse depth map to its 2-98 % range.
-
-    Args:
-        name: name in an error.
-        inv_depth: (H, W), NaN where unknown.
-        confidence: (H, W) in [0, 1], or None for full confidence.
+    """Normalise an inverse depth map to its 2-98 % range; ``name`` is for errors, no confidence is full confidence.
 
     Raises:
         CaptureError: if less than 1 % of the map is known.

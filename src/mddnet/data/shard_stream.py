@@ -59,7 +59,7 @@ def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, fir
     """The samples of a lane, endlessly.
 
     Args:
-        shards: all shards, with the number of their samples.
+        shards: all shards.
         seed: of the order.
         lane: the lane.
         shuffle: samples in a block; at most twice that many are in memory.

@@ -107,13 +107,9 @@ def export_graph(network: MDDNet) -> onnx.ModelProto:
 
 
 def traced(module: nn.Module, example: Tensor, outputs: Sequence[str], sizes: Mapping[int, Any]) -> onnx.ModelProto:
-    """Export a module of one input, named ``image``, as a float32 graph.
+    """Export a module of one input, named ``image``, in evaluation mode as a float32 graph.
 
-    Args:
-        module: is set to evaluation mode.
-        example: an input.
-        outputs: names of the outputs, in order.
-        sizes: the dimensions of the input that may vary, each a ``torch.export.Dim``.
+    ``sizes`` are the dimensions of the input that may vary, each with its ``torch.export.Dim``.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

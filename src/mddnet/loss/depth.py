@@ -34,13 +34,7 @@ def gradient_l1(difference: Tensor, weight: Tensor, scales: int) -> Tensor:
 def normalise(u: Tensor, weight: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """Remove shift (median) and scale (mean absolute deviation), as in Ranftl et al., PAMI 2022 (MiDaS), eq. 5.
 
-    Args:
-        u: (B, 1, H, W) inverse depth; any value where the weight is 0.
-        weight: (B, 1, H, W) in [0, 1].
-        floor: smallest divisor.
-
-    Returns:
-        The normalised map and its scale (B,) before the floor.
+    Returns the normalised map, and its scale (B,) before it is raised to ``floor``, the smallest divisor.
     """
     hidden = torch.where(weight > 0, u, torch.full_like(u, float("nan")))
     median = hidden.flatten(1).nanmedian(1).values.nan_to_num(0.0).view(-1, 1, 1, 1)
@@ -70,13 +64,8 @@ def pair_ranking(
 ) -> Tensor:
     """Logistic loss on the order of random pairs whose truths differ clearly (Chen et al., NeurIPS 2016, eq. 1).
 
-    Args:
-        predicted: (B, 1, H, W).
-        truth: (B, 1, H, W), in units of the scene's range.
-        weight: (B, 1, H, W).
-        generator: source of randomness.
-        pairs: random pairs per image; those without a clear gap or a known truth are ignored.
-        gap: smallest difference of the truths.
+    Of the random pairs of each image, those whose truths differ by less than ``gap``, in units of the scene's range, or
+    are unknown are ignored.
     """
     b = predicted.shape[0]
     size = predicted[0].numel()

@@ -37,14 +37,8 @@ def lens_law_l1(
     The predicted depth is first aligned with the truth by least squares. Both maps receive gradients; the alignment
     does not.
 
-    Args:
-        predicted_inv_depth: (B, 1, H, W) relative inverse depth.
-        predicted_defocus_px: (B, 1, H, W) CoC diameter, pixels of the input tensor.
-        truth_inv_depth: (B, 1, H, W) in the scene's unit, finite.
-        u_focus: (B,) inverse depth of the plane of focus, scene's unit.
-        kappa_px: (B,) pixels of the input tensor per unit of inverse depth.
-        weight: (B, 1, H, W), 0 where the truth is unknown.
-        cap_px: largest CoC of the network.
+    Maps and weight are (B, 1, H, W), ``u_focus`` and ``kappa_px`` (B,). CoC is in pixels of the input tensor; the true
+    inverse depth is in the scene's unit and finite.
     """
     with torch.no_grad():
         scale, shift = align_scale_shift(predicted_inv_depth, truth_inv_depth, weight)

@@ -51,10 +51,7 @@ class ChromaticStatistics(nn.Module):
         return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), self.kernel, groups=3)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Statistics of an sRGB image.
-
-        Args:
-            image: (B, 3, H, W) in [0, 1], H and W multiples of 32.
+        """Statistics of sRGB images (B, 3, H, W) in [0, 1], H and W multiples of 32.
 
         Returns:
             (B, STATISTICS, H/4, W/4): per window, log contrast of red over green and of blue over green in each band
