@@ -65,7 +65,7 @@ def test_folder_of_scenes_becomes_a_model(scenes, tmp_path, quick, capsys) -> No
     (out / "model" / "card.md").unlink()
     assert main(["train", str(out / "recipe.toml")]) == 0
     card = (out / "model" / "card.md").read_text()
-    assert "made by the tests" in card and "Not yet: `mddnet evaluate` measures it" in card
+    assert "made by the tests" in card and "Not evaluated yet: run `mddnet evaluate`" in card
 
 
 def test_check_does_not_train(scenes, tmp_path, capsys) -> None:

@@ -100,7 +100,7 @@ def test_the_command_writes_a_model_with_a_card(folder: Path, server: ServedFold
     ("change", "words"),
     [
         ("pair_share=0.5", "data.pair_share is 0.5 with shards"),
-        ("mixture={rgbd=1.0}", "data.shards are named, and a mixture too"),
+        ("mixture={rgbd=1.0}", "data.shards and a mixture are both given"),
     ],
 )
 def test_settings_that_need_scenes_are_refused_with_shards(tmp_path: Path, change: str, words: str) -> None:
