@@ -229,9 +229,9 @@ def test_a_missing_part_is_named_and_the_other_scenes_stay(
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
-        (["foca1.tif", "foca01.tif", "foca2.tif"], "position 1 is that of"),
-        (["foca0.tif", "foca1.tif", "foca2.tif"], "does not end in the number"),
-        (["focal.tif", "foca1.tif", "foca2.tif"], "does not end in the number"),
+        (["foca1.tif", "foca01.tif", "foca2.tif"], "same position 1 as"),
+        (["foca0.tif", "foca1.tif", "foca2.tif"], "does not end in a position number"),
+        (["focal.tif", "foca1.tif", "foca2.tif"], "does not end in a position number"),
         (["foca1.tif", "foca2.tif", "simu3.tif"], "2 focused frame"),
     ],
 )
@@ -260,7 +260,7 @@ BAD_ARRAYS: list[tuple[str, Any, str]] = [
     ("depth/1/depth.npy", depth_mm() / 1000, "expected millimetres"),
     ("depth/1/depth.npy", np.full((HEIGHT, WIDTH), np.nan), "expected millimetres"),
     ("depth/1/depth.npy", depth_mm().T, "expected (268, 320)"),
-    ("depth/1/mask.npy", np.ones((HEIGHT, WIDTH), np.uint8), "values 1 to 1, none of them 255"),
+    ("depth/1/mask.npy", np.ones((HEIGHT, WIDTH), np.uint8), "values 1 to 1, none is 255"),
     ("depth/1/mask.npy", np.zeros((5, 5)), "expected (268, 320)"),
     ("fd/1/fd.npy", focus_depths_mm() / 1000, "expected millimetres"),
     ("fd/1/fd.npy", np.where(np.arange(POSITIONS) == 10, np.nan, 700.0), "foca11.tif"),

@@ -51,7 +51,7 @@ def test_a_view_outside_the_grid_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"kind": "focal_stack"}, 'expected "light_field"'),
-        ({"rows": 1}, "rows is 1; expected a whole number of views, 2 to 100"),
+        ({"rows": 1}, "rows is 1; expected an integer number of views, 2 to 100"),
         ({"cols": "3"}, "cols is '3'"),
         ({"rows": True}, "rows is True"),
         ({"rows": ...}, "rows is None"),

@@ -64,7 +64,7 @@ def test_values_of_makers_notes_that_are_no_distance() -> None:
 
 
 def test_a_count_of_four_billion_values_does_not_keep_the_reader(tmp_path: Path) -> None:
-    pytest.importorskip("exifread", reason="maker's notes need the extra formats")
+    pytest.importorskip("exifread", reason="maker notes need the extra formats")
     exif = canon_exif(152)
     entry = struct.pack("<HHI", 0x927C, 7, len(exif))[:4]
     at = exif.index(entry)

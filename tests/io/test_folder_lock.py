@@ -75,11 +75,11 @@ def test_patience_waits_for_the_other(tmp_path: Path) -> None:
     with holder(tmp_path, "alone") as process:
         started = time.monotonic()
         with pytest.raises(OutputError):
-            FolderLock(tmp_path, "build", patience_s=0.2).__enter__()
+            FolderLock(tmp_path, "build", timeout_s=0.2).__enter__()
         assert time.monotonic() - started >= 0.2
         assert process.stdin is not None
         process.stdin.close()
-        with FolderLock(tmp_path, "build", patience_s=30):
+        with FolderLock(tmp_path, "build", timeout_s=30):
             assert (tmp_path / ".build.lock").exists()
 
 

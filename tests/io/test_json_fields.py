@@ -21,13 +21,13 @@ from mddnet.captures.rgbd import read_codes, read_rgb_file
 from mddnet.captures.rig import read_rig
 from mddnet.errors import CaptureError, ImageError, ModelError
 from mddnet.io.json_fields import (
-    first_double,
+    display,
+    first_repeated,
     is_number,
     is_plain_name,
     named_file,
     read_json,
     read_json_object,
-    shown,
 )
 from mddnet.model.folder import read_config
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene
@@ -94,10 +94,10 @@ def test_what_is_a_plain_name() -> None:
 
 
 def test_a_long_value_is_cut_in_messages_and_names_are_compared_quickly() -> None:
-    assert shown("short") == "'short'" and len(shown("x" * 100_000)) < 200 and shown(["x" * 400]).endswith("x']")
+    assert display("short") == "'short'" and len(display("x" * 100_000)) < 200 and display(["x" * 400]).endswith("x']")
     started = time.monotonic()
     names = [str(number) for number in range(100_000)]
-    assert first_double(names) is None and first_double([*names, "77", "5"]) == "5"
+    assert first_repeated(names) is None and first_repeated([*names, "77", "5"]) == "5"
     assert time.monotonic() - started < 2.0
 
 
@@ -144,7 +144,7 @@ def test_numbers_beyond_any_rig(tmp_path: Path, changes: dict[str, Any], message
         ({"lens": {"f_number": "2"}}, "lens.f_number is '2'"),
         ({"lens": {"pixel_um": True}}, "lens.pixel_um is True"),
         ({"index_map": {"file": "frame_00.png", "first_frame": HUGE}}, "index_map.first_frame is 1000"),
-        ({"frames": ["a"] * 20_000}, "names 'a' twice"),
+        ({"frames": ["a"] * 20_000}, "has 'a' twice"),
         ({"frames": ["x" * 400, "y", "z"]}, "expected the plain name"),
         ({"place": "\ud800"}, "whole Unicode characters"),
     ],
@@ -170,22 +170,24 @@ def test_a_drawing_is_no_frame_whatever_its_name(tmp_path: Path) -> None:
     # Pillow would start Ghostscript to draw it.
     drawing = eps(tmp_path / "a.png")
     for read in (read_image, read_inv_depth):
-        with pytest.raises(CaptureError, match="EPS is a drawing"):
+        with pytest.raises(CaptureError, match="EPS is a vector graphic"):
             read(drawing)
-    with pytest.raises(ImageError, match="EPS is a drawing"):
+    with pytest.raises(ImageError, match="EPS is a vector graphic"):
         read_rgb_file(drawing)
-    with pytest.raises(CaptureError, match="EPS is a drawing"):
+    with pytest.raises(CaptureError, match="EPS is a vector graphic"):
         read_codes(drawing, "uint8")
     folder = write_made_stack(tmp_path / "stack", [GREY] * 3)
     eps(folder / "frame_01.png")
-    with pytest.raises(CaptureError, match=r"frame_01\.png: EPS is a drawing"):
+    with pytest.raises(CaptureError, match=r"frame_01\.png: EPS is a vector graphic"):
         read_focal_stack(folder)
 
 
 def test_a_bomb_is_refused_by_every_reader_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = png_bomb(tmp_path / "bomb.png")
     for read in (read_image, read_inv_depth, lambda path: read_codes(path, "uint16")):
-        with pytest.raises(CaptureError, match=r"bomb\.png: 30000 x 30000 px is too large: at most 200 megapixels"):
+        with pytest.raises(
+            CaptureError, match=r"bomb\.png: 30000 x 30000 px is too large: expected at most 200 megapixels"
+        ):
             read(bomb)
     with pytest.raises(ImageError, match="MDDNET_MAX_MEGAPIXELS"):
         read_rgb_file(bomb)
@@ -194,7 +196,7 @@ def test_a_bomb_is_refused_by_every_reader_of_images(tmp_path: Path, monkeypatch
     with pytest.raises(CaptureError, match=r"frame_02\.png: 30000 x 30000 px is too large"):
         read_focal_stack(folder)
     monkeypatch.setenv("MDDNET_MAX_MEGAPIXELS", "0.001")
-    with pytest.raises(CaptureError, match=r"48 x 40 px is too large: at most 0\.001 megapixels"):
+    with pytest.raises(CaptureError, match=r"48 x 40 px is too large: expected at most 0\.001 megapixels"):
         read_focal_stack(folder)
     monkeypatch.setenv("MDDNET_MAX_MEGAPIXELS", "many")
     with pytest.raises(ImageError, match="MDDNET_MAX_MEGAPIXELS is 'many'; expected a positive number"):

@@ -78,7 +78,7 @@ def test_a_part_that_was_cleared_away_too_soon_is_begun_again(tmp_path: Path, mo
         asked.append(handle)
         if len(asked) == 1:
             next(tmp_path.glob(".*.part")).unlink()
-        return "mine"
+        return "acquired"
 
     monkeypatch.setattr(module, "try_lock", try_lock)
     part = PartFile(tmp_path / "cup")
@@ -102,7 +102,7 @@ def test_handles_are_closed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (errno.ENOSPC, "make room"),
+        (errno.ENOSPC, "free some space"),
         (errno.EROFS, "choose another folder"),
         (errno.EACCES, "choose another folder"),
         (errno.EFBIG, "ulimit -f"),

@@ -81,7 +81,7 @@ def test_a_profile_of_linear_light_is_followed_in_full_depth(tmp_path: Path, kin
     tifffile.imwrite(tmp_path / "light.tif", samples, photometric="rgb", extratags=tags)
     photo = read_photo(tmp_path / "light.tif")
     assert difference(photo.pixels, steps()) <= (13 if kind == "uint8" else 1)
-    assert any("Linear light" in note for note in photo.notes) == (kind != "uint8")
+    assert any("linear light" in note for note in photo.notes) == (kind != "uint8")
 
 
 @pytest.mark.parametrize("kind", ["uint16", "float32"])
@@ -245,7 +245,7 @@ def test_exr_is_linear_light(tmp_path: Path, kind: type, name: str) -> None:
     write_exr(tmp_path / "a.exr", {name: light[:, :, 0].copy() if name == "Y" else light})
     photo = read_photo(tmp_path / "a.exr")
     assert difference(photo.pixels, steps()) <= 1 and photo.path == tmp_path / "a.exr"
-    assert any("Linear light" in note for note in photo.notes)
+    assert any("linear light" in note for note in photo.notes)
 
 
 def test_exr_with_the_lens_in_its_attributes(tmp_path: Path) -> None:

@@ -116,14 +116,14 @@ D850 = "NIKON D850"
 def test_the_model_gives_the_pitch_that_exif_lacks() -> None:
     facts = facts_of({FOCAL: 50.0}, 8256, 5504, model=D850)
     assert facts.lens.pixel_um == pytest.approx(35900 / 8256)
-    assert [note for note in facts.notes if "by the sensor of the NIKON D850" in note]
+    assert [note for note in facts.notes if "from the sensor of the NIKON D850" in note]
     assert facts_of({FOCAL: 50.0}, 8256, 5504, model="Brownie").lens.pixel_um is None
 
 
 def test_a_photo_made_smaller_is_said_to_be_so() -> None:
     facts = facts_of({}, 2064, 1376, model=D850)
     assert facts.lens.pixel_um == pytest.approx(4 * 35900 / 8256)
-    assert any("taken for made smaller, not cropped" in note for note in facts.notes)
+    assert any("assumed to be resized, not cropped" in note for note in facts.notes)
     cropped = facts_of({}, 2000, 2000, model=D850)
     assert cropped.lens.pixel_um is None and any("pitch is unknown" in note for note in cropped.notes)
 
@@ -154,4 +154,4 @@ def test_what_exif_leaves_open_is_said() -> None:
     assert without_dimensions.lens.pixel_um == pytest.approx(6.0)
     assert any("EXIF lacks the pixel dimensions" in note for note in without_dimensions.notes)
     smaller = facts_of(SENSOR, 1500, 1000)
-    assert any("1500 px long, by EXIF 6000 px: taken for made smaller" in note for note in smaller.notes)
+    assert any("1500 px long, EXIF says 6000 px: assumed to be resized" in note for note in smaller.notes)

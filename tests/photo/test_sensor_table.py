@@ -44,12 +44,12 @@ def test_a_phone_has_the_table_of_one_of_its_cameras_only() -> None:
         ((6000, 4000), 4.0, ""),
         ((4000, 6000), 4.0, ""),
         ((6016, 4016), 4.0, ""),  # a developer of raw files keeps the rim
-        ((1500, 1000), 16.0, "taken for made smaller"),
-        ((6000, 3376), 4.0, "taken for cropped"),  # 16:9
-        ((4000, 4000), 4.0, "taken for cropped"),  # square
-        ((3000, 3000), None, "cropped, and perhaps made smaller"),
+        ((1500, 1000), 16.0, "assumed to be resized"),
+        ((6000, 3376), 4.0, "assumed to be cropped"),  # 16:9
+        ((4000, 4000), 4.0, "assumed to be cropped"),  # square
+        ((3000, 3000), None, "cropped, and perhaps resized"),
         ((12000, 8000), None, "enlarged"),
-        ((9000, 2500), None, "put together"),
+        ((9000, 2500), None, "stitched"),
     ],
 )
 def test_pitch_by_the_number_of_pixels(size: tuple[int, int], pitch_um: float | None, words: str) -> None:

@@ -18,7 +18,7 @@ from tests.support.made_scenes import KAPPA_PX, make_scene, make_scene_root
 from mddnet.cli.main import main
 from mddnet.errors import CaptureError
 from mddnet.scenes.found import DamagedScene, FoundScene, find_scenes
-from mddnet.scenes.inspect import COC_PX_EDGES, Histograms, measure_scene, measured, shown_scenes
+from mddnet.scenes.inspect import COC_PX_EDGES, Histograms, evenly_chosen, measure_scene, measured
 from mddnet.scenes.inspect_pictures import blur_order, contact_sheet
 from mddnet.scenes.store import read_scene, write_inv_depth
 
@@ -153,8 +153,8 @@ def test_half_built_scenes_count_as_damaged_and_hidden_folders_do_not(tmp_path: 
 
 def test_the_scenes_shown_are_spread(tmp_path: Path) -> None:
     scenes = [facts_of(make_scene(tmp_path, "rgbd", f"s{i}", "hall", i, (24, 32))) for i in range(5)]
-    assert [facts.folder.name for facts in shown_scenes(scenes, 3)] == ["s0", "s2", "s4"]
-    assert shown_scenes(scenes, 0) == [] and len(shown_scenes(scenes, 9)) == 5
+    assert [facts.folder.name for facts in evenly_chosen(scenes, 3)] == ["s0", "s2", "s4"]
+    assert evenly_chosen(scenes, 0) == [] and len(evenly_chosen(scenes, 9)) == 5
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from mddnet.scenes.plan import BuildRow
 from mddnet.scenes.store import read_scene
 from mddnet.types import SPLITS, SceneRecord, Split
 
-PATIENCE_S = 60.0
+LOCK_TIMEOUT_S = 60.0
 SCENE_COLUMNS = (
     "group",
     "scene",
@@ -90,7 +90,7 @@ def write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str], 
     Raises:
         OutputError: if they cannot be written.
     """
-    with writing_into(out), FolderLock(out, "build-tables", PATIENCE_S):
+    with writing_into(out), FolderLock(out, "build-tables", LOCK_TIMEOUT_S):
         _write_tables(out, rows, split_of)
 
 

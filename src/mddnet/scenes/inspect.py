@@ -281,10 +281,10 @@ def summarise(
     return Inspection(scenes, damaged, rejected, histograms, splits)
 
 
-def shown_scenes(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:
-    """At most ``limit`` scenes of each kind, evenly spread over the names."""
-    shown: list[SceneFacts] = []
+def evenly_chosen(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:
+    """At most ``limit`` scenes of each kind, evenly spread over their names."""
+    chosen: list[SceneFacts] = []
     for kind in sorted({facts.kind for facts in scenes}):
         mine = [facts for facts in scenes if facts.kind == kind]
-        shown += [mine[i] for i in np.unique(np.linspace(0, len(mine) - 1, min(limit, len(mine))).astype(int))]
-    return shown
+        chosen += [mine[i] for i in np.unique(np.linspace(0, len(mine) - 1, min(limit, len(mine))).astype(int))]
+    return chosen

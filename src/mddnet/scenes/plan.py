@@ -9,7 +9,7 @@ from typing import Literal
 
 from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
 from mddnet.errors import CaptureError, MddnetError
-from mddnet.io.json_fields import read_json_object, shown
+from mddnet.io.json_fields import display, read_json_object
 from mddnet.kinds import KINDS
 from mddnet.scenes.store import scene_name
 from mddnet.types import SceneRecord
@@ -113,7 +113,7 @@ def _capture_folder(folder: Path) -> BuildTask | BuildRow:
         data = read_json_object(path)
         stated = data.get("kind")
         if not isinstance(stated, str) or stated not in FOLDER_KINDS:
-            raise CaptureError(f"{path}: kind is {shown(stated)}; expected one of {', '.join(FOLDER_KINDS)}")
+            raise CaptureError(f"{path}: kind is {display(stated)}; expected one of {', '.join(FOLDER_KINDS)}")
     except CaptureError as error:
         return BuildRow("", folder.name, "", "failed", str(error))
     name, location = data.get("scene"), data.get("place")

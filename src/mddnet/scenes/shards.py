@@ -31,7 +31,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import UNREADABLE_JSON, shown
+from mddnet.io.json_fields import UNREADABLE_JSON, display
 from mddnet.photo.image_file import opened_image
 from mddnet.scenes.shard_source import raw_samples
 from mddnet.scenes.store import read_coded_map
@@ -196,8 +196,8 @@ def _read_info(key: str, data: bytes) -> dict[str, Any]:
         raise CaptureError(f"{key}: json is no description of format {SHARD_FORMAT}; make the shards again")
     for name in _TEXT_KEYS:
         if not isinstance(info.get(name), str):
-            raise CaptureError(f"{key}: {name} is {shown(info.get(name))}; expected a text")
+            raise CaptureError(f"{key}: {name} is {display(info.get(name))}; expected a text")
     for name in _NUMBER_KEYS:
         if not isinstance(info.get(name), float) or not math.isfinite(info[name]):
-            raise CaptureError(f"{key}: {name} is {shown(info.get(name))}; expected a finite number")
+            raise CaptureError(f"{key}: {name} is {display(info.get(name))}; expected a finite number")
     return info

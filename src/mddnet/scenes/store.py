@@ -21,7 +21,7 @@ from PIL import Image, PngImagePlugin
 
 from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
-from mddnet.io.json_fields import is_plain_name, read_json_object, shown
+from mddnet.io.json_fields import display, is_plain_name, read_json_object
 from mddnet.photo.image_file import opened_image, read_rgb
 from mddnet.types import (
     INV_DEPTH_UNITS,
@@ -137,7 +137,7 @@ def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | N
         raise CaptureError(f"{name}: the PNG carries no mddnet scale (tEXt 'mddnet'); {fix}") from error
     if stated != quantity or codes.ndim != 2 or codes.dtype not in CODE_TYPES:
         raise CaptureError(
-            f"{name}: {shown(stated)}, {codes.dtype} of shape {codes.shape}; expected one 16-bit channel of {quantity}"
+            f"{name}: {display(stated)}, {codes.dtype} of shape {codes.shape}; expected a 16-bit map of {quantity}"
         )
     if not all(abs(number) < LARGEST_VALUE for number in (low, step, infinity)):
         raise CaptureError(
@@ -158,7 +158,7 @@ def read_inv_depth(path: Path) -> InvDepthFile:
     found = read_coded_map(path, "inv_depth", BUILD_AGAIN)
     if found.unit not in INV_DEPTH_UNITS or not found.step > 0:
         raise CaptureError(
-            f"{path}: unit {shown(found.unit)}, step {found.step}; expected a step above 0 and one of "
+            f"{path}: unit {display(found.unit)}, step {found.step}; expected a step above 0 and one of "
             f"{', '.join(INV_DEPTH_UNITS)}"
         )
     return InvDepthFile(found.values, cast(InvDepthUnit, found.unit), found.step)
@@ -224,7 +224,7 @@ def _inside(folder: Path, name: object) -> str:
     """A plain file name inside the folder; anything else could point elsewhere on the disk."""
     if not isinstance(name, str) or not is_plain_name(name):
         raise CaptureError(
-            f"{folder / 'scene.json'}: file {shown(name)}; expected a plain name inside the scene folder"
+            f"{folder / 'scene.json'}: file {display(name)}; expected a plain name inside the scene folder"
         )
     return name
 
@@ -233,7 +233,7 @@ def _frame(folder: Path, data: dict[str, object]) -> FrameRecord:
     u_focus, kappa_px = (float(cast(float, data[key])) for key in ("u_focus", "kappa_px"))
     if not (math.isfinite(u_focus) and math.isfinite(kappa_px) and kappa_px >= 0):
         raise CaptureError(
-            f"{folder / 'scene.json'}: frame {shown(data['file'])} has u_focus {u_focus}, kappa_px {kappa_px}; "
+            f"{folder / 'scene.json'}: frame {display(data['file'])} has u_focus {u_focus}, kappa_px {kappa_px}; "
             "expected finite numbers and a kappa_px of 0 or more"
         )
     return FrameRecord(_inside(folder, data["file"]), u_focus, kappa_px)
@@ -250,12 +250,12 @@ def read_scene(folder: Path) -> SceneRecord:
     try:
         if data["format"] != SCENE_FORMAT:
             raise CaptureError(
-                f"{path}: format {shown(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
+                f"{path}: format {display(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
             )
         if data["unit"] not in INV_DEPTH_UNITS:
-            raise CaptureError(f"{path}: unit {shown(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
+            raise CaptureError(f"{path}: unit {display(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
         if data["provenance"] not in ("real", "rendered", "pseudo"):
-            raise CaptureError(f"{path}: provenance {shown(data['provenance'])}; expected real, rendered or pseudo")
+            raise CaptureError(f"{path}: provenance {display(data['provenance'])}; expected real, rendered or pseudo")
         confidence = data.get("confidence")
         return SceneRecord(
             name=str(data["name"]),
@@ -274,7 +274,7 @@ def read_scene(folder: Path) -> SceneRecord:
         )
     except NOT_ITS_FIELDS as error:
         raise CaptureError(
-            f"{path}: {shown(error)}; expected the fields of a scene record, see CONVENTIONS.md"
+            f"{path}: {display(error)}; expected the fields of a scene record, see CONVENTIONS.md"
         ) from error
 
 

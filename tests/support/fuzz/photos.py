@@ -1,4 +1,4 @@
-"""Targets that are one file: photos of every format, colour profiles, EXIF, maker's notes, videos, arrays."""
+"""Targets that are one file: photos of every format, colour profiles, EXIF, maker notes, videos, arrays."""
 
 from __future__ import annotations
 
@@ -560,7 +560,7 @@ TARGETS = (
         lambda files: damage_any_seed(files, "case.icc"),
         _read_profile,
     ),
-    Target("maker_notes", "maker's notes", 6_000, _maker_notes, _maker_cases, _read_maker_notes, needs=("exifread",)),
+    Target("maker_notes", "maker notes", 6_000, _maker_notes, _maker_cases, _read_maker_notes, needs=("exifread",)),
     Target(
         "lens_facts",
         "lens facts: values of EXIF tags, table of sensors, form",
