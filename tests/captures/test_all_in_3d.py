@@ -412,8 +412,8 @@ def test_bad_scenes_are_named_and_the_others_built(tmp_path: Path, frames: dict[
 
 def test_a_long_stack_is_judged_by_few_frames_from_end_to_end() -> None:
     pytest.importorskip("cv2", reason="building needs OpenCV (extra build)")
-    from mddnet.scenes.all_in_3d_scene import FEW_FRAMES, evenly_few
+    from mddnet.scenes.all_in_3d_scene import FEW_FRAMES, evenly_spaced
 
-    assert evenly_few(7).tolist() == list(range(7)) and len(evenly_few(FEW_FRAMES)) == FEW_FRAMES
-    few = evenly_few(200)
+    assert evenly_spaced(7).tolist() == list(range(7)) and len(evenly_spaced(FEW_FRAMES)) == FEW_FRAMES
+    few = evenly_spaced(200)
     assert len(few) == FEW_FRAMES and few[0] == 0 and few[-1] == 199 and set(np.diff(few)) == {5, 6}

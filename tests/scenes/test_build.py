@@ -140,7 +140,7 @@ def test_what_cannot_be_listed_is_named_and_the_rest_goes_on(tmp_path: Path) -> 
     assert "kind is 'hologram'; expected one of focal_stack, light_field" in reasons["tilt"]
     assert "licence" in reasons["manifest.csv"]
     assert "no captures" in reasons["nowhere"]
-    assert "name good is taken" in next(row.reason for row in plan.failures if row.name == "good")
+    assert "name good is used" in next(row.reason for row in plan.failures if row.name == "good")
 
 
 # --- building, going on, building again -------------------------------------------------------------------------------

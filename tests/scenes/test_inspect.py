@@ -82,8 +82,8 @@ def test_kappa_is_compared_with_the_lens(tmp_path: Path) -> None:
         ({"frames": []}, "no focused frame"),
         ({"frames": [{"file": "frame_00.png", "u_focus": 0.5, "kappa_px": 0.0}]}, "no blur: the largest CoC is 0 px"),
         ({"frames": [{"file": "frame_00.png", "u_focus": 0.5, "kappa_px": 90.0}]}, "of the image"),
-        ({"frames": [{"file": "frame_00.png", "u_focus": 2.5, "kappa_px": 1.0}]}, "1 of 1 planes of focus lie outside"),
-        ({"measures": {"rerender_error_fraction": 0.8}}, "leaves 0.80 of the difference"),
+        ({"frames": [{"file": "frame_00.png", "u_focus": 2.5, "kappa_px": 1.0}]}, "1 of 1 planes of focus are outside"),
+        ({"measures": {"rerender_error_fraction": 0.8}}, "re-rendering error is 0.80"),
         ({"licence": " "}, "no licence is stated"),
     ],
 )
@@ -128,7 +128,7 @@ def test_the_order_of_blur_tells_a_right_law_from_a_turned_one(tmp_path: Path) -
     frames = [{"file": f.file, "u_focus": 1 - f.u_focus, "kappa_px": f.kappa_px} for f in read_scene(folder).frames]
     change(folder, frames=frames)
     rotated = contact_sheet(facts_of(folder))
-    assert rotated.blur_order < 0 and "is not blurred where the law says" in rotated.facts.remarks[0]
+    assert rotated.blur_order < 0 and "contradicts the lens law" in rotated.facts.remarks[0]
 
 
 def test_a_flat_picture_has_no_order_of_blur() -> None:
@@ -174,7 +174,7 @@ def test_the_page_holds_everything_and_needs_nothing(tmp_path: Path, capsys: pyt
     said = " ".join(page.texts)
     for expected in ("blur explains 0.97", "Apache-2.0", "focal_stacks: 4 scenes", "place_d, dev"):
         assert expected in said
-    assert "5 scenes, 15 sets, 0 damaged, 1 captures without a scene" in capsys.readouterr().out
+    assert "5 scenes, 15 samples, 0 damaged, 1 captures without a scene" in capsys.readouterr().out
     assert len(text) < 1_000_000
 
 
@@ -218,7 +218,7 @@ def test_damaged_scenes_are_listed_and_the_others_shown(tmp_path: Path, capsys: 
     Image.new("RGB", (9, 9)).save(root / "rgbd/c/frame_00.png")
     assert main(["inspect", str(root), "-o", str(tmp_path / "r.html")]) == 1
     told = capsys.readouterr()
-    assert "1 scenes, 3 sets, 4 damaged" in told.out
+    assert "1 scenes, 3 samples, 4 damaged" in told.out
     said = " ".join(Page((tmp_path / "r.html").read_text(encoding="utf-8")).texts)
     for name in ("a1/scene.json", "a2/frame_01.png", "b/sharp.png", "c/frame_00.png: 9 x 9 pixels"):
         assert name in told.err and name in said

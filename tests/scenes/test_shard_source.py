@@ -60,13 +60,13 @@ def test_braces_and_stars_stand_for_several(written: Path) -> None:
     ("pattern", "words"),
     [
         ("nowhere/train-{0..1}.tar", "nowhere/train-0.tar: no such file"),
-        ("nowhere/*.tar", "no file fits"),
+        ("nowhere/*.tar", "no file matches"),
         ("pipe:touch owned", "expected a path, or an address"),
         ("file:///etc/passwd", "expected a path, or an address"),
         ("ftp://x.org/a.tar", "expected a path, or an address"),
         ("s3://bucket/a.tar", "expected a path, or an address"),
         ("{a", "no such file|braces"),
-        ("https://x.org/{a,a}.tar", "named twice"),
+        ("https://x.org/{a,a}.tar", "listed twice"),
     ],
 )
 def test_other_patterns_are_refused(pattern: str, words: str) -> None:
@@ -102,7 +102,7 @@ def test_a_summary_that_lies_is_not_believed(tmp_path: Path, written: Path) -> N
 
 
 def test_shards_without_a_set_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CaptureError, match="no set in 1 shard"):
+    with pytest.raises(CaptureError, match="no sample in 1 shard"):
         count_samples([str(tar_of(tmp_path / "a.tar"))])
 
 
@@ -151,5 +151,5 @@ def test_a_header_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_set_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_source, "MAX_SAMPLE_BYTES", 1000)
     members = [(tarfile.TarInfo(f"k.f{i}"), b"x" * 300) for i in range(4)]
-    with pytest.raises(CaptureError, match="set k has more than 1000 bytes"):
+    with pytest.raises(CaptureError, match="sample k has more than 1000 bytes"):
         list(raw_samples(str(tar_of(tmp_path / "a.tar", *members))))

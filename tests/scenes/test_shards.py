@@ -231,7 +231,7 @@ def test_shards_of_an_earlier_plan_go(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.glob("*.tar")) == ["dev-000000.tar", "train-000000.tar"]
     assert len(all_samples(out)) == 15
     (out / "train-000007.tar").write_bytes(b"somebody's")
-    with pytest.raises(CaptureError, match=r"train-000007\.tar: no part of this set"):
+    with pytest.raises(CaptureError, match=r"train-000007\.tar: not written by"):
         write(root, out, split)
     assert (out / "train-000007.tar").read_bytes() == b"somebody's"
 
@@ -289,7 +289,7 @@ def test_damaged_scenes_are_left_out_and_named(tmp_path: Path, capsys: pytest.Ca
     assert main(["shards", str(root), "-o", str(tmp_path / "out"), "--split", str(split)]) == 1
     told = capsys.readouterr()
     assert "a1/scene.json" in told.err and "a2/frame_01.png" in told.err
-    assert "2 shards (0 kept), 9 sets" in told.out
+    assert "2 shards (0 kept), 9 samples" in told.out
     assert (tmp_path / "out" / CHECKSUMS).exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 from mddnet.captures.structured_light import Intrinsics, ProjectorGeometry
 from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
-from mddnet.scenes.triangulate import triangulate, without_rims
+from mddnet.scenes.triangulate import triangulate, without_edges
 
 HEIGHT, WIDTH = 40, 60
 
@@ -85,7 +85,7 @@ def test_rims_and_single_pixels_stay_unknown() -> None:
     depth[:, 30:] = 900.0
     depth[5, 5] = 950.0
     depth[20:26, 10:16] = np.nan
-    kept = without_rims(depth)
+    kept = without_edges(depth)
     assert np.isnan(kept[:, 28:32]).all()
     assert np.isnan(kept[5, 5])
     assert np.isnan(kept[19:27, 9:17]).all()
@@ -93,7 +93,7 @@ def test_rims_and_single_pixels_stay_unknown() -> None:
     # a slope is no rim, and unknown single pixels do not eat their neighbours
     slope = np.broadcast_to(1000 + 3 * np.arange(WIDTH, dtype=np.float32), (HEIGHT, WIDTH)).copy()
     slope[10, 10] = np.nan
-    assert np.isnan(without_rims(slope)[2:-2, 2:-2]).sum() == 1
+    assert np.isnan(without_edges(slope)[2:-2, 2:-2]).sum() == 1
 
 
 def test_the_rim_of_a_shadow_stays_unknown() -> None:
