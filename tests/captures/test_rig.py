@@ -57,7 +57,7 @@ def calibration(part: str | None = None, **changes: Any) -> dict[str, Any]:
     return {**CALIBRATION, **(changes if part is None else {part: {**CALIBRATION[part], **changes}})}
 
 
-def test_reads_what_the_description_says(tmp_path: Path) -> None:
+def test_the_description_is_read(tmp_path: Path) -> None:
     rig = read_rig(write_rig(tmp_path / "a", f_number=2.8, aligned=True))
     assert (rig.scene, rig.location, rig.width, rig.height, rig.aligned) == ("fruit", "lab", 8, 6, True)
     assert (rig.focal_mm, rig.f_number, rig.pixel_um, rig.aperture_px, rig.offset_mm) == (50, 2.8, None, None, None)
@@ -68,7 +68,7 @@ def test_reads_what_the_description_says(tmp_path: Path) -> None:
     assert rig.read_fringe(1, 2).tolist() == np.full((6, 8), np.float32(90 / 255)).tolist()
 
 
-def test_the_calibration_may_lie_beside_the_captures(tmp_path: Path) -> None:
+def test_the_calibration_may_be_in_the_parent_folder(tmp_path: Path) -> None:
     (tmp_path / "calibration.json").write_text(json.dumps(CALIBRATION))
     folder = write_rig(tmp_path / "a", calibration="calibration.json")
     assert read_rig(folder).geometry.baseline_mm == 200
@@ -137,7 +137,7 @@ def test_the_distance_of_fringe_orders_is_that_of_the_nearest_two() -> None:
         ({"calibration": calibration("camera", distortion=[0] * 8)}, "at most 5"),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_invalid_descriptions_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CaptureError) as caught:
         read_rig(write_rig(tmp_path / "a", **changes))
     assert message in str(caught.value)

@@ -52,7 +52,7 @@ def test_incomplete_calibration_is_no_calibration(text: str) -> None:
     assert parse_calibration(text) is None
 
 
-def test_units_and_places(root: Path) -> None:
+def test_units_and_locations(root: Path) -> None:
     metric, relative, ordinal = list_stereo(root)
     assert [s.unit for s in (metric, relative, ordinal)] == ["1/m", "relative", "ordinal"]
     assert metric.location == "stereo/Metric"
@@ -63,7 +63,7 @@ def test_units_and_places(root: Path) -> None:
     assert ordinal.read_inv_depth()[1, 0] == pytest.approx(8 / 255)
 
 
-def test_only_dark_images_are_lifted(root: Path) -> None:
+def test_only_dark_images_are_brightened(root: Path) -> None:
     metric, _, ordinal = list_stereo(root)
     assert metric.read_rgb().mean() == pytest.approx(20, abs=2)
     assert float(linear_from_srgb8(ordinal.read_rgb()).mean()) == pytest.approx(0.7, abs=0.02)

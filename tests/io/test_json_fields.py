@@ -41,7 +41,7 @@ HUGE = 10**400
 @pytest.mark.parametrize(
     "text", [DEEP, '{"a":' * 30_000 + "1" + "}" * 30_000, "9" * 6000, "", "{", '"\udcff"', "[1]", "7"]
 )
-def test_every_reader_of_json_names_a_file_that_is_none(tmp_path: Path, text: str) -> None:
+def test_every_reader_reports_invalid_json(tmp_path: Path, text: str) -> None:
     for name in ("capture.json", "scene.json", "config.json", "all_in_3d.json"):
         (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     for read in (read_focal_stack, read_light_field, read_rig):
@@ -55,7 +55,7 @@ def test_every_reader_of_json_names_a_file_that_is_none(tmp_path: Path, text: st
         list_all_in_3d(tmp_path)
 
 
-def test_a_file_beyond_any_description_is_not_even_read(tmp_path: Path) -> None:
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "a.json").open("wb") as stream:
         stream.truncate(10 * 2**30)
     with pytest.raises(
@@ -67,12 +67,12 @@ def test_a_file_beyond_any_description_is_not_even_read(tmp_path: Path) -> None:
         read_json_object(tmp_path / "b.json", error=ModelError)
 
 
-def test_what_is_a_number() -> None:
+def test_numbers() -> None:
     assert all(map(is_number, (0, -1, 2.5, 1e308, 10**308)))
     assert not any(map(is_number, (True, None, "1", float("nan"), float("inf"), HUGE, -HUGE, [], {})))
 
 
-def test_what_is_a_plain_name() -> None:
+def test_plain_names() -> None:
     assert all(map(is_plain_name, ("a", "a.png", "Bild 1.jpg", "caf\u00e9.tif", ".hidden", "x" * 255)))
     bad = (
         "",
@@ -93,7 +93,7 @@ def test_what_is_a_plain_name() -> None:
     assert not any(map(is_plain_name, bad))
 
 
-def test_a_long_value_is_cut_in_messages_and_names_are_compared_quickly() -> None:
+def test_long_values_are_shortened_and_names_compared_quickly() -> None:
     assert display("short") == "'short'" and len(display("x" * 100_000)) < 200 and display(["x" * 400]).endswith("x']")
     started = time.monotonic()
     names = [str(number) for number in range(100_000)]
@@ -104,7 +104,7 @@ def test_a_long_value_is_cut_in_messages_and_names_are_compared_quickly() -> Non
 @pytest.mark.parametrize(
     "name", ["//etc/passwd", "/etc/passwd", "../x", "a/../x", "a/b/c", "stack//etc/passwd", "x" * 300, "\ud800"]
 )
-def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(CaptureError, match=r"capture\.json: frames is .*; expected the plain name of a file in"):
         named_file(tmp_path / "capture.json", name, "frames", folders=1)
     with pytest.raises(CaptureError, match=r"capture\.json"):
@@ -166,7 +166,7 @@ def eps(path: Path) -> Path:
     return path
 
 
-def test_a_drawing_is_no_frame_whatever_its_name(tmp_path: Path) -> None:
+def test_a_vector_graphic_is_refused_for_any_suffix(tmp_path: Path) -> None:
     # Pillow would start Ghostscript to draw it.
     drawing = eps(tmp_path / "a.png")
     for read in (read_image, read_inv_depth):
@@ -182,7 +182,7 @@ def test_a_drawing_is_no_frame_whatever_its_name(tmp_path: Path) -> None:
         read_focal_stack(folder)
 
 
-def test_a_bomb_is_refused_by_every_reader_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_reader_of_images_refuses_decompression_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = png_bomb(tmp_path / "bomb.png")
     for read in (read_image, read_inv_depth, lambda path: read_codes(path, "uint16")):
         with pytest.raises(

@@ -94,6 +94,6 @@ def test_the_subject_distance_of_exif_comes_first(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_what_makers_write(tags: dict[str, object], focus_m: float | None) -> None:
+def test_maker_notes_are_read(tags: dict[str, object], focus_m: float | None) -> None:
     found = focus_of_maker_tags(tags)
     assert (None if found is None else found[0]) == focus_m

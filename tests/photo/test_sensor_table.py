@@ -23,7 +23,7 @@ def test_every_row_has_square_pixels_of_a_likely_pitch(name: str) -> None:
     assert 1.3 < sensor.long_px / sensor.short_px < 1.8
 
 
-def test_a_model_is_found_however_it_is_spaced_and_written() -> None:
+def test_a_model_is_found_regardless_of_case_and_spaces() -> None:
     for model in ("Canon EOS 5D Mark II", "CANON EOS 5D MARK II\0\0", "  Canon EOS  5D Mark II "):
         sensor = sensor_of(model, None)
         assert sensor is not None and sensor.long_px == 5616 and sensor.pixel_um == pytest.approx(6.41, abs=0.01)

@@ -82,16 +82,16 @@ def _counts(inspection: Inspection) -> list[Row]:
     rows: list[Row] = []
     kinds = {facts.kind for facts in inspection.scenes} | {scene.kind for scene in inspection.damaged}
     for kind in sorted(kinds | {row.get("group", "") for row in inspection.rejected}):
-        mine = [facts for facts in inspection.scenes if facts.kind == kind]
-        splits = Counter(inspection.split_of(facts.record.location) for facts in mine)
+        of_kind = [facts for facts in inspection.scenes if facts.kind == kind]
+        splits = Counter(inspection.split_of(facts.record.location) for facts in of_kind)
         rows.append(
             [
                 _kind(kind),
-                len(mine),
-                sum(len(facts.record.frames) for facts in mine),
-                len({facts.record.location for facts in mine}),
+                len(of_kind),
+                sum(len(facts.record.frames) for facts in of_kind),
+                len({facts.record.location for facts in of_kind}),
                 *(splits[split] for split in (*SPLITS, "")),
-                sum(bool(facts.remarks) for facts in mine),
+                sum(bool(facts.remarks) for facts in of_kind),
                 sum(scene.kind == kind for scene in inspection.damaged),
                 sum(row.get("group", "") == kind for row in inspection.rejected),
             ]
@@ -106,10 +106,10 @@ def _licences(scenes: Sequence[SceneFacts]) -> list[Row]:
     for facts in scenes:
         counted.setdefault((facts.kind, facts.record.licence), []).append(facts)
     rows: list[Row] = []
-    for (kind, licence), mine in sorted(counted.items()):
-        sources = sorted({facts.record.source for facts in mine})
+    for (kind, licence), group in sorted(counted.items()):
+        sources = sorted({facts.record.source for facts in group})
         named = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
-        rows.append([_kind(kind), licence, len(mine), sum(len(facts.record.frames) for facts in mine), named])
+        rows.append([_kind(kind), licence, len(group), sum(len(facts.record.frames) for facts in group), named])
     return rows
 
 

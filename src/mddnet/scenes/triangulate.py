@@ -81,7 +81,7 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
     good = np.isfinite(z) & (z > 0)
     if good.mean() < 0.5:
         raise RejectedScene(
-            f"{1 - good.mean():.0%} of the rays meet their light plane behind the camera; check the order of the fringe "
+            f"{1 - good.mean():.0%} of the rays meet their light plane behind the camera; check the order of fringe "
             "images, fringes.axis, and that rotation and translation are those of X_projector = R X_camera + t"
         )
     # dz/dx' by the quotient rule.
