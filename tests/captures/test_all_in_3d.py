@@ -375,7 +375,7 @@ def test_the_aperture_is_fitted(tmp_path: Path, frames: dict[int, np.ndarray]) -
 
 
 def test_breathing_is_detected_and_removed(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
-    """Frames magnified by v / v_ref with v_ref of position 16: kappa is A v_ref for all, and the picture is cropped."""
+    """Frames magnified by v / v_ref with v_ref of position 16: kappa is A v_ref for all, and the images are cropped."""
     v = 1 / (1 / F_MM - 1 / focus_depths_mm())
     breathing = {n: magnified(image, float(v[n - 1] / v[15])) for n, image in frames.items()}
     (row,) = build(write_shipped(tmp_path / "data", breathing), tmp_path / "out")

@@ -84,7 +84,7 @@ def test_16_bits_of_a_fringe_image_are_kept(tmp_path: Path) -> None:
 
 
 def test_the_distance_of_fringe_orders_is_that_of_the_nearest_two() -> None:
-    # one period and eight: the orders of the eight lie 2 pi / 8 apart in the one
+    # one period and eight: the orders of the eight differ by 2 pi / 8 in the one
     assert order_distance_rad((1, 8)) == pytest.approx(2 * np.pi / 8)
     assert order_distance_rad((2, 8)) == pytest.approx(0)
     assert order_distance_rad((1,)) == np.inf

@@ -102,7 +102,7 @@ def test_real_captures(shared_data: Path) -> None:
     scenes = list_stereo(root)
     assert [scene.name for scene in scenes] == [row["scene"] for row in rows]
     locations = read_split(shared_data / "split.csv")
-    # which sets publish the offset of the disparity: without it depth is affine
+    # data sets that publish the offset of the disparity: without it, depth is affine
     unit_of_sample = {
         **dict.fromkeys(("middlebury2005", "middlebury2014"), "1/m"),
         **dict.fromkeys(("middlebury2001", "middlebury2003"), "relative"),
@@ -118,7 +118,7 @@ def test_real_captures(shared_data: Path) -> None:
             # still lifes on a table, some metres away
             assert 0.5 < 1 / np.nanmax(u) < 1 / np.nanmin(u) < 5.0, scene.name
         if scene.unit != "ordinal":
-            # what the disparity says is at x in the left photo is at x - d in the right one, and upside down it is not
+            # a point at x in the left photo is at x - d in the right one, unless the map is rotated
             disparity = u if scene.calibration is None else (u - scene.calibration.offset) / scene.calibration.scale
             left, right = (
                 np.asarray(Image.open(root / name).convert("L"), dtype=np.float64)

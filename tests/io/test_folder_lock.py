@@ -84,20 +84,20 @@ def test_the_timeout_waits_for_the_other_process(tmp_path: Path) -> None:
 
 
 def test_a_lock_file_removed_by_its_holder_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the holder had let go between opening and locking: what is locked then is no file of the folder."""
+    """Simulates a release between opening and locking, so that the locked file is no longer in the folder."""
     import mddnet.io.folder_lock as module
 
-    whole, asked = module.try_lock, []
+    original, calls = module.try_lock, []
 
     def try_lock(handle: int) -> str:
-        asked.append(handle)
-        if len(asked) == 1:
+        calls.append(handle)
+        if len(calls) == 1:
             (tmp_path / ".build.lock").unlink()
-        return whole(handle)
+        return original(handle)
 
     monkeypatch.setattr(module, "try_lock", try_lock)
     with FolderLock(tmp_path, "build"):
-        assert len(asked) == 2 and (tmp_path / ".build.lock").exists()
+        assert len(calls) == 2 and (tmp_path / ".build.lock").exists()
     assert not (tmp_path / ".build.lock").exists()
 
 

@@ -71,14 +71,14 @@ def test_parts_of_running_processes_stay_and_those_of_killed_ones_are_removed(tm
 def test_a_part_removed_by_a_concurrent_clean_up_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if another process had looked between the making of a part and its lock."""
+    """Simulates a clean-up by another process between creating and locking a part."""
     import mddnet.io.part_file as module
 
-    asked: list[int] = []
+    calls: list[int] = []
 
     def try_lock(handle: int) -> str:
-        asked.append(handle)
-        if len(asked) == 1:
+        calls.append(handle)
+        if len(calls) == 1:
             next(tmp_path.glob(".*.part")).unlink()
         return "acquired"
 
@@ -86,7 +86,7 @@ def test_a_part_removed_by_a_concurrent_clean_up_is_created_again(
     part = PartFile(tmp_path / "cup")
     part.finish()
     part.commit()
-    assert len(asked) == 2 and (tmp_path / "cup").exists()
+    assert len(calls) == 2 and (tmp_path / "cup").exists()
 
 
 def test_handles_are_closed(tmp_path: Path) -> None:

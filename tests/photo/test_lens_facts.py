@@ -1,4 +1,4 @@
-"""Lens facts from EXIF: those that can be true are taken, those that cannot are named."""
+"""Lens facts from EXIF: plausible ones are used, others are noted."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_exif_is_used_if_it_agrees_with_the_model() -> None:
 
 
 def test_a_crop_in_the_camera_is_found_by_the_35mm_focal_length() -> None:
-    # The DX crop of the D850: 5408 x 3600 px of its own 4.35 um, and 75 mm in 35 mm terms.
+    # The DX crop of the D850: 5408 x 3600 px of 4.35 um, and a 35 mm equivalent focal length of 75 mm.
     facts = facts_of({FOCAL: 50.0, FOCAL_35MM: 75, EXIF_WIDTH: 5408, EXIF_HEIGHT: 3600}, 5408, 3600, model=D850)
     assert facts.lens.pixel_um == pytest.approx(4.35, rel=0.03)
 

@@ -1,4 +1,4 @@
-"""The focus distance of the maker notes is read, said, and never put above what EXIF itself says."""
+"""The focus distance of maker notes is read and noted, and EXIF has precedence."""
 
 from __future__ import annotations
 

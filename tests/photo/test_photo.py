@@ -244,7 +244,7 @@ def test_a_damaged_profile_is_ignored_with_a_note(tmp_path: Path) -> None:
     assert any("profile" in note for note in photo.notes)
 
 
-# --- what is no photo -------------------------------------------------------------------------------------------------
+# --- invalid files ----------------------------------------------------------------------------------------------------
 
 
 def test_a_file_that_is_not_an_image(tmp_path: Path) -> None:

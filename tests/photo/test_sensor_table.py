@@ -1,4 +1,4 @@
-"""Sensors by camera model, and what the number of pixels of a photo says."""
+"""Sensors by camera model, and the pixel pitch from the size of a photo."""
 
 from __future__ import annotations
 

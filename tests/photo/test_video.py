@@ -67,7 +67,7 @@ def test_a_portrait_video_is_rotated_upright(tmp_path: Path) -> None:
     path = tmp_path / "turned.mp4"
     write_video(path, [np.ascontiguousarray(np.rot90(scene))] * 3)
     data = path.read_bytes()
-    # Track header: the matrix that turns by 90 degrees clockwise (ISO/IEC 14496-12, 8.3.2), in place of the identity.
+    # Track header: a rotation by 90 degrees clockwise (ISO/IEC 14496-12, 8.3.2) instead of the identity.
     at = data.index(b"tkhd") + 4 + 40
     assert struct.unpack(">9i", data[at : at + 36])[:2] == (65536, 0)
     rotated = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)

@@ -21,7 +21,7 @@ H, W = 120, 160
 
 
 def seen_through(picture: UInt8Array, transform: Similarity) -> UInt8Array:
-    """A frame that shows at T x what ``picture`` shows at x."""
+    """Warp ``picture`` so that the content at x is at T x."""
     height, width = picture.shape[:2]
     matrix = transform.matrix(width, height)
     return np.asarray(cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC), dtype=np.uint8)

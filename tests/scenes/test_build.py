@@ -429,7 +429,7 @@ def test_every_real_capture_is_listed(shared_data: Path) -> None:
         with (shared_data / manifest / "manifest.csv").open(newline="", encoding="utf-8") as stream:
             expected[group] = sum(1 for _ in csv.DictReader(stream))
     assert {kind: sum(task.kind == kind for task in plan.tasks) for kind in KINDS} == expected
-    # each has a side of the split; what is no scene is left alone
+    # each has a split; other folders are ignored
     locations = read_split(shared_data / "split.csv")
     assert {split_of(task.location, locations) for task in plan.tasks} == {"train", "dev"}
     folders = {file.relative_to(shared_data).parts[0] for task in plan.tasks for file in task.files}

@@ -1,4 +1,4 @@
-"""The colour error of made-up lenses: its size, its side, and green as the reference."""
+"""Chromatic aberration of synthetic lenses: its size, its sign, and green as the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guided filter: what it keeps, and that it takes its edges from the picture."""
+"""The guided filter: invariants, and edges that follow the image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of built scenes: what it measures, what it says of damaged scenes, and that no name breaks the page."""
+"""The report of built scenes: statistics, damaged scenes, and escaping of names."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_histograms_count_shares(tmp_path: Path) -> None:
     assert counted.scenes == 2 and counted.metric_scenes == 0 and counted.depth_m.sum() == 0
     for shares in (counted.position, counted.focus, counted.coc_px):
         assert shares.sum() == pytest.approx(2)
-    # focused at its ends and its middle, the scene has as much in front as behind, and nothing beyond 9.6 px
+    # focused at its ends and its middle, the CoC is symmetric and at most 9.6 px
     assert counted.coc_px[COC_PX_EDGES[:-1] >= 16].sum() == 0
 
 

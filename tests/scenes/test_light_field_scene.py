@@ -146,7 +146,7 @@ def test_the_check_detects_a_wrong_kappa() -> None:
     right = check_law(sharp, planes.truth(), frames, discs)
     assert right.kappa_ratio == pytest.approx(1, abs=0.08)
     assert right.error_fraction < 0.2
-    # Frames that were focused elsewhere than is said: blur by the law then explains little.
+    # Frames with a wrong focus: blur by the law explains little.
     swapped = [RefocusedFrame(f.linear, planes.near + planes.far - f.d_focus, f.disc) for f in frames]
     assert check_law(sharp, planes.truth(), swapped, discs).error_fraction > 0.9
 
@@ -157,7 +157,7 @@ def test_the_error_of_interpolation_is_small_for_an_exact_map() -> None:
 
 
 def test_views_that_are_too_far_apart_are_rejected(tmp_path: Path) -> None:
-    # 12 px a view on 96 rows: already a disc of one view leaves a border of an eighth of the picture.
+    # 12 px per view on 96 rows: a disc of one view already leaves a border of an eighth of the image.
     wide = TwoPlanes(near=12.0, far=11.0)
     with pytest.raises(RejectedScene, match="too far apart"):
         build_light_field_scene(write_light_field(tmp_path / "wide", wide, reach=1), tmp_path / "out")

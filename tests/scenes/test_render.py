@@ -124,7 +124,7 @@ def test_layers_ascend_for_awkward_ranges(low: float, high: float) -> None:
     assert len(nodes) <= 16
 
 
-# --- the picture ---
+# --- images ---
 
 
 @pytest.mark.parametrize("c", [0.0, 3.0, -7.3, 15.0])
@@ -160,7 +160,7 @@ def test_slanted_plane_has_no_bands() -> None:
 
 
 def test_mixture_of_layers_has_the_variance_of_the_disc() -> None:
-    # One point of light on a plane whose defocus lies between two layers.
+    # One point of light on a plane with a defocus between two layers.
     height = width = 61
     linear = np.zeros((height, width, 3), dtype=np.float32)
     linear[30, 30] = 1.0
@@ -182,7 +182,7 @@ def test_sharp_foreground_keeps_its_edge_over_blurred_background() -> None:
 def test_blurred_foreground_spreads_over_sharp_background() -> None:
     photo, signed = two_halves(near=-12.0, far=0.0)
     got = linear_from_srgb8(render_defocus(photo, signed))[30, :, 0]
-    # The edge of a half plane under a disc of 12 px: half at the edge, nothing beyond the radius.
+    # The edge of a half plane under a disc of 12 px: half at the edge, 0 beyond the radius.
     assert got[39:41].mean() == pytest.approx(0.5, abs=0.02)
     assert got[43] > 0.1
     assert got[47:].max() == 0.0
@@ -268,7 +268,7 @@ def test_same_seed_gives_the_same_photo() -> None:
     assert np.any(render_defocus(photo, signed, camera=camera, seed=4) != first)
 
 
-# --- what is refused ---
+# --- invalid input ---
 
 
 def test_bad_input_is_refused() -> None:

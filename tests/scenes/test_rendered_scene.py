@@ -1,4 +1,4 @@
-"""Rendered scene folders: what is written, how it is drawn, and that it can be made again."""
+"""Rendered scenes: stored files, random parameters, and reproducibility."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mddnet.types import InvDepthUnit
 
 
 def rgbd_capture(folder: Path, unit: InvDepthUnit = "1/m", hole: bool = True) -> RgbdFrame:
-    """A near square in front of a slanted wall, 48 x 64, with a hole beside the square."""
+    """A near square in front of a slanted wall, 48 x 64, with a hole next to the square."""
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(folder / "c.png")
     depth_mm = np.tile(np.linspace(1500, 3000, 64), (48, 1))

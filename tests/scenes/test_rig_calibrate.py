@@ -116,7 +116,7 @@ def test_breathing_is_removed_about_the_principal_point() -> None:
     image = np.zeros((61, 81), np.float32)
     image[20, 60] = 1.0
     image = cv2.GaussianBlur(image, (0, 0), 3.0)
-    # a picture magnified twice about the centre shows the point twice as far from it
+    # magnifying an image twice about the centre doubles the distance of the point
     small = scaled_about(image, 2.0, (30.0, 35.0))
     ys, xs = np.indices(small.shape)
     assert (small * xs).sum() / small.sum() == pytest.approx(30 + (60 - 30) / 2, abs=0.05)

@@ -77,7 +77,7 @@ def test_the_scene_holds_depth_focus_and_blur(small_rig: SmallRig, built: tuple[
         mine = signed_defocus_px(u, frame.u_focus, frame.kappa_px)
         errors.append(np.nanmean(np.abs(np.abs(mine) - np.abs(truth.signed_defocus_px(i)[inner]))))
     assert max(errors) < 0.25
-    # the nearest frame by its record is the one in which the sharp picture's detail is found
+    # the nearest frame by its record is the one with the detail of the sharp image
     sharp = read_image(folder / record.sharp).astype(np.float32)
     assert sharp.shape == (height, width, 3)
     detail = [np.abs(cv2.Laplacian(read_image(folder / f.file).astype(np.float32), cv2.CV_32F)) for f in record.frames]

@@ -1,4 +1,4 @@
-"""Where shards lie: patterns, files and web addresses, and streams that cannot run away."""
+"""Sources of shards: patterns, files and web addresses, and size-limited streams."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mddnet.scenes.shards_write import plan_shards, write_shards
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three shards to train on, with 12 sets, and one of the dev side."""
+    """Three training shards with 12 samples, and one of dev."""
     folder = tmp_path_factory.mktemp("shards")
     root, split = make_scene_root(folder / "scenes")
     locations = read_split(split)

@@ -60,7 +60,7 @@ def tiny_scene(root: Path, name: str, location: str, u: np.ndarray, unit: str, *
     return folder
 
 
-# --- what is in a set -------------------------------------------------------------------------------------------------
+# --- content of samples -----------------------------------------------------------------------------------------------
 
 
 def test_all_four_maps_are_restored(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_no_two_scenes_share_a_key(names: list[tuple[str, str]]) -> None:
 
 
 def test_jpegs_are_copied_and_a_mixture_becomes_png(tmp_path: Path) -> None:
-    """Readers take columns from file names, so every set of a data set has the same ones."""
+    """Readers take columns from file names, so all samples have the same fields."""
     root, split = make_scene_root(tmp_path / "scenes")
     for folder in sorted(root.glob("*/*")):
         if folder.is_dir():
@@ -444,7 +444,7 @@ def test_the_datasets_library_reads_the_shards(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     root, split = make_scene_root(tmp_path / "scenes")
-    # the first sets that a table is typed by have a lens without numbers, the last one has them all
+    # the first samples, which determine the types of a table, lack lens facts; the last one has them all
     lens = {"focal_mm": 50.0, "f_number": 2.0, "pixel_um": 5.0, "focus_m": "inf"}
     path = root / "focal_stacks/b/scene.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "lens": lens, "measures": {"error": 0.25}}))

@@ -1,4 +1,4 @@
-"""The scene store: what is written comes back, and what was not written by us is refused by name."""
+"""The scene store: scenes are restored, and foreign or damaged files are refused by name."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_scene_is_relative_and_its_sharp_image_shows_the_nearest_surface(seed: i
     scene = synthetic_scene(photo, np.random.default_rng(seed), other)
     assert scene.inv_depth.min() == pytest.approx(0.0, abs=1e-6)
     assert scene.inv_depth.max() == pytest.approx(1.0, abs=1e-6)
-    # Wherever a pasted piece covers fully, it is in front of everything after it, and it is what is seen.
+    # A fully covering pasted piece is in front of all later surfaces, and visible.
     sharp = scene.sharp_linear()
     seen = np.zeros(scene.inv_depth.shape, dtype=bool)
     for surface in scene.surfaces[: scene.pasted]:

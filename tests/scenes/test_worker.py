@@ -1,4 +1,4 @@
-"""Workers do what was asked where it was asked, and do not outlive the process that was killed."""
+"""Workers run in the current folder, and exit when their parent is killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Parallel(n_jobs=2, backend="loky")(delayed(work)(path) for path in sys.argv[1:])
 
 
 def named(path: Path) -> tuple[str, int]:
-    """A path as it is understood here, and who says so."""
+    """The absolute path, and the process."""
     return str(path.resolve()), os.getpid()
 
 

@@ -133,7 +133,7 @@ class FocalStack(CaptureDescription):
         if self.index_map is None:
             return None
         file = self.index_map.file
-        codes = read_stored(file, "remove index_map", what="index map")
+        codes = read_stored(file, "remove index_map", "index map")
         if codes.shape != self.size[::-1]:
             raise CaptureError(f"{file}: shape {codes.shape}; expected {self.size[::-1]}, like the frames")
         if codes.dtype.kind not in "uif":

@@ -66,11 +66,7 @@ def file_inside(root: Path, name: str, line: str) -> Path:
 
 
 def check_unique(root: Path, captures: list[Capture]) -> list[Capture]:
-    """Check that the names of captures are unique.
-
-    Raises:
-        CaptureError: for a repeated name.
-    """
+    """Check that the names of captures are unique; raises CaptureError for a repeated name."""
     seen: set[str] = set()
     for line, capture in enumerate(captures, 2):
         if capture.name in seen:

@@ -108,7 +108,7 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
     Raises:
         CaptureError: if the file is missing, damaged, or not one channel of ``dtype``.
     """
-    codes = read_stored(path, "restore the file or remove its row", what="depth image")
+    codes = read_stored(path, "restore the file or remove its row", "depth image")
     # Pillow opens some 16-bit files as 32-bit integers.
     if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
         codes = codes.astype(np.uint16)

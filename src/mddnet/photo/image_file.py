@@ -95,26 +95,12 @@ def read_rgb(
     name: str | None = None,
     what: str = "image",
 ) -> UInt8Array:
-    """Read an image as (H, W, 3) uint8, ignoring its orientation tag and colour profile.
-
-    Raises:
-        MddnetError: as :func:`opened_image`.
-    """
+    """Read an image as (H, W, 3) uint8, ignoring orientation and colour profile; errors as :func:`opened_image`."""
     with opened_image(file, fix, error, name, what) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def read_stored(
-    file: Path | BinaryIO,
-    fix: str,
-    error: type[MddnetError] = CaptureError,
-    name: str | None = None,
-    what: str = "image",
-) -> NDArray[np.generic]:
-    """Read the samples of an image in their stored type.
-
-    Raises:
-        MddnetError: as :func:`opened_image`.
-    """
-    with opened_image(file, fix, error, name, what) as image:
+def read_stored(path: Path, fix: str, what: str) -> NDArray[np.generic]:
+    """Read the samples of an image in their stored type; errors as :func:`opened_image`."""
+    with opened_image(path, fix, what=what) as image:
         return np.asarray(image)

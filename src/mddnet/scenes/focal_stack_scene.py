@@ -153,11 +153,7 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
 
 
 def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedStack:
-    """Align the frames unless the stack is stated to be aligned.
-
-    Raises:
-        RejectedScene: if they cannot be aligned.
-    """
+    """Align the frames unless the stack is stated to be aligned; raises RejectedScene if they cannot be aligned."""
     if stack.aligned:
         identity = Alignment(0, tuple(Similarity(1 + 0j, 0j) for _ in frames), 0.0, 1.0)
         return AlignedStack(list(frames), identity, 1.0, slice(0, stack.height), slice(0, stack.width))

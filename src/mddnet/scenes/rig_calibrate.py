@@ -415,11 +415,7 @@ class _Cost:
 
 
 def first_aperture_px(sweep: RigSweep, cost: _Cost, offset_mm: float) -> float:
-    """A with the lowest error at a given e.
-
-    Raises:
-        RejectedScene: if the error has no minimum in the range of lenses.
-    """
+    """A with the lowest error at a given e; raises RejectedScene if the error has no minimum in the range of lenses."""
     bounded = sweep.focal_px / LARGEST_OPENING
     trials = np.geomspace(bounded / 200, bounded, 80)
     errors = [cost(RigLaw(float(a), offset_mm)) for a in trials]

@@ -94,11 +94,7 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
 
 @contextmanager
 def open_shard(source: str) -> Iterator[IO[bytes]]:
-    """Open a shard for reading from its beginning.
-
-    Raises:
-        OSError: if it cannot be opened.
-    """
+    """Open a shard for reading from its beginning; raises OSError if it cannot be opened."""
     if not is_address(source):
         with Path(source).open("rb") as stream:
             yield stream
