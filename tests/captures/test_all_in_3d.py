@@ -391,7 +391,7 @@ def test_breathing_is_detected_and_removed(tmp_path: Path, frames: dict[int, np.
 def test_frames_that_contradict_the_depth_are_rejected(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     backwards = dict(zip(frames, list(frames.values())[::-1], strict=True))
     (row,) = build(write_shipped(tmp_path / "data", backwards), tmp_path / "out")
-    assert row.state == "rejected" and "of one size per frame" in row.reason
+    assert row.state == "rejected" and "uniform blur per frame" in row.reason
 
 
 def test_bad_scenes_are_reported_and_others_built(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:

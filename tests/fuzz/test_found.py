@@ -137,7 +137,7 @@ def test_videos_that_ffmpeg_has_words_of_its_own_for(tmp_path: Path) -> None:
 
 def test_a_row_that_ends_early(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\nlab,a.jpg\n")
-    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: ends before column depth"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: no value in column depth"):
         list_rgbd(tmp_path)
     (tmp_path / "manifest.csv").write_text("source,scene,files,kind,calibration,licence,note\nlab\n")
     with pytest.raises(CaptureError, match="line 2: ends before column scene"):

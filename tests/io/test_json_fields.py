@@ -116,7 +116,7 @@ def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     [
         ({"focal_mm": HUGE}, "focal_mm is 1000"),
         ({"focal_mm": 1e200}, "expected millimetres"),
-        ({"sensor": [28.0, 28.3, HUGE, 28.9, 29.2]}, "it holds 1000"),
+        ({"sensor": [28.0, 28.3, HUGE, 28.9, 29.2]}, "found 1000"),
         ({"frames": [["stack/0.png"]] * 5}, "frames is"),
         ({"offset_mm": HUGE}, "offset_mm is 1000"),
         ({"calibration": calibration("projector", width=HUGE)}, "projector.width is 1000"),
@@ -138,7 +138,7 @@ def test_numbers_beyond_any_rig(tmp_path: Path, changes: dict[str, Any], message
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"focus": {"unit": "1/m", "values": [1, 2, HUGE]}}, "it holds 1000"),
+        ({"focus": {"unit": "1/m", "values": [1, 2, HUGE]}}, "found 1000"),
         ({"focus": {"unit": "1/m", "values": [1, 2, -3]}}, "0 or more"),
         ({"lens": {"focal_mm": HUGE}}, "lens.focal_mm is 1000"),
         ({"lens": {"f_number": "2"}}, "lens.f_number is '2'"),
