@@ -2,10 +2,10 @@
 
     python -m benchmarks.captures_table --data ../shared/data --scenes work/scenes --work work/captures -o PAGE
 
-For each Columbia and phone stack: the re-rendering error of frames that were left out of the calibration, the agreement
-of the depth with the authors' index map, and the fused image beside those of other programs, where these are installed
-(`focus-stack`, `enfuse`). Depth and fused image are those of the built scene, if there is one. Results lie in the work
-folder, one JSON file per stack and stage, and are taken from there when the command is run again.
+For each Columbia and phone stack: the re-rendering error of frames that the kappa fit did not use, the agreement of the
+depth with the authors' index map, and a comparison of the fused image with other programs, if installed
+(`focus-stack`, `enfuse`). Depth and fused image are those of the built scene, if there is one. Results are cached in
+the work folder, one JSON file per stack and stage.
 """
 
 from __future__ import annotations
@@ -47,26 +47,26 @@ from mddnet.types import Float32Array, UInt8Array
 
 PREFIXES = ("columbia_", "phone_")
 FUSERS: dict[str, list[str]] = {
-    # frames are aligned already, so that all programs fuse the same ones
+    # frames are already aligned, so that all programs fuse the same input
     "focus-stack": ["--no-opencl", "--no-align", "--output={out}"],
     "enfuse": ["--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1", "--hard-mask", "--output={out}"],
 }
 
 
-def ours_sharpness(image: UInt8Array) -> float:
-    """Mean modified Laplacian of linear light: what our depth and fusion are found by."""
+def laplacian_sharpness(image: UInt8Array) -> float:
+    """Mean modified Laplacian of linear light, the focus measure of mddnet."""
     return float(modified_laplacian(linear_from_srgb8(image)).mean())
 
 
 def contrast_sharpness(image: UInt8Array) -> float:
-    """Mean standard deviation of the grey values in windows of 5 x 5 pixels: what enfuse picks pixels by."""
+    """Mean standard deviation of grey values in windows of 5 x 5 pixels, the focus measure of enfuse."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     mean, square = cv2.blur(grey, (5, 5)), cv2.blur(grey * grey, (5, 5))
     return float(np.sqrt(np.maximum(square - mean * mean, 0)).mean())
 
 
 def held(stack: FocalStack) -> dict[str, Any]:
-    """Stage 1: frames left out."""
+    """Stage 1: prediction of held-out frames."""
     frames = FramesOnDisk(stack)
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     found = predict_held_out(aligned_frames(stack, frames).frames, values)
@@ -80,7 +80,7 @@ def held(stack: FocalStack) -> dict[str, Any]:
 
 
 def agreement(stack: FocalStack, scenes: Path) -> dict[str, Any]:
-    """Stage 2: our depth against the authors' index map, on textured pixels."""
+    """Stage 2: correlation of the depth with the authors' index map, on textured pixels."""
     if stack.index_map is None:
         return {"r": None}
     folder = scenes / "focal_stacks" / stack.scene
@@ -128,7 +128,7 @@ def fusion(stack: FocalStack, scenes: Path) -> dict[str, Any]:
 
 
 def _fusion_alone(aligned: list[UInt8Array], sweep: Sweep) -> float:
-    """Processor time of fusing frames whose depth is known."""
+    """Processor time of fusion with known depth."""
     filled = np.nan_to_num(sweep.depth.index, nan=float(np.nanmedian(sweep.depth.index)))
     gains = [exposure_gain(frame, aligned) for frame in aligned]
 
@@ -141,11 +141,11 @@ def _fusion_alone(aligned: list[UInt8Array], sweep: Sweep) -> float:
 
 
 def _sharpness(image: UInt8Array) -> dict[str, float]:
-    return {"laplacian": ours_sharpness(image), "contrast": contrast_sharpness(image)}
+    return {"laplacian": laplacian_sharpness(image), "contrast": contrast_sharpness(image)}
 
 
 def run(data: Path, scenes: Path, work: Path, only: str, stages: list[str]) -> dict[str, dict[str, Any]]:
-    """Every stage of every stack, by stack and stage; a stage that was not run is missing."""
+    """Results by stack and stage, without stages that were not run."""
     cv2.setNumThreads(1)
     results: dict[str, dict[str, Any]] = {}
     folders = [f for f in sorted((data / "captures/focal_stacks").iterdir()) if f.name.startswith(PREFIXES)]
@@ -165,8 +165,7 @@ def run(data: Path, scenes: Path, work: Path, only: str, stages: list[str]) -> d
                     result = make()
                 except MddnetError as error:
                     result = {"error": str(error)}
-                text = json.dumps(result, indent=1)
-                atomic_write_text(path, text)
+                atomic_write_text(path, json.dumps(result, indent=1))
             if path.is_file():
                 results[folder.name][stage] = json.loads(path.read_text())
     return results
@@ -174,7 +173,7 @@ def run(data: Path, scenes: Path, work: Path, only: str, stages: list[str]) -> d
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The tables in Markdown."""
-    lines = ["| stack | frames | left out | error, all pixels | error, sure pixels | frames used | r |"]
+    lines = ["| stack | frames | held out | error, all pixels | error, confident pixels | frames used | r |"]
     lines.append("|---|---|---|---|---|---|---|")
     for name, stages in results.items():
         h, a = stages.get("held", {}), stages.get("agreement", {})
@@ -182,8 +181,8 @@ def table(results: dict[str, dict[str, Any]]) -> str:
             lines.append(f"| {name} | {h['error']} | | | | | |")
             continue
         keys = ("frames", "left_out", "error_fraction", "sure_error_fraction", "calibrated_error_fraction")
-        shown = [_number(h.get(k)) for k in keys]
-        lines.append(f"| {name} | {' | '.join(shown)} | {_number(a.get('r'))} |")
+        cells = [_number(h.get(k)) for k in keys]
+        lines.append(f"| {name} | {' | '.join(cells)} | {_number(a.get('r'))} |")
     columbia = [stages for name, stages in results.items() if name.startswith("columbia_")]
     found = [s["held"] for s in columbia if "error_fraction" in s.get("held", {})]
     rs = [s["agreement"]["r"] for s in columbia if s.get("agreement", {}).get("r") is not None]
@@ -191,7 +190,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     if found:
         every, sure = (np.median([h[k] for h in found]) for k in ("error_fraction", "sure_error_fraction"))
         lines.append(
-            f"Median over {len(found)} Columbia stacks: error {every:.3f} (all pixels), {sure:.3f} (sure ones)."
+            f"Median over {len(found)} Columbia stacks: error {every:.3f} (all pixels), {sure:.3f} (confident ones)."
         )
     if rs:
         lines.append(f"Median over {len(rs)} Columbia stacks: r {np.median(rs):.3f}.")
@@ -201,17 +200,17 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         lines += ["", "| stack | program | Laplacian, mddnet = 1 | contrast, mddnet = 1 | CPU s per MP and frame |"]
         lines.append("|---|---|---|---|---|")
         for name, entry in fused.items():
-            mine = entry["mddnet"]
-            lines.append(f"| {name} | mddnet, with depth | 1 | 1 | {mine['seconds']:.2f} |")
-            lines.append(f"| {name} | mddnet, of known depth | 1 | 1 | {mine['alone']:.2f} |")
+            ours = entry["mddnet"]
+            lines.append(f"| {name} | mddnet, including depth | 1 | 1 | {ours['seconds']:.2f} |")
+            lines.append(f"| {name} | mddnet, with known depth | 1 | 1 | {ours['alone']:.2f} |")
             for program in others:
                 other = entry.get(program, {})
                 if "seconds" in other:
-                    ratios = [f"{other[k] / mine[k]:.3f}" for k in ("laplacian", "contrast")]
+                    ratios = [f"{other[k] / ours[k]:.3f}" for k in ("laplacian", "contrast")]
                     lines.append(f"| {name} | {program} | {' | '.join(ratios)} | {other['seconds']:.2f} |")
         missing = [program for program in FUSERS if program not in others]
         if missing:
-            lines += ["", f"Not measured, since not installed: {', '.join(missing)}."]
+            lines += ["", f"Not installed and not measured: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -220,13 +219,13 @@ def _number(value: float | int | None) -> str:
 
 
 def main() -> int:
-    """Run, print, and write the tables into the page between its marks."""
+    """Run, print, and write the tables to the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with captures/focal_stacks")
-    parser.add_argument("--scenes", type=Path, default=Path("work/scenes"), help="scenes that mddnet build wrote")
+    parser.add_argument("--scenes", type=Path, default=Path("work/scenes"), help="scenes written by mddnet build")
     parser.add_argument("--work", type=Path, default=Path("work/captures"), help="folder for results")
-    parser.add_argument("--only", default="", help="stacks whose names contain this")
-    parser.add_argument("--stages", default="held,agreement,fusion", help="of held, agreement, fusion")
+    parser.add_argument("--only", default="", help="only stacks whose names contain this")
+    parser.add_argument("--stages", default="held,agreement,fusion", help="comma-separated: held, agreement, fusion")
     parser.add_argument("-o", "--out", type=Path, help="page whose tables are replaced")
     options = parser.parse_args()
     if not (options.data / "captures/focal_stacks").is_dir():

@@ -1,4 +1,4 @@
-"""Does the lens law predict frames that it was not calibrated on? Re-rendering of frames left out of a stack."""
+"""Prediction of held-out frames by the lens law: re-rendering of frames that the kappa fit did not use."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from mddnet.scenes.kappa_fit import blur_bank, encoded_luminance
 from mddnet.types import Float32Array, UInt8Array
 
 EVERY = 4
-"""Every so many-th frame is left out, the first and the last never."""
+"""Every fourth frame is held out, but never the first or the last."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """What the law says of the frames that were left out.
+    """Errors of held-out frames.
 
     Attributes:
         frames: their numbers in the stack.
         errors: root mean square error of each rendered frame, sRGB-encoded luminance in 0..1.
-        sharp_errors: the same of the unblurred sharp image.
-        sure_errors: as ``errors``, with pixels weighted as in the calibration: by confidence, without clipped lights.
-        sure_sharp_errors: as ``sharp_errors``, weighted so.
-        sweep: what the other frames gave.
+        sharp_errors: the same for the sharp image.
+        sure_errors: as ``errors``, with pixels weighted as in the kappa fit: by confidence, without highlights.
+        sure_sharp_errors: as ``sharp_errors``, with these weights.
+        sweep: measured from the other frames.
     """
 
     frames: tuple[int, ...]
@@ -51,7 +51,7 @@ class HeldOut:
 
     @property
     def sure_error_fraction(self) -> float:
-        """The same with the weights of the calibration."""
+        """The same with the weights of the kappa fit."""
         return _fraction(self.sure_errors, self.sure_sharp_errors)
 
 
@@ -60,22 +60,22 @@ def _fraction(errors: NDArray[np.float64], sharp_errors: NDArray[np.float64]) ->
 
 
 def held_out_frames(count: int, every: int = EVERY) -> tuple[int, ...]:
-    """Numbers of the frames to leave out, 0-based: every so many-th, never two neighbours, never an end."""
+    """Indices of the frames to hold out: every ``every``-th, but not the first or the last."""
     return tuple(range(every // 2, count - 1, every))
 
 
 def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | None, every: int = EVERY) -> HeldOut:
-    """Measure a stack without some of its frames, and render those.
+    """Measure a stack without its held-out frames, and render these.
 
-    Where the dioptres of the frames are not known, a frame is placed between its neighbours by its number.
+    If the dioptres are unknown, the position of a frame is interpolated by its number.
 
     Args:
         frames: (H, W, 3) uint8 each, sRGB, aligned, in order of focus.
         values: (N,) inverse depths of the planes of focus, 1/m, or None.
-        every: every so many-th frame is left out.
+        every: every ``every``-th frame is held out.
 
     Raises:
-        RejectedScene: if the frames that are left cannot be measured.
+        RejectedScene: if the remaining frames cannot be measured.
     """
     out = held_out_frames(len(frames), every)
     kept = [i for i in range(len(frames)) if i not in out]
@@ -100,10 +100,10 @@ def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | Non
     rows = []
     for i, x in zip(out, positions, strict=True):
         real = encoded_luminance(small(linear_from_srgb8(frames[i]) * exposure_gain(frames[i], frames)))[known]
-        mine = (real - bank.render(np.abs(x - position))[known]) ** 2
+        blurred = (real - bank.render(np.abs(x - position))[known]) ** 2
         unblurred = (real - bank.encoded[0][known]) ** 2
         rows.append(
-            [mine.mean(), unblurred.mean(), np.average(mine, weights=sure), np.average(unblurred, weights=sure)]
+            [blurred.mean(), unblurred.mean(), np.average(blurred, weights=sure), np.average(unblurred, weights=sure)]
         )
     errors, sharp_errors, sure_errors, sure_sharp_errors = np.sqrt(np.array(rows, dtype=np.float64).T)
     return HeldOut(out, errors, sharp_errors, sure_errors, sure_sharp_errors, sweep)

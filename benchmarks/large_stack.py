@@ -1,4 +1,4 @@
-"""Time and memory of a large focal stack: 50 frames of 5 megapixels, made here and built by ``mddnet build``.
+"""Time and memory of building a synthetic focal stack of 50 frames of 5 megapixels.
 
 python -m benchmarks.large_stack --work work/large
 """
@@ -24,7 +24,7 @@ STEP_PX = 1.6
 
 
 def make(folder: Path) -> None:
-    """A slope from left to right, focused nearer from frame to frame; the blur is a mixture of few sizes."""
+    """Render a slope from left to right with increasing focus; the blur is a mixture of a few sizes."""
     folder.mkdir(parents=True, exist_ok=True)
     fine = textured(HEIGHT // 2, WIDTH // 2)
     light = linear_from_srgb8(cv2.resize(fine, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC))
@@ -45,7 +45,7 @@ def make(folder: Path) -> None:
 
 
 def main() -> int:
-    """Make the stack if it is missing, build it in a process of its own, say what that took."""
+    """Render the stack if it is missing, build it in a separate process, and print time and memory."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--work", type=Path, default=Path("work/large"))
     options = parser.parse_args()
@@ -59,8 +59,8 @@ def main() -> int:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = used.ru_utime + used.ru_stime
     print(
-        f"{FRAMES} frames of {WIDTH} x {HEIGHT}: {seconds:.0f} s, {cpu:.0f} s of processor time, "
-        f"{used.ru_maxrss / 1024**2:.2f} GiB at most"
+        f"{FRAMES} frames of {WIDTH} x {HEIGHT}: {seconds:.0f} s, {cpu:.0f} s of processor time, peak memory "
+        f"{used.ru_maxrss / 1024**2:.2f} GiB"
     )
     return run.returncode
 

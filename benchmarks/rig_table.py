@@ -2,8 +2,8 @@
 
     python -m benchmarks.rig_table --data ../shared/data --work work/rig -o docs/results/rig.md
 
-Every capture is simulated, built by ``mddnet.scenes.rig_scene`` and compared with the truth. Results lie in the work
-folder, one JSON file per capture, and are taken from there when the command is run again.
+Every capture is simulated, built by ``mddnet.scenes.rig_scene`` and compared with the truth. Results are cached in the
+work folder, one JSON file per capture.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ MOST_STEREO = 4
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One capture, measured.
+    """Results of one capture.
 
     Attributes:
-        name: of the capture.
-        shape: where its shape and texture were measured.
-        known_share: share of the picture with a depth.
-        depth_rmse_share: root mean square error of depth over depth, all pixels that have one.
-        depth_worst_share: largest of these errors.
-        aperture_error_share: error of A over A.
-        aperture_interval_share: half width of the 95 % interval of A, over A.
+        name: name of the capture.
+        shape: origin of shape and texture.
+        known_share: share of the image with depth.
+        depth_rmse_share: root mean square relative error of depth.
+        depth_worst_share: largest relative error of depth.
+        aperture_error_share: relative error of A.
+        aperture_interval_share: relative half width of the 95 % interval of A.
         offset_error_mm: error of e.
-        offset_interval_mm: half width of its interval.
+        offset_interval_mm: half width of the 95 % interval of e.
         defocus_mae_px: mean absolute error of the defocus maps of all frames.
         defocus_range_px: largest defocus in them.
-        seconds: time of the build.
+        seconds: duration of the build.
     """
 
     name: str
@@ -76,10 +76,10 @@ class Row:
 
 
 def scenes(data: Path) -> dict[str, tuple[str, Callable[[], Scene]]]:
-    """Name -> where it comes from, and what makes it."""
+    """Origin and constructor of each scene, by name."""
     found: dict[str, tuple[str, Callable[[], Scene]]] = {}
 
-    def made_from(inv_depth: NDArray[np.floating], pixels: NDArray[np.uint8], seed: int) -> Scene:
+    def scene_from(inv_depth: NDArray[np.floating], pixels: NDArray[np.uint8], seed: int) -> Scene:
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = np.where(inv_depth > 0, 1.0 / inv_depth, np.nan)
         light = linear_from_srgb8(pixels).mean(axis=2)
@@ -89,15 +89,18 @@ def scenes(data: Path) -> dict[str, tuple[str, Callable[[], Scene]]]:
     chosen = [s for name in STEREO for s in stereo if name.lower() in s.name.lower()][:MOST_STEREO]
     for k, scene in enumerate(chosen):
         name = f"stereo_{scene.name.split('/')[-1].lower()}"
-        found[name] = (f"Middlebury, {scene.name}", lambda s=scene, k=k: made_from(s.read_inv_depth(), s.read_rgb(), k))
+        found[name] = (
+            f"Middlebury, {scene.name}",
+            lambda s=scene, k=k: scene_from(s.read_inv_depth(), s.read_rgb(), k),
+        )
     frames = list_rgbd(data / "depth/rgbd")
     for k, source in enumerate(RGBD):
-        mine = [f for f in frames if source in str(f.image)]
-        if mine:
-            frame = mine[len(mine) // 2]
+        of_source = [f for f in frames if source in str(f.image)]
+        if of_source:
+            frame = of_source[len(of_source) // 2]
             found[f"rgbd_{source}"] = (
                 f"RGB-D, {source}",
-                lambda f=frame, k=k: made_from(f.read_inv_depth(), f.read_rgb(), 10 + k),
+                lambda f=frame, k=k: scene_from(f.read_inv_depth(), f.read_rgb(), 10 + k),
             )
     return found
 
@@ -139,16 +142,16 @@ def measure(name: str, shape: str, scene: Scene, settings: Settings, work: Path,
 
 
 def _cut(truth: Truth, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The part of the truth that a scene keeps: the principal point is in the middle."""
-    top, left = ((full - side) // 2 for full, side in zip(truth.depth_mm.shape, shape, strict=True))
+    """The crop of the truth that matches a scene, which is central like the principal point."""
+    top, left = ((full - part) // 2 for full, part in zip(truth.depth_mm.shape, shape, strict=True))
     return slice(top, top + shape[0]), slice(left, left + shape[1])
 
 
 def jobs(data: Path) -> list[tuple[str, str, Callable[[], Scene], Settings, float]]:
-    """Everything that the table holds."""
+    """All captures of the table."""
     listed = scenes(data) if data.is_dir() else {}
     out = [(name, shape, make, FULL, 0.01) for name, (shape, make) in listed.items()]
-    first = next(iter(listed.items()), ("made", ("made up", lambda: made_scene(HEIGHT, WIDTH, NEAR_MM, FAR_MM))))
+    first = next(iter(listed.items()), ("synthetic", ("synthetic", lambda: made_scene(HEIGHT, WIDTH, NEAR_MM, FAR_MM))))
     name, (shape, make) = first
     variants: dict[str, tuple[str, Settings, float]] = {
         "4_steps": ("3 x 4 images, as in the paper", PAPER, 0.01),
@@ -162,7 +165,7 @@ def jobs(data: Path) -> list[tuple[str, str, Callable[[], Scene], Settings, floa
 
 
 def run(data: Path, work: Path, only: str = "") -> tuple[list[Row], dict[str, str]]:
-    """All rows, and the captures that were rejected with their reasons."""
+    """All rows, and the reasons of rejected captures."""
     cv2.setNumThreads(1)
     rows, rejected = [], {}
     todo = [(seed, *job) for seed, job in enumerate(jobs(data)) if only in job[0]]
@@ -176,8 +179,7 @@ def run(data: Path, work: Path, only: str = "") -> tuple[list[Row], dict[str, st
                 result: dict[str, Any] = asdict(measure(name, shape, make(), settings, work, seed, noise))
             except Exception as error:
                 result = {"name": name, "error": f"{type(error).__name__}: {error}"}
-            text = json.dumps(result, indent=1)
-            atomic_write_text(path, text)
+            atomic_write_text(path, json.dumps(result, indent=1))
         result = json.loads(path.read_text())
         if "error" in result:
             rejected[name] = result["error"]
@@ -201,18 +203,18 @@ def table(rows: list[Row], rejected: dict[str, str]) -> str:
         )
     inside_a = sum(abs(r.aperture_error_share) <= r.aperture_interval_share for r in rows)
     inside_e = sum(abs(r.offset_error_mm) <= r.offset_interval_mm for r in rows)
-    lines += ["", f"The 95 % interval holds the truth in {inside_a} (A) and {inside_e} (e) of {len(rows)} captures."]
+    lines += ["", f"The 95 % interval contains the truth in {inside_a} (A) and {inside_e} (e) of {len(rows)} captures."]
     lines += [f"\n{name}: {reason}" for name, reason in rejected.items()]
     return "\n".join(lines) + "\n"
 
 
 def main() -> int:
-    """Run, print, and write the table into the page between its marks."""
+    """Run, print, and write the table to the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of measured shapes")
     parser.add_argument("--work", type=Path, default=Path("work/rig"), help="folder for captures and results")
     parser.add_argument("-o", "--out", type=Path, help="page whose table is replaced")
-    parser.add_argument("--only", default="", help="captures whose names contain this")
+    parser.add_argument("--only", default="", help="only captures whose names contain this")
     options = parser.parse_args()
     rows, rejected = run(options.data, options.work, options.only)
     text = table(rows, rejected)

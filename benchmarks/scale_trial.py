@@ -1,11 +1,11 @@
-"""A data set of the size of ALL-in-3D, made, built, opened and trained on: the figures of docs/results/scale.md.
+"""Cost of a data set of the size of ALL-in-3D, from building to training: the tables of docs/results/scale.md.
 
     python -m benchmarks.scale_trial --data ../shared/data --work work/scale -o docs/results/scale.md
 
-500 scenes of 200 focus positions are made in the layout of ALL-in-3D from measured shapes (RGB-D, stereo) and photos,
-at 1/16 of its width and height, and a few at its full size. Every stage runs in a process of its own with one thread
-and leaves its figures as JSON in the work folder; a stage that is done is not done again, and making and building go
-on where they stopped. About an hour and a half on one core, and 20 GB of disk.
+500 scenes of 200 focus positions are synthesised in the layout of ALL-in-3D from measured shapes (RGB-D, stereo) and
+photos, at 1/16 of its width and height, and a few at its full size. Every stage runs in a separate process with one
+thread and stores its results as JSON in the work folder. Finished stages are skipped, and unfinished ones resume. About
+1.5 hours on one core, and 20 GB of disk.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ NEAR_MM, FAR_MM = 620.0, 980.0
 APERTURE_PX = 3300.0
 """A of the paper's formula at full size; discs of up to 120 px."""
 BANK_STEP_PX, BANK_STEPS = 0.5, 16
-"""Discs that are rendered lie this far apart, or so that there are no more than so many."""
+"""Step of the rendered disc diameters, and the maximum number of steps."""
 NOISE = 0.01
 DEV_EVERY = 20
 STEPS = 300
@@ -73,13 +73,13 @@ FULL_CROP, FULL_ZOOM = (256, 256), (0.2, 0.5)
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
-# --- making captures --------------------------------------------------------------------------------------------------
+# --- synthetic captures -----------------------------------------------------------------------------------------------
 
 
 class Maker:
-    """Captures in the layout of ALL-in-3D: a measured shape, the texture of a photo, blur by discs of the lens law.
+    """Writes captures in the layout of ALL-in-3D: a measured shape, the texture of a photo, disc blur by the lens law.
 
-    The blur of a pixel is that of its own depth, with no regard to what hides what: this is a trial of size.
+    Occlusions are ignored in the blur: this benchmark is about size.
     """
 
     def __init__(self, data: Path) -> None:
@@ -89,7 +89,7 @@ class Maker:
         self.photos = [photo.image for photo in list_photos(data / "photos")]
 
     def make(self, folder: Path, number: int, size: tuple[int, int], positions: int) -> None:
-        """Write scene ``number`` into ``folder/number``; a scene that is there is kept."""
+        """Write scene ``number`` to ``folder/number``, unless it exists."""
         target = folder / str(number)
         if target.is_dir():
             return
@@ -102,7 +102,7 @@ class Maker:
         sharp = self._texture(rng, size)
         near, far = (1000.0 / z for z in (NEAR_MM, FAR_MM))
         reach = 0.1 * (near - far)
-        # even steps of the sensor, from behind the scene to before it
+        # even steps of the sensor, from behind the scene to in front of it
         sensor = np.linspace(*(1000.0 / (1000.0 / FOCAL_MM - u) for u in (far - reach, near + reach)), positions)
         focus_mm = 1.0 / (1.0 / FOCAL_MM - 1.0 / sensor)
         tifffile.imwrite(made / "AIF/AIF.tif", self._photographed(sharp, rng))
@@ -149,7 +149,7 @@ class Maker:
 
 
 def _cut(array: NDArray[Any], size: tuple[int, int], rng: np.random.Generator) -> NDArray[Any]:
-    """A random part of the shape of the picture, at most mirrored."""
+    """A random crop with the given aspect ratio, mirrored at random."""
     ratio = min(array.shape[0] / size[0], array.shape[1] / size[1]) * rng.uniform(0.7, 1.0)
     h, w = max(2, int(size[0] * ratio)), max(2, int(size[1] * ratio))
     top, left = int(rng.integers(array.shape[0] - h + 1)), int(rng.integers(array.shape[1] - w + 1))
@@ -158,7 +158,7 @@ def _cut(array: NDArray[Any], size: tuple[int, int], rng: np.random.Generator) -
 
 
 class Bank:
-    """A picture blurred by discs of many sizes, to take every pixel from the two that are nearest to its own."""
+    """An image blurred by discs of many sizes; each pixel is interpolated between the two nearest."""
 
     def __init__(self, sharp: NDArray[np.float32], largest_px: float) -> None:
         self.step_px = max(BANK_STEP_PX, largest_px / BANK_STEPS)
@@ -169,10 +169,10 @@ class Bank:
         )
 
     def blurred(self, diameter_px: NDArray[np.floating]) -> NDArray[np.float32]:
-        """(H, W, 3) with the blur of every pixel."""
-        location = np.minimum(diameter_px.ravel() / self.step_px, len(self.pictures) - 1.001)
-        low = location.astype(np.intp)
-        t = (location - low).astype(np.float32)[:, None]
+        """(H, W, 3) with a blur diameter per pixel."""
+        position = np.minimum(diameter_px.ravel() / self.step_px, len(self.pictures) - 1.001)
+        low = position.astype(np.intp)
+        t = (position - low).astype(np.float32)[:, None]
         pixels = np.arange(len(low))
         return ((1 - t) * self.pictures[low, pixels] + t * self.pictures[low + 1, pixels]).reshape(self.shape)
 
@@ -181,12 +181,12 @@ class Bank:
 
 
 def memory_mb() -> float:
-    """The most memory that this process had, MiB."""
+    """Peak memory of this process, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def forgotten(files: Iterator[Path]) -> None:
-    """Let the system forget what it holds of files in memory, as on the first time."""
+def drop_cached(files: Iterator[Path]) -> None:
+    """Remove files from the system's page cache."""
     for path in files:
         with path.open("rb") as stream:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -194,15 +194,15 @@ def forgotten(files: Iterator[Path]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Where everything lies.
+    """Settings.
 
     Attributes:
         data: folder of measured shapes and photos.
-        work: folder for everything that is made.
-        scenes: how many scenes of reduced size.
-        full_scenes: how many of full size.
-        steps: of training.
-        seconds: of processor time for which a rate is measured.
+        work: folder for all outputs.
+        scenes: number of scenes of reduced size.
+        full_scenes: number of scenes of full size.
+        steps: training steps.
+        seconds: processor time for measuring a rate.
     """
 
     data: Path
@@ -213,11 +213,11 @@ class Trial:
     seconds: float = 8.0
 
     def sizes(self) -> dict[str, tuple[tuple[int, int], int, int]]:
-        """Name -> size of the pictures, scenes, focus positions."""
+        """Image size, number of scenes and number of focus positions, by name."""
         return {"reduced": (REDUCED, self.scenes, POSITIONS), "full": (FULL, self.full_scenes, FULL_POSITIONS)}
 
     def recipe(self, name: str, **data: object) -> Recipe:
-        """Training on the reduced scenes or their shards, one thread."""
+        """Recipe for the reduced scenes or their shards, with one thread."""
         if "shards" not in data:
             data["mixture"] = {"all_in_3d": 1.0}
         return Recipe.model_validate(
@@ -231,10 +231,10 @@ class Trial:
         )
 
     def split(self) -> Path:
-        """``split.csv``: every twentieth scene is held out."""
+        """Write ``split.csv``: every twentieth scene is held out."""
         path = self.work / "split.csv"
-        sides = [("dev" if n % DEV_EVERY == 0 else "train") for n in range(1, self.scenes + 1)]
-        atomic_write_text(path, "place,split\n" + "".join(f"all_in_3d/{n},{s}\n" for n, s in enumerate(sides, 1)))
+        splits = [("dev" if n % DEV_EVERY == 0 else "train") for n in range(1, self.scenes + 1)]
+        atomic_write_text(path, "place,split\n" + "".join(f"all_in_3d/{n},{s}\n" for n, s in enumerate(splits, 1)))
         return path
 
 
@@ -245,18 +245,18 @@ def make(trial: Trial) -> dict[str, float]:
     for name, (size, scenes, positions) in trial.sizes().items():
         folder = trial.work / f"captures-{name}"
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"aperture_px": APERTURE_PX * size[1] / FULL[1], "focal_mm": FOCAL_MM}  # as the authors know them
+        facts = {"aperture_px": APERTURE_PX * size[1] / FULL[1], "focal_mm": FOCAL_MM}  # known to the authors
         atomic_write_text(folder / FACTS_FILE, json.dumps(facts))
         started = time.monotonic()
         for number in range(1, scenes + 1):
             maker.make(folder, number, size, positions)
             if number % 10 == 0:
-                print(f"made {number} of {scenes}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+                print(f"rendered {number} of {scenes}, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return {}
 
 
 def build(trial: Trial) -> dict[str, float]:
-    """Scenes of both sizes, as ``mddnet build`` builds them in one process."""
+    """Build scenes of both sizes as ``mddnet build`` in one process."""
     figures: dict[str, float] = {}
     for name, (_, scenes, positions) in trial.sizes().items():
         out, log = trial.work / f"scenes-{name}", trial.work / f"build-{name}.txt"
@@ -285,12 +285,12 @@ def build(trial: Trial) -> dict[str, float]:
 
 
 def shards(trial: Trial) -> dict[str, float]:
-    """Explicit shards of the scenes, as ``mddnet shards`` writes them in one process."""
+    """Write shards of the scenes as ``mddnet shards`` in one process."""
     figures: dict[str, float] = {}
     for name in trial.sizes():
         started = time.process_time()
-        side = trial_side(trial) if name == "reduced" else lambda location: "train"
-        plan = plan_shards(trial.work / f"scenes-{name}", side, shard_bytes=64 * 2**20)
+        split = trial_split(trial) if name == "reduced" else lambda location: "train"
+        plan = plan_shards(trial.work / f"scenes-{name}", split, shard_bytes=64 * 2**20)
         planned = time.process_time()
         rows = []
         for row in write_shards(plan, trial.work / f"shards-{name}"):
@@ -308,33 +308,33 @@ def shards(trial: Trial) -> dict[str, float]:
     return figures
 
 
-def trial_side(trial: Trial) -> Callable[[str], str]:
-    """Split of a location."""
+def trial_split(trial: Trial) -> Callable[[str], str]:
+    """A function from location to split."""
     locations = read_split(trial.split())
     return lambda location: split_of(location, locations) or ""
 
 
 class Watch:
-    """Time since it was made or last read, by the clock and of this process's processor."""
+    """Wall and processor time since creation or the last reading."""
 
     def __init__(self) -> None:
         self.clock, self.processor = time.monotonic(), time.process_time()
 
     def read(self, name: str) -> dict[str, float]:
-        """Both, in seconds; it begins anew."""
+        """Both times in seconds; restarts the clock."""
         before = self.clock, self.processor
         self.clock, self.processor = time.monotonic(), time.process_time()
         return {f"{name}_seconds": self.clock - before[0], f"{name}_processor_seconds": self.processor - before[1]}
 
 
 def opened(trial: Trial) -> dict[str, float]:
-    """How long opening takes, and the first batch after it, files not in memory."""
+    """Time of opening and of the first batch, without cached files."""
     one_opencv_thread()
     folder, locations = trial.work / "scenes-reduced", read_split(trial.split())
     config = trial.recipe("opened").data
     sources = sorted(str(path) for path in (trial.work / "shards-reduced").glob("train-*.tar"))
-    forgotten(p for p in folder.glob("*/*/*") if p.is_file())
-    forgotten(Path(source) for source in sources)
+    drop_cached(p for p in folder.glob("*/*/*") if p.is_file())
+    drop_cached(Path(source) for source in sources)
     watch = Watch()
     entries = open_scenes(folder, locations, "train")
     figures = watch.read("open")
@@ -362,12 +362,12 @@ def rate(batches: Iterator[Any], size: int, seconds: float, warm: int = 2) -> fl
 
 
 def sampled(trial: Trial) -> dict[str, float]:
-    """Crops per second of the loader alone, in one process of one thread; and of the network's training step."""
+    """Crops per second of the loader alone, in one process with one thread."""
     figures: dict[str, float] = {}
     split = read_split(trial.split())
     for name in trial.sizes():
-        sides = split if name == "reduced" else {f"all_in_3d/{n}": "train" for n in range(1, trial.full_scenes + 1)}
-        entries = open_scenes(trial.work / f"scenes-{name}", sides, "train")
+        splits = split if name == "reduced" else {f"all_in_3d/{n}": "train" for n in range(1, trial.full_scenes + 1)}
+        entries = open_scenes(trial.work / f"scenes-{name}", splits, "train")
         crop, zoom = (CROP, ZOOM) if name == "reduced" else (FULL_CROP, FULL_ZOOM)
         for cache_mb in (4000, 1):
             config = trial.recipe("sampled").data.model_copy(
@@ -385,7 +385,7 @@ def sampled(trial: Trial) -> dict[str, float]:
 
 
 def consumed(trial: Trial) -> dict[str, float]:
-    """Crops per second that one thread trains the shipped network on, without loading."""
+    """Crops per second of training the shipped network with one thread, without loading."""
     torch.set_num_threads(1)
     figures: dict[str, float] = {}
     for name, crop in (("reduced", CROP), ("full", FULL_CROP)):
@@ -409,7 +409,7 @@ def consumed(trial: Trial) -> dict[str, float]:
 
 
 def trained(trial: Trial) -> dict[str, float]:
-    """A few hundred steps of training on scenes and on shards, one thread."""
+    """Train for a few hundred steps on scenes and on shards, with one thread."""
     figures: dict[str, float] = {}
     shards_at = str(trial.work / "shards-reduced/train-*.tar")
     common = {"scenes": trial.work / "scenes-reduced", "split": trial.split()}
@@ -442,14 +442,14 @@ BOTH = ("reduced", "full")
 
 
 def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
-    """The tables in Markdown; what was not measured is left out."""
+    """The tables in Markdown, without stages that were not run."""
     names = [name for name in BOTH if f"{name}_sets" in f.get("build", {})] or BOTH
     goals: list[tuple[str, str, bool]] = []
     rows: list[tuple[str, str]] = []
     megapixels = {name: h * w / 1e6 for name, (h, w) in (("reduced", REDUCED), ("full", FULL))}
 
     def both(stage: str, key: str, form: str) -> str:
-        """A figure of both sizes, in two cells."""
+        """Values for both sizes, in two cells."""
         return " | ".join(format(f[stage][f"{name}_{key}"], form) for name in names)
 
     def add(stage: str, words: str, key: str, form: str) -> None:
@@ -461,45 +461,45 @@ def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
         goals += [
             ("opening in 3 s at most", f"{o['open_seconds']:.2f} s", o["open_seconds"] <= 3),
             (
-                "first batch in 2 s at most, by a process that is started for it",
+                "first batch in 2 s at most, including the start of a worker",
                 f"{o['first_batch_of_a_worker_seconds']:.2f} s",
                 o["first_batch_of_a_worker_seconds"] <= 2,
             ),
         ]
     if "sampled" in f and "consumed" in f:
         ratio = f["sampled"]["reduced_scenes_4000_mb"] / f["consumed"]["reduced_images_per_second"]
-        goals.append(("loader 5 times as fast as the network takes", f"{ratio:.1f} times", ratio >= 5))
+        goals.append(("loader 5 times as fast as the network", f"{ratio:.1f} times", ratio >= 5))
     if "build" in f:
         share = f["build"]["reduced_bytes_over_frames"]
-        goals.append(("a scene has 1.1 times the bytes of its frames at most", f"{share:.3f}", share <= 1.1))
+        goals.append(("size of a scene at most 1.1 times that of its frames", f"{share:.3f}", share <= 1.1))
         per_megapixel = (1 / f["build"][f"{n}_sets_per_second"] / megapixels[n] for n in names)
         rows += [
             (
-                "sets built, frames of a scene",
+                "samples built, frames per scene",
                 f"{trial.scenes * POSITIONS:,}, {POSITIONS} | {trial.full_scenes * FULL_POSITIONS}, {FULL_POSITIONS}",
             ),
-            ("sets built per second", both("build", "sets_per_second", ".2f")),
+            ("samples built per second", both("build", "sets_per_second", ".2f")),
             ("the same, seconds per megapixel", " | ".join(f"{value:.3f}" for value in per_megapixel)),
         ]
-    add("build", "bytes per set, scene folders", "bytes_per_set", ",.0f")
-    add("shards", "bytes per set, explicit shards", "bytes_per_set", ",.0f")
+    add("build", "bytes per sample, scene folders", "bytes_per_set", ",.0f")
+    add("shards", "bytes per sample, shards", "bytes_per_set", ",.0f")
     add("build", "bytes of a scene over those of its frames", "bytes_over_frames", ".3f")
-    add("shards", "sets written into shards per second", "sets_per_second", ".1f")
-    add("sampled", "crops per second, scenes, 4 GB of them in memory", "scenes_4000_mb", ".1f")
-    add("sampled", "crops per second, scenes, none in memory", "scenes_1_mb", ".1f")
+    add("shards", "samples written to shards per second", "sets_per_second", ".1f")
+    add("sampled", "crops per second, scenes, 4 GB cache", "scenes_4000_mb", ".1f")
+    add("sampled", "crops per second, scenes, no cache", "scenes_1_mb", ".1f")
     add("sampled", "crops per second, shards", "shards", ".1f")
-    add("consumed", "crops per second that the network takes", "images_per_second", ".1f")
+    add("consumed", "crops per second, training step of the network", "images_per_second", ".1f")
     add("build", "memory of the build, MiB", "memory_mb", ".0f")
     lines = ["| goal | measured | met |", "|---|---|---|"]
     lines += [f"| {words} | {measured} | {'yes' if met else 'no'} |" for words, measured, met in goals]
     lines += ["", f"| | {REDUCED[1]} x {REDUCED[0]} | {FULL[1]} x {FULL[0]} |", "|---|---|---|"]
     lines += [f"| {words} | {cells} |" for words, cells in rows]
     whole = 100_000
-    lines += ["", f"| {whole:,} sets of {FULL[1]} x {FULL[0]}, from the right-hand column | |", "|---|---|"]
+    lines += ["", f"| {whole:,} samples of {FULL[1]} x {FULL[0]}, extrapolated from the right column | |", "|---|---|"]
     if "full_sets" in f.get("build", {}):
         b = f["build"]
         frame = b["full_bytes_per_set"] / b["full_bytes_over_frames"]
-        # what a scene has beside its frames is shared by as many as ALL-in-3D has
+        # other files of a scene are shared by as many frames as in ALL-in-3D
         of_200 = frame + (b["full_bytes_per_set"] - frame) * FULL_POSITIONS / POSITIONS
         lines += [
             f"| built on one core in | {whole / b['full_sets_per_second'] / 3600:.0f} hours |",
@@ -508,7 +508,7 @@ def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
         ]
     if "full_sets_per_second" in f.get("shards", {}):
         lines += [
-            f"| explicit shards | {whole * f['shards']['full_bytes_per_set'] / 1e12:.2f} TB |",
+            f"| shards | {whole * f['shards']['full_bytes_per_set'] / 1e12:.2f} TB |",
             f"| shards written on one core in | {whole / f['shards']['full_sets_per_second'] / 3600:.0f} hours |",
         ]
     if "opened" in f or "trained" in f:
@@ -517,24 +517,24 @@ def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
         o = f["opened"]
         lines += [
             f"| opening, s | {o['open_seconds']:.2f} | {o['shards_open_seconds']:.3f} |",
-            f"| the same, s of processor | {o['open_processor_seconds']:.2f} "
+            f"| the same, processor time, s | {o['open_processor_seconds']:.2f} "
             f"| {o['shards_open_processor_seconds']:.3f} |",
             f"| first batch, s | {o['first_batch_seconds']:.2f} | {o['shards_first_batch_seconds']:.2f} |",
-            f"| the same, s of processor | {o['first_batch_processor_seconds']:.2f} "
+            f"| the same, processor time, s | {o['first_batch_processor_seconds']:.2f} "
             f"| {o['shards_first_batch_processor_seconds']:.2f} |",
         ]
     if "trained" in f:
         t = f["trained"]
         lines += [
             f"| {trial.steps} steps of 8 crops, s | {t['scenes_seconds']:.0f} | {t['shards_seconds']:.0f} |",
-            f"| loss, first and last line of the log | {t['scenes_loss_first']:.2f}, {t['scenes_loss_last']:.2f} "
+            f"| first and last loss of the log | {t['scenes_loss_first']:.2f}, {t['scenes_loss_last']:.2f} "
             f"| {t['shards_loss_first']:.2f}, {t['shards_loss_last']:.2f} |",
-            f"| order of defocus, held-out scenes | {t['scenes_order_of_defocus']:.3f} "
+            f"| ordinal accuracy of defocus, held-out scenes | {t['scenes_order_of_defocus']:.3f} "
             f"| {t['shards_order_of_defocus']:.3f} |",
         ]
     memory = ", ".join(f"{f[name]['memory_mb']:.0f} ({name})" for name in STAGES if "memory_mb" in f.get(name, {}))
     if memory:
-        lines += ["", f"Memory at most, MiB, by stage, loading processes not counted: {memory}."]
+        lines += ["", f"Peak memory by stage, MiB, without loader processes: {memory}."]
     missing = [name for name in STAGES if name not in f]
     if missing:
         lines += ["", f"Not measured yet: {', '.join(missing)}."]
@@ -542,19 +542,19 @@ def table(f: dict[str, dict[str, float]], trial: Trial) -> str:
 
 
 def main() -> int:
-    """Carry out what is not done yet, print, and write the tables into the page between its marks."""
+    """Run unfinished stages, print, and write the tables to the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="folder of measured shapes and photos"
     )
-    parser.add_argument("--work", type=Path, default=Path("work/scale"), help="folder for everything that is made")
-    parser.add_argument("--scenes", type=int, default=SCENES, help="how many scenes of reduced size")
-    parser.add_argument("--full-scenes", type=int, default=FULL_SCENES, help="how many of full size")
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of training")
-    parser.add_argument("--seconds", type=float, default=8.0, help="for which a rate is measured")
+    parser.add_argument("--work", type=Path, default=Path("work/scale"), help="folder for all outputs")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="number of scenes of reduced size")
+    parser.add_argument("--full-scenes", type=int, default=FULL_SCENES, help="number of scenes of full size")
+    parser.add_argument("--steps", type=int, default=STEPS, help="training steps")
+    parser.add_argument("--seconds", type=float, default=8.0, help="processor time for measuring a rate")
     parser.add_argument("-o", "--out", type=Path, help="page whose tables are replaced")
-    parser.add_argument("--stage", choices=STAGES, help="this stage only, in this process")
-    parser.add_argument("--page", action="store_true", help="only write the tables, of the stages that are done")
+    parser.add_argument("--stage", choices=STAGES, help="run only this stage, in this process")
+    parser.add_argument("--page", action="store_true", help="only write the tables of finished stages")
     options = parser.parse_args()
     data, work = options.data.resolve(), options.work.resolve()
     trial = Trial(data, work, options.scenes, options.full_scenes, options.steps, options.seconds)

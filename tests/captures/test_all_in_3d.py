@@ -142,7 +142,7 @@ def only(root: Path) -> AllIn3dScene:
 
 
 @pytest.mark.parametrize("pack", [write_shipped, write_per_scene])
-def test_both_packings_are_read(tmp_path: Path, frames: dict[int, np.ndarray], pack: Any) -> None:
+def test_both_layouts_are_read(tmp_path: Path, frames: dict[int, np.ndarray], pack: Any) -> None:
     scene = only(pack(tmp_path, frames))
     assert holds_all_in_3d(tmp_path)
     assert (scene.name, scene.location) == ("1", "all_in_3d/1")
@@ -155,7 +155,7 @@ def test_both_packings_are_read(tmp_path: Path, frames: dict[int, np.ndarray], p
     np.testing.assert_allclose(scene.read_focus_z_m(), focus_depths_mm()[[0, 10, 20, 30]] / 1000, rtol=1e-12)
 
 
-def test_focus_depth_by_hand_and_with_another_offset(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
+def test_focus_depth_with_and_without_a_change_of_offset(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     """v + e = 52.5 mm and F = 50 mm focus at 1050 mm; e larger by 2.5 mm, at 1 / (1/50 - 1/55) = 550 mm."""
     write_shipped(tmp_path, frames)
     np.save(tmp_path / "fd/1/fd.npy", np.full(POSITIONS, 1050.0))
@@ -193,7 +193,7 @@ def test_scenes_are_listed_by_number(tmp_path: Path, frames: dict[int, np.ndarra
     assert [scene.name for scene in list_all_in_3d(tmp_path).scenes] == ["1", "2", "10"]
 
 
-def test_what_the_facts_file_says(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
+def test_the_facts_file_is_read(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     write_shipped(tmp_path, frames)
     assert only(tmp_path).licence == "none stated" and "arXiv:2208.09848" in only(tmp_path).source
     (tmp_path / "all_in_3d.json").write_text('{"licence": "CC-BY-4.0", "aperture_px": 340, "focal_mm": 49.5}')
@@ -215,7 +215,7 @@ def test_a_wrong_facts_file_is_refused(tmp_path: Path, frames: dict[int, np.ndar
 
 
 @pytest.mark.parametrize("part", ["all_in_focus/2.tif", "depth/2/depth.npy", "depth/2/mask.npy", "fd/2/fd.npy"])
-def test_a_missing_part_is_named_and_the_other_scenes_stay(
+def test_a_missing_part_is_reported_and_other_scenes_are_listed(
     tmp_path: Path, frames: dict[int, np.ndarray], part: str
 ) -> None:
     write_shipped(tmp_path, frames)
@@ -229,9 +229,9 @@ def test_a_missing_part_is_named_and_the_other_scenes_stay(
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
-        (["foca1.tif", "foca01.tif", "foca2.tif"], "position 1 is that of"),
-        (["foca0.tif", "foca1.tif", "foca2.tif"], "does not end in the number"),
-        (["focal.tif", "foca1.tif", "foca2.tif"], "does not end in the number"),
+        (["foca1.tif", "foca01.tif", "foca2.tif"], "same position 1 as"),
+        (["foca0.tif", "foca1.tif", "foca2.tif"], "does not end in a position number"),
+        (["focal.tif", "foca1.tif", "foca2.tif"], "does not end in a position number"),
         (["foca1.tif", "foca2.tif", "simu3.tif"], "2 focused frame"),
     ],
 )
@@ -260,7 +260,7 @@ BAD_ARRAYS: list[tuple[str, Any, str]] = [
     ("depth/1/depth.npy", depth_mm() / 1000, "expected millimetres"),
     ("depth/1/depth.npy", np.full((HEIGHT, WIDTH), np.nan), "expected millimetres"),
     ("depth/1/depth.npy", depth_mm().T, "expected (268, 320)"),
-    ("depth/1/mask.npy", np.ones((HEIGHT, WIDTH), np.uint8), "values 1 to 1, none of them 255"),
+    ("depth/1/mask.npy", np.ones((HEIGHT, WIDTH), np.uint8), "values 1 to 1, none is 255"),
     ("depth/1/mask.npy", np.zeros((5, 5)), "expected (268, 320)"),
     ("fd/1/fd.npy", focus_depths_mm() / 1000, "expected millimetres"),
     ("fd/1/fd.npy", np.where(np.arange(POSITIONS) == 10, np.nan, 700.0), "foca11.tif"),
@@ -349,7 +349,7 @@ def check_scene(folder: Path, a_px: float, within: float, at: slice = slice(None
     return record
 
 
-def test_a_scene_with_the_papers_a(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
+def test_a_scene_with_a_given_aperture(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     write_shipped(tmp_path / "data", frames)
     (tmp_path / "data/all_in_3d.json").write_text(json.dumps({"aperture_px": A_PX, "licence": "test"}))
     (row,) = build(tmp_path / "data", tmp_path / "out")
@@ -367,15 +367,15 @@ def test_a_scene_with_the_papers_a(tmp_path: Path, frames: dict[int, np.ndarray]
     assert again.state == "built"
 
 
-def test_a_is_calibrated_anew(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
+def test_the_aperture_is_fitted(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     (row,) = build(write_per_scene(tmp_path / "data", frames), tmp_path / "out")
     assert row.state == "built", row.reason
     assert row.record.measures["aperture_px"] == pytest.approx(A_PX, rel=0.05)
     check_scene(tmp_path / "out/all_in_3d/all_in_3d_1", row.record.measures["aperture_px"], 0.002)
 
 
-def test_breathing_is_seen_and_undone(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
-    """Frames magnified by v / v_ref with v_ref of position 16: kappa is A v_ref for all, and the picture is cropped."""
+def test_breathing_is_detected_and_removed(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
+    """Frames magnified by v / v_ref with v_ref of position 16: kappa is A v_ref for all, and the images are cropped."""
     v = 1 / (1 / F_MM - 1 / focus_depths_mm())
     breathing = {n: magnified(image, float(v[n - 1] / v[15])) for n, image in frames.items()}
     (row,) = build(write_shipped(tmp_path / "data", breathing), tmp_path / "out")
@@ -391,10 +391,10 @@ def test_breathing_is_seen_and_undone(tmp_path: Path, frames: dict[int, np.ndarr
 def test_frames_that_contradict_the_depth_are_rejected(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     backwards = dict(zip(frames, list(frames.values())[::-1], strict=True))
     (row,) = build(write_shipped(tmp_path / "data", backwards), tmp_path / "out")
-    assert row.state == "rejected" and "of one size per frame" in row.reason
+    assert row.state == "rejected" and "uniform blur per frame" in row.reason
 
 
-def test_bad_scenes_are_named_and_the_others_built(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
+def test_bad_scenes_are_reported_and_others_built(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     data = write_shipped(tmp_path / "data", frames)
     for name in ("2", "3"):
         write_shipped(data, frames, name)
@@ -410,10 +410,10 @@ def test_bad_scenes_are_named_and_the_others_built(tmp_path: Path, frames: dict[
     assert not isinstance(rows["2"].reason, MddnetError)
 
 
-def test_a_long_stack_is_judged_by_few_frames_from_end_to_end() -> None:
+def test_few_evenly_spaced_frames_of_a_long_stack_are_used() -> None:
     pytest.importorskip("cv2", reason="building needs OpenCV (extra build)")
-    from mddnet.scenes.all_in_3d_scene import FEW_FRAMES, evenly_few
+    from mddnet.scenes.all_in_3d_scene import FEW_FRAMES, evenly_spaced
 
-    assert evenly_few(7).tolist() == list(range(7)) and len(evenly_few(FEW_FRAMES)) == FEW_FRAMES
-    few = evenly_few(200)
+    assert evenly_spaced(7).tolist() == list(range(7)) and len(evenly_spaced(FEW_FRAMES)) == FEW_FRAMES
+    few = evenly_spaced(200)
     assert len(few) == FEW_FRAMES and few[0] == 0 and few[-1] == 199 and set(np.diff(few)) == {5, 6}

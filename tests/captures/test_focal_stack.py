@@ -34,7 +34,7 @@ def write_stack(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def test_reads_what_the_description_says(tmp_path: Path) -> None:
+def test_the_description_is_read(tmp_path: Path) -> None:
     stack = read_focal_stack(write_stack(tmp_path))
     assert (stack.scene, stack.location, stack.height, stack.width) == ("desk", "room", 6, 8)
     assert stack.focus_values == (0.5, 1.0, 1.5, 2.0)
@@ -58,7 +58,7 @@ def test_index_map_becomes_0_based(tmp_path: Path) -> None:
     assert index is not None and (index == 2.0).all()
 
 
-def test_turned_frames_are_read_upright(tmp_path: Path) -> None:
+def test_rotated_frames_are_read_upright(tmp_path: Path) -> None:
     folder = write_stack(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -31,7 +31,7 @@ def write_capture(folder: Path, rows: int = 2, cols: int = 3, **changes: Any) ->
     return folder
 
 
-def test_a_capture_says_what_it_holds(tmp_path: Path) -> None:
+def test_a_capture_is_read(tmp_path: Path) -> None:
     field = read_light_field(write_capture(tmp_path / "a"))
     assert (field.scene, field.location, field.rows, field.cols) == ("s", "p", 2, 3)
     assert (field.height, field.width) == (16, 20)
@@ -51,7 +51,7 @@ def test_a_view_outside_the_grid_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"kind": "focal_stack"}, 'expected "light_field"'),
-        ({"rows": 1}, "rows is 1; expected a whole number of views, 2 to 100"),
+        ({"rows": 1}, "rows is 1; expected an integer number of views, 2 to 100"),
         ({"cols": "3"}, "cols is '3'"),
         ({"rows": True}, "rows is True"),
         ({"rows": ...}, "rows is None"),

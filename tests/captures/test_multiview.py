@@ -75,7 +75,7 @@ def test_real_captures(shared_data: Path) -> None:
         assert view.location == row["place"] and view.location in locations and view.unit == "ordinal"
         u = view.read_inv_depth()
         assert u.shape == view.read_rgb().shape[:2] == (int(row["height"]), int(row["width"]))
-        # the manifest says how many points there are, and how much the far and the near ones differ
+        # the manifest states the number of points and the ratio of far and near ones
         known = u[np.isfinite(u)]
         assert known.size == int(row["points"]) and known.size < 0.05 * u.size
         assert known.min() > 0 and known.max() == 1.0

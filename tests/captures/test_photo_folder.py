@@ -23,7 +23,7 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def test_photos_are_listed_with_place_and_licence(root: Path) -> None:
+def test_photos_are_listed_with_location_and_licence(root: Path) -> None:
     one, two = list_photos(root)
     assert (one.name, one.location, one.source, one.licence) == ("walk_one", "photos/walk", "walk", "CC0")
     assert two.licence == "CC-BY"

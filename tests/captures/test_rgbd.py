@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_frames_are_listed_with_place_unit_and_licence(root: Path) -> None:
+def test_frames_are_listed_with_location_unit_and_licence(root: Path) -> None:
     lab, field = list_rgbd(root)
     assert (lab.name, lab.location, lab.unit, lab.licence) == ("lab_1", "rgbd/lab", "1/m", "CC0")
     assert (field.name, field.location, field.unit, field.note) == ("field_1", "rgbd/field", "ordinal", "noisy")
@@ -112,7 +112,7 @@ def test_real_captures(shared_data: Path) -> None:
             assert known.min() > 0 and known.max() <= 1
 
 
-def test_guessed_depths_are_listed_with_the_place_of_the_manifest(root: Path) -> None:
+def test_pseudo_labels_are_listed_with_the_location_of_the_manifest(root: Path) -> None:
     codes = np.array([[0, 1, 32768], [65535, 2, 3]], dtype=np.uint16)
     Image.fromarray(codes).save(root / "lab/guess.png")
     line = "lab,lab/1.jpg,lab/guess.png,16bit-relative,CC0,by hand,room 7"

@@ -57,7 +57,7 @@ def calibration(part: str | None = None, **changes: Any) -> dict[str, Any]:
     return {**CALIBRATION, **(changes if part is None else {part: {**CALIBRATION[part], **changes}})}
 
 
-def test_reads_what_the_description_says(tmp_path: Path) -> None:
+def test_the_description_is_read(tmp_path: Path) -> None:
     rig = read_rig(write_rig(tmp_path / "a", f_number=2.8, aligned=True))
     assert (rig.scene, rig.location, rig.width, rig.height, rig.aligned) == ("fruit", "lab", 8, 6, True)
     assert (rig.focal_mm, rig.f_number, rig.pixel_um, rig.aperture_px, rig.offset_mm) == (50, 2.8, None, None, None)
@@ -68,7 +68,7 @@ def test_reads_what_the_description_says(tmp_path: Path) -> None:
     assert rig.read_fringe(1, 2).tolist() == np.full((6, 8), np.float32(90 / 255)).tolist()
 
 
-def test_the_calibration_may_lie_beside_the_captures(tmp_path: Path) -> None:
+def test_the_calibration_may_be_in_the_parent_folder(tmp_path: Path) -> None:
     (tmp_path / "calibration.json").write_text(json.dumps(CALIBRATION))
     folder = write_rig(tmp_path / "a", calibration="calibration.json")
     assert read_rig(folder).geometry.baseline_mm == 200
@@ -84,7 +84,7 @@ def test_16_bits_of_a_fringe_image_are_kept(tmp_path: Path) -> None:
 
 
 def test_the_distance_of_fringe_orders_is_that_of_the_nearest_two() -> None:
-    # one period and eight: the orders of the eight lie 2 pi / 8 apart in the one
+    # one period and eight: the orders of the eight differ by 2 pi / 8 in the one
     assert order_distance_rad((1, 8)) == pytest.approx(2 * np.pi / 8)
     assert order_distance_rad((2, 8)) == pytest.approx(0)
     assert order_distance_rad((1,)) == np.inf
@@ -108,14 +108,14 @@ def test_the_distance_of_fringe_orders_is_that_of_the_nearest_two() -> None:
         ({"sensor": [28.0, 28.3]}, "expected a list of 5 numbers"),
         ({"sensor": [0.0280, 0.0283, 0.0286, 0.0289, 0.0292]}, "expected millimetres"),
         ({"sensor": [28000, 28300, 28600, 28900, 29200]}, "expected millimetres"),
-        ({"sensor": [28.0, 28.3, None, 28.9, 29.2]}, "holds None"),
+        ({"sensor": [28.0, 28.3, None, 28.9, 29.2]}, "found None"),
         ({"aligned": "no"}, "expected true or false"),
         ({"scene": "../x"}, "plain name"),
         ({"offset_mm": "24"}, "offset_mm is '24'"),
         ({"fringes": None}, "expected an object with axis"),
         ({"fringes": fringes(axis="horizontal")}, "expected one of x, y"),
         ({"fringes": fringes(periods=[8, 1])}, "periods of rising numbers"),
-        ({"fringes": fringes(periods=[2, 8])}, "tell every fringe order"),
+        ({"fringes": fringes(periods=[2, 8])}, "separate all fringe orders"),
         (
             {"calibration": calibration("projector", width=40), "fringes": fringes(periods=[1, 12])},
             "at least 4 pixels per period",
@@ -127,17 +127,17 @@ def test_the_distance_of_fringe_orders_is_that_of_the_nearest_two() -> None:
         ),
         ({"fringes": fringes(sensor=None)}, "sensor position of the fringe images"),
         ({"calibration": None}, "expected an object with camera, projector, rotation, translation"),
-        ({"calibration": "no.json"}, "lies neither in"),
+        ({"calibration": "no.json"}, "is neither in"),
         ({"calibration": "../c.json"}, "plain file name"),
         ({"calibration": calibration(translation=[-0.2, 0, 0])}, "numbers in millimetres"),
-        ({"calibration": calibration(translation=[-0.2, float("nan"), 0])}, "holds nan"),
+        ({"calibration": calibration(translation=[-0.2, float("nan"), 0])}, "found nan"),
         ({"calibration": calibration(rotation=[[1, 0, 0], [0, 1, 0], [0, 0, 2]])}, "a rotation R"),
         ({"calibration": calibration("camera", fx=-3)}, "calibration.camera.fx is -3"),
         ({"calibration": calibration("projector", width=0)}, "projector.width is 0"),
         ({"calibration": calibration("camera", distortion=[0] * 8)}, "at most 5"),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_invalid_descriptions_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CaptureError) as caught:
         read_rig(write_rig(tmp_path / "a", **changes))
     assert message in str(caught.value)
@@ -154,7 +154,7 @@ def test_images_of_another_size_are_named(tmp_path: Path) -> None:
 def test_images_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:
     folder = write_rig(tmp_path / "a")
     (folder / "stack/3.png").unlink()
-    with pytest.raises(CaptureError, match=r"stack/3.png', which does not exist"):
+    with pytest.raises(CaptureError, match=r"stack/3.png' does not exist"):
         read_rig(folder)
     shutil.copy(folder / "stack/2.png", folder / "stack/3.png")
     (folder / "fringes/0_1.png").write_bytes(b"no image")

@@ -52,7 +52,7 @@ def test_incomplete_calibration_is_no_calibration(text: str) -> None:
     assert parse_calibration(text) is None
 
 
-def test_units_and_places(root: Path) -> None:
+def test_units_and_locations(root: Path) -> None:
     metric, relative, ordinal = list_stereo(root)
     assert [s.unit for s in (metric, relative, ordinal)] == ["1/m", "relative", "ordinal"]
     assert metric.location == "stereo/Metric"
@@ -63,7 +63,7 @@ def test_units_and_places(root: Path) -> None:
     assert ordinal.read_inv_depth()[1, 0] == pytest.approx(8 / 255)
 
 
-def test_only_dark_images_are_lifted(root: Path) -> None:
+def test_only_dark_images_are_brightened(root: Path) -> None:
     metric, _, ordinal = list_stereo(root)
     assert metric.read_rgb().mean() == pytest.approx(20, abs=2)
     assert float(linear_from_srgb8(ordinal.read_rgb()).mean()) == pytest.approx(0.7, abs=0.02)
@@ -102,7 +102,7 @@ def test_real_captures(shared_data: Path) -> None:
     scenes = list_stereo(root)
     assert [scene.name for scene in scenes] == [row["scene"] for row in rows]
     locations = read_split(shared_data / "split.csv")
-    # which sets publish the offset of the disparity: without it depth is affine
+    # data sets that publish the offset of the disparity: without it, depth is affine
     unit_of_sample = {
         **dict.fromkeys(("middlebury2005", "middlebury2014"), "1/m"),
         **dict.fromkeys(("middlebury2001", "middlebury2003"), "relative"),
@@ -118,7 +118,7 @@ def test_real_captures(shared_data: Path) -> None:
             # still lifes on a table, some metres away
             assert 0.5 < 1 / np.nanmax(u) < 1 / np.nanmin(u) < 5.0, scene.name
         if scene.unit != "ordinal":
-            # what the disparity says is at x in the left photo is at x - d in the right one, and upside down it is not
+            # a point at x in the left photo is at x - d in the right one, unless the map is rotated
             disparity = u if scene.calibration is None else (u - scene.calibration.offset) / scene.calibration.scale
             left, right = (
                 np.asarray(Image.open(root / name).convert("L"), dtype=np.float64)

@@ -50,7 +50,7 @@ def test_known_dioptres_give_kappa_per_dioptre(tmp_path: Path, capsys: pytest.Ca
     folder = write_made_stack(tmp_path / "slabs", made.frames, focus=focus, lens=lens)
     assert main(["calibrate", str(folder)]) == 0
     text = capsys.readouterr().out
-    assert "px per 1/m" in text and "by f, N and pitch of the lens 2.5" in text
+    assert "px per 1/m" in text and "from f, N and pixel pitch: 2.5" in text
     assert float(text.split("kappa = ")[1].split()[0]) == pytest.approx(2.4, rel=0.1)
 
 

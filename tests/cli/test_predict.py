@@ -89,7 +89,7 @@ def test_bad_files_are_named_and_the_others_done(
     said = capsys.readouterr()
     assert "words.jpg: not an image" in said.err
     assert "cut.jpg: " in said.err and "truncated" in said.err
-    assert "dot.png: 1 x 1 px is too small: at least 32 px" in said.err
+    assert "dot.png: 1 x 1 px is too small: expected at least 32 px" in said.err
     assert "missing.jpg: no such file" in said.err
     assert "4 of the inputs failed" in said.err
     assert sum(f"{photos}{os.sep}" in line and "->" in line for line in said.out.splitlines()) == len(GOOD)

@@ -53,7 +53,7 @@ def test_every_camera_of_the_table_can_be_chosen() -> None:
 
 def test_pitch_from_the_camera() -> None:
     half = pitch_of_sensor("Canon EOS 5D Mark II", 1872, 2808)
-    assert half.pixel_um == pytest.approx(2 * 36000 / 5616) and "made smaller" in half.note
+    assert half.pixel_um == pytest.approx(2 * 36000 / 5616) and "resized" in half.note
     assert pitch_of_sensor("Canon EOS 5D Mark II", 1000, 1000).pixel_um is None
 
 

@@ -64,7 +64,7 @@ def test_values_of_makers_notes_that_are_no_distance() -> None:
 
 
 def test_a_count_of_four_billion_values_does_not_keep_the_reader(tmp_path: Path) -> None:
-    pytest.importorskip("exifread", reason="maker's notes need the extra formats")
+    pytest.importorskip("exifread", reason="maker notes need the extra formats")
     exif = canon_exif(152)
     entry = struct.pack("<HHI", 0x927C, 7, len(exif))[:4]
     at = exif.index(entry)
@@ -137,7 +137,7 @@ def test_videos_that_ffmpeg_has_words_of_its_own_for(tmp_path: Path) -> None:
 
 def test_a_row_that_ends_early(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\nlab,a.jpg\n")
-    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: ends before column depth"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: no value in column depth"):
         list_rgbd(tmp_path)
     (tmp_path / "manifest.csv").write_text("source,scene,files,kind,calibration,licence,note\nlab\n")
     with pytest.raises(CaptureError, match="line 2: ends before column scene"):

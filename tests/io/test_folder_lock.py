@@ -37,7 +37,7 @@ def holder(folder: Path, how: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_second_one_is_refused_by_name_and_the_first_leaves_nothing(tmp_path: Path) -> None:
+def test_a_second_lock_is_refused_and_the_first_leaves_no_file(tmp_path: Path) -> None:
     with FolderLock(tmp_path, "train"):
         with pytest.raises(OutputError, match=r"another process is writing there \(mddnet train\)") as caught:
             FolderLock(tmp_path, "train").__enter__()
@@ -71,33 +71,33 @@ def test_a_forked_process_that_outlives_its_killed_parent_does_not_block(tmp_pat
             pass
 
 
-def test_patience_waits_for_the_other(tmp_path: Path) -> None:
+def test_the_timeout_waits_for_the_other_process(tmp_path: Path) -> None:
     with holder(tmp_path, "alone") as process:
         started = time.monotonic()
         with pytest.raises(OutputError):
-            FolderLock(tmp_path, "build", patience_s=0.2).__enter__()
+            FolderLock(tmp_path, "build", timeout_s=0.2).__enter__()
         assert time.monotonic() - started >= 0.2
         assert process.stdin is not None
         process.stdin.close()
-        with FolderLock(tmp_path, "build", patience_s=30):
+        with FolderLock(tmp_path, "build", timeout_s=30):
             assert (tmp_path / ".build.lock").exists()
 
 
-def test_a_lock_that_its_holder_removed_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the holder had let go between opening and locking: what is locked then is no file of the folder."""
+def test_a_lock_file_removed_by_its_holder_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulates a release between opening and locking, so that the locked file is no longer in the folder."""
     import mddnet.io.folder_lock as module
 
-    whole, asked = module.try_lock, []
+    original, calls = module.try_lock, []
 
     def try_lock(handle: int) -> str:
-        asked.append(handle)
-        if len(asked) == 1:
+        calls.append(handle)
+        if len(calls) == 1:
             (tmp_path / ".build.lock").unlink()
-        return whole(handle)
+        return original(handle)
 
     monkeypatch.setattr(module, "try_lock", try_lock)
     with FolderLock(tmp_path, "build"):
-        assert len(asked) == 2 and (tmp_path / ".build.lock").exists()
+        assert len(calls) == 2 and (tmp_path / ".build.lock").exists()
     assert not (tmp_path / ".build.lock").exists()
 
 

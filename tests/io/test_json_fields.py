@@ -21,13 +21,13 @@ from mddnet.captures.rgbd import read_codes, read_rgb_file
 from mddnet.captures.rig import read_rig
 from mddnet.errors import CaptureError, ImageError, ModelError
 from mddnet.io.json_fields import (
-    first_double,
+    display,
+    first_repeated,
     is_number,
     is_plain_name,
     named_file,
     read_json,
     read_json_object,
-    shown,
 )
 from mddnet.model.folder import read_config
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene
@@ -41,7 +41,7 @@ HUGE = 10**400
 @pytest.mark.parametrize(
     "text", [DEEP, '{"a":' * 30_000 + "1" + "}" * 30_000, "9" * 6000, "", "{", '"\udcff"', "[1]", "7"]
 )
-def test_every_reader_of_json_names_a_file_that_is_none(tmp_path: Path, text: str) -> None:
+def test_every_reader_reports_invalid_json(tmp_path: Path, text: str) -> None:
     for name in ("capture.json", "scene.json", "config.json", "all_in_3d.json"):
         (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     for read in (read_focal_stack, read_light_field, read_rig):
@@ -55,7 +55,7 @@ def test_every_reader_of_json_names_a_file_that_is_none(tmp_path: Path, text: st
         list_all_in_3d(tmp_path)
 
 
-def test_a_file_beyond_any_description_is_not_even_read(tmp_path: Path) -> None:
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "a.json").open("wb") as stream:
         stream.truncate(10 * 2**30)
     with pytest.raises(
@@ -67,12 +67,12 @@ def test_a_file_beyond_any_description_is_not_even_read(tmp_path: Path) -> None:
         read_json_object(tmp_path / "b.json", error=ModelError)
 
 
-def test_what_is_a_number() -> None:
+def test_numbers() -> None:
     assert all(map(is_number, (0, -1, 2.5, 1e308, 10**308)))
     assert not any(map(is_number, (True, None, "1", float("nan"), float("inf"), HUGE, -HUGE, [], {})))
 
 
-def test_what_is_a_plain_name() -> None:
+def test_plain_names() -> None:
     assert all(map(is_plain_name, ("a", "a.png", "Bild 1.jpg", "caf\u00e9.tif", ".hidden", "x" * 255)))
     bad = (
         "",
@@ -93,18 +93,18 @@ def test_what_is_a_plain_name() -> None:
     assert not any(map(is_plain_name, bad))
 
 
-def test_a_long_value_is_cut_in_messages_and_names_are_compared_quickly() -> None:
-    assert shown("short") == "'short'" and len(shown("x" * 100_000)) < 200 and shown(["x" * 400]).endswith("x']")
+def test_long_values_are_shortened_and_names_compared_quickly() -> None:
+    assert display("short") == "'short'" and len(display("x" * 100_000)) < 200 and display(["x" * 400]).endswith("x']")
     started = time.monotonic()
     names = [str(number) for number in range(100_000)]
-    assert first_double(names) is None and first_double([*names, "77", "5"]) == "5"
+    assert first_repeated(names) is None and first_repeated([*names, "77", "5"]) == "5"
     assert time.monotonic() - started < 2.0
 
 
 @pytest.mark.parametrize(
     "name", ["//etc/passwd", "/etc/passwd", "../x", "a/../x", "a/b/c", "stack//etc/passwd", "x" * 300, "\ud800"]
 )
-def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(CaptureError, match=r"capture\.json: frames is .*; expected the plain name of a file in"):
         named_file(tmp_path / "capture.json", name, "frames", folders=1)
     with pytest.raises(CaptureError, match=r"capture\.json"):
@@ -116,7 +116,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     [
         ({"focal_mm": HUGE}, "focal_mm is 1000"),
         ({"focal_mm": 1e200}, "expected millimetres"),
-        ({"sensor": [28.0, 28.3, HUGE, 28.9, 29.2]}, "it holds 1000"),
+        ({"sensor": [28.0, 28.3, HUGE, 28.9, 29.2]}, "found 1000"),
         ({"frames": [["stack/0.png"]] * 5}, "frames is"),
         ({"offset_mm": HUGE}, "offset_mm is 1000"),
         ({"calibration": calibration("projector", width=HUGE)}, "projector.width is 1000"),
@@ -138,13 +138,13 @@ def test_numbers_beyond_any_rig(tmp_path: Path, changes: dict[str, Any], message
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"focus": {"unit": "1/m", "values": [1, 2, HUGE]}}, "it holds 1000"),
+        ({"focus": {"unit": "1/m", "values": [1, 2, HUGE]}}, "found 1000"),
         ({"focus": {"unit": "1/m", "values": [1, 2, -3]}}, "0 or more"),
         ({"lens": {"focal_mm": HUGE}}, "lens.focal_mm is 1000"),
         ({"lens": {"f_number": "2"}}, "lens.f_number is '2'"),
         ({"lens": {"pixel_um": True}}, "lens.pixel_um is True"),
         ({"index_map": {"file": "frame_00.png", "first_frame": HUGE}}, "index_map.first_frame is 1000"),
-        ({"frames": ["a"] * 20_000}, "names 'a' twice"),
+        ({"frames": ["a"] * 20_000}, "has 'a' twice"),
         ({"frames": ["x" * 400, "y", "z"]}, "expected the plain name"),
         ({"place": "\ud800"}, "whole Unicode characters"),
     ],
@@ -166,26 +166,28 @@ def eps(path: Path) -> Path:
     return path
 
 
-def test_a_drawing_is_no_frame_whatever_its_name(tmp_path: Path) -> None:
+def test_a_vector_graphic_is_refused_for_any_suffix(tmp_path: Path) -> None:
     # Pillow would start Ghostscript to draw it.
     drawing = eps(tmp_path / "a.png")
     for read in (read_image, read_inv_depth):
-        with pytest.raises(CaptureError, match="EPS is a drawing"):
+        with pytest.raises(CaptureError, match="EPS is a vector graphic"):
             read(drawing)
-    with pytest.raises(ImageError, match="EPS is a drawing"):
+    with pytest.raises(ImageError, match="EPS is a vector graphic"):
         read_rgb_file(drawing)
-    with pytest.raises(CaptureError, match="EPS is a drawing"):
+    with pytest.raises(CaptureError, match="EPS is a vector graphic"):
         read_codes(drawing, "uint8")
     folder = write_made_stack(tmp_path / "stack", [GREY] * 3)
     eps(folder / "frame_01.png")
-    with pytest.raises(CaptureError, match=r"frame_01\.png: EPS is a drawing"):
+    with pytest.raises(CaptureError, match=r"frame_01\.png: EPS is a vector graphic"):
         read_focal_stack(folder)
 
 
-def test_a_bomb_is_refused_by_every_reader_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_reader_of_images_refuses_decompression_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = png_bomb(tmp_path / "bomb.png")
     for read in (read_image, read_inv_depth, lambda path: read_codes(path, "uint16")):
-        with pytest.raises(CaptureError, match=r"bomb\.png: 30000 x 30000 px is too large: at most 200 megapixels"):
+        with pytest.raises(
+            CaptureError, match=r"bomb\.png: 30000 x 30000 px is too large: expected at most 200 megapixels"
+        ):
             read(bomb)
     with pytest.raises(ImageError, match="MDDNET_MAX_MEGAPIXELS"):
         read_rgb_file(bomb)
@@ -194,7 +196,7 @@ def test_a_bomb_is_refused_by_every_reader_of_images(tmp_path: Path, monkeypatch
     with pytest.raises(CaptureError, match=r"frame_02\.png: 30000 x 30000 px is too large"):
         read_focal_stack(folder)
     monkeypatch.setenv("MDDNET_MAX_MEGAPIXELS", "0.001")
-    with pytest.raises(CaptureError, match=r"48 x 40 px is too large: at most 0\.001 megapixels"):
+    with pytest.raises(CaptureError, match=r"48 x 40 px is too large: expected at most 0\.001 megapixels"):
         read_focal_stack(folder)
     monkeypatch.setenv("MDDNET_MAX_MEGAPIXELS", "many")
     with pytest.raises(ImageError, match="MDDNET_MAX_MEGAPIXELS is 'many'; expected a positive number"):

@@ -29,7 +29,7 @@ sys.stdin.read()
 """
 
 
-def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
+def test_a_file_is_complete_or_unchanged(tmp_path: Path) -> None:
     target = tmp_path / "cup.tiff"
     target.write_bytes(b"before")
 
@@ -52,7 +52,7 @@ def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
-def test_the_part_of_a_running_process_stays_and_that_of_a_killed_one_goes(tmp_path: Path) -> None:
+def test_parts_of_running_processes_stay_and_those_of_killed_ones_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".cup.tiff.part").write_bytes(b"not a name of ours")
     command = [sys.executable, "-c", HOLDS_A_PART, str(tmp_path / "cup.tiff")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -68,23 +68,25 @@ def test_the_part_of_a_running_process_stays_and_that_of_a_killed_one_goes(tmp_p
 
 
 @pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
-def test_a_part_that_was_cleared_away_too_soon_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if another process had looked between the making of a part and its lock."""
+def test_a_part_removed_by_a_concurrent_clean_up_is_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulates a clean-up by another process between creating and locking a part."""
     import mddnet.io.part_file as module
 
-    asked: list[int] = []
+    calls: list[int] = []
 
     def try_lock(handle: int) -> str:
-        asked.append(handle)
-        if len(asked) == 1:
+        calls.append(handle)
+        if len(calls) == 1:
             next(tmp_path.glob(".*.part")).unlink()
-        return "mine"
+        return "acquired"
 
     monkeypatch.setattr(module, "try_lock", try_lock)
     part = PartFile(tmp_path / "cup")
     part.finish()
     part.commit()
-    assert len(asked) == 2 and (tmp_path / "cup").exists()
+    assert len(calls) == 2 and (tmp_path / "cup").exists()
 
 
 def test_handles_are_closed(tmp_path: Path) -> None:
@@ -102,20 +104,20 @@ def test_handles_are_closed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (errno.ENOSPC, "make room"),
+        (errno.ENOSPC, "free some space"),
         (errno.EROFS, "choose another folder"),
         (errno.EACCES, "choose another folder"),
         (errno.EFBIG, "ulimit -f"),
     ],
 )
-def test_what_the_system_refuses_says_what_to_do(tmp_path: Path, number: int, expected: str) -> None:
+def test_refused_writes_state_the_fix(tmp_path: Path, number: int, expected: str) -> None:
     path = tmp_path / "cup.tiff"
     with pytest.raises(MddnetError, match=expected) as caught, writing_into(tmp_path):
         raise OSError(number, os.strerror(number), str(path))
     assert str(caught.value).startswith(str(path)) and isinstance(caught.value, OutputError)
 
 
-def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
+def test_other_errors_are_not_changed(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), writing_into(tmp_path):
         (tmp_path / "none").read_bytes()
     with pytest.raises(PermissionError) as caught, writing_into(tmp_path):

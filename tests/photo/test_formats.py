@@ -72,7 +72,7 @@ def test_linear_tiff_keeps_its_dark_tones(tmp_path: Path, kind: str, planar: str
 
 
 @pytest.mark.parametrize("kind", ["uint16", "float32", "uint8"])
-def test_a_profile_of_linear_light_is_followed_in_full_depth(tmp_path: Path, kind: str) -> None:
+def test_a_linear_profile_is_applied_in_full_bit_depth(tmp_path: Path, kind: str) -> None:
     light = linear_from_srgb8(steps())
     white = {"uint16": 65535, "uint8": 255, "float32": 1}[kind]
     samples = light if kind == "float32" else np.rint(light * white).astype(kind)
@@ -81,7 +81,7 @@ def test_a_profile_of_linear_light_is_followed_in_full_depth(tmp_path: Path, kin
     tifffile.imwrite(tmp_path / "light.tif", samples, photometric="rgb", extratags=tags)
     photo = read_photo(tmp_path / "light.tif")
     assert difference(photo.pixels, steps()) <= (13 if kind == "uint8" else 1)
-    assert any("Linear light" in note for note in photo.notes) == (kind != "uint8")
+    assert any("linear light" in note for note in photo.notes) == (kind != "uint8")
 
 
 @pytest.mark.parametrize("kind", ["uint16", "float32"])
@@ -103,14 +103,14 @@ def test_compressed_linear_tiff_that_only_pillow_can_decode_still_works(tmp_path
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_float_tiff_is_turned_upright_and_keeps_its_lens_facts(tmp_path: Path, orientation: int) -> None:
+def test_float_tiff_is_rotated_upright_and_keeps_its_lens_facts(tmp_path: Path, orientation: int) -> None:
     stored = np.ascontiguousarray(STORED[orientation](quarters())) / np.float32(255)
     tags: list[Any] = [(0x0112, 3, 1, orientation, True), (0x8769, 4, 1, 0, True)]
     tifffile.imwrite(tmp_path / "a.tif", stored.astype(np.float32), photometric="rgb", extratags=tags[:1])
     np.testing.assert_array_equal(read_photo(tmp_path / "a.tif").pixels, quarters())
 
 
-def test_light_beyond_white_is_exposed_down_with_a_note() -> None:
+def test_light_beyond_white_lowers_the_exposure_with_a_note() -> None:
     light = np.full((40, 60, 3), 4.0, np.float32)
     light[:20] = 1.0
     photo = photo_from_array(light, linear=True)
@@ -157,7 +157,7 @@ def test_heic_of_ten_bits_and_with_a_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
-def test_heic_cut_short(tmp_path: Path, share: float) -> None:
+def test_truncated_heic(tmp_path: Path, share: float) -> None:
     pillow_heif = pytest.importorskip("pillow_heif", reason=EXTRA)
     pillow_heif.from_pillow(Image.fromarray(large())).save(tmp_path / "cut.heic", quality=90)
     cut(tmp_path / "cut.heic", share)
@@ -205,7 +205,7 @@ def test_raw_is_developed_and_its_lens_facts_are_read(tmp_path: Path) -> None:
     assert any("Developed from raw" in note for note in photo.notes)
 
 
-def test_raw_is_turned_upright(tmp_path: Path) -> None:
+def test_raw_is_rotated_upright(tmp_path: Path) -> None:
     pytest.importorskip("rawpy", reason=EXTRA)
     pytest.importorskip("exifread", reason=EXTRA)
     made_dng(tmp_path / "a.dng", orientation=6)
@@ -214,7 +214,7 @@ def test_raw_is_turned_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
-def test_raw_cut_short(tmp_path: Path, share: float) -> None:
+def test_truncated_raw(tmp_path: Path, share: float) -> None:
     pytest.importorskip("rawpy", reason=EXTRA)
     made_dng(tmp_path / "cut.dng")
     cut(tmp_path / "cut.dng", share)
@@ -245,7 +245,7 @@ def test_exr_is_linear_light(tmp_path: Path, kind: type, name: str) -> None:
     write_exr(tmp_path / "a.exr", {name: light[:, :, 0].copy() if name == "Y" else light})
     photo = read_photo(tmp_path / "a.exr")
     assert difference(photo.pixels, steps()) <= 1 and photo.path == tmp_path / "a.exr"
-    assert any("Linear light" in note for note in photo.notes)
+    assert any("linear light" in note for note in photo.notes)
 
 
 def test_exr_with_the_lens_in_its_attributes(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_exr_with_the_lens_in_its_attributes(tmp_path: Path) -> None:
     assert photo.lens == Lens() and any("aperture" in note for note in photo.notes)
 
 
-def test_exr_that_is_not_opaque_lies_over_mid_grey(tmp_path: Path) -> None:
+def test_transparent_exr_is_composited_over_mid_grey(tmp_path: Path) -> None:
     light = np.zeros((40, 60, 4), np.float32)
     light[:20] = 1.0
     write_exr(tmp_path / "a.exr", {"RGBA": light})
@@ -277,7 +277,7 @@ def test_exr_without_colours_and_too_large(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
-def test_exr_cut_short(tmp_path: Path, share: float) -> None:
+def test_truncated_exr(tmp_path: Path, share: float) -> None:
     noise = np.random.default_rng(0).random((200, 300, 3)).astype(np.float32)
     write_exr(tmp_path / "cut.exr", {"RGB": noise})
     cut(tmp_path / "cut.exr", share)
@@ -297,7 +297,7 @@ def test_exr_cut_short(tmp_path: Path, share: float) -> None:
         ("a.exr", b"\x76\x2f\x31\x01", "OpenEXR"),
     ],
 )
-def test_without_the_extra_it_is_named(
+def test_a_missing_extra_is_reported(
     tmp_path: Path, name: str, start: bytes, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)

@@ -1,4 +1,4 @@
-"""Lens facts from EXIF: those that can be true are taken, those that cannot are named."""
+"""Lens facts from EXIF: plausible ones are used, others are noted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def facts_of(tags: dict[int, Any], width: int = 6000, height: int = 4000, model:
         return read_lens_facts(image.getexif(), width, height)
 
 
-def test_nothing_known_is_nothing_said() -> None:
+def test_no_exif_gives_no_facts_and_no_notes() -> None:
     facts = facts_of({})
     assert facts == LensFacts(facts.lens) and facts.lens.focal_mm is None and facts.lens.pixel_um is None
 
@@ -66,7 +66,7 @@ def test_after_cropping_the_pitch_is_unknown() -> None:
     assert any("cropped" in note for note in facts.notes)
 
 
-def test_a_pitch_that_contradicts_the_35mm_focal_length_is_left_out() -> None:
+def test_a_pitch_that_contradicts_the_35mm_focal_length_is_ignored() -> None:
     facts = facts_of({**SENSOR, PLANE_UNIT: 2, FOCAL: 50.0, FOCAL_35MM: 50})
     assert facts.lens.pixel_um is None
     assert any("contradicts itself" in note for note in facts.notes)
@@ -74,7 +74,7 @@ def test_a_pitch_that_contradicts_the_35mm_focal_length_is_left_out() -> None:
 
 @pytest.mark.parametrize("tag", [F_NUMBER, FOCAL, DISTANCE, PLANE_X])
 @pytest.mark.parametrize("value", [IFDRational(5, 0), IFDRational(0, 0), 1e9], ids=["5/0", "0/0", "absurd"])
-def test_values_that_cannot_be_true_are_named(tag: int, value: Any) -> None:
+def test_implausible_values_are_noted(tag: int, value: Any) -> None:
     facts = facts_of({FOCAL: 50.0, F_NUMBER: 2.0, DISTANCE: 3.0, **SENSOR, tag: value})
     known = (facts.lens.f_number, facts.lens.focal_mm, facts.lens.focus_m, facts.lens.pixel_um)
     assert [value is None for value in known] == [tag == t for t in (F_NUMBER, FOCAL, DISTANCE, PLANE_X)]
@@ -82,7 +82,7 @@ def test_values_that_cannot_be_true_are_named(tag: int, value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [-50.0, 0.0, "fifty", (50, 0), (1, 2, 3), b"\0", None])
-def test_values_of_the_wrong_kind_are_named(value: object) -> None:
+def test_values_of_the_wrong_type_are_noted(value: object) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[FOCAL] = value
     facts = read_lens_facts(exif, 6000, 4000)
@@ -96,7 +96,7 @@ def test_distance_zero_is_unknown_and_all_ones_is_infinity() -> None:
     assert facts_of({DISTANCE: IFDRational(0xFFFFFFFF, 1)}).lens.focus_m == math.inf
 
 
-def test_a_distance_within_four_focal_lengths_is_named() -> None:
+def test_a_distance_within_four_focal_lengths_is_noted() -> None:
     facts = facts_of({FOCAL: 100.0, DISTANCE: 0.3})
     assert facts.lens.focus_m is None
     assert any("four focal lengths" in note for note in facts.notes)
@@ -116,19 +116,19 @@ D850 = "NIKON D850"
 def test_the_model_gives_the_pitch_that_exif_lacks() -> None:
     facts = facts_of({FOCAL: 50.0}, 8256, 5504, model=D850)
     assert facts.lens.pixel_um == pytest.approx(35900 / 8256)
-    assert [note for note in facts.notes if "by the sensor of the NIKON D850" in note]
+    assert [note for note in facts.notes if "from the sensor of the NIKON D850" in note]
     assert facts_of({FOCAL: 50.0}, 8256, 5504, model="Brownie").lens.pixel_um is None
 
 
-def test_a_photo_made_smaller_is_said_to_be_so() -> None:
+def test_a_resized_photo_is_noted() -> None:
     facts = facts_of({}, 2064, 1376, model=D850)
     assert facts.lens.pixel_um == pytest.approx(4 * 35900 / 8256)
-    assert any("taken for made smaller, not cropped" in note for note in facts.notes)
+    assert any("assumed to be resized, not cropped" in note for note in facts.notes)
     cropped = facts_of({}, 2000, 2000, model=D850)
     assert cropped.lens.pixel_um is None and any("pitch is unknown" in note for note in cropped.notes)
 
 
-def test_exif_that_kept_the_pitch_of_the_large_photo_is_found_out() -> None:
+def test_exif_with_the_pitch_of_the_original_photo_is_detected() -> None:
     # A program made the photo smaller, wrote the new pixel dimensions, and left the resolution as it was.
     lie = {EXIF_WIDTH: 2064, EXIF_HEIGHT: 1376, PLANE_X: 8256 / 3.59, PLANE_UNIT: 3}
     assert facts_of(lie, 2064, 1376).lens.pixel_um == pytest.approx(4.348, rel=1e-3)
@@ -137,21 +137,21 @@ def test_exif_that_kept_the_pitch_of_the_large_photo_is_found_out() -> None:
     assert any("EXIF pixel pitch of 4.35 um ignored" in note for note in facts.notes)
 
 
-def test_exif_is_believed_where_it_agrees_with_the_model() -> None:
+def test_exif_is_used_if_it_agrees_with_the_model() -> None:
     truth = {EXIF_WIDTH: 8256, EXIF_HEIGHT: 5504, PLANE_X: 8256 / 3.6, PLANE_UNIT: 3}
     facts = facts_of(truth, 8256, 5504, model=D850)
     assert facts.lens.pixel_um == pytest.approx(36000 / 8256) and facts.notes == ()
 
 
 def test_a_crop_in_the_camera_is_found_by_the_35mm_focal_length() -> None:
-    # The DX crop of the D850: 5408 x 3600 px of its own 4.35 um, and 75 mm in 35 mm terms.
+    # The DX crop of the D850: 5408 x 3600 px of 4.35 um, and a 35 mm equivalent focal length of 75 mm.
     facts = facts_of({FOCAL: 50.0, FOCAL_35MM: 75, EXIF_WIDTH: 5408, EXIF_HEIGHT: 3600}, 5408, 3600, model=D850)
     assert facts.lens.pixel_um == pytest.approx(4.35, rel=0.03)
 
 
-def test_what_exif_leaves_open_is_said() -> None:
+def test_assumptions_about_exif_are_noted() -> None:
     without_dimensions = facts_of({PLANE_X: 6000 / 3.6, PLANE_UNIT: 3})
     assert without_dimensions.lens.pixel_um == pytest.approx(6.0)
     assert any("EXIF lacks the pixel dimensions" in note for note in without_dimensions.notes)
     smaller = facts_of(SENSOR, 1500, 1000)
-    assert any("1500 px long, by EXIF 6000 px: taken for made smaller" in note for note in smaller.notes)
+    assert any("1500 px long, EXIF says 6000 px: assumed to be resized" in note for note in smaller.notes)

@@ -1,4 +1,4 @@
-"""The focus distance of the maker's notes is read, said, and never put above what EXIF itself says."""
+"""The focus distance of maker notes is read and noted, and EXIF has precedence."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def directory(entries: list[tuple[int, int, int, bytes]], at: int) -> bytes:
 
 
 def canon_exif(upper_cm: int, subject_distance: tuple[int, int] | None = None) -> bytes:
-    """An EXIF block as a Canon writes it, with the far end of its estimate in the maker's notes."""
+    """An EXIF block as a Canon writes it, with the far end of its estimate in the maker notes."""
     shot_info = [0] * 30
     shot_info[0], shot_info[19] = 60, upper_cm
 
@@ -68,11 +68,11 @@ def jpeg(path: Path, exif: bytes) -> Path:
 
 
 def test_a_canon_without_a_subject_distance(tmp_path: Path) -> None:
-    pytest.importorskip("exifread", reason="maker's notes need the extra formats")
+    pytest.importorskip("exifread", reason="maker notes need the extra formats")
     photo = read_photo(jpeg(tmp_path / "a.jpg", canon_exif(152)))
     assert photo.lens.focal_mm == 50 and photo.lens.f_number == 2.8
     assert photo.lens.focus_m == pytest.approx(1.52)
-    assert any("1.52 m by the maker's notes of Canon" in note for note in photo.notes)
+    assert any("1.52 m from the maker notes of Canon" in note for note in photo.notes)
     assert read_photo(jpeg(tmp_path / "b.jpg", canon_exif(65535))).lens.focus_m == math.inf
     assert read_photo(jpeg(tmp_path / "c.jpg", canon_exif(0))).lens.focus_m is None
 
@@ -94,6 +94,6 @@ def test_the_subject_distance_of_exif_comes_first(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_what_makers_write(tags: dict[str, object], focus_m: float | None) -> None:
+def test_maker_notes_are_read(tags: dict[str, object], focus_m: float | None) -> None:
     found = focus_of_maker_tags(tags)
     assert (None if found is None else found[0]) == focus_m

@@ -58,7 +58,7 @@ def test_convention_all_eight_orientations_come_out_upright(tmp_path: Path, orie
 
 
 @pytest.mark.parametrize("lie", [0, 9, 77])
-def test_an_orientation_that_lies_is_ignored_with_a_note(tmp_path: Path, lie: int) -> None:
+def test_an_invalid_orientation_is_ignored_with_a_note(tmp_path: Path, lie: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = lie
     Image.fromarray(quarters()).save(tmp_path / "lie.png", exif=exif)
@@ -161,7 +161,7 @@ def test_palette_with_and_without_a_transparent_entry(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_alpha_is_dropped_where_opaque_and_laid_over_grey_where_not(tmp_path: Path, mode: str) -> None:
+def test_alpha_is_dropped_if_opaque_and_composited_over_grey_otherwise(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(ramp()).convert(mode)
     image.save(tmp_path / "opaque.png")
     opaque = read_photo(tmp_path / "opaque.png")
@@ -177,7 +177,7 @@ def test_alpha_is_dropped_where_opaque_and_laid_over_grey_where_not(tmp_path: Pa
     assert any("mid grey" in note for note in clear.notes)
 
 
-def test_of_an_animation_the_first_frame_is_taken(tmp_path: Path) -> None:
+def test_the_first_frame_of_an_animation_is_read(tmp_path: Path) -> None:
     first, second = Image.fromarray(quarters()), Image.fromarray(quarters()[::-1].copy())
     first.save(tmp_path / "moving.gif", save_all=True, append_images=[second])
     photo = read_photo(tmp_path / "moving.gif")
@@ -244,10 +244,10 @@ def test_a_damaged_profile_is_ignored_with_a_note(tmp_path: Path) -> None:
     assert any("profile" in note for note in photo.notes)
 
 
-# --- what is no photo -------------------------------------------------------------------------------------------------
+# --- invalid files ----------------------------------------------------------------------------------------------------
 
 
-def test_no_image(tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_image(tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("these are words")
     with pytest.raises(ImageError, match=r"words\.jpg: not an image; expected JPEG, PNG, TIFF"):
         read_photo(tmp_path / "words.jpg")
@@ -277,7 +277,7 @@ def test_truncated_jpeg(tmp_path: Path, progressive: bool, kept: float) -> None:
 
 def test_one_pixel_and_the_smallest_photo(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
-    with pytest.raises(ImageError, match=r"dot\.png: 1 x 1 px is too small: at least 32 px"):
+    with pytest.raises(ImageError, match=r"dot\.png: 1 x 1 px is too small: expected at least 32 px"):
         read_photo(tmp_path / "dot.png")
     Image.new("RGB", (31, 500)).save(tmp_path / "strip.png")
     with pytest.raises(ImageError, match="too small"):
@@ -289,7 +289,7 @@ def test_one_pixel_and_the_smallest_photo(tmp_path: Path) -> None:
 def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
     Image.new("RGB", (200, 100)).save(tmp_path / "big.png")
     limit = Image.MAX_IMAGE_PIXELS
-    with pytest.raises(ImageError, match=r"big\.png: 200 x 100 px is too large: at most 0\.01 megapixels"):
+    with pytest.raises(ImageError, match=r"big\.png: 200 x 100 px is too large: expected at most 0\.01 megapixels"):
         read_photo(tmp_path / "big.png", max_pixels=10_000)
     assert read_photo(tmp_path / "big.png", max_pixels=20_000).pixels.shape == (100, 200, 3)
     assert limit == Image.MAX_IMAGE_PIXELS
@@ -297,13 +297,13 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
 
 def test_a_header_that_claims_a_huge_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.ppm").write_bytes(b"P6\n60000 60000\n255\n" + bytes(100))
-    with pytest.raises(ImageError, match="too large: at most 200 megapixels"):
+    with pytest.raises(ImageError, match="too large: expected at most 200 megapixels"):
         read_photo(tmp_path / "bomb.ppm")
 
 
-def test_drawings_are_named(tmp_path: Path) -> None:
+def test_vector_graphics_are_refused(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.eps")
-    with pytest.raises(ImageError, match="EPS is a drawing"):
+    with pytest.raises(ImageError, match="EPS is a vector graphic"):
         read_photo(tmp_path / "a.eps")
 
 

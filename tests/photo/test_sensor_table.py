@@ -1,4 +1,4 @@
-"""Sensors by camera model, and what the number of pixels of a photo says."""
+"""Sensors by camera model, and the pixel pitch from the size of a photo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_every_row_has_square_pixels_of_a_likely_pitch(name: str) -> None:
     assert 1.3 < sensor.long_px / sensor.short_px < 1.8
 
 
-def test_a_model_is_found_however_it_is_spaced_and_written() -> None:
+def test_a_model_is_found_regardless_of_case_and_spaces() -> None:
     for model in ("Canon EOS 5D Mark II", "CANON EOS 5D MARK II\0\0", "  Canon EOS  5D Mark II "):
         sensor = sensor_of(model, None)
         assert sensor is not None and sensor.long_px == 5616 and sensor.pixel_um == pytest.approx(6.41, abs=0.01)
@@ -44,12 +44,12 @@ def test_a_phone_has_the_table_of_one_of_its_cameras_only() -> None:
         ((6000, 4000), 4.0, ""),
         ((4000, 6000), 4.0, ""),
         ((6016, 4016), 4.0, ""),  # a developer of raw files keeps the rim
-        ((1500, 1000), 16.0, "taken for made smaller"),
-        ((6000, 3376), 4.0, "taken for cropped"),  # 16:9
-        ((4000, 4000), 4.0, "taken for cropped"),  # square
-        ((3000, 3000), None, "cropped, and perhaps made smaller"),
+        ((1500, 1000), 16.0, "assumed to be resized"),
+        ((6000, 3376), 4.0, "assumed to be cropped"),  # 16:9
+        ((4000, 4000), 4.0, "assumed to be cropped"),  # square
+        ((3000, 3000), None, "cropped, and perhaps resized"),
         ((12000, 8000), None, "enlarged"),
-        ((9000, 2500), None, "put together"),
+        ((9000, 2500), None, "stitched"),
     ],
 )
 def test_pitch_by_the_number_of_pixels(size: tuple[int, int], pitch_um: float | None, words: str) -> None:

@@ -40,7 +40,7 @@ def write_video(path: Path, frames: list[UInt8Array], codec: str = "mpeg4") -> N
         container.mux(stream.encode())
 
 
-def test_a_lossless_video_comes_back_exactly(tmp_path: Path) -> None:
+def test_a_lossless_video_is_read_exactly(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mkv", [frame(i) for i in range(FRAMES)], "ffv1")
     photos = list(video_frames(tmp_path / "clip.mkv", Lens(focal_mm=35)))
     assert len(photos) == FRAMES == frame_count(tmp_path / "clip.mkv")
@@ -62,12 +62,12 @@ def test_usual_videos(tmp_path: Path, name: str, codec: str) -> None:
         assert error.max() <= 6
 
 
-def test_a_video_that_was_held_upright_comes_out_upright(tmp_path: Path) -> None:
+def test_a_portrait_video_is_rotated_upright(tmp_path: Path) -> None:
     scene = quarters().repeat(4, axis=0).repeat(4, axis=1)
     path = tmp_path / "turned.mp4"
     write_video(path, [np.ascontiguousarray(np.rot90(scene))] * 3)
     data = path.read_bytes()
-    # Track header: the matrix that turns by 90 degrees clockwise (ISO/IEC 14496-12, 8.3.2), in place of the identity.
+    # Track header: a rotation by 90 degrees clockwise (ISO/IEC 14496-12, 8.3.2) instead of the identity.
     at = data.index(b"tkhd") + 4 + 40
     assert struct.unpack(">9i", data[at : at + 36])[:2] == (65536, 0)
     rotated = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
@@ -86,7 +86,7 @@ def test_samples_are_spread_over_the_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
-def test_a_video_cut_short_gives_what_it_has_and_then_an_error(tmp_path: Path, share: float) -> None:
+def test_a_truncated_video_gives_its_frames_and_then_an_error(tmp_path: Path, share: float) -> None:
     random = np.random.default_rng(0)
     path = tmp_path / "cut.mkv"
     write_video(path, [random.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(FRAMES)], "ffv1")
@@ -98,7 +98,7 @@ def test_a_video_cut_short_gives_what_it_has_and_then_an_error(tmp_path: Path, s
     assert count <= FRAMES * share
 
 
-def test_what_is_no_video(tmp_path: Path) -> None:
+def test_files_that_are_not_videos(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="videos need the extra formats")
     (tmp_path / "words.mp4").write_text("these are words")
     with pytest.raises(ImageError, match=r"words\.mp4: not a readable video"):
@@ -110,14 +110,14 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         next(iter(video_frames(tmp_path / "large.mp4", max_pixels=1000)))
 
 
-def test_a_playlist_that_calls_itself_a_video_is_not_followed(tmp_path: Path) -> None:
+def test_a_playlist_with_the_suffix_of_a_video_is_not_followed(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", [frame(0)])
     (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'clip.mp4'}\n#EXT-X-ENDLIST\n")
     with pytest.raises(ImageError, match=r"list\.mp4: not a readable video"):
         next(iter(video_frames(tmp_path / "list.mp4")))
 
 
-def test_without_the_extra_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "clip.mp4").write_bytes(b"")
     with pytest.raises(ImageError, match=r"clip\.mp4: a video; .*pip install 'mddnet\[formats\]'"):

@@ -172,7 +172,7 @@ def test_where_the_disk_is_full_earlier_results_stay_whole(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("mddnet.predict.output.preview", full)
-    with pytest.raises(OutputError, match=r"no space left on device; make room") as caught:
+    with pytest.raises(OutputError, match=r"no space left on device; free some space") as caught:
         prediction_of(photo, seed=1).save(out, formats=("npy",))
     assert str(caught.value).startswith(str(out))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -18,7 +18,7 @@ cv2 = pytest.importorskip("cv2")
 from tests.support.made_focal_stack import textured  # noqa: E402
 from tests.support.made_scenes import make_scene_root  # noqa: E402
 
-FULL = "no space left on device; make room or choose another disk"
+FULL = "no space left on device; free some space or choose another disk"
 LOCKED = "read-only file system"
 
 

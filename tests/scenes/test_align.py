@@ -21,7 +21,7 @@ H, W = 120, 160
 
 
 def seen_through(picture: UInt8Array, transform: Similarity) -> UInt8Array:
-    """A frame that shows at T x what ``picture`` shows at x."""
+    """Warp ``picture`` so that the content at x is at T x."""
     height, width = picture.shape[:2]
     matrix = transform.matrix(width, height)
     return np.asarray(cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC), dtype=np.uint8)
@@ -31,7 +31,7 @@ def luminance(picture: UInt8Array) -> np.ndarray:
     return picture.mean(axis=2).astype(np.float32) / 255
 
 
-def test_convention_a_similarity_turns_about_the_centre() -> None:
+def test_convention_a_similarity_rotates_about_the_centre() -> None:
     quarter = Similarity(1j, 0j).matrix(5, 5)
     assert quarter @ [2, 2, 1] == pytest.approx([2, 2])
     assert quarter @ [4, 2, 1] == pytest.approx([2, 4])
@@ -49,7 +49,7 @@ def test_a_pair_is_registered_to_a_tenth_of_a_pixel_despite_blur_and_exposure() 
     assert fit.correlation > 0.95
 
 
-def test_breathing_and_shake_of_a_stack_are_undone() -> None:
+def test_breathing_and_shake_of_a_stack_are_removed() -> None:
     picture = cv2.GaussianBlur(textured(H, W), (0, 0), 1.0)
     true = [Similarity(complex(1 + 0.01 * (i - 2)), complex(1.3 * (i - 2), (i - 2) ** 2 / 2)) for i in range(5)]
     frames = [seen_through(picture, t) for t in true]
@@ -74,7 +74,7 @@ def test_an_aligned_stack_keeps_every_pixel() -> None:
         np.testing.assert_array_equal(before, after)
 
 
-def test_parallax_is_undone_where_a_similarity_cannot() -> None:
+def test_parallax_is_removed_beyond_a_similarity() -> None:
     picture = cv2.GaussianBlur(textured(H, 2 * W), (0, 0), 1.0)
     ys, xs = np.mgrid[0:H, 0 : 2 * W].astype(np.float32)
     near = (xs > W).astype(np.float32)
@@ -102,12 +102,12 @@ def test_common_rectangle_is_full_of_true() -> None:
         common_rectangle(np.zeros((5, 5), dtype=bool))
 
 
-def test_frames_of_different_things_are_rejected_with_the_correlation() -> None:
+def test_frames_of_different_scenes_are_rejected_with_the_correlation() -> None:
     with pytest.raises(RejectedScene, match=r"frames 0 and 1 do not align: correlation -?0\.\d\d"):
         estimate_alignment([textured(H, W, seed) for seed in range(3)])
 
 
 def test_too_small_an_overlap_is_rejected() -> None:
     far = Alignment(0, (Similarity(1 + 0j, 0j), Similarity(1 + 0j, complex(0.6 * W, 0))), 0.0, 1.0)
-    with pytest.raises(RejectedScene, match="40% of the picture"):
+    with pytest.raises(RejectedScene, match="40% of the image"):
         apply_alignment([textured(H, W)] * 2, far)

@@ -19,7 +19,7 @@ def test_equal_frames_fuse_to_themselves() -> None:
     np.testing.assert_allclose(fuse([frame] * 5, index), frame, rtol=1e-5)
 
 
-def test_an_index_that_is_off_by_two_is_brought_to_the_sharp_frame() -> None:
+def test_an_index_that_is_off_by_two_is_corrected() -> None:
     made = made_stack(1.5 * np.arange(7), 60, 90)
     linear = [linear_from_srgb8(f) for f in made.frames]
     near = sharpest_nearby(linear, np.clip(made.index + 2, 0, 6))
@@ -32,7 +32,7 @@ def test_flat_areas_keep_their_index() -> None:
     np.testing.assert_allclose(sharpest_nearby(flat, np.full((20, 20), 1.25, dtype=np.float32)), 1.25, rtol=1e-5)
 
 
-def test_strips_give_what_the_whole_picture_gives() -> None:
+def test_strips_give_the_same_as_the_whole_image() -> None:
     rng = np.random.default_rng(4)
     frames = [rng.random((120, 70, 3)).astype(np.float32) for _ in range(9)]
     index = (8 * rng.random((120, 70))).astype(np.float32)

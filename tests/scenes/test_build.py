@@ -118,12 +118,12 @@ def test_a_data_root_is_searched_for_every_kind(tmp_path: Path) -> None:
     assert [task.kind for task in plan_build([tmp_path], ["light_fields"]).tasks] == ["light_fields"]
 
 
-def test_one_capture_folder_is_a_source_too(tmp_path: Path) -> None:
+def test_a_capture_folder_is_a_source(tmp_path: Path) -> None:
     plan = plan_build([write_capture(tmp_path, "stack", location="hall")])
     assert [(task.kind, task.name, task.location) for task in plan.tasks] == [("focal_stacks", "stack", "hall")]
 
 
-def test_what_cannot_be_listed_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_invalid_captures_are_reported_and_others_planned(tmp_path: Path) -> None:
     write_photos(tmp_path / "a")
     (tmp_path / "a/photos/manifest.csv").write_text("file,source\n")
     (write_capture(tmp_path / "a", "broken") / "capture.json").write_text("{")
@@ -140,13 +140,13 @@ def test_what_cannot_be_listed_is_named_and_the_rest_goes_on(tmp_path: Path) -> 
     assert "kind is 'hologram'; expected one of focal_stack, light_field" in reasons["tilt"]
     assert "licence" in reasons["manifest.csv"]
     assert "no captures" in reasons["nowhere"]
-    assert "name good is taken" in next(row.reason for row in plan.failures if row.name == "good")
+    assert "name good is used" in next(row.reason for row in plan.failures if row.name == "good")
 
 
 # --- building, going on, building again -------------------------------------------------------------------------------
 
 
-def test_real_photos_give_whole_scenes_and_are_kept(tmp_path: Path) -> None:
+def test_real_photos_give_complete_scenes_that_are_kept(tmp_path: Path) -> None:
     write_photos(tmp_path / "data")
     rows = build(tmp_path / "data", tmp_path / "out")
     assert states(rows) == {f"made_p{i}": "built" for i in range(3)}
@@ -168,7 +168,7 @@ def test_two_processes_build_the_same_bytes_as_one(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_a_changed_capture_or_setting_is_built_again(tmp_path: Path) -> None:
+def test_a_changed_capture_or_setting_is_rebuilt(tmp_path: Path) -> None:
     write_photos(tmp_path / "data")
     build(tmp_path / "data", tmp_path / "out")
     assert set(states(build(tmp_path / "data", tmp_path / "out", frames=2)).values()) == {"built"}
@@ -183,7 +183,7 @@ def test_a_changed_capture_or_setting_is_built_again(tmp_path: Path) -> None:
     assert set(states(build(tmp_path / "data", tmp_path / "out", frames=2, rebuild=True)).values()) == {"built"}
 
 
-def test_the_digest_knows_content_and_settings(tmp_path: Path) -> None:
+def test_the_digest_covers_content_and_settings(tmp_path: Path) -> None:
     write_photos(tmp_path)
     task = plan_build([tmp_path]).tasks[0]
     assert task_digest(task, None, 0) == task_digest(task, None, 0)
@@ -191,7 +191,7 @@ def test_the_digest_knows_content_and_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_a_scene_of_unknown_origin_is_built_again(tmp_path: Path) -> None:
+def test_a_scene_without_digest_is_rebuilt(tmp_path: Path) -> None:
     write_capture(tmp_path / "data", "stack")
     build(tmp_path / "data", tmp_path / "out")
     scene = tmp_path / "out/focal_stacks/stack"
@@ -242,7 +242,7 @@ def test_a_rejected_capture_is_tried_again(tmp_path: Path, stand_in: Any) -> Non
     assert table(tmp_path / "out/rejected.csv") == []
 
 
-def test_a_capture_that_got_worse_loses_its_scene(tmp_path: Path, stand_in: Any) -> None:
+def test_a_capture_that_is_now_rejected_loses_its_scene(tmp_path: Path, stand_in: Any) -> None:
     capture = write_capture(tmp_path / "data", "stack")
     build(tmp_path / "data", tmp_path / "out")
     (capture / "frame_00.jpg").write_bytes(b"new")
@@ -277,7 +277,7 @@ for row in build.build_scenes(plan_build([Path(sys.argv[1])]), Path(sys.argv[2])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
-def test_a_killed_build_leaves_no_half_scene_and_the_next_goes_on(tmp_path: Path) -> None:
+def test_a_killed_build_leaves_no_partial_scene_and_the_next_resumes(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     write_photos(data)
     run = subprocess.run(
@@ -333,7 +333,7 @@ def test_a_second_build_into_the_same_folder_is_refused(tmp_path: Path) -> None:
         assert scratch.is_dir()
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot build there"):
         BuildLock(tmp_path / "file" / "out").__enter__()
@@ -365,7 +365,7 @@ def test_the_tables_list_scenes_and_rejections(tmp_path: Path, stand_in: Any) ->
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_lines_of_captures_that_were_not_touched_stay(tmp_path: Path) -> None:
+def test_rows_of_other_captures_are_kept(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_capture(tmp_path / "a", "one")
     write_tables(out, build(tmp_path / "a", out), lambda location: "")
@@ -378,9 +378,7 @@ def test_lines_of_captures_that_were_not_touched_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stand_in")
-def test_the_command_builds_reports_and_says_1_when_something_failed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_exits_with_1_if_a_capture_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
     write_photos(data, 2)
     write_capture(data, "stack", location="hall")
@@ -410,12 +408,12 @@ def test_the_command_builds_reports_and_says_1_when_something_failed(
         ["--unknown"],
     ],
 )
-def test_wrong_usage_is_2(tmp_path: Path, arguments: list[str]) -> None:
+def test_usage_errors_exit_with_2(tmp_path: Path, arguments: list[str]) -> None:
     assert main(["build", str(tmp_path), "-o", str(tmp_path / "out"), *arguments]) == 2
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_without_captures_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_captures_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", str(tmp_path), "-o", str(tmp_path / "out")]) == 1
     assert "no captures" in capsys.readouterr().out
 
@@ -431,7 +429,7 @@ def test_every_real_capture_is_listed(shared_data: Path) -> None:
         with (shared_data / manifest / "manifest.csv").open(newline="", encoding="utf-8") as stream:
             expected[group] = sum(1 for _ in csv.DictReader(stream))
     assert {kind: sum(task.kind == kind for task in plan.tasks) for kind in KINDS} == expected
-    # each has a side of the split; what is no scene is left alone
+    # each has a split; other folders are ignored
     locations = read_split(shared_data / "split.csv")
     assert {split_of(task.location, locations) for task in plan.tasks} == {"train", "dev"}
     folders = {file.relative_to(shared_data).parts[0] for task in plan.tasks for file in task.files}

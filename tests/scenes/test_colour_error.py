@@ -1,4 +1,4 @@
-"""The colour error of made-up lenses: its size, its side, and green as the reference."""
+"""Chromatic aberration of synthetic lenses: its size, its sign, and green as the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_convention_red_focuses_farther_than_green_so_its_signed_defocus_is_smal
     assert 0.03 < (blue > 0).mean() < 0.2  # in some lenses blue focuses nearer
 
 
-def test_the_amount_keeps_to_its_limit_and_to_what_lenses_show() -> None:
+def test_the_shift_respects_its_limit_and_real_lenses() -> None:
     small = [draw_colour_shift_px(0.2, np.random.default_rng(seed)) for seed in range(100)]
     large = [draw_colour_shift_px(99.0, np.random.default_rng(seed)) for seed in range(100)]
     assert max(np.abs(small).max(axis=1)) <= 0.2

@@ -27,7 +27,7 @@ def inside_slabs(width: int) -> np.ndarray:
     return (np.abs(x - 1 / 3) > 0.06) & (np.abs(x - 2 / 3) > 0.06)
 
 
-def test_peak_between_frames_by_hand() -> None:
+def test_peak_between_frames() -> None:
     # Through 1, 3, 2 the parabola peaks at 1 + (1 - 2) / (2 (1 - 6 + 2)) = 7/6.
     scores = np.array([1.0, 3.0, 2.0], dtype=np.float32).reshape(3, 1, 1)
     assert peak_position(scores)[0, 0] == pytest.approx(7 / 6)
@@ -61,7 +61,7 @@ def test_sharpness_finds_the_slabs() -> None:
     assert depth.confidence.min() >= 0 and depth.confidence.max() <= 1
 
 
-def test_cost_finds_the_slabs_between_frames_and_doubts_what_moved_and_what_is_flat() -> None:
+def test_cost_finds_the_slabs_with_low_confidence_for_moving_and_flat_areas() -> None:
     flat = (slice(70, 110), slice(60, 100))
     made = made_stack(POSITIONS, flat=flat)
     frames = [f.copy() for f in made.frames]
@@ -84,7 +84,7 @@ def test_cost_finds_the_slabs_between_frames_and_doubts_what_moved_and_what_is_f
     assert depth.confidence[82:98, 72:88].mean() < 0.3
 
 
-def test_completion_replaces_outliers_and_leaves_hopeless_areas_unknown() -> None:
+def test_completion_replaces_outliers_and_keeps_areas_without_data_unknown() -> None:
     index = np.full((80, 120), 2.0, dtype=np.float32)
     confidence = np.full((80, 120), 0.9, dtype=np.float32)
     index[20:24, 20:24], confidence[20:24, 20:24] = 7.0, 0.05
@@ -110,7 +110,7 @@ def test_unknown_input_stays_out_of_completion() -> None:
     np.testing.assert_allclose(done.index, 3.0, atol=0.02)
 
 
-def test_upsampling_follows_the_edge_of_the_picture_and_keeps_unknowns() -> None:
+def test_upsampling_follows_image_edges_and_keeps_unknowns() -> None:
     guide = np.zeros((80, 120, 3), dtype=np.float32)
     guide[:, 61:] = 1.0
     small_guide = cv2.resize(guide, (40, 27), interpolation=cv2.INTER_AREA)

@@ -64,7 +64,7 @@ def test_gaps_are_filled_from_behind() -> None:
         fill_from_behind(np.full((2, 2), np.nan, dtype=np.float32))
 
 
-def test_the_smooth_map_keeps_trusted_values_and_stops_at_edges() -> None:
+def test_the_smooth_map_keeps_confident_values_and_stops_at_edges() -> None:
     guide = np.zeros((20, 20, 3), dtype=np.float32)
     guide[:, 10:] = 1
     values = np.where(guide[..., 0] > 0, 2.0, 1.0).astype(np.float32)
@@ -85,13 +85,13 @@ def test_the_order_of_the_views_is_found(planes: TwoPlanes, axes: str) -> None:
     assert found.cost < 0.7 * found.runner_up_cost
 
 
-def test_views_that_are_all_alike_have_no_order(planes: TwoPlanes) -> None:
+def test_identical_views_have_no_order(planes: TwoPlanes) -> None:
     images = np.stack([planes.view(0, 0)] * 9)
-    with pytest.raises(RejectedScene, match="order of the views is not clear"):
+    with pytest.raises(RejectedScene, match="order of the views is ambiguous"):
         find_orientation(images, 3, 3, (1, 1), search_px=2)
 
 
-def test_the_range_holds_both_planes(planes: TwoPlanes, grid: ViewGrid) -> None:
+def test_the_range_includes_both_planes(planes: TwoPlanes, grid: ViewGrid) -> None:
     low, high = find_range(grid, search_px=3)
     assert low == pytest.approx(planes.far, abs=0.15)
     assert high == pytest.approx(planes.near, abs=0.15)
@@ -116,7 +116,7 @@ def test_the_disparity_of_both_planes_is_recovered(planes: TwoPlanes, grid: View
     assert np.nanmedian(depth.disparity[top:bottom, left:right]) == pytest.approx(planes.near, abs=0.03)
 
 
-def test_where_nothing_is_to_be_seen_the_disparity_is_unknown(planes: TwoPlanes) -> None:
+def test_disparity_is_unknown_without_texture(planes: TwoPlanes) -> None:
     images = planes.views(1)
     images[:, :, 96:] = 0.5
     depth = disparity_map(view_grid(images, grid_positions(3, 3, (1, 1), STRAIGHT)), planes.far, planes.near)
@@ -126,18 +126,18 @@ def test_where_nothing_is_to_be_seen_the_disparity_is_unknown(planes: TwoPlanes)
     assert np.isfinite(depth.disparity[:, 8:90]).mean() > 0.6
 
 
-def test_occlusions_tell_near_from_far(planes: TwoPlanes, grid: ViewGrid) -> None:
+def test_occlusions_distinguish_near_from_far(planes: TwoPlanes, grid: ViewGrid) -> None:
     truth = planes.truth()
     assert occlusion_vote(grid, truth) > 0.9
     assert occlusion_vote(replace(grid, positions=-grid.positions), -truth) < 0.1
 
 
-def test_a_single_plane_cannot_be_voted_on(planes: TwoPlanes, grid: ViewGrid) -> None:
-    with pytest.raises(RejectedScene, match="near and far cannot be told apart"):
+def test_a_single_plane_has_no_occlusion_vote(planes: TwoPlanes, grid: ViewGrid) -> None:
+    with pytest.raises(RejectedScene, match="near and far are ambiguous"):
         occlusion_vote(grid, np.full((planes.height, planes.width), 0.25, dtype=np.float32))
 
 
-def test_a_view_that_is_off_the_grid_is_put_where_it_was(planes: TwoPlanes) -> None:
+def test_the_position_of_a_view_off_the_grid_is_recovered(planes: TwoPlanes) -> None:
     positions = grid_positions(3, 3, (1, 1), STRAIGHT)
     true = positions.copy()
     true[5] += (0.15, -0.2)
@@ -167,7 +167,7 @@ def test_a_grid_needs_one_central_view() -> None:
         view_grid(images, np.zeros((3, 2)))
 
 
-def test_the_gantry_counts_its_columns_leftwards(shared_data: Path) -> None:
+def test_columns_of_the_gantry_run_leftwards(shared_data: Path) -> None:
     field = read_light_field(shared_data / "captures/light_fields/gantry_toys")
     row, col = field.centre
     span = (-1, 0, 1)

@@ -20,7 +20,7 @@ def digest(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-def test_a_made_stack_becomes_the_scene_it_was_made_from(tmp_path: Path) -> None:
+def test_a_synthetic_stack_gives_its_true_scene(tmp_path: Path) -> None:
     made = made_stack(KAPPA * np.arange(11))
     folder = write_made_stack(tmp_path / "slabs", made.frames)
     record = build_focal_stack_scene(folder, tmp_path / "out")
@@ -46,7 +46,7 @@ def test_a_made_stack_becomes_the_scene_it_was_made_from(tmp_path: Path) -> None
     assert np.abs(sharp[:, 5:45].astype(float) - made.sharp[:, 5:45]).mean() < 8
 
 
-def test_label_noise_is_the_error_that_the_depth_has_and_grows_with_the_noise(tmp_path: Path) -> None:
+def test_label_noise_matches_the_depth_error_and_grows_with_noise(tmp_path: Path) -> None:
     made = made_stack(KAPPA * np.arange(12))
     rng = np.random.default_rng(0)
     stated, true = [], []
@@ -112,7 +112,7 @@ def breathed(frames: list[np.ndarray], per_frame: float) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("near_first", [True, False])
-def test_convention_an_unknown_order_is_read_off_the_breathing(tmp_path: Path, near_first: bool) -> None:
+def test_convention_an_unknown_order_follows_from_breathing(tmp_path: Path, near_first: bool) -> None:
     frames = breathed(made_stack(KAPPA * np.arange(7)).frames, 0.004 if near_first else -0.004)
     focus = {"unit": "relative", "order": "unknown"}
     record = build_focal_stack_scene(
@@ -124,20 +124,20 @@ def test_convention_an_unknown_order_is_read_off_the_breathing(tmp_path: Path, n
 def test_an_unknown_order_without_breathing_is_rejected_with_the_numbers(tmp_path: Path) -> None:
     focus = {"unit": "relative", "order": "unknown"}
     folder = write_made_stack(tmp_path / "b", made_stack(KAPPA * np.arange(5), 60, 90).frames, focus=focus)
-    with pytest.raises(RejectedScene, match=r"order unknown and not decidable: magnification 1\.0000 to 1\.0000"):
+    with pytest.raises(RejectedScene, match=r"order of the frames is unknown: magnification 1\.0000 to 1\.0000"):
         build_focal_stack_scene(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "b").exists()
 
 
 def test_frames_that_blur_does_not_explain_are_rejected_with_the_error(tmp_path: Path) -> None:
     folder = write_made_stack(tmp_path / "b", [textured(60, 90, seed) for seed in range(5)])
-    with pytest.raises(RejectedScene, match=r"blur explains too little.*0\.\d\d|depth is found in \d+% of the picture"):
+    with pytest.raises(RejectedScene, match=r"blur explains too little.*0\.\d\d|depth is found in \d+% of the image"):
         build_focal_stack_scene(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "b").exists()
 
 
 @pytest.mark.slow
-def test_a_real_sweep_has_the_blur_that_was_measured_before(shared_data: Path, tmp_path: Path) -> None:
+def test_a_real_sweep_has_the_known_blur(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "captures" / "focal_stacks" / "columbia_joe7"
     record = build_focal_stack_scene(folder, tmp_path)
     assert record.measures["kappa_px_per_frame"] == pytest.approx(1.2, abs=0.15)

@@ -1,4 +1,4 @@
-"""The guided filter: what it keeps, and that it takes its edges from the picture."""
+"""The guided filter: invariants, and edges that follow the image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def grey(values: np.ndarray) -> np.ndarray:
     return np.repeat(values[..., None], 3, axis=2).astype(np.uint8)
 
 
-def test_a_constant_stays_and_a_flat_picture_only_smooths() -> None:
+def test_a_constant_is_kept_and_a_flat_image_only_smooths() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (48, 96)).astype(np.uint8)
     np.testing.assert_allclose(guided(np.full((48, 96), 0.7, np.float32), grey(noise)), 0.7, atol=1e-5)
     ramp = np.linspace(0, 1, 96, dtype=np.float32)[None].repeat(48, 0)
@@ -19,7 +19,7 @@ def test_a_constant_stays_and_a_flat_picture_only_smooths() -> None:
     np.testing.assert_allclose(smooth[:, 16:-16], ramp[:, 16:-16], atol=1e-4)
 
 
-def test_a_smooth_step_becomes_as_steep_as_that_of_the_picture() -> None:
+def test_a_smooth_step_becomes_as_steep_as_in_the_image() -> None:
     picture = grey(np.where(np.arange(96) < 48, 40, 200)[None].repeat(48, 0))
     soft = (1 / (1 + np.exp(-(np.arange(96) - 47.5) / 3.0))).astype(np.float32)[None].repeat(48, 0)
     found = guided(soft, picture)

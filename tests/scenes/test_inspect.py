@@ -1,4 +1,4 @@
-"""The report of built scenes: what it measures, what it says of damaged scenes, and that no name breaks the page."""
+"""The report of built scenes: statistics, damaged scenes, and escaping of names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.made_scenes import KAPPA_PX, make_scene, make_scene_root
 from mddnet.cli.main import main
 from mddnet.errors import CaptureError
 from mddnet.scenes.found import DamagedScene, FoundScene, find_scenes
-from mddnet.scenes.inspect import COC_PX_EDGES, Histograms, measure_scene, measured, shown_scenes
+from mddnet.scenes.inspect import COC_PX_EDGES, Histograms, evenly_chosen, measure_scene, measured
 from mddnet.scenes.inspect_pictures import blur_order, contact_sheet
 from mddnet.scenes.store import read_scene, write_inv_depth
 
@@ -82,18 +82,18 @@ def test_kappa_is_compared_with_the_lens(tmp_path: Path) -> None:
         ({"frames": []}, "no focused frame"),
         ({"frames": [{"file": "frame_00.png", "u_focus": 0.5, "kappa_px": 0.0}]}, "no blur: the largest CoC is 0 px"),
         ({"frames": [{"file": "frame_00.png", "u_focus": 0.5, "kappa_px": 90.0}]}, "of the image"),
-        ({"frames": [{"file": "frame_00.png", "u_focus": 2.5, "kappa_px": 1.0}]}, "1 of 1 planes of focus lie outside"),
-        ({"measures": {"rerender_error_fraction": 0.8}}, "leaves 0.80 of the difference"),
+        ({"frames": [{"file": "frame_00.png", "u_focus": 2.5, "kappa_px": 1.0}]}, "1 of 1 planes of focus are outside"),
+        ({"measures": {"rerender_error_fraction": 0.8}}, "re-rendering error is 0.80"),
         ({"licence": " "}, "no licence is stated"),
     ],
 )
-def test_what_looks_wrong_is_said(tmp_path: Path, values: dict[str, object], remark: str) -> None:
+def test_implausible_scenes_get_remarks(tmp_path: Path, values: dict[str, object], remark: str) -> None:
     folder = make_scene(tmp_path, "focal_stacks", "a", "hall", 1)
     change(folder, **values)
     assert any(remark in said for said in facts_of(folder).remarks)
 
 
-def test_unknown_and_flat_depth_is_said(tmp_path: Path) -> None:
+def test_unknown_and_flat_depth_gets_remarks(tmp_path: Path) -> None:
     folder = make_scene(tmp_path, "focal_stacks", "a", "hall", 1)
     u = np.full((96, 128), 0.5, np.float32)
     u[:60] = np.nan
@@ -111,11 +111,11 @@ def test_histograms_count_shares(tmp_path: Path) -> None:
     assert counted.scenes == 2 and counted.metric_scenes == 0 and counted.depth_m.sum() == 0
     for shares in (counted.position, counted.focus, counted.coc_px):
         assert shares.sum() == pytest.approx(2)
-    # focused at its ends and its middle, the scene has as much in front as behind, and nothing beyond 9.6 px
+    # focused at its ends and its middle, the CoC is symmetric and at most 9.6 px
     assert counted.coc_px[COC_PX_EDGES[:-1] >= 16].sum() == 0
 
 
-def test_the_order_of_blur_tells_a_right_law_from_a_turned_one(tmp_path: Path) -> None:
+def test_the_order_of_blur_detects_an_inverted_law(tmp_path: Path) -> None:
     sheet = contact_sheet(facts_of(make_scene(tmp_path, "focal_stacks", "a", "hall", 1)))
     assert sheet.blur_order > 0.6 and sheet.facts.remarks == ()
     assert [picture.title.split(":")[0] for picture in sheet.pictures] == [
@@ -128,7 +128,7 @@ def test_the_order_of_blur_tells_a_right_law_from_a_turned_one(tmp_path: Path) -
     frames = [{"file": f.file, "u_focus": 1 - f.u_focus, "kappa_px": f.kappa_px} for f in read_scene(folder).frames]
     change(folder, frames=frames)
     rotated = contact_sheet(facts_of(folder))
-    assert rotated.blur_order < 0 and "is not blurred where the law says" in rotated.facts.remarks[0]
+    assert rotated.blur_order < 0 and "contradicts the lens law" in rotated.facts.remarks[0]
 
 
 def test_a_flat_picture_has_no_order_of_blur() -> None:
@@ -151,16 +151,16 @@ def test_half_built_scenes_count_as_damaged_and_hidden_folders_do_not(tmp_path: 
         find_scenes(tmp_path / "nowhere")
 
 
-def test_the_scenes_shown_are_spread(tmp_path: Path) -> None:
+def test_chosen_scenes_are_evenly_spread(tmp_path: Path) -> None:
     scenes = [facts_of(make_scene(tmp_path, "rgbd", f"s{i}", "hall", i, (24, 32))) for i in range(5)]
-    assert [facts.folder.name for facts in shown_scenes(scenes, 3)] == ["s0", "s2", "s4"]
-    assert shown_scenes(scenes, 0) == [] and len(shown_scenes(scenes, 9)) == 5
+    assert [facts.folder.name for facts in evenly_chosen(scenes, 3)] == ["s0", "s2", "s4"]
+    assert evenly_chosen(scenes, 0) == [] and len(evenly_chosen(scenes, 9)) == 5
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_holds_everything_and_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_is_complete_and_self_contained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     (root / "rejected.csv").write_text(
         "group,scene,place,split,state,reason\nfocal_stacks,flat,hall,dev,rejected,blur explains 0.97\n"
@@ -174,11 +174,11 @@ def test_the_page_holds_everything_and_needs_nothing(tmp_path: Path, capsys: pyt
     said = " ".join(page.texts)
     for expected in ("blur explains 0.97", "Apache-2.0", "focal_stacks: 4 scenes", "place_d, dev"):
         assert expected in said
-    assert "5 scenes, 15 sets, 0 damaged, 1 captures without a scene" in capsys.readouterr().out
+    assert "5 scenes, 15 samples, 0 damaged, 1 captures without a scene" in capsys.readouterr().out
     assert len(text) < 1_000_000
 
 
-def test_limit_moves_scenes_to_the_tables(tmp_path: Path) -> None:
+def test_limit_applies_to_pictures_only(tmp_path: Path) -> None:
     root, _ = make_scene_root(tmp_path / "scenes")
     assert main(["inspect", str(root), "-o", str(tmp_path / "r.html"), "--limit", "1"]) == 0
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -209,7 +209,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert evil in "".join(page.texts)
 
 
-def test_damaged_scenes_are_listed_and_the_others_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_scenes_are_listed_and_others_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, _ = make_scene_root(tmp_path / "scenes")
     (root / "focal_stacks/a1/scene.json").write_text("{")
     (root / "focal_stacks/a2/frame_01.png").unlink()
@@ -218,13 +218,13 @@ def test_damaged_scenes_are_listed_and_the_others_shown(tmp_path: Path, capsys: 
     Image.new("RGB", (9, 9)).save(root / "rgbd/c/frame_00.png")
     assert main(["inspect", str(root), "-o", str(tmp_path / "r.html")]) == 1
     told = capsys.readouterr()
-    assert "1 scenes, 3 sets, 4 damaged" in told.out
+    assert "1 scenes, 3 samples, 4 damaged" in told.out
     said = " ".join(Page((tmp_path / "r.html").read_text(encoding="utf-8")).texts)
     for name in ("a1/scene.json", "a2/frame_01.png", "b/sharp.png", "c/frame_00.png: 9 x 9 pixels"):
         assert name in told.err and name in said
 
 
-def test_decode_finds_frames_that_are_cut_off(tmp_path: Path) -> None:
+def test_decode_finds_truncated_frames(tmp_path: Path) -> None:
     folder = make_scene(tmp_path, "rgbd", "a", "hall", 1)
     path = folder / "frame_00.png"
     path.write_bytes(path.read_bytes()[:-400])
@@ -237,12 +237,12 @@ def test_decode_finds_frames_that_are_cut_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--limit", "-1"], ["--split", "no.csv"], []], ids=["limit", "split", "out is a folder"]
 )
-def test_wrong_usage_is_2(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_exit_with_2(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path if not arguments else tmp_path / "r.html"
     assert main(["inspect", str(tmp_path), "-o", str(out), *arguments]) == 2
     assert "expected" in capsys.readouterr().err
 
 
-def test_a_folder_without_scenes_says_how_to_fill_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_gives_an_error_with_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tmp_path), "-o", str(tmp_path / "r.html")]) == 1
     assert "mddnet build" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def test_render_mixes_the_two_nearest_discs() -> None:
 
 
 @pytest.mark.parametrize("kappa", [0.6, 1.6])
-def test_an_even_sweep_gives_back_its_blur_per_frame(kappa: float) -> None:
+def test_the_blur_per_frame_of_an_even_sweep_is_recovered(kappa: float) -> None:
     made = made_stack(kappa * np.arange(9))
     table = table_of(made)
     fit = fit_even_sweep(table)
@@ -62,7 +62,7 @@ def test_known_dioptres_are_followed() -> None:
     assert (fit.positions_px[-1] - fit.positions_px[0]) / 3.0 == pytest.approx(3.0, rel=0.04)
 
 
-def test_uneven_steps_are_found_and_even_ones_are_left_alone() -> None:
+def test_uneven_steps_are_found_and_even_ones_kept() -> None:
     positions = np.array([0.0, 0.8, 1.6, 2.4, 3.2, 5.2, 7.2, 9.2, 11.2])
     table = table_of(made_stack(positions))
     even = fit_even_sweep(table)
@@ -86,7 +86,7 @@ def test_halves_agree_on_an_even_sweep_and_differ_on_an_uneven_one() -> None:
     assert second > 2 * first
 
 
-def test_pixels_without_weight_do_not_count() -> None:
+def test_pixels_without_weight_are_ignored() -> None:
     made = made_stack(1.2 * np.arange(7), 60, 90)
     frames = [f.copy() for f in made.frames]
     for frame in frames:

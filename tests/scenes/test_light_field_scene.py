@@ -41,7 +41,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SceneRecord]:
     return root / "scenes" / "two_planes", build_light_field_scene(capture, root / "scenes")
 
 
-def test_the_scene_is_whole_and_says_what_it_is(built: tuple[Path, SceneRecord]) -> None:
+def test_the_scene_is_complete_with_its_facts(built: tuple[Path, SceneRecord]) -> None:
     folder, record = built
     assert read_scene(folder) == record
     assert (record.unit, record.provenance, record.capture, record.location) == (
@@ -94,7 +94,7 @@ def test_what_is_in_focus_is_sharp_in_the_stored_frames(built: tuple[Path, Scene
 
 def test_a_field_without_parallax_is_rejected_with_its_numbers(tmp_path: Path) -> None:
     still = TwoPlanes(near=0.0, far=0.0)
-    with pytest.raises(RejectedScene, match=r"order of the views is not clear.* costs 0\.0"):
+    with pytest.raises(RejectedScene, match=r"order of the views is ambiguous.* costs 0\.0"):
         build_light_field_scene(write_light_field(tmp_path / "still", still, reach=1), tmp_path / "out")
     assert not (tmp_path / "out" / "still").exists()
 
@@ -112,7 +112,7 @@ def test_a_field_that_misses_a_view_is_an_error(tmp_path: Path) -> None:
         build_light_field_scene(capture, tmp_path / "out")
 
 
-def test_a_view_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_view_is_an_error(tmp_path: Path) -> None:
     capture = write_light_field(tmp_path / "cut", PLANES, reach=1)
     path = capture / "view_00_00.jpg"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -136,7 +136,7 @@ def test_the_noise_is_measured_and_averaging_lowers_it() -> None:
     assert np.std((clean - truth)[inner]) < 0.65 * np.std((noisy - truth)[inner])
 
 
-def test_the_check_notices_a_wrong_kappa() -> None:
+def test_the_check_detects_a_wrong_kappa() -> None:
     planes = TwoPlanes()
     grid = grid_of(planes, 2)
     interpolator = ViewInterpolator(grid, planes.truth())
@@ -146,7 +146,7 @@ def test_the_check_notices_a_wrong_kappa() -> None:
     right = check_law(sharp, planes.truth(), frames, discs)
     assert right.kappa_ratio == pytest.approx(1, abs=0.08)
     assert right.error_fraction < 0.2
-    # Frames that were focused elsewhere than is said: blur by the law then explains little.
+    # Frames with a wrong focus: blur by the law explains little.
     swapped = [RefocusedFrame(f.linear, planes.near + planes.far - f.d_focus, f.disc) for f in frames]
     assert check_law(sharp, planes.truth(), swapped, discs).error_fraction > 0.9
 
@@ -157,13 +157,13 @@ def test_the_error_of_interpolation_is_small_for_an_exact_map() -> None:
 
 
 def test_views_that_are_too_far_apart_are_rejected(tmp_path: Path) -> None:
-    # 12 px a view on 96 rows: already a disc of one view leaves a border of an eighth of the picture.
+    # 12 px per view on 96 rows: a disc of one view already leaves a border of an eighth of the image.
     wide = TwoPlanes(near=12.0, far=11.0)
     with pytest.raises(RejectedScene, match="too far apart"):
         build_light_field_scene(write_light_field(tmp_path / "wide", wide, reach=1), tmp_path / "out")
 
 
-def test_png_views_are_not_taken_for_jpeg(tmp_path: Path) -> None:
+def test_png_views_are_not_read_as_jpeg(tmp_path: Path) -> None:
     capture = write_light_field(tmp_path / "png", PLANES, reach=1)
     Image.new("RGB", (128, 96)).save(capture / "view_00_00.png")
     (capture / "view_00_00.jpg").unlink()

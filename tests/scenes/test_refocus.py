@@ -92,7 +92,7 @@ def test_the_plane_in_focus_is_sharp_and_the_other_blurred(planes: TwoPlanes, gr
     assert apart(near_frame.linear, wall) > 10 * apart(far_frame.linear, wall)
 
 
-def test_a_view_in_between_looks_as_if_taken_there(planes: TwoPlanes, grid: ViewGrid) -> None:
+def test_an_interpolated_view_matches_a_real_one(planes: TwoPlanes, grid: ViewGrid) -> None:
     interpolator = ViewInterpolator(grid, planes.truth())
     for position in ((0.5, 0.5), (-1.5, 0.75)):
         made = interpolator.view_at(np.array(position))

@@ -81,7 +81,7 @@ def test_large_disc_is_flat_inside_and_empty_outside() -> None:
 
 
 @pytest.mark.parametrize("aperture", [Aperture(5, 0.3), Aperture(8, 1.0), Aperture(cat_eye=0.5, cat_eye_angle_rad=0.7)])
-def test_other_openings_keep_the_mean_variance(aperture: Aperture) -> None:
+def test_other_apertures_keep_the_mean_variance(aperture: Aperture) -> None:
     kernel = psf_kernel(12.0, aperture).astype(np.float64)
     at = np.arange(kernel.shape[0])
     variances = []
@@ -97,7 +97,7 @@ def test_diameter_out_of_range_is_refused(diameter_px: float) -> None:
         psf_kernel(diameter_px)
 
 
-def test_impossible_openings_are_refused() -> None:
+def test_invalid_apertures_are_refused() -> None:
     with pytest.raises(ValueError, match="blades"):
         Aperture(blades=3)
     with pytest.raises(ValueError, match="cat_eye"):
@@ -107,7 +107,7 @@ def test_impossible_openings_are_refused() -> None:
 # --- layers ---
 
 
-def test_layers_hold_both_ends_and_the_plane_of_focus() -> None:
+def test_layers_include_both_ends_and_the_plane_of_focus() -> None:
     nodes = layer_defocus_px(-24.0, 12.0)
     assert nodes[0] == -24.0
     assert nodes[-1] == 12.0
@@ -124,7 +124,7 @@ def test_layers_ascend_for_awkward_ranges(low: float, high: float) -> None:
     assert len(nodes) <= 16
 
 
-# --- the picture ---
+# --- images ---
 
 
 @pytest.mark.parametrize("c", [0.0, 3.0, -7.3, 15.0])
@@ -160,7 +160,7 @@ def test_slanted_plane_has_no_bands() -> None:
 
 
 def test_mixture_of_layers_has_the_variance_of_the_disc() -> None:
-    # One point of light on a plane whose defocus lies between two layers.
+    # One point of light on a plane with a defocus between two layers.
     height = width = 61
     linear = np.zeros((height, width, 3), dtype=np.float32)
     linear[30, 30] = 1.0
@@ -182,14 +182,14 @@ def test_sharp_foreground_keeps_its_edge_over_blurred_background() -> None:
 def test_blurred_foreground_spreads_over_sharp_background() -> None:
     photo, signed = two_halves(near=-12.0, far=0.0)
     got = linear_from_srgb8(render_defocus(photo, signed))[30, :, 0]
-    # The edge of a half plane under a disc of 12 px: half at the edge, nothing beyond the radius.
+    # The edge of a half plane under a disc of 12 px: half at the edge, 0 beyond the radius.
     assert got[39:41].mean() == pytest.approx(0.5, abs=0.02)
     assert got[43] > 0.1
     assert got[47:].max() == 0.0
     assert np.all(np.diff(got) <= 1e-6)
 
 
-def test_convention_the_sign_decides_who_covers_whom() -> None:
+def test_convention_the_sign_decides_the_occlusion() -> None:
     photo, signed = two_halves(near=-8.0, far=8.0)
     front = linear_from_srgb8(render_defocus(photo, signed))[30, :, 0]
     back = linear_from_srgb8(render_defocus(photo, -signed))[30, :, 0]
@@ -204,7 +204,7 @@ def test_close_surfaces_do_not_shine_through_each_other() -> None:
     assert render_surfaces([near, far], 0.0, 20.0).max() < 1e-3
 
 
-def test_odd_opening_is_upside_down_in_front_of_focus() -> None:
+def test_asymmetric_aperture_is_rotated_in_front_of_focus() -> None:
     linear = np.zeros((41, 41, 3), dtype=np.float32)
     linear[20, 20] = 1.0
     whole = np.ones((41, 41), dtype=np.float32)
@@ -250,7 +250,7 @@ def test_noise_has_the_stated_variance() -> None:
         add_sensor_noise(grey, Camera(shot=-1.0), np.random.default_rng(0))
 
 
-def test_jpeg_keeps_the_colour_resolution_that_was_asked_for() -> None:
+def test_jpeg_has_the_requested_colour_resolution() -> None:
     photo = texture_photo()
     full, halved = (
         Image.open(io.BytesIO(encode_jpeg(photo, Camera(jpeg_quality=85, chroma_halved=h)))) for h in (False, True)
@@ -268,7 +268,7 @@ def test_same_seed_gives_the_same_photo() -> None:
     assert np.any(render_defocus(photo, signed, camera=camera, seed=4) != first)
 
 
-# --- what is refused ---
+# --- invalid input ---
 
 
 def test_bad_input_is_refused() -> None:

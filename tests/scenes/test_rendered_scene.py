@@ -1,4 +1,4 @@
-"""Rendered scene folders: what is written, how it is drawn, and that it can be made again."""
+"""Rendered scenes: stored files, random parameters, and reproducibility."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mddnet.types import InvDepthUnit
 
 
 def rgbd_capture(folder: Path, unit: InvDepthUnit = "1/m", hole: bool = True) -> RgbdFrame:
-    """A near square in front of a slanted wall, 48 x 64, with a hole beside the square."""
+    """A near square in front of a slanted wall, 48 x 64, with a hole next to the square."""
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(folder / "c.png")
     depth_mm = np.tile(np.linspace(1500, 3000, 64), (48, 1))
@@ -56,7 +56,7 @@ def digest(folder: Path) -> dict[str, str]:
 # --- completion of depth ---
 
 
-def test_holes_take_the_depth_of_what_looks_alike() -> None:
+def test_holes_take_the_depth_of_similar_pixels() -> None:
     image = np.zeros((20, 40, 3), dtype=np.uint8)
     image[:, 24:] = 220
     u = np.where(np.arange(40) < 24, 2.0, 0.5).astype(np.float32) * np.ones((20, 1), dtype=np.float32)
@@ -70,14 +70,14 @@ def test_holes_take_the_depth_of_what_looks_alike() -> None:
     np.testing.assert_array_equal(filled[known], holed[known])
 
 
-def test_equal_looks_take_the_farther_depth() -> None:
+def test_holes_between_equal_colours_take_the_farther_depth() -> None:
     image = np.full((20, 41, 3), 90, dtype=np.uint8)
     u = np.full((20, 41), np.nan, dtype=np.float32)
     u[:, :14], u[:, 27:] = 2.0, 0.5
     np.testing.assert_allclose(completed_inv_depth(u, image)[:, 20], 0.5)
 
 
-def test_nothing_known_is_rejected() -> None:
+def test_unknown_depth_is_rejected() -> None:
     with pytest.raises(RejectedScene, match="no pixel"):
         completed_inv_depth(np.full((4, 4), np.nan, dtype=np.float32), np.zeros((4, 4, 3), dtype=np.uint8))
 
@@ -85,7 +85,7 @@ def test_nothing_known_is_rejected() -> None:
 # --- drawing ---
 
 
-def test_largest_coc_is_what_was_drawn() -> None:
+def test_largest_coc_is_the_drawn_value() -> None:
     u = np.random.default_rng(0).uniform(0.5, 2.0, (40, 448)).astype(np.float32)
     shots = draw_shots(u, 400, np.random.default_rng(1))
     largest = np.array([s.kappa * np.abs(s.u_focus - u).max() for s in shots])
@@ -99,7 +99,7 @@ def test_largest_coc_is_what_was_drawn() -> None:
     assert 0.8 < inside < 0.97
 
 
-def test_larger_pictures_get_larger_blur() -> None:
+def test_larger_images_get_larger_blur() -> None:
     u = np.random.default_rng(0).uniform(0, 1, (40, 640)).astype(np.float32)
     largest = max(s.largest_coc_px for s in draw_shots(u, 300, np.random.default_rng(1)))
     assert 36 < largest <= 36 * 640 / 448
@@ -206,7 +206,7 @@ def test_frames_follow_the_lens_law(tmp_path: Path) -> None:
     assert judged >= 2
 
 
-def test_scene_is_rebuilt_bit_for_bit(tmp_path: Path) -> None:
+def test_a_rebuilt_scene_has_the_same_bytes(tmp_path: Path) -> None:
     capture = rgbd_capture(tmp_path)
     build_rgbd_scene(capture, tmp_path / "a", 4, 0)
     first = digest(tmp_path / "a/lab_1")

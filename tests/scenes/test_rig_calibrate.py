@@ -17,7 +17,7 @@ from mddnet.scenes.rig_calibrate import (
     check_determined,
     index_by_law,
     scaled_about,
-    steadied,
+    stabilised,
 )
 from mddnet.types import Float32Array
 
@@ -56,7 +56,7 @@ def sweep() -> RigSweep:
     return wedge()
 
 
-def test_the_law_comes_back_within_its_interval(sweep: RigSweep) -> None:
+def test_the_law_is_recovered_within_its_interval(sweep: RigSweep) -> None:
     fit = calibrate_rig(sweep)
     assert fit.law.aperture_px == pytest.approx(LAW.aperture_px, rel=0.01)
     assert fit.law.offset_mm == pytest.approx(LAW.offset_mm, abs=0.02)
@@ -64,7 +64,7 @@ def test_the_law_comes_back_within_its_interval(sweep: RigSweep) -> None:
     assert fit.error_fraction < 0.5
 
 
-def test_a_given_law_is_only_checked(sweep: RigSweep) -> None:
+def test_a_given_law_is_only_evaluated(sweep: RigSweep) -> None:
     right, wrong = (calibrate_rig(sweep, law) for law in (LAW, RigLaw(LAW.aperture_px, LAW.offset_mm + 0.4)))
     assert right.law == LAW and np.isnan(right.aperture_error_px)
     assert right.error_fraction < 0.5 < wrong.error_fraction
@@ -98,11 +98,11 @@ def closed(sweep: RigSweep) -> RigSweep:
     ("spoilt", "message"),
     [
         (unlit, "no pixel has a known depth"),
-        (beside, "nothing determines|does not pass"),
-        (closed, "nothing determines|does not pass"),
+        (beside, "not determined|does not cover"),
+        (closed, "not determined|does not cover"),
     ],
 )
-def test_what_the_data_cannot_determine_is_refused(sweep: RigSweep, spoilt: object, message: str) -> None:
+def test_undetermined_quantities_are_refused(sweep: RigSweep, spoilt: object, message: str) -> None:
     with pytest.raises(RejectedScene, match=message):
         check_determined(calibrate_rig(spoilt(sweep)))  # type: ignore[operator]
 
@@ -112,11 +112,11 @@ def test_blank_walls_determine_nothing() -> None:
         check_determined(calibrate_rig(wedge(texture=False)))
 
 
-def test_breathing_is_undone_about_the_principal_point() -> None:
+def test_breathing_is_removed_about_the_principal_point() -> None:
     image = np.zeros((61, 81), np.float32)
     image[20, 60] = 1.0
     image = cv2.GaussianBlur(image, (0, 0), 3.0)
-    # a picture magnified twice about the centre shows the point twice as far from it
+    # magnifying an image twice about the centre doubles the distance of the point
     small = scaled_about(image, 2.0, (30.0, 35.0))
     ys, xs = np.indices(small.shape)
     assert (small * xs).sum() / small.sum() == pytest.approx(30 + (60 - 30) / 2, abs=0.05)
@@ -128,7 +128,7 @@ def test_breathing_is_undone_about_the_principal_point() -> None:
 
 def test_the_brightness_of_frames_is_made_equal(sweep: RigSweep) -> None:
     darker: list[Float32Array] = [f * np.float32(0.8 + 0.02 * i) for i, f in enumerate(sweep.frames)]
-    means = [float(f[30:-30, 30:-30].mean()) for f in steadied(replace(sweep, frames=darker), LAW.offset_mm)]
+    means = [float(f[30:-30, 30:-30].mean()) for f in stabilised(replace(sweep, frames=darker), LAW.offset_mm)]
     assert np.ptp(means) < 0.01 * np.mean(means)
 
 

@@ -1,4 +1,4 @@
-"""Where shards lie: patterns, files and web addresses, and streams that cannot run away."""
+"""Sources of shards: patterns, files and web addresses, and size-limited streams."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mddnet.scenes.shards_write import plan_shards, write_shards
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three shards to train on, with 12 sets, and one of the dev side."""
+    """Three training shards with 12 samples, and one of dev."""
     folder = tmp_path_factory.mktemp("shards")
     root, split = make_scene_root(folder / "scenes")
     locations = read_split(split)
@@ -45,7 +45,7 @@ def tar_of(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
 # --- patterns ---------------------------------------------------------------------------------------------------------
 
 
-def test_braces_and_stars_stand_for_several(written: Path) -> None:
+def test_braces_and_stars_are_expanded(written: Path) -> None:
     names = sorted(str(path) for path in written.glob("train-*.tar"))
     assert len(names) > 2
     assert expand_shards([f"{written}/train-{{000000..00000{len(names) - 1}}}.tar"]) == names
@@ -60,13 +60,13 @@ def test_braces_and_stars_stand_for_several(written: Path) -> None:
     ("pattern", "words"),
     [
         ("nowhere/train-{0..1}.tar", "nowhere/train-0.tar: no such file"),
-        ("nowhere/*.tar", "no file fits"),
+        ("nowhere/*.tar", "no file matches"),
         ("pipe:touch owned", "expected a path, or an address"),
         ("file:///etc/passwd", "expected a path, or an address"),
         ("ftp://x.org/a.tar", "expected a path, or an address"),
         ("s3://bucket/a.tar", "expected a path, or an address"),
         ("{a", "no such file|braces"),
-        ("https://x.org/{a,a}.tar", "named twice"),
+        ("https://x.org/{a,a}.tar", "listed twice"),
     ],
 )
 def test_other_patterns_are_refused(pattern: str, words: str) -> None:
@@ -77,7 +77,7 @@ def test_other_patterns_are_refused(pattern: str, words: str) -> None:
 # --- counting ---------------------------------------------------------------------------------------------------------
 
 
-def test_sets_are_counted_by_the_summary_or_by_reading(written: Path, tmp_path: Path) -> None:
+def test_samples_are_counted_by_the_summary_or_by_reading(written: Path, tmp_path: Path) -> None:
     sources = expand_shards([f"{written}/train-*.tar"])
     with served_folder(written) as server:
         urls = [server.url + Path(source).name for source in sources]
@@ -92,7 +92,7 @@ def test_sets_are_counted_by_the_summary_or_by_reading(written: Path, tmp_path: 
     assert count_samples([str(tmp_path / Path(sources[0]).name)])[0].samples == by_summary[0].samples
 
 
-def test_a_summary_that_lies_is_not_believed(tmp_path: Path, written: Path) -> None:
+def test_an_invalid_summary_is_ignored(tmp_path: Path, written: Path) -> None:
     name = "train-000000.tar"
     (tmp_path / name).write_bytes((written / name).read_bytes())
     true = count_samples([str(written / name)])
@@ -101,8 +101,8 @@ def test_a_summary_that_lies_is_not_believed(tmp_path: Path, written: Path) -> N
         assert count_samples([str(tmp_path / name)])[0].samples == true[0].samples
 
 
-def test_shards_without_a_set_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CaptureError, match="no set in 1 shard"):
+def test_shards_without_a_sample_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="no sample in 1 shard"):
         count_samples([str(tar_of(tmp_path / "a.tar"))])
 
 
@@ -115,7 +115,7 @@ def test_licences_come_with_the_shards(written: Path, tmp_path: Path) -> None:
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 
-def test_over_the_web_the_same_sets_come(written: Path) -> None:
+def test_web_addresses_give_the_same_samples(written: Path) -> None:
     path = written / "train-000000.tar"
     with served_folder(written) as server:
         over_web = [sample.key for sample in read_shard(server.url + path.name)]
@@ -130,7 +130,7 @@ def test_over_the_web_the_same_sets_come(written: Path) -> None:
             list(raw_samples(server.url + "moved.tar"))
 
 
-def test_sets_that_are_not_wanted_are_not_read(written: Path) -> None:
+def test_unwanted_samples_are_not_read(written: Path) -> None:
     path = str(written / "train-000000.tar")
     whole = list(raw_samples(path))
     some = list(raw_samples(path, lambda index: index == 1))
@@ -148,8 +148,8 @@ def test_a_header_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
         list(raw_samples(server.url + "a.tar" if over_web else str(tmp_path / "a.tar")))
 
 
-def test_a_set_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_source, "MAX_SAMPLE_BYTES", 1000)
     members = [(tarfile.TarInfo(f"k.f{i}"), b"x" * 300) for i in range(4)]
-    with pytest.raises(CaptureError, match="set k has more than 1000 bytes"):
+    with pytest.raises(CaptureError, match="sample k has more than 1000 bytes"):
         list(raw_samples(str(tar_of(tmp_path / "a.tar", *members))))

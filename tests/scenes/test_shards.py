@@ -60,10 +60,10 @@ def tiny_scene(root: Path, name: str, location: str, u: np.ndarray, unit: str, *
     return folder
 
 
-# --- what is in a set -------------------------------------------------------------------------------------------------
+# --- content of samples -----------------------------------------------------------------------------------------------
 
 
-def test_all_four_maps_come_back(tmp_path: Path) -> None:
+def test_all_four_maps_are_restored(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     rows = write(root, tmp_path / "out", split)
     assert [(row.name, row.samples, row.state) for row in rows] == [
@@ -128,8 +128,8 @@ def test_no_two_scenes_share_a_key(names: list[tuple[str, str]]) -> None:
     assert not set(first) & set("./\\ ") and first.isascii()
 
 
-def test_jpegs_stay_what_they_are_and_a_mixture_becomes_png(tmp_path: Path) -> None:
-    """Readers take columns from file names, so every set of a data set has the same ones."""
+def test_jpegs_are_copied_and_a_mixture_becomes_png(tmp_path: Path) -> None:
+    """Readers take columns from file names, so all samples have the same fields."""
     root, split = make_scene_root(tmp_path / "scenes")
     for folder in sorted(root.glob("*/*")):
         if folder.is_dir():
@@ -200,7 +200,7 @@ def test_sums_licences_and_summary(tmp_path: Path) -> None:
     assert summary["splits"]["train"] == {"shards": ["train-000000.tar"], **counts}
 
 
-def test_sets_of_one_scene_do_not_follow_one_another(tmp_path: Path) -> None:
+def test_samples_of_one_scene_are_not_adjacent(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     write(root, tmp_path / "out", split)
     scenes = [sample.info["scene"] for sample in read_shard(tmp_path / "out/train-000000.tar")]
@@ -210,7 +210,7 @@ def test_sets_of_one_scene_do_not_follow_one_another(tmp_path: Path) -> None:
 # --- going on ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_there_is_kept_and_what_changed_is_written_again(tmp_path: Path) -> None:
+def test_unchanged_shards_are_kept_and_changed_ones_rewritten(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     out = tmp_path / "out"
     write(root, out, split)
@@ -223,7 +223,7 @@ def test_what_is_there_is_kept_and_what_changed_is_written_again(tmp_path: Path)
     assert {sample.info["licence"] for sample in all_samples(out, "dev").values()} == {"CC0-1.0"}
 
 
-def test_shards_of_an_earlier_plan_go(tmp_path: Path) -> None:
+def test_shards_of_an_earlier_plan_are_removed(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     out = tmp_path / "out"
     write(root, out, split, shard_bytes=100_000)
@@ -231,7 +231,7 @@ def test_shards_of_an_earlier_plan_go(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.glob("*.tar")) == ["dev-000000.tar", "train-000000.tar"]
     assert len(all_samples(out)) == 15
     (out / "train-000007.tar").write_bytes(b"somebody's")
-    with pytest.raises(CaptureError, match=r"train-000007\.tar: no part of this set"):
+    with pytest.raises(CaptureError, match=r"train-000007\.tar: not written by"):
         write(root, out, split)
     assert (out / "train-000007.tar").read_bytes() == b"somebody's"
 
@@ -255,7 +255,7 @@ for row in module.write_shards(plan, Path(sys.argv[2])):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
-def test_a_killed_run_leaves_whole_shards_and_the_next_goes_on(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_complete_shards_and_the_next_resumes(tmp_path: Path) -> None:
     root, _ = make_scene_root(tmp_path / "scenes")
     out = tmp_path / "out"
     run = subprocess.run(
@@ -276,24 +276,24 @@ def test_a_killed_run_leaves_whole_shards_and_the_next_goes_on(tmp_path: Path) -
 # --- what cannot be written -------------------------------------------------------------------------------------------
 
 
-def test_a_place_that_the_split_does_not_name_is_refused(tmp_path: Path) -> None:
+def test_a_location_without_split_is_refused(tmp_path: Path) -> None:
     root, _ = make_scene_root(tmp_path / "scenes")
     with pytest.raises(CaptureError, match="location 'place_a' is not in the split"):
         plan_shards(root, lambda location: "dev" if location == "place_d" else "")
 
 
-def test_damaged_scenes_are_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_scenes_are_skipped_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     (root / "focal_stacks/a1/scene.json").write_text("{")
     (root / "focal_stacks/a2/frame_01.png").unlink()
     assert main(["shards", str(root), "-o", str(tmp_path / "out"), "--split", str(split)]) == 1
     told = capsys.readouterr()
     assert "a1/scene.json" in told.err and "a2/frame_01.png" in told.err
-    assert "2 shards (0 kept), 9 sets" in told.out
+    assert "2 shards (0 kept), 9 samples" in told.out
     assert (tmp_path / "out" / CHECKSUMS).exists()
 
 
-def test_a_frame_that_is_cut_off_fails_its_shard_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_frame_fails_its_shard_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     path = root / "focal_stacks/d/frame_01.png"
     whole = path.read_bytes()
@@ -306,20 +306,20 @@ def test_a_frame_that_is_cut_off_fails_its_shard_only(tmp_path: Path, capsys: py
     assert main(["shards", str(root), "-o", str(tmp_path / "out"), "--split", str(split)]) == 0
 
 
-def test_only_takes_groups(tmp_path: Path) -> None:
+def test_only_selects_kinds(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     assert main(["shards", str(root), "-o", str(tmp_path / "out"), "--split", str(split), "--only", "rgbd"]) == 0
     assert {sample.info["group"] for sample in all_samples(tmp_path / "out").values()} == {"rgbd"}
 
 
 @pytest.mark.parametrize("arguments", [["--shard-mb", "0"], ["--jobs", "0"], ["--split", "no.csv"], []])
-def test_wrong_usage_is_2(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_exit_with_2(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out" if arguments else tmp_path
     assert main(["shards", str(tmp_path), "-o", str(out), *arguments]) == 2
     assert "expected" in capsys.readouterr().err
 
 
-def test_a_folder_without_scenes_says_how_to_fill_it(tmp_path: Path) -> None:
+def test_an_empty_folder_gives_an_error_with_the_fix(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="mddnet build"):
         plan_shards(tmp_path, lambda location: "train")
 
@@ -359,19 +359,19 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0, link: str = 
     ],
     ids=lambda m: f"{m.name} type {m.type!r}",
 )
-def test_a_reader_refuses_what_could_leave_the_shard(tmp_path: Path, bad: tarfile.TarInfo) -> None:
+def test_a_reader_refuses_unsafe_member_names(tmp_path: Path, bad: tarfile.TarInfo) -> None:
     with pytest.raises(CaptureError, match=r"bad\.tar"):
         list(read_shard(tar_with(tmp_path / "bad.tar", bad)))
 
 
-def test_a_member_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+def test_a_member_of_excessive_size_is_refused(tmp_path: Path) -> None:
     header = member("a.json", size=2**40).tobuf()
     (tmp_path / "bad.tar").write_bytes(header + bytes(1024))
     with pytest.raises(CaptureError, match="expected at most"):
         list(read_shard(tmp_path / "bad.tar"))
 
 
-def test_a_repeated_member_a_cut_tar_and_no_tar_are_refused(tmp_path: Path) -> None:
+def test_a_repeated_member_a_truncated_tar_and_no_tar_are_refused(tmp_path: Path) -> None:
     path = tar_with(tmp_path / "bad.tar", member("a.json", size=1), member("a.json", size=1))
     with pytest.raises(CaptureError, match="twice"):
         list(read_shard(path))
@@ -400,7 +400,7 @@ def png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def test_a_damaged_set_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_damaged_sample_is_refused_by_name(tmp_path: Path) -> None:
     good = whole_sample(tmp_path)
     assert decode_sample(good).info["scene"] == "a"
     info = json.loads(good["json"])
@@ -444,7 +444,7 @@ def test_the_datasets_library_reads_the_shards(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     root, split = make_scene_root(tmp_path / "scenes")
-    # the first sets that a table is typed by have a lens without numbers, the last one has them all
+    # the first samples, which determine the types of a table, lack lens facts; the last one has them all
     lens = {"focal_mm": 50.0, "f_number": 2.0, "pixel_um": 5.0, "focus_m": "inf"}
     path = root / "focal_stacks/b/scene.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "lens": lens, "measures": {"error": 0.25}}))

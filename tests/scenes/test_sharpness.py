@@ -32,7 +32,7 @@ def test_profile_peaks_at_the_sharp_frame_and_follows_blur() -> None:
     assert (profile[1] > profile[0]).mean() > 0.99
 
 
-def test_noise_counts_alike_in_shadow_and_light() -> None:
+def test_noise_is_equalised_in_shadow_and_light() -> None:
     rng = np.random.default_rng(0)
     light = np.repeat(np.where(np.arange(200) < 100, 0.05, 0.8)[None, :, None], 100, axis=0).repeat(3, axis=2)
     shot = 0.01 * np.sqrt(light)

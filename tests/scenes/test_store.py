@@ -1,4 +1,4 @@
-"""The scene store: what is written comes back, and what was not written by us is refused by name."""
+"""The scene store: scenes are restored, and foreign or damaged files are refused by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ maps = hnp.arrays(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(maps, st.sampled_from(INV_DEPTH_UNITS))
-def test_inverse_depth_comes_back_within_half_a_step(tmp_path: Path, u: np.ndarray, unit: InvDepthUnit) -> None:
+def test_inverse_depth_is_restored_within_half_a_step(tmp_path: Path, u: np.ndarray, unit: InvDepthUnit) -> None:
     path = tmp_path / "inv_depth.png"
     step = store.write_inv_depth(path, u, unit)
     back = store.read_inv_depth(path)
@@ -119,7 +119,7 @@ def test_the_good_text_is_good(tmp_path: Path) -> None:
     assert (store.read_inv_depth(path).inv_depth == 1.0).all()
 
 
-def test_a_missing_a_cut_and_a_huge_file_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_truncated_and_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "u.png"
     for reader in (store.read_inv_depth, store.read_image):
         with pytest.raises(CaptureError, match=r"u\.png"):
@@ -150,12 +150,12 @@ def test_png_is_exact_and_jpeg_is_close(tmp_path: Path) -> None:
     assert np.abs(store.read_image(tmp_path / "a.jpg").astype(int) - image).mean() < 2
 
 
-def test_a_grey_image_comes_back_with_three_channels(tmp_path: Path) -> None:
+def test_a_grey_image_is_read_with_three_channels(tmp_path: Path) -> None:
     store.write_image(tmp_path / "a.png", np.full((2, 3), 7, np.uint8))
     np.testing.assert_array_equal(store.read_image(tmp_path / "a.png"), np.full((2, 3, 3), 7))
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_only_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
 
@@ -169,7 +169,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
-def test_files_have_the_permissions_that_the_user_asked_for(tmp_path: Path) -> None:
+def test_files_follow_the_umask(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.touch()
     store.atomic_write(tmp_path / "ours", lambda stream: stream.write(b""))
@@ -195,18 +195,18 @@ SCENE = SceneRecord(
 )
 
 
-def test_a_scene_comes_back(tmp_path: Path) -> None:
+def test_a_scene_is_restored(tmp_path: Path) -> None:
     store.write_scene_json(tmp_path, SCENE)
     assert store.read_scene(tmp_path) == SCENE
 
 
-def test_a_scene_with_nothing_optional_comes_back(tmp_path: Path) -> None:
+def test_a_scene_without_optional_parts_is_restored(tmp_path: Path) -> None:
     bare = SceneRecord("n", "p", "rgbd", "s", "l", "rendered", "1/m", [], "sharp.jpg", "inv_depth.png")
     store.write_scene_json(tmp_path, bare)
     assert store.read_scene(tmp_path) == bare
 
 
-def test_json_is_plain_json(tmp_path: Path) -> None:
+def test_json_is_strict(tmp_path: Path) -> None:
     store.write_scene_json(tmp_path, SCENE)
 
     def refuse(name: str) -> None:
@@ -272,7 +272,7 @@ def test_a_damaged_scene_is_refused_by_name(tmp_path: Path, key: str, value: Any
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000])
-def test_what_is_no_scene_json_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_scene_json_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "scene.json").write_bytes(content)
     with pytest.raises(CaptureError, match=r"scene\.json"):
         store.read_scene(tmp_path)

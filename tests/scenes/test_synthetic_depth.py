@@ -69,12 +69,12 @@ def test_segment_outline_needs_labels() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_scene_is_relative_and_its_sharp_picture_shows_the_nearest_surface(seed: int) -> None:
+def test_scene_is_relative_and_its_sharp_image_shows_the_nearest_surface(seed: int) -> None:
     photo, other = patchwork(seed), patchwork(seed + 100)
     scene = synthetic_scene(photo, np.random.default_rng(seed), other)
     assert scene.inv_depth.min() == pytest.approx(0.0, abs=1e-6)
     assert scene.inv_depth.max() == pytest.approx(1.0, abs=1e-6)
-    # Wherever a pasted piece covers fully, it is in front of everything after it, and it is what is seen.
+    # A fully covering pasted piece is in front of all later surfaces, and visible.
     sharp = scene.sharp_linear()
     seen = np.zeros(scene.inv_depth.shape, dtype=bool)
     for surface in scene.surfaces[: scene.pasted]:
@@ -87,14 +87,14 @@ def test_scene_is_relative_and_its_sharp_picture_shows_the_nearest_surface(seed:
     np.testing.assert_allclose(sharp[~seen], ground.linear[~seen], atol=2e-3)
 
 
-def test_without_a_second_photo_the_sharp_picture_is_the_photo() -> None:
+def test_without_a_second_photo_the_sharp_image_is_the_photo() -> None:
     photo = patchwork(3)
     scene = synthetic_scene(photo, np.random.default_rng(3))
     assert scene.pasted == 0
     np.testing.assert_array_equal(srgb8_from_linear(scene.sharp_linear()), photo)
 
 
-def test_same_seed_makes_the_same_scene() -> None:
+def test_same_seed_gives_the_same_scene() -> None:
     first, second = (synthetic_scene(patchwork(4), np.random.default_rng(9), patchwork(5)) for _ in range(2))
     np.testing.assert_array_equal(first.inv_depth, second.inv_depth)
     np.testing.assert_array_equal(first.sharp_linear(), second.sharp_linear())
@@ -102,7 +102,7 @@ def test_same_seed_makes_the_same_scene() -> None:
     assert np.any(first.inv_depth != other.inv_depth)
 
 
-def test_lower_in_the_picture_is_nearer_half_of_the_time() -> None:
+def test_the_vertical_position_prior_holds_half_of_the_time() -> None:
     rows = np.arange(48) - 23.5
     scenes = [synthetic_scene(patchwork(0, 48, 64), np.random.default_rng(s)) for s in range(60)]
     slopes = [float(rows @ scene.inv_depth.mean(axis=1)) for scene in scenes]

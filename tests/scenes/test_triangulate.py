@@ -8,7 +8,7 @@ import pytest
 from mddnet.captures.structured_light import Intrinsics, ProjectorGeometry
 from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
-from mddnet.scenes.triangulate import triangulate, without_rims
+from mddnet.scenes.triangulate import triangulate, without_edges
 
 HEIGHT, WIDTH = 40, 60
 
@@ -48,7 +48,7 @@ def code_of(depth_mm: np.ndarray, rig: ProjectorGeometry, axis: str) -> FringeCo
 
 
 @pytest.mark.parametrize(("axis", "lens"), [("x", 0.0), ("x", 0.15), ("y", 0.1)])
-def test_depth_comes_back_through_both_lenses(axis: str, lens: float) -> None:
+def test_depth_is_recovered_with_both_distortions(axis: str, lens: float) -> None:
     y, x = np.indices((HEIGHT, WIDTH))
     depth = 900.0 + 2 * x - 1.5 * y
     rig = geometry(lens)
@@ -80,12 +80,12 @@ def test_a_mirrored_code_is_rejected() -> None:
         triangulate(mirrored, rig, "x")
 
 
-def test_rims_and_single_pixels_stay_unknown() -> None:
+def test_depth_edges_and_single_pixels_are_unknown() -> None:
     depth = np.full((HEIGHT, WIDTH), 1000.0, np.float32)
     depth[:, 30:] = 900.0
     depth[5, 5] = 950.0
     depth[20:26, 10:16] = np.nan
-    kept = without_rims(depth)
+    kept = without_edges(depth)
     assert np.isnan(kept[:, 28:32]).all()
     assert np.isnan(kept[5, 5])
     assert np.isnan(kept[19:27, 9:17]).all()
@@ -93,10 +93,10 @@ def test_rims_and_single_pixels_stay_unknown() -> None:
     # a slope is no rim, and unknown single pixels do not eat their neighbours
     slope = np.broadcast_to(1000 + 3 * np.arange(WIDTH, dtype=np.float32), (HEIGHT, WIDTH)).copy()
     slope[10, 10] = np.nan
-    assert np.isnan(without_rims(slope)[2:-2, 2:-2]).sum() == 1
+    assert np.isnan(without_edges(slope)[2:-2, 2:-2]).sum() == 1
 
 
-def test_the_rim_of_a_shadow_stays_unknown() -> None:
+def test_the_edge_of_a_shadow_is_unknown() -> None:
     rig = geometry()
     code = code_of(np.full((HEIGHT, WIDTH), 900.0), rig, "x")
     modulation = np.full((HEIGHT, WIDTH), 0.2, np.float32)

@@ -1,4 +1,4 @@
-"""Workers do what was asked where it was asked, and do not outlive the process that was killed."""
+"""Workers run in the current folder, and exit when their parent is killed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,11 @@ Parallel(n_jobs=2, backend="loky")(delayed(work)(path) for path in sys.argv[1:])
 
 
 def named(path: Path) -> tuple[str, int]:
-    """A path as it is understood here, and who says so."""
+    """The absolute path, and the process."""
     return str(path.resolve()), os.getpid()
 
 
-def test_relative_paths_mean_the_same_in_workers_that_were_started_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reused_workers_change_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -56,7 +54,7 @@ def runs(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up in /proc")
-def test_workers_end_with_the_process_that_was_killed(tmp_path: Path) -> None:
+def test_workers_exit_when_their_parent_is_killed(tmp_path: Path) -> None:
     paths = [tmp_path / "one", tmp_path / "other"]
     with subprocess.Popen([sys.executable, "-c", WAITS_FOR_WORKERS, *map(str, paths)]) as process:
         for _ in range(1200):

@@ -66,7 +66,7 @@ def made_stack(
 
 
 def write_capture_json(folder: Path, names: list[str], **changes: Any) -> None:
-    """``capture.json`` of a relative stack, near to far, whose frames lie in the folder."""
+    """Write ``capture.json`` of a relative stack, near to far, for frames in the folder."""
     data = {
         "kind": "focal_stack",
         "scene": folder.name,

@@ -1,4 +1,4 @@
-"""A model that obeys the lens law by construction, so that what is said of its maps is known."""
+"""A model that obeys the lens law by construction, so that the properties of its maps are known."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def png_bomb(path: Path, side: int = 30_000) -> Path:
-    """A PNG of a few bytes whose header promises side x side pixels."""
+    """A PNG of a few bytes with a header of side x side pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,4 @@
-"""A stand-in for the exporter in tests that are about something else: torch's older one takes seconds, not a minute."""
+"""A replacement of the exporter in tests of other things: torch's older one takes seconds, not a minute."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def quick_export_graph(network: MDDNet) -> onnx.ModelProto:
             dynamic_axes=axes,
         )
     graph = onnx.load_from_string(stream.getvalue())
-    # weights that both looks of the network use are handed on by Identity nodes
+    # weights that both passes of the network share are forwarded by Identity nodes
     weights = {tensor.name for tensor in graph.graph.initializer}
     handed_on = {n.output[0]: n.input[0] for n in graph.graph.node if n.op_type == "Identity" and n.input[0] in weights}
     kept = [node for node in graph.graph.node if not (node.op_type == "Identity" and node.output[0] in handed_on)]

@@ -1,4 +1,4 @@
-"""The page in a process of its own, for tests that talk to it over loopback."""
+"""The demo in a separate process, for tests over loopback."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Server:
 
 @contextmanager
 def served(*arguments: str) -> Iterator[Server]:
-    """Run ``python ARGUMENTS`` until the page says its address; at the end stop it in good order.
+    """Run ``python ARGUMENTS`` until the page prints its address; stop it cleanly at the end.
 
     By SIGTERM: where tests run in the background, SIGINT may be ignored by all that they start.
     """

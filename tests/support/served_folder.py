@@ -1,4 +1,4 @@
-"""A folder behind a local HTTP server, which can be told to break off."""
+"""A folder behind a local HTTP server that can abort transfers."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.wfile.write(content[:limit])
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

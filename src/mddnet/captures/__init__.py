@@ -1,1 +1,1 @@
-"""Capture: what a camera gave, untouched."""
+"""Readers of captures: focal stacks, light fields, RGB-D, stereo, rigs and other unprocessed data."""

@@ -1,15 +1,13 @@
-"""The ALL-in-3D data set as its authors ship it (He et al., arXiv:2208.09848): table-top scenes of a focusing rig.
+"""Reader of the ALL-in-3D data set (He et al., arXiv:2208.09848): table-top scenes from a focusing rig.
 
-Two packings are read. As shipped:
+Two layouts are supported. As published:
 
     all_in_focus/N.tif   depth/N/depth.npy (mm)   depth/N/mask.npy (0..255, 255 is measured)   fd/N/fd.npy
     focus_small/N/       every tenth focused frame; names end in the position's number, counted from 1
 
 and per scene: ``N/AIF/AIF.tif``, ``N/depth/depth.npy``, ``N/depth/mask.npy``, ``N/focus/`` with frames and ``fd.npy``.
-``fd.npy`` holds the focus depths D_f of all positions in mm. Frames whose names contain ``simu`` are synthetic and left
-out. A file ``all_in_3d.json`` beside the scenes may say what the data set does not: ``source``, ``licence``,
-``focal_mm`` (50 by default), ``aperture_px`` (the A of the paper's formula, calibrated anew if it is left out) and
-``offset_change_mm`` (what to add to the offset e that the focus depths were computed with).
+``fd.npy`` holds the focus depths D_f of all positions in mm. Frames whose names contain ``simu`` are synthetic and
+skipped. An optional file ``all_in_3d.json`` next to the scenes adds facts, see :class:`AllIn3dFacts`.
 """
 
 from __future__ import annotations
@@ -36,34 +34,29 @@ FACTS_FILE = "all_in_3d.json"
 FOCAL_MM = 50.0
 FRAME_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 MEASURED = 255
-"""Value of the mask where a depth was measured."""
+"""Value of the mask where depth was measured."""
 NEAREST_MM, FARTHEST_MM = 1e-6, 1e9
-"""What is neither 0 nor infinite in metres and 32 bits."""
+"""Range that float32 metres represent without becoming 0 or infinity."""
 MIN_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class FocusedFile:
-    """A focused frame.
-
-    Attributes:
-        position: number of the focus position, from 1.
-        path: the image file.
-    """
+    """A focused frame; focus positions are numbered from 1."""
 
     position: int
     path: Path
 
 
 class AllIn3dFacts(Description):
-    """What ``all_in_3d.json`` says.
+    """Content of ``all_in_3d.json``.
 
     Attributes:
-        source: where the data set comes from.
-        licence: licence found there.
-        focal_mm: focal length F, mm.
-        aperture_px: A of the paper's formula, aperture over pixel pitch, or None to calibrate it.
-        offset_change_mm: added to the offset e of the sensor positions behind the focus depths, mm.
+        source: origin of the data set.
+        licence: licence stated there.
+        focal_mm: focal length F.
+        aperture_px: A of the paper's formula, aperture diameter over pixel pitch, or None to fit it.
+        offset_change_mm: correction of the offset e with which the focus depths were computed.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -77,15 +70,9 @@ class AllIn3dFacts(Description):
 
 @dataclass(frozen=True, slots=True)
 class AllIn3dScene(ListedCapture):
-    """One scene, not read yet; its name is its number, or that of its folder.
+    """The files and facts of one scene, named after its number or folder.
 
-    Attributes:
-        sharp: the all-in-focus image.
-        depth: depth map file.
-        mask: mask file.
-        focus_depths: file with the focus depths.
-        frames: the focused frames, by position.
-        focal_mm, aperture_px, offset_change_mm: as :class:`AllIn3dFacts`.
+    ``sharp`` is the all-in-focus image; ``frames`` are sorted by position; facts as in :class:`AllIn3dFacts`.
     """
 
     sharp: Path
@@ -99,32 +86,24 @@ class AllIn3dScene(ListedCapture):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Everything that the scene is made from."""
+        """All files of the scene."""
         return (self.sharp, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What else the scene depends on."""
+        """Facts that the built scene depends on."""
         return {name: getattr(self, name) for name in ("focal_mm", "aperture_px", "offset_change_mm")}
 
     def read_sharp(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; a grey image has three equal channels.
-
-        Raises:
-            ImageError: if it is missing or damaged.
-        """
+        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged."""
         return read_photo(self.sharp).pixels
 
     def read_frame(self, index: int, shape: tuple[int, ...]) -> UInt8Array:
-        """Pixels of a focused frame, (H, W, 3) uint8, sRGB.
-
-        Args:
-            index: which of ``frames``.
-            shape: that of the all-in-focus image.
+        """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB.
 
         Raises:
             ImageError: if it is missing or damaged.
-            CaptureError: if it has another size.
+            CaptureError: if its shape is not ``shape``, that of the all-in-focus image.
         """
         path = self.frames[index].path
         pixels = read_photo(path).pixels
@@ -136,10 +115,7 @@ class AllIn3dScene(ListedCapture):
         return pixels
 
     def read_depth_m(self, shape: tuple[int, ...]) -> Float32Array:
-        """Depth D, (H, W) float32, metres, NaN where the mask does not say that it was measured.
-
-        Args:
-            shape: that of the all-in-focus image.
+        """Depth D, (H, W) float32, metres, NaN where the mask marks it as not measured.
 
         Raises:
             CaptureError: if a file is missing, damaged, of another size, or in another unit.
@@ -151,7 +127,7 @@ class AllIn3dScene(ListedCapture):
         measured = mask == MEASURED
         if not measured.any():
             raise CaptureError(
-                f"{self.mask}: values {float(mask.min()):g} to {float(mask.max()):g}, none of them {MEASURED}; "
+                f"{self.mask}: values {float(mask.min()):g} to {float(mask.max()):g}, none is {MEASURED}; "
                 f"expected {MEASURED} where depth was measured"
             )
         depth = np.where(measured & (depth_mm > NEAREST_MM) & (depth_mm < FARTHEST_MM), depth_mm, np.nan)
@@ -173,7 +149,7 @@ class AllIn3dScene(ListedCapture):
         positions = np.array([frame.position for frame in self.frames])
         if positions.max() <= len(values):
             chosen = values[positions - 1]
-        elif len(values) == len(positions):  # a packing that keeps only the depths of the frames it keeps
+        elif len(values) == len(positions):  # only the depths of the available frames
             chosen = values
         else:
             raise CaptureError(
@@ -196,7 +172,7 @@ class AllIn3dScene(ListedCapture):
         z_m = np.asarray(1.0 / (1.0 / self.focal_mm - 1.0 / sensor_mm) / 1000.0)
         if not (np.isfinite(z_m) & (z_m > 0)).all():
             raise CaptureError(
-                f"{self.focus_depths}: focus depths of {float(chosen.min()):g} to {float(chosen.max()):g} are none of "
+                f"{self.focus_depths}: focus depths of {float(chosen.min()):g} to {float(chosen.max()):g} do not fit "
                 f"a lens of {self.focal_mm:g} mm; expected millimetres"
             )
         return z_m
@@ -204,38 +180,30 @@ class AllIn3dScene(ListedCapture):
 
 @dataclass(frozen=True, slots=True)
 class AllIn3dListing:
-    """What a folder holds.
-
-    Attributes:
-        scenes: the scenes, by number.
-        failures: name and reason of each scene that lacks a part.
-    """
+    """The scenes of a folder by number, and name and reason of each incomplete scene."""
 
     scenes: tuple[AllIn3dScene, ...]
     failures: tuple[tuple[str, str], ...]
 
 
 def holds_all_in_3d(root: Path) -> bool:
-    """Whether a folder looks like the data set, in either packing."""
-    return _is_shipped(root) or next(root.glob("*/AIF"), None) is not None
+    """Whether a folder has one of the two layouts."""
+    return _is_published_layout(root) or next(root.glob("*/AIF"), None) is not None
 
 
-def _is_shipped(root: Path) -> bool:
+def _is_published_layout(root: Path) -> bool:
     return all((root / name).is_dir() for name in ("all_in_focus", "depth", "fd"))
 
 
 def list_all_in_3d(root: Path) -> AllIn3dListing:
-    """The scenes of the data set, in either packing; a scene that lacks a part is named, the others are listed.
-
-    Args:
-        root: folder that holds ``all_in_focus/`` and its neighbours, or one folder per scene with ``AIF/`` in it.
+    """List the scenes of the data set in either layout; incomplete scenes are reported as failures.
 
     Raises:
-        CaptureError: if ``all_in_3d.json`` is there and cannot be used.
+        CaptureError: if ``all_in_3d.json`` exists and is invalid.
     """
     file = root / FACTS_FILE
     facts = parse(AllIn3dFacts, file, read_json_object(file) if file.is_file() else {})
-    if _is_shipped(root):
+    if _is_published_layout(root):
         found = {path.stem for path in (root / "all_in_focus").glob("*.tif*")}
         for part in ("depth", "fd", "focus_small"):
             found |= {path.name for path in root.glob(f"{part}/*") if path.is_dir()}
@@ -256,7 +224,7 @@ def _by_number(name: str) -> tuple[float, str]:
 
 
 def _one_scene(root: Path, name: str, facts: AllIn3dFacts) -> AllIn3dScene:
-    if _is_shipped(root):
+    if _is_published_layout(root):
         sharp, depth, fd = root / "all_in_focus" / f"{name}.tif", root / "depth" / name, root / "fd" / name
         focus = root / "focus_small" / name
     else:
@@ -284,12 +252,10 @@ def _frames(folder: Path) -> tuple[FocusedFile, ...]:
             continue
         ending = re.search(r"([0-9]{1,9})$", path.stem)
         if ending is None or int(ending[1]) < 1:
-            raise CaptureError(
-                f"{path}: the name does not end in the number of a position, from 1; rename or remove it"
-            )
+            raise CaptureError(f"{path}: the name does not end in a position number from 1; rename or remove it")
         position = int(ending[1])
         if position in by_position:
-            raise CaptureError(f"{path}: position {position} is that of {by_position[position].name}, too; remove one")
+            raise CaptureError(f"{path}: same position {position} as {by_position[position].name}; remove one")
         by_position[position] = path
     if len(by_position) < MIN_FRAMES:
         raise CaptureError(f"{folder}: {len(by_position)} focused frame(s); expected at least {MIN_FRAMES}")

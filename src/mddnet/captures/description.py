@@ -1,7 +1,7 @@
-"""Files that describe captures, as pydantic models; a stranger's file leads to one kind of error.
+"""Pydantic models of the files that describe captures; untrusted files lead to one class of error.
 
-Numbers are Python's: JSON allows NaN, Infinity and whole numbers beyond any float here. Every check raises ValueError
-with what was expected; :func:`parse` adds the file, the field and the value. A field that is missing counts as null.
+Python's JSON allows NaN, Infinity and integers beyond the range of floats. Every check raises ValueError with the
+expectation; :func:`parse` adds the file, the field and the value. A missing field counts as null.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import (
+    display,
     is_number,
     is_plain_name,
     is_writable_text,
     named_file,
     named_files,
     read_json_object,
-    shown,
 )
 
 
 class Description(BaseModel):
-    """A JSON object; keys that it does not know are left alone."""
+    """A JSON object; unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
@@ -43,13 +43,13 @@ Model = TypeVar("Model", bound=Description)
 
 
 def parse(model: type[Model], path: Path, data: object, within: str = "") -> Model:
-    """What a description says, checked.
+    """Validate a description.
 
     Args:
         model: class of the description.
-        path: the file, for messages and for the files that it names.
+        path: the file, for messages and to resolve the files that it names.
         data: its content.
-        within: name of the field that ``data`` is, for messages.
+        within: name of the field that contains ``data``, for messages.
 
     Raises:
         CaptureError: naming the file, the field, the value received and the value expected.
@@ -72,25 +72,25 @@ def _message(error: ValidationError, within: str, known: Iterable[str]) -> str:
         expected = f"none but {', '.join(known)}"
     else:
         expected = str(context.get("error", first["msg"]))
-    # What contradicts itself is told by the check alone: it is no value of one field.
-    return f"{field} is {shown(first['input'])}; expected {expected}" if field else expected
+    # Checks across fields state the whole problem.
+    return f"{field} is {display(first['input'])}; expected {expected}" if field else expected
 
 
 def read_capture(model: type[Model], folder: Path, kind: str) -> Model:
-    """Read and check ``capture.json``.
+    """Read and validate ``capture.json``.
 
     Args:
         model: class of the capture; its field ``folder`` is set.
         folder: folder of the capture.
-        kind: what the file must state as ``kind``.
+        kind: required value of ``kind``.
 
     Raises:
-        CaptureError: if it cannot be read, describes another kind of capture, or as :func:`parse`.
+        CaptureError: if it is unreadable or describes another kind of capture, and as :func:`parse`.
     """
     path = folder / "capture.json"
     data = read_json_object(path, f"expected the JSON description of a capture of kind {kind}")
     if data.get("kind") != kind:
-        raise CaptureError(f'{path}: kind is {shown(data.get("kind"))}; expected "{kind}"')
+        raise CaptureError(f'{path}: kind is {display(data.get("kind"))}; expected "{kind}"')
     return parse(model, path, {**data, "folder": folder})
 
 
@@ -106,7 +106,7 @@ def _text(value: object, empty: bool = False) -> str:
 
 
 def _scene_name(value: object) -> str:
-    """It becomes the name of a folder."""
+    """A name that is safe as a folder name."""
     if not is_plain_name(_text(value)) or str(value).startswith("."):
         raise ValueError("a plain name, without slashes or a dot in front")
     return str(value)
@@ -119,7 +119,7 @@ def _flag(value: object) -> bool:
 
 
 def whole_number(low: int, high: int, what: str) -> PlainValidator:
-    """A whole number from ``low`` to ``high``; ``what`` it counts, for messages."""
+    """An integer from ``low`` to ``high``; ``what`` describes it in messages."""
 
     def check(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -130,7 +130,7 @@ def whole_number(low: int, high: int, what: str) -> PlainValidator:
 
 
 def exactly(value: str, why: str) -> PlainValidator:
-    """One text; ``why``, for messages."""
+    """The text ``value`` only; ``why`` explains it in messages."""
 
     def check(given: object) -> str:
         if given != value:
@@ -141,7 +141,7 @@ def exactly(value: str, why: str) -> PlainValidator:
 
 
 def number(what: str = "a finite number", above: float | None = None, null: bool = False) -> PlainValidator:
-    """A finite number, or null where that is allowed; ``what`` it is, for messages."""
+    """A finite number, or null if allowed; ``what`` describes it in messages."""
 
     def check(value: Any) -> float | None:
         if value is None and null:
@@ -158,12 +158,12 @@ def _numbers(value: object) -> tuple[float, ...]:
         raise ValueError("a list of finite numbers")
     for entry in value:
         if not is_number(entry):
-            raise ValueError(f"finite numbers; it holds {shown(entry)}")
+            raise ValueError(f"finite numbers; found {display(entry)}")
     return tuple(map(float, value))
 
 
 def _files(folders: int) -> PlainValidator:
-    """Files in the folder of the description, or at most ``folders`` further down, each named once."""
+    """Files in the folder of the description or up to ``folders`` levels below it, without repetition."""
 
     def check(value: object, info: ValidationInfo) -> tuple[Path, ...]:
         return named_files(Path(info.context or ""), value, str(info.field_name), folders)
@@ -190,19 +190,11 @@ NumbersOrNull = Annotated[
 File = Annotated[Path, PlainValidator(_file)]
 Files = Annotated[tuple[Path, ...], _files(0)]
 FilesBelow = Annotated[tuple[Path, ...], _files(1)]
-"""At most one folder down."""
+"""At most one level below."""
 
 
 class CaptureDescription(Description):
-    """What ``capture.json`` of every kind says.
-
-    Attributes:
-        folder: the capture folder.
-        scene: name of the scene.
-        location: captures of one location are on one side of the split.
-        source: where the capture comes from.
-        licence: licence found there.
-    """
+    """Fields of ``capture.json`` that all kinds share; captures of one location share one part of the split."""
 
     folder: Path = Field(exclude=True)
     scene: SceneName
@@ -217,7 +209,7 @@ class CaptureDescription(Description):
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every image of the capture, from the headers alone."""
+        """(width, height) of every image of the capture, read from the headers."""
         raise NotImplementedError
 
     @property

@@ -1,4 +1,4 @@
-"""Focal stacks described by ``capture.json``: frames of one scene with the plane of focus moving through it."""
+"""Focal stacks described by ``capture.json``: frames of one scene at different focus distances."""
 
 from __future__ import annotations
 
@@ -30,18 +30,12 @@ from mddnet.types import Float32Array, Lens, UInt8Array
 FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
 MIN_FRAMES = 3
 RESTORE = "restore it or remove its name"
-ON_ITS_SIDE = frozenset({5, 6, 7, 8})
-"""EXIF orientations of an image that lies on its side."""
+TRANSPOSED = frozenset({5, 6, 7, 8})
+"""EXIF orientations with rows and columns exchanged."""
 
 
 class Focus(Description):
-    """Where the frames of a stack are focused.
-
-    Attributes:
-        unit: ``1/m`` with values, or ``relative`` with the order alone.
-        order: direction of the sweep as stated.
-        values: inverse depth of the plane of focus of every frame, 1/m.
-    """
+    """Focus of the frames: ``values`` in 1/m, one per frame, or only the ``order`` for the unit ``relative``."""
 
     unit: Literal["1/m", "relative"]
     order: FocusOrder = "unknown"
@@ -57,31 +51,26 @@ class Focus(Description):
         if not ((steps > 0).all() or (steps < 0).all()):
             raise ValueError("values that rise or fall throughout: put the frames in order of focus")
         if self.order not in ("unknown", self.direction):
-            raise ValueError(f"order {self.direction}, as the values run: correct one of the two")
+            raise ValueError(f"order {self.direction}, according to the values: correct one of the two")
         return self
 
     @property
     def direction(self) -> FocusOrder:
-        """Direction of the sweep, by the values where there are some."""
+        """Direction of the sweep: from the values if given, otherwise as stated."""
         if self.unit == "relative" or not self.values:
             return self.order
         return "far_to_near" if self.values[-1] > self.values[0] else "near_to_far"
 
 
 class IndexMap(Description):
-    """Somebody's depth from focus.
-
-    Attributes:
-        file: an image of frame numbers.
-        first_frame: the number that it gives to the first frame.
-    """
+    """Depth from focus by other authors: an image of frame numbers, and the number of its first frame."""
 
     file: File
-    first_frame: Annotated[int, whole_number(-65_535, 65_535, "the number that the map gives to the first frame")]
+    first_frame: Annotated[int, whole_number(-65_535, 65_535, "the number of the first frame in the map")]
 
 
 class StackLens(Description):
-    """What is known of a lens; the pitch is that of the pixels of the frames."""
+    """Known lens facts; ``pixel_um`` is the pixel pitch of the frames."""
 
     focal_mm: PositiveOrNull = None
     f_number: PositiveOrNull = None
@@ -89,15 +78,7 @@ class StackLens(Description):
 
 
 class FocalStack(CaptureDescription):
-    """A focal stack as captured; pixels stay on disk until :meth:`read_frame`.
-
-    Attributes:
-        frame_files: the frames, in capture order.
-        focus: where they are focused.
-        stated_lens: what is known of the lens.
-        aligned: whether the frames already lie on one another.
-        index_map: somebody's depth from focus, or None.
-    """
+    """A focal stack as captured, with frames in capture order; :meth:`read_frame` reads pixels."""
 
     frame_files: Files = Field(alias="frames")
     focus: Focus
@@ -116,17 +97,17 @@ class FocalStack(CaptureDescription):
 
     @property
     def focus_values(self) -> tuple[float, ...] | None:
-        """Inverse depth of the plane of focus of every frame in 1/m; None where it is not known."""
+        """Inverse depth of the plane of focus of every frame in 1/m; None if unknown."""
         return self.focus.values if self.focus.unit == "1/m" else None
 
     @property
     def lens(self) -> Lens:
-        """What is known of the lens."""
+        """Known lens facts."""
         return Lens() if self.stated_lens is None else Lens(**self.stated_lens.model_dump())
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every frame, from the headers alone."""
+        """(width, height) of every frame, read from the headers."""
         return common_size(self.frame_files)
 
     def read_frame(self, index: int) -> UInt8Array:
@@ -144,7 +125,7 @@ class FocalStack(CaptureDescription):
         return pixels
 
     def read_index_map(self) -> Float32Array | None:
-        """The index map as (H, W) float32, 0-based frame numbers, or None where the capture has none.
+        """The index map as (H, W) float32, 0-based frame numbers, or None if the capture has none.
 
         Raises:
             CaptureError: if it is damaged or has another size than the frames.
@@ -152,7 +133,7 @@ class FocalStack(CaptureDescription):
         if self.index_map is None:
             return None
         file = self.index_map.file
-        codes = read_stored(file, "remove index_map", what="index map")
+        codes = read_stored(file, "remove index_map", "index map")
         if codes.shape != self.size[::-1]:
             raise CaptureError(f"{file}: shape {codes.shape}; expected {self.size[::-1]}, like the frames")
         if codes.dtype.kind not in "uif":
@@ -161,7 +142,7 @@ class FocalStack(CaptureDescription):
 
 
 class FramesOnDisk(Sequence[UInt8Array]):
-    """The frames of a stack as a sequence that reads a frame each time it is asked for: none is kept in memory."""
+    """The frames of a stack as a sequence that reads each frame on access and keeps none in memory."""
 
     def __init__(self, stack: FocalStack) -> None:
         self._stack = stack
@@ -175,36 +156,32 @@ class FramesOnDisk(Sequence[UInt8Array]):
     def __getitem__(self, index: slice) -> Sequence[UInt8Array]: ...
     def __getitem__(self, index: int | slice) -> UInt8Array | Sequence[UInt8Array]:
         numbers = range(len(self))[index]
-        return (
-            self._stack.read_frame(numbers) if isinstance(numbers, int) else list(map(self._stack.read_frame, numbers))
-        )
+        read = self._stack.read_frame
+        return read(numbers) if isinstance(numbers, int) else list(map(read, numbers))
 
 
 def read_focal_stack(folder: Path) -> FocalStack:
-    """Read and check ``capture.json`` of a focal stack.
-
-    Args:
-        folder: folder with ``capture.json`` and the frames it names.
+    """Read and validate ``capture.json`` of a focal stack, and the headers of its frames.
 
     Raises:
-        CaptureError: naming the file, the value received, the value expected and the fix.
+        CaptureError: with file, value, expectation and fix.
     """
     stack = read_capture(FocalStack, folder, "focal_stack")
-    assert stack.size  # the headers of all frames were read
+    assert stack.size  # reads the headers of all frames
     return stack
 
 
 def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
-    """(width, height) of upright images, of which there is at least one, from the headers alone.
+    """(width, height) of one or more upright images, read from the headers.
 
     Raises:
-        CaptureError: naming a file that cannot be read or has another size.
+        CaptureError: naming a file that is unreadable or has another size.
     """
     first: tuple[int, int] | None = None
     for file in frame_files:
         with opened_image(file, RESTORE) as image:
-            on_its_side = image.getexif().get(0x0112, 1) in ON_ITS_SIDE
-            size = (image.height, image.width) if on_its_side else (image.width, image.height)
+            transposed = image.getexif().get(0x0112, 1) in TRANSPOSED
+            size = (image.height, image.width) if transposed else (image.width, image.height)
         first = first or size
         if size != first:
             raise CaptureError(

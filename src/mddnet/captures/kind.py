@@ -1,6 +1,6 @@
-"""What a kind of capture is. A reader's module carries the record ``KIND`` of its kind; :mod:`mddnet.kinds` lists them.
+"""Kinds of captures. Each reader's module defines the records ``KINDS``, which :mod:`mddnet.kinds` collects.
 
-A new kind costs two files: a module here with the reader and the record, and one in :mod:`mddnet.scenes` with the
+A new kind needs two files: a module here with the reader and the record, and one in :mod:`mddnet.scenes` with the
 builder that the record names.
 """
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListedCapture:
-    """A capture that a manifest or a data set lists, not read yet.
+    """An unread capture listed by a manifest or a data set.
 
     Attributes:
-        name: unique among the captures of its kind, fit for a folder name: the scene is named after it.
-        location: captures of one location are on one side of the split.
-        source: where the capture comes from.
-        licence: licence found there.
+        name: unique among the captures of its kind; the scene is named after it.
+        location: captures of one location share one part of the split.
+        source: origin of the capture.
+        licence: licence stated there.
     """
 
     name: str
@@ -34,24 +34,18 @@ class ListedCapture:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files that its scene is built from."""
+        """All files that the scene is built from."""
         raise NotImplementedError
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What else its scene depends on, fit for JSON."""
+        """Other JSON values that the built scene depends on."""
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class UnusableCapture:
-    """A capture that is listed but lacks a part.
-
-    Attributes:
-        name: its name.
-        location: its location.
-        reason: what is missing, with the file.
-    """
+    """A listed capture that is incomplete; ``reason`` names the missing file."""
 
     name: str
     location: str
@@ -64,7 +58,7 @@ def has_manifest(folder: Path) -> bool:
 
 
 def plain_files(folder: Path) -> tuple[Path, ...]:
-    """The files of a capture folder, but hidden ones and those further down."""
+    """The files directly in a capture folder, without hidden ones."""
     return tuple(sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")))
 
 
@@ -75,20 +69,20 @@ class Kind:
     Attributes:
         name: folder of its scenes below a scene root, key in the mixture of a recipe, and name in tables.
         title: heading in tables and reports.
-        capture: what ``scene.json`` states as ``capture``, and ``capture.json`` of a capture folder as ``kind``.
+        capture: ``capture`` in ``scene.json``, and ``kind`` in ``capture.json``.
         order: position in tables.
-        real: whether the frames are photographs; else they are rendered from a sharp image and its depth.
-        share: default share in training when ``mddnet train --data`` chooses the mixture.
+        real: whether the frames are photographs instead of renderings from a sharp image and its depth.
+        share: default share in the mixture of ``mddnet train --data``.
         builder: ``module:function`` that builds a scene; its module needs the extra ``build``.
-        frames_measured: frames of a scene that an evaluation measures; 0 where the depth is no truth to measure with.
-        frames_rendered: frames of a scene that are rendered by default; 0 for real frames.
-        calibrator: ``module:function`` that finds the lens of a capture folder, or "".
-        reader: lists the captures of a folder; None where each capture is a folder with ``capture.json``.
-        folders: where these folders are below a data root.
-        found_in: whether a folder holds captures that ``reader`` lists.
-        listing: the file that lists them, for messages.
-        scene_prefix: what the names of scene folders begin with, before the name of the listed capture.
-        files_of: the files that a scene of a capture folder is built from.
+        frames_measured: frames per scene in an evaluation; 0 if the depth is not reliable enough.
+        frames_rendered: default number of frames to render per scene; 0 for real frames.
+        calibrator: ``module:function`` that calibrates the lens of a capture folder, or "".
+        reader: lists the captures of a folder; None if each capture is a folder with ``capture.json``.
+        folders: folders for ``reader`` below a data root.
+        found_in: whether a folder holds captures for ``reader``.
+        listing: file that lists the captures, for messages.
+        scene_prefix: prefix of scene folder names before the name of the listed capture.
+        files_of: the files of a capture folder that a scene is built from.
     """
 
     name: str
@@ -114,12 +108,12 @@ class Kind:
         Args:
             capture: a capture folder, or a listed capture.
             out_root: folder of scenes.
-            frames: number of frames to render, or None for the default; real frames are what they are.
-            seed: of what is drawn for rendered frames.
+            frames: number of frames to render, or None for the default; ignored for real frames.
+            seed: random seed for rendered frames.
 
         Raises:
             MddnetError: if the capture is damaged.
-            RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+            RejectedScene: with the measured reason, if the scene is not reliable.
         """
         build = _function(self.builder)
         if self.frames_rendered:
@@ -127,7 +121,7 @@ class Kind:
         return build(capture, out_root)
 
     def calibrate(self, folder: Path) -> Any:
-        """What the capture says of its lens: :class:`mddnet.scenes.capture_calibration.CaptureCalibration`."""
+        """Calibrate the lens: :class:`mddnet.scenes.capture_calibration.CaptureCalibration`."""
         return _function(self.calibrator)(folder)
 
 

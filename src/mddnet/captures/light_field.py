@@ -1,4 +1,4 @@
-"""Light fields: a grid of views of one scene, as a gantry or a plenoptic camera gives them, untouched."""
+"""Light fields: a grid of views of one scene from a gantry or a plenoptic camera."""
 
 from __future__ import annotations
 
@@ -15,21 +15,14 @@ from mddnet.types import UInt8Array
 VIEW_PATTERN = "view_RR_CC.jpg"
 FETCH_AGAIN = "fetch the capture again"
 MAX_VIEWS_PER_SIDE = 100
-"""Two digits per index; more is a damaged capture.json, not a camera."""
-ViewCount = Annotated[int, whole_number(2, MAX_VIEWS_PER_SIDE, "a whole number of views")]
+"""Indices have two digits."""
+ViewCount = Annotated[int, whole_number(2, MAX_VIEWS_PER_SIDE, "an integer number of views")]
 
 
 class LightField(CaptureDescription):
-    """A grid of views, all of one size, named ``view_RR_CC.jpg`` with row and column counted from 00.
+    """A grid of views of one size, named ``view_RR_CC.jpg`` with row and column counted from 00.
 
-    Which way rows and columns run is *not* promised; :mod:`mddnet.scenes.disparity` finds it.
-
-    Attributes:
-        source: where the capture comes from, or "".
-        licence: licence found there, or "".
-        rows: number of views per column, >= 2.
-        cols: number of views per row, >= 2.
-        views: pattern of the names.
+    The directions of rows and columns are unknown; :mod:`mddnet.scenes.disparity` finds them.
     """
 
     source: AnyText = ""
@@ -40,7 +33,7 @@ class LightField(CaptureDescription):
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every view, from the headers alone."""
+        """(width, height) of every view, read from the headers."""
         views = [self.view_path(row, col) for row in range(self.rows) for col in range(self.cols)]
         missing = [view.name for view in views if not view.is_file()]
         if missing:
@@ -59,39 +52,28 @@ class LightField(CaptureDescription):
 
     @property
     def centre(self) -> tuple[int, int]:
-        """Row and column of the central view (of an even count, the first past the middle)."""
+        """Row and column of the central view (for an even count, the first after the middle)."""
         return self.rows // 2, self.cols // 2
 
     def view_path(self, row: int, col: int) -> Path:
-        """Path of one view.
-
-        Raises:
-            ValueError: for a row or column outside the grid.
-        """
+        """Path of one view; ValueError outside the grid."""
         if not (0 <= row < self.rows and 0 <= col < self.cols):
             raise ValueError(f"view ({row}, {col}); expected a row below {self.rows} and a column below {self.cols}")
         return self.folder / f"view_{row:02d}_{col:02d}.jpg"
 
     def read_view(self, row: int, col: int) -> UInt8Array:
-        """One view, (height, width, 3) uint8, sRGB-encoded.
-
-        Raises:
-            CaptureError: if the file is damaged.
-        """
+        """One view, (H, W, 3) uint8, sRGB; CaptureError if the file is damaged."""
         return read_rgb(self.view_path(row, col), FETCH_AGAIN, what="view")
 
 
 def read_light_field(folder: Path) -> LightField:
-    """Read and check ``capture.json`` of a light field: every view is there and has the same size.
-
-    Args:
-        folder: capture folder with ``capture.json`` and ``view_RR_CC.jpg``.
+    """Read and validate ``capture.json`` of a light field, and the headers of its views.
 
     Raises:
-        CaptureError: naming the file, the value found and the value expected.
+        CaptureError: with file, value and expectation, also if a view is missing or has another size.
     """
     field = read_capture(LightField, folder, "light_field")
-    assert field.size  # the headers of all views were read
+    assert field.size  # reads the headers of all views
     return field
 
 

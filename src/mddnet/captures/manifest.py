@@ -1,4 +1,4 @@
-"""Tables that list captures: ``manifest.csv``, with the names of files relative to a folder."""
+"""Tables of captures: ``manifest.csv``, with file names relative to its folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TypeVar
 
 from mddnet.captures.kind import ListedCapture
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import MAX_NAME_BYTES, is_writable_text, shown
+from mddnet.io.json_fields import MAX_NAME_BYTES, display, is_writable_text
 
 Capture = TypeVar("Capture", bound=ListedCapture)
 
 
 def manifest_rows(root: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of ``root/manifest.csv``, with a text in each of ``columns``, and their position for messages.
+    """Rows of ``root/manifest.csv`` with a text in each of ``columns``, and their line for messages.
 
     Raises:
-        CaptureError: if it is missing, lacks one of ``columns``, or a row ends early.
+        CaptureError: if it is missing, lacks one of ``columns``, or a row is too short.
     """
     path = root / "manifest.csv"
     try:
@@ -31,46 +31,42 @@ def manifest_rows(root: Path, columns: Sequence[str]) -> Iterator[tuple[str, dic
     missing = [c for c in columns if c not in header]
     if missing:
         raise CaptureError(
-            f"{path}: no column {', '.join(missing)}; the header is {shown(', '.join(header)) if header else 'empty'}"
+            f"{path}: no column {', '.join(missing)}; the header is {display(', '.join(header)) if header else 'empty'}"
         )
     for number, row in enumerate(rows, 2):
-        early = next((column for column in columns if row[column] is None), None)
-        if early is not None:
-            raise CaptureError(f"{path}, line {number}: ends before column {early}; expected {', '.join(columns)}")
+        lacking = next((column for column in columns if row[column] is None), None)
+        if lacking is not None:
+            raise CaptureError(f"{path}, line {number}: no value in column {lacking}; expected {', '.join(columns)}")
         yield f"{path}, line {number}", row
 
 
 def path_inside(root: Path, name: str, line: str | Path) -> Path:
-    """A file below ``root``; a manifest must not point elsewhere on the disk.
+    """A path below ``root``: a manifest must not reference other folders.
 
     Raises:
-        CaptureError: for an absolute name or one that climbs out.
+        CaptureError: for an absolute path or one with ``..``.
     """
     part = Path(name)
-    odd = not is_writable_text(name) or "\0" in name or any(len(p.encode()) > MAX_NAME_BYTES for p in part.parts)
-    if not name or odd or part.is_absolute() or part.drive or ".." in part.parts:
-        raise CaptureError(f"{line}: file {shown(name)}; expected a path below {root}")
+    invalid = not is_writable_text(name) or "\0" in name or any(len(p.encode()) > MAX_NAME_BYTES for p in part.parts)
+    if not name or invalid or part.is_absolute() or part.drive or ".." in part.parts:
+        raise CaptureError(f"{line}: file {display(name)}; expected a path below {root}")
     return root / part
 
 
 def file_inside(root: Path, name: str, line: str) -> Path:
-    """A file below ``root`` that exists.
+    """An existing file below ``root``.
 
     Raises:
-        CaptureError: as :func:`path_inside`, and where there is no such file.
+        CaptureError: as :func:`path_inside`, and for a missing file.
     """
     path = path_inside(root, name, line)
     if not path.is_file():
-        raise CaptureError(f"{line}: {path} does not exist; restore it or drop the row")
+        raise CaptureError(f"{line}: {path} does not exist; restore it or remove the row")
     return path
 
 
-def each_once(root: Path, captures: list[Capture]) -> list[Capture]:
-    """The captures of a manifest, checked.
-
-    Raises:
-        CaptureError: where two have one name.
-    """
+def check_unique(root: Path, captures: list[Capture]) -> list[Capture]:
+    """Check that the names of captures are unique; raises CaptureError for a repeated name."""
     seen: set[str] = set()
     for line, capture in enumerate(captures, 2):
         if capture.name in seen:

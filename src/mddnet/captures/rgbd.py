@@ -1,11 +1,11 @@
-"""RGB-D captures: a colour image and a depth map each, listed by a ``manifest.csv``.
+"""RGB-D captures: pairs of a colour image and a depth map, listed by a ``manifest.csv``.
 
-:func:`list_frames` reads every such manifest: of measured depth, of guessed depth (:func:`list_pseudo`), and of depth
-at single points (:mod:`mddnet.captures.multiview`).
+:func:`list_frames` also reads manifests of pseudo-labels (:func:`list_pseudo`) and of depth at sparse points
+(:mod:`mddnet.captures.multiview`).
 
 Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the
-files that it names, relative to its own folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0
-is unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown: only the order means anything).
+files that it names, relative to its folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0 is
+unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown; ordinal only).
 """
 
 from __future__ import annotations
@@ -18,21 +18,18 @@ from typing import Literal
 import numpy as np
 
 from mddnet.captures.kind import Kind, ListedCapture
-from mddnet.captures.manifest import each_once, file_inside, manifest_rows
+from mddnet.captures.manifest import check_unique, file_inside, manifest_rows
 from mddnet.errors import CaptureError, ImageError
-from mddnet.io.json_fields import shown
+from mddnet.io.json_fields import display
 from mddnet.photo.image_file import read_rgb, read_stored
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
 class DepthCodes:
-    """How the integers of a depth file state inverse depth; 0 is unknown.
+    """Encoding of inverse depth in the integers of a depth file; 0 is unknown.
 
-    Attributes:
-        unit: unit of the inverse depth.
-        dtype: type of the integers.
-        nearest: code of inverse depth 1, the largest there is; None where the codes are millimetres of depth.
+    ``nearest`` is the code of inverse depth 1, the largest; None if the codes are depth in millimetres.
     """
 
     unit: InvDepthUnit
@@ -53,14 +50,7 @@ PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
 
 @dataclass(frozen=True, slots=True)
 class RgbdFrame(ListedCapture):
-    """One colour image with its depth map, measured or guessed.
-
-    Attributes:
-        image: path of the colour image.
-        depth: path of the depth map.
-        codes: how the depth map states inverse depth.
-        note: what is known of its quality.
-    """
+    """A colour image and its measured or estimated depth map; ``note`` describes its quality."""
 
     image: Path
     depth: Path
@@ -69,7 +59,7 @@ class RgbdFrame(ListedCapture):
 
     @property
     def unit(self) -> InvDepthUnit:
-        """Unit of the inverse depth that :meth:`read_inv_depth` returns."""
+        """Unit of :meth:`read_inv_depth`."""
         return self.codes.unit
 
     @property
@@ -79,23 +69,18 @@ class RgbdFrame(ListedCapture):
 
     @property
     def facts(self) -> dict[str, str]:
-        """What else a scene depends on."""
+        """Facts that the built scene depends on."""
         return {"unit": self.unit, "note": self.note}
 
     def read_rgb(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB.
-
-        Raises:
-            ImageError: if the file is missing or damaged.
-        """
+        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged."""
         return read_rgb_file(self.image)
 
     def read_inv_depth(self) -> Float32Array:
-        """(H, W) float32 in ``unit``, larger is nearer, NaN where nothing was measured.
+        """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown.
 
         Raises:
-            CaptureError: if the file is missing, damaged, not of the type that its unit needs, or holds a code larger
-                than that of the nearest point.
+            CaptureError: if the file is missing, damaged, of the wrong type, or has a code above ``codes.nearest``.
         """
         codes = read_codes(self.depth, self.codes.dtype)
         if self.codes.nearest is None:
@@ -113,21 +98,17 @@ class RgbdFrame(ListedCapture):
 
 
 def read_rgb_file(path: Path) -> UInt8Array:
-    """(H, W, 3) uint8 of an image that has no orientation tag.
-
-    Raises:
-        ImageError: if the file is missing or damaged.
-    """
-    return read_rgb(path, "restore the file or drop its row", ImageError)
+    """(H, W, 3) uint8 of an image without orientation tag; ImageError if the file is missing or damaged."""
+    return read_rgb(path, "restore the file or remove its row", ImageError)
 
 
 def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Integer codes of a single-channel depth or disparity file, as float64.
+    """Read the integer codes of a single-channel depth or disparity file, as float64.
 
     Raises:
-        CaptureError: if the file is missing, damaged, has several channels, or other integers than ``dtype``.
+        CaptureError: if the file is missing, damaged, or not one channel of ``dtype``.
     """
-    codes = read_stored(path, "restore the file or drop its row", what="depth image")
+    codes = read_stored(path, "restore the file or remove its row", "depth image")
     # Pillow opens some 16-bit files as 32-bit integers.
     if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
         codes = codes.astype(np.uint16)
@@ -137,23 +118,18 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
 
 
 def list_rgbd(root: Path) -> list[RgbdFrame]:
-    """Frames of the RGB-D captures below ``root``, in the order of ``root/manifest.csv``.
+    """RGB-D captures in the order of ``root/manifest.csv``.
 
     Raises:
-        CaptureError: for a manifest that is missing or incomplete, an unknown depth unit, a file that does not exist,
-            or a name that occurs twice.
+        CaptureError: for a missing or incomplete manifest, an unknown depth unit, a missing file, or a repeated name.
     """
     return list_frames(root, RGBD_COLUMNS, RGBD_CODES, lambda row: f"rgbd/{row['source']}")
 
 
 def list_pseudo(root: Path) -> list[RgbdFrame]:
-    """Sharp photos with the depth that another method guessed, as ``mddnet label`` wrote them.
+    """Sharp photos with pseudo-labels, as written by ``mddnet label``; errors as :func:`list_rgbd`.
 
-    The manifest has the columns of RGB-D captures and ``place``: photos of one location are on one side of the split.
-    The unit is ``16bit-relative``.
-
-    Raises:
-        CaptureError: as :func:`list_rgbd`.
+    The manifest has the columns of RGB-D captures and ``place``; the unit is ``16bit-relative``.
     """
     return list_frames(root, PSEUDO_COLUMNS, PSEUDO_CODES, lambda row: row["place"])
 
@@ -164,21 +140,18 @@ def list_frames(
     codes: Mapping[str, DepthCodes],
     location_of: Callable[[Mapping[str, str]], str],
 ) -> list[RgbdFrame]:
-    """Frames of ``root/manifest.csv``, in its order, each with a colour image and a depth map.
+    """Frames in the order of ``root/manifest.csv``; errors as :func:`list_rgbd`.
 
     Args:
         root: folder of the manifest.
-        columns: columns that it must have, among them those of ``RGBD_COLUMNS``.
-        codes: what each ``depth_unit`` means; another is refused.
-        location_of: place of a row.
-
-    Raises:
-        CaptureError: as :func:`list_rgbd`.
+        columns: required columns, including ``RGBD_COLUMNS``.
+        codes: encoding of each accepted ``depth_unit``.
+        location_of: location of a row.
     """
     frames: list[RgbdFrame] = []
     for line, row in manifest_rows(root, columns):
         if row["depth_unit"] not in codes:
-            raise CaptureError(f"{line}: depth_unit {shown(row['depth_unit'])}; expected one of {', '.join(codes)}")
+            raise CaptureError(f"{line}: depth_unit {display(row['depth_unit'])}; expected one of {', '.join(codes)}")
         image, depth = file_inside(root, row["rgb"], line), file_inside(root, row["depth"], line)
         frames.append(
             RgbdFrame(
@@ -192,7 +165,7 @@ def list_frames(
                 note=row["note"],
             )
         )
-    return each_once(root, frames)
+    return check_unique(root, frames)
 
 
 KINDS = (

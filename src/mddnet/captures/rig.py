@@ -1,8 +1,8 @@
-"""Captures of a focusing rig with structured light: ``capture.json`` of kind ``rig``, untouched.
+"""Captures of a focusing rig with structured light: ``capture.json`` of kind ``rig``.
 
 A rig capture is a focal stack at maximum aperture with the sensor position of every frame, fringe images at minimum
-aperture, and the calibration of camera and projector (the rig of He et al., arXiv:2208.09848). ``docs/rig.md`` has the
-layout and says how to shoot one.
+aperture, and the calibration of camera and projector (the rig of He et al., arXiv:2208.09848). ``docs/rig.md``
+describes the layout and the procedure.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mddnet.captures.kind import Kind
 from mddnet.captures.structured_light import FringeImages, ProjectorGeometry, RigCalibrationFile
 from mddnet.color import linear_from_srgb, linear_from_srgb8
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import is_plain_name, read_json_object, shown
+from mddnet.io.json_fields import display, is_plain_name, read_json_object
 from mddnet.photo.image_file import opened_image
 from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
@@ -39,11 +39,11 @@ from mddnet.types import Float32Array, UInt8Array
 Response = Literal["linear", "srgb"]
 MIN_FRAMES = 4
 MIN_FOCUS_TRAVEL = 0.005
-"""Dioptres by which a sweep must move the plane of focus; sensor positions in metres fall far below."""
+"""Minimum movement of the plane of focus over a sweep, dioptres; sensor positions in metres give far less."""
 
 
 class RigCapture(CaptureDescription):
-    """A rig capture; pixels stay on disk until they are asked for.
+    """A rig capture; pixels are read on demand.
 
     Attributes:
         unit: of sensor positions, focal length and translation.
@@ -53,11 +53,11 @@ class RigCapture(CaptureDescription):
         pixel_um: pixel pitch, micrometres, or None.
         frames: the focal stack, in order of the sensor positions.
         sensor_mm: (N,) readings of the sensor position v, mm, rising or falling throughout.
-        aligned: whether breathing has been undone already, so that the frames lie on the fringe images.
+        aligned: whether focus breathing is already removed, so that the frames are aligned to the fringe images.
         fringes: the fringe images.
-        calibration: camera and projector, or the file that describes them, in the folder or beside it.
-        aperture_px: A, aperture diameter over pixel pitch, where it is known from elsewhere.
-        offset_mm: e, what the readings lack of the sensor distance, where it is known from elsewhere.
+        calibration: camera and projector, or the name of the file with them, in the folder or its parent.
+        aperture_px: A, aperture diameter over pixel pitch, if known.
+        offset_mm: e, sensor distance minus reading, if known.
     """
 
     unit: Annotated[str, exactly("mm", "sensor positions, focal length and translation in millimetres")]
@@ -84,8 +84,8 @@ class RigCapture(CaptureDescription):
         if not ((steps > 0).all() or (steps < 0).all()):
             wrong = int(np.flatnonzero(np.sign(steps) != np.sign(sensor[-1] - sensor[0]))[0]) + 1
             raise ValueError(
-                f"sensor neither rises nor falls throughout: {sensor[wrong]:g} follows {sensor[wrong - 1]:g} at "
-                f"{frames[wrong].name}; put frames and sensor in the order of the stage"
+                f"sensor is not monotone: {sensor[wrong]:g} follows {sensor[wrong - 1]:g} at "
+                f"{frames[wrong].name}; sort frames and sensor by position"
             )
         travel = abs(sensor[-1] - sensor[0])
         dioptres = 1000.0 * travel / self.focal_mm / self.focal_mm
@@ -109,40 +109,28 @@ class RigCapture(CaptureDescription):
         if not isinstance(name, str):
             return parse(RigCalibrationFile, self.path, name, "calibration").geometry()
         if not is_plain_name(name):
-            raise CaptureError(f"{self.path}: calibration is {shown(name)}; expected a plain file name")
+            raise CaptureError(f"{self.path}: calibration is {display(name)}; expected a plain file name")
         for folder in (self.folder, self.folder.parent):
             if (path := folder / name).is_file():
                 return parse(RigCalibrationFile, path, read_json_object(path)).geometry()
-        raise CaptureError(f"{self.path}: calibration {name!r} lies neither in {self.folder} nor beside it")
+        raise CaptureError(f"{self.path}: calibration {name!r} is neither in {self.folder} nor in its parent")
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every image, from the headers alone."""
+        """(width, height) of every image, read from the headers."""
         return common_size((*self.frames, *(file for row in self.fringes.files for file in row)))
 
     def read_frame(self, index: int) -> UInt8Array:
-        """A frame of the stack as (H, W, 3) uint8, sRGB-encoded whatever the camera's response.
-
-        Raises:
-            ImageError: if the file is damaged.
-        """
+        """A frame of the stack, (H, W, 3) uint8, sRGB-encoded for either response; ImageError if it is damaged."""
         return read_photo(self.frames[index], linear=self.response == "linear").pixels
 
     def read_fringe(self, frequency: int, step: int) -> Float32Array:
-        """A fringe image as (H, W) float32, linear light, 1 is the largest value that the file can hold.
-
-        Raises:
-            CaptureError: if the file is damaged.
-        """
+        """A fringe image, (H, W) float32 linear light, 1 is full scale; CaptureError if it is damaged."""
         return read_light(self.fringes.files[frequency][step], self.response)
 
 
 def read_light(path: Path, response: Response) -> Float32Array:
-    """Linear light of a grey or colour image, (H, W) float32 in 0..1; 16 bits are kept.
-
-    Raises:
-        CaptureError: if the file is damaged.
-    """
+    """Linear light of a grey or colour image, (H, W) float32 in 0..1, 16 bits are kept; CaptureError if damaged."""
     with opened_image(path, RESTORE) as image:
         grey = image.mode == "L" or image.mode.startswith("I;16")
         codes = np.asarray(image) if grey else None
@@ -155,21 +143,18 @@ def read_light(path: Path, response: Response) -> Float32Array:
 
 
 def read_rig(folder: Path) -> RigCapture:
-    """Read and check ``capture.json`` of a rig capture, and the sizes of its images.
-
-    Args:
-        folder: folder with ``capture.json`` and the images it names.
+    """Read and validate ``capture.json`` of a rig capture, and the headers of its images.
 
     Raises:
-        CaptureError: naming the file, the value received, the value expected and the fix.
+        CaptureError: with file, value, expectation and fix.
     """
     rig = read_capture(RigCapture, folder, "rig")
-    assert rig.size  # the headers of all images were read
+    assert rig.size  # reads the headers of all images
     return rig
 
 
 def rig_files(folder: Path) -> tuple[Path, ...]:
-    """Every file that a rig capture can be made from: those of its folder and a calibration beside it."""
+    """All files of a rig capture: those of its folder, and a calibration in the parent folder."""
     files = [p for p in folder.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.parts[-2:])]
     try:
         calibration = read_json_object(folder / "capture.json").get("calibration")

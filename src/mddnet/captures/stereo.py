@@ -21,23 +21,23 @@ from typing import Any
 import numpy as np
 
 from mddnet.captures.kind import Kind, ListedCapture
-from mddnet.captures.manifest import each_once, file_inside, manifest_rows
+from mddnet.captures.manifest import check_unique, file_inside, manifest_rows
 from mddnet.captures.rgbd import read_codes, read_rgb_file
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import shown
+from mddnet.io.json_fields import display
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _FORMULA = re.compile(rf"Z_mm={_NUMBER}\*{_NUMBER}/\({_NUMBER}\*d\+{_NUMBER}\)")
 _FACTS = re.compile(rf"f={_NUMBER} px, baseline {_NUMBER} mm, doffs={_NUMBER} px")
 BRIGHT_LIGHT = 0.7
-"""Linear light to which the gain for dark images lifts their 99th percentile."""
+"""Linear light of the 99th percentile of dark images after gain."""
 
 
 @dataclass(frozen=True, slots=True)
 class StereoCalibration:
-    """Metric inverse depth from disparity: u [1/m] = scale * d + offset.
+    """Metric inverse depth from disparity d: u = scale * d + offset.
 
     Attributes:
         scale: 1/m per pixel of disparity, > 0.
@@ -55,12 +55,10 @@ class StereoScene(ListedCapture):
     """The left image of a stereo pair with its disparity map.
 
     Attributes:
-        image: path of the left image.
-        disparity: path of the disparity map.
-        unit: unit of the inverse depth that :meth:`read_inv_depth` returns.
-        calibration: metres from disparity, or None where it is not known in full.
+        unit: unit of :meth:`read_inv_depth`.
+        calibration: for metric depth; None if incomplete.
         dark: whether the image needs gain.
-        note: what is known of its quality.
+        note: describes the quality of the disparity.
     """
 
     image: Path
@@ -77,15 +75,11 @@ class StereoScene(ListedCapture):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What else a scene depends on."""
+        """Facts that the built scene depends on."""
         return {"unit": self.unit, "note": self.note, "calibration": repr(self.calibration), "dark": self.dark}
 
     def read_rgb(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; a dark image is lifted in linear light.
-
-        Raises:
-            ImageError: if the file is missing or damaged.
-        """
+        """(H, W, 3) uint8, sRGB, dark images brightened; ImageError if the file is missing or damaged."""
         image = read_rgb_file(self.image)
         return brightened(image) if self.dark else image
 
@@ -93,7 +87,7 @@ class StereoScene(ListedCapture):
         """(H, W) float32 in ``unit`` (disparity in pixels for ``"relative"``), larger is nearer, NaN where unknown.
 
         Raises:
-            CaptureError: if the file is missing, damaged, or not of the type that its kind needs.
+            CaptureError: if the file is missing, damaged, or of the wrong type.
         """
         if self.unit == "ordinal":
             return (read_codes(self.disparity, "uint8") / 255.0).astype(np.float32)
@@ -105,14 +99,14 @@ class StereoScene(ListedCapture):
 
 
 def brightened(srgb8: UInt8Array) -> UInt8Array:
-    """The image with its light multiplied so that the 99th percentile of its largest channel is at least 0.7."""
+    """Scale linear light so that the 99th percentile of the largest channel is at least 0.7."""
     linear = linear_from_srgb8(srgb8)
     high = float(np.percentile(linear.max(axis=2), 99))
     return srgb8 if high <= 0 or high >= BRIGHT_LIGHT else srgb8_from_linear(linear * (BRIGHT_LIGHT / high))
 
 
 def parse_calibration(text: str) -> StereoCalibration | None:
-    """Calibration of a manifest row, or None where f, baseline or offset is not given as a number.
+    """Parse the calibration of a manifest row; None unless f, baseline and offset are given as numbers.
 
     Example:
         ``Z_mm=160*3740/(3*d+200)``: u = (3 d + 200) / 598.4 per metre, and f = 3740 / 3 px of the image at hand.
@@ -134,20 +128,19 @@ def parse_calibration(text: str) -> StereoCalibration | None:
 
 
 def list_stereo(root: Path) -> list[StereoScene]:
-    """Stereo scenes below ``root``, in the order of ``root/manifest.csv``.
+    """Stereo scenes in the order of ``root/manifest.csv``.
 
     Raises:
-        CaptureError: for a manifest that is missing or incomplete, an unknown kind, a file that does not exist, or a
-            scene that occurs twice.
+        CaptureError: for a missing or incomplete manifest, an unknown kind, a missing file, or a repeated name.
     """
     scenes: list[StereoScene] = []
     columns = ("source", "scene", "files", "kind", "calibration", "licence", "note")
     for line, row in manifest_rows(root, columns):
         if row["kind"] not in {"stereo_gt", "rgbd_relative"}:
-            raise CaptureError(f"{line}: kind {shown(row['kind'])}; expected stereo_gt or rgbd_relative")
+            raise CaptureError(f"{line}: kind {display(row['kind'])}; expected stereo_gt or rgbd_relative")
         names = row["files"].split(";")
         if len(names) < 2:
-            raise CaptureError(f"{line}: files {shown(row['files'])}; expected IMAGE;DISPARITY")
+            raise CaptureError(f"{line}: files {display(row['files'])}; expected IMAGE;DISPARITY")
         image, disparity = (file_inside(root, name, line) for name in names[:2])
         ordinal = row["kind"] == "rgbd_relative"
         calibration = None if ordinal else parse_calibration(row["calibration"])
@@ -165,7 +158,7 @@ def list_stereo(root: Path) -> list[StereoScene]:
                 note=row["note"],
             )
         )
-    return each_once(root, scenes)
+    return check_unique(root, scenes)
 
 
 KINDS = (

@@ -1,11 +1,11 @@
-"""Structured light beside a camera: the fringe images of a capture and the calibrated geometry behind them.
+"""Structured light: the fringe images of a capture, and the calibrated geometry of camera and projector.
 
-Convention of the patterns. Step n of N at frequency f (periods across the projector) is, at projector pixel j of W,
+Convention of the patterns: step n of N at frequency f (periods across the projector) is, at projector pixel j of W,
 
     I_n(j) = a + b cos(2 pi (f (j + 0.5) / W - n / N))
 
 with W the width of the projector for ``axis`` ``"x"`` (vertical stripes) and its height for ``"y"``. A point X of the
-camera's frame (z forward, origin in the lens) lies at R X + t in the projector's frame, as in OpenCV.
+camera's frame (z forward, origin in the lens) is at R X + t in the projector's frame, as in OpenCV.
 """
 
 from __future__ import annotations
@@ -24,24 +24,16 @@ from mddnet.captures.description import Description, FilesBelow, Numbers, number
 FringeAxis = Literal["x", "y"]
 MIN_STEPS = 3
 MIN_ORDER_DISTANCE_RAD = 0.4
-"""Two fringe orders must differ by this much in the phases of the lower frequencies, or noise confuses them."""
+"""Two fringe orders must differ by this much in the phases of the lower frequencies to be robust to noise."""
 MAX_PROJECTOR_PX = 65_536
 MAX_FREQUENCIES = 32
 BASELINE_MM = (5.0, 10_000.0)
-"""What a baseline in millimetres can be; in metres or micrometres it is outside."""
+"""Plausible baselines in millimetres; a value in metres or micrometres is outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intrinsics:
-    """A pinhole with the distortion of its lens, as OpenCV has it.
-
-    Attributes:
-        fx: focal length along x, pixels.
-        fy: focal length along y, pixels.
-        cx: column of the principal point; the centre of the first pixel is 0.
-        cy: row of the principal point.
-        distortion: k1, k2, p1, p2, k3.
-    """
+    """OpenCV's camera model, in pixels; the centre of the first pixel is 0; ``distortion`` is k1, k2, p1, p2, k3."""
 
     fx: float
     fy: float
@@ -57,13 +49,10 @@ class Intrinsics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProjectorGeometry:
-    """Camera and projector, calibrated.
+    """Calibrated camera and projector; the projector is modelled as a camera.
 
     Attributes:
-        camera: of the fringe images.
-        projector: read backwards, as if it were a camera.
-        width: columns of the projector.
-        height: rows of the projector.
+        width, height: size of the projector, pixels.
         rotation: (3, 3) R of X_projector = R X_camera + t.
         translation_mm: (3,) t, millimetres.
     """
@@ -77,22 +66,22 @@ class ProjectorGeometry:
 
     @property
     def baseline_mm(self) -> float:
-        """Distance of the two lenses."""
+        """Distance between the two lenses."""
         return float(np.linalg.norm(self.translation_mm))
 
     def lines(self, axis: FringeAxis) -> int:
-        """Projector pixels along the axis that the fringes vary over."""
+        """Projector pixels along the axis of the fringes."""
         return self.width if axis == "x" else self.height
 
 
 class FringeImages(Description):
-    """The fringe images of a capture, not read yet.
+    """The fringe images of a capture.
 
     Attributes:
-        axis: what the fringes vary along: ``"x"`` (vertical stripes) or ``"y"`` (horizontal ones).
-        periods: periods across the projector, rising, one number per frequency.
-        files: per frequency the N steps, in order.
-        sensor_mm: reading of the sensor position at which all of them were taken.
+        axis: the axis along which the fringes vary: ``"x"`` (vertical stripes) or ``"y"`` (horizontal ones).
+        periods: periods across the projector, rising, one per frequency.
+        files: the N steps of each frequency, in order.
+        sensor_mm: sensor reading at which all of them were taken.
     """
 
     axis: FringeAxis
@@ -116,16 +105,16 @@ class FringeImages(Description):
         distance = order_distance_rad(periods)
         if distance < MIN_ORDER_DISTANCE_RAD:
             raise ValueError(
-                "periods that tell every fringe order from every other: two orders differ by "
+                "periods that separate all fringe orders: two orders differ by "
                 f"{distance:.2f} rad, at least {MIN_ORDER_DISTANCE_RAD} are needed; add a lower frequency, such as 1"
             )
         return self
 
 
 def order_distance_rad(periods: tuple[float, ...]) -> float:
-    """How far apart the phases of two fringe orders of the highest frequency are at least, radians.
+    """Smallest phase distance between two fringe orders of the highest frequency, radians.
 
-    Infinite where the highest frequency has a single order.
+    Infinite if the highest frequency has a single order.
     """
     highest = periods[-1]
     steps = np.arange(1, math.ceil(highest - 1e-9))
@@ -137,7 +126,7 @@ def order_distance_rad(periods: tuple[float, ...]) -> float:
 
 
 class _Pinhole(Description):
-    """A camera in the file of a calibration."""
+    """A camera in a calibration file."""
 
     fx: Annotated[float, number("a number of pixels above 0", above=0)]
     fy: Annotated[float, number("a number of pixels above 0", above=0)]
@@ -157,19 +146,12 @@ class _Pinhole(Description):
 
 
 class _Projector(_Pinhole):
-    width: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "its number of pixels")]
-    height: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "its number of pixels")]
+    width: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "a number of pixels")]
+    height: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "a number of pixels")]
 
 
 class RigCalibrationFile(Description):
-    """The calibration of a rig as it stands in a file.
-
-    Attributes:
-        camera: of the fringe images.
-        projector: read backwards, as if it were a camera.
-        rotation: 3 rows of 3 numbers.
-        translation: 3 numbers, mm.
-    """
+    """The calibration of a rig in a file; see :class:`ProjectorGeometry`."""
 
     camera: _Pinhole
     projector: _Projector
@@ -179,7 +161,7 @@ class RigCalibrationFile(Description):
     @field_validator("rotation")
     @classmethod
     def _is_rotation(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-        # The entries are looked at first: products of huge ones are no numbers.
+        # Check the entries first: products of huge values overflow.
         matrix = np.array(rows) if [len(row) for row in rows] == [3, 3, 3] else np.full((3, 3), np.inf)
         orthogonal = np.abs(matrix).max() < 2 and np.abs(matrix @ matrix.T - np.eye(3)).max() <= 1e-3
         if not orthogonal or np.linalg.det(matrix) < 0:
@@ -196,7 +178,7 @@ class RigCalibrationFile(Description):
         return given
 
     def geometry(self) -> ProjectorGeometry:
-        """The same as arrays."""
+        """The calibration as arrays."""
         projector = self.projector
         return ProjectorGeometry(
             self.camera.intrinsics(),

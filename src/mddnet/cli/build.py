@@ -37,33 +37,34 @@ def build(
 ) -> int:
     """Build scenes (sharp image, inverse depth, focused frames) from captures.
 
-    Scenes go to OUT/KIND/SCENE; OUT/build.csv lists them and OUT/rejected.csv says why a capture gave none. Stop it
-    at any time: the same command goes on where it stopped, and scenes whose captures have not changed are kept.
+    Scenes are written to OUT/KIND/SCENE. OUT/build.csv lists them; OUT/rejected.csv lists captures without a scene and
+    the reasons. The command can be interrupted at any time: run it again to resume. Scenes whose captures have not
+    changed are kept.
 
     Parameters
     ----------
     sources
         Data roots (with captures/, depth/, photos/, all_in_3d/ or pseudo/ inside), capture folders (with capture.json
-        inside), or ALL-in-3D as its authors ship it.
+        inside), or ALL-in-3D in its published layout.
     out
-        Folder for the scenes; made if it is missing.
+        Folder for the scenes; created if missing.
     jobs
         Number of processes.
     ray
-        Address of a Ray cluster that builds instead, such as HOST:6379 or auto (extra ray). All its machines must see
+        Build on the Ray cluster with this address, such as HOST:6379 or auto (extra ray). All its machines must see
         sources and OUT under the same paths.
     frames
-        Focused frames per rendered scene; each kind has its own number by default.
+        Focused frames per rendered scene; the default depends on the kind.
     only
-        Build this kind of captures only, by the name of its folder in OUT; may be repeated.
+        Build only this kind of captures, by the name of its folder in OUT; may be repeated.
     limit
-        At most that many scenes of each kind and source.
+        Maximum number of scenes per kind and source.
     seed
-        Of everything that is drawn for rendered scenes.
+        Random seed for rendered scenes.
     split
         CSV file with place,split; by default split.csv of the first source that has one.
     rebuild
-        Build scenes again although nothing has changed.
+        Rebuild scenes even if nothing has changed.
     """
     for flag, value, least in (
         ("--jobs", jobs, 1),
@@ -80,11 +81,11 @@ def build(
 
     if ray is not None:
         if jobs != 1:
-            print("mddnet build: --jobs counts processes here; --ray has cores of its own", file=sys.stderr)
+            print("mddnet build: --jobs is for local processes; remove it, or remove --ray", file=sys.stderr)
             return 2
         sources, out = [source.resolve() for source in sources], out.resolve()
 
-    # Imported after the flags were checked: wrong usage answers at once.
+    # Imported after the flags are checked, so that usage errors are reported at once.
     from rich.console import Console
 
     from mddnet.data.split import read_split, split_of
@@ -106,7 +107,7 @@ def build(
         results = build_scenes(plan, out, jobs, frames, seed, rebuild, ray)
         _run(console, rows, results, len(plan.tasks) + len(plan.failures))
     finally:
-        # After Ctrl-C too: what is done is done, and the tables say so.
+        # Also after Ctrl-C: the tables list the finished scenes.
         if rows:
             write_tables(out, rows, split_or_none)
             _print_tables(console, rows, split_or_none)
@@ -115,7 +116,7 @@ def build(
 
 
 def _run(console: Console, rows: list[BuildRow], results: Generator[BuildRow], total: int) -> None:
-    """Take the rows as they come, behind a bar with rate and time left."""
+    """Collect the rows while showing a progress bar."""
     from mddnet.cli.progress import bar_with_rate
 
     started = time.monotonic()
@@ -138,55 +139,52 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
     from mddnet.kinds import KINDS
 
     def table(title: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Table:
-        made = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        result = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in texts:
-            made.add_column(name, overflow="fold", no_wrap=name not in ("capture", "reason"))
+            result.add_column(name, overflow="fold", no_wrap=name not in ("capture", "reason"))
         for name in numbers:
-            made.add_column(name, justify="right")
-        return made
+            result.add_column(name, justify="right")
+        return result
 
     real = [row for row in rows if row.record is not None and KINDS[row.kind].real]
     if real:
-        shown = table(
+        output = table(
             "scenes from real captures", ("scene", "split", "unit"), ("frames", "kappa px", "error", "unknown", "state")
         )
         order = list(KINDS)
         for row in sorted(real, key=lambda r: (order.index(r.kind), r.name)):
-            shown.add_row(*_scene_cells(row, split_of))
-        console.print(shown)
+            output.add_row(*_scene_cells(row, split_of))
+        console.print(output)
         console.print(
-            "kappa: blur in pixels per unit of inverse depth. error: what blur by the lens law leaves of the "
-            "difference between the sharp image and the frames. unknown: share of pixels without a depth.",
+            "kappa: blur in pixels per unit of inverse depth. error: re-rendering error by the lens law, relative to "
+            "that of the sharp image. unknown: share of pixels without depth.",
             style="dim",
         )
     states = ("built", "kept", "rejected", "failed")
-    shown = table("all scenes of this run", ("kind",), (*states, "frames", *SPLITS, "no split"))
+    output = table("all scenes of this run", ("kind",), (*states, "frames", *SPLITS, "no split"))
     for kind in (*KINDS, ""):
-        mine = [row for row in rows if row.kind == kind]
-        if mine:
-            records = [row.record for row in mine if row.record is not None]
-            on = [split_of(record.location) for record in records]
-            counts = [sum(row.state == state for row in mine) for state in states]
-            counts += [sum(len(record.frames) for record in records), *(on.count(s) for s in (*SPLITS, ""))]
-            shown.add_row(kind or "unknown", *map(str, counts))
-    console.print(shown)
+        of_kind = [row for row in rows if row.kind == kind]
+        if of_kind:
+            records = [row.record for row in of_kind if row.record is not None]
+            splits = [split_of(record.location) for record in records]
+            counts = [sum(row.state == state for row in of_kind) for state in states]
+            counts += [sum(len(record.frames) for record in records), *(splits.count(s) for s in (*SPLITS, ""))]
+            output.add_row(kind or "unknown", *map(str, counts))
+    console.print(output)
     without = [row for row in rows if row.state in ("rejected", "failed")]
     if without:
-        shown = table("no scene", ("capture", "split", "state", "reason"))
+        output = table("no scene", ("capture", "split", "state", "reason"))
         for row in without:
-            shown.add_row(f"{row.kind}/{row.name}", split_of(row.location), row.state, row.reason)
-        console.print(shown)
+            output.add_row(f"{row.kind}/{row.name}", split_of(row.location), row.state, row.reason)
+        console.print(output)
 
 
 def _scene_cells(row: BuildRow, split_of: Callable[[str], str]) -> list[str]:
     record = row.record
     assert record is not None
     kappas = [frame.kappa_px for frame in record.frames]
-    span = (
-        f"{min(kappas):.3g}"
-        if max(kappas) - min(kappas) < 0.01 * max(kappas)
-        else f"{min(kappas):.3g}-{max(kappas):.3g}"
-    )
+    low, high = min(kappas), max(kappas)
+    span = f"{low:.3g}" if high - low < 0.01 * high else f"{low:.3g}-{high:.3g}"
     error, unknown = (record.measures.get(name) for name in ("rerender_error_fraction", "unknown_share"))
     return [
         record.name,

@@ -21,21 +21,21 @@ def calibrate(
     limit: int | None = None,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> int:
-    """Calibrate the lens behind captures by re-rendering their frames, with 95 % intervals.
+    """Calibrate the lens of captures by re-rendering their frames, with 95 % intervals.
 
-    Of a rig it prints A (aperture over pixel pitch, px) and e (what sensor readings lack of the sensor distance, mm);
-    of several rig captures their weighted mean, too. Of a focal stack it prints kappa (blur in pixels per unit of
-    inverse depth, or over the whole sweep where dioptres are not known). Captures that do not determine these numbers
-    are named with the reason; the exit code is 1 then.
+    For a rig, it prints A (aperture over pixel pitch, px) and e (sensor distance minus reading, mm); for several rig
+    captures, also their weighted means. For a focal stack, it prints kappa (blur in pixels per unit of inverse depth,
+    or over the whole sweep if the dioptres are unknown). If a capture does not determine these numbers, the reason is
+    printed and the exit code is 1.
 
     Parameters
     ----------
     sources
         Capture folders (with capture.json inside, of kind rig or focal_stack), or folders that hold some.
     limit
-        At most that many captures of each kind and source.
+        Maximum number of captures per kind and source.
     json_out
-        Also write everything to this file as JSON.
+        Also write the results to this JSON file.
     """
     if limit is not None and limit < 1:
         print(f"mddnet calibrate: --limit is {limit}; expected at least 1", file=sys.stderr)
@@ -44,7 +44,7 @@ def calibrate(
         print(f"mddnet calibrate: --json {json_out} is a folder; expected a file", file=sys.stderr)
         return 2
 
-    # Imported after the flags were checked: wrong usage answers at once.
+    # Imported after the flags are checked, so that usage errors are reported at once.
     from rich.console import Console
     from rich.progress import track
 
@@ -61,15 +61,15 @@ def calibrate(
         result = calibrate_task(task)
         results.append(result)
         _print(result)
-    together = pooled(results)
-    if together:
-        print(f"all rig captures: {', '.join(_words(q) for q in together)} (95 %)")
+    means = pooled(results)
+    if means:
+        print(f"all rig captures: {', '.join(_text(q) for q in means)} (95 %)")
     if json_out is not None:
-        _write(json_out, results, together)
+        _write(json_out, results, means)
     return 1 if plan.failures or any(result.reason for result in results) else 0
 
 
-def _words(quantity: Quantity) -> str:
+def _text(quantity: Quantity) -> str:
     if math.isnan(quantity.error):
         return f"{quantity.name} = {quantity.value:.6g} {quantity.unit} (given)"
     digits = max(0, 1 - math.floor(math.log10(quantity.error))) if quantity.error > 0 else 6
@@ -80,16 +80,16 @@ def _print(result: CaptureCalibration) -> None:
     if result.reason:
         print(f"mddnet: {result.kind}/{result.name}: {result.reason}", file=sys.stderr)
         return
-    words = ", ".join(_words(quantity) for quantity in result.quantities)
+    values = ", ".join(_text(quantity) for quantity in result.quantities)
     remark = f"; {result.remark}" if result.remark else ""
-    print(f"{result.name}: {words} (95 %); re-rendering error {result.error_fraction:.2f}{remark}", flush=True)
+    print(f"{result.name}: {values} (95 %); re-rendering error {result.error_fraction:.2f}{remark}", flush=True)
 
 
-def _write(path: Path, results: list[CaptureCalibration], together: tuple[Quantity, ...]) -> None:
+def _write(path: Path, results: list[CaptureCalibration], means: tuple[Quantity, ...]) -> None:
     from dataclasses import asdict
 
     from mddnet.io.atomic import atomic_write_text, plain_json
 
     captures = [{"group": (row := asdict(result)).pop("kind"), **row} for result in results]
-    data = plain_json({"captures": captures, "rig": [asdict(q) for q in together]})
+    data = plain_json({"captures": captures, "rig": [asdict(q) for q in means]})
     atomic_write_text(path, json.dumps(data, indent=1) + "\n")

@@ -20,22 +20,22 @@ def inspect(
     split: Path | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Write a report of built scenes: one HTML page with pictures, histograms, rejects, licences and what looks wrong.
+    """Write a report of built scenes: one HTML page with pictures, histograms, rejections, licences and warnings.
 
-    The page needs nothing beside it. Damaged scenes are listed with their errors; the exit code is 1 if there are any.
+    The page is self-contained. Damaged scenes are listed with their errors; the exit code is 1 if there are any.
 
     Parameters
     ----------
     scenes
-        Folder of built scenes: what mddnet build wrote.
+        Folder of scenes written by mddnet build.
     out
         The page, for example report.html.
     limit
-        Most scenes of each kind that are shown in pictures; the others stand in the tables.
+        Maximum number of scenes per kind with pictures; the tables list all scenes.
     split
-        CSV file with place,split; by default what build.csv among the scenes says.
+        CSV file with place,split; by default build.csv in the folder of scenes.
     decode
-        Read every pixel of every frame, which finds images that are cut off, instead of their headers.
+        Decode every frame instead of reading its header; this finds truncated images.
     """
     if limit < 0:
         print(f"mddnet inspect: --limit is {limit}; expected at least 0", file=sys.stderr)
@@ -47,7 +47,7 @@ def inspect(
         print(f"mddnet inspect: --out {out} is a folder; expected a file such as report.html", file=sys.stderr)
         return 2
 
-    # Imported after the flags were checked: wrong usage answers at once.
+    # Imported after the flags are checked, so that usage errors are reported at once.
     from rich.console import Console
     from rich.progress import track
 
@@ -55,7 +55,7 @@ def inspect(
     from mddnet.errors import CaptureError, MddnetError
     from mddnet.scenes.build_tables import read_table, split_of_build
     from mddnet.scenes.found import DamagedScene, find_scenes
-    from mddnet.scenes.inspect import measured, shown_scenes, summarise
+    from mddnet.scenes.inspect import evenly_chosen, measured, summarise
     from mddnet.scenes.inspect_page import write_report
     from mddnet.scenes.inspect_pictures import contact_sheet
 
@@ -64,17 +64,17 @@ def inspect(
     found = find_scenes(scenes)
     rejected = read_table(scenes / "rejected.csv")
     if not found and not rejected:
-        raise CaptureError(f"{scenes}: no scene folder (a folder with scene.json) in it; make some with `mddnet build`")
+        raise CaptureError(f"{scenes}: no scene (a folder with scene.json) in it; build scenes with `mddnet build`")
     splits = split_of_build(scenes) if split is None else {**read_split(split)}
     reading = track(found, "reading", console=console, disable=silent, transient=True)
     results = [measured(scene, decode) for scene in reading]
     sheets = []
-    shown = shown_scenes([result for result in results if not isinstance(result, DamagedScene)], limit)
-    for facts in track(shown, "pictures", console=console, disable=silent, transient=True):
+    chosen = evenly_chosen([result for result in results if not isinstance(result, DamagedScene)], limit)
+    for facts in track(chosen, "pictures", console=console, disable=silent, transient=True):
         try:
             sheets.append(contact_sheet(facts))
         except MddnetError as error:
-            # Its header was whole, its pixels are not.
+            # The header is intact, the pixels are not.
             results[results.index(facts)] = DamagedScene(facts.kind, facts.folder.name, str(error))
     inspection = summarise(results, rejected, splits)
     write_report(out, scenes.resolve().name, inspection, sheets)
@@ -82,7 +82,7 @@ def inspect(
         print(f"mddnet: {damaged.reason}", file=sys.stderr)
     samples = sum(len(facts.record.frames) for facts in inspection.scenes)
     print(
-        f"{len(inspection.scenes)} scenes, {samples} sets, {len(inspection.damaged)} damaged, {len(rejected)} captures "
-        f"without a scene -> {out}"
+        f"{len(inspection.scenes)} scenes, {samples} samples, {len(inspection.damaged)} damaged, {len(rejected)} "
+        f"captures without a scene -> {out}"
     )
     return 1 if inspection.damaged else 0

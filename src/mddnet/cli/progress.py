@@ -1,4 +1,4 @@
-"""The progress bar of the verbs that build and write."""
+"""The progress bar of commands that build and write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def bar_with_rate(title: str, console: Console) -> Progress:
-    """A bar with counts, the fields ``rate`` and ``last``, and the time left; silent where nobody watches."""
+    """A bar with counts, the fields ``rate`` and ``last``, and the remaining time; silent unless on a terminal."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -21,23 +21,23 @@ def shards(
     shard_mb: int = 256,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
 ) -> int:
-    """Write the sets of built scenes as WebDataset shards, for streaming, for clusters and for other tools.
+    """Write the samples of built scenes as WebDataset shards, for streaming, clusters and other tools.
 
-    OUT gets train-NNNNNN.tar and dev-NNNNNN.tar, split by location, with licences.csv, shards.json and, last of all,
-    SHA256SUMS. The same scenes give the same bytes. Stop it at any time: the same command goes on where it stopped.
+    Writes train-NNNNNN.tar and dev-NNNNNN.tar, split by location, licences.csv, shards.json and, last, SHA256SUMS. The
+    same scenes give the same bytes. The command can be interrupted at any time: run it again to resume.
 
     Parameters
     ----------
     scenes
-        Folder of built scenes: what mddnet build wrote.
+        Folder of scenes written by mddnet build.
     out
-        Folder for the shards; made if it is missing.
+        Folder for the shards; created if missing.
     split
-        CSV file with place,split; by default what build.csv among the scenes says.
+        CSV file with place,split; by default build.csv in the folder of scenes.
     only
-        Take the scenes of this kind of captures only; may be repeated.
+        Use only scenes of this kind of captures; may be repeated.
     shard_mb
-        Size at which a shard is full, in MiB.
+        Maximum size of a shard, in MiB.
     jobs
         Number of processes.
     """
@@ -52,7 +52,7 @@ def shards(
         print(f"mddnet shards: --out {out} is the folder of scenes; expected another one", file=sys.stderr)
         return 2
 
-    # Imported after the flags were checked: wrong usage answers at once.
+    # Imported after the flags are checked, so that usage errors are reported at once.
     from contextlib import closing
 
     from rich.console import Console
@@ -65,11 +65,11 @@ def shards(
     locations = split_of_build(scenes) if split is None else read_split(split)
     plan = plan_shards(scenes, lambda location: split_of(location, locations) or "", only, shard_mb * 2**20)
     for damaged in plan.damaged:
-        print(f"mddnet: left out: {damaged.reason}", file=sys.stderr)
+        print(f"mddnet: skipped: {damaged.reason}", file=sys.stderr)
     rows = []
     total = sum(len(task.samples) for task in plan.tasks)
-    bar_shown = bar_with_rate("samples", Console(stderr=True))
-    with closing(write_shards(plan, out, jobs)) as results, bar_shown as progress:
+    bar_with_samples = bar_with_rate("samples", Console(stderr=True))
+    with closing(write_shards(plan, out, jobs)) as results, bar_with_samples as progress:
         bar = progress.add_task("shards", total=total, rate="", last="")
         for row in results:
             rows.append(row)
@@ -80,5 +80,5 @@ def shards(
     done = [row for row in rows if row.state != "failed"]
     kept = sum(row.state == "kept" for row in done)
     size = sum(row.size_bytes for row in done) / 2**20
-    print(f"{len(done)} shards ({kept} kept), {sum(row.samples for row in done)} sets, {size:.1f} MiB -> {out}")
+    print(f"{len(done)} shards ({kept} kept), {sum(row.samples for row in done)} samples, {size:.1f} MiB -> {out}")
     return 1 if plan.damaged or len(done) < len(rows) else 0

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from mddnet.errors import MddnetError
-from mddnet.io.json_fields import is_number, shown
+from mddnet.io.json_fields import display, is_number
 from mddnet.photo.reader import replaced_lens
 from mddnet.photo.sensor_table import SENSORS, PhotoPitch, Sensor, sensor_of
 from mddnet.types import Lens, Photo
@@ -103,7 +103,7 @@ def lens_of_form(
         elif is_number(value) and value > 0:
             numbers.append(float(value))
         else:
-            raise MddnetError(f"{name}: {shown(value)}; expected a positive number, or nothing for unknown")
+            raise MddnetError(f"{name}: {display(value)}; expected a positive number, or nothing for unknown")
     return Lens(numbers[0], numbers[1], numbers[2], math.inf if at_infinity else numbers[3])
 
 

@@ -1,4 +1,4 @@
-"""Writing files whole: text, JSON without NaN, CSV."""
+"""Atomic writes: text, JSON without NaN, CSV."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mddnet.io.part_file import PartFile, writing_into
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
-    """Write through a temporary file in the same folder, so that no reader ever sees half a file.
+    """Write through a temporary file in the same folder, so that no reader sees a partial file.
 
     Args:
-        path: target file; its folder exists.
-        write: writes the content to the open binary stream that it is given.
-        durable: wait until the disk has it, so that not even a power failure takes it away.
+        path: target file in an existing folder.
+        write: writes the content to a binary stream.
+        durable: flush to disk first, so that the file survives a power failure.
 
     Raises:
-        OutputError: if the disk is full or the folder may not be written; what was there before stays.
+        OutputError: if the disk is full or the folder is not writable; the previous file stays.
     """
     with writing_into(path.parent, path):
         part = PartFile(path)
@@ -35,12 +35,12 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool 
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """:func:`atomic_write` of a text, as UTF-8."""
+    """Write text atomically, as UTF-8."""
     atomic_write(path, lambda stream: stream.write(text.encode()))
 
 
 def plain_json(value: Any) -> Any:
-    """JSON without NaN: not a number and infinite become null; keys become text."""
+    """A value for strict JSON: NaN and infinity become null, keys become strings."""
     if isinstance(value, Mapping):
         return {str(k): plain_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -51,7 +51,7 @@ def plain_json(value: Any) -> Any:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a table whole: a cell that a row lacks is empty, and keys that are no column are left out."""
+    """Write a table atomically; missing cells are empty, keys outside ``columns`` are dropped."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()

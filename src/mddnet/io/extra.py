@@ -1,4 +1,4 @@
-"""Packages of the extra ``formats``, imported when a file needs them."""
+"""Packages of the extra ``formats``, imported on demand."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from mddnet.errors import ImageError
 
 
 def formats_module(module: str, path: Path, kind: str, instead: str = "export it as JPEG or 16-bit TIFF") -> ModuleType:
-    """The module that reads a kind of file.
-
-    Raises:
-        ImageError: where it is not installed, naming the file, the extra and the way without it.
-    """
+    """Import the module that reads a kind of file; ImageError with the fix if it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -1,7 +1,6 @@
-"""One process at a time: locks of the kernel, which end with the process, however it ends.
+"""Folder locks: kernel locks, which end with the process, however it ends.
 
-On a file system without locks (some network drives) nothing is locked and nothing refused: two writers into one folder
-are then the user's own care.
+On a file system without locks (some network drives) nothing is locked: the user must then avoid concurrent writers.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ except ImportError:  # everywhere else
     msvcrt = None  # type: ignore[assignment]
 
 KERNEL_LOCKS = fcntl is not None
-"""Whether a file can be locked while it is written and renamed; on Windows it cannot."""
+"""Whether a locked file can be written and renamed; not on Windows."""
 LOCK_MODE = 0o666
 POLL_S = 0.02
 _TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK, getattr(errno, "EDEADLOCK", errno.EDEADLK))
-"""What a lock answers that somebody else holds; any other error says that there are no locks here."""
+"""Errors of a lock held by another process; any other error means that locks are not supported."""
 _held: set[int] = set()
 
 
-def try_lock(handle: int) -> Literal["mine", "taken", "none here"]:
+def try_lock(handle: int) -> Literal["acquired", "held", "unsupported"]:
     """Lock an open file, without waiting."""
     try:
         if fcntl is not None:
@@ -41,55 +40,52 @@ def try_lock(handle: int) -> Literal["mine", "taken", "none here"]:
         elif msvcrt is not None:
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         else:
-            return "none here"
+            return "unsupported"
     except OSError as error:
-        return "taken" if error.errno in _TAKEN else "none here"
-    return "mine"
+        return "held" if error.errno in _TAKEN else "unsupported"
+    return "acquired"
 
 
 class FolderLock:
-    """Only one process at a time does something in a folder, whatever became of the one before it.
+    """A context that only one process at a time enters for a folder.
 
-    A file ``.NAME.lock`` in the folder is locked, and removed afterwards; one that a killed process left behind locks
-    nothing.
+    It locks a file ``.NAME.lock`` in the folder and removes it on exit. A file left by a killed process is not locked.
+
+    Args:
+        folder: must exist on entry.
+        name: the activity: ``build``, ``train`` or ``predict``.
+        timeout_s: how long to wait for another process.
     """
 
-    def __init__(self, folder: Path, name: str, patience_s: float = 0.0) -> None:
-        """Prepare; nothing is touched yet.
-
-        Args:
-            folder: exists when the lock is entered.
-            name: what is done there: ``build``, ``train`` or ``predict``.
-            patience_s: how long to wait for another process.
-        """
+    def __init__(self, folder: Path, name: str, timeout_s: float = 0.0) -> None:
         self.folder = folder
         self.name = name
-        self.patience_s = patience_s
+        self.timeout_s = timeout_s
         self._handle: int | None = None
 
     @property
     def path(self) -> Path:
-        """The file that is locked."""
+        """The locked file."""
         return self.folder / f".{self.name}.lock"
 
     def __enter__(self) -> None:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises:
-            OutputError: if another process holds it for longer than ``patience_s``.
-            OSError: if the folder cannot be written.
+            OutputError: if another process holds it for longer than ``timeout_s``.
+            OSError: if the folder is not writable.
         """
-        until = time.monotonic() + self.patience_s
+        until = time.monotonic() + self.timeout_s
         while True:
             handle = os.open(self.path, os.O_CREAT | os.O_RDWR, LOCK_MODE)
             state = try_lock(handle)
-            # Who held it may have removed it since it was opened here; then a third may hold a new one.
-            if state != "taken" and _is_at(handle, self.path):
+            # The previous holder may have removed it since it was opened here; a third process may hold a new one.
+            if state != "held" and _is_at(handle, self.path):
                 self._handle = handle
                 _held.add(handle)
                 return
             os.close(handle)
-            if state == "taken":
+            if state == "held":
                 if time.monotonic() >= until:
                     raise OutputError(
                         f"{self.folder}: another process is writing there (mddnet {self.name}); wait for it, or choose "
@@ -98,7 +94,7 @@ class FolderLock:
                 time.sleep(POLL_S)
 
     def __exit__(self, *_: object) -> None:
-        """Let the lock go."""
+        """Release the lock."""
         handle, self._handle = self._handle, None
         if handle is None or handle not in _held:
             return  # a forked process has closed it
@@ -108,7 +104,7 @@ class FolderLock:
                 self.path.unlink()
             os.close(handle)
         else:
-            # Windows removes no open file; where another process has it open by now, it stays.
+            # Windows does not remove open files: it stays if another process has opened it.
             os.close(handle)
             with suppress(OSError):
                 self.path.unlink()
@@ -122,7 +118,7 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def _close_in_child() -> None:
-    """A forked process would hold the locks on after its parent was killed."""
+    """Close inherited locks, which a forked process would hold after its parent was killed."""
     for handle in _held:
         with suppress(OSError):
             os.close(handle)

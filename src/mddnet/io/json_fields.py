@@ -1,6 +1,6 @@
-"""JSON that describes captures, read as a stranger's: errors name the file, the value, what was expected, the fix.
+"""Untrusted JSON that describes captures; errors state the file, the value, the expectation and the fix.
 
-Numbers are Python's: JSON allows NaN, Infinity and whole numbers beyond any float here, and nesting beyond any stack.
+Python's JSON allows NaN, Infinity, integers beyond the range of floats, and nesting beyond any stack.
 """
 
 from __future__ import annotations
@@ -15,32 +15,27 @@ from typing import Any
 from mddnet.errors import CaptureError, MddnetError
 
 UNREADABLE_JSON = (OSError, ValueError, RecursionError)
-"""What reading a file and parsing it as JSON raises."""
+"""Exceptions of reading and parsing a JSON file."""
 MAX_JSON_BYTES = 64 * 2**20
-"""More is no description of anything here; a sweep of ten thousand frames takes a hundredth of it."""
+"""Descriptions are far smaller: a sweep of ten thousand frames takes a hundredth of it."""
 MAX_NAME_BYTES = 255
-"""Longest file name of the usual file systems."""
-SHOWN_CHARACTERS = 200
+"""Longest file name on common file systems."""
+MAX_DISPLAY_CHARACTERS = 200
 
 
-def shown(value: object) -> str:
-    """A value as it stands in a message: its ``repr``, cut where it is long."""
+def display(value: object) -> str:
+    """The ``repr`` of a value for a message, shortened if it is long."""
     text = repr(value)
-    if len(text) <= SHOWN_CHARACTERS:
+    if len(text) <= MAX_DISPLAY_CHARACTERS:
         return text
-    return f"{text[: SHOWN_CHARACTERS // 2]} ... {text[-SHOWN_CHARACTERS // 4 :]}"
+    return f"{text[: MAX_DISPLAY_CHARACTERS // 2]} ... {text[-MAX_DISPLAY_CHARACTERS // 4 :]}"
 
 
 def read_json(path: Path, expected: str, error: type[MddnetError] = CaptureError) -> Any:
-    """The content of a JSON file.
-
-    Args:
-        path: the file.
-        expected: what it should have been, and the fix: the end of the message.
-        error: class to raise.
+    """Read a JSON file; ``expected`` (expectation and fix) ends the error message.
 
     Raises:
-        MddnetError: of that class, if the file is missing, larger than 64 MiB, no UTF-8 or no JSON.
+        MddnetError: of class ``error``, if the file is missing, larger than 64 MiB, not UTF-8 or not JSON.
     """
     try:
         size = path.stat().st_size
@@ -54,7 +49,7 @@ def read_json(path: Path, expected: str, error: type[MddnetError] = CaptureError
 def read_json_object(
     path: Path, expected: str = "expected a JSON object", error: type[MddnetError] = CaptureError
 ) -> dict[str, Any]:
-    """The content of a JSON file that holds an object.
+    """Read a JSON file that holds an object.
 
     Raises:
         MddnetError: as :func:`read_json`, and for anything but an object.
@@ -66,7 +61,7 @@ def read_json_object(
 
 
 def is_writable_text(text: str) -> bool:
-    """Whether a text can be written as UTF-8: JSON allows half of a pair of surrogates."""
+    """Whether a text can be encoded as UTF-8: JSON allows lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -75,7 +70,7 @@ def is_writable_text(text: str) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a finite number; JSON's true, NaN, and whole numbers beyond a float are none."""
+    """Whether a JSON value is a finite number: not true, NaN, or an integer beyond the range of floats."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -88,7 +83,7 @@ def is_number(value: object) -> bool:
 
 
 def is_plain_name(name: object) -> bool:
-    """Whether a value is the name of a file or folder that leads nowhere else, on this system and on others."""
+    """Whether a value is a file or folder name without any path, on every operating system."""
     if not isinstance(name, str) or name in {"", ".", ".."} or set(name) & set("/\\\0"):
         return False
     # Path(...).name drops the drive of "C:name" on Windows.
@@ -96,44 +91,41 @@ def is_plain_name(name: object) -> bool:
 
 
 def named_file(path: Path, name: object, what: str, folders: int = 0) -> Path:
-    """A file beside a description, or at most so many folders down: any other could lie elsewhere on the disk.
+    """A file in the folder of a description, or up to ``folders`` levels below it: nothing else on the disk.
 
     Args:
         path: the description.
-        name: what it says.
-        what: the field, for messages.
-        folders: how many folders down the file may lie.
+        name: value of the field.
+        what: name of the field, for messages.
+        folders: how many levels below the file may be.
 
     Raises:
-        CaptureError: for a name that is absolute, climbs out or goes too deep, and for a file that does not exist.
+        CaptureError: for an absolute name, one with ``..`` or too many levels, and for a missing file.
     """
     parts = PurePosixPath(name).parts if isinstance(name, str) else ()
     if not 1 <= len(parts) <= 1 + folders or not all(map(is_plain_name, parts)):
         where = f"{path.parent}, at most one folder down" if folders else f"{path.parent}"
-        raise CaptureError(f"{path}: {what} is {shown(name)}; expected the plain name of a file in {where}")
+        raise CaptureError(f"{path}: {what} is {display(name)}; expected the plain name of a file in {where}")
     file = path.parent.joinpath(*parts)
     if not file.is_file():
-        raise CaptureError(
-            f"{path}: {what} names {shown(name)}, which does not exist in {path.parent}; add the file or remove its "
-            "name"
-        )
+        raise CaptureError(f"{path}: {what}: {display(name)} does not exist in {path.parent}; add it or remove it")
     return file
 
 
 def named_files(path: Path, names: object, what: str, folders: int = 0) -> tuple[Path, ...]:
-    """The files of a list of names, each of them once; as :func:`named_file`.
+    """The files of a list of unique names; as :func:`named_file`.
 
     Raises:
-        CaptureError: for anything but a list, a name that occurs twice, and as :func:`named_file`.
+        CaptureError: for anything but a list, for a repeated name, and as :func:`named_file`.
     """
     if not isinstance(names, list):
-        raise CaptureError(f"{path}: {what} is {shown(names)}; expected a list of file names in capture order")
-    twice = first_double([name for name in names if isinstance(name, str)])
-    if twice is not None:
-        raise CaptureError(f"{path}: {what} names {shown(twice)} twice; expected every image once")
+        raise CaptureError(f"{path}: {what} is {display(names)}; expected a list of file names in capture order")
+    repeated = first_repeated([name for name in names if isinstance(name, str)])
+    if repeated is not None:
+        raise CaptureError(f"{path}: {what} has {display(repeated)} twice; expected every image once")
     return tuple(named_file(path, name, what, folders) for name in names)
 
 
-def first_double(names: Sequence[str]) -> str | None:
-    """The first name in alphabetical order that occurs twice, or None."""
+def first_repeated(names: Sequence[str]) -> str | None:
+    """The alphabetically first name that occurs more than once, or None."""
     return min((name for name, count in Counter(names).items() if count > 1), default=None)

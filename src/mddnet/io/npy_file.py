@@ -1,4 +1,4 @@
-"""NumPy files (.npy) of strangers: mapped, never pickled, their headers looked at before NumPy does."""
+"""Untrusted NumPy files (.npy): memory-mapped, never unpickled, with headers checked before NumPy parses them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 from mddnet.errors import CaptureError
 
 MAX_HEADER_BYTES = 10_000
-"""What NumPy allows, too; an array of plain numbers has a hundred."""
+"""NumPy's limit; the header of a numeric array has about a hundred."""
 
 
 def read_npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:
-    """An array, mapped: a header that claims a larger one than the file holds is refused before memory is taken.
+    """Memory-map an array; a header that claims more than the file holds is refused before memory is allocated.
 
     Args:
         path: the file.
-        kinds: ``dtype.kind`` of the arrays that are taken, such as ``"uif"``.
-        expected: the end of messages.
+        kinds: accepted values of ``dtype.kind``, such as ``"uif"``.
+        expected: end of messages.
 
     Raises:
-        CaptureError: if the file is missing, damaged, empty, no array, or one of another kind.
+        CaptureError: if the file is missing, damaged, empty, not an array, or of another kind.
     """
     try:
         _check_header(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
-        # NumPy's parser of headers raises whatever a damaged one leads it to.
+        # NumPy's header parser raises many classes of exceptions.
         raise CaptureError(f"{path}: not a readable array ({error}); expected {expected}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or not array.size:
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -40,11 +40,7 @@ def read_npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse a header that is no literal: NumPy would take it apart as one of Python 2, for minutes if need be.
-
-    Raises:
-        OSError, ValueError, SyntaxError, RecursionError, MemoryError: where it is none.
-    """
+    """Raise an exception unless the header is a literal: NumPy could spend minutes on parsing it as Python 2 syntax."""
     with path.open("rb") as stream:
         version = npy_format.read_magic(stream)
         length = int.from_bytes(stream.read(2 if version == (1, 0) else 4), "little")

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, and what killed processes leave of theirs.
+"""Files that are written completely or not at all, and removal of those that killed processes abandoned.
 
-A file is written beside its target, as ``.NAME.XXXXXXXXXXXX.part``, and renamed when it is whole. Until then the kernel
-holds a lock on it, which ends with the process: a part that nobody holds is abandoned.
+A file is written in the folder of its target as ``.NAME.XXXXXXXXXXXX.part`` and renamed when it is complete. Until then
+the process holds a kernel lock on it: a part without a lock is abandoned.
 """
 
 from __future__ import annotations
@@ -21,68 +21,68 @@ from mddnet.io.folder_lock import KERNEL_LOCKS, try_lock
 
 PART_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
 ABANDONED_AFTER_S = 86_400.0
-"""Age at which a part counts as abandoned on a system without locks of its kind."""
+"""Age at which a part counts as abandoned on a system without such locks."""
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _TOO_LARGE = (errno.EFBIG,)
 
 
 class PartFile:
-    """A file on its way: written to ``stream``, then committed or discarded."""
+    """A file being written: write to ``stream``, then commit or discard it."""
 
     def __init__(self, target: Path) -> None:
-        """Open a new part beside the target, whose folder exists."""
+        """Open a new part in the folder of the target, which must exist."""
         self.target = target
         self._guard: int | None = None
         while True:
-            # Not tempfile: its files are private to the user (mode 600), and the target would stay so.
+            # Not tempfile: its files have mode 600, and so would the target.
             self.path = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
             self.stream: BinaryIO = self.path.open("xb")
             if not KERNEL_LOCKS:
                 return
-            # The lock is held on a second handle, so that errors of closing the first are seen before the renaming.
+            # The lock is on a second handle, so that errors on closing the first are raised before the file is renamed.
             self._guard = os.dup(self.stream.fileno())
-            if try_lock(self._guard) != "taken" and self.path.exists():
+            if try_lock(self._guard) != "held" and self.path.exists():
                 return
-            self.discard()  # somebody who clears up came between the two
+            self.discard()  # a concurrent clean-up removed it first
 
     def finish(self, durable: bool = False) -> None:
-        """End the writing; ``durable`` waits until the disk has it, so that not even a power failure takes it away."""
+        """Close the stream; ``durable`` flushes it to disk first, so that the file survives a power failure."""
         if durable:
             self.stream.flush()
             os.fsync(self.stream.fileno())
         self.stream.close()
 
     def commit(self) -> None:
-        """Put the finished file in the place of its target."""
+        """Replace the target by the finished file."""
         self.path.replace(self.target)
-        self._let_go()
+        self._release()
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Remove the part."""
         with suppress(OSError):
             self.stream.close()
         with suppress(OSError):
             self.path.unlink()
-        self._let_go()
+        self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         guard, self._guard = self._guard, None
         if guard is not None:
             os.close(guard)
 
 
 class StagedFiles:
-    """Files that take their places together: nothing is replaced before all of them are written.
+    """Files that are committed together: nothing is replaced before all of them are written.
 
-    Leaving the context discards what was not committed.
+    Leaving the context discards uncommitted files.
     """
 
     def __init__(self) -> None:
         self._waiting: list[PartFile] = []
 
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Write a file that will lie at ``path``, whose folder exists."""
+        """Write a file for ``path``, whose folder must exist."""
         with writing_into(path.parent, path):
             part = PartFile(path)
             self._waiting.append(part)
@@ -90,7 +90,7 @@ class StagedFiles:
             part.finish()
 
     def commit(self) -> None:
-        """Put the files in their places, in the order in which they were written."""
+        """Commit the files in the order in which they were written."""
         while self._waiting:
             self._waiting[0].commit()
             del self._waiting[0]
@@ -104,11 +104,11 @@ class StagedFiles:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the parts that killed processes left in a folder; those of running ones stay."""
+    """Remove the parts of killed processes from a folder; those of running processes stay."""
     try:
         names = [name for name in os.listdir(folder) if PART_NAME.fullmatch(name)]
     except OSError:
-        return  # what writes there next will say what is wrong
+        return  # the next write reports the error
     for name in names:
         with suppress(OSError):
             _remove_if_abandoned(folder / name)
@@ -121,7 +121,7 @@ def _remove_if_abandoned(path: Path) -> None:
         return
     handle = os.open(path, os.O_RDWR)
     try:
-        if try_lock(handle) == "mine":
+        if try_lock(handle) == "acquired":
             path.unlink()
     finally:
         os.close(handle)
@@ -129,14 +129,10 @@ def _remove_if_abandoned(path: Path) -> None:
 
 @contextmanager
 def writing_into(folder: Path, file: Path | None = None) -> Iterator[None]:
-    """What the system refuses to write below a folder becomes an error of ours, which says what to do.
-
-    Args:
-        folder: where something is written.
-        file: which file of it, if it is only one.
+    """Turn OSErrors of writing below a folder (or one file of it) into errors that state the fix.
 
     Raises:
-        OutputError: for a full disk, a folder that may not be written, or a file that may not be so large.
+        OutputError: for a full disk, a folder that is not writable, or a file above the size limit.
     """
     try:
         yield
@@ -150,24 +146,23 @@ def writing_into(folder: Path, file: Path | None = None) -> Iterator[None]:
 
 
 def refusal(error: OSError, folder: Path | None = None, file: Path | None = None) -> str | None:
-    """What to tell a user of a file that the system refuses to write; None for other errors.
+    """Message for a file that the system refuses to write; None for other errors.
 
     Args:
-        error: what the system said.
-        folder: where something was written; a file that may not be used and lies elsewhere is none of this. None is
-            anywhere.
-        file: which file, whatever name it has on its way; None takes the name that the system says.
+        error: error of the system.
+        folder: folder that is written; a permission error outside it gives None. None is any folder.
+        file: name for the message; None uses that of the error.
     """
     where = file or (Path(error.filename) if isinstance(error.filename, str) else folder)
-    said = (error.strerror or str(error)).lower()
-    begin = said if where is None else f"{where}: {said}"
+    problem = (error.strerror or str(error)).lower()
+    begin = problem if where is None else f"{where}: {problem}"
     if error.errno in _NO_ROOM:
-        return f"{begin}; make room or choose another disk (what was whole before still is)"
+        return f"{begin}; free some space or choose another disk (complete files are kept)"
     if error.errno in _TOO_LARGE:
         return f"{begin}; raise the limit (ulimit -f) or choose another file system"
     if error.errno in _NOT_ALLOWED and where is not None:
         if folder is None:
-            return f"{begin}; choose another file or folder, or change who may use this one"
+            return f"{begin}; choose another file or folder, or change its permissions"
         if where.is_relative_to(folder):
-            return f"{where}: cannot be written ({said}); choose another folder, or change what may be written there"
+            return f"{where}: not writable ({problem}); choose another folder, or change its permissions"
     return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mddnet.errors import ModelError
-from mddnet.io.json_fields import read_json_object, shown
+from mddnet.io.json_fields import display, read_json_object
 from mddnet.model.archive import unpacked
 from mddnet.model.hub import HUB_PREFIX, hub_folder
 from mddnet.version import __version__
@@ -89,7 +89,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         else:
             fix = "export the model again with this version (mddnet export)"
         raise ModelError(
-            f"{path}: {name} {shown(found)}, {made_by}; this version of mddnet reads {name} {known} (it is "
+            f"{path}: {name} {display(found)}, {made_by}; this version of mddnet reads {name} {known} (it is "
             f"{__version__}): {fix}"
         )
     return config

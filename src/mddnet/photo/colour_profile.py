@@ -1,4 +1,4 @@
-"""Embedded colour profiles (ICC.1): from the space that a file names to sRGB."""
+"""Embedded colour profiles (ICC.1): conversion to sRGB."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ PROBES = (64, 128, 192)
 
 @dataclass(frozen=True, slots=True)
 class ColourProfile:
-    """A colour profile that could be read.
+    """A parsed colour profile.
 
     Attributes:
-        profile: as LittleCMS holds it.
-        is_srgb: whether it is sRGB by name, and nothing needs to be converted.
+        is_srgb: whether its name is that of sRGB, so that no conversion is needed.
         space: ``"RGB"``, ``"GRAY"``, ``"CMYK"`` or ``"Lab"``.
     """
 
@@ -34,30 +33,22 @@ class ColourProfile:
 
     @classmethod
     def parsed(cls, data: bytes) -> ColourProfile:
-        """The profile in those bytes.
-
-        Raises:
-            PyCMSError, OSError, ValueError, TypeError: of :data:`UNUSABLE_PROFILE`, for what is none.
-        """
+        """Parse a profile; raises one of :data:`UNUSABLE_PROFILE` for anything else."""
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         name = ImageCms.getProfileDescription(profile).strip().lower()
         return cls(profile, name.startswith(SRGB_NAMES), profile.profile.xcolor_space.strip())
 
     def converted(self, image: Image.Image) -> Image.Image:
-        """An 8-bit image of this space as RGB in sRGB.
-
-        Raises:
-            PyCMSError, OSError, ValueError, TypeError: where image and profile do not go together.
-        """
+        """Convert an 8-bit image to sRGB; raises one of :data:`UNUSABLE_PROFILE` if the profile does not match it."""
         source = image if image.mode in {"RGB", "L", "CMYK", "LAB"} else image.convert("RGB")
         if source.mode == "L" and self.space == "RGB":
             source = source.convert("RGB")
         converted = ImageCms.profileToProfile(source, self.profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        assert converted is not None  # only of an inPlace conversion
+        assert converted is not None  # None is returned for in-place conversions only
         return converted
 
     def is_linear(self) -> bool:
-        """Whether equal steps of a grey sample are equal steps of light."""
+        """Whether sample values are proportional to light."""
         if self.space not in {"RGB", "GRAY"}:
             return False
         greys = Image.fromarray(np.array([PROBES], dtype=np.uint8))
@@ -71,23 +62,23 @@ class ColourProfile:
         Raises:
             ValueError: for a profile without primaries.
         """
-        own, srgb = (_primaries(item.profile) for item in (self.profile, _srgb()))
-        return (np.linalg.inv(srgb) @ own).astype(np.float32)
+        native, srgb = (_primaries(item.profile) for item in (self.profile, _srgb()))
+        return (np.linalg.inv(srgb) @ native).astype(np.float32)
 
 
 def srgb8_by_profile(
     samples: NDArray[np.generic], data: bytes | None, linear: bool, name: str, notes: list[str]
 ) -> UInt8Array:
-    """8-bit sRGB from grey or RGB samples of any depth, by their colour profile.
+    """Convert grey or RGB samples of any bit depth to 8-bit sRGB, using their colour profile.
 
-    Linear light is encoded before it becomes 8-bit: its dark tones would not survive otherwise.
+    Linear light is encoded before it is reduced to 8 bits, which keeps dark tones apart.
 
     Args:
-        samples: (H, W) or (H, W, 3); a fourth channel is transparency and left as it is.
+        samples: (H, W) or (H, W, 3); a fourth channel is alpha and is kept.
         data: the embedded profile, if any.
-        linear: whether the caller says that the samples are linear light with the primaries of sRGB.
-        name: of the file, for messages.
-        notes: gets a sentence for what was assumed.
+        linear: treat the samples as linear light with sRGB primaries, whatever the profile states.
+        name: file name for messages.
+        notes: one sentence is appended for each assumption.
 
     Raises:
         ImageError: for values out of range.
@@ -96,14 +87,14 @@ def srgb8_by_profile(
         colour = srgb8_by_profile(samples[:, :, :3], data, linear, name, notes)
         return np.dstack([colour, srgb8_from_samples(samples[:, :, 3], name, [])])
     if linear:
-        notes.append("Linear light, as the caller says.")
+        notes.append("Read as linear light, as requested.")
         return srgb8_from_linear_samples(samples, name, notes)
     try:
         profile = ColourProfile.parsed(data) if data else None
         if profile is None or profile.is_srgb:
             return srgb8_from_samples(samples, name, notes)
         if profile.is_linear():
-            notes.append("Linear light, by its colour profile.")
+            notes.append("Read as linear light, as stated by its colour profile.")
             if profile.space == "RGB" and samples.ndim == 3:
                 scale = np.float32(1.0)
                 if np.issubdtype(samples.dtype, np.integer):
@@ -121,8 +112,8 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def _primaries(profile: ImageCms.core.CmsProfile) -> NDArray[np.float64]:
-    """(3, 3): the XYZ of red, green and blue in its columns, relative to D50."""
+    """(3, 3): XYZ of red, green and blue in the columns, relative to D50."""
     colorants = (profile.red_colorant, profile.green_colorant, profile.blue_colorant)
     if any(item is None for item in colorants):
-        raise ValueError("it names no primaries")
+        raise ValueError("it has no primaries")
     return np.array([item[0] for item in colorants if item is not None]).T

@@ -1,4 +1,4 @@
-"""OpenEXR images: linear light, with the lens facts of the standard's attributes."""
+"""OpenEXR images: linear light, with lens facts from the standard attributes."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ MID_GREY_LIGHT = float(linear_from_srgb8(np.array(128, dtype=np.uint8)))
 
 
 def read_exr(path: Path, max_pixels: int | None) -> Photo:
-    """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with the primaries of sRGB.
+    """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with sRGB primaries.
 
     Raises:
-        ImageError: where OpenEXR is not installed; for a damaged file, one without colours, too small or too large.
+        ImageError: if OpenEXR is not installed, or the file is damaged, without colours, too small or too large.
     """
     openexr = formats_module("OpenEXR", path, "an OpenEXR image")
     try:
         with openexr.File(str(path), header_only=True) as file:
-            header = dict(file.header())  # the file empties its own when it is closed
+            header = dict(file.header())  # closing the file clears its header
             low, high = header["dataWindow"]
         width, height = (int(value) for value in high - low + 1)
         check_size(height, width, str(path), max_pixels)
@@ -44,10 +44,10 @@ def read_exr(path: Path, max_pixels: int | None) -> Photo:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ImageError(f"{path}: not a readable EXR image ({error}); copy it again from its source") from error
-    notes = ["Linear light, as EXR is by its standard."]
+    notes = ["Read as linear light, as the EXR standard defines."]
     primaries = header.get("chromaticities")
     if primaries is not None and np.abs(np.asarray(primaries, dtype=np.float64).ravel() - REC709).max() > 0.01:
-        notes.append("Its primaries are not those of sRGB: the colours are approximate.")
+        notes.append("The primaries are not those of sRGB: colours are approximate.")
     light = _light(channels, path, notes)
     if light.shape[:2] != (height, width):
         raise ImageError(f"{path}: channels of {light.shape[:2]} in a window of {(height, width)}; expected one size")
@@ -59,9 +59,9 @@ def read_exr(path: Path, max_pixels: int | None) -> Photo:
 
 
 def _light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
-    """(H, W, 3) or (H, W) linear light; where it is not opaque it is laid over mid grey (EXR colours hold their alpha).
+    """(H, W, 3) or (H, W) linear light, composited over mid grey (EXR colours are premultiplied by alpha).
 
-    Channels are grouped by the library: ``RGB``, ``RGBA``, or ``beauty.RGB`` of a layer.
+    The library groups channels: ``RGB``, ``RGBA``, or ``beauty.RGB`` for a layer.
     """
     for ending in ("RGBA", "RGB", "Y"):
         name = next((name for name in channels if name == ending or name.endswith(f".{ending}")), None)
@@ -72,7 +72,7 @@ def _light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[
             return light
         alpha = np.clip(light[:, :, 3:], 0.0, 1.0)
         if alpha.min() < 1.0:
-            notes.append("Transparent parts were laid over mid grey.")
+            notes.append("Transparent parts were composited over mid grey.")
         return light[:, :, :3] + (1.0 - alpha) * np.float32(MID_GREY_LIGHT)
     raise ImageError(f"{path}: channels {', '.join(sorted(channels)) or 'none'}; expected R, G and B, or Y")
 

@@ -10,7 +10,7 @@ from mddnet.io.extra import formats_module
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 HDR_CURVES = {16: "PQ", 18: "HLG"}
-"""Transfer characteristics of ITU-T H.273 that are no curve of a display of our kind."""
+"""HDR transfer characteristics of ITU-T H.273, which are not converted to sRGB."""
 
 
 def is_heif(start: bytes) -> bool:
@@ -19,11 +19,11 @@ def is_heif(start: bytes) -> bool:
 
 
 def open_heif(path: Path) -> Image.Image:
-    """The main picture of a HEIF file, not decoded yet; libheif turns it upright and takes 10 bits to 8.
+    """Open the primary image of a HEIF file without decoding it; libheif rotates it upright and reduces 10 bits to 8.
 
     Raises:
-        ImageError: where pillow-heif is not installed.
-        Exception: whatever pillow-heif raises for a damaged file.
+        ImageError: if pillow-heif is not installed.
+        Exception: any exception of pillow-heif for a damaged file.
     """
     pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
     image: Image.Image = pillow_heif.HeifImageFile(path)
@@ -31,8 +31,8 @@ def open_heif(path: Path) -> Image.Image:
 
 
 def heif_notes(image: Image.Image) -> list[str]:
-    """What cannot be undone of a HEIF file's colours, one sentence each."""
+    """Notes on the colours of a HEIF file that are not converted."""
     curve = (image.info.get("nclx_profile") or {}).get("transfer_characteristics")
     if curve not in HDR_CURVES or image.info.get("icc_profile"):
         return []
-    return [f"HEIC with the HDR curve {HDR_CURVES[curve]}: read as sRGB, its colours are approximate."]
+    return [f"HEIC with the HDR curve {HDR_CURVES[curve]}: read as sRGB, colours are approximate."]

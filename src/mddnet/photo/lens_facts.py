@@ -1,6 +1,6 @@
-"""What a photo's EXIF says of the lens and the sensor, and how much of it can be believed.
+"""Lens and sensor facts from EXIF, checked for plausibility.
 
-Tags and units follow Exif 3.0 (CIPA DC-008, 2023), section 4.6.6. A value that cannot be true is left out, with a note.
+Tags and units follow Exif 3.0 (CIPA DC-008, 2023), section 4.6.6. Implausible values are ignored, with a note.
 """
 
 from __future__ import annotations
@@ -27,35 +27,29 @@ TAG_FOCAL_PLANE_RESOLUTION_UNIT = 0xA210
 TAG_FOCAL_LENGTH_35MM = 0xA405
 
 UNIT_UM = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
-"""Micrometres in FocalPlaneResolutionUnit: inch, centimetre, and the millimetre and micrometre that cameras add."""
+"""Micrometres per FocalPlaneResolutionUnit: inch, centimetre, and the non-standard millimetre and micrometre."""
 DISTANCE_INFINITY = 0xFFFFFFFF
 DIAGONAL_35MM_MM = math.hypot(36.0, 24.0)
 ASPECT_TOLERANCE = 0.02
 PITCH_DISAGREEMENT = 1.5
-"""Focal length in 35 mm terms is rounded and may count a digital crop; beyond this factor one of the two facts lies."""
-SHOWN_CHARACTERS = 60
+"""The 35 mm equivalent focal length is rounded and may include a digital crop; beyond this factor, EXIF is wrong."""
+MAX_DISPLAY_CHARACTERS = 60
 TABLE_DISAGREEMENT = 1.25
-"""Between the pitch by the camera's table and another one; a crop in the camera makes 1.3 or more."""
+"""Factor between the pitch by the sensor table and another pitch; an in-camera crop gives 1.3 or more."""
 
 
 @dataclass(frozen=True, slots=True)
 class LensFacts:
-    """The believable lens facts of an EXIF block, and a sentence for each that was left out or assumed."""
+    """Plausible lens facts of an EXIF block, and a note for each fact that was ignored or assumed."""
 
     lens: Lens
     notes: tuple[str, ...] = ()
 
 
 def read_lens_facts(exif: Image.Exif, width: int, height: int) -> LensFacts:
-    """Read f, N, focus distance and pixel pitch from EXIF.
+    """Read f, N, focus distance and pixel pitch from the EXIF block of an image of ``width`` x ``height`` pixels.
 
-    Args:
-        exif: the image's EXIF block.
-        width: width of the image as given, in pixels.
-        height: its height.
-
-    Returns:
-        The facts; ``pixel_um`` is the pitch of the pixels as given, so it grows where the image was made smaller.
+    ``pixel_um`` is the pitch of the pixels as given: it grows where the image was made smaller.
     """
     tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
     tags[TAG_MODEL] = exif.get(TAG_MODEL)
@@ -63,23 +57,23 @@ def read_lens_facts(exif: Image.Exif, width: int, height: int) -> LensFacts:
 
 
 def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int) -> LensFacts:
-    """:func:`read_lens_facts` of the values by tag: those of the EXIF IFD, and the camera's model."""
+    """As :func:`read_lens_facts`, from tag values: those of the EXIF IFD, and the camera's model."""
     notes: list[str] = []
-    focal_mm = _believable(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
-    f_number = _believable(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
+    focal_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
+    f_number = _plausible(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
     focus_m = _focus_m(tags, focal_mm, notes)
     pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), focal_mm), focal_mm, width, height, notes)
     return LensFacts(Lens(focal_mm, f_number, pixel_um, focus_m), tuple(notes))
 
 
-def shown_tag(value: object) -> str:
-    """A tag's value as it stands in a note: a damaged one may be a text of any length."""
+def display_tag(value: object) -> str:
+    """A tag's value for a note, shortened: a damaged tag may be a text of any length."""
     text = "".join(letter if letter.isprintable() else "?" for letter in str(value))
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+    return text if len(text) <= MAX_DISPLAY_CHARACTERS else f"{text[:MAX_DISPLAY_CHARACTERS]}..."
 
 
 def _number(value: object) -> float:
-    """A tag's value as a float; NaN for a zero denominator, a text or anything else that is no number."""
+    """A tag's value as a float; NaN for a zero denominator and for anything that is not a number."""
     try:
         if isinstance(value, tuple) and len(value) == 2:
             return float(value[0]) / float(value[1]) if value[1] else math.nan
@@ -88,16 +82,16 @@ def _number(value: object) -> float:
         return math.nan
 
 
-def _believable(
+def _plausible(
     tags: Mapping[int, object], tag: int, name: str, low: float, high: float, unit: str, notes: list[str]
 ) -> float | None:
-    """The tag's value where it lies in [low, high]; else None, with a note unless the tag is absent."""
+    """The tag's value if it is in [low, high]; otherwise None, with a note unless the tag is absent."""
     if tag not in tags:
         return None
     value = _number(tags[tag])
     if low <= value <= high:
         return value
-    notes.append(f"EXIF {name} {shown_tag(tags[tag])} ignored: expected {low:g} to {high:g} {unit}".rstrip() + ".")
+    notes.append(f"EXIF {name} {display_tag(tags[tag])} ignored: expected {low:g} to {high:g} {unit}".rstrip() + ".")
     return None
 
 
@@ -106,8 +100,8 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
     if getattr(raw, "numerator", None) == DISTANCE_INFINITY:
         return math.inf
     if raw is not None and _number(raw) == 0:
-        return None  # by the standard, zero says "unknown"
-    focus_m = _believable(tags, TAG_SUBJECT_DISTANCE, "subject distance", 0.005, 1e5, "m", notes)
+        return None  # zero is "unknown" by the standard
+    focus_m = _plausible(tags, TAG_SUBJECT_DISTANCE, "subject distance", 0.005, 1e5, "m", notes)
     if focus_m is not None and focal_mm is not None:
         try:
             focus_z_from_sensor_plane_m(focus_m, focal_mm)
@@ -125,16 +119,16 @@ def _pixel_um(
     height: int,
     notes: list[str],
 ) -> float | None:
-    """Pitch of the pixels as given: from the focal plane resolution, the table of sensors or the 35 mm equivalent.
+    """Pitch of the pixels as given: from the focal plane resolution, the sensor table or the 35 mm equivalent.
 
-    The table also tells whether the first of them lies: EXIF's pixel dimensions may be those of a smaller copy.
+    The table also checks the resolution: EXIF's pixel dimensions may be those of a smaller copy.
     """
-    resolution = _believable(
+    resolution = _plausible(
         tags, TAG_FOCAL_PLANE_X_RESOLUTION, "focal plane resolution", 1e-3, 1e6, "pixels per unit", notes
     )
     focal_35mm = None
-    if tags.get(TAG_FOCAL_LENGTH_35MM) != 0:  # by the standard, zero says "unknown"
-        focal_35mm = _believable(tags, TAG_FOCAL_LENGTH_35MM, "35 mm focal length", 1.0, 10000.0, "mm", notes)
+    if tags.get(TAG_FOCAL_LENGTH_35MM) != 0:  # zero is "unknown" by the standard
+        focal_35mm = _plausible(tags, TAG_FOCAL_LENGTH_35MM, "35 mm focal length", 1.0, 10000.0, "mm", notes)
     if resolution is None and (focal_35mm is None or focal_mm is None) and sensor is None:
         return None
 
@@ -148,34 +142,34 @@ def _pixel_um(
 
     if sensor is not None:
         known = sensor.pitch(width, height)
-        believed = known.pixel_um
-        if believed is not None and from_35mm is not None and _factor(believed, from_35mm) > TABLE_DISAGREEMENT:
-            believed = None  # a crop in the camera, which the 35 mm focal length counts
-        if believed is not None:
-            if from_plane is not None and _factor(from_plane, believed) > TABLE_DISAGREEMENT:
+        pitch_um = known.pixel_um
+        if pitch_um is not None and from_35mm is not None and _factor(pitch_um, from_35mm) > TABLE_DISAGREEMENT:
+            pitch_um = None  # an in-camera crop, which the 35 mm focal length includes
+        if pitch_um is not None:
+            if from_plane is not None and _factor(from_plane, pitch_um) > TABLE_DISAGREEMENT:
                 notes.append(
-                    f"EXIF pixel pitch of {from_plane:.3g} um ignored: by the sensor of the {sensor.model} it is "
-                    f"{believed:.3g} um."
+                    f"EXIF pixel pitch of {from_plane:.3g} um ignored: the sensor of the {sensor.model} has "
+                    f"{pitch_um:.3g} um."
                 )
             elif from_plane is not None:
-                believed = from_plane
+                pitch_um = from_plane
             else:
-                notes.append(f"Pixel pitch of {believed:.3g} um by the sensor of the {sensor.model}.")
+                notes.append(f"Pixel pitch of {pitch_um:.3g} um from the sensor of the {sensor.model}.")
             if known.note:
                 notes.append(known.note)
-            return believed
+            return pitch_um
     if reduction is None:
         notes.append("The image was cropped after EXIF was written: its pixel pitch is unknown.")
         return None
     if from_plane is not None and from_35mm is not None and _factor(from_plane, from_35mm) > PITCH_DISAGREEMENT:
         notes.append(
-            f"EXIF contradicts itself on the pixel pitch: {from_plane:.3g} um by the focal plane resolution, "
-            f"{from_35mm:.3g} um by the 35 mm focal length; both ignored."
+            f"EXIF contradicts itself on the pixel pitch: {from_plane:.3g} um from the focal plane resolution, "
+            f"{from_35mm:.3g} um from the 35 mm focal length; both ignored."
         )
         return None
     pitch = from_plane if from_plane is not None else from_35mm
     if pitch is None:
-        assert sensor is not None  # nothing else was there
+        assert sensor is not None
         notes.append(f"{sensor.pitch(width, height).note} Its pixel pitch is unknown.")
         return None
     if not 0.2 <= pitch <= 1000.0:
@@ -184,13 +178,15 @@ def _pixel_um(
     if sensor is not None and from_plane is not None:
         notes.append(f"{sensor.pitch(width, height).note} EXIF's pixel pitch of {pitch:.3g} um is assumed.")
     if from_plane is None:
-        notes.append(f"Pixel pitch of {pitch:.3g} um assumed from the focal length in 35 mm terms ({focal_35mm:g} mm).")
+        notes.append(
+            f"Pixel pitch of {pitch:.3g} um assumed from the 35 mm equivalent focal length ({focal_35mm:g} mm)."
+        )
     elif TAG_PIXEL_X_DIMENSION not in tags:
-        notes.append("EXIF lacks the pixel dimensions: the photo is assumed to have the pixels that the camera took.")
+        notes.append("EXIF lacks the pixel dimensions: the photo is assumed to have its original size.")
     elif abs(reduction - 1.0) > ASPECT_TOLERANCE:
         longest = max(width, height)
         was = longest * reduction
-        notes.append(f"The photo is {longest} px long, by EXIF {was:.0f} px: taken for made smaller, not cropped.")
+        notes.append(f"The photo is {longest} px long, EXIF says {was:.0f} px: assumed to be resized, not cropped.")
     return pitch
 
 
@@ -199,12 +195,12 @@ def _factor(one: float, other: float) -> float:
 
 
 def _reduction(tags: Mapping[int, object], width: int, height: int) -> float | None:
-    """How many pixels of the camera make one of the image as given; None where it was cropped, 1 if EXIF says nothing.
+    """Camera pixels per pixel of the image, along an edge; None if it was cropped, 1 without pixel dimensions.
 
-    Long and short sides are compared, since some software turns the pixels and leaves the tags.
+    Long and short edges are compared, since some software rotates the pixels but not the tags.
     """
     camera = [_number(tags.get(tag)) for tag in (TAG_PIXEL_X_DIMENSION, TAG_PIXEL_Y_DIMENSION)]
-    if not all(side >= 1 for side in camera):
+    if not all(size >= 1 for size in camera):
         return 1.0
     aspect = max(width, height) / min(width, height)
     if abs(max(camera) / min(camera) / aspect - 1.0) > ASPECT_TOLERANCE:

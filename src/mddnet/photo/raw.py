@@ -1,4 +1,4 @@
-"""Camera raw files, developed by LibRaw (rawpy); their lens facts through ExifRead."""
+"""Camera raw files, developed by LibRaw (rawpy), with lens facts read by ExifRead."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ TAG_OF_NAME = {
 
 
 def read_raw(path: Path, max_pixels: int | None) -> Photo:
-    """Develop a raw file: the camera's white balance, sRGB, upright, LibRaw's automatic exposure.
+    """Develop a raw file with the camera's white balance and LibRaw's automatic exposure: upright, sRGB.
 
     Raises:
-        ImageError: where a package is missing, or for a file too small or too large.
-        Exception: whatever LibRaw raises for a file that it cannot read.
+        ImageError: if a package is missing, or the image is too small or too large.
+        Exception: any exception of LibRaw for an unreadable file.
     """
     rawpy = formats_module("rawpy", path, "a camera raw file")
     with rawpy.imread(str(path)) as raw:
@@ -46,7 +46,7 @@ def read_raw(path: Path, max_pixels: int | None) -> Photo:
         check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), max_pixels)
         pixels = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=8, gamma=SRGB_GAMMA)
     check_size(pixels.shape[0], pixels.shape[1], str(path), max_pixels)
-    if pixels.ndim == 3 and pixels.shape[2] == 1:  # a sensor without colours
+    if pixels.ndim == 3 and pixels.shape[2] == 1:  # a monochrome sensor
         pixels = np.repeat(pixels, 3, axis=2)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
         raise ImageError(
@@ -61,11 +61,11 @@ def _lens_facts(path: Path, width: int, height: int) -> LensFacts:
     formats_module("exifread", path, "a camera raw file")
     try:
         read = exif_tags(path)
-        # TIFF/EP and DNG allow these tags beside the image's own ("Image FNumber").
+        # TIFF/EP and DNG allow these tags among those of the image ("Image FNumber").
         found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
         tags = {TAG_OF_NAME[name]: _value(tag.values) for name, tag in found.items() if tag is not None}
     except Exception as error:
-        # ExifRead raises whatever damaged tags lead it to; the pixels are good without them.
+        # ExifRead raises many classes of exceptions for damaged tags; the pixels are still usable.
         return LensFacts(Lens(), (f"EXIF is damaged and was ignored ({error}).",))
     facts = lens_facts_of_tags(tags, width, height)
     focus = None if facts.lens.focus_m is not None else focus_of_maker_tags(read)

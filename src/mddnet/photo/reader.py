@@ -1,4 +1,4 @@
-"""Photos: from a file, a Pillow image or an array to upright 8-bit sRGB pixels with the lens facts that came along."""
+"""Photos from files, Pillow images or arrays: upright 8-bit sRGB pixels with lens facts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_b
 from mddnet.photo.exr import EXR_MAGIC, read_exr
 from mddnet.photo.heif import heif_notes, is_heif, open_heif
 from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
-from mddnet.photo.lens_facts import EXIF_IFD, LensFacts, read_lens_facts, shown_tag
+from mddnet.photo.lens_facts import EXIF_IFD, LensFacts, display_tag, read_lens_facts
 from mddnet.photo.maker_notes import maker_focus_m
 from mddnet.photo.raw import RAW_SUFFIXES, read_raw
 from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
@@ -35,9 +35,9 @@ TAG_SAMPLES_PER_PIXEL = 277
 TAG_PLANAR_CONFIGURATION = 284
 TAG_ICC_PROFILE = 34675
 TAG_MAKER_NOTE = 0x927C
-Turn = tuple[bool, int, int]
-"""How the file's rows and columns are in an upright image: whether they are exchanged, and the steps along them."""
-TURNS: dict[int, Turn] = {
+Rotation = tuple[bool, int, int]
+"""From stored to upright pixels: whether rows and columns are exchanged, and the steps along them."""
+ROTATIONS: dict[int, Rotation] = {
     1: (False, 1, 1),
     2: (False, 1, -1),
     3: (False, -1, -1),
@@ -50,7 +50,7 @@ TURNS: dict[int, Turn] = {
 """By EXIF orientation."""
 STRIP_ROWS = 256
 MAX_BYTES_PER_PIXEL = 64
-"""Of a TIFF: eight samples of double precision; a photo has four at most."""
+"""Limit for TIFF: eight samples of double precision; a photo has at most four."""
 LARGE_TILE_PIXELS = 2**22
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
@@ -59,22 +59,24 @@ DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError,
 def read_photo(
     path: str | os.PathLike[str], lens: Lens | None = None, *, max_pixels: int | None = None, linear: bool = False
 ) -> Photo:
-    """Read a photo: upright by EXIF, as 8-bit sRGB, with the lens facts that the file holds.
+    """Read a photo as upright 8-bit sRGB, with the lens facts of its metadata.
 
-    Colour profiles are converted to sRGB, 16-bit and float images to 8 bits, transparency is laid over mid grey, and
-    of an animation the first frame is taken; ``Photo.notes`` says what was done. ``docs/formats.md`` lists the formats.
+    Colour profiles are converted to sRGB, 16-bit and float samples to 8 bits; transparent parts are composited over
+    mid grey; of an animation, the first frame is read. ``Photo.notes`` records all of this. ``docs/formats.md`` lists
+    the formats.
 
     Args:
-        path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or whatever else Pillow reads; with the extra ``formats``
-            HEIC, camera raw files and OpenEXR.
+        path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or any other format that Pillow reads; with the extra
+            ``formats``, HEIC, camera raw files and OpenEXR.
         lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given.
-        max_pixels: an image with more pixels is refused before it is decoded; None is 200 megapixels, or what the
-            environment variable MDDNET_MAX_MEGAPIXELS says.
-        linear: the samples are linear light with the primaries of sRGB, whatever the file says; raw files are
-            developed and EXR is linear anyway.
+        max_pixels: larger images are refused before decoding; by default 200 megapixels, or the value of the
+            environment variable MDDNET_MAX_MEGAPIXELS.
+        linear: treat the samples as linear light with sRGB primaries, whatever the file states; it has no effect on
+            raw files, which are developed, and on EXR, which is always linear.
 
     Raises:
-        ImageError: if the file is missing, no image, damaged, too small or too large, or its extra is not installed.
+        ImageError: if the file is missing, damaged, not an image, too small or too large, or its extra is not
+            installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -85,7 +87,7 @@ def read_photo(
             stream = files.enter_context(SizedFile(path))
             start = stream.read(12)
             if path.suffix.lower() in RAW_SUFFIXES:
-                # Pillow would take the small preview inside a raw file for the photo.
+                # Pillow would read the small preview inside a raw file.
                 photo = read_raw(path, max_pixels)
                 return replace(photo, lens=replaced_lens(photo.lens, lens))
             if start.startswith(EXR_MAGIC):
@@ -100,15 +102,13 @@ def read_photo(
                 return _photo_from_tifffile(path, lens, max_pixels, linear)
             raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like") from error
         except Exception as error:
-            # The readers raise whatever a damaged file leads them to.
-            raise ImageError(
-                f"{path}: not a readable image ({_words(error)}); copy it again from its source"
-            ) from error
+            # The readers raise many classes of exceptions for damaged files.
+            raise ImageError(f"{path}: not a readable image ({_one_line(error)}); copy it again") from error
         if _is_deep_tiff(image, linear):
             try:
                 return _photo_from_tifffile(path, lens, max_pixels, linear)
             except ImageError:
-                # Compressed by a method that tifffile alone does not know; Pillow does, but gives 8 bits of it.
+                # tifffile alone does not know the compression; Pillow does, but returns 8 bits.
                 if _is_planar(image):
                     raise
         photo = replace(_photo_from_image(image, lens, str(path), max_pixels, linear), path=path)
@@ -116,7 +116,7 @@ def read_photo(
 
 
 def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
-    """The photo with the focus distance of its maker's notes, where nothing else gives one."""
+    """Add the focus distance from the maker notes if it is not known yet."""
     if photo.lens.focus_m is not None or photo.path is None:
         return photo
     try:
@@ -132,10 +132,10 @@ def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
 
 
 def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """The photo that a Pillow image holds, treated as :func:`read_photo` treats a file.
+    """Convert a Pillow image to a photo, as :func:`read_photo` does for files.
 
     Raises:
-        ImageError: if it is damaged, too small, too large, or of a kind without colours.
+        ImageError: if it is damaged, too small, too large, or has an unsupported colour mode.
     """
     filename = getattr(image, "filename", "")
     photo = _photo_from_image(image, lens, str(filename) or "the image", None, linear)
@@ -143,15 +143,15 @@ def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bo
 
 
 def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """The photo that an array holds.
+    """Convert an array to a photo.
 
     Args:
         array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1].
-        lens: what is known of the lens.
-        linear: the array is linear light; if not, it is sRGB-encoded.
+        lens: known lens facts.
+        linear: the array is linear light instead of sRGB-encoded.
 
     Raises:
-        ImageError: for another shape or type, values out of range, or a side below 32 px.
+        ImageError: for another shape or type, values out of range, or an edge below 32 px.
     """
     name, notes = "the array", list[str]()
     picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
@@ -160,52 +160,50 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
 
 def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
     if image.format in DRAWING_FORMATS:
-        raise ImageError(f"{name}: {image.format} is a drawing; expected a photo: export it as JPEG or PNG")
+        raise ImageError(f"{name}: {image.format} is a vector graphic; expected a photo: export it as JPEG or PNG")
     notes: list[str] = []
     try:
         width, height = image.size
         check_size(height, width, name, max_pixels)
         if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
-            notes.append(f"Of the {image.format} with several frames the first was taken.")
+            notes.append(f"The first of several {image.format} frames was read.")
             image.seek(0)
         image.load()
         if image.format == "HEIF":
             notes += heif_notes(image)
-        facts, turn = _facts_and_turn(image.getexif, width, height, notes)
+        facts, rotation = _facts_and_rotation(image.getexif, width, height, notes)
         picture = _srgb8(image, name, linear, notes)
-        pixels = _upright_pixels(picture, turn)
+        pixels = _upright_pixels(picture, rotation)
     except (MddnetError, MemoryError):
         raise
     except Exception as error:
-        # Pillow's decoders and converters raise whatever a damaged file leads them to.
-        raise ImageError(
-            f"{name}: damaged or truncated image ({_words(error)}); copy it again from its source"
-        ) from error
+        # Pillow's decoders and converters raise many classes of exceptions for damaged files.
+        raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
     return Photo(pixels, replaced_lens(facts.lens, lens), notes=tuple(notes))
 
 
-def _words(error: Exception) -> str:
-    """What an error says, on one line; LibRaw says it in bytes."""
+def _one_line(error: Exception) -> str:
+    """The message of an error on one line; those of LibRaw are bytes."""
     text = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
     return " ".join(text.split())
 
 
-def _facts_and_turn(
+def _facts_and_rotation(
     read_exif: Callable[[], Image.Exif], width: int, height: int, notes: list[str]
-) -> tuple[LensFacts, Turn]:
-    """The lens facts of an EXIF block and the turn that makes the image upright; a damaged block is noted."""
-    facts, turn = LensFacts(Lens()), TURNS[1]
+) -> tuple[LensFacts, Rotation]:
+    """Lens facts of an EXIF block, and the rotation that makes the image upright; damage is noted."""
+    facts, rotation = LensFacts(Lens()), ROTATIONS[1]
     try:
         with warnings.catch_warnings(record=True) as damage:
             warnings.simplefilter("always")
             exif = read_exif()
             facts = read_lens_facts(exif, width, height)
         notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
-        turn = _upright_turn(exif.get(TAG_ORIENTATION, 1), notes)
+        rotation = _upright_rotation(exif.get(TAG_ORIENTATION, 1), notes)
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
     notes += facts.notes
-    return facts, turn
+    return facts, rotation
 
 
 def _picture_from_samples(
@@ -216,7 +214,7 @@ def _picture_from_samples(
     notes: list[str],
     max_pixels: int | None = None,
 ) -> Image.Image:
-    """Opaque RGB from samples of any depth."""
+    """Opaque RGB from samples of any bit depth."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
@@ -226,26 +224,25 @@ def _picture_from_samples(
 
 
 def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
-    """``lens`` with the known fields of ``given`` in place of its own; as it is if nothing is given."""
+    """``lens``, with its fields replaced by the known fields of ``given``."""
     known = {} if given is None else {name: value for name, value in asdict(given).items() if value is not None}
     return replace(lens, **known)
 
 
-def _upright_turn(orientation: object, notes: list[str]) -> Turn:
-    """The turn that makes an image of that EXIF orientation upright."""
-    if isinstance(orientation, int) and orientation in TURNS:
-        return TURNS[orientation]
-    notes.append(f"EXIF orientation {shown_tag(orientation)} ignored: expected 1 to 8.")
-    return TURNS[1]
+def _upright_rotation(orientation: object, notes: list[str]) -> Rotation:
+    if isinstance(orientation, int) and orientation in ROTATIONS:
+        return ROTATIONS[orientation]
+    notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
+    return ROTATIONS[1]
 
 
-def _upright_pixels(picture: Image.Image, turn: Turn) -> UInt8Array:
-    """The pixels of an RGB image, turned, (H, W, 3).
+def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
+    """(H, W, 3) pixels of an RGB image, upright.
 
-    They are copied in strips: Pillow's ways of turning and of giving an array hold two more copies of a large photo.
+    They are copied in strips: Pillow's rotation and array conversion need two more copies of a large photo.
     """
     width, height = picture.size
-    exchanged, row_step, column_step = turn
+    exchanged, row_step, column_step = rotation
     pixels = np.empty((width, height, 3) if exchanged else (height, width, 3), dtype=np.uint8)
     as_stored = (pixels.transpose(1, 0, 2) if exchanged else pixels)[::row_step, ::column_step]
     for top in range(0, height, STRIP_ROWS):
@@ -258,7 +255,7 @@ def _upright_pixels(picture: Image.Image, turn: Turn) -> UInt8Array:
 
 
 def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
-    """The image as opaque RGB with 8 bits a channel, sRGB-encoded."""
+    """The image as opaque 8-bit sRGB."""
     profile = image.info.get("icc_profile")
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return _picture_from_samples(np.asarray(image), profile, linear, name, notes)
@@ -281,10 +278,10 @@ def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Ima
 
 
 def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[str]) -> Image.Image | None:
-    """The image in sRGB by its embedded colour profile; None where there is nothing to convert."""
+    """The image converted to sRGB by its embedded colour profile; None if no conversion is needed."""
     if not data:
         if image.mode == "CMYK":
-            notes.append("CMYK without a colour profile: its colours are approximate.")
+            notes.append("CMYK without a colour profile: colours are approximate.")
         return None
     try:
         profile = ColourProfile.parsed(data)
@@ -295,14 +292,14 @@ def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[st
 
 
 def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Opaque RGB: transparency is laid over mid grey, which adds neither light nor dark edges."""
+    """Opaque RGB: composited over mid grey, which adds neither light nor dark edges."""
     if image.mode == "RGB":
         return image
     if image.mode != "RGBA":
         return image.convert("RGB")
     if image.getchannel("A").getextrema()[0] == 255:
         return image.convert("RGB")
-    notes.append("Transparent parts were laid over mid grey.")
+    notes.append("Transparent parts were composited over mid grey.")
     grey = Image.new("RGBA", image.size, (MID_GREY, MID_GREY, MID_GREY, 255))
     return Image.alpha_composite(grey, image).convert("RGB")
 
@@ -315,10 +312,9 @@ def _is_planar(image: Image.Image) -> bool:
 
 
 def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
-    """Whether Pillow would lose or misread colours of 16 bits.
+    """Whether Pillow would lose or misread 16-bit colours.
 
-    It takes every byte of separate planes for a sample, and gives the upper byte of the others: too little where
-    linear light is to be encoded.
+    It misreads separate planes, and returns the upper byte of other samples, which is too coarse for linear light.
     """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
@@ -339,7 +335,7 @@ def _is_linear_profile(data: bytes | None) -> bool:
 
 
 def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
-    """The first page of a TIFF in its full depth, such as float RGB."""
+    """Read the first page of a TIFF in its full bit depth, such as float RGB."""
     import tifffile  # only this rare kind of file needs it
 
     name = str(path)
@@ -355,34 +351,30 @@ def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int | None, 
     except ImageError:
         raise
     except Exception as error:
-        # tifffile raises whatever a damaged file leads it to.
+        # tifffile raises many classes of exceptions for damaged files.
         raise ImageError(f"{path}: not a readable TIFF ({error}); save it as 16-bit RGB without compression") from error
     if axes.startswith("S"):
         array = np.moveaxis(array, 0, -1)
     notes: list[str] = []
     with path.open("rb") as stream:
-        # A TIFF is an EXIF block with an image beside it.
-        facts, turn = _facts_and_turn(lambda: _exif_of_tiff(stream), page.imagewidth, page.imagelength, notes)
+        # The tags of a TIFF have the layout of an EXIF block.
+        facts, rotation = _facts_and_rotation(lambda: _exif_of_tiff(stream), page.imagewidth, page.imagelength, notes)
     picture = _picture_from_samples(array, profile, linear, name, notes, max_pixels)
-    return Photo(_upright_pixels(picture, turn), replaced_lens(facts.lens, lens), path, tuple(notes))
+    return Photo(_upright_pixels(picture, rotation), replaced_lens(facts.lens, lens), path, tuple(notes))
 
 
 def _check_tiff_page(page: Any) -> None:
-    """Refuse a page that takes far more memory than its pixels: samples without number, or tiles of any size.
-
-    Raises:
-        ValueError: naming what is too large.
-    """
+    """Raise ValueError for a page that would need far more memory than its pixels."""
     pixels = page.imagelength * page.imagewidth
     if page.nbytes > MAX_BYTES_PER_PIXEL * pixels:
-        raise ValueError(f"{page.nbytes // pixels} bytes a pixel, at most {MAX_BYTES_PER_PIXEL}")
+        raise ValueError(f"{page.nbytes // pixels} bytes per pixel, at most {MAX_BYTES_PER_PIXEL}")
     tile = page.tilelength * page.tilewidth * page.tiledepth if page.is_tiled else 0
     if tile > max(4 * pixels, LARGE_TILE_PIXELS):
         raise ValueError(f"tiles of {page.tilewidth} x {page.tilelength} px in an image of {pixels} pixels")
 
 
 def _exif_of_tiff(stream: BinaryIO) -> Image.Exif:
-    """The tags of a TIFF; none of a BigTIFF, which Pillow's EXIF reader does not know."""
+    """The tags of a TIFF; empty for a BigTIFF, which Pillow's EXIF reader does not support."""
     exif = Image.Exif()
     if stream.read(4) in TIFF_MAGIC[:2]:
         stream.seek(0)

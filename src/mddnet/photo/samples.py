@@ -1,4 +1,4 @@
-"""Samples of any type and range as 8-bit sRGB, and the sizes that a photo may have."""
+"""Conversion of samples of any type to 8-bit sRGB, and limits on image size."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mddnet.types import UInt8Array
 
 MIN_SIDE_PX = 32
 MAX_PIXELS = 200_000_000
-"""What an image may have unless the caller or :data:`LIMIT_VARIABLE` allows more."""
+"""Limit unless the caller or :data:`LIMIT_VARIABLE` sets another."""
 LIMIT_VARIABLE = "MDDNET_MAX_MEGAPIXELS"
 SIXTEEN_BIT_WHITE, TWELVE_BIT_WHITE = 65535, 4095
 OVERSHOOT = 0.05
-"""Resampling overshoots a little; float samples further outside of [0, 1] have another scale."""
+"""Resampling overshoots a little; float samples farther outside [0, 1] have another scale."""
 
 
 def pixel_limit() -> int:
-    """How many pixels an image may have: 200 megapixels, or what the environment variable MDDNET_MAX_MEGAPIXELS says.
+    """Largest number of pixels of an image: 200 megapixels, or the value of MDDNET_MAX_MEGAPIXELS.
 
     Raises:
-        ImageError: if the variable is no positive number.
+        ImageError: if the environment variable is not a positive number.
     """
     text = os.environ.get(LIMIT_VARIABLE)
     if not text:
@@ -40,38 +40,24 @@ def pixel_limit() -> int:
 
 
 def check_size(height: int, width: int, name: str, max_pixels: int | None) -> None:
-    """Refuse an image that is too small to be a photo or larger than is allowed.
-
-    Args:
-        height: pixels.
-        width: pixels.
-        name: of the file, for messages.
-        max_pixels: the limit of the caller; None is :func:`pixel_limit`.
-
-    Raises:
-        ImageError: naming the size and the limit.
-    """
+    """Raise ImageError for an image below 32 px or above ``max_pixels`` (default: :func:`pixel_limit`)."""
     if min(height, width) < MIN_SIDE_PX:
-        raise ImageError(f"{name}: {width} x {height} px is too small: at least {MIN_SIDE_PX} px a side")
+        raise ImageError(f"{name}: {width} x {height} px is too small: expected at least {MIN_SIDE_PX} px on each edge")
     check_most_pixels(height, width, name, max_pixels, ImageError)
 
 
 def check_most_pixels(height: int, width: int, name: str, max_pixels: int | None, error: type[MddnetError]) -> None:
-    """Refuse an image that is larger than is allowed, of whatever small size; as :func:`check_size`.
-
-    Raises:
-        MddnetError: of the class given.
-    """
+    """Raise ``error`` for an image above ``max_pixels``; as :func:`check_size` without its lower limit."""
     most = pixel_limit() if max_pixels is None else max_pixels
     if height * width > most:
-        way_out = f", or allow more ({LIMIT_VARIABLE}, --max-megapixels)" if max_pixels is None else ""
+        hint = f", or allow more ({LIMIT_VARIABLE}, --max-megapixels)" if max_pixels is None else ""
         raise error(
-            f"{name}: {width} x {height} px is too large: at most {most / 1e6:g} megapixels; make it smaller{way_out}"
+            f"{name}: {width} x {height} px is too large: expected at most {most / 1e6:g} megapixels; resize it{hint}"
         )
 
 
 def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
-    """8-bit samples from sRGB-encoded ones: uint8, bool, integers of up to 16 bits, or floats in [0, 1].
+    """Convert sRGB-encoded samples to 8 bits: uint8, bool, integers of up to 16 bits, or floats in [0, 1].
 
     Raises:
         ImageError: for another type, or values out of range.
@@ -87,9 +73,9 @@ def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]
 
 
 def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
-    """8-bit sRGB from linear light: uint8, integers of up to 16 bits, or floats of which 1 is white.
+    """Convert linear light to 8-bit sRGB: uint8, integers of up to 16 bits, or floats where 1 is white.
 
-    Float light may reach beyond white; then the exposure is lowered so that 99 % of the samples stay below it.
+    If float light exceeds white, the exposure is lowered so that 99 % of the samples stay below it.
 
     Raises:
         ImageError: for another type, integers out of range, NaN, or light below zero.
@@ -103,7 +89,7 @@ def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: li
             raise ImageError(f"{name}: float samples from {low:g}; expected linear light, 0 is black and 1 is white")
         bright = float(np.percentile(light, 99))
         if bright > 1.0 + OVERSHOOT and np.isfinite(bright):
-            notes.append(f"The light reaches beyond white: the exposure was lowered by a factor of {bright:.3g}.")
+            notes.append(f"The light exceeds white: the exposure was lowered by a factor of {bright:.3g}.")
             light = light / np.float32(bright)
         return srgb8_from_linear(light)
     white = 255 if samples.dtype == np.uint8 else _integer_white(samples, name, notes)
@@ -111,7 +97,7 @@ def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: li
 
 
 def _integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) -> int:
-    """The integer that stands for white: that of 16 bits, or of 12 where no sample needs more."""
+    """The integer that represents white: 65535, or 4095 if no sample exceeds 12 bits."""
     if not np.issubdtype(samples.dtype, np.integer):
         raise ImageError(f"{name}: samples of type {samples.dtype}; expected uint8, uint16 or float in [0, 1]")
     low, high = int(samples.min()), int(samples.max())
@@ -129,7 +115,7 @@ def _srgb8_from_floats(samples: NDArray[np.float32], name: str) -> UInt8Array:
         raise ImageError(f"{name}: float samples hold NaN or infinity; expected sRGB-encoded values in [0, 1]")
     if low < -OVERSHOOT or high > 1.0 + OVERSHOOT:
         raise ImageError(
-            f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1], or say that they "
-            "are linear light (--linear, linear=True)"
+            f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1]; for linear "
+            "light, use --linear or linear=True"
         )
     return (np.clip(samples, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)

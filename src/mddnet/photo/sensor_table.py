@@ -1,8 +1,7 @@
-"""Sensors of common cameras by the model that EXIF names: for photos whose EXIF lacks the focal plane resolution.
+"""Sensors of common cameras by EXIF model, for photos whose EXIF lacks the focal plane resolution.
 
-Sizes and numbers of pixels are those of the makers' published specifications; the Canon rows were compared with
-openMVG's CameraSensorSizeDatabase and agree with it. Phones are given by the pixel pitch that their makers state, and
-apply to the one camera of the phone that has this focal length.
+Sizes are from the makers' published specifications; the Canon rows agree with openMVG's CameraSensorSizeDatabase.
+Phone entries follow the published pixel pitch and apply to the phone's camera with this focal length.
 """
 
 from __future__ import annotations
@@ -10,21 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SIDE_TOLERANCE = 0.02
-"""A file has a few pixels more or less than the specification, by the software that developed it."""
+"""Depending on the software, a file has a few pixels more or less than specified."""
 FOCAL_TOLERANCE = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """A sensor and the largest photo that its camera takes, long side first.
+    """A sensor and the size of the camera's largest photo.
 
     Attributes:
         model: name of the camera.
-        long_mm: length of the long side that is imaged, millimetres.
-        short_mm: of the short side.
-        long_px: pixels of the long side.
-        short_px: of the short side.
-        focal_mm: the camera of a phone that it belongs to, by its focal length; None for every lens.
+        long_mm, short_mm: imaged area, millimetres.
+        long_px, short_px: size of the largest photo.
+        focal_mm: focal length of the phone camera with this sensor; None for interchangeable lenses.
     """
 
     model: str
@@ -40,42 +37,38 @@ class Sensor:
         return 1000.0 * self.long_mm / self.long_px
 
     def pitch(self, width: int, height: int) -> PhotoPitch:
-        """The pitch of the pixels of a photo from this camera, by its number of pixels.
+        """Pixel pitch of a photo of ``width`` x ``height`` pixels from this camera.
 
-        One side as long as the camera's: as taken, or cropped along the other side alone. Fewer pixels in the shape of
-        the sensor: made smaller. Any other shape: cropped and perhaps made smaller, and nothing is known.
-
-        Args:
-            width: of the photo, pixels.
-            height: of the photo, pixels.
+        If one edge has the full length, the photo is original, or cropped along the other edge. If it is smaller but
+        has the shape of the sensor, it was resized. Any other shape means cropped and perhaps resized: unknown pitch.
         """
         long_px, short_px = max(width, height), min(width, height)
         longer, shorter = long_px / self.long_px, short_px / self.short_px
         size = f"{self.model} takes {self.long_px} x {self.short_px} px, the photo has {long_px} x {short_px}"
         if max(longer, shorter) > 1.0 + SIDE_TOLERANCE:
-            return PhotoPitch(None, f"{size}: enlarged or put together.")
+            return PhotoPitch(None, f"{size}: enlarged or stitched.")
         if abs(longer - 1.0) <= SIDE_TOLERANCE or abs(shorter - 1.0) <= SIDE_TOLERANCE:
             whole = abs(longer - shorter) <= SIDE_TOLERANCE
-            return PhotoPitch(self.pixel_um, "" if whole else f"{size}: taken for cropped, not made smaller.")
+            return PhotoPitch(self.pixel_um, "" if whole else f"{size}: assumed to be cropped, not resized.")
         if abs(longer / shorter - 1.0) <= SIDE_TOLERANCE:
-            return PhotoPitch(self.pixel_um / longer, f"{size}: taken for made smaller, not cropped.")
-        return PhotoPitch(None, f"{size}: cropped, and perhaps made smaller.")
+            return PhotoPitch(self.pixel_um / longer, f"{size}: assumed to be resized, not cropped.")
+        return PhotoPitch(None, f"{size}: cropped, and perhaps resized.")
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoPitch:
-    """The pixel pitch of a photo by the number of its pixels.
+    """Pixel pitch of a photo.
 
     Attributes:
-        pixel_um: pitch of the pixels as given, micrometres; None where it cannot be told.
-        note: what was assumed, or why it cannot be told; "" where the photo is as the camera took it.
+        pixel_um: pitch of the pixels as given, micrometres; None if unknown.
+        note: the assumption made, or why it is unknown; "" for an original photo.
     """
 
     pixel_um: float | None
     note: str
 
 
-# Names in EXIF (the same camera is sold under several), long and short side in mm, in px; focal length of a phone.
+# EXIF names (some cameras have several), long and short edge in mm and in px, focal length of a phone camera.
 _ROWS: tuple[tuple[str | tuple[str, ...], float, float, int, int] | tuple[str, float, float, int, int, float], ...] = (
     ("Canon EOS 5D", 35.8, 23.9, 4368, 2912),
     ("Canon EOS 5D Mark II", 36.0, 24.0, 5616, 3744),
@@ -176,12 +169,7 @@ SENSORS = _table()
 
 
 def sensor_of(model: object, focal_mm: float | None) -> Sensor | None:
-    """The sensor of a camera by EXIF's Model; None for an unknown one, or for another camera of a phone.
-
-    Args:
-        model: the tag's value.
-        focal_mm: focal length of the photo, millimetres.
-    """
+    """The sensor by EXIF's Model and the focal length; None if unknown, or for another camera of a phone."""
     sensor = SENSORS.get(_key(model)) if isinstance(model, str) else None
     if sensor is None or sensor.focal_mm is None:
         return sensor

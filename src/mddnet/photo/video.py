@@ -19,39 +19,39 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm"}
 )
 OPEN_OPTIONS = {
-    # A file that names other files (a playlist) must not make us read them.
+    # A file that names other files (a playlist) must not cause reads of those.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg",
 }
 UNSPECIFIED = 2
-"""Of colour space and transfer curve in ITU-T H.273."""
+"""Code for an unspecified colour space in ITU-T H.273."""
 HD_HEIGHT_PX = 720
-"""From here on a video that does not name its colour space has that of BT.709, below that of BT.601."""
+"""A video without a stated colour space uses BT.709 from this height on, BT.601 below."""
 MISSING_SHARE = 0.1
-"""Share of the frames announced whose lack makes a file one that was cut short; containers round their durations."""
+"""A file lacking more than this share of its stated frames is truncated; containers round their durations."""
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file's name is that of a video."""
+    """Whether a file has the suffix of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def frame_stem(path: Path, index: int) -> str:
-    """Name of a frame's results: ``clip.000123``; frames count from 0."""
+    """Base name of a frame's outputs: ``clip.000123``; frames count from 0."""
     return f"{path.stem}.{index:06d}"
 
 
 def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None = None) -> Iterator[Photo]:
-    """The frames of a video in the order in which they are shown, upright, as 8-bit sRGB.
+    """The frames of a video in display order, upright, as 8-bit sRGB.
 
     Args:
         path: MP4, MOV, MKV, WebM, AVI, MPEG.
-        lens: what is known of the lens; ``pixel_um`` is the pitch of the frame's pixels.
-        max_pixels: a video with more pixels a frame is refused before it is decoded; None as for photos.
+        lens: known lens facts; ``pixel_um`` is the pitch of the frame's pixels.
+        max_pixels: a video with larger frames is refused before decoding; None as for photos.
 
     Raises:
-        ImageError: if PyAV is not installed, the file is missing or no video, or the frames are too small or too large;
-            after the last frame that could be decoded if the file is damaged or was cut short.
+        ImageError: if PyAV is not installed, the file is missing or not a video, or the frames are too small or too
+            large; after the last decodable frame if the file is damaged or truncated.
     """
     count = 0
     with _opened(path, max_pixels) as (container, stream):
@@ -64,21 +64,19 @@ def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None
         except (MddnetError, MemoryError):
             raise
         except Exception as error:
-            # FFmpeg has errors of many classes.
-            raise ImageError(
-                f"{path}: damaged after {count} frames ({error}); copy it again from its source"
-            ) from error
+            # FFmpeg raises many classes of exceptions.
+            raise ImageError(f"{path}: damaged after {count} frames ({error}); copy it again") from error
     if count < (1.0 - MISSING_SHARE) * expected:
-        raise ImageError(f"{path}: ends after {count} of {expected} frames; copy it again from its source")
+        raise ImageError(f"{path}: ends after {count} of {expected} frames; copy it again")
 
 
 def sampled_frames(
     path: Path, count: int, lens: Lens | None = None, *, max_pixels: int | None = None
 ) -> Iterator[Photo]:
-    """Up to ``count`` frames spread evenly over a video, fewer where it is short or cannot be searched.
+    """Up to ``count`` frames spread evenly over a video, fewer if it is short or seeking fails.
 
     Raises:
-        ImageError: as :func:`video_frames`, but not for a file that was cut short.
+        ImageError: as :func:`video_frames`, but not for a truncated file.
     """
     with _opened(path, max_pixels) as (container, stream):
         duration_s = container.duration / 1e6 if container.duration else 0.0
@@ -98,7 +96,7 @@ def sampled_frames(
             except (MddnetError, MemoryError):
                 raise
             except Exception:
-                # FFmpeg has errors of many classes.
+                # FFmpeg raises many classes of exceptions.
                 continue
             if photo is not None and found is not None:
                 seen.add(found.time)
@@ -106,7 +104,7 @@ def sampled_frames(
 
 
 def frame_count(path: Path) -> int:
-    """How many frames a video says that it has; 0 where it does not say.
+    """Number of frames that a video states; 0 if it does not.
 
     Raises:
         ImageError: as :func:`video_frames`.
@@ -123,11 +121,11 @@ def _opened(path: Path, max_pixels: int | None) -> Iterator[tuple[Any, Any]]:
     try:
         container = av.open(str(path), options=OPEN_OPTIONS)
     except Exception as error:
-        # FFmpeg has errors of many classes.
+        # FFmpeg raises many classes of exceptions.
         raise ImageError(f"{path}: not a readable video ({error}); expected MP4, MOV, MKV, WebM or AVI") from error
     with container:
         if not container.streams.video or container.streams.video[0].codec_context is None:
-            raise ImageError(f"{path}: holds no pictures; expected a video")
+            raise ImageError(f"{path}: has no video stream; expected a video")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         check_size(stream.codec_context.height, stream.codec_context.width, str(path), max_pixels)
@@ -147,10 +145,10 @@ def _photo(frame: Any, stream: Any, path: Path, lens: Lens | None) -> Photo:
     if frame.colorspace == UNSPECIFIED:
         space = "ITU709" if frame.height >= HD_HEIGHT_PX else "ITU601"
     pixels = frame.to_ndarray(format="rgb24", src_colorspace=space)
-    # The display matrix says by how many degrees the picture is to be turned, counter-clockwise.
+    # The display matrix gives the rotation in degrees, counter-clockwise.
     pixels = np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
     notes = []
     if stream.codec_context.color_trc in HDR_CURVES:
         curve = HDR_CURVES[stream.codec_context.color_trc]
-        notes.append(f"Video with the HDR curve {curve}: read as sRGB, its colours are approximate.")
+        notes.append(f"Video with the HDR curve {curve}: read as sRGB, colours are approximate.")
     return Photo(pixels, lens or Lens(), path, tuple(notes))

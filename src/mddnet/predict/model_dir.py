@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mddnet.errors import ModelError
-from mddnet.io.json_fields import shown
+from mddnet.io.json_fields import display
 from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder, read_config, remedy
 
 INPUT_NAME = "image"
@@ -75,12 +75,12 @@ def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(
-            f"{path}: {shown(error)}; expected the fields of an exported model: export it again"
+            f"{path}: {display(error)}; expected the fields of an exported model: export it again"
         ) from error
     sizes = 0 < model.multiple <= min(model.long_side, MAX_MULTIPLE) and model.long_side <= MAX_LONG_SIDE
     if not (sizes and 0 < model.defocus_cap_px < math.inf):
         raise ModelError(
-            f"{path}: input {shown(config['input'])}, defocus_cap_px {model.defocus_cap_px}; expected positive "
+            f"{path}: input {display(config['input'])}, defocus_cap_px {model.defocus_cap_px}; expected positive "
             f"numbers, multiple to {MAX_MULTIPLE} and long_side from that to {MAX_LONG_SIDE}: export the model again"
         )
     if not model.graph.is_file():

@@ -1,1 +1,1 @@
-"""Sets: scenes (sharp image, inverse depth, focused frames) made from captures."""
+"""Scenes (sharp image, inverse depth, focused frames) built from captures."""

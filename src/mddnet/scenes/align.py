@@ -1,9 +1,9 @@
-"""Alignment of focal stacks: focus breathing and hand shake are undone, by one similarity transform per frame.
+"""Alignment of focal stacks: removes focus breathing and hand shake by one similarity transform per frame.
 
 Neighbouring frames differ little in blur, so pairs at distances 1, 2 and 4 are registered (robust Lucas-Kanade on
-blurred, variance-stabilised luminance, coarse to fine, with gain and offset) and one least-squares problem turns the
-redundant pairs into a transform per frame; their disagreement is the measured residual. What a moving hand adds to
-that, parallax, can be undone by a smooth displacement on top (:func:`undo_parallax`).
+blurred, variance-stabilised luminance, coarse to fine, with gain and offset). A least-squares problem turns the
+redundant pairs into a transform per frame; their disagreement is the measured residual. Parallax of a moving camera is
+removed by an additional smooth displacement (:func:`undo_parallax`).
 """
 
 from __future__ import annotations
@@ -28,23 +28,18 @@ MIN_CORRELATION = 0.7
 MAX_RESIDUAL_PX = 2.0
 MIN_COMMON_SHARE = 0.5
 FLOW_WINDOW = 0.03
-"""Sigma of the window over which the displacement of parallax is averaged, as a share of the width."""
+"""Sigma of the averaging window of parallax displacements, as a share of the width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """A similarity about the image centre, in complex numbers: z -> factor z + shift, z = x + iy in pixels.
-
-    Attributes:
-        factor: scale times exp(i rotation).
-        shift: translation, pixels.
-    """
+    """A similarity about the image centre: z -> factor z + shift, z = x + iy in pixels, factor = scale e^(i angle)."""
 
     factor: complex
     shift: complex
 
     def matrix(self, width: int, height: int) -> NDArray[np.float64]:
-        """The same transform as (2, 3) matrix on pixel coordinates with the origin at the first pixel's centre."""
+        """As (2, 3) matrix on pixel coordinates with the origin at the centre of the first pixel."""
         a, b = self.factor.real, self.factor.imag
         cx, cy = (width - 1) / 2, (height - 1) / 2
         return np.array(
@@ -54,12 +49,7 @@ class Similarity:
 
 @dataclass(frozen=True, slots=True)
 class PairFit:
-    """A registered pair: ``transform`` maps pixels of the first frame to pixels of the second.
-
-    Attributes:
-        transform: the similarity.
-        correlation: normalised correlation of the two after the warp, -1..1.
-    """
+    """A registered pair: the map from pixels of the first frame to the second, and their correlation after the warp."""
 
     transform: Similarity
     correlation: float
@@ -67,13 +57,13 @@ class PairFit:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where every frame of a stack lies relative to the reference frame.
+    """Transforms of all frames of a stack relative to the reference frame.
 
     Attributes:
         reference: index of the reference frame, whose transform is the identity.
         transforms: per frame, the map from pixels of the reference to pixels of the frame.
-        residual_px: root mean square disagreement of the registered pairs at the image corners, in pixels.
-        lowest_correlation: worst correlation of two neighbours after alignment.
+        residual_px: root mean square disagreement of the registered pairs at the image corners.
+        lowest_correlation: lowest correlation of two neighbours after alignment.
     """
 
     reference: int
@@ -87,11 +77,9 @@ class AlignedStack:
     """Frames on one grid.
 
     Attributes:
-        frames: (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the area that all frames show.
-        alignment: the transforms.
-        common_share: share of the frame area that is left after the crop.
-        rows: the rows of the reference that are left.
-        columns: the columns of the reference that are left.
+        frames: (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the common area.
+        common_share: area after the crop over that of a frame.
+        rows, columns: the crop, in pixels of the reference.
     """
 
     frames: list[UInt8Array]
@@ -104,13 +92,13 @@ class AlignedStack:
 def scaled_about(
     image: NDArray[Pixel], zoom: float, centre: tuple[float, float] | None = None, shift: complex = 0j
 ) -> NDArray[Pixel]:
-    """The image shrunk by ``zoom`` about a point, on the same grid; cubic, since a linear one would add blur.
+    """Remove a magnification and a displacement, with cubic interpolation (linear would add blur).
 
     Args:
         image: (H, W) or (H, W, 3), any type that OpenCV warps.
-        zoom: magnification to undo.
-        centre: (x, y), pixels; None is the middle of the image.
-        shift: x + iy that the frame is displaced by, pixels, undone as well.
+        zoom: magnification to remove.
+        centre: (x, y) of its fixed point, pixels; None is the middle of the image.
+        shift: x + iy, displacement to remove, pixels.
     """
     height, width = image.shape[:2]
     if abs(zoom - 1) < 1e-9 and not shift:
@@ -124,15 +112,10 @@ def scaled_about(
 
 
 def register_pair(first: Float32Array, second: Float32Array, start: Similarity | None = None) -> PairFit:
-    """Similarity that maps pixels of ``first`` to pixels of ``second``, by robust Gauss-Newton, coarse to fine.
+    """Register two (H, W) images of variance-stabilised luminance by robust Gauss-Newton, coarse to fine.
 
     Minimises sum w (g second(T x) + o - first(x))^2 with Tukey weights w, gain g and offset o (Lucas and Kanade,
-    IJCAI 1981, in the form of Baker and Matthews, IJCV 2004, section 2).
-
-    Args:
-        first: (H, W) luminance, variance-stabilised.
-        second: (H, W), the same.
-        start: first guess; identity if None.
+    IJCAI 1981, in the form of Baker and Matthews, IJCV 2004, section 2), from ``start`` or the identity.
     """
     height, width = first.shape
     levels = max(1, int(np.log2(max(height, width) / 24)))
@@ -176,7 +159,7 @@ def _gauss_newton(
         normal = (jac * w) @ jac.T
         step = np.linalg.lstsq(normal, (jac * w) @ r, rcond=1e-10)[0]
         gain, offset = gain + float(step[4]), offset + float(step[5])
-        # The gradients are those of the warped image, so the step acts before the warp so far.
+        # The gradients are those of the warped image, so the step is applied before the current warp.
         ds, dt = complex(1 + step[0], step[1]), complex(step[2], step[3])
         factor, shift = factor * ds, factor * dt + shift
         a, b = first[inside].astype(np.float64), warped[inside].astype(np.float64)
@@ -193,7 +176,7 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
         frames: (H, W, 3) uint8 each, sRGB, in order of focus.
 
     Raises:
-        RejectedScene: where neighbours do not look alike after registration or the pairs contradict each other.
+        RejectedScene: if neighbours do not correlate after registration, or the pairs contradict each other.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / max(width, height))
@@ -264,9 +247,9 @@ def _solve_links(
 
 
 def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
-    """A large rectangle of True: the border with the largest share of False is shaved, one line at a time.
+    """A large rectangle of True: repeatedly crops the border line with the largest share of False.
 
-    A hole that no border touches is reached from the side that costs the fewest lines.
+    A hole inside is reached from the edge that needs the fewest lines.
 
     Raises:
         RejectedScene: if nothing is left.
@@ -276,23 +259,23 @@ def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
         block = valid[top:bottom, left:right]
         holes = [1 - float(line.mean()) for line in (block[0], block[-1], block[:, 0], block[:, -1])]
         if max(holes) > 0:
-            side, lines = int(np.argmax(holes)), 1
+            edge, lines = int(np.argmax(holes)), 1
         elif block.all():
             return slice(top, bottom), slice(left, right)
         else:
             row, column = np.argwhere(~block)[0]
             depth = [row + 1, bottom - top - row, column + 1, right - left - column]
-            side, lines = int(np.argmin(depth)), int(min(depth))
-        top, bottom = top + lines * (side == 0), bottom - lines * (side == 1)
-        left, right = left + lines * (side == 2), right - lines * (side == 3)
+            edge, lines = int(np.argmin(depth)), int(min(depth))
+        top, bottom = top + lines * (edge == 0), bottom - lines * (edge == 1)
+        left, right = left + lines * (edge == 2), right - lines * (edge == 3)
     raise RejectedScene("the aligned frames share no common area")
 
 
 def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> AlignedStack:
-    """Warp every frame onto the reference and crop all to the area that every frame shows.
+    """Warp every frame to the reference and crop all frames to their common area.
 
     Raises:
-        RejectedScene: if less than half of the frame is left.
+        RejectedScene: if the common area is less than half of the frame.
     """
     height, width = frames[0].shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -301,19 +284,19 @@ def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> Align
 
 
 def undo_parallax(frames: Sequence[UInt8Array], aligned: AlignedStack) -> AlignedStack:
-    """Align more closely where a moving camera shifted near things against far ones.
+    """Remove parallax of a moving camera, which shifts near objects against far ones.
 
     Optical flow between neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows of
     ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
-    reference. The wide window matters: growing blur moves the two sides of a thing in opposite directions, and a
-    sharper flow would undo the very blur that is to be measured.
+    reference. The window must be wide: growing blur moves opposite edges of an object apart, and a more local flow
+    would remove the blur itself.
 
     Args:
-        frames: the frames as captured.
-        aligned: the same by :func:`apply_alignment`; each frame is warped only once, from the capture.
+        frames: the frames as captured; each is warped only once.
+        aligned: the same frames after :func:`apply_alignment`.
 
     Raises:
-        RejectedScene: if less than half of the frame is left.
+        RejectedScene: if the common area is less than half of the frame.
     """
     height, width = frames[0].shape[:2]
     rows, columns = aligned.rows, aligned.columns
@@ -352,19 +335,19 @@ def _warped(
 ) -> AlignedStack:
     """Sample every frame at its map and crop; the maps cover ``rows`` and ``columns`` of the reference.
 
-    Maps come one at a time with the numbers of their frames: all of them would fill the memory.
+    Maps are an iterable of pairs with frame numbers, since all of them would fill the memory.
     """
     height, width = frames[0].shape[:2]
     valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
     warped: dict[int, UInt8Array] = {}
     for i, (x, y) in maps:
-        # A tolerance of rounding keeps the outermost pixels of the reference itself.
+        # A tolerance for rounding keeps the outermost pixels of the reference.
         valid &= (x > -1e-3) & (x < width - 1 + 1e-3) & (y > -1e-3) & (y < height - 1 + 1e-3)
         warped[i] = np.asarray(cv2.remap(frames[i], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
     kept_rows, kept_columns = common_rectangle(valid)
     share = (kept_rows.stop - kept_rows.start) * (kept_columns.stop - kept_columns.start) / (height * width)
     if share < MIN_COMMON_SHARE:
-        raise RejectedScene(f"the aligned frames share {share:.0%} of the picture, expected >= {MIN_COMMON_SHARE:.0%}")
+        raise RejectedScene(f"the aligned frames share {share:.0%} of the image, expected >= {MIN_COMMON_SHARE:.0%}")
     return AlignedStack(
         [np.ascontiguousarray(warped.pop(i)[kept_rows, kept_columns]) for i in range(len(frames))],
         alignment,
@@ -380,7 +363,7 @@ def _flow_input(frame: UInt8Array) -> UInt8Array:
 
 
 def _smooth_flow(first: UInt8Array, second: UInt8Array) -> tuple[Float32Array, Float32Array]:
-    """(dx, dy) in pixels from ``first`` to ``second``, smooth, and falling to 0 where there is no texture."""
+    """(dx, dy) in pixels from ``first`` to ``second``, smooth, and 0 without texture."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(2)
     there, back = search.calc(first, second, None), search.calc(second, first, None)

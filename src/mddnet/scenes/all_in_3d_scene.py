@@ -1,11 +1,11 @@
-"""From a scene of ALL-in-3D to a scene of ours: depth as measured, defocus by the formula of the paper.
+"""Builder of ALL-in-3D scenes: measured depth, defocus by the formula of the paper.
 
 The formula (He et al., arXiv:2208.09848)
 
     c = A |D - D_f| / D * F / (D_f - F)    with A the aperture over the pixel pitch
 
-is the lens law: with v = F D_f / (D_f - F), c = A v |1/D_f - 1/D|, so kappa of a frame is A v. Where the data set does
-not come with A, it is fitted by blurring the all-in-focus image and comparing with the focused frames.
+is the lens law: with v = F D_f / (D_f - F), c = A v |1/D_f - 1/D|, so kappa of a frame is A v. If A is not given, it is
+fitted by blurring the all-in-focus image and comparing with the focused frames.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Arra
 
 WORK_WIDTH = 430
 STRIDE = 2
-"""Every so many-th row and column is compared, which is plenty for a mean."""
+"""Only every second row and column is compared."""
 LARGEST_BLUR_OF_WIDTH = 0.18
 SMALLEST_BLUR_PX = 0.5
-"""Trials of A start where the strongest blur has this diameter at the working size."""
+"""Largest CoC at the smallest trial value of A, at the working size."""
 MIN_KNOWN_SHARE = 0.02
-"""The objects stand before a dark background, where nothing is measured."""
+"""Low, because depth of the dark background is not measured."""
 WORST_ERROR_FRACTION = 0.9
 WORST_AGAINST_UNIFORM = 1.1
-"""Re-rendering error over that of blur of one size per frame; above it, the blur does not follow the depth."""
+"""Re-rendering error over that of uniform blur per frame; above it, the blur does not follow the depth."""
 BREATHING_SLOPE = 0.5
-"""Growth of the picture per growth of the sensor distance, both in logarithms: 1 as captured, 0 where it was undone."""
+"""Slope of log magnification over log sensor distance: 1 as captured, 0 if breathing was removed."""
 FEW_FRAMES = 40
-"""As many frames of a long stack say whether it breathes, and about where A lies."""
+"""Number of frames that decide on breathing and on the coarse fit of A."""
 LEAST_BREATHING = 0.004
-"""Range of the logarithm of the sensor distance below which breathing is neither seen nor worth undoing."""
+"""Range of the log sensor distance below which breathing is negligible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breathing:
-    """How the frames lie on the all-in-focus image.
+    """Magnification of the frames relative to the all-in-focus image.
 
     Attributes:
-        scales: (N,) magnification of every frame against the all-in-focus image; all 1 where the frames fit already.
-        undone: whether the frames must be shrunk by it.
+        scales: (N,) magnification of every frame; all 1 if the frames are already aligned.
+        undone: whether the frames must be scaled back.
     """
 
     scales: NDArray[np.float64]
@@ -63,13 +63,13 @@ class Breathing:
 
 @dataclass(frozen=True, slots=True)
 class RerenderTrial:
-    """What fits of A compare: frames and depth at the working size.
+    """Data of the fit of A at the working size.
 
     Attributes:
         bank: the all-in-focus image blurred by discs.
-        frames: N arrays (P,), sRGB-encoded luminance at the pixels compared.
-        distances: N arrays (P,), CoC diameter in px of the working size that A = 1 gives there.
-        use: (H, W) bool, the pixels compared.
+        frames: N arrays (P,), sRGB-encoded luminance at the compared pixels.
+        distances: N arrays (P,), CoC diameter for A = 1 there, px.
+        use: (H, W) bool, the compared pixels.
     """
 
     bank: BlurBank
@@ -78,47 +78,43 @@ class RerenderTrial:
     use: NDArray[np.bool_]
 
     def error_fraction(self, aperture_px: float) -> float:
-        """Root mean square error of the rendered frames over that of the sharp image itself."""
+        """Root mean square error of the rendered frames over that of the sharp image."""
         planes = self.bank.encoded[:, self.use]
         rows = np.arange(planes.shape[1])
-        mine, sharp = 0.0, 0.0
+        blurred, sharp = 0.0, 0.0
         for frame, distance in zip(self.frames, self.distances, strict=True):
             low, t = between_discs(self.bank.diameters_px, aperture_px * distance)
             t = t.astype(np.float32)
             rendered = (1 - t) * planes[low, rows] + t * planes[low + 1, rows]
-            mine += float(((frame - rendered) ** 2).sum())
+            blurred += float(((frame - rendered) ** 2).sum())
             sharp += float(((frame - planes[0]) ** 2).sum())
-        return float(np.sqrt(mine / max(sharp, 1e-12)))
+        return float(np.sqrt(blurred / max(sharp, 1e-12)))
 
     def uniform_error_fraction(self) -> float:
-        """The same for the best blur of one size per frame, whatever the depth."""
+        """The same for the best uniform blur of each frame, independent of depth."""
         planes = self.bank.encoded[:, self.use]
-        mine, sharp = 0.0, 0.0
+        blurred, sharp = 0.0, 0.0
         for frame in self.frames:
             errors = [float(((frame - plane) ** 2).sum()) for plane in planes]
-            mine += min(errors)
+            blurred += min(errors)
             sharp += errors[0]
-        return float(np.sqrt(mine / max(sharp, 1e-12)))
+        return float(np.sqrt(blurred / max(sharp, 1e-12)))
 
 
 def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
-    """Build the scene into ``out_root/<name>/``; ``scene.json`` is written last.
+    """Build the scene in ``out_root/<name>/``, replacing an older one; ``scene.json`` is written last.
 
-    Frames are read twice and held one at a time: a scene of 200 frames needs no more memory than one of 3.
-
-    Args:
-        capture: the scene as shipped.
-        out_root: folder of scenes; a scene of the same name in it is replaced.
+    Frames are read twice and kept one at a time: a scene of 200 frames needs no more memory than one of 3.
 
     Raises:
         CaptureError: if a part is damaged or contradicts another.
-        RejectedScene: with the measured reason, if the blur of the frames does not follow from the depth.
+        RejectedScene: with the measured reason, if the blur of the frames does not follow the depth.
     """
     sharp = capture.read_sharp()
     inv_depth = 1.0 / capture.read_depth_m(sharp.shape)
     known = float(np.isfinite(inv_depth).mean())
     if known < MIN_KNOWN_SHARE:
-        raise RejectedScene(f"depth is measured in {known:.1%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}")
+        raise RejectedScene(f"depth is measured in {known:.1%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     focus_z_m = capture.read_focus_z_m()
     sensor_m = np.array([sensor_distance_m(capture.focal_mm, float(z)) for z in focus_z_m])
     small = [_work_size(capture.read_frame(i, sharp.shape)) for i in range(len(focus_z_m))]
@@ -130,18 +126,17 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
     uniform = trial.uniform_error_fraction()
     if error > WORST_AGAINST_UNIFORM * uniform:
         raise RejectedScene(
-            f"the blur does not follow the depth: with A = {aperture_px:.4g} px it leaves {error:.2f} of the "
-            f"difference to the sharp image, blur of one size per frame only {uniform:.2f}; are the focus depths in "
-            "the order of the frames?"
+            f"the blur does not follow the depth: the re-rendering error is {error:.2f} with A = {aperture_px:.4g} px, "
+            f"but {uniform:.2f} with uniform blur per frame; check that the focus depths are in the order of the frames"
         )
     if error > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur with A = {aperture_px:.4g} px explains too little: the re-rendering error is {error:.2f} of that of "
             f"the sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
-    rows, columns = _seen_by_all(sharp.shape, breathing)
+    rows, columns = _common_area(sharp.shape, breathing)
     record = SceneRecord(
-        name=out_name(capture),
+        name=scene_name(f"all_in_3d_{capture.name}"),
         location=capture.location,
         capture="all_in_3d",
         source=capture.source,
@@ -173,11 +168,6 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
     return record
 
 
-def out_name(capture: AllIn3dScene) -> str:
-    """Name of the scene folder."""
-    return scene_name(f"all_in_3d_{capture.name}")
-
-
 def _work_size(image: UInt8Array) -> Float32Array:
     """(h, w, 3) linear light, at most ``WORK_WIDTH`` wide."""
     height, width = image.shape[:2]
@@ -188,38 +178,37 @@ def _work_size(image: UInt8Array) -> Float32Array:
 
 
 def measure_breathing(sharp: Float32Array, frames: list[Float32Array], sensor_m: NDArray[np.float64]) -> Breathing:
-    """Whether the frames are as captured, magnified in proportion to the sensor distance v, or already scaled.
+    """Determine whether frames are magnified in proportion to the sensor distance v, or already scaled.
 
-    The magnification of every frame against the all-in-focus image is measured; a straight line through its logarithm
-    over that of v has slope 1 in the one case and 0 in the other. Single measurements are not used to scale by: those
-    of strongly blurred frames are off.
+    A line is fitted to the log magnification of the frames over log v: slope 1 as captured, 0 if already scaled.
+    Individual measurements are not used for scaling, since those of strongly blurred frames are inaccurate.
 
     Args:
         sharp: (h, w, 3) linear light.
         frames: N arrays (h, w, 3), linear light.
         sensor_m: (N,) sensor distance v of the frames, metres.
     """
-    still = Breathing(np.ones(len(frames)), False)
+    none = Breathing(np.ones(len(frames)), False)
     log_v = np.log(sensor_m)
     if np.ptp(log_v) < LEAST_BREATHING:
-        return still
-    few = evenly_few(len(frames))
+        return none
+    few = evenly_spaced(len(frames))
     all_log_v, log_v = log_v, log_v[few]
     target = _stabilised(sharp)
     fits = [register_pair(target, _stabilised(frames[i])) for i in few]
     good = np.array([fit.correlation >= MIN_CORRELATION for fit in fits])
     if good.sum() < 3 or np.ptp(log_v[good]) < LEAST_BREATHING:
-        return still
+        return none
     log_scale = np.log(np.abs([fit.transform.factor for fit in fits]))
     slope = float(np.polyfit(log_v[good], log_scale[good], 1)[0])
     if slope < BREATHING_SLOPE:
-        return still
+        return none
     log_reference = float(np.median(log_v[good] - log_scale[good]))
     return Breathing(np.exp(all_log_v - log_reference), True)
 
 
-def evenly_few(count: int) -> NDArray[np.intp]:
-    """Numbers of at most :data:`FEW_FRAMES` frames, spread evenly from the first to the last."""
+def evenly_spaced(count: int) -> NDArray[np.intp]:
+    """Indices of at most :data:`FEW_FRAMES` frames, evenly spaced from the first to the last."""
     return np.unique(np.linspace(0, count - 1, min(count, FEW_FRAMES)).round().astype(np.intp))
 
 
@@ -227,11 +216,11 @@ def _stabilised(linear: Float32Array) -> Float32Array:
     return np.sqrt(np.maximum(linear @ LUMINANCE, 0)).astype(np.float32)
 
 
-def _seen_by_all(shape: tuple[int, ...], breathing: Breathing) -> tuple[slice, slice]:
-    """Rows and columns of the all-in-focus image that the most magnified frame still shows."""
+def _common_area(shape: tuple[int, ...], breathing: Breathing) -> tuple[slice, slice]:
+    """Rows and columns of the all-in-focus image that are inside all frames."""
     largest = max(1.0, float(breathing.scales.max()))
     height, width = shape[:2]
-    top, left = (int(np.ceil((side - 1) / 2 * (1 - 1 / largest))) for side in (height, width))
+    top, left = (int(np.ceil((size - 1) / 2 * (1 - 1 / largest))) for size in (height, width))
     return slice(top, height - top), slice(left, width - left)
 
 
@@ -257,7 +246,7 @@ def rerender_trial(
         small: N arrays (h, w, 3), linear light, at the working size.
         breathing: magnification of the frames.
         u_focus: (N,) 1/m.
-        sensor_m: (N,) kappa per A, metres: sensor distances, scaled with their frames.
+        sensor_m: (N,) kappa / A: sensor distances over magnification, metres.
     """
     sharp_small = _work_size(sharp)
     height, width = sharp_small.shape[:2]
@@ -265,36 +254,36 @@ def rerender_trial(
     bank = blur_bank(sharp_small, LARGEST_BLUR_OF_WIDTH * width)
     u = np.asarray(cv2.resize(inv_depth, (width, height), interpolation=cv2.INTER_NEAREST), np.float64)
     use = np.zeros((height, width), dtype=bool)
-    rows, columns = _seen_by_all((height, width), breathing)
+    rows, columns = _common_area((height, width), breathing)
     use[rows, columns][::STRIDE, ::STRIDE] = np.isfinite(u[rows, columns][::STRIDE, ::STRIDE])
     if not use.any():
         raise RejectedScene("no pixel of known depth is left at the working size")
-    seen = [
+    observed = [
         encoded_luminance(scaled_about(frame, float(scale)) if breathing.undone else frame)[use]
         for frame, scale in zip(small, breathing.scales, strict=True)
     ]
     distances = [ratio * v * np.abs(at - u[use]) for at, v in zip(u_focus, sensor_m, strict=True)]
-    return RerenderTrial(bank, seen, distances, use)
+    return RerenderTrial(bank, observed, distances, use)
 
 
 def fit_aperture_px(trial: RerenderTrial) -> float:
-    """The A with the least re-rendering error.
+    """The A with the lowest re-rendering error.
 
     Raises:
-        RejectedScene: if the error has no minimum within the blur that can be rendered, so that nothing determines A.
+        RejectedScene: if the frames do not determine A: the error has no minimum within the range of blur.
     """
     farthest = float(np.quantile(np.concatenate(trial.distances), 0.99))
     if not farthest > 0:
-        raise RejectedScene("every pixel is in focus in every frame: nothing determines A")
+        raise RejectedScene("every pixel is in focus in every frame, which does not determine A")
     trials = np.geomspace(SMALLEST_BLUR_PX, trial.bank.diameters_px[-1], 40) / farthest
-    few = evenly_few(len(trial.frames))
+    few = evenly_spaced(len(trial.frames))
     rough = replace(trial, frames=[trial.frames[i] for i in few], distances=[trial.distances[i] for i in few])
     errors = [rough.error_fraction(float(a)) for a in trials]
     best = int(np.argmin(errors))
     if best in (0, len(trials) - 1):
         raise RejectedScene(
-            f"the re-rendering error is least at the end of the trials, A = {trials[best]:.4g} px: nothing determines "
-            "A; give aperture_px in all_in_3d.json"
+            f"A is not determined: the re-rendering error is lowest at the end of the range, {trials[best]:.4g} px; "
+            "state aperture_px in all_in_3d.json"
         )
     fine = minimize_scalar(
         lambda log_a: trial.error_fraction(float(np.exp(log_a))),

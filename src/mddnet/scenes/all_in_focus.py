@@ -1,4 +1,4 @@
-"""The all-in-focus image of a stack: every pixel from the frames in which it is sharp, mixed in linear light."""
+"""The all-in-focus image of a stack: each pixel from the frames in which it is sharp, mixed in linear light."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mddnet.types import Float32Array
 
 SEARCH_FRAMES = 2
 STRIP_BYTES = 200e6
-"""Linear light of all frames that is held at a time ..."""
+"""Size of linear light of all frames in memory at a time ..."""
 WHOLE_BYTES = 500e6
 """... unless the whole stack takes no more than this."""
 HALO_ROWS = 16
@@ -22,14 +22,11 @@ FLAT = 1e-9
 
 
 def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32Array:
-    """All-in-focus image: the two frames around the depth index, mixed linearly.
+    """All-in-focus image: linear mixture of the two frames around the depth index.
 
     Args:
-        linear_frames: N arrays (H, W, 3) or (H, W) of linear light, taken one at a time.
-        index: (H, W), 0..N-1; must be finite.
-
-    Returns:
-        float32 linear light of the shape of a frame.
+        linear_frames: N arrays (H, W, 3) or (H, W) of linear light, consumed one at a time.
+        index: (H, W), 0..N-1, finite.
     """
     sharp: Float32Array | None = None
     for i, frame in enumerate(linear_frames):
@@ -45,10 +42,10 @@ def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32A
 
 
 def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = 2.0) -> Float32Array:
-    """The index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``: for fusing, not for depth.
+    """Index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``: for fusion, not for depth.
 
-    A depth that is smooth across a fine structure is off by a frame or two there, which is a blurred structure in the
-    fused image; looking only nearby keeps the blurred rims of distant bright things out.
+    A depth that is smooth across a fine structure is off by a frame or two there, which would blur the structure in the
+    fused image. The limited search excludes blurred rims of distant bright objects.
 
     Args:
         linear_frames: N arrays (H, W, 3) of linear light.
@@ -60,7 +57,7 @@ def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, 
     for sharpness, weight in zip(profile, near, strict=True):
         sharpness *= weight
     top = profile.max(axis=0)
-    # A high power of an energy is close to a maximum, but has no seams.
+    # A high power approximates a maximum without seams.
     score = (profile / np.maximum(top, FLAT)) ** 8
     frame_number = np.arange(len(profile), dtype=np.float32)[:, None, None]
     best = (score * frame_number).sum(axis=0) / np.maximum(score.sum(axis=0), FLAT)
@@ -77,10 +74,10 @@ def fuse_sharpest(
     """All-in-focus image by :func:`sharpest_nearby` and :func:`fuse`, strip by strip where the stack is large.
 
     Args:
-        linear_rows: rows of a frame, by its number, as linear light (h, W, 3).
-        count: N frames.
+        linear_rows: returns rows of frame i as linear light (h, W, 3).
+        count: number of frames N.
         index: (H, W), 0..N-1, finite.
-        strip_rows: height of a strip; by default what the memory allows, and the whole picture of small stacks.
+        strip_rows: height of a strip; by default limited by memory, and the whole image for small stacks.
 
     Returns:
         (H, W, 3) float32 linear light.

@@ -1,8 +1,8 @@
-"""Building many scenes: one at a time into place, going on where it stopped.
+"""Building many scenes, with resume.
 
-A scene is built in a folder of its own below ``OUT/.building`` and renamed into ``OUT/KIND/SCENE`` when it is whole,
-so that whatever lies in place is whole, even after the process was killed. ``built_from.json`` inside the scene holds a
-digest of the files it was made from and of the settings: a scene whose digest still holds is kept.
+A scene is built in a separate folder below ``OUT/.building`` and renamed to ``OUT/KIND/SCENE`` when it is complete, so
+that no incomplete scene remains there even if the process is killed. ``built_from.json`` in the scene stores a digest
+of its source files and settings: a scene with an unchanged digest is kept.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from mddnet.scenes.store import read_scene
 from mddnet.scenes.worker import in_processes
 
 BUILDER = 4
-"""Raised when a change of the builders makes scenes of earlier versions worth building again."""
+"""Increased when a change of the builders requires scenes to be rebuilt."""
 BUILT_FROM = "built_from.json"
 
 
 def task_digest(task: BuildTask, frames: int | None, seed: int) -> str:
-    """Digest of everything a scene is made from: the content of its files, what is known of it, and the settings."""
-    about: dict[str, Any] = {"builder": BUILDER, "group": task.kind, "name": task.name}
+    """Digest of everything that a scene depends on: content of its files, facts, and settings."""
+    inputs: dict[str, Any] = {"builder": BUILDER, "group": task.kind, "name": task.name}
     if not isinstance(task.capture, Path):
         capture = task.capture
         known = {"place": capture.location, "source": capture.source, "licence": capture.licence}
-        about |= {"frames": frames, "seed": seed, **known, **task.capture.facts}
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+        inputs |= {"frames": frames, "seed": seed, **known, **task.capture.facts}
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     for path in task.files:
         digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
 def digest_of_scene(folder: Path) -> str | None:
-    """Digest that a scene in place was built with, or None if there is no whole scene of ours."""
+    """Digest of an existing scene, or None if there is no complete scene with a digest."""
     if not (folder / "scene.json").is_file():
         return None
     try:
@@ -66,17 +66,17 @@ def build_one(
     seed: int = 0,
     rebuild: bool = False,
 ) -> BuildRow:
-    """Build one scene and move it into place, or say why there is none; never raises for a capture's sake.
+    """Build one scene and move it to its place; errors of the capture or builder become a row, not an exception.
 
     Args:
         task: the scene.
-        out: root of the scenes; they lie in ``out/KIND/SCENE``.
+        out: root of the scenes in ``out/KIND/SCENE``.
         scratch: folder to build in, on the same file system.
-        frames: frames per rendered scene, or None for each kind's own.
-        seed: of what is drawn for rendered scenes.
+        frames: frames per rendered scene, or None for the default of the kind.
+        seed: random seed for rendered scenes.
         rebuild: build even if nothing has changed.
     """
-    # Two processes of one thread each beat one process whose threads wait for each other.
+    # Two single-threaded processes are faster than one process with two threads.
     cv2.setNumThreads(1)
     started = time.monotonic()
     target = out / task.kind / task.name
@@ -89,13 +89,13 @@ def build_one(
         with writing_into(out):
             work = Path(tempfile.mkdtemp(dir=scratch, prefix=f"{task.name}-"))
             record = KINDS[task.kind].build(task.capture, work, frames, seed)
-            made = work / record.name
-            atomic_write_text(made / BUILT_FROM, json.dumps({"digest": digest}) + "\n")
-            _move_into_place(made, out / task.kind / record.name, work)
+            built = work / record.name
+            atomic_write_text(built / BUILT_FROM, json.dumps({"digest": digest}) + "\n")
+            _move_into_place(built, out / task.kind / record.name, work)
         seconds = time.monotonic() - started
         return BuildRow(task.kind, record.name, record.location, "built", record=record, seconds=seconds)
     except RejectedScene as error:
-        # What an earlier version of the capture gave is no longer what the capture says.
+        # The scene of an earlier version of the capture is outdated.
         if target.exists() and work is not None:
             target.rename(work / "outdated")
         seconds = time.monotonic() - started
@@ -103,7 +103,7 @@ def build_one(
     except MddnetError as error:
         return BuildRow(task.kind, task.name, task.location, "failed", str(error))
     except Exception as error:
-        # A fault in a builder must not cost the other scenes; the row says that it is one.
+        # An error in a builder must not stop the other scenes.
         reason = f"{task.files[0].parent if task.files else task.name}: {type(error).__name__}: {error}"
         return BuildRow(task.kind, task.name, task.location, "failed", reason)
     finally:
@@ -111,12 +111,12 @@ def build_one(
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _move_into_place(made: Path, target: Path, work: Path) -> None:
-    """Replace ``target`` by a whole scene; between the two renames there is none, never half a one."""
+def _move_into_place(built: Path, target: Path, work: Path) -> None:
+    """Replace ``target`` by a complete scene; between the two renames there is none, never a partial one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         target.rename(work / "outdated")
-    made.rename(target)
+    built.rename(target)
 
 
 def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
@@ -138,23 +138,20 @@ def build_scenes(
     rebuild: bool = False,
     ray: str | None = None,
 ) -> Generator[BuildRow]:
-    """Build what a plan lists, in any order; interrupted or killed, the next call goes on where this one stopped.
+    """Build the scenes of a plan in any order; after an interruption, the next call resumes.
 
     Args:
-        plan: what to build.
-        out: root of the scenes; they lie in ``out/KIND/SCENE``.
-        jobs: number of processes.
-        frames: frames per rendered scene, or None for each kind's own.
-        seed: of what is drawn for rendered scenes.
-        rebuild: build scenes again although nothing has changed.
-        ray: address of a Ray cluster that builds, instead of processes here; every path is absolute then, and seen by
-            all its machines.
+        plan: the scenes to build.
+        out: root of the scenes in ``out/KIND/SCENE``.
+        jobs: number of local processes.
+        frames, seed, rebuild: as for :func:`build_one`.
+        ray: address of a Ray cluster that builds instead; all paths must then be absolute and visible to its machines.
 
     Yields:
-        One row per scene as it is done, failures of the plan first.
+        One row per finished scene, failures of the plan first.
 
     Raises:
-        OutputError: if ``out`` cannot be written, or another build is writing there.
+        OutputError: if ``out`` is not writable, or another build is writing there.
         ClusterError: if the cluster cannot be reached, or its machines differ.
     """
     with BuildLock(out) as scratch:

@@ -1,4 +1,4 @@
-"""The tables of a build: ``build.csv`` lists every whole scene, ``rejected.csv`` every capture that gave none."""
+"""Tables of a build: ``build.csv`` lists all complete scenes, ``rejected.csv`` all captures without a scene."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mddnet.scenes.plan import BuildRow
 from mddnet.scenes.store import read_scene
 from mddnet.types import SPLITS, SceneRecord, Split
 
-PATIENCE_S = 60.0
+LOCK_TIMEOUT_S = 60.0
 SCENE_COLUMNS = (
     "group",
     "scene",
@@ -35,7 +35,7 @@ REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason")
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of ``build.csv`` or ``rejected.csv``; none where the file is missing or not a table with a split column."""
+    """Rows of ``build.csv`` or ``rejected.csv``; empty if the file is missing or has no split column."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [
@@ -48,13 +48,13 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 
 def split_of_build(root: Path) -> dict[str, Split]:
-    """Location -> split as ``build.csv`` says; empty where there is no such table."""
+    """Split of each location in ``build.csv``; empty if there is no such table."""
     rows = read_table(root / "build.csv")
     return {row["place"]: row["split"] for row in rows if row.get("place") and row["split"] in SPLITS}
 
 
 def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
-    """A scene as a line of ``build.csv``."""
+    """A row of ``build.csv``."""
     kappas = [frame.kappa_px for frame in record.frames]
     measures = record.measures
 
@@ -78,19 +78,19 @@ def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
 
 
 def write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
-    """Write ``build.csv`` (every whole scene below ``out``) and ``rejected.csv`` (every capture without one).
+    """Write ``build.csv`` (all complete scenes below ``out``) and ``rejected.csv`` (all captures without one).
 
-    Lines about captures that this run did not touch stay.
+    Rows of captures that are not part of this run are kept.
 
     Args:
         out: root of the scenes.
-        rows: what this run made of its captures.
-        split_of: ``"train"``, ``"dev"`` or "" (unknown) for a location.
+        rows: results of this run.
+        split_of: split of a location, or "" if unknown.
 
     Raises:
         OutputError: if they cannot be written.
     """
-    with writing_into(out), FolderLock(out, "build-tables", PATIENCE_S):
+    with writing_into(out), FolderLock(out, "build-tables", LOCK_TIMEOUT_S):
         _write_tables(out, rows, split_of)
 
 

@@ -1,4 +1,4 @@
-"""What a capture says of its lens, with intervals: (A, e) of a rig, kappa of a focal stack."""
+"""Lens calibration from one capture, with intervals: (A, e) of a rig, kappa of a focal stack."""
 
 from __future__ import annotations
 
@@ -21,14 +21,7 @@ from mddnet.scenes.rig_scene import calibrate_capture
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A calibrated number.
-
-    Attributes:
-        name: what it is.
-        value: best value.
-        error: half width of its 95 % interval; NaN where it was given and not fitted.
-        unit: its unit.
-    """
+    """A calibrated quantity; ``error`` is the half width of its 95 % interval, NaN if it was given, not fitted."""
 
     name: str
     value: float
@@ -38,15 +31,15 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class CaptureCalibration:
-    """What became of one capture.
+    """Calibration of one capture.
 
     Attributes:
         kind: name of its kind.
-        name: its scene.
-        quantities: the calibrated numbers; none where it failed.
-        error_fraction: re-rendering error over that of the sharp image; NaN where it failed.
-        remark: what else is known, or "".
-        reason: why there are no numbers, or "".
+        name: name of its scene.
+        quantities: the results; empty if it failed.
+        error_fraction: re-rendering error over that of the sharp image; NaN if it failed.
+        remark: further facts, or "".
+        reason: reason of the failure, or "".
     """
 
     kind: str
@@ -58,7 +51,7 @@ class CaptureCalibration:
 
 
 def calibrate_task(task: BuildTask) -> CaptureCalibration:
-    """Calibrate one capture folder; never raises for a capture's sake."""
+    """Calibrate one capture folder; errors of the capture become the result's ``reason``."""
     cv2.setNumThreads(1)
     assert isinstance(task.capture, Path)
     try:
@@ -81,12 +74,12 @@ def calibrate_rig(folder: Path) -> CaptureCalibration:
     found = calibrate_capture(rig)
     fit = found.fit
     known = np.isfinite(found.depth.measured.depth_mm).mean()
-    remark = f"depth in {known:.0%} of the picture, noise {np.nanmedian(found.depth.measured.relative_noise):.2%}"
+    remark = f"depth in {known:.0%} of the image, noise {np.nanmedian(found.depth.measured.relative_noise):.2%}"
     if rig.pixel_um is not None:
         f_number = rig.focal_mm * 1000.0 / (fit.law.aperture_px * rig.pixel_um)
         remark += f"; A is f/{f_number:.2f}"
         if rig.f_number is not None:
-            remark += f", the lens says f/{rig.f_number:g}"
+            remark += f", stated: f/{rig.f_number:g}"
     quantities = (
         Quantity("A", fit.law.aperture_px, fit.aperture_error_px, "px"),
         Quantity("e", fit.law.offset_mm, fit.offset_error_mm, "mm"),
@@ -112,18 +105,18 @@ def calibrate_stack(folder: Path) -> CaptureCalibration:
     if values is None:
         quantity = Quantity("kappa", kappa, share * kappa, "px per sweep")
         if sweep.chosen is not sweep.even:
-            remark = f"steps are uneven; as if even, {sweep.even.kappa_px_per_frame / sweep.work_ratio:.3g} px a frame"
+            remark = f"uneven steps; if even: {sweep.even.kappa_px_per_frame / sweep.work_ratio:.3g} px per frame"
     else:
         quantity = Quantity("kappa", kappa, share * kappa, "px per 1/m")
         if stack.lens.has_blur_scale:
-            remark = f"by f, N and pitch of the lens {lens_kappa_px(stack.lens):.4g}"
+            remark = f"from f, N and pixel pitch: {lens_kappa_px(stack.lens):.4g}"
     return CaptureCalibration("focal_stacks", stack.scene, (quantity,), sweep.chosen.error_fraction, remark)
 
 
 def pooled(calibrations: list[CaptureCalibration]) -> tuple[Quantity, ...]:
-    """A and e of one rig from several captures of it: means weighted by the squared errors, with their interval.
+    """Weighted means of A and e over several captures of one rig.
 
-    The interval is the larger of what the errors and what the scatter of the captures say.
+    The interval is the larger of those from the individual errors and from the scatter of the captures.
     """
     out = []
     for name in ("A", "e"):

@@ -1,8 +1,8 @@
-"""Depth from focus: which frame, between frames, each pixel is sharpest in, and how far that can be trusted.
+"""Depth from focus: the fractional index of the sharpest frame at each pixel, and its confidence.
 
-Two ways, used one after the other. The *peak* of the sharpness profile needs nothing but the frames. Then, once a
-sharp image and the blur per frame are known, the *re-rendering cost* asks which index best explains all frames at
-once; it uses every frame, is finer than a frame, and shows pixels that no depth explains (people who moved).
+Two methods are used in sequence. The *peak* of the sharpness profile needs only the frames. Once a sharp image and the
+blur per frame are known, the *re-rendering cost* finds the index that best explains all frames; it has subframe
+resolution and detects pixels that no depth explains, such as moving people.
 """
 
 from __future__ import annotations
@@ -23,27 +23,16 @@ QUANTISATION = (0.5 / 255) ** 2
 
 @dataclass(frozen=True, slots=True)
 class FocusDepth:
-    """Depth in units of the frame index.
-
-    Attributes:
-        index: (H, W) float32, 0..N-1, NaN where unknown.
-        confidence: (H, W) float32 in [0, 1]; 0 where unknown.
-    """
+    """Depth as frame index 0..N-1, NaN where unknown, with confidence in [0, 1]; (H, W) float32 each."""
 
     index: Float32Array
     confidence: Float32Array
 
 
 def peak_position(scores: Float32Array) -> Float32Array:
-    """Position of the highest score along the first axis, between frames by a parabola through three scores.
+    """(H, W) position of the highest of (N, H, W) scores, N >= 3, refined by a parabola through three scores.
 
-    Through the logarithms of a focus measure, the parabola is the Gaussian fit of Nayar and Nakagawa (1994).
-
-    Args:
-        scores: (N, H, W), N >= 3.
-
-    Returns:
-        (H, W) float32 in 0..N-1.
+    On the logarithms of a focus measure, the parabola is the Gaussian fit of Nayar and Nakagawa (1994).
     """
     best = scores.argmax(axis=0)
     inner = np.clip(best, 1, len(scores) - 2)
@@ -51,13 +40,13 @@ def peak_position(scores: Float32Array) -> Float32Array:
     bend = left - 2 * mid + right
     with np.errstate(divide="ignore", invalid="ignore"):
         offset = np.where(bend < 0, 0.5 * (left - right) / bend, 0.0)
-    # At the ends the parabola would extrapolate: the sweep says no more than "at the first (last) frame".
+    # The parabola must not extrapolate beyond the first and last frame.
     position = np.where(best == inner, inner + np.clip(offset, -0.5, 0.5), best)
     return position.astype(np.float32)
 
 
 def depth_from_sharpness(profile: Float32Array, guide: Float32Array) -> FocusDepth:
-    """Index of the sharpness peak, from profiles pooled over look-alike neighbours.
+    """Index of the sharpness peak, from profiles pooled over similar neighbours.
 
     Args:
         profile: (N, H, W) of :func:`mddnet.scenes.sharpness.sharpness_profile`.
@@ -82,7 +71,7 @@ def depth_from_cost(cost: Float32Array, unblurred: Float32Array, guide: Float32A
 
     Args:
         cost: (N, H, W), mean squared error over frames if the pixel had that index.
-        unblurred: (H, W), the same error of the sharp image itself: what there is to explain.
+        unblurred: (H, W), the same error of the sharp image.
         guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the sharp image.
     """
     noise = max(float(np.quantile(cost.min(axis=0), 0.2)), QUANTISATION)
@@ -94,24 +83,24 @@ def depth_from_cost(cost: Float32Array, unblurred: Float32Array, guide: Float32A
         pooled[i] = fine(scaled) + 0.15 * coarse(scaled)
     index = peak_position(-pooled)
     lowest, middle = pooled.min(axis=0), np.median(pooled, axis=0)
-    # Decided: the best index beats the others by more than the noise does. Explained: blur accounts for the changes.
+    # Decided: the minimum exceeds the noise. Explained: blur accounts for the changes between frames.
     decided = np.clip((middle - lowest) / (middle + 2 * np.sqrt(noise)) / 0.6, 0, 1)
     local = cv2.GaussianBlur(np.take_along_axis(cost, np.rint(index).astype(np.int64)[None], axis=0)[0], (0, 0), 2.0)
-    wanted = cv2.GaussianBlur(unblurred, (0, 0), 2.0)
-    explained = np.clip(1.25 - local / (wanted + 2 * noise), 0, 1)
+    total = cv2.GaussianBlur(unblurred, (0, 0), 2.0)
+    explained = np.clip(1.25 - local / (total + 2 * noise), 0, 1)
     return FocusDepth(index, (decided * explained).astype(np.float32))
 
 
 def complete(depth: FocusDepth, frame_count: int, guide: Float32Array, floor: float = 0.02) -> FocusDepth:
-    """Replace every index by the confidence-weighted median of look-alike neighbours; areas without any stay unknown.
+    """Replace every index by the confidence-weighted median of similar neighbours; areas without any stay unknown.
 
-    Histograms of the index are pooled by the guided filter, near and (with less weight) far, and read at their middle
-    (Ma et al., "Constant time weighted median filtering for stereo matching and beyond", ICCV 2013). Outliers vanish,
-    doubtful areas take over the depth of confident ones of similar colour, and texture is not copied into the depth.
+    Histograms of the index are pooled by guided filters with a small and (at less weight) a large window, and their
+    median is taken (Ma et al., "Constant time weighted median filtering for stereo matching and beyond", ICCV 2013).
+    This removes outliers and fills uncertain areas from confident ones of similar colour, without copying texture.
 
     Args:
-        depth: index and confidence; NaN counts as confidence 0.
-        frame_count: N, so that indices are 0..N-1.
+        depth: index and confidence.
+        frame_count: number of frames N.
         guide: (H, W, 3) float32 in 0..1, sRGB-encoded.
         floor: pooled confidence below which an area stays unknown.
     """
@@ -125,15 +114,15 @@ def complete(depth: FocusDepth, frame_count: int, guide: Float32Array, floor: fl
     index = _histogram_median(histogram)
     tolerance = 1 + 0.05 * frame_count
     agreement = np.exp(-(((known - index) / tolerance) ** 2))
-    hopeless = cv2.GaussianBlur(weight, (0, 0), 12.0) < floor
+    unknown = cv2.GaussianBlur(weight, (0, 0), 12.0) < floor
     confidence = np.clip(depth.confidence * agreement, 0, 1)
     return FocusDepth(
-        np.where(hopeless, np.nan, index).astype(np.float32), np.where(hopeless, 0, confidence).astype(np.float32)
+        np.where(unknown, np.nan, index).astype(np.float32), np.where(unknown, 0, confidence).astype(np.float32)
     )
 
 
 def _histogram_median(histogram: Float32Array) -> Float32Array:
-    """Middle of every pixel's histogram, (N, H, W) of bins centred on 0..N-1, between bins by linear interpolation."""
+    """Median of every pixel's histogram, (N, H, W) of bins centred on 0..N-1, interpolated linearly."""
     cumulative = np.cumsum(histogram, axis=0, dtype=np.float64)
     half = 0.5 * cumulative[-1]
     bin_of = np.argmax(cumulative >= half, axis=0)
@@ -144,15 +133,10 @@ def _histogram_median(histogram: Float32Array) -> Float32Array:
 
 
 def upsample(depth: FocusDepth, small_guide: Float32Array, guide: Float32Array) -> FocusDepth:
-    """Bring a depth to the size of ``guide``, its edges following those of the picture.
+    """Upsample a depth from the size of ``small_guide``, (h, w, 3), to that of ``guide``, the same image (H, W, 3).
 
     The local linear models are solved at the small size and evaluated at the large one (He and Sun, "Fast guided
-    filter", 2015), then held within the range of the neighbouring values.
-
-    Args:
-        depth: at the size of ``small_guide``.
-        small_guide: (h, w, 3).
-        guide: (H, W, 3), the same picture.
+    filter", 2015), then clipped to the range of the neighbouring values.
     """
     height, width = guide.shape[:2]
     size = (width, height)

@@ -1,9 +1,9 @@
 """Disparity of the central view of a light field by plane sweep, and the geometry of its views.
 
-Convention: a point at pixel x of the central view whose disparity is d lies at ``x - d * p`` in the view at position
-p = (row, column), in units of one view; d is in pixels per view and **larger is nearer**, which makes it an affine
-inverse depth (for parallel cameras d = baseline * focal length * (1/z - 1/z0)). Which way the rows and columns of a
-capture run is found from the data: the axes by agreement of the views, near against far by occlusion.
+Convention: a point at pixel x of the central view with disparity d is at ``x - d * p`` in the view at position
+p = (row, column), in units of one view. d is in pixels per view and **larger is nearer**, which makes it an affine
+inverse depth (for parallel cameras d = baseline * focal length * (1/z - 1/z0)). The directions of rows and columns are
+estimated: the axes from agreement of the views, near against far from occlusion.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ AXES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "rows right, columns down": ((0, 1), (1, 0)),
     "rows left, columns down": ((0, -1), (1, 0)),
 }
-"""How a grid of views can lie, up to the common sign that occlusion decides: name -> step of a row, of a column."""
+"""Orientations of a grid, up to the common sign that occlusion determines: name -> step of a row, of a column."""
 
 COST_CAP = 0.12
-"""Truncation of the colour difference (sRGB in [0, 1]): beyond it a view does not see the point."""
+"""Truncation of the colour difference (sRGB in [0, 1]), for occluded points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class ViewGrid:
     Attributes:
         images: (N, H, W, 3) float32, sRGB-encoded in [0, 1].
         positions: (N, 2) row and column of each view in units of one view; ``images[centre]`` is at (0, 0).
-        offsets_px: (N, 2) residual shift of each view (row, column): x of the centre lies at x - d p + offset.
-        gains: (N,) factor in linear light that brings a view to the brightness of the central one.
+        offsets_px: (N, 2) residual shift of each view (row, column): x of the centre is at x - d p + offset.
+        gains: (N,) factor in linear light that equalises a view with the central one.
         centre: index of the central view.
     """
 
@@ -56,7 +56,7 @@ class ViewGrid:
         return self.only(np.abs(self.positions).max(axis=1) <= radius + 0.25)
 
     def only(self, chosen: BoolArray) -> ViewGrid:
-        """Some of the views, the central one among them."""
+        """The chosen views, which must include the central one."""
         keep = np.flatnonzero(chosen)
         centre = int(np.flatnonzero(keep == self.centre)[0])
         return ViewGrid(self.images[keep], self.positions[keep], self.offsets_px[keep], self.gains[keep], centre)
@@ -64,13 +64,7 @@ class ViewGrid:
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """How the rows and columns of a capture run.
-
-    Attributes:
-        name: one of :data:`AXES`.
-        cost: mean matching cost of it (sRGB difference, truncated).
-        runner_up_cost: the cost of the next best.
-    """
+    """Directions of rows and columns: one of :data:`AXES`, its mean matching cost, and that of the second best."""
 
     name: str
     cost: float
@@ -82,8 +76,8 @@ class DisparityMap:
     """Disparity of the central view.
 
     Attributes:
-        disparity: (H, W) float32, pixels per view, larger is nearer; NaN where nothing can be matched.
-        filled: (H, W) float32, the same with the gaps closed by the smoothness term; for rendering, not a truth.
+        disparity: (H, W) float32, pixels per view, larger is nearer; NaN without a match.
+        filled: (H, W) float32, the same with gaps filled by the smoothness term; for rendering only.
         confidence: (H, W) float32 in [0, 1]: agreement of two disjoint halves of the views, and texture.
     """
 
@@ -93,7 +87,7 @@ class DisparityMap:
 
 
 def shift_image(image: Float32Array, dy: float, dx: float) -> Float32Array:
-    """Sample ``image`` at (y + dy, x + dx), cubic; the border is repeated."""
+    """Sample ``image`` at (y + dy, x + dx) with cubic interpolation and replicated border."""
     matrix = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float64)
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     size = (image.shape[1], image.shape[0])
@@ -102,7 +96,7 @@ def shift_image(image: Float32Array, dy: float, dx: float) -> Float32Array:
 
 
 def sample_image(image: Float32Array, y: Float32Array, x: Float32Array) -> Float32Array:
-    """Sample ``image`` at the given pixel coordinates, cubic; the border is repeated."""
+    """Sample ``image`` at pixel coordinates with cubic interpolation and replicated border."""
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
@@ -113,21 +107,14 @@ def pixel_grid(height: int, width: int) -> tuple[Float32Array, Float32Array]:
 
 
 def grid_positions(rows: int, cols: int, centre: tuple[int, int], axes: str) -> NDArray[np.float64]:
-    """(rows * cols, 2) positions of a regular grid, row by row, in units of one view, (0, 0) at ``centre``.
-
-    Args:
-        rows: number of rows.
-        cols: number of columns.
-        centre: row and column of the central view.
-        axes: one of :data:`AXES`.
-    """
+    """(rows * cols, 2) positions of a regular grid with ``axes`` of :data:`AXES`, in views, (0, 0) at ``centre``."""
     row_step, col_step = np.array(AXES[axes], dtype=np.float64)
     r, c = np.mgrid[:rows, :cols]
     return (r.reshape(-1, 1) - centre[0]) * row_step + (c.reshape(-1, 1) - centre[1]) * col_step
 
 
 def texture_strength(image: Float32Array) -> Float32Array:
-    """Root mean square of the gradient in a 7x7 window, (H, W), in sRGB units per pixel."""
+    """(H, W) root mean square of the gradient in a 7x7 window, sRGB units per pixel."""
     grey = image.mean(axis=2)
     gx = cv2.Scharr(grey, cv2.CV_32F, 1, 0) / 32
     gy = cv2.Scharr(grey, cv2.CV_32F, 0, 1) / 32
@@ -138,21 +125,21 @@ def texture_strength(image: Float32Array) -> Float32Array:
 
 
 def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Views above, below, left and right of the centre: a point hidden from one side is seen from the other.
+    """Views above, below, left and right of the centre: a point occluded in one half is visible in another.
 
     Source: Kang, Szeliski and Chai, "Handling Occlusions in Dense Multi-view Stereo" (CVPR 2001).
     """
-    sides = [positions[:, axis] * sign > 0.25 for axis in (0, 1) for sign in (-1, 1)]
-    return [np.flatnonzero(side) for side in sides if side.any()]
+    halves = [positions[:, axis] * sign > 0.25 for axis in (0, 1) for sign in (-1, 1)]
+    return [np.flatnonzero(half) for half in halves if half.any()]
 
 
 def matching_costs(grid: ViewGrid, planes: NDArray[np.float64], radius: int = 3) -> Float32Array:
-    """(D, H, W) matching cost of the central view against the best half of the views, aggregated along its edges.
+    """(D, H, W) matching cost of the central view against the best half of the views, with edge-aware aggregation.
 
     Args:
         grid: the views.
         planes: (D,) disparities, pixels per view.
-        radius: radius of the aggregation window in pixels; 0 for none.
+        radius: radius of the aggregation window, px; 0 for none.
     """
     reference = grid.images[grid.centre]
     guide = reference.mean(axis=2)
@@ -196,7 +183,7 @@ def smooth_costs(costs: Float32Array, guide: Float32Array, p1: float, p2: float)
 
     Args:
         costs: matching costs.
-        guide: (H, W) grey image; the penalty of a jump is lowered where it has an edge.
+        guide: (H, W) grey image; its edges lower the penalty of a jump.
         p1: penalty of a step of one plane, in units of cost.
         p2: penalty of a larger jump.
     """
@@ -229,13 +216,13 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
     """Fill and smooth a map along the edges of an image by weighted least squares.
 
     Minimises sum w (s - v)^2 + strength * sum over neighbours a (s_i - s_j)^2 with a = 1 / (1 + (|difference of the
-    guide| / 0.02)^2) (Farbman et al., SIGGRAPH 2008, eq. 1, with trust as the weight of the data).
+    guide| / 0.02)^2) (Farbman et al., SIGGRAPH 2008, eq. 1, with confidence as the weight of the data).
 
     Args:
         values: (H, W), finite.
-        weights: (H, W) trust in each value, >= 0.
+        weights: (H, W) confidence of each value, >= 0.
         guide: (H, W, 3) image in [0, 1].
-        strength: weight of smoothness against a fully trusted value.
+        strength: weight of smoothness relative to a fully confident value.
     """
     height, width = values.shape
     count = height * width
@@ -264,17 +251,16 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
 def find_orientation(
     images: Float32Array, rows: int, cols: int, centre: tuple[int, int], search_px: float = 16.0
 ) -> Orientation:
-    """Find how rows and columns run, up to the common sign, by how well the neighbours of the centre agree.
+    """Find the directions of rows and columns, up to the common sign, from the agreement of views near the centre.
 
     Args:
         images: (rows * cols, H, W, 3) views, row by row.
-        rows: number of rows of the grid.
-        cols: number of columns of the grid.
+        rows, cols: size of the grid.
         centre: row and column of the central view.
-        search_px: largest disparity tried, pixels per view.
+        search_px: largest disparity, pixels per view.
 
     Raises:
-        RejectedScene: if no orientation agrees clearly better than the next.
+        RejectedScene: if the best orientation is not clearly better than the second best.
     """
     reference = images[centre[0] * cols + centre[1]]
     texture = texture_strength(reference)
@@ -286,7 +272,7 @@ def find_orientation(
     scored = []
     for name in AXES:
         positions = grid_positions(rows, cols, centre, name)
-        # The neighbours on both sides *and* a diagonal: one disparity must explain all of them.
+        # All direct and diagonal neighbours: one disparity must explain all of them.
         near = [i for i in range(rows * cols) if 0 < np.abs(positions[i]).max() <= 1]
         best = np.full(texture.shape, np.inf, dtype=np.float32)
         for d in planes:
@@ -300,8 +286,8 @@ def find_orientation(
     (lowest, name), (runner_up, other) = scored[0], scored[1]
     if not lowest < 0.95 * runner_up:
         raise RejectedScene(
-            f"the order of the views is not clear: {name!r} costs {lowest:.4f}, {other!r} {runner_up:.4f}, "
-            "expected 5 % between them"
+            f"the order of the views is ambiguous: {name!r} costs {lowest:.4f}, {other!r} {runner_up:.4f}, "
+            "expected a difference of 5 %"
         )
     return Orientation(name, lowest, runner_up)
 
@@ -323,16 +309,16 @@ def find_range(grid: ViewGrid, search_px: float = 16.0) -> tuple[float, float]:
 def forward_map(
     values: Float32Array, disparity: Float32Array, position: NDArray[np.float64], near_wins: bool = True
 ) -> Float32Array:
-    """Carry ``values`` from the central view to the view at ``position``; where two land on a pixel, the nearer wins.
+    """Warp ``values`` from the central view to the view at ``position``; of two values at a pixel, the nearer wins.
 
     Args:
         values: (H, W), finite.
         disparity: (H, W), finite, pixels per view.
         position: row and column of the target view, in units of one view.
-        near_wins: False turns the order around, to test it.
+        near_wins: False reverses the order, for testing.
 
     Returns:
-        (H, W) float32, NaN where nothing lands.
+        (H, W) float32, NaN for pixels without a value.
     """
     height, width = disparity.shape
     y, x = pixel_grid(height, width)
@@ -341,7 +327,7 @@ def forward_map(
     tx = (x - disparity * position[1]).ravel()[order]
     flat = values.ravel()[order]
     out = np.full(height * width, np.nan, dtype=np.float32)
-    # The last write stays, so the winners are written last; a splat of 2x2 keeps slanted surfaces free of cracks.
+    # The last write wins, so the nearer values are written last; splats of 2x2 avoid cracks in slanted surfaces.
     rows = np.stack([np.floor(ty), np.floor(ty), np.ceil(ty), np.ceil(ty)], axis=1).astype(np.int64).ravel()
     cols = np.stack([np.floor(tx), np.ceil(tx), np.floor(tx), np.ceil(tx)], axis=1).astype(np.int64).ravel()
     inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
@@ -350,17 +336,13 @@ def forward_map(
 
 
 def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
-    """Share (by error saved) of contested pixels where "larger hides smaller" explains a view better than its opposite.
+    """Share, weighted by error, of occlusions that support "larger disparity is nearer" over its opposite.
 
-    Both orders predict every view from the central one; they differ only where two surfaces land on one pixel, and
-    there the view itself says which surface it sees. 1: larger is nearer; 0: smaller is nearer.
-
-    Args:
-        grid: the views; the outermost of them vote.
-        disparity: (H, W), finite.
+    Both hypotheses predict every view from the central one. They differ only where two surfaces map to one pixel, and
+    there the outermost views show which of them is visible.
 
     Raises:
-        RejectedScene: if no pixel is contested (a single plane: near and far cannot be told apart).
+        RejectedScene: if too few pixels decide, as with a single plane.
     """
     reach = np.abs(grid.positions).max(axis=1)
     voters = np.flatnonzero(reach >= reach.max() - 0.25)
@@ -374,7 +356,7 @@ def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
         if not differs.any():
             continue
         dy, dx = grid.offsets_px[view]
-        seen = shift_image(grid.images[view], dy, dx)
+        observed = shift_image(grid.images[view], dy, dx)
         errors = []
         for candidate in (near, far):
             d = np.nan_to_num(candidate)
@@ -383,25 +365,23 @@ def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
                 (y + d * np.float32(grid.positions[view][0])).astype(np.float32),
                 (x + d * np.float32(grid.positions[view][1])).astype(np.float32),
             )
-            errors.append(cv2.blur(np.abs(predicted - seen).mean(axis=2), (3, 3)))
+            errors.append(cv2.blur(np.abs(predicted - observed).mean(axis=2), (3, 3)))
         clear = differs & (np.abs(errors[0] - errors[1]) > 0.02)
         gain = (errors[1] - errors[0])[clear]
         for_larger += float(gain[gain > 0].sum())
         weight += float(np.abs(gain).sum())
         contested += int(clear.sum())
     if contested < 50:
-        raise RejectedScene(
-            f"near and far cannot be told apart: {contested} contested pixels at occlusions, expected 50"
-        )
+        raise RejectedScene(f"near and far are ambiguous: {contested} pixels at occlusions decide, expected 50")
     return for_larger / weight
 
 
 def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -> ViewGrid:
     """Fit each view's position, residual shift and gain to the central view, by Gauss-Newton on the colour difference.
 
-    Solves I_v(x - d p + o) + grad I . (-d dp + do) = I_c(x) for dp and do over textured, agreeing pixels (Lucas and
-    Kanade, IJCAI 1981, with two unknown vectors instead of one). The mean scale of the grid is kept, so disparities
-    keep their unit.
+    Solves I_v(x - d p + o) + grad I . (-d dp + do) = I_c(x) for dp and do over textured, matching pixels (Lucas and
+    Kanade, IJCAI 1981, with two unknown vectors instead of one). The mean scale of the grid is kept, which keeps the
+    unit of disparities.
     """
     reference = grid.images[grid.centre].mean(axis=2)
     y, x = pixel_grid(*disparity.shape)
@@ -425,7 +405,7 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
                 break
             gy = cv2.Scharr(warped, cv2.CV_32F, 0, 1)[use] / 32
             gx = cv2.Scharr(warped, cv2.CV_32F, 1, 0)[use] / 32
-            # A spread of disparities is what separates a position from a shift; without one only the shift is free.
+            # Position and shift can only be separated if disparities vary; the ridge term handles other cases.
             columns = [-d[use] * gy, -d[use] * gx, gy, gx, warped[use]]
             matrix = np.stack(columns, axis=1).astype(np.float64)
             ridge = np.diag([1e-3, 1e-3, 1e-3, 1e-3, 0.0]) * len(matrix) * float((gy**2 + gx**2).mean())
@@ -433,18 +413,16 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
             positions[view] += np.clip(step[:2], -0.3, 0.3)
             offsets[view] += np.clip(step[2:4], -1.0, 1.0)
             gains[view] *= float(np.clip(1 + step[4], 0.8, 1.25)) ** 2.2
-    # Keep the unit: the least-squares scale between the fitted and the nominal grid goes back into the positions.
+    # Keep the unit: remove the least-squares scale between the fitted and the nominal grid.
     scale = float((positions * grid.positions).sum() / (grid.positions**2).sum())
     positions /= scale
     return replace(grid, positions=positions, offsets_px=offsets, gains=gains)
 
 
 def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
-    """Mean colour difference (sRGB, truncated) between the views, carried onto the central one, and that one.
+    """Mean colour difference (sRGB, truncated) between the central view and the others warped onto it.
 
-    Args:
-        grid: the views.
-        disparity: (H, W), NaN where unknown; those pixels do not count.
+    ``disparity`` is (H, W), NaN where unknown; those pixels are ignored.
     """
     known = np.isfinite(disparity)
     d = np.nan_to_num(disparity)
@@ -476,16 +454,15 @@ def _checkerboard(grid: ViewGrid) -> list[ViewGrid]:
 
 
 def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float = 0.2) -> DisparityMap:
-    """Disparity of the central view by an occlusion-aware plane sweep, semi-global smoothing and an edge-aware fill.
+    """Disparity of the central view by occlusion-aware plane sweep, semi-global smoothing and edge-aware filling.
 
-    The confidence is the product of two measures in [0, 1]: agreement of the estimates of two disjoint halves of the
-    views with the smoothed map, and how far the matching cost rises away from its minimum.
+    The confidence is the product of two measures in [0, 1]: agreement of the estimates from two disjoint halves of the
+    views with the smoothed map, and the contrast of the matching cost.
 
     Args:
         grid: the views.
-        low: lowest disparity to look for, pixels per view.
-        high: highest disparity.
-        min_confidence: below it the disparity is unknown (NaN).
+        low, high: range of the search, pixels per view.
+        min_confidence: below it, the disparity is unknown (NaN).
     """
     reference = grid.images[grid.centre]
     reach = float(np.abs(grid.positions).max())
@@ -503,18 +480,20 @@ def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float
     at = np.clip(np.rint((matched - planes[0]) / step).astype(int), 0, len(planes) - 1)
     rise = np.median(costs, axis=0) - np.take_along_axis(costs, at[None], axis=0)[0]
     contrast = np.clip(rise / (2 * noise + 0.004), 0, 1)
-    trust = (agreement * contrast).astype(np.float32)
-    # Weak matches are many and pull flat areas towards the middle of the range: below a tenth they have no say.
-    filled = np.clip(smooth_map(matched, np.where(trust > 0.1, trust**2, 0), reference), planes[0], planes[-1])
-    confidence = np.clip(cv2.blur(trust, (5, 5)), 0, 1).astype(np.float32)
-    # Where the fill disagrees with the match, the pixel lies between two surfaces and its value is on neither.
+    confidence = (agreement * contrast).astype(np.float32)
+    # Many weak matches would pull flat areas towards the middle of the range: below 0.1, they have no weight.
+    filled = np.clip(
+        smooth_map(matched, np.where(confidence > 0.1, confidence**2, 0), reference), planes[0], planes[-1]
+    )
+    confidence = np.clip(cv2.blur(confidence, (5, 5)), 0, 1).astype(np.float32)
+    # Where filled and matched values differ, the pixel is between two surfaces.
     known = (confidence >= min_confidence) & (np.abs(filled - matched) <= 2 * step)
     disparity = np.where(known, filled, np.float32(np.nan)).astype(np.float32)
     return DisparityMap(disparity, filled, confidence)
 
 
 def view_grid(views: Iterable[Float32Array], positions: NDArray[np.float64]) -> ViewGrid:
-    """A grid of views at the given positions, without residual shifts, all of one brightness.
+    """A grid of views at the given positions, with zero shifts and unit gains.
 
     Raises:
         ValueError: if no view is at (0, 0), or the counts differ.
@@ -525,12 +504,5 @@ def view_grid(views: Iterable[Float32Array], positions: NDArray[np.float64]) -> 
     at_centre = np.flatnonzero(np.abs(positions).max(axis=1) == 0)
     if len(at_centre) != 1:
         raise ValueError(f"{len(at_centre)} views at position (0, 0); expected exactly one")
-    count = len(images)
-    still, even = np.zeros((count, 2)), np.ones(count)
-    return ViewGrid(images, np.asarray(positions, dtype=np.float64), still, even, int(at_centre[0]))
-
-
-def known_share(disparity: Float32Array) -> float:
-    """Share of the pixels whose disparity is known."""
-    known: BoolArray = np.isfinite(disparity)
-    return float(known.mean())
+    shifts, gains = np.zeros((len(images), 2)), np.ones(len(images))
+    return ViewGrid(images, np.asarray(positions, dtype=np.float64), shifts, gains, int(at_centre[0]))

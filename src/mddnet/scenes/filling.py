@@ -1,4 +1,4 @@
-"""Gaps of maps, closed from the pixels around them."""
+"""Filling gaps of maps from surrounding pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mddnet.types import BoolArray, Float32Array
 
 
 def nearest_filled(values: Float32Array) -> Float32Array:
-    """(H, W) with NaN replaced by the nearest known value; 0 where nothing is known at all."""
+    """(H, W) with NaN replaced by the nearest known value; all 0 if nothing is known."""
     known = np.isfinite(values)
     if known.all():
         return values
@@ -24,7 +24,7 @@ def nearest_filled(values: Float32Array) -> Float32Array:
 
 
 def nearest_along_axes(known: BoolArray) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Row and column of the nearest known pixel to the left, right, above and below; -1 where there is none."""
+    """Row and column of the nearest known pixel to the left, right, above and below; -1 if there is none."""
     height, width = known.shape
     rows, columns = np.mgrid[:height, :width]
     left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
@@ -37,7 +37,7 @@ def nearest_along_axes(known: BoolArray) -> list[tuple[NDArray[np.intp], NDArray
 
 
 def fill_from_behind(disparity: Float32Array) -> Float32Array:
-    """Close the gaps of a map with the farther of the nearest known values to the left, right, above and below."""
+    """Fill gaps with the farthest of the nearest known values to the left, right, above and below."""
     known = np.isfinite(disparity)
     if known.all():
         return disparity

@@ -1,4 +1,4 @@
-"""From a focal stack to a scene: align, find depth and sharp image, calibrate the blur, judge, write."""
+"""Builder of scenes from focal stacks: alignment, depth from focus, all-in-focus image, kappa fit."""
 
 from __future__ import annotations
 
@@ -56,33 +56,32 @@ MIN_KNOWN_SHARE = 0.2
 LARGEST_BLUR_OF_WIDTH = 0.18
 WORST_ERROR_FRACTION = 0.9
 ORDINAL_ERROR_FRACTION = 0.75
-"""Re-rendering error above which the size of the blur, so the spacing of depths, is not believed: ordinal."""
+"""Re-rendering error above which blur sizes, and so depth intervals, are unreliable: the unit is then ordinal."""
 PARALLAX_TRIAL_FRACTION = 0.33
 PARALLAX_GAIN = 0.1
-"""Unaligned stacks that blur explains worse than the first are tried with closer alignment, kept for this gain."""
+"""Unaligned stacks with an error above the first value are tried with parallax removed, kept for this gain."""
 BREATHING = 0.005
-"""Change of magnification over the sweep from which on it tells the direction of the sweep."""
+"""Minimum change of magnification that determines the direction of the sweep."""
 MIN_NOISE_FRAMES = 5
-"""Every other frame of a stack must be this many to say how noisy its depth is ..."""
+"""Label noise is estimated from every other frame if these are at least this many ..."""
 MIN_NOISE_CONFIDENCE = 0.5
-"""... and only pixels of this confidence are asked, the ones that an evaluation uses."""
+"""... at pixels above this confidence, as in evaluations."""
 UNEVEN_GAIN = 0.05
-"""Share of the squared error that steps of their own must save before the frame number is no longer believed."""
+"""Minimum reduction of the squared error for a fit with uneven steps to be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a stack says, in capture order.
+    """Depth, sharp image and blur of a stack, in capture order.
 
     Attributes:
         depth: (H, W) index and confidence at full size.
         sharp: (H, W, 3) uint8, sRGB.
-        even: blur with even steps (or in the proportions of the known dioptres), at the working size.
-        chosen: blur that is believed, at the working size.
+        even: fit with even steps (or proportional to the known dioptres), at the working size.
+        chosen: the fit that is used, at the working size.
         halves: CoC px per frame of the first and the second half.
-        table: the re-rendering errors that both fits come from.
-        label_noise_px: least error to expect of a CoC that is computed from this depth, at the working size; NaN if
-            the stack is too short to tell.
+        table: re-rendering errors of both fits.
+        label_noise_px: lower bound of the error of the CoC from this depth, at the working size; NaN for short stacks.
         work_ratio: working width over full width.
     """
 
@@ -98,14 +97,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredStack:
-    """A stack, aligned and measured.
-
-    Attributes:
-        aligned: its frames on one grid.
-        sweep: depth, sharp image and blur.
-        near_to_far: direction of the sweep.
-        parallax_undone: whether frames were aligned by more than a similarity.
-    """
+    """An aligned and measured stack; ``near_to_far`` is the direction of the sweep."""
 
     aligned: AlignedStack
     sweep: Sweep
@@ -114,15 +106,11 @@ class MeasuredStack:
 
 
 def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of one focal stack into ``out_root/<scene>/``; ``scene.json`` is written last.
-
-    Args:
-        folder: capture folder with ``capture.json``.
-        out_root: folder of scenes; a scene of the same name in it is replaced.
+    """Build the scene of a focal stack in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
 
     Raises:
         CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+        RejectedScene: with the measured reason, if the scene is not reliable.
     """
     stack = read_focal_stack(folder)
     measured = measure_stack(stack)
@@ -139,11 +127,11 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
 
 
 def measure_stack(stack: FocalStack) -> MeasuredStack:
-    """Align a stack and measure its sweep, with parallax undone where that explains the frames better.
+    """Align a stack and measure its sweep, with parallax removed if that explains the frames better.
 
     Raises:
         CaptureError: if a frame is damaged.
-        RejectedScene: with the measured reason, if blur does not explain the frames or the order is not decidable.
+        RejectedScene: with the measured reason, if blur does not explain the frames or the order is unknown.
     """
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     frames = FramesOnDisk(stack)
@@ -165,14 +153,10 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
 
 
 def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedStack:
-    """The frames on one grid; those of a stack that is aligned already are taken as they are.
-
-    Raises:
-        RejectedScene: if they cannot be aligned.
-    """
+    """Align the frames unless the stack is stated to be aligned; raises RejectedScene if they cannot be aligned."""
     if stack.aligned:
-        still = Alignment(0, tuple(Similarity(1 + 0j, 0j) for _ in frames), 0.0, 1.0)
-        return AlignedStack(list(frames), still, 1.0, slice(0, stack.height), slice(0, stack.width))
+        identity = Alignment(0, tuple(Similarity(1 + 0j, 0j) for _ in frames), 0.0, 1.0)
+        return AlignedStack(list(frames), identity, 1.0, slice(0, stack.height), slice(0, stack.width))
     return apply_alignment(frames, estimate_alignment(frames))
 
 
@@ -184,14 +168,14 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         values: (N,) known inverse depths of the planes of focus, 1/m, or None.
 
     Raises:
-        RejectedScene: where next to nothing gets sharper or less sharp over the sweep.
+        RejectedScene: if depth is found in too little of the image.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / width)
     size = (round(width * ratio), round(height * ratio))
     gains = [exposure_gain(frame, frames) for frame in frames]
 
-    # Linear light of the full frames takes four times the memory of the frames themselves: made when it is needed.
+    # Linear light needs four times the memory of the frames, so it is computed on demand.
     def linear_rows(i: int, rows: slice) -> Float32Array:
         return np.asarray(cv2.LUT(frames[i][rows], LINEAR_OF_BYTE * gains[i]), dtype=np.float32)
 
@@ -208,7 +192,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
         table = error_table(encoded, bank, np.nan_to_num(depth.index), calibration_weights(sharp, depth), stride=2)
         even = fit_even_sweep(table, shape)
-        chosen = even if shape is not None else _believed(table, even)
+        chosen = even if shape is not None else _better_fit(table, even)
         if round_number == ROUNDS:
             break
         cost = rerender_cost(encoded, bank, chosen.positions_px)
@@ -219,30 +203,27 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
     depth = upsample(complete(depth, len(frames), guide), guide, full_guide)
     known = float(np.isfinite(depth.index).mean())
     if known < MIN_KNOWN_SHARE:
-        raise RejectedScene(f"depth is found in {known:.0%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}")
+        raise RejectedScene(f"depth is found in {known:.0%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse_sharpest(linear_rows, len(frames), filled)
     return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), table, noise_px, ratio)
 
 
 def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
-    """What scales the linear light of a frame to the mean of the middle one.
-
-    Blur keeps the mean, an automatic exposure does not.
-    """
+    """Factor that scales the linear light of a frame to the mean of the middle one, which blur does not change."""
     reference = float(linear_from_srgb8(frames[len(frames) // 2][::4, ::4]).mean())
     here = float(cv2.LUT(frame, LINEAR_OF_BYTE)[::4, ::4].mean())
     return np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
 
 
 def calibration_weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float32Array:
-    """Weight of pixels in the calibration: confident ones, away from clipped highlights."""
+    """Weights of pixels in the kappa fit: their confidence, 0 near clipped highlights."""
     clipped = cv2.dilate((sharp_linear.max(axis=2) > 0.95).astype(np.uint8), np.ones((9, 9), np.uint8))
     weight = np.where(np.isnan(depth.index) | (clipped > 0), 0, np.clip(depth.confidence, 0, 1))
     return weight.astype(np.float32) if weight.sum() > 0 else np.ones_like(depth.confidence)
 
 
-def _believed(table: ErrorTable, even: SweepFit) -> SweepFit:
+def _better_fit(table: ErrorTable, even: SweepFit) -> SweepFit:
     uneven = fit_uneven_sweep(table, even)
     saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
     return uneven if saved > UNEVEN_GAIN else even
@@ -256,11 +237,11 @@ def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank
 def _label_noise_px(
     encoded: list[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
 ) -> float:
-    """Least error to expect of the CoC by our depth, from depths found in every other frame.
+    """Lower bound of the error of the CoC from the estimated depth.
 
-    The even and the odd frames give two depths with errors of their own; of all frames together the error has half the
-    variance of either, so it is half as large as the difference of the two. What both share (the sharp image, the
-    smoothing along its edges) does not show: the true error is larger.
+    The even and the odd frames give two depths with independent errors. The error with all frames has half the variance
+    of either, so it is half the difference of the two. Shared errors (of the sharp image and its edge-aware smoothing)
+    are not included.
     """
     if len(encoded) < 2 * MIN_NOISE_FRAMES:
         return float("nan")
@@ -279,13 +260,13 @@ def _label_noise_px(
 def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
     if stack.focus.direction != "unknown":
         return stack.focus.direction == "near_to_far"
-    # Focusing nearer moves the lens away from the sensor, which magnifies the picture; lenses with floating groups can
-    # do the opposite, but of stacks of known order only hand-held ones (where the hand moved) were seen to by so much.
+    # Focusing nearer moves the lens away from the sensor, which magnifies the image. Lenses with floating groups can do
+    # the opposite, but no tripod stack of known order did so by this much.
     first, last = abs(alignment.transforms[0].factor), abs(alignment.transforms[-1].factor)
     if abs(np.log(first / last)) < BREATHING:
         raise RejectedScene(
-            f"order unknown and not decidable: magnification {first:.4f} to {last:.4f} over the sweep, expected a "
-            f"change of {BREATHING:.1%}; if you know it, write it into focus.order of capture.json"
+            f"the order of the frames is unknown: magnification {first:.4f} to {last:.4f} over the sweep, expected a "
+            f"change of {BREATHING:.1%}; state focus.order in capture.json"
         )
     return first > last
 
@@ -293,7 +274,7 @@ def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
 def inverse_depth_of_index(
     sweep: Sweep, values: NDArray[np.float64] | None, near_to_far: bool
 ) -> tuple[NDArray[np.float64], float]:
-    """Inverse depth of every frame index, and kappa in px of the stored image per unit of it."""
+    """Inverse depth of every frame index, and kappa in px of the full-size image per unit."""
     x = sweep.chosen.positions_px / sweep.work_ratio
     span = float(x[-1] - x[0])
     if values is not None:
@@ -324,10 +305,10 @@ def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: flo
     if stack.focus_values is not None and stack.lens.has_blur_scale:
         measures["kappa_px_per_dioptre"] = kappa
         measures["kappa_px_per_dioptre_from_lens"] = lens_kappa_px(stack.lens)
-    theirs = stack.read_index_map()
-    if theirs is not None:
+    index_map = stack.read_index_map()
+    if index_map is not None:
         use = texture_mask(sweep.sharp) & ~np.isnan(sweep.depth.index)
-        measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], theirs[use])[0, 1])
+        measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], index_map[use])[0, 1])
     return measures
 
 

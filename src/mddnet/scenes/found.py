@@ -1,4 +1,4 @@
-"""Scene folders as they are found on a disk, whole or damaged."""
+"""Discovery of scene folders, complete or damaged."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from mddnet.types import SceneRecord
 
 @dataclass(frozen=True, slots=True)
 class FoundScene:
-    """A folder that is a scene or should be one.
-
-    Attributes:
-        kind: folder of scenes that it belongs to, or "" directly below the root.
-        folder: the scene folder.
-    """
+    """A folder that is or should be a scene; ``kind`` is the parent folder, "" directly below the root."""
 
     kind: str
     folder: Path
@@ -26,13 +21,7 @@ class FoundScene:
 
 @dataclass(frozen=True, slots=True)
 class DamagedScene:
-    """A scene that cannot be used.
-
-    Attributes:
-        kind: folder of scenes.
-        name: name of the scene folder.
-        reason: the error, naming the file.
-    """
+    """An unusable scene; ``reason`` is the error, naming the file."""
 
     kind: str
     name: str
@@ -40,15 +29,15 @@ class DamagedScene:
 
 
 def find_scenes(root: Path) -> list[FoundScene]:
-    """Scene folders directly below ``root`` or one level deeper, whole or not, sorted by kind and name.
+    """Scene folders directly below ``root`` or one level deeper, complete or not, sorted by kind and name.
 
-    A folder without ``scene.json`` counts as a damaged scene where a folder beside it is a scene.
+    A folder without ``scene.json`` counts as a damaged scene if a folder next to it is a scene.
 
     Raises:
-        CaptureError: if ``root`` is no folder.
+        CaptureError: if ``root`` is not a folder.
     """
     if not root.is_dir():
-        raise CaptureError(f"{root}: no such folder; expected one that `mddnet build` wrote")
+        raise CaptureError(f"{root}: no such folder; expected a folder written by `mddnet build`")
     found: list[FoundScene] = []
     for folder in _folders(root):
         if (folder / "scene.json").is_file():
@@ -65,10 +54,10 @@ def _folders(root: Path) -> list[Path]:
 
 
 def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """(width, height) of an image; the pixels are read only if ``decode`` is set.
+    """(width, height) of an image; pixels are decoded only with ``decode``.
 
     Raises:
-        CaptureError: if it is missing, no image, or (with ``decode``) damaged.
+        CaptureError: if it is missing, not an image, or (with ``decode``) damaged.
     """
     with opened_image(path, BUILD_AGAIN) as image:
         if decode:
@@ -77,13 +66,9 @@ def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
 
 
 def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decode: bool = False) -> None:
-    """Check that every image that a scene names is there, is an image, and has the size of the depth map.
+    """Check that every image of a scene exists and has the ``size`` (width, height) of the depth map.
 
-    Args:
-        folder: the scene folder.
-        record: its ``scene.json``.
-        size: (width, height) of the depth map.
-        decode: read every pixel instead of the headers.
+    With ``decode``, all pixels are read instead of the headers only.
 
     Raises:
         CaptureError: naming the file.

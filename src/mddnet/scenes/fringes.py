@@ -1,12 +1,12 @@
-"""Decoding of fringe images: phase by least squares over the steps, and the fringe order from all frequencies at once.
+"""Decoding of fringe images: phase by least squares over the steps, fringe order from all frequencies jointly.
 
 With steps delta_n = 2 pi n / N, I_n = a + b cos(phi - delta_n) is linear in (a, b cos phi, b sin phi), and least
 squares gives the Fourier coefficient at the first harmonic (Greivenkamp, "Generalized data reduction for heterodyne
 interferometry", Opt. Eng. 23, 1984; Zuo et al., "Phase shifting algorithms for fringe projection profilometry: a
 review", Opt. Lasers Eng. 109, 2018, section 3). The noise of the phase is sqrt(2/N) sigma / b.
 
-The order of the highest frequency is the one that the wrapped phases of all others agree with best, weighted by their
-noise. This is temporal unwrapping of hierarchical sets (1, 6, 36) and of heterodyne ones (59, 64, 70) alike (Zuo et
+The order of the highest frequency is the one that agrees best with the wrapped phases of all others, weighted by their
+noise. This is temporal unwrapping for hierarchical (1, 6, 36) and heterodyne (59, 64, 70) frequencies alike (Zuo et
 al., "Temporal phase unwrapping algorithms for fringe projection profilometry: a comparative review", Opt. Lasers Eng.
 85, 2016).
 """
@@ -30,12 +30,12 @@ MIN_MODULATION = 0.01
 """Modulation, as a share of full scale, below which a pixel counts as unlit."""
 STRONG_MODULATION = 0.03
 MAX_MISFIT = 0.6
-"""What is not the sine over the sine itself, at one pixel; a projector of gamma 2.5 has 0.35."""
+"""Residual of the sine fit over the sine, at one pixel; a projector of gamma 2.5 gives 0.35."""
 MAX_PHASE_NOISE_RAD = 0.35
 MIN_LIT_SHARE = 0.02
 MAX_SATURATED_SHARE = 0.5
 SWAP_GAIN = 0.5
-"""Images are called exchanged where exchanging two of them back leaves less than this of the misfit."""
+"""Two images count as exchanged if exchanging them back reduces the misfit below this share."""
 MIN_SWAP_MISFIT = 0.04
 SAMPLES = 4000
 CHUNK_PIXELS = 1 << 17
@@ -43,15 +43,15 @@ CHUNK_PIXELS = 1 << 17
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phase:
-    """One frequency, decoded.
+    """The decoded phase of one frequency.
 
     Attributes:
         wrapped: (H, W) float32, -pi..pi.
         modulation: (H, W) float32, b, as a share of full scale.
-        misfit: (H, W) float32, root mean square of what is not the sine over that of the sine.
+        misfit: (H, W) float32, root mean square residual of the sine fit over that of the sine.
         saturated: (H, W) bool, where any step is at full scale.
         noise: sigma of one image, as a share of full scale.
-        steps: N.
+        steps: number of steps N.
     """
 
     wrapped: Float32Array
@@ -69,15 +69,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FringeCode:
-    """Where in the projector the light of every pixel came from.
+    """The projector coordinate of every pixel.
 
     Attributes:
-        position: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where it is not known.
-        noise: (H, W) float32, its standard deviation by the noise of the images.
+        position: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where unknown.
+        noise: (H, W) float32, its standard deviation from the noise of the images.
         modulation: (H, W) float32, that of the highest frequency, as a share of full scale.
-        lit: share of the pixels that the fringes light.
+        lit: share of the illuminated pixels.
         disagreement_rad: median disagreement of the frequencies where lit.
-        harmonics: median misfit where lit: a projector that is not linear in light has a large one.
+        harmonics: median misfit where lit; large for a projector that is not linear in light.
     """
 
     position: NDArray[np.float64]
@@ -89,16 +89,10 @@ class FringeCode:
 
 
 def decode_phase(images: Iterable[Float32Array]) -> Phase:
-    """Phase and modulation of one frequency; images are taken one at a time.
-
-    Args:
-        images: N images (H, W) of equal steps over one period, linear light in 0..1.
-    """
-    waiting = iter(images)
-    first = next(waiting)
-    stack = [first, *waiting]
-    steps = len(stack)
-    # Few enough harmonics that something is left to say how noisy the images are.
+    """Phase and modulation of one frequency from N images (H, W) of equal steps, linear light in 0..1."""
+    stack = list(images)
+    first, steps = stack[0], len(stack)
+    # Few enough harmonics that degrees of freedom are left to estimate the noise.
     harmonics = 1 + min(2, max(0, (steps - 4) // 2))
     angles = 2 * np.pi * np.arange(steps) / steps
     mean, squares = np.zeros(first.shape, np.float64), np.zeros(first.shape, np.float64)
@@ -116,12 +110,12 @@ def decode_phase(images: Iterable[Float32Array]) -> Phase:
     changing = np.maximum(squares / steps - (mean / steps) ** 2, 0)
     fundamental = 0.5 * np.square(amplitude[0], dtype=np.float64)
     misfit = np.sqrt(np.maximum(changing - fundamental, 0) / np.maximum(fundamental, 1e-12))
-    left = steps - 1 - 2 * harmonics
+    freedom = steps - 1 - 2 * harmonics
     noise = 0.0
-    if left > 0:
-        rest = np.maximum(changing - 0.5 * np.square(amplitude, dtype=np.float64).sum(axis=0), 0) * steps / left
+    if freedom > 0:
+        rest = np.maximum(changing - 0.5 * np.square(amplitude, dtype=np.float64).sum(axis=0), 0) * steps / freedom
         noise = float(np.sqrt(np.mean(rest[~saturated]))) if (~saturated).any() else 0.0
-    # Rounding to 8 bits is noise, too.
+    # At least the noise of rounding to 8 bits.
     noise = max(noise, 1 / 255 / np.sqrt(12))
     return Phase(
         np.arctan2(sines[0], cosines[0]), amplitude[0], misfit.astype(np.float32), saturated, float(noise), steps
@@ -129,19 +123,19 @@ def decode_phase(images: Iterable[Float32Array]) -> Phase:
 
 
 def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: float) -> None:
-    """Whether the images of one frequency are a sine in the order given, on pixels drawn from the best lit ones.
+    """Check the order of the images of one frequency by a sine fit on well-lit pixels.
 
     Raises:
-        RejectedScene: naming two images that look exchanged, or saying that no sine fits.
+        RejectedScene: naming two images that seem exchanged.
     """
     steps = len(images)
     values = np.stack([image.ravel() for image in images])
-    swing = values.max(axis=0) - values.min(axis=0)
-    usable = (values.max(axis=0) < SATURATED) & (swing > MIN_MODULATION)
+    contrast = values.max(axis=0) - values.min(axis=0)
+    usable = (values.max(axis=0) < SATURATED) & (contrast > MIN_MODULATION)
     if usable.sum() < 50:
         return
-    threshold = np.quantile(swing[usable], 0.5)
-    chosen = np.flatnonzero(usable & (swing >= threshold))
+    threshold = np.quantile(contrast[usable], 0.5)
+    chosen = np.flatnonzero(usable & (contrast >= threshold))
     samples = values[:, chosen[:: max(1, len(chosen) // SAMPLES)]].astype(np.float64)
     samples -= samples.mean(axis=0)
     harmonics = 1 + min(2, max(0, (steps - 4) // 2))
@@ -156,43 +150,43 @@ def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: 
     def misfit(order: Sequence[int]) -> float:
         return float(np.sqrt(np.square(project @ samples[list(order)]).sum() / total))
 
-    straight = misfit(range(steps))
-    if straight < MIN_SWAP_MISFIT:
+    in_order = misfit(range(steps))
+    if in_order < MIN_SWAP_MISFIT:
         return
-    best, pair = straight, (0, 0)
+    best, pair = in_order, (0, 0)
     for i, j in itertools.combinations(range(steps), 2):
         order = list(range(steps))
         order[i], order[j] = j, i
         if (here := misfit(order)) < best:
             best, pair = here, (i, j)
-    if best < SWAP_GAIN * straight and steps > 4:
+    if best < SWAP_GAIN * in_order and steps > 4:
         raise RejectedScene(
-            f"fringe images out of order: with {periods:g} periods a sine fits better with {files[pair[0]].name} and "
-            f"{files[pair[1]].name} exchanged (misfit {best:.3f} instead of {straight:.3f})"
+            f"fringe images out of order: with {periods:g} periods, a sine fits better with {files[pair[0]].name} and "
+            f"{files[pair[1]].name} exchanged (misfit {best:.3f} instead of {in_order:.3f})"
         )
 
 
 def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode:
-    """Unwrap the highest frequency by all others.
+    """Unwrap the highest frequency with the help of all others.
 
     Args:
         phases: one per frequency.
         periods: their periods across the projector, rising.
 
     Raises:
-        RejectedScene: where the images are saturated, unlit, no sines, or contradict each other.
+        RejectedScene: if the images are saturated, unlit, not sinusoidal, or contradict each other.
     """
     shape = phases[0].wrapped.shape
     saturated = np.any([p.saturated for p in phases], axis=0)
     if saturated.mean() > MAX_SATURATED_SHARE:
         raise RejectedScene(
-            f"fringe images are saturated in {saturated.mean():.0%} of the picture, expected <= "
-            f"{MAX_SATURATED_SHARE:.0%}: expose less"
+            f"fringe images are saturated in {saturated.mean():.0%} of the image, expected <= "
+            f"{MAX_SATURATED_SHARE:.0%}; reduce the exposure"
         )
     lit = ~saturated
     for phase in phases:
         lit &= (phase.modulation > MIN_MODULATION) & (phase.noise_rad < MAX_PHASE_NOISE_RAD)
-    # What is no sine counts as noise, too: look for it where light changes most.
+    # A wrong order also counts as noise: if little is lit, judge where the modulation is strong.
     strong = ~saturated & np.all([p.modulation > STRONG_MODULATION for p in phases], axis=0)
     judged = lit if lit.mean() >= MIN_LIT_SHARE else strong
     if judged.mean() >= MIN_LIT_SHARE:
@@ -200,13 +194,13 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
             middle = float(np.median(phase.misfit[judged]))
             if middle > MAX_MISFIT:
                 raise RejectedScene(
-                    f"fringe images with {count:g} periods are no sine: misfit {middle:.2f}, expected <= {MAX_MISFIT}; "
-                    "are they in order, and did anything move?"
+                    f"fringe images with {count:g} periods are not sinusoidal: misfit {middle:.2f}, expected <= "
+                    f"{MAX_MISFIT}; check their order, and that nothing moved"
                 )
     if lit.mean() < MIN_LIT_SHARE:
         raise RejectedScene(
-            f"fringes are seen in {lit.mean():.1%} of the picture, expected >= {MIN_LIT_SHARE:.0%}: is the projector "
-            "on, in focus, and the exposure long enough?"
+            f"fringes are visible in {lit.mean():.1%} of the image, expected >= {MIN_LIT_SHARE:.0%}; check that the "
+            "projector is on and in focus, and the exposure"
         )
     usable = lit.copy()
     for phase in phases:
@@ -226,7 +220,7 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
     if disagreement > allowed:
         raise RejectedScene(
             f"the fringe frequencies contradict each other by {disagreement:.2f} rad (median), expected <= "
-            f"{allowed:.2f}: are images of two frequencies or their steps exchanged, or did something move?"
+            f"{allowed:.2f}; check the order of frequencies and steps, and that nothing moved"
         )
     with np.errstate(invalid="ignore"):
         wrong = (off > 2 * allowed) | (position < 0) | (position > 1)
@@ -238,7 +232,7 @@ def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode
 def _unwrap(
     wrapped: Sequence[NDArray[np.float64]], weights: Sequence[NDArray[np.float64]], periods: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Location in 0..1, its variance, and the disagreement of the lower frequencies in radians."""
+    """Position in 0..1, its variance, and the disagreement of the lower frequencies in radians."""
     highest = periods[-1]
     turns = np.mod(wrapped[-1] / (2 * np.pi), 1.0)
     least = np.full(turns.shape, np.inf)
@@ -252,7 +246,7 @@ def _unwrap(
             cost += weight * off * off
         better = cost < least
         least, best = np.where(better, cost, least), np.where(better, x, best)
-    # All frequencies together, each unwrapped by the position found.
+    # Combine all frequencies, each unwrapped with this position.
     top, bottom = np.zeros(turns.shape), np.zeros(turns.shape)
     square = np.zeros(turns.shape)
     for phase, weight, f in zip(wrapped, weights, periods, strict=True):

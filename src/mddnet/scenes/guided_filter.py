@@ -1,7 +1,7 @@
-"""Guided filters: smoothing of a map within, but not across, the things in a picture.
+"""Guided filters: edge-preserving smoothing of a map along an image.
 
-In each window the map is fitted as a linear function of the picture, and each pixel takes the mean of the fits of the
-windows that it is in (He, Sun and Tang, "Guided Image Filtering", ECCV 2010, and IEEE PAMI 2013).
+In each window, the map is fitted as a linear function of the image; each pixel gets the mean of the fits of all windows
+that contain it (He, Sun and Tang, "Guided Image Filtering", ECCV 2010, and IEEE PAMI 2013).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from mddnet.types import Float32Array, UInt8Array
 
 RADIUS_SHARE = 1 / 24
-"""Radius of a window over the long side: what a cell of a coarse map of 20 to 30 cells covers."""
+"""Radius of a window over the long edge: about a cell of a coarse map of 20 to 30 cells."""
 EPSILON = 2e-4
-"""Variance of the picture, of values in [0, 1], below which a window holds no edge."""
+"""Variance of an image in [0, 1] below which a window counts as flat."""
 
 
 def grey_guided(
@@ -28,7 +28,7 @@ def grey_guided(
         values: (H, W), finite.
         radius_px: half width of the box window.
         epsilon: variance of the guide below which a window counts as flat.
-        border: how OpenCV continues both beyond their border.
+        border: OpenCV's border mode.
     """
 
     def mean(x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -41,7 +41,7 @@ def grey_guided(
 
 
 def guided(values: Float32Array, picture_srgb8: UInt8Array) -> Float32Array:
-    """(H, W) finite values, smoothed along a photo, (H, W, 3) uint8."""
+    """Smooth (H, W) finite values along a photo, (H, W, 3) uint8."""
     guide = cv2.cvtColor(picture_srgb8, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
     return grey_guided(guide, values, max(1, round(RADIUS_SHARE * max(values.shape))), EPSILON)
 

@@ -1,7 +1,7 @@
-"""What a folder of scenes holds, measured: whole or damaged, ranges of depth, focus and CoC, and whether the law holds.
+"""Statistics of a folder of scenes: damage, ranges of depth, focus and CoC, and consistency with the lens law.
 
-Every scene's ``scene.json`` and depth map are read, and the header of every image it names. Pictures are decoded only
-where they are shown (:mod:`mddnet.scenes.inspect_pictures`) or where the caller asks for it.
+``scene.json`` and the depth map of every scene are read, and the headers of its images. Images are decoded only for the
+pictures of a report (:mod:`mddnet.scenes.inspect_pictures`) or on request.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from mddnet.scenes.store import read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord
 
 SAMPLES = 20_000
-"""Pixels of a depth map, evenly spread, that stand for all of them."""
+"""Number of evenly spread pixels of a depth map that statistics use."""
 QUANTILES = 512
 READ_AGAIN = 3
-"""Times that a scene is read again where a build replaces it meanwhile."""
+"""Number of retries if a build replaces a scene while it is read."""
 
 MAX_UNKNOWN_SHARE = 0.5
 MAX_OUTSIDE = 0.5
-"""Distance of the plane of focus from the depths seen, as a share of their 2-98 % range."""
+"""Distance of the plane of focus from the depths of the scene, as a share of their 2-98 % range."""
 MIN_LARGEST_COC_PX = 1.0
 MAX_COC_OF_LONG_SIDE = 0.2
 MAX_RERENDER_ERROR = 0.75
@@ -45,21 +45,20 @@ COC_PX_EDGES = np.array([-128, -64, -32, -16, -8, -4, -2, -1, -0.5, 0.5, 1, 2, 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneFacts:
-    """A whole scene in numbers.
+    """Statistics of a complete scene.
 
     Attributes:
         kind: folder of scenes.
         folder: the scene folder.
         record: its ``scene.json``.
-        width: columns of its images.
-        height: rows of its images.
+        width, height: size of its images.
         quantiles: (512,) evenly spaced quantiles of the known inverse depth, rising, in the scene's unit.
         low: 2 % quantile of the known inverse depth.
         span: 98 % quantile minus ``low``, >= 0.
-        unknown_share: share of the depth map that is unknown.
-        largest_coc_px: CoC diameter, px, that 1 % of the pixels of the most blurred frame exceed.
-        kappa_of_lens: median kappa over the frames divided by that of the lens facts; NaN where these are not known.
-        remarks: what looks wrong, one sentence each.
+        unknown_share: share of unknown pixels of the depth map.
+        largest_coc_px: CoC diameter that 1 % of the pixels of the most blurred frame exceed.
+        kappa_of_lens: median kappa of the frames over that of the lens facts; NaN if these are unknown.
+        remarks: one warning per sentence.
     """
 
     kind: str
@@ -76,7 +75,7 @@ class SceneFacts:
     remarks: tuple[str, ...]
 
     def position(self, u: float) -> float:
-        """Where an inverse depth lies in the scene's range: 0 is its far end (2 %), 1 its near end (98 %)."""
+        """Relative position in the scene's range of inverse depth: 0 is its far end (2 %), 1 its near end (98 %)."""
         return (u - self.low) / self.span if self.span > 0 else math.nan
 
 
@@ -84,11 +83,7 @@ class SceneFacts:
 
 
 def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
-    """Read a scene and measure it.
-
-    Args:
-        found: the scene folder.
-        decode: read every pixel of every frame instead of the headers.
+    """Read and measure a scene; with ``decode``, all pixels of its frames are read, not only the headers.
 
     Raises:
         CaptureError: if the scene is damaged.
@@ -136,14 +131,14 @@ def _sampled(values: Float32Array) -> Float32Array:
 
 
 def _kappa_of_lens(record: SceneRecord) -> float:
-    """Kappa of the frames over that of the lens, where both count per dioptre."""
+    """Kappa of the frames over that of the lens, if both are per dioptre."""
     if record.unit not in ("1/m", "1/m from focus") or not record.lens.has_blur_scale or not record.frames:
         return math.nan
     u_focus = float(np.median([frame.u_focus for frame in record.frames]))
     focus_z_m = 1.0 / u_focus if record.unit == "1/m" and u_focus > 0 else math.inf
     try:
         expected = lens_kappa_px(record.lens, focus_z_m)
-    except ValueError:  # focused within the focal length: the frames contradict the lens altogether
+    except ValueError:  # focused within the focal length: frames and lens contradict each other
         return 0.0
     return float(np.median([frame.kappa_px for frame in record.frames])) / expected
 
@@ -165,8 +160,8 @@ def _with_remarks(facts: SceneFacts) -> SceneFacts:
     ]
     if outside:
         remarks.append(
-            f"{len(outside)} of {len(record.frames)} planes of focus lie outside the depths seen, by up to "
-            f"{max(outside):.2f} of their range"
+            f"{len(outside)} of {len(record.frames)} planes of focus are outside the range of depths, by up to "
+            f"{max(outside):.2f} of the range"
         )
     long_side = max(facts.width, facts.height)
     if facts.largest_coc_px < MIN_LARGEST_COC_PX:
@@ -175,7 +170,7 @@ def _with_remarks(facts: SceneFacts) -> SceneFacts:
         remarks.append(f"CoC up to {facts.largest_coc_px:.0f} px, {facts.largest_coc_px / long_side:.0%} of the image")
     error = record.measures.get("rerender_error_fraction", math.nan)
     if error > MAX_RERENDER_ERROR:
-        remarks.append(f"blur by the law leaves {error:.2f} of the difference between the sharp image and the frames")
+        remarks.append(f"the re-rendering error is {error:.2f} of that of the sharp image")
     if not math.isnan(facts.kappa_of_lens) and not 1 / MAX_LENS_FACTOR <= facts.kappa_of_lens <= MAX_LENS_FACTOR:
         remarks.append(f"kappa is {facts.kappa_of_lens:.2g} times that of the lens facts")
     remarks += [f"no {name} is stated" for name in ("licence", "source") if not getattr(record, name).strip()]
@@ -183,7 +178,7 @@ def _with_remarks(facts: SceneFacts) -> SceneFacts:
 
 
 def with_remarks(facts: SceneFacts, remarks: list[str]) -> SceneFacts:
-    """The same scene with more remarks."""
+    """The scene with additional remarks."""
     return replace(facts, remarks=(*facts.remarks, *remarks))
 
 
@@ -191,11 +186,11 @@ def with_remarks(facts: SceneFacts, remarks: list[str]) -> SceneFacts:
 
 
 class Histograms:
-    """Shares of depth, focus and CoC over the scenes of a kind; every scene weighs the same.
+    """Histograms of depth, focus and CoC over the scenes of a kind; every scene has the same weight.
 
     Attributes:
-        scenes: number of scenes counted.
-        metric_scenes: number of those whose depth is metric.
+        scenes: number of scenes.
+        metric_scenes: number of scenes with metric depth.
         depth_m: share per bin of ``DEPTH_M_EDGES``, metric scenes only.
         position: share of pixels per bin of ``POSITION_EDGES``: position in the scene's own range of inverse depth.
         focus: share of frames per bin of ``POSITION_EDGES``.
@@ -211,7 +206,7 @@ class Histograms:
         self.coc_px = np.zeros(len(COC_PX_EDGES) - 1)
 
     def add(self, facts: SceneFacts) -> None:
-        """Count a scene; values beyond the outer edges go to the outer bins."""
+        """Add a scene; values beyond the outer edges go to the outer bins."""
         self.scenes += 1
         if facts.record.unit == "1/m":
             self.metric_scenes += 1
@@ -235,14 +230,14 @@ def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """All that a report says but its pictures.
+    """Content of a report except its pictures.
 
     Attributes:
-        scenes: whole scenes, by kind and name.
+        scenes: complete scenes, by kind and name.
         damaged: the others.
         rejected: rows of ``rejected.csv``.
-        histograms: per kind.
-        splits: location -> ``train`` or ``dev``.
+        histograms: by kind.
+        splits: split of each location.
     """
 
     scenes: list[SceneFacts]
@@ -252,12 +247,12 @@ class Inspection:
     splits: Mapping[str, str]
 
     def split_of(self, location: str) -> str:
-        """``train``, ``dev``, or "" where the split does not name the location; photos are for training."""
+        """The split of a location, "" if unknown; photos are for training."""
         return self.splits.get(location, "train" if location.startswith("photos/") else "")
 
 
 def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedScene:
-    """:func:`measure_scene`, with the error of a damaged scene as a result."""
+    """As :func:`measure_scene`, but returns the error of a damaged scene."""
     for attempt in range(READ_AGAIN + 1):
         try:
             return measure_scene(found, decode)
@@ -272,7 +267,7 @@ def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedSce
 def summarise(
     results: list[SceneFacts | DamagedScene], rejected: list[dict[str, str]], splits: Mapping[str, str]
 ) -> Inspection:
-    """Gather the scenes of a folder."""
+    """Combine the scenes of a folder."""
     scenes = [result for result in results if isinstance(result, SceneFacts)]
     histograms: dict[str, Histograms] = {}
     for facts in scenes:
@@ -281,10 +276,11 @@ def summarise(
     return Inspection(scenes, damaged, rejected, histograms, splits)
 
 
-def shown_scenes(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:
-    """At most ``limit`` scenes of each kind, evenly spread over the names."""
-    shown: list[SceneFacts] = []
+def evenly_chosen(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:
+    """At most ``limit`` scenes of each kind, evenly spread over their names."""
+    chosen: list[SceneFacts] = []
     for kind in sorted({facts.kind for facts in scenes}):
-        mine = [facts for facts in scenes if facts.kind == kind]
-        shown += [mine[i] for i in np.unique(np.linspace(0, len(mine) - 1, min(limit, len(mine))).astype(int))]
-    return shown
+        of_kind = [facts for facts in scenes if facts.kind == kind]
+        indices = np.unique(np.linspace(0, len(of_kind) - 1, min(limit, len(of_kind))).astype(int))
+        chosen += [of_kind[i] for i in indices]
+    return chosen

@@ -1,7 +1,6 @@
-"""The report of ``mddnet inspect``: one HTML page that holds its pictures, runs no script and loads nothing.
+"""The report of ``mddnet inspect``: one self-contained HTML page without scripts.
 
-Needs Jinja and matplotlib (the extra ``report``). Every text is escaped; the content policy of the page forbids
-whatever slips through.
+Needs Jinja and matplotlib (the extra ``report``). All text is escaped, and the page has a strict content policy.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ Row = list[object]
 
 
 def write_report(path: Path, title: str, inspection: Inspection, sheets: Sequence[ContactSheet]) -> None:
-    """Write the page; its folder is made if it is missing.
+    """Write the page; its folder is created if missing.
 
     Args:
         path: target file.
         title: name of the folder of scenes.
-        inspection: what was measured.
-        sheets: the scenes that are shown in pictures; their facts stand for those of the same scene.
+        inspection: the statistics.
+        sheets: pictures of some scenes; their facts replace those of the same scene.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     page = report_page(title, inspection, sheets)
-    # A file name that is no UTF-8 reaches Python as lone surrogates, which no encoder takes.
+    # File names that are not UTF-8 contain lone surrogates.
     atomic_write(path, lambda stream: stream.write(page.encode("utf-8", "backslashreplace")))
 
 
@@ -49,10 +48,10 @@ def report_page(title: str, inspection: Inspection, sheets: Sequence[ContactShee
         loader=PackageLoader("mddnet.scenes", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["address"] = lambda picture: _address(picture.jpeg, "jpeg")
-    shown = {(sheet.facts.kind, sheet.facts.folder.name): sheet for sheet in sheets}
+    by_scene = {(sheet.facts.kind, sheet.facts.folder.name): sheet for sheet in sheets}
     scenes = []
     for facts in inspection.scenes:
-        sheet = shown.get((facts.kind, facts.folder.name))
+        sheet = by_scene.get((facts.kind, facts.folder.name))
         scenes.append((facts, math.nan) if sheet is None else (sheet.facts, sheet.blur_order))
     found = [facts for facts, _ in scenes]
     kinds = sorted({facts.kind for facts in found})
@@ -83,16 +82,16 @@ def _counts(inspection: Inspection) -> list[Row]:
     rows: list[Row] = []
     kinds = {facts.kind for facts in inspection.scenes} | {scene.kind for scene in inspection.damaged}
     for kind in sorted(kinds | {row.get("group", "") for row in inspection.rejected}):
-        mine = [facts for facts in inspection.scenes if facts.kind == kind]
-        splits = Counter(inspection.split_of(facts.record.location) for facts in mine)
+        of_kind = [facts for facts in inspection.scenes if facts.kind == kind]
+        splits = Counter(inspection.split_of(facts.record.location) for facts in of_kind)
         rows.append(
             [
                 _kind(kind),
-                len(mine),
-                sum(len(facts.record.frames) for facts in mine),
-                len({facts.record.location for facts in mine}),
+                len(of_kind),
+                sum(len(facts.record.frames) for facts in of_kind),
+                len({facts.record.location for facts in of_kind}),
                 *(splits[split] for split in (*SPLITS, "")),
-                sum(bool(facts.remarks) for facts in mine),
+                sum(bool(facts.remarks) for facts in of_kind),
                 sum(scene.kind == kind for scene in inspection.damaged),
                 sum(row.get("group", "") == kind for row in inspection.rejected),
             ]
@@ -107,15 +106,15 @@ def _licences(scenes: Sequence[SceneFacts]) -> list[Row]:
     for facts in scenes:
         counted.setdefault((facts.kind, facts.record.licence), []).append(facts)
     rows: list[Row] = []
-    for (kind, licence), mine in sorted(counted.items()):
-        sources = sorted({facts.record.source for facts in mine})
+    for (kind, licence), group in sorted(counted.items()):
+        sources = sorted({facts.record.source for facts in group})
         named = ", ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
-        rows.append([_kind(kind), licence, len(mine), sum(len(facts.record.frames) for facts in mine), named])
+        rows.append([_kind(kind), licence, len(group), sum(len(facts.record.frames) for facts in group), named])
     return rows
 
 
 def _plots(counted: Histograms) -> str:
-    """Address of a picture of the histograms, bars of equal width."""
+    """Data URL of a picture of the histograms, with bars of equal width."""
     metric = f"depth, m ({counted.metric_scenes} metric scenes)"
     plots: list[tuple[str, NDArray[np.float64], NDArray[np.float64]]] = [
         (metric, counted.depth_m, DEPTH_M_EDGES),
@@ -137,16 +136,16 @@ def _plots(counted: Histograms) -> str:
 
 
 def _sheets(kind: str, sheets: Sequence[ContactSheet], inspection: Inspection) -> tuple[str, int, list[Any]]:
-    mine = []
+    of_kind = []
     for sheet in sheets:
         if sheet.facts.kind == kind:
             record = sheet.facts.record
-            about = (
+            caption = (
                 f"{record.location}, {inspection.split_of(record.location) or 'no split'}; {record.provenance} frames: "
                 f"{len(record.frames)}; licence: {record.licence}"
             )
-            mine.append((sheet, about))
-    return _kind(kind), sum(facts.kind == kind for facts in inspection.scenes), mine
+            of_kind.append((sheet, caption))
+    return _kind(kind), sum(facts.kind == kind for facts in inspection.scenes), of_kind
 
 
 def _scene_row(facts: SceneFacts, inspection: Inspection, order: float) -> Row:

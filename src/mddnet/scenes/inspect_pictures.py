@@ -1,4 +1,4 @@
-"""The contact sheet of a scene: sharp image, one frame, inverse depth and signed defocus as small JPEG pictures."""
+"""Contact sheets of scenes: sharp image, one frame, inverse depth and signed defocus as small JPEG images."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ COMPARE_SAMPLES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class ContactSheet:
-    """A scene in pictures.
+    """Pictures of a scene.
 
     Attributes:
-        facts: the scene, with a remark more if the frame does not look as the law says.
-        pictures: the four pictures; three without the frame and its defocus where the scene has no frame.
-        blur_order: rank correlation, -1..1, of the CoC by the law with the sharpness that the frame has lost; NaN
-            where there is no frame or nothing to see.
+        facts: the scene, with an additional remark if the frame contradicts the lens law.
+        pictures: four pictures, or two if the scene has no frame.
+        blur_order: rank correlation, -1..1, of the CoC by the law with the loss of sharpness of the frame; NaN without
+            a frame or texture.
     """
 
     facts: SceneFacts
@@ -35,10 +35,10 @@ class ContactSheet:
 
 
 def contact_sheet(facts: SceneFacts) -> ContactSheet:
-    """Read the pictures of a scene and compare the frame shown with the lens law.
+    """Read the images of a scene and compare one frame with the lens law.
 
     Raises:
-        CaptureError: if a picture is damaged.
+        CaptureError: if an image is damaged.
     """
     record = facts.record
     size = fitted_size(facts.width, facts.height)
@@ -49,27 +49,27 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
         picture("sharp", shrunk(sharp, size)),
         picture(f"inverse depth, {record.unit}: {facts.low:.3g} to {facts.low + facts.span:.3g}", depth),
     ]
-    shown = shown_frame(facts)
-    if shown is None:
+    chosen = most_varied_frame(facts)
+    if chosen is None:
         return ContactSheet(facts, tuple(pictures), float("nan"))
-    frame = read_image(facts.folder / shown.file)
-    signed = signed_defocus_px(inv_depth, shown.u_focus, shown.kappa_px).astype(np.float32)
-    most = max(1.0, float(np.nanquantile(np.abs(signed), 0.99)))
-    pictures.insert(1, picture(f"{shown.file}, focused at {shown.u_focus:.3g}", shrunk(frame, size)))
+    frame = read_image(facts.folder / chosen.file)
+    signed = signed_defocus_px(inv_depth, chosen.u_focus, chosen.kappa_px).astype(np.float32)
+    limit = max(1.0, float(np.nanquantile(np.abs(signed), 0.99)))
+    pictures.insert(1, picture(f"{chosen.file}, focused at {chosen.u_focus:.3g}", shrunk(frame, size)))
     pictures.append(
         picture(
-            f"signed defocus: {-most:.3g} (in front) to {most:.3g} px",
-            coloured(shrunk_map(signed, size), -most, most, SIGN_COLOURS),
+            f"signed defocus: {-limit:.3g} (in front) to {limit:.3g} px",
+            coloured(shrunk_map(signed, size), -limit, limit, SIGN_COLOURS),
         )
     )
     order = blur_order(sharp, frame, np.abs(signed))
     if order < MIN_BLUR_ORDER:
-        facts = with_remarks(facts, [f"{shown.file} is not blurred where the law says: rank correlation {order:.2f}"])
+        facts = with_remarks(facts, [f"{chosen.file} contradicts the lens law: rank correlation {order:.2f}"])
     return ContactSheet(facts, tuple(pictures), order)
 
 
-def shown_frame(facts: SceneFacts) -> FrameRecord | None:
-    """The frame whose CoC varies most over the picture: there the law has most to say."""
+def most_varied_frame(facts: SceneFacts) -> FrameRecord | None:
+    """The frame whose CoC varies most over the image, which is the best test of the lens law."""
 
     def spread(frame: FrameRecord) -> float:
         return float(np.abs(signed_defocus_px(facts.quantiles, frame.u_focus, frame.kappa_px)).std())
@@ -78,17 +78,10 @@ def shown_frame(facts: SceneFacts) -> FrameRecord | None:
 
 
 def blur_order(sharp: UInt8Array, frame: UInt8Array, defocus_px: Float32Array) -> float:
-    """Rank correlation of the CoC with the sharpness that a frame has lost against the sharp image.
+    """Rank correlation of the CoC, (H, W), NaN where unknown, with the loss of sharpness of a frame.
 
-    Sharpness is the smoothed Laplacian magnitude; only textured pixels of known depth count.
-
-    Args:
-        sharp: (H, W, 3) uint8, sRGB.
-        frame: (H, W, 3) uint8, sRGB.
-        defocus_px: (H, W), px, NaN where unknown.
-
-    Returns:
-        -1..1, 1 where every more blurred pixel has lost more; NaN with too little texture or a constant CoC.
+    Sharpness is the smoothed Laplacian magnitude at textured pixels of known depth, relative to the sharp image. The
+    result is NaN with too little texture or a constant CoC.
     """
     height, width = defocus_px.shape
     ratio = min(1.0, COMPARE_LONG_SIDE_PX / max(height, width))

@@ -1,9 +1,9 @@
-"""Calibration of the blur of a focal stack by re-rendering its own frames from its sharp image.
+"""Kappa fit of a focal stack by re-rendering its frames from its sharp image.
 
-By the lens law, the CoC diameter of depth index j in frame i is |X_i - X_j| with X = kappa * u_focus in pixels. All
-that must be found is the increasing sequence X: one number if the sweep is even (X_i = k i), or N - 1 steps. Both fits
-read one table, E[i, j, b]: the mean squared error of frame i, over the pixels of depth index j, when the sharp image
-is blurred by disc b of a bank. Blur is in linear light with a disc; errors are compared sRGB-encoded, as eyes do.
+By the lens law, the CoC diameter of depth index j in frame i is |X_i - X_j| with X = kappa * u_focus in pixels. The
+unknown is the increasing sequence X: one number if the sweep is even (X_i = k i), or N - 1 steps. Both fits use one
+table, E[i, j, b]: the squared error of frame i, over the pixels of depth index j, when the sharp image is blurred by
+disc b of a bank. Blur is applied in linear light; errors are sRGB-encoded, which approximates perception.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from mddnet.types import Float32Array
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 ERROR_CAP = 0.15
-"""sRGB-encoded error at which a frame stops counting more against a depth."""
+"""Cap of the sRGB-encoded error of a frame."""
 STEP_SMOOTHNESS = 0.01
-"""Relative rise of the error that steps of neighbouring frames differing by a factor e are worth."""
+"""Penalty, relative to the error, of neighbouring steps that differ by a factor e."""
 
 
 def bank_diameters(largest_px: float) -> NDArray[np.float64]:
-    """Diameters of a bank of discs from 0 up to at least ``largest_px``: steps of 0.25 px, then of 8 %."""
+    """Disc diameters from 0 to at least ``largest_px``: steps of 0.25 px, then of 8 %."""
     diameters = [0.25 * k for k in range(13)]
     while diameters[-1] < largest_px:
         diameters.append(diameters[-1] * 1.08)
@@ -36,11 +36,11 @@ def bank_diameters(largest_px: float) -> NDArray[np.float64]:
 
 
 def between_discs(
-    diameters_px: NDArray[np.float64], wanted_px: NDArray[np.floating]
+    bank_px: NDArray[np.float64], diameters_px: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Number of the disc below each wanted diameter, and the share of the next one, so that both mix to it."""
-    position = np.interp(wanted_px, diameters_px, np.arange(len(diameters_px)))
-    low = np.minimum(position.astype(np.int64), len(diameters_px) - 2)
+    """Index of the disc below each diameter, and the weight of the next disc in a linear mixture."""
+    position = np.interp(diameters_px, bank_px, np.arange(len(bank_px)))
+    low = np.minimum(position.astype(np.int64), len(bank_px) - 2)
     return low, position - low
 
 
@@ -57,7 +57,7 @@ class BlurBank:
     encoded: Float32Array
 
     def render(self, diameter_px: NDArray[np.floating]) -> Float32Array:
-        """(H, W) image whose every pixel is blurred by its own diameter, mixed from the two nearest discs."""
+        """(H, W) image with a blur diameter per pixel, mixed from the two nearest discs."""
         low, t = between_discs(self.diameters_px, diameter_px)
         t = t.astype(np.float32)
         a = np.take_along_axis(self.encoded, low[None], axis=0)[0]
@@ -96,7 +96,7 @@ class ErrorTable:
     weights: NDArray[np.float64]
 
     def squares_of(self, positions_px: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, N) squared errors when frame and depth index i lie at ``positions_px[i]``."""
+        """(N, N) squared errors if frame and depth index i are at ``positions_px[i]``."""
         diameter = np.abs(positions_px[:, None] - positions_px[None, :])
         low, t = between_discs(self.diameters_px, diameter)
         i, j = np.indices(diameter.shape)
@@ -106,14 +106,14 @@ class ErrorTable:
 def error_table(
     frames: Sequence[Float32Array], bank: BlurBank, index: Float32Array, weight: Float32Array, stride: int = 1
 ) -> ErrorTable:
-    """Tabulate the errors that every fit needs.
+    """Tabulate the re-rendering errors for the fits.
 
     Args:
         frames: N arrays (H, W), sRGB-encoded luminance.
         bank: the blurred sharp image.
         index: (H, W), 0..N-1, finite where ``weight`` > 0.
         weight: (H, W), >= 0.
-        stride: only every so many-th row and column is used, which is plenty for a mean.
+        stride: use every ``stride``-th row and column.
     """
     count = len(frames)
     use = weight > 0
@@ -123,12 +123,12 @@ def error_table(
     low = np.minimum(at.astype(np.int64), count - 2)
     t, w = at - low, weight[use].astype(np.float64)
     share_low, share_high = w * (1 - t), w * t
-    seen = [frame[use] for frame in frames]
+    observed = [frame[use] for frame in frames]
     squares = np.empty((count, count, len(bank.diameters_px)))
     for b in range(len(bank.diameters_px)):
         blurred = bank.encoded[b][use]
         for i in range(count):
-            e = (seen[i] - blurred).astype(np.float64) ** 2
+            e = (observed[i] - blurred).astype(np.float64) ** 2
             squares[i, :, b] = np.bincount(low, share_low * e, count) + np.bincount(low + 1, share_high * e, count)
     weights = np.asarray(np.bincount(low, share_low, count) + np.bincount(low + 1, share_high, count), dtype=np.float64)
     return ErrorTable(bank.diameters_px, squares, weights)
@@ -141,7 +141,7 @@ class SweepFit:
     Attributes:
         positions_px: (N,) X_i = kappa * u_focus of frame i up to a constant, rising along the sweep, in pixels of CoC.
         kappa_px_per_frame: mean step, pixels of CoC per frame.
-        error_fraction: root mean square re-rendering error over that of the sharp image itself.
+        error_fraction: root mean square re-rendering error over that of the sharp image.
     """
 
     positions_px: NDArray[np.float64]
@@ -154,11 +154,9 @@ def _fraction(table: ErrorTable, positions_px: NDArray[np.floating]) -> float:
 
 
 def fit_even_sweep(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> SweepFit:
-    """Best single blur per step of a sweep whose positions are known up to scale.
+    """Fit the scale of a sweep whose positions are known up to scale.
 
-    Args:
-        table: errors.
-        shape: (N,) rising positions up to scale, for example known dioptres; the frame number if None.
+    ``shape`` is (N,) rising positions, for example known dioptres; the frame number if None.
     """
     x = np.arange(len(table.weights), dtype=np.float64) if shape is None else np.asarray(shape, dtype=np.float64)
     largest = table.diameters_px[-1] / (x.max() - x.min())
@@ -171,7 +169,7 @@ def fit_even_sweep(table: ErrorTable, shape: NDArray[np.floating] | None = None)
 
 
 def half_kappas(table: ErrorTable) -> tuple[float, float]:
-    """CoC px per frame of the first and of the second half of the sweep, each from its own frames and depths only."""
+    """CoC px per frame of the first and the second half of the sweep, fitted separately."""
     count = len(table.weights)
     middle = count // 2
     kappas = []
@@ -182,14 +180,10 @@ def half_kappas(table: ErrorTable) -> tuple[float, float]:
 
 
 def kappa_error_share(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> float:
-    """Half width of the 95 % interval of kappa over kappa itself: 1.96 standard errors of a jackknife over the frames.
+    """Half width of the 95 % interval of kappa over kappa: 1.96 standard errors of a jackknife over the frames.
 
-    Each frame is left out in turn, and the blur of an even sweep is fitted anew (Efron and Stein, "The jackknife
-    estimate of variance", Annals of Statistics 9, 1981).
-
-    Args:
-        table: errors.
-        shape: as for :func:`fit_even_sweep`.
+    Each frame is left out in turn, and :func:`fit_even_sweep` is repeated (Efron and Stein, "The jackknife estimate of
+    variance", Annals of Statistics 9, 1981).
     """
     count = len(table.weights)
     kappas = []
@@ -203,12 +197,7 @@ def kappa_error_share(table: ErrorTable, shape: NDArray[np.floating] | None = No
 
 
 def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:
-    """Best rising positions: a step per pair of neighbours, pulled towards smooth steps.
-
-    Args:
-        table: errors.
-        start: the even fit.
-    """
+    """Fit one step per pair of neighbours, with a smoothness prior, starting from the even fit."""
     scale = max(float(table.squares_of(start.positions_px).sum()), 1e-12)
 
     def positions(log_steps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -227,16 +216,13 @@ def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:
 def rerender_cost(
     frames: Sequence[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], cap: float = ERROR_CAP
 ) -> Float32Array:
-    """Cost of every candidate depth index at every pixel: mean squared, capped re-rendering error over the frames.
+    """(N, H, W) cost of every depth index at every pixel: mean squared, capped re-rendering error over the frames.
 
     Args:
         frames: N arrays (H, W), sRGB-encoded luminance.
         bank: the blurred sharp image.
         positions_px: (N,) positions of the sweep.
-        cap: error at which a frame stops counting more, so that something that moves through spoils only some frames.
-
-    Returns:
-        (N, H, W) float32.
+        cap: cap of the error of a frame, which limits the effect of moving objects.
     """
     count = len(frames)
     cost = np.zeros((count, *frames[0].shape), dtype=np.float32)

@@ -1,7 +1,7 @@
-"""From a light field to a scene: order of the views, disparity, refocused frames, the lens law checked on them.
+"""Builder of scenes from light fields: order of the views, disparity, refocused frames, check of the lens law.
 
-The frames are integrals of rays that a camera recorded, so the scene counts as ``"real"``; views in between, where
-needed to avoid ghosts, are interpolated from the recorded ones along the disparity map.
+The frames are integrals of recorded rays, so the scene counts as ``"real"``. Intermediate views, which avoid ghosts,
+are interpolated from recorded views along the disparity map.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from mddnet.scenes.disparity import (
     find_orientation,
     find_range,
     grid_positions,
-    known_share,
     occlusion_vote,
     pixel_grid,
     refine_positions,
@@ -40,11 +39,11 @@ from mddnet.scenes.refocus import RefocusedFrame, ViewDisc, ViewInterpolator, re
 from mddnet.types import Float32Array, FrameRecord, SceneRecord
 
 RADIUS_SHARES = (0.35, 0.6, 1.0)
-"""Radii of the three discs of views, as shares of the largest that the capture allows."""
+"""Radii of the three discs of views, as shares of the largest possible radius."""
 FOCUS_PLANES = 8
 LARGEST_COC_OF_WIDTH = 0.08
 LARGEST_BORDER_OF_SIDE = 0.08
-"""A view shifted by this share of the short side leaves a border without light, which is cut off."""
+"""Maximum shift of a view as a share of the short edge; the shift leaves an empty border, which is cropped."""
 SMALLEST_BORDER_PX = 4
 SMALLEST_COC_PX = 3.0
 LEAST_KNOWN = 0.1
@@ -52,21 +51,20 @@ LEAST_VOTE = 0.6
 WORST_ERROR_FRACTION = 0.8
 KAPPA_TOLERANCE = 0.25
 NOISE_TO_CLEAN = 1.5 / 255
-"""Standard deviation of the noise (sRGB) from which the central view is averaged with its neighbours."""
+"""Standard deviation of the noise (sRGB) above which the central view is averaged with its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredField:
-    """What a light field says about its scene.
+    """Geometry and disparity of a light field.
 
     Attributes:
-        grid: the views that are used, their positions oriented so that larger disparity is nearer.
+        grid: the used views, oriented so that larger disparity is nearer.
         depth: disparity of the central view.
         radius: largest radius of a disc of views, in units of one view.
-        orientation: how rows and columns run.
-        near_vote: share of the occlusions that agree with the sign:
-            :func:`~mddnet.scenes.disparity.occlusion_vote`.
-        off_grid: root mean square of how far the fitted positions are off the regular grid, in views.
+        orientation: directions of rows and columns.
+        near_vote: :func:`~mddnet.scenes.disparity.occlusion_vote` for the chosen sign.
+        off_grid: root mean square distance of the fitted positions from the regular grid, in views.
     """
 
     grid: ViewGrid
@@ -79,11 +77,11 @@ class MeasuredField:
 
 @dataclass(frozen=True, slots=True)
 class LawCheck:
-    """How well blur by the lens law reproduces the refocused frames.
+    """Agreement of blur by the lens law with the refocused frames.
 
     Attributes:
-        error_fraction: re-rendering error over the error of the unblurred sharp image, root mean square.
-        kappa_ratio: the kappa that reproduces the frames best over the kappa from the view positions.
+        error_fraction: root mean square re-rendering error over that of the sharp image.
+        kappa_ratio: best-fit kappa over the kappa from the view positions.
     """
 
     error_fraction: float
@@ -91,20 +89,16 @@ class LawCheck:
 
 
 def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of one light field into ``out_root/<scene>/``; ``scene.json`` is written last.
-
-    Args:
-        folder: capture folder with ``capture.json``.
-        out_root: folder of scenes; a scene of the same name in it is replaced.
+    """Build the scene of a light field in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
 
     Raises:
         CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+        RejectedScene: with the measured reason, if the scene is not reliable.
     """
     field = read_light_field(folder)
     measured = measure_field(field)
     low, high = _focus_range(measured.depth)
-    known = known_share(measured.depth.disparity)
+    known = float(np.isfinite(measured.depth.disparity).mean())
     if known < LEAST_KNOWN:
         raise RejectedScene(f"disparity is known for {known:.1%} of the pixels, expected >= {LEAST_KNOWN:.0%}")
     steps = steps_between_views(high - low)
@@ -135,7 +129,7 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
         "order_cost_ratio": measured.orientation.cost / measured.orientation.runner_up_cost,
         "views_off_grid": measured.off_grid,
         "noise_8bit": 255 * noise,
-        "unknown_share": 1 - known_share(measured.depth.disparity[inner]),
+        "unknown_share": 1 - float(np.isfinite(measured.depth.disparity[inner]).mean()),
         "mean_confidence": float(measured.depth.confidence[inner].mean()),
         "rerender_error_fraction": law.error_fraction,
         "kappa_ratio": law.kappa_ratio,
@@ -164,7 +158,7 @@ def _accept(law: LawCheck) -> None:
         )
     if abs(law.kappa_ratio - 1) > KAPPA_TOLERANCE:
         raise RejectedScene(
-            f"the frames are blurred {law.kappa_ratio:.2f} times as much as the view positions say, "
+            f"the blur of the frames is {law.kappa_ratio:.2f} times that from the view positions, "
             f"expected 1 +- {KAPPA_TOLERANCE}"
         )
 
@@ -178,7 +172,7 @@ def _focus_range(depth: DisparityMap) -> tuple[float, float]:
 
 
 def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple[int, int]]:
-    """Views within ``reach`` rows and columns of the centre: images, rows, columns and the centre among them."""
+    """Views within ``reach`` rows and columns of the centre: images, rows, columns and the new centre."""
     row, col = field.centre
     rows = range(max(0, row - reach), min(field.rows, row + reach + 1))
     cols = range(max(0, col - reach), min(field.cols, col + reach + 1))
@@ -188,10 +182,10 @@ def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple
 
 
 def measure_field(field: LightField) -> MeasuredField:
-    """Find the order of the views, the sign, the disparity of the central view and the positions of the views.
+    """Find the order of the views, the sign and map of the disparity, and the positions of the views.
 
     Raises:
-        RejectedScene: with the measured reason, where one of them is not clear.
+        RejectedScene: with the measured reason, if one of them is ambiguous.
     """
     images, rows, cols, centre = _views(field, 1)
     orientation = find_orientation(images, rows, cols, centre)
@@ -204,7 +198,7 @@ def measure_field(field: LightField) -> MeasuredField:
     )
     if reach < 1:
         raise RejectedScene(
-            f"the views are too far apart: {furthest:.1f} px a view leave a disc of {reach:.2f} views, expected >= 1"
+            f"the views are too far apart: {furthest:.1f} px per view allow {reach:.2f} views, expected >= 1"
         )
     images, rows, cols, centre = _views(field, int(np.ceil(reach - 0.5)))
     grid = view_grid(images, grid_positions(rows, cols, centre, orientation.name))
@@ -212,8 +206,8 @@ def measure_field(field: LightField) -> MeasuredField:
     vote = occlusion_vote(grid.within(2) if high - low > 2 else grid, depth.filled)
     if max(vote, 1 - vote) < LEAST_VOTE:
         raise RejectedScene(
-            f"near and far are not clear: {vote:.0%} of the occlusions say that larger is nearer, "
-            f"expected >= {LEAST_VOTE:.0%} either way"
+            f"near and far are ambiguous: {vote:.0%} of the occlusions support larger as near, "
+            f"expected >= {LEAST_VOTE:.0%} or <= {1 - LEAST_VOTE:.0%}"
         )
     if vote < 0.5:
         grid = replace(grid, positions=-grid.positions)
@@ -243,7 +237,7 @@ def _onto_centre(grid: ViewGrid, view: int, disparity: Float32Array) -> Float32A
 
 
 def noise_of_views(grid: ViewGrid, depth: DisparityMap) -> float:
-    """Standard deviation of the noise of one view (sRGB in [0, 1]), from its difference to its neighbours.
+    """Standard deviation of the noise of one view (sRGB in [0, 1]), from its difference to neighbours.
 
     Robust: the median absolute difference where the disparity is known, over sqrt(2) (two noisy values) and 0.6745.
     """
@@ -257,7 +251,7 @@ def noise_of_views(grid: ViewGrid, depth: DisparityMap) -> float:
 
 
 def clean_central_view(grid: ViewGrid, depth: DisparityMap) -> Float32Array:
-    """Central view averaged with its neighbours along the disparity, linear light; a view that disagrees has no say."""
+    """Central view averaged with its matching neighbours along the disparity, linear light."""
     reference = grid.images[grid.centre]
     total = linear_from_srgb(np.clip(reference, 0, 1))
     weights = np.ones(reference.shape[:2], dtype=np.float32)
@@ -275,16 +269,16 @@ def clean_central_view(grid: ViewGrid, depth: DisparityMap) -> Float32Array:
 
 
 def interpolation_error(interpolator: ViewInterpolator) -> float:
-    """Root mean square error (sRGB in [0, 1]) of real views left out and interpolated from the views around them.
+    """Root mean square error (sRGB in [0, 1]) of real views interpolated from the surrounding views.
 
-    Measured on the direct neighbours of the centre: their own neighbours stand twice as far apart as in use.
+    Measured on the neighbours of the centre: without the view itself, the spacing is twice that in use.
     """
     grid = interpolator.grid
     errors = []
     for view in _neighbours(grid):
         position = grid.positions[view]
-        made = interpolator.view_at(position, leave_out=int(view))
-        apart = srgb_from_linear(made) - srgb_from_linear(interpolator.real_view(int(view)))
+        interpolated = interpolator.view_at(position, leave_out=int(view))
+        apart = srgb_from_linear(interpolated) - srgb_from_linear(interpolator.real_view(int(view)))
         errors.append(float((apart[8:-8, 8:-8] ** 2).mean()))
     return float(np.sqrt(np.mean(errors)))
 
@@ -292,18 +286,18 @@ def interpolation_error(interpolator: ViewInterpolator) -> float:
 def check_law(
     sharp_linear: Float32Array, disparity: Float32Array, frames: Sequence[RefocusedFrame], discs: Sequence[ViewDisc]
 ) -> LawCheck:
-    """Blur the sharp image by ``kappa |d_focus - d|`` per pixel and compare with the refocused frames.
+    """Compare the refocused frames with the sharp image blurred by ``kappa |d_focus - d|`` per pixel.
 
     Args:
         sharp_linear: (H, W, 3) sharp image, linear light.
-        disparity: (H, W), NaN where unknown; those pixels do not count.
+        disparity: (H, W), NaN where unknown; those pixels are ignored.
         frames: refocused frames of the same size.
-        discs: the discs of views that the frames refer to.
+        discs: the discs of views of the frames.
     """
     texture = texture_strength(srgb_from_linear(sharp_linear))
     known = np.isfinite(disparity)
     d = np.where(known, disparity, 0.0).astype(np.float32)
-    # At an edge of depth two surfaces mix, which a blur per pixel cannot show.
+    # Exclude depth edges, where two surfaces mix.
     closed = np.where(known, d, np.nanmedian(disparity)).astype(np.float32)
     step = cv2.morphologyEx(closed, cv2.MORPH_GRADIENT, np.ones((9, 9)))
     flat = step < 0.15 * (np.nanquantile(disparity, 0.98) - np.nanquantile(disparity, 0.02))

@@ -1,4 +1,4 @@
-"""What sources hold: the captures below data roots, capture folders and data sets, as a list of scenes to build."""
+"""Discovery of captures below data roots, capture folders and data sets: a list of scenes to build."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Literal
 
 from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
 from mddnet.errors import CaptureError, MddnetError
-from mddnet.io.json_fields import read_json_object, shown
+from mddnet.io.json_fields import display, read_json_object
 from mddnet.kinds import KINDS
 from mddnet.scenes.store import scene_name
 from mddnet.types import SceneRecord
 
 FOLDER_KINDS = {kind.capture: kind for kind in KINDS.values() if kind.reader is None}
-"""Kinds whose captures are folders, by what ``capture.json`` states."""
+"""Kinds whose captures are folders, by ``kind`` in ``capture.json``."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildTask:
-    """One scene to build.
+    """One scene to build from a capture folder or a listed capture.
 
     Attributes:
         kind: name of the kind of capture.
         name: name of the scene folder.
-        location: location of the capture, or "" if it is not known before reading.
-        capture: the capture folder, or the listed capture.
-        files: the files that it is built from.
+        location: location of the capture, or "" if unknown before reading.
+        capture: the capture.
+        files: its files.
     """
 
     kind: str
@@ -39,16 +39,16 @@ class BuildTask:
 
 @dataclass(frozen=True, slots=True)
 class BuildRow:
-    """What became of one scene.
+    """Result for one scene.
 
     Attributes:
-        kind: name of the kind of capture, or "" where even that is not known.
+        kind: name of the kind of capture, or "" if unknown.
         name: name of the scene folder.
         location: location of the capture, or "".
-        state: ``"built"`` now, ``"kept"`` from before, ``"rejected"`` with a measured reason, or ``"failed"``.
+        state: ``"built"``, ``"kept"`` from an earlier build, ``"rejected"`` with a measured reason, or ``"failed"``.
         reason: why there is no scene, or "".
         record: the scene, or None.
-        seconds: time it took.
+        seconds: duration of the build.
     """
 
     kind: str
@@ -62,12 +62,7 @@ class BuildRow:
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What the sources hold.
-
-    Attributes:
-        tasks: scenes to build.
-        failures: what could not even be listed.
-    """
+    """Scenes to build, and failures of listing captures."""
 
     tasks: tuple[BuildTask, ...]
     failures: tuple[BuildRow, ...]
@@ -76,14 +71,13 @@ class BuildPlan:
 def plan_build(sources: Sequence[Path], kinds: Sequence[str] = tuple(KINDS), limit: int | None = None) -> BuildPlan:
     """List the scenes that can be built from data roots and capture folders.
 
-    A capture folder holds ``capture.json``; a data root holds capture folders up to three levels down (such as
-    ``captures/focal_stacks/*``), and the listed captures of the other kinds where their records say, such as
-    ``depth/rgbd/manifest.csv``.
+    A capture folder holds ``capture.json``. A data root holds capture folders up to three levels down (such as
+    ``captures/focal_stacks/*``), and listed captures in the folders of their kinds, such as ``depth/rgbd``.
 
     Args:
         sources: data roots and capture folders.
-        kinds: names of the kinds to take.
-        limit: at most that many scenes of each kind and source.
+        kinds: names of the kinds to include.
+        limit: maximum number of scenes per kind and source.
     """
     tasks: list[BuildTask] = []
     failures: list[BuildRow] = []
@@ -102,7 +96,7 @@ def plan_build(sources: Sequence[Path], kinds: Sequence[str] = tuple(KINDS), lim
     for task in tasks:
         first = unique.setdefault((task.kind, task.name), task)
         if first is not task:
-            reason = f"{task.files[0]}: the name {task.name} is taken by {first.files[0]}; rename one of them"
+            reason = f"{task.files[0]}: the name {task.name} is used by {first.files[0]}; rename one of them"
             failures.append(BuildRow(task.kind, task.name, task.location, "failed", reason))
     return BuildPlan(tuple(unique.values()), tuple(failures))
 
@@ -113,7 +107,7 @@ def _capture_folder(folder: Path) -> BuildTask | BuildRow:
         data = read_json_object(path)
         stated = data.get("kind")
         if not isinstance(stated, str) or stated not in FOLDER_KINDS:
-            raise CaptureError(f"{path}: kind is {shown(stated)}; expected one of {', '.join(FOLDER_KINDS)}")
+            raise CaptureError(f"{path}: kind is {display(stated)}; expected one of {', '.join(FOLDER_KINDS)}")
     except CaptureError as error:
         return BuildRow("", folder.name, "", "failed", str(error))
     name, location = data.get("scene"), data.get("place")
@@ -128,15 +122,15 @@ def _capture_folder(folder: Path) -> BuildTask | BuildRow:
 
 
 def _captures_below(root: Path, kinds: Sequence[str]) -> Iterator[BuildTask | BuildRow]:
-    """Capture folders up to three levels below ``root``; one that should be a capture and is none is named."""
+    """Capture folders up to three levels below ``root``, and failures for invalid ones."""
     folders = {path.parent for depth in range(1, 4) for path in root.glob("*/" * depth + "capture.json")}
     for folder in sorted(folders):
         entry = _capture_folder(folder)
         if isinstance(entry, BuildRow):
-            # What cannot be read has no kind; the folder that it is in may say where it belongs.
-            guess = folder.parent.name if folder.parent.name in KINDS else ""
-            if not guess or guess in kinds:
-                yield replace(entry, kind=guess)
+            # An unreadable capture has no kind; its parent folder may name it.
+            parent_kind = folder.parent.name if folder.parent.name in KINDS else ""
+            if not parent_kind or parent_kind in kinds:
+                yield replace(entry, kind=parent_kind)
         elif entry.kind in kinds:
             yield entry
     for kind in kinds:

@@ -1,9 +1,9 @@
-"""Refocusing a light field: integrate a disc of its views, in linear light, with the plane of focus where one wants it.
+"""Refocusing of light fields: integration of a disc of views, in linear light, for a given plane of focus.
 
-A view at position p is sampled at ``x - d_focus * p``; what lies at disparity d is then spread by ``(d_focus - d) * p``
+A view at position p is sampled at ``x - d_focus * p``. A point at disparity d is then spread by ``(d_focus - d) * p``
 over the disc, so its circle of confusion is ``kappa * |d_focus - d|`` (Ng et al., "Light Field Photography with a
-Hand-held Plenoptic Camera", 2005, eq. 4 as a shift and add). Views that stand too far apart would leave separate ghosts
-instead of a disc: views in between are interpolated along the disparity map first.
+Hand-held Plenoptic Camera", 2005, eq. 4 as shift and add). Views that are too far apart would leave separate ghosts:
+intermediate views are then interpolated along the disparity map.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from mddnet.scenes.filling import fill_from_behind
 from mddnet.types import Float32Array
 
 MAX_GHOST_PX = 1.0
-"""Views whose images of one point lie farther apart than this at the worst focus get views between them."""
+"""Maximum distance between the images of a point in two adjacent views at the worst focus."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewDisc:
-    """The views that make one disc.
+    """The views of one disc.
 
     Attributes:
         radius: radius of the disc in units of one view.
@@ -47,12 +47,12 @@ class ViewDisc:
 
 @dataclass(frozen=True, slots=True)
 class RefocusedFrame:
-    """One integral of views.
+    """One refocused image.
 
     Attributes:
         linear: (H, W, 3) float32, linear light.
         d_focus: disparity in focus, pixels per view.
-        disc: index into the discs that were asked for.
+        disc: index of the disc of views.
     """
 
     linear: Float32Array
@@ -61,12 +61,12 @@ class RefocusedFrame:
 
 
 def disc_weights(positions: NDArray[np.float64], radius: float, spacing: float) -> NDArray[np.float64]:
-    """(N,) share of each view's square cell that lies in the disc around (0, 0); not normalised.
+    """(N,) share of each view's square cell inside the disc around (0, 0); not normalised.
 
     Args:
         positions: (N, 2) row and column of the views, in units of one view.
         radius: radius of the disc.
-        spacing: side of a cell.
+        spacing: edge length of a cell.
     """
     sub = (np.arange(8) + 0.5) / 8 - 0.5
     oy, ox = np.meshgrid(sub * spacing, sub * spacing, indexing="ij")
@@ -76,11 +76,7 @@ def disc_weights(positions: NDArray[np.float64], radius: float, spacing: float) 
 
 
 def steps_between_views(disparity_range: float) -> int:
-    """Into how many steps the distance of two views must be divided so that a disc shows no ghosts.
-
-    Args:
-        disparity_range: largest distance of a point from the plane of focus, pixels per view.
-    """
+    """Number of steps between two views that avoids ghosts, for a largest |d_focus - d| in pixels per view."""
     return max(1, int(np.ceil(disparity_range / MAX_GHOST_PX)))
 
 
@@ -97,18 +93,10 @@ def _nearest_views(grid: ViewGrid, position: NDArray[np.float64]) -> tuple[NDArr
 
 
 class ViewInterpolator:
-    """Linear-light images of a light field at any position within the grid, by way of the central disparity map."""
+    """Interpolates views of a light field in linear light, using the central disparity map."""
 
     def __init__(self, grid: ViewGrid, disparity: Float32Array) -> None:
-        """Prepare the views.
-
-        Args:
-            grid: the views.
-            disparity: (H, W) disparity of the central view, finite, pixels per view.
-
-        Raises:
-            ValueError: if the map has gaps or another size.
-        """
+        """Prepare the views; ``disparity`` is (H, W), pixels per view, without gaps (else ValueError)."""
         if disparity.shape != grid.images.shape[1:3] or not np.isfinite(disparity).all():
             raise ValueError(
                 f"disparity has shape {disparity.shape}, {np.isfinite(disparity).mean():.1%} of it finite; "
@@ -121,7 +109,7 @@ class ViewInterpolator:
         self._yx = pixel_grid(*disparity.shape)
 
     def real_view(self, view: int) -> Float32Array:
-        """(H, W, 3) one of the real views, its residual shift undone and its gain applied, linear light."""
+        """(H, W, 3) linear light of a real view with its residual shift and gain corrected."""
         if view not in self._linear:
             dy, dx = self.grid.offsets_px[view]
             linear = linear_from_srgb(self.grid.images[view]) * np.float32(self.grid.gains[view])
@@ -129,7 +117,7 @@ class ViewInterpolator:
         return self._linear[view]
 
     def disparity_at(self, position: NDArray[np.float64]) -> Float32Array:
-        """(H, W) disparity seen from ``position``; what the centre does not see is filled from behind."""
+        """(H, W) disparity at ``position``; areas hidden from the centre are filled from behind."""
         return fill_from_behind(forward_map(self.disparity, self.disparity, position))
 
     def _disparity_of_view(self, view: int) -> Float32Array:
@@ -138,13 +126,13 @@ class ViewInterpolator:
         return self._maps[view]
 
     def view_at(self, position: NDArray[np.float64], leave_out: int | None = None) -> Float32Array:
-        """(H, W, 3) linear light as seen from ``position``.
+        """(H, W, 3) linear light of the view at ``position``.
 
-        The surrounding views are sampled along the disparity there; a view in which the point is hidden has no say.
+        The surrounding views are sampled along the disparity there; views in which the point is hidden are ignored.
 
         Args:
             position: row and column in units of one view.
-            leave_out: a view that must not be used, to measure the interpolation against it.
+            leave_out: a view to exclude, for measuring the interpolation error.
         """
         grid = self.grid
         if leave_out is not None:
@@ -194,31 +182,31 @@ def view_discs(grid: ViewGrid, radii: Sequence[float], steps: int) -> list[ViewD
         steps: samples per view, see :func:`steps_between_views`.
 
     Raises:
-        ValueError: for a disc that holds a single view only (a pinhole).
+        ValueError: for a disc with a single view.
     """
     lattice = disc_lattice(grid, max(radii), steps)
-    made = []
+    discs = []
     for radius in radii:
         weights = disc_weights(lattice, radius, 1 / steps)
         if (weights > 0).sum() < 2:
             raise ValueError(f"a disc of radius {radius} holds {(weights > 0).sum()} view(s); expected at least 2")
-        made.append(ViewDisc(radius, lattice, weights / weights.sum()))
-    return made
+        discs.append(ViewDisc(radius, lattice, weights / weights.sum()))
+    return discs
 
 
 def refocus(
     interpolator: ViewInterpolator, discs: Sequence[ViewDisc], d_focus: Sequence[float]
 ) -> Iterator[RefocusedFrame]:
-    """Focus a light field at every given disparity with every given disc of views.
+    """Refocus a light field at every disparity with every disc of views, in one pass over the views.
 
     Args:
         interpolator: the light field.
-        discs: discs that share one lattice, as :func:`view_discs` makes them.
-        d_focus: disparities to focus on, pixels per view.
+        discs: discs of one lattice, from :func:`view_discs`.
+        d_focus: disparities in focus, pixels per view.
 
     Yields:
-        One frame per disparity and disc, all from one pass over the views. Pixels closer to the border than
-        ``max |d_focus| * radius`` have seen repeated border pixels.
+        One frame per disparity and disc. Pixels closer to the border than ``max |d_focus| * radius`` contain replicated
+        border pixels.
     """
     height, width = interpolator.disparity.shape
     sums = np.zeros((len(discs), len(d_focus), height, width, 3), dtype=np.float32)

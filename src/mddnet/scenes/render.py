@@ -1,15 +1,15 @@
 """Rendering of defocus from a sharp image and a depth map: occlusion-aware layers, disc blur in linear light.
 
-A scene is a list of surfaces, nearest first; a surface is an image with its depth and coverage, and may hold things
-that are hidden behind the surfaces before it. Each surface is sliced into layers by its signed defocus, each layer is
-blurred with the PSF of its own CoC, and the layers are laid over each other from near to far by *saturating* addition:
+A scene is a list of surfaces, nearest first. A surface is an image with depth and coverage, and may include areas that
+are hidden by nearer surfaces. Each surface is divided into layers by its signed defocus, each layer is blurred with the
+PSF of its CoC, and the layers are composited from near to far by *saturating* addition:
 
-    w_k = min(a_k, 1 - sum of the w before it),    colour = sum(w_k C_k) / sum(w_k)
+    w_k = min(a_k, 1 - sum of the previous w),    colour = sum(w_k C_k) / sum(w_k)
 
-where a_k is the blurred coverage and C_k the blurred colour of layer k. Neighbouring layers of one slanted surface tile
-it (their coverages add up to one), and saturating addition keeps that sum, where the usual "over" would let a quarter
-of what lies behind shine through at every seam. The idea of blurring layers one by one is that of Kraus and Strengert,
-"Depth-of-Field Rendering by Pyramidal Image Processing" (Eurographics 2007); the rest is ours.
+where a_k is the blurred coverage and C_k the blurred colour of layer k. The coverages of neighbouring layers of a
+slanted surface add up to one. Saturating addition keeps that sum, whereas the "over" operator would let a quarter of
+the background through at every seam. Blurring layers separately follows Kraus and Strengert, "Depth-of-Field Rendering
+by Pyramidal Image Processing" (Eurographics 2007).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
 MAX_COC_PX = 128.0
-"""Largest CoC that is rendered; beyond it kernels get slow and no training image needs it."""
+"""Largest CoC that is rendered; larger kernels are slow, and training does not need them."""
 MAX_LAYERS = 16
 _LAYER_STEP = 0.25
 _LAYER_KNEE_PX = 1.5
@@ -40,12 +40,12 @@ _FULL = 1.0 - 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Aperture:
-    """Shape of the opening that the out-of-focus image of a point takes.
+    """Shape of the aperture, and so of the out-of-focus image of a point.
 
     Attributes:
         blades: number of straight aperture blades, or 0 for a disc.
         rotation_rad: rotation of the polygon.
-        cat_eye: shift of the rim that vignettes the opening, in aperture radii in [0, 1); 0 for none.
+        cat_eye: shift of the vignetting rim, in aperture radii in [0, 1); 0 for none.
         cat_eye_angle_rad: direction of that shift.
     """
 
@@ -66,12 +66,12 @@ DISC = Aperture()
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """One image of things that do not hide each other, in front of all later surfaces wherever both are covered.
+    """An image without occlusions in itself, in front of all later surfaces.
 
     Attributes:
         linear: (H, W, 3) linear light, >= 0.
-        inv_depth: (H, W) inverse depth, finite wherever ``coverage`` > 0.
-        coverage: (H, W) in [0, 1], the share of the pixel that the surface covers.
+        inv_depth: (H, W) inverse depth, finite where ``coverage`` > 0.
+        coverage: (H, W) in [0, 1], share of each pixel that the surface covers.
     """
 
     linear: Float32Array
@@ -81,13 +81,13 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """What happens to the picture after the lens.
+    """Noise and compression of the camera.
 
     Attributes:
         shot: variance of the shot noise per unit of linear light (white = 1), >= 0.
         read: standard deviation of the read noise in linear light, >= 0.
-        jpeg_quality: 1..95, or None to leave the picture uncompressed.
-        chroma_halved: whether JPEG stores colour at half resolution (4:2:0) instead of in full (4:4:4).
+        jpeg_quality: 1..95, or None for no compression.
+        chroma_halved: whether JPEG stores colour at half resolution (4:2:0) instead of full (4:4:4).
     """
 
     shot: float = 0.0
@@ -98,11 +98,11 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class LensFlaws:
-    """How the lens departs from an ideal one.
+    """Deviations from an ideal lens.
 
     Attributes:
         aperture: shape of the blur.
-        colour_shift_px: added to the signed defocus of the red, green and blue channel (longitudinal colour error).
+        colour_shift_px: added to the signed defocus of red, green and blue (longitudinal chromatic aberration).
     """
 
     aperture: Aperture = field(default_factory=Aperture)
@@ -113,25 +113,25 @@ class LensFlaws:
 
 
 def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64]:
-    """Share of each pixel that an opening of that radius covers, on the smallest odd square that holds it."""
+    """Share of each pixel that an aperture of that radius covers, on the smallest odd square that contains it."""
     half = max(0, int(np.ceil(radius_px - 0.5)))
     n = _KERNEL_SUBSAMPLES
     grid = (np.arange((2 * half + 1) * n) + 0.5) / n - half - 0.5
     x, y = grid[None, :], grid[:, None]
     if aperture.blades:
         angles = aperture.rotation_rad + 2 * np.pi * np.arange(aperture.blades) / aperture.blades
-        sides = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
-        distance = sides.max(axis=0) - radius_px * np.cos(np.pi / aperture.blades)
+        edges = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
+        distance = edges.max(axis=0) - radius_px * np.cos(np.pi / aperture.blades)
     else:
         distance = np.hypot(x, y) - radius_px
     if aperture.cat_eye:
         shift = aperture.cat_eye * radius_px
         dx, dy = shift * np.cos(aperture.cat_eye_angle_rad), shift * np.sin(aperture.cat_eye_angle_rad)
         distance = np.maximum(distance, np.hypot(x - dx, y - dy) - radius_px)
-    # The edge of the opening is a ramp of one subsample, so that the kernel changes smoothly with the radius.
+    # The edge is a ramp of one subsample, so that the kernel changes smoothly with the radius.
     inside = np.clip(0.5 - distance * n, 0.0, 1.0)
-    side = 2 * half + 1
-    kernel = inside.reshape(side, n, side, n).mean(axis=(1, 3))
+    size = 2 * half + 1
+    kernel = inside.reshape(size, n, size, n).mean(axis=(1, 3))
     total = kernel.sum()
     if total <= 0:
         kernel[half, half] = total = 1.0
@@ -149,19 +149,19 @@ def _variance_per_axis(kernel: NDArray[np.float64]) -> float:
 
 
 def psf_kernel(diameter_px: float, aperture: Aperture = DISC) -> Float32Array:
-    """Point spread function with the variance per axis of a disc of that diameter, c^2 / 16, whatever its shape.
+    """Point spread function with the variance per axis of a disc of that diameter, c^2 / 16, for any shape.
 
-    The radius of the opening is found numerically, because the pixel grid itself adds variance to small discs.
+    The radius is found numerically, because the pixel grid adds variance to small discs.
 
     Args:
         diameter_px: CoC diameter c, in pixels, 0 <= c <= 128.
-        aperture: shape of the opening.
+        aperture: shape of the aperture.
 
     Returns:
         (K, K) float32 with K odd, sum 1; for c near 0 a single 1.
 
     Raises:
-        ValueError: for a diameter that is negative, not finite, or beyond the cap.
+        ValueError: for a diameter out of range.
 
     Example:
         >>> psf_kernel(0.0)
@@ -173,7 +173,7 @@ def psf_kernel(diameter_px: float, aperture: Aperture = DISC) -> Float32Array:
 
 
 def disc_kernel(diameter_px: float) -> Float32Array:
-    """Anti-aliased disc of diameter c pixels with variance per axis c^2 / 16: :func:`psf_kernel` of a round opening."""
+    """Anti-aliased disc of diameter c with variance per axis c^2 / 16: :func:`psf_kernel` of a round aperture."""
     return psf_kernel(diameter_px, DISC)
 
 
@@ -185,10 +185,10 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
     low, high = 0.25, 0.75 * diameter_px + 1.0
     while _variance_per_axis(_coverage_kernel(high, aperture)) < target:
         high *= 1.3
-    # Regula falsi with the Illinois safeguard: variance grows steadily, nearly quadratically, with the radius.
+    # Regula falsi (Illinois variant): variance grows monotonically, almost quadratically, with the radius.
     f_low, f_high = -target, _variance_per_axis(_coverage_kernel(high, aperture)) - target
     kernel = _coverage_kernel(high, aperture)
-    side = 0
+    last = 0
     for _ in range(40):
         radius = (low * f_high - high * f_low) / (f_high - f_low)
         kernel = _coverage_kernel(radius, aperture)
@@ -197,12 +197,12 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
             break
         if f > 0:
             high, f_high = radius, f
-            f_low = f_low / 2 if side == 1 else f_low
-            side = 1
+            f_low = f_low / 2 if last == 1 else f_low
+            last = 1
         else:
             low, f_low = radius, f
-            f_high = f_high / 2 if side == -1 else f_high
-            side = -1
+            f_high = f_high / 2 if last == -1 else f_high
+            last = -1
     return kernel.astype(np.float32)
 
 
@@ -210,15 +210,9 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
 
 
 def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS) -> NDArray[np.float64]:
-    """Signed defocus of the layers for a range of signed defocus: both ends, zero if inside, finer near focus.
+    """Signed defocus of layers for a range: both ends, zero if inside, denser near focus; at most ``max_layers`` >= 3.
 
-    Args:
-        low_px: smallest signed defocus.
-        high_px: largest signed defocus, >= ``low_px``.
-        max_layers: upper limit on the number of layers, >= 3.
-
-    Returns:
-        Ascending values; one only if the range is narrower than 0.02 px.
+    Values ascend; there is only one if the range is narrower than 0.02 px.
     """
     if not high_px >= low_px:
         raise ValueError(f"range {low_px} .. {high_px} px; expected an ascending range")
@@ -244,7 +238,7 @@ def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS
 
 
 def _layer_position(signed_px: Float32Array, nodes: NDArray[np.float64]) -> tuple[NDArray[np.intp], Float32Array]:
-    """Lower layer of every pixel and the share that goes to the next; the mixture keeps the variance of the blur."""
+    """Lower layer of every pixel and the share of the next layer; the mixture keeps the variance of the blur."""
     index = np.clip(np.searchsorted(nodes, signed_px, side="right") - 1, 0, len(nodes) - 2)
     lower, upper = nodes[index] ** 2, nodes[index + 1] ** 2
     share = (np.square(signed_px, dtype=np.float64) - lower) / (upper - lower)
@@ -252,21 +246,21 @@ def _layer_position(signed_px: Float32Array, nodes: NDArray[np.float64]) -> tupl
 
 
 class _Canvas:
-    """Accumulated colour and coverage; layers arrive from near to far."""
+    """Accumulated colour and coverage of layers from near to far."""
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         self.colour = np.zeros((height, width, channels), dtype=np.float32)
         self.coverage = np.zeros((height, width), dtype=np.float32)
 
-    def lay_behind(self, premultiplied: Float32Array, weight: Float32Array, kernel: Float32Array) -> None:
-        """Blur one layer and put it behind all earlier ones by saturating addition."""
+    def add_behind(self, premultiplied: Float32Array, weight: Float32Array, kernel: Float32Array) -> None:
+        """Blur one layer and composite it behind all earlier ones by saturating addition."""
         reach = kernel.shape[0] // 2
         box = _bounding_box(weight, reach + 1)
         if box is None or self.coverage[box].min() >= _FULL:
             return
         layer = np.dstack([premultiplied[box], weight[box]])
         if reach:
-            # filter2D correlates; the flip makes it a convolution, which matters for lopsided openings.
+            # filter2D correlates; flipping the kernel makes it a convolution, which matters for asymmetric apertures.
             flipped = np.ascontiguousarray(kernel[::-1, ::-1])
             layer = np.asarray(cv2.filter2D(layer, -1, flipped, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
         alpha = np.maximum(layer[..., -1], 0.0)
@@ -308,7 +302,7 @@ def _render_channels(
         covered = surface.coverage > 0
         if not covered.any():
             continue
-        # Unknown depth is allowed where nothing is covered; zero there keeps NaN out of the layers.
+        # Depth may be unknown where nothing is covered; zero there keeps NaN out of the layers.
         signed_px = np.where(covered, kappa * (u_focus - surface.inv_depth) + shift_px, 0.0).astype(np.float32)
         used = signed_px[covered]
         nodes = layer_defocus_px(float(used.min()), float(used.max()), max_layers)
@@ -320,9 +314,9 @@ def _render_channels(
         for k, c in enumerate(nodes):
             weight = np.where(index == k, 1.0 - share, np.where(index == k - 1, share, 0.0)).astype(np.float32)
             weight *= surface.coverage
-            # Light crosses over at the plane of focus: in front of it the opening appears upside down.
+            # In front of the plane of focus, the image of the aperture is rotated by 180 degrees.
             kernel = _psf_kernel(abs(float(c)), aperture if c > 0 or aperture == DISC else mirrored)
-            canvas.lay_behind(colour * weight[..., None], weight, kernel)
+            canvas.add_behind(colour * weight[..., None], weight, kernel)
     return canvas.picture()
 
 
@@ -333,14 +327,14 @@ def render_surfaces(
     flaws: LensFlaws | None = None,
     max_layers: int = MAX_LAYERS,
 ) -> Float32Array:
-    """Picture in linear light of surfaces seen by a lens: every point blurred by |kappa (u_focus - u)| px.
+    """Render surfaces through a lens: every point is blurred by |kappa (u_focus - u)| px.
 
     Args:
         surfaces: nearest first, all of one size; together they must cover every pixel.
         u_focus: inverse depth of the plane of focus, in the unit of the surfaces.
         kappa: CoC diameter in pixels per unit of inverse depth, >= 0.
-        flaws: shape of the opening and colour error; a perfect round lens if None.
-        max_layers: upper limit on the layers of each surface.
+        flaws: aperture and chromatic aberration; an ideal round lens if None.
+        max_layers: maximum number of layers of each surface.
 
     Returns:
         (H, W, 3) float32, linear light.
@@ -378,30 +372,29 @@ def render_surfaces(
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
-# --- what the eye of the lens sees behind an edge ---------------------------------------------------------------------
+# --- hidden background ------------------------------------------------------------------------------------------------
 
 
 def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, radius_px: int) -> Surface | None:
-    """Plausible background behind the near side of every depth edge, by mirroring the far side at the edge.
+    """Plausible background behind every depth edge, from the far surface mirrored at the edge.
 
-    A blurred foreground edge is half transparent, and a blurred background reaches behind a sharp foreground: both need
-    picture that the sharp photo does not hold. Texture mirrored at the edge keeps its fineness, which smooth
-    inpainting would not.
+    A blurred foreground edge is half transparent, and a blurred background extends behind a sharp foreground: both need
+    content that is hidden in the sharp photo. Mirrored texture keeps its detail, unlike smooth inpainting.
 
     Args:
         linear: (H, W, 3) linear light.
         inv_depth: (H, W), finite.
-        jump: step of inverse depth, over a 5 x 5 neighbourhood, from which an edge counts as an occlusion.
-        radius_px: how far behind the edge the background is needed, in pixels.
+        jump: minimum step of inverse depth, over 5 x 5 pixels, of an occlusion edge.
+        radius_px: distance behind the edge up to which the background is needed.
 
     Returns:
-        The background with coverage 1 where it was filled in, or None without such an edge.
+        The background with coverage 1 where it was filled, or None without such an edge.
     """
     window = np.ones((5, 5), dtype=np.uint8)
     far_edge = cv2.dilate(inv_depth, window) - inv_depth > jump
     if not far_edge.any():
         return None
-    # Of the pixels that see a jump, only those of the far side proper are sources: the ramp of a soft edge is not.
+    # Only pixels of the far surface are sources, not the ramp of a soft edge.
     far_edge &= inv_depth - cv2.erode(inv_depth, window) <= 0.5 * jump
     if not far_edge.any():
         return None
@@ -412,7 +405,7 @@ def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, r
     if not len(y):
         return None
     edge_y, edge_x, d = rows[y, x], columns[y, x], distance[y, x]
-    # Two pixels beyond the mirror: the edge pixels themselves are mixtures of both sides.
+    # Two pixels beyond the mirror position: edge pixels mix both surfaces.
     stretch = (d + 2.0) / d
     source_y = np.clip(np.rint(edge_y + (edge_y - y) * stretch), 0, height - 1).astype(np.intp)
     source_x = np.clip(np.rint(edge_x + (edge_x - x) * stretch), 0, width - 1).astype(np.intp)
@@ -423,7 +416,7 @@ def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, r
     behind_u = np.zeros_like(inv_depth)
     coverage = np.zeros_like(inv_depth)
     behind[y, x] = linear[source_y, source_x]
-    # A mirrored slope could come out in front of the surface that hides it.
+    # A mirrored slope must not be in front of the occluding surface.
     behind_u[y, x] = np.minimum(inv_depth[source_y, source_x], inv_depth[y, x])
     coverage[y, x] = 1.0
     return Surface(behind, behind_u, coverage)
@@ -433,7 +426,7 @@ def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, r
 
 
 def add_sensor_noise(linear: Float32Array, camera: Camera, rng: np.random.Generator) -> Float32Array:
-    """Shot and read noise: a normal deviate of variance ``shot * light + read^2`` on every value."""
+    """Add shot and read noise: normally distributed with variance ``shot * light + read^2``."""
     if camera.shot < 0 or camera.read < 0:
         raise ValueError(f"noise {camera.shot}, {camera.read}; expected values >= 0")
     if camera.shot == 0 and camera.read == 0:
@@ -443,7 +436,7 @@ def add_sensor_noise(linear: Float32Array, camera: Camera, rng: np.random.Genera
 
 
 def encode_jpeg(srgb8: UInt8Array, camera: Camera) -> bytes:
-    """JPEG file of an (H, W, 3) picture with the quality and colour resolution of the camera (95 if it names none)."""
+    """Encode (H, W, 3) as JPEG with the quality (default 95) and chroma resolution of the camera."""
     stream = io.BytesIO()
     quality = 95 if camera.jpeg_quality is None else camera.jpeg_quality
     Image.fromarray(srgb8).save(stream, format="JPEG", quality=quality, subsampling=2 if camera.chroma_halved else 0)
@@ -451,7 +444,7 @@ def encode_jpeg(srgb8: UInt8Array, camera: Camera) -> bytes:
 
 
 def decode_jpeg(data: bytes) -> UInt8Array:
-    """(H, W, 3) uint8 of a JPEG file in memory."""
+    """Decode a JPEG file in memory to (H, W, 3) uint8."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -464,21 +457,18 @@ def render_defocus(
     seed: int = 0,
     jump_px: float = 1.5,
 ) -> UInt8Array:
-    """Photo as a lens would give it, from a sharp photo and the signed CoC diameter of every pixel.
+    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp photo and the signed CoC diameter of every pixel.
 
     Args:
         sharp_srgb8: (H, W, 3) uint8, sRGB.
         signed_defocus_px: (H, W), finite, positive behind the plane of focus.
-        flaws: shape of the opening and colour error; a perfect round lens if None.
-        camera: noise and compression, applied after the blur; none if None.
-        seed: of the noise.
-        jump_px: step of signed defocus from which an edge counts as an occlusion.
-
-    Returns:
-        (H, W, 3) uint8, sRGB.
+        flaws: aperture and chromatic aberration; an ideal round lens if None.
+        camera: noise and compression after the blur; none if None.
+        seed: random seed of the noise.
+        jump_px: minimum step of signed defocus of an occlusion edge.
 
     Raises:
-        ValueError: for shapes that differ, or a CoC that is not finite or beyond the cap.
+        ValueError: for different shapes, or a CoC that is not finite or beyond the cap.
     """
     shape = signed_defocus_px.shape
     if sharp_srgb8.dtype != np.uint8 or sharp_srgb8.shape != (*shape, 3):
@@ -499,6 +489,6 @@ def render_defocus(
 
 
 def develop(linear: Float32Array, camera: Camera, seed: int = 0) -> UInt8Array:
-    """8-bit sRGB picture of linear light after the camera's noise and compression."""
+    """Apply the camera's noise and compression to linear light; returns 8-bit sRGB."""
     srgb8 = srgb8_from_linear(add_sensor_noise(linear, camera, np.random.default_rng(seed)))
     return srgb8 if camera.jpeg_quality is None else decode_jpeg(encode_jpeg(srgb8, camera))

@@ -1,10 +1,10 @@
-"""Scene folders whose focused frames are rendered: from RGB-D, from stereo, and from photos with synthetic depth.
+"""Builders of scenes with rendered frames: from RGB-D, stereo, pseudo-labels, and photos with synthetic depth.
 
-The CoC of these frames is exact for the depth that was rendered. Of an ``ordinal`` scene that depth is the ordinal
-value taken as if it were an inverse depth: the defocus map from the lens law still is the blur in the picture, while of
-the depth only the order means anything. Holes in the truth are filled for rendering only and stay unknown in the scene.
+The CoC of these frames is exact for the rendered depth. In an ``ordinal`` scene, the ordinal value is rendered as if it
+were an inverse depth: the defocus map is exact, but only the order of depths is meaningful. Holes in the depth are
+filled for rendering only and stay unknown in the scene.
 
-Everything is drawn from a generator seeded by the scene's name: building a scene again gives the same bytes.
+The random generator is seeded with the scene's name: rebuilding a scene gives the same bytes.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRec
 
 SMALLEST_COC_PX = 2.0
 LARGEST_COC_PX = 36.0
-"""Range of the largest CoC of a frame, for a long side of 448 px; it grows with the long side, up to 640 px."""
+"""Range of the largest CoC of a frame for a long edge of 448 px; it scales with the long edge up to 640 px."""
 NEARLY_SHARP_SHARE = 0.06
 OUTSIDE_SHARE = 0.15
 PASTE_SHARE = 0.7
 COLOUR_ERROR_SHARE = 0.85
 MIN_KNOWN_SHARE = 0.2
 COLUMN_FOV_FOCAL = 0.82
-"""Focal length over image width where a capture does not give one: that of the Kinect and its kin (525 px of 640)."""
+"""Default focal length over image width: that of the Kinect (525 px of 640)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shot:
-    """One frame to take: where the lens focuses and how strongly it blurs."""
+    """Lens settings of one frame."""
 
     u_focus: float
     kappa: float
@@ -68,18 +68,11 @@ class _Shot:
 
 
 def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Float32Array:
-    """Fill unknown pixels for rendering, each from the known pixel around it that looks most alike.
+    """Fill unknown pixels of (H, W) for rendering, each from the nearby known pixel of most similar colour.
 
-    Candidates are the nearest known pixels to the left, right, above, below, and the nearest of all; the cost is the
-    colour difference plus a little for distance, and among equals the farther depth wins: what sensors lose beside an
-    edge is background in the shadow of the foreground.
-
-    Args:
-        inv_depth: (H, W), NaN where unknown.
-        guide_srgb8: (H, W, 3) uint8, the image that the depth belongs to.
-
-    Returns:
-        (H, W) without NaN; known pixels are unchanged.
+    Candidates are the nearest known pixels to the left, right, above and below, and the nearest overall. The cost is
+    the colour difference plus small terms for distance and nearness: sensors usually lose background next to an edge.
+    ``guide_srgb8`` is the (H, W, 3) uint8 image of the depth map.
 
     Raises:
         RejectedScene: if nothing is known.
@@ -91,7 +84,7 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
         return inv_depth.astype(np.float32)
     height, width = inv_depth.shape
     rows, columns = np.mgrid[:height, :width]
-    # Sensors smear depth at the rim of a hole; sources one pixel inside the known area are safer.
+    # Depth is unreliable at the edge of a hole: sources are one pixel inside the known area.
     safe = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE).astype(bool)
     source = safe if safe.any() else known
     candidates = [
@@ -116,26 +109,20 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
     return np.where(known, inv_depth, smooth).astype(np.float32)
 
 
-# --- what is drawn ----------------------------------------------------------------------------------------------------
+# --- random lens and camera -------------------------------------------------------------------------------------------
 
 
 def draw_shots(
     inv_depth: Float32Array, count: int, rng: np.random.Generator, lowest_u: float | None = None
 ) -> Sequence[_Shot]:
-    """Draw where to focus and how much to blur.
+    """Draw the focus and blur of ``count`` >= 1 frames.
 
-    Most frames focus on the depth of a random pixel or anywhere inside the scene's range, some outside of it. The
-    largest CoC in the frame is log-uniform; now and then it is below a pixel, so that nearly sharp photos occur.
-
-    Args:
-        inv_depth: (H, W), finite.
-        count: number of frames, >= 1.
-        rng: random numbers.
-        lowest_u: lower limit of u_focus, for units in which 0 is infinity; None for no limit.
+    Most frames focus on the depth of a random pixel or anywhere in the range of (H, W) ``inv_depth``, some outside. The
+    largest CoC of a frame is log-uniform, or sometimes below a pixel for nearly sharp photos. ``lowest_u`` limits
+    u_focus for units in which 0 is infinity.
 
     Raises:
-        ValueError: for a count below 1.
-        RejectedScene: if the whole scene has one depth, so that blur says nothing.
+        RejectedScene: if the whole scene has one depth.
     """
     if count < 1:
         raise ValueError(f"{count} frames; expected at least 1")
@@ -144,7 +131,7 @@ def draw_shots(
     if not span > 0:
         raise RejectedScene("the whole scene has one depth; expected a range of depths")
     scale = min(max(inv_depth.shape), 640) / 448.0
-    # One stratum per frame: the frames of a scene focus on different depths.
+    # Stratified sampling: the frames of a scene focus on different depths.
     strata = (rng.permutation(count) + rng.random(count)) / count
     ranked = np.sort(np.clip(inv_depth, low, high).ravel()[:: max(1, inv_depth.size // 4096)])
     shots = []
@@ -163,16 +150,16 @@ def draw_shots(
             largest = float(rng.uniform(0.0, 1.0))
         else:
             largest = scale * float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
-        # The full range, not the percentiles: no outlier may blow the blur up beyond what was drawn.
+        # The full range, not the percentiles: no pixel may exceed the drawn blur.
         reach = max(abs(u_focus - float(inv_depth.min())), abs(u_focus - float(inv_depth.max())))
         shots.append(_Shot(float(u_focus), largest / reach, largest))
     return shots
 
 
 def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> LensFlaws:
-    """Draw the departure from an ideal lens: mostly a colour error, at times a polygon or a vignetted opening.
+    """Draw lens flaws: usually chromatic aberration, sometimes a polygonal or vignetted aperture.
 
-    The colour error grows with the aperture, as the CoC does: at most an eighth of the frame's largest CoC.
+    Like the CoC, chromatic aberration grows with the aperture: at most an eighth of the frame's largest CoC.
     """
     aperture = Aperture()
     shape = rng.random()
@@ -186,7 +173,7 @@ def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> LensFlaws:
 
 
 def draw_camera(rng: np.random.Generator) -> Camera:
-    """Draw noise from a clean to a poor sensor, and JPEG quality 70 to 95, half of the time with halved colour."""
+    """Draw low to high sensor noise, and JPEG quality 70 to 95, in half of the cases with subsampled chroma."""
     return Camera(
         shot=float(np.exp(rng.uniform(np.log(1e-5), np.log(8e-4)))),
         read=float(np.exp(rng.uniform(np.log(1e-4), np.log(1.5e-3)))),
@@ -200,7 +187,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 @dataclass(frozen=True, slots=True)
 class _Pictures:
-    """What a scene is rendered from: the sharp image, its depth as it is known and as it is rendered, the surfaces."""
+    """Input of rendering: sharp image, known depth, completed depth, surfaces."""
 
     sharp_srgb8: UInt8Array
     truth: Float32Array
@@ -257,10 +244,10 @@ def _write_scene(
 
 
 def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[float]]:
-    """A lens that has the field of view of the capture, and the f-number that gives each frame's kappa exactly.
+    """A lens with the field of view of the capture, and the exact f-number for each frame's kappa.
 
-    With p = f / focal_px, kappa = f v / (N p) gives N = focal_px v / kappa. The focal length is free (it scales the
-    whole camera); it is chosen so that the f-numbers lie around 4.
+    With p = f / focal_px, kappa = f v / (N p) gives N = focal_px v / kappa. The focal length is free, since it scales
+    the whole camera; it is chosen for f-numbers around 4.
     """
     typical = float(np.exp(np.mean([np.log(s.kappa) for s in shots])))
     focal_mm = float(np.clip(1000.0 * 4.0 * typical / focal_px, 2.0, 200.0))
@@ -283,12 +270,12 @@ def _captured_scene(
         raise RejectedScene(f"depth is known for {known:.0%} of the pixels; expected at least {MIN_KNOWN_SHARE:.0%}")
     rendered = completed_inv_depth(truth, image)
     if kind == "rgbd":
-        # Stray values of depth sensors would each become a wildly blurred speck.
+        # Outliers of depth sensors would be rendered as strongly blurred specks.
         low, high = np.percentile(rendered, (0.2, 99.8))
         rendered = np.clip(cv2.medianBlur(rendered, 5), low, high).astype(np.float32)
         truth = np.where((truth < low) | (truth > high), np.nan, truth).astype(np.float32)
     elif kind == "pseudo":
-        # The guess is smooth where a thing ends; what is rendered ends with it, and so does the truth.
+        # Pseudo-labels are smooth at object edges: align rendered and stored depth with the image.
         rendered = guided(rendered, image)
         truth = np.where(np.isfinite(truth), rendered, np.nan).astype(np.float32)
     linear = linear_from_srgb8(image)
@@ -306,19 +293,20 @@ def _captured_scene(
 def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
     """Render focused frames from one RGB-D frame and write ``out_root/SOURCE_ID``.
 
-    This and the next two raise MddnetError if a file is damaged, and RejectedScene if image and depth differ in size or
-    too little depth is known.
+    Raises:
+        MddnetError: if a file is damaged.
+        RejectedScene: if image and depth differ in size or too little depth is known.
     """
     return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
 
 
 def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from a sharp photo with a pseudo-label and write ``out_root/SOURCE_ID``."""
+    """Render focused frames from a photo with a pseudo-label, as :func:`build_rgbd_scene`."""
     return _captured_scene(capture, "pseudo", None, out_root, frames, seed)
 
 
 def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from a stereo scene and write ``out_root/SCENE``."""
+    """Render focused frames from a stereo scene, as :func:`build_rgbd_scene`."""
     focal_px = None if capture.calibration is None else capture.calibration.focal_px
     return _captured_scene(capture, "stereo", focal_px, out_root, frames, seed)
 
@@ -326,10 +314,7 @@ def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: 
 def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:
     """Render focused frames from a photo with synthetic depth and write ``out_root/SOURCE_NAME``.
 
-    In 7 scenes of 10, pieces of the other photo are pasted in front.
-
-    Raises:
-        MddnetError: if a file is damaged.
+    In 70 % of the scenes, pieces of the other photo are pasted in front. MddnetError if a file is damaged.
     """
     rng = named_rng(f"{photo.location}/{photo.name}", seed)
     image = photo.read_rgb()

@@ -1,21 +1,21 @@
-"""Calibration of a rig by re-rendering: A (aperture over pixel pitch) and e (what the readings lack of v).
+"""Calibration of a rig by re-rendering: A (aperture over pixel pitch) and e (sensor distance minus reading).
 
 The paper's formula c = A |D - D_f| / D F / (D_f - F) with D_f = 1 / (1/F - 1/(v + e)) is the lens law: with
-v' = v + e, a frame scaled by v_ref'/v' (which undoes breathing) has
+v' = v + e, a frame scaled by v_ref'/v' (which removes breathing) has
 
     c = A v_ref' |1/F - 1/v' - 1/D|
 
-(He et al., arXiv:2208.09848). A and e are those for which the all-in-focus image, blurred by discs of diameter c,
-looks like the frames: least squares over frames and pixels of known depth. Two things would bias it. The fused image
-is blurred itself (it mixes the two frames focused next to a pixel's depth): by how much is known from the law, and c^2
-is lessened by its square. And its noise is a difference to the frames that shrinks with blur, which favours a large A:
-the noise of the frames is measured where they are strongly blurred, fresh noise of that size is sent through the same
-steps, and the errors that it makes are subtracted.
+(He et al., arXiv:2208.09848). A and e minimise the squared difference between the frames and the all-in-focus image
+blurred by discs of diameter c, over pixels of known depth. Two sources of bias are corrected. First, the fused image
+is slightly blurred, since it mixes the two frames focused next to a pixel's depth: this blur follows from the law, and
+its square is subtracted from c^2. Second, noise of the fused image adds a difference that decreases with blur, which
+favours a large A: the noise of the frames is measured where they are strongly blurred, synthetic noise of that size is
+processed in the same way, and the resulting errors are subtracted.
 
-The intervals are 1.96 standard errors of a delete-one jackknife over frames and over tiles of the picture (Efron and
-Stein, "The jackknife estimate of variance", Annals of Statistics 9, 1981), which holds errors that frames (their sensor
-readings) and positions (their depth) have in common. Errors of the model that all of them share do not show in it; on
-the simulator without noise they are below 0.4 % of A and 0.05 px of blur, which are added (in quadrature).
+The intervals are 1.96 standard errors of a delete-one jackknife over frames and over image tiles (Efron and Stein, "The
+jackknife estimate of variance", Annals of Statistics 9, 1981), which covers errors that are common to a frame (its
+sensor reading) or to an area (its depth). Model errors common to all are not covered; in simulations without noise they
+are below 0.4 % of A and 0.05 px of blur, which are added in quadrature.
 """
 
 from __future__ import annotations
@@ -42,34 +42,29 @@ from mddnet.types import BoolArray, Float32Array
 
 DEPTH_BINS = 48
 TILES = 4
-"""Tiles of the picture per side that the jackknife leaves out in turn."""
+"""Number of image tiles along each edge for the jackknife."""
 ROUNDS = 3
 LARGEST_BLUR_OF_WIDTH = 0.08
-"""Blur beyond this diameter is left out: its halo reaches across the picture."""
+"""Blur beyond this diameter is ignored: it spreads over too much of the image."""
 MIN_LARGEST_BLUR_PX = 1.5
-RIM_BLUR_PX = 1.5
-"""Jump of the CoC within 5 x 5 pixels that is a rim: near it blur comes from two surfaces."""
+EDGE_BLUR_PX = 1.5
+"""Jump of the CoC within 5 x 5 pixels at a depth edge, near which two surfaces mix."""
 MIN_PIXELS = 400
 MIN_INTERIOR = 0.15
-"""Share of the textured pixels that must be sharpest inside the sweep, not in its first or last frame."""
+"""Minimum share of the textured pixels that are sharpest inside the sweep, not in its first or last frame."""
 MIN_CONFIDENCE = 0.3
 MODEL_ERROR_SHARE = 0.004
 MODEL_ERROR_PX = 0.05
 MAX_RELATIVE_APERTURE_ERROR = 0.05
 MAX_OFFSET_ERROR_MM = 0.5
 LARGEST_OPENING = 0.7
-"""f-number below which no lens is; it bounds A by the focal length in pixels."""
+"""Lowest f-number of lenses; it bounds A by the focal length in pixels."""
 STRIDE_TARGET = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class RigLaw:
-    """The two numbers of a rig.
-
-    Attributes:
-        aperture_px: A, aperture diameter over pixel pitch.
-        offset_mm: e, mm.
-    """
+    """The calibrated quantities of a rig: A, aperture diameter over pixel pitch, and e."""
 
     aperture_px: float
     offset_mm: float
@@ -77,18 +72,18 @@ class RigLaw:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigSweep:
-    """What the calibration compares, at one size.
+    """Input of the calibration, at the working size.
 
     Attributes:
-        frames: N arrays (h, w) float32, linear luminance, as captured (breathing not undone unless ``aligned``).
+        frames: N arrays (h, w) float32, linear luminance, as captured.
         inv_depth: (h, w) float32, 1/m, NaN where unknown.
         focal_mm: F.
         sensor_mm: (N,) readings v.
         reference_mm: reading at which the depth was measured.
-        centre: (x, y) principal point, about which frames breathe, pixels.
-        aligned: whether breathing has been undone already.
+        centre: (x, y) principal point, the fixed point of breathing, pixels.
+        aligned: whether breathing is already removed from the frames.
         focal_px: focal length in pixels at this size, which bounds A.
-        shifts_px: (N,) complex, x + iy that each frame is displaced by beside breathing.
+        shifts_px: (N,) complex, x + iy, displacement of each frame in addition to breathing.
     """
 
     frames: Sequence[Float32Array]
@@ -106,11 +101,11 @@ class RigSweep:
         return np.asarray(sweep_u_focus((self.sensor_mm + offset_mm) / 1000.0, self.focal_mm))
 
     def kappa_px(self, law: RigLaw) -> float:
-        """CoC px per 1/m of frames whose breathing is undone."""
+        """CoC px per 1/m of frames without breathing."""
         return law.aperture_px * (self.reference_mm + law.offset_mm) / 1000.0
 
     def zooms(self, offset_mm: float) -> NDArray[np.float64]:
-        """(N,) magnification of the frames as captured against the depth map."""
+        """(N,) magnification of the frames as captured relative to the depth map."""
         if self.aligned:
             return np.ones(len(self.sensor_mm))
         return (self.sensor_mm + offset_mm) / (self.reference_mm + offset_mm)
@@ -122,11 +117,10 @@ class RigFit:
 
     Attributes:
         law: A and e.
-        aperture_error_px: half width of the 95 % interval of A.
-        offset_error_mm: half width of the 95 % interval of e.
-        error_fraction: root mean square re-rendering error over that of the sharp image itself.
+        aperture_error_px, offset_error_mm: half widths of their 95 % intervals.
+        error_fraction: root mean square re-rendering error over that of the sharp image.
         frame_errors: (N,) root mean square re-rendering error of every frame, sRGB-encoded 0..1, NaN if not compared.
-        largest_blur_px: largest CoC that was compared.
+        largest_blur_px: largest compared CoC.
         pixels: number of pixels compared in at least one frame.
     """
 
@@ -139,11 +133,8 @@ class RigFit:
     pixels: int
 
 
-def steadied(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
-    """The frames with breathing undone and brought to one brightness.
-
-    Blur keeps the mean of the picture; light falls off with the sensor distance, and lamps flicker.
-    """
+def stabilised(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
+    """The frames without breathing and with equal brightness, which varies with sensor distance and lamps, not blur."""
     frames = [
         scaled_about(frame, float(zoom), sweep.centre, complex(shift))
         for frame, zoom, shift in zip(sweep.frames, sweep.zooms(offset_mm), sweep.shifts_px, strict=True)
@@ -155,11 +146,11 @@ def steadied(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
     return [np.asarray(frame * np.float32(target / max(mean, 1e-6))) for frame, mean in zip(frames, means, strict=True)]
 
 
-# --- a first guess ----------------------------------------------------------------------------------------------------
+# --- initial values ---------------------------------------------------------------------------------------------------
 
 
 def first_offset_mm(sweep: RigSweep) -> float:
-    """e from the frames in which the pixels of known depth are sharpest.
+    """Initial e from the frames in which the pixels of known depth are sharpest.
 
     Raises:
         RejectedScene: if too few pixels are sharpest inside the sweep.
@@ -168,22 +159,22 @@ def first_offset_mm(sweep: RigSweep) -> float:
     at = 1000.0 / (1000.0 / sweep.focal_mm - float(np.median(sweep.inv_depth[known])))
     offset = at - float(np.median(sweep.sensor_mm))
     for _ in range(2):
-        frames = steadied(sweep, offset)
+        frames = stabilised(sweep, offset)
         colour = [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
         mean = np.asarray(np.mean(colour, axis=0, dtype=np.float32))
         found = depth_from_sharpness(sharpness_profile(colour, 1.5), srgb_from_linear(mean))
         use = known & (found.confidence > MIN_CONFIDENCE)
         if use.sum() < MIN_PIXELS:
             raise RejectedScene(
-                f"only {int(use.sum())} pixels of known depth show texture that gets sharp and blurred over the sweep, "
-                f"expected {MIN_PIXELS}: nothing determines A and e"
+                f"only {int(use.sum())} pixels of known depth have texture that changes sharpness over the sweep, "
+                f"expected {MIN_PIXELS}: A and e are not determined"
             )
         inside = use & (found.index > 0.5) & (found.index < len(frames) - 1.5)
         share = float(inside.sum() / use.sum())
         if share < MIN_INTERIOR:
             raise RejectedScene(
                 f"{1 - share:.0%} of the textured pixels are sharpest in the first or last frame, expected at most "
-                f"{1 - MIN_INTERIOR:.0%}: the sweep does not pass through the scene, and nothing determines e"
+                f"{1 - MIN_INTERIOR:.0%}: the sweep does not cover the scene, so e is not determined"
             )
         v = np.interp(found.index[inside], np.arange(len(frames)), sweep.sensor_mm)
         offset = float(np.median(1000.0 / (1000.0 / sweep.focal_mm - sweep.inv_depth[inside]) - v))
@@ -202,7 +193,7 @@ class RigTable:
         squares: (T, N, J, B) summed squared errors.
         counts: (T, N, J) pixels.
         inv_depth: (J,) middle of the depth bins, 1/m.
-        own_blur: (J,) spread of the fused image's own blur: its CoC is that times kappa.
+        own_blur: (J,) blur of the fused image: its CoC over kappa.
     """
 
     diameters_px: NDArray[np.float64]
@@ -215,32 +206,29 @@ class RigTable:
 def fuse_by_law(
     frames: Sequence[Float32Array], inv_depth: Float32Array, u_focus: NDArray[np.float64]
 ) -> tuple[Float32Array, Float32Array]:
-    """The all-in-focus image from the two frames focused next to each pixel's depth, and where the depth lies between.
+    """The all-in-focus image from the two frames focused next to each pixel's depth, and fractional frame numbers.
 
     Args:
         frames: N arrays (h, w) or (h, w, 3), linear light.
         inv_depth: (h, w), finite.
         u_focus: (N,) monotone.
-
-    Returns:
-        The image, and (h, w) fractional frame numbers.
     """
     index = index_by_law(inv_depth, u_focus)
     return fuse(frames, index), index
 
 
 def index_by_law(inv_depth: Float32Array, u_focus: NDArray[np.float64]) -> Float32Array:
-    """(H, W) fractional number of the frame that is focused at each depth, held at the ends of the sweep."""
+    """(H, W) fractional number of the frame focused at each depth, clamped to the sweep."""
     order = np.argsort(u_focus)
     return np.interp(inv_depth, u_focus[order], order.astype(np.float64)).astype(np.float32)
 
 
-def _clear_of_rims(filled: Float32Array, u_focus: float, kappa: float) -> BoolArray:
-    """Where no blur from beyond a jump of depth reaches in a frame."""
+def _away_from_edges(filled: Float32Array, u_focus: float, kappa: float) -> BoolArray:
+    """Pixels of a frame that blur across a depth edge does not reach."""
     window = np.ones((5, 5), np.uint8)
     jump = cv2.dilate(filled, window) - cv2.erode(filled, window)
     coc = (kappa * np.abs(u_focus - filled)).astype(np.float32)
-    reach = np.where(kappa * jump > RIM_BLUR_PX, cv2.dilate(coc, window) / 2 + 2.0, 0).astype(np.float32)
+    reach = np.where(kappa * jump > EDGE_BLUR_PX, cv2.dilate(coc, window) / 2 + 2.0, 0).astype(np.float32)
     clear = np.ones(filled.shape, bool)
     level = 4.0
     while level / 2 < reach.max():
@@ -253,22 +241,16 @@ def _clear_of_rims(filled: Float32Array, u_focus: float, kappa: float) -> BoolAr
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Noise of the frames: variance = read + shot * light, in linear light.
-
-    Attributes:
-        read: variance in the dark.
-        shot: variance per unit of light.
-    """
+    """Noise of the frames: variance = read + shot * light, in linear light."""
 
     read: float
     shot: float
 
 
 def measure_noise(sweep: RigSweep, law: RigLaw) -> Noise:
-    """Noise of the frames as captured, from the fine detail of their strongly blurred parts, which is nothing else.
+    """Noise of the frames as captured, from the detail of their most blurred parts, which is noise only.
 
-    The detail is the difference of two Laplacians (Immerkaer, "Fast noise variance estimation", CVIU 64, 1996), taken
-    where the law blurs most.
+    The detail is the difference of two Laplacians (Immerkaer, "Fast noise variance estimation", CVIU 64, 1996).
     """
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
@@ -303,8 +285,8 @@ class _NoisySweep:
     bank: BlurBank
 
 
-def _with_more_noise(sweep: RigSweep, law: RigLaw, noise: Noise, filled: Float32Array) -> _NoisySweep:
-    """Frames and blurred fused images as :func:`tabulate` has them, with fresh noise on the frames."""
+def _with_added_noise(sweep: RigSweep, law: RigLaw, noise: Noise, filled: Float32Array) -> _NoisySweep:
+    """Frames and blurred fused images as in :func:`tabulate`, with additional noise on the frames."""
     rng = np.random.default_rng(0)
     more = [
         frame
@@ -312,7 +294,7 @@ def _with_more_noise(sweep: RigSweep, law: RigLaw, noise: Noise, filled: Float32
         * rng.standard_normal(frame.shape, dtype=np.float32)
         for frame in sweep.frames
     ]
-    frames = steadied(replace(sweep, frames=more), law.offset_mm)
+    frames = stabilised(replace(sweep, frames=more), law.offset_mm)
     sharp, _ = fuse_by_law(frames, filled, sweep.u_focus(law.offset_mm))
     return _NoisySweep(frames, _bank(sharp))
 
@@ -326,18 +308,18 @@ def _largest_blur_px(width: int) -> float:
 
 
 def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTable:
-    """Errors of every blur, with the fusion and the pixels that a first law gives.
+    """Errors of every blur, with the fusion and pixel selection of an approximate law.
 
     Args:
         sweep: frames and depth.
-        law: a first law.
-        noise: of the frames, whose share of the errors is subtracted.
+        law: approximate A and e.
+        noise: noise of the frames, whose contribution is subtracted.
 
     Raises:
-        RejectedScene: if no pixel is left to compare.
+        RejectedScene: if too few pixels are left to compare.
     """
     kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
-    frames = steadied(sweep, law.offset_mm)
+    frames = stabilised(sweep, law.offset_mm)
     height, width = frames[0].shape
     filled = nearest_filled(sweep.inv_depth)
     sharp, index = fuse_by_law(frames, filled, u_focus)
@@ -347,7 +329,9 @@ def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTab
     border[reach : height - reach, reach : width - reach] = True
     known = np.isfinite(sweep.inv_depth) & border & (sharp < 0.95)
     if known.sum() < MIN_PIXELS:
-        raise RejectedScene(f"{int(known.sum())} pixels of known depth are left to compare, expected {MIN_PIXELS}")
+        raise RejectedScene(
+            f"{int(known.sum())} pixels of known depth remain for the comparison, expected {MIN_PIXELS}"
+        )
     stride = max(1, int(np.sqrt(known.sum() / STRIDE_TARGET)))
     low, high = np.quantile(sweep.inv_depth[known], [0.0, 1.0])
     edges = np.linspace(low, high, DEPTH_BINS + 1) if high > low else np.array([low, low + 1e-9])
@@ -357,19 +341,21 @@ def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTab
     tiles, depths = TILES * TILES, len(edges) - 1
     counts = np.zeros((tiles, len(frames), depths))
     squares = np.zeros((*counts.shape, len(bank.diameters_px)))
-    noisy = None if noise is None else _with_more_noise(sweep, law, noise, filled)
+    noisy = None if noise is None else _with_added_noise(sweep, law, noise, filled)
     for i, frame in enumerate(frames):
-        use = known & _clear_of_rims(filled, float(u_focus[i]), kappa) & (kappa * np.abs(u_focus[i] - filled) < largest)
+        use = (
+            known & _away_from_edges(filled, float(u_focus[i]), kappa) & (kappa * np.abs(u_focus[i] - filled) < largest)
+        )
         use[np.arange(height) % stride > 0] = False
         use[:, np.arange(width) % stride > 0] = False
         cell = (tile * depths + bins)[use]
-        seen = srgb_from_linear(frame[use])
+        observed = srgb_from_linear(frame[use])
         counts[:, i] = np.bincount(cell, minlength=tiles * depths).reshape(tiles, depths)
         for b in range(len(bank.diameters_px)):
             rendered = bank.encoded[b][use]
-            error = np.square(seen - rendered, dtype=np.float64)
+            error = np.square(observed - rendered, dtype=np.float64)
             if noisy is not None:
-                more = srgb_from_linear(noisy.frames[i][use]) - seen - (noisy.bank.encoded[b][use] - rendered)
+                more = srgb_from_linear(noisy.frames[i][use]) - observed - (noisy.bank.encoded[b][use] - rendered)
                 error -= np.square(more, dtype=np.float64)
             squares[:, i, :, b] = np.bincount(cell, error, tiles * depths).reshape(tiles, depths)
     at = np.floor(index)
@@ -390,11 +376,11 @@ class _Cost:
         self.sweep, self.table = sweep, table
         chosen = slice(None) if tile is None else slice(tile, tile + 1)
         self.squares, self.counts = table.squares[chosen].sum(axis=0), table.counts[chosen].sum(axis=0)
-        # the polynomial of every interval of the discs, for all cells at once
+        # cubic polynomials of all intervals between discs, for all cells
         self.coefficients = CubicSpline(table.diameters_px, self.squares, axis=2).c
 
     def diameters(self, law: RigLaw) -> NDArray[np.float64]:
-        """(N, J) discs that the fused image must still be blurred by."""
+        """(N, J) disc diameters for blurring the fused image."""
         kappa, u_focus = self.sweep.kappa_px(law), self.sweep.u_focus(law.offset_mm)
         coc = kappa * (u_focus[:, None] - self.table.inv_depth[None, :])
         own = kappa * self.table.own_blur[None, :]
@@ -416,7 +402,7 @@ class _Cost:
         return float(self.cells(law).sum())
 
     def best(self, start: RigLaw) -> RigLaw:
-        """Least squares from a start; steps are relative for A, hundredths of mm for e."""
+        """The minimum near ``start``; the parameters are log A and e in units of 0.1 mm."""
 
         def cost(x: NDArray[np.float64]) -> float:
             return self(RigLaw(start.aperture_px * float(np.exp(x[0])), start.offset_mm + 0.1 * float(x[1]))) / scale
@@ -429,39 +415,35 @@ class _Cost:
 
 
 def first_aperture_px(sweep: RigSweep, cost: _Cost, offset_mm: float) -> float:
-    """A with the least error at a given e.
-
-    Raises:
-        RejectedScene: if the error has no minimum at a blur that can be seen.
-    """
+    """A with the lowest error at a given e; raises RejectedScene if the error has no minimum in the range of lenses."""
     bounded = sweep.focal_px / LARGEST_OPENING
     trials = np.geomspace(bounded / 200, bounded, 80)
     errors = [cost(RigLaw(float(a), offset_mm)) for a in trials]
     best = int(np.argmin(errors))
     if best in (0, len(trials) - 1):
-        side = "no blur at all" if best == 0 else f"an aperture of f/{LARGEST_OPENING}"
+        limit = "no blur at all" if best == 0 else f"an aperture of f/{LARGEST_OPENING}"
         raise RejectedScene(
-            f"the frames are explained best by {side}: nothing determines A; are sensor positions and translation in "
-            "mm, were the frames taken at maximum aperture, and did nothing move?"
+            f"A is not determined: {limit} fits the frames best; check that sensor positions and translation are in "
+            "mm, that the frames were taken at maximum aperture, and that nothing moved"
         )
     return float(trials[best])
 
 
 def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
-    """A and e with their intervals; :func:`check_determined` says whether they can be believed.
+    """A and e with their intervals, which :func:`check_determined` checks.
 
     Args:
         sweep: frames and depth.
-        known: A and e from elsewhere, which are then only checked.
+        known: known A and e, which are then only evaluated.
 
     Raises:
-        RejectedScene: with the reason, where no first guess is found.
+        RejectedScene: with the reason, if no initial values are found.
     """
     if not np.isfinite(sweep.inv_depth).any():
-        raise RejectedScene("no pixel has a known depth: nothing determines A and e")
+        raise RejectedScene("no pixel has a known depth: A and e are not determined")
     if known is None:
         offset = first_offset_mm(sweep)
-        # A guess for the masks only: an f/2 lens.
+        # For the initial masks, assume an f/2 lens.
         law = RigLaw(sweep.focal_px / 2.0, offset)
         table = tabulate(sweep, law)
         law = RigLaw(first_aperture_px(sweep, _Cost(sweep, table), offset), offset)
@@ -480,12 +462,12 @@ def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMatch:
-    """How the frames lie on their renderings.
+    """Registration of the frames to their renderings.
 
     Attributes:
-        shifts_px: (N,) complex, x + iy by which a frame is displaced beyond breathing.
-        zooms: (N,) magnification that is left.
-        correlations: (N,) of frame and rendering after registration.
+        shifts_px: (N,) complex, x + iy, displacement of each frame in addition to breathing.
+        zooms: (N,) residual magnification.
+        correlations: (N,) correlation of frame and rendering after registration.
     """
 
     shifts_px: NDArray[np.complex128]
@@ -494,8 +476,8 @@ class FrameMatch:
 
 
 def match_frames(sweep: RigSweep, law: RigLaw) -> FrameMatch:
-    """Register every frame onto the all-in-focus image blurred as the law says: both are blurred alike."""
-    frames = steadied(sweep, law.offset_mm)
+    """Register every frame to the all-in-focus image blurred by the law."""
+    frames = stabilised(sweep, law.offset_mm)
     filled = nearest_filled(sweep.inv_depth)
     u_focus = sweep.u_focus(law.offset_mm)
     sharp, _ = fuse_by_law(frames, filled, u_focus)
@@ -529,7 +511,7 @@ def _summary(cost: _Cost, law: RigLaw) -> RigFit:
 
 
 def _with_intervals(sweep: RigSweep, table: RigTable, fit: RigFit) -> RigFit:
-    """The jackknife by one Newton step for each part left out, from derivatives of the error of every part."""
+    """Jackknife intervals, with one Newton step for each left-out part."""
     per_mm = sweep.kappa_px(fit.law) * 1000.0 / (sweep.reference_mm + fit.law.offset_mm) ** 2
     steps = np.array([0.01, 0.1 / per_mm])
 
@@ -549,7 +531,7 @@ def _with_intervals(sweep: RigSweep, table: RigTable, fit: RigFit) -> RigFit:
         used = table.counts.sum(axis=(1, 2)) if part == "tile" else table.counts.sum(axis=(0, 2))
         values = values[used > 0]
         if len(values) < 2:
-            raise RejectedScene(f"all pixels compared lie in one {part}: nothing says how sure A and e are")
+            raise RejectedScene(f"all compared pixels are in one {part}: the errors of A and e are unknown")
         rest = values.sum(axis=0)[None] - values
         moved = np.array([_newton_step(row.reshape(3, 3)) for row in rest]) * steps
         variance += (len(moved) - 1) / len(moved) * ((moved - moved.mean(axis=0)) ** 2).sum(axis=0)
@@ -562,35 +544,31 @@ def _with_intervals(sweep: RigSweep, table: RigTable, fit: RigFit) -> RigFit:
 
 
 def _newton_step(cost: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Steps to the minimum of a (3, 3) grid of costs about its middle; NaN where it has none."""
+    """Step from the middle of a (3, 3) grid of costs to its minimum; NaN if it has none."""
     gradient = np.array([cost[2, 1] - cost[0, 1], cost[1, 2] - cost[1, 0]]) / 2
     twice = np.array([cost[2, 1] - 2 * cost[1, 1] + cost[0, 1], cost[1, 2] - 2 * cost[1, 1] + cost[1, 0]])
     across = (cost[2, 2] - cost[2, 0] - cost[0, 2] + cost[0, 0]) / 4
-    bend = np.array([[twice[0], across], [across, twice[1]]])
-    if twice.min() <= 0 or np.linalg.det(bend) <= 0:
+    hessian = np.array([[twice[0], across], [across, twice[1]]])
+    if twice.min() <= 0 or np.linalg.det(hessian) <= 0:
         return np.full(2, np.nan)
-    return -np.linalg.solve(bend, gradient)
+    return -np.linalg.solve(hessian, gradient)
 
 
 def check_determined(fit: RigFit) -> None:
-    """Refuse a fit whose data do not determine A and e.
-
-    Raises:
-        RejectedScene: with the reason.
-    """
+    """Raise RejectedScene, with the reason, if the data do not determine A and e."""
     if fit.largest_blur_px < MIN_LARGEST_BLUR_PX:
         raise RejectedScene(
-            f"the largest blur is {fit.largest_blur_px:.2g} px, expected >= {MIN_LARGEST_BLUR_PX} px: nothing "
-            "determines A; open the aperture or widen the sweep"
+            f"the largest blur is {fit.largest_blur_px:.2g} px, expected >= {MIN_LARGEST_BLUR_PX} px: A is not "
+            "determined; open the aperture or widen the sweep"
         )
     if not fit.aperture_error_px <= MAX_RELATIVE_APERTURE_ERROR * fit.law.aperture_px:
         raise RejectedScene(
             f"A = {fit.law.aperture_px:.4g} +- {fit.aperture_error_px:.2g} px (95 %), expected within "
-            f"{MAX_RELATIVE_APERTURE_ERROR:.0%}: these frames do not determine it; more texture, more frames or "
-            "a wider sweep would"
+            f"{MAX_RELATIVE_APERTURE_ERROR:.0%}: the frames do not determine it; add texture or frames, or widen the "
+            "sweep"
         )
     if not fit.offset_error_mm <= MAX_OFFSET_ERROR_MM:
         raise RejectedScene(
             f"e = {fit.law.offset_mm:.4g} +- {fit.offset_error_mm:.2g} mm (95 %), expected within "
-            f"{MAX_OFFSET_ERROR_MM} mm: these frames do not determine it"
+            f"{MAX_OFFSET_ERROR_MM} mm: the frames do not determine it"
         )

@@ -1,4 +1,4 @@
-"""From a capture of the rig to a scene: depth by fringes, A and e by re-rendering, the sharp image by fusion."""
+"""Builder of scenes from rig captures: depth from fringes, A and e by re-rendering, sharp image by fusion."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mddnet.scenes.rig_calibrate import (
     check_determined,
     index_by_law,
     match_frames,
-    steadied,
+    stabilised,
 )
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.scenes.triangulate import MAX_RELATIVE_NOISE, MeasuredDepth, triangulate
@@ -39,9 +39,9 @@ MAX_SATURATED_SHARE = 0.3
 WORST_ERROR_FRACTION = 0.9
 MIN_MATCH = 0.7
 OUTLIER_FACTOR = 2.0
-"""Re-rendering error over the median of all frames from which on a frame is called spoilt ..."""
+"""A frame is an outlier if its re-rendering error exceeds this multiple of the median of all frames ..."""
 OUTLIER_LEAST = 0.015
-"""... if it exceeds it by that much, too (sRGB-encoded, 0..1)."""
+"""... and the median plus this value (sRGB-encoded, 0..1)."""
 SHIFT_UNDONE_PX = 0.15
 MAX_SHIFT_OF_WIDTH = 0.03
 MAX_ZOOM_LEFT = 0.01
@@ -53,9 +53,9 @@ class RigDepth:
 
     Attributes:
         measured: depth in mm and its noise.
-        lit: share of the picture that the fringes light.
+        lit: illuminated share of the image.
         disagreement_rad: median disagreement of the fringe frequencies.
-        misfit: median of what is no sine in the fringe images, over the sine.
+        misfit: median residual of the sine fit over the sine.
     """
 
     measured: MeasuredDepth
@@ -66,14 +66,14 @@ class RigDepth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigCalibration:
-    """A rig capture, decoded and calibrated.
+    """A decoded and calibrated rig capture.
 
     Attributes:
         rig: the capture.
         depth: its depth.
         fit: A in pixels of the capture, and e.
-        shifts_px: (N,) complex, displacement of the frames that must be undone, pixels of the capture.
-        gains: (N,) factor on linear light that brings the frames to one brightness.
+        shifts_px: (N,) complex, displacement of the frames to remove, pixels of the capture.
+        gains: (N,) factors on linear light that equalise the brightness of the frames.
         filled_index: (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness.
     """
 
@@ -101,7 +101,7 @@ class RigCalibration:
 
 
 def measure_depth(rig: RigCapture) -> RigDepth:
-    """Decode the fringes and triangulate; one frequency's images are held at a time.
+    """Decode the fringes, one frequency at a time, and triangulate.
 
     Raises:
         CaptureError: if an image is damaged.
@@ -117,24 +117,24 @@ def measure_depth(rig: RigCapture) -> RigDepth:
     known = float(np.isfinite(measured.depth_mm).mean())
     if known < MIN_KNOWN_SHARE:
         raise RejectedScene(
-            f"depth is measured in {known:.1%} of the picture, expected >= {MIN_KNOWN_SHARE:.0%}; the fringes light "
+            f"depth is measured in {known:.1%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}; the fringes illuminate "
             f"{code.lit:.0%} of it"
         )
     middle = float(np.nanmedian(measured.depth_mm))
     if middle <= rig.focal_mm:
         raise RejectedScene(
-            f"the median depth is {middle:.4g} mm, within the focal length of {rig.focal_mm:g} mm: is the translation "
-            "of the calibration in mm?"
+            f"the median depth is {middle:.4g} mm, within the focal length of {rig.focal_mm:g} mm; check that the "
+            "translation of the calibration is in mm"
         )
     return RigDepth(measured, code.lit, code.disagreement_rad, code.harmonics)
 
 
 def calibrate_capture(rig: RigCapture) -> RigCalibration:
-    """Depth, A and e of a capture, judged.
+    """Depth, A and e of a capture, with all checks.
 
     Raises:
         CaptureError: if an image is damaged, or only one of A and e is given.
-        RejectedScene: with the measured reason, if the capture cannot be trusted.
+        RejectedScene: with the measured reason, if the capture is not reliable.
     """
     if (rig.aperture_px is None) != (rig.offset_mm is None):
         raise CaptureError(f"{rig.folder / 'capture.json'}: expected both aperture_px and offset_mm, or neither")
@@ -149,20 +149,20 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
     worst = int(np.argmin(match.correlations))
     if match.correlations[worst] < MIN_MATCH:
         raise RejectedScene(
-            f"{rig.frames[worst].name} does not look like its rendering: correlation {match.correlations[worst]:.2f}, "
-            f"expected >= {MIN_MATCH}; did anything move, or is it out of order?"
+            f"{rig.frames[worst].name} differs from its rendering: correlation {match.correlations[worst]:.2f}, "
+            f"expected >= {MIN_MATCH}; check that nothing moved, and the order of frames"
         )
     zoom = float(np.abs(match.zooms - 1).max())
     if zoom > MAX_ZOOM_LEFT:
         raise RejectedScene(
-            f"frames are magnified by up to {zoom:.1%} against the law of breathing, expected <= {MAX_ZOOM_LEFT:.0%}: "
-            f"is aligned ({str(rig.aligned).lower()}) right, focal_mm, and the order of frames and sensor?"
+            f"frames are magnified by up to {zoom:.1%} relative to the model of breathing, expected <= "
+            f"{MAX_ZOOM_LEFT:.0%}; check aligned ({str(rig.aligned).lower()}), focal_mm, and the order of frames"
         )
     shift = float(np.abs(match.shifts_px).max())
     if shift > MAX_SHIFT_OF_WIDTH * sweep.inv_depth.shape[1]:
         raise RejectedScene(
-            f"frames are displaced by up to {shift / ratio:.1f} px against the depth map, expected <= "
-            f"{MAX_SHIFT_OF_WIDTH:.0%} of the width: did camera or scene move?"
+            f"frames are displaced by up to {shift / ratio:.1f} px relative to the depth map, expected <= "
+            f"{MAX_SHIFT_OF_WIDTH:.0%} of the width; check that camera and scene did not move"
         )
     if shift > SHIFT_UNDONE_PX:
         sweep = replace(sweep, shifts_px=match.shifts_px)
@@ -177,7 +177,7 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
         aperture_error_px=fit.aperture_error_px / ratio,
         largest_blur_px=fit.largest_blur_px / ratio,
     )
-    frames = steadied(sweep, law.offset_mm)
+    frames = stabilised(sweep, law.offset_mm)
     index = _index_everywhere(frames, sweep, law)
     gains = _gains(sweep, frames, law)
     return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, index)
@@ -195,12 +195,12 @@ def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
     saturated = float(np.median(bright))
     if saturated > MAX_SATURATED_SHARE:
         raise RejectedScene(
-            f"the frames of the stack are saturated in {saturated:.0%} of the picture, expected <= "
-            f"{MAX_SATURATED_SHARE:.0%}: expose less"
+            f"the frames of the stack are saturated in {saturated:.0%} of the image, expected <= "
+            f"{MAX_SATURATED_SHARE:.0%}; reduce the exposure"
         )
     inv_depth = (1000.0 / depth_mm).astype(np.float32)
     if ratio < 1:
-        # a mean over the known part; pixels that are mostly unknown stay so
+        # a mean over known pixels; mostly unknown ones stay unknown
         known = np.isfinite(inv_depth).astype(np.float32)
         share = cv2.resize(known, size, interpolation=cv2.INTER_AREA)
         total = cv2.resize(np.nan_to_num(inv_depth), size, interpolation=cv2.INTER_AREA)
@@ -225,30 +225,30 @@ def _check_errors(rig: RigCapture, fit: RigFit) -> None:
         raise RejectedScene(
             f"blur by A = {fit.law.aperture_px:.4g} px and e = {fit.law.offset_mm:.4g} mm explains too little: the "
             f"re-rendering error is {fit.error_fraction:.2f} of that of the sharp image, expected <= "
-            f"{WORST_ERROR_FRACTION}; are the sensor positions those of the frames?"
+            f"{WORST_ERROR_FRACTION}; check the sensor positions of the frames"
         )
     middle = float(np.nanmedian(fit.frame_errors))
     worst = int(np.nanargmax(fit.frame_errors))
     error = float(fit.frame_errors[worst])
     if error > OUTLIER_FACTOR * middle and error > middle + OUTLIER_LEAST:
         raise RejectedScene(
-            f"{rig.frames[worst].name} does not fit: its re-rendering error is {error:.3f}, the median of all frames "
-            f"{middle:.3f}; motion blur, another exposure, or a wrong sensor position? Take it again, or remove it "
-            "from frames and sensor"
+            f"{rig.frames[worst].name} is an outlier: its re-rendering error is {error:.3f}, the median of all frames "
+            f"{middle:.3f}; check for motion, exposure and sensor position, and retake it or remove it from frames and "
+            "sensor"
         )
 
 
 def _gains(sweep: RigSweep, frames: list[Float32Array], law: RigLaw) -> NDArray[np.float64]:
-    """Factors by which :func:`steadied` has brought the frames to one brightness."""
-    still = [
+    """Factors by which :func:`stabilised` equalised the brightness of the frames."""
+    unscaled = [
         scaled_about(frame, float(zoom), sweep.centre, complex(shift))
         for frame, zoom, shift in zip(sweep.frames, sweep.zooms(law.offset_mm), sweep.shifts_px, strict=True)
     ]
-    return np.array([float(a.mean()) / max(float(b.mean()), 1e-6) for a, b in zip(frames, still, strict=True)])
+    return np.array([float(a.mean()) / max(float(b.mean()), 1e-6) for a, b in zip(frames, unscaled, strict=True)])
 
 
 def _index_everywhere(frames: list[Float32Array], sweep: RigSweep, law: RigLaw) -> Float32Array:
-    """Frame number in focus: by the depth where it is known, by sharpness in shadows and where else it is not."""
+    """Frame number in focus: from depth where it is known, from sharpness elsewhere, such as in shadows."""
     by_depth = index_by_law(sweep.inv_depth, sweep.u_focus(law.offset_mm))
     unknown = np.isnan(sweep.inv_depth)
     if not unknown.any():
@@ -257,29 +257,25 @@ def _index_everywhere(frames: list[Float32Array], sweep: RigSweep, law: RigLaw) 
     guide = srgb_from_linear(np.asarray(np.mean(colour, axis=0, dtype=np.float32)))
     found = depth_from_sharpness(sharpness_profile(colour, 1.5), guide)
     known = np.where(unknown, found.index, by_depth).astype(np.float32)
-    sure = np.where(unknown, found.confidence, 1.0).astype(np.float32)
-    completed = complete(replace(found, index=known, confidence=sure), len(frames), guide, floor=0.0)
+    confidence = np.where(unknown, found.confidence, 1.0).astype(np.float32)
+    completed = complete(replace(found, index=known, confidence=confidence), len(frames), guide, floor=0.0)
     return np.where(unknown, np.nan_to_num(completed.index, nan=(len(frames) - 1) / 2), by_depth).astype(np.float32)
 
 
 def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of a rig capture into ``out_root/<scene>/``; ``scene.json`` is written last.
+    """Build the scene of a rig capture in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
 
     Frames are read one at a time: a stack of 200 positions needs no more memory than one of 4.
 
-    Args:
-        folder: capture folder with ``capture.json``.
-        out_root: folder of scenes; a scene of the same name in it is replaced.
-
     Raises:
         CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if no trustworthy scene comes out of it.
+        RejectedScene: with the measured reason, if the scene is not reliable.
     """
     calibration = calibrate_capture(read_rig(folder))
     rig, law = calibration.rig, calibration.law
     sensor_m = calibration.sensor_m
     zooms = np.ones(len(sensor_m)) if rig.aligned else sensor_m / calibration.reference_m
-    rows, columns = _seen_by_all(rig, zooms, calibration.shifts_px)
+    rows, columns = _common_area(rig, zooms, calibration.shifts_px)
     sharp = _fused(calibration, zooms)[rows, columns]
     depth_mm = calibration.depth.measured.depth_mm[rows, columns]
     noise = calibration.depth.measured.relative_noise[rows, columns]
@@ -301,7 +297,7 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
         lens=Lens(focal_mm=rig.focal_mm, f_number=rig.f_number, pixel_um=rig.pixel_um),
         measures=_measures(calibration, depth_mm),
     )
-    frames = (pixels[rows, columns] for pixels in _steady_frames(rig, zooms, calibration.shifts_px))
+    frames = (pixels[rows, columns] for pixels in _aligned_frames(rig, zooms, calibration.shifts_px))
     inv_depth = (1000.0 / depth_mm).astype(np.float32)
     store.replace_scene(out_root / rig.scene, record, frames, sharp, inv_depth, confidence)
     return record
@@ -329,7 +325,7 @@ def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, 
     return measures
 
 
-def _steady_frames(
+def _aligned_frames(
     rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]
 ) -> Iterator[UInt8Array]:
     centre = (rig.geometry.camera.cx, rig.geometry.camera.cy)
@@ -338,7 +334,7 @@ def _steady_frames(
 
 
 def _fused(calibration: RigCalibration, zooms: NDArray[np.float64]) -> UInt8Array:
-    """(H, W, 3) uint8, sRGB: the all-in-focus image, frames taken one at a time."""
+    """The all-in-focus image, (H, W, 3) uint8, sRGB; frames are read one at a time."""
     rig = calibration.rig
     depth_mm = calibration.depth.measured.depth_mm
     u_focus = 1000.0 / rig.focal_mm - 1.0 / calibration.sensor_m
@@ -347,19 +343,19 @@ def _fused(calibration: RigCalibration, zooms: NDArray[np.float64]) -> UInt8Arra
         index = np.where(np.isfinite(depth_mm), index_by_law((1000.0 / depth_mm).astype(np.float32), u_focus), index)
     frames = (
         linear_from_srgb8(pixels) * np.float32(gain)
-        for pixels, gain in zip(_steady_frames(rig, zooms, calibration.shifts_px), calibration.gains, strict=True)
+        for pixels, gain in zip(_aligned_frames(rig, zooms, calibration.shifts_px), calibration.gains, strict=True)
     )
     return srgb8_from_linear(fuse(frames, index.astype(np.float32)))
 
 
-def _seen_by_all(rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]) -> tuple[slice, slice]:
-    """Rows and columns of the depth map that every frame shows."""
-    sides = []
+def _common_area(rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]) -> tuple[slice, slice]:
+    """Rows and columns of the depth map that are inside all frames."""
+    slices = []
     for centre, size, shifts in (
         (rig.geometry.camera.cy, rig.height, shifts_px.imag),
         (rig.geometry.camera.cx, rig.width, shifts_px.real),
     ):
         first = np.ceil(((0 - centre - shifts) / zooms + centre).max() - 1e-6)
         last = np.floor(((size - 1 - centre - shifts) / zooms + centre).min() + 1e-6)
-        sides.append(slice(max(0, int(first)), min(size, int(last) + 1)))
-    return sides[0], sides[1]
+        slices.append(slice(max(0, int(first)), min(size, int(last) + 1)))
+    return slices[0], slices[1]

@@ -1,6 +1,6 @@
-"""Scenes that a build replaces while they are read: noticed, so that nobody gets frames of one and depth of the other.
+"""Detection of scenes that a build replaces while they are read, so that frames and depth always match.
 
-A build writes ``scene.json`` anew for every scene that it puts into place: another file, or another time of change.
+A build writes a new ``scene.json`` for every scene: its inode or modification time changes.
 """
 
 from __future__ import annotations
@@ -19,13 +19,7 @@ class ReplacedScene(CaptureError):
 
 @dataclass(frozen=True, slots=True)
 class SceneStamp:
-    """What tells a scene from one built into its folder later.
-
-    Attributes:
-        inode: number of the file ``scene.json``.
-        changed_ns: time of its last change.
-        size: its bytes.
-    """
+    """Identity of ``scene.json``: changes when a build replaces the scene."""
 
     inode: int
     changed_ns: int
@@ -33,7 +27,7 @@ class SceneStamp:
 
 
 def scene_stamp(folder: Path) -> SceneStamp | None:
-    """The stamp of the scene that lies in a folder now, or None where there is none."""
+    """The stamp of the scene that is in a folder now, or None without a scene."""
     try:
         found = (folder / "scene.json").stat()
     except OSError:
@@ -42,27 +36,17 @@ def scene_stamp(folder: Path) -> SceneStamp | None:
 
 
 def check_stamp(folder: Path, stamp: SceneStamp | None) -> None:
-    """Check that a folder holds the scene that it held before.
-
-    Raises:
-        ReplacedScene: if it does not.
-    """
+    """Raise ReplacedScene unless the scene in a folder still has this stamp."""
     if scene_stamp(folder) != stamp:
-        raise ReplacedScene(
-            f"{folder}: replaced by a build while it was in use; run the command again when the build is through"
-        )
+        raise ReplacedScene(f"{folder}: replaced by a build while it was in use; run the command again after the build")
 
 
 @contextmanager
 def unchanged_since(folder: Path, stamp: SceneStamp | None) -> Iterator[None]:
-    """What is read of a scene in this context is of the scene that had this stamp.
-
-    Args:
-        folder: the scene folder.
-        stamp: of the scene when it was opened; None if that is not known, then nothing is checked.
+    """Check on exit, also after an error, that the scene still has this stamp; None disables the check.
 
     Raises:
-        ReplacedScene: if it was replaced since, which may have been the reason of any other error.
+        ReplacedScene: if the scene was replaced since, which may be the cause of any other error.
     """
     try:
         yield
@@ -73,10 +57,10 @@ def unchanged_since(folder: Path, stamp: SceneStamp | None) -> Iterator[None]:
 
 @contextmanager
 def unchanged(folder: Path) -> Iterator[None]:
-    """What is read of a scene in this context is all of one and the same scene.
+    """Check on exit that the scene was not replaced inside the context.
 
     Raises:
-        ReplacedScene: if it was replaced meanwhile, which may have been the reason of any other error.
+        ReplacedScene: if it was replaced, which may be the cause of any other error.
     """
     stamp = scene_stamp(folder)
     try:

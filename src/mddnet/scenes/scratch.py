@@ -1,4 +1,4 @@
-"""The folder in which scenes and shards are made before they are renamed into place, for one process at a time."""
+"""The scratch folder in which scenes and shards are written before they are renamed, for one process at a time."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ SCRATCH = ".building"
 
 
 class BuildLock:
-    """Only one build at a time writes into a folder; what a killed one left behind is removed."""
+    """Only one build at a time writes into a folder ``out``; remains of killed builds are removed."""
 
     def __init__(self, out: Path) -> None:
-        """Prepare; ``out`` is made on entering."""
         self.out = out
         self._lock = FolderLock(out, "build")
 
     def __enter__(self) -> Path:
-        """Take the lock and return a fresh scratch folder.
+        """Create ``out``, acquire the lock and return a new scratch folder.
 
         Raises:
-            OutputError: if another build holds it, or the folder cannot be written.
+            OutputError: if another build holds the lock, or the folder is not writable.
         """
         try:
             with writing_into(self.out):
@@ -45,18 +44,17 @@ class BuildLock:
             raise OutputError(f"{self.out}: cannot build there ({error}); choose another folder") from error
 
     def __exit__(self, *_: object) -> None:
-        """Remove the scratch folder and let the lock go."""
+        """Remove the scratch folder and release the lock."""
         self._clear()
         self._lock.__exit__()
 
     def _clear(self) -> None:
-        """Remove scratch folders, too, of killed builds: renamed first.
+        """Rename and remove scratch folders, including those of killed builds.
 
-        Workers that outlived their build may still write there; they find nothing any more that they could move into
-        place.
+        Workers that outlive their build may still write there; after renaming, they cannot move anything into place.
         """
         scratch = self.out / SCRATCH
-        with suppress(OSError):  # there is none, or Windows renames no folder with open files
+        with suppress(OSError):  # missing, or it has open files on Windows
             scratch.rename(self.out / f"{SCRATCH}-{secrets.token_hex(6)}")
         shutil.rmtree(scratch, ignore_errors=True)
         for old in self.out.glob(f"{SCRATCH}-*"):

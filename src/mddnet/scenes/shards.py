@@ -1,18 +1,17 @@
-"""WebDataset shards of sets: tar files in which every set holds its four maps, so that no other file is needed.
+"""WebDataset shards: tar files of self-contained samples.
 
-Files of a set in a shard, all named ``KEY.FIELD``, in this order:
+Files of a sample in a shard, all named ``KEY.FIELD``, in this order:
 
     sharp.jpg (or .png)     all-in-focus image, sRGB, the bytes of the scene's file
     focused.jpg (or .png)   focused image, sRGB, the bytes of the scene's file
     inv_depth.png           inverse depth, 16-bit codec of :mod:`mddnet.scenes.store`
-    signed_defocus_px.png   CoC diameter by the lens law, px, negative in front of the plane of focus; its size is the
-                            defocus map
-    confidence.png          8-bit confidence of the inverse depth, 255 is sure, 0 where it is unknown
-    json                    what is known of the set; the same keys and types in every set
+    signed_defocus_px.png   CoC diameter by the lens law, px, negative in front of the plane of focus
+    confidence.png          8-bit confidence of the inverse depth, 255 is certain, 0 is unknown
+    json                    facts; the same keys and types in every sample
 
-Both 16-bit maps read alike: code 0 is unknown, code 1 infinitely far, codes 2..65535 are ``low + (code - 2) * step``.
-By the lens law the defocus is linear in inverse depth, so both maps have the *same codes*; only ``low`` and ``step``
-differ (``step`` of the defocus is 0 or negative), and ``infinity`` says what code 1 is worth. So the defocus map is as
+Both 16-bit maps have one codec: code 0 is unknown, code 1 infinity, codes 2..65535 are ``low + (code - 2) * step``.
+By the lens law, the defocus is linear in inverse depth, so both maps have the *same codes*; only ``low`` and ``step``
+differ (``step`` of the defocus is 0 or negative), and ``infinity`` is the value of code 1. So the defocus map is as
 exact as the depth map: its error is at most half its step.
 """
 
@@ -31,7 +30,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import UNREADABLE_JSON, shown
+from mddnet.io.json_fields import UNREADABLE_JSON, display
 from mddnet.photo.image_file import opened_image
 from mddnet.scenes.shard_source import raw_samples
 from mddnet.scenes.store import read_coded_map
@@ -41,15 +40,15 @@ SHARD_FORMAT = 1
 MAP_FIELDS = ("inv_depth.png", "signed_defocus_px.png")
 CONFIDENCE_FIELD = "confidence.png"
 IMAGE_SUFFIXES = ("jpg", "png")
-MAKE_AGAIN = "make the shard again"
+WRITE_AGAIN = "write the shard again"
 _TEXT_KEYS = ("group", "scene", "place", "split", "capture", "source", "licence", "provenance", "unit")
 _NUMBER_KEYS = ("u_focus", "kappa_px")
 
 
 def sample_key(group: str, scene: str, frame: int) -> str:
-    """Key of a set: letters, digits, ``_`` and ``-`` of the names stay, any other byte becomes ``~XX``.
+    """Unique key of a sample: letters, digits, ``_`` and ``-`` of the names stay, other bytes become ``~XX``.
 
-    WebDataset ends a key at the first dot, so a scene named ``cup.2`` must not keep it; no two scenes share a key.
+    WebDataset ends a key at the first dot, so that dots must be replaced.
 
     Example:
         >>> sample_key("rgbd", "cup.2", 7)
@@ -68,14 +67,14 @@ def sample_key(group: str, scene: str, frame: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class EncodedSample:
-    """One set of a shard as its files, each decoded when it is asked for.
+    """One sample of a shard; its files are decoded on access.
 
-    Everything raises CaptureError, naming the set and the field that is missing or damaged.
+    Everything raises CaptureError, naming the sample and the missing or damaged field.
 
     Attributes:
         fields: file contents by field, and ``__key__``.
-        info: content of the set's ``json``: ``place``, ``split``, ``unit``, ``u_focus``, ``kappa_px``, ``source``,
-            ``licence``, ``provenance`` and so on.
+        info: content of ``json``: ``place``, ``split``, ``unit``, ``u_focus``, ``kappa_px``, ``source``, ``licence``,
+            ``provenance`` and others.
     """
 
     fields: Mapping[str, Any]
@@ -83,13 +82,13 @@ class EncodedSample:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> EncodedSample:
-        """The set of these files; its ``json`` is read and checked."""
+        """The sample of these files; reads and validates its ``json``."""
         key = str(fields.get("__key__", ""))
         return cls(fields, _read_info(key, _field(fields, key, "json")))
 
     @property
     def key(self) -> str:
-        """Unique name of the set."""
+        """Unique name of the sample."""
         return str(self.fields.get("__key__", ""))
 
     def image(self, name: Literal["sharp", "focused"]) -> UInt8Array:
@@ -129,22 +128,19 @@ class EncodedSample:
 
     def _picture(self, field: str, mode: str) -> UInt8Array:
         data = io.BytesIO(_field(self.fields, self.key, field))
-        with opened_image(data, MAKE_AGAIN, name=f"{self.key}: {field}") as image:
+        with opened_image(data, WRITE_AGAIN, name=f"{self.key}: {field}") as image:
             return np.asarray(image.convert(mode)).astype(np.uint8, copy=False)
 
     def _map(self, field: str) -> Float32Array:
         data = io.BytesIO(_field(self.fields, self.key, field))
-        return read_coded_map(data, field.removesuffix(".png"), MAKE_AGAIN, f"{self.key}: {field}").values
+        return read_coded_map(data, field.removesuffix(".png"), WRITE_AGAIN, f"{self.key}: {field}").values
 
 
 def read_shard(path: Path | str) -> Iterator[EncodedSample]:
-    """The sets of a shard, decoded one after the other, straight from the tar file.
-
-    Args:
-        path: the shard, or its ``http(s)`` address.
+    """Decode the samples of a shard (path or ``http(s)`` address) one by one.
 
     Raises:
-        CaptureError: as :func:`~mddnet.scenes.shard_source.raw_samples`, and for a set that lacks a file.
+        CaptureError: as :func:`~mddnet.scenes.shard_source.raw_samples`, and for an incomplete sample.
     """
     for fields in raw_samples(str(path)):
         assert fields is not None  # all are wanted
@@ -155,13 +151,10 @@ def read_shard(path: Path | str) -> Iterator[EncodedSample]:
 
 
 def decode_sample(sample: Mapping[str, Any]) -> EncodedSample:
-    """Decode all of one set: also the function to ``map`` over ``webdataset.WebDataset(shards)``.
-
-    Args:
-        sample: file contents by field, and ``__key__``, as webdataset gives them without ``decode``.
+    """Decode a sample completely; can be used with ``map`` on ``webdataset.WebDataset(shards)`` without ``decode``.
 
     Raises:
-        CaptureError: naming the set and the field that is missing or damaged.
+        CaptureError: naming the sample and the missing or damaged field.
     """
     one = EncodedSample.of(sample)
     check_one_size(one.key, one.sharp, one.focused, one.inv_depth, one.signed_defocus_px, one.confidence)
@@ -169,11 +162,7 @@ def decode_sample(sample: Mapping[str, Any]) -> EncodedSample:
 
 
 def check_one_size(key: str, *maps: np.ndarray[Any, Any]) -> None:
-    """Refuse maps of a set that do not lie on one another.
-
-    Raises:
-        CaptureError: if their heights and widths differ.
-    """
+    """Raise CaptureError if the maps of a sample differ in size."""
     shapes = {array.shape[:2] for array in maps}
     if len(shapes) != 1:
         raise CaptureError(f"{key}: maps of {sorted(shapes)}; expected one size")
@@ -183,7 +172,7 @@ def _field(sample: Mapping[str, Any], key: str, field: str) -> bytes:
     data = sample.get(field)
     if not isinstance(data, bytes):
         found = ", ".join(sorted(str(name) for name in sample if not str(name).startswith("__")))
-        raise CaptureError(f"{key}: no bytes of {field}; expected a set of `mddnet shards`, got {found}")
+        raise CaptureError(f"{key}: no bytes of {field}; expected a sample of `mddnet shards`, got {found}")
     return data
 
 
@@ -193,11 +182,11 @@ def _read_info(key: str, data: bytes) -> dict[str, Any]:
     except UNREADABLE_JSON as error:
         raise CaptureError(f"{key}: json is not readable ({error})") from error
     if not isinstance(info, dict) or info.get("format") != SHARD_FORMAT:
-        raise CaptureError(f"{key}: json is no description of format {SHARD_FORMAT}; make the shards again")
+        raise CaptureError(f"{key}: json is not of format {SHARD_FORMAT}; write the shards again")
     for name in _TEXT_KEYS:
         if not isinstance(info.get(name), str):
-            raise CaptureError(f"{key}: {name} is {shown(info.get(name))}; expected a text")
+            raise CaptureError(f"{key}: {name} is {display(info.get(name))}; expected a text")
     for name in _NUMBER_KEYS:
         if not isinstance(info.get(name), float) or not math.isfinite(info[name]):
-            raise CaptureError(f"{key}: {name} is {shown(info.get(name))}; expected a finite number")
+            raise CaptureError(f"{key}: {name} is {display(info.get(name))}; expected a finite number")
     return info

@@ -1,9 +1,9 @@
-"""Writing shards: a plan of which set goes where, one whole tar at a time, going on where it stopped.
+"""Writing shards, with resume.
 
-The plan follows from the scenes alone: sets are shuffled by a hash of their keys, so that neighbours in a stream are
-not near-duplicates of one scene, and cut into shards by size. A shard is written beside the folder's ``.building`` and
-renamed into place when it is whole; then its line goes to ``index/``. The checksums come last of all: a folder without
-``SHA256SUMS`` is not a complete set.
+The plan depends on the scenes only: samples are shuffled by a hash of their keys, so that neighbours in a stream are
+not near-duplicates of one scene, and divided into shards by size. A shard is written in a scratch folder, renamed when
+it is complete, and then listed in ``index/``. The checksums are written last: a folder without ``SHA256SUMS`` is
+incomplete.
 """
 
 from __future__ import annotations
@@ -45,15 +45,7 @@ _JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 @dataclass(frozen=True, slots=True)
 class SampleRef:
-    """A set that goes into a shard.
-
-    Attributes:
-        key: its name in the shard.
-        kind: folder of scenes.
-        folder: the scene folder.
-        record: its ``scene.json``.
-        frame: which of the frames.
-    """
+    """A sample to write: frame number ``frame`` of a scene, and its key in the shard."""
 
     key: str
     kind: str
@@ -62,7 +54,7 @@ class SampleRef:
     frame: int
 
     def files(self) -> list[Path]:
-        """The files that the set is made from."""
+        """The source files of the sample."""
         record = self.record
         names = [record.sharp, record.frames[self.frame].file, record.inv_depth]
         return [self.folder / name for name in ([*names, record.confidence] if record.confidence else names)]
@@ -74,10 +66,10 @@ class ShardTask:
 
     Attributes:
         name: file name, ``train-000000.tar``.
-        split: ``train`` or ``dev``.
-        samples: what it holds, in order.
-        suffixes: of the sharp and of the focused images: one per data set, because readers take columns from names.
-        digest: of everything that the shard is made from; files by size and time of change.
+        split: one of :data:`mddnet.types.SPLITS`.
+        samples: its samples, in order.
+        suffixes: those of sharp and focused images, the same in all shards, because readers take columns from names.
+        digest: digest of its content; files count by size and modification time.
     """
 
     name: str
@@ -89,12 +81,7 @@ class ShardTask:
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """All shards of a folder of scenes.
-
-    Attributes:
-        tasks: the shards.
-        damaged: scenes that are left out.
-    """
+    """All shards of a folder of scenes, and the damaged scenes that are skipped."""
 
     tasks: tuple[ShardTask, ...]
     damaged: tuple[DamagedScene, ...]
@@ -102,16 +89,7 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class ShardRow:
-    """What became of a shard.
-
-    Attributes:
-        name: its file name.
-        samples: number of sets in it.
-        state: ``"written"`` now, ``"kept"`` from before, or ``"failed"``.
-        size_bytes: size of the tar file.
-        sha256: its checksum.
-        reason: why it failed, or "".
-    """
+    """Result for a shard: written, kept from an earlier run, or failed for a reason."""
 
     name: str
     samples: int
@@ -127,17 +105,16 @@ class ShardRow:
 def plan_shards(
     root: Path, split_of: Callable[[str], str], kinds: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
 ) -> ShardPlan:
-    """Decide which set goes into which shard.
+    """Assign samples to shards.
 
     Args:
-        root: folder of scenes that ``mddnet build`` wrote.
-        split_of: ``train``, ``dev`` or "" (unknown) for a location.
-        kinds: kinds of scenes to take; all if None.
-        shard_bytes: size at which a shard is full, by the sizes of the scenes' files.
+        root: folder of scenes written by ``mddnet build``.
+        split_of: split of a location, or "" if unknown.
+        kinds: kinds of scenes to include; all if None.
+        shard_bytes: maximum size of a shard, estimated from the files of the scenes.
 
     Raises:
-        CaptureError: for a location that the split does not name, whose sets could leak from one split to the other,
-            or if there is no set at all.
+        CaptureError: for a location without split, or if there is no sample at all.
     """
     scenes: list[tuple[FoundScene, SceneRecord]] = []
     damaged: list[DamagedScene] = []
@@ -160,7 +137,7 @@ def plan_shards(
             for k in range(len(record.frames))
         ]
     if not any(by_split.values()):
-        raise CaptureError(f"{root}: no whole scene with a focused frame; make some with `mddnet build`")
+        raise CaptureError(f"{root}: no complete scene with a focused frame; build scenes with `mddnet build`")
     suffixes = _suffixes([record for _, record in scenes])
     return ShardPlan(
         tuple(task for split in SPLITS for task in _cut(split, by_split[split], suffixes, shard_bytes)), tuple(damaged)
@@ -168,7 +145,7 @@ def plan_shards(
 
 
 def _usable_record(folder: Path) -> SceneRecord:
-    """``scene.json``, if the depth map can be read and every image is there; frames are decoded when written."""
+    """Read ``scene.json`` and check the depth map and the headers of images; frames are decoded on writing."""
     record = read_scene(folder)
     read_inv_depth(folder / record.inv_depth)
     check_images(folder, record, image_size(folder / record.inv_depth))
@@ -176,7 +153,7 @@ def _usable_record(folder: Path) -> SceneRecord:
 
 
 def _suffixes(records: Sequence[SceneRecord]) -> tuple[Suffix, Suffix]:
-    """JPEG where every image of a kind is one; else PNG, which keeps the pixels of both."""
+    """JPEG if all images of a role are JPEG, otherwise PNG, which is lossless for both."""
 
     def common(names: Sequence[str]) -> Suffix:
         return "jpg" if all(Path(name).suffix.lower() in _JPEG_SUFFIXES for name in names) else "png"
@@ -191,7 +168,7 @@ def _cut(
     parts: list[list[SampleRef]] = []
     filled = shard_bytes
     for each in shuffled:
-        # the depth map goes in twice: once more as the defocus map
+        # the depth map counts twice: the defocus map has the same size
         size = sum(path.stat().st_size for path in (*each.files(), each.folder / each.record.inv_depth))
         if filled + size > shard_bytes:
             parts.append([])
@@ -218,7 +195,7 @@ def _digest(split: str, samples: Sequence[SampleRef], suffixes: tuple[Suffix, Su
 
 
 def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
-    """Content of the files of a set, by field, in the order in which they are written.
+    """Content of the files of a sample, by field, in the order of writing.
 
     Raises:
         CaptureError: if a file of the scene is missing or damaged.
@@ -259,7 +236,7 @@ def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -
         "signed_defocus_px_low": defocus["low"],
         "signed_defocus_px_step": defocus["step"],
         "signed_defocus_px_at_infinity": at_infinity,
-        # As texts: their keys differ from scene to scene, and table readers want the same columns everywhere.
+        # As texts: their keys vary between scenes, and table readers need the same columns everywhere.
         "lens": json.dumps(record.lens.to_json()),
         "measures": json.dumps(record.measures),
     }
@@ -281,7 +258,7 @@ def _read(path: Path) -> bytes:
 
 
 def _image_bytes(path: Path, suffix: Suffix, size: tuple[int, int]) -> bytes:
-    """The file as it is, once it was seen to be whole; as PNG where that is what the shards hold."""
+    """The content of an intact file, converted to PNG if the shards use PNG."""
     pixels = read_image(path)
     if (pixels.shape[1], pixels.shape[0]) != size:
         raise CaptureError(f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {size[0]} x {size[1]}")
@@ -305,7 +282,7 @@ def _png_bytes(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
 
 def _with_scale(png: bytes, text: str) -> bytes:
-    """The same PNG with another scale: the compressed codes are not touched."""
+    """The same PNG with another scale; the compressed codes are unchanged."""
     parts = [png[:8]]
     for kind, body in _chunks(png):
         content = b"mddnet\0" + text.encode("latin-1") if kind == b"tEXt" and body.startswith(b"mddnet\0") else body
@@ -314,7 +291,7 @@ def _with_scale(png: bytes, text: str) -> bytes:
 
 
 def _chunks(png: bytes) -> list[tuple[bytes, bytes]]:
-    """Type and body of the chunks of a PNG that was decoded before, so is whole (PNG specification, section 5.3)."""
+    """Type and body of the chunks of an intact PNG (PNG specification, section 5.3)."""
     chunks, at = [], 8
     while at + 12 <= len(png):
         length = int.from_bytes(png[at : at + 4], "big")
@@ -324,42 +301,37 @@ def _chunks(png: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
-    """Write a shard and move it into place, or keep the one that is there; never raises for a scene's sake.
+    """Write a shard in ``scratch`` and move it to ``out``, or keep an unchanged one; errors become a row.
 
-    The bytes follow from the scenes alone: no times, users or folder names go in.
-
-    Args:
-        task: the shard.
-        out: folder of the shards.
-        scratch: folder to write in, on the same file system.
+    The bytes depend on the scenes only: no times, users or folder names are stored.
     """
     kept = _kept(task, out)
     if kept is not None:
         return kept
-    made = scratch / task.name
+    part = scratch / task.name
     index = _index_path(out, task.name)
     try:
         with writing_into(out):
-            with tarfile.open(made, "w", format=tarfile.PAX_FORMAT) as tar:
+            with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
                 for each in task.samples:
                     for field, content in sample_files(each, task.split, task.suffixes).items():
                         member = tarfile.TarInfo(f"{each.key}.{field}")
                         member.size = len(content)
                         tar.addfile(member, io.BytesIO(content))
-            with made.open("rb") as stream:
+            with part.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            size = made.stat().st_size
+            size = part.stat().st_size
             if _digest(task.split, task.samples, task.suffixes) != task.digest:
                 raise CaptureError(f"{out / task.name}: its scenes changed while it was written; run the command again")
             if not index.exists():
-                # A shard without a line is somebody else's; killed between the two, it still is ours.
+                # Written before the shard, so that a process killed in between leaves no unknown shard.
                 atomic_write_text(index, json.dumps({"shard": task.name, "made_from": None}) + "\n")
-            made.replace(out / task.name)
+            part.replace(out / task.name)
             entry = {"shard": task.name, "sets": len(task.samples), "bytes": size, "sha256": sha256}
             atomic_write_text(index, json.dumps({**entry, "made_from": task.digest}, indent=1) + "\n")
         return ShardRow(task.name, len(task.samples), "written", size, sha256)
     except (MddnetError, OSError, ValueError) as error:
-        made.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         return ShardRow(task.name, len(task.samples), "failed", reason=str(error))
 
 
@@ -368,7 +340,7 @@ def _index_path(out: Path, name: str) -> Path:
 
 
 def _kept(task: ShardTask, out: Path) -> ShardRow | None:
-    """The shard in place, if it is whole and made from the same things."""
+    """The existing shard, if it is complete and its digest is unchanged."""
     try:
         entry = json.loads(_index_path(out, task.name).read_text(encoding="utf-8"))
         if entry["made_from"] == task.digest and (out / task.name).stat().st_size == entry["bytes"]:
@@ -382,19 +354,14 @@ def _kept(task: ShardTask, out: Path) -> ShardRow | None:
 
 
 def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRow]:
-    """Write what a plan lists; interrupted or killed, the next call goes on where this one stopped.
-
-    Args:
-        plan: the shards.
-        out: folder for them; made if it is missing.
-        jobs: number of processes.
+    """Write the shards of a plan to ``out``; after an interruption, the next call resumes.
 
     Yields:
-        One row per shard as it is done. When all are, checksums, licences and a summary are written.
+        One row per finished shard. After all, licences, a summary and checksums are written.
 
     Raises:
-        CaptureError: if a shard lies there that is not ours.
-        OutputError: if ``out`` cannot be written, or another process is writing there.
+        CaptureError: if ``out`` contains a foreign shard.
+        OutputError: if ``out`` is not writable, or another process is writing there.
     """
     with BuildLock(out) as scratch:
         (out / INDEX).mkdir(exist_ok=True)
@@ -410,13 +377,13 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
 
 
 def _remove_outdated(plan: ShardPlan, out: Path) -> None:
-    """Shards of an earlier plan must not be read as part of this one."""
+    """Remove the shards of earlier plans."""
     names = {task.name for task in plan.tasks}
     for path in sorted(out.glob("*.tar")):
         if path.name in names or not OUR_SHARD.fullmatch(path.name):
             continue
         if not _index_path(out, path.name).is_file():
-            raise CaptureError(f"{path}: no part of this set of shards; remove it, or pick another folder")
+            raise CaptureError(f"{path}: not written by `mddnet shards` here; remove it, or choose another folder")
         path.unlink()
     for path in sorted((out / INDEX).glob("*.json")):
         if f"{path.stem}.tar" not in names and OUR_SHARD.fullmatch(f"{path.stem}.tar"):
@@ -424,7 +391,7 @@ def _remove_outdated(plan: ShardPlan, out: Path) -> None:
 
 
 def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
-    """Licences, summary and, last, the checksums."""
+    """Write licences, summary and, last, the checksums."""
     counted: dict[Path, list[tuple[str, SampleRef]]] = {}
     for task in plan.tasks:
         for each in task.samples:
@@ -433,21 +400,21 @@ def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
     for folder, of_scene in counted.items():
         split, first = of_scene[0]
         record = first.record
-        about = {"place": record.location, "provenance": record.provenance}
-        about |= {"source": record.source, "licence": record.licence}
-        lines.append({"split": split, "group": first.kind, "scene": folder.name, "sets": str(len(of_scene)), **about})
+        facts = {"place": record.location, "provenance": record.provenance}
+        facts |= {"source": record.source, "licence": record.licence}
+        lines.append({"split": split, "group": first.kind, "scene": folder.name, "sets": str(len(of_scene)), **facts})
     lines.sort(key=lambda line: (line["split"], line["group"], line["scene"]))
     write_csv(out / LICENCES, LICENCE_COLUMNS, lines)
     splits = {}
     for split in SPLITS:
         samples = {task.name: len(task.samples) for task in plan.tasks if task.split == split}
-        mine = [line for line in lines if line["split"] == split]
+        of_split = [line for line in lines if line["split"] == split]
         splits[split] = {
             "shards": list(samples),
             "sets_of_shard": samples,
             "sets": sum(samples.values()),
-            "scenes": len(mine),
-            "places": len({line["place"] for line in mine}),
+            "scenes": len(of_split),
+            "places": len({line["place"] for line in of_split}),
         }
     summary = {"format": SHARD_FORMAT, "splits": splits, "licences": sorted({line["licence"] for line in lines})}
     atomic_write_text(out / SUMMARY, json.dumps(summary, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Local sharpness in linear light, normalised by the photon noise, so that frames of one stack can be compared."""
+"""Local sharpness in linear light, normalised by photon noise."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ READ_NOISE_FLOOR = 0.01
 def modified_laplacian(linear: Float32Array, presmooth_px: float = 0.7) -> Float32Array:
     """|d2/dx2| + |d2/dy2| of slightly smoothed linear light (Nayar and Nakagawa, IEEE PAMI 1994, eq. 13).
 
-    Args:
-        linear: (H, W) or (H, W, C) linear light.
-        presmooth_px: sigma of the smoothing that keeps single-pixel noise out; 0 for none.
-
-    Returns:
-        The same shape, >= 0.
+    ``linear`` is (H, W) or (H, W, C); ``presmooth_px`` is the sigma of the smoothing against noise, 0 for none.
     """
     smooth = cv2.GaussianBlur(linear, (0, 0), presmooth_px) if presmooth_px > 0 else linear
     second = np.array([[-1, 2, -1]], dtype=np.float32)
@@ -35,13 +30,13 @@ def sharpness_profile(
 ) -> Float32Array:
     """Sharpness of every frame at every pixel: windowed mean square of the modified Laplacian over the noise variance.
 
-    Shot noise makes the variance proportional to the light, so the squares are divided by the light, averaged over the
-    stack: one divisor per pixel for all frames, which leaves the place of the peak alone.
+    The variance of shot noise is proportional to light, so squares are divided by the mean light of the stack. This is
+    the same divisor for all frames, which does not move the peak.
 
     Args:
         linear_frames: N arrays (H, W, 3) of linear light.
         window_px: sigma of the Gaussian window.
-        wanted: per frame whether its sharpness is asked for; the others get 0. All by default.
+        wanted: whether to compute each frame; others are 0. All by default.
 
     Returns:
         (N, H, W) float32, >= 0.
@@ -56,12 +51,12 @@ def sharpness_profile(
             profile[i] = 0
             continue
         energies = modified_laplacian(frame) ** 2 / light
-        # sum(axis=2) gives the same and takes ten times as long
+        # ten times as fast as sum(axis=2)
         energy = energies[:, :, 0] + energies[:, :, 1] + energies[:, :, 2]
         profile[i] = cv2.GaussianBlur(energy, (0, 0), window_px)
     return profile
 
 
 def noise_floor(profile: Float32Array) -> float:
-    """Sharpness that noise alone produces: the 5 % quantile over pixels of the lowest value over frames, but > 0."""
+    """Sharpness from noise alone: 5 % quantile over pixels of the minimum over frames, > 0."""
     return max(float(np.quantile(profile.min(axis=0), 0.05)), 1e-9)

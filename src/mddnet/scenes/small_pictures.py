@@ -1,4 +1,4 @@
-"""Small pictures of photos and maps for the pages and sheets of reports, as JPEG."""
+"""Small JPEG pictures of photos and maps for reports."""
 
 from __future__ import annotations
 
@@ -19,14 +19,7 @@ UNKNOWN_COLOUR = (128, 128, 128)
 
 @dataclass(frozen=True, slots=True)
 class SmallPicture:
-    """A picture ready to be shown.
-
-    Attributes:
-        title: what it shows, with the range of its colours.
-        jpeg: the encoded picture.
-        width: columns.
-        height: rows.
-    """
+    """An encoded picture; the title states the content and the range of colours."""
 
     title: str
     jpeg: bytes
@@ -35,31 +28,31 @@ class SmallPicture:
 
 
 def fitted_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height at which an image of that width and height is shown."""
+    """Display size of an image."""
     factor = min(PICTURE_WIDTH_PX / width, PICTURE_MAX_HEIGHT_PX / height)
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def shrunk(image: UInt8Array, size: tuple[int, int]) -> UInt8Array:
-    """(H, W, 3) uint8 of that width and height, averaged."""
+    """Reduce (H, W, 3) uint8 to (width, height) by averaging."""
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
 
 
 def shrunk_map(values: Float32Array, size: tuple[int, int]) -> Float32Array:
-    """(H, W) float32 of that width and height; NaN stays NaN."""
-    # nearest: a mean over unknown pixels would be unknown, and one across an edge a depth where nothing is
+    """Reduce (H, W) float32 to (width, height); NaN stays NaN."""
+    # nearest: averaging would spread NaN and mix depths at edges
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.NEAREST), dtype=np.float32)
 
 
 def coloured(values: Float32Array, low: float, high: float, table: UInt8Array) -> UInt8Array:
-    """(H, W, 3) colours of a table; unknown is grey."""
+    """(H, W, 3) colours from a table; unknown is grey."""
     image = colours(np.nan_to_num(values), low, high, table)
     image[np.isnan(values)] = UNKNOWN_COLOUR
     return image
 
 
 def picture(title: str, pixels: UInt8Array) -> SmallPicture:
-    """The pixels, (H, W, 3) uint8, encoded."""
+    """Encode (H, W, 3) uint8 pixels."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="JPEG", quality=JPEG_QUALITY)
     return SmallPicture(title, stream.getvalue(), pixels.shape[1], pixels.shape[0])

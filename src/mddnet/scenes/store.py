@@ -1,8 +1,8 @@
 """The scene store: a folder per scene with ``scene.json``, the sharp image, a 16-bit inverse depth map and frames.
 
-16-bit codec of an inverse depth map (single-channel PNG): code 0 is unknown (NaN), code 1 is infinitely far, codes
-2..65535 are ``u = low + (code - 2) * step``. ``low``, ``step`` and ``unit`` are stored in the PNG itself (a tEXt
-chunk ``mddnet``), so a file that lost its folder still says what it holds.
+16-bit codec of an inverse depth map (single-channel PNG): code 0 is unknown (NaN), code 1 is infinity, codes 2..65535
+are ``u = low + (code - 2) * step``. ``low``, ``step`` and ``unit`` are stored in the PNG (a tEXt chunk ``mddnet``), so
+that the file is self-describing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image, PngImagePlugin
 
 from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
-from mddnet.io.json_fields import is_plain_name, read_json_object, shown
+from mddnet.io.json_fields import display, is_plain_name, read_json_object
 from mddnet.photo.image_file import opened_image, read_rgb
 from mddnet.types import (
     INV_DEPTH_UNITS,
@@ -39,12 +39,12 @@ CODE_INFINITY = 1
 CODE_FIRST = 2
 CODE_LAST = 65535
 CODE_TYPES = (np.uint16, np.int32)
-"""Types in which Pillow gives 16 bits of grey."""
+"""Types that Pillow returns for 16-bit grey."""
 LARGEST_VALUE = 1e28
-"""Of low and step: no code of theirs is beyond float32."""
+"""Limit of low and step that keeps all values in the range of float32."""
 
-NOT_ITS_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
-"""What reading fields raises in JSON that holds something else; a whole number may be larger than any float."""
+WRONG_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
+"""Exceptions of reading fields from JSON with other content."""
 BUILD_AGAIN = "build the scene again"
 
 
@@ -63,7 +63,7 @@ class InvDepthFile:
     """A decoded inverse depth file.
 
     Attributes:
-        inv_depth: (H, W) float32, NaN where unknown; infinitely far is 0 for ``"1/m"`` and the lowest value otherwise.
+        inv_depth: (H, W) float32, NaN where unknown; infinity is 0 for ``"1/m"`` and the lowest value otherwise.
         unit: unit of the values.
         step: quantisation step in that unit.
     """
@@ -74,20 +74,15 @@ class InvDepthFile:
 
 
 def scene_name(name: str) -> str:
-    """The name with everything but letters, digits, dot, dash and underscore replaced: safe as a folder name."""
+    """A safe folder name: other characters than letters, digits, dot, dash and underscore are replaced."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
 
 
 def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
-    """Write an inverse depth map as a 16-bit PNG; NaN stays unknown and -inf becomes "infinitely far".
-
-    Args:
-        path: target file, ending in ``.png``.
-        inv_depth: (H, W), in ``unit``; finite values, NaN (unknown) or -inf (infinitely far; for ``"1/m"``, 0 is too).
-        unit: unit of the values.
+    """Write (H, W) inverse depth as a 16-bit PNG; values are finite, NaN (unknown) or -inf (infinity).
 
     Returns:
-        The quantisation step; a finite value comes back with an error of at most half of it.
+        The quantisation step; the error of finite values is at most half of it.
 
     Raises:
         ValueError: for another shape, +inf, or an unknown unit.
@@ -113,16 +108,16 @@ def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> 
 
 
 def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | None = None) -> CodedMap:
-    """Read a 16-bit map with its scale: code 0 is unknown, 1 infinitely far, others are linear.
+    """Read a 16-bit map with its scale.
 
     Args:
-        file: its path, or its bytes as a stream.
-        quantity: what it must say that it holds.
-        fix: what to do about a file that cannot be used: the end of messages.
-        name: what messages call it; its path by default.
+        file: path, or stream of its bytes.
+        quantity: the required quantity.
+        fix: end of messages: how to fix an unusable file.
+        name: name in messages; the path by default.
 
     Raises:
-        CaptureError: if the file is missing, damaged, carries no scale, or holds another quantity.
+        CaptureError: if the file is missing, damaged, without scale, or of another quantity.
     """
     name = str(file) if name is None else name
     with opened_image(file, fix, name=name, what="16-bit PNG") as image:
@@ -133,11 +128,11 @@ def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | N
         low, step, unit = float(meta["low"]), float(meta["step"]), str(meta["unit"])
         infinity = float(meta.get("infinity", 0.0 if unit == "1/m" else low))
         stated = meta.get("quantity", quantity)
-    except (*NOT_ITS_FIELDS, RecursionError) as error:
-        raise CaptureError(f"{name}: the PNG carries no mddnet scale (tEXt 'mddnet'); {fix}") from error
+    except (*WRONG_FIELDS, RecursionError) as error:
+        raise CaptureError(f"{name}: the PNG has no mddnet scale (tEXt 'mddnet'); {fix}") from error
     if stated != quantity or codes.ndim != 2 or codes.dtype not in CODE_TYPES:
         raise CaptureError(
-            f"{name}: {shown(stated)}, {codes.dtype} of shape {codes.shape}; expected one 16-bit channel of {quantity}"
+            f"{name}: {display(stated)}, {codes.dtype} of shape {codes.shape}; expected a 16-bit map of {quantity}"
         )
     if not all(abs(number) < LARGEST_VALUE for number in (low, step, infinity)):
         raise CaptureError(
@@ -150,22 +145,22 @@ def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | N
 
 
 def read_inv_depth(path: Path) -> InvDepthFile:
-    """Read a file of :func:`write_inv_depth`.
+    """Read a file written by :func:`write_inv_depth`.
 
     Raises:
-        CaptureError: if the file is missing, damaged, or carries no scale.
+        CaptureError: if the file is missing, damaged, or without scale.
     """
     found = read_coded_map(path, "inv_depth", BUILD_AGAIN)
     if found.unit not in INV_DEPTH_UNITS or not found.step > 0:
         raise CaptureError(
-            f"{path}: unit {shown(found.unit)}, step {found.step}; expected a step above 0 and one of "
+            f"{path}: unit {display(found.unit)}, step {found.step}; expected a step above 0 and one of "
             f"{', '.join(INV_DEPTH_UNITS)}"
         )
     return InvDepthFile(found.values, cast(InvDepthUnit, found.unit), found.step)
 
 
 def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
-    """Write an 8-bit image, (H, W, 3) or (H, W); the suffix picks PNG or JPEG (4:4:4: colour fringes are a cue)."""
+    """Write an 8-bit image, (H, W, 3) or (H, W), as PNG or JPEG (4:4:4, since colour fringes are a cue) by suffix."""
     picture = Image.fromarray(image)
     if path.suffix == ".png":
         atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
@@ -174,16 +169,12 @@ def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
 
 
 def read_image(path: Path) -> UInt8Array:
-    """Read a stored image as (H, W, 3) uint8, sRGB.
-
-    Raises:
-        CaptureError: if it is missing or damaged.
-    """
+    """Read a stored image as (H, W, 3) uint8, sRGB; CaptureError if it is missing or damaged."""
     return read_rgb(path, BUILD_AGAIN)
 
 
 def write_scene_json(folder: Path, record: SceneRecord) -> None:
-    """Write ``scene.json``, last of all: a folder without it is not a scene yet."""
+    """Write ``scene.json``; must be the last file, since it marks the scene as complete."""
     fields = {"place" if name == "location" else name: value for name, value in asdict(record).items()}
     data = {"format": SCENE_FORMAT, **fields, "lens": record.lens.to_json()}
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
@@ -198,11 +189,11 @@ def replace_scene(
     inv_depth: Float32Array,
     confidence: Float32Array,
 ) -> None:
-    """Write a scene of a real capture, in the place of any that was there; ``scene.json`` comes last.
+    """Write a scene of a real capture, replacing an older one; ``scene.json`` is written last.
 
     Args:
         folder: the scene folder.
-        record: names the files, and the unit of the inverse depth.
+        record: file names, and the unit of the inverse depth.
         frames: the focused frames in the order of ``record.frames``, (H, W, 3) uint8, sRGB.
         sharp: (H, W, 3) uint8, sRGB.
         inv_depth: (H, W), NaN where unknown.
@@ -221,10 +212,10 @@ def replace_scene(
 
 
 def _inside(folder: Path, name: object) -> str:
-    """A plain file name inside the folder; anything else could point elsewhere on the disk."""
+    """A plain file name inside the folder; anything else could reference other folders."""
     if not isinstance(name, str) or not is_plain_name(name):
         raise CaptureError(
-            f"{folder / 'scene.json'}: file {shown(name)}; expected a plain name inside the scene folder"
+            f"{folder / 'scene.json'}: file {display(name)}; expected a plain name inside the scene folder"
         )
     return name
 
@@ -233,7 +224,7 @@ def _frame(folder: Path, data: dict[str, object]) -> FrameRecord:
     u_focus, kappa_px = (float(cast(float, data[key])) for key in ("u_focus", "kappa_px"))
     if not (math.isfinite(u_focus) and math.isfinite(kappa_px) and kappa_px >= 0):
         raise CaptureError(
-            f"{folder / 'scene.json'}: frame {shown(data['file'])} has u_focus {u_focus}, kappa_px {kappa_px}; "
+            f"{folder / 'scene.json'}: frame {display(data['file'])} has u_focus {u_focus}, kappa_px {kappa_px}; "
             "expected finite numbers and a kappa_px of 0 or more"
         )
     return FrameRecord(_inside(folder, data["file"]), u_focus, kappa_px)
@@ -250,12 +241,12 @@ def read_scene(folder: Path) -> SceneRecord:
     try:
         if data["format"] != SCENE_FORMAT:
             raise CaptureError(
-                f"{path}: format {shown(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
+                f"{path}: format {display(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
             )
         if data["unit"] not in INV_DEPTH_UNITS:
-            raise CaptureError(f"{path}: unit {shown(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
+            raise CaptureError(f"{path}: unit {display(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
         if data["provenance"] not in ("real", "rendered", "pseudo"):
-            raise CaptureError(f"{path}: provenance {shown(data['provenance'])}; expected real, rendered or pseudo")
+            raise CaptureError(f"{path}: provenance {display(data['provenance'])}; expected real, rendered or pseudo")
         confidence = data.get("confidence")
         return SceneRecord(
             name=str(data["name"]),
@@ -272,9 +263,9 @@ def read_scene(folder: Path) -> SceneRecord:
             lens=Lens.from_json(data.get("lens", {})),
             measures={str(k): float(v) for k, v in data.get("measures", {}).items()},
         )
-    except NOT_ITS_FIELDS as error:
+    except WRONG_FIELDS as error:
         raise CaptureError(
-            f"{path}: {shown(error)}; expected the fields of a scene record, see CONVENTIONS.md"
+            f"{path}: {display(error)}; expected the fields of a scene record, see CONVENTIONS.md"
         ) from error
 
 
@@ -286,5 +277,5 @@ def list_scenes(root: Path) -> list[Path]:
     """
     found = sorted(p.parent for pattern in ("*/scene.json", "*/*/scene.json") for p in root.glob(pattern))
     if not found:
-        raise CaptureError(f"{root}: no scene folder (a folder with scene.json) in it; make some with `mddnet build`")
+        raise CaptureError(f"{root}: no scene (a folder with scene.json) in it; build scenes with `mddnet build`")
     return found

@@ -1,9 +1,9 @@
-"""Synthetic depth for sharp photos: slanted planes, smooth relief and foreground pieces with every kind of outline.
+"""Synthetic depth for sharp photos: slanted planes, smooth relief and foreground pieces with various outlines.
 
-Rendered blur is exact for whatever depth was made up, so depth need not be plausible; it must only not be guessable
-from anything but the blur. Hence no piece prefers a position in the picture, and slopes point in all directions: "lower
-is nearer" is right half of the time. What tells in front from behind in a photo is which side of an occlusion edge the
-sharp outline belongs to, so most scenes paste a piece of a second photo over the first: its outline is a true edge.
+Rendered blur is exact for any depth, so the depth need not be plausible, but it must be predictable from blur alone.
+Hence pieces have random positions and slopes have random directions, so that the vertical-position prior is right half
+of the time. The sign of the defocus shows at occlusion edges, by which surface the sharp outline belongs to; so most
+scenes paste a piece of a second photo over the first, whose outline is a true edge.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ OUTLINES: tuple[Outline, ...] = ("ellipse", "polygon", "blob", "segment")
 MIN_PIECE_SHARE = 0.008
 MAX_PIECE_SHARE = 0.35
 OCCLUSION_JUMP = 0.05
-"""Step of relative inverse depth from which an edge inside one photo hides something."""
+"""Minimum step of relative inverse depth of an occlusion edge within one photo."""
 HIDDEN_REACH_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticScene:
-    """A scene that exists only to be photographed by :func:`mddnet.scenes.render.render_surfaces`.
+    """Input of :func:`mddnet.scenes.render.render_surfaces`.
 
     Attributes:
         surfaces: nearest first; the last ones cover everything.
-        inv_depth: (H, W) relative inverse depth of what is seen, 0 farthest and 1 nearest.
+        inv_depth: (H, W) relative inverse depth of the visible surfaces, 0 farthest and 1 nearest.
         pasted: number of pieces of the second photo.
     """
 
@@ -44,12 +44,12 @@ class SyntheticScene:
     pasted: int
 
     def sharp_linear(self) -> Float32Array:
-        """(H, W, 3) linear light of the scene through a pinhole."""
+        """(H, W, 3) linear light of the scene without blur."""
         return render_surfaces(self.surfaces, 0.0, 0.0)
 
 
 def smooth_noise(shape: tuple[int, int], cells: int, rng: np.random.Generator) -> Float32Array:
-    """Smooth noise in [0, 1] with about ``cells`` hills along the long side."""
+    """Smooth noise in [0, 1] with about ``cells`` hills along the long edge."""
     height, width = shape
     step = max(height, width) / cells
     grid = rng.standard_normal((int(np.ceil(height / step)) + 4, int(np.ceil(width / step)) + 4)).astype(np.float32)
@@ -59,7 +59,7 @@ def smooth_noise(shape: tuple[int, int], cells: int, rng: np.random.Generator) -
 
 
 def slanted_plane(shape: tuple[int, int], rng: np.random.Generator) -> Float32Array:
-    """A plane that rises from 0 to 1 in a random direction of the picture."""
+    """A plane that rises from 0 to 1 in a random direction of the image."""
     height, width = shape
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -67,26 +67,23 @@ def slanted_plane(shape: tuple[int, int], rng: np.random.Generator) -> Float32Ar
 
 
 def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Labels of connected pieces of similar colour: k-means of colour and place, at half resolution.
+    """(H, W) labels, from 0, of connected pieces of similar colour: k-means of colour and position at half resolution.
 
     Args:
         srgb8: (H, W, 3) uint8.
-        count: number of clusters.
-        rng: picks the place weight and the first centres.
-
-    Returns:
-        (H, W) labels from 0; a cluster that falls apart gives several labels.
+        count: number of clusters; a cluster of several components gives several labels.
+        rng: random generator for the weight of positions and the first centres.
     """
     height, width = srgb8.shape[:2]
     half_size = (max(8, width // 2), max(8, height // 2))
     small = cv2.medianBlur(cv2.resize(srgb8, half_size, interpolation=cv2.INTER_AREA), 5)
     rows, columns = small.shape[:2]
     y, x = np.mgrid[:rows, :columns].astype(np.float32)
-    location_weight = 100.0 * float(rng.uniform(0.3, 1.0)) / max(rows, columns)
+    position_weight = 100.0 * float(rng.uniform(0.3, 1.0)) / max(rows, columns)
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    features = np.dstack([lab, x * location_weight, y * location_weight]).reshape(-1, 5)
+    features = np.dstack([lab, x * position_weight, y * position_weight]).reshape(-1, 5)
     centres = features[rng.choice(len(features), count, replace=False)]
-    # Lloyd's algorithm by hand: OpenCV's k-means draws from a generator of its own, and scenes must be reproducible.
+    # Not OpenCV's k-means, whose random generator would make scenes irreproducible.
     squares = (features**2).sum(axis=1, keepdims=True)
     sample = features[rng.choice(len(features), min(len(features), 4000), replace=False)]
     for _ in range(6):
@@ -115,16 +112,9 @@ def _nearest_centre(points: Float32Array, centres: Float32Array, squares: Float3
 def random_outline(
     shape: tuple[int, int], outline: Outline, rng: np.random.Generator, labels: NDArray[np.int32] | None = None
 ) -> BoolArray | None:
-    """A random piece of the picture with a given kind of outline, or None if chance gave none of a useful size.
+    """A random (H, W) mask with a given kind of outline, or None if its size is not useful.
 
-    Args:
-        shape: (H, W).
-        outline: kind; ``"segment"`` needs ``labels``.
-        rng: random numbers.
-        labels: of :func:`segments`.
-
-    Raises:
-        ValueError: for ``"segment"`` without labels.
+    ``"segment"`` needs ``labels`` from :func:`segments`.
     """
     height, width = shape
     long_side = max(height, width)
@@ -143,8 +133,8 @@ def random_outline(
         mask = np.asarray(closed, dtype=np.uint8)
     elif outline == "ellipse":
         axes = long_side * np.exp(rng.uniform(np.log(0.04), np.log(0.35), 2))
-        turn_deg = float(rng.uniform(0, 180))
-        cv2.ellipse(mask, ((centre[0], centre[1]), (2 * axes[0], 2 * axes[1]), turn_deg), 1, -1)
+        angle_deg = float(rng.uniform(0, 180))
+        cv2.ellipse(mask, ((centre[0], centre[1]), (2 * axes[0], 2 * axes[1]), angle_deg), 1, -1)
     elif outline == "polygon":
         corners = int(rng.integers(3, 12))
         angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
@@ -161,7 +151,7 @@ def random_outline(
 
 
 def texture(srgb8: UInt8Array) -> float:
-    """Mean absolute Laplacian of the grey picture, in 8-bit steps: how much there is that blur could take away."""
+    """Mean absolute Laplacian of the grey image, in 8-bit steps: a measure of the detail that blur removes."""
     grey = cv2.cvtColor(srgb8, cv2.COLOR_RGB2GRAY)
     return float(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean())
 
@@ -189,9 +179,9 @@ def _background_depth(srgb8: UInt8Array, labels: NDArray[np.int32], rng: np.rand
 
 
 def _random_part(srgb8: UInt8Array, shape: tuple[int, int], rng: np.random.Generator) -> UInt8Array:
-    """The most textured of three random crops of another photo: blur shows nowhere else."""
+    """The most textured of three random crops of another photo, since blur shows only in texture."""
     height, width = shape
-    # Enlarging would soften what the label calls sharp, so it goes only as far as the sizes demand.
+    # Enlarging would soften areas labelled as sharp, so it is kept to a minimum.
     scale = max(height / srgb8.shape[0], width / srgb8.shape[1], float(rng.uniform(0.6, 1.0)))
     if abs(scale - 1.0) > 1e-3:
         size = (int(np.ceil(srgb8.shape[1] * scale)), int(np.ceil(srgb8.shape[0] * scale)))
@@ -211,12 +201,12 @@ def synthetic_scene(
     """A synthetic scene from a photo and, if given, pieces of a second one in front of it.
 
     Args:
-        srgb8: (H, W, 3) uint8, the photo behind; at least 16 pixels on each side.
-        rng: the same generator state makes the same scene.
-        other_srgb8: a second photo of any size from which 1 to 4 foreground pieces are cut.
+        srgb8: (H, W, 3) uint8, the background photo, at least 16 pixels on each edge.
+        rng: random generator; the same state gives the same scene.
+        other_srgb8: a second photo of any size, from which 1 to 4 foreground pieces are cut.
 
     Raises:
-        ValueError: for another shape or type, or a picture too small to hold a scene.
+        ValueError: for another shape or type, or a smaller photo.
     """
     if srgb8.dtype != np.uint8 or srgb8.ndim != 3 or srgb8.shape[2] != 3 or min(srgb8.shape[:2]) < 16:
         raise ValueError(f"photo {srgb8.shape} {srgb8.dtype}; expected (H, W, 3) uint8 with H, W >= 16")

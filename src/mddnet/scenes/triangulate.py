@@ -1,4 +1,4 @@
-"""Depth from fringes: the ray of a camera pixel meets the sheet of light of its projector line.
+"""Depth from fringes: intersection of the ray of a camera pixel with the light plane of its projector line.
 
 With d = (x, y, 1) the ray of a pixel, X = z d a point on it, and x' the column (or row) of the projector in units of
 its focal length, the point's image in the projector gives
@@ -24,26 +24,26 @@ from mddnet.scenes.fringes import FringeCode
 from mddnet.types import BoolArray, Float32Array
 
 MAX_RELATIVE_NOISE = 0.004
-"""Depth is left unknown where the noise of the images makes it less certain than this share of itself."""
-RIM_JUMP = 0.02
-"""Change of depth, as a share, within the window of a rim: there a pixel may see two surfaces at once."""
-RIM_OF_WIDTH = 1.0 / 250.0
+"""Depth is unknown where its relative noise exceeds this share."""
+EDGE_JUMP = 0.02
+"""Relative change of depth in a window at a depth edge, where a pixel may mix two surfaces."""
+EDGE_OF_WIDTH = 1.0 / 250.0
 SPIKE = 0.01
 DARK = 0.2
 FADED = 0.6
-"""Modulation over the largest within 5 x 5 pixels below which a pixel is dark, or faded."""
-ALONE = 0.3
-"""Share of a 5 x 5 window that must be known around a pixel."""
+"""Modulation over the largest within 5 x 5 pixels below which a pixel is dark, or partly lit."""
+MIN_NEIGHBOURS = 0.3
+"""Minimum known share of the 5 x 5 window around a pixel."""
 LENS_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredDepth:
-    """Depth as the fringes measure it.
+    """Depth from fringes.
 
     Attributes:
         depth_mm: (H, W) float32 z-depth from the camera's lens, NaN where unknown.
-        relative_noise: (H, W) float32, its standard deviation over itself by the noise of the images.
+        relative_noise: (H, W) float32, its relative standard deviation from the noise of the images.
     """
 
     depth_mm: Float32Array
@@ -51,15 +51,10 @@ class MeasuredDepth:
 
 
 def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis) -> MeasuredDepth:
-    """Z-depth of every pixel whose fringe code is known.
-
-    Args:
-        code: decoded fringes.
-        geometry: calibration.
-        axis: what the fringes vary along.
+    """Z-depth of every pixel with a known fringe code.
 
     Raises:
-        RejectedScene: where most of the rays and sheets of light meet behind the camera.
+        RejectedScene: if most of the intersections are behind the camera.
     """
     shape = code.position.shape
     depth, relative = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
@@ -73,21 +68,21 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
     projector = geometry.projector
     focal, centre = (projector.fx, projector.cx) if axis == "x" else (projector.fy, projector.cy)
     rotated, t = rays @ geometry.rotation.T, geometry.translation_mm
-    seen = (line - centre) / focal
-    # The lens of the projector bends the sheet of light by an amount that depends on where along it the point lies.
-    straight = seen.copy()
+    measured = (line - centre) / focal
+    # The distortion of the projector bends the light plane depending on the position of the point.
+    straight = measured.copy()
     z = np.zeros(len(rows))
     for _ in range(LENS_ROUNDS if any(projector.distortion) else 1):
         with np.errstate(divide="ignore", invalid="ignore"):
             z = (straight * t[2] - t[k]) / (rotated[:, k] - straight * rotated[:, 2])
             there = rotated * z[:, None] + t
             ideal = there[:, :2] / there[:, 2:]
-        straight = seen - (_distorted(ideal, projector) - ideal)[:, k]
+        straight = measured - (_distorted(ideal, projector) - ideal)[:, k]
     good = np.isfinite(z) & (z > 0)
     if good.mean() < 0.5:
         raise RejectedScene(
-            f"{1 - good.mean():.0%} of the rays meet their sheet of light behind the camera: are the fringe images in "
-            "order, fringes.axis right, and rotation and translation those of X_projector = R X_camera + t?"
+            f"{1 - good.mean():.0%} of the rays meet their light plane behind the camera; check the order of fringe "
+            "images, fringes.axis, and that rotation and translation are those of X_projector = R X_camera + t"
         )
     # dz/dx' by the quotient rule.
     slope = (t[2] + z * rotated[:, 2]) / (rotated[:, k] - straight * rotated[:, 2])
@@ -96,39 +91,36 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
         share = sigma / z
     good &= share < MAX_RELATIVE_NOISE
     depth[rows[good], columns[good]], relative[rows[good], columns[good]] = z[good], share[good]
-    depth[_beside_dark(code.modulation)] = np.nan
-    depth = without_rims(depth)
+    depth[_at_shadow_edges(code.modulation)] = np.nan
+    depth = without_edges(depth)
     relative[np.isnan(depth)] = np.nan
     return MeasuredDepth(depth, relative)
 
 
-def _beside_dark(modulation: Float32Array) -> BoolArray:
-    """The rims of shadows, which the light beside them reaches by blur: faded pixels that touch dark ones."""
+def _at_shadow_edges(modulation: Float32Array) -> BoolArray:
+    """The edges of shadows, which blur illuminates: partly lit pixels next to dark ones."""
     top = cv2.dilate(modulation, np.ones((5, 5), np.uint8))
     dark = (modulation < DARK * top).astype(np.uint8)
     return (cv2.dilate(dark, np.ones((3, 3), np.uint8)) > 0) & (modulation < FADED * top)
 
 
-def without_rims(depth_mm: Float32Array) -> Float32Array:
-    """Leave unknown what lies at a jump of depth, at the rim of a shadow, or stands out alone.
+def without_edges(depth_mm: Float32Array) -> Float32Array:
+    """Remove depth at depth edges and shadow edges, where a pixel mixes two surfaces, and isolated pixels.
 
-    There a pixel mixes the light of two surfaces, or sees that of a lit one in the dark beside it.
-
-    Args:
-        depth_mm: (H, W), NaN where unknown.
+    ``depth_mm`` is (H, W), NaN where unknown.
     """
-    reach = max(2, round(RIM_OF_WIDTH * depth_mm.shape[1]))
+    reach = max(2, round(EDGE_OF_WIDTH * depth_mm.shape[1]))
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     unknown = np.isnan(depth_mm)
     largest = np.float32(np.finfo(np.float32).max / 4)
     low = cv2.erode(np.where(unknown, largest, depth_mm), window)
     high = cv2.dilate(np.where(unknown, -largest, depth_mm), window)
     with np.errstate(invalid="ignore"):
-        jump = (high - low) / depth_mm > RIM_JUMP * (2 * reach + 1) / 5
+        jump = (high - low) / depth_mm > EDGE_JUMP * (2 * reach + 1) / 5
     # single dark pixels are texture, larger ones are shadows
     dark = cv2.morphologyEx(unknown.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     jump |= cv2.dilate(dark, window) > 0
-    # at the border of the picture nobody sees what lies beyond
+    # depth edges just outside the image are unknown
     inner = np.zeros(depth_mm.shape, bool)
     inner[reach:-reach, reach:-reach] = True
     kept = np.where(jump | ~inner, np.nan, depth_mm)
@@ -137,11 +129,11 @@ def without_rims(depth_mm: Float32Array) -> Float32Array:
     around = ndimage.uniform_filter(np.where(np.isnan(kept), 0, kept), 5) / np.maximum(share, 1e-6)
     with np.errstate(invalid="ignore"):
         spike = np.abs(kept / around - 1) > SPIKE
-    return np.where((share < ALONE) | spike, np.nan, kept).astype(np.float32)
+    return np.where((share < MIN_NEIGHBOURS) | spike, np.nan, kept).astype(np.float32)
 
 
 def _undistorted(pixels: NDArray[np.float64], camera: Intrinsics) -> NDArray[np.float64]:
-    """(N, 2) rays x / z, y / z of pixels (N, 2)."""
+    """(N, 2) rays (x / z, y / z) of (N, 2) pixels."""
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
     lens = np.array(camera.distortion)
     out = cv2.undistortPoints(pixels[:, None], camera.matrix, lens, criteria=criteria)
@@ -149,7 +141,7 @@ def _undistorted(pixels: NDArray[np.float64], camera: Intrinsics) -> NDArray[np.
 
 
 def _distorted(ideal: NDArray[np.float64], lens: Intrinsics) -> NDArray[np.float64]:
-    """(N, 2) image x, y, in focal lengths, behind the lens of the projector (OpenCV's model)."""
+    """(N, 2) distorted coordinates, in focal lengths (OpenCV's model)."""
     k1, k2, p1, p2, k3 = lens.distortion
     x, y = ideal[:, 0], ideal[:, 1]
     r2 = x * x + y * y

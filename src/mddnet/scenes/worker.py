@@ -1,4 +1,4 @@
-"""Work that is given to processes of this machine, and what such a process does at first."""
+"""Worker processes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any, TypeVar
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
-LOOK_EVERY_S = 0.5
+POLL_S = 0.5
 T = TypeVar("T")
 _watched = threading.Lock()
 
 
 def in_processes(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int) -> Generator[T]:
-    """Call a function in worker processes of one thread each; relative paths mean there what they mean here.
+    """Call a function in worker processes of one thread each, with the same current folder.
 
-    One job is done in this process.
+    One job runs in this process.
 
     Args:
-        function: found by its name in the workers.
-        arguments: of each call.
+        function: importable by its name.
+        arguments: those of each call.
         jobs: number of processes.
 
     Yields:
-        What the calls return, as they are done. Left early, the workers are stopped.
+        The results in the order of completion. If the generator is closed early, the workers are stopped.
     """
     if jobs == 1:
         yield from (function(*each) for each in arguments)
@@ -43,23 +43,22 @@ def in_processes(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]
         finished = True
     finally:
         if not finished:
-            # Workers would go on with what they have, into a folder that is about to go.
+            # Workers must not continue to write into a folder that is about to be removed.
             get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 def _call(folder: Path, function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     become_worker()
-    os.chdir(folder)  # workers are used again, and this one may have been started elsewhere
+    os.chdir(folder)  # workers are reused, and this one may have been started elsewhere
     return function(*arguments)
 
 
 def become_worker() -> None:
-    """Let the process that started this one answer Ctrl-C, and do not outlive it, were it killed.
+    """Ignore Ctrl-C, and exit when the parent process is killed.
 
-    Called again in the same process, it does nothing more. On Windows a process does not learn of its parent's end; it
-    goes when it has had nothing to do for a while.
+    Repeated calls have no effect. On Windows, a process does not notice the end of its parent, but exits when idle.
     """
-    # Ctrl-C reaches every process of the terminal; only the one that waits for the workers answers it.
+    # Ctrl-C reaches every process of the terminal; only the parent of the workers must handle it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if _watched.acquire(blocking=False):
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -67,5 +66,5 @@ def become_worker() -> None:
 
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Many cases of one target, in a process of their own: its memory is limited, and it may crash.
+"""Many cases of one target in a separate process with limited memory, which may crash.
 
 ``python -m tests.support.fuzz.batch TARGET FIRST COUNT FOLDER`` is run by
 :mod:`tests.support.fuzz.run`; alone it repeats some cases: a case follows from its target and its number.
@@ -90,7 +90,7 @@ def prepare(target: Target, folder: Path) -> Files:
 
 
 class Case:
-    """The folder that is read: the valid files, with those of a case in their place."""
+    """The folder to read: the valid files, replaced by those of a case."""
 
     def __init__(self, folder: Path, valid: Files) -> None:
         """Write the valid files."""
@@ -127,7 +127,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def try_case(target: Target, folder: Path, limit_s: float = LIMIT_S) -> tuple[bool, Find | None]:
-    """Read a folder: whether it was refused as it should be, and what is wrong with the reader."""
+    """Read a folder: whether it was refused properly, and the error of the reader otherwise."""
     try:
         with time_limit(limit_s):
             target.read(folder)
@@ -201,7 +201,7 @@ def _counter(path: Path) -> mmap.mmap:
 
 
 def _limit_memory() -> None:
-    """No more address space than now and :data:`MEMORY_MB`: what asks for more gets a MemoryError, which is a find."""
+    """Limit the address space to :data:`MEMORY_MB` more than now: a MemoryError counts as a finding."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY_MB * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

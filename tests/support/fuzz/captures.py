@@ -1,4 +1,4 @@
-"""Targets that are captures: folders with capture.json of each kind, manifests, ALL-in-3D, fringe sets."""
+"""Targets that are captures: folders with capture.json of each kind, manifests, ALL-in-3D, fringe images."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ def _read_field(folder: Path) -> None:
         field.read_view(row, col)
 
 
-# --- rigs and fringe sets ---------------------------------------------------------------------------------------------
+# --- rigs and fringe images -------------------------------------------------------------------------------------------
 
 
 def _rig(folder: Path) -> None:
-    """A capture beside its calibration, as several captures of a rig share one."""
+    """A capture next to its calibration, which several captures of a rig share."""
     from tests.captures.test_rig import CALIBRATION, write_rig
 
     write_rig(folder / "capture", calibration="calibration.json", f_number=2.8, aperture_px=300.0, offset_mm=24.0)
@@ -159,7 +159,7 @@ def _fringes(folder: Path) -> None:
 
 
 def _fringe_cases(files: Files) -> Cases:
-    """Other pictures in the place of fringe images: flat, saturated, noisy, exchanged, damaged."""
+    """Replacements of fringe images: flat, saturated, noisy, exchanged, damaged."""
     rng = np.random.default_rng(0)
     deep = [
         np.zeros((HEIGHT, WIDTH), np.uint16),
@@ -218,7 +218,7 @@ HEADERS = ("<f8", ">f4", "<f2", "|u1", "<i8", "|b1", "|O", "<U9", "|V8", "<c16",
 
 @st.composite
 def odd_npy(draw: st.Draw, size: int) -> bytes:
-    """A .npy file of any type and shape, with more or less data than it says."""
+    """A .npy file of any type and shape, with more or less data than stated."""
     kind = draw(st.sampled_from(HEADERS))
     side = st.sampled_from((0, 1, 4, HEIGHT, WIDTH, -1, 2**31, 2**62, 10**30, True, 1.5))
     shape = draw(st.one_of(st.just((HEIGHT, WIDTH)), st.lists(side, max_size=4).map(tuple), side))

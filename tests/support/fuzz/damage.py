@@ -74,7 +74,7 @@ def _position(draw: st.Draw, length: int) -> int:
 
 
 def _replace_digits(made: bytearray, at: int, digits: bytes) -> None:
-    """Put a number in the place of the next one that is written in digits."""
+    """Replace the next number that is written in digits."""
     start = next((i for i in range(at, min(at + 4000, len(made))) if chr(made[i]).isdecimal()), None)
     if start is None:
         return

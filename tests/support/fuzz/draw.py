@@ -2,7 +2,7 @@
 
 The names are those of Hypothesis's strategies, of which these are the few that are needed. Drawn from
 ``random.Random`` a case takes a tenth of a millisecond instead of ten; drawn from ``hypothesis.strategies.randoms`` it
-is made smaller where a test fails.
+is reduced if a test fails.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def booleans() -> Strategy[bool]:
 
 
 def text(max_size: int) -> Strategy[str]:
-    """A text of letters of several scripts, and of what is none."""
+    """A text of letters of several scripts and of other characters."""
 
     def draw(rng: Random) -> str:
         first, last = ALPHABETS[rng.randrange(len(ALPHABETS))]

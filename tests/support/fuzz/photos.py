@@ -1,4 +1,4 @@
-"""Targets that are one file: photos of every format, colour profiles, EXIF, maker's notes, videos, arrays."""
+"""Targets that are one file: photos of every format, colour profiles, EXIF, maker notes, videos, arrays."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def saved(image: Image.Image, kind: str, **settings: Any) -> bytes:
 
 
 def whole_exif() -> Image.Exif:
-    """Every tag that the reader of lens facts looks at."""
+    """All tags that the reader of lens facts uses."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010F], exif[0x0110] = 6, "Canon", "Canon EOS 6D"
     exif.get_ifd(0x8769).update(
@@ -371,7 +371,7 @@ def _read_maker_notes(folder: Path) -> None:
 
 
 def _maker_cases(files: Files) -> Cases:
-    """Damage within the EXIF segment: behind it, ExifRead does not look."""
+    """Damage within the EXIF segment, which is all that ExifRead reads."""
     heads = [content[:420] for content in files.values()]
 
     def one(content: bytes) -> Cases:
@@ -560,7 +560,7 @@ TARGETS = (
         lambda files: damage_any_seed(files, "case.icc"),
         _read_profile,
     ),
-    Target("maker_notes", "maker's notes", 6_000, _maker_notes, _maker_cases, _read_maker_notes, needs=("exifread",)),
+    Target("maker_notes", "maker notes", 6_000, _maker_notes, _maker_cases, _read_maker_notes, needs=("exifread",)),
     Target(
         "lens_facts",
         "lens facts: values of EXIF tags, table of sensors, form",

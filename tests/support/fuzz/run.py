@@ -63,7 +63,7 @@ class Done:
 
 
 def batch(name: str, first: int, count: int, folder: Path) -> dict[str, float | dict[str, int]]:
-    """One process: its outcome, or what is left of it after a crash or an end by force."""
+    """The outcome of one process, or its partial results after a crash or kill."""
     # On a disk in memory, where there is one: a case is a few small files.
     shared = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as temporary:

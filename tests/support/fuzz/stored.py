@@ -1,4 +1,4 @@
-"""Targets that mddnet or others stored: scenes, the 16-bit codec, shards, models, recipes, results, public sets."""
+"""Targets that are stored data: scenes, the 16-bit codec, shards, models, recipes, results, public data sets."""
 
 from __future__ import annotations
 
@@ -458,11 +458,11 @@ def _read_facts(folder: Path) -> None:
     assert digest_of_scene(folder) is None or isinstance(digest_of_scene(folder), str)
 
 
-# --- public sets ------------------------------------------------------------------------------------------------------
+# --- public data sets -------------------------------------------------------------------------------------------------
 
 
 def _public(folder: Path) -> None:
-    """A miniature of each set whose files are more than images."""
+    """A miniature of each data set with other files than images."""
     import h5py
     import scipy.io
 

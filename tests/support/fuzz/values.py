@@ -1,4 +1,4 @@
-"""Values of every kind for every field: what JSON, TOML and CSV can say that nobody who shoots photos would."""
+"""Values of every kind for every field: extreme values of JSON, TOML and CSV."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _WRITTEN = {
     json.dumps(DEEP_OBJECT): '{"a":' * 30_000 + "1" + "}" * 30_000,
     json.dumps(LONG_NUMBER): "9" * 6000,
 }
-"""What Python cannot dump, by the text that stands for it until then."""
+"""Values that Python cannot serialise, by their placeholder."""
 
 
 def any_text() -> st.Strategy[str]:
@@ -139,7 +139,7 @@ def json_bytes(data: Any) -> bytes:
 
 
 def toml_value() -> st.Strategy[str]:
-    """The text of a TOML value, or of what is nearly one."""
+    """The text of a valid or almost valid TOML value."""
     odd = (
         *(
             "1979-05-27T07:32:00Z",
@@ -198,7 +198,7 @@ def tag_value() -> st.Strategy[Any]:
 
 
 def python_value(value: Any) -> Any:
-    """The value that JSON of :func:`tag_value` stands for."""
+    """The value that the JSON of :func:`tag_value` represents."""
     if isinstance(value, dict) and len(value) == 1:
         ((kind, content),) = value.items()
         if kind == "bytes":

@@ -111,7 +111,7 @@ def _nodes(low: float, high: float) -> FloatArray:
 
 
 class LensBlur:
-    """Layers of equal blur, from near to far; what is behind shines through where nearer layers leave room.
+    """Layers of equal blur, from near to far; farther layers are visible where nearer ones leave room.
 
     Made once for a scene, an aperture and a sensor distance, and used for every light that is thrown on it.
     """
@@ -136,7 +136,7 @@ class LensBlur:
         self.covered = np.maximum(covered, 1e-3)
 
     def of(self, radiance: FloatArray) -> FloatArray:
-        """The blurred picture."""
+        """The blurred image."""
         colour = np.zeros(self.shape, np.float32)
         for weight, spectrum, share in self.layers:
             colour += np.fft.irfft2(np.fft.rfft2(weight * radiance) * spectrum, s=self.shape) * share

@@ -14,7 +14,7 @@ BLUR_LEVELS_PX = np.linspace(0.0, 8.0, 9)
 
 @dataclass(frozen=True, slots=True)
 class Projector:
-    """A projector beside the camera, turned towards the middle of the scene.
+    """A projector next to the camera, rotated towards the middle of the scene.
 
     Attributes:
         width: columns.

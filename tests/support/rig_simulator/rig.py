@@ -206,7 +206,7 @@ def _far_blurred(light: FloatArray) -> FloatArray:
 
 
 def _pixel_truth(inner: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Depth at the middle of every camera pixel, and whether a jump lies near."""
+    """Depth at the middle of every camera pixel, and whether a depth edge is near."""
     rows, columns = inner.shape[0] // FINE, inner.shape[1] // FINE
     cells = inner.reshape(rows, FINE, columns, FINE)
     depth = cells.mean(axis=(1, 3))

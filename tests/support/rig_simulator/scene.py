@@ -12,12 +12,12 @@ FloatArray = NDArray[np.floating]
 FINE = 2
 """Samples of the scene per camera pixel and axis."""
 MARGIN_PX = 16
-"""Camera pixels that the scene reaches beyond the picture, for blur and breathing."""
+"""Margin of the scene around the image in camera pixels, for blur and breathing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What stands before the rig, seen from the camera.
+    """The scene in front of the rig, from the view of the camera.
 
     Attributes:
         depth_mm: (FINE (H + 2 MARGIN), FINE (W + 2 MARGIN)) z-depth.
@@ -58,7 +58,7 @@ def bilinear(values: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def filled(depth: FloatArray) -> FloatArray:
-    """Unknown (NaN) positions take the farther of their row's neighbours, as what is hidden belongs to the
+    """Unknown (NaN) positions take the farther of their row's neighbours, as hidden areas belong to the
     background."""
     out = depth.copy()
     known = np.isfinite(out)
@@ -120,7 +120,7 @@ def measured_scene(
         contrast: standard deviation of the fine texture, as a share of the albedo.
     """
     rows, columns = FINE * (height + 2 * MARGIN_PX), FINE * (width + 2 * MARGIN_PX)
-    # cut to the shape of the picture, so that nothing is stretched
+    # cropped to the aspect ratio of the image, so that nothing is stretched
     ratio = min(depth.shape[0] / rows, depth.shape[1] / columns)
     h, w = int(rows * ratio), int(columns * ratio)
     top, left = (depth.shape[0] - h) // 2, (depth.shape[1] - w) // 2
@@ -146,7 +146,7 @@ def _sharp_edged(depth: FloatArray, rows: int, columns: int) -> FloatArray:
 
 
 def made_scene(height: int, width: int, near_mm: float, far_mm: float, seed: int = 0) -> Scene:
-    """A scene without any data set: a tilted floor with a ball and two boxes on it."""
+    """A synthetic scene: a tilted floor with a ball and two boxes on it."""
     y, x = np.mgrid[0:1:200j, 0:1:240j]
     z = 1.0 - 0.75 * y
     z = np.where(
