@@ -19,7 +19,7 @@ from benchmarks.settings import Settings
 from mddnet import metrics
 from mddnet.evaluate import Evaluation, Options, evaluate_model
 from mddnet.evaluate.methods import Predictor
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.evaluate.tables import ResultTable, number, tables_markdown
 from mddnet.metrics.comparison import SIGN_DEFOCUS_MIN
 from mddnet.types import Float32Array, UInt8Array
@@ -47,17 +47,11 @@ class Agreement:
 
 @dataclass(slots=True)
 class Ablation:
-    """All that one study measured.
+    """All that one study measured."""
 
-    Attributes:
-        model: name of the model.
-        evaluations: by perturbation; :data:`UNCHANGED` first.
-        agreements: by perturbation, without :data:`UNCHANGED`.
-    """
-
-    model: str
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
-    agreements: dict[str, Agreement] = field(default_factory=dict)
+    model: str  # name of the model
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)  # by perturbation; :data:`UNCHANGED` first
+    agreements: dict[str, Agreement] = field(default_factory=dict)  # by perturbation, without :data:`UNCHANGED`
 
 
 @dataclass(slots=True)
@@ -188,5 +182,5 @@ def run(settings: Settings) -> str:
     """Ablation of the model on the dev scenes: takes 25 times as long as their evaluation."""
     model, name = settings.load()
     study = ablate(model, settings.scenes, settings.data, name=name)
-    made = provenance_words(provenance(), sum(e.seconds for e in study.evaluations.values()))
+    made = provenance_line(provenance(), sum(e.seconds for e in study.evaluations.values()))
     return "\n".join([f"# Ablation of {name}, dev split", "", made, "", *tables_markdown(ablation_tables(study))])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from benchmarks.settings import Settings, answers_to, sharp_photos
+from benchmarks.settings import Settings, predictions_for, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.evaluate.discs import blurred_by_disc
@@ -109,21 +109,13 @@ def _varying(photo: UInt8Array, diameter_px: Float32Array) -> UInt8Array:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is predicted for one corrupted photo.
+    """What is predicted for one corrupted photo."""
 
-    Attributes:
-        defocus_px: median CoC, pixels.
-        high_px: the 90th percentile of it.
-        confidence: mean confidence.
-        focus: the lens law that was fitted.
-        kappa_range_px: how much blur the law sees between the nearest and the farthest tenth of the photo.
-    """
-
-    defocus_px: float
-    high_px: float
-    confidence: float
-    focus: LensLawFit
-    kappa_range_px: float
+    defocus_px: float  # median CoC, pixels
+    high_px: float  # the 90th percentile of it
+    confidence: float  # mean confidence
+    focus: LensLawFit  # the lens law that was fitted
+    kappa_range_px: float  # how much blur the law sees between the nearest and the farthest tenth of the photo
 
 
 def summary_of(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -> Summary:
@@ -166,5 +158,5 @@ def corruption_markdown(answers: Mapping[str, Sequence[Summary]], model: str) ->
 def run(settings: Settings) -> str:
     """What the model predicts for corrupted sharp photos."""
     predictor, name = settings.load()
-    answers = answers_to(sharp_photos(), CORRUPTIONS, lambda pixels: summary_of(predictor.predict, pixels))
+    answers = predictions_for(sharp_photos(), CORRUPTIONS, lambda pixels: summary_of(predictor.predict, pixels))
     return corruption_markdown(answers, name)

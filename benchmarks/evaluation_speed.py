@@ -16,7 +16,7 @@ from benchmarks.settings import Settings
 
 from mddnet.evaluate import evaluate_dataset
 from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import load
 
@@ -72,7 +72,7 @@ def run(settings: Settings) -> str:
     lines = [
         "# What an evaluation costs",
         "",
-        provenance_words(provenance(), whole),
+        provenance_line(provenance(), whole),
         "",
         f"{FRAMES} frames of {WIDTH} x {HEIGHT} with depth and CoC, each predicted upright and rotated; processor time "
         "of one thread.",

@@ -19,8 +19,8 @@ from mddnet.evaluate.scenes import (
     read_maps,
     true_signed_defocus,
 )
-from mddnet.predict.enlarge import enlarged
 from mddnet.predict.predictor import Model
+from mddnet.predict.resampling import upsampled
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LARGER_THAN_SEEN = 1.25
@@ -55,8 +55,8 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: B
     large = model.network_maps(photo, 2 * model.model_dir.long_side)
     size = photo.shape[0], photo.shape[1]
     answers = {
-        PASSES[0]: enlarged(usual.defocus_px, size) * usual.scale,
-        PASSES[1]: enlarged(large.defocus_px, size) * large.scale,
+        PASSES[0]: upsampled(usual.defocus_px, size) * usual.scale,
+        PASSES[1]: upsampled(large.defocus_px, size) * large.scale,
         PASSES[2]: model.predict(photo, refine=True).defocus_px,
     }
     errors: dict[str, list[float]] = {name: [] for name in PASSES}

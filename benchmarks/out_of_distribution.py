@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.corruption import unchanged
-from benchmarks.settings import Settings, answers_to, sharp_photos
+from benchmarks.settings import Settings, predictions_for, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.evaluate.discs import blurred_by_disc
-from mddnet.predict.likeness import UNLIKE
+from mddnet.predict.out_of_distribution import OUT_OF_DISTRIBUTION
 from mddnet.predict.prediction import Prediction
 from mddnet.types import UInt8Array
 
@@ -106,23 +106,14 @@ ODD_PHOTOS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a prediction says of itself.
+    """What a prediction says of itself."""
 
-    Attributes:
-        defocus_px: median CoC, pixels.
-        confidence: mean confidence.
-        high_share: share of the pixels with a confidence above 0.5.
-        found: whether a plane of focus was found.
-        residual_px: of the lens law, pixels.
-        warned: whether a note says that the photo is unlike those that the model was trained on.
-    """
-
-    defocus_px: float
-    confidence: float
-    high_share: float
-    found: bool
-    residual_px: float
-    warned: bool
+    defocus_px: float  # median CoC, pixels
+    confidence: float  # mean confidence
+    high_share: float  # share of the pixels with a confidence above 0.5
+    found: bool  # whether a plane of focus was found
+    residual_px: float  # of the lens law, pixels
+    warned: bool  # whether a note says that the photo is unlike those that the model was trained on
 
 
 def answer_of(prediction: Prediction) -> Answer:
@@ -133,7 +124,7 @@ def answer_of(prediction: Prediction) -> Answer:
         float((prediction.confidence > HALF).mean()),
         prediction.focus.found,
         prediction.focus.residual_px,
-        any(note.startswith(UNLIKE) for note in prediction.notes),
+        any(note.startswith(OUT_OF_DISTRIBUTION) for note in prediction.notes),
     )
 
 
@@ -162,5 +153,5 @@ def out_of_distribution_markdown(answers: Mapping[str, Sequence[Answer]], model:
 def run(settings: Settings) -> str:
     """What the model predicts for odd photos made from sharp ones."""
     predictor, name = settings.load()
-    answers = answers_to(sharp_photos(), ODD_PHOTOS, lambda pixels: answer_of(predictor.predict(pixels)))
+    answers = predictions_for(sharp_photos(), ODD_PHOTOS, lambda pixels: answer_of(predictor.predict(pixels)))
     return out_of_distribution_markdown(answers, name)

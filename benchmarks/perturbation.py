@@ -146,15 +146,10 @@ _VIEWS: dict[Perturbation, Callable[[Predictor, UInt8Array], PerturbedMaps]] = {
 
 @dataclass(frozen=True, slots=True)
 class Perturbed:
-    """A model that sees every photo perturbed; its maps are those of the photo as it was.
+    """A model that sees every photo perturbed; its maps are those of the photo as it was."""
 
-    Attributes:
-        model: the model.
-        perturbation: what happens to each photo, of :data:`PERTURBATIONS`.
-    """
-
-    model: Predictor
-    perturbation: Perturbation
+    model: Predictor  # the model
+    perturbation: Perturbation  # what happens to each photo, of :data:`PERTURBATIONS`
 
     def predict(self, photo: UInt8Array, /) -> Any:
         """Predict the maps of one (H, W, 3) uint8 sRGB photo, perturbed."""

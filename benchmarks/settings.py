@@ -18,21 +18,13 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where a benchmark finds what it measures.
+    """Where a benchmark finds what it measures."""
 
-    Attributes:
-        scenes: folder of built scenes.
-        data: folder of the captures, with split.csv.
-        work: folder for what takes long to make.
-        model: a shipped model, or a model folder.
-        threads: processor cores to use at most.
-    """
-
-    scenes: Path = Path("work/scenes")
-    data: Path = Path("../shared/data")
-    work: Path = Path("work")
-    model: str = "small"
-    threads: int | None = None
+    scenes: Path = Path("work/scenes")  # folder of built scenes
+    data: Path = Path("../shared/data")  # folder of the captures, with split.csv
+    work: Path = Path("work")  # folder for what takes long to make
+    model: str = "small"  # a shipped model, or a model folder
+    threads: int | None = None  # processor cores to use at most
 
     def load(self) -> tuple[Model, str]:
         """The model, and its name and version."""
@@ -47,7 +39,7 @@ def sharp_photos() -> list[UInt8Array]:
     return [np.asarray(getattr(data, name)()) for name in ("chelsea", "coffee", "astronaut")]
 
 
-def answers_to(
+def predictions_for(
     photos: Sequence[UInt8Array],
     changes: Mapping[str, Callable[[UInt8Array], UInt8Array]],
     ask: Callable[[UInt8Array], _Answer],

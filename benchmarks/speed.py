@@ -27,7 +27,7 @@ from PIL import Image
 
 import mddnet
 from mddnet.evaluate.provenance import machine
-from mddnet.evaluate.result_page import write_result_page
+from mddnet.io.atomic import atomic_write_text
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.output import save
 from mddnet.predict.predictor import Model
@@ -98,7 +98,7 @@ def graph_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str, C
 def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
     """Our network and the peers, in every runtime that is here."""
     import torch
-    from baselines import BASELINES
+    from baseline_networks import BASELINES
 
     torch.set_num_threads(threads)
     found: list[Contender] = []
@@ -289,7 +289,9 @@ def main(
                 "encoding, measured again before each round, add up to on all cores.",
             ]
     text = "\n".join(lines).replace("LOAD_AFTER", f"{os.getloadavg()[0]:.1f}") + "\n"
-    write_result_page(out, text)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(out, text)
+    print(text)
 
 
 if __name__ == "__main__":

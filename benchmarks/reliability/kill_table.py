@@ -21,7 +21,7 @@ from benchmarks.reliability.kill_cases import Build, Predict, Shards, Train
 from benchmarks.reliability.killed import FEW, Case, Tally, kill_repeatedly
 from benchmarks.table_page import replace_table
 
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.io.atomic import atomic_write_text
 
 LOADED = (
@@ -53,17 +53,11 @@ def made_case(name: str, work: Path, small: bool) -> Case:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was seen of one command, as it lies in the folder of results.
+    """What was seen of one command, as it lies in the folder of results."""
 
-    Attributes:
-        tally: kills and faults.
-        notes: what else was measured.
-        made: by what it was made, when and where.
-    """
-
-    tally: Tally
-    notes: list[str]
-    made: str
+    tally: Tally  # kills and faults
+    notes: list[str]  # what else was measured
+    made: str  # by what it was made, when and where
 
 
 def kill_one(name: str, kills: int, seed: int) -> Row:
@@ -86,7 +80,7 @@ def kill_one(name: str, kills: int, seed: int) -> Row:
             f"Training: largest difference of a number in log.csv {case.largest_loss_difference:.1g}, of a weight "
             f"{case.largest_weight_difference:.1g}."
         )
-    return Row(tally, notes, f"{name}: {provenance_words(made, time.monotonic() - started)}")
+    return Row(tally, notes, f"{name}: {provenance_line(made, time.monotonic() - started)}")
 
 
 def rows_of(names: list[str], kills: int, seed: int, work: Path) -> list[Row]:

@@ -29,29 +29,18 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a run.
+    """What became of a run."""
 
-    Attributes:
-        seconds: how long it ran.
-        code: its exit code, or None where it was killed.
-        operations: what its watch counted, where it was not killed.
-    """
-
-    seconds: float
-    code: int | None
-    operations: int = 0
+    seconds: float  # how long it ran
+    code: int | None  # its exit code, or None where it was killed
+    operations: int = 0  # what its watch counted, where it was not killed
 
 
 class Case(Protocol):
-    """A command with an input that takes a few seconds.
+    """A command with an input that takes a few seconds."""
 
-    Attributes:
-        name: of the command.
-        starts: names of the states that a round can begin with.
-    """
-
-    name: str
-    starts: Sequence[str]
+    name: str  # of the command
+    starts: Sequence[str]  # names of the states that a round can begin with
 
     def prepare(self, out: Path, start: str) -> None:
         """Make the state of the folder that a round begins with."""

@@ -22,25 +22,15 @@ WARM_UP = 100
 
 @dataclass(frozen=True, slots=True)
 class PhotoLoad:
-    """A folder of photos that was predicted.
+    """A folder of photos that was predicted."""
 
-    Attributes:
-        photos: how many.
-        first_mib: memory of the process (resident) after the first hundred, mean of the next fifty photos.
-        most_mib: most after that.
-        last_mib: mean of the last fifty.
-        first_ms: processor time per photo of the first tenth after the first hundred.
-        last_ms: of the last tenth.
-        resumed_s: time of the same command again with --resume, which leaves all of them out.
-    """
-
-    photos: int
-    first_mib: float
-    most_mib: float
-    last_mib: float
-    first_ms: float
-    last_ms: float
-    resumed_s: float
+    photos: int  # how many
+    first_mib: float  # memory of the process (resident) after the first hundred, mean of the next fifty photos
+    most_mib: float  # most after that
+    last_mib: float  # mean of the last fifty
+    first_ms: float  # processor time per photo of the first tenth after the first hundred
+    last_ms: float  # of the last tenth
+    resumed_s: float  # time of the same command again with --resume, which leaves all of them out
 
     @property
     def growth(self) -> float:
@@ -50,27 +40,16 @@ class PhotoLoad:
 
 @dataclass(frozen=True, slots=True)
 class StoreLoad:
-    """A folder of scenes that was opened and drawn from.
+    """A folder of scenes that was opened and drawn from."""
 
-    Attributes:
-        scenes: how many.
-        size_mib: of all their files.
-        open_s: time until both sides of the split were open.
-        open_processor_s: processor time of it.
-        batches: how many batches were drawn then, of 8 crops each.
-        batch_ms: time per batch.
-        read_mib: what was read from files for them.
-        grown_mib: by how much the memory grew from before the opening to after the last batch.
-    """
-
-    scenes: int
-    size_mib: float
-    open_s: float
-    open_processor_s: float
-    batches: int
-    batch_ms: float
-    read_mib: float
-    grown_mib: float
+    scenes: int  # how many
+    size_mib: float  # of all their files
+    open_s: float  # time until both sides of the split were open
+    open_processor_s: float  # processor time of it
+    batches: int  # how many batches were drawn then, of 8 crops each
+    batch_ms: float  # time per batch
+    read_mib: float  # what was read from files for them
+    grown_mib: float  # by how much the memory grew from before the opening to after the last batch
 
 
 def resident_mib(pid: int) -> float:

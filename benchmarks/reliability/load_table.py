@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.reliability.load import PhotoLoad, StoreLoad, open_store, predict_folder, write_photos, write_store
 from benchmarks.table_page import replace_table
 
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 
 MOST_GROWTH = 0.10
 MOST_SLOWDOWN = 1.10
@@ -78,7 +78,7 @@ def main() -> int:
         write_photos(work / "photos", options.photos)
         photos = predict_folder(work / "photos", work / "out")
         print(photos, file=sys.stderr)
-    text = table(photos, store, provenance_words(made, time.monotonic() - started))
+    text = table(photos, store, provenance_line(made, time.monotonic() - started))
     print(text)
     if options.out is not None:
         replace_table(options.out, text)

@@ -23,7 +23,7 @@ from benchmarks.reliability.files import Files, byte_differences, files_of
 from benchmarks.table_page import replace_table
 from PIL import Image
 
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 
 ROOT = Path(__file__).parents[2]
 THREADS_TOLERANCE = 1e-5
@@ -189,7 +189,7 @@ def main() -> int:
             rows += builds(options.data, Path(folder), options.limit)
         else:
             print(f"{options.data}: no captures there, so builds are not compared", file=sys.stderr)
-    text = table(rows, provenance_words(made, time.monotonic() - started))
+    text = table(rows, provenance_line(made, time.monotonic() - started))
     print(text)
     print(json.dumps([[row.what, row.differing] for row in rows]), file=sys.stderr)
     if options.out is not None:

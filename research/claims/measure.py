@@ -178,7 +178,7 @@ def _depth(inv_depth: Float32Array, rotated: Float32Array, asked: _Asked) -> dic
         row |= {f"depth_error_{name}": float(error[known & at].mean()) for name, at in _some(asked, known)}
     if asked.metric:
         of_photo = Truth(truth.sharp, truth.inv_depth)
-        row |= metrics.measure(Comparison(of_photo, metrics.Answer(inv_depth)), METRIC)
+        row |= metrics.measure(Comparison(of_photo, metrics.Estimate(inv_depth)), METRIC)
     return row
 
 

@@ -25,7 +25,7 @@ RETRIES = 4
 """How often an input is started again whose worker or machine died."""
 IN_FLIGHT = 1000
 """Inputs that are handed to the cluster at a time: enough to keep it busy, and to let it ask for more machines."""
-KNOCK_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
 COMPUTING = ("numpy", "scipy", "opencv-python-headless", "pillow", "onnxruntime")
 """Packages whose version can change a result."""
 
@@ -60,7 +60,7 @@ def on_ray(
     import ray
 
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
@@ -95,7 +95,7 @@ def on_ray(
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Connect once, to fail at once: Ray itself tries for minutes.
 
     Raises:
@@ -107,7 +107,7 @@ def _knock(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("no HOST:PORT")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
 def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[str, ...]], task: Task) -> Result:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.support.made_law_model import LawModel, ramp
 
-from mddnet.demo.html import _ticks, cloud_words, defocus_words, facts_html, law_svg, point_html, scale_html
+from mddnet.demo.html import _ticks, defocus_text, facts_html, law_svg, point_cloud_text, point_html, scale_html
 from mddnet.demo.page_maps import PageMaps, page_maps, points_of, values_at
 from mddnet.demo.pictures import LINE_COLOUR, VIEW_GROUND, focus_line, metres, panels, rotated_view
 from mddnet.types import Lens, LensLawFit, Photo
@@ -91,14 +91,14 @@ def test_words_for_values(maps: PageMaps) -> None:
     html = point_html(values_at(maps, 0, 0), maps.unit)
     assert "10 px, behind the plane of focus" in html and "0.75 of 1" in html and "column 0, row 0" in html
     assert "No point chosen" in point_html(None)
-    assert defocus_words(0.2) == "0.2 px, in focus" and "in front" in defocus_words(-3)
+    assert defocus_text(0.2) == "0.2 px, in focus" and "in front" in defocus_text(-3)
     assert metres(0.8) == "1.25 m" and metres(0) == "infinity" and metres(1 / 1234) == "1230 m"
 
 
 def test_words_for_points(maps: PageMaps) -> None:
-    assert "4800 points without a unit" in cloud_words(points_of(maps))
+    assert "4800 points without a unit" in point_cloud_text(points_of(maps))
     lens = Lens(focal_mm=50, f_number=2, pixel_um=400, focus_m=1.1025)
-    words = cloud_words(points_of(page_maps(LawModel().predict(Photo(ramp(), lens)))))
+    words = point_cloud_text(points_of(page_maps(LawModel().predict(Photo(ramp(), lens)))))
     assert re.search(r"points in metres, from [\d.]+ m to [\d.]+ m from the lens", words) and "lens facts" in words
 
 

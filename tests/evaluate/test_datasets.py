@@ -65,7 +65,7 @@ def test_a_missing_folder_is_an_error_that_says_what_is_expected_where(dataset: 
 def test_every_set_is_described_in_the_docs(dataset: Dataset) -> None:
     page = DOCS.read_text(encoding="utf-8")
     assert f"`{dataset.name}`" in page
-    assert set(dataset.states) <= set(TRUTHS)
+    assert set(dataset.provides) <= set(TRUTHS)
     assert ("unverified" in dataset.basis or "memory" in dataset.basis or "guess" in dataset.basis) == (
         dataset.unverified
     )

@@ -82,7 +82,7 @@ def test_no_photo_is_enlarged_much() -> None:
 
 
 def test_slope_by_hand() -> None:
-    # answers 1.5, 2.5, 4.5, 8.5 to 2, 4, 8, 16: slope one half, intercept 0.5; the unblurred answer takes no part
+    # estimates 1.5, 2.5, 4.5, 8.5 to 2, 4, 8, 16: slope one half, intercept 0.5; the unblurred estimate takes no part
     points = [SlopePoint("a", 320, t, 0.5 * t + 0.5) for t in (2.0, 4.0, 8.0, 16.0)]
     fit = fit_slope([*points, SlopePoint("a", 320, 0.0, 9.0)])
     assert (fit.slope, fit.intercept_px, fit.photos) == (pytest.approx(0.5), pytest.approx(0.5), 1)

@@ -75,6 +75,6 @@ def test_refusals() -> None:
 
 
 def test_an_alignment_is_named() -> None:
-    assert AlignmentChoice().words() == "robust scale-and-shift in inverse depth"
-    assert AlignmentChoice("scale", "depth", "least_squares").words() == "least-squares scale in depth"
-    assert AlignmentChoice("none", "depth").words() == "none"
+    assert AlignmentChoice().description() == "robust scale-and-shift in inverse depth"
+    assert AlignmentChoice("scale", "depth", "least_squares").description() == "least-squares scale in depth"
+    assert AlignmentChoice("none", "depth").description() == "none"

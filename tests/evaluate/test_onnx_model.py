@@ -13,7 +13,7 @@ from mddnet.evaluate.baselines.onnx_model import EXAMPLE, OnnxModel, read_descri
 
 
 def write_graph(path: Path, *, halved: bool = False, two_outputs: bool = False) -> None:
-    """A graph that answers with the first channel of its input (1, 3, H, W), at half the size if asked to."""
+    """A graph that estimates with the first channel of its input (1, 3, H, W), at half the size if asked to."""
     onnx = pytest.importorskip("onnx", reason="making a graph needs the package onnx (extra train)")
     node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     stride = 2 if halved else 1

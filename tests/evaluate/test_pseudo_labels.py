@@ -1,4 +1,4 @@
-"""Pseudo-labels: which pass, on methods whose answers are known."""
+"""Pseudo-labels: which pass, on methods whose estimates are known."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from mddnet.errors import ModelError
-from mddnet.evaluate.methods import Quantity, answer_of
+from mddnet.evaluate.methods import Quantity, estimate_from
 from mddnet.evaluate.pseudo_labels import LARGEST_DIFFERENCE, Checks, pseudo_label
-from mddnet.metrics import Answer
+from mddnet.metrics import Estimate
 from mddnet.types import Float32Array, UInt8Array
 
 HEIGHT, WIDTH = 48, 64
 
 
 class Says:
-    """A method that answers with a function of the photo."""
+    """A method that estimates with a function of the photo."""
 
     name: ClassVar[str] = "says"
 
@@ -29,9 +29,9 @@ class Says:
     def quantities(self) -> tuple[Quantity, ...]:
         return (self.quantity,)
 
-    def infer(self, photo: UInt8Array, /) -> Answer:
+    def infer(self, photo: UInt8Array, /) -> Estimate:
         self.asked += 1
-        return answer_of(self.quantity, self.depth(photo).astype(np.float32))
+        return estimate_from(self.quantity, self.depth(photo).astype(np.float32))
 
 
 def red(photo: UInt8Array) -> Float32Array:

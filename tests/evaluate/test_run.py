@@ -16,7 +16,7 @@ from rich.console import Console
 from mddnet.errors import CaptureError, ModelError
 from mddnet.evaluate import PARTS, Options, evaluate_model, markdown, print_tables, write_evaluation
 from mddnet.evaluate.discs import SHAPE_DIAMETERS_PX, SHAPES
-from mddnet.evaluate.methods import answer_of
+from mddnet.evaluate.methods import estimate_from
 from mddnet.evaluate.run import measure_speed
 from mddnet.evaluate.tables import result_tables
 from mddnet.kinds import KINDS
@@ -158,7 +158,7 @@ def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scen
     assert np.ptp(constant.confidence["coc"]["macro"].error) < 1e-9
     tables = {table.title: table for table in result_tables(knowing)}
     assert tables["Focal stacks: confidence"].rows[-1][1:4][-1] != "-"
-    assert tables["Focal stacks: error without the least confident"].rows[0][0] == "CoC error, px"
+    assert tables["Focal stacks: error without the least confident pixels"].rows[0][0] == "CoC error, px"
 
 
 def test_a_confidence_of_another_size_is_refused(every_kind: Any) -> None:
@@ -182,7 +182,7 @@ class Made:
         self.quantities: Any = (self.quantity,)
 
     def infer(self, photo: np.ndarray) -> Any:
-        return answer_of(self.quantity, self.map(photo).astype(np.float32))  # type: ignore[arg-type]
+        return estimate_from(self.quantity, self.map(photo).astype(np.float32))  # type: ignore[arg-type]
 
 
 def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Path) -> None:
@@ -269,10 +269,10 @@ def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddS
     result = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
     stacks = result.kinds["focal_stacks"]
     assert stacks.photos_without_blur == {"sharp_stack": 3}
-    # of a capture known in order only, depth is asked and CoC is not
+    # of a capture with ordinal depth, depth is measured and CoC is not
     assert stacks.photos_without_true_defocus == 3 and set(stacks.model.locations) == {"ordinal"}
     assert stacks.model.macro["depth_ordinal"] == 1.0 and "defocus_ordinal" not in stacks.model.macro
-    assert "left out: 3" in markdown(result) and "known in order only" not in markdown(result)
+    assert "3 photos without visible blur" in markdown(result) and "ordinal depth" not in markdown(result)
 
 
 def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddScene) -> None:
@@ -323,10 +323,10 @@ def test_a_scene_that_is_replaced_meanwhile_is_named_once_and_left_out(made: Any
     add_scene("focal_stacks", "other", "there")
 
     def predict(photo: np.ndarray) -> Any:
-        answer = made.oracle.predict(photo)
+        estimate = made.oracle.predict(photo)
         (folder / "scene.json").touch()
         (folder / "scene.json").unlink(missing_ok=True)
-        return answer
+        return estimate
 
     model: Any = SimpleNamespace(predict=predict)
     result = evaluate_model(model, made.root, None, only=["focal_stacks"], split_of=made.locations)
@@ -397,10 +397,10 @@ def test_pairs_slope_and_speed(made: Any, add_scene: AddScene, tmp_path: Path, r
 
 def test_slope_of_an_answer_that_is_half_the_truth(made: Any) -> None:
     add_sharp(made, np.random.default_rng(0).integers(0, 256, (240, 330, 3), dtype=np.uint8))
-    answers = iter((0.2, 1.0, 2.0, 4.0, 8.0))
+    estimates = iter((0.2, 1.0, 2.0, 4.0, 8.0))
 
     def predict(photo: np.ndarray) -> Any:
-        maps = np.full(photo.shape[:2], next(answers), np.float32)
+        maps = np.full(photo.shape[:2], next(estimates), np.float32)
         return SimpleNamespace(inv_depth=maps, defocus_px=maps, signed_defocus_px=maps)
 
     model: Any = SimpleNamespace(predict=predict)
@@ -427,15 +427,15 @@ def add_sharp(made: Any, sharp: np.ndarray) -> None:
 
 def test_shapes_of_blur_are_read_back_one_by_one(made: Any) -> None:
     add_sharp(made, np.random.default_rng(0).integers(0, 256, (64, 480, 3), dtype=np.uint8))
-    answers = iter(d * gain for gain in (1.0, 0.5, 2.0, 1.0) for d in SHAPE_DIAMETERS_PX)
+    estimates = iter(d * gain for gain in (1.0, 0.5, 2.0, 1.0) for d in SHAPE_DIAMETERS_PX)
 
     def predict(photo: np.ndarray) -> Any:
-        maps = np.full(photo.shape[:2], next(answers), np.float32)
+        maps = np.full(photo.shape[:2], next(estimates), np.float32)
         return SimpleNamespace(inv_depth=maps, defocus_px=maps, signed_defocus_px=maps)
 
     model: Any = SimpleNamespace(predict=predict)
     result = evaluate_model(model, made.root, None, only=["psf_shapes"], split_of={"stereo/wide": "dev"})
-    assert result.psf_shapes is not None and next(answers, None) is None
+    assert result.psf_shapes is not None and next(estimates, None) is None
     slopes = {shape: result.headline[f"psf_shapes.slope_{shape}"] for shape in SHAPES}
     assert list(slopes.values()) == pytest.approx([1.0, 0.5, 2.0, 1.0])
     assert result.psf_shapes["gaussian"].medians_px[48.0] == 24.0

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mddnet.evaluate import Options, evaluate_dataset, markdown, write_evaluation
 from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
-from mddnet.evaluate.methods import answer_of
+from mddnet.evaluate.methods import estimate_from
 from mddnet.evaluate.tables import result_tables
 from mddnet.metrics import AlignmentChoice
 from mddnet.types import LensLawFit
@@ -88,7 +88,7 @@ def test_the_truth_scores_one_and_the_choices_are_printed(tmp_path: Path) -> Non
     assert set(result.kinds["nyu-png"].model.locations) == {"even", "odd"}
     text = markdown(result)
     for said in (
-        "Mask: pixels that a test made. Crop: none. Cap: depths of 0.1 to 10 m count, predictions are clipped to them.",
+        "Mask: pixels that a test made. Crop: none. Cap: depths from 0.1 to 10 m are evaluated, ",
         "Alignment: robust scale-and-shift in inverse depth.",
         "| **all photos** | 4 |",
         "its depth is missing",
@@ -137,7 +137,7 @@ class Made:
         self.name, self.quantities, self.values = name, (quantity,), values
 
     def infer(self, photo: np.ndarray) -> Any:
-        return answer_of(self.quantities[0], self.values(photo).astype(np.float32))
+        return estimate_from(self.quantities[0], self.values(photo).astype(np.float32))
 
 
 class Page(HTMLParser):

@@ -56,7 +56,7 @@ def test_a_network_states_its_quantity_and_answers_at_the_photos_size(networks: 
     assert baseline.name == name and baseline.quantities == (quantity,)
     values = baseline.infer(PHOTO).inv_depth
     assert values.shape == PHOTO.shape[:2] and values.dtype == np.float32 and np.isfinite(values).all()
-    # the same photo gives the same answer: nothing random is left switched on
+    # the same photo gives the same estimate: nothing random is left switched on
     np.testing.assert_array_equal(values, baseline.infer(PHOTO).inv_depth)
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 import mddnet
 from mddnet.errors import ImageError, ModelError
-from mddnet.predict.enlarge import strips
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.predictor import Model, network_size
+from mddnet.predict.resampling import strips
 from mddnet.types import UInt8Array
 
 
@@ -40,7 +40,7 @@ def ramp(height: int, width: int) -> UInt8Array:
         ((3000, 4000), (384, 512)),
         ((4000, 3000), (512, 384)),
         ((1013, 701), (512, 354)),
-        ((100, 75), (100, 75)),  # never enlarged
+        ((100, 75), (100, 75)),  # never upsampled
         ((64, 64), (64, 64)),
         ((50, 40), (64, 51)),  # unless it is smaller than 64
         ((32, 32), (64, 64)),
@@ -89,7 +89,7 @@ def test_convention_defocus_is_in_pixels_of_the_photo(model: Model) -> None:
 
 
 def test_maps_lie_on_the_photo(model: Model) -> None:
-    # The edge of a bright half stays where it is, in padded and in reduced images alike.
+    # The edge of a bright half stays where it is, in padded and in box_downsampled images alike.
     for height, width in ((50, 75), (301, 333), (900, 1350)):
         pixels = np.zeros((height, width, 3), np.uint8)
         pixels[:, width // 3 :] = 255

@@ -38,7 +38,7 @@ def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Floa
     return np.copysign(np.sqrt(np.maximum(squared, 0.0)), wanted_px).astype(np.float32)
 
 
-def certain_defocus_px(maps: PageMaps) -> Float32Array:
+def significant_defocus_px(maps: PageMaps) -> Float32Array:
     """Signed CoC less the residual of the lens law; 0 where nothing is left.
 
     What is in focus is never measured as exactly 0 px. Multiplied, that small value would blur what should stay sharp.
@@ -62,7 +62,7 @@ def wanted_defocus_px(maps: PageMaps, factor: float, u_focus: float | None = Non
     if not 1.0 <= factor <= MAX_FACTOR:
         raise MddnetError(f"aperture times {factor:g}: expected 1 to {MAX_FACTOR:g}")
     if u_focus is None:
-        return np.asarray(certain_defocus_px(maps) * np.float32(factor))
+        return np.asarray(significant_defocus_px(maps) * np.float32(factor))
     if not maps.focus.found:
         raise MddnetError(
             f"another plane of focus needs the lens law, which was not found ({maps.focus.reason}); keep the photo's"
@@ -87,7 +87,7 @@ def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UI
     from mddnet.scenes.render import render_defocus  # OpenCV and SciPy, which the rest of the page does without
 
     wanted = wanted_defocus_px(maps, factor, u_focus)
-    extra = extra_defocus_px(certain_defocus_px(maps), wanted) * np.float32(maps.scale)
+    extra = extra_defocus_px(significant_defocus_px(maps), wanted) * np.float32(maps.scale)
     if float(np.abs(extra).max()) < 0.2:
         return maps.pixels
     return render_defocus(maps.pixels, np.clip(extra, -EXTRA_CAP_PX, EXTRA_CAP_PX))

@@ -21,21 +21,13 @@ SOFT_PX = 0.5
 
 @dataclass(frozen=True, slots=True)
 class FusedPair:
-    """Two photos on one grid, the prediction of each, and both in one picture.
+    """Two photos on one grid, the prediction of each, and both in one picture."""
 
-    Attributes:
-        predictions: of the two photos after alignment, in the order given.
-        sharp: (H, W, 3) uint8, sRGB: every pixel from the photo in which it is less blurred.
-        index: (H, W) in [0, 1]: 0 takes the first photo, 1 the second.
-        correlation: correlation of the aligned photos, -1 to 1.
-        note: a remark on the alignment.
-    """
-
-    predictions: tuple[Prediction, Prediction]
-    sharp: UInt8Array
-    index: Float32Array
-    correlation: float
-    note: str
+    predictions: tuple[Prediction, Prediction]  # of the two photos after alignment, in the order given
+    sharp: UInt8Array  # (H, W, 3) uint8, sRGB: every pixel from the photo in which it is less blurred
+    index: Float32Array  # (H, W) in [0, 1]: 0 takes the first photo, 1 the second
+    correlation: float  # correlation of the aligned photos, -1 to 1
+    note: str  # a remark on the alignment
 
 
 def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction]) -> FusedPair:

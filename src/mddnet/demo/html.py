@@ -32,14 +32,14 @@ def scale_html(name: str, panel: Panel) -> str:
     )
 
 
-def depth_words(values: PointValues, unit: str) -> str:
+def depth_text(values: PointValues, unit: str) -> str:
     """Inverse depth of a point with its unit, and metres where they are known."""
     if values.depth_m is not None:
         return f"{values.inv_depth:.3g} 1/m = {metres(values.inv_depth)}"
     return f"{values.inv_depth:.3g} ({unit}; larger is nearer)"
 
 
-def defocus_words(signed_px: float) -> str:
+def defocus_text(signed_px: float) -> str:
     """A signed CoC in words: ``3.2 px, behind the plane of focus``."""
     if abs(signed_px) < 0.5:
         return f"{abs(signed_px):.2g} px, in focus"
@@ -52,8 +52,8 @@ def point_html(values: PointValues | None, unit: str = "") -> str:
         return '<p class="mdd-point">No point chosen: click a picture, or give its column and row.</p>'
     rows = (
         ("point", f"column {values.x_px}, row {values.y_px}"),
-        ("inverse depth", depth_words(values, unit)),
-        ("circle of confusion", defocus_words(values.signed_defocus_px)),
+        ("inverse depth", depth_text(values, unit)),
+        ("circle of confusion", defocus_text(values.signed_defocus_px)),
         ("confidence", f"{values.confidence:.2f} of 1"),
     )
     cells = "".join(f"<tr><th scope='row'>{name}</th><td>{escape(text)}</td></tr>" for name, text in rows)
@@ -85,7 +85,7 @@ def facts_html(maps: PageMaps) -> str:
     return f"<p>{text}</p>" + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def cloud_words(cloud: PointCloud) -> str:
+def point_cloud_text(cloud: PointCloud) -> str:
     """How many points a cloud has, their unit, and how far they reach."""
     z = -cloud.positions[:, 2]
     if cloud.metric:

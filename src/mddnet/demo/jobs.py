@@ -33,38 +33,23 @@ from mddnet.types import Lens, Photo, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The contents of a ZIP.
+    """The contents of a ZIP."""
 
-    Attributes:
-        formats: of the maps; none leaves them out.
-        magnification: factor of the shallower depth of field, or None for no such picture.
-        u_focus: another plane of focus for it, or None.
-        mask_px: threshold of the blur mask in pixels of the photo, or None for no mask.
-        points: whether the point cloud goes in, as PLY and GLB.
-    """
-
-    formats: tuple[MapFormat, ...] = ("tiff",)
-    magnification: float | None = None
-    u_focus: float | None = None
-    mask_px: float | None = None
-    points: bool = False
+    formats: tuple[MapFormat, ...] = ("tiff",)  # of the maps; none leaves them out
+    magnification: float | None = None  # factor of the shallower depth of field, or None for no such picture
+    u_focus: float | None = None  # another plane of focus for it, or None
+    mask_px: float | None = None  # threshold of the blur mask in pixels of the photo, or None for no mask
+    points: bool = False  # whether the point cloud goes in, as PLY and GLB
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """A batch that is done.
+    """A batch that is done."""
 
-    Attributes:
-        archive: the ZIP.
-        done: names of the photos in it.
-        failures: a sentence for each photo that is not.
-        metric: how many of ``done`` have depth in metres.
-    """
-
-    archive: Path
-    done: tuple[str, ...]
-    failures: tuple[str, ...]
-    metric: int
+    archive: Path  # the ZIP
+    done: tuple[str, ...]  # names of the photos in it
+    failures: tuple[str, ...]  # a sentence for each photo that is not
+    metric: int  # how many of ``done`` have depth in metres
 
 
 class Jobs:

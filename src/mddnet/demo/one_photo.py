@@ -12,7 +12,7 @@ from PIL import Image
 
 from mddnet.demo.blur_edit import MAX_FACTOR, blur_mask, magnified, mask_over_photo
 from mddnet.demo.controls import ONE_AT_A_TIME, LensFields, lens_fields, photo_field, picture_field, plain
-from mddnet.demo.html import cloud_words, facts_html, law_svg, point_html, scale_html
+from mddnet.demo.html import facts_html, law_svg, point_cloud_text, point_html, scale_html
 from mddnet.demo.jobs import Jobs, Wanted
 from mddnet.demo.lens_form import CAMERAS, form_of_lens, lens_of_form, pitch_of_sensor
 from mddnet.demo.page_maps import PageMaps, packed_maps, points_of, values_at
@@ -238,7 +238,7 @@ def _mask_tab(kept: _Kept) -> list[Any]:
 def _cloud_tab(jobs: Jobs, kept: _Kept, tab: gr.Tab) -> list[Any]:
     """The points in space, what they are, and a still picture of them."""
     show = gr.Button("Show the points", size="sm", elem_id="show-points")
-    facts = gr.HTML(elem_id="points-words")
+    facts = gr.HTML(elem_id="points-summary")
     cloud = gr.Model3D(
         label="Points in space: drag to turn them",
         interactive=False,
@@ -255,7 +255,7 @@ def _cloud_tab(jobs: Jobs, kept: _Kept, tab: gr.Tab) -> list[Any]:
 
     def show_points(maps: PageMaps | None) -> tuple[str, str]:
         path, points = jobs.points(_given(maps))
-        return str(path), f"<p>{cloud_words(points)}</p>"
+        return str(path), f"<p>{point_cloud_text(points)}</p>"
 
     def open_tab(maps: PageMaps | None) -> tuple[Any, Any]:
         return (gr.skip(), gr.skip()) if maps is None else show_points(maps)

@@ -31,7 +31,7 @@ def two_photos(jobs: Jobs) -> None:
     with gr.Accordion(LENS_TITLE, open=False, elem_id="pair-lens"):
         fields = lens_fields("pair-", ("Focus distance of the first", "Focus distance of the second"))
     go = gr.Button("Fuse them", variant="primary", elem_id="fuse")
-    words = gr.HTML(elem_id="pair-words")
+    words = gr.HTML(elem_id="pair-summary")
     sharp = picture_field("Both photos in one: sharp near and far", "picture-fused")
     maps, scales = [], []
     for i, what in enumerate(("Depth map", "Signed defocus map")):
@@ -92,7 +92,7 @@ def several_photos(jobs: Jobs) -> None:
         fields = lens_fields("batch-")
     map_format = gr.Radio(list(MAP_FORMATS), value="tiff", label="Format of the maps")
     go = gr.Button("Predict all", variant="primary", elem_id="predict-all")
-    words = gr.Markdown(elem_id="batch-words")
+    words = gr.Markdown(elem_id="batch-summary")
     archive = gr.File(label="ZIP", interactive=False, elem_id="batch-archive")
 
     def batch(

@@ -2,7 +2,7 @@
   // Names and live regions for screen readers; Gradio calls this when the page is there.
   const name = () => {
     document.documentElement.lang = "en";
-    for (const id of ["facts", "point", "points-words", "pair-words"]) {
+    for (const id of ["facts", "point", "points-summary", "pair-summary"]) {
       const block = document.getElementById(id);
       if (block && !block.hasAttribute("aria-live")) block.setAttribute("aria-live", "polite");
     }

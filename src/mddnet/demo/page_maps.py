@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.predict.dioptres import MAX_DEPTH_M
-from mddnet.predict.enlarge import picked
 from mddnet.predict.point_cloud import PointCloud, camera_of, point_cloud
 from mddnet.predict.prediction import Prediction
+from mddnet.predict.resampling import nearest_downsampled
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 
 PAGE_SIDE_PX = 960
@@ -30,35 +30,20 @@ CODES = 65535
 
 @dataclass(frozen=True, slots=True)
 class PageMaps:
-    """A prediction at no more than ``PAGE_SIDE_PX``; lengths in pixels are still those of the *photo*.
+    """A prediction at no more than ``PAGE_SIDE_PX``; lengths in pixels are still those of the *photo*."""
 
-    Attributes:
-        pixels: (h, w, 3) uint8, sRGB.
-        inv_depth: (h, w), inverse depth in ``unit``.
-        signed_defocus_px: (h, w), signed CoC diameter in pixels of the photo.
-        confidence: (h, w) in [0, 1].
-        unit: unit of the inverse depth.
-        focus: the lens law in ``unit`` and pixels of the photo.
-        lens: the lens facts that were used.
-        width_px: width of the photo.
-        height_px: height of the photo.
-        path: the file that it came from, or None.
-        notes: remarks of the prediction.
-        model_s: seconds that the prediction took; None where nobody measured.
-    """
-
-    pixels: UInt8Array
-    inv_depth: Float32Array
-    signed_defocus_px: Float32Array
-    confidence: Float32Array
-    unit: InvDepthUnit
-    focus: LensLawFit
-    lens: Lens
-    width_px: int
-    height_px: int
-    path: Path | None
-    notes: tuple[str, ...]
-    model_s: float | None = None
+    pixels: UInt8Array  # (h, w, 3) uint8, sRGB
+    inv_depth: Float32Array  # (h, w), inverse depth in ``unit``
+    signed_defocus_px: Float32Array  # (h, w), signed CoC diameter in pixels of the photo
+    confidence: Float32Array  # (h, w) in [0, 1]
+    unit: InvDepthUnit  # unit of the inverse depth
+    focus: LensLawFit  # the lens law in ``unit`` and pixels of the photo
+    lens: Lens  # the lens facts that were used
+    width_px: int  # width of the photo
+    height_px: int  # height of the photo
+    path: Path | None  # the file that it came from, or None
+    notes: tuple[str, ...]  # remarks of the prediction
+    model_s: float | None = None  # seconds that the prediction took; None where nobody measured
 
     @property
     def scale(self) -> float:
@@ -68,29 +53,20 @@ class PageMaps:
 
 @dataclass(frozen=True, slots=True)
 class PointValues:
-    """The maps at one pixel of the photo.
+    """The maps at one pixel of the photo."""
 
-    Attributes:
-        x_px: column in the photo, from 0.
-        y_px: row in the photo, from 0.
-        inv_depth: in the unit of the maps.
-        depth_m: metres, or None where they are not known.
-        signed_defocus_px: signed CoC diameter in pixels of the photo.
-        confidence: in [0, 1].
-    """
-
-    x_px: int
-    y_px: int
-    inv_depth: float
-    depth_m: float | None
-    signed_defocus_px: float
-    confidence: float
+    x_px: int  # column in the photo, from 0
+    y_px: int  # row in the photo, from 0
+    inv_depth: float  # in the unit of the maps
+    depth_m: float | None  # metres, or None where they are not known
+    signed_defocus_px: float  # signed CoC diameter in pixels of the photo
+    confidence: float  # in [0, 1]
 
 
 def page_maps(prediction: Prediction, long_side_px: int = PAGE_SIDE_PX) -> PageMaps:
     """The prediction made smaller.
 
-    Of the maps, pixels are picked and not averaged: the mean of +8 and -8 px would be a sharpness that is nowhere.
+    Of the maps, pixels are nearest_downsampled and not averaged: the mean of +8 and -8 px would be a sharpness that is nowhere.
     """
     height, width = prediction.size
     h, w = size_within((height, width), long_side_px)
@@ -150,9 +126,9 @@ def packed_maps(maps: PageMaps) -> str:
         called infinite), and ``data``.
     """
     size = size_within(maps.inv_depth.shape, POINTER_SIDE_PX)
-    inv_depth, depth_axis = _packed(picked(maps.inv_depth, size))
-    signed, signed_axis = _packed(picked(maps.signed_defocus_px, size))
-    confidence = (np.clip(picked(maps.confidence, size), 0, 1) * 255 + 0.5).astype(np.uint8).tobytes()
+    inv_depth, depth_axis = _packed(nearest_downsampled(maps.inv_depth, size))
+    signed, signed_axis = _packed(nearest_downsampled(maps.signed_defocus_px, size))
+    confidence = (np.clip(nearest_downsampled(maps.confidence, size), 0, 1) * 255 + 0.5).astype(np.uint8).tobytes()
     facts = {
         "width": maps.width_px,
         "height": maps.height_px,

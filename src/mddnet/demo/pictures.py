@@ -30,19 +30,12 @@ VIEW_FILL = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The colour scale of a map.
+    """The colour scale of a map."""
 
-    Attributes:
-        title: quantity and unit.
-        low: meaning of the left end.
-        high: meaning of the right end.
-        table: (256, 3) colours from left to right.
-    """
-
-    title: str
-    low: str
-    high: str
-    table: UInt8Array
+    title: str  # quantity and unit
+    low: str  # meaning of the left end
+    high: str  # meaning of the right end
+    table: UInt8Array  # (256, 3) colours from left to right
 
 
 @dataclass(frozen=True, slots=True)

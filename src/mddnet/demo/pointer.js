@@ -40,13 +40,13 @@ async function take() {
 
 const three = (value) => String(Number(value.toPrecision(3)));
 
-// The same words as depth_words and defocus_words in html.py.
-function depthWords(u) {
+// The same words as depth_text and defocus_text in html.py.
+function depthText(u) {
   if (maps.unit !== "1/m") return `${three(u)} (${maps.unit}; larger is nearer)`;
   return `${three(u)} 1/m = ${u > maps.infinity ? `${three(1 / u)} m` : "infinity"}`;
 }
 
-function defocusWords(signed) {
+function defocusText(signed) {
   const size = Math.abs(signed);
   if (size < 0.5) return `${Number(size.toPrecision(2))} px, in focus`;
   return `${three(size)} px, ${signed > 0 ? "behind" : "in front of"} the plane of focus`;
@@ -81,8 +81,8 @@ function show(image, event) {
   const signed = maps.signed_px[0] + maps.signed_px[1] * maps.signed[at];
   const lines = [
     `column ${Math.floor(x * maps.width)}, row ${Math.floor(y * maps.height)}`,
-    `inverse depth ${depthWords(u)}`,
-    `circle of confusion ${defocusWords(signed)}`,
+    `inverse depth ${depthText(u)}`,
+    `circle of confusion ${defocusText(signed)}`,
     `confidence ${(maps.confidence[at] / 255).toFixed(2)} of 1`,
   ];
   tip.replaceChildren(

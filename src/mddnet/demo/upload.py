@@ -17,27 +17,16 @@ KINDS = "JPEG, PNG, TIFF or WebP"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request, and all of them together, may take.
+    """What one request, and all of them together, may take."""
 
-    Attributes:
-        file_mb: size of a file, megabytes (1e6 bytes).
-        megapixels: size of a photo; checked before it is decoded.
-        batch_files: photos in one batch.
-        batch_megapixels: pixels of one batch together: a ZIP takes up to 17 bytes for each.
-        queue: requests that wait for their turn; a further one is refused with a message.
-        sessions: visitors whose last photo is kept in memory, about 12 MB each.
-        temp_mb: files that the page keeps on disk, megabytes; the oldest go first.
-        temp_age_s: how long it keeps them, seconds.
-    """
-
-    file_mb: float = 50.0
-    megapixels: float = 50.0
-    batch_files: int = 12
-    batch_megapixels: float = 100.0
-    queue: int = 64
-    sessions: int = 24
-    temp_mb: float = 6000.0
-    temp_age_s: float = 3600.0
+    file_mb: float = 50.0  # size of a file, megabytes (1e6 bytes)
+    megapixels: float = 50.0  # size of a photo; checked before it is decoded
+    batch_files: int = 12  # photos in one batch
+    batch_megapixels: float = 100.0  # pixels of one batch together: a ZIP takes up to 17 bytes for each
+    queue: int = 64  # requests that wait for their turn; a further one is refused with a message
+    sessions: int = 24  # visitors whose last photo is kept in memory, about 12 MB each
+    temp_mb: float = 6000.0  # files that the page keeps on disk, megabytes; the oldest go first
+    temp_age_s: float = 3600.0  # how long it keeps them, seconds
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

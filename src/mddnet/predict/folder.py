@@ -40,7 +40,7 @@ from mddnet.predict.output import (
 )
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
-from mddnet.predict.view import PreviewRange, preview_range
+from mddnet.predict.preview import PreviewRange, preview_range
 from mddnet.types import InvDepthUnit, Lens, Photo
 
 PHOTO_SUFFIXES = (
@@ -59,61 +59,36 @@ RANGE_FRAMES = 9
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How photos are predicted and saved.
+    """How photos are predicted and saved."""
 
-    Attributes:
-        out: folder for the results.
-        formats: what to write, of :data:`~mddnet.predict.output.SAVE_FORMATS`.
-        lens: facts that replace those of the photos.
-        linear: whether the samples of the photos are linear light.
-        max_pixels: larger photos are refused; None is the usual limit.
-        refine: whether to add a second pass at twice the resolution.
-        resume: whether to leave out photos whose results are there, made with the same settings and model.
-    """
-
-    out: Path
-    formats: tuple[SaveFormat, ...] = ("tiff",)
-    lens: Lens = field(default_factory=Lens)
-    linear: bool = False
-    max_pixels: int | None = None
-    refine: bool = False
-    resume: bool = False
+    out: Path  # folder for the results
+    formats: tuple[SaveFormat, ...] = ("tiff",)  # what to write, of :data:`~mddnet.predict.output.SAVE_FORMATS`
+    lens: Lens = field(default_factory=Lens)  # facts that replace those of the photos
+    linear: bool = False  # whether the samples of the photos are linear light
+    max_pixels: int | None = None  # larger photos are refused; None is the usual limit
+    refine: bool = False  # whether to add a second pass at twice the resolution
+    resume: bool = False  # whether to leave out photos whose results are there, made with the same settings and model
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A photo, or a frame of a video.
+    """A photo, or a frame of a video."""
 
-    Attributes:
-        path: the file.
-        name: for messages.
-        stem: of its results.
-        read: gives the photo; called once, and not at all where results are there.
-        ranges: range of the colours of the previews of its video.
-        alone: whether it is so large that nothing else should be in memory with it.
-    """
-
-    path: Path
-    name: str
-    stem: str
-    read: Callable[[], Photo]
-    ranges: VideoRanges | None = None
-    alone: bool = False
+    path: Path  # the file
+    name: str  # for messages
+    stem: str  # of its results
+    read: Callable[[], Photo]  # gives the photo; called once, and not at all where results are there
+    ranges: VideoRanges | None = None  # range of the colours of the previews of its video
+    alone: bool = False  # whether it is so large that nothing else should be in memory with it
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a photo, or of a frame of a video.
+    """What became of a photo, or of a frame of a video."""
 
-    Attributes:
-        path: the file.
-        text: a line for people, and a line for each note; or the error.
-        facts: the facts file, or None where it failed.
-    """
-
-    path: Path
-    text: str
-    facts: Path | None
+    path: Path  # the file
+    text: str  # a line for people, and a line for each note; or the error
+    facts: Path | None  # the facts file, or None where it failed
 
 
 def find_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:

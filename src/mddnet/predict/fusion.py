@@ -19,7 +19,7 @@ from mddnet.optics import (
 )
 from mddnet.predict.dioptres import MAX_DEPTH_M, coc_of_infinity_px
 from mddnet.predict.lens_law_fit import COC_ERROR_PX, COC_ERROR_SHARE, SHARP_PX, fit_lens_law
-from mddnet.predict.likeness import UNKNOWN_AGREEMENT, unlike_training
+from mddnet.predict.out_of_distribution import UNKNOWN_AGREEMENT, out_of_distribution_note
 from mddnet.predict.prediction import SmallMaps
 from mddnet.predict.texture import texture_evidence
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
@@ -40,21 +40,13 @@ those of 2 to 3 were right in 79 of 100 pixels, those of 4 to 6 in 91."""
 
 @dataclass(frozen=True, slots=True)
 class NetworkMaps:
-    """The output of the network, at its own resolution (h, w).
+    """The output of the network, at its own resolution (h, w)."""
 
-    Attributes:
-        pixels: (h, w, 3) uint8, the image that it saw.
-        inv_depth: (h, w), relative inverse depth in [0, 1].
-        defocus_px: (h, w), CoC diameter in pixels of ``pixels``.
-        sign_logit: (h, w), log-odds of lying behind the plane of focus.
-        scale: pixels of the photo per pixel here; CoC diameters are multiplied by it.
-    """
-
-    pixels: UInt8Array
-    inv_depth: Float32Array
-    defocus_px: Float32Array
-    sign_logit: Float32Array
-    scale: float
+    pixels: UInt8Array  # (h, w, 3) uint8, the image that it saw
+    inv_depth: Float32Array  # (h, w), relative inverse depth in [0, 1]
+    defocus_px: Float32Array  # (h, w), CoC diameter in pixels of ``pixels``
+    sign_logit: Float32Array  # (h, w), log-odds of lying behind the plane of focus
+    scale: float  # pixels of the photo per pixel here; CoC diameters are multiplied by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +72,7 @@ def fuse(network: NetworkMaps, lens: Lens, cap_px: float) -> Fusion:
     sign_logit = bounded_sign_logit(network.sign_logit, network.defocus_px, behind_px)
     fit = fit_lens_law(network.inv_depth, network.defocus_px, sign_logit, texture, cap_px, behind_px)
     agreement = law_agreement(network.inv_depth, network.defocus_px, sign_logit, fit)
-    unlike = unlike_training(network.pixels)
+    unlike = out_of_distribution_note(network.pixels)
     if unlike:
         agreement = np.minimum(agreement, np.float32(UNKNOWN_AGREEMENT))
     log_odds = sign_log_odds(network.inv_depth, sign_logit, fit)
@@ -161,21 +153,13 @@ def law_agreement(
 
 @dataclass(frozen=True, slots=True)
 class InvDepthScale:
-    """``u = gain * u_relative + offset`` in ``unit``, and the lens law in that unit.
+    """``u = gain * u_relative + offset`` in ``unit``, and the lens law in that unit."""
 
-    Attributes:
-        unit: unit of the result.
-        gain: > 0; 0 where no law ties the two maps, and the blur alone gives depth.
-        offset: in ``unit``.
-        focus: the fit, with u_focus and kappa in ``unit``.
-        notes: what was assumed or is missing.
-    """
-
-    unit: InvDepthUnit
-    gain: float
-    offset: float
-    focus: LensLawFit
-    notes: tuple[str, ...] = ()
+    unit: InvDepthUnit  # unit of the result
+    gain: float  # > 0; 0 where no law ties the two maps, and the blur alone gives depth
+    offset: float  # in ``unit``
+    focus: LensLawFit  # the fit, with u_focus and kappa in ``unit``
+    notes: tuple[str, ...] = ()  # what was assumed or is missing
 
 
 def inv_depth_scale(fit: LensLawFit, lens: Lens, blurred: bool = False) -> InvDepthScale:

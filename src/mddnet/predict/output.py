@@ -27,10 +27,10 @@ from mddnet.errors import MddnetError, OutputError
 from mddnet.io.atomic import atomic_write_text
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.part_file import StagedFiles, writing_into
-from mddnet.predict.enlarge import strips
 from mddnet.predict.point_cloud import PointCloud, camera_of, glb_bytes, ply_bytes, predicted_points
 from mddnet.predict.prediction import Prediction, Quantity
-from mddnet.predict.view import PreviewRange, preview, preview_range
+from mddnet.predict.preview import PreviewRange, preview, preview_range
+from mddnet.predict.resampling import strips
 from mddnet.types import Float32Array, Lens, Photo
 from mddnet.version import __version__
 

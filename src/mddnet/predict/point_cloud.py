@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mddnet.color import linear_from_srgb8
 from mddnet.optics import sensor_distance_m
 from mddnet.predict.dioptres import MAX_DEPTH_M
-from mddnet.predict.enlarge import strips
 from mddnet.predict.prediction import Prediction
+from mddnet.predict.resampling import strips
 from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 from mddnet.version import __version__
 
@@ -40,23 +40,14 @@ GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
 
 @dataclass(frozen=True, slots=True)
 class Pinhole:
-    """The pinhole camera behind an image; pixel centres are whole numbers, from 0 at the top left.
+    """The pinhole camera behind an image; pixel centres are whole numbers, from 0 at the top left."""
 
-    Attributes:
-        fx_px: focal length over the width of a pixel, > 0.
-        fy_px: focal length over its height, > 0.
-        cx_px: column of the optical axis.
-        cy_px: row of the optical axis.
-        source: what they come from, in words.
-        assumed: whether the focal length is an assumption and no fact of this photo.
-    """
-
-    fx_px: float
-    fy_px: float
-    cx_px: float
-    cy_px: float
-    source: str
-    assumed: bool
+    fx_px: float  # focal length over the width of a pixel, > 0
+    fy_px: float  # focal length over its height, > 0
+    cx_px: float  # column of the optical axis
+    cy_px: float  # row of the optical axis
+    source: str  # what they come from, in words
+    assumed: bool  # whether the focal length is an assumption and no fact of this photo
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mddnet.predict.dioptres import DepthOfField, depth_error_m, depth_of_field, finite_depth_m
-from mddnet.predict.enlarge import enlarged, enlarged_rows, picked, strips
+from mddnet.predict.resampling import nearest_downsampled, strips, upsampled, upsampled_rows
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Prediction:
 
     def rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array:
         """Some rows of a map, (stop - start, W)."""
-        return self._derived(quantity, lambda values: enlarged_rows(values, self.size, start, stop))
+        return self._derived(quantity, lambda values: upsampled_rows(values, self.size, start, stop))
 
     def fitted(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
         """A map at (width, height) ``size``, antialiased: for pictures."""
@@ -145,7 +145,7 @@ class Prediction:
 
         def resized(values: Float32Array) -> Float32Array:
             smaller = size[1] <= values.shape[0] and size[0] <= values.shape[1]
-            return (picked if smaller else enlarged)(values, (size[1], size[0]))
+            return (nearest_downsampled if smaller else upsampled)(values, (size[1], size[0]))
 
         return self._derived(quantity, resized)
 

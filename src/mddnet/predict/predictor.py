@@ -13,14 +13,14 @@ from PIL import Image
 
 from mddnet.errors import ImageError, ModelError
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
-from mddnet.predict.enlarge import enlarged, reduced
 from mddnet.predict.fusion import NetworkMaps, fuse
 from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
+from mddnet.predict.resampling import box_downsampled, upsampled
 from mddnet.types import Float32Array, Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
-"""A photo whose long side is shorter than this is enlarged to it; nothing else is ever enlarged."""
+"""A photo whose long side is shorter than this is upsampled to it; nothing else is ever upsampled."""
 MAX_ASPECT = 32
 REFINE_SCALE = 2
 """The second pass takes the photo at up to this many times the model's usual size ..."""
@@ -119,7 +119,7 @@ class Model:
         network = self.network_maps(photo.pixels)
         refined_px = self._refined_defocus_px(photo.pixels, network) if refine else None
         if refined_px is not None:
-            network = replace(network, defocus_px=reduced(refined_px, network.defocus_px.shape))
+            network = replace(network, defocus_px=box_downsampled(refined_px, network.defocus_px.shape))
         fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
         maps = fused.maps
         if refined_px is not None:
@@ -138,7 +138,7 @@ class Model:
             return None
         second = self.network_maps(pixels, REFINE_SCALE * long_side)
         second_px = second.defocus_px * np.float32(second.scale / first.scale)
-        first_px = enlarged(first.defocus_px, second_px.shape)
+        first_px = upsampled(first.defocus_px, second_px.shape)
         share = np.clip((first_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
         return (share * first_px + (1 - share) * second_px).astype(np.float32)
 
@@ -181,7 +181,7 @@ def photo_from(x: PhotoLike) -> Photo:
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     """Height and width of the image that the network sees: the photo's shape, made smaller to ``long_side``.
 
-    The short side stays at 32 px or more, and a photo of less than 64 px is enlarged to 64.
+    The short side stays at 32 px or more, and a photo of less than 64 px is upsampled to 64.
 
     Raises:
         ImageError: if the photo is more than 32 times as long as wide.

@@ -25,17 +25,11 @@ INK = (232, 232, 232)
 
 @dataclass(frozen=True, slots=True)
 class PreviewRange:
-    """The range of the colours of a preview.
+    """The range of the colours of a preview."""
 
-    Attributes:
-        low: inverse depth of the darkest colour.
-        high: inverse depth of the brightest.
-        most_px: signed defocus of the last orange, pixels of the photo; the last blue is at its negative.
-    """
-
-    low: float
-    high: float
-    most_px: float
+    low: float  # inverse depth of the darkest colour
+    high: float  # inverse depth of the brightest
+    most_px: float  # signed defocus of the last orange, pixels of the photo; the last blue is at its negative
 
     @classmethod
     def over(cls, ranges: Sequence[PreviewRange]) -> PreviewRange:

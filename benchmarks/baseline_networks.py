@@ -18,23 +18,14 @@ from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, D
 
 @dataclass(frozen=True, slots=True)
 class BaselineNetwork:
-    """A peer at one size of input.
+    """A peer at one size of input."""
 
-    Attributes:
-        name: as the table says it.
-        gives: what it estimates.
-        height: of its input.
-        width: of its input.
-        build: makes it.
-        likeness: how near it is to the original.
-    """
-
-    name: str
-    gives: str
-    height: int
-    width: int
-    build: Callable[[], nn.Module]
-    likeness: str
+    name: str  # as the table says it
+    gives: str  # what it estimates
+    height: int  # of its input
+    width: int  # of its input
+    build: Callable[[], nn.Module]  # makes it
+    likeness: str  # how near it is to the original
 
 
 class DepthAnythingV2Small(nn.Module):

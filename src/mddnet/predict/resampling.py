@@ -8,10 +8,10 @@ from PIL import Image
 from mddnet.types import Float32Array
 
 STRIP_ROWS = 256
-"""Rows that are enlarged at a time: 12 megabytes of a photo with 12000 columns."""
+"""Rows that are upsampled at a time: 12 megabytes of a photo with 12000 columns."""
 
 
-def enlarged_rows(values: Float32Array, size: tuple[int, int], start: int, stop: int) -> Float32Array:
+def upsampled_rows(values: Float32Array, size: tuple[int, int], start: int, stop: int) -> Float32Array:
     """Rows ``start`` to ``stop`` of a map at (H, W), bilinear; pixel centres are kept, so maps and photo lie together.
 
     The rows of a strip are computed from all rows of the small map that they need: strips have no seams.
@@ -33,13 +33,13 @@ def enlarged_rows(values: Float32Array, size: tuple[int, int], start: int, stop:
     return np.asarray(picture.resize((width, stop - start), Image.Resampling.BILINEAR, box=box))
 
 
-def enlarged(values: Float32Array, size: tuple[int, int]) -> Float32Array:
+def upsampled(values: Float32Array, size: tuple[int, int]) -> Float32Array:
     """The whole map at (H, W), equal to its strips bit by bit."""
     if values.shape == size:
         return values
     whole = np.empty(size, dtype=np.float32)
     for start, stop in strips(size[0]):
-        whole[start:stop] = enlarged_rows(values, size, start, stop)
+        whole[start:stop] = upsampled_rows(values, size, start, stop)
     return whole
 
 
@@ -48,7 +48,7 @@ def strips(height: int, rows: int = STRIP_ROWS) -> list[tuple[int, int]]:
     return [(start, min(start + rows, height)) for start in range(0, height, rows)]
 
 
-def reduced(values: Float32Array, size: tuple[int, int]) -> Float32Array:
+def box_downsampled(values: Float32Array, size: tuple[int, int]) -> Float32Array:
     """A map at a smaller (h, w): the mean over the pixels that become one."""
     if values.shape == size:
         return values
@@ -56,7 +56,7 @@ def reduced(values: Float32Array, size: tuple[int, int]) -> Float32Array:
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BOX))
 
 
-def picked(values: Float32Array, size: tuple[int, int]) -> Float32Array:
+def nearest_downsampled(values: Float32Array, size: tuple[int, int]) -> Float32Array:
     """A map at a smaller (h, w): the pixels in whose squares the new centres lie, nothing averaged."""
     (height, width), (h, w) = values.shape, size
     rows = ((np.arange(h) + 0.5) * height / h).astype(np.intp)

@@ -10,7 +10,7 @@ import pytest
 import mddnet
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.predict.prediction import Prediction, SmallMaps
-from mddnet.predict.view import PreviewRange, preview, preview_range
+from mddnet.predict.preview import PreviewRange, preview, preview_range
 from mddnet.types import LensLawFit
 
 

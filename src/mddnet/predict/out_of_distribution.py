@@ -8,7 +8,7 @@ import numpy as np
 
 from mddnet.types import UInt8Array
 
-UNLIKE = "The photo is unlike those that the model was trained on"
+OUT_OF_DISTRIBUTION = "The photo is unlike those that the model was trained on"
 """How the note begins."""
 BLACK, WHITE = 4, 251
 SAMPLED_ROWS = 256
@@ -17,7 +17,7 @@ DARKEST, BRIGHTEST = 20.0, 230.0
 MOST_CLIPPED = 0.5
 MOST_FLAT = 0.65
 SMOOTHEST, ROUGHEST = 0.0003, 0.5
-"""Bounds of :class:`PixelFacts`. Of 837 frames of training locations the means went from 38 to 210, 0.47 was clipped at
+"""Bounds of :class:`PixelStatistics`. Of 837 frames of training locations the means went from 38 to 210, 0.47 was clipped at
 most and 0.62 flat, and the roughness went from 0.0007 to 0.33; of 500 of the sharp photos, they went from 22 to 207, to
 0.45, to 0.54, and from 0.0018 to 0.43."""
 UNKNOWN_AGREEMENT = 0.5
@@ -25,23 +25,16 @@ UNKNOWN_AGREEMENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class PixelFacts:
-    """Statistics of the image that the network sees.
+class PixelStatistics:
+    """Statistics of the image that the network sees."""
 
-    Attributes:
-        mean: mean grey, 0 to 255.
-        clipped: share of the pixels that are black or white, the mean of their channels below 4 or above 251.
-        flat: share of the neighbours, left and right, that are equal.
-        rough: mean squared difference of such neighbours over twice the variance: 1 for noise without structure.
-    """
-
-    mean: float
-    clipped: float
-    flat: float
-    rough: float
+    mean: float  # mean grey, 0 to 255
+    clipped: float  # share of the pixels that are black or white, the mean of their channels below 4 or above 251
+    flat: float  # share of the neighbours, left and right, that are equal
+    rough: float  # mean squared difference of such neighbours over twice the variance: 1 for noise without structure
 
 
-def pixel_facts(pixels: UInt8Array) -> PixelFacts:
+def pixel_statistics(pixels: UInt8Array) -> PixelStatistics:
     """The statistics of (H, W, 3) uint8 at network resolution."""
     rows = pixels[:: 2 if len(pixels) > SAMPLED_ROWS else 1]
     grey = rows[..., 0].astype(np.float32)  # sums of bytes: exact
@@ -52,16 +45,16 @@ def pixel_facts(pixels: UInt8Array) -> PixelFacts:
     clipped = np.count_nonzero(grey < 3 * BLACK) + np.count_nonzero(grey > 3 * WHITE)
     flat = steps.size - np.count_nonzero(steps)
     rough = float(np.vdot(steps, steps)) / steps.size / (2.0 * variance) if variance > 0 else 0.0
-    return PixelFacts(float(grey.mean()) / 3.0, clipped / grey.size, flat / steps.size, rough)
+    return PixelStatistics(float(grey.mean()) / 3.0, clipped / grey.size, flat / steps.size, rough)
 
 
-def unlike_training(pixels: UInt8Array) -> str:
+def out_of_distribution_note(pixels: UInt8Array) -> str:
     """A sentence that says in what a photo differs from those of the shipped model's training; "" if in nothing.
 
     Args:
         pixels: (H, W, 3) uint8, at network resolution.
     """
-    facts = pixel_facts(pixels)
+    facts = pixel_statistics(pixels)
     checks = {
         f"{facts.flat:.0%} of the pixels equal their neighbour": facts.flat > MOST_FLAT,
         f"{facts.clipped:.0%} of it is black or white": facts.clipped > MOST_CLIPPED,
@@ -70,4 +63,4 @@ def unlike_training(pixels: UInt8Array) -> str:
         "it has no detail at all": facts.rough < SMOOTHEST and facts.flat <= MOST_FLAT,
     }
     reasons = [reason for reason, applies in checks.items() if applies]
-    return f"{UNLIKE}: {', '.join(reasons)}. Its numbers mean little." if reasons else ""
+    return f"{OUT_OF_DISTRIBUTION}: {', '.join(reasons)}. Its numbers mean little." if reasons else ""
