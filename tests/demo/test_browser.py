@@ -138,7 +138,7 @@ def test_upload_and_click_a_point(page: Any) -> None:
     text = settled_text(page, "#point", "circle of confusion")
     assert "column 22" in text and "px" in text and "confidence" in text
     shot(page, "point")
-    docs_picture(page, "maps", "h1", "#ask")
+    docs_picture(page, "maps", "h1", "#show-values")
 
 
 def test_the_pointer_shows_the_values_of_a_click_and_asks_nobody(page: Any) -> None:
@@ -302,7 +302,7 @@ def test_keyboard_only(page: Any) -> None:
     tab_to("row")
     page.keyboard.press("Control+A")
     page.keyboard.type("100")
-    tab_to("ask")
+    tab_to("show-values")
     page.keyboard.press("Enter")
     assert "column 200, row 100" in settled_text(page, "#point", "column 200")
 

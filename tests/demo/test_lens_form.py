@@ -9,7 +9,7 @@ import pytest
 
 from mddnet.demo.lens_form import (
     CAMERAS,
-    NOTHING_TYPED,
+    NO_LENS_FACTS,
     SENSOR_CHOICES,
     SENSOR_WIDTH_MM,
     TypedLens,
@@ -68,6 +68,6 @@ def test_what_is_typed_replaces_exif_and_the_rest_stays() -> None:
     typed = TypedLens(Lens(focus_m=0.5), "iPhone 11").added_to(photo)
     assert typed.lens == Lens(4.25, 1.8, 5640 / 4032, 0.5) and typed.notes == ("read",)
     assert TypedLens(Lens(pixel_um=2.0), "iPhone 11").added_to(photo).lens == Lens(None, 1.8, 2.0, None)
-    assert NOTHING_TYPED.added_to(photo) == photo
+    assert NO_LENS_FACTS.added_to(photo) == photo
     other = TypedLens(Lens(focal_mm=1.54), "iPhone 11").added_to(photo)
     assert other.lens.pixel_um is None and "not of 1.54 mm" in other.notes[-1]

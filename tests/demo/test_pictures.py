@@ -13,7 +13,7 @@ from tests.support.made_law_model import LawModel, ramp
 
 from mddnet.demo.html import _ticks, defocus_text, facts_html, law_svg, point_cloud_text, point_html, scale_html
 from mddnet.demo.page_maps import PageMaps, page_maps, points_of, values_at
-from mddnet.demo.pictures import LINE_COLOUR, VIEW_GROUND, focus_line, metres, panels, rotated_view
+from mddnet.demo.pictures import LINE_COLOUR, VIEW_BACKGROUND, focus_line, metres, panels, rotated_view
 from mddnet.types import Lens, LensLawFit, Photo
 
 
@@ -90,7 +90,7 @@ def test_notes_are_escaped(maps: PageMaps) -> None:
 def test_words_for_values(maps: PageMaps) -> None:
     html = point_html(values_at(maps, 0, 0), maps.unit)
     assert "10 px, behind the plane of focus" in html and "0.75 of 1" in html and "column 0, row 0" in html
-    assert "No point chosen" in point_html(None)
+    assert "No point" in point_html(None)
     assert defocus_text(0.2) == "0.2 px, in focus" and "in front" in defocus_text(-3)
     assert metres(0.8) == "1.25 m" and metres(0) == "infinity" and metres(1 / 1234) == "1230 m"
 
@@ -113,7 +113,7 @@ def test_a_rotated_view_moves_near_points_against_far_ones(maps: PageMaps) -> No
     cloud = points_of(maps)
     front = rotated_view(cloud, 0, 0)
     assert front.shape == (600, 900, 3)
-    seen = (front != VIEW_GROUND).any(axis=2)
+    seen = (front != VIEW_BACKGROUND).any(axis=2)
     assert 0.2 < seen.mean() < 0.9
     for angles in ((30, 0), (0, 30)):
         assert (rotated_view(cloud, *angles) != front).any()
@@ -121,7 +121,7 @@ def test_a_rotated_view_moves_near_points_against_far_ones(maps: PageMaps) -> No
     columns = np.arange(900)
 
     def offset(picture: np.ndarray) -> float:
-        shown = (picture != VIEW_GROUND).any(axis=2)
+        shown = (picture != VIEW_BACKGROUND).any(axis=2)
         near, far = shown & (picture[:, :, 0] > 200), shown & (picture[:, :, 0] < 30)
         return float(columns[np.nonzero(near)[1]].mean() - columns[np.nonzero(far)[1]].mean())
 

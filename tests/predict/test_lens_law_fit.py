@@ -158,7 +158,7 @@ def test_agreement_is_one_on_the_law_and_falls_with_size_and_sign() -> None:
 def test_a_blur_larger_than_that_of_infinity_lies_in_front_whatever_the_network_says() -> None:
     c = np.array([[1.0, 3.0, 3.0, 8.0]], np.float32)
     logit = np.array([[9.0, 9.0, -9.0, 9.0]], np.float32)
-    bounded = bounded_sign_logit(logit, c, behind_px=3.0)
+    bounded = bounded_sign_logit(logit, c, infinity_px=3.0)
     # Up to 3 px nothing changes but the cut at 4; 8 px are 5 / (0.8 + 0.96) errors too many.
     np.testing.assert_allclose(bounded, [[4.0, 4.0, -4.0, 4.0 - (5 / 1.76) ** 2]], rtol=1e-5)
     np.testing.assert_array_equal(bounded_sign_logit(logit, c, np.inf), [[4.0, 4.0, -4.0, 4.0]])
@@ -170,6 +170,6 @@ def test_of_two_laws_the_one_within_infinity_is_taken() -> None:
     defocus = (10 * (1.2 - u)).astype(np.float32)
     assert fit_lens_law(u, defocus, np.full_like(u, 4.0)).u_focus == pytest.approx(1.2, abs=0.01)
     # The lens is focused so far away that infinity is blurred by 1 px: the scene of 2 to 12 px cannot lie behind.
-    logit = bounded_sign_logit(np.full_like(u, 4.0), defocus, behind_px=1.0)
-    fit = fit_lens_law(u, defocus, logit, behind_px=1.0)
+    logit = bounded_sign_logit(np.full_like(u, 4.0), defocus, infinity_px=1.0)
+    fit = fit_lens_law(u, defocus, logit, infinity_px=1.0)
     assert not fit.found or fit.kappa_px * (fit.u_focus - np.percentile(u, 2)) < 1.9

@@ -75,9 +75,7 @@ class Truth:
     # flat indices of sampled pixels with known inverse depth, and with known blur
     depth_indices: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     defocus_indices: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    sampled_blurred: BoolArray | None = (
-        None  # at ``defocus_indices``; None if ``defocus_px`` is known
-    )
+    sampled_blurred: BoolArray | None = None  # at ``defocus_indices``; None if ``defocus_px`` is known
     textured: BoolArray | None = None  # pixels of a uniformly blurred photo over which the median CoC is taken
 
     @cached_property
