@@ -1,9 +1,9 @@
-"""The table of docs/results/kills.md: commands that are killed at random moments and started again.
+"""The table of docs/results/kills.md: commands that are killed at random moments and restarted.
 
     python -m benchmarks.reliability.kill_table --kills 100 -o docs/results/kills.md
 
-It ends with 1 where anything was wrong, and says what. Results lie in the work folder, one JSON file per command, and
-are taken from there when the command is run again. Only where processes can be forked: not on Windows.
+The exit code is 1 if there are faults, which are printed. Results are stored in the work folder, one JSON file per
+command, and reused by the next run. Needs fork: not on Windows.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ LOADED = (
     "mddnet.train.card",
     "torch.utils.tensorboard",
 )
-"""What the commands import, so that no killed run has to."""
+"""Modules to import before the kills, so that no kill falls into imports."""
 CASES = ("predict", "build", "build -j 2", "shards", "train")
 
 
 def made_case(name: str, work: Path, small: bool) -> Case:
-    """A case with its input; a smaller one where only a few runs are killed."""
+    """A case with its input; a smaller one for few kills."""
     if name == "predict":
         return Predict(work, count=2 if small else 8)
     if name == "build":
@@ -61,13 +61,13 @@ class Row:
 
 
 def kill_one(name: str, kills: int, seed: int) -> Row:
-    """Kill one command so many times, in a folder that is removed afterwards."""
+    """Kill one command that many times, in a temporary folder."""
     for module in LOADED:
         importlib.import_module(module)
     import cv2
     import torch
 
-    # Threads of this process would be missing in its forked children.
+    # Forked children do not have the threads of this process.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     started, made = time.monotonic(), provenance()
@@ -84,7 +84,7 @@ def kill_one(name: str, kills: int, seed: int) -> Row:
 
 
 def rows_of(names: list[str], kills: int, seed: int, work: Path) -> list[Row]:
-    """A row per command; those that lie in the folder of results are taken from there."""
+    """One row per command; existing results in the work folder are reused."""
     work.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in names:

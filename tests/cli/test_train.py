@@ -97,7 +97,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(samples, tmp_path, quick) -> N
 
 
 @pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
-def test_a_second_run_into_a_folder_is_refused_before_it_writes_anything(samples, tmp_path, capsys) -> None:
+def test_a_second_run_into_a_folder_is_rejected_before_it_writes_anything(samples, tmp_path, capsys) -> None:
     out = tmp_path / "run"
     out.mkdir()
     (out / "recipe.toml").write_text("of the first run")
@@ -124,7 +124,7 @@ def test_wrong_usage_is_2(arguments, capsys) -> None:
     assert "mddnet train: " in capsys.readouterr().err
 
 
-def test_what_cannot_be_trained_on_is_said(samples, tmp_path, capsys) -> None:
+def test_an_untrainable_recipe_is_reported(samples, tmp_path, capsys) -> None:
     (tmp_path / "empty").mkdir()
     cases = [
         (tmp_path / "empty", "small", [], "mddnet build"),
@@ -138,7 +138,7 @@ def test_what_cannot_be_trained_on_is_said(samples, tmp_path, capsys) -> None:
         assert expected in capsys.readouterr().err
 
 
-def test_a_run_on_other_scenes_than_before_is_refused(samples, tmp_path, capsys) -> None:
+def test_a_run_on_other_scenes_than_before_is_rejected(samples, tmp_path, capsys) -> None:
     out = tmp_path / "run"
     out.mkdir()
     (out / "checkpoint.safetensors").write_bytes(b"")

@@ -141,7 +141,7 @@ def test_upload_and_click_a_point(page: Any) -> None:
     docs_picture(page, "maps", "h1", "#show-values")
 
 
-def test_the_pointer_shows_the_values_of_a_click_and_asks_nobody(page: Any) -> None:
+def test_the_pointer_shows_the_values_of_a_click_without_requests(page: Any) -> None:
     show_cat(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -307,7 +307,7 @@ def test_keyboard_only(page: Any) -> None:
     assert "column 200, row 100" in settled_text(page, "#point", "column 200")
 
 
-def test_screen_readers_are_told(page: Any) -> None:
+def test_the_page_supports_screen_readers(page: Any) -> None:
     show_cat(page)
     for block in ("facts", "point"):
         assert page.locator(f"#{block}").get_attribute("aria-live") == "polite"

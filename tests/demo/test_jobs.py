@@ -29,7 +29,7 @@ def names(archive: Path) -> set[str]:
         return set(opened.namelist())
 
 
-def test_the_archive_holds_what_pred_save_writes(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+def test_the_archive_has_the_files_of_prediction_save(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
     path, facts = jobs.archive(photo_file, None, ArchiveContents())
     saved = LawModel().predict(jobs._read(photo_file, None)).save(tmp_path / "saved")
     assert names(path) == {file.name for file in saved.values()}
@@ -42,7 +42,7 @@ def test_the_archive_holds_what_pred_save_writes(jobs: Jobs, photo_file: Path, t
     assert [file.name for file in path.parent.iterdir()] == [path.name]  # what went into the ZIP is gone
 
 
-def test_everything_that_can_be_wanted(jobs: Jobs, photo_file: Path) -> None:
+def test_an_archive_with_all_contents(jobs: Jobs, photo_file: Path) -> None:
     pytest.importorskip("cv2", reason="rendering needs OpenCV (extra demo)")
     lens = Lens(50, 2, 400, 1.1025)
     path, _ = jobs.archive(photo_file, lens, ArchiveContents(("png",), 2.0, None, 4.0, True))
@@ -65,7 +65,7 @@ def test_lens_facts_replace_exif_or_only_fill_it(jobs: Jobs, tmp_path: Path) -> 
     assert facts["lens"]["focal_mm"] == 50 and facts["unit"] == "1/m from focus"
 
 
-def test_a_batch_names_what_failed_and_does_the_rest(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+def test_a_batch_reports_failures_and_continues(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_text("words")
     steps: list[tuple[int, str]] = []

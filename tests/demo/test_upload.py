@@ -14,14 +14,14 @@ from mddnet.errors import ImageError
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_the_kinds_that_are_named_are_taken(tmp_path: Path, suffix: str) -> None:
+def test_the_given_kinds_are_chosen(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cup{suffix}"
     Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(path)
     photo = read_upload(path, Limits())
     assert photo.pixels.shape == (40, 50, 3) and photo.path == path
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_a_bomb_is_rejected_before_it_is_decoded(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"^bomb.png: 30000 x 30000 px is too large: at most 50 megapixels"):
         read_upload(png_bomb(tmp_path / "bomb.png"), Limits())
 
@@ -36,7 +36,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
         ("cut.jpg", b"\xff\xd8\xff\xe0" + b"\0" * 40, "cut.jpg: "),
     ],
 )
-def test_bad_files_are_named_without_their_folder(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_bad_files_are_reported_without_their_folder(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ImageError) as told:

@@ -21,7 +21,7 @@ def metric_depth_measures(
     return measure(Comparison(known, Estimate(inv_depth), None, alignment or AlignmentChoice()))
 
 
-def test_the_alignment_is_what_was_asked_for() -> None:
+def test_the_alignment_is_the_requested_one() -> None:
     u = np.array([[0.5, 1.0, 2.0, 4.0], [np.nan, 1.0, 2.0, 4.0]])
     truth = u.astype(np.float32)
     half_and_shifted = np.nan_to_num((u - 1.0) / 2).astype(np.float32)
@@ -73,7 +73,7 @@ def test_a_score_without_a_threshold_has_an_average_precision_alone() -> None:
     assert measure(Comparison(truth, Estimate(blur_score=score, blur_threshold=0.5)))["blur_f"] == 1.0
 
 
-def test_a_new_metric_is_measured_and_a_taken_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_metric_is_measured_and_a_taken_key_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mddnet.metrics.registry.METRICS", dict(METRICS))
     largest = Metric(
         key="coc_largest_px",
@@ -89,7 +89,7 @@ def test_a_new_metric_is_measured_and_a_taken_key_is_refused(monkeypatch: pytest
         register(largest)
 
 
-def test_what_a_metric_stands_beside_is_a_metric() -> None:
+def test_the_reference_of_a_metric_is_a_metric() -> None:
     for metric in METRICS.values():
         assert metric.reference_key is None or metric.reference_key in METRICS
         assert (metric.function is None) or metric.needs, metric.key

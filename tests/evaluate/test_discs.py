@@ -39,7 +39,7 @@ def test_convention_every_shape_has_the_variance_of_the_disc(shape: Shape, diame
     assert 4 * np.sqrt(variance) == pytest.approx(diameter_px, rel=0.02)
 
 
-def test_shapes_are_what_they_are_called() -> None:
+def test_shapes_match_their_names() -> None:
     disc, gaussian, hexagon, eye = (shape_kernel(shape, 32.0) for shape in SHAPES)
     middle = len(gaussian) // 2
     # a Gaussian of sigma 8: at one sigma it has fallen to exp(-1/2)
@@ -61,7 +61,7 @@ def test_a_large_disc_is_flat_inside_and_empty_outside() -> None:
         shape_kernel("disc", 1.0)
 
 
-def test_blur_is_in_linear_light_and_keeps_the_place() -> None:
+def test_blur_is_in_linear_light_and_keeps_positions() -> None:
     photo = np.zeros((41, 51, 3), dtype=np.uint8)
     photo[20, 25] = 255
     light = linear_from_srgb8(blurred_by_disc(photo, 6.0))[..., 0]

@@ -44,13 +44,13 @@ def test_depth_in_metres_becomes_inverse_depth() -> None:
         (Estimate(defocus_px=np.full((2, 2), np.nan, np.float32)), "finite"),
     ],
 )
-def test_an_answer_that_was_not_announced_is_refused(estimate: Any, message: str) -> None:
+def test_an_estimate_of_another_quantity_is_rejected(estimate: Any, message: str) -> None:
     baseline: Any = SimpleNamespace(name="odd", quantities=("defocus_px",), infer=lambda photo: estimate)
     with pytest.raises(ModelError, match=f"odd.*{message}"):
         checked_infer(baseline, np.zeros((2, 2, 3), np.uint8))
 
 
-def test_peers_are_found_by_name(tiny_model: Path) -> None:
+def test_baselines_are_found_by_name(tiny_model: Path) -> None:
     for name in BASELINES:
         if name in ("zhuo-sim", "karaali-jung") and find_spec("cv2") is None:
             with pytest.raises(ModelError, match=rf"{name}: needs the package cv2.*mddnet\[build\]"):

@@ -94,14 +94,14 @@ def test_the_example_is_a_description(tmp_path: Path) -> None:
         ("name = ", "not TOML"),
     ],
 )
-def test_a_wrong_description_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_description_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "peer.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match=rf"peer\.toml.*{message}"):
         read_description(path)
 
 
-def test_missing_and_damaged_files_are_named(tmp_path: Path, photo: np.ndarray) -> None:
+def test_missing_and_damaged_files_are_reported(tmp_path: Path, photo: np.ndarray) -> None:
     path = tmp_path / "peer.onnx"
     write_graph(path, two_outputs=True)
     with pytest.raises(ModelError, match=r"(?s)peer\.toml.*quantity"):

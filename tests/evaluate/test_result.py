@@ -44,7 +44,7 @@ def test_curves_of_one_photo_by_hand() -> None:
     assert {f"ause_{e}{c}" for e in ("coc", "inv_depth", "order") for c in ("", "_constant")} <= set(measures)
 
 
-def test_what_does_not_apply_is_absent() -> None:
+def test_metrics_that_do_not_apply_are_absent() -> None:
     u = np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
     maps = np.ones((4, 5), dtype=np.float32)
     nothing = OrdinalPairs(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)

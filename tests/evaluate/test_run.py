@@ -123,7 +123,7 @@ def test_the_threshold_of_blur_is_in_pixels(made: Any, add_scene: AddScene) -> N
         )
 
 
-def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scene: AddScene) -> None:
+def test_a_confidence_from_the_errors_beats_a_constant(made: Any, add_scene: AddScene) -> None:
     add_scene("focal_stacks", "s", "p")
     add_scene("focal_stacks", "t", "q", unit="ordinal", provenance="rendered")
 
@@ -161,7 +161,7 @@ def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scen
     assert tables["Focal stacks: error without the least confident pixels"].rows[0][0] == "CoC error, px"
 
 
-def test_a_confidence_of_another_size_is_refused(every_kind: Any) -> None:
+def test_a_confidence_of_another_size_is_rejected(every_kind: Any) -> None:
     def predict(photo: np.ndarray) -> Any:
         maps = np.zeros(photo.shape[:2], np.float32)
         return SimpleNamespace(
@@ -185,7 +185,7 @@ class Made:
         return estimate_from(self.quantity, self.map(photo).astype(np.float32))  # type: ignore[arg-type]
 
 
-def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Path) -> None:
+def test_baselines_are_measured_by_their_quantities(every_kind: Any, tmp_path: Path) -> None:
     oracle = every_kind.oracle
     baselines = [
         Made("sigma", sigma_px=lambda photo: oracle.predict(photo).defocus_px / 4),
@@ -232,7 +232,7 @@ def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Pa
     assert data["kinds"]["rgbd"]["baselines"]["sigma"]["macro"]["defocus_ordinal"] == 1.0
 
 
-def test_a_baseline_that_fails_is_named_and_the_model_is_measured(every_kind: Any) -> None:
+def test_a_baseline_that_fails_is_reported_and_the_model_is_measured(every_kind: Any) -> None:
     broken = Made("broken", sigma_px=lambda photo: np.zeros((3, 4)))
     result = evaluate_model(
         every_kind.oracle, every_kind.root, None, only=["rgbd"], split_of=every_kind.locations, baselines=[broken]
@@ -255,7 +255,7 @@ def test_noise_scores_a_half(every_kind: Any, random_answers: Any) -> None:
     assert result.headline["focal_stacks.u_focus_error_median"] == 1.0  # never found
 
 
-def test_the_row_prior_falls_when_the_photo_is_turned(every_kind: Any, row_answers: Any) -> None:
+def test_the_row_prior_fails_on_rotated_photos(every_kind: Any, row_answers: Any) -> None:
     h = evaluate_model(row_answers, every_kind.root, None, only=SCENES, split_of=every_kind.locations).headline
     for kind in SCENES:
         row = h[f"{kind}.vertical_position_prior"]
@@ -275,7 +275,7 @@ def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddS
     assert "3 photos without visible blur" in markdown(result) and "ordinal depth" not in markdown(result)
 
 
-def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddScene) -> None:
+def test_means_are_over_frames_then_scenes_then_locations(made: Any, add_scene: AddScene) -> None:
     for name, location, frames in (("s1", "p", (0.0, 1.0)), ("s2", "p", (0.5,)), ("s3", "q", (0.2,))):
         add_scene("focal_stacks", name, location, u_focus=frames)
     evaluation = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
@@ -291,7 +291,7 @@ def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddS
     assert stacks.locations["p"]["coc_constant_mae_px"] == pytest.approx(np.mean(constants))
 
 
-def test_a_wrong_sign_costs_the_law_and_not_what_a_perfect_sign_would_give(made: Any, add_scene: AddScene) -> None:
+def test_a_wrong_sign_lowers_the_law_but_not_the_law_with_the_true_sign(made: Any, add_scene: AddScene) -> None:
     add_scene("focal_stacks", "s", "p", u_focus=(0.0, 0.5, 1.0))
     inside_out = SimpleNamespace(
         predict=lambda photo: SimpleNamespace(
@@ -318,7 +318,7 @@ def test_every_kind_whose_depth_is_measured_takes_part(made: Any, add_scene: Add
     assert not result.failures and all(result.headline[f"{kind}.depth_ordinal"] == 1.0 for kind in measured)
 
 
-def test_a_scene_that_is_replaced_meanwhile_is_named_once_and_left_out(made: Any, add_scene: AddScene) -> None:
+def test_a_scene_that_is_replaced_meanwhile_is_reported_once_and_left_out(made: Any, add_scene: AddScene) -> None:
     folder = add_scene("focal_stacks", "stack", "here")
     add_scene("focal_stacks", "other", "there")
 
@@ -334,7 +334,7 @@ def test_a_scene_that_is_replaced_meanwhile_is_named_once_and_left_out(made: Any
     assert "there" in result.kinds["focal_stacks"].model.locations
 
 
-def test_a_damaged_scene_is_named_and_the_others_are_measured(every_kind: Any) -> None:
+def test_a_damaged_scene_is_reported_and_the_others_are_measured(every_kind: Any) -> None:
     (every_kind.root / "rgbd" / "desk_1" / "inv_depth.png").write_bytes(b"no png")
     (every_kind.root / "focal_stacks" / "stack_a" / "frame_1.png").unlink()
     result = evaluate_model(
@@ -350,7 +350,7 @@ def test_a_damaged_scene_is_named_and_the_others_are_measured(every_kind: Any) -
     assert "Not measured" in [table.title for table in result_tables(result)]
 
 
-def test_a_model_with_maps_of_another_size_is_refused(every_kind: Any) -> None:
+def test_a_model_with_maps_of_another_size_is_rejected(every_kind: Any) -> None:
     small = np.zeros((3, 4), np.float32)
     model = SimpleNamespace(
         predict=lambda photo: SimpleNamespace(inv_depth=small, defocus_px=small, signed_defocus_px=small)
@@ -395,7 +395,7 @@ def test_pairs_slope_and_speed(made: Any, add_scene: AddScene, tmp_path: Path, r
     assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1] == 2 + 15  # pairs, and a scene at 3 sizes with 5 discs
 
 
-def test_slope_of_an_answer_that_is_half_the_truth(made: Any) -> None:
+def test_the_slope_of_half_the_truth_is_one_half(made: Any) -> None:
     add_sharp(made, np.random.default_rng(0).integers(0, 256, (240, 330, 3), dtype=np.uint8))
     estimates = iter((0.2, 1.0, 2.0, 4.0, 8.0))
 

@@ -69,7 +69,7 @@ def test_a_clipped_defocus_map_does_not_lower_kappa() -> None:
     assert fit.u_focus == pytest.approx(0.2, abs=0.01) and fit.kappa_px == pytest.approx(40.0, rel=0.03)
 
 
-def test_the_sign_tells_two_depths_apart() -> None:
+def test_the_sign_distinguishes_two_depths() -> None:
     # Of two distances with 4 and 12 px of blur the law alone cannot tell whether focus lies between or beyond.
     u = np.zeros((64, 64), np.float32)
     u[:, 32:] = 1.0
@@ -88,7 +88,7 @@ def test_convention_scaling_the_pixels_scales_kappa_and_residual_only() -> None:
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(0.005, 0.0), (0.05, 0.9), (40.0, -3.0)])
-def test_scale_and_shift_of_relative_depth_mean_nothing(gain: float, offset: float) -> None:
+def test_scale_and_shift_of_relative_depth_have_no_effect(gain: float, offset: float) -> None:
     # A loss that ignores scale and shift leaves a network free to use a small part of [0, 1].
     u, signed, defocus = maps(0.3, 10.0, noise_px=1.0)
     plain = fit_lens_law(u, defocus, signed)
@@ -114,13 +114,15 @@ def test_the_same_maps_give_the_same_fit() -> None:
         (landscape(1), (12 * (2.3 - landscape(1))).astype(np.float32), "far outside"),
     ],
 )
-def test_no_plane_of_focus_is_said_with_the_reason(u: Float32Array, defocus: Float32Array, reason: str) -> None:
+def test_a_missing_plane_of_focus_is_reported_with_the_reason(
+    u: Float32Array, defocus: Float32Array, reason: str
+) -> None:
     fit = fit_lens_law(u, defocus, np.zeros_like(u))
     assert not fit.found and np.isnan(fit.u_focus) and np.isnan(fit.kappa_px) and np.isfinite(fit.residual_px)
     assert reason in fit.reason
 
 
-def test_maps_of_two_shapes_are_refused() -> None:
+def test_maps_of_two_shapes_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"expected one shape \(H, W\)"):
         fit_lens_law(landscape(1), landscape(1)[:50])
 
@@ -155,7 +157,7 @@ def test_agreement_is_one_on_the_law_and_falls_with_size_and_sign() -> None:
 # --- nothing lies behind infinity -------------------------------------------------------------------------------------
 
 
-def test_a_blur_larger_than_that_of_infinity_lies_in_front_whatever_the_network_says() -> None:
+def test_blur_larger_than_at_infinity_is_in_front() -> None:
     c = np.array([[1.0, 3.0, 3.0, 8.0]], np.float32)
     logit = np.array([[9.0, 9.0, -9.0, 9.0]], np.float32)
     bounded = bounded_sign_logit(logit, c, infinity_px=3.0)

@@ -24,7 +24,7 @@ def textured(height: int = 96, width: int = 128, seed: int = 0) -> UInt8Array:
     return grey.astype(np.uint8)[..., None].repeat(3, 2)
 
 
-def test_what_is_counted() -> None:
+def test_counted_pixels() -> None:
     # Two rows: 0 0 90 and 255 255 255; of four neighbours three are equal.
     row = np.array([[0, 0, 90], [255, 255, 255]], np.uint8)[..., None].repeat(3, 2)
     facts = pixel_statistics(row)
@@ -54,7 +54,7 @@ def test_white_noise_is_as_rough_as_can_be_and_a_photo_is_not() -> None:
         ),
     ],
 )
-def test_what_is_no_photo_is_named(picture: UInt8Array, reason: str) -> None:
+def test_out_of_distribution_photos_are_noted(picture: UInt8Array, reason: str) -> None:
     assert out_of_distribution_note(picture).startswith(OUT_OF_DISTRIBUTION) and reason in out_of_distribution_note(
         picture
     )
@@ -68,7 +68,7 @@ def checkerboard() -> UInt8Array:
     return np.where((rows + columns) % 2, np.uint8(255), np.uint8(0))[..., None].repeat(3, 2)
 
 
-def test_the_shipped_model_is_not_sure_of_what_is_no_photo() -> None:
+def test_the_shipped_model_has_low_confidence_out_of_distribution() -> None:
     model = mddnet.load(threads=1)
     constant = model.predict(np.full((192, 256, 3), 128, np.uint8))
     assert not constant.focus.found and constant.confidence.max() < 0.01
@@ -83,7 +83,7 @@ def test_the_shipped_model_is_not_sure_of_what_is_no_photo() -> None:
     assert not any(note.startswith(OUT_OF_DISTRIBUTION) for note in photo.notes)
 
 
-def test_numbers_that_are_none_are_refused(tiny_model: Path) -> None:
+def test_invalid_numbers_are_rejected(tiny_model: Path) -> None:
     model = mddnet.load(tiny_model, threads=1)
     picture = np.full((64, 64, 3), 0.5)
     for bad in (np.nan, np.inf, -np.inf, 1e30):

@@ -27,8 +27,8 @@ def label(
     """Create pseudo-depth labels for sharp photos with a teacher model, and keep those that pass the checks.
 
     OUT/pseudo contains the photos, their depth and manifest.csv; `mddnet build OUT` renders focused frames from them,
-    with the provenance pseudo. OUT/pseudo/rejected.csv lists the rejected photos and the failed check. The teacher runs on the
-    photo, its mirror image and its centre crop, and must order pixels consistently; for scenes with photographed
+    with the provenance pseudo. OUT/pseudo/rejected.csv lists the rejected photos and the failed check. The teacher runs
+    on the photo, its mirror image and its centre crop, and must order pixels consistently; for scenes with photographed
     frames, also consistently with depth from focus. An interrupted command can be repeated to continue.
 
     Parameters
