@@ -1,4 +1,4 @@
-"""Tables of the shipped model: ``python -m benchmarks NAME...``, or ``all``, writes ``docs/results/NAME.md``.
+"""Tables of the shipped model: ``python -m benchmarks NAME...`` (or ``all``) writes ``docs/results/NAME.md``.
 
 A benchmark is one module with ``run(settings) -> str``, the text of its page; a new one needs a line in
 :data:`BENCHMARKS`.
@@ -17,13 +17,13 @@ from cyclopts import App, Parameter
 from mddnet.io.atomic import atomic_write_text
 
 BENCHMARKS = {
-    "ablation": "photos with a cue removed, or seen another way",
-    "corruption": "motion blur, sharpening, computed bokeh, haze and odd lenses",
-    "evaluation-speed": "processor time of an evaluation beside that of the network",
-    "metres": "metres of single frames with a known lens",
+    "ablation": "perturbed photos",
+    "corruption": "motion blur, sharpening, computed bokeh, haze and unusual lenses",
+    "evaluation-speed": "processor time of an evaluation and of the network",
+    "metres": "metric depth of single frames with a known lens",
     "multi-scale": "a second pass at twice the resolution",
     "out-of-distribution": "photos without depth, focus or light",
-    "precision": "half precision and int8 beside the shipped graph",
+    "precision": "half precision and int8, compared with the shipped graph",
 }
 """By name; the module has the same name, with an underscore for a hyphen."""
 
@@ -33,7 +33,7 @@ def main(
     settings: Annotated[Settings, Parameter(name="*")] = Settings(),  # noqa: B008 - frozen
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("docs/results"),
 ) -> int:
-    """Run benchmarks, and write a page for each.
+    """Run benchmarks, and write one page for each.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Ablation of the input: the same metrics after each perturbation of the photos, side by side.
+"""Ablation of the input: the same metrics after each perturbation of the photos.
 
-Beside the metrics stands how far the predictions themselves move: a model that reads the blur predicts the same for a
-photo that is mirrored, rotated, or exposed otherwise.
+The stability of the predictions is listed, too: a model that relies on blur predicts the same for a photo that is
+mirrored, rotated, or of another exposure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.settings import Settings
 from mddnet import metrics
 from mddnet.evaluate import Evaluation, Options, evaluate_model
 from mddnet.evaluate.methods import Predictor
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.evaluate.tables import ResultTable, number, tables_markdown
 from mddnet.metrics.comparison import SIGN_DEFOCUS_MIN
 from mddnet.types import Float32Array, UInt8Array
@@ -32,11 +32,11 @@ _THINNING = 4
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far the predictions for perturbed photos agree with those for the photos as they are, means over photos.
+    """Agreement of predictions for perturbed photos with those for unchanged photos, means over photos.
 
     Attributes:
         rank_correlation: Spearman, of inverse depth.
-        defocus_change: median of |c' - c| / max(c, 1 px) over the pixels, CoC of the photo as it is in the denominator.
+        defocus_change: median of |c' - c| / max(c, 1 px) over the pixels, with the CoC c of the unchanged photo.
         same_sign: share of pixels with a CoC above 1 % of the long side that keep their sign.
     """
 
@@ -47,22 +47,16 @@ class Agreement:
 
 @dataclass(slots=True)
 class Ablation:
-    """All that one study measured.
+    """Results of one study."""
 
-    Attributes:
-        model: name of the model.
-        evaluations: by perturbation; :data:`UNCHANGED` first.
-        agreements: by perturbation, without :data:`UNCHANGED`.
-    """
-
-    model: str
-    evaluations: dict[str, Evaluation] = field(default_factory=dict)
-    agreements: dict[str, Agreement] = field(default_factory=dict)
+    model: str  # name of the model
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)  # by perturbation; :data:`UNCHANGED` first
+    agreements: dict[str, Agreement] = field(default_factory=dict)  # by perturbation, without :data:`UNCHANGED`
 
 
 @dataclass(slots=True)
 class _Recorder:
-    """Predicts, and keeps thinned maps of every photo."""
+    """Predicts, and stores subsampled maps of every photo."""
 
     model: Predictor
     kept: dict[bytes, tuple[Float32Array, Float32Array]] = field(default_factory=dict)
@@ -88,16 +82,16 @@ def ablate(
     split_of: Mapping[str, str] | None = None,
     options: Options | None = None,
 ) -> Ablation:
-    """Measure a model on real blur as it is and after each perturbation.
+    """Measure a model on real blur, unchanged and after each perturbation.
 
     Args:
-        model: anything with ``predict``.
+        model: a model with ``predict``.
         scenes_root: folder of built scenes.
-        data_root: folder with ``split.csv``; None needs ``split_of``.
+        data_root: folder with ``split.csv``; None requires ``split_of``.
         name: name of the model in the tables.
-        perturbations: what to do to the photos.
+        perturbations: perturbations of the photos.
         split_of: split by location, instead of ``split.csv``.
-        options: the choices that the numbers depend on.
+        options: options of the evaluation.
 
     Raises:
         CaptureError: if there are no scenes.
@@ -168,7 +162,7 @@ def ablation_tables(study: Ablation) -> list[ResultTable]:
         )
         note = (
             "Macro-averages over locations. Near edges: within 2 % of the long side of a step in depth of more than "
-            "10 % of the scene's range, where occlusion can tell the sign; away: the rest."
+            "10 % of the scene's range, where occlusion may reveal the sign; away: the rest."
         )
         columns = ("photos", *_COLUMNS.values(), "lowest sign of a location")
         tables.append(ResultTable(f"{title}: ablation", columns, rows, note))
@@ -180,7 +174,7 @@ def ablation_tables(study: Ablation) -> list[ResultTable]:
         "Against the predictions for the unchanged photos. Depth: Spearman's rank correlation. Defocus: median change "
         "of the CoC, relative (to 1 px at least). Sign: share of the pixels with a clear CoC that keep it."
     )
-    tables.append(ResultTable("How stable the predictions are", ("photos", "depth", "defocus", "sign"), rows, note))
+    tables.append(ResultTable("Stability of the predictions", ("photos", "depth", "defocus", "sign"), rows, note))
     return tables
 
 
@@ -188,5 +182,5 @@ def run(settings: Settings) -> str:
     """Ablation of the model on the dev scenes: takes 25 times as long as their evaluation."""
     model, name = settings.load()
     study = ablate(model, settings.scenes, settings.data, name=name)
-    made = provenance_words(provenance(), sum(e.seconds for e in study.evaluations.values()))
+    made = provenance_line(provenance(), sum(e.seconds for e in study.evaluations.values()))
     return "\n".join([f"# Ablation of {name}, dev split", "", made, "", *tables_markdown(ablation_tables(study))])

@@ -1,6 +1,6 @@
-"""Corruptions that are no defocus: motion, sharpening, computed bokeh, haze and odd lenses, and what is predicted.
+"""Predictions for corruptions other than defocus: motion, sharpening, computed bokeh, haze and unusual lenses.
 
-Each starts from a sharp photo, so that every difference in the prediction comes from it.
+Each corruption is applied to a sharp photo, so that it causes all differences in the prediction.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from benchmarks.settings import Settings, answers_to, sharp_photos
+from benchmarks.settings import Settings, predictions_for, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.evaluate.discs import blurred_by_disc
@@ -20,14 +20,14 @@ MOTION_PX = 16
 BOKEH_PX = 12.0
 SHARPEN_RADIUS_PX, SHARPEN_AMOUNT = 3.0, 1.5
 HAZE_LEFT = 0.35
-"""Share of the light of the scene that comes through the haze at the top of the photo; below all of it does."""
+"""Transmission of the haze at the top of the photo; it is 1 in the lower half."""
 TILT_PX = 12.0
 LEVELS = 6
-"""Blur that changes over the photo is put together from this many steps of constant blur."""
+"""Spatially varying blur is interpolated between this number of constant blurs."""
 
 
 def moved(photo: UInt8Array, length_px: int = MOTION_PX) -> UInt8Array:
-    """Motion blur: the camera moved sideways by so many pixels while the shutter was open, in linear light."""
+    """Horizontal motion blur of that length, in linear light."""
     light = linear_from_srgb8(photo)
     total = np.zeros_like(light)
     for shift in range(length_px):
@@ -36,14 +36,14 @@ def moved(photo: UInt8Array, length_px: int = MOTION_PX) -> UInt8Array:
 
 
 def sharpened(photo: UInt8Array) -> UInt8Array:
-    """The halos of a phone: an unsharp mask of radius 3 px and amount 1.5, on sRGB values."""
+    """Halos of phone cameras: an unsharp mask of radius 3 px and amount 1.5, on sRGB values."""
     soft = blurred_by_disc(photo, 4.0 * SHARPEN_RADIUS_PX).astype(np.float32)
     values = photo.astype(np.float32)
     return np.clip(values + SHARPEN_AMOUNT * (values - soft), 0, 255).astype(np.uint8)
 
 
 def computed_bokeh(photo: UInt8Array) -> UInt8Array:
-    """A "portrait mode": an ellipse in the middle stays as it was, all else has one blur of 12 px, and a hard edge."""
+    """A "portrait mode": outside an ellipse in the middle, a constant blur of 12 px with a hard edge."""
     return np.where(subject(photo.shape[:2])[..., None], photo, blurred_by_disc(photo, BOKEH_PX))
 
 
@@ -54,7 +54,7 @@ def subject(size: tuple[int, ...]) -> BoolArray:
 
 
 def hazy(photo: UInt8Array) -> UInt8Array:
-    """Haze that grows to the top, where it lets 35 % of the light through: contrast falls, nothing is blurred."""
+    """Haze that increases towards the top, to a transmission of 35 %: lower contrast without blur."""
     y, _ = _centred(photo.shape[:2])
     through = (1 - (1 - HAZE_LEFT) * np.clip(-y, 0, 1)).astype(np.float32)[..., None]
     return srgb8_from_linear(linear_from_srgb8(photo) * through + np.float32(0.8) * (1 - through))
@@ -96,7 +96,7 @@ def _centred(size: tuple[int, ...]) -> tuple[Float32Array, Float32Array]:
 
 
 def _varying(photo: UInt8Array, diameter_px: Float32Array) -> UInt8Array:
-    """A photo blurred by a disc whose diameter changes slowly: between the steps, their pixels are mixed."""
+    """A photo blurred by a disc of slowly varying diameter, interpolated between constant blurs."""
     diameters = np.linspace(0, float(diameter_px.max()), LEVELS)
     step = diameters[1]
     total = np.zeros(photo.shape, dtype=np.float32)
@@ -109,25 +109,17 @@ def _varying(photo: UInt8Array, diameter_px: Float32Array) -> UInt8Array:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is predicted for one corrupted photo.
+    """Summary of the prediction for one corrupted photo."""
 
-    Attributes:
-        defocus_px: median CoC, pixels.
-        high_px: the 90th percentile of it.
-        confidence: mean confidence.
-        focus: the lens law that was fitted.
-        kappa_range_px: how much blur the law sees between the nearest and the farthest tenth of the photo.
-    """
-
-    defocus_px: float
-    high_px: float
-    confidence: float
-    focus: LensLawFit
-    kappa_range_px: float
+    defocus_px: float  # median CoC, pixels
+    high_px: float  # the 90th percentile of it
+    confidence: float  # mean confidence
+    focus: LensLawFit  # the lens law that was fitted
+    kappa_range_px: float  # how much blur the law sees between the nearest and the farthest tenth of the photo
 
 
 def summary_of(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -> Summary:
-    """Predict a photo, and summarise it."""
+    """Predict a photo, and summarise the prediction."""
     prediction = predict(photo)
     low, high = np.percentile(prediction.inv_depth, [10, 90])
     fit = prediction.focus
@@ -140,31 +132,31 @@ def summary_of(predict: Callable[[UInt8Array], Prediction], photo: UInt8Array) -
     )
 
 
-def corruption_markdown(answers: Mapping[str, Sequence[Summary]], model: str) -> str:
+def corruption_markdown(summaries: Mapping[str, Sequence[Summary]], model: str) -> str:
     """One row for each corruption; medians over the photos."""
     lines = [
-        f"# Corruptions that are no defocus, {model}",
+        f"# Corruptions other than defocus, {model}",
         "",
-        f"Medians over {len(next(iter(answers.values())))} sharp, corrupted photos; pixels are those of the photo.",
+        f"Medians over {len(next(iter(summaries.values())))} sharp, corrupted photos; pixels are those of the photo.",
         "",
         "| photo | CoC, median, px | 90th percentile, px | mean confidence | focus found | blur by the law, px |",
         "|---|---|---|---|---|---|",
     ]
-    for name, said in answers.items():
-        found = sum(one.focus.found for one in said)
+    for name, rows in summaries.items():
+        found = sum(row.focus.found for row in rows)
         cells = [
-            f"{np.median([one.defocus_px for one in said]):.1f}",
-            f"{np.median([one.high_px for one in said]):.1f}",
-            f"{np.median([one.confidence for one in said]):.2f}",
-            f"{found} of {len(said)}",
-            f"{np.median([one.kappa_range_px for one in said]):.1f}",
+            f"{np.median([row.defocus_px for row in rows]):.1f}",
+            f"{np.median([row.high_px for row in rows]):.1f}",
+            f"{np.median([row.confidence for row in rows]):.2f}",
+            f"{found} of {len(rows)}",
+            f"{np.median([row.kappa_range_px for row in rows]):.1f}",
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def run(settings: Settings) -> str:
-    """What the model predicts for corrupted sharp photos."""
+    """Predict corrupted sharp photos."""
     predictor, name = settings.load()
-    answers = answers_to(sharp_photos(), CORRUPTIONS, lambda pixels: summary_of(predictor.predict, pixels))
-    return corruption_markdown(answers, name)
+    summaries = predictions_for(sharp_photos(), CORRUPTIONS, lambda pixels: summary_of(predictor.predict, pixels))
+    return corruption_markdown(summaries, name)

@@ -1,8 +1,7 @@
-"""What an evaluation costs beside the network: processor time of all, and of the network's runs alone.
+"""Processor time of an evaluation, in total and of the network.
 
-Synthetic frames of 384 x 512 with depth and CoC are measured as ``mddnet evaluate --dataset`` does. Processor time of
-this process: set OMP_NUM_THREADS=1, so that other work on the machine does not count, and waiting threads neither. The
-network's time is that of ONNX Runtime's runs.
+Synthetic frames of 384 x 512 with depth and CoC are evaluated as by ``mddnet evaluate --dataset``. Set
+OMP_NUM_THREADS=1, so that the time of waiting threads is not included. The network's time is that of ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from benchmarks.settings import Settings
 
 from mddnet.evaluate import evaluate_dataset
 from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import load
 
@@ -67,12 +66,12 @@ def run(settings: Settings) -> str:
     parts = (
         ("network, two runs", spent["network"]),
         ("prediction, two runs", spent["predict"]),
-        ("evaluation, all of it", whole),
+        ("evaluation, total", whole),
     )
     lines = [
-        "# What an evaluation costs",
+        "# Processor time of an evaluation",
         "",
-        provenance_words(provenance(), whole),
+        provenance_line(provenance(), whole),
         "",
         f"{FRAMES} frames of {WIDTH} x {HEIGHT} with depth and CoC, each predicted upright and rotated; processor time "
         "of one thread.",

@@ -1,14 +1,14 @@
-"""Fills the numbers of README and docs in from the result files, so that none is copied by hand.
+"""Inserts the numbers of the result files into README and docs.
 
-    python benchmarks/fill_tables.py          writes the documents anew
-    python benchmarks/fill_tables.py --check  says which are out of date (exit code 1)
+    python benchmarks/fill_tables.py          updates the documents
+    python benchmarks/fill_tables.py --check  lists outdated documents (exit code 1)
 
-A document has a line ``<!-- numbers: NAME -->`` and one ``<!-- end of numbers -->``; what stands between them is
+The text between the lines ``<!-- numbers: NAME -->`` and ``<!-- end of numbers -->`` of a document is
 ``docs/results/templates/NAME.md`` with every ``{{KEY|DIGITS}}`` replaced. KEY is a number of
 ``docs/results/small/evaluation.json``, its names joined by dots (``headline.pairs.near_far_worst``;
 ``kinds.pairs.frames.#`` counts); ``locations_above_prior``, of focal stacks, where depth beats the vertical-position
-prior; or ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``. ``DIGITS`` are the decimals; a zero before the
-point is left out; ``1/`` gives N of "one in N is wrong".
+prior; or ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``. ``DIGITS`` is the number of decimals; a leading
+zero is omitted; ``1/`` gives N of "one in N is wrong".
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def document(text: str, known: dict[str, float]) -> str:
 
 
 def stale(known: dict[str, float] | None = None) -> dict[Path, str]:
-    """Documents whose numbers are not those of the result files, with what they should be."""
+    """Outdated documents, with their new text."""
     known = numbers() if known is None else known
     result = {}
     for path in DOCUMENTS:
@@ -106,7 +106,7 @@ def main() -> int:
     out_of_date = stale()
     for path, text in out_of_date.items():
         if "--check" in sys.argv:
-            print(f"{path.relative_to(ROOT)}: not the numbers of docs/results; run make tables")
+            print(f"{path.relative_to(ROOT)}: numbers differ from docs/results; run make tables")
         else:
             path.write_text(text, encoding="utf-8")
             print(f"{path.relative_to(ROOT)}: filled")

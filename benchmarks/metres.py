@@ -1,8 +1,8 @@
-"""Metres of single frames against depth from the whole stack: what the lens law makes of a prediction.
+"""Accuracy of depth in metres of single frames, compared with depth from focus of the whole stack.
 
-Each frame of a stack with known dioptres is predicted for itself, with what a camera would know of it: f, N, pixel
-pitch and the focus distance of this frame. The truth is the depth from focus of the whole stack. Beside it stand the
-row that knows nothing but the lens, the frame's own focus distance everywhere, and the best constant of the scene.
+Each frame of a stack with known dioptres is predicted alone, with the facts that a camera records: f, N, pixel pitch
+and focus distance of the frame. The truth is depth from focus of the whole stack. References are the focus distance of
+the frame everywhere, and the best constant of the scene.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from mddnet.predict.dioptres import finite_depth_m
 from mddnet.predict.prediction import Prediction
 from mddnet.types import BoolArray, Float32Array, FrameRecord, Lens, Photo
 
-FOCUS_ROW = "the frame's own focus distance everywhere"
-BEST_CONSTANT_ROW = "best constant of the scene (knows the truth)"
-TRUE_SIGN = ": its blur alone, with the true sign (knows the truth)"
+FOCUS_ROW = "focus distance of the frame everywhere"
+BEST_CONSTANT_ROW = "best constant of the scene (from the truth)"
+TRUE_SIGN = ": blur alone, with the true sign"
 DISTANCE_BINS = (0.0, 0.5, 1.0, 2.0, 4.0, np.inf)
 """Limits of the distance from the plane of focus, dioptres."""
 FRAMES = 24
 """Most frames of a stack."""
 GOAL = 0.15
-"""The median AbsRel that is aimed at."""
+"""Target for the median AbsRel."""
 SIGN_FROM_PX = 2.0
 """The sign is measured where the true CoC exceeds this."""
 
@@ -45,7 +45,7 @@ class FrameMetres:
         abs_rel: median of |z - z_true| / z_true over the pixels, by row of the table.
         by_distance: (bins,) the same within each distance from the plane of focus; NaN for fewer than 200 pixels.
         covered: share of pixels whose error is at most ``depth_error_m``, by row; predictions only.
-        side: share of blurred pixels with the right sign of the plane of focus, by row; NaN where nothing is blurred.
+        sign_accuracy: share of blurred pixels with the correct sign, by row; NaN if nothing is blurred.
     """
 
     scene: str
@@ -53,13 +53,14 @@ class FrameMetres:
     abs_rel: Mapping[str, float]
     by_distance: Mapping[str, NDArray[np.float64]]
     covered: Mapping[str, float]
-    side: Mapping[str, float]
+    sign_accuracy: Mapping[str, float]
 
 
 def lens_of_frame(scene: EvaluationScene, frame: FrameRecord) -> Lens:
-    """The lens of a scene, focused as for a frame: its distance counted from the sensor, as a camera would say it.
+    """The lens of a scene at the focus distance of a frame, measured from the sensor, as recorded by cameras.
 
-    Breathing is undone in the frames of a scene, which moves their pitch by up to 4 % here; cameras do not know it.
+    The frames of a scene are corrected for breathing, which changes their pitch by up to 4 % here; cameras do not
+    record it.
     """
     lens = scene.record.lens
     assert lens.focal_mm is not None
@@ -90,8 +91,8 @@ def measure_metres(
         CaptureError: if a file of the scene is missing or damaged.
     """
     truth = read_maps(scene)
-    asked = truth.mask & (truth.inv_depth > 0)
-    u_true = truth.inv_depth[asked].astype(np.float64)
+    mask = truth.mask & (truth.inv_depth > 0)
+    u_true = truth.inv_depth[mask].astype(np.float64)
     for frame in choose_frames(scene, frames):
         if not frame.u_focus > 0:
             continue
@@ -104,41 +105,41 @@ def measure_metres(
             FOCUS_ROW: np.abs(1.0 / frame.u_focus - z_true) / z_true,
             BEST_CONSTANT_ROW: np.abs(_best_constant(z_true) - z_true) / z_true,
         }
-        covered, side = dict[str, float](), dict[str, float]()
+        covered, sign_accuracy = dict[str, float](), dict[str, float]()
         for name, predict in predictors.items():
             predicted = predict(photo)
-            z = _metres(predicted, frame)[asked].astype(np.float64)
+            z = _metres(predicted, frame)[mask].astype(np.float64)
             error[name] = np.abs(z - z_true) / z_true
-            z_by_size = _metres_by_size(predicted, frame, np.sign(signed_px), asked)
+            z_by_size = _metres_by_size(predicted, frame, np.sign(signed_px), mask)
             error[name + TRUE_SIGN] = np.abs(z_by_size - z_true) / z_true
             if predicted.depth_error_m is not None:
-                covered[name] = float((np.abs(z - z_true) <= predicted.depth_error_m[asked]).mean())
-            right = np.sign(predicted.signed_defocus_px[asked]) == np.sign(signed_px)
-            side[name] = float(right[blurred].mean()) if blurred.sum() >= 200 else float("nan")
+                covered[name] = float((np.abs(z - z_true) <= predicted.depth_error_m[mask]).mean())
+            right = np.sign(predicted.signed_defocus_px[mask]) == np.sign(signed_px)
+            sign_accuracy[name] = float(right[blurred].mean()) if blurred.sum() >= 200 else float("nan")
         yield FrameMetres(
             scene.record.name,
             frame.u_focus,
             {name: float(np.median(values)) for name, values in error.items()},
             {name: _per_bin(values, bin_of) for name, values in error.items()},
             covered,
-            side,
+            sign_accuracy,
         )
 
 
 def _metres(predicted: Prediction, frame: FrameRecord) -> Float32Array:
-    """The depth that was predicted; where it stayed relative, all that is known is the focus distance."""
+    """The predicted depth; if it is relative, the focus distance everywhere."""
     if predicted.depth_m is not None:
         return predicted.depth_m
     return np.full(predicted.size, 1.0 / frame.u_focus, dtype=np.float32)
 
 
 def _metres_by_size(
-    predicted: Prediction, frame: FrameRecord, side: NDArray[np.float64], asked: BoolArray
+    predicted: Prediction, frame: FrameRecord, sign: NDArray[np.float64], mask: BoolArray
 ) -> NDArray[np.float64]:
-    """The depth (N,) that the predicted size of the blur and the true side (N,) of the pixels asked for give."""
+    """(N,) depth of the masked pixels, from the predicted CoC and the true sign, (N,)."""
     if predicted.unit != "1/m":
-        return np.full(side.shape, 1.0 / frame.u_focus)
-    signed_px = side * predicted.defocus_px[asked]
+        return np.full(sign.shape, 1.0 / frame.u_focus)
+    signed_px = sign * predicted.defocus_px[mask]
     inv_depth = inv_depth_from_signed_defocus(signed_px, predicted.focus.u_focus, predicted.focus.kappa_px)
     return finite_depth_m(np.asarray(inv_depth, dtype=np.float32)).astype(np.float64)
 
@@ -162,7 +163,7 @@ def _per_bin(values: NDArray[np.float64], bin_of: NDArray[np.int64]) -> NDArray[
 def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
     """The three tables: over all frames, by distance from the plane of focus, and frame by frame."""
     rows = list(frames[0].abs_rel)
-    predicted = [row for row in rows if row in frames[0].side]
+    predicted = [row for row in rows if row in frames[0].sign_accuracy]
     scenes = list(dict.fromkeys(frame.scene for frame in frames))
     lines = [
         f"# Metres of single frames, {model}",
@@ -177,13 +178,13 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
     for row in rows:
         values = np.array([frame.abs_rel[row] for frame in frames])
         covered = [frame.covered[row] for frame in frames if row in frame.covered]
-        side = np.array([frame.side.get(row, np.nan) for frame in frames])
+        sign_accuracy = np.array([frame.sign_accuracy.get(row, np.nan) for frame in frames])
         cells = [
             f"{np.median(values):.3f}",
             f"{values.mean():.3f}",
             f"{(values <= GOAL).sum()} of {len(values)}",
             f"{np.mean(covered):.2f}" if covered else "",
-            f"{np.nanmean(side):.3f}" if np.isfinite(side).any() else "",
+            f"{np.nanmean(sign_accuracy):.3f}" if np.isfinite(sign_accuracy).any() else "",
         ]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     names = bin_names(DISTANCE_BINS)
@@ -208,7 +209,8 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
     ]
     for frame in frames:
         cells = [
-            f"{frame.abs_rel[row]:.3f}" + (f" ({frame.side[row]:.2f})" if row in predicted else "") for row in shown
+            f"{frame.abs_rel[row]:.3f}" + (f" ({frame.sign_accuracy[row]:.2f})" if row in predicted else "")
+            for row in shown
         ]
         lines.append(f"| {frame.scene} | {frame.u_focus:.2f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

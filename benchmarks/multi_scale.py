@@ -1,4 +1,4 @@
-"""What a second pass at twice the resolution is worth: the error of the CoC by its true size, with it and without."""
+"""Effect of a second pass at twice the resolution: error of the CoC by its true size, with and without it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mddnet.evaluate.scenes import (
     read_maps,
     true_signed_defocus,
 )
-from mddnet.predict.enlarge import enlarged
 from mddnet.predict.predictor import Model
+from mddnet.predict.resampling import upsampled
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
-LARGER_THAN_SEEN = 1.25
-"""Only photos longer than the network's input, by this factor, gain by more of their pixels."""
+MIN_DOWNSAMPLING = 1.25
+"""Smallest ratio of the photo's long side to that of the network's input; smaller photos gain nothing."""
 SIZE_BINS_PX = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, np.inf)
 """Limits of the true CoC, in pixels of the first pass's input."""
 MIN_PIXELS = 500
@@ -35,36 +35,36 @@ PASSES = ("one pass", "one pass at twice the resolution", "both passes")
 
 @dataclass(frozen=True, slots=True)
 class SizeErrors:
-    """Mean |c - c_true| of a photo within each bin of the true size, pixels of the first pass's input, by pass."""
+    """Mean |c - c_true| of a photo in each bin of the true size, pixels of the first pass's input, by pass."""
 
     location: str
     errors: Mapping[str, Sequence[float]]
 
 
-def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, asked: BoolArray, location: str) -> SizeErrors:
+def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, mask: BoolArray, location: str) -> SizeErrors:
     """Measure one photo with each pass.
 
     Args:
         model: the network.
         photo: (H, W, 3) uint8.
         true_px: (H, W) true CoC diameter, pixels of the photo.
-        asked: (H, W) bool, where it is known and can be seen.
-        location: where the photo was taken.
+        mask: (H, W) bool, textured pixels with known CoC.
+        location: location of the photo.
     """
     usual = model.network_maps(photo)
     large = model.network_maps(photo, 2 * model.model_dir.long_side)
     size = photo.shape[0], photo.shape[1]
-    answers = {
-        PASSES[0]: enlarged(usual.defocus_px, size) * usual.scale,
-        PASSES[1]: enlarged(large.defocus_px, size) * large.scale,
+    estimates = {
+        PASSES[0]: upsampled(usual.defocus_px, size) * usual.scale,
+        PASSES[1]: upsampled(large.defocus_px, size) * large.scale,
         PASSES[2]: model.predict(photo, refine=True).defocus_px,
     }
     errors: dict[str, list[float]] = {name: [] for name in PASSES}
     for low, high in pairwise(SIZE_BINS_PX):
-        here = asked & (true_px >= low * usual.scale) & (true_px < high * usual.scale)
-        for name, answer in answers.items():
+        here = mask & (true_px >= low * usual.scale) & (true_px < high * usual.scale)
+        for name, estimate in estimates.items():
             few = here.sum() < MIN_PIXELS
-            errors[name].append(float("nan") if few else float(np.abs(answer - true_px)[here].mean() / usual.scale))
+            errors[name].append(float("nan") if few else float(np.abs(estimate - true_px)[here].mean() / usual.scale))
     return SizeErrors(location, errors)
 
 
@@ -75,8 +75,8 @@ def multi_scale_markdown(photos: Sequence[SizeErrors], model: str) -> str:
     lines = [
         f"# A second pass at twice the resolution, {model}",
         "",
-        f"{len(photos)} photos of {len(locations)} dev locations, each at least {LARGER_THAN_SEEN:g} times as",
-        "long as what the network sees. Mean |c - c_true| of the CoC by its true size, means over photos, then",
+        f"{len(photos)} photos of {len(locations)} dev locations, each at least {MIN_DOWNSAMPLING:g} times as",
+        "long as the network's input. Mean |c - c_true| of the CoC by its true size, means over photos, then",
         "locations; all in pixels of the first pass's input.",
         "",
         "| true CoC, px | " + " | ".join(names) + " |",
@@ -93,9 +93,9 @@ def multi_scale_markdown(photos: Sequence[SizeErrors], model: str) -> str:
 
 
 def run(settings: Settings) -> str:
-    """The CoC with and without a second pass, on the dev locations."""
+    """Measure the CoC with and without a second pass on the dev locations."""
     predictor, name = settings.load()
-    least = LARGER_THAN_SEEN * predictor.model_dir.long_side
+    least = MIN_DOWNSAMPLING * predictor.model_dir.long_side
     measured = []
     chosen = choose_scenes(
         settings.scenes, read_split(settings.data / "split.csv"), "dev", scenes_per_location=SCENES_PER_LOCATION

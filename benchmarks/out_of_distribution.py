@@ -1,7 +1,7 @@
-"""Photos out of distribution, whose numbers mean nothing, or little: confidence, lens law and warning.
+"""Confidence, lens law and warning for photos out of distribution.
 
-Constant, saturated, noise, gradients and patterns have no depth at all; sharp throughout and blurred throughout have no
-plane of focus; rotated and night photos have both, and are unlike what most people train on.
+Constant and saturated photos, noise, gradients and patterns have no depth; uniformly sharp or blurred photos have no
+plane of focus; rotated and night photos have both, but differ from usual training photos.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.corruption import unchanged
-from benchmarks.settings import Settings, answers_to, sharp_photos
+from benchmarks.settings import Settings, predictions_for, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.evaluate.discs import blurred_by_disc
-from mddnet.predict.likeness import UNLIKE
+from mddnet.predict.out_of_distribution import OUT_OF_DISTRIBUTION
 from mddnet.predict.prediction import Prediction
 from mddnet.types import UInt8Array
 
 BLUR_PX, MUCH_BLUR_PX = 16.0, 40.0
 NIGHT_LIGHT = 0.01
-"""Share of the light that is left at night, and ..."""
+"""Exposure at night over that of the photo."""
 NIGHT_ELECTRONS = 400.0
-"""... the electrons that white would make then: noise of 5 % at a tenth of white."""
+"""Electrons of white at night: noise of 5 % at white, 16 % at a tenth of white."""
 PATTERN_PX = 8
 HALF = 0.5
-"""A confidence above this is high: half of the pixels of a photo in focus and with texture have it."""
+"""A confidence above this is high; half of the pixels of a textured photo in focus have it."""
 
 
 def constant(photo: UInt8Array) -> UInt8Array:
@@ -77,7 +77,7 @@ def rotated(photo: UInt8Array) -> UInt8Array:
 
 
 def night(photo: UInt8Array) -> UInt8Array:
-    """A hundredth of the light, with the noise of its electrons, and amplified to a fifth of what it was."""
+    """A hundredth of the light, with shot noise, amplified to a fifth of the original brightness."""
     electrons = np.random.default_rng(0).poisson(linear_from_srgb8(photo) * NIGHT_ELECTRONS)
     return srgb8_from_linear((electrons / NIGHT_ELECTRONS * 0.2).astype(np.float32))
 
@@ -105,62 +105,53 @@ ODD_PHOTOS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a prediction says of itself.
+class PhotoSummary:
+    """Summary of the prediction for one photo."""
 
-    Attributes:
-        defocus_px: median CoC, pixels.
-        confidence: mean confidence.
-        high_share: share of the pixels with a confidence above 0.5.
-        found: whether a plane of focus was found.
-        residual_px: of the lens law, pixels.
-        warned: whether a note says that the photo is unlike those that the model was trained on.
-    """
-
-    defocus_px: float
-    confidence: float
-    high_share: float
-    found: bool
-    residual_px: float
-    warned: bool
+    defocus_px: float  # median CoC, pixels
+    confidence: float  # mean confidence
+    high_share: float  # share of the pixels with a confidence above 0.5
+    found: bool  # whether a plane of focus was found
+    residual_px: float  # of the lens law, pixels
+    warned: bool  # whether a note says that the photo is unlike those that the model was trained on
 
 
-def answer_of(prediction: Prediction) -> Answer:
-    """Sum a prediction up."""
-    return Answer(
+def photo_summary(prediction: Prediction) -> PhotoSummary:
+    """Summarise a prediction."""
+    return PhotoSummary(
         float(np.median(prediction.defocus_px)),
         float(prediction.confidence.mean()),
         float((prediction.confidence > HALF).mean()),
         prediction.focus.found,
         prediction.focus.residual_px,
-        any(note.startswith(UNLIKE) for note in prediction.notes),
+        any(note.startswith(OUT_OF_DISTRIBUTION) for note in prediction.notes),
     )
 
 
-def out_of_distribution_markdown(answers: Mapping[str, Sequence[Answer]], model: str) -> str:
+def out_of_distribution_markdown(summaries: Mapping[str, Sequence[PhotoSummary]], model: str) -> str:
     """One row for each kind of photo; medians over the photos."""
-    count = len(next(iter(answers.values())))
+    count = len(next(iter(summaries.values())))
     lines = [
         f"# Photos out of distribution, {model}",
         "",
-        f"Medians over {count} photos, each made from a sharp one; pixels are those of the photo; of the "
-        "confidence above 0.5, the share of the pixels.",
+        f"Medians over {count} photos, each generated from a sharp one; pixels are those of the photo. "
+        "Confidence above 0.5: share of the pixels.",
         "",
         "| photo | CoC, median, px | mean confidence | confidence above 0.5 | focus found | residual, px | warned |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, said in answers.items():
+    for name, rows in summaries.items():
         lines.append(
-            f"| {name} | {np.median([one.defocus_px for one in said]):.1f} "
-            f"| {np.median([one.confidence for one in said]):.2f} | {np.median([one.high_share for one in said]):.0%} "
-            f"| {sum(one.found for one in said)} of {count} | {np.median([one.residual_px for one in said]):.1f} "
-            f"| {sum(one.warned for one in said)} of {count} |"
+            f"| {name} | {np.median([row.defocus_px for row in rows]):.1f} "
+            f"| {np.median([row.confidence for row in rows]):.2f} | {np.median([row.high_share for row in rows]):.0%} "
+            f"| {sum(row.found for row in rows)} of {count} | {np.median([row.residual_px for row in rows]):.1f} "
+            f"| {sum(row.warned for row in rows)} of {count} |"
         )
     return "\n".join(lines) + "\n"
 
 
 def run(settings: Settings) -> str:
-    """What the model predicts for odd photos made from sharp ones."""
+    """Predict photos out of distribution, generated from sharp ones."""
     predictor, name = settings.load()
-    answers = answers_to(sharp_photos(), ODD_PHOTOS, lambda pixels: answer_of(predictor.predict(pixels)))
-    return out_of_distribution_markdown(answers, name)
+    summaries = predictions_for(sharp_photos(), ODD_PHOTOS, lambda pixels: photo_summary(predictor.predict(pixels)))
+    return out_of_distribution_markdown(summaries, name)

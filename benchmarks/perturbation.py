@@ -1,4 +1,4 @@
-"""Photos with a cue removed, or seen another way: what :mod:`benchmarks.ablation` measures."""
+"""Perturbations of photos for :mod:`benchmarks.ablation`: changes of colour and geometry, and isolated tiles."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Perturbation = Literal[
 PERTURBATIONS: tuple[Perturbation, ...] = get_args(Perturbation)
 JPEG_QUALITY = 75
 EXPOSURE_STEPS = 1.0
-"""What ``darker`` and ``brighter`` change, in photographic stops."""
+"""Change of exposure of ``darker`` and ``brighter``, in stops."""
 TILES = (3, 4)
-"""Rows and columns of tiles, of a photo that is wider than high; the other way round of one that is higher."""
+"""Rows and columns of tiles of a landscape photo; columns and rows of a portrait photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerturbedMaps:
-    """Maps of a perturbed photo, brought back to where and how large things are in the photo as it was; (H, W)."""
+    """Maps of a perturbed photo, transformed back to the geometry and size of the original photo; (H, W)."""
 
     inv_depth: Float32Array
     defocus_px: Float32Array
@@ -36,16 +36,16 @@ class PerturbedMaps:
     focus: LensLawFit
 
 
-# --- what a camera or a program does to the colours -------------------------------------------------------------------
+# --- colour -----------------------------------------------------------------------------------------------------------
 
 
 def in_grey(photo: UInt8Array) -> UInt8Array:
-    """Luma (ITU-R BT.601) in all three channels: the blur stays, its colour is gone."""
+    """Luma (ITU-R BT.601) in all three channels: removes colour, keeps blur."""
     return np.asarray(Image.fromarray(photo).convert("L").convert("RGB"))
 
 
 def through_jpeg(photo: UInt8Array) -> UInt8Array:
-    """Through a JPEG of quality 75 with halved colour, as photos are when they have been sent around."""
+    """Compressed as JPEG of quality 75 with chroma subsampling."""
     stream = io.BytesIO()
     Image.fromarray(photo).save(stream, format="JPEG", quality=JPEG_QUALITY, subsampling="4:2:0")
     with Image.open(stream) as again:
@@ -53,7 +53,7 @@ def through_jpeg(photo: UInt8Array) -> UInt8Array:
 
 
 def exposed(photo: UInt8Array, stops: float) -> UInt8Array:
-    """Exposed otherwise by that many stops, in linear light; what becomes too bright is white."""
+    """Exposure changed by that many stops, in linear light, clipped at white."""
     return srgb8_from_linear(np.minimum(linear_from_srgb8(photo) * np.float32(2.0**stops), 1.0))
 
 
@@ -65,20 +65,20 @@ _COLOURS: dict[Perturbation, Callable[[UInt8Array], UInt8Array]] = {
 }
 
 
-# --- the same scene seen another way ----------------------------------------------------------------------------------
+# --- geometry ---------------------------------------------------------------------------------------------------------
 
 
 def _quarter_rotated(model: Predictor, photo: UInt8Array, quarters: int) -> PerturbedMaps:
-    return _brought_back(
+    return _transformed_back(
         model.predict(np.ascontiguousarray(np.rot90(photo, quarters))), lambda values: np.rot90(values, -quarters)
     )
 
 
 def _mirrored(model: Predictor, photo: UInt8Array) -> PerturbedMaps:
-    return _brought_back(model.predict(np.ascontiguousarray(photo[:, ::-1])), lambda values: values[:, ::-1])
+    return _transformed_back(model.predict(np.ascontiguousarray(photo[:, ::-1])), lambda values: values[:, ::-1])
 
 
-def _brought_back(maps: Any, back: Callable[[Float32Array], Float32Array]) -> PerturbedMaps:
+def _transformed_back(maps: Any, back: Callable[[Float32Array], Float32Array]) -> PerturbedMaps:
     return PerturbedMaps(
         np.ascontiguousarray(back(maps.inv_depth)),
         np.ascontiguousarray(back(maps.defocus_px)),
@@ -88,7 +88,7 @@ def _brought_back(maps: Any, back: Callable[[Float32Array], Float32Array]) -> Pe
 
 
 def _halved(model: Predictor, photo: UInt8Array) -> PerturbedMaps:
-    """At half the size; the CoC found there, in pixels of the small photo, is doubled."""
+    """At half the size; the CoC in pixels of the small photo is doubled."""
     height, width = photo.shape[:2]
     small = Image.fromarray(photo).resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.LANCZOS)
     maps = model.predict(np.asarray(small))
@@ -104,7 +104,7 @@ def _halved(model: Predictor, photo: UInt8Array) -> PerturbedMaps:
 
 
 def tile_bounds(height: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each tile of a photo; together they are the whole of it."""
+    """Rows and columns of each tile of a photo; the tiles cover the photo."""
     rows, columns = TILES if width >= height else TILES[::-1]
     down = np.linspace(0, height, rows + 1).round().astype(int)
     across = np.linspace(0, width, columns + 1).round().astype(int)
@@ -114,7 +114,7 @@ def tile_bounds(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _by_tiles(model: Predictor, photo: UInt8Array) -> PerturbedMaps:
-    """Every tile seen alone, in its place, the rest of the photo covered by the tile's mean colour."""
+    """Every tile predicted alone at its position, with the rest of the photo in the tile's mean colour."""
     height, width = photo.shape[:2]
     size = height, width
     result = PerturbedMaps(
@@ -146,15 +146,10 @@ _VIEWS: dict[Perturbation, Callable[[Predictor, UInt8Array], PerturbedMaps]] = {
 
 @dataclass(frozen=True, slots=True)
 class Perturbed:
-    """A model that sees every photo perturbed; its maps are those of the photo as it was.
+    """A model whose input photos are perturbed; its maps are transformed back to the original photo."""
 
-    Attributes:
-        model: the model.
-        perturbation: what happens to each photo, of :data:`PERTURBATIONS`.
-    """
-
-    model: Predictor
-    perturbation: Perturbation
+    model: Predictor  # the model
+    perturbation: Perturbation  # what happens to each photo, of :data:`PERTURBATIONS`
 
     def predict(self, photo: UInt8Array, /) -> Any:
         """Predict the maps of one (H, W, 3) uint8 sRGB photo, perturbed."""

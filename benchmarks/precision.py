@@ -1,4 +1,4 @@
-"""Half precision and int8 beside the shipped graph, on two photos of each dev stack."""
+"""Accuracy of half precision and int8, compared with the shipped graph, on two photos of each dev stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every benchmark of the shipped model gets, and what their pages have in common."""
+"""Settings and helpers of all benchmarks of the shipped model."""
 
 from __future__ import annotations
 
@@ -13,26 +13,18 @@ import numpy as np
 from mddnet.predict.predictor import Model, load
 from mddnet.types import UInt8Array
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where a benchmark finds what it measures.
+    """Inputs of a benchmark."""
 
-    Attributes:
-        scenes: folder of built scenes.
-        data: folder of the captures, with split.csv.
-        work: folder for what takes long to make.
-        model: a shipped model, or a model folder.
-        threads: processor cores to use at most.
-    """
-
-    scenes: Path = Path("work/scenes")
-    data: Path = Path("../shared/data")
-    work: Path = Path("work")
-    model: str = "small"
-    threads: int | None = None
+    scenes: Path = Path("work/scenes")  # folder of built scenes
+    data: Path = Path("../shared/data")  # folder of the captures, with split.csv
+    work: Path = Path("work")  # folder for what takes long to make
+    model: str = "small"  # a shipped model, or a model folder
+    threads: int | None = None  # processor cores to use at most
 
     def load(self) -> tuple[Model, str]:
         """The model, and its name and version."""
@@ -47,13 +39,13 @@ def sharp_photos() -> list[UInt8Array]:
     return [np.asarray(getattr(data, name)()) for name in ("chelsea", "coffee", "astronaut")]
 
 
-def answers_to(
+def predictions_for(
     photos: Sequence[UInt8Array],
     changes: Mapping[str, Callable[[UInt8Array], UInt8Array]],
-    ask: Callable[[UInt8Array], _Answer],
-) -> dict[str, list[_Answer]]:
-    """What is predicted for each photo, changed in each way, by the name of the change."""
-    return {name: [ask(change(photo)) for photo in photos] for name, change in changes.items()}
+    measure: Callable[[UInt8Array], _Result],
+) -> dict[str, list[_Result]]:
+    """Results of ``measure`` for each photo after each change, by name of the change."""
+    return {name: [measure(change(photo)) for photo in photos] for name, change in changes.items()}
 
 
 def bin_names(limits: Sequence[float]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Measure speed side by side in one run: ``make bench``, or ``python benchmarks/speed.py -o docs/results/speed.md``.
+"""Measure the speed of mddnet and baselines: ``make bench``, or ``python benchmarks/speed.py -o FILE.md``.
 
-Every contender is timed once a round, in turn, so that whatever else the machine does meets all of them; the table
-says medians, the machine and its load.
+Every contender is timed once per round, in turn, so that other load of the machine affects all of them. The table lists
+medians, the machine and its load.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from PIL import Image
 
 import mddnet
 from mddnet.evaluate.provenance import machine
-from mddnet.evaluate.result_page import write_result_page
+from mddnet.io.atomic import atomic_write_text
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.output import save
 from mddnet.predict.predictor import Model
@@ -36,7 +36,7 @@ OUR_SIZE = (384, 512)
 PHOTO_SIZE = (3000, 4000)
 OURS = "mddnet, both maps, 384 x 512"
 ON_ONE_CORE = ("decode", "the same on one core", "encode: five maps, preview, facts")
-"""The parts of a photo where as many photos as cores are worked on."""
+"""The parts of a prediction when one photo per core is processed."""
 FOLDER_ROUNDS = 3
 Call = Callable[[], object]
 
@@ -67,10 +67,7 @@ def onnx_call(path: Path, shape: tuple[int, ...], threads: int) -> Call:
 
 
 def openvino_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str, Call]:
-    """Runs of OpenVINO by the name of the row: in float32, and in bfloat16 where the processor computes in it.
-
-    Nothing where OpenVINO is not installed.
-    """
+    """Runs of OpenVINO by row, in float32 and, if the processor supports it, bfloat16; empty without OpenVINO."""
     try:
         import openvino
     except ImportError:
@@ -91,14 +88,14 @@ def openvino_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str
 
 
 def graph_calls(path: Path, shape: tuple[int, ...], threads: int) -> dict[str, Call]:
-    """Runs of an ONNX graph in every runtime that is here, by the name of the row."""
+    """Runs of an ONNX graph in every installed runtime, by row."""
     return {"ONNX Runtime": onnx_call(path, shape, threads), **openvino_calls(path, shape, threads)}
 
 
 def contenders(model: Path, threads: int, folder: Path) -> list[Contender]:
-    """Our network and the peers, in every runtime that is here."""
+    """Our network and the baselines, in every installed runtime."""
     import torch
-    from baselines import BASELINES
+    from baseline_networks import BASELINES
 
     torch.set_num_threads(threads)
     found: list[Contender] = []
@@ -136,7 +133,7 @@ def timed(call: Call) -> float:
 
 
 def photo_file(folder: Path, seed: int, size: tuple[int, int] = PHOTO_SIZE) -> Path:
-    """A JPEG as heavy as a photo: a photo of scikit-image made larger, with the noise of a sensor."""
+    """A realistic JPEG: an enlarged photo of scikit-image with sensor noise."""
     from skimage import data
 
     height, width = size
@@ -149,7 +146,7 @@ def photo_file(folder: Path, seed: int, size: tuple[int, int] = PHOTO_SIZE) -> P
 
 
 def predict_command(photos: list[Path], out: Path, model: Path, threads: int) -> Call:
-    """``mddnet predict`` in a process of its own."""
+    """``mddnet predict`` in a new process."""
     command = [sys.executable, "-m", "mddnet", "predict", *map(str, photos), "-o", str(out)]
     command += ["--model", str(model), "--threads", str(threads)]
     return lambda: subprocess.run(command, check=True, capture_output=True)
@@ -170,7 +167,7 @@ def parts_of_predict(photo: Path, model: Model, alone: Model, out: Path, rounds:
 
 
 def table(found: list[Contender]) -> list[str]:
-    """The networks' rows, and how many times longer than ours each takes, both in their best runtime."""
+    """The rows of the networks, with the time over that of ours, both in their fastest runtime."""
     best = {name: min(c.median for c in found if c.name == name) for name in dict.fromkeys(c.name for c in found)}
     lines = [
         "| network | gives | million parameters | runtime | ms | best runtime over ours |",
@@ -185,7 +182,7 @@ def table(found: list[Contender]) -> list[str]:
     lines += [
         "",
         f"Depth Anything V2 Small at its usual input takes {best[depth] / best[OURS]:.1f} times as long as both maps",
-        f"of mddnet, it and a network like DMENet together {(best[depth] + best[blur]) / best[OURS]:.1f} times.",
+        f"of mddnet; with a network like DMENet, {(best[depth] + best[blur]) / best[OURS]:.1f} times as long.",
     ]
     return lines
 
@@ -257,10 +254,9 @@ def main(
             "",
             f"By `make bench` (`python benchmarks/speed.py`), {time.strftime('%d %B %Y')}. "
             f"{machine_and_runtimes(threads)}.",
-            f"Load of the machine before the run {load_before:.1f}, after it LOAD_AFTER: if it was not near 0 before,",
-            "others shared the processor, and only the proportions say something. Medians of",
-            f"{rounds} rounds, each contender once a round. The peers have the layers of the originals and random",
-            "weights: their speed is that of the originals, their maps mean nothing.",
+            f"Load of the machine before the run {load_before:.1f}, after it LOAD_AFTER. If it was not near 0 before,",
+            f"only ratios are meaningful. Medians of {rounds} rounds, with each contender once per round. Baselines",
+            "have the layers of the originals and random weights: only their speed is meaningful.",
             "",
             *table(found),
             "",
@@ -276,7 +272,9 @@ def main(
             many = [photo_file(folder, i) for i in range(photos)]
             command = predict_command(many, results, model_folder, threads)
             rates, shares = [], []
-            for _ in range(min(rounds, FOLDER_ROUNDS)):  # the parts beside it each time: machines change their speed
+            for _ in range(
+                min(rounds, FOLDER_ROUNDS)
+            ):  # measure the parts each time, since the speed of a machine varies
                 one = parts_of_predict(photo, predictor, alone, results, 2)
                 ideal = sum(one[part] for part in ON_ONE_CORE) / threads / 1000
                 rates.append(photos / ((timed(command) - first) / 1000))
@@ -289,7 +287,9 @@ def main(
                 "encoding, measured again before each round, add up to on all cores.",
             ]
     text = "\n".join(lines).replace("LOAD_AFTER", f"{os.getloadavg()[0]:.1f}") + "\n"
-    write_result_page(out, text)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(out, text)
+    print(text)
 
 
 if __name__ == "__main__":

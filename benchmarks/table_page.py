@@ -1,4 +1,4 @@
-"""Pages of ``docs/results`` whose table a script writes between two marks; the words around it are written by hand."""
+"""Pages of ``docs/results`` with handwritten text and a generated table between two marks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ START, END = "<!-- table -->\n", "<!-- end of table -->"
 
 
 def replace_table(page: Path, table: str) -> None:
-    """Put a table between the marks of a page."""
+    """Replace the table between the marks of a page."""
     head, rest = page.read_text(encoding="utf-8").split(START)
     page.write_text(head + START + table + END + rest.split(END)[1], encoding="utf-8")

@@ -1,10 +1,10 @@
-"""How much of the training loop's speed the loader costs: the loop as it is beside the same loop on batches in memory.
+"""Cost of the loader in the training loop: speed of the loop, compared with the same loop on batches in memory.
 
     python benchmarks/training.py recipes/small.toml --set data.scenes=work/scenes \\
         --set data.split=../shared/data/split.csv
 
-Every part of the loop but the loader is the one of ``mddnet train``. The first steps of each, in which the scenes are
-read for the first time and memory is laid out, are not counted. ``--precision`` compares number formats, too.
+All parts of the loop except the loader are those of ``mddnet train``. The first steps of each, with first reads of the
+scenes and memory allocations, are not counted. ``--precision`` compares number formats.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ BATCHES = 8
 
 
 class _Clock:
-    """Gives batches on, and notes when each was asked for."""
+    """Passes batches on, and records the time of each request."""
 
     def __init__(self) -> None:
-        self.asked_at: list[float] = []
+        self.requested_at: list[float] = []
 
     def __call__(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
-            self.asked_at.append(time.monotonic())
+            self.requested_at.append(time.monotonic())
             yield batch
 
     def seconds_per_step(self) -> float:
-        times = self.asked_at[WARM_STEPS:]
+        times = self.requested_at[WARM_STEPS:]
         return (times[-1] - times[0]) / (len(times) - 1)
 
 

@@ -1,4 +1,4 @@
-"""What lies in a folder, and in what two folders differ."""
+"""Content of a folder, and differences of two folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def files_of(folder: Path) -> Files:
 
 
 def byte_differences(left: Files, wanted: Files) -> list[str]:
-    """Files that are missing, too many, or of other bytes."""
+    """Files that are missing, superfluous, or different."""
     names = sorted(left.keys() | wanted.keys())
     words = {(True, False): "is too many", (False, True): "is missing", (True, True): "has other bytes"}
     return [f"{name} {words[name in left, name in wanted]}" for name in names if left.get(name) != wanted.get(name)]

@@ -1,4 +1,4 @@
-"""The commands that are killed, each with an input that takes a second or two, and what must be true in between."""
+"""The commands that are killed, each with an input that takes a second or two, and their invariants after a kill."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMATS = "tiff,png,npy,mask,ply"
 
 
 def _made(work: Path, make: Callable[[], None]) -> None:
-    """Make inputs in a child: threads that OpenCV started here would be missing in every later one."""
+    """Create inputs in a child process, since forked children do not have the threads of OpenCV."""
 
     def in_it() -> int:
         make()
@@ -36,7 +36,7 @@ def _made(work: Path, make: Callable[[], None]) -> None:
 
     outcome = in_child(in_it, work / "inputs.log")
     if outcome.code != 0:
-        raise RuntimeError(f"the inputs could not be made, see {work / 'inputs.log'}")
+        raise RuntimeError(f"the inputs could not be created, see {work / 'inputs.log'}")
 
 
 def _copied(source: Path, out: Path) -> None:
@@ -185,8 +185,8 @@ class Shards:
         for root, count, first in ((self.scenes, 8, 0), (self.others, 12, 100)):
             for i in range(count):
                 make_scene(root, "focal_stacks", f"s{i}", f"place_{i}", first + i, size=(192, 256))
-        sides = [f"place_{i},{'dev' if i < 2 else 'train'}" for i in range(12)]
-        (self.work / "split of shards.csv").write_text("\n".join(["place,split", *sides]) + "\n")
+        lines = [f"place_{i},{'dev' if i < 2 else 'train'}" for i in range(12)]
+        (self.work / "split of shards.csv").write_text("\n".join(["place,split", *lines]) + "\n")
 
     def prepare(self, out: Path, start: str) -> None:
         """Nothing, or what an earlier command left."""

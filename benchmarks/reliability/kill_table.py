@@ -1,9 +1,9 @@
-"""The table of docs/results/kills.md: commands that are killed at random moments and started again.
+"""The table of docs/results/kills.md: commands that are killed at random moments and restarted.
 
     python -m benchmarks.reliability.kill_table --kills 100 -o docs/results/kills.md
 
-It ends with 1 where anything was wrong, and says what. Results lie in the work folder, one JSON file per command, and
-are taken from there when the command is run again. Only where processes can be forked: not on Windows.
+The exit code is 1 if there are faults, which are printed. Results are stored in the work folder, one JSON file per
+command, and reused by the next run. Needs fork: not on Windows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.reliability.kill_cases import Build, Predict, Shards, Train
 from benchmarks.reliability.killed import FEW, Case, Tally, kill_repeatedly
 from benchmarks.table_page import replace_table
 
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.io.atomic import atomic_write_text
 
 LOADED = (
@@ -36,12 +36,12 @@ LOADED = (
     "mddnet.train.card",
     "torch.utils.tensorboard",
 )
-"""What the commands import, so that no killed run has to."""
+"""Modules to import before the kills, so that no kill falls into imports."""
 CASES = ("predict", "build", "build -j 2", "shards", "train")
 
 
 def made_case(name: str, work: Path, small: bool) -> Case:
-    """A case with its input; a smaller one where only a few runs are killed."""
+    """A case with its input; a smaller one for few kills."""
     if name == "predict":
         return Predict(work, count=2 if small else 8)
     if name == "build":
@@ -53,27 +53,21 @@ def made_case(name: str, work: Path, small: bool) -> Case:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was seen of one command, as it lies in the folder of results.
+    """What was seen of one command, as it lies in the folder of results."""
 
-    Attributes:
-        tally: kills and faults.
-        notes: what else was measured.
-        made: by what it was made, when and where.
-    """
-
-    tally: Tally
-    notes: list[str]
-    made: str
+    tally: Tally  # kills and faults
+    notes: list[str]  # what else was measured
+    made: str  # by what it was made, when and where
 
 
 def kill_one(name: str, kills: int, seed: int) -> Row:
-    """Kill one command so many times, in a folder that is removed afterwards."""
+    """Kill one command that many times, in a temporary folder."""
     for module in LOADED:
         importlib.import_module(module)
     import cv2
     import torch
 
-    # Threads of this process would be missing in its forked children.
+    # Forked children do not have the threads of this process.
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     started, made = time.monotonic(), provenance()
@@ -86,11 +80,11 @@ def kill_one(name: str, kills: int, seed: int) -> Row:
             f"Training: largest difference of a number in log.csv {case.largest_loss_difference:.1g}, of a weight "
             f"{case.largest_weight_difference:.1g}."
         )
-    return Row(tally, notes, f"{name}: {provenance_words(made, time.monotonic() - started)}")
+    return Row(tally, notes, f"{name}: {provenance_line(made, time.monotonic() - started)}")
 
 
 def rows_of(names: list[str], kills: int, seed: int, work: Path) -> list[Row]:
-    """A row per command; those that lie in the folder of results are taken from there."""
+    """One row per command; existing results in the work folder are reused."""
     work.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in names:

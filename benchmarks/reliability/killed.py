@@ -1,7 +1,7 @@
-"""Commands that are killed (SIGKILL) at random moments and started again until they are through.
+"""Commands that are killed (SIGKILL) at random moments and restarted until they finish.
 
-A command runs in a forked child of this process, which has imported everything before: a killed run costs what it did,
-not what starting Python costs. The child runs ``mddnet.cli.main.main``, as the shell's command does.
+A command runs in a forked child of this process, which has imported all modules, so that runs do not spend time on the
+start of Python. The child runs ``mddnet.cli.main.main``, like the command in a shell.
 """
 
 from __future__ import annotations
@@ -22,36 +22,25 @@ from benchmarks.reliability.files import Files, files_of
 POLL_S = 0.001
 LONGEST_S = 600.0
 FEW = 10
-"""With fewer kills than this there is one undisturbed run of each kind instead of two, which are compared."""
+"""From this number of kills on, two undisturbed runs are compared."""
 OPERATIONS = frozenset(("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"))
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a run.
+    """What became of a run."""
 
-    Attributes:
-        seconds: how long it ran.
-        code: its exit code, or None where it was killed.
-        operations: what its watch counted, where it was not killed.
-    """
-
-    seconds: float
-    code: int | None
-    operations: int = 0
+    seconds: float  # how long it ran
+    code: int | None  # its exit code, or None where it was killed
+    operations: int = 0  # what its watch counted, where it was not killed
 
 
 class Case(Protocol):
-    """A command with an input that takes a few seconds.
+    """A command with an input that takes a few seconds."""
 
-    Attributes:
-        name: of the command.
-        starts: names of the states that a round can begin with.
-    """
-
-    name: str
-    starts: Sequence[str]
+    name: str  # of the command
+    starts: Sequence[str]  # names of the states that a round can begin with
 
     def prepare(self, out: Path, start: str) -> None:
         """Make the state of the folder that a round begins with."""
@@ -62,17 +51,17 @@ class Case(Protocol):
         ...
 
     def whole(self, out: Path, start: str, finished: Files) -> list[str]:
-        """What in the folder is taken for whole and is not; ``finished`` is what an undisturbed run leaves."""
+        """Results that are marked as complete but are not; ``finished`` are the files of an undisturbed run."""
         ...
 
     def differences(self, left: Files, finished: Files) -> list[str]:
-        """In what the files of a run that was killed and went on differ from those of an undisturbed one."""
+        """Differences of the files of a killed and restarted run from those of an undisturbed one."""
         ...
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was seen of one command.
+    """Counts and faults of one command.
 
     Attributes:
         name: of the command.
@@ -104,7 +93,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Watch:
-    """Counts what a process does with the files below a folder; kills it before the n-th time."""
+    """Counts file operations of a process below a folder, and kills it before the n-th operation."""
 
     folder: Path
     kill_before: int | None = None
@@ -124,7 +113,7 @@ class Watch:
 def in_child(
     work: Callable[[], int], log: Path, kill_after_s: float | None = None, watch: Watch | None = None
 ) -> Outcome:
-    """Run a function in a forked child; kill it after a time, or let it be killed by its watch."""
+    """Run a function in a forked child, which is killed after a time or by its watch."""
     started = time.monotonic()
     reading, writing = os.pipe()
     child = os.fork()
@@ -178,7 +167,7 @@ def run(arguments: Sequence[str], log: Path, kill_after_s: float | None = None, 
 
 
 def hidden(out: Path) -> list[Path]:
-    """Files on their way and scratch folders."""
+    """Temporary files and folders."""
     return [path for path in out.rglob(".*") if not path.name.endswith(".lock")]
 
 
@@ -189,8 +178,8 @@ def _fresh(case: Case, out: Path, start: str) -> Path:
 
 
 def kill_repeatedly(case: Case, work: Path, kills: int, seed: int) -> Tally:
-    """Kill a command that many times at moments, spread evenly over the time of an undisturbed run, and as many times
-    before what it does with files; check after each kill and after each run that came through."""
+    """Kill a command that many times at random moments, and as many times before file operations; check the files after
+    each kill and after each finished run."""
     began = time.monotonic()
     draw = random.Random(f"{case.name} {seed}")
     tally, log = Tally(case.name), work / f"{case.name}.log"
@@ -202,7 +191,7 @@ def kill_repeatedly(case: Case, work: Path, kills: int, seed: int) -> Tally:
             tally.faults += [f"two undisturbed runs differ: {x}" for x in case.differences(again, finished[start])]
     while tally.kills < 2 * kills:
         start = case.starts[tally.rounds % len(case.starts)]
-        # A folder of its own: a worker may outlive its killed parent and still write into the one before.
+        # A new folder, since a worker may outlive its killed parent and write into the previous folder.
         out = _fresh(case, work / f"{case.name} {tally.rounds}", start)
         while True:
             outcome, how = _disturbed(case, out, kills, draw, log, tally)
@@ -225,7 +214,7 @@ def kill_repeatedly(case: Case, work: Path, kills: int, seed: int) -> Tally:
 
 
 def _disturbed(case: Case, out: Path, kills: int, draw: random.Random, log: Path, tally: Tally) -> tuple[Outcome, str]:
-    """A run that is killed, unless it comes through before; and how, in words."""
+    """A run that is killed unless it finishes before, and a description of the kill."""
     if tally.at_moments < kills and tally.at_moments <= tally.at_operations:
         outcome = run(case.arguments(out), log, draw.uniform(0.0, tally.undisturbed_s))
         tally.at_moments += outcome.code is None

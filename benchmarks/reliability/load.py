@@ -1,4 +1,4 @@
-"""Many photos in one folder, many scenes in one store: what they cost in memory and time."""
+"""Memory and time for many photos in one folder, and for many scenes in one store."""
 
 from __future__ import annotations
 
@@ -16,72 +16,51 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 DISTINCT = 20
-"""Photos and scenes that differ; the others are hard links to them under other names."""
+"""Number of different photos and scenes; the others are hard links to them."""
 WARM_UP = 100
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoLoad:
-    """A folder of photos that was predicted.
+    """A folder of photos that was predicted."""
 
-    Attributes:
-        photos: how many.
-        first_mib: memory of the process (resident) after the first hundred, mean of the next fifty photos.
-        most_mib: most after that.
-        last_mib: mean of the last fifty.
-        first_ms: processor time per photo of the first tenth after the first hundred.
-        last_ms: of the last tenth.
-        resumed_s: time of the same command again with --resume, which leaves all of them out.
-    """
-
-    photos: int
-    first_mib: float
-    most_mib: float
-    last_mib: float
-    first_ms: float
-    last_ms: float
-    resumed_s: float
+    photos: int  # how many
+    first_mib: float  # memory of the process (resident) after the first hundred, mean of the next fifty photos
+    most_mib: float  # most after that
+    last_mib: float  # mean of the last fifty
+    first_ms: float  # processor time per photo of the first tenth after the first hundred
+    last_ms: float  # of the last tenth
+    resumed_s: float  # time of the same command again with --resume, which leaves all of them out
 
     @property
     def growth(self) -> float:
-        """By how much the memory changed at most after the first hundred, as a share of what it was then."""
+        """Largest change of the memory after the first hundred photos, relative to the memory at that point."""
         return max(abs(self.most_mib - self.first_mib), abs(self.last_mib - self.first_mib)) / self.first_mib
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLoad:
-    """A folder of scenes that was opened and drawn from.
+    """A folder of scenes that was opened and drawn from."""
 
-    Attributes:
-        scenes: how many.
-        size_mib: of all their files.
-        open_s: time until both sides of the split were open.
-        open_processor_s: processor time of it.
-        batches: how many batches were drawn then, of 8 crops each.
-        batch_ms: time per batch.
-        read_mib: what was read from files for them.
-        grown_mib: by how much the memory grew from before the opening to after the last batch.
-    """
-
-    scenes: int
-    size_mib: float
-    open_s: float
-    open_processor_s: float
-    batches: int
-    batch_ms: float
-    read_mib: float
-    grown_mib: float
+    scenes: int  # how many
+    size_mib: float  # of all their files
+    open_s: float  # time until both sides of the split were open
+    open_processor_s: float  # processor time of it
+    batches: int  # how many batches were drawn then, of 8 crops each
+    batch_ms: float  # time per batch
+    read_mib: float  # what was read from files for them
+    grown_mib: float  # by how much the memory grew from before the opening to after the last batch
 
 
 def resident_mib(pid: int) -> float:
-    """Memory of a process that lies in RAM."""
+    """Resident memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     found = re.search(r"^VmRSS:\s+(\d+) kB", status, flags=re.MULTILINE)
     return int(found[1]) / 1024 if found else float("nan")
 
 
 def processor_s(pid: int) -> float:
-    """Processor time that a process has taken so far; unlike a clock, it does not depend on what else runs."""
+    """Processor time of a process, which depends little on other load."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -104,7 +83,7 @@ def write_photos(folder: Path, count: int, height: int = 32, width: int = 128) -
 
 
 def predict_folder(photos: Path, out: Path, model: str = "small") -> PhotoLoad:
-    """Run ``mddnet predict`` on a folder in a process of its own, and watch it."""
+    """Run ``mddnet predict`` on a folder in a new process, and monitor it."""
     command = [sys.executable, "-m", "mddnet", "predict", str(photos), "-o", str(out), "--model", model]
     command += ["--threads", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
@@ -155,13 +134,13 @@ def write_store(root: Path, count: int) -> Path:
         about |= {"name": folder.name, "place": f"place_{i}"}
         (folder / "scene.json").write_text(json.dumps(about), encoding="utf-8")
     split = root.with_name("split.csv")
-    sides = [f"place_{i},{'dev' if i % 10 == 0 else 'train'}" for i in range(count)]
-    split.write_text("\n".join(["place,split", *sides]) + "\n", encoding="utf-8")
+    lines = [f"place_{i},{'dev' if i % 10 == 0 else 'train'}" for i in range(count)]
+    split.write_text("\n".join(["place,split", *lines]) + "\n", encoding="utf-8")
     return split
 
 
 def open_store(root: Path, split: Path, batches: int = 50) -> StoreLoad:
-    """Open a store and draw from it, in a process of its own."""
+    """Open a store and draw from it, in a new process."""
     command = [sys.executable, "-m", "benchmarks.reliability.load", str(root), str(split), str(batches)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
@@ -185,16 +164,16 @@ def _measured_store(root: Path, split: Path, batches: int) -> StoreLoad:
     recipe = Recipe.model_validate({"name": "load", "data": {**data, "scale_range": [0.5, 1.0]}})
     before, read = resident_mib(os.getpid()), _read_bytes()
     started, processor = time.monotonic(), time.process_time()
-    sides = open_run_scenes(recipe)
+    scenes = open_run_scenes(recipe)
     open_s, open_processor_s = time.monotonic() - started, time.process_time() - processor
-    drawn = SampleBatches(sides.train, recipe.data, 0, batches)
+    dataset = SampleBatches(scenes.train, recipe.data, 0, batches)
     started = time.monotonic()
     for n in range(batches):
-        drawn[n]
+        dataset[n]
     batch_ms = 1000 * (time.monotonic() - started) / batches
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
     return StoreLoad(
-        len(sides.train) + len(sides.held_out),
+        len(scenes.train) + len(scenes.held_out),
         size / 2**20,
         open_s,
         open_processor_s,

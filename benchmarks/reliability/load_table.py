@@ -2,7 +2,7 @@
 
     python -m benchmarks.reliability.load_table -o docs/results/load.md
 
-It ends with 1 where a promise of docs/reliability.md does not hold. Memory is read from /proc: Linux only.
+The exit code is 1 if a guarantee of docs/reliability.md does not hold. Memory is read from /proc: Linux only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.reliability.load import PhotoLoad, StoreLoad, open_store, predict_folder, write_photos, write_store
 from benchmarks.table_page import replace_table
 
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 
 MOST_GROWTH = 0.10
 MOST_SLOWDOWN = 1.10
@@ -24,7 +24,7 @@ MOST_OPEN_S = 2.0
 
 
 def broken(photos: PhotoLoad, store: StoreLoad) -> list[str]:
-    """Promises that do not hold."""
+    """Guarantees that do not hold."""
     faults = []
     if photos.growth > MOST_GROWTH:
         faults.append(f"the memory changed by {photos.growth:.0%}")
@@ -37,7 +37,7 @@ def broken(photos: PhotoLoad, store: StoreLoad) -> list[str]:
     return faults
 
 
-def table(photos: PhotoLoad, store: StoreLoad, words: str) -> str:
+def table(photos: PhotoLoad, store: StoreLoad, provenance_text: str) -> str:
     """The table in Markdown."""
     lines = [
         f"| {photos.photos} photos of 128 x 32 px in one folder, one thread | |",
@@ -51,13 +51,13 @@ def table(photos: PhotoLoad, store: StoreLoad, words: str) -> str:
         "",
         f"| {store.scenes} scenes in one store, {store.size_mib:.0f} MiB | |",
         "|---|---|",
-        f"| opening both sides of the split, s | {store.open_s:.2f} |",
-        f"| of it processor time, s | {store.open_processor_s:.2f} |",
+        f"| opening both parts of the split, s | {store.open_s:.2f} |",
+        f"| of this processor time, s | {store.open_processor_s:.2f} |",
         f"| read until {store.batches} batches of 8 crops were drawn, MiB | {store.read_mib:.0f} |",
         f"| time per batch, ms | {store.batch_ms:.1f} |",
         f"| growth of memory, MiB | {store.grown_mib:.0f} |",
         "",
-        words,
+        provenance_text,
     ]
     return "\n".join(lines) + "\n"
 
@@ -78,7 +78,7 @@ def main() -> int:
         write_photos(work / "photos", options.photos)
         photos = predict_folder(work / "photos", work / "out")
         print(photos, file=sys.stderr)
-    text = table(photos, store, provenance_words(made, time.monotonic() - started))
+    text = table(photos, store, provenance_line(made, time.monotonic() - started))
     print(text)
     if options.out is not None:
         replace_table(options.out, text)

@@ -1,8 +1,8 @@
-"""The table of docs/results/determinism.md: what changes when threads, processes or the folder around a photo change.
+"""The table of docs/results/determinism.md: differences between numbers of threads, of processes, and other inputs.
 
     python -m benchmarks.reliability.same_bytes --data ../shared/data -o docs/results/determinism.md
 
-It ends with 1 where a promise of docs/reliability.md does not hold.
+The exit code is 1 if a guarantee of docs/reliability.md does not hold.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from benchmarks.reliability.files import Files, byte_differences, files_of
 from benchmarks.table_page import replace_table
 from PIL import Image
 
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 
 ROOT = Path(__file__).parents[2]
 THREADS_TOLERANCE = 1e-5
-"""Share of a map's range by which its values may differ where another number of threads adds them in another order."""
+"""Largest difference of map values between numbers of threads, which change the order of sums; share of the range."""
 MAPS = ("inv_depth", "defocus_px", "signed_defocus_px", "confidence")
 
 
@@ -58,7 +58,7 @@ class Row:
 
 
 def mddnet(arguments: Sequence[str], threads: int | None = 1) -> None:
-    """Run a command in a process of its own; ``threads`` of None lets every library take all cores."""
+    """Run a command in a new process; with ``threads`` of None, every library uses all cores."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     environment["PYTHONPATH"] = str(ROOT / "src")
     if threads is not None:
@@ -189,7 +189,7 @@ def main() -> int:
             rows += builds(options.data, Path(folder), options.limit)
         else:
             print(f"{options.data}: no captures there, so builds are not compared", file=sys.stderr)
-    text = table(rows, provenance_words(made, time.monotonic() - started))
+    text = table(rows, provenance_line(made, time.monotonic() - started))
     print(text)
     print(json.dumps([[row.what, row.differing] for row in rows]), file=sys.stderr)
     if options.out is not None:

@@ -19,7 +19,7 @@ from skimage import data
 import mddnet
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.predict.view import INK, PAPER
+from mddnet.predict.preview import INK, PAPER
 from mddnet.scenes.render import Aperture, Camera, LensFlaws, Surface, add_sensor_noise, render_surfaces
 
 SIZE = (384, 512)

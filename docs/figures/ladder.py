@@ -27,8 +27,8 @@ from research.claims.table import COMPARED_ON, Measured, comparisons
 
 from mddnet.color import srgb8_from_linear
 from mddnet.color_maps import SIGN_COLOURS, colours
-from mddnet.predict.view import INK as DARK
-from mddnet.predict.view import PAPER
+from mddnet.predict.preview import INK as DARK
+from mddnet.predict.preview import PAPER
 from mddnet.scenes.render import Aperture, Camera, LensFlaws, add_sensor_noise, render_surfaces
 
 HERE = Path(__file__).parent

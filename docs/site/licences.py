@@ -22,7 +22,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mddnet.evaluate.result_page import write_result_page
+from mddnet.io.atomic import atomic_write_text
 
 ROOT = "mddnet"
 BASE = "base"
@@ -221,7 +221,7 @@ def main() -> int:
     """Write the page; 1 if something is in an extra that may not be."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("-o", "--out", type=Path, required=True, help="page to write")
-    write_result_page(parser.parse_args().out, page())
+    atomic_write_text(parser.parse_args().out, page())
     wrong = [sentence for extra in (BASE, *extras()) for sentence in not_allowed(extra, packages_of(extra)[0])]
     for sentence in wrong:
         print(sentence, file=sys.stderr)

@@ -165,7 +165,7 @@ def _depth(inv_depth: Float32Array, rotated: Float32Array, context: _Context) ->
         row |= {f"depth_error_{name}": float(error[known & at].mean()) for name, at in _some(context, known)}
     if context.metric:
         of_photo = Truth(truth.sharp, truth.inv_depth)
-        row |= metrics.measure(Comparison(of_photo, metrics.Answer(inv_depth)), METRIC)
+        row |= metrics.measure(Comparison(of_photo, metrics.Estimate(inv_depth)), METRIC)
     return row
 
 

@@ -1,4 +1,4 @@
-"""Depth and defocus from one photo with a finite depth of field, tied together by the lens law.
+"""Depth and defocus from one photo with a finite depth of field, connected by the lens law.
 
 >>> import mddnet
 >>> model = mddnet.load()                            # doctest: +SKIP

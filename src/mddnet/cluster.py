@@ -1,7 +1,7 @@
-"""One function over many inputs on a Ray cluster: the work of workers and machines that die is done again.
+"""One function over many inputs on a Ray cluster; the calls of workers and machines that die are repeated.
 
-All machines share the folders that are read and written (by NFS, for instance) and have the same versions of what
-computes, so that results do not depend on the machine. Ray is in the extra ``ray`` and imported when used.
+All machines must share the folders that are read and written (for example by NFS) and have the same versions of the
+numerical packages, so that results do not depend on the machine. Needs the extra ``ray``, imported when used.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 RETRIES = 4
-"""How often an input is started again whose worker or machine died."""
+"""Number of repetitions of a call whose worker or machine died."""
 IN_FLIGHT = 1000
-"""Inputs that are handed to the cluster at a time: enough to keep it busy, and to let it ask for more machines."""
-KNOCK_S = 10.0
-COMPUTING = ("numpy", "scipy", "opencv-python-headless", "pillow", "onnxruntime")
-"""Packages whose version can change a result."""
+"""Number of inputs that are submitted at a time; sufficient for a cluster that adds machines by demand."""
+CONNECT_TIMEOUT_S = 10.0
+VERSIONED_PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow", "onnxruntime")
+"""Packages whose version can affect results."""
 
 
 def on_ray(
@@ -40,42 +40,41 @@ def on_ray(
 ) -> Generator[Result]:
     """Call a function for each input on a Ray cluster.
 
-    An input whose worker or machine dies is started again, up to :data:`RETRIES` times, on another machine if its own
-    is gone; so the function may be called twice.
+    If a worker or machine dies, its call is repeated up to :data:`RETRIES` times, on another machine if necessary. The
+    function may therefore be called several times for one input.
 
     Args:
         address: of the cluster: ``auto``, ``HOST:PORT`` of its head, or ``ray://HOST:PORT`` from outside.
-        function: a function of an installed module; what it raises ends the whole run.
+        function: a function of an installed module; an exception ends the run.
         tasks: the inputs.
-        lost: result of an input that was lost too often, with the reason.
-        folders: folders that every machine must see.
-        cores: processor cores of one call.
+        lost: the result for an input whose calls all died, given the reason.
+        folders: folders that every machine must share.
+        cores: processor cores per call.
 
     Yields:
-        The results, in the order in which they are done. Closing the generator stops the work.
+        The results, in the order of completion. Closing the generator stops the run.
 
     Raises:
-        ClusterError: if the cluster cannot be reached, or a machine of it lacks a folder or has other versions.
+        ClusterError: if the cluster cannot be reached, or one of its machines lacks a folder or has other versions.
     """
     import ray
 
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
-            f"--ray {address}: no cluster to be reached there ({_first_line(error)}); expected auto, HOST:PORT of `ray "
-            "start --head`, from a machine of the cluster, or ray://HOST:10001 from outside"
+            f"--ray {address}: cannot reach a cluster ({_first_line(error)}); expected auto, HOST:PORT of `ray start "
+            "--head` (from a machine of the cluster), or ray://HOST:10001 (from outside)"
         ) from error
-    here = versions()
-    needed = tuple(str(folder.resolve()) for folder in folders)
+    shared_folders = tuple(str(folder.resolve()) for folder in folders)
     remote = ray.remote(num_cpus=cores, max_retries=RETRIES, scheduling_strategy="SPREAD")(_checked_call)
     waiting: dict[Any, Task] = {}
-    coming = iter(tasks)
+    remaining = iter(tasks)
     try:
-        shared = ray.put((function, here, needed))
+        shared = ray.put((function, versions(), shared_folders))
         while True:
-            for task in islice(coming, IN_FLIGHT - len(waiting)):
+            for task in islice(remaining, IN_FLIGHT - len(waiting)):
                 waiting[remote.remote(shared, task)] = task
             if not waiting:
                 return
@@ -84,34 +83,34 @@ def on_ray(
                 try:
                     result = ray.get(done)
                 except ray.exceptions.RayTaskError as error:
-                    raise error.cause or error from None  # what the function raised, as if it had been called here
+                    raise error.cause or error from None  # the exception of the function
                 except ray.exceptions.RayError as error:
                     result = lost(task, f"lost {RETRIES + 1} times on the cluster: {_first_line(error)}")
                 yield result
     finally:
         for left in waiting:
-            with suppress(Exception):  # it may be done, or its machine gone
+            with suppress(Exception):  # the call may be done, or its machine dead
                 ray.cancel(left, force=True)
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """Connect once, to fail at once: Ray itself tries for minutes.
+def _check_reachable(address: str) -> None:
+    """Check the connection, since Ray retries for minutes.
 
     Raises:
         ValueError: for an address of another form.
-        OSError: if nothing listens there.
+        OSError: if the connection fails.
     """
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
-        raise ValueError("no HOST:PORT")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+        raise ValueError("not of the form HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
 def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[str, ...]], task: Task) -> Result:
-    """The function, on a machine of the cluster with the same versions and folders."""
+    """Call the function on a machine of the cluster, after a check of its versions and folders."""
     function, expected, folders = shared
     _check_machine(tuple(sorted(expected.items())), folders)
     return function(task)
@@ -119,28 +118,24 @@ def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[
 
 @cache
 def _check_machine(expected: tuple[tuple[str, str], ...], folders: tuple[str, ...]) -> None:
-    """Refuse a machine with other versions or without a folder.
-
-    Raises:
-        ClusterError: naming the machine, what it has and what it should have.
-    """
+    """Raise a ClusterError if this machine has other versions or lacks a folder."""
     host = socket.gethostname()
     found = versions()
-    for name, wanted in expected:
-        if found.get(name) != wanted:
+    for name, required in expected:
+        if found.get(name) != required:
             raise ClusterError(
-                f"{host}: {name} {found.get(name) or 'is not installed'}; expected {wanted} as on the machine that "
-                "started the run, so that results do not depend on the machine: install the same versions everywhere"
+                f"{host}: {name} {found.get(name) or 'is not installed'}; expected {required} as on the machine that "
+                "started the run, since results may depend on it: install the same versions everywhere"
             )
     for folder in folders:
         if not Path(folder).exists():
-            raise ClusterError(f"{host}: no {folder}; expected a path that all machines of the cluster share")
+            raise ClusterError(f"{host}: {folder} does not exist; expected a path that all machines share: mount it")
 
 
 def versions() -> dict[str, str]:
-    """Versions of mddnet and of the packages that compute, those that are not installed left out."""
+    """Versions of mddnet and of those numerical packages that are installed."""
     found = {"mddnet": __version__}
-    for name in COMPUTING:
+    for name in VERSIONED_PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

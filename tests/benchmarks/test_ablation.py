@@ -19,7 +19,7 @@ def stacks(made: Any, add_scene: AddScene) -> Any:
     return made
 
 
-def test_the_row_prior_is_found_out_by_turning_the_photos(stacks: Any, row_answers: Any) -> None:
+def test_rotating_the_photos_detects_the_row_prior(stacks: Any, row_answers: Any) -> None:
     study = ablate(
         row_answers,
         stacks.root,
@@ -40,7 +40,7 @@ def test_the_row_prior_is_found_out_by_turning_the_photos(stacks: Any, row_answe
     assert study.agreements["rotated-180"].same_sign < 0.1
 
 
-def test_only_real_blur_is_asked_and_noise_agrees_with_nothing(stacks: Any, random_answers: Any) -> None:
+def test_only_real_blur_is_measured_and_noise_does_not_agree(stacks: Any, random_answers: Any) -> None:
     study = ablate(random_answers, stacks.root, None, perturbations=("jpeg",), split_of=stacks.locations)
     assert set(study.evaluations["jpeg"].kinds) == {"focal_stacks", "light_fields"}
     assert abs(study.agreements["jpeg"].rank_correlation) < 0.2

@@ -75,8 +75,8 @@ def test_the_table_has_a_row_for_each(photo: UInt8Array) -> None:
 
     from mddnet.types import Photo
 
-    answers = {
+    summaries = {
         name: [summary_of(lambda p: LawModel().predict(Photo(p)), alter(photo))] for name, alter in CORRUPTIONS.items()
     }
-    text = corruption_markdown(answers, "law 1")
+    text = corruption_markdown(summaries, "law 1")
     assert all(f"| {name} |" in text for name in CORRUPTIONS) and "1 of 1" in text

@@ -85,7 +85,7 @@ def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: Evaluation
         assert frame.abs_rel["off by a tenth"] == pytest.approx(0.1, abs=1e-3)
         assert frame.covered["off by a tenth"] == 0.0  # a tenth is more than its error of 5.5 hundredths
         assert frame.abs_rel["relative"] == pytest.approx(frame.abs_rel[FOCUS_ROW]) and "relative" not in frame.covered
-        assert frame.side["right"] > 0.98
+        assert frame.sign_accuracy["right"] > 0.98
         # the size of the blur is right in all three; a relative prediction has no kappa to read it by
         assert frame.abs_rel["off by a tenth" + TRUE_SIGN] < 1e-3
         assert frame.abs_rel["relative" + TRUE_SIGN] == pytest.approx(frame.abs_rel[FOCUS_ROW])

@@ -7,7 +7,6 @@ import pytest
 from benchmarks.out_of_distribution import (
     NIGHT_LIGHT,
     ODD_PHOTOS,
-    answer_of,
     checkerboard,
     coarse_noise,
     dark,
@@ -15,16 +14,17 @@ from benchmarks.out_of_distribution import (
     night,
     out_of_distribution_markdown,
     overexposed,
+    photo_summary,
     rotated,
 )
-from tests.predict.test_likeness import textured
+from tests.predict.test_out_of_distribution import textured
 from tests.support.made_law_model import LawModel
 
 from mddnet.color import linear_from_srgb8
 from mddnet.types import Photo
 
 
-def test_every_odd_photo_has_the_size_of_the_photo() -> None:
+def test_every_generated_photo_has_the_size_of_the_photo() -> None:
     photo = textured(120, 161)
     for name, make in ODD_PHOTOS.items():
         made = make(photo)
@@ -51,6 +51,6 @@ def test_patterns() -> None:
 
 def test_the_table_has_a_row_for_each() -> None:
     photo = textured(64, 80)
-    answers = {name: [answer_of(LawModel().predict(Photo(make(photo))))] for name, make in ODD_PHOTOS.items()}
-    text = out_of_distribution_markdown(answers, "law 1")
+    summaries = {name: [photo_summary(LawModel().predict(Photo(make(photo))))] for name, make in ODD_PHOTOS.items()}
+    text = out_of_distribution_markdown(summaries, "law 1")
     assert all(f"| {name} |" in text for name in ODD_PHOTOS) and "0 of 1" in text

@@ -79,7 +79,7 @@ def test_the_model_sees_the_perturbed_photo(perturbation: Perturbation) -> None:
 
 
 @pytest.mark.parametrize("perturbation", ["mirrored", "rotated-90", "rotated-180", "rotated-270", "tiles"])
-def test_maps_come_back_to_their_place(perturbation: Perturbation) -> None:
+def test_maps_are_transformed_back(perturbation: Perturbation) -> None:
     for photo in (scene(), scene(48, 24)):
         unchanged, perturbed = Reader().predict(photo), Perturbed(Reader(), perturbation).predict(photo)
         assert np.array_equal(perturbed.inv_depth, unchanged.inv_depth)
@@ -96,7 +96,7 @@ def test_a_photo_of_half_the_size_has_half_the_blur_which_is_doubled() -> None:
     assert (perturbed.signed_defocus_px[:, 28:] > 0).all() and (perturbed.signed_defocus_px[:, :20] < 0).all()
 
 
-def test_a_tile_is_seen_in_its_place_and_nothing_else_is() -> None:
+def test_a_tile_is_predicted_alone_at_its_position() -> None:
     reader, photo = Reader(), scene()
     Perturbed(reader, "tiles").predict(photo)
     views = reader.seen[1:]  # the first is the whole photo, for the focus

@@ -54,7 +54,9 @@ def test_known_dioptres_give_kappa_per_dioptre(tmp_path: Path, capsys: pytest.Ca
     assert float(text.split("kappa = ")[1].split()[0]) == pytest.approx(2.4, rel=0.1)
 
 
-def test_wrong_usage_is_2_and_nothing_there_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_is_2_for_wrong_usage_and_1_for_missing_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["calibrate", str(tmp_path), "--limit", "0"]) == 2
     assert main(["calibrate", str(tmp_path), "--json", str(tmp_path)]) == 2
     assert main(["calibrate", str(tmp_path)]) == 1

@@ -57,7 +57,7 @@ def test_the_tables_are_written_and_printed(
     assert data["headline"]["stereo.u_focus_error"] < 0.02 and data["headline"]["speed.network_ms"] > 0
     assert "## Stereo: depth" in (captures / "out" / "evaluation.md").read_text()
     printed = capsys.readouterr().out
-    assert "Stereo: defocus order" in printed and "Focal stacks: Nothing of this kind" in printed
+    assert "Stereo: defocus order" in printed and "Focal stacks: This split has no captures" in printed
 
 
 def test_only_the_named_parts_are_measured(captures: Path, tiny_model: Path) -> None:
@@ -66,7 +66,7 @@ def test_only_the_named_parts_are_measured(captures: Path, tiny_model: Path) -> 
     assert set(data["kinds"]) == {"pairs"} and data["coc_slope"] is None and len(data["kinds"]["pairs"]["frames"]) == 1
 
 
-def test_a_damaged_scene_is_named_and_the_exit_code_is_1(
+def test_a_damaged_scene_is_reported_and_the_exit_code_is_1(
     captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (captures / "scenes" / "stereo" / "table" / "sharp.png").write_bytes(b"no image")
@@ -75,7 +75,9 @@ def test_a_damaged_scene_is_named_and_the_exit_code_is_1(
     assert json.loads((captures / "out" / "evaluation.json").read_text())["headline"]["pairs.near_far_accuracy"] >= 0
 
 
-def test_other_methods_stand_side_by_side(captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_are_compared_in_one_table(
+    captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = [
         "--only",
         "stereo,pairs",
@@ -102,15 +104,13 @@ def test_other_methods_stand_side_by_side(captures: Path, tiny_model: Path, caps
     assert "Stereo: defocus side by side" in printed and "Stereo: confidence" in printed
 
 
-def test_a_method_that_is_not_there_is_named(
-    captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_method_is_reported(captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(captures, tiny_model, "--baseline", "zhou-sim") == 1
     assert "zhou-sim" in capsys.readouterr().err
     assert run(captures, tiny_model, "--baseline", "laplacian", "--baseline", "laplacian") == 2
 
 
-def test_a_data_set_is_measured_and_what_is_missing_is_named(
+def test_a_data_set_is_measured_and_what_is_missing_is_reported(
     tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib", reason="the extra report")
@@ -177,7 +177,7 @@ def test_wrong_usage_is_2(captures: Path, flags: list[str]) -> None:
     assert run(captures, captures / "no_model", *flags) == 2
 
 
-def test_missing_folders_and_models_are_named(
+def test_missing_folders_and_models_are_reported(
     captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(captures, captures / "no_model") == 1

@@ -130,7 +130,7 @@ def test_real_blur_is_heard(data: Path, tiny_model: Path) -> None:
     assert refused["photo"] == "wrong" and refused["reason"].startswith("law 0.0")
 
 
-def test_a_damaged_photo_is_named_and_the_others_are_done(
+def test_a_damaged_photo_is_reported_and_the_others_are_predicted(
     data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "photos/a.png").write_bytes(b"no picture")
@@ -153,7 +153,7 @@ def test_a_teacher_without_depth_and_a_source_without_photos(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, Path("laplacian")) == 1
-    assert "laplacian: states blur_score; expected inv_depth or depth_m" in capsys.readouterr().err
+    assert "laplacian: estimates blur_score; expected inv_depth or depth_m" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     with pytest.raises(CaptureError, match="no scene folder"):
         plan_labels([tmp_path / "empty"])
@@ -172,7 +172,7 @@ def test_names_of_a_manifest_lead_nowhere_else(data: Path, tiny_model: Path) -> 
         plan_labels([data])
 
 
-def test_a_label_that_was_taken_away_is_made_again_and_one_that_no_longer_holds_goes(
+def test_a_missing_label_is_recreated_and_an_invalid_one_is_removed(
     data: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, tiny_model) == 0

@@ -75,7 +75,7 @@ def photos(tmp_path: Path) -> Path:
 GOOD = {"plain", "grey", "cmyk", "palette", "alpha", "deep", "deep_rgb", "liar"}
 
 
-def test_bad_files_are_named_and_the_others_done(
+def test_bad_files_are_reported_and_the_others_predicted(
     photos: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -173,7 +173,7 @@ def test_photos_of_one_stem_and_a_second_run(tiny_model: Path, tmp_path: Path) -
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
-def test_resume_leaves_out_what_is_done(
+def test_resume_skips_existing_results(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.png", "b.png"):
@@ -208,7 +208,7 @@ def test_resume_does_not_take_the_results_of_other_weights(
     assert main([*arguments, str(other)]) == 0 and len(seen) == 2
 
 
-def test_an_interrupted_run_keeps_what_is_done_and_goes_on(
+def test_an_interrupted_run_continues(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "abcd":
@@ -283,7 +283,7 @@ def test_a_real_pair_of_photos(shared_data: Path, tiny_model: Path, tmp_path: Pa
     assert len(list(tmp_path.glob("*.preview.png"))) == len([p for p in pair.iterdir() if p.suffix == ".jpg"])
 
 
-def test_a_list_from_standard_input_and_answers_in_json(
+def test_a_list_from_standard_input_and_json_output(
     tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture().save(tmp_path / "a b.png")
@@ -382,7 +382,7 @@ def test_a_video_frame_by_frame_with_one_range(
     ]
 
 
-def test_a_video_cut_short_is_named_and_its_frames_are_kept(
+def test_a_video_cut_short_is_reported_and_its_frames_are_kept(
     tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     random = np.random.default_rng(0)

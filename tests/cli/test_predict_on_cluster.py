@@ -21,9 +21,7 @@ def here(address: str, function: Callable[[Any], Any], tasks: Iterable[Any], *_:
     return (function(task) for task in reversed(list(tasks)))
 
 
-def test_what_machines_left_that_died_is_removed(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_dead_machines_are_removed(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, photo = tmp_path / "out", tmp_path / "cup.png"
     out.mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)).save(photo)

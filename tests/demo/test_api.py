@@ -147,7 +147,7 @@ def test_fifty_requests_at_once(server: Server, tmp_path: Path) -> None:
     assert kept < 600e6, f"{kept / 1e6:.0f} MB"
 
 
-def test_a_full_queue_says_so(photo_file: Path) -> None:
+def test_a_full_queue_is_reported(photo_file: Path) -> None:
     with served("-c", LAW_SERVER, "1") as small:
         client = gradio_client.Client(small.url, verbose=False, download_files=False)
         file = gradio_client.handle_file(photo_file)

@@ -10,10 +10,10 @@ from tests.support.made_law_model import LawModel
 
 from mddnet.demo.blur_edit import (
     blur_mask,
-    certain_defocus_px,
     extra_defocus_px,
     magnified,
     mask_over_photo,
+    significant_defocus_px,
     wanted_defocus_px,
 )
 from mddnet.demo.page_maps import PageMaps, page_maps
@@ -35,18 +35,18 @@ def test_blur_adds_in_variance() -> None:
 
 
 def test_wanted_blur_around_another_plane(maps: PageMaps) -> None:
-    np.testing.assert_allclose(wanted_defocus_px(maps, 2), 2 * certain_defocus_px(maps), rtol=1e-6)
+    np.testing.assert_allclose(wanted_defocus_px(maps, 2), 2 * significant_defocus_px(maps), rtol=1e-6)
     np.testing.assert_allclose(wanted_defocus_px(maps, 2, 0.5), 2 * maps.signed_defocus_px, atol=1e-4)
     near = wanted_defocus_px(maps, 2, 1.0)
     assert near[0, -1] == pytest.approx(0, abs=1e-5) and near[0, 0] == pytest.approx(40, rel=1e-5)
 
 
-def test_what_the_maps_disagree_by_counts_as_sharp(maps: PageMaps) -> None:
+def test_defocus_below_the_residual_counts_as_sharp(maps: PageMaps) -> None:
     signed = np.float32([[-5, -1, 0, 1.5, 4]])
     doubtful = replace(maps, signed_defocus_px=signed, focus=replace(maps.focus, residual_px=2.0))
-    assert certain_defocus_px(doubtful).tolist() == [[-3, 0, 0, 0, 2]]
+    assert significant_defocus_px(doubtful).tolist() == [[-3, 0, 0, 0, 2]]
     lost = replace(doubtful, focus=LensLawFit(False, float("nan"), float("nan"), 2.0, "all is sharp"))
-    assert certain_defocus_px(lost).tolist() == signed.tolist()
+    assert significant_defocus_px(lost).tolist() == signed.tolist()
 
 
 @pytest.mark.parametrize("factor", [0.5, 7.0, float("nan")])
@@ -70,7 +70,7 @@ def scene(height: int = 96, width: int = 128) -> PageMaps:
     return page_maps(LawModel().predict(Photo(pixels)))
 
 
-def test_what_is_in_focus_stays_and_the_rest_gets_softer() -> None:
+def test_pixels_in_focus_stay_sharp_and_others_get_softer() -> None:
     pytest.importorskip("cv2", reason="rendering needs OpenCV (extra demo)")
     pytest.importorskip("scipy", reason="rendering needs SciPy (extra demo)")
     maps = scene()

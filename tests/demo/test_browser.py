@@ -138,10 +138,10 @@ def test_upload_and_click_a_point(page: Any) -> None:
     text = settled_text(page, "#point", "circle of confusion")
     assert "column 22" in text and "px" in text and "confidence" in text
     shot(page, "point")
-    docs_picture(page, "maps", "h1", "#ask")
+    docs_picture(page, "maps", "h1", "#show-values")
 
 
-def test_the_pointer_shows_the_values_of_a_click_and_asks_nobody(page: Any) -> None:
+def test_the_pointer_shows_the_values_of_a_click_without_requests(page: Any) -> None:
     show_cat(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -213,7 +213,7 @@ def test_slider_mask_and_download(page: Any, tmp_path: Path) -> None:
 def test_points_in_3d(page: Any) -> None:
     show_cat(page)
     page.get_by_role("tab", name="3D").click()
-    assert "points without a unit" in settled_text(page, "#points-words", "points")
+    assert "points without a unit" in settled_text(page, "#points-summary", "points")
     canvas = page.locator("#points canvas")
     canvas.wait_for()
     assert "points in space" in canvas.get_attribute("aria-label")
@@ -302,12 +302,12 @@ def test_keyboard_only(page: Any) -> None:
     tab_to("row")
     page.keyboard.press("Control+A")
     page.keyboard.type("100")
-    tab_to("ask")
+    tab_to("show-values")
     page.keyboard.press("Enter")
     assert "column 200, row 100" in settled_text(page, "#point", "column 200")
 
 
-def test_screen_readers_are_told(page: Any) -> None:
+def test_the_page_supports_screen_readers(page: Any) -> None:
     show_cat(page)
     for block in ("facts", "point"):
         assert page.locator(f"#{block}").get_attribute("aria-live") == "polite"
@@ -372,7 +372,7 @@ def test_two_photos_and_several(page: Any, tmp_path: Path) -> None:
     page.locator("#fuse").click()
     page.locator("#picture-fused img").wait_for()
     page.locator("#picture-second-1 img").wait_for()
-    assert page.locator("#pair-words").inner_text().count("Depth is in metres.") == 2
+    assert page.locator("#pair-summary").inner_text().count("Depth is in metres.") == 2
     assert " m)" in page.locator(".mdd-ends:visible").first.inner_text()
     shot(page, "two")
     page.get_by_role("tab", name="Several photos").click()
@@ -382,5 +382,5 @@ def test_two_photos_and_several(page: Any, tmp_path: Path) -> None:
         page.locator(f"#batch-{field} input").fill(value)
     page.locator("#several a[download]").nth(1).wait_for()
     page.locator("#predict-all").click()
-    assert "2 of 2 photos done. Depth is in metres." in settled_text(page, "#batch-words", "photos done")
+    assert "2 of 2 photos done. Depth is in metres." in settled_text(page, "#batch-summary", "photos done")
     shot(page, "several")

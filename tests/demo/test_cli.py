@@ -17,12 +17,14 @@ from mddnet.cli.main import main
         (["--max-megapixels", "0"], "expected positive numbers"),
     ],
 )
-def test_wrong_usage_answers_at_once(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_fails_fast(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", *flags]) == 2
     assert said in capsys.readouterr().err
 
 
-def test_without_gradio_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_gradio_the_extra_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "mddnet.demo.app", raising=False)
     assert main(["demo"]) == 1

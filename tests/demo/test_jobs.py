@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 from tests.support.made_law_model import LawModel, ramp
 
-from mddnet.demo.jobs import Jobs, Wanted
+from mddnet.demo.jobs import ArchiveContents, Jobs
 from mddnet.demo.lens_form import TypedLens
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.upload import safe_stem
@@ -29,8 +29,8 @@ def names(archive: Path) -> set[str]:
         return set(opened.namelist())
 
 
-def test_the_archive_holds_what_pred_save_writes(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
-    path, facts = jobs.archive(photo_file, None, Wanted())
+def test_the_archive_has_the_files_of_prediction_save(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+    path, facts = jobs.archive(photo_file, None, ArchiveContents())
     saved = LawModel().predict(jobs._read(photo_file, None)).save(tmp_path / "saved")
     assert names(path) == {file.name for file in saved.values()}
     with zipfile.ZipFile(path) as opened:
@@ -42,16 +42,16 @@ def test_the_archive_holds_what_pred_save_writes(jobs: Jobs, photo_file: Path, t
     assert [file.name for file in path.parent.iterdir()] == [path.name]  # what went into the ZIP is gone
 
 
-def test_everything_that_can_be_wanted(jobs: Jobs, photo_file: Path) -> None:
+def test_an_archive_with_all_contents(jobs: Jobs, photo_file: Path) -> None:
     pytest.importorskip("cv2", reason="rendering needs OpenCV (extra demo)")
     lens = Lens(50, 2, 400, 1.1025)
-    path, _ = jobs.archive(photo_file, lens, Wanted(("png",), 2.0, None, 4.0, True))
+    path, _ = jobs.archive(photo_file, lens, ArchiveContents(("png",), 2.0, None, 4.0, True))
     expected = {"cup.depth_m.png", "cup.aperture_x2.png", "cup.blur_mask.png", "cup.points.ply", "cup.points.glb"}
     assert expected <= names(path)
     with zipfile.ZipFile(path) as opened, Image.open(BytesIO(opened.read("cup.blur_mask.png"))) as mask:
         assert mask.size == (80, 60) and mask.mode == "L"
-    with pytest.raises(MddnetError, match="nothing is chosen"):
-        jobs.archive(photo_file, None, Wanted(()))
+    with pytest.raises(MddnetError, match="no contents"):
+        jobs.archive(photo_file, None, ArchiveContents(()))
 
 
 def test_lens_facts_replace_exif_or_only_fill_it(jobs: Jobs, tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_lens_facts_replace_exif_or_only_fill_it(jobs: Jobs, tmp_path: Path) -> 
     assert jobs.maps(tmp_path / "exif.jpg").lens == Lens(50, 2)
     assert jobs.maps(tmp_path / "exif.jpg", Lens()).lens == Lens()
     given = Lens(pixel_um=400)
-    _, facts = jobs.archive(tmp_path / "exif.jpg", TypedLens(given), Wanted())
+    _, facts = jobs.archive(tmp_path / "exif.jpg", TypedLens(given), ArchiveContents())
     assert facts["lens"]["focal_mm"] == 50 and facts["unit"] == "1/m from focus"
 
 
-def test_a_batch_names_what_failed_and_does_the_rest(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+def test_a_batch_reports_failures_and_continues(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.png"
     bad.write_text("words")
     steps: list[tuple[int, str]] = []
@@ -86,7 +86,7 @@ def test_points_and_pictures_for_the_page(jobs: Jobs, photo_file: Path) -> None:
     maps = jobs.maps(photo_file)
     path, cloud = jobs.points(maps)
     assert path.read_bytes()[:4] == b"glTF" and len(cloud.positions) == 4800
-    shown = jobs.shown({"depth": maps.pixels})
+    shown = jobs.picture_files({"depth": maps.pixels})
     with Image.open(shown["depth"]) as opened:
         assert opened.format == "PNG" and (np.asarray(opened) == maps.pixels).all()
 
@@ -95,7 +95,7 @@ def test_batches_have_limits(jobs: Jobs, photo_file: Path) -> None:
     for paths in ([], [photo_file] * 4):
         with pytest.raises(MddnetError, match="expected 1 to 3"):
             jobs.batch(paths)
-    with pytest.raises(MddnetError, match=r"no photo could be used: gone\.jpg"):
+    with pytest.raises(MddnetError, match=r"all photos failed: gone\.jpg"):
         jobs.batch([photo_file.parent / "gone.jpg"])
 
 

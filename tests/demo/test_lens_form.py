@@ -9,7 +9,7 @@ import pytest
 
 from mddnet.demo.lens_form import (
     CAMERAS,
-    NOTHING_TYPED,
+    NO_LENS_FACTS,
     SENSOR_CHOICES,
     SENSOR_WIDTH_MM,
     TypedLens,
@@ -32,7 +32,7 @@ def test_empty_and_zero_are_unknown() -> None:
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, "50", True])
-def test_a_field_that_is_no_positive_number_is_named(value: object) -> None:
+def test_an_invalid_field_is_reported(value: object) -> None:
     with pytest.raises(MddnetError, match=r"f-number: .* expected a positive number"):
         lens_of_form(50, value, 5, 1, False)  # type: ignore[arg-type]
 
@@ -63,11 +63,11 @@ def test_a_phone_is_listed_with_one_of_its_lenses() -> None:
     assert other.pixel_um is None and "4.25 mm, not of 1.54 mm" in other.note
 
 
-def test_what_is_typed_replaces_exif_and_the_rest_stays() -> None:
+def test_typed_facts_replace_exif() -> None:
     photo = Photo(np.zeros((3024, 4032, 3), np.uint8), Lens(f_number=1.8, pixel_um=9.0), notes=("read",))
     typed = TypedLens(Lens(focus_m=0.5), "iPhone 11").added_to(photo)
     assert typed.lens == Lens(4.25, 1.8, 5640 / 4032, 0.5) and typed.notes == ("read",)
     assert TypedLens(Lens(pixel_um=2.0), "iPhone 11").added_to(photo).lens == Lens(None, 1.8, 2.0, None)
-    assert NOTHING_TYPED.added_to(photo) == photo
+    assert NO_LENS_FACTS.added_to(photo) == photo
     other = TypedLens(Lens(focal_mm=1.54), "iPhone 11").added_to(photo)
     assert other.lens.pixel_um is None and "not of 1.54 mm" in other.notes[-1]

@@ -30,7 +30,7 @@ def test_a_point_outside_is_moved_to_the_border(maps: PageMaps) -> None:
     assert values_at(maps, 1e9, -5) == values_at(maps, 79, 0)
 
 
-def test_a_smaller_look_keeps_pixels_of_the_photo() -> None:
+def test_smaller_maps_keep_pixels_of_the_photo() -> None:
     pixels = ramp(300, 400)
     prediction = LawModel().predict(Photo(pixels))
     maps = page_maps(prediction, 100)
@@ -121,6 +121,6 @@ def test_there_are_only_so_many_points() -> None:
 SCRIPT = Path(mddnet.demo.__file__).with_name("pointer.js")
 
 
-def test_the_script_asks_no_other_machine() -> None:
+def test_the_script_loads_nothing_from_other_machines() -> None:
     text = SCRIPT.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
     assert "//" not in text.replace("// ", "") and "fetch(" not in text and "innerHTML" not in text

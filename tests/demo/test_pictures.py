@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from tests.support.made_law_model import LawModel, ramp
 
-from mddnet.demo.html import _ticks, cloud_words, defocus_words, facts_html, law_svg, point_html, scale_html
+from mddnet.demo.html import _ticks, defocus_text, facts_html, law_svg, point_cloud_text, point_html, scale_html
 from mddnet.demo.page_maps import PageMaps, page_maps, points_of, values_at
-from mddnet.demo.pictures import LINE_COLOUR, VIEW_GROUND, focus_line, metres, panels, rotated_view
+from mddnet.demo.pictures import LINE_COLOUR, VIEW_BACKGROUND, focus_line, metres, panels, rotated_view
 from mddnet.types import Lens, LensLawFit, Photo
 
 
-def test_the_line_lies_where_inverse_depth_is_that_of_the_focus() -> None:
+def test_the_line_is_at_the_inverse_depth_of_the_focus() -> None:
     u = np.broadcast_to(np.linspace(0, 1, 200, dtype=np.float32), (100, 200))
     line = focus_line(np.ascontiguousarray(u), 0.25)
     rows, columns = np.nonzero(line)
@@ -38,7 +38,7 @@ def test_no_line_without_a_plane_of_focus() -> None:
     assert not focus_line(np.zeros((40, 40), np.float32), 0.5).any()
 
 
-def test_panels_have_the_size_of_the_look_and_say_their_units(maps: PageMaps) -> None:
+def test_panels_have_the_size_of_the_maps_and_units(maps: PageMaps) -> None:
     views = panels(maps, point=(40, 30))
     assert set(views) == {"photo", "depth", "defocus", "confidence"}
     assert all(view.pixels.shape == maps.pixels.shape for view in views.values())
@@ -65,7 +65,7 @@ def test_the_plot_is_well_formed_and_holds_the_v(maps: PageMaps) -> None:
     assert corners[1][0] == pytest.approx((corners[0][0] + corners[2][0]) / 2, abs=2)  # the tip, at u = 0.5
 
 
-def test_the_plot_says_where_a_value_lies(maps: PageMaps) -> None:
+def test_the_plot_marks_the_position_of_a_value(maps: PageMaps) -> None:
     values = values_at(maps, 70, 5)
     root = ElementTree.fromstring(law_svg(maps, values).partition("<div")[0])
     plot = json.loads(root.attrib["data-plot"])
@@ -87,18 +87,18 @@ def test_notes_are_escaped(maps: PageMaps) -> None:
     assert "<script>" not in html and "&lt;script&gt;" in html
 
 
-def test_words_for_values(maps: PageMaps) -> None:
+def test_text_for_values(maps: PageMaps) -> None:
     html = point_html(values_at(maps, 0, 0), maps.unit)
     assert "10 px, behind the plane of focus" in html and "0.75 of 1" in html and "column 0, row 0" in html
-    assert "No point chosen" in point_html(None)
-    assert defocus_words(0.2) == "0.2 px, in focus" and "in front" in defocus_words(-3)
+    assert "No point" in point_html(None)
+    assert defocus_text(0.2) == "0.2 px, in focus" and "in front" in defocus_text(-3)
     assert metres(0.8) == "1.25 m" and metres(0) == "infinity" and metres(1 / 1234) == "1230 m"
 
 
-def test_words_for_points(maps: PageMaps) -> None:
-    assert "4800 points without a unit" in cloud_words(points_of(maps))
+def test_text_for_points(maps: PageMaps) -> None:
+    assert "4800 points without a unit" in point_cloud_text(points_of(maps))
     lens = Lens(focal_mm=50, f_number=2, pixel_um=400, focus_m=1.1025)
-    words = cloud_words(points_of(page_maps(LawModel().predict(Photo(ramp(), lens)))))
+    words = point_cloud_text(points_of(page_maps(LawModel().predict(Photo(ramp(), lens)))))
     assert re.search(r"points in metres, from [\d.]+ m to [\d.]+ m from the lens", words) and "lens facts" in words
 
 
@@ -113,7 +113,7 @@ def test_a_rotated_view_moves_near_points_against_far_ones(maps: PageMaps) -> No
     cloud = points_of(maps)
     front = rotated_view(cloud, 0, 0)
     assert front.shape == (600, 900, 3)
-    seen = (front != VIEW_GROUND).any(axis=2)
+    seen = (front != VIEW_BACKGROUND).any(axis=2)
     assert 0.2 < seen.mean() < 0.9
     for angles in ((30, 0), (0, 30)):
         assert (rotated_view(cloud, *angles) != front).any()
@@ -121,7 +121,7 @@ def test_a_rotated_view_moves_near_points_against_far_ones(maps: PageMaps) -> No
     columns = np.arange(900)
 
     def offset(picture: np.ndarray) -> float:
-        shown = (picture != VIEW_GROUND).any(axis=2)
+        shown = (picture != VIEW_BACKGROUND).any(axis=2)
         near, far = shown & (picture[:, :, 0] > 200), shown & (picture[:, :, 0] < 30)
         return float(columns[np.nonzero(near)[1]].mean() - columns[np.nonzero(far)[1]].mean())
 

@@ -14,14 +14,14 @@ from mddnet.errors import ImageError
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_the_kinds_that_are_named_are_taken(tmp_path: Path, suffix: str) -> None:
+def test_the_given_kinds_are_chosen(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cup{suffix}"
     Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(path)
     photo = read_upload(path, Limits())
     assert photo.pixels.shape == (40, 50, 3) and photo.path == path
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_a_bomb_is_rejected_before_it_is_decoded(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"^bomb.png: 30000 x 30000 px is too large: expected at most 50 megapixels"):
         read_upload(png_bomb(tmp_path / "bomb.png"), Limits())
 
@@ -31,12 +31,12 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     [
         ("words.jpg", b"no image at all, only words", "words.jpg: not an image; expected JPEG, PNG, TIFF or WebP"),
         ("empty.png", b"", "empty.png: not an image"),
-        ("drawing.svg", b"<svg/>", "drawing.svg: not a kind of file that is taken here"),
+        ("drawing.svg", b"<svg/>", "drawing.svg: this kind of file is not accepted"),
         ("plot.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n", "plot.jpg: not an image"),
         ("cut.jpg", b"\xff\xd8\xff\xe0" + b"\0" * 40, "cut.jpg: "),
     ],
 )
-def test_bad_files_are_named_without_their_folder(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_bad_files_are_reported_without_their_folder(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ImageError) as told:
@@ -47,9 +47,9 @@ def test_bad_files_are_named_without_their_folder(tmp_path: Path, name: str, con
 def test_a_large_file_and_a_missing_one(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 2_000_000)
-    with pytest.raises(ImageError, match="2 MB is too large; at most 1 MB"):
+    with pytest.raises(ImageError, match="2 MB; expected at most 1 MB"):
         read_upload(path, Limits(file_mb=1))
-    with pytest.raises(ImageError, match=r"gone.jpg: the file is no longer here"):
+    with pytest.raises(ImageError, match=r"gone.jpg: the file was removed"):
         read_upload(tmp_path / "gone.jpg", Limits())
 
 

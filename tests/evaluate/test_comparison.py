@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mddnet.metrics import METRICS, AlignmentChoice, Answer, Comparison, Metric, Truth, measure, register
+from mddnet.metrics import METRICS, AlignmentChoice, Comparison, Estimate, Metric, Truth, measure, register
 from mddnet.types import Float32Array
 
 PHOTO = np.zeros((1, 1, 3), dtype=np.uint8)
@@ -18,10 +18,10 @@ def metric_depth_measures(
     depth_range_m: tuple[float, float] | None = None,
 ) -> dict[str, float]:
     known = Truth(PHOTO, truth, depth_range_m=depth_range_m)
-    return measure(Comparison(known, Answer(inv_depth), None, alignment or AlignmentChoice()))
+    return measure(Comparison(known, Estimate(inv_depth), None, alignment or AlignmentChoice()))
 
 
-def test_the_alignment_is_what_was_asked_for() -> None:
+def test_the_alignment_is_the_requested_one() -> None:
     u = np.array([[0.5, 1.0, 2.0, 4.0], [np.nan, 1.0, 2.0, 4.0]])
     truth = u.astype(np.float32)
     half_and_shifted = np.nan_to_num((u - 1.0) / 2).astype(np.float32)
@@ -59,7 +59,7 @@ def test_a_cap_clips_the_prediction() -> None:
 def test_coc_metrics_by_hand() -> None:
     truth = np.array([[0.0, 13.1, np.nan, 4.0]], dtype=np.float32)
     pred = np.array([[1.0, 15.1, 9.0, 4.0]], dtype=np.float32)
-    m = measure(Comparison(Truth(PHOTO, defocus_px=truth), Answer(defocus_px=pred)))
+    m = measure(Comparison(Truth(PHOTO, defocus_px=truth), Estimate(defocus_px=pred)))
     assert m["coc_pixels"] == 3 and m["coc_mae_px"] == pytest.approx(1.0) and m["coc_mse_px2"] == pytest.approx(5 / 3)
     assert m["coc_bias_px"] == pytest.approx(1.0)
     # 15.1 px is clipped to 13.1 px
@@ -67,29 +67,29 @@ def test_coc_metrics_by_hand() -> None:
 
 
 def test_a_score_without_a_threshold_has_an_average_precision_alone() -> None:
-    truth = Truth(PHOTO, drawn_defocus=np.array([0, 1]), blurred_there=np.array([True, False]))
+    truth = Truth(PHOTO, defocus_indices=np.array([0, 1]), sampled_blurred=np.array([True, False]))
     score = np.array([[1.0, 0.0]])
-    assert set(measure(Comparison(truth, Answer(blur_score=score)))) == {"blur_ap"}
-    assert measure(Comparison(truth, Answer(blur_score=score, blur_threshold=0.5)))["blur_f"] == 1.0
+    assert set(measure(Comparison(truth, Estimate(blur_score=score)))) == {"blur_ap"}
+    assert measure(Comparison(truth, Estimate(blur_score=score, blur_threshold=0.5)))["blur_f"] == 1.0
 
 
-def test_a_new_metric_is_measured_and_a_taken_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_metric_is_measured_and_a_taken_key_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mddnet.metrics.registry.METRICS", dict(METRICS))
     largest = Metric(
         key="coc_largest_px",
         title="largest CoC",
         group="defocus size and focus",
-        function=lambda c: float(np.max(c.answer.defocus_px)),
-        needs=("answer.defocus_px",),
+        function=lambda c: float(np.max(c.estimate.defocus_px)),
+        needs=("estimate.defocus_px",),
     )
     register(largest)
-    assert measure(Comparison(Truth(PHOTO), Answer(defocus_px=np.float32([[1, 7]])))) == {"coc_largest_px": 7.0}
-    assert measure(Comparison(Truth(PHOTO), Answer())) == {}
+    assert measure(Comparison(Truth(PHOTO), Estimate(defocus_px=np.float32([[1, 7]])))) == {"coc_largest_px": 7.0}
+    assert measure(Comparison(Truth(PHOTO), Estimate())) == {}
     with pytest.raises(ValueError, match="coc_largest_px"):
         register(largest)
 
 
-def test_what_a_metric_stands_beside_is_a_metric() -> None:
+def test_the_reference_of_a_metric_is_a_metric() -> None:
     for metric in METRICS.values():
-        assert metric.beside is None or metric.beside in METRICS
+        assert metric.reference_key is None or metric.reference_key in METRICS
         assert (metric.function is None) or metric.needs, metric.key

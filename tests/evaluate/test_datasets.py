@@ -51,7 +51,7 @@ def only(name: str, root: Path, which: int = 0, protocol: Protocol | None = None
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda s: s.name)
-def test_a_missing_folder_is_an_error_that_says_what_is_expected_where(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_with_the_expected_layout(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CaptureError) as gone:
         dataset.items(tmp_path / "nowhere")
     assert dataset.expects in str(gone.value) and dataset.obtain in str(gone.value)
@@ -65,7 +65,7 @@ def test_a_missing_folder_is_an_error_that_says_what_is_expected_where(dataset: 
 def test_every_set_is_described_in_the_docs(dataset: Dataset) -> None:
     page = DOCS.read_text(encoding="utf-8")
     assert f"`{dataset.name}`" in page
-    assert set(dataset.states) <= set(TRUTHS)
+    assert set(dataset.provides) <= set(TRUTHS)
     assert ("unverified" in dataset.basis or "memory" in dataset.basis or "guess" in dataset.basis) == (
         dataset.unverified
     )
@@ -77,7 +77,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
     assert find_dataset("rtf").name == "rtf"
 
 
-def test_crop_cap_and_mask_are_applied_and_an_empty_rest_is_named() -> None:
+def test_crop_cap_and_mask_are_applied_and_an_empty_result_is_an_error() -> None:
     inv_depth = np.full((4, 6), 0.5, np.float32)
     inv_depth[:, 3:] = 0.05  # 20 m
     made = DatasetPhoto(photo(0, 4, 6), inv_depth, "1/m", defocus_px=np.ones((4, 6), np.float32))
@@ -429,7 +429,7 @@ def test_all_in_3d(tmp_path: Path) -> None:
     assert read.signed_defocus_px[0, 0] == pytest.approx(340 * 50 * 200 / (800 * 550), rel=1e-4)
 
 
-def test_damaged_files_are_named(tmp_path: Path) -> None:
+def test_damaged_files_are_reported(tmp_path: Path) -> None:
     save(tmp_path / "image" / "a.png", photo(1))
     (tmp_path / "blur_map").mkdir()
     (tmp_path / "blur_map" / "a.png").write_bytes(b"no image")

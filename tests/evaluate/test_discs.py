@@ -39,7 +39,7 @@ def test_convention_every_shape_has_the_variance_of_the_disc(shape: Shape, diame
     assert 4 * np.sqrt(variance) == pytest.approx(diameter_px, rel=0.02)
 
 
-def test_shapes_are_what_they_are_called() -> None:
+def test_shapes_match_their_names() -> None:
     disc, gaussian, hexagon, eye = (shape_kernel(shape, 32.0) for shape in SHAPES)
     middle = len(gaussian) // 2
     # a Gaussian of sigma 8: at one sigma it has fallen to exp(-1/2)
@@ -61,7 +61,7 @@ def test_a_large_disc_is_flat_inside_and_empty_outside() -> None:
         shape_kernel("disc", 1.0)
 
 
-def test_blur_is_in_linear_light_and_keeps_the_place() -> None:
+def test_blur_is_in_linear_light_and_keeps_positions() -> None:
     photo = np.zeros((41, 51, 3), dtype=np.uint8)
     photo[20, 25] = 255
     light = linear_from_srgb8(blurred_by_disc(photo, 6.0))[..., 0]
@@ -82,7 +82,7 @@ def test_no_photo_is_enlarged_much() -> None:
 
 
 def test_slope_by_hand() -> None:
-    # answers 1.5, 2.5, 4.5, 8.5 to 2, 4, 8, 16: slope one half, intercept 0.5; the unblurred answer takes no part
+    # estimates 1.5, 2.5, 4.5, 8.5 to 2, 4, 8, 16: slope one half, intercept 0.5; the unblurred estimate takes no part
     points = [SlopePoint("a", 320, t, 0.5 * t + 0.5) for t in (2.0, 4.0, 8.0, 16.0)]
     fit = fit_slope([*points, SlopePoint("a", 320, 0.0, 9.0)])
     assert (fit.slope, fit.intercept_px, fit.photos) == (pytest.approx(0.5), pytest.approx(0.5), 1)

@@ -68,7 +68,7 @@ def test_an_edge_with_a_neighbour_is_read_at_a_finer_scale() -> None:
     assert np.median(found[edges]) == pytest.approx(1.5, rel=0.25)
 
 
-def test_neighbours_along_an_edge_agree_as_the_linear_system_of_two_says() -> None:
+def test_two_neighbours_along_an_edge_solve_the_linear_system() -> None:
     edges = np.zeros((5, 7), dtype=bool)
     edges[2, 2:4] = True  # two that touch
     edges[4, 6] = True  # one alone
@@ -113,7 +113,7 @@ def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
     assert np.median(sigma_px[:, :90]) < 1.5 < 2.3 < np.median(sigma_px[:, 150:])
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(ModelError, match=r"karaali-jung: needs the package scipy.*mddnet\[build\]"):
         KaraaliJung()

@@ -47,7 +47,7 @@ def test_a_tenth_of_wrong_truth_bends_least_squares_and_not_the_robust_fit() -> 
     assert (held.scale, held.shift) == pytest.approx((2.0, 1.0), abs=0.1)
 
 
-def test_a_mask_is_obeyed_and_a_constant_gets_the_mean() -> None:
+def test_a_mask_is_applied_and_a_constant_gets_the_mean() -> None:
     truth = np.array([1.0, 3.0, 100.0])
     fit = fit_alignment(np.full(3, 5.0), truth, np.array([True, True, False]), method="least_squares")
     assert (fit.scale, fit.shift) == (0.0, 2.0)
@@ -74,7 +74,7 @@ def test_refusals() -> None:
         fit_alignment(one, one, kind="affine")  # type: ignore[arg-type]
 
 
-def test_an_alignment_is_named() -> None:
-    assert AlignmentChoice().words() == "robust scale-and-shift in inverse depth"
-    assert AlignmentChoice("scale", "depth", "least_squares").words() == "least-squares scale in depth"
-    assert AlignmentChoice("none", "depth").words() == "none"
+def test_the_alignment_is_described() -> None:
+    assert AlignmentChoice().description() == "robust scale-and-shift in inverse depth"
+    assert AlignmentChoice("scale", "depth", "least_squares").description() == "least-squares scale in depth"
+    assert AlignmentChoice("none", "depth").description() == "none"

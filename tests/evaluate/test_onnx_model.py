@@ -13,7 +13,7 @@ from mddnet.evaluate.baselines.onnx_model import EXAMPLE, OnnxModel, read_descri
 
 
 def write_graph(path: Path, *, halved: bool = False, two_outputs: bool = False) -> None:
-    """A graph that answers with the first channel of its input (1, 3, H, W), at half the size if asked to."""
+    """A graph that estimates with the first channel of its input (1, 3, H, W), at half the size if asked to."""
     onnx = pytest.importorskip("onnx", reason="making a graph needs the package onnx (extra train)")
     node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     stride = 2 if halved else 1
@@ -94,14 +94,14 @@ def test_the_example_is_a_description(tmp_path: Path) -> None:
         ("name = ", "not TOML"),
     ],
 )
-def test_a_wrong_description_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_description_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "peer.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match=rf"peer\.toml.*{message}"):
         read_description(path)
 
 
-def test_missing_and_damaged_files_are_named(tmp_path: Path, photo: np.ndarray) -> None:
+def test_missing_and_damaged_files_are_reported(tmp_path: Path, photo: np.ndarray) -> None:
     path = tmp_path / "peer.onnx"
     write_graph(path, two_outputs=True)
     with pytest.raises(ModelError, match=r"(?s)peer\.toml.*quantity"):

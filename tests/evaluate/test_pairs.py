@@ -11,7 +11,7 @@ from PIL import Image
 from mddnet.errors import CaptureError
 from mddnet.evaluate.discs import blurred_by_disc
 from mddnet.evaluate.pairs import clearly_sharper, pair_source, pair_truth
-from mddnet.metrics import Answer, Comparison, Truth, measure
+from mddnet.metrics import Comparison, Estimate, Truth, measure
 from mddnet.types import Float32Array, UInt8Array
 
 
@@ -23,7 +23,7 @@ def half_focused() -> tuple[UInt8Array, UInt8Array]:
 
 
 def scored(truth: Truth, first: Float32Array, second: Float32Array) -> dict[str, float]:
-    return measure(Comparison(truth, Answer(defocus_px=np.concatenate([first, second]))))
+    return measure(Comparison(truth, Estimate(defocus_px=np.concatenate([first, second]))))
 
 
 def test_the_sharper_half_is_found_and_scored_by_hand() -> None:
@@ -58,7 +58,7 @@ def test_blur_detection_on_a_pair_by_hand(monkeypatch: pytest.MonkeyPatch) -> No
     assert row["blur_mae"] == pytest.approx(2 / 6)
     # 9, 5, 4, 1: right, right, wrong, right
     assert row["blur_ap"] == pytest.approx((1 + 1 + 3 / 4) / 3)
-    order_alone = measure(Comparison(truth, Answer(blur_score=np.concatenate([one, other]))))
+    order_alone = measure(Comparison(truth, Estimate(blur_score=np.concatenate([one, other]))))
     assert {"blur_ap", "near_far_accuracy"} <= set(order_alone) and "blur_f" not in order_alone
 
 

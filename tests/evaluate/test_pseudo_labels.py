@@ -1,4 +1,4 @@
-"""Pseudo-labels: which pass, on methods whose answers are known."""
+"""Pseudo-labels: which pass, on methods whose estimates are known."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from mddnet.errors import ModelError
-from mddnet.evaluate.methods import Quantity, answer_of
+from mddnet.evaluate.methods import Quantity, estimate_from
 from mddnet.evaluate.pseudo_labels import LARGEST_DIFFERENCE, Checks, pseudo_label
-from mddnet.metrics import Answer
+from mddnet.metrics import Estimate
 from mddnet.types import Float32Array, UInt8Array
 
 HEIGHT, WIDTH = 48, 64
 
 
 class Says:
-    """A method that answers with a function of the photo."""
+    """A method that estimates with a function of the photo."""
 
     name: ClassVar[str] = "says"
 
@@ -29,9 +29,9 @@ class Says:
     def quantities(self) -> tuple[Quantity, ...]:
         return (self.quantity,)
 
-    def infer(self, photo: UInt8Array, /) -> Answer:
+    def infer(self, photo: UInt8Array, /) -> Estimate:
         self.asked += 1
-        return answer_of(self.quantity, self.depth(photo).astype(np.float32))
+        return estimate_from(self.quantity, self.depth(photo).astype(np.float32))
 
 
 def red(photo: UInt8Array) -> Float32Array:
@@ -57,7 +57,7 @@ def photo() -> UInt8Array:
     return pixels
 
 
-def test_what_is_of_one_mind_is_kept_in_units_of_its_range(photo: UInt8Array) -> None:
+def test_a_consistent_label_is_accepted_in_units_of_its_range(photo: UInt8Array) -> None:
     found = pseudo_label(Says(red), photo)
     assert found.reason == "" and found.measures == {"known": 1.0, "mirror": 1.0, "middle": 1.0}
     # 0 at the 2nd and 1 at the 98th percentile of a ramp from 0 to 5
@@ -65,19 +65,19 @@ def test_what_is_of_one_mind_is_kept_in_units_of_its_range(photo: UInt8Array) ->
     np.testing.assert_allclose(found.inv_depth, (red(photo) - low) / (high - low), atol=1e-5)
 
 
-def test_depth_in_metres_is_turned_round(photo: UInt8Array) -> None:
+def test_depth_in_metres_is_inverted(photo: UInt8Array) -> None:
     found = pseudo_label(Says(lambda p: 1 / (red(p) + 1), "depth_m"), photo)
     assert found.reason == "" and found.inv_depth[0, -1] > found.inv_depth[0, 0]
 
 
-def test_a_method_that_knows_left_from_right_only_is_refused_after_two_looks(photo: UInt8Array) -> None:
+def test_a_horizontal_ramp_is_rejected_after_two_runs(photo: UInt8Array) -> None:
     method = Says(columns)
     found = pseudo_label(method, photo)
     assert found.reason.startswith("known ") and found.measures["mirror"] == 0.0 and method.asked == 2
     assert pseudo_label(method, photo, Checks(known=0)).reason.startswith("mirror 0.000; expected at least 0.9")
 
 
-def test_one_that_changes_its_mind_about_a_part_is_refused(photo: UInt8Array) -> None:
+def test_a_method_that_differs_on_the_centre_crop_is_rejected(photo: UInt8Array) -> None:
     found = pseudo_label(Says(rows_of_the_whole), photo)
     assert found.reason == "middle 0.000; expected at least 0.85"
 
@@ -106,7 +106,7 @@ def test_where_photo_and_mirror_image_differ_the_depth_is_unknown(photo: UInt8Ar
     assert LARGEST_DIFFERENCE < 1
 
 
-def test_a_method_that_says_nothing_is_refused(photo: UInt8Array) -> None:
+def test_a_constant_method_is_rejected(photo: UInt8Array) -> None:
     found = pseudo_label(Says(lambda p: np.ones(p.shape[:2], np.float32)), photo)
     assert found.reason == "range 0: one depth throughout" and np.isnan(found.inv_depth).all()
     with pytest.raises(ModelError, match="defocus_px; expected inv_depth or depth_m"):

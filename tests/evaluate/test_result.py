@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mddnet.evaluate.result import PhotoCurves, mean_curves
-from mddnet.evaluate.samples import draw_known
-from mddnet.metrics import Answer, Comparison, OrdinalPairs, Truth, measure, sparsification
+from mddnet.evaluate.samples import sample_known_pixels
+from mddnet.metrics import Comparison, Estimate, OrdinalPairs, Truth, measure, sparsification
 from mddnet.types import Float32Array
 
 PHOTO = np.zeros((10, 10, 3), dtype=np.uint8)
@@ -20,7 +20,7 @@ def spread(inv_depth: Float32Array) -> float:
 def test_curves_of_one_photo_by_hand() -> None:
     u = np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)
     u[0] = np.nan
-    drawn = draw_known(u, seed=0)
+    drawn = sample_known_pixels(u, seed=0)
     assert len(drawn) == 90 and drawn.min() == 10
     true_px = np.full((10, 10), 4.0, dtype=np.float32)
     pred_px = true_px.copy()
@@ -31,8 +31,8 @@ def test_curves_of_one_photo_by_hand() -> None:
     pred_u = (2 * u + 3).astype(np.float32)
     pred_u[0] = 0
     pred_u[5, 5] = 0.0
-    truth = Truth(PHOTO, u, "relative", spread(u), defocus_px=true_px, depth_pairs=pairs, drawn_depth=drawn)
-    compared = Comparison(truth, Answer(pred_u, pred_px, confidence=confidence))
+    truth = Truth(PHOTO, u, "relative", spread(u), defocus_px=true_px, depth_pairs=pairs, depth_indices=drawn)
+    compared = Comparison(truth, Estimate(pred_u, pred_px, confidence=confidence))
     coc, depth, order = compared.coc_curve, compared.inv_depth_curve, compared.order_curve
     assert coc is not None and depth is not None and order is not None
     assert coc.without(0) == pytest.approx(100 / 90) and coc.without(60) == 0.0
@@ -44,15 +44,15 @@ def test_curves_of_one_photo_by_hand() -> None:
     assert {f"ause_{e}{c}" for e in ("coc", "inv_depth", "order") for c in ("", "_constant")} <= set(measures)
 
 
-def test_what_does_not_apply_is_absent() -> None:
+def test_metrics_that_do_not_apply_are_absent() -> None:
     u = np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
     maps = np.ones((4, 5), dtype=np.float32)
     nothing = OrdinalPairs(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)
-    drawn = draw_known(u, seed=0)
-    answer = Answer(u, maps, confidence=maps)
-    in_order_only = Comparison(Truth(PHOTO, u, "ordinal", 1.0, depth_pairs=nothing, drawn_depth=drawn), answer)
+    drawn = sample_known_pixels(u, seed=0)
+    estimate = Estimate(u, maps, confidence=maps)
+    in_order_only = Comparison(Truth(PHOTO, u, "ordinal", 1.0, depth_pairs=nothing, depth_indices=drawn), estimate)
     assert not any(key.startswith("ause") for key in measure(in_order_only))
-    relative = Comparison(Truth(PHOTO, u, "relative", 1.0, depth_pairs=nothing, drawn_depth=drawn), answer)
+    relative = Comparison(Truth(PHOTO, u, "relative", 1.0, depth_pairs=nothing, depth_indices=drawn), estimate)
     found = {key for key in measure(relative) if key.startswith("ause")}
     assert found == {"ause_inv_depth", "ause_inv_depth_constant"}
 
@@ -60,7 +60,7 @@ def test_what_does_not_apply_is_absent() -> None:
 def test_the_draw_is_without_repetition_and_repeats_itself() -> None:
     u = np.ones((200, 200), dtype=np.float32)
     u[:50] = np.nan
-    first, again = draw_known(u, 3, 1000), draw_known(u, 3, 1000)
+    first, again = sample_known_pixels(u, 3, 1000), sample_known_pixels(u, 3, 1000)
     assert (first == again).all() and len(set(first)) == 1000 and first.min() >= 50 * 200
 
 

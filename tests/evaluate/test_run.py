@@ -16,7 +16,7 @@ from rich.console import Console
 from mddnet.errors import CaptureError, ModelError
 from mddnet.evaluate import PARTS, Options, evaluate_model, markdown, print_tables, write_evaluation
 from mddnet.evaluate.discs import SHAPE_DIAMETERS_PX, SHAPES
-from mddnet.evaluate.methods import answer_of
+from mddnet.evaluate.methods import estimate_from
 from mddnet.evaluate.run import measure_speed
 from mddnet.evaluate.tables import result_tables
 from mddnet.kinds import KINDS
@@ -123,7 +123,7 @@ def test_the_threshold_of_blur_is_in_pixels(made: Any, add_scene: AddScene) -> N
         )
 
 
-def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scene: AddScene) -> None:
+def test_a_confidence_from_the_errors_beats_a_constant(made: Any, add_scene: AddScene) -> None:
     add_scene("focal_stacks", "s", "p")
     add_scene("focal_stacks", "t", "q", unit="ordinal", provenance="rendered")
 
@@ -158,10 +158,10 @@ def test_a_confidence_that_knows_the_errors_beats_a_constant(made: Any, add_scen
     assert np.ptp(constant.confidence["coc"]["macro"].error) < 1e-9
     tables = {table.title: table for table in result_tables(knowing)}
     assert tables["Focal stacks: confidence"].rows[-1][1:4][-1] != "-"
-    assert tables["Focal stacks: error without the least confident"].rows[0][0] == "CoC error, px"
+    assert tables["Focal stacks: error without the least confident pixels"].rows[0][0] == "CoC error, px"
 
 
-def test_a_confidence_of_another_size_is_refused(every_kind: Any) -> None:
+def test_a_confidence_of_another_size_is_rejected(every_kind: Any) -> None:
     def predict(photo: np.ndarray) -> Any:
         maps = np.zeros(photo.shape[:2], np.float32)
         return SimpleNamespace(
@@ -182,10 +182,10 @@ class Made:
         self.quantities: Any = (self.quantity,)
 
     def infer(self, photo: np.ndarray) -> Any:
-        return answer_of(self.quantity, self.map(photo).astype(np.float32))  # type: ignore[arg-type]
+        return estimate_from(self.quantity, self.map(photo).astype(np.float32))  # type: ignore[arg-type]
 
 
-def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Path) -> None:
+def test_baselines_are_measured_by_their_quantities(every_kind: Any, tmp_path: Path) -> None:
     oracle = every_kind.oracle
     baselines = [
         Made("sigma", sigma_px=lambda photo: oracle.predict(photo).defocus_px / 4),
@@ -232,7 +232,7 @@ def test_baselines_are_measured_by_what_they_state(every_kind: Any, tmp_path: Pa
     assert data["kinds"]["rgbd"]["baselines"]["sigma"]["macro"]["defocus_ordinal"] == 1.0
 
 
-def test_a_baseline_that_fails_is_named_and_the_model_is_measured(every_kind: Any) -> None:
+def test_a_baseline_that_fails_is_reported_and_the_model_is_measured(every_kind: Any) -> None:
     broken = Made("broken", sigma_px=lambda photo: np.zeros((3, 4)))
     result = evaluate_model(
         every_kind.oracle, every_kind.root, None, only=["rgbd"], split_of=every_kind.locations, baselines=[broken]
@@ -255,7 +255,7 @@ def test_noise_scores_a_half(every_kind: Any, random_answers: Any) -> None:
     assert result.headline["focal_stacks.u_focus_error_median"] == 1.0  # never found
 
 
-def test_the_row_prior_falls_when_the_photo_is_turned(every_kind: Any, row_answers: Any) -> None:
+def test_the_row_prior_fails_on_rotated_photos(every_kind: Any, row_answers: Any) -> None:
     h = evaluate_model(row_answers, every_kind.root, None, only=SCENES, split_of=every_kind.locations).headline
     for kind in SCENES:
         row = h[f"{kind}.vertical_position_prior"]
@@ -269,13 +269,13 @@ def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddS
     result = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
     stacks = result.kinds["focal_stacks"]
     assert stacks.photos_without_blur == {"sharp_stack": 3}
-    # of a capture known in order only, depth is asked and CoC is not
+    # of a capture with ordinal depth, depth is measured and CoC is not
     assert stacks.photos_without_true_defocus == 3 and set(stacks.model.locations) == {"ordinal"}
     assert stacks.model.macro["depth_ordinal"] == 1.0 and "defocus_ordinal" not in stacks.model.macro
-    assert "left out: 3" in markdown(result) and "known in order only" not in markdown(result)
+    assert "3 photos without visible blur" in markdown(result) and "ordinal depth" not in markdown(result)
 
 
-def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddScene) -> None:
+def test_means_are_over_frames_then_scenes_then_locations(made: Any, add_scene: AddScene) -> None:
     for name, location, frames in (("s1", "p", (0.0, 1.0)), ("s2", "p", (0.5,)), ("s3", "q", (0.2,))):
         add_scene("focal_stacks", name, location, u_focus=frames)
     evaluation = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
@@ -291,7 +291,7 @@ def test_means_go_over_frames_then_scenes_then_places(made: Any, add_scene: AddS
     assert stacks.locations["p"]["coc_constant_mae_px"] == pytest.approx(np.mean(constants))
 
 
-def test_a_wrong_sign_costs_the_law_and_not_what_a_perfect_sign_would_give(made: Any, add_scene: AddScene) -> None:
+def test_a_wrong_sign_lowers_the_law_but_not_the_law_with_the_true_sign(made: Any, add_scene: AddScene) -> None:
     add_scene("focal_stacks", "s", "p", u_focus=(0.0, 0.5, 1.0))
     inside_out = SimpleNamespace(
         predict=lambda photo: SimpleNamespace(
@@ -318,15 +318,15 @@ def test_every_kind_whose_depth_is_measured_takes_part(made: Any, add_scene: Add
     assert not result.failures and all(result.headline[f"{kind}.depth_ordinal"] == 1.0 for kind in measured)
 
 
-def test_a_scene_that_is_replaced_meanwhile_is_named_once_and_left_out(made: Any, add_scene: AddScene) -> None:
+def test_a_scene_that_is_replaced_meanwhile_is_reported_once_and_left_out(made: Any, add_scene: AddScene) -> None:
     folder = add_scene("focal_stacks", "stack", "here")
     add_scene("focal_stacks", "other", "there")
 
     def predict(photo: np.ndarray) -> Any:
-        answer = made.oracle.predict(photo)
+        estimate = made.oracle.predict(photo)
         (folder / "scene.json").touch()
         (folder / "scene.json").unlink(missing_ok=True)
-        return answer
+        return estimate
 
     model: Any = SimpleNamespace(predict=predict)
     result = evaluate_model(model, made.root, None, only=["focal_stacks"], split_of=made.locations)
@@ -334,7 +334,7 @@ def test_a_scene_that_is_replaced_meanwhile_is_named_once_and_left_out(made: Any
     assert "there" in result.kinds["focal_stacks"].model.locations
 
 
-def test_a_damaged_scene_is_named_and_the_others_are_measured(every_kind: Any) -> None:
+def test_a_damaged_scene_is_reported_and_the_others_are_measured(every_kind: Any) -> None:
     (every_kind.root / "rgbd" / "desk_1" / "inv_depth.png").write_bytes(b"no png")
     (every_kind.root / "focal_stacks" / "stack_a" / "frame_1.png").unlink()
     result = evaluate_model(
@@ -350,7 +350,7 @@ def test_a_damaged_scene_is_named_and_the_others_are_measured(every_kind: Any) -
     assert "Not measured" in [table.title for table in result_tables(result)]
 
 
-def test_a_model_with_maps_of_another_size_is_refused(every_kind: Any) -> None:
+def test_a_model_with_maps_of_another_size_is_rejected(every_kind: Any) -> None:
     small = np.zeros((3, 4), np.float32)
     model = SimpleNamespace(
         predict=lambda photo: SimpleNamespace(inv_depth=small, defocus_px=small, signed_defocus_px=small)
@@ -395,12 +395,12 @@ def test_pairs_slope_and_speed(made: Any, add_scene: AddScene, tmp_path: Path, r
     assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1] == 2 + 15  # pairs, and a scene at 3 sizes with 5 discs
 
 
-def test_slope_of_an_answer_that_is_half_the_truth(made: Any) -> None:
+def test_the_slope_of_half_the_truth_is_one_half(made: Any) -> None:
     add_sharp(made, np.random.default_rng(0).integers(0, 256, (240, 330, 3), dtype=np.uint8))
-    answers = iter((0.2, 1.0, 2.0, 4.0, 8.0))
+    estimates = iter((0.2, 1.0, 2.0, 4.0, 8.0))
 
     def predict(photo: np.ndarray) -> Any:
-        maps = np.full(photo.shape[:2], next(answers), np.float32)
+        maps = np.full(photo.shape[:2], next(estimates), np.float32)
         return SimpleNamespace(inv_depth=maps, defocus_px=maps, signed_defocus_px=maps)
 
     model: Any = SimpleNamespace(predict=predict)
@@ -427,15 +427,15 @@ def add_sharp(made: Any, sharp: np.ndarray) -> None:
 
 def test_shapes_of_blur_are_read_back_one_by_one(made: Any) -> None:
     add_sharp(made, np.random.default_rng(0).integers(0, 256, (64, 480, 3), dtype=np.uint8))
-    answers = iter(d * gain for gain in (1.0, 0.5, 2.0, 1.0) for d in SHAPE_DIAMETERS_PX)
+    estimates = iter(d * gain for gain in (1.0, 0.5, 2.0, 1.0) for d in SHAPE_DIAMETERS_PX)
 
     def predict(photo: np.ndarray) -> Any:
-        maps = np.full(photo.shape[:2], next(answers), np.float32)
+        maps = np.full(photo.shape[:2], next(estimates), np.float32)
         return SimpleNamespace(inv_depth=maps, defocus_px=maps, signed_defocus_px=maps)
 
     model: Any = SimpleNamespace(predict=predict)
     result = evaluate_model(model, made.root, None, only=["psf_shapes"], split_of={"stereo/wide": "dev"})
-    assert result.psf_shapes is not None and next(answers, None) is None
+    assert result.psf_shapes is not None and next(estimates, None) is None
     slopes = {shape: result.headline[f"psf_shapes.slope_{shape}"] for shape in SHAPES}
     assert list(slopes.values()) == pytest.approx([1.0, 0.5, 2.0, 1.0])
     assert result.psf_shapes["gaussian"].medians_px[48.0] == 24.0

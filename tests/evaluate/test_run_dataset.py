@@ -16,7 +16,7 @@ from PIL import Image
 
 from mddnet.evaluate import Options, evaluate_dataset, markdown, write_evaluation
 from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
-from mddnet.evaluate.methods import answer_of
+from mddnet.evaluate.methods import estimate_from
 from mddnet.evaluate.tables import result_tables
 from mddnet.metrics import AlignmentChoice
 from mddnet.types import LensLawFit
@@ -88,7 +88,7 @@ def test_the_truth_scores_one_and_the_choices_are_printed(tmp_path: Path) -> Non
     assert set(result.kinds["nyu-png"].model.locations) == {"even", "odd"}
     text = markdown(result)
     for said in (
-        "Mask: pixels that a test made. Crop: none. Cap: depths of 0.1 to 10 m count, predictions are clipped to them.",
+        "Mask: pixels that a test made. Crop: none. Cap: depths from 0.1 to 10 m are evaluated, ",
         "Alignment: robust scale-and-shift in inverse depth.",
         "| **all photos** | 4 |",
         "its depth is missing",
@@ -99,7 +99,7 @@ def test_the_truth_scores_one_and_the_choices_are_printed(tmp_path: Path) -> Non
     assert all(found.low_px <= found.quartiles_px[1] <= found.high_px for found in calibration.coc)
 
 
-def test_alignment_cap_and_limit_are_what_is_asked_for(tmp_path: Path) -> None:
+def test_alignment_cap_and_limit_are_applied(tmp_path: Path) -> None:
     oracle, photos = depth_and_blur()
     for maps in oracle.known.values():
         maps.inv_depth = maps.inv_depth / 2
@@ -120,7 +120,7 @@ def test_alignment_cap_and_limit_are_what_is_asked_for(tmp_path: Path) -> None:
         dataset.chosen_protocol("published", -1.0)
 
 
-def test_photos_that_do_not_fit_are_named_and_the_others_measured(tmp_path: Path) -> None:
+def test_photos_of_a_wrong_size_are_reported_and_the_others_measured(tmp_path: Path) -> None:
     oracle, photos = depth_and_blur(3)
     photos[1] = DatasetPhoto(photos[1].photo, np.full((H, W), np.nan, np.float32), "1/m")
     photos[2] = DatasetPhoto(photos[2].photo, made_inv_depth(2)[:10], "1/m")
@@ -137,7 +137,7 @@ class Made:
         self.name, self.quantities, self.values = name, (quantity,), values
 
     def infer(self, photo: np.ndarray) -> Any:
-        return answer_of(self.quantities[0], self.values(photo).astype(np.float32))
+        return estimate_from(self.quantities[0], self.values(photo).astype(np.float32))
 
 
 class Page(HTMLParser):

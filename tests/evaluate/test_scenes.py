@@ -31,7 +31,7 @@ def test_evenly_by_hand() -> None:
     assert evenly(0, 6) == []
 
 
-def test_choice_by_split_place_and_kind(made: Any, add_scene: Callable[..., Path]) -> None:
+def test_scenes_are_chosen_by_split_location_and_kind(made: Any, add_scene: Callable[..., Path]) -> None:
     for i in range(5):
         add_scene("rgbd", f"desk_{i}", "rgbd/desk", u_focus=(0.5,))
     add_scene("focal_stacks", "dev_stack", "here")
@@ -52,7 +52,7 @@ def test_choice_by_split_place_and_kind(made: Any, add_scene: Callable[..., Path
         choose_scenes(made.root / "none", made.locations, "dev")
 
 
-def test_truth_is_nan_where_unknown_or_not_trusted(made: Any, add_scene: Callable[..., Path]) -> None:
+def test_truth_is_nan_where_unknown_or_of_low_confidence(made: Any, add_scene: Callable[..., Path]) -> None:
     add_scene("focal_stacks", "stack", "here", untrusted=True)
     scene = choose_scenes(made.root, made.locations, "dev").scenes[0]
     truth = read_maps(scene)
@@ -68,7 +68,7 @@ def test_truth_is_nan_where_unknown_or_not_trusted(made: Any, add_scene: Callabl
     assert not has_true_defocus(scene.record, FrameRecord("x.png", 0.5, 0.0))
 
 
-def test_sizes_that_differ_are_refused(made: Any, add_scene: Callable[..., Path]) -> None:
+def test_different_sizes_are_rejected(made: Any, add_scene: Callable[..., Path]) -> None:
     folder = add_scene("focal_stacks", "stack", "here")
     scene = choose_scenes(made.root, made.locations, "dev").scenes[0]
     truth = read_maps(scene)
@@ -83,7 +83,7 @@ def test_sizes_that_differ_are_refused(made: Any, add_scene: Callable[..., Path]
         read_maps(scene)
 
 
-def test_depth_edges_reach_as_far_as_they_are_told_and_unknown_depth_has_none() -> None:
+def test_depth_edges_have_the_given_reach_and_unknown_depth_has_none() -> None:
     inv_depth = np.zeros((20, 30), dtype=np.float32)
     inv_depth[:, 15:] = 1.0
     near = near_depth_edges(inv_depth, 0.5, 3)

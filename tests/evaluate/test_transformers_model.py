@@ -51,16 +51,16 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("name", "quantity"), [("relative", "inv_depth"), ("metric", "depth_m"), ("glpn", "depth_m")])
-def test_a_network_states_its_quantity_and_answers_at_the_photos_size(networks: Path, name: str, quantity: str) -> None:
+def test_a_network_has_a_quantity_and_a_map_of_the_photos_size(networks: Path, name: str, quantity: str) -> None:
     baseline = find_baseline(str(networks / name))
     assert baseline.name == name and baseline.quantities == (quantity,)
     values = baseline.infer(PHOTO).inv_depth
     assert values.shape == PHOTO.shape[:2] and values.dtype == np.float32 and np.isfinite(values).all()
-    # the same photo gives the same answer: nothing random is left switched on
+    # the same photo gives the same estimate: nothing random is left switched on
     np.testing.assert_array_equal(values, baseline.infer(PHOTO).inv_depth)
 
 
-def test_weights_that_are_not_there_are_named(networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_reported(networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text((networks / "glpn" / "config.json").read_text())
     with pytest.raises(ModelError, match=r"expected config\.json, preprocessor_config\.json and model\.safetensors"):
         find_baseline(str(tmp_path))
@@ -74,6 +74,6 @@ def test_weights_that_are_not_there_are_named(networks: Path, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("name", KNOWN_WEIGHTS)
-def test_a_well_known_name_says_how_to_get_its_weights(name: str) -> None:
+def test_a_common_name_explains_how_to_get_its_weights(name: str) -> None:
     with pytest.raises(ModelError, match=f"hf download {KNOWN_WEIGHTS[name]}"):
         find_baseline(name)

@@ -50,7 +50,7 @@ def test_the_matting_laplacian_is_symmetric_and_blind_to_linear_maps_of_the_colo
     assert np.abs(laplacian @ linear.ravel()).max() < 1e-4
 
 
-def test_the_bilateral_filter_takes_an_outlier_from_its_own_side_alone() -> None:
+def test_the_bilateral_filter_does_not_mix_across_an_edge() -> None:
     guide = np.where(np.arange(100) < 50, 0.1, 0.9)[None].repeat(80, axis=0).astype(np.float32)
     where = np.zeros((80, 100), dtype=bool)
     where[::4, ::4] = True
@@ -90,7 +90,7 @@ def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
     assert 1.3 * np.median(sigma_px[left]) < np.median(sigma_px[right])
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ModelError, match=r"zhuo-sim: needs the package cv2.*mddnet\[build\]"):
         ZhuoSim()

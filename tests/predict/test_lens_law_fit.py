@@ -69,7 +69,7 @@ def test_a_clipped_defocus_map_does_not_lower_kappa() -> None:
     assert fit.u_focus == pytest.approx(0.2, abs=0.01) and fit.kappa_px == pytest.approx(40.0, rel=0.03)
 
 
-def test_the_sign_tells_two_depths_apart() -> None:
+def test_the_sign_distinguishes_two_depths() -> None:
     # Of two distances with 4 and 12 px of blur the law alone cannot tell whether focus lies between or beyond.
     u = np.zeros((64, 64), np.float32)
     u[:, 32:] = 1.0
@@ -88,7 +88,7 @@ def test_convention_scaling_the_pixels_scales_kappa_and_residual_only() -> None:
 
 
 @pytest.mark.parametrize(("gain", "offset"), [(0.005, 0.0), (0.05, 0.9), (40.0, -3.0)])
-def test_scale_and_shift_of_relative_depth_mean_nothing(gain: float, offset: float) -> None:
+def test_scale_and_shift_of_relative_depth_have_no_effect(gain: float, offset: float) -> None:
     # A loss that ignores scale and shift leaves a network free to use a small part of [0, 1].
     u, signed, defocus = maps(0.3, 10.0, noise_px=1.0)
     plain = fit_lens_law(u, defocus, signed)
@@ -114,13 +114,15 @@ def test_the_same_maps_give_the_same_fit() -> None:
         (landscape(1), (12 * (2.3 - landscape(1))).astype(np.float32), "far outside"),
     ],
 )
-def test_no_plane_of_focus_is_said_with_the_reason(u: Float32Array, defocus: Float32Array, reason: str) -> None:
+def test_a_missing_plane_of_focus_is_reported_with_the_reason(
+    u: Float32Array, defocus: Float32Array, reason: str
+) -> None:
     fit = fit_lens_law(u, defocus, np.zeros_like(u))
     assert not fit.found and np.isnan(fit.u_focus) and np.isnan(fit.kappa_px) and np.isfinite(fit.residual_px)
     assert reason in fit.reason
 
 
-def test_maps_of_two_shapes_are_refused() -> None:
+def test_maps_of_two_shapes_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"expected one shape \(H, W\)"):
         fit_lens_law(landscape(1), landscape(1)[:50])
 
@@ -155,10 +157,10 @@ def test_agreement_is_one_on_the_law_and_falls_with_size_and_sign() -> None:
 # --- nothing lies behind infinity -------------------------------------------------------------------------------------
 
 
-def test_a_blur_larger_than_that_of_infinity_lies_in_front_whatever_the_network_says() -> None:
+def test_blur_larger_than_at_infinity_is_in_front() -> None:
     c = np.array([[1.0, 3.0, 3.0, 8.0]], np.float32)
     logit = np.array([[9.0, 9.0, -9.0, 9.0]], np.float32)
-    bounded = bounded_sign_logit(logit, c, behind_px=3.0)
+    bounded = bounded_sign_logit(logit, c, infinity_px=3.0)
     # Up to 3 px nothing changes but the cut at 4; 8 px are 5 / (0.8 + 0.96) errors too many.
     np.testing.assert_allclose(bounded, [[4.0, 4.0, -4.0, 4.0 - (5 / 1.76) ** 2]], rtol=1e-5)
     np.testing.assert_array_equal(bounded_sign_logit(logit, c, np.inf), [[4.0, 4.0, -4.0, 4.0]])
@@ -170,6 +172,6 @@ def test_of_two_laws_the_one_within_infinity_is_taken() -> None:
     defocus = (10 * (1.2 - u)).astype(np.float32)
     assert fit_lens_law(u, defocus, np.full_like(u, 4.0)).u_focus == pytest.approx(1.2, abs=0.01)
     # The lens is focused so far away that infinity is blurred by 1 px: the scene of 2 to 12 px cannot lie behind.
-    logit = bounded_sign_logit(np.full_like(u, 4.0), defocus, behind_px=1.0)
-    fit = fit_lens_law(u, defocus, logit, behind_px=1.0)
+    logit = bounded_sign_logit(np.full_like(u, 4.0), defocus, infinity_px=1.0)
+    fit = fit_lens_law(u, defocus, logit, infinity_px=1.0)
     assert not fit.found or fit.kappa_px * (fit.u_focus - np.percentile(u, 2)) < 1.9

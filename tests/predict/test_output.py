@@ -59,7 +59,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", ["relative", "1/m from focus", "1/m"])
-def test_every_map_says_its_quantity_and_unit(tmp_path: Path, unit: str) -> None:
+def test_every_map_has_quantity_and_unit(tmp_path: Path, unit: str) -> None:
     files = prediction_of(Path("cup.jpg"), unit).save(tmp_path)
     assert ("depth_m" in files) == (unit == "1/m")
     units = {"inv_depth": unit, "depth_m": "m", "defocus_px": "px", "signed_defocus_px": "px", "confidence": "1"}
@@ -89,7 +89,7 @@ def test_facts_without_a_plane_of_focus_are_valid_json(tmp_path: Path) -> None:
     assert facts["focus"]["u_focus"] is None and facts["focus"]["reason"] == "everything is sharp"
 
 
-def test_two_photos_of_one_stem_keep_apart_and_a_second_run_meets_its_own(tmp_path: Path) -> None:
+def test_photos_of_one_stem_have_separate_results_in_every_run(tmp_path: Path) -> None:
     photos = [
         tmp_path / "a" / "cup.jpg",
         tmp_path / "b" / "cup.jpg",
@@ -108,7 +108,7 @@ def test_two_photos_of_one_stem_keep_apart_and_a_second_run_meets_its_own(tmp_pa
         np.testing.assert_array_equal(tifffile.imread(out / f"{stem}.inv_depth.tiff"), prediction.inv_depth)
 
 
-def test_arrays_are_told_apart_by_their_pixels(tmp_path: Path) -> None:
+def test_arrays_are_identified_by_their_pixels(tmp_path: Path) -> None:
     one, two = prediction_of(None, seed=1), prediction_of(None, seed=2)
     assert [p.save(tmp_path)["facts"].name for p in (one, two, one)] == ["image.json", "image_2.json", "image.json"]
     assert one.save(tmp_path, stem="mine")["facts"].name == "mine.json"
@@ -123,7 +123,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "cup_2.preview.png").read_text() == "somebody else's"
 
 
-def test_an_interrupted_run_is_finished_under_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_is_completed_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = tmp_path / "cup.jpg"
     with monkeypatch.context() as patch:
 
@@ -141,9 +141,7 @@ def test_an_interrupted_run_is_finished_under_its_own_name(tmp_path: Path, monke
     assert facts is not None and facts.complete and (facts.model, facts.model_version) == ("tiny", "7")
 
 
-def test_results_that_were_only_partly_replaced_are_not_taken_for_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_partly_replaced_results_are_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the process were killed between two of its files, where another lens was given before."""
     photo = tmp_path / "cup.jpg"
     prediction_of(photo, "1/m").save(tmp_path)
@@ -190,7 +188,7 @@ def test_a_stem_cannot_leave_the_folder(tmp_path: Path, stem: str) -> None:
         prediction_of(None).save(tmp_path, stem)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MddnetError, match="cannot write results"):
         prediction_of(Path("cup.jpg")).save(tmp_path / "file" / "out")
@@ -231,14 +229,14 @@ def test_npy_holds_the_floats_and_is_no_pickle(tmp_path: Path) -> None:
         np.testing.assert_array_equal(back, getattr(prediction, quantity))
 
 
-def test_saving_again_in_another_format_leaves_nothing_of_before(tmp_path: Path) -> None:
+def test_saving_in_another_format_removes_old_files(tmp_path: Path) -> None:
     prediction_of(Path("cup.jpg"), "1/m").save(tmp_path, formats=["tiff", "npy"])
     files = prediction_of(Path("cup.jpg"), seed=1).save(tmp_path, formats=["png"])
     assert sorted(tmp_path.iterdir()) == sorted(files.values())
 
 
 @pytest.mark.parametrize("formats", [[], ["tiff", "jpeg"]])
-def test_unknown_formats_are_refused_before_anything_is_written(tmp_path: Path, formats: list[str]) -> None:
+def test_unknown_formats_are_rejected_before_anything_is_written(tmp_path: Path, formats: list[str]) -> None:
     with pytest.raises(MddnetError, match="tiff, png, npy, exr, mask, ply, glb"):
         prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=formats)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
@@ -307,7 +305,7 @@ def test_points_in_space_say_their_unit_and_their_camera(tmp_path: Path, unit: s
     assert files["points.glb"].read_bytes()[:4] == b"glTF"
 
 
-def test_the_camera_stands_in_the_facts_even_without_points(tmp_path: Path) -> None:
+def test_the_camera_is_in_the_facts_without_points(tmp_path: Path) -> None:
     facts = json.loads(prediction_of(Path("cup.jpg")).save(tmp_path)["facts"].read_text())
     assert facts["camera"]["assumed"] is True and facts["camera"]["fx_px"] == 100.0
     assert "point_cloud" not in facts and facts["preview_range"]["fixed"] is False

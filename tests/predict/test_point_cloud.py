@@ -44,7 +44,7 @@ def test_the_camera_of_a_lens_is_v_over_p() -> None:
 
 
 @pytest.mark.parametrize("lens", [Lens(), Lens(focal_mm=50), Lens(pixel_um=5)])
-def test_without_a_lens_the_angle_of_view_is_assumed_and_said(lens: Lens) -> None:
+def test_without_a_lens_the_field_of_view_is_assumed_and_noted(lens: Lens) -> None:
     camera = pinhole_of(lens, 600, 900)
     assert camera.assumed and camera.fx_px == pytest.approx(1000) and "assumed" in camera.source
     assert asdict(camera)["assumed"] is True

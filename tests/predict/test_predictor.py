@@ -14,9 +14,9 @@ from PIL import Image
 
 import mddnet
 from mddnet.errors import ImageError, ModelError
-from mddnet.predict.enlarge import strips
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.predictor import Model, network_size
+from mddnet.predict.resampling import strips
 from mddnet.types import UInt8Array
 
 
@@ -40,7 +40,7 @@ def ramp(height: int, width: int) -> UInt8Array:
         ((3000, 4000), (384, 512)),
         ((4000, 3000), (512, 384)),
         ((1013, 701), (512, 354)),
-        ((100, 75), (100, 75)),  # never enlarged
+        ((100, 75), (100, 75)),  # never upsampled
         ((64, 64), (64, 64)),
         ((50, 40), (64, 51)),  # unless it is smaller than 64
         ((32, 32), (64, 64)),
@@ -51,7 +51,7 @@ def test_size_of_the_networks_image(photo: tuple[int, int], network: tuple[int, 
     assert network_size(*photo, long_side=512) == network
 
 
-def test_a_strip_is_refused() -> None:
+def test_an_extreme_aspect_ratio_is_rejected() -> None:
     with pytest.raises(ImageError, match="more than 32 times as long as wide"):
         network_size(40, 1300, 512)
 
@@ -89,7 +89,7 @@ def test_convention_defocus_is_in_pixels_of_the_photo(model: Model) -> None:
 
 
 def test_maps_lie_on_the_photo(model: Model) -> None:
-    # The edge of a bright half stays where it is, in padded and in reduced images alike.
+    # The edge of a bright half stays where it is, in padded and in box_downsampled images alike.
     for height, width in ((50, 75), (301, 333), (900, 1350)):
         pixels = np.zeros((height, width, 3), np.uint8)
         pixels[:, width // 3 :] = 255
@@ -110,7 +110,7 @@ def test_metres_from_the_lens(model: Model) -> None:
     assert model.predict(mddnet.Photo(array, mddnet.Lens(50, 2, 5))).unit == "1/m from focus"
 
 
-def test_beyond_infinity_is_clamped_and_said(model: Model) -> None:
+def test_depth_beyond_infinity_is_clamped_and_noted(model: Model) -> None:
     prediction = model.predict(mddnet.Photo(ramp(96, 128), mddnet.Lens(50, 8, 20, focus_m=10)))
     assert prediction.depth_m is not None
     assert prediction.inv_depth.min() == 0 and prediction.depth_m.max() == 1e4
@@ -134,12 +134,12 @@ def test_every_kind_of_input_gives_the_same_maps(model: Model, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("thing", [None, 3, {"a": 1}, b"bytes"])
-def test_other_things_are_refused(model: Model, thing: object) -> None:
+def test_other_inputs_are_rejected(model: Model, thing: object) -> None:
     with pytest.raises(ImageError, match="expected a Photo, a path"):
         model.predict(thing)  # type: ignore[call-overload]
 
 
-def test_a_float_image_of_another_scale_is_refused(model: Model) -> None:
+def test_a_float_image_of_another_scale_is_rejected(model: Model) -> None:
     with pytest.raises(ImageError, match=r"expected sRGB-encoded values in \[0, 1\]"):
         model.predict(ramp(64, 64).astype(np.float32))
 
@@ -171,7 +171,7 @@ def test_notes_of_the_photo_travel_along(model: Model) -> None:
     assert model.predict(photo).notes[0] == "The first frame was taken."
 
 
-def test_a_network_that_answers_nan_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
+def test_nan_from_the_network_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     folder = Path(shutil.copytree(tiny_model, tmp_path / "nan"))
     graph = onnx.load(folder / "model.onnx")
@@ -205,7 +205,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
-def test_blur_beyond_what_the_model_can_tell_is_said_in_pixels_of_the_photo(model: Model, tiny_model: Path) -> None:
+def test_blur_beyond_the_cap_is_noted_in_pixels_of_the_photo(model: Model, tiny_model: Path) -> None:
     assert not any("lower limit" in note for note in model.predict(ramp(384, 512)).notes)
     # this model answers up to 10 px; with a cap of 16 px it would be trusted up to 8
     capped = Model(dataclasses.replace(open_model_dir(tiny_model), defocus_cap_px=16.0))
@@ -215,7 +215,7 @@ def test_blur_beyond_what_the_model_can_tell_is_said_in_pixels_of_the_photo(mode
     assert 15 < share < 25  # |u - 0.5| above 0.4, of a ramp from 0 to 1
 
 
-def test_maps_are_made_when_they_are_read_and_are_the_same_strip_by_strip(model: Model) -> None:
+def test_maps_are_computed_on_access_and_equal_their_strips(model: Model) -> None:
     photo = mddnet.Photo(ramp(600, 701), mddnet.Lens(focal_mm=50, f_number=2, pixel_um=5, focus_m=10))
     prediction = model.predict(photo)
     assert prediction.size == (600, 701) and prediction.maps.inv_depth.shape == (438, 512)
@@ -243,7 +243,7 @@ def test_a_second_pass_measures_small_blur_in_the_larger_image(model: Model) -> 
     np.testing.assert_array_equal(small.defocus_px, model.predict(ramp(384, 512)).defocus_px)
 
 
-def test_nothing_is_put_behind_infinity(model: Model) -> None:
+def test_no_depth_is_behind_infinity(model: Model) -> None:
     # Focused at 2 m, f/8 and large pixels: 9 px of blur at the left edge are more than infinity has, 0.3 px.
     prediction = model.predict(mddnet.Photo(ramp(96, 128), mddnet.Lens(10, 8, 20, focus_m=2)))
     assert prediction.unit == "1/m" and prediction.depth_m is not None and prediction.depth_error_m is not None

@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_be_written(
     assert files_of(small_disk.folder) == before
 
 
-def test_a_limit_of_the_file_size_is_named(
+def test_a_limit_of_the_file_size_is_reported(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     resource = pytest.importorskip("resource")

@@ -79,7 +79,7 @@ def test_results_of_one_photo_saved_by_many_at_once_are_those_of_one(tiny_model:
     assert seen
 
 
-def test_photos_of_one_name_saved_at_once_get_names_of_their_own(tiny_model: Path, tmp_path: Path) -> None:
+def test_photos_with_one_name_saved_at_once_get_different_names(tiny_model: Path, tmp_path: Path) -> None:
     model = mddnet.load(tiny_model)
     random = np.random.default_rng(0)
     predictions = []
@@ -132,7 +132,7 @@ def test_two_commands_that_predict_into_one_folder(tiny_model: Path, tmp_path: P
 # --- build, shards, train ---------------------------------------------------------------------------------------------
 
 
-def test_the_second_of_two_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_concurrent_run_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("cv2")
     from tests.reliability.test_disk import write_sharp_photos
     from tests.support.made_scenes import make_scene_root
@@ -206,7 +206,7 @@ def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
     assert any(isinstance(result, SceneFacts) for result in results)
 
 
-def test_training_does_not_go_on_with_a_scene_that_was_replaced(tmp_path: Path) -> None:
+def test_training_stops_at_a_replaced_scene(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     from mddnet.data.scene_pool import ScenePool, open_scenes
 
@@ -224,7 +224,7 @@ def test_training_does_not_go_on_with_a_scene_that_was_replaced(tmp_path: Path) 
         pool.image(entry, entry.record.sharp)
 
 
-def test_shards_of_scenes_that_a_build_replaces_are_refused(tmp_path: Path) -> None:
+def test_shards_of_scenes_that_a_build_replaces_are_rejected(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     from mddnet.scenes.shards_write import plan_shards, write_shards
 
@@ -238,7 +238,7 @@ def test_shards_of_scenes_that_a_build_replaces_are_refused(tmp_path: Path) -> N
     assert [row.state for row in rows] == ["written"]
 
 
-def test_measuring_does_not_go_on_with_a_scene_that_was_replaced(tmp_path: Path) -> None:
+def test_measuring_stops_at_a_replaced_scene(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     from mddnet.evaluate.scenes import choose_scenes, read_frame, read_maps
 

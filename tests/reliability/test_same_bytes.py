@@ -18,7 +18,7 @@ from tests.reliability.test_disk import write_photos, write_sharp_photos  # noqa
 FORMATS = "tiff,png,npy,mask,ply,glb"
 
 
-def test_predictions_depend_on_nothing_else_in_the_folder_and_hardly_on_threads(tmp_path: Path) -> None:
+def test_predictions_do_not_depend_on_other_files_and_hardly_on_threads(tmp_path: Path) -> None:
     data = pytest.importorskip("skimage.data")
     photos = write_photos(tmp_path / "photos", 1)
     Image.fromarray(data.chelsea()).save(photos / "chelsea.png")

@@ -1,4 +1,4 @@
-"""``mddnet demo``: a page on this machine that shows depth and defocus of photos."""
+"""``mddnet demo``: a local web page that shows depth and defocus of photos."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ def demo(
     max_megapixels: float = 50.0,
     max_file_mb: float = 50.0,
 ) -> int:
-    """Serve a page that shows depth and defocus of photos, until Ctrl+C.
+    """Serve a web page that shows depth and defocus of photos, until Ctrl+C.
 
-    It works without a network, and photos and results are removed after an hour and when it stops.
+    It needs no internet connection. Photos and results are removed after an hour, and when it stops.
 
     Parameters
     ----------
     host
-        Address to listen on; the default is seen by this machine only.
+        Address to listen on; the default is accessible from this machine only.
     port
-        Port to listen on; 0 takes a free one.
+        Port to listen on; 0 selects a free one.
     model
         A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
     threads
-        Processor cores to use at most.
+        Largest number of processor cores.
     max_megapixels
-        Largest photo that is taken.
+        Largest accepted photo.
     max_file_mb
-        Largest file that is taken, in megabytes.
+        Largest accepted file, in megabytes.
     """
     try:
         if not 0 <= port <= 65535:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mddnet.predict.predictor import Model
 
 Alignment = Literal["none", "scale", "scale-and-shift"]
-"""Those of :mod:`mddnet.metrics.alignment`, which is too heavy to import for ``--help``."""
+"""As in :mod:`mddnet.metrics.alignment`, which is too slow to import for ``--help``."""
 AlignIn = Literal["inverse-depth", "depth"]
 Fit = Literal["robust", "least-squares"]
 
@@ -25,34 +25,34 @@ Fit = Literal["robust", "least-squares"]
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """What is measured, and how.
+    """Data and options of an evaluation.
 
     Attributes:
-        scenes: Folder of built scenes: what mddnet build wrote.
+        scenes: Folder of scenes built by mddnet build.
         data: Folder of the captures, with split.csv and pairs/.
         dataset: A public data set instead of captures: all-in-3d, nyu-mat, nyu-png, kitti, middlebury-2014,
             middlebury-2006, ddff12, syndof, rtf.
-        root: Folder that holds the files of the data set as its authors publish them.
-        split: Split to measure on.
+        root: Folder of the data set, in the layout of its authors.
+        split: Split of the captures.
         only: Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, all_in_3d, rigs, pairs,
             coc_slope, psf_shapes; default all.
-        speed: Time the network alone at 384 x 512, too.
-        baseline: Measure another method on the same photos, side by side; may be given more than once. zhuo-sim or
-            karaali-jung (two seconds a photo and one; need the extra build), laplacian, tenengrad, local-variance, the
-            path of an ONNX file with a description of the same name ending in .toml beside it, the folder of a model of
-            transformers (Depth Anything, DPT, GLPN, Depth Pro; needs the extra baselines), or a model folder.
-        alignment: What is free before depth is compared in metres.
-        align_in: The quantity in which it is free.
-        fit: How it is fitted: robust (Huber) or least-squares.
-        blur_threshold: A pixel is blurred where its CoC exceeds so many pixels of the photo.
-        crop: Of a public data set: the crop that its users apply, or none.
-        cap: Of a public data set: the largest depth that counts, in metres; published, or none.
-        limit: Of a public data set: most photos, spread evenly over it.
-        checksums: Of a public data set: compare the files whose checksum is known, first.
-        frames: Most photos of a scene; default 6, of stereo 3, of RGB-D 2.
-        scenes_per_location: Most scenes of one location, spread evenly.
+        speed: Measure the speed of the network at 384 x 512.
+        baseline: Another method to measure on the same photos; may be repeated. zhuo-sim or karaali-jung (two and one
+            seconds per photo; extra build), laplacian, tenengrad, local-variance, the path of an ONNX file with a
+            description of the same name ending in .toml in its folder, the folder of a transformers model (Depth
+            Anything, DPT, GLPN, Depth Pro; extra baselines), or a model folder of mddnet.
+        alignment: What is fitted to the truth before errors in metres are computed.
+        align_in: Quantity in which depth is aligned.
+        fit: Method of the alignment, robust (Huber) or least-squares.
+        blur_threshold: A pixel is blurred where its CoC exceeds this, in pixels of the photo.
+        crop: Crop of a public data set, published (the usual one) or none.
+        cap: Largest evaluated depth of a public data set, in metres; published (the usual one) or none.
+        limit: Largest number of photos of a public data set, spread evenly.
+        checksums: Verify the files of a public data set whose checksum is known.
+        frames: Largest number of photos per scene; default 6, for stereo 3, for RGB-D 2.
+        scenes_per_location: Largest number of scenes per location, spread evenly.
         seed: Seed of the random pixel pairs; the same seed gives the same numbers.
-        threads: Processor cores to use at most.
+        threads: Largest number of processor cores.
     """
 
     scenes: Path | None = None
@@ -77,7 +77,7 @@ class EvaluateOptions:
     threads: int | None = None
 
     def wrong_usage(self) -> str | None:
-        """What is wrong with the flags, or None."""
+        """The error of invalid flags, or None."""
         for flag in ("frames", "scenes_per_location", "threads", "limit"):
             value = getattr(self, flag)
             if value is not None and value < 1:
@@ -90,7 +90,7 @@ class EvaluateOptions:
         of_dataset = (self.root is not None, self.crop != "published", self.cap != "published", self.checksums)
         if self.dataset is None:
             if any(of_dataset) or self.limit is not None:
-                return "--root, --crop, --cap, --limit and --checksums go with --dataset"
+                return "--root, --crop, --cap, --limit and --checksums need --dataset"
             if self.scenes is None or self.data is None:
                 return "expected --scenes and --data, or --dataset and --root"
         elif self.root is None or self.scenes or self.data or self.only is not None or self.speed:
@@ -98,7 +98,7 @@ class EvaluateOptions:
         return None if self.cap_m() is not None else f"--cap is {self.cap}; expected metres, published or none"
 
     def cap_m(self) -> CapChoice | None:
-        """The cap; None if it is none."""
+        """The cap; None if it is invalid."""
         if self.cap == "published" or self.cap == "none":
             return self.cap  # type: ignore[return-value]
         try:
@@ -108,7 +108,7 @@ class EvaluateOptions:
         return value if 0 < value < float("inf") else None
 
     def alignment_choice(self) -> AlignmentChoice:
-        """The three flags of alignment."""
+        """The alignment chosen by the flags."""
         from mddnet.metrics import AlignmentChoice
 
         return AlignmentChoice(
@@ -127,18 +127,18 @@ def evaluate(
 ) -> int:
     """Measure a model, print the tables, and write evaluation.json, evaluation.md and report.html.
 
-    On held-out captures (--scenes, --data) every number stands beside its reference: ordinal accuracy of depth beside
-    the vertical-position prior and beside itself on the photo rotated by 180 degrees, that of defocus beside plain
-    negative sharpness, CoC size beside the best constant, confidence beside a constant one. On a public data set
-    (--dataset, --root) mask, crop, cap and alignment stand beside every table. docs/evaluation.md explains every
-    metric, docs/public-sets.md every data set. report.html needs the extra report.
+    On held-out captures (--scenes, --data), numbers are listed with references: ordinal accuracy of depth with the
+    vertical-position prior and with its value on the photo rotated by 180 degrees, that of defocus with negative
+    sharpness, the CoC with the best constant, confidence with a constant one. On a public data set (--dataset, --root),
+    tables list mask, crop, cap and alignment. docs/evaluation.md explains all metrics, docs/public-sets.md all data
+    sets. report.html needs the extra report.
 
     Parameters
     ----------
     model
         A shipped model, or a model folder.
     out
-        Folder for the results; made if it is missing.
+        Folder for the results; created if missing.
     """
     from mddnet.evaluate import PARTS
 
@@ -151,7 +151,7 @@ def evaluate(
         print(f"mddnet evaluate: {wrong}", file=sys.stderr)
         return 2
 
-    # Imported after the flags were checked: wrong usage answers at once.
+    # Imported after the check of the flags, so that wrong usage fails fast.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -171,7 +171,7 @@ def evaluate(
     written = write_evaluation(evaluation, out)
     print_tables(evaluation, Console())
     if options.dataset is not None:
-        _print_source(options.dataset)
+        _print_licence(options.dataset)
     print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
     for what, why in evaluation.failures:
         print(f"mddnet: {what}: {why}", file=sys.stderr)
@@ -223,7 +223,7 @@ def _evaluate(predictor: Model, options: EvaluateOptions, parts: tuple[str, ...]
     )
 
 
-def _print_source(name: str) -> None:
+def _print_licence(name: str) -> None:
     from mddnet.evaluate.datasets import find_dataset
 
     dataset = find_dataset(name)

@@ -24,35 +24,34 @@ def label(
     limit: int | None = None,
     threads: int | None = None,
 ) -> int:
-    """Create pseudo-depth labels for sharp photos with a teacher model, and keep what passes its checks.
+    """Create pseudo-depth labels for sharp photos with a teacher model, and keep those that pass the checks.
 
-    OUT/pseudo gets the photos, their depth and manifest.csv; `mddnet build OUT` renders focused frames from them, whose
-    provenance says pseudo. OUT/pseudo/rejected.csv says which check refused the others. The teacher runs on the photo,
-    its mirror image and its middle, and must order pixels alike; where frames were photographed, its order must be that
-    of the depth by their blur. Stop it at any time: the same command goes on where it stopped.
+    OUT/pseudo contains the photos, their depth and manifest.csv; `mddnet build OUT` renders focused frames from them,
+    with the provenance pseudo. OUT/pseudo/rejected.csv lists the rejected photos and the failed check. The teacher runs
+    on the photo, its mirror image and its centre crop, and must order pixels consistently; for scenes with photographed
+    frames, also consistently with depth from focus. An interrupted command can be repeated to continue.
 
     Parameters
     ----------
     sources
-        Data roots (with photos/manifest.csv inside), and folders of built scenes, of whose photographed scenes the
-        sharp image is taken.
+        Data roots (with photos/manifest.csv), and folders of built scenes, whose all-in-focus images are labelled.
     teacher
-        The path of an ONNX file with a description of the same name ending in .toml beside it, the folder of a model
-        of transformers (Depth Anything, DPT; needs the extra baselines), or a model folder of mddnet.
+        The path of an ONNX file with a description of the same name ending in .toml in its folder, the folder of a
+        transformers model (Depth Anything, DPT; extra baselines), or a model folder of mddnet.
     out
-        Data root to write to; made if it is missing.
+        Data root for the results; created if missing.
     mirror
-        Least share of pixel pairs in one order between a photo and its mirror image.
+        Minimum share of pixel pairs in the same order in a photo and its mirror image.
     middle
-        The same between a photo and its middle alone.
+        Minimum share of pixel pairs in the same order in a photo and its centre crop.
     law
-        The same between a photo and the depth by blur, where there is any.
+        Minimum share of pixel pairs in the same order as depth from focus, where available.
     known
-        Least share of the pixels at which photo and mirror image get about the same depth.
+        Minimum share of pixels with similar depth in photo and mirror image.
     limit
-        At most that many photos of each source, spread evenly over it.
+        Largest number of photos of each source, spread evenly.
     threads
-        Processor cores to use at most.
+        Largest number of processor cores.
     """
     for flag, share in (("--mirror", mirror), ("--middle", middle), ("--law", law), ("--known", known)):
         if not 0 <= share <= 1:
@@ -63,7 +62,7 @@ def label(
             print(f"mddnet label: {flag} is {value}; expected at least 1", file=sys.stderr)
             return 2
 
-    # Imported after the flags were checked: wrong usage answers at once.
+    # Imported after the check of the flags, so that wrong usage fails fast.
     from rich.console import Console
     from rich.progress import track
 
@@ -76,10 +75,12 @@ def label(
     tasks = plan_labels(sources, limit)
     method = find_baseline(teacher, threads)
     if not set(method.quantities) & set(DEPTH_QUANTITIES):
-        raise ModelError(f"{teacher}: states {', '.join(method.quantities)}; expected {' or '.join(DEPTH_QUANTITIES)}")
+        raise ModelError(
+            f"{teacher}: estimates {', '.join(method.quantities)}; expected {' or '.join(DEPTH_QUANTITIES)}"
+        )
     console = Console(stderr=True)
     states: Counter[str] = Counter()
-    refused: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     checks = Checks(mirror, middle, law, known)
     with closing(label_photos(tasks, method, teacher_digest(teacher, method), out, checks)) as rows:
         shown = track(rows, "labelling", len(tasks), console=console, disable=not console.is_terminal, transient=True)
@@ -88,8 +89,8 @@ def label(
             if row.state == "failed":
                 print(f"mddnet: {row.task.source}/{row.task.name}: {row.reason}", file=sys.stderr)
             elif row.state == "rejected":
-                refused[row.reason.partition(" ")[0]] += 1
-    why = "".join(f", {count} by {name}" for name, count in sorted(refused.items()))
+                rejected[row.reason.partition(" ")[0]] += 1
+    why = "".join(f", {count} by {name}" for name, count in sorted(rejected.items()))
     print(
         f"{states['labelled'] + states['kept']} of {len(tasks)} photos labelled ({states['kept']} kept), "
         f"{states['rejected']} rejected{why} -> {out / 'pseudo'}"

@@ -19,9 +19,9 @@ VERBS = {
     "inspect": "Write a report of built scenes.",
     "label": "Create pseudo-depth labels with a teacher model.",
     "shards": "Write the samples of built scenes as WebDataset shards.",
-    "train": "Train a network by a recipe.",
-    "evaluate": "Measure a model on held-out captures.",
-    "export": "Turn a trained network into a model folder that `mddnet predict` loads.",
+    "train": "Train a network with a recipe.",
+    "evaluate": "Measure a model on held-out captures or a public data set.",
+    "export": "Export a trained network as a model folder for `mddnet predict`.",
     "demo": "Serve a web page that shows depth and defocus of photos.",
 }
 
@@ -46,17 +46,17 @@ EXTRA_OF = {
     "huggingface_hub": "hub",
     "ray": "ray",
 }
-"""Top-level module to the extra of the package that brings it."""
+"""Extra that installs a top-level module."""
 
 
 def make_app() -> App:
-    """The command line as an object; a verb's module is imported when the verb is used."""
+    """The command line; the module of a verb is imported on use."""
     app = App(
         name="mddnet",
-        help="Depth and defocus from one photo, tied together by the lens law.",
+        help="Depth and defocus from one photo, connected by the lens law.",
         version=f"mddnet {__version__}",
         suppress_keyboard_interrupt=False,
-        help_epilogue="Exit code: 0 done, 1 some inputs failed (each is named), 2 wrong usage.",
+        help_epilogue="Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage.",
     )
     for verb, sentence in VERBS.items():
         app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence)
@@ -67,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: those after the program's name; None takes them from the process.
+        arguments: the arguments after the program name; None is those of the process.
 
     Returns:
-        The exit code: 0 done, 1 some inputs failed, 2 wrong usage, 130 interrupted.
+        The exit code: 0 success, 1 some inputs failed, 2 wrong usage, 130 interrupted.
     """
     app = make_app()
     try:

@@ -35,11 +35,11 @@ def predict(
     json: Annotated[bool, Parameter(negative="")] = False,
     ray: str | None = None,
 ) -> int:
-    """Predict depth and defocus of photos, and write both with a preview and the facts.
+    """Predict depth and defocus of photos, and write maps, preview and facts into a folder.
 
-    For cup.jpg the folder gets cup.inv_depth.tiff, cup.defocus_px.tiff, cup.signed_defocus_px.tiff,
-    cup.confidence.tiff, cup.depth_m.tiff (if the lens and its focus distance are known), cup.preview.png and cup.json.
-    For clip.mp4 it gets all of them for every frame: clip.000000.inv_depth.tiff and so on.
+    The results of cup.jpg are cup.inv_depth.tiff, cup.defocus_px.tiff, cup.signed_defocus_px.tiff, cup.confidence.tiff,
+    cup.depth_m.tiff (if the lens and its focus distance are known), cup.preview.png and cup.json. A video has the same
+    results for every frame: clip.000000.inv_depth.tiff and so on for clip.mp4.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def predict(
         Photos, videos, folders of photos, or patterns such as "shots/*.jpg". HEIC, camera raw, EXR and videos need
         the extra "formats".
     list_file
-        Text file with more of them, one a line; "-" reads standard input.
+        Text file with further paths, one per line; "-" reads standard input.
     out
-        Folder for the results; made if it is missing.
+        Folder for the results; created if missing.
     model
         A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
     focal_mm
@@ -57,29 +57,28 @@ def predict(
     f_number
         F-number; replaces EXIF.
     pixel_um
-        Pitch of the photo's pixels as given, in micrometres; replaces EXIF.
+        Pixel pitch of the photo, in micrometres; replaces EXIF.
     focus_m
         Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
     threads
-        Processor cores to use at most.
+        Largest number of processor cores.
     formats
-        What to write, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
-        (float32, extra "formats"). Made from them: mask (size of the blur as a 16-bit TIFF), ply and glb (points in
-        space).
+        Formats, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
+        (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit TIFF), ply and glb (point cloud).
     linear
-        The samples of the photos are linear light, not sRGB (16-bit and float TIFF).
+        Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
     refine
-        Add a second pass at twice the resolution; improves blur below 4 px, and takes five times as long.
+        Add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
     max_megapixels
-        Refuse larger photos by their header: 200, or what the environment variable MDDNET_MAX_MEGAPIXELS says. More
-        lets a small file take much memory, 12 MB a megapixel.
+        Reject larger photos by their header. The default is 200, or the environment variable MDDNET_MAX_MEGAPIXELS.
+        A megapixel takes 12 MB of memory, so a small file may take a lot of memory.
     resume
-        Leave out photos whose results are complete and were made of this content, with this model, lens and formats.
+        Skip photos with complete results of the same content, model, lens and formats.
     json
         Print one line of JSON for each photo instead of text: its facts, or its error.
     ray
-        Address of a Ray cluster that predicts instead, such as HOST:6379 or auto (extra ray). All its machines must see
-        photos, model and OUT under the same paths; --threads is what one photo takes, 1 by default.
+        Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
+        have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
     try:
         if not paths and list_file is None:
@@ -94,7 +93,7 @@ def predict(
         print(f"mddnet predict: {error}", file=sys.stderr)
         return 2
 
-    # Imported after the flags were checked: wrong usage answers at once.
+    # Imported after the check of the flags, so that wrong usage fails fast.
     from mddnet.predict.folder import expected_items, find_photos
 
     photos, failures = find_photos([*(paths or []), *listed])
@@ -105,9 +104,9 @@ def predict(
             print(_json_line(None, error=failure), flush=True)
     count = sum(expected_items(path) for path in photos)
     if ray is None:
-        outcomes = _predicted_here(model, photos, settings, threads, count)
+        outcomes = _predict_locally(model, photos, settings, threads, count)
     else:
-        outcomes = _predicted_on_ray(ray, model, photos, settings, threads or 1)
+        outcomes = _predict_on_ray(ray, model, photos, settings, threads or 1)
     for outcome in _with_progress(outcomes, count):
         if outcome.facts is None:
             failed += 1
@@ -131,12 +130,7 @@ def _settings(
     refine: bool,
     resume: bool,
 ) -> Settings:
-    """The flags, checked.
-
-    Raises:
-        ValueError: naming the flag that is wrong.
-        MddnetError: for a format whose package is missing.
-    """
+    """Check the flags; ValueError for an invalid flag, MddnetError for a format whose package is missing."""
     from mddnet.predict.folder import Settings
     from mddnet.predict.output import SAVE_FORMATS, require_formats
     from mddnet.types import Lens
@@ -154,11 +148,7 @@ def _settings(
 
 
 def _listed(list_file: str | None) -> list[str]:
-    """The lines of a text file, or of standard input, without empty ones.
-
-    Raises:
-        ValueError: if it cannot be read as text.
-    """
+    """The non-empty lines of a text file or of standard input; ValueError if it cannot be read as text."""
     if list_file is None:
         return []
     try:
@@ -168,7 +158,7 @@ def _listed(list_file: str | None) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _predicted_here(
+def _predict_locally(
     model: str, photos: list[Path], settings: Settings, threads: int | None, count: int
 ) -> Iterator[Outcome]:
     from mddnet.cores import usable_cores
@@ -177,12 +167,12 @@ def _predicted_here(
 
     cores = threads or usable_cores()
     workers = max(1, min(cores, count, MAX_WORKERS))
-    # a run uses the core that calls it and those that nobody else does
-    opened = load(model, threads if workers == 1 else cores - workers + 1, shares_cores=workers > 1)
-    return predict_files(opened, photos, settings, workers)
+    # a run uses the core of its worker and the cores without a worker
+    loaded = load(model, threads if workers == 1 else cores - workers + 1, shares_cores=workers > 1)
+    return predict_files(loaded, photos, settings, workers)
 
 
-def _predicted_on_ray(
+def _predict_on_ray(
     address: str, model: str, photos: list[Path], settings: Settings, threads: int
 ) -> Iterator[Outcome]:
     from dataclasses import replace
@@ -190,14 +180,14 @@ def _predicted_on_ray(
     from mddnet.model.folder import shipped_models
     from mddnet.predict.folder import predict_on_ray
 
-    named = not Path(model).exists() or model in shipped_models()
-    everywhere = replace(settings, out=settings.out.resolve())
-    where = model if named else str(Path(model).resolve())
-    return predict_on_ray(address, where, [path.resolve() for path in photos], everywhere, threads)
+    is_name = not Path(model).exists() or model in shipped_models()
+    absolute = model if is_name else str(Path(model).resolve())
+    settings = replace(settings, out=settings.out.resolve())
+    return predict_on_ray(address, absolute, [path.resolve() for path in photos], settings, threads)
 
 
 def _json_line(path: Path | None, facts: Path | None = None, error: str | None = None) -> str:
-    """The outcome of a photo as one line of JSON: its facts and the folder of its files, or its error."""
+    """One line of JSON for a photo: its facts and the folder of its files, or its error."""
     line: dict[str, object] = {"photo": None if path is None else str(path)}
     if error is not None:
         line["error"] = error
@@ -208,7 +198,7 @@ def _json_line(path: Path | None, facts: Path | None = None, error: str | None =
 
 
 def _with_progress(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
-    """The outcomes, with a bar on stderr where there are several and stderr is a terminal."""
+    """The outcomes, with a progress bar if there are several and stderr is a terminal."""
     if count < 2 or not sys.stderr.isatty():
         yield from outcomes
         return
@@ -216,6 +206,6 @@ def _with_progress(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Lines go through the bar's console only if it is the same terminal: a pipe gets them directly.
+    # Output is redirected through the bar only on a terminal, not in a pipe.
     with Progress("predict", *columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
         yield from bar.track(outcomes, total=count)

@@ -1,7 +1,7 @@
-"""A local page that shows depth and defocus of a photo, and what the two maps are good for."""
+"""A local web page that shows depth and defocus of a photo and applications of both maps."""
 
 import os
 
-# Read by Gradio when it is imported, so it must be there before: the page tells nobody that it runs.
+# Gradio reads these when it is imported: no telemetry.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -1,4 +1,4 @@
-"""The page: its tabs, and how it is served. Needs Gradio (extra ``demo``)."""
+"""The web page and its server. Needs Gradio (extra ``demo``)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,8 @@ HERE = Path(__file__).parent
 
 
 def build_page(jobs: Jobs) -> gr.Blocks:
-    """The page as a Gradio app that is not started yet.
-
-    Args:
-        jobs: what its controls ask for.
-    """
-    # Gradio asks for its folder when components are made.
+    """The page as a Gradio app that is not started yet."""
+    # Gradio reads this when components are created.
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.scratch.cache)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, int(jobs.limits.temp_age_s))) as page:
         gr.Markdown(f"# {TITLE}")
@@ -47,16 +43,16 @@ def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Bloc
     """Start the page.
 
     Args:
-        jobs: what it asks for.
+        jobs: the jobs behind the page.
         host: address to listen on.
-        port: port; 0 takes a free one.
-        block: wait until it is interrupted or terminated; only in the main thread.
+        port: port; 0 selects a free one.
+        block: wait until the process is interrupted or terminated; only in the main thread.
 
     Returns:
         The page and its address.
 
     Raises:
-        MddnetError: if the port is taken.
+        MddnetError: if the port is in use.
     """
     page = build_page(jobs)
     try:
@@ -83,7 +79,7 @@ def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Bloc
     except OSError as error:
         raise MddnetError(f"cannot listen on {host}:{port} ({error}); choose another --port") from error
     if block:
-        # a service manager stops the page like Ctrl+C does: it closes, and its files go
+        # SIGTERM stops the page like Ctrl+C, so that its files are removed
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f"{TITLE}\n{url}\nStop with Ctrl+C.", flush=True)
         page.block_thread()

@@ -1,7 +1,7 @@
-"""More blur than the photo has: a shallower depth of field, around its own plane of focus or another.
+"""Rendering of a shallower depth of field, around the plane of focus of the photo or another one.
 
-Blur adds in variance, and the variance of a disc grows with the square of its diameter. A point that has a CoC c and is
-to have C therefore takes another blur of sqrt(C^2 - c^2); where C <= c nothing is done, for blur cannot be taken away.
+The variances of blurs add, and the variance of a disc is proportional to the square of its diameter. Changing a CoC of
+c to C therefore needs additional blur of sqrt(C^2 - c^2). Where C <= c nothing is changed, since blur is not removed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from mddnet.types import Float32Array, UInt8Array
 
 MAX_FACTOR = 6.0
 EXTRA_CAP_PX = 100.0
-"""Largest extra CoC, in pixels of the picture that is made; the renderer takes up to 128."""
+"""Largest additional CoC, in pixels of the rendered picture; the renderer accepts up to 128."""
 MASK_SOFTNESS = 0.3
-"""The mask goes from 0 to 1 over this share of the threshold, on either side of it."""
+"""The mask increases from 0 to 1 within this share of the threshold, below and above it."""
 
 
 def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Float32Array:
-    """Signed CoC of the blur to add, sqrt(C^2 - c^2) with the sign of C; 0 where |C| <= |c|.
+    """Signed CoC of the additional blur, sqrt(C^2 - c^2) with the sign of C; 0 where |C| <= |c|.
 
     Args:
-        existing_px: (h, w), CoC that the photo has; the sign does not matter.
-        wanted_px: (h, w), signed CoC that it is to have, positive behind the plane of focus.
+        existing_px: (h, w), CoC of the photo; the sign is ignored.
+        wanted_px: (h, w), signed target CoC, positive behind the plane of focus.
 
     Example:
         >>> extra_defocus_px(np.float32([[3.0]]), np.float32([[-5.0]]))
@@ -38,23 +38,18 @@ def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Floa
     return np.copysign(np.sqrt(np.maximum(squared, 0.0)), wanted_px).astype(np.float32)
 
 
-def certain_defocus_px(maps: PageMaps) -> Float32Array:
-    """Signed CoC less the residual of the lens law; 0 where nothing is left.
+def significant_defocus_px(maps: PageMaps) -> Float32Array:
+    """Signed CoC, reduced by the residual of the lens law.
 
-    What is in focus is never measured as exactly 0 px. Multiplied, that small value would blur what should stay sharp.
+    The estimate for points in focus is never exactly 0 px; magnified, it would blur what should stay sharp.
     """
-    doubt_px = np.float32(maps.focus.residual_px if maps.focus.found else 0.0)
-    size = np.maximum(np.abs(maps.signed_defocus_px) - doubt_px, np.float32(0))
+    residual_px = np.float32(maps.focus.residual_px if maps.focus.found else 0.0)
+    size = np.maximum(np.abs(maps.signed_defocus_px) - residual_px, np.float32(0))
     return np.copysign(size, maps.signed_defocus_px).astype(np.float32)
 
 
 def wanted_defocus_px(maps: PageMaps, factor: float, u_focus: float | None = None) -> Float32Array:
-    """Signed CoC in pixels of the photo with an aperture that is ``factor`` times as wide.
-
-    Args:
-        maps: the photo and its maps.
-        factor: 1 to 6; the f-number is divided by it.
-        u_focus: another plane of focus, in the unit of the maps; None keeps the photo's own.
+    """Signed CoC in pixels of the photo with an aperture that is ``factor`` times as wide; see :func:`magnified`.
 
     Raises:
         MddnetError: for a factor out of range, or another plane of focus where no lens law was found.
@@ -62,10 +57,11 @@ def wanted_defocus_px(maps: PageMaps, factor: float, u_focus: float | None = Non
     if not 1.0 <= factor <= MAX_FACTOR:
         raise MddnetError(f"aperture times {factor:g}: expected 1 to {MAX_FACTOR:g}")
     if u_focus is None:
-        return np.asarray(certain_defocus_px(maps) * np.float32(factor))
+        return np.asarray(significant_defocus_px(maps) * np.float32(factor))
     if not maps.focus.found:
         raise MddnetError(
-            f"another plane of focus needs the lens law, which was not found ({maps.focus.reason}); keep the photo's"
+            f"another plane of focus needs the lens law, which was not found ({maps.focus.reason}); use that of the "
+            "photo"
         )
     return signed_defocus_px(maps.inv_depth, u_focus, maps.focus.kappa_px * factor).astype(np.float32)
 
@@ -76,7 +72,7 @@ def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UI
     Args:
         maps: the photo and its maps; the picture has the size of the maps.
         factor: 1 to 6; the f-number is divided by it.
-        u_focus: another plane of focus, in the unit of the maps; None keeps the photo's own.
+        u_focus: another plane of focus, in the unit of the maps; None keeps that of the photo.
 
     Returns:
         (h, w, 3) uint8, sRGB.
@@ -84,10 +80,10 @@ def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UI
     Raises:
         MddnetError: as :func:`wanted_defocus_px`.
     """
-    from mddnet.scenes.render import render_defocus  # OpenCV and SciPy, which the rest of the page does without
+    from mddnet.scenes.render import render_defocus  # OpenCV and SciPy, which the rest of the page does not need
 
     wanted = wanted_defocus_px(maps, factor, u_focus)
-    extra = extra_defocus_px(certain_defocus_px(maps), wanted) * np.float32(maps.scale)
+    extra = extra_defocus_px(significant_defocus_px(maps), wanted) * np.float32(maps.scale)
     if float(np.abs(extra).max()) < 0.2:
         return maps.pixels
     return render_defocus(maps.pixels, np.clip(extra, -EXTRA_CAP_PX, EXTRA_CAP_PX))

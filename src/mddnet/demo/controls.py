@@ -1,4 +1,4 @@
-"""Controls that the tabs of the page share, and how errors reach a visitor. Needs Gradio (extra ``demo``)."""
+"""Controls that the tabs share, and error messages of the page. Needs Gradio (extra ``demo``)."""
 
 from __future__ import annotations
 
@@ -14,45 +14,32 @@ from mddnet.demo.upload import UPLOAD_SUFFIXES
 from mddnet.errors import MddnetError
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit": 1}
-"""For what predicts or renders."""
+"""For events that predict or render."""
 
 
 @dataclass(frozen=True, slots=True)
 class LensFields:
-    """The fields for lens facts of one tab.
+    """The fields for the lens facts of one tab."""
 
-    Attributes:
-        focal: millimetres.
-        aperture: f-number.
-        pitch: micrometres.
-        sensor: camera or format of the sensor, which stands for the pitch.
-        distances: focus distance of each photo in metres from the sensor, each followed by whether it is infinite.
-    """
-
-    focal: gr.Number
-    aperture: gr.Number
-    pitch: gr.Number
-    sensor: gr.Dropdown
-    distances: list[gr.Number | gr.Checkbox]
+    focal: gr.Number  # millimetres
+    aperture: gr.Number  # f-number
+    pitch: gr.Number  # micrometres
+    sensor: gr.Dropdown  # camera or sensor format, an alternative to the pitch
+    distances: list[gr.Number | gr.Checkbox]  # for each photo: metres from the sensor, and whether it is infinite
 
     @property
     def typed(self) -> list[Any]:
-        """All fields, in the order that :func:`typed_lenses` takes their values."""
+        """All fields, in the order of the arguments of :func:`typed_lenses`."""
         return [self.focal, self.aperture, self.pitch, self.sensor, *self.distances]
 
     @property
     def form(self) -> list[Any]:
-        """The fields whose values :func:`~mddnet.demo.lens_form.form_of_lens` gives."""
+        """The fields for the values of :func:`~mddnet.demo.lens_form.form_of_lens`."""
         return [self.focal, self.aperture, self.pitch, *self.distances]
 
 
 def lens_fields(prefix: str = "", distances: tuple[str, ...] = ("Focus distance",)) -> LensFields:
-    """Lay the fields out.
-
-    Args:
-        prefix: of the ids of the fields.
-        distances: label of the focus distance of each photo, without its unit.
-    """
+    """Create the fields; ``distances`` are labels of the focus distance of each photo, without the unit."""
 
     def number(label: str, name: str) -> gr.Number:
         return gr.Number(None, label=label, minimum=0, min_width=110, elem_id=prefix + name)
@@ -63,7 +50,7 @@ def lens_fields(prefix: str = "", distances: tuple[str, ...] = ("Focus distance"
     sensor = gr.Dropdown(
         list(SENSOR_CHOICES),
         value=None,
-        label="Camera, or sensor of an uncropped photo: stands for the pitch (type to search)",
+        label="Camera, or sensor of an uncropped photo: sets the pitch (type to search)",
         elem_id=f"{prefix}sensor",
     )
     fields: list[gr.Number | gr.Checkbox] = []
@@ -80,11 +67,7 @@ def lens_fields(prefix: str = "", distances: tuple[str, ...] = ("Focus distance"
 def typed_lenses(
     focal_mm: float | None, f_number: float | None, pixel_um: float | None, sensor: str | None, *distances: Any
 ) -> tuple[TypedLens, ...]:
-    """What the fields of :func:`lens_fields` hold, for each photo.
-
-    Raises:
-        MddnetError: for a number that is none, naming the field.
-    """
+    """The values of :func:`lens_fields` for each photo; MddnetError with the field for an invalid number."""
     return tuple(
         TypedLens(lens_of_form(focal_mm, f_number, pixel_um, focus_m, bool(at_infinity)), sensor or None)
         for focus_m, at_infinity in zip(distances[::2], distances[1::2], strict=True)
@@ -92,7 +75,7 @@ def typed_lenses(
 
 
 def photo_field(label: str, elem_id: str, height: int, **settings: Any) -> gr.File:
-    """A field that takes photos."""
+    """A field for uploaded photos."""
     return gr.File(label=label, file_types=list(UPLOAD_SUFFIXES), height=height, elem_id=elem_id, **settings)
 
 
@@ -109,10 +92,10 @@ def picture_field(label: str, elem_id: str, *classes: str) -> gr.Image:
     )
 
 
-def plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with errors of ours as messages of the page; of any other, a visitor learns only that there was one.
+def with_page_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with errors of mddnet as messages of the page; details of other errors are hidden.
 
-    Gradio reads the signature of the original.
+    The signature is kept, since Gradio reads it.
     """
 
     @functools.wraps(function)
@@ -122,6 +105,6 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
         except MddnetError as error:
             raise gr.Error(str(error), print_exception=False) from None
         except MemoryError:
-            raise gr.Error("too little memory for this; try a smaller photo", print_exception=False) from None
+            raise gr.Error("not enough memory; try a smaller photo", print_exception=False) from None
 
     return wrapped

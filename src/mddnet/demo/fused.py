@@ -1,4 +1,4 @@
-"""Two photos of one scene, focused near and far: aligned and fused into a picture that is sharp in both."""
+"""Alignment and fusion of two photos of one scene, focused near and far, into an all-in-focus picture."""
 
 from __future__ import annotations
 
@@ -14,51 +14,46 @@ from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 
 FUSED_SIDE_PX = 2048
-"""Long side to which two photos are made smaller before they are aligned and fused."""
+"""Long side to which two photos are downsampled before alignment and fusion."""
 SOFT_PX = 0.5
-"""Difference of CoC, in pixels, over which the mixture goes from one photo to the other."""
+"""Difference of the CoCs, in pixels, that sets the softness of the transition between both photos."""
 
 
 @dataclass(frozen=True, slots=True)
 class FusedPair:
-    """Two photos on one grid, the prediction of each, and both in one picture.
+    """Two aligned photos, their predictions and the fused picture."""
 
-    Attributes:
-        predictions: of the two photos after alignment, in the order given.
-        sharp: (H, W, 3) uint8, sRGB: every pixel from the photo in which it is less blurred.
-        index: (H, W) in [0, 1]: 0 takes the first photo, 1 the second.
-        correlation: correlation of the aligned photos, -1 to 1.
-        note: a remark on the alignment.
-    """
-
-    predictions: tuple[Prediction, Prediction]
-    sharp: UInt8Array
-    index: Float32Array
-    correlation: float
-    note: str
+    predictions: tuple[Prediction, Prediction]  # of the aligned photos, in the given order
+    sharp: UInt8Array  # (H, W, 3) uint8, sRGB: every pixel from the photo in which it is less blurred
+    index: Float32Array  # (H, W) in [0, 1]: 0 is the first photo, 1 the second
+    correlation: float  # correlation of the aligned photos, -1 to 1
+    note: str  # on the alignment
 
 
 def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction]) -> FusedPair:
-    """Align two photos of one scene, predict both, and mix them in linear light.
+    """Align two photos of one scene, predict both, and fuse them in linear light.
 
-    Which photo is taken where follows the predicted CoC; at fine structures the measured sharpness decides.
+    The weights of the photos are the mean of one from the predicted CoCs and one from the measured sharpness.
 
     Args:
         first: a photo.
-        second: one from the same viewpoint, focused at another distance, of the same shape.
+        second: a photo of the same shape and viewpoint, focused at another distance.
         predict: the model.
 
     Raises:
         ImageError: if the shapes differ by more than 2 %, or the photos cannot be aligned.
     """
-    from mddnet.scenes.align import apply_alignment, estimate_alignment  # OpenCV, which the rest does without
+    from mddnet.scenes.align import (  # OpenCV, which the rest of the page does not need
+        apply_alignment,
+        estimate_alignment,
+    )
     from mddnet.scenes.all_in_focus import fuse, sharpest_nearby
 
     sizes = [photo.pixels.shape[:2] for photo in (first, second)]
     aspects = [width / height for height, width in sizes]
     if not 0.98 < aspects[0] / aspects[1] < 1.02:
         shown = " and ".join(f"{width} x {height}" for height, width in sizes)
-        raise ImageError(f"two photos of {shown} px: expected the same shape; give two uncropped photos of one camera")
+        raise ImageError(f"two photos of {shown} px: expected the same shape; use two uncropped photos of one camera")
     height, width = min(sizes)
     factor = min(1.0, FUSED_SIDE_PX / max(height, width))
     height, width = round(height * factor), round(width * factor)
@@ -76,13 +71,13 @@ def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction
     difference_px = predictions[0].sampled("defocus_px", size) - predictions[1].sampled("defocus_px", size)
     index = (1.0 / (1.0 + np.exp(-np.clip(difference_px / SOFT_PX, -30, 30)))).astype(np.float32)
     linear = [linear_from_srgb8(frame) for frame in aligned.frames]
-    # Half predicted, half measured: the maps know no hair, and measured sharpness knows no flat wall.
+    # The predicted maps lack fine structures; the measured sharpness is undefined in flat regions.
     index = np.float32(0.5) * (index + sharpest_nearby(linear, index))
     index = np.clip((index - np.float32(0.5)) * np.float32(2.0) + np.float32(0.5), 0, 1).astype(np.float32)
     sharp = srgb8_from_linear(fuse(linear, index))
     note = f"{aligned.common_share:.0%} of the second photo is common to both."
     if factor < 1:
-        note += f" The photos were made smaller, to {FUSED_SIDE_PX} px."
+        note += f" The photos were downsampled to {FUSED_SIDE_PX} px."
     return FusedPair(predictions, sharp, index, aligned.alignment.lowest_correlation, note)
 
 

@@ -1,4 +1,4 @@
-"""HTML beside the pictures: colour scales, values at a point, facts, and the plot of the lens law as SVG."""
+"""HTML of the page: colour scales, values at a point, facts, and the plot of the lens law as SVG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRONT_COLOUR, BEHIND_COLOUR, LAW_COLOUR = "#4a8fe0", "#d9822b", "#12a37a"
 
 
 def scale_html(name: str, panel: Panel) -> str:
-    """The colour scale of a picture, with its quantity, unit and both ends."""
+    """The colour scale of a picture, with quantity, unit and both ends."""
     if panel.scale is None:
         return f'<div class="mdd-scale"><p>{escape(name)}</p></div>'
     scale = panel.scale
@@ -32,15 +32,15 @@ def scale_html(name: str, panel: Panel) -> str:
     )
 
 
-def depth_words(values: PointValues, unit: str) -> str:
-    """Inverse depth of a point with its unit, and metres where they are known."""
+def depth_text(values: PointValues, unit: str) -> str:
+    """Inverse depth of a point with its unit, and metres if known."""
     if values.depth_m is not None:
         return f"{values.inv_depth:.3g} 1/m = {metres(values.inv_depth)}"
     return f"{values.inv_depth:.3g} ({unit}; larger is nearer)"
 
 
-def defocus_words(signed_px: float) -> str:
-    """A signed CoC in words: ``3.2 px, behind the plane of focus``."""
+def defocus_text(signed_px: float) -> str:
+    """A signed CoC as text: ``3.2 px, behind the plane of focus``."""
     if abs(signed_px) < 0.5:
         return f"{abs(signed_px):.2g} px, in focus"
     return f"{abs(signed_px):.3g} px, {'behind' if signed_px > 0 else 'in front of'} the plane of focus"
@@ -49,11 +49,11 @@ def defocus_words(signed_px: float) -> str:
 def point_html(values: PointValues | None, unit: str = "") -> str:
     """The values at a point as a small table."""
     if values is None:
-        return '<p class="mdd-point">No point chosen: click a picture, or give its column and row.</p>'
+        return '<p class="mdd-point">No point selected: click a picture, or enter column and row.</p>'
     rows = (
         ("point", f"column {values.x_px}, row {values.y_px}"),
-        ("inverse depth", depth_words(values, unit)),
-        ("circle of confusion", defocus_words(values.signed_defocus_px)),
+        ("inverse depth", depth_text(values, unit)),
+        ("circle of confusion", defocus_text(values.signed_defocus_px)),
         ("confidence", f"{values.confidence:.2f} of 1"),
     )
     cells = "".join(f"<tr><th scope='row'>{name}</th><td>{escape(text)}</td></tr>" for name, text in rows)
@@ -61,7 +61,7 @@ def point_html(values: PointValues | None, unit: str = "") -> str:
 
 
 def facts_html(maps: PageMaps) -> str:
-    """Size, unit, plane of focus, and the notes, in sentences."""
+    """Size, unit, plane of focus and notes as text."""
     focus = maps.focus
     residual = f"residual of the lens law {focus.residual_px:.2g} px"
     if not focus.found:
@@ -72,12 +72,12 @@ def facts_html(maps: PageMaps) -> str:
     elif maps.unit == "1/m from focus":
         where = (
             f"Depth is in 1/m from the plane of focus; {focus.kappa_px:.3g} px of blur per 1/m, {residual}. "
-            "Give the focus distance to get metres."
+            "Enter the focus distance to get metres."
         )
     else:
         where = (
-            f"In focus at u = {focus.u_focus:.3g}; {residual}. Depth is relative: give focal length, "
-            "f-number, pixel pitch and focus distance to get metres."
+            f"In focus at u = {focus.u_focus:.3g}; {residual}. Depth is relative: enter focal length, f-number, pixel "
+            "pitch and focus distance to get metres."
         )
     seconds = "" if maps.model_s is None else f" Predicted in {maps.model_s:.2f} s."
     notes = "".join(f"<li>{escape(note)}</li>" for note in maps.notes)
@@ -85,14 +85,14 @@ def facts_html(maps: PageMaps) -> str:
     return f"<p>{text}</p>" + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def cloud_words(cloud: PointCloud) -> str:
-    """How many points a cloud has, their unit, and how far they reach."""
+def point_cloud_text(cloud: PointCloud) -> str:
+    """Number, unit and extent of the points."""
     z = -cloud.positions[:, 2]
     if cloud.metric:
         unit = f"in metres, from {metres(1 / float(z.min()))} to {metres(1 / float(z.max()))} from the lens"
     else:
-        unit = f"without a unit: the order in depth is the map's, far was put {FAR_OVER_NEAR:g} times as far as near"
-    camera = "a field of view that is assumed" if cloud.camera.assumed else "the field of view of the lens facts"
+        unit = f"without a unit: only their order is valid, scaled to distances of 1 to {FAR_OVER_NEAR:g}"
+    camera = "assumed field of view" if cloud.camera.assumed else "field of view by the lens facts"
     return f"{len(z)} points {unit}; {camera}."
 
 
@@ -131,9 +131,9 @@ class _Plot:
 
 
 def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
-    """Defocus against inverse depth as SVG, with the V of the fitted lens law and the chosen point.
+    """Defocus over inverse depth as SVG, with the V of the fitted lens law and the selected point.
 
-    Points are a fixed random sample of pixels; the more confident a pixel, the more opaque.
+    Points are a random sample of pixels with a fixed seed; the opacity is the confidence.
     """
     u = maps.inv_depth.reshape(-1)
     at = np.random.default_rng(0).choice(u.size, min(PLOT_POINTS, u.size), replace=False)
@@ -155,7 +155,7 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
     law, legend = "", "no plane of focus was found"
     if maps.focus.found:
         legend = f"the fitted lens law is a V with its tip at {tip:.3g}"
-        # The V where it is inside the plot: up to ``reach`` on both sides of its tip.
+        # The part of the V inside the plot: up to ``reach`` from its tip.
         reach = plot.most / kappa
         ends = [value for value in (max(low, tip - reach), tip, min(high, tip + reach)) if low <= value <= high]
         corners = " ".join(f"{plot.x(end):.1f},{plot.y(abs(signed_defocus_px(end, tip, kappa))):.1f}" for end in ends)
@@ -164,13 +164,11 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
     if values is not None and low <= values.inv_depth <= high:
         position = f'cx="{plot.x(values.inv_depth):.1f}" cy="{plot.y(abs(values.signed_defocus_px)):.1f}"'
         cross = f'<circle {position} r="7" fill="none" stroke="currentColor" stroke-width="2.5"/>'
-    label = escape(
-        f"Defocus in pixels of the photo against inverse depth ({maps.unit}) of {len(marks)} pixels; {legend}."
-    )
+    label = escape(f"Defocus in pixels of the photo over inverse depth ({maps.unit}) of {len(marks)} pixels; {legend}.")
     key = (
         f'<div class="mdd-key"><span style="color:{FRONT_COLOUR}">●</span> in front of the plane of focus '
         f'<span style="color:{BEHIND_COLOUR}">●</span> behind it <span style="color:{LAW_COLOUR}">━</span> '
-        "lens law ○ chosen point; dashed, under the pointer. Fainter means less confident.</div>"
+        "lens law ○ selected point; dashed: point under the pointer. Fainter points are less confident.</div>"
     )
     return (
         f'<svg viewBox="0 0 {PLOT_SIZE[0]} {PLOT_SIZE[1]}" role="img" aria-label="{label}" class="mdd-law" '

@@ -1,4 +1,4 @@
-"""The work behind the page, without Gradio: each job takes files and numbers and gives records or files."""
+"""The jobs behind the page, without Gradio: functions from files and numbers to records and files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 
 from mddnet.demo.blur_edit import blur_mask, magnified
 from mddnet.demo.fused import FusedPair, fuse_pair
-from mddnet.demo.lens_form import NOTHING_TYPED, TypedLens
+from mddnet.demo.lens_form import NO_LENS_FACTS, TypedLens
 from mddnet.demo.page_maps import RENDER_SIDE_PX, PageMaps, page_maps, points_of
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.upload import Limits, read_upload, safe_stem, shown_name
@@ -32,77 +32,59 @@ from mddnet.types import Lens, Photo, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The contents of a ZIP.
+class ArchiveContents:
+    """The contents of a ZIP."""
 
-    Attributes:
-        formats: of the maps; none leaves them out.
-        magnification: factor of the shallower depth of field, or None for no such picture.
-        u_focus: another plane of focus for it, or None.
-        mask_px: threshold of the blur mask in pixels of the photo, or None for no mask.
-        points: whether the point cloud goes in, as PLY and GLB.
-    """
-
-    formats: tuple[MapFormat, ...] = ("tiff",)
-    magnification: float | None = None
-    u_focus: float | None = None
-    mask_px: float | None = None
-    points: bool = False
+    formats: tuple[MapFormat, ...] = ("tiff",)  # of the maps; empty for no maps
+    magnification: float | None = None  # factor of the shallower depth of field; None for no picture
+    u_focus: float | None = None  # another plane of focus for it
+    mask_px: float | None = None  # threshold of the blur mask in pixels of the photo; None for no mask
+    points: bool = False  # whether to include the point cloud, as PLY and GLB
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """A batch that is done.
+    """The result of a batch."""
 
-    Attributes:
-        archive: the ZIP.
-        done: names of the photos in it.
-        failures: a sentence for each photo that is not.
-        metric: how many of ``done`` have depth in metres.
-    """
-
-    archive: Path
-    done: tuple[str, ...]
-    failures: tuple[str, ...]
-    metric: int
+    archive: Path  # the ZIP
+    done: tuple[str, ...]  # names of the photos in it
+    failures: tuple[str, ...]  # one error per failed photo
+    metric: int  # number of photos in ``done`` with depth in metres
 
 
 class Jobs:
-    """The jobs with what they share: the model, the limits and the folder for files.
+    """The jobs, with a common model, limits and folder for files.
 
-    Lens facts of a job are a ``Lens``, exactly these; a :class:`TypedLens`, which EXIF completes; or None, EXIF alone.
+    The lens facts of a job are a ``Lens``, used exactly; a :class:`TypedLens`, completed by EXIF; or None, EXIF alone.
     """
 
     def __init__(self, model: Model, limits: Limits, scratch: Scratch) -> None:
-        """Take what the jobs share."""
         self.model = model
         self.limits = limits
         self.scratch = scratch
-        # One job runs at a time, whoever calls: this bounds the memory.
-        self._turn = threading.Lock()
+        # One job at a time, to limit the memory.
+        self._lock = threading.Lock()
 
     def maps(self, path: Path, lens: Lens | None = None) -> PageMaps:
-        """Predict an uploaded photo and give what the page keeps of it.
-
-        Raises:
-            MddnetError: for a file that cannot be used.
-        """
-        with self._turn:
+        """Predict an uploaded photo, and return its maps for the page; MddnetError for an unusable file."""
+        with self._lock:
             photo = self._read(path, lens)
             start = time.perf_counter()
             prediction = self._predicted(photo)
             model_s = time.perf_counter() - start
             return replace(page_maps(prediction), model_s=model_s)
 
-    def archive(self, path: Path, lens: Lens | TypedLens | None, wanted: Wanted) -> tuple[Path, dict[str, Any]]:
-        """The ZIP of one uploaded photo's results, and the facts that ``pred.save`` writes as JSON.
+    def archive(
+        self, path: Path, lens: Lens | TypedLens | None, wanted: ArchiveContents
+    ) -> tuple[Path, dict[str, Any]]:
+        """The ZIP of the results of an uploaded photo, and the facts of ``Prediction.save``.
 
         Raises:
-            MddnetError: for a file that cannot be used, or if nothing is wanted.
+            MddnetError: for an unusable file, or if no contents are selected.
         """
         if not (wanted.formats or wanted.magnification or wanted.mask_px or wanted.points):
-            raise MddnetError("nothing is chosen for the ZIP; expected at least one kind of file")
-        with self._turn, self.scratch.job() as job:
+            raise MddnetError("no contents selected for the ZIP; expected at least one kind of file")
+        with self._lock, self.scratch.job() as job:
             prediction = self._predicted(self._read(path, lens))
             folder, stem = _files_folder(job), safe_stem(path.name)
             facts: dict[str, Any] = {}
@@ -125,18 +107,18 @@ class Jobs:
         paths: Sequence[Path],
         map_format: MapFormat = "tiff",
         step: Callable[[int, str], None] = lambda done, name: None,
-        typed: TypedLens = NOTHING_TYPED,
+        typed: TypedLens = NO_LENS_FACTS,
     ) -> BatchResult:
-        """Predict several uploaded photos into one ZIP; a photo that fails is named, and the others are done.
+        """Predict several uploaded photos into one ZIP; errors of single photos are listed.
 
         Args:
             paths: uploaded files.
             map_format: of the maps.
-            step: called before each photo with the number done and the name of the next.
-            typed: lens facts of all photos; EXIF completes them for each.
+            step: called before each photo with the number of finished ones and its name.
+            typed: lens facts of all photos, completed by EXIF.
 
         Raises:
-            MddnetError: for no photo, too many of them, or if every one failed.
+            MddnetError: for no photo, too many of them, or if all failed.
         """
         if not 0 < len(paths) <= self.limits.batch_files:
             raise MddnetError(f"{len(paths)} photos: expected 1 to {self.limits.batch_files}")
@@ -155,7 +137,7 @@ class Jobs:
                 name = shown_name(path)
                 step(number, name)
                 item = Item(Path(name), name, safe_stem(path.name), partial(read, path))
-                with self._turn:
+                with self._lock:
                     outcome = predict_item(self.model, item, Settings(folder, (map_format,)))
                 if outcome.facts is None:
                     failures.append(outcome.text)
@@ -163,18 +145,18 @@ class Jobs:
                     done.append(name)
                     metric += _read_json(outcome.facts)["unit"] == "1/m"
             if not done:
-                raise MddnetError("no photo could be used: " + "; ".join(failures))
+                raise MddnetError("all photos failed: " + "; ".join(failures))
             return BatchResult(_zipped(folder, job / "mddnet.zip"), tuple(done), tuple(failures), metric)
 
     def pair(
-        self, first: Path, second: Path, typed: tuple[TypedLens, TypedLens] = (NOTHING_TYPED, NOTHING_TYPED)
+        self, first: Path, second: Path, typed: tuple[TypedLens, TypedLens] = (NO_LENS_FACTS, NO_LENS_FACTS)
     ) -> tuple[FusedPair, Path]:
-        """Two uploaded photos of one scene: their maps, both in one sharp picture, and a ZIP of all that.
+        """Fuse two uploaded photos of one scene, and write a ZIP of the picture and both predictions.
 
         Raises:
-            ImageError: for files that cannot be used, or two photos that cannot be aligned.
+            ImageError: for unusable files, or photos that cannot be aligned.
         """
-        with self._turn, self.scratch.job() as job:
+        with self._lock, self.scratch.job() as job:
             paths = (first, second)
             photos = [self._read(path, lens) for path, lens in zip(paths, typed, strict=True)]
             stems = [safe_stem(path.name) for path in paths]
@@ -189,20 +171,20 @@ class Jobs:
             return pair, _zipped(folder, job / "two_photos.mddnet.zip")
 
     def points(self, maps: PageMaps) -> tuple[Path, PointCloud]:
-        """The points in space as a GLB file for the page, and what they are."""
+        """The point cloud, and its GLB file for the page."""
         cloud = points_of(maps)
         with self.scratch.job() as job:
             path = job / "points.glb"
             path.write_bytes(glb_bytes(cloud))
             return path, cloud
 
-    def shown(self, pictures: Mapping[str, UInt8Array]) -> dict[str, str]:
-        """Pictures as PNG files for the page, under their names: quick to write, not small."""
+    def picture_files(self, pictures: Mapping[str, UInt8Array]) -> dict[str, str]:
+        """Pictures as PNG files for the page, by name, with fast compression."""
         with self.scratch.job() as job:
             return {name: _save_picture(pixels, job / f"{name}.png", 1) for name, pixels in pictures.items()}
 
     def example(self, path: Path) -> Path:
-        """A copy of an example in the page's own folder: nothing outside it is ever given out."""
+        """A copy of an example in the page's folder; files outside it are never served."""
         with self.scratch.job() as job:
             return Path(shutil.copyfile(path, job / path.name))
 
@@ -217,7 +199,7 @@ class Jobs:
             return self.model.predict(photo)
         except MemoryError:
             height, width = photo.pixels.shape[:2]
-            raise ImageError(f"{width} x {height} px: too little memory for it; make the photo smaller") from None
+            raise ImageError(f"{width} x {height} px: not enough memory; make the photo smaller") from None
 
 
 def _files_folder(job: Path) -> Path:
@@ -227,9 +209,9 @@ def _files_folder(job: Path) -> Path:
 
 
 def _save(prediction: Prediction, folder: Path, stem: str, formats: Sequence[MapFormat] = ("tiff",)) -> Path:
-    """Write a prediction, and give its facts file; it names the photo by a digest, not by a folder of this machine."""
-    nameless = replace(prediction, photo=replace(prediction.photo, path=None))
-    return save(nameless, folder, stem, formats)["facts"]
+    """Write a prediction, and return its facts file, without the path of the photo on this machine."""
+    anonymous = replace(prediction, photo=replace(prediction.photo, path=None))
+    return save(anonymous, folder, stem, formats)["facts"]
 
 
 def _save_picture(pixels: UInt8Array, path: Path, compress_level: int = 3) -> str:
@@ -243,7 +225,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _zipped(folder: Path, target: Path) -> Path:
-    """Move the files of a folder into a ZIP, uncompressed: float maps and PNGs hardly get smaller."""
+    """Move the files of a folder into a ZIP, uncompressed, since maps and PNGs hardly compress."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)

@@ -1,4 +1,4 @@
-"""The lens facts as a form: from typed values to a lens, and back."""
+"""Conversion between the form of lens facts and a lens."""
 
 from __future__ import annotations
 
@@ -20,30 +20,21 @@ SENSOR_WIDTH_MM = {
     "phone, 1/1.3 inch, 9.8 mm": 9.8,
     "phone, 1/2.55 inch, 5.6 mm": 5.6,
 }
-"""Usual sensors and the length of their long side, which gives the pixel pitch of a photo that was not cropped."""
+"""Common sensor formats and their width, which gives the pixel pitch of an uncropped photo."""
 CAMERAS: dict[str, Sensor] = {sensor.model: sensor for sensor in SENSORS.values()}
-"""The cameras whose sensor is known, by the name that EXIF gives them."""
+"""Cameras with a known sensor, by their EXIF name."""
 SENSOR_CHOICES = (*SENSOR_WIDTH_MM, *sorted(CAMERAS, key=str.casefold))
 
 
 @dataclass(frozen=True, slots=True)
 class TypedLens:
-    """Typed lens facts; EXIF completes them.
-
-    Attributes:
-        lens: the typed facts; None is left to EXIF.
-        sensor: one of ``SENSOR_CHOICES``, which gives the pixel pitch where none was typed; None is left to EXIF.
-    """
+    """Typed lens facts; missing ones are read from EXIF."""
 
     lens: Lens = field(default_factory=Lens)
-    sensor: str | None = None
+    sensor: str | None = None  # one of ``SENSOR_CHOICES``, which sets the pixel pitch unless it is typed
 
     def added_to(self, photo: Photo) -> Photo:
-        """The photo with the typed facts in place of those of EXIF; the rest stays.
-
-        Raises:
-            MddnetError: for a sensor that is not listed.
-        """
+        """The photo with the typed facts instead of those of EXIF; MddnetError for a sensor that is not listed."""
         lens = replaced_lens(photo.lens, self.lens)
         if self.sensor is None or self.lens.pixel_um is not None:
             return replace(photo, lens=lens)
@@ -52,23 +43,22 @@ class TypedLens:
         camera = CAMERAS.get(self.sensor)
         if lens.focal_mm is None and camera is not None and pitch.pixel_um is not None:
             lens = replace(lens, focal_mm=camera.focal_mm)
-        # What was chosen by hand counts, even where it leaves the pitch unknown.
+        # The selection replaces EXIF, even if it leaves the pitch unknown.
         lens = replace(lens, pixel_um=pitch.pixel_um)
         return replace(photo, lens=lens, notes=(*photo.notes, pitch.note) if pitch.note else photo.notes)
 
 
-NOTHING_TYPED = TypedLens()
+NO_LENS_FACTS = TypedLens()
 
 
 def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float | None = None) -> PhotoPitch:
-    """Pitch of the pixels of a photo by its camera, or by the format of its sensor if it is not cropped.
+    """Pixel pitch of a photo by its camera or, if it is not cropped, by its sensor format.
 
     Args:
         choice: one of ``SENSOR_CHOICES``.
         width_px: of the photo.
         height_px: of the photo.
-        focal_mm: focal length, millimetres. A phone has several cameras, and only one of this length is listed; None
-            takes the photo for one of that camera.
+        focal_mm: focal length, millimetres, which identifies one of several cameras of a phone; None is the listed one.
 
     Raises:
         MddnetError: for a sensor that is not listed.
@@ -79,10 +69,10 @@ def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float 
     if camera is None:
         raise MddnetError(
             f"camera or sensor {choice!r}: expected one of {', '.join(SENSOR_WIDTH_MM)}, or one of the "
-            f"{len(CAMERAS)} cameras of the page's list"
+            f"{len(CAMERAS)} listed cameras"
         )
     if sensor_of(choice, camera.focal_mm if focal_mm is None else focal_mm) is None:
-        note = f"{choice}: the sensor that is known has a lens of {camera.focal_mm:g} mm, not of {focal_mm:g} mm."
+        note = f"{choice}: the known sensor has a lens of {camera.focal_mm:g} mm, not of {focal_mm:g} mm."
         return PhotoPitch(None, note)
     return camera.pitch(width_px, height_px)
 
@@ -90,10 +80,10 @@ def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float 
 def lens_of_form(
     focal_mm: float | None, f_number: float | None, pixel_um: float | None, focus_m: float | None, at_infinity: bool
 ) -> Lens:
-    """The lens that the fields describe; an empty field is unknown, and so is a zero.
+    """The lens described by the fields; an empty field or 0 is unknown.
 
     Raises:
-        MddnetError: for a negative number or one that is not finite, naming the field.
+        MddnetError: for a negative number or one that is not finite, with the field.
     """
     names = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
     numbers: list[float | None] = []
@@ -103,7 +93,7 @@ def lens_of_form(
         elif is_number(value) and value > 0:
             numbers.append(float(value))
         else:
-            raise MddnetError(f"{name}: {display(value)}; expected a positive number, or nothing for unknown")
+            raise MddnetError(f"{name}: {display(value)}; expected a positive number, or an empty field if unknown")
     return Lens(numbers[0], numbers[1], numbers[2], math.inf if at_infinity else numbers[3])
 
 

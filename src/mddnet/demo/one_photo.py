@@ -1,4 +1,4 @@
-"""The tab of one photo: its maps, their values at a point, and what they are for. Needs Gradio (extra ``demo``)."""
+"""The tab for one photo: maps, values at a point, and applications. Needs Gradio (extra ``demo``)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import gradio as gr
 from PIL import Image
 
 from mddnet.demo.blur_edit import MAX_FACTOR, blur_mask, magnified, mask_over_photo
-from mddnet.demo.controls import ONE_AT_A_TIME, LensFields, lens_fields, photo_field, picture_field, plain
-from mddnet.demo.html import cloud_words, facts_html, law_svg, point_html, scale_html
-from mddnet.demo.jobs import Jobs, Wanted
+from mddnet.demo.controls import ONE_AT_A_TIME, LensFields, lens_fields, photo_field, picture_field, with_page_errors
+from mddnet.demo.html import facts_html, law_svg, point_cloud_text, point_html, scale_html
+from mddnet.demo.jobs import ArchiveContents, Jobs
 from mddnet.demo.lens_form import CAMERAS, form_of_lens, lens_of_form, pitch_of_sensor
 from mddnet.demo.page_maps import PageMaps, packed_maps, points_of, values_at
 from mddnet.demo.pictures import panels, rotated_view
@@ -31,28 +31,28 @@ PICTURES = {
 EXAMPLES = {"Cat": "chelsea.png", "Coffee": "coffee.png"}
 """Photos of scikit-image in the public domain: Chelsea by Stefan van der Walt, coffee by Rachel Michetti (CC0)."""
 POINTER_SCRIPT = Path(__file__).with_name("pointer.js")
-OWN_FOCUS, POINT_FOCUS = "as in the photo", "through the chosen point"
+OWN_FOCUS, POINT_FOCUS = "as in the photo", "through the selected point"
 FORMAT_NAMES = {f"maps, {name}": name for name in MAP_FORMATS}
 SHALLOW, MASK, POINTS = "shallower depth of field (PNG)", "blur mask (PNG)", "point cloud (PLY and GLB)"
-LENS_HELP = "0 or an empty field is unknown. The distance counts from the sensor."
-POINTER_HELP = "<p class='mdd-small'>The pointer over a picture shows the values there; a click keeps them.</p>"
-CLOUD_HELP = "<p class='mdd-small'>Drag to turn, wheel to come nearer, Ctrl and drag to move.</p>"
-CLOUD_GROUND = (0.16, 0.16, 0.16, 1.0)
-FROM_THE_FRONT = (90, 90, None)
-"""Where the viewer of the points begins: angles in degrees, and the distance, which it finds by itself."""
+LENS_HELP = "0 or an empty field is unknown. The distance is measured from the sensor."
+POINTER_HELP = "<p class='mdd-small'>Move the pointer over a picture to see values; click to select a point.</p>"
+CLOUD_HELP = "<p class='mdd-small'>Drag to rotate, scroll to zoom, Ctrl and drag to move.</p>"
+CLOUD_BACKGROUND = (0.16, 0.16, 0.16, 1.0)
+FRONT_VIEW = (90, 90, None)
+"""Initial view of the points: angles in degrees, and an automatic distance."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HEAVY: dict[str, Any] = {**ONE_AT_A_TIME, **PRIVATE}
 LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 2, **PRIVATE}
 QUIET: dict[str, Any] = {"show_progress": "hidden", **LIGHT}
 LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
-"""For a slider. Its change counts, not its release: keys move a slider without ever releasing it."""
+"""For the change event of a slider; the keyboard does not trigger a release event."""
 
 Point = tuple[int, int]
 """Column and row in the photo."""
 
 
 def find_examples() -> dict[str, Path]:
-    """The example photos that are there: name to file. The package itself is not imported."""
+    """The available example photos, by name, without importing scikit-image."""
     spec = find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         return {}
@@ -61,15 +61,15 @@ def find_examples() -> dict[str, Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What the server keeps for a visitor: the maps, and the chosen point."""
+class _VisitorState:
+    """State of a visitor on the server: the maps and the selected point."""
 
     maps: gr.State
     point: gr.State
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
+class _MapViews:
     """The components that show the maps."""
 
     facts: gr.HTML
@@ -81,29 +81,29 @@ class _Shown:
 
     @property
     def views(self) -> list[Any]:
-        """Those whose values :func:`_views` gives."""
+        """The components for the values of :func:`_views`."""
         return [*self.pictures.values(), *self.scales.values(), self.facts, self.law, self.point]
 
 
 def one_photo(jobs: Jobs) -> None:
-    """Lay the tab out, and connect its controls."""
-    kept = _Kept(gr.State(None, time_to_live=jobs.limits.temp_age_s), gr.State(None))
+    """Create the tab."""
+    state = _VisitorState(gr.State(None, time_to_live=jobs.limits.temp_age_s), gr.State(None))
     with gr.Row():
         with gr.Column(scale=1, min_width=280):
-            file, fields, apply = _inputs(jobs, kept)
+            file, fields, apply = _inputs(jobs, state)
         with gr.Column(scale=3, min_width=300):
-            shown, with_line = _maps_and_point(jobs, kept)
+            shown, with_line = _maps_and_point(jobs, state)
     with gr.Tabs(elem_id="work"):
         with gr.Tab("Shallower depth of field"):
-            shallow = _depth_of_field_tab(kept)
+            shallow = _depth_of_field_tab(state)
         with gr.Tab("Blur mask"):
-            mask = _mask_tab(kept)
+            mask = _mask_tab(state)
         with gr.Tab("3D") as cloud_tab:
-            cloud = _cloud_tab(jobs, kept, cloud_tab)
+            cloud = _cloud_tab(jobs, state, cloud_tab)
         with gr.Tab("Download"):
-            _download_tab(jobs, kept, [*shallow[:2], mask[0]])
+            _download_tab(jobs, state, [*shallow[:2], mask[0]])
     made = [shallow[2], *mask[1:], *cloud]
-    results = [kept.maps, kept.point, *shown.views, shown.pointer]
+    results = [state.maps, state.point, *shown.views, shown.pointer]
 
     def open_file(path: str | None) -> list[Any]:
         maps = None if path is None else jobs.maps(Path(path))
@@ -115,16 +115,17 @@ def one_photo(jobs: Jobs) -> None:
         return [maps, point, *_views(jobs, maps, point, line), _packed(maps), *[None] * len(cloud)]
 
     file.change(
-        plain(open_file), [file], [*results, *fields.form, fields.sensor, *made], show_progress_on=shown.facts, **HEAVY
-    )
+        with_page_errors(open_file), [file], [*results, *fields.form, fields.sensor, *made],
+        show_progress_on=shown.facts, **HEAVY,
+    )  # fmt: skip
     apply.click(
-        plain(use_lens), [kept.maps, kept.point, with_line, *fields.form], [*results, *cloud],
+        with_page_errors(use_lens), [state.maps, state.point, with_line, *fields.form], [*results, *cloud],
         show_progress_on=shown.facts, **HEAVY,
     )  # fmt: skip
 
 
-def _inputs(jobs: Jobs, kept: _Kept) -> tuple[gr.File, LensFields, gr.Button]:
-    """The photo, the examples, and the lens facts."""
+def _inputs(jobs: Jobs, state: _VisitorState) -> tuple[gr.File, LensFields, gr.Button]:
+    """Create the photo field, the examples and the lens facts."""
     limits = jobs.limits
     gr.Markdown(
         f"{KINDS}, at most {limits.file_mb:g} MB and {limits.megapixels:g} megapixels.", elem_classes=["mdd-small"]
@@ -133,34 +134,34 @@ def _inputs(jobs: Jobs, kept: _Kept) -> tuple[gr.File, LensFields, gr.Button]:
     with gr.Row():
         for name, path in find_examples().items():
             button = gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name.lower()}")
-            button.click(plain(lambda path=path: str(jobs.example(path))), None, file, **LIGHT)
+            button.click(with_page_errors(lambda path=path: str(jobs.example(path))), None, file, **LIGHT)
     with gr.Accordion("Lens facts", open=True):
         gr.Markdown(LENS_HELP, elem_classes=["mdd-small"])
         fields = lens_fields()
         apply = gr.Button("Use these lens facts", variant="primary", elem_id="apply")
 
     def pitch_of(maps: PageMaps | None, choice: str | None, focal_mm: float | None) -> Any:
-        """The pitch, and the focal length where it is empty and the camera has one lens only."""
+        """The pitch, and the focal length if it is empty and the camera has only one lens."""
         if choice is None:
             return gr.skip(), gr.skip()
-        size = _given(maps)
+        size = _require_maps(maps)
         pitch = pitch_of_sensor(choice, size.width_px, size.height_px, focal_mm or None)
         if pitch.pixel_um is None:
-            raise MddnetError(f"{pitch.note} Type the pixel pitch.")
+            raise MddnetError(f"{pitch.note} Enter the pixel pitch.")
         if pitch.note:
             gr.Info(pitch.note)
         lens_mm = CAMERAS[choice].focal_mm if choice in CAMERAS else None
         return float(f"{pitch.pixel_um:.5g}"), focal_mm or lens_mm
 
     fields.sensor.input(
-        plain(pitch_of), [kept.maps, fields.sensor, fields.focal], [fields.pitch, fields.focal], **QUIET
+        with_page_errors(pitch_of), [state.maps, fields.sensor, fields.focal], [fields.pitch, fields.focal], **QUIET
     )
     return file, fields, apply
 
 
-def _maps_and_point(jobs: Jobs, kept: _Kept) -> tuple[_Shown, gr.Checkbox]:
-    """The four pictures, the plot of the lens law, and the values at a point."""
-    facts = gr.HTML("<p>Give a photo, or pick an example.</p>", elem_id="facts")
+def _maps_and_point(jobs: Jobs, state: _VisitorState) -> tuple[_MapViews, gr.Checkbox]:
+    """Create the four pictures, the plot of the lens law, and the values at a point."""
+    facts = gr.HTML("<p>Upload a photo, or select an example.</p>", elem_id="facts")
     pictures: dict[str, gr.Image] = {}
     scales: dict[str, gr.HTML] = {}
     for names in (("photo", "depth"), ("defocus", "confidence")):
@@ -179,119 +180,119 @@ def _maps_and_point(jobs: Jobs, kept: _Kept) -> tuple[_Shown, gr.Checkbox]:
             with gr.Row():
                 column = gr.Number(0, label="Column, px", minimum=0, precision=0, min_width=90, elem_id="column")
                 row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
-            ask = gr.Button("Show the values there", size="sm", elem_id="ask")
+            show_values = gr.Button("Show values", size="sm", elem_id="show-values")
             with_line = gr.Checkbox(True, label="draw the plane of focus")
-    shown = _Shown(facts, pictures, scales, pointer, law, point)
+    shown = _MapViews(facts, pictures, scales, pointer, law, point)
 
     def show_point(maps: PageMaps | None, line: bool, x: float | None, y: float | None) -> list[Any]:
-        values = values_at(_given(maps), x or 0, y or 0)
+        values = values_at(_require_maps(maps), x or 0, y or 0)
         at = (values.x_px, values.y_px)
         return [at, *_views(jobs, maps, at, line), *at]
 
     def choose(maps: PageMaps | None, line: bool, event: gr.SelectData) -> list[Any]:
-        x, y = ((at + 0.5) / _given(maps).scale for at in event.index)
+        x, y = ((at + 0.5) / _require_maps(maps).scale for at in event.index)
         return show_point(maps, line, x, y)
 
     def draw(maps: PageMaps | None, at: Point | None, line: bool) -> list[Any]:
-        return _views(jobs, _given(maps), at, line)
+        return _views(jobs, _require_maps(maps), at, line)
 
-    moved = [kept.point, *shown.views, column, row]
+    moved = [state.point, *shown.views, column, row]
     for picture in pictures.values():
-        picture.select(plain(choose), [kept.maps, with_line], moved, **QUIET)
-    ask.click(plain(show_point), [kept.maps, with_line, column, row], moved, **QUIET)
-    with_line.input(plain(draw), [kept.maps, kept.point, with_line], shown.views, **QUIET)
+        picture.select(with_page_errors(choose), [state.maps, with_line], moved, **QUIET)
+    show_values.click(with_page_errors(show_point), [state.maps, with_line, column, row], moved, **QUIET)
+    with_line.input(with_page_errors(draw), [state.maps, state.point, with_line], shown.views, **QUIET)
     return shown, with_line
 
 
-def _depth_of_field_tab(kept: _Kept) -> list[Any]:
-    """The factor, the choice of the plane of focus, and the picture."""
+def _depth_of_field_tab(state: _VisitorState) -> list[Any]:
+    """Create the factor, the selection of the plane of focus, and the picture."""
     with gr.Row():
         factor = gr.Slider(1, MAX_FACTOR, value=2, step=0.25, label="Aperture, times as wide", elem_id="factor")
         choice = gr.Radio([OWN_FOCUS, POINT_FOCUS], value=OWN_FOCUS, label="Plane of focus")
     picture = picture_field("Photo with a shallower depth of field: move the slider", "picture-shallow")
 
     def shallower(maps: PageMaps | None, point: Point | None, times: float, chosen: str) -> Image.Image:
-        return Image.fromarray(magnified(_given(maps), times, _u_focus(_given(maps), point, chosen)))
+        return Image.fromarray(magnified(_require_maps(maps), times, _u_focus(_require_maps(maps), point, chosen)))
 
-    inputs = [kept.maps, kept.point, factor, choice]
-    factor.change(plain(shallower), inputs, picture, **LATEST, **HEAVY)
-    choice.input(plain(shallower), inputs, picture, **LATEST, **HEAVY)
+    inputs = [state.maps, state.point, factor, choice]
+    factor.change(with_page_errors(shallower), inputs, picture, **LATEST, **HEAVY)
+    choice.input(with_page_errors(shallower), inputs, picture, **LATEST, **HEAVY)
     return [factor, choice, picture]
 
 
-def _mask_tab(kept: _Kept) -> list[Any]:
-    """The threshold, the mask, and the photo below it."""
-    label = "Blurred is a circle of confusion above, px of the photo"
+def _mask_tab(state: _VisitorState) -> list[Any]:
+    """Create the threshold, the mask, and the masked photo."""
+    label = "Threshold of the circle of confusion, px of the photo"
     threshold = gr.Slider(0.5, 60, value=4, step=0.5, label=label, elem_id="mask")
     with gr.Row():
         mask = picture_field("Mask, white is blurred: move the slider", "picture-mask")
         masked = picture_field("Photo with the blurred part in grey", "picture-masked")
 
     def show_mask(maps: PageMaps | None, from_px: float) -> tuple[Image.Image, Image.Image]:
-        pixels = blur_mask(_given(maps), from_px)
-        return Image.fromarray(pixels), Image.fromarray(mask_over_photo(_given(maps), pixels))
+        pixels = blur_mask(_require_maps(maps), from_px)
+        return Image.fromarray(pixels), Image.fromarray(mask_over_photo(_require_maps(maps), pixels))
 
-    threshold.change(plain(show_mask), [kept.maps, threshold], [mask, masked], **LATEST, **LIGHT)
+    threshold.change(with_page_errors(show_mask), [state.maps, threshold], [mask, masked], **LATEST, **LIGHT)
     return [threshold, mask, masked]
 
 
-def _cloud_tab(jobs: Jobs, kept: _Kept, tab: gr.Tab) -> list[Any]:
-    """The points in space, what they are, and a still picture of them."""
+def _cloud_tab(jobs: Jobs, state: _VisitorState, tab: gr.Tab) -> list[Any]:
+    """Create the point cloud, its description, and a still picture of it."""
     show = gr.Button("Show the points", size="sm", elem_id="show-points")
-    facts = gr.HTML(elem_id="points-words")
+    facts = gr.HTML(elem_id="points-summary")
     cloud = gr.Model3D(
-        label="Points in space: drag to turn them",
+        label="Point cloud: drag to rotate",
         interactive=False,
-        clear_color=CLOUD_GROUND,
-        camera_position=FROM_THE_FRONT,
+        clear_color=CLOUD_BACKGROUND,
+        camera_position=FRONT_VIEW,
         height=520,
         elem_id="points",
     )
     gr.HTML(CLOUD_HELP)
     with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
-        right = gr.Slider(-60, 60, value=20, step=5, label="Viewer to the right, degrees", elem_id="right")
-        up = gr.Slider(-60, 60, value=10, step=5, label="Viewer up, degrees", elem_id="up")
-        still = picture_field("Points from that side: move the sliders", "picture-cloud")
+        right = gr.Slider(-60, 60, value=20, step=5, label="Camera to the right, degrees", elem_id="right")
+        up = gr.Slider(-60, 60, value=10, step=5, label="Camera up, degrees", elem_id="up")
+        still = picture_field("Point cloud from this direction: move the sliders", "picture-cloud")
 
     def show_points(maps: PageMaps | None) -> tuple[str, str]:
-        path, points = jobs.points(_given(maps))
-        return str(path), f"<p>{cloud_words(points)}</p>"
+        path, points = jobs.points(_require_maps(maps))
+        return str(path), f"<p>{point_cloud_text(points)}</p>"
 
     def open_tab(maps: PageMaps | None) -> tuple[Any, Any]:
         return (gr.skip(), gr.skip()) if maps is None else show_points(maps)
 
     def rotate(maps: PageMaps | None, right_deg: float, up_deg: float) -> Image.Image:
-        return Image.fromarray(rotated_view(points_of(_given(maps)), right_deg, up_deg))
+        return Image.fromarray(rotated_view(points_of(_require_maps(maps)), right_deg, up_deg))
 
-    show.click(plain(show_points), kept.maps, [cloud, facts], **LIGHT)
-    tab.select(plain(open_tab), kept.maps, [cloud, facts], **LIGHT)
+    show.click(with_page_errors(show_points), state.maps, [cloud, facts], **LIGHT)
+    tab.select(with_page_errors(open_tab), state.maps, [cloud, facts], **LIGHT)
     for slider in (right, up):
-        slider.change(plain(rotate), [kept.maps, right, up], still, **LATEST, **LIGHT)
+        slider.change(with_page_errors(rotate), [state.maps, right, up], still, **LATEST, **LIGHT)
     return [cloud, facts, still]
 
 
-def _download_tab(jobs: Jobs, kept: _Kept, settings: list[Any]) -> None:
-    """The ZIP; ``settings`` are the factor, the plane of focus and the threshold of the tabs before."""
+def _download_tab(jobs: Jobs, state: _VisitorState, settings: list[Any]) -> None:
+    """Create the ZIP; ``settings`` are the factor, the plane of focus and the threshold of the other tabs."""
     kinds = gr.CheckboxGroup(
-        [*FORMAT_NAMES, SHALLOW, MASK, POINTS], value=[next(iter(FORMAT_NAMES))], label="What goes into the ZIP"
+        [*FORMAT_NAMES, SHALLOW, MASK, POINTS], value=[next(iter(FORMAT_NAMES))], label="Contents of the ZIP"
     )
-    pack = gr.Button("Make the ZIP", variant="primary", elem_id="pack")
+    pack = gr.Button("Create ZIP", variant="primary", elem_id="pack")
     archive = gr.File(label="ZIP", interactive=False, elem_id="archive")
 
     def make_zip(
         maps: PageMaps | None, point: Point | None, kinds: list[str], times: float, focus: str, from_px: float
     ) -> str:
         path = _path_of(maps)
-        wanted = Wanted(
+        wanted = ArchiveContents(
             formats=tuple(name for title, name in FORMAT_NAMES.items() if title in kinds),
             magnification=times if SHALLOW in kinds else None,
-            u_focus=_u_focus(_given(maps), point, focus) if SHALLOW in kinds else None,
+            u_focus=_u_focus(_require_maps(maps), point, focus) if SHALLOW in kinds else None,
             mask_px=from_px if MASK in kinds else None,
             points=POINTS in kinds,
         )
-        return str(jobs.archive(path, _given(maps).lens, wanted)[0])
+        return str(jobs.archive(path, _require_maps(maps).lens, wanted)[0])
 
-    pack.click(plain(make_zip), [kept.maps, kept.point, kinds, *settings], archive, **HEAVY)
+    pack.click(with_page_errors(make_zip), [state.maps, state.point, kinds, *settings], archive, **HEAVY)
 
 
 def _packed(maps: PageMaps | None) -> str:
@@ -301,10 +302,10 @@ def _packed(maps: PageMaps | None) -> str:
 def _views(jobs: Jobs, maps: PageMaps | None, point: Point | None, with_line: bool) -> list[Any]:
     """Values of the four pictures, their four scales, the facts, the law and the point."""
     if maps is None:
-        return [*[None] * len(PICTURES), *[""] * len(PICTURES), "<p>Give a photo.</p>", "", point_html(None)]
+        return [*[None] * len(PICTURES), *[""] * len(PICTURES), "<p>Upload a photo.</p>", "", point_html(None)]
     values = None if point is None else values_at(maps, *point)
     views = panels(maps, with_line, point)
-    files = jobs.shown({name: view.pixels for name, view in views.items()})
+    files = jobs.picture_files({name: view.pixels for name, view in views.items()})
     found = "the green line is the plane of focus" if maps.focus.found else "no plane of focus found"
     return [
         *(files[name] for name in PICTURES),
@@ -315,14 +316,14 @@ def _views(jobs: Jobs, maps: PageMaps | None, point: Point | None, with_line: bo
     ]
 
 
-def _given(maps: PageMaps | None) -> PageMaps:
+def _require_maps(maps: PageMaps | None) -> PageMaps:
     if maps is None:
-        raise MddnetError("no photo is here, or it was removed after an hour; give it again")
+        raise MddnetError("no photo, or it was removed after an hour; upload it again")
     return maps
 
 
 def _path_of(maps: PageMaps | None) -> Path:
-    path = _given(maps).path
+    path = _require_maps(maps).path
     assert path is not None  # photos of the page come from files
     return path
 
@@ -331,5 +332,5 @@ def _u_focus(maps: PageMaps, point: Point | None, choice: str) -> float | None:
     if choice != POINT_FOCUS:
         return None
     if point is None:
-        raise MddnetError("no point is chosen; click a picture, or give its column and row")
+        raise MddnetError("no point selected; click a picture, or enter column and row")
     return values_at(maps, *point).inv_depth

@@ -1,4 +1,4 @@
-"""Two photos, several photos, and what scripts call. Needs Gradio (extra ``demo``)."""
+"""The tabs for two and for several photos, and the API for scripts. Needs Gradio (extra ``demo``)."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import gradio as gr
 from PIL import Image
 
 from mddnet.demo.blur_edit import magnified
-from mddnet.demo.controls import ONE_AT_A_TIME, lens_fields, photo_field, picture_field, plain, typed_lenses
+from mddnet.demo.controls import ONE_AT_A_TIME, lens_fields, photo_field, picture_field, typed_lenses, with_page_errors
 from mddnet.demo.html import facts_html, scale_html
-from mddnet.demo.jobs import Jobs, Wanted
+from mddnet.demo.jobs import ArchiveContents, Jobs
 from mddnet.demo.lens_form import TypedLens, lens_of_form
 from mddnet.demo.page_maps import PAGE_SIDE_PX, page_maps
 from mddnet.demo.pictures import panels
 from mddnet.errors import MddnetError
 from mddnet.predict.output import MAP_FORMATS
 
-LENS_TITLE = "Lens facts; 0 or an empty field is read from EXIF. Distances count from the sensor"
+LENS_TITLE = "Lens facts; 0 or an empty field is read from EXIF. Distances are measured from the sensor"
 
 
 def two_photos(jobs: Jobs) -> None:
-    """The tab of two photos of one scene."""
+    """Create the tab for two photos of one scene."""
     gr.Markdown("Two photos of one scene from one viewpoint, one focused near and one far.")
     with gr.Row():
         first = photo_field("First photo", "first", 120)
         second = photo_field("Second photo", "second", 120)
     with gr.Accordion(LENS_TITLE, open=False, elem_id="pair-lens"):
         fields = lens_fields("pair-", ("Focus distance of the first", "Focus distance of the second"))
-    go = gr.Button("Fuse them", variant="primary", elem_id="fuse")
-    words = gr.HTML(elem_id="pair-words")
-    sharp = picture_field("Both photos in one: sharp near and far", "picture-fused")
+    go = gr.Button("Fuse", variant="primary", elem_id="fuse")
+    summary = gr.HTML(elem_id="pair-summary")
+    sharp = picture_field("Fused picture, sharp near and far", "picture-fused")
     maps, scales = [], []
     for i, what in enumerate(("Depth map", "Signed defocus map")):
         with gr.Row():
@@ -55,7 +55,7 @@ def two_photos(jobs: Jobs) -> None:
         infinity_second: bool = False,
     ) -> list[Any]:
         if first_path is None or second_path is None:
-            raise MddnetError("one photo is missing; give two")
+            raise MddnetError("one photo is missing; upload two")
         distances = (focus_m_first, infinity_first, focus_m_second, infinity_second)
         near, far = typed_lenses(focal_mm, f_number, pixel_um, camera, *distances)
         pair, path = jobs.pair(Path(first_path), Path(second_path), (near, far))
@@ -66,7 +66,7 @@ def two_photos(jobs: Jobs) -> None:
         named = zip(("First", "Second"), both, strict=True)
         facts = "".join(f"<p><b>{which} photo</b></p>{facts_html(maps)}" for which, maps in named)
         order = [(name, i) for name in ("depth", "defocus") for i in range(2)]
-        pictures = jobs.shown({f"{name}_{i + 1}": views[i][name].pixels for name, i in order})
+        pictures = jobs.picture_files({f"{name}_{i + 1}": views[i][name].pixels for name, i in order})
         sharp_picture = Image.fromarray(pair.sharp)
         sharp_picture.thumbnail((PAGE_SIDE_PX, PAGE_SIDE_PX), Image.Resampling.LANCZOS)
         return [
@@ -78,13 +78,13 @@ def two_photos(jobs: Jobs) -> None:
         ]
 
     go.click(
-        plain(fuse), [first, second, *fields.typed], [words, sharp, *maps, archive, *scales],
+        with_page_errors(fuse), [first, second, *fields.typed], [summary, sharp, *maps, archive, *scales],
         api_name="fuse", **ONE_AT_A_TIME,
     )  # fmt: skip
 
 
 def several_photos(jobs: Jobs) -> None:
-    """The tab of a batch."""
+    """Create the tab for several photos."""
     limits = jobs.limits
     gr.Markdown(f"At most {limits.batch_files} photos with {limits.batch_megapixels:g} megapixels together.")
     files = photo_field("Photos", "several", 180, file_count="multiple")
@@ -92,7 +92,7 @@ def several_photos(jobs: Jobs) -> None:
         fields = lens_fields("batch-")
     map_format = gr.Radio(list(MAP_FORMATS), value="tiff", label="Format of the maps")
     go = gr.Button("Predict all", variant="primary", elem_id="predict-all")
-    words = gr.Markdown(elem_id="batch-words")
+    summary = gr.Markdown(elem_id="batch-summary")
     archive = gr.File(label="ZIP", interactive=False, elem_id="batch-archive")
 
     def batch(
@@ -120,12 +120,13 @@ def several_photos(jobs: Jobs) -> None:
         return "\n".join(lines), str(result.archive)
 
     go.click(
-        plain(batch), [files, map_format, *fields.typed], [words, archive], api_name="batch", **ONE_AT_A_TIME
+        with_page_errors(batch), [files, map_format, *fields.typed], [summary, archive],
+        api_name="batch", **ONE_AT_A_TIME,
     )  # fmt: skip
 
 
 def stateless_api(jobs: Jobs) -> None:
-    """Endpoints that a script calls with a file and numbers; nothing of them is seen on the page."""
+    """Create hidden endpoints for scripts, called with a file and numbers."""
     file = gr.File(visible=False, label="photo")
     labels = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
     numbers = [gr.Number(None, visible=False, label=label) for label in labels]
@@ -138,16 +139,19 @@ def stateless_api(jobs: Jobs) -> None:
         path: str | None, focal_mm: float | None, f_number: float | None, pixel_um: float | None, focus_m: float | None
     ) -> tuple[dict[str, Any], str]:
         if path is None:
-            raise MddnetError("no photo given")
+            raise MddnetError("no photo given; expected one")
         infinite = focus_m == math.inf
         given = lens_of_form(focal_mm, f_number, pixel_um, None if infinite else focus_m, infinite)
-        target, written = jobs.archive(Path(path), TypedLens(given), Wanted())
+        target, written = jobs.archive(Path(path), TypedLens(given), ArchiveContents())
         return written, str(target)
 
     def magnify(path: str | None, times: float) -> Image.Image:
         if path is None:
-            raise MddnetError("no photo given")
+            raise MddnetError("no photo given; expected one")
         return Image.fromarray(magnified(jobs.maps(Path(path)), times))
 
-    predict_button.click(plain(predict), [file, *numbers], [facts, archive], api_name="predict", **ONE_AT_A_TIME)
-    magnify_button.click(plain(magnify), [file, factor], picture, api_name="magnify", **ONE_AT_A_TIME)
+    for button, function, inputs, outputs in (
+        (predict_button, predict, [file, *numbers], [facts, archive]),
+        (magnify_button, magnify, [file, factor], picture),
+    ):
+        button.click(with_page_errors(function), inputs, outputs, api_name=function.__name__, **ONE_AT_A_TIME)

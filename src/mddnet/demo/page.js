@@ -1,15 +1,15 @@
 () => {
-  // Names and live regions for screen readers; Gradio calls this when the page is there.
+  // Names and live regions for screen readers; Gradio calls this when the page is loaded.
   const name = () => {
     document.documentElement.lang = "en";
-    for (const id of ["facts", "point", "points-words", "pair-words"]) {
+    for (const id of ["facts", "point", "points-summary", "pair-summary"]) {
       const block = document.getElementById(id);
       if (block && !block.hasAttribute("aria-live")) block.setAttribute("aria-live", "polite");
     }
     const points = document.querySelector("#points canvas");
     if (points && !points.hasAttribute("aria-label")) {
       points.setAttribute("role", "img");
-      points.setAttribute("aria-label", "points in space, rotated by dragging; the sliders below show them by keyboard");
+      points.setAttribute("aria-label", "point cloud; drag to rotate it, or use the sliders below");
     }
   };
   name();

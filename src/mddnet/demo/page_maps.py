@@ -1,4 +1,4 @@
-"""What the page keeps of a prediction: the photo and its maps, small enough to stay in memory and to be sent."""
+"""A downsampled prediction for the page, small enough to keep in memory and to send."""
 
 from __future__ import annotations
 
@@ -13,52 +13,37 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.predict.dioptres import MAX_DEPTH_M
-from mddnet.predict.enlarge import picked
 from mddnet.predict.point_cloud import PointCloud, camera_of, point_cloud
 from mddnet.predict.prediction import Prediction
+from mddnet.predict.resampling import nearest_downsampled
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 
 PAGE_SIDE_PX = 960
-"""Long side of what is kept and shown; the downloads have the photo's own size."""
+"""Largest long side on the page; downloads have the size of the photo."""
 RENDER_SIDE_PX = 2048
-"""Long side up to which pictures with changed blur are made for downloading."""
+"""Largest long side of rendered pictures for download."""
 POINTER_SIDE_PX = PAGE_SIDE_PX // 2
-"""Long side of the grid that the browser gets; the network's own maps are hardly finer."""
+"""Long side of the grid of values for the browser, similar to that of the network's maps."""
 SHOWN_POINTS = 150_000
 CODES = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class PageMaps:
-    """A prediction at no more than ``PAGE_SIDE_PX``; lengths in pixels are still those of the *photo*.
+    """A downsampled prediction; lengths in pixels are those of the *photo*."""
 
-    Attributes:
-        pixels: (h, w, 3) uint8, sRGB.
-        inv_depth: (h, w), inverse depth in ``unit``.
-        signed_defocus_px: (h, w), signed CoC diameter in pixels of the photo.
-        confidence: (h, w) in [0, 1].
-        unit: unit of the inverse depth.
-        focus: the lens law in ``unit`` and pixels of the photo.
-        lens: the lens facts that were used.
-        width_px: width of the photo.
-        height_px: height of the photo.
-        path: the file that it came from, or None.
-        notes: remarks of the prediction.
-        model_s: seconds that the prediction took; None where nobody measured.
-    """
-
-    pixels: UInt8Array
-    inv_depth: Float32Array
-    signed_defocus_px: Float32Array
-    confidence: Float32Array
-    unit: InvDepthUnit
-    focus: LensLawFit
-    lens: Lens
-    width_px: int
-    height_px: int
-    path: Path | None
-    notes: tuple[str, ...]
-    model_s: float | None = None
+    pixels: UInt8Array  # (h, w, 3) uint8, sRGB
+    inv_depth: Float32Array  # (h, w), inverse depth in ``unit``
+    signed_defocus_px: Float32Array  # (h, w), signed CoC diameter in pixels of the photo
+    confidence: Float32Array  # (h, w) in [0, 1]
+    unit: InvDepthUnit  # unit of the inverse depth
+    focus: LensLawFit  # the lens law in ``unit`` and pixels of the photo
+    lens: Lens  # the lens facts that were used
+    width_px: int  # width of the photo
+    height_px: int  # height of the photo
+    path: Path | None  # the file of the photo
+    notes: tuple[str, ...]  # of the prediction
+    model_s: float | None = None  # duration of the prediction, seconds
 
     @property
     def scale(self) -> float:
@@ -68,30 +53,18 @@ class PageMaps:
 
 @dataclass(frozen=True, slots=True)
 class PointValues:
-    """The maps at one pixel of the photo.
+    """The maps at one pixel of the photo."""
 
-    Attributes:
-        x_px: column in the photo, from 0.
-        y_px: row in the photo, from 0.
-        inv_depth: in the unit of the maps.
-        depth_m: metres, or None where they are not known.
-        signed_defocus_px: signed CoC diameter in pixels of the photo.
-        confidence: in [0, 1].
-    """
-
-    x_px: int
-    y_px: int
-    inv_depth: float
-    depth_m: float | None
-    signed_defocus_px: float
-    confidence: float
+    x_px: int  # column in the photo, from 0
+    y_px: int  # row in the photo, from 0
+    inv_depth: float  # in the unit of the maps
+    depth_m: float | None  # metres, if known
+    signed_defocus_px: float  # signed CoC diameter in pixels of the photo
+    confidence: float  # in [0, 1]
 
 
 def page_maps(prediction: Prediction, long_side_px: int = PAGE_SIDE_PX) -> PageMaps:
-    """The prediction made smaller.
-
-    Of the maps, pixels are picked and not averaged: the mean of +8 and -8 px would be a sharpness that is nowhere.
-    """
+    """Downsample a prediction; maps are not averaged, since the mean of +8 and -8 px would be a false 0 px."""
     height, width = prediction.size
     h, w = size_within((height, width), long_side_px)
     pixels = prediction.photo.pixels
@@ -113,7 +86,7 @@ def page_maps(prediction: Prediction, long_side_px: int = PAGE_SIDE_PX) -> PageM
 
 
 def size_within(size: tuple[int, ...], long_side_px: int) -> tuple[int, int]:
-    """Height and width of (H, W) = ``size`` made smaller, so that neither is more than the long side."""
+    """Height and width of (H, W) = ``size``, scaled down to that long side if it is larger."""
     height, width = size
     factor = min(1.0, long_side_px / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
@@ -130,8 +103,8 @@ def values_at(maps: PageMaps, x_px: float, y_px: float) -> PointValues:
 
 
 def points_of(maps: PageMaps, max_points: int = SHOWN_POINTS) -> PointCloud:
-    """The points in space: see :func:`mddnet.predict.point_cloud.point_cloud`."""
-    # The pixels here are larger than those of the photo, whose pitch the lens facts give.
+    """The point cloud: see :func:`mddnet.predict.point_cloud.point_cloud`."""
+    # The pixel pitch of the lens facts is that of the photo, whose pixels are smaller.
     pixel_um = None if maps.lens.pixel_um is None else maps.lens.pixel_um / maps.scale
     camera = camera_of(replace(maps.lens, pixel_um=pixel_um), maps.unit, maps.focus, maps.inv_depth.shape)
     return point_cloud(maps.pixels, maps.inv_depth, maps.unit, camera, max_points)
@@ -140,19 +113,19 @@ def points_of(maps: PageMaps, max_points: int = SHOWN_POINTS) -> PointCloud:
 def packed_maps(maps: PageMaps) -> str:
     """Inverse depth, signed defocus and confidence on a grid of at most 480 px, as JSON for ``pointer.js``.
 
-    ``data`` is base64 of a zlib stream: the codes of inverse depth, those of defocus, and confidence as bytes. A code
-    has 16 bits and stands for ``low + step * code``; stored are differences to the code before (modulo 65536), all low
-    bytes and then all high bytes.
+    ``data`` is base64 of a zlib stream: the codes of inverse depth, those of defocus, and confidence as bytes. A 16-bit
+    code means ``low + step * code``; it is stored as the difference to the previous code (modulo 65536), all low bytes
+    first, then all high bytes.
 
     Returns:
         An object with ``width``, ``height`` (of the photo), ``columns``, ``rows`` (of the grid), ``unit``,
-        ``inv_depth`` and ``signed_px`` (low and step of each), ``infinity`` (the inverse depth up to which depth is
-        called infinite), and ``data``.
+        ``inv_depth`` and ``signed_px`` (low and step of each), ``infinity`` (the largest inverse depth shown as
+        infinity), and ``data``.
     """
     size = size_within(maps.inv_depth.shape, POINTER_SIDE_PX)
-    inv_depth, depth_axis = _packed(picked(maps.inv_depth, size))
-    signed, signed_axis = _packed(picked(maps.signed_defocus_px, size))
-    confidence = (np.clip(picked(maps.confidence, size), 0, 1) * 255 + 0.5).astype(np.uint8).tobytes()
+    inv_depth, depth_axis = _packed(nearest_downsampled(maps.inv_depth, size))
+    signed, signed_axis = _packed(nearest_downsampled(maps.signed_defocus_px, size))
+    confidence = (np.clip(nearest_downsampled(maps.confidence, size), 0, 1) * 255 + 0.5).astype(np.uint8).tobytes()
     facts = {
         "width": maps.width_px,
         "height": maps.height_px,
@@ -172,6 +145,6 @@ def _packed(values: Float32Array) -> tuple[bytes, tuple[float, float]]:
     low, high = float(values.min()), float(values.max())
     step = max(high - low, 1e-12) / CODES
     codes: NDArray[np.uint16] = np.rint((values.astype(np.float64) - low) / step).astype(np.uint16)
-    steps = np.diff(codes.reshape(-1), prepend=np.uint16(0))  # wraps around, as the sum of the script does
+    steps = np.diff(codes.reshape(-1), prepend=np.uint16(0))  # wraps around, like the sum in pointer.js
     low_bytes, high_bytes = (steps & np.uint16(255)), (steps >> np.uint16(8))
     return low_bytes.astype(np.uint8).tobytes() + high_bytes.astype(np.uint8).tobytes(), (low, step)

@@ -1,4 +1,4 @@
-"""The maps as pictures for the page, and pictures of the point cloud from other sides."""
+"""Pictures of the maps for the page, and views of the point cloud."""
 
 from __future__ import annotations
 
@@ -18,31 +18,24 @@ from mddnet.types import BoolArray, Float32Array, UInt8Array
 LINE_COLOUR = (0, 255, 170)
 HALO_COLOUR = (0, 0, 0)
 THIN_LINE_BELOW_PX = 700
-"""The page enlarges a smaller picture, and its line with it."""
+"""The line is thin in smaller pictures, which the page enlarges."""
 SMOOTH_SHARE = 0.012
-"""Window over which inverse depth is averaged before the line is drawn, as a share of the long side."""
+"""Window for smoothing inverse depth before the line is drawn, as a share of the long side."""
 GREY_COLOURS: UInt8Array = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 VIEW_SIZE = (900, 600)  # width, height
-VIEW_GROUND = 40
+VIEW_BACKGROUND = 40
 VIEW_FILL = 0.85
-"""Share of the picture that the cloud takes when it is seen from the front."""
+"""Share of the picture that the cloud fills in the front view."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The colour scale of a map.
+    """The colour scale of a map."""
 
-    Attributes:
-        title: quantity and unit.
-        low: meaning of the left end.
-        high: meaning of the right end.
-        table: (256, 3) colours from left to right.
-    """
-
-    title: str
-    low: str
-    high: str
-    table: UInt8Array
+    title: str  # quantity and unit
+    low: str  # meaning of the left end
+    high: str  # meaning of the right end
+    table: UInt8Array  # (256, 3) colours from left to right
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +50,9 @@ def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None
     """Photo, depth, signed defocus and confidence as pictures.
 
     Args:
-        maps: what to show.
-        with_line: whether the plane of focus is drawn, where one was found.
-        point: column and row in the photo at which a cross is drawn, or None.
+        maps: the maps.
+        with_line: whether to draw the plane of focus, if it was found.
+        point: column and row in the photo for a cross, or None.
     """
     low, high = (float(value) for value in np.percentile(maps.inv_depth, [1, 99]))
     most = max(1.0, float(np.percentile(np.abs(maps.signed_defocus_px), 99)))
@@ -85,15 +78,15 @@ def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None
 
 
 def metres(inv_depth: float) -> str:
-    """A metric inverse depth in words: ``1.25 m``, or ``infinity``."""
+    """A metric inverse depth as text: ``1.25 m``, or ``infinity``."""
     return f"{float(f'{1 / inv_depth:.3g}'):g} m" if inv_depth > 1.0 / MAX_DEPTH_M else "infinity"
 
 
 def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
-    """Where the plane of focus cuts the scene: pixels at which inverse depth passes through u_focus.
+    """Intersection of the plane of focus with the scene: pixels at which smoothed inverse depth crosses u_focus.
 
     Args:
-        inv_depth: (h, w); it is averaged a little first, or noise would give the line a thousand islands.
+        inv_depth: (h, w).
         u_focus: inverse depth of the plane of focus, in the same unit; NaN gives no line.
     """
     window_px = 2 * round(SMOOTH_SHARE * max(inv_depth.shape) / 2) + 1
@@ -108,7 +101,7 @@ def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
 
 
 def _drawn(pixels: UInt8Array, line: BoolArray | None, maps: PageMaps, point: tuple[int, int] | None) -> UInt8Array:
-    """The picture with line and cross, each with a dark halo so that it is seen on any ground."""
+    """The picture with line and cross, each with a dark halo for contrast."""
     picture = Image.fromarray(pixels)
     if line is not None:
         mask = Image.fromarray(line.astype(np.uint8) * 255)
@@ -127,12 +120,12 @@ def _drawn(pixels: UInt8Array, line: BoolArray | None, maps: PageMaps, point: tu
 
 
 def rotated_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Array:
-    """A picture of the cloud from another side; near points hide far ones.
+    """A view of the cloud; near points occlude far ones.
 
     Args:
         cloud: at least one point.
-        right_deg: how far the viewer has moved to the right around the middle of the cloud, degrees.
-        up_deg: how far up, degrees.
+        right_deg: rotation of the camera to the right around the centre of the cloud, degrees.
+        up_deg: rotation upwards, degrees.
 
     Returns:
         (600, 900, 3) uint8, sRGB.
@@ -146,11 +139,11 @@ def rotated_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Arr
     a, b = np.radians(right_deg), np.radians(up_deg)
     about_y = np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    x, y, z = about_x @ about_y @ centred.T  # the viewer looks along -z
-    order = np.argsort(z)  # far first: of several points on one pixel the last stays
+    x, y, z = about_x @ about_y @ centred.T  # the camera faces -z
+    order = np.argsort(z)  # far first: of several points on one pixel the last is drawn
     columns = np.rint(width / 2 + scale * x[order]).astype(np.intp)
     rows = np.rint(height / 2 - scale * y[order]).astype(np.intp)
-    # A point is as large as the gap to its neighbour, so that a surface seen from the front has no holes.
+    # A point is as large as the distance to its neighbour, so that a surface has no holes in the front view.
     size = int(np.clip(np.ceil(scale * np.sqrt((high[0] - low[0]) * (high[1] - low[1]) / len(positions))), 1, 12))
     nearest = np.full((height, width), -1, dtype=np.intp)
     for i in range(size):
@@ -158,7 +151,7 @@ def rotated_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Arr
             r, c = rows + i - size // 2, columns + j - size // 2
             inside = np.flatnonzero((r >= 0) & (r < height) & (c >= 0) & (c < width))
             np.maximum.at(nearest, (r[inside], c[inside]), inside)
-    picture = np.full((height, width, 3), VIEW_GROUND, dtype=np.uint8)
+    picture = np.full((height, width, 3), VIEW_BACKGROUND, dtype=np.uint8)
     seen = nearest >= 0
     picture[seen] = cloud.colours[order][nearest[seen]]
     return picture

@@ -1,4 +1,4 @@
-// Values under the pointer, without a request: the maps lie in the page as compact data (page_maps.py packs them).
+// Values under the pointer, without requests: the page contains the maps as compact data (see page_maps.py).
 // Gradio calls this once with `props` and `watch` of the component whose value is that data.
 const PICTURES = ".mdd-map img";
 const CLEAR_OF_POINTER_PX = 18;
@@ -40,19 +40,19 @@ async function take() {
 
 const three = (value) => String(Number(value.toPrecision(3)));
 
-// The same words as depth_words and defocus_words in html.py.
-function depthWords(u) {
+// The same text as depth_text and defocus_text in html.py.
+function depthText(u) {
   if (maps.unit !== "1/m") return `${three(u)} (${maps.unit}; larger is nearer)`;
   return `${three(u)} 1/m = ${u > maps.infinity ? `${three(1 / u)} m` : "infinity"}`;
 }
 
-function defocusWords(signed) {
+function defocusText(signed) {
   const size = Math.abs(signed);
   if (size < 0.5) return `${Number(size.toPrecision(2))} px, in focus`;
   return `${three(size)} px, ${signed > 0 ? "behind" : "in front of"} the plane of focus`;
 }
 
-// Where a picture is seen inside its element, which may be wider or higher than it.
+// Position of a picture inside its element, which may be wider or higher.
 function seen(image) {
   const box = image.getBoundingClientRect();
   if (!image.naturalWidth || !box.width) return null;
@@ -81,8 +81,8 @@ function show(image, event) {
   const signed = maps.signed_px[0] + maps.signed_px[1] * maps.signed[at];
   const lines = [
     `column ${Math.floor(x * maps.width)}, row ${Math.floor(y * maps.height)}`,
-    `inverse depth ${depthWords(u)}`,
-    `circle of confusion ${defocusWords(signed)}`,
+    `inverse depth ${depthText(u)}`,
+    `circle of confusion ${defocusText(signed)}`,
     `confidence ${(maps.confidence[at] / 255).toFixed(2)} of 1`,
   ];
   tip.replaceChildren(

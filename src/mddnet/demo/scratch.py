@@ -1,4 +1,4 @@
-"""The files that the page writes: all below one folder, limited in age and size, gone when the page stops."""
+"""Temporary files of the page, in one folder, limited in age and size, removed when the page stops."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 JOB_AGE_S = 300.0
-"""How long the folder of a job stays: Gradio copies what it gives out into its cache at once."""
+"""Age at which the folder of a job is removed; Gradio copies results into its cache immediately."""
 JOBS_KEPT = 4
-"""Of so many finished jobs no file goes for lack of room: Gradio may not have copied it yet."""
+"""Number of finished jobs whose files are not removed for lack of space, since Gradio may not have copied them."""
 
 
 class Scratch:
     """A temporary folder of this process.
 
     Attributes:
-        root: the folder; its owner alone can read it.
-        cache: where Gradio puts uploads and results.
+        root: the folder; only its owner can read it.
+        cache: Gradio's folder for uploads and results.
     """
 
     def __init__(self, max_mb: float, max_age_s: float) -> None:
-        """Make the folder; ``max_mb`` and ``max_age_s`` are what :meth:`sweep` leaves in it."""
+        """Create the folder; ``max_mb`` and ``max_age_s`` are the limits of :meth:`sweep`."""
         self._max_bytes = max_mb * 1e6
         self._max_age_s = max_age_s
         self.root = Path(tempfile.mkdtemp(prefix="mddnet-demo-"))
@@ -36,7 +36,7 @@ class Scratch:
 
     @contextmanager
     def job(self) -> Iterator[Path]:
-        """A fresh folder for the results of one request, after old ones were removed; gone at once if it fails."""
+        """A new folder for the results of one request, removed after an error; old files are removed first."""
         self.sweep()
         folder = Path(tempfile.mkdtemp(prefix="job-", dir=self.root))
         self._at_work.add(folder)
@@ -50,15 +50,16 @@ class Scratch:
             self._at_work.discard(folder)
 
     def sweep(self, now: float | None = None) -> int:
-        """Remove files that are too old, then the oldest until the rest fits; empty folders go with them.
+        """Remove files that are too old, then the oldest until the rest fits, and empty folders.
 
-        Results (ZIP) go before uploads, which may belong to a request that waits. A job at work keeps its files.
+        Results (ZIP) are removed before uploads, which may belong to a pending request. Files of a running job are not
+        removed.
 
         Args:
             now: seconds since the epoch; None is now.
 
         Returns:
-            How many files were removed.
+            The number of removed files.
         """
         now = time.time() if now is None else now
         found: list[tuple[bool, float, int, Path]] = []

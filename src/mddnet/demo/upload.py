@@ -1,4 +1,4 @@
-"""Uploads: a file from a stranger is read only if its kind, its size and its pixels are within limits."""
+"""Uploads: a file is read only if its kind, size and number of pixels are within limits."""
 
 from __future__ import annotations
 
@@ -11,33 +11,22 @@ from mddnet.types import Photo
 
 UPLOAD_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""First bytes of JPEG, PNG, TIFF and BigTIFF; WebP is checked apart."""
+"""First bytes of JPEG, PNG, TIFF and BigTIFF; WebP is checked separately."""
 KINDS = "JPEG, PNG, TIFF or WebP"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request, and all of them together, may take.
+    """Limits of one request and of all requests together."""
 
-    Attributes:
-        file_mb: size of a file, megabytes (1e6 bytes).
-        megapixels: size of a photo; checked before it is decoded.
-        batch_files: photos in one batch.
-        batch_megapixels: pixels of one batch together: a ZIP takes up to 17 bytes for each.
-        queue: requests that wait for their turn; a further one is refused with a message.
-        sessions: visitors whose last photo is kept in memory, about 12 MB each.
-        temp_mb: files that the page keeps on disk, megabytes; the oldest go first.
-        temp_age_s: how long it keeps them, seconds.
-    """
-
-    file_mb: float = 50.0
-    megapixels: float = 50.0
-    batch_files: int = 12
-    batch_megapixels: float = 100.0
-    queue: int = 64
-    sessions: int = 24
-    temp_mb: float = 6000.0
-    temp_age_s: float = 3600.0
+    file_mb: float = 50.0  # size of a file, megabytes (1e6 bytes)
+    megapixels: float = 50.0  # size of a photo; checked before it is decoded
+    batch_files: int = 12  # photos in one batch
+    batch_megapixels: float = 100.0  # pixels of a whole batch; a ZIP has up to 17 bytes per pixel
+    queue: int = 64  # pending requests; further ones are rejected
+    sessions: int = 24  # visitors whose last photo is in memory, about 12 MB each
+    temp_mb: float = 6000.0  # files on disk, megabytes; the oldest are removed first
+    temp_age_s: float = 3600.0  # largest age of these files, seconds
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -46,27 +35,27 @@ class Limits:
 
 
 def read_upload(path: Path, limits: Limits, pixels_left: float | None = None) -> Photo:
-    """Read an uploaded photo, with messages that name the file and never a folder of this machine.
+    """Read an uploaded photo; messages contain the name of the file, but no folder of this machine.
 
     Args:
-        path: where the file lies.
-        limits: what is accepted.
-        pixels_left: what is left of a batch's pixels; None where there is no batch.
+        path: the file.
+        limits: the limits.
+        pixels_left: remaining pixels of a batch; None without a batch.
 
     Raises:
         ImageError: for another kind of file, one that is too large, or a damaged one.
     """
     name = shown_name(path)
     if path.suffix.lower() not in UPLOAD_SUFFIXES:
-        raise ImageError(f"{name}: not a kind of file that is taken here; expected {KINDS}")
+        raise ImageError(f"{name}: this kind of file is not accepted; expected {KINDS}")
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
             start = stream.read(16)
     except OSError:
-        raise ImageError(f"{name}: the file is no longer here; give it again") from None
+        raise ImageError(f"{name}: the file was removed; upload it again") from None
     if size > limits.file_mb * 1e6:
-        raise ImageError(f"{name}: {size / 1e6:.0f} MB is too large; at most {limits.file_mb:g} MB")
+        raise ImageError(f"{name}: {size / 1e6:.0f} MB; expected at most {limits.file_mb:g} MB")
     if not (start.startswith(SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")):
         raise ImageError(f"{name}: not an image; expected {KINDS}")
     most = limits.megapixels * 1e6 if pixels_left is None else min(limits.megapixels * 1e6, pixels_left)
@@ -78,7 +67,7 @@ def read_upload(path: Path, limits: Limits, pixels_left: float | None = None) ->
 
 
 def shown_name(path: Path) -> str:
-    """A file's name as it may be shown: without a folder, without control characters, at most 80 characters."""
+    """A file's name for messages: without folder and control characters, at most 80 characters."""
     name = "".join(letter if letter.isprintable() else "?" for letter in path.name)
     return name if len(name) <= 80 else f"{name[:60]}...{name[-16:]}"
 

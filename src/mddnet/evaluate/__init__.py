@@ -1,4 +1,4 @@
-"""Evaluation on held-out real captures and public data sets, every number beside its reference."""
+"""Evaluation on held-out real captures and public data sets."""
 
 from mddnet.evaluate.result import Evaluation
 from mddnet.evaluate.run import PARTS, evaluate_dataset, evaluate_model

@@ -1,4 +1,4 @@
-"""The photos that a report shows: those with the best and the worst number, each with its maps as small pictures."""
+"""Example photos of a report: those with the best and the worst numbers, with their maps as small pictures."""
 
 from __future__ import annotations
 
@@ -9,36 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
-from mddnet.metrics import METRICS, Answer, Truth
+from mddnet.metrics import METRICS, Estimate, Truth
 from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
 from mddnet.types import UInt8Array
 
 CASES_PER_END = 3
-"""Photos that are kept of the best ones, of the worst ones, per measure."""
+"""Number of best photos and of worst photos that are kept for each metric."""
 LEADING_METRICS = ("depth_ordinal", "defocus_ordinal", "blur_f")
-"""By which photos are called good or bad; one that no photo has is left out."""
+"""Metrics by which photos are ranked; one that no photo has is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A photo with its pictures.
+    """A photo with its pictures."""
 
-    Attributes:
-        name: scene and file.
-        location: where it is from.
-        measures: all its numbers.
-        pictures: the photo, truths, and the maps of every method.
-    """
-
-    name: str
+    name: str  # scene and file
     location: str
     measures: Mapping[str, float]
-    pictures: tuple[SmallPicture, ...]
+    pictures: tuple[SmallPicture, ...]  # the photo, its truths, and the maps of every method
 
 
 @dataclass(slots=True)
 class CaseKeeper:
-    """Keeps the best and worst cases; pictures are made of those alone that may be among them."""
+    """Keeps the best and worst cases; pictures are made only for cases that may be among them."""
 
     _kept: dict[str, list[tuple[float, str, Case]]] = field(default_factory=dict)
 
@@ -61,7 +54,7 @@ class CaseKeeper:
                 del kept[CASES_PER_END]
 
     def worst_and_best(self) -> dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]]:
-        """By measure: the worst cases, worst first, and the best ones, best first; few photos are in one list only."""
+        """By metric: the worst cases, worst first, and the best, best first; no case is in both lists."""
         result = {}
         for measure in LEADING_METRICS:
             cases = [case for _, _, case in self._kept.get(measure, [])]
@@ -74,26 +67,26 @@ class CaseKeeper:
         return result
 
 
-def case_pictures(truth: Truth, answers: Mapping[str, Answer]) -> tuple[SmallPicture, ...]:
-    """The photo, its truths, and what each method answers; one scale of defocus for all that state a size."""
+def case_pictures(truth: Truth, estimates: Mapping[str, Estimate]) -> tuple[SmallPicture, ...]:
+    """The photo, its truths, and the estimates of each method; all CoC maps have one colour scale."""
     photo, inv_depth, defocus_px = truth.photo, truth.inv_depth, truth.defocus_px
     size = fitted_size(photo.shape[1], photo.shape[0])
     pictures = [picture("photo", shrunk(photo, size))]
     if inv_depth is not None and np.isfinite(inv_depth).any():
         pictures.append(picture("true inverse depth, bright is near", _depth(inv_depth, size)))
-    sizes = [m for m in (defocus_px, *(a.defocus_px for a in answers.values())) if m is not None]
+    sizes = [m for m in (defocus_px, *(a.defocus_px for a in estimates.values())) if m is not None]
     known = next((values for values in sizes if np.isfinite(values).any()), None)
     top = 1.0 if known is None else max(1.0, float(np.nanquantile(known, 0.98)))
     if defocus_px is not None and np.isfinite(defocus_px).any():
         pictures.append(picture(f"true CoC, 0 to {top:.3g} px", _blur(defocus_px, size, 0.0, top)))
-    for name, answer in answers.items():
-        if answer.inv_depth is not None:
-            pictures.append(picture(f"{name}: inverse depth", _depth(answer.inv_depth, size)))
-        if answer.defocus_px is not None:
-            pictures.append(picture(f"{name}: CoC, 0 to {top:.3g} px", _blur(answer.defocus_px, size, 0.0, top)))
-        elif answer.blur_score is not None:
+    for name, estimate in estimates.items():
+        if estimate.inv_depth is not None:
+            pictures.append(picture(f"{name}: inverse depth", _depth(estimate.inv_depth, size)))
+        if estimate.defocus_px is not None:
+            pictures.append(picture(f"{name}: CoC, 0 to {top:.3g} px", _blur(estimate.defocus_px, size, 0.0, top)))
+        elif estimate.blur_score is not None:
             pictures.append(
-                picture(f"{name}: blur, own scale", _blur(answer.blur_score, size, *_range(answer.blur_score)))
+                picture(f"{name}: blur, own scale", _blur(estimate.blur_score, size, *_range(estimate.blur_score)))
             )
     return tuple(pictures)
 

@@ -1,7 +1,6 @@
-"""Defocus response: sharp photos, blurred by discs and other shapes of known size, read back.
+"""Defocus response: the CoC estimated for sharp photos that were blurred by discs and other shapes of known size.
 
-This is a test instrument. It shares no code with the renderer that makes training images, so that an error there
-cannot hide here.
+It shares no code with the renderer of training images, so that it can detect errors of the renderer.
 """
 
 from __future__ import annotations
@@ -24,66 +23,52 @@ from mddnet.types import Float32Array, UInt8Array
 SLOPE_DIAMETERS_PX = (2.0, 4.0, 8.0, 16.0)
 """True diameters of the discs, in pixels of the blurred photo."""
 SLOPE_LONG_SIDES_PX = (320, 480, 640)
-"""Long sides at which every photo is measured."""
+"""Long sides to which every photo is resized."""
 Shape = Literal["disc", "gaussian", "hexagon", "cat's eye"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
 SHAPE_DIAMETERS_PX = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 48.0)
-"""True diameters for the shapes: from what hardly differs from sharp to beyond what the model can answer."""
+"""True diameters for the shapes: from nearly sharp to beyond the model's cap."""
 SHAPE_LONG_SIDE_PX = 480
 MAX_ENLARGEMENT = 1.15
-"""A photo is left out of a size that it would have to be enlarged to by more than this: enlarging is blur, too."""
+"""Largest factor by which a photo is enlarged, since enlarging blurs."""
 
 _SUPERSAMPLING = 64
 
 
 @dataclass(frozen=True, slots=True)
 class SlopePoint:
-    """One photo at one size with one disc.
-
-    Attributes:
-        photo: name of the photo.
-        long_side_px: long side of the photo as measured.
-        true_px: diameter of the disc; 0 is the photo as it is.
-        answer_px: median predicted defocus over textured pixels.
-    """
+    """One photo at one size with one disc."""
 
     photo: str
     long_side_px: int
-    true_px: float
-    answer_px: float
+    true_px: float  # diameter of the disc; 0 is the unchanged photo
+    answer_px: float  # median predicted defocus over textured pixels
 
 
 @dataclass(frozen=True, slots=True)
 class SlopeFit:
-    """Least-squares line of the answers against the truths, ``answer = slope * true + intercept``, over blurred points.
+    """Least-squares line ``estimate = slope * true + intercept`` over the blurred points."""
 
-    Attributes:
-        slope: px per px; 1 is right.
-        intercept_px: answer at no blur, by the line.
-        photos: number of photos.
-        medians_px: median answer over the photos per true diameter; the key 0.0 is for the unblurred photos.
-    """
-
-    slope: float
+    slope: float  # px per px; 1 is ideal
     intercept_px: float
-    photos: int
-    medians_px: dict[float, float]
+    photos: int  # number of photos
+    medians_px: dict[float, float]  # median estimate over the photos, by true diameter; 0.0 is unblurred
 
 
 @lru_cache(maxsize=32)
 def shape_kernel(shape: Shape, diameter_px: float) -> Float32Array:
-    """Kernel of a point's image with the variance per axis of a disc of that diameter; odd sides, sum 1.
+    """Blur kernel with the variance per axis of a disc of that diameter; odd size, sum 1.
 
-    Each tap is the share of its pixel that the shape covers. Covering widens a small shape, by the size of a pixel,
-    which the pixels of the photo carry already: the shape that is drawn is smaller by so much that the kernel's
-    variance per axis (the mean of both) is that of the ideal disc, (diameter / 4)^2.
+    Each tap is the share of its pixel that the shape covers. This widens a small shape by the size of a pixel, which
+    the pixels of the photo already include. The drawn shape is therefore made smaller, so that the kernel's variance
+    per axis (the mean of both) is that of the ideal disc, (diameter / 4)^2.
 
     Args:
-        shape: a disc, a Gaussian, a regular hexagon, or a cat's eye: a disc whose third is cut away by a second one.
+        shape: a disc, a Gaussian, a regular hexagon, or a cat's eye, a disc of which a second one cuts off a third.
         diameter_px: CoC diameter, pixels.
 
     Raises:
-        ValueError: for a diameter below 1.5 px, which no kernel of whole pixels can hold.
+        ValueError: for a diameter below 1.5 px, which a kernel of whole pixels cannot represent.
     """
     if not diameter_px >= 1.5:
         raise ValueError(f"diameter is {diameter_px} px; expected 1.5 px or more")
@@ -96,7 +81,7 @@ def shape_kernel(shape: Shape, diameter_px: float) -> Float32Array:
 
 
 def kernel_variance(kernel: NDArray[np.floating]) -> float:
-    """Variance of a kernel of sum 1 about its centre of gravity, mean of both axes, in px^2."""
+    """Variance of a kernel of sum 1 about its centroid, mean of both axes, in px^2."""
     offsets = np.arange(len(kernel), dtype=np.float64)
     total = 0.0
     for along in (kernel.sum(axis=0), kernel.sum(axis=1)):
@@ -114,10 +99,10 @@ def _covered(shape: Shape, diameter_px: float) -> Float32Array:
     if shape == "gaussian":
         inside = np.exp(-(x**2 + y**2) / (2.0 * (diameter_px / 4.0) ** 2))
     elif shape == "hexagon":
-        flat = np.sqrt(3.0) / 4.0 * diameter_px  # from the centre to a side
+        apothem = np.sqrt(3.0) / 4.0 * diameter_px
         inside = np.ones((len(fine), len(fine)))
         for angle in np.deg2rad((20.0, 80.0, 140.0)):
-            inside *= np.abs(np.cos(angle) * x + np.sin(angle) * y) <= flat
+            inside *= np.abs(np.cos(angle) * x + np.sin(angle) * y) <= apothem
     else:
         inside = (x**2 + y**2 <= (diameter_px / 2.0) ** 2).astype(np.float64)
         if shape == "cat's eye":
@@ -132,29 +117,20 @@ def blurred_by_disc(photo: UInt8Array, diameter_px: float) -> UInt8Array:
 
 
 def blurred(photo: UInt8Array, shape: Shape, diameter_px: float) -> UInt8Array:
-    """A photo with every point drawn as that shape, in linear light, edges mirrored.
-
-    Args:
-        photo: (H, W, 3) uint8, sRGB.
-        shape: of the point's image.
-        diameter_px: CoC diameter, pixels.
-
-    Returns:
-        (H, W, 3) uint8, sRGB.
-    """
+    """An (H, W, 3) uint8 sRGB photo blurred in linear light by a shape of that CoC diameter, edges mirrored."""
     kernel = shape_kernel(shape, diameter_px)
     radius = len(kernel) // 2
     height, width = photo.shape[:2]
     light = np.pad(linear_from_srgb8(photo), ((radius, radius), (radius, radius), (0, 0)), mode="symmetric")
     size = light.shape[:2]
     spectrum = np.fft.rfft2(light, axes=(0, 1)) * np.fft.rfft2(kernel, s=size)[..., None]
-    # circular convolution moves the picture by the kernel's centre; what wraps around lies in the padding
+    # circular convolution moves the picture by the kernel's centre and wraps around into the padding
     whole = np.fft.irfft2(spectrum, s=size, axes=(0, 1))
     return srgb8_from_linear(whole[2 * radius : 2 * radius + height, 2 * radius : 2 * radius + width])
 
 
 def resized(photo: UInt8Array, long_side_px: int) -> UInt8Array | None:
-    """The photo with that long side; None where it would have to be enlarged by more than :data:`MAX_ENLARGEMENT`."""
+    """The photo with that long side; None if that enlarges it by more than :data:`MAX_ENLARGEMENT`."""
     height, width = photo.shape[:2]
     scale = long_side_px / max(height, width)
     if scale > MAX_ENLARGEMENT:
@@ -181,7 +157,7 @@ def fit_slope(points: Sequence[SlopePoint]) -> SlopeFit:
 
 
 def disc_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The sharp images of scenes at each size, as they are and behind discs."""
+    """The sharp images of scenes at each size, unchanged and blurred by discs."""
     photos: list[tuple[Shape, int, float]] = [
         ("disc", long_side_px, d) for long_side_px in SLOPE_LONG_SIDES_PX for d in (0.0, *SLOPE_DIAMETERS_PX)
     ]
@@ -189,7 +165,7 @@ def disc_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
 
 
 def shape_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The sharp images of scenes at one size, every point drawn as each of the shapes."""
+    """The sharp images of scenes at one size, blurred by each of the shapes."""
     photos = [(shape, SHAPE_LONG_SIDE_PX, diameter_px) for shape in SHAPES for diameter_px in SHAPE_DIAMETERS_PX]
     return _source("psf_shapes", "CoC by the shape of the blur", scenes, options, photos)
 
@@ -231,26 +207,20 @@ def _load(
 
 @dataclass(frozen=True, slots=True)
 class SlopeResult:
-    """Answers to discs of known size.
+    """Estimates for discs of known size."""
 
-    Attributes:
-        points: one per photo, size and disc.
-        by_size: the fit per long side.
-        overall: the fit through all points.
-    """
-
-    points: tuple[SlopePoint, ...]
-    by_size: dict[int, SlopeFit]
+    points: tuple[SlopePoint, ...]  # one per photo, size and disc
+    by_size: dict[int, SlopeFit]  # by long side
     overall: SlopeFit
 
 
-def points_of(scene: str, measures: Mapping[str, float]) -> SlopePoint:
-    """The point of one photo's measures."""
+def slope_point(scene: str, measures: Mapping[str, float]) -> SlopePoint:
+    """The measures of one photo as a point of the fit."""
     return SlopePoint(scene, int(measures["long_side_px"]), measures["true_px"], measures["coc_median_px"])
 
 
 def slopes(points: Sequence[SlopePoint]) -> SlopeResult:
-    """Fit the answers to discs, by long side and over all."""
+    """Fit the estimates for discs, for each long side and overall."""
     by_size = {
         size: fit_slope(here) for size in SLOPE_LONG_SIDES_PX if (here := [p for p in points if p.long_side_px == size])
     }
@@ -258,7 +228,7 @@ def slopes(points: Sequence[SlopePoint]) -> SlopeResult:
 
 
 def shape_slopes(points: Mapping[Shape, Sequence[SlopePoint]]) -> dict[Shape, SlopeFit]:
-    """Fit the answers to each shape from 2 to 16 px; the medians are over all diameters."""
+    """Fit the estimates for each shape from 2 to 16 px; the medians include all diameters."""
     fits: dict[Shape, SlopeFit] = {}
     for shape in SHAPES:
         here = points.get(shape, ())

@@ -1,7 +1,7 @@
-"""Pseudo-labels for many sharp photos: one at a time into place, going on where it stopped.
+"""Pseudo-labels for many sharp photos, written one at a time; an interrupted run can be resumed.
 
-``OUT/pseudo`` becomes a group that ``mddnet build OUT`` renders: photos with the depth of a teacher
-(:mod:`mddnet.evaluate.pseudo_labels`), and ``manifest.csv``. What the checks refuse is listed in ``rejected.csv``.
+``OUT/pseudo`` is a group that ``mddnet build OUT`` renders: photos with depth by a teacher
+(:mod:`mddnet.evaluate.pseudo_labels`), and ``manifest.csv``. Rejected photos are listed in ``rejected.csv``.
 """
 
 from __future__ import annotations
@@ -38,40 +38,24 @@ LARGEST_CODE = 65535
 
 @dataclass(frozen=True, slots=True)
 class LabelTask:
-    """A sharp photo without a depth, or the sharp image of a scene whose frames were photographed.
+    """A sharp photo without a depth, or the sharp image of a scene whose frames were photographed."""
 
-    Attributes:
-        source: where it comes from, fit for a folder name.
-        name: unique within the source, fit for a file name.
-        location: photos of one place go to one side of a split.
-        licence: licence found there.
-        image: the file.
-        scene: the scene folder, or None.
-    """
-
-    source: str
-    name: str
+    source: str  # origin, valid as a folder name
+    name: str  # unique within the source, valid as a file name
     location: str
     licence: str
     image: Path
-    scene: Path | None = None
+    scene: Path | None = None  # the scene folder
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """What became of one photo.
-
-    Attributes:
-        task: the photo.
-        state: ``"labelled"`` now, ``"kept"`` from before, ``"rejected"`` by a check, or ``"failed"``.
-        reason: why there is no label, or "".
-        measures: the agreements by name.
-    """
+    """The result for one photo; ``"kept"`` is a label of an earlier run."""
 
     task: LabelTask
     state: Literal["labelled", "kept", "rejected", "failed"]
-    reason: str
-    measures: dict[str, float]
+    reason: str  # why there is no label, or ""
+    measures: dict[str, float]  # agreements by name
 
 
 def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[LabelTask]:
@@ -79,10 +63,10 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
 
     Args:
         sources: data roots and folders that ``mddnet build`` wrote.
-        limit: at most that many of each source, spread evenly.
+        limit: largest number of photos of each source, spread evenly.
 
     Raises:
-        CaptureError: for a source that is neither, a damaged manifest, or two photos of one name.
+        CaptureError: for a source that is neither, a damaged manifest, or two photos with one name.
     """
     tasks: dict[tuple[str, str], LabelTask] = {}
     for source in sources:
@@ -104,7 +88,7 @@ def _photographed(root: Path) -> list[LabelTask]:
     tasks = []
     for folder in list_scenes(root):
         if folder.parent.name in ("photos", GROUP):
-            continue  # by far the most, and none of them photographed
+            continue  # the most numerous, and never photographed with blur
         record = read_scene(folder)
         if record.provenance == "real":
             source, name = scene_name(folder.parent.name), scene_name(folder.name)
@@ -113,7 +97,7 @@ def _photographed(root: Path) -> list[LabelTask]:
 
 
 def teacher_digest(name: str, teacher: Method) -> str:
-    """Digest of a method: of its files, where it was named by a file or folder, and of its name."""
+    """Digest of a method's name and, where it is loaded from a file or folder, of its files."""
     digest = hashlib.sha256(teacher.name.encode())
     path = Path(name)
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else []
@@ -125,23 +109,24 @@ def teacher_digest(name: str, teacher: Method) -> str:
 def label_photos(
     tasks: Sequence[LabelTask], teacher: Method, digest: str, out: Path, checks: Checks | None = None
 ) -> Generator[LabelRow]:
-    """Label photos; one whose file, method and checks have not changed is kept as it is.
+    """Label photos; a label is kept if photo, teacher and checks have not changed.
 
-    The tables are written when the iterator ends or is closed, after Ctrl-C too: then with what still holds of before.
+    The tables are written when the iterator ends or is closed, also after Ctrl-C; they then include valid labels of
+    earlier runs.
 
     Args:
-        tasks: what to label.
-        teacher: the method.
-        digest: of the method, see :func:`teacher_digest`.
-        out: data root whose group ``pseudo`` is written; made if it is missing.
-        checks: what must hold; None is the default of each.
+        tasks: the photos.
+        teacher: the method that estimates depth.
+        digest: of the teacher, see :func:`teacher_digest`.
+        out: data root whose group ``pseudo`` is written; created if missing.
+        checks: what a label must pass; None is the default.
 
     Yields:
-        A row per photo as it is done.
+        One row per photo.
 
     Raises:
         OutputError: if ``out`` cannot be written, or another process is labelling there.
-        ModelError: if the method answers with something else than it announced, or has no depth.
+        ModelError: if the teacher's output does not match its quantities, or it has no depth.
     """
     checks = checks or Checks()
     root = out / GROUP
@@ -154,7 +139,7 @@ def label_photos(
                 rows.append(_label(task, teacher, digest, root, checks))
                 yield rows[-1]
         finally:
-            rows += [row for task in tasks[len(rows) :] if (row := _row_of_before(task, digest, root, checks))]
+            rows += [row for task in tasks[len(rows) :] if (row := _previous_row(task, digest, root, checks))]
             with writing_into(root):
                 _write_tables(root, rows, teacher.name)
 
@@ -163,9 +148,9 @@ def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Ch
     folder, note = root / task.source, _note(root, task)
     try:
         content = task.image.read_bytes()
-        about = _about(task, content, digest, checks)
-        if (before := _still_true(task, root, about)) is not None:
-            return before
+        inputs = _inputs(task, content, digest, checks)
+        if (previous := _valid_row(task, root, inputs)) is not None:
+            return previous
         measured = mask = None
         if task.scene is not None:
             scene = EvaluationScene(task.scene, task.source, read_scene(task.scene))
@@ -173,33 +158,33 @@ def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Ch
             measured, mask = maps.inv_depth, maps.mask
         found = pseudo_label(teacher, read_rgb_file(task.image), checks, measured, mask)
     except ModelError:
-        raise  # the teacher's fault, which every photo would meet
+        raise  # an error of the teacher, which every photo would raise
     except (MddnetError, OSError) as error:
         return LabelRow(task, "failed", str(error), {})
     with writing_into(root):
         (folder / DEPTH).mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
-        if found.reason:  # what a photo or a method of before gave is no longer true
+        if found.reason:  # remove the label of an earlier photo or teacher
             (folder / _image_name(task)).unlink(missing_ok=True)
             (folder / _depth_name(task)).unlink(missing_ok=True)
         else:
             atomic_write(folder / _image_name(task), lambda stream: stream.write(content))
             codes = Image.fromarray(depth_codes(found.inv_depth))
             atomic_write(folder / _depth_name(task), lambda stream: codes.save(stream, format="PNG"))
-        atomic_write_text(note, json.dumps({**about, "reason": found.reason, "measures": found.measures}) + "\n")
+        atomic_write_text(note, json.dumps({**inputs, "reason": found.reason, "measures": found.measures}) + "\n")
     return LabelRow(task, "rejected" if found.reason else "labelled", found.reason, found.measures)
 
 
-def _row_of_before(task: LabelTask, digest: str, root: Path, checks: Checks) -> LabelRow | None:
+def _previous_row(task: LabelTask, digest: str, root: Path, checks: Checks) -> LabelRow | None:
     try:
-        return _still_true(task, root, _about(task, task.image.read_bytes(), digest, checks))
+        return _valid_row(task, root, _inputs(task, task.image.read_bytes(), digest, checks))
     except OSError:
         return None
 
 
-def _still_true(task: LabelTask, root: Path, about: dict[str, Any]) -> LabelRow | None:
-    """What an earlier run found, if it is all there and nothing that it rests on has changed."""
-    folder, known = root / task.source, _known(_note(root, task), about)
+def _valid_row(task: LabelTask, root: Path, inputs: dict[str, Any]) -> LabelRow | None:
+    """The row of an earlier run, if its files exist and its inputs have not changed."""
+    folder, known = root / task.source, _read_note(_note(root, task), inputs)
     if known is None:
         return None
     reason, measures = known
@@ -210,8 +195,8 @@ def _still_true(task: LabelTask, root: Path, about: dict[str, Any]) -> LabelRow 
     return None
 
 
-def _about(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dict[str, Any]:
-    """All that a label rests on."""
+def _inputs(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dict[str, Any]:
+    """Everything that a label depends on."""
     return {
         "teacher": digest,
         "checks": asdict(checks),
@@ -232,20 +217,20 @@ def _depth_name(task: LabelTask) -> str:
     return f"{DEPTH}/{task.name}.png"
 
 
-def _known(note: Path, about: dict[str, Any]) -> tuple[str, dict[str, float]] | None:
-    """Reason and measures of a label of before, or None if there is none that still holds."""
+def _read_note(note: Path, inputs: dict[str, Any]) -> tuple[str, dict[str, float]] | None:
+    """Reason and measures of an earlier run with the same inputs; None if there are none."""
     try:
         data = read_json_object(note)
     except CaptureError:
         return None
     reason, measures = data.get("reason"), data.get("measures")
-    if any(data.get(key) != value for key, value in about.items()) or not isinstance(reason, str):
+    if any(data.get(key) != value for key, value in inputs.items()) or not isinstance(reason, str):
         return None
     return (reason, measures) if isinstance(measures, dict) else None
 
 
 def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
-    """A relative inverse depth as ``16bit-relative``: 1 to 65535 over its range, larger is nearer, 0 is unknown."""
+    """A relative inverse depth in the code ``16bit-relative``: 1 to 65535 over its range, 0 is unknown."""
     known = np.isfinite(inv_depth)
     low, high = float(inv_depth[known].min()), float(inv_depth[known].max())
     scaled = (np.nan_to_num(inv_depth) - low) / max(high - low, 1e-9)
@@ -253,7 +238,7 @@ def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype
 
 
 def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
-    labelled, refused = [], []
+    labelled, rejected = [], []
     for row in rows:
         task, numbers = row.task, {name: f"{value:.4f}" for name, value in row.measures.items()}
         if row.state in ("labelled", "kept"):
@@ -265,7 +250,7 @@ def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
                 | numbers
             )
         else:
-            about = {"source": task.source, "photo": task.name, "place": task.location, "reason": row.reason}
-            refused.append(about | numbers)
+            facts = {"source": task.source, "photo": task.name, "place": task.location, "reason": row.reason}
+            rejected.append(facts | numbers)
     write_csv(root / "manifest.csv", MANIFEST_COLUMNS, labelled)
-    write_csv(root / "rejected.csv", REJECTED_COLUMNS, refused)
+    write_csv(root / "rejected.csv", REJECTED_COLUMNS, rejected)

@@ -1,4 +1,4 @@
-"""Near/far pairs: of two photos of one scene, the one less sharp at a pixel must get the larger defocus there."""
+"""Near/far pairs: of two photos of one scene, the less sharp one at a pixel must have the larger defocus there."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def pair_source(root: Path) -> Source:
-    """All pairs: folders with exactly two images directly below ``root``, by name.
+    """All pairs: the folders in ``root`` with exactly two images, by name.
 
     Raises:
         CaptureError: if there is none.
     """
     folders = [folder for folder in sorted(root.glob("*/")) if len(_pair_files(folder)) == 2]
     if not folders:
-        raise CaptureError(f"{root}: no pair (a folder of exactly two images) in it; check --data")
+        raise CaptureError(f"{root}: no pair found; expected folders of exactly two images: check --data")
     samples = [Sample(str(f), f.name, f.name, f.name, partial(_load, f)) for f in folders]
     return Source("pairs", "Near/far pairs", samples)
 
@@ -48,7 +48,7 @@ def _load(folder: Path) -> Truth:
 
 
 def pair_truth(first: UInt8Array, second: UInt8Array) -> Truth:
-    """Two aligned photos (H, W, 3), stacked to (2 H, W, 3): at every clear pixel the sharper one is in focus."""
+    """Two aligned photos (H, W, 3), stacked to (2 H, W, 3); the sharper one is in focus at every clear pixel."""
     first_sharper, second_sharper = clearly_sharper(first, second)
     at_first, at_second = np.flatnonzero(first_sharper), np.flatnonzero(second_sharper)
     pixels = first_sharper.size
@@ -61,16 +61,16 @@ def pair_truth(first: UInt8Array, second: UInt8Array) -> Truth:
     return Truth(
         np.concatenate([first, second]),
         near_far_pairs=pairs,
-        drawn_defocus=np.concatenate([clear, clear + pixels]),
-        blurred_there=np.concatenate([second_sharper.ravel()[clear], first_sharper.ravel()[clear]]),
+        defocus_indices=np.concatenate([clear, clear + pixels]),
+        sampled_blurred=np.concatenate([second_sharper.ravel()[clear], first_sharper.ravel()[clear]]),
     )
 
 
 def clearly_sharper(first: UInt8Array, second: UInt8Array) -> tuple[BoolArray, BoolArray]:
-    """Pixels at which the first photo is clearly sharper, and those at which the second one is; (H, W), never both.
+    """Pixels at which the first photo is clearly sharper, and those at which the second is; (H, W), disjoint.
 
-    The ratio of the smoothed Laplacian magnitudes must exceed :data:`PAIR_RATIO`, the larger of them the noise floor
-    and the lower 40 % of the pair.
+    The ratio of the smoothed Laplacian magnitudes must exceed :data:`PAIR_RATIO`; the larger of them must exceed the
+    noise floor and the 40 % quantile of the pair.
     """
     sigma_px = PAIR_SIGMA * max(first.shape[:2])
     a, b = smoothed_laplacian(first, sigma_px), smoothed_laplacian(second, sigma_px)

@@ -1,4 +1,4 @@
-"""What a result file says of its making: version and commit of the code, machine, time."""
+"""Provenance of a result file: version and commit of the code, machine, time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GIT_TIMEOUT_S = 10
 
 
 def provenance() -> dict[str, str]:
-    """``version``, ``commit``, ``machine``, ``made_at`` (UTC); what cannot be found out is said to be unknown."""
+    """``version``, ``commit``, ``machine``, ``made_at`` (UTC); a commit that cannot be determined is "unknown"."""
     return {
         "version": __version__,
         "commit": commit(),
@@ -26,18 +26,18 @@ def provenance() -> dict[str, str]:
 
 
 def commit(checkout: Path = _CHECKOUT) -> str:
-    """The commit that the code was run from; ``"... and changes"`` where files of ``src`` differ from it."""
+    """The commit of the code; ``"... and changes"`` if files of ``src`` differ from it."""
     if not (checkout / ".git").exists():
         return "unknown (not run from a checkout)"
     head = _git(checkout, "rev-parse", "--short=12", "HEAD")
     if head is None:
-        return "unknown (git is not there)"
+        return "unknown (git is not installed)"
     changed = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", "src")
     return head if not changed else f"{head} and changes"
 
 
 def machine() -> str:
-    """Processor and cores that this process may use, system; no name of a host or user."""
+    """Processor, usable cores and system, without the name of a host or user."""
     model = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -49,8 +49,8 @@ def machine() -> str:
     return f"{model}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
-def provenance_words(made: Mapping[str, str], seconds: float) -> str:
-    """One line for the head of a result file."""
+def provenance_line(made: Mapping[str, str], seconds: float) -> str:
+    """The provenance as one line."""
     return (
         f"Made by mddnet {made['version']} at commit {made['commit']}, {made['made_at']}, on {made['machine']}, in "
         f"{seconds:.0f} s."

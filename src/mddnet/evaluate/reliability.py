@@ -1,4 +1,4 @@
-"""Reliability curves: predicted against true CoC, and errors against confidence, in bins."""
+"""Reliability curves: predicted CoC by true CoC, and errors by confidence, in bins."""
 
 from __future__ import annotations
 
@@ -8,53 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 TRUE_COC_EDGES_PX = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
-"""Bins of the true CoC; what is larger is in none."""
+"""Bin edges of the true CoC; larger values are left out."""
 _FINE_EDGES_PX = np.concatenate([np.arange(0.0, 32.0, 0.125), np.geomspace(32.0, 256.0, 97)])
 CONFIDENCE_BINS = 10
 QUARTILES = (0.25, 0.5, 0.75)
 MIN_PIXELS = 200
-"""A bin with fewer drawn pixels says nothing."""
+"""Bins with fewer sampled pixels are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class CocBin:
-    """Predicted CoCs of the pixels whose true CoC lies in a bin.
-
-    Attributes:
-        low_px: lower edge of the true CoC.
-        high_px: upper edge.
-        pixels: how many drawn pixels.
-        quartiles_px: 25, 50 and 75 % quantile of the predicted CoC.
-    """
+    """Predicted CoCs of the pixels in a bin of the true CoC."""
 
     low_px: float
     high_px: float
-    pixels: int
-    quartiles_px: tuple[float, float, float]
+    pixels: int  # number of sampled pixels
+    quartiles_px: tuple[float, float, float]  # of the predicted CoC
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceBin:
-    """Mean errors of the pixels whose confidence lies in a bin; NaN where no error is known.
-
-    Attributes:
-        low: lower edge of the confidence.
-        high: upper edge.
-        pixels: how many drawn pixels.
-        coc_error_px: mean |CoC error|.
-        inv_depth_error: mean error of inverse depth after robust scale-and-shift alignment, over the scene's range.
-    """
+    """Mean errors of the pixels in a bin of confidence; NaN where no error is known."""
 
     low: float
     high: float
-    pixels: int
+    pixels: int  # number of sampled pixels
     coc_error_px: float
-    inv_depth_error: float
+    inv_depth_error: float  # over the scene's range, after robust scale-and-shift alignment
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Both tables; bins with few pixels are absent."""
+    """Both tables, without bins of few pixels."""
 
     coc: tuple[CocBin, ...]
     confidence: tuple[ConfidenceBin, ...]
@@ -62,7 +47,7 @@ class Reliability:
 
 @dataclass(slots=True)
 class ReliabilityCounts:
-    """Adds up photo by photo; every photo gives as many pixels as were drawn of it."""
+    """Accumulates the sampled pixels of all photos."""
 
     _coc: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros((len(TRUE_COC_EDGES_PX) - 1, len(_FINE_EDGES_PX)), dtype=np.int64)
@@ -70,7 +55,7 @@ class ReliabilityCounts:
     _confidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros((5, CONFIDENCE_BINS)))
 
     def add_coc(self, predicted_px: NDArray[np.floating], true_px: NDArray[np.floating]) -> None:
-        """Count pixels, (N,) each; those without a truth are left out."""
+        """Count (N,) pixels; those without a truth are left out."""
         known = np.isfinite(true_px) & (true_px < TRUE_COC_EDGES_PX[-1])
         row = np.searchsorted(TRUE_COC_EDGES_PX, true_px[known], side="right") - 1
         column = np.clip(np.searchsorted(_FINE_EDGES_PX, predicted_px[known], side="right") - 1, 0, None)
@@ -83,7 +68,7 @@ class ReliabilityCounts:
         coc_error_px: NDArray[np.floating] | None,
         inv_depth_error: NDArray[np.floating] | None,
     ) -> None:
-        """Count pixels, (N,) each; an error that is None or NaN is not known."""
+        """Count (N,) pixels; an error that is None or NaN is unknown."""
         bins = np.clip((confidence * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
         self._confidence[0] += np.bincount(bins, minlength=CONFIDENCE_BINS)
         for at, error in ((1, coc_error_px), (3, inv_depth_error)):
@@ -93,7 +78,7 @@ class ReliabilityCounts:
                 self._confidence[at + 1] += np.bincount(bins[known], minlength=CONFIDENCE_BINS)
 
     def result(self) -> Reliability:
-        """The tables so far."""
+        """Both tables."""
         coc = []
         for k, counts in enumerate(self._coc):
             pixels = int(counts.sum())
@@ -101,12 +86,12 @@ class ReliabilityCounts:
                 at = np.searchsorted(np.cumsum(counts), np.array(QUARTILES) * pixels)
                 low, middle, high = (float(value) for value in _FINE_EDGES_PX[np.minimum(at, len(counts) - 1)])
                 coc.append(CocBin(TRUE_COC_EDGES_PX[k], TRUE_COC_EDGES_PX[k + 1], pixels, (low, middle, high)))
-        sure = []
+        confidence = []
         for k in range(CONFIDENCE_BINS):
             pixels, coc_sum, coc_count, depth_sum, depth_count = self._confidence[:, k]
             if pixels >= MIN_PIXELS:
                 coc_error = float(coc_sum / coc_count) if coc_count else float("nan")
                 depth_error = float(depth_sum / depth_count) if depth_count else float("nan")
                 edges = k / CONFIDENCE_BINS, (k + 1) / CONFIDENCE_BINS
-                sure.append(ConfidenceBin(*edges, int(pixels), coc_error, depth_error))
-        return Reliability(tuple(coc), tuple(sure))
+                confidence.append(ConfidenceBin(*edges, int(pixels), coc_error, depth_error))
+        return Reliability(tuple(coc), tuple(confidence))

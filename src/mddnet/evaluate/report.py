@@ -1,6 +1,6 @@
-"""The report of an evaluation: one HTML page, complete in itself, and a figure that compares methods.
+"""The report of an evaluation: one self-contained HTML page, and a figure that compares methods.
 
-Needs Jinja and matplotlib (the extra ``report``). The page runs no script and loads nothing; every text is escaped.
+Needs Jinja and matplotlib (extra ``report``). The page has no scripts and loads nothing; all text is escaped.
 """
 
 from __future__ import annotations
@@ -18,58 +18,49 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mddnet.evaluate.cases import Case
-from mddnet.evaluate.provenance import provenance_words
+from mddnet.evaluate.provenance import provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
 from mddnet.evaluate.tables import ResultTable, heading, number, result_tables, source_tables
 from mddnet.metrics import METRICS, Metric
 from mddnet.scenes.small_pictures import SmallPicture
 
 MAX_COMPARED = 24
-"""Photos in the figure that compares methods."""
+"""Largest number of photos in the figure that compares methods."""
 _ERRORS = {
     "coc": ("Error of the CoC", "mean |error| of the rest, px"),
     "inv_depth": ("Error of inverse depth", "mean error of the rest, share of range"),
-    "order": ("Wrong order of depth", "wrong share of the rest"),
+    "order": ("Wrongly ordered pairs of depth", "share of the rest that is wrong"),
 }
 _TERMS = (
-    ("Circle of confusion (CoC)", "The disc that lens blur makes of a point; its diameter, in pixels of the photo."),
-    ("Plane of focus", "The distance at which the photo is sharp. Points in front of it and behind it are blurred "
-     "alike; which of the two it is, is the sign of the defocus."),
+    ("Circle of confusion (CoC)", "Lens blur images a point as a disc. Its diameter is given in pixels of the photo."),
+    ("Plane of focus", "The distance at which the photo is sharp. Points in front of it and behind it are blurred in "
+     "a similar way; the sign of the defocus distinguishes the two."),
     ("Inverse depth", "One over distance: larger is nearer. The blur of a lens is linear in it."),
-    ("Ordinal accuracy", "Two random points whose truths differ clearly are compared; the share that comes out right. "
-     "Chance is 0.5."),
-    ("Location", "Photos of one location resemble each other, so they are averaged first; the macro row is the mean "
-     "over locations."),
-    ("Alignment", "A network without a known lens gives depth up to a scale and a shift. Before errors in metres are "
-     "taken, these are fitted to the truth; what was free is printed with every number."),
-    ("AUSE", "Leaving out the least confident pixels should lower the error. AUSE is how far the curve stays above the "
-     "best possible one: 0 is perfect, and a constant confidence has the number beside it."),
+    ("Ordinal accuracy", "The share of random pairs of points with clearly different truths that are ordered "
+     "correctly. Chance is 0.5."),
+    ("Location", "Photos of one location are similar, so they are averaged first; the macro row is the mean over "
+     "locations."),
+    ("Alignment", "Without lens facts, a network estimates depth up to a scale and a shift. These are fitted to the "
+     "truth before errors in metres are computed; the alignment is printed with every number."),
+    ("AUSE", "Removing the least confident pixels should lower the error. AUSE is the area between this curve and the "
+     "best possible one: 0 is perfect. The reference is a constant confidence."),
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One kind of scene, or a data set, ready for the template.
-
-    Attributes:
-        title: heading.
-        counts: how many photos, scenes and locations.
-        headlines: metric, its number, the reference beside it, which way is better.
-        figures: PNG images as data addresses, by title.
-        cases: heading, and the cases below it.
-        tables: all tables.
-    """
+    """One kind of scene, or a data set, ready for the template."""
 
     title: str
-    counts: str
-    headlines: list[tuple[str, str, str, str]]
-    figures: dict[str, str]
-    cases: list[tuple[str, tuple[Case, ...]]]
+    counts: str  # number of photos, scenes and locations
+    headlines: list[tuple[str, str, str, str]]  # metric, its number, its reference, the better direction
+    figures: dict[str, str]  # PNG images as data URLs, by title
+    cases: list[tuple[str, tuple[Case, ...]]]  # heading and its cases
     tables: list[ResultTable]
 
 
 def report_files(evaluation: Evaluation, made: Mapping[str, str]) -> dict[str, bytes]:
-    """``report.html``, and ``comparison.jpg`` where there are baselines and photos."""
+    """``report.html``, and ``comparison.jpg`` if there are baselines and photos."""
     files = {"report.html": report_page(evaluation, made).encode("utf-8", "backslashreplace")}
     if evaluation.baselines and (rows := _compared_cases(evaluation)):
         files["comparison.jpg"] = _comparison(rows)
@@ -88,7 +79,7 @@ def report_page(evaluation: Evaluation, made: Mapping[str, str]) -> str:
     return environment.get_template("report.html.jinja").render(
         title=heading(evaluation),
         evaluation=evaluation,
-        made=provenance_words(made, evaluation.seconds),
+        made=provenance_line(made, evaluation.seconds),
         sections=sections,
         rest=rest,
         terms=_TERMS,
@@ -114,16 +105,16 @@ def _section(result: SourceResult, evaluation: Evaluation) -> Section:
 
 
 def _headlines(model: MethodResult) -> Iterator[tuple[str, str, str, str]]:
-    """Every metric that stands beside a reference."""
+    """Every metric with a reference."""
     for metric, reference in _with_reference(model):
-        beside = f"{number(model.macro[reference.key], reference.digits)} ({reference.title})"
-        yield f"{metric.group}: {metric.title}", number(model.macro[metric.key], metric.digits), beside, metric.better
+        expected = f"{number(model.macro[reference.key], reference.digits)} ({reference.title})"
+        yield f"{metric.group}: {metric.title}", number(model.macro[metric.key], metric.digits), expected, metric.better
 
 
 def _with_reference(model: MethodResult) -> Iterator[tuple[Metric, Metric]]:
     for metric in METRICS.values():
-        if metric.beside is not None and metric.key in model.macro and metric.beside in model.macro:
-            yield metric, METRICS[metric.beside]
+        if metric.reference_key is not None and metric.key in model.macro and metric.reference_key in model.macro:
+            yield metric, METRICS[metric.reference_key]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -137,7 +128,7 @@ def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
         curve = by_location[MACRO]
         figure, axes = _axes("least confident removed, %", _ERRORS[error][1])
         axes.plot(REMOVED_PERCENT, curve.error, label="model")
-        axes.plot(REMOVED_PERCENT, curve.oracle, "--", label="best possible")
+        axes.plot(REMOVED_PERCENT, curve.oracle, "--", label="oracle")
         axes.axhline(curve.error[0], color="grey", linestyle=":", label="constant confidence")
         axes.set_ylim(bottom=0)
         axes.legend()
@@ -164,7 +155,7 @@ def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
 
 
 def _against_reference(model: MethodResult, metric: Metric, reference: Metric) -> Figure:
-    """Every photo (small) and location (large) against its reference; on the diagonal they are alike."""
+    """Scatter plot of photos (small) and locations (large): the model against the reference."""
     figure, axes = _axes(f"reference: {reference.label}", f"the model: {metric.label}")
     for values, size, alpha in (
         ([row.measures for row in model.frames], 8, 0.4),
@@ -211,7 +202,7 @@ def _compared_cases(evaluation: Evaluation) -> list[tuple[str, tuple[SmallPictur
 
 
 def _comparison(rows: list[tuple[str, tuple[SmallPicture, ...]]]) -> bytes:
-    """A row per photo, a column per map of each method, as JPEG."""
+    """A JPEG with one row per photo and one column per map of each method."""
     columns = max(len(pictures) for _, pictures in rows)
     figure = Figure(figsize=(2.4 * columns, 2.2 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), columns, squeeze=False)

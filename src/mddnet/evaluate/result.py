@@ -1,4 +1,4 @@
-"""What an evaluation measured: numbers per photo, and their means per scene, location and in all."""
+"""Results of an evaluation: numbers per photo, and their means per scene, per location and overall."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mddnet.metrics.registry import add_from_means, mean, over_photos, pooled_me
 from mddnet.metrics.sparsification import ERRORS
 
 REMOVED_PERCENT = tuple(range(0, 100, 10))
-"""Where sparsification curves are reported, in per cent of the pixels (pairs) removed."""
+"""Points of reported sparsification curves, per cent of pixels (pairs) removed."""
 MACRO = "macro"
 
 
@@ -42,41 +42,26 @@ class PhotoCurves:
 
 @dataclass(frozen=True, slots=True)
 class MeanCurve:
-    """A sparsification curve averaged over photos, at each of :data:`REMOVED_PERCENT`.
+    """A sparsification curve averaged over photos, at each of :data:`REMOVED_PERCENT`."""
 
-    Attributes:
-        error: mean error of what is left, the least confident removed first, in the unit of the error.
-        oracle: the same with the largest errors removed first.
-        falling_steps: how many of the nine steps of 10 % lower the error; 9 is a curve that falls everywhere.
-    """
-
-    error: tuple[float, ...]
-    oracle: tuple[float, ...]
-    falling_steps: int
+    error: tuple[float, ...]  # mean error of the rest, least confident removed first
+    oracle: tuple[float, ...]  # the same with the largest errors removed first
+    falling_steps: int  # number of the nine steps that lower the error
 
 
 @dataclass(slots=True)
 class MethodResult:
-    """What one method scores on one source.
-
-    Attributes:
-        frames: one row per measured photo.
-        scenes: mean over the photos, per scene.
-        locations: mean over the scenes, per location.
-        macro: mean over the locations; of a public data set over all photos.
-        confidence: sparsification curves by error and location; empty for a method without a confidence.
-        reliability: answers against truths in bins.
-    """
+    """Results of one method on one source."""
 
     frames: list[PhotoRow] = field(default_factory=list)
-    scenes: dict[str, dict[str, float]] = field(default_factory=dict)
-    locations: dict[str, dict[str, float]] = field(default_factory=dict)
-    macro: dict[str, float] = field(default_factory=dict)
-    confidence: dict[str, dict[str, MeanCurve]] = field(default_factory=dict)
+    scenes: dict[str, dict[str, float]] = field(default_factory=dict)  # means over photos
+    locations: dict[str, dict[str, float]] = field(default_factory=dict)  # means over scenes
+    macro: dict[str, float] = field(default_factory=dict)  # mean over locations; of a data set, over photos
+    confidence: dict[str, dict[str, MeanCurve]] = field(default_factory=dict)  # curves by error and location
     reliability: Reliability | None = None
 
     def summarise(self, averaged: Literal["location", "photo"], curves: Sequence[PhotoCurves] = ()) -> None:
-        """Fill in the means."""
+        """Compute the means."""
         if averaged == "location":
             self._average_locations()
         else:
@@ -106,13 +91,13 @@ class MethodResult:
         self.macro |= over_photos([row.measures for row in self.frames])
 
     def _average_photos(self) -> None:
-        """Over photos, as the tables of the public data sets have it, per group and in all."""
+        """Over photos, per group and overall, as usual for public data sets."""
         by_group: dict[str, list[dict[str, float]]] = {}
         for row in self.frames:
             by_group.setdefault(row.location, []).append(row.measures)
             self.scenes[row.scene] = row.measures
             if (constant := METRICS["sign_constant"].from_means) and (value := constant(row.measures)) is not None:
-                row.measures["sign_constant"] = value  # of each photo, not of a location
+                row.measures["sign_constant"] = value  # per photo, not per location
         for group, rows in by_group.items():
             self.locations[group] = _of_photos(rows) | {"frames": float(len(rows))}
         self.macro = _of_photos([row.measures for row in self.frames])
@@ -127,36 +112,28 @@ def _of_photos(rows: Sequence[dict[str, float]]) -> dict[str, float]:
 
 @dataclass(slots=True)
 class SourceResult:
-    """What all methods score on one source.
-
-    Attributes:
-        title: in headings.
-        averaged: over locations or over photos.
-        methods: result by name of the method, the model first.
-        photos_without_blur: photos left out since their truth shows hardly any blur, by scene.
-        photos_without_true_defocus: photos of captures whose order only is known, measured for depth alone.
-        cases: by leading metric, the worst and the best photos with their pictures; not in the JSON.
-    """
+    """Results of all methods on one source."""
 
     title: str
     averaged: Literal["location", "photo"]
-    methods: dict[str, MethodResult]
-    photos_without_blur: dict[str, int] = field(default_factory=dict)
-    photos_without_true_defocus: int = 0
+    methods: dict[str, MethodResult]  # by name, the model first
+    photos_without_blur: dict[str, int] = field(default_factory=dict)  # left out: hardly any true blur; by scene
+    photos_without_true_defocus: int = 0  # only their order of depth is known; measured for depth only
+    # by leading metric, the worst and the best photos with their pictures; not in the JSON
     cases: dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]] = field(default_factory=dict)
 
     @property
     def model(self) -> MethodResult:
-        """That of the model."""
+        """Result of the model."""
         return next(iter(self.methods.values()))
 
     @property
     def baselines(self) -> dict[str, MethodResult]:
-        """Those of the baselines that have a number here."""
+        """Results of the baselines that were measured."""
         return {name: result for name, result in list(self.methods.items())[1:] if result.frames}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain: the model's numbers, and those of the baselines below ``baselines``."""
+        """The model's numbers, and those of the baselines under ``baselines``."""
         return {
             "title": self.title,
             **asdict(self.model),
@@ -168,17 +145,9 @@ class SourceResult:
 
 @dataclass(frozen=True, slots=True)
 class SpeedResult:
-    """Median time on this machine.
+    """Median time on this machine."""
 
-    Attributes:
-        what: ``"network"`` alone, or ``"predict"`` where the model does not show its network.
-        height: of the input.
-        width: of the input.
-        milliseconds: median over the runs.
-        runs: number of runs, after a warm-up.
-    """
-
-    what: str
+    what: str  # ``"network"``, or ``"predict"`` for a model without ``network_maps``
     height: int
     width: int
     milliseconds: float
@@ -187,32 +156,18 @@ class SpeedResult:
 
 @dataclass(slots=True)
 class Evaluation:
-    """All that one evaluation measured.
-
-    Attributes:
-        model: name of the model.
-        split: split of the captures, or ``"test"`` of a public data set.
-        options: the choices that the numbers depend on.
-        kinds: result by kind of scene, ``pairs``, or name of a data set.
-        coc_slope: blur of known size, or None if not measured.
-        psf_shapes: blur of known size and shape, or None if not measured; slopes up to 16 px.
-        speed: time, or None if not measured.
-        baselines: the other methods, each with the quantities that it states.
-        locations_without_split: locations that the split does not name; their scenes took no part.
-        failures: what could not be measured, with the reason.
-        seconds: how long it took.
-    """
+    """Results of one evaluation; None for parts that were not measured."""
 
     model: str
-    split: str
+    split: str  # of the captures; ``"test"`` for a public data set
     options: dict[str, Any]
-    kinds: dict[str, SourceResult] = field(default_factory=dict)
-    coc_slope: SlopeResult | None = None
-    psf_shapes: dict[Shape, SlopeFit] | None = None
+    kinds: dict[str, SourceResult] = field(default_factory=dict)  # by kind of scene, ``pairs``, or data set
+    coc_slope: SlopeResult | None = None  # blur of known size
+    psf_shapes: dict[Shape, SlopeFit] | None = None  # blur of known size and shape; slopes up to 16 px
     speed: SpeedResult | None = None
-    baselines: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    locations_without_split: tuple[str, ...] = ()
-    failures: list[tuple[str, str]] = field(default_factory=list)
+    baselines: dict[str, tuple[str, ...]] = field(default_factory=dict)  # quantities by name
+    locations_without_split: tuple[str, ...] = ()  # not in the split; their scenes are left out
+    failures: list[tuple[str, str]] = field(default_factory=list)  # item and reason
     seconds: float = 0.0
 
     @property
@@ -229,7 +184,7 @@ class Evaluation:
         return numbers
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the pictures as plain dicts and lists, headline first; NaN stays NaN."""
+        """Everything except the pictures as dicts and lists, headline first; NaN stays NaN."""
         return {
             "headline": self.headline,
             "model": self.model,
@@ -249,7 +204,7 @@ class Evaluation:
 
 
 def mean_curves(photos: Sequence[PhotoCurves]) -> dict[str, dict[str, MeanCurve]]:
-    """Curves by error and location, over photos and then scenes; ``"macro"`` is the mean over the locations."""
+    """Mean curves by error and location, over photos and then scenes; ``"macro"`` is the mean over locations."""
     result: dict[str, dict[str, MeanCurve]] = {}
     for name in ERRORS:
         by_location: dict[str, dict[str, list[NDArray[np.float64]]]] = {}

@@ -1,4 +1,4 @@
-"""The evaluation: one loop over the samples of all sources and over all methods."""
+"""The evaluation: a loop over the samples of all sources and over all methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from mddnet.errors import MddnetError
 from mddnet.evaluate.cases import CaseKeeper, case_pictures
 from mddnet.evaluate.datasets import CapChoice, CropChoice, Dataset, dataset_source
-from mddnet.evaluate.discs import disc_source, points_of, shape_slopes, shape_source, slopes
+from mddnet.evaluate.discs import disc_source, shape_slopes, shape_source, slope_point, slopes
 from mddnet.evaluate.methods import (
     BLUR_QUANTITIES,
     DEPTH_QUANTITIES,
@@ -21,25 +21,25 @@ from mddnet.evaluate.methods import (
     Predictor,
     PredictorMethod,
     checked_infer,
+    quantities_by_method,
     rotated_infer,
-    stated_quantities,
 )
 from mddnet.evaluate.pairs import pair_source
 from mddnet.evaluate.reliability import ReliabilityCounts
 from mddnet.evaluate.result import Evaluation, MethodResult, PhotoCurves, PhotoRow, SourceResult, SpeedResult
 from mddnet.evaluate.samples import Options, Sample, Source
 from mddnet.evaluate.scenes import MEASURED_KINDS, SceneChoice, choose_scenes, one_per_location, scene_source
-from mddnet.metrics import Answer, Comparison, Truth, measure
+from mddnet.metrics import Comparison, Estimate, Truth, measure
 from mddnet.metrics.sparsification import ERRORS
 
 PARTS = (*MEASURED_KINDS, "pairs", "coc_slope", "psf_shapes")
-"""What an evaluation of captures consists of, and what ``only`` may name."""
+"""Parts of an evaluation of captures."""
 NETWORK_SIZE = (384, 512)
-"""Height and width of the photo at which speed is measured."""
+"""Height and width of the photo for the speed measurement."""
 _SPEED_RUNS = 20
 
 OnProgress = Callable[[int, int, str], None]
-"""Called with the photos done, all photos, and what is next."""
+"""Called with the number of photos done, the number of all photos, and the name of the next one."""
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
@@ -61,29 +61,29 @@ def evaluate_model(
 ) -> Evaluation:
     """Measure a model on one split of the captures.
 
-    Order and sign are measured at pixels that are textured in the sharp image and whose depth is known and trusted
-    (confidence above ``scenes.CONFIDENCE_MIN``); sizes of the CoC at all known and trusted pixels.
+    Ordinal accuracy and sign are measured at pixels that are textured in the sharp image and whose depth is known with
+    a confidence above ``scenes.CONFIDENCE_MIN``; the size of the CoC at all known pixels with such a confidence.
 
     Args:
-        model: anything with ``predict``.
-        scenes_root: folder of built scenes; None leaves all kinds of scenes and the slope out.
-        data_root: folder with ``split.csv`` and ``pairs``; None leaves the pairs out and needs ``split_of``.
+        model: a model with ``predict``.
+        scenes_root: folder of built scenes; None skips all parts that need scenes.
+        data_root: folder with ``split.csv`` and ``pairs``; None skips the pairs and requires ``split_of``.
         split: ``"dev"`` or ``"train"``.
         only: the parts to measure, of :data:`PARTS`.
         name: name of the model in the tables.
         split_of: split by location, instead of ``split.csv``.
-        options: the choices that the numbers depend on.
+        options: options of the evaluation.
         baselines: other methods to measure on the same photos.
-        speed: whether to time the network, too.
+        speed: whether to time the network.
         on_progress: called before each photo.
 
     Returns:
-        The evaluation. A scene or pair that cannot be read is listed in ``failures``, the others are measured.
+        The evaluation. Scenes and pairs that cannot be read are listed in ``failures``.
 
     Raises:
         ValueError: for an unknown part.
-        ModelError: for two methods of one name.
-        CaptureError: if there are no scenes or no pairs where they are wanted.
+        ModelError: for two methods with one name.
+        CaptureError: if a required folder has no scenes or no pairs.
     """
     options = options or Options()
     unknown = [part for part in only if part not in PARTS]
@@ -108,7 +108,7 @@ def evaluate_model(
             "frames_per_scene": frames,
             "scenes_per_location": options.scenes_per_location,
             "only": list(only),
-            "alignment": options.alignment.words(),
+            "alignment": options.alignment.description(),
             "blur_threshold_px": options.blur_threshold_px,
         },
         locations_without_split=choice.locations_without_split,
@@ -135,29 +135,29 @@ def evaluate_dataset(
     baselines: Sequence[Method] = (),
     on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Measure a model on a public data set. Numbers are means over photos, each photo at all pixels that count.
+    """Measure a model on a public data set. Numbers are means over photos, of all evaluated pixels of each.
 
     Args:
-        model: anything with ``predict``.
+        model: a model with ``predict``.
         dataset: one of :data:`mddnet.evaluate.datasets.DATASETS`.
-        root: the folder that holds its files.
+        root: the folder of its files.
         name: name of the model in the tables.
-        limit: most photos, spread evenly over the set; None for all.
-        crop: ``"published"``, the one that the set's users apply, or ``"none"``.
-        cap_m: largest depth that counts, metres; ``"published"`` or ``"none"``.
-        checksums: compare files whose MD5 is known, first; one that differs is a failure.
-        options: the choices that the numbers depend on.
+        limit: largest number of photos, spread evenly over the data set; None for all.
+        crop: ``"published"`` for the crop that is usual for the data set, or ``"none"``.
+        cap_m: largest evaluated depth, metres; ``"published"`` or ``"none"``.
+        checksums: whether to verify files whose MD5 is known; a difference is listed in ``failures``.
+        options: options of the evaluation.
         baselines: other methods to measure on the same photos.
         on_progress: called before each photo.
 
     Returns:
-        The evaluation, one kind of the set's name. A photo that cannot be read or has no pixel that counts is listed in
-        ``failures``, the others are measured.
+        The evaluation, with one kind, named like the data set. Photos that cannot be read or have no evaluated pixel
+        are listed in ``failures``.
 
     Raises:
-        CaptureError: if files that every photo needs are missing.
-        ModelError: for two methods of one name.
-        ValueError: for a limit, crop or cap that is impossible.
+        CaptureError: if required files are missing.
+        ModelError: for two methods with one name.
+        ValueError: for an invalid limit, crop or cap.
     """
     options = options or Options()
     protocol = dataset.chosen_protocol(crop, cap_m)
@@ -171,9 +171,9 @@ def evaluate_dataset(
             "dataset": dataset.name,
             "photos": f"{len(source.samples)} of {listed}",
             "mask": protocol.mask,
-            "crop": protocol.crop_words(),
-            "cap": protocol.cap_words(),
-            "alignment": options.alignment.words(),
+            "crop": protocol.crop_text(),
+            "cap": protocol.cap_text(),
+            "alignment": options.alignment.description(),
             "blur_threshold_px": options.blur_threshold_px,
             "pairs_per_photo": options.pairs_per_photo,
             "seed": options.seed,
@@ -218,8 +218,7 @@ def _run(
 ) -> Evaluation:
     """Measure every method on every sample, and fill the evaluation."""
     started = time.monotonic()
-    stated = stated_quantities(methods)
-    evaluation.baselines = dict(list(stated.items())[1:])
+    evaluation.baselines = dict(list(quantities_by_method(methods).items())[1:])
     total = sum(len(source.samples) for source in sources)
     done = 0
     for source in sources:
@@ -229,7 +228,7 @@ def _run(
                 on_progress(done, total, f"{sample.scene} {sample.file}")
             run.measure(sample)
             done += 1
-        _keep(evaluation, source, run)
+        _store_result(evaluation, source, run)
     if timed is not None:
         evaluation.speed = measure_speed(timed)
     if on_progress is not None:
@@ -238,14 +237,14 @@ def _run(
     return evaluation
 
 
-def _keep(evaluation: Evaluation, source: Source, run: _SourceRun) -> None:
+def _store_result(evaluation: Evaluation, source: Source, run: _SourceRun) -> None:
     rows = next(iter(run.results.values())).frames
     if source.name == "coc_slope":
-        evaluation.coc_slope = slopes([points_of(row.scene, row.measures) for row in rows])
+        evaluation.coc_slope = slopes([slope_point(row.scene, row.measures) for row in rows])
     elif source.name == "psf_shapes":
         points: dict[Any, list[Any]] = {}
         for row in rows:
-            points.setdefault(row.location, []).append(points_of(row.scene, row.measures))
+            points.setdefault(row.location, []).append(slope_point(row.scene, row.measures))
         evaluation.psf_shapes = shape_slopes(points)
     else:
         evaluation.kinds[source.name] = run.result()
@@ -253,7 +252,7 @@ def _keep(evaluation: Evaluation, source: Source, run: _SourceRun) -> None:
 
 @dataclass(slots=True)
 class _SourceRun:
-    """Measures the samples of one source, one after another."""
+    """Measures the samples of one source."""
 
     source: Source
     methods: Sequence[Method]
@@ -272,39 +271,37 @@ class _SourceRun:
         self.counts = {name: ReliabilityCounts() for name in names}
 
     def measure(self, sample: Sample) -> None:
-        """Measure all methods on a sample; what cannot be read is named, and the rest of its unit left out."""
+        """Measure all methods on a sample; if it cannot be read, record the failure and skip the rest of its unit."""
         if sample.unit in self.failed:
             return
         try:
             truth = sample.load()
             if truth is None:
                 return
-            answers = dict(self._answers(sample, truth))
+            estimates = dict(self._estimates(sample, truth))
         except MddnetError as error:
             self.failed.add(sample.unit)
             self.failures.append((sample.unit, str(error)))
             return
-        for name, (answer, rotated) in answers.items():
-            self._compare(name, sample, Comparison(truth, answer, rotated, *self._choices))
+        for name, (estimate, rotated) in estimates.items():
+            options = self.options
+            comparison = Comparison(truth, estimate, rotated, options.alignment, options.blur_threshold_px)
+            self._compare(name, sample, comparison)
         rows = self.results[self.methods[0].name].frames
         if rows and rows[-1].file == sample.file and truth.textured is None and truth.near_far_pairs is None:
-            maps = {name: answer for name, (answer, _) in answers.items()}
+            maps = {name: estimate for name, (estimate, _) in estimates.items()}
             label = sample.scene if sample.scene == sample.file else f"{sample.scene} {sample.file}"
             self.cases.offer(label, sample.location, rows[-1].measures, lambda: case_pictures(truth, maps))
 
-    @property
-    def _choices(self) -> tuple[Any, ...]:
-        return self.options.alignment, self.options.blur_threshold_px
-
-    def _answers(self, sample: Sample, truth: Truth) -> Iterator[tuple[str, tuple[Answer, Answer | None]]]:
-        """Answers of all methods that state what is known here; a baseline that fails is named and left out."""
+    def _estimates(self, sample: Sample, truth: Truth) -> Iterator[tuple[str, tuple[Estimate, Estimate | None]]]:
+        """Estimates of all methods with a quantity that is known here; a failure of a baseline is only recorded."""
         for method in self.methods:
-            states_depth = truth.states_depth() and bool(set(method.quantities) & set(DEPTH_QUANTITIES))
-            if not states_depth and not (truth.states_blur() and set(method.quantities) & set(BLUR_QUANTITIES)):
+            has_depth = truth.has_depth() and bool(set(method.quantities) & set(DEPTH_QUANTITIES))
+            if not has_depth and not (truth.has_blur() and set(method.quantities) & set(BLUR_QUANTITIES)):
                 continue
             try:
-                answer = _infer(method, truth)
-                yield method.name, (answer, rotated_infer(method, truth.photo) if states_depth else None)
+                estimate = _infer(method, truth)
+                yield method.name, (estimate, rotated_infer(method, truth.photo) if has_depth else None)
             except MddnetError as error:
                 if method is self.methods[0]:
                     raise
@@ -319,15 +316,15 @@ class _SourceRun:
         curves = {error: curve for error in ERRORS if (curve := getattr(comparison, f"{error}_curve")) is not None}
         if curves:
             self.curves[name].append(PhotoCurves(sample.scene, sample.location, curves))
-        truth, answer, counts = comparison.truth, comparison.answer, self.counts[name]
-        if truth.defocus_there is not None and answer.defocus_px is not None:
-            counts.add_coc(answer.defocus_px.ravel()[truth.drawn_defocus], truth.defocus_there)
-        if answer.confidence is not None and len(truth.drawn_depth):
-            there = answer.confidence.ravel()[truth.drawn_depth]
-            counts.add_confidence(there, comparison.coc_errors_px, comparison.inv_depth_errors)
+        truth, estimate, counts = comparison.truth, comparison.estimate, self.counts[name]
+        if truth.sampled_defocus_px is not None and estimate.defocus_px is not None:
+            counts.add_coc(estimate.defocus_px.ravel()[truth.defocus_indices], truth.sampled_defocus_px)
+        if estimate.confidence is not None and len(truth.depth_indices):
+            confidence = estimate.confidence.ravel()[truth.depth_indices]
+            counts.add_confidence(confidence, comparison.coc_errors_px, comparison.inv_depth_errors)
 
     def result(self) -> SourceResult:
-        """Everything, with its means."""
+        """The result of all methods, with means."""
         for name, result in self.results.items():
             result.summarise(self.source.averaged, self.curves[name])
             result.reliability = self.counts[name].result()
@@ -341,25 +338,20 @@ class _SourceRun:
         )
 
 
-def _infer(method: Method, truth: Truth) -> Answer:
-    """The answer to a photo; of two stacked ones, both answers stacked."""
+def _infer(method: Method, truth: Truth) -> Estimate:
+    """The estimate for a photo; for two stacked photos, both estimates stacked."""
     if truth.near_far_pairs is None:
         return checked_infer(method, truth.photo)
     first, second = (checked_infer(method, photo) for photo in np.split(truth.photo, 2))
     if first.defocus_px is not None and second.defocus_px is not None:
-        return Answer(defocus_px=np.concatenate([first.defocus_px, second.defocus_px]))
+        return Estimate(defocus_px=np.concatenate([first.defocus_px, second.defocus_px]))
     assert first.blur_score is not None and second.blur_score is not None
     score = np.concatenate([first.blur_score, second.blur_score])
-    return Answer(blur_score=score, blur_threshold=first.blur_threshold)
+    return Estimate(blur_score=score, blur_threshold=first.blur_threshold)
 
 
 def measure_speed(model: Any, runs: int = _SPEED_RUNS) -> SpeedResult:
-    """Median time of the network alone at 384 x 512, or of ``predict`` where the model has no ``network_maps``.
-
-    Args:
-        model: with ``network_maps(photo)`` if the network can be run alone.
-        runs: how many runs after three of warm-up.
-    """
+    """Median time of ``model.network_maps``, or of ``predict`` without it, at 384 x 512, after three warm-up runs."""
     height, width = NETWORK_SIZE
     photo = np.random.default_rng(0).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
     network_maps = getattr(model, "network_maps", None)

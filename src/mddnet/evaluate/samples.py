@@ -1,4 +1,4 @@
-"""Where photos with a truth come from, and what their draws depend on."""
+"""Photos with a truth as samples, and random sampling of their pixels."""
 
 from __future__ import annotations
 
@@ -14,32 +14,24 @@ from mddnet.metrics import AlignmentChoice, Truth
 from mddnet.metrics.comparison import BLUR_THRESHOLD_PX
 from mddnet.types import Float32Array
 
-DRAWN_PIXELS = 20_000
-"""Known pixels drawn of each photo for the metrics that sort them."""
+SAMPLED_PIXELS = 20_000
+"""Known pixels sampled per photo for metrics that sort them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The choices that numbers depend on.
-
-    Attributes:
-        seed: every draw is a function of it and of the photo's name.
-        pairs_per_photo: random pairs of pixels.
-        frames_per_scene: most photos of a scene; None is the default of each kind.
-        scenes_per_location: most scenes of a location.
-        alignment: of depth with the truth, for the metrics in metres.
-        blur_threshold_px: a pixel is blurred where its CoC exceeds this.
+    """Options that determine the numbers.
 
     Raises:
         ValueError: for a threshold that is not positive.
     """
 
-    seed: int = 0
-    pairs_per_photo: int = 20_000
-    frames_per_scene: int | None = None
-    scenes_per_location: int = 8
-    alignment: AlignmentChoice = field(default_factory=AlignmentChoice)
-    blur_threshold_px: float = BLUR_THRESHOLD_PX
+    seed: int = 0  # random samples depend on it and on the photo's name only
+    pairs_per_photo: int = 20_000  # random pairs of pixels
+    frames_per_scene: int | None = None  # largest number of photos per scene; None is the default of each kind
+    scenes_per_location: int = 8  # largest number of scenes per location
+    alignment: AlignmentChoice = field(default_factory=AlignmentChoice)  # of depth, for the metrics in metres
+    blur_threshold_px: float = BLUR_THRESHOLD_PX  # a pixel is blurred where its CoC exceeds this
 
     def __post_init__(self) -> None:
         if not self.blur_threshold_px > 0:
@@ -48,63 +40,44 @@ class Options:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """A photo with a truth, not read yet.
+    """A photo with a truth, not read yet."""
 
-    Attributes:
-        unit: what a failure names: a scene folder, say. After a failure the rest of the unit is left out.
-        scene: name of the scene.
-        location: photos of one location are averaged first.
-        file: name of the photo.
-        load: reads it; None where it turns out not to take part. Raises MddnetError.
-        labels: numbers that go with it into the results.
-    """
-
-    unit: str
+    unit: str  # name in failures, such as a scene folder; after a failure the rest of the unit is skipped
     scene: str
     location: str
-    file: str
-    load: Callable[[], Truth | None]
-    labels: Mapping[str, float] = field(default_factory=dict)
+    file: str  # name of the photo
+    load: Callable[[], Truth | None]  # None if the photo is left out; raises MddnetError
+    labels: Mapping[str, float] = field(default_factory=dict)  # numbers to add to the results
 
 
 @dataclass(slots=True, eq=False)
 class Source:
-    """Samples that are measured and averaged together.
+    """Samples that are measured and averaged together. The two counts are updated while samples are read."""
 
-    Attributes:
-        name: key in the results.
-        title: in headings.
-        samples: all of them, in order.
-        averaged: ``"location"``: over photos, then scenes, then locations; ``"photo"``: over all photos at once.
-        all_methods: whether baselines are measured, too.
-        photos_without_blur: photos left out since their truth shows hardly any blur, by scene; filled while reading.
-        photos_without_true_defocus: photos measured for depth alone; filled while reading.
-    """
-
-    name: str
+    name: str  # key in the results
     title: str
     samples: Sequence[Sample]
-    averaged: Literal["location", "photo"] = "location"
-    all_methods: bool = True
-    photos_without_blur: dict[str, int] = field(default_factory=dict)
-    photos_without_true_defocus: int = 0
+    averaged: Literal["location", "photo"] = "location"  # over photos, scenes and locations; or over all photos
+    all_methods: bool = True  # whether baselines are measured
+    photos_without_blur: dict[str, int] = field(default_factory=dict)  # left out: hardly any true blur; by scene
+    photos_without_true_defocus: int = 0  # measured for depth only
 
 
 def seed_of(seed: int, *names: str) -> int:
-    """A seed for the draw of these names."""
+    """A seed that depends on a seed and on names."""
     return zlib.crc32("/".join((str(seed), *names)).encode())
 
 
-def draw_known(values: Float32Array, seed: int, count: int = DRAWN_PIXELS) -> NDArray[np.int64]:
-    """Flat indices of pixels whose value (of inverse depth, say) is known, drawn without repetition; few are all taken.
+def sample_known_pixels(values: Float32Array, seed: int, count: int = SAMPLED_PIXELS) -> NDArray[np.int64]:
+    """Flat indices of randomly sampled known pixels, without repetition; all of them if there are at most ``count``.
 
-    What needs sorting (blur detection, confidence) is measured on these: the standard error of a share is at most
+    Metrics that need sorting (blur detection, confidence) use these pixels; the standard error of a share is at most
     0.4 %.
 
     Args:
-        values: (H, W), NaN where not known.
-        seed: the draw is a function of it and of which pixels are known.
-        count: how many.
+        values: (H, W), NaN where unknown.
+        seed: the sample depends on the seed and on which pixels are known.
+        count: number of pixels.
     """
     known = np.flatnonzero(np.isfinite(values))
     if len(known) <= count:

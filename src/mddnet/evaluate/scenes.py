@@ -1,4 +1,4 @@
-"""Built scenes as samples: which of them take part, and what is known of their photos."""
+"""Built scenes as samples: selection, and the truth of their photos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
-from mddnet.evaluate.samples import Options, Sample, Source, draw_known, seed_of
+from mddnet.evaluate.samples import Options, Sample, Source, sample_known_pixels, seed_of
 from mddnet.kinds import KINDS
 from mddnet.metrics import (
     OrdinalPairs,
@@ -28,69 +28,49 @@ from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_sc
 from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
 MEASURED_KINDS = {name: kind for name, kind in KINDS.items() if kind.frames_measured > 0}
-"""Kinds whose depth is a truth to measure with."""
+"""Kinds whose depth is used as truth."""
 CONFIDENCE_MIN = 0.5
 """Depth of a scene with a confidence map counts as known where the confidence is above this."""
 BLUR_SHARE_MIN = 0.02
 """A frame shows blur if at least this share of random masked pixel pairs has clearly different CoCs."""
 SCENES_PER_LOCATION = 8
-"""Most scenes taken of one location, spread evenly: neighbours in a video are one scene all over again."""
+"""Largest number of scenes per location, spread evenly, since neighbouring frames of a video are nearly equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationScene:
-    """A scene folder that takes part.
-
-    Attributes:
-        folder: the scene folder.
-        kind: one of :data:`MEASURED_KINDS`.
-        record: its ``scene.json``.
-        stamp: which of the scenes that were ever built into this folder it is; None if nobody took note.
-    """
+    """A scene folder that is evaluated."""
 
     folder: Path
-    kind: str
+    kind: str  # one of :data:`MEASURED_KINDS`
     record: SceneRecord
-    stamp: SceneStamp | None = None
+    stamp: SceneStamp | None = None  # identifies the build of the scene, if it was recorded
 
 
 @dataclass(frozen=True, slots=True)
 class SceneChoice:
-    """What :func:`choose_scenes` took and what it left.
+    """Result of :func:`choose_scenes`."""
 
-    Attributes:
-        scenes: the scenes that take part, by kind, location and name.
-        locations_without_split: locations that the split does not name; their scenes take no part.
-        failures: scene folders that could not be read, with the reason.
-    """
-
-    scenes: tuple[EvaluationScene, ...]
-    locations_without_split: tuple[str, ...]
-    failures: tuple[tuple[str, str], ...]
+    scenes: tuple[EvaluationScene, ...]  # by kind, location and name
+    locations_without_split: tuple[str, ...]  # not in the split; their scenes are left out
+    failures: tuple[tuple[str, str], ...]  # unreadable scene folders and the reason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneMaps:
-    """A scene in memory.
+    """A scene in memory."""
 
-    Attributes:
-        sharp: (H, W, 3) uint8, the all-in-focus image.
-        inv_depth: (H, W) float32 in the unit of the record; NaN where unknown or not trusted.
-        mask: (H, W) bool, pixels at which order and sign are measured: textured, known and trusted.
-        range: the scene's 2-98 % range of inverse depth, over known and trusted pixels.
-    """
-
-    sharp: UInt8Array
-    inv_depth: Float32Array
-    mask: BoolArray
-    range: float
+    sharp: UInt8Array  # (H, W, 3) uint8, the all-in-focus image
+    inv_depth: Float32Array  # (H, W) float32 in the unit of the record; NaN where unknown or of low confidence
+    mask: BoolArray  # (H, W) bool, textured pixels of known depth, at which order and sign are measured
+    range: float  # the scene's 2-98 % range of inverse depth
 
 
 # --- which scenes -----------------------------------------------------------------------------------------------------
 
 
 def scene_kind(folder: Path, record: SceneRecord) -> str:
-    """Kind of a scene: the folder that it was built into if that names one, else by the capture of its record."""
+    """Kind of a scene: the name of its parent folder if that is a kind, else the kind of its capture."""
     if folder.parent.name in KINDS:
         return folder.parent.name
     return next((name for name, kind in KINDS.items() if kind.capture == record.capture), record.capture)
@@ -107,19 +87,19 @@ def choose_scenes(
 
     Args:
         root: folder of built scenes, ROOT/KIND/SCENE or ROOT/SCENE.
-        split_of: split of each location, as ``split.csv`` says.
-        split: the split to take.
-        kinds: kinds to take.
-        scenes_per_location: most scenes of one location.
+        split_of: split of each location.
+        split: the split to choose.
+        kinds: the kinds to choose.
+        scenes_per_location: largest number of scenes per location.
 
     Raises:
-        CaptureError: if there is no scene folder at all.
+        CaptureError: if there is no scene folder.
     """
     failures: list[tuple[str, str]] = []
-    unplaced: set[str] = set()
+    without_split: set[str] = set()
     by_location: dict[tuple[str, str], list[EvaluationScene]] = {}
     for folder in list_scenes(root):
-        # photos, by far the most scenes, need not be opened to be left out
+        # skip photos, the most numerous scenes, without opening them
         if folder.parent.name in KINDS and folder.parent.name not in MEASURED_KINDS:
             continue
         stamp = scene_stamp(folder)
@@ -132,7 +112,7 @@ def choose_scenes(
         if kind not in kinds:
             continue
         if record.location not in split_of:
-            unplaced.add(record.location)
+            without_split.add(record.location)
         elif split_of[record.location] == split:
             by_location.setdefault((kind, record.location), []).append(EvaluationScene(folder, kind, record, stamp))
     order = list(MEASURED_KINDS)
@@ -140,17 +120,17 @@ def choose_scenes(
     for key in sorted(by_location, key=lambda k: (order.index(k[0]), k[1])):
         scenes = by_location[key]
         chosen += [scenes[i] for i in evenly(len(scenes), scenes_per_location)]
-    return SceneChoice(tuple(chosen), tuple(sorted(unplaced)), tuple(failures))
+    return SceneChoice(tuple(chosen), tuple(sorted(without_split)), tuple(failures))
 
 
 def choose_frames(scene: EvaluationScene, frames_per_scene: int) -> list[FrameRecord]:
-    """Frames of a scene, spread evenly over its sweep from far to near focus."""
+    """Frames of a scene, spread evenly from far to near focus."""
     ordered = sorted(scene.record.frames, key=lambda frame: (frame.u_focus, frame.file))
     return [ordered[i] for i in evenly(len(ordered), frames_per_scene)]
 
 
 def one_per_location(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
-    """One scene of each location of the kinds whose sharp image is sharp by capture or by fusion."""
+    """One scene of each location, of the kinds whose sharp image is captured or fused."""
     first: dict[tuple[str, str], EvaluationScene] = {}
     for scene in scenes:
         if scene.kind != "light_fields":
@@ -162,11 +142,10 @@ def one_per_location(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]
 
 
 def read_maps(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -> SceneMaps:
-    """Read the sharp image and the trusted inverse depth of a scene.
+    """Read the sharp image and the inverse depth of a scene, NaN where its confidence is low.
 
     Raises:
-        CaptureError: if a file is missing or damaged, the sizes differ, or a build replaced the scene since it was
-            chosen.
+        CaptureError: if a file is missing or damaged, sizes differ, or a build has replaced the scene.
     """
     record, folder = scene.record, scene.folder
     with unchanged_since(folder, scene.stamp):
@@ -191,31 +170,29 @@ def read_frame(scene: EvaluationScene, frame: FrameRecord, maps: SceneMaps) -> U
     """Read a focused frame, (H, W, 3) uint8.
 
     Raises:
-        CaptureError: if it is missing, damaged, of another size than the scene, or a build replaced the scene since it
-            was chosen.
+        CaptureError: if it is missing, damaged, of another size than the scene, or a build has replaced the scene.
     """
     with unchanged_since(scene.folder, scene.stamp):
         photo = read_image(scene.folder / frame.file)
     if photo.shape != maps.sharp.shape:
-        raise CaptureError(f"{scene.folder / frame.file}: size {photo.shape[:2]}, scene {maps.sharp.shape[:2]}")
+        raise CaptureError(
+            f"{scene.folder / frame.file}: size {photo.shape[:2]}; expected {maps.sharp.shape[:2]} like the scene: "
+            "build it again"
+        )
     return photo
 
 
 def has_true_defocus(record: SceneRecord, frame: FrameRecord) -> bool:
-    """Whether the CoC of a frame is known.
-
-    A captured scene of which only the order is known has no CoC; frames rendered from such a depth do: it is what was
-    rendered.
-    """
-    return frame.kappa_px > 0 and not _known_in_order_only(record)
+    """Whether the CoC of a frame is known. With ordinal depth, it is known for rendered frames only."""
+    return frame.kappa_px > 0 and not _is_ordinal_capture(record)
 
 
-def _known_in_order_only(record: SceneRecord) -> bool:
+def _is_ordinal_capture(record: SceneRecord) -> bool:
     return record.unit == "ordinal" and record.provenance == "real"
 
 
 def true_signed_defocus(maps: SceneMaps, frame: FrameRecord) -> Float32Array:
-    """Signed CoC diameter of a frame by the lens law, (H, W) pixels, NaN where depth is not known."""
+    """Signed CoC diameter of a frame by the lens law, (H, W) pixels, NaN where depth is unknown."""
     return signed_defocus_px(maps.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
 
 
@@ -223,14 +200,14 @@ def true_signed_defocus(maps: SceneMaps, frame: FrameRecord) -> Float32Array:
 
 
 class SceneReader:
-    """Reads scenes one after another, each once for all of its samples."""
+    """Reads scenes, and caches the last one for all of its samples."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._last: tuple[EvaluationScene, SceneMaps, OrdinalPairs] | None = None
 
     def maps(self, scene: EvaluationScene) -> tuple[SceneMaps, OrdinalPairs]:
-        """The maps of a scene, and pairs of pixels of clearly different depth."""
+        """The maps of a scene, and pairs of pixels with clearly different depth."""
         if self._last is None or self._last[0] is not scene:
             self._last = None
             maps = read_maps(scene)
@@ -240,12 +217,12 @@ class SceneReader:
         return self._last[1], self._last[2]
 
     def sharp(self, scene: EvaluationScene) -> Truth:
-        """The all-in-focus image, whose depth is ranked and nothing else."""
+        """The all-in-focus image, for ordinal accuracy of depth only."""
         maps, pairs = self.maps(scene)
         return Truth(maps.sharp, sharp_pairs=pairs)
 
     def frame(self, source: Source, scene: EvaluationScene, frame: FrameRecord) -> Truth | None:
-        """A focused frame; None, and counted in the source, if its truth shows hardly any blur."""
+        """A focused frame; None if its truth has hardly any blur, which is counted in the source."""
         record, options = scene.record, self._options
         maps, depth_pairs = self.maps(scene)
         signed_px, defocus_pairs = None, None
@@ -255,13 +232,13 @@ class SceneReader:
             defocus_pairs = defocus_ordinal_pairs(
                 np.abs(signed_px), maps.mask, pairs=options.pairs_per_photo, seed=seed
             )
-        if not _known_in_order_only(record) and (
+        if not _is_ordinal_capture(record) and (
             defocus_pairs is None or defocus_pairs.admissible_share < BLUR_SHARE_MIN
         ):
             source.photos_without_blur[record.name] = source.photos_without_blur.get(record.name, 0) + 1
             return None
         source.photos_without_true_defocus += defocus_pairs is None
-        drawn = draw_known(maps.inv_depth, seed_of(options.seed, record.name, frame.file, "pixels"))
+        drawn = sample_known_pixels(maps.inv_depth, seed_of(options.seed, record.name, frame.file, "pixels"))
         return Truth(
             read_frame(scene, frame, maps),
             inv_depth=maps.inv_depth,
@@ -276,13 +253,13 @@ class SceneReader:
             sign_mask=maps.mask & (np.abs(maps.inv_depth - frame.u_focus) > SIGN_RANGE_MIN * maps.range),
             depth_pairs=depth_pairs,
             defocus_pairs=defocus_pairs,
-            drawn_depth=drawn,
-            drawn_defocus=drawn,
+            depth_indices=drawn,
+            defocus_indices=drawn,
         )
 
 
 def scene_source(kind: str, scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The photos of all scenes of a kind, and their all-in-focus images where these were not made of the photos."""
+    """The photos of all scenes of a kind, and their all-in-focus images unless these are fused from the photos."""
     reader = SceneReader(options)
     samples: list[Sample] = []
     source = Source(kind, KINDS[kind].title, samples)

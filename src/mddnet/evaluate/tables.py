@@ -1,4 +1,4 @@
-"""Tables of an evaluation, made from the registry of metrics: written as Markdown, printed by rich, and all as JSON."""
+"""Tables of an evaluation, generated from the registry of metrics: as Markdown, on the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mddnet.evaluate.discs import (
     SlopeResult,
 )
 from mddnet.evaluate.pairs import PAIR_RATIO
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, SourceResult
 from mddnet.evaluate.scenes import BLUR_SHARE_MIN, CONFIDENCE_MIN
 from mddnet.io.atomic import atomic_write, plain_json
@@ -32,7 +32,7 @@ EVALUATION_FORMAT = 2
 _CURVES = {
     "coc": ("CoC error, px", 2),
     "inv_depth": ("inverse depth error, share of the range", 3),
-    "order": ("wrong order of depth", 3),
+    "order": ("wrongly ordered pairs of depth", 3),
 }
 _DEPTH_GROUPS = ("depth", "metric depth", "metric depth, shares and boundaries")
 _FILE_WIDTH = 120
@@ -40,23 +40,16 @@ _FILE_WIDTH = 120
 
 @dataclass(frozen=True, slots=True)
 class ResultTable:
-    """A table ready to be shown.
-
-    Attributes:
-        title: one line.
-        columns: names of the columns, the first one names the rows.
-        rows: cells as text.
-        note: what the columns mean.
-    """
+    """A table as text."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    note: str = ""
+    note: str = ""  # meaning of the columns
 
 
 def result_tables(evaluation: Evaluation) -> list[ResultTable]:
-    """All tables of an evaluation, in the order in which they are read."""
+    """All tables of an evaluation."""
     tables: list[ResultTable] = []
     for result in evaluation.kinds.values():
         tables += source_tables(result, evaluation)
@@ -77,7 +70,7 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
 def source_tables(result: SourceResult, evaluation: Evaluation) -> list[ResultTable]:
     """The tables of one kind of scene, of the pairs, or of a data set."""
     if not result.model.locations:
-        return [ResultTable(result.title, ("location",), (), "Nothing of this kind in this split.")]
+        return [ResultTable(result.title, ("location",), (), "This split has no captures of this kind.")]
     tables = [table for group in get_args(Group) if (table := _group_table(result, group, evaluation)) is not None]
     if result.model.confidence:
         tables.append(_curve_table(result))
@@ -85,7 +78,7 @@ def source_tables(result: SourceResult, evaluation: Evaluation) -> list[ResultTa
 
 
 def _group_table(result: SourceResult, group: Group, evaluation: Evaluation) -> ResultTable | None:
-    """A row per location, a column per metric of the group that has a number."""
+    """One row per location, one column per metric of the group."""
     model = result.model
     shown = [metric for metric in in_group(group) if metric.key in model.macro]
     if not shown:
@@ -108,22 +101,22 @@ def _group_table(result: SourceResult, group: Group, evaluation: Evaluation) -> 
 
 
 def _note(result: SourceResult, group: Group, shown: Sequence[Metric], evaluation: Evaluation) -> str:
-    """What the columns mean, at which pixels, after which alignment."""
+    """Meaning of the columns, evaluated pixels, alignment."""
     options = evaluation.options
     parts = [metric.note for metric in shown if metric.note]
     if "dataset" in options:
         cap = f" Cap: {options['cap']}." if group in (*_DEPTH_GROUPS, "confidence") else ""
         parts.insert(0, f"Mask: {options['mask']}. Crop: {options['crop']}.{cap}")
     elif group == "near/far pairs":
-        parts.append(f"Clear: one photo's smoothed Laplacian is more than {PAIR_RATIO:g} times the other's.")
+        parts.append(f"Clear: the smoothed Laplacian of one photo is more than {PAIR_RATIO:g} times that of the other.")
     elif group == "depth":
         parts.append(
-            f"Pixels: textured (upper {TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). Photos without "
-            f"visible blur left out: {sum(result.photos_without_blur.values())} (clear CoCs in under "
-            f"{BLUR_SHARE_MIN:.0%} of the pixel pairs)."
+            f"Pixels: textured (upper {TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). "
+            f"{sum(result.photos_without_blur.values())} photos without visible blur are left out (clearly different "
+            f"CoCs in less than {BLUR_SHARE_MIN:.0%} of the pixel pairs)."
         )
     elif group == "defocus order" and result.photos_without_true_defocus:
-        parts.append(f"Photos of captures known in order only, not in CoC: {result.photos_without_true_defocus}.")
+        parts.append(f"{result.photos_without_true_defocus} photos of captures with ordinal depth have no known CoC.")
     if group.startswith("metric depth"):
         parts.append(f"All known pixels. Alignment: {options['alignment']}.")
     if group == "blur detection":
@@ -138,16 +131,16 @@ def _curve_table(result: SourceResult) -> ResultTable:
         curve = by_location[MACRO]
         rows.append((label, *(number(value, digits) for value in curve.error)))
         rows.append((f"{label}: oracle", *(number(value, digits) for value in curve.oracle)))
-    head = ("mean of the error of what is left", *(f"-{percent} %" for percent in REMOVED_PERCENT))
-    note = "The least confident pixels (pairs) removed first; oracle: the largest errors removed first."
-    return ResultTable(f"{result.title}: error without the least confident", head, tuple(rows), note)
+    head = ("mean error of the rest", *(f"-{percent} %" for percent in REMOVED_PERCENT))
+    note = "The least confident pixels (pairs) are removed first; oracle: the largest errors are removed first."
+    return ResultTable(f"{result.title}: error without the least confident pixels", head, tuple(rows), note)
 
 
 def _compared_tables(result: SourceResult, evaluation: Evaluation) -> Iterator[ResultTable]:
-    """The methods side by side: one table of defocus and one of depth."""
-    stated = {evaluation.model: ("defocus_px", "inv_depth"), **evaluation.baselines}
+    """All methods in one table of defocus and one of depth."""
+    quantities = {evaluation.model: ("defocus_px", "inv_depth"), **evaluation.baselines}
     over = "photos" if result.averaged == "photo" else "locations"
-    note = f"The same photos, means over {over}; what a method does not state is not measured."
+    note = f"The same photos, means over {over}; quantities that a method does not estimate are left out."
     for what in ("defocus", "depth"):
         compared = [m for m in METRICS.values() if m.compared and (m.group in _DEPTH_GROUPS) == (what == "depth")]
         rows = {
@@ -158,11 +151,11 @@ def _compared_tables(result: SourceResult, evaluation: Evaluation) -> Iterator[R
         shown = [metric for metric in compared if any(metric.key in macro for macro in rows.values())]
         if len(rows) > 1:
             cells = tuple(
-                (name, ", ".join(stated[name]), *(cell(macro, metric) for metric in shown))
+                (name, ", ".join(quantities[name]), *(cell(macro, metric) for metric in shown))
                 for name, macro in rows.items()
             )
             aligned = f" Alignment: {evaluation.options['alignment']}." if what == "depth" else ""
-            head = ("method", "states", *(metric.label for metric in shown))
+            head = ("method", "estimates", *(metric.label for metric in shown))
             yield ResultTable(f"{result.title}: {what} side by side", head, cells, note + aligned)
 
 
@@ -178,9 +171,9 @@ def _slope_table(slopes: SlopeResult) -> ResultTable:
         )
         for label, fit in (*((str(size), fit) for size, fit in slopes.by_size.items()), ("**all**", slopes.overall))
     ]
-    discs = (f"disc {d:g} px" if d else "as it is" for d in diameters)
+    discs = (f"disc {d:g} px" if d else "unchanged" for d in diameters)
     note = (
-        "Sharp photos blurred by a disc in linear light. Cells: median over the photos of the median predicted CoC on "
+        "Sharp photos blurred by a disc in linear light. Cells: median over photos of the median predicted CoC of "
         "textured pixels. Slope: least squares through all blurred points. No photo is enlarged by more than 15 %."
     )
     head = ("long side px", "photos", *discs, "slope", "intercept px")
@@ -199,15 +192,15 @@ def _shape_table(fits: Mapping[Shape, SlopeFit]) -> ResultTable:
     )
     head = ("shape", "photos", *(f"{d:g} px" for d in SHAPE_DIAMETERS_PX), "slope")
     note = (
-        f"Sharp photos with a long side of {SHAPE_LONG_SIDE_PX} px, every point drawn as a shape with the variance of "
-        "a disc of that diameter. Cells: median over the photos of the median predicted CoC on textured pixels. "
+        f"Sharp photos with a long side of {SHAPE_LONG_SIDE_PX} px, blurred by a shape with the variance of a disc of "
+        "that diameter. Cells: median over photos of the median predicted CoC of textured pixels. "
         f"Slope: least squares from {SLOPE_DIAMETERS_PX[0]:g} to {SLOPE_DIAMETERS_PX[-1]:g} px."
     )
     return ResultTable("CoC by the shape of the blur", head, rows, note)
 
 
 def cell(values: Mapping[str, float], metric: Metric) -> str:
-    """A measure as text; ``-`` where it is absent or no number."""
+    """A measure as text; ``-`` if it is absent or not finite."""
     return number(values.get(metric.key, math.nan), metric.digits)
 
 
@@ -220,17 +213,17 @@ def number(value: float, digits: int) -> str:
 
 
 def heading(evaluation: Evaluation) -> str:
-    """What was measured on what."""
+    """Name of the model and of the data."""
     if "dataset" in evaluation.options:
         return f"{evaluation.model} on {evaluation.kinds[evaluation.options['dataset']].title}"
     return f"{evaluation.model} on the {evaluation.split} split"
 
 
 def markdown(evaluation: Evaluation, made: Mapping[str, str] | None = None) -> str:
-    """The whole evaluation as Markdown; ``made`` says with what, see :mod:`mddnet.evaluate.provenance`."""
+    """The evaluation as Markdown, with its provenance if ``made`` is given."""
     lines = [f"# {heading(evaluation)}", ""]
     if made is not None:
-        lines += [provenance_words(made, evaluation.seconds), ""]
+        lines += [provenance_line(made, evaluation.seconds), ""]
     lines += [", ".join(f"{name} {value}" for name, value in evaluation.options.items()) + ".", ""]
     lines += tables_markdown(result_tables(evaluation))
     if evaluation.locations_without_split:
@@ -239,11 +232,11 @@ def markdown(evaluation: Evaluation, made: Mapping[str, str] | None = None) -> s
 
 
 def _without_split(evaluation: Evaluation) -> str:
-    return "Locations that the split does not name, left out: " + ", ".join(evaluation.locations_without_split)
+    return "Left out, not in the split: " + ", ".join(evaluation.locations_without_split)
 
 
 def tables_markdown(tables: Sequence[ResultTable]) -> list[str]:
-    """Tables as lines of Markdown, each with a heading and its note."""
+    """Tables as lines of Markdown, with headings and notes."""
     lines: list[str] = []
     for table in tables:
         lines += [f"## {table.title}", ""]
@@ -259,7 +252,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def print_tables(evaluation: Evaluation, console: Console) -> None:
-    """Print all tables of an evaluation with rich; into a file or pipe they are 120 characters wide."""
+    """Print all tables of an evaluation; in a file or pipe they are at least 120 characters wide."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -284,11 +277,11 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
-    """Write an evaluation into a folder, made if needed, each file whole.
+    """Write an evaluation into a folder, which is created if missing; every file is written atomically.
 
-    ``evaluation.json`` has every number (NaN as null) and what it was made with, ``evaluation.md`` the tables. With the
-    extra ``report``, ``report.html`` has tables, figures and pictures, and ``comparison.jpg`` the pictures of all
-    methods side by side, where the model was compared with others.
+    ``evaluation.json`` has every number (NaN as null) and its provenance, ``evaluation.md`` the tables. With the extra
+    ``report``, ``report.html`` has tables, figures and pictures, and ``comparison.jpg`` the maps of all methods, if
+    there are baselines.
 
     Returns:
         The paths.
@@ -303,7 +296,7 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
     try:
         from mddnet.evaluate.report import report_files
     except ImportError:
-        pass  # the extra is not installed
+        pass  # the extra report is not installed
     else:
         contents |= report_files(evaluation, made)
     for name, content in contents.items():

@@ -23,19 +23,12 @@ _ITERATIONS = 30
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """``aligned = scale * inv_depth + shift``; say ``kind`` and ``method`` beside every number that used it.
+    """``aligned = scale * inv_depth + shift``; report ``kind`` and ``method`` with every number that uses it."""
 
-    Attributes:
-        kind: what was free.
-        method: how it was fitted.
-        scale: unit of the truth per unit of the prediction; 0 makes a constant of the prediction.
-        shift: in the unit of the truth.
-    """
-
-    kind: AlignmentKind
+    kind: AlignmentKind  # what was fitted
     method: AlignmentMethod
-    scale: float
-    shift: float
+    scale: float  # unit of the truth per unit of the prediction; 0 makes the prediction constant
+    shift: float  # in the unit of the truth
 
     def apply(self, inv_depth: NDArray[np.floating]) -> NDArray[np.float64]:
         """The aligned inverse depth, in the unit of the truth."""
@@ -54,17 +47,17 @@ def fit_alignment(
 
     ``least_squares`` minimises sum (s p + t - u)^2 (Eigen et al. 2014 for the scale; Ranftl et al., "Towards Robust
     Monocular Depth Estimation" (IEEE PAMI 2022), eq. 3-4, for both). ``robust`` minimises Huber's function of the same
-    residuals by reweighting, with the scale of the residuals from their median absolute deviation, so that a region of
-    wrong truth does not bend the rest; and a scale below 0, by which depth that is inside out would be as good as depth
-    that is right, is never given: such a prediction counts as a constant. ``least_squares`` is as published, its scale
-    may have any sign. Of more than :data:`FITTED_PIXELS` pixels, evenly spaced ones count.
+    residuals by reweighting, with the scale of the residuals from their median absolute deviation: a region of wrong
+    truth has little influence. It never returns a negative scale, which would accept inverted depth; such a prediction
+    counts as a constant. ``least_squares`` is as published, its scale may have any sign. Of more than
+    :data:`FITTED_PIXELS` pixels, evenly spaced ones are used.
 
     Args:
         pred: (H, W) predicted inverse depth.
         truth: (H, W) true inverse depth, NaN where unknown.
         mask: (H, W) bool, or None for every known pixel.
-        kind: what is free.
-        method: how the residuals count.
+        kind: what is fitted.
+        method: the function of the residuals that is minimised.
 
     Returns:
         The alignment. A constant prediction cannot be scaled: its scale is 0 and its shift the mean of the truth.
@@ -117,21 +110,17 @@ def _fit(
 
 @dataclass(frozen=True, slots=True)
 class AlignmentChoice:
-    """The choice that is printed beside every number that used it.
+    """How depth is aligned before metric errors are computed; printed with every such number.
 
-    Attributes:
-        kind: what is free.
-        domain: in which quantity: networks of relative inverse depth are aligned in inverse depth, those of metric or
-            affine depth in depth.
-        method: how it is fitted.
+    Networks of relative inverse depth are aligned in inverse depth, those of metric or affine depth in depth.
     """
 
     kind: AlignmentKind = "scale_and_shift"
     domain: AlignmentDomain = "inverse depth"
     method: AlignmentMethod = "robust"
 
-    def words(self) -> str:
-        """For tables and JSON."""
+    def description(self) -> str:
+        """The choice as text, for tables and JSON."""
         return "none" if self.kind == "none" else f"{self.method} {self.kind} in {self.domain}".replace("_", "-")
 
 
@@ -144,13 +133,13 @@ def aligned_depth_m(
 ) -> NDArray[np.float64]:
     """Predicted depth in metres after alignment with the known, positive pixels of the truth.
 
-    An aligned inverse depth below half of the scene's 2 % quantile is raised to it, since a shift can put a pixel
-    beyond infinity; in depth, likewise, what is nearer than half of the scene's 2 % quantile.
+    A shift can move a pixel beyond infinity. An aligned inverse depth is therefore at least half of the scene's 2 %
+    quantile; an aligned depth is at least half of the scene's 2 % quantile of depth.
 
     Args:
         inv_depth: (H, W), predicted.
         true_inv_depth: (H, W), 1/m, NaN where unknown, positive elsewhere.
-        choice: what is free, where, fitted how.
+        choice: how depth is aligned.
 
     Raises:
         ValueError: without a known pixel, or for other shapes.

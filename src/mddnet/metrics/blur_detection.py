@@ -22,9 +22,9 @@ def f_beta(
     """F = (1 + b) P R / (b P + R) with b = beta^2, precision P and recall R (van Rijsbergen 1979).
 
     Args:
-        detected: (H, W) bool, where blur was found.
-        blurred: (H, W) bool, where blur is.
-        mask: (H, W) bool, or None: pixels whose truth is known.
+        detected: (H, W) bool, pixels detected as blurred.
+        blurred: (H, W) bool, pixels that are blurred.
+        mask: (H, W) bool, pixels whose truth is known, or None.
         beta_squared: b; 1 gives the harmonic mean.
 
     Returns:
@@ -113,36 +113,44 @@ def _share(c: Any) -> float:
     return float(c.blurred.mean()) if len(c.blurred) else float("nan")
 
 
-def _detection(key: str, title: str, function: Callable[[Any], float], **more: Any) -> Metric:
-    needs = more.pop("needs", ("blurred", "detected"))
+def _detection(
+    key: str,
+    title: str,
+    function: Callable[[Any], float],
+    *,
+    needs: tuple[str, ...] = ("blurred", "detected"),
+    **more: Any,
+) -> Metric:
     return Metric(key, title, "blur detection", function, needs, **more)
 
 
-_BESIDE: dict[str, Any] = {"needs": ("truth.defocus_there",), "reference": True}
+_REFERENCE: dict[str, Any] = {"needs": ("truth.sampled_defocus_px",), "reference": True}
 # fmt: off
 register(
     _detection(
-        "blur_f", "F", lambda c: f_beta(c.detected, c.blurred), beside="blur_f_everywhere",
-        note=f"F with beta^2 = {BETA_SQUARED:g}, at drawn pixels.", compared=True,
+        "blur_f", "F", lambda c: f_beta(c.detected, c.blurred), reference_key="blur_f_everywhere",
+        note=f"F with beta^2 = {BETA_SQUARED:g}, at sampled pixels.", compared=True,
     ),
     _detection(
         "blur_f_everywhere", "F of all", lambda c: f_beta(np.ones_like(c.blurred), c.blurred),
-        note="F of all: of all blurred.", **_BESIDE,
+        note="F of all: with every pixel detected as blurred.", **_REFERENCE,
     ),
     _detection("blur_iou", "IoU", lambda c: iou(c.detected, c.blurred), compared=True),
     _detection(
-        "blur_mae", "MAE", lambda c: detection_mae(c.detected, c.blurred), better="lower", beside="blur_mae_constant",
-        note="MAE: of the binary map, its error rate.",
+        "blur_mae", "MAE", lambda c: detection_mae(c.detected, c.blurred), better="lower",
+        reference_key="blur_mae_constant", note="MAE: error rate of the binary map.",
     ),
     _detection(
         "blur_mae_constant", "const.", lambda c: min(_share(c), 1 - _share(c)), better="lower",
-        note="Const.: the better of all and nothing blurred.", **_BESIDE,
+        note="Const.: the better of everything and nothing blurred.", **_REFERENCE,
     ),
     _detection(
-        "blur_ap", "AP", lambda c: average_precision(c.blur_there, c.blurred), needs=("blurred", "blur_there"),
-        beside="blur_ap_sharpness",
-        note="AP: average precision of the CoC's order; a constant has the share of blurred pixels.", compared=True,
+        "blur_ap", "AP", lambda c: average_precision(c.sampled_blur, c.blurred),
+        needs=("blurred", "sampled_blur"),
+        reference_key="blur_ap_sharpness",
+        note="AP: average precision of the order by CoC; a constant scores the share of blurred pixels.",
+        compared=True,
     ),
-    _detection("blur_share", "blurred", _share, better="", **_BESIDE),
+    _detection("blur_share", "blurred", _share, better="", **_REFERENCE),
 )
 # fmt: on

@@ -1,4 +1,4 @@
-"""Depth boundaries: whether a prediction steps where the truth does."""
+"""Depth boundaries."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from mddnet.types import BoolArray
 BOUNDARY_RATIOS = (1.05, 1.25)
 """Lowest and highest ratio of neighbouring depths that counts as a boundary."""
 BOUNDARY_COUNT = 10
-"""How many ratios are asked, evenly spread."""
+"""Number of ratios, evenly spaced."""
 
 
 def boundary_f1(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
     """Scale-invariant F1 of occluding boundaries, weighted towards the large ones.
 
-    Two neighbours (left, right, up, down, each direction for itself) have a boundary at ratio t where z_j / z_i > t.
+    Two neighbours (left, right, up, down, each direction separately) have a boundary at ratio t where z_j / z_i > t.
     Precision and recall are means over the four directions; F1 is averaged over ten ratios from 1.05 to 1.25 with
     weights in proportion to the ratio. Bochkovskii et al., "Depth Pro" (arXiv:2410.02073), section on sharp boundary
-    metrics, and their published code: a ratio at which neither side has a boundary counts 0. No thinning, no tolerance:
-    a boundary that is one pixel off is a miss.
+    metrics, and their published code: a ratio counts 0 if neither prediction nor truth has a boundary. There is no
+    thinning and no tolerance: a boundary that is one pixel off is a miss.
 
     Args:
         pred_m: (H, W) predicted depth; its scale does not matter, a shift of the inverse depth does. Values <= 0
@@ -77,7 +77,7 @@ register(
         "metric depth, shares and boundaries",
         lambda c: boundary_f1(*c.metres),
         ("metres",),
-        note="Boundary F1: of Depth Pro.",
+        note="Boundary F1: as defined by Depth Pro.",
         compared=True,
     )
 )

@@ -32,7 +32,7 @@ def coc_mse_px2(
 def normalised_sigma_mae(
     pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None
 ) -> float:
-    """Mean absolute error of sigma / 3.275, both sides clipped at 1, with sigma = CoC / 4.
+    """Mean absolute error of sigma / 3.275, prediction and truth clipped at 1, with sigma = CoC / 4.
 
     The protocol of DMENet (Lee et al., "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019) on SYNDOF and
     RTF. Everything beyond a CoC of 13.1 px counts as 13.1 px, so the number depends on the size of the images.
@@ -46,7 +46,7 @@ def normalised_sigma_mae(
 def normalised_sigma_mse(
     pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None
 ) -> float:
-    """Mean squared error of sigma / 3.275, both sides clipped at 1: see :func:`normalised_sigma_mae`."""
+    """Mean squared error of sigma / 3.275, clipped at 1: see :func:`normalised_sigma_mae`."""
     p, t = known_values(pred_px, defocus_px, mask)
     if not len(p):
         return float("nan")
@@ -54,7 +54,7 @@ def normalised_sigma_mse(
 
 
 def constant_mae_px(defocus_px: NDArray[np.floating], mask: BoolArray | None = None) -> float:
-    """Mean absolute error of the best constant for this image, its median: the bar that knowing nothing local sets."""
+    """Mean absolute error of the best constant for this image, its median."""
     _, t = known_values(defocus_px, defocus_px, mask)
     return float(np.mean(np.abs(t - np.median(t)))) if len(t) else float("nan")
 
@@ -70,21 +70,21 @@ def coc_bias_px(pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating])
 
 def _focus_error(c: Any) -> float:
     """Error of the plane of focus over the scene's range, at most 1, after robust alignment; NaN if none was found."""
-    truth, focus = c.truth, c.answer.focus
+    truth, focus = c.truth, c.estimate.focus
     if not focus.found or not truth.range > 0 or (truth.mask is not None and not truth.mask.any()):
         return float("nan")
-    alignment = fit_alignment(c.answer.inv_depth, truth.inv_depth, truth.mask)
+    alignment = fit_alignment(c.estimate.inv_depth, truth.inv_depth, truth.mask)
     return min(float(abs(alignment.scale * focus.u_focus + alignment.shift - truth.u_focus) / truth.range), 1.0)
 
 
 def _median_focus_error(rows: Sequence[Measures]) -> float | None:
-    """Median over photos; one whose plane of focus was not found counts as wrong by the whole range of the scene."""
+    """Median over photos; the error is 1, the whole range of the scene, where no plane of focus was found."""
     errors = [row.get("u_focus_error", np.nan) for row in rows if "focus_found" in row]
     return float(np.median([error if np.isfinite(error) else 1.0 for error in errors])) if errors else None
 
 
-_SIZE = ("truth.defocus_px", "answer.defocus_px")
-_FOCUS = ("truth.u_focus", "truth.signed_defocus_px", "answer.focus", "answer.inv_depth")
+_SIZE = ("truth.defocus_px", "estimate.defocus_px")
+_FOCUS = ("truth.u_focus", "truth.signed_defocus_px", "estimate.focus", "estimate.inv_depth")
 _SIGMA_NOTE = "Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it, as on SYNDOF and RTF."
 # fmt: off
 register(
@@ -94,8 +94,10 @@ register(
     ),
     Metric(
         "coc_mae_px", "CoC MAE", "defocus size and focus",
-        lambda c: coc_mae_px(c.answer.defocus_px, c.truth.defocus_px), _SIZE, unit="px", beside="coc_constant_mae_px",
-        digits=2, better="lower", note="CoC errors: over all known, trusted pixels.", pooled=True, compared=True,
+        lambda c: coc_mae_px(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, unit="px",
+        reference_key="coc_constant_mae_px",
+        digits=2, better="lower", note="CoC errors: over all known pixels of sufficient confidence.", pooled=True,
+        compared=True,
     ),
     Metric(
         "coc_constant_mae_px", "best constant", "defocus size and focus",
@@ -105,11 +107,11 @@ register(
     Metric(
         "coc_label_noise_px", "label noise", "defocus size and focus", lambda c: c.truth.label_noise_px,
         ("truth.label_noise_px", "truth.defocus_px"), unit="px", reference=True, digits=2, better="lower",
-        note="Label noise: error that the truth itself has at least, by depths from every other frame of the stack.",
+        note="Label noise: lower bound of the error of the truth, from depths by every other frame of the stack.",
     ),
     Metric(
         "coc_bias_px", "CoC bias", "defocus size and focus",
-        lambda c: coc_bias_px(c.answer.defocus_px, c.truth.defocus_px), _SIZE, unit="px", digits=2, better="",
+        lambda c: coc_bias_px(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, unit="px", digits=2, better="",
         pooled=True,
     ),
     Metric(
@@ -119,29 +121,29 @@ register(
     ),
     Metric(
         "u_focus_error_median", "its median", "defocus size and focus", over_photos=_median_focus_error,
-        better="lower", note="Its median: over all photos, 1 where it was not found.",
+        better="lower", note="Its median: over all photos; 1 where it was not found.",
     ),
     Metric(
-        "focus_found", "focus found", "defocus size and focus", lambda c: float(c.answer.focus.found), _FOCUS,
+        "focus_found", "focus found", "defocus size and focus", lambda c: float(c.estimate.focus.found), _FOCUS,
         digits=2,
     ),
     Metric(
         "coc_mse_px2", "CoC MSE", "defocus, squared and normalised errors",
-        lambda c: coc_mse_px2(c.answer.defocus_px, c.truth.defocus_px), _SIZE, unit="px^2", digits=1, better="lower",
+        lambda c: coc_mse_px2(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, unit="px^2", digits=1, better="lower",
         note="The same pixels.", pooled=True,
     ),
     Metric(
         "sigma_mae", "sigma MAE", "defocus, squared and normalised errors",
-        lambda c: normalised_sigma_mae(c.answer.defocus_px, c.truth.defocus_px), _SIZE, better="lower",
+        lambda c: normalised_sigma_mae(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, better="lower",
         note=_SIGMA_NOTE, pooled=True, compared=True,
     ),
     Metric(
         "sigma_mse", "sigma MSE", "defocus, squared and normalised errors",
-        lambda c: normalised_sigma_mse(c.answer.defocus_px, c.truth.defocus_px), _SIZE, better="lower", pooled=True,
+        lambda c: normalised_sigma_mse(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, better="lower", pooled=True,
     ),
     Metric(
-        "coc_median_px", "CoC", "uniform blur", lambda c: float(np.median(c.answer.defocus_px[c.truth.textured])),
-        ("truth.textured", "answer.defocus_px"), unit="px", better="",
+        "coc_median_px", "CoC", "uniform blur", lambda c: float(np.median(c.estimate.defocus_px[c.truth.textured])),
+        ("truth.textured", "estimate.defocus_px"), unit="px", better="",
     ),
 )
 # fmt: on

@@ -1,4 +1,4 @@
-"""Depth in metres, as the field reports it; the alignment of the prediction is said beside every number."""
+"""Standard metrics of depth in metres; report the alignment of the prediction with every number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mddnet.types import BoolArray
 
 
 def abs_rel(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
-    """Mean of |z - z*| / z* over pixels with z* > 0 (Eigen et al., NeurIPS 2014); state the alignment beside it."""
+    """Mean of |z - z*| / z* over pixels with z* > 0 (Eigen et al., NeurIPS 2014)."""
     p, t = positive_values(pred_m, truth_m, mask)
     return float(np.mean(np.abs(p - t) / t)) if len(p) else float("nan")
 
@@ -59,7 +59,7 @@ def delta(
     """Share of pixels with max(z / z*, z* / z) < base^power (Eigen et al., NeurIPS 2014); z <= 0 is a miss.
 
     Args:
-        pred_m: (H, W) predicted depth, aligned as stated beside the number.
+        pred_m: (H, W) predicted depth, aligned.
         truth_m: (H, W) true depth, NaN where unknown; pixels with z* <= 0 are left out.
         mask: (H, W) bool, or None.
         power: 1, 2, 3 are delta_1 to delta_3.
@@ -91,12 +91,12 @@ def silog(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: Boo
 
 
 def _constant(c: Any) -> float:
-    u, truth_m = c.truth.inv_depth.astype(np.float64), c.metres_there[1]
+    u, truth_m = c.truth.inv_depth.astype(np.float64), c.known_metres[1]
     return abs_rel(np.full(truth_m.shape, 1.0 / float(np.median(u[u > 0]))), truth_m)
 
 
 def _of_metres(function: Callable[..., float]) -> Callable[[Any], float]:
-    return lambda c: function(*c.metres_there)
+    return lambda c: function(*c.known_metres)
 
 
 def _shares() -> list[Metric]:
@@ -131,7 +131,7 @@ def _error(key: str, title: str, function: Callable[..., float], unit: str = "",
         unit=unit,
         digits=digits,
         better="lower",
-        beside="abs_rel_constant" if key == "abs_rel" else None,
+        reference_key="abs_rel_constant" if key == "abs_rel" else None,
         compared=key == "abs_rel",
     )
 

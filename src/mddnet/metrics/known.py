@@ -1,4 +1,4 @@
-"""The pixels that a measure looks at."""
+"""The pixels at which a metric is computed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def known_values(
         shapes = f"pred {p.shape}, truth {t.shape}" + ("" if mask is None else f", mask {mask.shape}")
         raise ValueError(f"shapes differ: {shapes}; expected one shape")
     use = np.isfinite(t) if mask is None else np.isfinite(t) & mask
-    # a dozen measures ask for the same pixels, which are often all: no copy then
+    # no copy where all pixels are known, which is common
     return (p.ravel(), t.ravel()) if use.all() else (p[use], t[use])
 
 
 def positive_values(
     pred: NDArray[np.floating], truth: NDArray[np.floating], mask: BoolArray | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """:func:`known_values` where the truth is positive, too: depth of zero is none."""
+    """:func:`known_values` where the truth is positive: a depth of zero is unknown."""
     p, t = known_values(pred, truth, mask)
     positive = t > 0
     return (p, t) if positive.all() else (p[positive], t[positive])

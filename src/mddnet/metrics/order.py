@@ -1,4 +1,4 @@
-"""Order: whether the right one of two pixels is nearer, or blurrier; and rank correlation."""
+"""Ordinal accuracy of depth and defocus, and rank correlation."""
 
 from __future__ import annotations
 
@@ -21,23 +21,17 @@ DEFOCUS_GAP = 0.007
 
 @dataclass(frozen=True, slots=True)
 class OrdinalPairs:
-    """Random pairs of pixels whose truths differ clearly.
+    """Random pairs of pixels whose truths differ clearly."""
 
-    Attributes:
-        nearer: (N,) flat indices of the pixels with the larger truth.
-        farther: (N,) flat indices of the pixels with the smaller truth.
-        admissible_share: share of all drawn pairs whose truths differed clearly; 0 if none could be drawn.
-    """
-
-    nearer: NDArray[np.int64]
-    farther: NDArray[np.int64]
-    admissible_share: float
+    nearer: NDArray[np.int64]  # (N,) flat indices of the pixels with the larger truth
+    farther: NDArray[np.int64]  # (N,) flat indices of the pixels with the smaller truth
+    admissible_share: float  # share of the drawn pairs whose truths differ clearly; 0 if none could be drawn
 
     def __len__(self) -> int:
         return len(self.nearer)
 
     def accuracy(self, pred: NDArray[np.floating]) -> float:
-        """Share of the pairs that ``pred`` orders like the truth; ties count half, NaN is wrong; NaN without pairs."""
+        """Share of pairs that ``pred`` orders correctly; ties count half, a NaN is wrong. NaN without pairs."""
         if len(self) == 0:
             return float("nan")
         flat = np.asarray(pred).ravel()
@@ -54,8 +48,8 @@ def ordinal_pairs(
         truth: (H, W), NaN where unknown.
         mask: (H, W) bool, or None for every pixel.
         min_gap: smallest difference, exclusive, in the unit of the truth, >= 0.
-        pairs: how many pairs to return at most; up to ten times as many are drawn.
-        seed: the draw is a function of the seed, the truth and the mask alone.
+        pairs: largest number of pairs to return; up to ten times as many are drawn.
+        seed: the draw depends on the seed, the truth and the mask only.
 
     Raises:
         ValueError: if the shapes differ or ``min_gap`` is negative or NaN.
@@ -98,7 +92,7 @@ def ordinal_accuracy(
     pairs: int = 20_000,
     seed: int = 0,
 ) -> float:
-    """Share of random pairs with clearly different truths that ``pred`` puts in the right order, ties half.
+    """Share of random pairs with clearly different truths that ``pred`` orders correctly; ties count half.
 
     After the ordinal error of Chen et al., "Single-Image Depth Perception in the Wild" (NeurIPS 2016), with the gap
     absolute instead of a ratio. Chance is 0.5; the negated prediction has 1 minus the value.
@@ -135,9 +129,9 @@ def inv_depth_range(inv_depth: NDArray[np.floating]) -> float:
 def depth_ordinal_pairs(
     inv_depth: NDArray[np.floating], mask: BoolArray | None, *, pairs: int = 20_000, seed: int = 0
 ) -> OrdinalPairs:
-    """Pairs whose inverse depths differ by more than 10 % of the scene's 2-98 % range (none in a scene without range).
+    """Pairs whose inverse depths differ by more than 10 % of the scene's 2-98 % range; none if the range is 0.
 
-    The range is that of all known pixels of ``inv_depth``, in the mask or not. Valid for every unit, "ordinal" too.
+    The range covers all known pixels of ``inv_depth``, in the mask or not. Valid for every unit, including "ordinal".
     """
     spread = inv_depth_range(inv_depth)
     if not spread > 0:
@@ -184,7 +178,7 @@ def spearman(pred: NDArray[np.floating], truth: NDArray[np.floating], mask: Bool
     """Rank correlation: Pearson's r of the ranks, equal values sharing their mean rank (Spearman 1904).
 
     Returns:
-        A value in [-1, 1]; NaN with fewer than two pixels or if either side is constant.
+        A value in [-1, 1]; NaN with fewer than two pixels or if either input is constant.
     """
     p, t = known_values(pred, truth, mask)
     if len(p) < 2:
@@ -210,7 +204,7 @@ def _mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _rank_correlation(c: Any) -> float:
-    return spearman(c.answer.inv_depth, c.truth.inv_depth, c.truth.rank_mask)
+    return spearman(c.estimate.inv_depth, c.truth.inv_depth, c.truth.rank_mask)
 
 
 def _worst_pair(rows: Sequence[Measures]) -> float | None:
@@ -219,26 +213,26 @@ def _worst_pair(rows: Sequence[Measures]) -> float | None:
 
 
 def _law_with_true_sign(c: Any) -> float:
-    return float(c.truth.depth_pairs.accuracy(-np.sign(c.truth.signed_defocus_px) * c.answer.defocus_px))
+    return float(c.truth.depth_pairs.accuracy(-np.sign(c.truth.signed_defocus_px) * c.estimate.defocus_px))
 
 
-_DEPTH = ("truth.depth_pairs", "answer.inv_depth")
-_DEFOCUS = ("truth.defocus_pairs", "answer.blur")
+_DEPTH = ("truth.depth_pairs", "estimate.inv_depth")
+_DEFOCUS = ("truth.defocus_pairs", "estimate.blur")
 # fmt: off
 register(
     Metric(
-        "depth_ordinal", "ordinal", "depth", lambda c: c.truth.depth_pairs.accuracy(c.answer.inv_depth), _DEPTH,
-        beside="vertical_position_prior",
-        note=f"Ordinal: pairs of pixels whose inverse depths differ by > {DEPTH_GAP:.0%} of the scene's 2-98 % range, "
-        "share in the right order.", compared=True,
+        "depth_ordinal", "ordinal", "depth", lambda c: c.truth.depth_pairs.accuracy(c.estimate.inv_depth), _DEPTH,
+        reference_key="vertical_position_prior",
+        note="Ordinal: share of correctly ordered pairs of pixels whose inverse depths differ by "
+        f"> {DEPTH_GAP:.0%} of the scene's 2-98 % range.", compared=True,
     ),
     Metric(
         "depth_ordinal_rotated", "rotated", "depth", lambda c: c.truth.depth_pairs.accuracy(c.rotated.inv_depth),
         (*_DEPTH, "rotated.inv_depth"), note="Rotated: the photo rotated by 180 degrees.", compared=True,
     ),
     Metric(
-        "depth_ordinal_law", "law", "depth", lambda c: c.truth.depth_pairs.accuracy(-c.answer.signed_defocus_px),
-        ("truth.depth_pairs", "answer.signed_defocus_px"), note="Law: order of the signed CoC alone.",
+        "depth_ordinal_law", "law", "depth", lambda c: c.truth.depth_pairs.accuracy(-c.estimate.signed_defocus_px),
+        ("truth.depth_pairs", "estimate.signed_defocus_px"), note="Law: order by the signed CoC alone.",
     ),
     Metric(
         "depth_ordinal_law_rotated", "law rotated", "depth",
@@ -247,12 +241,12 @@ register(
     ),
     Metric(
         "depth_ordinal_law_true_sign", "law, true sign", "depth", _law_with_true_sign,
-        ("truth.depth_pairs", "truth.signed_defocus_px", "answer.defocus_px", "answer.signed_defocus_px"),
-        note="True sign: of the CoC with the true sign, what a perfect sign would give.",
+        ("truth.depth_pairs", "truth.signed_defocus_px", "estimate.defocus_px", "estimate.signed_defocus_px"),
+        note="True sign: order by the estimated CoC with the true sign.",
     ),
     Metric(
-        "depth_ordinal_sharp", "sharp", "depth", lambda c: c.truth.sharp_pairs.accuracy(c.answer.inv_depth),
-        ("truth.sharp_pairs", "answer.inv_depth"), note="Sharp: on the all-in-focus image.",
+        "depth_ordinal_sharp", "sharp", "depth", lambda c: c.truth.sharp_pairs.accuracy(c.estimate.inv_depth),
+        ("truth.sharp_pairs", "estimate.inv_depth"), note="Sharp: on the all-in-focus image.",
     ),
     Metric(
         "depth_ordinal_sharp_rotated", "sharp rotated", "depth",
@@ -260,17 +254,18 @@ register(
     ),
     Metric(
         "depth_spearman", "rank corr.", "depth", _rank_correlation,
-        ("truth.depth_pairs", "truth.inv_depth", "truth.rank_mask", "answer.inv_depth"),
+        ("truth.depth_pairs", "truth.inv_depth", "truth.rank_mask", "estimate.inv_depth"),
         note="Rank corr.: Spearman's.", compared=True,
     ),
     Metric(
         "inv_depth_error", "inv. depth error", "depth", lambda c: float(np.mean(c.inv_depth_errors)),
         ("inv_depth_errors",), better="lower",
-        note="Inverse depth error: mean over the range, after robust scale-and-shift alignment to drawn pixels.",
+        note="Inverse depth error: mean, over the scene's range, after robust scale-and-shift alignment at sampled "
+        "pixels.",
     ),
     Metric(
-        "defocus_ordinal", "ordinal", "defocus order", lambda c: c.truth.defocus_pairs.accuracy(c.answer.blur),
-        _DEFOCUS, beside="defocus_ordinal_sharpness",
+        "defocus_ordinal", "ordinal", "defocus order", lambda c: c.truth.defocus_pairs.accuracy(c.estimate.blur),
+        _DEFOCUS, reference_key="defocus_ordinal_sharpness",
         note=f"Ordinal: pairs of pixels whose CoCs differ by > {DEFOCUS_GAP:.1%} of the long side.", compared=True,
     ),
     Metric(
@@ -278,14 +273,15 @@ register(
         lambda c: c.truth.defocus_pairs.accuracy(c.rotated.blur), (*_DEFOCUS, "rotated.blur"),
     ),
     Metric(
-        "defocus_spearman", "rank corr.", "defocus order", lambda c: spearman(c.blur_there, c.truth.defocus_there),
-        ("truth.defocus_pairs", "truth.defocus_there", "blur_there"),
-        note="Rank corr.: Spearman's, drawn known pixels.", compared=True,
+        "defocus_spearman", "rank corr.", "defocus order",
+        lambda c: spearman(c.sampled_blur, c.truth.sampled_defocus_px),
+        ("truth.defocus_pairs", "truth.sampled_defocus_px", "sampled_blur"),
+        note="Rank corr.: Spearman's, sampled known pixels.", compared=True,
     ),
     Metric(
-        "near_far_accuracy", "accuracy", "near/far pairs", lambda c: c.truth.near_far_pairs.accuracy(c.answer.blur),
-        ("truth.near_far_pairs", "answer.blur"), digits=4,
-        note="Share of the clear pixels at which the less sharp photo got the larger defocus; ties half.",
+        "near_far_accuracy", "accuracy", "near/far pairs",
+        lambda c: c.truth.near_far_pairs.accuracy(c.estimate.blur), ("truth.near_far_pairs", "estimate.blur"),
+        digits=4, note="Share of clear pixels at which the less sharp photo has the larger defocus; ties count half.",
         compared=True,
     ),
     Metric(

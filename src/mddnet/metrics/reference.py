@@ -1,7 +1,8 @@
-"""Reference answers that need no network: what the numbers of a method stand beside."""
+"""References that need no network, for comparison with a method's numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,17 +15,17 @@ from mddnet.metrics.texture import gaussian_smoothed, smoothed_laplacian
 from mddnet.types import Float32Array
 
 SHARPNESS_SCALES = (0.005, 0.01, 0.02, 0.04)
-"""Smoothings of the sharpness reference, as sigma over the image's long side; the best of them stands for it."""
+"""Smoothings of the sharpness reference, sigma over the image's long side; the best one is reported."""
 
 
 def vertical_position(height: int, width: int) -> Float32Array:
-    """The vertical-position prior: lower in the picture is nearer, (H, W), 0 in the top row, 1 in the bottom row."""
+    """The vertical-position prior, (H, W): 0 in the top row, 1 (nearest) in the bottom row."""
     rows = np.linspace(0.0, 1.0, height, dtype=np.float32)
     return np.ascontiguousarray(np.broadcast_to(rows[:, None], (height, width)))
 
 
 def negative_sharpness(photo: NDArray[np.generic], *scales: float) -> list[Float32Array]:
-    """Defocus as the lack of sharpness: minus the smoothed Laplacian of the photo itself, for its order only.
+    """Defocus as lack of sharpness: minus the smoothed Laplacian of the photo; only its order has a meaning.
 
     Args:
         photo: (H, W, 3) or (H, W).
@@ -41,11 +42,11 @@ def negative_sharpness(photo: NDArray[np.generic], *scales: float) -> list[Float
 
 
 def _ordinal(scale: float, c: Any) -> float:
-    return float(c.truth.defocus_pairs.accuracy(c.truth.dullness[scale]))
+    return float(c.truth.defocus_pairs.accuracy(c.truth.blurriness[scale]))
 
 
 def _precision(scale: float, c: Any) -> float:
-    return average_precision(c.truth.dullness[scale].ravel()[c.truth.drawn_defocus], c.blurred)
+    return average_precision(c.truth.blurriness[scale].ravel()[c.truth.defocus_indices], c.blurred)
 
 
 def _best(key: str, means: Measures) -> float | None:
@@ -53,11 +54,13 @@ def _best(key: str, means: Measures) -> float | None:
     return float(np.nanmax(found)) if np.isfinite(found).any() else None
 
 
-def _sharpness(key: str, title: str, group: Group, needs: tuple[str, ...], scored: partial[float]) -> list[Metric]:
+def _sharpness(
+    key: str, title: str, group: Group, needs: tuple[str, ...], score: Callable[[float, Any], float]
+) -> list[Metric]:
     scales = [
-        Metric(f"{key}_{scale}", "", group, partial(scored, scale), needs, reference=True) for scale in SHARPNESS_SCALES
+        Metric(f"{key}_{scale}", "", group, partial(score, scale), needs, reference=True) for scale in SHARPNESS_SCALES
     ]
-    note = "Negative sharpness: at its best smoothing per location."
+    note = "Negative sharpness: with the best smoothing per location."
     return [*scales, Metric(key, title, group, from_means=partial(_best, key), note=note)]
 
 
@@ -66,15 +69,15 @@ register(
     Metric(
         "vertical_position_prior", "vertical position", "depth",
         lambda c: c.truth.depth_pairs.accuracy(vertical_position(*c.truth.photo.shape[:2])), ("truth.depth_pairs",),
-        reference=True, note="Vertical position: of the prior that lower in the picture is nearer.",
+        reference=True, note="Vertical position: the prior that lower in the picture is nearer.",
     ),
     *_sharpness(
         "defocus_ordinal_sharpness", "neg. sharpness", "defocus order", ("truth.defocus_pairs", "truth.defocus_px"),
-        partial(_ordinal),
+        _ordinal,
     ),
     *_sharpness(
         "blur_ap_sharpness", "AP of sharpness", "blur detection", ("truth.defocus_pairs", "truth.defocus_px"),
-        partial(_precision),
+        _precision,
     ),
 )
 # fmt: on

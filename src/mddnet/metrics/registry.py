@@ -1,7 +1,7 @@
-"""The registry of metrics. Tables, notes, reports and ``evaluation.json`` are made from it.
+"""The registry of metrics: tables, notes, reports and ``evaluation.json`` are generated from it.
 
-A metric is registered in the module of ``mddnet.metrics`` that defines it, and ``mddnet.metrics`` imports all of its
-modules: a new metric is one new file.
+A metric is registered by the module of ``mddnet.metrics`` that defines it. ``mddnet.metrics`` imports all of its
+modules, so a new metric is one new file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Group = Literal[
     "confidence",
     "uniform blur",
 ]
-"""Tables, in the order in which they are read."""
+"""Tables, in their order."""
 Measures = Mapping[str, float]
 
 
@@ -38,20 +38,20 @@ class Metric:
 
     Attributes:
         key: its name in ``evaluation.json``.
-        title: of its column; "" for a number that is kept but not shown.
-        group: the table that it stands in.
+        title: title of its column; "" for a number without a column.
+        group: its table.
         function: computes it from a :class:`~mddnet.metrics.comparison.Comparison`; None if it follows from others.
         needs: attributes of :class:`~mddnet.metrics.comparison.Comparison`, dotted, that must not be None.
-        reference: whether it needs the truth alone: what knowing nothing local would give.
-        beside: key of the reference that it stands beside.
+        reference: whether it needs the truth alone.
+        reference_key: key of the reference that it is compared with.
         unit: "" for a share.
         digits: decimals in tables.
-        better: which way is good.
-        note: what the column means, one or two sentences; "" if the title says it.
+        better: which direction is better.
+        note: meaning of the column in one or two sentences; "" if the title is sufficient.
         pooled: whether means weight photos by their pixels with a known CoC.
         from_means: computes it from the means of a location.
         over_photos: computes it from the measures of all photos of a location, or of all locations.
-        compared: whether it stands in the tables that compare methods.
+        compared: whether it appears in the tables that compare methods.
     """
 
     key: str
@@ -60,7 +60,7 @@ class Metric:
     function: Callable[[Any], float] | None = None
     needs: tuple[str, ...] = ()
     reference: bool = False
-    beside: str | None = None
+    reference_key: str | None = None
     unit: str = ""
     digits: int = 3
     better: Literal["higher", "lower", ""] = "higher"
@@ -71,7 +71,7 @@ class Metric:
     compared: bool = False
 
     def applies(self, comparison: Comparison) -> bool:
-        """Whether all that it needs is there."""
+        """Whether everything that it needs is available."""
         return self.function is not None and all(_found(comparison, need) for need in self.needs)
 
     @property
@@ -88,7 +88,7 @@ def register(*metrics: Metric) -> None:
     """Add metrics to the registry.
 
     Raises:
-        ValueError: for a key that is taken.
+        ValueError: for a key that is registered already.
     """
     for metric in metrics:
         if metric.key in METRICS:
@@ -101,8 +101,8 @@ def measure(comparison: Comparison, keys: Iterable[str] | None = None, *, refere
 
     Args:
         comparison: one photo.
-        keys: some metrics; None is all.
-        references: whether to compute those that need the truth alone, too.
+        keys: the metrics to compute; None is all.
+        references: whether to include those that need the truth alone.
     """
     metrics = METRICS.values() if keys is None else [METRICS[key] for key in keys]
     return {
@@ -118,7 +118,7 @@ def in_group(group: Group) -> list[Metric]:
 
 
 def add_from_means(summary: dict[str, float]) -> None:
-    """Add what follows from the means of a location and is not there yet."""
+    """Add the metrics that follow from the means of a location, unless they are present."""
     for metric in METRICS.values():
         if metric.from_means is not None and metric.key not in summary:
             value = metric.from_means(summary)
@@ -127,7 +127,7 @@ def add_from_means(summary: dict[str, float]) -> None:
 
 
 def over_photos(rows: Sequence[Measures]) -> dict[str, float]:
-    """What follows from the measures of all photos."""
+    """The metrics that follow from the measures of all photos."""
     found = {m.key: m.over_photos(rows) for m in METRICS.values() if m.over_photos is not None}
     return {key: value for key, value in found.items() if value is not None}
 
@@ -143,7 +143,7 @@ def mean(rows: Sequence[Measures]) -> dict[str, float]:
 
 
 def pooled_mean(rows: Sequence[Measures]) -> dict[str, float]:
-    """:func:`mean`, with pooled metrics weighted by the pixels of known CoC, whose counts add up."""
+    """:func:`mean`, with pooled metrics weighted by the number of pixels with a known CoC, which is summed."""
     summary = mean(rows)
     weighted = [row for row in rows if row.get("coc_pixels", 0.0) > 0]
     if weighted:

@@ -1,4 +1,4 @@
-"""Sign of the defocus: in front of the plane of focus, or behind it."""
+"""Accuracy of the sign of the defocus: in front of the plane of focus, or behind it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sign_accuracy(
     *,
     min_defocus_px: float = 0.0,
 ) -> float:
-    """Share of pixels with |CoC| above ``min_defocus_px`` whose sign (behind +, in front -) is right; 0 counts half.
+    """Share of pixels with |CoC| above ``min_defocus_px`` whose sign (behind +, in front -) is correct; 0 counts half.
 
     Args:
         pred_signed_px: (H, W) predicted signed CoC.
@@ -53,23 +53,23 @@ def _constant(means: Measures) -> float | None:
     return None if behind is None else max(behind, 1 - behind)
 
 
-_SIGN = ("truth.signed_defocus_px", "answer.signed_defocus_px")
+_SIGN = ("truth.signed_defocus_px", "estimate.signed_defocus_px")
 # fmt: off
 register(
     Metric(
         "sign_accuracy", "sign", "defocus order",
-        lambda c: _accuracy(c, c.answer.signed_defocus_px, c.truth.sign_mask), _SIGN, beside="sign_constant",
-        note=f"Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and, of scenes, > {SIGN_RANGE_MIN:.0%} of the "
-        "range from focus.",
+        lambda c: _accuracy(c, c.estimate.signed_defocus_px, c.truth.sign_mask), _SIGN, reference_key="sign_constant",
+        note=f"Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and, for scenes, the distance from focus is "
+        f"> {SIGN_RANGE_MIN:.0%} of the range.",
     ),
     Metric(
         "sign_near_edges", "", "defocus order",
-        lambda c: _accuracy(c, c.answer.signed_defocus_px, _among(c.truth.sign_mask, c.truth.near_edges)),
+        lambda c: _accuracy(c, c.estimate.signed_defocus_px, _among(c.truth.sign_mask, c.truth.near_edges)),
         (*_SIGN, "truth.near_edges"),
     ),
     Metric(
         "sign_away_from_edges", "", "defocus order",
-        lambda c: _accuracy(c, c.answer.signed_defocus_px, _among(c.truth.sign_mask, ~c.truth.near_edges)),
+        lambda c: _accuracy(c, c.estimate.signed_defocus_px, _among(c.truth.sign_mask, ~c.truth.near_edges)),
         (*_SIGN, "truth.near_edges"),
     ),
     Metric(

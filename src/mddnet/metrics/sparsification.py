@@ -1,4 +1,4 @@
-"""Whether a confidence knows where the errors are: sparsification curves and the area between them."""
+"""Quality of a confidence map: sparsification curves and the area between them."""
 
 from __future__ import annotations
 
@@ -13,38 +13,33 @@ from numpy.typing import NDArray
 from mddnet.metrics.registry import Metric, register
 
 SPARSIFICATION_STEPS = 100
-"""The curves have a point for each hundredth of the pixels removed, from none to 99 %."""
+"""The curves have one point per percent of pixels removed, from 0 to 99 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sparsification:
-    """Mean error of the pixels that are left, point k after k hundredths have been removed.
+    """Mean error of the remaining pixels; point k is after k % have been removed."""
 
-    Attributes:
-        error: (100,) the least confident pixels removed first.
-        oracle: (100,) the pixels of the largest error removed first: no confidence can do better.
-    """
-
-    error: NDArray[np.float64]
-    oracle: NDArray[np.float64]
+    error: NDArray[np.float64]  # (100,) least confident pixels removed first
+    oracle: NDArray[np.float64]  # (100,) pixels with the largest error removed first, the best possible order
 
     @property
     def ause(self) -> float:
-        """Area between the curve and the oracle's, over the error of all pixels: 0 is perfect, see :attr:`constant`."""
+        """Area between the curve and the oracle's, divided by the error of all pixels; 0 is perfect."""
         return self._area(self.error - self.oracle)
 
     @property
     def constant(self) -> float:
-        """The same area for a confidence that says nothing: removing pixels at random leaves the error as it is."""
+        """The same area for a constant confidence: removing pixels at random does not change the mean error."""
         return self._area(self.error[0] - self.oracle)
 
     def _area(self, between: NDArray[np.float64]) -> float:
         whole = float(self.error[0])
-        # without any error every order is as good as the oracle's
+        # without any error, every order equals the oracle's
         return 0.0 if whole == 0 else float(np.mean(between)) / whole
 
     def without(self, percent: int) -> float:
-        """Mean error without that percentage of the pixels, the least confident ones."""
+        """Mean error without that percentage of the pixels, least confident first."""
         return float(self.error[percent])
 
 
@@ -53,12 +48,12 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
 
     Ilg et al., "Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow" (ECCV 2018), section on AUSE: the
     area under the sparsification error, the curve minus the oracle's, errors divided by the mean of all. Here the area
-    is the mean over 0, 1, ..., 99 % removed. Pixels of equal confidence are removed in random order, of which this is
-    the expected curve: a constant confidence has a constant curve.
+    is the mean over 0, 1, ..., 99 % removed. Pixels of equal confidence are removed in random order; the curve is the
+    expected one, so a constant confidence has a constant curve.
 
     Args:
         error: any shape, >= 0, NaN where the truth is unknown.
-        confidence: the same shape, larger is surer; NaN is the least sure.
+        confidence: the same shape, larger is more confident; NaN is the least confident.
 
     Returns:
         The curves; NaN without a known pixel.
@@ -94,15 +89,15 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
 
 
 def falling_steps(curve: NDArray[np.floating]) -> int:
-    """How many steps of a curve go down: one less than it has points where it falls everywhere."""
+    """Number of steps of a curve that decrease."""
     return int(np.count_nonzero(np.diff(curve) < 0))
 
 
 # --- registered -------------------------------------------------------------------------------------------------------
 
 ERRORS = {"coc": "CoC", "inv_depth": "depth", "order": "order"}
-"""|CoC error| in px; |error of inverse depth| after robust alignment, over the scene's range; wrong pairs of the depth
-order. Each is ``NAME_curve`` of a comparison."""
+"""Errors with a sparsification curve, ``NAME_curve`` of a comparison: |CoC error| in px; |error of inverse depth| over
+the scene's range, after robust alignment; wrongly ordered pairs of depth."""
 
 
 def _ause(error: str, c: Any) -> float:
@@ -115,17 +110,24 @@ def _constant(error: str, c: Any) -> float:
 
 _NOTES = {
     "coc": "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. "
-    "Const.: of a confidence that says nothing. Falls: how many of the nine steps of 10 % of the pixels lower the mean "
+    "Const.: AUSE of a constant confidence. Falls: how many of the nine steps of 10 % of the pixels lower the mean "
     "error of the rest. CoC: |CoC error|.",
-    "inv_depth": "Depth: error of inverse depth, after robust scale-and-shift alignment, over the scene's range.",
-    "order": "Order: wrong pairs of the order of depth.",
+    "inv_depth": "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",
+    "order": "Order: wrongly ordered pairs of depth.",
 }
 for _error, _title in ERRORS.items():
     _key, _needs = f"ause_{_error}", (f"{_error}_curve",)
     _ause_of, _constant_of = partial(_ause, _error), partial(_constant, _error)
     register(
         Metric(
-            _key, _title, "confidence", _ause_of, _needs, beside=f"{_key}_constant", better="lower", note=_NOTES[_error]
+            _key,
+            _title,
+            "confidence",
+            _ause_of,
+            _needs,
+            reference_key=f"{_key}_constant",
+            better="lower",
+            note=_NOTES[_error],
         ),
         Metric(f"{_key}_constant", "const.", "confidence", _constant_of, _needs, better="lower"),
         Metric(f"falling_steps_{_error}", "falls", "confidence", digits=0),

@@ -1,4 +1,4 @@
-"""Where an image is textured: blur can be seen only there."""
+"""Texture of an image: blur is visible only where there is texture."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def gaussian_smoothed(values: Float32Array, sigma_px: float) -> Float32Array:
     if sigma_px == 0 or values.size == 0:
         return values.astype(np.float32)
     height, width = values.shape
-    # photos of one size follow one another: their matrices are made once, those of large photos are not kept
-    matrix = _kept_matrix if max(height, width) <= KEPT_SIZE_PX else _smoothing_matrix
-    # two products with banded matrices: for wide kernels far cheaper in numpy than a sum over shifted copies
+    # matrices are cached, since consecutive photos often have one size; those of large photos are too large to cache
+    matrix = _cached_matrix if max(height, width) <= CACHED_SIZE_PX else _smoothing_matrix
+    # for wide kernels, two products with banded matrices are much cheaper in NumPy than a sum over shifted copies
     return matrix(height, sigma_px) @ values.astype(np.float32) @ matrix(width, sigma_px).T
 
 
-KEPT_SIZE_PX = 1024
+CACHED_SIZE_PX = 1024
 
 
 def _smoothing_matrix(size: int, sigma_px: float) -> Float32Array:
@@ -66,13 +66,13 @@ def _smoothing_matrix(size: int, sigma_px: float) -> Float32Array:
     return matrix
 
 
-_kept_matrix = lru_cache(maxsize=16)(_smoothing_matrix)
+_cached_matrix = lru_cache(maxsize=16)(_smoothing_matrix)
 
 
 def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Array:
     """Local sharpness: |4-neighbour Laplacian of the luma| smoothed by a Gaussian.
 
-    The sum-modified Laplacian of Nayar and Nakagawa, "Shape from Focus" (IEEE PAMI 1994), in its plainest form.
+    A simple form of the sum-modified Laplacian of Nayar and Nakagawa, "Shape from Focus" (IEEE PAMI 1994).
 
     Args:
         image: (H, W, 3) or (H, W), see :func:`luminance`.
@@ -90,8 +90,7 @@ def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Ar
 def texture_mask(sharp: NDArray[np.generic], share: float = TEXTURE_SHARE) -> BoolArray:
     """Pixels of a *sharp* image whose smoothed Laplacian magnitude is in the upper ``share``.
 
-    Blur can be seen only where there is texture. Flat pixels that tie with the threshold are left out, so a flat
-    image has an empty mask.
+    Flat pixels that tie with the threshold are left out, so a flat image has an empty mask.
 
     Args:
         sharp: (H, W, 3) or (H, W) all-in-focus image.
@@ -103,5 +102,5 @@ def texture_mask(sharp: NDArray[np.generic], share: float = TEXTURE_SHARE) -> Bo
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; expected a value in (0, 1]")
     sharpness = smoothed_laplacian(sharp, max(1.0, TEXTURE_SIGMA * max(np.shape(sharp)[:2])))
-    # float rounding of the smoothing leaves crumbs on flat areas
+    # the smoothing leaves small rounding errors on flat areas
     return (sharpness > np.quantile(sharpness, 1 - share)) & (sharpness > 1e-6)

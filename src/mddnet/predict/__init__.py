@@ -1,1 +1,1 @@
-"""Prediction: a photo goes in; depth, defocus and the lens law that ties them together come out."""
+"""Prediction of depth, defocus and lens law from one photo."""

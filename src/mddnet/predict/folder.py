@@ -1,6 +1,6 @@
-"""From files to files: photos and videos are read, predicted and saved into a folder.
+"""The pipeline that reads photos and videos, predicts them, and saves the results into a folder.
 
-One pipeline for the command line, Ray, the demo and Python:
+It is used by the command line, Ray, the demo and Python:
 
     model = mddnet.load()
     photos, failures = find_photos(["shots/"])
@@ -40,7 +40,7 @@ from mddnet.predict.output import (
 )
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
-from mddnet.predict.view import PreviewRange, preview_range
+from mddnet.predict.preview import PreviewRange, preview_range
 from mddnet.types import InvDepthUnit, Lens, Photo
 
 PHOTO_SUFFIXES = (
@@ -48,76 +48,51 @@ PHOTO_SUFFIXES = (
     *(".bmp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".j2k", ".avif", ".tga"),
     *(".heic", ".heif", ".hif", ".exr"),
 )
-"""Files that are taken from a folder, beside raw files; a file that is named is read whatever its suffix."""
+"""Suffixes of photos in a folder, in addition to raw files; a named file is read with any suffix."""
 LARGE_PIXELS = 40_000_000
-"""A photo with more pixels is worked on alone: it takes much memory."""
+"""A photo with more pixels is processed alone, to limit the memory."""
 MAX_WORKERS = 8
-"""Photos that are worked on at once, however many cores there are: each takes memory."""
+"""Largest number of photos that are processed at once, to limit the memory."""
 RANGE_FRAMES = 9
-"""Frames of a video that decide the range of colours of all its previews."""
+"""Frames of a video that determine the colour range of all its previews."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How photos are predicted and saved.
+    """Settings for the prediction of photos."""
 
-    Attributes:
-        out: folder for the results.
-        formats: what to write, of :data:`~mddnet.predict.output.SAVE_FORMATS`.
-        lens: facts that replace those of the photos.
-        linear: whether the samples of the photos are linear light.
-        max_pixels: larger photos are refused; None is the usual limit.
-        refine: whether to add a second pass at twice the resolution.
-        resume: whether to leave out photos whose results are there, made with the same settings and model.
-    """
-
-    out: Path
+    out: Path  # folder for the results
     formats: tuple[SaveFormat, ...] = ("tiff",)
-    lens: Lens = field(default_factory=Lens)
-    linear: bool = False
-    max_pixels: int | None = None
-    refine: bool = False
-    resume: bool = False
+    lens: Lens = field(default_factory=Lens)  # facts that replace those of the photos
+    linear: bool = False  # whether the samples of the photos are linear light
+    max_pixels: int | None = None  # larger photos are rejected; None is the default limit
+    refine: bool = False  # whether to add a second pass at twice the resolution
+    resume: bool = False  # whether to skip photos with results of the same settings and model
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A photo, or a frame of a video.
-
-    Attributes:
-        path: the file.
-        name: for messages.
-        stem: of its results.
-        read: gives the photo; called once, and not at all where results are there.
-        ranges: range of the colours of the previews of its video.
-        alone: whether it is so large that nothing else should be in memory with it.
-    """
+    """A photo, or a frame of a video."""
 
     path: Path
-    name: str
-    stem: str
-    read: Callable[[], Photo]
-    ranges: VideoRanges | None = None
-    alone: bool = False
+    name: str  # for messages
+    stem: str  # of its results
+    read: Callable[[], Photo]  # called once, or never if results exist
+    ranges: VideoRanges | None = None  # colour ranges of the previews of its video
+    alone: bool = False  # whether it must be processed alone, since it is large
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a photo, or of a frame of a video.
-
-    Attributes:
-        path: the file.
-        text: a line for people, and a line for each note; or the error.
-        facts: the facts file, or None where it failed.
-    """
+    """The result for a photo, or for a frame of a video."""
 
     path: Path
-    text: str
-    facts: Path | None
+    text: str  # a summary and the notes, one line each; or the error
+    facts: Path | None  # the facts file; None after an error
 
 
 def find_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """The photos that paths, folders and patterns stand for, each once and in order; and an error for each without."""
+    """The photos of paths, folders and patterns, each once and in order; and an error for each one without photos."""
     found: dict[Path, Path] = {}
     failures = []
     for given in paths:
@@ -138,18 +113,18 @@ def find_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 
 def _photos_in(folder: Path) -> list[Path]:
-    def wanted(path: Path) -> bool:
-        kind = path.suffix.lower() in (*PHOTO_SUFFIXES, *RAW_SUFFIXES)
-        return kind and not path.name.startswith(".") and not is_output_name(path.name) and path.is_file()
+    def is_photo(path: Path) -> bool:
+        known = path.suffix.lower() in (*PHOTO_SUFFIXES, *RAW_SUFFIXES)
+        return known and not path.name.startswith(".") and not is_output_name(path.name) and path.is_file()
 
-    members = [path for path in sorted(folder.iterdir()) if wanted(path)]
-    # A camera that stores both gives one photo: its own JPEG is preferred to what LibRaw makes of the raw file.
+    members = [path for path in sorted(folder.iterdir()) if is_photo(path)]
+    # Of a raw file and a JPEG of one name, the camera's JPEG is used.
     developed = {path.stem for path in members if path.suffix.lower() in PHOTO_SUFFIXES}
     return [path for path in members if path.suffix.lower() in PHOTO_SUFFIXES or path.stem not in developed]
 
 
 def expected_items(path: Path) -> int:
-    """How many items an input will be; a video that cannot be read fails later, by name."""
+    """Number of items of a file; 1 for a video that cannot be read, which fails later."""
     try:
         return frame_count(path) if is_video(path) else 1
     except ImageError:
@@ -157,19 +132,19 @@ def expected_items(path: Path) -> int:
 
 
 def predict_files(model: Model, paths: Sequence[Path], settings: Settings, workers: int = 1) -> Iterator[Outcome]:
-    """Predict photos and videos, and save what comes out.
+    """Predict photos and videos, and save the results.
 
-    A worker takes a photo from its file to its results: a network on one core each does more than one on all. A photo
-    that fails is an outcome, and the others are done; a video ends with the first frame that fails.
+    Each worker processes a whole photo, since several networks on one core each are faster than one on all cores. An
+    error of a photo does not affect the others; a video ends with the first frame that fails.
 
     Args:
         model: the model.
         paths: photos and videos.
-        settings: how.
-        workers: photos that are worked on at once.
+        settings: settings of all photos.
+        workers: number of photos that are processed at once.
 
     Yields:
-        The outcomes, in the order of the paths. Files are named in this order, too.
+        The outcomes, in the order of the paths. Numbers in file names have this order, too.
     """
     remove_abandoned(settings.out)
     failed: set[Path] = set()
@@ -210,7 +185,7 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
 
 @contextmanager
 def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads; work that has not started is dropped when the block is left by an error or Ctrl-C."""
+    """A pool of threads; pending work is cancelled if the block ends with an error or Ctrl-C."""
     with ThreadPoolExecutor(count) as pool:
         try:
             yield pool
@@ -220,7 +195,7 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
-    """The items of a file; what goes wrong with a video is raised when its last item is read."""
+    """The items of a file; an error of a video is raised when its last item is read."""
     if not is_video(path):
         read = partial(read_photo, path, settings.lens, max_pixels=settings.max_pixels, linear=settings.linear)
         yield Item(path, str(path), path.stem, read, alone=_is_large(path))
@@ -229,7 +204,7 @@ def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
     try:
         for index, frame in enumerate(video_frames(path, settings.lens, max_pixels=settings.max_pixels)):
             stem = frame_stem(path, index)
-            yield Item(path, f"{path}, {stem}", stem, partial(_itself, frame), ranges)
+            yield Item(path, f"{path}, {stem}", stem, partial(_identity, frame), ranges)
     except (MddnetError, MemoryError) as error:
         yield Item(path, str(path), "", partial(_raise, error))
 
@@ -241,17 +216,17 @@ def predict_item(
     turn: threading.Event | None = None,
     claimed: threading.Event | None = None,
 ) -> Outcome:
-    """Read, predict and save one photo or frame, unless its results are there.
+    """Read, predict and save one photo or frame, unless its results exist.
 
     Args:
         model: the model.
-        item: what to predict.
-        settings: how.
-        turn: waited for before a name is taken, so that files of one name are numbered in the order of the photos.
-        claimed: set when the name is taken.
+        item: the photo or frame.
+        settings: settings of all photos.
+        turn: event to wait for before a stem is claimed, so that numbers have the order of the photos.
+        claimed: event to set when the stem is claimed.
     """
     try:
-        facts = _done_before(model, item, settings)
+        facts = _existing_facts(model, item, settings)
         if facts is not None:
             return Outcome(item.path, f"{item.name}: done before", facts)
         prediction = model.predict(item.read(), refine=settings.refine)
@@ -264,12 +239,12 @@ def predict_item(
         files = save(prediction, settings.out, item.stem, settings.formats, fixed_range)
         return Outcome(item.path, summary(item.name, prediction, files), files["facts"])
     except (MddnetError, MemoryError) as error:
-        reason = "too little memory for it" if isinstance(error, MemoryError) else str(error)
+        reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
         named = reason.startswith(str(item.path))
         return Outcome(item.path, reason if named else f"{item.path}: {reason}", None)
 
 
-def _itself(frame: Photo) -> Photo:
+def _identity(frame: Photo) -> Photo:
     return frame
 
 
@@ -278,17 +253,17 @@ def _raise(error: Exception) -> Photo:
 
 
 def _is_large(path: Path) -> bool:
-    """Whether a photo has more than 40 megapixels, by its header; or a file of 40 MB, where Pillow cannot tell."""
+    """Whether a photo has more than 40 megapixels by its header, or more than 40 MB if Pillow cannot read it."""
     try:
         with Image.open(path) as image:
             return image.width * image.height > LARGE_PIXELS
     except Exception:
-        # Pillow raises whatever a damaged header leads it to; a missing file is named when it is read.
+        # Pillow raises many kinds of exceptions for a damaged header; a missing file raises an error when it is read.
         return path.is_file() and path.stat().st_size > LARGE_PIXELS
 
 
-def _done_before(model: Model, item: Item, settings: Settings) -> Path | None:
-    """The facts of the results of an item, if made of this content by this model with every lens fact given."""
+def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None:
+    """The facts file of an earlier run with the same content, model and settings."""
     if not settings.resume or not item.stem:
         return None
     facts = find_saved(settings.out, item.path, item.stem)
@@ -304,7 +279,7 @@ def _done_before(model: Model, item: Item, settings: Settings) -> Path | None:
 
 
 def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
-    """What came out, in a line, and a line for each note."""
+    """A summary of a prediction and its notes, one line each."""
     height, width = prediction.size
     focus, sharp = prediction.focus, prediction.depth_of_field
     if not focus.found:
@@ -322,19 +297,18 @@ def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
 
 
 class VideoRanges:
-    """One range of colours for all previews of a video, so that its frames can be compared.
+    """One colour range per unit for all previews of a video, so that its frames can be compared.
 
-    It is found when it is first asked for. A range holds for a unit: where no plane of focus is found, a frame stays
-    relative among metric ones.
+    The ranges are determined on first use. A video may have several units, since a frame without a plane of focus is
+    relative.
     """
 
     def __init__(self, model: Model, path: Path, settings: Settings) -> None:
-        """Nothing is read yet."""
         self._model, self._path, self._settings = model, path, settings
         self._lock = threading.Lock()
 
     def of(self, prediction: Prediction) -> PreviewRange | None:
-        """The range for a frame; None, a range of its own, for a unit that none of the sampled frames has."""
+        """The range for a frame; None for a unit that none of the sampled frames has."""
         with self._lock:
             return self._by_unit.get(prediction.unit)
 
@@ -351,19 +325,19 @@ class VideoRanges:
 def predict_on_ray(
     address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1
 ) -> Generator[Outcome]:
-    """:func:`predict_files` on a Ray cluster, one call for each file.
+    """:func:`predict_files` on a Ray cluster, with one call per file.
 
-    Names of results do not depend on which machine is faster: inputs of one name get their numbers here, in order.
+    Inputs with one name are numbered here, in order, so that file names do not depend on the speed of the machines.
 
     Args:
         address: of the cluster.
-        model: as :func:`mddnet.load` takes it, under a path that all machines see.
+        model: as for :func:`mddnet.load`; a path must be valid on all machines.
         paths: photos and videos, absolute.
-        settings: how; ``out`` is absolute.
-        threads: processor cores for one file.
+        settings: settings of all photos; ``out`` is absolute.
+        threads: processor cores per file.
 
     Yields:
-        The outcomes, in the order in which they are done.
+        The outcomes, in the order of completion.
     """
     out = settings.out
     out.mkdir(parents=True, exist_ok=True)
@@ -374,9 +348,9 @@ def predict_on_ray(
             claim_stem(out, path.stem, str(path.resolve()))
     folders = {out, *(path.parent for path in paths[:1])}
     calls = ((model, threads, settings, path) for path in paths)
-    for outcomes in cluster.on_ray(address, _predict_file, calls, _lost, folders, cores=threads):
+    for outcomes in cluster.on_ray(address, _predict_file, calls, _lost_outcome, folders, cores=threads):
         yield from outcomes
-    remove_abandoned(out)  # of machines that died meanwhile
+    remove_abandoned(out)  # files of machines that failed
 
 
 _Call = tuple[str, int, Settings, Path]
@@ -387,7 +361,7 @@ def _predict_file(call: _Call) -> list[Outcome]:
     name, threads, settings, path = call
     outcomes: list[Outcome] = []
     try:
-        model = _opened(name, threads)
+        model = _loaded(name, threads)
     except MddnetError as error:
         return [Outcome(path, f"{path}: {error}", None)]
     for item in items_of(model, path, settings):
@@ -398,10 +372,10 @@ def _predict_file(call: _Call) -> list[Outcome]:
 
 
 @lru_cache(maxsize=1)
-def _opened(model: str, threads: int) -> Model:
-    """The model, opened once in each worker."""
+def _loaded(model: str, threads: int) -> Model:
+    """The model, loaded once per worker."""
     return load(model, threads)
 
 
-def _lost(call: _Call, reason: str) -> list[Outcome]:
+def _lost_outcome(call: _Call, reason: str) -> list[Outcome]:
     return [Outcome(call[-1], f"{call[-1]}: {reason}", None)]

@@ -1,11 +1,10 @@
-"""The lens law fitted to a predicted pair of maps: where the plane of focus is, and how blur grows away from it.
+"""Fit of the lens law to a predicted pair of maps: the plane of focus and kappa.
 
-Defocus has a size but, in one photo, hardly a sign, so the law is met as ``defocus_px = |kappa (u_focus - u)|``: a V
-over inverse depth. For each candidate u_focus, kappa follows from robust least squares; the candidate with the least
-mean absolute difference wins, where the network's opinion on the sign counts as well.
+One photo shows the size of the defocus but hardly its sign, so the law is ``defocus_px = |kappa (u_focus - u)|``, a V
+over inverse depth. For each candidate u_focus, kappa follows from robust least squares. The candidate with the lowest
+cost is chosen: the mean absolute difference, and the agreement with the network's sign.
 
-Where the lens and its focus distance are known, one thing more is: nothing lies behind infinity, so that behind the
-plane of focus no CoC is larger than that of infinity, kappa u_focus.
+With a known lens and focus distance, no CoC behind the plane of focus is larger than that of infinity, kappa u_focus.
 """
 
 from __future__ import annotations
@@ -19,40 +18,40 @@ from numpy.typing import NDArray
 from mddnet.types import Float32Array, LensLawFit
 
 SHARP_PX = 1.0
-"""Below this CoC diameter at the 98th percentile there is no blur to fit a law to."""
+"""Below this 98th percentile of the CoC, there is too little blur to fit the law."""
 FLAT_INV_DEPTH = 1e-4
-"""A range of relative inverse depth (2nd to 98th percentile) below this is one distance. The scale of relative depth
-means nothing, so this is the level of rounding in a network's output in [0, 1], not a statement about scenes."""
+"""A range of relative inverse depth (2nd to 98th percentile) below this is one distance: it is the level of rounding
+errors in a network's output in [0, 1]."""
 MIN_EXPLAINED = 0.2
-"""Least share of the defocus map's mean absolute deviation that the law must explain; smooth maps that have nothing
-to do with each other reach about half of it by chance."""
+"""Smallest share of the defocus map's mean absolute deviation that the law must explain; unrelated smooth maps reach
+about half of it by chance."""
 SAMPLES = 4096
 COARSE_SAMPLES = 1024
 CANDIDATES, CONTENDERS = 97, 8
 VALUES_AT_ONCE = 32768
-"""Candidates times samples that are worked on at a time: these stay in the processor's cache."""
+"""Candidates times samples that are computed at a time, so that they fit into the processor's cache."""
 REACH = 1.0
 """u_focus is searched up to this many depth ranges beyond the nearest and the farthest point."""
 SIGN_WEIGHT = 0.5
-"""Cost per pixel of CoC whose certain sign the law contradicts; a contradicted size costs 1."""
+"""Cost of a wrong sign per pixel of CoC; the cost of a wrong size is 1."""
 ROBUST_STEPS = 4
 COC_ERROR_PX, COC_ERROR_SHARE = 0.8, 0.12
-"""A predicted CoC c, in pixels of the network's image, is taken for within 0.8 px + 0.12 c of the true one: two thirds
-were, over 24 px excepted, on focal stacks of training locations and others (0.9 px for c of 3 and 1.4 px for 8 to 12 on
-the former, 1.2 px and 1.7 px on the latter)."""
+"""The standard error of a predicted CoC c, in pixels of the network's image, is 0.8 px + 0.12 c. On focal stacks, two
+thirds of the errors of CoCs up to 24 px are smaller (on training locations 0.9 px for c of 3 and 1.4 px for 8 to 12, on
+others 1.2 px and 1.7 px)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """(N,) arrays of the pixels that take part in the fit."""
+    """(N,) arrays of the fitted pixels."""
 
     u: NDArray[np.float64]
     c: NDArray[np.float64]
     sign: NDArray[np.float64]  # expected sign in [-1, 1], positive behind the plane of focus
     weight: NDArray[np.float64]  # sums to 1
     cap_px: float
-    behind_px: float
-    huber_px: float  # errors above this count in proportion, below it in square
+    infinity_px: float
+    huber_px: float  # the cost of errors is linear above this, quadratic below
     farthest_u: float
 
 
@@ -62,35 +61,35 @@ def fit_lens_law(
     sign_logit: Float32Array | None = None,
     weight: Float32Array | None = None,
     cap_px: float = math.inf,
-    behind_px: float = math.inf,
+    infinity_px: float = math.inf,
 ) -> LensLawFit:
     """Fit ``defocus_px = min(|kappa (u_focus - inv_depth)|, cap)`` robustly to a pair of maps.
 
     Args:
         inv_depth: (H, W), relative inverse depth, larger is nearer.
         defocus_px: (H, W), CoC diameter, pixels.
-        sign_logit: (H, W), log-odds of lying behind the plane of focus; None if unknown.
-        weight: (H, W), trust in the defocus of each pixel, >= 0; None is even trust.
-        cap_px: the largest CoC that the map can hold; larger ones were clipped to it.
-        behind_px: the largest CoC that anything behind the plane of focus can have, that of infinity.
+        sign_logit: (H, W), log-odds of being behind the plane of focus; None if unknown.
+        weight: (H, W), weight of each pixel, >= 0; None is uniform.
+        cap_px: the CoC to which larger ones are clipped in the map.
+        infinity_px: CoC of infinity, the largest one behind the plane of focus.
 
     Returns:
-        The fit in the units of the maps given, or one with ``found=False`` and the reason.
+        The fit in the units of the given maps, or one with ``found=False`` and the reason.
     """
-    s = _drawn(inv_depth, defocus_px, sign_logit, weight, cap_px, behind_px)
+    s = _sampled(inv_depth, defocus_px, sign_logit, weight, cap_px, infinity_px)
     constant_residual = float(s.weight @ np.abs(s.c - _weighted_median(s.c, s.weight)))
     if np.percentile(s.c, 98) < SHARP_PX:
         return _not_found(constant_residual, f"everything is sharp: hardly a CoC reaches {SHARP_PX:g} px")
     low, high = np.percentile(s.u, [2, 98])
     reach = REACH * (high - low)
     if high - low < FLAT_INV_DEPTH:
-        return _not_found(constant_residual, "the depth map is flat: all of the scene lies at one distance")
+        return _not_found(constant_residual, "the depth map is flat: the whole scene has one distance")
     c_low, c_middle, c_high = np.percentile(s.c, [5, 50, 95])
     if c_high - c_low < max(0.5, 0.1 * c_middle):
         return _not_found(constant_residual, f"the blur is the same everywhere: about {c_middle:.1f} px")
 
     grid = np.linspace(low - reach, high + reach, CANDIDATES)
-    # A few of the samples decide which candidates are compared by all of them.
+    # The best candidates by a few of the samples are compared by all samples.
     _, _, cost = _candidates(_thinned(s, COARSE_SAMPLES), grid)
     best = _best(s, grid[np.argsort(cost, kind="stable")[:CONTENDERS]])
     step = grid[1] - grid[0]
@@ -105,7 +104,7 @@ def fit_lens_law(
             f"the variation, at least {MIN_EXPLAINED:.0%} expected",
         )
     if not grid[1] < best.u_focus < grid[-2]:
-        return _not_found(best.residual_px, "the plane of focus lies far outside the depths of the scene")
+        return _not_found(best.residual_px, "the plane of focus is far outside the depths of the scene")
     return best
 
 
@@ -113,15 +112,15 @@ def _not_found(residual: float, reason: str) -> LensLawFit:
     return LensLawFit(False, math.nan, math.nan, residual, reason)
 
 
-def _drawn(
+def _sampled(
     inv_depth: Float32Array,
     defocus_px: Float32Array,
     sign_logit: Float32Array | None,
     weight: Float32Array | None,
     cap_px: float,
-    behind_px: float,
+    infinity_px: float,
 ) -> _Samples:
-    """A fixed random draw of pixels: the fit needs no more, and the same maps give the same fit."""
+    """A random sample of pixels with a fixed seed."""
     if inv_depth.shape != defocus_px.shape or inv_depth.ndim != 2:
         raise ValueError(f"inv_depth {inv_depth.shape} and defocus_px {defocus_px.shape}; expected one shape (H, W)")
     count = inv_depth.size
@@ -130,17 +129,17 @@ def _drawn(
     def take(array: Float32Array) -> NDArray[np.float64]:
         return array.reshape(-1)[at].astype(np.float64)
 
-    trust = np.ones(len(at)) if weight is None else take(weight)
-    if not trust.sum() > 0:
-        trust = np.ones(len(at))
+    weights = np.ones(len(at)) if weight is None else take(weight)
+    if not weights.sum() > 0:
+        weights = np.ones(len(at))
     u, c = take(inv_depth), take(defocus_px)
     return _Samples(
         u=u,
         c=c,
         sign=np.zeros(len(at)) if sign_logit is None else np.tanh(take(sign_logit) / 2),
-        weight=trust / trust.sum(),
+        weight=weights / weights.sum(),
         cap_px=cap_px,
-        behind_px=behind_px,
+        infinity_px=infinity_px,
         huber_px=0.5 + 0.05 * float(np.percentile(c, 98)),
         farthest_u=float(np.percentile(u, 2)),
     )
@@ -152,7 +151,7 @@ def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -
 
 
 def _thinned(s: _Samples, count: int) -> _Samples:
-    """At most about that many of the samples."""
+    """About ``count`` of the samples, evenly spaced."""
     every = slice(None, None, max(1, len(s.u) // count))
     weight = s.weight[every]
     if every.step == 1 or not weight.sum() > 0:
@@ -161,7 +160,7 @@ def _thinned(s: _Samples, count: int) -> _Samples:
 
 
 def _best(s: _Samples, u_focus: NDArray[np.float64]) -> LensLawFit:
-    """The candidate of least cost."""
+    """The candidate with the lowest cost."""
     kappa, residual, cost = _candidates(s, u_focus)
     i = int(np.argmin(cost))
     return LensLawFit(True, float(u_focus[i]), float(kappa[i]), float(residual[i]))
@@ -170,9 +169,9 @@ def _best(s: _Samples, u_focus: NDArray[np.float64]) -> LensLawFit:
 def _candidates(
     s: _Samples, u_focus: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(K,) kappa, residual and cost of (K,) candidates against (N,) samples."""
-    # The farthest point lies at infinity or nearer.
-    most = (s.behind_px + COC_ERROR_PX) / np.maximum(u_focus - s.farthest_u, 1e-30)
+    """(K,) kappa, residual and cost of (K,) candidates for (N,) samples."""
+    # The farthest point is at infinity or nearer.
+    most = (s.infinity_px + COC_ERROR_PX) / np.maximum(u_focus - s.farthest_u, 1e-30)
     at_once = max(1, VALUES_AT_ONCE // len(s.u))
     parts = [
         _few_candidates(s, u_focus[i : i + at_once], most[i : i + at_once]) for i in range(0, len(u_focus), at_once)
@@ -184,7 +183,7 @@ def _candidates(
 def _few_candidates(
     s: _Samples, u_focus: NDArray[np.float64], most: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """:func:`_candidates`, of few; kappa is at most ``most``."""
+    """:func:`_candidates` for a few of them; kappa is at most ``most``."""
     offset = u_focus[:, None] - s.u[None, :]
     distance = np.abs(offset)
     work = np.empty_like(distance)

@@ -1,4 +1,4 @@
-"""Model folders: ``config.json`` (what the network takes and gives), ``model.onnx`` and ``card.md``.
+"""Model folders: ``config.json`` (input and output of the network), ``model.onnx`` and ``card.md``.
 
 The graph's input is ``image``, float32 (B, 3, H, W), sRGB-encoded in [0, 1], H and W multiples of ``input.multiple``.
 Its outputs are (B, 1, H, W): ``inv_depth`` in [0, 1], relative, larger is nearer; ``defocus_px`` >= 0, CoC diameter in
@@ -20,29 +20,19 @@ from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder
 INPUT_NAME = "image"
 OUTPUT_NAMES = ("inv_depth", "defocus_px", "sign_logit")
 MAX_MULTIPLE, MAX_LONG_SIDE = 1024, 32_768
-"""An image is padded to multiples and not made smaller than the long side: larger numbers would fill the memory."""
+"""Largest accepted values, since they determine the memory of a prediction."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDir:
-    """A model folder whose configuration was read.
-
-    Attributes:
-        folder: where it lies.
-        name: name of the model.
-        version: of the configuration, then of the weights: the first 8 hex digits of the graph's SHA-256, as in
-            ``0.1.0+1a2b3c4d``.
-        long_side: an image is made smaller to at most this many pixels on its long side.
-        multiple: both sides of the network's input are multiples of this.
-        defocus_cap_px: largest CoC diameter that the network can answer, in pixels of its input.
-    """
+    """A model folder and its configuration."""
 
     folder: Path
     name: str
-    version: str
-    long_side: int
-    multiple: int
-    defocus_cap_px: float
+    version: str  # such as ``0.1.0+1a2b3c4d``, with the first 8 hex digits of the graph's SHA-256
+    long_side: int  # a larger image is downsampled to this long side, pixels
+    multiple: int  # height and width of the network's input are multiples of this
+    defocus_cap_px: float  # largest CoC diameter of the output, in pixels of the input
 
     @property
     def graph(self) -> Path:
@@ -51,7 +41,7 @@ class ModelDir:
 
     @property
     def card(self) -> Path:
-        """What it was trained on, under which licences, and what it was measured to do; the file may be missing."""
+        """The model card: training data, licences and measured accuracy; the file may be missing."""
         return self.folder / CARD_FILE
 
 
@@ -59,7 +49,7 @@ def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
     """Find a model by name, folder, .zip or hub id, and read its configuration.
 
     Raises:
-        ModelError: if there is no such model, or it is incomplete, damaged, or of another format.
+        ModelError: if there is no such model, or it is incomplete, damaged or of another format.
     """
     folder = model_folder(reference)
     path = folder / CONFIG_FILE
@@ -85,7 +75,7 @@ def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
         )
     if not model.graph.is_file():
         raise ModelError(f"{model.graph}: no such file; {remedy(folder)}")
-    # Two models of one version differ if their weights do: results of the one are not those of the other.
+    # The digest distinguishes models of one version with different weights.
     with model.graph.open("rb") as stream:
         weights = hashlib.file_digest(stream, "sha256").hexdigest()[:8]
     return replace(model, version=f"{model.version}+{weights}")

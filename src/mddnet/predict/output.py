@@ -1,9 +1,8 @@
-"""Predictions on disk: one file per quantity and format, each with its unit, and a ``.json`` with all the facts.
+"""Predictions on disk: one file per quantity and format, each with its unit, and a ``.json`` with all facts.
 
-``<stem>.json`` is written first, as a claim on the stem, and again last, when everything else is there: a file whose
-``complete`` is false belongs to a run that was interrupted. All files are written aside first; those of an earlier run
-are replaced when all could be written, and until then the ``.json`` says that they are not complete. Several processes
-may save into one folder.
+``<stem>.json`` is written first, as a claim on the stem, and again last, after all other files; ``complete`` is false
+after an interrupted run. All files are first written to temporary files. They replace those of an earlier run when all
+of them have been written; ``complete`` is false meanwhile. Several processes may save into one folder.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from mddnet.errors import MddnetError, OutputError
 from mddnet.io.atomic import atomic_write_text
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.part_file import StagedFiles, writing_into
-from mddnet.predict.enlarge import strips
 from mddnet.predict.point_cloud import PointCloud, camera_of, glb_bytes, ply_bytes, predicted_points
 from mddnet.predict.prediction import Prediction, Quantity
-from mddnet.predict.view import PreviewRange, preview, preview_range
+from mddnet.predict.preview import PreviewRange, preview, preview_range
+from mddnet.predict.resampling import strips
 from mddnet.types import Float32Array, Lens, Photo
 from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
 MapFormat = Literal["tiff", "png", "npy"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
-"""Formats of the maps that the base install writes."""
+"""Formats of maps that the base install can write."""
 SaveFormat = Literal["tiff", "png", "npy", "exr", "mask", "ply", "glb"]
 SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)
-"""All formats: of the maps, of the defocus mask and of the point cloud."""
+"""All formats: maps, defocus mask and point cloud."""
 POINT_FORMATS = {"ply": ply_bytes, "glb": glb_bytes}
 MASK = "defocus_mask"
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
@@ -50,11 +49,11 @@ MEANINGS = {
     "signed_defocus_px": {"unit": "px", "positive": "behind the plane of focus"},
     "confidence": {"unit": "1", "meaning": "agreement with lens law and texture"},
     "depth_m": {"unit": "m", "meaning": "z-depth from the principal plane"},
-    "depth_error_m": {"unit": "m", "meaning": "what depth_m may be off by: one standard error"},
+    "depth_error_m": {"unit": "m", "meaning": "standard error of depth_m"},
 }
 LEVELS_16_BIT = 65535
 LOCK_PATIENCE_S = 60.0
-"""How long to wait for others that take names or put files in place, which takes milliseconds."""
+"""Longest wait for other processes that hold the lock, usually for milliseconds."""
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
 
@@ -78,15 +77,15 @@ _RESULT_ENDINGS = (
 
 
 def is_output_name(name: str) -> bool:
-    """Whether a file name is one that :func:`save` writes, so that results are not taken for photos."""
+    """Whether :func:`save` writes files with such a name; they are not photos."""
     return name.endswith((*_RESULT_ENDINGS, PREVIEW_SUFFIX))
 
 
 def require_formats(formats: Sequence[str]) -> None:
-    """Check that formats can be written here, before work is done for them.
+    """Check that formats can be written.
 
     Raises:
-        MddnetError: for no format, an unknown one, or one whose package is missing, naming the extra that brings it.
+        MddnetError: for no format, an unknown one, or one whose package is missing, with the extra that installs it.
     """
     unknown = [name for name in formats if name not in SAVE_FORMATS]
     if unknown or not formats:
@@ -107,37 +106,36 @@ def save(
 ) -> dict[str, Path]:
     """Write the maps, a preview and the facts of a prediction.
 
-    Formats of the maps:
+    Formats of maps:
 
-    - ``tiff``: float32, the unit in the description; confidence 8-bit.
+    - ``tiff``: float32, unit in the description; confidence 8-bit.
     - ``png``: 16-bit grey, ``value = offset + scale * code``, with offset, scale and unit in the file (text chunk
       ``mddnet``) and in the ``.json``; confidence 8-bit.
-    - ``npy``: float32, NumPy's own format.
+    - ``npy``: float32.
     - ``exr``: float32, channel ``Y``, quantity and unit as attributes; needs the extra ``formats``.
 
-    Made from them:
+    Formats of derived results:
 
-    - ``mask``: the CoC diameter as a 16-bit grey TIFF for programs of photographers, its scale in the file.
-    - ``ply``, ``glb``: the photo as points in space, in metres where the unit is ``"1/m"``.
+    - ``mask``: the CoC diameter as a 16-bit grey TIFF for photo editors, with its scale in the file.
+    - ``ply``, ``glb``: the photo as a point cloud, in metres if the unit is ``"1/m"``.
 
-    ``cup.jpg`` becomes ``cup.inv_depth.tiff`` and so on; if those belong to another photo, ``cup_2.inv_depth.tiff``.
-    Saving the same photo again replaces its own files. Only a few rows of a map are in memory at a time (but for
-    ``png`` and ``exr``, whose libraries need a whole map).
+    The files of ``cup.jpg`` are ``cup.inv_depth.tiff`` and so on, or ``cup_2.inv_depth.tiff`` if another photo has
+    those. Saving the same photo again replaces its files. Only a few rows of a map are in memory at a time, except for
+    ``png`` and ``exr``, whose libraries need a whole map.
 
     Args:
-        prediction: what to write.
-        folder: made if it is missing.
+        prediction: the prediction.
+        folder: created if missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
         formats: of :data:`SAVE_FORMATS`, at least one.
-        fixed_range: range of the colours of the preview; None is a range of its own.
+        fixed_range: colour range of the preview; None is that of the prediction.
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
         ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, ``"preview"`` and ``"facts"``.
 
     Raises:
-        MddnetError: for an unknown format or one whose package is missing, or if the folder cannot be made or a file
-            cannot be written.
+        MddnetError: for an unknown format or one whose package is missing, or if a file cannot be written.
     """
     require_formats(formats)
     if stem is not None and (not stem or Path(stem).name != stem or stem in {".", ".."}):
@@ -153,7 +151,7 @@ def save(
                 written = _stage(prediction, folder / stem, tuple(dict.fromkeys(formats)), fixed_range, staged)
                 with FolderLock(folder, "predict", LOCK_PATIENCE_S):
                     atomic_write_text(written["facts"], _claim(source))
-                    # An earlier run may have known more of the lens, or written other formats.
+                    # An earlier run may have had more lens facts or other formats.
                     for ending in _RESULT_ENDINGS:
                         earlier = folder / (stem + ending)
                         if earlier not in written.values():
@@ -167,14 +165,14 @@ def save(
 
 
 def source_of(photo: Photo) -> str:
-    """What distinguishes one photo from another: its absolute path, or a digest of its pixels where it has none."""
+    """Identity of a photo: its absolute path, or a digest of its pixels if it has none."""
     if photo.path is not None:
         return str(photo.path.resolve())
     return "pixels:" + hashlib.blake2b(photo.pixels.tobytes(), digest_size=16).hexdigest()
 
 
 def content_of(path: Path | None) -> str | None:
-    """A digest of a photo's file, by which a changed photo is known whatever its name and date; None without a file."""
+    """A digest of a photo's file, which detects changes; None without a file."""
     if path is None:
         return None
     try:
@@ -186,14 +184,14 @@ def content_of(path: Path | None) -> str | None:
 
 @lru_cache(maxsize=4)
 def _digest(path: Path, changed_ns: int, size: int) -> str:
-    """The digest of a file; asked again for every frame of a video, it is read once."""
+    """The digest of a file, cached for the frames of a video."""
     with path.open("rb") as stream:
         return "blake2b:" + hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class SavedFacts:
-    """The origin of a saved prediction, from its ``.json``."""
+    """Origin of a saved prediction, from its ``.json``."""
 
     path: Path
     source: str
@@ -206,7 +204,7 @@ class SavedFacts:
 
 
 def find_saved(folder: Path, photo_path: Path, stem: str | None = None) -> SavedFacts | None:
-    """The facts of an earlier prediction of that photo in the folder, under its own stem or a numbered one."""
+    """The facts of an earlier prediction of that photo in the folder, with or without a number after the stem."""
     for name in _stems(photo_path.stem if stem is None else stem):
         path = folder / (name + FACTS_SUFFIX)
         if not path.exists():
@@ -239,17 +237,17 @@ def read_facts(path: Path) -> SavedFacts | None:
 
 
 def claim_stem(folder: Path, stem: str, source: str) -> str:
-    """Take the stem that the results of a photo will have: the first of stem, stem_2, ... that is free or its own.
+    """Claim a stem for the results of a photo: the first of stem, stem_2, ... that is free or belongs to the photo.
 
-    Numbers follow the order of claims. A stem is taken by creating its ``.json``.
+    Numbers follow the order of claims. A claim creates the ``.json`` of the stem.
 
     Args:
-        folder: of the results; made if it is missing.
+        folder: of the results; created if missing.
         stem: of the photo, or of a frame of a video.
         source: of the photo, from :func:`source_of`.
 
     Raises:
-        MddnetError: if the folder cannot be made or written.
+        MddnetError: if the folder cannot be created or written.
     """
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -263,7 +261,7 @@ def claim_stem(folder: Path, stem: str, source: str) -> str:
                 elif not any((folder / (name + ending)).exists() for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX)):
                     atomic_write_text(path, _claim(source))
                     return name
-    raise AssertionError("unreachable: the numbers do not end")
+    raise AssertionError("unreachable: the numbers are infinite")
 
 
 def _stems(stem: str) -> itertools.chain[str]:
@@ -271,7 +269,7 @@ def _stems(stem: str) -> itertools.chain[str]:
 
 
 def _claim(source: str) -> str:
-    """The ``.json`` until all other files are in place."""
+    """Content of the ``.json`` until all other files are in place."""
     return json.dumps({"mddnet_prediction": OUTPUT_FORMAT, "source": source, "complete": False}) + "\n"
 
 
@@ -282,7 +280,7 @@ def _stage(
     fixed_range: PreviewRange | None,
     staged: StagedFiles,
 ) -> dict[str, Path]:
-    """Write all files aside, and give their places; ``stem`` is folder and stem."""
+    """Write all files to temporary files, and return their final paths; ``stem`` is folder and stem."""
     maps = [_Map(prediction, quantity) for quantity in QUANTITIES if quantity in prediction.quantities]
     written: dict[str, Path] = {}
     made: dict[str, object] = {}
@@ -333,13 +331,13 @@ class _Map:
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        """Its smallest and largest value."""
+        """Smallest and largest value."""
         ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
     @property
     def code(self) -> dict[str, float]:
-        """Offset and scale of the whole numbers that stand for it: of 8 bits for confidence, else of 16."""
+        """Offset and scale of its integer codes, of 8 bits for confidence, else of 16."""
         if self.quantity == "confidence":
             return {"offset": 0.0, "scale": 1 / 255}
         low, high = self.extremes
@@ -347,17 +345,17 @@ class _Map:
 
     @property
     def mask_code(self) -> dict[str, float]:
-        """The code of the defocus mask, which begins at 0."""
+        """Offset and scale of the defocus mask, whose offset is 0."""
         highest = self.extremes[1]
         return {"offset": 0.0, "scale": highest / LEVELS_16_BIT if highest > 0 else 1.0}
 
     def strips(self) -> Iterator[Float32Array]:
-        """Its rows, in strips from the top."""
+        """Strips of rows, from the top."""
         for start, stop in strips(self.prediction.size[0]):
             yield self.prediction.rows(self.quantity, start, stop)
 
     def encoded(self, encode: Callable[[Float32Array], NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
-        """The whole map, each strip as ``encode`` makes it."""
+        """The whole map, encoded strip by strip."""
         whole = np.empty(self.prediction.size, dtype=dtype)
         for (start, stop), strip in zip(strips(len(whole)), self.strips(), strict=True):
             whole[start:stop] = encode(strip)
@@ -380,7 +378,7 @@ def _write_tiff(one: _Map, stream: BinaryIO) -> None:
 
 
 def _write_mask(one: _Map, stream: BinaryIO) -> None:
-    """Write the CoC diameter as codes of 16 bits."""
+    """Write the CoC diameter as 16-bit codes."""
     scale = one.mask_code["scale"]
     meaning = "black is sharp; value = scale * code"
     description = {"quantity": "defocus_px", "unit": "px", **one.mask_code, "meaning": meaning}
@@ -394,9 +392,9 @@ def _write_tiff_strips(
     description: dict[str, object],
     stream: BinaryIO,
 ) -> None:
-    # metadata=None keeps tifffile from replacing the description by its own.
-    # Uncompressed: deflate saves a tenth of such floats and takes a second for 12 megapixels instead of 10 ms.
-    # Without data, tifffile leaves room for them and says where it is.
+    # metadata=None prevents tifffile from replacing the description.
+    # Uncompressed: deflate saves a tenth and takes a second for 12 megapixels instead of 10 ms.
+    # Without data, tifffile reserves space and returns its offset.
     start = tifffile.imwrite(
         stream,
         shape=one.prediction.size,
@@ -427,11 +425,11 @@ def _write_png(one: _Map, stream: BinaryIO) -> None:
 
 
 def _write_exr(one: _Map, stream: BinaryIO) -> None:
-    """Write a map as one channel; "Y" is the one that every reader shows, whatever the quantity."""
+    """Write a map as the channel "Y", which every reader shows."""
     import OpenEXR  # of the extra `formats`
 
     header = {
-        # ZIP takes seconds for 12 megapixels of floats, and saves little.
+        # ZIP takes seconds for 12 megapixels and saves little.
         "compression": OpenEXR.NO_COMPRESSION,
         "type": OpenEXR.scanlineimage,
         "quantity": one.quantity,

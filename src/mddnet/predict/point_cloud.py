@@ -1,7 +1,6 @@
-"""The photo as coloured points in space, and the two files that hold them: PLY and GLB (glTF 2.0), both binary.
+"""The photo as a coloured point cloud, and its files: binary PLY and GLB (glTF 2.0).
 
-Both formats are written here, by hand: a PLY of a library carries no comment, and the comment is where a reader finds
-whether the numbers are metres.
+They are written without a library, so that a PLY comment can state whether the numbers are metres.
 """
 
 from __future__ import annotations
@@ -18,58 +17,49 @@ from numpy.typing import NDArray
 from mddnet.color import linear_from_srgb8
 from mddnet.optics import sensor_distance_m
 from mddnet.predict.dioptres import MAX_DEPTH_M
-from mddnet.predict.enlarge import strips
 from mddnet.predict.prediction import Prediction
+from mddnet.predict.resampling import strips
 from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 from mddnet.version import __version__
 
 MAX_POINTS = 1_000_000
 FAR_OVER_NEAR = 3.0
-"""Relative depth has no scale and no zero: the farthest point is put this many times as far as the nearest."""
+"""Distance of the farthest point over that of the nearest, for relative depth, which has no scale and no zero."""
 FIELD_OF_VIEW = 0.9
-"""Long side of the photo over the focal length, where the lens is unknown."""
+"""Long side of the photo over the focal length, for an unknown lens."""
 METRIC_REACH = 10.0
-"""Metric points beyond this many times the median depth are left out: their distance is mostly error."""
+"""Metric points beyond this many times the median depth are left out, since their distance is mostly error."""
 EDGE_SLOPE = 14.3
-"""Tangent of 86 degrees: what is seen at a flatter angle is no surface but the gap between a near and a far one."""
+"""Tangent of 86 degrees: a surface at a flatter angle is a gap between a near and a far surface."""
 EDGE_GRID_PX = 512
-"""Long side of the grid on which gaps are found, about that of the network's image: a map is no finer."""
+"""Long side of the grid for the detection of gaps, about that of the network's image."""
 AXES = "x right, y up, looking along -z"
 GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
 
 
 @dataclass(frozen=True, slots=True)
 class Pinhole:
-    """The pinhole camera behind an image; pixel centres are whole numbers, from 0 at the top left.
+    """The pinhole camera of an image; pixel centres are integers, from 0 at the top left."""
 
-    Attributes:
-        fx_px: focal length over the width of a pixel, > 0.
-        fy_px: focal length over its height, > 0.
-        cx_px: column of the optical axis.
-        cy_px: row of the optical axis.
-        source: what they come from, in words.
-        assumed: whether the focal length is an assumption and no fact of this photo.
-    """
-
-    fx_px: float
-    fy_px: float
-    cx_px: float
-    cy_px: float
-    source: str
-    assumed: bool
+    fx_px: float  # focal length over the width of a pixel, > 0
+    fy_px: float  # focal length over its height, > 0
+    cx_px: float  # column of the optical axis
+    cy_px: float  # row of the optical axis
+    source: str  # origin of the focal length
+    assumed: bool  # whether the focal length is an assumption
 
 
 @dataclass(frozen=True, slots=True)
 class PointCloud:
-    """Points as glTF counts them: x to the right, y up, the camera at the origin looking along -z.
+    """Points in the axes of glTF: x to the right, y up, the camera at the origin facing -z.
 
     Attributes:
         positions: (N, 3), metres if ``metric``, else in no unit.
         colours: (N, 3) uint8, sRGB.
         metric: whether the positions are metres.
-        camera: the camera of the image that the points come from.
-        edge_points: how many points were left out between a near and a far surface.
-        far_points: how many were left out as too far.
+        camera: the camera of the image.
+        edge_points: number of points left out between a near and a far surface.
+        far_points: number of points left out as too far.
     """
 
     positions: Float32Array
@@ -94,10 +84,10 @@ def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = math.inf)
     """The pinhole camera of a lens: fx = fy = v / p, with the sensor distance v = f z / (z - f) and the pixel pitch p.
 
     Args:
-        lens: f and the pixel pitch decide; without them a long side of 0.9 focal lengths (48 degrees) is assumed.
+        lens: with f and the pixel pitch; without them, a long side of 0.9 focal lengths (48 degrees) is assumed.
         height: of the image, pixels.
         width: of the image, pixels.
-        focus_z_m: distance of the plane of focus from the principal plane, metres; unknown counts as infinity.
+        focus_z_m: distance of the plane of focus from the principal plane, metres; infinite if unknown.
     """
     if lens.focal_mm is not None and lens.pixel_um is not None:
         focal_px = sensor_distance_m(lens.focal_mm, focus_z_m) * 1e6 / lens.pixel_um
@@ -109,13 +99,13 @@ def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = math.inf)
 
 
 def camera_of(lens: Lens, unit: InvDepthUnit, focus: LensLawFit, size: tuple[int, ...]) -> Pinhole:
-    """The pinhole camera of an image of (H, W) pixels, by its lens and, where metres are known, its plane of focus."""
+    """The pinhole camera of an image of (H, W) pixels, by its lens and, with metric depth, its plane of focus."""
     known = unit == "1/m" and focus.found and focus.u_focus > 0
     return pinhole_of(lens, size[0], size[1], 1.0 / focus.u_focus if known else math.inf)
 
 
 def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
-    """The points of a prediction: see :func:`point_cloud`. Its map is read a few rows at a time."""
+    """The point cloud of a prediction, computed in strips: see :func:`point_cloud`."""
     step, coarse = _steps(*prediction.size, max_points)
     grid, taken = list[Float32Array](), list[Float32Array]()
     for start, stop in strips(prediction.size[0]):
@@ -130,19 +120,19 @@ def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> Po
 def point_cloud(
     pixels: UInt8Array, inv_depth: Float32Array, unit: InvDepthUnit, camera: Pinhole, max_points: int = MAX_POINTS
 ) -> PointCloud:
-    """The points of an image through a pinhole: x = z X / fx, y = z Y / fy, with z = 1/u.
+    """The point cloud of an image through a pinhole: x = z X / fx, y = z Y / fy, with z = 1/u.
 
-    With metric depth these are metres, and points beyond 10 times the median depth are left out. Otherwise inverse
-    depth is put on a range in which far is three times as far as near: the order in depth is that of the map, the
-    proportions are not. Where a near and a far surface meet, the map runs from one to the other through empty space;
-    points there are left out, unless nothing else is left.
+    With metric depth the unit is metres, and points beyond 10 times the median depth are left out. Otherwise inverse
+    depth is scaled so that the farthest point is three times as far as the nearest: only the order in depth is valid.
+    Points between a near and a far surface, where the map interpolates through empty space, are left out, unless no
+    others remain.
 
     Args:
         pixels: (H, W, 3) uint8, sRGB.
         inv_depth: (H, W), inverse depth in ``unit``, finite.
         unit: ``"1/m"`` gives metres.
         camera: the camera of ``pixels``.
-        max_points: every n-th row and column is taken, so that there are no more.
+        max_points: largest number of points; every n-th row and column is used.
     """
     height, width = inv_depth.shape
     step, coarse = steps = _steps(height, width, max_points)
@@ -151,7 +141,7 @@ def point_cloud(
 
 
 def _steps(height: int, width: int, max_points: int) -> tuple[int, int]:
-    """Every how many rows and columns there is a point, and a point of the grid on which gaps are found."""
+    """Spacing, in rows and columns, of the points and of the grid for the detection of gaps."""
     step = max(1, int(np.sqrt(height * width / max_points)))
     while -(-height // step) * -(-width // step) > max_points:
         step += 1
@@ -166,7 +156,7 @@ def _points(
     unit: InvDepthUnit,
     camera: Pinhole,
 ) -> PointCloud:
-    """The points of the rows and columns that were taken; the camera is that of the whole image."""
+    """The points of every ``steps[0]``-th row and column; the camera is that of the whole image."""
     metric = unit == "1/m"
     low, high = (0.0, 0.0) if metric else (float(value) for value in np.percentile(grid, [1, 99]))
 
@@ -193,9 +183,10 @@ def _points(
 
 
 def _gaps(u: NDArray[np.float64], focal_px: float) -> BoolArray:
-    """(h, w): where the surface would be seen at less than 4 degrees: f |du/dx| / u > tan 86 degrees, either way.
+    """(h, w) bool: where the surface is at less than 4 degrees to the line of sight, f |du/dx| / u > tan 86 degrees.
 
-    1/u = z, so that |dz/dx| / z = |du/dx| / u; the difference is that of the extremes in 3 x 3 pixels, half of it.
+    z = 1/u, and therefore |dz/dx| / z = |du/dx| / u; the derivative is half the difference of the extremes in 3 x 3
+    pixels.
     """
     padded = np.pad(u, 1, mode="edge")
     windows = [padded[i : i + u.shape[0], j : j + u.shape[1]] for i in range(3) for j in range(3)]
@@ -222,9 +213,9 @@ def ply_bytes(cloud: PointCloud) -> bytes:
 
 
 def glb_bytes(cloud: PointCloud) -> bytes:
-    """A binary glTF 2.0 file with one primitive of at least one point; its colours are linear, as the standard asks.
+    """A binary glTF 2.0 file with one primitive of at least one point; colours are linear, as the standard requires.
 
-    What the points are stands in the ``extras`` of ``asset``, as in the ``.json`` of a prediction.
+    ``asset.extras`` has unit, axes and camera, as in the ``.json`` of a prediction.
     """
     positions = cloud.positions
     colours = linear_from_srgb8(cloud.colours)

@@ -1,4 +1,4 @@
-"""What a prediction holds."""
+"""The result of a prediction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mddnet.predict.dioptres import DepthOfField, depth_error_m, depth_of_field, finite_depth_m
-from mddnet.predict.enlarge import enlarged, enlarged_rows, picked, strips
+from mddnet.predict.resampling import nearest_downsampled, strips, upsampled, upsampled_rows
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
 
 if TYPE_CHECKING:
@@ -25,40 +25,31 @@ Quantity = Literal["inv_depth", "depth_m", "depth_error_m", "defocus_px", "signe
 
 @dataclass(frozen=True, slots=True)
 class SmallMaps:
-    """The maps of a photo at the size of the network's image.
+    """The maps of a photo at the size of the network's image, (h, w); a refined ``defocus_px`` is larger."""
 
-    Attributes:
-        inv_depth: (h, w) float32, inverse depth; larger is nearer.
-        defocus_px: (h', w') float32, CoC diameter >= 0 in pixels of the *photo*; refined, it is larger than the others.
-        sign: (h, w) float32, +1 behind the plane of focus, -1 in front of it.
-        confidence: (h, w) float32 in [0, 1].
-        inv_depth_error: (h, w) float32, standard error of ``inv_depth``; None where that is relative.
-    """
-
-    inv_depth: Float32Array
-    defocus_px: Float32Array
-    sign: Float32Array
-    confidence: Float32Array
-    inv_depth_error: Float32Array | None = None
+    inv_depth: Float32Array  # inverse depth, larger is nearer
+    defocus_px: Float32Array  # CoC diameter >= 0 in pixels of the *photo*
+    sign: Float32Array  # +1 behind the plane of focus, -1 in front of it
+    confidence: Float32Array  # in [0, 1]
+    inv_depth_error: Float32Array | None = None  # standard error of ``inv_depth``; None if that is relative
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Depth and defocus of one photo.
 
-    It keeps maps of the network's size. The maps listed below have the photo's height and width, are finite everywhere,
-    and are computed when they are first read. :meth:`rows` and :meth:`save` do without them: six maps of a photo of
-    100 megapixels are 2.4 gigabytes.
+    It stores maps of the network's size. The full-size maps below are finite everywhere and computed on first access.
+    :meth:`rows` and :meth:`save` do not need them: six maps of a 100-megapixel photo are 2.4 gigabytes.
 
     Attributes:
         maps: the maps at the size of the network's image.
         unit: unit of inverse depth: ``"1/m"`` (0 is infinity), ``"1/m from focus"``, or ``"relative"``.
-        focus: the lens law that ties depth and defocus together, in ``unit`` and pixels of the photo.
+        focus: the lens law between depth and defocus, in ``unit`` and pixels of the photo.
         photo: the photo.
         model: name of the model.
         model_version: version of its weights.
-        notes: remarks on what was assumed or could not be done, those of the photo first.
-        refined: whether a second pass at twice the resolution was asked for.
+        notes: assumptions and limitations, those of the photo first.
+        refined: whether a second pass at twice the resolution was requested.
     """
 
     maps: SmallMaps
@@ -82,7 +73,7 @@ class Prediction:
 
     @cached_property
     def depth_error_m(self) -> Float32Array | None:
-        """(H, W), standard error of ``depth_m`` in metres; None where ``depth_m`` is."""
+        """(H, W), standard error of ``depth_m`` in metres; None if ``depth_m`` is None."""
         return self._whole("depth_error_m") if "depth_error_m" in self.quantities else None
 
     @cached_property
@@ -92,12 +83,12 @@ class Prediction:
 
     @cached_property
     def signed_defocus_px(self) -> Float32Array:
-        """(H, W), the same with a sign: positive behind the plane of focus."""
+        """(H, W), signed CoC diameter, positive behind the plane of focus."""
         return self._whole("signed_defocus_px")
 
     @cached_property
     def confidence(self) -> Float32Array:
-        """(H, W) in [0, 1], agreement of the maps with the lens law, times evidence of texture."""
+        """(H, W) in [0, 1], agreement of the maps with the lens law times texture evidence."""
         return self._whole("confidence")
 
     @property
@@ -113,7 +104,7 @@ class Prediction:
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
-        """The maps that there are."""
+        """The available maps."""
         names: tuple[Quantity, ...] = ("inv_depth", "defocus_px", "signed_defocus_px", "confidence")
         if self.unit == "1/m":
             names += ("depth_m",) if self.maps.inv_depth_error is None else ("depth_m", "depth_error_m")
@@ -121,31 +112,31 @@ class Prediction:
 
     @property
     def depth_of_field(self) -> DepthOfField | None:
-        """Between which distances the photo is sharp; None where metres are not known."""
+        """The range of distances in which the photo is sharp; None without metric depth."""
         if self.unit != "1/m" or not self.focus.found:
             return None
         return depth_of_field(self.focus, *self.size)
 
     def rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array:
         """Some rows of a map, (stop - start, W)."""
-        return self._derived(quantity, lambda values: enlarged_rows(values, self.size, start, stop))
+        return self._derived(quantity, lambda values: upsampled_rows(values, self.size, start, stop))
 
     def fitted(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
-        """A map at (width, height) ``size``, antialiased: for pictures."""
+        """A map resampled to (width, height) ``size`` with antialiasing, for pictures."""
 
         def resized(values: Float32Array) -> Float32Array:
-            # Pillow's bilinear filter averages over the pixels that become one where a map is made smaller.
+            # Pillow's bilinear filter averages when it downsamples.
             picture = Image.fromarray(np.ascontiguousarray(values))
             return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
 
         return self._derived(quantity, resized)
 
     def sampled(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
-        """A map at (width, height) ``size``, at the centres of its pixels: values of the map, not means."""
+        """A map resampled to (width, height) ``size`` without averaging, for values."""
 
         def resized(values: Float32Array) -> Float32Array:
             smaller = size[1] <= values.shape[0] and size[0] <= values.shape[1]
-            return (picked if smaller else enlarged)(values, (size[1], size[0]))
+            return (nearest_downsampled if smaller else upsampled)(values, (size[1], size[0]))
 
         return self._derived(quantity, resized)
 
@@ -153,7 +144,7 @@ class Prediction:
         self, folder: str | os.PathLike[str], stem: str | None = None, formats: Sequence[SaveFormat] = ("tiff",)
     ) -> dict[str, Path]:
         """Write maps, preview and facts into a folder: see :func:`mddnet.predict.output.save`."""
-        from mddnet.predict.output import save  # prediction alone does without the writers
+        from mddnet.predict.output import save  # prediction does not need the writers
 
         return save(self, Path(folder), stem, formats)
 
@@ -164,7 +155,7 @@ class Prediction:
         return values
 
     def _derived(self, quantity: Quantity, resized: Callable[[Float32Array], Float32Array]) -> Float32Array:
-        """A map from those that are kept, each of them resized first."""
+        """Compute a map from the stored ones, after resizing each of them."""
         maps = self.maps
         if quantity == "depth_m":
             return finite_depth_m(resized(maps.inv_depth))
@@ -172,7 +163,7 @@ class Prediction:
             assert maps.inv_depth_error is not None, f"{quantity} of a prediction in {self.unit}"
             return depth_error_m(resized(maps.inv_depth), resized(maps.inv_depth_error))
         if quantity == "signed_defocus_px":
-            # The sign is resized apart: the mean of +8 and -8 px would be a sharpness that is nowhere.
+            # Size and sign are resized separately: the mean of +8 and -8 px would be a false 0 px.
             return np.copysign(resized(maps.defocus_px), resized(maps.sign))
         values: Float32Array = getattr(maps, quantity)
         return resized(values)

@@ -1,4 +1,4 @@
-"""From a photo to its maps, with ONNX Runtime alone."""
+"""Prediction of the maps of a photo with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from PIL import Image
 
 from mddnet.errors import ImageError, ModelError
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
-from mddnet.predict.enlarge import enlarged, reduced
 from mddnet.predict.fusion import NetworkMaps, fuse
 from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
+from mddnet.predict.resampling import box_downsampled, upsampled
 from mddnet.types import Float32Array, Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
-"""A photo whose long side is shorter than this is enlarged to it; nothing else is ever enlarged."""
+"""A photo with a shorter long side is upsampled to this; larger photos are never upsampled."""
 MAX_ASPECT = 32
 REFINE_SCALE = 2
-"""The second pass takes the photo at up to this many times the model's usual size ..."""
+"""Resolution of the second pass over that of the first."""
 REFINE_BELOW_PX, REFINE_ABOVE_PX = 4.0, 8.0
-"""... and counts fully below a CoC of 4 px of the first pass's image, and not at all above 8 px."""
+"""The CoC is that of the second pass below 4 px of the first pass's image, that of the first pass above 8 px."""
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
 QUIET_ERRORS_ONLY = 3
 
@@ -60,15 +60,15 @@ class Model:
         return self.model_dir.version
 
     def network_maps(self, pixels: UInt8Array, long_side: int | None = None) -> NetworkMaps:
-        """Run the network once on an image, which is made smaller first, and give its maps as they are.
+        """Run the network once on a downsampled image, and return its unprocessed maps.
 
         Args:
             pixels: (H, W, 3) uint8, sRGB-encoded.
-            long_side: long side to which a larger image is made smaller, pixels; None is the model's own.
+            long_side: long side to which a larger image is downsampled, pixels; None is the model's default.
 
         Raises:
-            ImageError: if the image is more than 32 times as long as wide.
-            ModelError: if the network answers with NaN or infinity, or another shape.
+            ImageError: if the aspect ratio is above 32.
+            ModelError: if the output is not finite or has another shape.
         """
         height, width = pixels.shape[:2]
         h, w = network_size(height, width, long_side or self.model_dir.long_side)
@@ -80,17 +80,17 @@ class Model:
         padded = np.pad(small, ((0, -h % m), (0, -w % m), (0, 0)), mode="reflect")
         image = padded.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)  # (1, 3, h', w')
         try:
-            answers = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image})
+            outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image})
         except Exception as error:
-            # ONNX Runtime raises classes of its own; out of memory on an accelerator is among them.
+            # ONNX Runtime has its own exceptions, including one for an accelerator that is out of memory.
             raise ModelError(f"{self.model_dir.graph}: cannot run on an input {image.shape} ({error})") from error
-        for name, answer in zip(OUTPUT_NAMES, answers, strict=True):
-            if answer.shape != (1, 1, *image.shape[2:]) or not np.isfinite(answer).all():
+        for name, output in zip(OUTPUT_NAMES, outputs, strict=True):
+            if output.shape != (1, 1, *image.shape[2:]) or not np.isfinite(output).all():
                 raise ModelError(
-                    f"{self.model_dir.graph}: {name} has shape {answer.shape} for an input {image.shape}, or values "
+                    f"{self.model_dir.graph}: {name} has shape {output.shape} for an input {image.shape}, or values "
                     "that are not finite; export the model again"
                 )
-        inv_depth, defocus_px, sign_logit = (answer[0, 0, :h, :w].astype(np.float32) for answer in answers)
+        inv_depth, defocus_px, sign_logit = (output[0, 0, :h, :w].astype(np.float32) for output in outputs)
         scale = float(np.sqrt(height * width / (h * w)))
         return NetworkMaps(small, inv_depth, np.maximum(defocus_px, 0), sign_logit, scale)
 
@@ -106,7 +106,7 @@ class Model:
         Args:
             x: a :class:`~mddnet.types.Photo`, a path, a Pillow image, an array (H, W, 3) or (H, W) of uint8 or of float
                 in [0, 1]; or a list or tuple of any of them.
-            refine: add a second pass at twice the resolution. It improves blur below 4 px and takes five times as long.
+            refine: add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
 
         Raises:
             ImageError: if a photo cannot be used.
@@ -119,7 +119,7 @@ class Model:
         network = self.network_maps(photo.pixels)
         refined_px = self._refined_defocus_px(photo.pixels, network) if refine else None
         if refined_px is not None:
-            network = replace(network, defocus_px=reduced(refined_px, network.defocus_px.shape))
+            network = replace(network, defocus_px=box_downsampled(refined_px, network.defocus_px.shape))
         fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
         maps = fused.maps
         if refined_px is not None:
@@ -128,17 +128,17 @@ class Model:
         return Prediction(maps, fused.unit, fused.focus, photo, self.name, self.version, notes, refine)
 
     def _refined_defocus_px(self, pixels: UInt8Array, first: NetworkMaps) -> Float32Array | None:
-        """The CoC of a second pass where it is small, in pixels of the first pass's image; None for a small photo.
+        """The CoC of both passes, in pixels of the first pass's image; None for a small photo.
 
-        A blur of a pixel or two is hardly visible in a photo made smaller. Depth, sign and large blur are better in the
-        first pass: the second one sees less of the scene around a point.
+        Blur of a pixel or two is hardly visible in a downsampled photo, so small CoCs are those of the second pass.
+        Depth, sign and large blur are better in the first pass, which sees more of the scene around a point.
         """
         long_side = self.model_dir.long_side
         if max(pixels.shape[:2]) <= long_side:
             return None
         second = self.network_maps(pixels, REFINE_SCALE * long_side)
         second_px = second.defocus_px * np.float32(second.scale / first.scale)
-        first_px = enlarged(first.defocus_px, second_px.shape)
+        first_px = upsampled(first.defocus_px, second_px.shape)
         share = np.clip((first_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
         return (share * first_px + (1 - share) * second_px).astype(np.float32)
 
@@ -146,14 +146,14 @@ class Model:
 def load(
     name_or_path: str | os.PathLike[str] = "small", threads: int | None = None, *, shares_cores: bool = False
 ) -> Model:
-    """Load a model: a shipped one by name, any other by its folder, its .zip or its name on a hub.
+    """Load a shipped model by its name, or another model by its folder, .zip or hub name.
 
     Args:
         name_or_path: ``"small"``; a folder with ``config.json`` and ``model.onnx``, or a ``.zip`` of one; or
-            ``"hf://owner/name"``, which is fetched from a Hugging Face hub once and then kept (extra ``hub``).
-        threads: processor cores that one run uses at most; None is all.
-        shares_cores: whether other threads have work while the network runs, such as reading and writing photos. One
-            run alone takes 5 % longer; together they are faster. The answers are the same.
+            ``"hf://owner/name"``, which is downloaded from a Hugging Face hub once and cached (extra ``hub``).
+        threads: largest number of processor cores of one run; None is all.
+        shares_cores: whether other threads have work while the network runs, such as reading and writing photos. A
+            single run takes 5 % longer; all threads together are faster. The results are the same.
 
     Raises:
         ModelError: if there is no such model, or it is damaged or of another format.
@@ -162,11 +162,7 @@ def load(
 
 
 def photo_from(x: PhotoLike) -> Photo:
-    """The photo that any of the accepted kinds of input holds.
-
-    Raises:
-        ImageError: if it cannot be used as a photo.
-    """
+    """Convert any accepted input to a photo; ImageError if that is not possible."""
     if isinstance(x, Photo):
         return x
     if isinstance(x, Image.Image):
@@ -179,12 +175,12 @@ def photo_from(x: PhotoLike) -> Photo:
 
 
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
-    """Height and width of the image that the network sees: the photo's shape, made smaller to ``long_side``.
+    """Height and width of the network's image: the size of the photo, downsampled to ``long_side``.
 
-    The short side stays at 32 px or more, and a photo of less than 64 px is enlarged to 64.
+    The short side is at least 32 px, and the long side at least 64 px.
 
     Raises:
-        ImageError: if the photo is more than 32 times as long as wide.
+        ImageError: if the aspect ratio is above 32.
     """
     longer, shorter = max(height, width), min(height, width)
     if longer > MAX_ASPECT * shorter:
@@ -200,7 +196,7 @@ def _opened(model_dir: ModelDir, threads: int | None, shares_cores: bool) -> onn
     if threads is not None:
         options.intra_op_num_threads = threads
     if shares_cores:
-        # by default threads that wait for the others of a run keep their core busy
+        # by default, waiting threads keep their core busy
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
     try:
@@ -208,7 +204,7 @@ def _opened(model_dir: ModelDir, threads: int | None, shares_cores: bool) -> onn
             str(model_dir.graph), options, providers=[name for name in PROVIDERS if name in available]
         )
     except Exception as error:
-        # ONNX Runtime raises classes of its own that share no public base.
+        # The exceptions of ONNX Runtime have no public base class.
         raise ModelError(
             f"{model_dir.graph}: not a graph that ONNX Runtime can run ({error}); export it again"
         ) from error

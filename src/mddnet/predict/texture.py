@@ -1,4 +1,4 @@
-"""Texture evidence: where an image is flat, neither sharpness nor depth can be seen."""
+"""Texture evidence: flat image regions show neither sharpness nor depth."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def texture_evidence(pixels: UInt8Array) -> Float32Array:
     Args:
         pixels: (H, W, 3) uint8, at network resolution.
     """
-    # Sums of whole numbers: unsigned ones wrap around, and their differences are right all the same, below 2^32.
+    # Unsigned sums may wrap around; their differences are still exact below 2^32.
     grey = pixels.sum(axis=2, dtype=np.uint32)
     count = WINDOW_PX * WINDOW_PX
     first = _window_sums(grey, WINDOW_PX).astype(np.float64)
-    variance = _window_sums(grey * grey, WINDOW_PX) * float(count) - first * first  # exact, and so 0 where it is flat
+    variance = _window_sums(grey * grey, WINDOW_PX) * float(count) - first * first  # exact: 0 where the image is flat
     deviation = np.sqrt(variance.astype(np.float32)) * np.float32(1.0 / (3 * 255 * count))
     return np.asarray(deviation / (deviation + np.float32(HALF_EVIDENCE)))
 
 
 def box_mean(values: NDArray[np.float64], window_px: int) -> NDArray[np.float64]:
-    """Mean over a square window of odd width around every pixel; beyond the border the image is reflected."""
+    """Mean over a square window of odd width around every pixel; the border is reflected."""
     n = 2 * (window_px // 2) + 1
     return _window_sums(values, window_px) / (n * n)
 

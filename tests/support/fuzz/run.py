@@ -24,7 +24,7 @@ from benchmarks.table_page import replace_table
 from tests.support.fuzz.batch import CASE, FINDS, LIMIT_S, MEMORY_MB, PROGRESS, SEEDS, TARGETS, Find, keep_find, prepare
 from tests.support.fuzz.target import PIXELS, files_in
 
-from mddnet.evaluate.provenance import provenance, provenance_words
+from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.io.atomic import atomic_write_text
 
 BATCH = 5000
@@ -142,7 +142,7 @@ def table(done: dict[str, Done]) -> str:
     """The table in Markdown, and the finds if there are any."""
     seconds = sum(one.seconds for one in done.values())
     lines = [
-        provenance_words(provenance(), seconds),
+        provenance_line(provenance(), seconds),
         "",
         f"An input may take {LIMIT_S:g} s and {MEMORY_MB} MB more than the process with its libraries; images may have "
         f"{PIXELS / 1e6:g} megapixels here.",

@@ -1,7 +1,7 @@
 """Baselines: other methods, classical and learned, that are measured on the same photos as the model.
 
-One file each, with a class that loads and infers (:class:`mddnet.evaluate.methods.Method`). A file with ``BASELINES``,
-what makes each method by its name, is all that a new one needs.
+A new baseline is one file with a class that infers (:class:`mddnet.evaluate.methods.Method`) and with ``BASELINES``,
+the constructor of each method by its name.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from mddnet.evaluate.baselines.onnx_model import OnnxModel
 from mddnet.evaluate.baselines.transformers_model import (
     KNOWN_WEIGHTS,
     TransformersModel,
+    is_hub_name,
     is_transformers_model,
-    looks_like_hub_name,
     weights_hint,
 )
 from mddnet.evaluate.methods import Method, PredictorMethod
@@ -29,15 +29,15 @@ for _module in pkgutil.iter_modules(__path__):
 
 
 def find_baseline(name: str, threads: int | None = None) -> Method:
-    """A classical baseline by its name, a learned one by its file or folder, or another model of mddnet by its folder.
+    """Load a classical baseline by its name, a learned one by its path, or another model of mddnet by its folder.
 
     Args:
-        name: of :data:`BASELINES`; ``MODEL.onnx`` with its description ``MODEL.toml`` beside it; the folder of a
-            model of transformers, or its name in the local cache of the hub; or a model folder of mddnet.
-        threads: processor cores that a network uses at most.
+        name: a name of :data:`BASELINES`; ``MODEL.onnx`` with a description ``MODEL.toml`` in the same folder; the
+            folder of a transformers model, or its name in the local cache of the hub; or a model folder of mddnet.
+        threads: largest number of processor cores that a network uses.
 
     Raises:
-        ModelError: if there is no such baseline, or a package or file that it needs is missing.
+        ModelError: if there is no such baseline, or a required package or file is missing.
     """
     if name in BASELINES:
         return BASELINES[name]()
@@ -50,13 +50,13 @@ def find_baseline(name: str, threads: int | None = None) -> Method:
         from mddnet.predict.predictor import load
 
         model = load(path, threads)
-        # two models of one name may be compared: their folders tell them apart
+        # models with one name may be compared, so the folder is part of the name
         return PredictorMethod(model, f"{model.name} {model.version} ({path.resolve().name})")
     if name in KNOWN_WEIGHTS:
         raise ModelError(weights_hint(name))
-    if looks_like_hub_name(name):
+    if is_hub_name(name):
         return TransformersModel(name)
     raise ModelError(
         f"{name}: no such baseline; expected one of {', '.join(BASELINES)}, the path of an ONNX file, the folder "
-        "of a model of transformers, or a model folder"
+        "of a transformers model, or a model folder of mddnet"
     )

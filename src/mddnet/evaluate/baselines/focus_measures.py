@@ -1,4 +1,4 @@
-"""Focus measures of shape-from-focus as defocus estimators for one photo: the less sharp, the blurrier."""
+"""Focus measures of shape-from-focus as defocus estimators for one photo."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mddnet.evaluate.methods import Quantity, answer_of
-from mddnet.metrics import Answer, gaussian_smoothed, luminance, smoothed_laplacian
+from mddnet.evaluate.methods import Quantity, estimate_from
+from mddnet.metrics import Estimate, gaussian_smoothed, luminance, smoothed_laplacian
 from mddnet.types import Float32Array, UInt8Array
 
 FOCUS_MEASURE_SIGMA = 0.01
@@ -30,27 +30,22 @@ def tenengrad(photo: UInt8Array, sigma_px: float) -> Float32Array:
 def local_variance(photo: UInt8Array, sigma_px: float) -> Float32Array:
     """Variance of the luma under a Gaussian window (grey-level local variance of Pech-Pacheco et al., 2000), (H, W)."""
     luma = luminance(photo)
-    # centred first: the difference of two large means loses its digits
+    # centred first, to avoid cancellation in the difference of two large means
     luma = luma - luma.mean()
     return np.maximum(gaussian_smoothed(luma * luma, sigma_px) - gaussian_smoothed(luma, sigma_px) ** 2, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class FocusMeasure:
-    """Minus a focus measure as a score of blur: Pertuz et al., "Analysis of focus measure operators" (2013).
-
-    Attributes:
-        name: of the measure.
-        measure: (photo, sigma_px) to (H, W), larger is sharper.
-    """
+    """A negative focus measure as blur score: Pertuz et al., "Analysis of focus measure operators" (2013)."""
 
     quantities: ClassVar[tuple[Quantity, ...]] = ("blur_score",)
     name: str
-    measure: Measure
+    measure: Measure  # (photo, sigma_px) to (H, W), larger is sharper
 
-    def infer(self, photo: UInt8Array, /) -> Answer:
-        """The score, (H, W)."""
-        return answer_of("blur_score", -self.measure(photo, FOCUS_MEASURE_SIGMA * max(photo.shape[:2])))
+    def infer(self, photo: UInt8Array, /) -> Estimate:
+        """Estimate the blur score, (H, W)."""
+        return estimate_from("blur_score", -self.measure(photo, FOCUS_MEASURE_SIGMA * max(photo.shape[:2])))
 
 
 FOCUS_MEASURES = {
@@ -58,5 +53,5 @@ FOCUS_MEASURES = {
     "tenengrad": tenengrad,
     "local-variance": local_variance,
 }
-"""By the name that ``--baseline`` takes."""
+"""By the name for ``--baseline``."""
 BASELINES = {name: partial(FocusMeasure, name, measure) for name, measure in FOCUS_MEASURES.items()}

@@ -1,4 +1,4 @@
-"""Gradients by derivatives of a Gaussian, and the edges that they show."""
+"""Gradients by derivatives of a Gaussian, and Canny edges."""
 
 from __future__ import annotations
 
@@ -16,19 +16,14 @@ NO_GRADIENT = 1e-6
 
 @dataclass(frozen=True)
 class Gradient:
-    """A gradient at one scale.
+    """A gradient at one scale."""
 
-    Attributes:
-        across: (H, W), along the rows.
-        down: (H, W), along the columns.
-    """
-
-    across: NDArray[np.float64]
-    down: NDArray[np.float64]
+    across: NDArray[np.float64]  # (H, W), along the rows
+    down: NDArray[np.float64]  # (H, W), along the columns
 
     @classmethod
     def of(cls, image: NDArray[np.floating], sigma_px: float) -> Gradient:
-        """That of an (H, W) image by the derivatives of a Gaussian. Needs SciPy."""
+        """Gradient of an (H, W) image by derivatives of a Gaussian. Needs SciPy."""
         from scipy.ndimage import gaussian_filter
 
         values = image.astype(np.float64)
@@ -36,18 +31,11 @@ class Gradient:
 
     @cached_property
     def size(self) -> NDArray[np.float64]:
-        """(H, W), the length of the gradient."""
+        """(H, W), magnitude of the gradient."""
         return np.hypot(self.across, self.down)
 
     def edges(self, low: float, high: float) -> BoolArray:
-        """Canny's edges, (H, W): ridges above ``high``, and those above ``low`` that hang together with them.
-
-        Needs OpenCV.
-
-        Args:
-            low: of the same unit as the gradient.
-            high: likewise.
-        """
+        """Canny edges, (H, W); the thresholds have the unit of the gradient. Needs OpenCV."""
         import cv2
 
         largest = float(self.size.max())

@@ -1,8 +1,7 @@
-"""Karaali and Jung: blur at the edges that several scales agree on, read at a scale of each edge's own.
+"""Edge-based defocus estimation with an adaptive scale for each edge, by Karaali and Jung.
 
 Karaali and Jung, "Edge-Based Defocus Blur Estimation With Adaptive Scale Selection" (IEEE Transactions on Image
-Processing 27(3), 2018). The constants are those of the authors' public code. Needs SciPy and OpenCV (the extra
-``build``).
+Processing 27(3), 2018). The constants are those of the authors' public code. Needs SciPy and OpenCV (extra ``build``).
 """
 
 from __future__ import annotations
@@ -15,69 +14,69 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
 from mddnet.evaluate.baselines.gradients import Gradient
-from mddnet.evaluate.methods import Quantity, answer_of, need_packages
-from mddnet.metrics import Answer, luminance
+from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
+from mddnet.metrics import Estimate, luminance
 from mddnet.types import BoolArray, UInt8Array
 
 SCALES_PX = tuple(1.0 + 0.5 * n for n in range(9))
-"""Sigmas at which edges are looked for."""
+"""Sigmas of the edge detection."""
 AGREEING = 4
-"""An edge counts if the first so many scales have it."""
+"""An edge must be detected at this number of the finest scales."""
 FINE_PX = SCALES_PX[0]
-"""Sigma of the finer of the two gradients that are compared; the coarser is half the scale at which the edge ends."""
+"""Sigma of the finer of the two compared gradients; the coarser has half of the coarsest scale of the edge."""
 NOT_EDGES, LOW_TO_HIGH = 0.7, 0.4
-"""Canny's thresholds: the higher leaves this share of the pixels below it, the lower is so much of the higher."""
+"""Thresholds of Canny: the quantile of the gradient for the higher one, and the ratio of the lower to the higher."""
 MAX_SIGMA_PX = 5.0
 CONNECTION = 10.0
-"""How much neighbours along an edge must agree."""
+"""Weight of the smoothness along edges."""
 GUIDE_SIGMA_PX, GUIDE_RANGE = 7.0, 0.5
-"""The photo is smoothed by this before it guides the propagation."""
+"""Widths of the filter that smooths the photo into the guide of the propagation."""
 SPREAD_SHARE, SPREAD_RANGE = 1 / 8, 3.75
-"""Width of the propagation: this share of the photo's short side; and of its range of colours."""
+"""Widths of the propagation: in space, as a share of the photo's short side; and in colour."""
 PASSES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class KaraaliJung:
-    """The whole method; its answer is the sigma of a Gaussian."""
+    """The method; it estimates the sigma of a Gaussian."""
 
     quantities: ClassVar[tuple[Quantity, ...]] = ("sigma_px",)
     name: str = "karaali-jung"
 
     def __post_init__(self) -> None:
-        need_packages(self.name, "build", "cv2", "scipy")
+        require_packages(self.name, "build", "cv2", "scipy")
 
-    def infer(self, photo: UInt8Array, /) -> Answer:
-        """The CoC of four sigma; 0 everywhere in a photo without an edge."""
-        seen, sigma_px = edge_blur(photo)
-        edges = seen >= AGREEING
+    def infer(self, photo: UInt8Array, /) -> Estimate:
+        """Estimate the CoC, four sigma; 0 everywhere in a photo without edges."""
+        scales, sigma_px = edge_blur(photo)
+        edges = scales >= AGREEING
         if not edges.any():
-            return answer_of("sigma_px", np.zeros(photo.shape[:2]))
-        sigma_px = propagated(along_edges(sigma_px, edges, seen), edges, photo)
-        return answer_of("sigma_px", sigma_px.astype(np.float32))
+            return estimate_from("sigma_px", np.zeros(photo.shape[:2]))
+        sigma_px = propagated(along_edges(sigma_px, edges, scales), edges, photo)
+        return estimate_from("sigma_px", sigma_px.astype(np.float32))
 
 
 def edge_blur(photo: UInt8Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Edges that the finest scales agree on, and the blur of a step edge at each of them.
+    """Edges that are detected at all of the finest scales, and their blur.
 
-    With gradients by derivatives of Gaussians s_1 and s_2, whose sizes at an edge of blur sigma have the ratio R,
+    The gradients by derivatives of Gaussians s_1 and s_2 at a step edge of blur sigma have the ratio R:
 
         R^2 = (sigma^2 + s_2^2) / (sigma^2 + s_1^2),  sigma^2 = (R^2 s_1^2 - s_2^2) / (1 - R^2)
 
-    s_1 is 1 px; s_2 is half of the coarsest scale up to which the edge is there without a gap, so that neighbouring
-    edges do not come into it.
+    s_1 is 1 px; s_2 is half of the coarsest scale up to which the edge is detected without a gap, so that neighbouring
+    edges have no influence.
 
     Args:
-        photo: (H, W, 3) uint8, sRGB; read in linear light.
+        photo: (H, W, 3) uint8, sRGB; decoded to linear light.
 
     Returns:
-        seen: (H, W), the number of scales that show the edge, 0 where the finest do not agree.
-        sigma_px: (H, W), at most 5, 0 where no edge is.
+        scales: (H, W), number of scales at which the edge is detected, 0 where a finest scale misses it.
+        sigma_px: (H, W), at most 5, 0 without an edge.
     """
     light = linear_from_srgb(luminance(photo))
     gradients = [Gradient.of(light, scale) for scale in SCALES_PX]
-    there = np.stack([_edges(gradient) for gradient in gradients])
-    unbroken = np.logical_and.accumulate(there).sum(axis=0)
+    detected = np.stack([_edges(gradient) for gradient in gradients])
+    unbroken = np.logical_and.accumulate(detected).sum(axis=0)
     edges = unbroken >= AGREEING
     fine = gradients[0].size
     sigma_px = np.zeros(light.shape)
@@ -88,9 +87,9 @@ def edge_blur(photo: UInt8Array) -> tuple[NDArray[np.int64], NDArray[np.float64]
         coarse_px = SCALES_PX[count - 1] / 2
         ratio_squared = (fine[here] / np.maximum(Gradient.of(light, coarse_px).size[here], 1e-12)) ** 2
         above = ratio_squared * FINE_PX**2 - coarse_px**2
-        below = np.minimum(1.0 - ratio_squared, -1e-9)  # the coarser gradient is the smaller one, save for noise
+        below = np.minimum(1.0 - ratio_squared, -1e-9)  # without noise, the coarser gradient is the smaller one
         sigma_px[here] = np.sqrt(np.clip(above / below, 0.0, MAX_SIGMA_PX**2))
-    return np.where(edges, there.sum(axis=0), 0), sigma_px
+    return np.where(edges, detected.sum(axis=0), 0), sigma_px
 
 
 def _edges(gradient: Gradient) -> BoolArray:
@@ -98,20 +97,20 @@ def _edges(gradient: Gradient) -> BoolArray:
     return gradient.edges(LOW_TO_HIGH * high, high)
 
 
-def along_edges(values: NDArray[np.float64], edges: BoolArray, seen: NDArray[np.integer]) -> NDArray[np.float64]:
+def along_edges(values: NDArray[np.float64], edges: BoolArray, scales: NDArray[np.integer]) -> NDArray[np.float64]:
     """The connected edge filter: values x that minimise
 
-        sum_i (1 + seen_i) (x_i - values_i)^2 + gamma sum_i sum_{j next to i} (x_i - x_j)^2
+        sum_i (1 + scales_i) (x_i - values_i)^2 + gamma sum_i sum_{j next to i} (x_i - x_j)^2
 
-    over edge pixels i and those j of their eight neighbours that are edge pixels, too; gamma is 10.
+    over edge pixels i and those of their eight neighbours j that are edge pixels; gamma is 10.
 
     Args:
         values: (H, W).
         edges: (H, W) bool.
-        seen: (H, W), the number of scales that show the edge.
+        scales: (H, W), number of scales at which the edge is detected.
 
     Returns:
-        (H, W), 0 off the edges.
+        (H, W), 0 outside the edges.
     """
     from scipy.sparse import coo_matrix, diags
     from scipy.sparse.linalg import splu
@@ -130,24 +129,15 @@ def along_edges(values: NDArray[np.float64], edges: BoolArray, seen: NDArray[np.
                 columns.append(other[other >= 0])
     row, column = np.concatenate(rows), np.concatenate(columns)
     links = coo_matrix((np.full(len(row), 2.0 * CONNECTION), (row, column)), shape=(len(own), len(own)))
-    trust = 1.0 + seen[edges]
-    system = diags(trust + np.asarray(links.sum(axis=1)).ravel()) - links
+    weight = 1.0 + scales[edges]
+    system = diags(weight + np.asarray(links.sum(axis=1)).ravel()) - links
     result = np.zeros(values.shape)
-    result[edges] = splu(system.tocsc()).solve(trust * values[edges])
+    result[edges] = splu(system.tocsc()).solve(weight * values[edges])
     return result
 
 
 def propagated(values: NDArray[np.float64], edges: BoolArray, photo: UInt8Array) -> NDArray[np.float64]:
-    """Values at edges spread over the photo, least across its own edges: their mean by the domain transform.
-
-    Args:
-        values: (H, W), used where ``edges`` holds.
-        edges: (H, W) bool, somewhere true.
-        photo: (H, W, 3) uint8.
-
-    Returns:
-        (H, W).
-    """
+    """Propagate (H, W) values from edge pixels to all pixels: an edge-aware weighted mean by the domain transform."""
     colours = photo.astype(np.float64) / 255.0
     guide = domain_transform(colours, colours, GUIDE_SIGMA_PX, GUIDE_RANGE)
     both = np.stack([values * edges, edges.astype(np.float64)], axis=2)
@@ -164,10 +154,10 @@ def domain_transform(
     11, 14, 21 and appendix.
 
     Args:
-        image: (H, W, C), what is smoothed.
-        guide: (H, W, G), whose edges stop it.
+        image: (H, W, C), the image to smooth.
+        guide: (H, W, G); smoothing stops at its edges.
         sigma_px: width in space.
-        sigma_range: width in the guide's values.
+        sigma_range: width in the values of the guide.
     """
     result = image
     distances = [

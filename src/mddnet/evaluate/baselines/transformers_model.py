@@ -1,8 +1,8 @@
-"""Learned depth networks of the package ``transformers``, from weights that lie on this machine.
+"""Learned depth networks of the package ``transformers``, with local weights.
 
 Depth Anything (Yang et al., CVPR 2024 and NeurIPS 2024), DPT (Ranftl et al., ICCV 2021), GLPN (Kim et al., 2022) and
-Depth Pro (Bochkovskii et al., arXiv:2410.02073). Nothing is downloaded: ``hf download NAME --local-dir FOLDER`` does.
-Needs the extra ``baselines``. The networks use the cores that PyTorch takes (OMP_NUM_THREADS).
+Depth Pro (Bochkovskii et al., arXiv:2410.02073). Nothing is downloaded; use ``hf download NAME --local-dir FOLDER``.
+Needs the extra ``baselines``. OMP_NUM_THREADS sets the number of cores.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from mddnet.errors import ModelError
-from mddnet.evaluate.methods import Quantity, answer_of, need_packages
-from mddnet.metrics import Answer
+from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
+from mddnet.metrics import Estimate
 from mddnet.types import Float32Array, UInt8Array
 
 MODEL_TYPES: dict[str, Quantity | None] = {
@@ -27,19 +27,19 @@ MODEL_TYPES: dict[str, Quantity | None] = {
     "depth_pro": "depth_m",
     "zoedepth": "depth_m",
 }
-"""By ``model_type`` of ``config.json``; None: ``depth_estimation_type`` there says inverse depth or metres."""
+"""By ``model_type`` of ``config.json``; None: ``depth_estimation_type`` decides between inverse depth and metres."""
 KNOWN_WEIGHTS = {
     "depth-anything": "depth-anything/Depth-Anything-V2-Small-hf",
     "dpt": "Intel/dpt-hybrid-midas",
     "glpn": "vinvino02/glpn-nyu",
     "depth-pro": "apple/DepthPro-hf",
 }
-"""Names that people try, and the weights that they mean."""
+"""Common names of models, and their weights."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def is_transformers_model(path: Path) -> bool:
-    """Whether a folder holds a model of transformers: its ``config.json`` names a ``model_type``."""
+    """Whether a folder has a transformers model: a ``config.json`` with ``model_type``."""
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -47,22 +47,23 @@ def is_transformers_model(path: Path) -> bool:
     return isinstance(config, dict) and "model_type" in config
 
 
-def looks_like_hub_name(name: str) -> bool:
-    """Whether a name may be that of weights in the local cache of the hub, such as ``Intel/dpt-hybrid-midas``."""
+def is_hub_name(name: str) -> bool:
+    """Whether a name has the form of a hub name, such as ``Intel/dpt-hybrid-midas``, and is not a path."""
     return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
 def weights_hint(name: str) -> str:
-    """How to get the weights that a well-known name means."""
+    """Instructions for getting the weights of a common name."""
     weights = KNOWN_WEIGHTS[name]
     return (
-        f"{name}: name the folder of its weights; get them with `hf download {weights} --local-dir weights/{name}`, "
-        f"then --baseline weights/{name} (or --baseline {weights}, where they lie in the cache of the hub)"
+        f"{name}: expected the folder of its weights; get them with `hf download {weights} --local-dir "
+        f"weights/{name}`, then use --baseline weights/{name} (or --baseline {weights}, if they are in the cache of "
+        "the hub)"
     )
 
 
 class TransformersModel:
-    """A depth network of transformers; its configuration says whether it states inverse depth or metres."""
+    """A depth network of transformers; its configuration determines whether it estimates inverse depth or metres."""
 
     def __init__(self, source: str) -> None:
         """Load image processor and weights; the weights must be safetensors.
@@ -71,10 +72,9 @@ class TransformersModel:
             source: folder of the model, or its name in the local cache of the hub.
 
         Raises:
-            ModelError: if the package, the weights or one of their files is missing, or the network is not of a known
-                type.
+            ModelError: if the package, the weights or one of their files is missing, or the type is unknown.
         """
-        need_packages(source, "baselines", "transformers")
+        require_packages(source, "baselines", "transformers")
         import transformers
 
         transformers.logging.set_verbosity_error()
@@ -84,10 +84,10 @@ class TransformersModel:
         try:
             config = transformers.AutoConfig.from_pretrained(source, **local)
         except Exception as error:
-            # the package raises whatever its parts do
+            # the package raises exceptions of many libraries
             raise ModelError(
-                f"{source}: no model of transformers on this machine ({_first_line(error)}); get it with "
-                f"`hf download {source} --local-dir FOLDER` and name the folder"
+                f"{source}: no local transformers model ({_first_line(error)}); get it with "
+                f"`hf download {source} --local-dir FOLDER` and give the folder"
             ) from error
         self.quantities: tuple[Quantity, ...] = (_quantity(source, config),)
         try:
@@ -102,8 +102,8 @@ class TransformersModel:
             ) from error
         self._model.eval().requires_grad_(False)
 
-    def infer(self, photo: UInt8Array, /) -> Answer:
-        """The map at the photo's size, (H, W).
+    def infer(self, photo: UInt8Array, /) -> Estimate:
+        """Estimate the map at the photo's size, (H, W).
 
         Raises:
             ModelError: if the network cannot run on the photo.
@@ -116,22 +116,22 @@ class TransformersModel:
             values = np.asarray(found[0]["predicted_depth"].float().numpy(), dtype=np.float32)
         except Exception as error:
             raise ModelError(f"{self.name}: cannot run on {width} x {height} pixels ({_first_line(error)})") from error
-        return answer_of(self.quantities[0], _finite(values.reshape(values.shape[-2:]), self.name))
+        return estimate_from(self.quantities[0], _finite(values.reshape(values.shape[-2:]), self.name))
 
 
 def _quantity(source: str, config: Any) -> Quantity:
     kind = getattr(config, "model_type", None)
     if kind not in MODEL_TYPES:
         raise ModelError(f"{source}: a network of type {kind}; expected one of {', '.join(MODEL_TYPES)}")
-    stated = MODEL_TYPES[kind]
-    if stated is not None:
-        return stated
+    quantity = MODEL_TYPES[kind]
+    if quantity is not None:
+        return quantity
     return "depth_m" if getattr(config, "depth_estimation_type", "relative") == "metric" else "inv_depth"
 
 
 def _finite(values: Float32Array, name: str) -> Float32Array:
     if not np.isfinite(values).all():
-        raise ModelError(f"{name}: answered {np.mean(~np.isfinite(values)):.1%} values that are not finite")
+        raise ModelError(f"{name}: {np.mean(~np.isfinite(values)):.1%} of the output is not finite")
     return values
 
 

@@ -1,7 +1,7 @@
-"""Zhuo and Sim: blur at edges from what blurring once more does to their gradient, propagated by a matting Laplacian.
+"""Defocus estimation from the gradient ratio of re-blurred edges, with a matting Laplacian, by Zhuo and Sim.
 
 Zhuo and Sim, "Defocus map estimation from a single image" (Pattern Recognition 44(9), 2011). Needs SciPy and OpenCV
-(the extra ``build``).
+(extra ``build``).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.evaluate.baselines.gradients import Gradient
-from mddnet.evaluate.methods import Quantity, answer_of, need_packages
-from mddnet.metrics import Answer, luminance
+from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
+from mddnet.metrics import Estimate, luminance
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 if TYPE_CHECKING:
     import scipy.sparse
 
 DERIVATIVE_SIGMA_PX = 1.0
-"""Gradients are taken by derivatives of this Gaussian: those of neighbouring pixels drown in noise."""
+"""Gradients are derivatives of this Gaussian; plain differences of pixels are too noisy."""
 REBLUR_SIGMA_PX = 1.0
 CANNY_HIGH, CANNY_LOW = 0.1, 0.04
 """Thresholds of Canny's detector as shares of the largest gradient, as in the authors' demonstration."""
@@ -32,33 +32,29 @@ FIDELITY = 0.001
 """Weight of the blur at edges against the smoothness of the map."""
 MATTING_EPSILON = 1e-7
 PROPAGATION_LONG_SIDE_PX = 320
-"""The map is propagated at this size: two seconds instead of a minute, and the map is smooth."""
+"""Size at which the map is propagated, in two seconds instead of a minute; the map is smooth anyway."""
 _GRID = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ZhuoSim:
-    """The whole method; its answer is the sigma of a Gaussian.
-
-    Attributes:
-        max_sigma_px: blur is cut off here: the gradient ratio of larger ones differs from 1 by its noise only.
-    """
+    """The method; it estimates the sigma of a Gaussian."""
 
     quantities: ClassVar[tuple[Quantity, ...]] = ("sigma_px",)
-    max_sigma_px: float = 5.0
+    max_sigma_px: float = 5.0  # larger blur is clipped: its gradient ratio differs from 1 by less than the noise
     name: str = "zhuo-sim"
 
     def __post_init__(self) -> None:
-        need_packages(self.name, "build", "cv2", "scipy")
+        require_packages(self.name, "build", "cv2", "scipy")
 
-    def infer(self, photo: UInt8Array, /) -> Answer:
-        """The CoC of four sigma; 0 everywhere in a photo without an edge."""
+    def infer(self, photo: UInt8Array, /) -> Estimate:
+        """Estimate the CoC, four sigma; 0 everywhere in a photo without edges."""
         edges, sigma_px = edge_blur(photo, self.max_sigma_px)
         if not edges.any():
-            return answer_of("sigma_px", np.zeros(photo.shape[:2]))
+            return estimate_from("sigma_px", np.zeros(photo.shape[:2]))
         refined = sparse_bilateral(sigma_px, edges, luminance(photo))
         full = propagated(refined, edges, photo)
-        return answer_of("sigma_px", np.clip(full, 0.0, self.max_sigma_px).astype(np.float32))
+        return estimate_from("sigma_px", np.clip(full, 0.0, self.max_sigma_px).astype(np.float32))
 
 
 def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArray[np.float64]]:
@@ -71,18 +67,18 @@ def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArra
 
     Args:
         photo: (H, W, 3) uint8, sRGB.
-        max_sigma_px: edges that are blurrier count as blurred by so much.
+        max_sigma_px: larger sigmas are clipped to this.
 
     Returns:
-        edges: (H, W) bool; an edge that the second blur makes steeper is none.
-        sigma_px: (H, W), 0 where no edge is.
+        edges: (H, W) bool, without edges that the second blur makes steeper.
+        sigma_px: (H, W), 0 without an edge.
     """
     luma = luminance(photo)
     first = Gradient.of(luma, DERIVATIVE_SIGMA_PX)
-    steep, again = first.size, Gradient.of(luma, float(np.hypot(DERIVATIVE_SIGMA_PX, REBLUR_SIGMA_PX))).size
-    largest = float(steep.max())
-    edges = first.edges(CANNY_LOW * largest, CANNY_HIGH * largest) & (steep > again)
-    ratio_squared = (steep[edges] / again[edges]) ** 2
+    sharp, blurred = first.size, Gradient.of(luma, float(np.hypot(DERIVATIVE_SIGMA_PX, REBLUR_SIGMA_PX))).size
+    largest = float(sharp.max())
+    edges = first.edges(CANNY_LOW * largest, CANNY_HIGH * largest) & (sharp > blurred)
+    ratio_squared = (sharp[edges] / blurred[edges]) ** 2
     variance = REBLUR_SIGMA_PX**2 / (ratio_squared - 1.0) - DERIVATIVE_SIGMA_PX**2
     sigma_px = np.zeros(luma.shape)
     sigma_px[edges] = np.sqrt(np.clip(variance, 0.0, max_sigma_px**2))
@@ -97,11 +93,11 @@ def sparse_bilateral(values: NDArray[np.float64], where: BoolArray, guide: Float
 
     Args:
         values: (H, W).
-        where: (H, W) bool, the pixels that hold a value.
+        where: (H, W) bool, pixels with a value.
         guide: (H, W) luma.
 
     Returns:
-        (H, W), 0 where no value is.
+        (H, W), 0 without a value.
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -126,14 +122,13 @@ def propagated(
 ) -> NDArray[np.float64]:
     """The map d that minimises d' L d + lambda sum over edges (d - values)^2, L the matting Laplacian of the photo.
 
-    Section 5 of the paper: (L + lambda D) d = lambda D values, D the diagonal that marks the edges; solved directly, by
-    sparse LU.
+    Section 5 of the paper: (L + lambda D) d = lambda D values, with D = 1 at edges on the diagonal, by sparse LU.
 
     Args:
-        values: (H, W), used where ``where`` holds.
-        where: (H, W) bool, somewhere true.
+        values: (H, W), used at ``where``.
+        where: (H, W) bool, not empty.
         photo: (H, W, 3) uint8.
-        long_side_px: a larger photo is made smaller for this step, its values averaged, and the map enlarged again.
+        long_side_px: a larger photo is downsampled for this step, its values are averaged, and the map is upsampled.
 
     Returns:
         (H, W).
@@ -151,7 +146,7 @@ def propagated(
     mean = np.bincount(cells, weights=values[where], minlength=h * w) / np.maximum(count, 1)
     weight = FIDELITY * (count > 0)
     system = (matting_laplacian(small) + diags(weight)).tocsc()
-    # the matrix is symmetric and positive: pivots stay on the diagonal, which keeps the factors sparse
+    # the matrix is symmetric positive definite: diagonal pivots keep the factors sparse
     factors = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     solved = factors.solve(weight * mean).reshape(h, w).astype(np.float32)
     if (h, w) == (height, width):

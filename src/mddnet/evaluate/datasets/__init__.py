@@ -1,4 +1,4 @@
-"""Public data sets, each read as its authors publish it, and measured as its users do."""
+"""Public data sets, read in their published form and evaluated with their usual protocol."""
 
 from mddnet.evaluate.datasets.record import (
     CapChoice,

@@ -13,7 +13,7 @@ from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
 from mddnet.optics import signed_defocus_px
 
 FRAMES = 4
-"""Frames of a scene that are measured, spread evenly over its positions."""
+"""Evaluated frames per scene, spread evenly over its positions."""
 
 
 def list_all_in_3d_photos(dataset: Dataset, root: Path) -> Listing:

@@ -1,16 +1,16 @@
-"""Data sets of the size of blur: SYNDOF, rendered from depth, and RTF, measured.
+"""Data sets with defocus maps: SYNDOF, rendered from depth, and RTF, measured.
 
 SYNDOF (Lee et al., "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019): ``image/NAME.png`` and
-``blur_map/NAME.png`` with the same names; a blur map holds ten times the sigma of the Gaussian in px of the image, of
-channel 1 where it has three, up to sigma (maxCoC - 1) / 4 = 7 px. From the authors' README,
+``blur_map/NAME.png``; a blur map is ten times the sigma of the Gaussian in px of the image, in channel 1 where it has
+three, up to sigma (maxCoC - 1) / 4 = 7 px. From the authors' README,
 https://github.com/codeslake/SYNDOF.
 
 RTF (D'Andres et al., "Non-Parametric Blur Map Regression for Depth of Field Extension", IEEE TIP 2016): 22 photos. As
 DMENet's authors evaluate it (https://github.com/codeslake/DMENet, evaluation/RTF: readme.md, quantitative_RTF.m):
-``gt/NAME.mat`` holds ``blurMap``, the size of the disc; ``convertion.mat`` (sic) holds the table ``convertion`` whose
-second column is that size and whose first is the sigma of the Gaussian, px; the nearest row counts. Both maps are
-clipped at 3.275 px and divided by it, over the rows and columns that both have. The photos are taken from ``image/``
-with the same names in order.
+``gt/NAME.mat`` has ``blurMap``, the size of the disc; ``convertion.mat`` (sic) has the table ``convertion`` with that
+size in its second column and the sigma of the Gaussian, px, in its first; the nearest row is used. Both maps are
+clipped at 3.275 px and divided by it, over their common rows and columns. The photos of ``image/`` and the maps are
+paired in the order of their names.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from mddnet.optics import diameter_from_sigma
 TABLE_FILE = "convertion.mat"
 LEVELS_PER_PX = 10.0
 MAX_SIGMA_PX = 7.5
-"""A little above the (29 - 1) / 4 that SYNDOF is rendered with."""
+"""A little above (29 - 1) / 4, the largest sigma of SYNDOF."""
 
 
 def list_syndof(dataset: Dataset, root: Path) -> Listing:
-    """All photos; which of them are the test set is not published."""
+    """All photos; the authors do not publish which of them are the test set."""
     photos = root / "image"
     if not photos.is_dir():
         raise dataset.missing(photos, "the blurred images")
@@ -65,7 +65,7 @@ def list_rtf(dataset: Dataset, root: Path) -> Listing:
     photos, truths = images_in(root / "image"), sorted((root / "gt").glob("*.mat"), key=natural_order)
     for path, found in ((root / "image", photos), (root / "gt", truths), (table_path, table_path.is_file())):
         if not found:
-            raise dataset.missing(path, "files of the set")
+            raise dataset.missing(path, "files of the data set")
     if len(photos) != len(truths):
         raise CaptureError(f"{root}: {len(photos)} photos in image/ and {len(truths)} maps in gt/; expected as many")
     table = read_mat(table_path, "convertion")
@@ -93,7 +93,7 @@ def _rtf_item(photo: Path, truth: Path, table: NDArray[np.float64]) -> Item:
 
 
 def sigma_of_disc(blur: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sigma, px, of the row of the table whose size of the disc is nearest, for every pixel."""
+    """Sigma, px, of every pixel, from the row of the table with the nearest disc size."""
     order = np.argsort(table[:, 1], kind="stable")
     sizes, sigmas = table[order, 1], table[order, 0]
     right = np.clip(np.searchsorted(sizes, blur), 1, max(len(sizes) - 1, 1))

@@ -1,12 +1,12 @@
 """DDFF 12-Scene (Hazirbas et al., "Deep Depth From Focus", ACCV 2018): focal stacks refocused from a plenoptic camera.
 
 ``ddff-dataset-trainval.h5``: ``stack_val`` (N, 10, H, W, 3) with values 0 to 255, ``disp_val`` (N, 1, H, W), disparity
-in px of the stack between neighbouring views, 0 where the depth camera saw nothing (the same with ``_train``). The
-authors' reader is https://github.com/soyers/ddff-pytorch (README and FocalStackDDFFH5Reader.py); the test file has no
-disparity. Their refocusing (https://github.com/hazirbas/ddff-toolbox, refocus.py) averages all 9 x 9 views, each
+in px of the stack between neighbouring views, 0 where the depth camera has no measurement (the same with ``_train``).
+The authors' reader is https://github.com/soyers/ddff-pytorch (README and FocalStackDDFFH5Reader.py); the test file has
+no disparity. Their refocusing (https://github.com/hazirbas/ddff-toolbox, refocus.py) averages all 9 x 9 views, each
 shifted by disparity x position, at ten disparities evenly spaced between those of 0.5 m and 7 m: 0.28 to 0.02 px, and
-depth = baseline x focal length / disparity. Hence here: depth in metres = 0.5 m x 0.2825 px / disparity (the range of
-disparities that the README states), and for the frames the CoC of an average of 9 x 9 views, kappa = 4 standard
+depth = baseline x focal length / disparity. Therefore depth in metres = 0.5 m x 0.2825 px / disparity, with the range
+of disparities from the README, and the CoC of a frame is that of an average of 9 x 9 views, kappa = 4 standard
 deviations per axis of their positions = 10.33 px per px of disparity.
 """
 
@@ -24,10 +24,10 @@ from mddnet.optics import light_field_kappa_px, signed_defocus_px
 FILE = "ddff-dataset-trainval.h5"
 VIEWS = 9
 DISPARITY_RANGE_PX = (0.2825, 0.0202)
-"""Of 0.5 m and 7 m: the range that the README states, in which the planes of focus are evenly spaced."""
+"""Of 0.5 m and 7 m, from the README; the planes of focus are evenly spaced in it."""
 NEAREST_M = 0.5
 FRAMES_OF_A_STACK = (0, 3, 6, 9)
-"""Of ten frames these are measured, near to far: neighbours hardly differ."""
+"""Evaluated frames of ten, near to far; neighbouring frames are similar."""
 
 
 def list_ddff12(dataset: Dataset, root: Path) -> Listing:

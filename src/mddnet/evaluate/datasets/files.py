@@ -1,4 +1,4 @@
-"""Files of public data sets: images, codes, PFM maps, MATLAB and HDF5 files; each error names the file."""
+"""Readers of the file formats of public data sets: images, 16-bit depth, PFM, MATLAB and HDF5."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def images_in(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
-    """Images directly in a folder, in natural order of their names; none where the folder is missing."""
+    """Images in a folder, in natural order of their names; none if the folder is missing."""
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
@@ -37,10 +37,10 @@ def images_in(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[
 
 
 def same_stem(folder: Path, stem: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Path | None:
-    """The image ``stem.*`` of a folder, whatever its type; None if there is none."""
+    """The image ``stem.*`` of a folder, of any type; None if there is none."""
     for suffix in suffixes:
-        for spelt in (suffix, suffix.upper()):
-            path = folder / f"{stem}{spelt}"
+        for spelling in (suffix, suffix.upper()):
+            path = folder / f"{stem}{spelling}"
             if path.is_file():
                 return path
     return None
@@ -49,7 +49,7 @@ def same_stem(folder: Path, stem: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXE
 def paired(
     photos: Iterable[Path], partner: Callable[[Path], Path | None], expected: str, item: Callable[[Path, Path], Item]
 ) -> Listing:
-    """An item for each photo whose partner exists; the others are failures that say what was expected."""
+    """One item for each photo whose partner exists; the others are failures."""
     items, failures = [], []
     for photo in photos:
         other = partner(photo)
@@ -61,22 +61,18 @@ def paired(
 
 
 def read_rgb(path: Path) -> UInt8Array:
-    """(H, W, 3) uint8, sRGB; 16-bit files are taken at 8 bits.
-
-    Raises:
-        ImageError: if it is missing or damaged.
-    """
+    """(H, W, 3) uint8, sRGB; 16-bit files are reduced to 8 bits. ImageError if it is missing or damaged."""
     return read_photo(path).pixels
 
 
 def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
-    """(H, W) grey levels of an 8- or 16-bit image as they stand in the file, of one channel where it has several.
+    """(H, W) unscaled grey levels of an 8- or 16-bit image, of one channel if it has several.
 
     Raises:
-        CaptureError: if it is missing, damaged, or no image of integers.
+        CaptureError: if it is missing or damaged, or its pixels are not integers.
     """
     with opened_image(path, GET_AGAIN) as image:
-        # a palette of greys and one-bit masks are levels, too
+        # decode grey palettes and one-bit masks
         levels = np.asarray(image.convert("L") if image.mode in ("1", "P") else image)
     if levels.dtype.kind not in "uib" or levels.ndim not in (2, 3):
         raise CaptureError(f"{path}: {levels.shape} {levels.dtype}; expected an image of integers")
@@ -86,16 +82,16 @@ def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
 
 
 def read_depth16_m(path: Path, codes_per_m: float, expected: str) -> NDArray[np.float64]:
-    """(H, W) depth in metres of a 16-bit image whose codes are proportional to depth; code 0 gives 0, which is unknown.
+    """(H, W) depth in metres of a 16-bit image whose codes are proportional to depth; 0 is unknown.
 
     Args:
         path: the image.
         codes_per_m: code of 1 m, > 0.
-        expected: what the codes are, for the error.
+        expected: description of the codes, for the error.
 
     Raises:
-        CaptureError: if it is missing, damaged, no image of integers, or holds no code above 255: an image of 8 bits
-            has lost the unit.
+        CaptureError: if it is missing or damaged, its pixels are not integers, or no code is above 255, as in an
+            image that was converted to 8 bits.
     """
     codes = read_levels(path)
     largest = float(codes.max(initial=0.0))
@@ -110,12 +106,12 @@ def read_pfm(path: Path) -> Float32Array:
     The format of Debevec's HDR Shop, https://netpbm.sourceforge.net/doc/pfm.html.
 
     Raises:
-        CaptureError: if it is missing, damaged, has colours, or another length than its header says.
+        CaptureError: if it is missing or damaged, has several channels, or its length does not match its header.
     """
     try:
         with path.open("rb") as stream:
             head = [_pfm_line(stream.readline(200)) for _ in range(3)]
-            width, height = (int(side) for side in head[1].split())
+            width, height = (int(size) for size in head[1].split())
             scale = float(head[2])
             if head[0] != "Pf" or min(width, height) < 1 or width * height > MAX_PFM_PIXELS or not abs(scale) > 0:
                 raise ValueError(f"header {head}")
@@ -132,12 +128,8 @@ def _pfm_line(line: bytes) -> str:
     return line.decode("ascii").strip()
 
 
-def needed(module: str, path: Path) -> Any:
-    """A module of the extra ``datasets``, imported when a file needs it.
-
-    Raises:
-        CaptureError: where it is not installed, naming the file and the extra.
-    """
+def import_extra(module: str, path: Path) -> Any:
+    """Import a module of the extra ``datasets``; CaptureError with the file and the extra if it is not installed."""
     import importlib
 
     try:
@@ -150,24 +142,24 @@ def needed(module: str, path: Path) -> Any:
 
 @contextmanager
 def opened_hdf5(path: Path) -> Iterator[Any]:
-    """An HDF5 file (a MATLAB file of version 7.3 is one), open for reading.
+    """Open an HDF5 file, such as a MATLAB file of version 7.3, for reading.
 
     Raises:
-        CaptureError: if it is no HDF5 file, is damaged where it is read, or h5py is not installed.
+        CaptureError: if it is not an HDF5 file or is damaged, or h5py is not installed.
     """
-    h5py = needed("h5py", path)
+    h5py = import_extra("h5py", path)
     try:
         with h5py.File(path, "r") as file:
             yield file
     except (MddnetError, MemoryError):
         raise
     except Exception as error:
-        # h5py raises whatever a damaged file leads it to, when it is opened and when it is read.
+        # h5py raises many kinds of exceptions for a damaged file, when it is opened and when it is read
         raise CaptureError(f"{path}: not a readable HDF5 file ({error}); {GET_AGAIN}") from error
 
 
 def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:
-    """A data set of an open HDF5 file, not read yet.
+    """A dataset of an open HDF5 file, not read yet.
 
     Raises:
         CaptureError: if it is missing or has another number of dimensions.
@@ -175,7 +167,7 @@ def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:
     found = file.get(key)
     if found is None or len(getattr(found, "shape", ())) != dimensions:
         has = {name: getattr(value, "shape", "a group") for name, value in file.items()}
-        raise CaptureError(f"{path}: no data set {key} of {dimensions} dimensions; it holds {has}")
+        raise CaptureError(f"{path}: no dataset {key} with {dimensions} dimensions; it has {has}; {GET_AGAIN}")
     return found
 
 
@@ -185,11 +177,11 @@ def read_mat(path: Path, key: str) -> NDArray[np.float64]:
     Raises:
         CaptureError: if it is missing, damaged, lacks the variable, or SciPy is not installed.
     """
-    scipy_io = needed("scipy.io", path)
+    scipy_io = import_extra("scipy.io", path)
     try:
         values = scipy_io.loadmat(str(path), variable_names=[key]).get(key)
     except Exception as error:
-        # SciPy raises whatever a damaged file leads it to
+        # SciPy raises many kinds of exceptions for a damaged file
         raise CaptureError(f"{path}: not a readable MATLAB file ({error}); get the file again") from error
     if values is None or getattr(values, "dtype", np.dtype(object)).kind not in "uifb":
         raise CaptureError(f"{path}: no variable {key} of numbers; expected one")
@@ -197,6 +189,6 @@ def read_mat(path: Path, key: str) -> NDArray[np.float64]:
 
 
 def inv_depth_from_depth_m(depth_m: NDArray[np.floating]) -> Float32Array:
-    """Inverse depth, 1/m, of depths; NaN where the depth is none between a micrometre and a million kilometres."""
+    """Inverse depth, 1/m; NaN where the depth is not between a micrometre and a million kilometres."""
     known = (depth_m > 1e-6) & (depth_m < 1e9)
     return np.where(known, 1.0 / np.where(known, depth_m, 1.0), np.nan).astype(np.float32)

@@ -1,16 +1,16 @@
 """KITTI depth (Uhrig et al., "Sparsity Invariant CNNs", 3DV 2017): street photos with depth by lidar.
 
-A depth map is a 16-bit PNG of the photo's size: z-depth in metres is code / 256, and 0 means that nothing was measured.
-About a fifth of the pixels are known and none near the upper border, which the lidar does not reach. Two layouts:
+A depth map is a 16-bit PNG of the photo's size: z-depth in metres is code / 256, 0 is unknown. About a fifth of the
+pixels are known, none near the upper border, which the lidar does not reach. Two layouts:
 
 - ``val_selection_cropped/`` of the benchmark's ``data_depth_selection.zip``: 1,000 photos of 1216 x 352 pixels,
   ``image/DRIVE_sync_image_FRAME_image_0K.png``, each with a depth map
-  ``groundtruth_depth/DRIVE_sync_groundtruth_depth_FRAME_image_0K.png``, where DRIVE is such as
-  ``2011_09_26_drive_0002`` and K is 2 (left camera) or 3.
-- ``rgb/ID.png`` with ``depth/ID.png`` of the same name, as https://github.com/YvanYin/Metric3D shows a frame.
+  ``groundtruth_depth/DRIVE_sync_groundtruth_depth_FRAME_image_0K.png``; DRIVE is, for example,
+  ``2011_09_26_drive_0002``, and K is 2 (left camera) or 3.
+- ``rgb/ID.png`` and ``depth/ID.png``, as in an example of https://github.com/YvanYin/Metric3D.
 
-The encoding and the first layout are those of the readme of the authors' devkit. The intrinsics that the set gives
-beside its photos are not read: depth is in metres without them.
+The encoding and the first layout are from the readme of the authors' devkit. The intrinsics are not read, since depth
+is in metres.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def list_kitti(dataset: Dataset, root: Path) -> Listing:
 
 
 def _pairs(dataset: Dataset, photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Listing:
-    """Photos with their depth maps, whose names have ``of_depth`` for ``of_photo``."""
+    """Photos with their depth maps, whose names have ``of_depth`` instead of ``of_photo``."""
 
     def depth_of(photo: Path) -> Path | None:
         return same_stem(depths, photo.stem.replace(of_photo, of_depth, 1), (".png",))
 
-    expected = f"depth map in {depths.name}/, a PNG of the same name{f' but for {of_depth}' if of_depth else ''},"
+    expected = f"depth map in {depths.name}/, a PNG of the same name{f' with {of_depth}' if of_depth else ''},"
     return paired(images_in(photos, (".png", ".jpg")), depth_of, expected, partial(_item, dataset))
 
 

@@ -4,13 +4,13 @@
   per scene with ``im0.png``, ``disp0.pfm`` (px, infinite where unknown) and ``calib.txt`` with lines such as
   ``cam0=[3997.684 0 1176.728; 0 3997.684 1011.728; 0 0 1]``, ``doffs=131.111``, ``baseline=193.001`` (mm); depth in mm
   is baseline f / (d + doffs).
-- Benchmark v3 (MiddEval3): the same files of scenes of 2014 at full, half or quarter size, but the disparity is
-  ``disp0GT.pfm``; ``calib.txt`` is that of the size. Copies with blanks around ``=`` and in the brackets of
-  ``calib.txt`` exist, and are read like the published ones.
-- 2006 (Hirschmueller and Scharstein, CVPR 2007): ``view1.png`` and ``disp1.png``, 8 bits, 0 unknown; a level is a px at
-  full size, two levels are a px at half size and three at third size. ``dmin.txt`` holds what to add, in px at full
-  size, and focal length (3740 px at full size) and baseline (160 mm) are the same for all scenes; without it, depth is
-  affine.
+- Benchmark v3 (MiddEval3): the same files of scenes of 2014 at full, half or quarter size, with the disparity in
+  ``disp0GT.pfm``; ``calib.txt`` is for that size. Spaces around ``=`` and in the brackets of ``calib.txt`` are
+  accepted.
+- 2006 (Hirschmueller and Scharstein, CVPR 2007): ``view1.png`` and ``disp1.png``, 8 bits, 0 unknown; one level is 1 px
+  at full size, two levels are 1 px at half size and three at third size. ``dmin.txt`` has the offset to add, in px at
+  full size. Focal length (3740 px at full size) and baseline (160 mm) are the same for all scenes. Without
+  ``dmin.txt``, inverse depth is affine.
 
 As described at https://vision.middlebury.edu/stereo/data/ (scenes2014, scenes2006) and
 https://vision.middlebury.edu/stereo/submit3/.
@@ -31,7 +31,7 @@ from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
 
 FULL_FOCAL_PX, BASELINE_MM = 3740.0, 160.0
 DISPARITIES_2014 = ("disp0.pfm", "disp0GT.pfm")
-"""Names of the disparity of the left image: of the sets, and of the benchmark."""
+"""Names of the disparity of the left image, in the data sets and in the benchmark."""
 _BLANK = r"[ \t]*"
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 
@@ -43,7 +43,7 @@ def _scenes(
     parts: tuple[tuple[str, ...], ...],
     item: Callable[[Path, Path], Item],
 ) -> Listing:
-    """Folders of ``root`` that hold ``photo``, at any depth; those that lack all names of another part are failures."""
+    """Folders below ``root`` that contain ``photo``; a folder without one file of each part is a failure."""
     folders = sorted(path.parent for path in root.rglob(photo))
     if not folders:
         raise dataset.missing(root / "SCENE" / photo, "a folder of each scene")
@@ -72,10 +72,10 @@ def _item_2014(root: Path, folder: Path) -> Item:
 
 
 def read_calibration(path: Path) -> tuple[float, float, float]:
-    """Focal length of the left camera (px), doffs (px) and baseline (mm) of a ``calib.txt``, whatever its blanks.
+    """Focal length of the left camera (px), doffs (px) and baseline (mm) of a ``calib.txt``.
 
     Raises:
-        CaptureError: if one of them is missing or impossible.
+        CaptureError: if one of them is missing or invalid.
     """
     try:
         text = path.read_text(encoding="ascii")
@@ -116,7 +116,7 @@ def _item_2006(root: Path, folder: Path) -> Item:
                 raise ValueError(f"{offset}")
         except (OSError, UnicodeDecodeError, ValueError) as error:
             raise CaptureError(f"{dmin}: not a number ({error}); expected the smallest disparity, px") from error
-        # a level is a px of the full size, whatever the size of this copy
+        # one level is 1 px at full size, for every size of the copy
         inv_depth = np.where(known, (levels + offset) * 1000.0 / (BASELINE_MM * FULL_FOCAL_PX), np.nan)
         return DatasetPhoto(photo, inv_depth.astype(np.float32), "1/m")
 
@@ -124,13 +124,13 @@ def _item_2006(root: Path, folder: Path) -> Item:
 
 
 def _reduction(folder: Path, width: int) -> int:
-    """Full, half or third size, by the width: full ones are 1240 to 1396 px wide."""
+    """Full, half or third size, by the width; full images are 1240 to 1396 px wide."""
     for reduction in (1, 2, 3):
         if 1200 <= width * reduction <= 1420:
             return reduction
     raise CaptureError(
-        f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420 px, or a half or a third of that: another "
-        "size has another unit of disparity"
+        f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420 px, or a half or a third of that, since the "
+        "unit of disparity depends on the size"
     )
 
 

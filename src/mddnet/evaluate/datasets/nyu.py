@@ -1,13 +1,13 @@
 """NYU Depth V2, labeled part (Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV
 2012).
 
-``nyu_depth_v2_labeled.mat`` is MATLAB 7.3, that is HDF5, whose dimensions h5py shows in reverse: ``images`` (1449, 3,
-640, 480) uint8, ``rawDepths`` and ``depths`` (1449, 640, 480) float32 metres, 0 where the sensor saw nothing,
-``sceneTypes`` references to texts. ``splits.mat`` holds ``testNdxs``, numbers from 1. As described at
+``nyu_depth_v2_labeled.mat`` is MATLAB 7.3, which is HDF5, with dimensions reversed by h5py: ``images`` (1449, 3, 640,
+480) uint8, ``rawDepths`` and ``depths`` (1449, 640, 480) float32 metres, 0 where the sensor has no measurement,
+``sceneTypes`` references to texts. ``splits.mat`` has ``testNdxs``, numbers from 1. As described at
 https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html and read by extract_official_train_test_set_from_mat.py of
-https://github.com/cleinc/bts, which also makes the usual PNG form: per scene type ``rgb_NNNNN.jpg`` (numbers from 0,
-the border outside rows 7 to 473, columns 7 to 631 black) and ``sync_depth_NNNNN.png``, 16 bits, rawDepths in
-millimetres. https://github.com/YvanYin/Metric3D keeps the same files in ``rgb/`` and ``depth/``, the border white.
+https://github.com/cleinc/bts, which also writes the usual PNG form: per scene type ``rgb_NNNNN.jpg`` (numbers from 0,
+black outside rows 7 to 473 and columns 7 to 631) and ``sync_depth_NNNNN.png``, 16 bits, rawDepths in millimetres.
+https://github.com/YvanYin/Metric3D has the same files in ``rgb/`` and ``depth/``, with a white border.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mddnet.evaluate.datasets.record import Crop, Dataset, DatasetPhoto, Item, L
 
 MAT_FILE, SPLITS_FILE = "nyu_depth_v2_labeled.mat", "splits.mat"
 BORDER = np.s_[7:474, 7:632]
-"""The part of a frame that the undistorted photo fills; the PNG form keeps only it."""
+"""The part of a frame that contains the undistorted photo; the PNG form is black outside."""
 EIGEN_CROP = Crop(45, 471, 41, 601, 480, 640, "Eigen et al. 2014, as evaluated since")
 
 
@@ -54,7 +54,7 @@ def list_mat(dataset: Dataset, root: Path) -> Listing:
         types = _scene_types(file, path, count, dataset.name)
     wrong = numbers[(numbers < 1) | (numbers > count) | (numbers != np.rint(numbers))]
     if len(wrong) or not len(numbers):
-        raise CaptureError(f"{splits}: testNdxs {wrong[:1]}; expected numbers from 1 to {count}, some of them")
+        raise CaptureError(f"{splits}: testNdxs {wrong[:1]}; expected one or more numbers from 1 to {count}")
     return Listing(tuple(_mat_item(path, int(n) - 1, types[int(n) - 1]) for n in np.sort(numbers)))
 
 
@@ -94,7 +94,7 @@ def list_png(dataset: Dataset, root: Path) -> Listing:
         return next((path for folder in folders if (path := folder / name).is_file()), None)
 
     return paired(
-        photos, depth_of, "depth sync_depth_NNNNN.png, beside it or in depth/ beside rgb/,", partial(_png_item, dataset)
+        photos, depth_of, "depth sync_depth_NNNNN.png, in the same folder or in depth/,", partial(_png_item, dataset)
     )
 
 
@@ -103,6 +103,6 @@ def _png_item(dataset: Dataset, photo: Path, depth: Path) -> Item:
         depth_m = read_depth16_m(depth, 1000.0, "16-bit millimetres")
         return DatasetPhoto(read_rgb(photo), inv_depth_from_depth_m(depth_m), "1/m")
 
-    # rgb/ is no scene type
+    # the folder rgb/ is not a scene type
     group = photo.parent.name if depth.parent == photo.parent else dataset.name
     return Item(f"{photo.parent.name}/{photo.stem}", group, load)

@@ -1,4 +1,4 @@
-"""What every public data set is read into: photos with the truth that their authors publish, and how it is measured."""
+"""Records of public data sets: photos with their published truth, and the evaluation protocol."""
 
 from __future__ import annotations
 
@@ -13,155 +13,108 @@ import numpy as np
 
 from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
-from mddnet.evaluate.samples import Options, Sample, Source, draw_known, seed_of
+from mddnet.evaluate.samples import Options, Sample, Source, sample_known_pixels, seed_of
 from mddnet.metrics import Truth, defocus_ordinal_pairs, depth_ordinal_pairs, inv_depth_range
 from mddnet.types import BoolArray, Float32Array, InvDepthUnit, UInt8Array
 
 CropChoice = Literal["published", "none"]
 CapChoice = float | Literal["published", "none"]
 TRUTHS = ("inv_depth", "signed_defocus_px", "defocus_px")
-"""Fields of :class:`DatasetPhoto` that a set may state."""
+"""Fields of :class:`DatasetPhoto` with a truth."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetPhoto:
-    """One photo of a public set with its truths; each is (H, W) of the photo, or None where the set has none.
+    """One photo of a data set with its truths, (H, W) of the photo, NaN where unknown; None if there is none."""
 
-    Attributes:
-        photo: (H, W, 3) uint8, sRGB.
-        inv_depth: inverse depth in ``unit``, larger is nearer, NaN where it is not known.
-        unit: of ``inv_depth``.
-        signed_defocus_px: CoC diameter, px of the photo, positive behind the plane of focus; NaN where not known.
-        defocus_px: CoC diameter, px of the photo; NaN where not known. Where the sign is known, it is
-            ``abs(signed_defocus_px)``.
-    """
-
-    photo: UInt8Array
-    inv_depth: Float32Array | None = None
+    photo: UInt8Array  # (H, W, 3) uint8, sRGB
+    inv_depth: Float32Array | None = None  # in ``unit``, larger is nearer
     unit: InvDepthUnit = "1/m"
-    signed_defocus_px: Float32Array | None = None
-    defocus_px: Float32Array | None = None
+    signed_defocus_px: Float32Array | None = None  # CoC diameter, px of the photo, positive behind the plane of focus
+    defocus_px: Float32Array | None = None  # CoC diameter, px of the photo
 
     def truths(self) -> tuple[str, ...]:
-        """Names of the truths that are there."""
+        """Names of the available truths."""
         return tuple(name for name in TRUTHS if getattr(self, name) is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` (exclusive) of photos of one size.
-
-    Attributes:
-        height: rows of the photos that it is made for.
-        width: columns of them.
-        source: where it is from.
-    """
+    """Rows ``top`` to ``bottom`` and columns ``left`` to ``right`` (exclusive) of photos of one size."""
 
     top: int
     bottom: int
     left: int
     right: int
-    height: int
+    height: int  # of the photos
     width: int
-    source: str
+    source: str  # publication of the crop
 
-    def words(self) -> str:
-        """For the head of a table."""
+    def description(self) -> str:
+        """The crop as text."""
         return f"rows {self.top} to {self.bottom - 1}, columns {self.left} to {self.right - 1} ({self.source})"
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """At which pixels a set is measured, as its users do.
+    """The evaluated pixels of a data set."""
 
-    Attributes:
-        mask: in words, which pixels have a truth.
-        crop: the part that counts, or None for all.
-        depth_range_m: depths outside do not count, and predictions are clipped to it; None for no cap.
-    """
+    mask: str  # description of the pixels with a truth
+    crop: Crop | None = None  # the evaluated part; None is all
+    depth_range_m: tuple[float, float] | None = None  # range of evaluated depths, predictions are clipped to it
 
-    mask: str
-    crop: Crop | None = None
-    depth_range_m: tuple[float, float] | None = None
-
-    def cap_words(self) -> str:
-        """For the head of a table."""
+    def cap_text(self) -> str:
+        """The depth range as text."""
         if self.depth_range_m is None:
             return "none"
         low, high = self.depth_range_m
-        return f"depths of {low:g} to {high:g} m count, predictions are clipped to them"
+        return f"depths from {low:g} to {high:g} m are evaluated, predictions are clipped to this range"
 
-    def crop_words(self) -> str:
-        """For the head of a table."""
-        return "none" if self.crop is None else self.crop.words()
+    def crop_text(self) -> str:
+        """The crop as text."""
+        return "none" if self.crop is None else self.crop.description()
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A photo of a set, not read yet.
+    """A photo of a data set, not read yet."""
 
-    Attributes:
-        name: unique in the set.
-        group: what the set's authors group it by (a category, a scene type), or the name of the set.
-        load: reads it.
-    """
-
-    name: str
-    group: str
+    name: str  # unique in the data set
+    group: str  # category or scene type of the authors, or the name of the data set
     load: Callable[[], DatasetPhoto]
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a folder holds of a set.
-
-    Attributes:
-        items: the photos, in the order of the set.
-        failures: file and reason of what is incomplete.
-    """
+    """The photos of a data set in a folder."""
 
     items: tuple[Item, ...]
-    failures: tuple[tuple[str, str], ...] = ()
+    failures: tuple[tuple[str, str], ...] = ()  # file and reason of incomplete items
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A set, its files and its rules.
+    """A public data set, its files and its protocol."""
 
-    Attributes:
-        name: what ``--dataset`` takes.
-        title: for headings.
-        source: the paper, and where the authors describe the files.
-        obtain: how to get it.
-        licence: what the authors say.
-        expects: the layout below the root, one path a line.
-        states: the truths it has, of :data:`TRUTHS`.
-        protocol: pixels, crop and cap.
-        basis: what the layout was read off, and what of it is from memory and unverified.
-        list_items: lists the photos of this data set below a root. Raises CaptureError.
-        checksums: MD5 by path below the root, where the authors' files are known by one.
-        unverified: whether a part of layout or encoding is from memory.
-    """
-
-    name: str
+    name: str  # for ``--dataset``
     title: str
-    source: str
-    obtain: str
+    source: str  # the paper, and the authors' description of the files
+    obtain: str  # how to get it
     licence: str
-    expects: str
-    states: tuple[str, ...]
+    expects: str  # the layout below the root, one path per line
+    provides: tuple[str, ...]  # its truths, of :data:`TRUTHS`
     protocol: Protocol
-    basis: str
-    list_items: Callable[[Dataset, Path], Listing]
-    checksums: Mapping[str, str] = field(default_factory=dict)
-    unverified: bool = False
+    basis: str  # source of the layout, and which part of it is unverified
+    list_items: Callable[[Dataset, Path], Listing]  # lists the photos below a root; raises CaptureError
+    checksums: Mapping[str, str] = field(default_factory=dict)  # MD5 by path below the root, where known
+    unverified: bool = False  # whether a part of layout or encoding is unverified
 
     def instructions(self) -> str:
-        """What is expected where, and how to get it: the end of every error about missing files."""
-        return f"{self.title} lies below --root as\n{self.expects}\nTo get it: {self.obtain}"
+        """The expected files and how to get them: the end of every error about missing files."""
+        return f"Expected layout of {self.title} in --root:\n{self.expects}\nTo get it: {self.obtain}"
 
     def missing(self, path: Path, what: str) -> CaptureError:
-        """The error for a file or folder that is not there."""
+        """The error for a missing file or folder."""
         return CaptureError(f"{path}: no such file or folder; expected {what}. {self.instructions()}")
 
     def items(self, root: Path) -> Listing:
@@ -171,7 +124,7 @@ class Dataset:
             CaptureError: if the root or what every photo needs is missing, or there is no photo at all.
         """
         if not root.is_dir():
-            raise self.missing(root, "the folder of the set")
+            raise self.missing(root, "the folder of the data set")
         listing = self.list_items(self, root)
         if not listing.items:
             why = "".join(f"\n{what}: {reason}" for what, reason in listing.failures[:3])
@@ -207,7 +160,7 @@ class Dataset:
 
 
 def md5_of(path: Path) -> str:
-    """MD5 of a file, read in pieces: what the authors of sets publish, against broken downloads only."""
+    """MD5 of a file, which data set authors publish; it detects broken downloads only."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
         while piece := stream.read(1 << 20):
@@ -216,11 +169,10 @@ def md5_of(path: Path) -> str:
 
 
 def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
-    """Read a photo and leave the truths that count: crop and cap applied, sizes checked.
+    """Read a photo, apply crop and cap to its truths, and check their sizes.
 
     Raises:
-        CaptureError: for a truth of another size than the photo, a photo of another size than the crop is made for, or
-            truths of which no pixel is left.
+        CaptureError: if a truth or the crop does not match the size of the photo, or no known pixel remains.
         ImageError: if an image is missing or damaged.
     """
     read = item.load()
@@ -237,8 +189,8 @@ def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
     if crop is not None:
         if (height, width) != (crop.height, crop.width):
             raise CaptureError(
-                f"{what}: {width} x {height} pixels; expected {crop.width} x {crop.height}, which the crop of "
-                f"{crop.source} is made for; measure all pixels with --crop none"
+                f"{what}: {width} x {height} pixels; expected {crop.width} x {crop.height} for the crop of "
+                f"{crop.source}; evaluate all pixels with --crop none"
             )
         counts[:] = False
         counts[crop.top : crop.bottom, crop.left : crop.right] = True
@@ -257,7 +209,7 @@ def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
         if not np.isfinite(getattr(result, name)).any():
             raise CaptureError(
                 f"{what}: {name} has no known pixel after mask, crop and cap ({protocol.mask}; crop "
-                f"{protocol.crop_words()}; cap {protocol.cap_words()})"
+                f"{protocol.crop_text()}; cap {protocol.cap_text()})"
             )
     return result
 
@@ -272,10 +224,10 @@ def _only(values: Float32Array | None, where: BoolArray) -> Float32Array | None:
 def dataset_source(
     dataset: Dataset, root: Path, protocol: Protocol, options: Options, limit: int | None
 ) -> tuple[Source, int, list[tuple[str, str]]]:
-    """The photos below ``root`` as samples, how many there are before the limit, and what is incomplete.
+    """The photos below ``root`` as samples, their number before the limit, and the incomplete items.
 
     Raises:
-        CaptureError: if files that every photo needs are missing.
+        CaptureError: if required files are missing.
         ValueError: for a limit below 1.
     """
     if limit is not None and limit < 1:
@@ -300,7 +252,7 @@ def _load(dataset: Dataset, item: Item, protocol: Protocol, options: Options) ->
     read = read_item(dataset, item, protocol)
     seed, pairs = seed_of(options.seed, dataset.name, item.name), options.pairs_per_photo
     nothing = np.empty(0, dtype=np.int64)
-    drawn = nothing if read.inv_depth is None else draw_known(read.inv_depth, seed)
+    drawn = nothing if read.inv_depth is None else sample_known_pixels(read.inv_depth, seed)
     rank_mask = np.zeros(read.photo.shape[:2], dtype=np.bool_)
     rank_mask.ravel()[drawn] = True
     return Truth(
@@ -318,6 +270,6 @@ def _load(dataset: Dataset, item: Item, protocol: Protocol, options: Options) ->
         defocus_pairs=None
         if read.defocus_px is None
         else defocus_ordinal_pairs(read.defocus_px, None, pairs=pairs, seed=seed),
-        drawn_depth=drawn,
-        drawn_defocus=nothing if read.defocus_px is None else draw_known(read.defocus_px, seed),
+        depth_indices=drawn,
+        defocus_indices=nothing if read.defocus_px is None else sample_known_pixels(read.defocus_px, seed),
     )

@@ -25,21 +25,15 @@ INK = (232, 232, 232)
 
 @dataclass(frozen=True, slots=True)
 class PreviewRange:
-    """The range of the colours of a preview.
+    """The colour range of a preview."""
 
-    Attributes:
-        low: inverse depth of the darkest colour.
-        high: inverse depth of the brightest.
-        most_px: signed defocus of the last orange, pixels of the photo; the last blue is at its negative.
-    """
-
-    low: float
-    high: float
-    most_px: float
+    low: float  # inverse depth of the darkest colour
+    high: float  # inverse depth of the brightest colour
+    most_px: float  # limit of the signed defocus, pixels of the photo
 
     @classmethod
     def over(cls, ranges: Sequence[PreviewRange]) -> PreviewRange:
-        """The range that holds all of them, so that the frames of a video can be compared."""
+        """The union of ranges, so that the frames of a video can be compared."""
         return cls(
             min(item.low for item in ranges),
             max(item.high for item in ranges),
@@ -48,17 +42,15 @@ class PreviewRange:
 
 
 def preview_range(prediction: Prediction) -> PreviewRange:
-    """The range of colours for one photo: all but the extreme percents of inverse depth and of the CoC."""
+    """The colour range of one photo, without the extreme percents of inverse depth and CoC."""
     size = _panel_size(prediction)
     return _range_of(prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size))
 
 
 def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> Image.Image:
-    """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, each with its scale.
+    """The photo, its inverse depth and its signed defocus side by side, at most 1600 px wide, with colour scales.
 
-    Args:
-        prediction: what to show.
-        fixed_range: range of the colours; None is :func:`preview_range` of this prediction.
+    ``fixed_range`` is the colour range; None is :func:`preview_range` of this prediction.
     """
     size = _panel_size(prediction)
     depth, signed = prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size)
@@ -82,13 +74,13 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
             SIGN_COLOURS,
         ),
     )
-    panel_width = max(size[0], PANEL_MIN_WIDTH_PX)  # the legends need it, whatever the photo's shape
-    sheet = Image.new("RGB", (3 * panel_width + 4 * GAP_PX, size[1] + GAP_PX + LEGEND_HEIGHT_PX), PAPER)
-    for column, (picture, words, table) in enumerate(panels):
+    panel_width = max(size[0], PANEL_MIN_WIDTH_PX)  # the legends need it
+    canvas = Image.new("RGB", (3 * panel_width + 4 * GAP_PX, size[1] + GAP_PX + LEGEND_HEIGHT_PX), PAPER)
+    for column, (picture, labels, table) in enumerate(panels):
         left = GAP_PX + column * (panel_width + GAP_PX)
-        sheet.paste(picture, (left + (panel_width - size[0]) // 2, GAP_PX))
-        _draw_legend(sheet, words, table, left, GAP_PX + size[1], panel_width)
-    return sheet
+        canvas.paste(picture, (left + (panel_width - size[0]) // 2, GAP_PX))
+        _draw_legend(canvas, labels, table, left, GAP_PX + size[1], panel_width)
+    return canvas
 
 
 def _panel_size(prediction: Prediction) -> tuple[int, int]:
@@ -104,15 +96,15 @@ def _range_of(depth: Float32Array, signed_px: Float32Array) -> PreviewRange:
 
 
 def _draw_legend(
-    sheet: Image.Image, words: tuple[str, str, str], table: UInt8Array | None, left: int, top: int, width: int
+    canvas: Image.Image, labels: tuple[str, str, str], table: UInt8Array | None, left: int, top: int, width: int
 ) -> None:
-    """A title; below it, for a map, a bar of its colours with the values of both ends."""
-    draw = ImageDraw.Draw(sheet)
+    """Draw a title and, for a map, its colour bar with the values of both ends."""
+    draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=13)
-    title, low, high = words
+    title, low, high = labels
     draw.text((left, top + 5), title, fill=INK, font=font)
     if table is not None:
         bar = np.broadcast_to(table[None], (BAR_HEIGHT_PX, 256, 3))
-        sheet.paste(Image.fromarray(np.ascontiguousarray(bar)).resize((width, BAR_HEIGHT_PX)), (left, top + 23))
+        canvas.paste(Image.fromarray(np.ascontiguousarray(bar)).resize((width, BAR_HEIGHT_PX)), (left, top + 23))
         draw.text((left, top + 38), low, fill=INK, font=font)
         draw.text((left + width, top + 38), high, fill=INK, font=font, anchor="ra")

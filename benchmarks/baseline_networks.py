@@ -1,7 +1,7 @@
-"""Networks with the layers of what a user would pick instead, with random weights: for their speed, and nothing else.
+"""Networks with the layers of published methods and random weights, for speed measurements only.
 
-Depth Anything V2 Small is built by transformers from its published configuration. The others are written here from
-their papers' descriptions, on encoders of timm; where a paper leaves a detail open, a common one was taken.
+Depth Anything V2 Small is built by transformers from its published configuration. The others follow the descriptions of
+their papers, on encoders of timm, with common choices for missing details.
 """
 
 from __future__ import annotations
@@ -18,23 +18,14 @@ from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, D
 
 @dataclass(frozen=True, slots=True)
 class BaselineNetwork:
-    """A peer at one size of input.
+    """A peer at one size of input."""
 
-    Attributes:
-        name: as the table says it.
-        gives: what it estimates.
-        height: of its input.
-        width: of its input.
-        build: makes it.
-        likeness: how near it is to the original.
-    """
-
-    name: str
-    gives: str
-    height: int
-    width: int
-    build: Callable[[], nn.Module]
-    likeness: str
+    name: str  # as the table says it
+    gives: str  # what it estimates
+    height: int  # of its input
+    width: int  # of its input
+    build: Callable[[], nn.Module]  # makes it
+    likeness: str  # how near it is to the original
 
 
 class DepthAnythingV2Small(nn.Module):
@@ -155,7 +146,7 @@ class _Decoder(nn.Module):
 
 
 class DmenetLike(nn.Module):
-    """The blur network of DMENet (Lee et al., CVPR 2019): VGG-19 down to stride 16, a decoder with skips back up."""
+    """The blur network of DMENet (Lee et al., CVPR 2019): VGG-19 to stride 16, a decoder with skip connections."""
 
     def __init__(self) -> None:
         super().__init__()

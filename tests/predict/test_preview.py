@@ -10,7 +10,7 @@ import pytest
 import mddnet
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.predict.prediction import Prediction, SmallMaps
-from mddnet.predict.view import PreviewRange, preview, preview_range
+from mddnet.predict.preview import PreviewRange, preview, preview_range
 from mddnet.types import LensLawFit
 
 
@@ -37,7 +37,7 @@ def test_colours_clip_and_survive_an_empty_range() -> None:
 
 
 @pytest.mark.parametrize("size", [(3000, 4000), (4000, 3000), (40, 1200), (1200, 40), (32, 32), (1000, 1001)])
-def test_the_preview_is_small_whatever_the_photos_shape(size: tuple[int, int]) -> None:
+def test_the_preview_is_small_for_every_shape_of_photo(size: tuple[int, int]) -> None:
     sheet = preview(prediction(*size))
     assert sheet.mode == "RGB" and sheet.width <= 1600 and sheet.height <= 1000
 
