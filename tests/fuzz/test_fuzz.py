@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -24,9 +23,8 @@ LIMIT_S = 30.0
 
 
 @pytest.fixture(autouse=True)
-def pixel_limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def pixel_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT_VARIABLE, str(PIXELS / 1e6))
-    yield
 
 
 @pytest.mark.filterwarnings("ignore")

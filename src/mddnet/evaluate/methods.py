@@ -36,8 +36,10 @@ class Method(Protocol):
 
 
 class Predictor(Protocol):
-    """A model whose predictions have ``inv_depth``, ``defocus_px``, ``signed_defocus_px``; optionally ``focus`` and
-    ``confidence``."""
+    """A model whose predictions have the maps of :class:`mddnet.predict.prediction.Prediction`.
+
+    ``inv_depth``, ``defocus_px`` and ``signed_defocus_px``; optionally ``focus`` and ``confidence``.
+    """
 
     def predict(self, photo: UInt8Array, /) -> Any:
         """Predict the maps of one (H, W, 3) uint8 sRGB photo."""

@@ -111,7 +111,7 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def _primaries(profile: ImageCms.core.CmsProfile) -> NDArray[np.float64]:
+def _primaries(profile: ImageCms.core.CmsProfile) -> NDArray[np.float64]:  # type: ignore[name-defined]
     """(3, 3): XYZ of red, green and blue in the columns, relative to D50."""
     colorants = (profile.red_colorant, profile.green_colorant, profile.blue_colorant)
     if any(item is None for item in colorants):

@@ -141,23 +141,9 @@ def _pixel_um(
         from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
 
     if sensor is not None:
-        known = sensor.pitch(width, height)
-        pitch_um = known.pixel_um
-        if pitch_um is not None and from_35mm is not None and _factor(pitch_um, from_35mm) > TABLE_DISAGREEMENT:
-            pitch_um = None  # an in-camera crop, which the 35 mm focal length includes
-        if pitch_um is not None:
-            if from_plane is not None and _factor(from_plane, pitch_um) > TABLE_DISAGREEMENT:
-                notes.append(
-                    f"EXIF pixel pitch of {from_plane:.3g} um ignored: the sensor of the {sensor.model} has "
-                    f"{pitch_um:.3g} um."
-                )
-            elif from_plane is not None:
-                pitch_um = from_plane
-            else:
-                notes.append(f"Pixel pitch of {pitch_um:.3g} um from the sensor of the {sensor.model}.")
-            if known.note:
-                notes.append(known.note)
-            return pitch_um
+        pitch = _pitch_from_table(sensor, from_plane, from_35mm, width, height, notes)
+        if pitch is not None:
+            return pitch
     if reduction is None:
         notes.append("The image was cropped after EXIF was written: its pixel pitch is unknown.")
         return None
@@ -188,6 +174,27 @@ def _pixel_um(
         was = longest * reduction
         notes.append(f"The photo is {longest} px long, EXIF says {was:.0f} px: assumed to be resized, not cropped.")
     return pitch
+
+
+def _pitch_from_table(
+    sensor: Sensor, from_plane: float | None, from_35mm: float | None, width: int, height: int, notes: list[str]
+) -> float | None:
+    """Pitch by the sensor table; None if it lacks the camera's pitch or the photo is an in-camera crop."""
+    known = sensor.pitch(width, height)
+    pitch_um = known.pixel_um
+    if pitch_um is None or (from_35mm is not None and _factor(pitch_um, from_35mm) > TABLE_DISAGREEMENT):
+        return None  # the 35 mm focal length includes an in-camera crop
+    if from_plane is not None and _factor(from_plane, pitch_um) > TABLE_DISAGREEMENT:
+        notes.append(
+            f"EXIF pixel pitch of {from_plane:.3g} um ignored: the sensor of the {sensor.model} has {pitch_um:.3g} um."
+        )
+    elif from_plane is not None:
+        pitch_um = from_plane
+    else:
+        notes.append(f"Pixel pitch of {pitch_um:.3g} um from the sensor of the {sensor.model}.")
+    if known.note:
+        notes.append(known.note)
+    return pitch_um
 
 
 def _factor(one: float, other: float) -> float:

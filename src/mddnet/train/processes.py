@@ -105,9 +105,9 @@ class NormOverProcesses(nn.BatchNorm2d):
         count = dist.get_world_size() if dist.is_initialized() else 1
         if not self.training or count == 1:
             return super().forward(input)
-        mean = all_reduce(input.mean((0, 2, 3))) / count
+        mean = all_reduce(input.mean((0, 2, 3))) / count  # type: ignore[no-untyped-call]
         centred = input - mean.view(1, -1, 1, 1)
-        variance = all_reduce((centred * centred).mean((0, 2, 3))) / count
+        variance = all_reduce((centred * centred).mean((0, 2, 3))) / count  # type: ignore[no-untyped-call]
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None

@@ -98,7 +98,9 @@ def _edges(gradient: Gradient) -> BoolArray:
 
 
 def along_edges(values: NDArray[np.float64], edges: BoolArray, scales: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The connected edge filter: values x that minimise
+    """The connected edge filter.
+
+    Its values x minimise
 
         sum_i (1 + scales_i) (x_i - values_i)^2 + gamma sum_i sum_{j next to i} (x_i - x_j)^2
 

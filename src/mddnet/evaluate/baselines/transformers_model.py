@@ -77,8 +77,8 @@ class TransformersModel:
         require_packages(source, "baselines", "transformers")
         import transformers
 
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
+        transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.name = Path(source).name
         local: dict[str, Any] = {"local_files_only": True}
         try:
@@ -91,7 +91,7 @@ class TransformersModel:
             ) from error
         self.quantities: tuple[Quantity, ...] = (_quantity(source, config),)
         try:
-            self._processor = transformers.AutoImageProcessor.from_pretrained(source, **local)
+            self._processor = transformers.AutoImageProcessor.from_pretrained(source, **local)  # type: ignore[no-untyped-call]
             self._model = transformers.AutoModelForDepthEstimation.from_pretrained(
                 source, use_safetensors=True, **local
             )

@@ -17,6 +17,7 @@ FRAMES = 4
 
 
 def list_all_in_3d_photos(dataset: Dataset, root: Path) -> Listing:
+    """List the photos of an ALL-in-3D folder."""
     listing = list_all_in_3d(root)
     items = []
     for scene in listing.scenes:

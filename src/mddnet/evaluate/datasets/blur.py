@@ -61,6 +61,7 @@ def _syndof_item(photo: Path, blur_map: Path) -> Item:
 
 
 def list_rtf(dataset: Dataset, root: Path) -> Listing:
+    """List the photos of RTF."""
     table_path = root / TABLE_FILE
     photos, truths = images_in(root / "image"), sorted((root / "gt").glob("*.mat"), key=natural_order)
     for path, found in ((root / "image", photos), (root / "gt", truths), (table_path, table_path.is_file())):

@@ -31,6 +31,7 @@ FRAMES_OF_A_STACK = (0, 3, 6, 9)
 
 
 def list_ddff12(dataset: Dataset, root: Path) -> Listing:
+    """List the photos of DDFF 12-Scene."""
     path = root / FILE
     if not path.is_file():
         raise dataset.missing(path, "the authors' file of training and validation scenes")

@@ -33,6 +33,7 @@ SELECTION = "val_selection_cropped"
 
 
 def list_kitti(dataset: Dataset, root: Path) -> Listing:
+    """List the photos of KITTI."""
     selection = root if root.name == SELECTION else root / SELECTION
     if (selection / "image").is_dir():
         depths = selection / "groundtruth_depth"

@@ -1,5 +1,6 @@
-"""NYU Depth V2, labeled part (Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV
-2012).
+"""NYU Depth V2, labeled part.
+
+Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012.
 
 ``nyu_depth_v2_labeled.mat`` is MATLAB 7.3, which is HDF5, with dimensions reversed by h5py: ``images`` (1449, 3, 640,
 480) uint8, ``rawDepths`` and ``depths`` (1449, 640, 480) float32 metres, 0 where the sensor has no measurement,
@@ -38,6 +39,7 @@ EIGEN_CROP = Crop(45, 471, 41, 601, 480, 640, "Eigen et al. 2014, as evaluated s
 
 
 def list_mat(dataset: Dataset, root: Path) -> Listing:
+    """List the photos of the MATLAB file."""
     path, splits = root / MAT_FILE, root / SPLITS_FILE
     for file in (path, splits):
         if not file.is_file():
@@ -80,6 +82,7 @@ def _mat_item(path: Path, index: int, scene_type: str) -> Item:
 
 
 def list_png(dataset: Dataset, root: Path) -> Listing:
+    """List the photos of a folder of PNG files."""
     folder = root / "test" if (root / "test").is_dir() else root
     photos = [
         photo
