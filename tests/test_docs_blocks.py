@@ -203,6 +203,7 @@ WITH_CODE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", WITH_CODE, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_every_block_runs(document: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("cv2")

@@ -42,6 +42,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_every_page_is_there(site: Path) -> None:
     pages = ("index", "defocus", "capture", "how-it-works", "limits", "model-card", "models", "contributing")
     for name in (*pages, "results/index", "api/predict"):

@@ -17,6 +17,7 @@ from tests.support.made_focal_stack import made_stack, write_made_stack
 from mddnet.scenes.capture_calibration import CaptureCalibration, Quantity, pooled
 
 
+@pytest.mark.slow
 def test_a_rig_prints_a_and_e_with_intervals(
     small_rig: SmallRig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

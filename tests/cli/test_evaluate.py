@@ -46,6 +46,7 @@ def run(captures: Path, model: Path, *more: str) -> int:
     return main(["evaluate", str(model), *folders, *more])
 
 
+@pytest.mark.slow
 def test_the_tables_are_written_and_printed(
     captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_damaged_scene_is_reported_and_the_exit_code_is_1(
     assert json.loads((captures / "out" / "evaluation.json").read_text())["headline"]["pairs.near_far_accuracy"] >= 0
 
 
+@pytest.mark.slow
 def test_methods_are_compared_in_one_table(
     captures: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_missing_method_is_reported(captures: Path, tiny_model: Path, capsys: 
     assert run(captures, tiny_model, "--baseline", "laplacian", "--baseline", "laplacian") == 2
 
 
+@pytest.mark.slow
 def test_a_data_set_is_measured_and_what_is_missing_is_reported(
     tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_folder_of_scenes_becomes_a_model(scenes, tmp_path, quick, capsys) -> None:
     out = tmp_path / "my_model"
     assert main(["train", "--data", str(scenes), "--from", "small", "-o", str(out), "--steps", "1", *TINY]) == 0
@@ -74,6 +75,7 @@ def test_check_does_not_train(scenes, tmp_path, capsys) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
 def test_killed_run_resumes_to_the_same_weights(scenes, tmp_path, quick) -> None:
     def command(out: Path) -> list[str]:

@@ -54,6 +54,7 @@ def test_red_is_sharper_behind_focus_and_softer_in_front() -> None:
     assert sides == {True, False}
 
 
+@pytest.mark.slow
 def test_colour_error_is_as_large_near_focus() -> None:
     rng = np.random.default_rng(3)
     apart = []

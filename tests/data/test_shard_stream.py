@@ -180,6 +180,7 @@ def test_two_processes_with_two_workers_use_every_sample_once(folder: Path, over
         assert {key: n for (e, key), n in found.items() if e == epoch} == dict.fromkeys(wanted, 1)
 
 
+@pytest.mark.slow
 def test_run_resumes_in_the_middle_of_an_epoch(shards: list[Shard]) -> None:
     whole = list(shard_loader(ShardBatches(shards, config(), 3, length=7), workers=2))
     for first in (1, 4):

@@ -32,6 +32,7 @@ def client(server: Server, tmp_path_factory: pytest.TempPathFactory) -> gradio_c
     return gradio_client.Client(server.url, verbose=False, download_files=tmp_path_factory.mktemp("downloads"))
 
 
+@pytest.mark.slow
 def test_predict(client: gradio_client.Client, photo_file: Path) -> None:
     facts, archive = client.predict(gradio_client.handle_file(photo_file), None, None, None, None, api_name="/predict")
     assert facts["unit"] == "relative" and facts["width_px"] == 80 and facts["focus"]["u_focus"] == 0.5
@@ -116,6 +117,7 @@ def test_only_the_documented_endpoints_are_there(client: gradio_client.Client) -
     assert set(named) == {"/predict", "/magnify", "/batch", "/fuse"}
 
 
+@pytest.mark.slow
 def test_fifty_requests_at_once(server: Server, tmp_path: Path) -> None:
     psutil = pytest.importorskip("psutil", reason="the memory of the server is measured with psutil")
     rng = np.random.default_rng(0)
@@ -147,6 +149,7 @@ def test_fifty_requests_at_once(server: Server, tmp_path: Path) -> None:
     assert kept < 600e6, f"{kept / 1e6:.0f} MB"
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_reported(photo_file: Path) -> None:
     with served("-c", LAW_SERVER, "1") as small:
         client = gradio_client.Client(small.url, verbose=False, download_files=False)

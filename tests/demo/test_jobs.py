@@ -99,6 +99,7 @@ def test_batches_have_limits(jobs: Jobs, photo_file: Path) -> None:
         jobs.batch([photo_file.parent / "gone.jpg"])
 
 
+@pytest.mark.slow
 def test_a_pair_is_fused_from_the_sharp_halves(jobs: Jobs, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2", reason="alignment needs OpenCV (extra demo)")
     pytest.importorskip("scipy", reason="alignment needs SciPy (extra demo)")

@@ -185,6 +185,7 @@ class Made:
         return estimate_from(self.quantity, self.map(photo).astype(np.float32))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_baselines_are_measured_by_their_quantities(every_kind: Any, tmp_path: Path) -> None:
     oracle = every_kind.oracle
     baselines = [
@@ -450,6 +451,7 @@ def test_speed_takes_the_network_alone_where_the_model_shows_it() -> None:
     assert result.what == "network" and calls == [(384, 512, 3)] * 7
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files(
     every_kind: Any, row_answers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

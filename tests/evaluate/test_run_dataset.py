@@ -155,6 +155,7 @@ class Page(HTMLParser):
         assert not any(name.startswith("on") for name, _ in attrs)
 
 
+@pytest.mark.slow
 def test_side_by_side_in_table_json_comparison_and_report(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="the extra report")
     oracle, photos = depth_and_blur()

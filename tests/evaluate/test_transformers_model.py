@@ -50,6 +50,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "quantity"), [("relative", "inv_depth"), ("metric", "depth_m"), ("glpn", "depth_m")])
 def test_a_network_has_a_quantity_and_a_map_of_the_photos_size(networks: Path, name: str, quantity: str) -> None:
     baseline = find_baseline(str(networks / name))

@@ -73,6 +73,7 @@ def test_values_spread_over_one_colour_and_stop_at_another() -> None:
         np.testing.assert_allclose(full[5:43, 36:62], 3.0, atol=0.1)
 
 
+@pytest.mark.slow
 def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
     rng = np.random.default_rng(1)
     blocks = rng.integers(0, 256, (8, 12), dtype=np.uint8).repeat(20, axis=0).repeat(20, axis=1).astype(np.float64)

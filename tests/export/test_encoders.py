@@ -36,6 +36,7 @@ def _network(encoder: str) -> MDDNet:
     return MDDNet(ModelConfig(encoder=encoder, pretrained=False, decoder_channels=widths, half_size_pass=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", FAMILIES)
 def test_forward_backward_and_export(encoder: str) -> None:
     network = _network(encoder).train()
@@ -55,6 +56,7 @@ def test_forward_backward_and_export(encoder: str) -> None:
     assert session.run(None, {"image": image.numpy()[:1, :, :50, :33]})[0].shape == (1, 1, 50, 33)
 
 
+@pytest.mark.slow
 def test_encoder_needs_only_its_name() -> None:
     recipe = load_recipe(RECIPE, ["model.encoder=convnext_tiny", "model.pretrained=false"])
     network = MDDNet(recipe.model)

@@ -78,10 +78,12 @@ def test_any_batch_height_and_width_agree_with_torch(trained: Path, tmp_path: Pa
     assert onnx.load(graph).opset_import[0].version == 18
 
 
+@pytest.mark.slow
 def test_sizes_that_are_not_multiples_are_padded_and_cropped(trained: Path, exported_before, tmp_path: Path) -> None:
     assert _largest_difference(trained, export_onnx(trained, tmp_path, half=False)) <= 1e-4
 
 
+@pytest.mark.slow
 def test_half_storage_halves_file_with_nearly_same_maps(trained: Path, exported_before, tmp_path: Path) -> None:
     whole = export_onnx(trained, tmp_path / "whole", half=False)
     half = export_onnx(trained, tmp_path / "half")
@@ -90,6 +92,7 @@ def test_half_storage_halves_file_with_nearly_same_maps(trained: Path, exported_
     assert _largest_difference(trained, half) <= 0.1  # the CoC, in pixels, is the largest of the numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "size", "px"), [("fp16", 0.6, 0.1), ("int8", 0.4, 1.0)])
 def test_other_precisions_run_on_cpu_with_similar_maps(
     trained: Path, exported_before, tmp_path: Path, precision, size, px

@@ -55,6 +55,7 @@ def exported_before(graph: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("mddnet.export.onnx.export_graph", copy)
 
 
+@pytest.mark.slow
 def test_folder_and_zip_give_the_same_model(trained: Path, tmp_path: Path, capsys) -> None:
     folder, archive = tmp_path / "mine", tmp_path / "to" / "mine.zip"
     for out in (folder, archive):

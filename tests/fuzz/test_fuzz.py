@@ -27,6 +27,7 @@ def pixel_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT_VARIABLE, str(PIXELS / 1e6))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TARGETS)
 def test_damaged_and_malicious_files_are_refused_or_read(name: str, tmp_path: Path) -> None:

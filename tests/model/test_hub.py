@@ -123,6 +123,7 @@ def run(hub: FakeHub, home: Path, *references: str, **environment: str) -> list[
     return result.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_downloaded_once_and_then_cached(hub: FakeHub, tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = run(hub, home, f"hf://{REPO}", f"hf://{REPO}@{COMMIT}", f"hf://{REPO}+weights")

@@ -42,6 +42,7 @@ def test_shipped_model_is_a_trainable_module(network: MDDNet, image: torch.Tenso
     assert all(p.grad is not None for p in learner.parameters())
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_zip_give_the_same_network(tmp_path, image: torch.Tensor) -> None:
     recipe = Recipe.model_validate({"name": "trial", "model": {"pretrained": False}})
     made = MDDNet(recipe.model).eval()
@@ -66,6 +67,7 @@ def test_weights_of_another_network_are_refused(tmp_path) -> None:
         MDDNet.from_pretrained(tmp_path)
 
 
+@pytest.mark.slow
 def test_torch_compile_captures_one_graph(image: torch.Tensor) -> None:
     """Only the graph capture, common to all backends; compilation would need a C++ compiler and minutes."""
     network = MDDNet(ModelConfig(encoder="resnet10t", pretrained=False)).eval()

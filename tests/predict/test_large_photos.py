@@ -50,6 +50,7 @@ def turned_jpeg(path: Path, megapixels: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is read by getrusage")
 def test_memory_grows_with_the_photo_and_not_with_its_maps(tiny_model: Path, tmp_path: Path) -> None:
     small, large = (
@@ -60,6 +61,7 @@ def test_memory_grows_with_the_photo_and_not_with_its_maps(tiny_model: Path, tmp
     assert Image.open(tmp_path / "out" / "16.defocus_px.tiff").size == Image.open(tmp_path / "16.jpg").size[::-1]
 
 
+@pytest.mark.slow
 def test_the_same_photo_at_three_sizes_has_blur_in_proportion() -> None:
     """The shipped model on a photo of a cup of coffee, by Rachel Michetti, CC0, from scikit-image."""
     data = pytest.importorskip("skimage.data")

@@ -68,6 +68,7 @@ def checkerboard() -> UInt8Array:
     return np.where((rows + columns) % 2, np.uint8(255), np.uint8(0))[..., None].repeat(3, 2)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_has_low_confidence_out_of_distribution() -> None:
     model = mddnet.load(threads=1)
     constant = model.predict(np.full((192, 256, 3), 128, np.uint8))

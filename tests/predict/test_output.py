@@ -89,6 +89,7 @@ def test_facts_without_a_plane_of_focus_are_valid_json(tmp_path: Path) -> None:
     assert facts["focus"]["u_focus"] is None and facts["focus"]["reason"] == "everything is sharp"
 
 
+@pytest.mark.slow
 def test_photos_of_one_stem_have_separate_results_in_every_run(tmp_path: Path) -> None:
     photos = [
         tmp_path / "a" / "cup.jpg",

@@ -81,6 +81,7 @@ def test_predict_on_a_full_disk(
     assert byte_differences(files_of(out), undisturbed) == []
 
 
+@pytest.mark.slow
 def test_build_on_a_full_disk(small_disk: SmallDisk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = write_sharp_photos(tmp_path / "data"), small_disk.folder / "out"
     assert main(["build", str(data), "-o", str(tmp_path / "undisturbed")]) == 0
@@ -118,6 +119,7 @@ def test_shards_on_a_full_disk(small_disk: SmallDisk, tmp_path: Path, capsys: py
     assert byte_differences(files_of(out), undisturbed) == []
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
     small_disk: SmallDisk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +150,7 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(
     assert all(np.abs(one[name] - other[name]).max() <= 1e-5 for name in other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["predict", "build", "shards", "train", "inspect"])
 def test_a_folder_that_cannot_be_written(
     verb: str, small_disk: SmallDisk, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -200,6 +203,7 @@ def test_a_limit_of_the_file_size_is_reported(
     assert complete(out) == {} and not list(out.glob(".*"))
 
 
+@pytest.mark.slow
 def test_captures_and_scenes_that_cannot_be_written_can_be_read(
     small_disk: SmallDisk, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 pytest.importorskip("torch")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes to fork on this system")
 def test_commands_that_are_killed_end_as_if_they_were_not(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.reliability.kill_table", "--kills", "1", "--work", str(tmp_path)]

@@ -11,6 +11,7 @@ from benchmarks.reliability.load import open_store, predict_folder, write_photos
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
 
 
+@pytest.mark.slow
 def test_memory_stays_over_a_folder_of_photos(tiny_model: Path, tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", 220)
     load = predict_folder(tmp_path / "photos", tmp_path / "out", str(tiny_model))
@@ -18,6 +19,7 @@ def test_memory_stays_over_a_folder_of_photos(tiny_model: Path, tmp_path: Path) 
     assert load.last_ms < 1.5 * load.first_ms
 
 
+@pytest.mark.slow
 def test_a_store_opens_at_once_and_is_not_read_whole(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     split = write_store(tmp_path / "scenes", 300)

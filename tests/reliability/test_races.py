@@ -53,6 +53,7 @@ def all_the_time(work: Callable[[], object]) -> Iterator[None]:
 # --- predict ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_results_of_one_photo_saved_by_many_at_once_are_those_of_one(tiny_model: Path, tmp_path: Path) -> None:
     model = mddnet.load(tiny_model)
     pixels = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
@@ -96,6 +97,7 @@ def test_photos_with_one_name_saved_at_once_get_different_names(tiny_model: Path
         assert facts is not None and facts.complete and facts.source == str(prediction.photo.path)
 
 
+@pytest.mark.slow
 def test_two_commands_that_predict_into_one_folder(tiny_model: Path, tmp_path: Path) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
@@ -183,6 +185,7 @@ class TwoScenes:
         shutil.rmtree(work)
 
 
+@pytest.mark.slow
 def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     from mddnet.scenes.found import DamagedScene, FoundScene

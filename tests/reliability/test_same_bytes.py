@@ -18,6 +18,7 @@ from tests.reliability.test_disk import write_photos, write_sharp_photos  # noqa
 FORMATS = "tiff,png,npy,mask,ply,glb"
 
 
+@pytest.mark.slow
 def test_predictions_do_not_depend_on_other_files_and_hardly_on_threads(tmp_path: Path) -> None:
     data = pytest.importorskip("skimage.data")
     photos = write_photos(tmp_path / "photos", 1)
@@ -37,6 +38,7 @@ def test_predictions_do_not_depend_on_other_files_and_hardly_on_threads(tmp_path
         assert largest_difference(wanted, found) <= THREADS_TOLERANCE
 
 
+@pytest.mark.slow
 def test_scenes_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     data = write_sharp_photos(tmp_path / "data")
     for jobs in ("1", "2"):

@@ -46,6 +46,7 @@ def test_a_synthetic_stack_gives_its_true_scene(tmp_path: Path) -> None:
     assert np.abs(sharp[:, 5:45].astype(float) - made.sharp[:, 5:45]).mean() < 8
 
 
+@pytest.mark.slow
 def test_label_noise_matches_the_depth_error_and_grows_with_noise(tmp_path: Path) -> None:
     made = made_stack(KAPPA * np.arange(12))
     rng = np.random.default_rng(0)
@@ -94,6 +95,7 @@ def test_far_to_near_and_dioptres(tmp_path: Path) -> None:
     assert np.nanmedian(inv_depth[:, 10:40]) == pytest.approx(4 / 6, abs=0.35)
 
 
+@pytest.mark.slow
 def test_long_sweeps_keep_frames_spread_over_the_sweep(tmp_path: Path) -> None:
     frames = made_stack(0.5 * np.arange(40), 40, 60).frames
     record = build_focal_stack_scene(write_made_stack(tmp_path / "long", frames), tmp_path / "out")

@@ -242,6 +242,7 @@ def test_depth_of_another_size_or_with_hardly_a_value_is_rejected(tmp_path: Path
     assert not (tmp_path / "out/lab_1").exists()
 
 
+@pytest.mark.slow
 def test_real_stereo_scene(shared_data: Path, tmp_path: Path) -> None:
     scenes = {s.name: s for s in list_stereo(shared_data / "depth/stereo")}
     record = build_stereo_scene(scenes["Adirondack"], tmp_path, 2, 0)

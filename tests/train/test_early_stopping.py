@@ -52,6 +52,7 @@ def _recipe(root: Path, split: Path, out: Path) -> Recipe:
     return tiny_recipe(root, split, out, optim=optim, validate_every=1, save_every=1, patience=2)
 
 
+@pytest.mark.slow
 def test_early_stopped_run_keeps_best_weights_and_resumes_identically(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
     monkeypatch.setattr(loop, "batch_loader", cut_short)
 
 
+@pytest.mark.slow
 def test_interrupted_run_ends_with_same_weights(scenes, tmp_path, monkeypatch) -> None:
     whole = load_file(train(_recipe(scenes, tmp_path / "whole")) / "model.safetensors")
     with monkeypatch.context() as patch:
@@ -77,6 +78,7 @@ def test_interrupted_run_ends_with_same_weights(scenes, tmp_path, monkeypatch) -
     assert float(rows[-1]["dev_depth_ordinal"]) > 0
 
 
+@pytest.mark.slow
 def test_resume_keeps_values_since_last_log_line(scenes, tmp_path, monkeypatch) -> None:
     """A checkpoint between two lines, and a validation between a line and the checkpoint."""
     settings = {"log_every": 4, "save_every": 3, "validate_every": 2}
@@ -116,6 +118,7 @@ def test_damaged_checkpoint_is_named(scenes, tmp_path) -> None:
         train(_recipe(scenes, tmp_path, steps=2))
 
 
+@pytest.mark.slow
 def test_loss_decreases(scenes, tmp_path) -> None:
     recipe = _recipe(scenes, tmp_path, steps=100, lr=3e-3, encoder_lr=1e-3)
     train(recipe)
@@ -154,6 +157,7 @@ def test_moving_average_values() -> None:
     assert torch.equal(none.module.weight, layer.weight)
 
 
+@pytest.mark.slow
 def test_run_starts_from_another_model(scenes, tmp_path) -> None:
     first = train(_recipe(scenes, tmp_path / "first", steps=2))
     recipe = _recipe(scenes, tmp_path / "second", steps=2, lr=1e-9, encoder_lr=1e-9)

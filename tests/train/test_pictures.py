@@ -64,6 +64,7 @@ def test_missing_maps_are_omitted() -> None:
     assert (truth == said).all() and (truth[:, 0] == truth[:, -1]).all()  # no sign: both ends alike
 
 
+@pytest.mark.slow
 def test_images_are_in_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -81,6 +81,7 @@ def _finished(process: subprocess.Popen[str]) -> str:
     return output
 
 
+@pytest.mark.slow
 def test_gradients_of_two_processes_equal_one_with_double_batch(scenes, tmp_path: Path) -> None:
     script = "tests.train.gradients_of_processes"
     arguments = [str(scenes[0]), str(scenes[1])]
@@ -95,6 +96,7 @@ def test_gradients_of_two_processes_equal_one_with_double_batch(scenes, tmp_path
     assert max(float(value.abs().max()) for name, value in expected.items() if name.startswith("gradient.")) > 1e-3
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes(scenes, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text('name = "two"\n')
     settings = [

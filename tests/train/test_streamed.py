@@ -62,6 +62,7 @@ def recipe(server: ServedFolder, folder: Path, out: Path, **data: object) -> Rec
     )
 
 
+@pytest.mark.slow
 def test_interrupted_stream_ends_with_same_weights(
     folder: Path, server: ServedFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def test_interrupted_stream_ends_with_same_weights(
         train(recipe(server, folder, tmp_path / "cut", workers=3))
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_model_with_a_card(folder: Path, server: ServedFolder, tmp_path: Path) -> None:
     made = recipe(server, folder, tmp_path / "run", scenes=folder / "scenes", split=folder / "scenes/split.csv")
     (tmp_path / "recipe.toml").write_text(recipe_toml(made))

@@ -25,6 +25,7 @@ def training(tmp_path: Path) -> list[SceneEntry]:
     return all_scenes(scenes, split)
 
 
+@pytest.mark.slow
 def test_previous_curve_does_not_matter(training: list[SceneEntry], monkeypatch: pytest.MonkeyPatch) -> None:
     photo = next(read_image(e.folder / e.record.sharp) for e in training if e.group == "photos")
     method = Defocus(SMALL, training)

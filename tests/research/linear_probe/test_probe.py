@@ -74,7 +74,7 @@ def test_probe_is_deterministic_and_works_as_baseline(
     features: DinoFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fit, "LONG_SIDE_PX", 128)  # quick, and large enough for the scenes of the tests
-    monkeypatch.setattr(fit, "PART_SIDES_PX", (96, 128))
+    monkeypatch.setattr(fit, "CROP_LONG_SIDES_PX", (96, 128))
     root, split = make_scene_root(tmp_path / "scenes")
     entries = open_scenes(root, read_split(split), "train")
     told: list[int] = []

@@ -45,6 +45,7 @@ def start_weights(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     samples, start = made_samples(tmp_path), start_weights(tmp_path)
     whole = train.Run(RECIPE, samples, tmp_path / "whole", None, start)
