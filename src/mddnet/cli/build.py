@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from mddnet.cli.flags import wrong_kind, wrong_split
-from mddnet.types import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -137,6 +136,7 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
     from rich.table import Table
 
     from mddnet.kinds import KINDS
+    from mddnet.types import SPLITS
 
     def table(title: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Table:
         result = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
