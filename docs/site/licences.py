@@ -2,7 +2,7 @@
 
     python -m docs.site.licences -o docs/licences.md
 
-Licences are those that the packages' metadata state. Wheels hold libraries beside: shared libraries of GPL projects are
+Licences are those that the packages' metadata state. Wheels also contain libraries: shared libraries of GPL projects are
 found by their file names, whatever the metadata say.
 """
 
@@ -98,7 +98,7 @@ def requested(extra: str) -> list[str]:
 
 
 def packages_of(extra: str) -> tuple[list[Package], list[str]]:
-    """What an extra brings beside the base install, sorted by name; and what of it is not installed here.
+    """What an extra adds to the base install, sorted by name; and what of it is not installed here.
 
     Args:
         extra: its name, or ``base``.

@@ -155,7 +155,7 @@ def test_a_teacher_without_depth_and_a_source_without_photos(
     assert run(data, Path("laplacian")) == 1
     assert "laplacian: estimates blur_score; expected inv_depth or depth_m" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CaptureError, match="no scene"):
+    with pytest.raises(CaptureError, match=r"no scene \(a folder with scene\.json\)"):
         plan_labels([tmp_path / "empty"])
 
 

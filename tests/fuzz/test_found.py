@@ -140,7 +140,7 @@ def test_a_row_that_ends_early(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: no value in column depth"):
         list_rgbd(tmp_path)
     (tmp_path / "manifest.csv").write_text("source,scene,files,kind,calibration,licence,note\nlab\n")
-    with pytest.raises(CaptureError, match=r"line 2: .*column scene"):
+    with pytest.raises(CaptureError, match="line 2: no value in column scene"):
         list_stereo(tmp_path)
 
 
