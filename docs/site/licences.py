@@ -2,7 +2,7 @@
 
     python -m docs.site.licences -o docs/licences.md
 
-Licences are those that the packages' metadata state. Wheels also contain libraries: shared libraries of GPL projects are
+Licences are those that the packages' metadata state. Wheels contain libraries: shared libraries of GPL projects are
 found by their file names, whatever the metadata say.
 """
 
