@@ -68,8 +68,9 @@ RECIPES = {
 
 
 def make_network(recipe: Recipe) -> DinoDepth | ConvDepth:
-    network = ConvDepth() if recipe.network == "conv" else DinoDepth(recipe.trained_blocks)
-    return network.to(memory_format=torch.channels_last)
+    if recipe.network == "conv":
+        return ConvDepth().to(memory_format=torch.channels_last)
+    return DinoDepth(recipe.trained_blocks)
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
@@ -97,8 +98,16 @@ def rate_factor(step: int, recipe: Recipe) -> float:
 class Run:
     """One training run in its folder: ``resume.pt`` to go on from, ``model.safetensors`` the averaged weights."""
 
-    def __init__(self, recipe: Recipe, samples: list[Sample], out: Path, features: Path | None, start: Path | None):
-        self.recipe, self.out, self.features = recipe, out, features
+    def __init__(
+        self,
+        recipe: Recipe,
+        samples: list[Sample],
+        out: Path,
+        features: Path | None,
+        start: Path | None,
+        bf16: bool = False,
+    ) -> None:
+        self.recipe, self.out, self.features, self.bf16 = recipe, out, features, bf16
         out.mkdir(parents=True, exist_ok=True)
         self.cached = CachedBatches(samples, features) if recipe.cached and features else None
         self.pool = None if self.cached else Balanced(samples)
@@ -155,17 +164,17 @@ class Run:
             group["lr"] = group["base"] * rate_factor(self.step, self.recipe)
         self.network.train()
         torch.manual_seed(self.step)
-        image = data.image.to(memory_format=torch.channels_last)
         auxiliary = torch.zeros(())
-        if isinstance(self.network, ConvDepth):
-            pred, features = self.network.with_features(image)
-            auxiliary = self.feature_loss(features, data)
-        elif maps is not None:
-            pred = self.network.head(maps, image)
-        else:
-            pred = self.network(image)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            if isinstance(self.network, ConvDepth):
+                pred, features = self.network.with_features(data.image.to(memory_format=torch.channels_last))
+                auxiliary = self.feature_loss(features.float(), data)
+            elif maps is not None:
+                pred = self.network.head(maps, data.image)
+            else:
+                pred = self.network(data.image)
         generator = torch.Generator().manual_seed(self.step)
-        loss = depth_loss(pred, data.truth, data.exact, data.affine, generator) + auxiliary
+        loss = depth_loss(pred.float(), data.truth, data.exact, data.affine, generator) + auxiliary
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], 1.0)
@@ -217,6 +226,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bf16", action="store_true", help="twice as fast on processors with AMX, slower on others")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     recipe = RECIPES[args.recipe]
@@ -227,7 +237,7 @@ def main() -> None:
     if args.pseudo is not None:
         samples += pseudo(args.data, args.pseudo, held_out)
     held_out.check([sample.place for sample in samples])
-    run = Run(recipe, samples, args.out, args.features, args.start)
+    run = Run(recipe, samples, args.out, args.features, args.start, args.bf16)
     print(f"{len(samples)} samples, {run.cached.count if run.cached else 0} cached, from step {run.step}", flush=True)
     run.go()
 
