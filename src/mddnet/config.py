@@ -10,7 +10,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +25,8 @@ Count = Annotated[int, Field(ge=1)]
 
 NOT_TOML = (ValueError, RecursionError)
 """Errors of tomllib; huge integers and deep nesting raise Python's own."""
+MAP_STRIDE = 4
+"""Pixels of the network's image per pixel of its maps."""
 CROP_MULTIPLE = 32
 """The encoder halves its input five times, so height and width of a crop must be multiples of 2**5."""
 
@@ -39,79 +40,27 @@ class ModelConfig(_Section):
 
     encoder: str = Field("tf_efficientnet_lite0", min_length=1, description="Name of the timm encoder.")
     pretrained: bool = Field(True, description="Whether the encoder starts from weights pretrained on ImageNet.")
-    decoder_channels: tuple[Count, ...] = Field(
-        (128, 80, 48, 32),
-        min_length=2,
-        max_length=5,
-        description="Channels of the decoders' levels, coarsest first; those without an encoder level are ignored.",
+    decoder_channels: tuple[Count, Count, Count] = Field(
+        (128, 80, 48), description="Channels of the decoders at strides 16, 8 and 4."
     )
     context_channels: Count = Field(
         192, multiple_of=4, description="Channels of the coarsest features, the input of the decoders."
     )
+    fine_channels: int = Field(
+        32,
+        ge=0,
+        description="Channels of the features of stride 2 that enter the defocus decoder at stride 4; 0: none.",
+    )
     tasks: Literal["both", "depth", "defocus"] = Field("both", description="Maps that the network estimates.")
     soft_connection: bool = Field(
-        True, description="Whether the two decoders exchange features at every level (needs both tasks)."
+        True, description="Whether the two decoders exchange features at strides 16 and 8 (needs both tasks)."
     )
     context: bool = Field(True, description="Whether the coarsest level has an attention block over the whole image.")
     sign: bool = Field(True, description="Whether the network also estimates the sign of the defocus.")
-    context_sign_limit: Positive = Field(
-        3.0,
-        description="Largest sign logit of the decoders, which overfit and are over-confident; it is added to that of "
-        "the chromatic-aberration branch.",
-    )
-    chromatic_cue: bool = Field(
-        True, description="Whether a branch compares the sharpness of colour channels to find the sign of the defocus."
-    )
-    cue_sign_gain: Positive = Field(
-        1.5, description="Factor of the sign logit of the chromatic-aberration branch, which is under-confident."
-    )
-    law_path: bool = Field(
-        True,
-        description="Whether depth follows from the signed defocus by the lens law (needs both tasks and the sign).",
-    )
-    law_unit_px: Positive = Field(
-        4.0,
-        description="Signed CoC in pixels that changes the logit of inverse depth by 1. It is not learned: the losses "
-        "do not depend on the scale of inverse depth, so learning would only shift weight from the law to the "
-        "residual.",
-    )
-    residual_limit: Positive = Field(
-        0.125,
-        description="Largest logit that the depth decoder adds to that of the law, so that the law dominates where "
-        "blur is clear.",
-    )
-    residual_slope: Positive = Field(0.25, description="Factor of a small logit of the depth decoder.")
+    camera: bool = Field(True, description="Whether it also estimates field of view and median depth.")
     defocus_cap_px: Positive = Field(
-        40.0, description="Largest defocus that one pass of the network can predict, in pixels of its input."
+        64.0, description="Largest defocus that the network can predict, in pixels of its input."
     )
-    curve_knots_px: tuple[float, ...] = Field(
-        (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
-        min_length=2,
-        description="Knots of the defocus curve: CoC diameters, increasing from 0.",
-    )
-    half_size_pass: bool = Field(True, description="Whether inference adds a pass at half the size and merges both.")
-    half_size_weight: Fraction = Field(0.5, description="Weight of the pass at half the size in the logits.")
-    half_size_coc_weight: Fraction = Field(0.3, description="Weight of the pass at half the size in the CoC.")
-    half_size_coc_px: tuple[Positive, Positive] = Field(
-        (12.0, 24.0),
-        description="Between these CoC diameters the weight of the pass at half the size in the CoC rises to 1, "
-        "because such blur is half as large there and within the range of training.",
-    )
-
-    @property
-    def largest_defocus_px(self) -> float:
-        """Largest defocus that inference can predict, in pixels of the network's input."""
-        return self.defocus_cap_px * (2.0 if self.half_size_pass else 1.0)
-
-    @model_validator(mode="after")
-    def _increasing(self) -> Self:
-        knots = self.curve_knots_px
-        if knots[0] != 0 or any(low >= high for low, high in pairwise(knots)):
-            raise ValueError(f"curve_knots_px is {list(knots)}; expected numbers that increase from 0")
-        low, high = self.half_size_coc_px
-        if low >= high:
-            raise ValueError(f"half_size_coc_px is [{low}, {high}]; expected the smaller diameter first")
-        return self
 
 
 DISCS = "discs"
@@ -158,9 +107,11 @@ class DataConfig(_Section):
         description="CSV file place,split: locations to train on (train) and held-out ones (dev, calib).",
     )
     crop: tuple[Count, Count] = Field(
-        (256, 256), description="Height and width of a training crop in pixels, multiples of 32."
+        (192, 256), description="Height and width of a training crop in pixels, multiples of 32; a quarter is upright."
     )
-    batch_size: Count = Field(8, description="Crops per step.")
+    late_crop: tuple[Count, Count] = Field((384, 512), description="The same for the last share of the steps.")
+    late_share: Fraction = Field(0.25, description="Share of the steps with late_crop, at the end.")
+    batch_size: Count = Field(16, description="Crops per step.")
     workers: int = Field(
         1,
         ge=0,
@@ -170,40 +121,29 @@ class DataConfig(_Section):
     mixture: MixtureConfig = Field(
         DEFAULT_MIXTURE, description="Shares of the kinds of scenes; by default those of mddnet.kinds."
     )
-    scale_range: tuple[Positive, Positive] = Field(
-        (0.3, 0.9), description="Smallest and largest factor of resizing before cropping."
+    window: tuple[Positive, Positive] = Field(
+        (0.5, 1.0), description="Smallest and largest side of a crop, as a share of the largest that fits the scene."
     )
-    quarter_turns: bool = Field(
-        True, description="Whether crops are rotated by multiples of 90 degrees, so that the network relies on blur."
+    sharp_share: Fraction = Field(
+        0.33, description="Share of samples that are sharp everywhere, as most photos of the world are."
     )
+    rotated_share: Fraction = Field(0.06, description="Share of crops that are rotated by 90, 180 or 270 degrees.")
     mirror: bool = Field(True, description="Whether crops are mirrored at random.")
-    photometric: Fraction = Field(0.2, description="Strength of the random changes of exposure, contrast and colour.")
-    pair_share: Fraction = Field(
-        0.5, description="Share of crops in a batch that are pairs: two frames of one scene with the same view."
-    )
+    photometric: Fraction = Field(0.5, description="Strength of the random changes of exposure, contrast and colour.")
     cache_mb: Count = Field(4000, description="Memory for decoded images per worker, in megabytes.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if any(size % CROP_MULTIPLE for size in self.crop):
-            raise ValueError(f"crop is {list(self.crop)}; expected multiples of {CROP_MULTIPLE}")
-        low, high = self.scale_range
-        if low > high:
-            raise ValueError(f"scale_range is [{low}, {high}]; expected the smaller factor first")
+        for name in ("crop", "late_crop"):
+            if any(size % CROP_MULTIPLE for size in getattr(self, name)):
+                raise ValueError(f"{name} is {list(getattr(self, name))}; expected multiples of {CROP_MULTIPLE}")
+        low, high = self.window
+        if not low <= high <= 1:
+            raise ValueError(f"window is [{low}, {high}]; expected the smaller share first, both at most 1")
         if self.shards and "mixture" in self.model_fields_set:
             raise ValueError(
                 "shards and a mixture are both given, but every sample of a shard is used once per epoch: remove the "
                 "mixture, and write shards of the wanted kinds only (mddnet shards --only)"
-            )
-        if self.shards and self.pair_share > 0:
-            raise ValueError(
-                f"pair_share is {self.pair_share} with shards, where the frames of a scene are not adjacent: set "
-                "pair_share to 0"
-            )
-        if self.pair_share > 0 and self.batch_size < 2:
-            raise ValueError(
-                f"pair_share is {self.pair_share} with batch_size {self.batch_size}; a pair needs at least 2 crops: "
-                "set pair_share to 0 or batch_size to 2 or more"
             )
         return self
 
@@ -220,19 +160,35 @@ class LossConfig(_Section):
     """
 
     depth: Weight = _loss(1.0, "Weight of the scale-and-shift-invariant L1 of inverse depth.", "inv_depth")
-    depth_gradient: Weight = _loss(0.5, "Weight of the L1 of the gradients of inverse depth.", "inv_depth")
+    depth_gradient: Weight = _loss(
+        0.5, "Weight of the L1 of the gradients of inverse depth, where it is exact.", "inv_depth"
+    )
     ranking: Weight = _loss(1.0, "Weight of the ranking loss on random pairs of clearly different depth.", "inv_depth")
-    defocus: Weight = _loss(5.0, "Weight of the L1 of the circle of confusion.", "defocus_px")
-    defocus_gradient: Weight = _loss(2.5, "Weight of the L1 of the gradients of the circle of confusion.", "defocus_px")
-    sign: Weight = _loss(1.5, "Weight of the cross-entropy of the sign of the defocus.", "sign_logit")
-    cue_sign: Weight = _loss(
-        2.0, "Weight of the cross-entropy of the sign from chromatic aberration alone.", "chromatic_sign_logit"
-    )
+    defocus: Weight = _loss(5.0, "Weight of the L1 of the square root of the CoC.", "defocus_px")
+    defocus_gradient: Weight = _loss(2.5, "Weight of the L1 of the gradients of that root.", "defocus_px")
+    sign: Weight = _loss(1.0, "Weight of the cross-entropy of the sign of the defocus.", "sign_logit")
     lens_law: Weight = _loss(
-        2.0, "Weight of the deviation of the two predicted maps from the lens law.", "inv_depth", "defocus_px"
+        0.2, "Weight of the deviation of the depth from the predicted CoC by the lens law.", "inv_depth", "defocus_px"
     )
+    depth_uncertainty: Weight = _loss(
+        0.1,
+        "Weight of the Laplace likelihood of the errors of inverse depth; it trains their scale only.",
+        "inv_depth",
+        "inv_depth_log_sigma",
+    )
+    defocus_uncertainty: Weight = _loss(
+        0.1,
+        "Weight of the Laplace likelihood of the errors of the root of the CoC; it trains their scale only.",
+        "defocus_px",
+        "defocus_log_sigma",
+    )
+    camera: Weight = _loss(0.1, "Weight of the Laplace likelihood of field of view and median depth.", "camera")
     synthetic_depth: Fraction = Field(
         0.25, description="Factor of the depth terms on photos with synthetic depth, where only blur indicates depth."
+    )
+    pseudo_depth: Fraction = Field(0.5, description="Factor of the depth terms on photos with pseudo-labels.")
+    uncertainty_from: Fraction = Field(
+        0.15, description="Share of the steps before the two terms of uncertainty; earlier errors say little."
     )
 
     @classmethod
@@ -292,14 +248,6 @@ class TrainConfig(_Section):
         description="Validations without improvement after which the run stops and keeps the best weights (early "
         "stopping). 0: all steps are done and the last weights kept.",
     )
-    weight_interpolation: float = Field(
-        0.0, ge=0, lt=1, description="Share of the weights of start_from in the average with the trained ones."
-    )
-    keep_curve: bool = Field(
-        False,
-        description="Whether the defocus curve of start_from (the identity without one) is kept; otherwise it is "
-        "fitted to the defocus response on photos and captured stacks.",
-    )
     threads: Count = Field(2, description="CPU threads of the training process.")
     channels_last: bool = Field(
         True, description="Whether tensors have the memory format channels_last, which is faster on a CPU."
@@ -315,8 +263,6 @@ class TrainConfig(_Section):
                 f"patience is {self.patience} and validate_every is 0; early stopping needs validation during the run: "
                 "set validate_every"
             )
-        if self.weight_interpolation and self.start_from is None:
-            raise ValueError(f"weight_interpolation is {self.weight_interpolation}, but there is no start_from")
         return self
 
 
@@ -334,21 +280,20 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _model_has_what_the_loss_needs(self) -> Self:
         model, loss = self.model, self.loss
-        maps = {"both": ("inv_depth", "defocus_px"), "depth": ("inv_depth",), "defocus": ("defocus_px",)}[model.tasks]
-        if model.sign and model.tasks != "depth":
-            # without the chromatic branch its loss is skipped: that is not an error
-            maps = (*maps, "sign_logit", "chromatic_sign_logit")
+        maps = set[str]()
+        if model.tasks != "defocus":
+            maps |= {"inv_depth", "inv_depth_log_sigma"} | ({"camera"} if model.camera else set())
+        if model.tasks != "depth":
+            maps |= {"defocus_px", "defocus_log_sigma"} | ({"sign_logit"} if model.sign else set())
         changes = [
             f"loss.{term}=0"
             for term, needs in loss.needs().items()
-            if getattr(loss, term) > 0 and term != "cue_sign" and not set(needs) <= set(maps)
+            if getattr(loss, term) > 0 and not set(needs) <= maps
         ]
         if model.tasks != "both" and model.soft_connection:
             changes.append("model.soft_connection=false")
         if model.tasks == "depth" and model.sign:
             changes.append("model.sign=false")
-        if model.law_path and (model.tasks != "both" or not model.sign):
-            changes.append("model.law_path=false")
         if changes:
             raise ValueError(
                 f'model.tasks is "{model.tasks}" and model.sign is {str(model.sign).lower()}, but other settings need '

@@ -14,13 +14,15 @@ from mddnet.io.json_fields import MAX_NAME_BYTES, display, is_writable_text
 Capture = TypeVar("Capture", bound=ListedCapture)
 
 
-def manifest_rows(root: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of ``root/manifest.csv`` with a text in each of ``columns``, and their line for messages.
+def manifest_rows(
+    root: Path, columns: Sequence[str], file: str = "manifest.csv"
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of ``root/file`` with a text in each of ``columns``, and their line for messages.
 
     Raises:
         CaptureError: if it is missing, lacks one of ``columns``, or a row is too short.
     """
-    path = root / "manifest.csv"
+    path = root / file
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mddnet.captures.kind import Kind
 from mddnet.captures.rgbd import RGBD_COLUMNS, DepthCodes, RgbdFrame, list_frames
 
 MULTIVIEW_CODES: dict[str, DepthCodes] = {"ordinal": DepthCodes("ordinal", "uint16", 60000)}
@@ -23,3 +24,18 @@ def list_multiview(root: Path) -> list[RgbdFrame]:
     the points, 1 at the nearest, NaN elsewhere.
     """
     return list_frames(root, MULTIVIEW_COLUMNS, MULTIVIEW_CODES, lambda row: row["place"])
+
+
+KINDS = (
+    Kind(
+        name="multiview",
+        title="Multi-view",
+        capture="multiview",
+        order=9,
+        real=True,
+        share=0.1,
+        builder="mddnet.scenes.sparse_scene:build_multiview_scene",
+        reader=list_multiview,
+        folders=("depth/multiview",),
+    ),
+)

@@ -18,6 +18,9 @@ from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_d
 from mddnet.types import Float32Array, SceneRecord, Split, UInt8Array
 
 
+LEAST_KNOWN = 50
+
+
 @dataclass(frozen=True, slots=True)
 class SceneEntry:
     """A scene folder."""
@@ -83,7 +86,7 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
     """Read a scene's inverse depth and its confidence, normalised to the scene's 2-98 % range.
 
     Raises:
-        CaptureError: if less than 1 % of the map is known.
+        CaptureError: if hardly any of the map is known.
     """
     u = read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth
     confidence = None
@@ -97,11 +100,11 @@ def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None
     """Normalise an inverse depth map to its 2-98 % range; ``name`` is for errors, no confidence is full confidence.
 
     Raises:
-        CaptureError: if less than 1 % of the map is known.
+        CaptureError: if fewer than 50 pixels of the map are known.
     """
     known = np.isfinite(inv_depth)
-    if known.mean() < 0.01:
-        raise CaptureError(f"{name}: {known.mean():.2%} of the inverse depth is known; expected at least 1 %")
+    if known.sum() < LEAST_KNOWN:
+        raise CaptureError(f"{name}: inverse depth of {known.sum()} pixels is known; expected at least {LEAST_KNOWN}")
     low, high = (float(v) for v in np.percentile(inv_depth[known], [2, 98]))
     span = max(high - low, 1e-6)
     weight = known.astype(np.float32)

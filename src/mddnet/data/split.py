@@ -46,5 +46,5 @@ def read_split(path: Path) -> dict[str, Split]:
 
 
 def split_of(location: str, locations: Mapping[str, Split]) -> Split | None:
-    """Split of a location; photos (``photos/SOURCE``) are train by definition; None for an unlisted one."""
-    return "train" if location.startswith("photos/") else locations.get(location)
+    """Split of a location; an unlisted one is None, but train for photos and rendered views, which train only."""
+    return locations.get(location, "train" if location.startswith(("photos/", "views/")) else None)

@@ -14,27 +14,18 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from mddnet.config import MAP_STRIDE
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
 from mddnet.io.atomic import atomic_write
 from mddnet.model.checkpoint import SMALLEST_HALF, write_config
 from mddnet.model.folder import GRAPH_FILE, read_config
-from mddnet.model.network import INPUT_MULTIPLE, MDDNet
+from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet
 
 OPSET = 18
-OUTPUTS = ("inv_depth", "defocus_px", "sign_logit")
-
-
-class InferenceModule(nn.Module):
-    """``MDDNet.infer`` as a module with the outputs OUTPUTS."""
-
-    def __init__(self, network: MDDNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> tuple[Tensor | None, ...]:
-        maps = self.network.infer(image)
-        return maps.inv_depth, maps.defocus_px, maps.sign_logit
+OUTPUTS = Maps._fields
+MAPS = OUTPUTS[:-1]
+"""Outputs that are maps; the last one is the camera."""
 
 
 def store_weights_as_half(graph: onnx.ModelProto) -> None:
@@ -61,16 +52,17 @@ def store_weights_as_half(graph: onnx.ModelProto) -> None:
 def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
     """Let a graph that needs height and width to be multiples accept any size, in place.
 
-    The image is padded with its last row and column to the next multiple, and the maps are cropped to its size.
+    The image is padded with its last row and column to the next multiple, and the maps are cropped to those of its
+    size, ceil(H / 4) and ceil(W / 4).
     """
     image = graph.graph.input[0]
     sizes = [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]
-    constants = {"zeros": [0, 0], "row_and_column": [2, 3], "multiple": [multiple]}
+    constants = {"zeros": [0, 0], "row_and_column": [2, 3], "multiple": [multiple], "stride": [MAP_STRIDE], "rest": [MAP_STRIDE - 1]}
     for node in graph.graph.node:
         node.input[:] = [f"{image.name}_padded" if name == image.name else name for name in node.input]
-        node.output[:] = [f"{name}_padded" if name in OUTPUTS else name for name in node.output]
+        node.output[:] = [f"{name}_padded" if name in MAPS else name for name in node.output]
         # one output may feed another
-        node.input[:] = [f"{name}_padded" if name in OUTPUTS else name for name in node.input]
+        node.input[:] = [f"{name}_padded" if name in MAPS else name for name in node.input]
     before = [
         helper.make_node("Shape", [image.name], ["size"], start=2, end=4),
         helper.make_node("Neg", ["size"], ["size_negative"]),
@@ -81,8 +73,12 @@ def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
         ),
     ]
     after = [
-        helper.make_node("Slice", [f"{name}_padded", "size_zeros", "size", "size_row_and_column"], [name])
-        for name in OUTPUTS
+        helper.make_node("Add", ["size", "size_rest"], ["size_more"]),
+        helper.make_node("Div", ["size_more", "size_stride"], ["size_maps"]),
+        *(
+            helper.make_node("Slice", [f"{name}_padded", "size_zeros", "size_maps", "size_row_and_column"], [name])
+            for name in MAPS
+        ),
     ]
     nodes = [*before, *graph.graph.node, *after]
     del graph.graph.node[:]
@@ -90,18 +86,18 @@ def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
     graph.graph.initializer.extend(
         numpy_helper.from_array(np.array(value, dtype=np.int64), f"size_{name}") for name, value in constants.items()
     )
-    for value, channels in ((image, 3), *((output, 1) for output in graph.graph.output)):
-        value.CopyFrom(
-            helper.make_tensor_value_info(value.name, TensorProto.FLOAT, [sizes[0], channels, "height", "width"])
-        )
+    shapes = {image.name: [sizes[0], 3, "height", "width"], OUTPUTS[-1]: [sizes[0], 4]}
+    for value in (image, *graph.graph.output):
+        shape = shapes.get(value.name, [sizes[0], 1, "map_height", "map_width"])
+        value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape))
 
 
 def export_graph(network: MDDNet) -> onnx.ModelProto:
-    """The float32 graph of a network with all three outputs: any batch, height and width."""
+    """The float32 graph of a network with all outputs: any batch, height and width."""
     # height or width 1 of the coarsest level would become a constant
     example = torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE)
     rows, columns = (INPUT_MULTIPLE * torch.export.Dim(name) for name in ("rows", "columns"))
-    graph = traced(InferenceModule(network), example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
+    graph = traced(network, example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
     accept_any_size(graph, INPUT_MULTIPLE)
     return graph
 
@@ -148,10 +144,11 @@ def export_onnx(
         ModelError: if the model cannot be read, lacks a task, or cannot run in that precision.
     """
     network = MDDNet.from_pretrained(model)
-    if network.config.tasks != "both" or not network.has_sign:
+    config = network.config
+    if config.tasks != "both" or not (config.sign and config.camera):
         raise ModelError(
-            f"{model}: an ablation (tasks {network.config.tasks!r}, sign {network.config.sign}); "
-            'prediction needs all three outputs: train with model.tasks = "both" and model.sign = true'
+            f"{model}: an ablation (tasks {config.tasks!r}, sign {config.sign}, camera {config.camera}); prediction "
+            'needs all outputs: train with model.tasks = "both", model.sign = true and model.camera = true'
         )
     out.mkdir(parents=True, exist_ok=True)
     graph = export_graph(network)
@@ -163,6 +160,6 @@ def export_onnx(
         store_weights_as_half(graph)
     onnx.checker.check_model(graph)
     atomic_write(out / GRAPH_FILE, lambda stream: stream.write(graph.SerializeToString()))
-    config = read_config(model)
-    write_config(out, {**config, "name": name or config["name"], "onnx": stated})
+    facts = read_config(model)
+    write_config(out, {**facts, "name": name or facts["name"], "onnx": stated})
     return out / GRAPH_FILE

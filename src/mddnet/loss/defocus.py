@@ -13,6 +13,7 @@ from mddnet.loss.depth import gradient_l1, masked_mean
 from mddnet.loss.registry import LossInputs, known, loss_term
 
 _EPSILON_PX = 1e-3
+CLEAR_PX, CERTAIN_PX = 1.5, 4.0
 
 
 def coc_root(defocus_px: Tensor, cap_px: float) -> Tensor:
@@ -33,12 +34,15 @@ def coc_gradient(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px:
     return gradient_l1(coc_root(predicted_px, cap_px) - coc_root(truth_px, cap_px), weight, scales)
 
 
-def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor, clear_px: float = 1.0) -> Tensor:
-    """Binary cross-entropy of "behind the plane of focus" where the true CoC is at least ``clear_px``, per image (B,).
+def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy of "behind the plane of focus", per image (B,).
+
+    A pixel counts as min(CoC / 4 px, 1), and not at all below 1.5 px, where nothing shows the sign.
 
     All tensors are (B, 1, H, W); the weight is 0 where the truth is unknown.
     """
-    counted = weight * (signed_px.abs() >= clear_px)
+    size = signed_px.abs()
+    counted = weight * (size / CERTAIN_PX).clamp(max=1.0) * (size >= CLEAR_PX)
     behind = (signed_px > 0).to(sign_logit)
     loss = F.binary_cross_entropy_with_logits(sign_logit, behind, reduction="none")
     return masked_mean(loss, counted)
@@ -60,9 +64,3 @@ def defocus_gradient(inputs: LossInputs) -> Tensor:
 def sign(inputs: LossInputs) -> Tensor:
     """Cross-entropy of the sign."""
     return sign_cross_entropy(known(inputs.maps.sign_logit), inputs.signed_px, inputs.batch.weight)
-
-
-@loss_term
-def cue_sign(inputs: LossInputs) -> Tensor:
-    """Cross-entropy of the sign from chromatic aberration alone."""
-    return sign_cross_entropy(known(inputs.maps.chromatic_sign_logit), inputs.signed_px, inputs.batch.weight)

@@ -94,9 +94,10 @@ def depth(inputs: LossInputs) -> Tensor:
 
 @loss_term
 def depth_gradient(inputs: LossInputs) -> Tensor:
-    """L1 of gradients; 0 for an ordinal scene."""
+    """L1 of gradients; 0 where the true depth has no exact edges."""
     predicted = known(inputs.maps.inv_depth)
-    return gradient_matching(predicted, inputs.inv_depth, inputs.batch.weight) * inputs.metric * inputs.depth_factor
+    loss = gradient_matching(predicted, inputs.inv_depth, inputs.batch.weight)
+    return loss * inputs.batch.exact.to(loss) * inputs.depth_factor
 
 
 @loss_term

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import mddnet.loss
+from mddnet.config import LossConfig
 from mddnet.data.batch import Batch
 from mddnet.model.network import Maps
 
@@ -26,11 +27,12 @@ class LossInputs:
 
     maps: Maps  # of the network; those that the term needs are not None
     batch: Batch
-    cap_px: float  # largest CoC of one pass of the network
-    synthetic_depth: float  # factor of the depth terms on photos with synthetic depth
+    config: LossConfig
+    cap_px: float  # largest CoC of the network
+    progress: float  # share of the steps done
     generator: torch.Generator  # source of random pairs
-    inv_depth: Tensor  # (B, 1, H, W) true inverse depth, 0 where unknown
-    signed_px: Tensor  # (B, 1, H, W) true signed CoC, 0 where unknown
+    inv_depth: Tensor  # (B, 1, h, w) true inverse depth, 0 where unknown
+    signed_px: Tensor  # (B, 1, h, w) true signed CoC, 0 where unknown
 
     @property
     def metric(self) -> Tensor:
@@ -39,8 +41,9 @@ class LossInputs:
 
     @property
     def depth_factor(self) -> Tensor:
-        """(B,) factor of the depth terms, smaller for synthetic depth."""
-        return torch.where(self.batch.synthetic, self.synthetic_depth, 1.0)
+        """(B,) factor of the depth terms, smaller for synthetic depth and pseudo-labels."""
+        factor = torch.where(self.batch.synthetic, self.config.synthetic_depth, 1.0)
+        return torch.where(self.batch.pseudo, self.config.pseudo_depth, factor)
 
 
 Term = Callable[[LossInputs], Tensor]

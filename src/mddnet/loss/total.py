@@ -12,22 +12,23 @@ from mddnet.model.network import Maps
 
 
 def total_loss(
-    maps: Maps, batch: Batch, config: LossConfig, cap_px: float, generator: torch.Generator
+    maps: Maps, batch: Batch, config: LossConfig, cap_px: float, generator: torch.Generator, progress: float = 1.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum the terms whose maps the network has.
 
     Args:
-        maps: result of ``MDDNet.training_maps``.
+        maps: of the network.
         batch: the samples.
         config: weight of each term.
-        cap_px: largest CoC of one pass of the network.
+        cap_px: largest CoC of the network.
         generator: source of random pairs.
+        progress: share of the steps done.
 
     Returns:
         The total (a scalar with gradient) and the unweighted mean of each term (detached).
     """
     truth, signed_px = torch.nan_to_num(batch.inv_depth), torch.nan_to_num(batch.signed_defocus_px)
-    inputs = LossInputs(maps, batch, cap_px, config.synthetic_depth, generator, truth, signed_px)
+    inputs = LossInputs(maps, batch, config, cap_px, progress, generator, truth, signed_px)
     functions = loss_terms()
     terms = {
         name: functions[name](inputs).mean()

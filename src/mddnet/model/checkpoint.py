@@ -37,7 +37,7 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
         "name": recipe.name,
         "version": __version__,
         "input": {"long_side": INPUT_LONG_SIDE, "multiple": INPUT_MULTIPLE},
-        "defocus_cap_px": recipe.model.largest_defocus_px,
+        "defocus_cap_px": recipe.model.defocus_cap_px,
         "network": recipe.model.model_dump(mode="json"),
         "recipe": recipe.config_hash,
         "steps": steps,

@@ -22,6 +22,7 @@ from mddnet.captures.photo_folder import SharpPhoto
 from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
 from mddnet.captures.stereo import StereoScene
+from mddnet.captures.views import RenderedView
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.io.atomic import atomic_write
@@ -43,11 +44,11 @@ from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
-SMALLEST_COC_PX = 2.0
-LARGEST_COC_PX = 36.0
-"""Range of the largest CoC of a frame for a long edge of 448 px; it scales with the long edge up to 640 px."""
-NEARLY_SHARP_SHARE = 0.06
-OUTSIDE_SHARE = 0.15
+SMALLEST_COC_PX = 1.0
+LARGEST_COC_PX = 40.0
+"""Range of the largest CoC of a frame for a long edge of 512 px; it scales with the long edge up to 640 px."""
+OUTSIDE_SHARE = 0.3
+"""Share of frames whose plane of focus is nearer or farther than the whole scene."""
 PASTE_SHARE = 0.7
 COLOUR_ERROR_SHARE = 0.85
 MIN_KNOWN_SHARE = 0.2
@@ -118,8 +119,7 @@ def draw_shots(
     """Draw the focus and blur of ``count`` >= 1 frames.
 
     Most frames focus on the depth of a random pixel or anywhere in the range of (H, W) ``inv_depth``, some outside. The
-    largest CoC of a frame is log-uniform, or sometimes below a pixel for nearly sharp photos. ``lowest_u`` limits
-    u_focus for units in which 0 is infinity.
+    largest CoC of a frame is log-uniform. ``lowest_u`` limits u_focus for units in which 0 is infinity.
 
     Raises:
         RejectedScene: if the whole scene has one depth.
@@ -130,7 +130,7 @@ def draw_shots(
     span = high - low
     if not span > 0:
         raise RejectedScene("the whole scene has one depth; expected a range of depths")
-    scale = min(max(inv_depth.shape), 640) / 448.0
+    scale = min(max(inv_depth.shape), 640) / 512.0
     # Stratified sampling: the frames of a scene focus on different depths.
     strata = (rng.permutation(count) + rng.random(count)) / count
     ranked = np.sort(np.clip(inv_depth, low, high).ravel()[:: max(1, inv_depth.size // 4096)])
@@ -140,16 +140,13 @@ def draw_shots(
         if kind < OUTSIDE_SHARE:
             beyond = rng.uniform(0.0, 0.35) * span
             u_focus = high + beyond if stratum > 0.5 else low - beyond
-        elif kind < 0.55:
+        elif kind < 0.6:
             u_focus = low + stratum * span
         else:
             u_focus = float(ranked[int(stratum * (len(ranked) - 1))])
         if lowest_u is not None:
             u_focus = max(u_focus, lowest_u)
-        if rng.random() < NEARLY_SHARP_SHARE:
-            largest = float(rng.uniform(0.0, 1.0))
-        else:
-            largest = scale * float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
+        largest = scale * float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
         # The full range, not the percentiles: no pixel may exceed the drawn blur.
         reach = max(abs(u_focus - float(inv_depth.min())), abs(u_focus - float(inv_depth.max())))
         shots.append(_Shot(float(u_focus), largest / reach, largest))
@@ -259,7 +256,7 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
 
 
 def _captured_scene(
-    capture: RgbdFrame | StereoScene, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
+    capture: RgbdFrame | StereoScene | RenderedView, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
 ) -> SceneRecord:
     rng = named_rng(f"{capture.location}/{capture.name}", seed)
     image, truth = capture.read_rgb(), capture.read_inv_depth()
@@ -280,7 +277,7 @@ def _captured_scene(
         truth = np.where(np.isfinite(truth), rendered, np.nan).astype(np.float32)
     linear = linear_from_srgb8(image)
     jump = 0.05 * float(np.ptp(np.percentile(rendered, (2, 98))))
-    reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 448.0 / 2)) + 3
+    reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 512.0 / 2)) + 3
     behind = hidden_surface(linear, rendered, jump, reach_px)
     surfaces = [Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
     if behind is not None:
@@ -309,6 +306,11 @@ def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: 
     """Render focused frames from a stereo scene, as :func:`build_rgbd_scene`."""
     focal_px = None if capture.calibration is None else capture.calibration.focal_px
     return _captured_scene(capture, "stereo", focal_px, out_root, frames, seed)
+
+
+def build_view_scene(capture: RenderedView, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a rendered view with exact depth, as :func:`build_rgbd_scene`."""
+    return _captured_scene(capture, "view", capture.focal_px(capture.read_rgb().shape[1]), out_root, frames, seed)
 
 
 def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:

@@ -62,7 +62,7 @@ def write_card(
         more_data=f"\nIn addition, the data and licences of `{start}` apply: see its card.\n" if start else "",
         licences=", ".join(sorted({_cell(licence) for _, _, licence in counts})),
         measured=_measured(rows),
-        largest_px=recipe.model.largest_defocus_px,
+        largest_px=recipe.model.defocus_cap_px,
         long_side=INPUT_LONG_SIDE,
     )
     atomic_write_text(folder / CARD_FILE, text)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-SCORED = ("depth_ordinal", "depth_ordinal_turned", "defocus_ordinal", "sign")
+SCORED = ("depth_ordinal", "depth_ordinal_rotated", "defocus_ordinal", "sign")
 """Measures in [0, 1] whose mean is the score."""
 
 

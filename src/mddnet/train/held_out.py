@@ -18,7 +18,7 @@ from mddnet.train.validate import validation_by_location
 TABLE = "held_out.csv"
 MEASURES = {
     "depth_ordinal": "ordinal accuracy of depth",
-    "depth_ordinal_turned": "the same, rotated by 180 degrees",
+    "depth_ordinal_rotated": "the same, rotated by 180 degrees",
     "defocus_ordinal": "ordinal accuracy of defocus",
     "sign": "sign accuracy",
     "coc_mae_px": "CoC error, px",

@@ -17,8 +17,7 @@ from mddnet.data.shard_batches import ShardBatches, shard_loader
 from mddnet.errors import ModelError, RecipeError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import save_weights
-from mddnet.model.network import MDDNet
-from mddnet.train.defocus_response import fit_curve, photos_of_scenes, photos_of_shards, stretch_to_stacks
+from mddnet.model.network import Maps, MDDNet
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.monitor import Monitor
 from mddnet.train.optim import build_optimiser, build_schedule, moving_average
@@ -93,11 +92,13 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
         for batch in [] if state.stopping.stop else batches:
             schedule.step_update(state.step + 1)
             batch = batch.to(fabric.device, memory_format)
-            maps = network.training_maps(model(batch.image))
+            maps = Maps(*model(batch.image))
             # by step, so that a resumed run draws the same pairs
             seed = (recipe.train.seed * 1_000_003 + state.step) * ranks + fabric.global_rank
             generator = torch.Generator().manual_seed(seed)
-            loss, terms = total_loss(maps, batch, recipe.loss, recipe.model.defocus_cap_px, generator)
+            loss, terms = total_loss(
+                maps, batch, recipe.loss, recipe.model.defocus_cap_px, generator, state.step / steps
+            )
             _note_losses(state, fabric, {"loss": loss.detach(), **terms}, out)
 
             fabric_optimiser.zero_grad()
@@ -124,7 +125,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             if last:
                 break
     if fabric.is_global_zero:
-        _finish(recipe, scenes, state, monitor)
+        _finish(recipe, state, monitor)
     fabric.barrier()
     return out / "model"
 
@@ -143,20 +144,7 @@ def start_network(recipe: Recipe) -> MDDNet:
             f"{recipe.train.start_from}: the network differs from [model] of the recipe ({start.config}); expected the "
             "same settings: change one of the two, or remove train.start_from"
         )
-    if not recipe.train.keep_curve:
-        start.defocus_curve.reset()  # it was fitted to other weights
     return start
-
-
-def interpolate_weights(network: torch.nn.Module, start: torch.nn.Module, weight: float) -> None:
-    """Average weights with the initial ones, in place: ``(1 - weight) * trained + weight * start``.
-
-    This is often better on other data (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
-    """
-    trained, first = network.state_dict(), start.state_dict()
-    network.load_state_dict(
-        {k: v.lerp(first[k].to(v), weight) if v.is_floating_point() else v for k, v in trained.items()}
-    )
 
 
 def _batches(recipe: Recipe, fabric: Fabric, scenes: Scenes, first: int) -> Iterable[Batch]:
@@ -197,8 +185,8 @@ def _measure(state: RunState, scenes: Scenes, fabric: Fabric, monitor: Monitor) 
     state.stopping.measured(state.step, numbers, state.average.state_dict())
 
 
-def _finish(recipe: Recipe, scenes: Scenes, state: RunState, monitor: Monitor) -> None:
-    """Write the model: best or last averaged weights, interpolated, with the defocus curve fitted."""
+def _finish(recipe: Recipe, state: RunState, monitor: Monitor) -> None:
+    """Write the model: the best or last averaged weights."""
     stopping, network, step = state.stopping, state.average, state.step
     assert isinstance(network, MDDNet)
     if stopping.state:
@@ -206,13 +194,6 @@ def _finish(recipe: Recipe, scenes: Scenes, state: RunState, monitor: Monitor) -
         why = f"stopped after step {step}: no improvement in {stopping.waited} validations; "
         monitor.say(f"{why if stopping.stop else ''}the best weights, of step {stopping.step}, are kept")
         step = stopping.step
-    if recipe.train.weight_interpolation:
-        device = network.defocus_curve.values.device
-        interpolate_weights(network, start_network(recipe).to(device), recipe.train.weight_interpolation)
-    if not recipe.train.keep_curve:
-        photos = photos_of_shards(scenes.shards) if scenes.shards else photos_of_scenes(scenes.train)
-        if fit_curve(network, photos):
-            stretch_to_stacks(network, scenes.train)
     save_weights(recipe.train.out / "model", recipe, network.state_dict(), steps=step)
 
 

@@ -31,8 +31,6 @@ from mddnet.types import Split
 HELD_OUT_SHARE = 0.2
 BATCH_SIZE = 8
 LARGEST_CROP_PX = 256
-ZOOM = (0.4, 1.1)
-"""Range of the size of a scene in training, relative to its size in prediction."""
 VALIDATIONS, PATIENCE = 15, 5
 """Validations during the run, and those without improvement that end it."""
 FROM_SCRATCH = {"lr": 1e-3, "encoder_lr": 3e-4}
@@ -139,8 +137,7 @@ def make_recipe(
         "threads": min(cores, 8),
     }
     if start is not None:
-        # without sharp photos the curve cannot be fitted and is kept
-        train |= {"start_from": str(start), "keep_curve": not photos}
+        train["start_from"] = str(start)
     rates = FROM_SCRATCH if start is None else FINE_TUNING
     table: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", out.resolve().name).strip("-_.") or "own",
@@ -166,10 +163,9 @@ def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos:
         "scenes": str(check.root),
         "split": str(out / SPLIT),
         "crop": [crop, crop],
+        "late_crop": [crop, crop],
         "batch_size": BATCH_SIZE,
         "workers": workers,
-        "scale_range": [round(factor * scale, 3) for factor in ZOOM],
-        "photometric": 0.5,
         "cache_mb": 4000 // workers,
         "mixture": {name: share for name, share in DEFAULT_MIXTURE.model_dump().items() if name in kinds},
     }

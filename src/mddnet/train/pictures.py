@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.config import MAP_STRIDE
 from mddnet.data.batch import Batch
 from mddnet.loss.lens_law import align_scale_shift
 from mddnet.model.network import Maps
@@ -24,12 +26,13 @@ def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
     network does not estimate are omitted. The colour scale ends at a CoC of ``cap_px``.
 
     Returns:
-        (rows H, columns W, 3) uint8, sRGB.
+        (rows h, columns w, 3) uint8, sRGB, for maps of (h, w).
     """
     rows = []
     for n in range(min(CROPS, len(batch.image))):
         known = batch.weight[n, 0].cpu().numpy() > 0
-        photo = batch.image[n].permute(1, 2, 0).cpu().numpy()
+        small = F.avg_pool2d(batch.image[n], MAP_STRIDE)
+        photo = small.permute(1, 2, 0).cpu().numpy()
         row = [np.clip(photo * 255.0 + 0.5, 0, 255).astype(np.uint8)]
         if maps.inv_depth is not None:
             one = slice(n, n + 1)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mddnet.data.scene_pool import SceneEntry, ScenePool
 from mddnet.metrics import coc_mae_px, defocus_ordinal_accuracy, depth_ordinal_accuracy, sign_accuracy, texture_mask
-from mddnet.model.network import INPUT_MULTIPLE, MDDNet
+from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet
 from mddnet.optics import signed_defocus_px
 from mddnet.types import BoolArray, Float32Array
 
@@ -86,18 +87,29 @@ def _measures(network: MDDNet, frame: MeasuredFrame) -> dict[str, float]:
     device = next(network.parameters()).device
     both = torch.stack([frame.image, frame.image.flip(1, 2)])
     with torch.inference_mode():
-        maps = network.infer(both.contiguous(memory_format=torch.channels_last).to(device))
+        maps = enlarged(network(both.contiguous(memory_format=torch.channels_last).to(device)), both.shape[2:])
     numbers: dict[str, float] = {}
     if maps.inv_depth is not None:
         upright, rotated = maps.inv_depth[:, 0].cpu().numpy()
         numbers["depth_ordinal"] = depth_ordinal_accuracy(upright, frame.inv_depth, frame.mask)
-        numbers["depth_ordinal_turned"] = depth_ordinal_accuracy(rotated[::-1, ::-1], frame.inv_depth, frame.mask)
+        numbers["depth_ordinal_rotated"] = depth_ordinal_accuracy(rotated[::-1, ::-1], frame.inv_depth, frame.mask)
     if maps.defocus_px is not None:
         defocus, truth = maps.defocus_px[0, 0].cpu().numpy(), np.abs(frame.signed_px)
         numbers["defocus_ordinal"] = defocus_ordinal_accuracy(defocus, truth, frame.mask)
-        numbers["coc_mae_px"] = coc_mae_px(defocus, np.minimum(truth, network.config.largest_defocus_px), frame.mask)
+        numbers["coc_mae_px"] = coc_mae_px(defocus, np.minimum(truth, network.config.defocus_cap_px), frame.mask)
     if maps.sign_logit is not None:
         clear_px = CLEAR_SIGN * max(frame.mask.shape)
         logit = maps.sign_logit[0, 0].cpu().numpy()
         numbers["sign"] = sign_accuracy(logit, frame.signed_px, frame.mask, min_defocus_px=clear_px)
     return numbers
+
+
+def enlarged(maps: Maps, size: Sequence[int]) -> Maps:
+    """The maps at a size (height, width), bilinear."""
+
+    def one(values: Tensor | None) -> Tensor | None:
+        if values is None or values.ndim != 4:
+            return values
+        return F.interpolate(values, size=tuple(size), mode="bilinear", align_corners=False)
+
+    return Maps(*(one(values) for values in maps))
