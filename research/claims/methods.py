@@ -17,6 +17,7 @@ from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import network_size
+from mddnet.train.validate import enlarged
 from mddnet.types import Float32Array, UInt8Array
 
 CLASSICAL = ("zhuo-sim", "karaali-jung")
@@ -26,7 +27,7 @@ GRID = 32
 
 
 class Network:
-    """A trained network as in ``mddnet predict``: long edge of at most 512 px, both passes."""
+    """A trained network as in ``mddnet predict``: long edge of at most 512 px."""
 
     def __init__(self, network: MDDNet) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)
@@ -43,7 +44,7 @@ class Network:
         padded = np.pad(small, ((0, -h % INPUT_MULTIPLE), (0, -w % INPUT_MULTIPLE), (0, 0)), mode="reflect")
         image = torch.from_numpy(padded.transpose(2, 0, 1)[None].astype(np.float32) / 255.0)
         with torch.inference_mode():
-            maps = self.network.infer(image.contiguous(memory_format=torch.channels_last))
+            maps = enlarged(self.network(image.contiguous(memory_format=torch.channels_last)), image.shape[2:])
         scale = float(np.sqrt(height * width / (h * w)))
 
         def at_size(x: torch.Tensor | None, factor: float = 1.0) -> Float32Array | None:

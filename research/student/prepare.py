@@ -2,8 +2,8 @@
 
     python -m research.student.prepare --data ../shared/data --out work/student
 
-Writes ``split.csv`` (the split of the data, with the locations of ``research/held_out.csv`` marked) and ``photos/``, the
-photos that a teacher may label: all that are not held out, linked.
+Writes ``split.csv``, the split of the data with the locations of ``research/held_out.csv`` marked, and ``photos/``:
+links to the photos that a teacher may label, which are those that are not held out.
 """
 
 from __future__ import annotations

@@ -25,6 +25,13 @@ def test_split_of_every_location(tmp_path: Path) -> None:
 def test_photos_are_train_by_definition(tmp_path: Path) -> None:
     locations = read_split(write(tmp_path / "split.csv", "place,split\nphotos/kodak24,dev\n"))
     assert split_of("photos/kodak24", locations) == "train"
+
+
+def test_rendered_views_are_train_unless_listed(tmp_path: Path) -> None:
+    locations = read_split(write(tmp_path / "split.csv", "place,split\nviews/rooms/R1,calib\n"))
+    assert split_of("views/rooms/R1", locations) == "calib"
+    assert split_of("views/rooms/R2", locations) == "train"
+    assert split_of("rooms/R2", locations) is None
     assert split_of("photos/anything", {}) == "train"
     assert split_of("photos", {}) is None
 

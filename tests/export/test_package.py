@@ -30,8 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "pretrained": False,
         "encoder": "resnet10t",
-        "half_size_pass": False,
-        "decoder_channels": [16, 16, 16, 16],
+        "decoder_channels": [16, 16, 16],
     }
     recipe = Recipe.model_validate({"name": "trial", "model": config})
     torch.manual_seed(0)

@@ -15,19 +15,22 @@ from mddnet.model.network import Maps
 CAP_PX = 40.0
 
 
-def _batch(ordinal: bool = False, synthetic: bool = False) -> Batch:
+def _batch(ordinal: bool = False, synthetic: bool = False, pseudo: bool = False, exact: bool = True) -> Batch:
     torch.manual_seed(0)
     u = torch.rand(2, 1, 16, 16)
     u_focus, kappa = torch.tensor([0.3, 0.7]), torch.tensor([20.0, 10.0])
     return Batch(
-        image=torch.rand(2, 3, 16, 16),
+        image=torch.rand(2, 3, 64, 64),
         inv_depth=u,
         signed_defocus_px=kappa.view(-1, 1, 1, 1) * (u_focus.view(-1, 1, 1, 1) - u),
         weight=torch.ones(2, 1, 16, 16),
         u_focus=u_focus,
         kappa_px=kappa,
+        camera=torch.tensor([[-0.5, 1.0], [-0.2, 0.0]]),
         ordinal=torch.tensor([ordinal, ordinal]),
+        exact=torch.tensor([exact, exact]),
         synthetic=torch.tensor([synthetic, synthetic]),
+        pseudo=torch.tensor([pseudo, pseudo]),
     )
 
 
@@ -39,14 +42,20 @@ def _terms(maps: Maps, batch: Batch, config: LossConfig | None = None) -> dict[s
 
 def _random_maps() -> Maps:
     torch.manual_seed(1)
-    sign_logit = torch.randn(2, 1, 16, 16)
-    return Maps(torch.rand(2, 1, 16, 16), 10 * torch.rand(2, 1, 16, 16), sign_logit, 0.5 * sign_logit)
+    return Maps(
+        inv_depth=torch.rand(2, 1, 16, 16),
+        inv_depth_log_sigma=torch.randn(2, 1, 16, 16),
+        defocus_px=10 * torch.rand(2, 1, 16, 16),
+        defocus_log_sigma=torch.randn(2, 1, 16, 16),
+        sign_logit=torch.randn(2, 1, 16, 16),
+        camera=torch.randn(2, 4),
+    )
 
 
 def test_truth_has_almost_no_loss() -> None:
     batch = _batch()
     signed = batch.signed_defocus_px
-    terms = _terms(Maps(batch.inv_depth, signed.abs(), 50 * signed, 50 * signed), batch)
+    terms = _terms(Maps(batch.inv_depth, None, signed.abs(), None, 50 * signed), batch)
     assert terms.pop("ranking") < 0.4  # a logistic loss is never 0
     assert max(terms.values()) < 1e-5
 
@@ -59,18 +68,25 @@ def test_total_is_the_weighted_sum() -> None:
 
 
 def test_ordinal_scenes_have_ranking_and_defocus_losses_only() -> None:
-    terms = _terms(_random_maps(), _batch(ordinal=True))
-    assert terms["depth"] == terms["depth_gradient"] == terms["lens_law"] == 0
+    terms = _terms(_random_maps(), _batch(ordinal=True, exact=False))
+    assert terms["depth"] == terms["lens_law"] == terms["depth_uncertainty"] == 0
     assert min(terms["ranking"], terms["defocus"], terms["sign"]) > 0
 
 
-def test_synthetic_depth_has_weight_of_recipe() -> None:
-    real, synthetic = _terms(_random_maps(), _batch()), _terms(_random_maps(), _batch(synthetic=True))
-    share = LossConfig().synthetic_depth
-    for name in ("depth", "depth_gradient", "ranking"):
-        assert synthetic[name] == pytest.approx(share * real[name], rel=1e-5)
-    for name in ("defocus", "sign", "lens_law"):
-        assert synthetic[name] == real[name]
+def test_gradients_count_only_where_the_depth_is_exact() -> None:
+    terms, exact = _terms(_random_maps(), _batch(exact=False)), _terms(_random_maps(), _batch())
+    assert terms.pop("depth_gradient") == 0 < exact.pop("depth_gradient")
+    assert terms == exact
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "pseudo"])
+def test_untrusted_depth_has_weight_of_recipe(kind: str) -> None:
+    real, other = _terms(_random_maps(), _batch()), _terms(_random_maps(), _batch(**{kind: True}))
+    share = getattr(LossConfig(), f"{kind}_depth")
+    for name in ("depth", "depth_gradient", "ranking", "lens_law", "depth_uncertainty"):
+        assert other[name] == pytest.approx(share * real[name], rel=1e-5)
+    for name in ("defocus", "sign", "defocus_uncertainty"):
+        assert other[name] == real[name]
 
 
 def test_unknown_pixels_are_ignored() -> None:
@@ -84,5 +100,5 @@ def test_unknown_pixels_are_ignored() -> None:
 
 def test_missing_task_has_no_term() -> None:
     maps = _random_maps()
-    assert set(_terms(Maps(maps.inv_depth, None, None, None), _batch())) == {"depth", "depth_gradient", "ranking"}
-    assert set(_terms(Maps(None, maps.defocus_px, None, None), _batch())) == {"defocus", "defocus_gradient"}
+    assert set(_terms(Maps(inv_depth=maps.inv_depth), _batch())) == {"depth", "depth_gradient", "ranking"}
+    assert set(_terms(Maps(defocus_px=maps.defocus_px), _batch())) == {"defocus", "defocus_gradient"}

@@ -159,7 +159,7 @@ def _train_on_data(
     def tracked(folders: Sequence[Path]) -> list[Path]:
         return list(track(folders, "checking", console=console, transient=True, disable=not console.is_terminal))
 
-    check = check_data(data, model.largest_defocus_px, tracked)
+    check = check_data(data, model.defocus_cap_px, tracked)
     split, origin = find_split(check, split_file)
     scenes = scenes_by_split(check, split)
     show_check(console, check, scenes, split, origin)

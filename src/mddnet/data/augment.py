@@ -52,7 +52,9 @@ def draw_view(
     crop_h, crop_w = crop if turns % 2 == 0 else crop[::-1]
     scale = min(scene_size[0] / crop_h, scene_size[1] / crop_w)
     scale *= float(np.exp(rng.uniform(np.log(window[0]), np.log(window[1]))))
-    height, width = (max(1, min(round(side * scale), most)) for side, most in zip((crop_h, crop_w), scene_size, strict=True))
+    height, width = (
+        max(1, min(round(side * scale), most)) for side, most in zip((crop_h, crop_w), scene_size, strict=True)
+    )
     top = int(rng.integers(scene_size[0] - height + 1))
     left = int(rng.integers(scene_size[1] - width + 1))
     return View(top, left, height, width, turns, bool(mirror and rng.random() < 0.5))

@@ -17,7 +17,6 @@ from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord, Split, UInt8Array
 
-
 LEAST_KNOWN = 50
 
 

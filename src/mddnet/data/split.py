@@ -46,5 +46,10 @@ def read_split(path: Path) -> dict[str, Split]:
 
 
 def split_of(location: str, locations: Mapping[str, Split]) -> Split | None:
-    """Split of a location; an unlisted one is None, but train for photos and rendered views, which train only."""
-    return locations.get(location, "train" if location.startswith(("photos/", "views/")) else None)
+    """Split of a location; photos (``photos/SOURCE``) are train by definition.
+
+    An unlisted location is None, but train for rendered views (``views/...``).
+    """
+    if location.startswith("photos/"):
+        return "train"
+    return locations.get(location, "train" if location.startswith("views/") else None)

@@ -57,7 +57,13 @@ def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
     """
     image = graph.graph.input[0]
     sizes = [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]
-    constants = {"zeros": [0, 0], "row_and_column": [2, 3], "multiple": [multiple], "stride": [MAP_STRIDE], "rest": [MAP_STRIDE - 1]}
+    constants = {
+        "zeros": [0, 0],
+        "row_and_column": [2, 3],
+        "multiple": [multiple],
+        "stride": [MAP_STRIDE],
+        "rest": [MAP_STRIDE - 1],
+    }
     for node in graph.graph.node:
         node.input[:] = [f"{image.name}_padded" if name == image.name else name for name in node.input]
         node.output[:] = [f"{name}_padded" if name in MAPS else name for name in node.output]

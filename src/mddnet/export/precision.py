@@ -49,8 +49,8 @@ def differences(reference: onnx.ModelProto, other: onnx.ModelProto) -> dict[str,
     """Differences of the maps of a graph from those of the float32 one, on synthetic images blurred in strips.
 
     Returns:
-        Mean absolute difference of relative inverse depth over its standard deviation, and of CoC in pixels, the largest
-        one of CoC, and the share of blurred pixels with the same sign.
+        Mean absolute difference of relative inverse depth over its standard deviation, and of CoC in pixels, the
+        largest one of CoC, and the share of blurred pixels with the same sign.
 
     Raises:
         ModelError: if ONNX Runtime cannot run the other graph on a CPU.

@@ -162,9 +162,7 @@ class MDDNet(nn.Module):
             last.append(defocus)
         if self.sign_head is not None:
             sign_logit = self.sign_head(torch.cat(last, dim=1))
-        return Maps(
-            inv_depth, _bounded(depth_log_sigma), defocus_px, _bounded(defocus_log_sigma), sign_logit, camera
-        )
+        return Maps(inv_depth, _bounded(depth_log_sigma), defocus_px, _bounded(defocus_log_sigma), sign_logit, camera)
 
 
 def _bounded(log_sigma: Tensor | None) -> Tensor | None:

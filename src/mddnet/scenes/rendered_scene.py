@@ -256,7 +256,12 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
 
 
 def _captured_scene(
-    capture: RgbdFrame | StereoScene | RenderedView, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
+    capture: RgbdFrame | StereoScene | RenderedView,
+    kind: str,
+    focal_px: float | None,
+    out_root: Path,
+    frames: int,
+    seed: int,
 ) -> SceneRecord:
     rng = named_rng(f"{capture.location}/{capture.name}", seed)
     image, truth = capture.read_rgb(), capture.read_inv_depth()

@@ -122,9 +122,7 @@ def test_network_predicts_in_pixels_of_the_photo() -> None:
 
 
 def test_a_network_of_one_task_has_no_other_map() -> None:
-    settings = ModelConfig(
-        pretrained=False, tasks="depth", soft_connection=False, sign=False, law_path=False, chromatic_cue=False
-    )
+    settings = ModelConfig(pretrained=False, tasks="depth", soft_connection=False, sign=False)
     answer = Network(MDDNet(settings)).estimate(np.zeros((64, 100, 3), dtype=np.uint8))
     assert answer.inv_depth is not None and answer.inv_depth.shape == (64, 100)
     assert answer.defocus_px is None and answer.signed_px is None
