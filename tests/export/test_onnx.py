@@ -17,7 +17,7 @@ from tests.support.quick_export import quick_export_graph  # noqa: E402
 
 from mddnet.config import MAP_STRIDE, Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
-from mddnet.export.onnx import MAPS, OUTPUTS, export_onnx  # noqa: E402
+from mddnet.export.onnx import MAPS, OUTPUTS, export_onnx, fold_padding  # noqa: E402
 from mddnet.export.precision import differences  # noqa: E402
 from mddnet.model.checkpoint import save_weights  # noqa: E402
 from mddnet.model.folder import shipped_root  # noqa: E402
@@ -109,6 +109,33 @@ def test_other_precisions_run_on_cpu_with_similar_maps(
     image = np.random.default_rng(0).random((2, 3, 45, 70), dtype=np.float32)
     for values in onnxruntime.InferenceSession(str(other)).run(list(MAPS), {"image": image}):
         assert values.shape == (2, 1, 12, 18) and values.dtype == np.float32 and np.isfinite(values).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "users", "folded"), [("constant", 1, True), ("edge", 1, False), ("constant", 2, False)]
+)
+def test_zero_padding_becomes_a_part_of_the_convolution(mode: str, users: int, folded: bool) -> None:
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    numbers = {"amounts": np.array([0, 0, 1, 0, 0, 0, 2, 1]), "weight": rng.random((4, 3, 3, 3), dtype=np.float32)}
+    nodes = [helper.make_node("Pad", ["image", "amounts"], ["padded"], mode=mode)]
+    nodes += [
+        helper.make_node("Conv", ["padded", "weight"], [f"out{n}"], strides=[2, 2], pads=[0] * 4) for n in range(users)
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "padded convolution",
+        [helper.make_tensor_value_info("image", 1, [1, 3, 9, 10])],
+        [helper.make_tensor_value_info(f"out{n}", 1, None) for n in range(users)],
+        [onnx.numpy_helper.from_array(value, name) for name, value in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    image = rng.random((1, 3, 9, 10), dtype=np.float32)
+    before = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"image": image})
+    fold_padding(model)
+    assert ("Pad" not in {node.op_type for node in model.graph.node}) == folded
+    after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"image": image})
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
 def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:

@@ -8,7 +8,7 @@ import warnings
 import onnx
 import torch
 
-from mddnet.export.onnx import MAPS, OPSET, OUTPUTS, accept_any_size
+from mddnet.export.onnx import MAPS, OPSET, OUTPUTS, accept_any_size, fold_padding
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
 
 
@@ -29,5 +29,6 @@ def quick_export_graph(network: MDDNet) -> onnx.ModelProto:
             dynamic_axes=axes,
         )
     graph = onnx.load_from_string(stream.getvalue())
+    fold_padding(graph)
     accept_any_size(graph, INPUT_MULTIPLE)
     return graph

@@ -12,10 +12,9 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402
 from tests.support.made_scenes import make_scene_root  # noqa: E402
 
-from mddnet.config import ModelConfig, OptimConfig, Recipe, TrainConfig  # noqa: E402
+from mddnet.config import OptimConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError, OutputError  # noqa: E402
 from mddnet.io.folder_lock import KERNEL_LOCKS, FolderLock  # noqa: E402
-from mddnet.model.network import MDDNet  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
 from mddnet.train.optim import build_schedule, moving_average  # noqa: E402
 from mddnet.train.record import run_folder  # noqa: E402

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,34 @@ def store_weights_as_half(graph: onnx.ModelProto) -> None:
     nodes = [*casts, *graph.graph.node]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
+
+
+def fold_padding(graph: onnx.ModelProto) -> None:
+    """Make the zero padding before a convolution an attribute of the convolution, in place: it then costs no pass."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+    for node in graph.graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    users = Counter(name for node in graph.graph.node for name in node.input)
+    pads = {node.output[0]: node for node in graph.graph.node if node.op_type == "Pad" and _pads_with_zeros(node)}
+    for conv in graph.graph.node:
+        pad = pads.get(conv.input[0]) if conv.op_type == "Conv" else None
+        if pad is None or users[pad.output[0]] > 1 or pad.input[1] not in constants:
+            continue
+        amounts = constants[pad.input[1]].tolist()  # before and after each of the four axes
+        own = next((a for a in conv.attribute if a.name == "pads"), None)
+        if len(amounts) != 8 or any(amounts[:2] + amounts[4:6]) or (own is not None and any(own.ints)):
+            continue
+        if own is not None:
+            conv.attribute.remove(own)
+        conv.attribute.append(helper.make_attribute("pads", amounts[2:4] + amounts[6:]))
+        conv.input[0] = pad.input[0]
+        graph.graph.node.remove(pad)
+
+
+def _pads_with_zeros(node: onnx.NodeProto) -> bool:
+    mode = next((a.s for a in node.attribute if a.name == "mode"), b"constant")
+    return mode == b"constant" and len(node.input) <= 3
 
 
 def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
@@ -104,6 +133,7 @@ def export_graph(network: MDDNet) -> onnx.ModelProto:
     example = torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE)
     rows, columns = (INPUT_MULTIPLE * torch.export.Dim(name) for name in ("rows", "columns"))
     graph = traced(network, example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
+    fold_padding(graph)
     accept_any_size(graph, INPUT_MULTIPLE)
     return graph
 

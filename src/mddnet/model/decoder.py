@@ -51,19 +51,23 @@ class Decoder(nn.Module):
 
         Args:
             in_channels: channels of the features of stride 32.
-            skips: channels of the skips, coarse to fine.
-            widths: channels of the blocks, coarse to fine.
+            skips: channels of the skips of strides 16, 8 and 4.
+            widths: channels of the blocks at these strides.
             out_channels: channels of the head.
         """
         super().__init__()
         inputs = [in_channels, *widths[:-1]]
-        last = len(widths) - 1
-        self.blocks = nn.ModuleList(
+        coarse, middle, fine = widths
+        refinements = (
+            nn.Sequential(*conv_bn_relu(coarse, coarse, 3), *conv_bn_relu(coarse, coarse, 3)),
+            conv_bn_relu(middle, middle, 3),
             # most pixels are in the finest block: its convolutions are separable
-            UpsamplingBlock(i, s, w, nn.Sequential(separable(w), separable(w)) if n == last else conv_bn_relu(w, w, 3))
-            for n, (i, s, w) in enumerate(zip(inputs, skips, widths, strict=True))
+            nn.Sequential(separable(fine), separable(fine)),
         )
-        self.head = nn.Conv2d(widths[-1], out_channels, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            UpsamplingBlock(i, s, w, refine) for i, s, w, refine in zip(inputs, skips, widths, refinements, strict=True)
+        )
+        self.head = nn.Conv2d(widths[-1], out_channels, 1)
 
 
 class SoftConnection(nn.Module):

@@ -15,7 +15,6 @@ import os
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -74,15 +73,15 @@ class MDDNet(nn.Module):
         self.reduction = nn.Conv2d(channels[32], width, 1)
         self.context = GlobalContext(width) if config.context else None
         skips = [channels[stride] for stride in (16, 8, 4)]
-        # small blur needs pixels: the features of stride 2, rearranged to stride 4, enter the defocus decoder
+        # small blur needs pixels: the features of stride 2, each 2 x 2 of them as one, enter the defocus decoder
         fine = config.fine_channels if 2 in channels and config.tasks != "depth" else 0
-        self.fine = nn.Conv2d(4 * channels[2], fine, 1) if fine else None
+        self.fine = nn.Conv2d(channels[2], fine, 2, stride=2) if fine else None
         self.depth_decoder = Decoder(width, skips, widths, 2) if config.tasks != "defocus" else None
         self.defocus_decoder = (
             Decoder(width, [*skips[:-1], skips[-1] + fine], widths, 2) if config.tasks != "depth" else None
         )
         # the sign head reads the last features of every decoder
-        self.sign_head = nn.Conv2d(widths[-1] * (2 if both else 1), 1, 3, padding=1) if self.has_sign else None
+        self.sign_head = nn.Conv2d(widths[-1] * (2 if both else 1), 1, 1) if self.has_sign else None
         linked = both and config.soft_connection
         self.links = nn.ModuleList(SoftConnection(n) for n in widths[:-1]) if linked else None
         self.camera_head = (
@@ -136,8 +135,7 @@ class MDDNet(nn.Module):
         skips = [levels[16], levels[8], levels[4]]
         defocus_skips = list(skips)
         if self.fine is not None:
-            fine = self.fine(F.pixel_unshuffle(levels[2], 2))
-            defocus_skips[-1] = torch.cat([levels[4], fine], dim=1)
+            defocus_skips[-1] = torch.cat([levels[4], self.fine(levels[2])], dim=1)
         depth, defocus = x, x
         for n, (skip, defocus_skip) in enumerate(zip(skips, defocus_skips, strict=True)):
             if self.depth_decoder is not None:
