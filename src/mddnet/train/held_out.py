@@ -19,6 +19,8 @@ TABLE = "held_out.csv"
 MEASURES = {
     "depth_ordinal": "ordinal accuracy of depth",
     "depth_ordinal_rotated": "the same, rotated by 180 degrees",
+    "sharp_depth_ordinal": "ordinal accuracy of depth on sharp photos",
+    "sharp_coc_px": "median CoC estimated on sharp photos, px",
     "defocus_ordinal": "ordinal accuracy of defocus",
     "sign": "sign accuracy",
     "coc_mae_px": "CoC error, px",
@@ -41,8 +43,7 @@ def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) 
     Returns rows by location, then the means over locations; metrics that a location lacks are omitted.
     """
     torch.manual_seed(recipe.train.seed)
-    keep = recipe.model_copy(update={"train": recipe.train.model_copy(update={"keep_curve": True})})
-    networks = start_network(keep).eval(), MDDNet.from_pretrained(model)
+    networks = start_network(recipe).eval(), MDDNet.from_pretrained(model)
     before, after = (validation_by_location(network, held_out) for network in networks)
     rows = [
         HeldOutRow(location, name, before[location][name], after[location][name])
