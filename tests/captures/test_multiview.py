@@ -81,3 +81,22 @@ def test_real_captures(shared_data: Path) -> None:
         assert known.min() > 0 and known.max() == 1.0
         low, high = np.percentile(known, (3, 97))
         assert high / low == pytest.approx(float(row["u_p97_over_p3"]), rel=0.01)
+
+
+def test_scene_is_one_sharp_frame_and_needs_points(root: Path, tmp_path: Path) -> None:
+    from mddnet.errors import RejectedScene
+    from mddnet.kinds import KINDS
+
+    pytest.importorskip("cv2")
+    kind = KINDS["multiview"]
+    (view,) = kind.reader(root)
+    with pytest.raises(RejectedScene, match="3 points"):
+        kind.build(view, tmp_path / "out", None, 0)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8)).save(view.image)
+    codes = np.where(rng.random((30, 40)) < 0.1, 30000, 0).astype(np.uint16)
+    Image.fromarray(codes).save(view.depth)
+    record = kind.build(view, tmp_path / "out", None, 0)
+    assert record.unit == "ordinal" and record.measures["points"] == (codes > 0).sum()
+    (frame,) = record.frames
+    assert frame.kappa_px == 0 and frame.file == record.sharp

@@ -90,13 +90,12 @@ def test_largest_coc_is_the_drawn_value() -> None:
     shots = draw_shots(u, 400, np.random.default_rng(1))
     largest = np.array([s.kappa * np.abs(s.u_focus - u).max() for s in shots])
     np.testing.assert_allclose(largest, [s.largest_coc_px for s in shots], rtol=1e-5)
-    assert largest.max() <= 36.0 + 1e-4
-    blurred = largest[largest >= 2.0]
-    assert 0.02 < np.mean(largest < 1.0) < 0.12
-    # Log-uniform: the median is the geometric mean of the ends.
-    assert np.median(blurred) == pytest.approx(np.sqrt(2 * 36), rel=0.15)
+    # 1 to 40 px for a long edge of 512 px; log-uniform: the median is the geometric mean of the ends
+    ends = np.array([1.0, 40.0]) * 448 / 512
+    assert ends[0] - 1e-4 <= largest.min() and largest.max() <= ends[1] + 1e-4
+    assert np.median(largest) == pytest.approx(np.sqrt(ends[0] * ends[1]), rel=0.2)
     inside = np.mean([0.5 <= s.u_focus <= 2.0 for s in shots])
-    assert 0.8 < inside < 0.97
+    assert 0.6 < inside < 0.8
 
 
 def test_larger_images_get_larger_blur() -> None:
