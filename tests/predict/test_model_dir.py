@@ -65,7 +65,8 @@ def test_missing_parts(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, r"format 2, made by mddnet 7; this version of mddnet reads format 1 .*pip install --upgrade"),
+        ({"format": 3}, r"format 3, made by mddnet 7; this version of mddnet reads format 2 .*pip install --upgrade"),
+        ({"format": 1}, r"format 1, made by mddnet 7; this version of mddnet reads format 2 .*train the model again"),
         ({"format": 0}, r"format 0, made by .*: export the model again with this version \(mddnet export\)"),
         ({"format": True}, r"format True.*export the model again"),
         ({"conventions": 2}, r"conventions 2, made by mddnet 7.*reads conventions 1.*pip install --upgrade mddnet"),

@@ -16,8 +16,8 @@ from mddnet.model.archive import unpacked
 from mddnet.model.hub import HUB_PREFIX, hub_folder
 from mddnet.version import __version__
 
-MODEL_FORMAT = 1
-"""Layout of the folder and fields of its configuration."""
+MODEL_FORMAT = 2
+"""Layout of the folder, fields of its configuration, outputs of its graph. Format 1 had a network of two passes."""
 CONVENTIONS = 1
 """Version of the units and signs of inputs and outputs, defined in CONVENTIONS.md."""
 CONFIG_FILE = "config.json"
@@ -87,7 +87,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         if type(found) is int and found > known:
             fix = "pip install --upgrade mddnet"
         else:
-            fix = "export the model again with this version (mddnet export)"
+            fix = "the network has changed: train the model again and export it (mddnet train, mddnet export)"
         raise ModelError(
             f"{path}: {name} {display(found)}, {made_by}; this version of mddnet reads {name} {known} (it is "
             f"{__version__}): {fix}"
