@@ -33,10 +33,8 @@ from mddnet.types import Float32Array, UInt8Array
 FACTS_FILE = "all_in_3d.json"
 FOCAL_MM = 50.0
 FRAME_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
-MEASURED = 255
-"""Value of the mask where depth was measured."""
-NEAREST_MM, FARTHEST_MM = 1e-6, 1e9
-"""Range that float32 metres represent without becoming 0 or infinity."""
+MEASURED = 255  # value of the mask where depth was measured
+NEAREST_MM, FARTHEST_MM = 1e-6, 1e9  # range that float32 metres represent without becoming 0 or infinity
 MIN_FRAMES = 3
 
 
@@ -49,23 +47,16 @@ class FocusedFile:
 
 
 class AllIn3dFacts(Description):
-    """Content of ``all_in_3d.json``.
-
-    Attributes:
-        source: origin of the data set.
-        licence: licence stated there.
-        focal_mm: focal length F.
-        aperture_px: A of the paper's formula, aperture diameter over pixel pitch, or None to fit it.
-        offset_change_mm: correction of the offset e with which the focus depths were computed.
-    """
+    """Content of ``all_in_3d.json``."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Text = "ALL-in-3D, He et al., arXiv:2208.09848"
-    licence: Text = "none stated"
-    focal_mm: Positive = FOCAL_MM
+    source: Text = "ALL-in-3D, He et al., arXiv:2208.09848"  # origin of the data set
+    licence: Text = "none stated"  # licence stated there
+    focal_mm: Positive = FOCAL_MM  # focal length F
+    # A of the paper's formula, aperture diameter over pixel pitch, or None to fit it
     aperture_px: PositiveOrNull = None
-    offset_change_mm: Number = 0.0
+    offset_change_mm: Number = 0.0  # correction of the offset e with which the focus depths were computed
 
 
 @dataclass(frozen=True, slots=True)

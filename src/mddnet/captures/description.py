@@ -94,9 +94,6 @@ def read_capture(model: type[Model], folder: Path, kind: str) -> Model:
     return parse(model, path, {**data, "folder": folder})
 
 
-# --- types of fields --------------------------------------------------------------------------------------------------
-
-
 def _text(value: object, empty: bool = False) -> str:
     if not isinstance(value, str) or not (value or empty):
         raise ValueError("a text" if empty else "a non-empty text")

@@ -30,8 +30,7 @@ from mddnet.types import Float32Array, Lens, UInt8Array
 FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
 MIN_FRAMES = 3
 RESTORE = "restore it or remove its name"
-TRANSPOSED = frozenset({5, 6, 7, 8})
-"""EXIF orientations with rows and columns exchanged."""
+TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations with rows and columns exchanged
 
 
 class Focus(Description):

@@ -14,8 +14,7 @@ from mddnet.types import UInt8Array
 
 VIEW_PATTERN = "view_RR_CC.jpg"
 FETCH_AGAIN = "fetch the capture again"
-MAX_VIEWS_PER_SIDE = 100
-"""Indices have two digits."""
+MAX_VIEWS_PER_SIDE = 100  # indices have two digits
 ViewCount = Annotated[int, whole_number(2, MAX_VIEWS_PER_SIDE, "an integer number of views")]
 
 

@@ -43,35 +43,23 @@ MIN_FOCUS_TRAVEL = 0.005
 
 
 class RigCapture(CaptureDescription):
-    """A rig capture; pixels are read on demand.
+    """A rig capture; pixels are read on demand."""
 
-    Attributes:
-        unit: of sensor positions, focal length and translation.
-        response: whether pixel values are linear in light or sRGB-encoded.
-        focal_mm: focal length F, mm.
-        f_number: at maximum aperture, or None.
-        pixel_um: pixel pitch, micrometres, or None.
-        frames: the focal stack, in order of the sensor positions.
-        sensor_mm: (N,) readings of the sensor position v, mm, rising or falling throughout.
-        aligned: whether focus breathing is already removed, so that the frames are aligned to the fringe images.
-        fringes: the fringe images.
-        calibration: camera and projector, or the name of the file with them, in the folder or its parent.
-        aperture_px: A, aperture diameter over pixel pitch, if known.
-        offset_mm: e, sensor distance minus reading, if known.
-    """
-
+    # of sensor positions, focal length and translation
     unit: Annotated[str, exactly("mm", "sensor positions, focal length and translation in millimetres")]
-    response: Response
-    focal_mm: Positive
-    f_number: PositiveOrNull = None
-    pixel_um: PositiveOrNull = None
-    frames: FilesBelow
+    response: Response  # whether pixel values are linear in light or sRGB-encoded
+    focal_mm: Positive  # focal length F, mm
+    f_number: PositiveOrNull = None  # at maximum aperture, or None
+    pixel_um: PositiveOrNull = None  # pixel pitch, micrometres, or None
+    frames: FilesBelow  # the focal stack, in order of the sensor positions
+    # (N,) readings of the sensor position v, mm, rising or falling throughout
     sensor_mm: Numbers = Field(alias="sensor")
+    # whether focus breathing is already removed, so that the frames are aligned to the fringe images
     aligned: Flag = False
-    fringes: FringeImages
-    calibration: object
-    aperture_px: PositiveOrNull = None
-    offset_mm: NumberOrNull = None
+    fringes: FringeImages  # the fringe images
+    calibration: object  # camera and projector, or the name of the file with them, in the folder or its parent
+    aperture_px: PositiveOrNull = None  # A, aperture diameter over pixel pitch, if known
+    offset_mm: NumberOrNull = None  # e, sensor distance minus reading, if known
 
     @model_validator(mode="after")
     def _sweep(self) -> RigCapture:

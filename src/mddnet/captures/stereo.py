@@ -31,42 +31,28 @@ from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _FORMULA = re.compile(rf"Z_mm={_NUMBER}\*{_NUMBER}/\({_NUMBER}\*d\+{_NUMBER}\)")
 _FACTS = re.compile(rf"f={_NUMBER} px, baseline {_NUMBER} mm, doffs={_NUMBER} px")
-BRIGHT_LIGHT = 0.7
-"""Linear light of the 99th percentile of dark images after gain."""
+BRIGHT_LIGHT = 0.7  # linear light of the 99th percentile of dark images after gain
 
 
 @dataclass(frozen=True, slots=True)
 class StereoCalibration:
-    """Metric inverse depth from disparity d: u = scale * d + offset.
+    """Metric inverse depth from disparity d: u = scale * d + offset."""
 
-    Attributes:
-        scale: 1/m per pixel of disparity, > 0.
-        offset: 1/m at disparity zero.
-        focal_px: focal length in pixels of the left image.
-    """
-
-    scale: float
-    offset: float
-    focal_px: float
+    scale: float  # 1/m per pixel of disparity, > 0
+    offset: float  # 1/m at disparity zero
+    focal_px: float  # focal length in pixels of the left image
 
 
 @dataclass(frozen=True, slots=True)
 class StereoScene(ListedCapture):
-    """The left image of a stereo pair with its disparity map.
-
-    Attributes:
-        unit: unit of :meth:`read_inv_depth`.
-        calibration: for metric depth; None if incomplete.
-        dark: whether the image needs gain.
-        note: describes the quality of the disparity.
-    """
+    """The left image of a stereo pair with its disparity map."""
 
     image: Path
     disparity: Path
-    unit: InvDepthUnit
-    calibration: StereoCalibration | None
-    dark: bool
-    note: str
+    unit: InvDepthUnit  # unit of :meth:`read_inv_depth`
+    calibration: StereoCalibration | None  # for metric depth; None if incomplete
+    dark: bool  # whether the image needs gain
+    note: str  # describes the quality of the disparity
 
     @property
     def files(self) -> tuple[Path, Path]:

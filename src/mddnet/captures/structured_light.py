@@ -27,8 +27,7 @@ MIN_ORDER_DISTANCE_RAD = 0.4
 """Two fringe orders must differ by this much in the phases of the lower frequencies to be robust to noise."""
 MAX_PROJECTOR_PX = 65_536
 MAX_FREQUENCIES = 32
-BASELINE_MM = (5.0, 10_000.0)
-"""Plausible baselines in millimetres; a value in metres or micrometres is outside."""
+BASELINE_MM = (5.0, 10_000.0)  # plausible baselines in millimetres; a value in metres or micrometres is outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +48,14 @@ class Intrinsics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProjectorGeometry:
-    """Calibrated camera and projector; the projector is modelled as a camera.
-
-    Attributes:
-        width, height: size of the projector, pixels.
-        rotation: (3, 3) R of X_projector = R X_camera + t.
-        translation_mm: (3,) t, millimetres.
-    """
+    """Calibrated camera and projector; the projector is modelled as a camera."""
 
     camera: Intrinsics
     projector: Intrinsics
-    width: int
+    width: int  # size of the projector, pixels
     height: int
-    rotation: NDArray[np.float64]
-    translation_mm: NDArray[np.float64]
+    rotation: NDArray[np.float64]  # (3, 3) R of X_projector = R X_camera + t
+    translation_mm: NDArray[np.float64]  # (3,) t, millimetres
 
     @property
     def baseline_mm(self) -> float:
@@ -75,18 +68,12 @@ class ProjectorGeometry:
 
 
 class FringeImages(Description):
-    """The fringe images of a capture.
+    """The fringe images of a capture."""
 
-    Attributes:
-        axis: the axis along which the fringes vary: ``"x"`` (vertical stripes) or ``"y"`` (horizontal ones).
-        periods: periods across the projector, rising, one per frequency.
-        files: the N steps of each frequency, in order.
-        sensor_mm: sensor reading at which all of them were taken.
-    """
-
-    axis: FringeAxis
-    periods: Numbers
-    files: tuple[FilesBelow, ...] = Field(alias="frames")
+    axis: FringeAxis  # the axis along which the fringes vary: "x" (vertical stripes) or "y" (horizontal ones)
+    periods: Numbers  # periods across the projector, rising, one per frequency
+    files: tuple[FilesBelow, ...] = Field(alias="frames")  # the N steps of each frequency, in order
+    # sensor reading at which all of them were taken
     sensor_mm: Annotated[float, number("the sensor position of the fringe images")] = Field(alias="sensor")
 
     @model_validator(mode="after")

@@ -21,8 +21,7 @@ from mddnet.scenes.shard_source import BrokenShard, Shard, is_address, raw_sampl
 
 FIRST_BLOCK = 8
 ATTEMPTS = 5
-WAIT_S = 1.0
-"""Wait before a request is repeated; it doubles each time."""
+WAIT_S = 1.0  # wait before a request is repeated; it doubles each time
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,7 @@ try:
 except ImportError:  # everywhere else
     msvcrt = None  # type: ignore[assignment]
 
-KERNEL_LOCKS = fcntl is not None
-"""Whether a locked file can be written and renamed; not on Windows."""
+KERNEL_LOCKS = fcntl is not None  # whether a locked file can be written and renamed; not on Windows
 LOCK_MODE = 0o666
 POLL_S = 0.02
 _TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK, getattr(errno, "EDEADLOCK", errno.EDEADLK))

@@ -14,12 +14,9 @@ from typing import Any
 
 from mddnet.errors import CaptureError, MddnetError
 
-UNREADABLE_JSON = (OSError, ValueError, RecursionError)
-"""Exceptions of reading and parsing a JSON file."""
-MAX_JSON_BYTES = 64 * 2**20
-"""Descriptions are far smaller: a sweep of ten thousand frames takes a hundredth of it."""
-MAX_NAME_BYTES = 255
-"""Longest file name on common file systems."""
+UNREADABLE_JSON = (OSError, ValueError, RecursionError)  # exceptions of reading and parsing a JSON file
+MAX_JSON_BYTES = 64 * 2**20  # descriptions are far smaller: a sweep of ten thousand frames takes a hundredth of it
+MAX_NAME_BYTES = 255  # longest file name on common file systems
 MAX_DISPLAY_CHARACTERS = 200
 
 
@@ -77,9 +74,6 @@ def is_number(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
-
-
-# --- names and files --------------------------------------------------------------------------------------------------
 
 
 def is_plain_name(name: object) -> bool:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError
 
-MAX_HEADER_BYTES = 10_000
-"""NumPy's limit; the header of a numeric array has about a hundred."""
+MAX_HEADER_BYTES = 10_000  # numPy's limit; the header of a numeric array has about a hundred
 
 
 def read_npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:

@@ -20,8 +20,7 @@ from mddnet.errors import OutputError
 from mddnet.io.folder_lock import KERNEL_LOCKS, try_lock
 
 PART_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
-ABANDONED_AFTER_S = 86_400.0
-"""Age at which a part counts as abandoned on a system without such locks."""
+ABANDONED_AFTER_S = 86_400.0  # age at which a part counts as abandoned on a system without such locks
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _TOO_LARGE = (errno.EFBIG,)

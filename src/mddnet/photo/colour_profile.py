@@ -20,16 +20,11 @@ PROBES = (64, 128, 192)
 
 @dataclass(frozen=True, slots=True)
 class ColourProfile:
-    """A parsed colour profile.
-
-    Attributes:
-        is_srgb: whether its name is that of sRGB, so that no conversion is needed.
-        space: ``"RGB"``, ``"GRAY"``, ``"CMYK"`` or ``"Lab"``.
-    """
+    """A parsed colour profile."""
 
     profile: ImageCms.ImageCmsProfile
-    is_srgb: bool
-    space: str
+    is_srgb: bool  # whether its name is that of sRGB, so that no conversion is needed
+    space: str  # "RGB", "GRAY", "CMYK" or "Lab"
 
     @classmethod
     def parsed(cls, data: bytes) -> ColourProfile:

@@ -9,8 +9,7 @@ from PIL import Image
 from mddnet.io.extra import formats_module
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-HDR_CURVES = {16: "PQ", 18: "HLG"}
-"""HDR transfer characteristics of ITU-T H.273, which are not converted to sRGB."""
+HDR_CURVES = {16: "PQ", 18: "HLG"}  # HDR transfer characteristics of ITU-T H.273, which are not converted to sRGB
 
 
 def is_heif(start: bytes) -> bool:

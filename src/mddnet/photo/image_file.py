@@ -18,8 +18,7 @@ from mddnet.errors import CaptureError, MddnetError
 from mddnet.photo.samples import check_most_pixels
 from mddnet.types import UInt8Array
 
-DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})
-"""Formats that Pillow loads by starting another program."""
+DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})  # formats that Pillow loads by starting another program
 
 _pillow_limit = threading.Lock()
 

@@ -13,8 +13,7 @@ CANON_UPPER = "MakerNote SubjectDistance"
 NIKON_MANUAL = "MakerNote ManualFocusDistance"
 CASIO_OBJECT = "MakerNote Object Distance"
 CANON_INFINITY_CM = 65535
-MOST_READS, MOST_READS_PAST_THE_END = 500_000, 1000
-"""A photo with long maker notes takes a hundred thousand reads."""
+MOST_READS, MOST_READS_PAST_THE_END = 500_000, 1000  # a photo with long maker notes takes a hundred thousand reads
 NEAREST_M, FARTHEST_M = 0.005, 1e5
 
 

@@ -49,8 +49,7 @@ ROTATIONS: dict[int, Rotation] = {
 }
 """By EXIF orientation."""
 STRIP_ROWS = 256
-MAX_BYTES_PER_PIXEL = 64
-"""Limit for TIFF: eight samples of double precision; a photo has at most four."""
+MAX_BYTES_PER_PIXEL = 64  # limit for TIFF: eight samples of double precision; a photo has at most four
 LARGE_TILE_PIXELS = 2**22
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
@@ -251,9 +250,6 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
     return pixels
 
 
-# --- colours ----------------------------------------------------------------------------------------------------------
-
-
 def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
     """The image as opaque 8-bit sRGB."""
     profile = image.info.get("icc_profile")
@@ -302,9 +298,6 @@ def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
     notes.append("Transparent parts were composited over mid grey.")
     grey = Image.new("RGBA", image.size, (MID_GREY, MID_GREY, MID_GREY, 255))
     return Image.alpha_composite(grey, image).convert("RGB")
-
-
-# --- TIFF that Pillow reads badly or not at all -----------------------------------------------------------------------
 
 
 def _is_planar(image: Image.Image) -> bool:

@@ -23,10 +23,8 @@ OPEN_OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg",
 }
-UNSPECIFIED = 2
-"""Code for an unspecified colour space in ITU-T H.273."""
-HD_HEIGHT_PX = 720
-"""A video without a stated colour space uses BT.709 from this height on, BT.601 below."""
+UNSPECIFIED = 2  # code for an unspecified colour space in ITU-T H.273
+HD_HEIGHT_PX = 720  # a video without a stated colour space uses BT.709 from this height on, BT.601 below
 MISSING_SHARE = 0.1
 """A file lacking more than this share of its stated frames is truncated; containers round their durations."""
 

@@ -27,8 +27,7 @@ PAIR_DISTANCES = (1, 2, 4)
 MIN_CORRELATION = 0.7
 MAX_RESIDUAL_PX = 2.0
 MIN_COMMON_SHARE = 0.5
-FLOW_WINDOW = 0.03
-"""Sigma of the averaging window of parallax displacements, as a share of the width."""
+FLOW_WINDOW = 0.03  # sigma of the averaging window of parallax displacements, as a share of the width
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +56,22 @@ class PairFit:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Transforms of all frames of a stack relative to the reference frame.
+    """Transforms of all frames of a stack relative to the reference frame."""
 
-    Attributes:
-        reference: index of the reference frame, whose transform is the identity.
-        transforms: per frame, the map from pixels of the reference to pixels of the frame.
-        residual_px: root mean square disagreement of the registered pairs at the image corners.
-        lowest_correlation: lowest correlation of two neighbours after alignment.
-    """
-
-    reference: int
-    transforms: tuple[Similarity, ...]
-    residual_px: float
-    lowest_correlation: float
+    reference: int  # index of the reference frame, whose transform is the identity
+    transforms: tuple[Similarity, ...]  # per frame, the map from pixels of the reference to pixels of the frame
+    residual_px: float  # root mean square disagreement of the registered pairs at the image corners
+    lowest_correlation: float  # lowest correlation of two neighbours after alignment
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedStack:
-    """Frames on one grid.
+    """Frames on one grid."""
 
-    Attributes:
-        frames: (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the common area.
-        common_share: area after the crop over that of a frame.
-        rows, columns: the crop, in pixels of the reference.
-    """
-
-    frames: list[UInt8Array]
+    frames: list[UInt8Array]  # (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the common area
     alignment: Alignment
-    common_share: float
-    rows: slice
+    common_share: float  # area after the crop over that of a frame
+    rows: slice  # the crop, in pixels of the reference
     columns: slice
 
 

@@ -30,52 +30,34 @@ from mddnet.scenes.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
 WORK_WIDTH = 430
-STRIDE = 2
-"""Only every second row and column is compared."""
+STRIDE = 2  # only every second row and column is compared
 LARGEST_BLUR_OF_WIDTH = 0.18
-SMALLEST_BLUR_PX = 0.5
-"""Largest CoC at the smallest trial value of A, at the working size."""
-MIN_KNOWN_SHARE = 0.02
-"""Low, because depth of the dark background is not measured."""
+SMALLEST_BLUR_PX = 0.5  # largest CoC at the smallest trial value of A, at the working size
+MIN_KNOWN_SHARE = 0.02  # low, because depth of the dark background is not measured
 WORST_ERROR_FRACTION = 0.9
 WORST_AGAINST_UNIFORM = 1.1
 """Re-rendering error over that of uniform blur per frame; above it, the blur does not follow the depth."""
-BREATHING_SLOPE = 0.5
-"""Slope of log magnification over log sensor distance: 1 as captured, 0 if breathing was removed."""
-FEW_FRAMES = 40
-"""Number of frames that decide on breathing and on the coarse fit of A."""
-LEAST_BREATHING = 0.004
-"""Range of the log sensor distance below which breathing is negligible."""
+BREATHING_SLOPE = 0.5  # slope of log magnification over log sensor distance: 1 as captured, 0 if breathing was removed
+FEW_FRAMES = 40  # number of frames that decide on breathing and on the coarse fit of A
+LEAST_BREATHING = 0.004  # range of the log sensor distance below which breathing is negligible
 
 
 @dataclass(frozen=True, slots=True)
 class Breathing:
-    """Magnification of the frames relative to the all-in-focus image.
+    """Magnification of the frames relative to the all-in-focus image."""
 
-    Attributes:
-        scales: (N,) magnification of every frame; all 1 if the frames are already aligned.
-        undone: whether the frames must be scaled back.
-    """
-
-    scales: NDArray[np.float64]
-    undone: bool
+    scales: NDArray[np.float64]  # (N,) magnification of every frame; all 1 if the frames are already aligned
+    undone: bool  # whether the frames must be scaled back
 
 
 @dataclass(frozen=True, slots=True)
 class RerenderTrial:
-    """Data of the fit of A at the working size.
+    """Data of the fit of A at the working size."""
 
-    Attributes:
-        bank: the all-in-focus image blurred by discs.
-        frames: N arrays (P,), sRGB-encoded luminance at the compared pixels.
-        distances: N arrays (P,), CoC diameter for A = 1 there, px.
-        use: (H, W) bool, the compared pixels.
-    """
-
-    bank: BlurBank
-    frames: list[Float32Array]
-    distances: list[NDArray[np.float64]]
-    use: NDArray[np.bool_]
+    bank: BlurBank  # the all-in-focus image blurred by discs
+    frames: list[Float32Array]  # N arrays (P,), sRGB-encoded luminance at the compared pixels
+    distances: list[NDArray[np.float64]]  # N arrays (P,), CoC diameter for A = 1 there, px
+    use: NDArray[np.bool_]  # (H, W) bool, the compared pixels
 
     def error_fraction(self, aperture_px: float) -> float:
         """Root mean square error of the rendered frames over that of the sharp image."""

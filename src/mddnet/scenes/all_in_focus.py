@@ -11,14 +11,10 @@ from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import Float32Array
 
 SEARCH_FRAMES = 2
-STRIP_BYTES = 200e6
-"""Size of linear light of all frames in memory at a time ..."""
-WHOLE_BYTES = 500e6
-"""... unless the whole stack takes no more than this."""
-HALO_ROWS = 16
-"""Rows around a strip that its sharpness depends on: windows of 8, 4 and 4 rows."""
-FLAT = 1e-9
-"""Sharpness below which no frame is sharper than another."""
+STRIP_BYTES = 200e6  # size of linear light of all frames in memory at a time ...
+WHOLE_BYTES = 500e6  # ... unless the whole stack takes no more than this
+HALO_ROWS = 16  # rows around a strip that its sharpness depends on: windows of 8, 4 and 4 rows
+FLAT = 1e-9  # sharpness below which no frame is sharper than another
 
 
 def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32Array:

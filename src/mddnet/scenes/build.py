@@ -29,8 +29,7 @@ from mddnet.scenes.scratch import BuildLock
 from mddnet.scenes.store import read_scene
 from mddnet.scenes.worker import in_processes
 
-BUILDER = 4
-"""Increased when a change of the builders requires scenes to be rebuilt."""
+BUILDER = 4  # increased when a change of the builders requires scenes to be rebuilt
 BUILT_FROM = "built_from.json"
 
 

@@ -31,23 +31,14 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class CaptureCalibration:
-    """Calibration of one capture.
+    """Calibration of one capture."""
 
-    Attributes:
-        kind: name of its kind.
-        name: name of its scene.
-        quantities: the results; empty if it failed.
-        error_fraction: re-rendering error over that of the sharp image; NaN if it failed.
-        remark: further facts, or "".
-        reason: reason of the failure, or "".
-    """
-
-    kind: str
-    name: str
-    quantities: tuple[Quantity, ...] = ()
-    error_fraction: float = float("nan")
-    remark: str = ""
-    reason: str = ""
+    kind: str  # name of its kind
+    name: str  # name of its scene
+    quantities: tuple[Quantity, ...] = ()  # the results; empty if it failed
+    error_fraction: float = float("nan")  # re-rendering error over that of the sharp image; NaN if it failed
+    remark: str = ""  # further facts, or ''
+    reason: str = ""  # reason of the failure, or ''
 
 
 def calibrate_task(task: BuildTask) -> CaptureCalibration:

@@ -17,8 +17,7 @@ from mddnet.scenes.guided_filter import GuidedFilter
 from mddnet.scenes.sharpness import noise_floor
 from mddnet.types import Float32Array
 
-QUANTISATION = (0.5 / 255) ** 2
-"""Mean squared error, sRGB-encoded, below which 8-bit files show no difference."""
+QUANTISATION = (0.5 / 255) ** 2  # mean squared error, sRGB-encoded, below which 8-bit files show no difference
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,27 +29,20 @@ AXES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
 }
 """Orientations of a grid, up to the common sign that occlusion determines: name -> step of a row, of a column."""
 
-COST_CAP = 0.12
-"""Truncation of the colour difference (sRGB in [0, 1]), for occluded points."""
+COST_CAP = 0.12  # truncation of the colour difference (sRGB in [0, 1]), for occluded points
 
 
 @dataclass(frozen=True, slots=True)
 class ViewGrid:
-    """Views with their positions relative to the central one.
+    """Views with their positions relative to the central one."""
 
-    Attributes:
-        images: (N, H, W, 3) float32, sRGB-encoded in [0, 1].
-        positions: (N, 2) row and column of each view in units of one view; ``images[centre]`` is at (0, 0).
-        offsets_px: (N, 2) residual shift of each view (row, column): x of the centre is at x - d p + offset.
-        gains: (N,) factor in linear light that equalises a view with the central one.
-        centre: index of the central view.
-    """
-
-    images: Float32Array
+    images: Float32Array  # (N, H, W, 3) float32, sRGB-encoded in [0, 1]
+    # (N, 2) row and column of each view in units of one view; images[centre] is at (0, 0)
     positions: NDArray[np.float64]
+    # (N, 2) residual shift of each view (row, column): x of the centre is at x - d p + offset
     offsets_px: NDArray[np.float64]
-    gains: NDArray[np.float64]
-    centre: int
+    gains: NDArray[np.float64]  # (N,) factor in linear light that equalises a view with the central one
+    centre: int  # index of the central view
 
     def within(self, radius: float) -> ViewGrid:
         """The views within ``radius`` of the centre (largest absolute row or column)."""
@@ -73,17 +66,11 @@ class Orientation:
 
 @dataclass(frozen=True, slots=True)
 class DisparityMap:
-    """Disparity of the central view.
+    """Disparity of the central view."""
 
-    Attributes:
-        disparity: (H, W) float32, pixels per view, larger is nearer; NaN without a match.
-        filled: (H, W) float32, the same with gaps filled by the smoothness term; for rendering only.
-        confidence: (H, W) float32 in [0, 1]: agreement of two disjoint halves of the views, and texture.
-    """
-
-    disparity: Float32Array
-    filled: Float32Array
-    confidence: Float32Array
+    disparity: Float32Array  # (H, W) float32, pixels per view, larger is nearer; NaN without a match
+    filled: Float32Array  # (H, W) float32, the same with gaps filled by the smoothness term; for rendering only
+    confidence: Float32Array  # (H, W) float32 in [0, 1]: agreement of two disjoint halves of the views, and texture
 
 
 def shift_image(image: Float32Array, dy: float, dx: float) -> Float32Array:
@@ -119,9 +106,6 @@ def texture_strength(image: Float32Array) -> Float32Array:
     gx = cv2.Scharr(grey, cv2.CV_32F, 1, 0) / 32
     gy = cv2.Scharr(grey, cv2.CV_32F, 0, 1) / 32
     return np.sqrt(cv2.blur(gx * gx + gy * gy, (7, 7))).astype(np.float32)
-
-
-# --- plane sweep ------------------------------------------------------------------------------------------------------
 
 
 def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
@@ -243,9 +227,6 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
     matrix = (off + sparse.diags(diagonal)).tocsc()
     solved = spsolve(matrix, trust * values.astype(np.float64).ravel(), permc_spec="MMD_AT_PLUS_A")
     return np.asarray(solved, dtype=np.float32).reshape(height, width)
-
-
-# --- geometry of the views --------------------------------------------------------------------------------------------
 
 
 def find_orientation(
@@ -435,9 +416,6 @@ def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
         warped = sample_image(grid.images[view].mean(axis=2), sy, sx) * np.float32(grid.gains[view] ** (1 / 2.2))
         errors.append(float(np.minimum(np.abs(warped - reference), COST_CAP)[known].mean()))
     return float(np.mean(errors))
-
-
-# --- the map ----------------------------------------------------------------------------------------------------------
 
 
 def _planes(low: float, high: float, step: float) -> NDArray[np.float64]:

@@ -60,39 +60,25 @@ ORDINAL_ERROR_FRACTION = 0.75
 PARALLAX_TRIAL_FRACTION = 0.33
 PARALLAX_GAIN = 0.1
 """Unaligned stacks with an error above the first value are tried with parallax removed, kept for this gain."""
-BREATHING = 0.005
-"""Minimum change of magnification that determines the direction of the sweep."""
-MIN_NOISE_FRAMES = 5
-"""Label noise is estimated from every other frame if these are at least this many ..."""
-MIN_NOISE_CONFIDENCE = 0.5
-"""... at pixels above this confidence, as in evaluations."""
-UNEVEN_GAIN = 0.05
-"""Minimum reduction of the squared error for a fit with uneven steps to be used."""
+BREATHING = 0.005  # minimum change of magnification that determines the direction of the sweep
+MIN_NOISE_FRAMES = 5  # label noise is estimated from every other frame if these are at least this many ...
+MIN_NOISE_CONFIDENCE = 0.5  # ... at pixels above this confidence, as in evaluations
+UNEVEN_GAIN = 0.05  # minimum reduction of the squared error for a fit with uneven steps to be used
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Depth, sharp image and blur of a stack, in capture order.
+    """Depth, sharp image and blur of a stack, in capture order."""
 
-    Attributes:
-        depth: (H, W) index and confidence at full size.
-        sharp: (H, W, 3) uint8, sRGB.
-        even: fit with even steps (or proportional to the known dioptres), at the working size.
-        chosen: the fit that is used, at the working size.
-        halves: CoC px per frame of the first and the second half.
-        table: re-rendering errors of both fits.
-        label_noise_px: lower bound of the error of the CoC from this depth, at the working size; NaN for short stacks.
-        work_ratio: working width over full width.
-    """
-
-    depth: FocusDepth
-    sharp: UInt8Array
-    even: SweepFit
-    chosen: SweepFit
-    halves: tuple[float, float]
-    table: ErrorTable
+    depth: FocusDepth  # (H, W) index and confidence at full size
+    sharp: UInt8Array  # (H, W, 3) uint8, sRGB
+    even: SweepFit  # fit with even steps (or proportional to the known dioptres), at the working size
+    chosen: SweepFit  # the fit that is used, at the working size
+    halves: tuple[float, float]  # CoC px per frame of the first and the second half
+    table: ErrorTable  # re-rendering errors of both fits
+    # lower bound of the error of the CoC from this depth, at the working size; NaN for short stacks
     label_noise_px: float
-    work_ratio: float
+    work_ratio: float  # working width over full width
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,16 +26,13 @@ from mddnet.errors import RejectedScene
 from mddnet.types import BoolArray, Float32Array
 
 SATURATED = 254.5 / 255.0
-MIN_MODULATION = 0.01
-"""Modulation, as a share of full scale, below which a pixel counts as unlit."""
+MIN_MODULATION = 0.01  # modulation, as a share of full scale, below which a pixel counts as unlit
 STRONG_MODULATION = 0.03
-MAX_MISFIT = 0.6
-"""Residual of the sine fit over the sine, at one pixel; a projector of gamma 2.5 gives 0.35."""
+MAX_MISFIT = 0.6  # residual of the sine fit over the sine, at one pixel; a projector of gamma 2.5 gives 0.35
 MAX_PHASE_NOISE_RAD = 0.35
 MIN_LIT_SHARE = 0.02
 MAX_SATURATED_SHARE = 0.5
-SWAP_GAIN = 0.5
-"""Two images count as exchanged if exchanging them back reduces the misfit below this share."""
+SWAP_GAIN = 0.5  # two images count as exchanged if exchanging them back reduces the misfit below this share
 MIN_SWAP_MISFIT = 0.04
 SAMPLES = 4000
 CHUNK_PIXELS = 1 << 17
@@ -43,23 +40,14 @@ CHUNK_PIXELS = 1 << 17
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phase:
-    """The decoded phase of one frequency.
+    """The decoded phase of one frequency."""
 
-    Attributes:
-        wrapped: (H, W) float32, -pi..pi.
-        modulation: (H, W) float32, b, as a share of full scale.
-        misfit: (H, W) float32, root mean square residual of the sine fit over that of the sine.
-        saturated: (H, W) bool, where any step is at full scale.
-        noise: sigma of one image, as a share of full scale.
-        steps: number of steps N.
-    """
-
-    wrapped: Float32Array
-    modulation: Float32Array
-    misfit: Float32Array
-    saturated: BoolArray
-    noise: float
-    steps: int
+    wrapped: Float32Array  # (H, W) float32, -pi..pi
+    modulation: Float32Array  # (H, W) float32, b, as a share of full scale
+    misfit: Float32Array  # (H, W) float32, root mean square residual of the sine fit over that of the sine
+    saturated: BoolArray  # (H, W) bool, where any step is at full scale
+    noise: float  # sigma of one image, as a share of full scale
+    steps: int  # number of steps N
 
     @property
     def noise_rad(self) -> Float32Array:
@@ -69,23 +57,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FringeCode:
-    """The projector coordinate of every pixel.
+    """The projector coordinate of every pixel."""
 
-    Attributes:
-        position: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where unknown.
-        noise: (H, W) float32, its standard deviation from the noise of the images.
-        modulation: (H, W) float32, that of the highest frequency, as a share of full scale.
-        lit: share of the illuminated pixels.
-        disagreement_rad: median disagreement of the frequencies where lit.
-        harmonics: median misfit where lit; large for a projector that is not linear in light.
-    """
-
+    # (H, W) float64, fraction of the projector's width or height in 0..1, NaN where unknown
     position: NDArray[np.float64]
-    noise: Float32Array
-    modulation: Float32Array
-    lit: float
-    disagreement_rad: float
-    harmonics: float
+    noise: Float32Array  # (H, W) float32, its standard deviation from the noise of the images
+    modulation: Float32Array  # (H, W) float32, that of the highest frequency, as a share of full scale
+    lit: float  # share of the illuminated pixels
+    disagreement_rad: float  # median disagreement of the frequencies where lit
+    harmonics: float  # median misfit where lit; large for a projector that is not linear in light
 
 
 def decode_phase(images: Iterable[Float32Array]) -> Phase:

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from mddnet.types import Float32Array, UInt8Array
 
-RADIUS_SHARE = 1 / 24
-"""Radius of a window over the long edge: about a cell of a coarse map of 20 to 30 cells."""
-EPSILON = 2e-4
-"""Variance of an image in [0, 1] below which a window counts as flat."""
+RADIUS_SHARE = 1 / 24  # radius of a window over the long edge: about a cell of a coarse map of 20 to 30 cells
+EPSILON = 2e-4  # variance of an image in [0, 1] below which a window counts as flat
 
 
 def grey_guided(

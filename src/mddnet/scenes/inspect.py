@@ -22,20 +22,16 @@ from mddnet.scenes.scene_stamp import ReplacedScene, unchanged
 from mddnet.scenes.store import read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord
 
-SAMPLES = 20_000
-"""Number of evenly spread pixels of a depth map that statistics use."""
+SAMPLES = 20_000  # number of evenly spread pixels of a depth map that statistics use
 QUANTILES = 512
-READ_AGAIN = 3
-"""Number of retries if a build replaces a scene while it is read."""
+READ_AGAIN = 3  # number of retries if a build replaces a scene while it is read
 
 MAX_UNKNOWN_SHARE = 0.5
-MAX_OUTSIDE = 0.5
-"""Distance of the plane of focus from the depths of the scene, as a share of their 2-98 % range."""
+MAX_OUTSIDE = 0.5  # distance of the plane of focus from the depths of the scene, as a share of their 2-98 % range
 MIN_LARGEST_COC_PX = 1.0
 MAX_COC_OF_LONG_SIDE = 0.2
 MAX_RERENDER_ERROR = 0.75
-MAX_LENS_FACTOR = 1.5
-"""Factor between the kappa of the frames and that of the lens facts."""
+MAX_LENS_FACTOR = 1.5  # factor between the kappa of the frames and that of the lens facts
 MIN_BLUR_ORDER = 0.2
 
 DEPTH_M_EDGES = np.geomspace(0.1, 100.0, 31)
@@ -45,41 +41,25 @@ COC_PX_EDGES = np.array([-128, -64, -32, -16, -8, -4, -2, -1, -0.5, 0.5, 1, 2, 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneFacts:
-    """Statistics of a complete scene.
+    """Statistics of a complete scene."""
 
-    Attributes:
-        kind: folder of scenes.
-        folder: the scene folder.
-        record: its ``scene.json``.
-        width, height: size of its images.
-        quantiles: (512,) evenly spaced quantiles of the known inverse depth, rising, in the scene's unit.
-        low: 2 % quantile of the known inverse depth.
-        span: 98 % quantile minus ``low``, >= 0.
-        unknown_share: share of unknown pixels of the depth map.
-        largest_coc_px: CoC diameter that 1 % of the pixels of the most blurred frame exceed.
-        kappa_of_lens: median kappa of the frames over that of the lens facts; NaN if these are unknown.
-        remarks: one warning per sentence.
-    """
-
-    kind: str
-    folder: Path
-    record: SceneRecord
-    width: int
+    kind: str  # folder of scenes
+    folder: Path  # the scene folder
+    record: SceneRecord  # its scene.json
+    width: int  # size of its images
     height: int
+    # (512,) evenly spaced quantiles of the known inverse depth, rising, in the scene's unit
     quantiles: NDArray[np.float64]
-    low: float
-    span: float
-    unknown_share: float
-    largest_coc_px: float
-    kappa_of_lens: float
-    remarks: tuple[str, ...]
+    low: float  # 2 % quantile of the known inverse depth
+    span: float  # 98 % quantile minus low, >= 0
+    unknown_share: float  # share of unknown pixels of the depth map
+    largest_coc_px: float  # CoC diameter that 1 % of the pixels of the most blurred frame exceed
+    kappa_of_lens: float  # median kappa of the frames over that of the lens facts; NaN if these are unknown
+    remarks: tuple[str, ...]  # one warning per sentence
 
     def position(self, u: float) -> float:
         """Relative position in the scene's range of inverse depth: 0 is its far end (2 %), 1 its near end (98 %)."""
         return (u - self.low) / self.span if self.span > 0 else math.nan
-
-
-# --- one scene --------------------------------------------------------------------------------------------------------
 
 
 def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
@@ -182,9 +162,6 @@ def with_remarks(facts: SceneFacts, remarks: list[str]) -> SceneFacts:
     return replace(facts, remarks=(*facts.remarks, *remarks))
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
-
-
 class Histograms:
     """Histograms of depth, focus and CoC over the scenes of a kind; every scene has the same weight.
 
@@ -230,21 +207,13 @@ def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Content of a report except its pictures.
+    """Content of a report except its pictures."""
 
-    Attributes:
-        scenes: complete scenes, by kind and name.
-        damaged: the others.
-        rejected: rows of ``rejected.csv``.
-        histograms: by kind.
-        splits: split of each location.
-    """
-
-    scenes: list[SceneFacts]
-    damaged: list[DamagedScene]
-    rejected: list[dict[str, str]]
-    histograms: dict[str, Histograms]
-    splits: Mapping[str, str]
+    scenes: list[SceneFacts]  # complete scenes, by kind and name
+    damaged: list[DamagedScene]  # the others
+    rejected: list[dict[str, str]]  # rows of rejected.csv
+    histograms: dict[str, Histograms]  # by kind
+    splits: Mapping[str, str]  # split of each location
 
     def split_of(self, location: str) -> str:
         """The split of a location, "" if unknown; photos are for training."""

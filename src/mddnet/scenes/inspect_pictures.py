@@ -20,17 +20,12 @@ COMPARE_SAMPLES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class ContactSheet:
-    """Pictures of a scene.
+    """Pictures of a scene."""
 
-    Attributes:
-        facts: the scene, with an additional remark if the frame contradicts the lens law.
-        pictures: four pictures, or two if the scene has no frame.
-        blur_order: rank correlation, -1..1, of the CoC by the law with the loss of sharpness of the frame; NaN without
-            a frame or texture.
-    """
-
-    facts: SceneFacts
-    pictures: tuple[SmallPicture, ...]
+    facts: SceneFacts  # the scene, with an additional remark if the frame contradicts the lens law
+    pictures: tuple[SmallPicture, ...]  # four pictures, or two if the scene has no frame
+    # rank correlation, -1..1, of the CoC by the law with the loss of sharpness of the frame; NaN without a frame or
+    # texture
     blur_order: float
 
 

@@ -21,10 +21,8 @@ from mddnet.scenes.render import disc_kernel
 from mddnet.types import Float32Array
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-ERROR_CAP = 0.15
-"""Cap of the sRGB-encoded error of a frame."""
-STEP_SMOOTHNESS = 0.01
-"""Penalty, relative to the error, of neighbouring steps that differ by a factor e."""
+ERROR_CAP = 0.15  # cap of the sRGB-encoded error of a frame
+STEP_SMOOTHNESS = 0.01  # penalty, relative to the error, of neighbouring steps that differ by a factor e
 
 
 def bank_diameters(largest_px: float) -> NDArray[np.float64]:
@@ -46,15 +44,10 @@ def between_discs(
 
 @dataclass(frozen=True, slots=True)
 class BlurBank:
-    """A sharp image blurred by discs of rising diameter.
+    """A sharp image blurred by discs of rising diameter."""
 
-    Attributes:
-        diameters_px: (B,) rising, from 0.
-        encoded: (B, H, W) float32, luminance blurred in linear light, then sRGB-encoded.
-    """
-
-    diameters_px: NDArray[np.float64]
-    encoded: Float32Array
+    diameters_px: NDArray[np.float64]  # (B,) rising, from 0
+    encoded: Float32Array  # (B, H, W) float32, luminance blurred in linear light, then sRGB-encoded
 
     def render(self, diameter_px: NDArray[np.floating]) -> Float32Array:
         """(H, W) image with a blur diameter per pixel, mixed from the two nearest discs."""
@@ -83,17 +76,11 @@ def blur_bank(sharp_linear: Float32Array, largest_px: float) -> BlurBank:
 
 @dataclass(frozen=True, slots=True)
 class ErrorTable:
-    """Re-rendering errors of all frames by depth index and blur.
+    """Re-rendering errors of all frames by depth index and blur."""
 
-    Attributes:
-        diameters_px: (B,) diameters of the bank.
-        squares: (N, N, B) summed squared error of frame i over pixels of depth index j with blur b.
-        weights: (N,) summed weight of the pixels of depth index j.
-    """
-
-    diameters_px: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    diameters_px: NDArray[np.float64]  # (B,) diameters of the bank
+    squares: NDArray[np.float64]  # (N, N, B) summed squared error of frame i over pixels of depth index j with blur b
+    weights: NDArray[np.float64]  # (N,) summed weight of the pixels of depth index j
 
     def squares_of(self, positions_px: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, N) squared errors if frame and depth index i are at ``positions_px[i]``."""
@@ -136,17 +123,12 @@ def error_table(
 
 @dataclass(frozen=True, slots=True)
 class SweepFit:
-    """The blur of a stack.
+    """The blur of a stack."""
 
-    Attributes:
-        positions_px: (N,) X_i = kappa * u_focus of frame i up to a constant, rising along the sweep, in pixels of CoC.
-        kappa_px_per_frame: mean step, pixels of CoC per frame.
-        error_fraction: root mean square re-rendering error over that of the sharp image.
-    """
-
+    # (N,) X_i = kappa * u_focus of frame i up to a constant, rising along the sweep, in pixels of CoC
     positions_px: NDArray[np.float64]
-    kappa_px_per_frame: float
-    error_fraction: float
+    kappa_px_per_frame: float  # mean step, pixels of CoC per frame
+    error_fraction: float  # root mean square re-rendering error over that of the sharp image
 
 
 def _fraction(table: ErrorTable, positions_px: NDArray[np.floating]) -> float:

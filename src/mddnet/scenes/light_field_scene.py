@@ -38,8 +38,7 @@ from mddnet.scenes.kappa_fit import BlurBank, blur_bank, encoded_luminance
 from mddnet.scenes.refocus import RefocusedFrame, ViewDisc, ViewInterpolator, refocus, steps_between_views, view_discs
 from mddnet.types import Float32Array, FrameRecord, SceneRecord
 
-RADIUS_SHARES = (0.35, 0.6, 1.0)
-"""Radii of the three discs of views, as shares of the largest possible radius."""
+RADIUS_SHARES = (0.35, 0.6, 1.0)  # radii of the three discs of views, as shares of the largest possible radius
 FOCUS_PLANES = 8
 LARGEST_COC_OF_WIDTH = 0.08
 LARGEST_BORDER_OF_SIDE = 0.08
@@ -56,36 +55,22 @@ NOISE_TO_CLEAN = 1.5 / 255
 
 @dataclass(frozen=True, slots=True)
 class MeasuredField:
-    """Geometry and disparity of a light field.
+    """Geometry and disparity of a light field."""
 
-    Attributes:
-        grid: the used views, oriented so that larger disparity is nearer.
-        depth: disparity of the central view.
-        radius: largest radius of a disc of views, in units of one view.
-        orientation: directions of rows and columns.
-        near_vote: :func:`~mddnet.scenes.disparity.occlusion_vote` for the chosen sign.
-        off_grid: root mean square distance of the fitted positions from the regular grid, in views.
-    """
-
-    grid: ViewGrid
-    depth: DisparityMap
-    radius: float
-    orientation: Orientation
-    near_vote: float
-    off_grid: float
+    grid: ViewGrid  # the used views, oriented so that larger disparity is nearer
+    depth: DisparityMap  # disparity of the central view
+    radius: float  # largest radius of a disc of views, in units of one view
+    orientation: Orientation  # directions of rows and columns
+    near_vote: float  # :func:`~mddnet.scenes.disparity.occlusion_vote` for the chosen sign
+    off_grid: float  # root mean square distance of the fitted positions from the regular grid, in views
 
 
 @dataclass(frozen=True, slots=True)
 class LawCheck:
-    """Agreement of blur by the lens law with the refocused frames.
+    """Agreement of blur by the lens law with the refocused frames."""
 
-    Attributes:
-        error_fraction: root mean square re-rendering error over that of the sharp image.
-        kappa_ratio: best-fit kappa over the kappa from the view positions.
-    """
-
-    error_fraction: float
-    kappa_ratio: float
+    error_fraction: float  # root mean square re-rendering error over that of the sharp image
+    kappa_ratio: float  # best-fit kappa over the kappa from the view positions
 
 
 def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
@@ -220,9 +205,6 @@ def measure_field(field: LightField) -> MeasuredField:
     return MeasuredField(grid, disparity_map(grid, low, high), reach, orientation, vote, off_grid)
 
 
-# --- the sharp image --------------------------------------------------------------------------------------------------
-
-
 def _neighbours(grid: ViewGrid) -> NDArray[np.intp]:
     near = np.abs(grid.positions).max(axis=1) < 1.5
     near[grid.centre] = False
@@ -263,9 +245,6 @@ def clean_central_view(grid: ViewGrid, depth: DisparityMap) -> Float32Array:
         total += weight[..., None] * linear_from_srgb(np.clip(warped, 0, 1)) * np.float32(grid.gains[view])
         weights += weight
     return np.asarray(total / weights[..., None], dtype=np.float32)
-
-
-# --- checks -----------------------------------------------------------------------------------------------------------
 
 
 def interpolation_error(interpolator: ViewInterpolator) -> float:
@@ -327,9 +306,6 @@ def _rerender_error(
         diameter = ratio * discs[frame.disc].kappa_px * np.abs(frame.d_focus - disparity)
         squares.append(float(((bank.render(diameter) - picture)[use] ** 2).mean()))
     return float(np.sqrt(np.mean(squares)))
-
-
-# --- on disk ----------------------------------------------------------------------------------------------------------
 
 
 def _write(

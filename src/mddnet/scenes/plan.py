@@ -20,44 +20,27 @@ FOLDER_KINDS = {kind.capture: kind for kind in KINDS.values() if kind.reader is 
 
 @dataclass(frozen=True, slots=True)
 class BuildTask:
-    """One scene to build from a capture folder or a listed capture.
+    """One scene to build from a capture folder or a listed capture."""
 
-    Attributes:
-        kind: name of the kind of capture.
-        name: name of the scene folder.
-        location: location of the capture, or "" if unknown before reading.
-        capture: the capture.
-        files: its files.
-    """
-
-    kind: str
-    name: str
-    location: str
-    capture: Path | ListedCapture
-    files: tuple[Path, ...]
+    kind: str  # name of the kind of capture
+    name: str  # name of the scene folder
+    location: str  # location of the capture, or '' if unknown before reading
+    capture: Path | ListedCapture  # the capture
+    files: tuple[Path, ...]  # its files
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRow:
-    """Result for one scene.
+    """Result for one scene."""
 
-    Attributes:
-        kind: name of the kind of capture, or "" if unknown.
-        name: name of the scene folder.
-        location: location of the capture, or "".
-        state: ``"built"``, ``"kept"`` from an earlier build, ``"rejected"`` with a measured reason, or ``"failed"``.
-        reason: why there is no scene, or "".
-        record: the scene, or None.
-        seconds: duration of the build.
-    """
-
-    kind: str
-    name: str
-    location: str
+    kind: str  # name of the kind of capture, or '' if unknown
+    name: str  # name of the scene folder
+    location: str  # location of the capture, or ''
+    # "built", "kept" from an earlier build, "rejected" with a measured reason, or "failed"
     state: Literal["built", "kept", "rejected", "failed"]
-    reason: str = ""
-    record: SceneRecord | None = None
-    seconds: float = 0.0
+    reason: str = ""  # why there is no scene, or ''
+    record: SceneRecord | None = None  # the scene, or None
+    seconds: float = 0.0  # duration of the build
 
 
 @dataclass(frozen=True, slots=True)

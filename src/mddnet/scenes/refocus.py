@@ -21,23 +21,16 @@ from mddnet.scenes.disparity import ViewGrid, forward_map, pixel_grid, sample_im
 from mddnet.scenes.filling import fill_from_behind
 from mddnet.types import Float32Array
 
-MAX_GHOST_PX = 1.0
-"""Maximum distance between the images of a point in two adjacent views at the worst focus."""
+MAX_GHOST_PX = 1.0  # maximum distance between the images of a point in two adjacent views at the worst focus
 
 
 @dataclass(frozen=True, slots=True)
 class ViewDisc:
-    """The views of one disc.
+    """The views of one disc."""
 
-    Attributes:
-        radius: radius of the disc in units of one view.
-        positions: (N, 2) row and column of the views, in units of one view.
-        weights: (N,) share of each view's cell inside the disc; they sum to 1.
-    """
-
-    radius: float
-    positions: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    radius: float  # radius of the disc in units of one view
+    positions: NDArray[np.float64]  # (N, 2) row and column of the views, in units of one view
+    weights: NDArray[np.float64]  # (N,) share of each view's cell inside the disc; they sum to 1
 
     @property
     def kappa_px(self) -> float:
@@ -47,17 +40,11 @@ class ViewDisc:
 
 @dataclass(frozen=True, slots=True)
 class RefocusedFrame:
-    """One refocused image.
+    """One refocused image."""
 
-    Attributes:
-        linear: (H, W, 3) float32, linear light.
-        d_focus: disparity in focus, pixels per view.
-        disc: index of the disc of views.
-    """
-
-    linear: Float32Array
-    d_focus: float
-    disc: int
+    linear: Float32Array  # (H, W, 3) float32, linear light
+    d_focus: float  # disparity in focus, pixels per view
+    disc: int  # index of the disc of views
 
 
 def disc_weights(positions: NDArray[np.float64], radius: float, spacing: float) -> NDArray[np.float64]:

@@ -28,8 +28,7 @@ from scipy import ndimage
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
-MAX_COC_PX = 128.0
-"""Largest CoC that is rendered; larger kernels are slow, and training does not need them."""
+MAX_COC_PX = 128.0  # largest CoC that is rendered; larger kernels are slow, and training does not need them
 MAX_LAYERS = 16
 _LAYER_STEP = 0.25
 _LAYER_KNEE_PX = 1.5
@@ -107,9 +106,6 @@ class LensFlaws:
 
     aperture: Aperture = field(default_factory=Aperture)
     colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-
-# --- point spread functions -------------------------------------------------------------------------------------------
 
 
 def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64]:
@@ -204,9 +200,6 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
             f_high = f_high / 2 if last == -1 else f_high
             last = -1
     return kernel.astype(np.float32)
-
-
-# --- layers -----------------------------------------------------------------------------------------------------------
 
 
 def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS) -> NDArray[np.float64]:
@@ -372,9 +365,6 @@ def render_surfaces(
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
-# --- hidden background ------------------------------------------------------------------------------------------------
-
-
 def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, radius_px: int) -> Surface | None:
     """Plausible background behind every depth edge, from the far surface mirrored at the edge.
 
@@ -420,9 +410,6 @@ def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, r
     behind_u[y, x] = np.minimum(inv_depth[source_y, source_x], inv_depth[y, x])
     coverage[y, x] = 1.0
     return Surface(behind, behind_u, coverage)
-
-
-# --- the sensor and the file ------------------------------------------------------------------------------------------
 
 
 def add_sensor_noise(linear: Float32Array, camera: Camera, rng: np.random.Generator) -> Float32Array:

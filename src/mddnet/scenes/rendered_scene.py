@@ -51,8 +51,7 @@ OUTSIDE_SHARE = 0.15
 PASTE_SHARE = 0.7
 COLOUR_ERROR_SHARE = 0.85
 MIN_KNOWN_SHARE = 0.2
-COLUMN_FOV_FOCAL = 0.82
-"""Default focal length over image width: that of the Kinect (525 px of 640)."""
+COLUMN_FOV_FOCAL = 0.82  # default focal length over image width: that of the Kinect (525 px of 640)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,6 @@ class _Shot:
     u_focus: float
     kappa: float
     largest_coc_px: float
-
-
-# --- depth for rendering ----------------------------------------------------------------------------------------------
 
 
 def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Float32Array:
@@ -107,9 +103,6 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
         filled[better] = u[r, c][better]
     smooth = cv2.medianBlur(filled, 5)
     return np.where(known, inv_depth, smooth).astype(np.float32)
-
-
-# --- random lens and camera -------------------------------------------------------------------------------------------
 
 
 def draw_shots(
@@ -180,9 +173,6 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         jpeg_quality=int(rng.integers(70, 96)),
         chroma_halved=bool(rng.random() < 0.5),
     )
-
-
-# --- scenes -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,14 +41,11 @@ from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import BoolArray, Float32Array
 
 DEPTH_BINS = 48
-TILES = 4
-"""Number of image tiles along each edge for the jackknife."""
+TILES = 4  # number of image tiles along each edge for the jackknife
 ROUNDS = 3
-LARGEST_BLUR_OF_WIDTH = 0.08
-"""Blur beyond this diameter is ignored: it spreads over too much of the image."""
+LARGEST_BLUR_OF_WIDTH = 0.08  # blur beyond this diameter is ignored: it spreads over too much of the image
 MIN_LARGEST_BLUR_PX = 1.5
-EDGE_BLUR_PX = 1.5
-"""Jump of the CoC within 5 x 5 pixels at a depth edge, near which two surfaces mix."""
+EDGE_BLUR_PX = 1.5  # jump of the CoC within 5 x 5 pixels at a depth edge, near which two surfaces mix
 MIN_PIXELS = 400
 MIN_INTERIOR = 0.15
 """Minimum share of the textured pixels that are sharpest inside the sweep, not in its first or last frame."""
@@ -57,8 +54,7 @@ MODEL_ERROR_SHARE = 0.004
 MODEL_ERROR_PX = 0.05
 MAX_RELATIVE_APERTURE_ERROR = 0.05
 MAX_OFFSET_ERROR_MM = 0.5
-LARGEST_OPENING = 0.7
-"""Lowest f-number of lenses; it bounds A by the focal length in pixels."""
+LARGEST_OPENING = 0.7  # lowest f-number of lenses; it bounds A by the focal length in pixels
 STRIDE_TARGET = 60_000
 
 
@@ -72,29 +68,17 @@ class RigLaw:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigSweep:
-    """Input of the calibration, at the working size.
+    """Input of the calibration, at the working size."""
 
-    Attributes:
-        frames: N arrays (h, w) float32, linear luminance, as captured.
-        inv_depth: (h, w) float32, 1/m, NaN where unknown.
-        focal_mm: F.
-        sensor_mm: (N,) readings v.
-        reference_mm: reading at which the depth was measured.
-        centre: (x, y) principal point, the fixed point of breathing, pixels.
-        aligned: whether breathing is already removed from the frames.
-        focal_px: focal length in pixels at this size, which bounds A.
-        shifts_px: (N,) complex, x + iy, displacement of each frame in addition to breathing.
-    """
-
-    frames: Sequence[Float32Array]
-    inv_depth: Float32Array
-    focal_mm: float
-    sensor_mm: NDArray[np.float64]
-    reference_mm: float
-    centre: tuple[float, float]
-    aligned: bool
-    focal_px: float
-    shifts_px: NDArray[np.complex128]
+    frames: Sequence[Float32Array]  # N arrays (h, w) float32, linear luminance, as captured
+    inv_depth: Float32Array  # (h, w) float32, 1/m, NaN where unknown
+    focal_mm: float  # F
+    sensor_mm: NDArray[np.float64]  # (N,) readings v
+    reference_mm: float  # reading at which the depth was measured
+    centre: tuple[float, float]  # (x, y) principal point, the fixed point of breathing, pixels
+    aligned: bool  # whether breathing is already removed from the frames
+    focal_px: float  # focal length in pixels at this size, which bounds A
+    shifts_px: NDArray[np.complex128]  # (N,) complex, x + iy, displacement of each frame in addition to breathing
 
     def u_focus(self, offset_mm: float) -> NDArray[np.float64]:
         """(N,) 1/m, 1 / D_f of every frame."""
@@ -113,24 +97,16 @@ class RigSweep:
 
 @dataclass(frozen=True, slots=True)
 class RigFit:
-    """A calibrated rig.
+    """A calibrated rig."""
 
-    Attributes:
-        law: A and e.
-        aperture_error_px, offset_error_mm: half widths of their 95 % intervals.
-        error_fraction: root mean square re-rendering error over that of the sharp image.
-        frame_errors: (N,) root mean square re-rendering error of every frame, sRGB-encoded 0..1, NaN if not compared.
-        largest_blur_px: largest compared CoC.
-        pixels: number of pixels compared in at least one frame.
-    """
-
-    law: RigLaw
-    aperture_error_px: float
+    law: RigLaw  # A and e
+    aperture_error_px: float  # half widths of their 95 % intervals
     offset_error_mm: float
-    error_fraction: float
+    error_fraction: float  # root mean square re-rendering error over that of the sharp image
+    # (N,) root mean square re-rendering error of every frame, sRGB-encoded 0..1, NaN if not compared
     frame_errors: NDArray[np.float64]
-    largest_blur_px: float
-    pixels: int
+    largest_blur_px: float  # largest compared CoC
+    pixels: int  # number of pixels compared in at least one frame
 
 
 def stabilised(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
@@ -144,9 +120,6 @@ def stabilised(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
     means = np.array([float(frame[inner].mean()) for frame in frames])
     target = float(np.median(means))
     return [np.asarray(frame * np.float32(target / max(mean, 1e-6))) for frame, mean in zip(frames, means, strict=True)]
-
-
-# --- initial values ---------------------------------------------------------------------------------------------------
 
 
 def first_offset_mm(sweep: RigSweep) -> float:
@@ -181,26 +154,15 @@ def first_offset_mm(sweep: RigSweep) -> float:
     return offset
 
 
-# --- the comparison ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class RigTable:
-    """Squared re-rendering errors by tile, frame, depth and blur.
+    """Squared re-rendering errors by tile, frame, depth and blur."""
 
-    Attributes:
-        diameters_px: (B,) discs of the bank.
-        squares: (T, N, J, B) summed squared errors.
-        counts: (T, N, J) pixels.
-        inv_depth: (J,) middle of the depth bins, 1/m.
-        own_blur: (J,) blur of the fused image: its CoC over kappa.
-    """
-
-    diameters_px: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    counts: NDArray[np.float64]
-    inv_depth: NDArray[np.float64]
-    own_blur: NDArray[np.float64]
+    diameters_px: NDArray[np.float64]  # (B,) discs of the bank
+    squares: NDArray[np.float64]  # (T, N, J, B) summed squared errors
+    counts: NDArray[np.float64]  # (T, N, J) pixels
+    inv_depth: NDArray[np.float64]  # (J,) middle of the depth bins, 1/m
+    own_blur: NDArray[np.float64]  # (J,) blur of the fused image: its CoC over kappa
 
 
 def fuse_by_law(
@@ -462,17 +424,11 @@ def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMatch:
-    """Registration of the frames to their renderings.
+    """Registration of the frames to their renderings."""
 
-    Attributes:
-        shifts_px: (N,) complex, x + iy, displacement of each frame in addition to breathing.
-        zooms: (N,) residual magnification.
-        correlations: (N,) correlation of frame and rendering after registration.
-    """
-
-    shifts_px: NDArray[np.complex128]
-    zooms: NDArray[np.float64]
-    correlations: NDArray[np.float64]
+    shifts_px: NDArray[np.complex128]  # (N,) complex, x + iy, displacement of each frame in addition to breathing
+    zooms: NDArray[np.float64]  # (N,) residual magnification
+    correlations: NDArray[np.float64]  # (N,) correlation of frame and rendering after registration
 
 
 def match_frames(sweep: RigSweep, law: RigLaw) -> FrameMatch:

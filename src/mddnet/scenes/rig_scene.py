@@ -40,8 +40,7 @@ WORST_ERROR_FRACTION = 0.9
 MIN_MATCH = 0.7
 OUTLIER_FACTOR = 2.0
 """A frame is an outlier if its re-rendering error exceeds this multiple of the median of all frames ..."""
-OUTLIER_LEAST = 0.015
-"""... and the median plus this value (sRGB-encoded, 0..1)."""
+OUTLIER_LEAST = 0.015  # ... and the median plus this value (sRGB-encoded, 0..1)
 SHIFT_UNDONE_PX = 0.15
 MAX_SHIFT_OF_WIDTH = 0.03
 MAX_ZOOM_LEFT = 0.01
@@ -49,39 +48,24 @@ MAX_ZOOM_LEFT = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigDepth:
-    """Depth of a rig capture.
+    """Depth of a rig capture."""
 
-    Attributes:
-        measured: depth in mm and its noise.
-        lit: illuminated share of the image.
-        disagreement_rad: median disagreement of the fringe frequencies.
-        misfit: median residual of the sine fit over the sine.
-    """
-
-    measured: MeasuredDepth
-    lit: float
-    disagreement_rad: float
-    misfit: float
+    measured: MeasuredDepth  # depth in mm and its noise
+    lit: float  # illuminated share of the image
+    disagreement_rad: float  # median disagreement of the fringe frequencies
+    misfit: float  # median residual of the sine fit over the sine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigCalibration:
-    """A decoded and calibrated rig capture.
+    """A decoded and calibrated rig capture."""
 
-    Attributes:
-        rig: the capture.
-        depth: its depth.
-        fit: A in pixels of the capture, and e.
-        shifts_px: (N,) complex, displacement of the frames to remove, pixels of the capture.
-        gains: (N,) factors on linear light that equalise the brightness of the frames.
-        filled_index: (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness.
-    """
-
-    rig: RigCapture
-    depth: RigDepth
-    fit: RigFit
-    shifts_px: NDArray[np.complex128]
-    gains: NDArray[np.float64]
+    rig: RigCapture  # the capture
+    depth: RigDepth  # its depth
+    fit: RigFit  # A in pixels of the capture, and e
+    shifts_px: NDArray[np.complex128]  # (N,) complex, displacement of the frames to remove, pixels of the capture
+    gains: NDArray[np.float64]  # (N,) factors on linear light that equalise the brightness of the frames
+    # (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness
     filled_index: Float32Array
 
     @property

@@ -33,12 +33,9 @@ TIMEOUT_S = 60.0
 MAX_SHARDS = 1_000_000
 MAX_MEMBER_BYTES = 512 * 2**20
 MAX_SAMPLE_BYTES = 2**30
-MAX_TABLE_BYTES = 64 * 2**20
-"""Maximum size of a summary or list of licences."""
-UNREACHABLE = (OSError, http.client.HTTPException)
-"""Exceptions of opening or reading a file or an address."""
-INVALID_HEADER = (ValueError, OverflowError, IndexError, KeyError)
-"""Exceptions of tarfile for invalid headers."""
+MAX_TABLE_BYTES = 64 * 2**20  # maximum size of a summary or list of licences
+UNREACHABLE = (OSError, http.client.HTTPException)  # exceptions of opening or reading a file or an address
+INVALID_HEADER = (ValueError, OverflowError, IndexError, KeyError)  # exceptions of tarfile for invalid headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +169,6 @@ def shard_licences(shards: Sequence[Shard]) -> list[dict[str, str]]:
         unknown = dict.fromkeys(LICENCE_COLUMNS, "") | {"split": "train", "source": folder, "licence": "not known"}
         rows += [row for row in complete or [unknown] if row["split"] == "train"]
     return rows
-
-
-# --- the files in a shard ---------------------------------------------------------------------------------------------
 
 
 class BrokenShard(CaptureError):

@@ -62,9 +62,6 @@ def sample_key(group: str, scene: str, frame: int) -> str:
     return f"{plain(group)}+{plain(scene)}+{frame:04d}"
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class EncodedSample:
     """One sample of a shard; its files are decoded on access.

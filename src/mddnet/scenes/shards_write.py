@@ -62,21 +62,14 @@ class SampleRef:
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """One shard to write.
+    """One shard to write."""
 
-    Attributes:
-        name: file name, ``train-000000.tar``.
-        split: one of :data:`mddnet.types.SPLITS`.
-        samples: its samples, in order.
-        suffixes: those of sharp and focused images, the same in all shards, because readers take columns from names.
-        digest: digest of its content; files count by size and modification time.
-    """
-
-    name: str
-    split: str
-    samples: tuple[SampleRef, ...]
+    name: str  # file name, train-000000.tar
+    split: str  # one of :data:`mddnet.types.SPLITS`
+    samples: tuple[SampleRef, ...]  # its samples, in order
+    # those of sharp and focused images, the same in all shards, because readers take columns from names
     suffixes: tuple[Suffix, Suffix]
-    digest: str
+    digest: str  # digest of its content; files count by size and modification time
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +90,6 @@ class ShardRow:
     size_bytes: int = 0
     sha256: str = ""
     reason: str = ""
-
-
-# --- the plan ---------------------------------------------------------------------------------------------------------
 
 
 def plan_shards(
@@ -189,9 +179,6 @@ def _digest(split: str, samples: Sequence[SampleRef], suffixes: tuple[Suffix, Su
             status = path.stat()
             digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}".encode())
     return digest.hexdigest()
-
-
-# --- one shard --------------------------------------------------------------------------------------------------------
 
 
 def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
@@ -348,9 +335,6 @@ def _kept(task: ShardTask, out: Path) -> ShardRow | None:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
-
-
-# --- all of them ------------------------------------------------------------------------------------------------------
 
 
 def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRow]:

@@ -38,10 +38,8 @@ CODE_UNKNOWN = 0
 CODE_INFINITY = 1
 CODE_FIRST = 2
 CODE_LAST = 65535
-CODE_TYPES = (np.uint16, np.int32)
-"""Types that Pillow returns for 16-bit grey."""
-LARGEST_VALUE = 1e28
-"""Limit of low and step that keeps all values in the range of float32."""
+CODE_TYPES = (np.uint16, np.int32)  # types that Pillow returns for 16-bit grey
+LARGEST_VALUE = 1e28  # limit of low and step that keeps all values in the range of float32
 
 WRONG_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 """Exceptions of reading fields from JSON with other content."""

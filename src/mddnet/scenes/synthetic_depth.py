@@ -24,24 +24,17 @@ OUTLINES: tuple[Outline, ...] = ("ellipse", "polygon", "blob", "segment")
 
 MIN_PIECE_SHARE = 0.008
 MAX_PIECE_SHARE = 0.35
-OCCLUSION_JUMP = 0.05
-"""Minimum step of relative inverse depth of an occlusion edge within one photo."""
+OCCLUSION_JUMP = 0.05  # minimum step of relative inverse depth of an occlusion edge within one photo
 HIDDEN_REACH_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticScene:
-    """Input of :func:`mddnet.scenes.render.render_surfaces`.
+    """Input of :func:`mddnet.scenes.render.render_surfaces`."""
 
-    Attributes:
-        surfaces: nearest first; the last ones cover everything.
-        inv_depth: (H, W) relative inverse depth of the visible surfaces, 0 farthest and 1 nearest.
-        pasted: number of pieces of the second photo.
-    """
-
-    surfaces: tuple[Surface, ...]
-    inv_depth: Float32Array
-    pasted: int
+    surfaces: tuple[Surface, ...]  # nearest first; the last ones cover everything
+    inv_depth: Float32Array  # (H, W) relative inverse depth of the visible surfaces, 0 farthest and 1 nearest
+    pasted: int  # number of pieces of the second photo
 
     def sharp_linear(self) -> Float32Array:
         """(H, W, 3) linear light of the scene without blur."""

@@ -23,31 +23,22 @@ from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
 from mddnet.types import BoolArray, Float32Array
 
-MAX_RELATIVE_NOISE = 0.004
-"""Depth is unknown where its relative noise exceeds this share."""
-EDGE_JUMP = 0.02
-"""Relative change of depth in a window at a depth edge, where a pixel may mix two surfaces."""
+MAX_RELATIVE_NOISE = 0.004  # depth is unknown where its relative noise exceeds this share
+EDGE_JUMP = 0.02  # relative change of depth in a window at a depth edge, where a pixel may mix two surfaces
 EDGE_OF_WIDTH = 1.0 / 250.0
 SPIKE = 0.01
 DARK = 0.2
-FADED = 0.6
-"""Modulation over the largest within 5 x 5 pixels below which a pixel is dark, or partly lit."""
-MIN_NEIGHBOURS = 0.3
-"""Minimum known share of the 5 x 5 window around a pixel."""
+FADED = 0.6  # modulation over the largest within 5 x 5 pixels below which a pixel is dark, or partly lit
+MIN_NEIGHBOURS = 0.3  # minimum known share of the 5 x 5 window around a pixel
 LENS_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredDepth:
-    """Depth from fringes.
+    """Depth from fringes."""
 
-    Attributes:
-        depth_mm: (H, W) float32 z-depth from the camera's lens, NaN where unknown.
-        relative_noise: (H, W) float32, its relative standard deviation from the noise of the images.
-    """
-
-    depth_mm: Float32Array
-    relative_noise: Float32Array
+    depth_mm: Float32Array  # (H, W) float32 z-depth from the camera's lens, NaN where unknown
+    relative_noise: Float32Array  # (H, W) float32, its relative standard deviation from the noise of the images
 
 
 def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis) -> MeasuredDepth:
