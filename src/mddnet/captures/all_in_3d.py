@@ -90,12 +90,7 @@ class AllIn3dScene(ListedCapture):
         return read_photo(self.sharp).pixels
 
     def read_frame(self, index: int, shape: tuple[int, ...]) -> UInt8Array:
-        """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB.
-
-        Raises:
-            ImageError: if it is missing or damaged.
-            CaptureError: if its shape is not ``shape``, that of the all-in-focus image.
-        """
+        """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB, of the ``shape`` of the all-in-focus image."""
         path = self.frames[index].path
         pixels = read_photo(path).pixels
         if pixels.shape != shape:
@@ -106,11 +101,7 @@ class AllIn3dScene(ListedCapture):
         return pixels
 
     def read_depth_m(self, shape: tuple[int, ...]) -> Float32Array:
-        """Depth D, (H, W) float32, metres, NaN where the mask marks it as not measured.
-
-        Raises:
-            CaptureError: if a file is missing, damaged, of another size, or in another unit.
-        """
+        """Depth D, (H, W) float32, metres, NaN where not measured; CaptureError for another size or unit."""
         depth_mm, mask = _read_npy(self.depth), _read_npy(self.mask)
         for path, array in ((self.depth, depth_mm), (self.mask, mask)):
             if array.shape != shape[:2]:
@@ -131,11 +122,7 @@ class AllIn3dScene(ListedCapture):
         return (depth / 1000.0).astype(np.float32)
 
     def read_focus_z_m(self) -> NDArray[np.float64]:
-        """(N,) focus depth D_f of every frame, metres: 1 / (1/F - 1/(v + e)), with the change of e applied.
-
-        Raises:
-            CaptureError: if the file is missing, damaged, lacks a frame, or is in another unit.
-        """
+        """(N,) focus depth D_f of every frame, metres: 1 / (1/F - 1/(v + e)), with the change of e applied."""
         values = _read_npy(self.focus_depths).ravel()
         positions = np.array([frame.position for frame in self.frames])
         if positions.max() <= len(values):
@@ -187,11 +174,7 @@ def _is_published_layout(root: Path) -> bool:
 
 
 def list_all_in_3d(root: Path) -> AllIn3dListing:
-    """List the scenes of the data set in either layout; incomplete scenes are reported as failures.
-
-    Raises:
-        CaptureError: if ``all_in_3d.json`` exists and is invalid.
-    """
+    """List the scenes of the data set in either layout; incomplete scenes are reported as failures."""
     file = root / FACTS_FILE
     facts = parse(AllIn3dFacts, file, read_json_object(file) if file.is_file() else {})
     if _is_published_layout(root):

@@ -43,16 +43,9 @@ Model = TypeVar("Model", bound=Description)
 
 
 def parse(model: type[Model], path: Path, data: object, within: str = "") -> Model:
-    """Validate a description.
+    """Validate the content of a file as a ``model``; ``within`` is the field that contains ``data``.
 
-    Args:
-        model: class of the description.
-        path: the file, for messages and to resolve the files that it names.
-        data: its content.
-        within: name of the field that contains ``data``, for messages.
-
-    Raises:
-        CaptureError: naming the file, the field, the value received and the value expected.
+    CaptureError names the file, the field, the value and the expectation.
     """
     try:
         return model.model_validate(data, context=path)
@@ -77,16 +70,7 @@ def _message(error: ValidationError, within: str, known: Iterable[str]) -> str:
 
 
 def read_capture(model: type[Model], folder: Path, kind: str) -> Model:
-    """Read and validate ``capture.json``.
-
-    Args:
-        model: class of the capture; its field ``folder`` is set.
-        folder: folder of the capture.
-        kind: required value of ``kind``.
-
-    Raises:
-        CaptureError: if it is unreadable or describes another kind of capture, and as :func:`parse`.
-    """
+    """Read and validate ``capture.json``, whose ``kind`` must be as given; sets the field ``folder``."""
     path = folder / "capture.json"
     data = read_json_object(path, f"expected the JSON description of a capture of kind {kind}")
     if data.get("kind") != kind:

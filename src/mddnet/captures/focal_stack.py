@@ -110,11 +110,7 @@ class FocalStack(CaptureDescription):
         return common_size(self.frame_files)
 
     def read_frame(self, index: int) -> UInt8Array:
-        """Pixels of frame ``index`` (0-based) as (H, W, 3) uint8, sRGB.
-
-        Raises:
-            CaptureError: if the file is damaged or its size differs from that of the first frame.
-        """
+        """Pixels of a frame, (H, W, 3) uint8, sRGB; CaptureError if it is damaged or of another size than the first."""
         file = self.frame_files[index]
         with opened_image(file, RESTORE) as image:
             pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
@@ -124,11 +120,7 @@ class FocalStack(CaptureDescription):
         return pixels
 
     def read_index_map(self) -> Float32Array | None:
-        """The index map as (H, W) float32, 0-based frame numbers, or None if the capture has none.
-
-        Raises:
-            CaptureError: if it is damaged or has another size than the frames.
-        """
+        """The index map as (H, W) float32, 0-based frame numbers, or None without one; CaptureError if unusable."""
         if self.index_map is None:
             return None
         file = self.index_map.file
@@ -160,22 +152,14 @@ class FramesOnDisk(Sequence[UInt8Array]):
 
 
 def read_focal_stack(folder: Path) -> FocalStack:
-    """Read and validate ``capture.json`` of a focal stack, and the headers of its frames.
-
-    Raises:
-        CaptureError: with file, value, expectation and fix.
-    """
+    """Read and validate ``capture.json`` of a focal stack and the headers of its frames; CaptureError if invalid."""
     stack = read_capture(FocalStack, folder, "focal_stack")
     assert stack.size  # reads the headers of all frames
     return stack
 
 
 def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
-    """(width, height) of one or more upright images, read from the headers.
-
-    Raises:
-        CaptureError: naming a file that is unreadable or has another size.
-    """
+    """(width, height) of upright images, read from the headers; CaptureError names one that is damaged or differs."""
     first: tuple[int, int] | None = None
     for file in frame_files:
         with opened_image(file, RESTORE) as image:

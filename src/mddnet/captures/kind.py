@@ -79,17 +79,10 @@ class Kind:
     files_of: Callable[[Path], tuple[Path, ...]] = plain_files
 
     def build(self, capture: Path | ListedCapture, out_root: Path, frames: int | None, seed: int) -> SceneRecord:
-        """Build the scene of a capture into ``out_root/NAME``.
+        """Build the scene of a capture (its folder, or a listed one) into ``out_root/NAME``.
 
-        Args:
-            capture: a capture folder, or a listed capture.
-            out_root: folder of scenes.
-            frames: number of frames to render, or None for the default; ignored for real frames.
-            seed: random seed for rendered frames.
-
-        Raises:
-            MddnetError: if the capture is damaged.
-            RejectedScene: with the measured reason, if the scene is not reliable.
+        ``frames`` (None for the default of the kind) and ``seed`` apply to rendered frames. MddnetError if the capture
+        is damaged, RejectedScene with the measured reason if the scene is not reliable.
         """
         build = _function(self.builder)
         if self.frames_rendered:

@@ -19,10 +19,7 @@ ViewCount = Annotated[int, whole_number(2, MAX_VIEWS_PER_SIDE, "an integer numbe
 
 
 class LightField(CaptureDescription):
-    """A grid of views of one size, named ``view_RR_CC.jpg`` with row and column counted from 00.
-
-    The directions of rows and columns are unknown; :mod:`mddnet.scenes.disparity` finds them.
-    """
+    """A grid of views of one size, ``view_RR_CC.jpg`` with row and column counted from 00, in unknown directions."""
 
     source: AnyText = ""
     licence: AnyText = ""
@@ -66,11 +63,7 @@ class LightField(CaptureDescription):
 
 
 def read_light_field(folder: Path) -> LightField:
-    """Read and validate ``capture.json`` of a light field, and the headers of its views.
-
-    Raises:
-        CaptureError: with file, value and expectation, also if a view is missing or has another size.
-    """
+    """Read and validate ``capture.json`` of a light field and the headers of its views; CaptureError if invalid."""
     field = read_capture(LightField, folder, "light_field")
     assert field.size  # reads the headers of all views
     return field

@@ -38,11 +38,7 @@ class SharpPhoto(ListedCapture):
 
 
 def list_photos(root: Path) -> list[SharpPhoto]:
-    """Sharp photos in the order of ``root/manifest.csv``.
-
-    Raises:
-        CaptureError: for a missing or incomplete manifest, a missing file, or a repeated name.
-    """
+    """Sharp photos in the order of ``root/manifest.csv``; CaptureError if it or a photo is missing or repeated."""
     photos: list[SharpPhoto] = []
     for line, row in manifest_rows(root, ("file", "source", "licence")):
         candidates = [path_inside(base, row["file"], line) for base in (root.parent, root)]

@@ -27,10 +27,7 @@ from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class DepthCodes:
-    """Encoding of inverse depth in the integers of a depth file; 0 is unknown.
-
-    ``nearest`` is the code of inverse depth 1, the largest; None if the codes are depth in millimetres.
-    """
+    """Encoding of inverse depth in the integers of a depth file; 0 is unknown."""
 
     unit: InvDepthUnit
     dtype: Literal["uint8", "uint16"]
@@ -77,11 +74,7 @@ class RgbdFrame(ListedCapture):
         return read_rgb_file(self.image)
 
     def read_inv_depth(self) -> Float32Array:
-        """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown.
-
-        Raises:
-            CaptureError: if the file is missing, damaged, of the wrong type, or has a code above ``codes.nearest``.
-        """
+        """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown; CaptureError if the file is unusable."""
         codes = read_codes(self.depth, self.codes.dtype)
         if self.codes.nearest is None:
             with np.errstate(divide="ignore"):
@@ -103,11 +96,7 @@ def read_rgb_file(path: Path) -> UInt8Array:
 
 
 def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Read the integer codes of a single-channel depth or disparity file, as float64.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, or not one channel of ``dtype``.
-    """
+    """Integer codes of a single-channel depth file as float64; CaptureError unless it is one channel of ``dtype``."""
     codes = read_stored(path, "restore the file or remove its row", "depth image")
     # Pillow opens some 16-bit files as 32-bit integers.
     if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
@@ -118,19 +107,12 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
 
 
 def list_rgbd(root: Path) -> list[RgbdFrame]:
-    """RGB-D captures in the order of ``root/manifest.csv``.
-
-    Raises:
-        CaptureError: for a missing or incomplete manifest, an unknown depth unit, a missing file, or a repeated name.
-    """
+    """RGB-D captures in the order of ``root/manifest.csv``; CaptureError names the line that is wrong."""
     return list_frames(root, RGBD_COLUMNS, RGBD_CODES, lambda row: f"rgbd/{row['source']}")
 
 
 def list_pseudo(root: Path) -> list[RgbdFrame]:
-    """Sharp photos with pseudo-labels, as written by ``mddnet label``; errors as :func:`list_rgbd`.
-
-    The manifest has the columns of RGB-D captures and ``place``; the unit is ``16bit-relative``.
-    """
+    """Sharp photos with pseudo-labels, as written by ``mddnet label``; the manifest has a column ``place``."""
     return list_frames(root, PSEUDO_COLUMNS, PSEUDO_CODES, lambda row: row["place"])
 
 
@@ -140,14 +122,7 @@ def list_frames(
     codes: Mapping[str, DepthCodes],
     location_of: Callable[[Mapping[str, str]], str],
 ) -> list[RgbdFrame]:
-    """Frames in the order of ``root/manifest.csv``; errors as :func:`list_rgbd`.
-
-    Args:
-        root: folder of the manifest.
-        columns: required columns, including ``RGBD_COLUMNS``.
-        codes: encoding of each accepted ``depth_unit``.
-        location_of: location of a row.
-    """
+    """Frames in the order of ``root/manifest.csv`` with these columns and values of ``depth_unit``."""
     frames: list[RgbdFrame] = []
     for line, row in manifest_rows(root, columns):
         if row["depth_unit"] not in codes:

@@ -131,11 +131,7 @@ def read_light(path: Path, response: Response) -> Float32Array:
 
 
 def read_rig(folder: Path) -> RigCapture:
-    """Read and validate ``capture.json`` of a rig capture, and the headers of its images.
-
-    Raises:
-        CaptureError: with file, value, expectation and fix.
-    """
+    """Read and validate ``capture.json`` of a rig and the headers of its images; CaptureError if invalid."""
     rig = read_capture(RigCapture, folder, "rig")
     assert rig.size  # reads the headers of all images
     return rig

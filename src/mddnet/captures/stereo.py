@@ -70,11 +70,7 @@ class StereoScene(ListedCapture):
         return brightened(image) if self.dark else image
 
     def read_inv_depth(self) -> Float32Array:
-        """(H, W) float32 in ``unit`` (disparity in pixels for ``"relative"``), larger is nearer, NaN where unknown.
-
-        Raises:
-            CaptureError: if the file is missing, damaged, or of the wrong type.
-        """
+        """(H, W) float32 in ``unit`` (pixels of disparity if relative), NaN where unknown; CaptureError if unusable."""
         if self.unit == "ordinal":
             return (read_codes(self.disparity, "uint8") / 255.0).astype(np.float32)
         codes = read_codes(self.disparity, "uint16")
@@ -94,11 +90,8 @@ def brightened(srgb8: UInt8Array) -> UInt8Array:
 def parse_calibration(text: str) -> StereoCalibration | None:
     """Parse the calibration of a manifest row; None unless f, baseline and offset are given as numbers.
 
-    Example:
-        ``Z_mm=160*3740/(3*d+200)``: u = (3 d + 200) / 598.4 per metre, and f = 3740 / 3 px of the image at hand.
-
-        >>> parse_calibration("Z_mm=160*3740/(3*d+200)").focal_px
-        1246.6666666666667
+    For example, ``Z_mm=160*3740/(3*d+200)`` is u = (3 d + 200) / 598.4 per metre, and f = 3740 / 3 px of the image at
+    hand.
     """
     if (match := _FORMULA.search(text)) is not None:
         baseline_mm, focal_px, reduction, offset_px = (float(g) for g in match.groups())
@@ -114,11 +107,7 @@ def parse_calibration(text: str) -> StereoCalibration | None:
 
 
 def list_stereo(root: Path) -> list[StereoScene]:
-    """Stereo scenes in the order of ``root/manifest.csv``.
-
-    Raises:
-        CaptureError: for a missing or incomplete manifest, an unknown kind, a missing file, or a repeated name.
-    """
+    """Stereo scenes in the order of ``root/manifest.csv``; CaptureError names the line that is wrong."""
     scenes: list[StereoScene] = []
     columns = ("source", "scene", "files", "kind", "calibration", "licence", "note")
     for line, row in manifest_rows(root, columns):

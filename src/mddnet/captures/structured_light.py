@@ -99,10 +99,7 @@ class FringeImages(Description):
 
 
 def order_distance_rad(periods: tuple[float, ...]) -> float:
-    """Smallest phase distance between two fringe orders of the highest frequency, radians.
-
-    Infinite if the highest frequency has a single order.
-    """
+    """Smallest phase distance of two fringe orders of the highest frequency, radians; inf if it has a single order."""
     highest = periods[-1]
     steps = np.arange(1, math.ceil(highest - 1e-9))
     if not len(steps):

@@ -74,11 +74,7 @@ class ShardBatches(IterableDataset[Batch]):
 
 
 def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig) -> Batch:
-    """One crop of a sample.
-
-    Raises:
-        CaptureError: naming shard and sample, if the sample is damaged or not of the train split.
-    """
+    """One crop of a sample; CaptureError names shard and sample if it is damaged or not of the train split."""
     try:
         one = EncodedSample.of(raw.fields)
         if one.info["split"] != "train":

@@ -55,17 +55,9 @@ class _Part:
 
 
 def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, first: int = 0) -> Iterator[RawSample]:
-    """The samples of a lane, endlessly.
+    """The samples of a lane, endlessly, without the ``first`` ones, shuffled in blocks of ``shuffle``.
 
-    Args:
-        shards: all shards.
-        seed: of the order.
-        lane: the lane.
-        shuffle: samples in a block; at most twice that many are in memory.
-        first: number of samples of this lane to skip.
-
-    Raises:
-        CaptureError: if a shard cannot be read, or has another number of samples than stated.
+    At most two blocks are in memory. CaptureError if a shard is broken or has another number of samples than stated.
     """
     start, size, number = 0, min(FIRST_BLOCK, shuffle), 0
     while start + size <= first:

@@ -13,15 +13,9 @@ from mddnet.io.part_file import PartFile, writing_into
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
-    """Write through a temporary file in the same folder, so that no reader sees a partial file.
+    """Write a file in an existing folder: complete or not at all; ``durable`` flushes it to disk first.
 
-    Args:
-        path: target file in an existing folder.
-        write: writes the content to a binary stream.
-        durable: flush to disk first, so that the file survives a power failure.
-
-    Raises:
-        OutputError: if the disk is full or the folder is not writable; the previous file stays.
+    OutputError if the disk is full or the folder is not writable; the previous file then stays.
     """
     with writing_into(path.parent, path):
         part = PartFile(path)

@@ -46,14 +46,10 @@ def try_lock(handle: int) -> Literal["acquired", "held", "unsupported"]:
 
 
 class FolderLock:
-    """A context that only one process at a time enters for a folder.
+    """A context that only one process at a time enters for an existing folder.
 
-    It locks a file ``.NAME.lock`` in the folder and removes it on exit. A file left by a killed process is not locked.
-
-    Args:
-        folder: must exist on entry.
-        name: the activity: ``build``, ``train`` or ``predict``.
-        timeout_s: how long to wait for another process.
+    It locks a file ``.NAME.lock`` there and removes it on exit; a file left by a killed process is not locked. ``name``
+    is the activity, such as ``build``.
     """
 
     def __init__(self, folder: Path, name: str, timeout_s: float = 0.0) -> None:
@@ -68,12 +64,7 @@ class FolderLock:
         return self.folder / f".{self.name}.lock"
 
     def __enter__(self) -> None:
-        """Acquire the lock.
-
-        Raises:
-            OutputError: if another process holds it for longer than ``timeout_s``.
-            OSError: if the folder is not writable.
-        """
+        """Acquire the lock; OutputError if another process holds it for longer than ``timeout_s``."""
         until = time.monotonic() + self.timeout_s
         while True:
             handle = os.open(self.path, os.O_CREAT | os.O_RDWR, LOCK_MODE)

@@ -29,11 +29,7 @@ def display(value: object) -> str:
 
 
 def read_json(path: Path, expected: str, error: type[MddnetError] = CaptureError) -> Any:
-    """Read a JSON file; ``expected`` (expectation and fix) ends the error message.
-
-    Raises:
-        MddnetError: of class ``error``, if the file is missing, larger than 64 MiB, not UTF-8 or not JSON.
-    """
+    """Read a JSON file; ``error``, which ends with ``expected``, if it is missing, not JSON or above 64 MiB."""
     try:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
@@ -46,11 +42,7 @@ def read_json(path: Path, expected: str, error: type[MddnetError] = CaptureError
 def read_json_object(
     path: Path, expected: str = "expected a JSON object", error: type[MddnetError] = CaptureError
 ) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        MddnetError: as :func:`read_json`, and for anything but an object.
-    """
+    """Read a JSON file that holds an object; errors as :func:`read_json`."""
     data = read_json(path, expected, error)
     if not isinstance(data, dict):
         raise error(f"{path}: {type(data).__name__}; {expected}")
@@ -85,16 +77,9 @@ def is_plain_name(name: object) -> bool:
 
 
 def named_file(path: Path, name: object, what: str, folders: int = 0) -> Path:
-    """A file in the folder of a description, or up to ``folders`` levels below it: nothing else on the disk.
+    """An existing file in the folder of a description, or up to ``folders`` levels below it: nothing else on the disk.
 
-    Args:
-        path: the description.
-        name: value of the field.
-        what: name of the field, for messages.
-        folders: how many levels below the file may be.
-
-    Raises:
-        CaptureError: for an absolute name, one with ``..`` or too many levels, and for a missing file.
+    CaptureError for another name; ``what`` is the name of the field.
     """
     parts = PurePosixPath(name).parts if isinstance(name, str) else ()
     if not 1 <= len(parts) <= 1 + folders or not all(map(is_plain_name, parts)):
@@ -107,11 +92,7 @@ def named_file(path: Path, name: object, what: str, folders: int = 0) -> Path:
 
 
 def named_files(path: Path, names: object, what: str, folders: int = 0) -> tuple[Path, ...]:
-    """The files of a list of unique names; as :func:`named_file`.
-
-    Raises:
-        CaptureError: for anything but a list, for a repeated name, and as :func:`named_file`.
-    """
+    """The files of a list of unique names; errors as :func:`named_file`."""
     if not isinstance(names, list):
         raise CaptureError(f"{path}: {what} is {display(names)}; expected a list of file names in capture order")
     repeated = first_repeated([name for name in names if isinstance(name, str)])

@@ -16,15 +16,10 @@ MAX_HEADER_BYTES = 10_000  # numPy's limit; the header of a numeric array has ab
 
 
 def read_npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:
-    """Memory-map an array; a header that claims more than the file holds is refused before memory is allocated.
+    """Memory-map an array whose ``dtype.kind`` is one of ``kinds``; ``expected`` ends error messages.
 
-    Args:
-        path: the file.
-        kinds: accepted values of ``dtype.kind``, such as ``"uif"``.
-        expected: end of messages.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, empty, not an array, or of another kind.
+    CaptureError if it is missing, damaged, empty or of another kind. A header that claims more than the file holds is
+    refused before memory is allocated.
     """
     try:
         _check_header(path)

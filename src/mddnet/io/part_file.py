@@ -72,10 +72,7 @@ class PartFile:
 
 
 class StagedFiles:
-    """Files that are committed together: nothing is replaced before all of them are written.
-
-    Leaving the context discards uncommitted files.
-    """
+    """Files that are committed together once all are written; leaving the context discards the others."""
 
     def __init__(self) -> None:
         self._waiting: list[PartFile] = []
@@ -128,11 +125,7 @@ def _remove_if_abandoned(path: Path) -> None:
 
 @contextmanager
 def writing_into(folder: Path, file: Path | None = None) -> Iterator[None]:
-    """Turn OSErrors of writing below a folder (or one file of it) into errors that state the fix.
-
-    Raises:
-        OutputError: for a full disk, a folder that is not writable, or a file above the size limit.
-    """
+    """Turn OSErrors of writing below a folder (or one file of it) into an OutputError that states the fix."""
     try:
         yield
     except OutputError:
@@ -147,10 +140,7 @@ def writing_into(folder: Path, file: Path | None = None) -> Iterator[None]:
 def refusal(error: OSError, folder: Path | None = None, file: Path | None = None) -> str | None:
     """Message for a file that the system refuses to write; None for other errors.
 
-    Args:
-        error: error of the system.
-        folder: folder that is written; a permission error outside it gives None. None is any folder.
-        file: name for the message; None uses that of the error.
+    A permission error outside ``folder`` gives None as well. The file is named ``file``, by default as in the error.
     """
     where = file or (Path(error.filename) if isinstance(error.filename, str) else folder)
     problem = (error.strerror or str(error)).lower()

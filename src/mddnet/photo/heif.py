@@ -18,12 +18,7 @@ def is_heif(start: bytes) -> bool:
 
 
 def open_heif(path: Path) -> Image.Image:
-    """Open the primary image of a HEIF file without decoding it; libheif rotates it upright and reduces 10 bits to 8.
-
-    Raises:
-        ImageError: if pillow-heif is not installed.
-        Exception: any exception of pillow-heif for a damaged file.
-    """
+    """Open a HEIF file; libheif rotates it upright, reduces 10 bits to 8, and raises anything for a damaged file."""
     pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
     image: Image.Image = pillow_heif.HeifImageFile(path)
     return image

@@ -57,18 +57,10 @@ def opened_image(
     name: str | None = None,
     what: str = "image",
 ) -> Iterator[Image.Image]:
-    """Open an image file without decoding it; any exception raised inside the context becomes one error.
+    """Open an image file without decoding it; any exception inside the context becomes an ``error``.
 
-    Args:
-        file: path, or stream of its bytes.
-        fix: end of the message for an unreadable file: how to fix it.
-        error: class to raise.
-        name: name in messages; the path by default.
-        what: expected content, for messages.
-
-    Raises:
-        MddnetError: of class ``error``, if the file is missing, damaged, not an image, a vector graphic, or has more
-            pixels than :func:`mddnet.photo.samples.pixel_limit` allows.
+    Vector graphics and images above :func:`mddnet.photo.samples.pixel_limit` are refused. The message has ``name`` (by
+    default the path) and ``what`` was expected, and ends with ``fix``.
     """
     name = str(file) if name is None else name
     try:

@@ -36,9 +36,7 @@ TAG_OF_NAME = {
 def read_raw(path: Path, max_pixels: int | None) -> Photo:
     """Develop a raw file with the camera's white balance and LibRaw's automatic exposure: upright, sRGB.
 
-    Raises:
-        ImageError: if a package is missing, or the image is too small or too large.
-        Exception: any exception of LibRaw for an unreadable file.
+    LibRaw raises anything for a damaged file.
     """
     rawpy = formats_module("rawpy", path, "a camera raw file")
     with rawpy.imread(str(path)) as raw:

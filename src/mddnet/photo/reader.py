@@ -131,26 +131,17 @@ def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
 
 
 def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """Convert a Pillow image to a photo, as :func:`read_photo` does for files.
-
-    Raises:
-        ImageError: if it is damaged, too small, too large, or has an unsupported colour mode.
-    """
+    """Convert a Pillow image as :func:`read_photo` does a file; ImageError if it cannot be used."""
     filename = getattr(image, "filename", "")
     photo = _photo_from_image(image, lens, str(filename) or "the image", None, linear)
     return replace(photo, path=Path(filename)) if filename else photo
 
 
 def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """Convert an array to a photo.
+    """Convert an array to a photo; ImageError for another shape or type, values out of range, or an edge below 32 px.
 
-    Args:
-        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1].
-        lens: known lens facts.
-        linear: the array is linear light instead of sRGB-encoded.
-
-    Raises:
-        ImageError: for another shape or type, values out of range, or an edge below 32 px.
+    The array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1]; with ``linear``, linear
+    light instead of sRGB-encoded.
     """
     name, notes = "the array", list[str]()
     picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)

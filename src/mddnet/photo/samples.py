@@ -20,11 +20,7 @@ OVERSHOOT = 0.05  # resampling overshoots a little; float samples farther outsid
 
 
 def pixel_limit() -> int:
-    """Largest number of pixels of an image: 200 megapixels, or the value of MDDNET_MAX_MEGAPIXELS.
-
-    Raises:
-        ImageError: if the environment variable is not a positive number.
-    """
+    """Largest number of pixels of an image: 200 megapixels, or the value of MDDNET_MAX_MEGAPIXELS."""
     text = os.environ.get(LIMIT_VARIABLE)
     if not text:
         return MAX_PIXELS
@@ -55,11 +51,7 @@ def check_most_pixels(height: int, width: int, name: str, max_pixels: int | None
 
 
 def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
-    """Convert sRGB-encoded samples to 8 bits: uint8, bool, integers of up to 16 bits, or floats in [0, 1].
-
-    Raises:
-        ImageError: for another type, or values out of range.
-    """
+    """Convert sRGB-encoded bool, integers of up to 16 bits, or floats in [0, 1] to uint8; ImageError for others."""
     if samples.dtype == np.uint8:
         return samples.astype(np.uint8, copy=False)
     if samples.dtype == np.bool_:
@@ -71,12 +63,9 @@ def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]
 
 
 def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
-    """Convert linear light to 8-bit sRGB: uint8, integers of up to 16 bits, or floats where 1 is white.
+    """Convert linear light, integers of up to 16 bits or floats where 1 is white, to 8-bit sRGB; ImageError for others.
 
     If float light exceeds white, the exposure is lowered so that 99 % of the samples stay below it.
-
-    Raises:
-        ImageError: for another type, integers out of range, NaN, or light below zero.
     """
     if np.issubdtype(samples.dtype, np.floating):
         light = samples.astype(np.float32)

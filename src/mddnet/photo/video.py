@@ -40,16 +40,9 @@ def frame_stem(path: Path, index: int) -> str:
 
 
 def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None = None) -> Iterator[Photo]:
-    """The frames of a video in display order, upright, as 8-bit sRGB.
+    """The frames of a video in display order, upright, as 8-bit sRGB; ``pixel_um`` of the lens is that of a frame.
 
-    Args:
-        path: MP4, MOV, MKV, WebM, AVI, MPEG.
-        lens: known lens facts; ``pixel_um`` is the pitch of the frame's pixels.
-        max_pixels: a video with larger frames is refused before decoding; None as for photos.
-
-    Raises:
-        ImageError: if PyAV is not installed, the file is missing or not a video, or the frames are too small or too
-            large; after the last decodable frame if the file is damaged or truncated.
+    ImageError if it is not a usable video, and after the last frame of a damaged or truncated one.
     """
     count = 0
     with _opened(path, max_pixels) as (container, stream):
@@ -71,11 +64,7 @@ def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None
 def sampled_frames(
     path: Path, count: int, lens: Lens | None = None, *, max_pixels: int | None = None
 ) -> Iterator[Photo]:
-    """Up to ``count`` frames spread evenly over a video, fewer if it is short or seeking fails.
-
-    Raises:
-        ImageError: as :func:`video_frames`, but not for a truncated file.
-    """
+    """Up to ``count`` frames spread evenly over a video, fewer if it is short or seeking fails."""
     with _opened(path, max_pixels) as (container, stream):
         duration_s = container.duration / 1e6 if container.duration else 0.0
         seen: set[float | None] = set()
@@ -102,11 +91,7 @@ def sampled_frames(
 
 
 def frame_count(path: Path) -> int:
-    """Number of frames that a video states; 0 if it does not.
-
-    Raises:
-        ImageError: as :func:`video_frames`.
-    """
+    """Number of frames that a video states; 0 if it does not; ImageError if it is not a usable video."""
     with _opened(path, None) as (container, stream):
         return _expected_frames(container, stream)
 

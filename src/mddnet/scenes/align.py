@@ -78,13 +78,9 @@ class AlignedStack:
 def scaled_about(
     image: NDArray[Pixel], zoom: float, centre: tuple[float, float] | None = None, shift: complex = 0j
 ) -> NDArray[Pixel]:
-    """Remove a magnification and a displacement, with cubic interpolation (linear would add blur).
+    """Remove a magnification about ``centre`` (x, y; by default the middle) and a displacement x + iy, in pixels.
 
-    Args:
-        image: (H, W) or (H, W, 3), any type that OpenCV warps.
-        zoom: magnification to remove.
-        centre: (x, y) of its fixed point, pixels; None is the middle of the image.
-        shift: x + iy, displacement to remove, pixels.
+    The interpolation is cubic; linear would add blur.
     """
     height, width = image.shape[:2]
     if abs(zoom - 1) < 1e-9 and not shift:
@@ -100,8 +96,8 @@ def scaled_about(
 def register_pair(first: Float32Array, second: Float32Array, start: Similarity | None = None) -> PairFit:
     """Register two (H, W) images of variance-stabilised luminance by robust Gauss-Newton, coarse to fine.
 
-    Minimises sum w (g second(T x) + o - first(x))^2 with Tukey weights w, gain g and offset o (Lucas and Kanade,
-    IJCAI 1981, in the form of Baker and Matthews, IJCV 2004, section 2), from ``start`` or the identity.
+    Minimises sum w (g second(T x) + o - first(x))^2 with Tukey weights w, gain g and offset o (Lucas and Kanade, IJCAI
+    1981, in the form of Baker and Matthews, IJCV 2004, section 2), from ``start`` or the identity.
     """
     height, width = first.shape
     levels = max(1, int(np.log2(max(height, width) / 24)))
@@ -156,13 +152,9 @@ def _gauss_newton(
 
 
 def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
-    """Transform of every frame relative to the middle frame.
+    """Transform of every frame, (H, W, 3) uint8 sRGB in order of focus, relative to the middle one.
 
-    Args:
-        frames: (H, W, 3) uint8 each, sRGB, in order of focus.
-
-    Raises:
-        RejectedScene: if neighbours do not correlate after registration, or the pairs contradict each other.
+    RejectedScene if neighbours do not correlate after registration, or the pairs contradict each other.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / max(width, height))
@@ -233,12 +225,9 @@ def _solve_links(
 
 
 def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
-    """A large rectangle of True: repeatedly crops the border line with the largest share of False.
+    """A large rectangle of True: crops the border line with the largest share of False, again and again.
 
     A hole inside is reached from the edge that needs the fewest lines.
-
-    Raises:
-        RejectedScene: if nothing is left.
     """
     top, bottom, left, right = 0, valid.shape[0], 0, valid.shape[1]
     while top < bottom and left < right:
@@ -258,11 +247,7 @@ def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
 
 
 def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> AlignedStack:
-    """Warp every frame to the reference and crop all frames to their common area.
-
-    Raises:
-        RejectedScene: if the common area is less than half of the frame.
-    """
+    """Warp every frame to the reference and crop all to their common area, or RejectedScene below half a frame."""
     height, width = frames[0].shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     maps = ((i, _through(transform, xs, ys, width, height)) for i, transform in enumerate(alignment.transforms))
@@ -270,19 +255,12 @@ def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> Align
 
 
 def undo_parallax(frames: Sequence[UInt8Array], aligned: AlignedStack) -> AlignedStack:
-    """Remove parallax of a moving camera, which shifts near objects against far ones.
+    """Remove parallax of a moving camera, which shifts near objects against far ones, from the frames as captured.
 
-    Optical flow between neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows of
-    ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
+    Optical flow between aligned neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows
+    of ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
     reference. The window must be wide: growing blur moves opposite edges of an object apart, and a more local flow
     would remove the blur itself.
-
-    Args:
-        frames: the frames as captured; each is warped only once.
-        aligned: the same frames after :func:`apply_alignment`.
-
-    Raises:
-        RejectedScene: if the common area is less than half of the frame.
     """
     height, width = frames[0].shape[:2]
     rows, columns = aligned.rows, aligned.columns
@@ -319,10 +297,7 @@ def _warped(
     rows: slice,
     columns: slice,
 ) -> AlignedStack:
-    """Sample every frame at its map and crop; the maps cover ``rows`` and ``columns`` of the reference.
-
-    Maps are an iterable of pairs with frame numbers, since all of them would fill the memory.
-    """
+    """Sample every frame at its map, which covers ``rows`` and ``columns`` of the reference, and crop."""
     height, width = frames[0].shape[:2]
     valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
     warped: dict[int, UInt8Array] = {}

@@ -84,13 +84,9 @@ class RerenderTrial:
 
 
 def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
-    """Build the scene in ``out_root/<name>/``, replacing an older one; ``scene.json`` is written last.
+    """Build the scene in ``out_root/<name>/``; RejectedScene if the blur of the frames does not follow the depth.
 
     Frames are read twice and kept one at a time: a scene of 200 frames needs no more memory than one of 3.
-
-    Raises:
-        CaptureError: if a part is damaged or contradicts another.
-        RejectedScene: with the measured reason, if the blur of the frames does not follow the depth.
     """
     sharp = capture.read_sharp()
     inv_depth = 1.0 / capture.read_depth_m(sharp.shape)
@@ -160,15 +156,10 @@ def _work_size(image: UInt8Array) -> Float32Array:
 
 
 def measure_breathing(sharp: Float32Array, frames: list[Float32Array], sensor_m: NDArray[np.float64]) -> Breathing:
-    """Determine whether frames are magnified in proportion to the sensor distance v, or already scaled.
+    """Determine whether frames, (h, w, 3) linear light, are magnified in proportion to the sensor distance v.
 
-    A line is fitted to the log magnification of the frames over log v: slope 1 as captured, 0 if already scaled.
-    Individual measurements are not used for scaling, since those of strongly blurred frames are inaccurate.
-
-    Args:
-        sharp: (h, w, 3) linear light.
-        frames: N arrays (h, w, 3), linear light.
-        sensor_m: (N,) sensor distance v of the frames, metres.
+    A line is fitted to the log magnification over log v: slope 1 as captured, 0 if already scaled. Individual
+    measurements are not used for scaling, since those of strongly blurred frames are inaccurate.
     """
     none = Breathing(np.ones(len(frames)), False)
     log_v = np.log(sensor_m)
@@ -220,16 +211,7 @@ def rerender_trial(
     u_focus: NDArray[np.float64],
     sensor_m: NDArray[np.float64],
 ) -> RerenderTrial:
-    """Prepare the comparison of rendered with real frames.
-
-    Args:
-        sharp: (H, W, 3) uint8, sRGB.
-        inv_depth: (H, W), 1/m, NaN where unknown.
-        small: N arrays (h, w, 3), linear light, at the working size.
-        breathing: magnification of the frames.
-        u_focus: (N,) 1/m.
-        sensor_m: (N,) kappa / A: sensor distances over magnification, metres.
-    """
+    """Prepare the comparison of rendered with real frames, (h, w, 3) linear light at the working size."""
     sharp_small = _work_size(sharp)
     height, width = sharp_small.shape[:2]
     ratio = width / sharp.shape[1]
@@ -249,11 +231,7 @@ def rerender_trial(
 
 
 def fit_aperture_px(trial: RerenderTrial) -> float:
-    """The A with the lowest re-rendering error.
-
-    Raises:
-        RejectedScene: if the frames do not determine A: the error has no minimum within the range of blur.
-    """
+    """The A with the lowest re-rendering error; RejectedScene if that has no minimum within the range of blur."""
     farthest = float(np.quantile(np.concatenate(trial.distances), 0.99))
     if not farthest > 0:
         raise RejectedScene("every pixel is in focus in every frame, which does not determine A")

@@ -67,13 +67,7 @@ def build_one(
 ) -> BuildRow:
     """Build one scene and move it to its place; errors of the capture or builder become a row, not an exception.
 
-    Args:
-        task: the scene.
-        out: root of the scenes in ``out/KIND/SCENE``.
-        scratch: folder to build in, on the same file system.
-        frames: frames per rendered scene, or None for the default of the kind.
-        seed: random seed for rendered scenes.
-        rebuild: build even if nothing has changed.
+    ``scratch`` is a folder to build in, on the same file system as ``out``.
     """
     # Two single-threaded processes are faster than one process with two threads.
     cv2.setNumThreads(1)
@@ -137,21 +131,11 @@ def build_scenes(
     rebuild: bool = False,
     ray: str | None = None,
 ) -> Generator[BuildRow]:
-    """Build the scenes of a plan in any order; after an interruption, the next call resumes.
+    """Build the scenes of a plan into ``out/KIND/SCENE``; after an interruption, the next call resumes.
 
-    Args:
-        plan: the scenes to build.
-        out: root of the scenes in ``out/KIND/SCENE``.
-        jobs: number of local processes.
-        frames, seed, rebuild: as for :func:`build_one`.
-        ray: address of a Ray cluster that builds instead; all paths must then be absolute and visible to its machines.
-
-    Yields:
-        One row per finished scene, failures of the plan first.
-
-    Raises:
-        OutputError: if ``out`` is not writable, or another build is writing there.
-        ClusterError: if the cluster cannot be reached, or its machines differ.
+    Yields a row per finished scene in any order, failures of the plan first. ``frames`` and ``seed`` are for rendered
+    scenes. ``ray`` is the address of a Ray cluster that builds instead of ``jobs`` local processes; all paths must then
+    be absolute and visible to its machines.
     """
     with BuildLock(out) as scratch:
         yield from plan.failures

@@ -80,15 +80,7 @@ def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
 def write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
     """Write ``build.csv`` (all complete scenes below ``out``) and ``rejected.csv`` (all captures without one).
 
-    Rows of captures that are not part of this run are kept.
-
-    Args:
-        out: root of the scenes.
-        rows: results of this run.
-        split_of: split of a location, or "" if unknown.
-
-    Raises:
-        OutputError: if they cannot be written.
+    Rows of captures that are not part of this run are kept. ``split_of`` gives "" for an unknown location.
     """
     with writing_into(out), FolderLock(out, "build-tables", LOCK_TIMEOUT_S):
         _write_tables(out, rows, split_of)

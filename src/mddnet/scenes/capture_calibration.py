@@ -55,12 +55,7 @@ def calibrate_task(task: BuildTask) -> CaptureCalibration:
 
 
 def calibrate_rig(folder: Path) -> CaptureCalibration:
-    """A and e of a rig capture.
-
-    Raises:
-        CaptureError: if the capture is damaged.
-        RejectedScene: if it does not determine them.
-    """
+    """A and e of a rig capture; RejectedScene if it does not determine them."""
     rig = read_rig(folder)
     found = calibrate_capture(rig)
     fit = found.fit
@@ -79,12 +74,7 @@ def calibrate_rig(folder: Path) -> CaptureCalibration:
 
 
 def calibrate_stack(folder: Path) -> CaptureCalibration:
-    """Kappa of a focal stack.
-
-    Raises:
-        CaptureError: if the capture is damaged.
-        RejectedScene: if blur does not explain the frames.
-    """
+    """Kappa of a focal stack; RejectedScene if blur does not explain the frames."""
     stack = read_focal_stack(folder)
     measured = measure_stack(stack)
     sweep = measured.sweep
@@ -105,10 +95,7 @@ def calibrate_stack(folder: Path) -> CaptureCalibration:
 
 
 def pooled(calibrations: list[CaptureCalibration]) -> tuple[Quantity, ...]:
-    """Weighted means of A and e over several captures of one rig.
-
-    The interval is the larger of those from the individual errors and from the scatter of the captures.
-    """
+    """Weighted means of A and e over captures of one rig; the error is that of the captures or their scatter."""
     out = []
     for name in ("A", "e"):
         found = [q for c in calibrations for q in c.quantities if q.name == name and q.error > 0]

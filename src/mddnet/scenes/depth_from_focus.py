@@ -45,12 +45,7 @@ def peak_position(scores: Float32Array) -> Float32Array:
 
 
 def depth_from_sharpness(profile: Float32Array, guide: Float32Array) -> FocusDepth:
-    """Index of the sharpness peak, from profiles pooled over similar neighbours.
-
-    Args:
-        profile: (N, H, W) of :func:`mddnet.scenes.sharpness.sharpness_profile`.
-        guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the mean of the frames, or a sharp image.
-    """
+    """Index of the peak of (N, H, W) sharpness, pooled over neighbours that are alike in ``guide``, (H, W, 3) sRGB."""
     floor = noise_floor(profile)
     top = profile.max(axis=0)
     contrast = (top - np.median(profile, axis=0)) / (top + 3 * floor)
@@ -66,12 +61,10 @@ def depth_from_sharpness(profile: Float32Array, guide: Float32Array) -> FocusDep
 
 
 def depth_from_cost(cost: Float32Array, unblurred: Float32Array, guide: Float32Array) -> FocusDepth:
-    """Index that best explains all frames, from the re-rendering cost of every candidate index.
+    """Index that best explains all frames.
 
-    Args:
-        cost: (N, H, W), mean squared error over frames if the pixel had that index.
-        unblurred: (H, W), the same error of the sharp image.
-        guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the sharp image.
+    ``cost`` is (N, H, W), the mean squared error over frames if the pixel had that index; ``unblurred`` is that of the
+    sharp image, and ``guide`` the sharp image, (H, W, 3), sRGB-encoded.
     """
     noise = max(float(np.quantile(cost.min(axis=0), 0.2)), QUANTISATION)
     spread = np.sqrt(cost.mean(axis=0) + 4 * noise)
@@ -95,13 +88,7 @@ def complete(depth: FocusDepth, frame_count: int, guide: Float32Array, floor: fl
 
     Histograms of the index are pooled by guided filters with a small and (at less weight) a large window, and their
     median is taken (Ma et al., "Constant time weighted median filtering for stereo matching and beyond", ICCV 2013).
-    This removes outliers and fills uncertain areas from confident ones of similar colour, without copying texture.
-
-    Args:
-        depth: index and confidence.
-        frame_count: number of frames N.
-        guide: (H, W, 3) float32 in 0..1, sRGB-encoded.
-        floor: pooled confidence below which an area stays unknown.
+    This removes outliers and fills areas of pooled confidence above ``floor`` without copying texture of the guide.
     """
     known = np.nan_to_num(depth.index, nan=0.0)
     weight = np.where(np.isnan(depth.index), 0, depth.confidence**2 + 1e-4).astype(np.float32)

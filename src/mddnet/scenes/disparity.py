@@ -109,7 +109,7 @@ def texture_strength(image: Float32Array) -> Float32Array:
 
 
 def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Views above, below, left and right of the centre: a point occluded in one half is visible in another.
+    """Views above, below, left and right of the centre: a point hidden in one half is visible in another.
 
     Source: Kang, Szeliski and Chai, "Handling Occlusions in Dense Multi-view Stereo" (CVPR 2001).
     """
@@ -118,13 +118,7 @@ def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
 
 
 def matching_costs(grid: ViewGrid, planes: NDArray[np.float64], radius: int = 3) -> Float32Array:
-    """(D, H, W) matching cost of the central view against the best half of the views, with edge-aware aggregation.
-
-    Args:
-        grid: the views.
-        planes: (D,) disparities, pixels per view.
-        radius: radius of the aggregation window, px; 0 for none.
-    """
+    """(D, H, W) cost of the central view against the best half of the views, aggregated along edges in windows."""
     reference = grid.images[grid.centre]
     guide = reference.mean(axis=2)
     halves = _halves(grid.positions)
@@ -165,11 +159,7 @@ def _sweep(costs: Float32Array, edge_weight: Float32Array, p1: float, p2: float)
 def smooth_costs(costs: Float32Array, guide: Float32Array, p1: float, p2: float) -> Float32Array:
     """Semi-global aggregation of (D, H, W) costs along four directions (Hirschmüller, PAMI 2008, eq. 13).
 
-    Args:
-        costs: matching costs.
-        guide: (H, W) grey image; its edges lower the penalty of a jump.
-        p1: penalty of a step of one plane, in units of cost.
-        p2: penalty of a larger jump.
+    ``p1`` is the penalty of a step of one plane, ``p2`` that of a larger jump, which edges of the grey ``guide`` lower.
     """
     volume = np.ascontiguousarray(costs.transpose(1, 2, 0))  # H W D
     total = np.zeros_like(volume)
@@ -197,16 +187,10 @@ def subpixel_argmin(costs: Float32Array, planes: NDArray[np.float64]) -> Float32
 
 
 def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array, strength: float = 0.3) -> Float32Array:
-    """Fill and smooth a map along the edges of an image by weighted least squares.
+    """Fill and smooth a finite (H, W) map along the edges of an (H, W, 3) image by weighted least squares.
 
     Minimises sum w (s - v)^2 + strength * sum over neighbours a (s_i - s_j)^2 with a = 1 / (1 + (|difference of the
     guide| / 0.02)^2) (Farbman et al., SIGGRAPH 2008, eq. 1, with confidence as the weight of the data).
-
-    Args:
-        values: (H, W), finite.
-        weights: (H, W) confidence of each value, >= 0.
-        guide: (H, W, 3) image in [0, 1].
-        strength: weight of smoothness relative to a fully confident value.
     """
     height, width = values.shape
     count = height * width
@@ -234,14 +218,7 @@ def find_orientation(
 ) -> Orientation:
     """Find the directions of rows and columns, up to the common sign, from the agreement of views near the centre.
 
-    Args:
-        images: (rows * cols, H, W, 3) views, row by row.
-        rows, cols: size of the grid.
-        centre: row and column of the central view.
-        search_px: largest disparity, pixels per view.
-
-    Raises:
-        RejectedScene: if the best orientation is not clearly better than the second best.
+    ``images`` are (rows * cols, H, W, 3), row by row. RejectedScene unless one orientation is clearly the best.
     """
     reference = images[centre[0] * cols + centre[1]]
     texture = texture_strength(reference)
@@ -290,16 +267,9 @@ def find_range(grid: ViewGrid, search_px: float = 16.0) -> tuple[float, float]:
 def forward_map(
     values: Float32Array, disparity: Float32Array, position: NDArray[np.float64], near_wins: bool = True
 ) -> Float32Array:
-    """Warp ``values`` from the central view to the view at ``position``; of two values at a pixel, the nearer wins.
+    """Warp finite (H, W) ``values`` from the centre to the view at ``position``; NaN where there is none.
 
-    Args:
-        values: (H, W), finite.
-        disparity: (H, W), finite, pixels per view.
-        position: row and column of the target view, in units of one view.
-        near_wins: False reverses the order, for testing.
-
-    Returns:
-        (H, W) float32, NaN for pixels without a value.
+    Of two values at a pixel the nearer wins, or the farther without ``near_wins``.
     """
     height, width = disparity.shape
     y, x = pixel_grid(height, width)
@@ -320,10 +290,7 @@ def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
     """Share, weighted by error, of occlusions that support "larger disparity is nearer" over its opposite.
 
     Both hypotheses predict every view from the central one. They differ only where two surfaces map to one pixel, and
-    there the outermost views show which of them is visible.
-
-    Raises:
-        RejectedScene: if too few pixels decide, as with a single plane.
+    there the outermost views show which is visible. RejectedScene if too few pixels decide, as with a single plane.
     """
     reach = np.abs(grid.positions).max(axis=1)
     voters = np.flatnonzero(reach >= reach.max() - 0.25)
@@ -361,8 +328,7 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
     """Fit each view's position, residual shift and gain to the central view, by Gauss-Newton on the colour difference.
 
     Solves I_v(x - d p + o) + grad I . (-d dp + do) = I_c(x) for dp and do over textured, matching pixels (Lucas and
-    Kanade, IJCAI 1981, with two unknown vectors instead of one). The mean scale of the grid is kept, which keeps the
-    unit of disparities.
+    Kanade, IJCAI 1981, with two unknown vectors). The mean scale of the grid, and so the unit of disparities, is kept.
     """
     reference = grid.images[grid.centre].mean(axis=2)
     y, x = pixel_grid(*disparity.shape)
@@ -401,10 +367,7 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
 
 
 def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
-    """Mean colour difference (sRGB, truncated) between the central view and the others warped onto it.
-
-    ``disparity`` is (H, W), NaN where unknown; those pixels are ignored.
-    """
+    """Mean colour difference (sRGB, truncated) between the central view and the others where the disparity is known."""
     known = np.isfinite(disparity)
     d = np.nan_to_num(disparity)
     y, x = pixel_grid(*disparity.shape)
@@ -434,13 +397,9 @@ def _checkerboard(grid: ViewGrid) -> list[ViewGrid]:
 def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float = 0.2) -> DisparityMap:
     """Disparity of the central view by occlusion-aware plane sweep, semi-global smoothing and edge-aware filling.
 
-    The confidence is the product of two measures in [0, 1]: agreement of the estimates from two disjoint halves of the
-    views with the smoothed map, and the contrast of the matching cost.
-
-    Args:
-        grid: the views.
-        low, high: range of the search, pixels per view.
-        min_confidence: below it, the disparity is unknown (NaN).
+    The search is from ``low`` to ``high``, pixels per view; below ``min_confidence`` it is unknown (NaN). The
+    confidence is the product of the agreement of two disjoint halves of the views and the contrast of the matching
+    cost.
     """
     reference = grid.images[grid.centre]
     reach = float(np.abs(grid.positions).max())
@@ -471,11 +430,7 @@ def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float
 
 
 def view_grid(views: Iterable[Float32Array], positions: NDArray[np.float64]) -> ViewGrid:
-    """A grid of views at the given positions, with zero shifts and unit gains.
-
-    Raises:
-        ValueError: if no view is at (0, 0), or the counts differ.
-    """
+    """A grid of views at the given positions, one of them (0, 0), with zero shifts and unit gains."""
     images = np.stack(list(views)).astype(np.float32)
     if len(images) != len(positions):
         raise ValueError(f"{len(images)} views at {len(positions)} positions; expected as many positions as views")

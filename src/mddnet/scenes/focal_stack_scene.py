@@ -92,12 +92,7 @@ class MeasuredStack:
 
 
 def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of a focal stack in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
-
-    Raises:
-        CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if the scene is not reliable.
-    """
+    """Build the scene of a focal stack in ``out_root/<scene>/``; RejectedScene if it is not reliable."""
     stack = read_focal_stack(folder)
     measured = measure_stack(stack)
     aligned, sweep, near_to_far = measured.aligned, measured.sweep, measured.near_to_far
@@ -115,9 +110,7 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
 def measure_stack(stack: FocalStack) -> MeasuredStack:
     """Align a stack and measure its sweep, with parallax removed if that explains the frames better.
 
-    Raises:
-        CaptureError: if a frame is damaged.
-        RejectedScene: with the measured reason, if blur does not explain the frames or the order is unknown.
+    RejectedScene with the measured reason if blur does not explain the frames or their order is unknown.
     """
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     frames = FramesOnDisk(stack)
@@ -147,14 +140,10 @@ def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedSt
 
 
 def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
-    """Depth, sharp image and blur of aligned frames.
+    """Depth, sharp image and blur of aligned frames, (H, W, 3) uint8, sRGB, in order of focus.
 
-    Args:
-        frames: (H, W, 3) uint8 each, sRGB, in order of focus.
-        values: (N,) known inverse depths of the planes of focus, 1/m, or None.
-
-    Raises:
-        RejectedScene: if depth is found in too little of the image.
+    ``values`` are the known inverse depths of the planes of focus, 1/m. RejectedScene if depth is found in too little
+    of the image.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / width)
@@ -226,8 +215,8 @@ def _label_noise_px(
     """Lower bound of the error of the CoC from the estimated depth.
 
     The even and the odd frames give two depths with independent errors. The error with all frames has half the variance
-    of either, so it is half the difference of the two. Shared errors (of the sharp image and its edge-aware smoothing)
-    are not included.
+    of either, so it is half the difference of the two. Shared errors of the sharp image and its smoothing are not
+    included.
     """
     if len(encoded) < 2 * MIN_NOISE_FRAMES:
         return float("nan")

@@ -103,11 +103,7 @@ def decode_phase(images: Iterable[Float32Array]) -> Phase:
 
 
 def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: float) -> None:
-    """Check the order of the images of one frequency by a sine fit on well-lit pixels.
-
-    Raises:
-        RejectedScene: naming two images that seem exchanged.
-    """
+    """Check the order of the images of one frequency by a sine fit; RejectedScene names two that seem exchanged."""
     steps = len(images)
     values = np.stack([image.ravel() for image in images])
     contrast = values.max(axis=0) - values.min(axis=0)
@@ -147,14 +143,9 @@ def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: 
 
 
 def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode:
-    """Unwrap the highest frequency with the help of all others.
+    """Unwrap the highest frequency with the help of all others; ``periods`` of the phases across the projector rise.
 
-    Args:
-        phases: one per frequency.
-        periods: their periods across the projector, rising.
-
-    Raises:
-        RejectedScene: if the images are saturated, unlit, not sinusoidal, or contradict each other.
+    RejectedScene if the images are saturated, unlit, not sinusoidal, or contradict each other.
     """
     shape = phases[0].wrapped.shape
     saturated = np.any([p.saturated for p in phases], axis=0)

@@ -19,14 +19,9 @@ EPSILON = 2e-4  # variance of an image in [0, 1] below which a window counts as 
 def grey_guided(
     guide: Float32Array, values: Float32Array, radius_px: int, epsilon: float, border: int = cv2.BORDER_REFLECT
 ) -> Float32Array:
-    """(H, W) values smoothed along a grey guide (ECCV 2010, equations 5, 6 and 8).
+    """(H, W) finite values smoothed along a grey guide in 0..1 (ECCV 2010, equations 5, 6 and 8).
 
-    Args:
-        guide: (H, W) in 0..1.
-        values: (H, W), finite.
-        radius_px: half width of the box window.
-        epsilon: variance of the guide below which a window counts as flat.
-        border: OpenCV's border mode.
+    Windows of half width ``radius_px`` in which the guide has a variance below ``epsilon`` count as flat.
     """
 
     def mean(x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -45,12 +40,9 @@ def guided(values: Float32Array, picture_srgb8: UInt8Array) -> Float32Array:
 
 
 class GuidedFilter:
-    """Edge-preserving smoothing by local linear models of a colour guide (He, Sun and Tang, IEEE PAMI 2013, eq. 19-20).
+    """Edge-preserving smoothing by local linear models of a colour guide, (H, W, 3) float32, about 0..1.
 
-    Args:
-        guide: (H, W, 3) float32, about 0..1.
-        radius_px: half width of the box window.
-        epsilon: variance of the guide below which a window counts as flat.
+    Source: He, Sun and Tang, IEEE PAMI 2013, eq. 19-20; radius and epsilon are as for :func:`grey_guided`.
     """
 
     def __init__(self, guide: Float32Array, radius_px: int, epsilon: float) -> None:

@@ -65,9 +65,7 @@ class SceneFacts:
 def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
     """Read and measure a scene; with ``decode``, all pixels of its frames are read, not only the headers.
 
-    Raises:
-        CaptureError: if the scene is damaged.
-        ReplacedScene: if a build replaced it meanwhile.
+    CaptureError if it is damaged, ReplacedScene if a build replaced it meanwhile.
     """
     with unchanged(found.folder):
         return _measure(found, decode)

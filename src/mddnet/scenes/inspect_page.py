@@ -28,14 +28,7 @@ Row = list[object]
 
 
 def write_report(path: Path, title: str, inspection: Inspection, sheets: Sequence[ContactSheet]) -> None:
-    """Write the page; its folder is created if missing.
-
-    Args:
-        path: target file.
-        title: name of the folder of scenes.
-        inspection: the statistics.
-        sheets: pictures of some scenes; their facts replace those of the same scene.
-    """
+    """Write the page; ``sheets`` are pictures of some scenes, whose facts replace those of the inspection."""
     path.parent.mkdir(parents=True, exist_ok=True)
     page = report_page(title, inspection, sheets)
     # File names that are not UTF-8 contain lone surrogates.

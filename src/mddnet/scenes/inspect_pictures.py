@@ -30,11 +30,7 @@ class ContactSheet:
 
 
 def contact_sheet(facts: SceneFacts) -> ContactSheet:
-    """Read the images of a scene and compare one frame with the lens law.
-
-    Raises:
-        CaptureError: if an image is damaged.
-    """
+    """Read the images of a scene and compare one frame with the lens law; CaptureError if an image is damaged."""
     record = facts.record
     size = fitted_size(facts.width, facts.height)
     sharp = read_image(facts.folder / record.sharp)
@@ -73,10 +69,9 @@ def most_varied_frame(facts: SceneFacts) -> FrameRecord | None:
 
 
 def blur_order(sharp: UInt8Array, frame: UInt8Array, defocus_px: Float32Array) -> float:
-    """Rank correlation of the CoC, (H, W), NaN where unknown, with the loss of sharpness of a frame.
+    """Rank correlation of the CoC, (H, W), NaN where unknown, with the loss of sharpness at textured pixels.
 
-    Sharpness is the smoothed Laplacian magnitude at textured pixels of known depth, relative to the sharp image. The
-    result is NaN with too little texture or a constant CoC.
+    NaN with too little texture or a constant CoC.
     """
     height, width = defocus_px.shape
     ratio = min(1.0, COMPARE_LONG_SIDE_PX / max(height, width))

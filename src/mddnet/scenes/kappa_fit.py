@@ -93,14 +93,9 @@ class ErrorTable:
 def error_table(
     frames: Sequence[Float32Array], bank: BlurBank, index: Float32Array, weight: Float32Array, stride: int = 1
 ) -> ErrorTable:
-    """Tabulate the re-rendering errors for the fits.
+    """Tabulate the re-rendering errors of N frames, (H, W) sRGB-encoded luminance, for the fits.
 
-    Args:
-        frames: N arrays (H, W), sRGB-encoded luminance.
-        bank: the blurred sharp image.
-        index: (H, W), 0..N-1, finite where ``weight`` > 0.
-        weight: (H, W), >= 0.
-        stride: use every ``stride``-th row and column.
+    ``index`` is (H, W), 0..N-1, finite where ``weight`` > 0; every ``stride``-th row and column is used.
     """
     count = len(frames)
     use = weight > 0
@@ -136,10 +131,7 @@ def _fraction(table: ErrorTable, positions_px: NDArray[np.floating]) -> float:
 
 
 def fit_even_sweep(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> SweepFit:
-    """Fit the scale of a sweep whose positions are known up to scale.
-
-    ``shape`` is (N,) rising positions, for example known dioptres; the frame number if None.
-    """
+    """Fit the scale of a sweep whose rising positions, (N,), are ``shape`` (such as dioptres) or the frame numbers."""
     x = np.arange(len(table.weights), dtype=np.float64) if shape is None else np.asarray(shape, dtype=np.float64)
     largest = table.diameters_px[-1] / (x.max() - x.min())
     trials = largest * np.geomspace(0.005, 1.0, 120)
@@ -164,8 +156,8 @@ def half_kappas(table: ErrorTable) -> tuple[float, float]:
 def kappa_error_share(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> float:
     """Half width of the 95 % interval of kappa over kappa: 1.96 standard errors of a jackknife over the frames.
 
-    Each frame is left out in turn, and :func:`fit_even_sweep` is repeated (Efron and Stein, "The jackknife estimate of
-    variance", Annals of Statistics 9, 1981).
+    Each frame is left out in turn (Efron and Stein, "The jackknife estimate of variance", Annals of Statistics 9,
+    1981).
     """
     count = len(table.weights)
     kappas = []
@@ -198,13 +190,9 @@ def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:
 def rerender_cost(
     frames: Sequence[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], cap: float = ERROR_CAP
 ) -> Float32Array:
-    """(N, H, W) cost of every depth index at every pixel: mean squared, capped re-rendering error over the frames.
+    """(N, H, W) cost of every depth index at every pixel: mean squared re-rendering error over the frames.
 
-    Args:
-        frames: N arrays (H, W), sRGB-encoded luminance.
-        bank: the blurred sharp image.
-        positions_px: (N,) positions of the sweep.
-        cap: cap of the error of a frame, which limits the effect of moving objects.
+    These are (H, W) sRGB-encoded luminance; ``cap`` limits the error of a frame, and so the effect of moving objects.
     """
     count = len(frames)
     cost = np.zeros((count, *frames[0].shape), dtype=np.float32)

@@ -74,12 +74,7 @@ class LawCheck:
 
 
 def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of a light field in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
-
-    Raises:
-        CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if the scene is not reliable.
-    """
+    """Build the scene of a light field in ``out_root/<scene>/``; RejectedScene if it is not reliable."""
     field = read_light_field(folder)
     measured = measure_field(field)
     low, high = _focus_range(measured.depth)
@@ -167,11 +162,7 @@ def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple
 
 
 def measure_field(field: LightField) -> MeasuredField:
-    """Find the order of the views, the sign and map of the disparity, and the positions of the views.
-
-    Raises:
-        RejectedScene: with the measured reason, if one of them is ambiguous.
-    """
+    """Find the order of the views, sign and map of the disparity, and positions; RejectedScene if one is ambiguous."""
     images, rows, cols, centre = _views(field, 1)
     orientation = find_orientation(images, rows, cols, centre)
     low, high = find_range(view_grid(images, grid_positions(rows, cols, centre, orientation.name)))
@@ -248,9 +239,9 @@ def clean_central_view(grid: ViewGrid, depth: DisparityMap) -> Float32Array:
 
 
 def interpolation_error(interpolator: ViewInterpolator) -> float:
-    """Root mean square error (sRGB in [0, 1]) of real views interpolated from the surrounding views.
+    """Root mean square error (sRGB in [0, 1]) of the neighbours of the centre, interpolated from the views around each.
 
-    Measured on the neighbours of the centre: without the view itself, the spacing is twice that in use.
+    Without the view itself, the spacing is twice that in use.
     """
     grid = interpolator.grid
     errors = []
@@ -265,14 +256,7 @@ def interpolation_error(interpolator: ViewInterpolator) -> float:
 def check_law(
     sharp_linear: Float32Array, disparity: Float32Array, frames: Sequence[RefocusedFrame], discs: Sequence[ViewDisc]
 ) -> LawCheck:
-    """Compare the refocused frames with the sharp image blurred by ``kappa |d_focus - d|`` per pixel.
-
-    Args:
-        sharp_linear: (H, W, 3) sharp image, linear light.
-        disparity: (H, W), NaN where unknown; those pixels are ignored.
-        frames: refocused frames of the same size.
-        discs: the discs of views of the frames.
-    """
+    """Compare the refocused frames with the sharp image blurred by ``kappa |d_focus - d|`` where d is known."""
     texture = texture_strength(srgb_from_linear(sharp_linear))
     known = np.isfinite(disparity)
     d = np.where(known, disparity, 0.0).astype(np.float32)

@@ -52,15 +52,10 @@ class BuildPlan:
 
 
 def plan_build(sources: Sequence[Path], kinds: Sequence[str] = tuple(KINDS), limit: int | None = None) -> BuildPlan:
-    """List the scenes that can be built from data roots and capture folders.
+    """List the scenes that can be built from data roots and capture folders, at most ``limit`` per kind and source.
 
     A capture folder holds ``capture.json``. A data root holds capture folders up to three levels down (such as
     ``captures/focal_stacks/*``), and listed captures in the folders of their kinds, such as ``depth/rgbd``.
-
-    Args:
-        sources: data roots and capture folders.
-        kinds: names of the kinds to include.
-        limit: maximum number of scenes per kind and source.
     """
     tasks: list[BuildTask] = []
     failures: list[BuildRow] = []

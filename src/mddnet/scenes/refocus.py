@@ -48,13 +48,7 @@ class RefocusedFrame:
 
 
 def disc_weights(positions: NDArray[np.float64], radius: float, spacing: float) -> NDArray[np.float64]:
-    """(N,) share of each view's square cell inside the disc around (0, 0); not normalised.
-
-    Args:
-        positions: (N, 2) row and column of the views, in units of one view.
-        radius: radius of the disc.
-        spacing: edge length of a cell.
-    """
+    """(N,) share of each view's square cell, of edge ``spacing``, inside the disc around (0, 0); not normalised."""
     sub = (np.arange(8) + 0.5) / 8 - 0.5
     oy, ox = np.meshgrid(sub * spacing, sub * spacing, indexing="ij")
     y = positions[:, 0, None] + oy.ravel()
@@ -113,13 +107,9 @@ class ViewInterpolator:
         return self._maps[view]
 
     def view_at(self, position: NDArray[np.float64], leave_out: int | None = None) -> Float32Array:
-        """(H, W, 3) linear light of the view at ``position``.
+        """(H, W, 3) linear light of the view at ``position``, without the use of the view ``leave_out``.
 
         The surrounding views are sampled along the disparity there; views in which the point is hidden are ignored.
-
-        Args:
-            position: row and column in units of one view.
-            leave_out: a view to exclude, for measuring the interpolation error.
         """
         grid = self.grid
         if leave_out is not None:
@@ -161,16 +151,7 @@ def disc_lattice(grid: ViewGrid, radius: float, steps: int) -> NDArray[np.float6
 
 
 def view_discs(grid: ViewGrid, radii: Sequence[float], steps: int) -> list[ViewDisc]:
-    """Discs of views around the central one.
-
-    Args:
-        grid: the views.
-        radii: radius of every disc, in units of one view.
-        steps: samples per view, see :func:`steps_between_views`.
-
-    Raises:
-        ValueError: for a disc with a single view.
-    """
+    """Discs of views around the central one, with ``steps`` samples per view (see :func:`steps_between_views`)."""
     lattice = disc_lattice(grid, max(radii), steps)
     discs = []
     for radius in radii:
@@ -184,16 +165,9 @@ def view_discs(grid: ViewGrid, radii: Sequence[float], steps: int) -> list[ViewD
 def refocus(
     interpolator: ViewInterpolator, discs: Sequence[ViewDisc], d_focus: Sequence[float]
 ) -> Iterator[RefocusedFrame]:
-    """Refocus a light field at every disparity with every disc of views, in one pass over the views.
+    """Refocus a light field at every disparity with every disc of one lattice, in one pass over the views.
 
-    Args:
-        interpolator: the light field.
-        discs: discs of one lattice, from :func:`view_discs`.
-        d_focus: disparities in focus, pixels per view.
-
-    Yields:
-        One frame per disparity and disc. Pixels closer to the border than ``max |d_focus| * radius`` contain replicated
-        border pixels.
+    Pixels closer to the border than ``max |d_focus| * radius`` contain replicated border pixels.
     """
     height, width = interpolator.disparity.shape
     sums = np.zeros((len(discs), len(d_focus), height, width, 3), dtype=np.float32)

@@ -145,23 +145,10 @@ def _variance_per_axis(kernel: NDArray[np.float64]) -> float:
 
 
 def psf_kernel(diameter_px: float, aperture: Aperture = DISC) -> Float32Array:
-    """Point spread function with the variance per axis of a disc of that diameter, c^2 / 16, for any shape.
+    """Point spread function with the variance per axis of a disc of that diameter, c^2 / 16, for any shape of aperture.
 
-    The radius is found numerically, because the pixel grid adds variance to small discs.
-
-    Args:
-        diameter_px: CoC diameter c, in pixels, 0 <= c <= 128.
-        aperture: shape of the aperture.
-
-    Returns:
-        (K, K) float32 with K odd, sum 1; for c near 0 a single 1.
-
-    Raises:
-        ValueError: for a diameter out of range.
-
-    Example:
-        >>> psf_kernel(0.0)
-        array([[1.]], dtype=float32)
+    (K, K) float32 with K odd and sum 1, for 0 <= c <= 128 px. The radius is found numerically, because the pixel grid
+    adds variance to small discs.
     """
     if not 0.0 <= diameter_px <= MAX_COC_PX:
         raise ValueError(f"CoC diameter {diameter_px} px; expected 0 to {MAX_COC_PX:g} px")
@@ -203,10 +190,7 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
 
 
 def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS) -> NDArray[np.float64]:
-    """Signed defocus of layers for a range: both ends, zero if inside, denser near focus; at most ``max_layers`` >= 3.
-
-    Values ascend; there is only one if the range is narrower than 0.02 px.
-    """
+    """Signed defocus of at most ``max_layers`` >= 3 layers: both ends, zero if inside, denser near focus; ascending."""
     if not high_px >= low_px:
         raise ValueError(f"range {low_px} .. {high_px} px; expected an ascending range")
     if high_px - low_px < 0.02:
@@ -320,21 +304,10 @@ def render_surfaces(
     flaws: LensFlaws | None = None,
     max_layers: int = MAX_LAYERS,
 ) -> Float32Array:
-    """Render surfaces through a lens: every point is blurred by |kappa (u_focus - u)| px.
+    """Render surfaces through a lens: every point is blurred by |kappa (u_focus - u)| px; (H, W, 3) linear light.
 
-    Args:
-        surfaces: nearest first, all of one size; together they must cover every pixel.
-        u_focus: inverse depth of the plane of focus, in the unit of the surfaces.
-        kappa: CoC diameter in pixels per unit of inverse depth, >= 0.
-        flaws: aperture and chromatic aberration; an ideal round lens if None.
-        max_layers: maximum number of layers of each surface.
-
-    Returns:
-        (H, W, 3) float32, linear light.
-
-    Raises:
-        ValueError: for no surface, different sizes, a negative kappa, unknown depth under coverage, or a CoC beyond the
-            cap.
+    The surfaces are nearest first, of one size, and together cover every pixel. ``kappa`` is in pixels per unit of
+    their inverse depth. ValueError for unknown depth under coverage or a CoC beyond the cap.
     """
     flaws = flaws or LensFlaws()
     if not surfaces:
@@ -366,19 +339,12 @@ def render_surfaces(
 
 
 def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, radius_px: int) -> Surface | None:
-    """Plausible background behind every depth edge, from the far surface mirrored at the edge.
+    """Plausible background behind every depth edge, from the far surface mirrored at the edge; None without edges.
 
     A blurred foreground edge is half transparent, and a blurred background extends behind a sharp foreground: both need
-    content that is hidden in the sharp photo. Mirrored texture keeps its detail, unlike smooth inpainting.
-
-    Args:
-        linear: (H, W, 3) linear light.
-        inv_depth: (H, W), finite.
-        jump: minimum step of inverse depth, over 5 x 5 pixels, of an occlusion edge.
-        radius_px: distance behind the edge up to which the background is needed.
-
-    Returns:
-        The background with coverage 1 where it was filled, or None without such an edge.
+    content that is hidden in the sharp photo. Mirrored texture keeps its detail, unlike smooth inpainting. ``jump`` is
+    the minimum step of inverse depth, over 5 x 5 pixels, of an occlusion edge; the background is needed up to
+    ``radius_px`` behind it.
     """
     window = np.ones((5, 5), dtype=np.uint8)
     far_edge = cv2.dilate(inv_depth, window) - inv_depth > jump
@@ -444,18 +410,9 @@ def render_defocus(
     seed: int = 0,
     jump_px: float = 1.5,
 ) -> UInt8Array:
-    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp photo and the signed CoC diameter of every pixel.
+    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp one and the signed CoC diameter of every pixel.
 
-    Args:
-        sharp_srgb8: (H, W, 3) uint8, sRGB.
-        signed_defocus_px: (H, W), finite, positive behind the plane of focus.
-        flaws: aperture and chromatic aberration; an ideal round lens if None.
-        camera: noise and compression after the blur; none if None.
-        seed: random seed of the noise.
-        jump_px: minimum step of signed defocus of an occlusion edge.
-
-    Raises:
-        ValueError: for different shapes, or a CoC that is not finite or beyond the cap.
+    ``jump_px`` is the minimum step of signed defocus of an occlusion edge.
     """
     shape = signed_defocus_px.shape
     if sharp_srgb8.dtype != np.uint8 or sharp_srgb8.shape != (*shape, 3):

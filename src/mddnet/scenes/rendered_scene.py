@@ -68,10 +68,6 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
 
     Candidates are the nearest known pixels to the left, right, above and below, and the nearest overall. The cost is
     the colour difference plus small terms for distance and nearness: sensors usually lose background next to an edge.
-    ``guide_srgb8`` is the (H, W, 3) uint8 image of the depth map.
-
-    Raises:
-        RejectedScene: if nothing is known.
     """
     known = np.isfinite(inv_depth)
     if not known.any():
@@ -108,14 +104,10 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
 def draw_shots(
     inv_depth: Float32Array, count: int, rng: np.random.Generator, lowest_u: float | None = None
 ) -> Sequence[_Shot]:
-    """Draw the focus and blur of ``count`` >= 1 frames.
+    """Draw the focus and blur of ``count`` frames; RejectedScene if (H, W) ``inv_depth`` is constant.
 
-    Most frames focus on the depth of a random pixel or anywhere in the range of (H, W) ``inv_depth``, some outside. The
-    largest CoC of a frame is log-uniform, or sometimes below a pixel for nearly sharp photos. ``lowest_u`` limits
-    u_focus for units in which 0 is infinity.
-
-    Raises:
-        RejectedScene: if the whole scene has one depth.
+    Most frames focus on the depth of a random pixel or anywhere in the range, some outside, but not below ``lowest_u``.
+    The largest CoC is log-uniform, or sometimes below a pixel for nearly sharp photos.
     """
     if count < 1:
         raise ValueError(f"{count} frames; expected at least 1")
@@ -281,12 +273,7 @@ def _captured_scene(
 
 
 def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from one RGB-D frame and write ``out_root/SOURCE_ID``.
-
-    Raises:
-        MddnetError: if a file is damaged.
-        RejectedScene: if image and depth differ in size or too little depth is known.
-    """
+    """Render focused frames from one RGB-D frame into ``out_root/SOURCE_ID``; RejectedScene if too little is known."""
     return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
 
 
@@ -302,10 +289,7 @@ def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: 
 
 
 def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from a photo with synthetic depth and write ``out_root/SOURCE_NAME``.
-
-    In 70 % of the scenes, pieces of the other photo are pasted in front. MddnetError if a file is damaged.
-    """
+    """Render frames from a photo with synthetic depth, often (70 %) with pieces of the other photo in front."""
     rng = named_rng(f"{photo.location}/{photo.name}", seed)
     image = photo.read_rgb()
     pasted = photo.other is not None and rng.random() < PASTE_SHARE

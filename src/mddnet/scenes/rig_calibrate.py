@@ -123,11 +123,7 @@ def stabilised(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
 
 
 def first_offset_mm(sweep: RigSweep) -> float:
-    """Initial e from the frames in which the pixels of known depth are sharpest.
-
-    Raises:
-        RejectedScene: if too few pixels are sharpest inside the sweep.
-    """
+    """Initial e from the frames in which the pixels of known depth are sharpest; RejectedScene if they are too few."""
     known = np.isfinite(sweep.inv_depth)
     at = 1000.0 / (1000.0 / sweep.focal_mm - float(np.median(sweep.inv_depth[known])))
     offset = at - float(np.median(sweep.sensor_mm))
@@ -170,10 +166,7 @@ def fuse_by_law(
 ) -> tuple[Float32Array, Float32Array]:
     """The all-in-focus image from the two frames focused next to each pixel's depth, and fractional frame numbers.
 
-    Args:
-        frames: N arrays (h, w) or (h, w, 3), linear light.
-        inv_depth: (h, w), finite.
-        u_focus: (N,) monotone.
+    The frames are (h, w) or (h, w, 3) linear light, ``inv_depth`` is (h, w) and finite.
     """
     index = index_by_law(inv_depth, u_focus)
     return fuse(frames, index), index
@@ -272,13 +265,7 @@ def _largest_blur_px(width: int) -> float:
 def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTable:
     """Errors of every blur, with the fusion and pixel selection of an approximate law.
 
-    Args:
-        sweep: frames and depth.
-        law: approximate A and e.
-        noise: noise of the frames, whose contribution is subtracted.
-
-    Raises:
-        RejectedScene: if too few pixels are left to compare.
+    The contribution of ``noise`` of the frames is subtracted. RejectedScene if too few pixels are left to compare.
     """
     kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
     frames = stabilised(sweep, law.offset_mm)
@@ -392,15 +379,7 @@ def first_aperture_px(sweep: RigSweep, cost: _Cost, offset_mm: float) -> float:
 
 
 def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
-    """A and e with their intervals, which :func:`check_determined` checks.
-
-    Args:
-        sweep: frames and depth.
-        known: known A and e, which are then only evaluated.
-
-    Raises:
-        RejectedScene: with the reason, if no initial values are found.
-    """
+    """A and e with their intervals, which :func:`check_determined` checks; a ``known`` law is only evaluated."""
     if not np.isfinite(sweep.inv_depth).any():
         raise RejectedScene("no pixel has a known depth: A and e are not determined")
     if known is None:

@@ -85,12 +85,7 @@ class RigCalibration:
 
 
 def measure_depth(rig: RigCapture) -> RigDepth:
-    """Decode the fringes, one frequency at a time, and triangulate.
-
-    Raises:
-        CaptureError: if an image is damaged.
-        RejectedScene: with the measured reason, if the fringes cannot be decoded.
-    """
+    """Decode the fringes, one frequency at a time, and triangulate; RejectedScene if they cannot be decoded."""
     phases = []
     for k, (files, periods) in enumerate(zip(rig.fringes.files, rig.fringes.periods, strict=True)):
         images = [rig.read_fringe(k, step) for step in range(len(files))]
@@ -114,12 +109,7 @@ def measure_depth(rig: RigCapture) -> RigDepth:
 
 
 def calibrate_capture(rig: RigCapture) -> RigCalibration:
-    """Depth, A and e of a capture, with all checks.
-
-    Raises:
-        CaptureError: if an image is damaged, or only one of A and e is given.
-        RejectedScene: with the measured reason, if the capture is not reliable.
-    """
+    """Depth, A and e of a capture, with all checks; RejectedScene with the measured reason if it is not reliable."""
     if (rig.aperture_px is None) != (rig.offset_mm is None):
         raise CaptureError(f"{rig.folder / 'capture.json'}: expected both aperture_px and offset_mm, or neither")
     depth = measure_depth(rig)
@@ -247,13 +237,9 @@ def _index_everywhere(frames: list[Float32Array], sweep: RigSweep, law: RigLaw) 
 
 
 def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of a rig capture in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
+    """Build the scene of a rig capture in ``out_root/<scene>/``; RejectedScene if it is not reliable.
 
     Frames are read one at a time: a stack of 200 positions needs no more memory than one of 4.
-
-    Raises:
-        CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if the scene is not reliable.
     """
     calibration = calibrate_capture(read_rig(folder))
     rig, law = calibration.rig, calibration.law

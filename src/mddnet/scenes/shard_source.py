@@ -52,13 +52,9 @@ def is_address(source: str) -> bool:
 
 
 def expand_shards(patterns: Sequence[str]) -> list[str]:
-    """Expand patterns to shards, in order.
+    """Expand paths or ``http(s)`` addresses with ``{000..011}`` and ``{a,b}``, and ``*`` in paths, to shards in order.
 
-    Args:
-        patterns: paths or ``http(s)`` addresses with ``{000..011}`` and ``{a,b}``, and ``*`` in paths.
-
-    Raises:
-        CaptureError: for another kind of address, a pattern without match, a missing file, or a repeated shard.
+    CaptureError for another kind of address, a pattern without match, a missing file, or a repeated shard.
     """
     found: list[str] = []
     for pattern in patterns:
@@ -128,11 +124,7 @@ def read_sibling(source: str, name: str) -> bytes | None:
 
 
 def count_samples(sources: Sequence[str]) -> list[Shard]:
-    """Number of samples of each shard: from ``shards.json`` in its folder, or by reading the shard.
-
-    Raises:
-        CaptureError: if a shard without such a file is unreadable, or there is no sample at all.
-    """
+    """Number of samples of each shard: from ``shards.json`` in its folder, or by reading the shard."""
     known: dict[str, dict[str, int]] = {}
     shards = []
     for source in sources:
@@ -178,15 +170,10 @@ class BrokenShard(CaptureError):
 def raw_samples(
     source: str, wanted: Callable[[int], bool] = lambda index: True
 ) -> Iterator[dict[str, bytes | str] | None]:
-    """The samples of a shard as undecoded file contents by field, and ``__key__``.
+    """The samples of a shard (path or address) as file contents by field, and ``__key__``; None if not wanted.
 
-    Args:
-        source: path or ``http(s)`` address of the shard.
-        wanted: whether to read the sample with an index; None is yielded for others.
-
-    Raises:
-        CaptureError: for a member that is not a plain file, has a path in its name, is too large or repeated.
-        BrokenShard: if the shard cannot be opened or ends early.
+    CaptureError for a member that is not a plain file, has a path in its name, is too large or repeated; BrokenShard if
+    the shard cannot be opened or ends early.
     """
     try:
         with open_shard(source) as stream:

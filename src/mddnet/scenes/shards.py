@@ -134,11 +134,7 @@ class EncodedSample:
 
 
 def read_shard(path: Path | str) -> Iterator[EncodedSample]:
-    """Decode the samples of a shard (path or ``http(s)`` address) one by one.
-
-    Raises:
-        CaptureError: as :func:`~mddnet.scenes.shard_source.raw_samples`, and for an incomplete sample.
-    """
+    """Decode the samples of a shard (path or ``http(s)`` address) one by one."""
     for fields in raw_samples(str(path)):
         assert fields is not None  # all are wanted
         try:
@@ -148,11 +144,7 @@ def read_shard(path: Path | str) -> Iterator[EncodedSample]:
 
 
 def decode_sample(sample: Mapping[str, Any]) -> EncodedSample:
-    """Decode a sample completely; can be used with ``map`` on ``webdataset.WebDataset(shards)`` without ``decode``.
-
-    Raises:
-        CaptureError: naming the sample and the missing or damaged field.
-    """
+    """Decode a sample completely; works with ``map`` on ``webdataset.WebDataset(shards)`` without ``decode``."""
     one = EncodedSample.of(sample)
     check_one_size(one.key, one.sharp, one.focused, one.inv_depth, one.signed_defocus_px, one.confidence)
     return one

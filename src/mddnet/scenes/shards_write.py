@@ -95,16 +95,9 @@ class ShardRow:
 def plan_shards(
     root: Path, split_of: Callable[[str], str], kinds: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
 ) -> ShardPlan:
-    """Assign samples to shards.
+    """Assign the samples of a folder of scenes to shards of at most ``shard_bytes``, estimated from their files.
 
-    Args:
-        root: folder of scenes written by ``mddnet build``.
-        split_of: split of a location, or "" if unknown.
-        kinds: kinds of scenes to include; all if None.
-        shard_bytes: maximum size of a shard, estimated from the files of the scenes.
-
-    Raises:
-        CaptureError: for a location without split, or if there is no sample at all.
+    ``split_of`` gives "" for an unknown location, which is an error; ``kinds`` None means all.
     """
     scenes: list[tuple[FoundScene, SceneRecord]] = []
     damaged: list[DamagedScene] = []
@@ -182,11 +175,7 @@ def _digest(split: str, samples: Sequence[SampleRef], suffixes: tuple[Suffix, Su
 
 
 def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
-    """Content of the files of a sample, by field, in the order of writing.
-
-    Raises:
-        CaptureError: if a file of the scene is missing or damaged.
-    """
+    """Content of the files of a sample, by field, in the order of writing; CaptureError if one is damaged."""
     record, frame = each.record, each.record.frames[each.frame]
     depth_path = each.folder / record.inv_depth
     depth = read_coded_map(depth_path, "inv_depth", BUILD_AGAIN)
@@ -338,14 +327,9 @@ def _kept(task: ShardTask, out: Path) -> ShardRow | None:
 
 
 def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRow]:
-    """Write the shards of a plan to ``out``; after an interruption, the next call resumes.
+    """Write the shards of a plan to ``out``, one row each; after an interruption, the next call resumes.
 
-    Yields:
-        One row per finished shard. After all, licences, a summary and checksums are written.
-
-    Raises:
-        CaptureError: if ``out`` contains a foreign shard.
-        OutputError: if ``out`` is not writable, or another process is writing there.
+    Finally licences, a summary and checksums are written. CaptureError if ``out`` contains a foreign shard.
     """
     with BuildLock(out) as scratch:
         (out / INDEX).mkdir(exist_ok=True)

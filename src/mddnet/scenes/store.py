@@ -77,13 +77,9 @@ def scene_name(name: str) -> str:
 
 
 def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
-    """Write (H, W) inverse depth as a 16-bit PNG; values are finite, NaN (unknown) or -inf (infinity).
+    """Write (H, W) inverse depth, finite, NaN (unknown) or -inf (infinity), as a 16-bit PNG; returns the step.
 
-    Returns:
-        The quantisation step; the error of finite values is at most half of it.
-
-    Raises:
-        ValueError: for another shape, +inf, or an unknown unit.
+    The error of finite values is at most half a step.
     """
     u = np.asarray(inv_depth, dtype=np.float64)
     if u.ndim != 2:
@@ -106,17 +102,7 @@ def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> 
 
 
 def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | None = None) -> CodedMap:
-    """Read a 16-bit map with its scale.
-
-    Args:
-        file: path, or stream of its bytes.
-        quantity: the required quantity.
-        fix: end of messages: how to fix an unusable file.
-        name: name in messages; the path by default.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, without scale, or of another quantity.
-    """
+    """Read a 16-bit map of ``quantity`` with its scale; ``fix`` ends error messages, ``name`` defaults to the path."""
     name = str(file) if name is None else name
     with opened_image(file, fix, name=name, what="16-bit PNG") as image:
         text = image.info.get("mddnet")
@@ -143,11 +129,7 @@ def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | N
 
 
 def read_inv_depth(path: Path) -> InvDepthFile:
-    """Read a file written by :func:`write_inv_depth`.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, or without scale.
-    """
+    """Read a file written by :func:`write_inv_depth`; CaptureError if it is damaged or without scale."""
     found = read_coded_map(path, "inv_depth", BUILD_AGAIN)
     if found.unit not in INV_DEPTH_UNITS or not found.step > 0:
         raise CaptureError(
@@ -229,11 +211,7 @@ def _frame(folder: Path, data: dict[str, object]) -> FrameRecord:
 
 
 def read_scene(folder: Path) -> SceneRecord:
-    """Read ``scene.json`` of a scene folder.
-
-    Raises:
-        CaptureError: naming the file and the field that is missing or wrong.
-    """
+    """Read ``scene.json`` of a scene folder; CaptureError names the field that is missing or wrong."""
     path = folder / "scene.json"
     data = read_json_object(path, "expected the fields of a scene record: build the scene again")
     try:
@@ -268,11 +246,7 @@ def read_scene(folder: Path) -> SceneRecord:
 
 
 def list_scenes(root: Path) -> list[Path]:
-    """Scene folders directly below ``root`` or one level deeper, sorted by name.
-
-    Raises:
-        CaptureError: if there is none.
-    """
+    """Scene folders directly below ``root`` or one level deeper, sorted by name; CaptureError if there is none."""
     found = sorted(p.parent for pattern in ("*/scene.json", "*/*/scene.json") for p in root.glob(pattern))
     if not found:
         raise CaptureError(f"{root}: no scene (a folder with scene.json) in it; build scenes with `mddnet build`")

@@ -62,10 +62,7 @@ def slanted_plane(shape: tuple[int, int], rng: np.random.Generator) -> Float32Ar
 def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """(H, W) labels, from 0, of connected pieces of similar colour: k-means of colour and position at half resolution.
 
-    Args:
-        srgb8: (H, W, 3) uint8.
-        count: number of clusters; a cluster of several components gives several labels.
-        rng: random generator for the weight of positions and the first centres.
+    A cluster of several components gives several labels.
     """
     height, width = srgb8.shape[:2]
     half_size = (max(8, width // 2), max(8, height // 2))
@@ -105,10 +102,7 @@ def _nearest_centre(points: Float32Array, centres: Float32Array, squares: Float3
 def random_outline(
     shape: tuple[int, int], outline: Outline, rng: np.random.Generator, labels: NDArray[np.int32] | None = None
 ) -> BoolArray | None:
-    """A random (H, W) mask with a given kind of outline, or None if its size is not useful.
-
-    ``"segment"`` needs ``labels`` from :func:`segments`.
-    """
+    """A random (H, W) mask of a kind, or None if its size is not useful; a segment is made of ``labels``."""
     height, width = shape
     long_side = max(height, width)
     mask = np.zeros(shape, dtype=np.uint8)
@@ -191,16 +185,7 @@ def _random_part(srgb8: UInt8Array, shape: tuple[int, int], rng: np.random.Gener
 def synthetic_scene(
     srgb8: UInt8Array, rng: np.random.Generator, other_srgb8: UInt8Array | None = None
 ) -> SyntheticScene:
-    """A synthetic scene from a photo and, if given, pieces of a second one in front of it.
-
-    Args:
-        srgb8: (H, W, 3) uint8, the background photo, at least 16 pixels on each edge.
-        rng: random generator; the same state gives the same scene.
-        other_srgb8: a second photo of any size, from which 1 to 4 foreground pieces are cut.
-
-    Raises:
-        ValueError: for another shape or type, or a smaller photo.
-    """
+    """A synthetic scene from a photo of at least 16 x 16 px, and 1 to 4 pieces of a second one in front of it."""
     if srgb8.dtype != np.uint8 or srgb8.ndim != 3 or srgb8.shape[2] != 3 or min(srgb8.shape[:2]) < 16:
         raise ValueError(f"photo {srgb8.shape} {srgb8.dtype}; expected (H, W, 3) uint8 with H, W >= 16")
     height, width = srgb8.shape[:2]

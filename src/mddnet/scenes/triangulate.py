@@ -42,11 +42,7 @@ class MeasuredDepth:
 
 
 def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis) -> MeasuredDepth:
-    """Z-depth of every pixel with a known fringe code.
-
-    Raises:
-        RejectedScene: if most of the intersections are behind the camera.
-    """
+    """Z-depth of every pixel with a known fringe code; RejectedScene if most intersections are behind the camera."""
     shape = code.position.shape
     depth, relative = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
     rows, columns = np.nonzero(np.isfinite(code.position))
@@ -96,10 +92,7 @@ def _at_shadow_edges(modulation: Float32Array) -> BoolArray:
 
 
 def without_edges(depth_mm: Float32Array) -> Float32Array:
-    """Remove depth at depth edges and shadow edges, where a pixel mixes two surfaces, and isolated pixels.
-
-    ``depth_mm`` is (H, W), NaN where unknown.
-    """
+    """Remove depth at edges of depth and shadow, where a pixel mixes two surfaces, and isolated pixels."""
     reach = max(2, round(EDGE_OF_WIDTH * depth_mm.shape[1]))
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     unknown = np.isnan(depth_mm)
