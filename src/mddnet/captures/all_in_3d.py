@@ -142,26 +142,13 @@ class AllIn3dScene(ListedCapture):
                 f"beyond the focal length of {self.focal_mm:g} mm"
             )
         sensor_mm = 1.0 / (1.0 / self.focal_mm - 1.0 / chosen) + self.offset_change_mm
-        if (sensor_mm <= self.focal_mm).any():
-            raise CaptureError(
-                f"offset_change_mm {self.offset_change_mm:g} moves the plane of focus of {self.name} beyond infinity; "
-                "expected a smaller change"
-            )
         z_m = np.asarray(1.0 / (1.0 / self.focal_mm - 1.0 / sensor_mm) / 1000.0)
-        if not (np.isfinite(z_m) & (z_m > 0)).all():
+        if not ((sensor_mm > self.focal_mm) & np.isfinite(z_m) & (z_m > 0)).all():
             raise CaptureError(
-                f"{self.focus_depths}: focus depths of {float(chosen.min()):g} to {float(chosen.max()):g} do not fit "
-                f"a lens of {self.focal_mm:g} mm; expected millimetres"
+                f"{self.focus_depths}: with a lens of {self.focal_mm:g} mm and offset_change_mm "
+                f"{self.offset_change_mm:g}, the plane of focus is beyond infinity; expected a smaller change"
             )
         return z_m
-
-
-@dataclass(frozen=True, slots=True)
-class AllIn3dListing:
-    """The scenes of a folder by number, and name and reason of each incomplete scene."""
-
-    scenes: tuple[AllIn3dScene, ...]
-    failures: tuple[tuple[str, str], ...]
 
 
 def holds_all_in_3d(root: Path) -> bool:
@@ -173,8 +160,8 @@ def _is_published_layout(root: Path) -> bool:
     return all((root / name).is_dir() for name in ("all_in_focus", "depth", "fd"))
 
 
-def list_all_in_3d(root: Path) -> AllIn3dListing:
-    """List the scenes of the data set in either layout; incomplete scenes are reported as failures."""
+def list_all_in_3d(root: Path) -> list[AllIn3dScene | UnusableCapture]:
+    """List the scenes of the data set in either layout; incomplete scenes come last."""
     file = root / FACTS_FILE
     facts = parse(AllIn3dFacts, file, read_json_object(file) if file.is_file() else {})
     if _is_published_layout(root):
@@ -184,13 +171,13 @@ def list_all_in_3d(root: Path) -> AllIn3dListing:
     else:
         found = {path.parent.name for path in root.glob("*/AIF")}
     scenes: list[AllIn3dScene] = []
-    failures: list[tuple[str, str]] = []
+    unusable: list[UnusableCapture] = []
     for name in sorted((name for name in found if not name.startswith(".")), key=_by_number):
         try:
             scenes.append(_one_scene(root, name, facts))
         except CaptureError as error:
-            failures.append((name, str(error)))
-    return AllIn3dListing(tuple(scenes), tuple(failures))
+            unusable.append(UnusableCapture(name, f"all_in_3d/{name}", str(error)))
+    return [*scenes, *unusable]
 
 
 def _by_number(name: str) -> tuple[float, str]:
@@ -240,11 +227,6 @@ def _read_npy(path: Path) -> NDArray[np.float64]:
     return read_npy(path, "uifb", "a .npy file of plain numbers").astype(np.float64)
 
 
-def _captures(root: Path) -> list[AllIn3dScene | UnusableCapture]:
-    listing = list_all_in_3d(root)
-    return [*listing.scenes, *(UnusableCapture(name, f"all_in_3d/{name}", why) for name, why in listing.failures)]
-
-
 KINDS = (
     Kind(
         name="all_in_3d",
@@ -255,7 +237,7 @@ KINDS = (
         share=0.4,
         frames_measured=6,
         builder="mddnet.scenes.all_in_3d_scene:build_all_in_3d_scene",
-        reader=_captures,
+        reader=list_all_in_3d,
         folders=("", "all_in_3d"),
         found_in=holds_all_in_3d,
         listing=FACTS_FILE,

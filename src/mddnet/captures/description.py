@@ -110,17 +110,6 @@ def whole_number(low: int, high: int, what: str) -> PlainValidator:
     return PlainValidator(check)
 
 
-def exactly(value: str, why: str) -> PlainValidator:
-    """The text ``value`` only; ``why`` explains it in messages."""
-
-    def check(given: object) -> str:
-        if given != value:
-            raise ValueError(f'"{value}": {why}')
-        return value
-
-    return PlainValidator(check)
-
-
 def number(what: str = "a finite number", above: float | None = None, null: bool = False) -> PlainValidator:
     """A finite number, or null if allowed; ``what`` describes it in messages."""
 

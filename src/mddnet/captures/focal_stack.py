@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, overload
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import ImageOps
@@ -141,14 +141,9 @@ class FramesOnDisk(Sequence[UInt8Array]):
     def __len__(self) -> int:
         return len(self._stack.frame_files)
 
-    @overload
-    def __getitem__(self, index: int) -> UInt8Array: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[UInt8Array]: ...
-    def __getitem__(self, index: int | slice) -> UInt8Array | Sequence[UInt8Array]:
+    def __getitem__(self, index: Any) -> Any:
         numbers = range(len(self))[index]
-        read = self._stack.read_frame
-        return read(numbers) if isinstance(numbers, int) else list(map(read, numbers))
+        return self._stack.read_frame(numbers) if isinstance(numbers, int) else [self[i] for i in numbers]
 
 
 def read_focal_stack(folder: Path) -> FocalStack:

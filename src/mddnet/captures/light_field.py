@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from mddnet.captures.description import AnyText, CaptureDescription, exactly, read_capture, whole_number
+from mddnet.captures.description import AnyText, CaptureDescription, read_capture, whole_number
 from mddnet.captures.kind import Kind
 from mddnet.errors import CaptureError
 from mddnet.photo.image_file import opened_image, read_rgb
 from mddnet.types import UInt8Array
 
-VIEW_PATTERN = "view_RR_CC.jpg"
 FETCH_AGAIN = "fetch the capture again"
 MAX_VIEWS_PER_SIDE = 100  # indices have two digits
 ViewCount = Annotated[int, whole_number(2, MAX_VIEWS_PER_SIDE, "an integer number of views")]
@@ -25,7 +24,7 @@ class LightField(CaptureDescription):
     licence: AnyText = ""
     rows: ViewCount
     cols: ViewCount
-    views: Annotated[str, exactly(VIEW_PATTERN, "rename the files")] = VIEW_PATTERN
+    views: Literal["view_RR_CC.jpg"] = "view_RR_CC.jpg"  # pattern of the file names
 
     @cached_property
     def size(self) -> tuple[int, int]:

@@ -1,16 +1,17 @@
 """RGB-D captures: pairs of a colour image and a depth map, listed by a ``manifest.csv``.
 
-:func:`list_frames` also reads manifests of pseudo-labels (:func:`list_pseudo`) and of depth at sparse points
-(:mod:`mddnet.captures.multiview`).
-
 Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the
 files that it names, relative to its folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0 is
 unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown; ordinal only).
+
+Manifests of pseudo-labels (:func:`list_pseudo`) and of sparse points by structure from motion (:func:`list_multiview`)
+have a column ``place`` as well. The ``depth_unit`` of points is ``ordinal``: uint16, 60000 is the nearest point of the
+image, 0 is no point; codes are proportional to inverse depth with an unknown scale per image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -39,10 +40,11 @@ RGBD_CODES: dict[str, DepthCodes] = {
     "8bit-relative": DepthCodes("ordinal", "uint8", 255),
 }
 RGBD_COLUMNS = ("source", "rgb", "depth", "depth_unit", "licence", "note")
+PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
 PSEUDO_UNIT = "16bit-relative"
 """uint16, larger is nearer, 0 is unknown; linear in inverse depth of unknown scale and shift."""
-PSEUDO_CODES: dict[str, DepthCodes] = {PSEUDO_UNIT: DepthCodes("relative", "uint16", 65535)}
-PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
+PSEUDO_CODES = {PSEUDO_UNIT: DepthCodes("relative", "uint16", 65535)}
+MULTIVIEW_CODES = {"ordinal": DepthCodes("ordinal", "uint16", 60000)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,38 +110,30 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
 
 def list_rgbd(root: Path) -> list[RgbdFrame]:
     """RGB-D captures in the order of ``root/manifest.csv``; CaptureError names the line that is wrong."""
-    return list_frames(root, RGBD_COLUMNS, RGBD_CODES, lambda row: f"rgbd/{row['source']}")
+    return _list_frames(root, RGBD_CODES, "rgbd/")
 
 
 def list_pseudo(root: Path) -> list[RgbdFrame]:
     """Sharp photos with pseudo-labels, as written by ``mddnet label``; the manifest has a column ``place``."""
-    return list_frames(root, PSEUDO_COLUMNS, PSEUDO_CODES, lambda row: row["place"])
+    return _list_frames(root, PSEUDO_CODES)
 
 
-def list_frames(
-    root: Path,
-    columns: Sequence[str],
-    codes: Mapping[str, DepthCodes],
-    location_of: Callable[[Mapping[str, str]], str],
-) -> list[RgbdFrame]:
-    """Frames in the order of ``root/manifest.csv`` with these columns and values of ``depth_unit``."""
+def list_multiview(root: Path) -> list[RgbdFrame]:
+    """Images with the ordinal inverse depth of sparse points; for losses on points, not for rendering."""
+    return _list_frames(root, MULTIVIEW_CODES)
+
+
+def _list_frames(root: Path, codes: Mapping[str, DepthCodes], locations: str = "") -> list[RgbdFrame]:
+    """Frames with these values of ``depth_unit``; the location is ``locations`` and the source, or column ``place``."""
     frames: list[RgbdFrame] = []
-    for line, row in manifest_rows(root, columns):
-        if row["depth_unit"] not in codes:
-            raise CaptureError(f"{line}: depth_unit {display(row['depth_unit'])}; expected one of {', '.join(codes)}")
+    for line, row in manifest_rows(root, RGBD_COLUMNS if locations else PSEUDO_COLUMNS):
+        unit, source = row["depth_unit"], row["source"]
+        if unit not in codes:
+            raise CaptureError(f"{line}: depth_unit {display(unit)}; expected one of {', '.join(codes)}")
         image, depth = file_inside(root, row["rgb"], line), file_inside(root, row["depth"], line)
-        frames.append(
-            RgbdFrame(
-                name=f"{row['source']}_{image.stem}",
-                location=location_of(row),
-                source=row["source"],
-                licence=row["licence"],
-                image=image,
-                depth=depth,
-                codes=codes[row["depth_unit"]],
-                note=row["note"],
-            )
-        )
+        location = locations + source if locations else row["place"]
+        name = f"{source}_{image.stem}"
+        frames.append(RgbdFrame(name, location, source, row["licence"], image, depth, codes[unit], row["note"]))
     return check_unique(root, frames)
 
 

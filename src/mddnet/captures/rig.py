@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -22,7 +22,6 @@ from mddnet.captures.description import (
     Numbers,
     Positive,
     PositiveOrNull,
-    exactly,
     parse,
     read_capture,
 )
@@ -46,7 +45,7 @@ class RigCapture(CaptureDescription):
     """A rig capture; pixels are read on demand."""
 
     # of sensor positions, focal length and translation
-    unit: Annotated[str, exactly("mm", "sensor positions, focal length and translation in millimetres")]
+    unit: Literal["mm"]  # of sensor positions, focal length and translation
     response: Response  # whether pixel values are linear in light or sRGB-encoded
     focal_mm: Positive  # focal length F, mm
     f_number: PositiveOrNull = None  # at maximum aperture, or None

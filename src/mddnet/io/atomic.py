@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mddnet.io.part_file import PartFile, writing_into
+from mddnet.io.part_file import StagedFiles, writing_into
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
@@ -17,15 +17,9 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool 
 
     OutputError if the disk is full or the folder is not writable; the previous file then stays.
     """
-    with writing_into(path.parent, path):
-        part = PartFile(path)
-        try:
-            write(part.stream)
-            part.finish(durable)
-            part.commit()
-        except BaseException:
-            part.discard()
-            raise
+    with writing_into(path.parent, path), StagedFiles() as files:
+        files.write(path, write, durable)
+        files.commit()
 
 
 def atomic_write_text(path: Path, text: str) -> None:

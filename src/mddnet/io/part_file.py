@@ -45,13 +45,6 @@ class PartFile:
                 return
             self.discard()  # a concurrent clean-up removed it first
 
-    def finish(self, durable: bool = False) -> None:
-        """Close the stream; ``durable`` flushes it to disk first, so that the file survives a power failure."""
-        if durable:
-            self.stream.flush()
-            os.fsync(self.stream.fileno())
-        self.stream.close()
-
     def commit(self) -> None:
         """Replace the target by the finished file."""
         self.path.replace(self.target)
@@ -77,13 +70,16 @@ class StagedFiles:
     def __init__(self) -> None:
         self._waiting: list[PartFile] = []
 
-    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Write a file for ``path``, whose folder must exist."""
+    def write(self, path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
+        """Write a file for ``path``, whose folder must exist; ``durable`` lets it survive a power failure."""
         with writing_into(path.parent, path):
             part = PartFile(path)
             self._waiting.append(part)
             write(part.stream)
-            part.finish()
+            if durable:
+                part.stream.flush()
+                os.fsync(part.stream.fileno())
+            part.stream.close()
 
     def commit(self) -> None:
         """Commit the files in the order in which they were written."""

@@ -25,7 +25,7 @@ from mddnet.io.json_fields import read_json_object
 from mddnet.io.part_file import writing_into
 from mddnet.kinds import KINDS
 from mddnet.scenes.plan import BuildPlan, BuildRow, BuildTask
-from mddnet.scenes.scratch import BuildLock
+from mddnet.scenes.scratch import build_scratch
 from mddnet.scenes.store import read_scene
 from mddnet.scenes.worker import in_processes
 
@@ -137,7 +137,7 @@ def build_scenes(
     scenes. ``ray`` is the address of a Ray cluster that builds instead of ``jobs`` local processes; all paths must then
     be absolute and visible to its machines.
     """
-    with BuildLock(out) as scratch:
+    with build_scratch(out) as scratch:
         yield from plan.failures
         arguments = [(task, out, scratch, frames, seed, rebuild) for task in plan.tasks]
         if ray is not None:

@@ -87,10 +87,14 @@ def sample_image(image: Float32Array, y: Float32Array, x: Float32Array) -> Float
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def pixel_grid(height: int, width: int) -> tuple[Float32Array, Float32Array]:
-    """Row and column index of every pixel, each (H, W) float32."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    return y, x
+def seen_from(
+    position: NDArray[np.float64], disparity: Float32Array, offset_px: NDArray[np.float64] | None = None
+) -> tuple[Float32Array, Float32Array]:
+    """Row and column, x - d p + o, at which the view at ``position`` sees each point of the central view."""
+    y, x = np.indices(disparity.shape, dtype=np.float32)
+    dy, dx = np.zeros(2) if offset_px is None else offset_px
+    rows, columns = y - disparity * position[0] + dy, x - disparity * position[1] + dx
+    return rows.astype(np.float32), columns.astype(np.float32)
 
 
 def grid_positions(rows: int, cols: int, centre: tuple[int, int], axes: str) -> NDArray[np.float64]:
@@ -195,15 +199,10 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
     height, width = values.shape
     count = height * width
     index = np.arange(count).reshape(height, width)
-    rows, cols, links = [], [], []
-    for axis in (0, 1):
-        step = np.abs(np.diff(guide, axis=axis)).max(axis=2)
-        affinity = strength / (1 + (step / 0.02) ** 2) + 1e-5
-        ahead, behind = (index[1:], index[:-1]) if axis == 0 else (index[:, 1:], index[:, :-1])
-        rows.append(ahead.ravel())
-        cols.append(behind.ravel())
-        links.append(affinity.ravel())
-    i, j, a = (np.concatenate(part) for part in (rows, cols, links))
+    i = np.concatenate([index[1:].ravel(), index[:, 1:].ravel()])
+    j = np.concatenate([index[:-1].ravel(), index[:, :-1].ravel()])
+    steps = np.concatenate([np.abs(np.diff(guide, axis=axis)).max(axis=2).ravel() for axis in (0, 1)])
+    a = strength / (1 + (steps / 0.02) ** 2) + 1e-5
     trust = weights.astype(np.float64).ravel() + 1e-6
     diagonal = trust + np.bincount(i, a, count) + np.bincount(j, a, count)
     at = (np.concatenate([i, j]), np.concatenate([j, i]))
@@ -272,10 +271,8 @@ def forward_map(
     Of two values at a pixel the nearer wins, or the farther without ``near_wins``.
     """
     height, width = disparity.shape
-    y, x = pixel_grid(height, width)
     order = np.argsort(disparity.ravel() if near_wins else -disparity.ravel(), kind="stable")
-    ty = (y - disparity * position[0]).ravel()[order]
-    tx = (x - disparity * position[1]).ravel()[order]
+    ty, tx = (at.ravel()[order] for at in seen_from(position, disparity))
     flat = values.ravel()[order]
     out = np.full(height * width, np.nan, dtype=np.float32)
     # The last write wins, so the nearer values are written last; splats of 2x2 avoid cracks in slanted surfaces.
@@ -295,7 +292,6 @@ def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
     reach = np.abs(grid.positions).max(axis=1)
     voters = np.flatnonzero(reach >= reach.max() - 0.25)
     reference = grid.images[grid.centre]
-    y, x = pixel_grid(*disparity.shape)
     for_larger, weight, contested = 0.0, 0.0, 0
     for view in voters:
         near = forward_map(disparity, disparity, grid.positions[view])
@@ -307,12 +303,7 @@ def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
         observed = shift_image(grid.images[view], dy, dx)
         errors = []
         for candidate in (near, far):
-            d = np.nan_to_num(candidate)
-            predicted = sample_image(
-                reference,
-                (y + d * np.float32(grid.positions[view][0])).astype(np.float32),
-                (x + d * np.float32(grid.positions[view][1])).astype(np.float32),
-            )
+            predicted = sample_image(reference, *seen_from(-grid.positions[view], np.nan_to_num(candidate)))
             errors.append(cv2.blur(np.abs(predicted - observed).mean(axis=2), (3, 3)))
         clear = differs & (np.abs(errors[0] - errors[1]) > 0.02)
         gain = (errors[1] - errors[0])[clear]
@@ -331,7 +322,6 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
     Kanade, IJCAI 1981, with two unknown vectors). The mean scale of the grid, and so the unit of disparities, is kept.
     """
     reference = grid.images[grid.centre].mean(axis=2)
-    y, x = pixel_grid(*disparity.shape)
     texture = texture_strength(grid.images[grid.centre])
     trusted = np.isfinite(disparity) & (texture >= np.nanquantile(texture, 0.5))
     d = np.nan_to_num(disparity)
@@ -342,8 +332,7 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
             continue
         grey = grid.images[view].mean(axis=2)
         for _ in range(rounds):
-            sy = (y - d * positions[view][0] + offsets[view][0]).astype(np.float32)
-            sx = (x - d * positions[view][1] + offsets[view][1]).astype(np.float32)
+            sy, sx = seen_from(positions[view], d, offsets[view])
             warped = sample_image(grey, sy, sx) * np.float32(gains[view] ** (1 / 2.2))
             inside = (sy > border) & (sx > border) & (sy < d.shape[0] - border) & (sx < d.shape[1] - border)
             difference = reference - warped
@@ -370,13 +359,10 @@ def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
     """Mean colour difference (sRGB, truncated) between the central view and the others where the disparity is known."""
     known = np.isfinite(disparity)
     d = np.nan_to_num(disparity)
-    y, x = pixel_grid(*disparity.shape)
     reference = grid.images[grid.centre].mean(axis=2)
     errors = []
-    for view in range(len(grid.images)):
-        sy = (y - d * grid.positions[view][0] + grid.offsets_px[view][0]).astype(np.float32)
-        sx = (x - d * grid.positions[view][1] + grid.offsets_px[view][1]).astype(np.float32)
-        warped = sample_image(grid.images[view].mean(axis=2), sy, sx) * np.float32(grid.gains[view] ** (1 / 2.2))
+    for image, position, offset_px, gain in zip(grid.images, grid.positions, grid.offsets_px, grid.gains, strict=True):
+        warped = sample_image(image.mean(axis=2), *seen_from(position, d, offset_px)) * np.float32(gain ** (1 / 2.2))
         errors.append(float(np.minimum(np.abs(warped - reference), COST_CAP)[known].mean()))
     return float(np.mean(errors))
 

@@ -300,17 +300,12 @@ def _write(
 ) -> SceneRecord:
     count = len(aligned.frames)
     kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
-    record = SceneRecord(
-        name=stack.scene,
-        location=stack.location,
-        capture="focal_stack",
-        source=stack.source,
-        licence=stack.licence,
-        provenance="real",
-        unit=unit,
+    record = store.scene_record(
+        stack,
+        stack.scene,
+        "focal_stack",
+        unit,
         frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
         confidence="confidence.png",
         lens=stack.lens,
         measures=measures,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
 from mddnet.metrics import smoothed_laplacian, spearman, texture_mask
 from mddnet.optics import signed_defocus_px
-from mddnet.scenes.inspect import MIN_BLUR_ORDER, SceneFacts, with_remarks
+from mddnet.scenes.inspect import MIN_BLUR_ORDER, SceneFacts
 from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
 from mddnet.scenes.store import read_image, read_inv_depth
 from mddnet.types import Float32Array, FrameRecord, UInt8Array
@@ -55,7 +55,8 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
     )
     order = blur_order(sharp, frame, np.abs(signed))
     if order < MIN_BLUR_ORDER:
-        facts = with_remarks(facts, [f"{chosen.file} contradicts the lens law: rank correlation {order:.2f}"])
+        remark = f"{chosen.file} contradicts the lens law: rank correlation {order:.2f}"
+        facts = replace(facts, remarks=(*facts.remarks, remark))
     return ContactSheet(facts, tuple(pictures), order)
 
 

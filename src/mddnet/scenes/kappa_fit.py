@@ -64,9 +64,9 @@ def encoded_luminance(linear: Float32Array) -> Float32Array:
 
 
 def blur_bank(sharp_linear: Float32Array, largest_px: float) -> BlurBank:
-    """Blur a sharp image, (H, W, 3) linear light, by every disc of the bank."""
+    """Blur a sharp image, (H, W, 3) linear light or (H, W) luminance, by every disc of the bank."""
     diameters = bank_diameters(largest_px)
-    luminance = sharp_linear @ LUMINANCE
+    luminance = sharp_linear @ LUMINANCE if sharp_linear.ndim == 3 else sharp_linear
     encoded = np.empty((len(diameters), *luminance.shape), dtype=np.float32)
     for b, diameter in enumerate(diameters):
         blurred = cv2.filter2D(luminance, cv2.CV_32F, disc_kernel(float(diameter)), borderType=cv2.BORDER_REFLECT_101)

@@ -27,9 +27,9 @@ from mddnet.scenes.disparity import (
     find_range,
     grid_positions,
     occlusion_vote,
-    pixel_grid,
     refine_positions,
     sample_image,
+    seen_from,
     texture_strength,
     view_error,
     view_grid,
@@ -98,7 +98,16 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     border = max(SMALLEST_BORDER_PX, int(np.ceil(np.abs(planes).max() * measured.radius)))
     inner = (slice(border, -border), slice(border, -border))
     law = check_law(sharp[inner], measured.depth.disparity[inner], _cropped(frames, inner), discs)
-    _accept(law)
+    if law.error_fraction > WORST_ERROR_FRACTION:
+        raise RejectedScene(
+            f"blur explains too little: the re-rendering error is {law.error_fraction:.2f} of that of the sharp image, "
+            f"expected <= {WORST_ERROR_FRACTION}"
+        )
+    if abs(law.kappa_ratio - 1) > KAPPA_TOLERANCE:
+        raise RejectedScene(
+            f"the blur of the frames is {law.kappa_ratio:.2f} times that from the view positions, "
+            f"expected 1 +- {KAPPA_TOLERANCE}"
+        )
     measures = {
         "views_used": float((discs[-1].weights > 0).sum() if steps == 1 else len(measured.grid.images)),
         "steps_between_views": float(steps),
@@ -128,19 +137,6 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
 
 def _cropped(frames: Sequence[RefocusedFrame], inner: tuple[slice, slice]) -> list[RefocusedFrame]:
     return [replace(frame, linear=frame.linear[inner]) for frame in frames]
-
-
-def _accept(law: LawCheck) -> None:
-    if law.error_fraction > WORST_ERROR_FRACTION:
-        raise RejectedScene(
-            f"blur explains too little: the re-rendering error is {law.error_fraction:.2f} of that of the sharp image, "
-            f"expected <= {WORST_ERROR_FRACTION}"
-        )
-    if abs(law.kappa_ratio - 1) > KAPPA_TOLERANCE:
-        raise RejectedScene(
-            f"the blur of the frames is {law.kappa_ratio:.2f} times that from the view positions, "
-            f"expected 1 +- {KAPPA_TOLERANCE}"
-        )
 
 
 def _focus_range(depth: DisparityMap) -> tuple[float, float]:
@@ -203,10 +199,7 @@ def _neighbours(grid: ViewGrid) -> NDArray[np.intp]:
 
 
 def _onto_centre(grid: ViewGrid, view: int, disparity: Float32Array) -> Float32Array:
-    y, x = pixel_grid(*disparity.shape)
-    sy = y - disparity * np.float32(grid.positions[view][0]) + np.float32(grid.offsets_px[view][0])
-    sx = x - disparity * np.float32(grid.positions[view][1]) + np.float32(grid.offsets_px[view][1])
-    return sample_image(grid.images[view], sy.astype(np.float32), sx.astype(np.float32))
+    return sample_image(grid.images[view], *seen_from(grid.positions[view], disparity, grid.offsets_px[view]))
 
 
 def noise_of_views(grid: ViewGrid, depth: DisparityMap) -> float:
@@ -301,20 +294,15 @@ def _write(
     discs: Sequence[ViewDisc],
     measures: dict[str, float],
 ) -> SceneRecord:
-    record = SceneRecord(
-        name=field.scene,
-        location=field.location,
-        capture="light_field",
-        source=field.source,
-        licence=field.licence,
-        provenance="real",
-        unit="relative",
+    record = store.scene_record(
+        field,
+        field.scene,
+        "light_field",
+        "relative",
         frames=[
             FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
             for index, frame in enumerate(frames)
         ],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
         confidence="confidence.png",
         measures=measures,
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
 from mddnet.optics import light_field_kappa_px
-from mddnet.scenes.disparity import ViewGrid, forward_map, pixel_grid, sample_image, shift_image
+from mddnet.scenes.disparity import ViewGrid, forward_map, sample_image, seen_from, shift_image
 from mddnet.scenes.filling import fill_from_behind
 from mddnet.types import Float32Array
 
@@ -87,7 +87,6 @@ class ViewInterpolator:
         self.disparity = disparity
         self._linear: dict[int, Float32Array] = {}
         self._maps: dict[int, Float32Array] = {}
-        self._yx = pixel_grid(*disparity.shape)
 
     def real_view(self, view: int) -> Float32Array:
         """(H, W, 3) linear light of a real view with its residual shift and gain corrected."""
@@ -122,13 +121,11 @@ class ViewInterpolator:
             if len(views) == 1 and np.abs(grid.positions[views[0]] - position).max() < 0.02:
                 return self.real_view(int(views[0]))
         d = self.disparity_at(position)
-        y, x = self._yx
         total = np.zeros((*d.shape, 3), dtype=np.float32)
         weight_sum = np.zeros(d.shape, dtype=np.float32)
         for view, weight in zip(views, weights, strict=True):
             step = grid.positions[view] - position
-            sy = (y - d * np.float32(step[0])).astype(np.float32)
-            sx = (x - d * np.float32(step[1])).astype(np.float32)
+            sy, sx = seen_from(step, d)
             map_there = self._disparity_of_view(int(view))
             there = cv2.remap(map_there, sx, sy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             hidden = (there - d) * np.float32(np.abs(step).max()) > 0.75

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from mddnet.captures.kind import ListedCapture
 from mddnet.captures.photo_folder import SharpPhoto
 from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
@@ -39,9 +38,9 @@ from mddnet.scenes.render import (
     hidden_surface,
     render_surfaces,
 )
-from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv_depth, write_scene_json
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
-from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
+from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
 SMALLEST_COC_PX = 2.0
 LARGEST_COC_PX = 36.0
@@ -178,23 +177,6 @@ class _Pictures:
     focal_px: float | None = None
 
 
-def _record(capture: ListedCapture, kind: str, unit: InvDepthUnit, measures: dict[str, float]) -> SceneRecord:
-    """The record of a scene without its frames."""
-    return SceneRecord(
-        name=scene_name(capture.name),
-        location=capture.location,
-        capture=kind,
-        source=capture.source,
-        licence=capture.licence,
-        provenance="pseudo" if kind == "pseudo" else "rendered",
-        unit=unit,
-        frames=[],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
-        measures=measures,
-    )
-
-
 def _write_scene(
     record: SceneRecord, pictures: _Pictures, out_root: Path, frames: int, rng: np.random.Generator
 ) -> SceneRecord:
@@ -267,7 +249,10 @@ def _captured_scene(
     surfaces = [Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
     if behind is not None:
         surfaces.append(behind)
-    record = _record(capture, kind, capture.unit, {"known_share": known, "texture": texture(image)})
+    provenance = "pseudo" if kind == "pseudo" else "rendered"
+    measures = {"known_share": known, "texture": texture(image)}
+    name = scene_name(capture.name)
+    record = scene_record(capture, name, kind, capture.unit, frames=[], provenance=provenance, measures=measures)
     focal_px = focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2])
     return _write_scene(record, _Pictures(image, truth, rendered, surfaces, focal_px), out_root, frames, rng)
 
@@ -295,6 +280,8 @@ def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int)
     pasted = photo.other is not None and rng.random() < PASTE_SHARE
     synthetic = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
     sharp = srgb8_from_linear(synthetic.sharp_linear())
-    record = _record(photo, "photo", "relative", {"pasted": float(synthetic.pasted), "texture": texture(sharp)})
+    measures = {"pasted": float(synthetic.pasted), "texture": texture(sharp)}
+    name = scene_name(photo.name)
+    record = scene_record(photo, name, "photo", "relative", frames=[], provenance="rendered", measures=measures)
     pictures = _Pictures(sharp, synthetic.inv_depth, synthetic.inv_depth, synthetic.surfaces)
     return _write_scene(record, pictures, out_root, frames, rng)

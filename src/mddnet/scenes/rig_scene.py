@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.captures.rig import RigCapture, read_rig
-from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError, RejectedScene
 from mddnet.scenes import store
 from mddnet.scenes.align import scaled_about
 from mddnet.scenes.all_in_focus import fuse
-from mddnet.scenes.depth_from_focus import complete, depth_from_sharpness
+from mddnet.scenes.depth_from_focus import complete
 from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
 from mddnet.scenes.kappa_fit import LUMINANCE
 from mddnet.scenes.rig_calibrate import (
@@ -25,11 +25,13 @@ from mddnet.scenes.rig_calibrate import (
     RigSweep,
     calibrate_rig,
     check_determined,
+    depth_of_grey,
+    equalising_gains,
     index_by_law,
     match_frames,
     stabilised,
+    without_breathing,
 )
-from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.scenes.triangulate import MAX_RELATIVE_NOISE, MeasuredDepth, triangulate
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
@@ -64,7 +66,7 @@ class RigCalibration:
     depth: RigDepth  # its depth
     fit: RigFit  # A in pixels of the capture, and e
     shifts_px: NDArray[np.complex128]  # (N,) complex, displacement of the frames to remove, pixels of the capture
-    gains: NDArray[np.float64]  # (N,) factors on linear light that equalise the brightness of the frames
+    gains: NDArray[np.float32]  # (N,) factors on linear light that equalise the brightness of the frames
     # (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness
     filled_index: Float32Array
 
@@ -119,27 +121,28 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
     if rig.aperture_px is not None and rig.offset_mm is not None:
         known = RigLaw(rig.aperture_px * ratio, rig.offset_mm)
     fit = calibrate_rig(sweep, known)
-    match = match_frames(sweep, fit.law)
-    worst = int(np.argmin(match.correlations))
-    if match.correlations[worst] < MIN_MATCH:
+    matches = match_frames(sweep, fit.law)
+    worst = min(range(len(matches)), key=lambda i: matches[i].correlation)
+    if matches[worst].correlation < MIN_MATCH:
         raise RejectedScene(
-            f"{rig.frames[worst].name} differs from its rendering: correlation {match.correlations[worst]:.2f}, "
+            f"{rig.frames[worst].name} differs from its rendering: correlation {matches[worst].correlation:.2f}, "
             f"expected >= {MIN_MATCH}; check that nothing moved, and the order of frames"
         )
-    zoom = float(np.abs(match.zooms - 1).max())
+    zoom = max(abs(abs(match.transform.factor) - 1) for match in matches)
     if zoom > MAX_ZOOM_LEFT:
         raise RejectedScene(
             f"frames are magnified by up to {zoom:.1%} relative to the model of breathing, expected <= "
             f"{MAX_ZOOM_LEFT:.0%}; check aligned ({str(rig.aligned).lower()}), focal_mm, and the order of frames"
         )
-    shift = float(np.abs(match.shifts_px).max())
+    shifts_px = np.array([match.transform.shift for match in matches])
+    shift = float(np.abs(shifts_px).max())
     if shift > MAX_SHIFT_OF_WIDTH * sweep.inv_depth.shape[1]:
         raise RejectedScene(
             f"frames are displaced by up to {shift / ratio:.1f} px relative to the depth map, expected <= "
             f"{MAX_SHIFT_OF_WIDTH:.0%} of the width; check that camera and scene did not move"
         )
     if shift > SHIFT_UNDONE_PX:
-        sweep = replace(sweep, shifts_px=match.shifts_px)
+        sweep = replace(sweep, shifts_px=shifts_px)
         fit = calibrate_rig(sweep, known)
     _check_errors(rig, fit)
     if known is None:
@@ -151,10 +154,8 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
         aperture_error_px=fit.aperture_error_px / ratio,
         largest_blur_px=fit.largest_blur_px / ratio,
     )
-    frames = stabilised(sweep, law.offset_mm)
-    index = _index_everywhere(frames, sweep, law)
-    gains = _gains(sweep, frames, law)
-    return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, index)
+    gains = equalising_gains(without_breathing(sweep, law.offset_mm))
+    return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, _index_everywhere(sweep, law))
 
 
 def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
@@ -212,24 +213,14 @@ def _check_errors(rig: RigCapture, fit: RigFit) -> None:
         )
 
 
-def _gains(sweep: RigSweep, frames: list[Float32Array], law: RigLaw) -> NDArray[np.float64]:
-    """Factors by which :func:`stabilised` equalised the brightness of the frames."""
-    unscaled = [
-        scaled_about(frame, float(zoom), sweep.centre, complex(shift))
-        for frame, zoom, shift in zip(sweep.frames, sweep.zooms(law.offset_mm), sweep.shifts_px, strict=True)
-    ]
-    return np.array([float(a.mean()) / max(float(b.mean()), 1e-6) for a, b in zip(frames, unscaled, strict=True)])
-
-
-def _index_everywhere(frames: list[Float32Array], sweep: RigSweep, law: RigLaw) -> Float32Array:
+def _index_everywhere(sweep: RigSweep, law: RigLaw) -> Float32Array:
     """Frame number in focus: from depth where it is known, from sharpness elsewhere, such as in shadows."""
     by_depth = index_by_law(sweep.inv_depth, sweep.u_focus(law.offset_mm))
     unknown = np.isnan(sweep.inv_depth)
     if not unknown.any():
         return by_depth
-    colour = [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
-    guide = srgb_from_linear(np.asarray(np.mean(colour, axis=0, dtype=np.float32)))
-    found = depth_from_sharpness(sharpness_profile(colour, 1.5), guide)
+    frames = stabilised(sweep, law.offset_mm)
+    found, guide = depth_of_grey(frames)
     known = np.where(unknown, found.index, by_depth).astype(np.float32)
     confidence = np.where(unknown, found.confidence, 1.0).astype(np.float32)
     completed = complete(replace(found, index=known, confidence=confidence), len(frames), guide, floor=0.0)
@@ -252,17 +243,12 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
     confidence = np.where(np.isfinite(depth_mm), np.clip(1 - noise / MAX_RELATIVE_NOISE, 0, 1), 0).astype(np.float32)
     kappa = float(law.aperture_px * calibration.reference_m)
     u_focus = 1000.0 / rig.focal_mm - 1.0 / sensor_m
-    record = SceneRecord(
-        name=rig.scene,
-        location=rig.location,
-        capture="rig",
-        source=rig.source,
-        licence=rig.licence,
-        provenance="real",
-        unit="1/m",
+    record = store.scene_record(
+        rig,
+        rig.scene,
+        "rig",
+        "1/m",
         frames=[FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(u_focus)],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
         confidence="confidence.png",
         lens=Lens(focal_mm=rig.focal_mm, f_number=rig.f_number, pixel_um=rig.pixel_um),
         measures=_measures(calibration, depth_mm),

@@ -29,7 +29,7 @@ from mddnet.io.part_file import remove_abandoned, writing_into
 from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
 from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes, image_size
-from mddnet.scenes.scratch import BuildLock
+from mddnet.scenes.scratch import build_scratch
 from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, sample_key
 from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_coded_map, read_image, read_inv_depth, read_scene
@@ -331,7 +331,7 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
 
     Finally licences, a summary and checksums are written. CaptureError if ``out`` contains a foreign shard.
     """
-    with BuildLock(out) as scratch:
+    with build_scratch(out) as scratch:
         (out / INDEX).mkdir(exist_ok=True)
         remove_abandoned(out / INDEX)
         (out / CHECKSUMS).unlink(missing_ok=True)

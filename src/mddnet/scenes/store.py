@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -44,6 +44,17 @@ LARGEST_VALUE = 1e28  # limit of low and step that keeps all values in the range
 WRONG_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 """Exceptions of reading fields from JSON with other content."""
 BUILD_AGAIN = "build the scene again"
+
+
+class Described(Protocol):
+    """A capture: where it was taken, and where it is from."""
+
+    @property
+    def location(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +164,13 @@ def read_image(path: Path) -> UInt8Array:
     return read_rgb(path, BUILD_AGAIN)
 
 
+def scene_record(capture: Described, name: str, kind: str, unit: InvDepthUnit, **fields: Any) -> SceneRecord:
+    """The record of a scene with real frames unless ``fields`` say otherwise, and with the usual file names."""
+    about = {"location": capture.location, "source": capture.source, "licence": capture.licence}
+    usual = {"provenance": "real", "sharp": "sharp.jpg", "inv_depth": "inv_depth.png"}
+    return SceneRecord(name=name, capture=kind, unit=unit, **{**about, **usual, **fields})
+
+
 def write_scene_json(folder: Path, record: SceneRecord) -> None:
     """Write ``scene.json``; must be the last file, since it marks the scene as complete."""
     fields = {"place" if name == "location" else name: value for name, value in asdict(record).items()}
@@ -171,13 +189,7 @@ def replace_scene(
 ) -> None:
     """Write a scene of a real capture, replacing an older one; ``scene.json`` is written last.
 
-    Args:
-        folder: the scene folder.
-        record: file names, and the unit of the inverse depth.
-        frames: the focused frames in the order of ``record.frames``, (H, W, 3) uint8, sRGB.
-        sharp: (H, W, 3) uint8, sRGB.
-        inv_depth: (H, W), NaN where unknown.
-        confidence: (H, W) in [0, 1].
+    ``frames`` are in the order of ``record.frames``; images are uint8 sRGB, maps (H, W), the confidence in [0, 1].
     """
     if folder.exists():
         shutil.rmtree(folder)
