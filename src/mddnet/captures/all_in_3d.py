@@ -77,12 +77,10 @@ class AllIn3dScene(ListedCapture):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files of the scene."""
         return (self.sharp, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Facts that the built scene depends on."""
         return {name: getattr(self, name) for name in ("focal_mm", "aperture_px", "offset_change_mm")}
 
     def read_sharp(self) -> UInt8Array:
@@ -233,7 +231,6 @@ KINDS = (
         title="ALL-in-3D",
         capture="all_in_3d",
         order=5,
-        real=True,
         share=0.4,
         frames_measured=6,
         builder="mddnet.scenes.all_in_3d_scene:build_all_in_3d_scene",

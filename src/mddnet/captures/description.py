@@ -60,7 +60,8 @@ def _message(error: ValidationError, within: str, known: Iterable[str]) -> str:
         field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else part
     context = first.get("ctx", {})
     if first["type"] == "literal_error":
-        expected = "one of " + context["expected"].replace("'", "").replace(" or ", ", ")
+        allowed = context["expected"].replace("'", "").replace(" or ", ", ")
+        expected = f"one of {allowed}" if "," in allowed else f'"{allowed}"'
     elif first["type"] == "extra_forbidden":
         expected = f"none but {', '.join(known)}"
     else:
@@ -123,7 +124,8 @@ def number(what: str = "a finite number", above: float | None = None, null: bool
     return PlainValidator(check)
 
 
-def _numbers(value: object) -> tuple[float, ...]:
+def numbers(value: object) -> tuple[float, ...]:
+    """A list of finite numbers."""
     if not isinstance(value, list):
         raise ValueError("a list of finite numbers")
     for entry in value:
@@ -153,9 +155,9 @@ Number = Annotated[float, number()]
 NumberOrNull = Annotated[float | None, number(null=True)]
 Positive = Annotated[float, number("a number above 0", above=0)]
 PositiveOrNull = Annotated[float | None, number("a number above 0", above=0, null=True)]
-Numbers = Annotated[tuple[float, ...], PlainValidator(_numbers)]
+Numbers = Annotated[tuple[float, ...], PlainValidator(numbers)]
 NumbersOrNull = Annotated[
-    tuple[float, ...] | None, PlainValidator(lambda value: None if value is None else _numbers(value))
+    tuple[float, ...] | None, PlainValidator(lambda value: None if value is None else numbers(value))
 ]
 File = Annotated[Path, PlainValidator(_file)]
 Files = Annotated[tuple[Path, ...], _files(0)]
@@ -174,7 +176,6 @@ class CaptureDescription(Description):
 
     @property
     def path(self) -> Path:
-        """The file ``capture.json``."""
         return self.folder / "capture.json"
 
     @cached_property
@@ -184,10 +185,8 @@ class CaptureDescription(Description):
 
     @property
     def width(self) -> int:
-        """Columns of every image."""
         return self.size[0]
 
     @property
     def height(self) -> int:
-        """Rows of every image."""
         return self.size[1]

@@ -101,12 +101,10 @@ class FocalStack(CaptureDescription):
 
     @property
     def lens(self) -> Lens:
-        """Known lens facts."""
         return Lens() if self.stated_lens is None else Lens(**self.stated_lens.model_dump())
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every frame, read from the headers."""
         return common_size(self.frame_files)
 
     def read_frame(self, index: int) -> UInt8Array:
@@ -176,7 +174,6 @@ KINDS = (
         title="Focal stacks",
         capture="focal_stack",
         order=1,
-        real=True,
         share=0.4,
         frames_measured=6,
         builder="mddnet.scenes.focal_stack_scene:build_focal_stack_scene",

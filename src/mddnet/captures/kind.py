@@ -63,7 +63,6 @@ class Kind:
     title: str  # heading in tables and reports
     capture: str  # capture in scene.json, and kind in capture.json
     order: int  # position in tables
-    real: bool  # whether the frames are photographs instead of renderings from a sharp image and its depth
     share: float  # default share in the mixture of mddnet train --data
     builder: str  # module:function that builds a scene; its module needs the extra build
     frames_measured: int = 0  # frames per scene in an evaluation; 0 if the depth is not reliable enough
@@ -77,6 +76,11 @@ class Kind:
     scene_prefix: str = ""  # prefix of scene folder names before the name of the listed capture
     # the files of a capture folder that a scene is built from
     files_of: Callable[[Path], tuple[Path, ...]] = plain_files
+
+    @property
+    def real(self) -> bool:
+        """Whether the frames are photographs instead of renderings from a sharp image and its depth."""
+        return not self.frames_rendered
 
     def build(self, capture: Path | ListedCapture, out_root: Path, frames: int | None, seed: int) -> SceneRecord:
         """Build the scene of a capture (its folder, or a listed one) into ``out_root/NAME``.

@@ -28,7 +28,6 @@ class LightField(CaptureDescription):
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every view, read from the headers."""
         views = [self.view_path(row, col) for row in range(self.rows) for col in range(self.cols)]
         missing = [view.name for view in views if not view.is_file()]
         if missing:
@@ -74,7 +73,6 @@ KINDS = (
         title="Light fields",
         capture="light_field",
         order=2,
-        real=True,
         share=0.2,
         frames_measured=6,
         builder="mddnet.scenes.light_field_scene:build_light_field_scene",

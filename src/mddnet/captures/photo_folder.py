@@ -29,7 +29,6 @@ class SharpPhoto(ListedCapture):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The photo, and the one whose pieces may be pasted."""
         return (self.image,) if self.other is None else (self.image, self.other.image)
 
     def read_rgb(self) -> UInt8Array:
@@ -68,7 +67,6 @@ KINDS = (
         title="Photos with synthetic depth",
         capture="photo",
         order=7,
-        real=False,
         share=0.3,
         builder="mddnet.scenes.rendered_scene:build_photo_scene",
         frames_rendered=3,

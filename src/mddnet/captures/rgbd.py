@@ -58,17 +58,14 @@ class RgbdFrame(ListedCapture):
 
     @property
     def unit(self) -> InvDepthUnit:
-        """Unit of :meth:`read_inv_depth`."""
         return self.codes.unit
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """Colour image and depth map."""
         return self.image, self.depth
 
     @property
     def facts(self) -> dict[str, str]:
-        """Facts that the built scene depends on."""
         return {"unit": self.unit, "note": self.note}
 
     def read_rgb(self) -> UInt8Array:
@@ -143,7 +140,6 @@ KINDS = (
         title="RGB-D",
         capture="rgbd",
         order=3,
-        real=False,
         share=0.2,
         builder="mddnet.scenes.rendered_scene:build_rgbd_scene",
         frames_measured=2,
@@ -156,7 +152,6 @@ KINDS = (
         title="Photos with pseudo-labels",
         capture="pseudo",
         order=8,
-        real=False,
         share=0.1,
         builder="mddnet.scenes.rendered_scene:build_pseudo_scene",
         frames_rendered=3,

@@ -27,7 +27,7 @@ from mddnet.captures.description import (
 )
 from mddnet.captures.focal_stack import RESTORE, common_size
 from mddnet.captures.kind import Kind
-from mddnet.captures.structured_light import FringeImages, ProjectorGeometry, RigCalibrationFile
+from mddnet.captures.structured_light import FringeImages, ProjectorGeometry
 from mddnet.color import linear_from_srgb, linear_from_srgb8
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
@@ -91,20 +91,18 @@ class RigCapture(CaptureDescription):
 
     @cached_property
     def geometry(self) -> ProjectorGeometry:
-        """Calibration of camera and projector."""
         name = self.calibration
         if not isinstance(name, str):
-            return parse(RigCalibrationFile, self.path, name, "calibration").geometry()
+            return parse(ProjectorGeometry, self.path, name, "calibration")
         if not is_plain_name(name):
             raise CaptureError(f"{self.path}: calibration is {display(name)}; expected a plain file name")
         for folder in (self.folder, self.folder.parent):
             if (path := folder / name).is_file():
-                return parse(RigCalibrationFile, path, read_json_object(path)).geometry()
+                return parse(ProjectorGeometry, path, read_json_object(path))
         raise CaptureError(f"{self.path}: calibration {name!r} is neither in {self.folder} nor in its parent")
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every image, read from the headers."""
         return common_size((*self.frames, *(file for row in self.fringes.files for file in row)))
 
     def read_frame(self, index: int) -> UInt8Array:
@@ -154,7 +152,6 @@ KINDS = (
         title="Rigs",
         capture="rig",
         order=6,
-        real=True,
         share=0.4,
         frames_measured=6,
         builder="mddnet.scenes.rig_scene:build_rig_scene",

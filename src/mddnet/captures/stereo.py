@@ -56,12 +56,10 @@ class StereoScene(ListedCapture):
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """Left image and disparity map."""
         return self.image, self.disparity
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Facts that the built scene depends on."""
         return {"unit": self.unit, "note": self.note, "calibration": repr(self.calibration), "dark": self.dark}
 
     def read_rgb(self) -> UInt8Array:
@@ -142,7 +140,6 @@ KINDS = (
         title="Stereo",
         capture="stereo",
         order=4,
-        real=False,
         share=0.2,
         builder="mddnet.scenes.rendered_scene:build_stereo_scene",
         frames_measured=3,

@@ -171,12 +171,6 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
             counts += [sum(len(record.frames) for record in records), *(splits.count(s) for s in (*SPLITS, ""))]
             output.add_row(kind or "unknown", *map(str, counts))
     console.print(output)
-    without = [row for row in rows if row.state in ("rejected", "failed")]
-    if without:
-        output = table("no scene", ("capture", "split", "state", "reason"))
-        for row in without:
-            output.add_row(f"{row.kind}/{row.name}", split_of(row.location), row.state, row.reason)
-        console.print(output)
 
 
 def _scene_cells(row: BuildRow, split_of: Callable[[str], str]) -> list[str]:

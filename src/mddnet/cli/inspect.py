@@ -55,7 +55,7 @@ def inspect(
     from mddnet.errors import CaptureError, MddnetError
     from mddnet.scenes.build_tables import read_table, split_of_build
     from mddnet.scenes.found import DamagedScene, find_scenes
-    from mddnet.scenes.inspect import evenly_chosen, measured, summarise
+    from mddnet.scenes.inspect import Inspection, SceneFacts, evenly_chosen, measured
     from mddnet.scenes.inspect_page import write_report
     from mddnet.scenes.inspect_pictures import contact_sheet
 
@@ -69,14 +69,16 @@ def inspect(
     reading = track(found, "reading", console=console, disable=silent, transient=True)
     results = [measured(scene, decode) for scene in reading]
     sheets = []
-    chosen = evenly_chosen([result for result in results if not isinstance(result, DamagedScene)], limit)
+    chosen = evenly_chosen([result for result in results if isinstance(result, SceneFacts)], limit)
     for facts in track(chosen, "pictures", console=console, disable=silent, transient=True):
         try:
             sheets.append(contact_sheet(facts))
         except MddnetError as error:
             # The header is intact, the pixels are not.
             results[results.index(facts)] = DamagedScene(facts.kind, facts.folder.name, str(error))
-    inspection = summarise(results, rejected, splits)
+    complete = [result for result in results if isinstance(result, SceneFacts)]
+    damaged_scenes = [result for result in results if isinstance(result, DamagedScene)]
+    inspection = Inspection(complete, damaged_scenes, rejected, splits)
     write_report(out, scenes.resolve().name, inspection, sheets)
     for damaged in inspection.damaged:
         print(f"mddnet: {damaged.reason}", file=sys.stderr)

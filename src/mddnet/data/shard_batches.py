@@ -56,7 +56,6 @@ class ShardBatches(IterableDataset[Batch]):
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """Prepare batches ``first`` to ``length`` of process ``rank`` of ``ranks``."""
         self.shards, self.config, self.seed = tuple(shards), config, seed
         self.first, self.length = first, length
         self.rank, self.ranks = rank, ranks

@@ -60,7 +60,6 @@ class FolderLock:
 
     @property
     def path(self) -> Path:
-        """The locked file."""
         return self.folder / f".{self.name}.lock"
 
     def __enter__(self) -> None:
@@ -84,7 +83,6 @@ class FolderLock:
                 time.sleep(POLL_S)
 
     def __exit__(self, *_: object) -> None:
-        """Release the lock."""
         handle, self._handle = self._handle, None
         if handle is None or handle not in _held:
             return  # a forked process has closed it

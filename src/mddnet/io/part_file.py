@@ -46,12 +46,10 @@ class PartFile:
             self.discard()  # a concurrent clean-up removed it first
 
     def commit(self) -> None:
-        """Replace the target by the finished file."""
         self.path.replace(self.target)
         self._release()
 
     def discard(self) -> None:
-        """Remove the part."""
         with suppress(OSError):
             self.stream.close()
         with suppress(OSError):

@@ -109,12 +109,7 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
 
 
 def _pixel_um(
-    tags: Mapping[int, object],
-    sensor: Sensor | None,
-    focal_mm: float | None,
-    width: int,
-    height: int,
-    notes: list[str],
+    tags: Mapping[int, object], sensor: Sensor | None, focal_mm: float | None, width: int, height: int, notes: list[str]
 ) -> float | None:
     """Pitch of the pixels as given: from the focal plane resolution, the sensor table or the 35 mm equivalent.
 

@@ -115,7 +115,6 @@ def read_photo(
 
 
 def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
-    """Add the focus distance from the maker notes if it is not known yet."""
     if photo.lens.focus_m is not None or photo.path is None:
         return photo
     try:
@@ -242,7 +241,6 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
 
 
 def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
-    """The image as opaque 8-bit sRGB."""
     profile = image.info.get("icc_profile")
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return _picture_from_samples(np.asarray(image), profile, linear, name, notes)

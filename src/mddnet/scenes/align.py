@@ -195,7 +195,6 @@ def _stabilised_luminance(frame: UInt8Array, ratio: float) -> Float32Array:
 
 
 def _then(first: Similarity, second: Similarity) -> Similarity:
-    """``second`` after ``first``."""
     return Similarity(second.factor * first.factor, second.factor * first.shift + second.shift)
 
 

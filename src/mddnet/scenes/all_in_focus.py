@@ -52,10 +52,7 @@ def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, 
 
 
 def fuse_sharpest(
-    linear_rows: Callable[[int, slice], Float32Array],
-    count: int,
-    index: Float32Array,
-    strip_rows: int | None = None,
+    linear_rows: Callable[[int, slice], Float32Array], count: int, index: Float32Array, strip_rows: int | None = None
 ) -> Float32Array:
     """All-in-focus image, (H, W, 3) linear light, by :func:`sharpest_nearby` and :func:`fuse`.
 

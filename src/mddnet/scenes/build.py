@@ -11,7 +11,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -58,12 +57,7 @@ def digest_of_scene(folder: Path) -> str | None:
 
 
 def build_one(
-    task: BuildTask,
-    out: Path,
-    scratch: Path,
-    frames: int | None = None,
-    seed: int = 0,
-    rebuild: bool = False,
+    task: BuildTask, out: Path, scratch: Path, frames: int | None = None, seed: int = 0, rebuild: bool = False
 ) -> BuildRow:
     """Build one scene and move it to its place; errors of the capture or builder become a row, not an exception.
 
@@ -71,7 +65,6 @@ def build_one(
     """
     # Two single-threaded processes are faster than one process with two threads.
     cv2.setNumThreads(1)
-    started = time.monotonic()
     target = out / task.kind / task.name
     work: Path | None = None
     try:
@@ -85,20 +78,17 @@ def build_one(
             built = work / record.name
             atomic_write_text(built / BUILT_FROM, json.dumps({"digest": digest}) + "\n")
             _move_into_place(built, out / task.kind / record.name, work)
-        seconds = time.monotonic() - started
-        return BuildRow(task.kind, record.name, record.location, "built", record=record, seconds=seconds)
+        return BuildRow(task.kind, record.name, record.location, "built", record=record)
     except RejectedScene as error:
         # The scene of an earlier version of the capture is outdated.
         if target.exists() and work is not None:
             target.rename(work / "outdated")
-        seconds = time.monotonic() - started
-        return BuildRow(task.kind, task.name, task.location, "rejected", str(error), seconds=seconds)
+        return BuildRow(task.kind, task.name, task.location, "rejected", str(error))
     except MddnetError as error:
         return BuildRow(task.kind, task.name, task.location, "failed", str(error))
     except Exception as error:
         # An error in a builder must not stop the other scenes.
-        reason = f"{task.files[0].parent if task.files else task.name}: {type(error).__name__}: {error}"
-        return BuildRow(task.kind, task.name, task.location, "failed", reason)
+        return task.failed(f"{type(error).__name__}: {error}")
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
@@ -110,16 +100,6 @@ def _move_into_place(built: Path, target: Path, work: Path) -> None:
     if target.exists():
         target.rename(work / "outdated")
     built.rename(target)
-
-
-def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
-    return build_one(*arguments)
-
-
-def _lost_row(arguments: tuple[Any, ...], reason: str) -> BuildRow:
-    task: BuildTask = arguments[0]
-    where = task.files[0] if task.files else task.name
-    return BuildRow(task.kind, task.name, task.location, "failed", f"{where}: {reason}")
 
 
 def build_scenes(
@@ -142,6 +122,10 @@ def build_scenes(
         arguments = [(task, out, scratch, frames, seed, rebuild) for task in plan.tasks]
         if ray is not None:
             folders = {scratch, *(task.files[0].parent for task in plan.tasks[:1] if task.files)}
-            yield from on_ray(ray, _build_of, arguments, _lost_row, folders)
-            return
-        yield from in_processes(build_one, arguments, jobs)
+            yield from on_ray(ray, _build_of, arguments, lambda call, reason: call[0].failed(reason), folders)
+        else:
+            yield from in_processes(build_one, arguments, jobs)
+
+
+def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
+    return build_one(*arguments)

@@ -16,22 +16,9 @@ from mddnet.errors import RejectedScene
 from mddnet.metrics import texture_mask
 from mddnet.optics import lens_kappa_px
 from mddnet.scenes import store
-from mddnet.scenes.align import (
-    AlignedStack,
-    Alignment,
-    Similarity,
-    apply_alignment,
-    estimate_alignment,
-    undo_parallax,
-)
+from mddnet.scenes.align import AlignedStack, Alignment, Similarity, apply_alignment, estimate_alignment, undo_parallax
 from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
-from mddnet.scenes.depth_from_focus import (
-    FocusDepth,
-    complete,
-    depth_from_cost,
-    depth_from_sharpness,
-    upsample,
-)
+from mddnet.scenes.depth_from_focus import FocusDepth, complete, depth_from_cost, depth_from_sharpness, upsample
 from mddnet.scenes.kappa_fit import (
     ERROR_CAP,
     BlurBank,
@@ -91,9 +78,9 @@ class MeasuredStack:
     parallax_undone: bool
 
 
-def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
+def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
     """Build the scene of a focal stack in ``out_root/<scene>/``; RejectedScene if it is not reliable."""
-    stack = read_focal_stack(folder)
+    stack = read_focal_stack(capture)
     measured = measure_stack(stack)
     aligned, sweep, near_to_far = measured.aligned, measured.sweep, measured.near_to_far
     values = None if stack.focus_values is None else np.array(stack.focus_values)
@@ -102,9 +89,22 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
     u_of_index, kappa = inverse_depth_of_index(sweep, values, near_to_far)
     inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
     inv_depth[np.isnan(sweep.depth.index)] = np.nan
-    measures = _measures(stack, aligned, sweep, kappa)
-    measures["parallax_undone"] = float(measured.parallax_undone)
-    return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
+    count = len(aligned.frames)
+    kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
+    record = store.scene_record(
+        stack,
+        stack.scene,
+        "focal_stack",
+        unit,
+        frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
+        confidence="confidence.png",
+        lens=stack.lens,
+        measures=_measures(stack, aligned, sweep, kappa) | {"parallax_undone": float(measured.parallax_undone)},
+    )
+    images = (aligned.frames[i] for i in kept)
+    folder = out_root / stack.scene
+    store.replace_scene(folder, record, images, sweep.sharp, inv_depth.astype(np.float32), sweep.depth.confidence)
+    return record
 
 
 def measure_stack(stack: FocalStack) -> MeasuredStack:
@@ -285,31 +285,3 @@ def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: flo
         use = texture_mask(sweep.sharp) & ~np.isnan(sweep.depth.index)
         measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], index_map[use])[0, 1])
     return measures
-
-
-def _write(
-    stack: FocalStack,
-    aligned: AlignedStack,
-    sweep: Sweep,
-    out_root: Path,
-    unit: InvDepthUnit,
-    u_of_index: NDArray[np.float64],
-    kappa: float,
-    inv_depth: Float32Array,
-    measures: dict[str, float],
-) -> SceneRecord:
-    count = len(aligned.frames)
-    kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
-    record = store.scene_record(
-        stack,
-        stack.scene,
-        "focal_stack",
-        unit,
-        frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
-        confidence="confidence.png",
-        lens=stack.lens,
-        measures=measures,
-    )
-    images = (aligned.frames[i] for i in kept)
-    store.replace_scene(out_root / stack.scene, record, images, sweep.sharp, inv_depth, sweep.depth.confidence)
-    return record

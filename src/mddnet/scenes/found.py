@@ -50,19 +50,14 @@ def _folders(root: Path) -> list[Path]:
     return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
-def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """(width, height) of an image; pixels are decoded only with ``decode``."""
-    with opened_image(path, BUILD_AGAIN) as image:
-        if decode:
-            image.load()
-        return image.size
-
-
 def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decode: bool = False) -> None:
     """Check that all images of a scene have the ``size`` (width, height) of the depth map; CaptureError if not."""
     names = [record.sharp, *(frame.file for frame in record.frames)]
     for name in [*names, record.confidence] if record.confidence is not None else names:
-        here = image_size(folder / name, decode)
+        with opened_image(folder / name, BUILD_AGAIN) as image:
+            if decode:
+                image.load()
+            here = image.size
         if here != size:
             raise CaptureError(
                 f"{folder / name}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {record.inv_depth}"

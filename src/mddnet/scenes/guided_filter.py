@@ -69,6 +69,5 @@ class GuidedFilter:
         return [self._box(s) for s in slopes], self._box(offset)
 
     def __call__(self, values: Float32Array) -> Float32Array:
-        """(H, W) smoothed."""
         slopes, offset = self.coefficients(values)
         return np.asarray(offset + sum(s * g for s, g in zip(slopes, self._guide, strict=True)), dtype=np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -142,36 +142,41 @@ def _remarks(facts: SceneFacts) -> tuple[str, ...]:
     return tuple(remark for wrong, remark in checks if wrong)
 
 
-class Histograms:
-    """Histograms of depth, focus and CoC over the scenes of a kind; every scene has the same weight."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """Shares per bin over some scenes of equal weight; values beyond the outer edges are in the outer bins."""
 
-    def __init__(self) -> None:
-        self.scenes = self.metric_scenes = 0
-        self.depth_m = np.zeros(len(DEPTH_M_EDGES) - 1)  # metric scenes only
-        self.position = np.zeros(len(POSITION_EDGES) - 1)  # of pixels in the scene's own range of inverse depth
-        self.focus = np.zeros(len(POSITION_EDGES) - 1)  # of planes of focus in that range
-        self.coc_px = np.zeros(len(COC_PX_EDGES) - 1)  # of the pixels of all frames, signed
-
-    def add(self, facts: SceneFacts) -> None:
-        """Add a scene; values beyond the outer edges go to the outer bins."""
-        self.scenes += 1
-        if facts.record.unit == "1/m":
-            self.metric_scenes += 1
-            with np.errstate(divide="ignore"):
-                depth_m = np.where(facts.quantiles > 0, 1.0 / facts.quantiles, np.inf)
-            self.depth_m += _shares(depth_m, DEPTH_M_EDGES)
-        if facts.span > 0:
-            at = [facts.position(frame.u_focus) for frame in facts.record.frames]
-            self.position += _shares(facts.position(facts.quantiles), POSITION_EDGES)
-            self.focus += _shares(np.array(at), POSITION_EDGES)
-        signed = [signed_defocus_px(facts.quantiles, f.u_focus, f.kappa_px) for f in facts.record.frames]
-        if signed:
-            self.coc_px += _shares(np.concatenate(signed), COC_PX_EDGES)
+    title: str
+    edges: NDArray[np.float64]
+    shares: NDArray[np.float64]
 
 
-def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
-    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
+def histograms(scenes: Sequence[SceneFacts]) -> list[Histogram]:
+    """Histograms of depth (of metric scenes, if any), inverse depth, planes of focus and signed CoC."""
+    metric = [f for f in scenes if f.record.unit == "1/m"]
+    ranged = [f for f in scenes if f.span > 0]
+    with np.errstate(divide="ignore"):
+        depths_m = [np.where(f.quantiles > 0, 1.0 / f.quantiles, np.inf) for f in metric]
+    signed_px = [[signed_defocus_px(f.quantiles, k.u_focus, k.kappa_px) for k in f.record.frames] for f in scenes]
+    groups: list[tuple[str, NDArray[np.float64], list[Any]]] = [
+        (f"depth, m ({len(metric)} metric scenes)", DEPTH_M_EDGES, depths_m),
+        ("inverse depth, position in the range", POSITION_EDGES, [f.position(f.quantiles) for f in ranged]),
+        (
+            "planes of focus, position in the range",
+            POSITION_EDGES,
+            [[f.position(k.u_focus) for k in f.record.frames] for f in ranged],
+        ),
+        ("signed CoC, px", COC_PX_EDGES, signed_px),
+    ]
+    return [Histogram(title, edges, _shares(values, edges)) for title, edges, values in groups[not metric :]]
+
+
+def _shares(scenes: list[Any], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares = np.zeros(len(edges) - 1)
+    for values in scenes:
+        counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] if len(values) else np.zeros(1)
+        shares += counts / max(counts.sum(), 1)
+    return shares / max(shares.sum(), 1e-12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,6 @@ class Inspection:
     scenes: list[SceneFacts]  # complete scenes, by kind and name
     damaged: list[DamagedScene]  # the others
     rejected: list[dict[str, str]]  # rows of rejected.csv
-    histograms: dict[str, Histograms]  # by kind
     splits: Mapping[str, str]  # split of each location
 
     def split_of(self, location: str) -> str:
@@ -200,18 +204,6 @@ def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedSce
         except (MddnetError, OSError) as error:
             return DamagedScene(found.kind, found.folder.name, str(error))
     return DamagedScene(found.kind, found.folder.name, reason)
-
-
-def summarise(
-    results: list[SceneFacts | DamagedScene], rejected: list[dict[str, str]], splits: Mapping[str, str]
-) -> Inspection:
-    """Combine the scenes of a folder."""
-    scenes = [result for result in results if isinstance(result, SceneFacts)]
-    histograms: dict[str, Histograms] = {}
-    for facts in scenes:
-        histograms.setdefault(facts.kind, Histograms()).add(facts)
-    damaged = [result for result in results if isinstance(result, DamagedScene)]
-    return Inspection(scenes, damaged, rejected, histograms, splits)
 
 
 def evenly_chosen(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:

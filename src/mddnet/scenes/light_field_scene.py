@@ -97,7 +97,8 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     frames = list(refocus(interpolator, discs, [float(d) for d in planes]))
     border = max(SMALLEST_BORDER_PX, int(np.ceil(np.abs(planes).max() * measured.radius)))
     inner = (slice(border, -border), slice(border, -border))
-    law = check_law(sharp[inner], measured.depth.disparity[inner], _cropped(frames, inner), discs)
+    cropped = [replace(frame, linear=frame.linear[inner]) for frame in frames]
+    law = check_law(sharp[inner], measured.depth.disparity[inner], cropped, discs)
     if law.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur explains too little: the re-rendering error is {law.error_fraction:.2f} of that of the sharp image, "
@@ -126,17 +127,23 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     }
     if steps > 1:
         measures["interpolation_error_8bit"] = 255 * interpolation_error(interpolator)
-    depth = replace(
-        measured.depth,
-        disparity=measured.depth.disparity[inner],
-        confidence=measured.depth.confidence[inner],
-        filled=measured.depth.filled[inner],
+    record = store.scene_record(
+        field,
+        field.scene,
+        "light_field",
+        "relative",
+        frames=[
+            FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
+            for index, frame in enumerate(frames)
+        ],
+        confidence="confidence.png",
+        measures=measures,
     )
-    return _write(field, out_root, sharp[inner], depth, _cropped(frames, inner), discs, measures)
-
-
-def _cropped(frames: Sequence[RefocusedFrame], inner: tuple[slice, slice]) -> list[RefocusedFrame]:
-    return [replace(frame, linear=frame.linear[inner]) for frame in frames]
+    images = (srgb8_from_linear(frame.linear) for frame in cropped)
+    sharp = srgb8_from_linear(np.maximum(sharp[inner], 0))
+    depth = measured.depth
+    store.replace_scene(out_root / field.scene, record, images, sharp, depth.disparity[inner], depth.confidence[inner])
+    return record
 
 
 def _focus_range(depth: DisparityMap) -> tuple[float, float]:
@@ -283,30 +290,3 @@ def _rerender_error(
         diameter = ratio * discs[frame.disc].kappa_px * np.abs(frame.d_focus - disparity)
         squares.append(float(((bank.render(diameter) - picture)[use] ** 2).mean()))
     return float(np.sqrt(np.mean(squares)))
-
-
-def _write(
-    field: LightField,
-    out_root: Path,
-    sharp_linear: Float32Array,
-    depth: DisparityMap,
-    frames: Sequence[RefocusedFrame],
-    discs: Sequence[ViewDisc],
-    measures: dict[str, float],
-) -> SceneRecord:
-    record = store.scene_record(
-        field,
-        field.scene,
-        "light_field",
-        "relative",
-        frames=[
-            FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
-            for index, frame in enumerate(frames)
-        ],
-        confidence="confidence.png",
-        measures=measures,
-    )
-    images = (srgb8_from_linear(frame.linear) for frame in frames)
-    sharp = srgb8_from_linear(np.maximum(sharp_linear, 0))
-    store.replace_scene(out_root / field.scene, record, images, sharp, depth.disparity, depth.confidence)
-    return record

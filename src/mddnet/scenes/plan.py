@@ -28,6 +28,11 @@ class BuildTask:
     capture: Path | ListedCapture  # the capture
     files: tuple[Path, ...]  # its files
 
+    def failed(self, reason: str) -> BuildRow:
+        """The row of a failure, which names a file."""
+        where = self.files[0] if self.files else self.name
+        return BuildRow(self.kind, self.name, self.location, "failed", f"{where}: {reason}")
+
 
 @dataclass(frozen=True, slots=True)
 class BuildRow:
@@ -40,7 +45,6 @@ class BuildRow:
     state: Literal["built", "kept", "rejected", "failed"]
     reason: str = ""  # why there is no scene, or ''
     record: SceneRecord | None = None  # the scene, or None
-    seconds: float = 0.0  # duration of the build
 
 
 @dataclass(frozen=True, slots=True)

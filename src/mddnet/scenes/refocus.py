@@ -77,7 +77,6 @@ class ViewInterpolator:
     """Interpolates views of a light field in linear light, using the central disparity map."""
 
     def __init__(self, grid: ViewGrid, disparity: Float32Array) -> None:
-        """Prepare the views; ``disparity`` is (H, W), pixels per view, without gaps (else ValueError)."""
         if disparity.shape != grid.images.shape[1:3] or not np.isfinite(disparity).all():
             raise ValueError(
                 f"disparity has shape {disparity.shape}, {np.isfinite(disparity).mean():.1%} of it finite; "

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from scipy.optimize import brentq
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
@@ -39,19 +40,12 @@ _FULL = 1.0 - 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Aperture:
-    """Shape of the aperture, and so of the out-of-focus image of a point.
+    """Shape of the aperture, and so of the out-of-focus image of a point."""
 
-    Attributes:
-        blades: number of straight aperture blades, or 0 for a disc.
-        rotation_rad: rotation of the polygon.
-        cat_eye: shift of the vignetting rim, in aperture radii in [0, 1); 0 for none.
-        cat_eye_angle_rad: direction of that shift.
-    """
-
-    blades: int = 0
-    rotation_rad: float = 0.0
-    cat_eye: float = 0.0
-    cat_eye_angle_rad: float = 0.0
+    blades: int = 0  # number of straight aperture blades, or 0 for a disc
+    rotation_rad: float = 0.0  # rotation of the polygon
+    cat_eye: float = 0.0  # shift of the vignetting rim, in aperture radii in [0, 1); 0 for none
+    cat_eye_angle_rad: float = 0.0  # direction of that shift
 
     def __post_init__(self) -> None:
         if self.blades != 0 and self.blades < 4:
@@ -65,46 +59,29 @@ DISC = Aperture()
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """An image without occlusions in itself, in front of all later surfaces.
+    """An image without occlusions in itself, in front of all later surfaces."""
 
-    Attributes:
-        linear: (H, W, 3) linear light, >= 0.
-        inv_depth: (H, W) inverse depth, finite where ``coverage`` > 0.
-        coverage: (H, W) in [0, 1], share of each pixel that the surface covers.
-    """
-
-    linear: Float32Array
-    inv_depth: Float32Array
-    coverage: Float32Array
+    linear: Float32Array  # (H, W, 3) linear light, >= 0
+    inv_depth: Float32Array  # (H, W) inverse depth, finite where coverage > 0
+    coverage: Float32Array  # (H, W) in [0, 1], share of each pixel that the surface covers
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Noise and compression of the camera.
+    """Noise and compression of the camera."""
 
-    Attributes:
-        shot: variance of the shot noise per unit of linear light (white = 1), >= 0.
-        read: standard deviation of the read noise in linear light, >= 0.
-        jpeg_quality: 1..95, or None for no compression.
-        chroma_halved: whether JPEG stores colour at half resolution (4:2:0) instead of full (4:4:4).
-    """
-
-    shot: float = 0.0
-    read: float = 0.0
-    jpeg_quality: int | None = None
-    chroma_halved: bool = False
+    shot: float = 0.0  # variance of the shot noise per unit of linear light (white = 1), >= 0
+    read: float = 0.0  # standard deviation of the read noise in linear light, >= 0
+    jpeg_quality: int | None = None  # 1..95, or None for no compression
+    chroma_halved: bool = False  # whether JPEG stores colour at half resolution (4:2:0) instead of full (4:4:4)
 
 
 @dataclass(frozen=True, slots=True)
 class LensFlaws:
-    """Deviations from an ideal lens.
+    """Deviations from an ideal lens."""
 
-    Attributes:
-        aperture: shape of the blur.
-        colour_shift_px: added to the signed defocus of red, green and blue (longitudinal chromatic aberration).
-    """
-
-    aperture: Aperture = field(default_factory=Aperture)
+    aperture: Aperture = field(default_factory=Aperture)  # shape of the blur
+    # added to the signed defocus of red, green and blue (longitudinal chromatic aberration)
     colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
@@ -165,28 +142,16 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
     if diameter_px < _IDENTITY_BELOW_PX:
         return np.ones((1, 1), dtype=np.float32)
     target = diameter_px * diameter_px / 16.0
-    low, high = 0.25, 0.75 * diameter_px + 1.0
-    while _variance_per_axis(_coverage_kernel(high, aperture)) < target:
+
+    def excess(radius_px: float) -> float:
+        return _variance_per_axis(_coverage_kernel(radius_px, aperture)) - target
+
+    high = 0.75 * diameter_px + 1.0
+    while excess(high) < 0:
         high *= 1.3
-    # Regula falsi (Illinois variant): variance grows monotonically, almost quadratically, with the radius.
-    f_low, f_high = -target, _variance_per_axis(_coverage_kernel(high, aperture)) - target
-    kernel = _coverage_kernel(high, aperture)
-    last = 0
-    for _ in range(40):
-        radius = (low * f_high - high * f_low) / (f_high - f_low)
-        kernel = _coverage_kernel(radius, aperture)
-        f = _variance_per_axis(kernel) - target
-        if abs(f) <= 1e-3 * target:
-            break
-        if f > 0:
-            high, f_high = radius, f
-            f_low = f_low / 2 if last == 1 else f_low
-            last = 1
-        else:
-            low, f_low = radius, f
-            f_high = f_high / 2 if last == -1 else f_high
-            last = -1
-    return kernel.astype(np.float32)
+    # The variance grows monotonically, almost quadratically, with the radius.
+    radius_px = brentq(excess, 0.25, high, xtol=2e-4 * diameter_px)
+    return _coverage_kernel(radius_px, aperture).astype(np.float32)
 
 
 def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS) -> NDArray[np.float64]:

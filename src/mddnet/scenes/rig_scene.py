@@ -72,7 +72,6 @@ class RigCalibration:
 
     @property
     def law(self) -> RigLaw:
-        """A in pixels of the capture, and e."""
         return self.fit.law
 
     @property
@@ -149,17 +148,13 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
         check_determined(fit)
     law = RigLaw(fit.law.aperture_px / ratio, fit.law.offset_mm)
     full = replace(
-        fit,
-        law=law,
-        aperture_error_px=fit.aperture_error_px / ratio,
-        largest_blur_px=fit.largest_blur_px / ratio,
+        fit, law=law, aperture_error_px=fit.aperture_error_px / ratio, largest_blur_px=fit.largest_blur_px / ratio
     )
     gains = equalising_gains(without_breathing(sweep, law.offset_mm))
     return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, _index_everywhere(sweep, law))
 
 
 def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
-    """Frames and depth at the working size."""
     size = (round(rig.width * ratio), round(rig.height * ratio))
     frames, bright = [], []
     for i in range(len(rig.frames)):

@@ -23,7 +23,7 @@ from typing import IO
 from braceexpand import braceexpand
 
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import UNREADABLE_JSON
+from mddnet.io.json_fields import UNREADABLE_JSON, first_repeated
 
 SUMMARY = "shards.json"
 LICENCES = "licences.csv"
@@ -77,7 +77,7 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
                 found.append(name)
             else:
                 raise CaptureError(f"{name}: no such file (of {pattern}); write shards with `mddnet shards`")
-    repeated = next((name for name in found if found.count(name) > 1), None) if len(set(found)) < len(found) else None
+    repeated = first_repeated(found)
     if repeated is not None:
         raise CaptureError(f"{repeated}: listed twice; expected every shard once")
     if not 0 < len(found) <= MAX_SHARDS:
@@ -229,7 +229,7 @@ def _checked_name(path: str, member: tarfile.TarInfo) -> tuple[str, str]:
     return key, field
 
 
-class GuardedStream(io.RawIOBase):
+class GuardedStream:
     """A stream for ``tarfile`` that limits the bytes read for one member, ``max_bytes`` per :meth:`next_member`.
 
     A header may claim a file name of gigabytes, which would fill the memory.
@@ -238,9 +238,9 @@ class GuardedStream(io.RawIOBase):
     def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
         self._stream = stream
         self._most = self._left = max_bytes
+        self.seekable, self.seek, self.tell = stream.seekable, stream.seek, stream.tell
 
     def next_member(self) -> None:
-        """Reset the limit."""
         self._left = self._most
 
     def read(self, size: int | None = -1) -> bytes:
@@ -251,15 +251,3 @@ class GuardedStream(io.RawIOBase):
         data = self._stream.read(wanted)
         self._left -= len(data)
         return data
-
-    def seekable(self) -> bool:
-        """As for the underlying stream."""
-        return self._stream.seekable()
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As for the underlying stream."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """As for the underlying stream."""
-        return self._stream.tell()

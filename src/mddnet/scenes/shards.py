@@ -67,14 +67,10 @@ class EncodedSample:
     """One sample of a shard; its files are decoded on access.
 
     Everything raises CaptureError, naming the sample and the missing or damaged field.
-
-    Attributes:
-        fields: file contents by field, and ``__key__``.
-        info: content of ``json``: ``place``, ``split``, ``unit``, ``u_focus``, ``kappa_px``, ``source``, ``licence``,
-            ``provenance`` and others.
     """
 
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any]  # file contents by field, and __key__
+    # content of json: place, split, unit, u_focus, kappa_px, source, licence, provenance and others
     info: dict[str, Any]
 
     @classmethod
@@ -85,7 +81,6 @@ class EncodedSample:
 
     @property
     def key(self) -> str:
-        """Unique name of the sample."""
         return str(self.fields.get("__key__", ""))
 
     def image(self, name: Literal["sharp", "focused"]) -> UInt8Array:
@@ -95,12 +90,10 @@ class EncodedSample:
 
     @cached_property
     def sharp(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB."""
         return self.image("sharp")
 
     @cached_property
     def focused(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB."""
         return self.image("focused")
 
     @cached_property

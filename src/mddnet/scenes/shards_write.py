@@ -28,7 +28,7 @@ from mddnet.io.atomic import atomic_write_text, write_csv
 from mddnet.io.part_file import remove_abandoned, writing_into
 from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
-from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes, image_size
+from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes
 from mddnet.scenes.scratch import build_scratch
 from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, sample_key
@@ -54,7 +54,6 @@ class SampleRef:
     frame: int
 
     def files(self) -> list[Path]:
-        """The source files of the sample."""
         record = self.record
         names = [record.sharp, record.frames[self.frame].file, record.inv_depth]
         return [self.folder / name for name in ([*names, record.confidence] if record.confidence else names)]
@@ -130,8 +129,8 @@ def plan_shards(
 def _usable_record(folder: Path) -> SceneRecord:
     """Read ``scene.json`` and check the depth map and the headers of images; frames are decoded on writing."""
     record = read_scene(folder)
-    read_inv_depth(folder / record.inv_depth)
-    check_images(folder, record, image_size(folder / record.inv_depth))
+    height, width = read_inv_depth(folder / record.inv_depth).inv_depth.shape
+    check_images(folder, record, (width, height))
     return record
 
 
@@ -258,22 +257,16 @@ def _png_bytes(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
 
 def _with_scale(png: bytes, text: str) -> bytes:
-    """The same PNG with another scale; the compressed codes are unchanged."""
-    parts = [png[:8]]
-    for kind, body in _chunks(png):
-        content = b"mddnet\0" + text.encode("latin-1") if kind == b"tEXt" and body.startswith(b"mddnet\0") else body
-        parts.append(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
-    return b"".join(parts)
-
-
-def _chunks(png: bytes) -> list[tuple[bytes, bytes]]:
-    """Type and body of the chunks of an intact PNG (PNG specification, section 5.3)."""
-    chunks, at = [], 8
+    """The same PNG with another scale; the compressed codes are unchanged (PNG specification, section 5.3)."""
+    out, at = png[:8], 8
     while at + 12 <= len(png):
         length = int.from_bytes(png[at : at + 4], "big")
-        chunks.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        kind, body = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        if kind == b"tEXt" and body.startswith(b"mddnet\0"):
+            body = b"mddnet\0" + text.encode("latin-1")
+        out += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         at += 12 + length
-    return chunks
+    return out
 
 
 def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
@@ -345,7 +338,6 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
 
 
 def _remove_outdated(plan: ShardPlan, out: Path) -> None:
-    """Remove the shards of earlier plans."""
     names = {task.name for task in plan.tasks}
     for path in sorted(out.glob("*.tar")):
         if path.name in names or not OUR_SHARD.fullmatch(path.name):

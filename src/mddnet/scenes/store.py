@@ -23,15 +23,7 @@ from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
 from mddnet.photo.image_file import opened_image, read_rgb
-from mddnet.types import (
-    INV_DEPTH_UNITS,
-    Float32Array,
-    FrameRecord,
-    InvDepthUnit,
-    Lens,
-    SceneRecord,
-    UInt8Array,
-)
+from mddnet.types import INV_DEPTH_UNITS, Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 SCENE_FORMAT = 1
 CODE_UNKNOWN = 0
@@ -69,17 +61,11 @@ class CodedMap:
 
 @dataclass(frozen=True, slots=True)
 class InvDepthFile:
-    """A decoded inverse depth file.
+    """A decoded inverse depth file."""
 
-    Attributes:
-        inv_depth: (H, W) float32, NaN where unknown; infinity is 0 for ``"1/m"`` and the lowest value otherwise.
-        unit: unit of the values.
-        step: quantisation step in that unit.
-    """
-
-    inv_depth: Float32Array
-    unit: InvDepthUnit
-    step: float
+    inv_depth: Float32Array  # (H, W) float32, NaN where unknown; infinity is 0 for "1/m" and the lowest value otherwise
+    unit: InvDepthUnit  # unit of the values
+    step: float  # quantisation step in that unit
 
 
 def scene_name(name: str) -> str:

@@ -8,12 +8,14 @@ scenes paste a piece of a second photo over the first, whose outline is a true e
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2, vq
 
 from mddnet.color import linear_from_srgb8
 from mddnet.scenes.render import Surface, hidden_surface, render_surfaces
@@ -74,15 +76,11 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
     features = np.dstack([lab, x * position_weight, y * position_weight]).reshape(-1, 5)
     centres = features[rng.choice(len(features), count, replace=False)]
     # Not OpenCV's k-means, whose random generator would make scenes irreproducible.
-    squares = (features**2).sum(axis=1, keepdims=True)
     sample = features[rng.choice(len(features), min(len(features), 4000), replace=False)]
-    for _ in range(6):
-        nearest = _nearest_centre(sample, centres, (sample**2).sum(axis=1, keepdims=True))
-        for k in range(count):
-            members = sample[nearest == k]
-            if len(members):
-                centres[k] = members.mean(axis=0)
-    labels = cv2.medianBlur(_nearest_centre(features, centres, squares).astype(np.uint8).reshape(rows, columns), 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about clusters without a member, which stay where they are
+        centres, _ = kmeans2(sample, centres, iter=6, minit="matrix")
+    labels = cv2.medianBlur(vq(features, centres)[0].astype(np.uint8).reshape(rows, columns), 5)
     full = cv2.medianBlur(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), 5)
     pieces = np.zeros((height, width), dtype=np.int32)
     used = 0
@@ -92,11 +90,6 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
         pieces[inside] = parts[inside] - 1 + used
         used += number - 1
     return pieces
-
-
-def _nearest_centre(points: Float32Array, centres: Float32Array, squares: Float32Array) -> NDArray[np.intp]:
-    distances = squares - 2 * points @ centres.T + (centres**2).sum(axis=1)
-    return np.asarray(distances.argmin(axis=1))
 
 
 def random_outline(
