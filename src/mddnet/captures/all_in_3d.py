@@ -26,7 +26,7 @@ from mddnet.captures.description import Description, Number, Positive, PositiveO
 from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import read_json_object
-from mddnet.io.npy_file import read_npy
+from mddnet.io.npy_file import read_numbers
 from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
 
@@ -100,7 +100,7 @@ class AllIn3dScene(ListedCapture):
 
     def read_depth_m(self, shape: tuple[int, ...]) -> Float32Array:
         """Depth D, (H, W) float32, metres, NaN where not measured; CaptureError for another size or unit."""
-        depth_mm, mask = _read_npy(self.depth), _read_npy(self.mask)
+        depth_mm, mask = read_numbers(self.depth), read_numbers(self.mask)
         for path, array in ((self.depth, depth_mm), (self.mask, mask)):
             if array.shape != shape[:2]:
                 raise CaptureError(f"{path}: shape {array.shape}; expected {shape[:2]} like {self.sharp}")
@@ -121,7 +121,7 @@ class AllIn3dScene(ListedCapture):
 
     def read_focus_z_m(self) -> NDArray[np.float64]:
         """(N,) focus depth D_f of every frame, metres: 1 / (1/F - 1/(v + e)), with the change of e applied."""
-        values = _read_npy(self.focus_depths).ravel()
+        values = read_numbers(self.focus_depths).ravel()
         positions = np.array([frame.position for frame in self.frames])
         if positions.max() <= len(values):
             chosen = values[positions - 1]
@@ -170,16 +170,13 @@ def list_all_in_3d(root: Path) -> list[AllIn3dScene | UnusableCapture]:
         found = {path.parent.name for path in root.glob("*/AIF")}
     scenes: list[AllIn3dScene] = []
     unusable: list[UnusableCapture] = []
-    for name in sorted((name for name in found if not name.startswith(".")), key=_by_number):
+    names = [name for name in found if not name.startswith(".")]
+    for name in sorted(names, key=lambda name: (float(name) if name.isdecimal() else math.inf, name)):
         try:
             scenes.append(_one_scene(root, name, facts))
         except CaptureError as error:
             unusable.append(UnusableCapture(name, f"all_in_3d/{name}", str(error)))
     return [*scenes, *unusable]
-
-
-def _by_number(name: str) -> tuple[float, str]:
-    return (float(name), name) if name.isdecimal() else (math.inf, name)
 
 
 def _one_scene(root: Path, name: str, facts: AllIn3dFacts) -> AllIn3dScene:
@@ -219,10 +216,6 @@ def _frames(folder: Path) -> tuple[FocusedFile, ...]:
     if len(by_position) < MIN_FRAMES:
         raise CaptureError(f"{folder}: {len(by_position)} focused frame(s); expected at least {MIN_FRAMES}")
     return tuple(FocusedFile(position, path) for position, path in sorted(by_position.items()))
-
-
-def _read_npy(path: Path) -> NDArray[np.float64]:
-    return read_npy(path, "uifb", "a .npy file of plain numbers").astype(np.float64)
 
 
 KINDS = (

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from mddnet.cli.flags import wrong_kind, wrong_split
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
     from mddnet.scenes.plan import BuildRow
 
+POSITIVE = validators.Number(gte=1)
+
 
 def build(
     sources: list[Path],
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=POSITIVE)] = 1,
     ray: str | None = None,
-    frames: int | None = None,
+    frames: Annotated[int | None, Parameter(validator=POSITIVE)] = None,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
-    limit: int | None = None,
-    seed: int = 0,
+    limit: Annotated[int | None, Parameter(validator=POSITIVE)] = None,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     split: Path | None = None,
     rebuild: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -65,15 +67,6 @@ def build(
     rebuild
         Rebuild scenes even if nothing has changed.
     """
-    for flag, value, least in (
-        ("--jobs", jobs, 1),
-        ("--frames", frames, 1),
-        ("--limit", limit, 1),
-        ("--seed", seed, 0),
-    ):
-        if value is not None and value < least:
-            print(f"mddnet build: {flag} is {value}; expected at least {least}", file=sys.stderr)
-            return 2
     if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet build: {wrong}", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from mddnet.cli.flags import wrong_split
 
@@ -16,7 +16,7 @@ def inspect(
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    limit: int = 12,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 12,
     split: Path | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -37,9 +37,6 @@ def inspect(
     decode
         Decode every frame instead of reading its header; this finds truncated images.
     """
-    if limit < 0:
-        print(f"mddnet inspect: --limit is {limit}; expected at least 0", file=sys.stderr)
-        return 2
     if (wrong := wrong_split(split)) is not None:
         print(f"mddnet inspect: {wrong}", file=sys.stderr)
         return 2

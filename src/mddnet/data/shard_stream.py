@@ -11,9 +11,8 @@ that resumes after n samples skips earlier parts and blocks without reading them
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -52,6 +51,9 @@ class _Part:
     @property
     def samples(self) -> int:
         return len(range(self.number, self.shard.samples, self.of))
+
+    def wanted_from(self, first: int) -> Callable[[int], bool]:
+        return lambda index: index % self.of == self.number and index // self.of >= first
 
 
 def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, first: int = 0) -> Iterator[RawSample]:
@@ -105,7 +107,7 @@ def _samples_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
     for attempt in range(ATTEMPTS):
         count = 0
         try:
-            for index, fields in enumerate(raw_samples(source, partial(_wanted, part, first))):
+            for index, fields in enumerate(raw_samples(source, part.wanted_from(first))):
                 count = index + 1
                 if fields is not None:
                     first = index // part.of + 1
@@ -122,7 +124,3 @@ def _samples_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
         if not is_address(source) or attempt == ATTEMPTS - 1:
             raise broken
         time.sleep(WAIT_S * 2**attempt)
-
-
-def _wanted(part: _Part, first: int, index: int) -> bool:
-    return index % part.of == part.number and index // part.of >= first

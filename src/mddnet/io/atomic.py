@@ -17,8 +17,8 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool 
 
     OutputError if the disk is full or the folder is not writable; the previous file then stays.
     """
-    with writing_into(path.parent, path), StagedFiles() as files:
-        files.write(path, write, durable)
+    with writing_into(path.parent, path), StagedFiles(durable) as files:
+        files.write(path, write)
         files.commit()
 
 

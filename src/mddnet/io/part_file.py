@@ -63,18 +63,22 @@ class PartFile:
 
 
 class StagedFiles:
-    """Files that are committed together once all are written; leaving the context discards the others."""
+    """Files that are committed together once all are written; leaving the context discards the others.
 
-    def __init__(self) -> None:
+    ``durable`` files survive a power failure.
+    """
+
+    def __init__(self, durable: bool = False) -> None:
+        self._durable = durable
         self._waiting: list[PartFile] = []
 
-    def write(self, path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
-        """Write a file for ``path``, whose folder must exist; ``durable`` lets it survive a power failure."""
+    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file for ``path``, whose folder must exist."""
         with writing_into(path.parent, path):
             part = PartFile(path)
             self._waiting.append(part)
             write(part.stream)
-            if durable:
+            if self._durable:
                 part.stream.flush()
                 os.fsync(part.stream.fileno())
             part.stream.close()

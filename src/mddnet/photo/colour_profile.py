@@ -15,6 +15,7 @@ from mddnet.types import UInt8Array
 
 SRGB_NAMES = ("srgb iec61966", "srgb built-in", "srgb2014", "gimp built-in srgb")
 UNUSABLE_PROFILE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 PROBES = (64, 128, 192)
 
 
@@ -53,7 +54,7 @@ class ColourProfile:
 
     def linear_to_srgb(self) -> NDArray[np.float32]:
         """(3, 3): linear light from the primaries of this profile to those of sRGB; ValueError without primaries."""
-        native, srgb = (_primaries(item.profile) for item in (self.profile, _srgb()))
+        native, srgb = (_primaries(item.profile) for item in (self.profile, SRGB))
         return (np.linalg.inv(srgb) @ native).astype(np.float32)
 
 
@@ -87,10 +88,6 @@ def srgb8_by_profile(
     except UNUSABLE_PROFILE as error:
         notes.append(f"The embedded colour profile cannot be used and was ignored ({error}).")
         return srgb8_from_samples(samples, name, notes)
-
-
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def _primaries(profile: ImageCms.core.CmsProfile) -> NDArray[np.float64]:  # type: ignore[name-defined]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb8
 from mddnet.errors import ImageError
-from mddnet.io.extra import formats_module
+from mddnet.photo.image_file import formats_module
 from mddnet.photo.samples import check_size, srgb8_from_linear_samples
 from mddnet.types import Lens, Photo
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mddnet.io.extra import formats_module
+from mddnet.photo.image_file import formats_module
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 HDR_CURVES = {16: "PQ", 18: "HLG"}  # HDR transfer characteristics of ITU-T H.273, which are not converted to sRGB

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mddnet.errors import ImageError
-from mddnet.io.extra import formats_module
+from mddnet.photo.image_file import formats_module
 from mddnet.photo.lens_facts import TAG_MODEL, LensFacts, lens_facts_of_tags
 from mddnet.photo.maker_notes import exif_tags, focus_of_maker_tags
 from mddnet.photo.samples import check_size

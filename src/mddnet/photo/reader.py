@@ -188,7 +188,11 @@ def _facts_and_rotation(
             exif = read_exif()
             facts = read_lens_facts(exif, width, height)
         notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
-        rotation = _upright_rotation(exif.get(TAG_ORIENTATION, 1), notes)
+        orientation = exif.get(TAG_ORIENTATION, 1)
+        if isinstance(orientation, int) and orientation in ROTATIONS:
+            rotation = ROTATIONS[orientation]
+        else:
+            notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
     notes += facts.notes
@@ -216,13 +220,6 @@ def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
     """``lens``, with its fields replaced by the known fields of ``given``."""
     known = {} if given is None else {name: value for name, value in asdict(given).items() if value is not None}
     return replace(lens, **known)
-
-
-def _upright_rotation(orientation: object, notes: list[str]) -> Rotation:
-    if isinstance(orientation, int) and orientation in ROTATIONS:
-        return ROTATIONS[orientation]
-    notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
-    return ROTATIONS[1]
 
 
 def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:

@@ -33,15 +33,17 @@ def pixel_limit() -> int:
     return math.ceil(megapixels * 1e6)
 
 
-def check_size(height: int, width: int, name: str, max_pixels: int | None) -> None:
-    """Raise ImageError for an image below 32 px or above ``max_pixels`` (default: :func:`pixel_limit`)."""
-    if min(height, width) < MIN_SIDE_PX:
-        raise ImageError(f"{name}: {width} x {height} px is too small: expected at least {MIN_SIDE_PX} px on each edge")
-    check_most_pixels(height, width, name, max_pixels, ImageError)
-
-
-def check_most_pixels(height: int, width: int, name: str, max_pixels: int | None, error: type[MddnetError]) -> None:
-    """Raise ``error`` for an image above ``max_pixels``; as :func:`check_size` without its lower limit."""
+def check_size(
+    height: int,
+    width: int,
+    name: str,
+    max_pixels: int | None,
+    error: type[MddnetError] = ImageError,
+    least: int = MIN_SIDE_PX,
+) -> None:
+    """Raise ``error`` for an image with an edge below ``least`` or above ``max_pixels`` (or :func:`pixel_limit`)."""
+    if min(height, width) < least:
+        raise error(f"{name}: {width} x {height} px is too small: expected at least {least} px on each edge")
     most = pixel_limit() if max_pixels is None else max_pixels
     if height * width > most:
         hint = f", or allow more ({LIMIT_VARIABLE}, --max-megapixels)" if max_pixels is None else ""
@@ -57,7 +59,16 @@ def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]
     if samples.dtype == np.bool_:
         return samples.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(samples.dtype, np.floating):
-        return _srgb8_from_floats(samples.astype(np.float32), name)
+        low, high = float(samples.min()), float(samples.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ImageError(f"{name}: float samples hold NaN or infinity; expected sRGB-encoded values in [0, 1]")
+        if low < -OVERSHOOT or high > 1.0 + OVERSHOOT:
+            raise ImageError(
+                f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1]; for linear "
+                "light, use --linear or linear=True"
+            )
+        floats = np.clip(samples.astype(np.float32), 0.0, 1.0)
+        return (floats * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
     white = _integer_white(samples, name, notes)
     return (samples.astype(np.float32) * np.float32(255.0 / white) + np.float32(0.5)).astype(np.uint8)
 
@@ -94,15 +105,3 @@ def _integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) ->
         notes.append(f"16-bit samples up to {high} were read as 12 bits.")
         return TWELVE_BIT_WHITE
     return SIXTEEN_BIT_WHITE
-
-
-def _srgb8_from_floats(samples: NDArray[np.float32], name: str) -> UInt8Array:
-    low, high = float(samples.min()), float(samples.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError(f"{name}: float samples hold NaN or infinity; expected sRGB-encoded values in [0, 1]")
-    if low < -OVERSHOOT or high > 1.0 + OVERSHOOT:
-        raise ImageError(
-            f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1]; for linear "
-            "light, use --linear or linear=True"
-        )
-    return (np.clip(samples, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)

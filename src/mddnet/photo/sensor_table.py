@@ -139,19 +139,16 @@ _ROWS: tuple[tuple[str | tuple[str, ...], float, float, int, int] | tuple[str, f
 )
 
 
-def _table() -> dict[str, Sensor]:
-    table = {}
-    for names, *numbers in _ROWS:
-        for name in (names,) if isinstance(names, str) else names:
-            table[_key(name)] = Sensor(name, *numbers)  # type: ignore[arg-type]
-    return table
-
-
 def _key(model: str) -> str:
     return " ".join(model.replace("\0", " ").split()).casefold()
 
 
-SENSORS = _table()  # sensors by model, in lower case and with single spaces
+SENSORS = {
+    _key(name): Sensor(name, *numbers)  # type: ignore[arg-type]
+    for names, *numbers in _ROWS
+    for name in ((names,) if isinstance(names, str) else names)
+}
+"""Sensors by model, in lower case and with single spaces."""
 
 
 def sensor_of(model: object, focal_mm: float | None) -> Sensor | None:

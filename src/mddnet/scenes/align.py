@@ -158,7 +158,7 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / max(width, height))
-    small = [_stabilised_luminance(frame, ratio) for frame in frames]
+    small = [stabilised_luminance(linear_from_srgb8(frame), ratio) for frame in frames]
     count, reference = len(frames), len(frames) // 2
     neighbours = [register_pair(small[i], small[i + 1]) for i in range(count - 1)]
     lowest = min(p.correlation for p in neighbours)
@@ -173,7 +173,8 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
         for i in range(count - distance):
             start = neighbours[i].transform
             for k in range(i + 1, i + distance):
-                start = _then(start, neighbours[k].transform)
+                following = neighbours[k].transform
+                start = Similarity(following.factor * start.factor, following.factor * start.shift + following.shift)
             fit = register_pair(small[i], small[i + distance], start)
             if fit.correlation >= MIN_CORRELATION:
                 links.append((i, i + distance, fit))
@@ -188,14 +189,11 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
     return Alignment(reference, full, residual, lowest)
 
 
-def _stabilised_luminance(frame: UInt8Array, ratio: float) -> Float32Array:
-    linear = linear_from_srgb8(frame) @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-    small = cv2.resize(linear, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA) if ratio < 1 else linear
+def stabilised_luminance(linear: Float32Array, ratio: float = 1.0) -> Float32Array:
+    """Square root of the luminance of (H, W, 3) linear light, which equalises shot noise, reduced by ``ratio``."""
+    luminance = linear @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    small = cv2.resize(luminance, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA) if ratio < 1 else luminance
     return np.sqrt(np.maximum(small, 0)).astype(np.float32)
-
-
-def _then(first: Similarity, second: Similarity) -> Similarity:
-    return Similarity(second.factor * first.factor, second.factor * first.shift + second.shift)
 
 
 def _solve_links(
@@ -264,7 +262,8 @@ def undo_parallax(frames: Sequence[UInt8Array], aligned: AlignedStack) -> Aligne
     height, width = frames[0].shape[:2]
     rows, columns = aligned.rows, aligned.columns
     ys, xs = np.mgrid[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
-    smooth = [_flow_input(frame) for frame in aligned.frames]
+    light = (stabilised_luminance(linear_from_srgb8(frame)) for frame in aligned.frames)
+    smooth = [np.asarray(np.clip(cv2.GaussianBlur(x, (0, 0), 1.5), 0, 1) * 255, dtype=np.uint8) for x in light]
     reference, count = aligned.alignment.reference, len(frames)
 
     def maps() -> Iterator[tuple[int, tuple[Float32Array, Float32Array]]]:
@@ -315,11 +314,6 @@ def _warped(
         slice(rows.start + kept_rows.start, rows.start + kept_rows.stop),
         slice(columns.start + kept_columns.start, columns.start + kept_columns.stop),
     )
-
-
-def _flow_input(frame: UInt8Array) -> UInt8Array:
-    blurred = cv2.GaussianBlur(_stabilised_luminance(frame, 1.0), (0, 0), 1.5)
-    return np.asarray(np.clip(blurred, 0, 1) * 255, dtype=np.uint8)
 
 
 def _smooth_flow(first: UInt8Array, second: UInt8Array) -> tuple[Float32Array, Float32Array]:

@@ -23,8 +23,8 @@ from mddnet.color import linear_from_srgb8
 from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import store
-from mddnet.scenes.align import MIN_CORRELATION, register_pair, scaled_about
-from mddnet.scenes.kappa_fit import LUMINANCE, BlurBank, between_discs, blur_bank, encoded_luminance
+from mddnet.scenes.align import MIN_CORRELATION, register_pair, scaled_about, stabilised_luminance
+from mddnet.scenes.kappa_fit import BlurBank, between_discs, blur_bank, encoded_luminance
 from mddnet.scenes.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
@@ -157,8 +157,8 @@ def measure_breathing(
         return none
     few = evenly_spaced(len(frames))
     all_log_v, log_v = log_v, log_v[few]
-    target = _stabilised(sharp)
-    fits = [register_pair(target, _stabilised(frames[i])) for i in few]
+    target = stabilised_luminance(sharp)
+    fits = [register_pair(target, stabilised_luminance(frames[i])) for i in few]
     good = np.array([fit.correlation >= MIN_CORRELATION for fit in fits])
     if good.sum() < 3 or np.ptp(log_v[good]) < LEAST_BREATHING:
         return none
@@ -173,10 +173,6 @@ def measure_breathing(
 def evenly_spaced(count: int) -> NDArray[np.intp]:
     """Indices of at most :data:`FEW_FRAMES` frames, evenly spaced from the first to the last."""
     return np.unique(np.linspace(0, count - 1, min(count, FEW_FRAMES)).round().astype(np.intp))
-
-
-def _stabilised(linear: Float32Array) -> Float32Array:
-    return np.sqrt(np.maximum(linear @ LUMINANCE, 0)).astype(np.float32)
 
 
 def _common_area(shape: tuple[int, ...], scales: NDArray[np.float64]) -> tuple[slice, slice]:

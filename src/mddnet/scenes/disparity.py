@@ -367,19 +367,6 @@ def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
     return float(np.mean(errors))
 
 
-def _planes(low: float, high: float, step: float) -> NDArray[np.float64]:
-    margin = max(2 * step, 0.05 * (high - low))
-    count = max(5, int(np.ceil((high - low + 2 * margin) / step)) + 1)
-    return np.linspace(low - margin, high + margin, count)
-
-
-def _checkerboard(grid: ViewGrid) -> list[ViewGrid]:
-    """Two disjoint halves of the views, each around the same centre."""
-    parity = (np.rint(grid.positions).astype(int).sum(axis=1)) % 2
-    central = np.arange(len(parity)) == grid.centre
-    return [grid.only((parity == want) | central) for want in (0, 1)]
-
-
 def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float = 0.2) -> DisparityMap:
     """Disparity of the central view by occlusion-aware plane sweep, semi-global smoothing and edge-aware filling.
 
@@ -389,8 +376,13 @@ def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float
     """
     reference = grid.images[grid.centre]
     reach = float(np.abs(grid.positions).max())
-    planes = _planes(low, high, min(0.5 / reach, (high - low) / 8))
-    parts = [matching_costs(part, planes) for part in _checkerboard(grid)]
+    finest = min(0.5 / reach, (high - low) / 8)
+    margin = max(2 * finest, 0.05 * (high - low))
+    planes = np.linspace(low - margin, high + margin, max(5, int(np.ceil((high - low + 2 * margin) / finest)) + 1))
+    # two disjoint halves of the views, as on a checkerboard, each around the same centre
+    parity = np.rint(grid.positions).astype(int).sum(axis=1) % 2
+    central = np.arange(len(parity)) == grid.centre
+    parts = [matching_costs(grid.only((parity == half) | central), planes) for half in (0, 1)]
     costs = np.asarray((parts[0] + parts[1]) / 2, dtype=np.float32)
     noise = float(np.median(costs.min(axis=0)))
     smooth = smooth_costs(costs, reference.mean(axis=2), p1=0.5 * noise + 0.002, p2=4 * noise + 0.03)

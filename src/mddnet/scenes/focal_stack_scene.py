@@ -167,7 +167,11 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
         table = error_table(encoded, bank, np.nan_to_num(depth.index), calibration_weights(sharp, depth), stride=2)
         even = fit_even_sweep(table, shape)
-        chosen = even if shape is not None else _better_fit(table, even)
+        chosen = even
+        if shape is None:
+            uneven = fit_uneven_sweep(table, even)
+            saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
+            chosen = uneven if saved > UNEVEN_GAIN else even
         if round_number == ROUNDS:
             break
         cost = rerender_cost(encoded, bank, chosen.positions_px)
@@ -196,12 +200,6 @@ def calibration_weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float3
     clipped = cv2.dilate((sharp_linear.max(axis=2) > 0.95).astype(np.uint8), np.ones((9, 9), np.uint8))
     weight = np.where(np.isnan(depth.index) | (clipped > 0), 0, np.clip(depth.confidence, 0, 1))
     return weight.astype(np.float32) if weight.sum() > 0 else np.ones_like(depth.confidence)
-
-
-def _better_fit(table: ErrorTable, even: SweepFit) -> SweepFit:
-    uneven = fit_uneven_sweep(table, even)
-    saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
-    return uneven if saved > UNEVEN_GAIN else even
 
 
 def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array) -> FocusDepth:

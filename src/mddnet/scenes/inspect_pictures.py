@@ -40,7 +40,11 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
         picture("sharp", shrunk(sharp, size)),
         picture(f"inverse depth, {record.unit}: {facts.low:.3g} to {facts.low + facts.span:.3g}", depth),
     ]
-    chosen = most_varied_frame(facts)
+
+    def spread_px(frame: FrameRecord) -> float:
+        return float(np.abs(signed_defocus_px(facts.quantiles, frame.u_focus, frame.kappa_px)).std())
+
+    chosen = max(record.frames, key=spread_px, default=None)  # the best test of the lens law
     if chosen is None:
         return ContactSheet(facts, tuple(pictures), float("nan"))
     frame = read_image(facts.folder / chosen.file)
@@ -58,15 +62,6 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
         remark = f"{chosen.file} contradicts the lens law: rank correlation {order:.2f}"
         facts = replace(facts, remarks=(*facts.remarks, remark))
     return ContactSheet(facts, tuple(pictures), order)
-
-
-def most_varied_frame(facts: SceneFacts) -> FrameRecord | None:
-    """The frame whose CoC varies most over the image, which is the best test of the lens law."""
-
-    def spread(frame: FrameRecord) -> float:
-        return float(np.abs(signed_defocus_px(facts.quantiles, frame.u_focus, frame.kappa_px)).std())
-
-    return max(facts.record.frames, key=spread, default=None)
 
 
 def blur_order(sharp: UInt8Array, frame: UInt8Array, defocus_px: Float32Array) -> float:

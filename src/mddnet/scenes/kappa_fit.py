@@ -8,6 +8,7 @@ disc b of a bank. Blur is applied in linear light; errors are sRGB-encoded, whic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,10 +28,8 @@ STEP_SMOOTHNESS = 0.01  # penalty, relative to the error, of neighbouring steps 
 
 def bank_diameters(largest_px: float) -> NDArray[np.float64]:
     """Disc diameters from 0 to at least ``largest_px``: steps of 0.25 px, then of 8 %."""
-    diameters = [0.25 * k for k in range(13)]
-    while diameters[-1] < largest_px:
-        diameters.append(diameters[-1] * 1.08)
-    return np.array(diameters)
+    steps = math.ceil(math.log(max(largest_px / 3.0, 1.0), 1.08))
+    return np.concatenate([0.25 * np.arange(13), 3.0 * 1.08 ** np.arange(1, steps + 1)])
 
 
 def between_discs(

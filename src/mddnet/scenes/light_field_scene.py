@@ -77,10 +77,11 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     """Build the scene of a light field in ``out_root/<scene>/``; RejectedScene if it is not reliable."""
     field = read_light_field(folder)
     measured = measure_field(field)
-    low, high = _focus_range(measured.depth)
-    known = float(np.isfinite(measured.depth.disparity).mean())
+    disparity = measured.depth.disparity
+    known = float(np.isfinite(disparity).mean())
     if known < LEAST_KNOWN:
         raise RejectedScene(f"disparity is known for {known:.1%} of the pixels, expected >= {LEAST_KNOWN:.0%}")
+    low, high = (float(value) for value in np.nanquantile(disparity, [0.02, 0.98]))
     steps = steps_between_views(high - low)
     discs = view_discs(measured.grid, [share * measured.radius for share in RADIUS_SHARES], steps)
     largest_coc = discs[-1].kappa_px * (high - low)
@@ -144,14 +145,6 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     depth = measured.depth
     store.replace_scene(out_root / field.scene, record, images, sharp, depth.disparity[inner], depth.confidence[inner])
     return record
-
-
-def _focus_range(depth: DisparityMap) -> tuple[float, float]:
-    known = depth.disparity[np.isfinite(depth.disparity)]
-    if known.size == 0:
-        raise RejectedScene("no pixel has a known disparity")
-    low, high = np.quantile(known, [0.02, 0.98])
-    return float(low), float(high)
 
 
 def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple[int, int]]:

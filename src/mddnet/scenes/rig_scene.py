@@ -80,6 +80,22 @@ class RigCalibration:
         return (np.array(self.rig.sensor_mm) + self.law.offset_mm) / 1000.0
 
     @property
+    def u_focus(self) -> NDArray[np.float64]:
+        """(N,) 1/m, 1 / D_f of every frame."""
+        return 1000.0 / self.rig.focal_mm - 1.0 / self.sensor_m
+
+    @property
+    def zooms(self) -> NDArray[np.float64]:
+        """(N,) magnification of the frames as captured relative to the depth map."""
+        return np.ones(len(self.sensor_m)) if self.rig.aligned else self.sensor_m / self.reference_m
+
+    def aligned_frames(self) -> Iterator[UInt8Array]:
+        """The frames without breathing and displacement, one at a time."""
+        centre = (self.rig.geometry.camera.cx, self.rig.geometry.camera.cy)
+        for i, (zoom, shift) in enumerate(zip(self.zooms, self.shifts_px, strict=True)):
+            yield scaled_about(self.rig.read_frame(i), float(zoom), centre, complex(shift))
+
+    @property
     def reference_m(self) -> float:
         """Sensor distance of the depth map, metres."""
         return (self.rig.fringes.sensor_mm + self.law.offset_mm) / 1000.0
@@ -228,27 +244,24 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
     Frames are read one at a time: a stack of 200 positions needs no more memory than one of 4.
     """
     calibration = calibrate_capture(read_rig(folder))
-    rig, law = calibration.rig, calibration.law
-    sensor_m = calibration.sensor_m
-    zooms = np.ones(len(sensor_m)) if rig.aligned else sensor_m / calibration.reference_m
-    rows, columns = _common_area(rig, zooms, calibration.shifts_px)
-    sharp = _fused(calibration, zooms)[rows, columns]
+    rig = calibration.rig
+    rows, columns = _common_area(calibration)
+    sharp = _fused(calibration)[rows, columns]
     depth_mm = calibration.depth.measured.depth_mm[rows, columns]
     noise = calibration.depth.measured.relative_noise[rows, columns]
     confidence = np.where(np.isfinite(depth_mm), np.clip(1 - noise / MAX_RELATIVE_NOISE, 0, 1), 0).astype(np.float32)
-    kappa = float(law.aperture_px * calibration.reference_m)
-    u_focus = 1000.0 / rig.focal_mm - 1.0 / sensor_m
+    kappa = float(calibration.law.aperture_px * calibration.reference_m)
     record = store.scene_record(
         rig,
         rig.scene,
         "rig",
         "1/m",
-        frames=[FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(u_focus)],
+        frames=[FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(calibration.u_focus)],
         confidence="confidence.png",
         lens=Lens(focal_mm=rig.focal_mm, f_number=rig.f_number, pixel_um=rig.pixel_um),
         measures=_measures(calibration, depth_mm),
     )
-    frames = (pixels[rows, columns] for pixels in _aligned_frames(rig, zooms, calibration.shifts_px))
+    frames = (pixels[rows, columns] for pixels in calibration.aligned_frames())
     inv_depth = (1000.0 / depth_mm).astype(np.float32)
     store.replace_scene(out_root / rig.scene, record, frames, sharp, inv_depth, confidence)
     return record
@@ -276,31 +289,24 @@ def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, 
     return measures
 
 
-def _aligned_frames(
-    rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]
-) -> Iterator[UInt8Array]:
-    centre = (rig.geometry.camera.cx, rig.geometry.camera.cy)
-    for i, (zoom, shift) in enumerate(zip(zooms, shifts_px, strict=True)):
-        yield scaled_about(rig.read_frame(i), float(zoom), centre, complex(shift))
-
-
-def _fused(calibration: RigCalibration, zooms: NDArray[np.float64]) -> UInt8Array:
+def _fused(calibration: RigCalibration) -> UInt8Array:
     """The all-in-focus image, (H, W, 3) uint8, sRGB; frames are read one at a time."""
     rig = calibration.rig
     depth_mm = calibration.depth.measured.depth_mm
-    u_focus = 1000.0 / rig.focal_mm - 1.0 / calibration.sensor_m
     index = cv2.resize(calibration.filled_index, (rig.width, rig.height), interpolation=cv2.INTER_LINEAR)
     with np.errstate(invalid="ignore"):
-        index = np.where(np.isfinite(depth_mm), index_by_law((1000.0 / depth_mm).astype(np.float32), u_focus), index)
+        by_depth = index_by_law((1000.0 / depth_mm).astype(np.float32), calibration.u_focus)
+        index = np.where(np.isfinite(depth_mm), by_depth, index)
     frames = (
         linear_from_srgb8(pixels) * np.float32(gain)
-        for pixels, gain in zip(_aligned_frames(rig, zooms, calibration.shifts_px), calibration.gains, strict=True)
+        for pixels, gain in zip(calibration.aligned_frames(), calibration.gains, strict=True)
     )
     return srgb8_from_linear(fuse(frames, index.astype(np.float32)))
 
 
-def _common_area(rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]) -> tuple[slice, slice]:
+def _common_area(calibration: RigCalibration) -> tuple[slice, slice]:
     """Rows and columns of the depth map that are inside all frames."""
+    rig, zooms, shifts_px = calibration.rig, calibration.zooms, calibration.shifts_px
     slices = []
     for centre, size, shifts in (
         (rig.geometry.camera.cy, rig.height, shifts_px.imag),

@@ -14,11 +14,13 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from mddnet.captures.description import CaptureDescription
+from mddnet.captures.kind import ListedCapture
 from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
@@ -33,20 +35,11 @@ CODE_LAST = 65535
 CODE_TYPES = (np.uint16, np.int32)  # types that Pillow returns for 16-bit grey
 LARGEST_VALUE = 1e28  # limit of low and step that keeps all values in the range of float32
 
+ALLOWED = {"format": (SCENE_FORMAT,), "unit": INV_DEPTH_UNITS, "provenance": ("real", "rendered", "pseudo")}
+"""Values of fields of ``scene.json``."""
 WRONG_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 """Exceptions of reading fields from JSON with other content."""
 BUILD_AGAIN = "build the scene again"
-
-
-class Described(Protocol):
-    """A capture: where it was taken, and where it is from."""
-
-    @property
-    def location(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def licence(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +143,9 @@ def read_image(path: Path) -> UInt8Array:
     return read_rgb(path, BUILD_AGAIN)
 
 
-def scene_record(capture: Described, name: str, kind: str, unit: InvDepthUnit, **fields: Any) -> SceneRecord:
+def scene_record(
+    capture: CaptureDescription | ListedCapture, name: str, kind: str, unit: InvDepthUnit, **fields: Any
+) -> SceneRecord:
     """The record of a scene with real frames unless ``fields`` say otherwise, and with the usual file names."""
     about = {"location": capture.location, "source": capture.source, "licence": capture.licence}
     usual = {"provenance": "real", "sharp": "sharp.jpg", "inv_depth": "inv_depth.png"}
@@ -213,21 +208,14 @@ def read_scene(folder: Path) -> SceneRecord:
     path = folder / "scene.json"
     data = read_json_object(path, "expected the fields of a scene record: build the scene again")
     try:
-        if data["format"] != SCENE_FORMAT:
-            raise CaptureError(
-                f"{path}: format {display(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
-            )
-        if data["unit"] not in INV_DEPTH_UNITS:
-            raise CaptureError(f"{path}: unit {display(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
-        if data["provenance"] not in ("real", "rendered", "pseudo"):
-            raise CaptureError(f"{path}: provenance {display(data['provenance'])}; expected real, rendered or pseudo")
+        for field, allowed in ALLOWED.items():
+            if data[field] not in allowed:
+                names = ", ".join(map(str, allowed))
+                raise CaptureError(f"{path}: {field} {display(data[field])}; expected {names}: build the scene again")
         confidence = data.get("confidence")
         return SceneRecord(
-            name=str(data["name"]),
+            **{field: str(data[field]) for field in ("name", "capture", "source", "licence")},
             location=str(data["place"]),
-            capture=str(data["capture"]),
-            source=str(data["source"]),
-            licence=str(data["licence"]),
             provenance=data["provenance"],
             unit=data["unit"],
             frames=[_frame(folder, frame) for frame in data["frames"]],

@@ -49,7 +49,10 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
     if not len(rows):
         return MeasuredDepth(depth, relative)
     pixels = np.stack([columns, rows], axis=1).astype(np.float64)
-    rays = np.column_stack([_undistorted(pixels, geometry.camera), np.ones(len(rows))])
+    precise = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
+    lens = (geometry.camera.matrix, np.array(geometry.camera.distortion))
+    straightened = cv2.undistortPoints(pixels[:, None], *lens, criteria=precise)
+    rays = np.column_stack([np.asarray(straightened, np.float64)[:, 0], np.ones(len(rows))])
     line = code.position[rows, columns] * geometry.lines(axis) - 0.5
     k = 0 if axis == "x" else 1
     projector = geometry.projector
@@ -114,14 +117,6 @@ def without_edges(depth_mm: Float32Array) -> Float32Array:
     with np.errstate(invalid="ignore"):
         spike = np.abs(kept / around - 1) > SPIKE
     return np.where((share < MIN_NEIGHBOURS) | spike, np.nan, kept).astype(np.float32)
-
-
-def _undistorted(pixels: NDArray[np.float64], camera: Intrinsics) -> NDArray[np.float64]:
-    """(N, 2) rays (x / z, y / z) of (N, 2) pixels."""
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
-    lens = np.array(camera.distortion)
-    out = cv2.undistortPoints(pixels[:, None], camera.matrix, lens, criteria=criteria)
-    return np.asarray(out, np.float64)[:, 0]
 
 
 def _distorted(ideal: NDArray[np.float64], lens: Intrinsics) -> NDArray[np.float64]:
