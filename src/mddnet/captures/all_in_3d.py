@@ -61,10 +61,7 @@ class AllIn3dFacts(Description):
 
 @dataclass(frozen=True, slots=True)
 class AllIn3dScene(ListedCapture):
-    """The files and facts of one scene, named after its number or folder.
-
-    ``sharp`` is the all-in-focus image; ``frames`` are sorted by position; facts as in :class:`AllIn3dFacts`.
-    """
+    """The files, sorted by position, and the facts of one scene, named after its number or folder."""
 
     sharp: Path
     depth: Path

@@ -43,10 +43,7 @@ Model = TypeVar("Model", bound=Description)
 
 
 def parse(model: type[Model], path: Path, data: object, within: str = "") -> Model:
-    """Validate the content of a file as a ``model``; ``within`` is the field that contains ``data``.
-
-    CaptureError names the file, the field, the value and the expectation.
-    """
+    """Validate data in a file (``within`` a field) as a ``model``; CaptureError names file, field and value."""
     try:
         return model.model_validate(data, context=path)
     except ValidationError as error:

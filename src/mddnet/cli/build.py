@@ -131,10 +131,10 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
     from mddnet.kinds import KINDS
     from mddnet.types import SPLITS
 
-    def table(title: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+    def table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
         result = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in texts:
-            result.add_column(name, overflow="fold", no_wrap=name not in ("capture", "reason"))
+            result.add_column(name, overflow="fold", no_wrap=True)
         for name in numbers:
             result.add_column(name, justify="right")
         return result
@@ -144,8 +144,7 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
         output = table(
             "scenes from real captures", ("scene", "split", "unit"), ("frames", "kappa px", "error", "unknown", "state")
         )
-        order = list(KINDS)
-        for row in sorted(real, key=lambda r: (order.index(r.kind), r.name)):
+        for row in sorted(real, key=lambda row: (KINDS[row.kind].order, row.name)):
             output.add_row(*_scene_cells(row, split_of))
         console.print(output)
         console.print(

@@ -43,22 +43,17 @@ def share_of(worker: int, workers: int, first: int, rank: int, ranks: int) -> Wo
     return WorkerShare(start, workers, Lane(rank * workers + number, ranks * workers), (start - number) // workers)
 
 
+@dataclass(eq=False)
 class ShardBatches(IterableDataset[Batch]):
-    """The batches of one process, from ``first`` to the end."""
+    """The batches of process ``rank`` of ``ranks``, from ``first`` to ``length``."""
 
-    def __init__(
-        self,
-        shards: Sequence[Shard],
-        config: DataConfig,
-        seed: int,
-        length: int,
-        first: int = 0,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> None:
-        self.shards, self.config, self.seed = tuple(shards), config, seed
-        self.first, self.length = first, length
-        self.rank, self.ranks = rank, ranks
+    shards: Sequence[Shard]
+    config: DataConfig
+    seed: int
+    length: int
+    first: int = 0
+    rank: int = 0
+    ranks: int = 1
 
     def __iter__(self) -> Iterator[Batch]:
         one_opencv_thread()

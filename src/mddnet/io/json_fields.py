@@ -28,22 +28,17 @@ def display(value: object) -> str:
     return f"{text[: MAX_DISPLAY_CHARACTERS // 2]} ... {text[-MAX_DISPLAY_CHARACTERS // 4 :]}"
 
 
-def read_json(path: Path, expected: str, error: type[MddnetError] = CaptureError) -> Any:
-    """Read a JSON file; ``error``, which ends with ``expected``, if it is missing, not JSON or above 64 MiB."""
+def read_json_object(
+    path: Path, expected: str = "expected a JSON object", error: type[MddnetError] = CaptureError
+) -> dict[str, Any]:
+    """Read a JSON file of an object; ``error``, ending with ``expected``, if it is no such file or above 64 MiB."""
     try:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
             raise ValueError(f"{size} bytes, at most {MAX_JSON_BYTES}")
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except UNREADABLE_JSON as problem:
         raise error(f"{path}: not readable ({problem}); {expected}") from problem
-
-
-def read_json_object(
-    path: Path, expected: str = "expected a JSON object", error: type[MddnetError] = CaptureError
-) -> dict[str, Any]:
-    """Read a JSON file that holds an object; errors as :func:`read_json`."""
-    data = read_json(path, expected, error)
     if not isinstance(data, dict):
         raise error(f"{path}: {type(data).__name__}; {expected}")
     return data

@@ -63,10 +63,7 @@ class PartFile:
 
 
 class StagedFiles:
-    """Files that are committed together once all are written; leaving the context discards the others.
-
-    ``durable`` files survive a power failure.
-    """
+    """Files that are committed together when all are written, ``durable`` ones on disk; others are discarded."""
 
     def __init__(self, durable: bool = False) -> None:
         self._durable = durable

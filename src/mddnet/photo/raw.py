@@ -34,10 +34,7 @@ TAG_OF_NAME = {
 
 
 def read_raw(path: Path, max_pixels: int | None) -> Photo:
-    """Develop a raw file with the camera's white balance and LibRaw's automatic exposure: upright, sRGB.
-
-    LibRaw raises anything for a damaged file.
-    """
+    """Develop a raw file with the camera's white balance and automatic exposure; LibRaw raises anything if damaged."""
     rawpy = formats_module("rawpy", path, "a camera raw file")
     with rawpy.imread(str(path)) as raw:
         check_size(raw.sizes.height, raw.sizes.width, str(path), max_pixels)

@@ -85,12 +85,9 @@ def read_photo(
         try:
             stream = files.enter_context(SizedFile(path))
             start = stream.read(12)
-            if path.suffix.lower() in RAW_SUFFIXES:
-                # Pillow would read the small preview inside a raw file.
-                photo = read_raw(path, max_pixels)
-                return replace(photo, lens=replaced_lens(photo.lens, lens))
-            if start.startswith(EXR_MAGIC):
-                photo = read_exr(path, max_pixels)
+            is_raw = path.suffix.lower() in RAW_SUFFIXES  # Pillow would read the small preview inside
+            if is_raw or start.startswith(EXR_MAGIC):
+                photo = (read_raw if is_raw else read_exr)(path, max_pixels)
                 return replace(photo, lens=replaced_lens(photo.lens, lens))
             with without_pillow_limit():
                 image = files.enter_context(open_heif(path) if is_heif(start) else Image.open(stream))

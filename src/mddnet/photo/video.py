@@ -40,10 +40,7 @@ def frame_stem(path: Path, index: int) -> str:
 
 
 def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None = None) -> Iterator[Photo]:
-    """The frames of a video in display order, upright, as 8-bit sRGB; ``pixel_um`` of the lens is that of a frame.
-
-    ImageError if it is not a usable video, and after the last frame of a damaged or truncated one.
-    """
+    """The frames of a video in order, upright, 8-bit sRGB; ImageError after the last frame of a damaged one."""
     count = 0
     with _opened(path, max_pixels) as (container, stream):
         expected = _expected_frames(container, stream)

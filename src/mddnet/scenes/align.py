@@ -78,10 +78,7 @@ class AlignedStack:
 def scaled_about(
     image: NDArray[Pixel], zoom: float, centre: tuple[float, float] | None = None, shift: complex = 0j
 ) -> NDArray[Pixel]:
-    """Remove a magnification about ``centre`` (x, y; by default the middle) and a displacement x + iy, in pixels.
-
-    The interpolation is cubic; linear would add blur.
-    """
+    """Remove a magnification about ``centre`` (x, y; by default the middle) and a displacement x + iy, in px."""
     height, width = image.shape[:2]
     if abs(zoom - 1) < 1e-9 and not shift:
         return image
@@ -91,6 +88,21 @@ def scaled_about(
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     out = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, dtype=image.dtype)
+
+
+def common_area(
+    shape: tuple[int, ...],
+    centre: tuple[float, float],
+    zooms: NDArray[np.float64],
+    shifts_px: NDArray[np.complex128] | complex = 0j,
+) -> tuple[slice, slice]:
+    """Rows and columns of the reference inside all frames, which are magnified about (x, y) and displaced by x + iy."""
+    slices = []
+    for middle, size, shifts in ((centre[1], shape[0], np.imag(shifts_px)), (centre[0], shape[1], np.real(shifts_px))):
+        first = np.ceil(((0 - middle - shifts) / zooms + middle).max() - 1e-6)
+        last = np.floor(((size - 1 - middle - shifts) / zooms + middle).min() + 1e-6)
+        slices.append(slice(max(0, int(first)), min(size, int(last) + 1)))
+    return slices[0], slices[1]
 
 
 def register_pair(first: Float32Array, second: Float32Array, start: Similarity | None = None) -> PairFit:
@@ -152,10 +164,7 @@ def _gauss_newton(
 
 
 def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
-    """Transform of every frame, (H, W, 3) uint8 sRGB in order of focus, relative to the middle one.
-
-    RejectedScene if neighbours do not correlate after registration, or the pairs contradict each other.
-    """
+    """Transform of every frame, in order of focus, relative to the middle one; RejectedScene if they do not align."""
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / max(width, height))
     small = [stabilised_luminance(linear_from_srgb8(frame), ratio) for frame in frames]

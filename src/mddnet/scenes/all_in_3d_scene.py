@@ -23,7 +23,7 @@ from mddnet.color import linear_from_srgb8
 from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import store
-from mddnet.scenes.align import MIN_CORRELATION, register_pair, scaled_about, stabilised_luminance
+from mddnet.scenes.align import MIN_CORRELATION, common_area, register_pair, scaled_about, stabilised_luminance
 from mddnet.scenes.kappa_fit import BlurBank, between_discs, blur_bank, encoded_luminance
 from mddnet.scenes.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
@@ -103,7 +103,8 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
             f"blur with A = {aperture_px:.4g} px explains too little: the re-rendering error is {error:.2f} of that of "
             f"the sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
-    rows, columns = _common_area(sharp.shape, scales)
+    height, width = sharp.shape[:2]
+    rows, columns = common_area((height, width), ((width - 1) / 2, (height - 1) / 2), scales)
     record = store.scene_record(
         capture,
         scene_name(f"all_in_3d_{capture.name}"),
@@ -175,14 +176,6 @@ def evenly_spaced(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, FEW_FRAMES)).round().astype(np.intp))
 
 
-def _common_area(shape: tuple[int, ...], scales: NDArray[np.float64]) -> tuple[slice, slice]:
-    """Rows and columns of the all-in-focus image that are inside all frames."""
-    largest = max(1.0, float(scales.max()))
-    height, width = shape[:2]
-    top, left = (int(np.ceil((size - 1) / 2 * (1 - 1 / largest))) for size in (height, width))
-    return slice(top, height - top), slice(left, width - left)
-
-
 def rerender_trial(
     sharp: UInt8Array,
     inv_depth: Float32Array,
@@ -198,7 +191,7 @@ def rerender_trial(
     bank = blur_bank(sharp_small, LARGEST_BLUR_OF_WIDTH * width)
     u = np.asarray(cv2.resize(inv_depth, (width, height), interpolation=cv2.INTER_NEAREST), np.float64)
     use = np.zeros((height, width), dtype=bool)
-    rows, columns = _common_area((height, width), scales)
+    rows, columns = common_area((height, width), ((width - 1) / 2, (height - 1) / 2), scales)
     use[rows, columns][::STRIDE, ::STRIDE] = np.isfinite(u[rows, columns][::STRIDE, ::STRIDE])
     if not use.any():
         raise RejectedScene("no pixel of known depth is left at the working size")

@@ -59,10 +59,7 @@ def digest_of_scene(folder: Path) -> str | None:
 def build_one(
     task: BuildTask, out: Path, scratch: Path, frames: int | None = None, seed: int = 0, rebuild: bool = False
 ) -> BuildRow:
-    """Build one scene and move it to its place; errors of the capture or builder become a row, not an exception.
-
-    ``scratch`` is a folder to build in, on the same file system as ``out``.
-    """
+    """Build one scene in ``scratch`` and rename it into ``out``; errors of capture or builder become a row."""
     # Two single-threaded processes are faster than one process with two threads.
     cv2.setNumThreads(1)
     target = out / task.kind / task.name

@@ -15,7 +15,7 @@ import numpy as np
 from mddnet.scenes.filling import nearest_filled
 from mddnet.scenes.guided_filter import GuidedFilter
 from mddnet.scenes.sharpness import noise_floor
-from mddnet.types import Float32Array
+from mddnet.types import BoolArray, Float32Array
 
 QUANTISATION = (0.5 / 255) ** 2  # mean squared error, sRGB-encoded, below which 8-bit files show no difference
 
@@ -102,9 +102,12 @@ def complete(depth: FocusDepth, frame_count: int, guide: Float32Array, floor: fl
     agreement = np.exp(-(((known - index) / tolerance) ** 2))
     unknown = cv2.GaussianBlur(weight, (0, 0), 12.0) < floor
     confidence = np.clip(depth.confidence * agreement, 0, 1)
-    return FocusDepth(
-        np.where(unknown, np.nan, index).astype(np.float32), np.where(unknown, 0, confidence).astype(np.float32)
-    )
+    return _masked(index, confidence, unknown)
+
+
+def _masked(index: Float32Array, confidence: Float32Array, unknown: BoolArray) -> FocusDepth:
+    known = np.where(unknown, np.nan, index).astype(np.float32)
+    return FocusDepth(known, np.where(unknown, 0, confidence).astype(np.float32))
 
 
 def _histogram_median(histogram: Float32Array) -> Float32Array:
@@ -138,6 +141,4 @@ def upsample(depth: FocusDepth, small_guide: Float32Array, guide: Float32Array) 
     index = np.clip(grown, low, high)
     hidden = cv2.resize(unknown, size, interpolation=cv2.INTER_NEAREST).astype(bool)
     confidence = np.clip(cv2.resize(depth.confidence, size, interpolation=cv2.INTER_LINEAR), 0, 1)
-    return FocusDepth(
-        np.where(hidden, np.nan, index).astype(np.float32), np.where(hidden, 0, confidence).astype(np.float32)
-    )
+    return _masked(index, confidence, hidden)

@@ -215,10 +215,7 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
 def find_orientation(
     images: Float32Array, rows: int, cols: int, centre: tuple[int, int], search_px: float = 16.0
 ) -> Orientation:
-    """Find the directions of rows and columns, up to the common sign, from the agreement of views near the centre.
-
-    ``images`` are (rows * cols, H, W, 3), row by row. RejectedScene unless one orientation is clearly the best.
-    """
+    """Directions of rows and columns, up to the common sign, by which the views, (N, H, W, 3), agree at the centre."""
     reference = images[centre[0] * cols + centre[1]]
     texture = texture_strength(reference)
     textured = texture >= np.quantile(texture, 0.6)
@@ -266,10 +263,7 @@ def find_range(grid: ViewGrid, search_px: float = 16.0) -> tuple[float, float]:
 def forward_map(
     values: Float32Array, disparity: Float32Array, position: NDArray[np.float64], near_wins: bool = True
 ) -> Float32Array:
-    """Warp finite (H, W) ``values`` from the centre to the view at ``position``; NaN where there is none.
-
-    Of two values at a pixel the nearer wins, or the farther without ``near_wins``.
-    """
+    """Warp (H, W) ``values`` from the centre to ``position``, NaN where there is none; of two, the nearer wins."""
     height, width = disparity.shape
     order = np.argsort(disparity.ravel() if near_wins else -disparity.ravel(), kind="stable")
     ty, tx = (at.ravel()[order] for at in seen_from(position, disparity))

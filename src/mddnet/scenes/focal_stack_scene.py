@@ -108,10 +108,7 @@ def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
 
 
 def measure_stack(stack: FocalStack) -> MeasuredStack:
-    """Align a stack and measure its sweep, with parallax removed if that explains the frames better.
-
-    RejectedScene with the measured reason if blur does not explain the frames or their order is unknown.
-    """
+    """Align a stack and measure its sweep, with parallax removed if that explains the frames better."""
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     frames = FramesOnDisk(stack)
     aligned = aligned_frames(stack, frames)

@@ -72,9 +72,7 @@ def decode_phase(images: Iterable[Float32Array]) -> Phase:
     """Phase and modulation of one frequency from N images (H, W) of equal steps, linear light in 0..1."""
     stack = list(images)
     first, steps = stack[0], len(stack)
-    # Few enough harmonics that degrees of freedom are left to estimate the noise.
-    harmonics = 1 + min(2, max(0, (steps - 4) // 2))
-    angles = 2 * np.pi * np.arange(steps) / steps
+    harmonics, angles = _sampling(steps)
     mean, squares = np.zeros(first.shape, np.float64), np.zeros(first.shape, np.float64)
     cosines = np.zeros((harmonics, *first.shape), np.float32)
     sines = np.zeros((harmonics, *first.shape), np.float32)
@@ -102,6 +100,11 @@ def decode_phase(images: Iterable[Float32Array]) -> Phase:
     )
 
 
+def _sampling(steps: int) -> tuple[int, NDArray[np.float64]]:
+    """Number of harmonics, few enough to leave degrees of freedom for the noise, and angles of the steps."""
+    return 1 + min(2, max(0, (steps - 4) // 2)), 2 * np.pi * np.arange(steps) / steps
+
+
 def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: float) -> None:
     """Check the order of the images of one frequency by a sine fit; RejectedScene names two that seem exchanged."""
     steps = len(images)
@@ -114,8 +117,7 @@ def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: 
     chosen = np.flatnonzero(usable & (contrast >= threshold))
     samples = values[:, chosen[:: max(1, len(chosen) // SAMPLES)]].astype(np.float64)
     samples -= samples.mean(axis=0)
-    harmonics = 1 + min(2, max(0, (steps - 4) // 2))
-    angles = 2 * np.pi * np.arange(steps) / steps
+    harmonics, angles = _sampling(steps)
     basis = [np.ones(steps)]
     for k in range(1, harmonics + 1):
         basis += [np.cos(k * angles), np.sin(k * angles)]
@@ -143,10 +145,7 @@ def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: 
 
 
 def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode:
-    """Unwrap the highest frequency with the help of all others; ``periods`` of the phases across the projector rise.
-
-    RejectedScene if the images are saturated, unlit, not sinusoidal, or contradict each other.
-    """
+    """Unwrap the highest frequency with the help of all others; RejectedScene names what is wrong with the images."""
     shape = phases[0].wrapped.shape
     saturated = np.any([p.saturated for p in phases], axis=0)
     if saturated.mean() > MAX_SATURATED_SHARE:

@@ -40,10 +40,7 @@ def guided(values: Float32Array, picture_srgb8: UInt8Array) -> Float32Array:
 
 
 class GuidedFilter:
-    """Edge-preserving smoothing by local linear models of a colour guide, (H, W, 3) float32, about 0..1.
-
-    Source: He, Sun and Tang, IEEE PAMI 2013, eq. 19-20; radius and epsilon are as for :func:`grey_guided`.
-    """
+    """Smoothing by local linear models of a colour guide, (H, W, 3) in 0..1 (IEEE PAMI 2013, eq. 19-20)."""
 
     def __init__(self, guide: Float32Array, radius_px: int, epsilon: float) -> None:
         self._guide = [np.ascontiguousarray(guide[:, :, c]) for c in range(3)]

@@ -64,10 +64,7 @@ class SceneFacts:
 
 
 def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
-    """Read and measure a scene; with ``decode``, all pixels of its frames are read, not only the headers.
-
-    CaptureError if it is damaged, ReplacedScene if a build replaced it meanwhile.
-    """
+    """Read and measure a scene (with ``decode``, all pixels of its frames); CaptureError if damaged or replaced."""
     with unchanged(found.folder):
         record = read_scene(found.folder)
         inv_depth = read_inv_depth(found.folder / record.inv_depth).inv_depth

@@ -65,10 +65,7 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
 
 
 def blur_order(sharp: UInt8Array, frame: UInt8Array, defocus_px: Float32Array) -> float:
-    """Rank correlation of the CoC, (H, W), NaN where unknown, with the loss of sharpness at textured pixels.
-
-    NaN with too little texture or a constant CoC.
-    """
+    """Rank correlation of the CoC, (H, W), with the loss of sharpness at textured pixels; NaN if it says nothing."""
     height, width = defocus_px.shape
     ratio = min(1.0, COMPARE_LONG_SIDE_PX / max(height, width))
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))

@@ -92,10 +92,7 @@ class ErrorTable:
 def error_table(
     frames: Sequence[Float32Array], bank: BlurBank, index: Float32Array, weight: Float32Array, stride: int = 1
 ) -> ErrorTable:
-    """Tabulate the re-rendering errors of N frames, (H, W) sRGB-encoded luminance, for the fits.
-
-    ``index`` is (H, W), 0..N-1, finite where ``weight`` > 0; every ``stride``-th row and column is used.
-    """
+    """Errors of N frames, (H, W) sRGB-encoded luminance, at every ``stride``-th pixel of positive weight, for fits."""
     count = len(frames)
     use = weight > 0
     use[np.arange(use.shape[0]) % stride > 0] = False

@@ -141,9 +141,8 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
         measures=measures,
     )
     images = (srgb8_from_linear(frame.linear) for frame in cropped)
-    sharp = srgb8_from_linear(np.maximum(sharp[inner], 0))
-    depth = measured.depth
-    store.replace_scene(out_root / field.scene, record, images, sharp, depth.disparity[inner], depth.confidence[inner])
+    sharp8, depth = srgb8_from_linear(np.maximum(sharp[inner], 0)), measured.depth
+    store.replace_scene(out_root / field.scene, record, images, sharp8, depth.disparity[inner], depth.confidence[inner])
     return record
 
 
@@ -232,10 +231,7 @@ def clean_central_view(grid: ViewGrid, depth: DisparityMap) -> Float32Array:
 
 
 def interpolation_error(interpolator: ViewInterpolator) -> float:
-    """Root mean square error (sRGB in [0, 1]) of the neighbours of the centre, interpolated from the views around each.
-
-    Without the view itself, the spacing is twice that in use.
-    """
+    """Root mean square error (sRGB, 0..1) of the views next to the centre, interpolated from those around each."""
     grid = interpolator.grid
     errors = []
     for view in _neighbours(grid):

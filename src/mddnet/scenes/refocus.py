@@ -105,10 +105,7 @@ class ViewInterpolator:
         return self._maps[view]
 
     def view_at(self, position: NDArray[np.float64], leave_out: int | None = None) -> Float32Array:
-        """(H, W, 3) linear light of the view at ``position``, without the use of the view ``leave_out``.
-
-        The surrounding views are sampled along the disparity there; views in which the point is hidden are ignored.
-        """
+        """Linear light of the view at ``position``, from the views around it (but ``leave_out``) that see the point."""
         grid = self.grid
         if leave_out is not None:
             keep = np.flatnonzero(np.arange(len(grid.images)) != leave_out)

@@ -197,8 +197,9 @@ class _Canvas:
     def add_behind(self, premultiplied: Float32Array, weight: Float32Array, kernel: Float32Array) -> None:
         """Blur one layer and composite it behind all earlier ones by saturating addition."""
         reach = kernel.shape[0] // 2
-        box = _bounding_box(weight, reach + 1)
-        if box is None or self.coverage[box].min() >= _FULL:
+        x, y, width, height = cv2.boundingRect((weight > 0).astype(np.uint8))
+        box = tuple(slice(max(0, a - reach - 1), a + size + reach + 1) for a, size in ((y, height), (x, width)))
+        if not width or self.coverage[box].min() >= _FULL:
             return
         layer = np.dstack([premultiplied[box], weight[box]])
         if reach:
@@ -213,17 +214,6 @@ class _Canvas:
     def picture(self) -> Float32Array:
         """(H, W, C): colour over coverage."""
         return (self.colour / np.maximum(self.coverage, 1e-4)[..., None]).astype(np.float32, copy=False)
-
-
-def _bounding_box(weight: Float32Array, margin: int) -> tuple[slice, slice] | None:
-    rows, columns = np.flatnonzero(weight.max(axis=1)), np.flatnonzero(weight.max(axis=0))
-    if not len(rows):
-        return None
-    height, width = weight.shape
-    return (
-        slice(max(0, rows[0] - margin), min(height, rows[-1] + 1 + margin)),
-        slice(max(0, columns[0] - margin), min(width, columns[-1] + 1 + margin)),
-    )
 
 
 def _render_channels(
@@ -375,10 +365,7 @@ def render_defocus(
     seed: int = 0,
     jump_px: float = 1.5,
 ) -> UInt8Array:
-    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp one and the signed CoC diameter of every pixel.
-
-    ``jump_px`` is the minimum step of signed defocus of an occlusion edge.
-    """
+    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp one and its signed CoC; ``jump_px`` makes occlusion edges."""
     shape = signed_defocus_px.shape
     if sharp_srgb8.dtype != np.uint8 or sharp_srgb8.shape != (*shape, 3):
         raise ValueError(

@@ -122,7 +122,7 @@ def equalising_gains(frames: Sequence[Float32Array]) -> NDArray[np.float32]:
     height, width = frames[0].shape
     inner = (slice(height // 8, height - height // 8), slice(width // 8, width - width // 8))
     means = np.array([float(frame[inner].mean()) for frame in frames])
-    return np.float32(np.median(means) / np.maximum(means, 1e-6))
+    return (np.median(means) / np.maximum(means, 1e-6)).astype(np.float32)
 
 
 def stabilised(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
@@ -266,10 +266,7 @@ def _with_added_noise(sweep: RigSweep, noise: Noise) -> RigSweep:
 
 
 def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTable:
-    """Errors of every blur, with the fusion and pixel selection of an approximate law.
-
-    The contribution of ``noise`` of the frames is subtracted. RejectedScene if too few pixels are left to compare.
-    """
+    """Errors of every blur, with fusion and pixel selection by an approximate law, less the part due to ``noise``."""
     kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
     fused = _fused(sweep, law)
     frames, filled, bank, largest = fused.frames, fused.filled, fused.bank, fused.largest_blur_px

@@ -14,7 +14,7 @@ from mddnet.captures.rig import RigCapture, read_rig
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError, RejectedScene
 from mddnet.scenes import store
-from mddnet.scenes.align import scaled_about
+from mddnet.scenes.align import common_area, scaled_about
 from mddnet.scenes.all_in_focus import fuse
 from mddnet.scenes.depth_from_focus import complete
 from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
@@ -245,7 +245,10 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
     """
     calibration = calibrate_capture(read_rig(folder))
     rig = calibration.rig
-    rows, columns = _common_area(calibration)
+    camera = rig.geometry.camera
+    rows, columns = common_area(
+        (rig.height, rig.width), (camera.cx, camera.cy), calibration.zooms, calibration.shifts_px
+    )
     sharp = _fused(calibration)[rows, columns]
     depth_mm = calibration.depth.measured.depth_mm[rows, columns]
     noise = calibration.depth.measured.relative_noise[rows, columns]
@@ -302,17 +305,3 @@ def _fused(calibration: RigCalibration) -> UInt8Array:
         for pixels, gain in zip(calibration.aligned_frames(), calibration.gains, strict=True)
     )
     return srgb8_from_linear(fuse(frames, index.astype(np.float32)))
-
-
-def _common_area(calibration: RigCalibration) -> tuple[slice, slice]:
-    """Rows and columns of the depth map that are inside all frames."""
-    rig, zooms, shifts_px = calibration.rig, calibration.zooms, calibration.shifts_px
-    slices = []
-    for centre, size, shifts in (
-        (rig.geometry.camera.cy, rig.height, shifts_px.imag),
-        (rig.geometry.camera.cx, rig.width, shifts_px.real),
-    ):
-        first = np.ceil(((0 - centre - shifts) / zooms + centre).max() - 1e-6)
-        last = np.floor(((size - 1 - centre - shifts) / zooms + centre).min() + 1e-6)
-        slices.append(slice(max(0, int(first)), min(size, int(last) + 1)))
-    return slices[0], slices[1]

@@ -18,10 +18,7 @@ SCRATCH = ".building"
 
 @contextmanager
 def build_scratch(out: Path) -> Iterator[Path]:
-    """A new scratch folder in ``out``, which is created; remains of killed builds are removed.
-
-    OutputError if another build is writing there, or the folder is not writable.
-    """
+    """A new scratch folder in ``out``, which is created; OutputError if another build is writing there."""
     with ExitStack() as on_exit:
         try:
             with writing_into(out):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from braceexpand import braceexpand
 
@@ -149,10 +149,7 @@ def _summary_counts(content: bytes | None) -> dict[str, int]:
 
 
 def shard_licences(shards: Sequence[Shard]) -> list[dict[str, str]]:
-    """The training scenes with location, source and licence, from the tables in the folders of the shards.
-
-    A missing table gives one row with an unknown licence.
-    """
+    """The training scenes with source and licence, from the tables beside the shards; "not known" without one."""
     rows = []
     for folder in dict.fromkeys(sibling(shard.source, LICENCES) for shard in shards):
         content = read_sibling(folder, LICENCES)
@@ -179,7 +176,8 @@ def raw_samples(
         with open_shard(source) as stream:
             guarded = GuardedStream(stream, MAX_MEMBER_BYTES + 2**20)
             # Files are seekable, web streams are not.
-            with tarfile.open(fileobj=guarded, mode="r|" if is_address(source) else "r:") as tar:
+            mode: Any = "r|" if is_address(source) else "r:"
+            with tarfile.open(fileobj=cast(IO[bytes], guarded), mode=mode) as tar:
                 yield from _raw_samples_of(tar, source, wanted, guarded)
     except (tarfile.TarError, EOFError, *INVALID_HEADER, *UNREACHABLE) as error:
         raise BrokenShard(f"{source}: not a complete tar file ({error}); copy or write the shard again") from error

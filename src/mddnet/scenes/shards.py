@@ -64,10 +64,7 @@ def sample_key(group: str, scene: str, frame: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class EncodedSample:
-    """One sample of a shard; its files are decoded on access.
-
-    Everything raises CaptureError, naming the sample and the missing or damaged field.
-    """
+    """One sample of a shard; its files are decoded on access, or CaptureError names the sample and the field."""
 
     fields: Mapping[str, Any]  # file contents by field, and __key__
     # content of json: place, split, unit, u_focus, kappa_px, source, licence, provenance and others

@@ -270,10 +270,7 @@ def _with_scale(png: bytes, text: str) -> bytes:
 
 
 def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
-    """Write a shard in ``scratch`` and move it to ``out``, or keep an unchanged one; errors become a row.
-
-    The bytes depend on the scenes only: no times, users or folder names are stored.
-    """
+    """Write a shard, or keep an unchanged one; errors become a row. Its bytes depend on the scenes only."""
     kept = _kept(task, out)
     if kept is not None:
         return kept

@@ -67,10 +67,7 @@ def scene_name(name: str) -> str:
 
 
 def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
-    """Write (H, W) inverse depth, finite, NaN (unknown) or -inf (infinity), as a 16-bit PNG; returns the step.
-
-    The error of finite values is at most half a step.
-    """
+    """Write (H, W) inverse depth as a 16-bit PNG (NaN is unknown, -inf infinitely far); returns the step."""
     u = np.asarray(inv_depth, dtype=np.float64)
     if u.ndim != 2:
         raise ValueError(f"inverse depth has shape {u.shape}; expected (H, W)")
@@ -132,10 +129,9 @@ def read_inv_depth(path: Path) -> InvDepthFile:
 def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
     """Write an 8-bit image, (H, W, 3) or (H, W), as PNG or JPEG (4:4:4, since colour fringes are a cue) by suffix."""
     picture = Image.fromarray(image)
-    if path.suffix == ".png":
-        atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
-    else:
-        atomic_write(path, lambda stream: picture.save(stream, format="JPEG", quality=quality, subsampling=0))
+    jpeg = {"format": "JPEG", "quality": quality, "subsampling": 0}
+    options: dict[str, Any] = {"format": "PNG"} if path.suffix == ".png" else jpeg
+    atomic_write(path, lambda stream: picture.save(stream, **options))
 
 
 def read_image(path: Path) -> UInt8Array:

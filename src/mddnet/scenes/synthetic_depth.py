@@ -62,10 +62,7 @@ def slanted_plane(shape: tuple[int, int], rng: np.random.Generator) -> Float32Ar
 
 
 def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """(H, W) labels, from 0, of connected pieces of similar colour: k-means of colour and position at half resolution.
-
-    A cluster of several components gives several labels.
-    """
+    """(H, W) labels, from 0, of connected pieces of similar colour: k-means of colour and position at half size."""
     height, width = srgb8.shape[:2]
     half_size = (max(8, width // 2), max(8, height // 2))
     small = cv2.medianBlur(cv2.resize(srgb8, half_size, interpolation=cv2.INTER_AREA), 5)
