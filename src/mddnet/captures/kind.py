@@ -68,13 +68,13 @@ class Kind:
     frames_measured: int = 0  # frames per scene in an evaluation; 0 if the depth is not reliable enough
     frames_rendered: int = 0  # default number of frames to render per scene; 0 for real frames
     calibrator: str = ""  # module:function that calibrates the lens of a capture folder, or ''
-    # lists the captures of a folder; None if each capture is a folder with capture.json
+    # Lists the captures of a folder; None if each capture is a folder with capture.json
     reader: Callable[[Path], Sequence[ListedCapture | UnusableCapture]] | None = None
     folders: tuple[str, ...] = ()  # folders for reader below a data root
     found_in: Callable[[Path], bool] = has_manifest  # whether a folder holds captures for reader
     listing: str = "manifest.csv"  # file that lists the captures, for messages
     scene_prefix: str = ""  # prefix of scene folder names before the name of the listed capture
-    # the files of a capture folder that a scene is built from
+    # The files of a capture folder that a scene is built from
     files_of: Callable[[Path], tuple[Path, ...]] = plain_files
 
     @property

@@ -44,7 +44,7 @@ MIN_FOCUS_TRAVEL = 0.005
 class RigCapture(CaptureDescription):
     """A rig capture; pixels are read on demand."""
 
-    # of sensor positions, focal length and translation
+    # Of sensor positions, focal length and translation
     unit: Literal["mm"]  # of sensor positions, focal length and translation
     response: Response  # whether pixel values are linear in light or sRGB-encoded
     focal_mm: Positive  # focal length F, mm
@@ -53,7 +53,7 @@ class RigCapture(CaptureDescription):
     frames: FilesBelow  # the focal stack, in order of the sensor positions
     # (N,) readings of the sensor position v, mm, rising or falling throughout
     sensor_mm: Numbers = Field(alias="sensor")
-    # whether focus breathing is already removed, so that the frames are aligned to the fringe images
+    # Whether focus breathing is already removed, so that the frames are aligned to the fringe images
     aligned: Flag = False
     fringes: FringeImages  # the fringe images
     calibration: object  # camera and projector, or the name of the file with them, in the folder or its parent

@@ -101,7 +101,7 @@ class FringeImages(Description):
     axis: FringeAxis  # the axis along which the fringes vary: "x" (vertical stripes) or "y" (horizontal ones)
     periods: Numbers  # periods across the projector, rising, one per frequency
     files: tuple[FilesBelow, ...] = Field(alias="frames")  # the N steps of each frequency, in order
-    # sensor reading at which all of them were taken
+    # Sensor reading at which all of them were taken
     sensor_mm: Annotated[float, number("the sensor position of the fringe images")] = Field(alias="sensor")
 
     @model_validator(mode="after")

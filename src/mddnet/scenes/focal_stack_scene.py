@@ -15,23 +15,10 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.metrics import texture_mask
 from mddnet.optics import lens_kappa_px
-from mddnet.scenes import store
+from mddnet.scenes import kappa_fit, store
 from mddnet.scenes.align import AlignedStack, Alignment, Similarity, apply_alignment, estimate_alignment, undo_parallax
 from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
 from mddnet.scenes.depth_from_focus import FocusDepth, complete, depth_from_cost, depth_from_sharpness, upsample
-from mddnet.scenes.kappa_fit import (
-    ERROR_CAP,
-    BlurBank,
-    ErrorTable,
-    SweepFit,
-    blur_bank,
-    encoded_luminance,
-    error_table,
-    fit_even_sweep,
-    fit_uneven_sweep,
-    half_kappas,
-    rerender_cost,
-)
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
 
@@ -59,11 +46,11 @@ class Sweep:
 
     depth: FocusDepth  # (H, W) index and confidence at full size
     sharp: UInt8Array  # (H, W, 3) uint8, sRGB
-    even: SweepFit  # fit with even steps (or proportional to the known dioptres), at the working size
-    chosen: SweepFit  # the fit that is used, at the working size
+    even: kappa_fit.SweepFit  # fit with even steps (or proportional to the known dioptres), at the working size
+    chosen: kappa_fit.SweepFit  # the fit that is used, at the working size
     halves: tuple[float, float]  # CoC px per frame of the first and the second half
-    table: ErrorTable  # re-rendering errors of both fits
-    # lower bound of the error of the CoC from this depth, at the working size; NaN for short stacks
+    table: kappa_fit.ErrorTable  # re-rendering errors of both fits
+    # Lower bound of the error of the CoC from this depth, at the working size; NaN for short stacks
     label_noise_px: float
     work_ratio: float  # working width over full width
 
@@ -155,24 +142,24 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         return (linear_rows(i, slice(0, height)) for i in range(len(frames)))
 
     small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear_frames()]
-    encoded = [encoded_luminance(f) for f in small]
+    encoded = [kappa_fit.encoded_luminance(f) for f in small]
     mean = np.asarray(np.mean(small, axis=0, dtype=np.float32))
     depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
     shape = None if values is None else np.abs(values - values[0])
     for round_number in range(ROUNDS + 1):
         sharp = fuse(small, sharpest_nearby(small, np.nan_to_num(depth.index), 1.0))
-        bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
-        table = error_table(encoded, bank, np.nan_to_num(depth.index), calibration_weights(sharp, depth), stride=2)
-        even = fit_even_sweep(table, shape)
+        bank = kappa_fit.blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
+        weights = calibration_weights(sharp, depth)
+        table = kappa_fit.error_table(encoded, bank, np.nan_to_num(depth.index), weights, stride=2)
+        even = kappa_fit.fit_even_sweep(table, shape)
         chosen = even
         if shape is None:
-            uneven = fit_uneven_sweep(table, even)
+            uneven = kappa_fit.fit_uneven_sweep(table, even)
             saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
             chosen = uneven if saved > UNEVEN_GAIN else even
         if round_number == ROUNDS:
             break
-        cost = rerender_cost(encoded, bank, chosen.positions_px)
-        depth = _depth_round(cost, encoded, bank, sharp)
+        depth = _depth_round(encoded, bank, chosen.positions_px, sharp)
     noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp)
     guide = srgb_from_linear(sharp)
     full_guide = srgb_from_linear(fuse(linear_frames(), cv2.resize(depth.index, (width, height))))
@@ -182,7 +169,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         raise RejectedScene(f"depth is found in {known:.0%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse_sharpest(linear_rows, len(frames), filled)
-    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), table, noise_px, ratio)
+    return Sweep(depth, srgb8_from_linear(fused), even, chosen, kappa_fit.half_kappas(table), table, noise_px, ratio)
 
 
 def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
@@ -199,13 +186,17 @@ def calibration_weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float3
     return weight.astype(np.float32) if weight.sum() > 0 else np.ones_like(depth.confidence)
 
 
-def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array) -> FocusDepth:
-    squares = [np.minimum((f - bank.encoded[0]) ** 2, ERROR_CAP**2) for f in encoded]
+def _depth_round(
+    encoded: list[Float32Array], bank: kappa_fit.BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
+) -> FocusDepth:
+    """Depth from the re-rendering errors of a sweep."""
+    cost = kappa_fit.rerender_cost(encoded, bank, positions_px)
+    squares = [np.minimum((f - bank.encoded[0]) ** 2, kappa_fit.ERROR_CAP**2) for f in encoded]
     return depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
 
 
 def _label_noise_px(
-    encoded: list[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
+    encoded: list[Float32Array], bank: kappa_fit.BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
 ) -> float:
     """Lower bound of the error of the CoC from the estimated depth.
 
@@ -218,7 +209,7 @@ def _label_noise_px(
     positions, confident = [], np.ones(encoded[0].shape, dtype=bool)
     for part in (slice(0, None, 2), slice(1, None, 2)):
         frames, at = encoded[part], positions_px[part]
-        depth = _depth_round(rerender_cost(frames, bank, at), frames, bank, sharp)
+        depth = _depth_round(frames, bank, at, sharp)
         depth = complete(depth, len(frames), srgb_from_linear(sharp))
         positions.append(np.interp(depth.index, np.arange(len(frames)), at))
         confident &= (depth.confidence > MIN_NOISE_CONFIDENCE) & np.isfinite(depth.index)

@@ -81,7 +81,7 @@ class LensFlaws:
     """Deviations from an ideal lens."""
 
     aperture: Aperture = field(default_factory=Aperture)  # shape of the blur
-    # added to the signed defocus of red, green and blue (longitudinal chromatic aberration)
+    # Added to the signed defocus of red, green and blue (longitudinal chromatic aberration)
     colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 

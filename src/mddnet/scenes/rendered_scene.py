@@ -25,19 +25,10 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.io.atomic import atomic_write
 from mddnet.optics import sensor_distance_m
+from mddnet.scenes import render
 from mddnet.scenes.colour_error import draw_colour_shift_px
 from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
-from mddnet.scenes.render import (
-    Aperture,
-    Camera,
-    LensFlaws,
-    Surface,
-    add_sensor_noise,
-    encode_jpeg,
-    hidden_surface,
-    render_surfaces,
-)
 from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv_depth, write_scene_json
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
@@ -140,25 +131,27 @@ def draw_shots(
     return shots
 
 
-def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> LensFlaws:
+def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> render.LensFlaws:
     """Draw lens flaws: usually chromatic aberration, sometimes a polygonal or vignetted aperture.
 
     Like the CoC, chromatic aberration grows with the aperture: at most an eighth of the frame's largest CoC.
     """
-    aperture = Aperture()
+    aperture = render.Aperture()
     shape = rng.random()
     if shape < 0.25:
-        aperture = Aperture(blades=int(rng.integers(5, 10)), rotation_rad=float(rng.uniform(0, 2 * np.pi)))
+        aperture = render.Aperture(blades=int(rng.integers(5, 10)), rotation_rad=float(rng.uniform(0, 2 * np.pi)))
     elif shape < 0.4:
-        aperture = Aperture(cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi)))
+        aperture = render.Aperture(
+            cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi))
+        )
     if rng.random() < COLOUR_ERROR_SHARE:
-        return LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
-    return LensFlaws(aperture)
+        return render.LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
+    return render.LensFlaws(aperture)
 
 
-def draw_camera(rng: np.random.Generator) -> Camera:
+def draw_camera(rng: np.random.Generator) -> render.Camera:
     """Draw low to high sensor noise, and JPEG quality 70 to 95, in half of the cases with subsampled chroma."""
-    return Camera(
+    return render.Camera(
         shot=float(np.exp(rng.uniform(np.log(1e-5), np.log(8e-4)))),
         read=float(np.exp(rng.uniform(np.log(1e-4), np.log(1.5e-3)))),
         jpeg_quality=int(rng.integers(70, 96)),
@@ -173,7 +166,7 @@ class _Pictures:
     sharp_srgb8: UInt8Array
     truth: Float32Array
     rendered_inv_depth: Float32Array
-    surfaces: Sequence[Surface]
+    surfaces: Sequence[render.Surface]
     focal_px: float | None = None
 
 
@@ -196,8 +189,8 @@ def _write_scene(
     entries = []
     for i, shot in enumerate(shots):
         flaws, camera = draw_flaws(shot.largest_coc_px, rng), draw_camera(rng)
-        picture = render_surfaces(pictures.surfaces, shot.u_focus, shot.kappa, flaws)
-        data = encode_jpeg(srgb8_from_linear(add_sensor_noise(picture, camera, rng)), camera)
+        picture = render.render_surfaces(pictures.surfaces, shot.u_focus, shot.kappa, flaws)
+        data = render.encode_jpeg(srgb8_from_linear(render.add_sensor_noise(picture, camera, rng)), camera)
         file = f"frame_{i:02d}.jpg"
         atomic_write(folder / file, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
         entries.append(FrameRecord(file, shot.u_focus, shot.kappa))
@@ -245,8 +238,8 @@ def _captured_scene(
     linear = linear_from_srgb8(image)
     jump = 0.05 * float(np.ptp(np.percentile(rendered, (2, 98))))
     reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 448.0 / 2)) + 3
-    behind = hidden_surface(linear, rendered, jump, reach_px)
-    surfaces = [Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
+    behind = render.hidden_surface(linear, rendered, jump, reach_px)
+    surfaces = [render.Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
     if behind is not None:
         surfaces.append(behind)
     provenance = "pseudo" if kind == "pseudo" else "rendered"

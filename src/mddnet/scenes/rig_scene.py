@@ -13,25 +13,12 @@ from numpy.typing import NDArray
 from mddnet.captures.rig import RigCapture, read_rig
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError, RejectedScene
-from mddnet.scenes import store
+from mddnet.scenes import rig_calibrate, store
 from mddnet.scenes.align import common_area, scaled_about
 from mddnet.scenes.all_in_focus import fuse
 from mddnet.scenes.depth_from_focus import complete
 from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
 from mddnet.scenes.kappa_fit import LUMINANCE
-from mddnet.scenes.rig_calibrate import (
-    RigFit,
-    RigLaw,
-    RigSweep,
-    calibrate_rig,
-    check_determined,
-    depth_of_grey,
-    equalising_gains,
-    index_by_law,
-    match_frames,
-    stabilised,
-    without_breathing,
-)
 from mddnet.scenes.triangulate import MAX_RELATIVE_NOISE, MeasuredDepth, triangulate
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
@@ -64,14 +51,14 @@ class RigCalibration:
 
     rig: RigCapture  # the capture
     depth: RigDepth  # its depth
-    fit: RigFit  # A in pixels of the capture, and e
+    fit: rig_calibrate.RigFit  # A in pixels of the capture, and e
     shifts_px: NDArray[np.complex128]  # (N,) complex, displacement of the frames to remove, pixels of the capture
     gains: NDArray[np.float32]  # (N,) factors on linear light that equalise the brightness of the frames
     # (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness
     filled_index: Float32Array
 
     @property
-    def law(self) -> RigLaw:
+    def law(self) -> rig_calibrate.RigLaw:
         return self.fit.law
 
     @property
@@ -134,9 +121,9 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
     sweep = _sweep(rig, depth.measured.depth_mm, ratio)
     known = None
     if rig.aperture_px is not None and rig.offset_mm is not None:
-        known = RigLaw(rig.aperture_px * ratio, rig.offset_mm)
-    fit = calibrate_rig(sweep, known)
-    matches = match_frames(sweep, fit.law)
+        known = rig_calibrate.RigLaw(rig.aperture_px * ratio, rig.offset_mm)
+    fit = rig_calibrate.calibrate_rig(sweep, known)
+    matches = rig_calibrate.match_frames(sweep, fit.law)
     worst = min(range(len(matches)), key=lambda i: matches[i].correlation)
     if matches[worst].correlation < MIN_MATCH:
         raise RejectedScene(
@@ -158,19 +145,19 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
         )
     if shift > SHIFT_UNDONE_PX:
         sweep = replace(sweep, shifts_px=shifts_px)
-        fit = calibrate_rig(sweep, known)
+        fit = rig_calibrate.calibrate_rig(sweep, known)
     _check_errors(rig, fit)
     if known is None:
-        check_determined(fit)
-    law = RigLaw(fit.law.aperture_px / ratio, fit.law.offset_mm)
+        rig_calibrate.check_determined(fit)
+    law = rig_calibrate.RigLaw(fit.law.aperture_px / ratio, fit.law.offset_mm)
     full = replace(
         fit, law=law, aperture_error_px=fit.aperture_error_px / ratio, largest_blur_px=fit.largest_blur_px / ratio
     )
-    gains = equalising_gains(without_breathing(sweep, law.offset_mm))
+    gains = rig_calibrate.equalising_gains(rig_calibrate.without_breathing(sweep, law.offset_mm))
     return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, _index_everywhere(sweep, law))
 
 
-def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
+def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> rig_calibrate.RigSweep:
     size = (round(rig.width * ratio), round(rig.height * ratio))
     frames, bright = [], []
     for i in range(len(rig.frames)):
@@ -193,7 +180,7 @@ def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
         with np.errstate(invalid="ignore", divide="ignore"):
             inv_depth = np.where(share > 0.6, total / share, np.nan).astype(np.float32)
     camera = rig.geometry.camera
-    return RigSweep(
+    return rig_calibrate.RigSweep(
         frames=frames,
         inv_depth=inv_depth,
         focal_mm=rig.focal_mm,
@@ -206,7 +193,7 @@ def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
     )
 
 
-def _check_errors(rig: RigCapture, fit: RigFit) -> None:
+def _check_errors(rig: RigCapture, fit: rig_calibrate.RigFit) -> None:
     if fit.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur by A = {fit.law.aperture_px:.4g} px and e = {fit.law.offset_mm:.4g} mm explains too little: the "
@@ -224,14 +211,14 @@ def _check_errors(rig: RigCapture, fit: RigFit) -> None:
         )
 
 
-def _index_everywhere(sweep: RigSweep, law: RigLaw) -> Float32Array:
+def _index_everywhere(sweep: rig_calibrate.RigSweep, law: rig_calibrate.RigLaw) -> Float32Array:
     """Frame number in focus: from depth where it is known, from sharpness elsewhere, such as in shadows."""
-    by_depth = index_by_law(sweep.inv_depth, sweep.u_focus(law.offset_mm))
+    by_depth = rig_calibrate.index_by_law(sweep.inv_depth, sweep.u_focus(law.offset_mm))
     unknown = np.isnan(sweep.inv_depth)
     if not unknown.any():
         return by_depth
-    frames = stabilised(sweep, law.offset_mm)
-    found, guide = depth_of_grey(frames)
+    frames = rig_calibrate.stabilised(sweep, law.offset_mm)
+    found, guide = rig_calibrate.depth_of_grey(frames)
     known = np.where(unknown, found.index, by_depth).astype(np.float32)
     confidence = np.where(unknown, found.confidence, 1.0).astype(np.float32)
     completed = complete(replace(found, index=known, confidence=confidence), len(frames), guide, floor=0.0)
@@ -298,7 +285,7 @@ def _fused(calibration: RigCalibration) -> UInt8Array:
     depth_mm = calibration.depth.measured.depth_mm
     index = cv2.resize(calibration.filled_index, (rig.width, rig.height), interpolation=cv2.INTER_LINEAR)
     with np.errstate(invalid="ignore"):
-        by_depth = index_by_law((1000.0 / depth_mm).astype(np.float32), calibration.u_focus)
+        by_depth = rig_calibrate.index_by_law((1000.0 / depth_mm).astype(np.float32), calibration.u_focus)
         index = np.where(np.isfinite(depth_mm), by_depth, index)
     frames = (
         linear_from_srgb8(pixels) * np.float32(gain)

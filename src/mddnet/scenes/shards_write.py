@@ -66,7 +66,7 @@ class ShardTask:
     name: str  # file name, train-000000.tar
     split: str  # one of :data:`mddnet.types.SPLITS`
     samples: tuple[SampleRef, ...]  # its samples, in order
-    # those of sharp and focused images, the same in all shards, because readers take columns from names
+    # Those of sharp and focused images, the same in all shards, because readers take columns from names
     suffixes: tuple[Suffix, Suffix]
     digest: str  # digest of its content; files count by size and modification time
 
