@@ -54,8 +54,7 @@ class AllIn3dFacts(Description):
     source: Text = "ALL-in-3D, He et al., arXiv:2208.09848"  # origin of the data set
     licence: Text = "none stated"  # licence stated there
     focal_mm: Positive = FOCAL_MM  # focal length F
-    # A of the paper's formula, aperture diameter over pixel pitch, or None to fit it
-    aperture_px: PositiveOrNull = None
+    aperture_px: PositiveOrNull = None  # A of the paper's formula, aperture over pixel pitch, or None to fit it
     offset_change_mm: Number = 0.0  # correction of the offset e with which the focus depths were computed
 
 

@@ -74,8 +74,7 @@ class Kind:
     found_in: Callable[[Path], bool] = has_manifest  # whether a folder holds captures for reader
     listing: str = "manifest.csv"  # file that lists the captures, for messages
     scene_prefix: str = ""  # prefix of scene folder names before the name of the listed capture
-    # The files of a capture folder that a scene is built from
-    files_of: Callable[[Path], tuple[Path, ...]] = plain_files
+    files_of: Callable[[Path], tuple[Path, ...]] = plain_files  # files that a scene is built from
 
     @property
     def real(self) -> bool:

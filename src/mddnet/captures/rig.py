@@ -44,17 +44,14 @@ MIN_FOCUS_TRAVEL = 0.005
 class RigCapture(CaptureDescription):
     """A rig capture; pixels are read on demand."""
 
-    # Of sensor positions, focal length and translation
     unit: Literal["mm"]  # of sensor positions, focal length and translation
     response: Response  # whether pixel values are linear in light or sRGB-encoded
     focal_mm: Positive  # focal length F, mm
     f_number: PositiveOrNull = None  # at maximum aperture, or None
     pixel_um: PositiveOrNull = None  # pixel pitch, micrometres, or None
     frames: FilesBelow  # the focal stack, in order of the sensor positions
-    # (N,) readings of the sensor position v, mm, rising or falling throughout
-    sensor_mm: Numbers = Field(alias="sensor")
-    # Whether focus breathing is already removed, so that the frames are aligned to the fringe images
-    aligned: Flag = False
+    sensor_mm: Numbers = Field(alias="sensor")  # (N,) readings of the sensor position v, rising or falling
+    aligned: Flag = False  # whether focus breathing is already removed from the frames
     fringes: FringeImages  # the fringe images
     calibration: object  # camera and projector, or the name of the file with them, in the folder or its parent
     aperture_px: PositiveOrNull = None  # A, aperture diameter over pixel pitch, if known

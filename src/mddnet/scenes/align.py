@@ -97,8 +97,8 @@ def common_area(
     shifts_px: NDArray[np.complex128] | complex = 0j,
 ) -> tuple[slice, slice]:
     """Rows and columns of the reference inside all frames, which are magnified about (x, y) and displaced by x + iy."""
-    slices = []
-    for middle, size, shifts in ((centre[1], shape[0], np.imag(shifts_px)), (centre[0], shape[1], np.real(shifts_px))):
+    slices, at = [], np.asarray(shifts_px)
+    for middle, size, shifts in ((centre[1], shape[0], at.imag), (centre[0], shape[1], at.real)):
         first = np.ceil(((0 - middle - shifts) / zooms + middle).max() - 1e-6)
         last = np.floor(((size - 1 - middle - shifts) / zooms + middle).min() + 1e-6)
         slices.append(slice(max(0, int(first)), min(size, int(last) + 1)))

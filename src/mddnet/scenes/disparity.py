@@ -37,10 +37,8 @@ class ViewGrid:
     """Views with their positions relative to the central one."""
 
     images: Float32Array  # (N, H, W, 3) float32, sRGB-encoded in [0, 1]
-    # (N, 2) row and column of each view in units of one view; images[centre] is at (0, 0)
-    positions: NDArray[np.float64]
-    # (N, 2) residual shift of each view (row, column): x of the centre is at x - d p + offset
-    offsets_px: NDArray[np.float64]
+    positions: NDArray[np.float64]  # (N, 2) row and column of each view, in views; images[centre] is at (0, 0)
+    offsets_px: NDArray[np.float64]  # (N, 2) residual shift (row, column): x of the centre is at x - d p + offset
     gains: NDArray[np.float64]  # (N,) factor in linear light that equalises a view with the central one
     centre: int  # index of the central view
 

@@ -50,8 +50,7 @@ class Sweep:
     chosen: kappa_fit.SweepFit  # the fit that is used, at the working size
     halves: tuple[float, float]  # CoC px per frame of the first and the second half
     table: kappa_fit.ErrorTable  # re-rendering errors of both fits
-    # Lower bound of the error of the CoC from this depth, at the working size; NaN for short stacks
-    label_noise_px: float
+    label_noise_px: float  # lower bound of the error of the CoC at the working size; NaN for short stacks
     work_ratio: float  # working width over full width
 
 

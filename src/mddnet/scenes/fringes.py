@@ -59,8 +59,7 @@ class Phase:
 class FringeCode:
     """The projector coordinate of every pixel."""
 
-    # (H, W) float64, fraction of the projector's width or height in 0..1, NaN where unknown
-    position: NDArray[np.float64]
+    position: NDArray[np.float64]  # (H, W) fraction of the projector's width or height in 0..1, NaN where unknown
     noise: Float32Array  # (H, W) float32, its standard deviation from the noise of the images
     modulation: Float32Array  # (H, W) float32, that of the highest frequency, as a share of full scale
     lit: float  # share of the illuminated pixels

@@ -49,8 +49,7 @@ class SceneFacts:
     record: SceneRecord  # its scene.json
     width: int  # size of its images
     height: int
-    # (512,) evenly spaced quantiles of the known inverse depth, rising, in the scene's unit
-    quantiles: NDArray[np.float64]
+    quantiles: NDArray[np.float64]  # (512,) quantiles of the known inverse depth, in the scene's unit
     low: float  # 2 % quantile of the known inverse depth
     span: float  # 98 % quantile minus low, >= 0
     unknown_share: float  # share of unknown pixels of the depth map

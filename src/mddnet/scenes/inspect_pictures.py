@@ -24,9 +24,7 @@ class ContactSheet:
 
     facts: SceneFacts  # the scene, with an additional remark if the frame contradicts the lens law
     pictures: tuple[SmallPicture, ...]  # four pictures, or two if the scene has no frame
-    # Rank correlation, -1..1, of the CoC by the law with the loss of sharpness of the frame; NaN without a frame or
-    # texture
-    blur_order: float
+    blur_order: float  # rank correlation of the CoC by the law with the loss of sharpness; NaN if unknown
 
 
 def contact_sheet(facts: SceneFacts) -> ContactSheet:

@@ -116,8 +116,7 @@ def error_table(
 class SweepFit:
     """The blur of a stack."""
 
-    # (N,) X_i = kappa * u_focus of frame i up to a constant, rising along the sweep, in pixels of CoC
-    positions_px: NDArray[np.float64]
+    positions_px: NDArray[np.float64]  # (N,) X_i = kappa * u_focus up to a constant, rising, in pixels of CoC
     kappa_px_per_frame: float  # mean step, pixels of CoC per frame
     error_fraction: float  # root mean square re-rendering error over that of the sharp image
 

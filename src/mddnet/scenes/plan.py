@@ -41,8 +41,7 @@ class BuildRow:
     kind: str  # name of the kind of capture, or '' if unknown
     name: str  # name of the scene folder
     location: str  # location of the capture, or ''
-    # "built", "kept" from an earlier build, "rejected" with a measured reason, or "failed"
-    state: Literal["built", "kept", "rejected", "failed"]
+    state: Literal["built", "kept", "rejected", "failed"]  # kept from an earlier build; rejected for a measured reason
     reason: str = ""  # why there is no scene, or ''
     record: SceneRecord | None = None  # the scene, or None
 

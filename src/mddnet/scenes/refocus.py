@@ -28,7 +28,6 @@ MAX_GHOST_PX = 1.0  # maximum distance between the images of a point in two adja
 class ViewDisc:
     """The views of one disc."""
 
-    radius: float  # radius of the disc in units of one view
     positions: NDArray[np.float64]  # (N, 2) row and column of the views, in units of one view
     weights: NDArray[np.float64]  # (N,) share of each view's cell inside the disc; they sum to 1
 
@@ -151,7 +150,7 @@ def view_discs(grid: ViewGrid, radii: Sequence[float], steps: int) -> list[ViewD
         weights = disc_weights(lattice, radius, 1 / steps)
         if (weights > 0).sum() < 2:
             raise ValueError(f"a disc of radius {radius} holds {(weights > 0).sum()} view(s); expected at least 2")
-        discs.append(ViewDisc(radius, lattice, weights / weights.sum()))
+        discs.append(ViewDisc(lattice, weights / weights.sum()))
     return discs
 
 

@@ -81,8 +81,7 @@ class LensFlaws:
     """Deviations from an ideal lens."""
 
     aperture: Aperture = field(default_factory=Aperture)  # shape of the blur
-    # Added to the signed defocus of red, green and blue (longitudinal chromatic aberration)
-    colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)  # added to the signed defocus of R, G, B
 
 
 def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ The random generator is seeded with the scene's name: rebuilding a scene gives t
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -176,10 +177,8 @@ def _write_scene(
     metric = record.unit == "1/m"
     shots = draw_shots(pictures.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
     folder = out_root / record.name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scene.json").unlink(missing_ok=True)
-    for stale in folder.glob("frame_*.jpg"):
-        stale.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     write_image(folder / record.sharp, pictures.sharp_srgb8)
     write_inv_depth(folder / record.inv_depth, pictures.truth, record.unit)
     measures, lens = dict(record.measures), Lens()

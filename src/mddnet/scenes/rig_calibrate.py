@@ -103,10 +103,8 @@ class RigFit:
     aperture_error_px: float  # half widths of their 95 % intervals
     offset_error_mm: float
     error_fraction: float  # root mean square re-rendering error over that of the sharp image
-    # (N,) root mean square re-rendering error of every frame, sRGB-encoded 0..1, NaN if not compared
-    frame_errors: NDArray[np.float64]
+    frame_errors: NDArray[np.float64]  # (N,) root mean square re-rendering errors, sRGB 0..1, NaN if not compared
     largest_blur_px: float  # largest compared CoC
-    pixels: int  # number of pixels compared in at least one frame
 
 
 def without_breathing(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
@@ -421,7 +419,6 @@ def _summary(cost: _Cost, law: RigLaw) -> RigFit:
         float(np.sqrt(max(float(cells.sum()), 0.0) / max(sharp, 1e-12))),
         np.where(per_frame > 0, errors, np.nan),
         float(compared.max(initial=0.0)),
-        int(counts.max(axis=1).sum()),
     )
 
 

@@ -54,8 +54,7 @@ class RigCalibration:
     fit: rig_calibrate.RigFit  # A in pixels of the capture, and e
     shifts_px: NDArray[np.complex128]  # (N,) complex, displacement of the frames to remove, pixels of the capture
     gains: NDArray[np.float32]  # (N,) factors on linear light that equalise the brightness of the frames
-    # (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness
-    filled_index: Float32Array
+    filled_index: Float32Array  # (h, w) frame in focus at the working size, by depth or, where unknown, by sharpness
 
     @property
     def law(self) -> rig_calibrate.RigLaw:

@@ -67,8 +67,7 @@ class EncodedSample:
     """One sample of a shard; its files are decoded on access, or CaptureError names the sample and the field."""
 
     fields: Mapping[str, Any]  # file contents by field, and __key__
-    # Content of json: place, split, unit, u_focus, kappa_px, source, licence, provenance and others
-    info: dict[str, Any]
+    info: dict[str, Any]  # content of json: place, split, unit, u_focus, kappa_px, source, licence, provenance ...
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> EncodedSample:

@@ -15,6 +15,7 @@ import re
 import struct
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,7 @@ class ShardTask:
     name: str  # file name, train-000000.tar
     split: str  # one of :data:`mddnet.types.SPLITS`
     samples: tuple[SampleRef, ...]  # its samples, in order
-    # Those of sharp and focused images, the same in all shards, because readers take columns from names
-    suffixes: tuple[Suffix, Suffix]
+    suffixes: tuple[Suffix, Suffix]  # of sharp and focused images; the same in all shards, as readers need
     digest: str  # digest of its content; files count by size and modification time
 
 
@@ -349,27 +349,23 @@ def _remove_outdated(plan: ShardPlan, out: Path) -> None:
 
 def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
     """Write licences, summary and, last, the checksums."""
-    counted: dict[Path, list[tuple[str, SampleRef]]] = {}
-    for task in plan.tasks:
-        for each in task.samples:
-            counted.setdefault(each.folder, []).append((task.split, each))
+    samples = [(task.split, each) for task in plan.tasks for each in task.samples]
+    counts = Counter(each.folder for _, each in samples)
     lines = []
-    for folder, of_scene in counted.items():
-        split, first = of_scene[0]
-        record = first.record
-        facts = {"place": record.location, "provenance": record.provenance}
-        facts |= {"source": record.source, "licence": record.licence}
-        lines.append({"split": split, "group": first.kind, "scene": folder.name, "sets": str(len(of_scene)), **facts})
+    for split, first in {each.folder: (split, each) for split, each in samples}.values():
+        facts = {name: getattr(first.record, name) for name in ("provenance", "source", "licence")}
+        facts |= {"split": split, "group": first.kind, "scene": first.folder.name, "place": first.record.location}
+        lines.append({**facts, "sets": str(counts[first.folder])})
     lines.sort(key=lambda line: (line["split"], line["group"], line["scene"]))
     write_csv(out / LICENCES, LICENCE_COLUMNS, lines)
     splits = {}
     for split in SPLITS:
-        samples = {task.name: len(task.samples) for task in plan.tasks if task.split == split}
+        of_shard = {task.name: len(task.samples) for task in plan.tasks if task.split == split}
         of_split = [line for line in lines if line["split"] == split]
         splits[split] = {
-            "shards": list(samples),
-            "sets_of_shard": samples,
-            "sets": sum(samples.values()),
+            "shards": list(of_shard),
+            "sets_of_shard": of_shard,
+            "sets": sum(of_shard.values()),
             "scenes": len(of_split),
             "places": len({line["place"] for line in of_split}),
         }

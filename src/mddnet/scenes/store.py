@@ -58,7 +58,6 @@ class InvDepthFile:
 
     inv_depth: Float32Array  # (H, W) float32, NaN where unknown; infinity is 0 for "1/m" and the lowest value otherwise
     unit: InvDepthUnit  # unit of the values
-    step: float  # quantisation step in that unit
 
 
 def scene_name(name: str) -> str:
@@ -123,7 +122,7 @@ def read_inv_depth(path: Path) -> InvDepthFile:
             f"{path}: unit {display(found.unit)}, step {found.step}; expected a step above 0 and one of "
             f"{', '.join(INV_DEPTH_UNITS)}"
         )
-    return InvDepthFile(found.values, cast(InvDepthUnit, found.unit), found.step)
+    return InvDepthFile(found.values, cast(InvDepthUnit, found.unit))
 
 
 def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
@@ -168,8 +167,7 @@ def replace_scene(
 
     ``frames`` are in the order of ``record.frames``; images are uint8 sRGB, maps (H, W), the confidence in [0, 1].
     """
-    if folder.exists():
-        shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for entry, image in zip(record.frames, frames, strict=True):
         write_image(folder / entry.file, image)
