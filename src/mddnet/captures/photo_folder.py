@@ -7,7 +7,6 @@ the manifest's folder or to its parent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,12 +46,9 @@ def list_photos(root: Path) -> list[SharpPhoto]:
         source = row["source"]
         photos.append(SharpPhoto(f"{source}_{image.stem}", f"photos/{source}", source, row["licence"], image))
     check_unique(root, photos)
-    return [replace(photo, other=_pasted(photo, photos)) for photo in photos]
-
-
-def _pasted(photo: SharpPhoto, photos: Sequence[SharpPhoto]) -> SharpPhoto:
-    """Draw the other photo by name, independent of the order of building."""
-    return photos[int(named_rng(f"paste onto {photo.location}/{photo.name}", 0).integers(len(photos)))]
+    # Drawn by name, independent of the order of building.
+    others = [named_rng(f"paste onto {photo.location}/{photo.name}", 0).integers(len(photos)) for photo in photos]
+    return [replace(photo, other=photos[other]) for photo, other in zip(photos, others, strict=True)]
 
 
 def named_rng(name: str, seed: int) -> np.random.Generator:

@@ -48,7 +48,6 @@ class Sweep:
     sharp: UInt8Array  # (H, W, 3) uint8, sRGB
     even: kappa_fit.SweepFit  # fit with even steps (or proportional to the known dioptres), at the working size
     chosen: kappa_fit.SweepFit  # the fit that is used, at the working size
-    halves: tuple[float, float]  # CoC px per frame of the first and the second half
     table: kappa_fit.ErrorTable  # re-rendering errors of both fits
     label_noise_px: float  # lower bound of the error of the CoC at the working size; NaN for short stacks
     work_ratio: float  # working width over full width
@@ -168,7 +167,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         raise RejectedScene(f"depth is found in {known:.0%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse_sharpest(linear_rows, len(frames), filled)
-    return Sweep(depth, srgb8_from_linear(fused), even, chosen, kappa_fit.half_kappas(table), table, noise_px, ratio)
+    return Sweep(depth, srgb8_from_linear(fused), even, chosen, table, noise_px, ratio)
 
 
 def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
@@ -246,14 +245,15 @@ def inverse_depth_of_index(
 def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: float) -> dict[str, float]:
     count = len(aligned.frames)
     x = sweep.chosen.positions_px
+    first, second = kappa_fit.half_kappas(sweep.table)
     straight = x[0] + (x[-1] - x[0]) * np.arange(count) / (count - 1)
     measures = {
         "frames_captured": float(count),
         "rerender_error_fraction": sweep.chosen.error_fraction,
         "rerender_error_fraction_even_sweep": sweep.even.error_fraction,
         "kappa_px_per_frame": sweep.chosen.kappa_px_per_frame / sweep.work_ratio,
-        "kappa_px_per_frame_first_half": sweep.halves[0] / sweep.work_ratio,
-        "kappa_px_per_frame_second_half": sweep.halves[1] / sweep.work_ratio,
+        "kappa_px_per_frame_first_half": first / sweep.work_ratio,
+        "kappa_px_per_frame_second_half": second / sweep.work_ratio,
         "uneven_share": float(np.abs(x - straight).max() / (x[-1] - x[0])),
         "unknown_share": float(np.isnan(sweep.depth.index).mean()),
         "mean_confidence": float(sweep.depth.confidence.mean()),

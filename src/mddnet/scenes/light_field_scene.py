@@ -20,7 +20,6 @@ from mddnet.errors import RejectedScene
 from mddnet.scenes import store
 from mddnet.scenes.disparity import (
     DisparityMap,
-    Orientation,
     ViewGrid,
     disparity_map,
     find_orientation,
@@ -60,9 +59,7 @@ class MeasuredField:
     grid: ViewGrid  # the used views, oriented so that larger disparity is nearer
     depth: DisparityMap  # disparity of the central view
     radius: float  # largest radius of a disc of views, in units of one view
-    orientation: Orientation  # directions of rows and columns
-    near_vote: float  # :func:`~mddnet.scenes.disparity.occlusion_vote` for the chosen sign
-    off_grid: float  # root mean square distance of the fitted positions from the regular grid, in views
+    measures: dict[str, float]  # how clear the order and the sign were, and how far the views are off the grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +113,7 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
         "disparity_low": low,
         "disparity_high": high,
         "largest_coc_px": largest_coc,
-        "near_vote": measured.near_vote,
-        "order_cost_ratio": measured.orientation.cost / measured.orientation.runner_up_cost,
-        "views_off_grid": measured.off_grid,
+        **measured.measures,
         "noise_8bit": 255 * noise,
         "unknown_share": 1 - float(np.isfinite(measured.depth.disparity[inner]).mean()),
         "mean_confidence": float(measured.depth.confidence[inner].mean()),
@@ -188,7 +183,8 @@ def measure_field(field: LightField) -> MeasuredField:
     off_grid = float(np.sqrt(((fitted.positions - grid.positions) ** 2).mean()))
     if view_error(fitted, depth.disparity) < view_error(grid, depth.disparity):
         grid = fitted
-    return MeasuredField(grid, disparity_map(grid, low, high), reach, orientation, vote, off_grid)
+    clear = {"near_vote": vote, "order_cost_ratio": orientation.cost / orientation.runner_up_cost}
+    return MeasuredField(grid, disparity_map(grid, low, high), reach, clear | {"views_off_grid": off_grid})
 
 
 def _neighbours(grid: ViewGrid) -> NDArray[np.intp]:
