@@ -314,7 +314,10 @@ def test_depths_that_are_nowhere() -> None:
 
 
 def test_an_empty_stream_is_no_image() -> None:
-    from mddnet.photo.image_file import read_rgb
+    from mddnet.photo.image_file import opened_image
 
-    with pytest.raises(MddnetError, match="the bytes: not a readable image"):
-        read_rgb(io.BytesIO(b""), "give more", name="the bytes")
+    with (
+        pytest.raises(MddnetError, match="the bytes: not a readable image"),
+        opened_image(io.BytesIO(b""), "give more", name="the bytes"),
+    ):
+        pass
