@@ -149,7 +149,7 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
     while excess(high) < 0:
         high *= 1.3
     # The variance grows monotonically, almost quadratically, with the radius.
-    radius_px = brentq(excess, 0.25, high, xtol=2e-4 * diameter_px)
+    radius_px = brentq(excess, 0.25, high, xtol=3e-4 * diameter_px)
     return _coverage_kernel(radius_px, aperture).astype(np.float32)
 
 
