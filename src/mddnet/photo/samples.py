@@ -13,7 +13,7 @@ from mddnet.errors import ImageError, MddnetError
 from mddnet.types import UInt8Array
 
 MIN_SIDE_PX = 32
-MAX_PIXELS = 200_000_000  # limit unless the caller or :data:`LIMIT_VARIABLE` sets another
+MAX_PIXELS = 200_000_000  # limit unless the caller or LIMIT_VARIABLE sets another
 LIMIT_VARIABLE = "MDDNET_MAX_MEGAPIXELS"
 SIXTEEN_BIT_WHITE, TWELVE_BIT_WHITE = 65535, 4095
 OVERSHOOT = 0.05  # resampling overshoots a little; float samples farther outside [0, 1] have another scale

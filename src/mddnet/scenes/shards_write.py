@@ -65,7 +65,7 @@ class ShardTask:
     """One shard to write."""
 
     name: str  # file name, train-000000.tar
-    split: str  # one of :data:`mddnet.types.SPLITS`
+    split: str  # one of mddnet.types.SPLITS
     samples: tuple[SampleRef, ...]  # its samples, in order
     suffixes: tuple[Suffix, Suffix]  # of sharp and focused images; the same in all shards, as readers need
     digest: str  # digest of its content; files count by size and modification time
