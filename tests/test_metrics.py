@@ -322,8 +322,8 @@ def test_sparsification_by_hand() -> None:
     # ten pixels of errors 1 to 10; the confidence is sure of the wrong half
     error = np.arange(1.0, 11.0)
     curves = metrics.sparsification(error, np.where(error > 5, 0.9, 0.1))
-    assert curves.without(0) == 5.5 and curves.without(50) == 8.0  # the mean of 6 to 10 is left
-    assert curves.without(20) == pytest.approx((5 * 8 + 3 * 3) / 8)  # ties: 3 of the five of mean 3 are left
+    assert curves.error[0] == 5.5 and curves.error[50] == 8.0  # the mean of 6 to 10 is left
+    assert curves.error[20] == pytest.approx((5 * 8 + 3 * 3) / 8)  # ties: 3 of the five of mean 3 are left
     assert curves.oracle[[0, 50, 90]] == pytest.approx([5.5, 3.0, 1.0])
     # the oracle's mean over ten kept counts, 10 to 1: (n + 1) / 2
     constant = (5.5 - np.mean([(n + 1) / 2 for n in range(1, 11)])) / 5.5
@@ -345,7 +345,7 @@ def test_sparsification_without_errors_or_pixels() -> None:
     assert perfect.ause == perfect.constant == 0.0
     assert np.isnan(metrics.sparsification(np.full(5, NAN), np.ones(5)).ause)
     # an unknown confidence is removed first
-    assert metrics.sparsification(np.array([9.0, 1.0]), np.array([NAN, 0.1])).without(50) == 1.0
+    assert metrics.sparsification(np.array([9.0, 1.0]), np.array([NAN, 0.1])).error[50] == 1.0
     with pytest.raises(ValueError, match="shape"):
         metrics.sparsification(np.zeros(3), np.zeros(4))
     with pytest.raises(ValueError, match="0 or more"):

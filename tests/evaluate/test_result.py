@@ -35,11 +35,11 @@ def test_curves_of_one_photo_by_hand() -> None:
     compared = Comparison(truth, Estimate(pred_u, pred_px, confidence=confidence))
     coc, depth, order = compared.coc_curve, compared.inv_depth_curve, compared.order_curve
     assert coc is not None and depth is not None and order is not None
-    assert coc.without(0) == pytest.approx(100 / 90) and coc.without(60) == 0.0
+    assert coc.error[0] == pytest.approx(100 / 90) and coc.error[60] == 0.0
     assert coc.ause == pytest.approx(0.0)
-    assert order.without(0) == 0.5 and order.without(50) == 0.0
+    assert order.error[0] == 0.5 and order.error[50] == 0.0
     # scale and shift are undone; the one wild pixel is not followed by the robust fit
-    assert depth.without(0) < 0.05 and depth.without(60) < 1e-3
+    assert depth.error[0] < 0.05 and depth.error[60] < 1e-3
     measures = measure(compared)
     assert {f"ause_{e}{c}" for e in ("coc", "inv_depth", "order") for c in ("", "_constant")} <= set(measures)
 

@@ -27,12 +27,7 @@ def vertical_position(height: int, width: int) -> Float32Array:
 def negative_sharpness(photo: NDArray[np.generic], *scales: float) -> list[Float32Array]:
     """Defocus as lack of sharpness: minus the smoothed Laplacian of the photo; only its order has a meaning.
 
-    Args:
-        photo: (H, W, 3) or (H, W).
-        scales: sigma of the smoothing over the long side.
-
-    Returns:
-        An (H, W) map per scale.
+    An (H, W) map per scale, which is sigma of the smoothing over the long side.
     """
     sharpness = smoothed_laplacian(photo, 0.0)
     return [-gaussian_smoothed(sharpness, scale * max(sharpness.shape)) for scale in scales]

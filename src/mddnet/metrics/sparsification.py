@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.metrics.known import Values, known_values
 from mddnet.metrics.registry import Metric, register
 
 SPARSIFICATION_STEPS = 100
@@ -38,12 +38,8 @@ class Sparsification:
         # without any error, every order equals the oracle's
         return 0.0 if whole == 0 else float(np.mean(between)) / whole
 
-    def without(self, percent: int) -> float:
-        """Mean error without that percentage of the pixels, least confident first."""
-        return float(self.error[percent])
 
-
-def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]) -> Sparsification:
+def sparsification(error: Values, confidence: Values) -> Sparsification:
     """Sparsification curves of errors by a confidence.
 
     Ilg et al., "Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow" (ECCV 2018), section on AUSE: the
@@ -64,14 +60,10 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
     Example:
         >>> import numpy as np
         >>> curves = sparsification(np.array([4.0, 2.0, 1.0, 1.0]), np.array([0.1, 0.2, 0.8, 0.9]))
-        >>> curves.without(0), curves.without(50), curves.ause
+        >>> curves.error[0], curves.error[50], curves.ause
         (2.0, 1.0, 0.0)
     """
-    e, c = np.asarray(error, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
-    if e.shape != c.shape:
-        raise ValueError(f"error has shape {e.shape}, confidence {c.shape}; expected the same")
-    known = np.isfinite(e)
-    e, c = e[known], c[known]
+    c, e = known_values(confidence, error)
     if not len(e):
         nothing = np.full(SPARSIFICATION_STEPS, np.nan)
         return Sparsification(nothing, nothing)
@@ -88,7 +80,7 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
     return Sparsification(np.cumsum(tied)[kept - 1] / kept, np.cumsum(np.sort(e))[kept - 1] / kept)
 
 
-def falling_steps(curve: NDArray[np.floating]) -> int:
+def falling_steps(curve: Values) -> int:
     """Number of steps of a curve that decrease."""
     return int(np.count_nonzero(np.diff(curve) < 0))
 
@@ -100,14 +92,6 @@ ERRORS = {"coc": "CoC", "inv_depth": "depth", "order": "order"}
 the scene's range, after robust alignment; wrongly ordered pairs of depth."""
 
 
-def _ause(error: str, c: Any) -> float:
-    return float(attrgetter(f"{error}_curve")(c).ause)
-
-
-def _constant(error: str, c: Any) -> float:
-    return float(attrgetter(f"{error}_curve")(c).constant)
-
-
 _NOTES = {
     "coc": "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. "
     "Const.: AUSE of a constant confidence. Falls: how many of the nine steps of 10 % of the pixels lower the mean "
@@ -115,20 +99,21 @@ _NOTES = {
     "inv_depth": "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",
     "order": "Order: wrongly ordered pairs of depth.",
 }
+
+
+def _area(curve: str, area: str) -> Callable[[Any], float]:
+    return lambda c: float(getattr(getattr(c, curve), area))
+
+
+# fmt: off
 for _error, _title in ERRORS.items():
-    _key, _needs = f"ause_{_error}", (f"{_error}_curve",)
-    _ause_of, _constant_of = partial(_ause, _error), partial(_constant, _error)
+    _key, _curve = f"ause_{_error}", f"{_error}_curve"
     register(
         Metric(
-            _key,
-            _title,
-            "confidence",
-            _ause_of,
-            _needs,
-            reference_key=f"{_key}_constant",
-            better="lower",
-            note=_NOTES[_error],
+            _key, _title, "confidence", _area(_curve, "ause"), (_curve,), reference_key=f"{_key}_constant",
+            better="lower", note=_NOTES[_error],
         ),
-        Metric(f"{_key}_constant", "const.", "confidence", _constant_of, _needs, better="lower"),
+        Metric(f"{_key}_constant", "const.", "confidence", _area(_curve, "constant"), (_curve,), better="lower"),
         Metric(f"falling_steps_{_error}", "falls", "confidence", digits=0),
     )
+# fmt: on

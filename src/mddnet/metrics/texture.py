@@ -20,11 +20,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def luminance(image: NDArray[np.generic]) -> Float32Array:
     """Luma in [0, 1] of an sRGB image: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
 
-    Args:
-        image: (H, W, 3) or (H, W); uint8 in 0..255, or float in [0, 1].
-
-    Raises:
-        ValueError: for another shape.
+    The image is (H, W, 3) or (H, W), uint8 or float in [0, 1]; ValueError for another shape.
     """
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
@@ -70,16 +66,9 @@ _cached_matrix = lru_cache(maxsize=16)(_smoothing_matrix)
 
 
 def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Array:
-    """Local sharpness: |4-neighbour Laplacian of the luma| smoothed by a Gaussian.
+    """Local sharpness, (H, W) >= 0: |4-neighbour Laplacian of the :func:`luminance`| smoothed by a Gaussian.
 
     A simple form of the sum-modified Laplacian of Nayar and Nakagawa, "Shape from Focus" (IEEE PAMI 1994).
-
-    Args:
-        image: (H, W, 3) or (H, W), see :func:`luminance`.
-        sigma_px: smoothing, pixels, >= 0.
-
-    Returns:
-        (H, W) float32, >= 0; 0 on flat areas.
     """
     padded = np.pad(luminance(image), 1, mode="edge")
     centre = padded[1:-1, 1:-1]
@@ -88,16 +77,9 @@ def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Ar
 
 
 def texture_mask(sharp: NDArray[np.generic], share: float = TEXTURE_SHARE) -> BoolArray:
-    """Pixels of a *sharp* image whose smoothed Laplacian magnitude is in the upper ``share``.
+    """Pixels of a *sharp* image, (H, W), whose smoothed Laplacian magnitude is in the upper ``share``, in (0, 1].
 
     Flat pixels that tie with the threshold are left out, so a flat image has an empty mask.
-
-    Args:
-        sharp: (H, W, 3) or (H, W) all-in-focus image.
-        share: share of the pixels to keep, in (0, 1].
-
-    Returns:
-        (H, W) bool.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; expected a value in (0, 1]")
