@@ -40,19 +40,9 @@ def build_page(jobs: Jobs) -> gr.Blocks:
 
 
 def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
-    """Start the page.
+    """Start the page, and return it with its address; MddnetError if the port is in use. Port 0 selects a free one.
 
-    Args:
-        jobs: the jobs behind the page.
-        host: address to listen on.
-        port: port; 0 selects a free one.
-        block: wait until the process is interrupted or terminated; only in the main thread.
-
-    Returns:
-        The page and its address.
-
-    Raises:
-        MddnetError: if the port is in use.
+    With ``block``, in the main thread only, wait until the process is interrupted or terminated.
     """
     page = build_page(jobs)
     try:

@@ -93,10 +93,7 @@ def picture_field(label: str, elem_id: str, *classes: str) -> gr.Image:
 
 
 def with_page_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with errors of mddnet as messages of the page; details of other errors are hidden.
-
-    The signature is kept, since Gradio reads it.
-    """
+    """The function, its signature kept for Gradio, with its MddnetErrors as messages of the page."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -14,7 +15,6 @@ from mddnet.predict.point_cloud import FAR_OVER_NEAR, PointCloud
 
 PLOT_POINTS = 700
 PLOT_SIZE = (640, 380)
-PLOT_MARGIN = (70, 36, 64, 14)  # left, right, bottom, top
 FRONT_COLOUR, BEHIND_COLOUR, LAW_COLOUR = "#4a8fe0", "#d9822b", "#12a37a"
 
 
@@ -96,20 +96,26 @@ def point_cloud_text(cloud: PointCloud) -> str:
     return f"{len(z)} points {unit}; {camera}."
 
 
+@dataclass(frozen=True)
 class _Plot:
-    """Axes of the plot: inverse depth from ``low`` to ``high``, CoC from 0 to ``most``."""
+    """Axes of the plot: inverse depth from ``low`` to ``high``, CoC from 0 to ``most``; the rest is in SVG units."""
 
-    def __init__(self, low: float, high: float, most: float) -> None:
-        self.low, self.high, self.most = low, high, most
-        width, height = PLOT_SIZE
-        left, right, bottom, top = PLOT_MARGIN
-        self.left, self.right, self.bottom, self.top = left, width - right, height - bottom, top
+    low: float
+    high: float
+    most: float
+    left: int = 70
+    right: int = 604
+    bottom: int = 316
+    top: int = 14
 
     def x(self, inv_depth: float) -> float:
         return self.left + (inv_depth - self.low) / (self.high - self.low) * (self.right - self.left)
 
     def y(self, coc_px: float) -> float:
         return self.bottom - min(coc_px, self.most) / self.most * (self.bottom - self.top)
+
+    def at(self, inv_depth: float, signed_px: float) -> str:
+        return f'cx="{self.x(inv_depth):.1f}" cy="{self.y(abs(signed_px)):.1f}"'
 
     def axes(self, unit: str) -> str:
         middle_x, middle_y, below = (self.left + self.right) / 2, (self.top + self.bottom) / 2, self.bottom
@@ -131,10 +137,7 @@ class _Plot:
 
 
 def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
-    """Defocus over inverse depth as SVG, with the V of the fitted lens law and the selected point.
-
-    Points are a random sample of pixels with a fixed seed; the opacity is the confidence.
-    """
+    """Defocus over inverse depth of random pixels as SVG, with the V of the lens law; the opacity is the confidence."""
     u = maps.inv_depth.reshape(-1)
     at = np.random.default_rng(0).choice(u.size, min(PLOT_POINTS, u.size), replace=False)
     u, signed, confidence = u[at], maps.signed_defocus_px.reshape(-1)[at], maps.confidence.reshape(-1)[at]
@@ -149,9 +152,8 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
     marks = []
     for value, coc, trust in zip(u.tolist(), signed.tolist(), confidence.tolist(), strict=True):
         if low <= value <= high and abs(coc) <= plot.most:
-            colour = BEHIND_COLOUR if coc > 0 else FRONT_COLOUR
-            position = f'cx="{plot.x(value):.1f}" cy="{plot.y(abs(coc)):.1f}"'
-            marks.append(f'<circle {position} r="2.4" fill="{colour}" fill-opacity="{0.15 + 0.75 * trust:.2f}"/>')
+            fill = f'fill="{BEHIND_COLOUR if coc > 0 else FRONT_COLOUR}" fill-opacity="{0.15 + 0.75 * trust:.2f}"'
+            marks.append(f'<circle {plot.at(value, coc)} r="2.4" {fill}/>')
     law, legend = "", "no plane of focus was found"
     if maps.focus.found:
         legend = f"the fitted lens law is a V with its tip at {tip:.3g}"
@@ -162,7 +164,7 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
         law = f'<polyline points="{corners}" fill="none" stroke="{LAW_COLOUR}" stroke-width="2.5"/>'
     cross = ""
     if values is not None and low <= values.inv_depth <= high:
-        position = f'cx="{plot.x(values.inv_depth):.1f}" cy="{plot.y(abs(values.signed_defocus_px)):.1f}"'
+        position = plot.at(values.inv_depth, values.signed_defocus_px)
         cross = f'<circle {position} r="7" fill="none" stroke="currentColor" stroke-width="2.5"/>'
     label = escape(f"Defocus in pixels of the photo over inverse depth ({maps.unit}) of {len(marks)} pixels; {legend}.")
     key = (

@@ -71,16 +71,14 @@ class Jobs:
             photo = self._read(path, lens)
             start = time.perf_counter()
             prediction = self._predicted(photo)
-            model_s = time.perf_counter() - start
-            return replace(page_maps(prediction), model_s=model_s)
+            return replace(page_maps(prediction), model_s=time.perf_counter() - start)
 
     def archive(
         self, path: Path, lens: Lens | TypedLens | None, wanted: ArchiveContents
     ) -> tuple[Path, dict[str, Any]]:
         """The ZIP of the results of an uploaded photo, and the facts of ``Prediction.save``.
 
-        Raises:
-            MddnetError: for an unusable file, or if no contents are selected.
+        MddnetError for an unusable file, or if no contents are selected.
         """
         if not (wanted.formats or wanted.magnification or wanted.mask_px or wanted.points):
             raise MddnetError("no contents selected for the ZIP; expected at least one kind of file")
@@ -111,14 +109,8 @@ class Jobs:
     ) -> BatchResult:
         """Predict several uploaded photos into one ZIP; errors of single photos are listed.
 
-        Args:
-            paths: uploaded files.
-            map_format: of the maps.
-            step: called before each photo with the number of finished ones and its name.
-            typed: lens facts of all photos, completed by EXIF.
-
-        Raises:
-            MddnetError: for no photo, too many of them, or if all failed.
+        ``step`` is called before each photo with the number of finished ones and its name; the lens facts are those of
+        all photos. MddnetError for no photo, too many of them, or if all failed.
         """
         if not 0 < len(paths) <= self.limits.batch_files:
             raise MddnetError(f"{len(paths)} photos: expected 1 to {self.limits.batch_files}")
@@ -153,16 +145,13 @@ class Jobs:
     ) -> tuple[FusedPair, Path]:
         """Fuse two uploaded photos of one scene, and write a ZIP of the picture and both predictions.
 
-        Raises:
-            ImageError: for unusable files, or photos that cannot be aligned.
+        ImageError for unusable files, or photos that cannot be aligned.
         """
         with self._lock, self.scratch.job() as job:
-            paths = (first, second)
-            photos = [self._read(path, lens) for path, lens in zip(paths, typed, strict=True)]
-            stems = [safe_stem(path.name) for path in paths]
+            stems = [safe_stem(path.name) for path in (first, second)]
             if stems[0] == stems[1]:
                 stems = [f"{stems[0]}_1", f"{stems[1]}_2"]
-            pair = fuse_pair(photos[0], photos[1], self.model.predict)
+            pair = fuse_pair(self._read(first, typed[0]), self._read(second, typed[1]), self.model.predict)
             folder = _files_folder(job)
             for stem, prediction in zip(stems, pair.predictions, strict=True):
                 _save(prediction, folder, stem)
@@ -219,9 +208,8 @@ def _save_picture(pixels: UInt8Array, path: Path, compress_level: int = 3) -> st
     return str(path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return data
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _zipped(folder: Path, target: Path) -> Path:

@@ -72,17 +72,10 @@ class _VisitorState:
 class _MapViews:
     """The components that show the maps."""
 
+    views: list[Any]  # those for the values of :func:`_views`
     facts: gr.HTML
-    pictures: dict[str, gr.Image]
-    scales: dict[str, gr.HTML]
     pointer: gr.HTML
-    law: gr.HTML
-    point: gr.HTML
-
-    @property
-    def views(self) -> list[Any]:
-        """The components for the values of :func:`_views`."""
-        return [*self.pictures.values(), *self.scales.values(), self.facts, self.law, self.point]
+    with_line: gr.Checkbox
 
 
 def one_photo(jobs: Jobs) -> None:
@@ -92,7 +85,7 @@ def one_photo(jobs: Jobs) -> None:
         with gr.Column(scale=1, min_width=280):
             file, fields, apply = _inputs(jobs, state)
         with gr.Column(scale=3, min_width=300):
-            shown, with_line = _maps_and_point(jobs, state)
+            shown = _maps_and_point(jobs, state)
     with gr.Tabs(elem_id="work"):
         with gr.Tab("Shallower depth of field"):
             shallow = _depth_of_field_tab(state)
@@ -108,18 +101,19 @@ def one_photo(jobs: Jobs) -> None:
     def open_file(path: str | None) -> list[Any]:
         maps = None if path is None else jobs.maps(Path(path))
         values = form_of_lens(Lens() if maps is None else maps.lens)
-        return [maps, None, *_views(jobs, maps, None, True), _packed(maps), *values, None, *[None] * len(made)]
+        packed = "" if maps is None else packed_maps(maps)
+        return [maps, None, *_views(jobs, maps, None, True), packed, *values, None, *[None] * len(made)]
 
     def use_lens(maps: PageMaps | None, point: Point | None, line: bool, *typed: Any) -> list[Any]:
         maps = jobs.maps(_path_of(maps), lens_of_form(*typed))
-        return [maps, point, *_views(jobs, maps, point, line), _packed(maps), *[None] * len(cloud)]
+        return [maps, point, *_views(jobs, maps, point, line), packed_maps(maps), *[None] * len(cloud)]
 
     file.change(
         with_page_errors(open_file), [file], [*results, *fields.form, fields.sensor, *made],
         show_progress_on=shown.facts, **HEAVY,
     )  # fmt: skip
     apply.click(
-        with_page_errors(use_lens), [state.maps, state.point, with_line, *fields.form], [*results, *cloud],
+        with_page_errors(use_lens), [state.maps, state.point, shown.with_line, *fields.form], [*results, *cloud],
         show_progress_on=shown.facts, **HEAVY,
     )  # fmt: skip
 
@@ -159,7 +153,7 @@ def _inputs(jobs: Jobs, state: _VisitorState) -> tuple[gr.File, LensFields, gr.B
     return file, fields, apply
 
 
-def _maps_and_point(jobs: Jobs, state: _VisitorState) -> tuple[_MapViews, gr.Checkbox]:
+def _maps_and_point(jobs: Jobs, state: _VisitorState) -> _MapViews:
     """Create the four pictures, the plot of the lens law, and the values at a point."""
     facts = gr.HTML("<p>Upload a photo, or select an example.</p>", elem_id="facts")
     pictures: dict[str, gr.Image] = {}
@@ -182,7 +176,7 @@ def _maps_and_point(jobs: Jobs, state: _VisitorState) -> tuple[_MapViews, gr.Che
                 row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
             show_values = gr.Button("Show values", size="sm", elem_id="show-values")
             with_line = gr.Checkbox(True, label="draw the plane of focus")
-    shown = _MapViews(facts, pictures, scales, pointer, law, point)
+    views = [*pictures.values(), *scales.values(), facts, law, point]
 
     def show_point(maps: PageMaps | None, line: bool, x: float | None, y: float | None) -> list[Any]:
         values = values_at(_require_maps(maps), x or 0, y or 0)
@@ -196,12 +190,12 @@ def _maps_and_point(jobs: Jobs, state: _VisitorState) -> tuple[_MapViews, gr.Che
     def draw(maps: PageMaps | None, at: Point | None, line: bool) -> list[Any]:
         return _views(jobs, _require_maps(maps), at, line)
 
-    moved = [state.point, *shown.views, column, row]
+    moved = [state.point, *views, column, row]
     for picture in pictures.values():
         picture.select(with_page_errors(choose), [state.maps, with_line], moved, **QUIET)
     show_values.click(with_page_errors(show_point), [state.maps, with_line, column, row], moved, **QUIET)
-    with_line.input(with_page_errors(draw), [state.maps, state.point, with_line], shown.views, **QUIET)
-    return shown, with_line
+    with_line.input(with_page_errors(draw), [state.maps, state.point, with_line], views, **QUIET)
+    return _MapViews(views, facts, pointer, with_line)
 
 
 def _depth_of_field_tab(state: _VisitorState) -> list[Any]:
@@ -241,13 +235,9 @@ def _cloud_tab(jobs: Jobs, state: _VisitorState, tab: gr.Tab) -> list[Any]:
     show = gr.Button("Show the points", size="sm", elem_id="show-points")
     facts = gr.HTML(elem_id="points-summary")
     cloud = gr.Model3D(
-        label="Point cloud: drag to rotate",
-        interactive=False,
-        clear_color=CLOUD_BACKGROUND,
-        camera_position=FRONT_VIEW,
-        height=520,
-        elem_id="points",
-    )
+        label="Point cloud: drag to rotate", interactive=False, clear_color=CLOUD_BACKGROUND,
+        camera_position=FRONT_VIEW, height=520, elem_id="points",
+    )  # fmt: skip
     gr.HTML(CLOUD_HELP)
     with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
         right = gr.Slider(-60, 60, value=20, step=5, label="Camera to the right, degrees", elem_id="right")
@@ -258,14 +248,14 @@ def _cloud_tab(jobs: Jobs, state: _VisitorState, tab: gr.Tab) -> list[Any]:
         path, points = jobs.points(_require_maps(maps))
         return str(path), f"<p>{point_cloud_text(points)}</p>"
 
-    def open_tab(maps: PageMaps | None) -> tuple[Any, Any]:
-        return (gr.skip(), gr.skip()) if maps is None else show_points(maps)
-
     def rotate(maps: PageMaps | None, right_deg: float, up_deg: float) -> Image.Image:
         return Image.fromarray(rotated_view(points_of(_require_maps(maps)), right_deg, up_deg))
 
     show.click(with_page_errors(show_points), state.maps, [cloud, facts], **LIGHT)
-    tab.select(with_page_errors(open_tab), state.maps, [cloud, facts], **LIGHT)
+    tab.select(
+        with_page_errors(lambda maps: (gr.skip(), gr.skip()) if maps is None else show_points(maps)),
+        state.maps, [cloud, facts], **LIGHT,
+    )  # fmt: skip
     for slider in (right, up):
         slider.change(with_page_errors(rotate), [state.maps, right, up], still, **LATEST, **LIGHT)
     return [cloud, facts, still]
@@ -293,10 +283,6 @@ def _download_tab(jobs: Jobs, state: _VisitorState, settings: list[Any]) -> None
         return str(jobs.archive(path, _require_maps(maps).lens, wanted)[0])
 
     pack.click(with_page_errors(make_zip), [state.maps, state.point, kinds, *settings], archive, **HEAVY)
-
-
-def _packed(maps: PageMaps | None) -> str:
-    return "" if maps is None else packed_maps(maps)
 
 
 def _views(jobs: Jobs, maps: PageMaps | None, point: Point | None, with_line: bool) -> list[Any]:

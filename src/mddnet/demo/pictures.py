@@ -47,12 +47,9 @@ class Panel:
 
 
 def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None = None) -> dict[str, Panel]:
-    """Photo, depth, signed defocus and confidence as pictures.
+    """Photo, depth, signed defocus and confidence as pictures, with the plane of focus if it was found.
 
-    Args:
-        maps: the maps.
-        with_line: whether to draw the plane of focus, if it was found.
-        point: column and row in the photo for a cross, or None.
+    ``point`` is column and row in the photo for a cross.
     """
     low, high = (float(value) for value in np.percentile(maps.inv_depth, [1, 99]))
     most = max(1.0, float(np.percentile(np.abs(maps.signed_defocus_px), 99)))
@@ -83,11 +80,9 @@ def metres(inv_depth: float) -> str:
 
 
 def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
-    """Intersection of the plane of focus with the scene: pixels at which smoothed inverse depth crosses u_focus.
+    """(h, w) intersection of the plane of focus with the scene: pixels at which smoothed inverse depth crosses u_focus.
 
-    Args:
-        inv_depth: (h, w).
-        u_focus: inverse depth of the plane of focus, in the same unit; NaN gives no line.
+    A u_focus of NaN gives no line.
     """
     window_px = 2 * round(SMOOTH_SHARE * max(inv_depth.shape) / 2) + 1
     smooth: NDArray[np.float64] = inv_depth.astype(np.float64)
@@ -120,16 +115,7 @@ def _drawn(pixels: UInt8Array, line: BoolArray | None, maps: PageMaps, point: tu
 
 
 def rotated_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Array:
-    """A view of the cloud; near points occlude far ones.
-
-    Args:
-        cloud: at least one point.
-        right_deg: rotation of the camera to the right around the centre of the cloud, degrees.
-        up_deg: rotation upwards, degrees.
-
-    Returns:
-        (600, 900, 3) uint8, sRGB.
-    """
+    """A view of the cloud, (600, 900, 3) uint8: the camera moved right and up around its centre; near occludes far."""
     width, height = VIEW_SIZE
     positions = cloud.positions.astype(np.float64)
     low, high = np.percentile(positions, [2, 98], axis=0)

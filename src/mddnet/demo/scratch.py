@@ -17,15 +17,12 @@ JOBS_KEPT = 4
 
 
 class Scratch:
-    """A temporary folder of this process.
+    """A temporary folder of this process, ``root``, which only its owner can read; ``max_*`` limit :meth:`sweep`.
 
-    Attributes:
-        root: the folder; only its owner can read it.
-        cache: Gradio's folder for uploads and results.
+    ``cache`` is Gradio's folder for uploads and results.
     """
 
     def __init__(self, max_mb: float, max_age_s: float) -> None:
-        """Create the folder; ``max_mb`` and ``max_age_s`` are the limits of :meth:`sweep`."""
         self._max_bytes = max_mb * 1e6
         self._max_age_s = max_age_s
         self.root = Path(tempfile.mkdtemp(prefix="mddnet-demo-"))
@@ -50,16 +47,10 @@ class Scratch:
             self._at_work.discard(folder)
 
     def sweep(self, now: float | None = None) -> int:
-        """Remove files that are too old, then the oldest until the rest fits, and empty folders.
+        """Remove files that are too old, then the oldest until the rest fits, and empty folders; return their number.
 
         Results (ZIP) are removed before uploads, which may belong to a pending request. Files of a running job are not
-        removed.
-
-        Args:
-            now: seconds since the epoch; None is now.
-
-        Returns:
-            The number of removed files.
+        removed. ``now`` is in seconds since the epoch.
         """
         now = time.time() if now is None else now
         found: list[tuple[bool, float, int, Path]] = []
