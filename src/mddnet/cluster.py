@@ -72,7 +72,7 @@ def on_ray(
     waiting: dict[Any, Task] = {}
     remaining = iter(tasks)
     try:
-        shared = ray.put((function, versions(), shared_folders))
+        shared = ray.put((function, tuple(versions().items()), shared_folders))
         while True:
             for task in islice(remaining, IN_FLIGHT - len(waiting)):
                 waiting[remote.remote(shared, task)] = task
@@ -95,12 +95,7 @@ def on_ray(
 
 
 def _check_reachable(address: str) -> None:
-    """Check the connection, since Ray retries for minutes.
-
-    Raises:
-        ValueError: for an address of another form.
-        OSError: if the connection fails.
-    """
+    """Raise a ValueError for an address of another form, or an OSError: Ray itself retries for minutes."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -109,10 +104,12 @@ def _check_reachable(address: str) -> None:
     socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
 
 
-def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[str, ...]], task: Task) -> Result:
+def _checked_call(
+    shared: tuple[Callable[[Task], Result], tuple[tuple[str, str], ...], tuple[str, ...]], task: Task
+) -> Result:
     """Call the function on a machine of the cluster, after a check of its versions and folders."""
     function, expected, folders = shared
-    _check_machine(tuple(sorted(expected.items())), folders)
+    _check_machine(expected, folders)
     return function(task)
 
 

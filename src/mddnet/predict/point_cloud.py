@@ -51,23 +51,14 @@ class Pinhole:
 
 @dataclass(frozen=True, slots=True)
 class PointCloud:
-    """Points in the axes of glTF: x to the right, y up, the camera at the origin facing -z.
+    """Points in the axes of glTF: x to the right, y up, the camera at the origin facing -z."""
 
-    Attributes:
-        positions: (N, 3), metres if ``metric``, else in no unit.
-        colours: (N, 3) uint8, sRGB.
-        metric: whether the positions are metres.
-        camera: the camera of the image.
-        edge_points: number of points left out between a near and a far surface.
-        far_points: number of points left out as too far.
-    """
-
-    positions: Float32Array
-    colours: UInt8Array
+    positions: Float32Array  # (N, 3), metres if ``metric``, else in no unit
+    colours: UInt8Array  # (N, 3) uint8, sRGB
     metric: bool
-    camera: Pinhole
-    edge_points: int = 0
-    far_points: int = 0
+    camera: Pinhole  # of the image
+    edge_points: int = 0  # number of points left out between a near and a far surface
+    far_points: int = 0  # number of points left out as too far
 
     def to_json(self) -> dict[str, object]:
         """Unit, axes, number and camera of the points, as JSON values."""
@@ -83,11 +74,8 @@ class PointCloud:
 def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = math.inf) -> Pinhole:
     """The pinhole camera of a lens: fx = fy = v / p, with the sensor distance v = f z / (z - f) and the pixel pitch p.
 
-    Args:
-        lens: with f and the pixel pitch; without them, a long side of 0.9 focal lengths (48 degrees) is assumed.
-        height: of the image, pixels.
-        width: of the image, pixels.
-        focus_z_m: distance of the plane of focus from the principal plane, metres; infinite if unknown.
+    Without f and p, a long side of 0.9 focal lengths (48 degrees) is assumed. ``focus_z_m`` is the distance of the
+    plane of focus from the principal plane, infinite if unknown.
     """
     if lens.focal_mm is not None and lens.pixel_um is not None:
         focal_px = sensor_distance_m(lens.focal_mm, focus_z_m) * 1e6 / lens.pixel_um
@@ -220,7 +208,8 @@ def glb_bytes(cloud: PointCloud) -> bytes:
     positions = cloud.positions
     colours = linear_from_srgb8(cloud.colours)
     payload = positions.astype("<f4").tobytes() + colours.astype("<f4").tobytes()
-    count, size = len(positions), len(payload) // 2
+    size = len(payload) // 2
+    vectors = {"componentType": GLTF_FLOAT, "count": len(positions), "type": "VEC3"}
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": f"mddnet {__version__}", "extras": cloud.to_json()},
         "scene": 0,
@@ -230,15 +219,8 @@ def glb_bytes(cloud: PointCloud) -> bytes:
         "materials": [{"extensions": {"KHR_materials_unlit": {}}, "pbrMetallicRoughness": {"metallicFactor": 0.0}}],
         "extensionsUsed": ["KHR_materials_unlit"],
         "accessors": [
-            {
-                "bufferView": 0,
-                "componentType": GLTF_FLOAT,
-                "count": count,
-                "type": "VEC3",
-                "min": positions.min(axis=0).tolist(),
-                "max": positions.max(axis=0).tolist(),
-            },
-            {"bufferView": 1, "componentType": GLTF_FLOAT, "count": count, "type": "VEC3"},
+            {"bufferView": 0, **vectors, "min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()},
+            {"bufferView": 1, **vectors},
         ],
         "bufferViews": [
             {"buffer": 0, "byteOffset": i * size, "byteLength": size, "target": GLTF_ARRAY_BUFFER} for i in range(2)
