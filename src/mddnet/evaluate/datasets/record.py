@@ -109,6 +109,11 @@ class Dataset:
     checksums: Mapping[str, str] = field(default_factory=dict)  # MD5 by path below the root, where known
     unverified: bool = False  # whether a part of layout or encoding is unverified
 
+    def origin(self) -> str:
+        """Source and licence, and what is unverified, as text."""
+        unverified = f"\nUnverified: {self.basis}." if self.unverified else ""
+        return f"{self.title}: {self.source}. Licence: {self.licence}.{unverified}"
+
     def instructions(self) -> str:
         """The expected files and how to get them: the end of every error about missing files."""
         return f"Expected layout of {self.title} in --root:\n{self.expects}\nTo get it: {self.obtain}"
