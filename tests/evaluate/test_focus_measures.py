@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mddnet.evaluate.baselines.focus_measures import FOCUS_MEASURES, FocusMeasure, local_variance, tenengrad
-from mddnet.evaluate.discs import blurred_by_disc
+from mddnet.evaluate.discs import blurred
 
 
 def test_tenengrad_of_a_step_by_hand() -> None:
@@ -27,7 +27,7 @@ def test_local_variance_of_noise() -> None:
 @pytest.mark.parametrize("name", FOCUS_MEASURES)
 def test_the_blurred_half_gets_the_larger_score(name: str) -> None:
     sharp = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
-    photo = np.where(np.arange(120)[None, :, None] < 60, sharp, blurred_by_disc(sharp, 6.0))
+    photo = np.where(np.arange(120)[None, :, None] < 60, sharp, blurred(sharp, 6.0))
     score = FocusMeasure(name, FOCUS_MEASURES[name]).infer(photo).blur_score
     assert score.shape == (80, 120) and score.dtype == np.float32
     assert score[:, :55].max() < score[:, 65:].min()

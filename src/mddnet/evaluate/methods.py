@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Literal, Protocol, get_args
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mddnet.errors import ModelError
 from mddnet.metrics import Estimate
 from mddnet.optics import diameter_from_dmenet_encoding, diameter_from_sigma
-from mddnet.types import Float32Array, UInt8Array
+from mddnet.types import UInt8Array
 
 Quantity = Literal["defocus_px", "sigma_px", "dmenet_sigma", "blur_probability", "blur_score", "inv_depth", "depth_m"]
 """``defocus_px``: CoC diameter, pixels of the photo. ``sigma_px``: sigma of a Gaussian, pixels of the photo.
@@ -20,6 +20,8 @@ Quantity = Literal["defocus_px", "sigma_px", "dmenet_sigma", "blur_probability",
 ``blur_score``: larger is blurrier, only its order has a meaning. ``inv_depth``: relative inverse depth.
 ``depth_m``: z-depth in metres, or relative depth of unknown scale; larger is farther."""
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+MAPS = ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence")
+"""Fields of an estimate with a map."""
 BLUR_QUANTITIES, DEPTH_QUANTITIES = QUANTITIES[:5], QUANTITIES[5:]
 
 
@@ -66,23 +68,23 @@ class PredictorMethod:
         )
 
 
+_CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "inv_depth": ("inv_depth", lambda values: values),
+    "depth_m": ("inv_depth", lambda values: 1.0 / np.maximum(values, np.float32(1e-6))),
+    "defocus_px": ("defocus_px", lambda values: values),
+    "sigma_px": ("defocus_px", diameter_from_sigma),
+    "dmenet_sigma": ("defocus_px", diameter_from_dmenet_encoding),
+}
+"""Field of an estimate, and the conversion to it, by quantity."""
+
+
 def estimate_from(quantity: Quantity, values: NDArray[np.floating]) -> Estimate:
     """An estimate of one quantity: blur as a CoC diameter where it has a size, depth as inverse depth."""
-    if quantity == "inv_depth":
-        return Estimate(inv_depth=_float32(values))
-    if quantity == "depth_m":
-        return Estimate(inv_depth=_float32(1.0 / np.maximum(values, np.float32(1e-6))))
-    if quantity == "defocus_px":
-        return Estimate(defocus_px=_float32(values))
-    if quantity == "sigma_px":
-        return Estimate(defocus_px=_float32(diameter_from_sigma(values)))
-    if quantity == "dmenet_sigma":
-        return Estimate(defocus_px=_float32(diameter_from_dmenet_encoding(values)))
+    if quantity in _CONVERSIONS:
+        name, convert = _CONVERSIONS[quantity]
+        converted: Any = np.asarray(convert(values), dtype=np.float32)
+        return Estimate(**{name: converted})
     return Estimate(blur_score=values, blur_threshold=0.5 if quantity == "blur_probability" else None)
-
-
-def _float32(values: NDArray[np.floating] | float) -> Float32Array:
-    return np.asarray(values, dtype=np.float32)
 
 
 def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
@@ -99,7 +101,7 @@ def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
         if (found is not None) != bool(set(method.quantities) & set(wanted)):
             output = "no" if found is None else "a map of"
             raise ModelError(f"{method.name}: the output has {output} {name}; expected {', '.join(method.quantities)}")
-    for name in ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence"):
+    for name in MAPS:
         values = getattr(estimate, name)
         if values is None:
             continue
@@ -115,21 +117,12 @@ def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
 def rotated_infer(method: Method, photo: UInt8Array) -> Estimate:
     """The estimate for the photo rotated by 180 degrees, rotated back."""
     estimate = checked_infer(method, np.ascontiguousarray(photo[::-1, ::-1]))
-
-    def back(values: Any) -> Any:
-        return None if values is None else values[::-1, ::-1]
-
-    return Estimate(
-        back(estimate.inv_depth), back(estimate.defocus_px), back(estimate.signed_defocus_px), back(estimate.blur_score)
-    )
+    maps = {name: getattr(estimate, name) for name in MAPS}
+    return Estimate(**{name: None if values is None else values[::-1, ::-1] for name, values in maps.items()})
 
 
 def quantities_by_method(methods: Sequence[Method]) -> dict[str, tuple[Quantity, ...]]:
-    """The quantities of each method, by its name.
-
-    Raises:
-        ModelError: for two methods with one name.
-    """
+    """The quantities of each method, by its name; ModelError for two methods with one name."""
     quantities = {method.name: tuple(method.quantities) for method in methods}
     if len(quantities) < len(methods):
         raise ModelError(f"methods {', '.join(method.name for method in methods)}; expected different names")

@@ -24,11 +24,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def pair_source(root: Path) -> Source:
-    """All pairs: the folders in ``root`` with exactly two images, by name.
-
-    Raises:
-        CaptureError: if there is none.
-    """
+    """All pairs: the folders in ``root`` with exactly two images, by name; CaptureError if there is none."""
     folders = [folder for folder in sorted(root.glob("*/")) if len(_pair_files(folder)) == 2]
     if not folders:
         raise CaptureError(f"{root}: no pair found; expected folders of exactly two images: check --data")
@@ -56,13 +52,13 @@ def pair_truth(first: UInt8Array, second: UInt8Array) -> Truth:
         np.concatenate([at_first + pixels, at_second]), np.concatenate([at_first, at_second + pixels]), 1.0
     )
     clear = np.flatnonzero(first_sharper | second_sharper)
-    if not len(clear):
-        return Truth(np.concatenate([first, second]), near_far_pairs=pairs)
     return Truth(
         np.concatenate([first, second]),
         near_far_pairs=pairs,
         defocus_indices=np.concatenate([clear, clear + pixels]),
-        sampled_blurred=np.concatenate([second_sharper.ravel()[clear], first_sharper.ravel()[clear]]),
+        sampled_blurred=np.concatenate([second_sharper.ravel()[clear], first_sharper.ravel()[clear]])
+        if len(clear)
+        else None,
     )
 
 

@@ -25,15 +25,15 @@ def provenance() -> dict[str, str]:
     }
 
 
-def commit(checkout: Path = _CHECKOUT) -> str:
+def commit() -> str:
     """The commit of the code; ``"... and changes"`` if files of ``src`` differ from it."""
-    if not (checkout / ".git").exists():
+    if not (_CHECKOUT / ".git").exists():
         return "unknown (not run from a checkout)"
-    head = _git(checkout, "rev-parse", "--short=12", "HEAD")
-    if head is None:
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + (" and changes" if _git("status", "--porcelain", "--untracked-files=no", "--", "src") else "")
+    except (OSError, subprocess.SubprocessError):
         return "unknown (git is not installed)"
-    changed = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", "src")
-    return head if not changed else f"{head} and changes"
 
 
 def machine() -> str:
@@ -57,15 +57,6 @@ def provenance_line(made: Mapping[str, str], seconds: float) -> str:
     )
 
 
-def _git(checkout: Path, *arguments: str) -> str | None:
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(checkout), *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_GIT_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_CHECKOUT), *arguments]
+    return subprocess.check_output(command, stderr=subprocess.DEVNULL, encoding="utf-8", timeout=_GIT_TIMEOUT_S).strip()

@@ -47,7 +47,7 @@ class Reliability:
 
 @dataclass(slots=True)
 class ReliabilityCounts:
-    """Accumulates the sampled pixels of all photos."""
+    """Accumulates the sampled pixels of all photos, (N,) each."""
 
     _coc: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros((len(TRUE_COC_EDGES_PX) - 1, len(_FINE_EDGES_PX)), dtype=np.int64)
@@ -55,7 +55,7 @@ class ReliabilityCounts:
     _confidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros((5, CONFIDENCE_BINS)))
 
     def add_coc(self, predicted_px: NDArray[np.floating], true_px: NDArray[np.floating]) -> None:
-        """Count (N,) pixels; those without a truth are left out."""
+        """Count pixels; those without a truth are left out."""
         known = np.isfinite(true_px) & (true_px < TRUE_COC_EDGES_PX[-1])
         row = np.searchsorted(TRUE_COC_EDGES_PX, true_px[known], side="right") - 1
         column = np.clip(np.searchsorted(_FINE_EDGES_PX, predicted_px[known], side="right") - 1, 0, None)
@@ -68,7 +68,7 @@ class ReliabilityCounts:
         coc_error_px: NDArray[np.floating] | None,
         inv_depth_error: NDArray[np.floating] | None,
     ) -> None:
-        """Count (N,) pixels; an error that is None or NaN is unknown."""
+        """Count pixels; an error that is None or NaN is unknown."""
         bins = np.clip((confidence * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
         self._confidence[0] += np.bincount(bins, minlength=CONFIDENCE_BINS)
         for at, error in ((1, coc_error_px), (3, inv_depth_error)):
@@ -87,11 +87,10 @@ class ReliabilityCounts:
                 low, middle, high = (float(value) for value in _FINE_EDGES_PX[np.minimum(at, len(counts) - 1)])
                 coc.append(CocBin(TRUE_COC_EDGES_PX[k], TRUE_COC_EDGES_PX[k + 1], pixels, (low, middle, high)))
         confidence = []
-        for k in range(CONFIDENCE_BINS):
-            pixels, coc_sum, coc_count, depth_sum, depth_count = self._confidence[:, k]
+        with np.errstate(invalid="ignore"):
+            means = (self._confidence[[1, 3]] / self._confidence[[2, 4]]).tolist()
+        for k, (pixels, coc_error, depth_error) in enumerate(zip(self._confidence[0], *means, strict=True)):
             if pixels >= MIN_PIXELS:
-                coc_error = float(coc_sum / coc_count) if coc_count else float("nan")
-                depth_error = float(depth_sum / depth_count) if depth_count else float("nan")
                 edges = k / CONFIDENCE_BINS, (k + 1) / CONFIDENCE_BINS
                 confidence.append(ConfidenceBin(*edges, int(pixels), coc_error, depth_error))
         return Reliability(tuple(coc), tuple(confidence))

@@ -20,7 +20,7 @@ from PIL import Image
 from mddnet.evaluate.cases import Case
 from mddnet.evaluate.provenance import provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
-from mddnet.evaluate.tables import ResultTable, heading, number, result_tables, source_tables
+from mddnet.evaluate.tables import ResultTable, cell, heading, result_tables, source_tables
 from mddnet.metrics import METRICS, Metric
 from mddnet.scenes.small_pictures import SmallPicture
 
@@ -53,7 +53,7 @@ class Section:
 
     title: str
     counts: str  # number of photos, scenes and locations
-    headlines: list[tuple[str, str, str, str]]  # metric, its number, its reference, the better direction
+    headlines: list[tuple[str, ...]]  # metric, its number, its reference, the better direction
     figures: dict[str, str]  # PNG images as data URLs, by title
     cases: list[tuple[str, tuple[Case, ...]]]  # heading and its cases
     tables: list[ResultTable]
@@ -97,24 +97,22 @@ def _section(result: SourceResult, evaluation: Evaluation) -> Section:
     return Section(
         result.title,
         f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
-        list(_headlines(model)),
+        [_headline(model, *pair) for pair in _with_reference(model)],
         {title: _png(figure) for title, figure in _figures(model)},
         [(label, found) for label, found in cases if found],
         source_tables(result, evaluation),
     )
 
 
-def _headlines(model: MethodResult) -> Iterator[tuple[str, str, str, str]]:
-    """Every metric with a reference."""
-    for metric, reference in _with_reference(model):
-        expected = f"{number(model.macro[reference.key], reference.digits)} ({reference.title})"
-        yield f"{metric.group}: {metric.title}", number(model.macro[metric.key], metric.digits), expected, metric.better
+def _headline(model: MethodResult, metric: Metric, reference: Metric) -> tuple[str, ...]:
+    expected = f"{cell(model.macro, reference)} ({reference.title})"
+    return f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better
 
 
-def _with_reference(model: MethodResult) -> Iterator[tuple[Metric, Metric]]:
-    for metric in METRICS.values():
-        if metric.reference_key is not None and metric.key in model.macro and metric.reference_key in model.macro:
-            yield metric, METRICS[metric.reference_key]
+def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:
+    """Every measured metric with a reference."""
+    pairs = [(metric, METRICS[metric.reference_key]) for metric in METRICS.values() if metric.reference_key is not None]
+    return [(metric, reference) for metric, reference in pairs if {metric.key, reference.key} <= set(model.macro)]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -98,16 +98,14 @@ class MethodResult:
             self.scenes[row.scene] = row.measures
             if (constant := METRICS["sign_constant"].from_means) and (value := constant(row.measures)) is not None:
                 row.measures["sign_constant"] = value  # per photo, not per location
+        by_group[MACRO] = [row.measures for row in self.frames]
         for group, rows in by_group.items():
-            self.locations[group] = _of_photos(rows) | {"frames": float(len(rows))}
-        self.macro = _of_photos([row.measures for row in self.frames])
-        self.macro.pop("coc_pixels", None)
-
-
-def _of_photos(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    summary = mean(rows)
-    add_from_means(summary)
-    return summary | over_photos(rows)
+            summary = mean(rows)
+            add_from_means(summary)
+            self.locations[group] = summary | over_photos(rows) | {"frames": float(len(rows))}
+        self.macro = self.locations.pop(MACRO)
+        for name in ("coc_pixels", "frames"):
+            self.macro.pop(name, None)
 
 
 @dataclass(slots=True)
@@ -185,22 +183,8 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything except the pictures as dicts and lists, headline first; NaN stays NaN."""
-        return {
-            "headline": self.headline,
-            "model": self.model,
-            "split": self.split,
-            "options": self.options,
-            "kinds": {kind: result.as_dict() for kind, result in self.kinds.items()},
-            "coc_slope": None if self.coc_slope is None else asdict(self.coc_slope),
-            "psf_shapes": None
-            if self.psf_shapes is None
-            else {shape: asdict(fit) for shape, fit in self.psf_shapes.items()},
-            "speed": None if self.speed is None else asdict(self.speed),
-            "baselines": self.baselines,
-            "locations_without_split": self.locations_without_split,
-            "failures": self.failures,
-            "seconds": self.seconds,
-        }
+        kinds = {kind: result.as_dict() for kind, result in self.kinds.items()}
+        return {"headline": self.headline, **asdict(replace(self, kinds={})), "kinds": kinds}
 
 
 def mean_curves(photos: Sequence[PhotoCurves]) -> dict[str, dict[str, MeanCurve]]:
@@ -213,15 +197,14 @@ def mean_curves(photos: Sequence[PhotoCurves]) -> dict[str, dict[str, MeanCurve]
                 curve = photo.curves[name]
                 both = np.stack([curve.error, curve.oracle])[:, list(REMOVED_PERCENT)]
                 by_location.setdefault(photo.location, {}).setdefault(photo.scene, []).append(both)
-        if not by_location:
-            continue
-        locations = {
+        means = {
             location: np.mean([np.mean(rows, axis=0) for rows in scenes.values()], axis=0)
             for location, scenes in by_location.items()
         }
-        whole = {**locations, MACRO: np.mean(list(locations.values()), axis=0)}
-        result[name] = {
-            location: MeanCurve(tuple(error.tolist()), tuple(oracle.tolist()), falling_steps(error))
-            for location, (error, oracle) in whole.items()
-        }
+        if means:
+            means[MACRO] = np.mean(list(means.values()), axis=0)
+            result[name] = {
+                location: MeanCurve(tuple(error.tolist()), tuple(oracle.tolist()), falling_steps(error))
+                for location, (error, oracle) in means.items()
+            }
     return result

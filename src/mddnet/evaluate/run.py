@@ -13,7 +13,7 @@ import numpy as np
 from mddnet.errors import MddnetError
 from mddnet.evaluate.cases import CaseKeeper, case_pictures
 from mddnet.evaluate.datasets import CapChoice, CropChoice, Dataset, dataset_source
-from mddnet.evaluate.discs import disc_source, shape_slopes, shape_source, slope_point, slopes
+from mddnet.evaluate.discs import SlopePoint, disc_source, shape_slopes, shape_source, slopes
 from mddnet.evaluate.methods import (
     BLUR_QUANTITIES,
     DEPTH_QUANTITIES,
@@ -90,30 +90,27 @@ def evaluate_model(
     if unknown:
         raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
     choice = _choose(scenes_root, data_root, split, only, split_of, options)
-    sources = []
-    for kind in MEASURED_KINDS if scenes_root is not None else ():
-        if kind in only:
-            sources.append(scene_source(kind, [scene for scene in choice.scenes if scene.kind == kind], options))
+    sources = [
+        scene_source(kind, [scene for scene in choice.scenes if scene.kind == kind], options)
+        for kind in MEASURED_KINDS
+        if kind in only and scenes_root is not None
+    ]
     if "pairs" in only and data_root is not None:
         sources.append(pair_source(data_root / "pairs"))
     sharp = one_per_location(choice.scenes)
     sources += [make(sharp, options) for part, make in _DISCS.items() if part in only and sharp]
     frames = options.frames_per_scene or {kind: record.frames_measured for kind, record in MEASURED_KINDS.items()}
-    evaluation = Evaluation(
-        name,
-        split,
-        {
-            "seed": options.seed,
-            "pairs_per_photo": options.pairs_per_photo,
-            "frames_per_scene": frames,
-            "scenes_per_location": options.scenes_per_location,
-            "only": list(only),
-            "alignment": options.alignment.description(),
-            "blur_threshold_px": options.blur_threshold_px,
-        },
-        locations_without_split=choice.locations_without_split,
-        failures=list(choice.failures),
-    )
+    stated = {
+        "seed": options.seed,
+        "pairs_per_photo": options.pairs_per_photo,
+        "frames_per_scene": frames,
+        "scenes_per_location": options.scenes_per_location,
+        "only": list(only),
+        "alignment": options.alignment.description(),
+        "blur_threshold_px": options.blur_threshold_px,
+    }
+    evaluation = Evaluation(name, split, stated, locations_without_split=choice.locations_without_split)
+    evaluation.failures += choice.failures
     methods = [PredictorMethod(model, name), *baselines]
     return _run(evaluation, methods, sources, options, model if speed else None, on_progress)
 
@@ -162,25 +159,20 @@ def evaluate_dataset(
     options = options or Options()
     protocol = dataset.chosen_protocol(crop, cap_m)
     source, listed, failures = dataset_source(dataset, root, protocol, options, limit)
-    if checksums:
-        failures += dataset.wrong_checksums(root)
-    evaluation = Evaluation(
-        name,
-        "test",
-        {
-            "dataset": dataset.name,
-            "photos": f"{len(source.samples)} of {listed}",
-            "mask": protocol.mask,
-            "crop": protocol.crop_text(),
-            "cap": protocol.cap_text(),
-            "alignment": options.alignment.description(),
-            "blur_threshold_px": options.blur_threshold_px,
-            "pairs_per_photo": options.pairs_per_photo,
-            "seed": options.seed,
-            "layout_unverified": dataset.unverified,
-        },
-        failures=failures,
-    )
+    stated = {
+        "dataset": dataset.name,
+        "photos": f"{len(source.samples)} of {listed}",
+        "mask": protocol.mask,
+        "crop": protocol.crop_text(),
+        "cap": protocol.cap_text(),
+        "alignment": options.alignment.description(),
+        "blur_threshold_px": options.blur_threshold_px,
+        "pairs_per_photo": options.pairs_per_photo,
+        "seed": options.seed,
+        "layout_unverified": dataset.unverified,
+    }
+    failures += dataset.wrong_checksums(root) if checksums else []
+    evaluation = Evaluation(name, "test", stated, failures=failures)
     return _run(evaluation, [PredictorMethod(model, name), *baselines], [source], options, None, on_progress)
 
 
@@ -218,36 +210,27 @@ def _run(
 ) -> Evaluation:
     """Measure every method on every sample, and fill the evaluation."""
     started = time.monotonic()
+    progress = on_progress or (lambda done, total, what: None)
     evaluation.baselines = dict(list(quantities_by_method(methods).items())[1:])
     total = sum(len(source.samples) for source in sources)
     done = 0
     for source in sources:
         run = _SourceRun(source, methods if source.all_methods else methods[:1], options, evaluation.failures)
         for sample in source.samples:
-            if on_progress is not None:
-                on_progress(done, total, f"{sample.scene} {sample.file}")
+            progress(done, total, f"{sample.scene} {sample.file}")
             run.measure(sample)
             done += 1
-        _store_result(evaluation, source, run)
+        if source.name == "coc_slope":
+            evaluation.coc_slope = slopes([point for points in run.slope_points().values() for point in points])
+        elif source.name == "psf_shapes":
+            evaluation.psf_shapes = shape_slopes(run.slope_points())
+        else:
+            evaluation.kinds[source.name] = run.result()
     if timed is not None:
         evaluation.speed = measure_speed(timed)
-    if on_progress is not None:
-        on_progress(total, total, "done")
+    progress(total, total, "done")
     evaluation.seconds = time.monotonic() - started
     return evaluation
-
-
-def _store_result(evaluation: Evaluation, source: Source, run: _SourceRun) -> None:
-    rows = next(iter(run.results.values())).frames
-    if source.name == "coc_slope":
-        evaluation.coc_slope = slopes([slope_point(row.scene, row.measures) for row in rows])
-    elif source.name == "psf_shapes":
-        points: dict[Any, list[Any]] = {}
-        for row in rows:
-            points.setdefault(row.location, []).append(slope_point(row.scene, row.measures))
-        evaluation.psf_shapes = shape_slopes(points)
-    else:
-        evaluation.kinds[source.name] = run.result()
 
 
 @dataclass(slots=True)
@@ -322,6 +305,14 @@ class _SourceRun:
         if estimate.confidence is not None and len(truth.depth_indices):
             confidence = estimate.confidence.ravel()[truth.depth_indices]
             counts.add_confidence(confidence, comparison.coc_errors_px, comparison.inv_depth_errors)
+
+    def slope_points(self) -> dict[str, list[SlopePoint]]:
+        """The model's estimates for blur of known size, by its shape."""
+        points: dict[str, list[SlopePoint]] = {}
+        for row in self.results[self.methods[0].name].frames:
+            size, true_px, found_px = (row.measures[key] for key in ("long_side_px", "true_px", "coc_median_px"))
+            points.setdefault(row.location, []).append(SlopePoint(row.scene, int(size), true_px, found_px))
+        return points
 
     def result(self) -> SourceResult:
         """The result of all methods, with means."""
