@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.settings import Settings
 
 from mddnet.evaluate import evaluate_dataset
-from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing, Protocol
 from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import load

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from mddnet.evaluate import Options, evaluate_dataset, markdown, write_evaluation
-from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing, Protocol
 from mddnet.evaluate.methods import estimate_from
 from mddnet.evaluate.tables import result_tables
 from mddnet.metrics import AlignmentChoice

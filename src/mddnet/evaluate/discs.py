@@ -68,16 +68,10 @@ class SlopeResult:
 def shape_kernel(shape: Shape, diameter_px: float) -> Float32Array:
     """Blur kernel with the variance per axis of a disc of that diameter; odd size, sum 1.
 
-    Each tap is the share of its pixel that the shape covers. This widens a small shape by the size of a pixel, which
-    the pixels of the photo already include. The drawn shape is therefore made smaller, so that the kernel's variance
-    per axis (the mean of both) is that of the ideal disc, (diameter / 4)^2.
-
-    Args:
-        shape: a disc, a Gaussian, a regular hexagon, or a cat's eye, a disc of which a second one cuts off a third.
-        diameter_px: CoC diameter, pixels.
-
-    Raises:
-        ValueError: for a diameter below 1.5 px, which a kernel of whole pixels cannot represent.
+    A hexagon is regular; a cat's eye is a disc of which a second one cuts off a third. Each tap is the share of its
+    pixel that the shape covers. This widens a small shape by the size of a pixel, which the pixels of the photo already
+    include. The drawn shape is therefore made smaller, so that the kernel's variance per axis (the mean of both) is
+    that of the ideal disc, (diameter / 4)^2. ValueError below 1.5 px, which whole pixels cannot represent.
     """
     if not diameter_px >= 1.5:
         raise ValueError(f"diameter is {diameter_px} px; expected 1.5 px or more")

@@ -88,11 +88,7 @@ def estimate_from(quantity: Quantity, values: NDArray[np.floating]) -> Estimate:
 
 
 def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
-    """Infer, and check the estimate.
-
-    Raises:
-        ModelError: for a quantity that the method does not list, another shape, or values that are not finite.
-    """
+    """Infer; ModelError for a quantity that the method does not list, another shape, or values that are not finite."""
     estimate = method.infer(photo)
     for name, wanted, found in (
         ("depth", DEPTH_QUANTITIES, estimate.inv_depth),

@@ -56,16 +56,8 @@ def pseudo_label(
 ) -> TeacherOutput:
     """Run a teacher on a sharp photo, and check its depth.
 
-    Args:
-        teacher: a method that estimates depth.
-        sharp: (H, W, 3) uint8 sRGB.
-        checks: the checks; None is the default.
-        measured: (H, W) inverse depth from focus, NaN where unknown; None if there is none.
-        mask: (H, W) bool, where ``measured`` is compared.
-
-    Raises:
-        ModelError: if the method has no depth, or its output does not match its quantities.
-        ValueError: if ``measured`` has another shape than the photo.
+    ``measured`` is the inverse depth from focus, NaN where unknown, compared in ``mask``; ValueError for another shape
+    than that of the photo. ModelError if the method has no depth, or its output does not match its quantities.
     """
     checks = checks or Checks()
     whole = _normalised(_inv_depth(teacher, sharp))

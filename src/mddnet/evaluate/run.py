@@ -12,7 +12,7 @@ import numpy as np
 
 from mddnet.errors import MddnetError
 from mddnet.evaluate.cases import CaseKeeper, case_pictures
-from mddnet.evaluate.datasets import CapChoice, CropChoice, Dataset, dataset_source
+from mddnet.evaluate.datasets.record import CapChoice, CropChoice, Dataset, dataset_source
 from mddnet.evaluate.discs import SlopePoint, disc_source, shape_slopes, shape_source, slopes
 from mddnet.evaluate.methods import (
     BLUR_QUANTITIES,

@@ -142,9 +142,9 @@ def read_maps(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) ->
     with unchanged_since(folder, scene.stamp):
         sharp = read_image(folder / record.sharp)
         inv_depth = read_inv_depth(folder / record.inv_depth).inv_depth.copy()
-        confidence: Float32Array = np.full(inv_depth.shape, np.inf, dtype=np.float32)
+        confidence = np.full(inv_depth.shape, np.inf)
         if record.confidence is not None:
-            confidence = read_image(folder / record.confidence)[..., 0].astype(np.float32) / 255
+            confidence = read_image(folder / record.confidence)[..., 0] / np.float32(255.0)
     for name, shape in (("sharp image", sharp.shape[:2]), ("confidence", confidence.shape)):
         if shape != inv_depth.shape:
             raise CaptureError(f"{folder}: {name} {shape}, inverse depth {inv_depth.shape}; build it again")

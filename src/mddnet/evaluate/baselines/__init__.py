@@ -13,13 +13,7 @@ from pathlib import Path
 
 from mddnet.errors import ModelError
 from mddnet.evaluate.baselines.onnx_model import OnnxModel
-from mddnet.evaluate.baselines.transformers_model import (
-    KNOWN_WEIGHTS,
-    TransformersModel,
-    is_hub_name,
-    is_transformers_model,
-    weights_hint,
-)
+from mddnet.evaluate.baselines.transformers_model import TransformersModel, is_hub_name, is_transformers_model
 from mddnet.evaluate.methods import Method, PredictorMethod
 
 BASELINES: dict[str, Callable[[], Method]] = {}
@@ -52,11 +46,9 @@ def find_baseline(name: str, threads: int | None = None) -> Method:
         model = load(path, threads)
         # models with one name may be compared, so the folder is part of the name
         return PredictorMethod(model, f"{model.name} {model.version} ({path.resolve().name})")
-    if name in KNOWN_WEIGHTS:
-        raise ModelError(weights_hint(name))
     if is_hub_name(name):
         return TransformersModel(name)
     raise ModelError(
         f"{name}: no such baseline; expected one of {', '.join(BASELINES)}, the path of an ONNX file, the folder "
-        "of a transformers model, or a model folder of mddnet"
+        "of a transformers model (get one with `hf download NAME --local-dir FOLDER`), or a model folder of mddnet"
     )

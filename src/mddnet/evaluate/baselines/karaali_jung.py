@@ -64,14 +64,8 @@ def edge_blur(photo: UInt8Array) -> tuple[NDArray[np.int64], NDArray[np.float64]
         R^2 = (sigma^2 + s_2^2) / (sigma^2 + s_1^2),  sigma^2 = (R^2 s_1^2 - s_2^2) / (1 - R^2)
 
     s_1 is 1 px; s_2 is half of the coarsest scale up to which the edge is detected without a gap, so that neighbouring
-    edges have no influence.
-
-    Args:
-        photo: (H, W, 3) uint8, sRGB; decoded to linear light.
-
-    Returns:
-        scales: (H, W), number of scales at which the edge is detected, 0 where a finest scale misses it.
-        sigma_px: (H, W), at most 5, 0 without an edge.
+    edges have no influence. In linear light. Returns, (H, W) each, the number of scales at which the edge is detected,
+    0 where a finest scale misses it; and sigma in px, at most 5, 0 without an edge.
     """
     light = linear_from_srgb(luminance(photo))
     gradients = [Gradient.of(light, scale) for scale in SCALES_PX]
@@ -98,21 +92,13 @@ def _edges(gradient: Gradient) -> BoolArray:
 
 
 def along_edges(values: NDArray[np.float64], edges: BoolArray, scales: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The connected edge filter.
+    """The connected edge filter, (H, W), 0 outside the edges.
 
     Its values x minimise
 
         sum_i (1 + scales_i) (x_i - values_i)^2 + gamma sum_i sum_{j next to i} (x_i - x_j)^2
 
     over edge pixels i and those of their eight neighbours j that are edge pixels; gamma is 10.
-
-    Args:
-        values: (H, W).
-        edges: (H, W) bool.
-        scales: (H, W), number of scales at which the edge is detected.
-
-    Returns:
-        (H, W), 0 outside the edges.
     """
     from scipy.sparse import coo_matrix, diags
     from scipy.sparse.linalg import splu
@@ -150,16 +136,10 @@ def propagated(values: NDArray[np.float64], edges: BoolArray, photo: UInt8Array)
 def domain_transform(
     image: NDArray[np.float64], guide: NDArray[np.float64], sigma_px: float, sigma_range: float
 ) -> NDArray[np.float64]:
-    """Edge-aware smoothing by the recursive filter of Gastal and Oliveira.
+    """Smoothing of an image (H, W, C) that stops at the edges of the guide (H, W, G): a recursive filter.
 
-    "Domain Transform for Edge-Aware Image and Video Processing" (ACM Transactions on Graphics 30(4), 2011), equations
-    11, 14, 21 and appendix.
-
-    Args:
-        image: (H, W, C), the image to smooth.
-        guide: (H, W, G); smoothing stops at its edges.
-        sigma_px: width in space.
-        sigma_range: width in the values of the guide.
+    Gastal and Oliveira, "Domain Transform for Edge-Aware Image and Video Processing" (ACM Transactions on Graphics
+    30(4), 2011), equations 11, 14, 21 and appendix. The widths are in space and in the values of the guide.
     """
     result = image
     distances = [

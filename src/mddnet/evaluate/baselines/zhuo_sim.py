@@ -65,13 +65,7 @@ def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArra
 
         R^2 = (sigma^2 + s^2 + sigma_0^2) / (sigma^2 + s^2)
 
-    Args:
-        photo: (H, W, 3) uint8, sRGB.
-        max_sigma_px: larger sigmas are clipped to this.
-
-    Returns:
-        edges: (H, W) bool, without edges that the second blur makes steeper.
-        sigma_px: (H, W), 0 without an edge.
+    Returns, (H, W) each, the edges, without those that the second blur makes steeper, and sigma, 0 without an edge.
     """
     luma = luminance(photo)
     first = Gradient.of(luma, DERIVATIVE_SIGMA_PX)
@@ -89,15 +83,7 @@ def sparse_bilateral(values: NDArray[np.float64], where: BoolArray, guide: Float
     """Joint bilateral filter of values that are known at few pixels, weighted by distance and difference of luma.
 
     On a bilateral grid (Chen et al., "Real-time edge-aware image processing with the bilateral grid", SIGGRAPH 2007)
-    of two cells per sigma.
-
-    Args:
-        values: (H, W).
-        where: (H, W) bool, pixels with a value.
-        guide: (H, W) luma.
-
-    Returns:
-        (H, W), 0 without a value.
+    of two cells per sigma. (H, W), 0 without a value.
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -122,16 +108,8 @@ def propagated(
 ) -> NDArray[np.float64]:
     """The map d that minimises d' L d + lambda sum over edges (d - values)^2, L the matting Laplacian of the photo.
 
-    Section 5 of the paper: (L + lambda D) d = lambda D values, with D = 1 at edges on the diagonal, by sparse LU.
-
-    Args:
-        values: (H, W), used at ``where``.
-        where: (H, W) bool, not empty.
-        photo: (H, W, 3) uint8.
-        long_side_px: a larger photo is downsampled for this step, its values are averaged, and the map is upsampled.
-
-    Returns:
-        (H, W).
+    Section 5 of the paper: (L + lambda D) d = lambda D values, with D = 1 at edges on the diagonal, by sparse LU. A
+    photo with a longer side is downsampled for this step, its values are averaged, and the map is upsampled.
     """
     from scipy.sparse import diags
     from scipy.sparse.linalg import splu
@@ -158,9 +136,6 @@ def matting_laplacian(photo: UInt8Array) -> scipy.sparse.dia_matrix:
     """The matting Laplacian of windows of 3 x 3 pixels, (H W, H W), symmetric, its rows sum to 0.
 
     Levin et al., "A Closed-Form Solution to Natural Image Matting" (IEEE PAMI 2008), equation 12.
-
-    Args:
-        photo: (H, W, 3) uint8, H and W at least 3.
     """
     from scipy.sparse import dia_matrix
 

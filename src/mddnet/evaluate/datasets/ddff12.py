@@ -18,23 +18,26 @@ import numpy as np
 
 from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, MissingFiles
 from mddnet.optics import light_field_kappa_px, signed_defocus_px
 
 FILE = "ddff-dataset-trainval.h5"
-VIEWS = 9
+VIEWS = np.argwhere(np.ones((9, 9))).astype(np.float64)
+"""Rows and columns of the views that are averaged."""
 DISPARITY_RANGE_PX = (0.2825, 0.0202)
-"""Of 0.5 m and 7 m, from the README; the planes of focus are evenly spaced in it."""
+"""Of 0.5 m and 7 m, from the README."""
+FOCUS_PX = np.linspace(*DISPARITY_RANGE_PX, 10)
+"""Disparity in focus of each of the ten frames, near to far."""
 NEAREST_M = 0.5
 FRAMES_OF_A_STACK = (0, 3, 6, 9)
 """Evaluated frames of ten, near to far; neighbouring frames are similar."""
 
 
-def list_ddff12(dataset: Dataset, root: Path) -> Listing:
+def list_ddff12(root: Path) -> Listing:
     """List the photos of DDFF 12-Scene."""
     path = root / FILE
     if not path.is_file():
-        raise dataset.missing(path, "the authors' file of training and validation scenes")
+        raise MissingFiles(path, "the authors' file of training and validation scenes")
     with opened_hdf5(path) as file:
         stacks, disparities = dataset_of(file, path, "stack_val", 5), dataset_of(file, path, "disp_val", 4)
         if stacks.shape[4] != 3 or disparities.shape != (stacks.shape[0], 1, *stacks.shape[2:4]):
@@ -62,18 +65,7 @@ def _item(path: Path, stack: int, frame: int) -> Item:
                 f"{DISPARITY_RANGE_PX[1]:g} to {DISPARITY_RANGE_PX[0]:g} px between neighbouring views"
             )
         inv_depth = disparity / (NEAREST_M * DISPARITY_RANGE_PX[0])
-        signed = signed_defocus_px(disparity, focus_disparities_px()[frame], view_kappa_px()).astype(np.float32)
+        signed = signed_defocus_px(disparity, FOCUS_PX[frame], light_field_kappa_px(VIEWS)).astype(np.float32)
         return DatasetPhoto(photo.astype(np.uint8), inv_depth.astype(np.float32), "1/m", signed, abs(signed))
 
     return Item(f"val_{stack:04d}_frame_{frame + 1:02d}", "validation scenes", load)
-
-
-def focus_disparities_px() -> list[float]:
-    """Disparity in focus of each of the ten frames, near to far."""
-    return [float(value) for value in np.linspace(*DISPARITY_RANGE_PX, 10)]
-
-
-def view_kappa_px() -> float:
-    """CoC diameter in px per px of disparity of an average of all 9 x 9 views."""
-    rows, columns = np.mgrid[:VIEWS, :VIEWS]
-    return light_field_kappa_px(np.stack([rows.ravel(), columns.ravel()], axis=1))
