@@ -38,24 +38,18 @@ def on_ray(
     folders: Iterable[Path] = (),
     cores: int = 1,
 ) -> Generator[Result]:
-    """Call a function for each input on a Ray cluster.
+    """Call a function for each input on a Ray cluster, and yield the results in the order of completion.
 
     If a worker or machine dies, its call is repeated up to :data:`RETRIES` times, on another machine if necessary. The
-    function may therefore be called several times for one input.
+    function may therefore be called several times for one input. Closing the generator stops the run.
 
     Args:
         address: of the cluster: ``auto``, ``HOST:PORT`` of its head, or ``ray://HOST:PORT`` from outside.
         function: a function of an installed module; an exception ends the run.
         tasks: the inputs.
         lost: the result for an input whose calls all died, given the reason.
-        folders: folders that every machine must share.
+        folders: folders that every machine must share; ClusterError if one is missing.
         cores: processor cores per call.
-
-    Yields:
-        The results, in the order of completion. Closing the generator stops the run.
-
-    Raises:
-        ClusterError: if the cluster cannot be reached, or one of its machines lacks a folder or has other versions.
     """
     import ray
 

@@ -67,11 +67,11 @@ class MethodResult:
         else:
             self._average_photos()
         self.confidence = mean_curves(curves)
+        summaries = {MACRO: self.macro, **(self.locations if averaged == "location" else {})}
         for error, by_location in self.confidence.items():
-            for location, curve in by_location.items():
-                if location == MACRO or averaged == "location":
-                    summary = self.macro if location == MACRO else self.locations[location]
-                    summary[f"falling_steps_{error}"] = float(curve.falling_steps)
+            for location, summary in summaries.items():
+                if location in by_location:
+                    summary[f"falling_steps_{error}"] = float(by_location[location].falling_steps)
 
     def _average_locations(self) -> None:
         """Over photos, scenes and locations; CoC errors are pooled over the pixels of a scene and of a location."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,21 +70,16 @@ def evaluate_model(
         scenes_root: folder of built scenes; None skips all parts that need scenes.
         data_root: folder with ``split.csv`` and ``pairs``; None skips the pairs and requires ``split_of``.
         split: ``"dev"`` or ``"train"``.
-        only: the parts to measure, of :data:`PARTS`.
+        only: the parts to measure, of :data:`PARTS`; ValueError for an unknown one.
         name: name of the model in the tables.
         split_of: split by location, instead of ``split.csv``.
         options: options of the evaluation.
-        baselines: other methods to measure on the same photos.
+        baselines: other methods to measure on the same photos; ModelError for two methods with one name.
         speed: whether to time the network.
         on_progress: called before each photo.
 
     Returns:
-        The evaluation. Scenes and pairs that cannot be read are listed in ``failures``.
-
-    Raises:
-        ValueError: for an unknown part.
-        ModelError: for two methods with one name.
-        CaptureError: if a required folder has no scenes or no pairs.
+        The evaluation, with unreadable scenes and pairs in ``failures``; CaptureError if a folder has none at all.
     """
     options = options or Options()
     unknown = [part for part in only if part not in PARTS]
@@ -135,9 +131,9 @@ def evaluate_dataset(
     """Measure a model on a public data set. Numbers are means over photos, of all evaluated pixels of each.
 
     Args:
-        model: a model with ``predict``.
+        model: a model with ``predict``; for the other arguments see :func:`evaluate_model`.
         dataset: one of :data:`mddnet.evaluate.datasets.DATASETS`.
-        root: the folder of its files.
+        root: the folder of its files; CaptureError if required ones are missing.
         name: name of the model in the tables.
         limit: largest number of photos, spread evenly over the data set; None for all.
         crop: ``"published"`` for the crop that is usual for the data set, or ``"none"``.
@@ -150,11 +146,6 @@ def evaluate_dataset(
     Returns:
         The evaluation, with one kind, named like the data set. Photos that cannot be read or have no evaluated pixel
         are listed in ``failures``.
-
-    Raises:
-        CaptureError: if required files are missing.
-        ModelError: for two methods with one name.
-        ValueError: for an invalid limit, crop or cap.
     """
     options = options or Options()
     protocol = dataset.chosen_protocol(crop, cap_m)
@@ -184,8 +175,7 @@ def _choose(
     split_of: Mapping[str, str] | None,
     options: Options,
 ) -> SceneChoice:
-    every = bool(set(_DISCS) & set(only))
-    kinds = tuple(kind for kind in MEASURED_KINDS if every or kind in only)
+    kinds = tuple(kind for kind in MEASURED_KINDS if kind in only or set(_DISCS) & set(only))
     if scenes_root is None or not kinds:
         return SceneChoice((), (), ())
     if split_of is None:
@@ -241,35 +231,33 @@ class _SourceRun:
     methods: Sequence[Method]
     options: Options
     failures: list[tuple[str, str]]
-    results: dict[str, MethodResult] = field(init=False)
-    curves: dict[str, list[PhotoCurves]] = field(init=False)
-    counts: dict[str, ReliabilityCounts] = field(init=False)
+    results: dict[str, MethodResult] = field(default_factory=dict)
+    curves: defaultdict[str, list[PhotoCurves]] = field(default_factory=lambda: defaultdict(list))
+    counts: defaultdict[str, ReliabilityCounts] = field(default_factory=lambda: defaultdict(ReliabilityCounts))
     cases: CaseKeeper = field(default_factory=CaseKeeper)
     failed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        names = [method.name for method in self.methods]
-        self.results = {name: MethodResult() for name in names}
-        self.curves = {name: [] for name in names}
-        self.counts = {name: ReliabilityCounts() for name in names}
+        self.results |= {method.name: MethodResult() for method in self.methods}
 
     def measure(self, sample: Sample) -> None:
         """Measure all methods on a sample; if it cannot be read, record the failure and skip the rest of its unit."""
         if sample.unit in self.failed:
             return
+        options = self.options
         try:
             truth = sample.load()
-            if truth is None:
-                return
-            estimates = dict(self._estimates(sample, truth))
+            estimates = {} if truth is None else dict(self._estimates(sample, truth))
         except MddnetError as error:
             self.failed.add(sample.unit)
             self.failures.append((sample.unit, str(error)))
             return
+        if truth is None:
+            return
         for name, (estimate, rotated) in estimates.items():
-            options = self.options
-            comparison = Comparison(truth, estimate, rotated, options.alignment, options.blur_threshold_px)
-            self._compare(name, sample, comparison)
+            self._compare(
+                name, sample, Comparison(truth, estimate, rotated, options.alignment, options.blur_threshold_px)
+            )
         rows = self.results[self.methods[0].name].frames
         if rows and rows[-1].file == sample.file and truth.textured is None and truth.near_far_pairs is None:
             maps = {name: estimate for name, (estimate, _) in estimates.items()}
@@ -297,8 +285,7 @@ class _SourceRun:
         row = PhotoRow(sample.scene, sample.location, sample.file, {**sample.labels, **measures})
         self.results[name].frames.append(row)
         curves = {error: curve for error in ERRORS if (curve := getattr(comparison, f"{error}_curve")) is not None}
-        if curves:
-            self.curves[name].append(PhotoCurves(sample.scene, sample.location, curves))
+        self.curves[name].append(PhotoCurves(sample.scene, sample.location, curves))
         truth, estimate, counts = comparison.truth, comparison.estimate, self.counts[name]
         if truth.sampled_defocus_px is not None and estimate.defocus_px is not None:
             counts.add_coc(estimate.defocus_px.ravel()[truth.defocus_indices], truth.sampled_defocus_px)

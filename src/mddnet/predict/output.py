@@ -123,23 +123,19 @@ def save(
         prediction: the prediction.
         folder: created if missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
-        formats: of :data:`SAVE_FORMATS`, at least one.
+        formats: of :data:`SAVE_FORMATS`, at least one; MddnetError for an unknown one or a missing package.
         fixed_range: colour range of the preview; None is that of the prediction.
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
         ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, ``"preview"`` and ``"facts"``.
-
-    Raises:
-        MddnetError: for an unknown format or one whose package is missing, or if a file cannot be written.
     """
     require_formats(formats)
-    if stem is not None and (not stem or Path(stem).name != stem or stem in {".", ".."}):
-        raise MddnetError(f"stem {stem!r}: expected a plain file name without a folder")
-    photo = prediction.photo
     if stem is None:
-        stem = photo.path.stem if photo.path is not None else "image"
-    source = source_of(photo)
+        stem = prediction.photo.path.stem if prediction.photo.path is not None else "image"
+    elif not stem or Path(stem).name != stem or stem in {".", ".."}:
+        raise MddnetError(f"stem {stem!r}: expected a plain file name without a folder")
+    source = source_of(prediction.photo)
     try:
         with StagedFiles() as staged:
             stem = claim_stem(folder, stem, source)

@@ -113,14 +113,7 @@ def point_cloud(
     With metric depth the unit is metres, and points beyond 10 times the median depth are left out. Otherwise inverse
     depth is scaled so that the farthest point is three times as far as the nearest: only the order in depth is valid.
     Points between a near and a far surface, where the map interpolates through empty space, are left out, unless no
-    others remain.
-
-    Args:
-        pixels: (H, W, 3) uint8, sRGB.
-        inv_depth: (H, W), inverse depth in ``unit``, finite.
-        unit: ``"1/m"`` gives metres.
-        camera: the camera of ``pixels``.
-        max_points: largest number of points; every n-th row and column is used.
+    others remain. Every n-th row and column is used, for at most ``max_points``.
     """
     height, width = inv_depth.shape
     step, coarse = steps = _steps(height, width, max_points)
