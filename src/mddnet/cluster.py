@@ -101,7 +101,6 @@ def _check_reachable(address: str) -> None:
 def _checked_call(
     shared: tuple[Callable[[Task], Result], tuple[tuple[str, str], ...], tuple[str, ...]], task: Task
 ) -> Result:
-    """Call the function on a machine of the cluster, after a check of its versions and folders."""
     function, expected, folders = shared
     _check_machine(expected, folders)
     return function(task)

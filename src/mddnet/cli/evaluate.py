@@ -88,7 +88,6 @@ class EvaluateOptions:
         return None
 
     def alignment_choice(self) -> AlignmentChoice:
-        """The alignment chosen by the flags."""
         from mddnet.metrics import AlignmentChoice
 
         kind, domain, method = self.alignment.replace("-", "_"), self.align_in.replace("-", " "), self.fit

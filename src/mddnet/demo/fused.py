@@ -77,6 +77,5 @@ def _resized(pixels: UInt8Array, height: int, width: int) -> UInt8Array:
 
 
 def _lens_after(photo: Photo, width: int) -> Lens:
-    """The lens facts with the pitch of the pixels after resizing to that width."""
     pitch = photo.lens.pixel_um
     return photo.lens if pitch is None else replace(photo.lens, pixel_um=pitch * photo.pixels.shape[1] / width)

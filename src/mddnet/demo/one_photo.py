@@ -119,7 +119,6 @@ def one_photo(jobs: Jobs) -> None:
 
 
 def _inputs(jobs: Jobs, state: _VisitorState) -> tuple[gr.File, LensFields, gr.Button]:
-    """Create the photo field, the examples and the lens facts."""
     limits = jobs.limits
     gr.Markdown(
         f"{KINDS}, at most {limits.file_mb:g} MB and {limits.megapixels:g} megapixels.", elem_classes=["mdd-small"]
@@ -154,7 +153,6 @@ def _inputs(jobs: Jobs, state: _VisitorState) -> tuple[gr.File, LensFields, gr.B
 
 
 def _maps_and_point(jobs: Jobs, state: _VisitorState) -> _MapViews:
-    """Create the four pictures, the plot of the lens law, and the values at a point."""
     facts = gr.HTML("<p>Upload a photo, or select an example.</p>", elem_id="facts")
     pictures: dict[str, gr.Image] = {}
     scales: dict[str, gr.HTML] = {}
@@ -199,7 +197,6 @@ def _maps_and_point(jobs: Jobs, state: _VisitorState) -> _MapViews:
 
 
 def _depth_of_field_tab(state: _VisitorState) -> list[Any]:
-    """Create the factor, the selection of the plane of focus, and the picture."""
     with gr.Row():
         factor = gr.Slider(1, MAX_FACTOR, value=2, step=0.25, label="Aperture, times as wide", elem_id="factor")
         choice = gr.Radio([OWN_FOCUS, POINT_FOCUS], value=OWN_FOCUS, label="Plane of focus")
@@ -215,7 +212,6 @@ def _depth_of_field_tab(state: _VisitorState) -> list[Any]:
 
 
 def _mask_tab(state: _VisitorState) -> list[Any]:
-    """Create the threshold, the mask, and the masked photo."""
     label = "Threshold of the circle of confusion, px of the photo"
     threshold = gr.Slider(0.5, 60, value=4, step=0.5, label=label, elem_id="mask")
     with gr.Row():
@@ -231,7 +227,6 @@ def _mask_tab(state: _VisitorState) -> list[Any]:
 
 
 def _cloud_tab(jobs: Jobs, state: _VisitorState, tab: gr.Tab) -> list[Any]:
-    """Create the point cloud, its description, and a still picture of it."""
     show = gr.Button("Show the points", size="sm", elem_id="show-points")
     facts = gr.HTML(elem_id="points-summary")
     cloud = gr.Model3D(

@@ -76,5 +76,4 @@ class Scratch:
         return removed
 
     def close(self) -> None:
-        """Remove everything."""
         shutil.rmtree(self.root, ignore_errors=True)

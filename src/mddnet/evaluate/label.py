@@ -49,17 +49,14 @@ class LabelTask:
 
     @property
     def rgb(self) -> str:
-        """File of the photo, below ``OUT/pseudo``."""
         return f"{self.source}/{self.name}{self.image.suffix}"
 
     @property
     def depth(self) -> str:
-        """File of the depth."""
         return f"{self.source}/{DEPTH}/{self.name}.png"
 
     @property
     def note(self) -> str:
-        """File that says what the label depends on, and its measures."""
         return f"{self.source}/{DEPTH}/{self.name}.json"
 
 
@@ -186,7 +183,6 @@ def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Ch
 
 
 def _inputs(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dict[str, Any]:
-    """Everything that a label depends on."""
     return {
         "teacher": digest,
         "checks": asdict(checks),

@@ -43,9 +43,7 @@ class Predictor(Protocol):
     ``inv_depth``, ``defocus_px`` and ``signed_defocus_px``; optionally ``focus`` and ``confidence``.
     """
 
-    def predict(self, photo: UInt8Array, /) -> Any:
-        """Predict the maps of one (H, W, 3) uint8 sRGB photo."""
-        ...
+    def predict(self, photo: UInt8Array, /) -> Any: ...
 
 
 class PredictorMethod:
@@ -57,7 +55,6 @@ class PredictorMethod:
         self.predictor, self.name = predictor, name
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate depth, signed defocus, confidence and lens law."""
         maps = self.predictor.predict(photo)
         return Estimate(
             inv_depth=maps.inv_depth,

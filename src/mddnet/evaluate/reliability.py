@@ -78,7 +78,6 @@ class ReliabilityCounts:
                 self._confidence[at + 1] += np.bincount(bins[known], minlength=CONFIDENCE_BINS)
 
     def result(self) -> Reliability:
-        """Both tables."""
         coc = []
         for k, counts in enumerate(self._coc):
             pixels = int(counts.sum())

@@ -110,7 +110,6 @@ def _headline(model: MethodResult, metric: Metric, reference: Metric) -> tuple[s
 
 
 def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:
-    """Every measured metric with a reference."""
     pairs = [(metric, METRICS[metric.reference_key]) for metric in METRICS.values() if metric.reference_key is not None]
     return [(metric, reference) for metric, reference in pairs if {metric.key, reference.key} <= set(model.macro)]
 

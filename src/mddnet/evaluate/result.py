@@ -61,7 +61,6 @@ class MethodResult:
     reliability: Reliability | None = None
 
     def summarise(self, averaged: Literal["location", "photo"], curves: Sequence[PhotoCurves] = ()) -> None:
-        """Compute the means."""
         if averaged == "location":
             self._average_locations()
         else:
@@ -122,12 +121,10 @@ class SourceResult:
 
     @property
     def model(self) -> MethodResult:
-        """Result of the model."""
         return next(iter(self.methods.values()))
 
     @property
     def baselines(self) -> dict[str, MethodResult]:
-        """Results of the baselines that were measured."""
         return {name: result for name, result in list(self.methods.items())[1:] if result.frames}
 
     def as_dict(self) -> dict[str, Any]:

@@ -198,7 +198,6 @@ def _run(
     timed: Predictor | None,
     on_progress: OnProgress | None,
 ) -> Evaluation:
-    """Measure every method on every sample, and fill the evaluation."""
     started = time.monotonic()
     progress = on_progress or (lambda done, total, what: None)
     evaluation.baselines = dict(list(quantities_by_method(methods).items())[1:])
@@ -302,7 +301,6 @@ class _SourceRun:
         return points
 
     def result(self) -> SourceResult:
-        """The result of all methods, with means."""
         for name, result in self.results.items():
             result.summarise(self.source.averaged, self.curves[name])
             result.reliability = self.counts[name].result()

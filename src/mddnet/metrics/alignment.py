@@ -35,7 +35,6 @@ class AlignmentChoice:
     method: AlignmentMethod = "robust"
 
     def description(self) -> str:
-        """The choice as text, for tables and JSON."""
         return "none" if self.kind == "none" else f"{self.method} {self.kind} in {self.domain}".replace("_", "-")
 
 
@@ -47,7 +46,6 @@ class Alignment:
     shift: float
 
     def apply(self, inv_depth: Values) -> NDArray[np.float64]:
-        """The aligned inverse depth, in the unit of the truth."""
         return self.scale * np.asarray(inv_depth, dtype=np.float64) + self.shift
 
 

@@ -80,7 +80,6 @@ class Truth:
 
     @cached_property
     def near_edges(self) -> BoolArray | None:
-        """Pixels near a depth edge."""
         if self.inv_depth is None or not self.range > 0:
             return None
         reach_px = round(EDGE_REACH * max(self.inv_depth.shape))
@@ -97,11 +96,9 @@ class Truth:
         return None if self.defocus_px is None else self.defocus_px.ravel()[self.defocus_indices]
 
     def has_blur(self) -> bool:
-        """Whether anything is known about the blur."""
         return any(value is not None for value in (self.defocus_px, self.near_far_pairs, self.textured))
 
     def has_depth(self) -> bool:
-        """Whether anything is known about the depth."""
         return self.inv_depth is not None or self.sharp_pairs is not None
 
 
@@ -169,7 +166,6 @@ class Comparison:
 
     @cached_property
     def coc_errors_px(self) -> NDArray[np.float64] | None:
-        """(N,) |CoC error| at ``depth_indices``."""
         truth, estimated, drawn = self.truth, self.estimate.defocus_px, self.truth.depth_indices
         if truth.defocus_px is None or estimated is None or not len(drawn):
             return None

@@ -311,13 +311,11 @@ class _Map:
 
     @property
     def description(self) -> dict[str, object]:
-        """Quantity, unit and meaning."""
         unit = {"unit": self.prediction.unit} if self.quantity == "inv_depth" else {}
         return {"quantity": self.quantity, **unit, **MEANINGS[self.quantity]}
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        """Smallest and largest value."""
         ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
@@ -344,7 +342,6 @@ class _Map:
             yield np.ascontiguousarray(values, dtype=self.dtype(code))
 
     def whole(self, code: dict[str, float] | None = None) -> NDArray[Any]:
-        """The whole map."""
         return np.concatenate(list(self.strips(code)))
 
 
@@ -356,7 +353,6 @@ def _write_tiff(one: _Map, stream: BinaryIO) -> None:
 
 
 def _write_mask(one: _Map, stream: BinaryIO) -> None:
-    """Write the CoC diameter as 16-bit codes."""
     code = one.code(0.0)
     meaning = {"meaning": "black is sharp; value = scale * code"}
     _write_tiff_strips(one, code, {"quantity": "defocus_px", "unit": "px", **code, **meaning}, stream)

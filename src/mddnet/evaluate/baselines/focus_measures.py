@@ -44,7 +44,6 @@ class FocusMeasure:
     measure: Measure  # (photo, sigma_px) to (H, W), larger is sharper
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the blur score, (H, W)."""
         return estimate_from("blur_score", -self.measure(photo, FOCUS_MEASURE_SIGMA * max(photo.shape[:2])))
 
 

@@ -34,7 +34,6 @@ class DatasetPhoto:
     defocus_px: Float32Array | None = None  # CoC diameter, px of the photo
 
     def truths(self) -> tuple[str, ...]:
-        """Names of the available truths."""
         return tuple(name for name in TRUTHS if getattr(self, name) is not None)
 
 
@@ -51,7 +50,6 @@ class Crop:
     source: str  # publication of the crop
 
     def description(self) -> str:
-        """The crop as text."""
         return f"rows {self.top} to {self.bottom - 1}, columns {self.left} to {self.right - 1} ({self.source})"
 
 
@@ -64,14 +62,12 @@ class Protocol:
     depth_range_m: tuple[float, float] | None = None  # range of evaluated depths, predictions are clipped to it
 
     def cap_text(self) -> str:
-        """The depth range as text."""
         if self.depth_range_m is None:
             return "none"
         low, high = self.depth_range_m
         return f"depths from {low:g} to {high:g} m are evaluated, predictions are clipped to this range"
 
     def crop_text(self) -> str:
-        """The crop as text."""
         return "none" if self.crop is None else self.crop.description()
 
 
