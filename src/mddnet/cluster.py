@@ -21,10 +21,8 @@ from mddnet.version import __version__
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-RETRIES = 4
-"""Number of repetitions of a call whose worker or machine died."""
-IN_FLIGHT = 1000
-"""Number of inputs that are submitted at a time; sufficient for a cluster that adds machines by demand."""
+RETRIES = 4  # number of repetitions of a call whose worker or machine died
+IN_FLIGHT = 1000  # number of inputs that are submitted at a time; sufficient for a cluster that adds machines by demand
 CONNECT_TIMEOUT_S = 10.0
 VERSIONED_PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow", "onnxruntime")
 """Packages whose version can affect results."""

@@ -17,10 +17,8 @@ from mddnet.optics import signed_defocus_px
 from mddnet.types import Float32Array, UInt8Array
 
 MAX_FACTOR = 6.0
-EXTRA_CAP_PX = 100.0
-"""Largest additional CoC, in pixels of the rendered picture; the renderer accepts up to 128."""
-MASK_SOFTNESS = 0.3
-"""The mask increases from 0 to 1 within this share of the threshold, below and above it."""
+EXTRA_CAP_PX = 100.0  # largest additional CoC, in pixels of the rendered picture; the renderer accepts up to 128
+MASK_SOFTNESS = 0.3  # the mask increases from 0 to 1 within this share of the threshold, below and above it
 
 
 def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Float32Array:

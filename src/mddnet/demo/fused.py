@@ -13,10 +13,8 @@ from mddnet.errors import ImageError, RejectedScene
 from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 
-FUSED_SIDE_PX = 2048
-"""Long side to which two photos are downsampled before alignment and fusion."""
-SOFT_PX = 0.5
-"""Difference of the CoCs, in pixels, that sets the softness of the transition between both photos."""
+FUSED_SIDE_PX = 2048  # long side to which two photos are downsampled before alignment and fusion
+SOFT_PX = 0.5  # difference of the CoCs, in pixels, that sets the softness of the transition between both photos
 
 
 @dataclass(frozen=True, slots=True)

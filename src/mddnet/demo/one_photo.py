@@ -38,8 +38,7 @@ LENS_HELP = "0 or an empty field is unknown. The distance is measured from the s
 POINTER_HELP = "<p class='mdd-small'>Move the pointer over a picture to see values; click to select a point.</p>"
 CLOUD_HELP = "<p class='mdd-small'>Drag to rotate, scroll to zoom, Ctrl and drag to move.</p>"
 CLOUD_BACKGROUND = (0.16, 0.16, 0.16, 1.0)
-FRONT_VIEW = (90, 90, None)
-"""Initial view of the points: angles in degrees, and an automatic distance."""
+FRONT_VIEW = (90, 90, None)  # initial view of the points: angles in degrees, and an automatic distance
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HEAVY: dict[str, Any] = {**ONE_AT_A_TIME, **PRIVATE}
 LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 2, **PRIVATE}
@@ -47,8 +46,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", **LIGHT}
 LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
 """For the change event of a slider; the keyboard does not trigger a release event."""
 
-Point = tuple[int, int]
-"""Column and row in the photo."""
+Point = tuple[int, int]  # column and row in the photo
 
 
 def find_examples() -> dict[str, Path]:

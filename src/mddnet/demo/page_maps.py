@@ -17,10 +17,8 @@ from mddnet.predict.prediction import Prediction
 from mddnet.predict.resampling import nearest_downsampled
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 
-PAGE_SIDE_PX = 960
-"""Largest long side on the page; downloads have the size of the photo."""
-RENDER_SIDE_PX = 2048
-"""Largest long side of rendered pictures for download."""
+PAGE_SIDE_PX = 960  # largest long side on the page; downloads have the size of the photo
+RENDER_SIDE_PX = 2048  # largest long side of rendered pictures for download
 POINTER_SIDE_PX = PAGE_SIDE_PX // 2
 """Long side of the grid of values for the browser, similar to that of the network's maps."""
 SHOWN_POINTS = 150_000

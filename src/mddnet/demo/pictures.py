@@ -17,15 +17,12 @@ from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LINE_COLOUR = (0, 255, 170)
 HALO_COLOUR = (0, 0, 0)
-THIN_LINE_BELOW_PX = 700
-"""The line is thin in smaller pictures, which the page enlarges."""
-SMOOTH_SHARE = 0.012
-"""Window for smoothing inverse depth before the line is drawn, as a share of the long side."""
+THIN_LINE_BELOW_PX = 700  # the line is thin in smaller pictures, which the page enlarges
+SMOOTH_SHARE = 0.012  # window for smoothing inverse depth before the line is drawn, as a share of the long side
 GREY_COLOURS: UInt8Array = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 VIEW_SIZE = (900, 600)  # width, height
 VIEW_BACKGROUND = 40
-VIEW_FILL = 0.85
-"""Share of the picture that the cloud fills in the front view."""
+VIEW_FILL = 0.85  # share of the picture that the cloud fills in the front view
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-JOB_AGE_S = 300.0
-"""Age at which the folder of a job is removed; Gradio copies results into its cache immediately."""
+JOB_AGE_S = 300.0  # age at which the folder of a job is removed; Gradio copies results into its cache immediately
 JOBS_KEPT = 4
 """Number of finished jobs whose files are not removed for lack of space, since Gradio may not have copied them."""
 

@@ -13,8 +13,7 @@ from mddnet.metrics import METRICS, Estimate, Truth
 from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
 from mddnet.types import UInt8Array
 
-CASES_PER_END = 3
-"""Number of best photos and of worst photos that are kept for each metric."""
+CASES_PER_END = 3  # number of best photos and of worst photos that are kept for each metric
 LEADING_METRICS = ("depth_ordinal", "defocus_ordinal", "blur_f")
 """Metrics by which photos are ranked; one that no photo has is left out."""
 

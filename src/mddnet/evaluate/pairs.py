@@ -13,8 +13,7 @@ from mddnet.metrics import TEXTURE_SHARE, OrdinalPairs, Truth, smoothed_laplacia
 from mddnet.scenes.store import read_image
 from mddnet.types import BoolArray, UInt8Array
 
-PAIR_SIGMA = 0.01
-"""Smoothing of the local sharpness, sigma over the long side."""
+PAIR_SIGMA = 0.01  # smoothing of the local sharpness, sigma over the long side
 PAIR_RATIO = 2.0
 """One photo is clearly sharper where its local sharpness is more than this many times that of the other."""
 PAIR_NOISE_FLOOR = 0.02

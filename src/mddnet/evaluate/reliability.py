@@ -12,8 +12,7 @@ TRUE_COC_EDGES_PX = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 
 _FINE_EDGES_PX = np.concatenate([np.arange(0.0, 32.0, 0.125), np.geomspace(32.0, 256.0, 97)])
 CONFIDENCE_BINS = 10
 QUARTILES = (0.25, 0.5, 0.75)
-MIN_PIXELS = 200
-"""Bins with fewer sampled pixels are left out."""
+MIN_PIXELS = 200  # bins with fewer sampled pixels are left out
 
 
 @dataclass(frozen=True, slots=True)

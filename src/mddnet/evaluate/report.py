@@ -24,8 +24,7 @@ from mddnet.evaluate.tables import ResultTable, cell, heading, result_tables, so
 from mddnet.metrics import METRICS, Metric
 from mddnet.scenes.small_pictures import SmallPicture
 
-MAX_COMPARED = 24
-"""Largest number of photos in the figure that compares methods."""
+MAX_COMPARED = 24  # largest number of photos in the figure that compares methods
 _ERRORS = {
     "coc": ("Error of the CoC", "mean |error| of the rest, px"),
     "inv_depth": ("Error of inverse depth", "mean error of the rest, share of range"),

@@ -33,10 +33,8 @@ from mddnet.evaluate.scenes import MEASURED_KINDS, SceneChoice, choose_scenes, o
 from mddnet.metrics import Comparison, Estimate, Truth, measure
 from mddnet.metrics.sparsification import ERRORS
 
-PARTS = (*MEASURED_KINDS, "pairs", "coc_slope", "psf_shapes")
-"""Parts of an evaluation of captures."""
-NETWORK_SIZE = (384, 512)
-"""Height and width of the photo for the speed measurement."""
+PARTS = (*MEASURED_KINDS, "pairs", "coc_slope", "psf_shapes")  # parts of an evaluation of captures
+NETWORK_SIZE = (384, 512)  # height and width of the photo for the speed measurement
 _SPEED_RUNS = 20
 
 OnProgress = Callable[[int, int, str], None]

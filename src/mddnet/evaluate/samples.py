@@ -14,8 +14,7 @@ from mddnet.metrics import AlignmentChoice, Truth
 from mddnet.metrics.comparison import BLUR_THRESHOLD_PX
 from mddnet.types import Float32Array
 
-SAMPLED_PIXELS = 20_000
-"""Known pixels sampled per photo for metrics that sort them."""
+SAMPLED_PIXELS = 20_000  # known pixels sampled per photo for metrics that sort them
 
 
 @dataclass(frozen=True, slots=True)

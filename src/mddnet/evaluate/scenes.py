@@ -29,8 +29,7 @@ from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt
 
 MEASURED_KINDS = {name: kind for name, kind in KINDS.items() if kind.frames_measured > 0}
 """Kinds whose depth is used as truth."""
-CONFIDENCE_MIN = 0.5
-"""Depth of a scene with a confidence map counts as known where the confidence is above this."""
+CONFIDENCE_MIN = 0.5  # depth of a scene with a confidence map counts as known where the confidence is above this
 BLUR_SHARE_MIN = 0.02
 """A frame shows blur if at least this share of random masked pixel pairs has clearly different CoCs."""
 SCENES_PER_LOCATION = 8

@@ -16,8 +16,7 @@ AlignmentMethod = Literal["robust", "least_squares"]
 
 HUBER_TUNING = 1.345
 """Residuals beyond this many standard deviations count linearly (Huber 1964; 95 % efficient on Gaussian noise)."""
-FITTED_PIXELS = 50_000
-"""Of more pixels, evenly spaced ones are fitted: two numbers do not need them all."""
+FITTED_PIXELS = 50_000  # of more pixels, evenly spaced ones are fitted: two numbers do not need them all
 NEAREST_TO_INFINITY = 1e-3
 """A predicted inverse depth below this share of its largest one counts as this share before alignment in depth."""
 _ITERATIONS = 30

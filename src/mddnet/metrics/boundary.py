@@ -9,10 +9,8 @@ from mddnet.metrics.known import Values, check_shapes
 from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
-BOUNDARY_RATIOS = (1.05, 1.25)
-"""Lowest and highest ratio of neighbouring depths that counts as a boundary."""
-BOUNDARY_COUNT = 10
-"""Number of ratios, evenly spaced."""
+BOUNDARY_RATIOS = (1.05, 1.25)  # lowest and highest ratio of neighbouring depths that counts as a boundary
+BOUNDARY_COUNT = 10  # number of ratios, evenly spaced
 
 
 def boundary_f1(pred_m: Values, truth_m: Values, mask: BoolArray | None = None) -> float:

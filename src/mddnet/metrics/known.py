@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from mddnet.types import BoolArray
 
-Values = NDArray[np.floating]
-"""A map, (H, W); NaN is unknown in a truth."""
+Values = NDArray[np.floating]  # a map, (H, W); NaN is unknown in a truth
 
 
 def check_shapes(pred: NDArray[np.generic], truth: NDArray[np.generic], mask: BoolArray | None = None) -> None:

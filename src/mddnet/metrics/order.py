@@ -13,10 +13,8 @@ from mddnet.metrics.known import Values, check_shapes, known_values
 from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.types import BoolArray
 
-DEPTH_GAP = 0.10
-"""Inverse depths differ clearly if they differ by more than this share of the scene's 2-98 % range."""
-DEFOCUS_GAP = 0.007
-"""CoC diameters differ clearly if they differ by more than this share of the image's long side."""
+DEPTH_GAP = 0.10  # inverse depths differ clearly if they differ by more than this share of the scene's 2-98 % range
+DEFOCUS_GAP = 0.007  # CoC diameters differ clearly if they differ by more than this share of the image's long side
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from mddnet.metrics.known import Values, known_values
 from mddnet.metrics.registry import Metric, register
 
-SPARSIFICATION_STEPS = 100
-"""The curves have one point per percent of pixels removed, from 0 to 99 %."""
+SPARSIFICATION_STEPS = 100  # the curves have one point per percent of pixels removed, from 0 to 99 %
 
 
 @dataclass(frozen=True, slots=True)

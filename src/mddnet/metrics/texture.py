@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from mddnet.types import BoolArray, Float32Array
 
-TEXTURE_SHARE = 0.6
-"""Share of the pixels, the most textured ones, that the texture mask keeps."""
-TEXTURE_SIGMA = 0.005
-"""Sigma of the smoothing behind the texture mask, as a fraction of the long side (at least 1 px)."""
+TEXTURE_SHARE = 0.6  # share of the pixels, the most textured ones, that the texture mask keeps
+TEXTURE_SIGMA = 0.005  # sigma of the smoothing behind the texture mask, as a fraction of the long side (at least 1 px)
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 

@@ -35,11 +35,9 @@ from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
 MapFormat = Literal["tiff", "png", "npy"]
-MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
-"""Formats of maps that the base install can write."""
+MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)  # formats of maps that the base install can write
 SaveFormat = Literal["tiff", "png", "npy", "exr", "mask", "ply", "glb"]
-SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)
-"""All formats: maps, defocus mask and point cloud."""
+SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, defocus mask and point cloud
 POINT_FORMATS = {"ply": ply_bytes, "glb": glb_bytes}
 MASK = "defocus_mask"
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
@@ -52,8 +50,7 @@ MEANINGS = {
     "depth_error_m": {"unit": "m", "meaning": "standard error of depth_m"},
 }
 LEVELS_16_BIT = 65535
-LOCK_PATIENCE_S = 60.0
-"""Longest wait for other processes that hold the lock, usually for milliseconds."""
+LOCK_PATIENCE_S = 60.0  # longest wait for other processes that hold the lock, usually for milliseconds
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
 

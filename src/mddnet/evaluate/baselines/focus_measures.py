@@ -13,8 +13,7 @@ from mddnet.evaluate.methods import Quantity, estimate_from
 from mddnet.metrics import Estimate, gaussian_smoothed, luminance, smoothed_laplacian
 from mddnet.types import Float32Array, UInt8Array
 
-FOCUS_MEASURE_SIGMA = 0.01
-"""Smoothing of the measures, sigma over the long side of the photo."""
+FOCUS_MEASURE_SIGMA = 0.01  # smoothing of the measures, sigma over the long side of the photo
 
 Measure = Callable[[UInt8Array, float], Float32Array]
 

@@ -21,15 +21,12 @@ from mddnet.types import BoolArray, Float32Array, UInt8Array
 if TYPE_CHECKING:
     import scipy.sparse
 
-DERIVATIVE_SIGMA_PX = 1.0
-"""Gradients are derivatives of this Gaussian; plain differences of pixels are too noisy."""
+DERIVATIVE_SIGMA_PX = 1.0  # gradients are derivatives of this Gaussian; plain differences of pixels are too noisy
 REBLUR_SIGMA_PX = 1.0
 CANNY_HIGH, CANNY_LOW = 0.1, 0.04
 """Thresholds of Canny's detector as shares of the largest gradient, as in the authors' demonstration."""
-BILATERAL_SHARE = 0.1
-"""Widths of the bilateral filter: this share of the image's long side, and of its range of luma."""
-FIDELITY = 0.001
-"""Weight of the blur at edges against the smoothness of the map."""
+BILATERAL_SHARE = 0.1  # widths of the bilateral filter: this share of the image's long side, and of its range of luma
+FIDELITY = 0.001  # weight of the blur at edges against the smoothness of the map
 MATTING_EPSILON = 1e-7
 PROPAGATION_LONG_SIDE_PX = 320
 """Size at which the map is propagated, in two seconds instead of a minute; the map is smooth anyway."""

@@ -12,8 +12,7 @@ from mddnet.evaluate.datasets.files import inv_depth_from_depth_m
 from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing
 from mddnet.optics import signed_defocus_px
 
-FRAMES = 4
-"""Evaluated frames per scene, spread evenly over its positions."""
+FRAMES = 4  # evaluated frames per scene, spread evenly over its positions
 
 
 def list_all_in_3d_photos(root: Path) -> Listing:

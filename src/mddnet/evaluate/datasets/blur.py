@@ -28,8 +28,7 @@ from mddnet.types import Float32Array
 
 TABLE_FILE = "convertion.mat"
 LEVELS_PER_PX = 10.0
-MAX_SIGMA_PX = 7.5
-"""A little above (29 - 1) / 4, the largest sigma of SYNDOF."""
+MAX_SIGMA_PX = 7.5  # a little above (29 - 1) / 4, the largest sigma of SYNDOF
 
 
 def list_syndof(root: Path) -> Listing:

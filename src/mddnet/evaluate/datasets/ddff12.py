@@ -22,15 +22,11 @@ from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, Missing
 from mddnet.optics import light_field_kappa_px, signed_defocus_px
 
 FILE = "ddff-dataset-trainval.h5"
-VIEWS = np.argwhere(np.ones((9, 9))).astype(np.float64)
-"""Rows and columns of the views that are averaged."""
-DISPARITY_RANGE_PX = (0.2825, 0.0202)
-"""Of 0.5 m and 7 m, from the README."""
-FOCUS_PX = np.linspace(*DISPARITY_RANGE_PX, 10)
-"""Disparity in focus of each of the ten frames, near to far."""
+VIEWS = np.argwhere(np.ones((9, 9))).astype(np.float64)  # rows and columns of the views that are averaged
+DISPARITY_RANGE_PX = (0.2825, 0.0202)  # of 0.5 m and 7 m, from the README
+FOCUS_PX = np.linspace(*DISPARITY_RANGE_PX, 10)  # disparity in focus of each of the ten frames, near to far
 NEAREST_M = 0.5
-FRAMES_OF_A_STACK = (0, 3, 6, 9)
-"""Evaluated frames of ten, near to far; neighbouring frames are similar."""
+FRAMES_OF_A_STACK = (0, 3, 6, 9)  # evaluated frames of ten, near to far; neighbouring frames are similar
 
 
 def list_ddff12(root: Path) -> Listing:

@@ -19,8 +19,7 @@ from mddnet.types import BoolArray, Float32Array, InvDepthUnit, UInt8Array
 
 CropChoice = Literal["published", "none"]
 CapChoice = float | Literal["published", "none"]
-TRUTHS = ("inv_depth", "signed_defocus_px", "defocus_px")
-"""Fields of :class:`DatasetPhoto` with a truth."""
+TRUTHS = ("inv_depth", "signed_defocus_px", "defocus_px")  # fields of :class:`DatasetPhoto` with a truth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
