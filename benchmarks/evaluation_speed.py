@@ -39,9 +39,7 @@ def run(settings: Settings) -> str:
     """Measure the evaluation of synthetic frames."""
     photos = [synthetic_photo(seed) for seed in range(FRAMES)]
     items = tuple(Item(f"frame_{k}", "synthetic", lambda k=k: photos[k]) for k in range(FRAMES))
-    dataset = Dataset(
-        "synthetic", "Synthetic frames", "", "", "", "", (), Protocol("all"), "", lambda *_: Listing(items)
-    )
+    dataset = Dataset("synthetic", "Synthetic frames", "", "", "", "", Protocol("all"), lambda _: Listing(items))
     model = load(settings.model, threads=1)
     spent = {"network": 0.0, "predict": 0.0}
 

@@ -158,7 +158,7 @@ def evaluate_dataset(
         "blur_threshold_px": options.blur_threshold_px,
         "pairs_per_photo": options.pairs_per_photo,
         "seed": options.seed,
-        "layout_unverified": dataset.unverified,
+        "layout_unverified": bool(dataset.unverified),
     }
     failures += dataset.wrong_checksums(root) if checksums else []
     evaluation = Evaluation(name, "test", stated, failures=failures)

@@ -20,7 +20,6 @@ from mddnet.metrics.order import (
     depth_ordinal_accuracy,
     depth_ordinal_pairs,
     inv_depth_range,
-    ordinal_accuracy,
     ordinal_pairs,
     spearman,
 )
@@ -46,7 +45,7 @@ __all__ = [
     "average_precision", "boundary_f1", "coc_mae_px", "coc_mse_px2", "constant_mae_px", "defocus_ordinal_accuracy",
     "defocus_ordinal_pairs", "delta", "depth_ordinal_accuracy", "depth_ordinal_pairs", "detection_mae", "f_beta",
     "falling_steps", "fit_alignment", "gaussian_smoothed", "inv_depth_range", "iou", "luminance", "measure",
-    "near_depth_edges", "negative_sharpness", "normalised_sigma_mae", "normalised_sigma_mse", "ordinal_accuracy",
+    "near_depth_edges", "negative_sharpness", "normalised_sigma_mae", "normalised_sigma_mse",
     "ordinal_pairs", "register", "rmse", "rmse_log", "sign_accuracy", "silog", "smoothed_laplacian", "sparsification",
     "spearman", "sq_rel", "texture_mask", "vertical_position",
 ]  # fmt: skip

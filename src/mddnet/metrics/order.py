@@ -29,7 +29,12 @@ class OrdinalPairs:
         return len(self.nearer)
 
     def accuracy(self, pred: Values) -> float:
-        """Share of pairs that ``pred`` orders correctly; ties count half, a NaN is wrong. NaN without pairs."""
+        """Share of pairs that ``pred`` orders correctly; ties count half, a NaN is wrong. NaN without pairs.
+
+        After the ordinal error of Chen et al., "Single-Image Depth Perception in the Wild" (NeurIPS 2016), with the gap
+        absolute instead of a ratio. Any monotone unit of ``pred`` gives the same value; chance is 0.5; the negated
+        prediction has 1 minus the value.
+        """
         if len(self) == 0:
             return float("nan")
         flat = np.asarray(pred).ravel()
@@ -72,25 +77,6 @@ def ordinal_pairs(
     return OrdinalPairs(every[:, 0], every[:, 1], kept / (pairs * len(found)))
 
 
-def ordinal_accuracy(
-    pred: Values, truth: Values, mask: BoolArray | None, min_gap: float, *, pairs: int = 20_000, seed: int = 0
-) -> float:
-    """Share of random pairs with clearly different truths that ``pred`` orders correctly; ties count half.
-
-    After the ordinal error of Chen et al., "Single-Image Depth Perception in the Wild" (NeurIPS 2016), with the gap
-    absolute instead of a ratio. Any monotone unit of ``pred`` gives the same value; chance is 0.5; the negated
-    prediction has 1 minus the value. NaN if no pair is admissible. See :func:`ordinal_pairs`.
-
-    Example:
-        >>> import numpy as np
-        >>> truth = np.array([[0.0, 1.0, 2.0]])
-        >>> ordinal_accuracy(10 * truth + 3, truth, None, 0.5)
-        1.0
-    """
-    check_shapes(pred, truth)
-    return ordinal_pairs(truth, mask, min_gap, pairs=pairs, seed=seed).accuracy(pred)
-
-
 def inv_depth_range(inv_depth: Values) -> float:
     """The scene's range: 98th minus 2nd percentile of the known inverse depths; 0 if none is known."""
     known = np.asarray(inv_depth)[np.isfinite(inv_depth)]
@@ -98,38 +84,34 @@ def inv_depth_range(inv_depth: Values) -> float:
     return float(high - low)
 
 
-def depth_gap(inv_depth: Values) -> float:
-    """Smallest clear difference of inverse depths: a tenth of the range of all known pixels; infinite if that is 0."""
-    return DEPTH_GAP * inv_depth_range(inv_depth) or float("inf")
-
-
-def defocus_gap(defocus_px: Values) -> float:
-    """Smallest clear difference of CoC diameters: 0.7 % of the long side."""
-    return DEFOCUS_GAP * max(np.shape(defocus_px))
-
-
 def depth_ordinal_pairs(
     inv_depth: Values, mask: BoolArray | None, *, pairs: int = 20_000, seed: int = 0
 ) -> OrdinalPairs:
-    """:func:`ordinal_pairs` of inverse depth in any unit, including "ordinal", at :func:`depth_gap`."""
-    return ordinal_pairs(inv_depth, mask, depth_gap(inv_depth), pairs=pairs, seed=seed)
+    """:func:`ordinal_pairs` of inverse depth in any unit that differ by more than a tenth of the scene's range.
+
+    The range is that of all known pixels; there are no pairs if it is 0.
+    """
+    gap = DEPTH_GAP * inv_depth_range(inv_depth) or float("inf")
+    return ordinal_pairs(inv_depth, mask, gap, pairs=pairs, seed=seed)
 
 
 def defocus_ordinal_pairs(
     defocus_px: Values, mask: BoolArray | None, *, pairs: int = 20_000, seed: int = 0
 ) -> OrdinalPairs:
-    """:func:`ordinal_pairs` of CoC diameters at :func:`defocus_gap`."""
-    return ordinal_pairs(defocus_px, mask, defocus_gap(defocus_px), pairs=pairs, seed=seed)
+    """:func:`ordinal_pairs` of CoC diameters that differ by more than 0.7 % of the long side."""
+    return ordinal_pairs(defocus_px, mask, DEFOCUS_GAP * max(np.shape(defocus_px)), pairs=pairs, seed=seed)
 
 
 def depth_ordinal_accuracy(pred: Values, inv_depth: Values, mask: BoolArray | None) -> float:
-    """:func:`ordinal_accuracy` of inverse depth at :func:`depth_gap`."""
-    return ordinal_accuracy(pred, inv_depth, mask, depth_gap(inv_depth))
+    """Ordinal accuracy of inverse depth, of :func:`depth_ordinal_pairs`."""
+    check_shapes(pred, inv_depth)
+    return depth_ordinal_pairs(inv_depth, mask).accuracy(pred)
 
 
 def defocus_ordinal_accuracy(pred: Values, defocus_px: Values, mask: BoolArray | None) -> float:
-    """:func:`ordinal_accuracy` of defocus at :func:`defocus_gap`."""
-    return ordinal_accuracy(pred, defocus_px, mask, defocus_gap(defocus_px))
+    """Ordinal accuracy of defocus, of :func:`defocus_ordinal_pairs`."""
+    check_shapes(pred, defocus_px)
+    return defocus_ordinal_pairs(defocus_px, mask).accuracy(pred)
 
 
 def spearman(pred: Values, truth: Values, mask: BoolArray | None = None) -> float:

@@ -11,7 +11,6 @@ from mddnet.evaluate.datasets.record import Dataset, Protocol
 
 _NYU: dict[str, Any] = {
     "licence": "none stated; cite the paper",
-    "provides": ("inv_depth",),
     "protocol": Protocol(
         "pixels that the sensor measured (rawDepths > 0), of the 654 test photos", nyu.EIGEN_CROP, (1e-3, 10.0)
     ),
@@ -28,16 +27,13 @@ DATASETS: dict[str, Dataset] = {
             obtain="ask the authors of the paper", licence="none stated",
             expects="  all_in_focus/N.tif, depth/N/depth.npy, depth/N/mask.npy, fd/N/fd.npy, focus_small/N/*\n"
             "  or N/AIF/AIF.tif, N/depth/, N/focus/; all_in_3d.json with aperture_px is optional (docs/data-sets.md)",
-            provides=("inv_depth", "signed_defocus_px", "defocus_px"),
             protocol=Protocol("pixels with measured depth, by the mask"),
-            basis="docs/data-sets.md; the CoC is evaluated only with aperture_px in all_in_3d.json",
             list_items=all_in_3d.list_all_in_3d_photos,
         ),
         Dataset(
             name="nyu-mat", title="NYU Depth V2, labeled .mat", source=_NYU_SOURCE,
             obtain="download nyu_depth_v2_labeled.mat (2.8 GB) and splits.mat from the authors' page, no registration",
             expects="  nyu_depth_v2_labeled.mat\n  splits.mat",
-            basis="the authors' page and the reader of BTS; checksums from several public readers of the data set",
             list_items=nyu.list_mat,
             checksums={
                 nyu.MAT_FILE: "520609c519fba3ba5ac58c8fefcc3530",
@@ -52,7 +48,7 @@ DATASETS: dict[str, Dataset] = {
             expects="  test/SCENE_TYPE/rgb_NNNNN.jpg\n"
             "  test/SCENE_TYPE/sync_depth_NNNNN.png   (16 bits, mm, 0 unknown)\n"
             "  or rgb/rgb_NNNNN.jpg and depth/sync_depth_NNNNN.png",
-            basis="the script of BTS that writes the files, and an example of Metric3D", list_items=nyu.list_png,
+            list_items=nyu.list_png,
             **_NYU,
         ),
         Dataset(
@@ -65,9 +61,7 @@ DATASETS: dict[str, Dataset] = {
             expects="  val_selection_cropped/image/DRIVE_sync_image_FRAME_image_02.png\n"
             "  val_selection_cropped/groundtruth_depth/DRIVE_sync_groundtruth_depth_FRAME_image_02.png\n"
             "      (16 bits, metres times 256, 0 unknown)\n" "  or rgb/ID.png and depth/ID.png",
-            provides=("inv_depth",),
             protocol=Protocol("pixels that the lidar measured (code above 0)", None, (1e-3, 80.0)),
-            basis="the readme of the authors' devkit, public readers of the selection, and an example of Metric3D",
             list_items=kitti.list_kitti,
         ),
         Dataset(
@@ -77,9 +71,7 @@ DATASETS: dict[str, Dataset] = {
             "scenes2021; or the benchmark's MiddEval3-data-Q.zip and MiddEval3-GT0-Q.zip (or H, F), unpacked in one "
             "folder: --root is its trainingQ", licence="none stated; cite the papers",
             expects="  SCENE/im0.png\n  SCENE/disp0.pfm   (disp0GT.pfm in the benchmark)\n  SCENE/calib.txt",
-            provides=("inv_depth",), protocol=Protocol("pixels whose disparity is finite"),
-            basis="the page of the data set, a calib.txt in public code, and a scene of the benchmark",
-            list_items=middlebury.list_2014,
+            protocol=Protocol("pixels whose disparity is finite"), list_items=middlebury.list_2014,
         ),
         Dataset(
             name="middlebury-2006", title="Middlebury 2005 and 2006",
@@ -87,10 +79,10 @@ DATASETS: dict[str, Dataset] = {
             obtain="download the folders of the scenes (Aloe, Baby1, ...) from the page, two-view versions",
             licence="none stated; cite the papers",
             expects="  SCENE/view1.png\n  SCENE/disp1.png   (8 bits, 0 unknown)\n"
-            "  SCENE/dmin.txt    (optional)", provides=("inv_depth",),
+            "  SCENE/dmin.txt    (optional)",
             protocol=Protocol("pixels whose disparity is above 0"),
-            basis="from memory of the page, except the formula, which captures of these scenes confirm",
-            list_items=middlebury.list_2006, unverified=True,
+            unverified="the layout, from memory of the page; captures of these scenes confirm the formula",
+            list_items=middlebury.list_2006,
         ),
         Dataset(
             name="ddff12", title="DDFF 12-Scene, validation scenes",
@@ -98,20 +90,16 @@ DATASETS: dict[str, Dataset] = {
             obtain="download ddff-dataset-trainval.h5 (12.6 GB) from https://hazirbas.com/datasets/ddff12scene/",
             licence="Creative Commons, attribution (according to its page; unverified)",
             expects="  ddff-dataset-trainval.h5   (stack_val, disp_val)",
-            provides=("inv_depth", "signed_defocus_px", "defocus_px"),
             protocol=Protocol("pixels with a disparity above 0", None, (0.5, 7.0)),
-            basis="the authors' README, reader and refocusing script; unverified: the size of the CoC, which follows "
-            "from the script, and the limits of the planes of focus, 0.2825 and 0.0202 px",
-            list_items=ddff12.list_ddff12, unverified=True,
+            unverified="the size of the CoC, which follows from the authors' script, and the limits of the planes of "
+            "focus, 0.2825 and 0.0202 px", list_items=ddff12.list_ddff12,
         ),
         Dataset(
             name="syndof", title="SYNDOF", source="Lee et al., CVPR 2019; https://github.com/codeslake/SYNDOF",
             obtain="download the archive of data sets that https://github.com/codeslake/DMENet links, or render it "
             "with the authors' script", licence="research only (CC BY-NC; the code is AGPL)",
-            expects="  image/NAME.png\n  blur_map/NAME.png   (8 bits, ten times sigma in px)", provides=("defocus_px",),
-            protocol=_SIGMA,
-            basis="the authors' README; it does not define the test set, so all photos below --root are evaluated",
-            list_items=blur.list_syndof,
+            expects="  image/NAME.png\n  blur_map/NAME.png   (8 bits, ten times sigma in px)",
+            protocol=_SIGMA, list_items=blur.list_syndof,
         ),
         Dataset(
             name="rtf", title="RTF",
@@ -121,9 +109,8 @@ DATASETS: dict[str, Dataset] = {
             "convertion.mat from that folder, the photos from the archive of data sets of the same repository",
             licence="none stated",
             expects="  image/NAME.png\n  gt/NAME.mat       (blurMap)\n"
-            "  convertion.mat    (convertion: sigma, size of disc)", provides=("defocus_px",), protocol=_SIGMA,
-            basis="DMENet's evaluation script; unverified: photos and maps are paired in the order of their names",
-            list_items=blur.list_rtf, unverified=True,
+            "  convertion.mat    (convertion: sigma, size of disc)", protocol=_SIGMA,
+            unverified="that photos and maps are paired in the order of their names", list_items=blur.list_rtf,
         ),
     )
 }

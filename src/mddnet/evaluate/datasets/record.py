@@ -104,16 +104,14 @@ class Dataset:
     obtain: str  # how to get it
     licence: str
     expects: str  # the layout below the root, one path per line
-    provides: tuple[str, ...]  # its truths, of :data:`TRUTHS`
     protocol: Protocol
-    basis: str  # source of the layout, and which part of it is unverified
     list_items: Callable[[Path], Listing]  # lists the photos below a root; raises CaptureError
     checksums: Mapping[str, str] = field(default_factory=dict)  # MD5 by path below the root, where known
-    unverified: bool = False  # whether a part of layout or encoding is unverified
+    unverified: str = ""  # part of layout or encoding that is unverified
 
     def origin(self) -> str:
         """Source and licence, and what is unverified, as text."""
-        unverified = f"\nUnverified: {self.basis}." if self.unverified else ""
+        unverified = f"\nUnverified: {self.unverified}." if self.unverified else ""
         return f"{self.title}: {self.source}. Licence: {self.licence}.{unverified}"
 
     def instructions(self) -> str:
