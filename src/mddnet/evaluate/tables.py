@@ -18,16 +18,12 @@ from mddnet.evaluate.scenes import BLUR_SHARE_MIN, CONFIDENCE_MIN
 from mddnet.io.atomic import atomic_write, plain_json
 from mddnet.metrics import METRICS, TEXTURE_SHARE, Metric
 from mddnet.metrics.registry import Group, in_group
+from mddnet.metrics.sparsification import ERRORS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 EVALUATION_FORMAT = 2
-_CURVES = {
-    "coc": ("CoC error, px", 2),
-    "inv_depth": ("inverse depth error, share of the range", 3),
-    "order": ("wrongly ordered pairs of depth", 3),
-}
 _DEPTH_GROUPS = ("depth", "metric depth", "metric depth, shares and boundaries")
 _FILE_WIDTH = 120
 _LEFT_OUT = "Left out, not in the split: "
@@ -133,7 +129,7 @@ def _note(result: SourceResult, group: Group, shown: Sequence[Metric], evaluatio
 def _curve_table(result: SourceResult) -> ResultTable:
     rows = []
     for error, by_location in result.model.confidence.items():
-        label, digits = _CURVES[error]
+        label, digits = ERRORS[error].label, ERRORS[error].digits
         curve = by_location[MACRO]
         rows.append((label, *(number(value, digits) for value in curve.error)))
         rows.append((f"{label}: oracle", *(number(value, digits) for value in curve.oracle)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,18 +86,29 @@ def falling_steps(curve: Values) -> int:
 
 # --- registered -------------------------------------------------------------------------------------------------------
 
-ERRORS = {"coc": "CoC", "inv_depth": "depth", "order": "order"}
-"""Errors with a sparsification curve, ``NAME_curve`` of a comparison: |CoC error| in px; |error of inverse depth| over
-the scene's range, after robust alignment; wrongly ordered pairs of depth."""
+
+class CurveError(NamedTuple):
+    """An error with a sparsification curve, the attribute ``NAME_curve`` of a comparison."""
+
+    title: str  # of its column
+    label: str
+    digits: int  # decimals in tables
+    note: str
 
 
-_NOTES = {
-    "coc": "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. "
-    "Const.: AUSE of a constant confidence. Falls: how many of the nine steps of 10 % of the pixels lower the mean "
-    "error of the rest. CoC: |CoC error|.",
-    "inv_depth": "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",
-    "order": "Order: wrongly ordered pairs of depth.",
-}
+ERRORS = {
+    "coc": CurveError("CoC", "CoC error, px", 2, "CoC: |CoC error|."),
+    "inv_depth": CurveError(
+        "depth", "inverse depth error, share of the range", 3,
+        "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",
+    ),
+    "order": CurveError("order", "wrongly ordered pairs of depth", 3, "Order: wrongly ordered pairs of depth."),
+}  # fmt: skip
+_NOTE = (
+    "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. Const.: "
+    "AUSE of a constant confidence. Falls: how many of the nine steps of 10 % of the pixels lower the mean error of "
+    "the rest. "
+)
 
 
 def _area(curve: str, area: str) -> Callable[[Any], float]:
@@ -105,14 +116,14 @@ def _area(curve: str, area: str) -> Callable[[Any], float]:
 
 
 # fmt: off
-for _error, _title in ERRORS.items():
-    _key, _curve = f"ause_{_error}", f"{_error}_curve"
+for _name, _error in ERRORS.items():
+    _key, _curve = f"ause_{_name}", f"{_name}_curve"
     register(
         Metric(
-            _key, _title, "confidence", _area(_curve, "ause"), (_curve,), reference_key=f"{_key}_constant",
-            better="lower", note=_NOTES[_error],
+            _key, _error.title, "confidence", _area(_curve, "ause"), (_curve,), reference_key=f"{_key}_constant",
+            better="lower", note=(_NOTE if _name == "coc" else "") + _error.note,
         ),
         Metric(f"{_key}_constant", "const.", "confidence", _area(_curve, "constant"), (_curve,), better="lower"),
-        Metric(f"falling_steps_{_error}", "falls", "confidence", digits=0),
+        Metric(f"falling_steps_{_name}", "falls", "confidence", digits=0),
     )
 # fmt: on
