@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -168,32 +168,15 @@ def _evaluate(predictor: Model, options: EvaluateOptions, parts: tuple[str, ...]
         blur_threshold_px=options.blur_threshold,
     )
     dataset = None if options.dataset is None else find_dataset(options.dataset)
-    baselines = [find_baseline(name, options.threads) for name in options.baseline or ()]
-    name = f"{predictor.name} {predictor.version}"
+    shared: dict[str, Any] = {
+        "name": f"{predictor.name} {predictor.version}",
+        "options": chosen,
+        "baselines": [find_baseline(name, options.threads) for name in options.baseline or ()],
+        "on_progress": show,
+    }
     if dataset is None:
-        return evaluate_model(
-            predictor,
-            options.scenes,
-            options.data,
-            options.split,
-            parts,
-            name=name,
-            options=chosen,
-            baselines=baselines,
-            speed=options.speed,
-            on_progress=show,
-        )
+        where = options.scenes, options.data, options.split, parts
+        return evaluate_model(predictor, *where, speed=options.speed, **shared)
     assert options.root is not None
-    return evaluate_dataset(
-        predictor,
-        dataset,
-        options.root,
-        name=name,
-        limit=options.limit,
-        crop=options.crop,
-        cap_m=options.cap,
-        checksums=options.checksums,
-        options=chosen,
-        baselines=baselines,
-        on_progress=show,
-    )
+    protocol: dict[str, Any] = {"limit": options.limit, "crop": options.crop, "cap_m": options.cap}
+    return evaluate_dataset(predictor, dataset, options.root, checksums=options.checksums, **protocol, **shared)

@@ -15,6 +15,7 @@ from mddnet.cli.flags import Count, Positive
 
 if TYPE_CHECKING:
     from mddnet.predict.folder import Outcome, Settings
+    from mddnet.predict.output import SaveFormat
 
 
 def predict(
@@ -82,18 +83,19 @@ def predict(
         Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
         have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
+    from mddnet.predict.folder import Settings, expected_items, find_photos
+    from mddnet.types import Lens
+
     try:
         if not paths and list_file is None:
             raise ValueError("no photo; expected photos, folders or patterns, or --list")
-        lens = (focal_mm, f_number, pixel_um, focus_m)
-        settings = _settings(out, formats, lens, linear, max_megapixels, refine, resume)
+        lens = Lens(focal_mm, f_number, pixel_um, focus_m)
+        max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
+        settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, resume)
         names = [*(paths or []), *_listed(list_file)]
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)
         return 2
-
-    # Imported after the check of the flags, so that wrong usage fails fast.
-    from mddnet.predict.folder import expected_items, find_photos
 
     photos, failures = find_photos(names)
     count = sum(expected_items(path) for path in photos)
@@ -108,28 +110,16 @@ def predict(
     return 1 if failed else 0
 
 
-def _settings(
-    out: Path,
-    formats: str,
-    lens: tuple[float | None, float | None, float | None, float | None],
-    linear: bool,
-    max_megapixels: float | None,
-    refine: bool,
-    resume: bool,
-) -> Settings:
-    """Check the flags; ValueError for an invalid one, MddnetError for a format whose package is missing."""
-    from mddnet.predict.folder import Settings
+def _formats(formats: str) -> tuple[SaveFormat, ...]:
+    """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
     from mddnet.predict.output import SAVE_FORMATS, require_formats
-    from mddnet.types import Lens
 
     named = {part.strip() for part in formats.split(",")}
     if not named.issubset(SAVE_FORMATS):
         raise ValueError(f"--formats {formats}: expected some of {','.join(SAVE_FORMATS)}")
     chosen = tuple(name for name in SAVE_FORMATS if name in named)
-    facts = Lens(*lens)
     require_formats(chosen)
-    max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
-    return Settings(out, chosen, facts, linear, max_pixels, refine, resume)
+    return chosen
 
 
 def _listed(list_file: str | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Literal, Protocol, get_args
 
@@ -84,16 +84,18 @@ def estimate_from(quantity: Quantity, values: NDArray[np.floating]) -> Estimate:
     return Estimate(blur_score=values, blur_threshold=0.5 if quantity == "blur_probability" else None)
 
 
+def can_estimate(method: Method, what: str) -> bool:
+    """Whether a method estimates ``"depth"`` or ``"blur"``."""
+    return bool(set(method.quantities) & set(DEPTH_QUANTITIES if what == "depth" else BLUR_QUANTITIES))
+
+
 def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
     """Infer; ModelError for a quantity that the method does not list, another shape, or values that are not finite."""
     estimate = method.infer(photo)
-    for name, wanted, found in (
-        ("depth", DEPTH_QUANTITIES, estimate.inv_depth),
-        ("blur", BLUR_QUANTITIES, estimate.blur),
-    ):
-        if (found is not None) != bool(set(method.quantities) & set(wanted)):
+    for what, found in (("depth", estimate.inv_depth), ("blur", estimate.blur)):
+        if (found is not None) != can_estimate(method, what):
             output = "no" if found is None else "a map of"
-            raise ModelError(f"{method.name}: the output has {output} {name}; expected {', '.join(method.quantities)}")
+            raise ModelError(f"{method.name}: the output has {output} {what}; expected {', '.join(method.quantities)}")
     for name in MAPS:
         values = getattr(estimate, name)
         if values is None:
@@ -112,14 +114,6 @@ def rotated_infer(method: Method, photo: UInt8Array) -> Estimate:
     estimate = checked_infer(method, np.ascontiguousarray(photo[::-1, ::-1]))
     maps = {name: getattr(estimate, name) for name in MAPS}
     return Estimate(**{name: None if values is None else values[::-1, ::-1] for name, values in maps.items()})
-
-
-def quantities_by_method(methods: Sequence[Method]) -> dict[str, tuple[Quantity, ...]]:
-    """The quantities of each method, by its name; ModelError for two methods with one name."""
-    quantities = {method.name: tuple(method.quantities) for method in methods}
-    if len(quantities) < len(methods):
-        raise ModelError(f"methods {', '.join(method.name for method in methods)}; expected different names")
-    return quantities
 
 
 def require_packages(name: str, extra: str, *modules: str) -> None:

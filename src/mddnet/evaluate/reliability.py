@@ -55,11 +55,9 @@ class ReliabilityCounts:
 
     def add_coc(self, predicted_px: NDArray[np.floating], true_px: NDArray[np.floating]) -> None:
         """Count pixels; those without a truth are left out."""
-        known = np.isfinite(true_px) & (true_px < TRUE_COC_EDGES_PX[-1])
-        row = np.searchsorted(TRUE_COC_EDGES_PX, true_px[known], side="right") - 1
-        column = np.clip(np.searchsorted(_FINE_EDGES_PX, predicted_px[known], side="right") - 1, 0, None)
-        flat = np.bincount(row * len(_FINE_EDGES_PX) + column, minlength=self._coc.size)
-        self._coc += flat.reshape(self._coc.shape)
+        known = np.isfinite(true_px)
+        edges = TRUE_COC_EDGES_PX, np.append(_FINE_EDGES_PX, np.inf)
+        self._coc += np.histogram2d(true_px[known], np.maximum(predicted_px[known], 0), edges)[0].astype(np.int64)
 
     def add_confidence(
         self,

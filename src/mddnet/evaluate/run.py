@@ -11,20 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from mddnet.errors import MddnetError
+from mddnet.errors import MddnetError, ModelError
 from mddnet.evaluate.cases import CaseKeeper, case_pictures
 from mddnet.evaluate.datasets.record import CapChoice, CropChoice, Dataset, dataset_source
 from mddnet.evaluate.discs import SlopePoint, disc_source, shape_slopes, shape_source, slopes
-from mddnet.evaluate.methods import (
-    BLUR_QUANTITIES,
-    DEPTH_QUANTITIES,
-    Method,
-    Predictor,
-    PredictorMethod,
-    checked_infer,
-    quantities_by_method,
-    rotated_infer,
-)
+from mddnet.evaluate.methods import Method, Predictor, PredictorMethod, can_estimate, checked_infer, rotated_infer
 from mddnet.evaluate.pairs import pair_source
 from mddnet.evaluate.reliability import ReliabilityCounts
 from mddnet.evaluate.result import Evaluation, MethodResult, PhotoCurves, PhotoRow, SourceResult, SpeedResult
@@ -198,7 +189,10 @@ def _run(
 ) -> Evaluation:
     started = time.monotonic()
     progress = on_progress or (lambda done, total, what: None)
-    evaluation.baselines = dict(list(quantities_by_method(methods).items())[1:])
+    names = [method.name for method in methods]
+    if len(set(names)) < len(names):
+        raise ModelError(f"methods {', '.join(names)}; expected different names")
+    evaluation.baselines = {method.name: tuple(method.quantities) for method in methods[1:]}
     total = sum(len(source.samples) for source in sources)
     done = 0
     for source in sources:
@@ -264,8 +258,8 @@ class _SourceRun:
     def _estimates(self, sample: Sample, truth: Truth) -> Iterator[tuple[str, tuple[Estimate, Estimate | None]]]:
         """Estimates of all methods with a quantity that is known here; a failure of a baseline is only recorded."""
         for method in self.methods:
-            has_depth = truth.has_depth() and bool(set(method.quantities) & set(DEPTH_QUANTITIES))
-            if not has_depth and not (truth.has_blur() and set(method.quantities) & set(BLUR_QUANTITIES)):
+            has_depth = truth.has_depth() and can_estimate(method, "depth")
+            if not has_depth and not (truth.has_blur() and can_estimate(method, "blur")):
                 continue
             try:
                 estimate = _infer(method, truth)

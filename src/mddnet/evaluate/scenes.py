@@ -68,13 +68,6 @@ class SceneMaps:
 # --- which scenes -----------------------------------------------------------------------------------------------------
 
 
-def scene_kind(folder: Path, record: SceneRecord) -> str:
-    """Kind of a scene: the name of its parent folder if that is a kind, else the kind of its capture."""
-    if folder.parent.name in KINDS:
-        return folder.parent.name
-    return next((name for name, kind in KINDS.items() if kind.capture == record.capture), record.capture)
-
-
 def choose_scenes(
     root: Path,
     split_of: Mapping[str, str],
@@ -99,7 +92,9 @@ def choose_scenes(
         except CaptureError as error:
             failures.append((str(folder), str(error)))
             continue
-        kind = scene_kind(folder, record)
+        kind = folder.parent.name
+        if kind not in KINDS:
+            kind = next((name for name, one in KINDS.items() if one.capture == record.capture), record.capture)
         if kind not in kinds:
             continue
         if record.location not in split_of:

@@ -65,9 +65,6 @@ def average_precision(score: Values, blurred: BoolArray, mask: BoolArray | None 
     return float(np.sum(np.diff(hits, prepend=0) * (hits / found)) / hits[-1])
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 def _share(c: Any) -> float:
     return mean_of(c.blurred)
 

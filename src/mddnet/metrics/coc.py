@@ -58,9 +58,6 @@ def constant_mae_px(defocus_px: Values, mask: BoolArray | None = None) -> float:
     return mean_of(np.abs(t - np.median(t))) if len(t) else float("nan")
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 def _focus_error(c: Any) -> float:
     """Error of the plane of focus over the scene's range, at most 1, after robust alignment; NaN if none was found."""
     truth, focus = c.truth, c.estimate.focus

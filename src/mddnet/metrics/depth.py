@@ -68,9 +68,6 @@ def delta(
     return mean_of(ratio < base**power)
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 def _constant(c: Any) -> float:
     u, truth_m = c.truth.inv_depth.astype(np.float64), c.known_metres[1]
     return abs_rel(np.full(truth_m.shape, 1.0 / float(np.median(u[u > 0]))), truth_m)

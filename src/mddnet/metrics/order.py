@@ -134,9 +134,6 @@ def _mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 def _rank_correlation(c: Any) -> float:
     return spearman(c.estimate.inv_depth, c.truth.inv_depth, c.truth.rank_mask)
 

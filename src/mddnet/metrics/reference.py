@@ -33,9 +33,6 @@ def negative_sharpness(photo: NDArray[np.generic], *scales: float) -> list[Float
     return [-gaussian_smoothed(sharpness, scale * max(sharpness.shape)) for scale in scales]
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 def _ordinal(scale: float, c: Any) -> float:
     return float(c.truth.defocus_pairs.accuracy(c.truth.blurriness[scale]))
 

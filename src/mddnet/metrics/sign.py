@@ -24,9 +24,6 @@ def sign_accuracy(
     return mean_of(0.5 + 0.5 * np.sign(p[clear]) * np.sign(t[clear]))
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 def _accuracy(c: Any, signed_px: Values, near_edges: bool | None = None) -> float:
     """At the pixels of the sign mask; near the depth edges alone, or away from them."""
     truth, where = c.truth.signed_defocus_px, c.truth.sign_mask

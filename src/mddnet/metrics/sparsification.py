@@ -84,9 +84,6 @@ def falling_steps(curve: Values) -> int:
     return int(np.count_nonzero(np.diff(curve) < 0))
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 class CurveError(NamedTuple):
     """An error with a sparsification curve, the attribute ``NAME_curve`` of a comparison."""
 
