@@ -59,13 +59,8 @@ def wanted_defocus_px(maps: PageMaps, factor: float, u_focus: float | None = Non
 def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UInt8Array:
     """The photo, at the size of the maps, with a shallower depth of field: occlusion-aware layers, in linear light.
 
-    Args:
-        maps: the photo and its maps.
-        factor: 1 to 6; the f-number is divided by it.
-        u_focus: another plane of focus, in the unit of the maps; None keeps that of the photo.
-
-    Raises:
-        MddnetError: for a factor out of range, or another plane of focus where no lens law was found.
+    The f-number is divided by a factor from 1 to 6. ``u_focus`` is another plane of focus, in the unit of the maps;
+    MddnetError where no lens law was found.
     """
     from mddnet.scenes.render import render_defocus  # OpenCV and SciPy, which the rest of the page does not need
 

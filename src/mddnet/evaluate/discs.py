@@ -164,9 +164,6 @@ def shape_slopes(points: Mapping[str, Sequence[SlopePoint]]) -> dict[Shape, Slop
     return fits
 
 
-# --- samples ----------------------------------------------------------------------------------------------------------
-
-
 def disc_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
     """The sharp images of scenes at each size, unchanged and blurred by discs."""
     discs: list[tuple[Shape, int, float]] = [

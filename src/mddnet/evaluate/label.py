@@ -119,19 +119,10 @@ def label_photos(
 ) -> Generator[LabelRow]:
     """Label photos; a label is kept if photo, teacher and checks have not changed.
 
-    The tables are written when the iterator ends or is closed, also after Ctrl-C; they then include valid labels of
-    earlier runs.
-
-    Args:
-        tasks: the photos.
-        teacher: the method that estimates depth.
-        digest: of the teacher, see :func:`teacher_digest`.
-        out: data root whose group ``pseudo`` is written; created if missing.
-        checks: what a label must pass; None is the default.
-
-    Raises:
-        OutputError: if ``out`` cannot be written, or another process is labelling there.
-        ModelError: if the teacher's output does not match its quantities, or it has no depth.
+    The group ``pseudo`` of the data root ``out`` is written. Its tables are written when the iterator ends or is
+    closed, also after Ctrl-C; they then include valid labels of earlier runs. The digest is that of
+    :func:`teacher_digest`. OutputError if ``out`` cannot be written, or another process is labelling there; ModelError
+    if the teacher's output does not match its quantities, or it has no depth.
     """
     checks = checks or Checks()
     root = out / GROUP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, Protocol, get_args
 
@@ -82,6 +83,26 @@ def estimate_from(quantity: Quantity, values: NDArray[np.floating]) -> Estimate:
         converted: Any = np.asarray(convert(values), dtype=np.float32)
         return Estimate(**{name: converted})
     return Estimate(blur_score=values, blur_threshold=0.5 if quantity == "blur_probability" else None)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionMethod:
+    """A function of a photo, which gives one quantity, (H, W), as a method."""
+
+    name: str
+    quantity: Quantity
+    function: Callable[[UInt8Array], NDArray[np.floating]]
+    packages: tuple[str, ...] = ()  # of the extra ``build``; ModelError for a missing one
+
+    def __post_init__(self) -> None:
+        require_packages(self.name, "build", *self.packages)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        return (self.quantity,)
+
+    def infer(self, photo: UInt8Array, /) -> Estimate:
+        return estimate_from(self.quantity, self.function(photo))
 
 
 def can_estimate(method: Method, what: str) -> bool:

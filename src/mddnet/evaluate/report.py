@@ -82,9 +82,6 @@ def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:
     return [(metric, reference) for metric, reference in pairs if {metric.key, reference.key} <= set(model.macro)]
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
-
-
 def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
     for metric, reference in _with_reference(model):
         if metric.group != "confidence":

@@ -17,8 +17,15 @@ from mddnet.evaluate.datasets.record import CapChoice, CropChoice, Dataset, data
 from mddnet.evaluate.discs import SlopePoint, disc_source, shape_slopes, shape_source, slopes
 from mddnet.evaluate.methods import Method, Predictor, PredictorMethod, can_estimate, checked_infer, rotated_infer
 from mddnet.evaluate.pairs import pair_source
-from mddnet.evaluate.reliability import ReliabilityCounts
-from mddnet.evaluate.result import Evaluation, MethodResult, PhotoCurves, PhotoRow, SourceResult, SpeedResult
+from mddnet.evaluate.result import (
+    Evaluation,
+    MethodResult,
+    PhotoCurves,
+    PhotoRow,
+    ReliabilityCounts,
+    SourceResult,
+    SpeedResult,
+)  # fmt: skip
 from mddnet.evaluate.samples import Options, Sample, Source
 from mddnet.evaluate.scenes import MEASURED_KINDS, SceneChoice, choose_scenes, one_per_location, scene_source
 from mddnet.metrics import Comparison, Estimate, Truth, measure
@@ -30,9 +37,6 @@ _SPEED_RUNS = 20
 
 OnProgress = Callable[[int, int, str], None]
 """Called with the number of photos done, the number of all photos, and the name of the next one."""
-
-
-# --- what is measured -------------------------------------------------------------------------------------------------
 
 
 def evaluate_model(
@@ -119,18 +123,16 @@ def evaluate_dataset(
 ) -> Evaluation:
     """Measure a model on a public data set. Numbers are means over photos, of all evaluated pixels of each.
 
+    The other arguments are those of :func:`evaluate_model`.
+
     Args:
-        model: a model with ``predict``; for the other arguments see :func:`evaluate_model`.
+        model: a model with ``predict``.
         dataset: one of :data:`mddnet.evaluate.datasets.DATASETS`.
         root: the folder of its files; CaptureError if required ones are missing.
-        name: name of the model in the tables.
         limit: largest number of photos, spread evenly over the data set; None for all.
         crop: ``"published"`` for the crop that is usual for the data set, or ``"none"``.
         cap_m: largest evaluated depth, metres; ``"published"`` or ``"none"``.
         checksums: whether to verify files whose MD5 is known; a difference is listed in ``failures``.
-        options: options of the evaluation.
-        baselines: other methods to measure on the same photos.
-        on_progress: called before each photo.
 
     Returns:
         The evaluation, with one kind, named like the data set. Photos that cannot be read or have no evaluated pixel
@@ -174,9 +176,6 @@ def _choose(
 
         split_of = read_split(data_root / "split.csv")
     return choose_scenes(scenes_root, split_of, split, kinds, options.scenes_per_location)
-
-
-# --- the loop ---------------------------------------------------------------------------------------------------------
 
 
 def _run(

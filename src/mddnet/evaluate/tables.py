@@ -185,9 +185,6 @@ def number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-# --- output -----------------------------------------------------------------------------------------------------------
-
-
 def heading(evaluation: Evaluation) -> str:
     """Name of the model and of the data."""
     if "dataset" in evaluation.options:

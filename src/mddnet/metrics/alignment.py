@@ -63,10 +63,7 @@ def fit_alignment(
     residuals by reweighting, with the scale of the residuals from their median absolute deviation: a region of wrong
     truth has little influence. It never returns a negative scale, which would accept inverted depth; such a prediction
     counts as a constant, and a constant gets scale 0 and the mean of the truth. ``least_squares`` is as published, its
-    scale may have any sign.
-
-    Raises:
-        ValueError: for an unknown kind or method, other shapes, or without a known pixel.
+    scale may have any sign. ValueError for an unknown kind or method, other shapes, or without a known pixel.
     """
     if kind not in get_args(AlignmentKind) or method not in get_args(AlignmentMethod):
         raise ValueError(

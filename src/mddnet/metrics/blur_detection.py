@@ -37,11 +37,7 @@ def iou(detected: BoolArray, blurred: BoolArray, mask: BoolArray | None = None) 
 
 
 def detection_mae(probability: Values | BoolArray, blurred: BoolArray, mask: BoolArray | None = None) -> float:
-    """Mean of |p - truth|, p in [0, 1] (Perazzi et al., "Saliency Filters", CVPR 2012); of a binary map its error rate.
-
-    Raises:
-        ValueError: if the shapes differ, or for a value outside [0, 1].
-    """
+    """Mean of |p - truth|, p in [0, 1] (Perazzi et al., "Saliency Filters", CVPR 2012): of a binary map, errors."""
     p, truth = known_values(probability, blurred, mask)
     if len(p) and not (p.min() >= 0 and p.max() <= 1):
         raise ValueError(f"probabilities from {p.min():g} to {p.max():g}; expected 0 to 1")

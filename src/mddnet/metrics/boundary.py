@@ -20,15 +20,8 @@ def boundary_f1(pred_m: Values, truth_m: Values, mask: BoolArray | None = None) 
     Precision and recall are means over the four directions; F1 is averaged over ten ratios from 1.05 to 1.25 with
     weights in proportion to the ratio. Bochkovskii et al., "Depth Pro" (arXiv:2410.02073), section on sharp boundary
     metrics, and their published code: a ratio counts 0 if neither prediction nor truth has a boundary. There is no
-    thinning and no tolerance: a boundary that is one pixel off is a miss.
-
-    Args:
-        pred_m: (H, W) depth; a scale does not matter, a shift of inverse depth does. Values <= 0 have no boundaries.
-        truth_m: (H, W) depth, NaN where unknown.
-        mask: (H, W) or None; both neighbours must be in it, known and positive.
-
-    Returns:
-        A value in [0, 1]; NaN if the truth has no boundary even at the lowest ratio.
+    thinning and no tolerance: a boundary that is one pixel off is a miss. Both neighbours must be in the mask, known
+    and positive; predictions <= 0 have no boundaries. NaN if the truth has no boundary even at the lowest ratio.
     """
     check_shapes(pred_m, truth_m, mask)
     p, t = np.asarray(pred_m, dtype=np.float64), np.asarray(truth_m, dtype=np.float64)

@@ -45,17 +45,10 @@ class OrdinalPairs:
 def ordinal_pairs(
     truth: Values, mask: BoolArray | None, min_gap: float, *, pairs: int = 20_000, seed: int = 0
 ) -> OrdinalPairs:
-    """Draw random pairs of masked pixels whose truths differ by more than ``min_gap``.
+    """Draw random pairs of masked, known pixels whose truths differ by more than ``min_gap``, which is >= 0.
 
-    Args:
-        truth: (H, W), NaN where unknown.
-        mask: (H, W), or None for every pixel.
-        min_gap: smallest difference, exclusive, in the unit of the truth, >= 0.
-        pairs: largest number of pairs to return; up to ten times as many are drawn.
-        seed: the draw depends on the seed, the truth and the mask only.
-
-    Raises:
-        ValueError: if the shapes differ or ``min_gap`` is negative or NaN.
+    At most ``pairs`` are returned, of up to ten times as many that are drawn. The draw depends on the seed, the truth
+    and the mask only. ValueError for other shapes or an invalid gap.
     """
     check_shapes(truth, truth, mask)
     if not min_gap >= 0:

@@ -44,17 +44,8 @@ def sparsification(error: Values, confidence: Values) -> Sparsification:
     Ilg et al., "Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow" (ECCV 2018), section on AUSE: the
     area under the sparsification error, the curve minus the oracle's, errors divided by the mean of all. Here the area
     is the mean over 0, 1, ..., 99 % removed. Pixels of equal confidence are removed in random order; the curve is the
-    expected one, so a constant confidence has a constant curve.
-
-    Args:
-        error: any shape, >= 0, NaN where the truth is unknown.
-        confidence: the same shape, larger is more confident; NaN is the least confident.
-
-    Returns:
-        The curves; NaN without a known pixel.
-
-    Raises:
-        ValueError: if the shapes differ or an error is negative.
+    expected one, so a constant confidence has a constant curve. Errors are >= 0, or NaN where unknown; a confidence of
+    NaN is the lowest. The curves are NaN without a known pixel; ValueError for other shapes or a negative error.
 
     Example:
         >>> import numpy as np

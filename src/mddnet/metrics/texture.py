@@ -28,11 +28,7 @@ def luminance(image: NDArray[np.generic]) -> Float32Array:
 
 
 def gaussian_smoothed(values: Float32Array, sigma_px: float) -> Float32Array:
-    """Convolution of an (H, W) map with a Gaussian, cut at 3 sigma, edges mirrored; ``sigma_px`` 0 changes nothing.
-
-    Raises:
-        ValueError: for a negative sigma or another shape.
-    """
+    """Convolution of an (H, W) map with a Gaussian, cut at 3 sigma, edges mirrored; ``sigma_px`` 0 changes nothing."""
     if values.ndim != 2 or not sigma_px >= 0:
         raise ValueError(f"shape {values.shape}, sigma {sigma_px}; expected (H, W) and a sigma of 0 px or more")
     if sigma_px == 0 or values.size == 0:

@@ -6,16 +6,15 @@ Processing 27(3), 2018). The constants are those of the authors' public code. Ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
 from mddnet.evaluate.baselines.gradients import Gradient
-from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
-from mddnet.metrics import Estimate, luminance
+from mddnet.evaluate.methods import FunctionMethod
+from mddnet.metrics import luminance
 from mddnet.types import BoolArray, UInt8Array
 
 SCALES_PX = tuple(1.0 + 0.5 * n for n in range(9))  # sigmas of the edge detection
@@ -32,24 +31,13 @@ SPREAD_SHARE, SPREAD_RANGE = 1 / 8, 3.75
 PASSES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class KaraaliJung:
-    """The method; it estimates the sigma of a Gaussian."""
-
-    quantities: ClassVar[tuple[Quantity, ...]] = ("sigma_px",)
-    name: str = "karaali-jung"
-
-    def __post_init__(self) -> None:
-        require_packages(self.name, "build", "cv2", "scipy")
-
-    def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the CoC, four sigma; 0 everywhere in a photo without edges."""
-        scales, sigma_px = edge_blur(photo)
-        edges = scales >= AGREEING
-        if not edges.any():
-            return estimate_from("sigma_px", np.zeros(photo.shape[:2]))
-        sigma_px = propagated(along_edges(sigma_px, edges, scales), edges, photo)
-        return estimate_from("sigma_px", sigma_px.astype(np.float32))
+def sigma_map(photo: UInt8Array) -> NDArray[np.floating]:
+    """Sigma of the blur, (H, W) px; 0 everywhere in a photo without edges."""
+    scales, sigma_px = edge_blur(photo)
+    edges = scales >= AGREEING
+    if not edges.any():
+        return np.zeros(photo.shape[:2])
+    return propagated(along_edges(sigma_px, edges, scales), edges, photo).astype(np.float32)
 
 
 def edge_blur(photo: UInt8Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -155,4 +143,4 @@ def domain_transform(
     return result
 
 
-BASELINES = {"karaali-jung": KaraaliJung}
+BASELINES = {"karaali-jung": partial(FunctionMethod, "karaali-jung", "sigma_px", sigma_map, ("cv2", "scipy"))}

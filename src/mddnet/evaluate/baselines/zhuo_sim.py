@@ -6,16 +6,16 @@ Zhuo and Sim, "Defocus map estimation from a single image" (Pattern Recognition 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.evaluate.baselines.gradients import Gradient
-from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
-from mddnet.metrics import Estimate, luminance
+from mddnet.evaluate.methods import FunctionMethod
+from mddnet.metrics import luminance
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DERIVATIVE_SIGMA_PX = 1.0  # gradients are derivatives of this Gaussian; plain differences of pixels are too noisy
 REBLUR_SIGMA_PX = 1.0
+MAX_SIGMA_PX = 5.0  # larger blur is clipped: its gradient ratio differs from 1 by less than the noise
 CANNY_HIGH, CANNY_LOW = 0.1, 0.04
 """Thresholds of Canny's detector as shares of the largest gradient, as in the authors' demonstration."""
 BILATERAL_SHARE = 0.1  # widths of the bilateral filter: this share of the image's long side, and of its range of luma
@@ -33,28 +34,16 @@ PROPAGATION_LONG_SIDE_PX = 320
 _GRID = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ZhuoSim:
-    """The method; it estimates the sigma of a Gaussian."""
-
-    quantities: ClassVar[tuple[Quantity, ...]] = ("sigma_px",)
-    max_sigma_px: float = 5.0  # larger blur is clipped: its gradient ratio differs from 1 by less than the noise
-    name: str = "zhuo-sim"
-
-    def __post_init__(self) -> None:
-        require_packages(self.name, "build", "cv2", "scipy")
-
-    def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the CoC, four sigma; 0 everywhere in a photo without edges."""
-        edges, sigma_px = edge_blur(photo, self.max_sigma_px)
-        if not edges.any():
-            return estimate_from("sigma_px", np.zeros(photo.shape[:2]))
-        refined = sparse_bilateral(sigma_px, edges, luminance(photo))
-        full = propagated(refined, edges, photo)
-        return estimate_from("sigma_px", np.clip(full, 0.0, self.max_sigma_px).astype(np.float32))
+def sigma_map(photo: UInt8Array) -> NDArray[np.floating]:
+    """Sigma of the blur, (H, W) px; 0 everywhere in a photo without edges."""
+    edges, sigma_px = edge_blur(photo)
+    if not edges.any():
+        return np.zeros(photo.shape[:2])
+    full = propagated(sparse_bilateral(sigma_px, edges, luminance(photo)), edges, photo)
+    return np.clip(full, 0.0, MAX_SIGMA_PX).astype(np.float32)
 
 
-def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArray[np.float64]]:
+def edge_blur(photo: UInt8Array) -> tuple[BoolArray, NDArray[np.float64]]:
     """Edges, and the blur of a step edge at each of them.
 
     The gradient of a step that is blurred by sigma falls by R when it is blurred once more by sigma_0 (equation 6 of
@@ -72,7 +61,7 @@ def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArra
     ratio_squared = (sharp[edges] / blurred[edges]) ** 2
     variance = REBLUR_SIGMA_PX**2 / (ratio_squared - 1.0) - DERIVATIVE_SIGMA_PX**2
     sigma_px = np.zeros(luma.shape)
-    sigma_px[edges] = np.sqrt(np.clip(variance, 0.0, max_sigma_px**2))
+    sigma_px[edges] = np.sqrt(np.clip(variance, 0.0, MAX_SIGMA_PX**2))
     return edges, sigma_px
 
 
@@ -156,4 +145,4 @@ def matting_laplacian(photo: UInt8Array) -> scipy.sparse.dia_matrix:
     return dia_matrix((data, list(diagonals)), shape=(height * width, height * width))
 
 
-BASELINES = {"zhuo-sim": ZhuoSim}
+BASELINES = {"zhuo-sim": partial(FunctionMethod, "zhuo-sim", "sigma_px", sigma_map, ("cv2", "scipy"))}

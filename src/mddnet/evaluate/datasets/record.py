@@ -203,9 +203,6 @@ def _only(values: Float32Array | None, where: BoolArray) -> Float32Array | None:
     return None if values is None else np.where(where, values, np.float32(np.nan))
 
 
-# --- samples ----------------------------------------------------------------------------------------------------------
-
-
 def dataset_source(
     dataset: Dataset, root: Path, protocol: Protocol, options: Options, limit: int | None
 ) -> tuple[Source, int, list[tuple[str, str]]]:
