@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mddnet.evaluate.result import PhotoCurves, mean_curves
+from mddnet.evaluate.result import Curves, PhotoRow, mean_curves
 from mddnet.evaluate.samples import sample_known_pixels
 from mddnet.metrics import Comparison, Estimate, OrdinalPairs, Truth, measure, sparsification
 from mddnet.types import Float32Array
@@ -65,8 +65,9 @@ def test_the_draw_is_without_repetition_and_repeats_itself() -> None:
 
 
 def test_means_go_over_photos_scenes_and_locations() -> None:
-    def photo(scene: str, location: str, size: float) -> PhotoCurves:
-        return PhotoCurves(scene, location, {"coc": sparsification(size * np.arange(1.0, 11.0), -np.arange(10.0))})
+    def photo(scene: str, location: str, size: float) -> Curves:
+        curve = sparsification(size * np.arange(1.0, 11.0), -np.arange(10.0))
+        return PhotoRow(scene, location, "", {}), {"coc": curve}
 
     curves = mean_curves([photo("s", "p", 1.0), photo("s", "p", 3.0), photo("t", "p", 4.0), photo("u", "q", 9.0)])
     assert set(curves) == {"coc"} and set(curves["coc"]) == {"p", "q", "macro"}

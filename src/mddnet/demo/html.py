@@ -27,8 +27,8 @@ _PARTS: Any = _TEMPLATES.get_template("parts.html.jinja").module
 
 def scale_html(name: str, panel: Panel) -> str:
     """The colour scale of a picture, with quantity, unit and both ends."""
-    table = () if panel.scale is None else panel.scale.table[::17]
-    return str(_PARTS.scale(name, panel.scale, ",".join("rgb({},{},{})".format(*colour) for colour in table)))
+    table = () if panel.table is None else panel.table[::17]
+    return str(_PARTS.scale(name, panel, ",".join("rgb({},{},{})".format(*colour) for colour in table)))
 
 
 def depth_text(values: PointValues, unit: str) -> str:

@@ -26,21 +26,14 @@ VIEW_FILL = 0.85  # share of the picture that the cloud fills in the front view
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """The colour scale of a map."""
-
-    title: str  # quantity and unit
-    low: str  # meaning of the left end
-    high: str  # meaning of the right end
-    table: UInt8Array  # (256, 3) colours from left to right
-
-
-@dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture of the page, (h, w, 3) uint8, with its colour scale; the photo has none."""
+    """A picture of the page with its colour scale; the photo has none."""
 
-    pixels: UInt8Array
-    scale: Scale | None
+    pixels: UInt8Array  # (h, w, 3) uint8, sRGB
+    title: str = ""  # quantity and unit
+    low: str = ""  # meaning of the left end of the scale
+    high: str = ""  # meaning of the right end
+    table: UInt8Array | None = None  # (256, 3) colours from left to right
 
 
 def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None = None) -> dict[str, Panel]:
@@ -53,22 +46,22 @@ def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None
     ends = ("far", "near") if maps.unit == "relative" else (f"far {low:.3g}", f"{high:.3g} near")
     if maps.unit == "1/m":
         ends = (f"{low:.3g} ({metres(low)})", f"{high:.3g} ({metres(high)})")
-    shown = {
-        "photo": Panel(maps.pixels, None),
-        "depth": Panel(
-            colours(maps.inv_depth, low, high, DEPTH_COLOURS),
-            Scale(f"inverse depth, {maps.unit}", *ends, DEPTH_COLOURS),
-        ),
-        "defocus": Panel(
-            colours(maps.signed_defocus_px, -most, most, SIGN_COLOURS),
-            Scale("signed defocus, px of the photo", f"−{most:.3g} in front", f"behind +{most:.3g}", SIGN_COLOURS),
-        ),
-        "confidence": Panel(
-            colours(maps.confidence, 0.0, 1.0, GREY_COLOURS), Scale("confidence", "0 none", "1 full", GREY_COLOURS)
-        ),
-    }
     line = focus_line(maps.inv_depth, maps.focus.u_focus) if with_line and maps.focus.found else None
-    return {name: Panel(_drawn(panel.pixels, line, maps, point), panel.scale) for name, panel in shown.items()}
+
+    def panel(
+        values: Float32Array, first: float, last: float, title: str, left: str, right: str, table: UInt8Array
+    ) -> Panel:
+        return Panel(_drawn(colours(values, first, last, table), line, maps, point), title, left, right, table)
+
+    defocus = f"−{most:.3g} in front", f"behind +{most:.3g}"
+    return {
+        "photo": Panel(_drawn(maps.pixels, line, maps, point)),
+        "depth": panel(maps.inv_depth, (low, high), f"inverse depth, {maps.unit}", *ends, table=DEPTH_COLOURS),
+        "defocus": panel(
+            maps.signed_defocus_px, (-most, most), "signed defocus, px of the photo", *defocus, table=SIGN_COLOURS
+        ),
+        "confidence": panel(maps.confidence, (0.0, 1.0), "confidence", "0 none", "1 full", table=GREY_COLOURS),
+    }
 
 
 def metres(inv_depth: float) -> str:

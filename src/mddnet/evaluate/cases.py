@@ -24,7 +24,6 @@ class Case:
 
     name: str  # scene and file
     location: str
-    measures: Mapping[str, float]
     pictures: tuple[SmallPicture, ...]  # the photo, its truths, and the maps of every method
 
 
@@ -46,7 +45,7 @@ class CaseKeeper:
             kept = self._kept.setdefault(measure, [])
             if len(kept) >= 2 * CASES_PER_END and kept[CASES_PER_END - 1][0] <= value <= kept[-CASES_PER_END][0]:
                 continue
-            made = made or Case(name, location, dict(measures), pictures())
+            made = made or Case(name, location, pictures())
             kept.append((value, name, made))
             kept.sort(key=lambda entry: entry[:2])
             if len(kept) > 2 * CASES_PER_END:

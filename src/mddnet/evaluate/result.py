@@ -36,13 +36,8 @@ class PhotoRow:
     measures: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PhotoCurves:
-    """Sparsification curves of one photo, by name of the error."""
-
-    scene: str
-    location: str
-    curves: Mapping[str, Sparsification]
+Curves = tuple[PhotoRow, Mapping[str, Sparsification]]
+"""A photo and its sparsification curves, by name of the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +137,7 @@ class MethodResult:
     confidence: dict[str, dict[str, MeanCurve]] = field(default_factory=dict)  # curves by error and location
     reliability: Reliability | None = None
 
-    def summarise(self, averaged: Literal["location", "photo"], curves: Sequence[PhotoCurves] = ()) -> None:
+    def summarise(self, averaged: Literal["location", "photo"], curves: Sequence[Curves] = ()) -> None:
         if averaged == "location":
             self._average_locations()
         else:
@@ -266,16 +261,15 @@ class Evaluation:
         return {"headline": self.headline, **asdict(replace(self, kinds={})), "kinds": kinds}
 
 
-def mean_curves(photos: Sequence[PhotoCurves]) -> dict[str, dict[str, MeanCurve]]:
+def mean_curves(photos: Sequence[Curves]) -> dict[str, dict[str, MeanCurve]]:
     """Mean curves by error and location, over photos and then scenes; ``"macro"`` is the mean over locations."""
     result: dict[str, dict[str, MeanCurve]] = {}
     for name in ERRORS:
         by_location: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
-        for photo in photos:
-            if name in photo.curves:
-                curve = photo.curves[name]
-                both = np.stack([curve.error, curve.oracle])[:, list(REMOVED_PERCENT)]
-                by_location.setdefault(photo.location, {}).setdefault(photo.scene, []).append(both)
+        for row, curves in photos:
+            if name in curves:
+                both = np.stack([curves[name].error, curves[name].oracle])[:, list(REMOVED_PERCENT)]
+                by_location.setdefault(row.location, {}).setdefault(row.scene, []).append(both)
         means = {
             location: np.mean([np.mean(rows, axis=0) for rows in scenes.values()], axis=0)
             for location, scenes in by_location.items()

@@ -18,14 +18,14 @@ from mddnet.evaluate.discs import SlopePoint, disc_source, shape_slopes, shape_s
 from mddnet.evaluate.methods import Method, Predictor, PredictorMethod, can_estimate, checked_infer, rotated_infer
 from mddnet.evaluate.pairs import pair_source
 from mddnet.evaluate.result import (
+    Curves,
     Evaluation,
     MethodResult,
-    PhotoCurves,
     PhotoRow,
     ReliabilityCounts,
     SourceResult,
     SpeedResult,
-)  # fmt: skip
+)
 from mddnet.evaluate.samples import Options, Sample, Source
 from mddnet.evaluate.scenes import MEASURED_KINDS, SceneChoice, choose_scenes, one_per_location, scene_source
 from mddnet.metrics import Comparison, Estimate, Truth, measure
@@ -222,7 +222,7 @@ class _SourceRun:
     options: Options
     failures: list[tuple[str, str]]
     results: dict[str, MethodResult] = field(default_factory=dict)
-    curves: defaultdict[str, list[PhotoCurves]] = field(default_factory=lambda: defaultdict(list))
+    curves: defaultdict[str, list[Curves]] = field(default_factory=lambda: defaultdict(list))
     counts: defaultdict[str, ReliabilityCounts] = field(default_factory=lambda: defaultdict(ReliabilityCounts))
     cases: CaseKeeper = field(default_factory=CaseKeeper)
     failed: set[str] = field(default_factory=set)
@@ -275,7 +275,7 @@ class _SourceRun:
         row = PhotoRow(sample.scene, sample.location, sample.file, {**sample.labels, **measures})
         self.results[name].frames.append(row)
         curves = {error: curve for error in ERRORS if (curve := getattr(comparison, f"{error}_curve")) is not None}
-        self.curves[name].append(PhotoCurves(sample.scene, sample.location, curves))
+        self.curves[name].append((row, curves))
         truth, estimate, counts = comparison.truth, comparison.estimate, self.counts[name]
         if truth.sampled_defocus_px is not None and estimate.defocus_px is not None:
             counts.add_coc(estimate.defocus_px.ravel()[truth.defocus_indices], truth.sampled_defocus_px)
