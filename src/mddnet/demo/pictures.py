@@ -48,19 +48,15 @@ def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None
         ends = (f"{low:.3g} ({metres(low)})", f"{high:.3g} ({metres(high)})")
     line = focus_line(maps.inv_depth, maps.focus.u_focus) if with_line and maps.focus.found else None
 
-    def panel(
-        values: Float32Array, first: float, last: float, title: str, left: str, right: str, table: UInt8Array
-    ) -> Panel:
-        return Panel(_drawn(colours(values, first, last, table), line, maps, point), title, left, right, table)
+    def panel(values: Float32Array, limits: tuple[float, float], words: tuple[str, ...], table: UInt8Array) -> Panel:
+        return Panel(_drawn(colours(values, *limits, table), line, maps, point), words[0], words[1], words[2], table)
 
-    defocus = f"−{most:.3g} in front", f"behind +{most:.3g}"
+    defocus = "signed defocus, px of the photo", f"−{most:.3g} in front", f"behind +{most:.3g}"
     return {
         "photo": Panel(_drawn(maps.pixels, line, maps, point)),
-        "depth": panel(maps.inv_depth, (low, high), f"inverse depth, {maps.unit}", *ends, table=DEPTH_COLOURS),
-        "defocus": panel(
-            maps.signed_defocus_px, (-most, most), "signed defocus, px of the photo", *defocus, table=SIGN_COLOURS
-        ),
-        "confidence": panel(maps.confidence, (0.0, 1.0), "confidence", "0 none", "1 full", table=GREY_COLOURS),
+        "depth": panel(maps.inv_depth, (low, high), (f"inverse depth, {maps.unit}", *ends), DEPTH_COLOURS),
+        "defocus": panel(maps.signed_defocus_px, (-most, most), defocus, SIGN_COLOURS),
+        "confidence": panel(maps.confidence, (0.0, 1.0), ("confidence", "0 none", "1 full"), GREY_COLOURS),
     }
 
 
