@@ -82,14 +82,9 @@ def photo_field(label: str, elem_id: str, height: int, **settings: Any) -> gr.Fi
 def picture_field(label: str, elem_id: str, *classes: str) -> gr.Image:
     """A picture that can be downloaded and enlarged."""
     return gr.Image(
-        label=label,
-        alt_text=label,
-        format="png",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        elem_id=elem_id,
-        elem_classes=list(classes),
-    )
+        label=label, alt_text=label, format="png", interactive=False, buttons=["download", "fullscreen"],
+        elem_id=elem_id, elem_classes=list(classes),
+    )  # fmt: skip
 
 
 def with_page_errors(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -48,9 +48,6 @@ class Crop:
     width: int
     source: str  # publication of the crop
 
-    def description(self) -> str:
-        return f"rows {self.top} to {self.bottom - 1}, columns {self.left} to {self.right - 1} ({self.source})"
-
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
@@ -67,7 +64,10 @@ class Protocol:
         return f"depths from {low:g} to {high:g} m are evaluated, predictions are clipped to this range"
 
     def crop_text(self) -> str:
-        return "none" if self.crop is None else self.crop.description()
+        c = self.crop
+        if c is None:
+            return "none"
+        return f"rows {c.top} to {c.bottom - 1}, columns {c.left} to {c.right - 1} ({c.source})"
 
 
 @dataclass(frozen=True, slots=True)
