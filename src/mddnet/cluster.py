@@ -23,7 +23,6 @@ Result = TypeVar("Result")
 
 RETRIES = 4  # number of repetitions of a call whose worker or machine died
 IN_FLIGHT = 1000  # number of inputs that are submitted at a time; sufficient for a cluster that adds machines by demand
-CONNECT_TIMEOUT_S = 10.0
 VERSIONED_PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow", "onnxruntime")
 """Packages whose version can affect results."""
 
@@ -93,7 +92,7 @@ def _check_reachable(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("not of the form HOST:PORT")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
 
 
 def _checked_call(

@@ -61,15 +61,13 @@ def label(
     from mddnet.errors import ModelError
     from mddnet.evaluate.baselines import find_baseline
     from mddnet.evaluate.label import label_photos, plan_labels, teacher_digest
-    from mddnet.evaluate.methods import DEPTH_QUANTITIES, can_estimate
+    from mddnet.evaluate.methods import can_estimate
     from mddnet.evaluate.pseudo_labels import Checks
 
     tasks = plan_labels(sources, limit)
     method = find_baseline(teacher, threads)
     if not can_estimate(method, "depth"):
-        raise ModelError(
-            f"{teacher}: estimates {', '.join(method.quantities)}; expected {' or '.join(DEPTH_QUANTITIES)}"
-        )
+        raise ModelError(f"{teacher}: estimates {', '.join(method.quantities)}; expected inv_depth or depth_m")
     console = Console(stderr=True)
     states: Counter[str] = Counter()
     rejected: Counter[str] = Counter()

@@ -49,10 +49,7 @@ def wanted_defocus_px(maps: PageMaps, factor: float, u_focus: float | None = Non
     if u_focus is None:
         return np.asarray(significant_defocus_px(maps) * np.float32(factor))
     if not maps.focus.found:
-        raise MddnetError(
-            f"another plane of focus needs the lens law, which was not found ({maps.focus.reason}); use that of the "
-            "photo"
-        )
+        raise MddnetError(f"another plane of focus needs the lens law, which was not found: {maps.focus.reason}")
     return signed_defocus_px(maps.inv_depth, u_focus, maps.focus.kappa_px * factor).astype(np.float32)
 
 

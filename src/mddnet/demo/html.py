@@ -16,7 +16,6 @@ from mddnet.demo.pictures import Panel, metres
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.point_cloud import FAR_OVER_NEAR, PointCloud
 
-PLOT_POINTS = 700
 PLOT_SIZE = (640, 380)
 COLOURS = {"front": "#4a8fe0", "behind": "#d9822b", "law": "#12a37a"}
 _TEMPLATES = Environment(
@@ -113,7 +112,7 @@ class _Plot:
 def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
     """Defocus over inverse depth of random pixels as SVG, with the V of the lens law; the opacity is the confidence."""
     u = maps.inv_depth.reshape(-1)
-    sample = np.random.default_rng(0).choice(u.size, min(PLOT_POINTS, u.size), replace=False)
+    sample = np.random.default_rng(0).choice(u.size, min(700, u.size), replace=False)
     u, signed, confidence = u[sample], maps.signed_defocus_px.reshape(-1)[sample], maps.confidence.reshape(-1)[sample]
     low, high = (float(value) for value in np.percentile(u, [0.5, 99.5]))
     tip, kappa = maps.focus.u_focus, maps.focus.kappa_px

@@ -21,8 +21,7 @@ SENSOR_WIDTH_MM = {
     "phone, 1/2.55 inch, 5.6 mm": 5.6,
 }
 """Common sensor formats and their width, which gives the pixel pitch of an uncropped photo."""
-CAMERAS: dict[str, Sensor] = {sensor.model: sensor for sensor in SENSORS.values()}
-"""Cameras with a known sensor, by their EXIF name."""
+CAMERAS: dict[str, Sensor] = {sensor.model: sensor for sensor in SENSORS.values()}  # by their EXIF name
 SENSOR_CHOICES = (*SENSOR_WIDTH_MM, *sorted(CAMERAS, key=str.casefold))
 FIELDS = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
 
@@ -62,10 +61,7 @@ def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float 
         return PhotoPitch(1000.0 * SENSOR_WIDTH_MM[choice] / max(width_px, height_px), "")
     camera = CAMERAS.get(choice)
     if camera is None:
-        raise MddnetError(
-            f"camera or sensor {choice!r}: expected one of {', '.join(SENSOR_WIDTH_MM)}, or one of the "
-            f"{len(CAMERAS)} listed cameras"
-        )
+        raise MddnetError(f"sensor {choice!r}: expected one of {', '.join(SENSOR_WIDTH_MM)}, or a listed camera")
     if sensor_of(choice, camera.focal_mm if focal_mm is None else focal_mm) is None:
         note = f"{choice}: the known sensor has a lens of {camera.focal_mm:g} mm, not of {focal_mm:g} mm."
         return PhotoPitch(None, note)

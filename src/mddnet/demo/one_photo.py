@@ -41,8 +41,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HEAVY: dict[str, Any] = {**ONE_AT_A_TIME, **PRIVATE}
 LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 2, **PRIVATE}
 QUIET: dict[str, Any] = {"show_progress": "hidden", **LIGHT}
-LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
-"""For the change event of a slider; the keyboard does not trigger a release event."""
+LATEST: dict[str, Any] = {"trigger_mode": "always_last"}  # for sliders; the keyboard triggers no release event
 
 Point = tuple[int, int]  # column and row in the photo
 

@@ -19,9 +19,7 @@ from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Arra
 
 PAGE_SIDE_PX = 960  # largest long side on the page; downloads have the size of the photo
 RENDER_SIDE_PX = 2048  # largest long side of rendered pictures for download
-POINTER_SIDE_PX = PAGE_SIDE_PX // 2
-"""Long side of the grid of values for the browser, similar to that of the network's maps."""
-SHOWN_POINTS = 150_000
+POINTER_SIDE_PX = PAGE_SIDE_PX // 2  # long side of the browser's grid of values, about that of the network's maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def values_at(maps: PageMaps, x_px: float, y_px: float) -> PointValues:
     return PointValues(x, y, u, depth_m, float(maps.signed_defocus_px[at]), float(maps.confidence[at]))
 
 
-def points_of(maps: PageMaps, max_points: int = SHOWN_POINTS) -> PointCloud:
+def points_of(maps: PageMaps, max_points: int = 150_000) -> PointCloud:
     """The point cloud: see :func:`mddnet.predict.point_cloud.point_cloud`."""
     # The pixel pitch of the lens facts is that of the photo, whose pixels are smaller.
     pixel_um = None if maps.lens.pixel_um is None else maps.lens.pixel_um / maps.scale

@@ -11,8 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 JOB_AGE_S = 300.0  # age at which the folder of a job is removed; Gradio copies results into its cache immediately
-JOBS_KEPT = 4
-"""Number of finished jobs whose files are not removed for lack of space, since Gradio may not have copied them."""
+JOBS_KEPT = 4  # finished jobs whose files stay even if space is short: Gradio may not have copied them yet
 
 
 class Scratch:

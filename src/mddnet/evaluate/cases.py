@@ -14,8 +14,7 @@ from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, pi
 from mddnet.types import UInt8Array
 
 CASES_PER_END = 3  # number of best photos and of worst photos that are kept for each metric
-LEADING_METRICS = ("depth_ordinal", "defocus_ordinal", "blur_f")
-"""Metrics by which photos are ranked; one that no photo has is left out."""
+LEADING_METRICS = ("depth_ordinal", "defocus_ordinal", "blur_f")  # by which photos are ranked
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ SLOPE_DIAMETERS_PX = (2.0, 4.0, 8.0, 16.0)  # true diameters of the discs, in pi
 SLOPE_LONG_SIDES_PX = (320, 480, 640)  # long sides to which every photo is resized
 Shape = Literal["disc", "gaussian", "hexagon", "cat's eye"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-SHAPE_DIAMETERS_PX = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 48.0)
-"""True diameters for the shapes: from nearly sharp to beyond the model's cap."""
+SHAPE_DIAMETERS_PX = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 48.0)  # from nearly sharp to beyond the model's cap
 SHAPE_LONG_SIDE_PX = 480
 MAX_ENLARGEMENT = 1.15  # largest factor by which a photo is enlarged, since enlarging blurs
 

@@ -122,9 +122,7 @@ def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
         if values is None:
             continue
         if values.shape != photo.shape[:2]:
-            raise ModelError(
-                f"{method.name}: {name} has shape {values.shape} for a photo of {photo.shape[:2]}; expected the same"
-            )
+            raise ModelError(f"{method.name}: {name} has shape {values.shape}; expected {photo.shape[:2]} of the photo")
         if not np.isfinite(values).all():
             raise ModelError(f"{method.name}: {name} has values that are not finite; expected finite ones")
     return estimate
@@ -143,6 +141,4 @@ def require_packages(name: str, extra: str, *modules: str) -> None:
         try:
             import_module(module)
         except ImportError as error:
-            raise ModelError(
-                f"{name}: needs the package {error.name}, which is not installed: pip install 'mddnet[{extra}]'"
-            ) from error
+            raise ModelError(f"{name}: needs the package {error.name}: pip install 'mddnet[{extra}]'") from error

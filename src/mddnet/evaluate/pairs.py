@@ -14,10 +14,8 @@ from mddnet.scenes.store import read_image
 from mddnet.types import BoolArray, UInt8Array
 
 PAIR_SIGMA = 0.01  # smoothing of the local sharpness, sigma over the long side
-PAIR_RATIO = 2.0
-"""One photo is clearly sharper where its local sharpness is more than this many times that of the other."""
-PAIR_NOISE_FLOOR = 0.02
-"""The sharper photo's smoothed |Laplacian| of luma in [0, 1] must exceed this: about noise of 1.4 grey levels."""
+PAIR_RATIO = 2.0  # one photo is clearly sharper where its local sharpness is more than this many times as high
+PAIR_NOISE_FLOOR = 0.02  # smallest smoothed |Laplacian| of the sharper photo: about noise of 1.4 grey levels
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 

@@ -6,13 +6,13 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from mddnet.cores import usable_cores
 from mddnet.version import __version__
 
 _CHECKOUT = Path(__file__).parents[3]
-_GIT_TIMEOUT_S = 10
 
 
 def provenance() -> dict[str, str]:
@@ -39,24 +39,18 @@ def commit() -> str:
 def machine() -> str:
     """Processor, usable cores and system, without the name of a host or user."""
     model = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = " ".join(line.partition(":")[2].split())
-                break
-    except (OSError, UnicodeDecodeError):
-        pass
+    with suppress(OSError, UnicodeDecodeError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     return f"{model}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def provenance_line(made: Mapping[str, str], seconds: float) -> str:
     """The provenance as one line."""
-    return (
-        f"Made by mddnet {made['version']} at commit {made['commit']}, {made['made_at']}, on {made['machine']}, in "
-        f"{seconds:.0f} s."
-    )
+    origin = f"mddnet {made['version']} at commit {made['commit']}, {made['made_at']}, on {made['machine']}"
+    return f"Made by {origin}, in {seconds:.0f} s."
 
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(_CHECKOUT), *arguments]
-    return subprocess.check_output(command, stderr=subprocess.DEVNULL, encoding="utf-8", timeout=_GIT_TIMEOUT_S).strip()
+    return subprocess.check_output(command, stderr=subprocess.DEVNULL, encoding="utf-8", timeout=10).strip()

@@ -24,8 +24,6 @@ from mddnet.metrics import METRICS, Metric
 from mddnet.metrics.sparsification import ERRORS
 from mddnet.scenes.small_pictures import SmallPicture
 
-MAX_COMPARED = 24  # largest number of photos in the figure that compares methods
-
 
 def report_files(evaluation: Evaluation, made: Mapping[str, str]) -> dict[str, bytes]:
     """``report.html``, and ``comparison.jpg`` if there are baselines and photos."""
@@ -160,7 +158,7 @@ def _compared_cases(evaluation: Evaluation) -> list[tuple[str, tuple[SmallPictur
         for worst, best in result.cases.values():
             for case in (*worst, *best):
                 cases.setdefault((kind, case.name), case)
-    return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:MAX_COMPARED]]
+    return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:24]]
 
 
 def _comparison(rows: list[tuple[str, tuple[SmallPicture, ...]]]) -> bytes:

@@ -15,14 +15,11 @@ from mddnet.metrics import METRICS, Sparsification, falling_steps
 from mddnet.metrics.registry import add_from_means, mean, over_photos, pooled_mean
 from mddnet.metrics.sparsification import ERRORS
 
-REMOVED_PERCENT = tuple(range(0, 100, 10))
-"""Points of reported sparsification curves, per cent of pixels (pairs) removed."""
+REMOVED_PERCENT = tuple(range(0, 100, 10))  # points of reported sparsification curves
 MACRO = "macro"
-TRUE_COC_EDGES_PX = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
-"""Bin edges of the true CoC; larger values are left out."""
+TRUE_COC_EDGES_PX = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)  # bins of the true CoC
 _FINE_EDGES_PX = np.concatenate([np.arange(0.0, 32.0, 0.125), np.geomspace(32.0, 256.0, 97)])
 CONFIDENCE_BINS = 10
-QUARTILES = (0.25, 0.5, 0.75)
 MIN_PIXELS = 200  # bins with fewer sampled pixels are left out
 
 
@@ -36,8 +33,7 @@ class PhotoRow:
     measures: dict[str, float]
 
 
-Curves = tuple[PhotoRow, Mapping[str, Sparsification]]
-"""A photo and its sparsification curves, by name of the error."""
+Curves = tuple[PhotoRow, Mapping[str, Sparsification]]  # a photo and its curves, by name of the error
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ class ReliabilityCounts:
         for k, counts in enumerate(self._coc):
             pixels = int(counts.sum())
             if pixels >= MIN_PIXELS:
-                at = np.searchsorted(np.cumsum(counts), np.array(QUARTILES) * pixels)
+                at = np.searchsorted(np.cumsum(counts), np.array([0.25, 0.5, 0.75]) * pixels)
                 low, middle, high = (float(value) for value in _FINE_EDGES_PX[np.minimum(at, len(counts) - 1)])
                 coc.append(CocBin(TRUE_COC_EDGES_PX[k], TRUE_COC_EDGES_PX[k + 1], pixels, (low, middle, high)))
         confidence = []

@@ -32,11 +32,8 @@ from mddnet.metrics import Comparison, Estimate, Truth, measure
 from mddnet.metrics.sparsification import ERRORS
 
 PARTS = (*MEASURED_KINDS, "pairs", "coc_slope", "psf_shapes")  # parts of an evaluation of captures
-NETWORK_SIZE = (384, 512)  # height and width of the photo for the speed measurement
-_SPEED_RUNS = 20
 
-OnProgress = Callable[[int, int, str], None]
-"""Called with the number of photos done, the number of all photos, and the name of the next one."""
+OnProgress = Callable[[int, int, str], None]  # photos done, all photos, and the name of the next one
 
 
 def evaluate_model(
@@ -317,9 +314,9 @@ def _infer(method: Method, truth: Truth) -> Estimate:
     return Estimate(blur_score=score, blur_threshold=first.blur_threshold)
 
 
-def measure_speed(model: Any, runs: int = _SPEED_RUNS) -> SpeedResult:
+def measure_speed(model: Any, runs: int = 20) -> SpeedResult:
     """Median time of ``model.network_maps``, or of ``predict`` without it, at 384 x 512, after three warm-up runs."""
-    height, width = NETWORK_SIZE
+    height, width = 384, 512
     photo = np.random.default_rng(0).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
     network_maps = getattr(model, "network_maps", None)
     call, what = (model.predict, "predict") if network_maps is None else (network_maps, "network")

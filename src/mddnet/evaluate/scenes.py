@@ -30,10 +30,8 @@ from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt
 MEASURED_KINDS = {name: kind for name, kind in KINDS.items() if kind.frames_measured > 0}
 """Kinds whose depth is used as truth."""
 CONFIDENCE_MIN = 0.5  # depth of a scene with a confidence map counts as known where the confidence is above this
-BLUR_SHARE_MIN = 0.02
-"""A frame shows blur if at least this share of random masked pixel pairs has clearly different CoCs."""
-SCENES_PER_LOCATION = 8
-"""Largest number of scenes per location, spread evenly, since neighbouring frames of a video are nearly equal."""
+BLUR_SHARE_MIN = 0.02  # a frame shows blur if this share of random masked pixel pairs has clearly different CoCs
+SCENES_PER_LOCATION = 8  # at most; neighbouring frames of a video are nearly equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +61,6 @@ class SceneMaps:
     inv_depth: Float32Array  # (H, W) float32 in the unit of the record; NaN where unknown or of low confidence
     mask: BoolArray  # (H, W) bool, textured pixels of known depth, at which order and sign are measured
     range: float  # the scene's 2-98 % range of inverse depth
-
-
-# --- which scenes -----------------------------------------------------------------------------------------------------
 
 
 def choose_scenes(
@@ -124,9 +119,6 @@ def one_per_location(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]
     return list(first.values())
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
 def read_maps(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -> SceneMaps:
     """Read the sharp image and the inverse depth of a scene, NaN where its confidence is low.
 
@@ -170,9 +162,6 @@ def _is_ordinal_capture(record: SceneRecord) -> bool:
 def true_signed_defocus(maps: SceneMaps, frame: FrameRecord) -> Float32Array:
     """Signed CoC diameter of a frame by the lens law, (H, W) pixels, NaN where depth is unknown."""
     return signed_defocus_px(maps.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
-
-
-# --- samples ----------------------------------------------------------------------------------------------------------
 
 
 class SceneReader:

@@ -23,9 +23,7 @@ from mddnet.metrics.sparsification import ERRORS
 if TYPE_CHECKING:
     from rich.console import Console
 
-EVALUATION_FORMAT = 2
 _DEPTH_GROUPS = ("depth", "metric depth", "metric depth, shares and boundaries")
-_FILE_WIDTH = 120
 _LEFT_OUT = "Left out, not in the split: "
 _CELLS = "Cells: median over photos of the median predicted CoC of textured pixels."
 DISC_NOTE = (
@@ -227,7 +225,7 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
     from rich.table import Table
 
     if not console.is_terminal:
-        console.width = max(console.width, _FILE_WIDTH)
+        console.width = max(console.width, 120)
     for table in result_tables(evaluation):
         if not table.rows:
             console.print(f"{table.title}: {table.note}", markup=False, highlight=False)
@@ -254,7 +252,7 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
     """
     out.mkdir(parents=True, exist_ok=True)
     made = provenance()
-    data = {"format": EVALUATION_FORMAT, "made": made, **evaluation.as_dict()}
+    data = {"format": 2, "made": made, **evaluation.as_dict()}
     contents = {
         "evaluation.json": (json.dumps(plain_json(data), indent=1, allow_nan=False) + "\n").encode(),
         "evaluation.md": markdown(evaluation, made).encode(),

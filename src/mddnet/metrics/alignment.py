@@ -14,11 +14,9 @@ from mddnet.types import BoolArray
 AlignmentKind = Literal["none", "scale", "scale_and_shift"]
 AlignmentMethod = Literal["robust", "least_squares"]
 
-HUBER_TUNING = 1.345
-"""Residuals beyond this many standard deviations count linearly (Huber 1964; 95 % efficient on Gaussian noise)."""
+HUBER_TUNING = 1.345  # in standard deviations (Huber 1964; 95 % efficient on Gaussian noise)
 FITTED_PIXELS = 50_000  # of more pixels, evenly spaced ones are fitted: two numbers do not need them all
-NEAREST_TO_INFINITY = 1e-3
-"""A predicted inverse depth below this share of its largest one counts as this share before alignment in depth."""
+NEAREST_TO_INFINITY = 1e-3  # least inverse depth before alignment in depth, as a share of the largest one
 _ITERATIONS = 30
 
 

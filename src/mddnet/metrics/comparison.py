@@ -14,16 +14,11 @@ from mddnet.metrics.reference import SHARPNESS_SCALES, negative_sharpness
 from mddnet.metrics.sparsification import Sparsification, sparsification
 from mddnet.types import BoolArray, Float32Array, InvDepthUnit, LensLawFit, UInt8Array
 
-BLUR_THRESHOLD_PX = 3.0
-"""A pixel is blurred where its CoC exceeds this: blur below 2 px is not distinguishable from a lens in focus."""
-SIGN_DEFOCUS_MIN = 0.01
-"""The sign is measured where the true CoC exceeds this share of the long side ..."""
-SIGN_RANGE_MIN = 0.10
-"""... and the distance to the plane of focus this share of the scene's range of inverse depth."""
-EDGE_STEP = 0.10
-"""A depth edge is a step of more than this share of the scene's range ..."""
-EDGE_REACH = 0.02
-"""... and includes pixels within this share of the long side."""
+BLUR_THRESHOLD_PX = 3.0  # blurred is a larger CoC: blur below 2 px is not distinguishable from a lens in focus
+SIGN_DEFOCUS_MIN = 0.01  # the sign is measured where the true CoC exceeds this share of the long side ...
+SIGN_RANGE_MIN = 0.10  # ... and the distance from the plane of focus this share of the scene's range
+EDGE_STEP = 0.10  # a depth edge is a step of more than this share of the scene's range ...
+EDGE_REACH = 0.02  # ... and includes pixels within this share of the long side
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,8 +14,7 @@ from mddnet.metrics.registry import Group, Measures, Metric, register
 from mddnet.metrics.texture import gaussian_smoothed, smoothed_laplacian
 from mddnet.types import Float32Array
 
-SHARPNESS_SCALES = (0.005, 0.01, 0.02, 0.04)
-"""Smoothings of the sharpness reference, sigma over the image's long side; the best one is reported."""
+SHARPNESS_SCALES = (0.005, 0.01, 0.02, 0.04)  # smoothings, sigma over the long side; the best one is reported
 
 
 def vertical_position(height: int, width: int) -> Float32Array:

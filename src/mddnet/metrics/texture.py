@@ -35,12 +35,9 @@ def gaussian_smoothed(values: Float32Array, sigma_px: float) -> Float32Array:
         return values.astype(np.float32)
     height, width = values.shape
     # matrices are cached, since consecutive photos often have one size; those of large photos are too large to cache
-    matrix = _cached_matrix if max(height, width) <= CACHED_SIZE_PX else _smoothing_matrix
+    matrix = _cached_matrix if max(height, width) <= 1024 else _smoothing_matrix
     # for wide kernels, two products with banded matrices are much cheaper in NumPy than a sum over shifted copies
     return matrix(height, sigma_px) @ values.astype(np.float32) @ matrix(width, sigma_px).T
-
-
-CACHED_SIZE_PX = 1024
 
 
 def _smoothing_matrix(size: int, sigma_px: float) -> Float32Array:

@@ -23,11 +23,9 @@ from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, LensLawFit
 from mddnet.version import __version__
 
 MAX_POINTS = 1_000_000
-FAR_OVER_NEAR = 3.0
-"""Distance of the farthest point over that of the nearest, for relative depth, which has no scale and no zero."""
+FAR_OVER_NEAR = 3.0  # farthest over nearest distance for relative depth, which has no scale and no zero
 FIELD_OF_VIEW = 0.9  # long side of the photo over the focal length, for an unknown lens
-METRIC_REACH = 10.0
-"""Metric points beyond this many times the median depth are left out, since their distance is mostly error."""
+METRIC_REACH = 10.0  # times the median depth; farther points are left out, since they are mostly error
 EDGE_SLOPE = 14.3  # tangent of 86 degrees: a surface at a flatter angle is a gap between a near and a far surface
 EDGE_GRID_PX = 512  # long side of the grid for the detection of gaps, about that of the network's image
 AXES = "x right, y up, looking along -z"

@@ -19,15 +19,12 @@ from mddnet.types import BoolArray, UInt8Array
 
 SCALES_PX = tuple(1.0 + 0.5 * n for n in range(9))  # sigmas of the edge detection
 AGREEING = 4  # an edge must be detected at this number of the finest scales
-FINE_PX = SCALES_PX[0]
-"""Sigma of the finer of the two compared gradients; the coarser has half of the coarsest scale of the edge."""
-NOT_EDGES, LOW_TO_HIGH = 0.7, 0.4
-"""Thresholds of Canny: the quantile of the gradient for the higher one, and the ratio of the lower to the higher."""
+FINE_PX = SCALES_PX[0]  # sigma of the finer of the two compared gradients
+NOT_EDGES, LOW_TO_HIGH = 0.7, 0.4  # Canny: quantile of the gradient for the higher threshold; lower over higher
 MAX_SIGMA_PX = 5.0
 CONNECTION = 10.0  # weight of the smoothness along edges
 GUIDE_SIGMA_PX, GUIDE_RANGE = 7.0, 0.5  # widths of the filter that smooths the photo into the guide of the propagation
-SPREAD_SHARE, SPREAD_RANGE = 1 / 8, 3.75
-"""Widths of the propagation: in space, as a share of the photo's short side; and in colour."""
+SPREAD_SHARE, SPREAD_RANGE = 1 / 8, 3.75  # widths of the propagation: over the short side, and in colour
 PASSES = 5
 
 

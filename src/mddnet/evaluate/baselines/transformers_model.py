@@ -64,10 +64,8 @@ class TransformersModel:
             config = transformers.AutoConfig.from_pretrained(source, **local)
         except Exception as error:
             # the package raises exceptions of many libraries
-            raise ModelError(
-                f"{source}: no local transformers model ({_first_line(error)}); get it with "
-                f"`hf download {source} --local-dir FOLDER` and give the folder"
-            ) from error
+            hint = f"give the folder of `hf download {source} --local-dir FOLDER`"
+            raise ModelError(f"{source}: no local transformers model ({_first_line(error)}); {hint}") from error
         self.quantities: tuple[Quantity, ...] = (_quantity(source, config),)
         try:
             self._processor = transformers.AutoImageProcessor.from_pretrained(source, **local)  # type: ignore[no-untyped-call]
@@ -75,10 +73,11 @@ class TransformersModel:
                 source, use_safetensors=True, **local
             )
         except Exception as error:
-            raise ModelError(
-                f"{source}: not a complete depth network ({_first_line(error)}); expected config.json, "
-                "preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
-            ) from error
+            expected = (
+                "config.json, preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
+            )
+            reason = _first_line(error)
+            raise ModelError(f"{source}: not a complete depth network ({reason}); expected {expected}") from error
         self._model.eval().requires_grad_(False)
 
     def infer(self, photo: UInt8Array, /) -> Estimate:

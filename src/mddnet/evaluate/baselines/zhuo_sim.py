@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 DERIVATIVE_SIGMA_PX = 1.0  # gradients are derivatives of this Gaussian; plain differences of pixels are too noisy
 REBLUR_SIGMA_PX = 1.0
 MAX_SIGMA_PX = 5.0  # larger blur is clipped: its gradient ratio differs from 1 by less than the noise
-CANNY_HIGH, CANNY_LOW = 0.1, 0.04
-"""Thresholds of Canny's detector as shares of the largest gradient, as in the authors' demonstration."""
+CANNY_HIGH, CANNY_LOW = 0.1, 0.04  # as shares of the largest gradient, as in the authors' demonstration
 BILATERAL_SHARE = 0.1  # widths of the bilateral filter: this share of the image's long side, and of its range of luma
 FIDELITY = 0.001  # weight of the blur at edges against the smoothness of the map
 MATTING_EPSILON = 1e-7
-PROPAGATION_LONG_SIDE_PX = 320
-"""Size at which the map is propagated, in two seconds instead of a minute; the map is smooth anyway."""
+PROPAGATION_LONG_SIDE_PX = 320  # two seconds instead of a minute; the map is smooth anyway
 _GRID = 2
 
 

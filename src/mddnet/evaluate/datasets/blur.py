@@ -26,7 +26,6 @@ from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, Missing
 from mddnet.optics import diameter_from_sigma
 from mddnet.types import Float32Array
 
-TABLE_FILE = "convertion.mat"
 LEVELS_PER_PX = 10.0
 MAX_SIGMA_PX = 7.5  # a little above (29 - 1) / 4, the largest sigma of SYNDOF
 
@@ -57,7 +56,7 @@ def _syndof_item(photo: Path, blur_map: Path) -> Item:
 
 def list_rtf(root: Path) -> Listing:
     """List the photos of RTF."""
-    table_path = root / TABLE_FILE
+    table_path = root / "convertion.mat"
     photos, truths = files.images_in(root / "image"), files.images_in(root / "gt", (".mat",))
     for path, found in ((root / "image", photos), (root / "gt", truths), (table_path, table_path.is_file())):
         if not found:

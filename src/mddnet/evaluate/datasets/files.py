@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -116,20 +115,11 @@ def read_pfm(path: Path) -> Float32Array:
     return values.astype(np.float32)
 
 
-def import_extra(module: str, path: Path) -> Any:
-    """Import a module of the extra ``datasets``; CaptureError with the file and the extra if it is not installed."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise CaptureError(
-            f"{path}: reading it needs the package {module.partition('.')[0]}: pip install 'mddnet[datasets]'"
-        ) from error
-
-
 @contextmanager
 def opened_hdf5(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file, such as a MATLAB file of version 7.3; CaptureError if it is damaged, or without h5py."""
-    h5py = import_extra("h5py", path)
+    """Open an HDF5 file, such as a MATLAB file of version 7.3; CaptureError if it is damaged. Needs h5py."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -150,10 +140,11 @@ def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:
 
 
 def read_mat(path: Path, key: str) -> NDArray[np.float64]:
-    """An array of numbers from a MATLAB file up to version 7; CaptureError if that fails, or without SciPy."""
-    scipy_io = import_extra("scipy.io", path)
+    """An array of numbers from a MATLAB file up to version 7; CaptureError if that fails. Needs SciPy."""
+    from scipy.io import loadmat
+
     try:
-        values = scipy_io.loadmat(str(path), variable_names=[key]).get(key)
+        values = loadmat(str(path), variable_names=[key]).get(key)
     except Exception as error:
         # SciPy raises many kinds of exceptions for a damaged file
         raise CaptureError(f"{path}: not a readable MATLAB file ({error}); get the file again") from error

@@ -21,7 +21,6 @@ from pathlib import Path
 from mddnet.evaluate.datasets import files
 from mddnet.evaluate.datasets.record import Item, Listing, MissingFiles
 
-CODES_PER_M = 256.0
 SELECTION = "val_selection_cropped"
 
 
@@ -48,5 +47,5 @@ def _pairs(photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -
 
 def _item(photo: Path, depth: Path) -> Item:
     drive, found, _ = photo.stem.partition("_sync_")
-    read = partial(files.photo_with_depth16, photo, depth, CODES_PER_M, "16-bit depths, metres times 256")
+    read = partial(files.photo_with_depth16, photo, depth, 256.0, "16-bit depths, metres times 256")
     return Item(photo.stem, drive if found else "kitti", read)

@@ -30,8 +30,7 @@ from mddnet.evaluate.datasets.files import read_levels, read_pfm, read_rgb
 from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, MissingFiles
 
 FULL_FOCAL_PX, BASELINE_MM = 3740.0, 160.0
-DISPARITIES_2014 = ("disp0.pfm", "disp0GT.pfm")
-"""Names of the disparity of the left image, in the data sets and in the benchmark."""
+DISPARITIES_2014 = ("disp0.pfm", "disp0GT.pfm")  # of the left image: in the data sets, in the benchmark
 _BLANK = r"[ \t]*"
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 
@@ -112,10 +111,7 @@ def _reduction(folder: Path, width: int) -> int:
     for reduction in (1, 2, 3):
         if 1200 <= width * reduction <= 1420:
             return reduction
-    raise CaptureError(
-        f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420 px, or a half or a third of that, since the "
-        "unit of disparity depends on the size"
-    )
+    raise CaptureError(f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420, or a half or a third of it")
 
 
 def list_2014(root: Path) -> Listing:

@@ -41,9 +41,8 @@ def list_mat(root: Path) -> Listing:
         depths = dataset_of(file, path, "rawDepths", 3)
         count = images.shape[0]
         if images.shape[1] != 3 or depths.shape != (count, *images.shape[2:]):
-            raise CaptureError(
-                f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, W, H) and (N, W, H)"
-            )
+            found = f"images {images.shape}, rawDepths {depths.shape}"
+            raise CaptureError(f"{path}: {found}; expected (N, 3, W, H) and (N, W, H)")
         types = _scene_types(file, path, count)
     wrong = numbers[(numbers < 1) | (numbers > count) | (numbers != np.rint(numbers))]
     if len(wrong) or not len(numbers):

@@ -166,9 +166,8 @@ def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
     for name in read.truths():
         shape = np.shape(getattr(read, name))[:2]
         if shape != (height, width):
-            raise CaptureError(
-                f"{what}: {name} has {shape[1]} x {shape[0]} pixels; expected {width} x {height} like the photo"
-            )
+            expected = f"{width} x {height} like the photo"
+            raise CaptureError(f"{what}: {name} has {shape[1]} x {shape[0]} pixels; expected {expected}")
     counts = np.ones((height, width), dtype=np.bool_)
     crop = protocol.crop
     if crop is not None:
@@ -192,10 +191,8 @@ def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
     )
     for name in result.truths():
         if not np.isfinite(getattr(result, name)).any():
-            raise CaptureError(
-                f"{what}: {name} has no known pixel after mask, crop and cap ({protocol.mask}; crop "
-                f"{protocol.crop_text()}; cap {protocol.cap_text()})"
-            )
+            reason = f"{protocol.mask}; crop {protocol.crop_text()}; cap {protocol.cap_text()}"
+            raise CaptureError(f"{what}: {name} has no known pixel after mask, crop and cap ({reason})")
     return result
 
 
