@@ -69,10 +69,7 @@ def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UI
 
 
 def blur_mask(maps: PageMaps, threshold_px: float) -> UInt8Array:
-    """(h, w) mask for editing: 255 where the CoC is above the threshold, 0 where it is below, soft between.
-
-    The threshold is in pixels of the photo; MddnetError for one that is not positive.
-    """
+    """(h, w) mask for editing: 255 where the CoC is above the threshold, in pixels of the photo; soft edges."""
     if not (threshold_px > 0 and math.isfinite(threshold_px)):
         raise MddnetError(f"blur from {threshold_px:g} px: expected a positive number")
     size = np.abs(maps.signed_defocus_px)

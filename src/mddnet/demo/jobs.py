@@ -76,10 +76,7 @@ class Jobs:
     def archive(
         self, path: Path, lens: Lens | TypedLens | None, wanted: ArchiveContents
     ) -> tuple[Path, dict[str, Any]]:
-        """The ZIP of the results of an uploaded photo, and the facts of ``Prediction.save``.
-
-        MddnetError for an unusable file, or if no contents are selected.
-        """
+        """The ZIP of the results of an uploaded photo, and the facts of ``save``; MddnetError without any contents."""
         if not (wanted.formats or wanted.magnification or wanted.mask_px or wanted.points):
             raise MddnetError("no contents selected for the ZIP; expected at least one kind of file")
         with self._lock, self.scratch.job() as job:
@@ -141,10 +138,7 @@ class Jobs:
     def pair(
         self, first: Path, second: Path, typed: tuple[TypedLens, TypedLens] = (NO_LENS_FACTS, NO_LENS_FACTS)
     ) -> tuple[FusedPair, Path]:
-        """Fuse two uploaded photos of one scene, and write a ZIP of the picture and both predictions.
-
-        ImageError for unusable files, or photos that cannot be aligned.
-        """
+        """Fuse two uploaded photos of one scene, and write a ZIP of the picture and both predictions."""
         with self._lock, self.scratch.job() as job:
             stems = [safe_stem(path.name) for path in (first, second)]
             if stems[0] == stems[1]:

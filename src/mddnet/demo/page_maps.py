@@ -64,19 +64,11 @@ def page_maps(prediction: Prediction, long_side_px: int = PAGE_SIDE_PX) -> PageM
     pixels = prediction.photo.pixels
     if (h, w) != (height, width):
         pixels = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS, reducing_gap=2.0))
+    inv_depth, signed_px = (prediction.sampled(name, (w, h)) for name in ("inv_depth", "signed_defocus_px"))
     return PageMaps(
-        pixels,
-        prediction.sampled("inv_depth", (w, h)),
-        prediction.sampled("signed_defocus_px", (w, h)),
-        prediction.sampled("confidence", (w, h)),
-        prediction.unit,
-        prediction.focus,
-        prediction.lens,
-        width,
-        height,
-        prediction.photo.path,
-        prediction.notes,
-    )
+        pixels, inv_depth, signed_px, prediction.sampled("confidence", (w, h)), prediction.unit, prediction.focus,
+        prediction.lens, width, height, prediction.photo.path, prediction.notes,
+    )  # fmt: skip
 
 
 def size_within(size: tuple[int, ...], long_side_px: int) -> tuple[int, int]:

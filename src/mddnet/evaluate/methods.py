@@ -57,13 +57,8 @@ class PredictorMethod:
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
         maps = self.predictor.predict(photo)
-        return Estimate(
-            inv_depth=maps.inv_depth,
-            defocus_px=maps.defocus_px,
-            signed_defocus_px=maps.signed_defocus_px,
-            confidence=getattr(maps, "confidence", None),
-            focus=getattr(maps, "focus", None),
-        )
+        optional = {name: getattr(maps, name, None) for name in ("confidence", "focus")}
+        return Estimate(maps.inv_depth, maps.defocus_px, maps.signed_defocus_px, **optional)
 
 
 _CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {

@@ -292,14 +292,9 @@ class _SourceRun:
         for name, result in self.results.items():
             result.summarise(self.source.averaged, self.curves[name])
             result.reliability = self.counts[name].result()
-        return SourceResult(
-            self.source.title,
-            self.source.averaged,
-            self.results,
-            self.source.photos_without_blur,
-            self.source.photos_without_true_defocus,
-            self.cases.worst_and_best(),
-        )
+        source = self.source
+        counts = source.photos_without_blur, source.photos_without_true_defocus
+        return SourceResult(source.title, source.averaged, self.results, *counts, self.cases.worst_and_best())
 
 
 def _infer(method: Method, truth: Truth) -> Estimate:

@@ -70,10 +70,7 @@ def choose_scenes(
     kinds: Sequence[str] = tuple(MEASURED_KINDS),
     scenes_per_location: int = SCENES_PER_LOCATION,
 ) -> SceneChoice:
-    """Choose the scenes of one split and of some kinds below ``root``, ROOT/KIND/SCENE or ROOT/SCENE.
-
-    CaptureError if there is no scene folder.
-    """
+    """Choose the scenes of one split and of some kinds, ROOT/KIND/SCENE or ROOT/SCENE; CaptureError if none exist."""
     failures: list[tuple[str, str]] = []
     without_split: set[str] = set()
     by_location: dict[tuple[str, str], list[EvaluationScene]] = {}
