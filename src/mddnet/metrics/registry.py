@@ -6,7 +6,7 @@ modules, so a new metric is one new file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,11 +68,11 @@ def register(*metrics: Metric) -> None:
         METRICS[metric.key] = metric
 
 
-def measure(comparison: Comparison, *, references: bool = True) -> dict[str, float]:
-    """Every metric that applies to a photo, by key; ``references`` are those that need the truth alone."""
+def measure(comparison: Comparison, keys: Iterable[str] | None = None, *, references: bool = True) -> dict[str, float]:
+    """Every metric (of ``keys``) that applies to a photo; ``references`` are those that need the truth alone."""
     return {
         metric.key: metric.function(comparison)
-        for metric in METRICS.values()
+        for metric in (METRICS[key] for key in keys or METRICS)
         if metric.function is not None
         and (references or not metric.reference)
         and all(_found(comparison, need) for need in metric.needs)
