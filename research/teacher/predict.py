@@ -37,13 +37,15 @@ def fitting_size(height: int, width: int, area: int, multiple: int) -> tuple[int
 class Teacher:
     """A trained network; sizes and mirrored pictures are averaged."""
 
-    def __init__(self, weights: Path, areas: Sequence[int] = (252 * 336,), mirror: bool = True) -> None:
+    def __init__(
+        self, weights: Path, areas: Sequence[int] = (252 * 336,), mirror: bool = True, bf16: bool = False
+    ) -> None:
         with safe_open(weights, "pt") as file:
             kind = (file.metadata() or {}).get("network", "dino")
         self.network = ConvDepth() if kind == "conv" else DinoDepth()
         self.network.load_state_dict(load_file(weights), strict=True)
-        self.network.eval().to(memory_format=torch.channels_last)
-        self.areas, self.mirror = areas, mirror
+        self.network.eval()
+        self.areas, self.mirror, self.bf16 = areas, mirror, bf16
 
     @torch.inference_mode()
     def at(self, rgb: RGB, area: int) -> Map:
@@ -52,9 +54,10 @@ class Teacher:
         kind = cv2.INTER_AREA if size[0] < rgb.shape[0] else cv2.INTER_CUBIC
         small = cv2.resize(rgb, size[::-1], interpolation=kind)
         image = torch.from_numpy(small.transpose(2, 0, 1).copy())[None].float() / 255
-        pred = self.network(image.to(memory_format=torch.channels_last))
-        if self.mirror:
-            pred = (pred + self.network(image.flip(3).to(memory_format=torch.channels_last)).flip(2)) / 2
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            pred = self.network(image).float()
+            if self.mirror:
+                pred = (pred + self.network(image.flip(3)).float().flip(2)) / 2
         return standardised(cv2.resize(pred[0].numpy(), rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR))
 
     def __call__(self, rgb: RGB) -> Map:
@@ -113,11 +116,11 @@ def shipped() -> Predictor:
     return predict
 
 
-def parse(text: str) -> Predictor:
+def parse(text: str, bf16: bool = False) -> Predictor:
     """``prior``, ``shipped``, ``x.tflite``, ``x.safetensors``, ``x.safetensors@392x518@252x336``; + for their mean."""
     parts = text.split("+")
     if len(parts) > 1:
-        return mean_of([parse(part) for part in parts])
+        return mean_of([parse(part, bf16) for part in parts])
     if text == "prior":
         return vertical_prior
     if text == "shipped":
@@ -126,4 +129,4 @@ def parse(text: str) -> Predictor:
     if name.endswith(".tflite"):
         return pydnet(Path(name))
     areas = [int(size.split("x")[0]) * int(size.split("x")[1]) for size in sizes]
-    return Teacher(Path(name), areas or (252 * 336,))
+    return Teacher(Path(name), areas or (252 * 336,), bf16=bf16)

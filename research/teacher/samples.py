@@ -224,11 +224,12 @@ def made_views(views: Path, held_out: HeldOut, use: str | None = None) -> list[S
     return chosen
 
 
-def pseudo(data: Path, folder: Path, held_out: HeldOut) -> list[Sample]:
-    """Photos with pseudo-labels: ``SOURCE/NAME.png`` of 16 bits, larger is nearer, 0 = unknown."""
+def pseudo(folder: Path, held_out: HeldOut) -> list[Sample]:
+    """Photos with pseudo-labels, as ``research.teacher.pseudo`` writes them."""
     found = []
-    for truth in sorted(folder.glob("*/*.png")):
-        name = f"photos/{truth.parent.name}/{truth.stem}.jpg"
+    for row in _rows(folder / "manifest.csv"):
+        name = f"photos/{row['rgb']}"
         if not held_out.holds(name):
-            found.append(Sample("photos", name, name, data / name, truth, "known", "affine", "affine"))
+            image, truth = folder / row["rgb"], folder / row["depth"]
+            found.append(Sample("photos", name, name, image, truth, "known", "affine", "affine"))
     return found

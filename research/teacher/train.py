@@ -235,7 +235,7 @@ def main() -> None:
     held_out = HeldOut()
     samples = [*real(args.data, args.scenes, "train", held_out), *made_views(args.views, held_out)]
     if args.pseudo is not None:
-        samples += pseudo(args.data, args.pseudo, held_out)
+        samples += pseudo(args.pseudo, held_out)
     held_out.check([sample.place for sample in samples])
     run = Run(recipe, samples, args.out, args.features, args.start, args.bf16)
     print(f"{len(samples)} samples, {run.cached.count if run.cached else 0} cached, from step {run.step}", flush=True)

@@ -42,13 +42,13 @@ def test_an_edge_far_off_is_missed() -> None:
 
 def test_a_flat_prediction_has_no_edge() -> None:
     distance, recall = judge.edge_scores(np.zeros((40, 60), np.float32), step(30))
-    assert np.isnan(distance) and recall == 0
+    assert distance == judge.FAR_PX and recall == 0
 
 
 def test_a_plane_has_no_edge() -> None:
     plane = np.repeat(np.linspace(0, 1, 40, dtype=np.float32)[:, None], 60, axis=1)
     distance, recall = judge.edge_scores(plane, step(30))
-    assert np.isnan(distance) and recall == 0
+    assert distance == judge.FAR_PX and recall == 0
 
 
 def test_means_are_over_frames_then_locations_then_kinds() -> None:

@@ -17,9 +17,13 @@ FRAMES = 4  # evaluated frames per scene, spread evenly over its positions
 
 def list_all_in_3d_photos(root: Path) -> Listing:
     """List the photos of an ALL-in-3D folder."""
-    listing = list_all_in_3d(root)
-    items = [_item(scene, k) for scene in listing.scenes for k in evenly(len(scene.frames), FRAMES)]
-    return Listing(tuple(items), listing.failures)
+    items, failures = [], []
+    for scene in list_all_in_3d(root):
+        if isinstance(scene, AllIn3dScene):
+            items += [_item(scene, k) for k in evenly(len(scene.frames), FRAMES)]
+        else:
+            failures.append((scene.name, scene.reason))
+    return Listing(tuple(items), tuple(failures))
 
 
 def _item(scene: AllIn3dScene, index: int) -> Item:

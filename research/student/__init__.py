@@ -1,0 +1,1 @@
+"""The training data of the shipped model."""
