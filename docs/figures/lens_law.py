@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mddnet.color_maps import SIGN_COLOURS, colours
-from mddnet.data.disc_blur import blurred
+from mddnet.data.disc_blur import blurred_by_disc
 from mddnet.optics import kappa_px, sensor_distance_m, signed_defocus_px
 
 FOCAL_MM, F_NUMBER, PIXEL_UM, FOCUS_M = 50.0, 1.8, 12.0, 1.0
@@ -150,7 +150,7 @@ def discs() -> Image.Image:
     font = ImageFont.load_default(13)
     for n, diameter in enumerate(DISCS_PX):
         left = n * (size + gap)
-        figure.paste(Image.fromarray(blurred(sharp, float(diameter))), (left, 0))
+        figure.paste(Image.fromarray(blurred_by_disc(sharp, float(diameter))), (left, 0))
         colour = tuple(int(v) for v in colours(np.array([diameter / 32.0], np.float32), -1.0, 1.0, SIGN_COLOURS)[0])
         x, y, radius = left + size / 2, size + 28, max(diameter / 2, 0.5)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline=INK)

@@ -64,7 +64,7 @@ def sharp_image() -> np.ndarray:
     return np.rint(20 + 200 * image).astype(np.uint8)
 
 
-def blurred(linear: np.ndarray, diameter: float) -> np.ndarray:
+def blurred_by_disc(linear: np.ndarray, diameter: float) -> np.ndarray:
     """Convolution with an ideal disc, by its Fourier transform: the cosine integral over the lengths of its chords."""
     if diameter == 0:
         return linear
@@ -88,7 +88,7 @@ def focused_image(sharp: np.ndarray, depth: np.ndarray, focus_mm: float) -> np.n
     coc = np.rint(coc_px(focus_mm, depth) * 2) / 2
     linear, out = decoded(sharp), np.zeros(sharp.shape)
     for value in np.unique(coc):
-        out[coc == value] = blurred(linear, value)[coc == value]
+        out[coc == value] = blurred_by_disc(linear, value)[coc == value]
     return encoded(out)
 
 

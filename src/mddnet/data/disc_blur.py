@@ -16,7 +16,7 @@ SMALLEST_COC_PX = 0.7
 LARGEST_COC_PX = 36.0
 
 
-def blurred(
+def blurred_by_disc(
     sharp_srgb8: UInt8Array, signed_px: float, colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> UInt8Array:
     """Blur a sharp image like a flat subject out of focus, in linear light, with mirrored edges.
@@ -40,4 +40,4 @@ def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) ->
     """
     size = float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
     signed_px = size if rng.random() < 0.5 else -size
-    return blurred(sharp_srgb8, signed_px, draw_colour_shift_px(LARGEST_SHIFT_PX, rng)), signed_px
+    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(LARGEST_SHIFT_PX, rng)), signed_px

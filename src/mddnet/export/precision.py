@@ -14,7 +14,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from mddnet.data.disc_blur import blurred
+from mddnet.data.disc_blur import blurred_by_disc
 from mddnet.errors import ModelError
 from mddnet.types import Float32Array
 
@@ -100,7 +100,7 @@ def _test_images() -> Float32Array:
             texture += 20.0 * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         sharp = np.clip(texture, 0, 255).astype(np.uint8)
         strips = [
-            blurred(sharp, diameter)[:, low:high]
+            blurred_by_disc(sharp, diameter)[:, low:high]
             for diameter, low, high in zip(DISCS_PX, edges[:-1], edges[1:], strict=True)
         ]
         images.append(np.concatenate(strips, axis=1).transpose(2, 0, 1))

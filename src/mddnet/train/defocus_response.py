@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mddnet.data.disc_blur import blurred
+from mddnet.data.disc_blur import blurred_by_disc
 from mddnet.data.loader import SYNTHETIC
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.metrics import texture_mask
@@ -81,7 +81,7 @@ def fit_curve(network: MDDNet, photos: Sequence[Callable[[], UInt8Array]]) -> bo
         if not mask.any():
             continue
         for found, diameter in zip(response, DISCS_PX, strict=True):
-            pixels = np.ascontiguousarray(blurred(sharp, diameter)[:height, :width].transpose(2, 0, 1))
+            pixels = np.ascontiguousarray(blurred_by_disc(sharp, diameter)[:height, :width].transpose(2, 0, 1))
             defocus_px = _defocus_px(network, torch.from_numpy(pixels).float() / 255.0)
             found.append(float(np.median(defocus_px[mask])))
     if not all(response):
