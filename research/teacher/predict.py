@@ -37,7 +37,9 @@ def fitting_size(height: int, width: int, area: int, multiple: int) -> tuple[int
 class Teacher:
     """A trained network; sizes and mirrored pictures are averaged."""
 
-    def __init__(self, weights: Path, areas: Sequence[int] = (252 * 336,), mirror: bool = True, bf16: bool = False) -> None:
+    def __init__(
+        self, weights: Path, areas: Sequence[int] = (252 * 336,), mirror: bool = True, bf16: bool = False
+    ) -> None:
         with safe_open(weights, "pt") as file:
             kind = (file.metadata() or {}).get("network", "dino")
         self.network = ConvDepth() if kind == "conv" else DinoDepth()

@@ -17,7 +17,5 @@ def _kinds() -> dict[str, Kind]:
     return {kind.name: kind for kind in sorted(found, key=lambda kind: kind.order)}
 
 
-KINDS: Mapping[str, Kind] = _kinds()
-"""By name, in the order of tables."""
-REAL_KINDS = frozenset(name for name, kind in KINDS.items() if kind.real)
-"""Kinds whose frames are photographs."""
+KINDS: Mapping[str, Kind] = _kinds()  # by name, in the order of tables
+REAL_KINDS = frozenset(name for name, kind in KINDS.items() if kind.real)  # kinds whose frames are photographs

@@ -18,6 +18,7 @@ import tifffile
 from PIL import Image
 
 from mddnet.captures.all_in_3d import AllIn3dScene, holds_all_in_3d, list_all_in_3d
+from mddnet.captures.kind import UnusableCapture
 from mddnet.errors import CaptureError, ImageError, MddnetError
 
 F_MM, E_MM, A_PX = 50.0, 24.0, 340.0
@@ -132,9 +133,8 @@ def write_per_scene(root: Path, frames: dict[int, np.ndarray], name: str = "1") 
 
 
 def only(root: Path) -> AllIn3dScene:
-    listing = list_all_in_3d(root)
-    assert listing.failures == ()
-    (scene,) = listing.scenes
+    (scene,) = list_all_in_3d(root)
+    assert isinstance(scene, AllIn3dScene)
     return scene
 
 
@@ -190,7 +190,7 @@ def test_grey_and_16_bit_images_and_the_full_size(tmp_path: Path, frames: dict[i
 def test_scenes_are_listed_by_number(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
     for name in ("10", "2", "1"):
         write_shipped(tmp_path, frames, name)
-    assert [scene.name for scene in list_all_in_3d(tmp_path).scenes] == ["1", "2", "10"]
+    assert [scene.name for scene in list_all_in_3d(tmp_path)] == ["1", "2", "10"]
 
 
 def test_the_facts_file_is_read(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
@@ -221,9 +221,9 @@ def test_a_missing_part_is_reported_and_other_scenes_are_listed(
     write_shipped(tmp_path, frames)
     write_shipped(tmp_path, frames, "2")
     (tmp_path / part).unlink()
-    listing = list_all_in_3d(tmp_path)
-    assert [scene.name for scene in listing.scenes] == ["1"]
-    assert [name for name, _ in listing.failures] == ["2"] and part in listing.failures[0][1]
+    scene, unusable = list_all_in_3d(tmp_path)
+    assert isinstance(scene, AllIn3dScene) and scene.name == "1"
+    assert isinstance(unusable, UnusableCapture) and unusable.name == "2" and part in unusable.reason
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,9 @@ def test_frames_that_cannot_be_numbered(
         path.unlink()
     for name in names:
         (tmp_path / "focus_small/1" / name).write_bytes(b"")
-    ((_, said),) = list_all_in_3d(tmp_path).failures
-    assert reason in said
+    (unusable,) = list_all_in_3d(tmp_path)
+    assert isinstance(unusable, UnusableCapture)
+    assert reason in unusable.reason
 
 
 def read_all(root: Path) -> None:

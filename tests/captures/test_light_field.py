@@ -57,7 +57,7 @@ def test_a_view_outside_the_grid_is_refused(tmp_path: Path) -> None:
         ({"rows": ...}, "rows is None"),
         ({"place": ...}, "place is None; expected a non-empty text"),
         ({"scene": "../up"}, "expected a plain name"),
-        ({"views": "img.png"}, "rename the files"),
+        ({"views": "img.png"}, 'expected "view_RR_CC.jpg"'),
         ({"rows": 3}, "3 of 9 views are missing, first view_02_00.jpg"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mddnet.captures.multiview import list_multiview
+from mddnet.captures.rgbd import list_multiview
 from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
 

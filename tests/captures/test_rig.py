@@ -95,7 +95,7 @@ def test_the_distance_of_fringe_orders_is_that_of_the_nearest_two() -> None:
     [
         ({"kind": "focal_stack"}, 'expected "rig"'),
         ({"unit": "m"}, "unit is 'm'; expected \"mm\""),
-        ({"unit": None}, "millimetres"),
+        ({"unit": None}, 'unit is None; expected "mm"'),
         ({"response": "log"}, "expected one of linear, srgb"),
         ({"focal_mm": 0}, "focal_mm is 0"),
         ({"focal_mm": float("nan")}, "focal_mm is nan"),

@@ -174,7 +174,7 @@ def test_focus_depths_of_no_lens(tmp_path: Path, facts: dict[str, Any], depths: 
     if depths is not None:
         (tmp_path / "fd/1/fd.npy").write_bytes(npy(np.array(depths)))
     try:
-        scenes = list_all_in_3d(tmp_path).scenes
+        scenes = list_all_in_3d(tmp_path)
         z_m = scenes[0].read_focus_z_m()
     except CaptureError as error:
         assert str(tmp_path) in str(error) or "offset_change_mm" in str(error)
@@ -190,7 +190,7 @@ def test_a_header_that_numpy_would_take_apart_for_minutes(tmp_path: Path, header
     text = header.encode() + b"\n"
     start = b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text
     (tmp_path / "fd/1/fd.npy").write_bytes(start + bytes(8 * 31))
-    (scene,) = list_all_in_3d(tmp_path).scenes
+    (scene,) = list_all_in_3d(tmp_path)
     started = time.monotonic()
     with pytest.raises(CaptureError, match=r"fd\.npy: not a readable array"):
         scene.read_focus_z_m()
@@ -202,7 +202,7 @@ def test_a_depth_beyond_float32_is_unknown(tmp_path: Path) -> None:
     depth = np.full((36, 40), 800.0)
     depth[0, 0], depth[0, 1] = 1e300, 1e-300
     (tmp_path / "depth/1/depth.npy").write_bytes(npy(depth))
-    (scene,) = list_all_in_3d(tmp_path).scenes
+    (scene,) = list_all_in_3d(tmp_path)
     assert np.isnan(scene.read_depth_m((36, 40, 3))[0, :2]).all()
 
 
@@ -314,7 +314,10 @@ def test_depths_that_are_nowhere() -> None:
 
 
 def test_an_empty_stream_is_no_image() -> None:
-    from mddnet.photo.image_file import read_rgb
+    from mddnet.photo.image_file import opened_image
 
-    with pytest.raises(MddnetError, match="the bytes: not a readable image"):
-        read_rgb(io.BytesIO(b""), "give more", name="the bytes")
+    with (
+        pytest.raises(MddnetError, match="the bytes: not a readable image"),
+        opened_image(io.BytesIO(b""), "give more", name="the bytes"),
+    ):
+        pass

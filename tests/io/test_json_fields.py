@@ -26,7 +26,6 @@ from mddnet.io.json_fields import (
     is_number,
     is_plain_name,
     named_file,
-    read_json,
     read_json_object,
 )
 from mddnet.model.folder import read_config
@@ -61,7 +60,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(
         CaptureError, match=r"a\.json: not readable \(10737418240 bytes, at most 67108864\); expected x"
     ):
-        read_json(tmp_path / "a.json", "expected x")
+        read_json_object(tmp_path / "a.json", "expected x")
     with pytest.raises(ModelError, match="list; expected a JSON object"):
         (tmp_path / "b.json").write_text("[]")
         read_json_object(tmp_path / "b.json", error=ModelError)

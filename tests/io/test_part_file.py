@@ -84,7 +84,7 @@ def test_a_part_removed_by_a_concurrent_clean_up_is_created_again(
 
     monkeypatch.setattr(module, "try_lock", try_lock)
     part = PartFile(tmp_path / "cup")
-    part.finish()
+    part.stream.close()
     part.commit()
     assert len(calls) == 2 and (tmp_path / "cup").exists()
 

@@ -24,7 +24,7 @@ from mddnet.kinds import KINDS
 from mddnet.scenes.build import BUILT_FROM, build_scenes, digest_of_scene, task_digest
 from mddnet.scenes.build_tables import write_tables
 from mddnet.scenes.plan import BuildRow, plan_build
-from mddnet.scenes.scratch import SCRATCH, BuildLock
+from mddnet.scenes.scratch import SCRATCH, build_scratch
 from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
@@ -327,16 +327,16 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
 def test_a_second_build_into_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with BuildLock(tmp_path / "out"), pytest.raises(OutputError, match="another process is writing there"):
-        BuildLock(tmp_path / "out").__enter__()
-    with BuildLock(tmp_path / "out") as scratch:
+    with build_scratch(tmp_path / "out"), pytest.raises(OutputError, match="another process is writing there"):
+        build_scratch(tmp_path / "out").__enter__()
+    with build_scratch(tmp_path / "out") as scratch:
         assert scratch.is_dir()
 
 
 def test_a_folder_that_is_not_writable_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot build there"):
-        BuildLock(tmp_path / "file" / "out").__enter__()
+        build_scratch(tmp_path / "file" / "out").__enter__()
 
 
 # --- the tables and the command ---------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mddnet.captures.structured_light import Intrinsics, ProjectorGeometry
+from mddnet.captures.structured_light import ProjectorGeometry
 from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
 from mddnet.scenes.triangulate import triangulate, without_edges
@@ -13,16 +13,20 @@ from mddnet.scenes.triangulate import triangulate, without_edges
 HEIGHT, WIDTH = 40, 60
 
 
-def geometry(lens: float = 0.0, rotated: float = 0.2) -> ProjectorGeometry:
+def geometry(
+    lens: float = 0.0, rotated: float = 0.2, axis: str = "x", position_mm: tuple[float, ...] = (200.0, 30.0, 0.0)
+) -> ProjectorGeometry:
     c, s = np.cos(rotated), np.sin(rotated)
-    rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-    return ProjectorGeometry(
-        Intrinsics(600, 600, 29.5, 19.5, (lens, 0, 0, 0, 0)),
-        Intrinsics(1500, 1500, 399.5, 299.5, (-lens, 0, 0.001 * (lens != 0), 0, 0)),
-        800,
-        600,
-        rotation,
-        -rotation @ np.array([200.0, 30.0, 0.0]),
+    rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]] if axis == "x" else [[1, 0, 0], [0, c, s], [0, -s, c]])
+    camera = {"fx": 600, "fy": 600, "cx": 29.5, "cy": 19.5, "distortion": [lens]}
+    projector = {"fx": 1500, "fy": 1500, "cx": 399.5, "cy": 299.5, "distortion": [-lens, 0, 0.001 * (lens != 0)]}
+    return ProjectorGeometry.model_validate(
+        {
+            "camera": camera,
+            "projector": {**projector, "width": 800, "height": 600},
+            "rotation": rotation.tolist(),
+            "translation": (-rotation @ position_mm).tolist(),
+        }
     )
 
 
@@ -53,9 +57,7 @@ def test_depth_is_recovered_with_both_distortions(axis: str, lens: float) -> Non
     depth = 900.0 + 2 * x - 1.5 * y
     rig = geometry(lens)
     if axis == "y":  # horizontal stripes need a projector above the camera
-        c, s = np.cos(0.2), np.sin(0.2)
-        rotation = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
-        rig = ProjectorGeometry(rig.camera, rig.projector, 800, 600, rotation, -rotation @ np.array([20.0, 200.0, 0]))
+        rig = geometry(lens, axis="y", position_mm=(20.0, 200.0, 0.0))
     found = triangulate(code_of(depth, rig, axis), rig, axis)  # type: ignore[arg-type]
     inner = found.depth_mm[3:-3, 3:-3]
     assert np.isfinite(inner).all()

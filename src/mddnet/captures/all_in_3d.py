@@ -26,17 +26,15 @@ from mddnet.captures.description import Description, Number, Positive, PositiveO
 from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import read_json_object
-from mddnet.io.npy_file import read_npy
+from mddnet.io.npy_file import read_numbers
 from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
 
 FACTS_FILE = "all_in_3d.json"
 FOCAL_MM = 50.0
 FRAME_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
-MEASURED = 255
-"""Value of the mask where depth was measured."""
-NEAREST_MM, FARTHEST_MM = 1e-6, 1e9
-"""Range that float32 metres represent without becoming 0 or infinity."""
+MEASURED = 255  # value of the mask where depth was measured
+NEAREST_MM, FARTHEST_MM = 1e-6, 1e9  # range that float32 metres represent without becoming 0 or infinity
 MIN_FRAMES = 3
 
 
@@ -49,31 +47,20 @@ class FocusedFile:
 
 
 class AllIn3dFacts(Description):
-    """Content of ``all_in_3d.json``.
-
-    Attributes:
-        source: origin of the data set.
-        licence: licence stated there.
-        focal_mm: focal length F.
-        aperture_px: A of the paper's formula, aperture diameter over pixel pitch, or None to fit it.
-        offset_change_mm: correction of the offset e with which the focus depths were computed.
-    """
+    """Content of ``all_in_3d.json``."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source: Text = "ALL-in-3D, He et al., arXiv:2208.09848"
-    licence: Text = "none stated"
-    focal_mm: Positive = FOCAL_MM
-    aperture_px: PositiveOrNull = None
-    offset_change_mm: Number = 0.0
+    source: Text = "ALL-in-3D, He et al., arXiv:2208.09848"  # origin of the data set
+    licence: Text = "none stated"  # licence stated there
+    focal_mm: Positive = FOCAL_MM  # focal length F
+    aperture_px: PositiveOrNull = None  # A of the paper's formula, aperture over pixel pitch, or None to fit it
+    offset_change_mm: Number = 0.0  # correction of the offset e with which the focus depths were computed
 
 
 @dataclass(frozen=True, slots=True)
 class AllIn3dScene(ListedCapture):
-    """The files and facts of one scene, named after its number or folder.
-
-    ``sharp`` is the all-in-focus image; ``frames`` are sorted by position; facts as in :class:`AllIn3dFacts`.
-    """
+    """The files, sorted by position, and the facts of one scene, named after its number or folder."""
 
     sharp: Path
     depth: Path
@@ -86,12 +73,10 @@ class AllIn3dScene(ListedCapture):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files of the scene."""
         return (self.sharp, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Facts that the built scene depends on."""
         return {name: getattr(self, name) for name in ("focal_mm", "aperture_px", "offset_change_mm")}
 
     def read_sharp(self) -> UInt8Array:
@@ -99,12 +84,7 @@ class AllIn3dScene(ListedCapture):
         return read_photo(self.sharp).pixels
 
     def read_frame(self, index: int, shape: tuple[int, ...]) -> UInt8Array:
-        """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB.
-
-        Raises:
-            ImageError: if it is missing or damaged.
-            CaptureError: if its shape is not ``shape``, that of the all-in-focus image.
-        """
+        """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB, of the ``shape`` of the all-in-focus image."""
         path = self.frames[index].path
         pixels = read_photo(path).pixels
         if pixels.shape != shape:
@@ -115,12 +95,8 @@ class AllIn3dScene(ListedCapture):
         return pixels
 
     def read_depth_m(self, shape: tuple[int, ...]) -> Float32Array:
-        """Depth D, (H, W) float32, metres, NaN where the mask marks it as not measured.
-
-        Raises:
-            CaptureError: if a file is missing, damaged, of another size, or in another unit.
-        """
-        depth_mm, mask = _read_npy(self.depth), _read_npy(self.mask)
+        """Depth D, (H, W) float32, metres, NaN where not measured; CaptureError for another size or unit."""
+        depth_mm, mask = read_numbers(self.depth), read_numbers(self.mask)
         for path, array in ((self.depth, depth_mm), (self.mask, mask)):
             if array.shape != shape[:2]:
                 raise CaptureError(f"{path}: shape {array.shape}; expected {shape[:2]} like {self.sharp}")
@@ -140,12 +116,8 @@ class AllIn3dScene(ListedCapture):
         return (depth / 1000.0).astype(np.float32)
 
     def read_focus_z_m(self) -> NDArray[np.float64]:
-        """(N,) focus depth D_f of every frame, metres: 1 / (1/F - 1/(v + e)), with the change of e applied.
-
-        Raises:
-            CaptureError: if the file is missing, damaged, lacks a frame, or is in another unit.
-        """
-        values = _read_npy(self.focus_depths).ravel()
+        """(N,) focus depth D_f of every frame, metres: 1 / (1/F - 1/(v + e)), with the change of e applied."""
+        values = read_numbers(self.focus_depths).ravel()
         positions = np.array([frame.position for frame in self.frames])
         if positions.max() <= len(values):
             chosen = values[positions - 1]
@@ -164,26 +136,13 @@ class AllIn3dScene(ListedCapture):
                 f"beyond the focal length of {self.focal_mm:g} mm"
             )
         sensor_mm = 1.0 / (1.0 / self.focal_mm - 1.0 / chosen) + self.offset_change_mm
-        if (sensor_mm <= self.focal_mm).any():
-            raise CaptureError(
-                f"offset_change_mm {self.offset_change_mm:g} moves the plane of focus of {self.name} beyond infinity; "
-                "expected a smaller change"
-            )
         z_m = np.asarray(1.0 / (1.0 / self.focal_mm - 1.0 / sensor_mm) / 1000.0)
-        if not (np.isfinite(z_m) & (z_m > 0)).all():
+        if not ((sensor_mm > self.focal_mm) & np.isfinite(z_m) & (z_m > 0)).all():
             raise CaptureError(
-                f"{self.focus_depths}: focus depths of {float(chosen.min()):g} to {float(chosen.max()):g} do not fit "
-                f"a lens of {self.focal_mm:g} mm; expected millimetres"
+                f"{self.focus_depths}: with a lens of {self.focal_mm:g} mm and offset_change_mm "
+                f"{self.offset_change_mm:g}, the plane of focus is beyond infinity; expected a smaller change"
             )
         return z_m
-
-
-@dataclass(frozen=True, slots=True)
-class AllIn3dListing:
-    """The scenes of a folder by number, and name and reason of each incomplete scene."""
-
-    scenes: tuple[AllIn3dScene, ...]
-    failures: tuple[tuple[str, str], ...]
 
 
 def holds_all_in_3d(root: Path) -> bool:
@@ -195,12 +154,8 @@ def _is_published_layout(root: Path) -> bool:
     return all((root / name).is_dir() for name in ("all_in_focus", "depth", "fd"))
 
 
-def list_all_in_3d(root: Path) -> AllIn3dListing:
-    """List the scenes of the data set in either layout; incomplete scenes are reported as failures.
-
-    Raises:
-        CaptureError: if ``all_in_3d.json`` exists and is invalid.
-    """
+def list_all_in_3d(root: Path) -> list[AllIn3dScene | UnusableCapture]:
+    """List the scenes of the data set in either layout; incomplete scenes come last."""
     file = root / FACTS_FILE
     facts = parse(AllIn3dFacts, file, read_json_object(file) if file.is_file() else {})
     if _is_published_layout(root):
@@ -210,17 +165,14 @@ def list_all_in_3d(root: Path) -> AllIn3dListing:
     else:
         found = {path.parent.name for path in root.glob("*/AIF")}
     scenes: list[AllIn3dScene] = []
-    failures: list[tuple[str, str]] = []
-    for name in sorted((name for name in found if not name.startswith(".")), key=_by_number):
+    unusable: list[UnusableCapture] = []
+    names = [name for name in found if not name.startswith(".")]
+    for name in sorted(names, key=lambda name: (float(name) if name.isdecimal() else math.inf, name)):
         try:
             scenes.append(_one_scene(root, name, facts))
         except CaptureError as error:
-            failures.append((name, str(error)))
-    return AllIn3dListing(tuple(scenes), tuple(failures))
-
-
-def _by_number(name: str) -> tuple[float, str]:
-    return (float(name), name) if name.isdecimal() else (math.inf, name)
+            unusable.append(UnusableCapture(name, f"all_in_3d/{name}", str(error)))
+    return [*scenes, *unusable]
 
 
 def _one_scene(root: Path, name: str, facts: AllIn3dFacts) -> AllIn3dScene:
@@ -262,26 +214,16 @@ def _frames(folder: Path) -> tuple[FocusedFile, ...]:
     return tuple(FocusedFile(position, path) for position, path in sorted(by_position.items()))
 
 
-def _read_npy(path: Path) -> NDArray[np.float64]:
-    return read_npy(path, "uifb", "a .npy file of plain numbers").astype(np.float64)
-
-
-def _captures(root: Path) -> list[AllIn3dScene | UnusableCapture]:
-    listing = list_all_in_3d(root)
-    return [*listing.scenes, *(UnusableCapture(name, f"all_in_3d/{name}", why) for name, why in listing.failures)]
-
-
 KINDS = (
     Kind(
         name="all_in_3d",
         title="ALL-in-3D",
         capture="all_in_3d",
         order=5,
-        real=True,
         share=0.4,
         frames_measured=6,
         builder="mddnet.scenes.all_in_3d_scene:build_all_in_3d_scene",
-        reader=_captures,
+        reader=list_all_in_3d,
         folders=("", "all_in_3d"),
         found_in=holds_all_in_3d,
         listing=FACTS_FILE,

@@ -43,17 +43,7 @@ Model = TypeVar("Model", bound=Description)
 
 
 def parse(model: type[Model], path: Path, data: object, within: str = "") -> Model:
-    """Validate a description.
-
-    Args:
-        model: class of the description.
-        path: the file, for messages and to resolve the files that it names.
-        data: its content.
-        within: name of the field that contains ``data``, for messages.
-
-    Raises:
-        CaptureError: naming the file, the field, the value received and the value expected.
-    """
+    """Validate data in a file (``within`` a field) as a ``model``; CaptureError names file, field and value."""
     try:
         return model.model_validate(data, context=path)
     except ValidationError as error:
@@ -67,7 +57,8 @@ def _message(error: ValidationError, within: str, known: Iterable[str]) -> str:
         field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else part
     context = first.get("ctx", {})
     if first["type"] == "literal_error":
-        expected = "one of " + context["expected"].replace("'", "").replace(" or ", ", ")
+        allowed = context["expected"].replace("'", "").replace(" or ", ", ")
+        expected = f"one of {allowed}" if "," in allowed else f'"{allowed}"'
     elif first["type"] == "extra_forbidden":
         expected = f"none but {', '.join(known)}"
     else:
@@ -77,24 +68,12 @@ def _message(error: ValidationError, within: str, known: Iterable[str]) -> str:
 
 
 def read_capture(model: type[Model], folder: Path, kind: str) -> Model:
-    """Read and validate ``capture.json``.
-
-    Args:
-        model: class of the capture; its field ``folder`` is set.
-        folder: folder of the capture.
-        kind: required value of ``kind``.
-
-    Raises:
-        CaptureError: if it is unreadable or describes another kind of capture, and as :func:`parse`.
-    """
+    """Read and validate ``capture.json``, whose ``kind`` must be as given; sets the field ``folder``."""
     path = folder / "capture.json"
     data = read_json_object(path, f"expected the JSON description of a capture of kind {kind}")
     if data.get("kind") != kind:
         raise CaptureError(f'{path}: kind is {display(data.get("kind"))}; expected "{kind}"')
     return parse(model, path, {**data, "folder": folder})
-
-
-# --- types of fields --------------------------------------------------------------------------------------------------
 
 
 def _text(value: object, empty: bool = False) -> str:
@@ -129,17 +108,6 @@ def whole_number(low: int, high: int, what: str) -> PlainValidator:
     return PlainValidator(check)
 
 
-def exactly(value: str, why: str) -> PlainValidator:
-    """The text ``value`` only; ``why`` explains it in messages."""
-
-    def check(given: object) -> str:
-        if given != value:
-            raise ValueError(f'"{value}": {why}')
-        return value
-
-    return PlainValidator(check)
-
-
 def number(what: str = "a finite number", above: float | None = None, null: bool = False) -> PlainValidator:
     """A finite number, or null if allowed; ``what`` describes it in messages."""
 
@@ -153,7 +121,8 @@ def number(what: str = "a finite number", above: float | None = None, null: bool
     return PlainValidator(check)
 
 
-def _numbers(value: object) -> tuple[float, ...]:
+def numbers(value: object) -> tuple[float, ...]:
+    """A list of finite numbers."""
     if not isinstance(value, list):
         raise ValueError("a list of finite numbers")
     for entry in value:
@@ -183,9 +152,9 @@ Number = Annotated[float, number()]
 NumberOrNull = Annotated[float | None, number(null=True)]
 Positive = Annotated[float, number("a number above 0", above=0)]
 PositiveOrNull = Annotated[float | None, number("a number above 0", above=0, null=True)]
-Numbers = Annotated[tuple[float, ...], PlainValidator(_numbers)]
+Numbers = Annotated[tuple[float, ...], PlainValidator(numbers)]
 NumbersOrNull = Annotated[
-    tuple[float, ...] | None, PlainValidator(lambda value: None if value is None else _numbers(value))
+    tuple[float, ...] | None, PlainValidator(lambda value: None if value is None else numbers(value))
 ]
 File = Annotated[Path, PlainValidator(_file)]
 Files = Annotated[tuple[Path, ...], _files(0)]
@@ -204,7 +173,6 @@ class CaptureDescription(Description):
 
     @property
     def path(self) -> Path:
-        """The file ``capture.json``."""
         return self.folder / "capture.json"
 
     @cached_property
@@ -214,10 +182,8 @@ class CaptureDescription(Description):
 
     @property
     def width(self) -> int:
-        """Columns of every image."""
         return self.size[0]
 
     @property
     def height(self) -> int:
-        """Rows of every image."""
         return self.size[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, overload
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import ImageOps
@@ -30,8 +30,7 @@ from mddnet.types import Float32Array, Lens, UInt8Array
 FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
 MIN_FRAMES = 3
 RESTORE = "restore it or remove its name"
-TRANSPOSED = frozenset({5, 6, 7, 8})
-"""EXIF orientations with rows and columns exchanged."""
+TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations with rows and columns exchanged
 
 
 class Focus(Description):
@@ -102,20 +101,14 @@ class FocalStack(CaptureDescription):
 
     @property
     def lens(self) -> Lens:
-        """Known lens facts."""
         return Lens() if self.stated_lens is None else Lens(**self.stated_lens.model_dump())
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every frame, read from the headers."""
         return common_size(self.frame_files)
 
     def read_frame(self, index: int) -> UInt8Array:
-        """Pixels of frame ``index`` (0-based) as (H, W, 3) uint8, sRGB.
-
-        Raises:
-            CaptureError: if the file is damaged or its size differs from that of the first frame.
-        """
+        """Pixels of a frame, (H, W, 3) uint8, sRGB; CaptureError if it is damaged or of another size than the first."""
         file = self.frame_files[index]
         with opened_image(file, RESTORE) as image:
             pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
@@ -125,11 +118,7 @@ class FocalStack(CaptureDescription):
         return pixels
 
     def read_index_map(self) -> Float32Array | None:
-        """The index map as (H, W) float32, 0-based frame numbers, or None if the capture has none.
-
-        Raises:
-            CaptureError: if it is damaged or has another size than the frames.
-        """
+        """The index map as (H, W) float32, 0-based frame numbers, or None without one; CaptureError if unusable."""
         if self.index_map is None:
             return None
         file = self.index_map.file
@@ -150,33 +139,20 @@ class FramesOnDisk(Sequence[UInt8Array]):
     def __len__(self) -> int:
         return len(self._stack.frame_files)
 
-    @overload
-    def __getitem__(self, index: int) -> UInt8Array: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[UInt8Array]: ...
-    def __getitem__(self, index: int | slice) -> UInt8Array | Sequence[UInt8Array]:
+    def __getitem__(self, index: Any) -> Any:
         numbers = range(len(self))[index]
-        read = self._stack.read_frame
-        return read(numbers) if isinstance(numbers, int) else list(map(read, numbers))
+        return self._stack.read_frame(numbers) if isinstance(numbers, int) else [self[i] for i in numbers]
 
 
 def read_focal_stack(folder: Path) -> FocalStack:
-    """Read and validate ``capture.json`` of a focal stack, and the headers of its frames.
-
-    Raises:
-        CaptureError: with file, value, expectation and fix.
-    """
+    """Read and validate ``capture.json`` of a focal stack and the headers of its frames; CaptureError if invalid."""
     stack = read_capture(FocalStack, folder, "focal_stack")
     assert stack.size  # reads the headers of all frames
     return stack
 
 
 def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
-    """(width, height) of one or more upright images, read from the headers.
-
-    Raises:
-        CaptureError: naming a file that is unreadable or has another size.
-    """
+    """(width, height) of upright images, read from the headers; CaptureError names one that is damaged or differs."""
     first: tuple[int, int] | None = None
     for file in frame_files:
         with opened_image(file, RESTORE) as image:
@@ -198,7 +174,6 @@ KINDS = (
         title="Focal stacks",
         capture="focal_stack",
         order=1,
-        real=True,
         share=0.4,
         frames_measured=6,
         builder="mddnet.scenes.focal_stack_scene:build_focal_stack_scene",

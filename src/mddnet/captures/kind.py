@@ -18,19 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListedCapture:
-    """An unread capture listed by a manifest or a data set.
+    """An unread capture listed by a manifest or a data set."""
 
-    Attributes:
-        name: unique among the captures of its kind; the scene is named after it.
-        location: captures of one location share one part of the split.
-        source: origin of the capture.
-        licence: licence stated there.
-    """
-
-    name: str
-    location: str
-    source: str
-    licence: str
+    name: str  # unique among the captures of its kind; the scene is named after it
+    location: str  # captures of one location share one part of the split
+    source: str  # origin of the capture
+    licence: str  # licence stated there
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -64,56 +57,35 @@ def plain_files(folder: Path) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of capture.
+    """One kind of capture."""
 
-    Attributes:
-        name: folder of its scenes below a scene root, key in the mixture of a recipe, and name in tables.
-        title: heading in tables and reports.
-        capture: ``capture`` in ``scene.json``, and ``kind`` in ``capture.json``.
-        order: position in tables.
-        real: whether the frames are photographs instead of renderings from a sharp image and its depth.
-        share: default share in the mixture of ``mddnet train --data``.
-        builder: ``module:function`` that builds a scene; its module needs the extra ``build``.
-        frames_measured: frames per scene in an evaluation; 0 if the depth is not reliable enough.
-        frames_rendered: default number of frames to render per scene; 0 for real frames.
-        calibrator: ``module:function`` that calibrates the lens of a capture folder, or "".
-        reader: lists the captures of a folder; None if each capture is a folder with ``capture.json``.
-        folders: folders for ``reader`` below a data root.
-        found_in: whether a folder holds captures for ``reader``.
-        listing: file that lists the captures, for messages.
-        scene_prefix: prefix of scene folder names before the name of the listed capture.
-        files_of: the files of a capture folder that a scene is built from.
-    """
-
-    name: str
-    title: str
-    capture: str
-    order: int
-    real: bool
-    share: float
-    builder: str
-    frames_measured: int = 0
-    frames_rendered: int = 0
-    calibrator: str = ""
+    name: str  # folder of its scenes below a scene root, key in the mixture of a recipe, and name in tables
+    title: str  # heading in tables and reports
+    capture: str  # capture in scene.json, and kind in capture.json
+    order: int  # position in tables
+    share: float  # default share in the mixture of mddnet train --data
+    builder: str  # module:function that builds a scene; its module needs the extra build
+    frames_measured: int = 0  # frames per scene in an evaluation; 0 if the depth is not reliable enough
+    frames_rendered: int = 0  # default number of frames to render per scene; 0 for real frames
+    calibrator: str = ""  # module:function that calibrates the lens of a capture folder, or ''
+    # Lists the captures of a folder; None if each capture is a folder with capture.json
     reader: Callable[[Path], Sequence[ListedCapture | UnusableCapture]] | None = None
-    folders: tuple[str, ...] = ()
-    found_in: Callable[[Path], bool] = has_manifest
-    listing: str = "manifest.csv"
-    scene_prefix: str = ""
-    files_of: Callable[[Path], tuple[Path, ...]] = plain_files
+    folders: tuple[str, ...] = ()  # folders for reader below a data root
+    found_in: Callable[[Path], bool] = has_manifest  # whether a folder holds captures for reader
+    listing: str = "manifest.csv"  # file that lists the captures, for messages
+    scene_prefix: str = ""  # prefix of scene folder names before the name of the listed capture
+    files_of: Callable[[Path], tuple[Path, ...]] = plain_files  # files that a scene is built from
+
+    @property
+    def real(self) -> bool:
+        """Whether the frames are photographs instead of renderings from a sharp image and its depth."""
+        return not self.frames_rendered
 
     def build(self, capture: Path | ListedCapture, out_root: Path, frames: int | None, seed: int) -> SceneRecord:
-        """Build the scene of a capture into ``out_root/NAME``.
+        """Build the scene of a capture (its folder, or a listed one) into ``out_root/NAME``.
 
-        Args:
-            capture: a capture folder, or a listed capture.
-            out_root: folder of scenes.
-            frames: number of frames to render, or None for the default; ignored for real frames.
-            seed: random seed for rendered frames.
-
-        Raises:
-            MddnetError: if the capture is damaged.
-            RejectedScene: with the measured reason, if the scene is not reliable.
+        ``frames`` (None for the default of the kind) and ``seed`` apply to rendered frames. MddnetError if the capture
+        is damaged, RejectedScene with the measured reason if the scene is not reliable.
         """
         build = _function(self.builder)
         if self.frames_rendered:

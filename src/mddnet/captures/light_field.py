@@ -4,36 +4,30 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from mddnet.captures.description import AnyText, CaptureDescription, exactly, read_capture, whole_number
+from mddnet.captures.description import AnyText, CaptureDescription, read_capture, whole_number
 from mddnet.captures.kind import Kind
 from mddnet.errors import CaptureError
 from mddnet.photo.image_file import opened_image, read_rgb
 from mddnet.types import UInt8Array
 
-VIEW_PATTERN = "view_RR_CC.jpg"
 FETCH_AGAIN = "fetch the capture again"
-MAX_VIEWS_PER_SIDE = 100
-"""Indices have two digits."""
+MAX_VIEWS_PER_SIDE = 100  # indices have two digits
 ViewCount = Annotated[int, whole_number(2, MAX_VIEWS_PER_SIDE, "an integer number of views")]
 
 
 class LightField(CaptureDescription):
-    """A grid of views of one size, named ``view_RR_CC.jpg`` with row and column counted from 00.
-
-    The directions of rows and columns are unknown; :mod:`mddnet.scenes.disparity` finds them.
-    """
+    """A grid of views of one size, ``view_RR_CC.jpg`` with row and column counted from 00, in unknown directions."""
 
     source: AnyText = ""
     licence: AnyText = ""
     rows: ViewCount
     cols: ViewCount
-    views: Annotated[str, exactly(VIEW_PATTERN, "rename the files")] = VIEW_PATTERN
+    views: Literal["view_RR_CC.jpg"] = "view_RR_CC.jpg"  # pattern of the file names
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every view, read from the headers."""
         views = [self.view_path(row, col) for row in range(self.rows) for col in range(self.cols)]
         missing = [view.name for view in views if not view.is_file()]
         if missing:
@@ -67,11 +61,7 @@ class LightField(CaptureDescription):
 
 
 def read_light_field(folder: Path) -> LightField:
-    """Read and validate ``capture.json`` of a light field, and the headers of its views.
-
-    Raises:
-        CaptureError: with file, value and expectation, also if a view is missing or has another size.
-    """
+    """Read and validate ``capture.json`` of a light field and the headers of its views; CaptureError if invalid."""
     field = read_capture(LightField, folder, "light_field")
     assert field.size  # reads the headers of all views
     return field
@@ -83,7 +73,6 @@ KINDS = (
         title="Light fields",
         capture="light_field",
         order=2,
-        real=True,
         share=0.2,
         frames_measured=6,
         builder="mddnet.scenes.light_field_scene:build_light_field_scene",

@@ -17,11 +17,7 @@ Capture = TypeVar("Capture", bound=ListedCapture)
 def manifest_rows(
     root: Path, columns: Sequence[str], file: str = "manifest.csv"
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of ``root/file`` with a text in each of ``columns``, and their line for messages.
-
-    Raises:
-        CaptureError: if it is missing, lacks one of ``columns``, or a row is too short.
-    """
+    """Rows of ``root/file`` with a text in each of ``columns``, and their line for messages."""
     path = root / file
     try:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -43,11 +39,7 @@ def manifest_rows(
 
 
 def path_inside(root: Path, name: str, line: str | Path) -> Path:
-    """A path below ``root``: a manifest must not reference other folders.
-
-    Raises:
-        CaptureError: for an absolute path or one with ``..``.
-    """
+    """A path below ``root``; CaptureError for any other, since a manifest must not reference other folders."""
     part = Path(name)
     invalid = not is_writable_text(name) or "\0" in name or any(len(p.encode()) > MAX_NAME_BYTES for p in part.parts)
     if not name or invalid or part.is_absolute() or part.drive or ".." in part.parts:
@@ -56,11 +48,7 @@ def path_inside(root: Path, name: str, line: str | Path) -> Path:
 
 
 def file_inside(root: Path, name: str, line: str) -> Path:
-    """An existing file below ``root``.
-
-    Raises:
-        CaptureError: as :func:`path_inside`, and for a missing file.
-    """
+    """An existing file below ``root``; CaptureError for any other."""
     path = path_inside(root, name, line)
     if not path.is_file():
         raise CaptureError(f"{line}: {path} does not exist; restore it or remove the row")

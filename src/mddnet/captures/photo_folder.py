@@ -7,7 +7,6 @@ the manifest's folder or to its parent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +28,6 @@ class SharpPhoto(ListedCapture):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The photo, and the one whose pieces may be pasted."""
         return (self.image,) if self.other is None else (self.image, self.other.image)
 
     def read_rgb(self) -> UInt8Array:
@@ -38,11 +36,7 @@ class SharpPhoto(ListedCapture):
 
 
 def list_photos(root: Path) -> list[SharpPhoto]:
-    """Sharp photos in the order of ``root/manifest.csv``.
-
-    Raises:
-        CaptureError: for a missing or incomplete manifest, a missing file, or a repeated name.
-    """
+    """Sharp photos in the order of ``root/manifest.csv``; CaptureError if it or a photo is missing or repeated."""
     photos: list[SharpPhoto] = []
     for line, row in manifest_rows(root, ("file", "source", "licence")):
         candidates = [path_inside(base, row["file"], line) for base in (root.parent, root)]
@@ -52,12 +46,9 @@ def list_photos(root: Path) -> list[SharpPhoto]:
         source = row["source"]
         photos.append(SharpPhoto(f"{source}_{image.stem}", f"photos/{source}", source, row["licence"], image))
     check_unique(root, photos)
-    return [replace(photo, other=_pasted(photo, photos)) for photo in photos]
-
-
-def _pasted(photo: SharpPhoto, photos: Sequence[SharpPhoto]) -> SharpPhoto:
-    """Draw the other photo by name, independent of the order of building."""
-    return photos[int(named_rng(f"paste onto {photo.location}/{photo.name}", 0).integers(len(photos)))]
+    # Drawn by name, independent of the order of building.
+    others = [named_rng(f"paste onto {photo.location}/{photo.name}", 0).integers(len(photos)) for photo in photos]
+    return [replace(photo, other=photos[other]) for photo, other in zip(photos, others, strict=True)]
 
 
 def named_rng(name: str, seed: int) -> np.random.Generator:
@@ -72,7 +63,6 @@ KINDS = (
         title="Photos with synthetic depth",
         capture="photo",
         order=7,
-        real=False,
         share=0.3,
         builder="mddnet.scenes.rendered_scene:build_photo_scene",
         frames_rendered=3,

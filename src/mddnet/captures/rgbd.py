@@ -1,16 +1,17 @@
 """RGB-D captures: pairs of a colour image and a depth map, listed by a ``manifest.csv``.
 
-:func:`list_frames` also reads manifests of pseudo-labels (:func:`list_pseudo`) and of depth at sparse points
-(:mod:`mddnet.captures.multiview`).
-
 Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the
 files that it names, relative to its folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0 is
 unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown; ordinal only).
+
+Manifests of pseudo-labels (:func:`list_pseudo`) and of sparse points by structure from motion (:func:`list_multiview`)
+have a column ``place`` as well. The ``depth_unit`` of points is ``ordinal``: uint16, 60000 is the nearest point of the
+image, 0 is no point; codes are proportional to inverse depth with an unknown scale per image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,10 +28,7 @@ from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class DepthCodes:
-    """Encoding of inverse depth in the integers of a depth file; 0 is unknown.
-
-    ``nearest`` is the code of inverse depth 1, the largest; None if the codes are depth in millimetres.
-    """
+    """Encoding of inverse depth in the integers of a depth file; 0 is unknown."""
 
     unit: InvDepthUnit
     dtype: Literal["uint8", "uint16"]
@@ -42,10 +40,11 @@ RGBD_CODES: dict[str, DepthCodes] = {
     "8bit-relative": DepthCodes("ordinal", "uint8", 255),
 }
 RGBD_COLUMNS = ("source", "rgb", "depth", "depth_unit", "licence", "note")
+PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
 PSEUDO_UNIT = "16bit-relative"
 """uint16, larger is nearer, 0 is unknown; linear in inverse depth of unknown scale and shift."""
-PSEUDO_CODES: dict[str, DepthCodes] = {PSEUDO_UNIT: DepthCodes("relative", "uint16", 65535)}
-PSEUDO_COLUMNS = (*RGBD_COLUMNS, "place")
+PSEUDO_CODES = {PSEUDO_UNIT: DepthCodes("relative", "uint16", 65535)}
+MULTIVIEW_CODES = {"ordinal": DepthCodes("ordinal", "uint16", 60000)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +58,14 @@ class RgbdFrame(ListedCapture):
 
     @property
     def unit(self) -> InvDepthUnit:
-        """Unit of :meth:`read_inv_depth`."""
         return self.codes.unit
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """Colour image and depth map."""
         return self.image, self.depth
 
     @property
     def facts(self) -> dict[str, str]:
-        """Facts that the built scene depends on."""
         return {"unit": self.unit, "note": self.note}
 
     def read_rgb(self) -> UInt8Array:
@@ -77,11 +73,7 @@ class RgbdFrame(ListedCapture):
         return read_rgb_file(self.image)
 
     def read_inv_depth(self) -> Float32Array:
-        """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown.
-
-        Raises:
-            CaptureError: if the file is missing, damaged, of the wrong type, or has a code above ``codes.nearest``.
-        """
+        """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown; CaptureError if the file is unusable."""
         codes = read_codes(self.depth, self.codes.dtype)
         if self.codes.nearest is None:
             with np.errstate(divide="ignore"):
@@ -103,11 +95,7 @@ def read_rgb_file(path: Path) -> UInt8Array:
 
 
 def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Read the integer codes of a single-channel depth or disparity file, as float64.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, or not one channel of ``dtype``.
-    """
+    """Integer codes of a single-channel depth file as float64; CaptureError unless it is one channel of ``dtype``."""
     codes = read_stored(path, "restore the file or remove its row", "depth image")
     # Pillow opens some 16-bit files as 32-bit integers.
     if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
@@ -118,53 +106,31 @@ def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[n
 
 
 def list_rgbd(root: Path) -> list[RgbdFrame]:
-    """RGB-D captures in the order of ``root/manifest.csv``.
-
-    Raises:
-        CaptureError: for a missing or incomplete manifest, an unknown depth unit, a missing file, or a repeated name.
-    """
-    return list_frames(root, RGBD_COLUMNS, RGBD_CODES, lambda row: f"rgbd/{row['source']}")
+    """RGB-D captures in the order of ``root/manifest.csv``; CaptureError names the line that is wrong."""
+    return _list_frames(root, RGBD_CODES, "rgbd/")
 
 
 def list_pseudo(root: Path) -> list[RgbdFrame]:
-    """Sharp photos with pseudo-labels, as written by ``mddnet label``; errors as :func:`list_rgbd`.
-
-    The manifest has the columns of RGB-D captures and ``place``; the unit is ``16bit-relative``.
-    """
-    return list_frames(root, PSEUDO_COLUMNS, PSEUDO_CODES, lambda row: row["place"])
+    """Sharp photos with pseudo-labels, as written by ``mddnet label``; the manifest has a column ``place``."""
+    return _list_frames(root, PSEUDO_CODES)
 
 
-def list_frames(
-    root: Path,
-    columns: Sequence[str],
-    codes: Mapping[str, DepthCodes],
-    location_of: Callable[[Mapping[str, str]], str],
-) -> list[RgbdFrame]:
-    """Frames in the order of ``root/manifest.csv``; errors as :func:`list_rgbd`.
+def list_multiview(root: Path) -> list[RgbdFrame]:
+    """Images with the ordinal inverse depth of sparse points; for losses on points, not for rendering."""
+    return _list_frames(root, MULTIVIEW_CODES)
 
-    Args:
-        root: folder of the manifest.
-        columns: required columns, including ``RGBD_COLUMNS``.
-        codes: encoding of each accepted ``depth_unit``.
-        location_of: location of a row.
-    """
+
+def _list_frames(root: Path, codes: Mapping[str, DepthCodes], locations: str = "") -> list[RgbdFrame]:
+    """Frames with these values of ``depth_unit``; the location is ``locations`` and the source, or column ``place``."""
     frames: list[RgbdFrame] = []
-    for line, row in manifest_rows(root, columns):
-        if row["depth_unit"] not in codes:
-            raise CaptureError(f"{line}: depth_unit {display(row['depth_unit'])}; expected one of {', '.join(codes)}")
+    for line, row in manifest_rows(root, RGBD_COLUMNS if locations else PSEUDO_COLUMNS):
+        unit, source = row["depth_unit"], row["source"]
+        if unit not in codes:
+            raise CaptureError(f"{line}: depth_unit {display(unit)}; expected one of {', '.join(codes)}")
         image, depth = file_inside(root, row["rgb"], line), file_inside(root, row["depth"], line)
-        frames.append(
-            RgbdFrame(
-                name=f"{row['source']}_{image.stem}",
-                location=location_of(row),
-                source=row["source"],
-                licence=row["licence"],
-                image=image,
-                depth=depth,
-                codes=codes[row["depth_unit"]],
-                note=row["note"],
-            )
-        )
+        location = locations + source if locations else row["place"]
+        name = f"{source}_{image.stem}"
+        frames.append(RgbdFrame(name, location, source, row["licence"], image, depth, codes[unit], row["note"]))
     return check_unique(root, frames)
 
 
@@ -174,7 +140,6 @@ KINDS = (
         title="RGB-D",
         capture="rgbd",
         order=3,
-        real=False,
         share=0.2,
         builder="mddnet.scenes.rendered_scene:build_rgbd_scene",
         frames_measured=2,
@@ -187,11 +152,20 @@ KINDS = (
         title="Photos with pseudo-labels",
         capture="pseudo",
         order=8,
-        real=False,
         share=0.1,
         builder="mddnet.scenes.rendered_scene:build_pseudo_scene",
         frames_rendered=3,
         reader=list_pseudo,
         folders=("pseudo",),
+    ),
+    Kind(
+        name="multiview",
+        title="Multi-view",
+        capture="multiview",
+        order=9,
+        share=0.1,
+        builder="mddnet.scenes.sparse_scene:build_multiview_scene",
+        reader=list_multiview,
+        folders=("depth/multiview",),
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -22,13 +22,12 @@ from mddnet.captures.description import (
     Numbers,
     Positive,
     PositiveOrNull,
-    exactly,
     parse,
     read_capture,
 )
 from mddnet.captures.focal_stack import RESTORE, common_size
 from mddnet.captures.kind import Kind
-from mddnet.captures.structured_light import FringeImages, ProjectorGeometry, RigCalibrationFile
+from mddnet.captures.structured_light import FringeImages, ProjectorGeometry
 from mddnet.color import linear_from_srgb, linear_from_srgb8
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
@@ -43,35 +42,20 @@ MIN_FOCUS_TRAVEL = 0.005
 
 
 class RigCapture(CaptureDescription):
-    """A rig capture; pixels are read on demand.
+    """A rig capture; pixels are read on demand."""
 
-    Attributes:
-        unit: of sensor positions, focal length and translation.
-        response: whether pixel values are linear in light or sRGB-encoded.
-        focal_mm: focal length F, mm.
-        f_number: at maximum aperture, or None.
-        pixel_um: pixel pitch, micrometres, or None.
-        frames: the focal stack, in order of the sensor positions.
-        sensor_mm: (N,) readings of the sensor position v, mm, rising or falling throughout.
-        aligned: whether focus breathing is already removed, so that the frames are aligned to the fringe images.
-        fringes: the fringe images.
-        calibration: camera and projector, or the name of the file with them, in the folder or its parent.
-        aperture_px: A, aperture diameter over pixel pitch, if known.
-        offset_mm: e, sensor distance minus reading, if known.
-    """
-
-    unit: Annotated[str, exactly("mm", "sensor positions, focal length and translation in millimetres")]
-    response: Response
-    focal_mm: Positive
-    f_number: PositiveOrNull = None
-    pixel_um: PositiveOrNull = None
-    frames: FilesBelow
-    sensor_mm: Numbers = Field(alias="sensor")
-    aligned: Flag = False
-    fringes: FringeImages
-    calibration: object
-    aperture_px: PositiveOrNull = None
-    offset_mm: NumberOrNull = None
+    unit: Literal["mm"]  # of sensor positions, focal length and translation
+    response: Response  # whether pixel values are linear in light or sRGB-encoded
+    focal_mm: Positive  # focal length F, mm
+    f_number: PositiveOrNull = None  # at maximum aperture, or None
+    pixel_um: PositiveOrNull = None  # pixel pitch, micrometres, or None
+    frames: FilesBelow  # the focal stack, in order of the sensor positions
+    sensor_mm: Numbers = Field(alias="sensor")  # (N,) readings of the sensor position v, rising or falling
+    aligned: Flag = False  # whether focus breathing is already removed from the frames
+    fringes: FringeImages  # the fringe images
+    calibration: object  # camera and projector, or the name of the file with them, in the folder or its parent
+    aperture_px: PositiveOrNull = None  # A, aperture diameter over pixel pitch, if known
+    offset_mm: NumberOrNull = None  # e, sensor distance minus reading, if known
 
     @model_validator(mode="after")
     def _sweep(self) -> RigCapture:
@@ -104,20 +88,18 @@ class RigCapture(CaptureDescription):
 
     @cached_property
     def geometry(self) -> ProjectorGeometry:
-        """Calibration of camera and projector."""
         name = self.calibration
         if not isinstance(name, str):
-            return parse(RigCalibrationFile, self.path, name, "calibration").geometry()
+            return parse(ProjectorGeometry, self.path, name, "calibration")
         if not is_plain_name(name):
             raise CaptureError(f"{self.path}: calibration is {display(name)}; expected a plain file name")
         for folder in (self.folder, self.folder.parent):
             if (path := folder / name).is_file():
-                return parse(RigCalibrationFile, path, read_json_object(path)).geometry()
+                return parse(ProjectorGeometry, path, read_json_object(path))
         raise CaptureError(f"{self.path}: calibration {name!r} is neither in {self.folder} nor in its parent")
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every image, read from the headers."""
         return common_size((*self.frames, *(file for row in self.fringes.files for file in row)))
 
     def read_frame(self, index: int) -> UInt8Array:
@@ -143,11 +125,7 @@ def read_light(path: Path, response: Response) -> Float32Array:
 
 
 def read_rig(folder: Path) -> RigCapture:
-    """Read and validate ``capture.json`` of a rig capture, and the headers of its images.
-
-    Raises:
-        CaptureError: with file, value, expectation and fix.
-    """
+    """Read and validate ``capture.json`` of a rig and the headers of its images; CaptureError if invalid."""
     rig = read_capture(RigCapture, folder, "rig")
     assert rig.size  # reads the headers of all images
     return rig
@@ -171,7 +149,6 @@ KINDS = (
         title="Rigs",
         capture="rig",
         order=6,
-        real=True,
         share=0.4,
         frames_measured=6,
         builder="mddnet.scenes.rig_scene:build_rig_scene",

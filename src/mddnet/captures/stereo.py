@@ -31,51 +31,35 @@ from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _FORMULA = re.compile(rf"Z_mm={_NUMBER}\*{_NUMBER}/\({_NUMBER}\*d\+{_NUMBER}\)")
 _FACTS = re.compile(rf"f={_NUMBER} px, baseline {_NUMBER} mm, doffs={_NUMBER} px")
-BRIGHT_LIGHT = 0.7
-"""Linear light of the 99th percentile of dark images after gain."""
+BRIGHT_LIGHT = 0.7  # linear light of the 99th percentile of dark images after gain
 
 
 @dataclass(frozen=True, slots=True)
 class StereoCalibration:
-    """Metric inverse depth from disparity d: u = scale * d + offset.
+    """Metric inverse depth from disparity d: u = scale * d + offset."""
 
-    Attributes:
-        scale: 1/m per pixel of disparity, > 0.
-        offset: 1/m at disparity zero.
-        focal_px: focal length in pixels of the left image.
-    """
-
-    scale: float
-    offset: float
-    focal_px: float
+    scale: float  # 1/m per pixel of disparity, > 0
+    offset: float  # 1/m at disparity zero
+    focal_px: float  # focal length in pixels of the left image
 
 
 @dataclass(frozen=True, slots=True)
 class StereoScene(ListedCapture):
-    """The left image of a stereo pair with its disparity map.
-
-    Attributes:
-        unit: unit of :meth:`read_inv_depth`.
-        calibration: for metric depth; None if incomplete.
-        dark: whether the image needs gain.
-        note: describes the quality of the disparity.
-    """
+    """The left image of a stereo pair with its disparity map."""
 
     image: Path
     disparity: Path
-    unit: InvDepthUnit
-    calibration: StereoCalibration | None
-    dark: bool
-    note: str
+    unit: InvDepthUnit  # unit of :meth:`read_inv_depth`
+    calibration: StereoCalibration | None  # for metric depth; None if incomplete
+    dark: bool  # whether the image needs gain
+    note: str  # describes the quality of the disparity
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """Left image and disparity map."""
         return self.image, self.disparity
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Facts that the built scene depends on."""
         return {"unit": self.unit, "note": self.note, "calibration": repr(self.calibration), "dark": self.dark}
 
     def read_rgb(self) -> UInt8Array:
@@ -84,11 +68,7 @@ class StereoScene(ListedCapture):
         return brightened(image) if self.dark else image
 
     def read_inv_depth(self) -> Float32Array:
-        """(H, W) float32 in ``unit`` (disparity in pixels for ``"relative"``), larger is nearer, NaN where unknown.
-
-        Raises:
-            CaptureError: if the file is missing, damaged, or of the wrong type.
-        """
+        """(H, W) float32 in ``unit`` (pixels of disparity if relative), NaN where unknown; CaptureError if unusable."""
         if self.unit == "ordinal":
             return (read_codes(self.disparity, "uint8") / 255.0).astype(np.float32)
         codes = read_codes(self.disparity, "uint16")
@@ -108,11 +88,8 @@ def brightened(srgb8: UInt8Array) -> UInt8Array:
 def parse_calibration(text: str) -> StereoCalibration | None:
     """Parse the calibration of a manifest row; None unless f, baseline and offset are given as numbers.
 
-    Example:
-        ``Z_mm=160*3740/(3*d+200)``: u = (3 d + 200) / 598.4 per metre, and f = 3740 / 3 px of the image at hand.
-
-        >>> parse_calibration("Z_mm=160*3740/(3*d+200)").focal_px
-        1246.6666666666667
+    For example, ``Z_mm=160*3740/(3*d+200)`` is u = (3 d + 200) / 598.4 per metre, and f = 3740 / 3 px of the image at
+    hand.
     """
     if (match := _FORMULA.search(text)) is not None:
         baseline_mm, focal_px, reduction, offset_px = (float(g) for g in match.groups())
@@ -128,11 +105,7 @@ def parse_calibration(text: str) -> StereoCalibration | None:
 
 
 def list_stereo(root: Path) -> list[StereoScene]:
-    """Stereo scenes in the order of ``root/manifest.csv``.
-
-    Raises:
-        CaptureError: for a missing or incomplete manifest, an unknown kind, a missing file, or a repeated name.
-    """
+    """Stereo scenes in the order of ``root/manifest.csv``; CaptureError names the line that is wrong."""
     scenes: list[StereoScene] = []
     columns = ("source", "scene", "files", "kind", "calibration", "licence", "note")
     for line, row in manifest_rows(root, columns):
@@ -167,7 +140,6 @@ KINDS = (
         title="Stereo",
         capture="stereo",
         order=4,
-        real=False,
         share=0.2,
         builder="mddnet.scenes.rendered_scene:build_stereo_scene",
         frames_measured=3,

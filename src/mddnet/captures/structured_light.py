@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
-from mddnet.captures.description import Description, FilesBelow, Numbers, number, whole_number
+from mddnet.captures.description import Description, FilesBelow, Numbers, number, numbers, whole_number
 
 FringeAxis = Literal["x", "y"]
 MIN_STEPS = 3
@@ -27,42 +26,64 @@ MIN_ORDER_DISTANCE_RAD = 0.4
 """Two fringe orders must differ by this much in the phases of the lower frequencies to be robust to noise."""
 MAX_PROJECTOR_PX = 65_536
 MAX_FREQUENCIES = 32
-BASELINE_MM = (5.0, 10_000.0)
-"""Plausible baselines in millimetres; a value in metres or micrometres is outside."""
+BASELINE_MM = (5.0, 10_000.0)  # plausible baselines in millimetres; a value in metres or micrometres is outside
 
 
-@dataclass(frozen=True, slots=True)
-class Intrinsics:
+class Intrinsics(Description):
     """OpenCV's camera model, in pixels; the centre of the first pixel is 0; ``distortion`` is k1, k2, p1, p2, k3."""
 
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    distortion: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    fx: Annotated[float, number("a number of pixels above 0", above=0)]
+    fy: Annotated[float, number("a number of pixels above 0", above=0)]
+    cx: Annotated[float, number("a number of pixels")]
+    cy: Annotated[float, number("a number of pixels")]
+    distortion: Numbers = (0.0,) * 5
+
+    @field_validator("distortion")
+    @classmethod
+    def _known_terms(cls, given: tuple[float, ...]) -> tuple[float, ...]:
+        if len(given) > 5:
+            raise ValueError("at most 5 numbers: k1, k2, p1, p2, k3")
+        return (*given, *[0.0] * (5 - len(given)))
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """(3, 3) camera matrix."""
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ProjectorGeometry:
-    """Calibrated camera and projector; the projector is modelled as a camera.
+class Projector(Intrinsics):
+    """A projector, modelled as a camera."""
 
-    Attributes:
-        width, height: size of the projector, pixels.
-        rotation: (3, 3) R of X_projector = R X_camera + t.
-        translation_mm: (3,) t, millimetres.
-    """
+    width: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "a number of pixels")]
+    height: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "a number of pixels")]
+
+
+def _rotation(value: object) -> NDArray[np.float64]:
+    rows = [numbers(row) for row in value] if isinstance(value, list) else []
+    # Check the entries first: products of huge values overflow.
+    matrix = np.array(rows) if [len(row) for row in rows] == [3, 3, 3] else np.full((3, 3), np.inf)
+    orthogonal = np.abs(matrix).max() < 2 and np.abs(matrix @ matrix.T - np.eye(3)).max() <= 1e-3
+    if not orthogonal or np.linalg.det(matrix) < 0:
+        raise ValueError("3 rows of 3 numbers, a rotation R with R R^T = 1 and det R = 1")
+    return matrix
+
+
+def _translation_mm(value: object) -> NDArray[np.float64]:
+    given = numbers(value)
+    if len(given) != 3 or not BASELINE_MM[0] <= math.hypot(*given) <= BASELINE_MM[1]:
+        raise ValueError(
+            f"3 numbers in millimetres, {BASELINE_MM[0]:g} to {BASELINE_MM[1]:g} between camera and projector"
+        )
+    return np.array(given)
+
+
+class ProjectorGeometry(Description):
+    """Calibrated camera and projector, as in the calibration file of a rig."""
 
     camera: Intrinsics
-    projector: Intrinsics
-    width: int
-    height: int
-    rotation: NDArray[np.float64]
-    translation_mm: NDArray[np.float64]
+    projector: Projector
+    rotation: Annotated[NDArray[np.float64], PlainValidator(_rotation)]  # (3, 3) R of X_projector = R X_camera + t
+    # (3,) t, millimetres
+    translation_mm: Annotated[NDArray[np.float64], PlainValidator(_translation_mm)] = Field(alias="translation")
 
     @property
     def baseline_mm(self) -> float:
@@ -71,22 +92,16 @@ class ProjectorGeometry:
 
     def lines(self, axis: FringeAxis) -> int:
         """Projector pixels along the axis of the fringes."""
-        return self.width if axis == "x" else self.height
+        return self.projector.width if axis == "x" else self.projector.height
 
 
 class FringeImages(Description):
-    """The fringe images of a capture.
+    """The fringe images of a capture."""
 
-    Attributes:
-        axis: the axis along which the fringes vary: ``"x"`` (vertical stripes) or ``"y"`` (horizontal ones).
-        periods: periods across the projector, rising, one per frequency.
-        files: the N steps of each frequency, in order.
-        sensor_mm: sensor reading at which all of them were taken.
-    """
-
-    axis: FringeAxis
-    periods: Numbers
-    files: tuple[FilesBelow, ...] = Field(alias="frames")
+    axis: FringeAxis  # the axis along which the fringes vary: "x" (vertical stripes) or "y" (horizontal ones)
+    periods: Numbers  # periods across the projector, rising, one per frequency
+    files: tuple[FilesBelow, ...] = Field(alias="frames")  # the N steps of each frequency, in order
+    # Sensor reading at which all of them were taken
     sensor_mm: Annotated[float, number("the sensor position of the fringe images")] = Field(alias="sensor")
 
     @model_validator(mode="after")
@@ -112,10 +127,7 @@ class FringeImages(Description):
 
 
 def order_distance_rad(periods: tuple[float, ...]) -> float:
-    """Smallest phase distance between two fringe orders of the highest frequency, radians.
-
-    Infinite if the highest frequency has a single order.
-    """
+    """Smallest phase distance of two fringe orders of the highest frequency, radians; inf if it has a single order."""
     highest = periods[-1]
     steps = np.arange(1, math.ceil(highest - 1e-9))
     if not len(steps):
@@ -123,68 +135,3 @@ def order_distance_rad(periods: tuple[float, ...]) -> float:
     turns = np.outer(steps, np.array(periods[:-1])) / highest
     off = 2 * np.pi * (turns - np.rint(turns))
     return float(np.sqrt((off**2).sum(axis=1)).min()) if len(periods) > 1 else 0.0
-
-
-class _Pinhole(Description):
-    """A camera in a calibration file."""
-
-    fx: Annotated[float, number("a number of pixels above 0", above=0)]
-    fy: Annotated[float, number("a number of pixels above 0", above=0)]
-    cx: Annotated[float, number("a number of pixels")]
-    cy: Annotated[float, number("a number of pixels")]
-    distortion: Numbers = ()
-
-    @field_validator("distortion")
-    @classmethod
-    def _known_terms(cls, given: tuple[float, ...]) -> tuple[float, ...]:
-        if len(given) > 5:
-            raise ValueError("at most 5 numbers: k1, k2, p1, p2, k3")
-        return (*given, *[0.0] * (5 - len(given)))
-
-    def intrinsics(self) -> Intrinsics:
-        return Intrinsics(self.fx, self.fy, self.cx, self.cy, self.distortion or (0.0,) * 5)
-
-
-class _Projector(_Pinhole):
-    width: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "a number of pixels")]
-    height: Annotated[int, whole_number(2, MAX_PROJECTOR_PX, "a number of pixels")]
-
-
-class RigCalibrationFile(Description):
-    """The calibration of a rig in a file; see :class:`ProjectorGeometry`."""
-
-    camera: _Pinhole
-    projector: _Projector
-    rotation: tuple[Numbers, ...]
-    translation: Numbers
-
-    @field_validator("rotation")
-    @classmethod
-    def _is_rotation(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-        # Check the entries first: products of huge values overflow.
-        matrix = np.array(rows) if [len(row) for row in rows] == [3, 3, 3] else np.full((3, 3), np.inf)
-        orthogonal = np.abs(matrix).max() < 2 and np.abs(matrix @ matrix.T - np.eye(3)).max() <= 1e-3
-        if not orthogonal or np.linalg.det(matrix) < 0:
-            raise ValueError("3 rows of 3 numbers, a rotation R with R R^T = 1 and det R = 1")
-        return rows
-
-    @field_validator("translation")
-    @classmethod
-    def _in_millimetres(cls, given: tuple[float, ...]) -> tuple[float, ...]:
-        if len(given) != 3 or not BASELINE_MM[0] <= math.hypot(*given) <= BASELINE_MM[1]:
-            raise ValueError(
-                f"3 numbers in millimetres, {BASELINE_MM[0]:g} to {BASELINE_MM[1]:g} between camera and projector"
-            )
-        return given
-
-    def geometry(self) -> ProjectorGeometry:
-        """The calibration as arrays."""
-        projector = self.projector
-        return ProjectorGeometry(
-            self.camera.intrinsics(),
-            projector.intrinsics(),
-            projector.width,
-            projector.height,
-            np.array(self.rotation),
-            np.array(self.translation),
-        )

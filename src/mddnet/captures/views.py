@@ -91,7 +91,6 @@ KINDS = (
         title="Rendered views",
         capture="view",
         order=10,
-        real=False,
         share=0.25,
         builder="mddnet.scenes.rendered_scene:build_view_scene",
         frames_rendered=3,

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from mddnet.cli.flags import wrong_kind, wrong_split
 
@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
     from mddnet.scenes.plan import BuildRow
 
+POSITIVE = validators.Number(gte=1)
+
 
 def build(
     sources: list[Path],
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=POSITIVE)] = 1,
     ray: str | None = None,
-    frames: int | None = None,
+    frames: Annotated[int | None, Parameter(validator=POSITIVE)] = None,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
-    limit: int | None = None,
-    seed: int = 0,
+    limit: Annotated[int | None, Parameter(validator=POSITIVE)] = None,
+    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     split: Path | None = None,
     rebuild: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -65,15 +67,6 @@ def build(
     rebuild
         Rebuild scenes even if nothing has changed.
     """
-    for flag, value, least in (
-        ("--jobs", jobs, 1),
-        ("--frames", frames, 1),
-        ("--limit", limit, 1),
-        ("--seed", seed, 0),
-    ):
-        if value is not None and value < least:
-            print(f"mddnet build: {flag} is {value}; expected at least {least}", file=sys.stderr)
-            return 2
     if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet build: {wrong}", file=sys.stderr)
         return 2
@@ -138,10 +131,10 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
     from mddnet.kinds import KINDS
     from mddnet.types import SPLITS
 
-    def table(title: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Table:
+    def table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
         result = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in texts:
-            result.add_column(name, overflow="fold", no_wrap=name not in ("capture", "reason"))
+            result.add_column(name, overflow="fold", no_wrap=True)
         for name in numbers:
             result.add_column(name, justify="right")
         return result
@@ -151,8 +144,7 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
         output = table(
             "scenes from real captures", ("scene", "split", "unit"), ("frames", "kappa px", "error", "unknown", "state")
         )
-        order = list(KINDS)
-        for row in sorted(real, key=lambda r: (order.index(r.kind), r.name)):
+        for row in sorted(real, key=lambda row: (KINDS[row.kind].order, row.name)):
             output.add_row(*_scene_cells(row, split_of))
         console.print(output)
         console.print(
@@ -171,12 +163,6 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
             counts += [sum(len(record.frames) for record in records), *(splits.count(s) for s in (*SPLITS, ""))]
             output.add_row(kind or "unknown", *map(str, counts))
     console.print(output)
-    without = [row for row in rows if row.state in ("rejected", "failed")]
-    if without:
-        output = table("no scene", ("capture", "split", "state", "reason"))
-        for row in without:
-            output.add_row(f"{row.kind}/{row.name}", split_of(row.location), row.state, row.reason)
-        console.print(output)
 
 
 def _scene_cells(row: BuildRow, split_of: Callable[[str], str]) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 if TYPE_CHECKING:
     from mddnet.scenes.capture_calibration import CaptureCalibration, Quantity
@@ -18,7 +18,7 @@ def calibrate(
     sources: list[Path],
     /,
     *,
-    limit: int | None = None,
+    limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> int:
     """Calibrate the lens of captures by re-rendering their frames, with 95 % intervals.
@@ -37,9 +37,6 @@ def calibrate(
     json_out
         Also write the results to this JSON file.
     """
-    if limit is not None and limit < 1:
-        print(f"mddnet calibrate: --limit is {limit}; expected at least 1", file=sys.stderr)
-        return 2
     if json_out is not None and json_out.is_dir():
         print(f"mddnet calibrate: --json {json_out} is a folder; expected a file", file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from mddnet.cli.flags import wrong_split
 
@@ -16,7 +16,7 @@ def inspect(
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    limit: int = 12,
+    limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 12,
     split: Path | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -37,9 +37,6 @@ def inspect(
     decode
         Decode every frame instead of reading its header; this finds truncated images.
     """
-    if limit < 0:
-        print(f"mddnet inspect: --limit is {limit}; expected at least 0", file=sys.stderr)
-        return 2
     if (wrong := wrong_split(split)) is not None:
         print(f"mddnet inspect: {wrong}", file=sys.stderr)
         return 2
@@ -55,7 +52,7 @@ def inspect(
     from mddnet.errors import CaptureError, MddnetError
     from mddnet.scenes.build_tables import read_table, split_of_build
     from mddnet.scenes.found import DamagedScene, find_scenes
-    from mddnet.scenes.inspect import evenly_chosen, measured, summarise
+    from mddnet.scenes.inspect import Inspection, SceneFacts, evenly_chosen, measured
     from mddnet.scenes.inspect_page import write_report
     from mddnet.scenes.inspect_pictures import contact_sheet
 
@@ -69,14 +66,16 @@ def inspect(
     reading = track(found, "reading", console=console, disable=silent, transient=True)
     results = [measured(scene, decode) for scene in reading]
     sheets = []
-    chosen = evenly_chosen([result for result in results if not isinstance(result, DamagedScene)], limit)
+    chosen = evenly_chosen([result for result in results if isinstance(result, SceneFacts)], limit)
     for facts in track(chosen, "pictures", console=console, disable=silent, transient=True):
         try:
             sheets.append(contact_sheet(facts))
         except MddnetError as error:
             # The header is intact, the pixels are not.
             results[results.index(facts)] = DamagedScene(facts.kind, facts.folder.name, str(error))
-    inspection = summarise(results, rejected, splits)
+    complete = [result for result in results if isinstance(result, SceneFacts)]
+    damaged_scenes = [result for result in results if isinstance(result, DamagedScene)]
+    inspection = Inspection(complete, damaged_scenes, rejected, splits)
     write_report(out, scenes.resolve().name, inspection, sheets)
     for damaged in inspection.damaged:
         print(f"mddnet: {damaged.reason}", file=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from mddnet.cli.flags import wrong_kind, wrong_split
 
@@ -18,8 +18,8 @@ def shards(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     split: Path | None = None,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
-    shard_mb: int = 256,
-    jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
+    shard_mb: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 256,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=validators.Number(gte=1))] = 1,
 ) -> int:
     """Write the samples of built scenes as WebDataset shards, for streaming, clusters and other tools.
 
@@ -41,10 +41,6 @@ def shards(
     jobs
         Number of processes.
     """
-    for flag, value in (("--shard-mb", shard_mb), ("--jobs", jobs)):
-        if value < 1:
-            print(f"mddnet shards: {flag} is {value}; expected at least 1", file=sys.stderr)
-            return 2
     if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet shards: {wrong}", file=sys.stderr)
         return 2

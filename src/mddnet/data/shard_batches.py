@@ -43,23 +43,17 @@ def share_of(worker: int, workers: int, first: int, rank: int, ranks: int) -> Wo
     return WorkerShare(start, workers, Lane(rank * workers + number, ranks * workers), (start - number) // workers)
 
 
+@dataclass(eq=False)
 class ShardBatches(IterableDataset[Batch]):
-    """The batches of one process, from ``first`` to the end."""
+    """The batches of process ``rank`` of ``ranks``, from ``first`` to ``length``."""
 
-    def __init__(
-        self,
-        shards: Sequence[Shard],
-        config: DataConfig,
-        seed: int,
-        length: int,
-        first: int = 0,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> None:
-        """Prepare batches ``first`` to ``length`` of process ``rank`` of ``ranks``."""
-        self.shards, self.config, self.seed = tuple(shards), config, seed
-        self.first, self.length = first, length
-        self.rank, self.ranks = rank, ranks
+    shards: Sequence[Shard]
+    config: DataConfig
+    seed: int
+    length: int
+    first: int = 0
+    rank: int = 0
+    ranks: int = 1
 
     def __iter__(self) -> Iterator[Batch]:
         one_opencv_thread()
@@ -75,11 +69,7 @@ class ShardBatches(IterableDataset[Batch]):
 
 
 def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig, crop: tuple[int, int]) -> Batch:
-    """One crop of a sample.
-
-    Raises:
-        CaptureError: naming shard and sample, if the sample is damaged or not of the train split.
-    """
+    """One crop of a sample; CaptureError names shard and sample if it is damaged or not of the train split."""
     try:
         one = EncodedSample.of(raw.fields)
         if one.info["split"] != "train":

@@ -11,9 +11,8 @@ that resumes after n samples skips earlier parts and blocks without reading them
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -21,8 +20,7 @@ from mddnet.scenes.shard_source import BrokenShard, Shard, is_address, raw_sampl
 
 FIRST_BLOCK = 8
 ATTEMPTS = 5
-WAIT_S = 1.0
-"""Wait before a request is repeated; it doubles each time."""
+WAIT_S = 1.0  # wait before a request is repeated; it doubles each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +52,14 @@ class _Part:
     def samples(self) -> int:
         return len(range(self.number, self.shard.samples, self.of))
 
+    def wanted_from(self, first: int) -> Callable[[int], bool]:
+        return lambda index: index % self.of == self.number and index // self.of >= first
+
 
 def raw_stream(shards: Sequence[Shard], seed: int, lane: Lane, shuffle: int, first: int = 0) -> Iterator[RawSample]:
-    """The samples of a lane, endlessly.
+    """The samples of a lane, endlessly, without the ``first`` ones, shuffled in blocks of ``shuffle``.
 
-    Args:
-        shards: all shards.
-        seed: of the order.
-        lane: the lane.
-        shuffle: samples in a block; at most twice that many are in memory.
-        first: number of samples of this lane to skip.
-
-    Raises:
-        CaptureError: if a shard cannot be read, or has another number of samples than stated.
+    At most two blocks are in memory. CaptureError if a shard is broken or has another number of samples than stated.
     """
     start, size, number = 0, min(FIRST_BLOCK, shuffle), 0
     while start + size <= first:
@@ -114,7 +107,7 @@ def _samples_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
     for attempt in range(ATTEMPTS):
         count = 0
         try:
-            for index, fields in enumerate(raw_samples(source, partial(_wanted, part, first))):
+            for index, fields in enumerate(raw_samples(source, part.wanted_from(first))):
                 count = index + 1
                 if fields is not None:
                     first = index // part.of + 1
@@ -131,7 +124,3 @@ def _samples_of(part: _Part, first: int) -> Iterator[Mapping[str, bytes | str]]:
         if not is_address(source) or attempt == ATTEMPTS - 1:
             raise broken
         time.sleep(WAIT_S * 2**attempt)
-
-
-def _wanted(part: _Part, first: int, index: int) -> bool:
-    return index % part.of == part.number and index // part.of >= first

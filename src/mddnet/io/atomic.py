@@ -9,29 +9,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mddnet.io.part_file import PartFile, writing_into
+from mddnet.io.part_file import StagedFiles, writing_into
 
 
 def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool = False) -> None:
-    """Write through a temporary file in the same folder, so that no reader sees a partial file.
+    """Write a file in an existing folder: complete or not at all; ``durable`` flushes it to disk first.
 
-    Args:
-        path: target file in an existing folder.
-        write: writes the content to a binary stream.
-        durable: flush to disk first, so that the file survives a power failure.
-
-    Raises:
-        OutputError: if the disk is full or the folder is not writable; the previous file stays.
+    OutputError if the disk is full or the folder is not writable; the previous file then stays.
     """
-    with writing_into(path.parent, path):
-        part = PartFile(path)
-        try:
-            write(part.stream)
-            part.finish(durable)
-            part.commit()
-        except BaseException:
-            part.discard()
-            raise
+    with writing_into(path.parent, path), StagedFiles(durable) as files:
+        files.write(path, write)
+        files.commit()
 
 
 def atomic_write_text(path: Path, text: str) -> None:

@@ -23,8 +23,7 @@ try:
 except ImportError:  # everywhere else
     msvcrt = None  # type: ignore[assignment]
 
-KERNEL_LOCKS = fcntl is not None
-"""Whether a locked file can be written and renamed; not on Windows."""
+KERNEL_LOCKS = fcntl is not None  # whether a locked file can be written and renamed; not on Windows
 LOCK_MODE = 0o666
 POLL_S = 0.02
 _TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK, getattr(errno, "EDEADLOCK", errno.EDEADLK))
@@ -47,14 +46,10 @@ def try_lock(handle: int) -> Literal["acquired", "held", "unsupported"]:
 
 
 class FolderLock:
-    """A context that only one process at a time enters for a folder.
+    """A context that only one process at a time enters for an existing folder.
 
-    It locks a file ``.NAME.lock`` in the folder and removes it on exit. A file left by a killed process is not locked.
-
-    Args:
-        folder: must exist on entry.
-        name: the activity: ``build``, ``train`` or ``predict``.
-        timeout_s: how long to wait for another process.
+    It locks a file ``.NAME.lock`` there and removes it on exit; a file left by a killed process is not locked. ``name``
+    is the activity, such as ``build``.
     """
 
     def __init__(self, folder: Path, name: str, timeout_s: float = 0.0) -> None:
@@ -65,16 +60,10 @@ class FolderLock:
 
     @property
     def path(self) -> Path:
-        """The locked file."""
         return self.folder / f".{self.name}.lock"
 
     def __enter__(self) -> None:
-        """Acquire the lock.
-
-        Raises:
-            OutputError: if another process holds it for longer than ``timeout_s``.
-            OSError: if the folder is not writable.
-        """
+        """Acquire the lock; OutputError if another process holds it for longer than ``timeout_s``."""
         until = time.monotonic() + self.timeout_s
         while True:
             handle = os.open(self.path, os.O_CREAT | os.O_RDWR, LOCK_MODE)
@@ -94,7 +83,6 @@ class FolderLock:
                 time.sleep(POLL_S)
 
     def __exit__(self, *_: object) -> None:
-        """Release the lock."""
         handle, self._handle = self._handle, None
         if handle is None or handle not in _held:
             return  # a forked process has closed it

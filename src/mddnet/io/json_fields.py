@@ -14,12 +14,9 @@ from typing import Any
 
 from mddnet.errors import CaptureError, MddnetError
 
-UNREADABLE_JSON = (OSError, ValueError, RecursionError)
-"""Exceptions of reading and parsing a JSON file."""
-MAX_JSON_BYTES = 64 * 2**20
-"""Descriptions are far smaller: a sweep of ten thousand frames takes a hundredth of it."""
-MAX_NAME_BYTES = 255
-"""Longest file name on common file systems."""
+UNREADABLE_JSON = (OSError, ValueError, RecursionError)  # exceptions of reading and parsing a JSON file
+MAX_JSON_BYTES = 64 * 2**20  # descriptions are far smaller: a sweep of ten thousand frames takes a hundredth of it
+MAX_NAME_BYTES = 255  # longest file name on common file systems
 MAX_DISPLAY_CHARACTERS = 200
 
 
@@ -31,30 +28,17 @@ def display(value: object) -> str:
     return f"{text[: MAX_DISPLAY_CHARACTERS // 2]} ... {text[-MAX_DISPLAY_CHARACTERS // 4 :]}"
 
 
-def read_json(path: Path, expected: str, error: type[MddnetError] = CaptureError) -> Any:
-    """Read a JSON file; ``expected`` (expectation and fix) ends the error message.
-
-    Raises:
-        MddnetError: of class ``error``, if the file is missing, larger than 64 MiB, not UTF-8 or not JSON.
-    """
+def read_json_object(
+    path: Path, expected: str = "expected a JSON object", error: type[MddnetError] = CaptureError
+) -> dict[str, Any]:
+    """Read a JSON file of an object; ``error``, ending with ``expected``, if it is no such file or above 64 MiB."""
     try:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
             raise ValueError(f"{size} bytes, at most {MAX_JSON_BYTES}")
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except UNREADABLE_JSON as problem:
         raise error(f"{path}: not readable ({problem}); {expected}") from problem
-
-
-def read_json_object(
-    path: Path, expected: str = "expected a JSON object", error: type[MddnetError] = CaptureError
-) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        MddnetError: as :func:`read_json`, and for anything but an object.
-    """
-    data = read_json(path, expected, error)
     if not isinstance(data, dict):
         raise error(f"{path}: {type(data).__name__}; {expected}")
     return data
@@ -79,9 +63,6 @@ def is_number(value: object) -> bool:
         return False
 
 
-# --- names and files --------------------------------------------------------------------------------------------------
-
-
 def is_plain_name(name: object) -> bool:
     """Whether a value is a file or folder name without any path, on every operating system."""
     if not isinstance(name, str) or name in {"", ".", ".."} or set(name) & set("/\\\0"):
@@ -91,16 +72,9 @@ def is_plain_name(name: object) -> bool:
 
 
 def named_file(path: Path, name: object, what: str, folders: int = 0) -> Path:
-    """A file in the folder of a description, or up to ``folders`` levels below it: nothing else on the disk.
+    """An existing file in the folder of a description, or up to ``folders`` levels below it: nothing else on the disk.
 
-    Args:
-        path: the description.
-        name: value of the field.
-        what: name of the field, for messages.
-        folders: how many levels below the file may be.
-
-    Raises:
-        CaptureError: for an absolute name, one with ``..`` or too many levels, and for a missing file.
+    CaptureError for another name; ``what`` is the name of the field.
     """
     parts = PurePosixPath(name).parts if isinstance(name, str) else ()
     if not 1 <= len(parts) <= 1 + folders or not all(map(is_plain_name, parts)):
@@ -113,11 +87,7 @@ def named_file(path: Path, name: object, what: str, folders: int = 0) -> Path:
 
 
 def named_files(path: Path, names: object, what: str, folders: int = 0) -> tuple[Path, ...]:
-    """The files of a list of unique names; as :func:`named_file`.
-
-    Raises:
-        CaptureError: for anything but a list, for a repeated name, and as :func:`named_file`.
-    """
+    """The files of a list of unique names; errors as :func:`named_file`."""
     if not isinstance(names, list):
         raise CaptureError(f"{path}: {what} is {display(names)}; expected a list of file names in capture order")
     repeated = first_repeated([name for name in names if isinstance(name, str)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -12,31 +11,25 @@ from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError
 
-MAX_HEADER_BYTES = 10_000
-"""NumPy's limit; the header of a numeric array has about a hundred."""
+MAX_HEADER_BYTES = 10_000  # numPy's limit; the header of a numeric array has about a hundred
 
 
-def read_npy(path: Path, kinds: str, expected: str) -> NDArray[Any]:
-    """Memory-map an array; a header that claims more than the file holds is refused before memory is allocated.
+def read_numbers(path: Path) -> NDArray[np.float64]:
+    """Read an array of numbers as float64; CaptureError if it is missing, damaged or empty, or holds anything else.
 
-    Args:
-        path: the file.
-        kinds: accepted values of ``dtype.kind``, such as ``"uif"``.
-        expected: end of messages.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, empty, not an array, or of another kind.
+    A header that claims more than the file holds is refused before memory is allocated.
     """
+    expected = "expected a .npy file of plain numbers"
     try:
         _check_header(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
         # NumPy's header parser raises many classes of exceptions.
-        raise CaptureError(f"{path}: not a readable array ({error}); expected {expected}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or not array.size:
+        raise CaptureError(f"{path}: not a readable array ({error}); {expected}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "uifb" or not array.size:
         found = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise CaptureError(f"{path}: {found}; expected {expected}")
-    return array
+        raise CaptureError(f"{path}: {found}; {expected}")
+    return array.astype(np.float64)
 
 
 def _check_header(path: Path) -> None:

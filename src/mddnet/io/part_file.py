@@ -20,8 +20,7 @@ from mddnet.errors import OutputError
 from mddnet.io.folder_lock import KERNEL_LOCKS, try_lock
 
 PART_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
-ABANDONED_AFTER_S = 86_400.0
-"""Age at which a part counts as abandoned on a system without such locks."""
+ABANDONED_AFTER_S = 86_400.0  # age at which a part counts as abandoned on a system without such locks
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _TOO_LARGE = (errno.EFBIG,)
@@ -46,20 +45,11 @@ class PartFile:
                 return
             self.discard()  # a concurrent clean-up removed it first
 
-    def finish(self, durable: bool = False) -> None:
-        """Close the stream; ``durable`` flushes it to disk first, so that the file survives a power failure."""
-        if durable:
-            self.stream.flush()
-            os.fsync(self.stream.fileno())
-        self.stream.close()
-
     def commit(self) -> None:
-        """Replace the target by the finished file."""
         self.path.replace(self.target)
         self._release()
 
     def discard(self) -> None:
-        """Remove the part."""
         with suppress(OSError):
             self.stream.close()
         with suppress(OSError):
@@ -73,12 +63,10 @@ class PartFile:
 
 
 class StagedFiles:
-    """Files that are committed together: nothing is replaced before all of them are written.
+    """Files that are committed together when all are written, ``durable`` ones on disk; others are discarded."""
 
-    Leaving the context discards uncommitted files.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, durable: bool = False) -> None:
+        self._durable = durable
         self._waiting: list[PartFile] = []
 
     def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -87,7 +75,10 @@ class StagedFiles:
             part = PartFile(path)
             self._waiting.append(part)
             write(part.stream)
-            part.finish()
+            if self._durable:
+                part.stream.flush()
+                os.fsync(part.stream.fileno())
+            part.stream.close()
 
     def commit(self) -> None:
         """Commit the files in the order in which they were written."""
@@ -129,11 +120,7 @@ def _remove_if_abandoned(path: Path) -> None:
 
 @contextmanager
 def writing_into(folder: Path, file: Path | None = None) -> Iterator[None]:
-    """Turn OSErrors of writing below a folder (or one file of it) into errors that state the fix.
-
-    Raises:
-        OutputError: for a full disk, a folder that is not writable, or a file above the size limit.
-    """
+    """Turn OSErrors of writing below a folder (or one file of it) into an OutputError that states the fix."""
     try:
         yield
     except OutputError:
@@ -148,10 +135,7 @@ def writing_into(folder: Path, file: Path | None = None) -> Iterator[None]:
 def refusal(error: OSError, folder: Path | None = None, file: Path | None = None) -> str | None:
     """Message for a file that the system refuses to write; None for other errors.
 
-    Args:
-        error: error of the system.
-        folder: folder that is written; a permission error outside it gives None. None is any folder.
-        file: name for the message; None uses that of the error.
+    A permission error outside ``folder`` gives None as well. The file is named ``file``, by default as in the error.
     """
     where = file or (Path(error.filename) if isinstance(error.filename, str) else folder)
     problem = (error.strerror or str(error)).lower()

@@ -15,21 +15,17 @@ from mddnet.types import UInt8Array
 
 SRGB_NAMES = ("srgb iec61966", "srgb built-in", "srgb2014", "gimp built-in srgb")
 UNUSABLE_PROFILE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 PROBES = (64, 128, 192)
 
 
 @dataclass(frozen=True, slots=True)
 class ColourProfile:
-    """A parsed colour profile.
-
-    Attributes:
-        is_srgb: whether its name is that of sRGB, so that no conversion is needed.
-        space: ``"RGB"``, ``"GRAY"``, ``"CMYK"`` or ``"Lab"``.
-    """
+    """A parsed colour profile."""
 
     profile: ImageCms.ImageCmsProfile
-    is_srgb: bool
-    space: str
+    is_srgb: bool  # whether its name is that of sRGB, so that no conversion is needed
+    space: str  # "RGB", "GRAY", "CMYK" or "Lab"
 
     @classmethod
     def parsed(cls, data: bytes) -> ColourProfile:
@@ -57,31 +53,18 @@ class ColourProfile:
         return bool(np.abs(light - expected[:, None]).max() <= 2)
 
     def linear_to_srgb(self) -> NDArray[np.float32]:
-        """(3, 3): from linear light in the primaries of this RGB profile to linear light in those of sRGB.
-
-        Raises:
-            ValueError: for a profile without primaries.
-        """
-        native, srgb = (_primaries(item.profile) for item in (self.profile, _srgb()))
+        """(3, 3): linear light from the primaries of this profile to those of sRGB; ValueError without primaries."""
+        native, srgb = (_primaries(item.profile) for item in (self.profile, SRGB))
         return (np.linalg.inv(srgb) @ native).astype(np.float32)
 
 
 def srgb8_by_profile(
     samples: NDArray[np.generic], data: bytes | None, linear: bool, name: str, notes: list[str]
 ) -> UInt8Array:
-    """Convert grey or RGB samples of any bit depth to 8-bit sRGB, using their colour profile.
+    """Convert grey, RGB or RGBA samples of any depth to 8-bit sRGB by their colour profile; ImageError if out of range.
 
-    Linear light is encoded before it is reduced to 8 bits, which keeps dark tones apart.
-
-    Args:
-        samples: (H, W) or (H, W, 3); a fourth channel is alpha and is kept.
-        data: the embedded profile, if any.
-        linear: treat the samples as linear light with sRGB primaries, whatever the profile states.
-        name: file name for messages.
-        notes: one sentence is appended for each assumption.
-
-    Raises:
-        ImageError: for values out of range.
+    Linear light is encoded before it is reduced to 8 bits, which keeps dark tones apart. ``linear`` means linear light
+    with sRGB primaries, whatever the profile states. ``notes`` gets one sentence for each assumption.
     """
     if samples.ndim == 3 and samples.shape[2] == 4:
         colour = srgb8_by_profile(samples[:, :, :3], data, linear, name, notes)
@@ -105,10 +88,6 @@ def srgb8_by_profile(
     except UNUSABLE_PROFILE as error:
         notes.append(f"The embedded colour profile cannot be used and was ignored ({error}).")
         return srgb8_from_samples(samples, name, notes)
-
-
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def _primaries(profile: ImageCms.core.CmsProfile) -> NDArray[np.float64]:  # type: ignore[name-defined]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb8
 from mddnet.errors import ImageError
-from mddnet.io.extra import formats_module
+from mddnet.photo.image_file import formats_module
 from mddnet.photo.samples import check_size, srgb8_from_linear_samples
 from mddnet.types import Lens, Photo
 
@@ -28,11 +28,7 @@ MID_GREY_LIGHT = float(linear_from_srgb8(np.array(128, dtype=np.uint8)))
 
 
 def read_exr(path: Path, max_pixels: int | None) -> Photo:
-    """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with sRGB primaries.
-
-    Raises:
-        ImageError: if OpenEXR is not installed, or the file is damaged, without colours, too small or too large.
-    """
+    """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with sRGB primaries."""
     openexr = formats_module("OpenEXR", path, "an OpenEXR image")
     try:
         with openexr.File(str(path), header_only=True) as file:
@@ -59,10 +55,7 @@ def read_exr(path: Path, max_pixels: int | None) -> Photo:
 
 
 def _light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
-    """(H, W, 3) or (H, W) linear light, composited over mid grey (EXR colours are premultiplied by alpha).
-
-    The library groups channels: ``RGB``, ``RGBA``, or ``beauty.RGB`` for a layer.
-    """
+    """Linear light, (H, W, 3) or (H, W); RGBA, which is premultiplied, is composited over mid grey."""
     for ending in ("RGBA", "RGB", "Y"):
         name = next((name for name in channels if name == ending or name.endswith(f".{ending}")), None)
         if name is None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from mddnet.io.extra import formats_module
+from mddnet.photo.image_file import formats_module
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-HDR_CURVES = {16: "PQ", 18: "HLG"}
-"""HDR transfer characteristics of ITU-T H.273, which are not converted to sRGB."""
+HDR_CURVES = {16: "PQ", 18: "HLG"}  # HDR transfer characteristics of ITU-T H.273, which are not converted to sRGB
 
 
 def is_heif(start: bytes) -> bool:
@@ -19,12 +18,7 @@ def is_heif(start: bytes) -> bool:
 
 
 def open_heif(path: Path) -> Image.Image:
-    """Open the primary image of a HEIF file without decoding it; libheif rotates it upright and reduces 10 bits to 8.
-
-    Raises:
-        ImageError: if pillow-heif is not installed.
-        Exception: any exception of pillow-heif for a damaged file.
-    """
+    """Open a HEIF file; libheif rotates it upright, reduces 10 bits to 8, and raises anything for a damaged file."""
     pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
     image: Image.Image = pillow_heif.HeifImageFile(path)
     return image

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mddnet.errors import CaptureError, MddnetError
-from mddnet.photo.samples import check_most_pixels
+from mddnet.errors import CaptureError, ImageError, MddnetError
+from mddnet.photo.samples import check_size
 from mddnet.types import UInt8Array
 
-DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})
-"""Formats that Pillow loads by starting another program."""
+DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})  # formats that Pillow loads by starting another program
 
 _pillow_limit = threading.Lock()
 
@@ -34,6 +35,16 @@ def without_pillow_limit() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def formats_module(module: str, path: Path, kind: str, instead: str = "export it as JPEG or 16-bit TIFF") -> ModuleType:
+    """Import the module that reads a kind of file; ImageError with the fix if it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImageError(
+            f"{path}: {kind}; reading it needs the package {module}: pip install 'mddnet[formats]', or {instead}"
+        ) from error
 
 
 class SizedFile(io.BufferedReader):
@@ -58,18 +69,10 @@ def opened_image(
     name: str | None = None,
     what: str = "image",
 ) -> Iterator[Image.Image]:
-    """Open an image file without decoding it; any exception raised inside the context becomes one error.
+    """Open an image file without decoding it; any exception inside the context becomes an ``error``.
 
-    Args:
-        file: path, or stream of its bytes.
-        fix: end of the message for an unreadable file: how to fix it.
-        error: class to raise.
-        name: name in messages; the path by default.
-        what: expected content, for messages.
-
-    Raises:
-        MddnetError: of class ``error``, if the file is missing, damaged, not an image, a vector graphic, or has more
-            pixels than :func:`mddnet.photo.samples.pixel_limit` allows.
+    Vector graphics and images above :func:`mddnet.photo.samples.pixel_limit` are refused. The message has ``name`` (by
+    default the path) and ``what`` was expected, and ends with ``fix``.
     """
     name = str(file) if name is None else name
     try:
@@ -78,7 +81,7 @@ def opened_image(
                 image = Image.open(stream)
             if image.format in DRAWING_FORMATS:
                 raise error(f"{name}: {image.format} is a vector graphic; expected a photo: {fix}")
-            check_most_pixels(image.height, image.width, name, None, error)
+            check_size(image.height, image.width, name, None, error, least=1)
             yield image
     except (MddnetError, MemoryError):
         raise
@@ -88,15 +91,9 @@ def opened_image(
         raise error(f"{name}: not a readable {what} ({words}); {fix}") from problem
 
 
-def read_rgb(
-    file: Path | BinaryIO,
-    fix: str,
-    error: type[MddnetError] = CaptureError,
-    name: str | None = None,
-    what: str = "image",
-) -> UInt8Array:
+def read_rgb(path: Path, fix: str, error: type[MddnetError] = CaptureError, what: str = "image") -> UInt8Array:
     """Read an image as (H, W, 3) uint8, ignoring orientation and colour profile; errors as :func:`opened_image`."""
-    with opened_image(file, fix, error, name, what) as image:
+    with opened_image(path, fix, error, what=what) as image:
         return np.asarray(image.convert("RGB"))
 
 

@@ -47,10 +47,7 @@ class LensFacts:
 
 
 def read_lens_facts(exif: Image.Exif, width: int, height: int) -> LensFacts:
-    """Read f, N, focus distance and pixel pitch from the EXIF block of an image of ``width`` x ``height`` pixels.
-
-    ``pixel_um`` is the pitch of the pixels as given: it grows where the image was made smaller.
-    """
+    """Read f, N, focus distance and pixel pitch from the EXIF block of an image of ``width`` x ``height`` pixels."""
     tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
     tags[TAG_MODEL] = exif.get(TAG_MODEL)
     return lens_facts_of_tags(tags, width, height)
@@ -112,12 +109,7 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
 
 
 def _pixel_um(
-    tags: Mapping[int, object],
-    sensor: Sensor | None,
-    focal_mm: float | None,
-    width: int,
-    height: int,
-    notes: list[str],
+    tags: Mapping[int, object], sensor: Sensor | None, focal_mm: float | None, width: int, height: int, notes: list[str]
 ) -> float | None:
     """Pitch of the pixels as given: from the focal plane resolution, the sensor table or the 35 mm equivalent.
 

@@ -13,17 +13,12 @@ CANON_UPPER = "MakerNote SubjectDistance"
 NIKON_MANUAL = "MakerNote ManualFocusDistance"
 CASIO_OBJECT = "MakerNote Object Distance"
 CANON_INFINITY_CM = 65535
-MOST_READS, MOST_READS_PAST_THE_END = 500_000, 1000
-"""A photo with long maker notes takes a hundred thousand reads."""
+MOST_READS, MOST_READS_PAST_THE_END = 500_000, 1000  # a photo with long maker notes takes a hundred thousand reads
 NEAREST_M, FARTHEST_M = 0.005, 1e5
 
 
 def maker_focus_m(path: Path) -> tuple[float, str] | None:
-    """Focus distance from a photo's maker notes, in metres, and a note on its origin.
-
-    Canon gives the far end of the estimated range in centimetres, Nikon a distance for lenses focused by hand, Casio a
-    distance in millimetres. None if there is none, or ExifRead is not installed.
-    """
+    """Focus distance from a photo's maker notes, in metres, and a note on its origin; None if there is none."""
     try:
         tags = exif_tags(path)
     except Exception:
@@ -33,12 +28,7 @@ def maker_focus_m(path: Path) -> tuple[float, str] | None:
 
 
 def exif_tags(path: Path) -> dict[str, Any]:
-    """ExifRead's tags of a photo by name, including maker notes.
-
-    Raises:
-        ImportError: if ExifRead is not installed.
-        Exception: any exception of ExifRead for a damaged file; OSError if it does not stop reading.
-    """
+    """ExifRead's tags of a photo by name; it raises anything for a damaged file, ImportError if not installed."""
     import exifread
 
     with ReadLimitedFile(path) as stream:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mddnet.errors import ImageError
-from mddnet.io.extra import formats_module
+from mddnet.photo.image_file import formats_module
 from mddnet.photo.lens_facts import TAG_MODEL, LensFacts, lens_facts_of_tags
 from mddnet.photo.maker_notes import exif_tags, focus_of_maker_tags
 from mddnet.photo.samples import check_size
@@ -34,12 +34,7 @@ TAG_OF_NAME = {
 
 
 def read_raw(path: Path, max_pixels: int | None) -> Photo:
-    """Develop a raw file with the camera's white balance and LibRaw's automatic exposure: upright, sRGB.
-
-    Raises:
-        ImageError: if a package is missing, or the image is too small or too large.
-        Exception: any exception of LibRaw for an unreadable file.
-    """
+    """Develop a raw file with the camera's white balance and automatic exposure; LibRaw raises anything if damaged."""
     rawpy = formats_module("rawpy", path, "a camera raw file")
     with rawpy.imread(str(path)) as raw:
         check_size(raw.sizes.height, raw.sizes.width, str(path), max_pixels)

@@ -49,8 +49,7 @@ ROTATIONS: dict[int, Rotation] = {
 }
 """By EXIF orientation."""
 STRIP_ROWS = 256
-MAX_BYTES_PER_PIXEL = 64
-"""Limit for TIFF: eight samples of double precision; a photo has at most four."""
+MAX_BYTES_PER_PIXEL = 64  # limit for TIFF: eight samples of double precision; a photo has at most four
 LARGE_TILE_PIXELS = 2**22
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
@@ -86,12 +85,9 @@ def read_photo(
         try:
             stream = files.enter_context(SizedFile(path))
             start = stream.read(12)
-            if path.suffix.lower() in RAW_SUFFIXES:
-                # Pillow would read the small preview inside a raw file.
-                photo = read_raw(path, max_pixels)
-                return replace(photo, lens=replaced_lens(photo.lens, lens))
-            if start.startswith(EXR_MAGIC):
-                photo = read_exr(path, max_pixels)
+            is_raw = path.suffix.lower() in RAW_SUFFIXES  # Pillow would read the small preview inside
+            if is_raw or start.startswith(EXR_MAGIC):
+                photo = (read_raw if is_raw else read_exr)(path, max_pixels)
                 return replace(photo, lens=replaced_lens(photo.lens, lens))
             with without_pillow_limit():
                 image = files.enter_context(open_heif(path) if is_heif(start) else Image.open(stream))
@@ -116,7 +112,6 @@ def read_photo(
 
 
 def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
-    """Add the focus distance from the maker notes if it is not known yet."""
     if photo.lens.focus_m is not None or photo.path is None:
         return photo
     try:
@@ -132,26 +127,17 @@ def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
 
 
 def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """Convert a Pillow image to a photo, as :func:`read_photo` does for files.
-
-    Raises:
-        ImageError: if it is damaged, too small, too large, or has an unsupported colour mode.
-    """
+    """Convert a Pillow image as :func:`read_photo` does a file; ImageError if it cannot be used."""
     filename = getattr(image, "filename", "")
     photo = _photo_from_image(image, lens, str(filename) or "the image", None, linear)
     return replace(photo, path=Path(filename)) if filename else photo
 
 
 def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """Convert an array to a photo.
+    """Convert an array to a photo; ImageError for another shape or type, values out of range, or an edge below 32 px.
 
-    Args:
-        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1].
-        lens: known lens facts.
-        linear: the array is linear light instead of sRGB-encoded.
-
-    Raises:
-        ImageError: for another shape or type, values out of range, or an edge below 32 px.
+    The array is (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, or float in [0, 1]; with ``linear``, linear
+    light instead of sRGB-encoded.
     """
     name, notes = "the array", list[str]()
     picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
@@ -199,7 +185,11 @@ def _facts_and_rotation(
             exif = read_exif()
             facts = read_lens_facts(exif, width, height)
         notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
-        rotation = _upright_rotation(exif.get(TAG_ORIENTATION, 1), notes)
+        orientation = exif.get(TAG_ORIENTATION, 1)
+        if isinstance(orientation, int) and orientation in ROTATIONS:
+            rotation = ROTATIONS[orientation]
+        else:
+            notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
     notes += facts.notes
@@ -229,13 +219,6 @@ def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
     return replace(lens, **known)
 
 
-def _upright_rotation(orientation: object, notes: list[str]) -> Rotation:
-    if isinstance(orientation, int) and orientation in ROTATIONS:
-        return ROTATIONS[orientation]
-    notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
-    return ROTATIONS[1]
-
-
 def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
     """(H, W, 3) pixels of an RGB image, upright.
 
@@ -251,11 +234,7 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
     return pixels
 
 
-# --- colours ----------------------------------------------------------------------------------------------------------
-
-
 def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
-    """The image as opaque 8-bit sRGB."""
     profile = image.info.get("icc_profile")
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         return _picture_from_samples(np.asarray(image), profile, linear, name, notes)
@@ -302,9 +281,6 @@ def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
     notes.append("Transparent parts were composited over mid grey.")
     grey = Image.new("RGBA", image.size, (MID_GREY, MID_GREY, MID_GREY, 255))
     return Image.alpha_composite(grey, image).convert("RGB")
-
-
-# --- TIFF that Pillow reads badly or not at all -----------------------------------------------------------------------
 
 
 def _is_planar(image: Image.Image) -> bool:

@@ -13,20 +13,14 @@ from mddnet.errors import ImageError, MddnetError
 from mddnet.types import UInt8Array
 
 MIN_SIDE_PX = 32
-MAX_PIXELS = 200_000_000
-"""Limit unless the caller or :data:`LIMIT_VARIABLE` sets another."""
+MAX_PIXELS = 200_000_000  # limit unless the caller or LIMIT_VARIABLE sets another
 LIMIT_VARIABLE = "MDDNET_MAX_MEGAPIXELS"
 SIXTEEN_BIT_WHITE, TWELVE_BIT_WHITE = 65535, 4095
-OVERSHOOT = 0.05
-"""Resampling overshoots a little; float samples farther outside [0, 1] have another scale."""
+OVERSHOOT = 0.05  # resampling overshoots a little; float samples farther outside [0, 1] have another scale
 
 
 def pixel_limit() -> int:
-    """Largest number of pixels of an image: 200 megapixels, or the value of MDDNET_MAX_MEGAPIXELS.
-
-    Raises:
-        ImageError: if the environment variable is not a positive number.
-    """
+    """Largest number of pixels of an image: 200 megapixels, or the value of MDDNET_MAX_MEGAPIXELS."""
     text = os.environ.get(LIMIT_VARIABLE)
     if not text:
         return MAX_PIXELS
@@ -39,15 +33,17 @@ def pixel_limit() -> int:
     return math.ceil(megapixels * 1e6)
 
 
-def check_size(height: int, width: int, name: str, max_pixels: int | None) -> None:
-    """Raise ImageError for an image below 32 px or above ``max_pixels`` (default: :func:`pixel_limit`)."""
-    if min(height, width) < MIN_SIDE_PX:
-        raise ImageError(f"{name}: {width} x {height} px is too small: expected at least {MIN_SIDE_PX} px on each edge")
-    check_most_pixels(height, width, name, max_pixels, ImageError)
-
-
-def check_most_pixels(height: int, width: int, name: str, max_pixels: int | None, error: type[MddnetError]) -> None:
-    """Raise ``error`` for an image above ``max_pixels``; as :func:`check_size` without its lower limit."""
+def check_size(
+    height: int,
+    width: int,
+    name: str,
+    max_pixels: int | None,
+    error: type[MddnetError] = ImageError,
+    least: int = MIN_SIDE_PX,
+) -> None:
+    """Raise ``error`` for an image with an edge below ``least`` or above ``max_pixels`` (or :func:`pixel_limit`)."""
+    if min(height, width) < least:
+        raise error(f"{name}: {width} x {height} px is too small: expected at least {least} px on each edge")
     most = pixel_limit() if max_pixels is None else max_pixels
     if height * width > most:
         hint = f", or allow more ({LIMIT_VARIABLE}, --max-megapixels)" if max_pixels is None else ""
@@ -57,28 +53,30 @@ def check_most_pixels(height: int, width: int, name: str, max_pixels: int | None
 
 
 def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
-    """Convert sRGB-encoded samples to 8 bits: uint8, bool, integers of up to 16 bits, or floats in [0, 1].
-
-    Raises:
-        ImageError: for another type, or values out of range.
-    """
+    """Convert sRGB-encoded bool, integers of up to 16 bits, or floats in [0, 1] to uint8; ImageError for others."""
     if samples.dtype == np.uint8:
         return samples.astype(np.uint8, copy=False)
     if samples.dtype == np.bool_:
         return samples.astype(np.uint8) * np.uint8(255)
     if np.issubdtype(samples.dtype, np.floating):
-        return _srgb8_from_floats(samples.astype(np.float32), name)
+        low, high = float(samples.min()), float(samples.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ImageError(f"{name}: float samples hold NaN or infinity; expected sRGB-encoded values in [0, 1]")
+        if low < -OVERSHOOT or high > 1.0 + OVERSHOOT:
+            raise ImageError(
+                f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1]; for linear "
+                "light, use --linear or linear=True"
+            )
+        floats = np.clip(samples.astype(np.float32), 0.0, 1.0)
+        return (floats * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
     white = _integer_white(samples, name, notes)
     return (samples.astype(np.float32) * np.float32(255.0 / white) + np.float32(0.5)).astype(np.uint8)
 
 
 def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: list[str]) -> UInt8Array:
-    """Convert linear light to 8-bit sRGB: uint8, integers of up to 16 bits, or floats where 1 is white.
+    """Convert linear light, integers of up to 16 bits or floats where 1 is white, to 8-bit sRGB; ImageError for others.
 
     If float light exceeds white, the exposure is lowered so that 99 % of the samples stay below it.
-
-    Raises:
-        ImageError: for another type, integers out of range, NaN, or light below zero.
     """
     if np.issubdtype(samples.dtype, np.floating):
         light = samples.astype(np.float32)
@@ -107,15 +105,3 @@ def _integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) ->
         notes.append(f"16-bit samples up to {high} were read as 12 bits.")
         return TWELVE_BIT_WHITE
     return SIXTEEN_BIT_WHITE
-
-
-def _srgb8_from_floats(samples: NDArray[np.float32], name: str) -> UInt8Array:
-    low, high = float(samples.min()), float(samples.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError(f"{name}: float samples hold NaN or infinity; expected sRGB-encoded values in [0, 1]")
-    if low < -OVERSHOOT or high > 1.0 + OVERSHOOT:
-        raise ImageError(
-            f"{name}: float samples from {low:g} to {high:g}; expected sRGB-encoded values in [0, 1]; for linear "
-            "light, use --linear or linear=True"
-        )
-    return (np.clip(samples, 0.0, 1.0) * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)

@@ -8,28 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SIDE_TOLERANCE = 0.02
-"""Depending on the software, a file has a few pixels more or less than specified."""
+SIDE_TOLERANCE = 0.02  # depending on the software, a file has a few pixels more or less than specified
 FOCAL_TOLERANCE = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """A sensor and the size of the camera's largest photo.
+    """A sensor and the size of the camera's largest photo."""
 
-    Attributes:
-        model: name of the camera.
-        long_mm, short_mm: imaged area, millimetres.
-        long_px, short_px: size of the largest photo.
-        focal_mm: focal length of the phone camera with this sensor; None for interchangeable lenses.
-    """
-
-    model: str
-    long_mm: float
+    model: str  # name of the camera
+    long_mm: float  # imaged area, millimetres
     short_mm: float
-    long_px: int
+    long_px: int  # size of the largest photo
     short_px: int
-    focal_mm: float | None = None
+    focal_mm: float | None = None  # focal length of the phone camera with this sensor; None for interchangeable lenses
 
     @property
     def pixel_um(self) -> float:
@@ -57,15 +49,10 @@ class Sensor:
 
 @dataclass(frozen=True, slots=True)
 class PhotoPitch:
-    """Pixel pitch of a photo.
+    """Pixel pitch of a photo."""
 
-    Attributes:
-        pixel_um: pitch of the pixels as given, micrometres; None if unknown.
-        note: the assumption made, or why it is unknown; "" for an original photo.
-    """
-
-    pixel_um: float | None
-    note: str
+    pixel_um: float | None  # pitch of the pixels as given, micrometres; None if unknown
+    note: str  # the assumption made, or why it is unknown; '' for an original photo
 
 
 # EXIF names (some cameras have several), long and short edge in mm and in px, focal length of a phone camera.
@@ -152,19 +139,15 @@ _ROWS: tuple[tuple[str | tuple[str, ...], float, float, int, int] | tuple[str, f
 )
 
 
-def _table() -> dict[str, Sensor]:
-    table = {}
-    for names, *numbers in _ROWS:
-        for name in (names,) if isinstance(names, str) else names:
-            table[_key(name)] = Sensor(name, *numbers)  # type: ignore[arg-type]
-    return table
-
-
 def _key(model: str) -> str:
     return " ".join(model.replace("\0", " ").split()).casefold()
 
 
-SENSORS = _table()
+SENSORS = {
+    _key(name): Sensor(name, *numbers)  # type: ignore[arg-type]
+    for names, *numbers in _ROWS
+    for name in ((names,) if isinstance(names, str) else names)
+}
 """Sensors by model, in lower case and with single spaces."""
 
 

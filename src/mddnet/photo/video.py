@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from mddnet.errors import ImageError, MddnetError
-from mddnet.io.extra import formats_module
 from mddnet.photo.heif import HDR_CURVES
+from mddnet.photo.image_file import formats_module
 from mddnet.photo.samples import check_size
 from mddnet.types import Lens, Photo
 
@@ -23,10 +23,8 @@ OPEN_OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg",
 }
-UNSPECIFIED = 2
-"""Code for an unspecified colour space in ITU-T H.273."""
-HD_HEIGHT_PX = 720
-"""A video without a stated colour space uses BT.709 from this height on, BT.601 below."""
+UNSPECIFIED = 2  # code for an unspecified colour space in ITU-T H.273
+HD_HEIGHT_PX = 720  # a video without a stated colour space uses BT.709 from this height on, BT.601 below
 MISSING_SHARE = 0.1
 """A file lacking more than this share of its stated frames is truncated; containers round their durations."""
 
@@ -42,17 +40,7 @@ def frame_stem(path: Path, index: int) -> str:
 
 
 def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None = None) -> Iterator[Photo]:
-    """The frames of a video in display order, upright, as 8-bit sRGB.
-
-    Args:
-        path: MP4, MOV, MKV, WebM, AVI, MPEG.
-        lens: known lens facts; ``pixel_um`` is the pitch of the frame's pixels.
-        max_pixels: a video with larger frames is refused before decoding; None as for photos.
-
-    Raises:
-        ImageError: if PyAV is not installed, the file is missing or not a video, or the frames are too small or too
-            large; after the last decodable frame if the file is damaged or truncated.
-    """
+    """The frames of a video in order, upright, 8-bit sRGB; ImageError after the last frame of a damaged one."""
     count = 0
     with _opened(path, max_pixels) as (container, stream):
         expected = _expected_frames(container, stream)
@@ -73,11 +61,7 @@ def video_frames(path: Path, lens: Lens | None = None, *, max_pixels: int | None
 def sampled_frames(
     path: Path, count: int, lens: Lens | None = None, *, max_pixels: int | None = None
 ) -> Iterator[Photo]:
-    """Up to ``count`` frames spread evenly over a video, fewer if it is short or seeking fails.
-
-    Raises:
-        ImageError: as :func:`video_frames`, but not for a truncated file.
-    """
+    """Up to ``count`` frames spread evenly over a video, fewer if it is short or seeking fails."""
     with _opened(path, max_pixels) as (container, stream):
         duration_s = container.duration / 1e6 if container.duration else 0.0
         seen: set[float | None] = set()
@@ -104,11 +88,7 @@ def sampled_frames(
 
 
 def frame_count(path: Path) -> int:
-    """Number of frames that a video states; 0 if it does not.
-
-    Raises:
-        ImageError: as :func:`video_frames`.
-    """
+    """Number of frames that a video states; 0 if it does not; ImageError if it is not a usable video."""
     with _opened(path, None) as (container, stream):
         return _expected_frames(container, stream)
 

@@ -27,8 +27,7 @@ PAIR_DISTANCES = (1, 2, 4)
 MIN_CORRELATION = 0.7
 MAX_RESIDUAL_PX = 2.0
 MIN_COMMON_SHARE = 0.5
-FLOW_WINDOW = 0.03
-"""Sigma of the averaging window of parallax displacements, as a share of the width."""
+FLOW_WINDOW = 0.03  # sigma of the averaging window of parallax displacements, as a share of the width
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +56,29 @@ class PairFit:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Transforms of all frames of a stack relative to the reference frame.
+    """Transforms of all frames of a stack relative to the reference frame."""
 
-    Attributes:
-        reference: index of the reference frame, whose transform is the identity.
-        transforms: per frame, the map from pixels of the reference to pixels of the frame.
-        residual_px: root mean square disagreement of the registered pairs at the image corners.
-        lowest_correlation: lowest correlation of two neighbours after alignment.
-    """
-
-    reference: int
-    transforms: tuple[Similarity, ...]
-    residual_px: float
-    lowest_correlation: float
+    reference: int  # index of the reference frame, whose transform is the identity
+    transforms: tuple[Similarity, ...]  # per frame, the map from pixels of the reference to pixels of the frame
+    residual_px: float  # root mean square disagreement of the registered pairs at the image corners
+    lowest_correlation: float  # lowest correlation of two neighbours after alignment
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedStack:
-    """Frames on one grid.
+    """Frames on one grid."""
 
-    Attributes:
-        frames: (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the common area.
-        common_share: area after the crop over that of a frame.
-        rows, columns: the crop, in pixels of the reference.
-    """
-
-    frames: list[UInt8Array]
+    frames: list[UInt8Array]  # (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the common area
     alignment: Alignment
-    common_share: float
-    rows: slice
+    common_share: float  # area after the crop over that of a frame
+    rows: slice  # the crop, in pixels of the reference
     columns: slice
 
 
 def scaled_about(
     image: NDArray[Pixel], zoom: float, centre: tuple[float, float] | None = None, shift: complex = 0j
 ) -> NDArray[Pixel]:
-    """Remove a magnification and a displacement, with cubic interpolation (linear would add blur).
-
-    Args:
-        image: (H, W) or (H, W, 3), any type that OpenCV warps.
-        zoom: magnification to remove.
-        centre: (x, y) of its fixed point, pixels; None is the middle of the image.
-        shift: x + iy, displacement to remove, pixels.
-    """
+    """Remove a magnification about ``centre`` (x, y; by default the middle) and a displacement x + iy, in px."""
     height, width = image.shape[:2]
     if abs(zoom - 1) < 1e-9 and not shift:
         return image
@@ -111,11 +90,26 @@ def scaled_about(
     return np.asarray(out, dtype=image.dtype)
 
 
+def common_area(
+    shape: tuple[int, ...],
+    centre: tuple[float, float],
+    zooms: NDArray[np.float64],
+    shifts_px: NDArray[np.complex128] | complex = 0j,
+) -> tuple[slice, slice]:
+    """Rows and columns of the reference inside all frames, which are magnified about (x, y) and displaced by x + iy."""
+    slices, at = [], np.asarray(shifts_px)
+    for middle, size, shifts in ((centre[1], shape[0], at.imag), (centre[0], shape[1], at.real)):
+        first = np.ceil(((0 - middle - shifts) / zooms + middle).max() - 1e-6)
+        last = np.floor(((size - 1 - middle - shifts) / zooms + middle).min() + 1e-6)
+        slices.append(slice(max(0, int(first)), min(size, int(last) + 1)))
+    return slices[0], slices[1]
+
+
 def register_pair(first: Float32Array, second: Float32Array, start: Similarity | None = None) -> PairFit:
     """Register two (H, W) images of variance-stabilised luminance by robust Gauss-Newton, coarse to fine.
 
-    Minimises sum w (g second(T x) + o - first(x))^2 with Tukey weights w, gain g and offset o (Lucas and Kanade,
-    IJCAI 1981, in the form of Baker and Matthews, IJCV 2004, section 2), from ``start`` or the identity.
+    Minimises sum w (g second(T x) + o - first(x))^2 with Tukey weights w, gain g and offset o (Lucas and Kanade, IJCAI
+    1981, in the form of Baker and Matthews, IJCV 2004, section 2), from ``start`` or the identity.
     """
     height, width = first.shape
     levels = max(1, int(np.log2(max(height, width) / 24)))
@@ -170,17 +164,10 @@ def _gauss_newton(
 
 
 def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
-    """Transform of every frame relative to the middle frame.
-
-    Args:
-        frames: (H, W, 3) uint8 each, sRGB, in order of focus.
-
-    Raises:
-        RejectedScene: if neighbours do not correlate after registration, or the pairs contradict each other.
-    """
+    """Transform of every frame, in order of focus, relative to the middle one; RejectedScene if they do not align."""
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / max(width, height))
-    small = [_stabilised_luminance(frame, ratio) for frame in frames]
+    small = [stabilised_luminance(linear_from_srgb8(frame), ratio) for frame in frames]
     count, reference = len(frames), len(frames) // 2
     neighbours = [register_pair(small[i], small[i + 1]) for i in range(count - 1)]
     lowest = min(p.correlation for p in neighbours)
@@ -195,7 +182,8 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
         for i in range(count - distance):
             start = neighbours[i].transform
             for k in range(i + 1, i + distance):
-                start = _then(start, neighbours[k].transform)
+                following = neighbours[k].transform
+                start = Similarity(following.factor * start.factor, following.factor * start.shift + following.shift)
             fit = register_pair(small[i], small[i + distance], start)
             if fit.correlation >= MIN_CORRELATION:
                 links.append((i, i + distance, fit))
@@ -210,15 +198,11 @@ def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
     return Alignment(reference, full, residual, lowest)
 
 
-def _stabilised_luminance(frame: UInt8Array, ratio: float) -> Float32Array:
-    linear = linear_from_srgb8(frame) @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-    small = cv2.resize(linear, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA) if ratio < 1 else linear
+def stabilised_luminance(linear: Float32Array, ratio: float = 1.0) -> Float32Array:
+    """Square root of the luminance of (H, W, 3) linear light, which equalises shot noise, reduced by ``ratio``."""
+    luminance = linear @ np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+    small = cv2.resize(luminance, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA) if ratio < 1 else luminance
     return np.sqrt(np.maximum(small, 0)).astype(np.float32)
-
-
-def _then(first: Similarity, second: Similarity) -> Similarity:
-    """``second`` after ``first``."""
-    return Similarity(second.factor * first.factor, second.factor * first.shift + second.shift)
 
 
 def _solve_links(
@@ -247,12 +231,9 @@ def _solve_links(
 
 
 def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
-    """A large rectangle of True: repeatedly crops the border line with the largest share of False.
+    """A large rectangle of True: crops the border line with the largest share of False, again and again.
 
     A hole inside is reached from the edge that needs the fewest lines.
-
-    Raises:
-        RejectedScene: if nothing is left.
     """
     top, bottom, left, right = 0, valid.shape[0], 0, valid.shape[1]
     while top < bottom and left < right:
@@ -272,11 +253,7 @@ def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
 
 
 def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> AlignedStack:
-    """Warp every frame to the reference and crop all frames to their common area.
-
-    Raises:
-        RejectedScene: if the common area is less than half of the frame.
-    """
+    """Warp every frame to the reference and crop all to their common area, or RejectedScene below half a frame."""
     height, width = frames[0].shape[:2]
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     maps = ((i, _through(transform, xs, ys, width, height)) for i, transform in enumerate(alignment.transforms))
@@ -284,24 +261,18 @@ def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> Align
 
 
 def undo_parallax(frames: Sequence[UInt8Array], aligned: AlignedStack) -> AlignedStack:
-    """Remove parallax of a moving camera, which shifts near objects against far ones.
+    """Remove parallax of a moving camera, which shifts near objects against far ones, from the frames as captured.
 
-    Optical flow between neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows of
-    ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
+    Optical flow between aligned neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows
+    of ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
     reference. The window must be wide: growing blur moves opposite edges of an object apart, and a more local flow
     would remove the blur itself.
-
-    Args:
-        frames: the frames as captured; each is warped only once.
-        aligned: the same frames after :func:`apply_alignment`.
-
-    Raises:
-        RejectedScene: if the common area is less than half of the frame.
     """
     height, width = frames[0].shape[:2]
     rows, columns = aligned.rows, aligned.columns
     ys, xs = np.mgrid[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
-    smooth = [_flow_input(frame) for frame in aligned.frames]
+    light = (stabilised_luminance(linear_from_srgb8(frame)) for frame in aligned.frames)
+    smooth = [np.asarray(np.clip(cv2.GaussianBlur(x, (0, 0), 1.5), 0, 1) * 255, dtype=np.uint8) for x in light]
     reference, count = aligned.alignment.reference, len(frames)
 
     def maps() -> Iterator[tuple[int, tuple[Float32Array, Float32Array]]]:
@@ -333,10 +304,7 @@ def _warped(
     rows: slice,
     columns: slice,
 ) -> AlignedStack:
-    """Sample every frame at its map and crop; the maps cover ``rows`` and ``columns`` of the reference.
-
-    Maps are an iterable of pairs with frame numbers, since all of them would fill the memory.
-    """
+    """Sample every frame at its map, which covers ``rows`` and ``columns`` of the reference, and crop."""
     height, width = frames[0].shape[:2]
     valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
     warped: dict[int, UInt8Array] = {}
@@ -355,11 +323,6 @@ def _warped(
         slice(rows.start + kept_rows.start, rows.start + kept_rows.stop),
         slice(columns.start + kept_columns.start, columns.start + kept_columns.stop),
     )
-
-
-def _flow_input(frame: UInt8Array) -> UInt8Array:
-    blurred = cv2.GaussianBlur(_stabilised_luminance(frame, 1.0), (0, 0), 1.5)
-    return np.asarray(np.clip(blurred, 0, 1) * 255, dtype=np.uint8)
 
 
 def _smooth_flow(first: UInt8Array, second: UInt8Array) -> tuple[Float32Array, Float32Array]:

@@ -10,7 +10,6 @@ fitted by blurring the all-in-focus image and comparing with the focused frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,58 +23,32 @@ from mddnet.color import linear_from_srgb8
 from mddnet.errors import RejectedScene
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import store
-from mddnet.scenes.align import MIN_CORRELATION, register_pair, scaled_about
-from mddnet.scenes.kappa_fit import LUMINANCE, BlurBank, between_discs, blur_bank, encoded_luminance
+from mddnet.scenes.align import MIN_CORRELATION, common_area, register_pair, scaled_about, stabilised_luminance
+from mddnet.scenes.kappa_fit import BlurBank, between_discs, blur_bank, encoded_luminance
 from mddnet.scenes.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
 WORK_WIDTH = 430
-STRIDE = 2
-"""Only every second row and column is compared."""
+STRIDE = 2  # only every second row and column is compared
 LARGEST_BLUR_OF_WIDTH = 0.18
-SMALLEST_BLUR_PX = 0.5
-"""Largest CoC at the smallest trial value of A, at the working size."""
-MIN_KNOWN_SHARE = 0.02
-"""Low, because depth of the dark background is not measured."""
+SMALLEST_BLUR_PX = 0.5  # largest CoC at the smallest trial value of A, at the working size
+MIN_KNOWN_SHARE = 0.02  # low, because depth of the dark background is not measured
 WORST_ERROR_FRACTION = 0.9
 WORST_AGAINST_UNIFORM = 1.1
 """Re-rendering error over that of uniform blur per frame; above it, the blur does not follow the depth."""
-BREATHING_SLOPE = 0.5
-"""Slope of log magnification over log sensor distance: 1 as captured, 0 if breathing was removed."""
-FEW_FRAMES = 40
-"""Number of frames that decide on breathing and on the coarse fit of A."""
-LEAST_BREATHING = 0.004
-"""Range of the log sensor distance below which breathing is negligible."""
-
-
-@dataclass(frozen=True, slots=True)
-class Breathing:
-    """Magnification of the frames relative to the all-in-focus image.
-
-    Attributes:
-        scales: (N,) magnification of every frame; all 1 if the frames are already aligned.
-        undone: whether the frames must be scaled back.
-    """
-
-    scales: NDArray[np.float64]
-    undone: bool
+BREATHING_SLOPE = 0.5  # slope of log magnification over log sensor distance: 1 as captured, 0 if breathing was removed
+FEW_FRAMES = 40  # number of frames that decide on breathing and on the coarse fit of A
+LEAST_BREATHING = 0.004  # range of the log sensor distance below which breathing is negligible
 
 
 @dataclass(frozen=True, slots=True)
 class RerenderTrial:
-    """Data of the fit of A at the working size.
+    """Data of the fit of A at the working size."""
 
-    Attributes:
-        bank: the all-in-focus image blurred by discs.
-        frames: N arrays (P,), sRGB-encoded luminance at the compared pixels.
-        distances: N arrays (P,), CoC diameter for A = 1 there, px.
-        use: (H, W) bool, the compared pixels.
-    """
-
-    bank: BlurBank
-    frames: list[Float32Array]
-    distances: list[NDArray[np.float64]]
-    use: NDArray[np.bool_]
+    bank: BlurBank  # the all-in-focus image blurred by discs
+    frames: list[Float32Array]  # N arrays (P,), sRGB-encoded luminance at the compared pixels
+    distances: list[NDArray[np.float64]]  # N arrays (P,), CoC diameter for A = 1 there, px
+    use: NDArray[np.bool_]  # (H, W) bool, the compared pixels
 
     def error_fraction(self, aperture_px: float) -> float:
         """Root mean square error of the rendered frames over that of the sharp image."""
@@ -102,13 +75,9 @@ class RerenderTrial:
 
 
 def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
-    """Build the scene in ``out_root/<name>/``, replacing an older one; ``scene.json`` is written last.
+    """Build the scene in ``out_root/<name>/``; RejectedScene if the blur of the frames does not follow the depth.
 
     Frames are read twice and kept one at a time: a scene of 200 frames needs no more memory than one of 3.
-
-    Raises:
-        CaptureError: if a part is damaged or contradicts another.
-        RejectedScene: with the measured reason, if the blur of the frames does not follow the depth.
     """
     sharp = capture.read_sharp()
     inv_depth = 1.0 / capture.read_depth_m(sharp.shape)
@@ -118,9 +87,9 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
     focus_z_m = capture.read_focus_z_m()
     sensor_m = np.array([sensor_distance_m(capture.focal_mm, float(z)) for z in focus_z_m])
     small = [_work_size(capture.read_frame(i, sharp.shape)) for i in range(len(focus_z_m))]
-    breathing = measure_breathing(_work_size(sharp), small, sensor_m)
-    scaled_sensor_m = sensor_m / breathing.scales
-    trial = rerender_trial(sharp, inv_depth, small, breathing, 1.0 / focus_z_m, scaled_sensor_m)
+    scales = measure_breathing(_work_size(sharp), small, sensor_m)
+    scaled_sensor_m = sensor_m / scales
+    trial = rerender_trial(sharp, inv_depth, small, scales, 1.0 / focus_z_m, scaled_sensor_m)
     aperture_px = fit_aperture_px(trial) if capture.aperture_px is None else capture.aperture_px
     error = trial.error_fraction(aperture_px)
     uniform = trial.uniform_error_fraction()
@@ -134,21 +103,17 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
             f"blur with A = {aperture_px:.4g} px explains too little: the re-rendering error is {error:.2f} of that of "
             f"the sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
-    rows, columns = _common_area(sharp.shape, breathing)
-    record = SceneRecord(
-        name=scene_name(f"all_in_3d_{capture.name}"),
-        location=capture.location,
-        capture="all_in_3d",
-        source=capture.source,
-        licence=capture.licence,
-        provenance="real",
-        unit="1/m",
+    height, width = sharp.shape[:2]
+    rows, columns = common_area((height, width), ((width - 1) / 2, (height - 1) / 2), scales)
+    record = store.scene_record(
+        capture,
+        scene_name(f"all_in_3d_{capture.name}"),
+        "all_in_3d",
+        "1/m",
         frames=[
             FrameRecord(f"frame_{frame.position:03d}.jpg", float(1.0 / z), float(aperture_px * v))
             for frame, z, v in zip(capture.frames, focus_z_m, scaled_sensor_m, strict=True)
         ],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
         lens=Lens(focal_mm=capture.focal_mm),
         measures={
             "frames_captured": float(len(focus_z_m)),
@@ -156,11 +121,13 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
             "rerender_error_fraction_uniform": uniform,
             "aperture_px": aperture_px,
             "aperture_px_fitted": float(capture.aperture_px is None),
-            "breathing_undone": float(breathing.undone),
+            "breathing_undone": float((scales != 1).any()),
             "unknown_share": float(np.isnan(inv_depth[rows, columns]).mean()),
         },
     )
-    frames = (frame[rows, columns] for frame in _aligned_frames(capture, sharp.shape, breathing))
+    frames = (
+        scaled_about(capture.read_frame(i, sharp.shape), float(scale))[rows, columns] for i, scale in enumerate(scales)
+    )
     cropped = inv_depth[rows, columns]
     store.replace_scene(
         out_root / record.name, record, frames, sharp[rows, columns], cropped, np.isfinite(cropped).astype(np.float32)
@@ -177,25 +144,22 @@ def _work_size(image: UInt8Array) -> Float32Array:
     return np.asarray(cv2.resize(linear, size, interpolation=cv2.INTER_AREA) if ratio < 1 else linear, np.float32)
 
 
-def measure_breathing(sharp: Float32Array, frames: list[Float32Array], sensor_m: NDArray[np.float64]) -> Breathing:
-    """Determine whether frames are magnified in proportion to the sensor distance v, or already scaled.
+def measure_breathing(
+    sharp: Float32Array, frames: list[Float32Array], sensor_m: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(N,) magnification of frames, (h, w, 3) linear light, relative to the sharp image; all 1 if already scaled.
 
-    A line is fitted to the log magnification of the frames over log v: slope 1 as captured, 0 if already scaled.
-    Individual measurements are not used for scaling, since those of strongly blurred frames are inaccurate.
-
-    Args:
-        sharp: (h, w, 3) linear light.
-        frames: N arrays (h, w, 3), linear light.
-        sensor_m: (N,) sensor distance v of the frames, metres.
+    A line is fitted to the log magnification over that of the sensor distance v: slope 1 as captured, 0 if already
+    scaled. Individual measurements are not used, since those of strongly blurred frames are inaccurate.
     """
-    none = Breathing(np.ones(len(frames)), False)
+    none = np.ones(len(frames))
     log_v = np.log(sensor_m)
     if np.ptp(log_v) < LEAST_BREATHING:
         return none
     few = evenly_spaced(len(frames))
     all_log_v, log_v = log_v, log_v[few]
-    target = _stabilised(sharp)
-    fits = [register_pair(target, _stabilised(frames[i])) for i in few]
+    target = stabilised_luminance(sharp)
+    fits = [register_pair(target, stabilised_luminance(frames[i])) for i in few]
     good = np.array([fit.correlation >= MIN_CORRELATION for fit in fits])
     if good.sum() < 3 or np.ptp(log_v[good]) < LEAST_BREATHING:
         return none
@@ -204,7 +168,7 @@ def measure_breathing(sharp: Float32Array, frames: list[Float32Array], sensor_m:
     if slope < BREATHING_SLOPE:
         return none
     log_reference = float(np.median(log_v[good] - log_scale[good]))
-    return Breathing(np.exp(all_log_v - log_reference), True)
+    return np.asarray(np.exp(all_log_v - log_reference))
 
 
 def evenly_spaced(count: int) -> NDArray[np.intp]:
@@ -212,66 +176,34 @@ def evenly_spaced(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, FEW_FRAMES)).round().astype(np.intp))
 
 
-def _stabilised(linear: Float32Array) -> Float32Array:
-    return np.sqrt(np.maximum(linear @ LUMINANCE, 0)).astype(np.float32)
-
-
-def _common_area(shape: tuple[int, ...], breathing: Breathing) -> tuple[slice, slice]:
-    """Rows and columns of the all-in-focus image that are inside all frames."""
-    largest = max(1.0, float(breathing.scales.max()))
-    height, width = shape[:2]
-    top, left = (int(np.ceil((size - 1) / 2 * (1 - 1 / largest))) for size in (height, width))
-    return slice(top, height - top), slice(left, width - left)
-
-
-def _aligned_frames(capture: AllIn3dScene, shape: tuple[int, ...], breathing: Breathing) -> Iterator[UInt8Array]:
-    for index, scale in enumerate(breathing.scales):
-        frame = capture.read_frame(index, shape)
-        yield scaled_about(frame, float(scale)) if breathing.undone else frame
-
-
 def rerender_trial(
     sharp: UInt8Array,
     inv_depth: Float32Array,
     small: list[Float32Array],
-    breathing: Breathing,
+    scales: NDArray[np.float64],
     u_focus: NDArray[np.float64],
     sensor_m: NDArray[np.float64],
 ) -> RerenderTrial:
-    """Prepare the comparison of rendered with real frames.
-
-    Args:
-        sharp: (H, W, 3) uint8, sRGB.
-        inv_depth: (H, W), 1/m, NaN where unknown.
-        small: N arrays (h, w, 3), linear light, at the working size.
-        breathing: magnification of the frames.
-        u_focus: (N,) 1/m.
-        sensor_m: (N,) kappa / A: sensor distances over magnification, metres.
-    """
+    """Prepare the comparison of rendered with real frames, (h, w, 3) linear light at the working size."""
     sharp_small = _work_size(sharp)
     height, width = sharp_small.shape[:2]
     ratio = width / sharp.shape[1]
     bank = blur_bank(sharp_small, LARGEST_BLUR_OF_WIDTH * width)
     u = np.asarray(cv2.resize(inv_depth, (width, height), interpolation=cv2.INTER_NEAREST), np.float64)
     use = np.zeros((height, width), dtype=bool)
-    rows, columns = _common_area((height, width), breathing)
+    rows, columns = common_area((height, width), ((width - 1) / 2, (height - 1) / 2), scales)
     use[rows, columns][::STRIDE, ::STRIDE] = np.isfinite(u[rows, columns][::STRIDE, ::STRIDE])
     if not use.any():
         raise RejectedScene("no pixel of known depth is left at the working size")
     observed = [
-        encoded_luminance(scaled_about(frame, float(scale)) if breathing.undone else frame)[use]
-        for frame, scale in zip(small, breathing.scales, strict=True)
+        encoded_luminance(scaled_about(frame, float(scale)))[use] for frame, scale in zip(small, scales, strict=True)
     ]
     distances = [ratio * v * np.abs(at - u[use]) for at, v in zip(u_focus, sensor_m, strict=True)]
     return RerenderTrial(bank, observed, distances, use)
 
 
 def fit_aperture_px(trial: RerenderTrial) -> float:
-    """The A with the lowest re-rendering error.
-
-    Raises:
-        RejectedScene: if the frames do not determine A: the error has no minimum within the range of blur.
-    """
+    """The A with the lowest re-rendering error; RejectedScene if that has no minimum within the range of blur."""
     farthest = float(np.quantile(np.concatenate(trial.distances), 0.99))
     if not farthest > 0:
         raise RejectedScene("every pixel is in focus in every frame, which does not determine A")

@@ -11,23 +11,14 @@ from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import Float32Array
 
 SEARCH_FRAMES = 2
-STRIP_BYTES = 200e6
-"""Size of linear light of all frames in memory at a time ..."""
-WHOLE_BYTES = 500e6
-"""... unless the whole stack takes no more than this."""
-HALO_ROWS = 16
-"""Rows around a strip that its sharpness depends on: windows of 8, 4 and 4 rows."""
-FLAT = 1e-9
-"""Sharpness below which no frame is sharper than another."""
+STRIP_BYTES = 200e6  # size of linear light of all frames in memory at a time ...
+WHOLE_BYTES = 500e6  # ... unless the whole stack takes no more than this
+HALO_ROWS = 16  # rows around a strip that its sharpness depends on: windows of 8, 4 and 4 rows
+FLAT = 1e-9  # sharpness below which no frame is sharper than another
 
 
 def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32Array:
-    """All-in-focus image: linear mixture of the two frames around the depth index.
-
-    Args:
-        linear_frames: N arrays (H, W, 3) or (H, W) of linear light, consumed one at a time.
-        index: (H, W), 0..N-1, finite.
-    """
+    """All-in-focus image of N frames of linear light: mixture of the two around ``index``, (H, W), 0..N-1, finite."""
     sharp: Float32Array | None = None
     for i, frame in enumerate(linear_frames):
         weight = np.clip(1 - np.abs(index - i), 0, None).astype(np.float32)
@@ -42,15 +33,10 @@ def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32A
 
 
 def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = 2.0) -> Float32Array:
-    """Index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``: for fusion, not for depth.
+    """Index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``, (H, W), finite: for fusion, not for depth.
 
     A depth that is smooth across a fine structure is off by a frame or two there, which would blur the structure in the
     fused image. The limited search excludes blurred rims of distant bright objects.
-
-    Args:
-        linear_frames: N arrays (H, W, 3) of linear light.
-        index: (H, W), finite.
-        window_px: sigma of the window in which sharpness is measured.
     """
     near = [np.clip(SEARCH_FRAMES + 1 - np.abs(index - i), 0, 1).astype(np.float32) for i in range(len(linear_frames))]
     profile = sharpness_profile(linear_frames, window_px, [bool(weight.any()) for weight in near])
@@ -66,21 +52,12 @@ def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, 
 
 
 def fuse_sharpest(
-    linear_rows: Callable[[int, slice], Float32Array],
-    count: int,
-    index: Float32Array,
-    strip_rows: int | None = None,
+    linear_rows: Callable[[int, slice], Float32Array], count: int, index: Float32Array, strip_rows: int | None = None
 ) -> Float32Array:
-    """All-in-focus image by :func:`sharpest_nearby` and :func:`fuse`, strip by strip where the stack is large.
+    """All-in-focus image, (H, W, 3) linear light, by :func:`sharpest_nearby` and :func:`fuse`.
 
-    Args:
-        linear_rows: returns rows of frame i as linear light (h, W, 3).
-        count: number of frames N.
-        index: (H, W), 0..N-1, finite.
-        strip_rows: height of a strip; by default limited by memory, and the whole image for small stacks.
-
-    Returns:
-        (H, W, 3) float32 linear light.
+    A large stack is fused in strips. ``linear_rows`` returns rows of frame i of ``count`` as linear light; ``index`` is
+    (H, W), 0..N-1, finite.
     """
     height, width = index.shape
     if strip_rows is None:

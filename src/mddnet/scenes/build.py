@@ -11,7 +11,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,11 @@ from mddnet.io.json_fields import read_json_object
 from mddnet.io.part_file import writing_into
 from mddnet.kinds import KINDS
 from mddnet.scenes.plan import BuildPlan, BuildRow, BuildTask
-from mddnet.scenes.scratch import BuildLock
+from mddnet.scenes.scratch import build_scratch
 from mddnet.scenes.store import read_scene
 from mddnet.scenes.worker import in_processes
 
-BUILDER = 4
-"""Increased when a change of the builders requires scenes to be rebuilt."""
+BUILDER = 4  # increased when a change of the builders requires scenes to be rebuilt
 BUILT_FROM = "built_from.json"
 
 
@@ -59,26 +57,11 @@ def digest_of_scene(folder: Path) -> str | None:
 
 
 def build_one(
-    task: BuildTask,
-    out: Path,
-    scratch: Path,
-    frames: int | None = None,
-    seed: int = 0,
-    rebuild: bool = False,
+    task: BuildTask, out: Path, scratch: Path, frames: int | None = None, seed: int = 0, rebuild: bool = False
 ) -> BuildRow:
-    """Build one scene and move it to its place; errors of the capture or builder become a row, not an exception.
-
-    Args:
-        task: the scene.
-        out: root of the scenes in ``out/KIND/SCENE``.
-        scratch: folder to build in, on the same file system.
-        frames: frames per rendered scene, or None for the default of the kind.
-        seed: random seed for rendered scenes.
-        rebuild: build even if nothing has changed.
-    """
+    """Build one scene in ``scratch`` and rename it into ``out``; errors of capture or builder become a row."""
     # Two single-threaded processes are faster than one process with two threads.
     cv2.setNumThreads(1)
-    started = time.monotonic()
     target = out / task.kind / task.name
     work: Path | None = None
     try:
@@ -92,20 +75,17 @@ def build_one(
             built = work / record.name
             atomic_write_text(built / BUILT_FROM, json.dumps({"digest": digest}) + "\n")
             _move_into_place(built, out / task.kind / record.name, work)
-        seconds = time.monotonic() - started
-        return BuildRow(task.kind, record.name, record.location, "built", record=record, seconds=seconds)
+        return BuildRow(task.kind, record.name, record.location, "built", record=record)
     except RejectedScene as error:
         # The scene of an earlier version of the capture is outdated.
         if target.exists() and work is not None:
             target.rename(work / "outdated")
-        seconds = time.monotonic() - started
-        return BuildRow(task.kind, task.name, task.location, "rejected", str(error), seconds=seconds)
+        return BuildRow(task.kind, task.name, task.location, "rejected", str(error))
     except MddnetError as error:
         return BuildRow(task.kind, task.name, task.location, "failed", str(error))
     except Exception as error:
         # An error in a builder must not stop the other scenes.
-        reason = f"{task.files[0].parent if task.files else task.name}: {type(error).__name__}: {error}"
-        return BuildRow(task.kind, task.name, task.location, "failed", reason)
+        return task.failed(f"{type(error).__name__}: {error}")
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
@@ -119,16 +99,6 @@ def _move_into_place(built: Path, target: Path, work: Path) -> None:
     built.rename(target)
 
 
-def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
-    return build_one(*arguments)
-
-
-def _lost_row(arguments: tuple[Any, ...], reason: str) -> BuildRow:
-    task: BuildTask = arguments[0]
-    where = task.files[0] if task.files else task.name
-    return BuildRow(task.kind, task.name, task.location, "failed", f"{where}: {reason}")
-
-
 def build_scenes(
     plan: BuildPlan,
     out: Path,
@@ -138,27 +108,21 @@ def build_scenes(
     rebuild: bool = False,
     ray: str | None = None,
 ) -> Generator[BuildRow]:
-    """Build the scenes of a plan in any order; after an interruption, the next call resumes.
+    """Build the scenes of a plan into ``out/KIND/SCENE``; after an interruption, the next call resumes.
 
-    Args:
-        plan: the scenes to build.
-        out: root of the scenes in ``out/KIND/SCENE``.
-        jobs: number of local processes.
-        frames, seed, rebuild: as for :func:`build_one`.
-        ray: address of a Ray cluster that builds instead; all paths must then be absolute and visible to its machines.
-
-    Yields:
-        One row per finished scene, failures of the plan first.
-
-    Raises:
-        OutputError: if ``out`` is not writable, or another build is writing there.
-        ClusterError: if the cluster cannot be reached, or its machines differ.
+    Yields a row per finished scene in any order, failures of the plan first. ``frames`` and ``seed`` are for rendered
+    scenes. ``ray`` is the address of a Ray cluster that builds instead of ``jobs`` local processes; all paths must then
+    be absolute and visible to its machines.
     """
-    with BuildLock(out) as scratch:
+    with build_scratch(out) as scratch:
         yield from plan.failures
         arguments = [(task, out, scratch, frames, seed, rebuild) for task in plan.tasks]
         if ray is not None:
             folders = {scratch, *(task.files[0].parent for task in plan.tasks[:1] if task.files)}
-            yield from on_ray(ray, _build_of, arguments, _lost_row, folders)
-            return
-        yield from in_processes(build_one, arguments, jobs)
+            yield from on_ray(ray, _build_of, arguments, lambda call, reason: call[0].failed(reason), folders)
+        else:
+            yield from in_processes(build_one, arguments, jobs)
+
+
+def _build_of(arguments: tuple[Any, ...]) -> BuildRow:
+    return build_one(*arguments)

@@ -17,20 +17,8 @@ from mddnet.scenes.store import read_scene
 from mddnet.types import SPLITS, SceneRecord, Split
 
 LOCK_TIMEOUT_S = 60.0
-SCENE_COLUMNS = (
-    "group",
-    "scene",
-    "place",
-    "split",
-    "provenance",
-    "unit",
-    "frames",
-    "kappa_px_low",
-    "kappa_px_high",
-    "rerender_error_fraction",
-    "unknown_share",
-    "measures",
-)
+COUNT_COLUMNS = ("frames", "kappa_px_low", "kappa_px_high", "rerender_error_fraction", "unknown_share")
+SCENE_COLUMNS = ("group", "scene", "place", "split", "provenance", "unit", *COUNT_COLUMNS, "measures")
 REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason")
 
 
@@ -54,41 +42,20 @@ def split_of_build(root: Path) -> dict[str, Split]:
 
 
 def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
-    """A row of ``build.csv``."""
     kappas = [frame.kappa_px for frame in record.frames]
     measures = record.measures
-
-    def number(value: float | None) -> str:
-        return "" if value is None else f"{value:.5g}"
-
-    return {
-        "group": kind,
-        "scene": record.name,
-        "place": record.location,
-        "split": split,
-        "provenance": record.provenance,
-        "unit": record.unit,
-        "frames": str(len(record.frames)),
-        "kappa_px_low": number(min(kappas, default=None)),
-        "kappa_px_high": number(max(kappas, default=None)),
-        "rerender_error_fraction": number(measures.get("rerender_error_fraction")),
-        "unknown_share": number(measures.get("unknown_share")),
-        "measures": json.dumps({name: float(f"{value:.5g}") for name, value in measures.items()}),
-    }
+    shares = [measures.get(name) for name in COUNT_COLUMNS[3:]]
+    numbers = [min(kappas, default=None), max(kappas, default=None), *shares]
+    texts = ["" if value is None else f"{value:.5g}" for value in numbers]
+    rounded = json.dumps({name: float(f"{value:.5g}") for name, value in measures.items()})
+    cells = (kind, record.name, record.location, split, record.provenance, record.unit, str(len(record.frames)))
+    return dict(zip(SCENE_COLUMNS, (*cells, *texts, rounded), strict=True))
 
 
 def write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
     """Write ``build.csv`` (all complete scenes below ``out``) and ``rejected.csv`` (all captures without one).
 
-    Rows of captures that are not part of this run are kept.
-
-    Args:
-        out: root of the scenes.
-        rows: results of this run.
-        split_of: split of a location, or "" if unknown.
-
-    Raises:
-        OutputError: if they cannot be written.
+    Rows of captures that are not part of this run are kept. ``split_of`` gives "" for an unknown location.
     """
     with writing_into(out), FolderLock(out, "build-tables", LOCK_TIMEOUT_S):
         _write_tables(out, rows, split_of)

@@ -31,23 +31,14 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class CaptureCalibration:
-    """Calibration of one capture.
+    """Calibration of one capture."""
 
-    Attributes:
-        kind: name of its kind.
-        name: name of its scene.
-        quantities: the results; empty if it failed.
-        error_fraction: re-rendering error over that of the sharp image; NaN if it failed.
-        remark: further facts, or "".
-        reason: reason of the failure, or "".
-    """
-
-    kind: str
-    name: str
-    quantities: tuple[Quantity, ...] = ()
-    error_fraction: float = float("nan")
-    remark: str = ""
-    reason: str = ""
+    kind: str  # name of its kind
+    name: str  # name of its scene
+    quantities: tuple[Quantity, ...] = ()  # the results; empty if it failed
+    error_fraction: float = float("nan")  # re-rendering error over that of the sharp image; NaN if it failed
+    remark: str = ""  # further facts, or ''
+    reason: str = ""  # reason of the failure, or ''
 
 
 def calibrate_task(task: BuildTask) -> CaptureCalibration:
@@ -64,12 +55,7 @@ def calibrate_task(task: BuildTask) -> CaptureCalibration:
 
 
 def calibrate_rig(folder: Path) -> CaptureCalibration:
-    """A and e of a rig capture.
-
-    Raises:
-        CaptureError: if the capture is damaged.
-        RejectedScene: if it does not determine them.
-    """
+    """A and e of a rig capture; RejectedScene if it does not determine them."""
     rig = read_rig(folder)
     found = calibrate_capture(rig)
     fit = found.fit
@@ -88,12 +74,7 @@ def calibrate_rig(folder: Path) -> CaptureCalibration:
 
 
 def calibrate_stack(folder: Path) -> CaptureCalibration:
-    """Kappa of a focal stack.
-
-    Raises:
-        CaptureError: if the capture is damaged.
-        RejectedScene: if blur does not explain the frames.
-    """
+    """Kappa of a focal stack; RejectedScene if blur does not explain the frames."""
     stack = read_focal_stack(folder)
     measured = measure_stack(stack)
     sweep = measured.sweep
@@ -114,10 +95,7 @@ def calibrate_stack(folder: Path) -> CaptureCalibration:
 
 
 def pooled(calibrations: list[CaptureCalibration]) -> tuple[Quantity, ...]:
-    """Weighted means of A and e over several captures of one rig.
-
-    The interval is the larger of those from the individual errors and from the scatter of the captures.
-    """
+    """Weighted means of A and e over captures of one rig; the error is that of the captures or their scatter."""
     out = []
     for name in ("A", "e"):
         found = [q for c in calibrations for q in c.quantities if q.name == name and q.error > 0]

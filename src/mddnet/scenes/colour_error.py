@@ -15,9 +15,6 @@ LARGEST_SHIFT_PX = 1.5
 
 
 def draw_colour_shift_px(limit_px: float, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Draw the shift of the signed defocus of red (negative), green (zero) and blue (mostly negative).
-
-    It is at most ``limit_px`` and at most 1.5 px.
-    """
+    """Draw the shift of the signed defocus of red, green (zero) and blue: at most ``limit_px`` and 1.5 px."""
     amount = min(LARGEST_SHIFT_PX, limit_px) * float(rng.uniform(0.1, 1.0))
     return -amount * float(rng.uniform(0.4, 1.0)), 0.0, -amount * float(rng.uniform(-0.1, 1.0))

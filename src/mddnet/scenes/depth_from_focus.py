@@ -15,10 +15,9 @@ import numpy as np
 from mddnet.scenes.filling import nearest_filled
 from mddnet.scenes.guided_filter import GuidedFilter
 from mddnet.scenes.sharpness import noise_floor
-from mddnet.types import Float32Array
+from mddnet.types import BoolArray, Float32Array
 
-QUANTISATION = (0.5 / 255) ** 2
-"""Mean squared error, sRGB-encoded, below which 8-bit files show no difference."""
+QUANTISATION = (0.5 / 255) ** 2  # mean squared error, sRGB-encoded, below which 8-bit files show no difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,7 @@ def peak_position(scores: Float32Array) -> Float32Array:
 
 
 def depth_from_sharpness(profile: Float32Array, guide: Float32Array) -> FocusDepth:
-    """Index of the sharpness peak, from profiles pooled over similar neighbours.
-
-    Args:
-        profile: (N, H, W) of :func:`mddnet.scenes.sharpness.sharpness_profile`.
-        guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the mean of the frames, or a sharp image.
-    """
+    """Index of the peak of (N, H, W) sharpness, pooled over neighbours that are alike in ``guide``, (H, W, 3) sRGB."""
     floor = noise_floor(profile)
     top = profile.max(axis=0)
     contrast = (top - np.median(profile, axis=0)) / (top + 3 * floor)
@@ -67,12 +61,10 @@ def depth_from_sharpness(profile: Float32Array, guide: Float32Array) -> FocusDep
 
 
 def depth_from_cost(cost: Float32Array, unblurred: Float32Array, guide: Float32Array) -> FocusDepth:
-    """Index that best explains all frames, from the re-rendering cost of every candidate index.
+    """Index that best explains all frames.
 
-    Args:
-        cost: (N, H, W), mean squared error over frames if the pixel had that index.
-        unblurred: (H, W), the same error of the sharp image.
-        guide: (H, W, 3) float32 in 0..1, sRGB-encoded: the sharp image.
+    ``cost`` is (N, H, W), the mean squared error over frames if the pixel had that index; ``unblurred`` is that of the
+    sharp image, and ``guide`` the sharp image, (H, W, 3), sRGB-encoded.
     """
     noise = max(float(np.quantile(cost.min(axis=0), 0.2)), QUANTISATION)
     spread = np.sqrt(cost.mean(axis=0) + 4 * noise)
@@ -96,13 +88,7 @@ def complete(depth: FocusDepth, frame_count: int, guide: Float32Array, floor: fl
 
     Histograms of the index are pooled by guided filters with a small and (at less weight) a large window, and their
     median is taken (Ma et al., "Constant time weighted median filtering for stereo matching and beyond", ICCV 2013).
-    This removes outliers and fills uncertain areas from confident ones of similar colour, without copying texture.
-
-    Args:
-        depth: index and confidence.
-        frame_count: number of frames N.
-        guide: (H, W, 3) float32 in 0..1, sRGB-encoded.
-        floor: pooled confidence below which an area stays unknown.
+    This removes outliers and fills areas of pooled confidence above ``floor`` without copying texture of the guide.
     """
     known = np.nan_to_num(depth.index, nan=0.0)
     weight = np.where(np.isnan(depth.index), 0, depth.confidence**2 + 1e-4).astype(np.float32)
@@ -116,9 +102,12 @@ def complete(depth: FocusDepth, frame_count: int, guide: Float32Array, floor: fl
     agreement = np.exp(-(((known - index) / tolerance) ** 2))
     unknown = cv2.GaussianBlur(weight, (0, 0), 12.0) < floor
     confidence = np.clip(depth.confidence * agreement, 0, 1)
-    return FocusDepth(
-        np.where(unknown, np.nan, index).astype(np.float32), np.where(unknown, 0, confidence).astype(np.float32)
-    )
+    return _masked(index, confidence, unknown)
+
+
+def _masked(index: Float32Array, confidence: Float32Array, unknown: BoolArray) -> FocusDepth:
+    known = np.where(unknown, np.nan, index).astype(np.float32)
+    return FocusDepth(known, np.where(unknown, 0, confidence).astype(np.float32))
 
 
 def _histogram_median(histogram: Float32Array) -> Float32Array:
@@ -152,6 +141,4 @@ def upsample(depth: FocusDepth, small_guide: Float32Array, guide: Float32Array) 
     index = np.clip(grown, low, high)
     hidden = cv2.resize(unknown, size, interpolation=cv2.INTER_NEAREST).astype(bool)
     confidence = np.clip(cv2.resize(depth.confidence, size, interpolation=cv2.INTER_LINEAR), 0, 1)
-    return FocusDepth(
-        np.where(hidden, np.nan, index).astype(np.float32), np.where(hidden, 0, confidence).astype(np.float32)
-    )
+    return _masked(index, confidence, hidden)

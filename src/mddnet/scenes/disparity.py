@@ -29,27 +29,18 @@ AXES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
 }
 """Orientations of a grid, up to the common sign that occlusion determines: name -> step of a row, of a column."""
 
-COST_CAP = 0.12
-"""Truncation of the colour difference (sRGB in [0, 1]), for occluded points."""
+COST_CAP = 0.12  # truncation of the colour difference (sRGB in [0, 1]), for occluded points
 
 
 @dataclass(frozen=True, slots=True)
 class ViewGrid:
-    """Views with their positions relative to the central one.
+    """Views with their positions relative to the central one."""
 
-    Attributes:
-        images: (N, H, W, 3) float32, sRGB-encoded in [0, 1].
-        positions: (N, 2) row and column of each view in units of one view; ``images[centre]`` is at (0, 0).
-        offsets_px: (N, 2) residual shift of each view (row, column): x of the centre is at x - d p + offset.
-        gains: (N,) factor in linear light that equalises a view with the central one.
-        centre: index of the central view.
-    """
-
-    images: Float32Array
-    positions: NDArray[np.float64]
-    offsets_px: NDArray[np.float64]
-    gains: NDArray[np.float64]
-    centre: int
+    images: Float32Array  # (N, H, W, 3) float32, sRGB-encoded in [0, 1]
+    positions: NDArray[np.float64]  # (N, 2) row and column of each view, in views; images[centre] is at (0, 0)
+    offsets_px: NDArray[np.float64]  # (N, 2) residual shift (row, column): x of the centre is at x - d p + offset
+    gains: NDArray[np.float64]  # (N,) factor in linear light that equalises a view with the central one
+    centre: int  # index of the central view
 
     def within(self, radius: float) -> ViewGrid:
         """The views within ``radius`` of the centre (largest absolute row or column)."""
@@ -73,17 +64,11 @@ class Orientation:
 
 @dataclass(frozen=True, slots=True)
 class DisparityMap:
-    """Disparity of the central view.
+    """Disparity of the central view."""
 
-    Attributes:
-        disparity: (H, W) float32, pixels per view, larger is nearer; NaN without a match.
-        filled: (H, W) float32, the same with gaps filled by the smoothness term; for rendering only.
-        confidence: (H, W) float32 in [0, 1]: agreement of two disjoint halves of the views, and texture.
-    """
-
-    disparity: Float32Array
-    filled: Float32Array
-    confidence: Float32Array
+    disparity: Float32Array  # (H, W) float32, pixels per view, larger is nearer; NaN without a match
+    filled: Float32Array  # (H, W) float32, the same with gaps filled by the smoothness term; for rendering only
+    confidence: Float32Array  # (H, W) float32 in [0, 1]: agreement of two disjoint halves of the views, and texture
 
 
 def shift_image(image: Float32Array, dy: float, dx: float) -> Float32Array:
@@ -100,10 +85,14 @@ def sample_image(image: Float32Array, y: Float32Array, x: Float32Array) -> Float
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def pixel_grid(height: int, width: int) -> tuple[Float32Array, Float32Array]:
-    """Row and column index of every pixel, each (H, W) float32."""
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    return y, x
+def seen_from(
+    position: NDArray[np.float64], disparity: Float32Array, offset_px: NDArray[np.float64] | None = None
+) -> tuple[Float32Array, Float32Array]:
+    """Row and column, x - d p + o, at which the view at ``position`` sees each point of the central view."""
+    y, x = np.indices(disparity.shape, dtype=np.float32)
+    dy, dx = np.zeros(2) if offset_px is None else offset_px
+    rows, columns = y - disparity * position[0] + dy, x - disparity * position[1] + dx
+    return rows.astype(np.float32), columns.astype(np.float32)
 
 
 def grid_positions(rows: int, cols: int, centre: tuple[int, int], axes: str) -> NDArray[np.float64]:
@@ -121,11 +110,8 @@ def texture_strength(image: Float32Array) -> Float32Array:
     return np.sqrt(cv2.blur(gx * gx + gy * gy, (7, 7))).astype(np.float32)
 
 
-# --- plane sweep ------------------------------------------------------------------------------------------------------
-
-
 def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Views above, below, left and right of the centre: a point occluded in one half is visible in another.
+    """Views above, below, left and right of the centre: a point hidden in one half is visible in another.
 
     Source: Kang, Szeliski and Chai, "Handling Occlusions in Dense Multi-view Stereo" (CVPR 2001).
     """
@@ -134,13 +120,7 @@ def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
 
 
 def matching_costs(grid: ViewGrid, planes: NDArray[np.float64], radius: int = 3) -> Float32Array:
-    """(D, H, W) matching cost of the central view against the best half of the views, with edge-aware aggregation.
-
-    Args:
-        grid: the views.
-        planes: (D,) disparities, pixels per view.
-        radius: radius of the aggregation window, px; 0 for none.
-    """
+    """(D, H, W) cost of the central view against the best half of the views, aggregated along edges in windows."""
     reference = grid.images[grid.centre]
     guide = reference.mean(axis=2)
     halves = _halves(grid.positions)
@@ -181,11 +161,7 @@ def _sweep(costs: Float32Array, edge_weight: Float32Array, p1: float, p2: float)
 def smooth_costs(costs: Float32Array, guide: Float32Array, p1: float, p2: float) -> Float32Array:
     """Semi-global aggregation of (D, H, W) costs along four directions (Hirschmüller, PAMI 2008, eq. 13).
 
-    Args:
-        costs: matching costs.
-        guide: (H, W) grey image; its edges lower the penalty of a jump.
-        p1: penalty of a step of one plane, in units of cost.
-        p2: penalty of a larger jump.
+    ``p1`` is the penalty of a step of one plane, ``p2`` that of a larger jump, which edges of the grey ``guide`` lower.
     """
     volume = np.ascontiguousarray(costs.transpose(1, 2, 0))  # H W D
     total = np.zeros_like(volume)
@@ -213,29 +189,18 @@ def subpixel_argmin(costs: Float32Array, planes: NDArray[np.float64]) -> Float32
 
 
 def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array, strength: float = 0.3) -> Float32Array:
-    """Fill and smooth a map along the edges of an image by weighted least squares.
+    """Fill and smooth a finite (H, W) map along the edges of an (H, W, 3) image by weighted least squares.
 
     Minimises sum w (s - v)^2 + strength * sum over neighbours a (s_i - s_j)^2 with a = 1 / (1 + (|difference of the
     guide| / 0.02)^2) (Farbman et al., SIGGRAPH 2008, eq. 1, with confidence as the weight of the data).
-
-    Args:
-        values: (H, W), finite.
-        weights: (H, W) confidence of each value, >= 0.
-        guide: (H, W, 3) image in [0, 1].
-        strength: weight of smoothness relative to a fully confident value.
     """
     height, width = values.shape
     count = height * width
     index = np.arange(count).reshape(height, width)
-    rows, cols, links = [], [], []
-    for axis in (0, 1):
-        step = np.abs(np.diff(guide, axis=axis)).max(axis=2)
-        affinity = strength / (1 + (step / 0.02) ** 2) + 1e-5
-        ahead, behind = (index[1:], index[:-1]) if axis == 0 else (index[:, 1:], index[:, :-1])
-        rows.append(ahead.ravel())
-        cols.append(behind.ravel())
-        links.append(affinity.ravel())
-    i, j, a = (np.concatenate(part) for part in (rows, cols, links))
+    i = np.concatenate([index[1:].ravel(), index[:, 1:].ravel()])
+    j = np.concatenate([index[:-1].ravel(), index[:, :-1].ravel()])
+    steps = np.concatenate([np.abs(np.diff(guide, axis=axis)).max(axis=2).ravel() for axis in (0, 1)])
+    a = strength / (1 + (steps / 0.02) ** 2) + 1e-5
     trust = weights.astype(np.float64).ravel() + 1e-6
     diagonal = trust + np.bincount(i, a, count) + np.bincount(j, a, count)
     at = (np.concatenate([i, j]), np.concatenate([j, i]))
@@ -245,23 +210,10 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
     return np.asarray(solved, dtype=np.float32).reshape(height, width)
 
 
-# --- geometry of the views --------------------------------------------------------------------------------------------
-
-
 def find_orientation(
     images: Float32Array, rows: int, cols: int, centre: tuple[int, int], search_px: float = 16.0
 ) -> Orientation:
-    """Find the directions of rows and columns, up to the common sign, from the agreement of views near the centre.
-
-    Args:
-        images: (rows * cols, H, W, 3) views, row by row.
-        rows, cols: size of the grid.
-        centre: row and column of the central view.
-        search_px: largest disparity, pixels per view.
-
-    Raises:
-        RejectedScene: if the best orientation is not clearly better than the second best.
-    """
+    """Directions of rows and columns, up to the common sign, by which the views, (N, H, W, 3), agree at the centre."""
     reference = images[centre[0] * cols + centre[1]]
     texture = texture_strength(reference)
     textured = texture >= np.quantile(texture, 0.6)
@@ -309,22 +261,10 @@ def find_range(grid: ViewGrid, search_px: float = 16.0) -> tuple[float, float]:
 def forward_map(
     values: Float32Array, disparity: Float32Array, position: NDArray[np.float64], near_wins: bool = True
 ) -> Float32Array:
-    """Warp ``values`` from the central view to the view at ``position``; of two values at a pixel, the nearer wins.
-
-    Args:
-        values: (H, W), finite.
-        disparity: (H, W), finite, pixels per view.
-        position: row and column of the target view, in units of one view.
-        near_wins: False reverses the order, for testing.
-
-    Returns:
-        (H, W) float32, NaN for pixels without a value.
-    """
+    """Warp (H, W) ``values`` from the centre to ``position``, NaN where there is none; of two, the nearer wins."""
     height, width = disparity.shape
-    y, x = pixel_grid(height, width)
     order = np.argsort(disparity.ravel() if near_wins else -disparity.ravel(), kind="stable")
-    ty = (y - disparity * position[0]).ravel()[order]
-    tx = (x - disparity * position[1]).ravel()[order]
+    ty, tx = (at.ravel()[order] for at in seen_from(position, disparity))
     flat = values.ravel()[order]
     out = np.full(height * width, np.nan, dtype=np.float32)
     # The last write wins, so the nearer values are written last; splats of 2x2 avoid cracks in slanted surfaces.
@@ -339,15 +279,11 @@ def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
     """Share, weighted by error, of occlusions that support "larger disparity is nearer" over its opposite.
 
     Both hypotheses predict every view from the central one. They differ only where two surfaces map to one pixel, and
-    there the outermost views show which of them is visible.
-
-    Raises:
-        RejectedScene: if too few pixels decide, as with a single plane.
+    there the outermost views show which is visible. RejectedScene if too few pixels decide, as with a single plane.
     """
     reach = np.abs(grid.positions).max(axis=1)
     voters = np.flatnonzero(reach >= reach.max() - 0.25)
     reference = grid.images[grid.centre]
-    y, x = pixel_grid(*disparity.shape)
     for_larger, weight, contested = 0.0, 0.0, 0
     for view in voters:
         near = forward_map(disparity, disparity, grid.positions[view])
@@ -359,12 +295,7 @@ def occlusion_vote(grid: ViewGrid, disparity: Float32Array) -> float:
         observed = shift_image(grid.images[view], dy, dx)
         errors = []
         for candidate in (near, far):
-            d = np.nan_to_num(candidate)
-            predicted = sample_image(
-                reference,
-                (y + d * np.float32(grid.positions[view][0])).astype(np.float32),
-                (x + d * np.float32(grid.positions[view][1])).astype(np.float32),
-            )
+            predicted = sample_image(reference, *seen_from(-grid.positions[view], np.nan_to_num(candidate)))
             errors.append(cv2.blur(np.abs(predicted - observed).mean(axis=2), (3, 3)))
         clear = differs & (np.abs(errors[0] - errors[1]) > 0.02)
         gain = (errors[1] - errors[0])[clear]
@@ -380,11 +311,9 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
     """Fit each view's position, residual shift and gain to the central view, by Gauss-Newton on the colour difference.
 
     Solves I_v(x - d p + o) + grad I . (-d dp + do) = I_c(x) for dp and do over textured, matching pixels (Lucas and
-    Kanade, IJCAI 1981, with two unknown vectors instead of one). The mean scale of the grid is kept, which keeps the
-    unit of disparities.
+    Kanade, IJCAI 1981, with two unknown vectors). The mean scale of the grid, and so the unit of disparities, is kept.
     """
     reference = grid.images[grid.centre].mean(axis=2)
-    y, x = pixel_grid(*disparity.shape)
     texture = texture_strength(grid.images[grid.centre])
     trusted = np.isfinite(disparity) & (texture >= np.nanquantile(texture, 0.5))
     d = np.nan_to_num(disparity)
@@ -395,8 +324,7 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
             continue
         grey = grid.images[view].mean(axis=2)
         for _ in range(rounds):
-            sy = (y - d * positions[view][0] + offsets[view][0]).astype(np.float32)
-            sx = (x - d * positions[view][1] + offsets[view][1]).astype(np.float32)
+            sy, sx = seen_from(positions[view], d, offsets[view])
             warped = sample_image(grey, sy, sx) * np.float32(gains[view] ** (1 / 2.2))
             inside = (sy > border) & (sx > border) & (sy < d.shape[0] - border) & (sx < d.shape[1] - border)
             difference = reference - warped
@@ -420,54 +348,33 @@ def refine_positions(grid: ViewGrid, disparity: Float32Array, rounds: int = 2) -
 
 
 def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
-    """Mean colour difference (sRGB, truncated) between the central view and the others warped onto it.
-
-    ``disparity`` is (H, W), NaN where unknown; those pixels are ignored.
-    """
+    """Mean colour difference (sRGB, truncated) between the central view and the others where the disparity is known."""
     known = np.isfinite(disparity)
     d = np.nan_to_num(disparity)
-    y, x = pixel_grid(*disparity.shape)
     reference = grid.images[grid.centre].mean(axis=2)
     errors = []
-    for view in range(len(grid.images)):
-        sy = (y - d * grid.positions[view][0] + grid.offsets_px[view][0]).astype(np.float32)
-        sx = (x - d * grid.positions[view][1] + grid.offsets_px[view][1]).astype(np.float32)
-        warped = sample_image(grid.images[view].mean(axis=2), sy, sx) * np.float32(grid.gains[view] ** (1 / 2.2))
+    for image, position, offset_px, gain in zip(grid.images, grid.positions, grid.offsets_px, grid.gains, strict=True):
+        warped = sample_image(image.mean(axis=2), *seen_from(position, d, offset_px)) * np.float32(gain ** (1 / 2.2))
         errors.append(float(np.minimum(np.abs(warped - reference), COST_CAP)[known].mean()))
     return float(np.mean(errors))
-
-
-# --- the map ----------------------------------------------------------------------------------------------------------
-
-
-def _planes(low: float, high: float, step: float) -> NDArray[np.float64]:
-    margin = max(2 * step, 0.05 * (high - low))
-    count = max(5, int(np.ceil((high - low + 2 * margin) / step)) + 1)
-    return np.linspace(low - margin, high + margin, count)
-
-
-def _checkerboard(grid: ViewGrid) -> list[ViewGrid]:
-    """Two disjoint halves of the views, each around the same centre."""
-    parity = (np.rint(grid.positions).astype(int).sum(axis=1)) % 2
-    central = np.arange(len(parity)) == grid.centre
-    return [grid.only((parity == want) | central) for want in (0, 1)]
 
 
 def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float = 0.2) -> DisparityMap:
     """Disparity of the central view by occlusion-aware plane sweep, semi-global smoothing and edge-aware filling.
 
-    The confidence is the product of two measures in [0, 1]: agreement of the estimates from two disjoint halves of the
-    views with the smoothed map, and the contrast of the matching cost.
-
-    Args:
-        grid: the views.
-        low, high: range of the search, pixels per view.
-        min_confidence: below it, the disparity is unknown (NaN).
+    The search is from ``low`` to ``high``, pixels per view; below ``min_confidence`` it is unknown (NaN). The
+    confidence is the product of the agreement of two disjoint halves of the views and the contrast of the matching
+    cost.
     """
     reference = grid.images[grid.centre]
     reach = float(np.abs(grid.positions).max())
-    planes = _planes(low, high, min(0.5 / reach, (high - low) / 8))
-    parts = [matching_costs(part, planes) for part in _checkerboard(grid)]
+    finest = min(0.5 / reach, (high - low) / 8)
+    margin = max(2 * finest, 0.05 * (high - low))
+    planes = np.linspace(low - margin, high + margin, max(5, int(np.ceil((high - low + 2 * margin) / finest)) + 1))
+    # two disjoint halves of the views, as on a checkerboard, each around the same centre
+    parity = np.rint(grid.positions).astype(int).sum(axis=1) % 2
+    central = np.arange(len(parity)) == grid.centre
+    parts = [matching_costs(grid.only((parity == half) | central), planes) for half in (0, 1)]
     costs = np.asarray((parts[0] + parts[1]) / 2, dtype=np.float32)
     noise = float(np.median(costs.min(axis=0)))
     smooth = smooth_costs(costs, reference.mean(axis=2), p1=0.5 * noise + 0.002, p2=4 * noise + 0.03)
@@ -493,11 +400,7 @@ def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float
 
 
 def view_grid(views: Iterable[Float32Array], positions: NDArray[np.float64]) -> ViewGrid:
-    """A grid of views at the given positions, with zero shifts and unit gains.
-
-    Raises:
-        ValueError: if no view is at (0, 0), or the counts differ.
-    """
+    """A grid of views at the given positions, one of them (0, 0), with zero shifts and unit gains."""
     images = np.stack(list(views)).astype(np.float32)
     if len(images) != len(positions):
         raise ValueError(f"{len(images)} views at {len(positions)} positions; expected as many positions as views")

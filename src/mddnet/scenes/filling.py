@@ -43,14 +43,7 @@ def fill_from_behind(disparity: Float32Array) -> Float32Array:
         return disparity
     if not known.any():
         raise ValueError("a disparity map without a single known value cannot be filled")
-    filled = np.full(disparity.shape, np.inf, dtype=np.float32)
-    for axis in (0, 1):
-        length = disparity.shape[axis]
-        index = np.arange(length)[:, None] if axis == 0 else np.arange(length)[None, :]
-        before = np.maximum.accumulate(np.where(known, index, -1), axis=axis)
-        after = np.flip(np.minimum.accumulate(np.flip(np.where(known, index, length), axis), axis=axis), axis)
-        for nearest in (before, after):
-            value = np.take_along_axis(disparity, np.clip(nearest, 0, length - 1), axis=axis)
-            filled = np.where((nearest >= 0) & (nearest < length), np.minimum(filled, value), filled)
-    filled[~np.isfinite(filled)] = np.nanmin(disparity)
-    return np.where(known, disparity, filled).astype(np.float32)
+    values = [np.where((r >= 0) & (c >= 0), disparity[r, c], np.inf) for r, c in nearest_along_axes(known)]
+    farthest = np.min(values, axis=0)
+    farthest[~np.isfinite(farthest)] = np.nanmin(disparity)
+    return np.where(known, disparity, farthest).astype(np.float32)

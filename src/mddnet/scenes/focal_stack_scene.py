@@ -15,36 +15,10 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.metrics import texture_mask
 from mddnet.optics import lens_kappa_px
-from mddnet.scenes import store
-from mddnet.scenes.align import (
-    AlignedStack,
-    Alignment,
-    Similarity,
-    apply_alignment,
-    estimate_alignment,
-    undo_parallax,
-)
+from mddnet.scenes import kappa_fit, store
+from mddnet.scenes.align import AlignedStack, Alignment, Similarity, apply_alignment, estimate_alignment, undo_parallax
 from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
-from mddnet.scenes.depth_from_focus import (
-    FocusDepth,
-    complete,
-    depth_from_cost,
-    depth_from_sharpness,
-    upsample,
-)
-from mddnet.scenes.kappa_fit import (
-    ERROR_CAP,
-    BlurBank,
-    ErrorTable,
-    SweepFit,
-    blur_bank,
-    encoded_luminance,
-    error_table,
-    fit_even_sweep,
-    fit_uneven_sweep,
-    half_kappas,
-    rerender_cost,
-)
+from mddnet.scenes.depth_from_focus import FocusDepth, complete, depth_from_cost, depth_from_sharpness, upsample
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
 
@@ -60,39 +34,23 @@ ORDINAL_ERROR_FRACTION = 0.75
 PARALLAX_TRIAL_FRACTION = 0.33
 PARALLAX_GAIN = 0.1
 """Unaligned stacks with an error above the first value are tried with parallax removed, kept for this gain."""
-BREATHING = 0.005
-"""Minimum change of magnification that determines the direction of the sweep."""
-MIN_NOISE_FRAMES = 5
-"""Label noise is estimated from every other frame if these are at least this many ..."""
-MIN_NOISE_CONFIDENCE = 0.5
-"""... at pixels above this confidence, as in evaluations."""
-UNEVEN_GAIN = 0.05
-"""Minimum reduction of the squared error for a fit with uneven steps to be used."""
+BREATHING = 0.005  # minimum change of magnification that determines the direction of the sweep
+MIN_NOISE_FRAMES = 5  # label noise is estimated from every other frame if these are at least this many ...
+MIN_NOISE_CONFIDENCE = 0.5  # ... at pixels above this confidence, as in evaluations
+UNEVEN_GAIN = 0.05  # minimum reduction of the squared error for a fit with uneven steps to be used
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Depth, sharp image and blur of a stack, in capture order.
+    """Depth, sharp image and blur of a stack, in capture order."""
 
-    Attributes:
-        depth: (H, W) index and confidence at full size.
-        sharp: (H, W, 3) uint8, sRGB.
-        even: fit with even steps (or proportional to the known dioptres), at the working size.
-        chosen: the fit that is used, at the working size.
-        halves: CoC px per frame of the first and the second half.
-        table: re-rendering errors of both fits.
-        label_noise_px: lower bound of the error of the CoC from this depth, at the working size; NaN for short stacks.
-        work_ratio: working width over full width.
-    """
-
-    depth: FocusDepth
-    sharp: UInt8Array
-    even: SweepFit
-    chosen: SweepFit
-    halves: tuple[float, float]
-    table: ErrorTable
-    label_noise_px: float
-    work_ratio: float
+    depth: FocusDepth  # (H, W) index and confidence at full size
+    sharp: UInt8Array  # (H, W, 3) uint8, sRGB
+    even: kappa_fit.SweepFit  # fit with even steps (or proportional to the known dioptres), at the working size
+    chosen: kappa_fit.SweepFit  # the fit that is used, at the working size
+    table: kappa_fit.ErrorTable  # re-rendering errors of both fits
+    label_noise_px: float  # lower bound of the error of the CoC at the working size; NaN for short stacks
+    work_ratio: float  # working width over full width
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +63,9 @@ class MeasuredStack:
     parallax_undone: bool
 
 
-def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of a focal stack in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
-
-    Raises:
-        CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if the scene is not reliable.
-    """
-    stack = read_focal_stack(folder)
+def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
+    """Build the scene of a focal stack in ``out_root/<scene>/``; RejectedScene if it is not reliable."""
+    stack = read_focal_stack(capture)
     measured = measure_stack(stack)
     aligned, sweep, near_to_far = measured.aligned, measured.sweep, measured.near_to_far
     values = None if stack.focus_values is None else np.array(stack.focus_values)
@@ -121,18 +74,26 @@ def build_focal_stack_scene(folder: Path, out_root: Path) -> SceneRecord:
     u_of_index, kappa = inverse_depth_of_index(sweep, values, near_to_far)
     inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
     inv_depth[np.isnan(sweep.depth.index)] = np.nan
-    measures = _measures(stack, aligned, sweep, kappa)
-    measures["parallax_undone"] = float(measured.parallax_undone)
-    return _write(stack, aligned, sweep, out_root, unit, u_of_index, kappa, inv_depth.astype(np.float32), measures)
+    count = len(aligned.frames)
+    kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
+    record = store.scene_record(
+        stack,
+        stack.scene,
+        "focal_stack",
+        unit,
+        frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
+        confidence="confidence.png",
+        lens=stack.lens,
+        measures=_measures(stack, aligned, sweep, kappa) | {"parallax_undone": float(measured.parallax_undone)},
+    )
+    images = (aligned.frames[i] for i in kept)
+    folder = out_root / stack.scene
+    store.replace_scene(folder, record, images, sweep.sharp, inv_depth.astype(np.float32), sweep.depth.confidence)
+    return record
 
 
 def measure_stack(stack: FocalStack) -> MeasuredStack:
-    """Align a stack and measure its sweep, with parallax removed if that explains the frames better.
-
-    Raises:
-        CaptureError: if a frame is damaged.
-        RejectedScene: with the measured reason, if blur does not explain the frames or the order is unknown.
-    """
+    """Align a stack and measure its sweep, with parallax removed if that explains the frames better."""
     values = None if stack.focus_values is None else np.array(stack.focus_values)
     frames = FramesOnDisk(stack)
     aligned = aligned_frames(stack, frames)
@@ -161,14 +122,10 @@ def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedSt
 
 
 def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
-    """Depth, sharp image and blur of aligned frames.
+    """Depth, sharp image and blur of aligned frames, (H, W, 3) uint8, sRGB, in order of focus.
 
-    Args:
-        frames: (H, W, 3) uint8 each, sRGB, in order of focus.
-        values: (N,) known inverse depths of the planes of focus, 1/m, or None.
-
-    Raises:
-        RejectedScene: if depth is found in too little of the image.
+    ``values`` are the known inverse depths of the planes of focus, 1/m. RejectedScene if depth is found in too little
+    of the image.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / width)
@@ -183,20 +140,24 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         return (linear_rows(i, slice(0, height)) for i in range(len(frames)))
 
     small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear_frames()]
-    encoded = [encoded_luminance(f) for f in small]
+    encoded = [kappa_fit.encoded_luminance(f) for f in small]
     mean = np.asarray(np.mean(small, axis=0, dtype=np.float32))
     depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
     shape = None if values is None else np.abs(values - values[0])
     for round_number in range(ROUNDS + 1):
         sharp = fuse(small, sharpest_nearby(small, np.nan_to_num(depth.index), 1.0))
-        bank = blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
-        table = error_table(encoded, bank, np.nan_to_num(depth.index), calibration_weights(sharp, depth), stride=2)
-        even = fit_even_sweep(table, shape)
-        chosen = even if shape is not None else _better_fit(table, even)
+        bank = kappa_fit.blur_bank(sharp, LARGEST_BLUR_OF_WIDTH * size[0])
+        weights = calibration_weights(sharp, depth)
+        table = kappa_fit.error_table(encoded, bank, np.nan_to_num(depth.index), weights, stride=2)
+        even = kappa_fit.fit_even_sweep(table, shape)
+        chosen = even
+        if shape is None:
+            uneven = kappa_fit.fit_uneven_sweep(table, even)
+            saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
+            chosen = uneven if saved > UNEVEN_GAIN else even
         if round_number == ROUNDS:
             break
-        cost = rerender_cost(encoded, bank, chosen.positions_px)
-        depth = _depth_round(cost, encoded, bank, sharp)
+        depth = _depth_round(encoded, bank, chosen.positions_px, sharp)
     noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp)
     guide = srgb_from_linear(sharp)
     full_guide = srgb_from_linear(fuse(linear_frames(), cv2.resize(depth.index, (width, height))))
@@ -206,7 +167,7 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         raise RejectedScene(f"depth is found in {known:.0%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse_sharpest(linear_rows, len(frames), filled)
-    return Sweep(depth, srgb8_from_linear(fused), even, chosen, half_kappas(table), table, noise_px, ratio)
+    return Sweep(depth, srgb8_from_linear(fused), even, chosen, table, noise_px, ratio)
 
 
 def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
@@ -223,32 +184,30 @@ def calibration_weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float3
     return weight.astype(np.float32) if weight.sum() > 0 else np.ones_like(depth.confidence)
 
 
-def _better_fit(table: ErrorTable, even: SweepFit) -> SweepFit:
-    uneven = fit_uneven_sweep(table, even)
-    saved = 1 - (uneven.error_fraction / even.error_fraction) ** 2
-    return uneven if saved > UNEVEN_GAIN else even
-
-
-def _depth_round(cost: Float32Array, encoded: list[Float32Array], bank: BlurBank, sharp: Float32Array) -> FocusDepth:
-    squares = [np.minimum((f - bank.encoded[0]) ** 2, ERROR_CAP**2) for f in encoded]
+def _depth_round(
+    encoded: list[Float32Array], bank: kappa_fit.BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
+) -> FocusDepth:
+    """Depth from the re-rendering errors of a sweep."""
+    cost = kappa_fit.rerender_cost(encoded, bank, positions_px)
+    squares = [np.minimum((f - bank.encoded[0]) ** 2, kappa_fit.ERROR_CAP**2) for f in encoded]
     return depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
 
 
 def _label_noise_px(
-    encoded: list[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
+    encoded: list[Float32Array], bank: kappa_fit.BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
 ) -> float:
     """Lower bound of the error of the CoC from the estimated depth.
 
     The even and the odd frames give two depths with independent errors. The error with all frames has half the variance
-    of either, so it is half the difference of the two. Shared errors (of the sharp image and its edge-aware smoothing)
-    are not included.
+    of either, so it is half the difference of the two. Shared errors of the sharp image and its smoothing are not
+    included.
     """
     if len(encoded) < 2 * MIN_NOISE_FRAMES:
         return float("nan")
     positions, confident = [], np.ones(encoded[0].shape, dtype=bool)
     for part in (slice(0, None, 2), slice(1, None, 2)):
         frames, at = encoded[part], positions_px[part]
-        depth = _depth_round(rerender_cost(frames, bank, at), frames, bank, sharp)
+        depth = _depth_round(frames, bank, at, sharp)
         depth = complete(depth, len(frames), srgb_from_linear(sharp))
         positions.append(np.interp(depth.index, np.arange(len(frames)), at))
         confident &= (depth.confidence > MIN_NOISE_CONFIDENCE) & np.isfinite(depth.index)
@@ -286,14 +245,15 @@ def inverse_depth_of_index(
 def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: float) -> dict[str, float]:
     count = len(aligned.frames)
     x = sweep.chosen.positions_px
+    first, second = kappa_fit.half_kappas(sweep.table)
     straight = x[0] + (x[-1] - x[0]) * np.arange(count) / (count - 1)
     measures = {
         "frames_captured": float(count),
         "rerender_error_fraction": sweep.chosen.error_fraction,
         "rerender_error_fraction_even_sweep": sweep.even.error_fraction,
         "kappa_px_per_frame": sweep.chosen.kappa_px_per_frame / sweep.work_ratio,
-        "kappa_px_per_frame_first_half": sweep.halves[0] / sweep.work_ratio,
-        "kappa_px_per_frame_second_half": sweep.halves[1] / sweep.work_ratio,
+        "kappa_px_per_frame_first_half": first / sweep.work_ratio,
+        "kappa_px_per_frame_second_half": second / sweep.work_ratio,
         "uneven_share": float(np.abs(x - straight).max() / (x[-1] - x[0])),
         "unknown_share": float(np.isnan(sweep.depth.index).mean()),
         "mean_confidence": float(sweep.depth.confidence.mean()),
@@ -310,36 +270,3 @@ def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: flo
         use = texture_mask(sweep.sharp) & ~np.isnan(sweep.depth.index)
         measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], index_map[use])[0, 1])
     return measures
-
-
-def _write(
-    stack: FocalStack,
-    aligned: AlignedStack,
-    sweep: Sweep,
-    out_root: Path,
-    unit: InvDepthUnit,
-    u_of_index: NDArray[np.float64],
-    kappa: float,
-    inv_depth: Float32Array,
-    measures: dict[str, float],
-) -> SceneRecord:
-    count = len(aligned.frames)
-    kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
-    record = SceneRecord(
-        name=stack.scene,
-        location=stack.location,
-        capture="focal_stack",
-        source=stack.source,
-        licence=stack.licence,
-        provenance="real",
-        unit=unit,
-        frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
-        confidence="confidence.png",
-        lens=stack.lens,
-        measures=measures,
-    )
-    images = (aligned.frames[i] for i in kept)
-    store.replace_scene(out_root / stack.scene, record, images, sweep.sharp, inv_depth, sweep.depth.confidence)
-    return record

@@ -32,9 +32,6 @@ def find_scenes(root: Path) -> list[FoundScene]:
     """Scene folders directly below ``root`` or one level deeper, complete or not, sorted by kind and name.
 
     A folder without ``scene.json`` counts as a damaged scene if a folder next to it is a scene.
-
-    Raises:
-        CaptureError: if ``root`` is not a folder.
     """
     if not root.is_dir():
         raise CaptureError(f"{root}: no such folder; expected a folder written by `mddnet build`")
@@ -53,29 +50,14 @@ def _folders(root: Path) -> list[Path]:
     return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
-def image_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """(width, height) of an image; pixels are decoded only with ``decode``.
-
-    Raises:
-        CaptureError: if it is missing, not an image, or (with ``decode``) damaged.
-    """
-    with opened_image(path, BUILD_AGAIN) as image:
-        if decode:
-            image.load()
-        return image.size
-
-
 def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decode: bool = False) -> None:
-    """Check that every image of a scene exists and has the ``size`` (width, height) of the depth map.
-
-    With ``decode``, all pixels are read instead of the headers only.
-
-    Raises:
-        CaptureError: naming the file.
-    """
+    """Check that all images of a scene have the ``size`` (width, height) of the depth map; CaptureError if not."""
     names = [record.sharp, *(frame.file for frame in record.frames)]
     for name in [*names, record.confidence] if record.confidence is not None else names:
-        here = image_size(folder / name, decode)
+        with opened_image(folder / name, BUILD_AGAIN) as image:
+            if decode:
+                image.load()
+            here = image.size
         if here != size:
             raise CaptureError(
                 f"{folder / name}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {record.inv_depth}"

@@ -26,16 +26,13 @@ from mddnet.errors import RejectedScene
 from mddnet.types import BoolArray, Float32Array
 
 SATURATED = 254.5 / 255.0
-MIN_MODULATION = 0.01
-"""Modulation, as a share of full scale, below which a pixel counts as unlit."""
+MIN_MODULATION = 0.01  # modulation, as a share of full scale, below which a pixel counts as unlit
 STRONG_MODULATION = 0.03
-MAX_MISFIT = 0.6
-"""Residual of the sine fit over the sine, at one pixel; a projector of gamma 2.5 gives 0.35."""
+MAX_MISFIT = 0.6  # residual of the sine fit over the sine, at one pixel; a projector of gamma 2.5 gives 0.35
 MAX_PHASE_NOISE_RAD = 0.35
 MIN_LIT_SHARE = 0.02
 MAX_SATURATED_SHARE = 0.5
-SWAP_GAIN = 0.5
-"""Two images count as exchanged if exchanging them back reduces the misfit below this share."""
+SWAP_GAIN = 0.5  # two images count as exchanged if exchanging them back reduces the misfit below this share
 MIN_SWAP_MISFIT = 0.04
 SAMPLES = 4000
 CHUNK_PIXELS = 1 << 17
@@ -43,23 +40,14 @@ CHUNK_PIXELS = 1 << 17
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Phase:
-    """The decoded phase of one frequency.
+    """The decoded phase of one frequency."""
 
-    Attributes:
-        wrapped: (H, W) float32, -pi..pi.
-        modulation: (H, W) float32, b, as a share of full scale.
-        misfit: (H, W) float32, root mean square residual of the sine fit over that of the sine.
-        saturated: (H, W) bool, where any step is at full scale.
-        noise: sigma of one image, as a share of full scale.
-        steps: number of steps N.
-    """
-
-    wrapped: Float32Array
-    modulation: Float32Array
-    misfit: Float32Array
-    saturated: BoolArray
-    noise: float
-    steps: int
+    wrapped: Float32Array  # (H, W) float32, -pi..pi
+    modulation: Float32Array  # (H, W) float32, b, as a share of full scale
+    misfit: Float32Array  # (H, W) float32, root mean square residual of the sine fit over that of the sine
+    saturated: BoolArray  # (H, W) bool, where any step is at full scale
+    noise: float  # sigma of one image, as a share of full scale
+    steps: int  # number of steps N
 
     @property
     def noise_rad(self) -> Float32Array:
@@ -69,32 +57,21 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FringeCode:
-    """The projector coordinate of every pixel.
+    """The projector coordinate of every pixel."""
 
-    Attributes:
-        position: (H, W) float64, fraction of the projector's width or height in 0..1, NaN where unknown.
-        noise: (H, W) float32, its standard deviation from the noise of the images.
-        modulation: (H, W) float32, that of the highest frequency, as a share of full scale.
-        lit: share of the illuminated pixels.
-        disagreement_rad: median disagreement of the frequencies where lit.
-        harmonics: median misfit where lit; large for a projector that is not linear in light.
-    """
-
-    position: NDArray[np.float64]
-    noise: Float32Array
-    modulation: Float32Array
-    lit: float
-    disagreement_rad: float
-    harmonics: float
+    position: NDArray[np.float64]  # (H, W) fraction of the projector's width or height in 0..1, NaN where unknown
+    noise: Float32Array  # (H, W) float32, its standard deviation from the noise of the images
+    modulation: Float32Array  # (H, W) float32, that of the highest frequency, as a share of full scale
+    lit: float  # share of the illuminated pixels
+    disagreement_rad: float  # median disagreement of the frequencies where lit
+    harmonics: float  # median misfit where lit; large for a projector that is not linear in light
 
 
 def decode_phase(images: Iterable[Float32Array]) -> Phase:
     """Phase and modulation of one frequency from N images (H, W) of equal steps, linear light in 0..1."""
     stack = list(images)
     first, steps = stack[0], len(stack)
-    # Few enough harmonics that degrees of freedom are left to estimate the noise.
-    harmonics = 1 + min(2, max(0, (steps - 4) // 2))
-    angles = 2 * np.pi * np.arange(steps) / steps
+    harmonics, angles = _sampling(steps)
     mean, squares = np.zeros(first.shape, np.float64), np.zeros(first.shape, np.float64)
     cosines = np.zeros((harmonics, *first.shape), np.float32)
     sines = np.zeros((harmonics, *first.shape), np.float32)
@@ -122,12 +99,13 @@ def decode_phase(images: Iterable[Float32Array]) -> Phase:
     )
 
 
-def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: float) -> None:
-    """Check the order of the images of one frequency by a sine fit on well-lit pixels.
+def _sampling(steps: int) -> tuple[int, NDArray[np.float64]]:
+    """Number of harmonics, few enough to leave degrees of freedom for the noise, and angles of the steps."""
+    return 1 + min(2, max(0, (steps - 4) // 2)), 2 * np.pi * np.arange(steps) / steps
 
-    Raises:
-        RejectedScene: naming two images that seem exchanged.
-    """
+
+def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: float) -> None:
+    """Check the order of the images of one frequency by a sine fit; RejectedScene names two that seem exchanged."""
     steps = len(images)
     values = np.stack([image.ravel() for image in images])
     contrast = values.max(axis=0) - values.min(axis=0)
@@ -138,8 +116,7 @@ def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: 
     chosen = np.flatnonzero(usable & (contrast >= threshold))
     samples = values[:, chosen[:: max(1, len(chosen) // SAMPLES)]].astype(np.float64)
     samples -= samples.mean(axis=0)
-    harmonics = 1 + min(2, max(0, (steps - 4) // 2))
-    angles = 2 * np.pi * np.arange(steps) / steps
+    harmonics, angles = _sampling(steps)
     basis = [np.ones(steps)]
     for k in range(1, harmonics + 1):
         basis += [np.cos(k * angles), np.sin(k * angles)]
@@ -167,15 +144,7 @@ def check_steps(images: Sequence[Float32Array], files: Sequence[Path], periods: 
 
 
 def fringe_code(phases: Sequence[Phase], periods: Sequence[float]) -> FringeCode:
-    """Unwrap the highest frequency with the help of all others.
-
-    Args:
-        phases: one per frequency.
-        periods: their periods across the projector, rising.
-
-    Raises:
-        RejectedScene: if the images are saturated, unlit, not sinusoidal, or contradict each other.
-    """
+    """Unwrap the highest frequency with the help of all others; RejectedScene names what is wrong with the images."""
     shape = phases[0].wrapped.shape
     saturated = np.any([p.saturated for p in phases], axis=0)
     if saturated.mean() > MAX_SATURATED_SHARE:

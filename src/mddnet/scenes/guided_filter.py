@@ -12,23 +12,16 @@ from numpy.typing import NDArray
 
 from mddnet.types import Float32Array, UInt8Array
 
-RADIUS_SHARE = 1 / 24
-"""Radius of a window over the long edge: about a cell of a coarse map of 20 to 30 cells."""
-EPSILON = 2e-4
-"""Variance of an image in [0, 1] below which a window counts as flat."""
+RADIUS_SHARE = 1 / 24  # radius of a window over the long edge: about a cell of a coarse map of 20 to 30 cells
+EPSILON = 2e-4  # variance of an image in [0, 1] below which a window counts as flat
 
 
 def grey_guided(
     guide: Float32Array, values: Float32Array, radius_px: int, epsilon: float, border: int = cv2.BORDER_REFLECT
 ) -> Float32Array:
-    """(H, W) values smoothed along a grey guide (ECCV 2010, equations 5, 6 and 8).
+    """(H, W) finite values smoothed along a grey guide in 0..1 (ECCV 2010, equations 5, 6 and 8).
 
-    Args:
-        guide: (H, W) in 0..1.
-        values: (H, W), finite.
-        radius_px: half width of the box window.
-        epsilon: variance of the guide below which a window counts as flat.
-        border: OpenCV's border mode.
+    Windows of half width ``radius_px`` in which the guide has a variance below ``epsilon`` count as flat.
     """
 
     def mean(x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -47,13 +40,7 @@ def guided(values: Float32Array, picture_srgb8: UInt8Array) -> Float32Array:
 
 
 class GuidedFilter:
-    """Edge-preserving smoothing by local linear models of a colour guide (He, Sun and Tang, IEEE PAMI 2013, eq. 19-20).
-
-    Args:
-        guide: (H, W, 3) float32, about 0..1.
-        radius_px: half width of the box window.
-        epsilon: variance of the guide below which a window counts as flat.
-    """
+    """Smoothing by local linear models of a colour guide, (H, W, 3) in 0..1 (IEEE PAMI 2013, eq. 19-20)."""
 
     def __init__(self, guide: Float32Array, radius_px: int, epsilon: float) -> None:
         self._guide = [np.ascontiguousarray(guide[:, :, c]) for c in range(3)]
@@ -79,6 +66,5 @@ class GuidedFilter:
         return [self._box(s) for s in slopes], self._box(offset)
 
     def __call__(self, values: Float32Array) -> Float32Array:
-        """(H, W) smoothed."""
         slopes, offset = self.coefficients(values)
         return np.asarray(offset + sum(s * g for s, g in zip(slopes, self._guide, strict=True)), dtype=np.float32)

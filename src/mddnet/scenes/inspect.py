@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +21,18 @@ from mddnet.optics import lens_kappa_px, signed_defocus_px
 from mddnet.scenes.found import DamagedScene, FoundScene, check_images
 from mddnet.scenes.scene_stamp import ReplacedScene, unchanged
 from mddnet.scenes.store import read_inv_depth, read_scene
-from mddnet.types import Float32Array, SceneRecord
+from mddnet.types import SceneRecord
 
-SAMPLES = 20_000
-"""Number of evenly spread pixels of a depth map that statistics use."""
+SAMPLES = 20_000  # number of evenly spread pixels of a depth map that statistics use
 QUANTILES = 512
-READ_AGAIN = 3
-"""Number of retries if a build replaces a scene while it is read."""
+READ_AGAIN = 3  # number of retries if a build replaces a scene while it is read
 
 MAX_UNKNOWN_SHARE = 0.5
-MAX_OUTSIDE = 0.5
-"""Distance of the plane of focus from the depths of the scene, as a share of their 2-98 % range."""
+MAX_OUTSIDE = 0.5  # distance of the plane of focus from the depths of the scene, as a share of their 2-98 % range
 MIN_LARGEST_COC_PX = 1.0
 MAX_COC_OF_LONG_SIDE = 0.2
 MAX_RERENDER_ERROR = 0.75
-MAX_LENS_FACTOR = 1.5
-"""Factor between the kappa of the frames and that of the lens facts."""
+MAX_LENS_FACTOR = 1.5  # factor between the kappa of the frames and that of the lens facts
 MIN_BLUR_ORDER = 0.2
 
 DEPTH_M_EDGES = np.geomspace(0.1, 100.0, 31)
@@ -45,89 +42,57 @@ COC_PX_EDGES = np.array([-128, -64, -32, -16, -8, -4, -2, -1, -0.5, 0.5, 1, 2, 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneFacts:
-    """Statistics of a complete scene.
+    """Statistics of a complete scene."""
 
-    Attributes:
-        kind: folder of scenes.
-        folder: the scene folder.
-        record: its ``scene.json``.
-        width, height: size of its images.
-        quantiles: (512,) evenly spaced quantiles of the known inverse depth, rising, in the scene's unit.
-        low: 2 % quantile of the known inverse depth.
-        span: 98 % quantile minus ``low``, >= 0.
-        unknown_share: share of unknown pixels of the depth map.
-        largest_coc_px: CoC diameter that 1 % of the pixels of the most blurred frame exceed.
-        kappa_of_lens: median kappa of the frames over that of the lens facts; NaN if these are unknown.
-        remarks: one warning per sentence.
-    """
-
-    kind: str
-    folder: Path
-    record: SceneRecord
-    width: int
+    kind: str  # folder of scenes
+    folder: Path  # the scene folder
+    record: SceneRecord  # its scene.json
+    width: int  # size of its images
     height: int
-    quantiles: NDArray[np.float64]
-    low: float
-    span: float
-    unknown_share: float
-    largest_coc_px: float
-    kappa_of_lens: float
-    remarks: tuple[str, ...]
+    quantiles: NDArray[np.float64]  # (512,) quantiles of the known inverse depth, in the scene's unit
+    low: float  # 2 % quantile of the known inverse depth
+    span: float  # 98 % quantile minus low, >= 0
+    unknown_share: float  # share of unknown pixels of the depth map
+    largest_coc_px: float  # CoC diameter that 1 % of the pixels of the most blurred frame exceed
+    kappa_of_lens: float  # median kappa of the frames over that of the lens facts; NaN if these are unknown
+    remarks: tuple[str, ...] = ()  # one warning per sentence
 
-    def position(self, u: float) -> float:
+    def position(self, u: Any) -> Any:
         """Relative position in the scene's range of inverse depth: 0 is its far end (2 %), 1 its near end (98 %)."""
         return (u - self.low) / self.span if self.span > 0 else math.nan
 
 
-# --- one scene --------------------------------------------------------------------------------------------------------
-
-
 def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
-    """Read and measure a scene; with ``decode``, all pixels of its frames are read, not only the headers.
-
-    Raises:
-        CaptureError: if the scene is damaged.
-        ReplacedScene: if a build replaced it meanwhile.
-    """
+    """Read and measure a scene (with ``decode``, all pixels of its frames); CaptureError if damaged or replaced."""
     with unchanged(found.folder):
-        return _measure(found, decode)
-
-
-def _measure(found: FoundScene, decode: bool) -> SceneFacts:
-    record = read_scene(found.folder)
-    file = read_inv_depth(found.folder / record.inv_depth)
-    height, width = file.inv_depth.shape
-    check_images(found.folder, record, (width, height), decode)
-    u = _sampled(file.inv_depth)
+        record = read_scene(found.folder)
+        inv_depth = read_inv_depth(found.folder / record.inv_depth).inv_depth
+        height, width = inv_depth.shape
+        check_images(found.folder, record, (width, height), decode)
+    step = max(1, int(math.sqrt(inv_depth.size / SAMPLES)))
+    u = inv_depth[::step, ::step]
     known = u[np.isfinite(u)].astype(np.float64)
     if not known.size:
         raise CaptureError(f"{found.folder / record.inv_depth}: no pixel has a known depth; build the scene again")
-    quantiles = np.quantile(known, np.linspace(0, 1, QUANTILES))
     low, high = (float(value) for value in np.quantile(known, [0.02, 0.98]))
     ends = np.quantile(known, [0.01, 0.99])
-    largest = max(
-        (float(np.abs(signed_defocus_px(ends, f.u_focus, f.kappa_px)).max()) for f in record.frames), default=math.nan
-    )
     facts = SceneFacts(
         kind=found.kind,
         folder=found.folder,
         record=record,
         width=width,
         height=height,
-        quantiles=quantiles,
+        quantiles=np.quantile(known, np.linspace(0, 1, QUANTILES)),
         low=low,
         span=high - low,
         unknown_share=1.0 - known.size / u.size,
-        largest_coc_px=largest,
+        largest_coc_px=max(
+            (float(np.abs(signed_defocus_px(ends, f.u_focus, f.kappa_px)).max()) for f in record.frames),
+            default=math.nan,
+        ),
         kappa_of_lens=_kappa_of_lens(record),
-        remarks=(),
     )
-    return _with_remarks(facts)
-
-
-def _sampled(values: Float32Array) -> Float32Array:
-    step = max(1, int(math.sqrt(values.size / SAMPLES)))
-    return values[::step, ::step]
+    return replace(facts, remarks=_remarks(facts))
 
 
 def _kappa_of_lens(record: SceneRecord) -> float:
@@ -143,108 +108,81 @@ def _kappa_of_lens(record: SceneRecord) -> float:
     return float(np.median([frame.kappa_px for frame in record.frames])) / expected
 
 
-def _with_remarks(facts: SceneFacts) -> SceneFacts:
-    record, remarks = facts.record, []
-    if facts.unknown_share > MAX_UNKNOWN_SHARE:
-        remarks.append(f"{facts.unknown_share:.0%} of the depth is unknown")
-    if facts.span <= 0:
-        remarks.append("the depth map is flat")
-    if record.unit == "1/m" and facts.quantiles[0] < 0:
-        remarks.append(f"inverse depth down to {facts.quantiles[0]:.3g} 1/m: below 0 is beyond infinity")
-    if not record.frames:
-        remarks.append("no focused frame")
-    outside = [
-        beyond
-        for frame in record.frames
-        if (beyond := max(-facts.position(frame.u_focus), facts.position(frame.u_focus) - 1.0)) > MAX_OUTSIDE
-    ]
-    if outside:
-        remarks.append(
-            f"{len(outside)} of {len(record.frames)} planes of focus are outside the range of depths, by up to "
-            f"{max(outside):.2f} of the range"
-        )
-    long_side = max(facts.width, facts.height)
-    if facts.largest_coc_px < MIN_LARGEST_COC_PX:
-        remarks.append(f"no blur: the largest CoC is {facts.largest_coc_px:.2g} px")
-    if facts.largest_coc_px > MAX_COC_OF_LONG_SIDE * long_side:
-        remarks.append(f"CoC up to {facts.largest_coc_px:.0f} px, {facts.largest_coc_px / long_side:.0%} of the image")
+def _remarks(facts: SceneFacts) -> tuple[str, ...]:
+    record, frames = facts.record, facts.record.frames
+    far = [max(-at, at - 1.0) for at in (facts.position(frame.u_focus) for frame in frames)]
+    outside = [beyond for beyond in far if beyond > MAX_OUTSIDE]
+    largest, share = facts.largest_coc_px, facts.largest_coc_px / max(facts.width, facts.height)
     error = record.measures.get("rerender_error_fraction", math.nan)
-    if error > MAX_RERENDER_ERROR:
-        remarks.append(f"the re-rendering error is {error:.2f} of that of the sharp image")
-    if not math.isnan(facts.kappa_of_lens) and not 1 / MAX_LENS_FACTOR <= facts.kappa_of_lens <= MAX_LENS_FACTOR:
-        remarks.append(f"kappa is {facts.kappa_of_lens:.2g} times that of the lens facts")
-    remarks += [f"no {name} is stated" for name in ("licence", "source") if not getattr(record, name).strip()]
-    return with_remarks(facts, remarks)
+    odd_kappa = facts.kappa_of_lens < 1 / MAX_LENS_FACTOR or facts.kappa_of_lens > MAX_LENS_FACTOR
+    checks = (
+        (facts.unknown_share > MAX_UNKNOWN_SHARE, f"{facts.unknown_share:.0%} of the depth is unknown"),
+        (facts.span <= 0, "the depth map is flat"),
+        (
+            record.unit == "1/m" and facts.quantiles[0] < 0,
+            f"inverse depth down to {facts.quantiles[0]:.3g} 1/m: below 0 is beyond infinity",
+        ),
+        (not frames, "no focused frame"),
+        (
+            bool(outside),
+            f"{len(outside)} of {len(frames)} planes of focus are outside the range of depths, by up to "
+            f"{max(outside, default=0):.2f} of the range",
+        ),
+        (largest < MIN_LARGEST_COC_PX, f"no blur: the largest CoC is {largest:.2g} px"),
+        (share > MAX_COC_OF_LONG_SIDE, f"CoC up to {largest:.0f} px, {share:.0%} of the image"),
+        (error > MAX_RERENDER_ERROR, f"the re-rendering error is {error:.2f} of that of the sharp image"),
+        (odd_kappa, f"kappa is {facts.kappa_of_lens:.2g} times that of the lens facts"),
+        (not record.licence.strip(), "no licence is stated"),
+        (not record.source.strip(), "no source is stated"),
+    )
+    return tuple(remark for wrong, remark in checks if wrong)
 
 
-def with_remarks(facts: SceneFacts, remarks: list[str]) -> SceneFacts:
-    """The scene with additional remarks."""
-    return replace(facts, remarks=(*facts.remarks, *remarks))
+@dataclass(frozen=True, slots=True, eq=False)
+class Histogram:
+    """Shares per bin over some scenes of equal weight; values beyond the outer edges are in the outer bins."""
+
+    title: str
+    edges: NDArray[np.float64]
+    shares: NDArray[np.float64]
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
+def histograms(scenes: Sequence[SceneFacts]) -> list[Histogram]:
+    """Histograms of depth (of metric scenes, if any), inverse depth, planes of focus and signed CoC."""
+    metric = [f for f in scenes if f.record.unit == "1/m"]
+    ranged = [f for f in scenes if f.span > 0]
+    with np.errstate(divide="ignore"):
+        depths_m = [np.where(f.quantiles > 0, 1.0 / f.quantiles, np.inf) for f in metric]
+    signed_px = [[signed_defocus_px(f.quantiles, k.u_focus, k.kappa_px) for k in f.record.frames] for f in scenes]
+    groups: list[tuple[str, NDArray[np.float64], list[Any]]] = [
+        (f"depth, m ({len(metric)} metric scenes)", DEPTH_M_EDGES, depths_m),
+        ("inverse depth, position in the range", POSITION_EDGES, [f.position(f.quantiles) for f in ranged]),
+        (
+            "planes of focus, position in the range",
+            POSITION_EDGES,
+            [[f.position(k.u_focus) for k in f.record.frames] for f in ranged],
+        ),
+        ("signed CoC, px", COC_PX_EDGES, signed_px),
+    ]
+    return [Histogram(title, edges, _shares(values, edges)) for title, edges, values in groups[not metric :]]
 
 
-class Histograms:
-    """Histograms of depth, focus and CoC over the scenes of a kind; every scene has the same weight.
-
-    Attributes:
-        scenes: number of scenes.
-        metric_scenes: number of scenes with metric depth.
-        depth_m: share per bin of ``DEPTH_M_EDGES``, metric scenes only.
-        position: share of pixels per bin of ``POSITION_EDGES``: position in the scene's own range of inverse depth.
-        focus: share of frames per bin of ``POSITION_EDGES``.
-        coc_px: share of pixels of all frames per bin of ``COC_PX_EDGES``, signed.
-    """
-
-    def __init__(self) -> None:
-        self.scenes = 0
-        self.metric_scenes = 0
-        self.depth_m = np.zeros(len(DEPTH_M_EDGES) - 1)
-        self.position = np.zeros(len(POSITION_EDGES) - 1)
-        self.focus = np.zeros(len(POSITION_EDGES) - 1)
-        self.coc_px = np.zeros(len(COC_PX_EDGES) - 1)
-
-    def add(self, facts: SceneFacts) -> None:
-        """Add a scene; values beyond the outer edges go to the outer bins."""
-        self.scenes += 1
-        if facts.record.unit == "1/m":
-            self.metric_scenes += 1
-            with np.errstate(divide="ignore"):
-                depth_m = np.where(facts.quantiles > 0, 1.0 / facts.quantiles, np.inf)
-            self.depth_m += _shares(depth_m, DEPTH_M_EDGES)
-        if facts.span > 0:
-            self.position += _shares((facts.quantiles - facts.low) / facts.span, POSITION_EDGES)
-            self.focus += _shares(
-                np.array([facts.position(frame.u_focus) for frame in facts.record.frames]), POSITION_EDGES
-            )
-        signed = [signed_defocus_px(facts.quantiles, f.u_focus, f.kappa_px) for f in facts.record.frames]
-        if signed:
-            self.coc_px += _shares(np.concatenate(signed), COC_PX_EDGES)
-
-
-def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
-    return np.asarray(counts / max(counts.sum(), 1), dtype=np.float64)
+def _shares(scenes: list[Any], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares = np.zeros(len(edges) - 1)
+    for values in scenes:
+        counts = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] if len(values) else np.zeros(1)
+        shares += counts / max(counts.sum(), 1)
+    return shares / max(shares.sum(), 1e-12)
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Content of a report except its pictures.
+    """Content of a report except its pictures."""
 
-    Attributes:
-        scenes: complete scenes, by kind and name.
-        damaged: the others.
-        rejected: rows of ``rejected.csv``.
-        histograms: by kind.
-        splits: split of each location.
-    """
-
-    scenes: list[SceneFacts]
-    damaged: list[DamagedScene]
-    rejected: list[dict[str, str]]
-    histograms: dict[str, Histograms]
-    splits: Mapping[str, str]
+    scenes: list[SceneFacts]  # complete scenes, by kind and name
+    damaged: list[DamagedScene]  # the others
+    rejected: list[dict[str, str]]  # rows of rejected.csv
+    splits: Mapping[str, str]  # split of each location
 
     def split_of(self, location: str) -> str:
         """The split of a location, "" if unknown; photos are for training."""
@@ -262,18 +200,6 @@ def measured(found: FoundScene, decode: bool = False) -> SceneFacts | DamagedSce
         except (MddnetError, OSError) as error:
             return DamagedScene(found.kind, found.folder.name, str(error))
     return DamagedScene(found.kind, found.folder.name, reason)
-
-
-def summarise(
-    results: list[SceneFacts | DamagedScene], rejected: list[dict[str, str]], splits: Mapping[str, str]
-) -> Inspection:
-    """Combine the scenes of a folder."""
-    scenes = [result for result in results if isinstance(result, SceneFacts)]
-    histograms: dict[str, Histograms] = {}
-    for facts in scenes:
-        histograms.setdefault(facts.kind, Histograms()).add(facts)
-    damaged = [result for result in results if isinstance(result, DamagedScene)]
-    return Inspection(scenes, damaged, rejected, histograms, splits)
 
 
 def evenly_chosen(scenes: list[SceneFacts], limit: int) -> list[SceneFacts]:

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mddnet.io.atomic import atomic_write
-from mddnet.scenes.inspect import COC_PX_EDGES, DEPTH_M_EDGES, POSITION_EDGES, Histograms, Inspection, SceneFacts
+from mddnet.scenes.inspect import Inspection, SceneFacts, histograms
 from mddnet.scenes.inspect_pictures import ContactSheet
 from mddnet.types import SPLITS
 from mddnet.version import __version__
@@ -28,14 +27,7 @@ Row = list[object]
 
 
 def write_report(path: Path, title: str, inspection: Inspection, sheets: Sequence[ContactSheet]) -> None:
-    """Write the page; its folder is created if missing.
-
-    Args:
-        path: target file.
-        title: name of the folder of scenes.
-        inspection: the statistics.
-        sheets: pictures of some scenes; their facts replace those of the same scene.
-    """
+    """Write the page; ``sheets`` are pictures of some scenes, whose facts replace those of the inspection."""
     path.parent.mkdir(parents=True, exist_ok=True)
     page = report_page(title, inspection, sheets)
     # File names that are not UTF-8 contain lone surrogates.
@@ -64,7 +56,7 @@ def report_page(title: str, inspection: Inspection, sheets: Sequence[ContactShee
         remarks=[(_kind(f.kind), f.folder.name, "; ".join(f.remarks)) for f in found if f.remarks],
         rejected=[[row.get(name, "") for name in columns] for row in inspection.rejected],
         licences=_licences(found),
-        plots=[(_kind(kind), h.scenes, _plots(h)) for kind, h in sorted(inspection.histograms.items())],
+        plots=[(_kind(kind), *_plots([f for f in inspection.scenes if f.kind == kind])) for kind in kinds],
         sheets=[_sheets(kind, sheets, inspection) for kind in sorted({sheet.facts.kind for sheet in sheets})],
         scenes=[(_kind(k), [_scene_row(f, inspection, order) for f, order in scenes if f.kind == k]) for k in kinds],
     )
@@ -113,26 +105,19 @@ def _licences(scenes: Sequence[SceneFacts]) -> list[Row]:
     return rows
 
 
-def _plots(counted: Histograms) -> str:
-    """Data URL of a picture of the histograms, with bars of equal width."""
-    metric = f"depth, m ({counted.metric_scenes} metric scenes)"
-    plots: list[tuple[str, NDArray[np.float64], NDArray[np.float64]]] = [
-        (metric, counted.depth_m, DEPTH_M_EDGES),
-        ("inverse depth, position in the range", counted.position, POSITION_EDGES),
-        ("planes of focus, position in the range", counted.focus, POSITION_EDGES),
-        ("signed CoC, px", counted.coc_px, COC_PX_EDGES),
-    ]
-    plots = plots if counted.metric_scenes else plots[1:]
+def _plots(scenes: Sequence[SceneFacts]) -> tuple[int, str]:
+    """The number of scenes, and the data URL of a picture of their histograms, with bars of equal width."""
+    plots = histograms(scenes)
     figure = Figure(figsize=(3.1 * len(plots), 1.6), layout="constrained")
-    for axes, (title, shares, edges) in zip(np.atleast_1d(figure.subplots(1, len(plots))), plots, strict=True):
-        axes.bar(np.arange(len(shares)), shares / max(float(shares.sum()), 1e-12), align="edge", width=0.9)
-        at = np.linspace(0, len(shares), 6).round().astype(int)
-        axes.set_xticks(at, [f"{edges[k]:.2g}" for k in at], fontsize=7)
+    for axes, plot in zip(np.atleast_1d(figure.subplots(1, len(plots))), plots, strict=True):
+        axes.bar(np.arange(len(plot.shares)), plot.shares, align="edge", width=0.9)
+        at = np.linspace(0, len(plot.shares), 6).round().astype(int)
+        axes.set_xticks(at, [f"{plot.edges[k]:.2g}" for k in at], fontsize=7)
         axes.set_yticks([])
-        axes.set_title(title, fontsize=8)
+        axes.set_title(plot.title, fontsize=8)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
-    return _address(stream.getvalue(), "png")
+    return len(scenes), _address(stream.getvalue(), "png")
 
 
 def _sheets(kind: str, sheets: Sequence[ContactSheet], inspection: Inspection) -> tuple[str, int, list[Any]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
 from mddnet.metrics import smoothed_laplacian, spearman, texture_mask
 from mddnet.optics import signed_defocus_px
-from mddnet.scenes.inspect import MIN_BLUR_ORDER, SceneFacts, with_remarks
+from mddnet.scenes.inspect import MIN_BLUR_ORDER, SceneFacts
 from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
 from mddnet.scenes.store import read_image, read_inv_depth
 from mddnet.types import Float32Array, FrameRecord, UInt8Array
@@ -20,26 +20,15 @@ COMPARE_SAMPLES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class ContactSheet:
-    """Pictures of a scene.
+    """Pictures of a scene."""
 
-    Attributes:
-        facts: the scene, with an additional remark if the frame contradicts the lens law.
-        pictures: four pictures, or two if the scene has no frame.
-        blur_order: rank correlation, -1..1, of the CoC by the law with the loss of sharpness of the frame; NaN without
-            a frame or texture.
-    """
-
-    facts: SceneFacts
-    pictures: tuple[SmallPicture, ...]
-    blur_order: float
+    facts: SceneFacts  # the scene, with an additional remark if the frame contradicts the lens law
+    pictures: tuple[SmallPicture, ...]  # four pictures, or two if the scene has no frame
+    blur_order: float  # rank correlation of the CoC by the law with the loss of sharpness; NaN if unknown
 
 
 def contact_sheet(facts: SceneFacts) -> ContactSheet:
-    """Read the images of a scene and compare one frame with the lens law.
-
-    Raises:
-        CaptureError: if an image is damaged.
-    """
+    """Read the images of a scene and compare one frame with the lens law; CaptureError if an image is damaged."""
     record = facts.record
     size = fitted_size(facts.width, facts.height)
     sharp = read_image(facts.folder / record.sharp)
@@ -49,7 +38,11 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
         picture("sharp", shrunk(sharp, size)),
         picture(f"inverse depth, {record.unit}: {facts.low:.3g} to {facts.low + facts.span:.3g}", depth),
     ]
-    chosen = most_varied_frame(facts)
+
+    def spread_px(frame: FrameRecord) -> float:
+        return float(np.abs(signed_defocus_px(facts.quantiles, frame.u_focus, frame.kappa_px)).std())
+
+    chosen = max(record.frames, key=spread_px, default=None)  # the best test of the lens law
     if chosen is None:
         return ContactSheet(facts, tuple(pictures), float("nan"))
     frame = read_image(facts.folder / chosen.file)
@@ -64,25 +57,13 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
     )
     order = blur_order(sharp, frame, np.abs(signed))
     if order < MIN_BLUR_ORDER:
-        facts = with_remarks(facts, [f"{chosen.file} contradicts the lens law: rank correlation {order:.2f}"])
+        remark = f"{chosen.file} contradicts the lens law: rank correlation {order:.2f}"
+        facts = replace(facts, remarks=(*facts.remarks, remark))
     return ContactSheet(facts, tuple(pictures), order)
 
 
-def most_varied_frame(facts: SceneFacts) -> FrameRecord | None:
-    """The frame whose CoC varies most over the image, which is the best test of the lens law."""
-
-    def spread(frame: FrameRecord) -> float:
-        return float(np.abs(signed_defocus_px(facts.quantiles, frame.u_focus, frame.kappa_px)).std())
-
-    return max(facts.record.frames, key=spread, default=None)
-
-
 def blur_order(sharp: UInt8Array, frame: UInt8Array, defocus_px: Float32Array) -> float:
-    """Rank correlation of the CoC, (H, W), NaN where unknown, with the loss of sharpness of a frame.
-
-    Sharpness is the smoothed Laplacian magnitude at textured pixels of known depth, relative to the sharp image. The
-    result is NaN with too little texture or a constant CoC.
-    """
+    """Rank correlation of the CoC, (H, W), with the loss of sharpness at textured pixels; NaN if it says nothing."""
     height, width = defocus_px.shape
     ratio = min(1.0, COMPARE_LONG_SIDE_PX / max(height, width))
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))

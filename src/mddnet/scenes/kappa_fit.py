@@ -8,6 +8,7 @@ disc b of a bank. Blur is applied in linear light; errors are sRGB-encoded, whic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,18 +22,14 @@ from mddnet.scenes.render import disc_kernel
 from mddnet.types import Float32Array
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-ERROR_CAP = 0.15
-"""Cap of the sRGB-encoded error of a frame."""
-STEP_SMOOTHNESS = 0.01
-"""Penalty, relative to the error, of neighbouring steps that differ by a factor e."""
+ERROR_CAP = 0.15  # cap of the sRGB-encoded error of a frame
+STEP_SMOOTHNESS = 0.01  # penalty, relative to the error, of neighbouring steps that differ by a factor e
 
 
 def bank_diameters(largest_px: float) -> NDArray[np.float64]:
     """Disc diameters from 0 to at least ``largest_px``: steps of 0.25 px, then of 8 %."""
-    diameters = [0.25 * k for k in range(13)]
-    while diameters[-1] < largest_px:
-        diameters.append(diameters[-1] * 1.08)
-    return np.array(diameters)
+    steps = math.ceil(math.log(max(largest_px / 3.0, 1.0), 1.08))
+    return np.concatenate([0.25 * np.arange(13), 3.0 * 1.08 ** np.arange(1, steps + 1)])
 
 
 def between_discs(
@@ -46,15 +43,10 @@ def between_discs(
 
 @dataclass(frozen=True, slots=True)
 class BlurBank:
-    """A sharp image blurred by discs of rising diameter.
+    """A sharp image blurred by discs of rising diameter."""
 
-    Attributes:
-        diameters_px: (B,) rising, from 0.
-        encoded: (B, H, W) float32, luminance blurred in linear light, then sRGB-encoded.
-    """
-
-    diameters_px: NDArray[np.float64]
-    encoded: Float32Array
+    diameters_px: NDArray[np.float64]  # (B,) rising, from 0
+    encoded: Float32Array  # (B, H, W) float32, luminance blurred in linear light, then sRGB-encoded
 
     def render(self, diameter_px: NDArray[np.floating]) -> Float32Array:
         """(H, W) image with a blur diameter per pixel, mixed from the two nearest discs."""
@@ -71,9 +63,9 @@ def encoded_luminance(linear: Float32Array) -> Float32Array:
 
 
 def blur_bank(sharp_linear: Float32Array, largest_px: float) -> BlurBank:
-    """Blur a sharp image, (H, W, 3) linear light, by every disc of the bank."""
+    """Blur a sharp image, (H, W, 3) linear light or (H, W) luminance, by every disc of the bank."""
     diameters = bank_diameters(largest_px)
-    luminance = sharp_linear @ LUMINANCE
+    luminance = sharp_linear @ LUMINANCE if sharp_linear.ndim == 3 else sharp_linear
     encoded = np.empty((len(diameters), *luminance.shape), dtype=np.float32)
     for b, diameter in enumerate(diameters):
         blurred = cv2.filter2D(luminance, cv2.CV_32F, disc_kernel(float(diameter)), borderType=cv2.BORDER_REFLECT_101)
@@ -83,17 +75,11 @@ def blur_bank(sharp_linear: Float32Array, largest_px: float) -> BlurBank:
 
 @dataclass(frozen=True, slots=True)
 class ErrorTable:
-    """Re-rendering errors of all frames by depth index and blur.
+    """Re-rendering errors of all frames by depth index and blur."""
 
-    Attributes:
-        diameters_px: (B,) diameters of the bank.
-        squares: (N, N, B) summed squared error of frame i over pixels of depth index j with blur b.
-        weights: (N,) summed weight of the pixels of depth index j.
-    """
-
-    diameters_px: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    diameters_px: NDArray[np.float64]  # (B,) diameters of the bank
+    squares: NDArray[np.float64]  # (N, N, B) summed squared error of frame i over pixels of depth index j with blur b
+    weights: NDArray[np.float64]  # (N,) summed weight of the pixels of depth index j
 
     def squares_of(self, positions_px: NDArray[np.floating]) -> NDArray[np.float64]:
         """(N, N) squared errors if frame and depth index i are at ``positions_px[i]``."""
@@ -106,15 +92,7 @@ class ErrorTable:
 def error_table(
     frames: Sequence[Float32Array], bank: BlurBank, index: Float32Array, weight: Float32Array, stride: int = 1
 ) -> ErrorTable:
-    """Tabulate the re-rendering errors for the fits.
-
-    Args:
-        frames: N arrays (H, W), sRGB-encoded luminance.
-        bank: the blurred sharp image.
-        index: (H, W), 0..N-1, finite where ``weight`` > 0.
-        weight: (H, W), >= 0.
-        stride: use every ``stride``-th row and column.
-    """
+    """Errors of N frames, (H, W) sRGB-encoded luminance, at every ``stride``-th pixel of positive weight, for fits."""
     count = len(frames)
     use = weight > 0
     use[np.arange(use.shape[0]) % stride > 0] = False
@@ -136,17 +114,11 @@ def error_table(
 
 @dataclass(frozen=True, slots=True)
 class SweepFit:
-    """The blur of a stack.
+    """The blur of a stack."""
 
-    Attributes:
-        positions_px: (N,) X_i = kappa * u_focus of frame i up to a constant, rising along the sweep, in pixels of CoC.
-        kappa_px_per_frame: mean step, pixels of CoC per frame.
-        error_fraction: root mean square re-rendering error over that of the sharp image.
-    """
-
-    positions_px: NDArray[np.float64]
-    kappa_px_per_frame: float
-    error_fraction: float
+    positions_px: NDArray[np.float64]  # (N,) X_i = kappa * u_focus up to a constant, rising, in pixels of CoC
+    kappa_px_per_frame: float  # mean step, pixels of CoC per frame
+    error_fraction: float  # root mean square re-rendering error over that of the sharp image
 
 
 def _fraction(table: ErrorTable, positions_px: NDArray[np.floating]) -> float:
@@ -154,10 +126,7 @@ def _fraction(table: ErrorTable, positions_px: NDArray[np.floating]) -> float:
 
 
 def fit_even_sweep(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> SweepFit:
-    """Fit the scale of a sweep whose positions are known up to scale.
-
-    ``shape`` is (N,) rising positions, for example known dioptres; the frame number if None.
-    """
+    """Fit the scale of a sweep whose rising positions, (N,), are ``shape`` (such as dioptres) or the frame numbers."""
     x = np.arange(len(table.weights), dtype=np.float64) if shape is None else np.asarray(shape, dtype=np.float64)
     largest = table.diameters_px[-1] / (x.max() - x.min())
     trials = largest * np.geomspace(0.005, 1.0, 120)
@@ -182,8 +151,8 @@ def half_kappas(table: ErrorTable) -> tuple[float, float]:
 def kappa_error_share(table: ErrorTable, shape: NDArray[np.floating] | None = None) -> float:
     """Half width of the 95 % interval of kappa over kappa: 1.96 standard errors of a jackknife over the frames.
 
-    Each frame is left out in turn, and :func:`fit_even_sweep` is repeated (Efron and Stein, "The jackknife estimate of
-    variance", Annals of Statistics 9, 1981).
+    Each frame is left out in turn (Efron and Stein, "The jackknife estimate of variance", Annals of Statistics 9,
+    1981).
     """
     count = len(table.weights)
     kappas = []
@@ -216,13 +185,9 @@ def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:
 def rerender_cost(
     frames: Sequence[Float32Array], bank: BlurBank, positions_px: NDArray[np.floating], cap: float = ERROR_CAP
 ) -> Float32Array:
-    """(N, H, W) cost of every depth index at every pixel: mean squared, capped re-rendering error over the frames.
+    """(N, H, W) cost of every depth index at every pixel: mean squared re-rendering error over the frames.
 
-    Args:
-        frames: N arrays (H, W), sRGB-encoded luminance.
-        bank: the blurred sharp image.
-        positions_px: (N,) positions of the sweep.
-        cap: cap of the error of a frame, which limits the effect of moving objects.
+    These are (H, W) sRGB-encoded luminance; ``cap`` limits the error of a frame, and so the effect of moving objects.
     """
     count = len(frames)
     cost = np.zeros((count, *frames[0].shape), dtype=np.float32)

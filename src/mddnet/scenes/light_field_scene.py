@@ -20,16 +20,15 @@ from mddnet.errors import RejectedScene
 from mddnet.scenes import store
 from mddnet.scenes.disparity import (
     DisparityMap,
-    Orientation,
     ViewGrid,
     disparity_map,
     find_orientation,
     find_range,
     grid_positions,
     occlusion_vote,
-    pixel_grid,
     refine_positions,
     sample_image,
+    seen_from,
     texture_strength,
     view_error,
     view_grid,
@@ -38,8 +37,7 @@ from mddnet.scenes.kappa_fit import BlurBank, blur_bank, encoded_luminance
 from mddnet.scenes.refocus import RefocusedFrame, ViewDisc, ViewInterpolator, refocus, steps_between_views, view_discs
 from mddnet.types import Float32Array, FrameRecord, SceneRecord
 
-RADIUS_SHARES = (0.35, 0.6, 1.0)
-"""Radii of the three discs of views, as shares of the largest possible radius."""
+RADIUS_SHARES = (0.35, 0.6, 1.0)  # radii of the three discs of views, as shares of the largest possible radius
 FOCUS_PLANES = 8
 LARGEST_COC_OF_WIDTH = 0.08
 LARGEST_BORDER_OF_SIDE = 0.08
@@ -56,51 +54,31 @@ NOISE_TO_CLEAN = 1.5 / 255
 
 @dataclass(frozen=True, slots=True)
 class MeasuredField:
-    """Geometry and disparity of a light field.
+    """Geometry and disparity of a light field."""
 
-    Attributes:
-        grid: the used views, oriented so that larger disparity is nearer.
-        depth: disparity of the central view.
-        radius: largest radius of a disc of views, in units of one view.
-        orientation: directions of rows and columns.
-        near_vote: :func:`~mddnet.scenes.disparity.occlusion_vote` for the chosen sign.
-        off_grid: root mean square distance of the fitted positions from the regular grid, in views.
-    """
-
-    grid: ViewGrid
-    depth: DisparityMap
-    radius: float
-    orientation: Orientation
-    near_vote: float
-    off_grid: float
+    grid: ViewGrid  # the used views, oriented so that larger disparity is nearer
+    depth: DisparityMap  # disparity of the central view
+    radius: float  # largest radius of a disc of views, in units of one view
+    measures: dict[str, float]  # how clear the order and the sign were, and how far the views are off the grid
 
 
 @dataclass(frozen=True, slots=True)
 class LawCheck:
-    """Agreement of blur by the lens law with the refocused frames.
+    """Agreement of blur by the lens law with the refocused frames."""
 
-    Attributes:
-        error_fraction: root mean square re-rendering error over that of the sharp image.
-        kappa_ratio: best-fit kappa over the kappa from the view positions.
-    """
-
-    error_fraction: float
-    kappa_ratio: float
+    error_fraction: float  # root mean square re-rendering error over that of the sharp image
+    kappa_ratio: float  # best-fit kappa over the kappa from the view positions
 
 
 def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of a light field in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
-
-    Raises:
-        CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if the scene is not reliable.
-    """
+    """Build the scene of a light field in ``out_root/<scene>/``; RejectedScene if it is not reliable."""
     field = read_light_field(folder)
     measured = measure_field(field)
-    low, high = _focus_range(measured.depth)
-    known = float(np.isfinite(measured.depth.disparity).mean())
+    disparity = measured.depth.disparity
+    known = float(np.isfinite(disparity).mean())
     if known < LEAST_KNOWN:
         raise RejectedScene(f"disparity is known for {known:.1%} of the pixels, expected >= {LEAST_KNOWN:.0%}")
+    low, high = (float(value) for value in np.nanquantile(disparity, [0.02, 0.98]))
     steps = steps_between_views(high - low)
     discs = view_discs(measured.grid, [share * measured.radius for share in RADIUS_SHARES], steps)
     largest_coc = discs[-1].kappa_px * (high - low)
@@ -117,40 +95,8 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     frames = list(refocus(interpolator, discs, [float(d) for d in planes]))
     border = max(SMALLEST_BORDER_PX, int(np.ceil(np.abs(planes).max() * measured.radius)))
     inner = (slice(border, -border), slice(border, -border))
-    law = check_law(sharp[inner], measured.depth.disparity[inner], _cropped(frames, inner), discs)
-    _accept(law)
-    measures = {
-        "views_used": float((discs[-1].weights > 0).sum() if steps == 1 else len(measured.grid.images)),
-        "steps_between_views": float(steps),
-        "disparity_low": low,
-        "disparity_high": high,
-        "largest_coc_px": largest_coc,
-        "near_vote": measured.near_vote,
-        "order_cost_ratio": measured.orientation.cost / measured.orientation.runner_up_cost,
-        "views_off_grid": measured.off_grid,
-        "noise_8bit": 255 * noise,
-        "unknown_share": 1 - float(np.isfinite(measured.depth.disparity[inner]).mean()),
-        "mean_confidence": float(measured.depth.confidence[inner].mean()),
-        "rerender_error_fraction": law.error_fraction,
-        "kappa_ratio": law.kappa_ratio,
-        "border_px": float(border),
-    }
-    if steps > 1:
-        measures["interpolation_error_8bit"] = 255 * interpolation_error(interpolator)
-    depth = replace(
-        measured.depth,
-        disparity=measured.depth.disparity[inner],
-        confidence=measured.depth.confidence[inner],
-        filled=measured.depth.filled[inner],
-    )
-    return _write(field, out_root, sharp[inner], depth, _cropped(frames, inner), discs, measures)
-
-
-def _cropped(frames: Sequence[RefocusedFrame], inner: tuple[slice, slice]) -> list[RefocusedFrame]:
-    return [replace(frame, linear=frame.linear[inner]) for frame in frames]
-
-
-def _accept(law: LawCheck) -> None:
+    cropped = [replace(frame, linear=frame.linear[inner]) for frame in frames]
+    law = check_law(sharp[inner], measured.depth.disparity[inner], cropped, discs)
     if law.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur explains too little: the re-rendering error is {law.error_fraction:.2f} of that of the sharp image, "
@@ -161,14 +107,38 @@ def _accept(law: LawCheck) -> None:
             f"the blur of the frames is {law.kappa_ratio:.2f} times that from the view positions, "
             f"expected 1 +- {KAPPA_TOLERANCE}"
         )
-
-
-def _focus_range(depth: DisparityMap) -> tuple[float, float]:
-    known = depth.disparity[np.isfinite(depth.disparity)]
-    if known.size == 0:
-        raise RejectedScene("no pixel has a known disparity")
-    low, high = np.quantile(known, [0.02, 0.98])
-    return float(low), float(high)
+    measures = {
+        "views_used": float((discs[-1].weights > 0).sum() if steps == 1 else len(measured.grid.images)),
+        "steps_between_views": float(steps),
+        "disparity_low": low,
+        "disparity_high": high,
+        "largest_coc_px": largest_coc,
+        **measured.measures,
+        "noise_8bit": 255 * noise,
+        "unknown_share": 1 - float(np.isfinite(measured.depth.disparity[inner]).mean()),
+        "mean_confidence": float(measured.depth.confidence[inner].mean()),
+        "rerender_error_fraction": law.error_fraction,
+        "kappa_ratio": law.kappa_ratio,
+        "border_px": float(border),
+    }
+    if steps > 1:
+        measures["interpolation_error_8bit"] = 255 * interpolation_error(interpolator)
+    record = store.scene_record(
+        field,
+        field.scene,
+        "light_field",
+        "relative",
+        frames=[
+            FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
+            for index, frame in enumerate(frames)
+        ],
+        confidence="confidence.png",
+        measures=measures,
+    )
+    images = (srgb8_from_linear(frame.linear) for frame in cropped)
+    sharp8, depth = srgb8_from_linear(np.maximum(sharp[inner], 0)), measured.depth
+    store.replace_scene(out_root / field.scene, record, images, sharp8, depth.disparity[inner], depth.confidence[inner])
+    return record
 
 
 def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple[int, int]]:
@@ -182,11 +152,7 @@ def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple
 
 
 def measure_field(field: LightField) -> MeasuredField:
-    """Find the order of the views, the sign and map of the disparity, and the positions of the views.
-
-    Raises:
-        RejectedScene: with the measured reason, if one of them is ambiguous.
-    """
+    """Find the order of the views, sign and map of the disparity, and positions; RejectedScene if one is ambiguous."""
     images, rows, cols, centre = _views(field, 1)
     orientation = find_orientation(images, rows, cols, centre)
     low, high = find_range(view_grid(images, grid_positions(rows, cols, centre, orientation.name)))
@@ -217,10 +183,8 @@ def measure_field(field: LightField) -> MeasuredField:
     off_grid = float(np.sqrt(((fitted.positions - grid.positions) ** 2).mean()))
     if view_error(fitted, depth.disparity) < view_error(grid, depth.disparity):
         grid = fitted
-    return MeasuredField(grid, disparity_map(grid, low, high), reach, orientation, vote, off_grid)
-
-
-# --- the sharp image --------------------------------------------------------------------------------------------------
+    clear = {"near_vote": vote, "order_cost_ratio": orientation.cost / orientation.runner_up_cost}
+    return MeasuredField(grid, disparity_map(grid, low, high), reach, clear | {"views_off_grid": off_grid})
 
 
 def _neighbours(grid: ViewGrid) -> NDArray[np.intp]:
@@ -230,10 +194,7 @@ def _neighbours(grid: ViewGrid) -> NDArray[np.intp]:
 
 
 def _onto_centre(grid: ViewGrid, view: int, disparity: Float32Array) -> Float32Array:
-    y, x = pixel_grid(*disparity.shape)
-    sy = y - disparity * np.float32(grid.positions[view][0]) + np.float32(grid.offsets_px[view][0])
-    sx = x - disparity * np.float32(grid.positions[view][1]) + np.float32(grid.offsets_px[view][1])
-    return sample_image(grid.images[view], sy.astype(np.float32), sx.astype(np.float32))
+    return sample_image(grid.images[view], *seen_from(grid.positions[view], disparity, grid.offsets_px[view]))
 
 
 def noise_of_views(grid: ViewGrid, depth: DisparityMap) -> float:
@@ -265,14 +226,8 @@ def clean_central_view(grid: ViewGrid, depth: DisparityMap) -> Float32Array:
     return np.asarray(total / weights[..., None], dtype=np.float32)
 
 
-# --- checks -----------------------------------------------------------------------------------------------------------
-
-
 def interpolation_error(interpolator: ViewInterpolator) -> float:
-    """Root mean square error (sRGB in [0, 1]) of real views interpolated from the surrounding views.
-
-    Measured on the neighbours of the centre: without the view itself, the spacing is twice that in use.
-    """
+    """Root mean square error (sRGB, 0..1) of the views next to the centre, interpolated from those around each."""
     grid = interpolator.grid
     errors = []
     for view in _neighbours(grid):
@@ -286,14 +241,7 @@ def interpolation_error(interpolator: ViewInterpolator) -> float:
 def check_law(
     sharp_linear: Float32Array, disparity: Float32Array, frames: Sequence[RefocusedFrame], discs: Sequence[ViewDisc]
 ) -> LawCheck:
-    """Compare the refocused frames with the sharp image blurred by ``kappa |d_focus - d|`` per pixel.
-
-    Args:
-        sharp_linear: (H, W, 3) sharp image, linear light.
-        disparity: (H, W), NaN where unknown; those pixels are ignored.
-        frames: refocused frames of the same size.
-        discs: the discs of views of the frames.
-    """
+    """Compare the refocused frames with the sharp image blurred by ``kappa |d_focus - d|`` where d is known."""
     texture = texture_strength(srgb_from_linear(sharp_linear))
     known = np.isfinite(disparity)
     d = np.where(known, disparity, 0.0).astype(np.float32)
@@ -327,38 +275,3 @@ def _rerender_error(
         diameter = ratio * discs[frame.disc].kappa_px * np.abs(frame.d_focus - disparity)
         squares.append(float(((bank.render(diameter) - picture)[use] ** 2).mean()))
     return float(np.sqrt(np.mean(squares)))
-
-
-# --- on disk ----------------------------------------------------------------------------------------------------------
-
-
-def _write(
-    field: LightField,
-    out_root: Path,
-    sharp_linear: Float32Array,
-    depth: DisparityMap,
-    frames: Sequence[RefocusedFrame],
-    discs: Sequence[ViewDisc],
-    measures: dict[str, float],
-) -> SceneRecord:
-    record = SceneRecord(
-        name=field.scene,
-        location=field.location,
-        capture="light_field",
-        source=field.source,
-        licence=field.licence,
-        provenance="real",
-        unit="relative",
-        frames=[
-            FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
-            for index, frame in enumerate(frames)
-        ],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
-        confidence="confidence.png",
-        measures=measures,
-    )
-    images = (srgb8_from_linear(frame.linear) for frame in frames)
-    sharp = srgb8_from_linear(np.maximum(sharp_linear, 0))
-    store.replace_scene(out_root / field.scene, record, images, sharp, depth.disparity, depth.confidence)
-    return record

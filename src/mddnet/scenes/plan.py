@@ -20,44 +20,30 @@ FOLDER_KINDS = {kind.capture: kind for kind in KINDS.values() if kind.reader is 
 
 @dataclass(frozen=True, slots=True)
 class BuildTask:
-    """One scene to build from a capture folder or a listed capture.
+    """One scene to build from a capture folder or a listed capture."""
 
-    Attributes:
-        kind: name of the kind of capture.
-        name: name of the scene folder.
-        location: location of the capture, or "" if unknown before reading.
-        capture: the capture.
-        files: its files.
-    """
+    kind: str  # name of the kind of capture
+    name: str  # name of the scene folder
+    location: str  # location of the capture, or '' if unknown before reading
+    capture: Path | ListedCapture  # the capture
+    files: tuple[Path, ...]  # its files
 
-    kind: str
-    name: str
-    location: str
-    capture: Path | ListedCapture
-    files: tuple[Path, ...]
+    def failed(self, reason: str) -> BuildRow:
+        """The row of a failure, which names a file."""
+        where = self.files[0] if self.files else self.name
+        return BuildRow(self.kind, self.name, self.location, "failed", f"{where}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRow:
-    """Result for one scene.
+    """Result for one scene."""
 
-    Attributes:
-        kind: name of the kind of capture, or "" if unknown.
-        name: name of the scene folder.
-        location: location of the capture, or "".
-        state: ``"built"``, ``"kept"`` from an earlier build, ``"rejected"`` with a measured reason, or ``"failed"``.
-        reason: why there is no scene, or "".
-        record: the scene, or None.
-        seconds: duration of the build.
-    """
-
-    kind: str
-    name: str
-    location: str
-    state: Literal["built", "kept", "rejected", "failed"]
-    reason: str = ""
-    record: SceneRecord | None = None
-    seconds: float = 0.0
+    kind: str  # name of the kind of capture, or '' if unknown
+    name: str  # name of the scene folder
+    location: str  # location of the capture, or ''
+    state: Literal["built", "kept", "rejected", "failed"]  # kept from an earlier build; rejected for a measured reason
+    reason: str = ""  # why there is no scene, or ''
+    record: SceneRecord | None = None  # the scene, or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +55,10 @@ class BuildPlan:
 
 
 def plan_build(sources: Sequence[Path], kinds: Sequence[str] = tuple(KINDS), limit: int | None = None) -> BuildPlan:
-    """List the scenes that can be built from data roots and capture folders.
+    """List the scenes that can be built from data roots and capture folders, at most ``limit`` per kind and source.
 
     A capture folder holds ``capture.json``. A data root holds capture folders up to three levels down (such as
     ``captures/focal_stacks/*``), and listed captures in the folders of their kinds, such as ``depth/rgbd``.
-
-    Args:
-        sources: data roots and capture folders.
-        kinds: names of the kinds to include.
-        limit: maximum number of scenes per kind and source.
     """
     tasks: list[BuildTask] = []
     failures: list[BuildRow] = []

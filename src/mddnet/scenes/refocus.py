@@ -17,27 +17,19 @@ from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
 from mddnet.optics import light_field_kappa_px
-from mddnet.scenes.disparity import ViewGrid, forward_map, pixel_grid, sample_image, shift_image
+from mddnet.scenes.disparity import ViewGrid, forward_map, sample_image, seen_from, shift_image
 from mddnet.scenes.filling import fill_from_behind
 from mddnet.types import Float32Array
 
-MAX_GHOST_PX = 1.0
-"""Maximum distance between the images of a point in two adjacent views at the worst focus."""
+MAX_GHOST_PX = 1.0  # maximum distance between the images of a point in two adjacent views at the worst focus
 
 
 @dataclass(frozen=True, slots=True)
 class ViewDisc:
-    """The views of one disc.
+    """The views of one disc."""
 
-    Attributes:
-        radius: radius of the disc in units of one view.
-        positions: (N, 2) row and column of the views, in units of one view.
-        weights: (N,) share of each view's cell inside the disc; they sum to 1.
-    """
-
-    radius: float
-    positions: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    positions: NDArray[np.float64]  # (N, 2) row and column of the views, in units of one view
+    weights: NDArray[np.float64]  # (N,) share of each view's cell inside the disc; they sum to 1
 
     @property
     def kappa_px(self) -> float:
@@ -47,27 +39,15 @@ class ViewDisc:
 
 @dataclass(frozen=True, slots=True)
 class RefocusedFrame:
-    """One refocused image.
+    """One refocused image."""
 
-    Attributes:
-        linear: (H, W, 3) float32, linear light.
-        d_focus: disparity in focus, pixels per view.
-        disc: index of the disc of views.
-    """
-
-    linear: Float32Array
-    d_focus: float
-    disc: int
+    linear: Float32Array  # (H, W, 3) float32, linear light
+    d_focus: float  # disparity in focus, pixels per view
+    disc: int  # index of the disc of views
 
 
 def disc_weights(positions: NDArray[np.float64], radius: float, spacing: float) -> NDArray[np.float64]:
-    """(N,) share of each view's square cell inside the disc around (0, 0); not normalised.
-
-    Args:
-        positions: (N, 2) row and column of the views, in units of one view.
-        radius: radius of the disc.
-        spacing: edge length of a cell.
-    """
+    """(N,) share of each view's square cell, of edge ``spacing``, inside the disc around (0, 0); not normalised."""
     sub = (np.arange(8) + 0.5) / 8 - 0.5
     oy, ox = np.meshgrid(sub * spacing, sub * spacing, indexing="ij")
     y = positions[:, 0, None] + oy.ravel()
@@ -96,7 +76,6 @@ class ViewInterpolator:
     """Interpolates views of a light field in linear light, using the central disparity map."""
 
     def __init__(self, grid: ViewGrid, disparity: Float32Array) -> None:
-        """Prepare the views; ``disparity`` is (H, W), pixels per view, without gaps (else ValueError)."""
         if disparity.shape != grid.images.shape[1:3] or not np.isfinite(disparity).all():
             raise ValueError(
                 f"disparity has shape {disparity.shape}, {np.isfinite(disparity).mean():.1%} of it finite; "
@@ -106,7 +85,6 @@ class ViewInterpolator:
         self.disparity = disparity
         self._linear: dict[int, Float32Array] = {}
         self._maps: dict[int, Float32Array] = {}
-        self._yx = pixel_grid(*disparity.shape)
 
     def real_view(self, view: int) -> Float32Array:
         """(H, W, 3) linear light of a real view with its residual shift and gain corrected."""
@@ -126,14 +104,7 @@ class ViewInterpolator:
         return self._maps[view]
 
     def view_at(self, position: NDArray[np.float64], leave_out: int | None = None) -> Float32Array:
-        """(H, W, 3) linear light of the view at ``position``.
-
-        The surrounding views are sampled along the disparity there; views in which the point is hidden are ignored.
-
-        Args:
-            position: row and column in units of one view.
-            leave_out: a view to exclude, for measuring the interpolation error.
-        """
+        """Linear light of the view at ``position``, from the views around it (but ``leave_out``) that see the point."""
         grid = self.grid
         if leave_out is not None:
             keep = np.flatnonzero(np.arange(len(grid.images)) != leave_out)
@@ -145,13 +116,11 @@ class ViewInterpolator:
             if len(views) == 1 and np.abs(grid.positions[views[0]] - position).max() < 0.02:
                 return self.real_view(int(views[0]))
         d = self.disparity_at(position)
-        y, x = self._yx
         total = np.zeros((*d.shape, 3), dtype=np.float32)
         weight_sum = np.zeros(d.shape, dtype=np.float32)
         for view, weight in zip(views, weights, strict=True):
             step = grid.positions[view] - position
-            sy = (y - d * np.float32(step[0])).astype(np.float32)
-            sx = (x - d * np.float32(step[1])).astype(np.float32)
+            sy, sx = seen_from(step, d)
             map_there = self._disparity_of_view(int(view))
             there = cv2.remap(map_there, sx, sy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             hidden = (there - d) * np.float32(np.abs(step).max()) > 0.75
@@ -174,39 +143,23 @@ def disc_lattice(grid: ViewGrid, radius: float, steps: int) -> NDArray[np.float6
 
 
 def view_discs(grid: ViewGrid, radii: Sequence[float], steps: int) -> list[ViewDisc]:
-    """Discs of views around the central one.
-
-    Args:
-        grid: the views.
-        radii: radius of every disc, in units of one view.
-        steps: samples per view, see :func:`steps_between_views`.
-
-    Raises:
-        ValueError: for a disc with a single view.
-    """
+    """Discs of views around the central one, with ``steps`` samples per view (see :func:`steps_between_views`)."""
     lattice = disc_lattice(grid, max(radii), steps)
     discs = []
     for radius in radii:
         weights = disc_weights(lattice, radius, 1 / steps)
         if (weights > 0).sum() < 2:
             raise ValueError(f"a disc of radius {radius} holds {(weights > 0).sum()} view(s); expected at least 2")
-        discs.append(ViewDisc(radius, lattice, weights / weights.sum()))
+        discs.append(ViewDisc(lattice, weights / weights.sum()))
     return discs
 
 
 def refocus(
     interpolator: ViewInterpolator, discs: Sequence[ViewDisc], d_focus: Sequence[float]
 ) -> Iterator[RefocusedFrame]:
-    """Refocus a light field at every disparity with every disc of views, in one pass over the views.
+    """Refocus a light field at every disparity with every disc of one lattice, in one pass over the views.
 
-    Args:
-        interpolator: the light field.
-        discs: discs of one lattice, from :func:`view_discs`.
-        d_focus: disparities in focus, pixels per view.
-
-    Yields:
-        One frame per disparity and disc. Pixels closer to the border than ``max |d_focus| * radius`` contain replicated
-        border pixels.
+    Pixels closer to the border than ``max |d_focus| * radius`` contain replicated border pixels.
     """
     height, width = interpolator.disparity.shape
     sums = np.zeros((len(discs), len(d_focus), height, width, 3), dtype=np.float32)

@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from scipy.optimize import brentq
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
-MAX_COC_PX = 128.0
-"""Largest CoC that is rendered; larger kernels are slow, and training does not need them."""
+MAX_COC_PX = 128.0  # largest CoC that is rendered; larger kernels are slow, and training does not need them
 MAX_LAYERS = 16
 _LAYER_STEP = 0.25
 _LAYER_KNEE_PX = 1.5
@@ -40,19 +40,12 @@ _FULL = 1.0 - 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Aperture:
-    """Shape of the aperture, and so of the out-of-focus image of a point.
+    """Shape of the aperture, and so of the out-of-focus image of a point."""
 
-    Attributes:
-        blades: number of straight aperture blades, or 0 for a disc.
-        rotation_rad: rotation of the polygon.
-        cat_eye: shift of the vignetting rim, in aperture radii in [0, 1); 0 for none.
-        cat_eye_angle_rad: direction of that shift.
-    """
-
-    blades: int = 0
-    rotation_rad: float = 0.0
-    cat_eye: float = 0.0
-    cat_eye_angle_rad: float = 0.0
+    blades: int = 0  # number of straight aperture blades, or 0 for a disc
+    rotation_rad: float = 0.0  # rotation of the polygon
+    cat_eye: float = 0.0  # shift of the vignetting rim, in aperture radii in [0, 1); 0 for none
+    cat_eye_angle_rad: float = 0.0  # direction of that shift
 
     def __post_init__(self) -> None:
         if self.blades != 0 and self.blades < 4:
@@ -66,50 +59,29 @@ DISC = Aperture()
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """An image without occlusions in itself, in front of all later surfaces.
+    """An image without occlusions in itself, in front of all later surfaces."""
 
-    Attributes:
-        linear: (H, W, 3) linear light, >= 0.
-        inv_depth: (H, W) inverse depth, finite where ``coverage`` > 0.
-        coverage: (H, W) in [0, 1], share of each pixel that the surface covers.
-    """
-
-    linear: Float32Array
-    inv_depth: Float32Array
-    coverage: Float32Array
+    linear: Float32Array  # (H, W, 3) linear light, >= 0
+    inv_depth: Float32Array  # (H, W) inverse depth, finite where coverage > 0
+    coverage: Float32Array  # (H, W) in [0, 1], share of each pixel that the surface covers
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Noise and compression of the camera.
+    """Noise and compression of the camera."""
 
-    Attributes:
-        shot: variance of the shot noise per unit of linear light (white = 1), >= 0.
-        read: standard deviation of the read noise in linear light, >= 0.
-        jpeg_quality: 1..95, or None for no compression.
-        chroma_halved: whether JPEG stores colour at half resolution (4:2:0) instead of full (4:4:4).
-    """
-
-    shot: float = 0.0
-    read: float = 0.0
-    jpeg_quality: int | None = None
-    chroma_halved: bool = False
+    shot: float = 0.0  # variance of the shot noise per unit of linear light (white = 1), >= 0
+    read: float = 0.0  # standard deviation of the read noise in linear light, >= 0
+    jpeg_quality: int | None = None  # 1..95, or None for no compression
+    chroma_halved: bool = False  # whether JPEG stores colour at half resolution (4:2:0) instead of full (4:4:4)
 
 
 @dataclass(frozen=True, slots=True)
 class LensFlaws:
-    """Deviations from an ideal lens.
+    """Deviations from an ideal lens."""
 
-    Attributes:
-        aperture: shape of the blur.
-        colour_shift_px: added to the signed defocus of red, green and blue (longitudinal chromatic aberration).
-    """
-
-    aperture: Aperture = field(default_factory=Aperture)
-    colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-
-# --- point spread functions -------------------------------------------------------------------------------------------
+    aperture: Aperture = field(default_factory=Aperture)  # shape of the blur
+    colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)  # added to the signed defocus of R, G, B
 
 
 def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64]:
@@ -149,23 +121,10 @@ def _variance_per_axis(kernel: NDArray[np.float64]) -> float:
 
 
 def psf_kernel(diameter_px: float, aperture: Aperture = DISC) -> Float32Array:
-    """Point spread function with the variance per axis of a disc of that diameter, c^2 / 16, for any shape.
+    """Point spread function with the variance per axis of a disc of that diameter, c^2 / 16, for any shape of aperture.
 
-    The radius is found numerically, because the pixel grid adds variance to small discs.
-
-    Args:
-        diameter_px: CoC diameter c, in pixels, 0 <= c <= 128.
-        aperture: shape of the aperture.
-
-    Returns:
-        (K, K) float32 with K odd, sum 1; for c near 0 a single 1.
-
-    Raises:
-        ValueError: for a diameter out of range.
-
-    Example:
-        >>> psf_kernel(0.0)
-        array([[1.]], dtype=float32)
+    (K, K) float32 with K odd and sum 1, for 0 <= c <= 128 px. The radius is found numerically, because the pixel grid
+    adds variance to small discs.
     """
     if not 0.0 <= diameter_px <= MAX_COC_PX:
         raise ValueError(f"CoC diameter {diameter_px} px; expected 0 to {MAX_COC_PX:g} px")
@@ -182,38 +141,20 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
     if diameter_px < _IDENTITY_BELOW_PX:
         return np.ones((1, 1), dtype=np.float32)
     target = diameter_px * diameter_px / 16.0
-    low, high = 0.25, 0.75 * diameter_px + 1.0
-    while _variance_per_axis(_coverage_kernel(high, aperture)) < target:
+
+    def excess(radius_px: float) -> float:
+        return _variance_per_axis(_coverage_kernel(radius_px, aperture)) - target
+
+    high = 0.75 * diameter_px + 1.0
+    while excess(high) < 0:
         high *= 1.3
-    # Regula falsi (Illinois variant): variance grows monotonically, almost quadratically, with the radius.
-    f_low, f_high = -target, _variance_per_axis(_coverage_kernel(high, aperture)) - target
-    kernel = _coverage_kernel(high, aperture)
-    last = 0
-    for _ in range(40):
-        radius = (low * f_high - high * f_low) / (f_high - f_low)
-        kernel = _coverage_kernel(radius, aperture)
-        f = _variance_per_axis(kernel) - target
-        if abs(f) <= 1e-3 * target:
-            break
-        if f > 0:
-            high, f_high = radius, f
-            f_low = f_low / 2 if last == 1 else f_low
-            last = 1
-        else:
-            low, f_low = radius, f
-            f_high = f_high / 2 if last == -1 else f_high
-            last = -1
-    return kernel.astype(np.float32)
-
-
-# --- layers -----------------------------------------------------------------------------------------------------------
+    # The variance grows monotonically, almost quadratically, with the radius.
+    radius_px = brentq(excess, 0.25, high, xtol=3e-4 * diameter_px)
+    return _coverage_kernel(radius_px, aperture).astype(np.float32)
 
 
 def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS) -> NDArray[np.float64]:
-    """Signed defocus of layers for a range: both ends, zero if inside, denser near focus; at most ``max_layers`` >= 3.
-
-    Values ascend; there is only one if the range is narrower than 0.02 px.
-    """
+    """Signed defocus of at most ``max_layers`` >= 3 layers: both ends, zero if inside, denser near focus; ascending."""
     if not high_px >= low_px:
         raise ValueError(f"range {low_px} .. {high_px} px; expected an ascending range")
     if high_px - low_px < 0.02:
@@ -255,8 +196,9 @@ class _Canvas:
     def add_behind(self, premultiplied: Float32Array, weight: Float32Array, kernel: Float32Array) -> None:
         """Blur one layer and composite it behind all earlier ones by saturating addition."""
         reach = kernel.shape[0] // 2
-        box = _bounding_box(weight, reach + 1)
-        if box is None or self.coverage[box].min() >= _FULL:
+        x, y, width, height = cv2.boundingRect((weight > 0).astype(np.uint8))
+        box = tuple(slice(max(0, a - reach - 1), a + size + reach + 1) for a, size in ((y, height), (x, width)))
+        if not width or self.coverage[box].min() >= _FULL:
             return
         layer = np.dstack([premultiplied[box], weight[box]])
         if reach:
@@ -271,17 +213,6 @@ class _Canvas:
     def picture(self) -> Float32Array:
         """(H, W, C): colour over coverage."""
         return (self.colour / np.maximum(self.coverage, 1e-4)[..., None]).astype(np.float32, copy=False)
-
-
-def _bounding_box(weight: Float32Array, margin: int) -> tuple[slice, slice] | None:
-    rows, columns = np.flatnonzero(weight.max(axis=1)), np.flatnonzero(weight.max(axis=0))
-    if not len(rows):
-        return None
-    height, width = weight.shape
-    return (
-        slice(max(0, rows[0] - margin), min(height, rows[-1] + 1 + margin)),
-        slice(max(0, columns[0] - margin), min(width, columns[-1] + 1 + margin)),
-    )
 
 
 def _render_channels(
@@ -327,21 +258,10 @@ def render_surfaces(
     flaws: LensFlaws | None = None,
     max_layers: int = MAX_LAYERS,
 ) -> Float32Array:
-    """Render surfaces through a lens: every point is blurred by |kappa (u_focus - u)| px.
+    """Render surfaces through a lens: every point is blurred by |kappa (u_focus - u)| px; (H, W, 3) linear light.
 
-    Args:
-        surfaces: nearest first, all of one size; together they must cover every pixel.
-        u_focus: inverse depth of the plane of focus, in the unit of the surfaces.
-        kappa: CoC diameter in pixels per unit of inverse depth, >= 0.
-        flaws: aperture and chromatic aberration; an ideal round lens if None.
-        max_layers: maximum number of layers of each surface.
-
-    Returns:
-        (H, W, 3) float32, linear light.
-
-    Raises:
-        ValueError: for no surface, different sizes, a negative kappa, unknown depth under coverage, or a CoC beyond the
-            cap.
+    The surfaces are nearest first, of one size, and together cover every pixel. ``kappa`` is in pixels per unit of
+    their inverse depth. ValueError for unknown depth under coverage or a CoC beyond the cap.
     """
     flaws = flaws or LensFlaws()
     if not surfaces:
@@ -372,23 +292,13 @@ def render_surfaces(
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
-# --- hidden background ------------------------------------------------------------------------------------------------
-
-
 def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, radius_px: int) -> Surface | None:
-    """Plausible background behind every depth edge, from the far surface mirrored at the edge.
+    """Plausible background behind every depth edge, from the far surface mirrored at the edge; None without edges.
 
     A blurred foreground edge is half transparent, and a blurred background extends behind a sharp foreground: both need
-    content that is hidden in the sharp photo. Mirrored texture keeps its detail, unlike smooth inpainting.
-
-    Args:
-        linear: (H, W, 3) linear light.
-        inv_depth: (H, W), finite.
-        jump: minimum step of inverse depth, over 5 x 5 pixels, of an occlusion edge.
-        radius_px: distance behind the edge up to which the background is needed.
-
-    Returns:
-        The background with coverage 1 where it was filled, or None without such an edge.
+    content that is hidden in the sharp photo. Mirrored texture keeps its detail, unlike smooth inpainting. ``jump`` is
+    the minimum step of inverse depth, over 5 x 5 pixels, of an occlusion edge; the background is needed up to
+    ``radius_px`` behind it.
     """
     window = np.ones((5, 5), dtype=np.uint8)
     far_edge = cv2.dilate(inv_depth, window) - inv_depth > jump
@@ -420,9 +330,6 @@ def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, r
     behind_u[y, x] = np.minimum(inv_depth[source_y, source_x], inv_depth[y, x])
     coverage[y, x] = 1.0
     return Surface(behind, behind_u, coverage)
-
-
-# --- the sensor and the file ------------------------------------------------------------------------------------------
 
 
 def add_sensor_noise(linear: Float32Array, camera: Camera, rng: np.random.Generator) -> Float32Array:
@@ -457,19 +364,7 @@ def render_defocus(
     seed: int = 0,
     jump_px: float = 1.5,
 ) -> UInt8Array:
-    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp photo and the signed CoC diameter of every pixel.
-
-    Args:
-        sharp_srgb8: (H, W, 3) uint8, sRGB.
-        signed_defocus_px: (H, W), finite, positive behind the plane of focus.
-        flaws: aperture and chromatic aberration; an ideal round lens if None.
-        camera: noise and compression after the blur; none if None.
-        seed: random seed of the noise.
-        jump_px: minimum step of signed defocus of an occlusion edge.
-
-    Raises:
-        ValueError: for different shapes, or a CoC that is not finite or beyond the cap.
-    """
+    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp one and its signed CoC; ``jump_px`` makes occlusion edges."""
     shape = signed_defocus_px.shape
     if sharp_srgb8.dtype != np.uint8 or sharp_srgb8.shape != (*shape, 3):
         raise ValueError(

@@ -9,6 +9,7 @@ The random generator is seeded with the scene's name: rebuilding a scene gives t
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,6 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from mddnet.captures.kind import ListedCapture
 from mddnet.captures.photo_folder import SharpPhoto
 from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
@@ -27,33 +27,22 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.io.atomic import atomic_write
 from mddnet.optics import sensor_distance_m
+from mddnet.scenes import render
 from mddnet.scenes.colour_error import draw_colour_shift_px
 from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
-from mddnet.scenes.render import (
-    Aperture,
-    Camera,
-    LensFlaws,
-    Surface,
-    add_sensor_noise,
-    encode_jpeg,
-    hidden_surface,
-    render_surfaces,
-)
-from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv_depth, write_scene_json
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
-from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
+from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
 SMALLEST_COC_PX = 1.0
 LARGEST_COC_PX = 40.0
 """Range of the largest CoC of a frame for a long edge of 512 px; it scales with the long edge up to 640 px."""
-OUTSIDE_SHARE = 0.3
-"""Share of frames whose plane of focus is nearer or farther than the whole scene."""
+OUTSIDE_SHARE = 0.3  # of frames whose plane of focus is nearer or farther than the whole scene
 PASTE_SHARE = 0.7
 COLOUR_ERROR_SHARE = 0.85
 MIN_KNOWN_SHARE = 0.2
-COLUMN_FOV_FOCAL = 0.82
-"""Default focal length over image width: that of the Kinect (525 px of 640)."""
+COLUMN_FOV_FOCAL = 0.82  # default focal length over image width: that of the Kinect (525 px of 640)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +54,11 @@ class _Shot:
     largest_coc_px: float
 
 
-# --- depth for rendering ----------------------------------------------------------------------------------------------
-
-
 def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Float32Array:
     """Fill unknown pixels of (H, W) for rendering, each from the nearby known pixel of most similar colour.
 
     Candidates are the nearest known pixels to the left, right, above and below, and the nearest overall. The cost is
     the colour difference plus small terms for distance and nearness: sensors usually lose background next to an edge.
-    ``guide_srgb8`` is the (H, W, 3) uint8 image of the depth map.
-
-    Raises:
-        RejectedScene: if nothing is known.
     """
     known = np.isfinite(inv_depth)
     if not known.any():
@@ -110,19 +92,13 @@ def completed_inv_depth(inv_depth: Float32Array, guide_srgb8: UInt8Array) -> Flo
     return np.where(known, inv_depth, smooth).astype(np.float32)
 
 
-# --- random lens and camera -------------------------------------------------------------------------------------------
-
-
 def draw_shots(
     inv_depth: Float32Array, count: int, rng: np.random.Generator, lowest_u: float | None = None
 ) -> Sequence[_Shot]:
-    """Draw the focus and blur of ``count`` >= 1 frames.
+    """Draw the focus and blur of ``count`` frames; RejectedScene if (H, W) ``inv_depth`` is constant.
 
-    Most frames focus on the depth of a random pixel or anywhere in the range of (H, W) ``inv_depth``, some outside. The
-    largest CoC of a frame is log-uniform. ``lowest_u`` limits u_focus for units in which 0 is infinity.
-
-    Raises:
-        RejectedScene: if the whole scene has one depth.
+    Most frames focus on the depth of a random pixel or anywhere in the range, some outside, but not below ``lowest_u``.
+    The largest CoC is log-uniform.
     """
     if count < 1:
         raise ValueError(f"{count} frames; expected at least 1")
@@ -153,33 +129,32 @@ def draw_shots(
     return shots
 
 
-def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> LensFlaws:
+def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> render.LensFlaws:
     """Draw lens flaws: usually chromatic aberration, sometimes a polygonal or vignetted aperture.
 
     Like the CoC, chromatic aberration grows with the aperture: at most an eighth of the frame's largest CoC.
     """
-    aperture = Aperture()
+    aperture = render.Aperture()
     shape = rng.random()
     if shape < 0.25:
-        aperture = Aperture(blades=int(rng.integers(5, 10)), rotation_rad=float(rng.uniform(0, 2 * np.pi)))
+        aperture = render.Aperture(blades=int(rng.integers(5, 10)), rotation_rad=float(rng.uniform(0, 2 * np.pi)))
     elif shape < 0.4:
-        aperture = Aperture(cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi)))
+        aperture = render.Aperture(
+            cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi))
+        )
     if rng.random() < COLOUR_ERROR_SHARE:
-        return LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
-    return LensFlaws(aperture)
+        return render.LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
+    return render.LensFlaws(aperture)
 
 
-def draw_camera(rng: np.random.Generator) -> Camera:
+def draw_camera(rng: np.random.Generator) -> render.Camera:
     """Draw low to high sensor noise, and JPEG quality 70 to 95, in half of the cases with subsampled chroma."""
-    return Camera(
+    return render.Camera(
         shot=float(np.exp(rng.uniform(np.log(1e-5), np.log(8e-4)))),
         read=float(np.exp(rng.uniform(np.log(1e-4), np.log(1.5e-3)))),
         jpeg_quality=int(rng.integers(70, 96)),
         chroma_halved=bool(rng.random() < 0.5),
     )
-
-
-# --- scenes -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,25 +164,8 @@ class _Pictures:
     sharp_srgb8: UInt8Array
     truth: Float32Array
     rendered_inv_depth: Float32Array
-    surfaces: Sequence[Surface]
+    surfaces: Sequence[render.Surface]
     focal_px: float | None = None
-
-
-def _record(capture: ListedCapture, kind: str, unit: InvDepthUnit, measures: dict[str, float]) -> SceneRecord:
-    """The record of a scene without its frames."""
-    return SceneRecord(
-        name=scene_name(capture.name),
-        location=capture.location,
-        capture=kind,
-        source=capture.source,
-        licence=capture.licence,
-        provenance="pseudo" if kind == "pseudo" else "rendered",
-        unit=unit,
-        frames=[],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
-        measures=measures,
-    )
 
 
 def _write_scene(
@@ -216,10 +174,8 @@ def _write_scene(
     metric = record.unit == "1/m"
     shots = draw_shots(pictures.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
     folder = out_root / record.name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scene.json").unlink(missing_ok=True)
-    for stale in folder.glob("frame_*.jpg"):
-        stale.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     write_image(folder / record.sharp, pictures.sharp_srgb8)
     write_inv_depth(folder / record.inv_depth, pictures.truth, record.unit)
     measures, lens = dict(record.measures), Lens()
@@ -229,8 +185,8 @@ def _write_scene(
     entries = []
     for i, shot in enumerate(shots):
         flaws, camera = draw_flaws(shot.largest_coc_px, rng), draw_camera(rng)
-        picture = render_surfaces(pictures.surfaces, shot.u_focus, shot.kappa, flaws)
-        data = encode_jpeg(srgb8_from_linear(add_sensor_noise(picture, camera, rng)), camera)
+        picture = render.render_surfaces(pictures.surfaces, shot.u_focus, shot.kappa, flaws)
+        data = render.encode_jpeg(srgb8_from_linear(render.add_sensor_noise(picture, camera, rng)), camera)
         file = f"frame_{i:02d}.jpg"
         atomic_write(folder / file, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
         entries.append(FrameRecord(file, shot.u_focus, shot.kappa))
@@ -283,22 +239,20 @@ def _captured_scene(
     linear = linear_from_srgb8(image)
     jump = 0.05 * float(np.ptp(np.percentile(rendered, (2, 98))))
     reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 512.0 / 2)) + 3
-    behind = hidden_surface(linear, rendered, jump, reach_px)
-    surfaces = [Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
+    behind = render.hidden_surface(linear, rendered, jump, reach_px)
+    surfaces = [render.Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
     if behind is not None:
         surfaces.append(behind)
-    record = _record(capture, kind, capture.unit, {"known_share": known, "texture": texture(image)})
+    provenance = "pseudo" if kind == "pseudo" else "rendered"
+    measures = {"known_share": known, "texture": texture(image)}
+    name = scene_name(capture.name)
+    record = scene_record(capture, name, kind, capture.unit, frames=[], provenance=provenance, measures=measures)
     focal_px = focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2])
     return _write_scene(record, _Pictures(image, truth, rendered, surfaces, focal_px), out_root, frames, rng)
 
 
 def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from one RGB-D frame and write ``out_root/SOURCE_ID``.
-
-    Raises:
-        MddnetError: if a file is damaged.
-        RejectedScene: if image and depth differ in size or too little depth is known.
-    """
+    """Render focused frames from one RGB-D frame into ``out_root/SOURCE_ID``; RejectedScene if too little is known."""
     return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
 
 
@@ -319,15 +273,14 @@ def build_view_scene(capture: RenderedView, out_root: Path, frames: int, seed: i
 
 
 def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from a photo with synthetic depth and write ``out_root/SOURCE_NAME``.
-
-    In 70 % of the scenes, pieces of the other photo are pasted in front. MddnetError if a file is damaged.
-    """
+    """Render frames from a photo with synthetic depth, often (70 %) with pieces of the other photo in front."""
     rng = named_rng(f"{photo.location}/{photo.name}", seed)
     image = photo.read_rgb()
     pasted = photo.other is not None and rng.random() < PASTE_SHARE
     synthetic = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
     sharp = srgb8_from_linear(synthetic.sharp_linear())
-    record = _record(photo, "photo", "relative", {"pasted": float(synthetic.pasted), "texture": texture(sharp)})
+    measures = {"pasted": float(synthetic.pasted), "texture": texture(sharp)}
+    name = scene_name(photo.name)
+    record = scene_record(photo, name, "photo", "relative", frames=[], provenance="rendered", measures=measures)
     pictures = _Pictures(sharp, synthetic.inv_depth, synthetic.inv_depth, synthetic.surfaces)
     return _write_scene(record, pictures, out_root, frames, rng)

@@ -32,23 +32,20 @@ from scipy.optimize import minimize
 from mddnet.color import srgb_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.optics import sweep_u_focus
-from mddnet.scenes.align import register_pair, scaled_about
+from mddnet.scenes.align import PairFit, register_pair, scaled_about
 from mddnet.scenes.all_in_focus import fuse
-from mddnet.scenes.depth_from_focus import depth_from_sharpness
+from mddnet.scenes.depth_from_focus import FocusDepth, depth_from_sharpness
 from mddnet.scenes.filling import nearest_filled
 from mddnet.scenes.kappa_fit import BlurBank, blur_bank
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import BoolArray, Float32Array
 
 DEPTH_BINS = 48
-TILES = 4
-"""Number of image tiles along each edge for the jackknife."""
+TILES = 4  # number of image tiles along each edge for the jackknife
 ROUNDS = 3
-LARGEST_BLUR_OF_WIDTH = 0.08
-"""Blur beyond this diameter is ignored: it spreads over too much of the image."""
+LARGEST_BLUR_OF_WIDTH = 0.08  # blur beyond this diameter is ignored: it spreads over too much of the image
 MIN_LARGEST_BLUR_PX = 1.5
-EDGE_BLUR_PX = 1.5
-"""Jump of the CoC within 5 x 5 pixels at a depth edge, near which two surfaces mix."""
+EDGE_BLUR_PX = 1.5  # jump of the CoC within 5 x 5 pixels at a depth edge, near which two surfaces mix
 MIN_PIXELS = 400
 MIN_INTERIOR = 0.15
 """Minimum share of the textured pixels that are sharpest inside the sweep, not in its first or last frame."""
@@ -57,8 +54,7 @@ MODEL_ERROR_SHARE = 0.004
 MODEL_ERROR_PX = 0.05
 MAX_RELATIVE_APERTURE_ERROR = 0.05
 MAX_OFFSET_ERROR_MM = 0.5
-LARGEST_OPENING = 0.7
-"""Lowest f-number of lenses; it bounds A by the focal length in pixels."""
+LARGEST_OPENING = 0.7  # lowest f-number of lenses; it bounds A by the focal length in pixels
 STRIDE_TARGET = 60_000
 
 
@@ -72,29 +68,17 @@ class RigLaw:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigSweep:
-    """Input of the calibration, at the working size.
+    """Input of the calibration, at the working size."""
 
-    Attributes:
-        frames: N arrays (h, w) float32, linear luminance, as captured.
-        inv_depth: (h, w) float32, 1/m, NaN where unknown.
-        focal_mm: F.
-        sensor_mm: (N,) readings v.
-        reference_mm: reading at which the depth was measured.
-        centre: (x, y) principal point, the fixed point of breathing, pixels.
-        aligned: whether breathing is already removed from the frames.
-        focal_px: focal length in pixels at this size, which bounds A.
-        shifts_px: (N,) complex, x + iy, displacement of each frame in addition to breathing.
-    """
-
-    frames: Sequence[Float32Array]
-    inv_depth: Float32Array
-    focal_mm: float
-    sensor_mm: NDArray[np.float64]
-    reference_mm: float
-    centre: tuple[float, float]
-    aligned: bool
-    focal_px: float
-    shifts_px: NDArray[np.complex128]
+    frames: Sequence[Float32Array]  # N arrays (h, w) float32, linear luminance, as captured
+    inv_depth: Float32Array  # (h, w) float32, 1/m, NaN where unknown
+    focal_mm: float  # F
+    sensor_mm: NDArray[np.float64]  # (N,) readings v
+    reference_mm: float  # reading at which the depth was measured
+    centre: tuple[float, float]  # (x, y) principal point, the fixed point of breathing, pixels
+    aligned: bool  # whether breathing is already removed from the frames
+    focal_px: float  # focal length in pixels at this size, which bounds A
+    shifts_px: NDArray[np.complex128]  # (N,) complex, x + iy, displacement of each frame in addition to breathing
 
     def u_focus(self, offset_mm: float) -> NDArray[np.float64]:
         """(N,) 1/m, 1 / D_f of every frame."""
@@ -113,56 +97,53 @@ class RigSweep:
 
 @dataclass(frozen=True, slots=True)
 class RigFit:
-    """A calibrated rig.
+    """A calibrated rig."""
 
-    Attributes:
-        law: A and e.
-        aperture_error_px, offset_error_mm: half widths of their 95 % intervals.
-        error_fraction: root mean square re-rendering error over that of the sharp image.
-        frame_errors: (N,) root mean square re-rendering error of every frame, sRGB-encoded 0..1, NaN if not compared.
-        largest_blur_px: largest compared CoC.
-        pixels: number of pixels compared in at least one frame.
-    """
-
-    law: RigLaw
-    aperture_error_px: float
+    law: RigLaw  # A and e
+    aperture_error_px: float  # half widths of their 95 % intervals
     offset_error_mm: float
-    error_fraction: float
-    frame_errors: NDArray[np.float64]
-    largest_blur_px: float
-    pixels: int
+    error_fraction: float  # root mean square re-rendering error over that of the sharp image
+    frame_errors: NDArray[np.float64]  # (N,) root mean square re-rendering errors, sRGB 0..1, NaN if not compared
+    largest_blur_px: float  # largest compared CoC
 
 
-def stabilised(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
-    """The frames without breathing and with equal brightness, which varies with sensor distance and lamps, not blur."""
-    frames = [
+def without_breathing(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
+    """The frames without breathing and displacement."""
+    return [
         scaled_about(frame, float(zoom), sweep.centre, complex(shift))
         for frame, zoom, shift in zip(sweep.frames, sweep.zooms(offset_mm), sweep.shifts_px, strict=True)
     ]
+
+
+def equalising_gains(frames: Sequence[Float32Array]) -> NDArray[np.float32]:
+    """(N,) factors for equal brightness, which varies with sensor distance and lamps, not with blur."""
     height, width = frames[0].shape
     inner = (slice(height // 8, height - height // 8), slice(width // 8, width - width // 8))
     means = np.array([float(frame[inner].mean()) for frame in frames])
-    target = float(np.median(means))
-    return [np.asarray(frame * np.float32(target / max(mean, 1e-6))) for frame, mean in zip(frames, means, strict=True)]
+    return (np.median(means) / np.maximum(means, 1e-6)).astype(np.float32)
 
 
-# --- initial values ---------------------------------------------------------------------------------------------------
+def stabilised(sweep: RigSweep, offset_mm: float) -> list[Float32Array]:
+    """The frames without breathing and with equal brightness."""
+    frames = without_breathing(sweep, offset_mm)
+    return [np.asarray(frame * gain) for frame, gain in zip(frames, equalising_gains(frames), strict=True)]
+
+
+def depth_of_grey(frames: Sequence[Float32Array]) -> tuple[FocusDepth, Float32Array]:
+    """Depth from the sharpness of grey frames, and the sRGB-encoded mean that guides it."""
+    colour = [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
+    guide = srgb_from_linear(np.asarray(np.mean(colour, axis=0, dtype=np.float32)))
+    return depth_from_sharpness(sharpness_profile(colour, 1.5), guide), guide
 
 
 def first_offset_mm(sweep: RigSweep) -> float:
-    """Initial e from the frames in which the pixels of known depth are sharpest.
-
-    Raises:
-        RejectedScene: if too few pixels are sharpest inside the sweep.
-    """
+    """Initial e from the frames in which the pixels of known depth are sharpest; RejectedScene if they are too few."""
     known = np.isfinite(sweep.inv_depth)
     at = 1000.0 / (1000.0 / sweep.focal_mm - float(np.median(sweep.inv_depth[known])))
     offset = at - float(np.median(sweep.sensor_mm))
     for _ in range(2):
         frames = stabilised(sweep, offset)
-        colour = [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
-        mean = np.asarray(np.mean(colour, axis=0, dtype=np.float32))
-        found = depth_from_sharpness(sharpness_profile(colour, 1.5), srgb_from_linear(mean))
+        found, _ = depth_of_grey(frames)
         use = known & (found.confidence > MIN_CONFIDENCE)
         if use.sum() < MIN_PIXELS:
             raise RejectedScene(
@@ -181,40 +162,35 @@ def first_offset_mm(sweep: RigSweep) -> float:
     return offset
 
 
-# --- the comparison ---------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, eq=False)
+class RigTable:
+    """Squared re-rendering errors by tile, frame, depth and blur."""
+
+    diameters_px: NDArray[np.float64]  # (B,) discs of the bank
+    squares: NDArray[np.float64]  # (T, N, J, B) summed squared errors
+    counts: NDArray[np.float64]  # (T, N, J) pixels
+    inv_depth: NDArray[np.float64]  # (J,) middle of the depth bins, 1/m
+    own_blur: NDArray[np.float64]  # (J,) blur of the fused image: its CoC over kappa
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RigTable:
-    """Squared re-rendering errors by tile, frame, depth and blur.
+class _Fused:
+    """The stabilised frames of a sweep and what is derived from them by a law."""
 
-    Attributes:
-        diameters_px: (B,) discs of the bank.
-        squares: (T, N, J, B) summed squared errors.
-        counts: (T, N, J) pixels.
-        inv_depth: (J,) middle of the depth bins, 1/m.
-        own_blur: (J,) blur of the fused image: its CoC over kappa.
-    """
-
-    diameters_px: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    counts: NDArray[np.float64]
-    inv_depth: NDArray[np.float64]
-    own_blur: NDArray[np.float64]
+    frames: list[Float32Array]
+    filled: Float32Array  # (h, w) inverse depth without gaps
+    index: Float32Array  # (h, w) fractional number of the frame in focus
+    sharp: Float32Array  # (h, w) all-in-focus image
+    bank: BlurBank
+    largest_blur_px: float
 
 
-def fuse_by_law(
-    frames: Sequence[Float32Array], inv_depth: Float32Array, u_focus: NDArray[np.float64]
-) -> tuple[Float32Array, Float32Array]:
-    """The all-in-focus image from the two frames focused next to each pixel's depth, and fractional frame numbers.
-
-    Args:
-        frames: N arrays (h, w) or (h, w, 3), linear light.
-        inv_depth: (h, w), finite.
-        u_focus: (N,) monotone.
-    """
-    index = index_by_law(inv_depth, u_focus)
-    return fuse(frames, index), index
+def _fused(sweep: RigSweep, law: RigLaw) -> _Fused:
+    frames, filled = stabilised(sweep, law.offset_mm), nearest_filled(sweep.inv_depth)
+    index = index_by_law(filled, sweep.u_focus(law.offset_mm))
+    sharp = fuse(frames, index)
+    largest_px = max(12.0, LARGEST_BLUR_OF_WIDTH * sharp.shape[1])
+    return _Fused(frames, filled, index, sharp, blur_bank(sharp, 1.3 * largest_px), largest_px)
 
 
 def index_by_law(inv_depth: Float32Array, u_focus: NDArray[np.float64]) -> Float32Array:
@@ -266,68 +242,37 @@ def measure_noise(sweep: RigSweep, law: RigLaw) -> Noise:
         return Noise(0.0, 0.0)
     edges = np.quantile(level, np.linspace(0, 1, 9))
     position = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
-    at = np.array([level[position == k].mean() if (position == k).any() else np.nan for k in range(8)])
-    sigma = np.array(
-        [np.median(values[position == k]) / 0.6745 / 6 if (position == k).any() else np.nan for k in range(8)]
-    )
-    good = np.isfinite(at) & np.isfinite(sigma)
-    variance = sigma[good] ** 2
-    if np.ptp(at[good]) > 1e-3:
-        shot, read = np.polyfit(at[good], variance, 1)
+    groups = [position == k for k in range(8) if (position == k).any()]
+    at = np.array([level[group].mean() for group in groups])
+    variance = np.array([np.median(values[group]) / 0.6745 / 6 for group in groups]) ** 2
+    if np.ptp(at) > 1e-3:
+        shot, read = np.polyfit(at, variance, 1)
         if shot >= 0 and read >= 0:
             return Noise(float(read), float(shot))
     return Noise(float(np.mean(variance)), 0.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _NoisySweep:
-    frames: list[Float32Array]
-    bank: BlurBank
-
-
-def _with_added_noise(sweep: RigSweep, law: RigLaw, noise: Noise, filled: Float32Array) -> _NoisySweep:
-    """Frames and blurred fused images as in :func:`tabulate`, with additional noise on the frames."""
+def _with_added_noise(sweep: RigSweep, noise: Noise) -> RigSweep:
     rng = np.random.default_rng(0)
-    more = [
+    noisy = [
         frame
         + np.sqrt(noise.read + noise.shot * np.clip(frame, 0, 1)).astype(np.float32)
         * rng.standard_normal(frame.shape, dtype=np.float32)
         for frame in sweep.frames
     ]
-    frames = stabilised(replace(sweep, frames=more), law.offset_mm)
-    sharp, _ = fuse_by_law(frames, filled, sweep.u_focus(law.offset_mm))
-    return _NoisySweep(frames, _bank(sharp))
-
-
-def _bank(sharp: Float32Array) -> BlurBank:
-    return blur_bank(np.repeat(sharp[:, :, None], 3, axis=2), 1.3 * _largest_blur_px(sharp.shape[1]))
-
-
-def _largest_blur_px(width: int) -> float:
-    return max(12.0, LARGEST_BLUR_OF_WIDTH * width)
+    return replace(sweep, frames=noisy)
 
 
 def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTable:
-    """Errors of every blur, with the fusion and pixel selection of an approximate law.
-
-    Args:
-        sweep: frames and depth.
-        law: approximate A and e.
-        noise: noise of the frames, whose contribution is subtracted.
-
-    Raises:
-        RejectedScene: if too few pixels are left to compare.
-    """
+    """Errors of every blur, with fusion and pixel selection by an approximate law, less the part due to ``noise``."""
     kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
-    frames = stabilised(sweep, law.offset_mm)
-    height, width = frames[0].shape
-    filled = nearest_filled(sweep.inv_depth)
-    sharp, index = fuse_by_law(frames, filled, u_focus)
-    largest, bank = _largest_blur_px(width), _bank(sharp)
+    fused = _fused(sweep, law)
+    frames, filled, bank, largest = fused.frames, fused.filled, fused.bank, fused.largest_blur_px
+    height, width = filled.shape
     border = np.zeros(filled.shape, bool)
     reach = int(np.ceil(largest / 2)) + 1 + int(np.ceil(np.abs(sweep.zooms(law.offset_mm) - 1).max() * width / 2))
     border[reach : height - reach, reach : width - reach] = True
-    known = np.isfinite(sweep.inv_depth) & border & (sharp < 0.95)
+    known = np.isfinite(sweep.inv_depth) & border & (fused.sharp < 0.95)
     if known.sum() < MIN_PIXELS:
         raise RejectedScene(
             f"{int(known.sum())} pixels of known depth remain for the comparison, expected {MIN_PIXELS}"
@@ -341,7 +286,7 @@ def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTab
     tiles, depths = TILES * TILES, len(edges) - 1
     counts = np.zeros((tiles, len(frames), depths))
     squares = np.zeros((*counts.shape, len(bank.diameters_px)))
-    noisy = None if noise is None else _with_added_noise(sweep, law, noise, filled)
+    noisy = None if noise is None else _fused(_with_added_noise(sweep, noise), law)
     for i, frame in enumerate(frames):
         use = (
             known & _away_from_edges(filled, float(u_focus[i]), kappa) & (kappa * np.abs(u_focus[i] - filled) < largest)
@@ -358,10 +303,10 @@ def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTab
                 more = srgb_from_linear(noisy.frames[i][use]) - observed - (noisy.bank.encoded[b][use] - rendered)
                 error -= np.square(more, dtype=np.float64)
             squares[:, i, :, b] = np.bincount(cell, error, tiles * depths).reshape(tiles, depths)
-    at = np.floor(index)
+    at = np.floor(fused.index)
     lower = np.clip(at.astype(int), 0, len(frames) - 1)
     upper = np.minimum(lower + 1, len(frames) - 1)
-    t = index - at
+    t = fused.index - at
     spread = (1 - t) * (u_focus[lower] - filled) ** 2 + t * (u_focus[upper] - filled) ** 2
     total = np.bincount(bins[known], minlength=depths)
     own = np.sqrt(np.bincount(bins[known], spread[known], depths) / np.maximum(total, 1))
@@ -430,15 +375,7 @@ def first_aperture_px(sweep: RigSweep, cost: _Cost, offset_mm: float) -> float:
 
 
 def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
-    """A and e with their intervals, which :func:`check_determined` checks.
-
-    Args:
-        sweep: frames and depth.
-        known: known A and e, which are then only evaluated.
-
-    Raises:
-        RejectedScene: with the reason, if no initial values are found.
-    """
+    """A and e with their intervals, which :func:`check_determined` checks; a ``known`` law is only evaluated."""
     if not np.isfinite(sweep.inv_depth).any():
         raise RejectedScene("no pixel has a known depth: A and e are not determined")
     if known is None:
@@ -460,37 +397,13 @@ def calibrate_rig(sweep: RigSweep, known: RigLaw | None = None) -> RigFit:
     return _with_intervals(sweep, table, fit)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameMatch:
-    """Registration of the frames to their renderings.
-
-    Attributes:
-        shifts_px: (N,) complex, x + iy, displacement of each frame in addition to breathing.
-        zooms: (N,) residual magnification.
-        correlations: (N,) correlation of frame and rendering after registration.
-    """
-
-    shifts_px: NDArray[np.complex128]
-    zooms: NDArray[np.float64]
-    correlations: NDArray[np.float64]
-
-
-def match_frames(sweep: RigSweep, law: RigLaw) -> FrameMatch:
+def match_frames(sweep: RigSweep, law: RigLaw) -> list[PairFit]:
     """Register every frame to the all-in-focus image blurred by the law."""
-    frames = stabilised(sweep, law.offset_mm)
-    filled = nearest_filled(sweep.inv_depth)
-    u_focus = sweep.u_focus(law.offset_mm)
-    sharp, _ = fuse_by_law(frames, filled, u_focus)
-    bank = _bank(sharp)
-    fits = []
-    for frame, u in zip(frames, u_focus, strict=True):
-        rendered = bank.render(sweep.kappa_px(law) * np.abs(u - filled))
-        fits.append(register_pair(rendered, srgb_from_linear(frame)))
-    return FrameMatch(
-        np.array([fit.transform.shift for fit in fits]),
-        np.array([abs(fit.transform.factor) for fit in fits]),
-        np.array([fit.correlation for fit in fits]),
-    )
+    fused, kappa = _fused(sweep, law), sweep.kappa_px(law)
+    return [
+        register_pair(fused.bank.render(kappa * np.abs(u - fused.filled)), srgb_from_linear(frame))
+        for frame, u in zip(fused.frames, sweep.u_focus(law.offset_mm), strict=True)
+    ]
 
 
 def _summary(cost: _Cost, law: RigLaw) -> RigFit:
@@ -506,7 +419,6 @@ def _summary(cost: _Cost, law: RigLaw) -> RigFit:
         float(np.sqrt(max(float(cells.sum()), 0.0) / max(sharp, 1e-12))),
         np.where(per_frame > 0, errors, np.nan),
         float(compared.max(initial=0.0)),
-        int(counts.max(axis=1).sum()),
     )
 
 
@@ -519,16 +431,13 @@ def _with_intervals(sweep: RigSweep, table: RigTable, fit: RigFit) -> RigFit:
         return RigLaw(fit.law.aperture_px * float(np.exp(i * steps[0])), fit.law.offset_mm + j * float(steps[1]))
 
     grid = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    by_part: dict[str, list[NDArray[np.float64]]] = {"tile": [], "frame": []}
-    for tile in range(table.squares.shape[0]):
-        cost = _Cost(sweep, table, tile)
-        rows = np.array([cost.cells(law_at(i, j)).sum(axis=1) for i, j in grid])  # (9, N)
-        by_part["tile"].append(rows.sum(axis=1))
-        by_part["frame"].append(rows)
-    costs = {"tile": np.array(by_part["tile"]), "frame": np.sum(by_part["frame"], axis=0).T}
+    costs = [_Cost(sweep, table, tile) for tile in range(len(table.squares))]
+    rows = np.array([[cost.cells(law_at(i, j)).sum(axis=1) for i, j in grid] for cost in costs])  # (T, 9, N)
     variance = np.zeros(2)
-    for part, values in costs.items():
-        used = table.counts.sum(axis=(1, 2)) if part == "tile" else table.counts.sum(axis=(0, 2))
+    for part, values, used in (
+        ("tile", rows.sum(axis=2), table.counts.sum(axis=(1, 2))),
+        ("frame", rows.sum(axis=0).T, table.counts.sum(axis=(0, 2))),
+    ):
         values = values[used > 0]
         if len(values) < 2:
             raise RejectedScene(f"all compared pixels are in one {part}: the errors of A and e are unknown")

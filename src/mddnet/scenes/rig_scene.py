@@ -11,25 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.captures.rig import RigCapture, read_rig
-from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError, RejectedScene
-from mddnet.scenes import store
-from mddnet.scenes.align import scaled_about
+from mddnet.scenes import rig_calibrate, store
+from mddnet.scenes.align import common_area, scaled_about
 from mddnet.scenes.all_in_focus import fuse
-from mddnet.scenes.depth_from_focus import complete, depth_from_sharpness
+from mddnet.scenes.depth_from_focus import complete
 from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
 from mddnet.scenes.kappa_fit import LUMINANCE
-from mddnet.scenes.rig_calibrate import (
-    RigFit,
-    RigLaw,
-    RigSweep,
-    calibrate_rig,
-    check_determined,
-    index_by_law,
-    match_frames,
-    stabilised,
-)
-from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.scenes.triangulate import MAX_RELATIVE_NOISE, MeasuredDepth, triangulate
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
@@ -40,8 +29,7 @@ WORST_ERROR_FRACTION = 0.9
 MIN_MATCH = 0.7
 OUTLIER_FACTOR = 2.0
 """A frame is an outlier if its re-rendering error exceeds this multiple of the median of all frames ..."""
-OUTLIER_LEAST = 0.015
-"""... and the median plus this value (sRGB-encoded, 0..1)."""
+OUTLIER_LEAST = 0.015  # ... and the median plus this value (sRGB-encoded, 0..1)
 SHIFT_UNDONE_PX = 0.15
 MAX_SHIFT_OF_WIDTH = 0.03
 MAX_ZOOM_LEFT = 0.01
@@ -49,44 +37,27 @@ MAX_ZOOM_LEFT = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigDepth:
-    """Depth of a rig capture.
+    """Depth of a rig capture."""
 
-    Attributes:
-        measured: depth in mm and its noise.
-        lit: illuminated share of the image.
-        disagreement_rad: median disagreement of the fringe frequencies.
-        misfit: median residual of the sine fit over the sine.
-    """
-
-    measured: MeasuredDepth
-    lit: float
-    disagreement_rad: float
-    misfit: float
+    measured: MeasuredDepth  # depth in mm and its noise
+    lit: float  # illuminated share of the image
+    disagreement_rad: float  # median disagreement of the fringe frequencies
+    misfit: float  # median residual of the sine fit over the sine
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RigCalibration:
-    """A decoded and calibrated rig capture.
+    """A decoded and calibrated rig capture."""
 
-    Attributes:
-        rig: the capture.
-        depth: its depth.
-        fit: A in pixels of the capture, and e.
-        shifts_px: (N,) complex, displacement of the frames to remove, pixels of the capture.
-        gains: (N,) factors on linear light that equalise the brightness of the frames.
-        filled_index: (h, w) frame number in focus at the working size, from depth or, where unknown, from sharpness.
-    """
-
-    rig: RigCapture
-    depth: RigDepth
-    fit: RigFit
-    shifts_px: NDArray[np.complex128]
-    gains: NDArray[np.float64]
-    filled_index: Float32Array
+    rig: RigCapture  # the capture
+    depth: RigDepth  # its depth
+    fit: rig_calibrate.RigFit  # A in pixels of the capture, and e
+    shifts_px: NDArray[np.complex128]  # (N,) complex, displacement of the frames to remove, pixels of the capture
+    gains: NDArray[np.float32]  # (N,) factors on linear light that equalise the brightness of the frames
+    filled_index: Float32Array  # (h, w) frame in focus at the working size, by depth or, where unknown, by sharpness
 
     @property
-    def law(self) -> RigLaw:
-        """A in pixels of the capture, and e."""
+    def law(self) -> rig_calibrate.RigLaw:
         return self.fit.law
 
     @property
@@ -95,18 +66,29 @@ class RigCalibration:
         return (np.array(self.rig.sensor_mm) + self.law.offset_mm) / 1000.0
 
     @property
+    def u_focus(self) -> NDArray[np.float64]:
+        """(N,) 1/m, 1 / D_f of every frame."""
+        return 1000.0 / self.rig.focal_mm - 1.0 / self.sensor_m
+
+    @property
+    def zooms(self) -> NDArray[np.float64]:
+        """(N,) magnification of the frames as captured relative to the depth map."""
+        return np.ones(len(self.sensor_m)) if self.rig.aligned else self.sensor_m / self.reference_m
+
+    def aligned_frames(self) -> Iterator[UInt8Array]:
+        """The frames without breathing and displacement, one at a time."""
+        centre = (self.rig.geometry.camera.cx, self.rig.geometry.camera.cy)
+        for i, (zoom, shift) in enumerate(zip(self.zooms, self.shifts_px, strict=True)):
+            yield scaled_about(self.rig.read_frame(i), float(zoom), centre, complex(shift))
+
+    @property
     def reference_m(self) -> float:
         """Sensor distance of the depth map, metres."""
         return (self.rig.fringes.sensor_mm + self.law.offset_mm) / 1000.0
 
 
 def measure_depth(rig: RigCapture) -> RigDepth:
-    """Decode the fringes, one frequency at a time, and triangulate.
-
-    Raises:
-        CaptureError: if an image is damaged.
-        RejectedScene: with the measured reason, if the fringes cannot be decoded.
-    """
+    """Decode the fringes, one frequency at a time, and triangulate; RejectedScene if they cannot be decoded."""
     phases = []
     for k, (files, periods) in enumerate(zip(rig.fringes.files, rig.fringes.periods, strict=True)):
         images = [rig.read_fringe(k, step) for step in range(len(files))]
@@ -130,12 +112,7 @@ def measure_depth(rig: RigCapture) -> RigDepth:
 
 
 def calibrate_capture(rig: RigCapture) -> RigCalibration:
-    """Depth, A and e of a capture, with all checks.
-
-    Raises:
-        CaptureError: if an image is damaged, or only one of A and e is given.
-        RejectedScene: with the measured reason, if the capture is not reliable.
-    """
+    """Depth, A and e of a capture, with all checks; RejectedScene with the measured reason if it is not reliable."""
     if (rig.aperture_px is None) != (rig.offset_mm is None):
         raise CaptureError(f"{rig.folder / 'capture.json'}: expected both aperture_px and offset_mm, or neither")
     depth = measure_depth(rig)
@@ -143,48 +120,43 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
     sweep = _sweep(rig, depth.measured.depth_mm, ratio)
     known = None
     if rig.aperture_px is not None and rig.offset_mm is not None:
-        known = RigLaw(rig.aperture_px * ratio, rig.offset_mm)
-    fit = calibrate_rig(sweep, known)
-    match = match_frames(sweep, fit.law)
-    worst = int(np.argmin(match.correlations))
-    if match.correlations[worst] < MIN_MATCH:
+        known = rig_calibrate.RigLaw(rig.aperture_px * ratio, rig.offset_mm)
+    fit = rig_calibrate.calibrate_rig(sweep, known)
+    matches = rig_calibrate.match_frames(sweep, fit.law)
+    worst = min(range(len(matches)), key=lambda i: matches[i].correlation)
+    if matches[worst].correlation < MIN_MATCH:
         raise RejectedScene(
-            f"{rig.frames[worst].name} differs from its rendering: correlation {match.correlations[worst]:.2f}, "
+            f"{rig.frames[worst].name} differs from its rendering: correlation {matches[worst].correlation:.2f}, "
             f"expected >= {MIN_MATCH}; check that nothing moved, and the order of frames"
         )
-    zoom = float(np.abs(match.zooms - 1).max())
+    zoom = max(abs(abs(match.transform.factor) - 1) for match in matches)
     if zoom > MAX_ZOOM_LEFT:
         raise RejectedScene(
             f"frames are magnified by up to {zoom:.1%} relative to the model of breathing, expected <= "
             f"{MAX_ZOOM_LEFT:.0%}; check aligned ({str(rig.aligned).lower()}), focal_mm, and the order of frames"
         )
-    shift = float(np.abs(match.shifts_px).max())
+    shifts_px = np.array([match.transform.shift for match in matches])
+    shift = float(np.abs(shifts_px).max())
     if shift > MAX_SHIFT_OF_WIDTH * sweep.inv_depth.shape[1]:
         raise RejectedScene(
             f"frames are displaced by up to {shift / ratio:.1f} px relative to the depth map, expected <= "
             f"{MAX_SHIFT_OF_WIDTH:.0%} of the width; check that camera and scene did not move"
         )
     if shift > SHIFT_UNDONE_PX:
-        sweep = replace(sweep, shifts_px=match.shifts_px)
-        fit = calibrate_rig(sweep, known)
+        sweep = replace(sweep, shifts_px=shifts_px)
+        fit = rig_calibrate.calibrate_rig(sweep, known)
     _check_errors(rig, fit)
     if known is None:
-        check_determined(fit)
-    law = RigLaw(fit.law.aperture_px / ratio, fit.law.offset_mm)
+        rig_calibrate.check_determined(fit)
+    law = rig_calibrate.RigLaw(fit.law.aperture_px / ratio, fit.law.offset_mm)
     full = replace(
-        fit,
-        law=law,
-        aperture_error_px=fit.aperture_error_px / ratio,
-        largest_blur_px=fit.largest_blur_px / ratio,
+        fit, law=law, aperture_error_px=fit.aperture_error_px / ratio, largest_blur_px=fit.largest_blur_px / ratio
     )
-    frames = stabilised(sweep, law.offset_mm)
-    index = _index_everywhere(frames, sweep, law)
-    gains = _gains(sweep, frames, law)
-    return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, index)
+    gains = rig_calibrate.equalising_gains(rig_calibrate.without_breathing(sweep, law.offset_mm))
+    return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, _index_everywhere(sweep, law))
 
 
-def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
-    """Frames and depth at the working size."""
+def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> rig_calibrate.RigSweep:
     size = (round(rig.width * ratio), round(rig.height * ratio))
     frames, bright = [], []
     for i in range(len(rig.frames)):
@@ -207,7 +179,7 @@ def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
         with np.errstate(invalid="ignore", divide="ignore"):
             inv_depth = np.where(share > 0.6, total / share, np.nan).astype(np.float32)
     camera = rig.geometry.camera
-    return RigSweep(
+    return rig_calibrate.RigSweep(
         frames=frames,
         inv_depth=inv_depth,
         focal_mm=rig.focal_mm,
@@ -220,7 +192,7 @@ def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> RigSweep:
     )
 
 
-def _check_errors(rig: RigCapture, fit: RigFit) -> None:
+def _check_errors(rig: RigCapture, fit: rig_calibrate.RigFit) -> None:
     if fit.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur by A = {fit.law.aperture_px:.4g} px and e = {fit.law.offset_mm:.4g} mm explains too little: the "
@@ -238,24 +210,14 @@ def _check_errors(rig: RigCapture, fit: RigFit) -> None:
         )
 
 
-def _gains(sweep: RigSweep, frames: list[Float32Array], law: RigLaw) -> NDArray[np.float64]:
-    """Factors by which :func:`stabilised` equalised the brightness of the frames."""
-    unscaled = [
-        scaled_about(frame, float(zoom), sweep.centre, complex(shift))
-        for frame, zoom, shift in zip(sweep.frames, sweep.zooms(law.offset_mm), sweep.shifts_px, strict=True)
-    ]
-    return np.array([float(a.mean()) / max(float(b.mean()), 1e-6) for a, b in zip(frames, unscaled, strict=True)])
-
-
-def _index_everywhere(frames: list[Float32Array], sweep: RigSweep, law: RigLaw) -> Float32Array:
+def _index_everywhere(sweep: rig_calibrate.RigSweep, law: rig_calibrate.RigLaw) -> Float32Array:
     """Frame number in focus: from depth where it is known, from sharpness elsewhere, such as in shadows."""
-    by_depth = index_by_law(sweep.inv_depth, sweep.u_focus(law.offset_mm))
+    by_depth = rig_calibrate.index_by_law(sweep.inv_depth, sweep.u_focus(law.offset_mm))
     unknown = np.isnan(sweep.inv_depth)
     if not unknown.any():
         return by_depth
-    colour = [np.repeat(frame[:, :, None], 3, axis=2) for frame in frames]
-    guide = srgb_from_linear(np.asarray(np.mean(colour, axis=0, dtype=np.float32)))
-    found = depth_from_sharpness(sharpness_profile(colour, 1.5), guide)
+    frames = rig_calibrate.stabilised(sweep, law.offset_mm)
+    found, guide = rig_calibrate.depth_of_grey(frames)
     known = np.where(unknown, found.index, by_depth).astype(np.float32)
     confidence = np.where(unknown, found.confidence, 1.0).astype(np.float32)
     completed = complete(replace(found, index=known, confidence=confidence), len(frames), guide, floor=0.0)
@@ -263,41 +225,32 @@ def _index_everywhere(frames: list[Float32Array], sweep: RigSweep, law: RigLaw) 
 
 
 def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
-    """Build the scene of a rig capture in ``out_root/<scene>/``, replacing an older one; ``scene.json`` comes last.
+    """Build the scene of a rig capture in ``out_root/<scene>/``; RejectedScene if it is not reliable.
 
     Frames are read one at a time: a stack of 200 positions needs no more memory than one of 4.
-
-    Raises:
-        CaptureError: if the capture is incomplete or contradicts itself.
-        RejectedScene: with the measured reason, if the scene is not reliable.
     """
     calibration = calibrate_capture(read_rig(folder))
-    rig, law = calibration.rig, calibration.law
-    sensor_m = calibration.sensor_m
-    zooms = np.ones(len(sensor_m)) if rig.aligned else sensor_m / calibration.reference_m
-    rows, columns = _common_area(rig, zooms, calibration.shifts_px)
-    sharp = _fused(calibration, zooms)[rows, columns]
+    rig = calibration.rig
+    camera = rig.geometry.camera
+    rows, columns = common_area(
+        (rig.height, rig.width), (camera.cx, camera.cy), calibration.zooms, calibration.shifts_px
+    )
+    sharp = _fused(calibration)[rows, columns]
     depth_mm = calibration.depth.measured.depth_mm[rows, columns]
     noise = calibration.depth.measured.relative_noise[rows, columns]
     confidence = np.where(np.isfinite(depth_mm), np.clip(1 - noise / MAX_RELATIVE_NOISE, 0, 1), 0).astype(np.float32)
-    kappa = float(law.aperture_px * calibration.reference_m)
-    u_focus = 1000.0 / rig.focal_mm - 1.0 / sensor_m
-    record = SceneRecord(
-        name=rig.scene,
-        location=rig.location,
-        capture="rig",
-        source=rig.source,
-        licence=rig.licence,
-        provenance="real",
-        unit="1/m",
-        frames=[FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(u_focus)],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
+    kappa = float(calibration.law.aperture_px * calibration.reference_m)
+    record = store.scene_record(
+        rig,
+        rig.scene,
+        "rig",
+        "1/m",
+        frames=[FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(calibration.u_focus)],
         confidence="confidence.png",
         lens=Lens(focal_mm=rig.focal_mm, f_number=rig.f_number, pixel_um=rig.pixel_um),
         measures=_measures(calibration, depth_mm),
     )
-    frames = (pixels[rows, columns] for pixels in _aligned_frames(rig, zooms, calibration.shifts_px))
+    frames = (pixels[rows, columns] for pixels in calibration.aligned_frames())
     inv_depth = (1000.0 / depth_mm).astype(np.float32)
     store.replace_scene(out_root / rig.scene, record, frames, sharp, inv_depth, confidence)
     return record
@@ -325,37 +278,16 @@ def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, 
     return measures
 
 
-def _aligned_frames(
-    rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]
-) -> Iterator[UInt8Array]:
-    centre = (rig.geometry.camera.cx, rig.geometry.camera.cy)
-    for i, (zoom, shift) in enumerate(zip(zooms, shifts_px, strict=True)):
-        yield scaled_about(rig.read_frame(i), float(zoom), centre, complex(shift))
-
-
-def _fused(calibration: RigCalibration, zooms: NDArray[np.float64]) -> UInt8Array:
+def _fused(calibration: RigCalibration) -> UInt8Array:
     """The all-in-focus image, (H, W, 3) uint8, sRGB; frames are read one at a time."""
     rig = calibration.rig
     depth_mm = calibration.depth.measured.depth_mm
-    u_focus = 1000.0 / rig.focal_mm - 1.0 / calibration.sensor_m
     index = cv2.resize(calibration.filled_index, (rig.width, rig.height), interpolation=cv2.INTER_LINEAR)
     with np.errstate(invalid="ignore"):
-        index = np.where(np.isfinite(depth_mm), index_by_law((1000.0 / depth_mm).astype(np.float32), u_focus), index)
+        by_depth = rig_calibrate.index_by_law((1000.0 / depth_mm).astype(np.float32), calibration.u_focus)
+        index = np.where(np.isfinite(depth_mm), by_depth, index)
     frames = (
         linear_from_srgb8(pixels) * np.float32(gain)
-        for pixels, gain in zip(_aligned_frames(rig, zooms, calibration.shifts_px), calibration.gains, strict=True)
+        for pixels, gain in zip(calibration.aligned_frames(), calibration.gains, strict=True)
     )
     return srgb8_from_linear(fuse(frames, index.astype(np.float32)))
-
-
-def _common_area(rig: RigCapture, zooms: NDArray[np.float64], shifts_px: NDArray[np.complex128]) -> tuple[slice, slice]:
-    """Rows and columns of the depth map that are inside all frames."""
-    slices = []
-    for centre, size, shifts in (
-        (rig.geometry.camera.cy, rig.height, shifts_px.imag),
-        (rig.geometry.camera.cx, rig.width, shifts_px.real),
-    ):
-        first = np.ceil(((0 - centre - shifts) / zooms + centre).max() - 1e-6)
-        last = np.floor(((size - 1 - centre - shifts) / zooms + centre).min() + 1e-6)
-        slices.append(slice(max(0, int(first)), min(size, int(last) + 1)))
-    return slices[0], slices[1]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mddnet.errors import CaptureError
@@ -17,13 +16,8 @@ class ReplacedScene(CaptureError):
     """A scene that was replaced while it was read."""
 
 
-@dataclass(frozen=True, slots=True)
-class SceneStamp:
-    """Identity of ``scene.json``: changes when a build replaces the scene."""
-
-    inode: int
-    changed_ns: int
-    size: int
+SceneStamp = tuple[int, int, int]
+"""Inode, modification time and size of ``scene.json``."""
 
 
 def scene_stamp(folder: Path) -> SceneStamp | None:
@@ -32,7 +26,7 @@ def scene_stamp(folder: Path) -> SceneStamp | None:
         found = (folder / "scene.json").stat()
     except OSError:
         return None
-    return SceneStamp(found.st_ino, found.st_mtime_ns, found.st_size)
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def check_stamp(folder: Path, stamp: SceneStamp | None) -> None:
@@ -43,11 +37,7 @@ def check_stamp(folder: Path, stamp: SceneStamp | None) -> None:
 
 @contextmanager
 def unchanged_since(folder: Path, stamp: SceneStamp | None) -> Iterator[None]:
-    """Check on exit, also after an error, that the scene still has this stamp; None disables the check.
-
-    Raises:
-        ReplacedScene: if the scene was replaced since, which may be the cause of any other error.
-    """
+    """Raise ReplacedScene on exit, also after an error that it may explain, unless the scene has this stamp or None."""
     try:
         yield
     finally:
@@ -57,11 +47,7 @@ def unchanged_since(folder: Path, stamp: SceneStamp | None) -> Iterator[None]:
 
 @contextmanager
 def unchanged(folder: Path) -> Iterator[None]:
-    """Check on exit that the scene was not replaced inside the context.
-
-    Raises:
-        ReplacedScene: if it was replaced, which may be the cause of any other error.
-    """
+    """Raise ReplacedScene on exit, also after an error that this may explain, if the scene was replaced meanwhile."""
     stamp = scene_stamp(folder)
     try:
         yield

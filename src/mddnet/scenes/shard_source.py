@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 from braceexpand import braceexpand
 
 from mddnet.errors import CaptureError
-from mddnet.io.json_fields import UNREADABLE_JSON
+from mddnet.io.json_fields import UNREADABLE_JSON, first_repeated
 
 SUMMARY = "shards.json"
 LICENCES = "licences.csv"
@@ -33,12 +33,9 @@ TIMEOUT_S = 60.0
 MAX_SHARDS = 1_000_000
 MAX_MEMBER_BYTES = 512 * 2**20
 MAX_SAMPLE_BYTES = 2**30
-MAX_TABLE_BYTES = 64 * 2**20
-"""Maximum size of a summary or list of licences."""
-UNREACHABLE = (OSError, http.client.HTTPException)
-"""Exceptions of opening or reading a file or an address."""
-INVALID_HEADER = (ValueError, OverflowError, IndexError, KeyError)
-"""Exceptions of tarfile for invalid headers."""
+MAX_TABLE_BYTES = 64 * 2**20  # maximum size of a summary or list of licences
+UNREACHABLE = (OSError, http.client.HTTPException)  # exceptions of opening or reading a file or an address
+INVALID_HEADER = (ValueError, OverflowError, IndexError, KeyError)  # exceptions of tarfile for invalid headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +52,9 @@ def is_address(source: str) -> bool:
 
 
 def expand_shards(patterns: Sequence[str]) -> list[str]:
-    """Expand patterns to shards, in order.
+    """Expand paths or ``http(s)`` addresses with ``{000..011}`` and ``{a,b}``, and ``*`` in paths, to shards in order.
 
-    Args:
-        patterns: paths or ``http(s)`` addresses with ``{000..011}`` and ``{a,b}``, and ``*`` in paths.
-
-    Raises:
-        CaptureError: for another kind of address, a pattern without match, a missing file, or a repeated shard.
+    CaptureError for another kind of address, a pattern without match, a missing file, or a repeated shard.
     """
     found: list[str] = []
     for pattern in patterns:
@@ -84,7 +77,7 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
                 found.append(name)
             else:
                 raise CaptureError(f"{name}: no such file (of {pattern}); write shards with `mddnet shards`")
-    repeated = next((name for name in found if found.count(name) > 1), None) if len(set(found)) < len(found) else None
+    repeated = first_repeated(found)
     if repeated is not None:
         raise CaptureError(f"{repeated}: listed twice; expected every shard once")
     if not 0 < len(found) <= MAX_SHARDS:
@@ -131,11 +124,7 @@ def read_sibling(source: str, name: str) -> bytes | None:
 
 
 def count_samples(sources: Sequence[str]) -> list[Shard]:
-    """Number of samples of each shard: from ``shards.json`` in its folder, or by reading the shard.
-
-    Raises:
-        CaptureError: if a shard without such a file is unreadable, or there is no sample at all.
-    """
+    """Number of samples of each shard: from ``shards.json`` in its folder, or by reading the shard."""
     known: dict[str, dict[str, int]] = {}
     shards = []
     for source in sources:
@@ -160,10 +149,7 @@ def _summary_counts(content: bytes | None) -> dict[str, int]:
 
 
 def shard_licences(shards: Sequence[Shard]) -> list[dict[str, str]]:
-    """The training scenes with location, source and licence, from the tables in the folders of the shards.
-
-    A missing table gives one row with an unknown licence.
-    """
+    """The training scenes with source and licence, from the tables beside the shards; "not known" without one."""
     rows = []
     for folder in dict.fromkeys(sibling(shard.source, LICENCES) for shard in shards):
         content = read_sibling(folder, LICENCES)
@@ -174,9 +160,6 @@ def shard_licences(shards: Sequence[Shard]) -> list[dict[str, str]]:
     return rows
 
 
-# --- the files in a shard ---------------------------------------------------------------------------------------------
-
-
 class BrokenShard(CaptureError):
     """A shard that could not be read to its end; for a web address, a retry may help."""
 
@@ -184,21 +167,17 @@ class BrokenShard(CaptureError):
 def raw_samples(
     source: str, wanted: Callable[[int], bool] = lambda index: True
 ) -> Iterator[dict[str, bytes | str] | None]:
-    """The samples of a shard as undecoded file contents by field, and ``__key__``.
+    """The samples of a shard (path or address) as file contents by field, and ``__key__``; None if not wanted.
 
-    Args:
-        source: path or ``http(s)`` address of the shard.
-        wanted: whether to read the sample with an index; None is yielded for others.
-
-    Raises:
-        CaptureError: for a member that is not a plain file, has a path in its name, is too large or repeated.
-        BrokenShard: if the shard cannot be opened or ends early.
+    CaptureError for a member that is not a plain file, has a path in its name, is too large or repeated; BrokenShard if
+    the shard cannot be opened or ends early.
     """
     try:
         with open_shard(source) as stream:
             guarded = GuardedStream(stream, MAX_MEMBER_BYTES + 2**20)
             # Files are seekable, web streams are not.
-            with tarfile.open(fileobj=guarded, mode="r|" if is_address(source) else "r:") as tar:
+            mode: Any = "r|" if is_address(source) else "r:"
+            with tarfile.open(fileobj=cast(IO[bytes], guarded), mode=mode) as tar:
                 yield from _raw_samples_of(tar, source, wanted, guarded)
     except (tarfile.TarError, EOFError, *INVALID_HEADER, *UNREACHABLE) as error:
         raise BrokenShard(f"{source}: not a complete tar file ({error}); copy or write the shard again") from error
@@ -248,7 +227,7 @@ def _checked_name(path: str, member: tarfile.TarInfo) -> tuple[str, str]:
     return key, field
 
 
-class GuardedStream(io.RawIOBase):
+class GuardedStream:
     """A stream for ``tarfile`` that limits the bytes read for one member, ``max_bytes`` per :meth:`next_member`.
 
     A header may claim a file name of gigabytes, which would fill the memory.
@@ -257,9 +236,9 @@ class GuardedStream(io.RawIOBase):
     def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
         self._stream = stream
         self._most = self._left = max_bytes
+        self.seekable, self.seek, self.tell = stream.seekable, stream.seek, stream.tell
 
     def next_member(self) -> None:
-        """Reset the limit."""
         self._left = self._most
 
     def read(self, size: int | None = -1) -> bytes:
@@ -270,15 +249,3 @@ class GuardedStream(io.RawIOBase):
         data = self._stream.read(wanted)
         self._left -= len(data)
         return data
-
-    def seekable(self) -> bool:
-        """As for the underlying stream."""
-        return self._stream.seekable()
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As for the underlying stream."""
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        """As for the underlying stream."""
-        return self._stream.tell()

@@ -62,23 +62,12 @@ def sample_key(group: str, scene: str, frame: int) -> str:
     return f"{plain(group)}+{plain(scene)}+{frame:04d}"
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class EncodedSample:
-    """One sample of a shard; its files are decoded on access.
+    """One sample of a shard; its files are decoded on access, or CaptureError names the sample and the field."""
 
-    Everything raises CaptureError, naming the sample and the missing or damaged field.
-
-    Attributes:
-        fields: file contents by field, and ``__key__``.
-        info: content of ``json``: ``place``, ``split``, ``unit``, ``u_focus``, ``kappa_px``, ``source``, ``licence``,
-            ``provenance`` and others.
-    """
-
-    fields: Mapping[str, Any]
-    info: dict[str, Any]
+    fields: Mapping[str, Any]  # file contents by field, and __key__
+    info: dict[str, Any]  # content of json: place, split, unit, u_focus, kappa_px, source, licence, provenance ...
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> EncodedSample:
@@ -88,7 +77,6 @@ class EncodedSample:
 
     @property
     def key(self) -> str:
-        """Unique name of the sample."""
         return str(self.fields.get("__key__", ""))
 
     def image(self, name: Literal["sharp", "focused"]) -> UInt8Array:
@@ -98,12 +86,10 @@ class EncodedSample:
 
     @cached_property
     def sharp(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB."""
         return self.image("sharp")
 
     @cached_property
     def focused(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB."""
         return self.image("focused")
 
     @cached_property
@@ -137,11 +123,7 @@ class EncodedSample:
 
 
 def read_shard(path: Path | str) -> Iterator[EncodedSample]:
-    """Decode the samples of a shard (path or ``http(s)`` address) one by one.
-
-    Raises:
-        CaptureError: as :func:`~mddnet.scenes.shard_source.raw_samples`, and for an incomplete sample.
-    """
+    """Decode the samples of a shard (path or ``http(s)`` address) one by one."""
     for fields in raw_samples(str(path)):
         assert fields is not None  # all are wanted
         try:
@@ -151,11 +133,7 @@ def read_shard(path: Path | str) -> Iterator[EncodedSample]:
 
 
 def decode_sample(sample: Mapping[str, Any]) -> EncodedSample:
-    """Decode a sample completely; can be used with ``map`` on ``webdataset.WebDataset(shards)`` without ``decode``.
-
-    Raises:
-        CaptureError: naming the sample and the missing or damaged field.
-    """
+    """Decode a sample completely; works with ``map`` on ``webdataset.WebDataset(shards)`` without ``decode``."""
     one = EncodedSample.of(sample)
     check_one_size(one.key, one.sharp, one.focused, one.inv_depth, one.signed_defocus_px, one.confidence)
     return one

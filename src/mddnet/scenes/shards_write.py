@@ -15,6 +15,7 @@ import re
 import struct
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,8 @@ from mddnet.io.atomic import atomic_write_text, write_csv
 from mddnet.io.part_file import remove_abandoned, writing_into
 from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
-from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes, image_size
-from mddnet.scenes.scratch import BuildLock
+from mddnet.scenes.found import DamagedScene, FoundScene, check_images, find_scenes
+from mddnet.scenes.scratch import build_scratch
 from mddnet.scenes.shard_source import LICENCE_COLUMNS, LICENCES, SUMMARY
 from mddnet.scenes.shards import CONFIDENCE_FIELD, MAP_FIELDS, SHARD_FORMAT, sample_key
 from mddnet.scenes.store import BUILD_AGAIN, CODE_UNKNOWN, read_coded_map, read_image, read_inv_depth, read_scene
@@ -54,7 +55,6 @@ class SampleRef:
     frame: int
 
     def files(self) -> list[Path]:
-        """The source files of the sample."""
         record = self.record
         names = [record.sharp, record.frames[self.frame].file, record.inv_depth]
         return [self.folder / name for name in ([*names, record.confidence] if record.confidence else names)]
@@ -62,21 +62,13 @@ class SampleRef:
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """One shard to write.
+    """One shard to write."""
 
-    Attributes:
-        name: file name, ``train-000000.tar``.
-        split: one of :data:`mddnet.types.SPLITS`.
-        samples: its samples, in order.
-        suffixes: those of sharp and focused images, the same in all shards, because readers take columns from names.
-        digest: digest of its content; files count by size and modification time.
-    """
-
-    name: str
-    split: str
-    samples: tuple[SampleRef, ...]
-    suffixes: tuple[Suffix, Suffix]
-    digest: str
+    name: str  # file name, train-000000.tar
+    split: str  # one of mddnet.types.SPLITS
+    samples: tuple[SampleRef, ...]  # its samples, in order
+    suffixes: tuple[Suffix, Suffix]  # of sharp and focused images; the same in all shards, as readers need
+    digest: str  # digest of its content; files count by size and modification time
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +91,12 @@ class ShardRow:
     reason: str = ""
 
 
-# --- the plan ---------------------------------------------------------------------------------------------------------
-
-
 def plan_shards(
     root: Path, split_of: Callable[[str], str], kinds: Sequence[str] | None = None, shard_bytes: int = 256 * 2**20
 ) -> ShardPlan:
-    """Assign samples to shards.
+    """Assign the samples of a folder of scenes to shards of at most ``shard_bytes``, estimated from their files.
 
-    Args:
-        root: folder of scenes written by ``mddnet build``.
-        split_of: split of a location, or "" if unknown.
-        kinds: kinds of scenes to include; all if None.
-        shard_bytes: maximum size of a shard, estimated from the files of the scenes.
-
-    Raises:
-        CaptureError: for a location without split, or if there is no sample at all.
+    ``split_of`` gives "" for an unknown location, which is an error; ``kinds`` None means all.
     """
     scenes: list[tuple[FoundScene, SceneRecord]] = []
     damaged: list[DamagedScene] = []
@@ -147,8 +129,8 @@ def plan_shards(
 def _usable_record(folder: Path) -> SceneRecord:
     """Read ``scene.json`` and check the depth map and the headers of images; frames are decoded on writing."""
     record = read_scene(folder)
-    read_inv_depth(folder / record.inv_depth)
-    check_images(folder, record, image_size(folder / record.inv_depth))
+    height, width = read_inv_depth(folder / record.inv_depth).inv_depth.shape
+    check_images(folder, record, (width, height))
     return record
 
 
@@ -191,15 +173,8 @@ def _digest(split: str, samples: Sequence[SampleRef], suffixes: tuple[Suffix, Su
     return digest.hexdigest()
 
 
-# --- one shard --------------------------------------------------------------------------------------------------------
-
-
 def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -> dict[str, bytes]:
-    """Content of the files of a sample, by field, in the order of writing.
-
-    Raises:
-        CaptureError: if a file of the scene is missing or damaged.
-    """
+    """Content of the files of a sample, by field, in the order of writing; CaptureError if one is damaged."""
     record, frame = each.record, each.record.frames[each.frame]
     depth_path = each.folder / record.inv_depth
     depth = read_coded_map(depth_path, "inv_depth", BUILD_AGAIN)
@@ -282,29 +257,20 @@ def _png_bytes(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
 
 def _with_scale(png: bytes, text: str) -> bytes:
-    """The same PNG with another scale; the compressed codes are unchanged."""
-    parts = [png[:8]]
-    for kind, body in _chunks(png):
-        content = b"mddnet\0" + text.encode("latin-1") if kind == b"tEXt" and body.startswith(b"mddnet\0") else body
-        parts.append(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content)))
-    return b"".join(parts)
-
-
-def _chunks(png: bytes) -> list[tuple[bytes, bytes]]:
-    """Type and body of the chunks of an intact PNG (PNG specification, section 5.3)."""
-    chunks, at = [], 8
+    """The same PNG with another scale; the compressed codes are unchanged (PNG specification, section 5.3)."""
+    out, at = png[:8], 8
     while at + 12 <= len(png):
         length = int.from_bytes(png[at : at + 4], "big")
-        chunks.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        kind, body = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        if kind == b"tEXt" and body.startswith(b"mddnet\0"):
+            body = b"mddnet\0" + text.encode("latin-1")
+        out += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         at += 12 + length
-    return chunks
+    return out
 
 
 def write_shard(task: ShardTask, out: Path, scratch: Path) -> ShardRow:
-    """Write a shard in ``scratch`` and move it to ``out``, or keep an unchanged one; errors become a row.
-
-    The bytes depend on the scenes only: no times, users or folder names are stored.
-    """
+    """Write a shard, or keep an unchanged one; errors become a row. Its bytes depend on the scenes only."""
     kept = _kept(task, out)
     if kept is not None:
         return kept
@@ -350,20 +316,12 @@ def _kept(task: ShardTask, out: Path) -> ShardRow | None:
     return None
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
-
-
 def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRow]:
-    """Write the shards of a plan to ``out``; after an interruption, the next call resumes.
+    """Write the shards of a plan to ``out``, one row each; after an interruption, the next call resumes.
 
-    Yields:
-        One row per finished shard. After all, licences, a summary and checksums are written.
-
-    Raises:
-        CaptureError: if ``out`` contains a foreign shard.
-        OutputError: if ``out`` is not writable, or another process is writing there.
+    Finally licences, a summary and checksums are written. CaptureError if ``out`` contains a foreign shard.
     """
-    with BuildLock(out) as scratch:
+    with build_scratch(out) as scratch:
         (out / INDEX).mkdir(exist_ok=True)
         remove_abandoned(out / INDEX)
         (out / CHECKSUMS).unlink(missing_ok=True)
@@ -377,7 +335,6 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
 
 
 def _remove_outdated(plan: ShardPlan, out: Path) -> None:
-    """Remove the shards of earlier plans."""
     names = {task.name for task in plan.tasks}
     for path in sorted(out.glob("*.tar")):
         if path.name in names or not OUR_SHARD.fullmatch(path.name):
@@ -392,27 +349,23 @@ def _remove_outdated(plan: ShardPlan, out: Path) -> None:
 
 def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
     """Write licences, summary and, last, the checksums."""
-    counted: dict[Path, list[tuple[str, SampleRef]]] = {}
-    for task in plan.tasks:
-        for each in task.samples:
-            counted.setdefault(each.folder, []).append((task.split, each))
+    samples = [(task.split, each) for task in plan.tasks for each in task.samples]
+    counts = Counter(each.folder for _, each in samples)
     lines = []
-    for folder, of_scene in counted.items():
-        split, first = of_scene[0]
-        record = first.record
-        facts = {"place": record.location, "provenance": record.provenance}
-        facts |= {"source": record.source, "licence": record.licence}
-        lines.append({"split": split, "group": first.kind, "scene": folder.name, "sets": str(len(of_scene)), **facts})
+    for split, first in {each.folder: (split, each) for split, each in samples}.values():
+        facts = {name: getattr(first.record, name) for name in ("provenance", "source", "licence")}
+        facts |= {"split": split, "group": first.kind, "scene": first.folder.name, "place": first.record.location}
+        lines.append({**facts, "sets": str(counts[first.folder])})
     lines.sort(key=lambda line: (line["split"], line["group"], line["scene"]))
     write_csv(out / LICENCES, LICENCE_COLUMNS, lines)
     splits = {}
     for split in SPLITS:
-        samples = {task.name: len(task.samples) for task in plan.tasks if task.split == split}
+        of_shard = {task.name: len(task.samples) for task in plan.tasks if task.split == split}
         of_split = [line for line in lines if line["split"] == split]
         splits[split] = {
-            "shards": list(samples),
-            "sets_of_shard": samples,
-            "sets": sum(samples.values()),
+            "shards": list(of_shard),
+            "sets_of_shard": of_shard,
+            "sets": sum(of_shard.values()),
             "scenes": len(of_split),
             "places": len({line["place"] for line in of_split}),
         }

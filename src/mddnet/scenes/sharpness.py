@@ -14,10 +14,7 @@ READ_NOISE_FLOOR = 0.01
 
 
 def modified_laplacian(linear: Float32Array, presmooth_px: float = 0.7) -> Float32Array:
-    """|d2/dx2| + |d2/dy2| of slightly smoothed linear light (Nayar and Nakagawa, IEEE PAMI 1994, eq. 13).
-
-    ``linear`` is (H, W) or (H, W, C); ``presmooth_px`` is the sigma of the smoothing against noise, 0 for none.
-    """
+    """``|d2/dx2| + |d2/dy2|`` of smoothed linear light, (H, W) or (H, W, C) (Nayar and Nakagawa, PAMI 1994, eq. 13)."""
     smooth = cv2.GaussianBlur(linear, (0, 0), presmooth_px) if presmooth_px > 0 else linear
     second = np.array([[-1, 2, -1]], dtype=np.float32)
     along_x = cv2.filter2D(smooth, cv2.CV_32F, second, borderType=cv2.BORDER_REFLECT)
@@ -28,18 +25,10 @@ def modified_laplacian(linear: Float32Array, presmooth_px: float = 0.7) -> Float
 def sharpness_profile(
     linear_frames: Sequence[Float32Array], window_px: float, wanted: Sequence[bool] | None = None
 ) -> Float32Array:
-    """Sharpness of every frame at every pixel: windowed mean square of the modified Laplacian over the noise variance.
+    """(N, H, W) sharpness of (H, W, 3) linear light: mean square of the modified Laplacian over the noise variance.
 
     The variance of shot noise is proportional to light, so squares are divided by the mean light of the stack. This is
-    the same divisor for all frames, which does not move the peak.
-
-    Args:
-        linear_frames: N arrays (H, W, 3) of linear light.
-        window_px: sigma of the Gaussian window.
-        wanted: whether to compute each frame; others are 0. All by default.
-
-    Returns:
-        (N, H, W) float32, >= 0.
+    the same divisor for all frames, which does not move the peak. Frames that are not ``wanted`` are 0.
     """
     mean = np.zeros(linear_frames[0].shape, dtype=np.float32)
     for frame in linear_frames:

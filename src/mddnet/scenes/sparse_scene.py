@@ -8,7 +8,7 @@ import numpy as np
 
 from mddnet.captures.rgbd import RgbdFrame
 from mddnet.errors import RejectedScene
-from mddnet.scenes.store import scene_name, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, SceneRecord
 
 LEAST_POINTS = 50
@@ -17,11 +17,7 @@ LEAST_POINTS = 50
 def build_multiview_scene(capture: RgbdFrame, out_root: Path) -> SceneRecord:
     """Write ``out_root/NAME`` with one frame: the photo itself, sharp everywhere (kappa 0).
 
-    Points are too sparse to render blur.
-
-    Raises:
-        MddnetError: if a file is damaged.
-        RejectedScene: if image and depth differ in size, or there are fewer than 50 points.
+    RejectedScene if image and depth differ in size, or there are fewer than 50 points.
     """
     image, inv_depth = capture.read_rgb(), capture.read_inv_depth()
     points = int(np.isfinite(inv_depth).sum())
@@ -29,17 +25,12 @@ def build_multiview_scene(capture: RgbdFrame, out_root: Path) -> SceneRecord:
         raise RejectedScene(f"image {image.shape[:2]} and depth {inv_depth.shape} differ in size")
     if points < LEAST_POINTS:
         raise RejectedScene(f"{points} points of known depth; expected at least {LEAST_POINTS}")
-    record = SceneRecord(
-        name=scene_name(capture.name),
-        location=capture.location,
-        capture="multiview",
-        source=capture.source,
-        licence=capture.licence,
-        provenance="real",
-        unit=capture.unit,
+    record = scene_record(
+        capture,
+        scene_name(capture.name),
+        "multiview",
+        capture.unit,
         frames=[FrameRecord("sharp.jpg", u_focus=1.0, kappa_px=0.0)],
-        sharp="sharp.jpg",
-        inv_depth="inv_depth.png",
         measures={"points": float(points)},
     )
     folder = out_root / record.name

@@ -14,35 +14,29 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from mddnet.captures.description import CaptureDescription
+from mddnet.captures.kind import ListedCapture
 from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
 from mddnet.photo.image_file import opened_image, read_rgb
-from mddnet.types import (
-    INV_DEPTH_UNITS,
-    Float32Array,
-    FrameRecord,
-    InvDepthUnit,
-    Lens,
-    SceneRecord,
-    UInt8Array,
-)
+from mddnet.types import INV_DEPTH_UNITS, Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 SCENE_FORMAT = 1
 CODE_UNKNOWN = 0
 CODE_INFINITY = 1
 CODE_FIRST = 2
 CODE_LAST = 65535
-CODE_TYPES = (np.uint16, np.int32)
-"""Types that Pillow returns for 16-bit grey."""
-LARGEST_VALUE = 1e28
-"""Limit of low and step that keeps all values in the range of float32."""
+CODE_TYPES = (np.uint16, np.int32)  # types that Pillow returns for 16-bit grey
+LARGEST_VALUE = 1e28  # limit of low and step that keeps all values in the range of float32
 
+ALLOWED = {"format": (SCENE_FORMAT,), "unit": INV_DEPTH_UNITS, "provenance": ("real", "rendered", "pseudo")}
+"""Values of fields of ``scene.json``."""
 WRONG_FIELDS = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 """Exceptions of reading fields from JSON with other content."""
 BUILD_AGAIN = "build the scene again"
@@ -60,17 +54,10 @@ class CodedMap:
 
 @dataclass(frozen=True, slots=True)
 class InvDepthFile:
-    """A decoded inverse depth file.
+    """A decoded inverse depth file."""
 
-    Attributes:
-        inv_depth: (H, W) float32, NaN where unknown; infinity is 0 for ``"1/m"`` and the lowest value otherwise.
-        unit: unit of the values.
-        step: quantisation step in that unit.
-    """
-
-    inv_depth: Float32Array
-    unit: InvDepthUnit
-    step: float
+    inv_depth: Float32Array  # (H, W) float32, NaN where unknown; infinity is 0 for "1/m" and the lowest value otherwise
+    unit: InvDepthUnit  # unit of the values
 
 
 def scene_name(name: str) -> str:
@@ -79,14 +66,7 @@ def scene_name(name: str) -> str:
 
 
 def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
-    """Write (H, W) inverse depth as a 16-bit PNG; values are finite, NaN (unknown) or -inf (infinity).
-
-    Returns:
-        The quantisation step; the error of finite values is at most half of it.
-
-    Raises:
-        ValueError: for another shape, +inf, or an unknown unit.
-    """
+    """Write (H, W) inverse depth as a 16-bit PNG (NaN is unknown, -inf infinitely far); returns the step."""
     u = np.asarray(inv_depth, dtype=np.float64)
     if u.ndim != 2:
         raise ValueError(f"inverse depth has shape {u.shape}; expected (H, W)")
@@ -108,17 +88,7 @@ def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> 
 
 
 def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | None = None) -> CodedMap:
-    """Read a 16-bit map with its scale.
-
-    Args:
-        file: path, or stream of its bytes.
-        quantity: the required quantity.
-        fix: end of messages: how to fix an unusable file.
-        name: name in messages; the path by default.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, without scale, or of another quantity.
-    """
+    """Read a 16-bit map of ``quantity`` with its scale; ``fix`` ends error messages, ``name`` defaults to the path."""
     name = str(file) if name is None else name
     with opened_image(file, fix, name=name, what="16-bit PNG") as image:
         text = image.info.get("mddnet")
@@ -145,32 +115,36 @@ def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | N
 
 
 def read_inv_depth(path: Path) -> InvDepthFile:
-    """Read a file written by :func:`write_inv_depth`.
-
-    Raises:
-        CaptureError: if the file is missing, damaged, or without scale.
-    """
+    """Read a file written by :func:`write_inv_depth`; CaptureError if it is damaged or without scale."""
     found = read_coded_map(path, "inv_depth", BUILD_AGAIN)
     if found.unit not in INV_DEPTH_UNITS or not found.step > 0:
         raise CaptureError(
             f"{path}: unit {display(found.unit)}, step {found.step}; expected a step above 0 and one of "
             f"{', '.join(INV_DEPTH_UNITS)}"
         )
-    return InvDepthFile(found.values, cast(InvDepthUnit, found.unit), found.step)
+    return InvDepthFile(found.values, cast(InvDepthUnit, found.unit))
 
 
 def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
     """Write an 8-bit image, (H, W, 3) or (H, W), as PNG or JPEG (4:4:4, since colour fringes are a cue) by suffix."""
     picture = Image.fromarray(image)
-    if path.suffix == ".png":
-        atomic_write(path, lambda stream: picture.save(stream, format="PNG"))
-    else:
-        atomic_write(path, lambda stream: picture.save(stream, format="JPEG", quality=quality, subsampling=0))
+    jpeg = {"format": "JPEG", "quality": quality, "subsampling": 0}
+    options: dict[str, Any] = {"format": "PNG"} if path.suffix == ".png" else jpeg
+    atomic_write(path, lambda stream: picture.save(stream, **options))
 
 
 def read_image(path: Path) -> UInt8Array:
     """Read a stored image as (H, W, 3) uint8, sRGB; CaptureError if it is missing or damaged."""
     return read_rgb(path, BUILD_AGAIN)
+
+
+def scene_record(
+    capture: CaptureDescription | ListedCapture, name: str, kind: str, unit: InvDepthUnit, **fields: Any
+) -> SceneRecord:
+    """The record of a scene with real frames unless ``fields`` say otherwise, and with the usual file names."""
+    about = {"location": capture.location, "source": capture.source, "licence": capture.licence}
+    usual = {"provenance": "real", "sharp": "sharp.jpg", "inv_depth": "inv_depth.png"}
+    return SceneRecord(name=name, capture=kind, unit=unit, **{**about, **usual, **fields})
 
 
 def write_scene_json(folder: Path, record: SceneRecord) -> None:
@@ -191,16 +165,9 @@ def replace_scene(
 ) -> None:
     """Write a scene of a real capture, replacing an older one; ``scene.json`` is written last.
 
-    Args:
-        folder: the scene folder.
-        record: file names, and the unit of the inverse depth.
-        frames: the focused frames in the order of ``record.frames``, (H, W, 3) uint8, sRGB.
-        sharp: (H, W, 3) uint8, sRGB.
-        inv_depth: (H, W), NaN where unknown.
-        confidence: (H, W) in [0, 1].
+    ``frames`` are in the order of ``record.frames``; images are uint8 sRGB, maps (H, W), the confidence in [0, 1].
     """
-    if folder.exists():
-        shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for entry, image in zip(record.frames, frames, strict=True):
         write_image(folder / entry.file, image)
@@ -231,29 +198,18 @@ def _frame(folder: Path, data: dict[str, object]) -> FrameRecord:
 
 
 def read_scene(folder: Path) -> SceneRecord:
-    """Read ``scene.json`` of a scene folder.
-
-    Raises:
-        CaptureError: naming the file and the field that is missing or wrong.
-    """
+    """Read ``scene.json`` of a scene folder; CaptureError names the field that is missing or wrong."""
     path = folder / "scene.json"
     data = read_json_object(path, "expected the fields of a scene record: build the scene again")
     try:
-        if data["format"] != SCENE_FORMAT:
-            raise CaptureError(
-                f"{path}: format {display(data['format'])}; expected {SCENE_FORMAT}: build the scene again"
-            )
-        if data["unit"] not in INV_DEPTH_UNITS:
-            raise CaptureError(f"{path}: unit {display(data['unit'])}; expected one of {', '.join(INV_DEPTH_UNITS)}")
-        if data["provenance"] not in ("real", "rendered", "pseudo"):
-            raise CaptureError(f"{path}: provenance {display(data['provenance'])}; expected real, rendered or pseudo")
+        for field, allowed in ALLOWED.items():
+            if data[field] not in allowed:
+                names = ", ".join(map(str, allowed))
+                raise CaptureError(f"{path}: {field} {display(data[field])}; expected {names}: build the scene again")
         confidence = data.get("confidence")
         return SceneRecord(
-            name=str(data["name"]),
+            **{field: str(data[field]) for field in ("name", "capture", "source", "licence")},
             location=str(data["place"]),
-            capture=str(data["capture"]),
-            source=str(data["source"]),
-            licence=str(data["licence"]),
             provenance=data["provenance"],
             unit=data["unit"],
             frames=[_frame(folder, frame) for frame in data["frames"]],
@@ -270,11 +226,7 @@ def read_scene(folder: Path) -> SceneRecord:
 
 
 def list_scenes(root: Path) -> list[Path]:
-    """Scene folders directly below ``root`` or one level deeper, sorted by name.
-
-    Raises:
-        CaptureError: if there is none.
-    """
+    """Scene folders directly below ``root`` or one level deeper, sorted by name; CaptureError if there is none."""
     found = sorted(p.parent for pattern in ("*/scene.json", "*/*/scene.json") for p in root.glob(pattern))
     if not found:
         raise CaptureError(f"{root}: no scene (a folder with scene.json) in it; build scenes with `mddnet build`")

@@ -8,12 +8,14 @@ scenes paste a piece of a second photo over the first, whose outline is a true e
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2, vq
 
 from mddnet.color import linear_from_srgb8
 from mddnet.scenes.render import Surface, hidden_surface, render_surfaces
@@ -24,24 +26,17 @@ OUTLINES: tuple[Outline, ...] = ("ellipse", "polygon", "blob", "segment")
 
 MIN_PIECE_SHARE = 0.008
 MAX_PIECE_SHARE = 0.35
-OCCLUSION_JUMP = 0.05
-"""Minimum step of relative inverse depth of an occlusion edge within one photo."""
+OCCLUSION_JUMP = 0.05  # minimum step of relative inverse depth of an occlusion edge within one photo
 HIDDEN_REACH_PX = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SyntheticScene:
-    """Input of :func:`mddnet.scenes.render.render_surfaces`.
+    """Input of :func:`mddnet.scenes.render.render_surfaces`."""
 
-    Attributes:
-        surfaces: nearest first; the last ones cover everything.
-        inv_depth: (H, W) relative inverse depth of the visible surfaces, 0 farthest and 1 nearest.
-        pasted: number of pieces of the second photo.
-    """
-
-    surfaces: tuple[Surface, ...]
-    inv_depth: Float32Array
-    pasted: int
+    surfaces: tuple[Surface, ...]  # nearest first; the last ones cover everything
+    inv_depth: Float32Array  # (H, W) relative inverse depth of the visible surfaces, 0 farthest and 1 nearest
+    pasted: int  # number of pieces of the second photo
 
     def sharp_linear(self) -> Float32Array:
         """(H, W, 3) linear light of the scene without blur."""
@@ -67,13 +62,7 @@ def slanted_plane(shape: tuple[int, int], rng: np.random.Generator) -> Float32Ar
 
 
 def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """(H, W) labels, from 0, of connected pieces of similar colour: k-means of colour and position at half resolution.
-
-    Args:
-        srgb8: (H, W, 3) uint8.
-        count: number of clusters; a cluster of several components gives several labels.
-        rng: random generator for the weight of positions and the first centres.
-    """
+    """(H, W) labels, from 0, of connected pieces of similar colour: k-means of colour and position at half size."""
     height, width = srgb8.shape[:2]
     half_size = (max(8, width // 2), max(8, height // 2))
     small = cv2.medianBlur(cv2.resize(srgb8, half_size, interpolation=cv2.INTER_AREA), 5)
@@ -84,15 +73,11 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
     features = np.dstack([lab, x * position_weight, y * position_weight]).reshape(-1, 5)
     centres = features[rng.choice(len(features), count, replace=False)]
     # Not OpenCV's k-means, whose random generator would make scenes irreproducible.
-    squares = (features**2).sum(axis=1, keepdims=True)
     sample = features[rng.choice(len(features), min(len(features), 4000), replace=False)]
-    for _ in range(6):
-        nearest = _nearest_centre(sample, centres, (sample**2).sum(axis=1, keepdims=True))
-        for k in range(count):
-            members = sample[nearest == k]
-            if len(members):
-                centres[k] = members.mean(axis=0)
-    labels = cv2.medianBlur(_nearest_centre(features, centres, squares).astype(np.uint8).reshape(rows, columns), 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about clusters without a member, which stay where they are
+        centres, _ = kmeans2(sample, centres, iter=6, minit="matrix")
+    labels = cv2.medianBlur(vq(features, centres)[0].astype(np.uint8).reshape(rows, columns), 5)
     full = cv2.medianBlur(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST), 5)
     pieces = np.zeros((height, width), dtype=np.int32)
     used = 0
@@ -104,18 +89,10 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
     return pieces
 
 
-def _nearest_centre(points: Float32Array, centres: Float32Array, squares: Float32Array) -> NDArray[np.intp]:
-    distances = squares - 2 * points @ centres.T + (centres**2).sum(axis=1)
-    return np.asarray(distances.argmin(axis=1))
-
-
 def random_outline(
     shape: tuple[int, int], outline: Outline, rng: np.random.Generator, labels: NDArray[np.int32] | None = None
 ) -> BoolArray | None:
-    """A random (H, W) mask with a given kind of outline, or None if its size is not useful.
-
-    ``"segment"`` needs ``labels`` from :func:`segments`.
-    """
+    """A random (H, W) mask of a kind, or None if its size is not useful; a segment is made of ``labels``."""
     height, width = shape
     long_side = max(height, width)
     mask = np.zeros(shape, dtype=np.uint8)
@@ -198,16 +175,7 @@ def _random_part(srgb8: UInt8Array, shape: tuple[int, int], rng: np.random.Gener
 def synthetic_scene(
     srgb8: UInt8Array, rng: np.random.Generator, other_srgb8: UInt8Array | None = None
 ) -> SyntheticScene:
-    """A synthetic scene from a photo and, if given, pieces of a second one in front of it.
-
-    Args:
-        srgb8: (H, W, 3) uint8, the background photo, at least 16 pixels on each edge.
-        rng: random generator; the same state gives the same scene.
-        other_srgb8: a second photo of any size, from which 1 to 4 foreground pieces are cut.
-
-    Raises:
-        ValueError: for another shape or type, or a smaller photo.
-    """
+    """A synthetic scene from a photo of at least 16 x 16 px, and 1 to 4 pieces of a second one in front of it."""
     if srgb8.dtype != np.uint8 or srgb8.ndim != 3 or srgb8.shape[2] != 3 or min(srgb8.shape[:2]) < 16:
         raise ValueError(f"photo {srgb8.shape} {srgb8.dtype}; expected (H, W, 3) uint8 with H, W >= 16")
     height, width = srgb8.shape[:2]

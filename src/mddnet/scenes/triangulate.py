@@ -23,46 +23,36 @@ from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
 from mddnet.types import BoolArray, Float32Array
 
-MAX_RELATIVE_NOISE = 0.004
-"""Depth is unknown where its relative noise exceeds this share."""
-EDGE_JUMP = 0.02
-"""Relative change of depth in a window at a depth edge, where a pixel may mix two surfaces."""
+MAX_RELATIVE_NOISE = 0.004  # depth is unknown where its relative noise exceeds this share
+EDGE_JUMP = 0.02  # relative change of depth in a window at a depth edge, where a pixel may mix two surfaces
 EDGE_OF_WIDTH = 1.0 / 250.0
 SPIKE = 0.01
 DARK = 0.2
-FADED = 0.6
-"""Modulation over the largest within 5 x 5 pixels below which a pixel is dark, or partly lit."""
-MIN_NEIGHBOURS = 0.3
-"""Minimum known share of the 5 x 5 window around a pixel."""
+FADED = 0.6  # modulation over the largest within 5 x 5 pixels below which a pixel is dark, or partly lit
+MIN_NEIGHBOURS = 0.3  # minimum known share of the 5 x 5 window around a pixel
 LENS_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredDepth:
-    """Depth from fringes.
+    """Depth from fringes."""
 
-    Attributes:
-        depth_mm: (H, W) float32 z-depth from the camera's lens, NaN where unknown.
-        relative_noise: (H, W) float32, its relative standard deviation from the noise of the images.
-    """
-
-    depth_mm: Float32Array
-    relative_noise: Float32Array
+    depth_mm: Float32Array  # (H, W) float32 z-depth from the camera's lens, NaN where unknown
+    relative_noise: Float32Array  # (H, W) float32, its relative standard deviation from the noise of the images
 
 
 def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis) -> MeasuredDepth:
-    """Z-depth of every pixel with a known fringe code.
-
-    Raises:
-        RejectedScene: if most of the intersections are behind the camera.
-    """
+    """Z-depth of every pixel with a known fringe code; RejectedScene if most intersections are behind the camera."""
     shape = code.position.shape
     depth, relative = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
     rows, columns = np.nonzero(np.isfinite(code.position))
     if not len(rows):
         return MeasuredDepth(depth, relative)
     pixels = np.stack([columns, rows], axis=1).astype(np.float64)
-    rays = np.column_stack([_undistorted(pixels, geometry.camera), np.ones(len(rows))])
+    precise = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
+    lens = (geometry.camera.matrix, np.array(geometry.camera.distortion))
+    straightened = cv2.undistortPoints(pixels[:, None], *lens, criteria=precise)
+    rays = np.column_stack([np.asarray(straightened, np.float64)[:, 0], np.ones(len(rows))])
     line = code.position[rows, columns] * geometry.lines(axis) - 0.5
     k = 0 if axis == "x" else 1
     projector = geometry.projector
@@ -105,10 +95,7 @@ def _at_shadow_edges(modulation: Float32Array) -> BoolArray:
 
 
 def without_edges(depth_mm: Float32Array) -> Float32Array:
-    """Remove depth at depth edges and shadow edges, where a pixel mixes two surfaces, and isolated pixels.
-
-    ``depth_mm`` is (H, W), NaN where unknown.
-    """
+    """Remove depth at edges of depth and shadow, where a pixel mixes two surfaces, and isolated pixels."""
     reach = max(2, round(EDGE_OF_WIDTH * depth_mm.shape[1]))
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     unknown = np.isnan(depth_mm)
@@ -132,14 +119,6 @@ def without_edges(depth_mm: Float32Array) -> Float32Array:
     return np.where((share < MIN_NEIGHBOURS) | spike, np.nan, kept).astype(np.float32)
 
 
-def _undistorted(pixels: NDArray[np.float64], camera: Intrinsics) -> NDArray[np.float64]:
-    """(N, 2) rays (x / z, y / z) of (N, 2) pixels."""
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
-    lens = np.array(camera.distortion)
-    out = cv2.undistortPoints(pixels[:, None], camera.matrix, lens, criteria=criteria)
-    return np.asarray(out, np.float64)[:, 0]
-
-
 def _distorted(ideal: NDArray[np.float64], lens: Intrinsics) -> NDArray[np.float64]:
     """(N, 2) distorted coordinates, in focal lengths (OpenCV's model)."""
     k1, k2, p1, p2, k3 = lens.distortion
@@ -147,8 +126,5 @@ def _distorted(ideal: NDArray[np.float64], lens: Intrinsics) -> NDArray[np.float
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
     return np.column_stack(
-        [
-            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-        ]
+        [x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y]
     )

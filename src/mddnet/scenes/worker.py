@@ -19,17 +19,10 @@ _watched = threading.Lock()
 
 
 def in_processes(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int) -> Generator[T]:
-    """Call a function in worker processes of one thread each, with the same current folder.
+    """Call an importable function in single-threaded processes, or in this one if ``jobs`` is 1.
 
-    One job runs in this process.
-
-    Args:
-        function: importable by its name.
-        arguments: those of each call.
-        jobs: number of processes.
-
-    Yields:
-        The results in the order of completion. If the generator is closed early, the workers are stopped.
+    The current folder is kept. Yields the results in the order of completion. If the generator is closed early, the
+    workers are stopped.
     """
     if jobs == 1:
         yield from (function(*each) for each in arguments)
@@ -54,10 +47,7 @@ def _call(folder: Path, function: Callable[..., T], arguments: tuple[Any, ...]) 
 
 
 def become_worker() -> None:
-    """Ignore Ctrl-C, and exit when the parent process is killed.
-
-    Repeated calls have no effect. On Windows, a process does not notice the end of its parent, but exits when idle.
-    """
+    """Ignore Ctrl-C, and exit when the parent process is killed; on Windows, a worker exits when idle instead."""
     # Ctrl-C reaches every process of the terminal; only the parent of the workers must handle it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if _watched.acquire(blocking=False):

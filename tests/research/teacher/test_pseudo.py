@@ -10,11 +10,11 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
-from research.teacher.held_out import HeldOut  # noqa: E402
-from research.teacher.pseudo import RANGE, coded, photo_rows, write_label  # noqa: E402
+from research.teacher.held_out import HeldOut
+from research.teacher.pseudo import RANGE, coded, photo_rows, write_label
 
-from mddnet.captures.rgbd import PSEUDO_COLUMNS, list_pseudo  # noqa: E402
-from mddnet.io.atomic import write_csv  # noqa: E402
+from mddnet.captures.rgbd import PSEUDO_COLUMNS, list_pseudo
+from mddnet.io.atomic import write_csv
 
 
 def test_codes_are_linear_and_never_unknown() -> None:

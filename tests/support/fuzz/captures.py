@@ -257,10 +257,12 @@ def _all_in_3d_cases(files: Files) -> Cases:
 
 
 def _read_all_in_3d(folder: Path) -> None:
-    from mddnet.captures.all_in_3d import holds_all_in_3d, list_all_in_3d
+    from mddnet.captures.all_in_3d import AllIn3dScene, holds_all_in_3d, list_all_in_3d
 
     holds_all_in_3d(folder)
-    for scene in list_all_in_3d(folder).scenes:
+    for scene in list_all_in_3d(folder):
+        if not isinstance(scene, AllIn3dScene):
+            continue
         shape = scene.read_sharp().shape
         depth = scene.read_depth_m(shape)
         assert not np.isinf(depth).any() and not (depth <= 0).any()
@@ -333,9 +335,8 @@ def _cells(files: Files, name: str, others: list[str]) -> Cases:
 
 
 def _read_listed(folder: Path, kind: str) -> None:
-    from mddnet.captures.multiview import list_multiview
     from mddnet.captures.photo_folder import list_photos
-    from mddnet.captures.rgbd import RgbdFrame, list_rgbd
+    from mddnet.captures.rgbd import RgbdFrame, list_multiview, list_rgbd
     from mddnet.captures.stereo import StereoScene, list_stereo
 
     if kind == "photos":
