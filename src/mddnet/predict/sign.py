@@ -26,8 +26,8 @@ VISIBLE_PX = 4.0
 """The network's log-odds count in proportion to the CoC below this: little blur hardly shows its sign."""
 USUAL_DEPTH_M, DEPTH_SPREAD, DEPTH_TAIL = 1.0, 0.8, 3.0
 """Prior over distances: Student's t of the logarithm, its middle, scale and degrees of freedom."""
-PRIOR_WEIGHT = 0.5
-"""Weight of the log-odds by the prior over distances."""
+PRIOR_WEIGHT = 0.25
+"""Weight of the log-odds by the prior over distances: those of the cells of a scene are much the same."""
 LEAST_INV_DEPTH = 0.003
 """Farther than 1/0.003 m is all the same to the prior."""
 
@@ -42,7 +42,8 @@ def lens_log_odds(blur: Blur, law: MetricLaw | None) -> Float32Array:
     """Log-odds by the lens; 0 if it is not known.
 
     A CoC above that of infinity, kappa u_focus, cannot be behind the plane of focus: the log-odds fall by the square of
-    the excess over the error. Otherwise the probability densities of inverse depth at u_focus -+ c / kappa decide.
+    the excess over the error. Otherwise the probability densities of inverse depth at u_focus -+ c / kappa decide,
+    as far as the CoC is larger than its error.
 
     Args:
         blur: (h, w) CoCs in pixels of the network's image.
@@ -53,8 +54,9 @@ def lens_log_odds(blur: Blur, law: MetricLaw | None) -> Float32Array:
     excess = np.maximum(blur.root - math.sqrt(law.infinity_px), 0) / blur.root_sigma
     away = blur.px / np.float32(law.kappa_px)
     prior = _log_density(law.u_focus - away) - _log_density(law.u_focus + away)
-    odds = PRIOR_WEIGHT * np.clip(prior, -MAX_LOG_ODDS, MAX_LOG_ODDS) - np.minimum(excess * excess, SURE_LOG_ODDS)
-    return odds.astype(np.float32)
+    seen = np.square(blur.px) / (np.square(blur.px) + np.square(blur.sigma_px))
+    odds = PRIOR_WEIGHT * seen * np.clip(prior, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+    return np.asarray(odds - np.minimum(excess * excess, SURE_LOG_ODDS), dtype=np.float32)
 
 
 def _log_density(inv_depth: Float32Array) -> Float32Array:
