@@ -134,12 +134,14 @@ def test_the_same_blur_everywhere_has_the_networks_sign() -> None:
         assert order(fused.maps.inv_depth, u) > 0.99
 
 
-def test_the_scale_and_shift_of_the_scenes_depth_change_nothing() -> None:
+def test_the_scale_and_shift_of_the_scenes_depth_change_nothing_else() -> None:
     u = smooth(1)
     signed = (16 * (0.4 - u)).astype(np.float32)
     one = fuse(answers(u, signed, odds=1), Lens())
     other = fuse(answers(u, signed, odds=1, depth=(-3 + 25 * u).astype(np.float32)), Lens())
-    np.testing.assert_allclose(other.maps.inv_depth, one.maps.inv_depth, atol=1e-3)
+    np.testing.assert_allclose(other.maps.inv_depth, -3 + 25 * one.maps.inv_depth, atol=0.03)
+    assert other.focus.u_focus == pytest.approx(-3 + 25 * one.focus.u_focus, abs=0.03)
+    assert other.focus.kappa_px == pytest.approx(one.focus.kappa_px / 25, rel=0.01)
     assert (other.maps.sign == one.maps.sign).mean() > 0.999
 
 

@@ -110,6 +110,9 @@ class _Fused:
 def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     """Fuse depth and blur.
 
+    Without a lens the inverse depth keeps the unit of the network's: another scale and shift of ``depth`` is that of
+    the result.
+
     Args:
         answers: the output of the network.
         lens: the known lens facts; ``pixel_um`` is the pitch of the photo.
@@ -117,7 +120,8 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     """
     scale, stride, photo = answers.scale, answers.stride, answers.photo
     blur = Blur(answers.coc_px, np.exp(answers.coc_log_sigma))
-    depth, flat = standardised(answers.depth)
+    depth, shift, span = standardised(answers.depth)
+    flat = span == 0
     by_network = network_log_odds(answers.sign_logit, blur.px)
     by_lens = lens_log_odds(blur, metric_law(lens, scale))
     plane = find_plane(_cells(depth, blur, np.float32(NETWORK_SHARE) * by_network + by_lens))
@@ -126,20 +130,14 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     trust = 1.0 if flat else 1.0 / (1.0 + math.exp(min(max((LEAST_GAIN - plane.gain) / GAIN_STEP, -30.0), 30.0)))
     fused = _fused(depth, error, blur, plane, by_network + by_lens, colours, trust)
 
-    # From 0 to 1 over the scene.
-    low, high = (float(value) for value in np.percentile(fused.u, (1, 99)))
-    if not high - low > 1e-6:
-        low, high = low - 0.5, low + 0.5
     reason = _reason_against(blur, plane, flat)
     residual = float(np.abs(np.abs(plane.defocus_px(depth)) - blur.px).mean()) * scale
     fit = LensLawFit(False, math.nan, math.nan, residual, reason)
     if not reason:
-        kappa = plane.kappa_px * (high - low) * scale
-        fit = LensLawFit(True, (plane.u_focus - low) / (high - low), kappa, residual)
+        fit = LensLawFit(True, plane.u_focus * span + shift, plane.kappa_px / span * scale, residual)
     blurred = bool((blur.px >= SHARP_PX).mean() > BLURRED_SHARE)
     unit = inv_depth_scale(fit, lens, blurred)
-    relative = (fused.u - np.float32(low)) / np.float32(high - low)
-    inv_depth, sigma = _in_unit(unit, relative, fused, blur, scale, high - low)
+    inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
 
     agreement = _agreement(fused, blur, plane) if fit.found else np.full_like(depth, UNKNOWN_AGREEMENT)
     unlike = out_of_distribution_note(photo)
@@ -158,14 +156,15 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     return Fusion(maps, unit.unit, unit.focus, notes, sigma, plane.log_odds)
 
 
-def standardised(depth: Float32Array) -> tuple[Float32Array, bool]:
-    """Less the median, over the mean absolute deviation; and whether the map is flat, then 0 everywhere."""
+def standardised(depth: Float32Array) -> tuple[Float32Array, float, float]:
+    """Less its median, over its mean absolute deviation; and these two. A flat map is 0, and so is its deviation."""
     values = depth.astype(np.float64)
-    values -= np.median(values)
-    deviation = float(np.abs(values).mean())
-    if not deviation > 1e-6 * float(np.abs(depth).max()):
-        return np.zeros(depth.shape, np.float32), True
-    return (values / deviation).astype(np.float32), False
+    shift = float(np.median(values))
+    values -= shift
+    span = float(np.abs(values).mean())
+    if not span > 1e-6 * float(np.abs(depth).max()):
+        return np.zeros(depth.shape, np.float32), shift, 0.0
+    return (values / span).astype(np.float32), shift, span
 
 
 def _cells(depth: Float32Array, blur: Blur, log_odds: Float32Array) -> Cells:
@@ -238,21 +237,22 @@ def _reason_against(blur: Blur, plane: Plane, flat: bool) -> str:
 
 
 def _in_unit(
-    unit: InvDepthScale, relative: Float32Array, fused: _Fused, blur: Blur, scale: float, span: float
+    unit: InvDepthScale, fused: _Fused, blur: Blur, scale: float, shift: float, span: float
 ) -> tuple[Float32Array, Float32Array]:
     """(h, w) inverse depth in the unit of a scale, and its standard error.
 
     Args:
         unit: from :func:`~mddnet.predict.metric_scale.inv_depth_scale`.
-        relative: (h, w), relative inverse depth.
-        fused: sign and errors.
+        fused: in standardised inverse depth.
         blur: of every cell.
         scale: pixels of the photo per pixel of the network's image.
-        span: standardised inverse depth per unit of the relative one.
+        shift: relative inverse depth where the standardised one is 0.
+        span: relative inverse depth per unit of the standardised one.
     """
     if unit.gain > 0:
-        gain = np.float32(unit.gain)
-        return relative * gain + np.float32(unit.offset), fused.sigma * np.float32(unit.gain / span)
+        offset = unit.gain * shift + unit.offset
+        gain = np.float32(unit.gain * span)
+        return fused.u * gain + np.float32(offset), fused.sigma * gain
     kappa = np.float32(unit.focus.kappa_px / scale)
     away, wrong = blur.px / kappa, 1.0 / (1.0 + np.exp(np.minimum(np.abs(fused.log_odds), 30)))
     inv_depth = np.float32(unit.focus.u_focus) - np.where(fused.log_odds < 0, -away, away)
