@@ -93,7 +93,7 @@ class Fusion:
     unit: InvDepthUnit
     focus: LensLawFit
     notes: tuple[str, ...]
-    inv_depth_sigma: Float32Array  # (H, W), standard error of the inverse depth in its unit
+    inv_depth_sigma: Float32Array | None  # (H, W), standard error of the inverse depth in its unit, also if relative
     log_odds: float  # of the plane of focus against the best one that is clearly different
 
 

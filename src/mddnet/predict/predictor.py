@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -14,11 +13,10 @@ from PIL import Image
 
 from mddnet.errors import ImageError, ModelError
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
-from mddnet.predict.fusion import FusionInput, fuse
 from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.resampling import box_downsampled, upsampled
-from mddnet.predict.texture import texture_evidence
+from mddnet.predict.shipped_fusion import NetworkMaps, fuse
 from mddnet.types import Float32Array, Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
@@ -31,26 +29,7 @@ REFINE_BELOW_PX, REFINE_ABOVE_PX = 4.0, 8.0
 PROVIDERS = ("CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider")
 QUIET_ERRORS_ONLY = 3
 
-CELL_PX = 4
-"""Side of the cells on which depth and blur are fused."""
-DEPTH_ERROR = 0.2
-"""Error of the shipped model's relative inverse depth, in mean absolute deviations."""
-ROOT_COC_ERROR, TEXTURED_SHARE = 0.3, 0.75
-"""Error of the square root of the shipped model's CoC, over 0.25 + 0.75 times the texture evidence: on training
-locations, two thirds of the errors are below 0.9 px for a CoC of 3 px and below 1.4 px for 8 to 12 px."""
-
 PhotoLike = Photo | str | os.PathLike[str] | Image.Image | NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkMaps:
-    """The output of the network, at its own resolution (h, w)."""
-
-    pixels: UInt8Array  # (h, w, 3) uint8, the network's image
-    inv_depth: Float32Array  # (h, w), relative inverse depth in [0, 1]
-    defocus_px: Float32Array  # (h, w), CoC diameter in pixels of ``pixels``
-    sign_logit: Float32Array  # (h, w), log-odds of being behind the plane of focus
-    scale: float  # pixels of the photo per pixel of the network's image
 
 
 class Model:
@@ -141,7 +120,7 @@ class Model:
         refined_px = self._refined_defocus_px(photo.pixels, network) if refine else None
         if refined_px is not None:
             network = replace(network, defocus_px=box_downsampled(refined_px, network.defocus_px.shape))
-        fused = fuse(_answers(network), photo.lens, self.model_dir.defocus_cap_px)
+        fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
         maps = fused.maps
         if refined_px is not None:
             maps = replace(maps, defocus_px=refined_px * np.float32(network.scale))
@@ -209,17 +188,6 @@ def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     scale = min(1.0, long_side / longer) if longer >= SMALL_SIDE_PX else SMALL_SIDE_PX / longer
     scale = max(scale, MIN_SIDE_PX / shorter)
     return round(height * scale), round(width * scale)
-
-
-def _answers(network: NetworkMaps) -> FusionInput:
-    """The maps as cells, with the errors that the shipped model does not state itself."""
-    depth, coc_px, sign_logit, texture = (
-        np.asarray(Image.fromarray(np.ascontiguousarray(values)).reduce(CELL_PX))
-        for values in (network.inv_depth, network.defocus_px, network.sign_logit, texture_evidence(network.pixels))
-    )
-    root_error = np.float32(ROOT_COC_ERROR) / (1 - np.float32(TEXTURED_SHARE) * (1 - texture))
-    depth_log_sigma = np.full_like(depth, math.log(DEPTH_ERROR))
-    return FusionInput(depth, depth_log_sigma, coc_px, np.log(root_error), sign_logit, network.pixels, network.scale)
 
 
 def _opened(model_dir: ModelDir, threads: int | None, shares_cores: bool) -> onnxruntime.InferenceSession:
