@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mddnet.optics import focus_z_from_sensor_plane_m, kappa_px
-from mddnet.predict.dioptres import coc_of_infinity_px, depth_error_m, depth_of_field, finite_depth_m
-from mddnet.predict.fusion import inv_depth_in_unit, inv_depth_scale
+from mddnet.predict.dioptres import depth_error_m, depth_of_field, finite_depth_m, metric_law
+from mddnet.predict.metric_scale import inv_depth_scale
 from mddnet.types import Lens, LensLawFit
 
 FIT = LensLawFit(found=True, u_focus=0.6, kappa_px=100.0, residual_px=0.4)
@@ -80,36 +80,14 @@ def test_without_a_common_law_the_blur_alone_gives_metres() -> None:
     scale = inv_depth_scale(nothing, Lens(50, 2, 5, focus_m=1.1025), blurred=True)
     assert scale.unit == "1/m" and scale.focus.found and scale.focus.u_focus == pytest.approx(1 / 1.05)
     assert any("blur alone: the depth map is flat" in note for note in scale.notes)
-    u, error = inv_depth_in_unit(
-        scale,
-        np.zeros((1, 2), np.float32),
-        np.array([[26.25, -26.25]], np.float32),
-        np.array([[30.0, 0.0]], np.float32),
-        1.0,
-    )
-    np.testing.assert_allclose(u, [[1 / 1.05 - 0.1, 1 / 1.05 + 0.1]], rtol=1e-5)
-    # The CoC may be off by 0.8 + 0.12 x 26.25 = 3.95 px of 262.5 px per dioptre. Where the side is an even chance,
-    # the variance of twice the blur, 0.2 dioptres, with probability one half comes on top.
-    assert error is not None
-    np.testing.assert_allclose(error, [[3.95 / 262.5, math.hypot(3.95 / 262.5, 0.2 * math.sqrt(0.5))]], rtol=1e-3)
-
-
-def test_two_ways_to_dioptres_are_averaged_and_their_difference_is_doubt() -> None:
-    scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=1.1025))
-    # By the map u_focus - 100 px / 262.5, by the blur u_focus - 80 px / 262.5.
-    u, error = inv_depth_in_unit(
-        scale, np.full((1, 1), -0.4, np.float32), np.full((1, 1), 80.0, np.float32), np.full((1, 1), 30.0), 1.0
-    )
-    assert u[0, 0] == pytest.approx(1 / 1.05 - 90 / 262.5, rel=1e-5)
-    assert error is not None
-    assert error[0, 0] == pytest.approx(math.hypot(0.8 + 0.12 * 80, 10) / 262.5, rel=1e-3)
 
 
 def test_the_blur_of_infinity() -> None:
-    assert coc_of_infinity_px(Lens(50, 2, 5, focus_m=1.1025)) == pytest.approx(262.5 / 1.05)
-    assert coc_of_infinity_px(Lens(50, 2, 5, focus_m=math.inf)) == 0
+    law, at_infinity = metric_law(Lens(50, 2, 5, focus_m=1.1025), 2.0), metric_law(Lens(50, 2, 5, focus_m=math.inf))
+    assert law is not None and law.infinity_px == pytest.approx(262.5 / 1.05 / 2)
+    assert at_infinity is not None and at_infinity.infinity_px == 0
     for unknown in (Lens(50, 2, 5), Lens(50, 2, None, 1.0), Lens(100, 2, 5, focus_m=0.3)):
-        assert math.isinf(coc_of_infinity_px(unknown))
+        assert metric_law(unknown) is None
 
 
 def test_an_error_of_inverse_depth_in_metres() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from mddnet.predict.fusion import bounded_sign_logit, law_agreement, sign_log_odds
 from mddnet.predict.lens_law_fit import fit_lens_law
-from mddnet.types import Float32Array, LensLawFit
+from mddnet.predict.metric_scale import inv_depth_scale
+from mddnet.predict.shipped_fusion import bounded_sign_logit, inv_depth_in_unit, law_agreement, sign_log_odds
+from mddnet.types import Float32Array, Lens, LensLawFit
 
 
 def landscape(seed: int, coarse: int = 6, height: int = 96, width: int = 128) -> Float32Array:
@@ -175,3 +178,38 @@ def test_of_two_laws_the_one_within_infinity_is_taken() -> None:
     logit = bounded_sign_logit(np.full_like(u, 4.0), defocus, infinity_px=1.0)
     fit = fit_lens_law(u, defocus, logit, infinity_px=1.0)
     assert not fit.found or fit.kappa_px * (fit.u_focus - np.percentile(u, 2)) < 1.9
+
+
+# --- metres ---
+
+FIT = LensLawFit(found=True, u_focus=0.6, kappa_px=100.0, residual_px=0.4)
+
+
+def test_without_a_common_law_the_blur_alone_gives_metres() -> None:
+    nothing = LensLawFit(False, math.nan, math.nan, 0.1, "the depth map is flat")
+    scale = inv_depth_scale(nothing, Lens(50, 2, 5, focus_m=1.1025), blurred=True)
+    assert scale.unit == "1/m" and scale.focus.found and scale.focus.u_focus == pytest.approx(1 / 1.05)
+    assert any("blur alone: the depth map is flat" in note for note in scale.notes)
+    u, error = inv_depth_in_unit(
+        scale,
+        np.zeros((1, 2), np.float32),
+        np.array([[26.25, -26.25]], np.float32),
+        np.array([[30.0, 0.0]], np.float32),
+        1.0,
+    )
+    np.testing.assert_allclose(u, [[1 / 1.05 - 0.1, 1 / 1.05 + 0.1]], rtol=1e-5)
+    # The CoC may be off by 0.8 + 0.12 x 26.25 = 3.95 px of 262.5 px per dioptre. Where the side is an even chance,
+    # the variance of twice the blur, 0.2 dioptres, with probability one half comes on top.
+    assert error is not None
+    np.testing.assert_allclose(error, [[3.95 / 262.5, math.hypot(3.95 / 262.5, 0.2 * math.sqrt(0.5))]], rtol=1e-3)
+
+
+def test_two_ways_to_dioptres_are_averaged_and_their_difference_is_doubt() -> None:
+    scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=1.1025))
+    # By the map u_focus - 100 px / 262.5, by the blur u_focus - 80 px / 262.5.
+    u, error = inv_depth_in_unit(
+        scale, np.full((1, 1), -0.4, np.float32), np.full((1, 1), 80.0, np.float32), np.full((1, 1), 30.0), 1.0
+    )
+    assert u[0, 0] == pytest.approx(1 / 1.05 - 90 / 262.5, rel=1e-5)
+    assert error is not None
+    assert error[0, 0] == pytest.approx(math.hypot(0.8 + 0.12 * 80, 10) / 262.5, rel=1e-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mddnet.optics import signed_defocus_px
-from mddnet.predict.fusion import inv_depth_scale
+from mddnet.predict.metric_scale import inv_depth_scale
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.types import LensLawFit, Photo, UInt8Array
 

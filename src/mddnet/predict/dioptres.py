@@ -48,18 +48,33 @@ def depth_of_field(focus: LensLawFit, height: int, width: int) -> DepthOfField:
     return DepthOfField(focus_m, near_m, far_m, sharp_px)
 
 
-def coc_of_infinity_px(lens: Lens) -> float:
-    """CoC diameter of infinity in pixels of the photo, kappa u_focus: the largest one behind the plane of focus.
+@dataclass(frozen=True, slots=True)
+class MetricLaw:
+    """The lens law of a lens whose facts are all known."""
 
-    Infinite if the lens facts are not sufficient.
+    u_focus: float  # plane of focus, 1/m
+    kappa_px: float  # CoC diameter in pixels per 1/m
+
+    @property
+    def infinity_px(self) -> float:
+        """CoC diameter of infinity, kappa u_focus: the largest one behind the plane of focus."""
+        return self.kappa_px * self.u_focus
+
+
+def metric_law(lens: Lens, pixel_scale: float = 1.0) -> MetricLaw | None:
+    """The lens law in 1/m; None if the lens facts are not sufficient, or its focus distance is impossible.
+
+    Args:
+        lens: the lens, with the pixel pitch of a photo.
+        pixel_scale: pixels of the photo per pixel in which CoCs are counted.
     """
     if lens.focus_m is None or lens.focal_mm is None or not lens.has_blur_scale:
-        return math.inf
+        return None
     try:
         focus_z_m = focus_z_from_sensor_plane_m(lens.focus_m, lens.focal_mm)
     except ValueError:
-        return math.inf
-    return lens_kappa_px(lens, focus_z_m) / focus_z_m
+        return None
+    return MetricLaw(1.0 / focus_z_m, lens_kappa_px(lens, focus_z_m) / pixel_scale)
 
 
 def finite_depth_m(inv_depth: Float32Array) -> Float32Array:

@@ -13,10 +13,10 @@ from PIL import Image
 
 from mddnet.errors import ImageError, ModelError
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
-from mddnet.predict.fusion import NetworkMaps, fuse
 from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.resampling import box_downsampled, upsampled
+from mddnet.predict.shipped_fusion import NetworkMaps, fuse
 from mddnet.types import Float32Array, Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
