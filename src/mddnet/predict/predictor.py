@@ -11,13 +11,14 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
+from mddnet.config import MAP_STRIDE
 from mddnet.errors import ImageError, ModelError
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
-from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
+from mddnet.predict.fusion import FusionInput, fuse
+from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
-from mddnet.predict.resampling import box_downsampled, upsampled
-from mddnet.predict.shipped_fusion import NetworkMaps, fuse
-from mddnet.types import Float32Array, Photo, UInt8Array
+from mddnet.predict.resampling import box_downsampled
+from mddnet.types import Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
 """A photo with a shorter long side is upsampled to this; larger photos are never upsampled."""
@@ -59,8 +60,8 @@ class Model:
         """Version of its weights."""
         return self.model_dir.version
 
-    def network_maps(self, pixels: UInt8Array, long_side: int | None = None) -> NetworkMaps:
-        """Run the network once on a downsampled image, and return its unprocessed maps.
+    def network_maps(self, pixels: UInt8Array, long_side: int | None = None) -> FusionInput:
+        """Run the network once on a downsampled image, and return its maps before the fusion.
 
         Args:
             pixels: (H, W, 3) uint8, sRGB-encoded.
@@ -80,19 +81,23 @@ class Model:
         padded = np.pad(small, ((0, -h % m), (0, -w % m), (0, 0)), mode="reflect")
         image = padded.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)  # (1, 3, h', w')
         try:
-            outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image})
+            outputs = self._session.run(list(MAP_NAMES), {INPUT_NAME: image})
         except Exception as error:
             # ONNX Runtime has its own exceptions, including one for an accelerator that is out of memory.
             raise ModelError(f"{self.model_dir.graph}: cannot run on an input {image.shape} ({error})") from error
-        for name, output in zip(OUTPUT_NAMES, outputs, strict=True):
-            if output.shape != (1, 1, *image.shape[2:]) or not np.isfinite(output).all():
+        expected = (1, 1, image.shape[2] // MAP_STRIDE, image.shape[3] // MAP_STRIDE)
+        for name, output in zip(MAP_NAMES, outputs, strict=True):
+            if output.shape != expected or not np.isfinite(output).all():
                 raise ModelError(
-                    f"{self.model_dir.graph}: {name} has shape {output.shape} for an input {image.shape}, or values "
-                    "that are not finite; export the model again"
+                    f"{self.model_dir.graph}: {name} has shape {output.shape} for an input {image.shape}, expected "
+                    f"{expected}, or values that are not finite; export the model again"
                 )
-        inv_depth, defocus_px, sign_logit = (output[0, 0, :h, :w].astype(np.float32) for output in outputs)
+        rows, columns = -(-h // MAP_STRIDE), -(-w // MAP_STRIDE)
+        depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit = (
+            output[0, 0, :rows, :columns].astype(np.float32) for output in outputs
+        )
         scale = float(np.sqrt(height * width / (h * w)))
-        return NetworkMaps(small, inv_depth, np.maximum(defocus_px, 0), sign_logit, scale)
+        return FusionInput(depth, depth_log_sigma, np.maximum(coc_px, 0), coc_log_sigma, sign_logit, small, scale)
 
     @overload
     def predict(self, x: PhotoLike, *, refine: bool = False) -> Prediction: ...
@@ -117,30 +122,22 @@ class Model:
 
     def _predicted(self, photo: Photo, refine: bool) -> Prediction:
         network = self.network_maps(photo.pixels)
-        refined_px = self._refined_defocus_px(photo.pixels, network) if refine else None
-        if refined_px is not None:
-            network = replace(network, defocus_px=box_downsampled(refined_px, network.defocus_px.shape))
+        if refine and max(photo.pixels.shape[:2]) > self.model_dir.long_side:
+            network = self._refined(photo.pixels, network)
         fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
-        maps = fused.maps
-        if refined_px is not None:
-            maps = replace(maps, defocus_px=refined_px * np.float32(network.scale))
         notes = (*photo.notes, *fused.notes)
-        return Prediction(maps, fused.unit, fused.focus, photo, self.name, self.version, notes, refine)
+        return Prediction(fused.maps, fused.unit, fused.focus, photo, self.name, self.version, notes, refine)
 
-    def _refined_defocus_px(self, pixels: UInt8Array, first: NetworkMaps) -> Float32Array | None:
-        """The CoC of both passes, in pixels of the first pass's image; None for a small photo.
+    def _refined(self, pixels: UInt8Array, first: FusionInput) -> FusionInput:
+        """The first pass with small CoCs of a second one at a higher resolution.
 
-        Blur of a pixel or two is hardly visible in a downsampled photo, so small CoCs are those of the second pass.
-        Depth, sign and large blur are better in the first pass, which sees more of the scene around a point.
+        Blur of a pixel or two is hardly visible in a downsampled photo. Depth, sign and large blur are better in the
+        first pass, which sees more of the scene around a point.
         """
-        long_side = self.model_dir.long_side
-        if max(pixels.shape[:2]) <= long_side:
-            return None
-        second = self.network_maps(pixels, REFINE_SCALE * long_side)
-        second_px = second.defocus_px * np.float32(second.scale / first.scale)
-        first_px = upsampled(first.defocus_px, second_px.shape)
-        share = np.clip((first_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
-        return (share * first_px + (1 - share) * second_px).astype(np.float32)
+        second = self.network_maps(pixels, REFINE_SCALE * self.model_dir.long_side)
+        second_px = box_downsampled(second.coc_px, first.coc_px.shape) * np.float32(second.scale / first.scale)
+        share = np.clip((first.coc_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
+        return replace(first, coc_px=(share * first.coc_px + (1 - share) * second_px).astype(np.float32))
 
 
 def load(
