@@ -25,8 +25,6 @@ Count = Annotated[int, Field(ge=1)]
 
 NOT_TOML = (ValueError, RecursionError)
 """Errors of tomllib; huge integers and deep nesting raise Python's own."""
-MAP_STRIDE = 4
-"""Pixels of the network's image per pixel of its maps."""
 CROP_MULTIPLE = 32
 """The encoder halves its input five times, so height and width of a crop must be multiples of 2**5."""
 

@@ -32,6 +32,9 @@ Split = Literal["train", "dev", "calib"]
 """Use of the captures of a location: training, evaluation, calibration of the confidence."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+MAP_STRIDE = 4
+"""Pixels of the network's image per pixel of its maps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lens:

@@ -14,9 +14,10 @@ pytest.importorskip("onnx")
 
 from tests.support.quick_export import quick_export_graph  # noqa: E402
 
-from mddnet.config import MAP_STRIDE, ModelConfig, load_recipe  # noqa: E402
+from mddnet.config import ModelConfig, load_recipe  # noqa: E402
 from mddnet.export.onnx import OUTPUTS  # noqa: E402
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet  # noqa: E402
+from mddnet.types import MAP_STRIDE  # noqa: E402
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "small.toml"
 FAMILIES = (

@@ -15,13 +15,14 @@ onnx = pytest.importorskip("onnx")
 import torch.nn.functional as F  # noqa: E402
 from tests.support.quick_export import quick_export_graph  # noqa: E402
 
-from mddnet.config import MAP_STRIDE, Recipe  # noqa: E402
+from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
 from mddnet.export.onnx import MAPS, OUTPUTS, export_onnx, fold_padding  # noqa: E402
 from mddnet.export.precision import differences  # noqa: E402
 from mddnet.model.checkpoint import save_weights  # noqa: E402
 from mddnet.model.folder import shipped_root  # noqa: E402
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet  # noqa: E402
+from mddnet.types import MAP_STRIDE  # noqa: E402
 
 SIZES = [(1, 1), (31, 33), (64, 64), (63, 129), (97, 45), (150, 211), (65, 511), (317, 101), (200, 131), (257, 255)]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mddnet.config import DISCS, MAP_STRIDE, DataConfig
+from mddnet.config import DISCS, DataConfig
 from mddnet.data.augment import View, draw_view, photometric, view_image, view_map
 from mddnet.data.batch import Batch
 from mddnet.data.disc_blur import blurred_by_random_disc
@@ -20,7 +20,7 @@ from mddnet.data.prefetch import Prefetched
 from mddnet.data.scene_pool import SceneEntry, ScenePool, SceneTruth
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
-from mddnet.types import Float32Array, FrameRecord, SceneRecord, UInt8Array
+from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
 SYNTHETIC, PSEUDO = "photo", "pseudo"
 """Kinds of capture whose depth is synthetic, and a pseudo-label."""

@@ -15,13 +15,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from mddnet.config import MAP_STRIDE
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
 from mddnet.io.atomic import atomic_write
 from mddnet.model.checkpoint import SMALLEST_HALF, write_config
 from mddnet.model.folder import GRAPH_FILE, read_config
 from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet
+from mddnet.types import MAP_STRIDE
 
 OPSET = 18
 OUTPUTS = Maps._fields

@@ -11,14 +11,13 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from mddnet.config import MAP_STRIDE
 from mddnet.errors import ImageError, ModelError
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.predict.fusion import FusionInput, fuse
 from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.resampling import box_downsampled
-from mddnet.types import Photo, UInt8Array
+from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
 """A photo with a shorter long side is upsampled to this; larger photos are never upsampled."""

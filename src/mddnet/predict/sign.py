@@ -27,7 +27,8 @@ VISIBLE_PX = 4.0
 USUAL_DEPTH_M, DEPTH_SPREAD, DEPTH_TAIL = 1.0, 0.8, 3.0
 """Prior over distances: Student's t of the logarithm, its middle, scale and degrees of freedom."""
 PRIOR_WEIGHT = 0.25
-"""Weight of the log-odds by the prior over distances: those of the cells of a scene are much the same."""
+"""Weight of the log-odds by the prior over distances: those of the cells of a scene are much the same. Scenes wholly on
+one side are better with more of it, close-ups with less."""
 LEAST_INV_DEPTH = 0.003
 """Farther than 1/0.003 m is all the same to the prior."""
 

@@ -8,11 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
-from mddnet.config import MAP_STRIDE
 from mddnet.data.batch import Batch
 from mddnet.loss.lens_law import align_scale_shift
 from mddnet.model.network import Maps
-from mddnet.types import BoolArray, UInt8Array
+from mddnet.types import MAP_STRIDE, BoolArray, UInt8Array
 
 CROPS = 4
 UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)
