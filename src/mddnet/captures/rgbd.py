@@ -165,6 +165,7 @@ KINDS = (
         order=9,
         share=0.1,
         builder="mddnet.scenes.sparse_scene:build_multiview_scene",
+        frames_measured=1,
         reader=list_multiview,
         folders=("depth/multiview",),
     ),

@@ -220,15 +220,16 @@ class SceneReader:
 
 
 def scene_source(kind: str, scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The photos of all scenes of a kind, and their all-in-focus images unless these are fused from the photos."""
+    """The photos of all scenes of a kind, and their all-in-focus images."""
     reader = SceneReader(options)
     samples: list[Sample] = []
     source = Source(kind, KINDS[kind].title, samples)
     for scene in scenes:
         unit, name, location = str(scene.folder), scene.record.name, scene.record.location
-        if kind != "focal_stacks":
-            samples.append(Sample(unit, name, location, scene.record.sharp, partial(reader.sharp, scene)))
+        samples.append(Sample(unit, name, location, scene.record.sharp, partial(reader.sharp, scene)))
         for frame in choose_frames(scene, options.frames_per_scene or MEASURED_KINDS[kind].frames_measured):
+            if frame.file == scene.record.sharp:
+                continue
             load = partial(reader.frame, source, scene, frame)
             samples.append(Sample(unit, name, location, frame.file, load))
     return source
