@@ -71,7 +71,7 @@ def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
     assert h["rgbd.abs_rel_constant"] > 0.1
     assert h["stereo.depth_ordinal_sharp"] == h["stereo.depth_ordinal_sharp_rotated"] == 1.0
     assert h["focal_stacks.depth_ordinal_sharp"] == 1.0 and "stereo.u_focus_error" not in h
-    assert result.kinds["focal_stacks"].model.locations["b"]["frames"] == 3
+    assert result.kinds["focal_stacks"].model.locations["b"]["frames"] == 4
 
 
 def test_the_truth_detects_blur_and_has_no_error_in_metres(every_kind: Any) -> None:
