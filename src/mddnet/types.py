@@ -85,12 +85,14 @@ class Photo:
         lens: lens facts from EXIF or from the caller.
         path: file of the photo, if any.
         notes: assumptions and repairs made while reading, one sentence each.
+        orientation: EXIF orientation of the stored pixels, which was undone.
     """
 
     pixels: UInt8Array
     lens: Lens = field(default_factory=Lens)
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    orientation: int = 1
 
 
 @dataclass(frozen=True, slots=True)

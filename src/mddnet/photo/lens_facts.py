@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from PIL import Image
 
@@ -24,7 +24,9 @@ TAG_PIXEL_X_DIMENSION = 0xA002
 TAG_PIXEL_Y_DIMENSION = 0xA003
 TAG_FOCAL_PLANE_X_RESOLUTION = 0xA20E
 TAG_FOCAL_PLANE_RESOLUTION_UNIT = 0xA210
+TAG_DIGITAL_ZOOM_RATIO = 0xA404
 TAG_FOCAL_LENGTH_35MM = 0xA405
+TAG_ORIENTATION = 0x0112
 
 UNIT_UM = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
 """Micrometres per FocalPlaneResolutionUnit: inch, centimetre, and the non-standard millimetre and micrometre."""
@@ -33,6 +35,7 @@ DIAGONAL_35MM_MM = math.hypot(36.0, 24.0)
 ASPECT_TOLERANCE = 0.02
 PITCH_DISAGREEMENT = 1.5
 """The 35 mm equivalent focal length is rounded and may include a digital crop; beyond this factor, EXIF is wrong."""
+MOST_ZOOM = 100.0  # a digital zoom beyond this is no plausible value
 MAX_DISPLAY_CHARACTERS = 60
 TABLE_DISAGREEMENT = 1.25
 """Factor between the pitch by the sensor table and another pitch; an in-camera crop gives 1.3 or more."""
@@ -46,21 +49,57 @@ class LensFacts:
     notes: tuple[str, ...] = ()
 
 
-def read_lens_facts(exif: Image.Exif, width: int, height: int) -> LensFacts:
+def read_lens_facts(exif: Image.Exif, width: int, height: int, given: Lens | None = None) -> LensFacts:
     """Read f, N, focus distance and pixel pitch from the EXIF block of an image of ``width`` x ``height`` pixels."""
+    return lens_facts_of_tags(tags_of_exif(exif), width, height, given)
+
+
+def tags_of_exif(exif: Image.Exif) -> dict[int, object]:
+    """The tags of the EXIF IFD, with the camera's model and the orientation."""
     tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
-    tags[TAG_MODEL] = exif.get(TAG_MODEL)
-    return lens_facts_of_tags(tags, width, height)
+    return tags | {tag: exif[tag] for tag in (TAG_MODEL, TAG_ORIENTATION) if tag in exif}
 
 
-def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int) -> LensFacts:
-    """As :func:`read_lens_facts`, from tag values: those of the EXIF IFD, and the camera's model."""
+def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int, given: Lens | None = None) -> LensFacts:
+    """As :func:`read_lens_facts`, from tag values: those of the EXIF IFD, and the camera's model.
+
+    The facts ``given`` by the caller replace those of the tags, field by field, and then nothing is noted of these.
+    """
     notes: list[str] = []
-    focal_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
-    f_number = _plausible(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
-    focus_m = _focus_m(tags, focal_mm, notes)
-    pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), focal_mm), focal_mm, width, height, notes)
+    lens = given or Lens()
+    focal_mm, f_number, pixel_um, focus_m = lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m
+    if focal_mm is None:
+        focal_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
+    if f_number is None:
+        f_number = _plausible(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
+    if focus_m is None:
+        focus_m = _focus_m(tags, focal_mm, notes)
+    if pixel_um is None:
+        # The camera's own focal length belongs to its sensor and to its 35 mm equivalent.
+        own_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", [])
+        own_mm = focal_mm if own_mm is None else own_mm
+        pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), own_mm), own_mm, width, height, notes)
     return LensFacts(Lens(focal_mm, f_number, pixel_um, focus_m), tuple(notes))
+
+
+def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
+    """``lens``, with its fields replaced by the known fields of ``given``."""
+    known = {} if given is None else {name: value for name, value in asdict(given).items() if value is not None}
+    return replace(lens, **known)
+
+
+def missing_scale(lens: Lens, given: Lens | None) -> tuple[str, ...]:
+    """A note on what is missing for metric depth, if the caller gave some lens facts but these are not enough."""
+    if given is None or given == Lens() or (lens.has_blur_scale and lens.focus_m is not None):
+        return ()
+    names = {
+        "focal_mm": "the focal length (--focal-mm)",
+        "f_number": "the f-number (--f-number)",
+        "pixel_um": "the pixel pitch (--pixel-um, --camera or --sensor)",
+        "focus_m": "the focus distance (--focus-m)",
+    }
+    missing = [words for field, words in names.items() if getattr(lens, field) is None]
+    return (f"Not enough lens facts for depth in metres: {' and '.join(missing)} unknown.",)
 
 
 def display_tag(value: object) -> str:
@@ -94,7 +133,7 @@ def _plausible(
 
 def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str]) -> float | None:
     raw = tags.get(TAG_SUBJECT_DISTANCE)
-    if getattr(raw, "numerator", None) == DISTANCE_INFINITY:
+    if _is_infinite(raw):
         return math.inf
     if raw is not None and _number(raw) == 0:
         return None  # zero is "unknown" by the standard
@@ -106,6 +145,14 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
             notes.append(f"EXIF subject distance ignored: {error}.")
             return None
     return focus_m
+
+
+def _is_infinite(distance: object) -> bool:
+    """Whether the numerator of a distance is FFFFFFFF, which means infinity, also if the fraction was reduced."""
+    numerator = distance[0] if isinstance(distance, tuple) and distance else getattr(distance, "numerator", None)
+    value = _number(distance)
+    reduced = math.isfinite(value) and any(value == DISTANCE_INFINITY / 10**power for power in range(1, 5))
+    return numerator == DISTANCE_INFINITY or reduced
 
 
 def _pixel_um(
@@ -131,6 +178,16 @@ def _pixel_um(
         from_plane = UNIT_UM.get(unit if isinstance(unit, int) else 2, UNIT_UM[2]) / resolution * reduction
     if focal_35mm is not None and focal_mm is not None and reduction is not None:
         from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
+
+    zoom = _number(tags.get(TAG_DIGITAL_ZOOM_RATIO))
+    if 1.0 < zoom <= MOST_ZOOM:
+        whole = from_plane if from_plane is not None or sensor is None else sensor.pitch(width, height).pixel_um
+        if from_35mm is not None and whole is not None and from_35mm * math.sqrt(zoom) > whole:
+            from_35mm /= zoom  # the 35 mm focal length does not include the zoom
+        from_plane = None if from_plane is None else from_plane / zoom
+        sensor = None if sensor is None else sensor.cropped(zoom)
+        counted = "counted in the 35 mm focal length" if whole is None else "the pixel pitch is smaller by this factor"
+        notes.append(f"Digital zoom of {zoom:g}x: {counted}.")
 
     if sensor is not None:
         pitch = _pitch_from_table(sensor, from_plane, from_35mm, width, height, notes)

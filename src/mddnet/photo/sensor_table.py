@@ -6,7 +6,7 @@ Phone entries follow the published pixel pitch and apply to the phone's camera w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SIDE_TOLERANCE = 0.02  # depending on the software, a file has a few pixels more or less than specified
 FOCAL_TOLERANCE = 0.08
@@ -27,6 +27,10 @@ class Sensor:
     def pixel_um(self) -> float:
         """Pitch of the camera's own pixels, micrometres."""
         return 1000.0 * self.long_mm / self.long_px
+
+    def cropped(self, zoom: float) -> Sensor:
+        """The part of the sensor that a digital zoom enlarges to the size of the camera's photos."""
+        return replace(self, long_mm=self.long_mm / zoom, short_mm=self.short_mm / zoom)
 
     def pitch(self, width: int, height: int) -> PhotoPitch:
         """Pixel pitch of a photo of ``width`` x ``height`` pixels from this camera.

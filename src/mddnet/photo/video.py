@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from mddnet.errors import ImageError, MddnetError
-from mddnet.photo.heif import HDR_CURVES
 from mddnet.photo.image_file import formats_module
+from mddnet.photo.made_profile import HDR_CURVES
 from mddnet.photo.samples import check_size
 from mddnet.types import Lens, Photo
 
