@@ -29,7 +29,7 @@ REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 MID_GREY_LIGHT = float(linear_from_srgb8(np.array(128, dtype=np.uint8)))
 
 
-def exr_size(path: Path) -> tuple[int, int]:
+def exr_header(path: Path) -> tuple[int, int]:
     """Width and height of an EXR image by its header; OpenEXR raises anything for a damaged file."""
     with formats_module("OpenEXR", path, KIND).File(str(path), header_only=True) as file:
         low, high = file.header()["dataWindow"]

@@ -21,4 +21,3 @@ def open_heif(path: Path) -> Image.Image:
     pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
     image: Image.Image = pillow_heif.HeifImageFile(path)
     return image
-

@@ -23,10 +23,11 @@ from mddnet.photo.samples import check_size
 from mddnet.types import Lens, Photo
 
 RAW_SUFFIXES = frozenset(
-    (
-        ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw .rw2 "
-        ".rwl .sr2 .srf .srw .x3f"
-    ).split()
+    f".{name}"
+    for name in (
+        *("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "kdc", "mef", "mos", "mrw"),
+        *("nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
+    )
 )
 RAW_MAGIC = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAP")
 RAW_MAGIC_AT_8 = (b"CR\x02", b"IIII", b"MMMM")  # CR2 and IIQ, in a TIFF
@@ -50,15 +51,19 @@ TAG_OF_NAME = {
 
 
 def has_raw_magic(start: bytes) -> bool:
-    """Whether the first 16 bytes of a file are those of a camera raw file that is not a plain TIFF."""
-    return start.startswith(RAW_MAGIC) or start[4:12] == b"ftypcrx " or start[8:].startswith(RAW_MAGIC_AT_8)
+    """Whether the first 16 bytes of a file are those of a camera raw file other than TIFF/EP and DNG."""
+    return (
+        start.startswith(RAW_MAGIC)
+        or start[4:12] == b"ftypcrx "
+        or (start.startswith((b"II*\0", b"MM\0*")) and start[8:].startswith(RAW_MAGIC_AT_8))
+    )
 
 
-def raw_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright photo in a raw file; LibRaw raises anything if it is damaged."""
+def raw_header(path: Path) -> tuple[int, int, int]:
+    """Width and height of the upright photo, and EXIF orientation; LibRaw raises anything for a damaged file."""
     with formats_module("rawpy", path, KIND).imread(str(path)) as raw:
-        width, height = raw.sizes.width, raw.sizes.height
-        return (height, width) if raw.sizes.flip & 4 else (width, height)
+        size = (raw.sizes.width, raw.sizes.height)
+        return (*(size[::-1] if raw.sizes.flip & 4 else size), ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1))
 
 
 def read_raw(path: Path, lens: Lens | None, max_pixels: int | None) -> Photo:

@@ -7,8 +7,9 @@ import struct
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,10 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
-from mddnet.photo.exr import EXR_MAGIC, exr_size, read_exr
+from mddnet.photo.exr import EXR_MAGIC, exr_header, read_exr
 from mddnet.photo.heif import is_heif, open_heif
 from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
+from mddnet.photo.jpeg import watch_for_damage
 from mddnet.photo.lens_facts import (
     EXIF_IFD,
     TAG_ORIENTATION,
@@ -30,12 +32,22 @@ from mddnet.photo.lens_facts import (
 )
 from mddnet.photo.made_profile import HEAD_BYTES, code_points, stated_profile
 from mddnet.photo.maker_notes import maker_focus_m
-from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_size, read_raw
+from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_header, read_raw
 from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
-from mddnet.photo.tiff import MIN_IS_WHITE, TIFF_MAGIC, TiffContent, inverted, read_tiff, tiff_content
+from mddnet.photo.tiff import MIN_IS_WHITE, TIFF_MAGIC, TiffContent, inverted, read_tiff, tiff_content, tiff_header
 from mddnet.types import Lens, Photo, UInt8Array
 
-__all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "photo_from_array", "photo_from_image", "read_capture_photo", "read_photo", "replaced_lens", "upright_size"]
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE_PX",
+    "photo_from_array",
+    "photo_from_image",
+    "photo_header",
+    "read_capture_photo",
+    "read_photo",
+    "replaced_lens",
+    "upright",
+]
 
 MID_GREY = 128
 TAG_BITS_PER_SAMPLE = 258
@@ -59,6 +71,15 @@ ROTATIONS: dict[int, Rotation] = {
 STRIP_ROWS = 256
 CODED_COLOURS = "mddnet_code_points"  # where the reader keeps a file's code points in Pillow's info
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoHeader:
+    """What the header of a photo says."""
+
+    width: int  # upright
+    height: int
+    orientation: int = 1  # EXIF orientation of the stored pixels
 
 
 def read_photo(
@@ -97,26 +118,19 @@ def read_capture_photo(path: Path, fix: str, error: type[MddnetError] = CaptureE
         raise error(f"{problem}; {fix}") from problem
 
 
-def upright_size(path: Path, fix: str) -> tuple[int, int]:
-    """Width and height of :func:`read_capture_photo`'s pixels by the header; CaptureError, with ``fix``, if damaged."""
+def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
+    """The size of :func:`read_capture_photo`'s pixels, by the header of the file; an ``error`` ends with ``fix``."""
     with ExitStack() as files:
         try:
             opened = _opened(path, files)
             if callable(opened):
-                return (raw_size if opened is read_raw else exr_size)(path)
-            if opened is None:
-                page = read_tiff(path, None)
-                height, width = page.samples.shape[:2]
-                tags = page.tags
-            else:
-                (width, height), tags = opened.size, _tags_or_nothing(opened)
-        except MddnetError as error:
-            raise CaptureError(f"{error}; {fix}") from error
-        except Exception as error:
+                return PhotoHeader(*(raw_header if opened is read_raw else exr_header)(path))
+            size, tags = tiff_header(path) if opened is None else (opened.size, _tags_or_nothing(opened, []))
+        except Exception as problem:
             # The readers raise many classes of exceptions for damaged files.
-            raise CaptureError(f"{path}: not a readable image ({_one_line(error)}); {fix}") from error
-    turned = ROTATIONS[_orientation(tags, [])][0]
-    return (height, width) if turned else (width, height)
+            raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
+    orientation = _orientation(tags, [])
+    return PhotoHeader(*(size[::-1] if ROTATIONS[orientation][0] else size), orientation)
 
 
 def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens | None, int | None], Photo] | None:
@@ -176,6 +190,9 @@ def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -
                 # tifffile alone does not know the compression; Pillow does, but returns 8 bits.
                 if _is_planar(opened):
                     raise
+        if opened.format in {"JPEG", "MPO"}:
+            check_size(opened.height, opened.width, str(path), max_pixels)
+            watch_for_damage(opened, opened.fp, str(path))  # type: ignore[attr-defined]
         photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear), path=path)
         return _with_maker_focus(photo, opened)
 
@@ -247,9 +264,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _tags_or_nothing(image: Image.Image, notes: list[str] | None = None) -> Mapping[int, object]:
+def _tags_or_nothing(image: Image.Image, notes: list[str]) -> Mapping[int, object]:
     """The EXIF tags of an image; damage is noted."""
-    notes = [] if notes is None else notes
     try:
         with warnings.catch_warnings(record=True) as damage:
             warnings.simplefilter("always")
@@ -285,6 +301,13 @@ def _picture_from_samples(
         raise ImageError(f"{name}: shape {array.shape}; expected (H, W), (H, W, 3) or (H, W, 4)")
     check_size(array.shape[0], array.shape[1], name, max_pixels)
     return _over_grey(Image.fromarray(srgb8_by_profile(array, profile, linear, name, notes)), notes)
+
+
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A stored (H, W) or (H, W, C) array turned as the photo that it belongs to."""
+    exchanged, row_step, column_step = ROTATIONS[orientation]
+    turned = array[::row_step, ::column_step]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if exchanged else turned)
 
 
 def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:

@@ -64,6 +64,15 @@ def tiff_content(path: Path) -> TiffContent:
         return TiffContent(False, 0, False)
 
 
+def tiff_header(path: Path) -> tuple[tuple[int, int], Mapping[int, object]]:
+    """Stored width and height of :func:`read_tiff`'s samples, and the tags; tifffile raises anything if damaged."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = _full_page(file) or file.pages.first
+        return (page.imagewidth, page.imagelength), _tags(page)
+
+
 def read_tiff(path: Path, max_pixels: int | None) -> TiffPage:
     """Read the full image of a TIFF in its full bit depth, such as float RGB; ImageError if it cannot be read."""
     import tifffile
@@ -103,7 +112,8 @@ def _tags(page: Any) -> dict[int, object]:
     tags: dict[int, object] = {tag.code: tag.value for tag in page.tags}
     exif = tags.get(TAG_EXIF_IFD)
     if isinstance(exif, dict):
-        tags |= {tifffile.TIFF.EXIF_TAGS[name]: value for name, value in exif.items() if name in tifffile.TIFF.EXIF_TAGS}
+        codes = tifffile.TIFF.EXIF_TAGS
+        tags |= {codes[name]: value for name, value in exif.items() if name in codes}
     return tags
 
 
