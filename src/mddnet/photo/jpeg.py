@@ -18,11 +18,13 @@ from mddnet.errors import ImageError
 
 DHT, SOS, EOI, DNL, RST0 = 0xC4, 0xDA, 0xD9, 0xDC, 0xD0
 SEQUENTIAL = frozenset({0xC0, 0xC1})  # baseline and extended, Huffman-coded
+PROGRESSIVE = 0xC2
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset({0x01, *range(RST0, EOI)})
 END_OF_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
 RESTART = re.compile(rb"\xff([\xd0-\xd7])", re.DOTALL)
-SLACK_BYTES = 2  # withheld; with the look-ahead, about ten bytes more than needed are no damage: some cameras add a few
+SLACK_BYTES = 6  # withheld; some cameras add a few bytes before the end marker
+PADDING_BYTES = 64  # of one value before the end marker, which are no damage
 FILL_BYTES = 8  # the decoder looks ahead by at most 64 bits
 ZEROS = bytes(64)
 RUN_OR_END = frozenset({0x00, 0xF0})  # AC symbols that cover several coefficients: end of block, 16 zeros
@@ -38,16 +40,19 @@ class Scans:
     problem: str  # '' if the markers are sound
 
 
-def watch_for_damage(image: Image.Image, stream: BinaryIO, name: str) -> None:
-    """Prepare an open JPEG so that loading it raises ImageError if it is damaged."""
+def load_jpeg(image: Image.Image, stream: BinaryIO, name: str) -> None:
+    """Load an open JPEG; ImageError if it is damaged."""
     stream.seek(0)
     data = stream.read()
     scans = find_scans(data)
     if scans.problem and not scans.one_sequential:
         raise ImageError(f"{name}: damaged JPEG: {scans.problem}; copy it again")
-    if scans.one_sequential and image.mode in {"RGB", "L", "CMYK"}:
-        watched = _WatchedFile(data, scans, image, name)
-        image.fp = watched  # type: ignore[attr-defined]
+    if not scans.one_sequential or image.mode not in {"RGB", "L", "CMYK"}:
+        return
+    watched = _WatchedFile(data, scans, image, name)
+    image.fp = watched  # type: ignore[attr-defined]
+    image.load()
+    watched.check()
 
 
 def find_scans(data: bytes) -> Scans:
@@ -78,6 +83,9 @@ def find_scans(data: bytes) -> Scans:
         end = END_OF_SCAN.search(data, at)
         if alone or end is None:
             return _only_scan(data, at, end, alone, long_zeros)
+        # Scans of AC coefficients join blocks without any, so that zeros cannot go on.
+        if frame == PROGRESSIVE and data[at - 3] > 0 and data.find(ZEROS, at, end.start()) >= 0:
+            return Scans(end.start(), False, "a part of it is empty")
         at = end.start()
 
 
@@ -113,9 +121,10 @@ class _WatchedFile:
 
     def __init__(self, data: bytes, scans: Scans, image: Image.Image, name: str) -> None:
         self._image, self._name, self._problem = image, name, scans.problem
-        self._tail = data[max(scans.end - SLACK_BYTES, 0) : scans.end]
+        tail = data[max(scans.end - SLACK_BYTES, 0) : scans.end]
+        self._padded = len(set(data[max(scans.end - PADDING_BYTES, 0) : scans.end])) == 1
         whole = data[scans.end :] or b"\xff\xd9"
-        self._steps = [data[: scans.end - len(self._tail)], self._tail + bytes(FILL_BYTES), whole]
+        self._steps = [data[: scans.end - len(tail)], tail + bytes(FILL_BYTES), whole]
         self._step = self._at = 0
         blank = Image.new(image.mode, image.size, (BLANK_BYTE,) * len(image.getbands()))
         noise = np.random.default_rng(0).integers(0, 256, (1, image.width, len(image.getbands())), dtype=np.uint8)
@@ -137,7 +146,7 @@ class _WatchedFile:
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes of this step; before the next step, ImageError if the rows decoded so far show damage."""
         while self._step < len(self._steps) and self._at == len(self._steps[self._step]):
-            self._check()
+            self.check()
             self._step, self._at = self._step + 1, 0
         if self._step == len(self._steps):
             return b""
@@ -150,11 +159,12 @@ class _WatchedFile:
         """Forget the data."""
         self._steps, self._step = [], 0
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise ImageError if the rows decoded so far are too many or too few."""
         rows = self._image.height
         last = self._row(rows - 1)
         complete = last != self._last_row
-        if self._step == 0 and complete and len(set(self._tail)) > 1:
+        if self._step == 0 and complete and not self._padded:
             raise self._damaged("its data is longer than its picture, parts of which are wrong")
         if self._step == 1 and (self._problem or not complete):
             missing = self._missing_share()

@@ -20,7 +20,7 @@ from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_b
 from mddnet.photo.exr import EXR_MAGIC, exr_header, read_exr
 from mddnet.photo.heif import is_heif, open_heif
 from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
-from mddnet.photo.jpeg import watch_for_damage
+from mddnet.photo.jpeg import load_jpeg
 from mddnet.photo.lens_facts import (
     EXIF_IFD,
     TAG_ORIENTATION,
@@ -126,11 +126,13 @@ def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) 
             if callable(opened):
                 return PhotoHeader(*(raw_header if opened is read_raw else exr_header)(path))
             size, tags = tiff_header(path) if opened is None else (opened.size, _tags_or_nothing(opened, []))
+            turned_by_pillow = isinstance(opened, TiffImagePlugin.TiffImageFile)
         except Exception as problem:
             # The readers raise many classes of exceptions for damaged files.
             raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
     orientation = _orientation(tags, [])
-    return PhotoHeader(*(size[::-1] if ROTATIONS[orientation][0] else size), orientation)
+    exchanged = ROTATIONS[orientation][0] and not turned_by_pillow
+    return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
 
 
 def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens | None, int | None], Photo] | None:
@@ -154,6 +156,10 @@ def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens 
                 return None
             if tiff.page:
                 image.seek(tiff.page)
+    except SyntaxError:
+        if not tiff.page:
+            raise
+        return None
     except UnidentifiedImageError:
         if head.startswith(TIFF_MAGIC):
             return None
@@ -191,10 +197,20 @@ def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -
                 if _is_planar(opened):
                     raise
         if opened.format in {"JPEG", "MPO"}:
-            check_size(opened.height, opened.width, str(path), max_pixels)
-            watch_for_damage(opened, opened.fp, str(path))  # type: ignore[attr-defined]
+            _load_jpeg(opened, path, max_pixels)
         photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear), path=path)
         return _with_maker_focus(photo, opened)
+
+
+def _load_jpeg(image: Image.Image, path: Path, max_pixels: int | None) -> None:
+    check_size(image.height, image.width, str(path), max_pixels)
+    try:
+        load_jpeg(image, image.fp, str(path))  # type: ignore[attr-defined]
+    except (MddnetError, MemoryError):
+        raise
+    except Exception as error:
+        # Pillow's decoders raise many classes of exceptions for damaged files.
+        raise ImageError(f"{path}: damaged or truncated image ({_one_line(error)}); copy it again") from error
 
 
 def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
@@ -241,8 +257,10 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
         width, height = image.size
         check_size(height, width, name, max_pixels)
         if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
-            notes.append(f"The first of several {image.format} frames was read.")
-            image.seek(0)
+            which = "The first" if image.tell() == 0 else f"Number {image.tell() + 1}"
+            notes.append(f"{which} of several {image.format} frames was read.")
+        # Pillow turns a TIFF upright when it loads it, and then forgets its orientation.
+        turned = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
         image.load()
         tags = _tags_or_nothing(image, notes)
         facts = lens_facts_of_tags(tags, width, height, lens)
@@ -255,7 +273,7 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
     except Exception as error:
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
-    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation)
+    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if turned == 1 else turned)
 
 
 def _one_line(error: Exception) -> str:
