@@ -21,14 +21,13 @@ SEQUENTIAL = frozenset({0xC0, 0xC1})  # baseline and extended, Huffman-coded
 PROGRESSIVE = 0xC2
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = frozenset({0x01, *range(RST0, EOI)})
-END_OF_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 RESTART = re.compile(rb"\xff([\xd0-\xd7])", re.DOTALL)
 SLACK_BYTES = 6  # withheld; some cameras add a few bytes before the end marker
 PADDING_BYTES = 64  # of one value before the end marker, which are no damage
 FILL_BYTES = 8  # the decoder looks ahead by at most 64 bits
 ZEROS = bytes(64)
 RUN_OR_END = frozenset({0x00, 0xF0})  # AC symbols that cover several coefficients: end of block, 16 zeros
-BLANK_BYTE = 77
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class _WatchedFile:
         whole = data[scans.end :] or b"\xff\xd9"
         self._steps = [data[: scans.end - len(tail)], tail + bytes(FILL_BYTES), whole]
         self._step = self._at = 0
-        blank = Image.new(image.mode, image.size, (BLANK_BYTE,) * len(image.getbands()))
+        blank = Image.new(image.mode, image.size, None)
         noise = np.random.default_rng(0).integers(0, 256, (1, image.width, len(image.getbands())), dtype=np.uint8)
         self._last_row = noise.tobytes()
         blank.paste(Image.frombytes(image.mode, (image.width, 1), self._last_row), (0, image.height - 1))
@@ -181,7 +180,8 @@ class _WatchedFile:
         return image.crop((0, row, image.width, row + 1)).tobytes()
 
     def _missing_share(self) -> float:
+        """Share of the rows that are still black, as before decoding."""
         image = Image.Image()._new(self._image.im)
         pixels = np.asarray(image).reshape(image.height, -1)
-        decoded = np.flatnonzero((pixels[:-1] != BLANK_BYTE).any(axis=1))
+        decoded = np.flatnonzero(pixels[:-1].any(axis=1))
         return 1.0 - (int(decoded[-1]) + 1 if len(decoded) else 0) / image.height
