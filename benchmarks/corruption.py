@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.settings import Settings, predictions_for, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.evaluate.discs import blurred_by_disc
+from mddnet.evaluate.discs import blurred
 from mddnet.predict.prediction import Prediction
 from mddnet.types import BoolArray, Float32Array, LensLawFit, UInt8Array
 
@@ -37,14 +37,14 @@ def moved(photo: UInt8Array, length_px: int = MOTION_PX) -> UInt8Array:
 
 def sharpened(photo: UInt8Array) -> UInt8Array:
     """Halos of phone cameras: an unsharp mask of radius 3 px and amount 1.5, on sRGB values."""
-    soft = blurred_by_disc(photo, 4.0 * SHARPEN_RADIUS_PX).astype(np.float32)
+    soft = blurred(photo, 4.0 * SHARPEN_RADIUS_PX).astype(np.float32)
     values = photo.astype(np.float32)
     return np.clip(values + SHARPEN_AMOUNT * (values - soft), 0, 255).astype(np.uint8)
 
 
 def computed_bokeh(photo: UInt8Array) -> UInt8Array:
     """A "portrait mode": outside an ellipse in the middle, a constant blur of 12 px with a hard edge."""
-    return np.where(subject(photo.shape[:2])[..., None], photo, blurred_by_disc(photo, BOKEH_PX))
+    return np.where(subject(photo.shape[:2])[..., None], photo, blurred(photo, BOKEH_PX))
 
 
 def subject(size: tuple[int, ...]) -> BoolArray:
@@ -101,7 +101,7 @@ def _varying(photo: UInt8Array, diameter_px: Float32Array) -> UInt8Array:
     step = diameters[1]
     total = np.zeros(photo.shape, dtype=np.float32)
     for diameter in diameters:
-        level = photo if diameter < 1.5 else blurred_by_disc(photo, float(diameter))
+        level = photo if diameter < 1.5 else blurred(photo, float(diameter))
         share = np.clip(1 - np.abs(diameter_px - np.float32(diameter)) / np.float32(step), 0, 1)
         total += linear_from_srgb8(level) * share[..., None].astype(np.float32)
     return srgb8_from_linear(total)

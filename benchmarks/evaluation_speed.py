@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.settings import Settings
 
 from mddnet.evaluate import evaluate_dataset
-from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing, Protocol
 from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import load
@@ -39,9 +39,7 @@ def run(settings: Settings) -> str:
     """Measure the evaluation of synthetic frames."""
     photos = [synthetic_photo(seed) for seed in range(FRAMES)]
     items = tuple(Item(f"frame_{k}", "synthetic", lambda k=k: photos[k]) for k in range(FRAMES))
-    dataset = Dataset(
-        "synthetic", "Synthetic frames", "", "", "", "", (), Protocol("all"), "", lambda *_: Listing(items)
-    )
+    dataset = Dataset("synthetic", "Synthetic frames", "", "", "", "", Protocol("all"), lambda _: Listing(items))
     model = load(settings.model, threads=1)
     spent = {"network": 0.0, "predict": 0.0}
 

@@ -14,7 +14,7 @@ from benchmarks.corruption import unchanged
 from benchmarks.settings import Settings, predictions_for, sharp_photos
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.evaluate.discs import blurred_by_disc
+from mddnet.evaluate.discs import blurred
 from mddnet.predict.out_of_distribution import OUT_OF_DISTRIBUTION
 from mddnet.predict.prediction import Prediction
 from mddnet.types import UInt8Array
@@ -96,8 +96,8 @@ ODD_PHOTOS: dict[str, Callable[[UInt8Array], UInt8Array]] = {
     "noise in squares of 8 px": coarse_noise,
     "a gradient from black to white": gradient,
     "a checkerboard of 8 px": checkerboard,
-    f"all blurred by {BLUR_PX:g} px": lambda photo: blurred_by_disc(photo, BLUR_PX),
-    f"all blurred by {MUCH_BLUR_PX:g} px": lambda photo: blurred_by_disc(photo, MUCH_BLUR_PX),
+    f"all blurred by {BLUR_PX:g} px": lambda photo: blurred(photo, BLUR_PX),
+    f"all blurred by {MUCH_BLUR_PX:g} px": lambda photo: blurred(photo, MUCH_BLUR_PX),
     "rotated by 180 degrees": rotated,
     "night, amplified, with noise": night,
     "a hundredth of the light": dark,

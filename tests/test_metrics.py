@@ -61,21 +61,27 @@ def test_texture_mask_keeps_the_upper_share_and_nothing_flat() -> None:
 # --- order
 
 
+def ordinal_accuracy(
+    pred: np.ndarray, truth: np.ndarray, mask: np.ndarray | None, min_gap: float, pairs: int = 20_000, seed: int = 0
+) -> float:
+    return metrics.ordinal_pairs(truth, mask, min_gap, pairs=pairs, seed=seed).accuracy(pred)
+
+
 def test_ordinal_accuracy_by_hand() -> None:
     # two pixels: every admissible pair is the same one, so right, wrong and tie give 1, 0 and a half
     truth = np.array([[0.0, 1.0]])
-    assert metrics.ordinal_accuracy(np.array([[3.0, 7.0]]), truth, None, 0.5) == 1.0
-    assert metrics.ordinal_accuracy(np.array([[7.0, 3.0]]), truth, None, 0.5) == 0.0
-    assert metrics.ordinal_accuracy(np.array([[5.0, 5.0]]), truth, None, 0.5) == 0.5
+    assert ordinal_accuracy(np.array([[3.0, 7.0]]), truth, None, 0.5) == 1.0
+    assert ordinal_accuracy(np.array([[7.0, 3.0]]), truth, None, 0.5) == 0.0
+    assert ordinal_accuracy(np.array([[5.0, 5.0]]), truth, None, 0.5) == 0.5
     # three pixels: three kinds of pairs, equally likely; the prediction swaps the last two pixels: 2 of 3 right
     pred, truth = np.array([[0.0, 2.0, 1.0]]), np.array([[0.0, 1.0, 2.0]])
-    assert metrics.ordinal_accuracy(pred, truth, None, 0.5, pairs=50_000) == pytest.approx(2 / 3, abs=0.01)
+    assert ordinal_accuracy(pred, truth, None, 0.5, pairs=50_000) == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_the_gap_is_exclusive_and_unknown_is_left_out() -> None:
     truth = np.array([[0.0, 1.0, NAN, NAN]])
-    assert np.isnan(metrics.ordinal_accuracy(truth, truth, None, 1.0))
-    assert metrics.ordinal_accuracy(np.array([[0.0, 1.0, 9.0, -9.0]]), truth, None, 0.99) == 1.0
+    assert np.isnan(ordinal_accuracy(truth, truth, None, 1.0))
+    assert ordinal_accuracy(np.array([[0.0, 1.0, 9.0, -9.0]]), truth, None, 0.99) == 1.0
     pairs = metrics.ordinal_pairs(truth, None, 0.5, pairs=1000)
     assert len(pairs) == 1000 and set(pairs.nearer) == {1} and set(pairs.farther) == {0}
     assert pairs.admissible_share == pytest.approx(0.5, abs=0.05)
@@ -91,7 +97,7 @@ def test_no_admissible_pair_gives_nan() -> None:
 
 
 def test_a_nan_prediction_is_wrong() -> None:
-    assert metrics.ordinal_accuracy(np.array([[NAN, 1.0]]), np.array([[0.0, 1.0]]), None, 0.5) == 0.0
+    assert ordinal_accuracy(np.array([[NAN, 1.0]]), np.array([[0.0, 1.0]]), None, 0.5) == 0.0
 
 
 @settings(max_examples=25, deadline=None)
@@ -100,17 +106,17 @@ def test_ordinal_accuracy_ignores_monotone_maps_and_mirrors_under_negation(seed:
     rng = np.random.default_rng(seed)
     truth, pred = rng.random((12, 15)), rng.random((12, 15))
     mask = rng.random((12, 15)) > 0.3
-    accuracy = metrics.ordinal_accuracy(pred, truth, mask, 0.1, pairs=500, seed=seed)
-    assert metrics.ordinal_accuracy(np.exp(3 * pred), truth, mask, 0.1, pairs=500, seed=seed) == pytest.approx(accuracy)
-    assert metrics.ordinal_accuracy(-pred, truth, mask, 0.1, pairs=500, seed=seed) == pytest.approx(1 - accuracy)
-    assert metrics.ordinal_accuracy(pred, truth, mask, 0.1, pairs=500, seed=seed) == accuracy
+    accuracy = ordinal_accuracy(pred, truth, mask, 0.1, pairs=500, seed=seed)
+    assert ordinal_accuracy(np.exp(3 * pred), truth, mask, 0.1, pairs=500, seed=seed) == pytest.approx(accuracy)
+    assert ordinal_accuracy(-pred, truth, mask, 0.1, pairs=500, seed=seed) == pytest.approx(1 - accuracy)
+    assert ordinal_accuracy(pred, truth, mask, 0.1, pairs=500, seed=seed) == accuracy
 
 
 def test_random_is_chance_and_truth_is_perfect() -> None:
     rng = np.random.default_rng(1)
     truth = rng.random((100, 100))
-    assert metrics.ordinal_accuracy(rng.random((100, 100)), truth, None, 0.2) == pytest.approx(0.5, abs=0.02)
-    assert metrics.ordinal_accuracy(truth, truth, None, 0.2) == 1.0
+    assert ordinal_accuracy(rng.random((100, 100)), truth, None, 0.2) == pytest.approx(0.5, abs=0.02)
+    assert ordinal_accuracy(truth, truth, None, 0.2) == 1.0
 
 
 def test_convention_depth_gap_is_a_tenth_of_the_2_98_range() -> None:
@@ -132,7 +138,7 @@ def test_convention_defocus_gap_is_0_7_percent_of_the_long_side() -> None:
 def test_shapes_must_agree() -> None:
     a, b = np.zeros((2, 2)), np.zeros((2, 3))
     for call in (
-        lambda: metrics.ordinal_accuracy(a, b, None, 0.1),
+        lambda: metrics.iou(a > 0, b > 0),
         lambda: metrics.depth_ordinal_accuracy(a, b, None),
         lambda: metrics.defocus_ordinal_accuracy(a, b, None),
         lambda: metrics.ordinal_pairs(a, np.zeros((2, 3), dtype=bool), 0.1),
@@ -322,8 +328,8 @@ def test_sparsification_by_hand() -> None:
     # ten pixels of errors 1 to 10; the confidence is sure of the wrong half
     error = np.arange(1.0, 11.0)
     curves = metrics.sparsification(error, np.where(error > 5, 0.9, 0.1))
-    assert curves.without(0) == 5.5 and curves.without(50) == 8.0  # the mean of 6 to 10 is left
-    assert curves.without(20) == pytest.approx((5 * 8 + 3 * 3) / 8)  # ties: 3 of the five of mean 3 are left
+    assert curves.error[0] == 5.5 and curves.error[50] == 8.0  # the mean of 6 to 10 is left
+    assert curves.error[20] == pytest.approx((5 * 8 + 3 * 3) / 8)  # ties: 3 of the five of mean 3 are left
     assert curves.oracle[[0, 50, 90]] == pytest.approx([5.5, 3.0, 1.0])
     # the oracle's mean over ten kept counts, 10 to 1: (n + 1) / 2
     constant = (5.5 - np.mean([(n + 1) / 2 for n in range(1, 11)])) / 5.5
@@ -345,7 +351,7 @@ def test_sparsification_without_errors_or_pixels() -> None:
     assert perfect.ause == perfect.constant == 0.0
     assert np.isnan(metrics.sparsification(np.full(5, NAN), np.ones(5)).ause)
     # an unknown confidence is removed first
-    assert metrics.sparsification(np.array([9.0, 1.0]), np.array([NAN, 0.1])).without(50) == 1.0
+    assert metrics.sparsification(np.array([9.0, 1.0]), np.array([NAN, 0.1])).error[50] == 1.0
     with pytest.raises(ValueError, match="shape"):
         metrics.sparsification(np.zeros(3), np.zeros(4))
     with pytest.raises(ValueError, match="0 or more"):

@@ -61,6 +61,18 @@ RECIPES = {
     "longer": Recipe(
         "dino", steps=6000, batch=8, rate=1e-4, encoder_rate=4e-5, trained_blocks=6, warm_up=200, ema=0.998, seed=1
     ),
+    "further": Recipe(
+        "dino",
+        steps=1100,
+        batch=8,
+        rate=5e-5,
+        encoder_rate=2e-5,
+        trained_blocks=6,
+        warm_up=50,
+        ema=0.998,
+        seed=2,
+        late_share=0.5,
+    ),
     "conv": Recipe(
         "conv", steps=9000, batch=12, rate=6e-4, encoder_rate=2e-4, ema=0.998, sizes=CONV_SIZES, late_sizes=CONV_LATE
     ),

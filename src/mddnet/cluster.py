@@ -21,11 +21,8 @@ from mddnet.version import __version__
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-RETRIES = 4
-"""Number of repetitions of a call whose worker or machine died."""
-IN_FLIGHT = 1000
-"""Number of inputs that are submitted at a time; sufficient for a cluster that adds machines by demand."""
-CONNECT_TIMEOUT_S = 10.0
+RETRIES = 4  # number of repetitions of a call whose worker or machine died
+IN_FLIGHT = 1000  # number of inputs that are submitted at a time; sufficient for a cluster that adds machines by demand
 VERSIONED_PACKAGES = ("numpy", "scipy", "opencv-python-headless", "pillow", "onnxruntime")
 """Packages whose version can affect results."""
 
@@ -38,24 +35,18 @@ def on_ray(
     folders: Iterable[Path] = (),
     cores: int = 1,
 ) -> Generator[Result]:
-    """Call a function for each input on a Ray cluster.
+    """Call a function for each input on a Ray cluster, and yield the results in the order of completion.
 
     If a worker or machine dies, its call is repeated up to :data:`RETRIES` times, on another machine if necessary. The
-    function may therefore be called several times for one input.
+    function may therefore be called several times for one input. Closing the generator stops the run.
 
     Args:
         address: of the cluster: ``auto``, ``HOST:PORT`` of its head, or ``ray://HOST:PORT`` from outside.
         function: a function of an installed module; an exception ends the run.
         tasks: the inputs.
         lost: the result for an input whose calls all died, given the reason.
-        folders: folders that every machine must share.
+        folders: folders that every machine must share; ClusterError if one is missing.
         cores: processor cores per call.
-
-    Yields:
-        The results, in the order of completion. Closing the generator stops the run.
-
-    Raises:
-        ClusterError: if the cluster cannot be reached, or one of its machines lacks a folder or has other versions.
     """
     import ray
 
@@ -72,7 +63,7 @@ def on_ray(
     waiting: dict[Any, Task] = {}
     remaining = iter(tasks)
     try:
-        shared = ray.put((function, versions(), shared_folders))
+        shared = ray.put((function, tuple(versions().items()), shared_folders))
         while True:
             for task in islice(remaining, IN_FLIGHT - len(waiting)):
                 waiting[remote.remote(shared, task)] = task
@@ -95,24 +86,20 @@ def on_ray(
 
 
 def _check_reachable(address: str) -> None:
-    """Check the connection, since Ray retries for minutes.
-
-    Raises:
-        ValueError: for an address of another form.
-        OSError: if the connection fails.
-    """
+    """Raise a ValueError for an address of another form, or an OSError: Ray itself retries for minutes."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("not of the form HOST:PORT")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10.0).close()
 
 
-def _checked_call(shared: tuple[Callable[[Task], Result], dict[str, str], tuple[str, ...]], task: Task) -> Result:
-    """Call the function on a machine of the cluster, after a check of its versions and folders."""
+def _checked_call(
+    shared: tuple[Callable[[Task], Result], tuple[tuple[str, str], ...], tuple[str, ...]], task: Task
+) -> Result:
     function, expected, folders = shared
-    _check_machine(tuple(sorted(expected.items())), folders)
+    _check_machine(expected, folders)
     return function(task)
 
 

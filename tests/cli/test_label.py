@@ -140,7 +140,8 @@ def test_a_damaged_photo_is_reported_and_the_others_are_predicted(
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"), [(["--mirror", "2"], "--mirror is 2.0; expected a share"), (["--limit", "0"], "--limit is 0")]
+    ("flags", "said"),
+    [(["--mirror", "2"], '"2.0" for --mirror. Expected a share'), (["--limit", "0"], '"0" for --limit')],
 )
 def test_wrong_flags(
     data: Path, tiny_model: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]

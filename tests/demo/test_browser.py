@@ -216,7 +216,7 @@ def test_points_in_3d(page: Any) -> None:
     assert "points without a unit" in settled_text(page, "#points-summary", "points")
     canvas = page.locator("#points canvas")
     canvas.wait_for()
-    assert "points in space" in canvas.get_attribute("aria-label")
+    assert "point cloud" in canvas.get_attribute("aria-label")
     if not page.evaluate("() => !!document.createElement('canvas').getContext('webgl2')"):
         pytest.skip("this browser has no WebGL")
 

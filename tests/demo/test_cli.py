@@ -12,9 +12,9 @@ from mddnet.cli.main import main
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--port", "70000"], "--port is 70000; expected 0 to 65535"),
-        (["--threads", "0"], "--threads is 0; expected at least 1"),
-        (["--max-megapixels", "0"], "expected positive numbers"),
+        (["--port", "70000"], '"70000" for --port. Expected 0 to 65535'),
+        (["--threads", "0"], '"0" for --threads. Expected at least 1'),
+        (["--max-megapixels", "0"], "Expected a positive number"),
     ],
 )
 def test_wrong_usage_fails_fast(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,8 +60,8 @@ def unpacked(text: str) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
     assert len(raw) == 5 * count
 
     def values(start: int, axis: tuple[float, float]) -> np.ndarray:
-        steps = raw[start : start + count] + raw[start + count : start + 2 * count].astype(np.int64) * 256
-        return (axis[0] + axis[1] * (np.cumsum(steps) % 65536)).reshape(facts["rows"], facts["columns"])
+        codes = raw[start : start + 2 * count].view("<u2").astype(float)
+        return (axis[0] + axis[1] * codes).reshape(facts["rows"], facts["columns"])
 
     confidence = raw[4 * count :].reshape(facts["rows"], facts["columns"]) / 255
     return facts, values(0, facts["inv_depth"]), values(2 * count, facts["signed_px"]), confidence

@@ -42,7 +42,7 @@ def test_panels_have_the_size_of_the_maps_and_units(maps: PageMaps) -> None:
     views = panels(maps, point=(40, 30))
     assert set(views) == {"photo", "depth", "defocus", "confidence"}
     assert all(view.pixels.shape == maps.pixels.shape for view in views.values())
-    assert views["depth"].scale is not None and views["depth"].scale.title == "inverse depth, relative"
+    assert views["depth"].title == "inverse depth, relative"
     assert (views["photo"].pixels != maps.pixels).any()  # line and cross
     assert (panels(maps, with_line=False)["photo"].pixels == maps.pixels).all()
 

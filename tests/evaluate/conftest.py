@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mddnet.evaluate.discs import blurred_by_disc
+from mddnet.evaluate.discs import blurred
 from mddnet.scenes.store import write_image, write_inv_depth, write_scene_json
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, LensLawFit, SceneRecord, UInt8Array
 
@@ -126,7 +126,7 @@ def add_scene(made: MadeScenes) -> AddScene:
             for level in range(2, 9):
                 here = np.clip(np.rint(np.abs(signed)), 0, 8) == level
                 if here.any():
-                    photo[here] = blurred_by_disc(sharp, level)[here]
+                    photo[here] = blurred(sharp, level)[here]
             write_image(folder / f"frame_{i}.png", photo)
             made.oracle.learn(photo, maps_of(inv_depth, u, kappa))
             frames.append(FrameRecord(f"frame_{i}.png", u, kappa))

@@ -10,7 +10,7 @@ from mddnet.evaluate.discs import (
     SHAPES,
     Shape,
     SlopePoint,
-    blurred_by_disc,
+    blurred,
     fit_slope,
     kernel_variance,
     resized,
@@ -64,13 +64,13 @@ def test_a_large_disc_is_flat_inside_and_empty_outside() -> None:
 def test_blur_is_in_linear_light_and_keeps_positions() -> None:
     photo = np.zeros((41, 51, 3), dtype=np.uint8)
     photo[20, 25] = 255
-    light = linear_from_srgb8(blurred_by_disc(photo, 6.0))[..., 0]
+    light = linear_from_srgb8(blurred(photo, 6.0))[..., 0]
     assert light.sum() == pytest.approx(1.0, abs=0.02)  # the light of one pixel; in sRGB values it would be lost
     rows, columns = np.mgrid[0:41, 0:51]
     assert (light * rows).sum() / light.sum() == pytest.approx(20, abs=1e-3)
     assert (light * columns).sum() / light.sum() == pytest.approx(25, abs=1e-3)
     flat = np.full((9, 12, 3), 77, dtype=np.uint8)
-    np.testing.assert_array_equal(blurred_by_disc(flat, 16.0), flat)
+    np.testing.assert_array_equal(blurred(flat, 16.0), flat)
 
 
 def test_no_photo_is_enlarged_much() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mddnet.evaluate.baselines.focus_measures import FOCUS_MEASURES, FocusMeasure, local_variance, tenengrad
-from mddnet.evaluate.discs import blurred_by_disc
+from mddnet.evaluate.baselines.focus_measures import BASELINES, local_variance, tenengrad
+from mddnet.evaluate.discs import blurred
 
 
 def test_tenengrad_of_a_step_by_hand() -> None:
@@ -24,10 +24,10 @@ def test_local_variance_of_noise() -> None:
     assert local_variance(np.full((20, 20, 3), 200, np.uint8), 2.0).max() == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", FOCUS_MEASURES)
+@pytest.mark.parametrize("name", BASELINES)
 def test_the_blurred_half_gets_the_larger_score(name: str) -> None:
     sharp = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
-    photo = np.where(np.arange(120)[None, :, None] < 60, sharp, blurred_by_disc(sharp, 6.0))
-    score = FocusMeasure(name, FOCUS_MEASURES[name]).infer(photo).blur_score
+    photo = np.where(np.arange(120)[None, :, None] < 60, sharp, blurred(sharp, 6.0))
+    score = BASELINES[name]().infer(photo).blur_score
     assert score.shape == (80, 120) and score.dtype == np.float32
     assert score[:, :55].max() < score[:, 65:].min()

@@ -18,11 +18,11 @@ from scipy.ndimage import gaussian_filter
 from mddnet.color import srgb8_from_linear
 from mddnet.evaluate.baselines.karaali_jung import (
     AGREEING,
-    KaraaliJung,
     along_edges,
     domain_transform,
     edge_blur,
     propagated,
+    sigma_map,
 )
 from mddnet.types import UInt8Array
 
@@ -56,7 +56,7 @@ def test_the_blur_of_a_step_is_read_back(sigma_px: float) -> None:
 def test_a_blurrier_edge_counts_as_the_largest_and_a_flat_photo_has_none() -> None:
     seen, found = edge_blur(step(9.0, 100, 160))
     assert found[seen >= AGREEING].max() == pytest.approx(5.0)
-    assert (KaraaliJung().infer(np.full((40, 50, 3), 128, dtype=np.uint8)).defocus_px == 0).all()
+    assert (sigma_map(np.full((40, 50, 3), 128, dtype=np.uint8)) == 0).all()
 
 
 def test_an_edge_with_a_neighbour_is_read_at_a_finer_scale() -> None:
@@ -116,4 +116,4 @@ def test_a_sharp_and_a_blurred_half_from_end_to_end() -> None:
 def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(ModelError, match=r"karaali-jung: needs the package scipy.*mddnet\[build\]"):
-        KaraaliJung()
+        find_baseline("karaali-jung")

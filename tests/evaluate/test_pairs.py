@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mddnet.errors import CaptureError
-from mddnet.evaluate.discs import blurred_by_disc
+from mddnet.evaluate.discs import blurred
 from mddnet.evaluate.pairs import clearly_sharper, pair_source, pair_truth
 from mddnet.metrics import Comparison, Estimate, Truth, measure
 from mddnet.types import Float32Array, UInt8Array
@@ -17,9 +17,9 @@ from mddnet.types import Float32Array, UInt8Array
 
 def half_focused() -> tuple[UInt8Array, UInt8Array]:
     sharp = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
-    blurred = blurred_by_disc(sharp, 6.0)
+    soft = blurred(sharp, 6.0)
     left = np.arange(100)[None, :, None] < 50
-    return np.where(left, sharp, blurred), np.where(left, blurred, sharp)
+    return np.where(left, sharp, soft), np.where(left, soft, sharp)
 
 
 def scored(truth: Truth, first: Float32Array, second: Float32Array) -> dict[str, float]:

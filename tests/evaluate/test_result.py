@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mddnet.evaluate.result import PhotoCurves, mean_curves
+from mddnet.evaluate.result import Curves, PhotoRow, mean_curves
 from mddnet.evaluate.samples import sample_known_pixels
 from mddnet.metrics import Comparison, Estimate, OrdinalPairs, Truth, measure, sparsification
 from mddnet.types import Float32Array
@@ -35,11 +35,11 @@ def test_curves_of_one_photo_by_hand() -> None:
     compared = Comparison(truth, Estimate(pred_u, pred_px, confidence=confidence))
     coc, depth, order = compared.coc_curve, compared.inv_depth_curve, compared.order_curve
     assert coc is not None and depth is not None and order is not None
-    assert coc.without(0) == pytest.approx(100 / 90) and coc.without(60) == 0.0
+    assert coc.error[0] == pytest.approx(100 / 90) and coc.error[60] == 0.0
     assert coc.ause == pytest.approx(0.0)
-    assert order.without(0) == 0.5 and order.without(50) == 0.0
+    assert order.error[0] == 0.5 and order.error[50] == 0.0
     # scale and shift are undone; the one wild pixel is not followed by the robust fit
-    assert depth.without(0) < 0.05 and depth.without(60) < 1e-3
+    assert depth.error[0] < 0.05 and depth.error[60] < 1e-3
     measures = measure(compared)
     assert {f"ause_{e}{c}" for e in ("coc", "inv_depth", "order") for c in ("", "_constant")} <= set(measures)
 
@@ -65,8 +65,9 @@ def test_the_draw_is_without_repetition_and_repeats_itself() -> None:
 
 
 def test_means_go_over_photos_scenes_and_locations() -> None:
-    def photo(scene: str, location: str, size: float) -> PhotoCurves:
-        return PhotoCurves(scene, location, {"coc": sparsification(size * np.arange(1.0, 11.0), -np.arange(10.0))})
+    def photo(scene: str, location: str, size: float) -> Curves:
+        curve = sparsification(size * np.arange(1.0, 11.0), -np.arange(10.0))
+        return PhotoRow(scene, location, "", {}), {"coc": curve}
 
     curves = mean_curves([photo("s", "p", 1.0), photo("s", "p", 3.0), photo("t", "p", 4.0), photo("u", "q", 9.0)])
     assert set(curves) == {"coc"} and set(curves["coc"]) == {"p", "q", "macro"}

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from mddnet.evaluate import Options, evaluate_dataset, markdown, write_evaluation
-from mddnet.evaluate.datasets import Dataset, DatasetPhoto, Item, Listing, Protocol
+from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing, Protocol
 from mddnet.evaluate.methods import estimate_from
 from mddnet.evaluate.tables import result_tables
 from mddnet.metrics import AlignmentChoice
@@ -62,7 +62,7 @@ def made_dataset(photos: list[DatasetPhoto], name: str = "nyu-png", protocol: Pr
 
     listing = Listing(tuple(item(k) for k in range(len(photos))), (("lost.png", "its depth is missing"),))
     words = Protocol("pixels that a test made", None, (0.1, 10.0))
-    return Dataset(name, "Made", "s", "o", "l", "e", (), protocol or words, "b", lambda *_: listing)
+    return Dataset(name, "Made", "s", "o", "l", "e", protocol or words, lambda _: listing)
 
 
 def depth_and_blur(count: int = 4) -> tuple[Oracle, list[DatasetPhoto]]:

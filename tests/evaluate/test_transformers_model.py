@@ -10,7 +10,6 @@ import pytest
 
 from mddnet.errors import ModelError
 from mddnet.evaluate.baselines import find_baseline
-from mddnet.evaluate.baselines.transformers_model import KNOWN_WEIGHTS
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (48, 70, 3), dtype=np.uint8)
 
@@ -74,7 +73,6 @@ def test_missing_weights_are_reported(networks: Path, tmp_path: Path, monkeypatc
         find_baseline(str(networks / "relative"))
 
 
-@pytest.mark.parametrize("name", KNOWN_WEIGHTS)
-def test_a_common_name_explains_how_to_get_its_weights(name: str) -> None:
-    with pytest.raises(ModelError, match=f"hf download {KNOWN_WEIGHTS[name]}"):
-        find_baseline(name)
+def test_an_unknown_name_explains_how_to_get_weights() -> None:
+    with pytest.raises(ModelError, match="hf download"):
+        find_baseline("depth-anything")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from mddnet.cli.flags import Count, Port, Positive
 
 
 def demo(
     *,
     host: str = "127.0.0.1",
-    port: int = 7860,
+    port: Port = 7860,
     model: str = "small",
-    threads: int | None = None,
-    max_megapixels: float = 50.0,
-    max_file_mb: float = 50.0,
+    threads: Count | None = None,
+    max_megapixels: Positive = 50.0,
+    max_file_mb: Positive = 50.0,
 ) -> int:
     """Serve a web page that shows depth and defocus of photos, until Ctrl+C.
 
@@ -33,17 +33,6 @@ def demo(
     max_file_mb
         Largest accepted file, in megabytes.
     """
-    try:
-        if not 0 <= port <= 65535:
-            raise ValueError(f"--port is {port}; expected 0 to 65535")
-        if threads is not None and threads < 1:
-            raise ValueError(f"--threads is {threads}; expected at least 1")
-        if not (max_megapixels > 0 and max_file_mb > 0):
-            raise ValueError("--max-megapixels and --max-file-mb: expected positive numbers")
-    except ValueError as error:
-        print(f"mddnet demo: {error}", file=sys.stderr)
-        return 2
-
     from mddnet.demo.app import serve
     from mddnet.demo.jobs import Jobs
     from mddnet.demo.scratch import Scratch

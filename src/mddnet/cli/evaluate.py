@@ -5,21 +5,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from mddnet.cli.flags import POSITIVE, Count, Positive
+
 if TYPE_CHECKING:
-    from mddnet.evaluate.datasets import CapChoice
     from mddnet.evaluate.result import Evaluation
     from mddnet.evaluate.run import OnProgress
     from mddnet.metrics import AlignmentChoice
     from mddnet.predict.predictor import Model
-
-Alignment = Literal["none", "scale", "scale-and-shift"]
-"""As in :mod:`mddnet.metrics.alignment`, which is too slow to import for ``--help``."""
-AlignIn = Literal["inverse-depth", "depth"]
-Fit = Literal["robust", "least-squares"]
 
 
 @Parameter(name="*")
@@ -63,27 +59,21 @@ class EvaluateOptions:
     only: str | None = None
     speed: Annotated[bool, Parameter(negative="")] = False
     baseline: Annotated[list[str] | None, Parameter(negative="")] = None
-    alignment: Alignment = "scale-and-shift"
-    align_in: AlignIn = "inverse-depth"
-    fit: Fit = "robust"
-    blur_threshold: float = 3.0
+    alignment: Literal["none", "scale", "scale-and-shift"] = "scale-and-shift"
+    align_in: Literal["inverse-depth", "depth"] = "inverse-depth"
+    fit: Literal["robust", "least-squares"] = "robust"
+    blur_threshold: Positive = 3.0
     crop: Literal["published", "none"] = "published"
-    cap: str = "published"
-    limit: int | None = None
+    cap: Annotated[Literal["published", "none"] | float, POSITIVE] = "published"
+    limit: Count | None = None
     checksums: Annotated[bool, Parameter(negative="")] = False
-    frames: int | None = None
-    scenes_per_location: int = 8
+    frames: Count | None = None
+    scenes_per_location: Count = 8
     seed: int = 0
-    threads: int | None = None
+    threads: Count | None = None
 
     def wrong_usage(self) -> str | None:
-        """The error of invalid flags, or None."""
-        for flag in ("frames", "scenes_per_location", "threads", "limit"):
-            value = getattr(self, flag)
-            if value is not None and value < 1:
-                return f"--{flag.replace('_', '-')} is {value}; expected at least 1"
-        if not self.blur_threshold > 0:
-            return f"--blur-threshold is {self.blur_threshold}; expected a positive number"
+        """The error of flags that do not go together, or None."""
         names = self.baseline or []
         if len(set(names)) < len(names):
             return f"--baseline {' --baseline '.join(names)}: expected each method once"
@@ -95,27 +85,13 @@ class EvaluateOptions:
                 return "expected --scenes and --data, or --dataset and --root"
         elif self.root is None or self.scenes or self.data or self.only is not None or self.speed:
             return f"--dataset {self.dataset}: expected --root, and no --scenes, --data, --only or --speed"
-        return None if self.cap_m() is not None else f"--cap is {self.cap}; expected metres, published or none"
-
-    def cap_m(self) -> CapChoice | None:
-        """The cap; None if it is invalid."""
-        if self.cap == "published" or self.cap == "none":
-            return self.cap  # type: ignore[return-value]
-        try:
-            value = float(self.cap)
-        except ValueError:
-            return None
-        return value if 0 < value < float("inf") else None
+        return None
 
     def alignment_choice(self) -> AlignmentChoice:
-        """The alignment chosen by the flags."""
         from mddnet.metrics import AlignmentChoice
 
-        return AlignmentChoice(
-            kind="scale_and_shift" if self.alignment == "scale-and-shift" else self.alignment,
-            domain="depth" if self.align_in == "depth" else "inverse depth",
-            method="robust" if self.fit == "robust" else "least_squares",
-        )
+        kind, domain, method = self.alignment.replace("-", "_"), self.align_in.replace("-", " "), self.fit
+        return AlignmentChoice(kind, domain, method.replace("-", "_"))  # type: ignore[arg-type]
 
 
 def evaluate(
@@ -156,6 +132,7 @@ def evaluate(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mddnet.evaluate import print_tables, write_evaluation
+    from mddnet.evaluate.datasets import find_dataset
     from mddnet.predict.predictor import load
 
     predictor = load(model, options.threads)
@@ -171,7 +148,7 @@ def evaluate(
     written = write_evaluation(evaluation, out)
     print_tables(evaluation, Console())
     if options.dataset is not None:
-        _print_licence(options.dataset)
+        print(find_dataset(options.dataset).origin())
     print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
     for what, why in evaluation.failures:
         print(f"mddnet: {what}: {why}", file=sys.stderr)
@@ -191,42 +168,15 @@ def _evaluate(predictor: Model, options: EvaluateOptions, parts: tuple[str, ...]
         blur_threshold_px=options.blur_threshold,
     )
     dataset = None if options.dataset is None else find_dataset(options.dataset)
-    baselines = [find_baseline(name, options.threads) for name in options.baseline or ()]
-    name = f"{predictor.name} {predictor.version}"
+    shared: dict[str, Any] = {
+        "name": f"{predictor.name} {predictor.version}",
+        "options": chosen,
+        "baselines": [find_baseline(name, options.threads) for name in options.baseline or ()],
+        "on_progress": show,
+    }
     if dataset is None:
-        return evaluate_model(
-            predictor,
-            options.scenes,
-            options.data,
-            options.split,
-            parts,
-            name=name,
-            options=chosen,
-            baselines=baselines,
-            speed=options.speed,
-            on_progress=show,
-        )
-    cap_m = options.cap_m()
-    assert options.root is not None and cap_m is not None
-    return evaluate_dataset(
-        predictor,
-        dataset,
-        options.root,
-        name=name,
-        limit=options.limit,
-        crop=options.crop,
-        cap_m=cap_m,
-        checksums=options.checksums,
-        options=chosen,
-        baselines=baselines,
-        on_progress=show,
-    )
-
-
-def _print_licence(name: str) -> None:
-    from mddnet.evaluate.datasets import find_dataset
-
-    dataset = find_dataset(name)
-    print(f"{dataset.title}: {dataset.source}. Licence: {dataset.licence}.")
-    if dataset.unverified:
-        print(f"Unverified: {dataset.basis}.")
+        where = options.scenes, options.data, options.split, parts
+        return evaluate_model(predictor, *where, speed=options.speed, **shared)
+    assert options.root is not None
+    protocol: dict[str, Any] = {"limit": options.limit, "crop": options.crop, "cap_m": options.cap}
+    return evaluate_dataset(predictor, dataset, options.root, checksums=options.checksums, **protocol, **shared)

@@ -1,9 +1,27 @@
-"""Checks of flags that several commands share."""
+"""Types and checks of flags that several commands share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+def _valid(check: Callable[[Any], bool], expected: str) -> Parameter:
+    def validator(_: object, value: object) -> None:
+        if isinstance(value, int | float) and not check(value):
+            raise ValueError(f"Expected {expected}.")
+
+    return Parameter(validator=validator)
+
+
+Count = Annotated[int, _valid(lambda value: value >= 1, "at least 1")]
+POSITIVE = _valid(lambda value: 0 < value < 1e6, "a positive number")
+Positive = Annotated[float, POSITIVE]
+Share = Annotated[float, _valid(lambda value: 0 <= value <= 1, "a share from 0 to 1")]
+Port = Annotated[int, _valid(lambda value: 0 <= value <= 65535, "0 to 65535")]
 
 
 def wrong_split(split: Path | None) -> str | None:

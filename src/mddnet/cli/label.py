@@ -10,6 +10,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from mddnet.cli.flags import Count, Share
+
 
 def label(
     sources: list[Path],
@@ -17,12 +19,12 @@ def label(
     *,
     teacher: str,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    mirror: float = 0.9,
-    middle: float = 0.85,
-    law: float = 0.8,
-    known: float = 0.6,
-    limit: int | None = None,
-    threads: int | None = None,
+    mirror: Share = 0.9,
+    middle: Share = 0.85,
+    law: Share = 0.8,
+    known: Share = 0.6,
+    limit: Count | None = None,
+    threads: Count | None = None,
 ) -> int:
     """Create pseudo-depth labels for sharp photos with a teacher model, and keep those that pass the checks.
 
@@ -53,31 +55,19 @@ def label(
     threads
         Largest number of processor cores.
     """
-    for flag, share in (("--mirror", mirror), ("--middle", middle), ("--law", law), ("--known", known)):
-        if not 0 <= share <= 1:
-            print(f"mddnet label: {flag} is {share}; expected a share from 0 to 1", file=sys.stderr)
-            return 2
-    for flag, value in (("--limit", limit), ("--threads", threads)):
-        if value is not None and value < 1:
-            print(f"mddnet label: {flag} is {value}; expected at least 1", file=sys.stderr)
-            return 2
-
-    # Imported after the check of the flags, so that wrong usage fails fast.
     from rich.console import Console
     from rich.progress import track
 
     from mddnet.errors import ModelError
     from mddnet.evaluate.baselines import find_baseline
     from mddnet.evaluate.label import label_photos, plan_labels, teacher_digest
-    from mddnet.evaluate.methods import DEPTH_QUANTITIES
+    from mddnet.evaluate.methods import can_estimate
     from mddnet.evaluate.pseudo_labels import Checks
 
     tasks = plan_labels(sources, limit)
     method = find_baseline(teacher, threads)
-    if not set(method.quantities) & set(DEPTH_QUANTITIES):
-        raise ModelError(
-            f"{teacher}: estimates {', '.join(method.quantities)}; expected {' or '.join(DEPTH_QUANTITIES)}"
-        )
+    if not can_estimate(method, "depth"):
+        raise ModelError(f"{teacher}: estimates {', '.join(method.quantities)}; expected inv_depth or depth_m")
     console = Console(stderr=True)
     states: Counter[str] = Counter()
     rejected: Counter[str] = Counter()

@@ -25,28 +25,17 @@ VERBS = {
     "demo": "Serve a web page that shows depth and defocus of photos.",
 }
 
-EXTRA_OF = {
-    "cv2": "build",
-    "scipy": "build",
-    "joblib": "build",
-    "braceexpand": "build",
-    "torch": "train",
-    "torchvision": "train",
-    "timm": "train",
-    "tomli_w": "train",
-    "lightning_fabric": "train",
-    "tensorboard": "train",
-    "onnx": "train",
-    "onnxscript": "train",
-    "gradio": "demo",
-    "h5py": "datasets",
-    "transformers": "baselines",
-    "jinja2": "report",
-    "matplotlib": "report",
-    "huggingface_hub": "hub",
-    "ray": "ray",
+EXTRAS = {
+    "build": ("cv2", "scipy", "joblib", "braceexpand"),
+    "train": ("torch", "torchvision", "timm", "tomli_w", "lightning_fabric", "tensorboard", "onnx", "onnxscript"),
+    "demo": ("gradio",),
+    "datasets": ("h5py",),
+    "baselines": ("transformers",),
+    "report": ("jinja2", "matplotlib"),
+    "hub": ("huggingface_hub",),
+    "ray": ("ray",),
 }
-"""Extra that installs a top-level module."""
+"""Top-level modules that an extra installs."""
 
 
 def make_app() -> App:
@@ -64,14 +53,7 @@ def make_app() -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: the arguments after the program name; None is those of the process.
-
-    Returns:
-        The exit code: 0 success, 1 some inputs failed, 2 wrong usage, 130 interrupted.
-    """
+    """Run the command line with arguments (None: those of the process), and return the exit code."""
     app = make_app()
     try:
         result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
@@ -81,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mddnet: {error}", file=sys.stderr)
         return FAILED
     except ModuleNotFoundError as error:
-        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        module = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
         if extra is None:
             raise
         print(f"mddnet: {error.name} is not installed; pip install 'mddnet[{extra}]'", file=sys.stderr)

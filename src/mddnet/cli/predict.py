@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from mddnet.cli.flags import Count, Positive
+
 if TYPE_CHECKING:
     from mddnet.predict.folder import Outcome, Settings
+    from mddnet.predict.output import SaveFormat
 
 
 def predict(
@@ -26,11 +29,11 @@ def predict(
     f_number: float | None = None,
     pixel_um: float | None = None,
     focus_m: float | None = None,
-    threads: int | None = None,
+    threads: Count | None = None,
     formats: str = "tiff",
     linear: Annotated[bool, Parameter(negative="")] = False,
     refine: Annotated[bool, Parameter(negative="")] = False,
-    max_megapixels: float | None = None,
+    max_megapixels: Positive | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     ray: str | None = None,
@@ -80,71 +83,43 @@ def predict(
         Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
         have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
+    from mddnet.predict.folder import Settings, expected_items, find_photos
+    from mddnet.types import Lens
+
     try:
         if not paths and list_file is None:
             raise ValueError("no photo; expected photos, folders or patterns, or --list")
-        if threads is not None and threads < 1:
-            raise ValueError(f"--threads is {threads}; expected at least 1")
-        settings = _settings(
-            out, formats, (focal_mm, f_number, pixel_um, focus_m), linear, max_megapixels, refine, resume
-        )
-        listed = _listed(list_file)
+        lens = Lens(focal_mm, f_number, pixel_um, focus_m)
+        max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
+        settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, resume)
+        names = [*(paths or []), *_listed(list_file)]
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)
         return 2
 
-    # Imported after the check of the flags, so that wrong usage fails fast.
-    from mddnet.predict.folder import expected_items, find_photos
-
-    photos, failures = find_photos([*(paths or []), *listed])
-    failed = len(failures)
-    for failure in failures:
-        print(f"mddnet: {failure}", file=sys.stderr)
-        if json:
-            print(_json_line(None, error=failure), flush=True)
+    photos, failures = find_photos(names)
     count = sum(expected_items(path) for path in photos)
     if ray is None:
         outcomes = _predict_locally(model, photos, settings, threads, count)
     else:
         outcomes = _predict_on_ray(ray, model, photos, settings, threads or 1)
-    for outcome in _with_progress(outcomes, count):
-        if outcome.facts is None:
-            failed += 1
-            print(f"mddnet: {outcome.text}", file=sys.stderr)
-        if json:
-            reason = outcome.text if outcome.facts is None else None
-            print(_json_line(outcome.path, outcome.facts, reason), flush=True)
-        elif outcome.facts is not None:
-            print(outcome.text, flush=True)
+    failed = sum(_reported(json, None, failure) for failure in failures)
+    failed += sum(_reported(json, o.path, o.text, o.facts) for o in _with_progress(outcomes, count))
     if failed and len(photos) > 1:
         print(f"mddnet: {failed} of the inputs failed, see above", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _settings(
-    out: Path,
-    formats: str,
-    lens: tuple[float | None, float | None, float | None, float | None],
-    linear: bool,
-    max_megapixels: float | None,
-    refine: bool,
-    resume: bool,
-) -> Settings:
-    """Check the flags; ValueError for an invalid flag, MddnetError for a format whose package is missing."""
-    from mddnet.predict.folder import Settings
+def _formats(formats: str) -> tuple[SaveFormat, ...]:
+    """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
     from mddnet.predict.output import SAVE_FORMATS, require_formats
-    from mddnet.types import Lens
 
-    if max_megapixels is not None and not 0 < max_megapixels < 1e6:
-        raise ValueError(f"--max-megapixels is {max_megapixels:g}; expected a positive number")
     named = {part.strip() for part in formats.split(",")}
     if not named.issubset(SAVE_FORMATS):
         raise ValueError(f"--formats {formats}: expected some of {','.join(SAVE_FORMATS)}")
     chosen = tuple(name for name in SAVE_FORMATS if name in named)
-    facts = Lens(*lens)
     require_formats(chosen)
-    max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
-    return Settings(out, chosen, facts, linear, max_pixels, refine, resume)
+    return chosen
 
 
 def _listed(list_file: str | None) -> list[str]:
@@ -186,15 +161,19 @@ def _predict_on_ray(
     return predict_on_ray(address, absolute, [path.resolve() for path in photos], settings, threads)
 
 
-def _json_line(path: Path | None, facts: Path | None = None, error: str | None = None) -> str:
-    """One line of JSON for a photo: its facts and the folder of its files, or its error."""
+def _reported(json: bool, path: Path | None, text: str, facts: Path | None = None) -> bool:
+    """Print a result, as text or as one line of JSON: its facts and folder, or its error; True for an error."""
     line: dict[str, object] = {"photo": None if path is None else str(path)}
-    if error is not None:
-        line["error"] = error
-    if facts is not None:
-        line |= {"folder": str(facts.parent), "facts": facts.name}
-        line |= jsonlib.loads(facts.read_text(encoding="utf-8"))
-    return jsonlib.dumps(line, ensure_ascii=False)
+    if facts is None:
+        print(f"mddnet: {text}", file=sys.stderr)
+        line["error"] = text
+    elif json:
+        line |= {"folder": str(facts.parent), "facts": facts.name, **jsonlib.loads(facts.read_text(encoding="utf-8"))}
+    else:
+        print(text, flush=True)
+    if json:
+        print(jsonlib.dumps(line, ensure_ascii=False), flush=True)
+    return facts is None
 
 
 def _with_progress(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:

@@ -11,24 +11,16 @@ if TYPE_CHECKING:
 
 def bar_with_rate(title: str, console: Console) -> Progress:
     """A bar with counts, the fields ``rate`` and ``last``, and the remaining time; silent unless on a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress
 
-    return Progress(
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[last]}"),
-        console=console,
-        disable=not console.is_terminal,
+    columns = (
+        title,
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        "{task.fields[rate]}",
+        progress.TimeElapsedColumn(),
+        "left",
+        progress.TimeRemainingColumn(),
+        "{task.fields[last]}",
     )
+    return progress.Progress(*columns, console=console, disable=not console.is_terminal)

@@ -15,7 +15,6 @@ from mddnet.demo.other_tabs import several_photos, stateless_api, two_photos
 from mddnet.errors import MddnetError
 
 TITLE = "mddnet: depth and defocus from one photo"
-FONTS = ["system-ui", "sans-serif"]
 HERE = Path(__file__).parent
 
 
@@ -40,42 +39,20 @@ def build_page(jobs: Jobs) -> gr.Blocks:
 
 
 def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:
-    """Start the page.
+    """Start the page, and return it with its address; MddnetError if the port is in use. Port 0 selects a free one.
 
-    Args:
-        jobs: the jobs behind the page.
-        host: address to listen on.
-        port: port; 0 selects a free one.
-        block: wait until the process is interrupted or terminated; only in the main thread.
-
-    Returns:
-        The page and its address.
-
-    Raises:
-        MddnetError: if the port is in use.
+    With ``block``, in the main thread only, wait until the process is interrupted or terminated.
     """
     page = build_page(jobs)
     try:
         _, url, _ = page.launch(
-            server_name=host,
-            server_port=port or _free_port(host),
-            share=False,
-            inbrowser=False,
-            quiet=True,
-            show_error=True,
-            prevent_thread_lock=True,
-            allowed_paths=[],
-            max_file_size=int(jobs.limits.file_mb * 1e6),
-            state_session_capacity=jobs.limits.sessions,
-            ssr_mode=False,
-            enable_monitoring=False,
-            pwa=False,
-            run_history=False,
-            theme=gr.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"]),
-            css_paths=HERE / "page.css",
-            js=(HERE / "page.js").read_text(encoding="utf-8"),
-            footer_links=["settings"],
-        )
+            server_name=host, server_port=port or _free_port(host), share=False, inbrowser=False, quiet=True,
+            show_error=True, prevent_thread_lock=True, allowed_paths=[], ssr_mode=False, enable_monitoring=False,
+            pwa=False, run_history=False, footer_links=["settings"],
+            max_file_size=int(jobs.limits.file_mb * 1e6), state_session_capacity=jobs.limits.sessions,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+            css_paths=HERE / "page.css", js=(HERE / "page.js").read_text(encoding="utf-8"),
+        )  # fmt: skip
     except OSError as error:
         raise MddnetError(f"cannot listen on {host}:{port} ({error}); choose another --port") from error
     if block:

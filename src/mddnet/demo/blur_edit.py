@@ -17,18 +17,12 @@ from mddnet.optics import signed_defocus_px
 from mddnet.types import Float32Array, UInt8Array
 
 MAX_FACTOR = 6.0
-EXTRA_CAP_PX = 100.0
-"""Largest additional CoC, in pixels of the rendered picture; the renderer accepts up to 128."""
-MASK_SOFTNESS = 0.3
-"""The mask increases from 0 to 1 within this share of the threshold, below and above it."""
+EXTRA_CAP_PX = 100.0  # largest additional CoC, in pixels of the rendered picture; the renderer accepts up to 128
+MASK_SOFTNESS = 0.3  # the mask increases from 0 to 1 within this share of the threshold, below and above it
 
 
 def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Float32Array:
-    """Signed CoC of the additional blur, sqrt(C^2 - c^2) with the sign of C; 0 where |C| <= |c|.
-
-    Args:
-        existing_px: (h, w), CoC of the photo; the sign is ignored.
-        wanted_px: (h, w), signed target CoC, positive behind the plane of focus.
+    """Signed CoC (h, w) of the additional blur, sqrt(C^2 - c^2) with the sign of C; 0 where |C| <= |c|.
 
     Example:
         >>> extra_defocus_px(np.float32([[3.0]]), np.float32([[-5.0]]))
@@ -49,36 +43,21 @@ def significant_defocus_px(maps: PageMaps) -> Float32Array:
 
 
 def wanted_defocus_px(maps: PageMaps, factor: float, u_focus: float | None = None) -> Float32Array:
-    """Signed CoC in pixels of the photo with an aperture that is ``factor`` times as wide; see :func:`magnified`.
-
-    Raises:
-        MddnetError: for a factor out of range, or another plane of focus where no lens law was found.
-    """
+    """Signed CoC in pixels of the photo with an aperture that is ``factor`` times as wide; see :func:`magnified`."""
     if not 1.0 <= factor <= MAX_FACTOR:
         raise MddnetError(f"aperture times {factor:g}: expected 1 to {MAX_FACTOR:g}")
     if u_focus is None:
         return np.asarray(significant_defocus_px(maps) * np.float32(factor))
     if not maps.focus.found:
-        raise MddnetError(
-            f"another plane of focus needs the lens law, which was not found ({maps.focus.reason}); use that of the "
-            "photo"
-        )
+        raise MddnetError(f"another plane of focus needs the lens law, which was not found: {maps.focus.reason}")
     return signed_defocus_px(maps.inv_depth, u_focus, maps.focus.kappa_px * factor).astype(np.float32)
 
 
 def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UInt8Array:
-    """The photo with a shallower depth of field: occlusion-aware layers, in linear light.
+    """The photo, at the size of the maps, with a shallower depth of field: occlusion-aware layers, in linear light.
 
-    Args:
-        maps: the photo and its maps; the picture has the size of the maps.
-        factor: 1 to 6; the f-number is divided by it.
-        u_focus: another plane of focus, in the unit of the maps; None keeps that of the photo.
-
-    Returns:
-        (h, w, 3) uint8, sRGB.
-
-    Raises:
-        MddnetError: as :func:`wanted_defocus_px`.
+    The f-number is divided by a factor from 1 to 6. ``u_focus`` is another plane of focus, in the unit of the maps;
+    MddnetError where no lens law was found.
     """
     from mddnet.scenes.render import render_defocus  # OpenCV and SciPy, which the rest of the page does not need
 
@@ -90,15 +69,7 @@ def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UI
 
 
 def blur_mask(maps: PageMaps, threshold_px: float) -> UInt8Array:
-    """(h, w) mask for editing: 255 where the CoC is above the threshold, 0 where it is below, soft between.
-
-    Args:
-        maps: the photo and its maps.
-        threshold_px: CoC diameter in pixels of the photo, > 0.
-
-    Raises:
-        MddnetError: for a threshold that is not positive.
-    """
+    """(h, w) mask for editing: 255 where the CoC is above the threshold, in pixels of the photo; soft edges."""
     if not (threshold_px > 0 and math.isfinite(threshold_px)):
         raise MddnetError(f"blur from {threshold_px:g} px: expected a positive number")
     size = np.abs(maps.signed_defocus_px)

@@ -82,21 +82,13 @@ def photo_field(label: str, elem_id: str, height: int, **settings: Any) -> gr.Fi
 def picture_field(label: str, elem_id: str, *classes: str) -> gr.Image:
     """A picture that can be downloaded and enlarged."""
     return gr.Image(
-        label=label,
-        alt_text=label,
-        format="png",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        elem_id=elem_id,
-        elem_classes=list(classes),
-    )
+        label=label, alt_text=label, format="png", interactive=False, buttons=["download", "fullscreen"],
+        elem_id=elem_id, elem_classes=list(classes),
+    )  # fmt: skip
 
 
 def with_page_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with errors of mddnet as messages of the page; details of other errors are hidden.
-
-    The signature is kept, since Gradio reads it.
-    """
+    """The function, its signature kept for Gradio, with its MddnetErrors as messages of the page."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:

@@ -13,10 +13,8 @@ from mddnet.errors import ImageError, RejectedScene
 from mddnet.predict.prediction import Prediction
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 
-FUSED_SIDE_PX = 2048
-"""Long side to which two photos are downsampled before alignment and fusion."""
-SOFT_PX = 0.5
-"""Difference of the CoCs, in pixels, that sets the softness of the transition between both photos."""
+FUSED_SIDE_PX = 2048  # long side to which two photos are downsampled before alignment and fusion
+SOFT_PX = 0.5  # difference of the CoCs, in pixels, that sets the softness of the transition between both photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +29,13 @@ class FusedPair:
 
 
 def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction]) -> FusedPair:
-    """Align two photos of one scene, predict both, and fuse them in linear light.
+    """Align two photos of one scene from one viewpoint, predict both, and fuse them in linear light.
 
     The weights of the photos are the mean of one from the predicted CoCs and one from the measured sharpness.
-
-    Args:
-        first: a photo.
-        second: a photo of the same shape and viewpoint, focused at another distance.
-        predict: the model.
-
-    Raises:
-        ImageError: if the shapes differ by more than 2 %, or the photos cannot be aligned.
+    ImageError if the shapes differ by more than 2 %, or the photos cannot be aligned.
     """
-    from mddnet.scenes.align import (  # OpenCV, which the rest of the page does not need
-        apply_alignment,
-        estimate_alignment,
-    )
+    # OpenCV, which the rest of the page does not need
+    from mddnet.scenes.align import apply_alignment, estimate_alignment
     from mddnet.scenes.all_in_focus import fuse, sharpest_nearby
 
     sizes = [photo.pixels.shape[:2] for photo in (first, second)]
@@ -62,13 +51,11 @@ def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction
         aligned = apply_alignment(frames, estimate_alignment(frames))
     except RejectedScene as error:
         raise ImageError(f"the photos cannot be aligned ({error}); use a tripod, or two of a burst") from None
-    photos = [
-        Photo(frame, _lens_after(photo, frames[0].shape[1]), notes=photo.notes)
+    near, far = (
+        predict(Photo(frame, _lens_after(photo, frame.shape[1]), notes=photo.notes))
         for frame, photo in zip(aligned.frames, (first, second), strict=True)
-    ]
-    predictions = (predict(photos[0]), predict(photos[1]))
-    size = predictions[0].size[1], predictions[0].size[0]
-    difference_px = predictions[0].sampled("defocus_px", size) - predictions[1].sampled("defocus_px", size)
+    )
+    difference_px = near.sampled("defocus_px", near.size[::-1]) - far.sampled("defocus_px", near.size[::-1])
     index = (1.0 / (1.0 + np.exp(-np.clip(difference_px / SOFT_PX, -30, 30)))).astype(np.float32)
     linear = [linear_from_srgb8(frame) for frame in aligned.frames]
     # The predicted maps lack fine structures; the measured sharpness is undefined in flat regions.
@@ -78,7 +65,7 @@ def fuse_pair(first: Photo, second: Photo, predict: Callable[[Photo], Prediction
     note = f"{aligned.common_share:.0%} of the second photo is common to both."
     if factor < 1:
         note += f" The photos were downsampled to {FUSED_SIDE_PX} px."
-    return FusedPair(predictions, sharp, index, aligned.alignment.lowest_correlation, note)
+    return FusedPair((near, far), sharp, index, aligned.alignment.lowest_correlation, note)
 
 
 def _resized(pixels: UInt8Array, height: int, width: int) -> UInt8Array:
@@ -88,8 +75,5 @@ def _resized(pixels: UInt8Array, height: int, width: int) -> UInt8Array:
 
 
 def _lens_after(photo: Photo, width: int) -> Lens:
-    """The lens facts with the pitch of the pixels after resizing to that width."""
-    lens = photo.lens
-    if lens.pixel_um is None:
-        return lens
-    return replace(lens, pixel_um=lens.pixel_um * photo.pixels.shape[1] / width)
+    pitch = photo.lens.pixel_um
+    return photo.lens if pitch is None else replace(photo.lens, pixel_um=pitch * photo.pixels.shape[1] / width)

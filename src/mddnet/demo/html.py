@@ -1,35 +1,33 @@
-"""HTML of the page: colour scales, values at a point, facts, and the plot of the lens law as SVG."""
+"""HTML of the page: colour scales, values at a point, facts, and the plot of the lens law as SVG.
+
+The markup is in ``parts.html.jinja``, which escapes all text.
+"""
 
 from __future__ import annotations
 
-import json
-from html import escape
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mddnet.demo.page_maps import PageMaps, PointValues
 from mddnet.demo.pictures import Panel, metres
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.point_cloud import FAR_OVER_NEAR, PointCloud
 
-PLOT_POINTS = 700
 PLOT_SIZE = (640, 380)
-PLOT_MARGIN = (70, 36, 64, 14)  # left, right, bottom, top
-FRONT_COLOUR, BEHIND_COLOUR, LAW_COLOUR = "#4a8fe0", "#d9822b", "#12a37a"
+COLOURS = {"front": "#4a8fe0", "behind": "#d9822b", "law": "#12a37a"}
+_TEMPLATES = Environment(
+    loader=PackageLoader("mddnet.demo", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+_PARTS: Any = _TEMPLATES.get_template("parts.html.jinja").module
 
 
 def scale_html(name: str, panel: Panel) -> str:
     """The colour scale of a picture, with quantity, unit and both ends."""
-    if panel.scale is None:
-        return f'<div class="mdd-scale"><p>{escape(name)}</p></div>'
-    scale = panel.scale
-    stops = ",".join("rgb({},{},{})".format(*scale.table[i]) for i in range(0, 256, 17))
-    title, low, high = escape(scale.title), escape(scale.low), escape(scale.high)
-    return (
-        f'<div class="mdd-scale" role="img" aria-label="colour scale: {title}, from {low} to {high}">'
-        f'<p>{title}</p><div style="height:12px;border-radius:3px;background:linear-gradient(to right,{stops})"></div>'
-        f'<div class="mdd-ends"><span>{low}</span><span>{high}</span></div></div>'
-    )
+    table = () if panel.table is None else panel.table[::17]
+    return str(_PARTS.scale(name, panel, ",".join("rgb({},{},{})".format(*colour) for colour in table)))
 
 
 def depth_text(values: PointValues, unit: str) -> str:
@@ -49,15 +47,14 @@ def defocus_text(signed_px: float) -> str:
 def point_html(values: PointValues | None, unit: str = "") -> str:
     """The values at a point as a small table."""
     if values is None:
-        return '<p class="mdd-point">No point selected: click a picture, or enter column and row.</p>'
-    rows = (
-        ("point", f"column {values.x_px}, row {values.y_px}"),
-        ("inverse depth", depth_text(values, unit)),
-        ("circle of confusion", defocus_text(values.signed_defocus_px)),
-        ("confidence", f"{values.confidence:.2f} of 1"),
-    )
-    cells = "".join(f"<tr><th scope='row'>{name}</th><td>{escape(text)}</td></tr>" for name, text in rows)
-    return f'<table class="mdd-point"><caption>Values at the point</caption>{cells}</table>'
+        return str(_PARTS.point(()))
+    rows = {
+        "point": f"column {values.x_px}, row {values.y_px}",
+        "inverse depth": depth_text(values, unit),
+        "circle of confusion": defocus_text(values.signed_defocus_px),
+        "confidence": f"{values.confidence:.2f} of 1",
+    }
+    return str(_PARTS.point(rows.items()))
 
 
 def facts_html(maps: PageMaps) -> str:
@@ -80,9 +77,7 @@ def facts_html(maps: PageMaps) -> str:
             "pitch and focus distance to get metres."
         )
     seconds = "" if maps.model_s is None else f" Predicted in {maps.model_s:.2f} s."
-    notes = "".join(f"<li>{escape(note)}</li>" for note in maps.notes)
-    text = escape(f"{maps.width_px} × {maps.height_px} px. {where}{seconds}")
-    return f"<p>{text}</p>" + (f"<ul>{notes}</ul>" if notes else "")
+    return str(_PARTS.facts(f"{maps.width_px} × {maps.height_px} px. {where}{seconds}", maps.notes))
 
 
 def point_cloud_text(cloud: PointCloud) -> str:
@@ -96,48 +91,29 @@ def point_cloud_text(cloud: PointCloud) -> str:
     return f"{len(z)} points {unit}; {camera}."
 
 
+@dataclass(frozen=True)
 class _Plot:
-    """Axes of the plot: inverse depth from ``low`` to ``high``, CoC from 0 to ``most``."""
+    """Axes of the plot: inverse depth from ``low`` to ``high``, CoC from 0 to ``most``; the rest is in SVG units."""
 
-    def __init__(self, low: float, high: float, most: float) -> None:
-        self.low, self.high, self.most = low, high, most
-        width, height = PLOT_SIZE
-        left, right, bottom, top = PLOT_MARGIN
-        self.left, self.right, self.bottom, self.top = left, width - right, height - bottom, top
+    low: float
+    high: float
+    most: float
+    left: int = 70
+    right: int = 604
+    bottom: int = 316
+    top: int = 14
 
-    def x(self, inv_depth: float) -> float:
-        return self.left + (inv_depth - self.low) / (self.high - self.low) * (self.right - self.left)
-
-    def y(self, coc_px: float) -> float:
-        return self.bottom - min(coc_px, self.most) / self.most * (self.bottom - self.top)
-
-    def axes(self, unit: str) -> str:
-        middle_x, middle_y, below = (self.left + self.right) / 2, (self.top + self.bottom) / 2, self.bottom
-        marks = f'<path d="M{self.left} {self.top}V{below}H{self.right}" fill="none" stroke="currentColor"/>'
-        for u in _ticks(self.low, self.high):
-            x, text = self.x(u), f'text-anchor="middle" x="{self.x(u):.1f}"'
-            marks += f'<path d="M{x:.1f} {below}v4" stroke="currentColor"/><text y="{below + 18}" {text}>{u:.3g}</text>'
-            marks += f'<text y="{below + 34}" {text}>{metres(u)}</text>' if unit == "1/m" else ""
-        for px in _ticks(0.0, self.most):
-            y = self.y(px)
-            marks += f'<path d="M{self.left - 4} {y:.1f}h4" stroke="currentColor"/>'
-            marks += f'<text x="{self.left - 8}" y="{y + 4:.1f}" text-anchor="end">{px:g}</text>'
-        title = f"inverse depth, {unit}{' (metres below)' if unit == '1/m' else ''}; nearer to the right"
-        return (
-            f'{marks}<text x="{middle_x}" y="{PLOT_SIZE[1] - 8}" text-anchor="middle">{title}</text>'
-            f'<text transform="translate(16 {middle_y}) rotate(-90)" text-anchor="middle">'
-            "circle of confusion, px of the photo</text>"
-        )
+    def at(self, inv_depth: float, signed_px: float) -> tuple[float, float]:
+        share = (inv_depth - self.low) / (self.high - self.low), min(abs(signed_px), self.most) / self.most
+        x, y = self.left + share[0] * (self.right - self.left), self.bottom - share[1] * (self.bottom - self.top)
+        return round(x, 1), round(y, 1)
 
 
 def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
-    """Defocus over inverse depth as SVG, with the V of the fitted lens law and the selected point.
-
-    Points are a random sample of pixels with a fixed seed; the opacity is the confidence.
-    """
+    """Defocus over inverse depth of random pixels as SVG, with the V of the lens law; the opacity is the confidence."""
     u = maps.inv_depth.reshape(-1)
-    at = np.random.default_rng(0).choice(u.size, min(PLOT_POINTS, u.size), replace=False)
-    u, signed, confidence = u[at], maps.signed_defocus_px.reshape(-1)[at], maps.confidence.reshape(-1)[at]
+    sample = np.random.default_rng(0).choice(u.size, min(700, u.size), replace=False)
+    u, signed, confidence = u[sample], maps.signed_defocus_px.reshape(-1)[sample], maps.confidence.reshape(-1)[sample]
     low, high = (float(value) for value in np.percentile(u, [0.5, 99.5]))
     tip, kappa = maps.focus.u_focus, maps.focus.kappa_px
     if maps.focus.found and low - (high - low) < tip < high + (high - low):
@@ -146,34 +122,27 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
     plot = _Plot(low - margin, high + margin, max(2.0, 1.1 * float(np.percentile(np.abs(signed), 99.5))))
     low, high = plot.low, plot.high
 
-    marks = []
-    for value, coc, trust in zip(u.tolist(), signed.tolist(), confidence.tolist(), strict=True):
-        if low <= value <= high and abs(coc) <= plot.most:
-            colour = BEHIND_COLOUR if coc > 0 else FRONT_COLOUR
-            position = f'cx="{plot.x(value):.1f}" cy="{plot.y(abs(coc)):.1f}"'
-            marks.append(f'<circle {position} r="2.4" fill="{colour}" fill-opacity="{0.15 + 0.75 * trust:.2f}"/>')
-    law, legend = "", "no plane of focus was found"
+    shown = (u >= low) & (u <= high) & (np.abs(signed) <= plot.most)
+    dots = [
+        (plot.at(value, coc), COLOURS["behind" if coc > 0 else "front"], f"{0.15 + 0.75 * trust:.2f}")
+        for value, coc, trust in zip(*(a[shown].tolist() for a in (u, signed, confidence)), strict=True)
+    ]
+    corners, legend = "", "no plane of focus was found"
     if maps.focus.found:
         legend = f"the fitted lens law is a V with its tip at {tip:.3g}"
         # The part of the V inside the plot: up to ``reach`` from its tip.
         reach = plot.most / kappa
         ends = [value for value in (max(low, tip - reach), tip, min(high, tip + reach)) if low <= value <= high]
-        corners = " ".join(f"{plot.x(end):.1f},{plot.y(abs(signed_defocus_px(end, tip, kappa))):.1f}" for end in ends)
-        law = f'<polyline points="{corners}" fill="none" stroke="{LAW_COLOUR}" stroke-width="2.5"/>'
-    cross = ""
+        corners = " ".join("{},{}".format(*plot.at(end, signed_defocus_px(end, tip, kappa))) for end in ends)
+    ring = None
     if values is not None and low <= values.inv_depth <= high:
-        position = f'cx="{plot.x(values.inv_depth):.1f}" cy="{plot.y(abs(values.signed_defocus_px)):.1f}"'
-        cross = f'<circle {position} r="7" fill="none" stroke="currentColor" stroke-width="2.5"/>'
-    label = escape(f"Defocus in pixels of the photo over inverse depth ({maps.unit}) of {len(marks)} pixels; {legend}.")
-    key = (
-        f'<div class="mdd-key"><span style="color:{FRONT_COLOUR}">●</span> in front of the plane of focus '
-        f'<span style="color:{BEHIND_COLOUR}">●</span> behind it <span style="color:{LAW_COLOUR}">━</span> '
-        "lens law ○ selected point; dashed: point under the pointer. Fainter points are less confident.</div>"
-    )
-    return (
-        f'<svg viewBox="0 0 {PLOT_SIZE[0]} {PLOT_SIZE[1]}" role="img" aria-label="{label}" class="mdd-law" '
-        f'data-plot="{escape(json.dumps(vars(plot)))}">{"".join(marks)}{plot.axes(maps.unit)}{law}{cross}</svg>{key}'
-    )
+        ring = plot.at(values.inv_depth, values.signed_defocus_px)
+    label = f"Defocus in pixels of the photo over inverse depth ({maps.unit}) of {len(dots)} pixels; {legend}."
+    ticks = {
+        "x": [(plot.at(tick, 0)[0], f"{tick:.3g}", metres(tick)) for tick in _ticks(low, high)],
+        "y": [(plot.at(low, tick)[1], f"{tick:g}") for tick in _ticks(0.0, plot.most)],
+    }
+    return str(_PARTS.law(asdict(plot), PLOT_SIZE, maps.unit, label, ticks, dots, corners, ring, COLOURS)).strip()
 
 
 def _ticks(low: float, high: float) -> list[float]:

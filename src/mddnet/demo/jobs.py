@@ -22,7 +22,7 @@ from mddnet.demo.lens_form import NO_LENS_FACTS, TypedLens
 from mddnet.demo.page_maps import RENDER_SIDE_PX, PageMaps, page_maps, points_of
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.upload import Limits, read_upload, safe_stem, shown_name
-from mddnet.errors import ImageError, MddnetError
+from mddnet.errors import MddnetError
 from mddnet.predict.folder import Item, Settings, predict_item
 from mddnet.predict.output import MapFormat, save
 from mddnet.predict.point_cloud import PointCloud, glb_bytes, ply_bytes
@@ -70,37 +70,31 @@ class Jobs:
         with self._lock:
             photo = self._read(path, lens)
             start = time.perf_counter()
-            prediction = self._predicted(photo)
-            model_s = time.perf_counter() - start
-            return replace(page_maps(prediction), model_s=model_s)
+            prediction = self.model.predict(photo)
+            return replace(page_maps(prediction), model_s=time.perf_counter() - start)
 
     def archive(
         self, path: Path, lens: Lens | TypedLens | None, wanted: ArchiveContents
     ) -> tuple[Path, dict[str, Any]]:
-        """The ZIP of the results of an uploaded photo, and the facts of ``Prediction.save``.
-
-        Raises:
-            MddnetError: for an unusable file, or if no contents are selected.
-        """
+        """The ZIP of the results of an uploaded photo, and the facts of ``save``; MddnetError without any contents."""
         if not (wanted.formats or wanted.magnification or wanted.mask_px or wanted.points):
             raise MddnetError("no contents selected for the ZIP; expected at least one kind of file")
         with self._lock, self.scratch.job() as job:
-            prediction = self._predicted(self._read(path, lens))
-            folder, stem = _files_folder(job), safe_stem(path.name)
+            prediction, stem = self.model.predict(self._read(path, lens)), safe_stem(path.name)
             facts: dict[str, Any] = {}
             if wanted.formats:
-                facts = _read_json(_save(prediction, folder, stem, wanted.formats))
+                facts = _read_json(_save(prediction, job, stem, wanted.formats))
             if wanted.magnification is not None:
                 picture = magnified(page_maps(prediction, RENDER_SIDE_PX), wanted.magnification, wanted.u_focus)
-                _save_picture(picture, folder / f"{stem}.aperture_x{wanted.magnification:.3g}.png")
+                _save_picture(picture, job / f"{stem}.aperture_x{wanted.magnification:.3g}.png")
             if wanted.mask_px is not None:
                 whole = page_maps(prediction, max(prediction.size))
-                _save_picture(blur_mask(whole, wanted.mask_px), folder / f"{stem}.blur_mask.png")
+                _save_picture(blur_mask(whole, wanted.mask_px), job / f"{stem}.blur_mask.png")
             if wanted.points:
                 cloud = points_of(page_maps(prediction))
-                (folder / f"{stem}.points.ply").write_bytes(ply_bytes(cloud))
-                (folder / f"{stem}.points.glb").write_bytes(glb_bytes(cloud))
-            return _zipped(folder, job / f"{stem}.mddnet.zip"), facts
+                (job / f"{stem}.points.ply").write_bytes(ply_bytes(cloud))
+                (job / f"{stem}.points.glb").write_bytes(glb_bytes(cloud))
+            return _zipped(job, f"{stem}.mddnet.zip"), facts
 
     def batch(
         self,
@@ -111,14 +105,8 @@ class Jobs:
     ) -> BatchResult:
         """Predict several uploaded photos into one ZIP; errors of single photos are listed.
 
-        Args:
-            paths: uploaded files.
-            map_format: of the maps.
-            step: called before each photo with the number of finished ones and its name.
-            typed: lens facts of all photos, completed by EXIF.
-
-        Raises:
-            MddnetError: for no photo, too many of them, or if all failed.
+        ``step`` is called before each photo with the number of finished ones and its name; the lens facts are those of
+        all photos. MddnetError for no photo, too many of them, or if all failed.
         """
         if not 0 < len(paths) <= self.limits.batch_files:
             raise MddnetError(f"{len(paths)} photos: expected 1 to {self.limits.batch_files}")
@@ -132,13 +120,12 @@ class Jobs:
 
         done, failures, metric = [], [], 0
         with self.scratch.job() as job:
-            folder = _files_folder(job)
             for number, path in enumerate(paths):
                 name = shown_name(path)
                 step(number, name)
                 item = Item(Path(name), name, safe_stem(path.name), partial(read, path))
                 with self._lock:
-                    outcome = predict_item(self.model, item, Settings(folder, (map_format,)))
+                    outcome = predict_item(self.model, item, Settings(job, (map_format,)))
                 if outcome.facts is None:
                     failures.append(outcome.text)
                 else:
@@ -146,29 +133,22 @@ class Jobs:
                     metric += _read_json(outcome.facts)["unit"] == "1/m"
             if not done:
                 raise MddnetError("all photos failed: " + "; ".join(failures))
-            return BatchResult(_zipped(folder, job / "mddnet.zip"), tuple(done), tuple(failures), metric)
+            return BatchResult(_zipped(job, "mddnet.zip"), tuple(done), tuple(failures), metric)
 
     def pair(
         self, first: Path, second: Path, typed: tuple[TypedLens, TypedLens] = (NO_LENS_FACTS, NO_LENS_FACTS)
     ) -> tuple[FusedPair, Path]:
-        """Fuse two uploaded photos of one scene, and write a ZIP of the picture and both predictions.
-
-        Raises:
-            ImageError: for unusable files, or photos that cannot be aligned.
-        """
+        """Fuse two uploaded photos of one scene, and write a ZIP of the picture and both predictions."""
         with self._lock, self.scratch.job() as job:
-            paths = (first, second)
-            photos = [self._read(path, lens) for path, lens in zip(paths, typed, strict=True)]
-            stems = [safe_stem(path.name) for path in paths]
+            stems = [safe_stem(path.name) for path in (first, second)]
             if stems[0] == stems[1]:
                 stems = [f"{stems[0]}_1", f"{stems[1]}_2"]
-            pair = fuse_pair(photos[0], photos[1], self.model.predict)
-            folder = _files_folder(job)
+            pair = fuse_pair(self._read(first, typed[0]), self._read(second, typed[1]), self.model.predict)
             for stem, prediction in zip(stems, pair.predictions, strict=True):
-                _save(prediction, folder, stem)
-            _save_picture(pair.sharp, folder / "fused.png")
-            _save_picture((pair.index * 255 + 0.5).astype(np.uint8), folder / "taken_from.png")
-            return pair, _zipped(folder, job / "two_photos.mddnet.zip")
+                _save(prediction, job, stem)
+            _save_picture(pair.sharp, job / "fused.png")
+            _save_picture((pair.index * 255 + 0.5).astype(np.uint8), job / "taken_from.png")
+            return pair, _zipped(job, "two_photos.mddnet.zip")
 
     def points(self, maps: PageMaps) -> tuple[Path, PointCloud]:
         """The point cloud, and its GLB file for the page."""
@@ -194,19 +174,6 @@ class Jobs:
             return lens.added_to(photo)
         return photo if lens is None else replace(photo, lens=lens)
 
-    def _predicted(self, photo: Photo) -> Prediction:
-        try:
-            return self.model.predict(photo)
-        except MemoryError:
-            height, width = photo.pixels.shape[:2]
-            raise ImageError(f"{width} x {height} px: not enough memory; make the photo smaller") from None
-
-
-def _files_folder(job: Path) -> Path:
-    folder = job / "files"
-    folder.mkdir()
-    return folder
-
 
 def _save(prediction: Prediction, folder: Path, stem: str, formats: Sequence[MapFormat] = ("tiff",)) -> Path:
     """Write a prediction, and return its facts file, without the path of the photo on this machine."""
@@ -219,16 +186,15 @@ def _save_picture(pixels: UInt8Array, path: Path, compress_level: int = 3) -> st
     return str(path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return data
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _zipped(folder: Path, target: Path) -> Path:
-    """Move the files of a folder into a ZIP, uncompressed, since maps and PNGs hardly compress."""
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for path in sorted(folder.iterdir()):
+def _zipped(folder: Path, name: str) -> Path:
+    """Move the files of a folder into a ZIP in it, uncompressed, since maps and PNGs hardly compress."""
+    files = sorted(folder.iterdir())
+    with zipfile.ZipFile(folder / name, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for path in files:
             archive.write(path, path.name)
             path.unlink()
-    folder.rmdir()
-    return target
+    return folder / name

@@ -21,9 +21,9 @@ SENSOR_WIDTH_MM = {
     "phone, 1/2.55 inch, 5.6 mm": 5.6,
 }
 """Common sensor formats and their width, which gives the pixel pitch of an uncropped photo."""
-CAMERAS: dict[str, Sensor] = {sensor.model: sensor for sensor in SENSORS.values()}
-"""Cameras with a known sensor, by their EXIF name."""
+CAMERAS: dict[str, Sensor] = {sensor.model: sensor for sensor in SENSORS.values()}  # by their EXIF name
 SENSOR_CHOICES = (*SENSOR_WIDTH_MM, *sorted(CAMERAS, key=str.casefold))
+FIELDS = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +54,14 @@ NO_LENS_FACTS = TypedLens()
 def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float | None = None) -> PhotoPitch:
     """Pixel pitch of a photo by its camera or, if it is not cropped, by its sensor format.
 
-    Args:
-        choice: one of ``SENSOR_CHOICES``.
-        width_px: of the photo.
-        height_px: of the photo.
-        focal_mm: focal length, millimetres, which identifies one of several cameras of a phone; None is the listed one.
-
-    Raises:
-        MddnetError: for a sensor that is not listed.
+    ``focal_mm`` identifies one of several cameras of a phone; None is the listed one. MddnetError for a choice that is
+    not one of ``SENSOR_CHOICES``.
     """
     if choice in SENSOR_WIDTH_MM:
         return PhotoPitch(1000.0 * SENSOR_WIDTH_MM[choice] / max(width_px, height_px), "")
     camera = CAMERAS.get(choice)
     if camera is None:
-        raise MddnetError(
-            f"camera or sensor {choice!r}: expected one of {', '.join(SENSOR_WIDTH_MM)}, or one of the "
-            f"{len(CAMERAS)} listed cameras"
-        )
+        raise MddnetError(f"sensor {choice!r}: expected one of {', '.join(SENSOR_WIDTH_MM)}, or a listed camera")
     if sensor_of(choice, camera.focal_mm if focal_mm is None else focal_mm) is None:
         note = f"{choice}: the known sensor has a lens of {camera.focal_mm:g} mm, not of {focal_mm:g} mm."
         return PhotoPitch(None, note)
@@ -80,28 +71,17 @@ def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float 
 def lens_of_form(
     focal_mm: float | None, f_number: float | None, pixel_um: float | None, focus_m: float | None, at_infinity: bool
 ) -> Lens:
-    """The lens described by the fields; an empty field or 0 is unknown.
-
-    Raises:
-        MddnetError: for a negative number or one that is not finite, with the field.
-    """
-    names = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
-    numbers: list[float | None] = []
-    for name, value in zip(names, (focal_mm, f_number, pixel_um, focus_m), strict=True):
-        if value is None or value == 0:
-            numbers.append(None)
-        elif is_number(value) and value > 0:
-            numbers.append(float(value))
-        else:
+    """The lens described by the fields; empty or 0 is unknown. MddnetError for a negative or infinite number."""
+    values = dict(zip(FIELDS, (focal_mm, f_number, pixel_um, focus_m), strict=True))
+    for name, value in values.items():
+        if value and not (is_number(value) and value > 0):
             raise MddnetError(f"{name}: {display(value)}; expected a positive number, or an empty field if unknown")
-    return Lens(numbers[0], numbers[1], numbers[2], math.inf if at_infinity else numbers[3])
+    f, n, pitch, distance = (float(value) if value else None for value in values.values())
+    return Lens(f, n, pitch, math.inf if at_infinity else distance)
 
 
 def form_of_lens(lens: Lens) -> tuple[float | None, float | None, float | None, float | None, bool]:
     """The fields that describe a lens: f, N, pixel pitch, focus distance, and whether that is infinite."""
-
-    def rounded(value: float | None) -> float | None:
-        return None if value is None or value == math.inf else float(f"{value:.5g}")
-
-    f, n, pitch, distance = (rounded(value) for value in (lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m))
-    return f, n, pitch, distance, lens.focus_m == math.inf
+    values = (lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m)
+    f, n, pitch, m = (None if value is None or value == math.inf else float(f"{value:.5g}") for value in values)
+    return f, n, pitch, m, lens.focus_m == math.inf

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,25 +32,18 @@ PICTURES = {
 }
 EXAMPLES = {"Cat": "chelsea.png", "Coffee": "coffee.png"}
 """Photos of scikit-image in the public domain: Chelsea by Stefan van der Walt, coffee by Rachel Michetti (CC0)."""
-POINTER_SCRIPT = Path(__file__).with_name("pointer.js")
 OWN_FOCUS, POINT_FOCUS = "as in the photo", "through the selected point"
 FORMAT_NAMES = {f"maps, {name}": name for name in MAP_FORMATS}
 SHALLOW, MASK, POINTS = "shallower depth of field (PNG)", "blur mask (PNG)", "point cloud (PLY and GLB)"
-LENS_HELP = "0 or an empty field is unknown. The distance is measured from the sensor."
 POINTER_HELP = "<p class='mdd-small'>Move the pointer over a picture to see values; click to select a point.</p>"
 CLOUD_HELP = "<p class='mdd-small'>Drag to rotate, scroll to zoom, Ctrl and drag to move.</p>"
-CLOUD_BACKGROUND = (0.16, 0.16, 0.16, 1.0)
-FRONT_VIEW = (90, 90, None)
-"""Initial view of the points: angles in degrees, and an automatic distance."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 HEAVY: dict[str, Any] = {**ONE_AT_A_TIME, **PRIVATE}
 LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 2, **PRIVATE}
 QUIET: dict[str, Any] = {"show_progress": "hidden", **LIGHT}
-LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
-"""For the change event of a slider; the keyboard does not trigger a release event."""
+LATEST: dict[str, Any] = {"trigger_mode": "always_last"}  # for sliders; the keyboard triggers no release event
 
-Point = tuple[int, int]
-"""Column and row in the photo."""
+Point = tuple[int, int]  # column and row in the photo
 
 
 def find_examples() -> dict[str, Path]:
@@ -72,17 +67,22 @@ class _VisitorState:
 class _MapViews:
     """The components that show the maps."""
 
+    views: list[Any]  # those for the values of :func:`_views`
     facts: gr.HTML
-    pictures: dict[str, gr.Image]
-    scales: dict[str, gr.HTML]
     pointer: gr.HTML
-    law: gr.HTML
-    point: gr.HTML
+    with_line: gr.Checkbox
 
-    @property
-    def views(self) -> list[Any]:
-        """The components for the values of :func:`_views`."""
-        return [*self.pictures.values(), *self.scales.values(), self.facts, self.law, self.point]
+
+def with_maps(function: Callable[..., Any]) -> Callable[..., Any]:
+    """:func:`~mddnet.demo.controls.with_page_errors`, with an error where the first argument, the maps, is missing."""
+
+    @functools.wraps(function)
+    def wrapped(maps: PageMaps | None, *args: Any) -> Any:
+        if maps is None:
+            raise MddnetError("no photo, or it was removed after an hour; upload it again")
+        return function(maps, *args)
+
+    return with_page_errors(wrapped)
 
 
 def one_photo(jobs: Jobs) -> None:
@@ -92,7 +92,7 @@ def one_photo(jobs: Jobs) -> None:
         with gr.Column(scale=1, min_width=280):
             file, fields, apply = _inputs(jobs, state)
         with gr.Column(scale=3, min_width=300):
-            shown, with_line = _maps_and_point(jobs, state)
+            shown = _maps_and_point(jobs, state)
     with gr.Tabs(elem_id="work"):
         with gr.Tab("Shallower depth of field"):
             shallow = _depth_of_field_tab(state)
@@ -108,24 +108,25 @@ def one_photo(jobs: Jobs) -> None:
     def open_file(path: str | None) -> list[Any]:
         maps = None if path is None else jobs.maps(Path(path))
         values = form_of_lens(Lens() if maps is None else maps.lens)
-        return [maps, None, *_views(jobs, maps, None, True), _packed(maps), *values, None, *[None] * len(made)]
+        packed = "" if maps is None else packed_maps(maps)
+        return [maps, None, *_views(jobs, maps, None, True), packed, *values, None, *[None] * len(made)]
 
-    def use_lens(maps: PageMaps | None, point: Point | None, line: bool, *typed: Any) -> list[Any]:
-        maps = jobs.maps(_path_of(maps), lens_of_form(*typed))
-        return [maps, point, *_views(jobs, maps, point, line), _packed(maps), *[None] * len(cloud)]
+    def use_lens(maps: PageMaps, point: Point | None, line: bool, *typed: Any) -> list[Any]:
+        assert maps.path is not None  # photos of the page come from files
+        maps = jobs.maps(maps.path, lens_of_form(*typed))
+        return [maps, point, *_views(jobs, maps, point, line), packed_maps(maps), *[None] * len(cloud)]
 
     file.change(
         with_page_errors(open_file), [file], [*results, *fields.form, fields.sensor, *made],
         show_progress_on=shown.facts, **HEAVY,
     )  # fmt: skip
     apply.click(
-        with_page_errors(use_lens), [state.maps, state.point, with_line, *fields.form], [*results, *cloud],
+        with_maps(use_lens), [state.maps, state.point, shown.with_line, *fields.form], [*results, *cloud],
         show_progress_on=shown.facts, **HEAVY,
     )  # fmt: skip
 
 
 def _inputs(jobs: Jobs, state: _VisitorState) -> tuple[gr.File, LensFields, gr.Button]:
-    """Create the photo field, the examples and the lens facts."""
     limits = jobs.limits
     gr.Markdown(
         f"{KINDS}, at most {limits.file_mb:g} MB and {limits.megapixels:g} megapixels.", elem_classes=["mdd-small"]
@@ -136,16 +137,16 @@ def _inputs(jobs: Jobs, state: _VisitorState) -> tuple[gr.File, LensFields, gr.B
             button = gr.Button(f"Example: {name}", size="sm", elem_id=f"example-{name.lower()}")
             button.click(with_page_errors(lambda path=path: str(jobs.example(path))), None, file, **LIGHT)
     with gr.Accordion("Lens facts", open=True):
-        gr.Markdown(LENS_HELP, elem_classes=["mdd-small"])
+        help_text = "0 or an empty field is unknown. The distance is measured from the sensor."
+        gr.Markdown(help_text, elem_classes=["mdd-small"])
         fields = lens_fields()
         apply = gr.Button("Use these lens facts", variant="primary", elem_id="apply")
 
-    def pitch_of(maps: PageMaps | None, choice: str | None, focal_mm: float | None) -> Any:
+    def pitch_of(maps: PageMaps, choice: str | None, focal_mm: float | None) -> Any:
         """The pitch, and the focal length if it is empty and the camera has only one lens."""
         if choice is None:
             return gr.skip(), gr.skip()
-        size = _require_maps(maps)
-        pitch = pitch_of_sensor(choice, size.width_px, size.height_px, focal_mm or None)
+        pitch = pitch_of_sensor(choice, maps.width_px, maps.height_px, focal_mm or None)
         if pitch.pixel_um is None:
             raise MddnetError(f"{pitch.note} Enter the pixel pitch.")
         if pitch.note:
@@ -154,13 +155,12 @@ def _inputs(jobs: Jobs, state: _VisitorState) -> tuple[gr.File, LensFields, gr.B
         return float(f"{pitch.pixel_um:.5g}"), focal_mm or lens_mm
 
     fields.sensor.input(
-        with_page_errors(pitch_of), [state.maps, fields.sensor, fields.focal], [fields.pitch, fields.focal], **QUIET
+        with_maps(pitch_of), [state.maps, fields.sensor, fields.focal], [fields.pitch, fields.focal], **QUIET
     )
     return file, fields, apply
 
 
-def _maps_and_point(jobs: Jobs, state: _VisitorState) -> tuple[_MapViews, gr.Checkbox]:
-    """Create the four pictures, the plot of the lens law, and the values at a point."""
+def _maps_and_point(jobs: Jobs, state: _VisitorState) -> _MapViews:
     facts = gr.HTML("<p>Upload a photo, or select an example.</p>", elem_id="facts")
     pictures: dict[str, gr.Image] = {}
     scales: dict[str, gr.HTML] = {}
@@ -170,7 +170,7 @@ def _maps_and_point(jobs: Jobs, state: _VisitorState) -> tuple[_MapViews, gr.Che
                 with gr.Column(min_width=260):
                     pictures[name] = picture_field(PICTURES[name], f"picture-{name}", "mdd-map")
                     scales[name] = gr.HTML()
-    script = POINTER_SCRIPT.read_text(encoding="utf-8")
+    script = Path(__file__).with_name("pointer.js").read_text(encoding="utf-8")
     pointer = gr.HTML("", html_template=POINTER_HELP, js_on_load=script, elem_id="pointer")
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
@@ -182,92 +182,85 @@ def _maps_and_point(jobs: Jobs, state: _VisitorState) -> tuple[_MapViews, gr.Che
                 row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
             show_values = gr.Button("Show values", size="sm", elem_id="show-values")
             with_line = gr.Checkbox(True, label="draw the plane of focus")
-    shown = _MapViews(facts, pictures, scales, pointer, law, point)
+    views = [*pictures.values(), *scales.values(), facts, law, point]
 
-    def show_point(maps: PageMaps | None, line: bool, x: float | None, y: float | None) -> list[Any]:
-        values = values_at(_require_maps(maps), x or 0, y or 0)
+    def show_point(maps: PageMaps, line: bool, x: float | None, y: float | None) -> list[Any]:
+        values = values_at(maps, x or 0, y or 0)
         at = (values.x_px, values.y_px)
         return [at, *_views(jobs, maps, at, line), *at]
 
-    def choose(maps: PageMaps | None, line: bool, event: gr.SelectData) -> list[Any]:
-        x, y = ((at + 0.5) / _require_maps(maps).scale for at in event.index)
+    def choose(maps: PageMaps, line: bool, event: gr.SelectData) -> list[Any]:
+        x, y = ((at + 0.5) / maps.scale for at in event.index)
         return show_point(maps, line, x, y)
 
-    def draw(maps: PageMaps | None, at: Point | None, line: bool) -> list[Any]:
-        return _views(jobs, _require_maps(maps), at, line)
+    def draw(maps: PageMaps, at: Point | None, line: bool) -> list[Any]:
+        return _views(jobs, maps, at, line)
 
-    moved = [state.point, *shown.views, column, row]
+    moved = [state.point, *views, column, row]
     for picture in pictures.values():
-        picture.select(with_page_errors(choose), [state.maps, with_line], moved, **QUIET)
-    show_values.click(with_page_errors(show_point), [state.maps, with_line, column, row], moved, **QUIET)
-    with_line.input(with_page_errors(draw), [state.maps, state.point, with_line], shown.views, **QUIET)
-    return shown, with_line
+        picture.select(with_maps(choose), [state.maps, with_line], moved, **QUIET)
+    show_values.click(with_maps(show_point), [state.maps, with_line, column, row], moved, **QUIET)
+    with_line.input(with_maps(draw), [state.maps, state.point, with_line], views, **QUIET)
+    return _MapViews(views, facts, pointer, with_line)
 
 
 def _depth_of_field_tab(state: _VisitorState) -> list[Any]:
-    """Create the factor, the selection of the plane of focus, and the picture."""
     with gr.Row():
         factor = gr.Slider(1, MAX_FACTOR, value=2, step=0.25, label="Aperture, times as wide", elem_id="factor")
         choice = gr.Radio([OWN_FOCUS, POINT_FOCUS], value=OWN_FOCUS, label="Plane of focus")
     picture = picture_field("Photo with a shallower depth of field: move the slider", "picture-shallow")
 
-    def shallower(maps: PageMaps | None, point: Point | None, times: float, chosen: str) -> Image.Image:
-        return Image.fromarray(magnified(_require_maps(maps), times, _u_focus(_require_maps(maps), point, chosen)))
+    def shallower(maps: PageMaps, point: Point | None, times: float, chosen: str) -> Image.Image:
+        return Image.fromarray(magnified(maps, times, _u_focus(maps, point, chosen)))
 
     inputs = [state.maps, state.point, factor, choice]
-    factor.change(with_page_errors(shallower), inputs, picture, **LATEST, **HEAVY)
-    choice.input(with_page_errors(shallower), inputs, picture, **LATEST, **HEAVY)
+    factor.change(with_maps(shallower), inputs, picture, **LATEST, **HEAVY)
+    choice.input(with_maps(shallower), inputs, picture, **LATEST, **HEAVY)
     return [factor, choice, picture]
 
 
 def _mask_tab(state: _VisitorState) -> list[Any]:
-    """Create the threshold, the mask, and the masked photo."""
     label = "Threshold of the circle of confusion, px of the photo"
     threshold = gr.Slider(0.5, 60, value=4, step=0.5, label=label, elem_id="mask")
     with gr.Row():
         mask = picture_field("Mask, white is blurred: move the slider", "picture-mask")
         masked = picture_field("Photo with the blurred part in grey", "picture-masked")
 
-    def show_mask(maps: PageMaps | None, from_px: float) -> tuple[Image.Image, Image.Image]:
-        pixels = blur_mask(_require_maps(maps), from_px)
-        return Image.fromarray(pixels), Image.fromarray(mask_over_photo(_require_maps(maps), pixels))
+    def show_mask(maps: PageMaps, from_px: float) -> tuple[Image.Image, Image.Image]:
+        pixels = blur_mask(maps, from_px)
+        return Image.fromarray(pixels), Image.fromarray(mask_over_photo(maps, pixels))
 
-    threshold.change(with_page_errors(show_mask), [state.maps, threshold], [mask, masked], **LATEST, **LIGHT)
+    threshold.change(with_maps(show_mask), [state.maps, threshold], [mask, masked], **LATEST, **LIGHT)
     return [threshold, mask, masked]
 
 
 def _cloud_tab(jobs: Jobs, state: _VisitorState, tab: gr.Tab) -> list[Any]:
-    """Create the point cloud, its description, and a still picture of it."""
     show = gr.Button("Show the points", size="sm", elem_id="show-points")
     facts = gr.HTML(elem_id="points-summary")
     cloud = gr.Model3D(
-        label="Point cloud: drag to rotate",
-        interactive=False,
-        clear_color=CLOUD_BACKGROUND,
-        camera_position=FRONT_VIEW,
-        height=520,
-        elem_id="points",
-    )
+        label="Point cloud: drag to rotate", interactive=False, clear_color=(0.16, 0.16, 0.16, 1.0),
+        camera_position=(90, 90, None), height=520, elem_id="points",
+    )  # fmt: skip
     gr.HTML(CLOUD_HELP)
     with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
         right = gr.Slider(-60, 60, value=20, step=5, label="Camera to the right, degrees", elem_id="right")
         up = gr.Slider(-60, 60, value=10, step=5, label="Camera up, degrees", elem_id="up")
         still = picture_field("Point cloud from this direction: move the sliders", "picture-cloud")
 
-    def show_points(maps: PageMaps | None) -> tuple[str, str]:
-        path, points = jobs.points(_require_maps(maps))
+    def show_points(maps: PageMaps) -> tuple[str, str]:
+        path, points = jobs.points(maps)
         return str(path), f"<p>{point_cloud_text(points)}</p>"
 
-    def open_tab(maps: PageMaps | None) -> tuple[Any, Any]:
-        return (gr.skip(), gr.skip()) if maps is None else show_points(maps)
+    def rotate(maps: PageMaps, right_deg: float, up_deg: float) -> Image.Image:
+        return Image.fromarray(rotated_view(points_of(maps), right_deg, up_deg))
 
-    def rotate(maps: PageMaps | None, right_deg: float, up_deg: float) -> Image.Image:
-        return Image.fromarray(rotated_view(points_of(_require_maps(maps)), right_deg, up_deg))
-
-    show.click(with_page_errors(show_points), state.maps, [cloud, facts], **LIGHT)
-    tab.select(with_page_errors(open_tab), state.maps, [cloud, facts], **LIGHT)
+    show.click(with_maps(show_points), state.maps, [cloud, facts], **LIGHT)
+    tab.select(
+        with_page_errors(lambda maps: (gr.skip(), gr.skip()) if maps is None else show_points(maps)),
+        state.maps, [cloud, facts], **LIGHT,
+    )  # fmt: skip
     for slider in (right, up):
-        slider.change(with_page_errors(rotate), [state.maps, right, up], still, **LATEST, **LIGHT)
+        slider.change(with_maps(rotate), [state.maps, right, up], still, **LATEST, **LIGHT)
     return [cloud, facts, still]
 
 
@@ -280,23 +273,19 @@ def _download_tab(jobs: Jobs, state: _VisitorState, settings: list[Any]) -> None
     archive = gr.File(label="ZIP", interactive=False, elem_id="archive")
 
     def make_zip(
-        maps: PageMaps | None, point: Point | None, kinds: list[str], times: float, focus: str, from_px: float
+        maps: PageMaps, point: Point | None, kinds: list[str], times: float, focus: str, from_px: float
     ) -> str:
-        path = _path_of(maps)
+        assert maps.path is not None  # photos of the page come from files
         wanted = ArchiveContents(
             formats=tuple(name for title, name in FORMAT_NAMES.items() if title in kinds),
             magnification=times if SHALLOW in kinds else None,
-            u_focus=_u_focus(_require_maps(maps), point, focus) if SHALLOW in kinds else None,
+            u_focus=_u_focus(maps, point, focus) if SHALLOW in kinds else None,
             mask_px=from_px if MASK in kinds else None,
             points=POINTS in kinds,
         )
-        return str(jobs.archive(path, _require_maps(maps).lens, wanted)[0])
+        return str(jobs.archive(maps.path, maps.lens, wanted)[0])
 
-    pack.click(with_page_errors(make_zip), [state.maps, state.point, kinds, *settings], archive, **HEAVY)
-
-
-def _packed(maps: PageMaps | None) -> str:
-    return "" if maps is None else packed_maps(maps)
+    pack.click(with_maps(make_zip), [state.maps, state.point, kinds, *settings], archive, **HEAVY)
 
 
 def _views(jobs: Jobs, maps: PageMaps | None, point: Point | None, with_line: bool) -> list[Any]:
@@ -314,18 +303,6 @@ def _views(jobs: Jobs, maps: PageMaps | None, point: Point | None, with_line: bo
         law_svg(maps, values),
         point_html(values, maps.unit),
     ]
-
-
-def _require_maps(maps: PageMaps | None) -> PageMaps:
-    if maps is None:
-        raise MddnetError("no photo, or it was removed after an hour; upload it again")
-    return maps
-
-
-def _path_of(maps: PageMaps | None) -> Path:
-    path = _require_maps(maps).path
-    assert path is not None  # photos of the page come from files
-    return path
 
 
 def _u_focus(maps: PageMaps, point: Point | None, choice: str) -> float | None:

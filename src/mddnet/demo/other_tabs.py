@@ -13,7 +13,7 @@ from mddnet.demo.blur_edit import magnified
 from mddnet.demo.controls import ONE_AT_A_TIME, lens_fields, photo_field, picture_field, typed_lenses, with_page_errors
 from mddnet.demo.html import facts_html, scale_html
 from mddnet.demo.jobs import ArchiveContents, Jobs
-from mddnet.demo.lens_form import TypedLens, lens_of_form
+from mddnet.demo.lens_form import FIELDS, TypedLens, lens_of_form
 from mddnet.demo.page_maps import PAGE_SIDE_PX, page_maps
 from mddnet.demo.pictures import panels
 from mddnet.errors import MddnetError
@@ -57,20 +57,20 @@ def two_photos(jobs: Jobs) -> None:
         if first_path is None or second_path is None:
             raise MddnetError("one photo is missing; upload two")
         distances = (focus_m_first, infinity_first, focus_m_second, infinity_second)
-        near, far = typed_lenses(focal_mm, f_number, pixel_um, camera, *distances)
-        pair, path = jobs.pair(Path(first_path), Path(second_path), (near, far))
+        first_lens, second_lens = typed_lenses(focal_mm, f_number, pixel_um, camera, *distances)
+        pair, path = jobs.pair(Path(first_path), Path(second_path), (first_lens, second_lens))
         both = [page_maps(prediction) for prediction in pair.predictions]
         views = [panels(maps) for maps in both]
         height, width = pair.sharp.shape[:2]
-        sentence = f"<p>{width} × {height} px. {pair.note} Correlation of the two: {pair.correlation:.2f}.</p>"
-        named = zip(("First", "Second"), both, strict=True)
-        facts = "".join(f"<p><b>{which} photo</b></p>{facts_html(maps)}" for which, maps in named)
+        text = f"<p>{width} × {height} px. {pair.note} Correlation of the two: {pair.correlation:.2f}.</p>"
+        for which, maps_of_one in zip(("First", "Second"), both, strict=True):
+            text += f"<p><b>{which} photo</b></p>{facts_html(maps_of_one)}"
         order = [(name, i) for name in ("depth", "defocus") for i in range(2)]
         pictures = jobs.picture_files({f"{name}_{i + 1}": views[i][name].pixels for name, i in order})
         sharp_picture = Image.fromarray(pair.sharp)
         sharp_picture.thumbnail((PAGE_SIDE_PX, PAGE_SIDE_PX), Image.Resampling.LANCZOS)
         return [
-            sentence + facts,
+            text,
             sharp_picture,
             *(pictures[f"{name}_{i + 1}"] for name, i in order),
             str(path),
@@ -128,12 +128,10 @@ def several_photos(jobs: Jobs) -> None:
 def stateless_api(jobs: Jobs) -> None:
     """Create hidden endpoints for scripts, called with a file and numbers."""
     file = gr.File(visible=False, label="photo")
-    labels = ("focal length, mm", "f-number", "pixel pitch, µm", "focus distance, m")
-    numbers = [gr.Number(None, visible=False, label=label) for label in labels]
+    numbers = [gr.Number(None, visible=False, label=label) for label in FIELDS]
     factor = gr.Number(2, visible=False, label="factor")
     facts, archive = gr.JSON(visible=False, label="facts"), gr.File(visible=False, label="ZIP")
     picture = gr.Image(visible=False, label="picture", format="png")
-    predict_button, magnify_button = gr.Button(visible=False), gr.Button(visible=False)
 
     def predict(
         path: str | None, focal_mm: float | None, f_number: float | None, pixel_um: float | None, focus_m: float | None
@@ -150,8 +148,9 @@ def stateless_api(jobs: Jobs) -> None:
             raise MddnetError("no photo given; expected one")
         return Image.fromarray(magnified(jobs.maps(Path(path)), times))
 
-    for button, function, inputs, outputs in (
-        (predict_button, predict, [file, *numbers], [facts, archive]),
-        (magnify_button, magnify, [file, factor], picture),
+    for function, inputs, outputs in (
+        (predict, [file, *numbers], [facts, archive]),
+        (magnify, [file, factor], picture),
     ):
+        button = gr.Button(visible=False)
         button.click(with_page_errors(function), inputs, outputs, api_name=function.__name__, **ONE_AT_A_TIME)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.predict.dioptres import MAX_DEPTH_M
@@ -18,14 +17,9 @@ from mddnet.predict.prediction import Prediction
 from mddnet.predict.resampling import nearest_downsampled
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 
-PAGE_SIDE_PX = 960
-"""Largest long side on the page; downloads have the size of the photo."""
-RENDER_SIDE_PX = 2048
-"""Largest long side of rendered pictures for download."""
-POINTER_SIDE_PX = PAGE_SIDE_PX // 2
-"""Long side of the grid of values for the browser, similar to that of the network's maps."""
-SHOWN_POINTS = 150_000
-CODES = 65535
+PAGE_SIDE_PX = 960  # largest long side on the page; downloads have the size of the photo
+RENDER_SIDE_PX = 2048  # largest long side of rendered pictures for download
+POINTER_SIDE_PX = PAGE_SIDE_PX // 2  # long side of the browser's grid of values, about that of the network's maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +64,11 @@ def page_maps(prediction: Prediction, long_side_px: int = PAGE_SIDE_PX) -> PageM
     pixels = prediction.photo.pixels
     if (h, w) != (height, width):
         pixels = np.asarray(Image.fromarray(pixels).resize((w, h), Image.Resampling.LANCZOS, reducing_gap=2.0))
+    inv_depth, signed_px = (prediction.sampled(name, (w, h)) for name in ("inv_depth", "signed_defocus_px"))
     return PageMaps(
-        pixels=pixels,
-        inv_depth=prediction.sampled("inv_depth", (w, h)),
-        signed_defocus_px=prediction.sampled("signed_defocus_px", (w, h)),
-        confidence=prediction.sampled("confidence", (w, h)),
-        unit=prediction.unit,
-        focus=prediction.focus,
-        lens=prediction.lens,
-        width_px=width,
-        height_px=height,
-        path=prediction.photo.path,
-        notes=prediction.notes,
-    )
+        pixels, inv_depth, signed_px, prediction.sampled("confidence", (w, h)), prediction.unit, prediction.focus,
+        prediction.lens, width, height, prediction.photo.path, prediction.notes,
+    )  # fmt: skip
 
 
 def size_within(size: tuple[int, ...], long_side_px: int) -> tuple[int, int]:
@@ -102,7 +88,7 @@ def values_at(maps: PageMaps, x_px: float, y_px: float) -> PointValues:
     return PointValues(x, y, u, depth_m, float(maps.signed_defocus_px[at]), float(maps.confidence[at]))
 
 
-def points_of(maps: PageMaps, max_points: int = SHOWN_POINTS) -> PointCloud:
+def points_of(maps: PageMaps, max_points: int = 150_000) -> PointCloud:
     """The point cloud: see :func:`mddnet.predict.point_cloud.point_cloud`."""
     # The pixel pitch of the lens facts is that of the photo, whose pixels are smaller.
     pixel_um = None if maps.lens.pixel_um is None else maps.lens.pixel_um / maps.scale
@@ -113,14 +99,10 @@ def points_of(maps: PageMaps, max_points: int = SHOWN_POINTS) -> PointCloud:
 def packed_maps(maps: PageMaps) -> str:
     """Inverse depth, signed defocus and confidence on a grid of at most 480 px, as JSON for ``pointer.js``.
 
-    ``data`` is base64 of a zlib stream: the codes of inverse depth, those of defocus, and confidence as bytes. A 16-bit
-    code means ``low + step * code``; it is stored as the difference to the previous code (modulo 65536), all low bytes
-    first, then all high bytes.
-
-    Returns:
-        An object with ``width``, ``height`` (of the photo), ``columns``, ``rows`` (of the grid), ``unit``,
-        ``inv_depth`` and ``signed_px`` (low and step of each), ``infinity`` (the largest inverse depth shown as
-        infinity), and ``data``.
+    ``width`` and ``height`` are those of the photo, ``columns`` and ``rows`` those of the grid. ``data`` is base64 of a
+    zlib stream: the 16-bit codes of inverse depth, those of defocus, and confidence as bytes. A code means ``low + step
+    * code``, with low and step in ``inv_depth`` and ``signed_px``. ``infinity`` is the largest inverse depth shown as
+    infinity.
     """
     size = size_within(maps.inv_depth.shape, POINTER_SIDE_PX)
     inv_depth, depth_axis = _packed(nearest_downsampled(maps.inv_depth, size))
@@ -141,10 +123,7 @@ def packed_maps(maps: PageMaps) -> str:
 
 
 def _packed(values: Float32Array) -> tuple[bytes, tuple[float, float]]:
-    """The bytes of a map, and low and step of its codes."""
+    """The 16-bit codes of a map as bytes, and their low and step."""
     low, high = float(values.min()), float(values.max())
-    step = max(high - low, 1e-12) / CODES
-    codes: NDArray[np.uint16] = np.rint((values.astype(np.float64) - low) / step).astype(np.uint16)
-    steps = np.diff(codes.reshape(-1), prepend=np.uint16(0))  # wraps around, like the sum in pointer.js
-    low_bytes, high_bytes = (steps & np.uint16(255)), (steps >> np.uint16(8))
-    return low_bytes.astype(np.uint8).tobytes() + high_bytes.astype(np.uint8).tobytes(), (low, step)
+    step = max(high - low, 1e-12) / 65535
+    return np.rint((values.astype(np.float64) - low) / step).astype("<u2").tobytes(), (low, step)

@@ -17,64 +17,47 @@ from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LINE_COLOUR = (0, 255, 170)
 HALO_COLOUR = (0, 0, 0)
-THIN_LINE_BELOW_PX = 700
-"""The line is thin in smaller pictures, which the page enlarges."""
-SMOOTH_SHARE = 0.012
-"""Window for smoothing inverse depth before the line is drawn, as a share of the long side."""
+THIN_LINE_BELOW_PX = 700  # the line is thin in smaller pictures, which the page enlarges
+SMOOTH_SHARE = 0.012  # window for smoothing inverse depth before the line is drawn, as a share of the long side
 GREY_COLOURS: UInt8Array = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 VIEW_SIZE = (900, 600)  # width, height
 VIEW_BACKGROUND = 40
-VIEW_FILL = 0.85
-"""Share of the picture that the cloud fills in the front view."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The colour scale of a map."""
-
-    title: str  # quantity and unit
-    low: str  # meaning of the left end
-    high: str  # meaning of the right end
-    table: UInt8Array  # (256, 3) colours from left to right
+VIEW_FILL = 0.85  # share of the picture that the cloud fills in the front view
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture of the page, (h, w, 3) uint8, with its colour scale; the photo has none."""
+    """A picture of the page with its colour scale; the photo has none."""
 
-    pixels: UInt8Array
-    scale: Scale | None
+    pixels: UInt8Array  # (h, w, 3) uint8, sRGB
+    title: str = ""  # quantity and unit
+    low: str = ""  # meaning of the left end of the scale
+    high: str = ""  # meaning of the right end
+    table: UInt8Array | None = None  # (256, 3) colours from left to right
 
 
 def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None = None) -> dict[str, Panel]:
-    """Photo, depth, signed defocus and confidence as pictures.
+    """Photo, depth, signed defocus and confidence as pictures, with the plane of focus if it was found.
 
-    Args:
-        maps: the maps.
-        with_line: whether to draw the plane of focus, if it was found.
-        point: column and row in the photo for a cross, or None.
+    ``point`` is column and row in the photo for a cross.
     """
     low, high = (float(value) for value in np.percentile(maps.inv_depth, [1, 99]))
     most = max(1.0, float(np.percentile(np.abs(maps.signed_defocus_px), 99)))
     ends = ("far", "near") if maps.unit == "relative" else (f"far {low:.3g}", f"{high:.3g} near")
     if maps.unit == "1/m":
         ends = (f"{low:.3g} ({metres(low)})", f"{high:.3g} ({metres(high)})")
-    shown = {
-        "photo": Panel(maps.pixels, None),
-        "depth": Panel(
-            colours(maps.inv_depth, low, high, DEPTH_COLOURS),
-            Scale(f"inverse depth, {maps.unit}", *ends, DEPTH_COLOURS),
-        ),
-        "defocus": Panel(
-            colours(maps.signed_defocus_px, -most, most, SIGN_COLOURS),
-            Scale("signed defocus, px of the photo", f"−{most:.3g} in front", f"behind +{most:.3g}", SIGN_COLOURS),
-        ),
-        "confidence": Panel(
-            colours(maps.confidence, 0.0, 1.0, GREY_COLOURS), Scale("confidence", "0 none", "1 full", GREY_COLOURS)
-        ),
-    }
     line = focus_line(maps.inv_depth, maps.focus.u_focus) if with_line and maps.focus.found else None
-    return {name: Panel(_drawn(panel.pixels, line, maps, point), panel.scale) for name, panel in shown.items()}
+
+    def panel(values: Float32Array, limits: tuple[float, float], words: tuple[str, ...], table: UInt8Array) -> Panel:
+        return Panel(_drawn(colours(values, *limits, table), line, maps, point), words[0], words[1], words[2], table)
+
+    defocus = "signed defocus, px of the photo", f"−{most:.3g} in front", f"behind +{most:.3g}"
+    return {
+        "photo": Panel(_drawn(maps.pixels, line, maps, point)),
+        "depth": panel(maps.inv_depth, (low, high), (f"inverse depth, {maps.unit}", *ends), DEPTH_COLOURS),
+        "defocus": panel(maps.signed_defocus_px, (-most, most), defocus, SIGN_COLOURS),
+        "confidence": panel(maps.confidence, (0.0, 1.0), ("confidence", "0 none", "1 full"), GREY_COLOURS),
+    }
 
 
 def metres(inv_depth: float) -> str:
@@ -83,11 +66,9 @@ def metres(inv_depth: float) -> str:
 
 
 def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
-    """Intersection of the plane of focus with the scene: pixels at which smoothed inverse depth crosses u_focus.
+    """(h, w) intersection of the plane of focus with the scene: pixels at which smoothed inverse depth crosses u_focus.
 
-    Args:
-        inv_depth: (h, w).
-        u_focus: inverse depth of the plane of focus, in the same unit; NaN gives no line.
+    A u_focus of NaN gives no line.
     """
     window_px = 2 * round(SMOOTH_SHARE * max(inv_depth.shape) / 2) + 1
     smooth: NDArray[np.float64] = inv_depth.astype(np.float64)
@@ -120,16 +101,7 @@ def _drawn(pixels: UInt8Array, line: BoolArray | None, maps: PageMaps, point: tu
 
 
 def rotated_view(cloud: PointCloud, right_deg: float, up_deg: float) -> UInt8Array:
-    """A view of the cloud; near points occlude far ones.
-
-    Args:
-        cloud: at least one point.
-        right_deg: rotation of the camera to the right around the centre of the cloud, degrees.
-        up_deg: rotation upwards, degrees.
-
-    Returns:
-        (600, 900, 3) uint8, sRGB.
-    """
+    """A view of the cloud, (600, 900, 3) uint8: the camera moved right and up around its centre; near occludes far."""
     width, height = VIEW_SIZE
     positions = cloud.positions.astype(np.float64)
     low, high = np.percentile(positions, [2, 98], axis=0)

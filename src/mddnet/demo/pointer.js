@@ -16,16 +16,7 @@ async function unpacked(text) {
   const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   const raw = new Uint8Array(await new Response(inflated).arrayBuffer());
   const count = packed.columns * packed.rows;
-  // Each code is stored as its difference to the one before, modulo 65536: all low bytes, then all high bytes.
-  const codes = (start) => {
-    const values = new Uint16Array(count);
-    let code = 0;
-    for (let i = 0; i < count; i += 1) {
-      code = (code + raw[start + i] + 256 * raw[start + count + i]) & 65535;
-      values[i] = code;
-    }
-    return values;
-  };
+  const codes = (start) => new Uint16Array(raw.buffer, start, count);
   return { ...packed, invDepth: codes(0), signed: codes(2 * count), confidence: raw.subarray(4 * count) };
 }
 

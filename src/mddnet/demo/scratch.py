@@ -10,22 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-JOB_AGE_S = 300.0
-"""Age at which the folder of a job is removed; Gradio copies results into its cache immediately."""
-JOBS_KEPT = 4
-"""Number of finished jobs whose files are not removed for lack of space, since Gradio may not have copied them."""
+JOB_AGE_S = 300.0  # age at which the folder of a job is removed; Gradio copies results into its cache immediately
+JOBS_KEPT = 4  # finished jobs whose files stay even if space is short: Gradio may not have copied them yet
 
 
 class Scratch:
-    """A temporary folder of this process.
+    """A temporary folder of this process, ``root``, which only its owner can read; ``max_*`` limit :meth:`sweep`.
 
-    Attributes:
-        root: the folder; only its owner can read it.
-        cache: Gradio's folder for uploads and results.
+    ``cache`` is Gradio's folder for uploads and results.
     """
 
     def __init__(self, max_mb: float, max_age_s: float) -> None:
-        """Create the folder; ``max_mb`` and ``max_age_s`` are the limits of :meth:`sweep`."""
         self._max_bytes = max_mb * 1e6
         self._max_age_s = max_age_s
         self.root = Path(tempfile.mkdtemp(prefix="mddnet-demo-"))
@@ -50,16 +45,10 @@ class Scratch:
             self._at_work.discard(folder)
 
     def sweep(self, now: float | None = None) -> int:
-        """Remove files that are too old, then the oldest until the rest fits, and empty folders.
+        """Remove files that are too old, then the oldest until the rest fits, and empty folders; return their number.
 
         Results (ZIP) are removed before uploads, which may belong to a pending request. Files of a running job are not
-        removed.
-
-        Args:
-            now: seconds since the epoch; None is now.
-
-        Returns:
-            The number of removed files.
+        removed. ``now`` is in seconds since the epoch.
         """
         now = time.time() if now is None else now
         found: list[tuple[bool, float, int, Path]] = []
@@ -85,5 +74,4 @@ class Scratch:
         return removed
 
     def close(self) -> None:
-        """Remove everything."""
         shutil.rmtree(self.root, ignore_errors=True)

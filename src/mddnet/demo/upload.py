@@ -35,15 +35,10 @@ class Limits:
 
 
 def read_upload(path: Path, limits: Limits, pixels_left: float | None = None) -> Photo:
-    """Read an uploaded photo; messages contain the name of the file, but no folder of this machine.
+    """Read an uploaded photo of at most ``pixels_left`` (None is no limit but ``limits``).
 
-    Args:
-        path: the file.
-        limits: the limits.
-        pixels_left: remaining pixels of a batch; None without a batch.
-
-    Raises:
-        ImageError: for another kind of file, one that is too large, or a damaged one.
+    ImageError for another kind of file, one that is too large, or a damaged one, with the name of the file, but no
+    folder of this machine.
     """
     name = shown_name(path)
     if path.suffix.lower() not in UPLOAD_SUFFIXES:

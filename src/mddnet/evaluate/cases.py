@@ -13,10 +13,8 @@ from mddnet.metrics import METRICS, Estimate, Truth
 from mddnet.scenes.small_pictures import SmallPicture, coloured, fitted_size, picture, shrunk, shrunk_map
 from mddnet.types import UInt8Array
 
-CASES_PER_END = 3
-"""Number of best photos and of worst photos that are kept for each metric."""
-LEADING_METRICS = ("depth_ordinal", "defocus_ordinal", "blur_f")
-"""Metrics by which photos are ranked; one that no photo has is left out."""
+CASES_PER_END = 3  # number of best photos and of worst photos that are kept for each metric
+LEADING_METRICS = ("depth_ordinal", "defocus_ordinal", "blur_f")  # by which photos are ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,6 @@ class Case:
 
     name: str  # scene and file
     location: str
-    measures: Mapping[str, float]
     pictures: tuple[SmallPicture, ...]  # the photo, its truths, and the maps of every method
 
 
@@ -47,7 +44,7 @@ class CaseKeeper:
             kept = self._kept.setdefault(measure, [])
             if len(kept) >= 2 * CASES_PER_END and kept[CASES_PER_END - 1][0] <= value <= kept[-CASES_PER_END][0]:
                 continue
-            made = made or Case(name, location, dict(measures), pictures())
+            made = made or Case(name, location, pictures())
             kept.append((value, name, made))
             kept.sort(key=lambda entry: entry[:2])
             if len(kept) > 2 * CASES_PER_END:
@@ -71,24 +68,23 @@ def case_pictures(truth: Truth, estimates: Mapping[str, Estimate]) -> tuple[Smal
     """The photo, its truths, and the estimates of each method; all CoC maps have one colour scale."""
     photo, inv_depth, defocus_px = truth.photo, truth.inv_depth, truth.defocus_px
     size = fitted_size(photo.shape[1], photo.shape[0])
-    pictures = [picture("photo", shrunk(photo, size))]
-    if inv_depth is not None and np.isfinite(inv_depth).any():
-        pictures.append(picture("true inverse depth, bright is near", _depth(inv_depth, size)))
     sizes = [m for m in (defocus_px, *(a.defocus_px for a in estimates.values())) if m is not None]
     known = next((values for values in sizes if np.isfinite(values).any()), None)
     top = 1.0 if known is None else max(1.0, float(np.nanquantile(known, 0.98)))
+    scale = f"CoC, 0 to {top:.3g} px"
+    shown = {"photo": shrunk(photo, size)}
+    if inv_depth is not None and np.isfinite(inv_depth).any():
+        shown["true inverse depth, bright is near"] = _depth(inv_depth, size)
     if defocus_px is not None and np.isfinite(defocus_px).any():
-        pictures.append(picture(f"true CoC, 0 to {top:.3g} px", _blur(defocus_px, size, 0.0, top)))
+        shown[f"true {scale}"] = _blur(defocus_px, size, 0.0, top)
     for name, estimate in estimates.items():
         if estimate.inv_depth is not None:
-            pictures.append(picture(f"{name}: inverse depth", _depth(estimate.inv_depth, size)))
+            shown[f"{name}: inverse depth"] = _depth(estimate.inv_depth, size)
         if estimate.defocus_px is not None:
-            pictures.append(picture(f"{name}: CoC, 0 to {top:.3g} px", _blur(estimate.defocus_px, size, 0.0, top)))
+            shown[f"{name}: {scale}"] = _blur(estimate.defocus_px, size, 0.0, top)
         elif estimate.blur_score is not None:
-            pictures.append(
-                picture(f"{name}: blur, own scale", _blur(estimate.blur_score, size, *_range(estimate.blur_score)))
-            )
-    return tuple(pictures)
+            shown[f"{name}: blur, own scale"] = _blur(estimate.blur_score, size, *_range(estimate.blur_score))
+    return tuple(picture(title, pixels) for title, pixels in shown.items())
 
 
 def _range(values: NDArray[np.floating]) -> tuple[float, float]:

@@ -20,17 +20,13 @@ from mddnet.evaluate.scenes import EvaluationScene, SceneReader
 from mddnet.metrics import Truth, texture_mask
 from mddnet.types import Float32Array, UInt8Array
 
-SLOPE_DIAMETERS_PX = (2.0, 4.0, 8.0, 16.0)
-"""True diameters of the discs, in pixels of the blurred photo."""
-SLOPE_LONG_SIDES_PX = (320, 480, 640)
-"""Long sides to which every photo is resized."""
+SLOPE_DIAMETERS_PX = (2.0, 4.0, 8.0, 16.0)  # true diameters of the discs, in pixels of the blurred photo
+SLOPE_LONG_SIDES_PX = (320, 480, 640)  # long sides to which every photo is resized
 Shape = Literal["disc", "gaussian", "hexagon", "cat's eye"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
-SHAPE_DIAMETERS_PX = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 48.0)
-"""True diameters for the shapes: from nearly sharp to beyond the model's cap."""
+SHAPE_DIAMETERS_PX = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 48.0)  # from nearly sharp to beyond the model's cap
 SHAPE_LONG_SIDE_PX = 480
-MAX_ENLARGEMENT = 1.15
-"""Largest factor by which a photo is enlarged, since enlarging blurs."""
+MAX_ENLARGEMENT = 1.15  # largest factor by which a photo is enlarged, since enlarging blurs
 
 _SUPERSAMPLING = 64
 
@@ -55,20 +51,23 @@ class SlopeFit:
     medians_px: dict[float, float]  # median estimate over the photos, by true diameter; 0.0 is unblurred
 
 
+@dataclass(frozen=True, slots=True)
+class SlopeResult:
+    """Estimates for discs of known size."""
+
+    points: tuple[SlopePoint, ...]  # one per photo, size and disc
+    by_size: dict[int, SlopeFit]  # by long side
+    overall: SlopeFit
+
+
 @lru_cache(maxsize=32)
 def shape_kernel(shape: Shape, diameter_px: float) -> Float32Array:
     """Blur kernel with the variance per axis of a disc of that diameter; odd size, sum 1.
 
-    Each tap is the share of its pixel that the shape covers. This widens a small shape by the size of a pixel, which
-    the pixels of the photo already include. The drawn shape is therefore made smaller, so that the kernel's variance
-    per axis (the mean of both) is that of the ideal disc, (diameter / 4)^2.
-
-    Args:
-        shape: a disc, a Gaussian, a regular hexagon, or a cat's eye, a disc of which a second one cuts off a third.
-        diameter_px: CoC diameter, pixels.
-
-    Raises:
-        ValueError: for a diameter below 1.5 px, which a kernel of whole pixels cannot represent.
+    A hexagon is regular; a cat's eye is a disc of which a second one cuts off a third. Each tap is the share of its
+    pixel that the shape covers. This widens a small shape by the size of a pixel, which the pixels of the photo already
+    include. The drawn shape is therefore made smaller, so that the kernel's variance per axis (the mean of both) is
+    that of the ideal disc, (diameter / 4)^2. ValueError below 1.5 px, which whole pixels cannot represent.
     """
     if not diameter_px >= 1.5:
         raise ValueError(f"diameter is {diameter_px} px; expected 1.5 px or more")
@@ -111,12 +110,7 @@ def _covered(shape: Shape, diameter_px: float) -> Float32Array:
     return (cover / cover.sum()).astype(np.float32)
 
 
-def blurred_by_disc(photo: UInt8Array, diameter_px: float) -> UInt8Array:
-    """:func:`blurred` by a uniform disc."""
-    return blurred(photo, "disc", diameter_px)
-
-
-def blurred(photo: UInt8Array, shape: Shape, diameter_px: float) -> UInt8Array:
+def blurred(photo: UInt8Array, diameter_px: float, shape: Shape = "disc") -> UInt8Array:
     """An (H, W, 3) uint8 sRGB photo blurred in linear light by a shape of that CoC diameter, edges mirrored."""
     kernel = shape_kernel(shape, diameter_px)
     radius = len(kernel) // 2
@@ -143,91 +137,23 @@ def fit_slope(points: Sequence[SlopePoint]) -> SlopeFit:
     """Fit the line through all blurred points, with an intercept; NaN with fewer than two different diameters."""
     truths = sorted({point.true_px for point in points})
     medians = {t: float(np.median([p.answer_px for p in points if p.true_px == t])) for t in truths}
-    blurred = [p for p in points if p.true_px > 0]
-    photos = len({p.photo for p in points})
-    if len({p.true_px for p in blurred}) < 2:
-        return SlopeFit(float("nan"), float("nan"), photos, medians)
-    x = np.array([p.true_px for p in blurred])
-    y = np.array([p.answer_px for p in blurred])
-    slope = float((x - x.mean()) @ (y - y.mean()) / ((x - x.mean()) @ (x - x.mean())))
-    return SlopeFit(slope, float(y.mean() - slope * x.mean()), photos, medians)
-
-
-# --- samples ----------------------------------------------------------------------------------------------------------
-
-
-def disc_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The sharp images of scenes at each size, unchanged and blurred by discs."""
-    photos: list[tuple[Shape, int, float]] = [
-        ("disc", long_side_px, d) for long_side_px in SLOPE_LONG_SIDES_PX for d in (0.0, *SLOPE_DIAMETERS_PX)
-    ]
-    return _source("coc_slope", "CoC of known size", scenes, options, photos)
-
-
-def shape_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The sharp images of scenes at one size, blurred by each of the shapes."""
-    photos = [(shape, SHAPE_LONG_SIDE_PX, diameter_px) for shape in SHAPES for diameter_px in SHAPE_DIAMETERS_PX]
-    return _source("psf_shapes", "CoC by the shape of the blur", scenes, options, photos)
-
-
-def _source(
-    name: str,
-    title: str,
-    scenes: Sequence[EvaluationScene],
-    options: Options,
-    photos: Sequence[tuple[Shape, int, float]],
-) -> Source:
-    reader = SceneReader(options)
-    samples = [
-        Sample(
-            str(scene.folder),
-            scene.record.name,
-            shape,
-            f"{long_side_px} px, {shape} of {diameter_px:g} px",
-            partial(_load, reader, scene, shape, long_side_px, diameter_px),
-            {"long_side_px": float(long_side_px), "true_px": diameter_px},
-        )
-        for scene in scenes
-        for shape, long_side_px, diameter_px in photos
-    ]
-    return Source(name, title, samples, all_methods=False)
-
-
-def _load(
-    reader: SceneReader, scene: EvaluationScene, shape: Shape, long_side_px: int, diameter_px: float
-) -> Truth | None:
-    photo = resized(reader.maps(scene)[0].sharp, long_side_px)
-    if photo is None or not (textured := texture_mask(photo)).any():
-        return None
-    return Truth(blurred(photo, shape, diameter_px) if diameter_px else photo, textured=textured)
-
-
-# --- results ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SlopeResult:
-    """Estimates for discs of known size."""
-
-    points: tuple[SlopePoint, ...]  # one per photo, size and disc
-    by_size: dict[int, SlopeFit]  # by long side
-    overall: SlopeFit
-
-
-def slope_point(scene: str, measures: Mapping[str, float]) -> SlopePoint:
-    """The measures of one photo as a point of the fit."""
-    return SlopePoint(scene, int(measures["long_side_px"]), measures["true_px"], measures["coc_median_px"])
+    slope = intercept = float("nan")
+    if len(set(truths) - {0.0}) >= 2:
+        x, y = np.array([(p.true_px, p.answer_px) for p in points if p.true_px > 0]).T
+        slope = float((x - x.mean()) @ (y - y.mean()) / ((x - x.mean()) @ (x - x.mean())))
+        intercept = float(y.mean() - slope * x.mean())
+    return SlopeFit(slope, intercept, len({p.photo for p in points}), medians)
 
 
 def slopes(points: Sequence[SlopePoint]) -> SlopeResult:
     """Fit the estimates for discs, for each long side and overall."""
-    by_size = {
-        size: fit_slope(here) for size in SLOPE_LONG_SIDES_PX if (here := [p for p in points if p.long_side_px == size])
-    }
-    return SlopeResult(tuple(points), by_size, fit_slope(points))
+    by_size = {size: [p for p in points if p.long_side_px == size] for size in SLOPE_LONG_SIDES_PX}
+    return SlopeResult(
+        tuple(points), {size: fit_slope(here) for size, here in by_size.items() if here}, fit_slope(points)
+    )
 
 
-def shape_slopes(points: Mapping[Shape, Sequence[SlopePoint]]) -> dict[Shape, SlopeFit]:
+def shape_slopes(points: Mapping[str, Sequence[SlopePoint]]) -> dict[Shape, SlopeFit]:
     """Fit the estimates for each shape from 2 to 16 px; the medians include all diameters."""
     fits: dict[Shape, SlopeFit] = {}
     for shape in SHAPES:
@@ -235,3 +161,42 @@ def shape_slopes(points: Mapping[Shape, Sequence[SlopePoint]]) -> dict[Shape, Sl
         line = fit_slope([p for p in here if p.true_px in SLOPE_DIAMETERS_PX])
         fits[shape] = replace(line, medians_px=fit_slope(here).medians_px)
     return fits
+
+
+def disc_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
+    """The sharp images of scenes at each size, unchanged and blurred by discs."""
+    discs: list[tuple[Shape, int, float]] = [
+        ("disc", side_px, d) for side_px in SLOPE_LONG_SIDES_PX for d in (0.0, *SLOPE_DIAMETERS_PX)
+    ]
+    return _source("coc_slope", "CoC of known size", scenes, options, discs)
+
+
+def shape_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
+    """The sharp images of scenes at one size, blurred by each of the shapes."""
+    shapes = [(shape, SHAPE_LONG_SIDE_PX, diameter_px) for shape in SHAPES for diameter_px in SHAPE_DIAMETERS_PX]
+    return _source("psf_shapes", "CoC by the shape of the blur", scenes, options, shapes)
+
+
+def _source(
+    name: str,
+    title: str,
+    scenes: Sequence[EvaluationScene],
+    options: Options,
+    blurs: Sequence[tuple[Shape, int, float]],
+) -> Source:
+    reader = SceneReader(options)
+
+    def load(scene: EvaluationScene, shape: Shape, long_side_px: int, diameter_px: float) -> Truth | None:
+        photo = resized(reader.maps(scene)[0].sharp, long_side_px)
+        if photo is None or not (textured := texture_mask(photo)).any():
+            return None
+        return Truth(blurred(photo, diameter_px, shape) if diameter_px else photo, textured=textured)
+
+    samples = []
+    for scene in scenes:
+        for shape, long_side_px, diameter_px in blurs:
+            file = f"{long_side_px} px, {shape} of {diameter_px:g} px"
+            labels = {"long_side_px": float(long_side_px), "true_px": diameter_px}
+            read = partial(load, scene, shape, long_side_px, diameter_px)
+            samples.append(Sample(str(scene.folder), scene.record.name, shape, file, read, labels))
+    return Source(name, title, samples, all_methods=False)

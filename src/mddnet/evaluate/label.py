@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +34,6 @@ from mddnet.types import Float32Array
 GROUP, DEPTH = "pseudo", "depth"
 MANIFEST_COLUMNS = (*PSEUDO_COLUMNS, "teacher", "mirror", "middle", "law", "known")
 REJECTED_COLUMNS = ("source", "photo", "place", "reason", "mirror", "middle", "law", "known")
-LARGEST_CODE = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,18 @@ class LabelTask:
     licence: str
     image: Path
     scene: Path | None = None  # the scene folder
+
+    @property
+    def rgb(self) -> str:
+        return f"{self.source}/{self.name}{self.image.suffix}"
+
+    @property
+    def depth(self) -> str:
+        return f"{self.source}/{DEPTH}/{self.name}.png"
+
+    @property
+    def note(self) -> str:
+        return f"{self.source}/{DEPTH}/{self.name}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +73,8 @@ class LabelRow:
 def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[LabelTask]:
     """List the photos of data roots (``photos/manifest.csv``) and the photographed scenes of folders of built scenes.
 
-    Args:
-        sources: data roots and folders that ``mddnet build`` wrote.
-        limit: largest number of photos of each source, spread evenly.
-
-    Raises:
-        CaptureError: for a source that is neither, a damaged manifest, or two photos with one name.
+    At most ``limit`` photos of each source, spread evenly. CaptureError for a source that is neither, a damaged
+    manifest, or two photos with one name.
     """
     tasks: dict[tuple[str, str], LabelTask] = {}
     for source in sources:
@@ -111,22 +119,10 @@ def label_photos(
 ) -> Generator[LabelRow]:
     """Label photos; a label is kept if photo, teacher and checks have not changed.
 
-    The tables are written when the iterator ends or is closed, also after Ctrl-C; they then include valid labels of
-    earlier runs.
-
-    Args:
-        tasks: the photos.
-        teacher: the method that estimates depth.
-        digest: of the teacher, see :func:`teacher_digest`.
-        out: data root whose group ``pseudo`` is written; created if missing.
-        checks: what a label must pass; None is the default.
-
-    Yields:
-        One row per photo.
-
-    Raises:
-        OutputError: if ``out`` cannot be written, or another process is labelling there.
-        ModelError: if the teacher's output does not match its quantities, or it has no depth.
+    The group ``pseudo`` of the data root ``out`` is written. Its tables are written when the iterator ends or is
+    closed, also after Ctrl-C; they then include valid labels of earlier runs. The digest is that of
+    :func:`teacher_digest`. OutputError if ``out`` cannot be written, or another process is labelling there; ModelError
+    if the teacher's output does not match its quantities, or it has no depth.
     """
     checks = checks or Checks()
     root = out / GROUP
@@ -139,22 +135,24 @@ def label_photos(
                 rows.append(_label(task, teacher, digest, root, checks))
                 yield rows[-1]
         finally:
-            rows += [row for task in tasks[len(rows) :] if (row := _previous_row(task, digest, root, checks))]
+            for task in tasks[len(rows) :]:
+                with suppress(OSError):
+                    inputs = _inputs(task, task.image.read_bytes(), digest, checks)
+                    rows += [row] if (row := _kept(task, root, inputs)) else []
             with writing_into(root):
                 _write_tables(root, rows, teacher.name)
 
 
 def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Checks) -> LabelRow:
-    folder, note = root / task.source, _note(root, task)
+    rgb, depth, note = root / task.rgb, root / task.depth, root / task.note
     try:
         content = task.image.read_bytes()
         inputs = _inputs(task, content, digest, checks)
-        if (previous := _valid_row(task, root, inputs)) is not None:
-            return previous
+        if (kept := _kept(task, root, inputs)) is not None:
+            return kept
         measured = mask = None
         if task.scene is not None:
-            scene = EvaluationScene(task.scene, task.source, read_scene(task.scene))
-            maps = read_maps(scene)
+            maps = read_maps(EvaluationScene(task.scene, task.source, read_scene(task.scene)))
             measured, mask = maps.inv_depth, maps.mask
         found = pseudo_label(teacher, read_rgb_file(task.image), checks, measured, mask)
     except ModelError:
@@ -162,41 +160,20 @@ def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Ch
     except (MddnetError, OSError) as error:
         return LabelRow(task, "failed", str(error), {})
     with writing_into(root):
-        (folder / DEPTH).mkdir(parents=True, exist_ok=True)
+        depth.parent.mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
         if found.reason:  # remove the label of an earlier photo or teacher
-            (folder / _image_name(task)).unlink(missing_ok=True)
-            (folder / _depth_name(task)).unlink(missing_ok=True)
+            rgb.unlink(missing_ok=True)
+            depth.unlink(missing_ok=True)
         else:
-            atomic_write(folder / _image_name(task), lambda stream: stream.write(content))
+            atomic_write(rgb, lambda stream: stream.write(content))
             codes = Image.fromarray(depth_codes(found.inv_depth))
-            atomic_write(folder / _depth_name(task), lambda stream: codes.save(stream, format="PNG"))
+            atomic_write(depth, lambda stream: codes.save(stream, format="PNG"))
         atomic_write_text(note, json.dumps({**inputs, "reason": found.reason, "measures": found.measures}) + "\n")
     return LabelRow(task, "rejected" if found.reason else "labelled", found.reason, found.measures)
 
 
-def _previous_row(task: LabelTask, digest: str, root: Path, checks: Checks) -> LabelRow | None:
-    try:
-        return _valid_row(task, root, _inputs(task, task.image.read_bytes(), digest, checks))
-    except OSError:
-        return None
-
-
-def _valid_row(task: LabelTask, root: Path, inputs: dict[str, Any]) -> LabelRow | None:
-    """The row of an earlier run, if its files exist and its inputs have not changed."""
-    folder, known = root / task.source, _read_note(_note(root, task), inputs)
-    if known is None:
-        return None
-    reason, measures = known
-    if reason:
-        return LabelRow(task, "rejected", reason, measures)
-    if (folder / _image_name(task)).is_file() and (folder / _depth_name(task)).is_file():
-        return LabelRow(task, "kept", "", measures)
-    return None
-
-
 def _inputs(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dict[str, Any]:
-    """Everything that a label depends on."""
     return {
         "teacher": digest,
         "checks": asdict(checks),
@@ -205,28 +182,21 @@ def _inputs(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dic
     }
 
 
-def _note(root: Path, task: LabelTask) -> Path:
-    return root / task.source / DEPTH / f"{task.name}.json"
-
-
-def _image_name(task: LabelTask) -> str:
-    return f"{task.name}{task.image.suffix}"
-
-
-def _depth_name(task: LabelTask) -> str:
-    return f"{DEPTH}/{task.name}.png"
-
-
-def _read_note(note: Path, inputs: dict[str, Any]) -> tuple[str, dict[str, float]] | None:
-    """Reason and measures of an earlier run with the same inputs; None if there are none."""
+def _kept(task: LabelTask, root: Path, inputs: dict[str, Any]) -> LabelRow | None:
+    """The row of an earlier run, if its files exist and its inputs have not changed."""
     try:
-        data = read_json_object(note)
+        data = read_json_object(root / task.note)
     except CaptureError:
         return None
     reason, measures = data.get("reason"), data.get("measures")
-    if any(data.get(key) != value for key, value in inputs.items()) or not isinstance(reason, str):
+    if any(data.get(key) != value for key, value in inputs.items()):
         return None
-    return (reason, measures) if isinstance(measures, dict) else None
+    if not isinstance(reason, str) or not isinstance(measures, dict):
+        return None
+    if reason:
+        return LabelRow(task, "rejected", reason, measures)
+    complete = (root / task.rgb).is_file() and (root / task.depth).is_file()
+    return LabelRow(task, "kept", "", measures) if complete else None
 
 
 def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
@@ -234,23 +204,19 @@ def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype
     known = np.isfinite(inv_depth)
     low, high = float(inv_depth[known].min()), float(inv_depth[known].max())
     scaled = (np.nan_to_num(inv_depth) - low) / max(high - low, 1e-9)
-    return np.where(known, 1 + np.rint(scaled * (LARGEST_CODE - 1)), 0).astype(np.uint16)
+    return np.where(known, 1 + np.rint(scaled * 65534), 0).astype(np.uint16)
 
 
 def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
     labelled, rejected = [], []
     for row in rows:
-        task, numbers = row.task, {name: f"{value:.4f}" for name, value in row.measures.items()}
+        task = row.task
+        facts = {"source": task.source, "place": task.location}
+        facts |= {name: f"{value:.4f}" for name, value in row.measures.items()}
         if row.state in ("labelled", "kept"):
-            files = {"rgb": _image_name(task), "depth": _depth_name(task)}
-            labelled.append(
-                {name: f"{task.source}/{file}" for name, file in files.items()}
-                | {"source": task.source, "licence": task.licence, "place": task.location, "depth_unit": PSEUDO_UNIT}
-                | {"note": f"pseudo-label by {teacher}", "teacher": teacher}
-                | numbers
-            )
+            facts |= {"rgb": task.rgb, "depth": task.depth, "depth_unit": PSEUDO_UNIT, "licence": task.licence}
+            labelled.append(facts | {"note": f"pseudo-label by {teacher}", "teacher": teacher})
         else:
-            facts = {"source": task.source, "photo": task.name, "place": task.location, "reason": row.reason}
-            rejected.append(facts | numbers)
+            rejected.append(facts | {"photo": task.name, "reason": row.reason})
     write_csv(root / "manifest.csv", MANIFEST_COLUMNS, labelled)
     write_csv(root / "rejected.csv", REJECTED_COLUMNS, rejected)

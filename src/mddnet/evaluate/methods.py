@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, Protocol, get_args
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from mddnet.errors import ModelError
 from mddnet.metrics import Estimate
 from mddnet.optics import diameter_from_dmenet_encoding, diameter_from_sigma
-from mddnet.types import Float32Array, UInt8Array
+from mddnet.types import UInt8Array
 
 Quantity = Literal["defocus_px", "sigma_px", "dmenet_sigma", "blur_probability", "blur_score", "inv_depth", "depth_m"]
 """``defocus_px``: CoC diameter, pixels of the photo. ``sigma_px``: sigma of a Gaussian, pixels of the photo.
@@ -20,6 +21,8 @@ Quantity = Literal["defocus_px", "sigma_px", "dmenet_sigma", "blur_probability",
 ``blur_score``: larger is blurrier, only its order has a meaning. ``inv_depth``: relative inverse depth.
 ``depth_m``: z-depth in metres, or relative depth of unknown scale; larger is farther."""
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+MAPS = ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence")
+"""Fields of an estimate with a map."""
 BLUR_QUANTITIES, DEPTH_QUANTITIES = QUANTITIES[:5], QUANTITIES[5:]
 
 
@@ -41,9 +44,7 @@ class Predictor(Protocol):
     ``inv_depth``, ``defocus_px`` and ``signed_defocus_px``; optionally ``focus`` and ``confidence``.
     """
 
-    def predict(self, photo: UInt8Array, /) -> Any:
-        """Predict the maps of one (H, W, 3) uint8 sRGB photo."""
-        ...
+    def predict(self, photo: UInt8Array, /) -> Any: ...
 
 
 class PredictorMethod:
@@ -55,58 +56,68 @@ class PredictorMethod:
         self.predictor, self.name = predictor, name
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate depth, signed defocus, confidence and lens law."""
         maps = self.predictor.predict(photo)
-        return Estimate(
-            inv_depth=maps.inv_depth,
-            defocus_px=maps.defocus_px,
-            signed_defocus_px=maps.signed_defocus_px,
-            confidence=getattr(maps, "confidence", None),
-            focus=getattr(maps, "focus", None),
-        )
+        optional = {name: getattr(maps, name, None) for name in ("confidence", "focus")}
+        return Estimate(maps.inv_depth, maps.defocus_px, maps.signed_defocus_px, **optional)
+
+
+_CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "inv_depth": ("inv_depth", lambda values: values),
+    "depth_m": ("inv_depth", lambda values: 1.0 / np.maximum(values, np.float32(1e-6))),
+    "defocus_px": ("defocus_px", lambda values: values),
+    "sigma_px": ("defocus_px", diameter_from_sigma),
+    "dmenet_sigma": ("defocus_px", diameter_from_dmenet_encoding),
+}
+"""Field of an estimate, and the conversion to it, by quantity."""
 
 
 def estimate_from(quantity: Quantity, values: NDArray[np.floating]) -> Estimate:
     """An estimate of one quantity: blur as a CoC diameter where it has a size, depth as inverse depth."""
-    if quantity == "inv_depth":
-        return Estimate(inv_depth=_float32(values))
-    if quantity == "depth_m":
-        return Estimate(inv_depth=_float32(1.0 / np.maximum(values, np.float32(1e-6))))
-    if quantity == "defocus_px":
-        return Estimate(defocus_px=_float32(values))
-    if quantity == "sigma_px":
-        return Estimate(defocus_px=_float32(diameter_from_sigma(values)))
-    if quantity == "dmenet_sigma":
-        return Estimate(defocus_px=_float32(diameter_from_dmenet_encoding(values)))
+    if quantity in _CONVERSIONS:
+        name, convert = _CONVERSIONS[quantity]
+        converted: Any = np.asarray(convert(values), dtype=np.float32)
+        return Estimate(**{name: converted})
     return Estimate(blur_score=values, blur_threshold=0.5 if quantity == "blur_probability" else None)
 
 
-def _float32(values: NDArray[np.floating] | float) -> Float32Array:
-    return np.asarray(values, dtype=np.float32)
+@dataclass(frozen=True, slots=True)
+class FunctionMethod:
+    """A function of a photo, which gives one quantity, (H, W), as a method."""
+
+    name: str
+    quantity: Quantity
+    function: Callable[[UInt8Array], NDArray[np.floating]]
+    packages: tuple[str, ...] = ()  # of the extra ``build``; ModelError for a missing one
+
+    def __post_init__(self) -> None:
+        require_packages(self.name, "build", *self.packages)
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        return (self.quantity,)
+
+    def infer(self, photo: UInt8Array, /) -> Estimate:
+        return estimate_from(self.quantity, self.function(photo))
+
+
+def can_estimate(method: Method, what: str) -> bool:
+    """Whether a method estimates ``"depth"`` or ``"blur"``."""
+    return bool(set(method.quantities) & set(DEPTH_QUANTITIES if what == "depth" else BLUR_QUANTITIES))
 
 
 def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
-    """Infer, and check the estimate.
-
-    Raises:
-        ModelError: for a quantity that the method does not list, another shape, or values that are not finite.
-    """
+    """Infer; ModelError for a quantity that the method does not list, another shape, or values that are not finite."""
     estimate = method.infer(photo)
-    for name, wanted, found in (
-        ("depth", DEPTH_QUANTITIES, estimate.inv_depth),
-        ("blur", BLUR_QUANTITIES, estimate.blur),
-    ):
-        if (found is not None) != bool(set(method.quantities) & set(wanted)):
+    for what, found in (("depth", estimate.inv_depth), ("blur", estimate.blur)):
+        if (found is not None) != can_estimate(method, what):
             output = "no" if found is None else "a map of"
-            raise ModelError(f"{method.name}: the output has {output} {name}; expected {', '.join(method.quantities)}")
-    for name in ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence"):
+            raise ModelError(f"{method.name}: the output has {output} {what}; expected {', '.join(method.quantities)}")
+    for name in MAPS:
         values = getattr(estimate, name)
         if values is None:
             continue
         if values.shape != photo.shape[:2]:
-            raise ModelError(
-                f"{method.name}: {name} has shape {values.shape} for a photo of {photo.shape[:2]}; expected the same"
-            )
+            raise ModelError(f"{method.name}: {name} has shape {values.shape}; expected {photo.shape[:2]} of the photo")
         if not np.isfinite(values).all():
             raise ModelError(f"{method.name}: {name} has values that are not finite; expected finite ones")
     return estimate
@@ -115,25 +126,8 @@ def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
 def rotated_infer(method: Method, photo: UInt8Array) -> Estimate:
     """The estimate for the photo rotated by 180 degrees, rotated back."""
     estimate = checked_infer(method, np.ascontiguousarray(photo[::-1, ::-1]))
-
-    def back(values: Any) -> Any:
-        return None if values is None else values[::-1, ::-1]
-
-    return Estimate(
-        back(estimate.inv_depth), back(estimate.defocus_px), back(estimate.signed_defocus_px), back(estimate.blur_score)
-    )
-
-
-def quantities_by_method(methods: Sequence[Method]) -> dict[str, tuple[Quantity, ...]]:
-    """The quantities of each method, by its name.
-
-    Raises:
-        ModelError: for two methods with one name.
-    """
-    quantities = {method.name: tuple(method.quantities) for method in methods}
-    if len(quantities) < len(methods):
-        raise ModelError(f"methods {', '.join(method.name for method in methods)}; expected different names")
-    return quantities
+    maps = {name: getattr(estimate, name) for name in MAPS}
+    return Estimate(**{name: None if values is None else values[::-1, ::-1] for name, values in maps.items()})
 
 
 def require_packages(name: str, extra: str, *modules: str) -> None:
@@ -142,6 +136,4 @@ def require_packages(name: str, extra: str, *modules: str) -> None:
         try:
             import_module(module)
         except ImportError as error:
-            raise ModelError(
-                f"{name}: needs the package {error.name}, which is not installed: pip install 'mddnet[{extra}]'"
-            ) from error
+            raise ModelError(f"{name}: needs the package {error.name}: pip install 'mddnet[{extra}]'") from error

@@ -13,22 +13,15 @@ from mddnet.metrics import TEXTURE_SHARE, OrdinalPairs, Truth, smoothed_laplacia
 from mddnet.scenes.store import read_image
 from mddnet.types import BoolArray, UInt8Array
 
-PAIR_SIGMA = 0.01
-"""Smoothing of the local sharpness, sigma over the long side."""
-PAIR_RATIO = 2.0
-"""One photo is clearly sharper where its local sharpness is more than this many times that of the other."""
-PAIR_NOISE_FLOOR = 0.02
-"""The sharper photo's smoothed |Laplacian| of luma in [0, 1] must exceed this: about noise of 1.4 grey levels."""
+PAIR_SIGMA = 0.01  # smoothing of the local sharpness, sigma over the long side
+PAIR_RATIO = 2.0  # one photo is clearly sharper where its local sharpness is more than this many times as high
+PAIR_NOISE_FLOOR = 0.02  # smallest smoothed |Laplacian| of the sharper photo: about noise of 1.4 grey levels
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
 def pair_source(root: Path) -> Source:
-    """All pairs: the folders in ``root`` with exactly two images, by name.
-
-    Raises:
-        CaptureError: if there is none.
-    """
+    """All pairs: the folders in ``root`` with exactly two images, by name; CaptureError if there is none."""
     folders = [folder for folder in sorted(root.glob("*/")) if len(_pair_files(folder)) == 2]
     if not folders:
         raise CaptureError(f"{root}: no pair found; expected folders of exactly two images: check --data")
@@ -56,13 +49,13 @@ def pair_truth(first: UInt8Array, second: UInt8Array) -> Truth:
         np.concatenate([at_first + pixels, at_second]), np.concatenate([at_first, at_second + pixels]), 1.0
     )
     clear = np.flatnonzero(first_sharper | second_sharper)
-    if not len(clear):
-        return Truth(np.concatenate([first, second]), near_far_pairs=pairs)
     return Truth(
         np.concatenate([first, second]),
         near_far_pairs=pairs,
         defocus_indices=np.concatenate([clear, clear + pixels]),
-        sampled_blurred=np.concatenate([second_sharper.ravel()[clear], first_sharper.ravel()[clear]]),
+        sampled_blurred=np.concatenate([second_sharper.ravel()[clear], first_sharper.ravel()[clear]])
+        if len(clear)
+        else None,
     )
 
 

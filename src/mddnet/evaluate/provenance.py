@@ -6,13 +6,13 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from mddnet.cores import usable_cores
 from mddnet.version import __version__
 
 _CHECKOUT = Path(__file__).parents[3]
-_GIT_TIMEOUT_S = 10
 
 
 def provenance() -> dict[str, str]:
@@ -25,47 +25,32 @@ def provenance() -> dict[str, str]:
     }
 
 
-def commit(checkout: Path = _CHECKOUT) -> str:
+def commit() -> str:
     """The commit of the code; ``"... and changes"`` if files of ``src`` differ from it."""
-    if not (checkout / ".git").exists():
+    if not (_CHECKOUT / ".git").exists():
         return "unknown (not run from a checkout)"
-    head = _git(checkout, "rev-parse", "--short=12", "HEAD")
-    if head is None:
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + (" and changes" if _git("status", "--porcelain", "--untracked-files=no", "--", "src") else "")
+    except (OSError, subprocess.SubprocessError):
         return "unknown (git is not installed)"
-    changed = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", "src")
-    return head if not changed else f"{head} and changes"
 
 
 def machine() -> str:
     """Processor, usable cores and system, without the name of a host or user."""
     model = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = " ".join(line.partition(":")[2].split())
-                break
-    except (OSError, UnicodeDecodeError):
-        pass
+    with suppress(OSError, UnicodeDecodeError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     return f"{model}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def provenance_line(made: Mapping[str, str], seconds: float) -> str:
     """The provenance as one line."""
-    return (
-        f"Made by mddnet {made['version']} at commit {made['commit']}, {made['made_at']}, on {made['machine']}, in "
-        f"{seconds:.0f} s."
-    )
+    origin = f"mddnet {made['version']} at commit {made['commit']}, {made['made_at']}, on {made['machine']}"
+    return f"Made by {origin}, in {seconds:.0f} s."
 
 
-def _git(checkout: Path, *arguments: str) -> str | None:
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(checkout), *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_GIT_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_CHECKOUT), *arguments]
+    return subprocess.check_output(command, stderr=subprocess.DEVNULL, encoding="utf-8", timeout=10).strip()

@@ -8,7 +8,7 @@ exist, it must also agree with depth from focus.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -33,8 +33,7 @@ class Checks:
     known: float = 0.6  # minimum share of known pixels
 
     def __post_init__(self) -> None:
-        for name in ("mirror", "middle", "law", "known"):
-            value = getattr(self, name)
+        for name, value in asdict(self).items():
             if not 0 <= value <= 1:
                 raise ValueError(f"Checks.{name} is {value!r}; expected a share from 0 to 1")
 
@@ -57,16 +56,8 @@ def pseudo_label(
 ) -> TeacherOutput:
     """Run a teacher on a sharp photo, and check its depth.
 
-    Args:
-        teacher: a method that estimates depth.
-        sharp: (H, W, 3) uint8 sRGB.
-        checks: the checks; None is the default.
-        measured: (H, W) inverse depth from focus, NaN where unknown; None if there is none.
-        mask: (H, W) bool, where ``measured`` is compared.
-
-    Raises:
-        ModelError: if the method has no depth, or its output does not match its quantities.
-        ValueError: if ``measured`` has another shape than the photo.
+    ``measured`` is the inverse depth from focus, NaN where unknown, compared in ``mask``; ValueError for another shape
+    than that of the photo. ModelError if the method has no depth, or its output does not match its quantities.
     """
     checks = checks or Checks()
     whole = _normalised(_inv_depth(teacher, sharp))
@@ -84,9 +75,10 @@ def pseudo_label(
         if np.isfinite(law):  # NaN if the scene has one depth, or none is known
             found["law"] = law
     if not (reason := _failed(found, checks)):  # the third run only if the first two agree
-        rows, columns = (_middle(size) for size in sharp.shape[:2])
-        middle = _inv_depth(teacher, np.ascontiguousarray(sharp[rows, columns]))
-        found["middle"] = depth_ordinal_accuracy(middle, whole[rows, columns], None)
+        first = [(size - round(MIDDLE * size)) // 2 for size in sharp.shape[:2]]
+        centre = tuple(slice(at, at + round(MIDDLE * size)) for at, size in zip(first, sharp.shape, strict=False))
+        middle = _inv_depth(teacher, np.ascontiguousarray(sharp[centre]))
+        found["middle"] = depth_ordinal_accuracy(middle, whole[centre], None)
         reason = _failed(found, checks)
     return TeacherOutput(depth, found, reason)
 
@@ -104,12 +96,6 @@ def _normalised(inv_depth: Float32Array) -> Float32Array | None:
     if not spread > 0:
         return None
     return ((inv_depth - np.percentile(inv_depth, 2)) / spread).astype(np.float32)
-
-
-def _middle(size: int) -> slice:
-    width = round(MIDDLE * size)
-    first = (size - width) // 2
-    return slice(first, first + width)
 
 
 def _failed(found: dict[str, float], checks: Checks) -> str:

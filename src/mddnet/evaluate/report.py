@@ -9,7 +9,6 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,43 +19,10 @@ from PIL import Image
 from mddnet.evaluate.cases import Case
 from mddnet.evaluate.provenance import provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
-from mddnet.evaluate.tables import ResultTable, heading, number, result_tables, source_tables
+from mddnet.evaluate.tables import cell, heading, result_tables, source_tables
 from mddnet.metrics import METRICS, Metric
+from mddnet.metrics.sparsification import ERRORS
 from mddnet.scenes.small_pictures import SmallPicture
-
-MAX_COMPARED = 24
-"""Largest number of photos in the figure that compares methods."""
-_ERRORS = {
-    "coc": ("Error of the CoC", "mean |error| of the rest, px"),
-    "inv_depth": ("Error of inverse depth", "mean error of the rest, share of range"),
-    "order": ("Wrongly ordered pairs of depth", "share of the rest that is wrong"),
-}
-_TERMS = (
-    ("Circle of confusion (CoC)", "Lens blur images a point as a disc. Its diameter is given in pixels of the photo."),
-    ("Plane of focus", "The distance at which the photo is sharp. Points in front of it and behind it are blurred in "
-     "a similar way; the sign of the defocus distinguishes the two."),
-    ("Inverse depth", "One over distance: larger is nearer. The blur of a lens is linear in it."),
-    ("Ordinal accuracy", "The share of random pairs of points with clearly different truths that are ordered "
-     "correctly. Chance is 0.5."),
-    ("Location", "Photos of one location are similar, so they are averaged first; the macro row is the mean over "
-     "locations."),
-    ("Alignment", "Without lens facts, a network estimates depth up to a scale and a shift. These are fitted to the "
-     "truth before errors in metres are computed; the alignment is printed with every number."),
-    ("AUSE", "Removing the least confident pixels should lower the error. AUSE is the area between this curve and the "
-     "best possible one: 0 is perfect. The reference is a constant confidence."),
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One kind of scene, or a data set, ready for the template."""
-
-    title: str
-    counts: str  # number of photos, scenes and locations
-    headlines: list[tuple[str, str, str, str]]  # metric, its number, its reference, the better direction
-    figures: dict[str, str]  # PNG images as data URLs, by title
-    cases: list[tuple[str, tuple[Case, ...]]]  # heading and its cases
-    tables: list[ResultTable]
 
 
 def report_files(evaluation: Evaluation, made: Mapping[str, str]) -> dict[str, bytes]:
@@ -74,7 +40,7 @@ def report_page(evaluation: Evaluation, made: Mapping[str, str]) -> str:
     )
     environment.filters["jpeg"] = lambda picture: _address(picture.jpeg, "jpeg")
     sections = [_section(result, evaluation) for result in evaluation.kinds.values()]
-    shown = {table.title for section in sections for table in section.tables}
+    shown = {table.title for section in sections for table in section["tables"]}
     rest = [t for t in result_tables(evaluation) if t.title not in shown and t.title != "Not measured"]
     return environment.get_template("report.html.jinja").render(
         title=heading(evaluation),
@@ -82,11 +48,11 @@ def report_page(evaluation: Evaluation, made: Mapping[str, str]) -> str:
         made=provenance_line(made, evaluation.seconds),
         sections=sections,
         rest=rest,
-        terms=_TERMS,
     )
 
 
-def _section(result: SourceResult, evaluation: Evaluation) -> Section:
+def _section(result: SourceResult, evaluation: Evaluation) -> dict[str, Any]:
+    """One kind of scene, or a data set, for the template."""
     model = result.model
     photos = len({(row.scene, row.file) for row in model.frames})
     groups = "locations" if result.averaged == "location" else "groups"
@@ -94,30 +60,24 @@ def _section(result: SourceResult, evaluation: Evaluation) -> Section:
     for key, (worst, best) in result.cases.items():
         label = f"{METRICS[key].group}, {METRICS[key].title}"
         cases += [(f"Worst by {label}", worst), (f"Best by {label}", best)]
-    return Section(
-        result.title,
-        f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
-        list(_headlines(model)),
-        {title: _png(figure) for title, figure in _figures(model)},
-        [(label, found) for label, found in cases if found],
-        source_tables(result, evaluation),
-    )
+    return {
+        "title": result.title,
+        "counts": f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
+        "headlines": [_headline(model, *pair) for pair in _with_reference(model)],
+        "figures": {title: _png(figure) for title, figure in _figures(model)},
+        "cases": [(label, found) for label, found in cases if found],
+        "tables": source_tables(result, evaluation),
+    }
 
 
-def _headlines(model: MethodResult) -> Iterator[tuple[str, str, str, str]]:
-    """Every metric with a reference."""
-    for metric, reference in _with_reference(model):
-        expected = f"{number(model.macro[reference.key], reference.digits)} ({reference.title})"
-        yield f"{metric.group}: {metric.title}", number(model.macro[metric.key], metric.digits), expected, metric.better
+def _headline(model: MethodResult, metric: Metric, reference: Metric) -> tuple[str, ...]:
+    expected = f"{cell(model.macro, reference)} ({reference.title})"
+    return f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better
 
 
-def _with_reference(model: MethodResult) -> Iterator[tuple[Metric, Metric]]:
-    for metric in METRICS.values():
-        if metric.reference_key is not None and metric.key in model.macro and metric.reference_key in model.macro:
-            yield metric, METRICS[metric.reference_key]
-
-
-# --- figures ----------------------------------------------------------------------------------------------------------
+def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:
+    pairs = [(metric, METRICS[metric.reference_key]) for metric in METRICS.values() if metric.reference_key is not None]
+    return [(metric, reference) for metric, reference in pairs if {metric.key, reference.key} <= set(model.macro)]
 
 
 def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
@@ -126,13 +86,13 @@ def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
             yield f"{metric.group}: {metric.title}", _against_reference(model, metric, reference)
     for error, by_location in model.confidence.items():
         curve = by_location[MACRO]
-        figure, axes = _axes("least confident removed, %", _ERRORS[error][1])
+        figure, axes = _axes("least confident removed, %", f"{ERRORS[error].label}: mean of the rest")
         axes.plot(REMOVED_PERCENT, curve.error, label="model")
         axes.plot(REMOVED_PERCENT, curve.oracle, "--", label="oracle")
         axes.axhline(curve.error[0], color="grey", linestyle=":", label="constant confidence")
         axes.set_ylim(bottom=0)
         axes.legend()
-        yield f"Sparsification: {_ERRORS[error][0]}", figure
+        yield f"Sparsification: {ERRORS[error].label}", figure
     if model.reliability is None:
         return
     bins = model.reliability.coc
@@ -198,7 +158,7 @@ def _compared_cases(evaluation: Evaluation) -> list[tuple[str, tuple[SmallPictur
         for worst, best in result.cases.values():
             for case in (*worst, *best):
                 cases.setdefault((kind, case.name), case)
-    return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:MAX_COMPARED]]
+    return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:24]]
 
 
 def _comparison(rows: list[tuple[str, tuple[SmallPicture, ...]]]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from mddnet.evaluate.cases import Case
 from mddnet.evaluate.discs import Shape, SlopeFit, SlopeResult
-from mddnet.evaluate.reliability import Reliability
 from mddnet.metrics import METRICS, Sparsification, falling_steps
 from mddnet.metrics.registry import add_from_means, mean, over_photos, pooled_mean
 from mddnet.metrics.sparsification import ERRORS
 
-REMOVED_PERCENT = tuple(range(0, 100, 10))
-"""Points of reported sparsification curves, per cent of pixels (pairs) removed."""
+REMOVED_PERCENT = tuple(range(0, 100, 10))  # points of reported sparsification curves
 MACRO = "macro"
+TRUE_COC_EDGES_PX = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)  # bins of the true CoC
+_FINE_EDGES_PX = np.concatenate([np.arange(0.0, 32.0, 0.125), np.geomspace(32.0, 256.0, 97)])
+CONFIDENCE_BINS = 10
+MIN_PIXELS = 200  # bins with fewer sampled pixels are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,7 @@ class PhotoRow:
     measures: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PhotoCurves:
-    """Sparsification curves of one photo, by name of the error."""
-
-    scene: str
-    location: str
-    curves: Mapping[str, Sparsification]
+Curves = tuple[PhotoRow, Mapping[str, Sparsification]]  # a photo and its curves, by name of the error
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,83 @@ class MeanCurve:
     error: tuple[float, ...]  # mean error of the rest, least confident removed first
     oracle: tuple[float, ...]  # the same with the largest errors removed first
     falling_steps: int  # number of the nine steps that lower the error
+
+
+@dataclass(frozen=True, slots=True)
+class CocBin:
+    """Predicted CoCs of the pixels in a bin of the true CoC."""
+
+    low_px: float
+    high_px: float
+    pixels: int  # number of sampled pixels
+    quartiles_px: tuple[float, float, float]  # of the predicted CoC
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """Mean errors of the pixels in a bin of confidence; NaN where no error is known."""
+
+    low: float
+    high: float
+    pixels: int  # number of sampled pixels
+    coc_error_px: float
+    inv_depth_error: float  # over the scene's range, after robust scale-and-shift alignment
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Both tables, without bins of few pixels."""
+
+    coc: tuple[CocBin, ...]
+    confidence: tuple[ConfidenceBin, ...]
+
+
+@dataclass(slots=True)
+class ReliabilityCounts:
+    """Accumulates the sampled pixels of all photos, (N,) each."""
+
+    _coc: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros((len(TRUE_COC_EDGES_PX) - 1, len(_FINE_EDGES_PX)), dtype=np.int64)
+    )
+    _confidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros((5, CONFIDENCE_BINS)))
+
+    def add_coc(self, predicted_px: NDArray[np.floating], true_px: NDArray[np.floating]) -> None:
+        """Count pixels; those without a truth are left out."""
+        known = np.isfinite(true_px)
+        edges = TRUE_COC_EDGES_PX, np.append(_FINE_EDGES_PX, np.inf)
+        self._coc += np.histogram2d(true_px[known], np.maximum(predicted_px[known], 0), edges)[0].astype(np.int64)
+
+    def add_confidence(
+        self,
+        confidence: NDArray[np.floating],
+        coc_error_px: NDArray[np.floating] | None,
+        inv_depth_error: NDArray[np.floating] | None,
+    ) -> None:
+        """Count pixels; an error that is None or NaN is unknown."""
+        bins = np.clip((confidence * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
+        self._confidence[0] += np.bincount(bins, minlength=CONFIDENCE_BINS)
+        for at, error in ((1, coc_error_px), (3, inv_depth_error)):
+            if error is not None:
+                known = np.isfinite(error)
+                self._confidence[at] += np.bincount(bins[known], error[known], CONFIDENCE_BINS)
+                self._confidence[at + 1] += np.bincount(bins[known], minlength=CONFIDENCE_BINS)
+
+    def result(self) -> Reliability:
+        coc = []
+        for k, counts in enumerate(self._coc):
+            pixels = int(counts.sum())
+            if pixels >= MIN_PIXELS:
+                at = np.searchsorted(np.cumsum(counts), np.array([0.25, 0.5, 0.75]) * pixels)
+                low, middle, high = (float(value) for value in _FINE_EDGES_PX[np.minimum(at, len(counts) - 1)])
+                coc.append(CocBin(TRUE_COC_EDGES_PX[k], TRUE_COC_EDGES_PX[k + 1], pixels, (low, middle, high)))
+        confidence = []
+        with np.errstate(invalid="ignore"):
+            means = (self._confidence[[1, 3]] / self._confidence[[2, 4]]).tolist()
+        for k, (pixels, coc_error, depth_error) in enumerate(zip(self._confidence[0], *means, strict=True)):
+            if pixels >= MIN_PIXELS:
+                edges = k / CONFIDENCE_BINS, (k + 1) / CONFIDENCE_BINS
+                confidence.append(ConfidenceBin(*edges, int(pixels), coc_error, depth_error))
+        return Reliability(tuple(coc), tuple(confidence))
 
 
 @dataclass(slots=True)
@@ -60,18 +133,17 @@ class MethodResult:
     confidence: dict[str, dict[str, MeanCurve]] = field(default_factory=dict)  # curves by error and location
     reliability: Reliability | None = None
 
-    def summarise(self, averaged: Literal["location", "photo"], curves: Sequence[PhotoCurves] = ()) -> None:
-        """Compute the means."""
+    def summarise(self, averaged: Literal["location", "photo"], curves: Sequence[Curves] = ()) -> None:
         if averaged == "location":
             self._average_locations()
         else:
             self._average_photos()
         self.confidence = mean_curves(curves)
+        summaries = {MACRO: self.macro, **(self.locations if averaged == "location" else {})}
         for error, by_location in self.confidence.items():
-            for location, curve in by_location.items():
-                if location == MACRO or averaged == "location":
-                    summary = self.macro if location == MACRO else self.locations[location]
-                    summary[f"falling_steps_{error}"] = float(curve.falling_steps)
+            for location, summary in summaries.items():
+                if location in by_location:
+                    summary[f"falling_steps_{error}"] = float(by_location[location].falling_steps)
 
     def _average_locations(self) -> None:
         """Over photos, scenes and locations; CoC errors are pooled over the pixels of a scene and of a location."""
@@ -98,16 +170,14 @@ class MethodResult:
             self.scenes[row.scene] = row.measures
             if (constant := METRICS["sign_constant"].from_means) and (value := constant(row.measures)) is not None:
                 row.measures["sign_constant"] = value  # per photo, not per location
+        by_group[MACRO] = [row.measures for row in self.frames]
         for group, rows in by_group.items():
-            self.locations[group] = _of_photos(rows) | {"frames": float(len(rows))}
-        self.macro = _of_photos([row.measures for row in self.frames])
-        self.macro.pop("coc_pixels", None)
-
-
-def _of_photos(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    summary = mean(rows)
-    add_from_means(summary)
-    return summary | over_photos(rows)
+            summary = mean(rows)
+            add_from_means(summary)
+            self.locations[group] = summary | over_photos(rows) | {"frames": float(len(rows))}
+        self.macro = self.locations.pop(MACRO)
+        for name in ("coc_pixels", "frames"):
+            self.macro.pop(name, None)
 
 
 @dataclass(slots=True)
@@ -124,12 +194,10 @@ class SourceResult:
 
     @property
     def model(self) -> MethodResult:
-        """Result of the model."""
         return next(iter(self.methods.values()))
 
     @property
     def baselines(self) -> dict[str, MethodResult]:
-        """Results of the baselines that were measured."""
         return {name: result for name, result in list(self.methods.items())[1:] if result.frames}
 
     def as_dict(self) -> dict[str, Any]:
@@ -185,43 +253,27 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything except the pictures as dicts and lists, headline first; NaN stays NaN."""
-        return {
-            "headline": self.headline,
-            "model": self.model,
-            "split": self.split,
-            "options": self.options,
-            "kinds": {kind: result.as_dict() for kind, result in self.kinds.items()},
-            "coc_slope": None if self.coc_slope is None else asdict(self.coc_slope),
-            "psf_shapes": None
-            if self.psf_shapes is None
-            else {shape: asdict(fit) for shape, fit in self.psf_shapes.items()},
-            "speed": None if self.speed is None else asdict(self.speed),
-            "baselines": self.baselines,
-            "locations_without_split": self.locations_without_split,
-            "failures": self.failures,
-            "seconds": self.seconds,
-        }
+        kinds = {kind: result.as_dict() for kind, result in self.kinds.items()}
+        return {"headline": self.headline, **asdict(replace(self, kinds={})), "kinds": kinds}
 
 
-def mean_curves(photos: Sequence[PhotoCurves]) -> dict[str, dict[str, MeanCurve]]:
+def mean_curves(photos: Sequence[Curves]) -> dict[str, dict[str, MeanCurve]]:
     """Mean curves by error and location, over photos and then scenes; ``"macro"`` is the mean over locations."""
     result: dict[str, dict[str, MeanCurve]] = {}
     for name in ERRORS:
         by_location: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
-        for photo in photos:
-            if name in photo.curves:
-                curve = photo.curves[name]
-                both = np.stack([curve.error, curve.oracle])[:, list(REMOVED_PERCENT)]
-                by_location.setdefault(photo.location, {}).setdefault(photo.scene, []).append(both)
-        if not by_location:
-            continue
-        locations = {
+        for row, curves in photos:
+            if name in curves:
+                both = np.stack([curves[name].error, curves[name].oracle])[:, list(REMOVED_PERCENT)]
+                by_location.setdefault(row.location, {}).setdefault(row.scene, []).append(both)
+        means = {
             location: np.mean([np.mean(rows, axis=0) for rows in scenes.values()], axis=0)
             for location, scenes in by_location.items()
         }
-        whole = {**locations, MACRO: np.mean(list(locations.values()), axis=0)}
-        result[name] = {
-            location: MeanCurve(tuple(error.tolist()), tuple(oracle.tolist()), falling_steps(error))
-            for location, (error, oracle) in whole.items()
-        }
+        if means:
+            means[MACRO] = np.mean(list(means.values()), axis=0)
+            result[name] = {
+                location: MeanCurve(tuple(error.tolist()), tuple(oracle.tolist()), falling_steps(error))
+                for location, (error, oracle) in means.items()
+            }
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,39 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from mddnet.errors import MddnetError
+from mddnet.errors import MddnetError, ModelError
 from mddnet.evaluate.cases import CaseKeeper, case_pictures
-from mddnet.evaluate.datasets import CapChoice, CropChoice, Dataset, dataset_source
-from mddnet.evaluate.discs import disc_source, shape_slopes, shape_source, slope_point, slopes
-from mddnet.evaluate.methods import (
-    BLUR_QUANTITIES,
-    DEPTH_QUANTITIES,
-    Method,
-    Predictor,
-    PredictorMethod,
-    checked_infer,
-    quantities_by_method,
-    rotated_infer,
-)
+from mddnet.evaluate.datasets.record import CapChoice, CropChoice, Dataset, dataset_source
+from mddnet.evaluate.discs import SlopePoint, disc_source, shape_slopes, shape_source, slopes
+from mddnet.evaluate.methods import Method, Predictor, PredictorMethod, can_estimate, checked_infer, rotated_infer
 from mddnet.evaluate.pairs import pair_source
-from mddnet.evaluate.reliability import ReliabilityCounts
-from mddnet.evaluate.result import Evaluation, MethodResult, PhotoCurves, PhotoRow, SourceResult, SpeedResult
+from mddnet.evaluate.result import (
+    Curves,
+    Evaluation,
+    MethodResult,
+    PhotoRow,
+    ReliabilityCounts,
+    SourceResult,
+    SpeedResult,
+)
 from mddnet.evaluate.samples import Options, Sample, Source
 from mddnet.evaluate.scenes import MEASURED_KINDS, SceneChoice, choose_scenes, one_per_location, scene_source
 from mddnet.metrics import Comparison, Estimate, Truth, measure
 from mddnet.metrics.sparsification import ERRORS
 
-PARTS = (*MEASURED_KINDS, "pairs", "coc_slope", "psf_shapes")
-"""Parts of an evaluation of captures."""
-NETWORK_SIZE = (384, 512)
-"""Height and width of the photo for the speed measurement."""
-_SPEED_RUNS = 20
+PARTS = (*MEASURED_KINDS, "pairs", "coc_slope", "psf_shapes")  # parts of an evaluation of captures
 
-OnProgress = Callable[[int, int, str], None]
-"""Called with the number of photos done, the number of all photos, and the name of the next one."""
-
-
-# --- what is measured -------------------------------------------------------------------------------------------------
+OnProgress = Callable[[int, int, str], None]  # photos done, all photos, and the name of the next one
 
 
 def evaluate_model(
@@ -69,51 +60,43 @@ def evaluate_model(
         scenes_root: folder of built scenes; None skips all parts that need scenes.
         data_root: folder with ``split.csv`` and ``pairs``; None skips the pairs and requires ``split_of``.
         split: ``"dev"`` or ``"train"``.
-        only: the parts to measure, of :data:`PARTS`.
+        only: the parts to measure, of :data:`PARTS`; ValueError for an unknown one.
         name: name of the model in the tables.
         split_of: split by location, instead of ``split.csv``.
         options: options of the evaluation.
-        baselines: other methods to measure on the same photos.
+        baselines: other methods to measure on the same photos; ModelError for two methods with one name.
         speed: whether to time the network.
         on_progress: called before each photo.
 
     Returns:
-        The evaluation. Scenes and pairs that cannot be read are listed in ``failures``.
-
-    Raises:
-        ValueError: for an unknown part.
-        ModelError: for two methods with one name.
-        CaptureError: if a required folder has no scenes or no pairs.
+        The evaluation, with unreadable scenes and pairs in ``failures``; CaptureError if a folder has none at all.
     """
     options = options or Options()
     unknown = [part for part in only if part not in PARTS]
     if unknown:
         raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
     choice = _choose(scenes_root, data_root, split, only, split_of, options)
-    sources = []
-    for kind in MEASURED_KINDS if scenes_root is not None else ():
-        if kind in only:
-            sources.append(scene_source(kind, [scene for scene in choice.scenes if scene.kind == kind], options))
+    sources = [
+        scene_source(kind, [scene for scene in choice.scenes if scene.kind == kind], options)
+        for kind in MEASURED_KINDS
+        if kind in only and scenes_root is not None
+    ]
     if "pairs" in only and data_root is not None:
         sources.append(pair_source(data_root / "pairs"))
     sharp = one_per_location(choice.scenes)
     sources += [make(sharp, options) for part, make in _DISCS.items() if part in only and sharp]
     frames = options.frames_per_scene or {kind: record.frames_measured for kind, record in MEASURED_KINDS.items()}
-    evaluation = Evaluation(
-        name,
-        split,
-        {
-            "seed": options.seed,
-            "pairs_per_photo": options.pairs_per_photo,
-            "frames_per_scene": frames,
-            "scenes_per_location": options.scenes_per_location,
-            "only": list(only),
-            "alignment": options.alignment.description(),
-            "blur_threshold_px": options.blur_threshold_px,
-        },
-        locations_without_split=choice.locations_without_split,
-        failures=list(choice.failures),
-    )
+    stated = {
+        "seed": options.seed,
+        "pairs_per_photo": options.pairs_per_photo,
+        "frames_per_scene": frames,
+        "scenes_per_location": options.scenes_per_location,
+        "only": list(only),
+        "alignment": options.alignment.description(),
+        "blur_threshold_px": options.blur_threshold_px,
+    }
+    evaluation = Evaluation(name, split, stated, locations_without_split=choice.locations_without_split)
+    evaluation.failures += choice.failures
     methods = [PredictorMethod(model, name), *baselines]
     return _run(evaluation, methods, sources, options, model if speed else None, on_progress)
 
@@ -137,50 +120,38 @@ def evaluate_dataset(
 ) -> Evaluation:
     """Measure a model on a public data set. Numbers are means over photos, of all evaluated pixels of each.
 
+    The other arguments are those of :func:`evaluate_model`.
+
     Args:
         model: a model with ``predict``.
         dataset: one of :data:`mddnet.evaluate.datasets.DATASETS`.
-        root: the folder of its files.
-        name: name of the model in the tables.
+        root: the folder of its files; CaptureError if required ones are missing.
         limit: largest number of photos, spread evenly over the data set; None for all.
         crop: ``"published"`` for the crop that is usual for the data set, or ``"none"``.
         cap_m: largest evaluated depth, metres; ``"published"`` or ``"none"``.
         checksums: whether to verify files whose MD5 is known; a difference is listed in ``failures``.
-        options: options of the evaluation.
-        baselines: other methods to measure on the same photos.
-        on_progress: called before each photo.
 
     Returns:
         The evaluation, with one kind, named like the data set. Photos that cannot be read or have no evaluated pixel
         are listed in ``failures``.
-
-    Raises:
-        CaptureError: if required files are missing.
-        ModelError: for two methods with one name.
-        ValueError: for an invalid limit, crop or cap.
     """
     options = options or Options()
     protocol = dataset.chosen_protocol(crop, cap_m)
     source, listed, failures = dataset_source(dataset, root, protocol, options, limit)
-    if checksums:
-        failures += dataset.wrong_checksums(root)
-    evaluation = Evaluation(
-        name,
-        "test",
-        {
-            "dataset": dataset.name,
-            "photos": f"{len(source.samples)} of {listed}",
-            "mask": protocol.mask,
-            "crop": protocol.crop_text(),
-            "cap": protocol.cap_text(),
-            "alignment": options.alignment.description(),
-            "blur_threshold_px": options.blur_threshold_px,
-            "pairs_per_photo": options.pairs_per_photo,
-            "seed": options.seed,
-            "layout_unverified": dataset.unverified,
-        },
-        failures=failures,
-    )
+    stated = {
+        "dataset": dataset.name,
+        "photos": f"{len(source.samples)} of {listed}",
+        "mask": protocol.mask,
+        "crop": protocol.crop_text(),
+        "cap": protocol.cap_text(),
+        "alignment": options.alignment.description(),
+        "blur_threshold_px": options.blur_threshold_px,
+        "pairs_per_photo": options.pairs_per_photo,
+        "seed": options.seed,
+        "layout_unverified": bool(dataset.unverified),
+    }
+    failures += dataset.wrong_checksums(root) if checksums else []
+    evaluation = Evaluation(name, "test", stated, failures=failures)
     return _run(evaluation, [PredictorMethod(model, name), *baselines], [source], options, None, on_progress)
 
 
@@ -192,8 +163,7 @@ def _choose(
     split_of: Mapping[str, str] | None,
     options: Options,
 ) -> SceneChoice:
-    every = bool(set(_DISCS) & set(only))
-    kinds = tuple(kind for kind in MEASURED_KINDS if every or kind in only)
+    kinds = tuple(kind for kind in MEASURED_KINDS if kind in only or set(_DISCS) & set(only))
     if scenes_root is None or not kinds:
         return SceneChoice((), (), ())
     if split_of is None:
@@ -205,9 +175,6 @@ def _choose(
     return choose_scenes(scenes_root, split_of, split, kinds, options.scenes_per_location)
 
 
-# --- the loop ---------------------------------------------------------------------------------------------------------
-
-
 def _run(
     evaluation: Evaluation,
     methods: Sequence[Method],
@@ -216,38 +183,31 @@ def _run(
     timed: Predictor | None,
     on_progress: OnProgress | None,
 ) -> Evaluation:
-    """Measure every method on every sample, and fill the evaluation."""
     started = time.monotonic()
-    evaluation.baselines = dict(list(quantities_by_method(methods).items())[1:])
+    progress = on_progress or (lambda done, total, what: None)
+    names = [method.name for method in methods]
+    if len(set(names)) < len(names):
+        raise ModelError(f"methods {', '.join(names)}; expected different names")
+    evaluation.baselines = {method.name: tuple(method.quantities) for method in methods[1:]}
     total = sum(len(source.samples) for source in sources)
     done = 0
     for source in sources:
         run = _SourceRun(source, methods if source.all_methods else methods[:1], options, evaluation.failures)
         for sample in source.samples:
-            if on_progress is not None:
-                on_progress(done, total, f"{sample.scene} {sample.file}")
+            progress(done, total, f"{sample.scene} {sample.file}")
             run.measure(sample)
             done += 1
-        _store_result(evaluation, source, run)
+        if source.name == "coc_slope":
+            evaluation.coc_slope = slopes([point for points in run.slope_points().values() for point in points])
+        elif source.name == "psf_shapes":
+            evaluation.psf_shapes = shape_slopes(run.slope_points())
+        else:
+            evaluation.kinds[source.name] = run.result()
     if timed is not None:
         evaluation.speed = measure_speed(timed)
-    if on_progress is not None:
-        on_progress(total, total, "done")
+    progress(total, total, "done")
     evaluation.seconds = time.monotonic() - started
     return evaluation
-
-
-def _store_result(evaluation: Evaluation, source: Source, run: _SourceRun) -> None:
-    rows = next(iter(run.results.values())).frames
-    if source.name == "coc_slope":
-        evaluation.coc_slope = slopes([slope_point(row.scene, row.measures) for row in rows])
-    elif source.name == "psf_shapes":
-        points: dict[Any, list[Any]] = {}
-        for row in rows:
-            points.setdefault(row.location, []).append(slope_point(row.scene, row.measures))
-        evaluation.psf_shapes = shape_slopes(points)
-    else:
-        evaluation.kinds[source.name] = run.result()
 
 
 @dataclass(slots=True)
@@ -258,35 +218,33 @@ class _SourceRun:
     methods: Sequence[Method]
     options: Options
     failures: list[tuple[str, str]]
-    results: dict[str, MethodResult] = field(init=False)
-    curves: dict[str, list[PhotoCurves]] = field(init=False)
-    counts: dict[str, ReliabilityCounts] = field(init=False)
+    results: dict[str, MethodResult] = field(default_factory=dict)
+    curves: defaultdict[str, list[Curves]] = field(default_factory=lambda: defaultdict(list))
+    counts: defaultdict[str, ReliabilityCounts] = field(default_factory=lambda: defaultdict(ReliabilityCounts))
     cases: CaseKeeper = field(default_factory=CaseKeeper)
     failed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        names = [method.name for method in self.methods]
-        self.results = {name: MethodResult() for name in names}
-        self.curves = {name: [] for name in names}
-        self.counts = {name: ReliabilityCounts() for name in names}
+        self.results |= {method.name: MethodResult() for method in self.methods}
 
     def measure(self, sample: Sample) -> None:
         """Measure all methods on a sample; if it cannot be read, record the failure and skip the rest of its unit."""
         if sample.unit in self.failed:
             return
+        options = self.options
         try:
             truth = sample.load()
-            if truth is None:
-                return
-            estimates = dict(self._estimates(sample, truth))
+            estimates = {} if truth is None else dict(self._estimates(sample, truth))
         except MddnetError as error:
             self.failed.add(sample.unit)
             self.failures.append((sample.unit, str(error)))
             return
+        if truth is None:
+            return
         for name, (estimate, rotated) in estimates.items():
-            options = self.options
-            comparison = Comparison(truth, estimate, rotated, options.alignment, options.blur_threshold_px)
-            self._compare(name, sample, comparison)
+            self._compare(
+                name, sample, Comparison(truth, estimate, rotated, options.alignment, options.blur_threshold_px)
+            )
         rows = self.results[self.methods[0].name].frames
         if rows and rows[-1].file == sample.file and truth.textured is None and truth.near_far_pairs is None:
             maps = {name: estimate for name, (estimate, _) in estimates.items()}
@@ -296,8 +254,8 @@ class _SourceRun:
     def _estimates(self, sample: Sample, truth: Truth) -> Iterator[tuple[str, tuple[Estimate, Estimate | None]]]:
         """Estimates of all methods with a quantity that is known here; a failure of a baseline is only recorded."""
         for method in self.methods:
-            has_depth = truth.has_depth() and bool(set(method.quantities) & set(DEPTH_QUANTITIES))
-            if not has_depth and not (truth.has_blur() and set(method.quantities) & set(BLUR_QUANTITIES)):
+            has_depth = truth.has_depth() and can_estimate(method, "depth")
+            if not has_depth and not (truth.has_blur() and can_estimate(method, "blur")):
                 continue
             try:
                 estimate = _infer(method, truth)
@@ -314,8 +272,7 @@ class _SourceRun:
         row = PhotoRow(sample.scene, sample.location, sample.file, {**sample.labels, **measures})
         self.results[name].frames.append(row)
         curves = {error: curve for error in ERRORS if (curve := getattr(comparison, f"{error}_curve")) is not None}
-        if curves:
-            self.curves[name].append(PhotoCurves(sample.scene, sample.location, curves))
+        self.curves[name].append((row, curves))
         truth, estimate, counts = comparison.truth, comparison.estimate, self.counts[name]
         if truth.sampled_defocus_px is not None and estimate.defocus_px is not None:
             counts.add_coc(estimate.defocus_px.ravel()[truth.defocus_indices], truth.sampled_defocus_px)
@@ -323,19 +280,21 @@ class _SourceRun:
             confidence = estimate.confidence.ravel()[truth.depth_indices]
             counts.add_confidence(confidence, comparison.coc_errors_px, comparison.inv_depth_errors)
 
+    def slope_points(self) -> dict[str, list[SlopePoint]]:
+        """The model's estimates for blur of known size, by its shape."""
+        points: dict[str, list[SlopePoint]] = {}
+        for row in self.results[self.methods[0].name].frames:
+            size, true_px, found_px = (row.measures[key] for key in ("long_side_px", "true_px", "coc_median_px"))
+            points.setdefault(row.location, []).append(SlopePoint(row.scene, int(size), true_px, found_px))
+        return points
+
     def result(self) -> SourceResult:
-        """The result of all methods, with means."""
         for name, result in self.results.items():
             result.summarise(self.source.averaged, self.curves[name])
             result.reliability = self.counts[name].result()
-        return SourceResult(
-            self.source.title,
-            self.source.averaged,
-            self.results,
-            self.source.photos_without_blur,
-            self.source.photos_without_true_defocus,
-            self.cases.worst_and_best(),
-        )
+        source = self.source
+        counts = source.photos_without_blur, source.photos_without_true_defocus
+        return SourceResult(source.title, source.averaged, self.results, *counts, self.cases.worst_and_best())
 
 
 def _infer(method: Method, truth: Truth) -> Estimate:
@@ -350,9 +309,9 @@ def _infer(method: Method, truth: Truth) -> Estimate:
     return Estimate(blur_score=score, blur_threshold=first.blur_threshold)
 
 
-def measure_speed(model: Any, runs: int = _SPEED_RUNS) -> SpeedResult:
+def measure_speed(model: Any, runs: int = 20) -> SpeedResult:
     """Median time of ``model.network_maps``, or of ``predict`` without it, at 384 x 512, after three warm-up runs."""
-    height, width = NETWORK_SIZE
+    height, width = 384, 512
     photo = np.random.default_rng(0).integers(0, 256, size=(height, width, 3), dtype=np.uint8)
     network_maps = getattr(model, "network_maps", None)
     call, what = (model.predict, "predict") if network_maps is None else (network_maps, "network")

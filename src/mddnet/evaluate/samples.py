@@ -14,17 +14,12 @@ from mddnet.metrics import AlignmentChoice, Truth
 from mddnet.metrics.comparison import BLUR_THRESHOLD_PX
 from mddnet.types import Float32Array
 
-SAMPLED_PIXELS = 20_000
-"""Known pixels sampled per photo for metrics that sort them."""
+SAMPLED_PIXELS = 20_000  # known pixels sampled per photo for metrics that sort them
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options that determine the numbers.
-
-    Raises:
-        ValueError: for a threshold that is not positive.
-    """
+    """Options that determine the numbers; ValueError for a threshold that is not positive."""
 
     seed: int = 0  # random samples depend on it and on the photo's name only
     pairs_per_photo: int = 20_000  # random pairs of pixels
@@ -69,15 +64,10 @@ def seed_of(seed: int, *names: str) -> int:
 
 
 def sample_known_pixels(values: Float32Array, seed: int, count: int = SAMPLED_PIXELS) -> NDArray[np.int64]:
-    """Flat indices of randomly sampled known pixels, without repetition; all of them if there are at most ``count``.
+    """Flat indices of randomly sampled known pixels of a map, without repetition; all if there are at most ``count``.
 
     Metrics that need sorting (blur detection, confidence) use these pixels; the standard error of a share is at most
     0.4 %.
-
-    Args:
-        values: (H, W), NaN where unknown.
-        seed: the sample depends on the seed and on which pixels are known.
-        count: number of pixels.
     """
     known = np.flatnonzero(np.isfinite(values))
     if len(known) <= count:

@@ -20,7 +20,7 @@ from mddnet.metrics import (
     depth_ordinal_pairs,
     inv_depth_range,
     texture_mask,
-)
+)  # fmt: skip
 from mddnet.metrics.comparison import SIGN_RANGE_MIN
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
@@ -29,12 +29,9 @@ from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt
 
 MEASURED_KINDS = {name: kind for name, kind in KINDS.items() if kind.frames_measured > 0}
 """Kinds whose depth is used as truth."""
-CONFIDENCE_MIN = 0.5
-"""Depth of a scene with a confidence map counts as known where the confidence is above this."""
-BLUR_SHARE_MIN = 0.02
-"""A frame shows blur if at least this share of random masked pixel pairs has clearly different CoCs."""
-SCENES_PER_LOCATION = 8
-"""Largest number of scenes per location, spread evenly, since neighbouring frames of a video are nearly equal."""
+CONFIDENCE_MIN = 0.5  # depth of a scene with a confidence map counts as known where the confidence is above this
+BLUR_SHARE_MIN = 0.02  # a frame shows blur if this share of random masked pixel pairs has clearly different CoCs
+SCENES_PER_LOCATION = 8  # at most; neighbouring frames of a video are nearly equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +63,6 @@ class SceneMaps:
     range: float  # the scene's 2-98 % range of inverse depth
 
 
-# --- which scenes -----------------------------------------------------------------------------------------------------
-
-
-def scene_kind(folder: Path, record: SceneRecord) -> str:
-    """Kind of a scene: the name of its parent folder if that is a kind, else the kind of its capture."""
-    if folder.parent.name in KINDS:
-        return folder.parent.name
-    return next((name for name, kind in KINDS.items() if kind.capture == record.capture), record.capture)
-
-
 def choose_scenes(
     root: Path,
     split_of: Mapping[str, str],
@@ -83,18 +70,7 @@ def choose_scenes(
     kinds: Sequence[str] = tuple(MEASURED_KINDS),
     scenes_per_location: int = SCENES_PER_LOCATION,
 ) -> SceneChoice:
-    """Choose the scenes of one split below ``root``.
-
-    Args:
-        root: folder of built scenes, ROOT/KIND/SCENE or ROOT/SCENE.
-        split_of: split of each location.
-        split: the split to choose.
-        kinds: the kinds to choose.
-        scenes_per_location: largest number of scenes per location.
-
-    Raises:
-        CaptureError: if there is no scene folder.
-    """
+    """Choose the scenes of one split and of some kinds, ROOT/KIND/SCENE or ROOT/SCENE; CaptureError if none exist."""
     failures: list[tuple[str, str]] = []
     without_split: set[str] = set()
     by_location: dict[tuple[str, str], list[EvaluationScene]] = {}
@@ -108,7 +84,9 @@ def choose_scenes(
         except CaptureError as error:
             failures.append((str(folder), str(error)))
             continue
-        kind = scene_kind(folder, record)
+        kind = folder.parent.name
+        if kind not in KINDS:
+            kind = next((name for name, one in KINDS.items() if one.capture == record.capture), record.capture)
         if kind not in kinds:
             continue
         if record.location not in split_of:
@@ -138,47 +116,34 @@ def one_per_location(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]
     return list(first.values())
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
 def read_maps(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -> SceneMaps:
     """Read the sharp image and the inverse depth of a scene, NaN where its confidence is low.
 
-    Raises:
-        CaptureError: if a file is missing or damaged, sizes differ, or a build has replaced the scene.
+    CaptureError if a file is missing or damaged, sizes differ, or a build has replaced the scene.
     """
     record, folder = scene.record, scene.folder
     with unchanged_since(folder, scene.stamp):
         sharp = read_image(folder / record.sharp)
         inv_depth = read_inv_depth(folder / record.inv_depth).inv_depth.copy()
-        confidence = None
+        confidence = np.full(inv_depth.shape, np.inf)
         if record.confidence is not None:
             confidence = read_image(folder / record.confidence)[..., 0] / np.float32(255.0)
-    if inv_depth.shape != sharp.shape[:2]:
-        raise CaptureError(f"{folder}: inverse depth {inv_depth.shape}, sharp image {sharp.shape[:2]}; build it again")
-    if confidence is not None:
-        if confidence.shape != inv_depth.shape:
-            raise CaptureError(
-                f"{folder}: confidence {confidence.shape}, inverse depth {inv_depth.shape}; build it again"
-            )
-        inv_depth[~(confidence > confidence_min)] = np.nan
+    for name, shape in (("sharp image", sharp.shape[:2]), ("confidence", confidence.shape)):
+        if shape != inv_depth.shape:
+            raise CaptureError(f"{folder}: {name} {shape}, inverse depth {inv_depth.shape}; build it again")
+    inv_depth[~(confidence > confidence_min)] = np.nan
     mask = texture_mask(sharp) & np.isfinite(inv_depth)
     return SceneMaps(sharp, inv_depth, mask, inv_depth_range(inv_depth))
 
 
 def read_frame(scene: EvaluationScene, frame: FrameRecord, maps: SceneMaps) -> UInt8Array:
-    """Read a focused frame, (H, W, 3) uint8.
-
-    Raises:
-        CaptureError: if it is missing, damaged, of another size than the scene, or a build has replaced the scene.
-    """
+    """Read a focused frame, (H, W, 3) uint8; CaptureError as :func:`read_maps`, also for another size."""
+    path = scene.folder / frame.file
     with unchanged_since(scene.folder, scene.stamp):
-        photo = read_image(scene.folder / frame.file)
+        photo = read_image(path)
     if photo.shape != maps.sharp.shape:
-        raise CaptureError(
-            f"{scene.folder / frame.file}: size {photo.shape[:2]}; expected {maps.sharp.shape[:2]} like the scene: "
-            "build it again"
-        )
+        expected = f"{maps.sharp.shape[:2]} like the scene: build it again"
+        raise CaptureError(f"{path}: size {photo.shape[:2]}; expected {expected}")
     return photo
 
 
@@ -194,9 +159,6 @@ def _is_ordinal_capture(record: SceneRecord) -> bool:
 def true_signed_defocus(maps: SceneMaps, frame: FrameRecord) -> Float32Array:
     """Signed CoC diameter of a frame by the lens law, (H, W) pixels, NaN where depth is unknown."""
     return signed_defocus_px(maps.inv_depth, frame.u_focus, frame.kappa_px).astype(np.float32)
-
-
-# --- samples ----------------------------------------------------------------------------------------------------------
 
 
 class SceneReader:
@@ -225,13 +187,12 @@ class SceneReader:
         """A focused frame; None if its truth has hardly any blur, which is counted in the source."""
         record, options = scene.record, self._options
         maps, depth_pairs = self.maps(scene)
-        signed_px, defocus_pairs = None, None
+        signed_px = defocus_px = defocus_pairs = None
         if has_true_defocus(record, frame):
             signed_px = true_signed_defocus(maps, frame)
+            defocus_px = np.abs(signed_px)
             seed = seed_of(options.seed, record.name, frame.file, "defocus")
-            defocus_pairs = defocus_ordinal_pairs(
-                np.abs(signed_px), maps.mask, pairs=options.pairs_per_photo, seed=seed
-            )
+            defocus_pairs = defocus_ordinal_pairs(defocus_px, maps.mask, pairs=options.pairs_per_photo, seed=seed)
         if not _is_ordinal_capture(record) and (
             defocus_pairs is None or defocus_pairs.admissible_share < BLUR_SHARE_MIN
         ):
@@ -245,7 +206,7 @@ class SceneReader:
             unit=record.unit,
             range=maps.range,
             signed_defocus_px=signed_px,
-            defocus_px=None if signed_px is None else np.abs(signed_px),
+            defocus_px=defocus_px,
             u_focus=None if record.unit == "ordinal" else frame.u_focus,
             label_noise_px=record.measures.get("coc_label_noise_px"),
             mask=maps.mask,

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from mddnet.evaluate.discs import (
-    SHAPE_DIAMETERS_PX,
-    SHAPE_LONG_SIDE_PX,
-    SLOPE_DIAMETERS_PX,
-    Shape,
-    SlopeFit,
-    SlopeResult,
-)
+from mddnet.evaluate.discs import SHAPE_DIAMETERS_PX, SHAPE_LONG_SIDE_PX, SLOPE_DIAMETERS_PX, Shape, SlopeFit
 from mddnet.evaluate.pairs import PAIR_RATIO
 from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, SourceResult
@@ -24,18 +18,22 @@ from mddnet.evaluate.scenes import BLUR_SHARE_MIN, CONFIDENCE_MIN
 from mddnet.io.atomic import atomic_write, plain_json
 from mddnet.metrics import METRICS, TEXTURE_SHARE, Metric
 from mddnet.metrics.registry import Group, in_group
+from mddnet.metrics.sparsification import ERRORS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-EVALUATION_FORMAT = 2
-_CURVES = {
-    "coc": ("CoC error, px", 2),
-    "inv_depth": ("inverse depth error, share of the range", 3),
-    "order": ("wrongly ordered pairs of depth", 3),
-}
 _DEPTH_GROUPS = ("depth", "metric depth", "metric depth, shares and boundaries")
-_FILE_WIDTH = 120
+_LEFT_OUT = "Left out, not in the split: "
+_CELLS = "Cells: median over photos of the median predicted CoC of textured pixels."
+DISC_NOTE = (
+    f"Sharp photos blurred by a disc in linear light. {_CELLS} Slope: least squares through all blurred points. No "
+    "photo is enlarged by more than 15 %."
+)
+SHAPE_NOTE = (
+    f"Sharp photos with a long side of {SHAPE_LONG_SIDE_PX} px, blurred by a shape with the variance of a disc of that "
+    f"diameter. {_CELLS} Slope: least squares from {SLOPE_DIAMETERS_PX[0]:g} to {SLOPE_DIAMETERS_PX[-1]:g} px."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,15 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
     tables: list[ResultTable] = []
     for result in evaluation.kinds.values():
         tables += source_tables(result, evaluation)
-    if evaluation.coc_slope is not None:
-        tables.append(_slope_table(evaluation.coc_slope))
+    if (slopes := evaluation.coc_slope) is not None:
+        fits = {**{str(size): fit for size, fit in slopes.by_size.items()}, "**all**": slopes.overall}
+        discs = {d: f"disc {d:g} px" if d else "unchanged" for d in slopes.overall.medians_px}
+        tables.append(_slope_table("CoC of known size", "long side px", fits, discs, DISC_NOTE))
     if evaluation.psf_shapes is not None:
-        tables.append(_shape_table(evaluation.psf_shapes))
+        sizes = {d: f"{d:g} px" for d in SHAPE_DIAMETERS_PX}
+        tables.append(
+            _slope_table("CoC by the shape of the blur", "shape", evaluation.psf_shapes, sizes, SHAPE_NOTE, False)
+        )
     if evaluation.speed is not None:
         s = evaluation.speed
         cells = (s.what, f"{s.width} x {s.height}", number(s.milliseconds, 1), str(s.runs))
@@ -84,18 +87,15 @@ def _group_table(result: SourceResult, group: Group, evaluation: Evaluation) -> 
     if not shown:
         return None
     keys = {metric.key for metric in shown}
-    counts = {
-        location: sum(row.location == location and bool(keys & set(row.measures)) for row in model.frames)
-        for location in model.locations
-    }
+    counts = Counter(row.location for row in model.frames if keys & set(row.measures))
     rows = [
         (location, str(counts[location]), *(cell(values, metric) for metric in shown))
         for location, values in model.locations.items()
         if counts[location]
     ]
-    last = "**macro**" if result.averaged == "location" else "**all photos**"
-    rows.append((last, str(sum(counts.values())), *(cell(model.macro, metric) for metric in shown)))
-    head = ("location" if result.averaged == "location" else "group", "photos", *(metric.label for metric in shown))
+    first, last = ("location", "**macro**") if result.averaged == "location" else ("group", "**all photos**")
+    rows.append((last, str(counts.total()), *(cell(model.macro, metric) for metric in shown)))
+    head = (first, "photos", *(metric.label for metric in shown))
     title = result.title if group == result.title.lower() else f"{result.title}: {group}"
     return ResultTable(title, head, tuple(rows), _note(result, group, shown, evaluation))
 
@@ -127,7 +127,7 @@ def _note(result: SourceResult, group: Group, shown: Sequence[Metric], evaluatio
 def _curve_table(result: SourceResult) -> ResultTable:
     rows = []
     for error, by_location in result.model.confidence.items():
-        label, digits = _CURVES[error]
+        label, digits = ERRORS[error].label, ERRORS[error].digits
         curve = by_location[MACRO]
         rows.append((label, *(number(value, digits) for value in curve.error)))
         rows.append((f"{label}: oracle", *(number(value, digits) for value in curve.oracle)))
@@ -143,11 +143,8 @@ def _compared_tables(result: SourceResult, evaluation: Evaluation) -> Iterator[R
     note = f"The same photos, means over {over}; quantities that a method does not estimate are left out."
     for what in ("defocus", "depth"):
         compared = [m for m in METRICS.values() if m.compared and (m.group in _DEPTH_GROUPS) == (what == "depth")]
-        rows = {
-            name: method.macro
-            for name, method in result.methods.items()
-            if any(metric.key in method.macro for metric in compared)
-        }
+        macros = {name: method.macro for name, method in result.methods.items()}
+        rows = {name: macro for name, macro in macros.items() if any(metric.key in macro for metric in compared)}
         shown = [metric for metric in compared if any(metric.key in macro for macro in rows.values())]
         if len(rows) > 1:
             cells = tuple(
@@ -159,44 +156,21 @@ def _compared_tables(result: SourceResult, evaluation: Evaluation) -> Iterator[R
             yield ResultTable(f"{result.title}: {what} side by side", head, cells, note + aligned)
 
 
-def _slope_table(slopes: SlopeResult) -> ResultTable:
-    diameters = list(slopes.overall.medians_px)
-    rows = [
-        (
-            label,
-            str(fit.photos),
-            *(number(fit.medians_px.get(d, math.nan), 2) for d in diameters),
-            number(fit.slope, 3),
-            number(fit.intercept_px, 2),
-        )
-        for label, fit in (*((str(size), fit) for size, fit in slopes.by_size.items()), ("**all**", slopes.overall))
-    ]
-    discs = (f"disc {d:g} px" if d else "unchanged" for d in diameters)
-    note = (
-        "Sharp photos blurred by a disc in linear light. Cells: median over photos of the median predicted CoC of "
-        "textured pixels. Slope: least squares through all blurred points. No photo is enlarged by more than 15 %."
-    )
-    head = ("long side px", "photos", *discs, "slope", "intercept px")
-    return ResultTable("CoC of known size", head, tuple(rows), note)
-
-
-def _shape_table(fits: Mapping[Shape, SlopeFit]) -> ResultTable:
-    rows = tuple(
-        (
-            shape,
-            str(fit.photos),
-            *(number(fit.medians_px.get(d, math.nan), 2) for d in SHAPE_DIAMETERS_PX),
-            number(fit.slope, 3),
-        )
-        for shape, fit in fits.items()
-    )
-    head = ("shape", "photos", *(f"{d:g} px" for d in SHAPE_DIAMETERS_PX), "slope")
-    note = (
-        f"Sharp photos with a long side of {SHAPE_LONG_SIDE_PX} px, blurred by a shape with the variance of a disc of "
-        "that diameter. Cells: median over photos of the median predicted CoC of textured pixels. "
-        f"Slope: least squares from {SLOPE_DIAMETERS_PX[0]:g} to {SLOPE_DIAMETERS_PX[-1]:g} px."
-    )
-    return ResultTable("CoC by the shape of the blur", head, rows, note)
+def _slope_table(
+    title: str,
+    first: str,
+    fits: Mapping[str, SlopeFit] | Mapping[Shape, SlopeFit],
+    diameters: Mapping[float, str],
+    note: str,
+    intercept: bool = True,
+) -> ResultTable:
+    rows = []
+    for label, fit in fits.items():
+        medians = [number(fit.medians_px.get(d, math.nan), 2) for d in diameters]
+        row = (label, str(fit.photos), *medians, number(fit.slope, 3), number(fit.intercept_px, 2))
+        rows.append(row if intercept else row[:-1])
+    head = (first, "photos", *diameters.values(), "slope", "intercept px")
+    return ResultTable(title, head if intercept else head[:-1], tuple(rows), note)
 
 
 def cell(values: Mapping[str, float], metric: Metric) -> str:
@@ -207,9 +181,6 @@ def cell(values: Mapping[str, float], metric: Metric) -> str:
 def number(value: float, digits: int) -> str:
     """A number as text; ``-`` for NaN and infinity."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
-
-
-# --- output -----------------------------------------------------------------------------------------------------------
 
 
 def heading(evaluation: Evaluation) -> str:
@@ -227,12 +198,8 @@ def markdown(evaluation: Evaluation, made: Mapping[str, str] | None = None) -> s
     lines += [", ".join(f"{name} {value}" for name, value in evaluation.options.items()) + ".", ""]
     lines += tables_markdown(result_tables(evaluation))
     if evaluation.locations_without_split:
-        lines += [f"{_without_split(evaluation)}.", ""]
+        lines += [f"{_LEFT_OUT}{', '.join(evaluation.locations_without_split)}.", ""]
     return "\n".join(lines)
-
-
-def _without_split(evaluation: Evaluation) -> str:
-    return "Left out, not in the split: " + ", ".join(evaluation.locations_without_split)
 
 
 def tables_markdown(tables: Sequence[ResultTable]) -> list[str]:
@@ -258,7 +225,7 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
     from rich.table import Table
 
     if not console.is_terminal:
-        console.width = max(console.width, _FILE_WIDTH)
+        console.width = max(console.width, 120)
     for table in result_tables(evaluation):
         if not table.rows:
             console.print(f"{table.title}: {table.note}", markup=False, highlight=False)
@@ -273,22 +240,19 @@ def print_tables(evaluation: Evaluation, console: Console) -> None:
             shown.add_row(*(escape(text.strip("*")) for text in row), style="bold" if bold else None)
         console.print(shown)
     if evaluation.locations_without_split:
-        console.print(_without_split(evaluation), markup=False, highlight=False)
+        console.print(_LEFT_OUT + ", ".join(evaluation.locations_without_split), markup=False, highlight=False)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> tuple[Path, ...]:
-    """Write an evaluation into a folder, which is created if missing; every file is written atomically.
+    """Write an evaluation into a folder, which is created if missing, every file atomically; return the paths.
 
     ``evaluation.json`` has every number (NaN as null) and its provenance, ``evaluation.md`` the tables. With the extra
     ``report``, ``report.html`` has tables, figures and pictures, and ``comparison.jpg`` the maps of all methods, if
     there are baselines.
-
-    Returns:
-        The paths.
     """
     out.mkdir(parents=True, exist_ok=True)
     made = provenance()
-    data = {"format": EVALUATION_FORMAT, "made": made, **evaluation.as_dict()}
+    data = {"format": 2, "made": made, **evaluation.as_dict()}
     contents = {
         "evaluation.json": (json.dumps(plain_json(data), indent=1, allow_nan=False) + "\n").encode(),
         "evaluation.md": markdown(evaluation, made).encode(),

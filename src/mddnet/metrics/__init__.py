@@ -8,28 +8,25 @@ import pkgutil
 from importlib import import_module
 
 from mddnet.metrics.alignment import Alignment, AlignmentChoice, aligned_depth_m, fit_alignment
-from mddnet.metrics.blur_detection import BETA_SQUARED, average_precision, detection_mae, f_beta, iou
+from mddnet.metrics.blur_detection import average_precision, detection_mae, f_beta, iou
 from mddnet.metrics.boundary import boundary_f1
 from mddnet.metrics.coc import coc_mae_px, coc_mse_px2, constant_mae_px, normalised_sigma_mae, normalised_sigma_mse
 from mddnet.metrics.comparison import Comparison, Estimate, Truth, near_depth_edges
 from mddnet.metrics.depth import abs_rel, delta, rmse, rmse_log, silog, sq_rel
 from mddnet.metrics.order import (
-    DEFOCUS_GAP,
-    DEPTH_GAP,
     OrdinalPairs,
     defocus_ordinal_accuracy,
     defocus_ordinal_pairs,
     depth_ordinal_accuracy,
     depth_ordinal_pairs,
     inv_depth_range,
-    ordinal_accuracy,
     ordinal_pairs,
     spearman,
 )
 from mddnet.metrics.reference import SHARPNESS_SCALES, negative_sharpness, vertical_position
 from mddnet.metrics.registry import METRICS, Metric, measure, register
 from mddnet.metrics.sign import sign_accuracy
-from mddnet.metrics.sparsification import SPARSIFICATION_STEPS, Sparsification, falling_steps, sparsification
+from mddnet.metrics.sparsification import Sparsification, falling_steps, sparsification
 from mddnet.metrics.texture import (
     TEXTURE_SHARE,
     TEXTURE_SIGMA,
@@ -43,58 +40,12 @@ for _module in pkgutil.iter_modules(__path__):
     import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
-    "BETA_SQUARED",
-    "DEFOCUS_GAP",
-    "DEPTH_GAP",
-    "METRICS",
-    "SHARPNESS_SCALES",
-    "SPARSIFICATION_STEPS",
-    "TEXTURE_SHARE",
-    "TEXTURE_SIGMA",
-    "Alignment",
-    "AlignmentChoice",
-    "Comparison",
-    "Estimate",
-    "Metric",
-    "OrdinalPairs",
-    "Sparsification",
-    "Truth",
-    "abs_rel",
-    "aligned_depth_m",
-    "average_precision",
-    "boundary_f1",
-    "coc_mae_px",
-    "coc_mse_px2",
-    "constant_mae_px",
-    "defocus_ordinal_accuracy",
-    "defocus_ordinal_pairs",
-    "delta",
-    "depth_ordinal_accuracy",
-    "depth_ordinal_pairs",
-    "detection_mae",
-    "f_beta",
-    "falling_steps",
-    "fit_alignment",
-    "gaussian_smoothed",
-    "inv_depth_range",
-    "iou",
-    "luminance",
-    "measure",
-    "near_depth_edges",
-    "negative_sharpness",
-    "normalised_sigma_mae",
-    "normalised_sigma_mse",
-    "ordinal_accuracy",
-    "ordinal_pairs",
-    "register",
-    "rmse",
-    "rmse_log",
-    "sign_accuracy",
-    "silog",
-    "smoothed_laplacian",
-    "sparsification",
-    "spearman",
-    "sq_rel",
-    "texture_mask",
-    "vertical_position",
+    "METRICS", "SHARPNESS_SCALES", "TEXTURE_SHARE", "TEXTURE_SIGMA", "Alignment", "AlignmentChoice", "Comparison",
+    "Estimate", "Metric", "OrdinalPairs", "Sparsification", "Truth", "abs_rel", "aligned_depth_m",
+    "average_precision", "boundary_f1", "coc_mae_px", "coc_mse_px2", "constant_mae_px", "defocus_ordinal_accuracy",
+    "defocus_ordinal_pairs", "delta", "depth_ordinal_accuracy", "depth_ordinal_pairs", "detection_mae", "f_beta",
+    "falling_steps", "fit_alignment", "gaussian_smoothed", "inv_depth_range", "iou", "luminance", "measure",
+    "near_depth_edges", "negative_sharpness", "normalised_sigma_mae", "normalised_sigma_mse",
+    "ordinal_pairs", "register", "rmse", "rmse_log", "sign_accuracy", "silog", "smoothed_laplacian", "sparsification",
+    "spearman", "sq_rel", "texture_mask", "vertical_position",
 ]  # fmt: skip

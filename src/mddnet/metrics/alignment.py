@@ -8,104 +8,16 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.metrics.known import Values, known_values
 from mddnet.types import BoolArray
 
 AlignmentKind = Literal["none", "scale", "scale_and_shift"]
 AlignmentMethod = Literal["robust", "least_squares"]
-AlignmentDomain = Literal["inverse depth", "depth"]
 
-HUBER_TUNING = 1.345
-"""Residuals beyond this many standard deviations count linearly (Huber 1964; 95 % efficient on Gaussian noise)."""
-FITTED_PIXELS = 50_000
-"""Of more pixels, evenly spaced ones are fitted: two numbers do not need them all."""
+HUBER_TUNING = 1.345  # in standard deviations (Huber 1964; 95 % efficient on Gaussian noise)
+FITTED_PIXELS = 50_000  # of more pixels, evenly spaced ones are fitted: two numbers do not need them all
+NEAREST_TO_INFINITY = 1e-3  # least inverse depth before alignment in depth, as a share of the largest one
 _ITERATIONS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """``aligned = scale * inv_depth + shift``; report ``kind`` and ``method`` with every number that uses it."""
-
-    kind: AlignmentKind  # what was fitted
-    method: AlignmentMethod
-    scale: float  # unit of the truth per unit of the prediction; 0 makes the prediction constant
-    shift: float  # in the unit of the truth
-
-    def apply(self, inv_depth: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The aligned inverse depth, in the unit of the truth."""
-        return self.scale * np.asarray(inv_depth, dtype=np.float64) + self.shift
-
-
-def fit_alignment(
-    pred: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    mask: BoolArray | None = None,
-    *,
-    kind: AlignmentKind = "scale_and_shift",
-    method: AlignmentMethod = "robust",
-) -> Alignment:
-    """Scale and shift that bring a predicted inverse depth closest to the truth.
-
-    ``least_squares`` minimises sum (s p + t - u)^2 (Eigen et al. 2014 for the scale; Ranftl et al., "Towards Robust
-    Monocular Depth Estimation" (IEEE PAMI 2022), eq. 3-4, for both). ``robust`` minimises Huber's function of the same
-    residuals by reweighting, with the scale of the residuals from their median absolute deviation: a region of wrong
-    truth has little influence. It never returns a negative scale, which would accept inverted depth; such a prediction
-    counts as a constant. ``least_squares`` is as published, its scale may have any sign. Of more than
-    :data:`FITTED_PIXELS` pixels, evenly spaced ones are used.
-
-    Args:
-        pred: (H, W) predicted inverse depth.
-        truth: (H, W) true inverse depth, NaN where unknown.
-        mask: (H, W) bool, or None for every known pixel.
-        kind: what is fitted.
-        method: the function of the residuals that is minimised.
-
-    Returns:
-        The alignment. A constant prediction cannot be scaled: its scale is 0 and its shift the mean of the truth.
-
-    Raises:
-        ValueError: for an unknown kind or method, other shapes, or without a known pixel.
-    """
-    if kind not in get_args(AlignmentKind) or method not in get_args(AlignmentMethod):
-        raise ValueError(
-            f"alignment {kind!r} by {method!r}; expected {get_args(AlignmentKind)} by {get_args(AlignmentMethod)}"
-        )
-    p, u = np.asarray(pred, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    if p.shape != u.shape or (mask is not None and mask.shape != u.shape):
-        mask_shape = u.shape if mask is None else mask.shape
-        raise ValueError(f"pred {p.shape}, truth {u.shape}, mask {mask_shape}; expected one shape")
-    if kind == "none":
-        return Alignment(kind, method, 1.0, 0.0)
-    use = np.isfinite(u) if mask is None else np.isfinite(u) & mask
-    p, u = p[use], u[use]
-    thinning = -(-len(p) // FITTED_PIXELS)
-    if thinning > 1:
-        p, u = p[::thinning], u[::thinning]
-    if not len(p):
-        raise ValueError("no pixel with a known truth to align with")
-    scale, shift = _fit(p, u, kind, method)
-    if method == "robust" and scale < 0:
-        scale, shift = _fit(np.zeros_like(p), u, kind, method)
-    return Alignment(kind, method, scale, shift)
-
-
-def _fit(
-    p: NDArray[np.float64], u: NDArray[np.float64], kind: AlignmentKind, method: AlignmentMethod
-) -> tuple[float, float]:
-    """Scale, of either sign, and shift of (N,) known pixels."""
-    weights = np.ones_like(p)
-    scale, shift = _weighted_fit(p, u, weights, kind)
-    if method == "robust":
-        for _ in range(_ITERATIONS):
-            residual = np.abs(scale * p + shift - u)
-            spread = 1.4826 * float(np.median(residual))
-            if spread <= 1e-12 * max(1.0, float(np.abs(u).max())):
-                break
-            weights = np.minimum(1.0, HUBER_TUNING * spread / np.maximum(residual, 1e-300))
-            previous = scale, shift
-            scale, shift = _weighted_fit(p, u, weights, kind)
-            if np.allclose((scale, shift), previous, rtol=1e-7, atol=1e-12):
-                break
-    return scale, shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,42 +28,74 @@ class AlignmentChoice:
     """
 
     kind: AlignmentKind = "scale_and_shift"
-    domain: AlignmentDomain = "inverse depth"
+    domain: Literal["inverse depth", "depth"] = "inverse depth"
     method: AlignmentMethod = "robust"
 
     def description(self) -> str:
-        """The choice as text, for tables and JSON."""
         return "none" if self.kind == "none" else f"{self.method} {self.kind} in {self.domain}".replace("_", "-")
 
 
-NEAREST_TO_INFINITY = 1e-3
-"""A predicted inverse depth below this share of its largest one counts as this share before alignment in depth."""
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """``aligned = scale * inv_depth + shift``, in the unit of the truth; scale 0 makes a prediction constant."""
+
+    scale: float
+    shift: float
+
+    def apply(self, inv_depth: Values) -> NDArray[np.float64]:
+        return self.scale * np.asarray(inv_depth, dtype=np.float64) + self.shift
 
 
-def aligned_depth_m(
-    inv_depth: NDArray[np.floating], true_inv_depth: NDArray[np.floating], choice: AlignmentChoice
-) -> NDArray[np.float64]:
-    """Predicted depth in metres after alignment with the known, positive pixels of the truth.
+def fit_alignment(
+    pred: Values,
+    truth: Values,
+    mask: BoolArray | None = None,
+    *,
+    kind: AlignmentKind = "scale_and_shift",
+    method: AlignmentMethod = "robust",
+) -> Alignment:
+    """Scale and shift that bring a predicted inverse depth (H, W) closest to the truth, NaN where unknown.
 
-    A shift can move a pixel beyond infinity. An aligned inverse depth is therefore at least half of the scene's 2 %
-    quantile; an aligned depth is at least half of the scene's 2 % quantile of depth.
-
-    Args:
-        inv_depth: (H, W), predicted.
-        true_inv_depth: (H, W), 1/m, NaN where unknown, positive elsewhere.
-        choice: how depth is aligned.
-
-    Raises:
-        ValueError: without a known pixel, or for other shapes.
+    ``least_squares`` minimises sum (s p + t - u)^2 (Eigen et al. 2014 for the scale; Ranftl et al., "Towards Robust
+    Monocular Depth Estimation" (IEEE PAMI 2022), eq. 3-4, for both). ``robust`` minimises Huber's function of the same
+    residuals by reweighting, with the scale of the residuals from their median absolute deviation: a region of wrong
+    truth has little influence. It never returns a negative scale, which would accept inverted depth; such a prediction
+    counts as a constant, and a constant gets scale 0 and the mean of the truth. ``least_squares`` is as published, its
+    scale may have any sign. ValueError for an unknown kind or method, other shapes, or without a known pixel.
     """
-    u = np.asarray(true_inv_depth, dtype=np.float64)
-    if choice.domain == "inverse depth" or choice.kind == "none":
-        aligned = fit_alignment(inv_depth, u, kind=choice.kind, method=choice.method).apply(inv_depth)
-        return np.asarray(1.0 / np.maximum(aligned, 0.5 * float(np.nanpercentile(u, 2))))
-    least = max(NEAREST_TO_INFINITY * float(np.max(inv_depth)), 1e-12)
-    depth = 1.0 / np.maximum(np.asarray(inv_depth, dtype=np.float64), least)
-    aligned = fit_alignment(depth, 1.0 / u, kind=choice.kind, method=choice.method).apply(depth)
-    return np.maximum(aligned, 0.5 / float(np.nanpercentile(u, 98)))
+    if kind not in get_args(AlignmentKind) or method not in get_args(AlignmentMethod):
+        raise ValueError(
+            f"alignment {kind!r} by {method!r}; expected {get_args(AlignmentKind)} by {get_args(AlignmentMethod)}"
+        )
+    p, u = known_values(pred, truth, mask)
+    if kind == "none":
+        return Alignment(1.0, 0.0)
+    thinning = max(1, -(-len(p) // FITTED_PIXELS))
+    p, u = p[::thinning], u[::thinning]
+    if not len(p):
+        raise ValueError("no pixel with a known truth to align with")
+    scale, shift = _fit(p, u, kind, method)
+    if method == "robust" and scale < 0:
+        scale, shift = _fit(np.zeros_like(p), u, kind, method)
+    return Alignment(scale, shift)
+
+
+def _fit(
+    p: NDArray[np.float64], u: NDArray[np.float64], kind: AlignmentKind, method: AlignmentMethod
+) -> tuple[float, float]:
+    """Scale, of either sign, and shift of (N,) known pixels."""
+    scale, shift = _weighted_fit(p, u, np.ones_like(p), kind)
+    for _ in range(_ITERATIONS if method == "robust" else 0):
+        residual = np.abs(scale * p + shift - u)
+        spread = 1.4826 * float(np.median(residual))
+        if spread <= 1e-12 * max(1.0, float(np.abs(u).max())):
+            break
+        weights = np.minimum(1.0, HUBER_TUNING * spread / np.maximum(residual, 1e-300))
+        previous = scale, shift
+        scale, shift = _weighted_fit(p, u, weights, kind)
+        if np.allclose((scale, shift), previous, rtol=1e-7, atol=1e-12):
+            break
+    return scale, shift
 
 
 def _weighted_fit(
@@ -168,3 +112,19 @@ def _weighted_fit(
         return 0.0, u_mean
     scale = float(weights @ ((p - p_mean) * (u - u_mean))) / variance
     return scale, u_mean - scale * p_mean
+
+
+def aligned_depth_m(inv_depth: Values, true_inv_depth: Values, choice: AlignmentChoice) -> NDArray[np.float64]:
+    """Predicted depth in metres, (H, W), after alignment with the known, positive pixels of the truth (1/m).
+
+    A shift can move a pixel beyond infinity. An aligned inverse depth is therefore at least half of the scene's 2 %
+    quantile; an aligned depth is at least half of the scene's 2 % quantile of depth. Raises as :func:`fit_alignment`.
+    """
+    u = np.asarray(true_inv_depth, dtype=np.float64)
+    if choice.domain == "inverse depth" or choice.kind == "none":
+        aligned = fit_alignment(inv_depth, u, kind=choice.kind, method=choice.method).apply(inv_depth)
+        return np.asarray(1.0 / np.maximum(aligned, 0.5 * float(np.nanpercentile(u, 2))))
+    least = max(NEAREST_TO_INFINITY * float(np.max(inv_depth)), 1e-12)
+    depth = 1.0 / np.maximum(np.asarray(inv_depth, dtype=np.float64), least)
+    aligned = fit_alignment(depth, 1.0 / u, kind=choice.kind, method=choice.method).apply(depth)
+    return np.maximum(aligned, 0.5 / float(np.nanpercentile(u, 98)))

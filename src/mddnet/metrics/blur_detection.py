@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mddnet.metrics.known import Values, known_values, mean_of
 from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
@@ -21,65 +21,36 @@ def f_beta(
 ) -> float:
     """F = (1 + b) P R / (b P + R) with b = beta^2, precision P and recall R (van Rijsbergen 1979).
 
-    Args:
-        detected: (H, W) bool, pixels detected as blurred.
-        blurred: (H, W) bool, pixels that are blurred.
-        mask: (H, W) bool, pixels whose truth is known, or None.
-        beta_squared: b; 1 gives the harmonic mean.
-
-    Returns:
-        A value in [0, 1]; NaN if nothing is blurred.
-
-    Raises:
-        ValueError: if the shapes differ.
+    Of (H, W) maps, at the pixels of ``mask``; b of 1 gives the harmonic mean. NaN if nothing is blurred.
     """
-    found, truth = _masked_booleans(detected, blurred, mask)
+    found, truth = known_values(detected, blurred, mask)
     if not truth.any():
         return float("nan")
-    hits = float(np.count_nonzero(found & truth))
     # P = hits / found, R = hits / truth: the hits cancel
-    return (1 + beta_squared) * hits / (beta_squared * np.count_nonzero(truth) + np.count_nonzero(found))
+    return float((1 + beta_squared) * (found @ truth) / (beta_squared * truth.sum() + found.sum()))
 
 
 def iou(detected: BoolArray, blurred: BoolArray, mask: BoolArray | None = None) -> float:
     """Intersection over union of the blurred pixels (Jaccard 1901); NaN if nothing is blurred."""
-    found, truth = _masked_booleans(detected, blurred, mask)
-    if not truth.any():
-        return float("nan")
-    return float(np.count_nonzero(found & truth) / np.count_nonzero(found | truth))
+    found, truth = known_values(detected, blurred, mask)
+    return float(found @ truth / np.maximum(found, truth).sum()) if truth.any() else float("nan")
 
 
-def detection_mae(
-    probability: NDArray[np.floating] | BoolArray, blurred: BoolArray, mask: BoolArray | None = None
-) -> float:
-    """Mean of |p - truth|, p in [0, 1] (Perazzi et al., "Saliency Filters", CVPR 2012); of a binary map its error rate.
-
-    Raises:
-        ValueError: if the shapes differ, or for a value outside [0, 1].
-    """
-    p, truth = _masked(np.asarray(probability, dtype=np.float64), blurred, mask)
-    if not len(p):
-        return float("nan")
-    if not (p.min() >= 0 and p.max() <= 1):
+def detection_mae(probability: Values | BoolArray, blurred: BoolArray, mask: BoolArray | None = None) -> float:
+    """Mean of |p - truth|, p in [0, 1] (Perazzi et al., "Saliency Filters", CVPR 2012): of a binary map, errors."""
+    p, truth = known_values(probability, blurred, mask)
+    if len(p) and not (p.min() >= 0 and p.max() <= 1):
         raise ValueError(f"probabilities from {p.min():g} to {p.max():g}; expected 0 to 1")
-    return float(np.mean(np.abs(p - truth)))
+    return mean_of(np.abs(p - truth))
 
 
-def average_precision(score: NDArray[np.floating], blurred: BoolArray, mask: BoolArray | None = None) -> float:
+def average_precision(score: Values, blurred: BoolArray, mask: BoolArray | None = None) -> float:
     """Area below the precision-recall curve, sum of (R_n - R_(n-1)) P_n over all distinct thresholds, falling.
 
-    Everingham et al., "The PASCAL Visual Object Classes Challenge" (IJCV 2010), without interpolation. A constant score
-    has the share of blurred pixels.
-
-    Args:
-        score: (H, W), larger is more blurred; only its order counts.
-        blurred: (H, W) bool.
-        mask: (H, W) bool, or None.
-
-    Returns:
-        A value in [0, 1]; NaN if nothing is blurred.
+    Everingham et al., "The PASCAL Visual Object Classes Challenge" (IJCV 2010), without interpolation. Only the order
+    of the scores counts, larger is more blurred; a constant has the share of blurred pixels. NaN if nothing is blurred.
     """
-    s, truth = _masked(np.asarray(score, dtype=np.float64), blurred, mask)
+    s, truth = known_values(score, blurred, mask)
     if not truth.any():
         return float("nan")
     order = np.argsort(-s)
@@ -90,34 +61,14 @@ def average_precision(score: NDArray[np.floating], blurred: BoolArray, mask: Boo
     return float(np.sum(np.diff(hits, prepend=0) * (hits / found)) / hits[-1])
 
 
-def _masked(
-    values: NDArray[np.float64], blurred: BoolArray, mask: BoolArray | None
-) -> tuple[NDArray[np.float64], BoolArray]:
-    if values.shape != blurred.shape or (mask is not None and mask.shape != blurred.shape):
-        shapes = f"pred {values.shape}, truth {blurred.shape}" + ("" if mask is None else f", mask {mask.shape}")
-        raise ValueError(f"shapes differ: {shapes}; expected one shape")
-    if mask is None:
-        return values.ravel(), np.asarray(blurred, dtype=np.bool_).ravel()
-    return values[mask], np.asarray(blurred, dtype=np.bool_)[mask]
-
-
-def _masked_booleans(detected: BoolArray, blurred: BoolArray, mask: BoolArray | None) -> tuple[BoolArray, BoolArray]:
-    found, truth = _masked(np.asarray(detected, dtype=np.float64), blurred, mask)
-    return found > 0, truth
-
-
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
 def _share(c: Any) -> float:
-    return float(c.blurred.mean()) if len(c.blurred) else float("nan")
+    return mean_of(c.blurred)
 
 
 def _detection(
     key: str,
     title: str,
     function: Callable[[Any], float],
-    *,
     needs: tuple[str, ...] = ("blurred", "detected"),
     **more: Any,
 ) -> Metric:

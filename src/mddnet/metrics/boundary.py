@@ -5,40 +5,28 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.metrics.known import Values, check_shapes
 from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
-BOUNDARY_RATIOS = (1.05, 1.25)
-"""Lowest and highest ratio of neighbouring depths that counts as a boundary."""
-BOUNDARY_COUNT = 10
-"""Number of ratios, evenly spaced."""
+BOUNDARY_RATIOS = (1.05, 1.25)  # lowest and highest ratio of neighbouring depths that counts as a boundary
+BOUNDARY_COUNT = 10  # number of ratios, evenly spaced
 
 
-def boundary_f1(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def boundary_f1(pred_m: Values, truth_m: Values, mask: BoolArray | None = None) -> float:
     """Scale-invariant F1 of occluding boundaries, weighted towards the large ones.
 
     Two neighbours (left, right, up, down, each direction separately) have a boundary at ratio t where z_j / z_i > t.
     Precision and recall are means over the four directions; F1 is averaged over ten ratios from 1.05 to 1.25 with
     weights in proportion to the ratio. Bochkovskii et al., "Depth Pro" (arXiv:2410.02073), section on sharp boundary
     metrics, and their published code: a ratio counts 0 if neither prediction nor truth has a boundary. There is no
-    thinning and no tolerance: a boundary that is one pixel off is a miss.
-
-    Args:
-        pred_m: (H, W) predicted depth; its scale does not matter, a shift of the inverse depth does. Values <= 0
-            have no boundaries.
-        truth_m: (H, W) true depth, NaN where unknown.
-        mask: (H, W) bool, or None; both neighbours must be in it, known and positive.
-
-    Returns:
-        A value in [0, 1]; NaN if the truth has no boundary even at the lowest ratio.
-
-    Raises:
-        ValueError: if the shapes differ or are not (H, W).
+    thinning and no tolerance: a boundary that is one pixel off is a miss. Both neighbours must be in the mask, known
+    and positive; predictions <= 0 have no boundaries. NaN if the truth has no boundary even at the lowest ratio.
     """
+    check_shapes(pred_m, truth_m, mask)
     p, t = np.asarray(pred_m, dtype=np.float64), np.asarray(truth_m, dtype=np.float64)
-    if t.ndim != 2 or p.shape != t.shape or (mask is not None and mask.shape != t.shape):
-        shapes = f"pred {p.shape}, truth {t.shape}" + ("" if mask is None else f", mask {mask.shape}")
-        raise ValueError(f"shapes: {shapes}; expected one shape (H, W)")
+    if t.ndim != 2:
+        raise ValueError(f"shapes {t.shape}; expected (H, W)")
     use = np.isfinite(t) & (t > 0)
     if mask is not None:
         use &= mask
@@ -72,12 +60,7 @@ def _f1(steps: list[tuple[NDArray[np.float64], NDArray[np.float64]]], least: flo
 
 register(
     Metric(
-        "boundary_f1",
-        "boundary F1",
-        "metric depth, shares and boundaries",
-        lambda c: boundary_f1(*c.metres),
-        ("metres",),
-        note="Boundary F1: as defined by Depth Pro.",
-        compared=True,
+        "boundary_f1", "boundary F1", "metric depth, shares and boundaries", lambda c: boundary_f1(*c.metres),
+        ("metres",), note="Boundary F1: as defined by Depth Pro.", compared=True,
     )
-)
+)  # fmt: skip

@@ -9,63 +9,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.metrics.alignment import fit_alignment
-from mddnet.metrics.known import known_values
+from mddnet.metrics.known import Values, known_values, mean_of
 from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.optics import dmenet_encoding_from_diameter
 from mddnet.types import BoolArray
 
 
-def coc_mae_px(pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def coc_mae_px(pred_px: Values, defocus_px: Values, mask: BoolArray | None = None) -> float:
     """Mean absolute error of the CoC diameter, in pixels."""
     p, t = known_values(pred_px, defocus_px, mask)
-    return float(np.mean(np.abs(p - t))) if len(p) else float("nan")
+    return mean_of(np.abs(p - t))
 
 
-def coc_mse_px2(
-    pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None
-) -> float:
+def coc_mse_px2(pred_px: Values, defocus_px: Values, mask: BoolArray | None = None) -> float:
     """Mean squared error of the CoC diameter, in square pixels."""
     p, t = known_values(pred_px, defocus_px, mask)
-    return float(np.mean((p - t) ** 2)) if len(p) else float("nan")
+    return mean_of((p - t) ** 2)
 
 
-def normalised_sigma_mae(
-    pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None
-) -> float:
+def coc_bias_px(pred_px: Values, defocus_px: Values, mask: BoolArray | None = None) -> float:
+    """Mean of predicted minus true CoC diameter, in pixels."""
+    p, t = known_values(pred_px, defocus_px, mask)
+    return mean_of(p - t)
+
+
+def normalised_sigma_mae(pred_px: Values, defocus_px: Values, mask: BoolArray | None = None) -> float:
     """Mean absolute error of sigma / 3.275, prediction and truth clipped at 1, with sigma = CoC / 4.
 
     The protocol of DMENet (Lee et al., "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019) on SYNDOF and
     RTF. Everything beyond a CoC of 13.1 px counts as 13.1 px, so the number depends on the size of the images.
     """
-    p, t = known_values(pred_px, defocus_px, mask)
-    if not len(p):
-        return float("nan")
-    return float(np.mean(np.abs(dmenet_encoding_from_diameter(p) - dmenet_encoding_from_diameter(t))))
+    return mean_of(np.abs(_sigma_errors(pred_px, defocus_px, mask)))
 
 
-def normalised_sigma_mse(
-    pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating], mask: BoolArray | None = None
-) -> float:
+def normalised_sigma_mse(pred_px: Values, defocus_px: Values, mask: BoolArray | None = None) -> float:
     """Mean squared error of sigma / 3.275, clipped at 1: see :func:`normalised_sigma_mae`."""
+    return mean_of(_sigma_errors(pred_px, defocus_px, mask) ** 2)
+
+
+def _sigma_errors(pred_px: Values, defocus_px: Values, mask: BoolArray | None) -> NDArray[np.floating]:
     p, t = known_values(pred_px, defocus_px, mask)
-    if not len(p):
-        return float("nan")
-    return float(np.mean((dmenet_encoding_from_diameter(p) - dmenet_encoding_from_diameter(t)) ** 2))
+    return np.asarray(dmenet_encoding_from_diameter(p) - dmenet_encoding_from_diameter(t))
 
 
-def constant_mae_px(defocus_px: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def constant_mae_px(defocus_px: Values, mask: BoolArray | None = None) -> float:
     """Mean absolute error of the best constant for this image, its median."""
     _, t = known_values(defocus_px, defocus_px, mask)
-    return float(np.mean(np.abs(t - np.median(t)))) if len(t) else float("nan")
-
-
-def coc_bias_px(pred_px: NDArray[np.floating], defocus_px: NDArray[np.floating]) -> float:
-    """Mean of predicted minus true CoC diameter, in pixels."""
-    known = np.isfinite(defocus_px)
-    return float(np.mean(pred_px[known] - defocus_px[known])) if known.any() else float("nan")
-
-
-# --- registered -------------------------------------------------------------------------------------------------------
+    return mean_of(np.abs(t - np.median(t))) if len(t) else float("nan")
 
 
 def _focus_error(c: Any) -> float:

@@ -14,16 +14,11 @@ from mddnet.metrics.reference import SHARPNESS_SCALES, negative_sharpness
 from mddnet.metrics.sparsification import Sparsification, sparsification
 from mddnet.types import BoolArray, Float32Array, InvDepthUnit, LensLawFit, UInt8Array
 
-BLUR_THRESHOLD_PX = 3.0
-"""A pixel is blurred where its CoC exceeds this: blur below 2 px is not distinguishable from a lens in focus."""
-SIGN_DEFOCUS_MIN = 0.01
-"""The sign is measured where the true CoC exceeds this share of the long side ..."""
-SIGN_RANGE_MIN = 0.10
-"""... and the distance to the plane of focus this share of the scene's range of inverse depth."""
-EDGE_STEP = 0.10
-"""A depth edge is a step of more than this share of the scene's range ..."""
-EDGE_REACH = 0.02
-"""... and includes pixels within this share of the long side."""
+BLUR_THRESHOLD_PX = 3.0  # blurred is a larger CoC: blur below 2 px is not distinguishable from a lens in focus
+SIGN_DEFOCUS_MIN = 0.01  # the sign is measured where the true CoC exceeds this share of the long side ...
+SIGN_RANGE_MIN = 0.10  # ... and the distance from the plane of focus this share of the scene's range
+EDGE_STEP = 0.10  # a depth edge is a step of more than this share of the scene's range ...
+EDGE_REACH = 0.02  # ... and includes pixels within this share of the long side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +75,6 @@ class Truth:
 
     @cached_property
     def near_edges(self) -> BoolArray | None:
-        """Pixels near a depth edge."""
         if self.inv_depth is None or not self.range > 0:
             return None
         reach_px = round(EDGE_REACH * max(self.inv_depth.shape))
@@ -97,12 +91,9 @@ class Truth:
         return None if self.defocus_px is None else self.defocus_px.ravel()[self.defocus_indices]
 
     def has_blur(self) -> bool:
-        """Whether anything is known about the blur."""
-        known = (self.defocus_px, self.near_far_pairs, self.textured)
-        return any(value is not None for value in known)
+        return any(value is not None for value in (self.defocus_px, self.near_far_pairs, self.textured))
 
     def has_depth(self) -> bool:
-        """Whether anything is known about the depth."""
         return self.inv_depth is not None or self.sharp_pairs is not None
 
 
@@ -140,12 +131,9 @@ class Comparison:
     def metres(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """(H, W) aligned depth and true depth in metres, the latter NaN where unknown; None if it is not metric."""
         u, estimated = self.truth.inv_depth, self.estimate.inv_depth
-        if u is None or estimated is None or self.truth.unit != "1/m":
+        if u is None or estimated is None or self.truth.unit != "1/m" or not (u > 0).any():
             return None
-        positive = np.isfinite(u) & (u > 0)
-        if not positive.any():
-            return None
-        known = np.where(positive, u, np.nan).astype(np.float64)
+        known = np.where(u > 0, u, np.nan).astype(np.float64)
         depth_m = aligned_depth_m(estimated, known, self.alignment)
         if self.truth.depth_range_m is not None:
             depth_m = np.clip(depth_m, *self.truth.depth_range_m)
@@ -163,30 +151,27 @@ class Comparison:
     def inv_depth_errors(self) -> NDArray[np.float64] | None:
         """(N,) errors at ``depth_indices``, after robust alignment to these pixels, over the scene's range."""
         truth, estimated, drawn = self.truth, self.estimate.inv_depth, self.truth.depth_indices
-        if truth.inv_depth is None or estimated is None or truth.unit == "ordinal" or not truth.range > 0:
+        if truth.inv_depth is None or estimated is None or truth.unit == "ordinal":
             return None
-        if not len(drawn):
+        if not (truth.range > 0 and len(drawn)):
             return None
         u, p = truth.inv_depth.ravel()[drawn], estimated.ravel()[drawn]
-        aligned = fit_alignment(p, u, kind="scale_and_shift", method="robust").apply(p)
+        aligned = fit_alignment(p, u).apply(p)
         return np.asarray(np.abs(aligned - u) / truth.range)
 
     @cached_property
     def coc_errors_px(self) -> NDArray[np.float64] | None:
-        """(N,) |CoC error| at ``depth_indices``."""
         truth, estimated, drawn = self.truth, self.estimate.defocus_px, self.truth.depth_indices
         if truth.defocus_px is None or estimated is None or not len(drawn):
             return None
         return np.asarray(np.abs(estimated.ravel()[drawn] - truth.defocus_px.ravel()[drawn]))
 
     @cached_property
-    def coc_curve(self) -> Sparsification | None:
-        """Sparsification of the CoC error."""
+    def coc_curve(self) -> Sparsification | None:  # of ``coc_errors_px``
         return self._curve(self.coc_errors_px)
 
     @cached_property
-    def inv_depth_curve(self) -> Sparsification | None:
-        """Sparsification of the error of inverse depth."""
+    def inv_depth_curve(self) -> Sparsification | None:  # of ``inv_depth_errors``
         return self._curve(self.inv_depth_errors)
 
     @cached_property
@@ -207,13 +192,7 @@ class Comparison:
 
 
 def near_depth_edges(inv_depth: Float32Array, step: float, reach_px: int) -> BoolArray:
-    """Pixels near a depth edge, (H, W) bool.
-
-    Args:
-        inv_depth: (H, W), NaN where unknown.
-        step: smallest difference of two pixels, two columns or rows apart, that is an edge.
-        reach_px: half the side of the square of pixels around an edge that are near it.
-    """
+    """Pixels whose square of half side ``reach_px`` has a difference above ``step`` two columns or rows apart."""
     edge = np.zeros(inv_depth.shape, dtype=bool)
     with np.errstate(invalid="ignore"):
         edge[:, 1:-1] |= np.abs(inv_depth[:, 2:] - inv_depth[:, :-2]) > step

@@ -7,73 +7,43 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mddnet.metrics.known import known_values, positive_values
-from mddnet.metrics.registry import Metric, register
+from mddnet.metrics.known import Values, known_values, mean_of, positive_values
+from mddnet.metrics.registry import Group, Metric, register
 from mddnet.types import BoolArray
 
 
-def abs_rel(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def abs_rel(pred_m: Values, truth_m: Values, mask: BoolArray | None = None) -> float:
     """Mean of |z - z*| / z* over pixels with z* > 0 (Eigen et al., NeurIPS 2014)."""
     p, t = positive_values(pred_m, truth_m, mask)
-    return float(np.mean(np.abs(p - t) / t)) if len(p) else float("nan")
+    return mean_of(np.abs(p - t) / t)
 
 
-def sq_rel(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def sq_rel(pred_m: Values, truth_m: Values, mask: BoolArray | None = None) -> float:
     """Mean of (z - z*)^2 / z* over pixels with z* > 0, in metres (Eigen et al., NeurIPS 2014).
 
     The paper's text divides by z*, and so do the tables of the field (KITTI's own benchmark divides by z*^2).
     """
     p, t = positive_values(pred_m, truth_m, mask)
-    return float(np.mean((p - t) ** 2 / t)) if len(p) else float("nan")
+    return mean_of((p - t) ** 2 / t)
 
 
-def rmse(pred: NDArray[np.floating], truth: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def rmse(pred: Values, truth: Values, mask: BoolArray | None = None) -> float:
     """Root mean square error, in the unit of the arrays (Eigen et al., NeurIPS 2014)."""
     p, t = known_values(pred, truth, mask)
-    return float(np.sqrt(np.mean((p - t) ** 2))) if len(p) else float("nan")
+    return float(np.sqrt(mean_of((p - t) ** 2)))
 
 
-def rmse_log(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def rmse_log(pred_m: Values, truth_m: Values, mask: BoolArray | None = None) -> float:
     """Root mean square of ln z - ln z* over pixels with z* > 0 (Eigen et al., NeurIPS 2014).
 
     A prediction <= 0 makes it infinite.
     """
     p, t = positive_values(pred_m, truth_m, mask)
-    if not len(p):
-        return float("nan")
-    if (p <= 0).any():
-        return float("inf")
-    return float(np.sqrt(np.mean((np.log(p) - np.log(t)) ** 2)))
+    return float("inf") if (p <= 0).any() else float(np.sqrt(mean_of((np.log(p) - np.log(t)) ** 2)))
 
 
-def delta(
-    pred_m: NDArray[np.floating],
-    truth_m: NDArray[np.floating],
-    mask: BoolArray | None = None,
-    *,
-    power: int = 1,
-    base: float = 1.25,
-) -> float:
-    """Share of pixels with max(z / z*, z* / z) < base^power (Eigen et al., NeurIPS 2014); z <= 0 is a miss.
-
-    Args:
-        pred_m: (H, W) predicted depth, aligned.
-        truth_m: (H, W) true depth, NaN where unknown; pixels with z* <= 0 are left out.
-        mask: (H, W) bool, or None.
-        power: 1, 2, 3 are delta_1 to delta_3.
-        base: 1.25; 1.05 and 1.15 are the stricter ones of later tables.
-    """
-    p, t = positive_values(pred_m, truth_m, mask)
-    if not len(p):
-        return float("nan")
-    with np.errstate(divide="ignore"):
-        ratio = np.where(p > 0, np.maximum(p / t, t / np.where(p > 0, p, 1.0)), np.inf)
-    return float(np.mean(ratio < base**power))
-
-
-def silog(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: BoolArray | None = None) -> float:
+def silog(pred_m: Values, truth_m: Values, mask: BoolArray | None = None) -> float:
     """Scale-invariant log error, 100 sqrt(mean d^2 - (mean d)^2) with d = ln z - ln z*.
 
     Eigen et al. (NeurIPS 2014), eq. 1, times 100 as the KITTI benchmark reports it. A prediction <= 0 makes it
@@ -82,12 +52,20 @@ def silog(pred_m: NDArray[np.floating], truth_m: NDArray[np.floating], mask: Boo
     p, t = positive_values(pred_m, truth_m, mask)
     if not len(p):
         return float("nan")
-    if (p <= 0).any():
-        return float("inf")
-    return float(100.0 * np.std(np.log(p) - np.log(t)))
+    return float("inf") if (p <= 0).any() else float(100.0 * np.std(np.log(p) - np.log(t)))
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
+def delta(
+    pred_m: Values, truth_m: Values, mask: BoolArray | None = None, *, power: int = 1, base: float = 1.25
+) -> float:
+    """Share of pixels with max(z / z*, z* / z) < base^power and z* > 0 (Eigen et al., NeurIPS 2014); z <= 0 is a miss.
+
+    Powers 1, 2 and 3 are delta_1 to delta_3; bases 1.05 and 1.15 are the stricter ones of later tables.
+    """
+    p, t = positive_values(pred_m, truth_m, mask)
+    with np.errstate(divide="ignore"):
+        ratio = np.where(p > 0, np.maximum(p / t, t / np.where(p > 0, p, 1.0)), np.inf)
+    return mean_of(ratio < base**power)
 
 
 def _constant(c: Any) -> float:
@@ -95,58 +73,32 @@ def _constant(c: Any) -> float:
     return abs_rel(np.full(truth_m.shape, 1.0 / float(np.median(u[u > 0]))), truth_m)
 
 
-def _of_metres(function: Callable[..., float]) -> Callable[[Any], float]:
-    return lambda c: function(*c.known_metres)
+def _of_metres(
+    key: str, title: str, function: Callable[..., float], group: Group = "metric depth", **more: Any
+) -> Metric:
+    return Metric(key, title, group, lambda c: function(*c.known_metres), ("metres",), **more)
 
 
-def _shares() -> list[Metric]:
-    bounds: dict[str, tuple[str, dict[str, Any]]] = {
-        "delta_1.05": ("delta < 1.05", {"base": 1.05}),
-        "delta_1.15": ("< 1.15", {"base": 1.15}),
-        "delta1": ("< 1.25", {"power": 1}),
-        "delta2": ("< 1.25^2", {"power": 2}),
-        "delta3": ("< 1.25^3", {"power": 3}),
-    }
-    return [
-        Metric(
-            key,
-            title,
-            "metric depth, shares and boundaries",
-            _of_metres(partial(delta, **bound)),
-            ("metres",),
-            note="Shares of pixels whose ratio of depths is below the bound." if key == "delta_1.05" else "",
-            compared=key == "delta1",
-        )
-        for key, (title, bound) in bounds.items()
-    ]
-
-
-def _error(key: str, title: str, function: Callable[..., float], unit: str = "", digits: int = 3) -> Metric:
-    return Metric(
-        key,
-        title,
-        "metric depth",
-        _of_metres(function),
-        ("metres",),
-        unit=unit,
-        digits=digits,
-        better="lower",
-        reference_key="abs_rel_constant" if key == "abs_rel" else None,
-        compared=key == "abs_rel",
-    )
-
-
+_error = partial(_of_metres, better="lower")
+_share = partial(_of_metres, group="metric depth, shares and boundaries")
 # fmt: off
 register(
-    _error("abs_rel", "AbsRel", abs_rel),
+    _error("abs_rel", "AbsRel", abs_rel, reference_key="abs_rel_constant", compared=True),
     Metric(
         "abs_rel_constant", "best constant", "metric depth", _constant, ("metres",), reference=True, better="lower",
         note="Best constant: AbsRel of the median of each photo.",
     ),
-    _error("sq_rel", "SqRel", sq_rel, "m"),
-    _error("rmse_m", "RMSE", rmse, "m"),
+    _error("sq_rel", "SqRel", sq_rel, unit="m"),
+    _error("rmse_m", "RMSE", rmse, unit="m"),
     _error("rmse_log", "RMSElog", rmse_log),
     _error("silog", "SILog", silog, digits=1),
-    *_shares(),
+    _share(
+        "delta_1.05", "delta < 1.05", partial(delta, base=1.05),
+        note="Shares of pixels whose ratio of depths is below the bound.",
+    ),
+    _share("delta_1.15", "< 1.15", partial(delta, base=1.15)),
+    _share("delta1", "< 1.25", delta, compared=True),
+    _share("delta2", "< 1.25^2", partial(delta, power=2)),
+    _share("delta3", "< 1.25^3", partial(delta, power=3)),
 )
 # fmt: on

@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.metrics.known import known_values
+from mddnet.metrics.known import Values, check_shapes, known_values
 from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.types import BoolArray
 
-DEPTH_GAP = 0.10
-"""Inverse depths differ clearly if they differ by more than this share of the scene's 2-98 % range."""
-DEFOCUS_GAP = 0.007
-"""CoC diameters differ clearly if they differ by more than this share of the image's long side."""
+DEPTH_GAP = 0.10  # inverse depths differ clearly if they differ by more than this share of the scene's 2-98 % range
+DEFOCUS_GAP = 0.007  # CoC diameters differ clearly if they differ by more than this share of the image's long side
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +28,13 @@ class OrdinalPairs:
     def __len__(self) -> int:
         return len(self.nearer)
 
-    def accuracy(self, pred: NDArray[np.floating]) -> float:
-        """Share of pairs that ``pred`` orders correctly; ties count half, a NaN is wrong. NaN without pairs."""
+    def accuracy(self, pred: Values) -> float:
+        """Share of pairs that ``pred`` orders correctly; ties count half, a NaN is wrong. NaN without pairs.
+
+        After the ordinal error of Chen et al., "Single-Image Depth Perception in the Wild" (NeurIPS 2016), with the gap
+        absolute instead of a ratio. Any monotone unit of ``pred`` gives the same value; chance is 0.5; the negated
+        prediction has 1 minus the value.
+        """
         if len(self) == 0:
             return float("nan")
         flat = np.asarray(pred).ravel()
@@ -40,145 +43,74 @@ class OrdinalPairs:
 
 
 def ordinal_pairs(
-    truth: NDArray[np.floating], mask: BoolArray | None, min_gap: float, *, pairs: int = 20_000, seed: int = 0
+    truth: Values, mask: BoolArray | None, min_gap: float, *, pairs: int = 20_000, seed: int = 0
 ) -> OrdinalPairs:
-    """Draw random pairs of masked pixels whose truths differ by more than ``min_gap``.
+    """Draw random pairs of masked, known pixels whose truths differ by more than ``min_gap``, which is >= 0.
 
-    Args:
-        truth: (H, W), NaN where unknown.
-        mask: (H, W) bool, or None for every pixel.
-        min_gap: smallest difference, exclusive, in the unit of the truth, >= 0.
-        pairs: largest number of pairs to return; up to ten times as many are drawn.
-        seed: the draw depends on the seed, the truth and the mask only.
-
-    Raises:
-        ValueError: if the shapes differ or ``min_gap`` is negative or NaN.
+    At most ``pairs`` are returned, of up to ten times as many that are drawn. The draw depends on the seed, the truth
+    and the mask only. ValueError for other shapes or an invalid gap.
     """
-    values = np.asarray(truth, dtype=np.float64)
-    allowed = np.isfinite(values)
-    if mask is not None:
-        if mask.shape != values.shape:
-            raise ValueError(f"mask has shape {mask.shape}, truth {values.shape}; expected the same")
-        allowed &= mask
+    check_shapes(truth, truth, mask)
     if not min_gap >= 0:
         raise ValueError(f"min_gap is {min_gap}; expected 0 or more")
-    pool = np.flatnonzero(allowed)
-    empty = np.empty(0, dtype=np.int64)
+    flat = np.asarray(truth, dtype=np.float64).ravel()
+    pool = np.flatnonzero(np.isfinite(flat) if mask is None else np.isfinite(flat) & mask.ravel())
     if len(pool) < 2 or pairs < 1:
-        return OrdinalPairs(empty, empty, 0.0)
+        nothing = np.empty(0, dtype=np.int64)
+        return OrdinalPairs(nothing, nothing, 0.0)
     rng = np.random.default_rng(seed)
-    flat = values.ravel()
     found: list[NDArray[np.int64]] = []
-    drawn = kept = 0
-    for _ in range(10):
+    kept = 0
+    while kept < pairs and len(found) < 10:
         draw = pool[rng.integers(0, len(pool), size=(pairs, 2))]
         gap = flat[draw[:, 0]] - flat[draw[:, 1]]
-        clear = np.abs(gap) > min_gap
-        found.append(np.where((gap > 0)[:, None], draw, draw[:, ::-1])[clear])
-        drawn += pairs
-        kept += int(clear.sum())
-        if kept >= pairs:
-            break
+        found.append(np.where((gap > 0)[:, None], draw, draw[:, ::-1])[np.abs(gap) > min_gap])
+        kept += len(found[-1])
     every = np.concatenate(found)[:pairs]
-    return OrdinalPairs(every[:, 0], every[:, 1], kept / drawn)
+    return OrdinalPairs(every[:, 0], every[:, 1], kept / (pairs * len(found)))
 
 
-def ordinal_accuracy(
-    pred: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    mask: BoolArray | None,
-    min_gap: float,
-    *,
-    pairs: int = 20_000,
-    seed: int = 0,
-) -> float:
-    """Share of random pairs with clearly different truths that ``pred`` orders correctly; ties count half.
-
-    After the ordinal error of Chen et al., "Single-Image Depth Perception in the Wild" (NeurIPS 2016), with the gap
-    absolute instead of a ratio. Chance is 0.5; the negated prediction has 1 minus the value.
-
-    Args:
-        pred: (H, W), any monotone unit; larger means the same as in ``truth``.
-        truth: (H, W), NaN where unknown.
-        mask: (H, W) bool, or None for every pixel.
-        min_gap: smallest difference of the truths, exclusive, in their unit.
-
-    Returns:
-        A value in [0, 1], or NaN if no pair is admissible.
-
-    Example:
-        >>> import numpy as np
-        >>> truth = np.array([[0.0, 1.0, 2.0]])
-        >>> ordinal_accuracy(10 * truth + 3, truth, None, 0.5)
-        1.0
-    """
-    if np.shape(pred) != np.shape(truth):
-        raise ValueError(f"pred has shape {np.shape(pred)}, truth {np.shape(truth)}; expected the same")
-    return ordinal_pairs(truth, mask, min_gap, pairs=pairs, seed=seed).accuracy(pred)
-
-
-def inv_depth_range(inv_depth: NDArray[np.floating]) -> float:
+def inv_depth_range(inv_depth: Values) -> float:
     """The scene's range: 98th minus 2nd percentile of the known inverse depths; 0 if none is known."""
     known = np.asarray(inv_depth)[np.isfinite(inv_depth)]
-    if known.size == 0:
-        return 0.0
-    low, high = np.percentile(known, (2, 98))
+    low, high = np.percentile(known, (2, 98)) if known.size else (0.0, 0.0)
     return float(high - low)
 
 
 def depth_ordinal_pairs(
-    inv_depth: NDArray[np.floating], mask: BoolArray | None, *, pairs: int = 20_000, seed: int = 0
+    inv_depth: Values, mask: BoolArray | None, *, pairs: int = 20_000, seed: int = 0
 ) -> OrdinalPairs:
-    """Pairs whose inverse depths differ by more than 10 % of the scene's 2-98 % range; none if the range is 0.
+    """:func:`ordinal_pairs` of inverse depth in any unit that differ by more than a tenth of the scene's range.
 
-    The range covers all known pixels of ``inv_depth``, in the mask or not. Valid for every unit, including "ordinal".
+    The range is that of all known pixels; there are no pairs if it is 0.
     """
-    spread = inv_depth_range(inv_depth)
-    if not spread > 0:
-        return ordinal_pairs(inv_depth, np.zeros(np.shape(inv_depth), dtype=np.bool_), 0.0)
-    return ordinal_pairs(inv_depth, mask, DEPTH_GAP * spread, pairs=pairs, seed=seed)
-
-
-def depth_ordinal_accuracy(
-    pred: NDArray[np.floating],
-    inv_depth: NDArray[np.floating],
-    mask: BoolArray | None,
-    *,
-    pairs: int = 20_000,
-    seed: int = 0,
-) -> float:
-    """:func:`ordinal_accuracy` of inverse depth at a gap of 10 % of the scene's 2-98 % range."""
-    if np.shape(pred) != np.shape(inv_depth):
-        raise ValueError(f"pred has shape {np.shape(pred)}, truth {np.shape(inv_depth)}; expected the same")
-    return depth_ordinal_pairs(inv_depth, mask, pairs=pairs, seed=seed).accuracy(pred)
+    gap = DEPTH_GAP * inv_depth_range(inv_depth) or float("inf")
+    return ordinal_pairs(inv_depth, mask, gap, pairs=pairs, seed=seed)
 
 
 def defocus_ordinal_pairs(
-    defocus_px: NDArray[np.floating], mask: BoolArray | None, *, pairs: int = 20_000, seed: int = 0
+    defocus_px: Values, mask: BoolArray | None, *, pairs: int = 20_000, seed: int = 0
 ) -> OrdinalPairs:
-    """Pairs whose CoC diameters differ by more than 0.7 % of the image's long side."""
+    """:func:`ordinal_pairs` of CoC diameters that differ by more than 0.7 % of the long side."""
     return ordinal_pairs(defocus_px, mask, DEFOCUS_GAP * max(np.shape(defocus_px)), pairs=pairs, seed=seed)
 
 
-def defocus_ordinal_accuracy(
-    pred: NDArray[np.floating],
-    defocus_px: NDArray[np.floating],
-    mask: BoolArray | None,
-    *,
-    pairs: int = 20_000,
-    seed: int = 0,
-) -> float:
-    """:func:`ordinal_accuracy` of defocus at a gap of 0.7 % of the long side."""
-    if np.shape(pred) != np.shape(defocus_px):
-        raise ValueError(f"pred has shape {np.shape(pred)}, truth {np.shape(defocus_px)}; expected the same")
-    return defocus_ordinal_pairs(defocus_px, mask, pairs=pairs, seed=seed).accuracy(pred)
+def depth_ordinal_accuracy(pred: Values, inv_depth: Values, mask: BoolArray | None) -> float:
+    """Ordinal accuracy of inverse depth, of :func:`depth_ordinal_pairs`."""
+    check_shapes(pred, inv_depth)
+    return depth_ordinal_pairs(inv_depth, mask).accuracy(pred)
 
 
-def spearman(pred: NDArray[np.floating], truth: NDArray[np.floating], mask: BoolArray | None = None) -> float:
-    """Rank correlation: Pearson's r of the ranks, equal values sharing their mean rank (Spearman 1904).
+def defocus_ordinal_accuracy(pred: Values, defocus_px: Values, mask: BoolArray | None) -> float:
+    """Ordinal accuracy of defocus, of :func:`defocus_ordinal_pairs`."""
+    check_shapes(pred, defocus_px)
+    return defocus_ordinal_pairs(defocus_px, mask).accuracy(pred)
 
-    Returns:
-        A value in [-1, 1]; NaN with fewer than two pixels or if either input is constant.
+
+def spearman(pred: Values, truth: Values, mask: BoolArray | None = None) -> float:
+    """Rank correlation in [-1, 1]: Pearson's r of the ranks, equal values sharing their mean rank (Spearman 1904).
+
+    NaN with fewer than two pixels or if either input is constant.
     """
     p, t = known_values(pred, truth, mask)
     if len(p) < 2:
@@ -191,16 +123,8 @@ def spearman(pred: NDArray[np.floating], truth: NDArray[np.floating], mask: Bool
 
 
 def _mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    order = np.argsort(values)
-    ordered = values[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    counts = np.diff(np.append(starts, len(values)))
-    ranks = np.empty(len(values))
-    ranks[order] = np.repeat(starts + (counts + 1) / 2.0, counts)
-    return ranks
-
-
-# --- registered -------------------------------------------------------------------------------------------------------
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
 
 
 def _rank_correlation(c: Any) -> float:

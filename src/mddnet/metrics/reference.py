@@ -14,8 +14,7 @@ from mddnet.metrics.registry import Group, Measures, Metric, register
 from mddnet.metrics.texture import gaussian_smoothed, smoothed_laplacian
 from mddnet.types import Float32Array
 
-SHARPNESS_SCALES = (0.005, 0.01, 0.02, 0.04)
-"""Smoothings of the sharpness reference, sigma over the image's long side; the best one is reported."""
+SHARPNESS_SCALES = (0.005, 0.01, 0.02, 0.04)  # smoothings, sigma over the long side; the best one is reported
 
 
 def vertical_position(height: int, width: int) -> Float32Array:
@@ -27,18 +26,10 @@ def vertical_position(height: int, width: int) -> Float32Array:
 def negative_sharpness(photo: NDArray[np.generic], *scales: float) -> list[Float32Array]:
     """Defocus as lack of sharpness: minus the smoothed Laplacian of the photo; only its order has a meaning.
 
-    Args:
-        photo: (H, W, 3) or (H, W).
-        scales: sigma of the smoothing over the long side.
-
-    Returns:
-        An (H, W) map per scale.
+    An (H, W) map per scale, which is sigma of the smoothing over the long side.
     """
     sharpness = smoothed_laplacian(photo, 0.0)
     return [-gaussian_smoothed(sharpness, scale * max(sharpness.shape)) for scale in scales]
-
-
-# --- registered -------------------------------------------------------------------------------------------------------
 
 
 def _ordinal(scale: float, c: Any) -> float:

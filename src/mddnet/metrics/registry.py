@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -34,49 +33,26 @@ Measures = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric.
+    """One metric."""
 
-    Attributes:
-        key: its name in ``evaluation.json``.
-        title: title of its column; "" for a number without a column.
-        group: its table.
-        function: computes it from a :class:`~mddnet.metrics.comparison.Comparison`; None if it follows from others.
-        needs: attributes of :class:`~mddnet.metrics.comparison.Comparison`, dotted, that must not be None.
-        reference: whether it needs the truth alone.
-        reference_key: key of the reference that it is compared with.
-        unit: "" for a share.
-        digits: decimals in tables.
-        better: which direction is better.
-        note: meaning of the column in one or two sentences; "" if the title is sufficient.
-        pooled: whether means weight photos by their pixels with a known CoC.
-        from_means: computes it from the means of a location.
-        over_photos: computes it from the measures of all photos of a location, or of all locations.
-        compared: whether it appears in the tables that compare methods.
-    """
-
-    key: str
-    title: str
-    group: Group
-    function: Callable[[Any], float] | None = None
-    needs: tuple[str, ...] = ()
-    reference: bool = False
-    reference_key: str | None = None
-    unit: str = ""
-    digits: int = 3
+    key: str  # its name in ``evaluation.json``
+    title: str  # of its column; "" for a number without a column
+    group: Group  # its table
+    function: Callable[[Any], float] | None = None  # of a ``Comparison``; None if it follows from other metrics
+    needs: tuple[str, ...] = ()  # attributes of ``Comparison``, dotted, that must not be None
+    reference: bool = False  # whether it needs the truth alone
+    reference_key: str | None = None  # key of the reference that it is compared with
+    unit: str = ""  # "" for a share
+    digits: int = 3  # decimals in tables
     better: Literal["higher", "lower", ""] = "higher"
-    note: str = ""
-    pooled: bool = False
-    from_means: Callable[[Measures], float | None] | None = None
-    over_photos: Callable[[Sequence[Measures]], float | None] | None = None
-    compared: bool = False
-
-    def applies(self, comparison: Comparison) -> bool:
-        """Whether everything that it needs is available."""
-        return self.function is not None and all(_found(comparison, need) for need in self.needs)
+    note: str = ""  # meaning of the column; "" if the title is sufficient
+    pooled: bool = False  # whether means weight photos by their pixels with a known CoC
+    from_means: Callable[[Measures], float | None] | None = None  # computes it from the means of a location
+    over_photos: Callable[[Sequence[Measures]], float | None] | None = None  # from the measures of many photos
+    compared: bool = False  # whether it appears in the tables that compare methods
 
     @property
     def label(self) -> str:
-        """Title and unit."""
         return f"{self.title} {self.unit}".strip()
 
 
@@ -85,11 +61,7 @@ METRICS: dict[str, Metric] = {}
 
 
 def register(*metrics: Metric) -> None:
-    """Add metrics to the registry.
-
-    Raises:
-        ValueError: for a key that is registered already.
-    """
+    """Add metrics to the registry; ValueError for a key that is registered already."""
     for metric in metrics:
         if metric.key in METRICS:
             raise ValueError(f"metric {metric.key!r} is registered already; expected another key")
@@ -97,19 +69,22 @@ def register(*metrics: Metric) -> None:
 
 
 def measure(comparison: Comparison, keys: Iterable[str] | None = None, *, references: bool = True) -> dict[str, float]:
-    """Every metric that applies, by key.
-
-    Args:
-        comparison: one photo.
-        keys: the metrics to compute; None is all.
-        references: whether to include those that need the truth alone.
-    """
-    metrics = METRICS.values() if keys is None else [METRICS[key] for key in keys]
+    """Every metric (of ``keys``) that applies to a photo; ``references`` are those that need the truth alone."""
     return {
         metric.key: metric.function(comparison)
-        for metric in metrics
-        if (references or not metric.reference) and metric.function is not None and metric.applies(comparison)
+        for metric in (METRICS[key] for key in keys or METRICS)
+        if metric.function is not None
+        and (references or not metric.reference)
+        and all(_found(comparison, need) for need in metric.needs)
     }
+
+
+def _found(value: Any, need: str) -> bool:
+    for name in need.split("."):
+        value = getattr(value, name)
+        if value is None:
+            return False
+    return True
 
 
 def in_group(group: Group) -> list[Metric]:
@@ -149,14 +124,8 @@ def pooled_mean(rows: Sequence[Measures]) -> dict[str, float]:
     if weighted:
         pixels = np.array([row["coc_pixels"] for row in weighted])
         summary["coc_pixels"] = float(pixels.sum())
-        for key in (m.key for m in METRICS.values() if m.pooled):
-            if key in weighted[0]:
-                summary[key] = float(np.array([row[key] for row in weighted]) @ pixels / pixels.sum())
+        for metric in METRICS.values():
+            if metric.pooled and metric.key in weighted[0]:
+                values = np.array([row[metric.key] for row in weighted])
+                summary[metric.key] = float(values @ pixels / pixels.sum())
     return summary
-
-
-def _found(comparison: Comparison, need: str) -> bool:
-    head, _, _ = need.partition(".")
-    if getattr(comparison, head) is None:
-        return False
-    return attrgetter(need)(comparison) is not None

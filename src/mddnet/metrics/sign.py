@@ -5,47 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mddnet.metrics.comparison import SIGN_DEFOCUS_MIN, SIGN_RANGE_MIN
-from mddnet.metrics.known import known_values
+from mddnet.metrics.known import Values, known_values, mean_of
 from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.types import BoolArray
 
 
 def sign_accuracy(
-    pred_signed_px: NDArray[np.floating],
-    signed_px: NDArray[np.floating],
-    mask: BoolArray | None = None,
-    *,
-    min_defocus_px: float = 0.0,
+    pred_signed_px: Values, signed_px: Values, mask: BoolArray | None = None, *, min_defocus_px: float = 0.0
 ) -> float:
-    """Share of pixels with |CoC| above ``min_defocus_px`` whose sign (behind +, in front -) is correct; 0 counts half.
+    """Share of pixels with a true |CoC| above ``min_defocus_px`` whose sign (behind +, in front -) is correct.
 
-    Args:
-        pred_signed_px: (H, W) predicted signed CoC.
-        signed_px: (H, W) true signed CoC, NaN where unknown.
-        mask: (H, W) bool, or None.
-        min_defocus_px: smallest true |CoC|, exclusive, pixels.
+    A prediction of 0 counts half.
     """
     p, t = known_values(pred_signed_px, signed_px, mask)
     clear = np.abs(t) > min_defocus_px
-    if not clear.any():
-        return float("nan")
-    agreement = np.sign(p[clear]) * np.sign(t[clear])
-    return float(np.mean(np.where(agreement == 0, 0.5, agreement > 0)))
+    return mean_of(0.5 + 0.5 * np.sign(p[clear]) * np.sign(t[clear]))
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
-
-
-def _accuracy(c: Any, signed_px: NDArray[np.floating], where: BoolArray | None) -> float:
-    truth = c.truth.signed_defocus_px
+def _accuracy(c: Any, signed_px: Values, near_edges: bool | None = None) -> float:
+    """At the pixels of the sign mask; near the depth edges alone, or away from them."""
+    truth, where = c.truth.signed_defocus_px, c.truth.sign_mask
+    if near_edges is not None:
+        region = c.truth.near_edges if near_edges else ~c.truth.near_edges
+        where = region if where is None else where & region
     return sign_accuracy(signed_px, truth, where, min_defocus_px=SIGN_DEFOCUS_MIN * max(truth.shape))
-
-
-def _among(mask: BoolArray | None, where: BoolArray) -> BoolArray:
-    return where if mask is None else mask & where
 
 
 def _constant(means: Measures) -> float | None:
@@ -58,23 +43,21 @@ _SIGN = ("truth.signed_defocus_px", "estimate.signed_defocus_px")
 register(
     Metric(
         "sign_accuracy", "sign", "defocus order",
-        lambda c: _accuracy(c, c.estimate.signed_defocus_px, c.truth.sign_mask), _SIGN, reference_key="sign_constant",
+        lambda c: _accuracy(c, c.estimate.signed_defocus_px), _SIGN, reference_key="sign_constant",
         note=f"Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and, for scenes, the distance from focus is "
         f"> {SIGN_RANGE_MIN:.0%} of the range.",
     ),
     Metric(
         "sign_near_edges", "", "defocus order",
-        lambda c: _accuracy(c, c.estimate.signed_defocus_px, _among(c.truth.sign_mask, c.truth.near_edges)),
-        (*_SIGN, "truth.near_edges"),
+        lambda c: _accuracy(c, c.estimate.signed_defocus_px, near_edges=True), (*_SIGN, "truth.near_edges"),
     ),
     Metric(
         "sign_away_from_edges", "", "defocus order",
-        lambda c: _accuracy(c, c.estimate.signed_defocus_px, _among(c.truth.sign_mask, ~c.truth.near_edges)),
-        (*_SIGN, "truth.near_edges"),
+        lambda c: _accuracy(c, c.estimate.signed_defocus_px, near_edges=False), (*_SIGN, "truth.near_edges"),
     ),
     Metric(
         "sign_behind", "", "defocus order",
-        lambda c: _accuracy(c, np.ones_like(c.truth.signed_defocus_px), c.truth.sign_mask),
+        lambda c: _accuracy(c, np.ones_like(c.truth.signed_defocus_px)),
         ("truth.signed_defocus_px",), reference=True, better="",
     ),
     Metric(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mddnet.metrics.known import Values, known_values
 from mddnet.metrics.registry import Metric, register
 
-SPARSIFICATION_STEPS = 100
-"""The curves have one point per percent of pixels removed, from 0 to 99 %."""
+SPARSIFICATION_STEPS = 100  # the curves have one point per percent of pixels removed, from 0 to 99 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +37,23 @@ class Sparsification:
         # without any error, every order equals the oracle's
         return 0.0 if whole == 0 else float(np.mean(between)) / whole
 
-    def without(self, percent: int) -> float:
-        """Mean error without that percentage of the pixels, least confident first."""
-        return float(self.error[percent])
 
-
-def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]) -> Sparsification:
+def sparsification(error: Values, confidence: Values) -> Sparsification:
     """Sparsification curves of errors by a confidence.
 
     Ilg et al., "Uncertainty Estimates and Multi-Hypotheses Networks for Optical Flow" (ECCV 2018), section on AUSE: the
     area under the sparsification error, the curve minus the oracle's, errors divided by the mean of all. Here the area
     is the mean over 0, 1, ..., 99 % removed. Pixels of equal confidence are removed in random order; the curve is the
-    expected one, so a constant confidence has a constant curve.
-
-    Args:
-        error: any shape, >= 0, NaN where the truth is unknown.
-        confidence: the same shape, larger is more confident; NaN is the least confident.
-
-    Returns:
-        The curves; NaN without a known pixel.
-
-    Raises:
-        ValueError: if the shapes differ or an error is negative.
+    expected one, so a constant confidence has a constant curve. Errors are >= 0, or NaN where unknown; a confidence of
+    NaN is the lowest. The curves are NaN without a known pixel; ValueError for other shapes or a negative error.
 
     Example:
         >>> import numpy as np
         >>> curves = sparsification(np.array([4.0, 2.0, 1.0, 1.0]), np.array([0.1, 0.2, 0.8, 0.9]))
-        >>> curves.without(0), curves.without(50), curves.ause
+        >>> curves.error[0], curves.error[50], curves.ause
         (2.0, 1.0, 0.0)
     """
-    e, c = np.asarray(error, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
-    if e.shape != c.shape:
-        raise ValueError(f"error has shape {e.shape}, confidence {c.shape}; expected the same")
-    known = np.isfinite(e)
-    e, c = e[known], c[known]
+    c, e = known_values(confidence, error)
     if not len(e):
         nothing = np.full(SPARSIFICATION_STEPS, np.nan)
         return Sparsification(nothing, nothing)
@@ -88,47 +70,48 @@ def sparsification(error: NDArray[np.floating], confidence: NDArray[np.floating]
     return Sparsification(np.cumsum(tied)[kept - 1] / kept, np.cumsum(np.sort(e))[kept - 1] / kept)
 
 
-def falling_steps(curve: NDArray[np.floating]) -> int:
+def falling_steps(curve: Values) -> int:
     """Number of steps of a curve that decrease."""
     return int(np.count_nonzero(np.diff(curve) < 0))
 
 
-# --- registered -------------------------------------------------------------------------------------------------------
+class CurveError(NamedTuple):
+    """An error with a sparsification curve, the attribute ``NAME_curve`` of a comparison."""
 
-ERRORS = {"coc": "CoC", "inv_depth": "depth", "order": "order"}
-"""Errors with a sparsification curve, ``NAME_curve`` of a comparison: |CoC error| in px; |error of inverse depth| over
-the scene's range, after robust alignment; wrongly ordered pairs of depth."""
-
-
-def _ause(error: str, c: Any) -> float:
-    return float(attrgetter(f"{error}_curve")(c).ause)
+    title: str  # of its column
+    label: str
+    digits: int  # decimals in tables
+    note: str
 
 
-def _constant(error: str, c: Any) -> float:
-    return float(attrgetter(f"{error}_curve")(c).constant)
+ERRORS = {
+    "coc": CurveError("CoC", "CoC error, px", 2, "CoC: |CoC error|."),
+    "inv_depth": CurveError(
+        "depth", "inverse depth error, share of the range", 3,
+        "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",
+    ),
+    "order": CurveError("order", "wrongly ordered pairs of depth", 3, "Order: wrongly ordered pairs of depth."),
+}  # fmt: skip
+_NOTE = (
+    "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. Const.: "
+    "AUSE of a constant confidence. Falls: how many of the nine steps of 10 % of the pixels lower the mean error of "
+    "the rest. "
+)
 
 
-_NOTES = {
-    "coc": "AUSE: area between the sparsification curve and the oracle's, over the error of all pixels; 0 is perfect. "
-    "Const.: AUSE of a constant confidence. Falls: how many of the nine steps of 10 % of the pixels lower the mean "
-    "error of the rest. CoC: |CoC error|.",
-    "inv_depth": "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",
-    "order": "Order: wrongly ordered pairs of depth.",
-}
-for _error, _title in ERRORS.items():
-    _key, _needs = f"ause_{_error}", (f"{_error}_curve",)
-    _ause_of, _constant_of = partial(_ause, _error), partial(_constant, _error)
+def _area(curve: str, area: str) -> Callable[[Any], float]:
+    return lambda c: float(getattr(getattr(c, curve), area))
+
+
+# fmt: off
+for _name, _error in ERRORS.items():
+    _key, _curve = f"ause_{_name}", f"{_name}_curve"
     register(
         Metric(
-            _key,
-            _title,
-            "confidence",
-            _ause_of,
-            _needs,
-            reference_key=f"{_key}_constant",
-            better="lower",
-            note=_NOTES[_error],
+            _key, _error.title, "confidence", _area(_curve, "ause"), (_curve,), reference_key=f"{_key}_constant",
+            better="lower", note=(_NOTE if _name == "coc" else "") + _error.note,
         ),
-        Metric(f"{_key}_constant", "const.", "confidence", _constant_of, _needs, better="lower"),
-        Metric(f"falling_steps_{_error}", "falls", "confidence", digits=0),
+        Metric(f"{_key}_constant", "const.", "confidence", _area(_curve, "constant"), (_curve,), better="lower"),
+        Metric(f"falling_steps_{_name}", "falls", "confidence", digits=0),
     )
+# fmt: on

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from mddnet.types import BoolArray, Float32Array
 
-TEXTURE_SHARE = 0.6
-"""Share of the pixels, the most textured ones, that the texture mask keeps."""
-TEXTURE_SIGMA = 0.005
-"""Sigma of the smoothing behind the texture mask, as a fraction of the long side (at least 1 px)."""
+TEXTURE_SHARE = 0.6  # share of the pixels, the most textured ones, that the texture mask keeps
+TEXTURE_SIGMA = 0.005  # sigma of the smoothing behind the texture mask, as a fraction of the long side (at least 1 px)
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
@@ -20,11 +18,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def luminance(image: NDArray[np.generic]) -> Float32Array:
     """Luma in [0, 1] of an sRGB image: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
 
-    Args:
-        image: (H, W, 3) or (H, W); uint8 in 0..255, or float in [0, 1].
-
-    Raises:
-        ValueError: for another shape.
+    The image is (H, W, 3) or (H, W), uint8 or float in [0, 1]; ValueError for another shape.
     """
     pixels = np.asarray(image)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
@@ -34,23 +28,16 @@ def luminance(image: NDArray[np.generic]) -> Float32Array:
 
 
 def gaussian_smoothed(values: Float32Array, sigma_px: float) -> Float32Array:
-    """Convolution of an (H, W) map with a Gaussian, cut at 3 sigma, edges mirrored; ``sigma_px`` 0 changes nothing.
-
-    Raises:
-        ValueError: for a negative sigma or another shape.
-    """
+    """Convolution of an (H, W) map with a Gaussian, cut at 3 sigma, edges mirrored; ``sigma_px`` 0 changes nothing."""
     if values.ndim != 2 or not sigma_px >= 0:
         raise ValueError(f"shape {values.shape}, sigma {sigma_px}; expected (H, W) and a sigma of 0 px or more")
     if sigma_px == 0 or values.size == 0:
         return values.astype(np.float32)
     height, width = values.shape
     # matrices are cached, since consecutive photos often have one size; those of large photos are too large to cache
-    matrix = _cached_matrix if max(height, width) <= CACHED_SIZE_PX else _smoothing_matrix
+    matrix = _cached_matrix if max(height, width) <= 1024 else _smoothing_matrix
     # for wide kernels, two products with banded matrices are much cheaper in NumPy than a sum over shifted copies
     return matrix(height, sigma_px) @ values.astype(np.float32) @ matrix(width, sigma_px).T
-
-
-CACHED_SIZE_PX = 1024
 
 
 def _smoothing_matrix(size: int, sigma_px: float) -> Float32Array:
@@ -70,16 +57,9 @@ _cached_matrix = lru_cache(maxsize=16)(_smoothing_matrix)
 
 
 def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Array:
-    """Local sharpness: |4-neighbour Laplacian of the luma| smoothed by a Gaussian.
+    """Local sharpness, (H, W) >= 0: |4-neighbour Laplacian of the :func:`luminance`| smoothed by a Gaussian.
 
     A simple form of the sum-modified Laplacian of Nayar and Nakagawa, "Shape from Focus" (IEEE PAMI 1994).
-
-    Args:
-        image: (H, W, 3) or (H, W), see :func:`luminance`.
-        sigma_px: smoothing, pixels, >= 0.
-
-    Returns:
-        (H, W) float32, >= 0; 0 on flat areas.
     """
     padded = np.pad(luminance(image), 1, mode="edge")
     centre = padded[1:-1, 1:-1]
@@ -88,16 +68,9 @@ def smoothed_laplacian(image: NDArray[np.generic], sigma_px: float) -> Float32Ar
 
 
 def texture_mask(sharp: NDArray[np.generic], share: float = TEXTURE_SHARE) -> BoolArray:
-    """Pixels of a *sharp* image whose smoothed Laplacian magnitude is in the upper ``share``.
+    """Pixels of a *sharp* image, (H, W), whose smoothed Laplacian magnitude is in the upper ``share``, in (0, 1].
 
     Flat pixels that tie with the threshold are left out, so a flat image has an empty mask.
-
-    Args:
-        sharp: (H, W, 3) or (H, W) all-in-focus image.
-        share: share of the pixels to keep, in (0, 1].
-
-    Returns:
-        (H, W) bool.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; expected a value in (0, 1]")

@@ -26,20 +26,18 @@ from mddnet.errors import MddnetError, OutputError
 from mddnet.io.atomic import atomic_write_text
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.part_file import StagedFiles, writing_into
-from mddnet.predict.point_cloud import PointCloud, camera_of, glb_bytes, ply_bytes, predicted_points
+from mddnet.predict.point_cloud import camera_of, glb_bytes, ply_bytes, predicted_points
 from mddnet.predict.prediction import Prediction, Quantity
 from mddnet.predict.preview import PreviewRange, preview, preview_range
 from mddnet.predict.resampling import strips
-from mddnet.types import Float32Array, Lens, Photo
+from mddnet.types import Lens, Photo
 from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
 MapFormat = Literal["tiff", "png", "npy"]
-MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)
-"""Formats of maps that the base install can write."""
+MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)  # formats of maps that the base install can write
 SaveFormat = Literal["tiff", "png", "npy", "exr", "mask", "ply", "glb"]
-SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)
-"""All formats: maps, defocus mask and point cloud."""
+SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, defocus mask and point cloud
 POINT_FORMATS = {"ply": ply_bytes, "glb": glb_bytes}
 MASK = "defocus_mask"
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
@@ -52,8 +50,7 @@ MEANINGS = {
     "depth_error_m": {"unit": "m", "meaning": "standard error of depth_m"},
 }
 LEVELS_16_BIT = 65535
-LOCK_PATIENCE_S = 60.0
-"""Longest wait for other processes that hold the lock, usually for milliseconds."""
+LOCK_PATIENCE_S = 60.0  # longest wait for other processes that hold the lock, usually for milliseconds
 PREVIEW_SUFFIX = ".preview.png"
 FACTS_SUFFIX = ".json"
 
@@ -82,11 +79,7 @@ def is_output_name(name: str) -> bool:
 
 
 def require_formats(formats: Sequence[str]) -> None:
-    """Check that formats can be written.
-
-    Raises:
-        MddnetError: for no format, an unknown one, or one whose package is missing, with the extra that installs it.
-    """
+    """Raise a MddnetError for no format, an unknown one, or one whose package is missing, with its extra."""
     unknown = [name for name in formats if name not in SAVE_FORMATS]
     if unknown or not formats:
         raise MddnetError(f"formats {', '.join(formats) or 'none'}: expected some of {', '.join(SAVE_FORMATS)}")
@@ -127,23 +120,19 @@ def save(
         prediction: the prediction.
         folder: created if missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
-        formats: of :data:`SAVE_FORMATS`, at least one.
+        formats: of :data:`SAVE_FORMATS`, at least one; MddnetError for an unknown one or a missing package.
         fixed_range: colour range of the preview; None is that of the prediction.
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
         ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, ``"preview"`` and ``"facts"``.
-
-    Raises:
-        MddnetError: for an unknown format or one whose package is missing, or if a file cannot be written.
     """
     require_formats(formats)
-    if stem is not None and (not stem or Path(stem).name != stem or stem in {".", ".."}):
-        raise MddnetError(f"stem {stem!r}: expected a plain file name without a folder")
-    photo = prediction.photo
     if stem is None:
-        stem = photo.path.stem if photo.path is not None else "image"
-    source = source_of(photo)
+        stem = prediction.photo.path.stem if prediction.photo.path is not None else "image"
+    elif not stem or Path(stem).name != stem or stem in {".", ".."}:
+        raise MddnetError(f"stem {stem!r}: expected a plain file name without a folder")
+    source = source_of(prediction.photo)
     try:
         with StagedFiles() as staged:
             stem = claim_stem(folder, stem, source)
@@ -239,15 +228,8 @@ def read_facts(path: Path) -> SavedFacts | None:
 def claim_stem(folder: Path, stem: str, source: str) -> str:
     """Claim a stem for the results of a photo: the first of stem, stem_2, ... that is free or belongs to the photo.
 
-    Numbers follow the order of claims. A claim creates the ``.json`` of the stem.
-
-    Args:
-        folder: of the results; created if missing.
-        stem: of the photo, or of a frame of a video.
-        source: of the photo, from :func:`source_of`.
-
-    Raises:
-        MddnetError: if the folder cannot be created or written.
+    Numbers follow the order of claims. A claim creates the ``.json`` of the stem, and the folder. ``source`` is that of
+    :func:`source_of`. MddnetError if the folder cannot be created or written.
     """
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -291,14 +273,15 @@ def _stage(
 
     if "mask" in formats:
         mask = _Map(prediction, "defocus_px")
-        made[MASK] = {"quantity": "defocus_px", "unit": "px", **mask.mask_code}
+        made[MASK] = {"quantity": "defocus_px", "unit": "px", **mask.code(0.0)}
         put(MASK, first_file("", "mask"), partial(_write_mask, mask))
     points = [name for name in formats if name in POINT_FORMATS]
     if points:
         cloud = predicted_points(prediction)
         made["point_cloud"] = cloud.to_json()
         for name in points:
-            put(f"points.{name}", first_file("", name), partial(_write_points, cloud, name))
+            content = POINT_FORMATS[name](cloud)
+            put(f"points.{name}", first_file("", name), lambda stream, content=content: stream.write(content))  # type: ignore[misc]
     for name in formats:
         if name in MAP_WRITERS:
             for one in maps:
@@ -310,7 +293,7 @@ def _stage(
     facts = _facts(prediction, written) | made
     facts["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
     if "png" in formats:
-        facts["png_codes"] = {one.quantity: one.code for one in maps}
+        facts["png_codes"] = {one.quantity: one.code() for one in maps}
     text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode()))
     return written
@@ -318,110 +301,82 @@ def _stage(
 
 @dataclass(frozen=True)
 class _Map:
-    """One map of a prediction, read a few rows at a time."""
+    """One map of a prediction, read a few rows at a time, as floats or as integer codes."""
 
     prediction: Prediction
     quantity: Quantity
 
     @property
     def description(self) -> dict[str, object]:
-        """Quantity, unit and meaning."""
         unit = {"unit": self.prediction.unit} if self.quantity == "inv_depth" else {}
         return {"quantity": self.quantity, **unit, **MEANINGS[self.quantity]}
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        """Smallest and largest value."""
         ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
-    @property
-    def code(self) -> dict[str, float]:
-        """Offset and scale of its integer codes, of 8 bits for confidence, else of 16."""
+    def code(self, lowest: float | None = None) -> dict[str, float]:
+        """Offset and scale of the codes, of 8 bits for confidence, else of 16 from ``lowest`` (None: the smallest)."""
         if self.quantity == "confidence":
             return {"offset": 0.0, "scale": 1 / 255}
         low, high = self.extremes
+        low = low if lowest is None else lowest
         return {"offset": low, "scale": (high - low) / LEVELS_16_BIT if high > low else 1.0}
 
-    @property
-    def mask_code(self) -> dict[str, float]:
-        """Offset and scale of the defocus mask, whose offset is 0."""
-        highest = self.extremes[1]
-        return {"offset": 0.0, "scale": highest / LEVELS_16_BIT if highest > 0 else 1.0}
+    def dtype(self, code: dict[str, float] | None) -> str:
+        """Type of the codes, or of floats without a code."""
+        return "<f4" if code is None else "u1" if self.quantity == "confidence" else "<u2"
 
-    def strips(self) -> Iterator[Float32Array]:
-        """Strips of rows, from the top."""
+    def strips(self, code: dict[str, float] | None = None) -> Iterator[NDArray[Any]]:
+        """Strips of rows, from the top: values, or codes with value = offset + scale * code."""
         for start, stop in strips(self.prediction.size[0]):
-            yield self.prediction.rows(self.quantity, start, stop)
+            values: NDArray[Any] = self.prediction.rows(self.quantity, start, stop)
+            if code is not None and self.quantity == "confidence":
+                values = np.rint(values * np.float32(255))
+            elif code is not None:
+                values = np.rint((values.astype(np.float64) - code["offset"]) / code["scale"])
+            yield np.ascontiguousarray(values, dtype=self.dtype(code))
 
-    def encoded(self, encode: Callable[[Float32Array], NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
-        """The whole map, encoded strip by strip."""
-        whole = np.empty(self.prediction.size, dtype=dtype)
-        for (start, stop), strip in zip(strips(len(whole)), self.strips(), strict=True):
-            whole[start:stop] = encode(strip)
-        return whole
-
-
-def _same(values: Float32Array) -> Float32Array:
-    return values
-
-
-def _confidence_bytes(confidence: Float32Array) -> NDArray[np.float32]:
-    return np.rint(confidence * np.float32(255))
+    def whole(self, code: dict[str, float] | None = None) -> NDArray[Any]:
+        return np.concatenate(list(self.strips(code)))
 
 
 def _write_tiff(one: _Map, stream: BinaryIO) -> None:
     if one.quantity == "confidence":
-        _write_tiff_strips(one, _confidence_bytes, np.uint8, {**one.description, "scale": 1 / 255}, stream)
+        _write_tiff_strips(one, one.code(), one.description | {"scale": 1 / 255}, stream)
     else:
-        _write_tiff_strips(one, _same, np.float32, one.description, stream)
+        _write_tiff_strips(one, None, one.description, stream)
 
 
 def _write_mask(one: _Map, stream: BinaryIO) -> None:
-    """Write the CoC diameter as 16-bit codes."""
-    scale = one.mask_code["scale"]
-    meaning = "black is sharp; value = scale * code"
-    description = {"quantity": "defocus_px", "unit": "px", **one.mask_code, "meaning": meaning}
-    _write_tiff_strips(one, lambda px: np.rint(px.astype(np.float64) / scale), np.uint16, description, stream)
+    code = one.code(0.0)
+    meaning = {"meaning": "black is sharp; value = scale * code"}
+    _write_tiff_strips(one, code, {"quantity": "defocus_px", "unit": "px", **code, **meaning}, stream)
 
 
 def _write_tiff_strips(
-    one: _Map,
-    encode: Callable[[Float32Array], NDArray[Any]],
-    dtype: type[np.generic],
-    description: dict[str, object],
-    stream: BinaryIO,
+    one: _Map, code: dict[str, float] | None, description: dict[str, object], stream: BinaryIO
 ) -> None:
     # metadata=None prevents tifffile from replacing the description.
     # Uncompressed: deflate saves a tenth and takes a second for 12 megapixels instead of 10 ms.
     # Without data, tifffile reserves space and returns its offset.
     start = tifffile.imwrite(
-        stream,
-        shape=one.prediction.size,
-        dtype=dtype,
-        byteorder="<",
-        photometric="minisblack",
-        description=json.dumps({"mddnet": __version__, **description}),
-        metadata=None,
-        software="mddnet",
+        stream, shape=one.prediction.size, dtype=one.dtype(code), byteorder="<", photometric="minisblack",
+        description=json.dumps({"mddnet": __version__, **description}), metadata=None, software="mddnet",
         returnoffset=True,
-    )
+    )  # fmt: skip
     assert start is not None
     stream.seek(start[0])
-    for strip in one.strips():
-        stream.write(np.ascontiguousarray(encode(strip), dtype=np.dtype(dtype).newbyteorder("<")).tobytes())
+    for strip in one.strips(code):
+        stream.write(strip.tobytes())
 
 
 def _write_png(one: _Map, stream: BinaryIO) -> None:
-    code = one.code
-    if one.quantity == "confidence":
-        codes = one.encoded(_confidence_bytes, np.uint8)
-    else:
-        offset, scale = code["offset"], code["scale"]
-        codes = one.encoded(lambda values: np.rint((values.astype(np.float64) - offset) / scale), np.uint16)
+    code = one.code()
     text = PngImagePlugin.PngInfo()
     text.add_text("mddnet", json.dumps({"mddnet": __version__, **one.description, **code}))
-    Image.fromarray(codes).save(stream, format="PNG", pnginfo=text, compress_level=1)
+    Image.fromarray(one.whole(code)).save(stream, format="PNG", pnginfo=text, compress_level=1)
 
 
 def _write_exr(one: _Map, stream: BinaryIO) -> None:
@@ -436,18 +391,14 @@ def _write_exr(one: _Map, stream: BinaryIO) -> None:
         "unit": str(one.description["unit"]),
         "mddnet": json.dumps({"mddnet": __version__, **one.description}),
     }
-    OpenEXR.File(header, {"Y": one.encoded(_same, np.float32)}).write(stream)
-
-
-def _write_points(cloud: PointCloud, file_format: str, stream: BinaryIO) -> None:
-    stream.write(POINT_FORMATS[file_format](cloud))
+    OpenEXR.File(header, {"Y": one.whole()}).write(stream)
 
 
 def _write_npy(one: _Map, stream: BinaryIO) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": one.prediction.size}
     np.lib.format.write_array_header_1_0(stream, header)
     for strip in one.strips():
-        stream.write(np.ascontiguousarray(strip, dtype="<f4").tobytes())
+        stream.write(strip.tobytes())
 
 
 MAP_WRITERS: dict[str, Callable[[_Map, BinaryIO], None]] = {

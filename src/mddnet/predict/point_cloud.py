@@ -23,16 +23,11 @@ from mddnet.types import BoolArray, Float32Array, InvDepthUnit, Lens, LensLawFit
 from mddnet.version import __version__
 
 MAX_POINTS = 1_000_000
-FAR_OVER_NEAR = 3.0
-"""Distance of the farthest point over that of the nearest, for relative depth, which has no scale and no zero."""
-FIELD_OF_VIEW = 0.9
-"""Long side of the photo over the focal length, for an unknown lens."""
-METRIC_REACH = 10.0
-"""Metric points beyond this many times the median depth are left out, since their distance is mostly error."""
-EDGE_SLOPE = 14.3
-"""Tangent of 86 degrees: a surface at a flatter angle is a gap between a near and a far surface."""
-EDGE_GRID_PX = 512
-"""Long side of the grid for the detection of gaps, about that of the network's image."""
+FAR_OVER_NEAR = 3.0  # farthest over nearest distance for relative depth, which has no scale and no zero
+FIELD_OF_VIEW = 0.9  # long side of the photo over the focal length, for an unknown lens
+METRIC_REACH = 10.0  # times the median depth; farther points are left out, since they are mostly error
+EDGE_SLOPE = 14.3  # tangent of 86 degrees: a surface at a flatter angle is a gap between a near and a far surface
+EDGE_GRID_PX = 512  # long side of the grid for the detection of gaps, about that of the network's image
 AXES = "x right, y up, looking along -z"
 GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
 
@@ -51,23 +46,14 @@ class Pinhole:
 
 @dataclass(frozen=True, slots=True)
 class PointCloud:
-    """Points in the axes of glTF: x to the right, y up, the camera at the origin facing -z.
+    """Points in the axes of glTF: x to the right, y up, the camera at the origin facing -z."""
 
-    Attributes:
-        positions: (N, 3), metres if ``metric``, else in no unit.
-        colours: (N, 3) uint8, sRGB.
-        metric: whether the positions are metres.
-        camera: the camera of the image.
-        edge_points: number of points left out between a near and a far surface.
-        far_points: number of points left out as too far.
-    """
-
-    positions: Float32Array
-    colours: UInt8Array
+    positions: Float32Array  # (N, 3), metres if ``metric``, else in no unit
+    colours: UInt8Array  # (N, 3) uint8, sRGB
     metric: bool
-    camera: Pinhole
-    edge_points: int = 0
-    far_points: int = 0
+    camera: Pinhole  # of the image
+    edge_points: int = 0  # number of points left out between a near and a far surface
+    far_points: int = 0  # number of points left out as too far
 
     def to_json(self) -> dict[str, object]:
         """Unit, axes, number and camera of the points, as JSON values."""
@@ -83,11 +69,8 @@ class PointCloud:
 def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = math.inf) -> Pinhole:
     """The pinhole camera of a lens: fx = fy = v / p, with the sensor distance v = f z / (z - f) and the pixel pitch p.
 
-    Args:
-        lens: with f and the pixel pitch; without them, a long side of 0.9 focal lengths (48 degrees) is assumed.
-        height: of the image, pixels.
-        width: of the image, pixels.
-        focus_z_m: distance of the plane of focus from the principal plane, metres; infinite if unknown.
+    Without f and p, a long side of 0.9 focal lengths (48 degrees) is assumed. ``focus_z_m`` is the distance of the
+    plane of focus from the principal plane, infinite if unknown.
     """
     if lens.focal_mm is not None and lens.pixel_um is not None:
         focal_px = sensor_distance_m(lens.focal_mm, focus_z_m) * 1e6 / lens.pixel_um
@@ -125,14 +108,7 @@ def point_cloud(
     With metric depth the unit is metres, and points beyond 10 times the median depth are left out. Otherwise inverse
     depth is scaled so that the farthest point is three times as far as the nearest: only the order in depth is valid.
     Points between a near and a far surface, where the map interpolates through empty space, are left out, unless no
-    others remain.
-
-    Args:
-        pixels: (H, W, 3) uint8, sRGB.
-        inv_depth: (H, W), inverse depth in ``unit``, finite.
-        unit: ``"1/m"`` gives metres.
-        camera: the camera of ``pixels``.
-        max_points: largest number of points; every n-th row and column is used.
+    others remain. Every n-th row and column is used, for at most ``max_points``.
     """
     height, width = inv_depth.shape
     step, coarse = steps = _steps(height, width, max_points)
@@ -220,7 +196,8 @@ def glb_bytes(cloud: PointCloud) -> bytes:
     positions = cloud.positions
     colours = linear_from_srgb8(cloud.colours)
     payload = positions.astype("<f4").tobytes() + colours.astype("<f4").tobytes()
-    count, size = len(positions), len(payload) // 2
+    size = len(payload) // 2
+    vectors = {"componentType": GLTF_FLOAT, "count": len(positions), "type": "VEC3"}
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": f"mddnet {__version__}", "extras": cloud.to_json()},
         "scene": 0,
@@ -230,15 +207,8 @@ def glb_bytes(cloud: PointCloud) -> bytes:
         "materials": [{"extensions": {"KHR_materials_unlit": {}}, "pbrMetallicRoughness": {"metallicFactor": 0.0}}],
         "extensionsUsed": ["KHR_materials_unlit"],
         "accessors": [
-            {
-                "bufferView": 0,
-                "componentType": GLTF_FLOAT,
-                "count": count,
-                "type": "VEC3",
-                "min": positions.min(axis=0).tolist(),
-                "max": positions.max(axis=0).tolist(),
-            },
-            {"bufferView": 1, "componentType": GLTF_FLOAT, "count": count, "type": "VEC3"},
+            {"bufferView": 0, **vectors, "min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()},
+            {"bufferView": 1, **vectors},
         ],
         "bufferViews": [
             {"buffer": 0, "byteOffset": i * size, "byteLength": size, "target": GLTF_ARRAY_BUFFER} for i in range(2)

@@ -1,7 +1,7 @@
 """Baselines: other methods, classical and learned, that are measured on the same photos as the model.
 
-A new baseline is one file with a class that infers (:class:`mddnet.evaluate.methods.Method`) and with ``BASELINES``,
-the constructor of each method by its name.
+A new baseline is one file with a function (:class:`mddnet.evaluate.methods.FunctionMethod`) or a class that infers
+(:class:`mddnet.evaluate.methods.Method`), and with ``BASELINES``, the constructor of each method by its name.
 """
 
 from __future__ import annotations
@@ -13,13 +13,7 @@ from pathlib import Path
 
 from mddnet.errors import ModelError
 from mddnet.evaluate.baselines.onnx_model import OnnxModel
-from mddnet.evaluate.baselines.transformers_model import (
-    KNOWN_WEIGHTS,
-    TransformersModel,
-    is_hub_name,
-    is_transformers_model,
-    weights_hint,
-)
+from mddnet.evaluate.baselines.transformers_model import TransformersModel, is_hub_name, is_transformers_model
 from mddnet.evaluate.methods import Method, PredictorMethod
 
 BASELINES: dict[str, Callable[[], Method]] = {}
@@ -29,15 +23,11 @@ for _module in pkgutil.iter_modules(__path__):
 
 
 def find_baseline(name: str, threads: int | None = None) -> Method:
-    """Load a classical baseline by its name, a learned one by its path, or another model of mddnet by its folder.
+    """Load a classical baseline by its name in :data:`BASELINES`, or a learned one by its path.
 
-    Args:
-        name: a name of :data:`BASELINES`; ``MODEL.onnx`` with a description ``MODEL.toml`` in the same folder; the
-            folder of a transformers model, or its name in the local cache of the hub; or a model folder of mddnet.
-        threads: largest number of processor cores that a network uses.
-
-    Raises:
-        ModelError: if there is no such baseline, or a required package or file is missing.
+    A path is ``MODEL.onnx`` with a description ``MODEL.toml`` in the same folder; the folder of a transformers model,
+    or its name in the local cache of the hub; or a model folder of mddnet. A network uses at most ``threads`` cores.
+    ModelError if there is no such baseline, or a required package or file is missing.
     """
     if name in BASELINES:
         return BASELINES[name]()
@@ -52,11 +42,9 @@ def find_baseline(name: str, threads: int | None = None) -> Method:
         model = load(path, threads)
         # models with one name may be compared, so the folder is part of the name
         return PredictorMethod(model, f"{model.name} {model.version} ({path.resolve().name})")
-    if name in KNOWN_WEIGHTS:
-        raise ModelError(weights_hint(name))
     if is_hub_name(name):
         return TransformersModel(name)
     raise ModelError(
         f"{name}: no such baseline; expected one of {', '.join(BASELINES)}, the path of an ONNX file, the folder "
-        "of a transformers model, or a model folder of mddnet"
+        "of a transformers model (get one with `hf download NAME --local-dir FOLDER`), or a model folder of mddnet"
     )

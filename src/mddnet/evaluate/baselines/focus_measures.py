@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
 
 import numpy as np
 
-from mddnet.evaluate.methods import Quantity, estimate_from
-from mddnet.metrics import Estimate, gaussian_smoothed, luminance, smoothed_laplacian
+from mddnet.evaluate.methods import FunctionMethod
+from mddnet.metrics import gaussian_smoothed, luminance, smoothed_laplacian
 from mddnet.types import Float32Array, UInt8Array
 
-FOCUS_MEASURE_SIGMA = 0.01
-"""Smoothing of the measures, sigma over the long side of the photo."""
-
-Measure = Callable[[UInt8Array, float], Float32Array]
+FOCUS_MEASURE_SIGMA = 0.01  # smoothing of the measures, sigma over the long side of the photo
 
 
 def tenengrad(photo: UInt8Array, sigma_px: float) -> Float32Array:
@@ -35,23 +30,17 @@ def local_variance(photo: UInt8Array, sigma_px: float) -> Float32Array:
     return np.maximum(gaussian_smoothed(luma * luma, sigma_px) - gaussian_smoothed(luma, sigma_px) ** 2, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class FocusMeasure:
-    """A negative focus measure as blur score: Pertuz et al., "Analysis of focus measure operators" (2013)."""
-
-    quantities: ClassVar[tuple[Quantity, ...]] = ("blur_score",)
-    name: str
-    measure: Measure  # (photo, sigma_px) to (H, W), larger is sharper
-
-    def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the blur score, (H, W)."""
-        return estimate_from("blur_score", -self.measure(photo, FOCUS_MEASURE_SIGMA * max(photo.shape[:2])))
-
-
-FOCUS_MEASURES = {
+FOCUS_MEASURES: dict[str, Callable[[UInt8Array, float], Float32Array]] = {
     "laplacian": smoothed_laplacian,
     "tenengrad": tenengrad,
     "local-variance": local_variance,
 }
 """By the name for ``--baseline``."""
-BASELINES = {name: partial(FocusMeasure, name, measure) for name, measure in FOCUS_MEASURES.items()}
+
+
+def blur_score(measure: str, photo: UInt8Array) -> Float32Array:
+    """A negative focus measure: Pertuz et al., "Analysis of focus measure operators" (2013)."""
+    return -FOCUS_MEASURES[measure](photo, FOCUS_MEASURE_SIGMA * max(photo.shape[:2]))
+
+
+BASELINES = {name: partial(FunctionMethod, name, "blur_score", partial(blur_score, name)) for name in FOCUS_MEASURES}

@@ -31,7 +31,6 @@ class Gradient:
 
     @cached_property
     def size(self) -> NDArray[np.float64]:
-        """(H, W), magnitude of the gradient."""
         return np.hypot(self.across, self.down)
 
     def edges(self, low: float, high: float) -> BoolArray:

@@ -6,54 +6,35 @@ Processing 27(3), 2018). The constants are those of the authors' public code. Ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
 from mddnet.evaluate.baselines.gradients import Gradient
-from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
-from mddnet.metrics import Estimate, luminance
+from mddnet.evaluate.methods import FunctionMethod
+from mddnet.metrics import luminance
 from mddnet.types import BoolArray, UInt8Array
 
-SCALES_PX = tuple(1.0 + 0.5 * n for n in range(9))
-"""Sigmas of the edge detection."""
-AGREEING = 4
-"""An edge must be detected at this number of the finest scales."""
-FINE_PX = SCALES_PX[0]
-"""Sigma of the finer of the two compared gradients; the coarser has half of the coarsest scale of the edge."""
-NOT_EDGES, LOW_TO_HIGH = 0.7, 0.4
-"""Thresholds of Canny: the quantile of the gradient for the higher one, and the ratio of the lower to the higher."""
+SCALES_PX = tuple(1.0 + 0.5 * n for n in range(9))  # sigmas of the edge detection
+AGREEING = 4  # an edge must be detected at this number of the finest scales
+FINE_PX = SCALES_PX[0]  # sigma of the finer of the two compared gradients
+NOT_EDGES, LOW_TO_HIGH = 0.7, 0.4  # Canny: quantile of the gradient for the higher threshold; lower over higher
 MAX_SIGMA_PX = 5.0
-CONNECTION = 10.0
-"""Weight of the smoothness along edges."""
-GUIDE_SIGMA_PX, GUIDE_RANGE = 7.0, 0.5
-"""Widths of the filter that smooths the photo into the guide of the propagation."""
-SPREAD_SHARE, SPREAD_RANGE = 1 / 8, 3.75
-"""Widths of the propagation: in space, as a share of the photo's short side; and in colour."""
+CONNECTION = 10.0  # weight of the smoothness along edges
+GUIDE_SIGMA_PX, GUIDE_RANGE = 7.0, 0.5  # widths of the filter that smooths the photo into the guide of the propagation
+SPREAD_SHARE, SPREAD_RANGE = 1 / 8, 3.75  # widths of the propagation: over the short side, and in colour
 PASSES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class KaraaliJung:
-    """The method; it estimates the sigma of a Gaussian."""
-
-    quantities: ClassVar[tuple[Quantity, ...]] = ("sigma_px",)
-    name: str = "karaali-jung"
-
-    def __post_init__(self) -> None:
-        require_packages(self.name, "build", "cv2", "scipy")
-
-    def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the CoC, four sigma; 0 everywhere in a photo without edges."""
-        scales, sigma_px = edge_blur(photo)
-        edges = scales >= AGREEING
-        if not edges.any():
-            return estimate_from("sigma_px", np.zeros(photo.shape[:2]))
-        sigma_px = propagated(along_edges(sigma_px, edges, scales), edges, photo)
-        return estimate_from("sigma_px", sigma_px.astype(np.float32))
+def sigma_map(photo: UInt8Array) -> NDArray[np.floating]:
+    """Sigma of the blur, (H, W) px; 0 everywhere in a photo without edges."""
+    scales, sigma_px = edge_blur(photo)
+    edges = scales >= AGREEING
+    if not edges.any():
+        return np.zeros(photo.shape[:2])
+    return propagated(along_edges(sigma_px, edges, scales), edges, photo).astype(np.float32)
 
 
 def edge_blur(photo: UInt8Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -64,14 +45,8 @@ def edge_blur(photo: UInt8Array) -> tuple[NDArray[np.int64], NDArray[np.float64]
         R^2 = (sigma^2 + s_2^2) / (sigma^2 + s_1^2),  sigma^2 = (R^2 s_1^2 - s_2^2) / (1 - R^2)
 
     s_1 is 1 px; s_2 is half of the coarsest scale up to which the edge is detected without a gap, so that neighbouring
-    edges have no influence.
-
-    Args:
-        photo: (H, W, 3) uint8, sRGB; decoded to linear light.
-
-    Returns:
-        scales: (H, W), number of scales at which the edge is detected, 0 where a finest scale misses it.
-        sigma_px: (H, W), at most 5, 0 without an edge.
+    edges have no influence. In linear light. Returns, (H, W) each, the number of scales at which the edge is detected,
+    0 where a finest scale misses it; and sigma in px, at most 5, 0 without an edge.
     """
     light = linear_from_srgb(luminance(photo))
     gradients = [Gradient.of(light, scale) for scale in SCALES_PX]
@@ -98,21 +73,13 @@ def _edges(gradient: Gradient) -> BoolArray:
 
 
 def along_edges(values: NDArray[np.float64], edges: BoolArray, scales: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The connected edge filter.
+    """The connected edge filter, (H, W), 0 outside the edges.
 
     Its values x minimise
 
         sum_i (1 + scales_i) (x_i - values_i)^2 + gamma sum_i sum_{j next to i} (x_i - x_j)^2
 
     over edge pixels i and those of their eight neighbours j that are edge pixels; gamma is 10.
-
-    Args:
-        values: (H, W).
-        edges: (H, W) bool.
-        scales: (H, W), number of scales at which the edge is detected.
-
-    Returns:
-        (H, W), 0 outside the edges.
     """
     from scipy.sparse import coo_matrix, diags
     from scipy.sparse.linalg import splu
@@ -150,16 +117,10 @@ def propagated(values: NDArray[np.float64], edges: BoolArray, photo: UInt8Array)
 def domain_transform(
     image: NDArray[np.float64], guide: NDArray[np.float64], sigma_px: float, sigma_range: float
 ) -> NDArray[np.float64]:
-    """Edge-aware smoothing by the recursive filter of Gastal and Oliveira.
+    """Smoothing of an image (H, W, C) that stops at the edges of the guide (H, W, G): a recursive filter.
 
-    "Domain Transform for Edge-Aware Image and Video Processing" (ACM Transactions on Graphics 30(4), 2011), equations
-    11, 14, 21 and appendix.
-
-    Args:
-        image: (H, W, C), the image to smooth.
-        guide: (H, W, G); smoothing stops at its edges.
-        sigma_px: width in space.
-        sigma_range: width in the values of the guide.
+    Gastal and Oliveira, "Domain Transform for Edge-Aware Image and Video Processing" (ACM Transactions on Graphics
+    30(4), 2011), equations 11, 14, 21 and appendix. The widths are in space and in the values of the guide.
     """
     result = image
     distances = [
@@ -179,4 +140,4 @@ def domain_transform(
     return result
 
 
-BASELINES = {"karaali-jung": KaraaliJung}
+BASELINES = {"karaali-jung": partial(FunctionMethod, "karaali-jung", "sigma_px", sigma_map, ("cv2", "scipy"))}

@@ -51,38 +51,27 @@ class OnnxDescription(BaseModel):
 
 
 def read_description(path: Path) -> OnnxDescription:
-    """Read ``MODEL.toml``.
-
-    Raises:
-        ModelError: if it is missing or is not an :class:`OnnxDescription`.
-    """
+    """Read ``MODEL.toml``; ModelError if it is missing or is not an :class:`OnnxDescription`."""
     try:
         with path.open("rb") as stream:
             return OnnxDescription.model_validate(tomllib.load(stream))
     except OSError as error:
-        raise ModelError(
-            f"{path}: not readable ({error.strerror}); expected a description of the ONNX file, such as\n{EXAMPLE}"
-        ) from error
+        reason = f"not readable ({error.strerror})"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not TOML ({error}); expected such as\n{EXAMPLE}") from error
+        reason = f"not TOML ({error})"
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ModelError(f"{path}: {where}: {first['msg']}; expected such as\n{EXAMPLE}") from error
+        reason = f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg']}"
+    raise ModelError(f"{path}: {reason}; expected a description of the ONNX file, such as\n{EXAMPLE}")
 
 
 class OnnxModel:
     """A network in an ONNX file."""
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        """Read the description and load the graph.
+        """Load ``MODEL.onnx`` and the description ``MODEL.toml`` in the same folder.
 
-        Args:
-            path: ``MODEL.onnx``; ``MODEL.toml`` in the same folder is an :class:`OnnxDescription`.
-            threads: largest number of processor cores.
-
-        Raises:
-            ModelError: if one of the files is missing or damaged, or they do not match.
+        ModelError if one of them is missing or damaged, or they do not match.
         """
         if not path.is_file():
             raise ModelError(f"{path}: no such file; expected an ONNX file")
@@ -110,11 +99,7 @@ class OnnxModel:
         self._input, self._output = inputs[0], wanted or outputs[0]
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the map at the photo's size, (H, W); lengths in pixels of the photo.
-
-        Raises:
-            ModelError: if the graph cannot run on the photo, or its output is not a map.
-        """
+        """Estimate the map at the photo's size; ModelError if the graph cannot run on it or gives no map."""
         spec = self.description
         height, width = photo.shape[:2]
         h, w = self._network_size(height, width)
@@ -141,10 +126,11 @@ class OnnxModel:
         down, across = padded.shape[0] / values.shape[0], padded.shape[1] / values.shape[1]
         box = (0.0, 0.0, w / across, h / down)
         picture = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR, box=box)
-        estimate = np.array(picture, dtype=np.float32)
-        return estimate_from(
-            spec.quantity, _in_photo_pixels(estimate, spec.quantity, float(np.sqrt(height * width / (h * w))))
-        )
+        estimate: Float32Array = np.array(picture, dtype=np.float32)
+        if spec.quantity in ("defocus_px", "sigma_px", "dmenet_sigma"):
+            # a length in pixels of the input; of a normalised sigma, a clipped value remains a lower limit
+            estimate *= np.float32(np.sqrt(height * width / (h * w)))
+        return estimate_from(spec.quantity, estimate)
 
     def _network_size(self, height: int, width: int) -> tuple[int, int]:
         if self.description.size is not None:
@@ -153,9 +139,3 @@ class OnnxModel:
             return height, width
         scale = min(1.0, self.description.long_side / max(height, width))
         return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _in_photo_pixels(values: Float32Array, quantity: Quantity, scale: float) -> Float32Array:
-    """Convert lengths from pixels of the network's input to pixels of the photo; ``scale`` is photo over input."""
-    # a normalised sigma is a length; a clipped value remains a lower limit
-    return values * np.float32(scale) if quantity in ("defocus_px", "sigma_px", "dmenet_sigma") else values

@@ -18,7 +18,7 @@ from PIL import Image
 from mddnet.errors import ModelError
 from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
 from mddnet.metrics import Estimate
-from mddnet.types import Float32Array, UInt8Array
+from mddnet.types import UInt8Array
 
 MODEL_TYPES: dict[str, Quantity | None] = {
     "depth_anything": None,
@@ -28,13 +28,6 @@ MODEL_TYPES: dict[str, Quantity | None] = {
     "zoedepth": "depth_m",
 }
 """By ``model_type`` of ``config.json``; None: ``depth_estimation_type`` decides between inverse depth and metres."""
-KNOWN_WEIGHTS = {
-    "depth-anything": "depth-anything/Depth-Anything-V2-Small-hf",
-    "dpt": "Intel/dpt-hybrid-midas",
-    "glpn": "vinvino02/glpn-nyu",
-    "depth-pro": "apple/DepthPro-hf",
-}
-"""Common names of models, and their weights."""
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -52,27 +45,13 @@ def is_hub_name(name: str) -> bool:
     return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
-def weights_hint(name: str) -> str:
-    """Instructions for getting the weights of a common name."""
-    weights = KNOWN_WEIGHTS[name]
-    return (
-        f"{name}: expected the folder of its weights; get them with `hf download {weights} --local-dir "
-        f"weights/{name}`, then use --baseline weights/{name} (or --baseline {weights}, if they are in the cache of "
-        "the hub)"
-    )
-
-
 class TransformersModel:
     """A depth network of transformers; its configuration determines whether it estimates inverse depth or metres."""
 
     def __init__(self, source: str) -> None:
-        """Load image processor and weights; the weights must be safetensors.
+        """Load image processor and safetensors from a folder, or by a name in the local cache of the hub.
 
-        Args:
-            source: folder of the model, or its name in the local cache of the hub.
-
-        Raises:
-            ModelError: if the package, the weights or one of their files is missing, or the type is unknown.
+        ModelError if the package, the weights or one of their files is missing, or the type is unknown.
         """
         require_packages(source, "baselines", "transformers")
         import transformers
@@ -85,10 +64,8 @@ class TransformersModel:
             config = transformers.AutoConfig.from_pretrained(source, **local)
         except Exception as error:
             # the package raises exceptions of many libraries
-            raise ModelError(
-                f"{source}: no local transformers model ({_first_line(error)}); get it with "
-                f"`hf download {source} --local-dir FOLDER` and give the folder"
-            ) from error
+            hint = f"give the folder of `hf download {source} --local-dir FOLDER`"
+            raise ModelError(f"{source}: no local transformers model ({_first_line(error)}); {hint}") from error
         self.quantities: tuple[Quantity, ...] = (_quantity(source, config),)
         try:
             self._processor = transformers.AutoImageProcessor.from_pretrained(source, **local)  # type: ignore[no-untyped-call]
@@ -96,18 +73,15 @@ class TransformersModel:
                 source, use_safetensors=True, **local
             )
         except Exception as error:
-            raise ModelError(
-                f"{source}: not a complete depth network ({_first_line(error)}); expected config.json, "
-                "preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
-            ) from error
+            expected = (
+                "config.json, preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
+            )
+            reason = _first_line(error)
+            raise ModelError(f"{source}: not a complete depth network ({reason}); expected {expected}") from error
         self._model.eval().requires_grad_(False)
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the map at the photo's size, (H, W).
-
-        Raises:
-            ModelError: if the network cannot run on the photo.
-        """
+        """Estimate the map at the photo's size; ModelError if the network cannot run on it."""
         height, width = photo.shape[:2]
         try:
             inputs = self._processor(images=Image.fromarray(photo), return_tensors="pt")
@@ -116,7 +90,7 @@ class TransformersModel:
             values = np.asarray(found[0]["predicted_depth"].float().numpy(), dtype=np.float32)
         except Exception as error:
             raise ModelError(f"{self.name}: cannot run on {width} x {height} pixels ({_first_line(error)})") from error
-        return estimate_from(self.quantities[0], _finite(values.reshape(values.shape[-2:]), self.name))
+        return estimate_from(self.quantities[0], values.reshape(values.shape[-2:]))
 
 
 def _quantity(source: str, config: Any) -> Quantity:
@@ -127,12 +101,6 @@ def _quantity(source: str, config: Any) -> Quantity:
     if quantity is not None:
         return quantity
     return "depth_m" if getattr(config, "depth_estimation_type", "relative") == "metric" else "inv_depth"
-
-
-def _finite(values: Float32Array, name: str) -> Float32Array:
-    if not np.isfinite(values).all():
-        raise ModelError(f"{name}: {np.mean(~np.isfinite(values)):.1%} of the output is not finite")
-    return values
 
 
 def _first_line(error: Exception) -> str:

@@ -6,58 +6,42 @@ Zhuo and Sim, "Defocus map estimation from a single image" (Pattern Recognition 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.evaluate.baselines.gradients import Gradient
-from mddnet.evaluate.methods import Quantity, estimate_from, require_packages
-from mddnet.metrics import Estimate, luminance
+from mddnet.evaluate.methods import FunctionMethod
+from mddnet.metrics import luminance
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 if TYPE_CHECKING:
     import scipy.sparse
 
-DERIVATIVE_SIGMA_PX = 1.0
-"""Gradients are derivatives of this Gaussian; plain differences of pixels are too noisy."""
+DERIVATIVE_SIGMA_PX = 1.0  # gradients are derivatives of this Gaussian; plain differences of pixels are too noisy
 REBLUR_SIGMA_PX = 1.0
-CANNY_HIGH, CANNY_LOW = 0.1, 0.04
-"""Thresholds of Canny's detector as shares of the largest gradient, as in the authors' demonstration."""
-BILATERAL_SHARE = 0.1
-"""Widths of the bilateral filter: this share of the image's long side, and of its range of luma."""
-FIDELITY = 0.001
-"""Weight of the blur at edges against the smoothness of the map."""
+MAX_SIGMA_PX = 5.0  # larger blur is clipped: its gradient ratio differs from 1 by less than the noise
+CANNY_HIGH, CANNY_LOW = 0.1, 0.04  # as shares of the largest gradient, as in the authors' demonstration
+BILATERAL_SHARE = 0.1  # widths of the bilateral filter: this share of the image's long side, and of its range of luma
+FIDELITY = 0.001  # weight of the blur at edges against the smoothness of the map
 MATTING_EPSILON = 1e-7
-PROPAGATION_LONG_SIDE_PX = 320
-"""Size at which the map is propagated, in two seconds instead of a minute; the map is smooth anyway."""
+PROPAGATION_LONG_SIDE_PX = 320  # two seconds instead of a minute; the map is smooth anyway
 _GRID = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ZhuoSim:
-    """The method; it estimates the sigma of a Gaussian."""
-
-    quantities: ClassVar[tuple[Quantity, ...]] = ("sigma_px",)
-    max_sigma_px: float = 5.0  # larger blur is clipped: its gradient ratio differs from 1 by less than the noise
-    name: str = "zhuo-sim"
-
-    def __post_init__(self) -> None:
-        require_packages(self.name, "build", "cv2", "scipy")
-
-    def infer(self, photo: UInt8Array, /) -> Estimate:
-        """Estimate the CoC, four sigma; 0 everywhere in a photo without edges."""
-        edges, sigma_px = edge_blur(photo, self.max_sigma_px)
-        if not edges.any():
-            return estimate_from("sigma_px", np.zeros(photo.shape[:2]))
-        refined = sparse_bilateral(sigma_px, edges, luminance(photo))
-        full = propagated(refined, edges, photo)
-        return estimate_from("sigma_px", np.clip(full, 0.0, self.max_sigma_px).astype(np.float32))
+def sigma_map(photo: UInt8Array) -> NDArray[np.floating]:
+    """Sigma of the blur, (H, W) px; 0 everywhere in a photo without edges."""
+    edges, sigma_px = edge_blur(photo)
+    if not edges.any():
+        return np.zeros(photo.shape[:2])
+    full = propagated(sparse_bilateral(sigma_px, edges, luminance(photo)), edges, photo)
+    return np.clip(full, 0.0, MAX_SIGMA_PX).astype(np.float32)
 
 
-def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArray[np.float64]]:
+def edge_blur(photo: UInt8Array) -> tuple[BoolArray, NDArray[np.float64]]:
     """Edges, and the blur of a step edge at each of them.
 
     The gradient of a step that is blurred by sigma falls by R when it is blurred once more by sigma_0 (equation 6 of
@@ -65,13 +49,7 @@ def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArra
 
         R^2 = (sigma^2 + s^2 + sigma_0^2) / (sigma^2 + s^2)
 
-    Args:
-        photo: (H, W, 3) uint8, sRGB.
-        max_sigma_px: larger sigmas are clipped to this.
-
-    Returns:
-        edges: (H, W) bool, without edges that the second blur makes steeper.
-        sigma_px: (H, W), 0 without an edge.
+    Returns, (H, W) each, the edges, without those that the second blur makes steeper, and sigma, 0 without an edge.
     """
     luma = luminance(photo)
     first = Gradient.of(luma, DERIVATIVE_SIGMA_PX)
@@ -81,7 +59,7 @@ def edge_blur(photo: UInt8Array, max_sigma_px: float) -> tuple[BoolArray, NDArra
     ratio_squared = (sharp[edges] / blurred[edges]) ** 2
     variance = REBLUR_SIGMA_PX**2 / (ratio_squared - 1.0) - DERIVATIVE_SIGMA_PX**2
     sigma_px = np.zeros(luma.shape)
-    sigma_px[edges] = np.sqrt(np.clip(variance, 0.0, max_sigma_px**2))
+    sigma_px[edges] = np.sqrt(np.clip(variance, 0.0, MAX_SIGMA_PX**2))
     return edges, sigma_px
 
 
@@ -89,15 +67,7 @@ def sparse_bilateral(values: NDArray[np.float64], where: BoolArray, guide: Float
     """Joint bilateral filter of values that are known at few pixels, weighted by distance and difference of luma.
 
     On a bilateral grid (Chen et al., "Real-time edge-aware image processing with the bilateral grid", SIGGRAPH 2007)
-    of two cells per sigma.
-
-    Args:
-        values: (H, W).
-        where: (H, W) bool, pixels with a value.
-        guide: (H, W) luma.
-
-    Returns:
-        (H, W), 0 without a value.
+    of two cells per sigma. (H, W), 0 without a value.
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -122,16 +92,8 @@ def propagated(
 ) -> NDArray[np.float64]:
     """The map d that minimises d' L d + lambda sum over edges (d - values)^2, L the matting Laplacian of the photo.
 
-    Section 5 of the paper: (L + lambda D) d = lambda D values, with D = 1 at edges on the diagonal, by sparse LU.
-
-    Args:
-        values: (H, W), used at ``where``.
-        where: (H, W) bool, not empty.
-        photo: (H, W, 3) uint8.
-        long_side_px: a larger photo is downsampled for this step, its values are averaged, and the map is upsampled.
-
-    Returns:
-        (H, W).
+    Section 5 of the paper: (L + lambda D) d = lambda D values, with D = 1 at edges on the diagonal, by sparse LU. A
+    photo with a longer side is downsampled for this step, its values are averaged, and the map is upsampled.
     """
     from scipy.sparse import diags
     from scipy.sparse.linalg import splu
@@ -158,9 +120,6 @@ def matting_laplacian(photo: UInt8Array) -> scipy.sparse.dia_matrix:
     """The matting Laplacian of windows of 3 x 3 pixels, (H W, H W), symmetric, its rows sum to 0.
 
     Levin et al., "A Closed-Form Solution to Natural Image Matting" (IEEE PAMI 2008), equation 12.
-
-    Args:
-        photo: (H, W, 3) uint8, H and W at least 3.
     """
     from scipy.sparse import dia_matrix
 
@@ -184,4 +143,4 @@ def matting_laplacian(photo: UInt8Array) -> scipy.sparse.dia_matrix:
     return dia_matrix((data, list(diagonals)), shape=(height * width, height * width))
 
 
-BASELINES = {"zhuo-sim": ZhuoSim}
+BASELINES = {"zhuo-sim": partial(FunctionMethod, "zhuo-sim", "sigma_px", sigma_map, ("cv2", "scipy"))}

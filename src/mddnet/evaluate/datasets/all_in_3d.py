@@ -9,14 +9,13 @@ import numpy as np
 from mddnet.captures.all_in_3d import AllIn3dScene, list_all_in_3d
 from mddnet.data.evenly import evenly
 from mddnet.evaluate.datasets.files import inv_depth_from_depth_m
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing
 from mddnet.optics import signed_defocus_px
 
-FRAMES = 4
-"""Evaluated frames per scene, spread evenly over its positions."""
+FRAMES = 4  # evaluated frames per scene, spread evenly over its positions
 
 
-def list_all_in_3d_photos(dataset: Dataset, root: Path) -> Listing:
+def list_all_in_3d_photos(root: Path) -> Listing:
     """List the photos of an ALL-in-3D folder."""
     items, failures = [], []
     for scene in list_all_in_3d(root):

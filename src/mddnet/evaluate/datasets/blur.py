@@ -21,71 +21,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError
-from mddnet.evaluate.datasets.files import (
-    images_in,
-    natural_order,
-    paired,
-    read_levels,
-    read_mat,
-    read_rgb,
-    same_stem,
-)
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets import files
+from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, MissingFiles
 from mddnet.optics import diameter_from_sigma
+from mddnet.types import Float32Array
 
-TABLE_FILE = "convertion.mat"
 LEVELS_PER_PX = 10.0
-MAX_SIGMA_PX = 7.5
-"""A little above (29 - 1) / 4, the largest sigma of SYNDOF."""
+MAX_SIGMA_PX = 7.5  # a little above (29 - 1) / 4, the largest sigma of SYNDOF
 
 
-def list_syndof(dataset: Dataset, root: Path) -> Listing:
+def list_syndof(root: Path) -> Listing:
     """All photos; the authors do not publish which of them are the test set."""
-    photos = root / "image"
+    photos, maps = root / "image", root / "blur_map"
     if not photos.is_dir():
-        raise dataset.missing(photos, "the blurred images")
-    return paired(images_in(photos), lambda p: same_stem(root / "blur_map", p.stem), "blur_map/NAME.png", _syndof_item)
+        raise MissingFiles(photos, "the blurred images")
+    return files.paired(
+        files.images_in(photos), lambda p: files.same_stem(maps, p.stem), "blur_map/NAME.png", _syndof_item
+    )
 
 
 def _syndof_item(photo: Path, blur_map: Path) -> Item:
     def load() -> DatasetPhoto:
-        sigma_px = read_levels(blur_map, channel=1) / LEVELS_PER_PX
+        sigma_px = files.read_levels(blur_map, channel=1) / LEVELS_PER_PX
         if sigma_px.max(initial=0.0) > MAX_SIGMA_PX:
             raise CaptureError(
                 f"{blur_map}: levels up to {LEVELS_PER_PX * sigma_px.max():g}; expected ten times a sigma of at most "
                 "7 px: blur_map/, not blur_map_norm/ or blur_map_binary/"
             )
-        return DatasetPhoto(read_rgb(photo), defocus_px=np.asarray(diameter_from_sigma(sigma_px), dtype=np.float32))
+        coc: Float32Array = np.asarray(diameter_from_sigma(sigma_px), dtype=np.float32)
+        return DatasetPhoto(files.read_rgb(photo), defocus_px=coc)
 
     return Item(photo.stem, photo.stem.partition("_")[0], load)
 
 
-def list_rtf(dataset: Dataset, root: Path) -> Listing:
+def list_rtf(root: Path) -> Listing:
     """List the photos of RTF."""
-    table_path = root / TABLE_FILE
-    photos, truths = images_in(root / "image"), sorted((root / "gt").glob("*.mat"), key=natural_order)
+    table_path = root / "convertion.mat"
+    photos, truths = files.images_in(root / "image"), files.images_in(root / "gt", (".mat",))
     for path, found in ((root / "image", photos), (root / "gt", truths), (table_path, table_path.is_file())):
         if not found:
-            raise dataset.missing(path, "files of the data set")
+            raise MissingFiles(path, "files of the data set")
     if len(photos) != len(truths):
         raise CaptureError(f"{root}: {len(photos)} photos in image/ and {len(truths)} maps in gt/; expected as many")
-    table = read_mat(table_path, "convertion")
+    table = files.read_mat(table_path, "convertion")
     if table.ndim != 2 or table.shape[1] < 2 or not len(table):
-        raise CaptureError(
-            f"{table_path}: convertion is {table.shape}; expected two columns, sigma and size of the disc"
-        )
+        raise CaptureError(f"{table_path}: convertion is {table.shape}; expected two columns, sigma and disc size")
     return Listing(tuple(_rtf_item(p, t, table) for p, t in zip(photos, truths, strict=True)))
 
 
 def _rtf_item(photo: Path, truth: Path, table: NDArray[np.float64]) -> Item:
     def load() -> DatasetPhoto:
-        blur = read_mat(truth, "blurMap")
+        blur = files.read_mat(truth, "blurMap")
         if blur.ndim != 2:
             raise CaptureError(f"{truth}: blurMap is {blur.shape}; expected (H, W)")
         sigma_px = sigma_of_disc(blur, table)
-        pixels = read_rgb(photo)
-        height, width = (min(a, b) for a, b in zip(pixels.shape[:2], blur.shape, strict=True))
-        if max(pixels.shape[0] - height, pixels.shape[1] - width, blur.shape[0] - height, blur.shape[1] - width) > 16:
+        pixels = files.read_rgb(photo)
+        height, width = np.minimum(pixels.shape[:2], blur.shape)
+        if np.abs(np.subtract(pixels.shape[:2], blur.shape)).max() > 16:
             raise CaptureError(f"{truth}: blurMap is {blur.shape} for a photo of {pixels.shape[:2]}; expected one size")
         coc = np.asarray(diameter_from_sigma(sigma_px[:height, :width]), dtype=np.float32)
         return DatasetPhoto(np.ascontiguousarray(pixels[:height, :width]), defocus_px=coc)
@@ -95,10 +87,6 @@ def _rtf_item(photo: Path, truth: Path, table: NDArray[np.float64]) -> Item:
 
 def sigma_of_disc(blur: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sigma, px, of every pixel, from the row of the table with the nearest disc size."""
-    order = np.argsort(table[:, 1], kind="stable")
-    sizes, sigmas = table[order, 1], table[order, 0]
-    right = np.clip(np.searchsorted(sizes, blur), 1, max(len(sizes) - 1, 1))
-    left = right - 1
-    right = np.minimum(right, len(sizes) - 1)
-    nearest = np.where(np.abs(blur - sizes[left]) <= np.abs(sizes[right] - blur), left, right)
+    sigmas, sizes = table[np.argsort(table[:, 1], kind="stable"), :2].T
+    nearest = np.searchsorted((sizes[1:] + sizes[:-1]) / 2, blur)
     return np.where(np.isfinite(blur), sigmas[nearest], np.nan)

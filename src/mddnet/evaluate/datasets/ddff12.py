@@ -18,30 +18,26 @@ import numpy as np
 
 from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, MissingFiles
 from mddnet.optics import light_field_kappa_px, signed_defocus_px
 
 FILE = "ddff-dataset-trainval.h5"
-VIEWS = 9
-DISPARITY_RANGE_PX = (0.2825, 0.0202)
-"""Of 0.5 m and 7 m, from the README; the planes of focus are evenly spaced in it."""
-NEAREST_M = 0.5
-FRAMES_OF_A_STACK = (0, 3, 6, 9)
-"""Evaluated frames of ten, near to far; neighbouring frames are similar."""
+VIEWS = np.argwhere(np.ones((9, 9))).astype(np.float64)  # rows and columns of the views that are averaged
+DISPARITY_RANGE_PX = (0.2825, 0.0202)  # of 0.5 m and 7 m, from the README
+FOCUS_PX = np.linspace(*DISPARITY_RANGE_PX, 10)  # disparity in focus of each of the ten frames, near to far
+FRAMES_OF_A_STACK = (0, 3, 6, 9)  # evaluated frames of ten, near to far; neighbouring frames are similar
 
 
-def list_ddff12(dataset: Dataset, root: Path) -> Listing:
+def list_ddff12(root: Path) -> Listing:
     """List the photos of DDFF 12-Scene."""
     path = root / FILE
     if not path.is_file():
-        raise dataset.missing(path, "the authors' file of training and validation scenes")
+        raise MissingFiles(path, "the authors' file of training and validation scenes")
     with opened_hdf5(path) as file:
         stacks, disparities = dataset_of(file, path, "stack_val", 5), dataset_of(file, path, "disp_val", 4)
         if stacks.shape[4] != 3 or disparities.shape != (stacks.shape[0], 1, *stacks.shape[2:4]):
-            raise CaptureError(
-                f"{path}: stack_val {stacks.shape}, disp_val {disparities.shape}; expected (N, F, H, W, 3) and "
-                "(N, 1, H, W)"
-            )
+            found = f"stack_val {stacks.shape}, disp_val {disparities.shape}"
+            raise CaptureError(f"{path}: {found}; expected (N, F, H, W, 3) and (N, 1, H, W)")
         count, frames = stacks.shape[:2]
     if frames != 10:
         raise CaptureError(f"{path}: stacks of {frames} frames; expected 10, whose planes of focus are known")
@@ -57,23 +53,10 @@ def _item(path: Path, stack: int, frame: int) -> Item:
         disparity = np.where(np.isfinite(disparity) & (disparity > 0), disparity, np.nan)
         largest = float(np.nanmax(disparity)) if np.isfinite(disparity).any() else 0.0
         if largest > 2 * DISPARITY_RANGE_PX[0]:
-            raise CaptureError(
-                f"{path}, disp_val[{stack}]: disparities up to {largest:g} px; expected about "
-                f"{DISPARITY_RANGE_PX[1]:g} to {DISPARITY_RANGE_PX[0]:g} px between neighbouring views"
-            )
-        inv_depth = disparity / (NEAREST_M * DISPARITY_RANGE_PX[0])
-        signed = signed_defocus_px(disparity, focus_disparities_px()[frame], view_kappa_px()).astype(np.float32)
+            expected = "at most about {:g} px between neighbouring views".format(*DISPARITY_RANGE_PX)
+            raise CaptureError(f"{path}, disp_val[{stack}]: disparities up to {largest:g} px; expected {expected}")
+        inv_depth = disparity / (0.5 * DISPARITY_RANGE_PX[0])
+        signed = signed_defocus_px(disparity, FOCUS_PX[frame], light_field_kappa_px(VIEWS)).astype(np.float32)
         return DatasetPhoto(photo.astype(np.uint8), inv_depth.astype(np.float32), "1/m", signed, abs(signed))
 
     return Item(f"val_{stack:04d}_frame_{frame + 1:02d}", "validation scenes", load)
-
-
-def focus_disparities_px() -> list[float]:
-    """Disparity in focus of each of the ten frames, near to far."""
-    return [float(value) for value in np.linspace(*DISPARITY_RANGE_PX, 10)]
-
-
-def view_kappa_px() -> float:
-    """CoC diameter in px per px of disparity of an average of all 9 x 9 views."""
-    rows, columns = np.mgrid[:VIEWS, :VIEWS]
-    return light_field_kappa_px(np.stack([rows.ravel(), columns.ravel()], axis=1))

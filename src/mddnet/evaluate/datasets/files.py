@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError, MddnetError
-from mddnet.evaluate.datasets.record import Item, Listing
+from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing
 from mddnet.photo.image_file import opened_image
 from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
@@ -68,8 +68,7 @@ def read_rgb(path: Path) -> UInt8Array:
 def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
     """(H, W) unscaled grey levels of an 8- or 16-bit image, of one channel if it has several.
 
-    Raises:
-        CaptureError: if it is missing or damaged, or its pixels are not integers.
+    CaptureError if it is missing or damaged, or its pixels are not integers.
     """
     with opened_image(path, GET_AGAIN) as image:
         # decode grey palettes and one-bit masks
@@ -81,36 +80,28 @@ def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
     return levels.astype(np.float64)
 
 
-def read_depth16_m(path: Path, codes_per_m: float, expected: str) -> NDArray[np.float64]:
-    """(H, W) depth in metres of a 16-bit image whose codes are proportional to depth; 0 is unknown.
+def photo_with_depth16(photo: Path, depth: Path, codes_per_m: float, expected: str) -> DatasetPhoto:
+    """A photo with a depth map of 16-bit codes that are proportional to depth; 0 is unknown.
 
-    Args:
-        path: the image.
-        codes_per_m: code of 1 m, > 0.
-        expected: description of the codes, for the error.
-
-    Raises:
-        CaptureError: if it is missing or damaged, its pixels are not integers, or no code is above 255, as in an
-            image that was converted to 8 bits.
+    CaptureError for a missing or damaged map, one that is not of integers, or has no code above 255, as an image that
+    was converted to 8 bits; it says what was ``expected``.
     """
-    codes = read_levels(path)
+    codes = read_levels(depth)
     largest = float(codes.max(initial=0.0))
     if largest <= 255:
-        raise CaptureError(f"{path}: values up to {largest:g}; expected {expected}, not 8 bits; {GET_AGAIN}")
-    return codes / codes_per_m
+        raise CaptureError(f"{depth}: values up to {largest:g}; expected {expected}, not 8 bits; {GET_AGAIN}")
+    return DatasetPhoto(read_rgb(photo), inv_depth_from_depth_m(codes / codes_per_m), "1/m")
 
 
 def read_pfm(path: Path) -> Float32Array:
     """(H, W) float32 of a grey PFM file: ``Pf``, width and height, scale (negative is little-endian), rows bottom up.
 
-    The format of Debevec's HDR Shop, https://netpbm.sourceforge.net/doc/pfm.html.
-
-    Raises:
-        CaptureError: if it is missing or damaged, has several channels, or its length does not match its header.
+    The format of Debevec's HDR Shop, https://netpbm.sourceforge.net/doc/pfm.html. CaptureError if the file is missing
+    or damaged, has several channels, or its length does not match its header.
     """
     try:
         with path.open("rb") as stream:
-            head = [_pfm_line(stream.readline(200)) for _ in range(3)]
+            head = [stream.readline(200).decode("ascii").strip() for _ in range(3)]
             width, height = (int(size) for size in head[1].split())
             scale = float(head[2])
             if head[0] != "Pf" or min(width, height) < 1 or width * height > MAX_PFM_PIXELS or not abs(scale) > 0:
@@ -124,30 +115,11 @@ def read_pfm(path: Path) -> Float32Array:
     return values.astype(np.float32)
 
 
-def _pfm_line(line: bytes) -> str:
-    return line.decode("ascii").strip()
-
-
-def import_extra(module: str, path: Path) -> Any:
-    """Import a module of the extra ``datasets``; CaptureError with the file and the extra if it is not installed."""
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise CaptureError(
-            f"{path}: reading it needs the package {module.partition('.')[0]}: pip install 'mddnet[datasets]'"
-        ) from error
-
-
 @contextmanager
 def opened_hdf5(path: Path) -> Iterator[Any]:
-    """Open an HDF5 file, such as a MATLAB file of version 7.3, for reading.
+    """Open an HDF5 file, such as a MATLAB file of version 7.3; CaptureError if it is damaged. Needs h5py."""
+    import h5py
 
-    Raises:
-        CaptureError: if it is not an HDF5 file or is damaged, or h5py is not installed.
-    """
-    h5py = import_extra("h5py", path)
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -159,11 +131,7 @@ def opened_hdf5(path: Path) -> Iterator[Any]:
 
 
 def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:
-    """A dataset of an open HDF5 file, not read yet.
-
-    Raises:
-        CaptureError: if it is missing or has another number of dimensions.
-    """
+    """A dataset of an open HDF5 file, not read yet; CaptureError if it is missing or has other dimensions."""
     found = file.get(key)
     if found is None or len(getattr(found, "shape", ())) != dimensions:
         has = {name: getattr(value, "shape", "a group") for name, value in file.items()}
@@ -172,14 +140,11 @@ def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:
 
 
 def read_mat(path: Path, key: str) -> NDArray[np.float64]:
-    """An array of numbers from a MATLAB file up to version 7.
+    """An array of numbers from a MATLAB file up to version 7; CaptureError if that fails. Needs SciPy."""
+    from scipy.io import loadmat
 
-    Raises:
-        CaptureError: if it is missing, damaged, lacks the variable, or SciPy is not installed.
-    """
-    scipy_io = import_extra("scipy.io", path)
     try:
-        values = scipy_io.loadmat(str(path), variable_names=[key]).get(key)
+        values = loadmat(str(path), variable_names=[key]).get(key)
     except Exception as error:
         # SciPy raises many kinds of exceptions for a damaged file
         raise CaptureError(f"{path}: not a readable MATLAB file ({error}); get the file again") from error

@@ -18,45 +18,34 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from mddnet.evaluate.datasets.files import (
-    images_in,
-    inv_depth_from_depth_m,
-    paired,
-    read_depth16_m,
-    read_rgb,
-    same_stem,
-)
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets import files
+from mddnet.evaluate.datasets.record import Item, Listing, MissingFiles
 
-CODES_PER_M = 256.0
 SELECTION = "val_selection_cropped"
 
 
-def list_kitti(dataset: Dataset, root: Path) -> Listing:
+def list_kitti(root: Path) -> Listing:
     """List the photos of KITTI."""
     selection = root if root.name == SELECTION else root / SELECTION
     if (selection / "image").is_dir():
         depths = selection / "groundtruth_depth"
-        return _pairs(dataset, selection / "image", depths, "_sync_image_", "_sync_groundtruth_depth_")
+        return _pairs(selection / "image", depths, "_sync_image_", "_sync_groundtruth_depth_")
     if (root / "rgb").is_dir():
-        return _pairs(dataset, root / "rgb", root / "depth")
-    raise dataset.missing(selection / "image", "the photos of the selection, or rgb/")
+        return _pairs(root / "rgb", root / "depth")
+    raise MissingFiles(selection / "image", "the photos of the selection, or rgb/")
 
 
-def _pairs(dataset: Dataset, photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Listing:
+def _pairs(photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Listing:
     """Photos with their depth maps, whose names have ``of_depth`` instead of ``of_photo``."""
 
     def depth_of(photo: Path) -> Path | None:
-        return same_stem(depths, photo.stem.replace(of_photo, of_depth, 1), (".png",))
+        return files.same_stem(depths, photo.stem.replace(of_photo, of_depth, 1), (".png",))
 
     expected = f"depth map in {depths.name}/, a PNG of the same name{f' with {of_depth}' if of_depth else ''},"
-    return paired(images_in(photos, (".png", ".jpg")), depth_of, expected, partial(_item, dataset))
+    return files.paired(files.images_in(photos, (".png", ".jpg")), depth_of, expected, _item)
 
 
-def _item(dataset: Dataset, photo: Path, depth: Path) -> Item:
-    def load() -> DatasetPhoto:
-        depth_m = read_depth16_m(depth, CODES_PER_M, "16-bit depths, metres times 256")
-        return DatasetPhoto(read_rgb(photo), inv_depth_from_depth_m(depth_m), "1/m")
-
+def _item(photo: Path, depth: Path) -> Item:
     drive, found, _ = photo.stem.partition("_sync_")
-    return Item(photo.stem, drive if found else dataset.name, load)
+    read = partial(files.photo_with_depth16, photo, depth, 256.0, "16-bit depths, metres times 256")
+    return Item(photo.stem, drive if found else "kitti", read)

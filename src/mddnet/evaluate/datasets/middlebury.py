@@ -27,26 +27,19 @@ import numpy as np
 
 from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets.files import read_levels, read_pfm, read_rgb
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, MissingFiles
 
 FULL_FOCAL_PX, BASELINE_MM = 3740.0, 160.0
-DISPARITIES_2014 = ("disp0.pfm", "disp0GT.pfm")
-"""Names of the disparity of the left image, in the data sets and in the benchmark."""
+DISPARITIES_2014 = ("disp0.pfm", "disp0GT.pfm")  # of the left image: in the data sets, in the benchmark
 _BLANK = r"[ \t]*"
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 
 
-def _scenes(
-    dataset: Dataset,
-    root: Path,
-    photo: str,
-    parts: tuple[tuple[str, ...], ...],
-    item: Callable[[Path, Path], Item],
-) -> Listing:
+def _scenes(root: Path, photo: str, parts: tuple[tuple[str, ...], ...], item: Callable[[Path, Path], Item]) -> Listing:
     """Folders below ``root`` that contain ``photo``; a folder without one file of each part is a failure."""
     folders = sorted(path.parent for path in root.rglob(photo))
     if not folders:
-        raise dataset.missing(root / "SCENE" / photo, "a folder of each scene")
+        raise MissingFiles(root / "SCENE" / photo, "a folder of each scene")
     items, failures = [], []
     for folder in folders:
         lacking = [names for names in parts if not any((folder / name).is_file() for name in names)]
@@ -72,30 +65,20 @@ def _item_2014(root: Path, folder: Path) -> Item:
 
 
 def read_calibration(path: Path) -> tuple[float, float, float]:
-    """Focal length of the left camera (px), doffs (px) and baseline (mm) of a ``calib.txt``.
-
-    Raises:
-        CaptureError: if one of them is missing or invalid.
-    """
+    """Focal length of the left camera (px), doffs (px) and baseline (mm); CaptureError if one is missing or invalid."""
     try:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise CaptureError(f"{path}: not readable ({error}); expected the calibration of the scene") from error
-    found = [
-        re.search(pattern, text, flags=re.MULTILINE)
-        for pattern in (
-            rf"^{_BLANK}cam0{_BLANK}={_BLANK}\[{_BLANK}{_NUMBER}[ \t]",
-            rf"^{_BLANK}doffs{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
-            rf"^{_BLANK}baseline{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
-        )
-    ]
-    if any(match is None for match in found):
-        names = ("cam0=[f 0 cx; ...]", "doffs=...", "baseline=...")
-        lacking = ", ".join(name for name, match in zip(names, found, strict=True) if match is None)
-        raise CaptureError(
-            f"{path}: no line {lacking} with a number; expected the lines {', '.join(names)}; get the file again"
-        )
-    focal_px, doffs_px, baseline_mm = (float(match[1]) for match in found if match is not None)
+    patterns = {
+        "cam0=[f 0 cx; ...]": rf"^{_BLANK}cam0{_BLANK}={_BLANK}\[{_BLANK}{_NUMBER}[ \t]",
+        "doffs=...": rf"^{_BLANK}doffs{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
+        "baseline=...": rf"^{_BLANK}baseline{_BLANK}={_BLANK}{_NUMBER}{_BLANK}$",
+    }
+    found = {name: re.findall(pattern, text, flags=re.MULTILINE) for name, pattern in patterns.items()}
+    if lacking := [name for name, numbers in found.items() if not numbers]:
+        raise CaptureError(f"{path}: no line {', '.join(lacking)} with a number; expected {', '.join(patterns)}")
+    focal_px, doffs_px, baseline_mm = (float(numbers[0]) for numbers in found.values())
     if not (0 < focal_px < math.inf and 0 < baseline_mm < math.inf and math.isfinite(doffs_px)):
         raise CaptureError(f"{path}: f {focal_px:g} px, baseline {baseline_mm:g} mm; expected positive numbers")
     return focal_px, doffs_px, baseline_mm
@@ -128,17 +111,14 @@ def _reduction(folder: Path, width: int) -> int:
     for reduction in (1, 2, 3):
         if 1200 <= width * reduction <= 1420:
             return reduction
-    raise CaptureError(
-        f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420 px, or a half or a third of that, since the "
-        "unit of disparity depends on the size"
-    )
+    raise CaptureError(f"{folder / 'view1.png'}: {width} px wide; expected 1200 to 1420, or a half or a third of it")
 
 
-def list_2014(dataset: Dataset, root: Path) -> Listing:
+def list_2014(root: Path) -> Listing:
     """Scenes of 2014, 2021 and of the benchmark."""
-    return _scenes(dataset, root, "im0.png", (DISPARITIES_2014, ("calib.txt",)), _item_2014)
+    return _scenes(root, "im0.png", (DISPARITIES_2014, ("calib.txt",)), _item_2014)
 
 
-def list_2006(dataset: Dataset, root: Path) -> Listing:
+def list_2006(root: Path) -> Listing:
     """Scenes of 2005 and 2006."""
-    return _scenes(dataset, root, "view1.png", (("disp1.png",),), _item_2006)
+    return _scenes(root, "view1.png", (("disp1.png",),), _item_2006)

@@ -20,49 +20,39 @@ from typing import Any
 import numpy as np
 
 from mddnet.errors import CaptureError
-from mddnet.evaluate.datasets.files import (
-    dataset_of,
-    images_in,
-    inv_depth_from_depth_m,
-    opened_hdf5,
-    paired,
-    read_depth16_m,
-    read_mat,
-    read_rgb,
-)
-from mddnet.evaluate.datasets.record import Crop, Dataset, DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets import files
+from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
+from mddnet.evaluate.datasets.record import Crop, DatasetPhoto, Item, Listing, MissingFiles
 
 MAT_FILE, SPLITS_FILE = "nyu_depth_v2_labeled.mat", "splits.mat"
-BORDER = np.s_[7:474, 7:632]
-"""The part of a frame that contains the undistorted photo; the PNG form is black outside."""
+BORDER = np.s_[7:474, 7:632]  # the part of a frame that contains the undistorted photo; the PNG form is black outside
 EIGEN_CROP = Crop(45, 471, 41, 601, 480, 640, "Eigen et al. 2014, as evaluated since")
 
 
-def list_mat(dataset: Dataset, root: Path) -> Listing:
+def list_mat(root: Path) -> Listing:
     """List the photos of the MATLAB file."""
     path, splits = root / MAT_FILE, root / SPLITS_FILE
     for file in (path, splits):
         if not file.is_file():
-            raise dataset.missing(file, "a file of the authors")
-    numbers = read_mat(splits, "testNdxs").ravel()
+            raise MissingFiles(file, "a file of the authors")
+    numbers = files.read_mat(splits, "testNdxs").ravel()
     with opened_hdf5(path) as file:
         images = dataset_of(file, path, "images", 4)
         depths = dataset_of(file, path, "rawDepths", 3)
         count = images.shape[0]
         if images.shape[1] != 3 or depths.shape != (count, *images.shape[2:]):
-            raise CaptureError(
-                f"{path}: images {images.shape}, rawDepths {depths.shape}; expected (N, 3, W, H) and (N, W, H)"
-            )
-        types = _scene_types(file, path, count, dataset.name)
+            found = f"images {images.shape}, rawDepths {depths.shape}"
+            raise CaptureError(f"{path}: {found}; expected (N, 3, W, H) and (N, W, H)")
+        types = _scene_types(file, path, count)
     wrong = numbers[(numbers < 1) | (numbers > count) | (numbers != np.rint(numbers))]
     if len(wrong) or not len(numbers):
         raise CaptureError(f"{splits}: testNdxs {wrong[:1]}; expected one or more numbers from 1 to {count}")
     return Listing(tuple(_mat_item(path, int(n) - 1, types[int(n) - 1]) for n in np.sort(numbers)))
 
 
-def _scene_types(file: Any, path: Path, count: int, default: str) -> list[str]:
+def _scene_types(file: Any, path: Path, count: int) -> list[str]:
     if file.get("sceneTypes") is None:
-        return [default] * count
+        return ["nyu-mat"] * count
     references = dataset_of(file, path, "sceneTypes", 2)[0]
     if len(references) != count:
         raise CaptureError(f"{path}: {len(references)} sceneTypes of {count} images; expected one each")
@@ -76,18 +66,18 @@ def _mat_item(path: Path, index: int, scene_type: str) -> Item:
             depth_m = np.asarray(file["rawDepths"][index], dtype=np.float64)
         photo = np.zeros((*depth_m.T.shape, 3), dtype=np.uint8)
         photo[BORDER] = image.transpose(2, 1, 0)[BORDER]
-        return DatasetPhoto(photo, inv_depth_from_depth_m(depth_m.T), "1/m")
+        return DatasetPhoto(photo, files.inv_depth_from_depth_m(depth_m.T), "1/m")
 
     return Item(f"{index:05d}", scene_type, load)
 
 
-def list_png(dataset: Dataset, root: Path) -> Listing:
+def list_png(root: Path) -> Listing:
     """List the photos of a folder of PNG files."""
     folder = root / "test" if (root / "test").is_dir() else root
     photos = [
         photo
         for scene in sorted(path for path in folder.iterdir() if path.is_dir())
-        for photo in images_in(scene, (".jpg", ".png"))
+        for photo in files.images_in(scene, (".jpg", ".png"))
         if photo.name.startswith("rgb_")
     ]
 
@@ -96,16 +86,11 @@ def list_png(dataset: Dataset, root: Path) -> Listing:
         folders = [photo.parent, photo.parent.with_name("depth")] if photo.parent.name == "rgb" else [photo.parent]
         return next((path for folder in folders if (path := folder / name).is_file()), None)
 
-    return paired(
-        photos, depth_of, "depth sync_depth_NNNNN.png, in the same folder or in depth/,", partial(_png_item, dataset)
-    )
+    return files.paired(photos, depth_of, "depth sync_depth_NNNNN.png, in the same folder or in depth/,", _png_item)
 
 
-def _png_item(dataset: Dataset, photo: Path, depth: Path) -> Item:
-    def load() -> DatasetPhoto:
-        depth_m = read_depth16_m(depth, 1000.0, "16-bit millimetres")
-        return DatasetPhoto(read_rgb(photo), inv_depth_from_depth_m(depth_m), "1/m")
-
+def _png_item(photo: Path, depth: Path) -> Item:
     # the folder rgb/ is not a scene type
-    group = photo.parent.name if depth.parent == photo.parent else dataset.name
-    return Item(f"{photo.parent.name}/{photo.stem}", group, load)
+    group = photo.parent.name if depth.parent == photo.parent else "nyu-png"
+    read = partial(files.photo_with_depth16, photo, depth, 1000.0, "16-bit millimetres")
+    return Item(f"{photo.parent.name}/{photo.stem}", group, read)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from mddnet.types import BoolArray, Float32Array, InvDepthUnit, UInt8Array
 
 CropChoice = Literal["published", "none"]
 CapChoice = float | Literal["published", "none"]
-TRUTHS = ("inv_depth", "signed_defocus_px", "defocus_px")
-"""Fields of :class:`DatasetPhoto` with a truth."""
+TRUTHS = ("inv_depth", "signed_defocus_px", "defocus_px")  # fields of :class:`DatasetPhoto` with a truth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +33,6 @@ class DatasetPhoto:
     defocus_px: Float32Array | None = None  # CoC diameter, px of the photo
 
     def truths(self) -> tuple[str, ...]:
-        """Names of the available truths."""
         return tuple(name for name in TRUTHS if getattr(self, name) is not None)
 
 
@@ -50,10 +48,6 @@ class Crop:
     width: int
     source: str  # publication of the crop
 
-    def description(self) -> str:
-        """The crop as text."""
-        return f"rows {self.top} to {self.bottom - 1}, columns {self.left} to {self.right - 1} ({self.source})"
-
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
@@ -64,15 +58,16 @@ class Protocol:
     depth_range_m: tuple[float, float] | None = None  # range of evaluated depths, predictions are clipped to it
 
     def cap_text(self) -> str:
-        """The depth range as text."""
         if self.depth_range_m is None:
             return "none"
         low, high = self.depth_range_m
         return f"depths from {low:g} to {high:g} m are evaluated, predictions are clipped to this range"
 
     def crop_text(self) -> str:
-        """The crop as text."""
-        return "none" if self.crop is None else self.crop.description()
+        c = self.crop
+        if c is None:
+            return "none"
+        return f"rows {c.top} to {c.bottom - 1}, columns {c.left} to {c.right - 1} ({c.source})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +77,13 @@ class Item:
     name: str  # unique in the data set
     group: str  # category or scene type of the authors, or the name of the data set
     load: Callable[[], DatasetPhoto]
+
+
+class MissingFiles(CaptureError):
+    """A file or folder that every photo of a data set needs is missing."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: no such file or folder; expected {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,78 +104,61 @@ class Dataset:
     obtain: str  # how to get it
     licence: str
     expects: str  # the layout below the root, one path per line
-    provides: tuple[str, ...]  # its truths, of :data:`TRUTHS`
     protocol: Protocol
-    basis: str  # source of the layout, and which part of it is unverified
-    list_items: Callable[[Dataset, Path], Listing]  # lists the photos below a root; raises CaptureError
+    list_items: Callable[[Path], Listing]  # lists the photos below a root; raises CaptureError
     checksums: Mapping[str, str] = field(default_factory=dict)  # MD5 by path below the root, where known
-    unverified: bool = False  # whether a part of layout or encoding is unverified
+    unverified: str = ""  # part of layout or encoding that is unverified
+
+    def origin(self) -> str:
+        """Source and licence, and what is unverified, as text."""
+        unverified = f"\nUnverified: {self.unverified}." if self.unverified else ""
+        return f"{self.title}: {self.source}. Licence: {self.licence}.{unverified}"
 
     def instructions(self) -> str:
         """The expected files and how to get them: the end of every error about missing files."""
         return f"Expected layout of {self.title} in --root:\n{self.expects}\nTo get it: {self.obtain}"
 
-    def missing(self, path: Path, what: str) -> CaptureError:
-        """The error for a missing file or folder."""
-        return CaptureError(f"{path}: no such file or folder; expected {what}. {self.instructions()}")
-
     def items(self, root: Path) -> Listing:
-        """The photos below ``root``.
-
-        Raises:
-            CaptureError: if the root or what every photo needs is missing, or there is no photo at all.
-        """
-        if not root.is_dir():
-            raise self.missing(root, "the folder of the data set")
-        listing = self.list_items(self, root)
+        """The photos below ``root``; CaptureError if what every photo needs is missing, or there is no photo."""
+        try:
+            if not root.is_dir():
+                raise MissingFiles(root, "the folder of the data set")
+            listing = self.list_items(root)
+        except MissingFiles as error:
+            raise CaptureError(f"{error}. {self.instructions()}") from error
         if not listing.items:
             why = "".join(f"\n{what}: {reason}" for what, reason in listing.failures[:3])
             raise CaptureError(f"{root}: no photo of {self.title} in it.{why}\n{self.instructions()}")
         return listing
 
     def chosen_protocol(self, crop: CropChoice, cap_m: CapChoice) -> Protocol:
-        """The published protocol, with another crop or cap where one is wanted.
-
-        Raises:
-            ValueError: for an unknown crop, or a cap that is not positive.
-        """
+        """The published protocol, with another crop or cap where one is wanted; ValueError for an invalid one."""
         if crop not in get_args(CropChoice):
             raise ValueError(f"crop is {crop!r}; expected {' or '.join(get_args(CropChoice))}")
-        protocol = self.protocol if crop == "published" else replace(self.protocol, crop=None)
-        if cap_m == "none":
-            return replace(protocol, depth_range_m=None)
-        if cap_m == "published":
-            return protocol
-        if not (isinstance(cap_m, int | float) and cap_m > 0):
+        if not (cap_m in ("published", "none") or (isinstance(cap_m, int | float) and cap_m > 0)):
             raise ValueError(f"cap is {cap_m!r}; expected a positive number of metres, published or none")
-        low = protocol.depth_range_m[0] if protocol.depth_range_m is not None else 1e-3
-        return replace(protocol, depth_range_m=(low, float(cap_m)))
+        limits = self.protocol.depth_range_m
+        if cap_m != "published":
+            limits = None if cap_m == "none" else ((limits or (1e-3,))[0], float(cap_m))
+        return replace(self.protocol, crop=self.protocol.crop if crop == "published" else None, depth_range_m=limits)
 
     def wrong_checksums(self, root: Path) -> list[tuple[str, str]]:
         """File and reason for each file of ``checksums`` that is there and differs."""
         wrong = []
         for name, expected in self.checksums.items():
             path = root / name
-            if path.is_file() and (found := md5_of(path)) != expected:
-                wrong.append((str(path), f"MD5 {found}; expected {expected}: get the file again"))
+            if path.is_file():
+                with path.open("rb") as stream:  # MD5 detects broken downloads only
+                    found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+                if found != expected:
+                    wrong.append((str(path), f"MD5 {found}; expected {expected}: get the file again"))
         return wrong
 
 
-def md5_of(path: Path) -> str:
-    """MD5 of a file, which data set authors publish; it detects broken downloads only."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
-    """Read a photo, apply crop and cap to its truths, and check their sizes.
+    """Read a photo, and apply crop and cap to its truths.
 
-    Raises:
-        CaptureError: if a truth or the crop does not match the size of the photo, or no known pixel remains.
-        ImageError: if an image is missing or damaged.
+    CaptureError if a truth or the crop does not match the size of the photo, or no known pixel remains.
     """
     read = item.load()
     height, width = read.photo.shape[:2]
@@ -181,9 +166,8 @@ def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
     for name in read.truths():
         shape = np.shape(getattr(read, name))[:2]
         if shape != (height, width):
-            raise CaptureError(
-                f"{what}: {name} has {shape[1]} x {shape[0]} pixels; expected {width} x {height} like the photo"
-            )
+            expected = f"{width} x {height} like the photo"
+            raise CaptureError(f"{what}: {name} has {shape[1]} x {shape[0]} pixels; expected {expected}")
     counts = np.ones((height, width), dtype=np.bool_)
     crop = protocol.crop
     if crop is not None:
@@ -207,10 +191,8 @@ def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
     )
     for name in result.truths():
         if not np.isfinite(getattr(result, name)).any():
-            raise CaptureError(
-                f"{what}: {name} has no known pixel after mask, crop and cap ({protocol.mask}; crop "
-                f"{protocol.crop_text()}; cap {protocol.cap_text()})"
-            )
+            reason = f"{protocol.mask}; crop {protocol.crop_text()}; cap {protocol.cap_text()}"
+            raise CaptureError(f"{what}: {name} has no known pixel after mask, crop and cap ({reason})")
     return result
 
 
@@ -218,58 +200,43 @@ def _only(values: Float32Array | None, where: BoolArray) -> Float32Array | None:
     return None if values is None else np.where(where, values, np.float32(np.nan))
 
 
-# --- samples ----------------------------------------------------------------------------------------------------------
-
-
 def dataset_source(
     dataset: Dataset, root: Path, protocol: Protocol, options: Options, limit: int | None
 ) -> tuple[Source, int, list[tuple[str, str]]]:
     """The photos below ``root`` as samples, their number before the limit, and the incomplete items.
 
-    Raises:
-        CaptureError: if required files are missing.
-        ValueError: for a limit below 1.
+    CaptureError as :meth:`Dataset.items`; ValueError for a limit below 1.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; expected 1 or more")
     listing = dataset.items(root)
     count = len(listing.items)
-    items = listing.items if limit is None else tuple(listing.items[i] for i in evenly(count, limit))
-    samples = [
-        Sample(
-            f"{dataset.title}, {item.name}",
-            item.name,
-            item.group,
-            item.name,
-            partial(_load, dataset, item, protocol, options),
-        )
-        for item in items
-    ]
+    samples = []
+    for item in (listing.items[i] for i in evenly(count, limit or count)):
+        load = partial(_load, dataset, item, protocol, options)
+        samples.append(Sample(f"{dataset.title}, {item.name}", item.name, item.group, item.name, load))
     return Source(dataset.name, dataset.title, samples, averaged="photo"), count, list(listing.failures)
 
 
 def _load(dataset: Dataset, item: Item, protocol: Protocol, options: Options) -> Truth:
     read = read_item(dataset, item, protocol)
     seed, pairs = seed_of(options.seed, dataset.name, item.name), options.pairs_per_photo
-    nothing = np.empty(0, dtype=np.int64)
-    drawn = nothing if read.inv_depth is None else sample_known_pixels(read.inv_depth, seed)
-    rank_mask = np.zeros(read.photo.shape[:2], dtype=np.bool_)
-    rank_mask.ravel()[drawn] = True
+    known: dict[str, Any] = {}
+    if read.inv_depth is not None:
+        drawn = sample_known_pixels(read.inv_depth, seed)
+        rank_mask = np.zeros(read.inv_depth.shape, dtype=np.bool_)
+        rank_mask.ravel()[drawn] = True
+        known |= {"range": inv_depth_range(read.inv_depth), "depth_indices": drawn, "rank_mask": rank_mask}
+        known["depth_pairs"] = depth_ordinal_pairs(read.inv_depth, None, pairs=pairs, seed=seed)
+    if read.defocus_px is not None:
+        known["defocus_indices"] = sample_known_pixels(read.defocus_px, seed)
+        known["defocus_pairs"] = defocus_ordinal_pairs(read.defocus_px, None, pairs=pairs, seed=seed)
     return Truth(
         read.photo,
-        inv_depth=read.inv_depth,
-        unit=read.unit,
-        range=0.0 if read.inv_depth is None else inv_depth_range(read.inv_depth),
+        read.inv_depth,
+        read.unit,
         signed_defocus_px=read.signed_defocus_px,
         defocus_px=read.defocus_px,
         depth_range_m=protocol.depth_range_m,
-        rank_mask=rank_mask,
-        depth_pairs=None
-        if read.inv_depth is None
-        else depth_ordinal_pairs(read.inv_depth, None, pairs=pairs, seed=seed),
-        defocus_pairs=None
-        if read.defocus_px is None
-        else defocus_ordinal_pairs(read.defocus_px, None, pairs=pairs, seed=seed),
-        depth_indices=drawn,
-        defocus_indices=nothing if read.defocus_px is None else sample_known_pixels(read.defocus_px, seed),
+        **known,
     )
