@@ -6,7 +6,7 @@ Legend: H, W are the height and width of the image at hand, in pixels.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -51,7 +51,8 @@ class Lens:
     focus_m: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
+        for name in (field.name for field in fields(Lens)):
+            value = getattr(self, name)
             # NaN fails the comparison too.
             if value is not None and not (value > 0 and (math.isfinite(value) or name == "focus_m")):
                 raise ValueError(f"Lens.{name} is {value!r}; expected a positive number, or None for unknown")

@@ -129,7 +129,9 @@ def test_pseudo_labels_are_listed_with_the_location_of_the_manifest(root: Path) 
         list_pseudo(root)
 
 
-def turned_capture(root: Path, orientation: int, depth_is_upright: bool, flat: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def turned_capture(
+    root: Path, orientation: int, depth_is_upright: bool, flat: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """One capture whose colour image has an orientation tag; its upright image and depth in metres."""
     rng = np.random.default_rng(2)
     depth = np.full((48, 64), 4000, np.uint16)

@@ -393,3 +393,30 @@ def test_a_video_cut_short_is_reported_and_its_frames_are_kept(
     assert main(["predict", str(tmp_path / "clip.mkv"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]) == 1
     assert "clip.mkv: " in capsys.readouterr().err
     assert 1 <= len(list((tmp_path / "out").glob("clip.*.json"))) <= 4
+
+
+def test_the_camera_or_its_sensor_gives_metres(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(480, 720).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    run = ["predict", str(tmp_path / "a.png"), "-o", str(out), "--model", str(tiny_model), "--resume"]
+    lens = ["--focal-mm", "50", "--f-number", "1.8", "--focus-m", "2"]
+    assert main([*run, *lens]) == 0
+    assert "the pixel pitch (--pixel-um, --camera or --sensor)" in capsys.readouterr().out
+    assert main([*run, *lens, "--sensor", "36x24"]) == 0
+    assert json.loads((out / "a.json").read_text())["lens"]["pixel_um"] == pytest.approx(50.0)
+    assert main([*run, *lens, "--camera", "Canon EOS 600D"]) == 0
+    assert json.loads((out / "a.json").read_text())["lens"]["pixel_um"] == pytest.approx(22300 / 720)
+    assert "are" not in capsys.readouterr().err
+    seen = watched(monkeypatch)
+    assert main([*run, *lens, "--camera", "Canon EOS 600D"]) == 0 and seen == []
+    assert main([*run, *lens, "--sensor", "24x16"]) == 0 and seen == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--camera", "Canon EOS 601D"], ["--sensor", "big"], ["--sensor", "36x24", "--pixel-um", "6"]]
+)
+def test_a_wrong_camera_is_a_usage_error(tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "a.jpg", "-o", str(tmp_path), *flags]) == 2
+    assert flags[0] in capsys.readouterr().err

@@ -41,7 +41,11 @@ def jpeg(pixels: UInt8Array, mode: str = "RGB", **options: Any) -> bytes:
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_sound_files_are_read_as_pillow_reads_them(tmp_path: Path, options: dict[str, Any], mode: str) -> None:
     data = jpeg(scene(), mode, **options)
-    for name, content in (("a.jpg", data), ("padded.jpg", data + bytes(1000)), ("fill.jpg", data[:-2] + b"\xff\xff\xd9")):
+    for name, content in (
+        ("a.jpg", data),
+        ("padded.jpg", data + bytes(1000)),
+        ("fill.jpg", data[:-2] + b"\xff\xff\xd9"),
+    ):
         (tmp_path / name).write_bytes(content)
         with Image.open(io.BytesIO(data)) as image:
             expected = np.asarray(image.convert("RGB"))
@@ -52,7 +56,9 @@ def test_flat_and_small_files_are_sound(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(60):
         height, width = (int(side) for side in rng.integers(32, 120, 2))
-        pixels = np.full((height, width, 3), rng.integers(256), np.uint8) if number % 2 else scene(128, 128)[:height, :width]
+        pixels = (
+            np.full((height, width, 3), rng.integers(256), np.uint8) if number % 2 else scene(128, 128)[:height, :width]
+        )
         quality, subsampling = int(rng.integers(1, 101)), int(rng.integers(0, 3))
         data = jpeg(pixels, quality=quality, subsampling=subsampling, optimize=number % 3 == 0)
         (tmp_path / "a.jpg").write_bytes(data)
@@ -65,7 +71,7 @@ def test_zeros_in_place_of_the_second_half(tmp_path: Path, options: dict[str, An
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
     (tmp_path / "half.jpg").write_bytes(data)
     missing = r"no end" if options.get("progressive") else r"the lower [45][0-9]% of the picture is missing"
-    with pytest.raises(ImageError, match=rf"half\.jpg: damaged JPEG: .*{missing}; copy it again"):
+    with pytest.raises(ImageError, match=rf"half\.jpg: damaged or truncated JPEG: .*{missing}; copy it again"):
         read_photo(tmp_path / "half.jpg")
 
 

@@ -117,7 +117,9 @@ def test_white_may_be_zero(tmp_path: Path, kind: str, big: bool) -> None:
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_a_large_tiff_in_every_orientation(tmp_path: Path, orientation: int, kind: str, planar: str) -> None:
     stored = np.ascontiguousarray(STORED[orientation](quarters()))
-    samples: Any = {"float32": stored / np.float32(255), "uint16": stored.astype(np.uint16) * 257, "uint8": stored}[kind]
+    samples: Any = {"float32": stored / np.float32(255), "uint16": stored.astype(np.uint16) * 257, "uint8": stored}[
+        kind
+    ]
     data = samples.transpose(2, 0, 1) if planar == "separate" else samples
     tags = [(0x0112, 3, 1, orientation, True)]
     tifffile.imwrite(

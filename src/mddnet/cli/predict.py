@@ -28,6 +28,8 @@ def predict(
     focal_mm: float | None = None,
     f_number: float | None = None,
     pixel_um: float | None = None,
+    camera: str | None = None,
+    sensor: str | None = None,
     focus_m: float | None = None,
     threads: Count | None = None,
     formats: str = "tiff",
@@ -61,6 +63,10 @@ def predict(
         F-number; replaces EXIF.
     pixel_um
         Pixel pitch of the photo, in micrometres; replaces EXIF.
+    camera
+        Camera by its EXIF model, such as "Canon EOS 600D": gives the pixel pitch instead of --pixel-um.
+    sensor
+        Size of the camera's sensor in millimetres, such as 36x24: gives the pixel pitch instead of --pixel-um.
     focus_m
         Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
     threads
@@ -83,13 +89,13 @@ def predict(
         Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
         have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
+    from mddnet.photo.lens_facts import CameraLens
     from mddnet.predict.folder import Settings, expected_items, find_photos
-    from mddnet.types import Lens
 
     try:
         if not paths and list_file is None:
             raise ValueError("no photo; expected photos, folders or patterns, or --list")
-        lens = Lens(focal_mm, f_number, pixel_um, focus_m)
+        lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, _camera(camera, sensor, pixel_um))
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
         settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, resume)
         names = [*(paths or []), *_listed(list_file)]
@@ -108,6 +114,24 @@ def predict(
     if failed and len(photos) > 1:
         print(f"mddnet: {failed} of the inputs failed, see above", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _camera(camera: str | None, sensor: str | None, pixel_um: float | None) -> str | None:
+    """The camera or size of the sensor, if one is given; ValueError if it is not known, or the pitch is given twice."""
+    from mddnet.errors import MddnetError
+    from mddnet.photo.sensor_table import pitch_of_sensor
+
+    given = {"--camera": camera, "--sensor": sensor, "--pixel-um": pixel_um}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
+    choice = camera if sensor is None else sensor
+    if choice is not None:
+        try:
+            pitch_of_sensor(choice, 6000, 4000)
+        except MddnetError as error:
+            raise ValueError(f"{names[0]}: {error}") from error
+    return choice
 
 
 def _formats(formats: str) -> tuple[SaveFormat, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mddnet.color import linear_from_srgb8
 from mddnet.errors import ImageError
 from mddnet.photo.image_file import formats_module
-from mddnet.photo.lens_facts import replaced_lens
+from mddnet.photo.lens_facts import CameraLens, replaced_lens
 from mddnet.photo.samples import check_size, srgb8_from_linear_samples
 from mddnet.types import Lens, Photo
 
@@ -57,7 +57,8 @@ def read_exr(path: Path, given: Lens | None, max_pixels: int | None) -> Photo:
     light = _light(channels, path, notes)
     if light.shape[:2] != (height, width):
         raise ImageError(f"{path}: channels of {light.shape[:2]} in a window of {(height, width)}; expected one size")
-    lens = replaced_lens(_lens(header, notes), given)
+    lens = _lens(header, notes)
+    lens = given.added_to(lens, width, height, notes) if isinstance(given, CameraLens) else replaced_lens(lens, given)
     pixels = srgb8_from_linear_samples(light, str(path), notes)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)

@@ -92,7 +92,7 @@ def opened_image(
 
 
 def read_rgb(path: Path, fix: str, error: type[MddnetError] = CaptureError, what: str = "image") -> UInt8Array:
-    """Read an image that mddnet wrote as (H, W, 3) uint8, without a reader of photos; errors as :func:`opened_image`."""
+    """Read an image of a scene, which mddnet wrote, as (H, W, 3) uint8; errors as :func:`opened_image`."""
     with opened_image(path, fix, error, what=what) as image:
         return np.asarray(image.convert("RGB"))
 

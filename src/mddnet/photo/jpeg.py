@@ -45,7 +45,7 @@ def load_jpeg(image: Image.Image, stream: BinaryIO, name: str) -> None:
     data = stream.read()
     scans = find_scans(data)
     if scans.problem and not scans.one_sequential:
-        raise ImageError(f"{name}: damaged JPEG: {scans.problem}; copy it again")
+        raise ImageError(f"{name}: damaged or truncated JPEG: {scans.problem}; copy it again")
     if not scans.one_sequential or image.mode not in {"RGB", "L", "CMYK"}:
         return
     watched = _WatchedFile(data, scans, image, name)
@@ -173,7 +173,7 @@ class _WatchedFile:
             raise self._damaged(f"{self._problem}, {where}" if self._problem else where)
 
     def _damaged(self, what: str) -> ImageError:
-        return ImageError(f"{self._name}: damaged JPEG: {what}; copy it again")
+        return ImageError(f"{self._name}: damaged or truncated JPEG: {what}; copy it again")
 
     def _row(self, row: int) -> bytes:
         image = Image.Image()._new(self._image.im)

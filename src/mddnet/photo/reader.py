@@ -94,7 +94,8 @@ def read_photo(
     Args:
         path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or any other format that Pillow reads; with the extra
             ``formats``, HEIC, camera raw files and OpenEXR.
-        lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given.
+        lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given. A
+            :class:`~mddnet.photo.lens_facts.CameraLens` finds it by the camera or the size of the sensor.
         max_pixels: larger images are refused before decoding; by default 200 megapixels, or the value of the
             environment variable MDDNET_MAX_MEGAPIXELS.
         linear: treat the samples as linear light with sRGB primaries, whatever the file states; it has no effect on
@@ -106,7 +107,8 @@ def read_photo(
     """
     path = Path(path)
     photo = _read(path, lens, max_pixels, linear)
-    check_size(*photo.pixels.shape[:2], str(path), max_pixels, least=MIN_SIDE_PX)
+    height, width = photo.pixels.shape[:2]
+    check_size(height, width, str(path), max_pixels, least=MIN_SIDE_PX)
     return replace(photo, notes=(*photo.notes, *missing_scale(photo.lens, lens)))
 
 
@@ -182,6 +184,8 @@ def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -
                 return opened(path, lens, max_pixels)
         except ImageError:
             raise
+        except PermissionError as error:
+            raise ImageError(f"{path}: not readable (permission denied); change its permissions") from error
         except UnidentifiedImageError as error:
             raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like") from error
         except Exception as error:
@@ -233,7 +237,8 @@ def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bo
     filename = getattr(image, "filename", "")
     name = str(filename) or "the image"
     photo = _photo_from_image(image, lens, name, None, linear)
-    check_size(*photo.pixels.shape[:2], name, None, least=MIN_SIDE_PX)
+    height, width = photo.pixels.shape[:2]
+    check_size(height, width, name, None, least=MIN_SIDE_PX)
     return replace(photo, path=Path(filename)) if filename else photo
 
 
@@ -246,7 +251,8 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
     name, notes = "the array", list[str]()
     picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
     check_size(picture.height, picture.width, name, None, least=MIN_SIDE_PX)
-    return Photo(np.array(picture), lens or Lens(), notes=tuple(notes))
+    facts = lens_facts_of_tags({}, picture.width, picture.height, lens)
+    return Photo(np.array(picture), facts.lens, notes=(*notes, *facts.notes))
 
 
 def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:

@@ -83,7 +83,8 @@ def read_tiff(path: Path, max_pixels: int | None) -> TiffPage:
             check_size(page.imagelength, page.imagewidth, str(path), max_pixels)
             _check_memory(page)
             if page.photometric in (PALETTE, CMYK, YCBCR, LAB):
-                raise ImageError(f"{path}: colours of kind {page.photometric.name}; expected RGB: save it as RGB")
+                kind = tifffile.PHOTOMETRIC(page.photometric).name
+                raise ImageError(f"{path}: colours of kind {kind}; expected RGB: save it as RGB")
             samples = page.asarray()
             if page.axes.startswith("S"):
                 samples = np.moveaxis(samples, 0, -1)
@@ -99,7 +100,7 @@ def read_tiff(path: Path, max_pixels: int | None) -> TiffPage:
     return TiffPage(samples, profile if isinstance(profile, bytes) else None, tags)
 
 
-def inverted(samples: NDArray[np.generic], bits: int) -> NDArray[np.generic]:
+def inverted(samples: NDArray[Any], bits: int) -> NDArray[Any]:
     """Samples whose smallest value was white, with white as the largest value; floats lie in [0, 1]."""
     if np.issubdtype(samples.dtype, np.floating):
         return np.asarray(1.0 - samples, dtype=samples.dtype)
@@ -112,7 +113,7 @@ def _tags(page: Any) -> dict[int, object]:
     tags: dict[int, object] = {tag.code: tag.value for tag in page.tags}
     exif = tags.get(TAG_EXIF_IFD)
     if isinstance(exif, dict):
-        codes = tifffile.TIFF.EXIF_TAGS
+        codes: Any = tifffile.TIFF.EXIF_TAGS
         tags |= {codes[name]: value for name, value in exif.items() if name in codes}
     return tags
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mddnet.errors import ImageError, MddnetError
 from mddnet.photo.image_file import formats_module
+from mddnet.photo.lens_facts import lens_facts_of_tags
 from mddnet.photo.made_profile import HDR_CURVES
 from mddnet.photo.reader import ROTATIONS, upright
 from mddnet.photo.samples import check_size
@@ -139,7 +140,8 @@ def _photo(frame: Any, stream: Any, path: Path, lens: Lens | None) -> Photo:
     curve = stream.codec_context.color_trc
     if curve in HDR_CURVES:
         notes.append(f"Video with the HDR curve {HDR_CURVES[curve]}: read as sRGB, colours are approximate.")
-    return Photo(pixels, lens or Lens(), path, tuple(notes))
+    facts = lens_facts_of_tags({}, pixels.shape[1], pixels.shape[0], lens)
+    return Photo(pixels, facts.lens, path, (*notes, *facts.notes))
 
 
 def _orientation(frame: Any) -> int:

@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from PIL import Image
 from mddnet import cluster
 from mddnet.errors import ImageError, MddnetError
 from mddnet.io.part_file import remove_abandoned
+from mddnet.photo.lens_facts import CameraLens, replaced_lens
 from mddnet.photo.raw import RAW_SUFFIXES
-from mddnet.photo.reader import read_photo
+from mddnet.photo.reader import photo_header, read_photo
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
 from mddnet.predict.output import (
     SaveFormat,
@@ -273,9 +274,18 @@ def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None
         return None
     if not all((settings.out / first_file(facts.path.stem, name)).exists() for name in settings.formats):
         return None
-    used = asdict(facts.lens)
-    same = all(value is None or used[name] == value for name, value in asdict(settings.lens).items())
-    return facts.path if same else None
+    return facts.path if facts.lens == _lens_used(item.path, settings.lens, facts.lens) else None
+
+
+def _lens_used(path: Path, given: Lens, used: Lens) -> Lens | None:
+    """The lens facts of results with the ``given`` facts, by those ``used``; None if the photo cannot be read."""
+    if not isinstance(given, CameraLens) or given.camera is None:
+        return replaced_lens(used, given)
+    try:
+        header = photo_header(path, "predict it again")
+        return given.added_to(used, header.width, header.height, [])
+    except MddnetError:
+        return None
 
 
 def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
