@@ -51,7 +51,7 @@ class Lens:
     focus_m: float | None = None
 
     def __post_init__(self) -> None:
-        for name in (field.name for field in fields(Lens)):
+        for name in (fact.name for fact in fields(Lens)):
             value = getattr(self, name)
             # NaN fails the comparison too.
             if value is not None and not (value > 0 and (math.isfinite(value) or name == "focus_m")):

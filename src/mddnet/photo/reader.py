@@ -129,6 +129,9 @@ def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) 
                 return PhotoHeader(*(raw_header if opened is read_raw else exr_header)(path))
             size, tags = tiff_header(path) if opened is None else (opened.size, _tags_or_nothing(opened, []))
             turned_by_pillow = isinstance(opened, TiffImagePlugin.TiffImageFile)
+            check_size(size[1], size[0], str(path), None)
+        except MddnetError as problem:
+            raise error(f"{problem}; {fix}") from problem
         except Exception as problem:
             # The readers raise many classes of exceptions for damaged files.
             raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
@@ -154,6 +157,7 @@ def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens 
     try:
         with without_pillow_limit():
             image = files.enter_context(open_heif(path) if is_heif(head) else Image.open(stream))
+            _refuse_drawing(image, str(path))
             if tiff.page is None:
                 return None
             if tiff.page:
@@ -256,8 +260,7 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
 
 
 def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
-    if image.format in DRAWING_FORMATS:
-        raise ImageError(f"{name}: {image.format} is a vector graphic; expected a photo: export it as JPEG or PNG")
+    _refuse_drawing(image, name)
     notes: list[str] = []
     try:
         width, height = image.size
@@ -280,6 +283,11 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
     return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if turned == 1 else turned)
+
+
+def _refuse_drawing(image: Image.Image, name: str) -> None:
+    if image.format in DRAWING_FORMATS:
+        raise ImageError(f"{name}: {image.format} is a vector graphic; expected a photo: export it as JPEG or PNG")
 
 
 def _one_line(error: Exception) -> str:
