@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.errors import ImageError, ModelError
+from mddnet.model.folder import shipped_root
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
+from mddnet.photo.samples import check_size
 from mddnet.predict.fusion import NetworkMaps, fuse
 from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
@@ -47,7 +51,14 @@ class Model:
             ModelError: if the graph is damaged or has other inputs or outputs than a model of mddnet.
         """
         self.model_dir = model_dir
+        shipped = model_dir.folder.parent == shipped_root()
+        reference = model_dir.folder.name if shipped else str(model_dir.folder.resolve())
+        self._loaded_by = partial(load, reference, threads, shares_cores=shares_cores)
         self._session = _opened(model_dir, threads, shares_cores)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A model is pickled and copied as its name or the path of its folder, from which it is loaded again."""
+        return self._loaded_by, ()
 
     @property
     def name(self) -> str:
@@ -104,8 +115,8 @@ class Model:
         """Predict depth and defocus of a photo, or of each photo of a list.
 
         Args:
-            x: a :class:`~mddnet.types.Photo`, a path, a Pillow image, an array (H, W, 3) or (H, W) of uint8 or of float
-                in [0, 1]; or a list or tuple of any of them.
+            x: a :class:`~mddnet.types.Photo`, a path, a Pillow image (its current frame), an array (H, W, 3) or (H, W)
+                of uint8 or of float in [0, 1]; or a list or tuple of any of them.
             refine: add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
 
         Raises:
@@ -164,14 +175,43 @@ def load(
 def photo_from(x: PhotoLike) -> Photo:
     """Convert any accepted input to a photo; ImageError if that is not possible."""
     if isinstance(x, Photo):
+        _check_photo(x)
         return x
     if isinstance(x, Image.Image):
+        if _is_closed(x):
+            raise ImageError(f"{getattr(x, 'filename', '') or x}: a closed Pillow image; predict before it is closed")
         return photo_from_image(x)
     if isinstance(x, str | os.PathLike):
+        if Path(x).is_dir():
+            raise ImageError(
+                f"{os.fspath(x)}: a folder; expected a photo: predict([*Path(folder).glob('*.jpg')]) for all in it, or "
+                "`mddnet predict` with the folder"
+            )
         return read_photo(x)
     if isinstance(x, np.ndarray):
         return photo_from_array(x)
     raise ImageError(f"{type(x).__name__}: expected a Photo, a path, a Pillow image, an array, or a list of them")
+
+
+def _check_photo(photo: Photo) -> None:
+    pixels, name = photo.pixels, f"the photo {photo.path or ''}".strip()
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        found = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise ImageError(f"{name}: pixels are {found}; expected uint8 (H, W, 3): predict() converts other arrays")
+    height, width = pixels.shape[:2]
+    check_size(height, width, name, height * width, least=MIN_SIDE_PX)
+
+
+def _is_closed(image: Image.Image) -> bool:
+    """Whether the pixels of an image can no longer be read: its file was closed before, or itself after reading."""
+    if getattr(image, "tile", None) and getattr(image, "fp", None) is None:
+        return True
+    try:
+        return image.im is None and not hasattr(image, "tile")
+    except ValueError:  # of Pillow: "Operation on closed image"
+        return True
+    except AssertionError:  # of Pillow: not read yet
+        return False
 
 
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
