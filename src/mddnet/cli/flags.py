@@ -27,7 +27,11 @@ Share = Annotated[float, _valid(lambda value: 0 <= value <= 1, "a share from 0 t
 
 def _can_be_folder(_: object, path: Path) -> None:
     """ValueError for a path that is neither a writable folder nor a name for a new one."""
-    for place in (path, *path.absolute().parents):
+    try:
+        places = (path, *path.absolute().parents)
+    except FileNotFoundError:
+        raise ValueError("the current folder was removed; change to another.") from None
+    for place in places:
         try:
             mode = os.stat(place).st_mode
         except (FileNotFoundError, NotADirectoryError):

@@ -83,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _prepare_output()
     try:
         result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None if it was closed by the caller
+            sys.stdout.flush()
     except CycloptsError:
         return WRONG_USAGE
     except MddnetError as error:

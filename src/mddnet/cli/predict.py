@@ -137,7 +137,10 @@ def _listed(list_file: str | None) -> list[str]:
     if list_file is None:
         return []
     try:
-        data = sys.stdin.buffer.read() if list_file == "-" else Path(list_file).read_bytes()
+        if list_file == "-":
+            data = b"" if sys.stdin is None else sys.stdin.buffer.read()
+        else:
+            data = Path(list_file).read_bytes()
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             text = data.decode("utf-16")
         else:

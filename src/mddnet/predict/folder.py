@@ -112,6 +112,8 @@ def find_photos(paths: Sequence[str], recursive: bool = False) -> tuple[list[Pat
 def _members(given: str, recursive: bool, failures: list[str]) -> list[Path]:
     """The photos of one path, folder or pattern; OSError, ValueError or ImageError if it has none."""
     path = Path(given)
+    if not given:
+        raise ImageError("an empty name; expected a photo, a folder or a pattern")
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
