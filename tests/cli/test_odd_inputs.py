@@ -71,7 +71,7 @@ def test_a_closed_pipe_ends_the_run_quietly(tmp_path: Path, tiny_model: Path) ->
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-@pytest.mark.parametrize("verb", ["predict", "build", "inspect", "shards", "evaluate"])
+@pytest.mark.parametrize("verb", ["predict", "build", "shards", "evaluate"])
 @pytest.mark.parametrize("out", ["file", "file/below", "x" * 300, "loop/below"])
 def test_a_folder_that_cannot_be_is_wrong_usage(
     tmp_path: Path, verb: str, out: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -26,7 +26,7 @@ Share = Annotated[float, _valid(lambda value: 0 <= value <= 1, "a share from 0 t
 
 
 def _can_be_folder(_: object, path: Path) -> None:
-    """ValueError for a path that is neither a writable folder nor a name for a new one."""
+    """ValueError for a path that is neither a folder nor a name for a new one."""
     try:
         places = (path, *path.absolute().parents)
     except FileNotFoundError:
@@ -42,8 +42,6 @@ def _can_be_folder(_: object, path: Path) -> None:
             raise ValueError(f"{place}: {str(error.strerror).lower()}; expected a folder.") from error
         if not stat.S_ISDIR(mode):
             raise ValueError(f"{place}: a file; expected a folder.")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise ValueError(f"{place}: not writable; choose another folder, or change its permissions.")
         return
 
 

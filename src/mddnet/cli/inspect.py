@@ -8,14 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from mddnet.cli.flags import OutFolder, wrong_split
+from mddnet.cli.flags import wrong_split
 
 
 def inspect(
     scenes: Path,
     /,
     *,
-    out: OutFolder,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
     limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 12,
     split: Path | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
