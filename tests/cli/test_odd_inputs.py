@@ -21,6 +21,7 @@ from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="such names and files exist on Linux only")
+LINKS = pytest.mark.skipif(sys.platform == "win32", reason="Windows makes symbolic links for administrators only")
 NOT_UTF_8 = os.fsdecode(b"a\xe9.png")
 JAPANESE = "日本.png"
 
@@ -71,6 +72,7 @@ def test_a_closed_pipe_ends_the_run_quietly(tmp_path: Path, tiny_model: Path) ->
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+@LINKS
 @pytest.mark.parametrize("verb", ["predict", "build", "shards", "evaluate"])
 @pytest.mark.parametrize("out", ["file", "file/below", "x" * 300, "loop/below"])
 def test_a_folder_that_cannot_be_is_wrong_usage(
@@ -85,6 +87,7 @@ def test_a_folder_that_cannot_be_is_wrong_usage(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file", "loop"]
 
 
+@LINKS
 def test_a_folder_may_be_new_or_a_link_to_one(tmp_path: Path, tiny_model: Path) -> None:
     photo = saved(tmp_path / "a.png")
     (tmp_path / "real").mkdir()
@@ -248,6 +251,7 @@ def test_own_photos_are_not_taken_for_results(tmp_path: Path, tiny_model: Path) 
     assert len(find_photos([str(tmp_path)])[0]) == 3
 
 
+@LINKS
 def test_subfolders(tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one/cup.png", "two/deep/cup.png", ".hidden/cup.png"):
         saved(tmp_path / "in" / name)
