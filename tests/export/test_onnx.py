@@ -107,6 +107,7 @@ def test_other_precisions_run_on_cpu_with_similar_maps(
         assert values.shape == (2, 1, 45, 70) and values.dtype == np.float32 and np.isfinite(values).all()
 
 
+@pytest.mark.slow
 def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:
     broken = onnx.ModelProto()
     broken.CopyFrom(whole)
@@ -115,6 +116,7 @@ def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:
         differences(whole, broken)
 
 
+@pytest.mark.slow
 def test_model_name_can_be_set(trained: Path, exported_before, tmp_path: Path) -> None:
     export_onnx(trained, tmp_path, name="other")
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "other"

@@ -142,6 +142,7 @@ def test_downloaded_once_and_then_cached(hub: FakeHub, tmp_path: Path) -> None:
     assert refused.startswith("refused: hf://someone/other: not in the cache, and the hub cannot be reached")
 
 
+@pytest.mark.slow
 def test_errors_of_the_hub_are_reported(hub: FakeHub, tmp_path: Path) -> None:
     for reference, message in {
         "hf://someone/nothing": "no such model, or a private one",

@@ -217,6 +217,7 @@ def test_forward_is_the_same_in_training_and_evaluation() -> None:
             assert torch.equal(trained, evaluated)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
