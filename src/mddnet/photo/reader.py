@@ -132,8 +132,7 @@ def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bo
     """Convert a Pillow image, at its current frame, as :func:`read_photo` does a file; ImageError if it is unusable."""
     filename = getattr(image, "filename", "")
     photo = _photo_from_image(image, lens, str(filename) or "the image", None, linear)
-    # The file stands for its first frame only.
-    return replace(photo, path=Path(filename)) if filename and not getattr(image, "tell", int)() else photo
+    return replace(photo, path=Path(filename)) if filename else photo
 
 
 def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
@@ -154,9 +153,8 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
     try:
         width, height = image.size
         check_size(height, width, name, max_pixels)
-        if _is_animated(image):
-            number = image.tell()
-            which = "The first" if number == 0 else f"Number {number + 1}"
+        if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
+            which = "The first" if image.tell() == 0 else f"Number {image.tell() + 1}"
             notes.append(f"{which} of several {image.format} frames was read.")
         image.load()
         if image.format == "HEIF":
@@ -170,13 +168,6 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
     return Photo(pixels, replaced_lens(facts.lens, lens), notes=tuple(notes))
-
-
-def _is_animated(image: Image.Image) -> bool:
-    try:
-        return image.format not in {"MPO", "HEIF"} and bool(getattr(image, "is_animated", False))
-    except ValueError:
-        return False  # a GIF whose file was closed after its pixels were read
 
 
 def _one_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -332,10 +332,11 @@ def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None
         return None
     if facts.refined != settings.refine or facts.content is None or facts.content != content_of(item.path):
         return None
-    used = asdict(facts.lens)
-    if any(value is not None and used[name] != value for name, value in asdict(settings.lens).items()):
+    if not facts.intact(settings.formats):
         return None
-    return facts.path if facts.intact(settings.formats) else None
+    used = asdict(facts.lens)
+    same = all(value is None or used[name] == value for name, value in asdict(settings.lens).items())
+    return facts.path if same else None
 
 
 def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
@@ -405,8 +406,10 @@ def predict_on_ray(
     counts = Counter(path.stem for path in paths)
     for path in paths:
         if counts[path.stem] > 1 and not is_video(path):
-            with suppress(MddnetError):  # reported in its turn
+            try:
                 claim_stem(out, path.stem, str(path.resolve()))
+            except MddnetError:
+                continue  # reported in its turn
     folders = {out, *(path.parent for path in paths[:1])}
     calls = ((model, threads, settings, path) for path in paths)
     for outcomes in cluster.on_ray(address, _predict_file, calls, _lost_outcome, folders, cores=threads):

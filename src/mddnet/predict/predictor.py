@@ -178,9 +178,7 @@ def photo_from(x: PhotoLike) -> Photo:
         _check_photo(x)
         return x
     if isinstance(x, Image.Image):
-        if _is_closed(x):
-            raise ImageError(f"{getattr(x, 'filename', '') or x}: a closed Pillow image; predict before it is closed")
-        return photo_from_image(x)
+        return _photo_at_current_frame(x)
     if isinstance(x, str | os.PathLike):
         if Path(x).is_dir():
             raise ImageError(
@@ -191,6 +189,20 @@ def photo_from(x: PhotoLike) -> Photo:
     if isinstance(x, np.ndarray):
         return photo_from_array(x)
     raise ImageError(f"{type(x).__name__}: expected a Photo, a path, a Pillow image, an array, or a list of them")
+
+
+def _photo_at_current_frame(image: Image.Image) -> Photo:
+    """A photo of a Pillow image, whose path is that of the file if it is the first frame; ImageError if closed."""
+    if _is_closed(image):
+        raise ImageError(
+            f"{getattr(image, 'filename', '') or image}: a closed Pillow image; predict before it is closed"
+        )
+    try:
+        getattr(image, "is_animated", False)  # which counts the frames of a GIF
+    except ValueError:
+        image = image.copy()  # its file was closed after its pixels were read
+    photo = photo_from_image(image)
+    return photo if image.tell() == 0 else replace(photo, path=None)  # the file stands for its first frame only
 
 
 def _check_photo(photo: Photo) -> None:
