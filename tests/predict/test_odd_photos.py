@@ -110,6 +110,12 @@ def test_a_folder_is_refused_with_the_way_to_go(model: Model, tmp_path: Path) ->
     assert len(model.predict([*tmp_path.glob("*.jpg")])) == 1
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "nul\0.png", "", "nowhere.png"])
+def test_a_name_that_no_file_has_is_an_image_error(model: Model, name: str) -> None:
+    with pytest.raises(ImageError, match="expected"):
+        model.predict(name)
+
+
 def predicted(model: Model) -> np.ndarray:
     """In another process."""
     return model.predict(frame(100)).inv_depth

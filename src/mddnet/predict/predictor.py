@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.errors import ImageError, ModelError
+from mddnet.io.json_fields import display
 from mddnet.model.folder import shipped_root
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.photo.samples import check_size
@@ -180,15 +181,22 @@ def photo_from(x: PhotoLike) -> Photo:
     if isinstance(x, Image.Image):
         return _photo_at_current_frame(x)
     if isinstance(x, str | os.PathLike):
-        if Path(x).is_dir():
-            raise ImageError(
-                f"{os.fspath(x)}: a folder; expected a photo: predict([*Path(folder).glob('*.jpg')]) for all in it, or "
-                "`mddnet predict` with the folder"
-            )
-        return read_photo(x)
+        return _photo_at_path(x)
     if isinstance(x, np.ndarray):
         return photo_from_array(x)
     raise ImageError(f"{type(x).__name__}: expected a Photo, a path, a Pillow image, an array, or a list of them")
+
+
+def _photo_at_path(path: str | os.PathLike[str]) -> Photo:
+    try:
+        if not Path(path).is_dir():
+            return read_photo(path)
+    except OSError as error:  # of a name that no file can have; others are ImageErrors
+        raise ImageError(f"{display(os.fspath(path))}: {error.strerror}; expected an image file") from error
+    raise ImageError(
+        f"{os.fspath(path)}: a folder; expected a photo: predict([*Path(folder).glob('*.jpg')]) for all in it, or "
+        "`mddnet predict` with the folder"
+    )
 
 
 def _photo_at_current_frame(image: Image.Image) -> Photo:
@@ -219,11 +227,12 @@ def _is_closed(image: Image.Image) -> bool:
     if getattr(image, "tile", None) and getattr(image, "fp", None) is None:
         return True
     try:
-        return image.im is None and not hasattr(image, "tile")
-    except ValueError:  # of Pillow: "Operation on closed image"
+        image.im  # noqa: B018 (Pillow raises on access)
+    except ValueError:
         return True
-    except AssertionError:  # of Pillow: not read yet
-        return False
+    except AssertionError:
+        return False  # not read yet
+    return False
 
 
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
