@@ -174,5 +174,5 @@ def test_malformed_names_are_refused_before_any_request(reference: str) -> None:
 
 def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ModelError, match=r"pip install 'mddnet\[hub\]'"):
+    with pytest.raises(ModelError, match=r"pip install .mddnet\[hub\]"):
         model_folder("hf://someone/pocket")

@@ -313,5 +313,5 @@ def test_a_missing_extra_is_reported(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / name).write_bytes(start + bytes(200))
-    with pytest.raises(ImageError, match=rf"{name}: .* needs the package {module}: pip install 'mddnet\[formats\]'"):
+    with pytest.raises(ImageError, match=rf"{name}: .* needs the package {module}: pip install .mddnet\[formats\]"):
         read_photo(tmp_path / name)

@@ -18,7 +18,7 @@ def manifest_rows(root: Path, columns: Sequence[str]) -> Iterator[tuple[str, dic
     """Rows of ``root/manifest.csv`` with a text in each of ``columns``, and their line for messages."""
     path = root / "manifest.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             rows = list(reader)
             header = reader.fieldnames or []

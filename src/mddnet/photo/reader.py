@@ -237,7 +237,7 @@ def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
 
 
 def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """Convert a Pillow image as :func:`read_photo` does a file; ImageError if it cannot be used."""
+    """Convert a Pillow image, at its current frame, as :func:`read_photo` does a file; ImageError if it is unusable."""
     filename = getattr(image, "filename", "")
     name = str(filename) or "the image"
     photo = _photo_from_image(image, lens, name, None, linear)
