@@ -52,6 +52,7 @@ def test_every_page_is_there(site: Path) -> None:
     assert not re.search(r":(?:class|func|meth|mod):<code>", text)
 
 
+@pytest.mark.slow
 def test_a_reader_needs_no_other_machine(site: Path) -> None:
     for path in site.rglob("*.html"):
         found = FETCHED.search(path.read_text(encoding="utf-8"))
@@ -60,6 +61,7 @@ def test_a_reader_needs_no_other_machine(site: Path) -> None:
         assert not re.search(r"url\([\"']?https?:|@import", path.read_text(encoding="utf-8")), path.name
 
 
+@pytest.mark.slow
 def test_figures_are_those_that_the_script_draws(tmp_path: Path) -> None:
     pytest.importorskip("cv2")
     np = pytest.importorskip("numpy")

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def install_hint(extra: str) -> str:
+    """The command that installs an extra, for messages."""
+    return f'pip install "mddnet[{extra}]", or in a checkout: pip install ".[{extra}]"'
+
+
 class MddnetError(Exception):
     """Input that cannot be used. The message names the file or value, what was expected, and the fix."""
 

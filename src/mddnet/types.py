@@ -6,7 +6,7 @@ Legend: H, W are the height and width of the image at hand, in pixels.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -54,7 +54,8 @@ class Lens:
     focus_m: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
+        for name in (fact.name for fact in fields(Lens)):
+            value = getattr(self, name)
             # NaN fails the comparison too.
             if value is not None and not (value > 0 and (math.isfinite(value) or name == "focus_m")):
                 raise ValueError(f"Lens.{name} is {value!r}; expected a positive number, or None for unknown")
@@ -88,12 +89,14 @@ class Photo:
         lens: lens facts from EXIF or from the caller.
         path: file of the photo, if any.
         notes: assumptions and repairs made while reading, one sentence each.
+        orientation: EXIF orientation of the stored pixels, which was undone.
     """
 
     pixels: UInt8Array
     lens: Lens = field(default_factory=Lens)
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    orientation: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ def test_neither_ends_nor_neighbours_are_left_out() -> None:
         assert 0 not in out and count - 1 not in out and min(np.diff(out), default=2) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [None, 3.0 - 0.2 * np.arange(13)])
 def test_frames_that_were_not_seen_are_predicted(values: np.ndarray | None) -> None:
     made = made_stack(1.2 * np.arange(13))

@@ -141,6 +141,7 @@ def only(root: Path) -> AllIn3dScene:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [write_shipped, write_per_scene])
 def test_both_layouts_are_read(tmp_path: Path, frames: dict[int, np.ndarray], pack: Any) -> None:
     scene = only(pack(tmp_path, frames))

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.photo.test_damaged_jpeg import jpeg, scene
+from tests.photo.test_odd_files import dng_with_thumbnail
+from tests.photo.test_photo import linear_profile
 
 from mddnet.captures.focal_stack import read_focal_stack
 from mddnet.errors import CaptureError
@@ -147,3 +150,43 @@ def test_every_real_stack_is_read(shared_data: Path) -> None:
     assert len(stacks) == 28
     assert sum(len(s.frame_files) for s in stacks) == 706
     assert {s.scene for s in stacks if s.focus_values} == {"phone_scene1", "phone_scene2"}
+
+
+def test_frames_are_read_as_photos_are(tmp_path: Path) -> None:
+    """The kinds of frames that were read as thumbnails, as white, or in wrong colours."""
+    names = ["raw.dng", "deep.png", "linear.png", "clear.png"]
+    folder = write_stack(tmp_path, frames=names)
+    pytest.importorskip("rawpy")
+    dng_with_thumbnail(folder / "raw.dng")
+    Image.fromarray(np.full((96, 128), 128 * 257, np.uint16)).save(folder / "deep.png")
+    Image.new("RGB", (128, 96), (128,) * 3).save(folder / "linear.png", icc_profile=linear_profile(b"RGB "))
+    Image.new("RGBA", (128, 96), (0, 0, 0, 0)).save(folder / "clear.png")
+    stack = read_focal_stack(folder)
+    assert (stack.height, stack.width) == (96, 128)
+    raw, deep, linear, clear = (stack.read_frame(index) for index in range(4))
+    assert raw.shape == (96, 128, 3) and raw[:, :50].min() >= 250
+    assert (deep == 128).all() and (clear == 128).all()
+    assert np.abs(linear.astype(int) - 188).max() <= 1
+
+
+def test_heic_frames(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    names = [f"{i}.heic" for i in range(4)]
+    folder = write_stack(tmp_path, frames=names)
+    for i, name in enumerate(names):
+        pillow_heif.from_pillow(Image.new("RGB", (64, 64), (50 * i,) * 3)).save(folder / name, quality=-1)
+    stack = read_focal_stack(folder)
+    assert np.abs(stack.read_frame(3).astype(int) - 150).max() <= 2
+
+
+def test_half_a_jpeg_is_no_frame(tmp_path: Path) -> None:
+    names = [f"{i}.jpg" for i in range(4)]
+    folder = write_stack(tmp_path, frames=names)
+    for name in names:
+        (folder / name).write_bytes(jpeg(scene()))
+    data = bytearray(jpeg(scene()))
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    (folder / "2.jpg").write_bytes(data)
+    stack = read_focal_stack(folder)
+    with pytest.raises(CaptureError, match=r"2\.jpg: damaged or truncated JPEG: .*restore it"):
+        stack.read_frame(2)

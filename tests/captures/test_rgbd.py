@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.photo.test_photo import STORED
 
 from mddnet.captures.rgbd import list_pseudo, list_rgbd
 from mddnet.data.split import read_split
@@ -78,7 +79,7 @@ def test_missing_or_incomplete_manifest_is_named(root: Path) -> None:
 def test_damaged_files_are_named(root: Path) -> None:
     lab, field = list_rgbd(root)
     lab.image.write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"1\.jpg: not a readable image"):
+    with pytest.raises(ImageError, match=r"1\.jpg: not an image.*restore the file"):
         lab.read_rgb()
     lab.depth.write_bytes(lab.depth.read_bytes()[:40])
     with pytest.raises(CaptureError, match=r"1\.png: not a readable depth image"):
@@ -126,3 +127,39 @@ def test_pseudo_labels_are_listed_with_the_location_of_the_manifest(root: Path) 
     (root / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\n")
     with pytest.raises(CaptureError, match="no column place"):
         list_pseudo(root)
+
+
+def turned_capture(
+    root: Path, orientation: int, depth_is_upright: bool, flat: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """One capture whose colour image has an orientation tag; its upright image and depth in metres."""
+    rng = np.random.default_rng(2)
+    depth = np.full((48, 64), 4000, np.uint16)
+    depth[8:30, 5:25], depth[20:44, 40:50] = 1000, 2000
+    depth += rng.integers(0, 20, depth.shape).astype(np.uint16)
+    rgb = np.full((48, 64, 3), 200, np.uint8)
+    rgb[8:30, 5:25], rgb[20:44, 40:50] = (60, 60, 0), (20, 80, 160)
+    if flat:
+        rgb[:] = 100
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](rgb))
+    Image.fromarray(stored).save(root / "lab/1.png", exif=exif)
+    kept = depth if depth_is_upright else np.ascontiguousarray(STORED[orientation](depth[:, :, None])[:, :, 0])
+    Image.fromarray(kept).save(root / "lab/d.png")
+    (root / "manifest.csv").write_text(HEADER + "lab,room,lab/1.png,lab/d.png,mm,CC0,\n")
+    return rgb, depth / 1000.0
+
+
+@pytest.mark.parametrize("depth_is_upright", [False, True])
+@pytest.mark.parametrize("orientation", STORED)
+def test_depth_follows_its_turned_image(root: Path, orientation: int, depth_is_upright: bool) -> None:
+    rgb, depth_m = turned_capture(root, orientation, depth_is_upright)
+    (frame,) = list_rgbd(root)
+    np.testing.assert_array_equal(frame.read_rgb(), rgb)
+    np.testing.assert_allclose(1 / frame.read_inv_depth(), depth_m, rtol=1e-6)
+
+
+def test_depth_is_turned_where_its_edges_tell_nothing(root: Path) -> None:
+    _, depth_m = turned_capture(root, 3, depth_is_upright=False, flat=True)
+    np.testing.assert_allclose(1 / list_rgbd(root)[0].read_inv_depth(), depth_m, rtol=1e-6)

@@ -95,6 +95,7 @@ def test_eight_bit_disparity_is_refused(root: Path) -> None:
         list_stereo(root)[0].read_inv_depth()
 
 
+@pytest.mark.slow
 def test_real_captures(shared_data: Path) -> None:
     root = shared_data / "depth/stereo"
     with (root / "manifest.csv").open(newline="", encoding="utf-8") as stream:

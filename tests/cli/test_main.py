@@ -63,6 +63,13 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("--verison", "--version"), ("--hlep", "--help"), ("-V", None)])
+def test_a_flag_typed_wrong_gets_the_nearest(typed: str, meant: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([typed]) == 2
+    said = capsys.readouterr().err
+    assert f"unknown option {typed}" in said and (f"did you mean {meant}?" in said or meant is None)
+
+
 def raising(error: BaseException) -> object:
     def verb() -> int:
         raise error
@@ -74,8 +81,8 @@ def raising(error: BaseException) -> object:
     ("error", "code", "message"),
     [
         (CaptureError("stack/: no frames"), 1, "mddnet: stack/: no frames"),
-        (ModuleNotFoundError("No module named 'torch'", name="torch.nn"), 1, "pip install 'mddnet[train]'"),
-        (ModuleNotFoundError("No module named 'cv2'", name="cv2"), 1, "pip install 'mddnet[build]'"),
+        (ModuleNotFoundError("No module named 'torch'", name="torch.nn"), 1, 'pip install "mddnet[train]"'),
+        (ModuleNotFoundError("No module named 'cv2'", name="cv2"), 1, 'pip install ".[build]"'),
         (OSError(errno.ENOSPC, "No space left on device", "out/x.json"), 1, "out/x.json: no space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "out"), 1, "mddnet: out: permission denied; choose"),
         (KeyboardInterrupt(), 130, "interrupted"),

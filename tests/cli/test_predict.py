@@ -217,10 +217,10 @@ def test_an_interrupted_run_continues(
     arguments = ["predict", str(tmp_path), "-o", str(out), "--model", str(tiny_model), "--resume"]
     write = StagedFiles.write
 
-    def stopped(staged: StagedFiles, path: Path, content: Any) -> None:
+    def stopped(staged: StagedFiles, path: Path, content: Any) -> Path:
         if path.name == "b.signed_defocus_px.tiff":
             raise KeyboardInterrupt  # as Ctrl-C does, in the middle of the second photo
-        write(staged, path, content)
+        return write(staged, path, content)
 
     monkeypatch.setattr(StagedFiles, "write", stopped)
     assert main(arguments) == 130
@@ -261,6 +261,7 @@ def test_photos_of_one_name_are_numbered_in_order_whichever_is_written_first(
 def test_photos_are_found_in_folders_and_by_patterns_and_once_each(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", ".hidden.png", "cup.preview.png", "cup.inv_depth.tiff", "x.txt"):
         (tmp_path / name).write_bytes(b"")
+    (tmp_path / "cup.json").write_text('{"mddnet_prediction": 1, "source": "cup.jpg", "complete": false}')
     (tmp_path / "folder.png").mkdir()
     found, failures = find_photos(
         [str(tmp_path / "b.JPG"), str(tmp_path), str(tmp_path / "*.png"), str(tmp_path / "x.txt")]
@@ -290,7 +291,7 @@ def test_a_list_from_standard_input_and_json_output(
     picture(50, 70).save(tmp_path / "c.png")
     (tmp_path / "bad.png").write_text("no image")
     names = [str(tmp_path / name) for name in ("a b.png", "bad.png", "c.png")]
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join([*names, ""])))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join([*names, ""]).encode())))
     out = tmp_path / "out"
     assert main(["predict", "--list", "-", "-o", str(out), "--model", str(tiny_model), "--json"]) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -337,7 +338,7 @@ def test_masks_and_points_are_formats_too(
     assert main([*flags, "--formats", "ply"]) == 0 and "done before" in capsys.readouterr().out
     monkeypatch.setitem(sys.modules, "OpenEXR", None)
     assert main([*flags, "--formats", "exr"]) == 1
-    assert "pip install 'mddnet[formats]'" in capsys.readouterr().err
+    assert 'pip install "mddnet[formats]"' in capsys.readouterr().err
 
 
 def test_a_camera_that_stores_jpeg_and_raw_gives_one_photo(tmp_path: Path) -> None:
@@ -393,3 +394,30 @@ def test_a_video_cut_short_is_reported_and_its_frames_are_kept(
     assert main(["predict", str(tmp_path / "clip.mkv"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]) == 1
     assert "clip.mkv: " in capsys.readouterr().err
     assert 1 <= len(list((tmp_path / "out").glob("clip.*.json"))) <= 4
+
+
+def test_the_camera_or_its_sensor_gives_metres(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(480, 720).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    run = ["predict", str(tmp_path / "a.png"), "-o", str(out), "--model", str(tiny_model), "--resume"]
+    lens = ["--focal-mm", "50", "--f-number", "1.8", "--focus-m", "2"]
+    assert main([*run, *lens]) == 0
+    assert "the pixel pitch (--pixel-um, --camera or --sensor)" in capsys.readouterr().out
+    assert main([*run, *lens, "--sensor", "36x24"]) == 0
+    assert json.loads((out / "a.json").read_text())["lens"]["pixel_um"] == pytest.approx(50.0)
+    assert main([*run, *lens, "--camera", "Canon EOS 600D"]) == 0
+    assert json.loads((out / "a.json").read_text())["lens"]["pixel_um"] == pytest.approx(22300 / 720)
+    assert "are" not in capsys.readouterr().err
+    seen = watched(monkeypatch)
+    assert main([*run, *lens, "--camera", "Canon EOS 600D"]) == 0 and seen == []
+    assert main([*run, *lens, "--sensor", "24x16"]) == 0 and seen == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--camera", "Canon EOS 601D"], ["--sensor", "big"], ["--sensor", "36x24", "--pixel-um", "6"]]
+)
+def test_a_wrong_camera_is_a_usage_error(tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "a.jpg", "-o", str(tmp_path), *flags]) == 2
+    assert flags[0] in capsys.readouterr().err

@@ -28,4 +28,4 @@ def test_without_gradio_the_extra_is_reported(
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "mddnet.demo.app", raising=False)
     assert main(["demo"]) == 1
-    assert "pip install 'mddnet[demo]'" in capsys.readouterr().err
+    assert 'pip install "mddnet[demo]"' in capsys.readouterr().err

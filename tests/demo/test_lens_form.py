@@ -8,17 +8,13 @@ import numpy as np
 import pytest
 
 from mddnet.demo.lens_form import (
-    CAMERAS,
     NO_LENS_FACTS,
-    SENSOR_CHOICES,
-    SENSOR_WIDTH_MM,
     TypedLens,
     form_of_lens,
     lens_of_form,
-    pitch_of_sensor,
 )
 from mddnet.errors import MddnetError
-from mddnet.photo.sensor_table import SENSORS
+from mddnet.photo.sensor_table import CAMERAS, SENSOR_CHOICES, SENSOR_WIDTH_MM, SENSORS, pitch_of_sensor
 from mddnet.types import Lens, Photo
 
 

@@ -60,6 +60,7 @@ def test_a_network_has_a_quantity_and_a_map_of_the_photos_size(networks: Path, n
     np.testing.assert_array_equal(values, baseline.infer(PHOTO).inv_depth)
 
 
+@pytest.mark.slow
 def test_missing_weights_are_reported(networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text((networks / "glpn" / "config.json").read_text())
     with pytest.raises(ModelError, match=r"expected config\.json, preprocessor_config\.json and model\.safetensors"):

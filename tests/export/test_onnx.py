@@ -139,6 +139,7 @@ def test_zero_padding_becomes_a_part_of_the_convolution(mode: str, users: int, f
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:
     broken = onnx.ModelProto()
     broken.CopyFrom(whole)
@@ -147,6 +148,7 @@ def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:
         differences(whole, broken)
 
 
+@pytest.mark.slow
 def test_model_name_can_be_set(trained: Path, exported_before, tmp_path: Path) -> None:
     export_onnx(trained, tmp_path, name="other")
     assert json.loads((tmp_path / "config.json").read_text())["name"] == "other"

@@ -73,6 +73,7 @@ def test_folder_and_zip_give_the_same_model(trained: Path, tmp_path: Path, capsy
     assert (config["format"], config["conventions"], config["network"]["encoder"]) == (1, 1, "resnet10t")
 
 
+@pytest.mark.slow
 def test_existing_card_is_kept_and_missing_one_is_reported(trained: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "mine"
     out.mkdir()

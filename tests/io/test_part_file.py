@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -13,9 +14,9 @@ from typing import BinaryIO
 import pytest
 
 from mddnet.errors import MddnetError, OutputError
-from mddnet.io.atomic import atomic_write
+from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.io.folder_lock import KERNEL_LOCKS
-from mddnet.io.part_file import PartFile, remove_abandoned, writing_into
+from mddnet.io.part_file import PART_NAME, PartFile, remove_abandoned, writing_into
 
 HOLDS_A_PART = """
 import sys
@@ -27,6 +28,23 @@ part.stream.flush()
 print(part.path.name, flush=True)
 sys.stdin.read()
 """
+
+
+def test_every_name_that_a_file_may_have_can_be_written(tmp_path: Path) -> None:
+    for name in ("n" * 255, "日" * 85, "n" * 237 + "日" * 6):
+        atomic_write(tmp_path / name, lambda stream: stream.write(b"whole"))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"] * 3
+    part = PartFile(tmp_path / ("日" * 85))
+    assert PART_NAME.fullmatch(part.path.name)  # found by the removal of abandoned ones
+    part.discard()
+    with pytest.raises(OutputError, match="file name too long; choose a shorter name"):
+        atomic_write(tmp_path / ("n" * 256), lambda stream: stream.write(b"whole"))
+
+
+def test_names_that_are_not_utf_8_are_escaped_in_text(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xe9.png")
+    atomic_write_text(tmp_path / "a.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": name}
 
 
 def test_a_file_is_complete_or_unchanged(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_truncated_heic(tmp_path: Path, share: float) -> None:
 # --- camera raw -------------------------------------------------------------------------------------------------------
 
 
-def made_dng(path: Path, orientation: int = 1) -> None:
+def made_dng(path: Path, orientation: int = 1, distance: tuple[int, int] = (0, 1)) -> None:
     """A raw file of 96 x 128 px (DNG 1.4): bright left, a quarter of that light right; the camera sees sRGB's XYZ."""
     mosaic = np.full((96, 128), 20000, np.uint16)
     mosaic[:, 64:] = 5000
@@ -183,6 +183,7 @@ def made_dng(path: Path, orientation: int = 1) -> None:
         (33421, 3, 2, (2, 2), False),  # CFARepeatPatternDim
         (33422, 1, 4, (0, 1, 1, 2), False),  # CFAPattern RGGB
         (33437, 5, 1, (18, 10), False),  # FNumber
+        (37382, 5, 1, distance, False),  # SubjectDistance; zero is unknown
         (37386, 5, 1, (50, 1), False),  # FocalLength
         (50717, 4, 1, 65535, False),  # WhiteLevel
         (50721, 10, 9, tuple(part for value in matrix for part in (value, 10000)), False),  # ColorMatrix1
@@ -203,6 +204,16 @@ def test_raw_is_developed_and_its_lens_facts_are_read(tmp_path: Path) -> None:
     assert np.abs(photo.pixels[:, 80:].astype(int) - 137).max() <= 4
     assert (photo.lens.focal_mm, photo.lens.f_number, photo.lens.focus_m) == (50, 1.8, 2.0)
     assert any("Developed from raw" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("distance", [(0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 1000), (0xFFFFFFFF, 1)])
+def test_an_infinite_distance_of_a_raw_file(tmp_path: Path, distance: tuple[int, int]) -> None:
+    pytest.importorskip("rawpy", reason=EXTRA)
+    pytest.importorskip("exifread", reason=EXTRA)
+    made_dng(tmp_path / "a.dng", distance=distance)
+    assert read_photo(tmp_path / "a.dng").lens.focus_m == float("inf")
+    made_dng(tmp_path / "a.dng", distance=(1000, 1000))
+    assert read_photo(tmp_path / "a.dng").lens.focus_m == 1.0
 
 
 def test_raw_is_rotated_upright(tmp_path: Path) -> None:
@@ -302,5 +313,5 @@ def test_a_missing_extra_is_reported(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     (tmp_path / name).write_bytes(start + bytes(200))
-    with pytest.raises(ImageError, match=rf"{name}: .* needs the package {module}: pip install 'mddnet\[formats\]'"):
+    with pytest.raises(ImageError, match=rf"{name}: .* needs the package {module}: pip install .mddnet\[formats\]"):
         read_photo(tmp_path / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from mddnet.photo.lens_facts import LensFacts, read_lens_facts
+from mddnet.photo.lens_facts import LensFacts, lens_facts_of_tags, missing_scale, read_lens_facts
+from mddnet.types import Lens
 
 F_NUMBER, DISTANCE, FOCAL, FOCAL_35MM = 0x829D, 0x9206, 0x920A, 0xA405
 EXIF_WIDTH, EXIF_HEIGHT, PLANE_X, PLANE_UNIT = 0xA002, 0xA003, 0xA20E, 0xA210
@@ -155,3 +157,54 @@ def test_assumptions_about_exif_are_noted() -> None:
     assert any("EXIF lacks the pixel dimensions" in note for note in without_dimensions.notes)
     smaller = facts_of(SENSOR, 1500, 1000)
     assert any("1500 px long, EXIF says 6000 px: assumed to be resized" in note for note in smaller.notes)
+
+
+ZOOM = 0xA404
+
+
+@pytest.mark.parametrize("distance", [IFDRational(0xFFFFFFFF, 1), IFDRational(0xFFFFFFFF, 1000)])
+def test_an_infinite_distance_of_any_denominator(distance: IFDRational) -> None:
+    assert facts_of({FOCAL: 50.0, DISTANCE: distance}).lens.focus_m == math.inf
+
+
+@pytest.mark.parametrize("distance", [(0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 1000), Fraction(0xFFFFFFFF, 1000)])
+def test_an_infinite_distance_as_other_readers_give_it(distance: object) -> None:
+    assert lens_facts_of_tags({FOCAL: 50.0, DISTANCE: distance}, 6000, 4000).lens.focus_m == math.inf
+
+
+def test_digital_zoom_makes_the_pixels_smaller() -> None:
+    facts = facts_of({**SENSOR, ZOOM: 2.0})
+    assert facts.lens.pixel_um == pytest.approx(3.0)
+    assert any("Digital zoom of 2x" in note for note in facts.notes)
+    assert facts_of({**SENSOR, ZOOM: 1.0}).notes == () and facts_of({**SENSOR, ZOOM: 0.0}).notes == ()
+
+
+@pytest.mark.parametrize("focal_35mm", [50, 100], ids=["not counted", "counted"])
+def test_digital_zoom_and_the_35mm_focal_length(focal_35mm: int) -> None:
+    # A full-frame sensor at 50 mm: 50 mm without the zoom, 100 mm with it.
+    facts = facts_of({**SENSOR, FOCAL: 50.0, FOCAL_35MM: focal_35mm, ZOOM: 2.0})
+    assert facts.lens.pixel_um == pytest.approx(3.0, rel=0.01)
+
+
+def test_digital_zoom_of_a_known_camera() -> None:
+    facts = facts_of({FOCAL: 50.0, ZOOM: 2.0}, 5616, 3744, "Canon EOS 5D Mark II")
+    assert facts.lens.pixel_um == pytest.approx(36000 / 5616 / 2)
+
+
+def test_digital_zoom_that_only_the_35mm_focal_length_can_count() -> None:
+    facts = facts_of({FOCAL: 25.0, FOCAL_35MM: 50, ZOOM: 2.0})
+    assert facts.lens.pixel_um == pytest.approx(1000 * math.hypot(36, 24) / 2 / math.hypot(6000, 4000))
+    assert any("counted in the 35 mm focal length" in note for note in facts.notes)
+
+
+def test_nothing_is_assumed_of_what_is_given() -> None:
+    tags = {FOCAL: 25.0, FOCAL_35MM: 50, F_NUMBER: 1e9, DISTANCE: 1e9}
+    facts = lens_facts_of_tags(tags, 6000, 4000, Lens(pixel_um=5.0, f_number=2.0, focus_m=3.0))
+    assert facts == LensFacts(Lens(25.0, 2.0, 5.0, 3.0))
+
+
+def test_what_is_missing_for_metres_is_named_if_facts_were_given() -> None:
+    given = Lens(50.0, 1.8, None, 2.0)
+    (note,) = missing_scale(given, given)
+    assert "pixel pitch" in note and "--pixel-um" in note and "--focal-mm" not in note
+    assert missing_scale(given, None) == () and missing_scale(Lens(50.0, 1.8, 6.0, 2.0), given) == ()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mddnet.photo.sensor_table import SENSORS, sensor_of
+from mddnet.errors import MddnetError
+from mddnet.photo.lens_facts import CameraLens, lens_facts_of_tags
+from mddnet.photo.sensor_table import SENSORS, pitch_of_sensor, sensor_of
 
 
 def test_there_are_many_cameras_of_many_makers() -> None:
@@ -61,3 +63,33 @@ def test_pitch_by_the_number_of_pixels(size: tuple[int, int], pitch_um: float | 
     else:
         assert pitch.pixel_um == pytest.approx(pitch_um * 23.6 / 24.0)
     assert words in pitch.note and bool(words) == bool(pitch.note)
+
+
+@pytest.mark.parametrize(
+    ("choice", "size", "pixel_um"),
+    [
+        ("36x24", (6000, 4000), 6.0),
+        ("36 x 24 mm", (4000, 6000), 6.0),
+        ("36x24", (6000, 3375), 6.0),  # cropped to 16:9
+        ("36x24", (4000, 4000), 6.0),  # cropped to a square
+        ("canon eos 600d", (5184, 3456), 22300 / 5184),
+        ("Canon EOS 600D", (2592, 1728), 22300 / 2592),
+    ],
+)
+def test_pitch_by_the_camera_or_the_size_of_its_sensor(choice: str, size: tuple[int, int], pixel_um: float) -> None:
+    lens = lens_facts_of_tags({}, *size, CameraLens(50.0, 1.8, None, 2.0, choice)).lens
+    assert lens.pixel_um == pytest.approx(pixel_um) and (lens.focal_mm, lens.f_number, lens.focus_m) == (50.0, 1.8, 2.0)
+
+
+def test_a_camera_replaces_the_pitch_of_exif() -> None:
+    tags = {0x920A: 50.0, 0xA405: 75, 0x829D: 2.0}
+    facts = lens_facts_of_tags(tags, 5184, 3456, CameraLens(camera="Canon EOS 600D"))
+    assert facts.lens.pixel_um == pytest.approx(22300 / 5184) and facts.lens.focal_mm == 50.0
+    assert not any("assumed" in note for note in facts.notes)
+
+
+@pytest.mark.parametrize("choice", ["Canon EOS 601D", "0x0", "36", "a plate"])
+def test_an_unknown_camera_or_size(choice: str) -> None:
+    with pytest.raises(MddnetError, match=choice) as caught:
+        pitch_of_sensor(choice, 6000, 4000)
+    assert ("Canon EOS 600D" in str(caught.value)) == (choice == "Canon EOS 601D")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.photo.test_photo import quarters
+from tests.photo.test_photo import STORED, quarters
 
 from mddnet.errors import ImageError
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
@@ -25,7 +26,7 @@ def frame(index: int) -> UInt8Array:
     return pixels
 
 
-def write_video(path: Path, frames: list[UInt8Array], codec: str = "mpeg4") -> None:
+def write_video(path: Path, frames: list[UInt8Array], codec: str = "mpeg4", aspect: tuple[int, int] = (1, 1)) -> None:
     av = pytest.importorskip("av", reason="videos need the extra formats")
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no {codec}")
@@ -34,6 +35,7 @@ def write_video(path: Path, frames: list[UInt8Array], codec: str = "mpeg4") -> N
         stream.width, stream.height = frames[0].shape[1], frames[0].shape[0]
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         stream.options = {"qscale": "1"} if codec == "mpeg4" else {}
+        stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
         stream.bit_rate = 8_000_000
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
@@ -62,20 +64,43 @@ def test_usual_videos(tmp_path: Path, name: str, codec: str) -> None:
         assert error.max() <= 6
 
 
-def test_a_portrait_video_is_rotated_upright(tmp_path: Path) -> None:
+# a, b, c, d of the display matrix by EXIF orientation: (x, y) goes to (a x + c y, b x + d y), ISO/IEC 14496-12, 8.3.2.
+MATRICES = {
+    1: (1, 0, 0, 1),
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
+
+
+@pytest.mark.parametrize("orientation", MATRICES)
+def test_turned_and_mirrored_videos_come_out_upright(tmp_path: Path, orientation: int) -> None:
     scene = quarters().repeat(4, axis=0).repeat(4, axis=1)
     path = tmp_path / "turned.mp4"
-    write_video(path, [np.ascontiguousarray(np.rot90(scene))] * 3)
+    write_video(path, [np.ascontiguousarray(STORED[orientation](scene))] * 3)
     data = path.read_bytes()
-    # Track header: a rotation by 90 degrees clockwise (ISO/IEC 14496-12, 8.3.2) instead of the identity.
     at = data.index(b"tkhd") + 4 + 40
     assert struct.unpack(">9i", data[at : at + 36])[:2] == (65536, 0)
-    rotated = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
-    path.write_bytes(data[:at] + rotated + data[at + 36 :])
+    a, b, c, d = (65536 * value for value in MATRICES[orientation])
+    path.write_bytes(data[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + data[at + 36 :])
     photo = next(iter(video_frames(path)))
     assert photo.pixels.shape == scene.shape
-    assert np.abs(photo.pixels[20:60, 20:100].astype(int) - scene[20:60, 20:100]).max() <= 8
-    assert np.abs(photo.pixels[100:140, 20:100].astype(int) - scene[100:140, 20:100]).max() <= 8
+    for rows, columns in ((slice(20, 60), slice(20, 100)), (slice(100, 140), slice(140, 220))):
+        assert np.abs(photo.pixels[rows, columns].astype(int) - scene[rows, columns]).max() <= 8
+
+
+@pytest.mark.parametrize(("aspect", "shape"), [((4, 3), (96, 171, 3)), ((1, 2), (192, 128, 3)), ((1, 1), (96, 128, 3))])
+def test_pixels_of_a_video_are_made_square(tmp_path: Path, aspect: tuple[int, int], shape: tuple[int, ...]) -> None:
+    write_video(tmp_path / "dv.mp4", [frame(3)] * 3, aspect=aspect)
+    photo = next(iter(video_frames(tmp_path / "dv.mp4")))
+    assert photo.pixels.shape == shape
+    upper, lower = photo.pixels[shape[0] // 4], photo.pixels[3 * shape[0] // 4]
+    assert np.abs(upper.astype(int) - [60, 200, 0]).max() <= 8 and np.abs(lower.astype(int) - [60, 0, 0]).max() <= 8
+    assert any("square" in note for note in photo.notes) == (aspect != (1, 1))
 
 
 def test_samples_are_spread_over_the_video(tmp_path: Path) -> None:
@@ -120,7 +145,7 @@ def test_a_playlist_with_the_suffix_of_a_video_is_not_followed(tmp_path: Path) -
 def test_a_missing_extra_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "clip.mp4").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"clip\.mp4: a video; .*pip install 'mddnet\[formats\]'"):
+    with pytest.raises(ImageError, match=r"clip\.mp4: a video; .*pip install .mddnet\[formats\]"):
         next(iter(video_frames(tmp_path / "clip.mp4")))
 
 

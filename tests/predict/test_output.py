@@ -7,7 +7,9 @@ import errno
 import json
 import os
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from PIL import Image
 import mddnet
 from mddnet.errors import MddnetError, OutputError
 from mddnet.io.part_file import StagedFiles
-from mddnet.predict.output import find_saved, is_output_name, read_facts
+from mddnet.predict.output import find_saved, is_output, read_facts
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.types import LensLawFit
 
@@ -191,15 +193,44 @@ def test_a_stem_cannot_leave_the_folder(tmp_path: Path, stem: str) -> None:
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(MddnetError, match="cannot write results"):
+    with pytest.raises(MddnetError, match="not a directory; expected a folder"):
         prediction_of(Path("cup.jpg")).save(tmp_path / "file" / "out")
 
 
-def test_names_and_facts_of_others() -> None:
-    assert is_output_name("cup.preview.png") and is_output_name("cup_2.inv_depth.tiff")
-    assert all(is_output_name(f"cup.{end}") for end in ("depth_m.exr", "defocus_mask.tiff", "points.ply", "points.glb"))
-    assert not is_output_name("cup.png") and not is_output_name("preview.png")
+def test_names_and_facts_of_others(tmp_path: Path) -> None:
+    names = ("cup.preview.png", "cup.inv_depth.tiff", "cup.defocus_mask.tiff", "cup.points.ply", "cup.points.glb")
+    assert not any(is_output(tmp_path / name) for name in names)
+    files = prediction_of(Path("cup.jpg")).save(tmp_path, formats="tiff,mask,ply,glb")
+    assert {*names} <= {path.name for path in files.values()}
+    assert all(is_output(path) for key, path in files.items() if key != "facts")
+    # Neither the photo itself, nor names of which the facts say nothing.
+    assert not any(
+        is_output(tmp_path / name) for name in ("cup.png", "preview.png", "cup.depth_m.tiff", "a.inv_depth.png")
+    )
     assert read_facts(Path("/nonexistent.json")) is None
+
+
+def test_facts_state_size_and_checksum_of_every_other_file(tmp_path: Path) -> None:
+    files = prediction_of(Path("cup.jpg")).save(tmp_path, formats="png, npy,exr,glb")
+    stated = json.loads(files["facts"].read_text())["checksums"]
+    others = {path.name: path.read_bytes() for key, path in files.items() if key != "facts"}
+    assert stated == {name: {"bytes": len(data), "crc32": zlib.crc32(data)} for name, data in others.items()}
+    facts = read_facts(files["facts"])
+    assert facts is not None and facts.intact(["png", "glb"]) and not facts.intact(["tiff"])
+
+
+@pytest.mark.parametrize("formats", ["ply,glb", "glb , ply", ["ply", "glb"], ("glb", "ply", "glb")])
+def test_formats_are_a_list_or_a_text(tmp_path: Path, formats: Any) -> None:
+    files = prediction_of(Path("cup.jpg")).save(tmp_path, formats=formats)
+    assert {"cup.points.ply", "cup.points.glb"} <= {path.name for path in files.values()} and len(files) == 4
+
+
+def test_a_name_that_is_too_long_leaves_nothing_behind(tmp_path: Path) -> None:
+    for stem in ("n" * 240, "日" * 80):
+        with pytest.raises(OutputError, match="a name of 240 bytes"):
+            prediction_of(None).save(tmp_path, stem=stem)
+    assert list(tmp_path.iterdir()) == []
+    prediction_of(None).save(tmp_path, stem="n" * 232)
 
 
 def test_sixteen_bit_png_comes_back_by_the_scale_in_the_file_and_in_the_facts(tmp_path: Path) -> None:
@@ -236,10 +267,10 @@ def test_saving_in_another_format_removes_old_files(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted(files.values())
 
 
-@pytest.mark.parametrize("formats", [[], ["tiff", "jpeg"]])
-def test_unknown_formats_are_rejected_before_anything_is_written(tmp_path: Path, formats: list[str]) -> None:
-    with pytest.raises(MddnetError, match="tiff, png, npy, exr, mask, ply, glb"):
-        prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=formats)  # type: ignore[arg-type]
+@pytest.mark.parametrize("formats", [[], ["tiff", "jpeg"], ["tiff,ply"], ["tiff", None], "", "tif", "tiff;ply", ","])
+def test_unknown_formats_are_rejected_before_anything_is_written(tmp_path: Path, formats: Any) -> None:
+    with pytest.raises(MddnetError, match="tiff,png,npy,exr,mask,ply,glb"):
+        prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=formats)
     assert not (tmp_path / "out").exists()
 
 
@@ -258,7 +289,7 @@ def test_exr_holds_the_floats_with_quantity_and_unit(tmp_path: Path) -> None:
 
 def test_without_the_package_exr_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "OpenEXR", None)
-    with pytest.raises(MddnetError, match=r"format exr: .*OpenEXR.*; pip install 'mddnet\[formats\]'"):
+    with pytest.raises(MddnetError, match=r"format exr: .*OpenEXR.*; pip install .mddnet\[formats\]"):
         prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=["tiff", "exr"])
     assert not (tmp_path / "out").exists()
 

@@ -58,6 +58,7 @@ def complete(out: Path) -> Files:
     return found
 
 
+@pytest.mark.slow
 def test_predict_on_a_full_disk(
     small_disk: SmallDisk, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

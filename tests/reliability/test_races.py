@@ -80,6 +80,7 @@ def test_results_of_one_photo_saved_by_many_at_once_are_those_of_one(tiny_model:
     assert seen
 
 
+@pytest.mark.slow
 def test_photos_with_one_name_saved_at_once_get_different_names(tiny_model: Path, tmp_path: Path) -> None:
     model = mddnet.load(tiny_model)
     random = np.random.default_rng(0)

@@ -156,6 +156,7 @@ def test_real_photos_give_complete_scenes_that_are_kept(tmp_path: Path) -> None:
     assert set(states(build(tmp_path / "data", tmp_path / "out")).values()) == {"kept"}
 
 
+@pytest.mark.slow
 def test_two_processes_build_the_same_bytes_as_one(tmp_path: Path) -> None:
     write_photos(tmp_path / "data")
     build(tmp_path / "data", tmp_path / "one")

@@ -175,6 +175,7 @@ def test_the_page_is_complete_and_self_contained(tmp_path: Path, capsys: pytest.
     assert len(text) < 1_000_000
 
 
+@pytest.mark.slow
 def test_limit_applies_to_pictures_only(tmp_path: Path) -> None:
     root, _ = make_scene_root(tmp_path / "scenes")
     assert main(["inspect", str(root), "-o", str(tmp_path / "r.html"), "--limit", "1"]) == 0

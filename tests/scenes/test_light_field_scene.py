@@ -21,6 +21,8 @@ from mddnet.scenes.refocus import RefocusedFrame, ViewInterpolator, refocus, vie
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene
 from mddnet.types import SceneRecord
 
+pytestmark = pytest.mark.slow
+
 PLANES = TwoPlanes(near=1.0, far=-1.0)
 
 
@@ -41,7 +43,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SceneRecord]:
     return root / "scenes" / "two_planes", build_light_field_scene(capture, root / "scenes")
 
 
-@pytest.mark.slow
 def test_the_scene_is_complete_with_its_facts(built: tuple[Path, SceneRecord]) -> None:
     folder, record = built
     assert read_scene(folder) == record
@@ -100,7 +101,6 @@ def test_a_field_without_parallax_is_rejected_with_its_numbers(tmp_path: Path) -
     assert not (tmp_path / "out" / "still").exists()
 
 
-@pytest.mark.slow
 def test_one_plane_has_no_near_and_far(tmp_path: Path) -> None:
     flat = TwoPlanes(near=0.8, far=0.8)
     with pytest.raises(RejectedScene):
@@ -138,7 +138,6 @@ def test_the_noise_is_measured_and_averaging_lowers_it() -> None:
     assert np.std((clean - truth)[inner]) < 0.65 * np.std((noisy - truth)[inner])
 
 
-@pytest.mark.slow
 def test_the_check_detects_a_wrong_kappa() -> None:
     planes = TwoPlanes()
     grid = grid_of(planes, 2)
@@ -159,7 +158,6 @@ def test_the_error_of_interpolation_is_small_for_an_exact_map() -> None:
     assert interpolation_error(ViewInterpolator(grid_of(planes, 2), planes.truth())) < 0.06
 
 
-@pytest.mark.slow
 def test_views_that_are_too_far_apart_are_rejected(tmp_path: Path) -> None:
     # 12 px per view on 96 rows: a disc of one view already leaves a border of an eighth of the image.
     wide = TwoPlanes(near=12.0, far=11.0)

@@ -74,6 +74,7 @@ def test_a_disc_keeps_the_light() -> None:
         assert frame.linear.sum() == pytest.approx(sharp.sum(), rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_plane_in_focus_is_sharp_and_the_other_blurred(planes: TwoPlanes, grid: ViewGrid) -> None:
     interpolator = ViewInterpolator(grid, planes.truth())
     disc = view_discs(grid, [2.0], steps_between_views(planes.near - planes.far))[0]

@@ -56,6 +56,7 @@ def sweep() -> RigSweep:
     return wedge()
 
 
+@pytest.mark.slow
 def test_the_law_is_recovered_within_its_interval(sweep: RigSweep) -> None:
     fit = calibrate_rig(sweep)
     assert fit.law.aperture_px == pytest.approx(LAW.aperture_px, rel=0.01)

@@ -26,6 +26,8 @@ from mddnet.scenes.rig_scene import build_rig_scene, measure_depth
 from mddnet.scenes.store import read_image, read_inv_depth, read_scene
 from mddnet.types import SceneRecord
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def built(small_rig: SmallRig, tmp_path_factory: pytest.TempPathFactory) -> tuple[SceneRecord, Path]:

@@ -103,6 +103,7 @@ def test_the_defocus_by_hand(tmp_path: Path, unit: str) -> None:
     np.testing.assert_array_equal(sample.confidence, [[1, 1, 1], [0, 1, 1]])
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # every example writes files
 @given(seed=st.integers(0, 2**32 - 1), u_focus=st.floats(-3, 3), kappa_px=st.floats(0, 500))
 def test_the_defocus_map_is_as_exact_as_the_depth_map(

@@ -53,6 +53,7 @@ def runs(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked up in /proc")
 def test_workers_exit_when_their_parent_is_killed(tmp_path: Path) -> None:
     paths = [tmp_path / "one", tmp_path / "other"]

@@ -31,6 +31,7 @@ def _kappa(folder: Path, kappa_px: float) -> None:
     _change(folder, frames=[frame | {"kappa_px": kappa_px} for frame in frames])
 
 
+@pytest.mark.slow
 def test_blur_is_in_pixels_of_the_input(tmp_path: Path) -> None:
     make_scene(tmp_path, "focal_stacks", "a", "place", 1)  # 96 x 128 px: shown as it is
     make_scene(tmp_path, "focal_stacks", "b", "place", 2, size=(768, 1024))  # shown at half its size

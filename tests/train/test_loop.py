@@ -105,6 +105,7 @@ def test_a_second_run_into_the_same_folder_is_refused(scenes, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_checkpoint_of_another_recipe_is_refused(scenes, tmp_path) -> None:
     train(_recipe(scenes, tmp_path, steps=2))
     with pytest.raises(ModelError, match="another recipe"):
@@ -166,6 +167,7 @@ def test_run_starts_from_another_model(scenes, tmp_path) -> None:
     assert torch.allclose(second[name], load_file(first / "model.safetensors")[name], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_start_with_another_network_is_refused(scenes, tmp_path) -> None:
     first = train(_recipe(scenes, tmp_path / "first", steps=2))
     recipe = _recipe(scenes, tmp_path / "second", steps=2)

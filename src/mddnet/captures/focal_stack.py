@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from PIL import ImageOps
 from pydantic import Field, model_validator
 
 from mddnet.captures.description import (
@@ -24,13 +23,13 @@ from mddnet.captures.description import (
 )
 from mddnet.captures.kind import Kind
 from mddnet.errors import CaptureError
-from mddnet.photo.image_file import opened_image, read_stored
+from mddnet.photo.image_file import read_stored
+from mddnet.photo.reader import photo_header, read_capture_photo
 from mddnet.types import Float32Array, Lens, UInt8Array
 
 FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
 MIN_FRAMES = 3
 RESTORE = "restore it or remove its name"
-TRANSPOSED = frozenset({5, 6, 7, 8})  # EXIF orientations with rows and columns exchanged
 
 
 class Focus(Description):
@@ -110,8 +109,7 @@ class FocalStack(CaptureDescription):
     def read_frame(self, index: int) -> UInt8Array:
         """Pixels of a frame, (H, W, 3) uint8, sRGB; CaptureError if it is damaged or of another size than the first."""
         file = self.frame_files[index]
-        with opened_image(file, RESTORE) as image:
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        pixels = read_capture_photo(file, RESTORE).pixels
         width, height = self.size
         if pixels.shape[:2] != (height, width):
             raise CaptureError(f"{file}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {width} x {height}")
@@ -155,9 +153,8 @@ def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
     """(width, height) of upright images, read from the headers; CaptureError names one that is damaged or differs."""
     first: tuple[int, int] | None = None
     for file in frame_files:
-        with opened_image(file, RESTORE) as image:
-            transposed = image.getexif().get(0x0112, 1) in TRANSPOSED
-            size = (image.height, image.width) if transposed else (image.width, image.height)
+        header = photo_header(file, RESTORE)
+        size = (header.width, header.height)
         first = first or size
         if size != first:
             raise CaptureError(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from mddnet.captures.description import AnyText, CaptureDescription, read_capture, whole_number
 from mddnet.captures.kind import Kind
 from mddnet.errors import CaptureError
-from mddnet.photo.image_file import opened_image, read_rgb
+from mddnet.photo.reader import photo_header, read_capture_photo
 from mddnet.types import UInt8Array
 
 FETCH_AGAIN = "fetch the capture again"
@@ -37,8 +37,8 @@ class LightField(CaptureDescription):
             )
         sizes: dict[tuple[int, int], Path] = {}
         for view in views:
-            with opened_image(view, FETCH_AGAIN, what="view") as image:
-                sizes.setdefault(image.size, view)
+            header = photo_header(view, FETCH_AGAIN)
+            sizes.setdefault((header.width, header.height), view)
         if len(sizes) > 1:
             found = ", ".join(f"{w}x{h} ({view.name})" for (w, h), view in list(sizes.items())[:3])
             raise CaptureError(f"{self.path}: views of several sizes: {found}; expected one size")
@@ -57,7 +57,7 @@ class LightField(CaptureDescription):
 
     def read_view(self, row: int, col: int) -> UInt8Array:
         """One view, (H, W, 3) uint8, sRGB; CaptureError if the file is damaged."""
-        return read_rgb(self.view_path(row, col), FETCH_AGAIN, what="view")
+        return read_capture_photo(self.view_path(row, col), FETCH_AGAIN).pixels
 
 
 def read_light_field(folder: Path) -> LightField:

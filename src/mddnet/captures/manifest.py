@@ -20,7 +20,7 @@ def manifest_rows(
     """Rows of ``root/file`` with a text in each of ``columns``, and their line for messages."""
     path = root / file
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             rows = list(reader)
             header = reader.fieldnames or []

@@ -14,16 +14,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mddnet.captures.kind import Kind, ListedCapture
 from mddnet.captures.manifest import check_unique, file_inside, manifest_rows
 from mddnet.errors import CaptureError, ImageError
 from mddnet.io.json_fields import display
-from mddnet.photo.image_file import read_rgb, read_stored
+from mddnet.photo.image_file import read_stored
+from mddnet.photo.reader import photo_header, read_capture_photo, upright
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
+
+RESTORE = "restore the file or remove its row"
+CLEARLY_BETTER = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class RgbdFrame(ListedCapture):
 
     def read_inv_depth(self) -> Float32Array:
         """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown; CaptureError if the file is unusable."""
-        codes = read_codes(self.depth, self.codes.dtype)
+        codes = turned_like(self.image, read_codes(self.depth, self.codes.dtype))
         if self.codes.nearest is None:
             with np.errstate(divide="ignore"):
                 u = 1000.0 / codes
@@ -90,13 +95,43 @@ class RgbdFrame(ListedCapture):
 
 
 def read_rgb_file(path: Path) -> UInt8Array:
-    """(H, W, 3) uint8 of an image without orientation tag; ImageError if the file is missing or damaged."""
-    return read_rgb(path, "restore the file or remove its row", ImageError)
+    """(H, W, 3) uint8, upright sRGB; ImageError if the file is missing or damaged."""
+    return read_capture_photo(path, RESTORE, ImageError).pixels
+
+
+def turned_like(image: Path, depth: NDArray[Any]) -> NDArray[Any]:
+    """A depth map, upright like :func:`read_rgb_file` of its colour image.
+
+    A depth map belongs to the stored pixels and is turned with them, unless it has the upright shape already or, of
+    equal shapes, its edges are clearly those of the upright image.
+    """
+    orientation = photo_header(image, RESTORE, ImageError).orientation
+    if orientation == 1:
+        return depth
+    turned = upright(depth, orientation)
+    rgb = read_rgb_file(image)
+    if turned.shape != rgb.shape[:2]:
+        return depth
+    is_upright = depth.shape == turned.shape and (
+        _edge_correlation(depth, rgb) > _edge_correlation(turned, rgb) + CLEARLY_BETTER
+    )
+    return depth if is_upright else turned
+
+
+def _edge_correlation(depth: NDArray[Any], rgb: UInt8Array) -> float:
+    """Correlation of the edges of a depth map with those of an image, -1 to 1; 0 without edges."""
+    edges = []
+    for values in (np.asarray(depth, dtype=np.float64), rgb.mean(axis=2)):
+        steps = np.abs(np.diff(values, axis=0))[:, 1:] + np.abs(np.diff(values, axis=1))[1:]
+        edges.append(np.sqrt(np.minimum(steps, np.percentile(steps, 99))).ravel())
+    if min(np.ptp(edge) for edge in edges) == 0:
+        return 0.0
+    return float(np.corrcoef(*edges)[0, 1])
 
 
 def read_codes(path: Path, dtype: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Integer codes of a single-channel depth file as float64; CaptureError unless it is one channel of ``dtype``."""
-    codes = read_stored(path, "restore the file or remove its row", "depth image")
+    codes = read_stored(path, RESTORE, "depth image")
     # Pillow opens some 16-bit files as 32-bit integers.
     if dtype == "uint16" and codes.dtype == np.int32 and codes.size and codes.min() >= 0 and codes.max() <= 65535:
         codes = codes.astype(np.uint16)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from mddnet.cli.flags import wrong_kind, wrong_split
+from mddnet.cli.flags import OutFolder, wrong_kind, wrong_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -26,7 +26,7 @@ def build(
     sources: list[Path],
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: OutFolder,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=POSITIVE)] = 1,
     ray: str | None = None,
     frames: Annotated[int | None, Parameter(validator=POSITIVE)] = None,

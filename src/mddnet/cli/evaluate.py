@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import POSITIVE, Count, Positive
+from mddnet.cli.flags import POSITIVE, Count, OutFolder, Positive
 
 if TYPE_CHECKING:
     from mddnet.evaluate.result import Evaluation
@@ -98,7 +98,7 @@ def evaluate(
     model: str = "small",
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: OutFolder,
     options: EvaluateOptions = EvaluateOptions(),
 ) -> int:
     """Measure a model, print the tables, and write evaluation.json, evaluation.md and report.html.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +23,29 @@ Count = Annotated[int, _valid(lambda value: value >= 1, "at least 1")]
 POSITIVE = _valid(lambda value: 0 < value < 1e6, "a positive number")
 Positive = Annotated[float, POSITIVE]
 Share = Annotated[float, _valid(lambda value: 0 <= value <= 1, "a share from 0 to 1")]
+
+
+def _can_be_folder(_: object, path: Path) -> None:
+    """ValueError for a path that is neither a folder nor a name for a new one."""
+    try:
+        places = (path, *path.absolute().parents)
+    except FileNotFoundError:
+        raise ValueError("the current folder was removed; change to another.") from None
+    for place in places:
+        try:
+            mode = os.stat(place).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            if place.is_symlink():
+                raise ValueError(f"{place}: a broken symbolic link; expected a folder.") from None
+            continue
+        except OSError as error:
+            raise ValueError(f"{place}: {str(error.strerror).lower()}; expected a folder.") from error
+        if not stat.S_ISDIR(mode):
+            raise ValueError(f"{place}: a file; expected a folder.")
+        return
+
+
+OutFolder = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_folder)]
 Port = Annotated[int, _valid(lambda value: 0 <= value <= 65535, "0 to 65535")]
 
 

@@ -6,11 +6,8 @@ import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from mddnet.cli.flags import Count, Share
+from mddnet.cli.flags import Count, OutFolder, Share
 
 
 def label(
@@ -18,7 +15,7 @@ def label(
     /,
     *,
     teacher: str,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: OutFolder,
     mirror: Share = 0.9,
     middle: Share = 0.85,
     law: Share = 0.8,

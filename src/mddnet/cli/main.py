@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+import io
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from mddnet.errors import MddnetError
+from mddnet.errors import MddnetError, install_hint
 from mddnet.version import __version__
 
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 
 VERBS = {
     "predict": "Predict depth and defocus of photos.",
@@ -38,6 +43,10 @@ EXTRAS = {
 """Top-level modules that an extra installs."""
 
 
+FLAGS = ("--help", "-h", "--version")
+"""Flags without a command."""
+
+
 def make_app() -> App:
     """The command line; the module of a verb is imported on use."""
     app = App(
@@ -52,11 +61,30 @@ def make_app() -> App:
     return app
 
 
+def _prepare_output() -> None:
+    """Print names that the terminal cannot show with "?", and no remarks of libraries on single files."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    for library in ("PIL", "tifffile", "exifread"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line with arguments (None: those of the process), and return the exit code."""
     app = make_app()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0].startswith("-") and arguments[0] not in FLAGS:
+        nearest = difflib.get_close_matches(arguments[0], FLAGS, n=1, cutoff=0.5)
+        meant = f"did you mean {nearest[0]}?" if nearest else f"expected {', '.join(FLAGS)} or a command"
+        print(f"mddnet: unknown option {arguments[0]}; {meant}", file=sys.stderr)
+        return WRONG_USAGE
+    _prepare_output()
     try:
         result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+        if sys.stdout is not None:  # None if it was closed by the caller
+            sys.stdout.flush()
     except CycloptsError:
         return WRONG_USAGE
     except MddnetError as error:
@@ -67,8 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
         if extra is None:
             raise
-        print(f"mddnet: {error.name} is not installed; pip install 'mddnet[{extra}]'", file=sys.stderr)
+        print(f"mddnet: {error.name} is not installed; {install_hint(extra)}", file=sys.stderr)
         return FAILED
+    except BrokenPipeError:
+        # Nobody reads on, as in `mddnet ... | head -1`. Python would flush the rest at exit, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
     except OSError as error:
         from mddnet.io.part_file import refusal
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json as jsonlib
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, Positive
+from mddnet.cli.flags import Count, OutFolder, Positive
 
 if TYPE_CHECKING:
     from mddnet.predict.folder import Outcome, Settings
@@ -23,17 +25,20 @@ def predict(
     /,
     *,
     list_file: Annotated[str | None, Parameter(name="--list", allow_leading_hyphen=True)] = None,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: OutFolder,
     model: str = "small",
     focal_mm: float | None = None,
     f_number: float | None = None,
     pixel_um: float | None = None,
+    camera: str | None = None,
+    sensor: str | None = None,
     focus_m: float | None = None,
     threads: Count | None = None,
     formats: str = "tiff",
     linear: Annotated[bool, Parameter(negative="")] = False,
     refine: Annotated[bool, Parameter(negative="")] = False,
     max_megapixels: Positive | None = None,
+    recursive: Annotated[bool, Parameter(negative="")] = False,
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     ray: str | None = None,
@@ -50,7 +55,7 @@ def predict(
         Photos, videos, folders of photos, or patterns such as "shots/*.jpg". HEIC, camera raw, EXR and videos need
         the extra "formats".
     list_file
-        Text file with further paths, one per line; "-" reads standard input.
+        Text file with further paths, one per line, in UTF-8 or UTF-16; "-" reads standard input.
     out
         Folder for the results; created if missing.
     model
@@ -61,6 +66,10 @@ def predict(
         F-number; replaces EXIF.
     pixel_um
         Pixel pitch of the photo, in micrometres; replaces EXIF.
+    camera
+        Camera by its EXIF model, such as "Canon EOS 600D": gives the pixel pitch instead of --pixel-um.
+    sensor
+        Size of the camera's sensor in millimetres, such as 36x24: gives the pixel pitch instead of --pixel-um.
     focus_m
         Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
     threads
@@ -75,21 +84,23 @@ def predict(
     max_megapixels
         Reject larger photos by their header. The default is 200, or the environment variable MDDNET_MAX_MEGAPIXELS.
         A megapixel takes 12 MB of memory, so a small file may take a lot of memory.
+    recursive
+        Include the subfolders of folders.
     resume
-        Skip photos with complete results of the same content, model, lens and formats.
+        Skip photos with complete and undamaged results of the same content, model, lens and formats.
     json
         Print one line of JSON for each photo instead of text: its facts, or its error.
     ray
         Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
         have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
+    from mddnet.photo.lens_facts import CameraLens
     from mddnet.predict.folder import Settings, expected_items, find_photos
-    from mddnet.types import Lens
 
     try:
         if not paths and list_file is None:
             raise ValueError("no photo; expected photos, folders or patterns, or --list")
-        lens = Lens(focal_mm, f_number, pixel_um, focus_m)
+        lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, _camera(camera, sensor, pixel_um))
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
         settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, resume)
         names = [*(paths or []), *_listed(list_file)]
@@ -97,7 +108,7 @@ def predict(
         print(f"mddnet predict: {error}", file=sys.stderr)
         return 2
 
-    photos, failures = find_photos(names)
+    photos, failures = find_photos(names, recursive)
     count = sum(expected_items(path) for path in photos)
     if ray is None:
         outcomes = _predict_locally(model, photos, settings, threads, count)
@@ -110,27 +121,57 @@ def predict(
     return 1 if failed else 0
 
 
+def _camera(camera: str | None, sensor: str | None, pixel_um: float | None) -> str | None:
+    """The camera or size of the sensor, if one is given; ValueError if it is not known, or the pitch is given twice."""
+    from mddnet.errors import MddnetError
+    from mddnet.photo.sensor_table import pitch_of_sensor
+
+    given = {"--camera": camera, "--sensor": sensor, "--pixel-um": pixel_um}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
+    choice = camera if sensor is None else sensor
+    if choice is not None:
+        try:
+            pitch_of_sensor(choice, 6000, 4000)
+        except MddnetError as error:
+            raise ValueError(f"{names[0]}: {error}") from error
+    return choice
+
+
 def _formats(formats: str) -> tuple[SaveFormat, ...]:
     """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
-    from mddnet.predict.output import SAVE_FORMATS, require_formats
+    from mddnet.errors import MddnetError
+    from mddnet.predict.output import SAVE_FORMATS, formats_of, require_packages
 
-    named = {part.strip() for part in formats.split(",")}
-    if not named.issubset(SAVE_FORMATS):
-        raise ValueError(f"--formats {formats}: expected some of {','.join(SAVE_FORMATS)}")
+    try:
+        named = formats_of(formats)
+    except MddnetError as error:
+        raise ValueError(f"--{error}") from error
     chosen = tuple(name for name in SAVE_FORMATS if name in named)
-    require_formats(chosen)
+    require_packages(chosen)
     return chosen
 
 
 def _listed(list_file: str | None) -> list[str]:
-    """The non-empty lines of a text file or of standard input; ValueError if it cannot be read as text."""
+    """The non-empty lines of a text file or of standard input; ValueError if it cannot be read.
+
+    Names that are not UTF-8 are taken as the bytes that they are. PowerShell writes UTF-16, with a byte order mark.
+    """
     if list_file is None:
         return []
     try:
-        text = sys.stdin.read() if list_file == "-" else Path(list_file).read_text(encoding="utf-8")
+        if list_file == "-":
+            data = b"" if sys.stdin is None else sys.stdin.buffer.read()
+        else:
+            data = Path(list_file).read_bytes()
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = data.decode("utf-16")
+        else:
+            text = data.decode("utf-8-sig", "surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--list {list_file}: {error}; expected a text file in UTF-8") from error
-    return [line for line in text.splitlines() if line.strip()]
+        raise ValueError(f"--list {list_file}: {error}; expected a text file") from error
+    return [line for line in re.split(r"\r?\n", text) if line.strip()]
 
 
 def _predict_locally(
@@ -164,15 +205,19 @@ def _predict_on_ray(
 def _reported(json: bool, path: Path | None, text: str, facts: Path | None = None) -> bool:
     """Print a result, as text or as one line of JSON: its facts and folder, or its error; True for an error."""
     line: dict[str, object] = {"photo": None if path is None else str(path)}
+    if facts is not None and json:
+        try:
+            saved = jsonlib.loads(facts.read_text(encoding="utf-8"))
+            line |= {"folder": str(facts.parent), "facts": facts.name, **saved}
+        except (OSError, ValueError) as error:
+            text, facts = f"{facts}: removed or changed by others ({error}); predict the photo again", None
     if facts is None:
         print(f"mddnet: {text}", file=sys.stderr)
         line["error"] = text
-    elif json:
-        line |= {"folder": str(facts.parent), "facts": facts.name, **jsonlib.loads(facts.read_text(encoding="utf-8"))}
-    else:
-        print(text, flush=True)
     if json:
-        print(jsonlib.dumps(line, ensure_ascii=False), flush=True)
+        print(jsonlib.dumps(line), flush=True)  # in ASCII: any terminal can print it, and any reader gets the name back
+    elif facts is not None:
+        print(text, flush=True)
     return facts is None
 
 

@@ -8,14 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from mddnet.cli.flags import wrong_kind, wrong_split
+from mddnet.cli.flags import OutFolder, wrong_kind, wrong_split
 
 
 def shards(
     scenes: Path,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: OutFolder,
     split: Path | None = None,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
     shard_mb: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 256,

@@ -22,7 +22,7 @@ def read_split(path: Path) -> dict[str, Split]:
             twice.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if reader.fieldnames is None or not {"place", "split"} <= set(reader.fieldnames):
                 raise CaptureError(f"{path}: columns {reader.fieldnames}; expected place,split in the first line")

@@ -9,9 +9,10 @@ from typing import Any
 
 import gradio as gr
 
-from mddnet.demo.lens_form import SENSOR_CHOICES, TypedLens, lens_of_form
+from mddnet.demo.lens_form import TypedLens, lens_of_form
 from mddnet.demo.upload import UPLOAD_SUFFIXES
 from mddnet.errors import MddnetError
+from mddnet.photo.sensor_table import SENSOR_CHOICES
 
 ONE_AT_A_TIME: dict[str, Any] = {"concurrency_id": "photos", "concurrency_limit": 1}
 """For events that predict or render."""

@@ -16,11 +16,12 @@ from mddnet.demo.blur_edit import MAX_FACTOR, blur_mask, magnified, mask_over_ph
 from mddnet.demo.controls import ONE_AT_A_TIME, LensFields, lens_fields, photo_field, picture_field, with_page_errors
 from mddnet.demo.html import facts_html, law_svg, point_cloud_text, point_html, scale_html
 from mddnet.demo.jobs import ArchiveContents, Jobs
-from mddnet.demo.lens_form import CAMERAS, form_of_lens, lens_of_form, pitch_of_sensor
+from mddnet.demo.lens_form import form_of_lens, lens_of_form
 from mddnet.demo.page_maps import PageMaps, packed_maps, points_of, values_at
 from mddnet.demo.pictures import panels, rotated_view
 from mddnet.demo.upload import KINDS
 from mddnet.errors import MddnetError
+from mddnet.photo.sensor_table import CAMERAS, pitch_of_sensor
 from mddnet.predict.output import MAP_FORMATS
 from mddnet.types import Lens
 

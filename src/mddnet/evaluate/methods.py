@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.errors import ModelError
+from mddnet.errors import ModelError, install_hint
 from mddnet.metrics import Estimate
 from mddnet.optics import diameter_from_dmenet_encoding, diameter_from_sigma
 from mddnet.types import UInt8Array
@@ -136,4 +136,4 @@ def require_packages(name: str, extra: str, *modules: str) -> None:
         try:
             import_module(module)
         except ImportError as error:
-            raise ModelError(f"{name}: needs the package {error.name}: pip install 'mddnet[{extra}]'") from error
+            raise ModelError(f"{name}: needs the package {error.name}: {install_hint(extra)}") from error

@@ -23,8 +23,8 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object], durable: bool 
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Write text atomically, as UTF-8."""
-    atomic_write(path, lambda stream: stream.write(text.encode()))
+    """Write text atomically, as UTF-8; lone surrogates, of names that are not UTF-8, are escaped as in JSON."""
+    atomic_write(path, lambda stream: stream.write(text.encode(errors="backslashreplace")))
 
 
 def plain_json(value: Any) -> Any:

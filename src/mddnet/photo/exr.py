@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from mddnet.color import linear_from_srgb8
 from mddnet.errors import ImageError
 from mddnet.photo.image_file import formats_module
+from mddnet.photo.lens_facts import CameraLens, replaced_lens
 from mddnet.photo.samples import check_size, srgb8_from_linear_samples
 from mddnet.types import Lens, Photo
 
+KIND = "an OpenEXR image"
 EXR_MAGIC = b"\x76\x2f\x31\x01"
 LENS_ATTRIBUTES = {
     "focal_mm": "nominalFocalLength",
@@ -27,9 +29,17 @@ REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 MID_GREY_LIGHT = float(linear_from_srgb8(np.array(128, dtype=np.uint8)))
 
 
-def read_exr(path: Path, max_pixels: int | None) -> Photo:
+def exr_header(path: Path) -> tuple[int, int]:
+    """Width and height of an EXR image by its header; OpenEXR raises anything for a damaged file."""
+    with formats_module("OpenEXR", path, KIND).File(str(path), header_only=True) as file:
+        low, high = file.header()["dataWindow"]
+        width, height = (int(value) for value in high - low + 1)
+    return width, height
+
+
+def read_exr(path: Path, given: Lens | None, max_pixels: int | None) -> Photo:
     """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with sRGB primaries."""
-    openexr = formats_module("OpenEXR", path, "an OpenEXR image")
+    openexr = formats_module("OpenEXR", path, KIND)
     try:
         with openexr.File(str(path), header_only=True) as file:
             header = dict(file.header())  # closing the file clears its header
@@ -48,6 +58,7 @@ def read_exr(path: Path, max_pixels: int | None) -> Photo:
     if light.shape[:2] != (height, width):
         raise ImageError(f"{path}: channels of {light.shape[:2]} in a window of {(height, width)}; expected one size")
     lens = _lens(header, notes)
+    lens = given.added_to(lens, width, height, notes) if isinstance(given, CameraLens) else replaced_lens(lens, given)
     pixels = srgb8_from_linear_samples(light, str(path), notes)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)

@@ -9,7 +9,6 @@ from PIL import Image
 from mddnet.photo.image_file import formats_module
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-HDR_CURVES = {16: "PQ", 18: "HLG"}  # HDR transfer characteristics of ITU-T H.273, which are not converted to sRGB
 
 
 def is_heif(start: bytes) -> bool:
@@ -22,11 +21,3 @@ def open_heif(path: Path) -> Image.Image:
     pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
     image: Image.Image = pillow_heif.HeifImageFile(path)
     return image
-
-
-def heif_notes(image: Image.Image) -> list[str]:
-    """Notes on the colours of a HEIF file that are not converted."""
-    curve = (image.info.get("nclx_profile") or {}).get("transfer_characteristics")
-    if curve not in HDR_CURVES or image.info.get("icc_profile"):
-        return []
-    return [f"HEIC with the HDR curve {HDR_CURVES[curve]}: read as sRGB, colours are approximate."]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from mddnet.errors import CaptureError, ImageError, MddnetError
+from mddnet.errors import CaptureError, ImageError, MddnetError, install_hint
 from mddnet.photo.samples import check_size
 from mddnet.types import UInt8Array
 
@@ -43,7 +43,7 @@ def formats_module(module: str, path: Path, kind: str, instead: str = "export it
         return importlib.import_module(module)
     except ImportError as error:
         raise ImageError(
-            f"{path}: {kind}; reading it needs the package {module}: pip install 'mddnet[formats]', or {instead}"
+            f"{path}: {kind}; reading it needs the package {module}: {install_hint('formats')}; or {instead}"
         ) from error
 
 
@@ -92,7 +92,7 @@ def opened_image(
 
 
 def read_rgb(path: Path, fix: str, error: type[MddnetError] = CaptureError, what: str = "image") -> UInt8Array:
-    """Read an image as (H, W, 3) uint8, ignoring orientation and colour profile; errors as :func:`opened_image`."""
+    """Read an image of a scene, which mddnet wrote, as (H, W, 3) uint8; errors as :func:`opened_image`."""
     with opened_image(path, fix, error, what=what) as image:
         return np.asarray(image.convert("RGB"))
 

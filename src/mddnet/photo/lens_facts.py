@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from PIL import Image
 
 from mddnet.optics import focus_z_from_sensor_plane_m
-from mddnet.photo.sensor_table import Sensor, sensor_of
+from mddnet.photo.sensor_table import Sensor, camera_of, pitch_of_sensor, sensor_of
 from mddnet.types import Lens
 
 EXIF_IFD = 0x8769
@@ -24,7 +24,9 @@ TAG_PIXEL_X_DIMENSION = 0xA002
 TAG_PIXEL_Y_DIMENSION = 0xA003
 TAG_FOCAL_PLANE_X_RESOLUTION = 0xA20E
 TAG_FOCAL_PLANE_RESOLUTION_UNIT = 0xA210
+TAG_DIGITAL_ZOOM_RATIO = 0xA404
 TAG_FOCAL_LENGTH_35MM = 0xA405
+TAG_ORIENTATION = 0x0112
 
 UNIT_UM = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
 """Micrometres per FocalPlaneResolutionUnit: inch, centimetre, and the non-standard millimetre and micrometre."""
@@ -33,6 +35,7 @@ DIAGONAL_35MM_MM = math.hypot(36.0, 24.0)
 ASPECT_TOLERANCE = 0.02
 PITCH_DISAGREEMENT = 1.5
 """The 35 mm equivalent focal length is rounded and may include a digital crop; beyond this factor, EXIF is wrong."""
+MOST_ZOOM = 100.0  # a digital zoom beyond this is no plausible value
 MAX_DISPLAY_CHARACTERS = 60
 TABLE_DISAGREEMENT = 1.25
 """Factor between the pitch by the sensor table and another pitch; an in-camera crop gives 1.3 or more."""
@@ -46,21 +49,84 @@ class LensFacts:
     notes: tuple[str, ...] = ()
 
 
-def read_lens_facts(exif: Image.Exif, width: int, height: int) -> LensFacts:
+def read_lens_facts(exif: Image.Exif, width: int, height: int, given: Lens | None = None) -> LensFacts:
     """Read f, N, focus distance and pixel pitch from the EXIF block of an image of ``width`` x ``height`` pixels."""
+    return lens_facts_of_tags(tags_of_exif(exif), width, height, given)
+
+
+def tags_of_exif(exif: Image.Exif) -> dict[int, object]:
+    """The tags of the EXIF IFD, with the camera's model and the orientation."""
     tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
-    tags[TAG_MODEL] = exif.get(TAG_MODEL)
-    return lens_facts_of_tags(tags, width, height)
+    return tags | {tag: exif[tag] for tag in (TAG_MODEL, TAG_ORIENTATION) if tag in exif}
 
 
-def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int) -> LensFacts:
-    """As :func:`read_lens_facts`, from tag values: those of the EXIF IFD, and the camera's model."""
+def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int, given: Lens | None = None) -> LensFacts:
+    """As :func:`read_lens_facts`, from tag values: those of the EXIF IFD, and the camera's model.
+
+    The facts ``given`` by the caller replace those of the tags, field by field, and then nothing is noted of these.
+    """
     notes: list[str] = []
-    focal_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
-    f_number = _plausible(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
-    focus_m = _focus_m(tags, focal_mm, notes)
-    pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), focal_mm), focal_mm, width, height, notes)
-    return LensFacts(Lens(focal_mm, f_number, pixel_um, focus_m), tuple(notes))
+    lens = given or Lens()
+    focal_mm, f_number, pixel_um, focus_m = lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m
+    if focal_mm is None:
+        focal_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
+    if f_number is None:
+        f_number = _plausible(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
+    if focus_m is None:
+        focus_m = _focus_m(tags, focal_mm, notes)
+    camera = given if isinstance(given, CameraLens) and given.camera is not None else None
+    if pixel_um is None and camera is None:
+        # The camera's own focal length belongs to its sensor and to its 35 mm equivalent.
+        own_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", [])
+        own_mm = focal_mm if own_mm is None else own_mm
+        pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), own_mm), own_mm, width, height, notes)
+    known = Lens(focal_mm, f_number, pixel_um, focus_m)
+    if camera is not None:
+        known = camera.added_to(known, width, height, notes)
+    return LensFacts(known, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class CameraLens(Lens):
+    """Lens facts given by the caller, and the camera or sensor size that tells the pixel pitch of any photo."""
+
+    camera: str | None = None  # see :func:`mddnet.photo.sensor_table.pitch_of_sensor`
+
+    def added_to(self, lens: Lens, width: int, height: int, notes: list[str]) -> Lens:
+        """``lens`` with these facts instead; MddnetError for a camera that is not listed.
+
+        The camera replaces the pitch of EXIF, even if it leaves it unknown.
+        """
+        known = replaced_lens(lens, self)
+        if self.camera is None or self.pixel_um is not None:
+            return known
+        pitch = pitch_of_sensor(self.camera, width, height, known.focal_mm)
+        if pitch.note:
+            notes.append(pitch.note)
+        listed = camera_of(self.camera)
+        if known.focal_mm is None and listed is not None and pitch.pixel_um is not None:
+            known = replace(known, focal_mm=listed.focal_mm)
+        return replace(known, pixel_um=pitch.pixel_um)
+
+
+def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
+    """``lens``, with its fields replaced by the known fields of ``given``."""
+    values = {field.name: getattr(given, field.name, None) for field in fields(Lens)}
+    return replace(lens, **{name: value for name, value in values.items() if value is not None})
+
+
+def missing_scale(lens: Lens, given: Lens | None) -> tuple[str, ...]:
+    """A note on what is missing for metric depth, if the caller gave some lens facts but these are not enough."""
+    if given is None or given in (Lens(), CameraLens()) or (lens.has_blur_scale and lens.focus_m is not None):
+        return ()
+    names = {
+        "focal_mm": "the focal length (--focal-mm)",
+        "f_number": "the f-number (--f-number)",
+        "pixel_um": "the pixel pitch (--pixel-um, --camera or --sensor)",
+        "focus_m": "the focus distance (--focus-m)",
+    }
+    missing = [words for field, words in names.items() if getattr(lens, field) is None]
+    return (f"Not enough lens facts for depth in metres: {' and '.join(missing)} unknown.",)
 
 
 def display_tag(value: object) -> str:
@@ -94,7 +160,7 @@ def _plausible(
 
 def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str]) -> float | None:
     raw = tags.get(TAG_SUBJECT_DISTANCE)
-    if getattr(raw, "numerator", None) == DISTANCE_INFINITY:
+    if _is_infinite(raw):
         return math.inf
     if raw is not None and _number(raw) == 0:
         return None  # zero is "unknown" by the standard
@@ -106,6 +172,14 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
             notes.append(f"EXIF subject distance ignored: {error}.")
             return None
     return focus_m
+
+
+def _is_infinite(distance: object) -> bool:
+    """Whether the numerator of a distance is FFFFFFFF, which means infinity, also if the fraction was reduced."""
+    numerator = distance[0] if isinstance(distance, tuple) and distance else getattr(distance, "numerator", None)
+    value = _number(distance)
+    reduced = math.isfinite(value) and any(value == DISTANCE_INFINITY / 10**power for power in range(1, 5))
+    return numerator == DISTANCE_INFINITY or reduced
 
 
 def _pixel_um(
@@ -131,6 +205,15 @@ def _pixel_um(
         from_plane = UNIT_UM.get(unit if isinstance(unit, int) else 2, UNIT_UM[2]) / resolution * reduction
     if focal_35mm is not None and focal_mm is not None and reduction is not None:
         from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
+
+    zoom = _digital_zoom(tags)
+    if zoom > 1.0:
+        whole = from_plane if from_plane is not None or sensor is None else sensor.pitch(width, height).pixel_um
+        from_35mm = _with_zoom_counted(from_35mm, whole, zoom)
+        from_plane = from_plane / zoom if from_plane is not None else None
+        sensor = sensor.cropped(zoom) if sensor is not None else None
+        counted = "counted in the 35 mm focal length" if whole is None else "the pixel pitch is smaller by this factor"
+        notes.append(f"Digital zoom of {zoom:g}x: {counted}.")
 
     if sensor is not None:
         pitch = _pitch_from_table(sensor, from_plane, from_35mm, width, height, notes)
@@ -159,13 +242,32 @@ def _pixel_um(
         notes.append(
             f"Pixel pitch of {pitch:.3g} um assumed from the 35 mm equivalent focal length ({focal_35mm:g} mm)."
         )
-    elif TAG_PIXEL_X_DIMENSION not in tags:
-        notes.append("EXIF lacks the pixel dimensions: the photo is assumed to have its original size.")
-    elif abs(reduction - 1.0) > ASPECT_TOLERANCE:
-        longest = max(width, height)
-        was = longest * reduction
-        notes.append(f"The photo is {longest} px long, EXIF says {was:.0f} px: assumed to be resized, not cropped.")
+    else:
+        notes += _assumed_size(tags, max(width, height), reduction)
     return pitch
+
+
+def _assumed_size(tags: Mapping[int, object], longest: int, reduction: float) -> list[str]:
+    """What is assumed of the size of a photo whose pitch is that of the focal plane resolution."""
+    if TAG_PIXEL_X_DIMENSION not in tags:
+        return ["EXIF lacks the pixel dimensions: the photo is assumed to have its original size."]
+    if abs(reduction - 1.0) <= ASPECT_TOLERANCE:
+        return []
+    was = longest * reduction
+    return [f"The photo is {longest} px long, EXIF says {was:.0f} px: assumed to be resized, not cropped."]
+
+
+def _digital_zoom(tags: Mapping[int, object]) -> float:
+    """Factor by which the camera enlarged a part of its sensor; 1 if it is not stated."""
+    zoom = _number(tags.get(TAG_DIGITAL_ZOOM_RATIO))
+    return zoom if 1.0 < zoom <= MOST_ZOOM else 1.0
+
+
+def _with_zoom_counted(from_35mm: float | None, whole: float | None, zoom: float) -> float | None:
+    """The pitch by the 35 mm focal length, divided by the zoom if that is nearer to ``whole``, the pitch without it."""
+    if from_35mm is None or whole is None or from_35mm * math.sqrt(zoom) <= whole:
+        return from_35mm
+    return from_35mm / zoom
 
 
 def _pitch_from_table(

@@ -10,35 +10,69 @@ import numpy as np
 
 from mddnet.errors import ImageError
 from mddnet.photo.image_file import formats_module
-from mddnet.photo.lens_facts import TAG_MODEL, LensFacts, lens_facts_of_tags
+from mddnet.photo.lens_facts import (
+    DISTANCE_INFINITY,
+    TAG_MODEL,
+    TAG_SUBJECT_DISTANCE,
+    LensFacts,
+    lens_facts_of_tags,
+    replaced_lens,
+)
 from mddnet.photo.maker_notes import exif_tags, focus_of_maker_tags
 from mddnet.photo.samples import check_size
 from mddnet.types import Lens, Photo
 
 RAW_SUFFIXES = frozenset(
-    {".3fr", ".arw", ".cr2", ".cr3", ".dng", ".iiq", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}
+    f".{name}"
+    for name in (
+        *("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "kdc", "mef", "mos", "mrw"),
+        *("nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f"),
+    )
 )
+RAW_MAGIC = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAP")
+RAW_MAGIC_AT_8 = (b"CR\x02", b"IIII", b"MMMM")  # CR2 and IIQ, in a TIFF
+INFINITE = b"\xff\xff\xff\xff"
+ORIENTATION_OF_FLIP = {3: 3, 5: 8, 6: 6}  # LibRaw's flip to EXIF orientation
+KIND = "a camera raw file"
 SRGB_GAMMA = (2.4, 12.92)
 TAG_OF_NAME = {
     "FNumber": 0x829D,
-    "SubjectDistance": 0x9206,
+    "SubjectDistance": TAG_SUBJECT_DISTANCE,
     "FocalLength": 0x920A,
     "ExifImageWidth": 0xA002,
     "ExifImageLength": 0xA003,
     "FocalPlaneXResolution": 0xA20E,
     "FocalPlaneResolutionUnit": 0xA210,
+    "DigitalZoomRatio": 0xA404,
     "FocalLengthIn35mmFilm": 0xA405,
     "Model": TAG_MODEL,
 }
 """ExifRead's names of the tags that :mod:`mddnet.photo.lens_facts` reads."""
 
 
-def read_raw(path: Path, max_pixels: int | None) -> Photo:
+def has_raw_magic(start: bytes) -> bool:
+    """Whether the first 16 bytes of a file are those of a camera raw file other than TIFF/EP and DNG."""
+    return (
+        start.startswith(RAW_MAGIC)
+        or start[4:12] == b"ftypcrx "
+        or (start.startswith((b"II*\0", b"MM\0*")) and start[8:].startswith(RAW_MAGIC_AT_8))
+    )
+
+
+def raw_header(path: Path) -> tuple[int, int, int]:
+    """Width and height of the upright photo, and EXIF orientation; LibRaw raises anything for a damaged file."""
+    with formats_module("rawpy", path, KIND).imread(str(path)) as raw:
+        size = (raw.sizes.width, raw.sizes.height)
+        return (*(size[::-1] if raw.sizes.flip & 4 else size), ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1))
+
+
+def read_raw(path: Path, lens: Lens | None, max_pixels: int | None) -> Photo:
     """Develop a raw file with the camera's white balance and automatic exposure; LibRaw raises anything if damaged."""
-    rawpy = formats_module("rawpy", path, "a camera raw file")
+    rawpy = formats_module("rawpy", path, KIND)
     with rawpy.imread(str(path)) as raw:
         check_size(raw.sizes.height, raw.sizes.width, str(path), max_pixels)
         check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), max_pixels)
+        orientation = ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1)
         pixels = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=8, gamma=SRGB_GAMMA)
     check_size(pixels.shape[0], pixels.shape[1], str(path), max_pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:  # a monochrome sensor
@@ -47,27 +81,36 @@ def read_raw(path: Path, max_pixels: int | None) -> Photo:
         raise ImageError(
             f"{path}: developed as {pixels.dtype} of shape {pixels.shape}; expected three colours of 8 bits"
         )
-    facts = _lens_facts(path, pixels.shape[1], pixels.shape[0])
+    facts = _lens_facts(path, pixels.shape[1], pixels.shape[0], lens)
     notes = ("Developed from raw with the camera's white balance and automatic exposure.", *facts.notes)
-    return Photo(np.ascontiguousarray(pixels), facts.lens, path, notes)
+    return Photo(np.ascontiguousarray(pixels), facts.lens, path, notes, orientation)
 
 
-def _lens_facts(path: Path, width: int, height: int) -> LensFacts:
-    formats_module("exifread", path, "a camera raw file")
+def _lens_facts(path: Path, width: int, height: int, given: Lens | None) -> LensFacts:
+    formats_module("exifread", path, KIND)
     try:
         read = exif_tags(path)
         # TIFF/EP and DNG allow these tags among those of the image ("Image FNumber").
         found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
         tags = {TAG_OF_NAME[name]: _value(tag.values) for name, tag in found.items() if tag is not None}
+        if found["SubjectDistance"] is not None and _numerator(path, found["SubjectDistance"]) == INFINITE:
+            tags[TAG_SUBJECT_DISTANCE] = (DISTANCE_INFINITY, 1)
     except Exception as error:
         # ExifRead raises many classes of exceptions for damaged tags; the pixels are still usable.
-        return LensFacts(Lens(), (f"EXIF is damaged and was ignored ({error}).",))
-    facts = lens_facts_of_tags(tags, width, height)
+        return LensFacts(replaced_lens(Lens(), given), (f"EXIF is damaged and was ignored ({error}).",))
+    facts = lens_facts_of_tags(tags, width, height, given)
     focus = None if facts.lens.focus_m is not None else focus_of_maker_tags(read)
     if focus is None:
         return facts
     focus_m, note = focus
     return LensFacts(replace(facts.lens, focus_m=focus_m), (*facts.notes, note))
+
+
+def _numerator(path: Path, tag: Any) -> bytes:
+    """The numerator of a fraction as stored: ExifRead reduces FFFFFFFF/FFFFFFFF, which means infinity, to 1."""
+    with path.open("rb") as stream:
+        stream.seek(tag.field_offset)
+        return stream.read(4)
 
 
 def _value(values: Any) -> object:

@@ -5,35 +5,55 @@ from __future__ import annotations
 import os
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from mddnet.errors import ImageError, MddnetError
+from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
-from mddnet.photo.exr import EXR_MAGIC, read_exr
-from mddnet.photo.heif import heif_notes, is_heif, open_heif
+from mddnet.photo.exr import EXR_MAGIC, exr_header, read_exr
+from mddnet.photo.heif import is_heif, open_heif
 from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
-from mddnet.photo.lens_facts import EXIF_IFD, LensFacts, display_tag, read_lens_facts
+from mddnet.photo.jpeg import load_jpeg
+from mddnet.photo.lens_facts import (
+    EXIF_IFD,
+    TAG_ORIENTATION,
+    display_tag,
+    lens_facts_of_tags,
+    missing_scale,
+    replaced_lens,
+    tags_of_exif,
+)
+from mddnet.photo.made_profile import HEAD_BYTES, code_points, stated_profile
 from mddnet.photo.maker_notes import maker_focus_m
-from mddnet.photo.raw import RAW_SUFFIXES, read_raw
+from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_header, read_raw
 from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
+from mddnet.photo.tiff import MIN_IS_WHITE, TIFF_MAGIC, TiffContent, inverted, read_tiff, tiff_content, tiff_header
 from mddnet.types import Lens, Photo, UInt8Array
 
-__all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "photo_from_array", "photo_from_image", "read_photo", "replaced_lens"]
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE_PX",
+    "photo_from_array",
+    "photo_from_image",
+    "photo_header",
+    "read_capture_photo",
+    "read_photo",
+    "replaced_lens",
+    "upright",
+]
 
 MID_GREY = 128
-TAG_ORIENTATION = 0x0112
 TAG_BITS_PER_SAMPLE = 258
+TAG_PHOTOMETRIC = 262
 TAG_SAMPLES_PER_PIXEL = 277
 TAG_PLANAR_CONFIGURATION = 284
-TAG_ICC_PROFILE = 34675
 TAG_MAKER_NOTE = 0x927C
 Rotation = tuple[bool, int, int]
 """From stored to upright pixels: whether rows and columns are exchanged, and the steps along them."""
@@ -49,10 +69,17 @@ ROTATIONS: dict[int, Rotation] = {
 }
 """By EXIF orientation."""
 STRIP_ROWS = 256
-MAX_BYTES_PER_PIXEL = 64  # limit for TIFF: eight samples of double precision; a photo has at most four
-LARGE_TILE_PIXELS = 2**22
-TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+CODED_COLOURS = "mddnet_code_points"  # where the reader keeps a file's code points in Pillow's info
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoHeader:
+    """What the header of a photo says."""
+
+    width: int  # upright
+    height: int
+    orientation: int = 1  # EXIF orientation of the stored pixels
 
 
 def read_photo(
@@ -67,7 +94,8 @@ def read_photo(
     Args:
         path: JPEG, PNG, TIFF (8 or 16 bits or float), WebP, or any other format that Pillow reads; with the extra
             ``formats``, HEIC, camera raw files and OpenEXR.
-        lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given.
+        lens: facts that replace those of the file, field by field; ``pixel_um`` is the pitch of the pixels as given. A
+            :class:`~mddnet.photo.lens_facts.CameraLens` finds it by the camera or the size of the sensor.
         max_pixels: larger images are refused before decoding; by default 200 megapixels, or the value of the
             environment variable MDDNET_MAX_MEGAPIXELS.
         linear: treat the samples as linear light with sRGB primaries, whatever the file states; it has no effect on
@@ -78,37 +106,119 @@ def read_photo(
             installed.
     """
     path = Path(path)
+    photo = _read(path, lens, max_pixels, linear)
+    height, width = photo.pixels.shape[:2]
+    check_size(height, width, str(path), max_pixels, least=MIN_SIDE_PX)
+    return replace(photo, notes=(*photo.notes, *missing_scale(photo.lens, lens)))
+
+
+def read_capture_photo(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> Photo:
+    """Read a photo of a capture as :func:`read_photo` does, of any size; an ``error`` ends with ``fix``."""
+    try:
+        return _read(path, None, None, False)
+    except ImageError as problem:
+        raise error(f"{problem}; {fix}") from problem
+
+
+def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
+    """The size of :func:`read_capture_photo`'s pixels, by the header of the file; an ``error`` ends with ``fix``."""
+    with ExitStack() as files:
+        try:
+            opened = _opened(path, files)
+            if callable(opened):
+                return PhotoHeader(*(raw_header if opened is read_raw else exr_header)(path))
+            size, tags = tiff_header(path) if opened is None else (opened.size, _tags_or_nothing(opened, []))
+            turned_by_pillow = isinstance(opened, TiffImagePlugin.TiffImageFile)
+            check_size(size[1], size[0], str(path), None)
+        except MddnetError as problem:
+            raise error(f"{problem}; {fix}") from problem
+        except Exception as problem:
+            # The readers raise many classes of exceptions for damaged files.
+            raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
+    orientation = _orientation(tags, [])
+    exchanged = ROTATIONS[orientation][0] and not turned_by_pillow
+    return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
+
+
+def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens | None, int | None], Photo] | None:
+    """A file by its content: an image to decode with Pillow, another reader, or None for tifffile's part of TIFF."""
+    stream = files.enter_context(SizedFile(path))
+    head = stream.read(HEAD_BYTES)
+    tiff = TiffContent(False, 0, False)
+    if head.startswith(TIFF_MAGIC):
+        # A raw converter knows more TIFFs of cameras than their tags tell.
+        is_raw = path.suffix.lower() in RAW_SUFFIXES or has_raw_magic(head)
+        tiff = TiffContent(True, None, False) if is_raw else tiff_content(path)
+    if tiff.raw or has_raw_magic(head):
+        return read_raw
+    if head.startswith(EXR_MAGIC):
+        return read_exr
+    stream.seek(0)
+    try:
+        with without_pillow_limit():
+            image = files.enter_context(open_heif(path) if is_heif(head) else Image.open(stream))
+            _refuse_drawing(image, str(path))
+            if tiff.page is None:
+                return None
+            if tiff.page:
+                image.seek(tiff.page)
+    except SyntaxError:
+        if not tiff.page:
+            raise
+        return None
+    except UnidentifiedImageError:
+        if head.startswith(TIFF_MAGIC):
+            return None
+        if path.suffix.lower() in RAW_SUFFIXES:
+            return read_raw
+        raise
+    if (coded := code_points(head)) is not None:
+        image.info[CODED_COLOURS] = coded
+    return image
+
+
+def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
+    """As :func:`read_photo`, of any size."""
     if not path.is_file():
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected an image file")
     with ExitStack() as files:
-        start = b""
         try:
-            stream = files.enter_context(SizedFile(path))
-            start = stream.read(12)
-            is_raw = path.suffix.lower() in RAW_SUFFIXES  # Pillow would read the small preview inside
-            if is_raw or start.startswith(EXR_MAGIC):
-                photo = (read_raw if is_raw else read_exr)(path, max_pixels)
-                return replace(photo, lens=replaced_lens(photo.lens, lens))
-            with without_pillow_limit():
-                image = files.enter_context(open_heif(path) if is_heif(start) else Image.open(stream))
+            opened = _opened(path, files)
+            if callable(opened):
+                return opened(path, lens, max_pixels)
         except ImageError:
             raise
+        except PermissionError as error:
+            raise ImageError(f"{path}: not readable (permission denied); change its permissions") from error
         except UnidentifiedImageError as error:
-            if start.startswith(TIFF_MAGIC):
-                return _photo_from_tifffile(path, lens, max_pixels, linear)
             raise ImageError(f"{path}: not an image; expected JPEG, PNG, TIFF, WebP or the like") from error
         except Exception as error:
             # The readers raise many classes of exceptions for damaged files.
             raise ImageError(f"{path}: not a readable image ({_one_line(error)}); copy it again") from error
-        if _is_deep_tiff(image, linear):
+        if opened is None:
+            return _photo_from_tiff(path, lens, max_pixels, linear)
+        if _is_deep_tiff(opened, linear):
             try:
-                return _photo_from_tifffile(path, lens, max_pixels, linear)
+                return _photo_from_tiff(path, lens, max_pixels, linear)
             except ImageError:
                 # tifffile alone does not know the compression; Pillow does, but returns 8 bits.
-                if _is_planar(image):
+                if _is_planar(opened):
                     raise
-        photo = replace(_photo_from_image(image, lens, str(path), max_pixels, linear), path=path)
-        return _with_maker_focus(photo, image)
+        if opened.format in {"JPEG", "MPO"}:
+            _load_jpeg(opened, path, max_pixels)
+        photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear), path=path)
+        return _with_maker_focus(photo, opened)
+
+
+def _load_jpeg(image: Image.Image, path: Path, max_pixels: int | None) -> None:
+    check_size(image.height, image.width, str(path), max_pixels)
+    try:
+        load_jpeg(image, image.fp, str(path))  # type: ignore[attr-defined]
+    except (MddnetError, MemoryError):
+        raise
+    except Exception as error:
+        # Pillow's decoders raise many classes of exceptions for damaged files.
+        raise ImageError(f"{path}: damaged or truncated image ({_one_line(error)}); copy it again") from error
 
 
 def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
@@ -127,9 +237,12 @@ def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
 
 
 def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bool = False) -> Photo:
-    """Convert a Pillow image as :func:`read_photo` does a file; ImageError if it cannot be used."""
+    """Convert a Pillow image, at its current frame, as :func:`read_photo` does a file; ImageError if it is unusable."""
     filename = getattr(image, "filename", "")
-    photo = _photo_from_image(image, lens, str(filename) or "the image", None, linear)
+    name = str(filename) or "the image"
+    photo = _photo_from_image(image, lens, name, None, linear)
+    height, width = photo.pixels.shape[:2]
+    check_size(height, width, name, None, least=MIN_SIDE_PX)
     return replace(photo, path=Path(filename)) if filename else photo
 
 
@@ -141,31 +254,40 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
     """
     name, notes = "the array", list[str]()
     picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
-    return Photo(np.array(picture), lens or Lens(), notes=tuple(notes))
+    check_size(picture.height, picture.width, name, None, least=MIN_SIDE_PX)
+    facts = lens_facts_of_tags({}, picture.width, picture.height, lens)
+    return Photo(np.array(picture), facts.lens, notes=(*notes, *facts.notes))
 
 
 def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
-    if image.format in DRAWING_FORMATS:
-        raise ImageError(f"{name}: {image.format} is a vector graphic; expected a photo: export it as JPEG or PNG")
+    _refuse_drawing(image, name)
     notes: list[str] = []
     try:
         width, height = image.size
         check_size(height, width, name, max_pixels)
         if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
-            notes.append(f"The first of several {image.format} frames was read.")
-            image.seek(0)
+            which = "The first" if image.tell() == 0 else f"Number {image.tell() + 1}"
+            notes.append(f"{which} of several {image.format} frames was read.")
+        # Pillow turns a TIFF upright when it loads it, and then forgets its orientation.
+        turned = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
         image.load()
-        if image.format == "HEIF":
-            notes += heif_notes(image)
-        facts, rotation = _facts_and_rotation(image.getexif, width, height, notes)
+        tags = _tags_or_nothing(image, notes)
+        facts = lens_facts_of_tags(tags, width, height, lens)
+        orientation = _orientation(tags, notes)
+        notes += facts.notes
         picture = _srgb8(image, name, linear, notes)
-        pixels = _upright_pixels(picture, rotation)
+        pixels = _upright_pixels(picture, ROTATIONS[orientation])
     except (MddnetError, MemoryError):
         raise
     except Exception as error:
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
-    return Photo(pixels, replaced_lens(facts.lens, lens), notes=tuple(notes))
+    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if turned == 1 else turned)
+
+
+def _refuse_drawing(image: Image.Image, name: str) -> None:
+    if image.format in DRAWING_FORMATS:
+        raise ImageError(f"{name}: {image.format} is a vector graphic; expected a photo: export it as JPEG or PNG")
 
 
 def _one_line(error: Exception) -> str:
@@ -174,26 +296,26 @@ def _one_line(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def _facts_and_rotation(
-    read_exif: Callable[[], Image.Exif], width: int, height: int, notes: list[str]
-) -> tuple[LensFacts, Rotation]:
-    """Lens facts of an EXIF block, and the rotation that makes the image upright; damage is noted."""
-    facts, rotation = LensFacts(Lens()), ROTATIONS[1]
+def _tags_or_nothing(image: Image.Image, notes: list[str]) -> Mapping[int, object]:
+    """The EXIF tags of an image; damage is noted."""
     try:
         with warnings.catch_warnings(record=True) as damage:
             warnings.simplefilter("always")
-            exif = read_exif()
-            facts = read_lens_facts(exif, width, height)
+            tags = tags_of_exif(image.getexif())
         notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
-        orientation = exif.get(TAG_ORIENTATION, 1)
-        if isinstance(orientation, int) and orientation in ROTATIONS:
-            rotation = ROTATIONS[orientation]
-        else:
-            notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
-    notes += facts.notes
-    return facts, rotation
+        return {}
+    return tags
+
+
+def _orientation(tags: Mapping[int, object], notes: list[str]) -> int:
+    """EXIF's orientation, 1 to 8; another value is noted."""
+    orientation = tags.get(TAG_ORIENTATION, 1)
+    if isinstance(orientation, int) and orientation in ROTATIONS:
+        return orientation
+    notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
+    return 1
 
 
 def _picture_from_samples(
@@ -213,10 +335,11 @@ def _picture_from_samples(
     return _over_grey(Image.fromarray(srgb8_by_profile(array, profile, linear, name, notes)), notes)
 
 
-def replaced_lens(lens: Lens, given: Lens | None) -> Lens:
-    """``lens``, with its fields replaced by the known fields of ``given``."""
-    known = {} if given is None else {name: value for name, value in asdict(given).items() if value is not None}
-    return replace(lens, **known)
+def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A stored (H, W) or (H, W, C) array turned as the photo that it belongs to."""
+    exchanged, row_step, column_step = ROTATIONS[orientation]
+    turned = array[::row_step, ::column_step]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if exchanged else turned)
 
 
 def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
@@ -235,9 +358,12 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
 
 
 def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
-    profile = image.info.get("icc_profile")
+    profile = _profile_of(image, notes)
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return _picture_from_samples(np.asarray(image), profile, linear, name, notes)
+        samples = np.asarray(image)
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PHOTOMETRIC) == MIN_IS_WHITE:
+            samples = inverted(samples, image.tag_v2.get(TAG_BITS_PER_SAMPLE, (16,))[0])
+        return _picture_from_samples(samples, profile, linear, name, notes)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     alpha = image.getchannel("A") if image.mode in {"RGBA", "LA"} else None
@@ -254,6 +380,14 @@ def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Ima
     if alpha is not None:
         picture.putalpha(alpha)
     return _over_grey(picture, notes)
+
+
+def _profile_of(image: Image.Image, notes: list[str]) -> bytes | None:
+    try:
+        return stated_profile(image, image.info.get(CODED_COLOURS), notes)
+    except (ValueError, OverflowError, struct.error, TypeError) as error:
+        notes.append(f"The stated colours cannot be used and were ignored ({error}).")
+        return None
 
 
 def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[str]) -> Image.Image | None:
@@ -310,49 +444,10 @@ def _is_linear_profile(data: bytes | None) -> bool:
         return False
 
 
-def _photo_from_tifffile(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
-    """Read the first page of a TIFF in its full bit depth, such as float RGB."""
-    import tifffile  # only this rare kind of file needs it
-
-    name = str(path)
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            check_size(page.imagelength, page.imagewidth, name, max_pixels)
-            _check_tiff_page(page)
-            array = page.asarray()
-            axes = page.axes
-            tag = page.tags.get(TAG_ICC_PROFILE)
-            profile = tag.value if tag is not None and isinstance(tag.value, bytes) else None
-    except ImageError:
-        raise
-    except Exception as error:
-        # tifffile raises many classes of exceptions for damaged files.
-        raise ImageError(f"{path}: not a readable TIFF ({error}); save it as 16-bit RGB without compression") from error
-    if axes.startswith("S"):
-        array = np.moveaxis(array, 0, -1)
-    notes: list[str] = []
-    with path.open("rb") as stream:
-        # The tags of a TIFF have the layout of an EXIF block.
-        facts, rotation = _facts_and_rotation(lambda: _exif_of_tiff(stream), page.imagewidth, page.imagelength, notes)
-    picture = _picture_from_samples(array, profile, linear, name, notes, max_pixels)
-    return Photo(_upright_pixels(picture, rotation), replaced_lens(facts.lens, lens), path, tuple(notes))
-
-
-def _check_tiff_page(page: Any) -> None:
-    """Raise ValueError for a page that would need far more memory than its pixels."""
-    pixels = page.imagelength * page.imagewidth
-    if page.nbytes > MAX_BYTES_PER_PIXEL * pixels:
-        raise ValueError(f"{page.nbytes // pixels} bytes per pixel, at most {MAX_BYTES_PER_PIXEL}")
-    tile = page.tilelength * page.tilewidth * page.tiledepth if page.is_tiled else 0
-    if tile > max(4 * pixels, LARGE_TILE_PIXELS):
-        raise ValueError(f"tiles of {page.tilewidth} x {page.tilelength} px in an image of {pixels} pixels")
-
-
-def _exif_of_tiff(stream: BinaryIO) -> Image.Exif:
-    """The tags of a TIFF; empty for a BigTIFF, which Pillow's EXIF reader does not support."""
-    exif = Image.Exif()
-    if stream.read(4) in TIFF_MAGIC[:2]:
-        stream.seek(0)
-        exif.load_from_fp(stream)
-    return exif
+def _photo_from_tiff(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
+    page, notes = read_tiff(path, max_pixels), list[str]()
+    picture = _picture_from_samples(page.samples, page.profile, linear, str(path), notes, max_pixels)
+    facts = lens_facts_of_tags(page.tags, picture.width, picture.height, lens)
+    orientation = _orientation(page.tags, notes)
+    pixels = _upright_pixels(picture, ROTATIONS[orientation])
+    return Photo(pixels, facts.lens, path, (*notes, *facts.notes), orientation)

@@ -15,7 +15,8 @@ from mddnet.types import UInt8Array
 MIN_SIDE_PX = 32
 MAX_PIXELS = 200_000_000  # limit unless the caller or LIMIT_VARIABLE sets another
 LIMIT_VARIABLE = "MDDNET_MAX_MEGAPIXELS"
-SIXTEEN_BIT_WHITE, TWELVE_BIT_WHITE = 65535, 4095
+SIXTEEN_BIT_WHITE = 65535
+FEWER_BITS = (8, 10, 12, 14)  # of sensors and of 8-bit images, whose samples larger integers often hold
 OVERSHOOT = 0.05  # resampling overshoots a little; float samples farther outside [0, 1] have another scale
 
 
@@ -39,7 +40,7 @@ def check_size(
     name: str,
     max_pixels: int | None,
     error: type[MddnetError] = ImageError,
-    least: int = MIN_SIDE_PX,
+    least: int = 1,
 ) -> None:
     """Raise ``error`` for an image with an edge below ``least`` or above ``max_pixels`` (or :func:`pixel_limit`)."""
     if min(height, width) < least:
@@ -95,13 +96,14 @@ def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: li
 
 
 def _integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) -> int:
-    """The integer that represents white: 65535, or 4095 if no sample exceeds 12 bits."""
+    """The integer that represents white: of the fewest bits, 8 to 14, that hold all samples; otherwise 65535."""
     if not np.issubdtype(samples.dtype, np.integer):
         raise ImageError(f"{name}: samples of type {samples.dtype}; expected uint8, uint16 or float in [0, 1]")
     low, high = int(samples.min()), int(samples.max())
     if low < 0 or high > SIXTEEN_BIT_WHITE:
         raise ImageError(f"{name}: integer samples from {low} to {high}; expected 0 to 255 or 0 to 65535")
-    if 255 < high <= TWELVE_BIT_WHITE:
-        notes.append(f"16-bit samples up to {high} were read as 12 bits.")
-        return TWELVE_BIT_WHITE
-    return SIXTEEN_BIT_WHITE
+    bits = next((bits for bits in FEWER_BITS if high < 2**bits), None)
+    if bits is None:
+        return SIXTEEN_BIT_WHITE
+    notes.append(f"{samples.dtype} samples up to {high} were read as {bits} bits.")
+    return 2**bits - 1

@@ -6,7 +6,11 @@ Phone entries follow the published pixel pitch and apply to the phone's camera w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+import re
+from dataclasses import dataclass, replace
+
+from mddnet.errors import MddnetError
 
 SIDE_TOLERANCE = 0.02  # depending on the software, a file has a few pixels more or less than specified
 FOCAL_TOLERANCE = 0.08
@@ -27,6 +31,10 @@ class Sensor:
     def pixel_um(self) -> float:
         """Pitch of the camera's own pixels, micrometres."""
         return 1000.0 * self.long_mm / self.long_px
+
+    def cropped(self, zoom: float) -> Sensor:
+        """The part of the sensor that a digital zoom enlarges to the size of the camera's photos."""
+        return replace(self, long_mm=self.long_mm / zoom, short_mm=self.short_mm / zoom)
 
     def pitch(self, width: int, height: int) -> PhotoPitch:
         """Pixel pitch of a photo of ``width`` x ``height`` pixels from this camera.
@@ -157,3 +165,65 @@ def sensor_of(model: object, focal_mm: float | None) -> Sensor | None:
     if sensor is None or sensor.focal_mm is None:
         return sensor
     return sensor if focal_mm is not None and abs(focal_mm / sensor.focal_mm - 1.0) <= FOCAL_TOLERANCE else None
+
+
+SENSOR_WIDTH_MM = {
+    "full frame, 36 mm": 36.0,
+    "APS-C, 23.5 mm": 23.5,
+    "APS-C (Canon), 22.3 mm": 22.3,
+    "Micro Four Thirds, 17.3 mm": 17.3,
+    "1 inch, 13.2 mm": 13.2,
+    "phone, 1/1.3 inch, 9.8 mm": 9.8,
+    "phone, 1/2.55 inch, 5.6 mm": 5.6,
+}
+"""Common sensor formats and their width, which gives the pixel pitch of an uncropped photo."""
+CAMERAS: dict[str, Sensor] = {sensor.model: sensor for sensor in SENSORS.values()}
+"""Cameras with a known sensor, by their EXIF name."""
+SENSOR_CHOICES = (*SENSOR_WIDTH_MM, *sorted(CAMERAS, key=str.casefold))
+_SIZE = re.compile(r"([0-9]+(?:[.][0-9]+)?) ?[xX×] ?([0-9]+(?:[.][0-9]+)?)(?: ?mm)?")
+
+
+def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float | None = None) -> PhotoPitch:
+    """Pixel pitch of a photo by its camera, the size of its sensor or, if it is not cropped, its sensor format.
+
+    Args:
+        choice: one of ``SENSOR_CHOICES``, in any case, or a size in millimetres such as ``36x24``.
+        width_px: of the photo.
+        height_px: of the photo.
+        focal_mm: focal length, millimetres, which identifies one of several cameras of a phone; None is the listed one.
+
+    Raises:
+        MddnetError: for a sensor that is not listed.
+    """
+    if choice in SENSOR_WIDTH_MM:
+        return PhotoPitch(1000.0 * SENSOR_WIDTH_MM[choice] / max(width_px, height_px), "")
+    if (size := _SIZE.fullmatch(choice.strip())) is not None:
+        return _pitch_of_size(sorted((float(size[1]), float(size[2])), reverse=True), width_px, height_px, choice)
+    camera = camera_of(choice)
+    if camera is None:
+        near = difflib.get_close_matches(choice, CAMERAS, n=3)
+        raise MddnetError(
+            f"camera or sensor {choice!r}: expected {' or '.join(near) or 'one of the listed cameras'}, a size in mm "
+            f"such as 36x24, or one of {', '.join(SENSOR_WIDTH_MM)}; {len(CAMERAS)} cameras are listed"
+        )
+    if sensor_of(choice, camera.focal_mm if focal_mm is None else focal_mm) is None:
+        note = f"{choice}: the known sensor has a lens of {camera.focal_mm:g} mm, not of {focal_mm:g} mm."
+        return PhotoPitch(None, note)
+    return camera.pitch(width_px, height_px)
+
+
+def camera_of(name: str) -> Sensor | None:
+    """The camera with this name, in any case."""
+    return SENSORS.get(_key(name))
+
+
+def _pitch_of_size(size_mm: list[float], width_px: int, height_px: int, choice: str) -> PhotoPitch:
+    """The edge that is not cropped has the smaller pitch."""
+    if not 1.0 <= size_mm[1] <= size_mm[0] <= 1000.0:
+        raise MddnetError(f"sensor {choice!r}: expected 1 to 1000 mm, such as 36x24")
+    by_long, by_short = size_mm[0] / max(width_px, height_px), size_mm[1] / min(width_px, height_px)
+    whole = abs(by_long / by_short - 1.0) <= SIDE_TOLERANCE
+    note = (
+        "" if whole else f"The photo has another shape than a sensor of {choice}: assumed to be cropped, not resized."
+    )
+    return PhotoPitch(1000.0 * min(by_long, by_short), note)

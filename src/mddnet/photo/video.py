@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mddnet.errors import ImageError, MddnetError
-from mddnet.photo.heif import HDR_CURVES
 from mddnet.photo.image_file import formats_module
+from mddnet.photo.lens_facts import lens_facts_of_tags
+from mddnet.photo.made_profile import HDR_CURVES
+from mddnet.photo.reader import ROTATIONS, upright
 from mddnet.photo.samples import check_size
 from mddnet.types import Lens, Photo
 
@@ -24,6 +27,7 @@ OPEN_OPTIONS = {
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg",
 }
 UNSPECIFIED = 2  # code for an unspecified colour space in ITU-T H.273
+MOST_ASPECT = 4.0  # of a pixel; a ratio beyond this is damage
 HD_HEIGHT_PX = 720  # a video without a stated colour space uses BT.709 from this height on, BT.601 below
 MISSING_SHARE = 0.1
 """A file lacking more than this share of its stated frames is truncated; containers round their durations."""
@@ -125,10 +129,28 @@ def _photo(frame: Any, stream: Any, path: Path, lens: Lens | None) -> Photo:
     if frame.colorspace == UNSPECIFIED:
         space = "ITU709" if frame.height >= HD_HEIGHT_PX else "ITU601"
     pixels = frame.to_ndarray(format="rgb24", src_colorspace=space)
-    # The display matrix gives the rotation in degrees, counter-clockwise.
-    pixels = np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
     notes = []
-    if stream.codec_context.color_trc in HDR_CURVES:
-        curve = HDR_CURVES[stream.codec_context.color_trc]
-        notes.append(f"Video with the HDR curve {curve}: read as sRGB, colours are approximate.")
-    return Photo(pixels, lens or Lens(), path, tuple(notes))
+    aspect = float(stream.sample_aspect_ratio or 1)
+    if aspect != 1 and 1 / MOST_ASPECT <= aspect <= MOST_ASPECT:
+        height, width = frame.height, frame.width
+        size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+        notes.append(f"Pixels of {aspect:.4g} times their height were made square: {width} x {height} px stored.")
+    pixels = upright(pixels, _orientation(frame))
+    curve = stream.codec_context.color_trc
+    if curve in HDR_CURVES:
+        notes.append(f"Video with the HDR curve {HDR_CURVES[curve]}: read as sRGB, colours are approximate.")
+    facts = lens_facts_of_tags({}, pixels.shape[1], pixels.shape[0], lens)
+    return Photo(pixels, facts.lens, path, (*notes, *facts.notes))
+
+
+def _orientation(frame: Any) -> int:
+    """EXIF orientation of a frame by its display matrix: (x, y) goes to (a x + c y, b x + d y), by ISO/IEC 14496-12."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 1
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].tolist()
+    exchanged = abs(b) + abs(c) > abs(a) + abs(d)
+    row, column = (c, b) if exchanged else (d, a)
+    rotation = (exchanged, -1 if row < 0 else 1, -1 if column < 0 else 1)
+    return next(orientation for orientation, known in ROTATIONS.items() if known == rotation)

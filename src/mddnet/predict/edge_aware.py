@@ -86,7 +86,7 @@ def upsampled_along(
 
         On 14 Middlebury scenes of training locations, from cells of 4 px of their blurred inverse depth, the mean error
     near depth edges is 4.5 % of the range (bilinear 5.3 %, a fast guided filter 5.6 %), elsewhere .3 % (.3 %, .8 %).
-    
+
     Args:
         photo: (H, W, 3) uint8.
         cells: (h, w, 3), from :func:`cell_means`.

@@ -11,12 +11,14 @@ It is used by the command line, Ray, the demo and Python:
 from __future__ import annotations
 
 import glob
+import os
+import stat
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
@@ -24,20 +26,13 @@ from PIL import Image
 
 from mddnet import cluster
 from mddnet.errors import ImageError, MddnetError
+from mddnet.io.json_fields import display
 from mddnet.io.part_file import remove_abandoned
+from mddnet.photo.lens_facts import CameraLens, replaced_lens
 from mddnet.photo.raw import RAW_SUFFIXES
-from mddnet.photo.reader import read_photo
+from mddnet.photo.reader import photo_header, read_photo
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
-from mddnet.predict.output import (
-    SaveFormat,
-    claim_stem,
-    content_of,
-    find_saved,
-    first_file,
-    is_output_name,
-    save,
-    source_of,
-)
+from mddnet.predict.output import SaveFormat, check_stem, claim_stem, content_of, find_saved, is_output, save, source_of
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
@@ -91,31 +86,89 @@ class Outcome:
     facts: Path | None  # the facts file; None after an error
 
 
-def find_photos(paths: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """The photos of paths, folders and patterns, each once and in order; and an error for each one without photos."""
-    found: dict[Path, Path] = {}
-    failures = []
+def find_photos(paths: Sequence[str], recursive: bool = False) -> tuple[list[Path], list[str]]:
+    """The photos of paths, folders and patterns, each once and in order; and an error for each one without photos.
+
+    ``recursive`` includes the subfolders of folders.
+    """
+    found: dict[str, Path] = {}
+    failures: list[str] = []
     for given in paths:
-        path = Path(given)
-        if path.is_dir():
-            members = _photos_in(path)
-            failure = f"{given}: no photo in this folder; expected {', '.join(PHOTO_SUFFIXES)}"
-        elif not path.exists() and glob.has_magic(given):
-            members = [Path(name) for name in sorted(glob.glob(given, recursive=True)) if Path(name).is_file()]
-            failure = f"{given}: no file matches this pattern"
+        try:
+            members = _members(given, recursive, failures)
+        except MddnetError as error:
+            failures.append(str(error))
+        except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+            failures.append(f"{display(given)}: {_reason(error)}; expected a photo, a folder or a pattern")
         else:
-            members, failure = [path], ""
-        if not members:
-            failures.append(failure)
-        for member in members:
-            found.setdefault(member.resolve(), member)
+            for member in members:
+                problem = _problem(member)
+                if problem is None:
+                    found.setdefault(os.path.realpath(member), member)
+                else:
+                    failures.append(f"{member}: {problem}")
     return list(found.values()), failures
+
+
+def _members(given: str, recursive: bool, failures: list[str]) -> list[Path]:
+    """The photos of one path, folder or pattern; OSError, ValueError or ImageError if it has none."""
+    path = Path(given)
+    if not given:
+        raise ImageError("an empty name; expected a photo, a folder or a pattern")
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        if not glob.has_magic(given):
+            return [path]  # reported in its turn
+        members = [Path(name) for name in sorted(glob.glob(given, recursive=True)) if not os.path.isdir(name)]
+        if not members:
+            raise ImageError(f"{given}: no file matches this pattern") from None
+        return members
+    return _photos_below(path, recursive, failures) if is_folder else [path]
+
+
+def _problem(path: Path) -> str | None:
+    """Why a path cannot be read as a file; None if it can be, or does not exist, which is reported in its turn."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"{_reason(error)}; expected an image file"
+    return None if stat.S_ISREG(mode) else "a pipe or a device; expected an image file: save it as a file first"
+
+
+def _photos_below(folder: Path, recursive: bool, failures: list[str]) -> list[Path]:
+    """The photos of a folder, and of its subfolders that can be read; ImageError if there are none."""
+    members = _photos_in(folder)
+    subfolders = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+    if recursive:
+        for subfolder in subfolders:
+            if subfolder.is_symlink():
+                continue  # may lead back
+            try:
+                members += _photos_below(subfolder, recursive, failures)
+            except ImageError:
+                continue
+            except OSError as error:
+                failures.append(f"{subfolder}: {_reason(error)}; make the folder readable")
+    if not members:
+        hint = "; --recursive includes its subfolders" if subfolders and not recursive else ""
+        raise ImageError(f"{folder}: no photo in this folder; expected {', '.join(PHOTO_SUFFIXES)}{hint}")
+    return members
+
+
+def _reason(error: Exception) -> str:
+    """The reason of an error of the system in lower case, without the path; another error by its class."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def _photos_in(folder: Path) -> list[Path]:
     def is_photo(path: Path) -> bool:
         known = path.suffix.lower() in (*PHOTO_SUFFIXES, *RAW_SUFFIXES)
-        return known and not path.name.startswith(".") and not is_output_name(path.name) and path.is_file()
+        return known and not path.name.startswith(".") and not os.path.isdir(path) and not is_output(path)
 
     members = [path for path in sorted(folder.iterdir()) if is_photo(path)]
     # Of a raw file and a JPEG of one name, the camera's JPEG is used.
@@ -127,7 +180,8 @@ def expected_items(path: Path) -> int:
     """Number of items of a file; 1 for a video that cannot be read, which fails later."""
     try:
         return frame_count(path) if is_video(path) else 1
-    except ImageError:
+    except Exception:
+        # Decoders raise many classes of exceptions.
         return 1
 
 
@@ -205,7 +259,8 @@ def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
         for index, frame in enumerate(video_frames(path, settings.lens, max_pixels=settings.max_pixels)):
             stem = frame_stem(path, index)
             yield Item(path, f"{path}, {stem}", stem, partial(_identity, frame), ranges)
-    except (MddnetError, MemoryError) as error:
+    except Exception as error:
+        # Whatever is wrong with one file, the others follow.
         yield Item(path, str(path), "", partial(_raise, error))
 
 
@@ -229,6 +284,7 @@ def predict_item(
         facts = _existing_facts(model, item, settings)
         if facts is not None:
             return Outcome(item.path, f"{item.name}: done before", facts)
+        check_stem(item.stem)
         prediction = model.predict(item.read(), refine=settings.refine)
         fixed_range = None if item.ranges is None else item.ranges.of(prediction)
         if turn is not None:
@@ -238,8 +294,12 @@ def predict_item(
             claimed.set()
         files = save(prediction, settings.out, item.stem, settings.formats, fixed_range)
         return Outcome(item.path, summary(item.name, prediction, files), files["facts"])
-    except (MddnetError, MemoryError) as error:
-        reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
+    except Exception as error:
+        # Whatever is wrong with one photo, the others follow.
+        if isinstance(error, MemoryError):
+            reason = "not enough memory"
+        else:
+            reason = str(error) if isinstance(error, MddnetError) else _reason(error)
         named = reason.startswith(str(item.path))
         return Outcome(item.path, reason if named else f"{item.path}: {reason}", None)
 
@@ -254,12 +314,14 @@ def _raise(error: Exception) -> Photo:
 
 def _is_large(path: Path) -> bool:
     """Whether a photo has more than 40 megapixels by its header, or more than 40 MB if Pillow cannot read it."""
+    if not os.path.isfile(path):
+        return False  # a pipe would be waited for
     try:
         with Image.open(path) as image:
             return image.width * image.height > LARGE_PIXELS
     except Exception:
-        # Pillow raises many kinds of exceptions for a damaged header; a missing file raises an error when it is read.
-        return path.is_file() and path.stat().st_size > LARGE_PIXELS
+        # Pillow raises many classes of exceptions for a damaged header; an error is reported when the file is read.
+        return os.path.isfile(path) and os.path.getsize(path) > LARGE_PIXELS
 
 
 def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None:
@@ -267,15 +329,24 @@ def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None
     if not settings.resume or not item.stem:
         return None
     facts = find_saved(settings.out, item.path, item.stem)
-    if facts is None or not facts.complete or (facts.model, facts.model_version) != (model.name, model.version):
+    if facts is None or (facts.model, facts.model_version) != (model.name, model.version):
         return None
     if facts.refined != settings.refine or facts.content is None or facts.content != content_of(item.path):
         return None
-    if not all((settings.out / first_file(facts.path.stem, name)).exists() for name in settings.formats):
+    if not facts.intact(settings.formats):
         return None
-    used = asdict(facts.lens)
-    same = all(value is None or used[name] == value for name, value in asdict(settings.lens).items())
-    return facts.path if same else None
+    return facts.path if facts.lens == _lens_used(item.path, settings.lens, facts.lens) else None
+
+
+def _lens_used(path: Path, given: Lens, used: Lens) -> Lens | None:
+    """The lens facts of results with the ``given`` facts, by those ``used``; None if the photo cannot be read."""
+    if not isinstance(given, CameraLens) or given.camera is None:
+        return replaced_lens(used, given)
+    try:
+        header = photo_header(path, "predict it again")
+        return given.added_to(used, header.width, header.height, [])
+    except MddnetError:
+        return None
 
 
 def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
@@ -345,7 +416,10 @@ def predict_on_ray(
     counts = Counter(path.stem for path in paths)
     for path in paths:
         if counts[path.stem] > 1 and not is_video(path):
-            claim_stem(out, path.stem, str(path.resolve()))
+            try:
+                claim_stem(out, path.stem, str(path.resolve()))
+            except MddnetError:
+                continue  # reported in its turn
     folders = {out, *(path.parent for path in paths[:1])}
     calls = ((model, threads, settings, path) for path in paths)
     for outcomes in cluster.on_ray(address, _predict_file, calls, _lost_outcome, folders, cores=threads):

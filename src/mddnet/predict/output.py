@@ -11,20 +11,23 @@ import hashlib
 import importlib
 import itertools
 import json
+import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO, Literal, cast, get_args
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from mddnet.errors import MddnetError, OutputError
+from mddnet.errors import MddnetError, OutputError, install_hint
 from mddnet.io.atomic import atomic_write_text
 from mddnet.io.folder_lock import FolderLock
+from mddnet.io.json_fields import MAX_NAME_BYTES
 from mddnet.io.part_file import StagedFiles, writing_into
 from mddnet.predict.point_cloud import camera_of, glb_bytes, ply_bytes, predicted_points
 from mddnet.predict.prediction import Prediction, Quantity
@@ -73,28 +76,45 @@ _RESULT_ENDINGS = (
 )
 
 
-def is_output_name(name: str) -> bool:
-    """Whether :func:`save` writes files with such a name; they are not photos."""
-    return name.endswith((*_RESULT_ENDINGS, PREVIEW_SUFFIX))
+def is_output(path: Path) -> bool:
+    """Whether a file is a map or preview of :func:`save`, as the ``.json`` beside it states."""
+    ending = next((ending for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX) if path.name.endswith(ending)), None)
+    if ending is None:
+        return False
+    facts = read_facts(path.with_name(path.name.removesuffix(ending) + FACTS_SUFFIX))
+    return facts is not None and (not facts.files or path.name in facts.files)  # an interrupted run states no files
 
 
-def require_formats(formats: Sequence[str]) -> None:
-    """Raise a MddnetError for no format, an unknown one, or one whose package is missing, with its extra."""
-    unknown = [name for name in formats if name not in SAVE_FORMATS]
-    if unknown or not formats:
-        raise MddnetError(f"formats {', '.join(formats) or 'none'}: expected some of {', '.join(SAVE_FORMATS)}")
+def check_stem(stem: str) -> None:
+    """OutputError for a stem that is too long to add the endings of all results."""
+    longest = max(len(ending) for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX))
+    most, found = MAX_NAME_BYTES - longest, len(os.fsencode(stem))
+    if found > most:
+        raise OutputError(f"a name of {found} bytes; expected at most {most}, so that endings fit: rename the photo")
+
+
+def formats_of(formats: str | Sequence[str]) -> tuple[SaveFormat, ...]:
+    """The formats of a list, or of a text with commas, each once; MddnetError for no or an unknown format."""
+    names = [name.strip() for name in formats.split(",")] if isinstance(formats, str) else list(formats)
+    if not names or not set(names).issubset(SAVE_FORMATS):
+        raise MddnetError(f"formats {','.join(map(str, names)) or 'none'}: expected some of {','.join(SAVE_FORMATS)}")
+    return cast(tuple[SaveFormat, ...], tuple(dict.fromkeys(names)))
+
+
+def require_packages(formats: Sequence[SaveFormat]) -> None:
+    """Raise a MddnetError for a format whose package is missing."""
     if "exr" in formats:
         try:
             importlib.import_module("OpenEXR")
         except ImportError as error:
-            raise MddnetError(f"format exr: {error}; pip install 'mddnet[formats]'") from error
+            raise MddnetError(f"format exr: {error}; {install_hint('formats')}") from error
 
 
 def save(
     prediction: Prediction,
     folder: Path,
     stem: str | None = None,
-    formats: Sequence[SaveFormat] = ("tiff",),
+    formats: str | Sequence[SaveFormat] = ("tiff",),
     fixed_range: PreviewRange | None = None,
 ) -> dict[str, Path]:
     """Write the maps, a preview and the facts of a prediction.
@@ -120,14 +140,16 @@ def save(
         prediction: the prediction.
         folder: created if missing.
         stem: name before the suffixes; by default that of the photo's file, or ``image``.
-        formats: of :data:`SAVE_FORMATS`, at least one; MddnetError for an unknown one or a missing package.
+        formats: of :data:`SAVE_FORMATS`, at least one, or their names with commas; MddnetError for an unknown one or a
+            missing package.
         fixed_range: colour range of the preview; None is that of the prediction.
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
         ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, ``"preview"`` and ``"facts"``.
     """
-    require_formats(formats)
+    formats = formats_of(formats)
+    require_packages(formats)
     if stem is None:
         stem = prediction.photo.path.stem if prediction.photo.path is not None else "image"
     elif not stem or Path(stem).name != stem or stem in {".", ".."}:
@@ -137,7 +159,7 @@ def save(
         with StagedFiles() as staged:
             stem = claim_stem(folder, stem, source)
             with writing_into(folder):
-                written = _stage(prediction, folder / stem, tuple(dict.fromkeys(formats)), fixed_range, staged)
+                written = _stage(prediction, folder / stem, formats, fixed_range, staged)
                 with FolderLock(folder, "predict", LOCK_PATIENCE_S):
                     atomic_write_text(written["facts"], _claim(source))
                     # An earlier run may have had more lens facts or other formats.
@@ -190,6 +212,20 @@ class SavedFacts:
     lens: Lens
     content: str | None
     refined: bool
+    files: dict[str, tuple[int, int]]  # size in bytes and CRC-32 of every other file, by its name
+
+    def intact(self, formats: Sequence[SaveFormat]) -> bool:
+        """Whether results in these formats are complete, and every file is as it was written."""
+        if not self.complete or not {first_file(self.path.stem, name) for name in formats} <= self.files.keys():
+            return False
+        try:
+            # sizes first: most damage shows without reading a file
+            found = {self.path.with_name(name): state for name, state in self.files.items()}
+            return all(path.stat().st_size == size for path, (size, _) in found.items()) and all(
+                _size_and_crc32(path) == state for path, state in found.items()
+            )
+        except (OSError, ValueError):  # a name that no file can have is a ValueError
+            return False
 
 
 def find_saved(folder: Path, photo_path: Path, stem: str | None = None) -> SavedFacts | None:
@@ -220,21 +256,31 @@ def read_facts(path: Path) -> SavedFacts | None:
             Lens.from_json(data.get("lens", {})),
             data.get("content"),
             bool(data.get("refined", False)),
+            {name: (state["bytes"], state["crc32"]) for name, state in data.get("checksums", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _size_and_crc32(path: Path) -> tuple[int, int]:
+    size, crc = 0, 0
+    with path.open("rb") as stream:
+        while block := stream.read(2**20):
+            size, crc = size + len(block), zlib.crc32(block, crc)
+    return size, crc
 
 
 def claim_stem(folder: Path, stem: str, source: str) -> str:
     """Claim a stem for the results of a photo: the first of stem, stem_2, ... that is free or belongs to the photo.
 
     Numbers follow the order of claims. A claim creates the ``.json`` of the stem, and the folder. ``source`` is that of
-    :func:`source_of`. MddnetError if the folder cannot be created or written.
+    :func:`source_of`. MddnetError if the folder cannot be created or written, or the stem is too long.
     """
     with writing_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FolderLock(folder, "predict", LOCK_PATIENCE_S):
             for name in _stems(stem):
+                check_stem(name)
                 path = folder / (name + FACTS_SUFFIX)
                 if path.exists():
                     facts = read_facts(path)
@@ -266,10 +312,12 @@ def _stage(
     maps = [_Map(prediction, quantity) for quantity in QUANTITIES if quantity in prediction.quantities]
     written: dict[str, Path] = {}
     made: dict[str, object] = {}
+    checksums: dict[str, object] = {}
 
     def put(key: str, ending: str, write: Callable[[BinaryIO], object]) -> None:
         written[key] = stem.with_name(stem.name + ending)
-        staged.write(written[key], write)
+        size, crc32 = _size_and_crc32(staged.write(written[key], write))
+        checksums[written[key].name] = {"bytes": size, "crc32": crc32}
 
     if "mask" in formats:
         mask = _Map(prediction, "defocus_px")
@@ -290,12 +338,13 @@ def _stage(
     colour_range = fixed_range or preview_range(prediction)
     picture = preview(prediction, colour_range)
     put("preview", PREVIEW_SUFFIX, lambda stream: picture.save(stream, format="PNG", compress_level=1))
-    facts = _facts(prediction, written) | made
+    facts = _facts(prediction, written) | made | {"checksums": dict(checksums)}
     facts["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
     if "png" in formats:
         facts["png_codes"] = {one.quantity: one.code() for one in maps}
     text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode()))
+    # The bytes of a name that are not UTF-8 are lone surrogates, which JSON escapes as Python does.
+    put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode(errors="backslashreplace")))
     return written
 
 

@@ -141,9 +141,12 @@ class Prediction:
         return self._derived(quantity, resized)
 
     def save(
-        self, folder: str | os.PathLike[str], stem: str | None = None, formats: Sequence[SaveFormat] = ("tiff",)
+        self, folder: str | os.PathLike[str], stem: str | None = None, formats: str | Sequence[SaveFormat] = ("tiff",)
     ) -> dict[str, Path]:
-        """Write maps, preview and facts into a folder: see :func:`mddnet.predict.output.save`."""
+        """Write maps, preview and facts into a folder: see :func:`mddnet.predict.output.save`.
+
+        ``formats`` is a list, or a text such as ``"tiff,ply"``.
+        """
         from mddnet.predict.output import save  # prediction does not need the writers
 
         return save(self, Path(folder), stem, formats)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -12,7 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.errors import ImageError, ModelError
+from mddnet.io.json_fields import display
+from mddnet.model.folder import shipped_root
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
+from mddnet.photo.samples import check_size
 from mddnet.predict.fusion import FusionInput, fuse
 from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
@@ -47,7 +52,14 @@ class Model:
             ModelError: if the graph is damaged or has other inputs or outputs than a model of mddnet.
         """
         self.model_dir = model_dir
+        shipped = model_dir.folder.parent == shipped_root()
+        reference = model_dir.folder.name if shipped else str(model_dir.folder.resolve())
+        self._loaded_by = partial(load, reference, threads, shares_cores=shares_cores)
         self._session = _opened(model_dir, threads, shares_cores)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A model is pickled and copied as its name or the path of its folder, from which it is loaded again."""
+        return self._loaded_by, ()
 
     @property
     def name(self) -> str:
@@ -108,8 +120,8 @@ class Model:
         """Predict depth and defocus of a photo, or of each photo of a list.
 
         Args:
-            x: a :class:`~mddnet.types.Photo`, a path, a Pillow image, an array (H, W, 3) or (H, W) of uint8 or of float
-                in [0, 1]; or a list or tuple of any of them.
+            x: a :class:`~mddnet.types.Photo`, a path, a Pillow image (its current frame), an array (H, W, 3) or (H, W)
+                of uint8 or of float in [0, 1]; or a list or tuple of any of them.
             refine: add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
 
         Raises:
@@ -160,14 +172,63 @@ def load(
 def photo_from(x: PhotoLike) -> Photo:
     """Convert any accepted input to a photo; ImageError if that is not possible."""
     if isinstance(x, Photo):
+        _check_photo(x)
         return x
     if isinstance(x, Image.Image):
-        return photo_from_image(x)
+        return _photo_at_current_frame(x)
     if isinstance(x, str | os.PathLike):
-        return read_photo(x)
+        return _photo_at_path(x)
     if isinstance(x, np.ndarray):
         return photo_from_array(x)
     raise ImageError(f"{type(x).__name__}: expected a Photo, a path, a Pillow image, an array, or a list of them")
+
+
+def _photo_at_path(path: str | os.PathLike[str]) -> Photo:
+    try:
+        if not Path(path).is_dir():
+            return read_photo(path)
+    except OSError as error:  # of a name that no file can have; others are ImageErrors
+        raise ImageError(f"{display(os.fspath(path))}: {error.strerror}; expected an image file") from error
+    raise ImageError(
+        f"{os.fspath(path)}: a folder; expected a photo: predict([*Path(folder).glob('*.jpg')]) for all in it, or "
+        "`mddnet predict` with the folder"
+    )
+
+
+def _photo_at_current_frame(image: Image.Image) -> Photo:
+    """A photo of a Pillow image, whose path is that of the file if it is the first frame; ImageError if closed."""
+    if _is_closed(image):
+        raise ImageError(
+            f"{getattr(image, 'filename', '') or image}: a closed Pillow image; predict before it is closed"
+        )
+    try:
+        getattr(image, "is_animated", False)  # which counts the frames of a GIF
+    except ValueError:
+        image = image.copy()  # its file was closed after its pixels were read
+    photo = photo_from_image(image)
+    return photo if image.tell() == 0 else replace(photo, path=None)  # the file stands for its first frame only
+
+
+def _check_photo(photo: Photo) -> None:
+    pixels, name = photo.pixels, f"the photo {photo.path or ''}".strip()
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        found = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise ImageError(f"{name}: pixels are {found}; expected uint8 (H, W, 3): predict() converts other arrays")
+    height, width = pixels.shape[:2]
+    check_size(height, width, name, height * width, least=MIN_SIDE_PX)
+
+
+def _is_closed(image: Image.Image) -> bool:
+    """Whether the pixels of an image can no longer be read: its file was closed before, or itself after reading."""
+    if getattr(image, "tile", None) and getattr(image, "fp", None) is None:
+        return True
+    try:
+        image.im  # noqa: B018 (Pillow raises on access)
+    except ValueError:
+        return True
+    except AssertionError:
+        return False  # not read yet
+    return False
 
 
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:

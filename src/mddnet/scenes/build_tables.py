@@ -25,7 +25,7 @@ REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason")
 def read_table(path: Path) -> list[dict[str, str]]:
     """Rows of ``build.csv`` or ``rejected.csv``; empty if the file is missing or has no split column."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             return [
                 {name: value or "" for name, value in row.items() if isinstance(name, str)}
                 for row in csv.DictReader(file)

@@ -153,7 +153,7 @@ def shard_licences(shards: Sequence[Shard]) -> list[dict[str, str]]:
     rows = []
     for folder in dict.fromkeys(sibling(shard.source, LICENCES) for shard in shards):
         content = read_sibling(folder, LICENCES)
-        table = list(csv.DictReader(io.StringIO((content or b"").decode("utf-8", "replace"))))
+        table = list(csv.DictReader(io.StringIO((content or b"").decode("utf-8-sig", "replace"))))
         complete = [row for row in table if all(isinstance(row.get(name), str) for name in LICENCE_COLUMNS)]
         unknown = dict.fromkeys(LICENCE_COLUMNS, "") | {"split": "train", "source": folder, "licence": "not known"}
         rows += [row for row in complete or [unknown] if row["split"] == "train"]

@@ -151,7 +151,7 @@ def _rejected_by_build(root: Path) -> list[Rejection]:
     if not path.is_file():
         return []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error):
         return []  # its content was printed by build

@@ -202,7 +202,7 @@ def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe
 
 def _used_before(path: Path) -> dict[str, str] | None:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             return {row["scene"]: row["split"] for row in csv.DictReader(file) if row["split"]}
     except (OSError, KeyError, csv.Error):
         return None

@@ -16,6 +16,7 @@ from mddnet.loss.total import total_loss
 from mddnet.model.network import MDDNet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [LADDER[0], LADDER[2], LADDER[5]], ids=lambda row: row.name)
 def test_groups_sum_to_the_whole_gradient(row, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     entries = all_scenes(*make_scene_root(tmp_path / "scenes"))

@@ -22,6 +22,8 @@ from mddnet.metrics import smoothed_laplacian
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.store import read_image, read_inv_depth
 
+pytestmark = pytest.mark.slow
+
 PAGE = "# Claims\n\nwords\n\n<!-- tables -->\n<!-- end of tables -->\n\nmore words\n"
 
 
@@ -44,7 +46,6 @@ def arguments(made: Path) -> list[str]:
     return [*found, "-o", str(made / "results"), "--quick"]
 
 
-@pytest.mark.slow
 def test_quick_study_makes_tables(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_study(arguments(made)) == 0
     lines = read_lines(made / "results" / "measures.csv")

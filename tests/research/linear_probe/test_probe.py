@@ -70,6 +70,7 @@ def test_cells_values() -> None:
     assert cell_medians(depth, 6, 8).shape == (6, 8)  # more cells than pixels
 
 
+@pytest.mark.slow
 def test_probe_is_deterministic_and_works_as_baseline(
     features: DinoFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -403,12 +403,12 @@ def _fact_cases(files: Files) -> Cases:
 
 def _read_facts(folder: Path) -> None:
     """Lens facts of EXIF and of makers, the table of sensors, the form of the page: each from the same values."""
-    from mddnet.demo.lens_form import SENSOR_CHOICES, TypedLens, form_of_lens, lens_of_form
+    from mddnet.demo.lens_form import TypedLens, form_of_lens, lens_of_form
     from mddnet.errors import MddnetError
     from mddnet.photo.lens_facts import lens_facts_of_tags
     from mddnet.photo.maker_notes import focus_of_maker_tags
     from mddnet.photo.raw import TAG_OF_NAME
-    from mddnet.photo.sensor_table import sensor_of
+    from mddnet.photo.sensor_table import SENSOR_CHOICES, sensor_of
 
     given = {key: python_value(value) for key, value in json.loads((folder / "values.json").read_text()).items()}
     facts = lens_facts_of_tags({TAG_OF_NAME[name]: given[name] for name in LENS_TAGS if name in given}, WIDTH, HEIGHT)

@@ -1,0 +1,187 @@
+"""Damage in JPEG files that libjpeg only warns of, and Pillow does not tell: half a photo is not a photo.
+
+Two checks (marker syntax by ITU-T T.81, annex B). The markers must lead to an end marker. And the last rows of a
+sequential image must be decoded from the last bytes of its scan, not earlier and not from less: after damage, the
+decoder finds too many or too few blocks. Damage that does neither, as within a restart interval, is not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from mddnet.errors import ImageError
+
+DHT, SOS, EOI, DNL, RST0 = 0xC4, 0xDA, 0xD9, 0xDC, 0xD0
+SEQUENTIAL = frozenset({0xC0, 0xC1})  # baseline and extended, Huffman-coded
+PROGRESSIVE = 0xC2
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+WITHOUT_LENGTH = frozenset({0x01, *range(RST0, EOI)})
+END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+RESTART = re.compile(rb"\xff([\xd0-\xd7])", re.DOTALL)
+SLACK_BYTES = 6  # withheld; some cameras add a few bytes before the end marker
+PADDING_BYTES = 64  # of one value before the end marker, which are no damage
+FILL_BYTES = 8  # the decoder looks ahead by at most 64 bits
+ZEROS = bytes(64)
+RUN_OR_END = frozenset({0x00, 0xF0})  # AC symbols that cover several coefficients: end of block, 16 zeros
+
+
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """The layout of a JPEG's only or first image."""
+
+    end: int  # position of the marker that ends the last scan; the end of the data without one
+    one_sequential: bool  # a single sequential scan holds all components
+    problem: str  # '' if the markers are sound
+
+
+def load_jpeg(image: Image.Image, stream: BinaryIO, name: str) -> None:
+    """Load an open JPEG; ImageError if it is damaged."""
+    stream.seek(0)
+    data = stream.read()
+    scans = find_scans(data)
+    if scans.problem and not scans.one_sequential:
+        raise ImageError(f"{name}: damaged or truncated JPEG: {scans.problem}; copy it again")
+    if not scans.one_sequential or image.mode not in {"RGB", "L", "CMYK"}:
+        return
+    watched = _WatchedFile(data, scans, image, name)
+    image.fp = watched  # type: ignore[attr-defined]
+    image.load()
+    watched.check()
+
+
+def find_scans(data: bytes) -> Scans:
+    """Follow the markers up to the end of the image."""
+    at, frame, components, first, long_zeros = 2, 0, 0, True, True
+    while True:
+        found = data.find(b"\xff", at)
+        at = found + 1 if found >= 0 else len(data)
+        while data[at : at + 1] == b"\xff":
+            at += 1
+        if at + 3 > len(data) and data[at : at + 1] != b"\xd9":
+            return Scans(len(data), False, "it has no end")
+        marker, length = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+        if marker == EOI:
+            return Scans(at - 1, False, "")
+        if marker in WITHOUT_LENGTH or marker == 0:
+            at += 1
+            continue
+        if marker in FRAMES:
+            frame, components = marker, data[at + 8] if at + 8 < len(data) else 0
+        if marker == DHT:
+            long_zeros = long_zeros and _zeros_may_be_long(data[at + 3 : at + 1 + length])
+        at += 1 + length
+        if marker != SOS:
+            continue
+        alone = first and frame in SEQUENTIAL and data[at - length + 2 : at - length + 3] == bytes([components])
+        first = False
+        end = END_OF_SCAN.search(data, at)
+        if alone or end is None:
+            return _only_scan(data, at, end, alone, long_zeros)
+        # Scans of AC coefficients join blocks without any, so that zeros cannot go on.
+        if frame == PROGRESSIVE and data[at - 3] > 0 and data.find(ZEROS, at, end.start()) >= 0:
+            return Scans(end.start(), False, "a part of it is empty")
+        at = end.start()
+
+
+def _only_scan(data: bytes, start: int, end: re.Match[bytes] | None, alone: bool, long_zeros: bool) -> Scans:
+    if end is None:
+        kept = len(data.rstrip(b"\0"))
+        # Complete pixels without an end marker are still a photo; zeros are a failed copy.
+        return Scans(kept, alone, "it has no end" if kept < len(data) or not alone else "")
+    restarts = [marker[0] for marker in RESTART.findall(data, start, end.start())]
+    if any(marker != RST0 + number % 8 for number, marker in enumerate(restarts)):
+        return Scans(end.start(), False, "its restart markers are out of order")
+    if end[0][-1] not in (EOI, DNL):
+        return Scans(end.start(), alone, "its data holds a wrong marker")
+    zeros = -1 if long_zeros else data.find(ZEROS, start, end.start())
+    return Scans(end.start(), alone, "") if zeros < 0 else Scans(zeros, alone, "a part of it is empty")
+
+
+def _zeros_may_be_long(tables: bytes) -> bool:
+    """Whether zero bits may be many blocks by all of these Huffman tables for AC coefficients: T.81, B.2.4.2.
+
+    The code of zero bits belongs to the first symbol of a table. If that is one small coefficient, 64 zero bytes are
+    none that an encoder writes: one component with such a table is enough.
+    """
+    at, may = 0, True
+    while at + 17 < len(tables):
+        may = may and (tables[at] < 16 or tables[at + 17] in RUN_OR_END)
+        at += 17 + sum(tables[at + 1 : at + 17])
+    return may
+
+
+class _WatchedFile:
+    """The data of a JPEG for Pillow, in steps that show how far it is decoded."""
+
+    def __init__(self, data: bytes, scans: Scans, image: Image.Image, name: str) -> None:
+        self._image, self._name, self._problem = image, name, scans.problem
+        tail = data[max(scans.end - SLACK_BYTES, 0) : scans.end]
+        self._padded = len(set(data[max(scans.end - PADDING_BYTES, 0) : scans.end])) == 1
+        whole = data[scans.end :] or b"\xff\xd9"
+        self._steps = [data[: scans.end - len(tail)], tail + bytes(FILL_BYTES), whole]
+        self._step = self._at = 0
+        blank = Image.new(image.mode, image.size, None)
+        noise = np.random.default_rng(0).integers(0, 256, (1, image.width, len(image.getbands())), dtype=np.uint8)
+        self._last_row = noise.tobytes()
+        blank.paste(Image.frombytes(image.mode, (image.width, 1), self._last_row), (0, image.height - 1))
+        image.im = blank.im
+
+    def seek(self, position: int, whence: int = 0, /) -> int:
+        """Go to the start, the only position that Pillow asks for before it decodes."""
+        if position != 0 or whence != 0:
+            raise OSError(f"position {position} of a JPEG; expected its start")
+        self._step = self._at = 0
+        return 0
+
+    def tell(self) -> int:
+        """Bytes of this step that were read."""
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes of this step; before the next step, ImageError if the rows decoded so far show damage."""
+        while self._step < len(self._steps) and self._at == len(self._steps[self._step]):
+            self.check()
+            self._step, self._at = self._step + 1, 0
+        if self._step == len(self._steps):
+            return b""
+        step = self._steps[self._step]
+        piece = step[self._at : self._at + size] if size >= 0 else step[self._at :]
+        self._at += len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Forget the data."""
+        self._steps, self._step = [], 0
+
+    def check(self) -> None:
+        """Raise ImageError if the rows decoded so far are too many or too few."""
+        rows = self._image.height
+        last = self._row(rows - 1)
+        complete = last != self._last_row
+        if self._step == 0 and complete and not self._padded:
+            raise self._damaged("its data is longer than its picture, parts of which are wrong")
+        if self._step == 1 and (self._problem or not complete):
+            missing = self._missing_share()
+            where = (
+                f"the lower {missing:.0%} of the picture is missing" if missing else "parts of the picture are wrong"
+            )
+            raise self._damaged(f"{self._problem}, {where}" if self._problem else where)
+
+    def _damaged(self, what: str) -> ImageError:
+        return ImageError(f"{self._name}: damaged or truncated JPEG: {what}; copy it again")
+
+    def _row(self, row: int) -> bytes:
+        image = Image.Image()._new(self._image.im)
+        return image.crop((0, row, image.width, row + 1)).tobytes()
+
+    def _missing_share(self) -> float:
+        """Share of the rows that are still black, as before decoding."""
+        image = Image.Image()._new(self._image.im)
+        pixels = np.asarray(image).reshape(image.height, -1)
+        decoded = np.flatnonzero(pixels[:-1].any(axis=1))
+        return 1.0 - (int(decoded[-1]) + 1 if len(decoded) else 0) / image.height

@@ -1,0 +1,115 @@
+"""Damage in a JPEG that Pillow does not report."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mddnet.errors import ImageError
+from mddnet.photo.reader import read_photo
+from mddnet.types import UInt8Array
+
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"quality": 95, "subsampling": 0},
+    {"quality": 30, "optimize": True},
+    {"restart_marker_rows": 1},
+    {"progressive": True},
+]
+
+
+def scene(height: int = 320, width: int = 480) -> UInt8Array:
+    """Smooth hills with noise, as detailed as a photo."""
+    rng = np.random.default_rng(3)
+    small = Image.fromarray(rng.integers(0, 256, (height // 16, width // 16, 3), dtype=np.uint8))
+    hills = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float64)
+    return np.clip(hills + rng.normal(0, 6, hills.shape), 0, 255).astype(np.uint8)
+
+
+def jpeg(pixels: UInt8Array, mode: str = "RGB", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_sound_files_are_read_as_pillow_reads_them(tmp_path: Path, options: dict[str, Any], mode: str) -> None:
+    data = jpeg(scene(), mode, **options)
+    for name, content in (
+        ("a.jpg", data),
+        ("padded.jpg", data + bytes(1000)),
+        ("fill.jpg", data[:-2] + b"\xff\xff\xd9"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with Image.open(io.BytesIO(data)) as image:
+            expected = np.asarray(image.convert("RGB"))
+        np.testing.assert_array_equal(read_photo(tmp_path / name).pixels, expected)
+
+
+def test_flat_and_small_files_are_sound(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        height, width = (int(side) for side in rng.integers(32, 120, 2))
+        pixels = (
+            np.full((height, width, 3), rng.integers(256), np.uint8) if number % 2 else scene(128, 128)[:height, :width]
+        )
+        quality, subsampling = int(rng.integers(1, 101)), int(rng.integers(0, 3))
+        data = jpeg(pixels, quality=quality, subsampling=subsampling, optimize=number % 3 == 0)
+        (tmp_path / "a.jpg").write_bytes(data)
+        assert read_photo(tmp_path / "a.jpg").pixels.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_zeros_in_place_of_the_second_half(tmp_path: Path, options: dict[str, Any]) -> None:
+    data = bytearray(jpeg(scene(), **options))
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    (tmp_path / "half.jpg").write_bytes(data)
+    missing = r"no end" if options.get("progressive") else r"the lower [45][0-9]% of the picture is missing"
+    with pytest.raises(ImageError, match=rf"half\.jpg: damaged or truncated JPEG: .*{missing}; copy it again"):
+        read_photo(tmp_path / "half.jpg")
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_a_block_of_zeros_in_the_middle(tmp_path: Path, options: dict[str, Any]) -> None:
+    sound = jpeg(scene(), **options)
+    late = 3 * len(sound) // 5 if options.get("progressive") else 1000  # the first scan is of DC, where zeros are usual
+    for start in range(late, len(sound) - 500, len(sound) // 12):
+        data = bytearray(sound)
+        data[start : start + 400] = bytes(400)
+        (tmp_path / "hole.jpg").write_bytes(data)
+        with pytest.raises(ImageError, match=r"hole\.jpg: damaged"):
+            read_photo(tmp_path / "hole.jpg")
+
+
+def test_most_blocks_of_random_bytes_are_noticed(tmp_path: Path) -> None:
+    sound, rng, noticed = jpeg(scene()), np.random.default_rng(5), 0
+    for _ in range(40):
+        data, start = bytearray(sound), int(rng.integers(1000, len(sound) - 500))
+        data[start : start + 400] = rng.integers(0, 256, 400, dtype=np.uint8).tobytes()
+        (tmp_path / "hole.jpg").write_bytes(data)
+        try:
+            read_photo(tmp_path / "hole.jpg")
+        except ImageError:
+            noticed += 1
+    assert noticed >= 30  # the others decode to as many blocks as before
+
+
+def test_complete_pixels_without_an_end_marker_are_a_photo(tmp_path: Path) -> None:
+    data = jpeg(scene())
+    (tmp_path / "a.jpg").write_bytes(data[:-2])
+    assert read_photo(tmp_path / "a.jpg").pixels.shape == (320, 480, 3)
+
+
+def test_a_wrong_marker_names_the_missing_part(tmp_path: Path) -> None:
+    data = bytearray(jpeg(scene()))
+    middle = len(data) // 2
+    data[middle : middle + 2] = b"\xff\xe0"
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(ImageError, match=r"wrong marker, the lower \d+% of the picture is missing"):
+        read_photo(tmp_path / "a.jpg")
