@@ -69,18 +69,12 @@ def test_text_is_utf8_whatever_the_code_page(path: Path) -> None:
             assert "encoding" in given(call), f"{where}: output of a program in the system's code page"
 
 
-def _is_tried(node: ast.AST) -> bool:
-    if isinstance(node, ast.With):
-        return any(ast.unparse(item.context_expr).startswith("suppress(") for item in node.items)
-    return isinstance(node, ast.Try)
-
-
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_nothing_of_one_system_is_taken_for_granted(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     tree = ast.parse(text)
     # what is tried, and done without where it fails, may be of one system
-    tried = {id(inner) for node in ast.walk(tree) if _is_tried(node) for inner in ast.walk(node)}
+    tried = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.Try) for inner in ast.walk(node)}
     for node in (node for node in ast.walk(tree) if id(node) not in tried):
         names = []
         if isinstance(node, ast.Import):

@@ -1,6 +1,6 @@
 """Pseudo-labels: the teacher's inverse depth of photos without depth, as captures that ``mddnet build`` reads.
 
-    python -m research.teacher.pseudo --photos work/student/photos --out work/student/pseudo tuned.safetensors@392x518
+    python -m research.teacher.pseudo --photos ../shared/data/photos --out work/student/pseudo tuned.safetensors@392x518
 
 Writes ``OUT/SOURCE/NAME`` (the photo), ``OUT/SOURCE/depth/NAME.png`` and ``OUT/manifest.csv``. Held-out photos get no
 label. Interrupt it at any time; run again, it goes on with what is missing.

@@ -141,13 +141,13 @@ def test_a_damaged_photo_is_reported_and_the_others_are_predicted(
 
 @pytest.mark.parametrize(
     ("flags", "said"),
-    [(["--mirror", "2"], '"2.0" for --mirror. Expected a share'), (["--limit", "0"], '"0" for --limit')],
+    [(["--mirror", "2"], "2.0 for --mirror. Expected a share"), (["--limit", "0"], "0 for --limit")],
 )
 def test_wrong_flags(
     data: Path, tiny_model: Path, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(data, tiny_model, *flags) == 2
-    assert said in capsys.readouterr().err
+    assert said in " ".join(capsys.readouterr().err.replace('"', "").replace("│", " ").split())  # boxes wrap the text
 
 
 def test_a_teacher_without_depth_and_a_source_without_photos(

@@ -185,15 +185,15 @@ def test_no_error_of_one_photo_ends_the_batch(
 def test_lists_of_windows(tmp_path: Path, encoding: str, ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = ["cup\u2028of\x0ctea.png", f"caf\u00e9\x85{JAPANESE}"]
     changed = ending.join([given[0], "", " \x0c", given[1], ""]).encode(encoding)
-    asked: list[str] = []
-    monkeypatch.setattr(folder, "find_photos", lambda names, _: (asked.extend(names), ([], []))[1])
+    requested: list[str] = []
+    monkeypatch.setattr(folder, "find_photos", lambda names, _: (requested.extend(names), ([], []))[1])
     monkeypatch.setattr("mddnet.cli.predict._predict_locally", lambda *_: iter(()))
     (tmp_path / "list.txt").write_bytes(changed)
     assert main(["predict", "--list", str(tmp_path / "list.txt"), "-o", str(tmp_path / "out")]) == 0
-    assert asked == given
+    assert requested == given
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(changed)))
     assert main(["predict", "--list", "-", "-o", str(tmp_path / "out")]) == 0
-    assert asked == 2 * given
+    assert requested == 2 * given
 
 
 @LINUX
@@ -238,7 +238,7 @@ def test_own_photos_are_not_taken_for_results(tmp_path: Path, tiny_model: Path) 
         saved(tmp_path / name)
     (tmp_path / "y.json").write_text('{"made by": "others"}')
     assert [path.name for path in find_photos([str(tmp_path)])[0]] == ["x.preview.png", "y.confidence.tiff", "z.png"]
-    for _ in range(2):  # results beside the photos are not taken for photos
+    for _ in range(2):  # results next to the photos are not taken for photos
         assert predict(tiny_model, tmp_path, "-o", tmp_path) == 0
         assert [path.name for path in find_photos([str(tmp_path)])[0]] == [
             "x.preview.png",

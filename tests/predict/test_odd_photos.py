@@ -1,4 +1,4 @@
-"""What Python code may hand to `predict` beside a path: frames, closed images, odd arrays; copies of a model."""
+"""What Python code may hand to `predict` besides a path: frames, closed images, odd arrays; copies of a model."""
 
 from __future__ import annotations
 

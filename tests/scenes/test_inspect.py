@@ -238,8 +238,7 @@ def test_decode_finds_truncated_frames(tmp_path: Path) -> None:
 def test_usage_errors_exit_with_2(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path if not arguments else tmp_path / "r.html"
     assert main(["inspect", str(tmp_path), "-o", str(out), *arguments]) == 2
-    said = capsys.readouterr().err
-    assert "expected" in said or "Must be >=" in said
+    assert "expected" in capsys.readouterr().err.lower()
 
 
 def test_an_empty_folder_gives_an_error_with_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -317,8 +317,7 @@ def test_only_selects_kinds(tmp_path: Path) -> None:
 def test_usage_errors_exit_with_2(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out" if arguments else tmp_path
     assert main(["shards", str(tmp_path), "-o", str(out), *arguments]) == 2
-    said = capsys.readouterr().err
-    assert "expected" in said or "Must be >=" in said
+    assert "expected" in capsys.readouterr().err.lower()
 
 
 def test_an_empty_folder_gives_an_error_with_the_fix(tmp_path: Path) -> None:

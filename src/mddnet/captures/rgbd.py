@@ -79,7 +79,7 @@ class RgbdFrame(ListedCapture):
 
     def read_inv_depth(self) -> Float32Array:
         """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown; CaptureError if the file is unusable."""
-        codes = turned_like(self.image, read_codes(self.depth, self.codes.dtype))
+        codes = oriented_like(self.image, read_codes(self.depth, self.codes.dtype))
         if self.codes.nearest is None:
             with np.errstate(divide="ignore"):
                 u = 1000.0 / codes
@@ -99,23 +99,23 @@ def read_rgb_file(path: Path) -> UInt8Array:
     return read_capture_photo(path, RESTORE, ImageError).pixels
 
 
-def turned_like(image: Path, depth: NDArray[Any]) -> NDArray[Any]:
+def oriented_like(image: Path, depth: NDArray[Any]) -> NDArray[Any]:
     """A depth map, upright like :func:`read_rgb_file` of its colour image.
 
-    A depth map belongs to the stored pixels and is turned with them, unless it has the upright shape already or, of
+    A depth map belongs to the stored pixels and is oriented with them, unless it has the upright shape already or, of
     equal shapes, its edges are clearly those of the upright image.
     """
     orientation = photo_header(image, RESTORE, ImageError).orientation
     if orientation == 1:
         return depth
-    turned = upright(depth, orientation)
+    oriented = upright(depth, orientation)
     rgb = read_rgb_file(image)
-    if turned.shape != rgb.shape[:2]:
+    if oriented.shape != rgb.shape[:2]:
         return depth
-    is_upright = depth.shape == turned.shape and (
-        _edge_correlation(depth, rgb) > _edge_correlation(turned, rgb) + CLEARLY_BETTER
+    is_upright = depth.shape == oriented.shape and (
+        _edge_correlation(depth, rgb) > _edge_correlation(oriented, rgb) + CLEARLY_BETTER
     )
-    return depth if is_upright else turned
+    return depth if is_upright else oriented
 
 
 def _edge_correlation(depth: NDArray[Any], rgb: UInt8Array) -> float:

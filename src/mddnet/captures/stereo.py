@@ -22,7 +22,7 @@ import numpy as np
 
 from mddnet.captures.kind import Kind, ListedCapture
 from mddnet.captures.manifest import check_unique, file_inside, manifest_rows
-from mddnet.captures.rgbd import read_codes, read_rgb_file, turned_like
+from mddnet.captures.rgbd import oriented_like, read_codes, read_rgb_file
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import display
@@ -69,7 +69,7 @@ class StereoScene(ListedCapture):
 
     def read_inv_depth(self) -> Float32Array:
         """(H, W) float32 in ``unit`` (pixels of disparity if relative), NaN where unknown; CaptureError if unusable."""
-        codes = turned_like(self.image, read_codes(self.disparity, "uint8" if self.unit == "ordinal" else "uint16"))
+        codes = oriented_like(self.image, read_codes(self.disparity, "uint8" if self.unit == "ordinal" else "uint16"))
         if self.unit == "ordinal":
             return (codes / 255.0).astype(np.float32)
         u = codes / 256.0

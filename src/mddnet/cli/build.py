@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
-from mddnet.cli.flags import OutFolder, wrong_kind, wrong_split
+from mddnet.cli.flags import Count, OutFolder, Whole, wrong_kind, wrong_split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -19,20 +19,18 @@ if TYPE_CHECKING:
 
     from mddnet.scenes.plan import BuildRow
 
-POSITIVE = validators.Number(gte=1)
-
 
 def build(
     sources: list[Path],
     /,
     *,
     out: OutFolder,
-    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=POSITIVE)] = 1,
+    jobs: Annotated[Count, Parameter(name=["--jobs", "-j"])] = 1,
     ray: str | None = None,
-    frames: Annotated[int | None, Parameter(validator=POSITIVE)] = None,
+    frames: Count | None = None,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
-    limit: Annotated[int | None, Parameter(validator=POSITIVE)] = None,
-    seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
+    limit: Count | None = None,
+    seed: Whole = 0,
     split: Path | None = None,
     rebuild: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
+
+from mddnet.cli.flags import Count
 
 if TYPE_CHECKING:
     from mddnet.scenes.capture_calibration import CaptureCalibration, Quantity
@@ -18,7 +20,7 @@ def calibrate(
     sources: list[Path],
     /,
     *,
-    limit: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
+    limit: Count | None = None,
     json_out: Annotated[Path | None, Parameter(name="--json")] = None,
 ) -> int:
     """Calibrate the lens of captures by re-rendering their frames, with 95 % intervals.

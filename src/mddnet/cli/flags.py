@@ -20,6 +20,7 @@ def _valid(check: Callable[[Any], bool], expected: str) -> Parameter:
 
 
 Count = Annotated[int, _valid(lambda value: value >= 1, "at least 1")]
+Whole = Annotated[int, _valid(lambda value: value >= 0, "at least 0")]
 POSITIVE = _valid(lambda value: 0 < value < 1e6, "a positive number")
 Positive = Annotated[float, POSITIVE]
 Share = Annotated[float, _valid(lambda value: 0 <= value <= 1, "a share from 0 to 1")]

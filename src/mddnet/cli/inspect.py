@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
-from mddnet.cli.flags import wrong_split
+from mddnet.cli.flags import Whole, wrong_split
 
 
 def inspect(
@@ -16,7 +16,7 @@ def inspect(
     /,
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    limit: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 12,
+    limit: Whole = 12,
     split: Path | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
-from mddnet.cli.flags import OutFolder, wrong_kind, wrong_split
+from mddnet.cli.flags import Count, OutFolder, wrong_kind, wrong_split
 
 
 def shards(
@@ -18,8 +18,8 @@ def shards(
     out: OutFolder,
     split: Path | None = None,
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
-    shard_mb: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 256,
-    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=validators.Number(gte=1))] = 1,
+    shard_mb: Count = 256,
+    jobs: Annotated[Count, Parameter(name=["--jobs", "-j"])] = 1,
 ) -> int:
     """Write the samples of built scenes as WebDataset shards, for streaming, clusters and other tools.
 

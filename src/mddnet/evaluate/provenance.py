@@ -6,7 +6,6 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from mddnet.cores import usable_cores
@@ -39,9 +38,11 @@ def commit() -> str:
 def machine() -> str:
     """Processor, usable cores and system, without the name of a host or user."""
     model = platform.processor() or platform.machine()
-    with suppress(OSError, UnicodeDecodeError):
+    try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    except (OSError, UnicodeDecodeError):  # not on every system
+        lines = []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     return f"{model}, {usable_cores()} cores, {platform.system()}, Python {platform.python_version()}"
 
 

@@ -73,10 +73,10 @@ def _by_chunks(info: Mapping[Any, Any]) -> bytes | None:
     if "srgb" in info or not ("gamma" in info or "chromaticity" in info):
         return None
     gamma = 1.0 / info["gamma"] if info.get("gamma", 0.0) > 0 else SRGB_GAMMA
-    white, xy = info.get("chromaticity", (*D65, *SRGB_XY))[:2], info.get("chromaticity", (*D65, *SRGB_XY))[2:]
-    same_xy = np.abs(np.subtract((*white, *xy), (*D65, *SRGB_XY))).max() < XY_TOLERANCE
+    stated = info.get("chromaticity", (*D65, *SRGB_XY))
+    same_xy = np.abs(np.subtract(stated, (*D65, *SRGB_XY))).max() < XY_TOLERANCE
     same_gamma = abs(gamma - SRGB_GAMMA) < GAMMA_TOLERANCE
-    return None if same_xy and same_gamma else matrix_profile(xy, white, None if same_gamma else gamma)
+    return None if same_xy and same_gamma else matrix_profile(stated[2:], stated[:2], None if same_gamma else gamma)
 
 
 def _interoperability(image: Image.Image) -> object:

@@ -128,7 +128,7 @@ def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) 
             if callable(opened):
                 return PhotoHeader(*(raw_header if opened is read_raw else exr_header)(path))
             size, tags = tiff_header(path) if opened is None else (opened.size, _tags_or_nothing(opened, []))
-            turned_by_pillow = isinstance(opened, TiffImagePlugin.TiffImageFile)
+            upright_in_pillow = isinstance(opened, TiffImagePlugin.TiffImageFile)
             check_size(size[1], size[0], str(path), None)
         except MddnetError as problem:
             raise error(f"{problem}; {fix}") from problem
@@ -136,7 +136,7 @@ def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) 
             # The readers raise many classes of exceptions for damaged files.
             raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
     orientation = _orientation(tags, [])
-    exchanged = ROTATIONS[orientation][0] and not turned_by_pillow
+    exchanged = ROTATIONS[orientation][0] and not upright_in_pillow
     return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
 
 
@@ -268,8 +268,8 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
         if getattr(image, "is_animated", False) and image.format not in {"MPO", "HEIF"}:
             which = "The first" if image.tell() == 0 else f"Number {image.tell() + 1}"
             notes.append(f"{which} of several {image.format} frames was read.")
-        # Pillow turns a TIFF upright when it loads it, and then forgets its orientation.
-        turned = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
+        # Pillow makes a TIFF upright when it loads it, and then forgets its orientation.
+        applied = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
         image.load()
         tags = _tags_or_nothing(image, notes)
         facts = lens_facts_of_tags(tags, width, height, lens)
@@ -282,7 +282,7 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
     except Exception as error:
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
-    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if turned == 1 else turned)
+    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if applied == 1 else applied)
 
 
 def _refuse_drawing(image: Image.Image, name: str) -> None:
@@ -336,10 +336,10 @@ def _picture_from_samples(
 
 
 def upright(array: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """A stored (H, W) or (H, W, C) array turned as the photo that it belongs to."""
+    """A stored (H, W) or (H, W, C) array in the orientation of the photo that it belongs to."""
     exchanged, row_step, column_step = ROTATIONS[orientation]
-    turned = array[::row_step, ::column_step]
-    return np.ascontiguousarray(turned.swapaxes(0, 1) if exchanged else turned)
+    flipped = array[::row_step, ::column_step]
+    return np.ascontiguousarray(flipped.swapaxes(0, 1) if exchanged else flipped)
 
 
 def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:

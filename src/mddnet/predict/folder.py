@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 
 from PIL import Image
@@ -32,7 +32,17 @@ from mddnet.photo.lens_facts import CameraLens, replaced_lens
 from mddnet.photo.raw import RAW_SUFFIXES
 from mddnet.photo.reader import photo_header, read_photo
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
-from mddnet.predict.output import SaveFormat, check_stem, claim_stem, content_of, find_saved, is_output, save, source_of
+from mddnet.predict.output import (
+    SaveFormat,
+    check_stem,
+    claim_stem,
+    content_of,
+    find_saved,
+    is_output,
+    read_facts,
+    save,
+    source_of,
+)
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
@@ -166,9 +176,11 @@ def _reason(error: Exception) -> str:
 
 
 def _photos_in(folder: Path) -> list[Path]:
+    facts_once = cache(read_facts)  # one file states all results of a photo
+
     def is_photo(path: Path) -> bool:
         known = path.suffix.lower() in (*PHOTO_SUFFIXES, *RAW_SUFFIXES)
-        return known and not path.name.startswith(".") and not os.path.isdir(path) and not is_output(path)
+        return known and not path.name.startswith(".") and not os.path.isdir(path) and not is_output(path, facts_once)
 
     members = [path for path in sorted(folder.iterdir()) if is_photo(path)]
     # Of a raw file and a JPEG of one name, the camera's JPEG is used.

@@ -76,12 +76,12 @@ _RESULT_ENDINGS = (
 )
 
 
-def is_output(path: Path) -> bool:
-    """Whether a file is a map or preview of :func:`save`, as the ``.json`` beside it states."""
+def is_output(path: Path, read: Callable[[Path], SavedFacts | None] | None = None) -> bool:
+    """Whether a file is a map or preview of :func:`save`, as its ``.json`` states, which ``read`` may cache."""
     ending = next((ending for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX) if path.name.endswith(ending)), None)
     if ending is None:
         return False
-    facts = read_facts(path.with_name(path.name.removesuffix(ending) + FACTS_SUFFIX))
+    facts = (read or read_facts)(path.with_name(path.name.removesuffix(ending) + FACTS_SUFFIX))
     return facts is not None and (not facts.files or path.name in facts.files)  # an interrupted run states no files
 
 

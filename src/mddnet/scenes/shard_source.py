@@ -149,7 +149,7 @@ def _summary_counts(content: bytes | None) -> dict[str, int]:
 
 
 def shard_licences(shards: Sequence[Shard]) -> list[dict[str, str]]:
-    """The training scenes with source and licence, from the tables beside the shards; "not known" without one."""
+    """The training scenes with source and licence, from the tables next to the shards; "not known" without one."""
     rows = []
     for folder in dict.fromkeys(sibling(shard.source, LICENCES) for shard in shards):
         content = read_sibling(folder, LICENCES)
