@@ -16,7 +16,7 @@ from mddnet.config import OptimConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError, OutputError  # noqa: E402
 from mddnet.io.folder_lock import KERNEL_LOCKS, FolderLock  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
-from mddnet.train.optim import build_schedule, moving_average  # noqa: E402
+from mddnet.train.optim import moving_average, set_learning_rates  # noqa: E402
 from mddnet.train.record import run_folder  # noqa: E402
 
 
@@ -131,10 +131,9 @@ def test_schedule_values() -> None:
     def rates(schedule: str) -> list[float]:
         config = OptimConfig(lr=1.0, steps=110, warmup_steps=10, schedule=schedule)
         optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.lr)
-        made = build_schedule(optimiser, config)
         found = []
         for step in (1, 5, 10, 60, 110):
-            made.step_update(step)
+            set_learning_rates(optimiser, config, step)
             found.append(optimiser.param_groups[0]["lr"])
         return found
 
@@ -142,6 +141,8 @@ def test_schedule_values() -> None:
     assert (first, fifth, top) == pytest.approx((0.1, 0.5, 1.0))
     assert middle == pytest.approx(0.5, abs=0.01) and 0 < last < 1e-3
     assert rates("constant") == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0])
+    # a quarter of 110 steps is 27.5; the last one is 1 of them
+    assert rates("linear_decay") == pytest.approx([0.1, 0.5, 1.0, 1.0, 1 / 27.5])
 
 
 def test_moving_average_values() -> None:

@@ -20,7 +20,7 @@ from mddnet.model.checkpoint import save_weights
 from mddnet.model.network import Maps, MDDNet
 from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.monitor import Monitor
-from mddnet.train.optim import build_optimiser, build_schedule, moving_average
+from mddnet.train.optim import build_optimiser, moving_average, set_learning_rates
 from mddnet.train.pictures import figure
 from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
 from mddnet.train.record import CHECKPOINT, Checkpoint, RunState, run_folder
@@ -69,7 +69,6 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     if ranks > 1:
         normalise_over_processes(network)
     optimiser = build_optimiser(network, recipe.optim)
-    schedule = build_schedule(optimiser, recipe.optim)
     model, fabric_optimiser = fabric.setup(network, optimiser)
     average = moving_average(network, recipe.optim)
     state = RunState(network, average.module, optimiser, EarlyStopping(recipe.train.patience))
@@ -90,7 +89,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     model.train()
     with monitor:
         for batch in [] if state.stopping.stop else batches:
-            schedule.step_update(state.step + 1)
+            set_learning_rates(optimiser, recipe.optim, state.step + 1)
             batch = batch.to(fabric.device, memory_format)
             maps = Maps(*model(batch.image))
             # by step, so that a resumed run draws the same pairs
