@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mddnet.predict.blur import Blur
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MetricLaw
 from mddnet.predict.sign import lens_log_odds, network_log_odds, scene_log_odds
 
@@ -31,6 +32,18 @@ def test_blur_larger_than_at_infinity_is_in_front() -> None:
 def test_a_desk_at_60_cm_is_likelier_than_one_at_5_cm() -> None:
     # Focused at 10 cm: 8.3 dioptres of blur are 60 cm behind it, or 5.5 cm in front of it.
     assert lens_log_odds(blur(8.3), MetricLaw(10.0, 1.0))[0, 0] > 0.8
+
+
+def test_the_estimated_median_depth_decides_between_near_and_far() -> None:
+    # The same blur of a lens focused at 10 cm: the scene is estimated at 6 cm, or at 60 cm, each within 20 %.
+    near, far = (CameraEstimate(0.4, 0.1, depth_m, 0.2) for depth_m in (0.06, 0.6))
+    of_near, of_far = (lens_log_odds(blur(8.3), MetricLaw(10.0, 1.0), camera)[0, 0] for camera in (near, far))
+    assert of_near < -0.2 and of_far > 0.5
+
+
+def test_an_uncertain_estimate_decides_less() -> None:
+    odds = [lens_log_odds(blur(4.0), MetricLaw(10.0, 1.0), CameraEstimate(0.4, 0.1, 0.6, e))[0, 0] for e in (0.1, 2.0)]
+    assert odds[0] > odds[1] > 0
 
 
 def test_without_a_lens_nothing_is_known_and_at_the_plane_of_focus_nothing_follows() -> None:

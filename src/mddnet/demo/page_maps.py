@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.point_cloud import PointCloud, camera_of, point_cloud
 from mddnet.predict.prediction import Prediction
@@ -38,6 +39,7 @@ class PageMaps:
     path: Path | None  # the file of the photo
     notes: tuple[str, ...]  # of the prediction
     model_s: float | None = None  # duration of the prediction, seconds
+    camera: CameraEstimate | None = None  # by the scene
 
     @property
     def scale(self) -> float:
@@ -67,7 +69,7 @@ def page_maps(prediction: Prediction, long_side_px: int = PAGE_SIDE_PX) -> PageM
     inv_depth, signed_px = (prediction.sampled(name, (w, h)) for name in ("inv_depth", "signed_defocus_px"))
     return PageMaps(
         pixels, inv_depth, signed_px, prediction.sampled("confidence", (w, h)), prediction.unit, prediction.focus,
-        prediction.lens, width, height, prediction.photo.path, prediction.notes,
+        prediction.lens, width, height, prediction.photo.path, prediction.notes, camera=prediction.camera,
     )  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def points_of(maps: PageMaps, max_points: int = 150_000) -> PointCloud:
     """The point cloud: see :func:`mddnet.predict.point_cloud.point_cloud`."""
     # The pixel pitch of the lens facts is that of the photo, whose pixels are smaller.
     pixel_um = None if maps.lens.pixel_um is None else maps.lens.pixel_um / maps.scale
-    camera = camera_of(replace(maps.lens, pixel_um=pixel_um), maps.unit, maps.focus, maps.inv_depth.shape)
+    camera = camera_of(replace(maps.lens, pixel_um=pixel_um), maps.unit, maps.focus, maps.inv_depth.shape, maps.camera)
     return point_cloud(maps.pixels, maps.inv_depth, maps.unit, camera, max_points)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.blur import Blur
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MAX_DEPTH_M, metric_law
 from mddnet.predict.edge_aware import EdgeAwareMean, cell_means, upsampled_along
 from mddnet.predict.metric_scale import InvDepthScale, inv_depth_scale
@@ -62,6 +63,7 @@ class FusionInput:
         sign_logit: log-odds of being behind the plane of focus.
         photo: (H, W, 3) uint8, the network's image; h = ceil(H / stride).
         scale: pixels of the user's photo per pixel of the network's image.
+        camera: field of view and median depth by the scene; None if the network does not estimate them.
     """
 
     depth: Float32Array
@@ -71,6 +73,7 @@ class FusionInput:
     sign_logit: Float32Array
     photo: UInt8Array
     scale: float = 1.0
+    camera: CameraEstimate | None = None
 
     def __post_init__(self) -> None:
         shapes = {values.shape for values in (self.depth, self.depth_log_sigma, self.coc_px, self.coc_log_sigma)}
@@ -123,7 +126,7 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     depth, shift, span = standardised(answers.depth)
     flat = span == 0
     by_network = network_log_odds(answers.sign_logit, blur.px)
-    by_lens = lens_log_odds(blur, metric_law(lens, scale))
+    by_lens = lens_log_odds(blur, metric_law(lens, scale), answers.camera)
     plane = find_plane(_cells(depth, blur, np.float32(NETWORK_SHARE) * by_network + by_lens))
     colours = cell_means(photo, stride)
     error = np.full_like(depth, FLAT_ERROR) if flat else np.exp(answers.depth_log_sigma) + np.float32(SCENE_ERROR)

@@ -462,6 +462,7 @@ def _facts(prediction: Prediction, written: dict[str, Path]) -> dict[str, object
     height, width = prediction.size
     focus, sharp = prediction.focus, prediction.depth_of_field
     unknown = {} if focus.found else {"u_focus": None, "kappa_px": None}  # JSON has no NaN
+    pinhole = camera_of(prediction.lens, prediction.unit, focus, prediction.size, prediction.camera)
     return {
         "mddnet_prediction": OUTPUT_FORMAT,
         "mddnet": __version__,
@@ -476,7 +477,8 @@ def _facts(prediction: Prediction, written: dict[str, Path]) -> dict[str, object
         "focus": asdict(focus) | unknown,
         "depth_of_field": None if sharp is None else sharp.to_json(),
         "lens": prediction.lens.to_json(),
-        "camera": asdict(camera_of(prediction.lens, prediction.unit, prediction.focus, prediction.size)),
+        "camera": asdict(pinhole),
+        "camera_estimate": None if prediction.camera is None else prediction.camera.to_json(),
         "notes": list(prediction.notes),
         "files": {quantity: path.name for quantity, path in written.items()},
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import DepthOfField, depth_error_m, depth_of_field, finite_depth_m
 from mddnet.predict.resampling import nearest_downsampled, strips, upsampled, upsampled_rows
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
@@ -50,6 +51,7 @@ class Prediction:
         model_version: version of its weights.
         notes: assumptions and limitations, those of the photo first.
         refined: whether a second pass at twice the resolution was requested.
+        camera: field of view and median depth by the scene, where the network estimates them.
     """
 
     maps: SmallMaps
@@ -60,6 +62,7 @@ class Prediction:
     model_version: str
     notes: tuple[str, ...] = ()
     refined: bool = False
+    camera: CameraEstimate | None = None
 
     @cached_property
     def inv_depth(self) -> Float32Array:

@@ -18,6 +18,7 @@ from mddnet.io.json_fields import display
 from mddnet.model.folder import shipped_root
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.photo.samples import check_size
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.fusion import FusionInput, fuse
 from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
@@ -92,7 +93,7 @@ class Model:
         padded = np.pad(small, ((0, -h % m), (0, -w % m), (0, 0)), mode="reflect")
         image = padded.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)  # (1, 3, h', w')
         try:
-            outputs = self._session.run(list(MAP_NAMES), {INPUT_NAME: image})
+            *outputs, camera = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image})
         except Exception as error:
             # ONNX Runtime has its own exceptions, including one for an accelerator that is out of memory.
             raise ModelError(f"{self.model_dir.graph}: cannot run on an input {image.shape} ({error})") from error
@@ -103,12 +104,19 @@ class Model:
                     f"{self.model_dir.graph}: {name} has shape {output.shape} for an input {image.shape}, expected "
                     f"{expected}, or values that are not finite; export the model again"
                 )
+        if camera.shape != (1, 4) or not np.isfinite(camera).all():
+            raise ModelError(
+                f"{self.model_dir.graph}: camera is {camera.tolist()} for an input {image.shape}, expected (1, 4) finite "
+                "values; export the model again"
+            )
         rows, columns = -(-h // MAP_STRIDE), -(-w // MAP_STRIDE)
         depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit = (
             output[0, 0, :rows, :columns].astype(np.float32) for output in outputs
         )
         scale = float(np.sqrt(height * width / (h * w)))
-        return FusionInput(depth, depth_log_sigma, np.maximum(coc_px, 0), coc_log_sigma, sign_logit, small, scale)
+        estimate = CameraEstimate.from_network(camera[0])
+        coc_px = np.maximum(coc_px, 0)
+        return FusionInput(depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit, small, scale, estimate)
 
     @overload
     def predict(self, x: PhotoLike, *, refine: bool = False) -> Prediction: ...
@@ -137,7 +145,9 @@ class Model:
             network = self._refined(photo.pixels, network)
         fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
         notes = (*photo.notes, *fused.notes)
-        return Prediction(fused.maps, fused.unit, fused.focus, photo, self.name, self.version, notes, refine)
+        return Prediction(
+            fused.maps, fused.unit, fused.focus, photo, self.name, self.version, notes, refine, network.camera
+        )
 
     def _refined(self, pixels: UInt8Array, first: FusionInput) -> FusionInput:
         """The first pass with small CoCs of a second one at a higher resolution.

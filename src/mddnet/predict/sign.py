@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from mddnet.predict.blur import Blur
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MetricLaw
 from mddnet.types import Float32Array
 
@@ -26,6 +27,8 @@ VISIBLE_PX = 4.0
 """The network's log-odds count in proportion to the CoC below this: little blur hardly shows its sign."""
 USUAL_DEPTH_M, DEPTH_SPREAD, DEPTH_TAIL = 1.0, 0.8, 3.0
 """Prior over distances: Student's t of the logarithm, its middle, scale and degrees of freedom."""
+SPREAD_IN_SCENE = 0.5
+"""Scale of the logarithm of the distances of one scene about its median."""
 PRIOR_WEIGHT = 0.25
 """Weight of the log-odds by the prior over distances: those of the cells of a scene are much the same. Scenes wholly on
 one side are better with more of it, close-ups with less."""
@@ -39,7 +42,7 @@ def network_log_odds(sign_logit: Float32Array, coc_px: Float32Array) -> Float32A
     return np.asarray(odds * np.minimum(coc_px / np.float32(VISIBLE_PX), 1))
 
 
-def lens_log_odds(blur: Blur, law: MetricLaw | None) -> Float32Array:
+def lens_log_odds(blur: Blur, law: MetricLaw | None, camera: CameraEstimate | None = None) -> Float32Array:
     """Log-odds by the lens; 0 if it is not known.
 
     A CoC above that of infinity, kappa u_focus, cannot be behind the plane of focus: the log-odds fall by the square of
@@ -49,22 +52,28 @@ def lens_log_odds(blur: Blur, law: MetricLaw | None) -> Float32Array:
     Args:
         blur: (h, w) CoCs in pixels of the network's image.
         law: the lens law in 1/m and the same pixels.
+        camera: by the scene; its median depth is the middle of the prior over distances.
     """
     if law is None:
         return np.zeros_like(blur.px)
     excess = np.maximum(blur.root - math.sqrt(law.infinity_px), 0) / blur.root_sigma
     away = blur.px / np.float32(law.kappa_px)
-    prior = _log_density(law.u_focus - away) - _log_density(law.u_focus + away)
+    middle_m, spread = USUAL_DEPTH_M, DEPTH_SPREAD
+    if camera is not None:
+        spread = math.hypot(SPREAD_IN_SCENE, camera.median_depth_error)
+        middle_m = camera.median_depth_m
+    behind, in_front = (_log_density(law.u_focus + side * away, middle_m, spread) for side in (-1, 1))
+    prior = behind - in_front
     seen = np.square(blur.px) / (np.square(blur.px) + np.square(blur.sigma_px))
     odds = PRIOR_WEIGHT * seen * np.clip(prior, -MAX_LOG_ODDS, MAX_LOG_ODDS)
     return np.asarray(odds - np.minimum(excess * excess, SURE_LOG_ODDS), dtype=np.float32)
 
 
-def _log_density(inv_depth: Float32Array) -> Float32Array:
+def _log_density(inv_depth: Float32Array, middle_m: float, spread: float) -> Float32Array:
     """Logarithm of the prior density of inverse depth in 1/m, without its constant."""
     u = np.maximum(inv_depth, np.float32(LEAST_INV_DEPTH))
     logarithm = np.log(u)
-    from_usual = (logarithm + math.log(USUAL_DEPTH_M)) / DEPTH_SPREAD
+    from_usual = (logarithm + np.float32(math.log(middle_m))) / np.float32(spread)
     return np.asarray(-0.5 * (DEPTH_TAIL + 1) * np.log1p(from_usual * from_usual / DEPTH_TAIL) - logarithm)
 
 
