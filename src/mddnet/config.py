@@ -216,7 +216,7 @@ class OptimConfig(_Section):
     steps: Count = Field(6000, description="Training steps.")
     schedule: Literal["cosine", "constant", "linear_decay"] = Field(
         "cosine",
-        description="Learning rate after the warm-up: half a cosine to 0, constant, or constant and a linear decay to 0.",
+        description="Learning rate after the warm-up: half a cosine, constant, or constant with a decay at the end.",
     )
     decay_share: Fraction = Field(0.25, description="Share of the steps with linear_decay, at the end.")
     ema: float = Field(0.998, ge=0, lt=1, description="Decay of the moving average of the weights; 0 disables it.")

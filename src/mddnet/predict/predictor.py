@@ -106,8 +106,8 @@ class Model:
                 )
         if camera.shape != (1, 4) or not np.isfinite(camera).all():
             raise ModelError(
-                f"{self.model_dir.graph}: camera is {camera.tolist()} for an input {image.shape}, expected (1, 4) finite "
-                "values; export the model again"
+                f"{self.model_dir.graph}: camera is {camera.tolist()}, expected (1, 4) finite values; "
+                "export the model again"
             )
         rows, columns = -(-h // MAP_STRIDE), -(-w // MAP_STRIDE)
         depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit = (
