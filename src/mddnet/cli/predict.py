@@ -19,6 +19,7 @@ from mddnet.cli.flags import Count, OutFolder, Positive
 DEFAULT_OUT = Path("mddnet_out")
 
 if TYPE_CHECKING:
+    from mddnet.predict.depth_prior import Priors
     from mddnet.predict.folder import Outcome, Settings
     from mddnet.predict.output import SaveFormat
 
@@ -40,6 +41,7 @@ def predict(
     formats: str = "tiff",
     linear: Annotated[bool, Parameter(negative="")] = False,
     refine: Annotated[bool, Parameter(negative="")] = False,
+    depth_prior: str | None = None,
     max_megapixels: Positive | None = None,
     recursive: Annotated[bool, Parameter(negative="")] = False,
     resume: Annotated[bool, Parameter(negative="")] = False,
@@ -84,6 +86,11 @@ def predict(
         Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
     refine
         Add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
+    depth_prior
+        Depth by another network or tool, fused with the blur in place of the depth of our network: a depth map (larger
+        is nearer; metres if the name has "depth_m"), a folder of them (cup.depth.png for cup.jpg), an ONNX file with
+        its description, or a depth network of transformers by its folder or hub name, such as
+        depth-anything/Depth-Anything-V2-Small-hf (extra prior).
     max_megapixels
         Reject larger photos by their header. The default is 200, or the environment variable MDDNET_MAX_MEGAPIXELS.
         A megapixel takes 12 MB of memory, so a small file may take a lot of memory.
@@ -105,7 +112,10 @@ def predict(
             raise ValueError(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
         lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, _camera(camera, sensor, pixel_um))
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
-        settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, resume)
+        if depth_prior is not None and ray is not None:
+            raise ValueError("--depth-prior and --ray: expected one of them")
+        priors = None if depth_prior is None else _priors(depth_prior, threads)
+        settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, priors, resume)
         names = [*(paths or []), *_listed(list_file)]
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)
@@ -140,6 +150,16 @@ def _camera(camera: str | None, sensor: str | None, pixel_um: float | None) -> s
         except MddnetError as error:
             raise ValueError(f"{names[0]}: {error}") from error
     return choice
+
+
+def _priors(depth_prior: str, threads: int | None) -> Priors:
+    from mddnet.cli.depth_prior import priors_of
+    from mddnet.errors import MddnetError
+
+    try:
+        return priors_of(depth_prior, threads)
+    except MddnetError as error:
+        raise ValueError(f"--depth-prior {error}") from error
 
 
 def _formats(formats: str) -> tuple[SaveFormat, ...]:

@@ -32,6 +32,7 @@ from mddnet.photo.lens_facts import CameraLens, replaced_lens
 from mddnet.photo.raw import RAW_SUFFIXES
 from mddnet.photo.reader import photo_header, read_photo
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
+from mddnet.predict.depth_prior import Priors
 from mddnet.predict.output import (
     SaveFormat,
     check_stem,
@@ -73,6 +74,7 @@ class Settings:
     linear: bool = False  # whether the samples of the photos are linear light
     max_pixels: int | None = None  # larger photos are rejected; None is the default limit
     refine: bool = False  # whether to add a second pass at twice the resolution
+    priors: Priors | None = None  # depth priors of the photos
     resume: bool = False  # whether to skip photos with results of the same settings and model
 
 
@@ -298,7 +300,8 @@ def predict_item(
         if facts is not None:
             return Outcome(item.path, f"{item.name}: done before", facts)
         check_stem(item.stem)
-        prediction = model.predict(item.read(), refine=settings.refine)
+        prior = None if settings.priors is None else settings.priors.of(item.path)
+        prediction = model.predict(item.read(), refine=settings.refine, depth_prior=prior)
         fixed_range = None if item.ranges is None else item.ranges.of(prediction)
         if turn is not None:
             turn.wait()
@@ -345,6 +348,8 @@ def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None
     if facts is None or (facts.model, facts.model_version) != (model.name, model.version):
         return None
     if facts.refined != settings.refine or facts.content is None or facts.content != content_of(item.path):
+        return None
+    if facts.depth_prior != (None if settings.priors is None else settings.priors.name_for(item.path)):
         return None
     if not facts.intact(settings.formats):
         return None

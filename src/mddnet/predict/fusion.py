@@ -33,7 +33,7 @@ SHARP_PX = 1.0
 BLURRED_SHARE = 0.02
 """Smallest share of blurred pixels with which blur alone gives depth where no plane of focus was found."""
 LEAST_GAIN, GAIN_STEP = 3.0, 1.5
-"""Blur counts by the logistic function of (gain - 3) / 1.5, where the gain is the log-likelihood by which the scene's
+"""Blur counts by the logistic function of (gain - 3) / 1.5, less its value at 0, where the gain is the log-likelihood by which the scene's
 depth explains the CoCs better than one CoC does. On training locations it is below 3 on 14 of 21 all-in-focus images
 (most others keep some blur) and above 10 on nine tenths of the blurred frames."""
 SCENE_WEIGHT = 0.15
@@ -64,6 +64,7 @@ class FusionInput:
         photo: (H, W, 3) uint8, the network's image; h = ceil(H / stride).
         scale: pixels of the user's photo per pixel of the network's image.
         camera: field of view and median depth by the scene; None if the network does not estimate them.
+        fine_depth: (H, W), ``depth`` at the resolution of ``photo``, if it is known; ``depth`` has its means.
     """
 
     depth: Float32Array
@@ -74,6 +75,7 @@ class FusionInput:
     photo: UInt8Array
     scale: float = 1.0
     camera: CameraEstimate | None = None
+    fine_depth: Float32Array | None = None
 
     def __post_init__(self) -> None:
         shapes = {values.shape for values in (self.depth, self.depth_log_sigma, self.coc_px, self.coc_log_sigma)}
@@ -110,6 +112,28 @@ class _Fused:
     log_odds: Float32Array  # of being behind the plane of focus
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What depth, blur, sign and lens say of the plane of focus, on the cells."""
+
+    depth: Float32Array  # (h, w), standardised
+    shift: float
+    span: float  # depth = span * standardised + shift
+    blur: Blur
+    log_odds: Float32Array  # (h, w), of being behind the plane of focus, by the network and the lens
+    plane: Plane
+
+
+def evidence_of(answers: FusionInput, lens: Lens) -> Evidence:
+    """Find the plane of focus; the arguments are those of :func:`fuse`."""
+    blur = Blur(answers.coc_px, np.exp(answers.coc_log_sigma))
+    depth, shift, span = standardised(answers.depth)
+    by_network = network_log_odds(answers.sign_logit, blur.px)
+    by_lens = lens_log_odds(blur, metric_law(lens, answers.scale), answers.camera)
+    plane = find_plane(_cells(depth, blur, np.float32(NETWORK_SHARE) * by_network + by_lens))
+    return Evidence(depth, shift, span, blur, by_network + by_lens, plane)
+
+
 def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     """Fuse depth and blur.
 
@@ -122,16 +146,13 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
         cap_px: largest CoC of the network's output, pixels of its image.
     """
     scale, stride, photo = answers.scale, answers.stride, answers.photo
-    blur = Blur(answers.coc_px, np.exp(answers.coc_log_sigma))
-    depth, shift, span = standardised(answers.depth)
-    flat = span == 0
-    by_network = network_log_odds(answers.sign_logit, blur.px)
-    by_lens = lens_log_odds(blur, metric_law(lens, scale), answers.camera)
-    plane = find_plane(_cells(depth, blur, np.float32(NETWORK_SHARE) * by_network + by_lens))
+    evidence = evidence_of(answers, lens)
+    depth, blur, plane = evidence.depth, evidence.blur, evidence.plane
+    shift, span, flat = evidence.shift, evidence.span, evidence.span == 0
     colours = cell_means(photo, stride)
     error = np.full_like(depth, FLAT_ERROR) if flat else np.exp(answers.depth_log_sigma) + np.float32(SCENE_ERROR)
-    trust = 1.0 if flat else 1.0 / (1.0 + math.exp(min(max((LEAST_GAIN - plane.gain) / GAIN_STEP, -30.0), 30.0)))
-    fused = _fused(depth, error, blur, plane, by_network + by_lens, colours, trust)
+    trust = 1.0 if flat else _trust(plane.gain)
+    fused = _fused(depth, error, blur, plane, evidence.log_odds, colours, trust)
 
     reason = _reason_against(blur, plane, flat)
     residual = float(np.abs(np.abs(plane.defocus_px(depth)) - blur.px).mean()) * scale
@@ -141,6 +162,10 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     blurred = bool((blur.px >= SHARP_PX).mean() > BLURRED_SHARE)
     unit = inv_depth_scale(fit, lens, blurred)
     inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
+    fine = None
+    if answers.fine_depth is not None and unit.gain > 0 and not flat:
+        fine = _rescaled((answers.fine_depth - np.float32(shift)) / np.float32(span), plane, trust)
+        inv_depth = inv_depth - fused.scene_u * np.float32(unit.gain * span)  # what the cells add to it
 
     agreement = _agreement(fused, blur, plane) if fit.found else np.full_like(depth, UNKNOWN_AGREEMENT)
     unlike = out_of_distribution_note(photo)
@@ -148,6 +173,8 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
         agreement = np.minimum(agreement, np.float32(UNKNOWN_AGREEMENT))
     whole = upsampled_along(photo, colours, stride, [inv_depth, blur.px, fused.log_odds, agreement, sigma])
     inv_depth, coc_px, log_odds, agreement, sigma = whole
+    if fine is not None:
+        inv_depth = inv_depth + fine * np.float32(unit.gain * span)
     maps = SmallMaps(
         inv_depth=np.maximum(inv_depth, np.float32(0)) if unit.unit == "1/m" else inv_depth,
         defocus_px=coc_px * np.float32(scale),
@@ -206,8 +233,7 @@ def _fused(
         trust: weight of the blur in [0, 1].
     """
     kappa = np.float32(max(plane.kappa_px, 1e-6))
-    by_blur = np.float32(plane.u_focus) - plane.defocus_px(depth) / kappa
-    scene_u = np.float32(1 - SCENE_WEIGHT) * by_blur + np.float32(SCENE_WEIGHT) * depth
+    scene_u = _rescaled(depth, plane, trust)
     away = blur.px / kappa
     away_sigma = blur.sigma_px / kappa / np.float32(math.sqrt(max(trust, 1e-4)))
     guide = np.dstack([colours / np.float32(ALIKE_COLOUR * math.sqrt(3)), depth / np.float32(ALIKE_DEPTH)])
@@ -223,6 +249,20 @@ def _fused(
     share = mean(step / blur_variance) / mean(1.0 / blur_variance + 1.0 / scene_variance)
     sigma = np.sqrt(blur_variance + np.square(step / 2))
     return _Fused(scene_u + share, sigma.astype(np.float32), scene_u, log_odds)
+
+
+def _trust(gain: float) -> float:
+    """Weight of the blur in [0, 1]; 0 where one CoC explains it as well as the scene's depth does."""
+    least = 1.0 / (1.0 + math.exp(LEAST_GAIN / GAIN_STEP))
+    logistic = 1.0 / (1.0 + math.exp(min((LEAST_GAIN - gain) / GAIN_STEP, 30.0)))
+    return max(0.0, (logistic - least) / (1.0 - least))
+
+
+def _rescaled(depth: Float32Array, plane: Plane, trust: float) -> Float32Array:
+    """Standardised inverse depth by the scene, rescaled by a rising function so that it explains the blur."""
+    by_blur = np.float32(plane.u_focus) - plane.defocus_px(depth) / np.float32(max(plane.kappa_px, 1e-6))
+    share = np.float32((1 - SCENE_WEIGHT) * trust)
+    return np.asarray(share * by_blur + (np.float32(1) - share) * depth)
 
 
 def _reason_against(blur: Blur, plane: Plane, flat: bool) -> str:

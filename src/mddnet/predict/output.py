@@ -212,6 +212,7 @@ class SavedFacts:
     lens: Lens
     content: str | None
     refined: bool
+    depth_prior: str | None
     files: dict[str, tuple[int, int]]  # size in bytes and CRC-32 of every other file, by its name
 
     def intact(self, formats: Sequence[SaveFormat]) -> bool:
@@ -256,6 +257,7 @@ def read_facts(path: Path) -> SavedFacts | None:
             Lens.from_json(data.get("lens", {})),
             data.get("content"),
             bool(data.get("refined", False)),
+            data.get("depth_prior"),
             {name: (state["bytes"], state["crc32"]) for name, state in data.get("checksums", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -473,6 +475,7 @@ def _facts(prediction: Prediction, written: dict[str, Path]) -> dict[str, object
         "height_px": height,
         "model": {"name": prediction.model, "version": prediction.model_version},
         "refined": prediction.refined,
+        "depth_prior": prediction.depth_prior,
         "unit": prediction.unit,
         "focus": asdict(focus) | unknown,
         "depth_of_field": None if sharp is None else sharp.to_json(),

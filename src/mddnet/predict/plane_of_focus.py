@@ -62,6 +62,7 @@ class Plane:
         signed_px: (K,) signed defocus at the knots, falling.
         log_odds: of this plane of focus against the best one that is clearly different.
         gain: log-likelihood of the CoCs, less that of one CoC for the whole photo.
+        cost: negative log-likelihood of CoCs, signs and place.
     """
 
     u_focus: float
@@ -70,6 +71,7 @@ class Plane:
     signed_px: Float64Array
     log_odds: float
     gain: float
+    cost: float
 
     def defocus_px(self, depth: Float32Array) -> Float32Array:
         """The signed defocus at standardised inverse depths: straight lines of slope kappa beyond the knots."""
@@ -104,7 +106,9 @@ def find_plane(cells: Cells) -> Plane:
     u_focus = _zero(depth, signed, root, precision, float(places[best]))
     away = np.sqrt(np.abs(u_focus - depth))
     kappa = float((away @ (precision * root)) / (away * away @ precision)) ** 2
-    return Plane(u_focus, kappa, depth, signed, log_odds, INDEPENDENT * float(constant - misfit[best]))
+    return Plane(
+        u_focus, kappa, depth, signed, log_odds, INDEPENDENT * float(constant - misfit[best]), float(cost[best])
+    )
 
 
 def _binned(cells: Cells) -> tuple[NDArray[np.intp], Float64Array, Float64Array, Float64Array]:

@@ -52,6 +52,7 @@ class Prediction:
         notes: assumptions and limitations, those of the photo first.
         refined: whether a second pass at twice the resolution was requested.
         camera: field of view and median depth by the scene, where the network estimates them.
+        depth_prior: what the depth prior is from, if there was one.
     """
 
     maps: SmallMaps
@@ -63,6 +64,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
     refined: bool = False
     camera: CameraEstimate | None = None
+    depth_prior: str | None = None
 
     def __repr__(self) -> str:
         """One line with size, unit and plane of focus, and a line for each note."""

@@ -19,6 +19,7 @@ from mddnet.model.folder import shipped_root
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.photo.samples import check_size
 from mddnet.predict.camera_estimate import CameraEstimate
+from mddnet.predict.depth_prior import PriorSource, prior_of, with_prior
 from mddnet.predict.fusion import FusionInput, fuse
 from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
 from mddnet.predict.prediction import Prediction
@@ -119,11 +120,21 @@ class Model:
         return FusionInput(depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit, small, scale, estimate)
 
     @overload
-    def predict(self, x: PhotoLike, *, refine: bool = False) -> Prediction: ...
+    def predict(self, x: PhotoLike, *, refine: bool = False, depth_prior: PriorSource | None = None) -> Prediction: ...
     @overload
-    def predict(self, x: list[PhotoLike] | tuple[PhotoLike, ...], *, refine: bool = False) -> list[Prediction]: ...
     def predict(
-        self, x: PhotoLike | list[PhotoLike] | tuple[PhotoLike, ...], *, refine: bool = False
+        self,
+        x: list[PhotoLike] | tuple[PhotoLike, ...],
+        *,
+        refine: bool = False,
+        depth_prior: PriorSource | None = None,
+    ) -> list[Prediction]: ...
+    def predict(
+        self,
+        x: PhotoLike | list[PhotoLike] | tuple[PhotoLike, ...],
+        *,
+        refine: bool = False,
+        depth_prior: PriorSource | None = None,
     ) -> Prediction | list[Prediction]:
         """Predict depth and defocus of a photo, or of each photo of a list.
 
@@ -131,23 +142,36 @@ class Model:
             x: a :class:`~mddnet.types.Photo`, a path, a Pillow image (its current frame), an array (H, W, 3) or (H, W)
                 of uint8 or of float in [0, 1]; or a list or tuple of any of them.
             refine: add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
+            depth_prior: depth by another network or tool, which is fused with the blur in place of the network's own:
+                (H, W) inverse depth, larger is nearer, of any size with the photo's aspect ratio; a file of it; a
+                :class:`~mddnet.predict.depth_prior.DepthPrior`; or a function that gives one of these for (H, W, 3)
+                uint8 pixels.
 
         Raises:
-            ImageError: if a photo cannot be used.
+            ImageError: if a photo or a depth prior cannot be used.
         """
         if isinstance(x, list | tuple):
-            return [self._predicted(photo_from(item), refine) for item in x]
-        return self._predicted(photo_from(x), refine)
+            return [self._predicted(photo_from(item), refine, depth_prior) for item in x]
+        return self._predicted(photo_from(x), refine, depth_prior)
 
-    def _predicted(self, photo: Photo, refine: bool) -> Prediction:
+    def _predicted(self, photo: Photo, refine: bool, source: PriorSource | None) -> Prediction:
+        prior = None if source is None else prior_of(source, photo.pixels)
         network = self.network_maps(photo.pixels)
         if refine and max(photo.pixels.shape[:2]) > self.model_dir.long_side:
             network = self._refined(photo.pixels, network)
+        notes = list(photo.notes)
+        if prior is not None:
+            network, of_prior = with_prior(network, prior, photo.lens)
+            notes += of_prior
         fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
-        notes = (*photo.notes, *fused.notes)
+        maps, unit = fused.maps, fused.unit
+        if prior is not None and prior.unit == "1/m" and unit == "relative":
+            maps, unit = replace(maps, inv_depth_error=fused.inv_depth_sigma), prior.unit
+            notes.append(f"Metres are those of {prior.source}.")
         return Prediction(
-            fused.maps, fused.unit, fused.focus, photo, self.name, self.version, notes, refine, network.camera
-        )
+            maps, unit, fused.focus, photo, self.name, self.version, (*notes, *fused.notes), refine, network.camera,
+            None if prior is None else prior.source,
+        )  # fmt: skip
 
     def _refined(self, pixels: UInt8Array, first: FusionInput) -> FusionInput:
         """The first pass with small CoCs of a second one at a higher resolution.

@@ -48,8 +48,10 @@ def is_hub_name(name: str) -> bool:
 class TransformersModel:
     """A depth network of transformers; its configuration determines whether it estimates inverse depth or metres."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, download: bool = False) -> None:
         """Load image processor and safetensors from a folder, or by a name in the local cache of the hub.
+
+        With ``download``, files that the cache lacks are fetched from the hub.
 
         ModelError if the package, the weights or one of their files is missing, or the type is unknown.
         """
@@ -59,7 +61,7 @@ class TransformersModel:
         transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.name = Path(source).name
-        local: dict[str, Any] = {"local_files_only": True}
+        local: dict[str, Any] = {"local_files_only": not download}
         try:
             config = transformers.AutoConfig.from_pretrained(source, **local)
         except Exception as error:
