@@ -33,9 +33,9 @@ SHARP_PX = 1.0
 BLURRED_SHARE = 0.02
 """Smallest share of blurred pixels with which blur alone gives depth where no plane of focus was found."""
 LEAST_GAIN, GAIN_STEP = 3.0, 1.5
-"""Blur counts by the logistic function of (gain - 3) / 1.5, less its value at 0, where the gain is the log-likelihood by which the scene's
-depth explains the CoCs better than one CoC does. On training locations it is below 3 on 14 of 21 all-in-focus images
-(most others keep some blur) and above 10 on nine tenths of the blurred frames."""
+"""Blur counts by the logistic function of (gain - 3) / 1.5, less its value at 0. The gain is the log-likelihood by
+which the scene's depth explains the CoCs better than one CoC does. On training locations it is below 3 on 14 of 21
+all-in-focus images (most others keep some blur) and above 10 on nine tenths of the blurred frames."""
 SCENE_WEIGHT = 0.15
 """Share of the scene's own inverse depth in its monotone rescaling by the blur, so that the order is never lost."""
 SCENE_ERROR = 0.1
