@@ -19,6 +19,7 @@ from mddnet.io.atomic import atomic_write_text
 BENCHMARKS = {
     "ablation": "perturbed photos",
     "corruption": "motion blur, sharpening, computed bokeh, haze and unusual lenses",
+    "depth-prior": "depth of another network or tool, fused with the blur",
     "evaluation-speed": "processor time of an evaluation and of the network",
     "metres": "metric depth of single frames with a known lens",
     "multi-scale": "a second pass at twice the resolution",
