@@ -18,6 +18,8 @@ from benchmarks.settings import Settings
 from numpy.typing import NDArray
 
 from mddnet.data.split import read_split
+from mddnet.evaluate.baselines import find_baseline
+from mddnet.evaluate.methods import checked_infer
 from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_maps
 from mddnet.kinds import MEASURED_KINDS
 from mddnet.metrics import depth_ordinal_accuracy, vertical_position
@@ -172,11 +174,17 @@ def markdown(
 
 def _networks(named: Sequence[str]) -> dict[str, Callable[[UInt8Array], Any]]:
     """Depth networks by name, from NAME=NETWORK."""
-    if not named:
-        return {}
-    from research.teacher.predict import parse  # needs the extra train
+    return {name: _network(spec) for name, _, spec in (text.partition("=") for text in named)}
 
-    return {name: parse(spec) for name, _, spec in (text.partition("=") for text in named)}
+
+def _network(spec: str) -> Callable[[UInt8Array], Any]:
+    """A teacher or peer as ``research.teacher.predict.parse`` takes it, or a network as ``--depth-prior`` does."""
+    if ".safetensors" in spec or spec.endswith(".tflite"):
+        from research.teacher.predict import parse  # needs the extra train
+
+        return parse(spec)
+    method = find_baseline(spec)
+    return lambda photo: checked_infer(method, photo).inv_depth
 
 
 def run(settings: Settings) -> str:

@@ -15,15 +15,28 @@ from mddnet.version import __version__
 if TYPE_CHECKING:
     from mddnet.errors import MddnetError
     from mddnet.photo.reader import read_photo
+    from mddnet.predict.depth_prior import DepthPrior
     from mddnet.predict.prediction import Prediction
     from mddnet.predict.predictor import Model, load
     from mddnet.types import Lens, LensLawFit, Photo
 
-__all__ = ["Lens", "LensLawFit", "MddnetError", "Model", "Photo", "Prediction", "__version__", "load", "read_photo"]
+__all__ = [
+    "DepthPrior",
+    "Lens",
+    "LensLawFit",
+    "MddnetError",
+    "Model",
+    "Photo",
+    "Prediction",
+    "__version__",
+    "load",
+    "read_photo",
+]
 
 _NAMES_OF = {
     "mddnet.errors": ["MddnetError"],
     "mddnet.photo.reader": ["read_photo"],
+    "mddnet.predict.depth_prior": ["DepthPrior"],
     "mddnet.predict.prediction": ["Prediction"],
     "mddnet.predict.predictor": ["Model", "load"],
     "mddnet.types": ["Lens", "LensLawFit", "Photo"],
