@@ -51,8 +51,8 @@ def export(
         d = stated["differences"]
         line += (
             f"; difference from fp32 on synthetic images: defocus {d['defocus_px_mean']:.2f} px on average (at most "
-            f"{d['defocus_px_largest']:.2f}), inverse depth {d['inv_depth_mean']:.4f} of 1, same sign at "
-            f"{d['same_side_share']:.1%} of the blurred pixels"
+            f"{d['defocus_px_largest']:.2f}), inverse depth {d['inv_depth_mean']:.4f} of its deviation, same sign at "
+            f"{d['same_sign_share']:.1%} of the blurred pixels"
         )
     print(line)
     if not (folder / CARD_FILE).is_file():
