@@ -20,8 +20,14 @@ from numpy.typing import NDArray
 from mddnet.data.split import read_split
 from mddnet.evaluate.baselines import find_baseline
 from mddnet.evaluate.methods import checked_infer
-from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_maps
-from mddnet.kinds import MEASURED_KINDS
+from mddnet.evaluate.scenes import (
+    MEASURED_KINDS,
+    EvaluationScene,
+    choose_frames,
+    choose_scenes,
+    read_frame,
+    read_maps,
+)
 from mddnet.metrics import depth_ordinal_accuracy, vertical_position
 from mddnet.optics import lens_kappa_px, sensor_distance_m
 from mddnet.predict.depth_prior import DepthPrior

@@ -39,10 +39,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     predict = Model.predict
 
-    def predict_and_note(self: Model, photo: Photo, *, refine: bool = False) -> Prediction:
+    def predict_and_note(self: Model, photo: Photo, **settings: Any) -> Prediction:
         assert photo.path is not None
         seen.append(photo.path.name)
-        return predict(self, photo, refine=refine)
+        return predict(self, photo, **settings)
 
     monkeypatch.setattr(Model, "predict", predict_and_note)
     return seen

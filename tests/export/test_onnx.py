@@ -181,4 +181,5 @@ def test_shipped_weights_and_graph_give_same_maps() -> None:
     with torch.no_grad():
         network = MDDNet.from_pretrained(shipped)(torch.from_numpy(image))
     for ours, theirs in zip(network, graph, strict=True):
-        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=2e-3)
+        # both are stored in half precision, the graph after the batch norms were folded into the convolutions
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=2e-2 * max(float(ours.std()), 0.1))

@@ -426,7 +426,12 @@ def test_every_real_capture_is_listed(shared_data: Path) -> None:
     kind_of_capture = {kind.capture: kind.name for kind in KINDS.values()}
     for path in (shared_data / "captures").glob("*/*/capture.json"):
         expected[kind_of_capture[json.loads(path.read_text(encoding="utf-8"))["kind"]]] += 1
-    for group, manifest in (("rgbd", "depth/rgbd"), ("stereo", "depth/stereo"), ("photos", "photos")):
+    for group, manifest in (
+        ("rgbd", "depth/rgbd"),
+        ("stereo", "depth/stereo"),
+        ("multiview", "depth/multiview"),
+        ("photos", "photos"),
+    ):
         with (shared_data / manifest / "manifest.csv").open(newline="", encoding="utf-8") as stream:
             expected[group] = sum(1 for _ in csv.DictReader(stream))
     assert {kind: sum(task.kind == kind for task in plan.tasks) for kind in KINDS} == expected
@@ -435,4 +440,3 @@ def test_every_real_capture_is_listed(shared_data: Path) -> None:
     assert {split_of(task.location, locations) for task in plan.tasks} == {"train", "dev"}
     folders = {file.relative_to(shared_data).parts[0] for task in plan.tasks for file in task.files}
     assert folders == {"captures", "depth", "photos"}
-    assert not any("multiview" in file.parts for task in plan.tasks for file in task.files)
