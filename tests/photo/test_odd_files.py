@@ -27,9 +27,9 @@ EXTRA = "needs the extra formats"
 # --- what a file is, is told by its content ---------------------------------------------------------------------------
 
 
-def dng_with_thumbnail(path: Path, tags_in_first: bool = True) -> None:
+def dng_with_thumbnail(path: Path, tags_in_first: bool = True, light: int = 20000) -> None:
     """A raw file as cameras write it: a small RGB preview first, and the sensor's image in a SubIFD."""
-    made_dng(path)
+    made_dng(path, light=light)
     with tifffile.TiffFile(path) as file:
         mosaic = file.pages[0].asarray()
         skipped = {254, 256, 257, 258, 259, 262, 270, 273, 277, 278, 279, 282, 283, 284, 296, 305, 330}

@@ -17,7 +17,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
-from mddnet.photo.exr import EXR_MAGIC, exr_header, read_exr
+from mddnet.photo.exr import EXR_MAGIC, exr_header, exr_white, read_exr
 from mddnet.photo.heif import is_heif, open_heif
 from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
 from mddnet.photo.jpeg import load_jpeg
@@ -32,8 +32,8 @@ from mddnet.photo.lens_facts import (
 )
 from mddnet.photo.made_profile import HEAD_BYTES, code_points, stated_profile
 from mddnet.photo.maker_notes import maker_focus_m
-from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_header, read_raw
-from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
+from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_header, raw_white, read_raw
+from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size, scaled_to_white, white_of
 from mddnet.photo.tiff import MIN_IS_WHITE, TIFF_MAGIC, TiffContent, inverted, read_tiff, tiff_content, tiff_header
 from mddnet.types import Lens, Photo, UInt8Array
 
@@ -43,6 +43,7 @@ __all__ = [
     "photo_from_array",
     "photo_from_image",
     "photo_header",
+    "photo_white",
     "read_capture_photo",
     "read_photo",
     "replaced_lens",
@@ -70,6 +71,7 @@ ROTATIONS: dict[int, Rotation] = {
 """By EXIF orientation."""
 STRIP_ROWS = 256
 CODED_COLOURS = "mddnet_code_points"  # where the reader keeps a file's code points in Pillow's info
+NO_FACTS_WANTED = Lens(1.0, 1.0, 1.0, 1.0)  # given facts are neither looked for nor noted
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
 
 
@@ -112,12 +114,45 @@ def read_photo(
     return replace(photo, notes=(*photo.notes, *missing_scale(photo.lens, lens)))
 
 
-def read_capture_photo(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> Photo:
-    """Read a photo of a capture as :func:`read_photo` does, of any size; an ``error`` ends with ``fix``."""
+def read_capture_photo(
+    path: Path,
+    fix: str,
+    error: type[MddnetError] = CaptureError,
+    *,
+    linear: bool = False,
+    white: float | None = None,
+) -> Photo:
+    """Read a photo of a capture as :func:`read_photo` does, of any size and without lens facts.
+
+    ``white`` is the share of the full range that becomes white, as by :func:`photo_white`. An ``error`` ends with
+    ``fix``.
+    """
     try:
-        return _read(path, None, None, False)
+        return replace(_read(path, NO_FACTS_WANTED, None, linear, white), lens=Lens())
     except ImageError as problem:
         raise error(f"{problem}; {fix}") from problem
+
+
+def photo_white(path: Path, fix: str, linear: bool = False) -> float | None:
+    """Share of the full range that :func:`read_photo` makes white in this photo; None where it is the same in all.
+
+    It depends on the samples for more than 8 bits per sample, for light above 1, and for raw files. Errors as of
+    :func:`read_capture_photo`.
+    """
+    with ExitStack() as files:
+        try:
+            opened = _opened(path, files)
+            if callable(opened):
+                return (raw_white if opened is read_raw else exr_white)(path)
+            if opened is None or _is_deep_tiff(opened, linear):
+                return white_of(read_tiff(path, None).samples, linear, str(path))
+            check_size(opened.height, opened.width, str(path), None)
+            return white_of(np.asarray(opened), linear, str(path)) if _is_deep(opened) else None
+        except ImageError as problem:
+            raise CaptureError(f"{problem}; {fix}") from problem
+        except Exception as problem:
+            # The readers raise many classes of exceptions for damaged files.
+            raise CaptureError(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
 
 
 def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
@@ -140,7 +175,7 @@ def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) 
     return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
 
 
-def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens | None, int | None], Photo] | None:
+def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[..., Photo] | None:
     """A file by its content: an image to decode with Pillow, another reader, or None for tifffile's part of TIFF."""
     stream = files.enter_context(SizedFile(path))
     head = stream.read(HEAD_BYTES)
@@ -177,15 +212,15 @@ def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens 
     return image
 
 
-def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
-    """As :func:`read_photo`, of any size."""
+def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool, white: float | None = None) -> Photo:
+    """As :func:`read_photo`, of any size, and with a given white."""
     if not path.is_file():
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected an image file")
     with ExitStack() as files:
         try:
             opened = _opened(path, files)
             if callable(opened):
-                return opened(path, lens, max_pixels)
+                return opened(path, lens, max_pixels, white)
         except ImageError:
             raise
         except PermissionError as error:
@@ -196,17 +231,17 @@ def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -
             # The readers raise many classes of exceptions for damaged files.
             raise ImageError(f"{path}: not a readable image ({_one_line(error)}); copy it again") from error
         if opened is None:
-            return _photo_from_tiff(path, lens, max_pixels, linear)
+            return _photo_from_tiff(path, lens, max_pixels, linear, white)
         if _is_deep_tiff(opened, linear):
             try:
-                return _photo_from_tiff(path, lens, max_pixels, linear)
+                return _photo_from_tiff(path, lens, max_pixels, linear, white)
             except ImageError:
                 # tifffile alone does not know the compression; Pillow does, but returns 8 bits.
                 if _is_planar(opened):
                     raise
         if opened.format in {"JPEG", "MPO"}:
             _load_jpeg(opened, path, max_pixels)
-        photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear), path=path)
+        photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear, white), path=path)
         return _with_maker_focus(photo, opened)
 
 
@@ -259,7 +294,14 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
     return Photo(np.array(picture), facts.lens, notes=(*notes, *facts.notes))
 
 
-def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
+def _photo_from_image(
+    image: Image.Image,
+    lens: Lens | None,
+    name: str,
+    max_pixels: int | None,
+    linear: bool,
+    white: float | None = None,
+) -> Photo:
     _refuse_drawing(image, name)
     notes: list[str] = []
     try:
@@ -275,7 +317,7 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
         facts = lens_facts_of_tags(tags, width, height, lens)
         orientation = _orientation(tags, notes)
         notes += facts.notes
-        picture = _srgb8(image, name, linear, notes)
+        picture = _srgb8(image, name, linear, notes, white)
         pixels = _upright_pixels(picture, ROTATIONS[orientation])
     except (MddnetError, MemoryError):
         raise
@@ -325,6 +367,7 @@ def _picture_from_samples(
     name: str,
     notes: list[str],
     max_pixels: int | None = None,
+    white: float | None = None,
 ) -> Image.Image:
     """Opaque RGB from samples of any bit depth."""
     if array.ndim == 3 and array.shape[2] == 1:
@@ -332,6 +375,7 @@ def _picture_from_samples(
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
         raise ImageError(f"{name}: shape {array.shape}; expected (H, W), (H, W, 3) or (H, W, 4)")
     check_size(array.shape[0], array.shape[1], name, max_pixels)
+    array = scaled_to_white(array, white, notes)
     return _over_grey(Image.fromarray(srgb8_by_profile(array, profile, linear, name, notes)), notes)
 
 
@@ -357,13 +401,13 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
     return pixels
 
 
-def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
+def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str], white: float | None) -> Image.Image:
     profile = _profile_of(image, notes)
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+    if _is_deep(image):
         samples = np.asarray(image)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PHOTOMETRIC) == MIN_IS_WHITE:
             samples = inverted(samples, image.tag_v2.get(TAG_BITS_PER_SAMPLE, (16,))[0])
-        return _picture_from_samples(samples, profile, linear, name, notes)
+        return _picture_from_samples(samples, profile, linear, name, notes, white=white)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     alpha = image.getchannel("A") if image.mode in {"RGBA", "LA"} else None
@@ -421,6 +465,11 @@ def _is_planar(image: Image.Image) -> bool:
     return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PLANAR_CONFIGURATION, 1) == 2
 
 
+def _is_deep(image: Image.Image) -> bool:
+    """Whether Pillow gives more than 8 bits per sample."""
+    return image.mode in {"I", "F"} or image.mode.startswith("I;16")
+
+
 def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
     """Whether Pillow would lose or misread 16-bit colours.
 
@@ -444,9 +493,9 @@ def _is_linear_profile(data: bytes | None) -> bool:
         return False
 
 
-def _photo_from_tiff(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
+def _photo_from_tiff(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool, white: float | None) -> Photo:
     page, notes = read_tiff(path, max_pixels), list[str]()
-    picture = _picture_from_samples(page.samples, page.profile, linear, str(path), notes, max_pixels)
+    picture = _picture_from_samples(page.samples, page.profile, linear, str(path), notes, max_pixels, white)
     facts = lens_facts_of_tags(page.tags, picture.width, picture.height, lens)
     orientation = _orientation(page.tags, notes)
     pixels = _upright_pixels(picture, ROTATIONS[orientation])

@@ -95,6 +95,24 @@ def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: li
     return srgb8_from_linear(samples.astype(np.float32) * np.float32(1.0 / white))
 
 
+def white_of(samples: NDArray[np.generic], linear: bool, name: str) -> float | None:
+    """Share of the full range that the conversions of this module make white; None if independent of the samples."""
+    if np.issubdtype(samples.dtype, np.floating):
+        bright = float(np.percentile(samples.astype(np.float32), 99)) if linear else 0.0
+        return bright if 1.0 + OVERSHOOT < bright < math.inf else None
+    return None if samples.dtype in (np.uint8, np.bool_) else _integer_white(samples, name, []) / SIXTEEN_BIT_WHITE
+
+
+def scaled_to_white(samples: NDArray[np.generic], white: float | None, notes: list[str]) -> NDArray[np.generic]:
+    """Samples of more than 8 bits as floats, where 1 is this share of the full range; as they are without a white."""
+    if white is None or samples.dtype in (np.uint8, np.bool_):
+        return samples
+    if white != 1.0:
+        notes.append(f"One exposure for all frames: {white:.3g} of the full range was read as white.")
+    full = 1.0 if np.issubdtype(samples.dtype, np.floating) else SIXTEEN_BIT_WHITE
+    return samples.astype(np.float32) / np.float32(white * full)
+
+
 def _integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) -> int:
     """The integer that represents white: of the fewest bits, 8 to 14, that hold all samples; otherwise 65535."""
     if not np.issubdtype(samples.dtype, np.integer):

@@ -19,6 +19,7 @@ from mddnet.scenes import kappa_fit, store
 from mddnet.scenes.align import AlignedStack, Alignment, Similarity, apply_alignment, estimate_alignment, undo_parallax
 from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
 from mddnet.scenes.depth_from_focus import FocusDepth, complete, depth_from_cost, depth_from_sharpness, upsample
+from mddnet.scenes.remarks import order_remarks
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
 
@@ -61,6 +62,7 @@ class MeasuredStack:
     sweep: Sweep
     near_to_far: bool
     parallax_undone: bool
+    remarks: tuple[str, ...]
 
 
 def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
@@ -85,6 +87,7 @@ def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
         confidence="confidence.png",
         lens=stack.lens,
         measures=_measures(stack, aligned, sweep, kappa) | {"parallax_undone": float(measured.parallax_undone)},
+        remarks=(*measured.remarks, *stack.remarks()),
     )
     images = (aligned.frames[i] for i in kept)
     folder = out_root / stack.scene
@@ -98,6 +101,7 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
     frames = FramesOnDisk(stack)
     aligned = aligned_frames(stack, frames)
     near_to_far = _near_to_far(stack, aligned.alignment)
+    remarks = order_remarks(stack.focus.direction, aligned.alignment)
     sweep = measure_sweep(aligned.frames, values)
     parallax_undone = False
     if not stack.aligned and sweep.chosen.error_fraction > PARALLAX_TRIAL_FRACTION:
@@ -110,7 +114,7 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
             f"blur explains too little: the re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the "
             f"sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
-    return MeasuredStack(aligned, sweep, near_to_far, parallax_undone)
+    return MeasuredStack(aligned, sweep, near_to_far, parallax_undone, remarks)
 
 
 def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedStack:
