@@ -239,21 +239,22 @@ def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool, w
                 # tifffile alone does not know the compression; Pillow does, but returns 8 bits.
                 if _is_planar(opened):
                     raise
-        if opened.format in {"JPEG", "MPO"}:
-            _load_jpeg(opened, path, max_pixels)
         photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear, white), path=path)
         return _with_maker_focus(photo, opened)
 
 
-def _load_jpeg(image: Image.Image, path: Path, max_pixels: int | None) -> None:
-    check_size(image.height, image.width, str(path), max_pixels)
-    try:
-        load_jpeg(image, image.fp, str(path))  # type: ignore[attr-defined]
-    except (MddnetError, MemoryError):
-        raise
-    except Exception as error:
-        # Pillow's decoders raise many classes of exceptions for damaged files.
-        raise ImageError(f"{path}: damaged or truncated image ({_one_line(error)}); copy it again") from error
+def _load(image: Any, name: str) -> None:
+    """Load the pixels; ImageError for a damaged JPEG, unless the caller has loaded it before."""
+    stream = getattr(image, "fp", None)
+    if image.format in {"JPEG", "MPO"} and stream is not None and image.tile and image.tell() == 0:
+        try:
+            load_jpeg(image, stream, name)
+        finally:
+            if image.tile:
+                image.fp = stream
+            elif image._exclusive_fp and image._close_exclusive_fp_after_loading:  # as Pillow does
+                stream.close()
+    image.load()
 
 
 def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
@@ -312,7 +313,7 @@ def _photo_from_image(
             notes.append(f"{which} of several {image.format} frames was read.")
         # Pillow makes a TIFF upright when it loads it, and then forgets its orientation.
         applied = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
-        image.load()
+        _load(image, name)
         tags = _tags_or_nothing(image, notes)
         facts = lens_facts_of_tags(tags, width, height, lens)
         orientation = _orientation(tags, notes)
