@@ -70,6 +70,7 @@ ROTATIONS: dict[int, Rotation] = {
 }
 """By EXIF orientation."""
 STRIP_ROWS = 256
+CODED_FORMATS = frozenset({"AVIF", "HEIF", "PNG"})
 CODED_COLOURS = "mddnet_code_points"  # where the reader keeps a file's code points in Pillow's info
 NO_FACTS_WANTED = Lens(1.0, 1.0, 1.0, 1.0)  # given facts are neither looked for nor noted
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
@@ -276,10 +277,29 @@ def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bo
     """Convert a Pillow image, at its current frame, as :func:`read_photo` does a file; ImageError if it is unusable."""
     filename = getattr(image, "filename", "")
     name = str(filename) or "the image"
+    if image.format in CODED_FORMATS and CODED_COLOURS not in image.info and image.tell() == 0:
+        _find_code_points(image)
     photo = _photo_from_image(image, lens, name, None, linear)
     height, width = photo.pixels.shape[:2]
     check_size(height, width, name, None, least=MIN_SIDE_PX)
     return replace(photo, path=Path(filename)) if filename else photo
+
+
+def _find_code_points(image: Any) -> None:
+    """Keep the code points of an image that the caller opened, if its file can be read."""
+    try:
+        if getattr(image, "fp", None) is not None:
+            at = image.fp.tell()
+            image.fp.seek(0)
+            head = image.fp.read(HEAD_BYTES)
+            image.fp.seek(at)
+        else:
+            with open(image.filename, "rb") as stream:
+                head = stream.read(HEAD_BYTES)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return
+    if (coded := code_points(head)) is not None:
+        image.info[CODED_COLOURS] = coded
 
 
 def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
