@@ -26,8 +26,10 @@ Positive = Annotated[float, POSITIVE]
 Share = Annotated[float, _valid(lambda value: 0 <= value <= 1, "a share from 0 to 1")]
 
 
-def _can_be_folder(_: object, path: Path) -> None:
+def _can_be_folder(_: object, path: Path | None) -> None:
     """ValueError for a path that is neither a folder nor a name for a new one."""
+    if path is None:
+        return
     try:
         places = (path, *path.absolute().parents)
     except FileNotFoundError:
@@ -46,6 +48,22 @@ def _can_be_folder(_: object, path: Path) -> None:
         return
 
 
+def _can_be_file(_: object, path: Path | None) -> None:
+    """ValueError for a path that is neither a file nor a name for a new one."""
+    if path is None:
+        return
+    _can_be_folder(_, path.parent)
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; expected a file.")
+
+
+def _can_be_model(_: object, path: Path) -> None:
+    """ValueError for a path that is neither for a folder nor, if it ends in .zip, for a file."""
+    (_can_be_file if path.suffix.lower() == ".zip" else _can_be_folder)(_, path)
+
+
+OutFile = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_file)]
+OutModel = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_model)]
 OutFolder = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_folder)]
 Port = Annotated[int, _valid(lambda value: 0 <= value <= 65535, "0 to 65535")]
 

@@ -70,7 +70,7 @@ def load_jpeg(image: Image.Image, stream: BinaryIO, name: str) -> None:
         raise ImageError(f"{name}: damaged JPEG: a part of it is brighter or darker than possible; copy it again")
     for interval in scans.intervals:
         with Image.open(io.BytesIO(interval), formats=["JPEG"]) as part:
-            part.draft("L" if part.mode == "RGB" else None, (part.width // 8, part.height // 8))  # faster
+            _reduce(part, "L" if part.mode == "RGB" else None)  # faster
             _load_watched(part, interval, Scans(len(interval) - 2, True, ""), name)
     _load_watched(image, data, scans, name)
 
@@ -90,7 +90,7 @@ def _first_scan_is_sound(data: bytes, start: int, end: int) -> bool:
 
     def mean_values(scan: bytes) -> bytes:
         with Image.open(io.BytesIO(scan + END)) as image:
-            image.draft(None, (image.width // 8, image.height // 8))
+            _reduce(image)
             return image.tobytes()
 
     as_read = mean_values(data[:end])
@@ -102,6 +102,11 @@ def _first_scan_is_sound(data: bytes, start: int, end: int) -> bool:
     return all(mean_values(data[:start] + fill * (end // len(fill))) == as_read for fill in FILLS)
 
 
+def _reduce(image: Image.Image, mode: str | None = None) -> None:
+    """Decode the means of the blocks only."""
+    image.draft(mode, (max(1, image.width // 8), max(1, image.height // 8)))
+
+
 def _means_drift(data: bytes, step_at: int) -> bool:
     """Whether the mean of a block is beyond black or white: read with a smaller step, it is not clipped."""
     step = data[step_at]
@@ -109,7 +114,7 @@ def _means_drift(data: bytes, step_at: int) -> bool:
     if smaller == 0:
         return False
     with Image.open(io.BytesIO(data[:step_at] + bytes([smaller]) + data[step_at + 1 :] + END)) as image:
-        image.draft("L", (image.width // 8, image.height // 8))
+        _reduce(image, "L")
         means = np.asarray(image.convert("L"), dtype=int)
     most = 128 * smaller / step + smaller / 8 + MEAN_TOLERANCE
     return bool(np.abs(means - 128).max() > most)

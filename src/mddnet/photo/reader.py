@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
 from mddnet.photo.exr import EXR_MAGIC, exr_header, exr_white, read_exr
 from mddnet.photo.heif import is_heif, open_heif
-from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
+from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, exif_damage_noted, without_pillow_limit
 from mddnet.photo.jpeg import load_jpeg
 from mddnet.photo.lens_facts import (
     EXIF_IFD,
@@ -143,12 +142,13 @@ def photo_white(path: Path, fix: str, linear: bool = False) -> float | None:
     with ExitStack() as files:
         try:
             opened = _opened(path, files)
-            if callable(opened):
-                return (raw_white if opened is read_raw else exr_white)(path)
-            if opened is None or _is_deep_tiff(opened, linear):
-                return white_of(read_tiff(path, None).samples, linear, str(path))
-            check_size(opened.height, opened.width, str(path), None)
-            return white_of(np.asarray(opened), linear, str(path)) if _is_deep(opened) else None
+            if opened.reader is not None:
+                return (raw_white if opened.reader is read_raw else exr_white)(path)
+            image = opened.image
+            if image is None or _is_deep_tiff(image, linear):
+                return white_of(read_tiff(path, opened.page, None).samples, linear, str(path))
+            check_size(image.height, image.width, str(path), None)
+            return white_of(np.asarray(image), linear, str(path)) if _is_deep(image) else None
         except ImageError as problem:
             raise CaptureError(f"{problem}; {fix}") from problem
         except Exception as problem:
@@ -158,13 +158,14 @@ def photo_white(path: Path, fix: str, linear: bool = False) -> float | None:
 
 def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
     """The size of :func:`read_capture_photo`'s pixels, by the header of the file; an ``error`` ends with ``fix``."""
-    with ExitStack() as files:
+    with ExitStack() as files, exif_damage_noted([]):
         try:
             opened = _opened(path, files)
-            if callable(opened):
-                return PhotoHeader(*(raw_header if opened is read_raw else exr_header)(path))
-            size, tags = tiff_header(path) if opened is None else (opened.size, _tags_or_nothing(opened, []))
-            upright_in_pillow = isinstance(opened, TiffImagePlugin.TiffImageFile)
+            if opened.reader is not None:
+                return PhotoHeader(*(raw_header if opened.reader is read_raw else exr_header)(path))
+            image = opened.image
+            size, tags = tiff_header(path, opened.page) if image is None else (image.size, _tags_or_nothing(image, []))
+            upright_in_pillow = isinstance(image, TiffImagePlugin.TiffImageFile)
             check_size(size[1], size[0], str(path), None)
         except MddnetError as problem:
             raise error(f"{problem}; {fix}") from problem
@@ -176,52 +177,61 @@ def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) 
     return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
 
 
-def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[..., Photo] | None:
-    """A file by its content: an image to decode with Pillow, another reader, or None for tifffile's part of TIFF."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file by its content."""
+
+    reader: Callable[..., Photo] | None = None  # of another format than Pillow's and tifffile's
+    image: Image.Image | None = None  # to decode with Pillow; None for tifffile's part of TIFF
+    page: Any = None  # of a TIFF
+
+
+def _opened(path: Path, files: ExitStack) -> _Opened:
     stream = files.enter_context(SizedFile(path))
     head = stream.read(HEAD_BYTES)
-    tiff = TiffContent(False, 0, False)
+    tiff = TiffContent(False, 0)
     if head.startswith(TIFF_MAGIC):
         # A raw converter knows more TIFFs of cameras than their tags tell.
         is_raw = path.suffix.lower() in RAW_SUFFIXES or has_raw_magic(head)
-        tiff = TiffContent(True, None, False) if is_raw else tiff_content(path)
+        tiff = TiffContent(True, None) if is_raw else tiff_content(path, files)
     if tiff.raw or has_raw_magic(head):
-        return read_raw
+        return _Opened(read_raw)
     if head.startswith(EXR_MAGIC):
-        return read_exr
+        return _Opened(read_exr)
     stream.seek(0)
     try:
         with without_pillow_limit():
             image = files.enter_context(open_heif(path) if is_heif(head) else Image.open(stream))
             _refuse_drawing(image, str(path))
-            if tiff.page is None:
-                return None
-            if tiff.page:
-                image.seek(tiff.page)
+            if tiff.number is None:
+                return _Opened(page=tiff.page)
+            if tiff.number:
+                image.seek(tiff.number)
     except SyntaxError:
-        if not tiff.page:
+        if not tiff.number:
             raise
-        return None
+        return _Opened(page=tiff.page)
     except UnidentifiedImageError:
         if head.startswith(TIFF_MAGIC):
-            return None
+            return _Opened(page=tiff.page)
         if path.suffix.lower() in RAW_SUFFIXES:
-            return read_raw
+            return _Opened(read_raw)
         raise
     if (coded := code_points(head)) is not None:
         image.info[CODED_COLOURS] = coded
-    return image
+    return _Opened(image=image, page=tiff.page)
 
 
 def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool, white: float | None = None) -> Photo:
     """As :func:`read_photo`, of any size, and with a given white."""
     if not path.is_file():
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected an image file")
-    with ExitStack() as files:
+    noted: list[str] = []
+    with ExitStack() as files, exif_damage_noted(noted):
         try:
             opened = _opened(path, files)
-            if callable(opened):
-                return opened(path, lens, max_pixels, white)
+            if opened.reader is not None:
+                return opened.reader(path, lens, max_pixels, white)
         except ImageError:
             raise
         except PermissionError as error:
@@ -231,17 +241,17 @@ def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool, w
         except Exception as error:
             # The readers raise many classes of exceptions for damaged files.
             raise ImageError(f"{path}: not a readable image ({_one_line(error)}); copy it again") from error
-        if opened is None:
-            return _photo_from_tiff(path, lens, max_pixels, linear, white)
-        if _is_deep_tiff(opened, linear):
+        image = opened.image
+        if image is None or _is_deep_tiff(image, linear):
             try:
-                return _photo_from_tiff(path, lens, max_pixels, linear, white)
+                return _photo_from_tiff(path, opened.page, lens, max_pixels, linear, white)
             except ImageError:
                 # tifffile alone does not know the compression; Pillow does, but returns 8 bits.
-                if _is_planar(opened):
+                if image is None or _is_planar(image):
                     raise
-        photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear, white), path=path)
-        return _with_maker_focus(photo, opened)
+        photo = _photo_from_image(image, lens, str(path), max_pixels, linear, white)
+        photo = replace(photo, path=path, notes=tuple(dict.fromkeys((*noted, *photo.notes))))
+        return _with_maker_focus(photo, image)
 
 
 def _load(image: Any, name: str) -> None:
@@ -362,10 +372,8 @@ def _one_line(error: Exception) -> str:
 def _tags_or_nothing(image: Image.Image, notes: list[str]) -> Mapping[int, object]:
     """The EXIF tags of an image; damage is noted."""
     try:
-        with warnings.catch_warnings(record=True) as damage:
-            warnings.simplefilter("always")
+        with exif_damage_noted(notes):
             tags = tags_of_exif(image.getexif())
-        notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
         return {}
@@ -514,10 +522,12 @@ def _is_linear_profile(data: bytes | None) -> bool:
         return False
 
 
-def _photo_from_tiff(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool, white: float | None) -> Photo:
-    page, notes = read_tiff(path, max_pixels), list[str]()
-    picture = _picture_from_samples(page.samples, page.profile, linear, str(path), notes, max_pixels, white)
-    facts = lens_facts_of_tags(page.tags, picture.width, picture.height, lens)
-    orientation = _orientation(page.tags, notes)
+def _photo_from_tiff(
+    path: Path, page: Any, lens: Lens | None, max_pixels: int | None, linear: bool, white: float | None
+) -> Photo:
+    read, notes = read_tiff(path, page, max_pixels), list[str]()
+    picture = _picture_from_samples(read.samples, read.profile, linear, str(path), notes, max_pixels, white)
+    facts = lens_facts_of_tags(read.tags, picture.width, picture.height, lens)
+    orientation = _orientation(read.tags, notes)
     pixels = _upright_pixels(picture, ROTATIONS[orientation])
     return Photo(pixels, facts.lens, path, (*notes, *facts.notes), orientation)
