@@ -375,19 +375,14 @@ def test_the_photo_does_not_share_memory_with_the_array() -> None:
     assert photo.pixels.max() == 255
 
 
-def test_damage_of_exif_is_noted_of_the_right_photo_in_threads(
-    tmp_path: Path, recwarn: pytest.WarningsRecorder
-) -> None:
+def test_damage_of_exif_is_noted_in_threads(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     exif = Image.Exif()
     exif[0x010E] = "x" * 100
     sound = tmp_path / "sound.jpg"
     Image.fromarray(ramp()).save(sound, exif=exif)
     data = bytearray(sound.read_bytes())
-    at = (
-        data.index(struct.pack(">HHI", 0x010E, 2, 101))
-        if b"MM" in data[:40]
-        else data.index(struct.pack("<HHI", 0x010E, 2, 101))
-    )
+    order = ">" if b"MM" in data[:40] else "<"
+    at = data.index(struct.pack(f"{order}HHI", 0x010E, 2, 101))
     data[at + 4 : at + 8] = b"\0\0\x7f\0"
     (tmp_path / "damaged.jpg").write_bytes(data)
     paths = [sound, tmp_path / "damaged.jpg"] * 40
