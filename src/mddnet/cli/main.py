@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from mddnet.cli.examples import EXAMPLES
 from mddnet.errors import MddnetError, install_hint
 from mddnet.version import __version__
 
@@ -43,6 +44,7 @@ EXTRAS = {
 """Top-level modules that an extra installs."""
 
 
+EXIT_CODES = "Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage."
 FLAGS = ("--help", "-h", "--version")
 """Flags without a command."""
 
@@ -54,10 +56,11 @@ def make_app() -> App:
         help="Depth and defocus from one photo, connected by the lens law.",
         version=f"mddnet {__version__}",
         suppress_keyboard_interrupt=False,
-        help_epilogue="Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage.",
+        help_format="plaintext",
+        help_epilogue=f"{EXAMPLES}\n\n{EXIT_CODES}",
     )
     for verb, sentence in VERBS.items():
-        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence)
+        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=EXIT_CODES)
     return app
 
 
