@@ -1,0 +1,261 @@
+"""Refocusing: a photo as another aperture or another plane of focus would have shown it. Needs OpenCV and SciPy.
+
+With the lens law, an aperture that is s times as wide has s times the CoC of every point, and another plane of focus u'
+gives a CoC of s kappa (u' - u). Blur is added exactly; removed is at most half of it, and none above 12 px of the
+photo: one photo does not have the detail that an all-in-focus picture needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.errors import MddnetError, install_hint
+from mddnet.io.atomic import atomic_write
+from mddnet.optics import signed_defocus_px
+from mddnet.photo.light import read_light
+from mddnet.types import Float32Array, LensLawFit, UInt8Array
+from mddnet.version import __version__
+
+if TYPE_CHECKING:
+    from mddnet.predict.prediction import Prediction
+    from mddnet.scenes.render import Aperture
+
+PictureFormat = Literal["png", "jpg", "tiff"]
+PICTURE_FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
+STRENGTHS = (0.05, 20.0)
+LARGEST_SHARE = 0.12  # largest CoC over the long side
+SHARP_PHOTO_SHARE = 0.01  # largest CoC over the long side at strength 1, for a photo without a plane of focus
+POINT_SHARE = 0.01  # side of the window of a point over the long side; the depth of a point is its median
+LIMIT_NOTE = (
+    "One photo lacks the detail of its blurred parts: blur is reduced to half at most, and not where it exceeds 12 px."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BlurMaps:
+    """The maps of a photo at the size of the picture to refocus, (h, w)."""
+
+    inv_depth: Float32Array  # (h, w), inverse depth, larger is nearer
+    signed_defocus_px: Float32Array  # (h, w), signed CoC diameter in pixels of the *photo*
+    focus: LensLawFit  # the lens law in the unit of ``inv_depth`` and pixels of the photo
+    scale: float = 1.0  # pixels of this picture per pixel of the photo
+    map_step_px: float = 1.0  # pixels of this picture per pixel of the network's maps
+
+
+@dataclass(frozen=True, eq=False)
+class Refocused:
+    """A refocused photo.
+
+    Attributes:
+        light: (H, W, 3) float32, linear light with sRGB primaries, 1 is white; more for highlights of EXR and raw.
+        strength: CoC of this picture over that of the photo, at one plane of focus.
+        u_focus: inverse depth of the plane of focus, in the unit of the prediction; NaN if it is unknown.
+        notes: assumptions and limitations.
+    """
+
+    light: Float32Array
+    strength: float
+    u_focus: float
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def pixels(self) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB."""
+        return srgb8_from_linear(self.light)
+
+    def save(self, path: Path, picture_format: PictureFormat = "png") -> None:
+        """Write the picture: PNG and JPEG with 8 bits, TIFF with 16; sRGB. OutputError if it cannot be written."""
+        if picture_format == "tiff":
+            deep = (srgb_from_linear(self.light) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
+            software = f"mddnet {__version__}"
+            atomic_write(path, lambda stream: tifffile.imwrite(stream, deep, photometric="rgb", software=software))
+        else:
+            kind, options = ("JPEG", {"quality": 95}) if picture_format == "jpg" else ("PNG", {"compress_level": 3})
+            atomic_write(path, lambda stream: Image.fromarray(self.pixels).save(stream, format=kind, **options))
+
+
+def refocus(
+    prediction: Prediction,
+    *,
+    aperture: float | None = None,
+    strength: float | None = None,
+    focus: tuple[float, float] | None = None,
+    shape: Aperture | None = None,
+) -> Refocused:
+    """Refocus the photo of a prediction at its full size.
+
+    Args:
+        prediction: the prediction. A 16-bit, raw or EXR file of its photo is read again, for its highlights.
+        aperture: f-number of the result, > 0; the photo's own must be known.
+        strength: CoC of the result over that of the photo, 0.05 to 20; instead of ``aperture``. 1 without both.
+        focus: point (x, y) to focus on, as fractions of width and height; None keeps the plane of focus.
+        shape: shape of the blur; None is a disc.
+
+    Raises:
+        MddnetError: for values out of range, an unknown f-number of the photo, or no plane of focus to keep; also if
+            OpenCV or SciPy is missing.
+    """
+    require_renderer()
+    times = strength_of(prediction, aperture, strength)
+    check_point(focus)
+    maps, notes = _maps_of(prediction, aperture, focus)
+    u_focus = None if focus is None else inv_depth_at(maps.inv_depth, focus)
+    light = read_light(prediction.photo)
+    if light is None:
+        light = linear_from_srgb8(prediction.photo.pixels)
+    result = refocused_light(light, maps, times, u_focus, shape)
+    if focus is not None or times < 1:
+        notes.append(LIMIT_NOTE)
+    return Refocused(result, times, maps.focus.u_focus if u_focus is None else u_focus, tuple(notes))
+
+
+def focus_sweep(
+    prediction: Prediction,
+    frames: int,
+    *,
+    aperture: float | None = None,
+    strength: float | None = None,
+    shape: Aperture | None = None,
+    long_side_px: int = 1280,
+) -> Iterator[UInt8Array]:
+    """Pictures focused from the nearest to the farthest part of the photo, (h, w, 3) uint8 sRGB with even sides.
+
+    Arguments and errors are those of :func:`refocus`; the pictures are at most ``long_side_px`` long.
+    """
+    require_renderer()
+    times = strength_of(prediction, aperture, strength)
+    maps, _ = _maps_of(prediction, aperture, (0.5, 0.5), long_side_px)
+    height, width = maps.inv_depth.shape
+    picture = Image.fromarray(prediction.photo.pixels).resize((width, height), Image.Resampling.LANCZOS)
+    light = linear_from_srgb8(np.asarray(picture))
+    far, near = (float(value) for value in np.percentile(maps.inv_depth, [2, 98]))
+    for share in np.linspace(0.0, 1.0, frames):
+        eased = 0.5 - 0.5 * math.cos(math.pi * share)
+        yield srgb8_from_linear(refocused_light(light, maps, times, near + (far - near) * eased, shape))
+
+
+def refocused_light(
+    light: Float32Array,
+    maps: BlurMaps,
+    strength: float,
+    u_focus: float | None = None,
+    shape: Aperture | None = None,
+    sharpen: bool = True,
+) -> Float32Array:
+    """Refocus (h, w, 3) linear light by its maps; ``u_focus`` is another plane of focus, in the unit of the maps.
+
+    MddnetError for another plane where no lens law was found.
+    """
+    from mddnet.scenes.reblur import reblurred, with_steps
+    from mddnet.scenes.render import DISC
+
+    radius_px = math.ceil(1.5 * maps.map_step_px)
+    stepped = replace(
+        maps,
+        inv_depth=with_steps(maps.inv_depth, radius_px),
+        signed_defocus_px=with_steps(maps.signed_defocus_px, radius_px),
+    )
+    scale, most_px = np.float32(maps.scale), LARGEST_SHARE * max(light.shape)
+    existing = significant_defocus_px(stepped) * scale
+    wanted = np.clip(wanted_defocus_px(stepped, strength, u_focus) * scale, -most_px, most_px)
+    return reblurred(light, existing, wanted, shape or DISC, sharpen)
+
+
+def significant_defocus_px(maps: BlurMaps) -> Float32Array:
+    """Signed CoC (h, w) in pixels of the photo, reduced by the residual of the lens law.
+
+    The estimate for points in focus is never exactly 0 px; magnified, it would blur what should stay sharp.
+    """
+    residual_px = np.float32(maps.focus.residual_px if maps.focus.found else 0.0)
+    size = np.maximum(np.abs(maps.signed_defocus_px) - residual_px, np.float32(0))
+    return np.copysign(size, maps.signed_defocus_px).astype(np.float32)
+
+
+def wanted_defocus_px(maps: BlurMaps, strength: float, u_focus: float | None = None) -> Float32Array:
+    """Signed CoC (h, w) of the result in pixels of the photo; see :func:`refocused_light`."""
+    if u_focus is None:
+        return np.asarray(significant_defocus_px(maps) * np.float32(strength))
+    if not maps.focus.found:
+        raise MddnetError(f"another plane of focus needs the lens law, which was not found: {maps.focus.reason}")
+    return signed_defocus_px(maps.inv_depth, u_focus, maps.focus.kappa_px * strength).astype(np.float32)
+
+
+def inv_depth_at(inv_depth: Float32Array, point: tuple[float, float]) -> float:
+    """Median inverse depth around a point (x, y), given as fractions of width and height."""
+    height, width = inv_depth.shape
+    half = max(1, round(POINT_SHARE * max(height, width) / 2))
+    column, row = min(int(point[0] * width), width - 1), min(int(point[1] * height), height - 1)
+    return float(np.median(inv_depth[max(0, row - half) : row + half + 1, max(0, column - half) : column + half + 1]))
+
+
+def strength_of(prediction: Prediction, aperture: float | None, strength: float | None) -> float:
+    """CoC of the result over that of the photo; MddnetError for values out of range or an unknown f-number."""
+    if aperture is not None and strength is not None:
+        raise MddnetError("aperture and strength: expected one of them")
+    if aperture is not None:
+        if not (aperture > 0 and math.isfinite(aperture)):
+            raise MddnetError(f"aperture {aperture:g}: expected an f-number above 0")
+        f_number = prediction.lens.f_number
+        if f_number is None:
+            raise MddnetError(
+                f"aperture {aperture:g}: the photo's own f-number is unknown; give it (--f-number, Lens(f_number=...)),"
+                " or use a strength instead"
+            )
+        strength = f_number / aperture
+    strength = 1.0 if strength is None else strength
+    if not STRENGTHS[0] <= strength <= STRENGTHS[1]:
+        raise MddnetError(f"strength {strength:g}: expected {STRENGTHS[0]:g} to {STRENGTHS[1]:g}")
+    return strength
+
+
+def check_point(point: Sequence[float] | None) -> None:
+    """MddnetError for a point outside the photo."""
+    if point is not None and (len(point) != 2 or not all(0 <= share <= 1 for share in point)):
+        raise MddnetError(f"focus {','.join(map(str, point))}: expected x,y as fractions of width and height, 0 to 1")
+
+
+def require_renderer() -> None:
+    """MddnetError if a package of the renderer is missing."""
+    missing = [name for name in ("cv2", "scipy") if find_spec(name) is None]
+    if missing:
+        raise MddnetError(f"refocusing needs {' and '.join(missing)}; {install_hint('build')}")
+
+
+def _maps_of(
+    prediction: Prediction,
+    aperture: float | None,
+    focus: tuple[float, float] | None,
+    long_side_px: int | None = None,
+) -> tuple[BlurMaps, list[str]]:
+    """The maps at the size of the result, with an assumed lens law for a photo without a plane of focus, and notes."""
+    height, width = prediction.size
+    scale = 1.0
+    if long_side_px is not None and max(height, width) > long_side_px:
+        scale = long_side_px / max(height, width)
+    size = (width, height) if long_side_px is None else tuple(max(2, round(n * scale) // 2 * 2) for n in (width, height))
+    inv_depth, signed = (prediction.sampled(name, size) for name in ("inv_depth", "signed_defocus_px"))  # type: ignore[arg-type]
+    step = size[0] / prediction.maps.inv_depth.shape[1]
+    maps = BlurMaps(inv_depth, signed, prediction.focus, scale, step)
+    if prediction.focus.found:
+        return maps, []
+    reason = f"no plane of focus was found ({prediction.focus.reason})"
+    if focus is None:
+        raise MddnetError(f"{reason}; expected a point to focus on: --focus x,y or focus=(x, y)")
+    if aperture is not None:
+        raise MddnetError(f"{reason}, so that an f-number has no meaning; use a strength instead")
+    far, near = (float(value) for value in np.percentile(inv_depth, [2, 98]))
+    most_px = SHARP_PHOTO_SHARE * max(height, width)
+    assumed = LensLawFit(True, inv_depth_at(inv_depth, focus), most_px / max(near - far, 1e-6), 0.0)
+    note = f"As {reason}, blur is by depth alone: strength 1 is {most_px:.3g} px between the nearest and farthest parts."
+    return replace(maps, signed_defocus_px=np.zeros_like(signed), focus=assumed), [note]
