@@ -104,8 +104,7 @@ def results_of(case: Case, model: Model) -> Iterator[tuple[str, UInt8Array]]:
     yield UNCHANGED, case.photo
     light = linear_from_srgb8(case.photo)
     prediction = model.predict(Photo(case.photo))
-    step = case.photo.shape[1] / prediction.maps.inv_depth.shape[1]
-    predicted = BlurMaps(prediction.inv_depth, prediction.signed_defocus_px, prediction.focus, 1.0, step)
+    predicted = BlurMaps(prediction.inv_depth, prediction.signed_defocus_px, prediction.focus)
     for name, maps, u_focus in (
         (MEASURED, case.maps, case.u_target),
         (PREDICTED, predicted, inv_depth_at(predicted.inv_depth, case.point)),
@@ -168,9 +167,7 @@ def table(errors: list[Error], region: str) -> str:
     for method in METHODS:
         rows = [error for error in errors if (error.method, error.region) == (method, region)]
         places = sorted({error.location for error in rows})
-        means = [
-            np.mean([[e.psnr, e.gmsd] for e in rows if e.location == place], axis=0) for place in places
-        ]
+        means = [np.mean([[e.psnr, e.gmsd] for e in rows if e.location == place], axis=0) for place in places]
         value = np.mean(means, axis=0)
         lines.append(f"| {method} | {value[0]:.2f} | {value[1]:.4f} |")
     return "\n".join(lines)

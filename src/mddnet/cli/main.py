@@ -19,6 +19,7 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 
 VERBS = {
     "predict": "Predict depth and defocus of photos.",
+    "refocus": "Give photos more or less blur, or another plane of focus.",
     "build": "Build training scenes from captures.",
     "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",
@@ -29,6 +30,19 @@ VERBS = {
     "export": "Export a trained network as a model folder for `mddnet predict`.",
     "demo": "Serve a web page that shows depth and defocus of photos.",
 }
+
+EPILOGUES = {
+    "refocus": (
+        "The result of cup.jpg is cup.refocused.png; an earlier one is replaced. An all-in-focus picture is not "
+        "possible from one photo: a part out of focus stays blurred when the focus moves there, and a narrower aperture removes "
+        "at most half of the blur. Needs the extra build.\n\n"
+        "Examples:\n\n"
+        "mddnet refocus cup.jpg --aperture 1.4\n\n"
+        "mddnet refocus cup.jpg --strength 2 --focus 0.42,0.31 --blades 6\n\n"
+        "mddnet refocus cup.jpg --strength 2 --sweep cup.mp4"
+    ),
+}
+"""What follows the flags in the help of a command."""
 
 EXTRAS = {
     "build": ("cv2", "scipy", "joblib", "braceexpand"),
@@ -57,7 +71,7 @@ def make_app() -> App:
         help_epilogue="Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage.",
     )
     for verb, sentence in VERBS.items():
-        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence)
+        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=EPILOGUES.get(verb))
     return app
 
 

@@ -17,11 +17,12 @@ from mddnet.types import Float32Array
 FINE_PX = 24.0  # layers with a larger CoC are blurred at a lower resolution
 UNCHANGED_BELOW_PX = 0.2  # largest additional CoC that is not rendered
 FIELD_CELLS = 4  # cells per side within which the cat's eye is interpolated
-JUMP_SHARE = 0.1  # step of a map, as a share of its range, that is the edge of an object
-LEAST_JUMP_PX = 1.5
+SMOOTH_SHARE = 0.002  # smoothing of the additional CoC over the long side: steps of maps are less certain than that
+JUMP_SHARE = 0.25  # step of the additional CoC, as a share of its range, that is the edge of an object
+LEAST_JUMP_PX = 3.0
 REMOVABLE_PX = (1.0, 1.5, 2.0, 3.0, 4.5, 6.5, 9.0, 12.0)  # CoC for which filters are made
 MOST_REMOVED = 0.5  # share of the CoC
-NOISE_TO_SIGNAL = 0.01  # ratio of the powers, assumed equal at all frequencies
+NOISE_TO_SIGNAL = 0.1  # ratio of the powers, assumed equal at all frequencies
 FILTER_SIDE_PX = 64
 
 
@@ -37,7 +38,7 @@ def extra_defocus_px(existing_px: Float32Array, wanted_px: Float32Array) -> Floa
 
 
 def reblurred(
-    light: Float32Array, existing_px: Float32Array, wanted_px: Float32Array, aperture: Aperture, sharpen: bool = True
+    light: Float32Array, existing_px: Float32Array, wanted_px: Float32Array, aperture: Aperture, sharpen: bool
 ) -> Float32Array:
     """A photo with another defocus, (H, W, 3) linear light; values above 1 stay, so that highlights become discs.
 
@@ -53,24 +54,11 @@ def reblurred(
     extra = extra_defocus_px(existing_px, wanted_px)
     if float(np.abs(extra).max()) < UNCHANGED_BELOW_PX:
         return light
+    extra = np.asarray(cv2.GaussianBlur(extra, (0, 0), SMOOTH_SHARE * max(extra.shape)), dtype=np.float32)
     jump_px = max(LEAST_JUMP_PX, JUMP_SHARE * float(np.ptp(extra)))
     if aperture.cat_eye:
         return _rendered_by_field(light, extra, aperture, jump_px)
     return defocused_light(light, extra, LensFlaws(aperture), jump_px, FINE_PX)
-
-
-def with_steps(values: Float32Array, radius_px: int) -> Float32Array:
-    """A map whose ramps between two objects, which upsampling leaves, are steps in the middle of the ramp.
-
-    A pixel of a ramp takes the closer one of the extremes within ``radius_px``; slopes of surfaces stay.
-    """
-    if radius_px < 1:
-        return values
-    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
-    high, low = cv2.dilate(values, window), cv2.erode(values, window)
-    step = np.where(values - low < high - values, low, high)
-    is_ramp = high - low > JUMP_SHARE * np.ptp(values)
-    return np.where(is_ramp, step, values).astype(np.float32)
 
 
 def _rendered_by_field(light: Float32Array, extra: Float32Array, aperture: Aperture, jump_px: float) -> Float32Array:
