@@ -32,15 +32,17 @@ VERBS = {
 }
 
 EPILOGUES = {
-    "refocus": (
-        "The result of cup.jpg is cup.refocused.png; an earlier one is replaced. An all-in-focus picture is not "
-        "possible from one photo: a part out of focus stays blurred when the focus moves there, and a narrower aperture removes "
-        "at most half of the blur. Needs the extra build.\n\n"
-        "Examples:\n\n"
-        "mddnet refocus cup.jpg --aperture 1.4\n\n"
-        "mddnet refocus cup.jpg --strength 2 --focus 0.42,0.31 --blades 6\n\n"
-        "mddnet refocus cup.jpg --strength 2 --sweep cup.mp4"
-    ),
+    "refocus": """The result of cup.jpg is cup.refocused.png; an earlier one is replaced. An all-in-focus picture is not
+possible from one photo: a part out of focus stays blurred when the focus moves there, and a narrower aperture removes
+at most half of the blur. Needs the extra build.
+
+Examples:
+
+mddnet refocus cup.jpg --aperture 1.4
+
+mddnet refocus cup.jpg --strength 2 --focus 0.42,0.31 --blades 6
+
+mddnet refocus cup.jpg --strength 2 --sweep cup.mp4""",
 }
 """What follows the flags in the help of a command."""
 

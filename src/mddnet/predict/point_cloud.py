@@ -250,7 +250,7 @@ def mesh_bytes(mesh: Mesh) -> bytes:
     picture = Image.fromarray(mesh.picture)
     picture.thumbnail((TEXTURE_SIDE_PX, TEXTURE_SIDE_PX), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    picture.save(stream, format="JPEG", quality=TEXTURE_QUALITY)
+    picture.save(stream, format="JPEG", quality=TEXTURE_QUALITY, subsampling=0)
     jpeg = stream.getvalue() + b"\0" * (-stream.tell() % 4)  # buffer views start at multiples of 4
     primitive = {"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}
     accessors = [

@@ -95,8 +95,9 @@ def shifted_view(pixels: UInt8Array, level: Float32Array, shift_px: float) -> UI
     target = order + np.float32(shift_px) * level[rows, order]
     left = np.floor(target).astype(np.intp)
     at = np.stack([left, left + 1], axis=2).reshape(height, -1)
-    source = np.repeat(order, 2, axis=1) + (at - np.repeat(target, 2, axis=1))
-    inside = (at >= 0) & (at < width)
+    target = np.repeat(target, 2, axis=1)
+    source = np.repeat(order, 2, axis=1) + (at - target)
+    inside = (at >= 0) & (at < width) & (np.abs(at - target) < 1)
     flat = (rows * width + at)[inside]
     sources = np.full(height * width, np.nan, dtype=np.float32)
     sources[flat] = source[inside]

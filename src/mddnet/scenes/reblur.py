@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mddnet.scenes.render import Aperture, LensFlaws, defocused_light, psf_kernel
 from mddnet.types import Float32Array
 
-FINE_PX = 24.0  # layers with a larger CoC are blurred at a lower resolution
+FINE_PX = 12.0  # layers with a larger CoC are blurred at a lower resolution
 UNCHANGED_BELOW_PX = 0.2  # largest additional CoC that is not rendered
 FIELD_CELLS = 4  # cells per side within which the cat's eye is interpolated
 SMOOTH_SHARE = 0.002  # smoothing of the additional CoC over the long side: steps of maps are less certain than that
@@ -79,7 +79,7 @@ def _rendered_by_field(light: Float32Array, extra: Float32Array, aperture: Apert
             )
             dy, dx = y - (height - 1) / 2, x - (width - 1) / 2
             cat_eye = aperture.cat_eye * float(np.hypot(dy, dx) / np.hypot((height - 1) / 2, (width - 1) / 2))
-            here = Aperture(aperture.blades, aperture.rotation_rad, cat_eye, float(np.arctan2(dy, dx)))
+            here = Aperture(aperture.blades, aperture.rotation_rad, cat_eye, float(np.arctan2(dy, dx)), centred=True)
             tile = defocused_light(light[outer], extra[outer], LensFlaws(here), jump_px, FINE_PX)
             share = row_share[top:bottom, None, None] * column_share[None, left:right, None]
             inner = tile[top - outer[0].start :, left - outer[1].start :][: bottom - top, : right - left]
@@ -111,7 +111,7 @@ def _sharpened(light: Float32Array, existing_px: Float32Array, wanted_px: Float3
             continue
         halved = cv2.filter2D(light, -1, _halving_filter(coc_px), borderType=cv2.BORDER_REFLECT)
         result = result + weight[:, :, None] * (halved - light)
-    return np.maximum(result, 0.0)
+    return light if result is light else np.maximum(result, 0.0)
 
 
 def _halving_filter(coc_px: float) -> Float32Array:

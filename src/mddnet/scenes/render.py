@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import cv2
@@ -46,6 +46,7 @@ class Aperture:
     rotation_rad: float = 0.0  # rotation of the polygon
     cat_eye: float = 0.0  # shift of the vignetting rim, in aperture radii in [0, 1); 0 for none
     cat_eye_angle_rad: float = 0.0  # direction of that shift
+    centred: bool = False  # whether the cat's eye is centred on the point, so that it displaces nothing
 
     def __post_init__(self) -> None:
         if self.blades != 0 and self.blades < 4:
@@ -90,6 +91,10 @@ def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64
     n = _KERNEL_SUBSAMPLES
     grid = (np.arange((2 * half + 1) * n) + 0.5) / n - half - 0.5
     x, y = grid[None, :], grid[:, None]
+    shift = aperture.cat_eye * radius_px
+    dx, dy = shift * np.cos(aperture.cat_eye_angle_rad), shift * np.sin(aperture.cat_eye_angle_rad)
+    if aperture.centred:
+        x, y = x + dx / 2, y + dy / 2
     if aperture.blades:
         angles = aperture.rotation_rad + 2 * np.pi * np.arange(aperture.blades) / aperture.blades
         edges = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
@@ -97,8 +102,6 @@ def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64
     else:
         distance = np.hypot(x, y) - radius_px
     if aperture.cat_eye:
-        shift = aperture.cat_eye * radius_px
-        dx, dy = shift * np.cos(aperture.cat_eye_angle_rad), shift * np.sin(aperture.cat_eye_angle_rad)
         distance = np.maximum(distance, np.hypot(x - dx, y - dy) - radius_px)
     # The edge is a ramp of one subsample, so that the kernel changes smoothly with the radius.
     inside = np.clip(0.5 - distance * n, 0.0, 1.0)
@@ -243,8 +246,10 @@ def _render_channels(
 ) -> Float32Array:
     height, width = surfaces[0].coverage.shape
     canvas = _Canvas(height, width, channels.stop - channels.start)
-    mirrored = Aperture(
-        aperture.blades, aperture.rotation_rad + np.pi, aperture.cat_eye, aperture.cat_eye_angle_rad + np.pi
+    mirrored = replace(
+        aperture,
+        rotation_rad=aperture.rotation_rad + np.pi,
+        cat_eye_angle_rad=aperture.cat_eye_angle_rad + np.pi,
     )
     for surface in surfaces:
         covered = surface.coverage > 0
