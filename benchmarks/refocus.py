@@ -1,14 +1,13 @@
 """Refocusing compared with real frames: a frame of a focal stack, refocused, against the frame of that focus.
 
 Input and target are real frames of held-out focal stacks, with one aperture. The plane of focus is set through a point
-whose measured depth is in focus in the target. Added blur is measured where the target is blurrier than the input, and
-the removal of blur where it is sharper. A plain Gaussian by depth is the reference: sigma = sqrt(C^2 - c^2) / 4 at each
-pixel, of sRGB values, without occlusions.
+whose measured depth is in focus in the target. Errors are measured where the target is no sharper than the input, and
+apart from that where it is sharper. A plain Gaussian by depth is the reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +19,19 @@ from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.data.split import read_split
 from mddnet.predict.predictor import Model
 from mddnet.predict.refocus import BlurMaps, inv_depth_at, refocused_light, significant_defocus_px, wanted_defocus_px
-from mddnet.scenes.reblur import extra_defocus_px
+from mddnet.scenes.reblur import extra_defocus_px, reblurred
+from mddnet.scenes.render import DISC
 from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
 from mddnet.types import BoolArray, Float32Array, LensLawFit, Photo, UInt8Array
 
 INPUTS, TARGETS = (0.25, 0.75), (0.0, 0.5, 1.0)
 """Planes of focus of the frames, as shares of the range of the stack."""
-LEAST_CHANGE_PX = 1.0  # CoC by which input and target differ where errors are measured
+SHARPER_PX = 1.0  # CoC by which the target is sharper than the photo where that is measured
 LEAST_SHARE = 0.05  # of the pixels of a frame
 GAUSSIANS = 24
 GMSD_CONSTANT = 170.0 / 255.0**2  # for values in [0, 1]
 UNCHANGED, MEASURED, PREDICTED = "photo unchanged", "measured depth", "predicted maps"
+REMOVED = f"Wiener filter of strengths below 1, {MEASURED}"
 METHODS = (
     UNCHANGED,
     f"Gaussian by depth, {MEASURED}",
@@ -50,7 +51,7 @@ class Case:
     maps: BlurMaps  # measured, of the photo
     u_target: float
     point: tuple[float, float]  # in focus in the target
-    blurrier: BoolArray  # (H, W), the target is blurrier than the photo
+    blurrier: BoolArray  # (H, W), the target is no sharper than the photo
     sharper: BoolArray
 
 
@@ -89,7 +90,7 @@ def cases_of(folder: Path) -> Iterator[Case]:
         point = ((column + 0.5) / u.shape[1], (row + 0.5) / u.shape[0])
         yield Case(
             scene.location, photo, _with_exposure_of(photo, target), maps, frames[j].u_focus, point,
-            known & (change > LEAST_CHANGE_PX), known & (change < -LEAST_CHANGE_PX),
+            known & (change >= 0), known & (change < -SHARPER_PX),
         )  # fmt: skip
 
 
@@ -115,6 +116,9 @@ def results_of(case: Case, model: Model) -> Iterator[tuple[str, UInt8Array]]:
         else:
             yield f"Gaussian by depth, {name}", case.photo
             yield f"mddnet, {name}", case.photo
+    signed = case.maps.signed_defocus_px
+    wanted = wanted_defocus_px(case.maps, 1.0, case.u_target)
+    yield REMOVED, srgb8_from_linear(reblurred(light, signed, np.minimum(np.abs(wanted), np.abs(signed)), DISC, True))
 
 
 def gaussian_by_depth(photo: UInt8Array, maps: BlurMaps, u_focus: float) -> UInt8Array:
@@ -161,10 +165,10 @@ def errors_of(case: Case, model: Model) -> Iterator[Error]:
                 yield Error(case.location, method, region, *values)
 
 
-def table(errors: list[Error], region: str) -> str:
+def table(errors: list[Error], region: str, methods: Sequence[str] = METHODS) -> str:
     """Mean over the locations, each with the mean of its pairs."""
     lines = ["| method | PSNR, dB | GMSD |", "|---|---|---|"]
-    for method in METHODS:
+    for method in methods:
         rows = [error for error in errors if (error.method, error.region) == (method, region)]
         places = sorted({error.location for error in rows})
         means = [np.mean([[e.psnr, e.gmsd] for e in rows if e.location == place], axis=0) for place in places]
@@ -188,19 +192,22 @@ def run(settings: Settings) -> str:
             errors += errors_of(case, model)
     return f"""# Refocused frames compared with real frames
 
-    python -m benchmarks refocus --scenes {settings.scenes} --data {settings.data}
+    python -m benchmarks refocus --scenes work/scenes --data ../shared/data
 
-{name}: {pairs} pairs of frames from {len(places)} held-out locations ({", ".join(sorted(places))}). The mean is over
-locations. PSNR: more is better; GMSD: less is better. "Measured depth" uses depth and lens law of the whole stack, and
-so tests the rendering alone; "predicted maps" uses those of the single photo, and a point to focus on, as a user does.
+{name}: {pairs} pairs of frames of focal stacks, from {len(places)} held-out locations. Input and target are real frames
+with one aperture and another plane of focus. The mean is over locations. PSNR: more is better; GMSD: less is better.
+"Measured depth" uses depth and lens law of the whole stack, and so tests the rendering alone; "predicted maps" uses
+those of the single photo, and a point to focus on, as a user does. The Gaussian has sigma = sqrt(C² - c²) / 4 at each
+pixel, of sRGB values, without occlusions.
 
-## Where the target is blurrier
+## Where the target is no sharper than the photo
 
 {table(errors, "blurrier")}
 
 ## Where the target is sharper
 
-Blur has to be removed; the Gaussian leaves these pixels as they are, except near edges.
+By more than 1 px. Another focus does not remove blur; it leaves these pixels as they are, except near edges. The Wiener
+filter halves the CoC at most; it is used for a narrower aperture only.
 
-{table(errors, "sharper")}
+{table(errors, "sharper", (*METHODS, REMOVED))}
 """

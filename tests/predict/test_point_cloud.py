@@ -177,6 +177,7 @@ def test_a_library_reads_the_mesh_with_its_texture() -> None:
     read = next(iter(scene.geometry.values()))
     np.testing.assert_allclose(read.vertices, mesh.positions, rtol=1e-6)
     np.testing.assert_array_equal(read.faces, mesh.faces)
-    np.testing.assert_allclose(read.visual.uv, mesh.texture_at * (1, -1) + (0, 1), atol=1e-6)  # trimesh counts from below
+    from_below = mesh.texture_at * (1, -1) + (0, 1)
+    np.testing.assert_allclose(read.visual.uv, from_below, atol=1e-6)
     texture = np.asarray(read.visual.material.baseColorTexture.convert("RGB"), dtype=int)
     assert np.abs(texture - mesh.picture).mean() < 10

@@ -98,7 +98,7 @@ def refocus(
     try:
         if not paths:
             raise ValueError("no photo; expected photos, folders or patterns")
-        if aperture is strength is focus is sweep is None:
+        if all(given is None for given in (aperture, strength, focus, sweep)):
             raise ValueError("nothing to change; expected --aperture, --strength, --focus or --sweep")
         settings = RefocusSettings(aperture, strength, _point(focus), blades, cat_eye)
         if format not in PICTURE_FORMATS:

@@ -31,10 +31,9 @@ def read_light(photo: Photo) -> Float32Array | None:
     """
     if photo.path is None:
         return None
-    expected = linear_from_srgb8(photo.pixels)
     try:
         for light in _candidates(photo.path, photo.orientation):
-            matched = _matched(light, expected)
+            matched = _matched(light, linear_from_srgb8(photo.pixels))
             if matched is not None:
                 return matched
     except Exception:

@@ -263,7 +263,7 @@ def mesh_bytes(mesh: Mesh) -> bytes:
         "samplers": [{"wrapS": 33071, "wrapT": 33071}],  # clamped to the edge
         "textures": [{"source": 0, "sampler": 0}],
     }
-    extras = {
+    extras: dict[str, object] = {
         "unit": "m" if mesh.metric else "relative",
         "axes": AXES,
         "vertices": len(mesh.positions),

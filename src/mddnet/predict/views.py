@@ -22,8 +22,8 @@ STEREO_SHARE = 0.03  # displacement between both eyes, from the farthest to the 
 PARALLAX_SHARE = 0.03  # the same between the ends of the clip
 CLIP_S, CLIP_RATE = 3.0, 30
 CLIP_SIDE_PX = 1280
-DUBOIS_LEFT = np.float32([[0.437, 0.449, 0.164], [-0.062, -0.062, -0.024], [-0.048, -0.050, -0.017]])
-DUBOIS_RIGHT = np.float32([[-0.011, -0.032, -0.007], [0.377, 0.761, 0.009], [-0.026, -0.093, 1.234]])
+DUBOIS_LEFT = np.array([[0.437, 0.449, 0.164], [-0.062, -0.062, -0.024], [-0.048, -0.050, -0.017]], np.float32)
+DUBOIS_RIGHT = np.array([[-0.011, -0.032, -0.007], [0.377, 0.761, 0.009], [-0.026, -0.093, 1.234]], np.float32)
 """Linear light of a red-cyan anaglyph from that of each eye (Dubois, ICASSP 2001)."""
 
 

@@ -17,7 +17,7 @@ from mddnet.types import Float32Array
 FINE_PX = 12.0  # layers with a larger CoC are blurred at a lower resolution
 UNCHANGED_BELOW_PX = 0.2  # largest additional CoC that is not rendered
 FIELD_CELLS = 4  # cells per side within which the cat's eye is interpolated
-SMOOTH_SHARE = 0.002  # smoothing of the additional CoC over the long side: steps of maps are less certain than that
+SMOOTH_SHARE = 0.003  # smoothing of the additional CoC over the long side: steps of maps are less certain than that
 JUMP_SHARE = 0.25  # step of the additional CoC, as a share of its range, that is the edge of an object
 LEAST_JUMP_PX = 3.0
 REMOVABLE_PX = (1.0, 1.5, 2.0, 3.0, 4.5, 6.5, 9.0, 12.0)  # CoC for which filters are made
