@@ -159,4 +159,4 @@ def test_a_missing_package_is_one_line(
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["refocus", "--help"]) == 0
-    assert "mddnet refocus cup.jpg --aperture 1.4" in capsys.readouterr().out
+    assert "mddnet refocus photo.jpg --aperture 1.4" in capsys.readouterr().out

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from mddnet.cli.examples import EPILOGUES, EXAMPLES
 from mddnet.errors import MddnetError, install_hint
 from mddnet.version import __version__
 
@@ -31,21 +32,6 @@ VERBS = {
     "demo": "Serve a web page that shows depth and defocus of photos.",
 }
 
-EPILOGUES = {
-    "refocus": """The result of cup.jpg is cup.refocused.png; an earlier one is replaced. An all-in-focus picture is not
-possible from one photo: a part out of focus stays blurred when the focus moves there, and a narrower aperture removes
-at most half of the blur. Needs the extra build.
-
-Examples:
-
-mddnet refocus cup.jpg --aperture 1.4
-
-mddnet refocus cup.jpg --strength 2 --focus 0.42,0.31 --blades 6
-
-mddnet refocus cup.jpg --strength 2 --sweep cup.mp4""",
-}
-"""What follows the flags in the help of a command."""
-
 EXTRAS = {
     "build": ("cv2", "scipy", "joblib", "braceexpand"),
     "train": ("torch", "torchvision", "timm", "tomli_w", "lightning_fabric", "tensorboard", "onnx", "onnxscript"),
@@ -59,6 +45,7 @@ EXTRAS = {
 """Top-level modules that an extra installs."""
 
 
+EXIT_CODES = "Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage."
 FLAGS = ("--help", "-h", "--version")
 """Flags without a command."""
 
@@ -70,10 +57,12 @@ def make_app() -> App:
         help="Depth and defocus from one photo, connected by the lens law.",
         version=f"mddnet {__version__}",
         suppress_keyboard_interrupt=False,
-        help_epilogue="Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage.",
+        help_format="plaintext",
+        help_epilogue=f"{EXAMPLES}\n\n{EXIT_CODES}",
     )
     for verb, sentence in VERBS.items():
-        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=EPILOGUES.get(verb))
+        epilogue = "\n\n".join([*filter(None, [EPILOGUES.get(verb)]), EXIT_CODES])
+        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=epilogue)
     return app
 
 

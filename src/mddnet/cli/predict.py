@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from mddnet.cli.examples import EXAMPLES
 from mddnet.cli.flags import Count, OutFolder, Positive
 from mddnet.cli.progress import with_progress
+
+DEFAULT_OUT = Path("mddnet_out")
 
 if TYPE_CHECKING:
     from mddnet.predict.folder import Outcome, Settings
@@ -26,7 +29,7 @@ def predict(
     /,
     *,
     list_file: Annotated[str | None, Parameter(name="--list", allow_leading_hyphen=True)] = None,
-    out: OutFolder,
+    out: OutFolder = DEFAULT_OUT,
     model: str = "small",
     focal_mm: float | None = None,
     f_number: float | None = None,
@@ -58,7 +61,7 @@ def predict(
     list_file
         Text file with further paths, one per line, in UTF-8 or UTF-16; "-" reads standard input.
     out
-        Folder for the results; created if missing.
+        Folder for the results; created if missing. Without it, mddnet_out in the current folder.
     model
         A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
     focal_mm
@@ -102,7 +105,7 @@ def predict(
 
     try:
         if not paths and list_file is None:
-            raise ValueError("no photo; expected photos, folders or patterns, or --list")
+            raise ValueError(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
         lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, _camera(camera, sensor, pixel_um))
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
         settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, resume)

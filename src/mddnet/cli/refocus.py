@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from mddnet.cli.flags import Count, OutFolder, Positive
+from mddnet.cli.predict import DEFAULT_OUT
 from mddnet.cli.progress import with_progress
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def refocus(
     blades: int = 0,
     cat_eye: float = 0.0,
     sweep: Path | None = None,
-    out: OutFolder = Path("mddnet_out"),
+    out: OutFolder = DEFAULT_OUT,
     format: str = "png",
     model: str = "small",
     threads: Count | None = None,
@@ -75,7 +76,7 @@ def refocus(
     sweep
         Write a film to this .mp4 file, focused from near to far in 3 seconds, instead of a picture (one photo).
     out
-        Folder for the results; created if missing.
+        Folder for the results; created if missing. Without it, mddnet_out in the current folder.
     format
         png or jpg (8 bits), or tiff (16 bits).
     model
