@@ -14,6 +14,7 @@ import numpy as np
 from mddnet.errors import MddnetError, install_hint
 from mddnet.types import UInt8Array
 
+BT709 = 1  # code of the colour space in ITU-T H.273
 QUALITY = "17"  # constant rate factor of H.264; lower is better
 
 
@@ -40,8 +41,10 @@ def _write_by_av(stream: BinaryIO, frames: Any, rate: int) -> None:
                 video = container.add_stream("libx264" if has_h264 else "mpeg4", rate=rate)
                 video.height, video.width = pixels.shape[:2]
                 video.pix_fmt = "yuv420p"
+                video.codec_context.colorspace = video.codec_context.color_primaries = BT709
                 video.options = {"crf": QUALITY} if has_h264 else {"qscale": "2"}
-            container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            container.mux(video.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
         if video is not None:
             container.mux(video.encode())
 
