@@ -192,7 +192,7 @@ def run(settings: Settings) -> str:
             errors += errors_of(case, model)
     return f"""# Refocused frames compared with real frames
 
-    python -m benchmarks refocus --scenes work/scenes --data ../shared/data
+Made by `python -m benchmarks refocus --scenes work/scenes --data ../shared/data`.
 
 {name}: {pairs} pairs of frames of focal stacks, from {len(places)} held-out locations. Input and target are real frames
 with one aperture and another plane of focus. The mean is over locations. PSNR: more is better; GMSD: less is better.

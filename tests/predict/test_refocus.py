@@ -187,13 +187,15 @@ def test_pictures_on_disk(tmp_path: Path) -> None:
     result = LawModel().predict(Photo(halves())).refocus(strength=2)
     result.save(tmp_path / "a.png")
     assert (np.asarray(Image.open(tmp_path / "a.png")) == result.pixels).all()
-    result.save(tmp_path / "a.tiff", "tiff")
+    result.save(str(tmp_path / "a.tiff"))
     deep = tifffile.imread(tmp_path / "a.tiff")
     assert deep.dtype == np.uint16 and np.abs(deep / 257 - result.pixels).max() < 1
-    result.save(tmp_path / "a.jpg", "jpg")
+    result.save(tmp_path / "a.jpg")
     assert Image.open(tmp_path / "a.jpg").size == (128, 96)
     with pytest.raises(OutputError):
         result.save(tmp_path / "a.png" / "b.png")
+    with pytest.raises(MddnetError, match=r"\.png, \.jpg, \.tiff"):
+        result.save(tmp_path / "a.gif")
 
 
 # --- light of deep files ---

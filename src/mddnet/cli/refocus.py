@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -125,7 +125,7 @@ def refocus(
             photo = read(path)
             settings.strength_for(photo.lens)  # an unknown f-number is an error before the network runs
             loaded = loaded or load(model, threads)
-            _write(loaded.predict(photo, refine=refine), settings, path.name, target, format, sweep is not None)
+            _write(loaded.predict(photo, refine=refine), settings, path.name, target, sweep is not None)
         except (MddnetError, MemoryError) as error:
             reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
             print(f"mddnet: {reason if reason.startswith(str(path)) else f'{path}: {reason}'}", file=sys.stderr)
@@ -180,9 +180,7 @@ def _read(path: Path, f_number: float | None, linear: bool, max_pixels: int | No
     return replace(photo, lens=replaced_lens(photo.lens, Lens(f_number=f_number)))
 
 
-def _write(
-    prediction: Prediction, settings: RefocusSettings, name: str, target: Path, picture_format: Any, is_film: bool
-) -> None:
+def _write(prediction: Prediction, settings: RefocusSettings, name: str, target: Path, is_film: bool) -> None:
     """Write a picture or film, and print what it is."""
     from mddnet.io.atomic import atomic_write
     from mddnet.io.part_file import writing_into
@@ -201,7 +199,7 @@ def _write(
         result = refocus(prediction, settings)
         with writing_into(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-        result.save(target, picture_format)
+        result.save(target)
         notes += result.notes
         what = "focus as in the photo" if settings.focus is None else "focused at {:g}, {:g}".format(*settings.focus)
     print(f"{name}: {width} x {height} px, {strength:.3g} times the blur, {what} -> {target}")

@@ -8,12 +8,13 @@ aperture only, at most half of it and none above 12 px: one photo lacks the deta
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from mddnet.predict.prediction import Prediction
     from mddnet.scenes.render import Aperture
 
-PictureFormat = Literal["png", "jpg", "tiff"]
-PICTURE_FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
+PICTURE_FORMATS = ("png", "jpg", "tiff")
 STRENGTHS = (0.05, 20.0)
 SWEEP_SIDE_PX = 1280
 LARGEST_SHARE = 0.12  # largest CoC over the long side
@@ -131,14 +131,22 @@ class Refocused:
         """(H, W, 3) uint8, sRGB."""
         return srgb8_from_linear(self.light)
 
-    def save(self, path: Path, picture_format: PictureFormat = "png") -> None:
-        """Write the picture: PNG and JPEG with 8 bits, TIFF with 16; sRGB. OutputError if it cannot be written."""
-        if picture_format == "tiff":
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture as sRGB by the suffix: .png and .jpg with 8 bits, .tiff with 16.
+
+        Raises:
+            MddnetError: for another suffix.
+            OutputError: if the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix not in {f".{name}" for name in PICTURE_FORMATS}:
+            raise MddnetError(f"{path}: expected a name that ends in .{', .'.join(PICTURE_FORMATS)}")
+        if path.suffix == ".tiff":
             deep = (srgb_from_linear(self.light) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
             software = f"mddnet {__version__}"
             atomic_write(path, lambda stream: tifffile.imwrite(stream, deep, photometric="rgb", software=software))
         else:
-            kind, options = ("JPEG", {"quality": 95}) if picture_format == "jpg" else ("PNG", {"compress_level": 3})
+            kind, options = ("JPEG", {"quality": 95}) if path.suffix == ".jpg" else ("PNG", {"compress_level": 3})
             atomic_write(path, lambda stream: Image.fromarray(self.pixels).save(stream, format=kind, **options))
 
 
