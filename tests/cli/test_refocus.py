@@ -157,6 +157,15 @@ def test_a_missing_package_is_one_line(
     assert "pip install" in capsys.readouterr().err
 
 
+def test_a_missing_model_is_said_once(
+    cup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.png").write_bytes(cup.read_bytes())
+    assert main(["refocus", str(cup), "b.png", "--strength", "2", "--model", "none/here"]) == 1
+    assert capsys.readouterr().err.count("none/here") == 1
+
+
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["refocus", "--help"]) == 0
     assert "mddnet refocus photo.jpg --aperture 1.4" in capsys.readouterr().out

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from tests.photo.test_formats import made_dng
 from tests.support.made_law_model import KAPPA_PX, LawModel, ramp
 
-from mddnet.color import linear_from_srgb
+from mddnet.color import linear_from_srgb, srgb8_from_linear
 from mddnet.errors import MddnetError, OutputError
 from mddnet.photo.light import read_light
 from mddnet.photo.reader import read_photo
@@ -246,6 +247,17 @@ def test_highlights_of_exr_stay_above_white(tmp_path: Path) -> None:
     openexr.File(header, {"RGB": values}).write(str(tmp_path / "a.exr"))
     light = read_light(read_photo(tmp_path / "a.exr"))
     assert light is not None and light.max() == pytest.approx(9.0, rel=0.05)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_raw_files_have_the_exposure_of_the_photo(tmp_path: Path, orientation: int) -> None:
+    pytest.importorskip("rawpy", reason="raw needs the extra formats")
+    made_dng(tmp_path / "a.dng", orientation)
+    photo = read_photo(tmp_path / "a.dng")
+    light = read_light(photo)
+    assert light is not None and light.shape == photo.pixels.shape
+    inside = (photo.pixels > 20) & (photo.pixels < 230)
+    assert np.abs(srgb8_from_linear(light).astype(int) - photo.pixels)[inside].mean() < 2
 
 
 def test_files_of_eight_bits_and_other_pictures_have_no_more_light(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def refocus(
     max_megapixels
         Reject larger photos by their header. The default is 200, or the environment variable MDDNET_MAX_MEGAPIXELS.
     """
-    from mddnet.errors import MddnetError
+    from mddnet.errors import MddnetError, ModelError
     from mddnet.predict.film import require_film
     from mddnet.predict.folder import find_photos
     from mddnet.predict.predictor import load
@@ -126,6 +126,8 @@ def refocus(
             settings.strength_for(photo.lens)  # an unknown f-number is an error before the network runs
             loaded = loaded or load(model, threads)
             _write(loaded.predict(photo, refine=refine), settings, path.name, target, sweep is not None)
+        except ModelError:
+            raise  # of no photo
         except (MddnetError, MemoryError) as error:
             reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
             print(f"mddnet: {reason if reason.startswith(str(path)) else f'{path}: {reason}'}", file=sys.stderr)
