@@ -3,7 +3,8 @@
 EXAMPLES = """\
 Examples:
   mddnet predict photo.jpg               maps and preview in mddnet_out
-  mddnet predict photos/ -o out --json   a folder, with its results as JSON"""
+  mddnet predict photos/ -o out --json   a folder, with its results as JSON
+  mddnet refocus photo.jpg --strength 2  twice the blur"""
 
 EPILOGUES = {
     "refocus": """\
