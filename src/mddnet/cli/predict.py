@@ -7,7 +7,7 @@ import json as jsonlib
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from cyclopts import Parameter
 
 from mddnet.cli.examples import EXAMPLES
 from mddnet.cli.flags import Count, OutFolder, Positive
+from mddnet.cli.progress import with_progress
 
 DEFAULT_OUT = Path("mddnet_out")
 
@@ -79,7 +80,9 @@ def predict(
         Largest number of processor cores.
     formats
         Formats, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
-        (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit TIFF), ply and glb (point cloud).
+        (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit TIFF), depth (16-bit PNG, near is
+        white), ply and glb (point cloud), mesh (textured surface, GLB), stereo (side-by-side pair) and anaglyph
+        (red-cyan), both JPEG, parallax (clip of 3 seconds with a moving camera, MP4).
     linear
         Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
     refine
@@ -118,7 +121,7 @@ def predict(
     else:
         outcomes = _predict_on_ray(ray, model, photos, settings, threads or 1)
     failed = sum(_reported(json, None, failure) for failure in failures)
-    failed += sum(_reported(json, o.path, o.text, o.facts) for o in _with_progress(outcomes, count))
+    failed += sum(_reported(json, o.path, o.text, o.facts) for o in with_progress("predict", outcomes, count))
     if failed and len(photos) > 1:
         print(f"mddnet: {failed} of the inputs failed, see above", file=sys.stderr)
     return 1 if failed else 0
@@ -222,17 +225,3 @@ def _reported(json: bool, path: Path | None, text: str, facts: Path | None = Non
     elif facts is not None:
         print(text, flush=True)
     return facts is None
-
-
-def _with_progress(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
-    """The outcomes, with a progress bar if there are several and stderr is a terminal."""
-    if count < 2 or not sys.stderr.isatty():
-        yield from outcomes
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Output is redirected through the bar only on a terminal, not in a pipe.
-    with Progress("predict", *columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
-        yield from bar.track(outcomes, total=count)

@@ -75,13 +75,13 @@ def _read_light(path: Path, max_pixels: int | None, notes: list[str]) -> tuple[N
     primaries = header.get("chromaticities")
     if primaries is not None and np.abs(np.asarray(primaries, dtype=np.float64).ravel() - REC709).max() > 0.01:
         notes.append("The primaries are not those of sRGB: colours are approximate.")
-    light = _light(channels, path, notes)
+    light = exr_light(channels, path, notes)
     if light.shape[:2] != (height, width):
         raise ImageError(f"{path}: channels of {light.shape[:2]} in a window of {(height, width)}; expected one size")
     return light, header
 
 
-def _light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
+def exr_light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
     """Linear light, (H, W, 3) or (H, W); RGBA, which is premultiplied, is composited over mid grey."""
     for ending in ("RGBA", "RGB", "Y"):
         name = next((name for name in channels if name == ending or name.endswith(f".{ending}")), None)

@@ -29,20 +29,36 @@ from mddnet.io.atomic import atomic_write_text
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import MAX_NAME_BYTES
 from mddnet.io.part_file import StagedFiles, writing_into
-from mddnet.predict.point_cloud import camera_of, glb_bytes, ply_bytes, predicted_points
+from mddnet.predict.film import require_film, write_film
+from mddnet.predict.point_cloud import camera_of, glb_bytes, mesh_bytes, ply_bytes, predicted_mesh, predicted_points
 from mddnet.predict.prediction import Prediction, Quantity
 from mddnet.predict.preview import PreviewRange, preview, preview_range
 from mddnet.predict.resampling import strips
-from mddnet.types import Lens, Photo
+from mddnet.predict.views import CLIP_RATE, anaglyph, parallax_clip, side_by_side
+from mddnet.types import Lens, Photo, UInt8Array
 from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
 MapFormat = Literal["tiff", "png", "npy"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)  # formats of maps that the base install can write
-SaveFormat = Literal["tiff", "png", "npy", "exr", "mask", "ply", "glb"]
-SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, defocus mask and point cloud
+SaveFormat = Literal[
+    "tiff", "png", "npy", "exr", "mask", "depth", "ply", "glb", "mesh", "stereo", "anaglyph", "parallax"
+]
+SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, and files derived from them
 POINT_FORMATS = {"ply": ply_bytes, "glb": glb_bytes}
-MASK = "defocus_mask"
+MASK, DEPTH = "defocus_mask", "depth"
+DERIVED_ENDINGS = {
+    "mask": f".{MASK}.tiff",
+    "depth": f".{DEPTH}.png",
+    "ply": ".points.ply",
+    "glb": ".points.glb",
+    "mesh": ".mesh.glb",
+    "stereo": ".stereo.jpg",
+    "anaglyph": ".anaglyph.jpg",
+    "parallax": ".parallax.mp4",
+}
+VIEW_QUALITY = 95  # of JPEG
+DEPTH_PERCENTILES = (0.5, 99.5)  # black and white of the depth picture
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 MEANINGS = {
     "inv_depth": {"larger": "nearer"},
@@ -65,14 +81,13 @@ def map_name(stem: str, quantity: str, file_format: str) -> str:
 
 def first_file(stem: str, file_format: SaveFormat) -> str:
     """Name of the first file that :func:`save` writes in a format."""
-    if file_format == "mask":
-        return map_name(stem, MASK, "tiff")
-    return map_name(stem, "points" if file_format in POINT_FORMATS else "inv_depth", file_format)
+    ending = DERIVED_ENDINGS.get(file_format)
+    return map_name(stem, "inv_depth", file_format) if ending is None else stem + ending
 
 
 _RESULT_ENDINGS = (
     *(map_name("", quantity, name) for quantity in QUANTITIES for name in (*MAP_FORMATS, "exr")),
-    *(first_file("", name) for name in SAVE_FORMATS if name == "mask" or name in POINT_FORMATS),
+    *DERIVED_ENDINGS.values(),
 )
 
 
@@ -108,6 +123,8 @@ def require_packages(formats: Sequence[SaveFormat]) -> None:
             importlib.import_module("OpenEXR")
         except ImportError as error:
             raise MddnetError(f"format exr: {error}; {install_hint('formats')}") from error
+    if "parallax" in formats:
+        require_film()
 
 
 def save(
@@ -130,7 +147,11 @@ def save(
     Formats of derived results:
 
     - ``mask``: the CoC diameter as a 16-bit grey TIFF for photo editors, with its scale in the file.
+    - ``depth``: inverse depth as a 16-bit grey PNG, near is white, for Blender, ControlNet and Photoshop.
     - ``ply``, ``glb``: the photo as a point cloud, in metres if the unit is ``"1/m"``.
+    - ``mesh``: the photo as a textured surface in a GLB file, in the same unit.
+    - ``stereo``, ``anaglyph``: a side-by-side pair and a red-cyan picture, as JPEG.
+    - ``parallax``: a clip of 3 seconds with a moving camera, as MP4; needs PyAV (extra ``formats``) or OpenCV.
 
     The files of ``cup.jpg`` are ``cup.inv_depth.tiff`` and so on, or ``cup_2.inv_depth.tiff`` if another photo has
     those. Saving the same photo again replaces its files. Only a few rows of a map are in memory at a time, except for
@@ -146,7 +167,8 @@ def save(
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
-        ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, ``"preview"`` and ``"facts"``.
+        ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, other derived ones by format, ``"preview"`` and
+        ``"facts"``.
     """
     formats = formats_of(formats)
     require_packages(formats)
@@ -323,6 +345,13 @@ def _stage(
         mask = _Map(prediction, "defocus_px")
         made[MASK] = {"quantity": "defocus_px", "unit": "px", **mask.code(0.0)}
         put(MASK, first_file("", "mask"), partial(_write_mask, mask))
+    if "depth" in formats:
+        depth = _Map(prediction, "inv_depth", DEPTH_PERCENTILES)
+        made["depth_png"] = {"quantity": "inv_depth", "unit": prediction.unit, **depth.code(), **MEANINGS["inv_depth"]}
+        put(DEPTH, first_file("", "depth"), partial(_write_png, depth))
+    for name in formats:
+        if name in PICTURE_WRITERS:
+            put(name, first_file("", name), partial(PICTURE_WRITERS[name], prediction))
     points = [name for name in formats if name in POINT_FORMATS]
     if points:
         cloud = predicted_points(prediction)
@@ -354,6 +383,7 @@ class _Map:
 
     prediction: Prediction
     quantity: Quantity
+    clipped_to: tuple[float, float] = (0.0, 100.0)  # percentiles, beyond which codes are clipped
 
     @property
     def description(self) -> dict[str, object]:
@@ -362,6 +392,9 @@ class _Map:
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
+        if self.clipped_to != (0.0, 100.0):
+            low, high = np.percentile(getattr(self.prediction.maps, self.quantity), self.clipped_to)
+            return float(low), float(high)
         ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
@@ -385,6 +418,7 @@ class _Map:
                 values = np.rint(values * np.float32(255))
             elif code is not None:
                 values = np.rint((values.astype(np.float64) - code["offset"]) / code["scale"])
+                values = np.clip(values, 0, LEVELS_16_BIT)
             yield np.ascontiguousarray(values, dtype=self.dtype(code))
 
     def whole(self, code: dict[str, float] | None = None) -> NDArray[Any]:
@@ -455,6 +489,26 @@ MAP_WRITERS: dict[str, Callable[[_Map, BinaryIO], None]] = {
     "png": _write_png,
     "npy": _write_npy,
     "exr": _write_exr,
+}
+
+
+def _write_mesh(prediction: Prediction, stream: BinaryIO) -> None:
+    stream.write(mesh_bytes(predicted_mesh(prediction)))
+
+
+def _write_view(view: Callable[[Prediction], UInt8Array], prediction: Prediction, stream: BinaryIO) -> None:
+    Image.fromarray(view(prediction)).save(stream, format="JPEG", quality=VIEW_QUALITY, subsampling=0)
+
+
+def _write_parallax(prediction: Prediction, stream: BinaryIO) -> None:
+    write_film(stream, parallax_clip(prediction), CLIP_RATE)
+
+
+PICTURE_WRITERS: dict[str, Callable[[Prediction, BinaryIO], None]] = {
+    "mesh": _write_mesh,
+    "stereo": partial(_write_view, side_by_side),
+    "anaglyph": partial(_write_view, anaglyph),
+    "parallax": _write_parallax,
 }
 
 
