@@ -19,6 +19,8 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 
 VERBS = {
     "predict": "Predict depth and defocus of photos.",
+    "stack": "Depth and an all-in-focus image from a focal stack.",
+    "fuse": "The same from two photos, one focused near and one far.",
     "build": "Build training scenes from captures.",
     "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",
@@ -29,6 +31,16 @@ VERBS = {
     "export": "Export a trained network as a model folder for `mddnet predict`.",
     "demo": "Serve a web page that shows depth and defocus of photos.",
 }
+
+EXAMPLES = {
+    "stack": (
+        "mddnet stack shots/*.jpg -o out",
+        "mddnet stack shots/ -o out --focus-m 0.30,0.35,0.42,0.55",
+        "mddnet stack sweep.mp4 -o out",
+    ),
+    "fuse": ("mddnet fuse near.jpg far.jpg -o out",),
+}
+"""Examples below the help of a verb."""
 
 EXTRAS = {
     "build": ("cv2", "scipy", "joblib", "braceexpand"),
@@ -57,7 +69,9 @@ def make_app() -> App:
         help_epilogue="Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage.",
     )
     for verb, sentence in VERBS.items():
-        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence)
+        examples = "\n\n".join(EXAMPLES.get(verb, ()))
+        epilogue = f"Examples:\n\n{examples}" if examples else None
+        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=epilogue)
     return app
 
 

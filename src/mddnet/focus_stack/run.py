@@ -1,0 +1,236 @@
+"""From the photos of a focal stack to depth and an all-in-focus image: :func:`stack`."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mddnet.cores import usable_cores
+from mddnet.errors import MddnetError, RejectedScene
+from mddnet.focus_stack.frames import Step, StackFrames, read_frames
+from mddnet.focus_stack.order import frame_order, near_to_far_by_breathing
+from mddnet.focus_stack.result import StackResult
+from mddnet.focus_stack.scale import are_in_order, scale_of, stated_inv_depths
+from mddnet.photo.lens_facts import CameraLens
+from mddnet.predict.folder import find_photos
+from mddnet.predict.predictor import load
+from mddnet.scenes.align import (
+    AlignedStack,
+    Alignment,
+    NotAligned,
+    alignment_of,
+    apply_alignment,
+    largest_group,
+    registration_image,
+)
+from mddnet.scenes.depth_from_focus import FocusDepth
+from mddnet.scenes.filling import nearest_filled
+from mddnet.scenes.focal_stack_scene import (
+    ORDINAL_ERROR_FRACTION,
+    FittedSweep,
+    fit_sweep,
+    full_size_sweep,
+    without_parallax,
+)
+from mddnet.scenes.frame_file import FrameFile
+from mddnet.types import InvDepthUnit, Lens
+
+Order = Literal["auto", "near-to-far", "far-to-near"]
+MIN_SHARE_OF_GROUP = 0.6  # share of the frames that must show one scene for the others to be left out
+NETWORK_FRAMES = 3  # frames of which the network tells the direction
+MIN_NETWORK_CORRELATION = 0.1
+TO_FIX = "use a tripod, or photos that were taken one after the other from one place"
+
+
+def stack(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    lens: Lens | None = None,
+    focus_m: Sequence[float] | None = None,
+    order: Order = "auto",
+    threads: int | None = None,
+    scratch: str | os.PathLike[str] | None = None,
+    step: Step = lambda name, done, count: None,
+) -> StackResult:
+    """Align the photos of a focal stack, and measure depth, defocus and an all-in-focus image.
+
+    The photos, two or more, show one scene from one viewpoint at different focus distances.
+
+    Args:
+        paths: photos, patterns, a folder of photos, or one video of a focus sweep.
+        lens: facts that replace those of the files. Without ``focus_m``, EXIF's focus distances are used.
+        focus_m: focus distance of every photo in metres, measured from the sensor, in the order of ``paths``.
+        order: ``"near-to-far"`` and ``"far-to-near"`` state that ``paths`` are in this order; ``"auto"`` finds it by
+            the focus distances, else by the time and sharpness of the photos; the direction by their magnification,
+            else by the shipped network.
+        threads: largest number of processor cores; None is all.
+        scratch: folder for temporary files of the size of all pixels, times two or three; None is that of the system.
+        step: is called with the name of the step, the number of its finished parts and of all parts.
+
+    Raises:
+        MddnetError: for fewer than two usable photos, or photos that cannot be aligned.
+    """
+    threads = threads or usable_cores()
+    found = _paths(paths)
+    folder = Path(tempfile.gettempdir() if scratch is None else scratch)
+    known = focus_m is not None or order != "auto"
+    frames = read_frames(found, folder, lens, focus_m, threads, step, sort=not known)
+    if order == "far-to-near":
+        frames = frames.chosen(range(len(frames.frames))[::-1])
+    frames, values, notes, is_sure = _in_order(frames, order)
+    step("align", 0, 1)
+    frames, alignment = _aligned(frames, threads)
+    values = stated_inv_depths([frame.lens for frame in frames.frames])[0] if is_sure else values[: len(frames.frames)]
+    aligned = _applied(frames, alignment)
+    step("align", 1, 1)
+    shape = values if are_in_order(values) else None
+    fitted = fit_sweep(aligned.frames, shape)
+    try:
+        height, width = aligned.frames[0].shape[:2]
+        spare = FrameFile.new(folder, len(frames.frames), (height, width))
+        closer = without_parallax(frames.pixels, aligned, fitted, shape, spare)
+    except RejectedScene:
+        closer = None  # less of the image would remain
+    aligned, fitted = closer or (aligned, fitted)
+    step("fuse", 0, 1)
+    result = _measured(frames, aligned, fitted, values, notes, is_sure, threads)
+    step("fuse", 1, 1)
+    return result
+
+
+def _paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    found, failures = find_photos([os.fspath(path) for path in given])
+    if failures:
+        raise MddnetError("; ".join(failures))
+    return found
+
+
+def _in_order(frames: StackFrames, order: Order) -> tuple[StackFrames, np.ndarray, list[str], bool]:
+    """The frames in order of focus, their stated inverse depths, notes, and whether they go from near to far."""
+    values, notes = stated_inv_depths([frame.lens for frame in frames.frames])
+    if order != "auto":
+        return frames, values, list(notes), True
+    if np.isfinite(values).all():
+        numbers = [int(i) for i in np.argsort(-values, kind="stable")]
+        return frames.chosen(numbers), values[numbers], list(notes), True
+    numbers = frame_order([frame.small for frame in frames.frames])
+    moved = numbers != list(range(len(numbers)))
+    said = ["The order of the frames was found by their sharpness, since it differs from that of time or names."]
+    return frames.chosen(numbers), values[numbers], [*notes, *(said if moved else [])], False
+
+
+def _aligned(frames: StackFrames, threads: int) -> tuple[StackFrames, Alignment]:
+    """The alignment, without frames of another scene; MddnetError if too few frames show the same."""
+    small = [frame.small for frame in frames.frames]
+    ratio = small[0].shape[1] / frames.pixels.size[1]
+    try:
+        return frames, alignment_of(small, ratio, threads)
+    except NotAligned as error:
+        group = largest_group(small)
+        names = [frames.frames[error.first + k].name for k in (0, 1)]
+        if len(group) < max(2, math.ceil(MIN_SHARE_OF_GROUP * len(small))) or len(group) == len(small):
+            raise MddnetError(
+                f"{names[0]} and {names[1]} do not show one scene from one viewpoint ({error}): {TO_FIX}"
+            ) from None
+        kept = frames.chosen(group, "does not align with the other frames: it shows another scene, or the camera moved")
+    except RejectedScene as error:
+        raise MddnetError(f"the frames cannot be aligned, since the camera moved ({error}): {TO_FIX}") from None
+    try:
+        return kept, alignment_of([frame.small for frame in kept.frames], ratio, threads)
+    except RejectedScene as error:
+        raise MddnetError(f"the frames cannot be aligned ({error}): {TO_FIX}") from None
+
+
+def _applied(frames: StackFrames, alignment: Alignment) -> AlignedStack:
+    kept = FrameFile.new(frames.pixels.folder, len(frames.frames), frames.pixels.size)
+    try:
+        return apply_alignment(frames.pixels, alignment, kept)
+    except RejectedScene as error:
+        raise MddnetError(f"the camera moved too far ({error}): {TO_FIX}") from None
+
+
+def _measured(
+    frames: StackFrames,
+    aligned: AlignedStack,
+    fitted: FittedSweep,
+    values: np.ndarray,
+    notes: list[str],
+    near_to_far: bool,
+    threads: int,
+) -> StackResult:
+    sweep = full_size_sweep(aligned.frames, fitted, threads)
+    index, sharp = nearest_filled(sweep.depth.index), sweep.sharp
+    count = len(frames.frames)
+    names = [frame.name for frame in frames.frames]
+    positions, images = sweep.chosen.positions_px / sweep.work_ratio, aligned.frames
+    if not near_to_far and not _goes_near_to_far(aligned, sweep.depth, values, notes):
+        index, names, values = np.float32(count - 1) - index, names[::-1], values[::-1]
+        positions = positions[-1] - positions[::-1]
+        images = aligned.frames.chosen(range(count)[::-1]) if isinstance(aligned.frames, FrameFile) else images[::-1]
+    lens = replace(frames.frames[0].lens, focus_m=None)
+    scale = scale_of(positions, values, lens)
+    unit: InvDepthUnit = scale.unit
+    if sweep.chosen.error_fraction > ORDINAL_ERROR_FRACTION and unit == "relative":
+        unit = "ordinal"
+        notes.append("Blur explains little of the difference between the frames: only the order of depth is reliable.")
+    inv_depth = np.interp(index, np.arange(count), scale.u_focus).astype(np.float32)
+    unknown = float(np.isnan(sweep.depth.index).mean())
+    if unknown > 0:
+        notes.append(f"{unknown:.0%} of the image has no texture: its depth is that of the surroundings, confidence 0.")
+    own = dict.fromkeys(f"{frame.name}: {note}" for frame in frames.frames for note in frame.notes if "esized" in note)
+    left = [f"{frame.name} was left out: {frame.reason}" for frame in frames.left_out]
+    return StackResult(
+        sharp, inv_depth, sweep.depth.confidence, unit, tuple(map(float, scale.u_focus)), scale.kappa_px, tuple(names),
+        images, lens, frames.left_out, (*left, *own, *notes, *scale.notes), _measures(aligned, fitted),
+    )  # fmt: skip
+
+
+def _measures(aligned: AlignedStack, fitted: FittedSweep) -> dict[str, float]:
+    alignment = aligned.alignment
+    return {
+        "alignment_residual_px": alignment.residual_px,
+        "alignment_correlation": alignment.lowest_correlation,
+        "common_share": aligned.common_share,
+        "rerender_error_fraction": fitted.chosen.error_fraction,
+        "coc_noise_px": fitted.label_noise_px / fitted.work_ratio,
+    }
+
+
+def _goes_near_to_far(aligned: AlignedStack, depth: FocusDepth, values: np.ndarray, notes: list[str]) -> bool:
+    """The direction of the sweep: by stated distances, by magnification, or by the network."""
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) >= 2:
+        return bool(values[known[0]] > values[known[-1]])
+    by_size = near_to_far_by_breathing(aligned.alignment)
+    if by_size is not None:
+        return by_size
+    model, total = load(), 0.0
+    count = len(aligned.frames)
+    for i in np.unique(np.rint(np.linspace(0, count - 1, NETWORK_FRAMES + 2))[1:-1].astype(int)) if count > 2 else (0, 1):
+        network = model.network_maps(np.ascontiguousarray(aligned.frames[i]))
+        height, width = network.inv_depth.shape
+        rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip((height, width), depth.index.shape, strict=True))
+        index = depth.index[rows[:, None], columns]
+        weight = np.nan_to_num(depth.confidence[rows[:, None], columns]) * np.isfinite(index)
+        total += _correlation(np.nan_to_num(index), network.inv_depth, weight)
+    if abs(total) < MIN_NETWORK_CORRELATION * NETWORK_FRAMES:
+        notes.append("The direction of the focus is a guess: state it if near and far are exchanged (--order).")
+    else:
+        notes.append("The direction of the focus was told by the network: state it if it is wrong (--order).")
+    return total < 0
+
+
+def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+    if not weight.sum() > 0:
+        return 0.0
+    a, b = a - np.average(a, weights=weight), b - np.average(b, weights=weight)
+    norm = math.sqrt(float((weight * a * a).sum() * (weight * b * b).sum()))
+    return float((weight * a * b).sum()) / norm if norm > 0 else 0.0
