@@ -160,7 +160,9 @@ def _print(result: StackResult, files: dict[str, Path], json: bool) -> None:
     else:
         height, width = result.size
         what = f"{len(result.names)} frames, {width} x {height} px, inverse depth [{result.unit}]"
-        print(f"{what}, from {result.names[0]} (near) to {result.names[-1]} (far) -> {files['facts'].with_suffix('.*')}")
+        print(
+            f"{what}, from {result.names[0]} (near) to {result.names[-1]} (far) -> {files['facts'].with_suffix('.*')}"
+        )
         for note in result.notes:
             print(f"  note: {note}")
     for frame in result.left_out:

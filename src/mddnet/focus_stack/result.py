@@ -33,7 +33,7 @@ from mddnet.predict.output import (
 )
 from mddnet.predict.point_cloud import Pinhole, camera_of, point_cloud
 from mddnet.predict.prediction import Prediction, Quantity, SmallMaps
-from mddnet.predict.preview import panel_size, side_by_side
+from mddnet.predict.preview import Panel, panel_size, side_by_side
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo, UInt8Array
 from mddnet.version import __version__
 
@@ -54,6 +54,8 @@ class StackResult:
         kappa_px: pixels of CoC for one unit of inverse depth.
         names: (N,) files of the frames.
         aligned: (N,) aligned frames, (H, W, 3) uint8 each, on disk until they are read.
+        reference: number of the frame to which the others are aligned.
+        origin_px: row and column of the first pixel of all maps in the reference frame, since borders are cropped.
         lens: what is known of the lens.
         left_out: frames that were not used, with reasons.
         notes: assumptions and what is missing.
@@ -68,6 +70,8 @@ class StackResult:
     kappa_px: float
     names: tuple[str, ...]
     aligned: Sequence[UInt8Array]
+    reference: int
+    origin_px: tuple[int, int]
     lens: Lens
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
@@ -155,6 +159,8 @@ class StackResult:
                 "unit": self.unit,
                 "kappa_px": self.kappa_px,
                 "frames": frames,
+                "reference": self.reference,
+                "origin_px": list(self.origin_px),
                 "left_out": [asdict(frame) for frame in self.left_out],
                 "lens": self.lens.to_json(),
                 "camera": asdict(self.camera),
@@ -172,26 +178,19 @@ class StackResult:
         low, high = (float(value) for value in np.percentile(depth, [1, 99]))
         metric = self.unit == "1/m"
         ends = (f"{low:.3g} far", f"near {high:.3g}") if metric else ("far", "near")
-        pictures = (
+        panels: list[Panel] = []
+        for pixels, title in (
             (self.aligned[0], "nearest focus"),
             (self.aligned[-1], "farthest focus"),
             (self.all_in_focus, "all in focus"),
-        )
+        ):
+            picture = Image.fromarray(np.asarray(pixels)).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+            panels.append((picture, (title, "", ""), None))
+        shown = Image.fromarray(colours(depth, low, high, DEPTH_COLOURS))
+        panels.append((shown, (f"inverse depth, {self.unit}", *ends), DEPTH_COLOURS))
         grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-        return side_by_side(
-            [
-                *(
-                    (Image.fromarray(np.asarray(p)).resize(size, Image.Resampling.BOX, reducing_gap=2.0), (t, "", ""), None)
-                    for p, t in pictures
-                ),
-                (
-                    Image.fromarray(colours(depth, low, high, DEPTH_COLOURS)),
-                    (f"inverse depth, {self.unit}", *ends),
-                    DEPTH_COLOURS,
-                ),
-                (Image.fromarray(colours(confidence, 0.0, 1.0, grey)), ("confidence", "0", "1"), grey),
-            ]
-        )
+        panels.append((Image.fromarray(colours(confidence, 0.0, 1.0, grey)), ("confidence", "0", "1"), grey))
+        return side_by_side(panels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,5 +218,3 @@ class FrameMaps:
             return self.stack.confidence[start:stop]
         signed = signed_defocus_px(inv_depth, self.u_focus, self.stack.kappa_px)
         return np.asarray(signed if quantity == "signed_defocus_px" else np.abs(signed), dtype=np.float32)
-
-

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mddnet.cores import usable_cores
 from mddnet.errors import MddnetError, RejectedScene
-from mddnet.focus_stack.frames import Step, StackFrames, read_frames
+from mddnet.focus_stack.frames import StackFrames, Step, read_frames
 from mddnet.focus_stack.order import frame_order, near_to_far_by_breathing
 from mddnet.focus_stack.result import StackResult
 from mddnet.focus_stack.scale import are_in_order, scale_of, stated_inv_depths
-from mddnet.photo.lens_facts import CameraLens
 from mddnet.predict.folder import find_photos
-from mddnet.predict.predictor import load
+from mddnet.predict.predictor import Model, load
+from mddnet.predict.resampling import nearest_downsampled
 from mddnet.scenes.align import (
     AlignedStack,
     Alignment,
@@ -28,7 +29,6 @@ from mddnet.scenes.align import (
     alignment_of,
     apply_alignment,
     largest_group,
-    registration_image,
 )
 from mddnet.scenes.depth_from_focus import FocusDepth
 from mddnet.scenes.filling import nearest_filled
@@ -40,12 +40,13 @@ from mddnet.scenes.focal_stack_scene import (
     without_parallax,
 )
 from mddnet.scenes.frame_file import FrameFile
-from mddnet.types import InvDepthUnit, Lens
+from mddnet.types import Float32Array, InvDepthUnit, Lens, UInt8Array
 
+FloatArray = NDArray[np.float64]
 Order = Literal["auto", "near-to-far", "far-to-near"]
 MIN_SHARE_OF_GROUP = 0.6  # share of the frames that must show one scene for the others to be left out
 NETWORK_FRAMES = 3  # frames of which the network tells the direction
-MIN_NETWORK_CORRELATION = 0.1
+MIN_NETWORK_CORRELATION = 0.2
 TO_FIX = "use a tripod, or photos that were taken one after the other from one place"
 
 
@@ -88,14 +89,14 @@ def stack(
     step("align", 0, 1)
     frames, alignment = _aligned(frames, threads)
     values = stated_inv_depths([frame.lens for frame in frames.frames])[0] if is_sure else values[: len(frames.frames)]
-    aligned = _applied(frames, alignment)
+    aligned = _applied(frames, alignment, threads)
     step("align", 1, 1)
     shape = values if are_in_order(values) else None
-    fitted = fit_sweep(aligned.frames, shape)
+    fitted = fit_sweep(aligned.frames, shape, threads, with_noise=False)
     try:
         height, width = aligned.frames[0].shape[:2]
         spare = FrameFile.new(folder, len(frames.frames), (height, width))
-        closer = without_parallax(frames.pixels, aligned, fitted, shape, spare)
+        closer = without_parallax(frames.pixels, aligned, fitted, shape, spare, threads)
     except RejectedScene:
         closer = None  # less of the image would remain
     aligned, fitted = closer or (aligned, fitted)
@@ -113,7 +114,7 @@ def _paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> 
     return found
 
 
-def _in_order(frames: StackFrames, order: Order) -> tuple[StackFrames, np.ndarray, list[str], bool]:
+def _in_order(frames: StackFrames, order: Order) -> tuple[StackFrames, FloatArray, list[str], bool]:
     """The frames in order of focus, their stated inverse depths, notes, and whether they go from near to far."""
     values, notes = stated_inv_depths([frame.lens for frame in frames.frames])
     if order != "auto":
@@ -149,10 +150,10 @@ def _aligned(frames: StackFrames, threads: int) -> tuple[StackFrames, Alignment]
         raise MddnetError(f"the frames cannot be aligned ({error}): {TO_FIX}") from None
 
 
-def _applied(frames: StackFrames, alignment: Alignment) -> AlignedStack:
+def _applied(frames: StackFrames, alignment: Alignment, threads: int) -> AlignedStack:
     kept = FrameFile.new(frames.pixels.folder, len(frames.frames), frames.pixels.size)
     try:
-        return apply_alignment(frames.pixels, alignment, kept)
+        return apply_alignment(frames.pixels, alignment, kept, threads)
     except RejectedScene as error:
         raise MddnetError(f"the camera moved too far ({error}): {TO_FIX}") from None
 
@@ -161,7 +162,7 @@ def _measured(
     frames: StackFrames,
     aligned: AlignedStack,
     fitted: FittedSweep,
-    values: np.ndarray,
+    values: FloatArray,
     notes: list[str],
     near_to_far: bool,
     threads: int,
@@ -170,10 +171,11 @@ def _measured(
     index, sharp = nearest_filled(sweep.depth.index), sweep.sharp
     count = len(frames.frames)
     names = [frame.name for frame in frames.frames]
+    reference = aligned.alignment.reference
     positions, images = sweep.chosen.positions_px / sweep.work_ratio, aligned.frames
     if not near_to_far and not _goes_near_to_far(aligned, sweep.depth, values, notes):
         index, names, values = np.float32(count - 1) - index, names[::-1], values[::-1]
-        positions = positions[-1] - positions[::-1]
+        positions, reference = positions[-1] - positions[::-1], count - 1 - reference
         images = aligned.frames.chosen(range(count)[::-1]) if isinstance(aligned.frames, FrameFile) else images[::-1]
     lens = replace(frames.frames[0].lens, focus_m=None)
     scale = scale_of(positions, values, lens)
@@ -183,14 +185,26 @@ def _measured(
         notes.append("Blur explains little of the difference between the frames: only the order of depth is reliable.")
     inv_depth = np.interp(index, np.arange(count), scale.u_focus).astype(np.float32)
     unknown = float(np.isnan(sweep.depth.index).mean())
-    if unknown > 0:
+    if unknown > 0.005:
         notes.append(f"{unknown:.0%} of the image has no texture: its depth is that of the surroundings, confidence 0.")
     own = dict.fromkeys(f"{frame.name}: {note}" for frame in frames.frames for note in frame.notes if "esized" in note)
     left = [f"{frame.name} was left out: {frame.reason}" for frame in frames.left_out]
     return StackResult(
-        sharp, inv_depth, sweep.depth.confidence, unit, tuple(map(float, scale.u_focus)), scale.kappa_px, tuple(names),
-        images, lens, frames.left_out, (*left, *own, *notes, *scale.notes), _measures(aligned, fitted),
-    )  # fmt: skip
+        all_in_focus=sharp,
+        inv_depth=inv_depth,
+        confidence=sweep.depth.confidence,
+        unit=unit,
+        u_focus=tuple(map(float, scale.u_focus)),
+        kappa_px=scale.kappa_px,
+        names=tuple(names),
+        aligned=images,
+        reference=reference,
+        origin_px=(aligned.rows.start, aligned.columns.start),
+        lens=lens,
+        left_out=frames.left_out,
+        notes=(*left, *own, *notes, *scale.notes),
+        measures=_measures(aligned, fitted),
+    )
 
 
 def _measures(aligned: AlignedStack, fitted: FittedSweep) -> dict[str, float]:
@@ -200,35 +214,39 @@ def _measures(aligned: AlignedStack, fitted: FittedSweep) -> dict[str, float]:
         "alignment_correlation": alignment.lowest_correlation,
         "common_share": aligned.common_share,
         "rerender_error_fraction": fitted.chosen.error_fraction,
-        "coc_noise_px": fitted.label_noise_px / fitted.work_ratio,
     }
 
 
-def _goes_near_to_far(aligned: AlignedStack, depth: FocusDepth, values: np.ndarray, notes: list[str]) -> bool:
-    """The direction of the sweep: by stated distances, by magnification, or by the network."""
+def _goes_near_to_far(aligned: AlignedStack, depth: FocusDepth, values: FloatArray, notes: list[str]) -> bool:
+    """The direction of the sweep: by stated distances, else by the network, else by magnification.
+
+    The network sees in single frames what is near. Magnification misleads where frames were aligned before.
+    """
     known = np.flatnonzero(np.isfinite(values))
     if len(known) >= 2:
         return bool(values[known[0]] > values[known[-1]])
+    numbers = np.linspace(0, len(aligned.frames) - 1, NETWORK_FRAMES + 2)[1:-1] if len(aligned.frames) > 2 else (0, 1)
+    model = load()
+    found = [_network_agrees(model, np.ascontiguousarray(aligned.frames[round(i)]), depth) for i in numbers]
+    by_network = float(np.mean(found))
+    if abs(by_network) >= MIN_NETWORK_CORRELATION:
+        return by_network < 0
     by_size = near_to_far_by_breathing(aligned.alignment)
-    if by_size is not None:
-        return by_size
-    model, total = load(), 0.0
-    count = len(aligned.frames)
-    for i in np.unique(np.rint(np.linspace(0, count - 1, NETWORK_FRAMES + 2))[1:-1].astype(int)) if count > 2 else (0, 1):
-        network = model.network_maps(np.ascontiguousarray(aligned.frames[i]))
-        height, width = network.inv_depth.shape
-        rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip((height, width), depth.index.shape, strict=True))
-        index = depth.index[rows[:, None], columns]
-        weight = np.nan_to_num(depth.confidence[rows[:, None], columns]) * np.isfinite(index)
-        total += _correlation(np.nan_to_num(index), network.inv_depth, weight)
-    if abs(total) < MIN_NETWORK_CORRELATION * NETWORK_FRAMES:
-        notes.append("The direction of the focus is a guess: state it if near and far are exchanged (--order).")
-    else:
-        notes.append("The direction of the focus was told by the network: state it if it is wrong (--order).")
-    return total < 0
+    if by_size is None:
+        notes.append("The direction of the focus is a guess: state --order if near and far are exchanged.")
+    return by_network < 0 if by_size is None else by_size
 
 
-def _correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
+def _network_agrees(model: Model, pixels: UInt8Array, depth: FocusDepth) -> float:
+    """Correlation of the network's inverse depth of a frame with the index of the sharpest frame."""
+    network = model.network_maps(pixels)
+    size = network.inv_depth.shape
+    index = nearest_downsampled(depth.index, size)
+    weight = np.where(np.isfinite(index), nearest_downsampled(depth.confidence, size), 0)
+    return _correlation(np.nan_to_num(index), network.inv_depth, weight)
+
+
+def _correlation(a: Float32Array, b: Float32Array, weight: Float32Array) -> float:
     if not weight.sum() > 0:
         return 0.0
     a, b = a - np.average(a, weights=weight), b - np.average(b, weights=weight)

@@ -376,7 +376,9 @@ def put_points(staging: Staging, cloud: PointCloud, formats: Sequence[str]) -> d
     for name in formats:
         if name in POINT_FORMATS:
             content = POINT_FORMATS[name](cloud)
-            staging.put(f"points.{name}", first_file("", name), lambda stream, content=content: stream.write(content))  # type: ignore[misc]
+            staging.put(
+                f"points.{name}", map_name("", "points", name), lambda stream, content=content: stream.write(content)
+            )  # type: ignore[misc]
     return cloud.to_json()
 
 

@@ -8,7 +8,7 @@ removed by an additional smooth displacement (:func:`undo_parallax`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -299,7 +299,7 @@ def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
 
 
 def apply_alignment(
-    frames: Sequence[UInt8Array], alignment: Alignment, kept: FrameFile | None = None
+    frames: Sequence[UInt8Array], alignment: Alignment, kept: FrameFile | None = None, threads: int = 1
 ) -> AlignedStack:
     """Warp every frame to the reference and crop all to their common area, or RejectedScene below half a frame.
 
@@ -307,45 +307,68 @@ def apply_alignment(
     """
     height, width = frames[0].shape[:2]
     ys, xs = (grid.astype(np.float32) for grid in np.ogrid[0:height, 0:width])
-    maps = ((i, _through(transform, xs, ys, width, height)) for i, transform in enumerate(alignment.transforms))
-    return _warped(frames, maps, alignment, slice(0, height), slice(0, width), kept)
+
+    def map_of(i: int) -> tuple[Float32Array, Float32Array]:
+        return _through(alignment.transforms[i], xs, ys, width, height)
+
+    return _warped(frames, map_of, alignment, slice(0, height), slice(0, width), kept, threads)
 
 
-def undo_parallax(
-    frames: Sequence[UInt8Array], aligned: AlignedStack, kept: FrameFile | None = None
-) -> AlignedStack:
-    """Remove parallax of a moving camera, which shifts near objects against far ones, from the frames as captured.
+Displacements = Sequence[tuple[Float32Array, Float32Array]]
+"""Smooth displacements (dx, dy) of every frame against the reference, px of a small image, and 0 for the reference."""
+
+
+def parallax_of(aligned: AlignedStack) -> Displacements:
+    """Parallax of a moving camera, which shifts near objects against far ones, at ``FLOW_SIDE_PX``.
 
     Optical flow between aligned neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows
     of ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
     reference. The window must be wide: growing blur moves opposite edges of an object apart, and a more local flow
-    would remove the blur itself. Since it is, the flow of large frames is measured at a lower resolution.
+    would remove the blur itself.
     """
+    count, reference = len(aligned.frames), aligned.alignment.reference
+    ratio = flow_ratio(aligned)
+    smooth = [_flow_image(frame, ratio) for frame in aligned.frames]
+    ys, xs = np.mgrid[0 : smooth[0].shape[0], 0 : smooth[0].shape[1]].astype(np.float32)
+    found = {reference: (np.zeros_like(xs), np.zeros_like(xs))}
+    for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
+        px, py = xs, ys
+        for i in range(start, stop, step):
+            flow = _smooth_flow(smooth[i], smooth[i + step])
+            dx, dy = (cv2.remap(f, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for f in flow)
+            px, py = px + dx, py + dy
+            found[i + step] = (px - xs, py - ys)
+    return [found[i] for i in range(count)]
+
+
+def flow_ratio(aligned: AlignedStack) -> float:
+    """Size of the images of :func:`parallax_of` over that of the frames."""
+    return min(1.0, FLOW_SIDE_PX / max(aligned.frames[0].shape[:2]))
+
+
+def undo_parallax(
+    frames: Sequence[UInt8Array],
+    aligned: AlignedStack,
+    moved: Displacements,
+    kept: FrameFile | None = None,
+    threads: int = 1,
+) -> AlignedStack:
+    """Align the frames as captured again, with the displacements of :func:`parallax_of` removed."""
     height, width = frames[0].shape[:2]
     rows, columns = aligned.rows, aligned.columns
     ys, xs = np.mgrid[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
-    ratio = min(1.0, FLOW_SIDE_PX / max(xs.shape))
-    smooth = [_flow_image(frame, ratio) for frame in aligned.frames]
-    sy, sx = np.mgrid[0 : smooth[0].shape[0], 0 : smooth[0].shape[1]].astype(np.float32)
-    reference, count = aligned.alignment.reference, len(frames)
+    ratio = flow_ratio(aligned)
 
-    def at_full_size(moved: Float32Array, still: Float32Array) -> Float32Array:
-        off = moved - still
-        return off if ratio == 1 else cv2.resize(off, xs.shape[::-1], interpolation=cv2.INTER_LINEAR) / ratio  # type: ignore[return-value]
+    def at_full_size(off: Float32Array) -> Float32Array:
+        if ratio == 1:
+            return off
+        return np.asarray(cv2.resize(off, xs.shape[::-1], interpolation=cv2.INTER_LINEAR) / ratio, np.float32)
 
-    def maps() -> Iterator[tuple[int, tuple[Float32Array, Float32Array]]]:
-        transforms = aligned.alignment.transforms
-        yield reference, _through(transforms[reference], xs, ys, width, height)
-        for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
-            px, py = sx, sy
-            for i in range(start, stop, step):
-                flow = _smooth_flow(smooth[i], smooth[i + step])
-                dx, dy = (cv2.remap(f, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for f in flow)
-                px, py = px + dx, py + dy
-                x, y = xs + at_full_size(px, sx), ys + at_full_size(py, sy)
-                yield i + step, _through(transforms[i + step], x, y, width, height)
+    def map_of(i: int) -> tuple[Float32Array, Float32Array]:
+        dx, dy = (at_full_size(off) for off in moved[i])
+        return _through(aligned.alignment.transforms[i], xs + dx, ys + dy, width, height)
 
-    return _warped(frames, maps(), aligned.alignment, rows, columns, kept)
+    return _warped(frames, map_of, aligned.alignment, rows, columns, kept, threads)
 
 
 def _flow_image(frame: UInt8Array, ratio: float) -> UInt8Array:
@@ -363,24 +386,31 @@ def _through(
 
 def _warped(
     frames: Sequence[UInt8Array],
-    maps: Iterable[tuple[int, tuple[Float32Array, Float32Array]]],
+    map_of: Callable[[int], tuple[Float32Array, Float32Array]],
     alignment: Alignment,
     rows: slice,
     columns: slice,
     kept: FrameFile | None,
+    threads: int,
 ) -> AlignedStack:
     """Sample every frame at its map, which covers ``rows`` and ``columns`` of the reference, and crop."""
     height, width = frames[0].shape[:2]
-    valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
     warped: dict[int, UInt8Array] = {}
-    for i, (x, y) in maps:
-        # A tolerance for rounding keeps the outermost pixels of the reference.
-        valid &= (x > -1e-3) & (x < width - 1 + 1e-3) & (y > -1e-3) & (y < height - 1 + 1e-3)
+
+    def warp(i: int) -> BoolArray:
+        x, y = map_of(i)
         pixels = np.asarray(cv2.remap(frames[i], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
         if kept is None:
             warped[i] = pixels
         else:
             kept.write(i, pixels)
+        # A tolerance for rounding keeps the outermost pixels of the reference.
+        return (x > -1e-3) & (x < width - 1 + 1e-3) & (y > -1e-3) & (y < height - 1 + 1e-3)
+
+    with worker_threads(threads) as pool:
+        valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
+        for inside in pool.map(warp, range(len(frames))):
+            valid &= inside
     kept_rows, kept_columns = common_rectangle(valid)
     share = (kept_rows.stop - kept_rows.start) * (kept_columns.stop - kept_columns.start) / (height * width)
     if share < MIN_COMMON_SHARE:

@@ -17,7 +17,7 @@ LinearPart = Callable[[int, slice, slice], Float32Array]
 SEARCH_FRAMES = 2
 TILE_PX = 512  # edge of the parts that are fused one by one
 HALO_PX = 16  # pixels around a tile that its sharpness depends on: windows of 8, 4 and 4 px
-NOISE_FRAMES = 8  # frames, at least, whose mean light tells the noise; fewer only if there are no more
+NOISE_FRAMES = 4  # frames, at least, whose mean light tells the noise; fewer only if there are no more
 FLAT = 1e-9  # sharpness below which no frame is sharper than another
 
 
@@ -47,9 +47,7 @@ def _around(index: Float32Array, count: int, reach: int) -> range:
     return range(max(0, low), min(count, high + 1))
 
 
-def sharpest_nearby(
-    linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = 2.0
-) -> Float32Array:
+def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = 2.0) -> Float32Array:
     """Index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``, (H, W), finite: for fusion, not for depth.
 
     A depth that is smooth across a fine structure is off by a frame or two there, which would blur the structure in the

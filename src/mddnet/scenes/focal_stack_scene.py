@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,18 +13,20 @@ from numpy.typing import NDArray
 
 from mddnet.captures.focal_stack import FocalStack, FramesOnDisk, read_focal_stack
 from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.cores import worker_threads
 from mddnet.errors import RejectedScene
 from mddnet.metrics import texture_mask
 from mddnet.optics import lens_kappa_px
 from mddnet.scenes import kappa_fit, store
 from mddnet.scenes.align import (
-    FLOW_SIDE_PX,
     LINEAR_OF_BYTE,
     AlignedStack,
     Alignment,
     Similarity,
     apply_alignment,
     estimate_alignment,
+    flow_ratio,
+    parallax_of,
     undo_parallax,
 )
 from mddnet.scenes.all_in_focus import fuse, fuse_parts, sharpest_nearby
@@ -44,6 +47,7 @@ ORDINAL_ERROR_FRACTION = 0.75
 PARALLAX_TRIAL_FRACTION = 0.33
 PARALLAX_GAIN = 0.1
 """Unaligned stacks with an error above the first value are tried with parallax removed, kept for this gain."""
+LEAST_PARALLAX_PX = 3.0  # of images of FLOW_SIDE_PX
 BREATHING = 0.005  # minimum change of magnification that determines the direction of the sweep
 MIN_NOISE_FRAMES = 5  # label noise is estimated from every other frame if these are at least this many ...
 MIN_NOISE_CONFIDENCE = 0.5  # ... at pixels above this confidence, as in evaluations
@@ -125,29 +129,22 @@ def without_parallax(
     fitted: FittedSweep,
     values: NDArray[np.float64] | None,
     kept: FrameFile | None = None,
+    threads: int = 1,
 ) -> tuple[AlignedStack, FittedSweep] | None:
     """The stack of a moving camera without parallax, and its fit; None if that does not explain the frames better.
 
-    Large frames are tried at a lower resolution first.
+    Large frames without a clear displacement are not tried, since this takes long.
     """
-
-    def is_better(trial: FittedSweep) -> bool:
-        return trial.chosen.error_fraction < (1 - PARALLAX_GAIN) * fitted.chosen.error_fraction
-
     if fitted.chosen.error_fraction <= PARALLAX_TRIAL_FRACTION:
         return None
-    height, width = aligned.frames[0].shape[:2]
-    if max(height, width) > FLOW_SIDE_PX:
-        ratio = FLOW_SIDE_PX / max(height, width)
-        size = (round(width * ratio), round(height * ratio))
-        small = [np.asarray(cv2.resize(f, size, interpolation=cv2.INTER_AREA), np.uint8) for f in aligned.frames]
-        still = Alignment(aligned.alignment.reference, (Similarity(1 + 0j, 0j),) * len(small), 0.0, 1.0)
-        whole = AlignedStack(small, still, 1.0, slice(0, size[1]), slice(0, size[0]))
-        if not is_better(fit_sweep(undo_parallax(small, whole).frames, values)):
-            return None
-    closer = undo_parallax(frames, aligned, kept)
-    trial = fit_sweep(closer.frames, values)
-    return (closer, trial) if is_better(trial) else None
+    moved = parallax_of(aligned)
+    ratio = flow_ratio(aligned)
+    if ratio < 1 and max(float(np.abs(off).max()) for off in itertools.chain(*moved)) < LEAST_PARALLAX_PX:
+        return None
+    closer = undo_parallax(frames, aligned, moved, kept, threads)
+    trial = fit_sweep(closer.frames, values, threads)
+    better = trial.chosen.error_fraction < (1 - PARALLAX_GAIN) * fitted.chosen.error_fraction
+    return (closer, trial) if better else None
 
 
 def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedStack:
@@ -177,21 +174,26 @@ def measure_sweep(frames: Sequence[UInt8Array], values: NDArray[np.float64] | No
     return full_size_sweep(frames, fit_sweep(frames, values))
 
 
-def fit_sweep(frames: Sequence[UInt8Array], values: NDArray[np.float64] | None) -> FittedSweep:
+def fit_sweep(
+    frames: Sequence[UInt8Array], values: NDArray[np.float64] | None, threads: int = 1, with_noise: bool = True
+) -> FittedSweep:
     """Depth and blur of aligned frames, (H, W, 3) uint8, sRGB, in order of focus, at the working size.
 
-    ``values`` are the known inverse depths of the planes of focus, 1/m.
+    ``values`` are the known inverse depths of the planes of focus, 1/m; without ``with_noise``, the noise is NaN.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / width)
     size = (round(width * ratio), round(height * ratio))
-    reference, small = _middle_light(frames), list[Float32Array]()
-    gains: list[np.float32] = []
-    for frame in frames:
+    reference = _middle_light(frames)
+
+    def reduced(frame: UInt8Array) -> tuple[np.float32, Float32Array]:
         linear = cv2.LUT(frame, LINEAR_OF_BYTE)
-        gains.append(_gain(reference, linear))
-        reduced = cv2.resize(linear, size, interpolation=cv2.INTER_AREA) if ratio < 1 else linear
-        small.append(np.asarray(reduced * gains[-1], dtype=np.float32))
+        gain = _gain(reference, linear)
+        small = cv2.resize(linear, size, interpolation=cv2.INTER_AREA) if ratio < 1 else linear
+        return gain, np.asarray(small * gain, dtype=np.float32)
+
+    with worker_threads(threads) as pool:
+        gains, small = zip(*pool.map(reduced, frames), strict=True)
     encoded = [kappa_fit.encoded_luminance(f) for f in small]
     mean = np.asarray(np.mean(small, axis=0, dtype=np.float32))
     depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
@@ -210,8 +212,8 @@ def fit_sweep(frames: Sequence[UInt8Array], values: NDArray[np.float64] | None) 
         if round_number == ROUNDS:
             break
         depth = _depth_round(encoded, bank, chosen.positions_px, sharp)
-    noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp)
-    return FittedSweep(depth, sharp, tuple(gains), even, chosen, table, noise_px, ratio)
+    noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp) if with_noise else float("nan")
+    return FittedSweep(depth, sharp, gains, even, chosen, table, noise_px, ratio)
 
 
 def full_size_sweep(frames: Sequence[UInt8Array], fitted: FittedSweep, threads: int = 1) -> Sweep:
@@ -261,7 +263,9 @@ def _depth_round(
 ) -> FocusDepth:
     """Depth from the re-rendering errors of a sweep."""
     finer = _finer(len(encoded))
-    depths_px = np.interp(np.arange(0, len(encoded) - 1 + 0.5 / finer, 1 / finer), np.arange(len(encoded)), positions_px)
+    depths_px = np.interp(
+        np.arange(0, len(encoded) - 1 + 0.5 / finer, 1 / finer), np.arange(len(encoded)), positions_px
+    )
     cost = kappa_fit.rerender_cost(encoded, bank, positions_px, depths_px=depths_px)
     squares = [np.minimum((f - bank.encoded[0]) ** 2, kappa_fit.ERROR_CAP**2) for f in encoded]
     depth = depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))

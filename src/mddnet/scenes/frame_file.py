@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from mddnet.errors import OutputError
 from mddnet.io.part_file import writing_into
 from mddnet.types import UInt8Array
 
@@ -29,8 +30,14 @@ class FrameFile(Sequence[UInt8Array]):
     @classmethod
     def new(cls, folder: Path, count: int, size: tuple[int, int]) -> FrameFile:
         """An empty file in an existing folder; OutputError if it cannot be created."""
-        with writing_into(folder):
-            return cls(tempfile.TemporaryFile(dir=folder, prefix=".mddnet-"), folder, tuple(range(count)), size)
+        try:
+            file = tempfile.TemporaryFile(dir=folder, prefix=".mddnet-")  # noqa: SIM115 (open until it is collected)
+        except OSError as error:
+            problem = (error.strerror or str(error)).lower()
+            raise OutputError(
+                f"{folder}: no temporary file can be created ({problem}); choose another folder"
+            ) from error
+        return cls(file, folder, tuple(range(count)), size)
 
     @property
     def _frame_bytes(self) -> int:
