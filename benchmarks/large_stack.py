@@ -1,7 +1,7 @@
 """Time and memory of `mddnet build` on a made stack of 50 frames of 5 megapixels, and of `mddnet stack` on 30 of 12 MP.
 
-    python -m benchmarks.large_stack --work work/large
-    python -m benchmarks.large_stack --verb stack --work work/large
+python -m benchmarks.large_stack --work work/large
+python -m benchmarks.large_stack --verb stack --work work/large
 """
 
 from __future__ import annotations

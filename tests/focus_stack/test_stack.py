@@ -137,7 +137,7 @@ def test_bad_frames_are_named_and_left_out(made: MadeStack, tmp_path: Path) -> N
     assert "100 x 120" in reasons["shot_5.png"] and "does not align" in reasons["shot_95.png"]
     assert len(result.names) == 7
     text = " ".join(result.notes)
-    assert all(name in text for name in reasons) and "Resized from 320 x 240" in text
+    assert all(name in text for name in reasons) and "shot_6.png was resized from 320 x 240" in text
 
 
 def test_what_is_no_stack_is_refused(made: MadeStack, tmp_path: Path) -> None:
@@ -186,6 +186,31 @@ def test_files_are_those_of_predict_and_replace_each_other(result: StackResult, 
     }
     with pytest.raises(MddnetError, match="plain file name"):
         result.save(tmp_path, "../cup")
+
+
+def test_frames_of_a_video(made: MadeStack, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="needs the extra formats")
+    path = tmp_path / "sweep.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "5"})
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for frame in made.frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    result = stack(path, order="near-to-far")
+    assert result.names[0] == "sweep.mp4, frame 0" and len(result.names) == FRAMES
+    index = (1 - result.inv_depth) * (FRAMES - 1)
+    assert np.median(np.abs(index - cropped(made.index, result))) < 0.5
+
+
+def test_nothing_is_left_behind_by_ctrl_c(shots: Path, tmp_path: Path) -> None:
+    def interrupt(name: str, done: int, count: int) -> None:
+        if name == "align":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stack(shots, scratch=tmp_path, step=interrupt)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_fuses_two_photos(made: MadeStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

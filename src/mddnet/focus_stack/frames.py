@@ -188,7 +188,8 @@ def _of_size(photo: Photo, size: tuple[int, int]) -> Photo:
     )
     pitch = photo.lens.pixel_um
     lens = photo.lens if pitch is None else replace(photo.lens, pixel_um=pitch * width / size[1])
-    note = f"Resized from {width} x {height} to {size[1]} x {size[0]} px, the size of most frames."
+    name = "" if photo.path is None else f"{photo.path.name} was "
+    note = f"{name}resized from {width} x {height} to {size[1]} x {size[0]} px, the size of most frames."
     return replace(photo, pixels=resized, lens=lens, notes=(*photo.notes, note))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -60,6 +59,7 @@ class StackResult:
         left_out: frames that were not used, with reasons.
         notes: assumptions and what is missing.
         measures: measured numbers, such as the residual of the alignment.
+        source: identity of the files.
     """
 
     all_in_focus: UInt8Array
@@ -76,6 +76,7 @@ class StackResult:
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
     measures: dict[str, float]
+    source: str
 
     @property
     def size(self) -> tuple[int, int]:
@@ -126,10 +127,9 @@ class StackResult:
         """
         formats = formats_of(formats)
         require_packages(formats)
-        source = "stack:" + hashlib.blake2b("\n".join(sorted(self.names)).encode(errors="surrogateescape")).hexdigest()
-        return save_staged(Path(folder), stem, source, partial(self._stage, formats, defocus, source))
+        return save_staged(Path(folder), stem, self.source, partial(self._stage, formats, defocus))
 
-    def _stage(self, formats: Sequence[SaveFormat], defocus: bool, source: str, staging: Staging) -> None:
+    def _stage(self, formats: Sequence[SaveFormat], defocus: bool, staging: Staging) -> None:
         put_picture(staging, "all_in_focus", SHARP_SUFFIX, Image.fromarray(self.all_in_focus))
         maps: list[Quantity] = ["inv_depth", "confidence", *(["depth_m"] if self.unit == "1/m" else [])]  # type: ignore[list-item]
         for quantity in maps:
@@ -152,7 +152,7 @@ class StackResult:
             {
                 "mddnet_prediction": OUTPUT_FORMAT,
                 "mddnet": __version__,
-                "source": source,
+                "source": self.source,
                 "complete": True,
                 "width_px": width,
                 "height_px": height,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import tempfile
@@ -19,6 +20,7 @@ from mddnet.focus_stack.frames import StackFrames, Step, read_frames
 from mddnet.focus_stack.order import frame_order, near_to_far_by_breathing
 from mddnet.focus_stack.result import StackResult
 from mddnet.focus_stack.scale import are_in_order, scale_of, stated_inv_depths
+from mddnet.photo.lens_facts import missing_scale
 from mddnet.predict.folder import find_photos
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.resampling import nearest_downsampled
@@ -101,9 +103,15 @@ def stack(
         closer = None  # less of the image would remain
     aligned, fitted = closer or (aligned, fitted)
     step("fuse", 0, 1)
-    result = _measured(frames, aligned, fitted, values, notes, is_sure, threads)
+    result = _measured(frames, aligned, fitted, values, notes, is_sure, threads, _identity(found))
     step("fuse", 1, 1)
     return result
+
+
+def _identity(paths: Sequence[Path]) -> str:
+    """A text that stands for these files, in whatever order."""
+    whole = "\n".join(sorted(str(path.resolve()) for path in paths))
+    return "stack:" + hashlib.blake2b(os.fsencode(whole), digest_size=16).hexdigest()
 
 
 def _paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -166,6 +174,7 @@ def _measured(
     notes: list[str],
     near_to_far: bool,
     threads: int,
+    source: str,
 ) -> StackResult:
     sweep = full_size_sweep(aligned.frames, fitted, threads)
     index, sharp = nearest_filled(sweep.depth.index), sweep.sharp
@@ -187,7 +196,8 @@ def _measured(
     unknown = float(np.isnan(sweep.depth.index).mean())
     if unknown > 0.005:
         notes.append(f"{unknown:.0%} of the image has no texture: its depth is that of the surroundings, confidence 0.")
-    own = dict.fromkeys(f"{frame.name}: {note}" for frame in frames.frames for note in frame.notes if "esized" in note)
+    own = [note for note in frames.frames[0].notes if note not in missing_scale(lens, lens)]
+    own += [note for frame in frames.frames[1:] for note in frame.notes if frame.name in note]
     left = [f"{frame.name} was left out: {frame.reason}" for frame in frames.left_out]
     return StackResult(
         all_in_focus=sharp,
@@ -204,6 +214,7 @@ def _measured(
         left_out=frames.left_out,
         notes=(*left, *own, *notes, *scale.notes),
         measures=_measures(aligned, fitted),
+        source=source,
     )
 
 

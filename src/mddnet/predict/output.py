@@ -375,11 +375,13 @@ def put_points(staging: Staging, cloud: PointCloud, formats: Sequence[str]) -> d
     """Write a point cloud in those of the formats that are formats of points; returns its facts."""
     for name in formats:
         if name in POINT_FORMATS:
-            content = POINT_FORMATS[name](cloud)
-            staging.put(
-                f"points.{name}", map_name("", "points", name), lambda stream, content=content: stream.write(content)
-            )  # type: ignore[misc]
+            put_bytes(staging, f"points.{name}", map_name("", "points", name), POINT_FORMATS[name](cloud))
     return cloud.to_json()
+
+
+def put_bytes(staging: Staging, key: str, ending: str, content: bytes) -> None:
+    """Write a file with this content."""
+    staging.put(key, ending, lambda stream: stream.write(content))
 
 
 def put_picture(staging: Staging, key: str, ending: str, picture: Image.Image) -> None:
