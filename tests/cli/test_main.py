@@ -49,7 +49,7 @@ def _processor_seconds(command: list[str]) -> float:
     "arguments",
     [
         ["predict"],
-        ["predict", "a.jpg"],
+        ["predict", "a.jpg", "--formats", "jpeg"],
         ["predict", "-o", "out"],
         ["predict", "a.jpg", "-o", "out", "--focal-mm", "fifty"],
         ["predict", "a.jpg", "-o", "out", "--colour"],

@@ -421,3 +421,20 @@ def test_the_camera_or_its_sensor_gives_metres(
 def test_a_wrong_camera_is_a_usage_error(tmp_path: Path, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "a.jpg", "-o", str(tmp_path), *flags]) == 2
     assert flags[0] in capsys.readouterr().err
+
+
+def test_without_out_the_results_are_in_mddnet_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture().save("cup.png")
+    assert main(["predict", "cup.png"]) == 0
+    assert (tmp_path / "mddnet_out" / "cup.preview.png").is_file()
+    assert str(Path("mddnet_out") / "cup.*") in capsys.readouterr().out
+
+
+def test_without_photos_two_examples_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict"]) == 2
+    assert capsys.readouterr().err.count("  mddnet predict photo") == 2
+    assert main([]) == 0
+    assert capsys.readouterr().out.count("  mddnet predict photo") == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import shutil
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from mddnet.errors import ImageError, ModelError
 from mddnet.predict.model_dir import open_model_dir
 from mddnet.predict.predictor import Model, network_size
 from mddnet.predict.resampling import strips
-from mddnet.types import UInt8Array
+from mddnet.types import Photo, UInt8Array
 
 
 @pytest.fixture(scope="module")
@@ -252,3 +254,15 @@ def test_no_depth_is_behind_infinity(model: Model) -> None:
     assert (prediction.depth_m[blurred] < 2).all()
     assert np.isfinite(prediction.depth_error_m).all() and prediction.depth_error_m.min() > 0
     assert prediction.depth_of_field is not None and prediction.depth_of_field.near_m < 2
+
+
+def test_a_prediction_prints_as_a_summary_and_shows_its_preview_in_notebooks(model: Model) -> None:
+    photo = Photo(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8), notes=("A <note>.",))
+    prediction = model.predict(photo)
+    text = repr(prediction)
+    assert "64 x 48 px" in text and prediction.unit in text and "A <note>." in text and "array" not in text
+    html = prediction._repr_html_()
+    start = html.index("base64,") + len("base64,")
+    with Image.open(io.BytesIO(base64.b64decode(html[start : html.index('"', start)]))) as image:
+        assert image.format == "PNG" and image.width <= 800
+    assert "A &lt;note&gt;." in html and "A <note>." not in html

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
+from mddnet.cli.examples import EXAMPLES
 from mddnet.errors import MddnetError, install_hint
 from mddnet.version import __version__
 
@@ -32,7 +33,7 @@ VERBS = {
     "demo": "Serve a web page that shows depth and defocus of photos.",
 }
 
-EXAMPLES = {
+VERB_EXAMPLES = {
     "stack": (
         "mddnet stack shots/*.jpg -o out",
         "mddnet stack shots/ -o out --focus-m 0.30,0.35,0.42,0.55",
@@ -55,6 +56,7 @@ EXTRAS = {
 """Top-level modules that an extra installs."""
 
 
+EXIT_CODES = "Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage."
 FLAGS = ("--help", "-h", "--version")
 """Flags without a command."""
 
@@ -66,11 +68,12 @@ def make_app() -> App:
         help="Depth and defocus from one photo, connected by the lens law.",
         version=f"mddnet {__version__}",
         suppress_keyboard_interrupt=False,
-        help_epilogue="Exit code: 0 success, 1 some inputs failed (each is listed), 2 wrong usage.",
+        help_format="plaintext",
+        help_epilogue=f"{EXAMPLES}\n\n{EXIT_CODES}",
     )
     for verb, sentence in VERBS.items():
-        examples = "\n\n".join(EXAMPLES.get(verb, ()))
-        epilogue = f"Examples:\n\n{examples}" if examples else None
+        examples = "".join(f"    {line}\n" for line in VERB_EXAMPLES.get(verb, ()))
+        epilogue = f"Examples:\n{examples}\n{EXIT_CODES}" if examples else EXIT_CODES
         app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=epilogue)
     return app
 

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from mddnet.cli.examples import EXAMPLES
 from mddnet.cli.flags import Count, OutFolder, Positive, camera_of_flags, formats_of_flag
+
+DEFAULT_OUT = Path("mddnet_out")
 
 if TYPE_CHECKING:
     from mddnet.predict.folder import Outcome, Settings
@@ -24,7 +27,7 @@ def predict(
     /,
     *,
     list_file: Annotated[str | None, Parameter(name="--list", allow_leading_hyphen=True)] = None,
-    out: OutFolder,
+    out: OutFolder = DEFAULT_OUT,
     model: str = "small",
     focal_mm: float | None = None,
     f_number: float | None = None,
@@ -56,7 +59,7 @@ def predict(
     list_file
         Text file with further paths, one per line, in UTF-8 or UTF-16; "-" reads standard input.
     out
-        Folder for the results; created if missing.
+        Folder for the results; created if missing. Without it, mddnet_out in the current folder.
     model
         A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
     focal_mm
@@ -98,7 +101,7 @@ def predict(
 
     try:
         if not paths and list_file is None:
-            raise ValueError("no photo; expected photos, folders or patterns, or --list")
+            raise ValueError(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
         lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, camera_of_flags(camera, sensor, pixel_um))
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
         settings = Settings(out, formats_of_flag(formats), lens, linear, max_pixels, refine, resume)

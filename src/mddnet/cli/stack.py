@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from mddnet.cli.flags import Count, OutFolder, camera_of_flags, formats_of_flag
+from mddnet.cli.predict import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from mddnet.focus_stack.result import StackResult
@@ -53,7 +54,7 @@ class StackFlags:
         Print the facts as one line of JSON instead of text.
     """
 
-    out: OutFolder
+    out: OutFolder = DEFAULT_OUT
     name: str | None = None
     focus_m: str | None = None
     order: Literal["auto", "near-to-far", "far-to-near"] = "auto"
@@ -68,7 +69,7 @@ class StackFlags:
     json: Annotated[bool, Parameter(negative="")] = False
 
 
-def stack(paths: list[str], /, *, flags: StackFlags) -> int:
+def stack(paths: list[str], /, *, flags: StackFlags = StackFlags()) -> int:
     """Measure depth, defocus and an all-in-focus image from a focal stack: photos with different focus.
 
     Parameters
@@ -79,7 +80,7 @@ def stack(paths: list[str], /, *, flags: StackFlags) -> int:
     return _run("stack", paths, flags, flags.name or _name(paths))
 
 
-def fuse(first: str, second: str, /, *, flags: StackFlags) -> int:
+def fuse(first: str, second: str, /, *, flags: StackFlags = StackFlags()) -> int:
     """Do the same with two photos, one focused near and one far.
 
     Parameters

@@ -159,6 +159,9 @@ def _common_size(paths: Sequence[Path]) -> tuple[tuple[int, int], list[Path], li
     """(H, W) of most frames (of the smaller ones in a tie), the frames that can have it, and those left out."""
     sizes, left_out = dict[Path, tuple[int, int]](), list[LeftOut]()
     for path in paths:
+        if not path.is_file():
+            left_out.append(LeftOut(path.name, f"no such file in {path.parent}"))
+            continue
         try:
             header = photo_header(path, "copy it again", ImageError)
             sizes[path] = (header.height, header.width)

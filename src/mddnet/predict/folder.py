@@ -46,6 +46,7 @@ from mddnet.predict.output import (
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
+from mddnet.predict.summary import saved_summary
 from mddnet.types import InvDepthUnit, Lens, Photo
 
 PHOTO_SUFFIXES = (
@@ -294,7 +295,7 @@ def predict_item(
         if claimed is not None:
             claimed.set()
         files = save(prediction, settings.out, item.stem, settings.formats, fixed_range)
-        return Outcome(item.path, summary(item.name, prediction, files), files["facts"])
+        return Outcome(item.path, saved_summary(item.name, prediction, files), files["facts"])
     except Exception as error:
         # Whatever is wrong with one photo, the others follow.
         if isinstance(error, MemoryError):
@@ -348,24 +349,6 @@ def _lens_used(path: Path, given: Lens, used: Lens) -> Lens | None:
         return given.added_to(used, header.width, header.height, [])
     except MddnetError:
         return None
-
-
-def summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
-    """A summary of a prediction and its notes, one line each."""
-    height, width = prediction.size
-    focus, sharp = prediction.focus, prediction.depth_of_field
-    if not focus.found:
-        where = f"no plane of focus found ({focus.reason})"
-    elif prediction.unit == "1/m":
-        distance = f"{1 / focus.u_focus:.3g} m from the lens" if focus.u_focus > 0 else "infinity"
-        where = f"in focus at {distance}, residual {focus.residual_px:.2g} px"
-        if sharp is not None:
-            where += f", sharp from {sharp.near_m:.3g} to {sharp.far_m:.3g} m"
-    else:
-        where = f"in focus at u = {focus.u_focus:.3g}, residual {focus.residual_px:.2g} px"
-    what = f"{width} x {height} px, inverse depth [{prediction.unit}], {where}"
-    line = f"{name}: {what} -> {files['facts'].with_suffix('.*')} ({len(files)} files)"
-    return "\n".join([line, *(f"  note: {note}" for note in prediction.notes)])
 
 
 class VideoRanges:

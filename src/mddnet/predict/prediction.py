@@ -34,7 +34,7 @@ class SmallMaps:
     inv_depth_error: Float32Array | None = None  # standard error of ``inv_depth``; None if that is relative
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """Depth and defocus of one photo.
 
@@ -60,6 +60,18 @@ class Prediction:
     model_version: str
     notes: tuple[str, ...] = ()
     refined: bool = False
+
+    def __repr__(self) -> str:
+        """One line with size, unit and plane of focus, and a line for each note."""
+        from mddnet.predict.summary import note_lines, summary  # which need this module
+
+        return "\n".join([f"<Prediction: {summary(self)}>", *note_lines(self)])
+
+    def _repr_html_(self) -> str:
+        """The same with a small preview, for notebooks."""
+        from mddnet.predict.summary import notebook_html
+
+        return notebook_html(self)
 
     @cached_property
     def inv_depth(self) -> Float32Array:
