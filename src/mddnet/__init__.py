@@ -14,15 +14,31 @@ from mddnet.version import __version__
 
 if TYPE_CHECKING:
     from mddnet.errors import MddnetError
+    from mddnet.focus_stack.result import StackResult
+    from mddnet.focus_stack.run import stack
     from mddnet.photo.reader import read_photo
     from mddnet.predict.prediction import Prediction
     from mddnet.predict.predictor import Model, load
     from mddnet.types import Lens, LensLawFit, Photo
 
-__all__ = ["Lens", "LensLawFit", "MddnetError", "Model", "Photo", "Prediction", "__version__", "load", "read_photo"]
+__all__ = [
+    "Lens",
+    "LensLawFit",
+    "MddnetError",
+    "Model",
+    "Photo",
+    "Prediction",
+    "StackResult",
+    "__version__",
+    "load",
+    "read_photo",
+    "stack",
+]
 
 _NAMES_OF = {
     "mddnet.errors": ["MddnetError"],
+    "mddnet.focus_stack.result": ["StackResult"],
+    "mddnet.focus_stack.run": ["stack"],
     "mddnet.photo.reader": ["read_photo"],
     "mddnet.predict.prediction": ["Prediction"],
     "mddnet.predict.predictor": ["Model", "load"],

@@ -6,9 +6,12 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from mddnet.predict.output import SaveFormat
 
 
 def _valid(check: Callable[[Any], bool], expected: str) -> Parameter:
@@ -83,3 +86,35 @@ def wrong_kind(only: Sequence[str] | None) -> str | None:
 
     unknown = next((name for name in only if name not in KINDS), None)
     return None if unknown is None else f"--only {unknown}: unknown kind of capture; expected one of {', '.join(KINDS)}"
+
+
+def camera_of_flags(camera: str | None, sensor: str | None, pixel_um: float | None) -> str | None:
+    """The camera or size of the sensor, if one is given; ValueError if it is not known, or the pitch is given twice."""
+    from mddnet.errors import MddnetError
+    from mddnet.photo.sensor_table import pitch_of_sensor
+
+    given = {"--camera": camera, "--sensor": sensor, "--pixel-um": pixel_um}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
+    choice = camera if sensor is None else sensor
+    if choice is not None:
+        try:
+            pitch_of_sensor(choice, 6000, 4000)
+        except MddnetError as error:
+            raise ValueError(f"{names[0]}: {error}") from error
+    return choice
+
+
+def formats_of_flag(formats: str) -> tuple[SaveFormat, ...]:
+    """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
+    from mddnet.errors import MddnetError
+    from mddnet.predict.output import SAVE_FORMATS, formats_of, require_packages
+
+    try:
+        named = formats_of(formats)
+    except MddnetError as error:
+        raise ValueError(f"--{error}") from error
+    chosen = tuple(name for name in SAVE_FORMATS if name in named)
+    require_packages(chosen)
+    return chosen

@@ -21,6 +21,8 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 VERBS = {
     "predict": "Predict depth and defocus of photos.",
     "refocus": "Give photos more or less blur, or another plane of focus.",
+    "stack": "Depth and an all-in-focus image from a focal stack.",
+    "fuse": "The same from two photos, one focused near and one far.",
     "build": "Build training scenes from captures.",
     "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",

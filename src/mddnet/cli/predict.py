@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from mddnet.cli.examples import EXAMPLES
-from mddnet.cli.flags import Count, OutFolder, Positive
+from mddnet.cli.flags import Count, OutFolder, Positive, camera_of_flags, formats_of_flag
 from mddnet.cli.progress import with_progress
 
 DEFAULT_OUT = Path("mddnet_out")
 
 if TYPE_CHECKING:
     from mddnet.predict.folder import Outcome, Settings
-    from mddnet.predict.output import SaveFormat
 
 
 def predict(
@@ -106,9 +105,9 @@ def predict(
     try:
         if not paths and list_file is None:
             raise ValueError(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
-        lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, _camera(camera, sensor, pixel_um))
+        lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, camera_of_flags(camera, sensor, pixel_um))
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
-        settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, resume)
+        settings = Settings(out, formats_of_flag(formats), lens, linear, max_pixels, refine, resume)
         names = [*(paths or []), *_listed(list_file)]
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)
@@ -125,38 +124,6 @@ def predict(
     if failed and len(photos) > 1:
         print(f"mddnet: {failed} of the inputs failed, see above", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _camera(camera: str | None, sensor: str | None, pixel_um: float | None) -> str | None:
-    """The camera or size of the sensor, if one is given; ValueError if it is not known, or the pitch is given twice."""
-    from mddnet.errors import MddnetError
-    from mddnet.photo.sensor_table import pitch_of_sensor
-
-    given = {"--camera": camera, "--sensor": sensor, "--pixel-um": pixel_um}
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
-    choice = camera if sensor is None else sensor
-    if choice is not None:
-        try:
-            pitch_of_sensor(choice, 6000, 4000)
-        except MddnetError as error:
-            raise ValueError(f"{names[0]}: {error}") from error
-    return choice
-
-
-def _formats(formats: str) -> tuple[SaveFormat, ...]:
-    """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
-    from mddnet.errors import MddnetError
-    from mddnet.predict.output import SAVE_FORMATS, formats_of, require_packages
-
-    try:
-        named = formats_of(formats)
-    except MddnetError as error:
-        raise ValueError(f"--{error}") from error
-    chosen = tuple(name for name in SAVE_FORMATS if name in named)
-    require_packages(chosen)
-    return chosen
 
 
 def _listed(list_file: str | None) -> list[str]:

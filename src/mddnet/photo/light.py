@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from mddnet.photo.raw import KIND as RAW_KIND
 from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic
 from mddnet.photo.reader import upright
 from mddnet.photo.samples import integer_white
-from mddnet.photo.tiff import TIFF_MAGIC, read_tiff, tiff_content
+from mddnet.photo.tiff import TIFF_MAGIC, TiffContent, read_tiff, tiff_content
 from mddnet.types import Float32Array, Photo
 
 MOST_DIFFERENCE = 4.0  # mean difference in 8-bit levels up to which a file and the pixels of a photo are the same
@@ -58,14 +59,19 @@ def _candidates(path: Path, orientation: int) -> Iterator[Float32Array]:
     """The light of a file in its possible meanings: encoded or linear; nothing for one of 8 bits."""
     with path.open("rb") as stream:
         head = stream.read(32)
-    is_tiff = head.startswith(TIFF_MAGIC)
-    if has_raw_magic(head) or (is_tiff and (path.suffix.lower() in RAW_SUFFIXES or tiff_content(path).raw)):
+    with ExitStack() as files:
+        tiff = tiff_content(path, files) if head.startswith(TIFF_MAGIC) else None
+        yield from _candidates_of(path, orientation, head, tiff)
+
+
+def _candidates_of(path: Path, orientation: int, head: bytes, tiff: TiffContent | None) -> Iterator[Float32Array]:
+    if has_raw_magic(head) or (tiff is not None and (path.suffix.lower() in RAW_SUFFIXES or tiff.raw)):
         yield _raw_light(path)
     elif head.startswith(EXR_MAGIC):
         with formats_module("OpenEXR", path, KIND).File(str(path)) as file:
             yield _three(exr_light({name: channel.pixels for name, channel in file.channels().items()}, path, []))
-    elif is_tiff or (head.startswith(PNG_MAGIC) and head[PNG_DEPTH_AT] == DEEP_PNG):
-        samples = read_tiff(path, None).samples if is_tiff else _png_samples(path)
+    elif tiff is not None or (head.startswith(PNG_MAGIC) and head[PNG_DEPTH_AT] == DEEP_PNG):
+        samples = read_tiff(path, tiff.page, None).samples if tiff is not None else _png_samples(path)
         if samples.dtype.itemsize > 1:
             white = 1.0 if np.issubdtype(samples.dtype, np.floating) else integer_white(samples, str(path), [])
             values = upright(_three(samples.astype(np.float32) / np.float32(white)), orientation)
