@@ -24,6 +24,7 @@ BENCHMARKS = {
     "metres": "metric depth of single frames with a known lens",
     "multi-scale": "a second pass at twice the resolution",
     "out-of-distribution": "photos without depth, focus or light",
+    "refocus": "refocused frames of focal stacks, compared with real frames",
     "precision": "half precision and int8, compared with the shipped graph",
 }
 """By name; the module has the same name, with an underscore for a hyphen."""

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from mddnet.captures.focal_stack import FocalStack, FramesOnDisk, read_focal_sta
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import MddnetError
 from mddnet.io.atomic import atomic_write_text
-from mddnet.scenes.all_in_focus import fuse_sharpest
+from mddnet.scenes.all_in_focus import fuse_parts
 from mddnet.scenes.focal_stack_scene import (
     LINEAR_OF_BYTE,
     Sweep,
@@ -127,16 +127,16 @@ def fusion(stack: FocalStack, scenes: Path) -> dict[str, Any]:
     return out
 
 
-def _fusion_alone(aligned: list[UInt8Array], sweep: Sweep) -> float:
+def _fusion_alone(aligned: Sequence[UInt8Array], sweep: Sweep) -> float:
     """Processor time of fusion with known depth."""
     filled = np.nan_to_num(sweep.depth.index, nan=float(np.nanmedian(sweep.depth.index)))
     gains = [exposure_gain(frame, aligned) for frame in aligned]
 
-    def linear_rows(i: int, rows: slice) -> Float32Array:
-        return np.asarray(cv2.LUT(aligned[i][rows], LINEAR_OF_BYTE * gains[i]), dtype=np.float32)
+    def linear_part(i: int, rows: slice, columns: slice) -> Float32Array:
+        return np.asarray(cv2.LUT(aligned[i][rows, columns], LINEAR_OF_BYTE * gains[i]), dtype=np.float32)
 
     started = time.process_time()
-    srgb8_from_linear(fuse_sharpest(linear_rows, len(aligned), filled))
+    srgb8_from_linear(fuse_parts(linear_part, len(aligned), filled))
     return time.process_time() - started
 
 

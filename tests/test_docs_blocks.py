@@ -156,6 +156,7 @@ def here(tmp_path: Path, tiny_model: Path, graph: Any, monkeypatch: pytest.Monke
     from mddnet.model.archive import pack
     from mddnet.model.checkpoint import save_weights
     from mddnet.model.folder import MODEL_FILES
+    from tests.support.made_focal_stack import made_stack
     from tests.support.made_scenes import make_scene
 
     network, exported = graph
@@ -171,6 +172,10 @@ def here(tmp_path: Path, tiny_model: Path, graph: Any, monkeypatch: pytest.Monke
     for n, name in enumerate(("a.jpg", "b.jpg", "holiday/one.jpg", "holiday/two.png")):
         Path(name).parent.mkdir(exist_ok=True)
         photo(n).save(name)
+    stack = made_stack(1.2 * np.arange(9)).frames
+    Path("shots").mkdir()
+    for n, name in enumerate((*(f"shots/{n}.jpg" for n in range(9)), "near.jpg", "far.jpg")):
+        Image.fromarray([*stack, stack[1], stack[7]][n]).save(name)
     for location in ("cup", "garden"):
         folder = make_scene(tmp_path / "scenes", "focal_stacks", location, f"place_{location}", 1)
         shutil.copytree(folder, tmp_path / "work" / "scenes" / "focal_stacks" / location)

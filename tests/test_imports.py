@@ -26,6 +26,7 @@ STAGES = (
     "train",
     "export",
     "predict",
+    "focus_stack",
     "evaluate",
     "demo",
 )

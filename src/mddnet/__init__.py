@@ -14,6 +14,8 @@ from mddnet.version import __version__
 
 if TYPE_CHECKING:
     from mddnet.errors import MddnetError
+    from mddnet.focus_stack.result import StackResult
+    from mddnet.focus_stack.run import stack
     from mddnet.photo.reader import read_photo
     from mddnet.predict.depth_prior import DepthPrior
     from mddnet.predict.prediction import Prediction
@@ -28,13 +30,17 @@ __all__ = [
     "Model",
     "Photo",
     "Prediction",
+    "StackResult",
     "__version__",
     "load",
     "read_photo",
+    "stack",
 ]
 
 _NAMES_OF = {
     "mddnet.errors": ["MddnetError"],
+    "mddnet.focus_stack.result": ["StackResult"],
+    "mddnet.focus_stack.run": ["stack"],
     "mddnet.photo.reader": ["read_photo"],
     "mddnet.predict.depth_prior": ["DepthPrior"],
     "mddnet.predict.prediction": ["Prediction"],

@@ -136,3 +136,4 @@ class SceneRecord:
     confidence: str | None = None  # file name of the 8-bit confidence of the inverse depth
     lens: Lens = field(default_factory=Lens)
     measures: dict[str, float] = field(default_factory=dict)  # measured while building, such as the re-rendering error
+    remarks: tuple[str, ...] = ()  # likely mistakes in the capture, and notes of the photo reader; one sentence each

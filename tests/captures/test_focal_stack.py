@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from tests.photo.test_damaged_jpeg import jpeg, scene
 from tests.photo.test_odd_files import dng_with_thumbnail
 from tests.photo.test_photo import linear_profile
 
 from mddnet.captures.focal_stack import read_focal_stack
+from mddnet.color import srgb8_from_linear
 from mddnet.errors import CaptureError
 
 
@@ -153,20 +155,78 @@ def test_every_real_stack_is_read(shared_data: Path) -> None:
 
 
 def test_frames_are_read_as_photos_are(tmp_path: Path) -> None:
-    """The kinds of frames that were read as thumbnails, as white, or in wrong colours."""
-    names = ["raw.dng", "deep.png", "linear.png", "clear.png"]
-    folder = write_stack(tmp_path, frames=names)
-    pytest.importorskip("rawpy")
-    dng_with_thumbnail(folder / "raw.dng")
+    """The kinds of frames that were read as white, or in wrong colours."""
+    names = ["deep.png", "linear.png", "clear.png"]
+    folder = write_stack(tmp_path, frames=names, focus={"unit": "relative", "order": "near_to_far"})
     Image.fromarray(np.full((96, 128), 128 * 257, np.uint16)).save(folder / "deep.png")
     Image.new("RGB", (128, 96), (128,) * 3).save(folder / "linear.png", icc_profile=linear_profile(b"RGB "))
     Image.new("RGBA", (128, 96), (0, 0, 0, 0)).save(folder / "clear.png")
     stack = read_focal_stack(folder)
     assert (stack.height, stack.width) == (96, 128)
-    raw, deep, linear, clear = (stack.read_frame(index) for index in range(4))
-    assert raw.shape == (96, 128, 3) and raw[:, :50].min() >= 250
+    deep, linear, clear = (stack.read_frame(index) for index in range(3))
     assert (deep == 128).all() and (clear == 128).all()
     assert np.abs(linear.astype(int) - 188).max() <= 1
+
+
+def test_raw_frames_have_one_exposure(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    names = [f"{i}.dng" for i in range(4)]
+    folder = write_stack(tmp_path, frames=names)
+    for name, light in zip(names, (4000, 8000, 20000, 16000), strict=True):
+        dng_with_thumbnail(folder / name, light=light)
+    stack = read_focal_stack(folder)
+    assert (stack.height, stack.width) == (96, 128)
+    whites = [np.median(stack.read_frame(index)[:, :50]) for index in range(4)]
+    shares = np.array([0.2, 0.4, 1.0, 0.8], np.float32)
+    np.testing.assert_allclose(whites, srgb8_from_linear(shares), atol=2)
+    assert stack.remarks() == (
+        "0.dng and 3 more: Developed from raw with the camera's white balance and one exposure for all frames.",
+    )
+
+
+@pytest.mark.parametrize("kind", ["uint16 .png", "int32 .tif", "planar .tif"])
+def test_deep_frames_have_one_exposure(tmp_path: Path, kind: str) -> None:
+    """Each alone would be read as 8, 10, 12 and 14 bits."""
+    names = [f"{i}{kind.split()[1]}" for i in range(4)]
+    folder = write_stack(tmp_path, frames=names)
+    levels = (200, 1000, 4000, 16383)
+    for name, level in zip(names, levels, strict=True):
+        if kind.startswith("planar"):
+            tifffile.imwrite(folder / name, np.full((3, 48, 64), level, np.uint16), photometric="rgb", planarconfig=2)
+        else:
+            Image.fromarray(np.full((48, 64), level, kind.split()[0])).save(folder / name)
+    stack = read_focal_stack(folder)
+    seen = [int(stack.read_frame(index)[0, 0, 0]) for index in range(4)]
+    np.testing.assert_allclose(seen, np.array(levels) * 255 / 16383, atol=1)
+    assert any(remark.startswith("0") and "One exposure" in remark for remark in stack.remarks())
+
+
+def test_light_frames_have_one_exposure(tmp_path: Path) -> None:
+    openexr = pytest.importorskip("OpenEXR")
+    names = [f"{i}.exr" for i in range(4)]
+    folder = write_stack(tmp_path, frames=names)
+    for name, light in zip(names, (0.5, 1.0, 2.0, 4.0), strict=True):
+        pixels = np.full((48, 64, 3), light, np.float32)
+        header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
+        with openexr.File(header, {"RGB": pixels}) as file:
+            file.write(str(folder / name))
+    stack = read_focal_stack(folder)
+    seen = [int(stack.read_frame(index)[0, 0, 0]) for index in range(4)]
+    np.testing.assert_allclose(seen, srgb8_from_linear(np.array([0.125, 0.25, 0.5, 1.0], np.float32)), atol=1)
+
+
+def test_an_index_map_is_turned_with_its_frames(tmp_path: Path) -> None:
+    folder = write_stack(tmp_path, index_map={"file": "index.png", "first_frame": 0})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for i in range(4):
+        Image.new("RGB", (8, 6)).save(folder / f"frame_{i:02d}.png", exif=exif)
+    stored = np.zeros((6, 8), np.uint8)
+    stored[0] = 3  # the right side of the upright picture
+    Image.fromarray(stored).save(folder / "index.png")
+    index = read_focal_stack(folder).read_index_map()
+    assert index is not None and index.shape == (8, 6)
+    assert (index[:, -1] == 3).all() and (index[:, :-1] == 0).all()
 
 
 def test_heic_frames(tmp_path: Path) -> None:

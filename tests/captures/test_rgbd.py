@@ -40,10 +40,12 @@ def test_frames_are_listed_with_location_unit_and_licence(root: Path) -> None:
     assert lab.read_rgb().shape == (2, 3, 3)
 
 
-def test_millimetres_become_inverse_metres_and_zero_is_unknown(root: Path) -> None:
-    u = list_rgbd(root)[0].read_inv_depth()
+def test_millimetres_become_inverse_metres_and_the_ends_of_the_range_are_unknown(root: Path) -> None:
+    notes: list[str] = []
+    u = list_rgbd(root)[0].read_inv_depth(notes)
+    assert len(notes) == 1 and "16.7% of the depth is 65535" in notes[0]
     assert u.dtype == np.float32
-    np.testing.assert_allclose(u, [[np.nan, 2.0, 1.0], [0.5, 0.25, 1000 / 65535]], rtol=1e-6)
+    np.testing.assert_allclose(u, [[np.nan, 2.0, 1.0], [0.5, 0.25, np.nan]], rtol=1e-6)
 
 
 def test_convention_brighter_ordinal_depth_is_nearer(root: Path) -> None:

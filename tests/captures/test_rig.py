@@ -11,6 +11,7 @@ from PIL import Image
 
 from mddnet.captures.rig import read_light, read_rig, rig_files
 from mddnet.captures.structured_light import order_distance_rad
+from mddnet.color import srgb8_from_linear
 from mddnet.errors import CaptureError
 
 CALIBRATION: dict[str, Any] = {
@@ -81,6 +82,23 @@ def test_16_bits_of_a_fringe_image_are_kept(tmp_path: Path) -> None:
     assert read_light(tmp_path / "deep.png", "linear")[0, 0] == pytest.approx(30001 / 65535, abs=1e-6)
     Image.fromarray(np.full((40, 40, 3), (10, 188, 20), np.uint8)).save(tmp_path / "colour.png")
     assert read_light(tmp_path / "colour.png", "srgb")[0, 0] == pytest.approx(0.5029, abs=1e-3)
+
+
+def test_images_of_a_rig_are_turned_alike_and_have_one_full_scale(tmp_path: Path) -> None:
+    folder = write_rig(tmp_path / "a")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number, path in enumerate(sorted(folder.rglob("*.png"))):  # 12 bits at most, 8 bits by the darkest
+        codes = np.full((6, 8), 4095 if number == 0 else 200, np.uint16)
+        codes[0] = 0
+        Image.fromarray(codes).save(path, exif=exif)
+    rig = read_rig(folder)
+    assert (rig.width, rig.height) == (6, 8)
+    fringe, frame = rig.read_fringe(1, 2), rig.read_frame(4)
+    assert fringe.shape == (8, 6) and frame.shape == (8, 6, 3)
+    assert (fringe[:, -1] == 0).all() and (frame[:, -1] == 0).all()
+    assert fringe[0, 0] == pytest.approx(200 / 4095) and rig.read_fringe(0, 0).max() == pytest.approx(1.0)
+    assert frame[0, 0, 0] == srgb8_from_linear(np.array(200 / 4095, np.float32))
 
 
 def test_the_distance_of_fringe_orders_is_that_of_the_nearest_two() -> None:

@@ -279,3 +279,32 @@ def test_warnings_of_libraries_do_not_reach_the_terminal(tmp_path: Path, tiny_mo
     done = shell("predict", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(tiny_model))
     assert done.returncode == 1 and b"b.png: " in done.stderr
     assert all(line.startswith(b"mddnet: ") for line in done.stderr.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["inspect", "scenes", "-o", "folder"], "a folder; expected a file"),
+        (["inspect", "scenes", "-o", "file/page.html"], "a file; expected a folder"),
+        (["export", "small", "-o", "file"], "a file; expected a folder"),
+        (["export", "small", "-o", "folder.zip"], "a folder; expected a file"),
+        (["export", "small", "-o", "file/model.zip"], "a file; expected a folder"),
+        (["train", "--data", "scenes", "-o", "file"], "a file; expected a folder"),
+        (["train", "--data", "scenes", "-o", "file/run"], "a file; expected a folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_target_that_cannot_be_written_is_wrong_usage(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "folder.zip", "scenes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").write_text("")
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert words in " ".join((said.out + said.err).replace("│", " ").split())

@@ -2,63 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from tests.support.made_law_model import LawModel
 
-from mddnet.demo.blur_edit import (
-    blur_mask,
-    extra_defocus_px,
-    magnified,
-    mask_over_photo,
-    significant_defocus_px,
-    wanted_defocus_px,
-)
+from mddnet.demo.blur_edit import blur_mask, magnified, mask_over_photo
 from mddnet.demo.page_maps import PageMaps, page_maps
 from mddnet.errors import MddnetError
-from mddnet.types import LensLawFit, Photo
-
-
-def test_extra_blur_by_hand() -> None:
-    existing, wanted = np.float32([[3, -3, 5, 0]]), np.float32([[5, -5, 3, 2]])
-    assert extra_defocus_px(existing, wanted).tolist() == [[4, -4, 0, 2]]
-
-
-def test_blur_adds_in_variance() -> None:
-    rng = np.random.default_rng(3)
-    existing = rng.uniform(0, 20, (8, 8)).astype(np.float32)
-    wanted = 1.7 * existing
-    extra = extra_defocus_px(existing, wanted.astype(np.float32))
-    np.testing.assert_allclose(np.hypot(existing, extra), wanted, rtol=1e-4)
-
-
-def test_wanted_blur_around_another_plane(maps: PageMaps) -> None:
-    np.testing.assert_allclose(wanted_defocus_px(maps, 2), 2 * significant_defocus_px(maps), rtol=1e-6)
-    np.testing.assert_allclose(wanted_defocus_px(maps, 2, 0.5), 2 * maps.signed_defocus_px, atol=1e-4)
-    near = wanted_defocus_px(maps, 2, 1.0)
-    assert near[0, -1] == pytest.approx(0, abs=1e-5) and near[0, 0] == pytest.approx(40, rel=1e-5)
-
-
-def test_defocus_below_the_residual_counts_as_sharp(maps: PageMaps) -> None:
-    signed = np.float32([[-5, -1, 0, 1.5, 4]])
-    doubtful = replace(maps, signed_defocus_px=signed, focus=replace(maps.focus, residual_px=2.0))
-    assert significant_defocus_px(doubtful).tolist() == [[-3, 0, 0, 0, 2]]
-    lost = replace(doubtful, focus=LensLawFit(False, float("nan"), float("nan"), 2.0, "all is sharp"))
-    assert significant_defocus_px(lost).tolist() == signed.tolist()
+from mddnet.types import Photo
 
 
 @pytest.mark.parametrize("factor", [0.5, 7.0, float("nan")])
 def test_a_factor_out_of_range(maps: PageMaps, factor: float) -> None:
     with pytest.raises(MddnetError, match="expected 1 to 6"):
-        wanted_defocus_px(maps, factor)
-
-
-def test_another_plane_needs_the_law(maps: PageMaps) -> None:
-    lost = replace(maps, focus=LensLawFit(False, float("nan"), float("nan"), 1.0, "all is sharp"))
-    with pytest.raises(MddnetError, match="all is sharp"):
-        wanted_defocus_px(lost, 2, 0.5)
+        magnified(maps, factor)
 
 
 def scene(height: int = 96, width: int = 128) -> PageMaps:

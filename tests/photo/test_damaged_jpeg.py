@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mddnet.errors import ImageError
-from mddnet.photo.reader import read_photo
+from mddnet.photo.reader import photo_from_image, read_photo
 from mddnet.types import UInt8Array
 
 KINDS: list[dict[str, Any]] = [
@@ -78,8 +79,7 @@ def test_zeros_in_place_of_the_second_half(tmp_path: Path, options: dict[str, An
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_a_block_of_zeros_in_the_middle(tmp_path: Path, options: dict[str, Any]) -> None:
     sound = jpeg(scene(), **options)
-    late = 3 * len(sound) // 5 if options.get("progressive") else 1000  # the first scan is of DC, where zeros are usual
-    for start in range(late, len(sound) - 500, len(sound) // 12):
+    for start in range(700, len(sound) - 500, len(sound) // 12):
         data = bytearray(sound)
         data[start : start + 400] = bytes(400)
         (tmp_path / "hole.jpg").write_bytes(data)
@@ -87,17 +87,56 @@ def test_a_block_of_zeros_in_the_middle(tmp_path: Path, options: dict[str, Any])
             read_photo(tmp_path / "hole.jpg")
 
 
-def test_most_blocks_of_random_bytes_are_noticed(tmp_path: Path) -> None:
-    sound, rng, noticed = jpeg(scene()), np.random.default_rng(5), 0
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_blocks_of_random_bytes_are_noticed(tmp_path: Path, options: dict[str, Any]) -> None:
+    """Without 0xFF, so without markers, also within one restart interval."""
+    sound, rng, noticed = jpeg(scene(), **options), np.random.default_rng(5), 0
     for _ in range(40):
-        data, start = bytearray(sound), int(rng.integers(1000, len(sound) - 500))
-        data[start : start + 400] = rng.integers(0, 256, 400, dtype=np.uint8).tobytes()
+        data, start = bytearray(sound), int(rng.integers(700, len(sound) - 500))
+        data[start : start + 400] = rng.integers(0, 255, 400, dtype=np.uint8).tobytes()
         (tmp_path / "hole.jpg").write_bytes(data)
         try:
             read_photo(tmp_path / "hole.jpg")
         except ImageError:
             noticed += 1
-    assert noticed >= 30  # the others decode to as many blocks as before
+    assert noticed >= (3 if options.get("progressive") else 38)  # of progressive ones, those in the first scan
+
+
+@pytest.mark.parametrize("options", [*KINDS, {"restart_marker_blocks": 7}], ids=str)
+def test_extreme_light_is_no_damage(options: dict[str, Any]) -> None:
+    for contrast in (0.0, 0.02, 10.0):
+        for middle in (0, 128, 255):
+            pixels = np.clip((scene(75, 101) - 128.0) * contrast + middle, 0, 255).astype(np.uint8)
+            for quality in (10, 50, 75, 90):
+                data = jpeg(pixels, **{"quality": quality, **options})
+                photo_from_image(Image.open(io.BytesIO(data)))
+
+
+def test_a_missing_restart_interval(tmp_path: Path) -> None:
+    """As many as eight, so that the numbers of the markers go on."""
+    data = jpeg(scene(), restart_marker_rows=1)
+    starts = [match.start() for match in re.finditer(rb"\xff[\xd0-\xd7]", data)]
+    (tmp_path / "short.jpg").write_bytes(data[: starts[3]] + data[starts[11] :])
+    with pytest.raises(ImageError, match=r"restart markers are not as many"):
+        read_photo(tmp_path / "short.jpg")
+
+
+@pytest.mark.parametrize("kind", ["path", "stream"])
+def test_images_that_the_caller_opened(tmp_path: Path, kind: str, recwarn: pytest.WarningsRecorder) -> None:
+    sound, path = jpeg(scene()), tmp_path / "a.jpg"
+    data = bytearray(sound)
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    for content, is_sound in ((bytes(data), False), (sound, True)):
+        path.write_bytes(content)
+        with path.open("rb") as stream, Image.open(path if kind == "path" else stream) as image:
+            for _ in range(2):
+                if is_sound:
+                    np.testing.assert_array_equal(photo_from_image(image).pixels, np.asarray(image))
+                else:
+                    with pytest.raises(ImageError, match="damaged or truncated JPEG"):
+                        photo_from_image(image)
+        del image
+    assert not [warning for warning in recwarn if issubclass(warning.category, ResourceWarning)]
 
 
 def test_complete_pixels_without_an_end_marker_are_a_photo(tmp_path: Path) -> None:

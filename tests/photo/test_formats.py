@@ -168,10 +168,10 @@ def test_truncated_heic(tmp_path: Path, share: float) -> None:
 # --- camera raw -------------------------------------------------------------------------------------------------------
 
 
-def made_dng(path: Path, orientation: int = 1, distance: tuple[int, int] = (0, 1)) -> None:
+def made_dng(path: Path, orientation: int = 1, distance: tuple[int, int] = (0, 1), light: int = 20000) -> None:
     """A raw file of 96 x 128 px (DNG 1.4): bright left, a quarter of that light right; the camera sees sRGB's XYZ."""
-    mosaic = np.full((96, 128), 20000, np.uint16)
-    mosaic[:, 64:] = 5000
+    mosaic = np.full((96, 128), light, np.uint16)
+    mosaic[:, 64:] = light // 4
     # XYZ to camera is the inverse of sRGB's primaries (IEC 61966-2-1).
     matrix = [32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570]
     tags: list[Any] = [

@@ -19,7 +19,7 @@ from tests.photo.test_photo import STORED, linear_profile, quarters, ramp
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import ImageError
 from mddnet.photo.made_profile import ADOBE_RGB_GAMMA, ADOBE_RGB_XY, D65, PRIMARIES_XY, matrix_profile
-from mddnet.photo.reader import photo_from_array, photo_header, read_photo
+from mddnet.photo.reader import photo_from_array, photo_from_image, photo_header, read_photo
 from mddnet.types import UInt8Array
 
 EXTRA = "needs the extra formats"
@@ -27,9 +27,9 @@ EXTRA = "needs the extra formats"
 # --- what a file is, is told by its content ---------------------------------------------------------------------------
 
 
-def dng_with_thumbnail(path: Path, tags_in_first: bool = True) -> None:
+def dng_with_thumbnail(path: Path, tags_in_first: bool = True, light: int = 20000) -> None:
     """A raw file as cameras write it: a small RGB preview first, and the sensor's image in a SubIFD."""
-    made_dng(path)
+    made_dng(path, light=light)
     with tifffile.TiffFile(path) as file:
         mosaic = file.pages[0].asarray()
         skipped = {254, 256, 257, 258, 259, 262, 270, 273, 277, 278, 279, 282, 283, 284, 296, 305, 330}
@@ -278,3 +278,13 @@ def test_grey_keeps_all_its_steps_with_made_colours(tmp_path: Path) -> None:
     deep = np.rint(linear_from_srgb8(steps()[:, :, 0]) * 65535).astype(np.uint16)
     png_with(tmp_path / "a.png", deep, b"gAMA", struct.pack(">I", 100000))  # type: ignore[arg-type]
     assert difference(read_photo(tmp_path / "a.png").pixels, steps()) <= 1
+
+
+@pytest.mark.parametrize("opened", ["path", "stream", "loaded"])
+def test_colours_of_an_image_that_the_caller_opened(tmp_path: Path, opened: str) -> None:
+    path = tmp_path / "a.png"
+    png_with(path, colour(P3_STORED), b"cICP", bytes([12, 13, 0, 1]))
+    with Image.open(io.BytesIO(path.read_bytes()) if opened == "stream" else path) as image:
+        if opened == "loaded":
+            image.load()
+        assert difference(photo_from_image(image).pixels, colour(P3_AS_SRGB)) <= 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -371,3 +373,21 @@ def test_the_photo_does_not_share_memory_with_the_array() -> None:
     photo = photo_from_array(array)
     array[:] = 0
     assert photo.pixels.max() == 255
+
+
+def test_damage_of_exif_is_noted_in_threads(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 100
+    sound = tmp_path / "sound.jpg"
+    Image.fromarray(ramp()).save(sound, exif=exif)
+    data = bytearray(sound.read_bytes())
+    order = ">" if b"MM" in data[:40] else "<"
+    at = data.index(struct.pack(f"{order}HHI", 0x010E, 2, 101))
+    data[at + 4 : at + 8] = b"\0\0\x7f\0"
+    (tmp_path / "damaged.jpg").write_bytes(data)
+    paths = [sound, tmp_path / "damaged.jpg"] * 40
+    filters = list(warnings.filters)
+    with ThreadPoolExecutor(8) as threads:
+        notes = [photo.notes for photo in threads.map(read_photo, paths)]
+    assert warnings.filters == filters and not recwarn.list
+    assert all(not note for note in notes[::2]) and all("EXIF is damaged" in note[0] for note in notes[1::2])

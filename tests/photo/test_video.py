@@ -9,13 +9,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.photo.test_odd_files import P3_AS_SRGB, P3_STORED
 from tests.photo.test_photo import STORED, quarters
 
+from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import ImageError
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
 from mddnet.types import Lens, UInt8Array
 
 HEIGHT, WIDTH, FRAMES = 96, 128, 12
+# The rows of the matrix from BT.2020 to BT.709 are those of ITU-R BT.2087, equation 4.
+BT2020_AS_SRGB = tuple(
+    int(value)
+    for value in srgb8_from_linear(
+        np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+        @ linear_from_srgb8(np.array([128, 128, 64], np.uint8))
+    )
+)
 
 
 def frame(index: int) -> UInt8Array:
@@ -26,7 +36,13 @@ def frame(index: int) -> UInt8Array:
     return pixels
 
 
-def write_video(path: Path, frames: list[UInt8Array], codec: str = "mpeg4", aspect: tuple[int, int] = (1, 1)) -> None:
+def write_video(
+    path: Path,
+    frames: list[UInt8Array],
+    codec: str = "mpeg4",
+    aspect: tuple[int, int] = (1, 1),
+    colours: tuple[int, int] = (2, 2),
+) -> None:
     av = pytest.importorskip("av", reason="videos need the extra formats")
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no {codec}")
@@ -37,6 +53,7 @@ def write_video(path: Path, frames: list[UInt8Array], codec: str = "mpeg4", aspe
         stream.options = {"qscale": "1"} if codec == "mpeg4" else {}
         stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
         stream.bit_rate = 8_000_000
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = colours
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
@@ -101,6 +118,37 @@ def test_pixels_of_a_video_are_made_square(tmp_path: Path, aspect: tuple[int, in
     upper, lower = photo.pixels[shape[0] // 4], photo.pixels[3 * shape[0] // 4]
     assert np.abs(upper.astype(int) - [60, 200, 0]).max() <= 8 and np.abs(lower.astype(int) - [60, 0, 0]).max() <= 8
     assert any("square" in note for note in photo.notes) == (aspect != (1, 1))
+
+
+# P3 by the rows of tests/photo/test_odd_files.py, BT.2020 by BT.2087; grey stays grey.
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9"])
+@pytest.mark.parametrize(
+    ("colours", "stored", "read", "note"),
+    [
+        ((12, 13), P3_STORED, P3_AS_SRGB, ""),
+        ((12, 1), P3_STORED, P3_AS_SRGB, ""),
+        ((9, 14), (140, 140, 140), (140, 140, 140), ""),
+        ((9, 1), (128, 128, 64), BT2020_AS_SRGB, ""),
+        ((1, 1), P3_STORED, P3_STORED, ""),
+        ((2, 2), P3_STORED, P3_STORED, ""),
+        ((9, 16), P3_STORED, P3_STORED, "HDR curve PQ"),
+        ((9, 18), P3_STORED, P3_STORED, "HDR curve HLG"),
+        ((8, 1), P3_STORED, P3_STORED, "primaries 8"),
+    ],
+)
+def test_colours_of_a_video(
+    tmp_path: Path,
+    codec: str,
+    colours: tuple[int, int],
+    stored: tuple[int, int, int],
+    read: tuple[int, int, int],
+    note: str,
+) -> None:
+    path = tmp_path / "clip.mkv"
+    write_video(path, [np.full((96, 128, 3), stored, np.uint8)] * 3, codec, colours=colours)
+    for photo in (*video_frames(path), *sampled_frames(path, 2)):
+        assert np.abs(photo.pixels.astype(int) - read).max() <= 4
+        assert len(photo.notes) == bool(note) and note in "".join(photo.notes)
 
 
 def test_samples_are_spread_over_the_video(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def test_saving_in_another_format_removes_old_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("formats", [[], ["tiff", "jpeg"], ["tiff,ply"], ["tiff", None], "", "tif", "tiff;ply", ","])
 def test_unknown_formats_are_rejected_before_anything_is_written(tmp_path: Path, formats: Any) -> None:
-    with pytest.raises(MddnetError, match="tiff,png,npy,exr,mask,ply,glb"):
+    with pytest.raises(MddnetError, match="tiff,png,npy,exr,mask,depth,ply,glb"):
         prediction_of(Path("cup.jpg")).save(tmp_path / "out", formats=formats)
     assert not (tmp_path / "out").exists()
 
@@ -346,6 +346,43 @@ def test_the_camera_is_in_the_facts_without_points(tmp_path: Path) -> None:
 
 
 def test_results_of_every_format_are_replaced_by_those_of_another(tmp_path: Path) -> None:
-    prediction_of(Path("cup.jpg")).save(tmp_path, formats=["tiff", "mask", "ply", "glb"])
+    formats = ["tiff", "mask", "depth", "ply", "glb", "mesh", "stereo", "anaglyph"]
+    prediction_of(Path("cup.jpg")).save(tmp_path, formats=formats)
     files = prediction_of(Path("cup.jpg")).save(tmp_path, formats=["mask"])
     assert sorted(tmp_path.iterdir()) == sorted(files.values())
+
+
+def test_the_depth_picture_is_white_where_it_is_near(tmp_path: Path) -> None:
+    prediction = prediction_of(Path("cup.jpg"))
+    files = prediction.save(tmp_path, formats=["depth"])
+    assert files["depth"].name == "cup.depth.png"
+    with Image.open(files["depth"]) as image:
+        codes = np.asarray(image).astype(np.float64)
+        text = json.loads(image.text["mddnet"])  # type: ignore[attr-defined]
+    low, high = np.percentile(prediction.maps.inv_depth, [0.5, 99.5])
+    expected = np.clip((prediction.inv_depth - low) / (high - low), 0, 1) * 65535
+    assert codes.shape == prediction.size and np.abs(codes - expected).max() <= 0.51
+    assert text["larger"] == "nearer" and text["offset"] == pytest.approx(low)
+    assert json.loads(files["facts"].read_text())["depth_png"]["scale"] == pytest.approx((high - low) / 65535)
+
+
+def test_pictures_made_of_the_maps(tmp_path: Path) -> None:
+    prediction = prediction_of(Path("cup.jpg"))
+    height, width = prediction.size
+    files = prediction.save(tmp_path, formats="mesh,stereo,anaglyph")
+    assert {files[name].name for name in ("mesh", "stereo", "anaglyph")} == {
+        "cup.mesh.glb", "cup.stereo.jpg", "cup.anaglyph.jpg"
+    }  # fmt: skip
+    assert files["mesh"].read_bytes()[:4] == b"glTF" and all(is_output(files[name]) for name in ("mesh", "stereo"))
+    assert Image.open(files["stereo"]).size == (2 * width, height)
+    assert Image.open(files["anaglyph"]).size == (width, height)
+    facts = read_facts(files["facts"])
+    assert facts is not None and facts.intact(["mesh", "stereo", "anaglyph"]) and not facts.intact(["parallax"])
+
+
+def test_a_parallax_clip_is_a_film_of_three_seconds(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="reading it back needs the extra formats")
+    files = prediction_of(Path("cup.jpg")).save(tmp_path, formats=["parallax"])
+    assert files["parallax"].name == "cup.parallax.mp4"
+    with av.open(str(files["parallax"])) as film:
+        assert film.streams.video[0].frames == 90 and film.duration == pytest.approx(3e6, rel=0.02)

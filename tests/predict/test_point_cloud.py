@@ -18,9 +18,11 @@ from mddnet.predict.point_cloud import (
     PointCloud,
     camera_of,
     glb_bytes,
+    mesh_bytes,
     pinhole_of,
     ply_bytes,
     point_cloud,
+    predicted_mesh,
     predicted_points,
 )
 from mddnet.types import Lens, Photo
@@ -144,3 +146,49 @@ def test_a_library_reads_the_same_points(relative: PointCloud, kind: str) -> Non
     np.testing.assert_allclose(cloud.vertices, relative.positions, rtol=1e-6)
     if kind == "ply":
         np.testing.assert_array_equal(np.asarray(cloud.colors)[:, :3], relative.colours)
+
+
+# --- meshes ---
+
+
+def test_a_mesh_has_the_points_of_the_cloud_and_shows_each_pixel_where_it_is() -> None:
+    prediction = LawModel().predict(Photo(ramp(), LENS))
+    mesh, cloud = predicted_mesh(prediction), predicted_points(prediction)
+    np.testing.assert_array_equal(mesh.positions, cloud.positions)
+    at = (mesh.texture_at * (80, 60)).astype(int)
+    np.testing.assert_array_equal(mesh.picture[at[:, 1], at[:, 0]], cloud.colours)
+    assert mesh.faces.max() == len(mesh.positions) - 1
+    assert len(predicted_mesh(LawModel().predict(Photo(ramp()))).faces) == 2 * 59 * 79
+    a, b, c = (mesh.positions[mesh.faces[:, i]].astype(np.float64) for i in range(3))
+    assert (np.cross(b - a, c - a)[:, 2] > 0).all()  # they face the camera, which is at +z of them
+
+
+def test_no_triangle_crosses_a_gap() -> None:
+    pixels = ramp(60, 120)
+    pixels[:, :, 0] = np.interp(np.arange(120), [58, 62], [250, 10]).round()
+    mesh = predicted_mesh(LawModel().predict(Photo(pixels)))
+    z = -mesh.positions[:, 2][mesh.faces]
+    assert len(mesh.faces) and np.ptp(z, axis=1).max() < 0.5 and np.ptp(z) > 1.5
+
+
+def test_there_are_only_so_many_vertices() -> None:
+    assert len(predicted_mesh(LawModel().predict(Photo(ramp(300, 400))), 1000).positions) <= 1000
+
+
+def test_where_every_point_is_at_an_edge_there_is_still_a_mesh() -> None:
+    pixels = ramp()
+    pixels[:, :, 0] = np.random.default_rng(0).integers(0, 2, (60, 80)) * 255
+    assert len(predicted_mesh(LawModel().predict(Photo(pixels))).faces)
+
+
+def test_a_library_reads_the_mesh_with_its_texture() -> None:
+    trimesh = pytest.importorskip("trimesh", reason="reading the file back needs the package trimesh")
+    mesh = predicted_mesh(LawModel().predict(Photo(ramp(), LENS)))
+    scene = trimesh.load(io.BytesIO(mesh_bytes(mesh)), file_type="glb", process=False)
+    read = next(iter(scene.geometry.values()))
+    np.testing.assert_allclose(read.vertices, mesh.positions, rtol=1e-6)
+    np.testing.assert_array_equal(read.faces, mesh.faces)
+    from_below = mesh.texture_at * (1, -1) + (0, 1)
+    np.testing.assert_allclose(read.visual.uv, from_below, atol=1e-6)
+    texture = np.asarray(read.visual.material.baseColorTexture.convert("RGB"), dtype=int)
+    assert np.abs(texture - mesh.picture).mean() < 10

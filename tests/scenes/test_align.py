@@ -12,6 +12,7 @@ from mddnet.scenes.align import (
     apply_alignment,
     common_rectangle,
     estimate_alignment,
+    parallax_of,
     register_pair,
     undo_parallax,
 )
@@ -81,7 +82,7 @@ def test_parallax_is_removed_beyond_a_similarity() -> None:
     frames = [cv2.remap(picture, xs - 1.5 * (i - 1) * near, ys, cv2.INTER_CUBIC) for i in range(3)]
     still = Alignment(1, (Similarity(1 + 0j, 0j),) * 3, 0.0, 1.0)
     before = apply_alignment(frames, still)
-    after = undo_parallax(frames, before)
+    after = undo_parallax(frames, before, parallax_of(before))
 
     def apart(stack: list[UInt8Array]) -> float:
         return float(np.abs(stack[0][10:-10, W + 40 : -20].astype(float) - stack[1][10:-10, W + 40 : -20]).mean())

@@ -4,7 +4,8 @@ import numpy as np
 from tests.support.made_focal_stack import made_stack
 
 from mddnet.color import linear_from_srgb8
-from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
+from mddnet.scenes.all_in_focus import fuse, fuse_parts, sharpest_nearby
+from mddnet.types import Float32Array
 
 
 def test_fusion_mixes_the_two_frames_around_the_index_in_linear_light() -> None:
@@ -32,13 +33,19 @@ def test_flat_areas_keep_their_index() -> None:
     np.testing.assert_allclose(sharpest_nearby(flat, np.full((20, 20), 1.25, dtype=np.float32)), 1.25, rtol=1e-5)
 
 
-def test_strips_give_the_same_as_the_whole_image() -> None:
+def test_tiles_give_the_same_as_the_whole_image() -> None:
     rng = np.random.default_rng(4)
     frames = [rng.random((120, 70, 3)).astype(np.float32) for _ in range(9)]
     index = (8 * rng.random((120, 70))).astype(np.float32)
+    index[:60] = 2.0  # tiles that need few of the frames
     whole = fuse(frames, sharpest_nearby(frames, index))
-    for rows in (120, 50, 16):
-        strips = fuse_sharpest(lambda i, part: frames[i][part], 9, index, strip_rows=rows)
+
+    def part(i: int, rows: slice, columns: slice) -> Float32Array:
+        return frames[i][rows, columns]
+
+    for tile_px, threads in ((120, 1), (50, 2), (17, 1)):
+        tiles = fuse_parts(part, 9, index, tile_px=tile_px, threads=threads)
         # OpenCV rounds differently where its blocks of rows end
-        np.testing.assert_allclose(strips, whole, atol=2e-6)
-    assert fuse_sharpest(lambda i, part: frames[i][part], 9, index).tobytes() == whole.tobytes()
+        np.testing.assert_allclose(tiles, whole, atol=2e-6)
+    assert fuse_parts(part, 9, index).tobytes() == whole.tobytes()
+    np.testing.assert_array_equal(fuse_parts(part, 9, index, sharpest=False, tile_px=31), fuse(frames, index))

@@ -24,10 +24,10 @@ from pydantic import ConfigDict
 
 from mddnet.captures.description import Description, Number, Positive, PositiveOrNull, Text, parse
 from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
+from mddnet.captures.rgbd import read_rgb_file
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import read_json_object
 from mddnet.io.npy_file import read_numbers
-from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
 
 FACTS_FILE = "all_in_3d.json"
@@ -79,14 +79,14 @@ class AllIn3dScene(ListedCapture):
     def facts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("focal_mm", "aperture_px", "offset_change_mm")}
 
-    def read_sharp(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged."""
-        return read_photo(self.sharp).pixels
+    def read_sharp(self, notes: list[str] | None = None) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
+        return read_rgb_file(self.sharp, notes)
 
-    def read_frame(self, index: int, shape: tuple[int, ...]) -> UInt8Array:
+    def read_frame(self, index: int, shape: tuple[int, ...], notes: list[str] | None = None) -> UInt8Array:
         """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB, of the ``shape`` of the all-in-focus image."""
         path = self.frames[index].path
-        pixels = read_photo(path).pixels
+        pixels = read_rgb_file(path, notes)
         if pixels.shape != shape:
             raise CaptureError(
                 f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {shape[1]} x {shape[0]} like "

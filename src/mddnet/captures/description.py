@@ -11,7 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import (
@@ -23,6 +32,8 @@ from mddnet.io.json_fields import (
     named_files,
     read_json_object,
 )
+from mddnet.photo.reader import read_capture_photo
+from mddnet.types import UInt8Array
 
 
 class Description(BaseModel):
@@ -170,6 +181,21 @@ class CaptureDescription(Description):
     location: Text = Field(alias="place")
     source: Text
     licence: Text
+    _noted: dict[str, dict[str, None]] = PrivateAttr(default_factory=dict)  # names of files by what was noted of them
+
+    def read_pixels(self, file: Path, fix: str, *, linear: bool = False, white: float | None = None) -> UInt8Array:
+        """Pixels of a photo, (H, W, 3) uint8, as :func:`read_capture_photo` reads it; its notes become remarks."""
+        photo = read_capture_photo(file, fix, linear=linear, white=white)
+        for note in photo.notes:
+            self._noted.setdefault(note, {})[file.name] = None
+        return photo.pixels
+
+    def remarks(self) -> tuple[str, ...]:
+        """What was noted of the photos read so far."""
+        return tuple(
+            f"{next(iter(names))}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {note}"
+            for note, names in self._noted.items()
+        )
 
     @property
     def path(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,9 +22,10 @@ from mddnet.captures.description import (
     whole_number,
 )
 from mddnet.captures.kind import Kind
+from mddnet.captures.rgbd import oriented_like
 from mddnet.errors import CaptureError
 from mddnet.photo.image_file import read_stored
-from mddnet.photo.reader import photo_header, read_capture_photo
+from mddnet.photo.reader import photo_header, photo_white
 from mddnet.types import Float32Array, Lens, UInt8Array
 
 FocusOrder = Literal["near_to_far", "far_to_near", "unknown"]
@@ -106,10 +107,14 @@ class FocalStack(CaptureDescription):
     def size(self) -> tuple[int, int]:
         return common_size(self.frame_files)
 
+    @cached_property
+    def white(self) -> float | None:
+        return common_white(self.frame_files)
+
     def read_frame(self, index: int) -> UInt8Array:
         """Pixels of a frame, (H, W, 3) uint8, sRGB; CaptureError if it is damaged or of another size than the first."""
         file = self.frame_files[index]
-        pixels = read_capture_photo(file, RESTORE).pixels
+        pixels = self.read_pixels(file, RESTORE, white=self.white)
         width, height = self.size
         if pixels.shape[:2] != (height, width):
             raise CaptureError(f"{file}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {width} x {height}")
@@ -120,7 +125,7 @@ class FocalStack(CaptureDescription):
         if self.index_map is None:
             return None
         file = self.index_map.file
-        codes = read_stored(file, "remove index_map", "index map")
+        codes = oriented_like(self.frame_files[0], read_stored(file, "remove index_map", "index map"))
         if codes.shape != self.size[::-1]:
             raise CaptureError(f"{file}: shape {codes.shape}; expected {self.size[::-1]}, like the frames")
         if codes.dtype.kind not in "uif":
@@ -163,6 +168,12 @@ def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:
             )
     assert first is not None
     return first
+
+
+def common_white(files: Iterable[Path], linear: bool = False) -> float | None:
+    """White of all of these photos, so that they have one exposure; None if it needs no choice."""
+    whites = (photo_white(file, RESTORE, linear) for file in files)
+    return max((white for white in whites if white is not None), default=None)
 
 
 KINDS = (

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from mddnet.captures.description import AnyText, CaptureDescription, read_capture, whole_number
 from mddnet.captures.kind import Kind
 from mddnet.errors import CaptureError
-from mddnet.photo.reader import photo_header, read_capture_photo
+from mddnet.photo.reader import photo_header
 from mddnet.types import UInt8Array
 
 FETCH_AGAIN = "fetch the capture again"
@@ -57,7 +57,7 @@ class LightField(CaptureDescription):
 
     def read_view(self, row: int, col: int) -> UInt8Array:
         """One view, (H, W, 3) uint8, sRGB; CaptureError if the file is damaged."""
-        return read_capture_photo(self.view_path(row, col), FETCH_AGAIN).pixels
+        return self.read_pixels(self.view_path(row, col), FETCH_AGAIN)
 
 
 def read_light_field(folder: Path) -> LightField:

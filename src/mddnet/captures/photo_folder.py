@@ -30,9 +30,9 @@ class SharpPhoto(ListedCapture):
     def files(self) -> tuple[Path, ...]:
         return (self.image,) if self.other is None else (self.image, self.other.image)
 
-    def read_rgb(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged."""
-        return read_rgb_file(self.image)
+    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
+        return read_rgb_file(self.image, notes)
 
 
 def list_photos(root: Path) -> list[SharpPhoto]:

@@ -1,8 +1,8 @@
 """RGB-D captures: pairs of a colour image and a depth map, listed by a ``manifest.csv``.
 
 Layout: ``manifest.csv`` with the columns source, rgb, depth, depth_unit, licence, note (others are ignored), and the
-files that it names, relative to its folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0 is
-unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown; ordinal only).
+files that it names, relative to its folder. ``depth_unit`` is ``mm`` (uint16 millimetres along the optical axis, 0
+and 65535 are unknown) or ``8bit-relative`` (uint8, brighter is nearer, 0 is unknown; ordinal only).
 
 Manifests of pseudo-labels (:func:`list_pseudo`) and of sparse points by structure from motion (:func:`list_multiview`)
 have a column ``place`` as well. The ``depth_unit`` of points is ``ordinal``: uint16, 60000 is the nearest point of the
@@ -29,6 +29,7 @@ from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
 RESTORE = "restore the file or remove its row"
 CLEARLY_BETTER = 0.02
+LARGEST_CODE = 65535  # of a depth in millimetres: not measured, or farther than can be said
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,22 @@ class RgbdFrame(ListedCapture):
     def facts(self) -> dict[str, str]:
         return {"unit": self.unit, "note": self.note}
 
-    def read_rgb(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged."""
-        return read_rgb_file(self.image)
+    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
+        return read_rgb_file(self.image, notes)
 
-    def read_inv_depth(self) -> Float32Array:
-        """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown; CaptureError if the file is unusable."""
+    def read_inv_depth(self, notes: list[str] | None = None) -> Float32Array:
+        """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown; CaptureError if the file is unusable.
+
+        ``notes`` gets a sentence if some values were not used.
+        """
         codes = oriented_like(self.image, read_codes(self.depth, self.codes.dtype))
         if self.codes.nearest is None:
+            saturated = codes == LARGEST_CODE
+            if saturated.any():
+                codes[saturated] = 0
+                if notes is not None:
+                    notes.append(f"{saturated.mean():.1%} of the depth is {LARGEST_CODE}: read as unknown.")
             with np.errstate(divide="ignore"):
                 u = 1000.0 / codes
         else:
@@ -94,9 +103,12 @@ class RgbdFrame(ListedCapture):
         return np.where(codes > 0, u, np.nan).astype(np.float32)
 
 
-def read_rgb_file(path: Path) -> UInt8Array:
-    """(H, W, 3) uint8, upright sRGB; ImageError if the file is missing or damaged."""
-    return read_capture_photo(path, RESTORE, ImageError).pixels
+def read_rgb_file(path: Path, notes: list[str] | None = None) -> UInt8Array:
+    """(H, W, 3) uint8, upright sRGB; ImageError if it is missing or damaged. ``notes`` gets those of the reader."""
+    photo = read_capture_photo(path, RESTORE, ImageError)
+    if notes is not None:
+        notes += photo.notes
+    return photo.pixels
 
 
 def oriented_like(image: Path, depth: NDArray[Any]) -> NDArray[Any]:

@@ -25,14 +25,14 @@ from mddnet.captures.description import (
     parse,
     read_capture,
 )
-from mddnet.captures.focal_stack import RESTORE, common_size
+from mddnet.captures.focal_stack import RESTORE, common_size, common_white
 from mddnet.captures.kind import Kind
 from mddnet.captures.structured_light import FringeImages, ProjectorGeometry
 from mddnet.color import linear_from_srgb, linear_from_srgb8
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
 from mddnet.photo.image_file import opened_image
-from mddnet.photo.reader import read_photo
+from mddnet.photo.reader import photo_header, read_capture_photo, upright
 from mddnet.types import Float32Array, UInt8Array
 
 Response = Literal["linear", "srgb"]
@@ -100,27 +100,41 @@ class RigCapture(CaptureDescription):
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        return common_size((*self.frames, *(file for row in self.fringes.files for file in row)))
+        return common_size(self.images)
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        return (*self.frames, *(file for row in self.fringes.files for file in row))
+
+    @cached_property
+    def white(self) -> float | None:
+        return common_white(self.images, self.response == "linear")
 
     def read_frame(self, index: int) -> UInt8Array:
         """A frame of the stack, (H, W, 3) uint8, sRGB-encoded for either response; ImageError if it is damaged."""
-        return read_photo(self.frames[index], linear=self.response == "linear").pixels
+        linear = self.response == "linear"
+        return self.read_pixels(self.frames[index], RESTORE, linear=linear, white=self.white)
 
     def read_fringe(self, frequency: int, step: int) -> Float32Array:
         """A fringe image, (H, W) float32 linear light, 1 is full scale; CaptureError if it is damaged."""
-        return read_light(self.fringes.files[frequency][step], self.response)
+        return read_light(self.fringes.files[frequency][step], self.response, self.white)
 
 
-def read_light(path: Path, response: Response) -> Float32Array:
-    """Linear light of a grey or colour image, (H, W) float32 in 0..1, 16 bits are kept; CaptureError if damaged."""
+def read_light(path: Path, response: Response, white: float | None = None) -> Float32Array:
+    """Linear light of a grey or colour image, upright, (H, W) float32 in 0..1; CaptureError if damaged.
+
+    16 bits are kept; ``white`` is the share of their range that is full scale, by default 1.
+    """
     with opened_image(path, RESTORE) as image:
         grey = image.mode == "L" or image.mode.startswith("I;16")
         codes = np.asarray(image) if grey else None
     if codes is None:
         # the brightest channel saturates first
-        linear = linear_from_srgb8(read_photo(path, linear=response == "linear").pixels)
+        pixels = read_capture_photo(path, RESTORE, linear=response == "linear", white=white).pixels
+        linear = linear_from_srgb8(pixels)
         return np.asarray(linear.max(axis=2), dtype=np.float32)
-    light = codes.astype(np.float32) / np.float32(255 if codes.dtype == np.uint8 else 65535)
+    codes = upright(codes, photo_header(path, RESTORE).orientation)
+    light = codes.astype(np.float32) / np.float32(255 if codes.dtype == np.uint8 else 65535 * (white or 1.0))
     return light if response == "linear" else linear_from_srgb(light)
 
 

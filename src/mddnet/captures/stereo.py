@@ -62,12 +62,12 @@ class StereoScene(ListedCapture):
     def facts(self) -> dict[str, Any]:
         return {"unit": self.unit, "note": self.note, "calibration": repr(self.calibration), "dark": self.dark}
 
-    def read_rgb(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB, dark images brightened; ImageError if the file is missing or damaged."""
-        image = read_rgb_file(self.image)
+    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB, dark images brightened; as :meth:`RgbdFrame.read_rgb`."""
+        image = read_rgb_file(self.image, notes)
         return brightened(image) if self.dark else image
 
-    def read_inv_depth(self) -> Float32Array:
+    def read_inv_depth(self, notes: list[str] | None = None) -> Float32Array:  # as of RgbdFrame
         """(H, W) float32 in ``unit`` (pixels of disparity if relative), NaN where unknown; CaptureError if unusable."""
         codes = oriented_like(self.image, read_codes(self.disparity, "uint8" if self.unit == "ordinal" else "uint16"))
         if self.unit == "ordinal":

@@ -44,11 +44,11 @@ class RenderedView(ListedCapture):
         """The field of view."""
         return {"hfov_deg": self.hfov_deg}
 
-    def read_rgb(self) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged."""
-        return read_rgb_file(self.image)
+    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
+        return read_rgb_file(self.image, notes)
 
-    def read_inv_depth(self) -> Float32Array:
+    def read_inv_depth(self, notes: list[str] | None = None) -> Float32Array:  # as of RgbdFrame
         """(H, W) float32, 1/m, 0 at infinity; CaptureError if the file is damaged or not one channel of uint16."""
         return (read_codes(self.depth, "uint16") / (65535.0 * NEAREST_M)).astype("float32")
 

@@ -101,6 +101,7 @@ def build(
         if rows:
             write_tables(out, rows, split_or_none)
             _print_tables(console, rows, split_or_none)
+            _print_remarks(console, rows)
             console.print(f"{out / 'build.csv'}, {out / 'rejected.csv'}", markup=False, soft_wrap=True)
     return 1 if any(row.state in ("rejected", "failed") for row in rows) else 0
 
@@ -161,6 +162,17 @@ def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable
             counts += [sum(len(record.frames) for record in records), *(splits.count(s) for s in (*SPLITS, ""))]
             output.add_row(kind or "unknown", *map(str, counts))
     console.print(output)
+
+
+def _print_remarks(console: Console, rows: Sequence[BuildRow]) -> None:
+    """Each remark once, with the first of its scenes."""
+    named: dict[str, list[str]] = {}
+    for row in rows:
+        for remark in row.record.remarks if row.record is not None else ():
+            named.setdefault(remark, []).append(f"{row.kind}/{row.name}")
+    for remark, names in sorted(named.items(), key=lambda item: item[1]):
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        console.print(f"remark: {names[0]}{others}: {remark}", markup=False, soft_wrap=True)
 
 
 def _scene_cells(row: BuildRow, split_of: Callable[[str], str]) -> list[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
+from mddnet.cli.flags import OutModel
 
 
 def export(
     model: str,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: OutModel,
     half: bool = True,
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     name: str | None = None,

@@ -6,9 +6,12 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from mddnet.predict.output import SaveFormat
 
 
 def _valid(check: Callable[[Any], bool], expected: str) -> Parameter:
@@ -26,8 +29,10 @@ Positive = Annotated[float, POSITIVE]
 Share = Annotated[float, _valid(lambda value: 0 <= value <= 1, "a share from 0 to 1")]
 
 
-def _can_be_folder(_: object, path: Path) -> None:
+def _can_be_folder(_: object, path: Path | None) -> None:
     """ValueError for a path that is neither a folder nor a name for a new one."""
+    if path is None:
+        return
     try:
         places = (path, *path.absolute().parents)
     except FileNotFoundError:
@@ -46,6 +51,22 @@ def _can_be_folder(_: object, path: Path) -> None:
         return
 
 
+def _can_be_file(_: object, path: Path | None) -> None:
+    """ValueError for a path that is neither a file nor a name for a new one."""
+    if path is None:
+        return
+    _can_be_folder(_, path.parent)
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; expected a file.")
+
+
+def _can_be_model(_: object, path: Path) -> None:
+    """ValueError for a path that is neither for a folder nor, if it ends in .zip, for a file."""
+    (_can_be_file if path.suffix.lower() == ".zip" else _can_be_folder)(_, path)
+
+
+OutFile = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_file)]
+OutModel = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_model)]
 OutFolder = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_folder)]
 Port = Annotated[int, _valid(lambda value: 0 <= value <= 65535, "0 to 65535")]
 
@@ -65,3 +86,35 @@ def wrong_kind(only: Sequence[str] | None) -> str | None:
 
     unknown = next((name for name in only if name not in KINDS), None)
     return None if unknown is None else f"--only {unknown}: unknown kind of capture; expected one of {', '.join(KINDS)}"
+
+
+def camera_of_flags(camera: str | None, sensor: str | None, pixel_um: float | None) -> str | None:
+    """The camera or size of the sensor, if one is given; ValueError if it is not known, or the pitch is given twice."""
+    from mddnet.errors import MddnetError
+    from mddnet.photo.sensor_table import pitch_of_sensor
+
+    given = {"--camera": camera, "--sensor": sensor, "--pixel-um": pixel_um}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
+    choice = camera if sensor is None else sensor
+    if choice is not None:
+        try:
+            pitch_of_sensor(choice, 6000, 4000)
+        except MddnetError as error:
+            raise ValueError(f"{names[0]}: {error}") from error
+    return choice
+
+
+def formats_of_flag(formats: str) -> tuple[SaveFormat, ...]:
+    """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
+    from mddnet.errors import MddnetError
+    from mddnet.predict.output import SAVE_FORMATS, formats_of, require_packages
+
+    try:
+        named = formats_of(formats)
+    except MddnetError as error:
+        raise ValueError(f"--{error}") from error
+    chosen = tuple(name for name in SAVE_FORMATS if name in named)
+    require_packages(chosen)
+    return chosen

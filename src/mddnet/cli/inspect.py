@@ -8,14 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Whole, wrong_split
+from mddnet.cli.flags import OutFile, Whole, wrong_split
 
 
 def inspect(
     scenes: Path,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: OutFile,
     limit: Whole = 12,
     split: Path | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
@@ -39,9 +39,6 @@ def inspect(
     """
     if (wrong := wrong_split(split)) is not None:
         print(f"mddnet inspect: {wrong}", file=sys.stderr)
-        return 2
-    if out.is_dir():
-        print(f"mddnet inspect: --out {out} is a folder; expected a file such as report.html", file=sys.stderr)
         return 2
 
     # Imported after the flags are checked, so that usage errors are reported at once.

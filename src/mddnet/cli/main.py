@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from mddnet.cli.examples import EXAMPLES
+from mddnet.cli.examples import EPILOGUES, EXAMPLES
 from mddnet.errors import MddnetError, install_hint
 from mddnet.version import __version__
 
@@ -20,6 +20,9 @@ DONE, FAILED, WRONG_USAGE, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141
 
 VERBS = {
     "predict": "Predict depth and defocus of photos.",
+    "refocus": "Give photos more or less blur, or another plane of focus.",
+    "stack": "Depth and an all-in-focus image from a focal stack.",
+    "fuse": "The same from two photos, one focused near and one far.",
     "build": "Build training scenes from captures.",
     "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",
@@ -60,7 +63,8 @@ def make_app() -> App:
         help_epilogue=f"{EXAMPLES}\n\n{EXIT_CODES}",
     )
     for verb, sentence in VERBS.items():
-        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=EXIT_CODES)
+        epilogue = "\n\n".join([*filter(None, [EPILOGUES.get(verb)]), EXIT_CODES])
+        app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=epilogue)
     return app
 
 

@@ -7,21 +7,21 @@ import json as jsonlib
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from mddnet.cli.examples import EXAMPLES
-from mddnet.cli.flags import Count, OutFolder, Positive
+from mddnet.cli.flags import Count, OutFolder, Positive, camera_of_flags, formats_of_flag
+from mddnet.cli.progress import with_progress
 
 DEFAULT_OUT = Path("mddnet_out")
 
 if TYPE_CHECKING:
     from mddnet.predict.depth_prior import Priors
     from mddnet.predict.folder import Outcome, Settings
-    from mddnet.predict.output import SaveFormat
 
 
 def predict(
@@ -81,7 +81,9 @@ def predict(
         Largest number of processor cores.
     formats
         Formats, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
-        (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit TIFF), ply and glb (point cloud).
+        (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit TIFF), depth (16-bit PNG, near is
+        white), ply and glb (point cloud), mesh (textured surface, GLB), stereo (side-by-side pair) and anaglyph
+        (red-cyan), both JPEG, parallax (clip of 3 seconds with a moving camera, MP4).
     linear
         Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
     refine
@@ -110,12 +112,12 @@ def predict(
     try:
         if not paths and list_file is None:
             raise ValueError(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
-        lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, _camera(camera, sensor, pixel_um))
+        lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, camera_of_flags(camera, sensor, pixel_um))
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
         if depth_prior is not None and ray is not None:
             raise ValueError("--depth-prior and --ray: expected one of them")
         priors = None if depth_prior is None else _priors(depth_prior, threads)
-        settings = Settings(out, _formats(formats), lens, linear, max_pixels, refine, priors, resume)
+        settings = Settings(out, formats_of_flag(formats), lens, linear, max_pixels, refine, priors, resume)
         names = [*(paths or []), *_listed(list_file)]
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)
@@ -128,28 +130,10 @@ def predict(
     else:
         outcomes = _predict_on_ray(ray, model, photos, settings, threads or 1)
     failed = sum(_reported(json, None, failure) for failure in failures)
-    failed += sum(_reported(json, o.path, o.text, o.facts) for o in _with_progress(outcomes, count))
+    failed += sum(_reported(json, o.path, o.text, o.facts) for o in with_progress("predict", outcomes, count))
     if failed and len(photos) > 1:
         print(f"mddnet: {failed} of the inputs failed, see above", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _camera(camera: str | None, sensor: str | None, pixel_um: float | None) -> str | None:
-    """The camera or size of the sensor, if one is given; ValueError if it is not known, or the pitch is given twice."""
-    from mddnet.errors import MddnetError
-    from mddnet.photo.sensor_table import pitch_of_sensor
-
-    given = {"--camera": camera, "--sensor": sensor, "--pixel-um": pixel_um}
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
-    choice = camera if sensor is None else sensor
-    if choice is not None:
-        try:
-            pitch_of_sensor(choice, 6000, 4000)
-        except MddnetError as error:
-            raise ValueError(f"{names[0]}: {error}") from error
-    return choice
 
 
 def _priors(depth_prior: str, threads: int | None) -> Priors:
@@ -160,20 +144,6 @@ def _priors(depth_prior: str, threads: int | None) -> Priors:
         return priors_of(depth_prior, threads)
     except MddnetError as error:
         raise ValueError(f"--depth-prior {error}") from error
-
-
-def _formats(formats: str) -> tuple[SaveFormat, ...]:
-    """The named formats; ValueError for an unknown one, MddnetError for one whose package is missing."""
-    from mddnet.errors import MddnetError
-    from mddnet.predict.output import SAVE_FORMATS, formats_of, require_packages
-
-    try:
-        named = formats_of(formats)
-    except MddnetError as error:
-        raise ValueError(f"--{error}") from error
-    chosen = tuple(name for name in SAVE_FORMATS if name in named)
-    require_packages(chosen)
-    return chosen
 
 
 def _listed(list_file: str | None) -> list[str]:
@@ -242,17 +212,3 @@ def _reported(json: bool, path: Path | None, text: str, facts: Path | None = Non
     elif facts is not None:
         print(text, flush=True)
     return facts is None
-
-
-def _with_progress(outcomes: Iterable[Outcome], count: int) -> Iterator[Outcome]:
-    """The outcomes, with a progress bar if there are several and stderr is a terminal."""
-    if count < 2 or not sys.stderr.isatty():
-        yield from outcomes
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Output is redirected through the bar only on a terminal, not in a pipe.
-    with Progress("predict", *columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
-        yield from bar.track(outcomes, total=count)

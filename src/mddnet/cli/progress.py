@@ -1,12 +1,16 @@
-"""The progress bar of commands that build and write."""
+"""The progress bars of the commands."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+_Item = TypeVar("_Item")
 
 
 def bar_with_rate(title: str, console: Console) -> Progress:
@@ -24,3 +28,17 @@ def bar_with_rate(title: str, console: Console) -> Progress:
         "{task.fields[last]}",
     )
     return progress.Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def with_progress(title: str, items: Iterable[_Item], count: int) -> Iterator[_Item]:
+    """The items, with a progress bar if there are several and stderr is a terminal."""
+    if count < 2 or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Output is redirected through the bar only on a terminal, not in a pipe.
+    with Progress(title, *columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty()) as bar:
+        yield from bar.track(items, total=count)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import wrong_split
+from mddnet.cli.flags import OutFolder, wrong_split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ def train(
     *,
     data: Path | None = None,
     start: Annotated[str | None, Parameter(name="--from")] = None,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: OutFolder | None = None,
     split: Path | None = None,
     steps: int | None = None,
     check: Annotated[bool, Parameter(negative="")] = False,

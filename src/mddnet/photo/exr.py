@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from mddnet.color import linear_from_srgb8
 from mddnet.errors import ImageError
 from mddnet.photo.image_file import formats_module
 from mddnet.photo.lens_facts import CameraLens, replaced_lens
-from mddnet.photo.samples import check_size, srgb8_from_linear_samples
+from mddnet.photo.samples import check_size, scaled_to_white, srgb8_from_linear_samples, white_of
 from mddnet.types import Lens, Photo
 
 KIND = "an OpenEXR image"
@@ -37,8 +38,29 @@ def exr_header(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def read_exr(path: Path, given: Lens | None, max_pixels: int | None) -> Photo:
-    """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with sRGB primaries."""
+def exr_white(path: Path) -> float | None:
+    """As :func:`mddnet.photo.samples.white_of`."""
+    return white_of(_read_light(path, None, [])[0], True, str(path))
+
+
+def read_exr(path: Path, given: Lens | None, max_pixels: int | None, white: float | None = None) -> Photo:
+    """Read the first part of an EXR file: R, G, B (of any layer) or Y, as linear light with sRGB primaries.
+
+    Its exposure is lowered to show all of it, or so that ``white`` is white.
+    """
+    notes = ["Read as linear light, as the EXR standard defines."]
+    light, header = _read_light(path, max_pixels, notes)
+    height, width = light.shape[:2]
+    lens = _lens(header, notes)
+    lens = given.added_to(lens, width, height, notes) if isinstance(given, CameraLens) else replaced_lens(lens, given)
+    pixels = srgb8_from_linear_samples(scaled_to_white(light, white, notes), str(path), notes)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    return Photo(pixels, lens, path, tuple(notes))
+
+
+def _read_light(path: Path, max_pixels: int | None, notes: list[str]) -> tuple[NDArray[Any], dict[str, Any]]:
+    """The light of the first part, and its header."""
     openexr = formats_module("OpenEXR", path, KIND)
     try:
         with openexr.File(str(path), header_only=True) as file:
@@ -50,19 +72,13 @@ def read_exr(path: Path, given: Lens | None, max_pixels: int | None) -> Photo:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ImageError(f"{path}: not a readable EXR image ({error}); copy it again from its source") from error
-    notes = ["Read as linear light, as the EXR standard defines."]
     primaries = header.get("chromaticities")
     if primaries is not None and np.abs(np.asarray(primaries, dtype=np.float64).ravel() - REC709).max() > 0.01:
         notes.append("The primaries are not those of sRGB: colours are approximate.")
-    light = _light(channels, path, notes)
+    light = exr_light(channels, path, notes)
     if light.shape[:2] != (height, width):
         raise ImageError(f"{path}: channels of {light.shape[:2]} in a window of {(height, width)}; expected one size")
-    lens = _lens(header, notes)
-    lens = given.added_to(lens, width, height, notes) if isinstance(given, CameraLens) else replaced_lens(lens, given)
-    pixels = srgb8_from_linear_samples(light, str(path), notes)
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-    return Photo(pixels, lens, path, tuple(notes))
+    return light, header
 
 
 def read_exr_map(path: Path) -> NDArray[np.float32]:
@@ -78,7 +94,7 @@ def read_exr_map(path: Path) -> NDArray[np.float32]:
     return np.asarray(channels[name], dtype=np.float32)
 
 
-def _light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
+def exr_light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
     """Linear light, (H, W, 3) or (H, W); RGBA, which is premultiplied, is composited over mid grey."""
     for ending in ("RGBA", "RGB", "Y"):
         name = next((name for name in channels if name == ending or name.endswith(f".{ending}")), None)

@@ -6,15 +6,17 @@ import importlib
 import io
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
-from types import ModuleType
-from typing import BinaryIO
+from types import ModuleType, SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError, install_hint
 from mddnet.photo.samples import check_size
@@ -23,6 +25,31 @@ from mddnet.types import UInt8Array
 DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})  # formats that Pillow loads by starting another program
 
 _pillow_limit = threading.Lock()
+
+
+_exif_damage: ContextVar[list[str] | None] = ContextVar("exif_damage", default=None)
+
+
+@contextmanager
+def exif_damage_noted(notes: list[str]) -> Iterator[None]:
+    """Note what Pillow warns of while it reads EXIF; unlike :func:`warnings.catch_warnings`, for this thread only."""
+    token = _exif_damage.set(notes)
+    try:
+        yield
+    finally:
+        _exif_damage.reset(token)
+
+
+def _warn(message: str, *arguments: Any, **options: Any) -> None:
+    notes = _exif_damage.get()
+    if notes is None:
+        warnings.warn(message, *arguments, **{"stacklevel": 2, **options})
+    else:
+        notes.append(f"EXIF is damaged: {message}")
+
+
+# All that Pillow's reader of EXIF uses of the module.
+TiffImagePlugin.warnings = SimpleNamespace(warn=_warn)  # type: ignore[assignment,attr-defined]
 
 
 @contextmanager

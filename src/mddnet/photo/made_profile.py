@@ -52,13 +52,14 @@ def stated_profile(image: Image.Image, coded: tuple[int, int] | None, notes: lis
     if embedded and (coded is None or image.format != "PNG"):  # cICP of a PNG overrides its profile (PNG 3, 11.3.2.6)
         return embedded
     if coded is not None:
-        return _by_code_points(*coded, notes)
+        return profile_of_code_points(*coded, notes)
     if image.format == "PNG":
         return _by_chunks(image.info)
     return None if _interoperability(image) != ADOBE_RGB_INDEX else _adobe_rgb(notes)
 
 
-def _by_code_points(primaries: int, transfer: int, notes: list[str]) -> bytes | None:
+def profile_of_code_points(primaries: int, transfer: int, notes: list[str]) -> bytes | None:
+    """The profile of colours by H.273; None if they are those of sRGB or, with a note, cannot be converted."""
     if transfer in HDR_CURVES:
         notes.append(f"The HDR curve {HDR_CURVES[transfer]} was read as sRGB: colours are approximate.")
         return None

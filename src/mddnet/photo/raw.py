@@ -35,6 +35,8 @@ INFINITE = b"\xff\xff\xff\xff"
 ORIENTATION_OF_FLIP = {3: 3, 5: 8, 6: 6}  # LibRaw's flip to EXIF orientation
 KIND = "a camera raw file"
 SRGB_GAMMA = (2.4, 12.92)
+CLIPPED_FROM = 99  # percentile of the light that LibRaw makes white
+DARKEST_WHITE = 1 / 4096
 TAG_OF_NAME = {
     "FNumber": 0x829D,
     "SubjectDistance": TAG_SUBJECT_DISTANCE,
@@ -66,14 +68,30 @@ def raw_header(path: Path) -> tuple[int, int, int]:
         return (*(size[::-1] if raw.sizes.flip & 4 else size), ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1))
 
 
-def read_raw(path: Path, lens: Lens | None, max_pixels: int | None) -> Photo:
-    """Develop a raw file with the camera's white balance and automatic exposure; LibRaw raises anything if damaged."""
+def raw_white(path: Path) -> float:
+    """Share of the sensor's range that the automatic exposure makes white; LibRaw raises anything if damaged."""
+    linear = {"output_bps": 16, "gamma": (1, 1), "no_auto_bright": True, "half_size": True}
+    rawpy = formats_module("rawpy", path, KIND)
+    with rawpy.imread(str(path)) as raw:
+        check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), None)
+        light = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, **linear)
+    return max(float(np.percentile(light, CLIPPED_FROM, axis=(0, 1)).max()) / 65535, DARKEST_WHITE)
+
+
+def read_raw(path: Path, lens: Lens | None, max_pixels: int | None, white: float | None = None) -> Photo:
+    """Develop a raw file with the camera's white balance; LibRaw raises anything for a damaged one.
+
+    The exposure is automatic, or that of ``white``, as by :func:`raw_white`.
+    """
     rawpy = formats_module("rawpy", path, KIND)
     with rawpy.imread(str(path)) as raw:
         check_size(raw.sizes.height, raw.sizes.width, str(path), max_pixels)
         check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), max_pixels)
         orientation = ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1)
-        pixels = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=8, gamma=SRGB_GAMMA)
+        exposure = {} if white is None else {"no_auto_bright": True, "bright": 1.0 / white}
+        pixels = raw.postprocess(
+            use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=8, gamma=SRGB_GAMMA, **exposure
+        )
     check_size(pixels.shape[0], pixels.shape[1], str(path), max_pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:  # a monochrome sensor
         pixels = np.repeat(pixels, 3, axis=2)
@@ -82,7 +100,8 @@ def read_raw(path: Path, lens: Lens | None, max_pixels: int | None) -> Photo:
             f"{path}: developed as {pixels.dtype} of shape {pixels.shape}; expected three colours of 8 bits"
         )
     facts = _lens_facts(path, pixels.shape[1], pixels.shape[0], lens)
-    notes = ("Developed from raw with the camera's white balance and automatic exposure.", *facts.notes)
+    how = "automatic exposure" if white is None else "one exposure for all frames"
+    notes = (f"Developed from raw with the camera's white balance and {how}.", *facts.notes)
     return Photo(np.ascontiguousarray(pixels), facts.lens, path, notes, orientation)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,9 +16,9 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
-from mddnet.photo.exr import EXR_MAGIC, exr_header, read_exr
+from mddnet.photo.exr import EXR_MAGIC, exr_header, exr_white, read_exr
 from mddnet.photo.heif import is_heif, open_heif
-from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, without_pillow_limit
+from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, exif_damage_noted, without_pillow_limit
 from mddnet.photo.jpeg import load_jpeg
 from mddnet.photo.lens_facts import (
     EXIF_IFD,
@@ -32,8 +31,8 @@ from mddnet.photo.lens_facts import (
 )
 from mddnet.photo.made_profile import HEAD_BYTES, code_points, stated_profile
 from mddnet.photo.maker_notes import maker_focus_m
-from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_header, read_raw
-from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size
+from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_header, raw_white, read_raw
+from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size, scaled_to_white, white_of
 from mddnet.photo.tiff import MIN_IS_WHITE, TIFF_MAGIC, TiffContent, inverted, read_tiff, tiff_content, tiff_header
 from mddnet.types import Lens, Photo, UInt8Array
 
@@ -43,6 +42,7 @@ __all__ = [
     "photo_from_array",
     "photo_from_image",
     "photo_header",
+    "photo_white",
     "read_capture_photo",
     "read_photo",
     "replaced_lens",
@@ -69,7 +69,9 @@ ROTATIONS: dict[int, Rotation] = {
 }
 """By EXIF orientation."""
 STRIP_ROWS = 256
+CODED_FORMATS = frozenset({"AVIF", "HEIF", "PNG"})
 CODED_COLOURS = "mddnet_code_points"  # where the reader keeps a file's code points in Pillow's info
+NO_FACTS_WANTED = Lens(1.0, 1.0, 1.0, 1.0)  # given facts are neither looked for nor noted
 DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, KeyError, OSError, EOFError, struct.error)
 
 
@@ -112,23 +114,58 @@ def read_photo(
     return replace(photo, notes=(*photo.notes, *missing_scale(photo.lens, lens)))
 
 
-def read_capture_photo(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> Photo:
-    """Read a photo of a capture as :func:`read_photo` does, of any size; an ``error`` ends with ``fix``."""
+def read_capture_photo(
+    path: Path,
+    fix: str,
+    error: type[MddnetError] = CaptureError,
+    *,
+    linear: bool = False,
+    white: float | None = None,
+) -> Photo:
+    """Read a photo of a capture as :func:`read_photo` does, of any size and without lens facts.
+
+    ``white`` is the share of the full range that becomes white, as by :func:`photo_white`. An ``error`` ends with
+    ``fix``.
+    """
     try:
-        return _read(path, None, None, False)
+        return replace(_read(path, NO_FACTS_WANTED, None, linear, white), lens=Lens())
     except ImageError as problem:
         raise error(f"{problem}; {fix}") from problem
 
 
-def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
-    """The size of :func:`read_capture_photo`'s pixels, by the header of the file; an ``error`` ends with ``fix``."""
+def photo_white(path: Path, fix: str, linear: bool = False) -> float | None:
+    """Share of the full range that :func:`read_photo` makes white in this photo; None where it is the same in all.
+
+    It depends on the samples for more than 8 bits per sample, for light above 1, and for raw files. Errors as of
+    :func:`read_capture_photo`.
+    """
     with ExitStack() as files:
         try:
             opened = _opened(path, files)
-            if callable(opened):
-                return PhotoHeader(*(raw_header if opened is read_raw else exr_header)(path))
-            size, tags = tiff_header(path) if opened is None else (opened.size, _tags_or_nothing(opened, []))
-            upright_in_pillow = isinstance(opened, TiffImagePlugin.TiffImageFile)
+            if opened.reader is not None:
+                return (raw_white if opened.reader is read_raw else exr_white)(path)
+            image = opened.image
+            if image is None or _is_deep_tiff(image, linear):
+                return white_of(read_tiff(path, opened.page, None).samples, linear, str(path))
+            check_size(image.height, image.width, str(path), None)
+            return white_of(np.asarray(image), linear, str(path)) if _is_deep(image) else None
+        except ImageError as problem:
+            raise CaptureError(f"{problem}; {fix}") from problem
+        except Exception as problem:
+            # The readers raise many classes of exceptions for damaged files.
+            raise CaptureError(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
+
+
+def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
+    """The size of :func:`read_capture_photo`'s pixels, by the header of the file; an ``error`` ends with ``fix``."""
+    with ExitStack() as files, exif_damage_noted([]):
+        try:
+            opened = _opened(path, files)
+            if opened.reader is not None:
+                return PhotoHeader(*(raw_header if opened.reader is read_raw else exr_header)(path))
+            image = opened.image
+            size, tags = tiff_header(path, opened.page) if image is None else (image.size, _tags_or_nothing(image, []))
+            upright_in_pillow = isinstance(image, TiffImagePlugin.TiffImageFile)
             check_size(size[1], size[0], str(path), None)
         except MddnetError as problem:
             raise error(f"{problem}; {fix}") from problem
@@ -140,52 +177,61 @@ def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) 
     return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
 
 
-def _opened(path: Path, files: ExitStack) -> Image.Image | Callable[[Path, Lens | None, int | None], Photo] | None:
-    """A file by its content: an image to decode with Pillow, another reader, or None for tifffile's part of TIFF."""
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file by its content."""
+
+    reader: Callable[..., Photo] | None = None  # of another format than Pillow's and tifffile's
+    image: Image.Image | None = None  # to decode with Pillow; None for tifffile's part of TIFF
+    page: Any = None  # of a TIFF
+
+
+def _opened(path: Path, files: ExitStack) -> _Opened:
     stream = files.enter_context(SizedFile(path))
     head = stream.read(HEAD_BYTES)
-    tiff = TiffContent(False, 0, False)
+    tiff = TiffContent(False, 0)
     if head.startswith(TIFF_MAGIC):
         # A raw converter knows more TIFFs of cameras than their tags tell.
         is_raw = path.suffix.lower() in RAW_SUFFIXES or has_raw_magic(head)
-        tiff = TiffContent(True, None, False) if is_raw else tiff_content(path)
+        tiff = TiffContent(True, None) if is_raw else tiff_content(path, files)
     if tiff.raw or has_raw_magic(head):
-        return read_raw
+        return _Opened(read_raw)
     if head.startswith(EXR_MAGIC):
-        return read_exr
+        return _Opened(read_exr)
     stream.seek(0)
     try:
         with without_pillow_limit():
             image = files.enter_context(open_heif(path) if is_heif(head) else Image.open(stream))
             _refuse_drawing(image, str(path))
-            if tiff.page is None:
-                return None
-            if tiff.page:
-                image.seek(tiff.page)
+            if tiff.number is None:
+                return _Opened(page=tiff.page)
+            if tiff.number:
+                image.seek(tiff.number)
     except SyntaxError:
-        if not tiff.page:
+        if not tiff.number:
             raise
-        return None
+        return _Opened(page=tiff.page)
     except UnidentifiedImageError:
         if head.startswith(TIFF_MAGIC):
-            return None
+            return _Opened(page=tiff.page)
         if path.suffix.lower() in RAW_SUFFIXES:
-            return read_raw
+            return _Opened(read_raw)
         raise
     if (coded := code_points(head)) is not None:
         image.info[CODED_COLOURS] = coded
-    return image
+    return _Opened(image=image, page=tiff.page)
 
 
-def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
-    """As :func:`read_photo`, of any size."""
+def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool, white: float | None = None) -> Photo:
+    """As :func:`read_photo`, of any size, and with a given white."""
     if not path.is_file():
         raise ImageError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}; expected an image file")
-    with ExitStack() as files:
+    noted: list[str] = []
+    with ExitStack() as files, exif_damage_noted(noted):
         try:
             opened = _opened(path, files)
-            if callable(opened):
-                return opened(path, lens, max_pixels)
+            if opened.reader is not None:
+                return opened.reader(path, lens, max_pixels, white)
         except ImageError:
             raise
         except PermissionError as error:
@@ -195,30 +241,31 @@ def _read(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -
         except Exception as error:
             # The readers raise many classes of exceptions for damaged files.
             raise ImageError(f"{path}: not a readable image ({_one_line(error)}); copy it again") from error
-        if opened is None:
-            return _photo_from_tiff(path, lens, max_pixels, linear)
-        if _is_deep_tiff(opened, linear):
+        image = opened.image
+        if image is None or _is_deep_tiff(image, linear):
             try:
-                return _photo_from_tiff(path, lens, max_pixels, linear)
+                return _photo_from_tiff(path, opened.page, lens, max_pixels, linear, white)
             except ImageError:
                 # tifffile alone does not know the compression; Pillow does, but returns 8 bits.
-                if _is_planar(opened):
+                if image is None or _is_planar(image):
                     raise
-        if opened.format in {"JPEG", "MPO"}:
-            _load_jpeg(opened, path, max_pixels)
-        photo = replace(_photo_from_image(opened, lens, str(path), max_pixels, linear), path=path)
-        return _with_maker_focus(photo, opened)
+        photo = _photo_from_image(image, lens, str(path), max_pixels, linear, white)
+        photo = replace(photo, path=path, notes=tuple(dict.fromkeys((*noted, *photo.notes))))
+        return _with_maker_focus(photo, image)
 
 
-def _load_jpeg(image: Image.Image, path: Path, max_pixels: int | None) -> None:
-    check_size(image.height, image.width, str(path), max_pixels)
-    try:
-        load_jpeg(image, image.fp, str(path))  # type: ignore[attr-defined]
-    except (MddnetError, MemoryError):
-        raise
-    except Exception as error:
-        # Pillow's decoders raise many classes of exceptions for damaged files.
-        raise ImageError(f"{path}: damaged or truncated image ({_one_line(error)}); copy it again") from error
+def _load(image: Any, name: str) -> None:
+    """Load the pixels; ImageError for a damaged JPEG, unless the caller has loaded it before."""
+    stream = getattr(image, "fp", None)
+    if image.format in {"JPEG", "MPO"} and stream is not None and image.tile and image.tell() == 0:
+        try:
+            load_jpeg(image, stream, name)
+        finally:
+            if image.tile:
+                image.fp = stream
+            elif image._exclusive_fp and image._close_exclusive_fp_after_loading:  # as Pillow does
+                stream.close()
+    image.load()
 
 
 def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
@@ -240,10 +287,29 @@ def photo_from_image(image: Image.Image, lens: Lens | None = None, *, linear: bo
     """Convert a Pillow image, at its current frame, as :func:`read_photo` does a file; ImageError if it is unusable."""
     filename = getattr(image, "filename", "")
     name = str(filename) or "the image"
+    if image.format in CODED_FORMATS and CODED_COLOURS not in image.info and image.tell() == 0:
+        _find_code_points(image)
     photo = _photo_from_image(image, lens, name, None, linear)
     height, width = photo.pixels.shape[:2]
     check_size(height, width, name, None, least=MIN_SIDE_PX)
     return replace(photo, path=Path(filename)) if filename else photo
+
+
+def _find_code_points(image: Any) -> None:
+    """Keep the code points of an image that the caller opened, if its file can be read."""
+    try:
+        if getattr(image, "fp", None) is not None:
+            at = image.fp.tell()
+            image.fp.seek(0)
+            head = image.fp.read(HEAD_BYTES)
+            image.fp.seek(at)
+        else:
+            with open(image.filename, "rb") as stream:
+                head = stream.read(HEAD_BYTES)
+    except (OSError, ValueError, AttributeError, TypeError):
+        return
+    if (coded := code_points(head)) is not None:
+        image.info[CODED_COLOURS] = coded
 
 
 def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, linear: bool = False) -> Photo:
@@ -259,7 +325,14 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
     return Photo(np.array(picture), facts.lens, notes=(*notes, *facts.notes))
 
 
-def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixels: int | None, linear: bool) -> Photo:
+def _photo_from_image(
+    image: Image.Image,
+    lens: Lens | None,
+    name: str,
+    max_pixels: int | None,
+    linear: bool,
+    white: float | None = None,
+) -> Photo:
     _refuse_drawing(image, name)
     notes: list[str] = []
     try:
@@ -270,12 +343,12 @@ def _photo_from_image(image: Image.Image, lens: Lens | None, name: str, max_pixe
             notes.append(f"{which} of several {image.format} frames was read.")
         # Pillow makes a TIFF upright when it loads it, and then forgets its orientation.
         applied = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
-        image.load()
+        _load(image, name)
         tags = _tags_or_nothing(image, notes)
         facts = lens_facts_of_tags(tags, width, height, lens)
         orientation = _orientation(tags, notes)
         notes += facts.notes
-        picture = _srgb8(image, name, linear, notes)
+        picture = _srgb8(image, name, linear, notes, white)
         pixels = _upright_pixels(picture, ROTATIONS[orientation])
     except (MddnetError, MemoryError):
         raise
@@ -299,10 +372,8 @@ def _one_line(error: Exception) -> str:
 def _tags_or_nothing(image: Image.Image, notes: list[str]) -> Mapping[int, object]:
     """The EXIF tags of an image; damage is noted."""
     try:
-        with warnings.catch_warnings(record=True) as damage:
-            warnings.simplefilter("always")
+        with exif_damage_noted(notes):
             tags = tags_of_exif(image.getexif())
-        notes += [f"EXIF is damaged: {warning.message}" for warning in damage]
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
         return {}
@@ -325,6 +396,7 @@ def _picture_from_samples(
     name: str,
     notes: list[str],
     max_pixels: int | None = None,
+    white: float | None = None,
 ) -> Image.Image:
     """Opaque RGB from samples of any bit depth."""
     if array.ndim == 3 and array.shape[2] == 1:
@@ -332,6 +404,7 @@ def _picture_from_samples(
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
         raise ImageError(f"{name}: shape {array.shape}; expected (H, W), (H, W, 3) or (H, W, 4)")
     check_size(array.shape[0], array.shape[1], name, max_pixels)
+    array = scaled_to_white(array, white, notes)
     return _over_grey(Image.fromarray(srgb8_by_profile(array, profile, linear, name, notes)), notes)
 
 
@@ -357,13 +430,13 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
     return pixels
 
 
-def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str]) -> Image.Image:
+def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str], white: float | None) -> Image.Image:
     profile = _profile_of(image, notes)
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+    if _is_deep(image):
         samples = np.asarray(image)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PHOTOMETRIC) == MIN_IS_WHITE:
             samples = inverted(samples, image.tag_v2.get(TAG_BITS_PER_SAMPLE, (16,))[0])
-        return _picture_from_samples(samples, profile, linear, name, notes)
+        return _picture_from_samples(samples, profile, linear, name, notes, white=white)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     alpha = image.getchannel("A") if image.mode in {"RGBA", "LA"} else None
@@ -421,6 +494,11 @@ def _is_planar(image: Image.Image) -> bool:
     return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PLANAR_CONFIGURATION, 1) == 2
 
 
+def _is_deep(image: Image.Image) -> bool:
+    """Whether Pillow gives more than 8 bits per sample."""
+    return image.mode in {"I", "F"} or image.mode.startswith("I;16")
+
+
 def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
     """Whether Pillow would lose or misread 16-bit colours.
 
@@ -444,10 +522,12 @@ def _is_linear_profile(data: bytes | None) -> bool:
         return False
 
 
-def _photo_from_tiff(path: Path, lens: Lens | None, max_pixels: int | None, linear: bool) -> Photo:
-    page, notes = read_tiff(path, max_pixels), list[str]()
-    picture = _picture_from_samples(page.samples, page.profile, linear, str(path), notes, max_pixels)
-    facts = lens_facts_of_tags(page.tags, picture.width, picture.height, lens)
-    orientation = _orientation(page.tags, notes)
+def _photo_from_tiff(
+    path: Path, page: Any, lens: Lens | None, max_pixels: int | None, linear: bool, white: float | None
+) -> Photo:
+    read, notes = read_tiff(path, page, max_pixels), list[str]()
+    picture = _picture_from_samples(read.samples, read.profile, linear, str(path), notes, max_pixels, white)
+    facts = lens_facts_of_tags(read.tags, picture.width, picture.height, lens)
+    orientation = _orientation(read.tags, notes)
     pixels = _upright_pixels(picture, ROTATIONS[orientation])
     return Photo(pixels, facts.lens, path, (*notes, *facts.notes), orientation)

@@ -70,7 +70,7 @@ def srgb8_from_samples(samples: NDArray[np.generic], name: str, notes: list[str]
             )
         floats = np.clip(samples.astype(np.float32), 0.0, 1.0)
         return (floats * np.float32(255.0) + np.float32(0.5)).astype(np.uint8)
-    white = _integer_white(samples, name, notes)
+    white = integer_white(samples, name, notes)
     return (samples.astype(np.float32) * np.float32(255.0 / white) + np.float32(0.5)).astype(np.uint8)
 
 
@@ -91,11 +91,29 @@ def srgb8_from_linear_samples(samples: NDArray[np.generic], name: str, notes: li
             notes.append(f"The light exceeds white: the exposure was lowered by a factor of {bright:.3g}.")
             light = light / np.float32(bright)
         return srgb8_from_linear(light)
-    white = 255 if samples.dtype == np.uint8 else _integer_white(samples, name, notes)
+    white = 255 if samples.dtype == np.uint8 else integer_white(samples, name, notes)
     return srgb8_from_linear(samples.astype(np.float32) * np.float32(1.0 / white))
 
 
-def _integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) -> int:
+def white_of(samples: NDArray[np.generic], linear: bool, name: str) -> float | None:
+    """Share of the full range that the conversions of this module make white; None if independent of the samples."""
+    if np.issubdtype(samples.dtype, np.floating):
+        bright = float(np.percentile(samples.astype(np.float32), 99)) if linear else 0.0
+        return bright if 1.0 + OVERSHOOT < bright < math.inf else None
+    return None if samples.dtype in (np.uint8, np.bool_) else integer_white(samples, name, []) / SIXTEEN_BIT_WHITE
+
+
+def scaled_to_white(samples: NDArray[np.generic], white: float | None, notes: list[str]) -> NDArray[np.generic]:
+    """Samples of more than 8 bits as floats, where 1 is this share of the full range; as they are without a white."""
+    if white is None or samples.dtype in (np.uint8, np.bool_):
+        return samples
+    if white != 1.0:
+        notes.append(f"One exposure for all frames: {white:.3g} of the full range was read as white.")
+    full = 1.0 if np.issubdtype(samples.dtype, np.floating) else SIXTEEN_BIT_WHITE
+    return samples.astype(np.float32) / np.float32(white * full)
+
+
+def integer_white(samples: NDArray[np.generic], name: str, notes: list[str]) -> int:
     """The integer that represents white: of the fewest bits, 8 to 14, that hold all samples; otherwise 65535."""
     if not np.issubdtype(samples.dtype, np.integer):
         raise ImageError(f"{name}: samples of type {samples.dtype}; expected uint8, uint16 or float in [0, 1]")

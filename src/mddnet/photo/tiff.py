@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,8 +33,8 @@ class TiffContent:
     """What the directories of a TIFF say."""
 
     raw: bool  # a camera raw file
-    page: int | None  # number of the page with the full image; None if it is not in the main chain
-    reduced: bool  # the first page is a reduced copy
+    number: int | None  # of the page with the full image; None if it is not in the main chain
+    page: Any = None  # this page by tifffile, while the file is open; None if it is damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,53 +46,49 @@ class TiffPage:
     tags: Mapping[int, object]  # of the page and of its EXIF directory
 
 
-def tiff_content(path: Path) -> TiffContent:
-    """What a TIFF is by its directories; a damaged one counts as an ordinary image."""
+def tiff_content(path: Path, files: ExitStack) -> TiffContent:
+    """What a TIFF, which stays open in ``files``, is by its directories; a damaged one counts as an ordinary image."""
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
-            first = file.pages.first
-            if TAG_DNG_VERSION in first.tags or any(_is_raw(page) for page in _with_subpages(first)):
-                return TiffContent(True, None, False)
-            if not _is_reduced(first):
-                return TiffContent(False, 0, False)
-            full = _full_page(file)
-            # A preview without its image: only a raw converter may know more.
-            return TiffContent(full is None, None if full is None else _number(file, full), True)
+        file = files.enter_context(tifffile.TiffFile(path))
+        first = file.pages.first
+        if TAG_DNG_VERSION in first.tags or any(_is_raw(page) for page in _with_subpages(first)):
+            return TiffContent(True, None)
+        if not _is_reduced(first):
+            return TiffContent(False, 0, first)
+        full = _full_page(file)
+        # A preview without its image: only a raw converter may know more.
+        return TiffContent(full is None, None if full is None else _number(file, full), full)
     except Exception:
         # tifffile raises many classes of exceptions for damaged files; the reader then reports the damage.
-        return TiffContent(False, 0, False)
+        return TiffContent(False, 0)
 
 
-def tiff_header(path: Path) -> tuple[tuple[int, int], Mapping[int, object]]:
-    """Stored width and height of :func:`read_tiff`'s samples, and the tags; tifffile raises anything if damaged."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        page = _full_page(file) or file.pages.first
-        return (page.imagewidth, page.imagelength), _tags(page)
+def tiff_header(path: Path, page: Any) -> tuple[tuple[int, int], Mapping[int, object]]:
+    """Stored width and height of a page, and its tags; tifffile raises anything if it is damaged."""
+    page = _page_or_error(path, page)
+    return (page.imagewidth, page.imagelength), _tags(page)
 
 
-def read_tiff(path: Path, max_pixels: int | None) -> TiffPage:
-    """Read the full image of a TIFF in its full bit depth, such as float RGB; ImageError if it cannot be read."""
+def read_tiff(path: Path, page: Any, max_pixels: int | None) -> TiffPage:
+    """Read a page of an open TIFF in its full bit depth, such as float RGB; ImageError if it cannot be read."""
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
-            page = _full_page(file) or file.pages.first
-            check_size(page.imagelength, page.imagewidth, str(path), max_pixels)
-            _check_memory(page)
-            if page.photometric in (PALETTE, CMYK, YCBCR, LAB):
-                kind = tifffile.PHOTOMETRIC(page.photometric).name
-                raise ImageError(f"{path}: colours of kind {kind}; expected RGB: save it as RGB")
-            samples = page.asarray()
-            if page.axes.startswith("S"):
-                samples = np.moveaxis(samples, 0, -1)
-            profile = page.tags.valueof(TAG_ICC_PROFILE)
-            tags = _tags(page)
-            if page.photometric == MIN_IS_WHITE:
-                samples = inverted(samples, page.bitspersample)
+        page = _page_or_error(path, page)
+        check_size(page.imagelength, page.imagewidth, str(path), max_pixels)
+        _check_memory(page)
+        if page.photometric in (PALETTE, CMYK, YCBCR, LAB):
+            kind = tifffile.PHOTOMETRIC(page.photometric).name
+            raise ImageError(f"{path}: colours of kind {kind}; expected RGB: save it as RGB")
+        samples = page.asarray()
+        if page.axes.startswith("S"):
+            samples = np.moveaxis(samples, 0, -1)
+        profile = page.tags.valueof(TAG_ICC_PROFILE)
+        tags = _tags(page)
+        if page.photometric == MIN_IS_WHITE:
+            samples = inverted(samples, page.bitspersample)
     except ImageError:
         raise
     except Exception as error:
@@ -105,6 +102,17 @@ def inverted(samples: NDArray[Any], bits: int) -> NDArray[Any]:
     if np.issubdtype(samples.dtype, np.floating):
         return np.asarray(1.0 - samples, dtype=samples.dtype)
     return np.asarray(samples.dtype.type(2**bits - 1) - samples)
+
+
+def _page_or_error(path: Path, page: Any) -> Any:
+    """The page; tifffile's error for a damaged file, of which there is none."""
+    import tifffile
+
+    if page is not None:
+        return page
+    with tifffile.TiffFile(path) as file:
+        _full_page(file)
+    raise ValueError("no page")
 
 
 def _tags(page: Any) -> dict[int, object]:

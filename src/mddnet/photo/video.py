@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from mddnet.errors import ImageError, MddnetError
+from mddnet.photo.colour_profile import srgb8_by_profile
 from mddnet.photo.image_file import formats_module
 from mddnet.photo.lens_facts import lens_facts_of_tags
-from mddnet.photo.made_profile import HDR_CURVES
+from mddnet.photo.made_profile import profile_of_code_points
 from mddnet.photo.reader import ROTATIONS, upright
 from mddnet.photo.samples import check_size
 from mddnet.types import Lens, Photo
@@ -26,7 +27,7 @@ OPEN_OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg",
 }
-UNSPECIFIED = 2  # code for an unspecified colour space in ITU-T H.273
+UNSPECIFIED = 2  # code for unspecified colours in ITU-T H.273
 MOST_ASPECT = 4.0  # of a pixel; a ratio beyond this is damage
 HD_HEIGHT_PX = 720  # a video without a stated colour space uses BT.709 from this height on, BT.601 below
 MISSING_SHARE = 0.1
@@ -129,7 +130,7 @@ def _photo(frame: Any, stream: Any, path: Path, lens: Lens | None) -> Photo:
     if frame.colorspace == UNSPECIFIED:
         space = "ITU709" if frame.height >= HD_HEIGHT_PX else "ITU601"
     pixels = frame.to_ndarray(format="rgb24", src_colorspace=space)
-    notes = []
+    notes: list[str] = []
     aspect = float(stream.sample_aspect_ratio or 1)
     if aspect != 1 and 1 / MOST_ASPECT <= aspect <= MOST_ASPECT:
         height, width = frame.height, frame.width
@@ -137,9 +138,10 @@ def _photo(frame: Any, stream: Any, path: Path, lens: Lens | None) -> Photo:
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
         notes.append(f"Pixels of {aspect:.4g} times their height were made square: {width} x {height} px stored.")
     pixels = upright(pixels, _orientation(frame))
-    curve = stream.codec_context.color_trc
-    if curve in HDR_CURVES:
-        notes.append(f"Video with the HDR curve {HDR_CURVES[curve]}: read as sRGB, colours are approximate.")
+    codec = stream.codec_context
+    primaries, transfer = codec.color_primaries or UNSPECIFIED, codec.color_trc or UNSPECIFIED
+    profile = profile_of_code_points(int(primaries), int(transfer), notes)
+    pixels = srgb8_by_profile(pixels, profile, False, str(path), notes)
     facts = lens_facts_of_tags({}, pixels.shape[1], pixels.shape[0], lens)
     return Photo(pixels, facts.lens, path, (*notes, *facts.notes))
 

@@ -16,8 +16,7 @@ import stat
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from pathlib import Path
 from PIL import Image
 
 from mddnet import cluster
+from mddnet.cores import worker_threads
 from mddnet.errors import ImageError, MddnetError
 from mddnet.io.json_fields import display
 from mddnet.io.part_file import remove_abandoned
@@ -236,7 +236,7 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
         finally:
             claimed.set()
 
-    with _threads(workers) as pool:
+    with worker_threads(workers) as pool:
         turn = threading.Event()
         turn.set()
         for path in paths:
@@ -250,17 +250,6 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
                 turn = claimed
                 yield from finished(leave=0 if item.alone else workers)
         yield from finished(leave=0)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads; pending work is cancelled if the block ends with an error or Ctrl-C."""
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:

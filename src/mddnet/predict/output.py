@@ -13,11 +13,11 @@ import itertools
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast, get_args
+from typing import Any, BinaryIO, Literal, Protocol, cast, get_args
 
 import numpy as np
 import tifffile
@@ -29,20 +29,44 @@ from mddnet.io.atomic import atomic_write_text
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import MAX_NAME_BYTES
 from mddnet.io.part_file import StagedFiles, writing_into
-from mddnet.predict.point_cloud import camera_of, glb_bytes, ply_bytes, predicted_points
+from mddnet.predict.film import require_film, write_film
+from mddnet.predict.point_cloud import (
+    PointCloud,
+    camera_of,
+    glb_bytes,
+    mesh_bytes,
+    ply_bytes,
+    predicted_mesh,
+    predicted_points,
+)
 from mddnet.predict.prediction import Prediction, Quantity
 from mddnet.predict.preview import PreviewRange, preview, preview_range
 from mddnet.predict.resampling import strips
-from mddnet.types import Lens, Photo
+from mddnet.predict.views import CLIP_RATE, anaglyph, parallax_clip, side_by_side
+from mddnet.types import Float32Array, InvDepthUnit, Lens, Photo, UInt8Array
 from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
 MapFormat = Literal["tiff", "png", "npy"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)  # formats of maps that the base install can write
-SaveFormat = Literal["tiff", "png", "npy", "exr", "mask", "ply", "glb"]
-SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, defocus mask and point cloud
+SaveFormat = Literal[
+    "tiff", "png", "npy", "exr", "mask", "depth", "ply", "glb", "mesh", "stereo", "anaglyph", "parallax"
+]
+SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, and files derived from them
 POINT_FORMATS = {"ply": ply_bytes, "glb": glb_bytes}
-MASK = "defocus_mask"
+MASK, DEPTH = "defocus_mask", "depth"
+DERIVED_ENDINGS = {
+    "mask": f".{MASK}.tiff",
+    "depth": f".{DEPTH}.png",
+    "ply": ".points.ply",
+    "glb": ".points.glb",
+    "mesh": ".mesh.glb",
+    "stereo": ".stereo.jpg",
+    "anaglyph": ".anaglyph.jpg",
+    "parallax": ".parallax.mp4",
+}
+VIEW_QUALITY = 95  # of JPEG
+DEPTH_PERCENTILES = (0.5, 99.5)  # black and white of the depth picture
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 MEANINGS = {
     "inv_depth": {"larger": "nearer"},
@@ -55,6 +79,8 @@ MEANINGS = {
 LEVELS_16_BIT = 65535
 LOCK_PATIENCE_S = 60.0  # longest wait for other processes that hold the lock, usually for milliseconds
 PREVIEW_SUFFIX = ".preview.png"
+SHARP_SUFFIX = ".all_in_focus.png"
+PICTURE_SUFFIXES = (PREVIEW_SUFFIX, SHARP_SUFFIX)
 FACTS_SUFFIX = ".json"
 
 
@@ -65,29 +91,32 @@ def map_name(stem: str, quantity: str, file_format: str) -> str:
 
 def first_file(stem: str, file_format: SaveFormat) -> str:
     """Name of the first file that :func:`save` writes in a format."""
-    if file_format == "mask":
-        return map_name(stem, MASK, "tiff")
-    return map_name(stem, "points" if file_format in POINT_FORMATS else "inv_depth", file_format)
+    ending = DERIVED_ENDINGS.get(file_format)
+    return map_name(stem, "inv_depth", file_format) if ending is None else stem + ending
 
 
 _RESULT_ENDINGS = (
     *(map_name("", quantity, name) for quantity in QUANTITIES for name in (*MAP_FORMATS, "exr")),
-    *(first_file("", name) for name in SAVE_FORMATS if name == "mask" or name in POINT_FORMATS),
+    *DERIVED_ENDINGS.values(),
 )
 
 
 def is_output(path: Path, read: Callable[[Path], SavedFacts | None] | None = None) -> bool:
-    """Whether a file is a map or preview of :func:`save`, as its ``.json`` states, which ``read`` may cache."""
-    ending = next((ending for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX) if path.name.endswith(ending)), None)
+    """Whether a file is a map or picture of :func:`save`, as its ``.json`` states, which ``read`` may cache."""
+    ending = next((ending for ending in (*_RESULT_ENDINGS, *PICTURE_SUFFIXES) if path.name.endswith(ending)), None)
     if ending is None:
         return False
-    facts = (read or read_facts)(path.with_name(path.name.removesuffix(ending) + FACTS_SUFFIX))
-    return facts is not None and (not facts.files or path.name in facts.files)  # an interrupted run states no files
+    stem = path.name.removesuffix(ending)
+    for name in (stem, stem.rpartition(".")[0]):  # the maps of the frames of a stack have a number after the stem
+        facts = (read or read_facts)(path.with_name(name + FACTS_SUFFIX)) if name else None
+        if facts is not None and (path.name in facts.files or (name == stem and not facts.files)):
+            return True  # an interrupted run states no files
+    return False
 
 
 def check_stem(stem: str) -> None:
     """OutputError for a stem that is too long to add the endings of all results."""
-    longest = max(len(ending) for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX))
+    longest = max(len(ending) for ending in (*_RESULT_ENDINGS, *PICTURE_SUFFIXES))
     most, found = MAX_NAME_BYTES - longest, len(os.fsencode(stem))
     if found > most:
         raise OutputError(f"a name of {found} bytes; expected at most {most}, so that endings fit: rename the photo")
@@ -108,6 +137,8 @@ def require_packages(formats: Sequence[SaveFormat]) -> None:
             importlib.import_module("OpenEXR")
         except ImportError as error:
             raise MddnetError(f"format exr: {error}; {install_hint('formats')}") from error
+    if "parallax" in formats:
+        require_film()
 
 
 def save(
@@ -130,7 +161,11 @@ def save(
     Formats of derived results:
 
     - ``mask``: the CoC diameter as a 16-bit grey TIFF for photo editors, with its scale in the file.
+    - ``depth``: inverse depth as a 16-bit grey PNG, near is white, for Blender, ControlNet and Photoshop.
     - ``ply``, ``glb``: the photo as a point cloud, in metres if the unit is ``"1/m"``.
+    - ``mesh``: the photo as a textured surface in a GLB file, in the same unit.
+    - ``stereo``, ``anaglyph``: a side-by-side pair and a red-cyan picture, as JPEG.
+    - ``parallax``: a clip of 3 seconds with a moving camera, as MP4; needs PyAV (extra ``formats``) or OpenCV.
 
     The files of ``cup.jpg`` are ``cup.inv_depth.tiff`` and so on, or ``cup_2.inv_depth.tiff`` if another photo has
     those. Saving the same photo again replaces its files. Only a few rows of a map are in memory at a time, except for
@@ -146,29 +181,63 @@ def save(
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
-        ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, ``"preview"`` and ``"facts"``.
+        ``"defocus_mask"``, ``"points.ply"``, ``"points.glb"``, other derived ones by format, ``"preview"`` and
+        ``"facts"``.
     """
     formats = formats_of(formats)
     require_packages(formats)
     if stem is None:
         stem = prediction.photo.path.stem if prediction.photo.path is not None else "image"
-    elif not stem or Path(stem).name != stem or stem in {".", ".."}:
+
+    def stage(staging: Staging) -> None:
+        _stage(prediction, formats, fixed_range, staging)
+
+    return save_staged(folder, stem, source_of(prediction.photo), stage)
+
+
+class Staging:
+    """Files of one stem that are being written: their final paths, sizes and checksums."""
+
+    def __init__(self, stem: Path, files: StagedFiles) -> None:
+        self.written: dict[str, Path] = {}
+        self.checksums: dict[str, dict[str, int]] = {}
+        self._stem, self._files = stem, files
+
+    def put(self, key: str, ending: str, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file to a temporary one; its name will be that of the stem with ``ending``."""
+        path = self.written[key] = self._stem.with_name(self._stem.name + ending)
+        size, crc32 = _size_and_crc32(self._files.write(path, write))
+        self.checksums[path.name] = {"bytes": size, "crc32": crc32}
+
+    def put_facts(self, facts: Mapping[str, object]) -> None:
+        """Write the ``.json``, last."""
+        names = {key: path.name for key, path in self.written.items()}
+        whole = {**facts, "files": names, "checksums": dict(self.checksums)}
+        text = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        # The bytes of a name that are not UTF-8 are lone surrogates, which JSON escapes as Python does.
+        self.put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode(errors="backslashreplace")))
+
+
+def save_staged(folder: Path, stem: str, source: str, stage: Callable[[Staging], None]) -> dict[str, Path]:
+    """Write the files of one result, which replace those of an earlier run of that source when all are written."""
+    if not stem or Path(stem).name != stem or stem in {".", ".."}:
         raise MddnetError(f"stem {stem!r}: expected a plain file name without a folder")
-    source = source_of(prediction.photo)
     try:
         with StagedFiles() as staged:
             stem = claim_stem(folder, stem, source)
             with writing_into(folder):
-                written = _stage(prediction, folder / stem, formats, fixed_range, staged)
+                earlier = read_facts(folder / (stem + FACTS_SUFFIX))
+                staging = Staging(folder / stem, staged)
+                stage(staging)
                 with FolderLock(folder, "predict", LOCK_PATIENCE_S):
-                    atomic_write_text(written["facts"], _claim(source))
-                    # An earlier run may have had more lens facts or other formats.
-                    for ending in _RESULT_ENDINGS:
-                        earlier = folder / (stem + ending)
-                        if earlier not in written.values():
-                            earlier.unlink(missing_ok=True)
+                    atomic_write_text(staging.written["facts"], _claim(source))
+                    # An earlier run may have had more lens facts, other formats or more frames.
+                    stale = {stem + ending for ending in _RESULT_ENDINGS} | set(earlier.files if earlier else ())
+                    for name in stale - {path.name for path in staging.written.values()}:
+                        if Path(name).name == name and name.startswith(stem + "."):
+                            (folder / name).unlink(missing_ok=True)
                     staged.commit()
-        return written
+        return staging.written
     except OutputError:
         raise
     except OSError as error:
@@ -288,7 +357,7 @@ def claim_stem(folder: Path, stem: str, source: str) -> str:
                     facts = read_facts(path)
                     if facts is not None and facts.source == source:
                         return name
-                elif not any((folder / (name + ending)).exists() for ending in (*_RESULT_ENDINGS, PREVIEW_SUFFIX)):
+                elif not any((folder / (name + ending)).exists() for ending in (*_RESULT_ENDINGS, *PICTURE_SUFFIXES)):
                     atomic_write_text(path, _claim(source))
                     return name
     raise AssertionError("unreachable: the numbers are infinite")
@@ -304,58 +373,83 @@ def _claim(source: str) -> str:
 
 
 def _stage(
-    prediction: Prediction,
-    stem: Path,
-    formats: Sequence[SaveFormat],
-    fixed_range: PreviewRange | None,
-    staged: StagedFiles,
-) -> dict[str, Path]:
-    """Write all files to temporary files, and return their final paths; ``stem`` is folder and stem."""
-    maps = [_Map(prediction, quantity) for quantity in QUANTITIES if quantity in prediction.quantities]
-    written: dict[str, Path] = {}
+    prediction: Prediction, formats: Sequence[SaveFormat], fixed_range: PreviewRange | None, staging: Staging
+) -> None:
+    """Write all files of a prediction to temporary files."""
+    maps = [Map(prediction, quantity) for quantity in QUANTITIES if quantity in prediction.quantities]
     made: dict[str, object] = {}
-    checksums: dict[str, object] = {}
-
-    def put(key: str, ending: str, write: Callable[[BinaryIO], object]) -> None:
-        written[key] = stem.with_name(stem.name + ending)
-        size, crc32 = _size_and_crc32(staged.write(written[key], write))
-        checksums[written[key].name] = {"bytes": size, "crc32": crc32}
-
     if "mask" in formats:
-        mask = _Map(prediction, "defocus_px")
+        mask = Map(prediction, "defocus_px")
         made[MASK] = {"quantity": "defocus_px", "unit": "px", **mask.code(0.0)}
-        put(MASK, first_file("", "mask"), partial(_write_mask, mask))
-    points = [name for name in formats if name in POINT_FORMATS]
-    if points:
-        cloud = predicted_points(prediction)
-        made["point_cloud"] = cloud.to_json()
-        for name in points:
-            content = POINT_FORMATS[name](cloud)
-            put(f"points.{name}", first_file("", name), lambda stream, content=content: stream.write(content))  # type: ignore[misc]
+        staging.put(MASK, first_file("", "mask"), partial(_write_mask, mask))
+    if "depth" in formats:
+        depth = Map(prediction, "inv_depth", DEPTH_PERCENTILES)
+        made["depth_png"] = {"quantity": "inv_depth", "unit": prediction.unit, **depth.code(), **MEANINGS["inv_depth"]}
+        staging.put(DEPTH, first_file("", "depth"), partial(_write_png, depth))
+    for name in formats:
+        if name in PICTURE_WRITERS:
+            staging.put(name, first_file("", name), partial(PICTURE_WRITERS[name], prediction))
+    if set(formats) & set(POINT_FORMATS):
+        made["point_cloud"] = put_points(staging, predicted_points(prediction), formats)
+    for one in maps:
+        put_map(staging, one, formats)
+    colour_range = fixed_range or preview_range(prediction)
+    put_picture(staging, "preview", PREVIEW_SUFFIX, preview(prediction, colour_range))
+    made["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
+    if "png" in formats:
+        made["png_codes"] = {one.quantity: one.code() for one in maps}
+    staging.put_facts(_facts(prediction) | made)
+
+
+def put_map(staging: Staging, one: Map, formats: Sequence[str], key: str | None = None) -> None:
+    """Write a map in those of the formats that are formats of maps; ``key`` stands for its quantity."""
+    key = key or one.quantity
     for name in formats:
         if name in MAP_WRITERS:
-            for one in maps:
-                key = one.quantity if one.quantity not in written else f"{one.quantity}.{name}"
-                put(key, map_name("", one.quantity, name), partial(MAP_WRITERS[name], one))
-    colour_range = fixed_range or preview_range(prediction)
-    picture = preview(prediction, colour_range)
-    put("preview", PREVIEW_SUFFIX, lambda stream: picture.save(stream, format="PNG", compress_level=1))
-    facts = _facts(prediction, written) | made | {"checksums": dict(checksums)}
-    facts["preview_range"] = {**asdict(colour_range), "fixed": fixed_range is not None}
-    if "png" in formats:
-        facts["png_codes"] = {one.quantity: one.code() for one in maps}
-    text = json.dumps(facts, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    # The bytes of a name that are not UTF-8 are lone surrogates, which JSON escapes as Python does.
-    put("facts", FACTS_SUFFIX, lambda stream: stream.write(text.encode(errors="backslashreplace")))
-    return written
+            full = key if key not in staging.written else f"{key}.{name}"
+            staging.put(full, map_name("", key, name), partial(MAP_WRITERS[name], one))
+
+
+def put_points(staging: Staging, cloud: PointCloud, formats: Sequence[str]) -> dict[str, object]:
+    """Write a point cloud in those of the formats that are formats of points; returns its facts."""
+    for name in formats:
+        if name in POINT_FORMATS:
+            put_bytes(staging, f"points.{name}", map_name("", "points", name), POINT_FORMATS[name](cloud))
+    return cloud.to_json()
+
+
+def put_bytes(staging: Staging, key: str, ending: str, content: bytes) -> None:
+    """Write a file with this content."""
+    staging.put(key, ending, lambda stream: stream.write(content))
+
+
+def put_picture(staging: Staging, key: str, ending: str, picture: Image.Image) -> None:
+    """Write a picture as PNG."""
+    staging.put(key, ending, lambda stream: picture.save(stream, format="PNG", compress_level=1))
+
+
+class MapSource(Protocol):
+    """Maps that are read a few rows at a time."""
+
+    @property
+    def unit(self) -> InvDepthUnit:
+        """Unit of inverse depth."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+
+    def rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array:
+        """Some rows of a map, (stop - start, W)."""
 
 
 @dataclass(frozen=True)
-class _Map:
+class Map:
     """One map of a prediction, read a few rows at a time, as floats or as integer codes."""
 
-    prediction: Prediction
+    prediction: MapSource
     quantity: Quantity
+    clipped_to: tuple[float, float] = (0.0, 100.0)  # percentiles, beyond which codes are clipped
 
     @property
     def description(self) -> dict[str, object]:
@@ -364,6 +458,11 @@ class _Map:
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
+        if self.clipped_to != (0.0, 100.0):
+            low, high = np.percentile(
+                np.concatenate([strip[::4, ::4].ravel() for strip in self.strips()]), self.clipped_to
+            )
+            return float(low), float(high)
         ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
@@ -387,27 +486,28 @@ class _Map:
                 values = np.rint(values * np.float32(255))
             elif code is not None:
                 values = np.rint((values.astype(np.float64) - code["offset"]) / code["scale"])
+                values = np.clip(values, 0, LEVELS_16_BIT)
             yield np.ascontiguousarray(values, dtype=self.dtype(code))
 
     def whole(self, code: dict[str, float] | None = None) -> NDArray[Any]:
         return np.concatenate(list(self.strips(code)))
 
 
-def _write_tiff(one: _Map, stream: BinaryIO) -> None:
+def _write_tiff(one: Map, stream: BinaryIO) -> None:
     if one.quantity == "confidence":
         _write_tiff_strips(one, one.code(), one.description | {"scale": 1 / 255}, stream)
     else:
         _write_tiff_strips(one, None, one.description, stream)
 
 
-def _write_mask(one: _Map, stream: BinaryIO) -> None:
+def _write_mask(one: Map, stream: BinaryIO) -> None:
     code = one.code(0.0)
     meaning = {"meaning": "black is sharp; value = scale * code"}
     _write_tiff_strips(one, code, {"quantity": "defocus_px", "unit": "px", **code, **meaning}, stream)
 
 
 def _write_tiff_strips(
-    one: _Map, code: dict[str, float] | None, description: dict[str, object], stream: BinaryIO
+    one: Map, code: dict[str, float] | None, description: dict[str, object], stream: BinaryIO
 ) -> None:
     # metadata=None prevents tifffile from replacing the description.
     # Uncompressed: deflate saves a tenth and takes a second for 12 megapixels instead of 10 ms.
@@ -423,14 +523,14 @@ def _write_tiff_strips(
         stream.write(strip.tobytes())
 
 
-def _write_png(one: _Map, stream: BinaryIO) -> None:
+def _write_png(one: Map, stream: BinaryIO) -> None:
     code = one.code()
     text = PngImagePlugin.PngInfo()
     text.add_text("mddnet", json.dumps({"mddnet": __version__, **one.description, **code}))
     Image.fromarray(one.whole(code)).save(stream, format="PNG", pnginfo=text, compress_level=1)
 
 
-def _write_exr(one: _Map, stream: BinaryIO) -> None:
+def _write_exr(one: Map, stream: BinaryIO) -> None:
     """Write a map as the channel "Y", which every reader shows."""
     import OpenEXR  # of the extra `formats`
 
@@ -445,14 +545,14 @@ def _write_exr(one: _Map, stream: BinaryIO) -> None:
     OpenEXR.File(header, {"Y": one.whole()}).write(stream)
 
 
-def _write_npy(one: _Map, stream: BinaryIO) -> None:
+def _write_npy(one: Map, stream: BinaryIO) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": one.prediction.size}
     np.lib.format.write_array_header_1_0(stream, header)
     for strip in one.strips():
         stream.write(strip.tobytes())
 
 
-MAP_WRITERS: dict[str, Callable[[_Map, BinaryIO], None]] = {
+MAP_WRITERS: dict[str, Callable[[Map, BinaryIO], None]] = {
     "tiff": _write_tiff,
     "png": _write_png,
     "npy": _write_npy,
@@ -460,7 +560,27 @@ MAP_WRITERS: dict[str, Callable[[_Map, BinaryIO], None]] = {
 }
 
 
-def _facts(prediction: Prediction, written: dict[str, Path]) -> dict[str, object]:
+def _write_mesh(prediction: Prediction, stream: BinaryIO) -> None:
+    stream.write(mesh_bytes(predicted_mesh(prediction)))
+
+
+def _write_view(view: Callable[[Prediction], UInt8Array], prediction: Prediction, stream: BinaryIO) -> None:
+    Image.fromarray(view(prediction)).save(stream, format="JPEG", quality=VIEW_QUALITY, subsampling=0)
+
+
+def _write_parallax(prediction: Prediction, stream: BinaryIO) -> None:
+    write_film(stream, parallax_clip(prediction), CLIP_RATE)
+
+
+PICTURE_WRITERS: dict[str, Callable[[Prediction, BinaryIO], None]] = {
+    "mesh": _write_mesh,
+    "stereo": partial(_write_view, side_by_side),
+    "anaglyph": partial(_write_view, anaglyph),
+    "parallax": _write_parallax,
+}
+
+
+def _facts(prediction: Prediction) -> dict[str, object]:
     height, width = prediction.size
     focus, sharp = prediction.focus, prediction.depth_of_field
     unknown = {} if focus.found else {"u_focus": None, "kappa_px": None}  # JSON has no NaN
@@ -483,5 +603,4 @@ def _facts(prediction: Prediction, written: dict[str, Path]) -> dict[str, object
         "camera": asdict(pinhole),
         "camera_estimate": None if prediction.camera is None else prediction.camera.to_json(),
         "notes": list(prediction.notes),
-        "files": {quantity: path.name for quantity, path in written.items()},
     }

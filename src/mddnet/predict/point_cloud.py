@@ -1,10 +1,11 @@
-"""The photo as a coloured point cloud, and its files: binary PLY and GLB (glTF 2.0).
+"""The photo as a coloured point cloud or a textured mesh, and their files: binary PLY and GLB (glTF 2.0).
 
 They are written without a library, so that a PLY comment can state whether the numbers are metres.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import struct
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mddnet.color import linear_from_srgb8
 from mddnet.optics import sensor_distance_m
@@ -30,7 +32,10 @@ METRIC_REACH = 10.0  # times the median depth; farther points are left out, sinc
 EDGE_SLOPE = 14.3  # tangent of 86 degrees: a surface at a flatter angle is a gap between a near and a far surface
 EDGE_GRID_PX = 512  # long side of the grid for the detection of gaps, about that of the network's image
 AXES = "x right, y up, looking along -z"
-GLTF_FLOAT, GLTF_POINTS, GLTF_ARRAY_BUFFER = 5126, 0, 34962
+GLTF_FLOAT, GLTF_UINT, GLTF_POINTS, GLTF_ARRAY_BUFFER, GLTF_INDEX_BUFFER = 5126, 5125, 0, 34962, 34963
+MAX_VERTICES = 300_000
+TEXTURE_SIDE_PX = 4096
+TEXTURE_QUALITY = 92  # of JPEG
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,18 @@ class PointCloud:
             "left_out": {"edges": self.edge_points, "far": self.far_points},
             "camera": asdict(self.camera),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """A surface in the axes of a :class:`PointCloud`, with the photo as its texture."""
+
+    positions: Float32Array  # (N, 3), metres if ``metric``, else in no unit
+    texture_at: Float32Array  # (N, 2), column and row of each vertex in the photo, as shares of its size
+    faces: NDArray[np.uint32]  # (M, 3), vertices of each triangle, counterclockwise as seen from the camera
+    picture: UInt8Array  # (H, W, 3), the photo
+    metric: bool
+    camera: Pinhole
 
 
 def pinhole_of(
@@ -104,16 +121,38 @@ def camera_of(
 
 def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
     """The point cloud of a prediction, computed in strips: see :func:`point_cloud`."""
+    step, grid, camera = _predicted_grid(prediction, max_points)
+    return _cloud(prediction.photo.pixels[::step, ::step], grid, prediction.unit == "1/m", camera)
+
+
+def predicted_mesh(prediction: Prediction, max_vertices: int = MAX_VERTICES) -> Mesh:
+    """The surface of a prediction, with holes where its points are left out: see :func:`point_cloud`."""
+    step, grid, camera = _predicted_grid(prediction, max_vertices)
+    for kept in (grid.near & ~grid.gap, grid.near, np.ones_like(grid.near)):
+        whole = kept[:-1, :-1] & kept[:-1, 1:] & kept[1:, :-1] & kept[1:, 1:]
+        if whole.any():
+            break
+    number = np.cumsum(kept.ravel(), dtype=np.int64).reshape(kept.shape) - 1
+    a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
+    faces = np.stack([a, c, b, b, c, d], axis=2)[whole].reshape(-1, 3).astype(np.uint32)
+    rows, columns = np.nonzero(kept)
+    height, width = prediction.size
+    texture_at = np.stack([(columns * step + 0.5) / width, (rows * step + 0.5) / height], axis=1).astype(np.float32)
+    positions = grid.positions[kept].astype(np.float32)
+    return Mesh(positions, texture_at, faces, prediction.photo.pixels, prediction.unit == "1/m", camera)
+
+
+def _predicted_grid(prediction: Prediction, max_points: int) -> tuple[int, _Grid, Pinhole]:
+    """Every n-th row and column of a prediction in space, with n and the camera."""
     step, coarse = _steps(*prediction.size, max_points)
     grid, taken = list[Float32Array](), list[Float32Array]()
     for start, stop in strips(prediction.size[0]):
         rows = prediction.rows("inv_depth", start, stop)
         grid.append(rows[-start % coarse :: coarse, ::coarse].copy())
         taken.append(rows[-start % step :: step, ::step].copy())
-    colours = prediction.photo.pixels[::step, ::step]
     p = prediction
     camera = camera_of(p.lens, p.unit, p.focus, p.size, p.camera)
-    return _points(colours, np.concatenate(taken), np.concatenate(grid), (step, coarse), prediction.unit, camera)
+    return step, _grid(np.concatenate(taken), np.concatenate(grid), (step, coarse), prediction.unit, camera), camera
 
 
 def point_cloud(
@@ -129,7 +168,7 @@ def point_cloud(
     height, width = inv_depth.shape
     step, coarse = steps = _steps(height, width, max_points)
     taken, grid = inv_depth[::step, ::step], inv_depth[::coarse, ::coarse]
-    return _points(pixels[::step, ::step], taken, grid, steps, unit, camera)
+    return _cloud(pixels[::step, ::step], _grid(taken, grid, steps, unit, camera), unit == "1/m", camera)
 
 
 def _steps(height: int, width: int, max_points: int) -> tuple[int, int]:
@@ -140,14 +179,24 @@ def _steps(height: int, width: int, max_points: int) -> tuple[int, int]:
     return step, max(1, round(max(height, width) / EDGE_GRID_PX))
 
 
-def _points(
-    pixels: UInt8Array,
-    inv_depth: Float32Array,
-    grid: Float32Array,
-    steps: tuple[int, int],
-    unit: InvDepthUnit,
-    camera: Pinhole,
-) -> PointCloud:
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Pixels in space, (h, w)."""
+
+    positions: NDArray[np.float64]  # (h, w, 3)
+    near: BoolArray  # not too far
+    gap: BoolArray  # between a near and a far surface
+
+
+def _cloud(pixels: UInt8Array, grid: _Grid, metric: bool, camera: Pinhole) -> PointCloud:
+    kept = grid.near & ~grid.gap
+    positions, colours = grid.positions[kept].astype(np.float32), np.ascontiguousarray(pixels[kept])
+    return PointCloud(positions, colours, metric, camera, int((grid.near & grid.gap).sum()), int((~grid.near).sum()))
+
+
+def _grid(
+    inv_depth: Float32Array, grid: Float32Array, steps: tuple[int, int], unit: InvDepthUnit, camera: Pinhole
+) -> _Grid:
     """The points of every ``steps[0]``-th row and column; the camera is that of the whole image."""
     metric = unit == "1/m"
     low, high = (0.0, 0.0) if metric else (float(value) for value in np.percentile(grid, [1, 99]))
@@ -166,12 +215,9 @@ def _points(
     gap = _gaps(shown(grid), camera.fx_px / coarse)[rows[:, None] // coarse, columns[None, :] // coarse]
     if not (near & ~gap).any():
         gap = np.zeros(z.shape, dtype=bool)
-    kept = near & ~gap
     x = (columns[None, :] - camera.cx_px) / camera.fx_px * z
     y = -(rows[:, None] - camera.cy_px) / camera.fy_px * z
-    positions = np.stack([x, y, -z], axis=2)[kept].astype(np.float32)
-    colours = np.ascontiguousarray(pixels[kept])
-    return PointCloud(positions, colours, metric, camera, int((near & gap).sum()), int((~near).sum()))
+    return _Grid(np.stack([x, y, -z], axis=2), near, gap)
 
 
 def _gaps(u: NDArray[np.float64], focal_px: float) -> BoolArray:
@@ -209,29 +255,87 @@ def glb_bytes(cloud: PointCloud) -> bytes:
 
     ``asset.extras`` has unit, axes and camera, as in the ``.json`` of a prediction.
     """
-    positions = cloud.positions
+    primitive = {"attributes": {"POSITION": 0, "COLOR_0": 1}, "mode": GLTF_POINTS, "material": 0}
     colours = linear_from_srgb8(cloud.colours)
-    payload = positions.astype("<f4").tobytes() + colours.astype("<f4").tobytes()
-    size = len(payload) // 2
-    vectors = {"componentType": GLTF_FLOAT, "count": len(positions), "type": "VEC3"}
+    accessors = [_positions_accessor(cloud.positions), {"bufferView": 1, **_floats(colours)}]
+    return _glb(primitive, accessors, [cloud.positions.astype("<f4"), colours.astype("<f4")], {}, cloud.to_json())
+
+
+def mesh_bytes(mesh: Mesh) -> bytes:
+    """A binary glTF 2.0 file with triangles and the photo as a JPEG texture; ``asset.extras`` as of a point cloud."""
+    picture = Image.fromarray(mesh.picture)
+    picture.thumbnail((TEXTURE_SIDE_PX, TEXTURE_SIDE_PX), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, format="JPEG", quality=TEXTURE_QUALITY, subsampling=0)
+    jpeg = stream.getvalue() + b"\0" * (-stream.tell() % 4)  # buffer views start at multiples of 4
+    primitive = {"attributes": {"POSITION": 0, "TEXCOORD_0": 1}, "indices": 2, "material": 0}
+    accessors = [
+        _positions_accessor(mesh.positions),
+        {"bufferView": 1, **_floats(mesh.texture_at)},
+        {"bufferView": 2, "componentType": GLTF_UINT, "count": mesh.faces.size, "type": "SCALAR"},
+    ]
+    texture = {
+        "images": [{"bufferView": 3, "mimeType": "image/jpeg"}],
+        "samplers": [{"wrapS": 33071, "wrapT": 33071}],  # clamped to the edge
+        "textures": [{"source": 0, "sampler": 0}],
+    }
+    extras: dict[str, object] = {
+        "unit": "m" if mesh.metric else "relative",
+        "axes": AXES,
+        "vertices": len(mesh.positions),
+        "triangles": len(mesh.faces),
+        "camera": asdict(mesh.camera),
+    }
+    arrays = [mesh.positions.astype("<f4"), mesh.texture_at.astype("<f4"), mesh.faces.astype("<u4")]
+    return _glb(primitive, accessors, [*arrays, np.frombuffer(jpeg, np.uint8)], texture, extras)
+
+
+def _floats(values: Float32Array) -> dict[str, Any]:
+    return {"componentType": GLTF_FLOAT, "count": len(values), "type": f"VEC{values.shape[1]}"}
+
+
+def _positions_accessor(positions: Float32Array) -> dict[str, Any]:
+    ends = {"min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()}
+    return {"bufferView": 0, **_floats(positions), **ends}
+
+
+def _glb(
+    primitive: dict[str, Any],
+    accessors: list[dict[str, Any]],
+    arrays: list[NDArray[Any]],
+    texture: dict[str, Any],
+    extras: dict[str, object],
+) -> bytes:
+    """A binary glTF 2.0 file with one unlit primitive; each array, of a multiple of 4 bytes, is one buffer view."""
+    views, offset = list[dict[str, Any]](), 0
+    for number, array in enumerate(arrays):
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes}
+        if number < len(accessors):
+            view["target"] = GLTF_INDEX_BUFFER if number == primitive.get("indices") else GLTF_ARRAY_BUFFER
+        views.append(view)
+        offset += array.nbytes
+    material: dict[str, Any] = {
+        "extensions": {"KHR_materials_unlit": {}},
+        "pbrMetallicRoughness": {"metallicFactor": 0.0},
+    }
+    if texture:
+        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
+        material["doubleSided"] = True
     document: dict[str, Any] = {
-        "asset": {"version": "2.0", "generator": f"mddnet {__version__}", "extras": cloud.to_json()},
+        "asset": {"version": "2.0", "generator": f"mddnet {__version__}", "extras": extras},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": "metres" if cloud.metric else "no unit"}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "COLOR_0": 1}, "mode": GLTF_POINTS, "material": 0}]}],
-        "materials": [{"extensions": {"KHR_materials_unlit": {}}, "pbrMetallicRoughness": {"metallicFactor": 0.0}}],
+        "nodes": [{"mesh": 0, "name": "metres" if extras["unit"] == "m" else "no unit"}],
+        "meshes": [{"primitives": [primitive]}],
+        "materials": [material],
         "extensionsUsed": ["KHR_materials_unlit"],
-        "accessors": [
-            {"bufferView": 0, **vectors, "min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()},
-            {"bufferView": 1, **vectors},
-        ],
-        "bufferViews": [
-            {"buffer": 0, "byteOffset": i * size, "byteLength": size, "target": GLTF_ARRAY_BUFFER} for i in range(2)
-        ],
-        "buffers": [{"byteLength": len(payload)}],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": offset}],
+        **texture,
     }
     text = json.dumps(document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
+    payload = b"".join(array.tobytes() for array in arrays)
     chunks = [struct.pack("<I4s", len(text), b"JSON"), text, struct.pack("<I4s", len(payload), b"BIN\0"), payload]
     return b"".join([struct.pack("<4sII", b"glTF", 2, 12 + sum(len(chunk) for chunk in chunks)), *chunks])

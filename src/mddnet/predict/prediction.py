@@ -19,6 +19,7 @@ from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
 
 if TYPE_CHECKING:
     from mddnet.predict.output import SaveFormat
+    from mddnet.predict.refocus import Refocused
 
 Quantity = Literal["inv_depth", "depth_m", "depth_error_m", "defocus_px", "signed_defocus_px", "confidence"]
 """Name of a map; ``depth_m`` and ``depth_error_m`` exist where the unit is ``"1/m"``."""
@@ -167,6 +168,24 @@ class Prediction:
         from mddnet.predict.output import save  # prediction does not need the writers
 
         return save(self, Path(folder), stem, formats)
+
+    def refocus(
+        self,
+        *,
+        aperture: float | None = None,
+        strength: float | None = None,
+        focus: tuple[float, float] | None = None,
+        blades: int = 0,
+        cat_eye: float = 0.0,
+    ) -> Refocused:
+        """The photo with another aperture or focus; arguments of :class:`mddnet.predict.refocus.RefocusSettings`.
+
+        Example:
+            >>> prediction.refocus(strength=2, focus=(0.42, 0.31)).save("out.png")  # doctest: +SKIP
+        """
+        from mddnet.predict.refocus import RefocusSettings, refocus  # prediction does not need the renderer
+
+        return refocus(self, RefocusSettings(aperture, strength, focus, blades, cat_eye))
 
     def _whole(self, quantity: Quantity) -> Float32Array:
         values = np.empty(self.size, dtype=np.float32)

@@ -43,7 +43,7 @@ class PreviewRange:
 
 def preview_range(prediction: Prediction) -> PreviewRange:
     """The colour range of one photo, without the extreme percents of inverse depth and CoC."""
-    size = _panel_size(prediction)
+    size = panel_size(prediction.size)
     return _range_of(prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size))
 
 
@@ -52,7 +52,7 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
 
     ``fixed_range`` is the colour range; None is :func:`preview_range` of this prediction.
     """
-    size = _panel_size(prediction)
+    size = panel_size(prediction.size)
     depth, signed = prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size)
     shown = fixed_range or _range_of(depth, signed)
     low, high, most = shown.low, shown.high, shown.most_px
@@ -61,7 +61,7 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
     focus = "plane of focus found" if prediction.focus.found else "no plane of focus found"
     ends = ("far", "near") if prediction.unit == "relative" else (f"{low:.3g} far", f"near {high:.3g}")
     signs = (f"-{most:.3g} in front", f"behind +{most:.3g}")
-    panels = (
+    panels: tuple[Panel, ...] = (
         (photo, (f"{width} x {height} px, {focus}", "", ""), None),
         (
             Image.fromarray(colours(depth, low, high, DEPTH_COLOURS)),
@@ -74,18 +74,29 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
             SIGN_COLOURS,
         ),
     )
-    panel_width = max(size[0], PANEL_MIN_WIDTH_PX)  # the legends need it
-    canvas = Image.new("RGB", (3 * panel_width + 4 * GAP_PX, size[1] + GAP_PX + LEGEND_HEIGHT_PX), PAPER)
+    return side_by_side(panels)
+
+
+Panel = tuple[Image.Image, tuple[str, str, str], UInt8Array | None]
+"""A picture; its title, and the values of the low and the high end of its colours; its colours, if it is a map."""
+
+
+def side_by_side(panels: Sequence[Panel]) -> Image.Image:
+    """Pictures of one size in a row, each with its title and the scale of its colours."""
+    width, height = panels[0][0].size
+    panel_width = max(width, PANEL_MIN_WIDTH_PX)  # the legends need it
+    size = (len(panels) * (panel_width + GAP_PX) + GAP_PX, height + GAP_PX + LEGEND_HEIGHT_PX)
+    canvas = Image.new("RGB", size, PAPER)
     for column, (picture, labels, table) in enumerate(panels):
         left = GAP_PX + column * (panel_width + GAP_PX)
-        canvas.paste(picture, (left + (panel_width - size[0]) // 2, GAP_PX))
-        _draw_legend(canvas, labels, table, left, GAP_PX + size[1], panel_width)
+        canvas.paste(picture, (left + (panel_width - width) // 2, GAP_PX))
+        _draw_legend(canvas, labels, table, left, GAP_PX + height, panel_width)
     return canvas
 
 
-def _panel_size(prediction: Prediction) -> tuple[int, int]:
-    """Width and height of each of the three pictures."""
-    height, width = prediction.size
+def panel_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a picture of a photo of (H, W) pixels."""
+    height, width = size
     factor = min(PANEL_WIDTH_PX / width, PANEL_MAX_HEIGHT_PX / height)
     return max(1, round(width * factor)), max(1, round(height * factor))
 

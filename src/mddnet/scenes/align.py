@@ -8,7 +8,7 @@ removed by an additional smooth displacement (:func:`undo_parallax`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,16 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb8
+from mddnet.cores import worker_threads
 from mddnet.errors import RejectedScene
+from mddnet.scenes.frame_file import FrameFile
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 Pixel = TypeVar("Pixel", np.float32, np.uint8)
 
+LINEAR_OF_BYTE = linear_from_srgb8(np.arange(256, dtype=np.uint8))
 WORK_WIDTH = 480
 PAIR_DISTANCES = (1, 2, 4)
 MIN_CORRELATION = 0.7
 MAX_RESIDUAL_PX = 2.0
+MAX_RESIDUAL_OF_WIDTH = 0.002  # the limit for frames of more than 1000 px, which are registered at a lower resolution
 MIN_COMMON_SHARE = 0.5
+FLOW_SIDE_PX = 960  # long side at which parallax is measured
 FLOW_WINDOW = 0.03  # sigma of the averaging window of parallax displacements, as a share of the width
 
 
@@ -68,7 +73,7 @@ class Alignment:
 class AlignedStack:
     """Frames on one grid."""
 
-    frames: list[UInt8Array]  # (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the common area
+    frames: Sequence[UInt8Array]  # (H, W, 3) uint8 each, sRGB, warped to the reference and cropped to the common area
     alignment: Alignment
     common_share: float  # area after the crop over that of a frame
     rows: slice  # the crop, in pixels of the reference
@@ -163,39 +168,80 @@ def _gauss_newton(
     return factor, shift, correlation
 
 
-def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
+class NotAligned(RejectedScene):
+    """Two neighbouring frames that do not show the same: their numbers are ``first`` and ``first + 1``."""
+
+    def __init__(self, message: str, first: int) -> None:
+        super().__init__(message)
+        self.first = first
+
+
+def registration_image(frame: UInt8Array) -> tuple[Float32Array, float]:
+    """The small luminance by which a frame is registered, and its size over that of the frame."""
+    height, width = frame.shape[:2]
+    ratio = min(1.0, WORK_WIDTH / max(height, width))
+    linear = cv2.LUT(frame, LINEAR_OF_BYTE)
+    if ratio < 1:
+        linear = cv2.resize(linear, (round(width * ratio), round(height * ratio)), interpolation=cv2.INTER_AREA)
+    return stabilised_luminance(np.asarray(linear, np.float32)), ratio
+
+
+def estimate_alignment(frames: Sequence[UInt8Array], threads: int = 1) -> Alignment:
     """Transform of every frame, in order of focus, relative to the middle one; RejectedScene if they do not align."""
-    height, width = frames[0].shape[:2]
-    ratio = min(1.0, WORK_WIDTH / max(width, height))
-    small = [stabilised_luminance(linear_from_srgb8(frame), ratio) for frame in frames]
-    count, reference = len(frames), len(frames) // 2
-    neighbours = [register_pair(small[i], small[i + 1]) for i in range(count - 1)]
-    lowest = min(p.correlation for p in neighbours)
-    if lowest < MIN_CORRELATION:
-        i = int(np.argmin([p.correlation for p in neighbours]))
-        raise RejectedScene(
-            f"frames {i} and {i + 1} do not align: correlation {lowest:.2f} after registration, "
-            f"expected >= {MIN_CORRELATION}"
-        )
-    links = [(i, i + 1, fit) for i, fit in enumerate(neighbours)]
-    for distance in PAIR_DISTANCES[1:]:
-        for i in range(count - distance):
-            start = neighbours[i].transform
-            for k in range(i + 1, i + distance):
-                following = neighbours[k].transform
-                start = Similarity(following.factor * start.factor, following.factor * start.shift + following.shift)
-            fit = register_pair(small[i], small[i + distance], start)
-            if fit.correlation >= MIN_CORRELATION:
-                links.append((i, i + distance, fit))
-    transforms, residual = _solve_links(links, count, reference, small[0].shape[1], small[0].shape[0])
+    images = [registration_image(frame) for frame in frames]
+    return alignment_of([image for image, _ in images], images[0][1], threads)
+
+
+def alignment_of(small: Sequence[Float32Array], ratio: float, threads: int = 1) -> Alignment:
+    """:func:`estimate_alignment` from the images of :func:`registration_image`."""
+    count, reference = len(small), len(small) // 2
+    with worker_threads(threads) as pool:
+        neighbours = list(pool.map(register_pair, small, small[1:]))
+        lowest = min(p.correlation for p in neighbours)
+        if lowest < MIN_CORRELATION:
+            i = int(np.argmin([p.correlation for p in neighbours]))
+            raise NotAligned(
+                f"frames {i} and {i + 1} do not align: correlation {lowest:.2f} after registration, "
+                f"expected >= {MIN_CORRELATION}",
+                i,
+            )
+        links = [(i, i + 1, fit) for i, fit in enumerate(neighbours)]
+        ends = [(i, i + distance) for distance in PAIR_DISTANCES[1:] for i in range(count - distance)]
+        fits = pool.map(lambda p: register_pair(small[p[0]], small[p[1]], _chained(neighbours[p[0] : p[1]])), ends)
+        links += [(i, j, fit) for (i, j), fit in zip(ends, fits, strict=True) if fit.correlation >= MIN_CORRELATION]
+    height, width = small[0].shape
+    transforms, residual = _solve_links(links, count, reference, width, height)
     residual /= ratio
-    if residual > MAX_RESIDUAL_PX:
+    most = max(MAX_RESIDUAL_PX, MAX_RESIDUAL_OF_WIDTH * max(height, width) / ratio)
+    if residual > most:
         raise RejectedScene(
-            f"registered pairs contradict each other by {residual:.2f} px at the corners, "
-            f"expected <= {MAX_RESIDUAL_PX} px"
+            f"registered pairs contradict each other by {residual:.2f} px at the corners, expected <= {most:.3g} px"
         )
     full = tuple(Similarity(t.factor, t.shift / ratio) for t in transforms)
     return Alignment(reference, full, residual, lowest)
+
+
+def _chained(fits: Sequence[PairFit]) -> Similarity:
+    """The transforms of following pairs, one after the other."""
+    whole = fits[0].transform
+    for fit in fits[1:]:
+        t = fit.transform
+        whole = Similarity(t.factor * whole.factor, t.factor * whole.shift + t.shift)
+    return whole
+
+
+def largest_group(small: Sequence[Float32Array]) -> list[int]:
+    """Numbers of the frames of the largest group of which each aligns with the one before it."""
+    groups: list[list[int]] = []
+    for i, image in enumerate(small):
+        nearest_first = sorted(groups, key=lambda group: -group[-1])
+        found = (g for g in nearest_first if register_pair(small[g[-1]], image).correlation >= MIN_CORRELATION)
+        group = next(found, None)
+        if group is None:
+            groups.append([i])
+        else:
+            group.append(i)
+    return max(groups, key=len)
 
 
 def stabilised_luminance(linear: Float32Array, ratio: float = 1.0) -> Float32Array:
@@ -252,72 +298,130 @@ def common_rectangle(valid: BoolArray) -> tuple[slice, slice]:
     raise RejectedScene("the aligned frames share no common area")
 
 
-def apply_alignment(frames: Sequence[UInt8Array], alignment: Alignment) -> AlignedStack:
-    """Warp every frame to the reference and crop all to their common area, or RejectedScene below half a frame."""
+def apply_alignment(
+    frames: Sequence[UInt8Array], alignment: Alignment, kept: FrameFile | None = None, threads: int = 1
+) -> AlignedStack:
+    """Warp every frame to the reference and crop all to their common area, or RejectedScene below half a frame.
+
+    The warped frames are ``kept`` in a file, or in memory.
+    """
     height, width = frames[0].shape[:2]
-    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    maps = ((i, _through(transform, xs, ys, width, height)) for i, transform in enumerate(alignment.transforms))
-    return _warped(frames, maps, alignment, slice(0, height), slice(0, width))
+    ys, xs = (grid.astype(np.float32) for grid in np.ogrid[0:height, 0:width])
+
+    def map_of(i: int) -> tuple[Float32Array, Float32Array]:
+        return _through(alignment.transforms[i], xs, ys, width, height)
+
+    return _warped(frames, map_of, alignment, slice(0, height), slice(0, width), kept, threads)
 
 
-def undo_parallax(frames: Sequence[UInt8Array], aligned: AlignedStack) -> AlignedStack:
-    """Remove parallax of a moving camera, which shifts near objects against far ones, from the frames as captured.
+Displacements = Sequence[tuple[Float32Array, Float32Array]]
+"""Smooth displacements (dx, dy) of every frame against the reference, px of a small image, and 0 for the reference."""
+
+
+def parallax_of(aligned: AlignedStack) -> Displacements:
+    """Parallax of a moving camera, which shifts near objects against far ones, at ``FLOW_SIDE_PX``.
 
     Optical flow between aligned neighbours (dense inverse search, Kroeger et al., ECCV 2016) is averaged over windows
     of ``FLOW_WINDOW`` of the width, weighted by texture and by agreement of the two directions, and chained to the
     reference. The window must be wide: growing blur moves opposite edges of an object apart, and a more local flow
     would remove the blur itself.
     """
+    count, reference = len(aligned.frames), aligned.alignment.reference
+    ratio = flow_ratio(aligned)
+    smooth = [_flow_image(frame, ratio) for frame in aligned.frames]
+    ys, xs = np.mgrid[0 : smooth[0].shape[0], 0 : smooth[0].shape[1]].astype(np.float32)
+    found = {reference: (np.zeros_like(xs), np.zeros_like(xs))}
+    for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
+        px, py = xs, ys
+        for i in range(start, stop, step):
+            flow = _smooth_flow(smooth[i], smooth[i + step])
+            dx, dy = (cv2.remap(f, px, py, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for f in flow)
+            px, py = px + dx, py + dy
+            found[i + step] = (px - xs, py - ys)
+    return [found[i] for i in range(count)]
+
+
+def flow_ratio(aligned: AlignedStack) -> float:
+    """Size of the images of :func:`parallax_of` over that of the frames."""
+    return min(1.0, FLOW_SIDE_PX / max(aligned.frames[0].shape[:2]))
+
+
+def undo_parallax(
+    frames: Sequence[UInt8Array],
+    aligned: AlignedStack,
+    moved: Displacements,
+    kept: FrameFile | None = None,
+    threads: int = 1,
+) -> AlignedStack:
+    """Align the frames as captured again, with the displacements of :func:`parallax_of` removed."""
     height, width = frames[0].shape[:2]
     rows, columns = aligned.rows, aligned.columns
     ys, xs = np.mgrid[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
-    light = (stabilised_luminance(linear_from_srgb8(frame)) for frame in aligned.frames)
-    smooth = [np.asarray(np.clip(cv2.GaussianBlur(x, (0, 0), 1.5), 0, 1) * 255, dtype=np.uint8) for x in light]
-    reference, count = aligned.alignment.reference, len(frames)
+    ratio = flow_ratio(aligned)
 
-    def maps() -> Iterator[tuple[int, tuple[Float32Array, Float32Array]]]:
-        transforms = aligned.alignment.transforms
-        yield reference, _through(transforms[reference], xs, ys, width, height)
-        for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
-            px, py = xs, ys
-            for i in range(start, stop, step):
-                flow = _smooth_flow(smooth[i], smooth[i + step])
-                at = (px - columns.start, py - rows.start)
-                dx, dy = (cv2.remap(flow[k], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for k in (0, 1))
-                px, py = px + dx, py + dy
-                yield i + step, _through(transforms[i + step], px, py, width, height)
+    def at_full_size(off: Float32Array) -> Float32Array:
+        if ratio == 1:
+            return off
+        return np.asarray(cv2.resize(off, xs.shape[::-1], interpolation=cv2.INTER_LINEAR) / ratio, np.float32)
 
-    return _warped(frames, maps(), aligned.alignment, rows, columns)
+    def map_of(i: int) -> tuple[Float32Array, Float32Array]:
+        dx, dy = (at_full_size(off) for off in moved[i])
+        return _through(aligned.alignment.transforms[i], xs + dx, ys + dy, width, height)
+
+    return _warped(frames, map_of, aligned.alignment, rows, columns, kept, threads)
+
+
+def _flow_image(frame: UInt8Array, ratio: float) -> UInt8Array:
+    light = stabilised_luminance(linear_from_srgb8(frame), ratio)
+    return np.asarray(np.clip(cv2.GaussianBlur(light, (0, 0), 1.5), 0, 1) * 255, dtype=np.uint8)
 
 
 def _through(
     transform: Similarity, xs: Float32Array, ys: Float32Array, width: int, height: int
 ) -> tuple[Float32Array, Float32Array]:
+    """Where pixels, (H, W) or a row of columns and a column of rows, are in a frame."""
     m = transform.matrix(width, height).astype(np.float32)
-    return m[0, 0] * xs + m[0, 1] * ys + m[0, 2], m[1, 0] * xs + m[1, 1] * ys + m[1, 2]
+    return m[0, 0] * xs + (m[0, 1] * ys + m[0, 2]), m[1, 0] * xs + (m[1, 1] * ys + m[1, 2])
 
 
 def _warped(
     frames: Sequence[UInt8Array],
-    maps: Iterable[tuple[int, tuple[Float32Array, Float32Array]]],
+    map_of: Callable[[int], tuple[Float32Array, Float32Array]],
     alignment: Alignment,
     rows: slice,
     columns: slice,
+    kept: FrameFile | None,
+    threads: int,
 ) -> AlignedStack:
     """Sample every frame at its map, which covers ``rows`` and ``columns`` of the reference, and crop."""
     height, width = frames[0].shape[:2]
-    valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
     warped: dict[int, UInt8Array] = {}
-    for i, (x, y) in maps:
+
+    def warp(i: int) -> BoolArray:
+        x, y = map_of(i)
+        pixels = np.asarray(cv2.remap(frames[i], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+        if kept is None:
+            warped[i] = pixels
+        else:
+            kept.write(i, pixels)
         # A tolerance for rounding keeps the outermost pixels of the reference.
-        valid &= (x > -1e-3) & (x < width - 1 + 1e-3) & (y > -1e-3) & (y < height - 1 + 1e-3)
-        warped[i] = np.asarray(cv2.remap(frames[i], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+        return (x > -1e-3) & (x < width - 1 + 1e-3) & (y > -1e-3) & (y < height - 1 + 1e-3)
+
+    with worker_threads(threads) as pool:
+        valid = np.ones((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
+        for inside in pool.map(warp, range(len(frames))):
+            valid &= inside
     kept_rows, kept_columns = common_rectangle(valid)
     share = (kept_rows.stop - kept_rows.start) * (kept_columns.stop - kept_columns.start) / (height * width)
     if share < MIN_COMMON_SHARE:
         raise RejectedScene(f"the aligned frames share {share:.0%} of the image, expected >= {MIN_COMMON_SHARE:.0%}")
+    cropped: Sequence[UInt8Array]
+    if kept is None:
+        cropped = [np.ascontiguousarray(warped.pop(i)[kept_rows, kept_columns]) for i in range(len(frames))]
+    else:
+        cropped = kept.cropped(kept_rows, kept_columns)
     return AlignedStack(
-        [np.ascontiguousarray(warped.pop(i)[kept_rows, kept_columns]) for i in range(len(frames))],
+        cropped,
         alignment,
         share,
         slice(rows.start + kept_rows.start, rows.start + kept_rows.stop),

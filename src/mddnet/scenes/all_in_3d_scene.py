@@ -79,14 +79,15 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
 
     Frames are read twice and kept one at a time: a scene of 200 frames needs no more memory than one of 3.
     """
-    sharp = capture.read_sharp()
+    notes: list[str] = []
+    sharp = capture.read_sharp(notes)
     inv_depth = 1.0 / capture.read_depth_m(sharp.shape)
     known = float(np.isfinite(inv_depth).mean())
     if known < MIN_KNOWN_SHARE:
         raise RejectedScene(f"depth is measured in {known:.1%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     focus_z_m = capture.read_focus_z_m()
     sensor_m = np.array([sensor_distance_m(capture.focal_mm, float(z)) for z in focus_z_m])
-    small = [_work_size(capture.read_frame(i, sharp.shape)) for i in range(len(focus_z_m))]
+    small = [_work_size(capture.read_frame(i, sharp.shape, notes)) for i in range(len(focus_z_m))]
     scales = measure_breathing(_work_size(sharp), small, sensor_m)
     scaled_sensor_m = sensor_m / scales
     trial = rerender_trial(sharp, inv_depth, small, scales, 1.0 / focus_z_m, scaled_sensor_m)
@@ -115,6 +116,7 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
             for frame, z, v in zip(capture.frames, focus_z_m, scaled_sensor_m, strict=True)
         ],
         lens=Lens(focal_mm=capture.focal_mm),
+        remarks=tuple(dict.fromkeys(notes)),
         measures={
             "frames_captured": float(len(focus_z_m)),
             "rerender_error_fraction": error,

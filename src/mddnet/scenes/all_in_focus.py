@@ -7,23 +7,32 @@ from collections.abc import Callable, Iterable, Sequence
 import cv2
 import numpy as np
 
-from mddnet.scenes.sharpness import sharpness_profile
+from mddnet.cores import worker_threads
+from mddnet.scenes.sharpness import noise_variance, sharpness
 from mddnet.types import Float32Array
 
+LinearPart = Callable[[int, slice, slice], Float32Array]
+"""Rows and columns of a frame as linear light, (h, w, 3)."""
+
 SEARCH_FRAMES = 2
-STRIP_BYTES = 200e6  # size of linear light of all frames in memory at a time ...
-WHOLE_BYTES = 500e6  # ... unless the whole stack takes no more than this
-HALO_ROWS = 16  # rows around a strip that its sharpness depends on: windows of 8, 4 and 4 rows
+TILE_PX = 512  # edge of the parts that are fused one by one
+HALO_PX = 16  # pixels around a tile that its sharpness depends on: windows of 8, 4 and 4 px
+NOISE_FRAMES = 4  # frames, at least, whose mean light tells the noise; fewer only if there are no more
 FLAT = 1e-9  # sharpness below which no frame is sharper than another
 
 
 def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32Array:
     """All-in-focus image of N frames of linear light: mixture of the two around ``index``, (H, W), 0..N-1, finite."""
+    return _fused(enumerate(linear_frames), index)
+
+
+def _fused(numbered: Iterable[tuple[int, Float32Array]], index: Float32Array) -> Float32Array:
+    """:func:`fuse` of frames with their numbers; those that no pixel needs may be missing."""
     sharp: Float32Array | None = None
-    for i, frame in enumerate(linear_frames):
-        weight = np.clip(1 - np.abs(index - i), 0, None).astype(np.float32)
+    for i, frame in numbered:
         if sharp is None:
             sharp = np.zeros_like(frame)
+        weight = np.clip(1 - np.abs(index - i), 0, None).astype(np.float32)
         use = weight > 0
         share = weight[use]
         sharp[use] += (share if frame.ndim == 2 else share[:, None]) * frame[use]
@@ -32,44 +41,85 @@ def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32A
     return sharp
 
 
+def _around(index: Float32Array, count: int, reach: int) -> range:
+    """Numbers of the frames nearer than ``reach + 1`` to some of ``index``."""
+    low, high = int(np.floor(index.min())) - reach, int(np.ceil(index.max())) + reach
+    return range(max(0, low), min(count, high + 1))
+
+
 def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = 2.0) -> Float32Array:
     """Index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``, (H, W), finite: for fusion, not for depth.
 
     A depth that is smooth across a fine structure is off by a frame or two there, which would blur the structure in the
     fused image. The limited search excludes blurred rims of distant bright objects.
     """
-    near = [np.clip(SEARCH_FRAMES + 1 - np.abs(index - i), 0, 1).astype(np.float32) for i in range(len(linear_frames))]
-    profile = sharpness_profile(linear_frames, window_px, [bool(weight.any()) for weight in near])
-    for sharpness, weight in zip(profile, near, strict=True):
-        sharpness *= weight
-    top = profile.max(axis=0)
-    # A high power approximates a maximum without seams.
-    score = (profile / np.maximum(top, FLAT)) ** 8
-    frame_number = np.arange(len(profile), dtype=np.float32)[:, None, None]
-    best = (score * frame_number).sum(axis=0) / np.maximum(score.sum(axis=0), FLAT)
-    smooth = cv2.GaussianBlur(np.where(top > FLAT, best, index).astype(np.float32), (0, 0), 1.0)
-    return np.asarray(smooth, dtype=np.float32)
+    noise = noise_variance(linear_frames[:: max(1, len(linear_frames) // NOISE_FRAMES)], window_px)
+    scores: list[tuple[int, Float32Array]] = []
+    for i in _around(index, len(linear_frames), SEARCH_FRAMES):
+        near = np.clip(SEARCH_FRAMES + 1 - np.abs(index - i), 0, 1).astype(np.float32)
+        if near.any():
+            scores.append((i, near * sharpness(linear_frames[i], noise, window_px)))
+    top = np.maximum.reduce([score for _, score in scores])
+    total, best = np.zeros_like(top), np.zeros_like(top)
+    for i, score in scores:
+        # A high power approximates a maximum without seams.
+        share = np.square(np.square(np.square(score / np.maximum(top, FLAT))))
+        total += share
+        best += share * np.float32(i)
+    chosen = np.where(top > FLAT, best / np.maximum(total, FLAT), index).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(chosen, (0, 0), 1.0), dtype=np.float32)
 
 
-def fuse_sharpest(
-    linear_rows: Callable[[int, slice], Float32Array], count: int, index: Float32Array, strip_rows: int | None = None
+class _Part(Sequence[Float32Array]):
+    """A part of all frames, each computed on access; the last ones are kept."""
+
+    def __init__(self, linear_part: LinearPart, count: int, rows: slice, columns: slice) -> None:
+        self._read = linear_part
+        self._count, self._rows, self._columns = count, rows, columns
+        self._kept: dict[int, Float32Array] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+        if isinstance(i, slice):
+            return [self[k] for k in range(self._count)[i]]
+        if i not in self._kept:
+            self._kept[i] = self._read(i, self._rows, self._columns)
+        return self._kept[i]
+
+
+def fuse_parts(
+    linear_part: LinearPart,
+    count: int,
+    index: Float32Array,
+    sharpest: bool = True,
+    tile_px: int = TILE_PX,
+    threads: int = 1,
 ) -> Float32Array:
-    """All-in-focus image, (H, W, 3) linear light, by :func:`sharpest_nearby` and :func:`fuse`.
+    """All-in-focus image, (H, W, 3) linear light, by :func:`fuse` and, if ``sharpest``, :func:`sharpest_nearby`.
 
-    A large stack is fused in strips. ``linear_rows`` returns rows of frame i of ``count`` as linear light; ``index`` is
-    (H, W), 0..N-1, finite.
+    It is made in tiles, so that few of the ``count`` frames are in memory, and only those near the depth of a tile are
+    read; ``index`` is (H, W), 0..N-1, finite.
     """
     height, width = index.shape
-    if strip_rows is None:
-        per_row = count * width * 3 * 4
-        whole = per_row * height <= WHOLE_BYTES
-        strip_rows = height if whole else max(HALO_ROWS, int(STRIP_BYTES / per_row) - 2 * HALO_ROWS)
-    parts = []
-    for top in range(0, height, strip_rows):
-        bottom = min(height, top + strip_rows)
-        outer = slice(max(0, top - HALO_ROWS), min(height, bottom + HALO_ROWS))
-        frames = [linear_rows(i, outer) for i in range(count)]
-        inner = slice(top - outer.start, bottom - outer.start)
-        best = sharpest_nearby(frames, index[outer])[inner]
-        parts.append(fuse((frame[inner] for frame in frames), best))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    fused = np.empty((height, width, 3), dtype=np.float32)
+    halo = HALO_PX if sharpest else 0
+
+    def make(corner: tuple[int, int]) -> None:
+        outer, inner, target = [], [], []
+        for start, size in zip(corner, (height, width), strict=True):
+            stop = min(size, start + tile_px)
+            outer.append(slice(max(0, start - halo), min(size, stop + halo)))
+            inner.append(slice(start - outer[-1].start, stop - outer[-1].start))
+            target.append(slice(start, stop))
+        frames = _Part(linear_part, count, *outer)
+        at = index[tuple(outer)]
+        best = sharpest_nearby(frames, at) if sharpest else at
+        needed = ((i, frames[i]) for i in _around(best, count, 0))
+        fused[tuple(target)] = _fused(needed, best)[tuple(inner)]
+
+    corners = [(y, x) for y in range(0, height, tile_px) for x in range(0, width, tile_px)]
+    with worker_threads(threads) as pool:
+        list(pool.map(make, corners))
+    return fused

@@ -28,7 +28,7 @@ from mddnet.scenes.scratch import build_scratch
 from mddnet.scenes.store import read_scene
 from mddnet.scenes.worker import in_processes
 
-BUILDER = 4  # increased when a change of the builders requires scenes to be rebuilt
+BUILDER = 5  # increased when a change of the builders requires scenes to be rebuilt
 BUILT_FROM = "built_from.json"
 
 

@@ -18,7 +18,7 @@ from mddnet.types import SPLITS, SceneRecord, Split
 
 LOCK_TIMEOUT_S = 60.0
 COUNT_COLUMNS = ("frames", "kappa_px_low", "kappa_px_high", "rerender_error_fraction", "unknown_share")
-SCENE_COLUMNS = ("group", "scene", "place", "split", "provenance", "unit", *COUNT_COLUMNS, "measures")
+SCENE_COLUMNS = ("group", "scene", "place", "split", "provenance", "unit", *COUNT_COLUMNS, "remarks", "measures")
 REJECTED_COLUMNS = ("group", "scene", "place", "split", "state", "reason")
 
 
@@ -49,7 +49,7 @@ def _scene_row(kind: str, record: SceneRecord, split: str) -> dict[str, str]:
     texts = ["" if value is None else f"{value:.5g}" for value in numbers]
     rounded = json.dumps({name: float(f"{value:.5g}") for name, value in measures.items()})
     cells = (kind, record.name, record.location, split, record.provenance, record.unit, str(len(record.frames)))
-    return dict(zip(SCENE_COLUMNS, (*cells, *texts, rounded), strict=True))
+    return dict(zip(SCENE_COLUMNS, (*cells, *texts, " ".join(record.remarks), rounded), strict=True))
 
 
 def write_tables(out: Path, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:

@@ -29,11 +29,13 @@ class FocusDepth:
 
 
 def peak_position(scores: Float32Array) -> Float32Array:
-    """(H, W) position of the highest of (N, H, W) scores, N >= 3, refined by a parabola through three scores.
+    """(H, W) position of the highest of (N, H, W) scores, N >= 2, refined by a parabola through three scores.
 
     On the logarithms of a focus measure, the parabola is the Gaussian fit of Nayar and Nakagawa (1994).
     """
     best = scores.argmax(axis=0)
+    if len(scores) == 2:
+        return best.astype(np.float32)
     inner = np.clip(best, 1, len(scores) - 2)
     left, mid, right = (np.take_along_axis(scores, (inner + d)[None], axis=0)[0].astype(np.float64) for d in (-1, 0, 1))
     bend = left - 2 * mid + right

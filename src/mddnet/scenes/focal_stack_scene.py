@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,20 +13,33 @@ from numpy.typing import NDArray
 
 from mddnet.captures.focal_stack import FocalStack, FramesOnDisk, read_focal_stack
 from mddnet.color import linear_from_srgb8, srgb8_from_linear, srgb_from_linear
+from mddnet.cores import worker_threads
 from mddnet.errors import RejectedScene
 from mddnet.metrics import texture_mask
 from mddnet.optics import lens_kappa_px
 from mddnet.scenes import kappa_fit, store
-from mddnet.scenes.align import AlignedStack, Alignment, Similarity, apply_alignment, estimate_alignment, undo_parallax
-from mddnet.scenes.all_in_focus import fuse, fuse_sharpest, sharpest_nearby
+from mddnet.scenes.align import (
+    LINEAR_OF_BYTE,
+    AlignedStack,
+    Alignment,
+    Similarity,
+    apply_alignment,
+    estimate_alignment,
+    flow_ratio,
+    parallax_of,
+    undo_parallax,
+)
+from mddnet.scenes.all_in_focus import fuse, fuse_parts, sharpest_nearby
 from mddnet.scenes.depth_from_focus import FocusDepth, complete, depth_from_cost, depth_from_sharpness, upsample
+from mddnet.scenes.frame_file import FrameFile
+from mddnet.scenes.remarks import order_remarks
 from mddnet.scenes.sharpness import sharpness_profile
 from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, SceneRecord, UInt8Array
 
-LINEAR_OF_BYTE = linear_from_srgb8(np.arange(256, dtype=np.uint8))
 WORK_WIDTH = 430
 ROUNDS = 2
 MAX_FRAMES = 24
+DEPTHS_OF_A_PAIR = 9  # depths at and between the planes of focus of two frames
 MIN_KNOWN_SHARE = 0.2
 LARGEST_BLUR_OF_WIDTH = 0.18
 WORST_ERROR_FRACTION = 0.9
@@ -34,6 +48,7 @@ ORDINAL_ERROR_FRACTION = 0.75
 PARALLAX_TRIAL_FRACTION = 0.33
 PARALLAX_GAIN = 0.1
 """Unaligned stacks with an error above the first value are tried with parallax removed, kept for this gain."""
+LEAST_PARALLAX_PX = 3.0  # of images of FLOW_SIDE_PX
 BREATHING = 0.005  # minimum change of magnification that determines the direction of the sweep
 MIN_NOISE_FRAMES = 5  # label noise is estimated from every other frame if these are at least this many ...
 MIN_NOISE_CONFIDENCE = 0.5  # ... at pixels above this confidence, as in evaluations
@@ -61,6 +76,7 @@ class MeasuredStack:
     sweep: Sweep
     near_to_far: bool
     parallax_undone: bool
+    remarks: tuple[str, ...]
 
 
 def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
@@ -85,6 +101,7 @@ def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
         confidence="confidence.png",
         lens=stack.lens,
         measures=_measures(stack, aligned, sweep, kappa) | {"parallax_undone": float(measured.parallax_undone)},
+        remarks=(*measured.remarks, *stack.remarks()),
     )
     images = (aligned.frames[i] for i in kept)
     folder = out_root / stack.scene
@@ -98,19 +115,40 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
     frames = FramesOnDisk(stack)
     aligned = aligned_frames(stack, frames)
     near_to_far = _near_to_far(stack, aligned.alignment)
-    sweep = measure_sweep(aligned.frames, values)
-    parallax_undone = False
-    if not stack.aligned and sweep.chosen.error_fraction > PARALLAX_TRIAL_FRACTION:
-        closer = undo_parallax(frames, aligned)
-        trial = measure_sweep(closer.frames, values)
-        if trial.chosen.error_fraction < (1 - PARALLAX_GAIN) * sweep.chosen.error_fraction:
-            aligned, sweep, parallax_undone = closer, trial, True
-    if sweep.chosen.error_fraction > WORST_ERROR_FRACTION:
+    remarks = order_remarks(stack.focus.direction, aligned.alignment)
+    fitted = fit_sweep(aligned.frames, values)
+    closer = None if stack.aligned else without_parallax(frames, aligned, fitted, values)
+    aligned, fitted = closer or (aligned, fitted)
+    if fitted.chosen.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
-            f"blur explains too little: the re-rendering error is {sweep.chosen.error_fraction:.2f} of that of the "
+            f"blur explains too little: the re-rendering error is {fitted.chosen.error_fraction:.2f} of that of the "
             f"sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
-    return MeasuredStack(aligned, sweep, near_to_far, parallax_undone)
+    return MeasuredStack(aligned, full_size_sweep(aligned.frames, fitted), near_to_far, closer is not None, remarks)
+
+
+def without_parallax(
+    frames: Sequence[UInt8Array],
+    aligned: AlignedStack,
+    fitted: FittedSweep,
+    values: NDArray[np.float64] | None,
+    kept: FrameFile | None = None,
+    threads: int = 1,
+) -> tuple[AlignedStack, FittedSweep] | None:
+    """The stack of a moving camera without parallax, and its fit; None if that does not explain the frames better.
+
+    Large frames without a clear displacement are not tried, since this takes long.
+    """
+    if fitted.chosen.error_fraction <= PARALLAX_TRIAL_FRACTION:
+        return None
+    moved = parallax_of(aligned)
+    ratio = flow_ratio(aligned)
+    if ratio < 1 and max(float(np.abs(off).max()) for off in itertools.chain(*moved)) < LEAST_PARALLAX_PX:
+        return None
+    closer = undo_parallax(frames, aligned, moved, kept, threads)
+    trial = fit_sweep(closer.frames, values, threads)
+    better = trial.chosen.error_fraction < (1 - PARALLAX_GAIN) * fitted.chosen.error_fraction
+    return (closer, trial) if better else None
 
 
 def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedStack:
@@ -121,25 +159,45 @@ def aligned_frames(stack: FocalStack, frames: Sequence[UInt8Array]) -> AlignedSt
     return apply_alignment(frames, estimate_alignment(frames))
 
 
-def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
-    """Depth, sharp image and blur of aligned frames, (H, W, 3) uint8, sRGB, in order of focus.
+@dataclass(frozen=True, slots=True)
+class FittedSweep:
+    """Depth and blur of a stack at the working size (h, w)."""
 
-    ``values`` are the known inverse depths of the planes of focus, 1/m. RejectedScene if depth is found in too little
-    of the image.
+    depth: FocusDepth  # (h, w) index and confidence, not yet completed
+    sharp: Float32Array  # (h, w, 3) linear light
+    gains: tuple[np.float32, ...]  # factors of the linear light of the frames
+    even: kappa_fit.SweepFit
+    chosen: kappa_fit.SweepFit
+    table: kappa_fit.ErrorTable
+    label_noise_px: float
+    work_ratio: float
+
+
+def measure_sweep(frames: Sequence[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
+    """Depth, sharp image and blur of aligned frames: :func:`fit_sweep`, then :func:`full_size_sweep`."""
+    return full_size_sweep(frames, fit_sweep(frames, values))
+
+
+def fit_sweep(
+    frames: Sequence[UInt8Array], values: NDArray[np.float64] | None, threads: int = 1, with_noise: bool = True
+) -> FittedSweep:
+    """Depth and blur of aligned frames, (H, W, 3) uint8, sRGB, in order of focus, at the working size.
+
+    ``values`` are the known inverse depths of the planes of focus, 1/m; without ``with_noise``, the noise is NaN.
     """
     height, width = frames[0].shape[:2]
     ratio = min(1.0, WORK_WIDTH / width)
     size = (round(width * ratio), round(height * ratio))
-    gains = [exposure_gain(frame, frames) for frame in frames]
+    reference = _middle_light(frames)
 
-    # Linear light needs four times the memory of the frames, so it is computed on demand.
-    def linear_rows(i: int, rows: slice) -> Float32Array:
-        return np.asarray(cv2.LUT(frames[i][rows], LINEAR_OF_BYTE * gains[i]), dtype=np.float32)
+    def reduced(frame: UInt8Array) -> tuple[np.float32, Float32Array]:
+        linear = cv2.LUT(frame, LINEAR_OF_BYTE)
+        gain = _gain(reference, linear)
+        small = cv2.resize(linear, size, interpolation=cv2.INTER_AREA) if ratio < 1 else linear
+        return gain, np.asarray(small * gain, dtype=np.float32)
 
-    def linear_frames() -> Iterator[Float32Array]:
-        return (linear_rows(i, slice(0, height)) for i in range(len(frames)))
-
-    small = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) if ratio < 1 else f for f in linear_frames()]
+    with worker_threads(threads) as pool:
+        gains, small = zip(*pool.map(reduced, frames), strict=True)
     encoded = [kappa_fit.encoded_luminance(f) for f in small]
     mean = np.asarray(np.mean(small, axis=0, dtype=np.float32))
     depth = depth_from_sharpness(sharpness_profile(small, 1.5), srgb_from_linear(mean))
@@ -158,23 +216,43 @@ def measure_sweep(frames: list[UInt8Array], values: NDArray[np.float64] | None) 
         if round_number == ROUNDS:
             break
         depth = _depth_round(encoded, bank, chosen.positions_px, sharp)
-    noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp)
-    guide = srgb_from_linear(sharp)
-    full_guide = srgb_from_linear(fuse(linear_frames(), cv2.resize(depth.index, (width, height))))
-    depth = upsample(complete(depth, len(frames), guide), guide, full_guide)
+    noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp) if with_noise else float("nan")
+    return FittedSweep(depth, sharp, gains, even, chosen, table, noise_px, ratio)
+
+
+def full_size_sweep(frames: Sequence[UInt8Array], fitted: FittedSweep, threads: int = 1) -> Sweep:
+    """Depth and sharp image of a fitted sweep at full size; RejectedScene if depth is found in too little of it."""
+    height, width = frames[0].shape[:2]
+
+    # Linear light needs four times the memory of the frames, so it is computed on demand.
+    def linear_part(i: int, rows: slice, columns: slice) -> Float32Array:
+        return np.asarray(cv2.LUT(frames[i][rows, columns], LINEAR_OF_BYTE * fitted.gains[i]), dtype=np.float32)
+
+    depth, guide, count = fitted.depth, srgb_from_linear(fitted.sharp), len(frames)
+    first = fuse_parts(linear_part, count, cv2.resize(depth.index, (width, height)), sharpest=False, threads=threads)
+    depth = upsample(_completed(depth, count, guide), guide, srgb_from_linear(first))
     known = float(np.isfinite(depth.index).mean())
     if known < MIN_KNOWN_SHARE:
         raise RejectedScene(f"depth is found in {known:.0%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
-    fused = fuse_sharpest(linear_rows, len(frames), filled)
-    return Sweep(depth, srgb8_from_linear(fused), even, chosen, table, noise_px, ratio)
+    fused = fuse_parts(linear_part, count, filled, threads=threads)
+    return Sweep(
+        depth, srgb8_from_linear(fused), fitted.even, fitted.chosen, fitted.table, fitted.label_noise_px,
+        fitted.work_ratio,
+    )  # fmt: skip
 
 
 def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
     """Factor that scales the linear light of a frame to the mean of the middle one, which blur does not change."""
-    reference = float(linear_from_srgb8(frames[len(frames) // 2][::4, ::4]).mean())
-    here = float(cv2.LUT(frame, LINEAR_OF_BYTE)[::4, ::4].mean())
-    return np.float32(np.clip(reference / max(here, 1e-6), 0.5, 2.0))
+    return _gain(_middle_light(frames), cv2.LUT(frame, LINEAR_OF_BYTE))
+
+
+def _middle_light(frames: Sequence[UInt8Array]) -> float:
+    return float(linear_from_srgb8(frames[len(frames) // 2][::4, ::4]).mean())
+
+
+def _gain(reference: float, linear: NDArray[np.floating]) -> np.float32:
+    return np.float32(np.clip(reference / max(float(linear[::4, ::4].mean()), 1e-6), 0.5, 2.0))
 
 
 def calibration_weights(sharp_linear: Float32Array, depth: FocusDepth) -> Float32Array:
@@ -188,9 +266,26 @@ def _depth_round(
     encoded: list[Float32Array], bank: kappa_fit.BlurBank, positions_px: NDArray[np.floating], sharp: Float32Array
 ) -> FocusDepth:
     """Depth from the re-rendering errors of a sweep."""
-    cost = kappa_fit.rerender_cost(encoded, bank, positions_px)
+    finer = _finer(len(encoded))
+    depths_px = np.interp(
+        np.arange(0, len(encoded) - 1 + 0.5 / finer, 1 / finer), np.arange(len(encoded)), positions_px
+    )
+    cost = kappa_fit.rerender_cost(encoded, bank, positions_px, depths_px=depths_px)
     squares = [np.minimum((f - bank.encoded[0]) ** 2, kappa_fit.ERROR_CAP**2) for f in encoded]
-    return depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
+    depth = depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
+    return replace(depth, index=depth.index / np.float32(finer))
+
+
+def _finer(frames: int) -> int:
+    """Depths per frame that are told apart: two frames alone have others between them."""
+    return 1 if frames > 2 else DEPTHS_OF_A_PAIR - 1
+
+
+def _completed(depth: FocusDepth, count: int, guide: Float32Array) -> FocusDepth:
+    """:func:`complete`, at the depths that ``count`` frames tell apart."""
+    finer = np.float32(_finer(count))
+    found = complete(replace(depth, index=depth.index * finer), int((count - 1) * finer) + 1, guide)
+    return replace(found, index=found.index / finer)
 
 
 def _label_noise_px(

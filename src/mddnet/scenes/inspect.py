@@ -92,7 +92,7 @@ def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
         ),
         kappa_of_lens=_kappa_of_lens(record),
     )
-    return replace(facts, remarks=_remarks(facts))
+    return replace(facts, remarks=(*record.remarks, *_remarks(facts)))
 
 
 def _kappa_of_lens(record: SceneRecord) -> float:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import cv2
@@ -46,6 +46,7 @@ class Aperture:
     rotation_rad: float = 0.0  # rotation of the polygon
     cat_eye: float = 0.0  # shift of the vignetting rim, in aperture radii in [0, 1); 0 for none
     cat_eye_angle_rad: float = 0.0  # direction of that shift
+    centred: bool = False  # whether the cat's eye is centred on the point, so that it displaces nothing
 
     def __post_init__(self) -> None:
         if self.blades != 0 and self.blades < 4:
@@ -90,6 +91,10 @@ def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64
     n = _KERNEL_SUBSAMPLES
     grid = (np.arange((2 * half + 1) * n) + 0.5) / n - half - 0.5
     x, y = grid[None, :], grid[:, None]
+    shift = aperture.cat_eye * radius_px
+    dx, dy = shift * np.cos(aperture.cat_eye_angle_rad), shift * np.sin(aperture.cat_eye_angle_rad)
+    if aperture.centred:
+        x, y = x + dx / 2, y + dy / 2
     if aperture.blades:
         angles = aperture.rotation_rad + 2 * np.pi * np.arange(aperture.blades) / aperture.blades
         edges = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
@@ -97,8 +102,6 @@ def _coverage_kernel(radius_px: float, aperture: Aperture) -> NDArray[np.float64
     else:
         distance = np.hypot(x, y) - radius_px
     if aperture.cat_eye:
-        shift = aperture.cat_eye * radius_px
-        dx, dy = shift * np.cos(aperture.cat_eye_angle_rad), shift * np.sin(aperture.cat_eye_angle_rad)
         distance = np.maximum(distance, np.hypot(x - dx, y - dy) - radius_px)
     # The edge is a ramp of one subsample, so that the kernel changes smoothly with the radius.
     inside = np.clip(0.5 - distance * n, 0.0, 1.0)
@@ -193,18 +196,20 @@ class _Canvas:
         self.colour = np.zeros((height, width, channels), dtype=np.float32)
         self.coverage = np.zeros((height, width), dtype=np.float32)
 
-    def add_behind(self, premultiplied: Float32Array, weight: Float32Array, kernel: Float32Array) -> None:
+    def add_behind(
+        self, premultiplied: Float32Array, weight: Float32Array, coc_px: float, aperture: Aperture, fine_px: float
+    ) -> None:
         """Blur one layer and composite it behind all earlier ones by saturating addition."""
-        reach = kernel.shape[0] // 2
+        step = max(1, int(coc_px / fine_px))
+        kernel = _psf_kernel(coc_px / step, aperture)
+        reach = kernel.shape[0] // 2 * step
         x, y, width, height = cv2.boundingRect((weight > 0).astype(np.uint8))
         box = tuple(slice(max(0, a - reach - 1), a + size + reach + 1) for a, size in ((y, height), (x, width)))
         if not width or self.coverage[box].min() >= _FULL:
             return
         layer = np.dstack([premultiplied[box], weight[box]])
         if reach:
-            # filter2D correlates; flipping the kernel makes it a convolution, which matters for asymmetric apertures.
-            flipped = np.ascontiguousarray(kernel[::-1, ::-1])
-            layer = np.asarray(cv2.filter2D(layer, -1, flipped, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
+            layer = _convolved(layer, kernel, step)
         alpha = np.maximum(layer[..., -1], 0.0)
         taken = np.minimum(alpha, np.maximum(1.0 - self.coverage[box], 0.0))
         self.colour[box] += layer[..., :-1] * (taken / np.maximum(alpha, 1e-6))[..., None]
@@ -215,6 +220,20 @@ class _Canvas:
         return (self.colour / np.maximum(self.coverage, 1e-4)[..., None]).astype(np.float32, copy=False)
 
 
+def _convolved(layer: Float32Array, kernel: Float32Array, step: int) -> Float32Array:
+    """(h, w, C) convolved with a kernel for images downsampled by ``step``, whose detail the blur removes anyway."""
+    # filter2D correlates; flipping the kernel makes it a convolution, which matters for asymmetric apertures.
+    flipped = np.ascontiguousarray(kernel[::-1, ::-1])
+    height, width = layer.shape[:2]
+    if step > 1:
+        small = (-(-width // step), -(-height // step))
+        layer = np.asarray(cv2.resize(layer, small, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    layer = np.asarray(cv2.filter2D(layer, -1, flipped, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
+    if step > 1:
+        layer = np.asarray(cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return layer
+
+
 def _render_channels(
     surfaces: Sequence[Surface],
     channels: slice,
@@ -223,11 +242,14 @@ def _render_channels(
     shift_px: float,
     aperture: Aperture,
     max_layers: int,
+    fine_px: float,
 ) -> Float32Array:
     height, width = surfaces[0].coverage.shape
     canvas = _Canvas(height, width, channels.stop - channels.start)
-    mirrored = Aperture(
-        aperture.blades, aperture.rotation_rad + np.pi, aperture.cat_eye, aperture.cat_eye_angle_rad + np.pi
+    mirrored = replace(
+        aperture,
+        rotation_rad=aperture.rotation_rad + np.pi,
+        cat_eye_angle_rad=aperture.cat_eye_angle_rad + np.pi,
     )
     for surface in surfaces:
         covered = surface.coverage > 0
@@ -246,8 +268,8 @@ def _render_channels(
             weight = np.where(index == k, 1.0 - share, np.where(index == k - 1, share, 0.0)).astype(np.float32)
             weight *= surface.coverage
             # In front of the plane of focus, the image of the aperture is rotated by 180 degrees.
-            kernel = _psf_kernel(abs(float(c)), aperture if c > 0 or aperture == DISC else mirrored)
-            canvas.add_behind(colour * weight[..., None], weight, kernel)
+            shape = aperture if c > 0 or aperture == DISC else mirrored
+            canvas.add_behind(colour * weight[..., None], weight, abs(float(c)), shape, fine_px)
     return canvas.picture()
 
 
@@ -257,11 +279,13 @@ def render_surfaces(
     kappa: float,
     flaws: LensFlaws | None = None,
     max_layers: int = MAX_LAYERS,
+    fine_px: float | None = None,
 ) -> Float32Array:
     """Render surfaces through a lens: every point is blurred by |kappa (u_focus - u)| px; (H, W, 3) linear light.
 
     The surfaces are nearest first, of one size, and together cover every pixel. ``kappa`` is in pixels per unit of
-    their inverse depth. ValueError for unknown depth under coverage or a CoC beyond the cap.
+    their inverse depth. With ``fine_px``, layers with a CoC of n times as much are blurred at 1/n of the resolution,
+    which is fast and has no cap. ValueError for unknown depth under coverage or a CoC beyond the cap.
     """
     flaws = flaws or LensFlaws()
     if not surfaces:
@@ -279,14 +303,14 @@ def render_surfaces(
         if not np.isfinite(u).all():
             raise ValueError(f"surface {number}: unknown inverse depth where it covers pixels; complete the map first")
         largest = kappa * float(np.abs(u_focus - u).max(initial=0.0)) + max(abs(s) for s in flaws.colour_shift_px)
-        if largest > MAX_COC_PX:
+        if fine_px is None and largest > MAX_COC_PX:
             raise ValueError(f"surface {number}: CoC up to {largest:.0f} px; expected at most {MAX_COC_PX:g} px")
     if len(set(flaws.colour_shift_px)) == 1:
         groups = [(slice(0, 3), flaws.colour_shift_px[0])]
     else:
         groups = [(slice(c, c + 1), flaws.colour_shift_px[c]) for c in range(3)]
     parts = [
-        _render_channels(surfaces, channels, u_focus, kappa, shift, flaws.aperture, max_layers)
+        _render_channels(surfaces, channels, u_focus, kappa, shift, flaws.aperture, max_layers, fine_px or MAX_COC_PX)
         for channels, shift in groups
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
@@ -372,15 +396,25 @@ def render_defocus(
         )
     if not np.isfinite(signed_defocus_px).all():
         raise ValueError("signed defocus holds NaN or infinity; expected finite values (complete the depth map first)")
-    camera = camera or Camera()
     linear = linear_from_srgb8(sharp_srgb8)
+    return develop(defocused_light(linear, signed_defocus_px, flaws, jump_px), camera or Camera(), seed)
+
+
+def defocused_light(
+    linear: Float32Array,
+    signed_defocus_px: Float32Array,
+    flaws: LensFlaws | None = None,
+    jump_px: float = 1.5,
+    fine_px: float | None = None,
+) -> Float32Array:
+    """Blur (H, W, 3) linear light by (H, W) finite signed CoC; options as for the other functions of this module."""
     inv_depth = (-np.asarray(signed_defocus_px)).astype(np.float32)
-    surfaces = [Surface(linear, inv_depth, np.ones(shape, dtype=np.float32))]
+    surfaces = [Surface(linear, inv_depth, np.ones(inv_depth.shape, dtype=np.float32))]
     reach_px = int(np.ceil(np.abs(inv_depth).max() / 2)) + 2
     behind = hidden_surface(linear, inv_depth, jump_px, reach_px)
     if behind is not None:
         surfaces.append(behind)
-    return develop(render_surfaces(surfaces, 0.0, 1.0, flaws), camera, seed)
+    return render_surfaces(surfaces, 0.0, 1.0, flaws, fine_px=fine_px)
 
 
 def develop(linear: Float32Array, camera: Camera, seed: int = 0) -> UInt8Array:

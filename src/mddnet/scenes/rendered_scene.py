@@ -31,6 +31,7 @@ from mddnet.scenes import render
 from mddnet.scenes.colour_error import draw_colour_shift_px
 from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
+from mddnet.scenes.remarks import depth_remarks
 from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv_depth, write_scene_json
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
@@ -200,10 +201,11 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
     """A lens with the field of view of the capture, and the exact f-number for each frame's kappa.
 
     With p = f / focal_px, kappa = f v / (N p) gives N = focal_px v / kappa. The focal length is free, since it scales
-    the whole camera; it is chosen for f-numbers around 4.
+    the whole camera; it is chosen for f-numbers around 4, and to focus on the nearest plane of the shots.
     """
     typical = float(np.exp(np.mean([np.log(s.kappa) for s in shots])))
-    focal_mm = float(np.clip(1000.0 * 4.0 * typical / focal_px, 2.0, 200.0))
+    nearest_mm = 1000.0 / max(1e-9, *(shot.u_focus for shot in shots))
+    focal_mm = min(float(np.clip(1000.0 * 4.0 * typical / focal_px, 2.0, 200.0)), nearest_mm / 2.0)
     f_numbers = []
     for shot in shots:
         z = 1.0 / shot.u_focus if shot.u_focus > 0 else float("inf")
@@ -220,12 +222,15 @@ def _captured_scene(
     seed: int,
 ) -> SceneRecord:
     rng = named_rng(f"{capture.location}/{capture.name}", seed)
-    image, truth = capture.read_rgb(), capture.read_inv_depth()
+    notes: list[str] = []
+    image, truth = capture.read_rgb(notes), capture.read_inv_depth(notes)
     if truth.shape != image.shape[:2]:
         raise RejectedScene(f"image {image.shape[:2]} and depth {truth.shape} differ in size")
     known = float(np.isfinite(truth).mean())
     if known < MIN_KNOWN_SHARE:
         raise RejectedScene(f"depth is known for {known:.0%} of the pixels; expected at least {MIN_KNOWN_SHARE:.0%}")
+    if capture.unit == "1/m":
+        notes += depth_remarks(truth, stated_mm=kind == "rgbd")
     rendered = completed_inv_depth(truth, image)
     if kind == "rgbd":
         # Outliers of depth sensors would be rendered as strongly blurred specks.
@@ -246,7 +251,8 @@ def _captured_scene(
     provenance = "pseudo" if kind == "pseudo" else "rendered"
     measures = {"known_share": known, "texture": texture(image)}
     name = scene_name(capture.name)
-    record = scene_record(capture, name, kind, capture.unit, frames=[], provenance=provenance, measures=measures)
+    about = {"provenance": provenance, "measures": measures, "remarks": tuple(notes)}
+    record = scene_record(capture, name, kind, capture.unit, frames=[], **about)
     focal_px = focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2])
     return _write_scene(record, _Pictures(image, truth, rendered, surfaces, focal_px), out_root, frames, rng)
 
@@ -275,12 +281,14 @@ def build_view_scene(capture: RenderedView, out_root: Path, frames: int, seed: i
 def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:
     """Render frames from a photo with synthetic depth, often (70 %) with pieces of the other photo in front."""
     rng = named_rng(f"{photo.location}/{photo.name}", seed)
-    image = photo.read_rgb()
+    notes: list[str] = []
+    image = photo.read_rgb(notes)
     pasted = photo.other is not None and rng.random() < PASTE_SHARE
     synthetic = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
     sharp = srgb8_from_linear(synthetic.sharp_linear())
     measures = {"pasted": float(synthetic.pasted), "texture": texture(sharp)}
     name = scene_name(photo.name)
-    record = scene_record(photo, name, "photo", "relative", frames=[], provenance="rendered", measures=measures)
+    about = {"provenance": "rendered", "measures": measures, "remarks": tuple(notes)}
+    record = scene_record(photo, name, "photo", "relative", frames=[], **about)
     pictures = _Pictures(sharp, synthetic.inv_depth, synthetic.inv_depth, synthetic.surfaces)
     return _write_scene(record, pictures, out_root, frames, rng)

@@ -22,28 +22,30 @@ def modified_laplacian(linear: Float32Array, presmooth_px: float = 0.7) -> Float
     return np.asarray(np.abs(along_x) + np.abs(along_y), dtype=np.float32)
 
 
-def sharpness_profile(
-    linear_frames: Sequence[Float32Array], window_px: float, wanted: Sequence[bool] | None = None
-) -> Float32Array:
-    """(N, H, W) sharpness of (H, W, 3) linear light: mean square of the modified Laplacian over the noise variance.
+def sharpness_profile(linear_frames: Sequence[Float32Array], window_px: float) -> Float32Array:
+    """(N, H, W) sharpness of (H, W, 3) linear light: mean square of the modified Laplacian over the noise variance."""
+    light = noise_variance(linear_frames, window_px)
+    return np.stack([sharpness(frame, light, window_px) for frame in linear_frames])
 
-    The variance of shot noise is proportional to light, so squares are divided by the mean light of the stack. This is
-    the same divisor for all frames, which does not move the peak. Frames that are not ``wanted`` are 0.
+
+def noise_variance(linear_frames: Sequence[Float32Array], window_px: float) -> Float32Array:
+    """(H, W, 3) mean light of frames, to which the variance of shot noise is proportional.
+
+    It is the same divisor for all frames of a stack, which does not move the peak of their sharpness.
     """
     mean = np.zeros(linear_frames[0].shape, dtype=np.float32)
     for frame in linear_frames:
         mean += frame / np.float32(len(linear_frames))
-    light = cv2.GaussianBlur(mean, (0, 0), max(window_px, 1.0)) + np.float32(READ_NOISE_FLOOR)
-    profile = np.empty((len(linear_frames), *mean.shape[:2]), dtype=np.float32)
-    for i, frame in enumerate(linear_frames):
-        if wanted is not None and not wanted[i]:
-            profile[i] = 0
-            continue
-        energies = modified_laplacian(frame) ** 2 / light
-        # ten times as fast as sum(axis=2)
-        energy = energies[:, :, 0] + energies[:, :, 1] + energies[:, :, 2]
-        profile[i] = cv2.GaussianBlur(energy, (0, 0), window_px)
-    return profile
+    smooth = cv2.GaussianBlur(mean, (0, 0), max(window_px, 1.0)) + np.float32(READ_NOISE_FLOOR)
+    return np.asarray(smooth, dtype=np.float32)
+
+
+def sharpness(linear: Float32Array, noise: Float32Array, window_px: float) -> Float32Array:
+    """(H, W) sharpness of one frame, whose noise variance is that of :func:`noise_variance`."""
+    energies = modified_laplacian(linear) ** 2 / noise
+    # ten times as fast as sum(axis=2)
+    energy = energies[:, :, 0] + energies[:, :, 1] + energies[:, :, 2]
+    return np.asarray(cv2.GaussianBlur(energy, (0, 0), window_px), dtype=np.float32)
 
 
 def noise_floor(profile: Float32Array) -> float:

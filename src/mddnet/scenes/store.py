@@ -143,7 +143,8 @@ def scene_record(
 ) -> SceneRecord:
     """The record of a scene with real frames unless ``fields`` say otherwise, and with the usual file names."""
     about = {"location": capture.location, "source": capture.source, "licence": capture.licence}
-    usual = {"provenance": "real", "sharp": "sharp.jpg", "inv_depth": "inv_depth.png"}
+    noted = capture.remarks() if isinstance(capture, CaptureDescription) else ()
+    usual = {"provenance": "real", "sharp": "sharp.jpg", "inv_depth": "inv_depth.png", "remarks": noted}
     return SceneRecord(name=name, capture=kind, unit=unit, **{**about, **usual, **fields})
 
 
@@ -218,6 +219,7 @@ def read_scene(folder: Path) -> SceneRecord:
             confidence=None if confidence is None else _inside(folder, confidence),
             lens=Lens.from_json(data.get("lens", {})),
             measures={str(k): float(v) for k, v in data.get("measures", {}).items()},
+            remarks=tuple(map(str, data.get("remarks", ()))),
         )
     except WRONG_FIELDS as error:
         raise CaptureError(
