@@ -15,16 +15,17 @@ is in metres.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from mddnet.evaluate.datasets import files
-from mddnet.evaluate.datasets.record import Item, Listing, MissingFiles
+from mddnet.evaluate.datasets.record import Failure, Item, MissingFiles
 
 SELECTION = "val_selection_cropped"
 
 
-def list_kitti(root: Path) -> Listing:
+def list_kitti(root: Path) -> Iterator[Item | Failure]:
     """List the photos of KITTI."""
     selection = root if root.name == SELECTION else root / SELECTION
     if (selection / "image").is_dir():
@@ -35,7 +36,7 @@ def list_kitti(root: Path) -> Listing:
     raise MissingFiles(selection / "image", "the photos of the selection, or rgb/")
 
 
-def _pairs(photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Listing:
+def _pairs(photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Iterator[Item | Failure]:
     """Photos with their depth maps, whose names have ``of_depth`` instead of ``of_photo``."""
 
     def depth_of(photo: Path) -> Path | None:
