@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,9 +39,9 @@ class Metric:
     key: str  # its name in ``evaluation.json``
     title: str  # of its column; "" for a number without a column
     group: Group  # its table
-    function: Callable[[Any], float] | None = None  # of a ``Comparison``; None if it follows from other metrics
-    needs: tuple[str, ...] = ()  # attributes of ``Comparison``, dotted, that must not be None
-    reference: bool = False  # whether it needs the truth alone
+    function: Callable[..., float] | None = None  # of ``inputs``; None if it follows from other metrics
+    inputs: tuple[str, ...] = ()  # attributes of ``Comparison``, dotted; if one is None, the metric does not apply
+    reference: bool = False  # whether it depends on the truth alone
     reference_key: str | None = None  # key of the reference that it is compared with
     unit: str = ""  # "" for a share
     digits: int = 3  # decimals in tables
@@ -69,22 +70,20 @@ def register(*metrics: Metric) -> None:
 
 
 def measure(comparison: Comparison, keys: Iterable[str] | None = None, *, references: bool = True) -> dict[str, float]:
-    """Every metric (of ``keys``) that applies to a photo; ``references`` are those that need the truth alone."""
-    return {
-        metric.key: metric.function(comparison)
-        for metric in (METRICS[key] for key in keys or METRICS)
-        if metric.function is not None
-        and (references or not metric.reference)
-        and all(_found(comparison, need) for need in metric.needs)
-    }
+    """Every metric (of ``keys``) that applies to a photo; ``references`` are those that depend on the truth alone."""
+    measures = {}
+    for metric in (METRICS[key] for key in keys or METRICS):
+        if metric.function is not None and (references or not metric.reference):
+            inputs = list(takewhile(lambda value: value is not None, (_input(comparison, i) for i in metric.inputs)))
+            if len(inputs) == len(metric.inputs):
+                measures[metric.key] = metric.function(*inputs)
+    return measures
 
 
-def _found(value: Any, need: str) -> bool:
-    for name in need.split("."):
-        value = getattr(value, name)
-        if value is None:
-            return False
-    return True
+def _input(value: Any, name: str) -> Any:
+    for part in name.split("."):
+        value = None if value is None else getattr(value, part)
+    return value
 
 
 def in_group(group: Group) -> list[Metric]:
