@@ -119,9 +119,8 @@ def evaluate(
     from mddnet.evaluate import PARTS
 
     parts = PARTS if options.only is None else tuple(part.strip() for part in options.only.split(",") if part.strip())
-    unknown = [part for part in parts if part not in PARTS]
     wrong = options.wrong_usage()
-    if wrong is None and (unknown or not parts):
+    if wrong is None and not (parts and set(parts) <= set(PARTS)):
         wrong = f"--only {options.only}: expected some of {','.join(PARTS)}"
     if wrong is not None:
         print(f"mddnet evaluate: {wrong}", file=sys.stderr)
@@ -174,9 +173,8 @@ def _evaluate(predictor: Model, options: EvaluateOptions, parts: tuple[str, ...]
         "baselines": [find_baseline(name, options.threads) for name in options.baseline or ()],
         "on_progress": show,
     }
-    if dataset is None:
+    if dataset is None or options.root is None:
         where = options.scenes, options.data, options.split, parts
         return evaluate_model(predictor, *where, speed=options.speed, **shared)
-    assert options.root is not None
-    protocol: dict[str, Any] = {"limit": options.limit, "crop": options.crop, "cap_m": options.cap}
-    return evaluate_dataset(predictor, dataset, options.root, checksums=options.checksums, **protocol, **shared)
+    shared |= {"limit": options.limit, "crop": options.crop, "cap_m": options.cap, "checksums": options.checksums}
+    return evaluate_dataset(predictor, dataset, options.root, **shared)

@@ -47,17 +47,10 @@ class LabelTask:
     image: Path
     scene: Path | None = None  # the scene folder
 
-    @property
-    def rgb(self) -> str:
-        return f"{self.source}/{self.name}{self.image.suffix}"
-
-    @property
-    def depth(self) -> str:
-        return f"{self.source}/{DEPTH}/{self.name}.png"
-
-    @property
-    def note(self) -> str:
-        return f"{self.source}/{DEPTH}/{self.name}.json"
+    def files(self) -> tuple[str, str, str]:
+        """Photo, depth, and a note of what the label was made from, below the group."""
+        depth = f"{self.source}/{DEPTH}/{self.name}"
+        return f"{self.source}/{self.name}{self.image.suffix}", f"{depth}.png", f"{depth}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +137,7 @@ def label_photos(
 
 
 def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Checks) -> LabelRow:
-    rgb, depth, note = root / task.rgb, root / task.depth, root / task.note
+    rgb, depth, note = (root / file for file in task.files())
     try:
         content = task.image.read_bytes()
         inputs = _inputs(task, content, digest, checks)
@@ -184,8 +177,9 @@ def _inputs(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dic
 
 def _kept(task: LabelTask, root: Path, inputs: dict[str, Any]) -> LabelRow | None:
     """The row of an earlier run, if its files exist and its inputs have not changed."""
+    rgb, depth, note = (root / file for file in task.files())
     try:
-        data = read_json_object(root / task.note)
+        data = read_json_object(note)
     except CaptureError:
         return None
     reason, measures = data.get("reason"), data.get("measures")
@@ -195,8 +189,7 @@ def _kept(task: LabelTask, root: Path, inputs: dict[str, Any]) -> LabelRow | Non
         return None
     if reason:
         return LabelRow(task, "rejected", reason, measures)
-    complete = (root / task.rgb).is_file() and (root / task.depth).is_file()
-    return LabelRow(task, "kept", "", measures) if complete else None
+    return LabelRow(task, "kept", "", measures) if rgb.is_file() and depth.is_file() else None
 
 
 def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
@@ -214,7 +207,8 @@ def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
         facts = {"source": task.source, "place": task.location}
         facts |= {name: f"{value:.4f}" for name, value in row.measures.items()}
         if row.state in ("labelled", "kept"):
-            facts |= {"rgb": task.rgb, "depth": task.depth, "depth_unit": PSEUDO_UNIT, "licence": task.licence}
+            rgb, depth, _ = task.files()
+            facts |= {"rgb": rgb, "depth": depth, "depth_unit": PSEUDO_UNIT, "licence": task.licence}
             labelled.append(facts | {"note": f"pseudo-label by {teacher}", "teacher": teacher})
         else:
             rejected.append(facts | {"photo": task.name, "reason": row.reason})

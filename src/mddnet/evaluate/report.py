@@ -55,13 +55,13 @@ def _section(result: SourceResult, evaluation: Evaluation) -> dict[str, Any]:
     """One kind of scene, or a data set, for the template."""
     model = result.model
     photos = len({(row.scene, row.file) for row in model.frames})
-    groups = "locations" if result.averaged == "location" else "groups"
+    groups = "locations" if result.source.averaged == "location" else "groups"
     cases = []
     for key, (worst, best) in result.cases.items():
         label = f"{METRICS[key].group}, {METRICS[key].title}"
         cases += [(f"Worst by {label}", worst), (f"Best by {label}", best)]
     return {
-        "title": result.title,
+        "title": result.source.title,
         "counts": f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
         "headlines": [_headline(model, *pair) for pair in _with_reference(model)],
         "figures": {title: _png(figure) for title, figure in _figures(model)},
@@ -76,8 +76,9 @@ def _headline(model: MethodResult, metric: Metric, reference: Metric) -> tuple[s
 
 
 def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:
+    """The metrics with a reference, where both were measured."""
     pairs = [(metric, METRICS[metric.reference_key]) for metric in METRICS.values() if metric.reference_key is not None]
-    return [(metric, reference) for metric, reference in pairs if {metric.key, reference.key} <= set(model.macro)]
+    return [pair for pair in pairs if all(metric.key in model.macro for metric in pair)]
 
 
 def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
