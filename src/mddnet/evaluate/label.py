@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
                 for p in list_photos(source / "photos")
             ]
         else:
-            found = _photographed(source)
+            found = list(_photographed(source))
         for task in (found[i] for i in evenly(len(found), limit or len(found))):
             first = tasks.setdefault((task.source, task.name), task)
             if first.image != task.image:
@@ -85,16 +85,14 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
     return list(tasks.values())
 
 
-def _photographed(root: Path) -> list[LabelTask]:
-    tasks = []
+def _photographed(root: Path) -> Iterator[LabelTask]:
     for folder in list_scenes(root):
         if folder.parent.name in ("photos", GROUP):
             continue  # the most numerous, and never photographed with blur
         record = read_scene(folder)
         if record.provenance == "real":
             source, name = scene_name(folder.parent.name), scene_name(folder.name)
-            tasks.append(LabelTask(source, name, record.location, record.licence, folder / record.sharp, folder))
-    return tasks
+            yield LabelTask(source, name, record.location, record.licence, folder / record.sharp, folder)
 
 
 def teacher_digest(name: str, teacher: Method) -> str:
@@ -108,7 +106,7 @@ def teacher_digest(name: str, teacher: Method) -> str:
 
 
 def label_photos(
-    tasks: Sequence[LabelTask], teacher: Method, digest: str, out: Path, checks: Checks | None = None
+    tasks: Sequence[LabelTask], teacher: Method, digest: str, out: Path, checks: Checks
 ) -> Generator[LabelRow]:
     """Label photos; a label is kept if photo, teacher and checks have not changed.
 
@@ -117,7 +115,6 @@ def label_photos(
     :func:`teacher_digest`. OutputError if ``out`` cannot be written, or another process is labelling there; ModelError
     if the teacher's output does not match its quantities, or it has no depth.
     """
-    checks = checks or Checks()
     root = out / GROUP
     rows: list[LabelRow] = []
     with writing_into(out):

@@ -47,13 +47,13 @@ class Predictor(Protocol):
     def predict(self, photo: UInt8Array, /) -> Any: ...
 
 
+@dataclass(frozen=True)
 class PredictorMethod:
     """A predictor as a method."""
 
+    predictor: Predictor
+    name: str
     quantities: tuple[Quantity, ...] = ("defocus_px", "inv_depth")
-
-    def __init__(self, predictor: Predictor, name: str) -> None:
-        self.predictor, self.name = predictor, name
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
         maps = self.predictor.predict(photo)

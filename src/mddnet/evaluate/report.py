@@ -16,7 +16,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mddnet.evaluate.cases import Case
 from mddnet.evaluate.provenance import provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
 from mddnet.evaluate.tables import cell, heading, result_tables, source_tables
@@ -154,11 +153,13 @@ def _address(data: bytes, kind: str) -> str:
 
 
 def _compared_cases(evaluation: Evaluation) -> list[tuple[str, tuple[SmallPicture, ...]]]:
-    cases: dict[tuple[str, str], Case] = {}
-    for kind, result in evaluation.kinds.items():
-        for worst, best in result.cases.values():
-            for case in (*worst, *best):
-                cases.setdefault((kind, case.name), case)
+    """Each photo among the worst or the best once, at most 24."""
+    cases = {
+        (kind, case.name): case
+        for kind, result in evaluation.kinds.items()
+        for worst, best in result.cases.values()
+        for case in (*worst, *best)
+    }
     return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:24]]
 
 

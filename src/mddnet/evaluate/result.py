@@ -14,7 +14,7 @@ from mddnet.evaluate.cases import Cases
 from mddnet.evaluate.discs import Shape, SlopeFit, SlopeResult
 from mddnet.evaluate.samples import Source
 from mddnet.metrics import METRICS, Sparsification, falling_steps
-from mddnet.metrics.registry import add_from_means, mean, over_photos, pooled_mean
+from mddnet.metrics.registry import mean, pooled_mean, with_derived
 from mddnet.metrics.sparsification import ERRORS
 
 REMOVED_PERCENT = tuple(range(0, 100, 10))  # points of reported sparsification curves
@@ -157,12 +157,9 @@ class MethodResult:
             rows = [row.measures for row in self.frames if row.location == location]
             summary = pooled_mean([self.scenes[scene] for scene in scenes])
             summary |= {"scenes": float(len(scenes)), "frames": float(len(rows))}
-            add_from_means(summary)
-            self.locations[location] = summary | over_photos(rows)
-        counts = ("scenes", "frames", "coc_pixels")
+            self.locations[location] = with_derived(summary, rows)
         macro = mean(list(self.locations.values()))
-        self.macro = {name: value for name, value in macro.items() if name not in counts}
-        self.macro |= over_photos([row.measures for row in self.frames])
+        self.macro = with_derived(_without_counts(macro), [row.measures for row in self.frames])
 
     def _average_photos(self) -> None:
         """Over photos, per group and overall, as usual for public data sets."""
@@ -174,12 +171,12 @@ class MethodResult:
                 row.measures["sign_constant"] = value  # per photo, not per location
         by_group[MACRO] = [row.measures for row in self.frames]
         for group, rows in by_group.items():
-            summary = mean(rows)
-            add_from_means(summary)
-            self.locations[group] = summary | over_photos(rows) | {"frames": float(len(rows))}
-        self.macro = self.locations.pop(MACRO)
-        for name in ("coc_pixels", "frames"):
-            self.macro.pop(name, None)
+            self.locations[group] = with_derived(mean(rows), rows) | {"frames": float(len(rows))}
+        self.macro = _without_counts(self.locations.pop(MACRO))
+
+
+def _without_counts(means: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in means.items() if name not in ("scenes", "frames", "coc_pixels")}
 
 
 @dataclass(slots=True)

@@ -283,11 +283,9 @@ def _infer(method: Method, truth: Truth) -> Estimate:
     if truth.near_far_pairs is None:
         return checked_infer(method, truth.photo)
     first, second = (checked_infer(method, photo) for photo in np.split(truth.photo, 2))
-    if first.defocus_px is not None and second.defocus_px is not None:
-        return Estimate(defocus_px=np.concatenate([first.defocus_px, second.defocus_px]))
-    assert first.blur_score is not None and second.blur_score is not None
-    score = np.concatenate([first.blur_score, second.blur_score])
-    return Estimate(blur_score=score, blur_threshold=first.blur_threshold)
+    name = "blur_score" if first.defocus_px is None else "defocus_px"
+    stacked: Any = np.concatenate([getattr(first, name), getattr(second, name)])
+    return Estimate(**{name: stacked}, blur_threshold=first.blur_threshold)
 
 
 def measure_speed(model: Any, runs: int = 20) -> SpeedResult:

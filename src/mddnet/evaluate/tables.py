@@ -18,7 +18,7 @@ from mddnet.evaluate.samples import Source
 from mddnet.evaluate.scenes import BLUR_SHARE_MIN, CONFIDENCE_MIN
 from mddnet.io.atomic import atomic_write, plain_json
 from mddnet.metrics import METRICS, TEXTURE_SHARE, Metric
-from mddnet.metrics.registry import Group, in_group
+from mddnet.metrics.registry import Group
 from mddnet.metrics.sparsification import ERRORS
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def source_tables(result: SourceResult, evaluation: Evaluation) -> list[ResultTa
 def _group_table(result: SourceResult, group: Group, evaluation: Evaluation) -> ResultTable | None:
     """One row per location, one column per metric of the group."""
     model = result.model
-    shown = [metric for metric in in_group(group) if metric.key in model.macro]
+    shown = [m for m in METRICS.values() if m.group == group and m.title and m.key in model.macro]
     if not shown:
         return None
     keys = {metric.key for metric in shown}

@@ -86,24 +86,11 @@ def _input(value: Any, name: str) -> Any:
     return value
 
 
-def in_group(group: Group) -> list[Metric]:
-    """The metrics of a table that have a column."""
-    return [metric for metric in METRICS.values() if metric.group == group and metric.title]
-
-
-def add_from_means(summary: dict[str, float]) -> None:
-    """Add the metrics that follow from the means of a location, unless they are present."""
-    for metric in METRICS.values():
-        if metric.from_means is not None and metric.key not in summary:
-            value = metric.from_means(summary)
-            if value is not None:
-                summary[metric.key] = value
-
-
-def over_photos(rows: Sequence[Measures]) -> dict[str, float]:
-    """The metrics that follow from the measures of all photos."""
-    found = {m.key: m.over_photos(rows) for m in METRICS.values() if m.over_photos is not None}
-    return {key: value for key, value in found.items() if value is not None}
+def with_derived(means: Measures, rows: Sequence[Measures]) -> dict[str, float]:
+    """Means of photos with the metrics that follow from them, unless present, and from the measures of the photos."""
+    found = {m.key: m.from_means(means) for m in METRICS.values() if m.from_means is not None and m.key not in means}
+    found |= {m.key: m.over_photos(rows) for m in METRICS.values() if m.over_photos is not None}
+    return {**means, **{key: value for key, value in found.items() if value is not None}}
 
 
 def mean(rows: Sequence[Measures]) -> dict[str, float]:
