@@ -18,7 +18,7 @@ from PIL import Image
 
 from mddnet.evaluate.provenance import provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
-from mddnet.evaluate.tables import cell, heading, result_tables, source_tables
+from mddnet.evaluate.tables import ResultTable, cell, heading, result_tables, source_tables
 from mddnet.metrics import METRICS, Metric
 from mddnet.metrics.sparsification import ERRORS
 from mddnet.scenes.small_pictures import SmallPicture
@@ -62,16 +62,19 @@ def _section(result: SourceResult, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "title": result.source.title,
         "counts": f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
-        "headlines": [_headline(model, *pair) for pair in _with_reference(model)],
+        "headlines": _headlines(model),
         "figures": {title: _png(figure) for title, figure in _figures(model)},
         "cases": [(label, found) for label, found in cases if found],
         "tables": source_tables(result, evaluation),
     }
 
 
-def _headline(model: MethodResult, metric: Metric, reference: Metric) -> tuple[str, ...]:
-    expected = f"{cell(model.macro, reference)} ({reference.title})"
-    return f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better
+def _headlines(model: MethodResult) -> ResultTable:
+    rows = []
+    for metric, reference in _with_reference(model):
+        expected = f"{cell(model.macro, reference)} ({reference.title})"
+        rows.append((f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better))
+    return ResultTable("", ("metric", "model", "reference", "better"), tuple(rows))
 
 
 def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:

@@ -142,8 +142,8 @@ def _compared_tables(result: SourceResult, evaluation: Evaluation) -> Iterator[R
     note = f"The same photos, means over {over}; quantities that a method does not estimate are left out."
     for what in ("defocus", "depth"):
         compared = [m for m in METRICS.values() if m.compared and (m.group in _DEPTH_GROUPS) == (what == "depth")]
-        macros = {name: method.macro for name, method in result.methods.items()}
-        rows = {name: macro for name, macro in macros.items() if any(metric.key in macro for metric in compared)}
+        keys = {metric.key for metric in compared}
+        rows = {name: method.macro for name, method in result.methods.items() if keys & method.macro.keys()}
         shown = [metric for metric in compared if any(metric.key in macro for macro in rows.values())]
         if len(rows) > 1:
             cells = tuple(

@@ -1,16 +1,14 @@
 """Data sets with defocus maps: SYNDOF, rendered from depth, and RTF, measured.
 
-SYNDOF (Lee et al., "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019): ``image/NAME.png`` and
-``blur_map/NAME.png``; a blur map is ten times the sigma of the Gaussian in px of the image, in channel 1 where it has
-three, up to sigma (maxCoC - 1) / 4 = 7 px. From the authors' README,
-https://github.com/codeslake/SYNDOF.
+SYNDOF (Lee et al., "Deep Defocus Map Estimation using Domain Adaptation", CVPR 2019): a blur map is ten times the sigma
+of the Gaussian in px of the image, in channel 1 where it has three, up to sigma (maxCoC - 1) / 4 = 7 px. From the
+authors' README, https://github.com/codeslake/SYNDOF.
 
 RTF (D'Andres et al., "Non-Parametric Blur Map Regression for Depth of Field Extension", IEEE TIP 2016): 22 photos. As
 DMENet's authors evaluate it (https://github.com/codeslake/DMENet, evaluation/RTF: readme.md, quantitative_RTF.m):
-``gt/NAME.mat`` has ``blurMap``, the size of the disc; ``convertion.mat`` (sic) has the table ``convertion`` with that
-size in its second column and the sigma of the Gaussian, px, in its first; the nearest row is used. Both maps are
-clipped at 3.275 px and divided by it, over their common rows and columns. The photos of ``image/`` and the maps are
-paired in the order of their names.
+``blurMap`` is the size of the disc; the table ``convertion`` (sic) has that size in its second column and the sigma of
+the Gaussian, px, in its first; the nearest row is used. Both maps are clipped at 3.275 px and divided by it, over their
+common rows and columns. Photos and maps are paired in the order of their names.
 """
 
 from __future__ import annotations

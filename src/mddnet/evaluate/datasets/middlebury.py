@@ -1,16 +1,13 @@
 """Middlebury stereo sets: 2014 (and 2021 and benchmark v3, in the same form) with calibration, 2005 and 2006 without.
 
-- 2014 (Scharstein et al., "High-Resolution Stereo Datasets with Subpixel-Accurate Ground Truth", GCPR 2014): a folder
-  per scene with ``im0.png``, ``disp0.pfm`` (px, infinite where unknown) and ``calib.txt`` with lines such as
-  ``cam0=[3997.684 0 1176.728; 0 3997.684 1011.728; 0 0 1]``, ``doffs=131.111``, ``baseline=193.001`` (mm); depth in mm
-  is baseline f / (d + doffs).
-- Benchmark v3 (MiddEval3): the same files of scenes of 2014 at full, half or quarter size, with the disparity in
-  ``disp0GT.pfm``; ``calib.txt`` is for that size. Spaces around ``=`` and in the brackets of ``calib.txt`` are
-  accepted.
-- 2006 (Hirschmueller and Scharstein, CVPR 2007): ``view1.png`` and ``disp1.png``, 8 bits, 0 unknown; one level is 1 px
-  at full size, two levels are 1 px at half size and three at third size. ``dmin.txt`` has the offset to add, in px at
-  full size. Focal length (3740 px at full size) and baseline (160 mm) are the same for all scenes. Without
-  ``dmin.txt``, inverse depth is affine.
+- 2014 (Scharstein et al., "High-Resolution Stereo Datasets with Subpixel-Accurate Ground Truth", GCPR 2014): disparity
+  in px, infinite where unknown. ``calib.txt`` has lines such as
+  ``cam0=[3997.684 0 1176.728; 0 3997.684 1011.728; 0 0 1]``, ``doffs=131.111``, ``baseline=193.001`` (mm), also with
+  other spaces; depth in mm is baseline f / (d + doffs). Scenes of the benchmark v3 (MiddEval3) have full, half or
+  quarter size, and the ``calib.txt`` of that size.
+- 2006 (Hirschmueller and Scharstein, CVPR 2007): disparity of 8 bits, 0 unknown; one level is 1 px at full size, two
+  levels are 1 px at half size and three at third size. ``dmin.txt`` has the offset to add, in px at full size; without
+  it, inverse depth is affine. Focal length (3740 px at full size) and baseline (160 mm) are the same for all scenes.
 
 As described at https://vision.middlebury.edu/stereo/data/ (scenes2014, scenes2006) and
 https://vision.middlebury.edu/stereo/submit3/.

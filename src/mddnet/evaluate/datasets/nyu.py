@@ -2,12 +2,11 @@
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012.
 
-``nyu_depth_v2_labeled.mat`` is MATLAB 7.3, which is HDF5, with dimensions reversed by h5py: ``images`` (1449, 3, 640,
-480) uint8, ``rawDepths`` and ``depths`` (1449, 640, 480) float32 metres, 0 where the sensor has no measurement,
-``sceneTypes`` references to texts. ``splits.mat`` has ``testNdxs``, numbers from 1. As described at
-https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html and read by extract_official_train_test_set_from_mat.py of
-https://github.com/cleinc/bts, which also writes the usual PNG form: per scene type ``rgb_NNNNN.jpg`` (numbers from 0,
-black outside rows 7 to 473 and columns 7 to 631) and ``sync_depth_NNNNN.png``, 16 bits, rawDepths in millimetres.
+The .mat file is MATLAB 7.3, which is HDF5, with dimensions reversed by h5py: ``images`` (1449, 3, 640, 480) uint8,
+``rawDepths`` (1449, 640, 480) float32 metres, 0 where the sensor has no measurement, ``sceneTypes`` references to
+texts. ``splits.mat`` has ``testNdxs``, numbers from 1. As described on the authors' page and read by
+extract_official_train_test_set_from_mat.py of https://github.com/cleinc/bts, which also writes the usual PNG form:
+photos numbered from 0, black outside rows 7 to 473 and columns 7 to 631, and rawDepths in millimetres.
 https://github.com/YvanYin/Metric3D has the same files in ``rgb/`` and ``depth/``, with a white border.
 """
 
