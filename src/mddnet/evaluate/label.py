@@ -180,9 +180,8 @@ def _kept(task: LabelTask, root: Path, inputs: dict[str, Any]) -> LabelRow | Non
     except CaptureError:
         return None
     reason, measures = data.get("reason"), data.get("measures")
-    if any(data.get(key) != value for key, value in inputs.items()):
-        return None
-    if not isinstance(reason, str) or not isinstance(measures, dict):
+    changed = any(data.get(key) != value for key, value in inputs.items())
+    if changed or not isinstance(reason, str) or not isinstance(measures, dict):
         return None
     if reason:
         return LabelRow(task, "rejected", reason, measures)
