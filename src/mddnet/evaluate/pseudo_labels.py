@@ -92,7 +92,7 @@ def _inv_depth(teacher: Method, photo: UInt8Array) -> Float32Array:
 def _normalised(inv_depth: Float32Array) -> Float32Array | None:
     """0 at the 2nd and 1 at the 98th percentile; None without a range."""
     spread = inv_depth_range(inv_depth)
-    if not spread > 1e-6 * float(np.abs(inv_depth).max()):  # float32 rounding of a constant
+    if not spread > 1e-5 * float(np.abs(inv_depth).max()):  # one depth, but for rounding
         return None
     return ((inv_depth - np.percentile(inv_depth, 2)) / spread).astype(np.float32)
 
