@@ -16,7 +16,8 @@ from mddnet.errors import CaptureError, MddnetError
 from mddnet.evaluate.datasets import DATASETS, find_dataset
 from mddnet.evaluate.datasets.files import natural_order, read_pfm
 from mddnet.evaluate.datasets.middlebury import read_calibration
-from mddnet.evaluate.datasets.record import Crop, Dataset, DatasetPhoto, Item, Protocol, read_item
+from mddnet.evaluate.datasets.record import Crop, Dataset, Item, Protocol, read_item
+from mddnet.metrics import Truth
 
 H, W = 32, 40
 DOCS = Path(__file__).parents[2] / "docs" / "public-sets.md"
@@ -40,7 +41,7 @@ def write_pfm(path: Path, values: np.ndarray, little: bool = True) -> None:
     path.write_bytes(f"Pf\n{width} {height}\n{'-1.0' if little else '1.0'}\n".encode() + rows)
 
 
-def only(name: str, root: Path, which: int = 0, protocol: Protocol | None = None) -> DatasetPhoto:
+def only(name: str, root: Path, which: int = 0, protocol: Protocol | None = None) -> Truth:
     dataset = DATASETS[name]
     listing = dataset.items(root)
     assert not listing.failures
@@ -77,7 +78,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
 def test_crop_cap_and_mask_are_applied_and_an_empty_result_is_an_error() -> None:
     inv_depth = np.full((4, 6), 0.5, np.float32)
     inv_depth[:, 3:] = 0.05  # 20 m
-    made = DatasetPhoto(photo(0, 4, 6), inv_depth, "1/m", defocus_px=np.ones((4, 6), np.float32))
+    made = Truth(photo(0, 4, 6), inv_depth, "1/m", defocus_px=np.ones((4, 6), np.float32))
     dataset = DATASETS["nyu-png"]
     listed = _item_of(made)
     read = read_item(dataset, listed, Protocol("m", Crop(0, 2, 0, 6, 4, 6, "a test"), (0.1, 10.0)))
@@ -86,12 +87,12 @@ def test_crop_cap_and_mask_are_applied_and_an_empty_result_is_an_error() -> None
         read_item(dataset, listed, Protocol("m", None, (0.1, 1.0)))
     with pytest.raises(CaptureError, match=r"6 x 4 pixels; expected 640 x 480.*--crop none"):
         read_item(dataset, listed, dataset.protocol)
-    smaller = DatasetPhoto(made.photo, inv_depth[:2], "1/m")
+    smaller = Truth(made.photo, inv_depth[:2], "1/m")
     with pytest.raises(CaptureError, match="inv_depth has 6 x 2 pixels; expected 6 x 4 like the photo"):
         read_item(dataset, _item_of(smaller), Protocol("m"))
 
 
-def _item_of(made: DatasetPhoto) -> Item:
+def _item_of(made: Truth) -> Item:
     return Item("made", "group", lambda: made)
 
 
@@ -327,8 +328,8 @@ def test_middlebury_benchmark_names_its_disparity_otherwise(tmp_path: Path) -> N
     folder = tmp_path / "Adirondack"
     save(folder / "im0.png", photo(1))
     (folder / "calib.txt").write_text(CALIBRATION)
-    listing = DATASETS["middlebury-2014"].list_items(tmp_path)
-    assert listing.failures == ((str(folder / "disp0.pfm"), "no such file; expected it or disp0GT.pfm in every scene"),)
+    ((missing, reason),) = DATASETS["middlebury-2014"].list_items(tmp_path)  # type: ignore[misc]
+    assert missing == str(folder / "disp0.pfm") and "disp0GT.pfm" in reason
     write_pfm(folder / "disp0GT.pfm", np.full((H, W), 100.0, np.float32))
     np.testing.assert_allclose(only("middlebury-2014", tmp_path).inv_depth, 0.25)  # type: ignore[arg-type]
     # of the two the set's own name is taken
@@ -418,7 +419,7 @@ def test_all_in_3d(tmp_path: Path) -> None:
     for position in (1, 11, 21, 31, 41):
         tifffile.imwrite(tmp_path / "focus_small/1" / f"f_{position}.tif", photo(position))
     plain = only("all-in-3d", tmp_path)
-    assert plain.truths() == ("inv_depth",) and plain.inv_depth[0, 0] == pytest.approx(1.25)  # type: ignore[index]
+    assert plain.signed_defocus_px is None and plain.defocus_px is None and plain.inv_depth[0, 0] == pytest.approx(1.25)  # type: ignore[index]
     (tmp_path / "all_in_3d.json").write_text(json.dumps({"aperture_px": 340.0}))
     read = only("all-in-3d", tmp_path)  # position 1, focused at 0.6 m
     # the paper's formula: CoC = A F |D - D_f| / (D (D_f - F)), mm

@@ -269,9 +269,9 @@ def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddS
     add_scene("focal_stacks", "ordinal_stack", "ordinal", unit="ordinal", kappa=0.0)
     result = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
     stacks = result.kinds["focal_stacks"]
-    assert stacks.photos_without_blur == {"sharp_stack": 3}
+    assert stacks.source.photos_without_blur == {"sharp_stack": 3}
     # of a capture with ordinal depth, depth is measured and CoC is not
-    assert stacks.photos_without_true_defocus == 3
+    assert stacks.source.photos_without_true_defocus == 3
     blurred = {name for name, measures in stacks.model.locations.items() if "depth_ordinal" in measures}
     assert blurred == {"ordinal"} and set(stacks.model.locations) == {"ordinal", "sharp"}
     assert stacks.model.macro["depth_ordinal"] == 1.0 and "defocus_ordinal" not in stacks.model.macro

@@ -50,7 +50,7 @@ class TeacherOutput:
 def pseudo_label(
     teacher: Method,
     sharp: UInt8Array,
-    checks: Checks | None = None,
+    checks: Checks = Checks(),
     measured: Float32Array | None = None,
     mask: BoolArray | None = None,
 ) -> TeacherOutput:
@@ -59,7 +59,6 @@ def pseudo_label(
     ``measured`` is the inverse depth from focus, NaN where unknown, compared in ``mask``; ValueError for another shape
     than that of the photo. ModelError if the method has no depth, or its output does not match its quantities.
     """
-    checks = checks or Checks()
     whole = _normalised(_inv_depth(teacher, sharp))
     if whole is None:
         nothing = np.full(sharp.shape[:2], np.nan, dtype=np.float32)

@@ -16,10 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mddnet.evaluate.cases import Case
 from mddnet.evaluate.provenance import provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
-from mddnet.evaluate.tables import cell, heading, result_tables, source_tables
+from mddnet.evaluate.tables import ResultTable, cell, heading, result_tables, source_tables
 from mddnet.metrics import METRICS, Metric
 from mddnet.metrics.sparsification import ERRORS
 from mddnet.scenes.small_pictures import SmallPicture
@@ -55,29 +54,33 @@ def _section(result: SourceResult, evaluation: Evaluation) -> dict[str, Any]:
     """One kind of scene, or a data set, for the template."""
     model = result.model
     photos = len({(row.scene, row.file) for row in model.frames})
-    groups = "locations" if result.averaged == "location" else "groups"
+    groups = "locations" if result.source.averaged == "location" else "groups"
     cases = []
     for key, (worst, best) in result.cases.items():
         label = f"{METRICS[key].group}, {METRICS[key].title}"
         cases += [(f"Worst by {label}", worst), (f"Best by {label}", best)]
     return {
-        "title": result.title,
+        "title": result.source.title,
         "counts": f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
-        "headlines": [_headline(model, *pair) for pair in _with_reference(model)],
+        "headlines": _headlines(model),
         "figures": {title: _png(figure) for title, figure in _figures(model)},
         "cases": [(label, found) for label, found in cases if found],
         "tables": source_tables(result, evaluation),
     }
 
 
-def _headline(model: MethodResult, metric: Metric, reference: Metric) -> tuple[str, ...]:
-    expected = f"{cell(model.macro, reference)} ({reference.title})"
-    return f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better
+def _headlines(model: MethodResult) -> ResultTable:
+    rows = []
+    for metric, reference in _with_reference(model):
+        expected = f"{cell(model.macro, reference)} ({reference.title})"
+        rows.append((f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better))
+    return ResultTable("", ("metric", "model", "reference", "better"), tuple(rows))
 
 
 def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:
+    """The metrics with a reference, where both were measured."""
     pairs = [(metric, METRICS[metric.reference_key]) for metric in METRICS.values() if metric.reference_key is not None]
-    return [(metric, reference) for metric, reference in pairs if {metric.key, reference.key} <= set(model.macro)]
+    return [pair for pair in pairs if all(metric.key in model.macro for metric in pair)]
 
 
 def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
@@ -153,11 +156,13 @@ def _address(data: bytes, kind: str) -> str:
 
 
 def _compared_cases(evaluation: Evaluation) -> list[tuple[str, tuple[SmallPicture, ...]]]:
-    cases: dict[tuple[str, str], Case] = {}
-    for kind, result in evaluation.kinds.items():
-        for worst, best in result.cases.values():
-            for case in (*worst, *best):
-                cases.setdefault((kind, case.name), case)
+    """Each photo among the worst or the best once, at most 24."""
+    cases = {
+        (kind, case.name): case
+        for kind, result in evaluation.kinds.items()
+        for worst, best in result.cases.values()
+        for case in (*worst, *best)
+    }
     return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:24]]
 
 

@@ -13,15 +13,9 @@ from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.evaluate.samples import Options, Sample, Source, sample_known_pixels, seed_of
 from mddnet.kinds import KINDS
-from mddnet.metrics import (
-    OrdinalPairs,
-    Truth,
-    defocus_ordinal_pairs,
-    depth_ordinal_pairs,
-    inv_depth_range,
-    texture_mask,
-)  # fmt: skip
+from mddnet.metrics import Truth, defocus_ordinal_pairs, depth_ordinal_pairs, inv_depth_range, texture_mask
 from mddnet.metrics.comparison import SIGN_RANGE_MIN
+from mddnet.metrics.order import OrdinalPairs
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene

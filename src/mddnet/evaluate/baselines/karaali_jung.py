@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
@@ -84,20 +85,13 @@ def along_edges(values: NDArray[np.float64], edges: BoolArray, scales: NDArray[n
     from scipy.sparse import coo_matrix, diags
     from scipy.sparse.linalg import splu
 
-    height, width = edges.shape
-    number = np.full((height + 2, width + 2), -1)
-    inner = np.s_[1:-1, 1:-1]
-    number[inner][edges] = np.arange(edges.sum())
-    own = number[inner][edges]
-    rows, columns = [], []
-    for down in (-1, 0, 1):
-        for across in (-1, 0, 1):
-            if down or across:
-                other = number[1 + down : 1 + down + height, 1 + across : 1 + across + width][edges]
-                rows.append(own[other >= 0])
-                columns.append(other[other >= 0])
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    links = coo_matrix((np.full(len(row), 2.0 * CONNECTION), (row, column)), shape=(len(own), len(own)))
+    count = int(edges.sum())
+    number = np.full(np.add(edges.shape, 2), -1)  # of every edge pixel, with a border
+    number[1:-1, 1:-1][edges] = np.arange(count)
+    near = sliding_window_view(number, edges.shape)[..., edges].reshape(9, count)  # numbers in its 3 x 3 pixels
+    near[4] = -1  # not its own neighbour
+    position, row = np.nonzero(near >= 0)
+    links = coo_matrix((np.full(len(row), 2.0 * CONNECTION), (row, near[position, row])), shape=(count, count))
     weight = 1.0 + scales[edges]
     system = diags(weight + np.asarray(links.sum(axis=1)).ravel()) - links
     result = np.zeros(values.shape)

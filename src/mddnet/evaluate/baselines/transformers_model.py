@@ -28,7 +28,6 @@ MODEL_TYPES: dict[str, Quantity | None] = {
     "zoedepth": "depth_m",
 }
 """By ``model_type`` of ``config.json``; None: ``depth_estimation_type`` decides between inverse depth and metres."""
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def is_transformers_model(path: Path) -> bool:
@@ -42,7 +41,7 @@ def is_transformers_model(path: Path) -> bool:
 
 def is_hub_name(name: str) -> bool:
     """Whether a name has the form of a hub name, such as ``Intel/dpt-hybrid-midas``, and is not a path."""
-    return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not Path(name).exists()
 
 
 class TransformersModel:
@@ -71,15 +70,13 @@ class TransformersModel:
         self.quantities: tuple[Quantity, ...] = (_quantity(source, config),)
         try:
             self._processor = transformers.AutoImageProcessor.from_pretrained(source, **local)  # type: ignore[no-untyped-call]
-            self._model = transformers.AutoModelForDepthEstimation.from_pretrained(
-                source, use_safetensors=True, **local
-            )
+            network = transformers.AutoModelForDepthEstimation
+            self._model = network.from_pretrained(source, use_safetensors=True, **local)
         except Exception as error:
-            expected = (
-                "config.json, preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
-            )
-            reason = _first_line(error)
-            raise ModelError(f"{source}: not a complete depth network ({reason}); expected {expected}") from error
+            raise ModelError(
+                f"{source}: not a complete depth network ({_first_line(error)}); expected config.json, "
+                "preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
+            ) from error
         self._model.eval().requires_grad_(False)
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
@@ -99,10 +96,8 @@ def _quantity(source: str, config: Any) -> Quantity:
     kind = getattr(config, "model_type", None)
     if kind not in MODEL_TYPES:
         raise ModelError(f"{source}: a network of type {kind}; expected one of {', '.join(MODEL_TYPES)}")
-    quantity = MODEL_TYPES[kind]
-    if quantity is not None:
-        return quantity
-    return "depth_m" if getattr(config, "depth_estimation_type", "relative") == "metric" else "inv_depth"
+    in_metres = getattr(config, "depth_estimation_type", "relative") == "metric"
+    return MODEL_TYPES[kind] or ("depth_m" if in_metres else "inv_depth")
 
 
 def _first_line(error: Exception) -> str:
