@@ -45,18 +45,15 @@ def hub_folder(reference: str, names: Sequence[str]) -> Path:
             library_name="mddnet",
             library_version=__version__,
         )
-    except errors.GatedRepoError as error:
-        raise ModelError(
-            f"{reference}: access is restricted by its owner; request it there, then `hf auth login`"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(f"{reference}: no such model, or a private one; check its name, or `hf auth login`") from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{reference}: no revision {revision!r}; expected a branch, tag or commit of it") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{reference}: not in the cache, and the hub cannot be reached (or HF_HUB_OFFLINE is set); go online once"
-        ) from error
     except Exception as error:  # network libraries raise many kinds
-        raise ModelError(f"{reference}: cannot be downloaded ({type(error).__name__}: {error}); try again") from error
+        reasons = {
+            errors.GatedRepoError: "access is restricted by its owner; request it there, then `hf auth login`",
+            errors.RepositoryNotFoundError: "no such model, or a private one; check its name, or `hf auth login`",
+            errors.RevisionNotFoundError: f"no revision {revision!r}; expected a branch, tag or commit of it",
+            errors.LocalEntryNotFoundError: "not in the cache, and the hub cannot be reached (or HF_HUB_OFFLINE is "
+            "set); go online once",
+        }
+        other = f"cannot be downloaded ({type(error).__name__}: {error}); try again"
+        reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), other)
+        raise ModelError(f"{reference}: {reason}") from error
     return Path(folder)
