@@ -398,10 +398,8 @@ def _first_problem(error: ValidationError) -> str:
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a TOML file.
 
-    Args:
-        path: the TOML file.
-        overrides: settings that replace those of the file, each ``section.key=value`` with a TOML value; a bare word is
-            a string.
+    The overrides replace settings of the file; each is ``section.key=value`` with a TOML value, or a bare word as a
+    string.
 
     Raises:
         RecipeError: with the file, the full dotted key, the value and the expectation; for an unknown key with the

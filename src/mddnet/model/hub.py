@@ -17,11 +17,8 @@ _REFERENCE = re.compile(rf"hf://(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>\w[\w.
 def hub_folder(reference: str, names: Sequence[str]) -> Path:
     """Download files of a model into the hub's cache, and return the folder there; without a network, use the cache.
 
-    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_HUB_OFFLINE`` and a stored token work as usual.
-
-    Args:
-        reference: ``hf://owner/name``, or ``hf://owner/name@revision`` with a branch, tag or commit.
-        names: plain file names; nothing else is downloaded.
+    The reference is ``hf://owner/name``, or ``hf://owner/name@revision`` with a branch, tag or commit. ``HF_ENDPOINT``,
+    ``HF_HOME``, ``HF_HUB_OFFLINE`` and a stored token work as usual.
 
     Raises:
         ModelError: if the reference is malformed, huggingface_hub is not installed, the hub refuses, or it cannot be
