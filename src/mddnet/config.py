@@ -192,11 +192,10 @@ class LossConfig(_Section):
     @classmethod
     def needs(cls) -> dict[str, tuple[str, ...]]:
         """Maps that each term needs, by the name of the term."""
-        extras = {name: info.json_schema_extra for name, info in cls.model_fields.items()}
         return {
-            name: tuple(str(need) for need in extra["needs"])  # type: ignore[union-attr]
-            for name, extra in extras.items()
-            if isinstance(extra, dict)
+            name: tuple(info.json_schema_extra["needs"])  # type: ignore
+            for name, info in cls.model_fields.items()
+            if info.json_schema_extra
         }
 
     @model_validator(mode="after")
@@ -325,30 +324,15 @@ _NOT_HASHED = {
 }
 
 
-def _known_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel] | None]]:
-    """All keys of a section by their full dotted name, with the model of those that are tables."""
-    for name, info in section.model_fields.items():
-        kind = info.annotation
-        table = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-        yield prefix + name, table
-        if table is not None:
-            yield from _known_keys(table, f"{prefix}{name}.")
+def _known_keys(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """All keys of a table by their full dotted name, and whether they are tables."""
+    for name, value in table.items():
+        yield prefix + name, isinstance(value, dict)
+        if isinstance(value, dict):
+            yield from _known_keys(value, f"{prefix}{name}.")
 
 
-_KEYS: dict[str, type[BaseModel] | None] = dict(_known_keys(Recipe))
-
-
-def _refuse_unknown(data: dict[str, Any], origin: str, prefix: str = "") -> None:
-    for name, value in data.items():
-        key = prefix + name
-        if key not in _KEYS:
-            raise RecipeError(f"{origin}: unknown key {key}; {_suggestion(key)}")
-        if _KEYS[key] is None:
-            continue
-        if not isinstance(value, dict):
-            example = next(known for known in _KEYS if known.startswith(f"{key}."))
-            raise RecipeError(f"{origin}: {key} is {value!r}; expected a table, with {example} in it")
-        _refuse_unknown(value, origin, f"{key}.")
+_KEYS = dict(_known_keys(Recipe(name="defaults").model_dump()))
 
 
 def _suggestion(key: str) -> str:
@@ -386,14 +370,22 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     for table in tables:
         defaults = getattr(defaults, table)
         here = here.setdefault(table, defaults.model_dump(mode="json"))
+        if not isinstance(here, dict):
+            return  # the validation of the recipe refuses it
     here[last] = _parse_value(text)
 
 
 def _first_problem(error: ValidationError) -> str:
-    """The first error of pydantic as: key, value, expectation."""
-    problem = error.errors(include_url=False)[0]
+    """The first error of pydantic, unknown keys before others, as: key, value, expectation."""
+    structure = ("extra_forbidden", "model_type")
+    problem = min(error.errors(include_url=False), key=lambda one: one["type"] not in structure)
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key}; {_suggestion(key)}"
+    if problem["type"] == "model_type":
+        example = next(known for known in _KEYS if known.startswith(f"{key}."))
+        return f"{key} is {problem['input']!r}; expected a table, with {example} in it"
     if problem["type"] == "missing":
         return f"{key} is missing; {message.lower()}"
     if problem["type"] == "value_error":
@@ -406,10 +398,8 @@ def _first_problem(error: ValidationError) -> str:
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a TOML file.
 
-    Args:
-        path: the TOML file.
-        overrides: settings that replace those of the file, each ``section.key=value`` with a TOML value; a bare word is
-            a string.
+    The overrides replace settings of the file; each is ``section.key=value`` with a TOML value, or a bare word as a
+    string.
 
     Raises:
         RecipeError: with the file, the full dotted key, the value and the expectation; for an unknown key with the
@@ -439,12 +429,10 @@ def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str
     Raises:
         RecipeError: as for :func:`load_recipe`.
     """
-    _refuse_unknown(data, origin)
     for override in overrides:
         _apply_override(data, override)
     if overrides:
         origin = f"{origin} with --set {' --set '.join(overrides)}"
-    _refuse_unknown(data, origin)
     try:
         # Strict mode of JSON: "8" is not a number and 1 is not a switch, but an array may become a tuple.
         return Recipe.model_validate_json(json.dumps(data), strict=True)

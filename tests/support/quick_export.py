@@ -28,7 +28,6 @@ def quick_export_graph(network: MDDNet) -> onnx.ModelProto:
             opset_version=OPSET,
             dynamic_axes=axes,
         )
-    graph = onnx.load_from_string(stream.getvalue())
-    fold_padding(graph)
+    graph = fold_padding(onnx.load_from_string(stream.getvalue()))
     accept_any_size(graph, INPUT_MULTIPLE)
     return graph

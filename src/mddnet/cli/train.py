@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import OutFolder, wrong_split
+from mddnet.cli.flags import Count, OutFolder, wrong_split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mddnet.train.processes import Processes
 
@@ -24,12 +24,12 @@ def train(
     start: Annotated[str | None, Parameter(name="--from")] = None,
     out: OutFolder | None = None,
     split: Path | None = None,
-    steps: int | None = None,
+    steps: Count | None = None,
     check: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     accelerator: str = "auto",
-    devices: int | None = None,
-    nodes: int | None = None,
+    devices: Count | None = None,
+    nodes: Count | None = None,
 ) -> int:
     """Train a network by a recipe or on a folder of scenes; resume an interrupted run.
 
@@ -66,11 +66,18 @@ def train(
     nodes
         With a recipe: number of machines; by default that of torchrun or srun.
     """
-    with_data: dict[str, object] = {"--from": start, "--out": out, "--split": split, "--steps": steps, "--check": check}
-    wrong = _wrong_usage(recipe, data, with_data, {"--devices": devices, "--nodes": nodes})
-    if wrong is None and steps is not None and steps < 1:
-        wrong = f"--steps is {steps}; expected at least 1"
-    wrong = wrong or wrong_split(split)
+    wrong: str | None
+    if (recipe is None) == (data is None):
+        found = "neither is given" if recipe is None else "both are given"
+        wrong = f"{found}; expected a recipe, or --data with a folder that mddnet build wrote"
+    elif data is None:
+        flags = {"--from": start, "--out": out, "--split": split, "--steps": steps, "--check": check}
+        wrong = _first_given(flags, "needs --data; with a recipe, use --set")
+    elif out is None and not check:
+        wrong = "no --out; expected a folder for the run, such as -o my_model"
+    else:
+        needs = "needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
+        wrong = _first_given({"--devices": devices, "--nodes": nodes}, needs) or wrong_split(split)
     if wrong is not None:
         print(f"mddnet train: {wrong}", file=sys.stderr)
         return 2
@@ -88,24 +95,9 @@ def train(
     return _train_on_data(data, start, None if check else out, split, steps, set_ or [], accelerator)
 
 
-def _wrong_usage(
-    recipe: Path | None, data: Path | None, with_data: dict[str, object], processes: dict[str, int | None]
-) -> str | None:
-    """Describe the first error in the flags, or None."""
-    for flag, number in processes.items():
-        if number is not None and number < 1:
-            return f"{flag} is {number}; expected at least 1"
-        if number is not None and data is not None:
-            return f"{flag} needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
-    if (recipe is None) == (data is None):
-        found = "neither is given" if recipe is None else "both are given"
-        return f"{found}; expected a recipe, or --data with a folder that mddnet build wrote"
-    if data is None:
-        wrong = [flag for flag, value in with_data.items() if value]
-        return f"{wrong[0]} needs --data; with a recipe, use --set" if wrong else None
-    if with_data["--out"] is None and not with_data["--check"]:
-        return "no --out; expected a folder for the run, such as -o my_model"
-    return None
+def _first_given(flags: Mapping[str, object], needs: str) -> str | None:
+    """Error message for the first flag with a value, or None."""
+    return next((f"{flag} {needs}" for flag, value in flags.items() if value), None)
 
 
 def _train_recipe(recipe: Path, overrides: Sequence[str], accelerator: str, processes: Processes) -> int:
@@ -170,11 +162,11 @@ def _train_on_data(
     with run_folder(out):
         write_run_files(check, split, recipe)
         folder = run(recipe, accelerator, scenes)
-        rows = held_out_table(recipe, folder, scenes.held_out) if scenes.held_out else []
-        write_held_out(recipe.train.out, rows)
-        write_card(folder, recipe, scenes, start, rows)
+        results = held_out_table(recipe, folder, scenes.held_out) if scenes.held_out else {}
+        write_held_out(out, results)
+        write_card(folder, recipe, scenes, start, results)
         export_onnx(folder, folder)
-    show_held_out(console, rows)
+    show_held_out(console, results)
     usage = f"mddnet predict PHOTO -o out --model {folder}"
     console.print(f"model: {folder}\nuse it: {usage}", markup=False, soft_wrap=True)
     return 0

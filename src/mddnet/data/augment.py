@@ -38,15 +38,10 @@ def draw_view(
     rotated_share: float,
     mirror: bool,
 ) -> View:
-    """Draw a view of the shape of the crop.
+    """Draw a view of the shape of the crop, which is (height, width) after its rotation.
 
-    Args:
-        rng: random generator.
-        scene_size: height and width of the scene.
-        crop: height and width of the crop after its rotation.
-        window: smallest and largest side of the view, as a share of the largest view of its shape; log-uniform.
-        rotated_share: probability of a rotation; those by 90, 180 and 270 degrees are equally likely.
-        mirror: whether half of the views are mirrored.
+    Its side, as a share of the largest view of this shape, is log-uniform in ``window``. A ``rotated_share`` of the
+    views is rotated, by 90, 180 and 270 degrees equally often; with ``mirror``, half of them are mirrored.
     """
     turns = int(rng.integers(1, 4)) if rng.random() < rotated_share else 0
     crop_h, crop_w = crop if turns % 2 == 0 else crop[::-1]

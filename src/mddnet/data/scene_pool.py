@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from mddnet.errors import CaptureError
 from mddnet.photo.image_file import opened_image
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
-from mddnet.types import Float32Array, SceneRecord, Split, UInt8Array
+from mddnet.types import SPLITS, Float32Array, SceneRecord, Split, UInt8Array
 
 LEAST_KNOWN = 50
 
@@ -53,32 +53,37 @@ def open_scenes(root: Path, locations: Mapping[str, Split], split: Split) -> lis
 def open_by_split(
     root: Path, locations: Mapping[str, Split], splits: Sequence[Split] = ("train", "dev")
 ) -> dict[Split, list[SceneEntry]]:
-    """Scenes below ``root`` by split; only their ``scene.json`` is read.
-
-    Args:
-        root: folder that ``mddnet build`` wrote, ``root/KIND/SCENE/scene.json``.
-        locations: split of each location; a location ``photos/...`` is train by definition.
-        splits: splits to return.
+    """The wanted splits of the scenes below ``root``, ``root/KIND/SCENE/scene.json``; only these files are read.
 
     Raises:
-        CaptureError: for a scene whose location is not listed (it could leak into another split), or if a split is
-            empty.
+        CaptureError: for a scene whose location is not listed, or if a split is empty.
     """
-    entries: dict[Split, list[SceneEntry]] = {split: [] for split in splits}
-    for folder in list_scenes(root):
-        stamp = scene_stamp(folder)
-        record = read_scene(folder)
-        split = split_of(record.location, locations)
+    stamped = ((folder, scene_stamp(folder), read_scene(folder)) for folder in list_scenes(root))
+    entries = (SceneEntry(folder, folder.parent.name, record, stamp) for folder, stamp, record in stamped)
+    found = by_split(entries, locations)
+    for split in splits:
+        found[split] = [entry for entry in found[split] if entry.record.frames]
+        if not found[split]:
+            raise CaptureError(f"{root}: no scene in the {split} split")
+    return {split: found[split] for split in splits}
+
+
+def by_split(entries: Iterable[SceneEntry], locations: Mapping[str, Split]) -> dict[Split, list[SceneEntry]]:
+    """Scenes by the split of their location.
+
+    Raises:
+        CaptureError: for a scene whose location is not listed: it could leak into another split.
+    """
+    found: dict[Split, list[SceneEntry]] = {split: [] for split in SPLITS}
+    for entry in entries:
+        location = entry.record.location
+        split = split_of(location, locations)
         if split is None:
             raise CaptureError(
-                f"{folder}: location {record.location!r} is not in the split; add a line `{record.location},train`"
+                f"{entry.folder}: location {location!r} is not in the split; add a line `{location},train`"
             )
-        if split in entries and record.frames:
-            entries[split].append(SceneEntry(folder, folder.parent.name, record, stamp))
-    for split, found in entries.items():
-        if not found:
-            raise CaptureError(f"{root}: no scene in the {split} split")
-    return entries
+        found[split].append(entry)
+    return found
 
 
 def read_truth(entry: SceneEntry) -> SceneTruth:

@@ -85,18 +85,8 @@ def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig, crop: 
             return pixels
 
         info = one.info
-        record = SceneRecord(
-            name=one.key,
-            location=info["place"],
-            capture=info["capture"],
-            source=info["source"],
-            licence=info["licence"],
-            provenance=info["provenance"],
-            unit=info["unit"],
-            frames=[],
-            sharp="",
-            inv_depth="",
-        )
+        stated = {name: info[name] for name in ("capture", "source", "licence", "provenance", "unit")}
+        record = SceneRecord(one.key, info["place"], **stated, frames=[], sharp="", inv_depth="")
         frame = FrameRecord("", info["u_focus"], info["kappa_px"])
         return sample(rng, frame, image_of, truth, record, config, crop)
     except CaptureError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,9 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx.parser import parse_node
+from onnxscript.rewriter import rewrite
+from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule
 from torch import Tensor, nn
 
 from mddnet.errors import ModelError
@@ -50,32 +52,9 @@ def store_weights_as_half(graph: onnx.ModelProto) -> None:
     graph.graph.node.extend(nodes)
 
 
-def fold_padding(graph: onnx.ModelProto) -> None:
-    """Make the zero padding before a convolution an attribute of the convolution, in place: it then costs no pass."""
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
-    for node in graph.graph.node:
-        if node.op_type == "Constant":
-            constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    users = Counter(name for node in graph.graph.node for name in node.input)
-    pads = {node.output[0]: node for node in graph.graph.node if node.op_type == "Pad" and _pads_with_zeros(node)}
-    for conv in graph.graph.node:
-        pad = pads.get(conv.input[0]) if conv.op_type == "Conv" else None
-        if pad is None or users[pad.output[0]] > 1 or pad.input[1] not in constants:
-            continue
-        amounts = constants[pad.input[1]].tolist()  # before and after each of the four axes
-        own = next((a for a in conv.attribute if a.name == "pads"), None)
-        if len(amounts) != 8 or any(amounts[:2] + amounts[4:6]) or (own is not None and any(own.ints)):
-            continue
-        if own is not None:
-            conv.attribute.remove(own)
-        conv.attribute.append(helper.make_attribute("pads", amounts[2:4] + amounts[6:]))
-        conv.input[0] = pad.input[0]
-        graph.graph.node.remove(pad)
-
-
-def _pads_with_zeros(node: onnx.NodeProto) -> bool:
-    mode = next((a.s for a in node.attribute if a.name == "mode"), b"constant")
-    return mode == b"constant" and len(node.input) <= 3
+def fold_padding(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Make the zero padding before a convolution an attribute of the convolution: it then costs no pass."""
+    return rewrite(graph, [fuse_pad_into_conv_rule])
 
 
 def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
@@ -98,24 +77,19 @@ def accept_any_size(graph: onnx.ModelProto, multiple: int) -> None:
         node.output[:] = [f"{name}_padded" if name in MAPS else name for name in node.output]
         # one output may feed another
         node.input[:] = [f"{name}_padded" if name in MAPS else name for name in node.input]
-    before = [
-        helper.make_node("Shape", [image.name], ["size"], start=2, end=4),
-        helper.make_node("Neg", ["size"], ["size_negative"]),
-        helper.make_node("Mod", ["size_negative", "size_multiple"], ["size_missing"]),
-        helper.make_node("Concat", ["size_zeros", "size_missing"], ["size_pads"], axis=0),
-        helper.make_node(
-            "Pad", [image.name, "size_pads", "", "size_row_and_column"], [f"{image.name}_padded"], mode="edge"
-        ),
-    ]
-    after = [
-        helper.make_node("Add", ["size", "size_rest"], ["size_more"]),
-        helper.make_node("Div", ["size_more", "size_stride"], ["size_maps"]),
-        *(
-            helper.make_node("Slice", [f"{name}_padded", "size_zeros", "size_maps", "size_row_and_column"], [name])
-            for name in MAPS
-        ),
-    ]
-    nodes = [*before, *graph.graph.node, *after]
+    before = (
+        f"size = Shape <start: int = 2, end: int = 4> ({image.name})",
+        "size_negative = Neg (size)",
+        "size_missing = Mod (size_negative, size_multiple)",
+        "size_pads = Concat <axis: int = 0> (size_zeros, size_missing)",
+        f'{image.name}_padded = Pad <mode: string = "edge"> ({image.name}, size_pads, , size_row_and_column)',
+    )
+    after = (
+        "size_more = Add (size, size_rest)",
+        "size_maps = Div (size_more, size_stride)",
+        *(f"{name} = Slice ({name}_padded, size_zeros, size_maps, size_row_and_column)" for name in MAPS),
+    )
+    nodes = [*map(parse_node, before), *graph.graph.node, *map(parse_node, after)]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
     graph.graph.initializer.extend(
@@ -133,7 +107,7 @@ def export_graph(network: MDDNet) -> onnx.ModelProto:
     example = torch.rand(2, 3, 2 * INPUT_MULTIPLE, 3 * INPUT_MULTIPLE)
     rows, columns = (INPUT_MULTIPLE * torch.export.Dim(name) for name in ("rows", "columns"))
     graph = traced(network, example, OUTPUTS, {0: torch.export.Dim("batch"), 2: rows, 3: columns})
-    fold_padding(graph)
+    graph = fold_padding(graph)
     accept_any_size(graph, INPUT_MULTIPLE)
     return graph
 

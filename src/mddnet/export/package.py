@@ -24,18 +24,15 @@ def export_model(
     precision: Precision = "fp32",
     weights: bool = True,
 ) -> Path:
-    """Write a trained model in the format that ``mddnet.load`` takes.
+    """Write a trained model in the format that ``mddnet.load`` takes; other settings: :func:`~.onnx.export_onnx`.
 
     Args:
         reference: a model with weights, as for ``MDDNet.from_pretrained``.
         out: target folder, whose card.md is kept if there is one; or a ``.zip``.
-        half: store the weights as float16.
-        name: name of the model; None keeps its name.
-        precision: as for :func:`~mddnet.export.onnx.export_onnx`.
         weights: whether to include the weights for further training.
 
     Returns:
-        The folder or the .zip.
+        ``out``.
 
     Raises:
         ModelError: if the model cannot be read, lacks a task, or cannot run in that precision.

@@ -24,7 +24,7 @@ DISCS_PX = (0.0, 3.0, 6.0, 12.0)
 IMAGES = 3
 
 
-def converted(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+def converted(graph: onnx.ModelProto, precision: Literal["fp16", "int8"]) -> onnx.ModelProto:
     """Convert a copy of a float32 graph to another precision; its inputs and outputs stay float32.
 
     ``int8`` is ONNX Runtime's dynamic quantisation: weights are quantised in advance, activations at run time.
@@ -35,14 +35,12 @@ def converted(graph: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
         half = OnnxModel(convert_float_to_float16(copy, keep_io_types=True))
         half.topological_sort()  # the converter appends the casts of the inputs
         return half.model
-    if precision == "int8":
-        del copy.graph.value_info[:]  # its names of dimensions differ from those of the padded graph
-        with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "int8.onnx"
-            # unsigned: ONNX Runtime has no convolution with signed 8-bit weights on a CPU
-            quantize_dynamic(copy, target, weight_type=QuantType.QUInt8)
-            return onnx.load(target)
-    return copy
+    del copy.graph.value_info[:]  # its names of dimensions differ from those of the padded graph
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "int8.onnx"
+        # unsigned: ONNX Runtime has no convolution with signed 8-bit weights on a CPU
+        quantize_dynamic(copy, target, weight_type=QuantType.QUInt8)
+        return onnx.load(target)
 
 
 def differences(reference: onnx.ModelProto, other: onnx.ModelProto) -> dict[str, float]:

@@ -14,15 +14,7 @@ from mddnet.model.network import Maps
 def total_loss(
     maps: Maps, batch: Batch, config: LossConfig, cap_px: float, generator: torch.Generator, progress: float = 1.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum the terms whose maps the network has.
-
-    Args:
-        maps: of the network.
-        batch: the samples.
-        config: weight of each term.
-        cap_px: largest CoC of the network.
-        generator: source of random pairs.
-        progress: share of the steps done.
+    """Sum the terms whose maps the network has; for the arguments, see :class:`LossInputs`.
 
     Returns:
         The total (a scalar with gradient) and the unweighted mean of each term (detached).

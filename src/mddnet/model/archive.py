@@ -30,12 +30,8 @@ _REMEDY = "write it with `mddnet export RUN/model -o NAME.zip`"
 def unpacked(archive: Path, names: Sequence[str]) -> Path:
     """Unpack the named files of an archive into a folder that is removed when the program ends.
 
-    The files may be at the top of the archive or together in one folder. Nothing else is unpacked, and names on disk
-    are those requested, never those of the archive.
-
-    Args:
-        archive: the .zip.
-        names: plain file names; missing ones are skipped.
+    The files may be at the top of the archive or together in one folder; missing ones are skipped. Nothing else is
+    unpacked, and names on disk are those requested, never those of the archive.
 
     Raises:
         ModelError: if it is not a ZIP, is damaged or encrypted, holds none of the names or one of them twice, has an

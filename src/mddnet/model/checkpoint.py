@@ -23,12 +23,7 @@ SMALLEST_HALF = 64
 def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], steps: int, half: bool = False) -> None:
     """Write a model folder for further training, evaluation and export.
 
-    Args:
-        folder: target folder; created if it is missing.
-        recipe: recipe of the training run.
-        state: state dict of the network.
-        steps: training steps done.
-        half: store the weights as float16; they are still computed with in float32.
+    ``state`` is the state dict of a network after so many ``steps``; with ``half``, it is stored as float16.
     """
     write_weights(folder, state, half)
     config = {

@@ -47,14 +47,7 @@ class Decoder(nn.Module):
     """Upsampling blocks from stride 32 to 4, and the head of one task; the network calls them one by one."""
 
     def __init__(self, in_channels: int, skips: Sequence[int], widths: Sequence[int], out_channels: int) -> None:
-        """Build the decoder.
-
-        Args:
-            in_channels: channels of the features of stride 32.
-            skips: channels of the skips of strides 16, 8 and 4.
-            widths: channels of the blocks at these strides.
-            out_channels: channels of the head.
-        """
+        """Channels of the features of stride 32, of skips and blocks at strides 16, 8 and 4, and of the head."""
         super().__init__()
         inputs = [in_channels, *widths[:-1]]
         coarse, middle, fine = widths

@@ -46,19 +46,12 @@ def _with_fixed_padding(module: nn.Module) -> None:
 class Encoder(nn.Module):
     """Feature pyramid of a timm backbone; it normalises its input.
 
-    The statistics of batch normalisation stay those of pretraining, because batches here are small.
-
-    Attributes:
-        channels: channels of each level, fine to coarse.
-        strides: stride of each level, fine to coarse.
+    The statistics of batch normalisation stay those of pretraining, because batches here are small. ``channels`` and
+    ``strides`` are those of each level, fine to coarse.
     """
 
     def __init__(self, name: str, pretrained: bool = True) -> None:
-        """Build the encoder.
-
-        Args:
-            name: timm model name with a feature pyramid of strides 2 (or 4) to 32.
-            pretrained: whether to start from ImageNet weights.
+        """Build the encoder of a timm name; ``pretrained`` starts from ImageNet weights.
 
         Raises:
             ModelError: for an unknown name, or an encoder without such a feature pyramid.

@@ -33,24 +33,16 @@ LOG_SIGMA_LIMIT = 5.0
 
 
 class Maps(NamedTuple):
-    """The output of the network: maps (B, 1, H / 4, W / 4) float32, or None without the task.
+    """The output of the network: maps (B, 1, H / 4, W / 4) float32, or None without the task."""
 
-    Attributes:
-        inv_depth: relative inverse depth, larger is nearer; scale and shift are arbitrary.
-        inv_depth_log_sigma: log of the scale of its Laplace error, in mean absolute deviations of the map.
-        defocus_px: CoC diameter in pixels of the input, from 0 to ``config.defocus_cap_px``.
-        defocus_log_sigma: log of the scale of the Laplace error of its square root, in square roots of a pixel.
-        sign_logit: log-odds that the pixel is *behind* the plane of focus.
-        camera: (B, 4): log tangent of half the field of view along the long side, log median depth in metres, and the
-            logs of the scales of their Laplace errors.
-    """
-
-    inv_depth: Tensor | None = None
-    inv_depth_log_sigma: Tensor | None = None
-    defocus_px: Tensor | None = None
-    defocus_log_sigma: Tensor | None = None
-    sign_logit: Tensor | None = None
+    inv_depth: Tensor | None = None  # relative, larger is nearer; scale and shift are arbitrary
+    inv_depth_log_sigma: Tensor | None = None  # log scale of its Laplace error, in mean absolute deviations of the map
+    defocus_px: Tensor | None = None  # CoC diameter in pixels of the input, from 0 to ``config.defocus_cap_px``
+    defocus_log_sigma: Tensor | None = None  # log scale of the Laplace error of its root, in square roots of a pixel
+    sign_logit: Tensor | None = None  # log-odds that the pixel is *behind* the plane of focus
     camera: Tensor | None = None
+    """(B, 4): log tangent of half the field of view along the long side, log median depth in metres, and the log scales
+    of their Laplace errors."""
 
 
 class MDDNet(nn.Module):

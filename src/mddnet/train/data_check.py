@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from mddnet.kinds import KINDS
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.optics import signed_defocus_px
 from mddnet.photo.image_file import opened_image
+from mddnet.scenes.build_tables import read_table
 from mddnet.scenes.scene_stamp import scene_stamp
 from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_scene
 from mddnet.types import Float32Array, SceneRecord
@@ -75,10 +75,8 @@ def check_data(
 ) -> DataCheck:
     """Read the description, depth map and image headers of every scene.
 
-    Args:
-        root: folder that ``mddnet build`` wrote.
-        cap_px: largest CoC that the network can predict, in pixels of its input.
-        each: iterates over the scene folders, for a progress bar.
+    ``cap_px`` is the largest CoC that the network can predict, in pixels of its input; ``each`` iterates over the scene
+    folders, for a progress bar.
 
     Raises:
         CaptureError: if there is no such folder, or no scene in it.
@@ -147,15 +145,7 @@ def _coc_px(record: SceneRecord, inv_depth: Float32Array, scale: float) -> NDArr
 
 
 def _rejected_by_build(root: Path) -> list[Rejection]:
-    path = root / BUILD_REJECTED
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return []  # its content was printed by build
     return [
-        Rejection(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason") or "", by_build=True)
-        for row in rows
+        Rejection(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason", ""), by_build=True)
+        for row in read_table(root / BUILD_REJECTED)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -11,21 +12,15 @@ SCORED = ("depth_ordinal", "depth_ordinal_rotated", "defocus_ordinal", "sign")
 """Measures in [0, 1] whose mean is the score."""
 
 
+@dataclass(slots=True)
 class EarlyStopping:
-    """Keeps the best weights, and stops after ``patience`` validations in a row without improvement.
+    """Keeps the best weights, and stops after ``patience`` validations in a row without improvement."""
 
-    Attributes:
-        patience: 0 disables both.
-        score: the best score, or -inf before the first.
-        step: step of the best weights.
-        waited: validations since.
-        state: the best weights, empty before the first validation.
-    """
-
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.score, self.step, self.waited = -math.inf, 0, 0
-        self.state: dict[str, Tensor] = {}
+    patience: int  # 0 disables both
+    score: float = -math.inf  # the best one
+    step: int = 0  # of the best weights
+    waited: int = 0  # validations since
+    state: dict[str, Tensor] = field(default_factory=dict)  # the best weights, empty before the first validation
 
     def measured(self, step: int, numbers: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
         """Record a validation of the weights ``state`` after ``step`` steps; one without a score is ignored."""

@@ -31,19 +31,11 @@ from mddnet.train.validate import quick_validation
 def train(
     recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None, processes: Processes = ONE_PROCESS
 ) -> Path:
-    """Train by a recipe, or resume an interrupted run.
+    """Train by a recipe, or resume an interrupted run; return the folder with the trained weights.
 
     Batch n depends on the seed and n alone, and a checkpoint holds all other state, so an interrupted run ends with the
-    same weights as an uninterrupted one.
-
-    Args:
-        recipe: the run.
-        accelerator: device, as Lightning Fabric names it.
-        scenes: scenes to train and validate on; None opens those of the recipe.
-        processes: number of processes; the first one validates and writes.
-
-    Returns:
-        The folder with the trained weights (``model.safetensors``, ``config.json``).
+    same weights as an uninterrupted one. ``accelerator`` is a device as Lightning Fabric names it; without ``scenes``,
+    those of the recipe are opened; the first of the processes validates and writes.
 
     Raises:
         MddnetError: if scenes, split or an existing checkpoint do not match the recipe, the loss is not finite, or
@@ -84,7 +76,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     )
     if recipe.train.patience and state.step == 0:
         _measure(state, scenes, fabric, monitor)  # the initial weights are kept unless they are improved
-        state.since_log.clear()
+        state.measured = {}
 
     model.train()
     with monitor:
@@ -107,15 +99,15 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             state.step += 1
             average.update(network, state.step)
 
-            means = state.since_log.means()
+            means = {name: sum(values) / len(values) for name, values in state.losses.items()}
             monitor.advance(state.step, ranks * recipe.data.batch_size, means["loss"])
             last = state.step == steps
             if last or _due(state.step, recipe.train.validate_every):
                 _measure(state, scenes, fabric, monitor)
                 last = last or bool(fabric.broadcast(state.stopping.stop))
             if last or _due(state.step, recipe.train.log_every):
-                monitor.log(state.step, means, state.since_log.measured, optimiser.param_groups[-1]["lr"])
-                state.since_log.clear()
+                monitor.log(state.step, means, state.measured, optimiser.param_groups[-1]["lr"])
+                state.losses, state.measured = {}, {}
             if fabric.is_global_zero:
                 if last or _due(state.step, recipe.train.validate_every or recipe.train.save_every):
                     monitor.picture(state.step, figure(batch, maps, recipe.model.defocus_cap_px))
@@ -166,7 +158,7 @@ def _note_losses(state: RunState, fabric: Fabric, losses: dict[str, Tensor], out
             "checkpoint is valid; restart with a lower optim.lr, or check the newest scenes"
         )
     for name, value in zip(losses, values.tolist(), strict=True):
-        state.since_log.losses.setdefault(name, []).append(value)
+        state.losses.setdefault(name, []).append(value)
 
 
 def _due(step: int, every: int) -> bool:
@@ -180,7 +172,7 @@ def _measure(state: RunState, scenes: Scenes, fabric: Fabric, monitor: Monitor) 
     assert isinstance(state.average, MDDNet)
     numbers = quick_validation(state.average, scenes.held_out)
     monitor.measured(state.step, numbers)
-    state.since_log.measured |= {f"dev_{name}": value for name, value in numbers.items()}
+    state.measured |= {f"dev_{name}": value for name, value in numbers.items()}
     state.stopping.measured(state.step, numbers, state.average.state_dict())
 
 

@@ -28,22 +28,6 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(slots=True)
-class SinceLog:
-    """Values since the last line of the log, for the next one."""
-
-    losses: dict[str, list[float]] = field(default_factory=dict)  # of each term, one per step
-    measured: dict[str, float] = field(default_factory=dict)  # validation results
-
-    def means(self) -> dict[str, float]:
-        """Mean of each term of the loss."""
-        return {name: sum(values) / len(values) for name, values in self.losses.items()}
-
-    def clear(self) -> None:
-        """Reset after logging."""
-        self.losses, self.measured = {}, {}
-
-
-@dataclass(slots=True)
 class RunState:
     """The complete mutable state of a run."""
 
@@ -51,8 +35,9 @@ class RunState:
     average: nn.Module  # the network with the moving average of its weights
     optimiser: torch.optim.Optimizer
     stopping: EarlyStopping
-    since_log: SinceLog = field(default_factory=SinceLog)
     step: int = 0  # finished steps
+    losses: dict[str, list[float]] = field(default_factory=dict)  # of each term in the steps since the last line logged
+    measured: dict[str, float] = field(default_factory=dict)  # validation results since then
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +60,7 @@ class Checkpoint:
             "config_hash": self.config_hash,
             "setup": self.setup,
             "stopping": json.dumps(state.stopping.to_json()),
-            "since_log": json.dumps([state.since_log.losses, state.since_log.measured]),
+            "since_log": json.dumps([state.losses, state.measured]),
         }
         content = save({name: value.contiguous() for name, value in tensors.items()}, metadata)
         atomic_write(self.path, lambda stream: stream.write(content), durable=True)
@@ -115,7 +100,7 @@ class Checkpoint:
         groups = state.optimiser.state_dict()["param_groups"]
         state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
         state.stopping.restore(json.loads(metadata["stopping"]), _below("best.", tensors))
-        state.since_log.losses, state.since_log.measured = json.loads(metadata["since_log"])
+        state.losses, state.measured = json.loads(metadata["since_log"])
         state.step = int(metadata["step"])
 
 

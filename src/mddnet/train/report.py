@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -13,7 +13,7 @@ from mddnet.config import Recipe
 from mddnet.kinds import KINDS
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.train.data_check import DataCheck
-from mddnet.train.held_out import MEASURES, HeldOutRow
+from mddnet.train.held_out import MEASURES, HeldOut
 from mddnet.train.scenes import Scenes
 from mddnet.types import Split
 
@@ -101,18 +101,15 @@ def show_settings(console: Console, recipe: Recipe, start: str | None) -> None:
     )
 
 
-def show_held_out(console: Console, rows: Sequence[HeldOutRow]) -> None:
+def show_held_out(console: Console, held_out: HeldOut) -> None:
     """Print the results on held-out locations before and after training."""
-    if not rows:
+    if not held_out:
         return
     table = Table(title="held-out locations, before > after training", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("location", overflow="fold")
-    measures = [name for name in MEASURES if any(row.measure == name for row in rows)]
-    for name in measures:
+    for name in held_out["mean"]:
         table.add_column(MEASURES[name], justify="right")
-    for location in dict.fromkeys(row.location for row in rows):
-        mine = {row.measure: f"{row.before:.3f} > {row.after:.3f}" for row in rows if row.location == location}
-        table.add_row(
-            location, *(mine.get(name, "") for name in measures), style="bold" if location == "mean" else None
-        )
+    for location, metrics in held_out.items():
+        cells = (" > ".join(f"{value:.3f}" for value in metrics.get(name, ())) for name in held_out["mean"])
+        table.add_row(location, *cells, style="bold" if location == "mean" else None)
     console.print(table)
