@@ -1,7 +1,8 @@
 """Losses on the defocus map: size of the CoC, its gradients, and its sign.
 
-CoC diameters are compared by their square roots, so that 1 px counts more at small blur than at large blur; the
-median, which minimises an L1 loss, does not depend on such a monotone coding.
+CoC diameters are compared by their square roots, so that 1 px counts more at small blur than at large blur. Small
+errors count by their squares: where a photo may be sharp or blurred by a pixel, the least absolute error is that of one
+of the two, mostly 0, and the order of little blur would be lost; the least square is between.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from mddnet.loss.registry import LossInputs, known, loss_term
 
 _EPSILON_PX = 1e-3
 CLEAR_PX, CERTAIN_PX = 1.5, 4.0
+SQUARED_BELOW = 0.1
+"""Error of the coded CoC up to which the loss is quadratic: 0 against 0.64 px, with a cap of 64 px."""
 
 
 def coc_root(defocus_px: Tensor, cap_px: float) -> Tensor:
@@ -21,12 +24,13 @@ def coc_root(defocus_px: Tensor, cap_px: float) -> Tensor:
     return ((defocus_px.clamp(0.0, cap_px) + _EPSILON_PX) / cap_px).sqrt()
 
 
-def coc_l1(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px: float) -> Tensor:
-    """Mean absolute difference of coded CoC, per image (B,); diameters are clipped at ``cap_px``.
+def coc_huber(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px: float) -> Tensor:
+    """Huber loss of coded CoC, slope 1 for large errors, per image (B,); diameters are clipped at ``cap_px``.
 
     Maps are (B, 1, H, W), in pixels of the input tensor; the weight is in [0, 1], 0 where the truth is unknown.
     """
-    return masked_mean((coc_root(predicted_px, cap_px) - coc_root(truth_px, cap_px)).abs(), weight)
+    codes = coc_root(predicted_px, cap_px), coc_root(truth_px, cap_px)
+    return masked_mean(F.smooth_l1_loss(*codes, reduction="none", beta=SQUARED_BELOW), weight)
 
 
 def coc_gradient(predicted_px: Tensor, truth_px: Tensor, weight: Tensor, cap_px: float, scales: int = 3) -> Tensor:
@@ -50,8 +54,8 @@ def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor) ->
 
 @loss_term
 def defocus(inputs: LossInputs) -> Tensor:
-    """L1 of coded CoC."""
-    return coc_l1(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
+    """Huber loss of coded CoC."""
+    return coc_huber(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
 
 
 @loss_term
