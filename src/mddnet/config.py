@@ -162,7 +162,7 @@ class LossConfig(_Section):
         0.5, "Weight of the L1 of the gradients of inverse depth, where it is exact.", "inv_depth"
     )
     ranking: Weight = _loss(1.0, "Weight of the ranking loss on random pairs of clearly different depth.", "inv_depth")
-    defocus: Weight = _loss(5.0, "Weight of the L1 of the square root of the CoC.", "defocus_px")
+    defocus: Weight = _loss(5.0, "Weight of the Huber loss of the square root of the CoC.", "defocus_px")
     defocus_gradient: Weight = _loss(2.5, "Weight of the L1 of the gradients of that root.", "defocus_px")
     sign: Weight = _loss(1.0, "Weight of the cross-entropy of the sign of the defocus.", "sign_logit")
     lens_law: Weight = _loss(
