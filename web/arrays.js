@@ -25,7 +25,7 @@ export const mean = (values) => sum(values) / values.length;
 
 // Quantiles for shares in [0, 1], linear between order statistics.
 export function quantiles(values, shares) {
-  const sorted = Float64Array.from(values).sort();
+  const sorted = new Float64Array(values).sort();
   return shares.map((share) => {
     const place = share * (sorted.length - 1);
     const below = Math.floor(place);

@@ -5,7 +5,7 @@ import { reducedBy } from "./pillow.js";
 // { h, w, data } of RGB bytes averaged over squares of `stride` pixels: RGB in [0, 1].
 export function cellMeans(photo, stride) {
   const { h, w, data } = reducedBy(photo, stride);
-  return { h, w, data: Float32Array.from(data, (value) => value / 255) };
+  return { h, w, data: new Float32Array(data).map((value) => value / 255) };
 }
 
 // Weighted means over square neighbourhoods; weights fall with the distance between the vectors of `channels`.
@@ -37,7 +37,7 @@ export class EdgeAwareMean {
   }
 
   #sum(values) {
-    const total = Float64Array.from(values);
+    const total = new Float64Array(values);
     for (const { down, right, weight } of this.pairs) {
       this.#each(down, right, (here, there) => {
         total[here] += weight[here] * values[there];
@@ -49,7 +49,7 @@ export class EdgeAwareMean {
 
   // The mean around every pixel.
   of(values) {
-    return Float32Array.from(this.#sum(values), (value, i) => value / this.total[i]);
+    return new Float32Array(this.#sum(values).map((value, i) => value / this.total[i]));
   }
 }
 
@@ -62,6 +62,8 @@ export function upsampledAlong(photo, colours, stride, maps) {
   const bytes = colours.data.map((value) => 255 * value);
   const results = maps.map(() => new Float32Array(height * width));
   const count = maps.length;
+  const cells = new Float32Array(h * w * count); // the maps' values of a cell next to each other
+  maps.forEach((values, k) => values.forEach((value, cell) => (cells[cell * count + k] = value)));
   const sums = new Float64Array(count);
   for (let y = 0; y < height; y++) {
     const row = Math.floor(y / stride);
@@ -81,7 +83,7 @@ export function upsampledAlong(photo, colours, stride, maps) {
           const [dr, dg, db] = [r - bytes[3 * cell], g - bytes[3 * cell + 1], b - bytes[3 * cell + 2]];
           const weight = (Math.exp((dr * dr + dg * dg + db * db) * scale) + LEAST_WEIGHT) * down[i] * across[j];
           total += weight;
-          for (let k = 0; k < count; k++) sums[k] += weight * maps[k][cell];
+          for (let k = 0, from = cell * count; k < count; k++) sums[k] += weight * cells[from + k];
         }
       }
       for (let k = 0; k < count; k++) results[k][at] = sums[k] / total;

@@ -69,11 +69,11 @@ export function fuse(answers, lens, capPx) {
 // Less its median, over its mean absolute deviation; and these two. A flat map is 0, and so is its deviation.
 export function standardised(values) {
   const shift = median(values);
-  const deviations = Float64Array.from(values, (value) => value - shift);
+  const deviations = new Float64Array(values).map((value) => value - shift);
   const span = mean(deviations.map(Math.abs));
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   if (!(span > 1e-6 * largest)) return { depth: new Float32Array(values.length), shift, span: 0 };
-  return { depth: Float32Array.from(deviations, (value) => value / span), shift, span };
+  return { depth: new Float32Array(deviations.map((value) => value / span)), shift, span };
 }
 
 // A regular part of the cells, symmetric about the middle of the photo.

@@ -1,4 +1,4 @@
-"""Gather the page that runs without a server: its modules, the graph, ONNX Runtime and the constants of the Python code.
+"""Gather the page that runs without a server: its modules, the graph, ONNX Runtime and the constants of the Python.
 
 ``python -m web.gather -o work/web`` after ``npm install`` in this folder; ``make web`` does both. The folder can be
 served by any file server. Every constant of the fusion is written from the Python module that defines it, as

@@ -14,8 +14,9 @@ export function invDepthScale(fit, lens, blurred) {
     const found = focusZFromSensorPlaneM(lens.focusM, lens.focalMm);
     if (found === null) {
       notes = [
-        `Focus distance ignored: ${lens.focusM} m from the sensor with a focal length of ${lens.focalMm} mm; ` +
-          "expected at least four focal lengths.",
+        `Focus distance ignored: focus distance ${lens.focusM} m (from the sensor) with a focal length of ` +
+          `${lens.focalMm} mm: expected at least four focal lengths, ${(4 * lens.focalMm) / 1000} m; a macro lens ` +
+          "needs its distance measured from the principal plane.",
       ];
     } else [unit, focusZM, uFocus, notes] = ["1/m", found, 1 / found, []];
   }

@@ -90,15 +90,16 @@ function show(result) {
   const metric = result.unit !== "relative";
   byId("depth-low").textContent = metric ? `far, ${short(low, 3)} ${result.unit}` : "far";
   byId("depth-high").textContent = metric ? `${short(high, 3)} ${result.unit}, near` : "near";
-  byId("defocus-low").textContent = `-${short(mostPx, 3)} px in front`;
-  byId("defocus-high").textContent = `behind +${short(mostPx, 3)} px`;
+  byId("defocus-low").textContent = `${short(mostPx, 2)} px in front`;
+  byId("defocus-high").textContent = `behind ${short(mostPx, 2)} px`;
   byId("own").disabled = !result.focus.found;
   byId("verdict").textContent = result.focus.found
     ? "A plane of focus was found: blur and depth follow the lens law."
     : `No plane of focus: ${result.focus.reason}. Blur that you add follows the depth map alone.`;
   byId("notes").replaceChildren(
     ...result.notes.map((note) => Object.assign(document.createElement("li"), { textContent: note })));
-  byId("point").textContent = "Move over a picture to read its values.";
+  mark(null);
+  byId("point").textContent = "Point at a picture to read its values.";
   shows("original");
 }
 
@@ -135,6 +136,7 @@ async function refocus() {
 
 function focusAt(point) {
   state.focus = point;
+  mark(point);
   refocus();
 }
 
@@ -144,6 +146,7 @@ byId("strength").addEventListener("input", () => {
 });
 byId("original").addEventListener("click", () => {
   draw(byId("photo"), state.shown);
+  mark(null);
   shows("original");
   say("The photo as it is.");
 });
@@ -159,6 +162,16 @@ function placeOf(canvas, event) {
   return x >= 0 && y >= 0 && x < 1 && y < 1 ? { x, y } : null;
 }
 
+// A ring on the photo at the chosen point.
+function mark(point) {
+  const [canvas, marker] = [byId("photo"), byId("marker")];
+  marker.hidden = point === null;
+  if (point === null) return;
+  const scale = Math.min(canvas.clientWidth / canvas.width, canvas.clientHeight / canvas.height);
+  marker.style.left = `${canvas.offsetLeft + point.x * canvas.width * scale}px`;
+  marker.style.top = `${canvas.offsetTop + point.y * canvas.height * scale}px`;
+}
+
 function tell({ x, y }) {
   const { invDepth, signed, confidence, unit, width, height } = state.result;
   const at = Math.floor(y * invDepth.h) * invDepth.w + Math.floor(x * invDepth.w);
@@ -167,7 +180,7 @@ function tell({ x, y }) {
   const size = Math.abs(px) < IN_FOCUS_PX ? "in focus" : `${px > 0 ? "behind" : "in front of"} the plane of focus`;
   byId("point").textContent =
     `Column ${Math.floor(x * width)}, row ${Math.floor(y * height)}: inverse depth ${short(u, 3)} (${unit})${metres}, ` +
-    `blur ${short(Math.abs(px), 2)} px, ${size}, confidence ${confidence.data[at].toFixed(2)}.`;
+    `blur ${Math.abs(px) < 0.1 ? "below 0.1" : short(Math.abs(px), 2)} px, ${size}, confidence ${confidence.data[at].toFixed(2)}.`;
 }
 
 for (const id of ["photo", "depth", "defocus"]) {
@@ -195,9 +208,12 @@ byId("photo").addEventListener("keydown", (event) => {
     const moved = (value, step) => Math.min(Math.max(value + step * KEY_STEP, 0), 0.999);
     state.point = { x: moved(state.point.x, right), y: moved(state.point.y, down) };
     tell(state.point);
+    mark(state.point);
   } else return;
   event.preventDefault();
 });
+
+addEventListener("resize", () => mark(byId("marker").hidden ? null : state.point));
 
 // --- lens ----------------------------------------------------------------------------------------------------------
 
@@ -217,6 +233,7 @@ byId("lens-form").addEventListener("submit", async (event) => {
     const result = await ask("lens", { lens: lensOfForm() });
     draw(byId("photo"), state.shown);
     show(result);
+    state.focus = null;
     say(result.unit === "relative" ? "Depth is relative." : `Depth is in ${result.unit}.`);
   } catch (error) {
     say(error.message, true);

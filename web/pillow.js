@@ -40,7 +40,7 @@ const toByte = (fixed) => Math.min(255, Math.max(0, fixed >> PRECISION_BITS));
 export function resizedLanczos(picture, h, w, reducingGap) {
   const factorX = Math.trunc(picture.w / w / reducingGap) || 1;
   const factorY = Math.trunc(picture.h / h / reducingGap) || 1;
-  const [extentX, extentY] = [picture.w / factorX, picture.h / factorY];
+  const [extentX, extentY] = [f32(picture.w / factorX), f32(picture.h / factorY)]; // floats in Pillow
   const reduced = factorX > 1 || factorY > 1 ? reducedBy(picture, factorX, factorY) : picture;
   let result = reduced;
   if (w !== reduced.w || extentX !== w) result = resizedAcross(result, coefficients(LANCZOS, reduced.w, extentX, w));

@@ -14,6 +14,9 @@ const MOST_THREADS = 4;
 const REDUCING_GAP = 3; // as in network_maps of predictor.py
 export const NO_LENS = { focalMm: null, fNumber: null, pixelUm: null, focusM: null };
 
+// Noise of the usual size.
+const WARM_UP = { h: 384, w: LONG_SIDE, data: Uint8Array.from({ length: 3 * 384 * LONG_SIDE }, (_, i) => (i * 97) % 251) };
+
 // A sentence for the visitor.
 export class ImageError extends Error {}
 
@@ -27,6 +30,7 @@ export class Model {
     model.session = await ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), {
       executionProviders: ["wasm"],
     });
+    await model.predict(WARM_UP); // compiles what the first photo would wait for
     return model;
   }
 

@@ -5,8 +5,9 @@ import { clip } from "./arrays.js";
 const MAX_LAYERS = 16;
 const LAYER_STEP = 0.25;
 const LAYER_KNEE_PX = 1.5;
-const FINE_PX = 12; // layers with a larger CoC are blurred at a lower resolution
+const FINE_PX = 8; // layers with a larger CoC are blurred at a lower resolution
 const IDENTITY_BELOW_PX = 0.15;
+const FULL = 1 - 1e-4;
 
 const LINEAR_OF_BYTE = Float32Array.from({ length: 256 }, (_, byte) => {
   const x = byte / 255;
@@ -24,41 +25,72 @@ export function blurredPhoto({ h, w, data }, signedPx) {
     signedPx.reduce((least, px) => Math.min(least, px), Infinity),
     signedPx.reduce((most, px) => Math.max(most, px), -Infinity),
   );
-  const colour = new Float32Array(3 * h * w);
-  const coverage = new Float32Array(h * w);
+  const canvas = { w, colour: new Float32Array(3 * h * w), coverage: new Float32Array(h * w) };
   const { index, share } = layerPosition(signedPx, nodes);
   nodes.forEach((node, k) => {
-    const planes = Array.from({ length: 4 }, () => new Float32Array(h * w));
-    let any = false;
-    for (let i = 0; i < h * w; i++) {
-      const weight = index[i] === k ? 1 - share[i] : index[i] === k - 1 ? share[i] : 0;
-      if (weight === 0) continue;
-      any = true;
-      for (let c = 0; c < 3; c++) planes[c][i] = weight * LINEAR_OF_BYTE[data[3 * i + c]];
-      planes[3][i] = weight;
+    const weightOf = (i) => (index[i] === k ? 1 - share[i] : index[i] === k - 1 ? share[i] : 0);
+    const box = boxOf(weightOf, h, w, Math.ceil(Math.abs(node) / 2 + 2 * stepOf(Math.abs(node))));
+    if (box === null || isCovered(canvas, box)) return;
+    const planes = Array.from({ length: 4 }, () => new Float32Array(box.h * box.w));
+    for (let y = 0; y < box.h; y++) {
+      for (let x = 0; x < box.w; x++) {
+        const from = (box.top + y) * w + box.left + x;
+        const weight = weightOf(from);
+        if (weight === 0) continue;
+        const to = y * box.w + x;
+        for (let c = 0; c < 3; c++) planes[c][to] = weight * LINEAR_OF_BYTE[data[3 * from + c]];
+        planes[3][to] = weight;
+      }
     }
-    if (any) addBehind(colour, coverage, blurredLayer(planes, h, w, Math.abs(node)));
+    addBehind(canvas, box, blurredLayer(planes, box.h, box.w, Math.abs(node)));
   });
   const result = new Uint8ClampedArray(4 * h * w).fill(255);
   for (let i = 0; i < h * w; i++) {
-    const under = Math.max(coverage[i], 1e-4);
+    const under = Math.max(canvas.coverage[i], 1e-4);
     for (let c = 0; c < 3; c++) {
-      result[4 * i + c] = BYTE_OF_LINEAR[Math.round(clip(colour[3 * i + c] / under, 0, 1) * STEPS)];
+      result[4 * i + c] = BYTE_OF_LINEAR[Math.round(clip(canvas.colour[3 * i + c] / under, 0, 1) * STEPS)];
     }
   }
   return result;
 }
 
+// The box of all pixels with a weight, and the reach of the blur around it; null without any.
+function boxOf(weightOf, h, w, reach) {
+  let [top, bottom, left, right] = [h, -1, w, -1];
+  for (let y = 0; y < h; y++) {
+    for (let x = 0; x < w; x++) {
+      if (weightOf(y * w + x) === 0) continue;
+      top = Math.min(top, y);
+      bottom = y;
+      left = Math.min(left, x);
+      right = Math.max(right, x);
+    }
+  }
+  if (bottom < 0) return null;
+  [top, left] = [Math.max(0, top - reach), Math.max(0, left - reach)];
+  return { top, left, h: Math.min(h, bottom + reach + 1) - top, w: Math.min(w, right + reach + 1) - left };
+}
+
+function isCovered({ w, coverage }, box) {
+  for (let y = box.top; y < box.top + box.h; y++) {
+    for (let at = y * w + box.left; at < y * w + box.left + box.w; at++) if (coverage[at] < FULL) return false;
+  }
+  return true;
+}
+
 // Composite a layer behind all earlier ones by saturating addition.
-function addBehind(colour, coverage, [red, green, blue, alpha]) {
-  for (let i = 0; i < coverage.length; i++) {
-    const taken = Math.min(Math.max(alpha[i], 0), Math.max(1 - coverage[i], 0));
-    if (taken === 0) continue;
-    const factor = taken / Math.max(alpha[i], 1e-6);
-    colour[3 * i] += red[i] * factor;
-    colour[3 * i + 1] += green[i] * factor;
-    colour[3 * i + 2] += blue[i] * factor;
-    coverage[i] += taken;
+function addBehind({ w, colour, coverage }, box, [red, green, blue, alpha]) {
+  for (let y = 0; y < box.h; y++) {
+    for (let x = 0; x < box.w; x++) {
+      const [from, to] = [y * box.w + x, (box.top + y) * w + box.left + x];
+      const taken = Math.min(Math.max(alpha[from], 0), Math.max(1 - coverage[to], 0));
+      if (taken === 0) continue;
+      const factor = taken / Math.max(alpha[from], 1e-6);
+      colour[3 * to] += red[from] * factor;
+      colour[3 * to + 1] += green[from] * factor;
+      colour[3 * to + 2] += blue[from] * factor;
+      coverage[to] += taken;
+    }
   }
 }
 
@@ -91,10 +123,12 @@ function layerPosition(signedPx, nodes) {
   return { index, share };
 }
 
+const stepOf = (cocPx) => Math.max(1, Math.trunc(cocPx / FINE_PX));
+
 // Planes of one layer blurred by a disc; a large one at a lower resolution, whose detail the blur removes anyway.
 function blurredLayer(planes, h, w, cocPx) {
   if (cocPx < IDENTITY_BELOW_PX) return planes;
-  const step = Math.max(1, Math.trunc(cocPx / FINE_PX));
+  const step = stepOf(cocPx);
   if (step === 1) return planes.map((plane) => discBlurred(plane, h, w, cocPx / 2));
   const [rows, columns] = [Math.ceil(h / step), Math.ceil(w / step)];
   return planes.map((plane) => {
@@ -107,12 +141,13 @@ function blurredLayer(planes, h, w, cocPx) {
 export function discBlurred(plane, h, w, radius) {
   const reach = Math.ceil(radius + 0.5) + 1;
   const padded = w + 2 * reach + 1;
+  const columns = Int32Array.from({ length: padded }, (_, x) => reflected(x - reach, w));
   const sums = new Float64Array(h * padded); // before every pixel of a row, whose ends are reflected
   for (let y = 0; y < h; y++) {
     let total = 0;
-    for (let x = 0; x < padded; x++) {
-      sums[y * padded + x] = total;
-      total += plane[y * w + reflected(x - reach, w)];
+    for (let x = 0, at = y * padded; x < padded; x++, at++) {
+      sums[at] = total;
+      total += plane[y * w + columns[x]];
     }
   }
   const spans = discRows(radius);
@@ -124,12 +159,11 @@ export function discBlurred(plane, h, w, radius) {
     for (const { down, half } of spans) {
       const whole = Math.floor(half + 0.5);
       const part = half + 0.5 - whole;
-      const from = reflected(y + down, h) * padded + reach;
-      for (let x = 0; x < w; x++) {
-        const left = from + x - whole + 1;
-        const right = from + x + whole;
-        const inner = sums[right] - sums[left];
-        line[x] += inner + part * (sums[right + 1] - sums[right] + sums[left] - sums[left - 1]);
+      const rest = 1 - part;
+      let left = reflected(y + down, h) * padded + reach - whole;
+      let right = left + 2 * whole;
+      for (let x = 0; x < w; x++, left++, right++) {
+        line[x] += rest * (sums[right] - sums[left + 1]) + part * (sums[right + 1] - sums[left]);
       }
     }
     for (let x = 0; x < w; x++) result[y * w + x] = line[x] / area;

@@ -9,10 +9,12 @@ export function textureEvidence({ h, w, data }) {
   const count = WINDOW_PX * WINDOW_PX;
   const first = windowSums(grey, h, w);
   const second = windowSums(grey.map((value) => value * value), h, w);
-  return Float32Array.from(first, (value, i) => {
-    const deviation = Math.sqrt(f32(second[i] * count - value * value)) / (3 * 255 * count);
-    return deviation / (deviation + HALF_EVIDENCE);
-  });
+  const evidence = new Float32Array(h * w);
+  for (let i = 0; i < evidence.length; i++) {
+    const deviation = Math.sqrt(f32(second[i] * count - first[i] * first[i])) / (3 * 255 * count);
+    evidence[i] = deviation / (deviation + HALF_EVIDENCE);
+  }
+  return evidence;
 }
 
 // Sums of a window around every pixel; the border is reflected. All values are integers below 2^53: exact.
@@ -24,17 +26,17 @@ function windowSums(values, h, w) {
 // Sums of windows along one axis: `count` lines `lineStep` apart, of `length` values `step` apart.
 function along(values, count, length, lineStep, step, radius) {
   const result = new Float64Array(values.length);
-  const reflected = (i) => {
-    const turn = ((i % (2 * length)) + 2 * length) % (2 * length);
-    return turn < length ? turn : 2 * length - 1 - turn;
-  };
+  const places = Int32Array.from({ length: length + 2 * radius + 1 }, (_, i) => {
+    const turn = (i - radius + 4 * length * radius) % (2 * length);
+    return (turn < length ? turn : 2 * length - 1 - turn) * step;
+  });
   for (let line = 0; line < count; line++) {
     const start = line * lineStep;
     let total = 0;
-    for (let i = -radius; i <= radius; i++) total += values[start + reflected(i) * step];
+    for (let i = 0; i <= 2 * radius; i++) total += values[start + places[i]];
     for (let i = 0; i < length; i++) {
       result[start + i * step] = total;
-      total += values[start + reflected(i + radius + 1) * step] - values[start + reflected(i - radius) * step];
+      total += values[start + places[i + 2 * radius + 1]] - values[start + places[i]];
     }
   }
   return result;

@@ -10,7 +10,7 @@ import { ImageError, Model, networkSize } from "./predictor.js";
 import { refocused } from "./refocus.js";
 import { tiff } from "./tiff.js";
 
-const PAGE_SIDE_PX = 960; // largest long side on the page
+const PAGE_SIDE_PX = 800; // largest long side on the page
 const SAVED_SIDE_PX = 2048; // largest long side of a refocused picture to download
 const GREY = "rgb(128 128 128)"; // behind transparent parts, as in Python
 const MEANINGS = {
@@ -28,11 +28,10 @@ const jobs = {
   load: async () => void (await loading),
   photo: async ({ file, lens }) => {
     const started = performance.now();
-    const photo = await decoded(file);
+    const { photo, shown } = await decoded(file);
     const model = await loading;
     current = null;
     const answers = await model.networkMaps(photo);
-    const shown = smaller(photo, PAGE_SIDE_PX);
     current = { photo, shown, answers };
     return { ...fusedResult(lens), shown: rgba(shown), seconds: (performance.now() - started) / 1000 };
   },
@@ -78,7 +77,7 @@ function fusedResult(lens) {
   };
 }
 
-// { h, w, data } of RGB bytes, upright.
+// The photo as { h, w, data } of RGB bytes, upright, and `shown`, no larger than the page needs it.
 async function decoded(file) {
   let bitmap;
   try {
@@ -86,14 +85,22 @@ async function decoded(file) {
   } catch {
     throw new ImageError("not a photo that this browser can read: expected JPEG, PNG, WebP or AVIF");
   }
-  const { width: w, height: h } = bitmap;
-  networkSize(h, w); // which refuses sizes
+  networkSize(bitmap.height, bitmap.width); // which refuses sizes
+  const photo = pixelsOf(bitmap, 1);
+  const scale = PAGE_SIDE_PX / Math.max(photo.h, photo.w);
+  const shown = scale < 1 ? pixelsOf(bitmap, scale) : photo;
+  bitmap.close();
+  return { photo, shown };
+}
+
+function pixelsOf(bitmap, scale) {
+  const [h, w] = [bitmap.height, bitmap.width].map((size) => Math.max(1, Math.round(size * scale)));
   const context = new OffscreenCanvas(w, h).getContext("2d", { willReadFrequently: true });
   if (context === null) throw new ImageError(`${w} x ${h} px is too large for this browser; resize it`);
   context.fillStyle = GREY;
   context.fillRect(0, 0, w, h);
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, w, h);
   const { data } = context.getImageData(0, 0, w, h);
   const rgb = new Uint8Array(3 * h * w);
   for (let from = 0, to = 0; from < data.length; from += 4) {
