@@ -9,7 +9,8 @@ const IN_FOCUS_PX = 0.5;
 const KEY_STEP = 0.02; // of the photo, per press of an arrow key
 
 const byId = (id) => document.getElementById(id);
-const state = { name: "photo", result: null, focus: null, shows: "original", point: { x: 0.5, y: 0.5 } };
+const UNTOUCHED = { focus: null, point: { x: 0.5, y: 0.5 } }; // where the visitor focused, and where the keyboard is
+const state = { name: "photo", result: null, shown: null, ...UNTOUCHED };
 
 // A worker of a blob obeys the content security policy of this page; one of a file would have its own, or none.
 const source = new Blob([`import ${JSON.stringify(new URL("./worker.js", import.meta.url).href)};`], { type: "text/javascript" });
@@ -50,7 +51,7 @@ async function take(file) {
   try {
     await check(file);
     const result = await ask("photo", { file, lens: lensOfForm() });
-    Object.assign(state, { name: file.name.replace(/\.[^.]*$/, ""), shown: result.shown, focus: null, shows: "original" });
+    Object.assign(state, { name: file.name.replace(/\.[^.]*$/, ""), shown: result.shown, ...UNTOUCHED });
     byId("work").hidden = false;
     draw(byId("photo"), result.shown);
     byId("photo").setAttribute("aria-label", `The photo ${file.name}`);
@@ -106,7 +107,6 @@ function show(result) {
 // --- refocusing ----------------------------------------------------------------------------------------------------
 
 function shows(what) {
-  state.shows = what;
   byId("original").setAttribute("aria-pressed", String(what === "original"));
 }
 
