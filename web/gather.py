@@ -60,6 +60,7 @@ def gather(target: Path, node_modules: Path = HERE / "node_modules", model: str 
         shutil.copy(runtime / "dist" / source, target / name)
     model_dir = open_model_dir(model)
     shutil.copy(model_dir.graph, target / "model.onnx")
+    shutil.copy(HERE.parent / "MODEL_LICENSE.md", target / "model-licence.txt")
     example = _example()
     if example:
         shutil.copy(example, target)

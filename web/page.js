@@ -125,7 +125,7 @@ async function refocus() {
       const picture = await ask("refocus", now);
       draw(byId("photo"), picture ?? state.shown);
       shows("refocused");
-      say(picture ? "Refocused." : "Nothing to add: the photo has that blur already.");
+      say(picture ? "Refocused. Blur that the photo has stays." : "Nothing to add: the photo has that blur already.");
     }
   } catch (error) {
     say(error.message, true);

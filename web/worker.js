@@ -30,7 +30,6 @@ const jobs = {
     const started = performance.now();
     const { photo, shown } = await decoded(file);
     const model = await loading;
-    current = null;
     const answers = await model.networkMaps(photo);
     current = { photo, shown, answers };
     return { ...fusedResult(lens), shown: rgba(shown), seconds: (performance.now() - started) / 1000 };
@@ -54,13 +53,16 @@ const jobs = {
   },
 };
 
-self.onmessage = async ({ data: { id, job, ...request } }) => {
+async function answer({ id, job, ...request }) {
   try {
     self.postMessage({ id, result: await jobs[job](request) });
   } catch (error) {
     self.postMessage({ id, error: error.message ?? String(error) });
   }
-};
+}
+
+let last = Promise.resolve(); // one job at a time
+self.onmessage = ({ data }) => (last = last.then(() => answer(data)));
 
 function fusedResult(lens) {
   const { photo, answers } = current;

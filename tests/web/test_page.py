@@ -87,6 +87,23 @@ def test_downloaded_maps_agree_with_python(page: Any, coffee: Path, tmp_path: Pa
         assert opened.format == "PNG" and opened.size == (512, 341)
 
 
+def test_a_dropped_photo_and_the_next_one_at_once(page: Any, coffee: Path) -> None:
+    page.evaluate(
+        """async address => {
+        document.getElementById("status").textContent = "";
+        const picture = await (await fetch(address)).blob();
+        const files = new DataTransfer();
+        files.items.add(new File(["words"], "words.txt"));
+        dispatchEvent(new DragEvent("drop", { dataTransfer: files }));
+        files.items.clear();
+        files.items.add(new File([picture], "dropped.png"));
+        dispatchEvent(new DragEvent("drop", { dataTransfer: files })); }""",
+        page.url.replace("index.html", coffee.name),
+    )
+    page.wait_for_function(DONE)
+    assert page.locator("#status").inner_text().startswith("dropped.png: 600 × 400 px")
+
+
 def test_a_jpeg_that_is_turned_and_downsampled_agrees_with_python(page: Any, coffee: Path, tmp_path: Path) -> None:
     """The browser's decoder may differ from Pillow's by a step or two of 255, and that moves the maps."""
     exif = Image.Exif()
@@ -107,7 +124,7 @@ def test_click_refocuses(page: Any, coffee: Path, tmp_path: Path) -> None:
     original = canvas_pixels(page, "photo")
     box = page.locator("#photo").bounding_box()
     page.locator("#photo").click(position={"x": box["width"] * 0.5, "y": box["height"] * 0.3})  # inside the cup
-    page.get_by_text("Refocused.").wait_for()
+    page.get_by_text("Refocused. ").wait_for()
     refocused = canvas_pixels(page, "photo")
     shot(page, "refocused")
 
@@ -132,7 +149,7 @@ def test_keyboard_refocuses(page: Any, coffee: Path) -> None:
         page.keyboard.press("ArrowUp")
     assert re.search(r"column (299|300), row (159|160):", page.locator("#point").inner_text(), re.IGNORECASE)
     page.keyboard.press("Enter")
-    page.get_by_text("Refocused.").wait_for()
+    page.get_by_text("Refocused. ").wait_for()
 
 
 def test_lens_facts_give_the_unit_of_python(page: Any, coffee: Path, tmp_path: Path) -> None:
