@@ -53,6 +53,7 @@ async function take(file) {
     const result = await ask("photo", { file, lens: lensOfForm() });
     Object.assign(state, { name: file.name.replace(/\.[^.]*$/, ""), shown: result.shown, ...UNTOUCHED });
     byId("work").hidden = false;
+    byId("work").classList.toggle("portrait", result.height > result.width);
     draw(byId("photo"), result.shown);
     byId("photo").setAttribute("aria-label", `The photo ${file.name}`);
     show(result);
