@@ -16,7 +16,7 @@ OLDEST := .venv-oldest/installed
 TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-quick test-oldest lint types docs train-small evaluate tables table-claims \
+.PHONY: help predict test test-quick test-oldest lint types docs web train-small evaluate tables table-claims \
 	table-kills table-load table-determinism table-rig table-captures table-scale \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
@@ -28,6 +28,7 @@ help:
 	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
 	@echo "make lint types   check the code with ruff and mypy"
 	@echo "make docs         build the documentation into $(WORK)/site; a warning is an error"
+	@echo "make web          gather the page that runs in the browser alone into $(WORK)/web; needs npm"
 	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and export the model"
 	@echo "make evaluate     measure the shipped model on the locations of $(DATA) that were kept out of training"
 	@echo "make tables       regenerate every table of the shipped model in docs/results, and the numbers in README and docs;"
@@ -88,6 +89,11 @@ types: $(DEV)
 
 docs: $(DEV)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(abspath $(WORK))/site
+
+# make docs after it makes the page a part of the site.
+web: $(BASE)
+	cd web && npm install --ignore-scripts --no-package-lock --no-audit --no-fund
+	.venv/bin/python -m web.gather -o $(WORK)/web
 
 TRAIN = $(BIN)/mddnet train --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv
 
