@@ -67,3 +67,12 @@ def test_one_range_for_several_previews() -> None:
     # Of the doubled depth, the picture spans the range; of the other one half of it.
     middle = np.asarray(preview(one, PreviewRange(0.0, 2.0, 5.0)))[380, 800]
     assert np.abs(middle.astype(int) - DEPTH_COLOURS[127]).max() < 12
+
+
+def test_little_blur_is_not_painted_in_full_colours() -> None:
+    one = prediction(1536, 2048)
+    weak = dataclasses.replace(one, maps=dataclasses.replace(one.maps, defocus_px=one.maps.defocus_px * 0 + 1.0))
+    # 4 px of 512 are 16 px of 2048: blur of 1 px is nearly white
+    assert preview_range(weak).most_px == pytest.approx(16)
+    sheet = np.asarray(preview(weak))
+    assert sheet[20, 1400].min() > 215

@@ -383,7 +383,8 @@ def _stage(
         made[MASK] = {"quantity": "defocus_px", "unit": "px", **mask.code(0.0)}
         staging.put(MASK, first_file("", "mask"), partial(_write_mask, mask))
     if "depth" in formats:
-        depth = Map(prediction, "inv_depth", DEPTH_PERCENTILES)
+        low, high = np.percentile(prediction.maps.inv_depth, DEPTH_PERCENTILES)
+        depth = Map(prediction, "inv_depth", (float(low), float(high)))
         made["depth_png"] = {"quantity": "inv_depth", "unit": prediction.unit, **depth.code(), **MEANINGS["inv_depth"]}
         staging.put(DEPTH, first_file("", "depth"), partial(_write_png, depth))
     for name in formats:
@@ -449,7 +450,7 @@ class Map:
 
     prediction: MapSource
     quantity: Quantity
-    clipped_to: tuple[float, float] = (0.0, 100.0)  # percentiles, beyond which codes are clipped
+    clipped_to: tuple[float, float] | None = None  # values beyond which codes are clipped
 
     @property
     def description(self) -> dict[str, object]:
@@ -458,11 +459,8 @@ class Map:
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        if self.clipped_to != (0.0, 100.0):
-            low, high = np.percentile(
-                np.concatenate([strip[::4, ::4].ravel() for strip in self.strips()]), self.clipped_to
-            )
-            return float(low), float(high)
+        if self.clipped_to is not None:
+            return self.clipped_to
         ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 

@@ -19,6 +19,10 @@ GAP_PX = 8
 LEGEND_HEIGHT_PX = 58
 BAR_HEIGHT_PX = 12
 
+LEAST_SPAN = 4 / 512
+"""Least limit of the colours of the defocus, over the long side of the photo: a pixel of blur is not painted in full
+colours."""
+
 PAPER = (24, 24, 28)
 INK = (232, 232, 232)
 
@@ -44,7 +48,8 @@ class PreviewRange:
 def preview_range(prediction: Prediction) -> PreviewRange:
     """The colour range of one photo, without the extreme percents of inverse depth and CoC."""
     size = panel_size(prediction.size)
-    return _range_of(prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size))
+    depth, signed = prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size)
+    return _range_of(depth, signed, max(prediction.size))
 
 
 def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> Image.Image:
@@ -54,7 +59,7 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
     """
     size = panel_size(prediction.size)
     depth, signed = prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size)
-    shown = fixed_range or _range_of(depth, signed)
+    shown = fixed_range or _range_of(depth, signed, max(prediction.size))
     low, high, most = shown.low, shown.high, shown.most_px
     photo = Image.fromarray(prediction.photo.pixels).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     height, width = prediction.size
@@ -101,9 +106,9 @@ def panel_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _range_of(depth: Float32Array, signed_px: Float32Array) -> PreviewRange:
+def _range_of(depth: Float32Array, signed_px: Float32Array, long_side: int) -> PreviewRange:
     low, high = (float(value) for value in np.percentile(depth, [1, 99]))
-    return PreviewRange(low, high, max(1.0, float(np.percentile(np.abs(signed_px), 99))))
+    return PreviewRange(low, high, max(LEAST_SPAN * long_side, float(np.percentile(np.abs(signed_px), 99))))
 
 
 def _draw_legend(

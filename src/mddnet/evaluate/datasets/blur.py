@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets import files
+from mddnet.evaluate.datasets.mat_file import read_mat
 from mddnet.evaluate.datasets.record import Failure, Item, MissingFiles
 from mddnet.metrics import Truth
 from mddnet.optics import diameter_from_sigma
@@ -62,7 +63,7 @@ def list_rtf(root: Path) -> Iterator[Item]:
             raise MissingFiles(path, "files of the data set")
     if len(photos) != len(truths):
         raise CaptureError(f"{root}: {len(photos)} photos in image/ and {len(truths)} maps in gt/; expected as many")
-    table = files.read_mat(table_path, "convertion")
+    table = read_mat(table_path, "convertion")
     if table.ndim != 2 or table.shape[1] < 2 or not len(table):
         raise CaptureError(f"{table_path}: convertion is {table.shape}; expected two columns, sigma and disc size")
     for photo, truth in zip(photos, truths, strict=True):
@@ -70,7 +71,7 @@ def list_rtf(root: Path) -> Iterator[Item]:
 
 
 def _read_rtf(photo: Path, truth: Path, table: NDArray[np.float64]) -> Truth:
-    blur = files.read_mat(truth, "blurMap")
+    blur = read_mat(truth, "blurMap")
     if blur.ndim != 2:
         raise CaptureError(f"{truth}: blurMap is {blur.shape}; expected (H, W)")
     sigma_px = sigma_of_disc(blur, table)

@@ -135,20 +135,6 @@ def dataset_of(file: Any, path: Path, key: str, dimensions: int) -> Any:
     return found
 
 
-def read_mat(path: Path, key: str) -> NDArray[np.float64]:
-    """An array of numbers from a MATLAB file up to version 7; CaptureError if that fails. Needs SciPy."""
-    from scipy.io import loadmat
-
-    try:
-        values = loadmat(str(path), variable_names=[key]).get(key)
-    except Exception as error:
-        # SciPy raises many kinds of exceptions for a damaged file
-        raise CaptureError(f"{path}: not a readable MATLAB file ({error}); get the file again") from error
-    if values is None or getattr(values, "dtype", np.dtype(object)).kind not in "uifb":
-        raise CaptureError(f"{path}: no variable {key} of numbers; expected one")
-    return np.asarray(values, dtype=np.float64)
-
-
 def inv_depth_from_depth_m(depth_m: NDArray[np.floating]) -> Float32Array:
     """Inverse depth, 1/m; NaN where the depth is not between a micrometre and a million kilometres."""
     known = (depth_m > 1e-6) & (depth_m < 1e9)

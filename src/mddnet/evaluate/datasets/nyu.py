@@ -22,6 +22,7 @@ import numpy as np
 from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets import files
 from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
+from mddnet.evaluate.datasets.mat_file import read_mat
 from mddnet.evaluate.datasets.record import Crop, Failure, Item, MissingFiles
 from mddnet.metrics import Truth
 
@@ -36,7 +37,7 @@ def list_mat(root: Path) -> Iterator[Item]:
     for file in (path, splits):
         if not file.is_file():
             raise MissingFiles(file, "a file of the authors")
-    numbers = files.read_mat(splits, "testNdxs").ravel()
+    numbers = read_mat(splits, "testNdxs").ravel()
     with opened_hdf5(path) as file:
         images = dataset_of(file, path, "images", 4)
         depths = dataset_of(file, path, "rawDepths", 3)
