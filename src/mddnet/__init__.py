@@ -14,8 +14,8 @@ from mddnet.version import __version__
 
 if TYPE_CHECKING:
     from mddnet.errors import MddnetError
+    from mddnet.focus_stack import stack
     from mddnet.focus_stack.result import StackResult
-    from mddnet.focus_stack.run import stack
     from mddnet.photo.reader import read_photo
     from mddnet.predict.depth_prior import DepthPrior
     from mddnet.predict.prediction import Prediction
@@ -40,7 +40,7 @@ __all__ = [
 _NAMES_OF = {
     "mddnet.errors": ["MddnetError"],
     "mddnet.focus_stack.result": ["StackResult"],
-    "mddnet.focus_stack.run": ["stack"],
+    "mddnet.focus_stack": ["stack"],
     "mddnet.photo.reader": ["read_photo"],
     "mddnet.predict.depth_prior": ["DepthPrior"],
     "mddnet.predict.prediction": ["Prediction"],

@@ -19,8 +19,8 @@ from tests.support.made_focal_stack import MadeStack, made_stack, textured
 import mddnet
 from mddnet.cli.main import main
 from mddnet.errors import MddnetError, OutputError
+from mddnet.focus_stack import stack
 from mddnet.focus_stack.result import StackResult
-from mddnet.focus_stack.run import stack
 from mddnet.optics import focus_z_from_sensor_plane_m
 from mddnet.predict.folder import find_photos
 from mddnet.types import UInt8Array

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.made_focal_stack import write_made_stack
 
 from mddnet.captures.focal_stack import read_focal_stack
 from mddnet.captures.manifest import manifest_rows
@@ -47,6 +46,9 @@ def test_json(tmp_path: Path) -> None:
 
 
 def test_focal_stack(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    from tests.support.made_focal_stack import write_made_stack
+
     folder = write_made_stack(tmp_path / "slabs", [np.full((40, 60, 3), 90, np.uint8)] * 3)
     path = folder / "capture.json"
     before = read_focal_stack(folder)

@@ -114,7 +114,7 @@ def _run(verb: str, paths: list[str], flags: StackFlags, name: str) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
-    from mddnet.focus_stack.run import stack as measure
+    from mddnet.focus_stack import stack as measure
 
     with writing_into(flags.out):
         flags.out.mkdir(parents=True, exist_ok=True)

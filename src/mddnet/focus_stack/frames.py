@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from PIL import Image
 
 from mddnet.cores import worker_threads
 from mddnet.errors import ImageError, MddnetError
+from mddnet.focus_stack import Step
 from mddnet.photo.lens_facts import EXIF_IFD
 from mddnet.photo.reader import DAMAGED_EXIF, photo_header, read_photo
 from mddnet.photo.video import frame_count, is_video, video_frames
-from mddnet.scenes.align import registration_image
 from mddnet.scenes.frame_file import FrameFile
 from mddnet.types import Float32Array, Lens, Photo, UInt8Array
 
@@ -25,8 +25,6 @@ MIN_FRAMES = 2
 MAX_VIDEO_FRAMES = 40
 SAME_SHAPE = 0.02  # largest difference of the aspect ratios of frames that are resized to one size
 TAG_TAKEN, TAG_TAKEN_FRACTION = 0x9003, 0x9291
-Step = Callable[[str, int, int], None]
-"""Called with the name of a step, the number of its parts that are done, and that of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def read_frames(
         except ImageError as error:
             return LeftOut(path.name, _without_path(error, path))
         file.write(number, photo.pixels)
-        return StackFrame(path.name, photo.lens, registration_image(photo.pixels)[0], photo.notes)
+        return StackFrame(path.name, photo.lens, _registration_image(photo.pixels), photo.notes)
 
     found: list[StackFrame | LeftOut] = []
     with worker_threads(threads) as pool:
@@ -144,7 +142,7 @@ def _from_video(
         height, width = photo.pixels.shape[:2]
         file = file or FrameFile.new(scratch, MAX_VIDEO_FRAMES + 1, (height, width))
         file.write(len(frames), photo.pixels)
-        small = registration_image(photo.pixels)[0]
+        small = _registration_image(photo.pixels)
         frames.append(StackFrame(f"{path.name}, frame {number}", photo.lens, small, photo.notes))
     if file is None:
         raise ImageError(f"{path}: no frame in this video; copy it again")
@@ -218,3 +216,9 @@ def _taken(path: Path) -> str:
         return ""
     taken = str(tags.get(TAG_TAKEN, ""))
     return f"{taken}.{tags.get(TAG_TAKEN_FRACTION, 0)}" if re.match(r"\d{4}:\d\d:\d\d ", taken) else ""
+
+
+def _registration_image(pixels: UInt8Array) -> Float32Array:
+    from mddnet.scenes.align import registration_image  # of the extra build; results are read without it
+
+    return registration_image(pixels)[0]

@@ -1,4 +1,4 @@
-"""From the photos of a focal stack to depth and an all-in-focus image: :func:`stack`."""
+"""The work of :func:`mddnet.focus_stack.stack`. Needs the extra ``build``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.cores import usable_cores
 from mddnet.errors import MddnetError, RejectedScene
-from mddnet.focus_stack.frames import StackFrames, Step, read_frames
+from mddnet.focus_stack import Order, Step
+from mddnet.focus_stack.frames import StackFrames, read_frames
 from mddnet.focus_stack.order import frame_order, near_to_far_by_breathing
 from mddnet.focus_stack.result import StackResult
 from mddnet.focus_stack.scale import are_in_order, scale_of, stated_inv_depths
@@ -45,41 +45,22 @@ from mddnet.scenes.frame_file import FrameFile
 from mddnet.types import Float32Array, InvDepthUnit, Lens, UInt8Array
 
 FloatArray = NDArray[np.float64]
-Order = Literal["auto", "near-to-far", "far-to-near"]
 MIN_SHARE_OF_GROUP = 0.6  # share of the frames that must show one scene for the others to be left out
 NETWORK_FRAMES = 3  # frames of which the network tells the direction
 MIN_NETWORK_CORRELATION = 0.2
 TO_FIX = "use a tripod, or photos that were taken one after the other from one place"
 
 
-def stack(
+def measured(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    *,
-    lens: Lens | None = None,
-    focus_m: Sequence[float] | None = None,
-    order: Order = "auto",
-    threads: int | None = None,
-    scratch: str | os.PathLike[str] | None = None,
-    step: Step = lambda name, done, count: None,
+    lens: Lens | None,
+    focus_m: Sequence[float] | None,
+    order: Order,
+    threads: int | None,
+    scratch: str | os.PathLike[str] | None,
+    step: Step,
 ) -> StackResult:
-    """Align the photos of a focal stack, and measure depth, defocus and an all-in-focus image.
-
-    The photos, two or more, show one scene from one viewpoint at different focus distances.
-
-    Args:
-        paths: photos, patterns, a folder of photos, or one video of a focus sweep.
-        lens: facts that replace those of the files. Without ``focus_m``, EXIF's focus distances are used.
-        focus_m: focus distance of every photo in metres, measured from the sensor, in the order of ``paths``.
-        order: ``"near-to-far"`` and ``"far-to-near"`` state that ``paths`` are in this order; ``"auto"`` finds it by
-            the focus distances, else by the time and sharpness of the photos; the direction by their magnification,
-            else by the shipped network.
-        threads: largest number of processor cores; None is all.
-        scratch: folder for temporary files of the size of all pixels, times two or three; None is that of the system.
-        step: is called with the name of the step, the number of its finished parts and of all parts.
-
-    Raises:
-        MddnetError: for fewer than two usable photos, or photos that cannot be aligned.
-    """
+    """The result of a stack; the arguments are those of :func:`mddnet.focus_stack.stack`."""
     threads = threads or usable_cores()
     found = _paths(paths)
     folder = Path(tempfile.gettempdir() if scratch is None else scratch)
