@@ -182,4 +182,6 @@ def test_shipped_weights_and_graph_give_same_maps() -> None:
         network = MDDNet.from_pretrained(shipped)(torch.from_numpy(image))
     for ours, theirs in zip(network, graph, strict=True):
         # both are stored in half precision, the graph after the batch norms were folded into the convolutions
-        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=2e-2 * max(float(ours.std()), 0.1))
+        spread = max(float(ours.std()), 0.1)
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=3e-2 * spread)
+        assert np.abs(ours.numpy() - theirs).mean() < 1e-2 * spread

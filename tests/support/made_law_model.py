@@ -17,7 +17,7 @@ class LawModel:
 
     name, version = "law", "1"
 
-    def predict(self, x: Photo, /, *, refine: bool = False) -> Prediction:
+    def predict(self, x: Photo, /, *, refine: bool = False, depth_prior: None = None) -> Prediction:
         red = x.pixels[:, :, 0].astype(np.float32) / np.float32(255)
         signed = signed_defocus_px(red, U_FOCUS, KAPPA_PX).astype(np.float32)
         scale = inv_depth_scale(LensLawFit(True, U_FOCUS, KAPPA_PX, 0.1), x.lens)
