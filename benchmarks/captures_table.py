@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 from benchmarks.held_out_frames import predict_held_out
-from benchmarks.table_page import replace_table
+from benchmarks.table_page import show_table
 from PIL import Image
 
 from mddnet.captures.focal_stack import FocalStack, FramesOnDisk, read_focal_stack
@@ -235,10 +235,7 @@ def main() -> int:
         if shutil.which(program) is None:
             print(f"{program} is not installed: its column stays empty", file=sys.stderr)
     results = run(options.data, options.scenes, options.work, options.only, options.stages.split(","))
-    text = table(results)
-    print(text)
-    if options.out is not None:
-        replace_table(options.out, text)
+    show_table(table(results), options.out)
     return 0
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from benchmarks.table_page import replace_table
+from benchmarks.table_page import show_table
 from numpy.typing import NDArray
 from tests.support.rig_simulator.rig import Settings, Truth, capture
 from tests.support.rig_simulator.scene import Scene, made_scene, measured_scene
@@ -217,10 +217,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only captures whose names contain this")
     options = parser.parse_args()
     rows, rejected = run(options.data, options.work, options.only)
-    text = table(rows, rejected)
-    print(text)
-    if options.out is not None:
-        replace_table(options.out, text)
+    show_table(table(rows, rejected), options.out)
     return 1 if rejected else 0
 
 

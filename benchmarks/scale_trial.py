@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import tifffile
 import torch
-from benchmarks.table_page import replace_table
+from benchmarks.table_page import show_table
 from numpy.typing import NDArray
 from tests.support.rig_simulator.scene import filled
 
@@ -566,10 +566,7 @@ def main() -> int:
             subprocess.run(again, check=True, env={**os.environ, **THREADS})
     done = {name: trial.work / f"{name}.json" for name in STAGES}
     figures = {name: json.loads(path.read_text()) for name, path in done.items() if path.is_file()}
-    text = table(figures, trial)
-    print(text)
-    if options.out is not None:
-        replace_table(options.out, text)
+    show_table(table(figures, trial), options.out)
     return 0
 
 

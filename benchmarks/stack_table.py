@@ -2,7 +2,7 @@
 
     python -m benchmarks.stack_table --data ../shared/data --work work/stack -o docs/results/stack.md
 
-Each stack is read from its photos alone, in the order of their names turned into a random one, without capture.json:
+Each stack is read from its photos alone, under random names, without capture.json:
 the table says whether order and direction were found. Depth is compared with the authors' index map, on textured
 pixels. enfuse, if installed, fuses the frames that mddnet aligned. Results are cached in the work folder.
 """
@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 from benchmarks.captures_table import FUSERS, contrast_sharpness, laplacian_sharpness
-from benchmarks.table_page import replace_table
+from benchmarks.table_page import show_table
 from PIL import Image
 
 from mddnet.captures.focal_stack import FocalStack, read_focal_stack
@@ -157,10 +157,7 @@ def main() -> int:
             atomic_write_text(path, json.dumps(row, indent=1))
         if path.is_file():
             results[folder.name] = json.loads(path.read_text())
-    text = table(results)
-    print(text)
-    if options.out is not None:
-        replace_table(options.out, text)
+    show_table(table(results), options.out)
     return 0
 
 

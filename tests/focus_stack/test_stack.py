@@ -85,10 +85,10 @@ def test_signed_defocus_of_every_frame(made: MadeStack, result: StackResult) -> 
 
 
 def test_the_stated_direction_turns_depth_over(shots: Path, result: StackResult) -> None:
-    turned = stack(shots, order="far-to-near")
-    assert turned.names == result.names[::-1]
-    height, width = (min(sizes) for sizes in zip(turned.size, result.size, strict=True))
-    both = [one.inv_depth[10 : height - 10, 10 : width - 10].ravel() for one in (turned, result)]
+    opposite = stack(shots, order="far-to-near")
+    assert opposite.names == result.names[::-1]
+    height, width = (min(sizes) for sizes in zip(opposite.size, result.size, strict=True))
+    both = [one.inv_depth[10 : height - 10, 10 : width - 10].ravel() for one in (opposite, result)]
     assert np.corrcoef(*both)[0, 1] < -0.9
 
 

@@ -24,7 +24,7 @@ from mddnet.types import UInt8Array
 
 EXTRA = "needs the extra formats"
 
-# --- what a file is, is told by its content ---------------------------------------------------------------------------
+# --- the content of a file decides what it is -------------------------------------------------------------------------
 
 
 def dng_with_thumbnail(path: Path, tags_in_first: bool = True, light: int = 20000) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from mddnet.photo.lens_facts import CameraLens
     from mddnet.predict.output import SaveFormat
 
 
@@ -88,22 +90,51 @@ def wrong_kind(only: Sequence[str] | None) -> str | None:
     return None if unknown is None else f"--only {unknown}: unknown kind of capture; expected one of {', '.join(KINDS)}"
 
 
-def camera_of_flags(camera: str | None, sensor: str | None, pixel_um: float | None) -> str | None:
-    """The camera or size of the sensor, if one is given; ValueError if it is not known, or the pitch is given twice."""
-    from mddnet.errors import MddnetError
-    from mddnet.photo.sensor_table import pitch_of_sensor
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LensFlags:
+    """Facts of the lens.
 
-    given = {"--camera": camera, "--sensor": sensor, "--pixel-um": pixel_um}
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
-    choice = camera if sensor is None else sensor
-    if choice is not None:
-        try:
-            pitch_of_sensor(choice, 6000, 4000)
-        except MddnetError as error:
-            raise ValueError(f"{names[0]}: {error}") from error
-    return choice
+    Parameters
+    ----------
+    focal_mm
+        Focal length in millimetres; replaces EXIF.
+    f_number
+        F-number; replaces EXIF.
+    pixel_um
+        Pixel pitch of the photo, in micrometres; replaces EXIF.
+    camera
+        Camera by its EXIF model, such as "Canon EOS 600D": gives the pixel pitch instead of --pixel-um.
+    sensor
+        Size of the camera's sensor in millimetres, such as 36x24: gives the pixel pitch instead of --pixel-um.
+    """
+
+    focal_mm: float | None = None
+    f_number: float | None = None
+    pixel_um: float | None = None
+    camera: str | None = None
+    sensor: str | None = None
+
+    def lens(self, focus_m: float | None = None) -> CameraLens:
+        """These facts; ValueError for an unknown camera or sensor, or a pixel pitch that is given twice."""
+        from mddnet.errors import MddnetError
+        from mddnet.photo.lens_facts import CameraLens
+        from mddnet.photo.sensor_table import pitch_of_sensor
+
+        given = {"--camera": self.camera, "--sensor": self.sensor, "--pixel-um": self.pixel_um}
+        names = [name for name, value in given.items() if value is not None]
+        if len(names) > 1:
+            raise ValueError(f"{' and '.join(names)}: expected one of them, since each gives the pixel pitch")
+        choice = self.camera if self.sensor is None else self.sensor
+        if choice is not None:
+            try:
+                pitch_of_sensor(choice, 6000, 4000)
+            except MddnetError as error:
+                raise ValueError(f"{names[0]}: {error}") from error
+        return CameraLens(self.focal_mm, self.f_number, self.pixel_um, focus_m, choice)
+
+
+NO_LENS = LensFlags()
 
 
 def formats_of_flag(formats: str) -> tuple[SaveFormat, ...]:

@@ -63,7 +63,7 @@ def make_app() -> App:
         help_epilogue=f"{EXAMPLES}\n\n{EXIT_CODES}",
     )
     for verb, sentence in VERBS.items():
-        epilogue = "\n\n".join([*filter(None, [EPILOGUES.get(verb)]), EXIT_CODES])
+        epilogue = f"{EPILOGUES[verb]}\n\n{EXIT_CODES}" if verb in EPILOGUES else EXIT_CODES
         app.command(f"mddnet.cli.{verb}:{verb}", name=verb, help=sentence, help_epilogue=epilogue)
     return app
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from mddnet.cli.examples import EXAMPLES
-from mddnet.cli.flags import Count, OutFolder, Positive, camera_of_flags, formats_of_flag
+from mddnet.cli.flags import NO_LENS, Count, LensFlags, OutFolder, Positive, formats_of_flag
 from mddnet.cli.progress import with_progress
 
 DEFAULT_OUT = Path("mddnet_out")
@@ -31,11 +31,7 @@ def predict(
     list_file: Annotated[str | None, Parameter(name="--list", allow_leading_hyphen=True)] = None,
     out: OutFolder = DEFAULT_OUT,
     model: str = "small",
-    focal_mm: float | None = None,
-    f_number: float | None = None,
-    pixel_um: float | None = None,
-    camera: str | None = None,
-    sensor: str | None = None,
+    lens_flags: LensFlags = NO_LENS,
     focus_m: float | None = None,
     threads: Count | None = None,
     formats: str = "tiff",
@@ -65,16 +61,6 @@ def predict(
         Folder for the results; created if missing. Without it, mddnet_out in the current folder.
     model
         A shipped model, a model folder or a .zip of one, or hf://owner/name (extra hub).
-    focal_mm
-        Focal length in millimetres; replaces EXIF.
-    f_number
-        F-number; replaces EXIF.
-    pixel_um
-        Pixel pitch of the photo, in micrometres; replaces EXIF.
-    camera
-        Camera by its EXIF model, such as "Canon EOS 600D": gives the pixel pitch instead of --pixel-um.
-    sensor
-        Size of the camera's sensor in millimetres, such as 36x24: gives the pixel pitch instead of --pixel-um.
     focus_m
         Distance of the plane of focus from the sensor in metres (inf for infinity); replaces EXIF.
     threads
@@ -106,13 +92,12 @@ def predict(
         Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
         have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
-    from mddnet.photo.lens_facts import CameraLens
     from mddnet.predict.folder import Settings, expected_items, find_photos
 
     try:
         if not paths and list_file is None:
             raise ValueError(f"no photo; expected photos, folders or patterns, or --list\n{EXAMPLES}")
-        lens = CameraLens(focal_mm, f_number, pixel_um, focus_m, camera_of_flags(camera, sensor, pixel_um))
+        lens = lens_flags.lens(focus_m)
         max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
         if depth_prior is not None and ray is not None:
             raise ValueError("--depth-prior and --ray: expected one of them")

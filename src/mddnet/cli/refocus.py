@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,6 @@ from mddnet.cli.progress import with_progress
 
 if TYPE_CHECKING:
     from mddnet.predict.prediction import Prediction
-    from mddnet.predict.predictor import Model
     from mddnet.predict.refocus import RefocusSettings
     from mddnet.types import Photo
 
@@ -45,16 +44,7 @@ def refocus(
 ) -> int:
     """Give photos more or less blur, or another plane of focus, by the lens law.
 
-    The result of cup.jpg is cup.refocused.png; an earlier one is replaced. An all-in-focus picture is not possible from
-    one photo: parts out of focus stay blurred when the focus is moved there, and a narrower aperture removes at most
-    half of the blur. Needs the extra "build".
-
-    Examples:
-        mddnet refocus cup.jpg --aperture 1.4
-
-        mddnet refocus cup.jpg --strength 2 --focus 0.42,0.31 --blades 6
-
-        mddnet refocus cup.jpg --strength 2 --sweep cup.mp4
+    The result of cup.jpg is cup.refocused.png; an earlier one is replaced.
 
     Parameters
     ----------
@@ -118,14 +108,13 @@ def refocus(
     targets = [sweep] if sweep is not None else _targets(photos, out, format)
     max_pixels = None if max_megapixels is None else math.ceil(max_megapixels * 1e6)
     read = partial(_read, f_number=f_number, linear=linear, max_pixels=max_pixels)
+    loaded = cache(partial(load, model, threads))  # for the first photo that can be read
     failed = len(failures)
-    loaded: Model | None = None
     for path, target in zip(photos, targets, strict=False):
         try:
             photo = read(path)
             settings.strength_for(photo.lens)  # an unknown f-number is an error before the network runs
-            loaded = loaded or load(model, threads)
-            _write(loaded.predict(photo, refine=refine), settings, path.name, target, sweep is not None)
+            _write(loaded().predict(photo, refine=refine), settings, path.name, target, sweep is not None)
         except ModelError:
             raise  # of no photo
         except (MddnetError, MemoryError) as error:

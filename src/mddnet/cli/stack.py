@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, OutFolder, camera_of_flags, formats_of_flag
+from mddnet.cli.flags import NO_LENS, Count, LensFlags, OutFolder, formats_of_flag
 from mddnet.cli.predict import DEFAULT_OUT
 
 if TYPE_CHECKING:
@@ -33,16 +33,6 @@ class StackFlags:
         separated by commas; replaces EXIF.
     order
         Order of the photos as given; by default it is found.
-    focal_mm
-        Focal length in millimetres; replaces EXIF.
-    f_number
-        F-number; replaces EXIF.
-    pixel_um
-        Pixel pitch of the photos, in micrometres; replaces EXIF.
-    camera
-        Camera by its EXIF model, such as "Canon EOS 600D": gives the pixel pitch instead of --pixel-um.
-    sensor
-        Size of the camera's sensor in millimetres, such as 36x24: gives the pixel pitch instead of --pixel-um.
     formats
         Formats, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
         (float32, extra "formats"). Point clouds: ply and glb.
@@ -58,11 +48,7 @@ class StackFlags:
     name: str | None = None
     focus_m: str | None = None
     order: Literal["auto", "near-to-far", "far-to-near"] = "auto"
-    focal_mm: float | None = None
-    f_number: float | None = None
-    pixel_um: float | None = None
-    camera: str | None = None
-    sensor: str | None = None
+    lens: LensFlags = NO_LENS
     formats: str = "tiff,ply"
     defocus: bool = True
     threads: Count | None = None
@@ -95,12 +81,10 @@ def fuse(first: str, second: str, /, *, flags: StackFlags = StackFlags()) -> int
 
 def _run(verb: str, paths: list[str], flags: StackFlags, name: str) -> int:
     from mddnet.io.part_file import writing_into
-    from mddnet.photo.lens_facts import CameraLens
 
     try:
         distances = None if flags.focus_m is None else _distances(flags.focus_m)
-        camera = camera_of_flags(flags.camera, flags.sensor, flags.pixel_um)
-        lens = CameraLens(flags.focal_mm, flags.f_number, flags.pixel_um, None, camera)
+        lens = flags.lens.lens()
         formats = formats_of_flag(flags.formats)
         if "mask" in formats:
             raise ValueError("--formats mask: expected maps or point clouds; a mask belongs to one photo")

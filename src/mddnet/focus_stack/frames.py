@@ -120,12 +120,16 @@ def read_frames(
 
 def _enough(frames: tuple[StackFrame, ...], pixels: FrameFile, left_out: list[LeftOut]) -> StackFrames:
     if len(frames) < MIN_FRAMES:
-        lost = "".join(f"\n  left out: {frame.name}: {frame.reason}" for frame in left_out)
-        raise MddnetError(
-            f"{len(frames)} usable frame(s); expected at least {MIN_FRAMES} photos of one scene at different focus "
-            f"distances (`mddnet predict` estimates depth from one photo){lost}"
-        )
+        raise _too_few(len(frames), left_out)
     return StackFrames(frames, pixels, tuple(left_out))
+
+
+def _too_few(usable: int, left_out: Sequence[LeftOut]) -> MddnetError:
+    lost = "".join(f"\n  left out: {frame.name}: {frame.reason}" for frame in left_out)
+    return MddnetError(
+        f"{usable} usable frame(s); expected at least {MIN_FRAMES} photos of one scene at different focus "
+        f"distances (`mddnet predict` estimates depth from one photo){lost}"
+    )
 
 
 def _from_video(
@@ -166,7 +170,7 @@ def _common_size(paths: Sequence[Path]) -> tuple[tuple[int, int], list[Path], li
         except ImageError as error:
             left_out.append(LeftOut(path.name, _without_path(error, path)))
     if not sizes:
-        _enough((), None, left_out)  # type: ignore[arg-type]  # raises
+        raise _too_few(0, left_out)
     counts = Counter(sizes.values())
     height, width = min(counts, key=lambda size: (-counts[size], size[0] * size[1]))
     usable = []

@@ -16,7 +16,7 @@ from mddnet.types import Float32Array
 CELLS = (16, 12)  # columns and rows of the grid on which the sharpness of frames is compared
 DARK = 1e-7  # squared Laplacian below which sharpness is noise
 KEPT_ORDER = 1.15  # a given order is kept if its path is at most this much longer than the shortest that was found
-MIN_BREATHING = 0.005  # change of magnification over the sweep that tells its direction ...
+MIN_BREATHING = 0.005  # change of magnification over the sweep that shows its direction ...
 MIN_BREATHING_FIT = 0.9  # ... if it follows the order of the frames with this correlation
 
 
@@ -62,8 +62,8 @@ def _shortened(path: list[int], distance: NDArray[np.floating]) -> tuple[float, 
             for j in range(len(path)):
                 moved = path[:i] + path[i + 1 :]
                 moved.insert(j, path[i])
-                turned = path[:i] + path[i : j + 1][::-1] + path[j + 1 :]
-                for trial in (moved, turned) if j > i else (moved,):
+                reversed_part = path[:i] + path[i : j + 1][::-1] + path[j + 1 :]
+                for trial in (moved, reversed_part) if j > i else (moved,):
                     length = _length(trial, distance)
                     if length < best - 1e-9:
                         path, best, improved = trial, length, True
@@ -75,7 +75,7 @@ def near_to_far_by_breathing(alignment: Alignment) -> bool | None:
 
     Focusing nearer moves the lens away from the sensor, which magnifies the image.
     """
-    sizes = np.log([abs(transform.factor) for transform in alignment.transforms])
+    sizes = alignment.log_magnifications
     if abs(sizes[0] - sizes[-1]) < MIN_BREATHING:
         return None
     if abs(np.corrcoef(sizes, np.arange(len(sizes)))[0, 1]) < MIN_BREATHING_FIT:

@@ -68,6 +68,11 @@ class Alignment:
     residual_px: float  # root mean square disagreement of the registered pairs at the image corners
     lowest_correlation: float  # lowest correlation of two neighbours after alignment
 
+    @property
+    def log_magnifications(self) -> NDArray[np.float64]:
+        """(N,) logarithms of the magnification of the frames: focusing nearer magnifies, by most lenses."""
+        return np.log([abs(transform.factor) for transform in self.transforms])
+
 
 @dataclass(frozen=True, slots=True)
 class AlignedStack:

@@ -277,7 +277,7 @@ def _depth_round(
 
 
 def _finer(frames: int) -> int:
-    """Depths per frame that are told apart: two frames alone have others between them."""
+    """Depths per frame that are distinguished: two frames alone have others between them."""
     return 1 if frames > 2 else DEPTHS_OF_A_PAIR - 1
 
 
@@ -316,13 +316,14 @@ def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
         return stack.focus.direction == "near_to_far"
     # Focusing nearer moves the lens away from the sensor, which magnifies the image. Lenses with floating groups can do
     # the opposite, but no tripod stack of known order did so by this much.
-    first, last = abs(alignment.transforms[0].factor), abs(alignment.transforms[-1].factor)
-    if abs(np.log(first / last)) < BREATHING:
+    logs = alignment.log_magnifications
+    first, last = logs[0], logs[-1]
+    if abs(first - last) < BREATHING:
         raise RejectedScene(
-            f"the order of the frames is unknown: magnification {first:.4f} to {last:.4f} over the sweep, expected a "
-            f"change of {BREATHING:.1%}; state focus.order in capture.json"
+            f"the order of the frames is unknown: magnification {np.exp(first):.4f} to {np.exp(last):.4f} over the "
+            f"sweep, expected a change of {BREATHING:.1%}; state focus.order in capture.json"
         )
-    return first > last
+    return bool(first > last)
 
 
 def inverse_depth_of_index(

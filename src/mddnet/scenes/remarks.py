@@ -23,7 +23,7 @@ HOLE_FACTOR = 1.25
 
 def order_remarks(stated: FocusOrder, alignment: Alignment) -> tuple[str, ...]:
     """A remark if the magnification changes against the stated order: focusing nearer magnifies, by most lenses."""
-    logs = np.log([abs(transform.factor) for transform in alignment.transforms])
+    logs = alignment.log_magnifications
     change = float(logs[-1] - logs[0])
     if stated == "unknown" or abs(change) < MAGNIFICATION:
         return ()
