@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -199,8 +200,13 @@ def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
         assert isinstance(facts, SceneFacts)
         wanted[facts.record.location] = facts.quantiles.tobytes()
     found = FoundScene("focal_stacks", scenes.target)
-    results = []
-    with all_the_time(scenes.replace):
+    pauses = itertools.cycle((0.0, 0.005, 0.02, 0.1, 0.5))  # between builds: on a slow machine too some reads fit in one
+
+    def build() -> None:
+        scenes.replace()
+        time.sleep(next(pauses))
+
+    with all_the_time(build):
         results = [measured(found, decode=True) for _ in range(60)]
     for result in results:
         if isinstance(result, DamagedScene):
