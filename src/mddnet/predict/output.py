@@ -600,5 +600,6 @@ def _facts(prediction: Prediction) -> dict[str, object]:
         "lens": prediction.lens.to_json(),
         "camera": asdict(pinhole),
         "camera_estimate": None if prediction.camera is None else prediction.camera.to_json(),
+        "verdict": prediction.verdict.to_json(),
         "notes": list(prediction.notes),
     }

@@ -15,6 +15,7 @@ from PIL import Image
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import DepthOfField, depth_error_m, depth_of_field, finite_depth_m
 from mddnet.predict.resampling import nearest_downsampled, strips, upsampled, upsampled_rows
+from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, Photo
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Prediction:
         refined: whether a second pass at twice the resolution was requested.
         camera: field of view and median depth by the scene, where the network estimates them.
         depth_prior: what the depth prior is from, if there was one.
+        verdict: what depth and defocus are worth.
     """
 
     maps: SmallMaps
@@ -66,6 +68,7 @@ class Prediction:
     refined: bool = False
     camera: CameraEstimate | None = None
     depth_prior: str | None = None
+    verdict: Verdict = UNKNOWN
 
     def __repr__(self) -> str:
         """One line with size, unit and plane of focus, and a line for each note."""
