@@ -35,6 +35,9 @@ class SmallMaps:
     sign: Float32Array  # +1 behind the plane of focus, -1 in front of it
     confidence: Float32Array  # in [0, 1]
     inv_depth_error: Float32Array | None = None  # standard error of ``inv_depth``; None if that is relative
+    # Of the cells, which are smaller; None for a model without calibration:
+    expected_inv_depth_error: Float32Array | None = None  # of ``inv_depth``, in its unit
+    expected_defocus_error_px: Float32Array | None = None  # of ``defocus_px``, pixels of the photo
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,8 +112,24 @@ class Prediction:
 
     @cached_property
     def confidence(self) -> Float32Array:
-        """(H, W) in [0, 1], agreement of the maps with the lens law times texture evidence."""
+        """(H, W) in [0, 1]: 1 / (1 + e / 0.1), e the expected error of inverse depth as a share of its range.
+
+        For a model without calibration, agreement of the maps with the lens law times texture evidence.
+        """
         return self._whole("confidence")
+
+    @cached_property
+    def expected_inv_depth_error(self) -> Float32Array | None:
+        """(H, W), expected absolute error of ``inv_depth`` in its unit; None for a model without calibration.
+
+        The scale and shift that a relative inverse depth lacks count as known.
+        """
+        return self._whole_or_none(self.maps.expected_inv_depth_error)
+
+    @cached_property
+    def expected_defocus_error_px(self) -> Float32Array | None:
+        """(H, W), expected absolute error of ``defocus_px``; None for a model without calibration."""
+        return self._whole_or_none(self.maps.expected_defocus_error_px)
 
     @property
     def lens(self) -> Lens:
@@ -195,6 +214,9 @@ class Prediction:
         for start, stop in strips(self.size[0]):
             values[start:stop] = self.rows(quantity, start, stop)
         return values
+
+    def _whole_or_none(self, values: Float32Array | None) -> Float32Array | None:
+        return None if values is None else upsampled(values, self.size)
 
     def _derived(self, quantity: Quantity, resized: Callable[[Float32Array], Float32Array]) -> Float32Array:
         """Compute a map from the stored ones, after resizing each of them."""
