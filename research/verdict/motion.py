@@ -78,10 +78,8 @@ def examples(data: Path, scenes: Path, locations: dict[str, Split], split: Split
         yield "sharp", photo
         for _ in range(MOVES):
             length = math.exp(rng.uniform(math.log(6), math.log(32))) * max(photo.shape) / LONG_SIDE
-            yield (
-                MOVED,
-                develop(moved(linear, length, rng.uniform(0, math.pi)), draw_camera(rng), int(rng.integers(2**31))),
-            )
+            light = moved(linear, length, rng.uniform(0, math.pi))
+            yield MOVED, develop(light, draw_camera(rng), int(rng.integers(2**31)))
         radius = math.exp(rng.uniform(math.log(1), math.log(12)))
         yield "disc", develop(disc(linear, radius), draw_camera(rng), int(rng.integers(2**31)))
     for case in cases:
@@ -112,11 +110,8 @@ def main() -> None:
             weights[-1] -= np.quantile(features[positive] @ weights[:-1] + weights[-1], 1 - FOUND_SHARE)
             print("WEIGHTS =", tuple(float(f"{weight:.4g}") for weight in weights))
         found = features @ weights[:-1] + weights[-1] > 0
-        print(
-            split,
-            f"{len(kind)} images:",
-            ", ".join(f"{name} {found[kind == name].mean():.3f}" for name in sorted(set(kind))),
-        )
+        shares = ", ".join(f"{name} {found[kind == name].mean():.3f}" for name in sorted(set(kinds)))
+        print(f"{split}, {len(kind)} images: {shares}")
 
 
 if __name__ == "__main__":

@@ -85,9 +85,7 @@ def _what_is_seen(answers: FusionInput, fused: Fusion) -> dict[str, str]:
     if (answers.coc_px < SHARP_PX).mean() > SHARP_SHARE:
         return {"depth": "almost everything is sharp: the depth is by the scene alone", "defocus": ""}
     if high - low < ONE_BLUR_SHARE * middle:
-        return dict.fromkeys(
-            ("depth", "defocus"), f"everything is blurred by one amount, about {middle * answers.scale:.0f} px"
-        )
-    if not fused.focus.found:
-        return dict.fromkeys(("depth", "defocus"), "no plane of focus explains both the depth and the blur")
-    return {"depth": "", "defocus": ""}
+        reason = f"everything is blurred by one amount, about {middle * answers.scale:.0f} px"
+    else:
+        reason = "" if fused.focus.found else "no plane of focus explains both the depth and the blur"
+    return {"depth": reason, "defocus": reason}

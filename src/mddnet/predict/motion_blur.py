@@ -24,7 +24,8 @@ LEAST_POWER = 1e-7
 LEAST_SIDE_PX = 64
 """Smaller images are not judged: their rings hold too few frequencies."""
 WEIGHTS = (
-    0.2393, 0.2135, -1.022, -1.205, -0.5093, 0.1655, -0.3637, -0.3188, 0.9862, -0.1682, -0.6145, -1.281, -0.1397, -0.6008, -11.13,
+    0.2393, 0.2135, -1.022, -1.205, -0.5093, 0.1655, -0.3637, -0.3188, 0.9862, -0.1682, -0.6145, -1.281, -0.1397,
+    -0.6008, -11.71,
 )  # fmt: skip
 """Weights of :func:`spectral_contrasts` and the constant; by ``research.verdict.motion`` on photos that
 are used for calibration only."""
@@ -38,9 +39,7 @@ def has_motion_blur(photo: UInt8Array) -> bool:
 
 
 def spectral_contrasts(photo: UInt8Array) -> NDArray[np.float64]:
-    """(14,) differences of log power: along the likely motion less across it and less at 45 degrees, for each ring;
-    and between neighbouring rings.
-    """
+    """(14,) differences of log power: along the likely motion less across it, less at 45 degrees, and between rings."""
     power = log_power(photo)
     rings = power.mean(axis=1)
     power = power - rings[:, None]
