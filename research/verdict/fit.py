@@ -70,7 +70,7 @@ LOWEST_SCORE, HIGHEST_SCORE = 0.35, 0.98
 """Scores are limited to these before their log-odds."""
 GOOD_PRECISION, BAD_CALLED_GOOD = 0.90, 0.05
 """On calib, of the photos called good so many are, and of the bad ones no more are called good."""
-GOOD_NOT_TRUSTED = 0.05
+GOOD_NOT_TRUSTED = 0.03
 """On calib, of the good photos no more are not to be trusted."""
 
 
