@@ -221,6 +221,12 @@ def test_motion_is_found_and_defocus_is_not_taken_for_it() -> None:
     assert found >= 9 and false == 0, (found, false)
 
 
+def test_motion_blur_limits_the_verdict_on_defocus(calibrated: Path) -> None:
+    verdict = mddnet.load(calibrated).predict(averaged(photo(), [(0, k) for k in range(16)])).verdict
+    assert verdict.defocus.call == "partly" and "motion" in str(verdict.defocus.reason)
+    assert verdict.depth.call == "good"
+
+
 def test_motion_of_plain_and_tiny_images() -> None:
     assert not has_motion_blur(np.full((384, 512, 3), 128, np.uint8))
     assert not has_motion_blur(np.zeros((384, 512, 3), np.uint8))

@@ -14,6 +14,7 @@ from mddnet.predict.out_of_distribution import unlike_training
 from mddnet.predict.verdict import Judgement, Verdict
 
 OF_A_PRIOR = "the depth is that of a depth prior, for which no verdict is calibrated"
+MOTION = "there seems to be motion blur, which is taken for defocus"
 UNSURE = {"depth": "the network is unsure of this scene", "defocus": "the blur is hard to read in this photo"}
 SHARP_PX = 1.5
 SHARP_SHARE = 0.9
@@ -44,8 +45,9 @@ def verdict_of(
     """
     limits = _limits(answers, computed_bokeh)
     seen = _what_is_seen(answers, fused)
-    depth = _judged(calibration.depth, cues, limits, seen["depth"] or UNSURE["depth"])
-    defocus = _judged(calibration.defocus, cues, limits, seen["defocus"] or UNSURE["defocus"])
+    moved = [MOTION] if has_motion_blur(answers.photo) else []
+    depth = _judged(calibration.depth, cues, limits, seen["depth"] or "".join(moved) or UNSURE["depth"])
+    defocus = _judged(calibration.defocus, cues, limits + moved, seen["defocus"] or UNSURE["defocus"])
     if of_prior:
         depth = Judgement("unknown", OF_A_PRIOR)
     elif depth.call == "good" and seen["depth"]:
@@ -74,8 +76,6 @@ def _limits(answers: FusionInput, computed_bokeh: str) -> list[str]:
         limits.append(f"the photo is unlike those of the training: {unlike[0]}")
     if max(answers.photo.shape[:2]) < SMALL_PX:
         limits.append(f"the photo has less than {SMALL_PX} px")
-    if has_motion_blur(answers.photo):
-        limits.append("there seems to be motion blur, which is taken for defocus")
     return limits
 
 
