@@ -1,0 +1,144 @@
+"""Other methods on the photos of `mddnet evaluate`: docs/results/baselines.json and baselines.md.
+
+    python -m benchmarks.baselines --scenes work/scenes --data ../shared/data --pydnet ../shared/peers/pydnet_plus_plus.tflite
+
+No number here depends on the weights of the shipped model, so `make tables` does not repeat them. The photos, pixels
+and pairs are those of `docs/results/small/evaluation.json`, if the scenes are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+from cyclopts import Parameter, run
+
+from mddnet.evaluate import evaluate_model
+from mddnet.evaluate.baselines import find_baseline
+from mddnet.evaluate.methods import FunctionMethod, Method
+from mddnet.evaluate.provenance import provenance, provenance_line
+from mddnet.evaluate.scenes import MEASURED_KINDS
+from mddnet.io.atomic import atomic_write_text
+from mddnet.metrics import vertical_position
+from mddnet.types import Float32Array, UInt8Array
+
+CLASSICAL = ("zhuo-sim", "karaali-jung")
+PYDNET = "PyDNet++"
+PRIOR = "vertical-position prior"
+KEYS = ("depth_ordinal", "depth_ordinal_rotated", "depth_ordinal_sharp", "abs_rel", "delta1", "defocus_ordinal")
+KEYS += ("coc_mae_px",)
+HEADS = ("depth, blurred", "rotated by 180 degrees", "depth, sharp", "AbsRel", "delta1", "defocus", "CoC error, px")
+OUT = Path("docs/results")
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """The maps of :class:`VerticalPosition`; blur is no estimate of anything."""
+
+    inv_depth: Float32Array
+    defocus_px: Float32Array
+    signed_defocus_px: Float32Array
+
+
+class VerticalPosition:
+    """Lower in the picture is nearer, as a predictor."""
+
+    def predict(self, photo: UInt8Array, /) -> Maps:
+        inv_depth = vertical_position(photo.shape[0], photo.shape[1])
+        nothing = np.zeros_like(inv_depth)
+        return Maps(inv_depth, nothing, nothing)
+
+
+def pydnet(weights: Path) -> Method:
+    """PyDNet++ (Aleotti et al., "Real-time single image depth perception in the wild with handheld devices", 2021).
+
+    The authors' TFLite file; needs the package ``ai-edge-litert``. Its output grows with distance, and a corner of it is
+    an artefact of many times the range.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    net = Interpreter(model_path=str(weights), num_threads=1)
+    net.allocate_tensors()
+    inside, outside = net.get_input_details()[0], net.get_output_details()
+    finest = max(outside, key=lambda details: int(np.prod(details["shape"])))
+    _, rows, columns, _ = (int(size) for size in inside["shape"])
+
+    def infer(photo: UInt8Array) -> Float32Array:
+        small = cv2.resize(photo, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255)
+        net.set_tensor(inside["index"], small[None])
+        net.invoke()
+        distance = np.squeeze(net.get_tensor(finest["index"])).astype(np.float32)
+        found = -np.clip(distance, *np.percentile(distance, (0.5, 99.5)).astype(np.float32))
+        return np.asarray(cv2.resize(found, photo.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+    return FunctionMethod(PYDNET, "inv_depth", infer)
+
+
+def measured(scenes: Path, data: Path, methods: Sequence[Method]) -> dict[str, Any]:
+    """Means over locations by kind and method, with the photos that they are of."""
+    evaluation = evaluate_model(VerticalPosition(), scenes, data, only=(*MEASURED_KINDS,), name=PRIOR, baselines=methods)
+    for what, why in evaluation.failures:
+        print(f"{what}: {why}", file=sys.stderr)
+    kinds = {}
+    for kind, result in evaluation.kinds.items():
+        prior, *others = result.methods.items()
+        of = {prior[0]: {key: value for key, value in prior[1].macro.items() if key.startswith("depth_") or key in KEYS}}
+        of[PRIOR].pop("defocus_ordinal", None)
+        of[PRIOR].pop("coc_mae_px", None)
+        of |= {name: dict(one.macro) for name, one in others}
+        numbers = {name: {key: of[name][key] for key in KEYS if key in of[name]} for name in of}
+        photos = [f"{row.scene}/{row.file}" for row in prior[1].frames]
+        if photos:
+            kinds[kind] = {"photos": photos, "methods": numbers}
+    return {"made": provenance(), "seconds": evaluation.seconds, "options": evaluation.options, "kinds": kinds}
+
+
+def page(result: dict[str, Any], command: str) -> str:
+    """The numbers in Markdown."""
+    lines = [
+        "# Other methods on the same photos",
+        "",
+        f"Made by `{command}`.",
+        provenance_line(result["made"], result["seconds"]),
+        "",
+        "Dev split, means over locations; [the same numbers of the shipped model](small/evaluation.md). Depth and defocus are",
+        "ordinal accuracies. AbsRel and delta1 are those of depth in metres after robust scale-and-shift alignment. Methods",
+        "that estimate only depth have no defocus, and the reverse. PyDNet++ is the authors' file of trained weights; the",
+        "vertical-position prior is \"lower in the picture is nearer\".",
+    ]
+    for kind, measures in result["kinds"].items():
+        lines += ["", f"## {kind.replace('_', ' ').capitalize()}, {len(measures['photos'])} photos", ""]
+        lines += ["| method | " + " | ".join(HEADS) + " |", "|---" * (len(HEADS) + 1) + "|"]
+        for name, numbers in measures["methods"].items():
+            cells = [numbers.get(key, math.nan) for key in KEYS]
+            lines.append(f"| {name} | " + " | ".join("" if math.isnan(c) else f"{c:.3f}" for c in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(
+    *,
+    scenes: Path = Path("work/scenes"),
+    data: Path = Path("../shared/data"),
+    pydnet_weights: Annotated[Path | None, Parameter(name="--pydnet")] = None,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = OUT,
+) -> None:
+    """Measure the classical methods, and PyDNet++ if its weights are given."""
+    methods = [find_baseline(name) for name in CLASSICAL]
+    command = f"python -m benchmarks.baselines --scenes {scenes} --data {data}"
+    if pydnet_weights is not None:
+        methods.append(pydnet(pydnet_weights))
+        command += f" --pydnet {pydnet_weights}"
+    result = measured(scenes, data, methods)
+    atomic_write_text(out / "baselines.json", json.dumps(result, indent=1) + "\n")
+    atomic_write_text(out / "baselines.md", page(result, command))
+
+
+if __name__ == "__main__":
+    run(main)
