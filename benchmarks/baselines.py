@@ -1,6 +1,6 @@
 """Other methods on the photos of `mddnet evaluate`: docs/results/baselines.json and baselines.md.
 
-    python -m benchmarks.baselines --scenes work/scenes --data ../shared/data --pydnet ../shared/peers/pydnet_plus_plus.tflite
+    python -m benchmarks.baselines --scenes work/scenes --data ../shared/data --pydnet pydnet_plus_plus.tflite
 
 No number here depends on the weights of the shipped model, so `make tables` does not repeat them. The photos, pixels
 and pairs are those of `docs/results/small/evaluation.json`, if the scenes are the same.
@@ -59,8 +59,8 @@ class VerticalPosition:
 def pydnet(weights: Path) -> Method:
     """PyDNet++ (Aleotti et al., "Real-time single image depth perception in the wild with handheld devices", 2021).
 
-    The authors' TFLite file; needs the package ``ai-edge-litert``. Its output grows with distance, and a corner of it is
-    an artefact of many times the range.
+    The authors' TFLite file; needs the package ``ai-edge-litert``. Its output grows with distance, and a corner of it
+    is an artefact of many times the range.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -83,13 +83,17 @@ def pydnet(weights: Path) -> Method:
 
 def measured(scenes: Path, data: Path, methods: Sequence[Method]) -> dict[str, Any]:
     """Means over locations by kind and method, with the photos that they are of."""
-    evaluation = evaluate_model(VerticalPosition(), scenes, data, only=(*MEASURED_KINDS,), name=PRIOR, baselines=methods)
+    evaluation = evaluate_model(
+        VerticalPosition(), scenes, data, only=(*MEASURED_KINDS,), name=PRIOR, baselines=methods
+    )
     for what, why in evaluation.failures:
         print(f"{what}: {why}", file=sys.stderr)
     kinds = {}
     for kind, result in evaluation.kinds.items():
         prior, *others = result.methods.items()
-        of = {prior[0]: {key: value for key, value in prior[1].macro.items() if key.startswith("depth_") or key in KEYS}}
+        of = {
+            prior[0]: {key: value for key, value in prior[1].macro.items() if key.startswith("depth_") or key in KEYS}
+        }
         of[PRIOR].pop("defocus_ordinal", None)
         of[PRIOR].pop("coc_mae_px", None)
         of |= {name: dict(one.macro) for name, one in others}
@@ -108,10 +112,10 @@ def page(result: dict[str, Any], command: str) -> str:
         f"Made by `{command}`.",
         provenance_line(result["made"], result["seconds"]),
         "",
-        "Dev split, means over locations; [the same numbers of the shipped model](small/evaluation.md). Depth and defocus are",
-        "ordinal accuracies. AbsRel and delta1 are those of depth in metres after robust scale-and-shift alignment. Methods",
-        "that estimate only depth have no defocus, and the reverse. PyDNet++ is the authors' file of trained weights; the",
-        "vertical-position prior is \"lower in the picture is nearer\".",
+        "Dev split, means over locations; [the same of the shipped model](small/evaluation.md). Depth and defocus are",
+        "ordinal accuracies. AbsRel and delta1 are those of metres after robust scale-and-shift alignment. Methods that",
+        "estimate only depth have no defocus, and the reverse. PyDNet++ has the weights of its authors; the",
+        'vertical-position prior is "lower in the picture is nearer".',
     ]
     for kind, measures in result["kinds"].items():
         lines += ["", f"## {kind.replace('_', ' ').capitalize()}, {len(measures['photos'])} photos", ""]

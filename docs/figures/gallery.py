@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parent
 STRIP_HEIGHT = 400
 ROW_HEIGHT = 240
 GAP = 8
-LABEL_PX = 40
+LABEL_PX = 56
 PAPER, INK = (255, 255, 255), (30, 30, 34)
 QUALITY = 82
 LEAST_SPAN = 4 / 512
@@ -82,10 +82,14 @@ def coloured(prediction: Prediction) -> tuple[Picture, Picture]:
     low, high = np.percentile(prediction.inv_depth, (1, 99))
     signed = prediction.signed_defocus_px
     most = max(LEAST_SPAN * max(signed.shape), float(np.percentile(np.abs(signed), 99)))
-    return (
-        colours(prediction.inv_depth, float(low), float(high), DEPTH_COLOURS),
-        colours(signed, -most, most, SIGN_COLOURS),
-    )
+    defocus = colours(signed, -most, most, SIGN_COLOURS)
+    if most == LEAST_SPAN * max(signed.shape):
+        image = Image.fromarray(defocus)
+        font = ImageFont.load_default(size=round(0.08 * image.height))
+        draw, middle = ImageDraw.Draw(image), (image.width // 2, image.height // 2)
+        draw.text(middle, f"at most {np.abs(signed).max():.1f} px", fill=INK, font=font, anchor="mm")
+        defocus = np.asarray(image)
+    return colours(prediction.inv_depth, float(low), float(high), DEPTH_COLOURS), defocus
 
 
 def row(pictures: Sequence[Picture], height: int, labels: Sequence[str] = ()) -> Image.Image:
@@ -96,7 +100,7 @@ def row(pictures: Sequence[Picture], height: int, labels: Sequence[str] = ()) ->
     ]
     width = sum(image.width for image in images) + GAP * (len(images) - 1)
     figure = Image.new("RGB", (width, height + (LABEL_PX if labels else 0)), PAPER)
-    draw, font = ImageDraw.Draw(figure), ImageFont.load_default(size=28)
+    draw, font = ImageDraw.Draw(figure), ImageFont.load_default(size=38)
     left = 0
     for image, label in zip(images, labels or [""] * len(images), strict=True):
         figure.paste(image, (left, 0))
@@ -129,12 +133,12 @@ def main(out: Path = FOLDER) -> None:
     out.mkdir(parents=True, exist_ok=True)
     model = mddnet.load()
     astronaut = model.predict(data.astronaut())
-    near = np.asarray(astronaut.refocus(strength=4, focus=(0.45, 0.2)).pixels)
+    near = np.asarray(astronaut.refocus(strength=6, focus=(0.45, 0.2)).pixels)
     far = np.asarray(astronaut.refocus(strength=2, focus=(0.88, 0.25)).pixels)
     depth, signed = coloured(astronaut)
-    labels = ("photo", "depth", "signed defocus", "4 x the blur")
+    labels = ("photo", "depth", "signed defocus", "6 x the blur")
     save(row([data.astronaut(), depth, signed, near], STRIP_HEIGHT, labels), out / "strip.webp")
-    labels = ("photo", "4 x the blur", "focus on the shuttle")
+    labels = ("photo", "6 x the blur", "focus on the shuttle")
     save(row([data.astronaut(), near, far], STRIP_HEIGHT, labels), out / "refocus.webp")
     for case in CASES:
         photo = rgb(case.photo())
