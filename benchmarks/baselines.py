@@ -32,8 +32,8 @@ from mddnet.types import Float32Array, UInt8Array
 CLASSICAL = ("zhuo-sim", "karaali-jung")
 PYDNET = "PyDNet++"
 PRIOR = "vertical-position prior"
-KEYS = ("depth_ordinal", "depth_ordinal_rotated", "depth_ordinal_sharp", "abs_rel", "delta1", "defocus_ordinal")
-KEYS += ("coc_mae_px",)
+DEPTH_KEYS = ("depth_ordinal", "depth_ordinal_rotated", "depth_ordinal_sharp", "abs_rel", "delta1")
+KEYS = (*DEPTH_KEYS, "defocus_ordinal", "coc_mae_px")
 HEADS = ("depth, blurred", "rotated by 180 degrees", "depth, sharp", "AbsRel", "delta1", "defocus", "CoC error, px")
 OUT = Path("docs/results")
 
@@ -90,15 +90,11 @@ def measured(scenes: Path, data: Path, methods: Sequence[Method]) -> dict[str, A
         print(f"{what}: {why}", file=sys.stderr)
     kinds = {}
     for kind, result in evaluation.kinds.items():
-        prior, *others = result.methods.items()
-        of = {
-            prior[0]: {key: value for key, value in prior[1].macro.items() if key.startswith("depth_") or key in KEYS}
-        }
-        of[PRIOR].pop("defocus_ordinal", None)
-        of[PRIOR].pop("coc_mae_px", None)
-        of |= {name: dict(one.macro) for name, one in others}
-        numbers = {name: {key: of[name][key] for key in KEYS if key in of[name]} for name in of}
-        photos = [f"{row.scene}/{row.file}" for row in prior[1].frames]
+        numbers = {}
+        for name, method in result.methods.items():
+            keys = DEPTH_KEYS if name == PRIOR else KEYS
+            numbers[name] = {key: method.macro[key] for key in keys if key in method.macro}
+        photos = [f"{row.scene}/{row.file}" for row in result.model.frames]
         if photos:
             kinds[kind] = {"photos": photos, "methods": numbers}
     return {"made": provenance(), "seconds": evaluation.seconds, "options": evaluation.options, "kinds": kinds}
@@ -112,7 +108,7 @@ def page(result: dict[str, Any], command: str) -> str:
         f"Made by `{command}`.",
         provenance_line(result["made"], result["seconds"]),
         "",
-        "Dev split, means over locations; [the same of the shipped model](small/evaluation.md). Depth and defocus are",
+        "Dev split, means over locations ([those of the shipped model](small/evaluation.md)). Depth and defocus are",
         "ordinal accuracies. AbsRel and delta1 are those of metres after robust scale-and-shift alignment. Methods that",
         "estimate only depth have no defocus, and the reverse. PyDNet++ has the weights of its authors; the",
         'vertical-position prior is "lower in the picture is nearer".',
