@@ -109,8 +109,8 @@ def page(result: dict[str, Any], command: str) -> str:
         provenance_line(result["made"], result["seconds"]),
         "",
         "Dev split, means over locations ([those of the shipped model](small/evaluation.md)). Depth and defocus are",
-        "ordinal accuracies. AbsRel and delta1 are those of metres after robust scale-and-shift alignment. Methods that",
-        "estimate only depth have no defocus, and the reverse. PyDNet++ has the weights of its authors; the",
+        "ordinal accuracies. AbsRel and delta1 are those of metres after robust scale-and-shift alignment. Methods",
+        "that estimate only depth have no defocus, and the reverse. PyDNet++ has the weights of its authors; the",
         'vertical-position prior is "lower in the picture is nearer".',
     ]
     for kind, measures in result["kinds"].items():

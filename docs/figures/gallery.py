@@ -39,6 +39,8 @@ QUALITY = 82
 LEAST_SPAN = 4 / 512
 """Least limit of the colours of the defocus, over the long side."""
 
+NOTICEABLE_PX = 0.5
+
 
 def scene_photo(u_focus: float) -> Picture:
     """A photo of the scene of depth_from_blur.py, (384, 512, 3)."""
@@ -87,7 +89,9 @@ def coloured(prediction: Prediction) -> tuple[Picture, Picture]:
         image = Image.fromarray(defocus)
         font = ImageFont.load_default(size=round(0.08 * image.height))
         draw, middle = ImageDraw.Draw(image), (image.width // 2, image.height // 2)
-        draw.text(middle, f"at most {np.abs(signed).max():.1f} px", fill=INK, font=font, anchor="mm")
+        largest = float(np.abs(signed).max())
+        found = f"at most {largest:.1f} px" if largest >= NOTICEABLE_PX else "no blur found"
+        draw.text(middle, found, fill=INK, font=font, anchor="mm")
         defocus = np.asarray(image)
     return colours(prediction.inv_depth, float(low), float(high), DEPTH_COLOURS), defocus
 
