@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +30,7 @@ from mddnet.metrics import vertical_position
 from mddnet.types import Float32Array, UInt8Array
 
 CLASSICAL = ("zhuo-sim", "karaali-jung")
+REAL_BLUR = ("focal_stacks", "light_fields")
 PYDNET = "PyDNet++"
 PRIOR = "vertical-position prior"
 DEPTH_KEYS = ("depth_ordinal", "depth_ordinal_rotated", "depth_ordinal_sharp", "abs_rel", "delta1")
@@ -81,40 +82,37 @@ def pydnet(weights: Path) -> Method:
     return FunctionMethod(PYDNET, "inv_depth", infer)
 
 
-def measured(scenes: Path, data: Path, methods: Sequence[Method]) -> dict[str, Any]:
-    """Means over locations by kind and method, with the photos that they are of."""
-    evaluation = evaluate_model(
-        VerticalPosition(), scenes, data, only=(*MEASURED_KINDS,), name=PRIOR, baselines=methods
-    )
+def measured(scenes: Path, data: Path, kind: str, methods: Sequence[Method]) -> dict[str, Any] | None:
+    """Means over locations by method, and the photos that they are of; None if there are none."""
+    evaluation = evaluate_model(VerticalPosition(), scenes, data, only=(kind,), name=PRIOR, baselines=methods)
     for what, why in evaluation.failures:
         print(f"{what}: {why}", file=sys.stderr)
-    kinds = {}
-    for kind, result in evaluation.kinds.items():
-        numbers = {}
-        for name, method in result.methods.items():
-            keys = DEPTH_KEYS if name == PRIOR else KEYS
-            numbers[name] = {key: method.macro[key] for key in keys if key in method.macro}
-        photos = [f"{row.scene}/{row.file}" for row in result.model.frames]
-        if photos:
-            kinds[kind] = {"photos": photos, "methods": numbers}
-    return {"made": provenance(), "seconds": evaluation.seconds, "options": evaluation.options, "kinds": kinds}
+    result = evaluation.kinds.get(kind)
+    if result is None or not result.model.frames:
+        return None
+    numbers = {}
+    for name, method in result.methods.items():
+        keys = DEPTH_KEYS if name == PRIOR else KEYS
+        numbers[name] = {key: method.macro[key] for key in keys if key in method.macro}
+    photos = [f"{row.scene}/{row.file}" for row in result.model.frames]
+    return {"made": provenance(), "seconds": evaluation.seconds, "photos": photos, "methods": numbers}
 
 
-def page(result: dict[str, Any], command: str) -> str:
+def page(kinds: Mapping[str, dict[str, Any]], command: str) -> str:
     """The numbers in Markdown."""
     lines = [
         "# Other methods on the same photos",
         "",
         f"Made by `{command}`.",
-        provenance_line(result["made"], result["seconds"]),
         "",
         "Dev split, means over locations ([those of the shipped model](small/evaluation.md)). Depth and defocus are",
-        "ordinal accuracies. AbsRel and delta1 are those of metres after robust scale-and-shift alignment. Methods",
-        "that estimate only depth have no defocus, and the reverse. PyDNet++ has the weights of its authors; the",
-        'vertical-position prior is "lower in the picture is nearer".',
+        "ordinal accuracies. AbsRel and delta1 are those of metres after robust scale-and-shift alignment. Classical",
+        "methods estimate only defocus, and are measured on real blur. PyDNet++ estimates only depth, with the weights of",
+        'its authors. The vertical-position prior is "lower in the picture is nearer".',
     ]
-    for kind, measures in result["kinds"].items():
+    for kind, measures in kinds.items():
         lines += ["", f"## {kind.replace('_', ' ').capitalize()}, {len(measures['photos'])} photos", ""]
+        lines += [provenance_line(measures["made"], measures["seconds"]), ""]
         lines += ["| method | " + " | ".join(HEADS) + " |", "|---" * (len(HEADS) + 1) + "|"]
         for name, numbers in measures["methods"].items():
             cells = [numbers.get(key, math.nan) for key in KEYS]
@@ -127,17 +125,20 @@ def main(
     scenes: Path = Path("work/scenes"),
     data: Path = Path("../shared/data"),
     pydnet_weights: Annotated[Path | None, Parameter(name="--pydnet")] = None,
+    only: Annotated[Sequence[str], Parameter(consume_multiple=True)] = tuple(MEASURED_KINDS),
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = OUT,
 ) -> None:
-    """Measure the classical methods, and PyDNet++ if its weights are given."""
-    methods = [find_baseline(name) for name in CLASSICAL]
-    command = f"python -m benchmarks.baselines --scenes {scenes} --data {data}"
-    if pydnet_weights is not None:
-        methods.append(pydnet(pydnet_weights))
-        command += f" --pydnet {pydnet_weights}"
-    result = measured(scenes, data, methods)
-    atomic_write_text(out / "baselines.json", json.dumps(result, indent=1) + "\n")
-    atomic_write_text(out / "baselines.md", page(result, command))
+    """Measure the classical methods, and PyDNet++ if its weights are given; kinds not in --only keep their numbers."""
+    command = "python -m benchmarks.baselines" + ("" if pydnet_weights is None else " --pydnet pydnet_plus_plus.tflite")
+    learned = [] if pydnet_weights is None else [pydnet(pydnet_weights)]
+    path = out / "baselines.json"
+    kinds = json.loads(path.read_text(encoding="utf-8"))["kinds"] if path.is_file() else {}
+    for kind in only:
+        classical = [find_baseline(name) for name in CLASSICAL] if kind in REAL_BLUR else []
+        if (found := measured(scenes, data, kind, [*classical, *learned])) is not None:
+            kinds[kind] = found
+            atomic_write_text(path, json.dumps({"kinds": kinds}, indent=1) + "\n")
+            atomic_write_text(out / "baselines.md", page(kinds, command))
 
 
 if __name__ == "__main__":

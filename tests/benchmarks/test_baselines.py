@@ -25,23 +25,24 @@ def scenes_and_split(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_method_has_the_numbers_that_it_estimates(tmp_path: Path) -> None:
-    result = measured(*scenes_and_split(tmp_path), [find_baseline("laplacian")])
-    stacks = result["kinds"]["focal_stacks"]
-    assert set(result["kinds"]) == {"focal_stacks"} and len(stacks["photos"]) == 3
+    stacks = measured(*scenes_and_split(tmp_path), "focal_stacks", [find_baseline("laplacian")])
+    assert stacks is not None and len(stacks["photos"]) == 3
     prior, laplacian = stacks["methods"][PRIOR], stacks["methods"]["laplacian"]
     assert 0 <= prior["depth_ordinal"] <= 1 and not {"defocus_ordinal", "coc_mae_px"} & set(prior)
     assert laplacian["defocus_ordinal"] > 0.5 and "depth_ordinal" not in laplacian
-    text = page(result, "the command")
+    text = page({"focal_stacks": stacks}, "the command")
     assert "`the command`" in text and f"{laplacian['defocus_ordinal']:.3f}" in text and "nan" not in text
 
 
-def test_both_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_files_are_written_and_other_kinds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.baselines.CLASSICAL", ("tenengrad",))
     scenes, data = scenes_and_split(tmp_path)
     main(scenes=scenes, data=data, out=tmp_path)
-    written = json.loads((tmp_path / "baselines.json").read_text(encoding="utf-8"))
-    assert "tenengrad" in written["kinds"]["focal_stacks"]["methods"]
+    written = json.loads((tmp_path / "baselines.json").read_text(encoding="utf-8"))["kinds"]
+    assert set(written) == {"focal_stacks"} and "tenengrad" in written["focal_stacks"]["methods"]
     assert (tmp_path / "baselines.md").read_text(encoding="utf-8").startswith("# Other methods")
+    main(scenes=scenes, data=data, only=["stereo"], out=tmp_path)
+    assert json.loads((tmp_path / "baselines.json").read_text(encoding="utf-8"))["kinds"] == written
 
 
 def test_the_methods_of_the_table_are_measured_on_the_same_photos() -> None:
