@@ -107,8 +107,8 @@ def page(kinds: Mapping[str, dict[str, Any]], command: str) -> str:
         "",
         "Dev split, means over locations ([those of the shipped model](small/evaluation.md)). Depth and defocus are",
         "ordinal accuracies. AbsRel and delta1 are those of metres after robust scale-and-shift alignment. Classical",
-        "methods estimate only defocus, and are measured on real blur. PyDNet++ estimates only depth, with the weights of",
-        'its authors. The vertical-position prior is "lower in the picture is nearer".',
+        "methods estimate only defocus, and are measured on real blur. PyDNet++ estimates only depth; its weights are",
+        'those of its authors. The vertical-position prior is "lower in the picture is nearer".',
     ]
     for kind, measures in kinds.items():
         lines += ["", f"## {kind.replace('_', ' ').capitalize()}, {len(measures['photos'])} photos", ""]
