@@ -17,7 +17,7 @@ TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
 .PHONY: help predict test test-quick test-oldest lint types docs web train-small evaluate tables table-claims \
-	table-kills table-load table-determinism table-rig table-captures table-scale \
+	table-baselines pictures table-kills table-load table-determinism table-rig table-captures table-scale \
 	bench fuzz licences sbom audit clean
 .DELETE_ON_ERROR:
 
@@ -33,7 +33,9 @@ help:
 	@echo "make evaluate     measure the shipped model on the locations of $(DATA) that were kept out of training"
 	@echo "make tables       regenerate every table of the shipped model in docs/results, and the numbers in README and docs;"
 	@echo "                  one table: $(BIN)/python -m benchmarks NAME"
+	@echo "make pictures     draw the pictures of README and docs with the shipped model"
 	@echo "make table-NAME   regenerate docs/results/NAME.md; NAME is one of:"
+	@echo "                    baselines           the other methods of README, on the same photos"
 	@echo "                    rig captures        the builders on the simulated rig and on real focal stacks"
 	@echo "                    kills load determinism   the guarantees of docs/reliability.md"
 	@echo "                    scale               100,000 samples: an hour and a half, 20 GB"
@@ -113,6 +115,17 @@ tables: $(DEV)
 	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)
 	$(BIN)/python benchmarks/fill_tables.py
+
+# Not of the weights: once is enough. PyDNet++ is measured, too, where its runtime is installed (.venv-dev/bin/pip install
+# ai-edge-litert) and its weights are in PYDNET.
+PYDNET = $(DATA)/../peers/pydnet_plus_plus.tflite
+table-baselines: $(DEV)
+	$(BIN)/python -m benchmarks.baselines --scenes $(WORK)/scenes --data $(DATA) --pydnet $(PYDNET)
+	$(BIN)/python benchmarks/fill_tables.py
+
+pictures: $(DEV)
+	$(BIN)/python docs/figures/gallery.py
+	$(BIN)/python docs/figures/depth_from_blur.py
 
 # Both go on where they stopped. Programs to compare with (focus-stack, enfuse) are taken where they are installed.
 table-rig: $(DEV)
