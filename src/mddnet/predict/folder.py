@@ -33,7 +33,9 @@ from mddnet.photo.raw import RAW_SUFFIXES
 from mddnet.photo.reader import photo_header, read_photo
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
 from mddnet.predict.depth_prior import Priors
+from mddnet.predict.map_files import MAP_WRITERS
 from mddnet.predict.output import (
+    MapDetail,
     SaveFormat,
     check_stem,
     claim_stem,
@@ -73,9 +75,11 @@ class Settings:
     lens: Lens = field(default_factory=Lens)  # facts that replace those of the photos
     linear: bool = False  # whether the samples of the photos are linear light
     max_pixels: int | None = None  # larger photos are rejected; None is the default limit
+    detail: MapDetail = field(default_factory=MapDetail)  # precision and size of the maps in files
     refine: bool = False  # whether to add a second pass at twice the resolution
     priors: Priors | None = None  # depth priors of the photos
     resume: bool = False  # whether to skip photos with results of the same settings and model
+    verbose: bool = False  # whether summaries have the numbers of the lens law
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,8 +301,11 @@ def predict_item(
         claim_stem(settings.out, item.stem, source_of(prediction.photo))
         if claimed is not None:
             claimed.set()
-        files = save(prediction, settings.out, item.stem, settings.formats, fixed_range)
-        return Outcome(item.path, saved_summary(item.name, prediction, files), files["facts"])
+        detail = settings.detail
+        files = save(
+            prediction, settings.out, item.stem, settings.formats, fixed_range, full=detail.full, maps_at=detail.at
+        )
+        return Outcome(item.path, saved_summary(item.name, prediction, files, settings.verbose), files["facts"])
     except Exception as error:
         # Whatever is wrong with one photo, the others follow.
         if isinstance(error, MemoryError):
@@ -339,6 +346,8 @@ def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None
     if facts.refined != settings.refine or facts.content is None or facts.content != content_of(item.path):
         return None
     if facts.depth_prior != (None if settings.priors is None else settings.priors.name_for(item.path)):
+        return None
+    if facts.detail != settings.detail and set(settings.formats) & MAP_WRITERS.keys():
         return None
     if not facts.intact(settings.formats):
         return None
