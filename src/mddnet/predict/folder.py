@@ -15,10 +15,12 @@ import os
 import stat
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from PIL import Image
@@ -49,6 +51,7 @@ from mddnet.predict.output import (
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
+from mddnet.predict.preview_film import save_preview_film
 from mddnet.predict.summary import saved_summary
 from mddnet.types import InvDepthUnit, Lens, Photo
 
@@ -220,6 +223,10 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
         The outcomes, in the order of the paths. Numbers in file names have this order, too.
     """
     remove_abandoned(settings.out)
+    yield from _with_films(_outcomes(model, paths, settings, workers))
+
+
+def _outcomes(model: Model, paths: Sequence[Path], settings: Settings, workers: int) -> Iterator[Outcome]:
     failed: set[Path] = set()
     waiting: deque[Future[Outcome | None]] = deque()
 
@@ -254,6 +261,36 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
                 turn = claimed
                 yield from finished(leave=0 if item.alone else workers)
         yield from finished(leave=0)
+
+
+def _with_films(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """The outcomes in their order; the text of the last frame of a video names the film of its previews."""
+    for path, group in groupby(outcomes, key=attrgetter("path")):
+        frames, last = list[Path](), None
+        for outcome in group:
+            if last is not None:
+                yield last
+            last = outcome
+            if not is_video(path):
+                yield outcome
+                last = None
+            elif outcome.facts is not None:
+                frames.append(outcome.facts)
+        if last is not None:
+            yield from _and_film(last, frames)
+
+
+def _and_film(last: Outcome, frames: Sequence[Path]) -> Iterator[Outcome]:
+    """The last outcome of a video, with its film, and the error of the film, if any."""
+    try:
+        if frames:
+            film = save_preview_film(last.path, frames)
+            if last.facts is not None:
+                last = replace(last, text=f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}")
+        yield last
+    except (MddnetError, OSError) as error:
+        yield last
+        yield Outcome(last.path, f"{last.path}: no film of the previews: {error}", None)
 
 
 def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
@@ -440,7 +477,7 @@ def _predict_file(call: _Call) -> list[Outcome]:
         outcomes.append(predict_item(model, item, settings))
         if outcomes[-1].facts is None:
             break
-    return outcomes
+    return list(_with_films(outcomes))
 
 
 @lru_cache(maxsize=1)

@@ -296,6 +296,7 @@ class SavedFacts:
     refined: bool
     depth_prior: str | None
     detail: MapDetail
+    previews_crc32: int | None  # of the film of a video: CRC-32 of all its previews
     files: dict[str, tuple[int, int]]  # size in bytes and CRC-32 of every other file, by its name
 
     def intact(self, formats: Sequence[SaveFormat]) -> bool:
@@ -343,6 +344,7 @@ def read_facts(path: Path) -> SavedFacts | None:
             bool(data.get("refined", False)),
             data.get("depth_prior"),
             MapDetail(bool(maps.get("full", True)), maps.get("at", "photo")),
+            data.get("previews_crc32"),
             {name: (state["bytes"], state["crc32"]) for name, state in data.get("checksums", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from statistics import fmean
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -53,14 +54,18 @@ class PreviewRange:
     low: float  # inverse depth of the darkest colour
     high: float  # inverse depth of the brightest colour
     most_px: float  # limit of the signed defocus, pixels of the photo
+    depth_colour: float = 1.0  # share of colour of the depth by its verdict, the rest is grey
+    blur_colour: float = 1.0  # the same of the blur
 
     @classmethod
     def over(cls, ranges: Sequence[PreviewRange]) -> PreviewRange:
-        """The union of ranges, so that the frames of a video can be compared."""
+        """The union of ranges, so that the frames of a video can be compared, with the mean shares of colour."""
         return cls(
             min(item.low for item in ranges),
             max(item.high for item in ranges),
             max(item.most_px for item in ranges),
+            fmean(item.depth_colour for item in ranges),
+            fmean(item.blur_colour for item in ranges),
         )
 
 
@@ -84,16 +89,16 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
     size = panel_size(prediction.size)
     depth, signed = prediction.fitted("inv_depth", size), prediction.fitted("signed_defocus_px", size)
     shown = fixed_range or _range_of(prediction, depth, signed)
-    verdict, most = prediction.verdict, shown.most_px
+    most = shown.most_px
     photo = Image.fromarray(prediction.photo.pixels).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     known = np.clip((prediction.sign_certainty(size) - SIDE_UNKNOWN) / (SIDE_KNOWN - SIDE_UNKNOWN), 0, 1)
     depth_colours = colours(depth, shown.low, shown.high, DEPTH_COLOURS)
     blur_colours = _mixed(
         colours(signed, -most, most, SIGN_COLOURS), colours(np.abs(signed), 0, most, BLUR_GREYS), known
     )
-    trust = depth_trust(prediction, size) * np.float32(_colour_share(verdict.depth.call))
+    trust = depth_trust(prediction, size) * np.float32(shown.depth_colour)
     depth_colours = _mixed(depth_colours, np.array(FADED, np.float32), trust)
-    blur_share = np.full(signed.shape, _colour_share(verdict.defocus.call), np.float32)
+    blur_share = np.full(signed.shape, shown.blur_colour, np.float32)
     blur_colours = _mixed(blur_colours, np.array(FADED, np.float32), blur_share)
     panels: tuple[Panel, ...] = (
         (photo, ("photo, {1} x {0} px".format(*prediction.size), "", ""), None),
@@ -117,18 +122,30 @@ Panel = tuple[Image.Image, tuple[str, str, str], UInt8Array | None]
 
 def side_by_side(panels: Sequence[Panel]) -> Image.Image:
     """Pictures of one size in a row, or panoramas below one another, each with its title and its colour scale."""
-    width, height = panels[0][0].size
-    panel_width = max(width, PANEL_MIN_WIDTH_PX)  # the legends need it
-    columns = 1 if width > PANEL_WIDTH_PX else len(panels)
-    rows = len(panels) // columns
-    step_x, step_y = panel_width + GAP_PX, height + GAP_PX + LEGEND_HEIGHT_PX
-    canvas = Image.new("RGB", (columns * step_x + GAP_PX, rows * step_y), PAPER)
+    width, height = size = panels[0][0].size
+    columns, (panel_width, step_y) = _columns(size, len(panels)), _step(size)
+    canvas = Image.new("RGB", sheet_size(size, len(panels)), PAPER)
     for number, (picture, labels, table) in enumerate(panels):
         row, column = divmod(number, columns)
-        left, top = GAP_PX + column * step_x, GAP_PX + row * step_y
+        left, top = GAP_PX + column * (panel_width + GAP_PX), GAP_PX + row * step_y
         canvas.paste(picture, (left + (panel_width - width) // 2, top))
         _draw_legend(canvas, labels, table, left, top + height, panel_width)
     return canvas
+
+
+def sheet_size(size: tuple[int, int], count: int = 3) -> tuple[int, int]:
+    """Width and height of ``count`` panels with their legends, for panels of (width, height) ``size``."""
+    columns, (panel_width, step_y) = _columns(size, count), _step(size)
+    return columns * (panel_width + GAP_PX) + GAP_PX, count // columns * step_y
+
+
+def _columns(size: tuple[int, int], count: int) -> int:
+    return 1 if size[0] > PANEL_WIDTH_PX else count
+
+
+def _step(size: tuple[int, int]) -> tuple[int, int]:
+    """Width of a panel, wide enough for its legend, and from one row of panels to the next."""
+    return max(size[0], PANEL_MIN_WIDTH_PX), size[1] + GAP_PX + LEGEND_HEIGHT_PX
 
 
 def panel_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -147,17 +164,15 @@ def _range_of(prediction: Prediction, depth: Float32Array, signed_px: Float32Arr
     error = prediction.maps.inv_depth_error
     missing = 0.0 if error is None else max(0.0, float(np.median(error)) - (high - low) / 2)
     most_px = max(LEAST_SPAN * max(prediction.size), float(np.percentile(np.abs(signed_px), 99)))
-    return PreviewRange(low - missing, high + missing, most_px)
+    verdict = prediction.verdict
+    shares = (NOT_TRUSTED_COLOUR if it.call == "do_not_trust" else 1.0 for it in (verdict.depth, verdict.defocus))
+    return PreviewRange(low - missing, high + missing, most_px, *shares)
 
 
 def _mixed(first: UInt8Array, second: Float32Array | UInt8Array, share: Float32Array) -> UInt8Array:
     """Colours (H, W, 3): ``share`` (H, W) of the first, and the rest of the second."""
     part = share[..., None]
     return np.asarray(second + (first - second.astype(np.float32)) * part + np.float32(0.5), dtype=np.uint8)
-
-
-def _colour_share(call: Call) -> float:
-    return NOT_TRUSTED_COLOUR if call == "do_not_trust" else 1.0
 
 
 def _depth_ends(prediction: Prediction, shown: PreviewRange) -> tuple[str, str]:

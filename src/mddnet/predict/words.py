@@ -44,7 +44,7 @@ def verdict_words(prediction: Prediction) -> str:
     """Such as "depth: good; blur: trust it in part: motion blur"; once, if nothing is judged."""
     verdict = prediction.verdict
     if verdict.depth.call == verdict.defocus.call == "unknown":
-        return f"quality unknown: {verdict.depth.reason}" if verdict.depth.reason else "quality unknown"
+        return "quality unknown"
     return f"depth: {judgement_words(verdict.depth)}; blur: {judgement_words(verdict.defocus)}"
 
 
@@ -65,11 +65,14 @@ def blur_words(prediction: Prediction) -> Iterator[str]:
     yield f"sharp: {100 * sharp:.0f} % of the photo" if sharp >= COUNTED_SHARE else "hardly anything is sharp"
     it = "it" if sharp >= COUNTED_SHARE else "the plane of focus"
     sides = ((blurred & sure & (signed > 0), "behind"), (blurred & sure & (signed < 0), "in front of"))
-    found = [f"{_most(signed[part])} {where} {it}" for part, where in sides if part.mean() >= COUNTED_SHARE]
+    found = list[str]()
+    for part, where in sides:
+        if part.mean() >= COUNTED_SHARE:
+            found.append(f"{_most(signed[part])} {where} {'it' if found else it}")
     unsure = blurred & ~sure
     if unsure.mean() >= UNSURE_SHARE or not found:
         found.append(f"{_most(signed[unsure])} on an unknown side" if unsure.any() else _most(signed[blurred]))
-    yield f"blurred up to {' and '.join(found)}"
+    yield f"blurred up to {_listed(found)}"
 
 
 def _most(signed_px: Float32Array) -> str:
@@ -139,6 +142,11 @@ def _place(weak: BoolArray) -> str:
     for i, j in np.argwhere(left):
         place = " ".join(dict.fromkeys(part for part in (ROWS[i], COLUMNS[j]) if part != "middle"))
         names.append(f"the {place or 'centre'}")
+    return _listed(names)
+
+
+def _listed(names: list[str]) -> str:
+    """Such as "a, b and c"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
