@@ -21,7 +21,7 @@ Quantity = Literal["defocus_px", "sigma_px", "dmenet_sigma", "blur_probability",
 ``blur_score``: larger is blurrier, only its order has a meaning. ``inv_depth``: relative inverse depth.
 ``depth_m``: z-depth in metres, or relative depth of unknown scale; larger is farther."""
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
-MAPS = ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence")
+MAPS = ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence", "expected_defocus_error_px")
 """Fields of an estimate with a map."""
 BLUR_QUANTITIES, DEPTH_QUANTITIES = QUANTITIES[:5], QUANTITIES[5:]
 
@@ -57,7 +57,7 @@ class PredictorMethod:
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
         maps = self.predictor.predict(photo)
-        optional = {name: getattr(maps, name, None) for name in ("confidence", "focus")}
+        optional = {name: getattr(maps, name, None) for name in ("confidence", "expected_defocus_error_px", "focus")}
         return Estimate(maps.inv_depth, maps.defocus_px, maps.signed_defocus_px, **optional)
 
 

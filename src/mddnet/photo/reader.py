@@ -16,6 +16,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
+from mddnet.photo.computed_bokeh import computed_bokeh
 from mddnet.photo.exr import EXR_MAGIC, exr_header, exr_white, read_exr
 from mddnet.photo.heif import is_heif, open_heif
 from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, exif_damage_noted, without_pillow_limit
@@ -350,12 +351,14 @@ def _photo_from_image(
         notes += facts.notes
         picture = _srgb8(image, name, linear, notes, white)
         pixels = _upright_pixels(picture, ROTATIONS[orientation])
+        computed = computed_bokeh(tags, image.info.get("xmp"))
     except (MddnetError, MemoryError):
         raise
     except Exception as error:
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
-    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if applied == 1 else applied)
+    orientation = orientation if applied == 1 else applied
+    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation, computed_bokeh=computed)
 
 
 def _refuse_drawing(image: Image.Image, name: str) -> None:

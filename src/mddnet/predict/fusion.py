@@ -18,7 +18,7 @@ from mddnet.predict.blur import Blur
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MAX_DEPTH_M, metric_law
 from mddnet.predict.edge_aware import EdgeAwareMean, cell_means, upsampled_along
-from mddnet.predict.metric_scale import InvDepthScale, inv_depth_scale
+from mddnet.predict.metric_scale import InvDepthScale, doubt_about_metres, inv_depth_scale, relative_scale
 from mddnet.predict.out_of_distribution import UNKNOWN_AGREEMENT, out_of_distribution_note
 from mddnet.predict.plane_of_focus import NETWORK_SHARE, Cells, Plane, find_plane
 from mddnet.predict.prediction import SmallMaps
@@ -100,10 +100,12 @@ class Fusion:
     notes: tuple[str, ...]
     inv_depth_sigma: Float32Array | None  # (H, W), standard error of the inverse depth in its unit, also if relative
     log_odds: float  # of the plane of focus against the best one that is clearly different
+    evidence: Evidence
+    cells: Fused
 
 
 @dataclass(frozen=True, slots=True)
-class _Fused:
+class Fused:
     """(h, w) maps in the unit of standardised inverse depth."""
 
     u: Float32Array
@@ -162,6 +164,9 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     blurred = bool((blur.px >= SHARP_PX).mean() > BLURRED_SHARE)
     unit = inv_depth_scale(fit, lens, blurred)
     inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
+    if doubt := doubt_about_metres(unit, plane.log_odds, inv_depth, sigma):
+        unit = relative_scale(fit, doubt)
+        inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
     fine = None
     if answers.fine_depth is not None and unit.gain > 0 and not flat:
         fine = _rescaled((answers.fine_depth - np.float32(shift)) / np.float32(span), plane, trust)
@@ -184,7 +189,7 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
         inv_depth_error=None if unit.unit == "relative" else sigma,
     )
     notes = (*unit.notes, *_notes(inv_depth, unit, coc_px, cap_px, scale), *([unlike] if unlike else []))
-    return Fusion(maps, unit.unit, unit.focus, notes, sigma, plane.log_odds)
+    return Fusion(maps, unit.unit, unit.focus, notes, sigma, plane.log_odds, evidence, fused)
 
 
 def standardised(depth: Float32Array) -> tuple[Float32Array, float, float]:
@@ -221,7 +226,7 @@ def _fused(
     log_odds: Float32Array,
     colours: Float32Array,
     trust: float,
-) -> _Fused:
+) -> Fused:
     """Sign and inverse depth of every cell.
 
     Args:
@@ -249,7 +254,7 @@ def _fused(
     # Both sums run over the neighbours across no edge, whose errors differ.
     share = mean(step / blur_variance) / mean(1.0 / blur_variance + 1.0 / scene_variance)
     sigma = np.sqrt(blur_variance + np.square(step / 2))
-    return _Fused(scene_u + share, sigma.astype(np.float32), scene_u, log_odds)
+    return Fused(scene_u + share, sigma.astype(np.float32), scene_u, log_odds)
 
 
 def _trust(gain: float) -> float:
@@ -281,7 +286,7 @@ def _reason_against(blur: Blur, plane: Plane, flat: bool) -> str:
 
 
 def _in_unit(
-    unit: InvDepthScale, fused: _Fused, blur: Blur, scale: float, shift: float, span: float
+    unit: InvDepthScale, fused: Fused, blur: Blur, scale: float, shift: float, span: float
 ) -> tuple[Float32Array, Float32Array]:
     """(h, w) inverse depth in the unit of a scale, and its standard error.
 
@@ -303,7 +308,7 @@ def _in_unit(
     return inv_depth, np.sqrt(np.square(blur.sigma_px / kappa) + np.square(2 * away) * wrong).astype(np.float32)
 
 
-def _agreement(fused: _Fused, blur: Blur, plane: Plane) -> Float32Array:
+def _agreement(fused: Fused, blur: Blur, plane: Plane) -> Float32Array:
     """Agreement of the scene's depth with the blur, (h, w) in (0, 1]: exp(-difference / (1 px + a quarter of the CoC)).
 
     The difference is that of the sizes, plus the cost of a wrong sign times the probability of the opposite sign.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from mddnet.predict.prediction import Prediction, Quantity
-from mddnet.predict.resampling import STRIP_ROWS, strips
+from mddnet.predict.resampling import STRIP_ROWS, strips, upsampled_rows
 from mddnet.types import Float32Array, InvDepthUnit
 from mddnet.version import __version__
 
@@ -56,7 +56,7 @@ class MapSource(Protocol):
         """Some rows of a map, (stop - start, W)."""
 
     def error_rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array | None:
-        """Standard error of some rows of a map; None if it is unknown."""
+        """The error of some rows of a map; None if it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,10 @@ class NetworkSize:
         return self.prediction.sampled(quantity, self.size[::-1])[start:stop]
 
     def error_rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array | None:
-        return None
+        if quantity == "depth_m" and "depth_error_m" in self.prediction.quantities:
+            return self.rows("depth_error_m", start, stop)
+        error = self.prediction.small_error(quantity)
+        return None if error is None else upsampled_rows(error, self.size, start, stop)
 
 
 @dataclass(frozen=True)

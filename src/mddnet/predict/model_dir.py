@@ -18,6 +18,7 @@ from pathlib import Path
 from mddnet.errors import ModelError
 from mddnet.io.json_fields import display
 from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder, read_config, remedy
+from mddnet.predict.calibration import Calibration, calibration_of
 
 INPUT_NAME = "image"
 MAP_NAMES = ("inv_depth", "inv_depth_log_sigma", "defocus_px", "defocus_log_sigma", "sign_logit")
@@ -36,6 +37,7 @@ class ModelDir:
     long_side: int  # a larger image is downsampled to this long side, pixels
     multiple: int  # height and width of the network's input are multiples of this
     defocus_cap_px: float  # largest CoC diameter of the output, in pixels of the input
+    calibration: Calibration | None = None  # of verdicts and expected errors
 
     @property
     def graph(self) -> Path:
@@ -65,6 +67,7 @@ def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
             long_side=int(config["input"]["long_side"]),
             multiple=int(config["input"]["multiple"]),
             defocus_cap_px=float(config["defocus_cap_px"]),
+            calibration=calibration_of(config, path),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(

@@ -36,6 +36,9 @@ class SmallMaps:
     confidence: Float32Array  # in [0, 1]
     inv_depth_error: Float32Array | None = None  # standard error of ``inv_depth``; None if that is relative
     sign_certainty: Float32Array | None = None  # twice the probability of ``sign``, less one; None if it is certain
+    # Of the cells, which are smaller; None for a model without calibration:
+    expected_inv_depth_error: Float32Array | None = None  # of ``inv_depth``, in its unit
+    expected_defocus_error_px: Float32Array | None = None  # of ``defocus_px``, pixels of the photo
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,8 +114,24 @@ class Prediction:
 
     @cached_property
     def confidence(self) -> Float32Array:
-        """(H, W) in [0, 1], agreement of the maps with the lens law times texture evidence."""
+        """(H, W) in [0, 1]: 1 / (1 + e / 0.1), e the expected error of inverse depth as a share of its range.
+
+        For a model without calibration, agreement of the maps with the lens law times texture evidence.
+        """
         return self._whole("confidence")
+
+    @cached_property
+    def expected_inv_depth_error(self) -> Float32Array | None:
+        """(H, W), expected absolute error of ``inv_depth`` in its unit; None for a model without calibration.
+
+        The scale and shift that a relative inverse depth lacks count as known.
+        """
+        return self._whole_or_none(self.maps.expected_inv_depth_error)
+
+    @cached_property
+    def expected_defocus_error_px(self) -> Float32Array | None:
+        """(H, W), expected absolute error of ``defocus_px``; None for a model without calibration."""
+        return self._whole_or_none(self.maps.expected_defocus_error_px)
 
     @property
     def lens(self) -> Lens:
@@ -145,11 +164,18 @@ class Prediction:
         return self._derived(quantity, lambda values: upsampled_rows(values, self.size, start, stop))
 
     def error_rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array | None:
-        """Standard error of some rows of a map, (stop - start, W); None if it is unknown."""
+        """The error of some rows of a map, (stop - start, W); None if it is unknown."""
         if quantity == "depth_m" and "depth_error_m" in self.quantities:
             return self.rows("depth_error_m", start, stop)
-        error = self.maps.inv_depth_error if quantity == "inv_depth" else None
+        error = self.small_error(quantity)
         return None if error is None else upsampled_rows(error, self.size, start, stop)
+
+    def small_error(self, quantity: Quantity) -> Float32Array | None:
+        """The error of inverse depth or CoC at a size of the network's; None if it is unknown."""
+        maps = self.maps
+        if quantity == "inv_depth":
+            return maps.expected_inv_depth_error if maps.inv_depth_error is None else maps.inv_depth_error
+        return maps.expected_defocus_error_px if quantity == "signed_defocus_px" else None
 
     def fitted(self, quantity: Quantity, size: tuple[int, int]) -> Float32Array:
         """A map resampled to (width, height) ``size`` with antialiasing, for pictures."""
@@ -212,6 +238,9 @@ class Prediction:
         for start, stop in strips(self.size[0]):
             values[start:stop] = self.rows(quantity, start, stop)
         return values
+
+    def _whole_or_none(self, values: Float32Array | None) -> Float32Array | None:
+        return None if values is None else upsampled(values, self.size)
 
     def _derived(self, quantity: Quantity, resized: Callable[[Float32Array], Float32Array]) -> Float32Array:
         """Compute a map from the stored ones, after resizing each of them."""

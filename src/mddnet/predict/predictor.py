@@ -19,11 +19,15 @@ from mddnet.model.folder import shipped_root
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.photo.samples import check_size
 from mddnet.predict.camera_estimate import CameraEstimate
+from mddnet.predict.confidence import with_expected_errors
+from mddnet.predict.cues import photo_cues
 from mddnet.predict.depth_prior import PriorSource, prior_of, with_prior
-from mddnet.predict.fusion import FusionInput, fuse
+from mddnet.predict.fusion import Fusion, FusionInput, fuse
+from mddnet.predict.judge import verdict_of
 from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
-from mddnet.predict.prediction import Prediction
+from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.predict.resampling import box_downsampled
+from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
@@ -164,14 +168,27 @@ class Model:
             network, of_prior = with_prior(network, prior, photo.lens)
             notes += of_prior
         fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
-        maps, unit = fused.maps, fused.unit
+        unit = fused.unit
+        maps, verdict = self._assessed(photo, network, fused, of_prior=prior is not None)
         if prior is not None and prior.unit == "1/m" and unit == "relative":
             maps, unit = replace(maps, inv_depth_error=fused.inv_depth_sigma), prior.unit
             notes.append(f"Metres are those of {prior.source}.")
         return Prediction(
             maps, unit, fused.focus, photo, self.name, self.version, (*notes, *fused.notes), refine, network.camera,
-            None if prior is None else prior.source,
+            None if prior is None else prior.source, verdict,
         )  # fmt: skip
+
+    def _assessed(
+        self, photo: Photo, network: FusionInput, fused: Fusion, *, of_prior: bool
+    ) -> tuple[SmallMaps, Verdict]:
+        """The maps with expected errors, and the verdict, if the model is calibrated."""
+        calibration = self.model_dir.calibration
+        if calibration is None:
+            return fused.maps, UNKNOWN
+        half = self.network_maps(photo.pixels, max(network.photo.shape) // 2)
+        cues = photo_cues(network, fused, half)
+        verdict = verdict_of(calibration, cues, network, fused, photo.computed_bokeh, of_prior)
+        return with_expected_errors(calibration, network, fused, half, calibration.depth.score.of_photo(cues)), verdict
 
     def _refined(self, pixels: UInt8Array, first: FusionInput) -> FusionInput:
         """The first pass with small CoCs of a second one at a higher resolution.

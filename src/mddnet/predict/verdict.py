@@ -1,4 +1,7 @@
-"""What the answer for one photo is worth: a verdict on its depth and one on its defocus."""
+"""What the answer for one photo is worth: a verdict on its depth and one on its defocus.
+
+The rule that gives it is in :mod:`mddnet.predict.judge`.
+"""
 
 from __future__ import annotations
 
