@@ -327,7 +327,7 @@ def _notes(
     notes = []
     beyond = float((inv_depth < 1.0 / MAX_DEPTH_M).mean()) if unit.unit == "1/m" else 0.0
     if beyond > 0:
-        notes.append(f"{beyond:.1%} of the photo is at infinity: its depth_m is inf.")
+        notes.append(f"{beyond:.1%} of the photo is at infinity or beyond; its depth_m is inf.")
     clipped = float((coc_px > CLIPPED_SHARE * cap_px).mean())
     if clipped > 0:
         notes.append(

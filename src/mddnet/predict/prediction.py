@@ -76,10 +76,11 @@ class Prediction:
     verdict: Verdict = UNKNOWN
 
     def __repr__(self) -> str:
-        """One line with size, unit and plane of focus, and a line for each note."""
+        """One line with size, verdict, sharpness and what the depth counts in, and a line for each note."""
         from mddnet.predict.summary import note_lines, summary  # which need this module
 
-        return "\n".join([f"<Prediction: {summary(self)}>", *note_lines(self)])
+        height, width = self.size
+        return "\n".join([f"<Prediction: {width} x {height} px; {summary(self)}>", *note_lines(self)])
 
     def _repr_html_(self) -> str:
         """The same with a small preview, for notebooks."""

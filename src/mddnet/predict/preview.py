@@ -17,7 +17,7 @@ from mddnet.predict.words import depth_trust, judgement_words, metres, photo_wor
 from mddnet.types import Float32Array, UInt8Array
 
 PANEL_WIDTH_PX = 520
-PANEL_MAX_HEIGHT_PX = 900
+PANEL_MAX_HEIGHT_PX = 820
 PANEL_MIN_WIDTH_PX = 240
 PANORAMA_HEIGHT_PX = 230
 """Panels that are wider at this height than :data:`PANEL_WIDTH_PX` stand below one another, with this height."""
