@@ -245,11 +245,11 @@ def test_photos_of_one_name_are_numbered_in_order_whichever_is_written_first(
         picture().save(tmp_path / name / "cup.png")
     write, second_done = folder.save, Event()
 
-    def save_late(prediction: Prediction, *arguments: Any) -> dict[str, Path]:
+    def save_late(prediction: Prediction, *arguments: Any, **detail: Any) -> dict[str, Path]:
         assert prediction.photo.path is not None
         if prediction.photo.path.parent.name == "a":
             assert second_done.wait(30)
-        files = write(prediction, *arguments)
+        files = write(prediction, *arguments, **detail)
         second_done.set()
         return files
 
