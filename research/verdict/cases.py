@@ -13,7 +13,7 @@ from PIL import Image
 
 from mddnet.data.evenly import evenly
 from mddnet.data.split import split_of
-from mddnet.metrics import inv_depth_range, texture_mask
+from mddnet.metrics import depth_ordinal_pairs, inv_depth_range, texture_mask
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import network_size
 from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
@@ -25,6 +25,9 @@ FRAMES = {"focal_stacks": 8, "light_fields": 8, "stereo": 6, "multiview": 0}
 """Focused frames per scene besides the all-in-focus image; two of the other kinds. Photos of many views are sharp."""
 OTHER_FRAMES = 2
 CONFIDENT = 128
+PAIRS, LEAST_PAIRS = 8000, 100
+ALLOWED_PX, ALLOWED_SHARE = 2.0, 0.4
+"""A signed CoC is right within this error at a long side of 512 px, or this share of the truth."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,23 @@ class Truth:
     mask: BoolArray  # (H, W), known and textured pixels, at which the order of depth counts
     signed_px: Float32Array | None  # (H, W), pixels of the photo, NaN where unknown; None if it is not known at all
     range: float  # the 2-98 % range of inverse depth
+
+    def depth_score(self, inv_depth: Float32Array) -> float:
+        """Share of random pairs of pixels of clearly different depth in the right order; NaN with too few pairs."""
+        pairs = depth_ordinal_pairs(self.inv_depth, self.mask, pairs=PAIRS, seed=1)
+        return pairs.accuracy(inv_depth) if len(pairs) >= LEAST_PAIRS else float("nan")
+
+    def defocus_score(self, signed_px: Float32Array) -> float:
+        """Share of known pixels whose signed CoC is right: within 2 px at a long side of 512 px, or 40 % of the truth.
+
+        A wrong sign counts in full: -5 px for +5 px is an error of 10 px. NaN where the truth is not known.
+        """
+        if self.signed_px is None:
+            return float("nan")
+        known = np.isfinite(self.signed_px)
+        true = self.signed_px[known]
+        allowed = np.maximum(ALLOWED_PX * max(self.photo.shape) / LONG_SIDE, ALLOWED_SHARE * np.abs(true))
+        return float((np.abs(signed_px[known] - true) <= allowed).mean()) if known.any() else float("nan")
 
 
 @dataclass(frozen=True)

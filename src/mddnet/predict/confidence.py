@@ -20,7 +20,7 @@ MOST_LOG_ERROR = 10.0
 
 
 def with_expected_errors(
-    calibration: Calibration, answers: FusionInput, fused: Fusion, half: FusionInput, photo_score: float
+    calibration: Calibration, answers: FusionInput, fused: Fusion, half_depth: Float32Array, photo_score: float
 ) -> SmallMaps:
     """The maps with their expected errors, and the confidence by these.
 
@@ -31,10 +31,10 @@ def with_expected_errors(
         calibration: of the model.
         answers: what was fused.
         fused: the result.
-        half: the network's answers for the same photo at half the size.
+        half_depth: the network's depth of the same photo at half the size.
         photo_score: the score of the verdict on depth.
     """
-    cues = cell_cues(answers, fused, half, photo_score)
+    cues = cell_cues(answers, fused, half_depth, photo_score)
     share, px = (
         np.exp(np.minimum(linear.of_cells(cues), np.float32(MOST_LOG_ERROR)))
         for linear in (calibration.inv_depth_error, calibration.defocus_error)

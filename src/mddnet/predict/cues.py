@@ -36,10 +36,8 @@ CELL_CUES = {
     "depth_log_sigma": "the network's log error of depth",
     "blur_log_sigma": "the network's log error of the CoC",
     "log_fused_sigma": "logarithm of the error of the fused inverse depth",
-    "sign_log_odds": "absolute log-odds of the sign after the fusion",
     "log_blur": "logarithm of the CoC plus half a pixel",
     "texture": "texture evidence",
-    "log_edge": "logarithm of the largest gradient of the fused inverse depth within two cells",
     "log_roughness": "logarithm of the deviation of the fused inverse depth within four cells",
     "log_shift": "logarithm of the difference of the fused inverse depth from that by the scene",
     "log_misfit": "logarithm of the difference of the CoC and the lens law",
@@ -52,17 +50,17 @@ CELL_CUES = {
 SIGN_WEIGHT_PX = 8.0
 PAIRS, PAIR_GAP = 4000, 0.1
 """Compared pairs of cells; they differ by more than this share of the 2-98 % range of inverse depth."""
-WINDOW, EDGE_REACH = 9, 2
-"""Width of the windows and reach of the edges, cells."""
+WINDOW = 9
+"""Width of the windows, cells."""
 
 
-def photo_cues(answers: FusionInput, fused: Fusion, half: FusionInput) -> dict[str, float]:
+def photo_cues(answers: FusionInput, fused: Fusion, half_depth: Float32Array) -> dict[str, float]:
     """The cues of a photo, :data:`PHOTO_CUES`.
 
     Args:
         answers: what was fused.
         fused: the result.
-        half: the network's answers for the same photo at half the size.
+        half_depth: (h', w'), the network's depth of the same photo at half the size.
     """
     depth, plane, coc_px = fused.evidence.depth, fused.evidence.plane, answers.coc_px
     weight = np.minimum(coc_px, np.float32(SIGN_WEIGHT_PX))
@@ -70,7 +68,7 @@ def photo_cues(answers: FusionInput, fused: Fusion, half: FusionInput) -> dict[s
     misfit = np.abs(np.abs(plane.defocus_px(depth)) - coc_px).mean()
     down, right = np.gradient(depth)
     return {
-        "half_size_order": same_order(depth, upsampled(half.depth, depth.shape)),
+        "half_size_order": same_order(depth, upsampled(half_depth, depth.shape)),
         "log_gain": float(np.log1p(max(plane.gain, 0.0))),
         "log_steepness": float(np.log(np.hypot(down, right).mean() + 1e-3)),
         "depth_log_sigma": float(answers.depth_log_sigma.mean()),
@@ -84,7 +82,9 @@ def photo_cues(answers: FusionInput, fused: Fusion, half: FusionInput) -> dict[s
     }
 
 
-def cell_cues(answers: FusionInput, fused: Fusion, half: FusionInput, photo_score: float) -> Mapping[str, Float32Array]:
+def cell_cues(
+    answers: FusionInput, fused: Fusion, half_depth: Float32Array, photo_score: float
+) -> Mapping[str, Float32Array]:
     """The cues of the cells, :data:`CELL_CUES`, (h, w) each; the arguments are those of :func:`photo_cues`."""
     cells, plane, depth = fused.cells, fused.evidence.plane, fused.evidence.depth
     middle = float(np.median(cells.u))
@@ -92,24 +92,21 @@ def cell_cues(answers: FusionInput, fused: Fusion, half: FusionInput, photo_scor
     span = np.float32(max(float(away.mean()), 1e-6))
     away = away / span
     misfit = np.abs(np.abs(plane.defocus_px(depth)) - answers.coc_px)
-    half_depth = standardised(upsampled(half.depth, depth.shape))[0]
+    other_depth = standardised(upsampled(half_depth, depth.shape))[0]
     texture = texture_evidence(answers.photo)
     whole = (np.clip(np.dstack([texture] * 3), 0, 1) * 255).astype(np.uint8)
-    down, right = np.gradient(cells.u / span)
     u = (cells.u / span).astype(np.float64)
     variance = box_mean(u * u, WINDOW) - np.square(box_mean(u, WINDOW))
     maps = {
         "depth_log_sigma": answers.depth_log_sigma,
         "blur_log_sigma": answers.coc_log_sigma,
         "log_fused_sigma": np.log(cells.sigma / span),
-        "sign_log_odds": np.minimum(np.abs(cells.log_odds), 30),
         "log_blur": np.log(answers.coc_px + np.float32(0.5)),
         "texture": cell_means(whole, answers.stride)[..., 0],
-        "log_edge": np.log(largest_near(np.hypot(down, right)) + 0.02),
         "log_roughness": np.log(np.sqrt(np.maximum(variance, 0)) + 0.02),
         "log_shift": np.log(np.abs(cells.u - cells.scene_u) / span + 0.02),
         "log_misfit": np.log(misfit + 0.2),
-        "log_half_size": np.log(box_mean(np.abs(half_depth - depth).astype(np.float64), WINDOW) + 0.02),
+        "log_half_size": np.log(box_mean(np.abs(other_depth - depth).astype(np.float64), WINDOW) + 0.02),
         "from_middle": away,
         "from_middle_squared": np.minimum(away * away, 16),
         "photo": np.full(depth.shape, photo_score),
@@ -133,12 +130,3 @@ def same_order(depth: Float32Array, other: Float32Array) -> float:
         return 0.5
     others = other.ravel()[first] - other.ravel()[second]
     return float((np.sign(steps) == np.sign(others))[clear].mean())
-
-
-def largest_near(values: Float32Array) -> Float32Array:
-    """The largest value of a square of half width :data:`EDGE_REACH` around every cell."""
-    height, width = values.shape
-    padded = np.pad(values, EDGE_REACH, mode="edge")
-    steps = range(2 * EDGE_REACH + 1)
-    rows = np.maximum.reduce([padded[k : k + height] for k in steps])
-    return np.asarray(np.maximum.reduce([rows[:, k : k + width] for k in steps]))

@@ -185,10 +185,11 @@ class Model:
         calibration = self.model_dir.calibration
         if calibration is None:
             return fused.maps, UNKNOWN
-        half = self.network_maps(photo.pixels, max(network.photo.shape) // 2)
-        cues = photo_cues(network, fused, half)
+        half_depth = self.network_maps(photo.pixels, max(network.photo.shape) // 2).depth
+        cues = photo_cues(network, fused, half_depth)
         verdict = verdict_of(calibration, cues, network, fused, photo.computed_bokeh, of_prior)
-        return with_expected_errors(calibration, network, fused, half, calibration.depth.score.of_photo(cues)), verdict
+        score = calibration.depth.score.of_photo(cues)
+        return with_expected_errors(calibration, network, fused, half_depth, score), verdict
 
     def _refined(self, pixels: UInt8Array, first: FusionInput) -> FusionInput:
         """The first pass with small CoCs of a second one at a higher resolution.
