@@ -216,6 +216,12 @@ class Prediction:
 
         return save(self, Path(folder), stem, formats, full=full, maps_at=maps_at)
 
+    def preview(self) -> Image.Image:
+        """Photo, depth and blur with the verdict in words, as :meth:`save` writes them."""
+        from mddnet.predict.preview import preview  # prediction does not need the pictures
+
+        return preview(self)
+
     def refocus(
         self,
         *,
