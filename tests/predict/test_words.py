@@ -84,7 +84,9 @@ def test_the_verdict_in_words_and_numbers_apart() -> None:
     made = prediction(thirds(0, 9, 9))
     assert verdict_words(made) == "quality unknown"
     judged = dataclasses.replace(made, verdict=CALLED)
-    assert verdict_words(judged) == "depth: trust it in part: motion blur; blur: do not trust it: everything is blurred"
+    assert (
+        verdict_words(judged) == "depth: trust it in part (motion blur); blur: do not trust it (everything is blurred)"
+    )
     assert summary(judged).startswith(verdict_words(judged)) and repr(judged).count("motion blur") == 1
     assert "kappa" not in summary(judged) and "u_focus 0.5, kappa 12 px, residual 0.7 px" in detail_line(judged)
     lost = dataclasses.replace(made, focus=LensLawFit(False, math.nan, math.nan, 0.1, "everything is sharp"))

@@ -189,7 +189,8 @@ def _with_caption(sheet: Image.Image, prediction: Prediction) -> Image.Image:
     verdict = prediction.verdict
     paragraphs: list[tuple[Call | None, str]] = [(None, f"{photo_words(prediction)}.")]
     if verdict.depth.call == verdict.defocus.call == "unknown":
-        paragraphs.insert(0, ("unknown", verdict_words(prediction)))
+        why = f": {verdict.depth.reason}" if verdict.depth.reason else ""
+        paragraphs.insert(0, ("unknown", f"{verdict_words(prediction)}{why}"))
     else:
         paragraphs.insert(0, (verdict.depth.call, f"depth: {judgement_words(verdict.depth)}"))
         paragraphs.insert(1, (verdict.defocus.call, f"blur: {judgement_words(verdict.defocus)}"))

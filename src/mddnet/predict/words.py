@@ -35,13 +35,13 @@ ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "middle", "right")
 
 
 def judgement_words(judgement: Judgement) -> str:
-    """Such as "do not trust it: almost everything is sharp"."""
+    """Such as "do not trust it (almost everything is sharp)"."""
     words = CALL_WORDS[judgement.call]
-    return f"{words}: {judgement.reason}" if judgement.reason and judgement.call != "unknown" else words
+    return f"{words} ({judgement.reason})" if judgement.reason and judgement.call != "unknown" else words
 
 
 def verdict_words(prediction: Prediction) -> str:
-    """Such as "depth: good; blur: trust it in part: motion blur"; once, if nothing is judged."""
+    """Such as "depth: good; blur: trust it in part (motion blur)"; said once, if nothing is judged."""
     verdict = prediction.verdict
     if verdict.depth.call == verdict.defocus.call == "unknown":
         return "quality unknown"
