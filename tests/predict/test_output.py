@@ -409,7 +409,9 @@ def test_files_are_rounded_to_a_tenth_of_the_error_and_little_of_the_range(tmp_p
     metres = tifffile.imread(files["depth_m"])
     assert prediction.depth_m is not None and prediction.depth_error_m is not None
     assert (np.abs(metres - prediction.depth_m) <= 0.1 * prediction.depth_error_m + 1e-6).all()
-    assert (np.abs(metres - prediction.depth_m) <= prediction.depth_m / 512).all()
+    assert (np.abs(metres - prediction.depth_m) <= prediction.depth_m / 256).all()
+    confidence = tifffile.imread(files["confidence"])
+    np.testing.assert_allclose(confidence / 255, prediction.confidence, atol=3 / 255)
     with tifffile.TiffFile(files["inv_depth"]) as file:
         assert file.pages.first.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
     with Image.open(files["inv_depth"]) as image:

@@ -30,8 +30,9 @@ MEANINGS = {
 CODES_16_BIT = 65535
 ERROR_SHARE = 0.1
 """Rounding changes a value by at most this share of its error."""
-RANGE_SHARE = 2.0**-9
+RANGE_SHARE, METRES_SHARE = 2.0**-9, 2.0**-8
 """And by at most this share of the map's range, or of the value of metres, so that slopes stay smooth."""
+CONFIDENCE_STEP = 5  # of 255
 ERROR_MAP_SHARE = 0.02
 """A map of errors is rounded by at most this share of each."""
 RANGE_ROWS = 32  # rows that tell the range
@@ -136,7 +137,12 @@ class Map:
             yield np.ascontiguousarray(values, dtype=self.dtype(code))
 
     def rounded_strips(self) -> Iterator[NDArray[Any]]:
-        """Strips of rows, rounded to what their error leaves."""
+        """Strips of rows, rounded to what their error leaves; codes of the confidence to fiftieths."""
+        if self.quantity == "confidence":
+            yield from (
+                np.rint(strip / CONFIDENCE_STEP).astype("u1") * CONFIDENCE_STEP for strip in self.strips(self.code())
+            )
+            return
         for (start, stop), values in zip(strips(self.source.size[0]), self.strips(), strict=True):
             yield rounded(values, self._harmless(values, start, stop))
 
@@ -155,8 +161,8 @@ class Map:
         """The largest change of some rows that does not matter."""
         if self.quantity == "depth_error_m":
             return values * np.float32(ERROR_MAP_SHARE)
-        share = np.float32(RANGE_SHARE)
-        most = values * share if self.quantity == "depth_m" else share * np.float32(self._range)
+        metres = self.quantity == "depth_m"
+        most = values * np.float32(METRES_SHARE) if metres else np.float32(RANGE_SHARE * self._range)
         error = self.source.error_rows(self.quantity, start, stop)
         return most if error is None else np.minimum(most, error * np.float32(ERROR_SHARE))
 
@@ -185,8 +191,7 @@ def write_tiff(one: Map, stream: BinaryIO) -> None:
     if one.exact:
         _write_tiff(one, one.strips(code), one.dtype(code), described, stream)
     else:
-        whole = one.rounded_strips() if code is None else one.strips(code)
-        _write_tiff(one, whole, one.dtype(code), described, stream, "zlib")
+        _write_tiff(one, one.rounded_strips(), one.dtype(code), described, stream, "zlib")
 
 
 def _write_tiff(
