@@ -92,7 +92,7 @@ def weights(photos: Sequence[Measured]) -> NDArray[np.float64]:
 def confusion(photos: Sequence[Measured], quantity: str) -> dict[str, dict[str, float]]:
     """Share of all photos by class of the score and call."""
     photos = [photo for photo in photos if np.isfinite(photo.scores[quantity])]
-    table = {name: dict.fromkeys(CALLS, 0.0) for name in CLASSES}
+    table: dict[str, dict[str, float]] = {name: {call: 0.0 for call in CALLS} for name in CLASSES}
     for photo, weight in zip(photos, weights(photos), strict=True):
         table[score_class(photo.scores[quantity])][photo.calls[quantity]] += float(weight)
     return table

@@ -59,7 +59,7 @@ DEPTH_ERROR_CUES = (
     "log_shift",
     "log_half_size",
 )
-DEFOCUS_ERROR_CUES = ("log_blur", "blur_log_sigma", "texture", "log_misfit", "log_roughness")
+DEFOCUS_ERROR_CUES = ("log_blur", "blur_log_sigma", "log_misfit", "log_roughness")
 LEAST_DEPTH_ERROR, LEAST_DEFOCUS_ERROR = 0.01, 0.25
 """Added to the errors before their logarithm: a share of the range of inverse depth, and px at 512."""
 RIDGE, CELL_RIDGE = 15.0, 30.0
@@ -68,12 +68,10 @@ PIXELS = 600
 """Pixels of a photo at which the errors are fitted."""
 LOWEST_SCORE, HIGHEST_SCORE = 0.35, 0.98
 """Scores are limited to these before their log-odds."""
-GOOD_PRECISION, BAD_CALLED_GOOD = 0.92, 0.05
+GOOD_PRECISION, BAD_CALLED_GOOD = 0.90, 0.05
 """On calib, of the photos called good so many are, and of the bad ones no more are called good."""
 GOOD_NOT_TRUSTED = 0.05
 """On calib, of the good photos no more are not to be trusted."""
-KIND_WEIGHT = {"photos": 0.5, "views": 0.5}
-"""Labels of a teacher and rendered views count less than photographs with measured depth."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +125,9 @@ def rows_of(model: Model, cases: Sequence[Case], cache: Path) -> Iterator[Row]:
 
 
 def weights_of(rows: Sequence[Row]) -> Array:
-    """Every location counts the same, times the weight of its kind; the mean is 1."""
+    """Every location counts the same; the mean is 1."""
     counts = Counter((row.kind, row.location) for row in rows)
-    weight = np.array([KIND_WEIGHT.get(row.kind, 1.0) / counts[row.kind, row.location] for row in rows])
+    weight = np.array([1.0 / counts[row.kind, row.location] for row in rows])
     return weight / weight.mean()
 
 

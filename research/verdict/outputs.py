@@ -42,6 +42,6 @@ def outputs(
 
 def _read(path: Path, truth: Truth) -> tuple[FusionInput, Float32Array]:
     with np.load(path, allow_pickle=False) as arrays:
-        maps = [arrays[name] for name in MAPS]
+        maps = {name: arrays[name] for name in MAPS}
         camera, half_depth = CameraEstimate(*map(float, arrays["camera"])), arrays["half_depth"]
-    return FusionInput(*maps, truth.photo, 1.0, camera), half_depth
+    return FusionInput(**maps, photo=truth.photo, camera=camera), half_depth

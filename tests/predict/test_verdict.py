@@ -95,9 +95,9 @@ def test_probabilities_stay_finite() -> None:
 
 
 def test_cues_add_up() -> None:
-    linear = Linear(1.0, {"log_blur": 2.0, "texture": -1.0})
-    assert linear.of_photo({"log_blur": 3.0, "texture": 4.0, "other": 9.0}) == 3.0
-    cells = linear.of_cells({"log_blur": np.full((2, 3), 3, np.float32), "texture": np.eye(2, 3, dtype=np.float32)})
+    linear = Linear(1.0, {"log_blur": 2.0, "log_misfit": -1.0})
+    assert linear.of_photo({"log_blur": 3.0, "log_misfit": 4.0, "other": 9.0}) == 3.0
+    cells = linear.of_cells({"log_blur": np.full((2, 3), 3, np.float32), "log_misfit": np.eye(2, 3, dtype=np.float32)})
     assert np.array_equal(cells, np.array([[6, 7, 7], [7, 6, 7]], np.float32))
 
 

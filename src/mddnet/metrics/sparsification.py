@@ -85,7 +85,7 @@ class CurveError(NamedTuple):
 
 
 ERRORS = {
-    "coc": CurveError("CoC", "CoC error, px", 2, "CoC: |CoC error|."),
+    "coc": CurveError("CoC", "CoC error, px", 2, "CoC: |CoC error|, by its expected error if there is one."),
     "inv_depth": CurveError(
         "depth", "inverse depth error, share of the range", 3,
         "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",

@@ -9,7 +9,7 @@ import numpy as np
 from mddnet.predict.calibration import Calibration
 from mddnet.predict.cues import cell_cues
 from mddnet.predict.fusion import Fusion, FusionInput
-from mddnet.predict.out_of_distribution import UNKNOWN_AGREEMENT, unlike_training
+from mddnet.predict.out_of_distribution import unlike_training
 from mddnet.predict.prediction import SmallMaps
 from mddnet.predict.resampling import upsampled
 from mddnet.types import Float32Array
@@ -41,12 +41,12 @@ def with_expected_errors(
     )
     maps = fused.maps
     low, high = np.percentile(maps.inv_depth, (2, 98))
-    confidence = confidence_of(share)
-    if unlike_training(answers.photo):
-        confidence = np.minimum(confidence, np.float32(UNKNOWN_AGREEMENT))
+    confidence = upsampled(confidence_of(share), maps.inv_depth.shape)
+    if unlike_training(answers.photo):  # nothing is calibrated for such photos
+        confidence = np.minimum(confidence, maps.confidence)
     return replace(
         maps,
-        confidence=upsampled(confidence, maps.inv_depth.shape),
+        confidence=confidence,
         expected_inv_depth_error=share * np.float32(high - low),
         expected_defocus_error_px=px * np.float32(answers.scale),
     )

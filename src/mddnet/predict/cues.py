@@ -12,10 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mddnet.predict.edge_aware import cell_means
 from mddnet.predict.fusion import Fusion, FusionInput, standardised
 from mddnet.predict.resampling import upsampled
-from mddnet.predict.texture import box_mean, texture_evidence
+from mddnet.predict.texture import box_mean
 from mddnet.types import Float32Array
 
 PHOTO_CUES = {
@@ -37,7 +36,6 @@ CELL_CUES = {
     "blur_log_sigma": "the network's log error of the CoC",
     "log_fused_sigma": "logarithm of the error of the fused inverse depth",
     "log_blur": "logarithm of the CoC plus half a pixel",
-    "texture": "texture evidence",
     "log_roughness": "logarithm of the deviation of the fused inverse depth within four cells",
     "log_shift": "logarithm of the difference of the fused inverse depth from that by the scene",
     "log_misfit": "logarithm of the difference of the CoC and the lens law",
@@ -93,8 +91,6 @@ def cell_cues(
     away = away / span
     misfit = np.abs(np.abs(plane.defocus_px(depth)) - answers.coc_px)
     other_depth = standardised(upsampled(half_depth, depth.shape))[0]
-    texture = texture_evidence(answers.photo)
-    whole = (np.clip(np.dstack([texture] * 3), 0, 1) * 255).astype(np.uint8)
     u = (cells.u / span).astype(np.float64)
     variance = box_mean(u * u, WINDOW) - np.square(box_mean(u, WINDOW))
     maps = {
@@ -102,7 +98,6 @@ def cell_cues(
         "blur_log_sigma": answers.coc_log_sigma,
         "log_fused_sigma": np.log(cells.sigma / span),
         "log_blur": np.log(answers.coc_px + np.float32(0.5)),
-        "texture": cell_means(whole, answers.stride)[..., 0],
         "log_roughness": np.log(np.sqrt(np.maximum(variance, 0)) + 0.02),
         "log_shift": np.log(np.abs(cells.u - cells.scene_u) / span + 0.02),
         "log_misfit": np.log(misfit + 0.2),
