@@ -478,3 +478,27 @@ def test_detail_of_the_files_is_chosen_and_resumed(
     capsys.readouterr()
     assert main([*run, "--preview-only", "--full"]) == 2
     assert "--preview-only: no maps are written" in capsys.readouterr().err
+
+
+def test_a_film_that_cannot_be_written_is_an_error_and_the_frames_stay(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [np.asarray(picture(96, 128))] * 3
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_video(tmp_path / name / "clip.mkv", frames, "ffv1")
+    out = tmp_path / "out"
+    flags = ["predict", *(str(tmp_path / name / "clip.mkv") for name in "ab"), "-o", str(out), "--preview-only"]
+    with monkeypatch.context() as patch:
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "no space left on device")
+
+        patch.setattr("mddnet.predict.preview_film.write_film", full)
+        assert main([*flags, "--model", str(tiny_model)]) == 1
+    assert "no film of the previews" in capsys.readouterr().err
+    assert len(list(out.glob("clip.*.preview.png"))) == 6 and not list(out.glob("*.mp4"))
+    # Later, each of two videos of one name has a film of its own.
+    assert main([*flags, "--model", str(tiny_model), "--resume"]) == 0
+    assert {path.name for path in out.glob("*.mp4")} == {"clip.preview.mp4", "clip_2.preview.mp4"}
+    assert capsys.readouterr().out.count("film of 3 previews") == 2

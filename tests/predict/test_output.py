@@ -482,3 +482,17 @@ def test_infinity_is_inf_in_floats_and_the_largest_code_in_16_bits(tmp_path: Pat
     np.testing.assert_allclose(back, prediction.depth_m[20:], atol=0.51 * code["scale"])
     # Nothing at infinity is among the points.
     assert json.loads(files["facts"].read_text())["point_cloud"]["left_out"]["far"] == 20 * 90
+
+
+@pytest.mark.slow
+def test_results_of_a_real_photo_of_12_megapixels_take_at_most_25_megabytes(shared_data: Path, tmp_path: Path) -> None:
+    frame = sorted((shared_data / "captures" / "focal_stacks" / "phone_scene1").glob("frame_*.jpg"))[5]
+    with Image.open(frame) as image:
+        photo = mddnet.Photo(np.asarray(image.convert("RGB").resize((4000, 3000), Image.Resampling.LANCZOS)))
+    prediction = mddnet.load(threads=1).predict(photo)
+    files = prediction.save(tmp_path)
+    assert sum(path.stat().st_size for path in files.values()) < 25e6
+    for quantity in ("inv_depth", "signed_defocus_px"):
+        exact, saved = getattr(prediction, quantity), tifffile.imread(files[quantity])
+        low, high = np.percentile(exact, (1, 99))
+        assert np.abs(saved - exact).max() <= (high - low) / 256
