@@ -1,6 +1,10 @@
 """Calibrate the verdicts and the expected errors of a model on the calib places and photos.
 
-    python -m research.verdict.fit --model src/mddnet/models/small --scenes work/student/scenes \
+    # once: labels of the calib photos, as scenes
+    python -m research.verdict.label --photos ../shared/data/photos --out work/verdict/pseudo TEACHER@392x518
+    mddnet build work/verdict -o work/verdict/scenes --split work/student/split.csv --only pseudo
+    # for every model
+    python -m research.verdict.fit --model src/mddnet/models/small --scenes work/student/scenes \\
         --split work/student/split.csv --photos work/verdict/scenes --cache work/verdict/cache
 
 Writes the section ``calibration`` into the model's ``config.json``. The network's outputs are cached by the hash of the
@@ -70,7 +74,7 @@ LOWEST_SCORE, HIGHEST_SCORE = 0.35, 0.98
 """Scores are limited to these before their log-odds."""
 GOOD_PRECISION, BAD_CALLED_GOOD = 0.90, 0.05
 """On calib, of the photos called good so many are, and of the bad ones no more are called good."""
-GOOD_NOT_TRUSTED = 0.05
+GOOD_NOT_TRUSTED = 0.03
 """On calib, of the good photos no more are not to be trusted."""
 
 
