@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from statistics import fmean
 
 import numpy as np
@@ -92,23 +92,24 @@ def preview(prediction: Prediction, fixed_range: PreviewRange | None = None) -> 
     most = shown.most_px
     photo = Image.fromarray(prediction.photo.pixels).resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     known = np.clip((prediction.sign_certainty(size) - SIDE_UNKNOWN) / (SIDE_KNOWN - SIDE_UNKNOWN), 0, 1)
-    depth_colours = colours(depth, shown.low, shown.high, DEPTH_COLOURS)
-    blur_colours = _mixed(
-        colours(signed, -most, most, SIGN_COLOURS), colours(np.abs(signed), 0, most, BLUR_GREYS), known
-    )
+    faded = Image.new("RGB", size, FADED)
     trust = depth_trust(prediction, size) * np.float32(shown.depth_colour)
-    depth_colours = _mixed(depth_colours, np.array(FADED, np.float32), trust)
-    blur_share = np.full(signed.shape, shown.blur_colour, np.float32)
-    blur_colours = _mixed(blur_colours, np.array(FADED, np.float32), blur_share)
+    depth_picture = _mixed(Image.fromarray(colours(depth, shown.low, shown.high, DEPTH_COLOURS)), faded, trust)
+    blur_picture = _mixed(
+        Image.fromarray(colours(signed, -most, most, SIGN_COLOURS)),
+        Image.fromarray(colours(np.abs(signed), 0, most, BLUR_GREYS)),
+        known,
+    )
+    blur_picture = Image.blend(faded, blur_picture, shown.blur_colour)
     panels: tuple[Panel, ...] = (
         (photo, ("photo, {1} x {0} px".format(*prediction.size), "", ""), None),
         (
-            Image.fromarray(depth_colours),
+            depth_picture,
             ("depth; grey: not trusted", *_depth_ends(prediction, shown)),
             DEPTH_COLOURS,
         ),
         (
-            Image.fromarray(blur_colours),
+            blur_picture,
             ("blur; white: sharp, grey: side unknown", f"{pixels(most)} in front", f"{pixels(most)} behind"),
             SIGN_COLOURS,
         ),
@@ -169,10 +170,9 @@ def _range_of(prediction: Prediction, depth: Float32Array, signed_px: Float32Arr
     return PreviewRange(low - missing, high + missing, most_px, *shares)
 
 
-def _mixed(first: UInt8Array, second: Float32Array | UInt8Array, share: Float32Array) -> UInt8Array:
-    """Colours (H, W, 3): ``share`` (H, W) of the first, and the rest of the second."""
-    part = share[..., None]
-    return np.asarray(second + (first - second.astype(np.float32)) * part + np.float32(0.5), dtype=np.uint8)
+def _mixed(first: Image.Image, second: Image.Image, share: Float32Array) -> Image.Image:
+    """A picture with ``share`` (h, w) of the first, and the rest of the second."""
+    return Image.composite(first, second, Image.fromarray((share * np.float32(255) + np.float32(0.5)).astype(np.uint8)))
 
 
 def _depth_ends(prediction: Prediction, shown: PreviewRange) -> tuple[str, str]:
@@ -213,14 +213,21 @@ def _with_caption(sheet: Image.Image, prediction: Prediction) -> Image.Image:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """The lines of a text that is ``width`` pixels wide."""
-    lines = [""]
+    lines, used = [list[str]()], 0.0
     for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and _font(CAPTION_FONT_PX).getlength(longer) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+        length = _word_length(word)
+        if lines[-1] and used + length > width:
+            lines.append([])
+            used = 0.0
+        lines[-1].append(word)
+        used += length
+    return [" ".join(words) for words in lines]
+
+
+@lru_cache(maxsize=256)
+def _word_length(word: str) -> float:
+    """Of a word and a space, pixels."""
+    return _font(CAPTION_FONT_PX).getlength(f"{word} ")
 
 
 @cache
