@@ -31,7 +31,7 @@ from mddnet.evaluate.scenes import (
 from mddnet.metrics import depth_ordinal_accuracy, vertical_position
 from mddnet.optics import lens_kappa_px, sensor_distance_m
 from mddnet.predict.depth_prior import DepthPrior
-from mddnet.predict.dioptres import finite_depth_m
+from mddnet.predict.dioptres import depth_m_of
 from mddnet.predict.predictor import Model
 from mddnet.types import BoolArray, Float32Array, FrameRecord, Lens, Photo, UInt8Array
 
@@ -122,7 +122,7 @@ def measure_frame(
 
     def predicted(prior: Float32Array | None) -> Row:
         result = model.predict(photo, depth_prior=None if prior is None else DepthPrior(prior))
-        depth_m = finite_depth_m(result.inv_depth) if result.unit == "1/m" else None
+        depth_m = depth_m_of(result.inv_depth) if result.unit == "1/m" else None
         return row(result.inv_depth, result.signed_defocus_px, depth_m)
 
     nothing = Row(scene.kind, scene.record.location, *[math.nan] * 4)

@@ -18,7 +18,7 @@ from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
 from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_maps
 from mddnet.optics import inv_depth_from_signed_defocus, sensor_distance_m
-from mddnet.predict.dioptres import finite_depth_m
+from mddnet.predict.dioptres import depth_m_of
 from mddnet.predict.prediction import Prediction
 from mddnet.types import BoolArray, Float32Array, FrameRecord, Lens, Photo
 
@@ -141,7 +141,7 @@ def _metres_by_size(
         return np.full(sign.shape, 1.0 / frame.u_focus)
     signed_px = sign * predicted.defocus_px[mask]
     inv_depth = inv_depth_from_signed_defocus(signed_px, predicted.focus.u_focus, predicted.focus.kappa_px)
-    return finite_depth_m(np.asarray(inv_depth, dtype=np.float32)).astype(np.float64)
+    return depth_m_of(np.asarray(inv_depth, dtype=np.float32)).astype(np.float64)
 
 
 def _best_constant(z_true: NDArray[np.float64]) -> float:

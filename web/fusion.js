@@ -178,7 +178,7 @@ function notesOn(invDepth, unit, cocPx, capPx, scale) {
   const share = (values, applies) => mean(values.map((value) => (applies(value) ? 1 : 0)));
   const beyond = unit.unit === "1/m" ? share(invDepth, (u) => u < 1 / MAX_DEPTH_M) : 0;
   if (beyond > 0) {
-    notes.push(`${percent(beyond, 1)} of the photo is at infinity or beyond; its depth is ${short(MAX_DEPTH_M)} m.`);
+    notes.push(`${percent(beyond, 1)} of the photo is at infinity or beyond; its depth_m is inf.`);
   }
   const most = CLIPPED_SHARE * capPx;
   const clipped = share(cocPx, (px) => px > most);

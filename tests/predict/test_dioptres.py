@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mddnet.optics import focus_z_from_sensor_plane_m, kappa_px
-from mddnet.predict.dioptres import depth_error_m, depth_of_field, finite_depth_m, metric_law
+from mddnet.predict.dioptres import depth_error_m, depth_m_of, depth_of_field, metric_law
 from mddnet.predict.metric_scale import doubt_about_metres, inv_depth_scale, relative_scale
 from mddnet.types import Lens, LensLawFit
 
@@ -71,8 +71,9 @@ def test_without_a_plane_of_focus_there_are_no_metres() -> None:
     assert any("everything is sharp" in note for note in scale.notes)
 
 
-def test_depth_is_finite_at_infinity() -> None:
-    np.testing.assert_allclose(finite_depth_m(np.array([0.0, 1e-9, 0.5, 4.0], np.float32)), [1e4, 1e4, 2.0, 0.25])
+def test_convention_depth_is_infinite_from_10_km() -> None:
+    u = np.array([-0.1, 0.0, 0.9e-4, 1.1e-4, 0.5, 4.0], np.float32)
+    np.testing.assert_allclose(depth_m_of(u), [np.inf, np.inf, np.inf, 1 / 1.1e-4, 2.0, 0.25], rtol=1e-6)
 
 
 def test_without_a_common_law_the_blur_alone_gives_metres() -> None:
@@ -91,9 +92,9 @@ def test_the_blur_of_infinity() -> None:
 
 
 def test_an_error_of_inverse_depth_in_metres() -> None:
-    u, error = np.array([[0.5, 0.5, 0.2]], np.float32), np.array([[0.1, 0.0, 0.3]], np.float32)
-    # Half the way from 1/0.6 to 1/0.4 m; where infinity is within the error, 10 km.
-    np.testing.assert_allclose(depth_error_m(u, error), [[(2.5 - 1 / 0.6) / 2, 0.0, 1e4]], rtol=1e-5)
+    u, error = np.array([[0.5, 0.5, 0.2, 0.0]], np.float32), np.array([[0.1, 0.0, 0.3, 0.0]], np.float32)
+    # Half the way from 1/0.6 to 1/0.4 m; infinite where infinity is within the error.
+    np.testing.assert_allclose(depth_error_m(u, error), [[(2.5 - 1 / 0.6) / 2, 0.0, np.inf, np.inf]], rtol=1e-5)
 
 
 def test_depth_of_field_by_hand() -> None:

@@ -58,7 +58,7 @@ def test_memory_grows_with_the_photo_and_not_with_its_maps(tiny_model: Path, tmp
     )
     # All maps of a photo in memory would be 20 bytes a pixel and more.
     assert (large - small) * 1024**2 / 12e6 < BYTES_PER_PIXEL
-    assert Image.open(tmp_path / "out" / "16.defocus_px.tiff").size == Image.open(tmp_path / "16.jpg").size[::-1]
+    assert Image.open(tmp_path / "out" / "16.inv_depth.tiff").size == Image.open(tmp_path / "16.jpg").size[::-1]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -35,6 +35,9 @@ def predict(
     focus_m: float | None = None,
     threads: Count | None = None,
     formats: str = "tiff",
+    full: Annotated[bool, Parameter(negative="")] = False,
+    maps_at: Literal["photo", "network"] = "photo",
+    preview_only: Annotated[bool, Parameter(negative="")] = False,
     linear: Annotated[bool, Parameter(negative="")] = False,
     refine: Annotated[bool, Parameter(negative="")] = False,
     depth_prior: str | None = None,
@@ -42,13 +45,14 @@ def predict(
     recursive: Annotated[bool, Parameter(negative="")] = False,
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False,
     ray: str | None = None,
 ) -> int:
     """Predict depth and defocus of photos, and write maps, preview and facts into a folder.
 
-    The results of cup.jpg are cup.inv_depth.tiff, cup.defocus_px.tiff, cup.signed_defocus_px.tiff, cup.confidence.tiff,
-    cup.depth_m.tiff (if the lens and its focus distance are known), cup.preview.png and cup.json. A video has the same
-    results for every frame: clip.000000.inv_depth.tiff and so on for clip.mp4.
+    The results of cup.jpg are cup.preview.png, cup.inv_depth.tiff, cup.signed_defocus_px.tiff, cup.confidence.tiff,
+    cup.depth_m.tiff (if the lens and its focus distance are known) and cup.json. A video has the same results for every
+    frame, clip.000000.inv_depth.tiff and so on for clip.mp4, and a film of its previews, clip.preview.mp4.
 
     Parameters
     ----------
@@ -66,10 +70,17 @@ def predict(
     threads
         Largest number of processor cores.
     formats
-        Formats, separated by commas. Maps: tiff (float32), png (16 bits, with its scale), npy (float32), exr
-        (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit TIFF), depth (16-bit PNG, near is
-        white), ply and glb (point cloud), mesh (textured surface, GLB), stereo (side-by-side pair) and anaglyph
-        (red-cyan), both JPEG, parallax (clip of 3 seconds with a moving camera, MP4).
+        Formats, separated by commas. Maps: tiff (float32, rounded to a tenth of its error and deflated), png (16 bits,
+        with its scale), npy (float32), exr (float32, extra "formats"). Derived: mask (diameter of the blur as a 16-bit
+        TIFF), depth (16-bit PNG, near is white), ply and glb (point cloud), mesh (textured surface, GLB), stereo
+        (side-by-side pair) and anaglyph (red-cyan), both JPEG, parallax (clip of 3 seconds with a moving camera, MP4).
+    full
+        Write the exact float32 values into TIFF files: about seven times as large.
+    maps_at
+        Size of the maps: that of the photo, or the smaller one of the network's maps. The blur is in pixels of the
+        photo in both.
+    preview_only
+        Write the preview and the facts, no maps.
     linear
         Decode the photos as linear light, not as sRGB (16-bit and float TIFF).
     refine
@@ -88,11 +99,14 @@ def predict(
         Skip photos with complete and undamaged results of the same content, model, lens and formats.
     json
         Print one line of JSON for each photo instead of text: its facts, or its error.
+    verbose
+        Print the numbers of the lens law, too.
     ray
         Address of a Ray cluster for the prediction, such as HOST:6379 or auto (extra ray). Photos, model and OUT must
         have the same paths on all machines; --threads is the number of cores per photo, 1 by default.
     """
     from mddnet.predict.folder import Settings, expected_items, find_photos
+    from mddnet.predict.output import MapDetail
 
     try:
         if not paths and list_file is None:
@@ -102,7 +116,11 @@ def predict(
         if depth_prior is not None and ray is not None:
             raise ValueError("--depth-prior and --ray: expected one of them")
         priors = None if depth_prior is None else _priors(depth_prior, threads)
-        settings = Settings(out, formats_of_flag(formats), lens, linear, max_pixels, refine, priors, resume)
+        if preview_only and (formats, full, maps_at) != ("tiff", False, "photo"):
+            raise ValueError("--preview-only: no maps are written; expected no --formats, --full or --maps-at with it")
+        chosen = formats_of_flag("preview" if preview_only else formats)
+        detail = MapDetail(full, maps_at)
+        settings = Settings(out, chosen, lens, linear, max_pixels, detail, refine, priors, resume, verbose)
         names = [*(paths or []), *_listed(list_file)]
     except ValueError as error:
         print(f"mddnet predict: {error}", file=sys.stderr)

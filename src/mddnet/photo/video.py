@@ -98,6 +98,12 @@ def frame_count(path: Path) -> int:
         return _expected_frames(container, stream)
 
 
+def frame_rate(path: Path) -> float:
+    """Mean frames per second that a video states; 25 if it does not; ImageError if it is not a usable video."""
+    with _opened(path, None) as (_, stream):
+        return float(stream.average_rate or 25)
+
+
 @contextmanager
 def _opened(path: Path, max_pixels: int | None) -> Iterator[tuple[Any, Any]]:
     av = formats_module("av", path, "a video", "save its frames as JPEG")

@@ -185,6 +185,7 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
         defocus_px=coc_px * np.float32(scale),
         sign=np.where(log_odds < 0, np.float32(-1), np.float32(1)),
         confidence=agreement * texture_evidence(photo),
+        sign_certainty=np.abs(np.tanh(log_odds / 2)),
         inv_depth_error=None if unit.unit == "relative" else sigma,
     )
     notes = (*unit.notes, *_notes(inv_depth, unit, coc_px, cap_px, scale), *([unlike] if unlike else []))
@@ -326,7 +327,7 @@ def _notes(
     notes = []
     beyond = float((inv_depth < 1.0 / MAX_DEPTH_M).mean()) if unit.unit == "1/m" else 0.0
     if beyond > 0:
-        notes.append(f"{beyond:.1%} of the photo is at infinity or beyond; its depth is {MAX_DEPTH_M:g} m.")
+        notes.append(f"{beyond:.1%} of the photo is at infinity or beyond; its depth_m is inf.")
     clipped = float((coc_px > CLIPPED_SHARE * cap_px).mean())
     if clipped > 0:
         notes.append(

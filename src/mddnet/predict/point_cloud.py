@@ -160,10 +160,10 @@ def point_cloud(
 ) -> PointCloud:
     """The point cloud of an image through a pinhole: x = z X / fx, y = z Y / fy, with z = 1/u.
 
-    With metric depth the unit is metres, and points beyond 10 times the median depth are left out. Otherwise inverse
-    depth is scaled so that the farthest point is three times as far as the nearest: only the order in depth is valid.
-    Points between a near and a far surface, where the map interpolates through empty space, are left out, unless no
-    others remain. Every n-th row and column is used, for at most ``max_points``.
+    With metric depth the unit is metres, and points at infinity or beyond 10 times the median depth are left out.
+    Otherwise inverse depth is scaled so that the farthest point is three times as far as the nearest: only the order in
+    depth is valid. Points between a near and a far surface, where the map interpolates through empty space, are left
+    out, unless no others remain. Every n-th row and column is used, for at most ``max_points``.
     """
     height, width = inv_depth.shape
     step, coarse = steps = _steps(height, width, max_points)
@@ -211,7 +211,10 @@ def _grid(
     step, coarse = steps
     rows, columns = (np.arange(count) * step for count in inv_depth.shape)
     z = 1.0 / shown(inv_depth)
-    near = z <= METRIC_REACH * np.median(z) if metric else np.ones(z.shape, dtype=bool)
+    near = np.ones(z.shape, dtype=bool)
+    finite = z < MAX_DEPTH_M
+    if metric and finite.any():
+        near = finite & (z <= METRIC_REACH * np.median(z[finite]))
     gap = _gaps(shown(grid), camera.fx_px / coarse)[rows[:, None] // coarse, columns[None, :] // coarse]
     if not (near & ~gap).any():
         gap = np.zeros(z.shape, dtype=bool)
