@@ -40,30 +40,19 @@ def build(
     the reasons. The command can be interrupted at any time: run it again to resume. Scenes whose captures have not
     changed are kept.
 
-    Parameters
-    ----------
-    sources
-        Data roots (with captures/, depth/, photos/, all_in_3d/ or pseudo/ inside), capture folders (with capture.json
-        inside), or ALL-in-3D in its published layout.
-    out
-        Folder for the scenes; created if missing.
-    jobs
-        Number of processes.
-    ray
-        Build on the Ray cluster with this address, such as HOST:6379 or auto (extra ray). All its machines must see
-        sources and OUT under the same paths.
-    frames
-        Focused frames per rendered scene; the default depends on the kind.
-    only
-        Build only this kind of captures, by the name of its folder in OUT; may be repeated.
-    limit
-        Maximum number of scenes per kind and source.
-    seed
-        Random seed for rendered scenes.
-    split
-        CSV file with place,split; by default split.csv of the first source that has one.
-    rebuild
-        Rebuild scenes even if nothing has changed.
+    Args:
+        sources: Data roots (with captures/, depth/, photos/, all_in_3d/ or pseudo/ inside), capture folders (with
+            capture.json inside), or ALL-in-3D in its published layout.
+        out: Folder for the scenes; created if missing.
+        jobs: Number of processes.
+        ray: Build on the Ray cluster with this address, such as HOST:6379 or auto (extra ray). All its machines must
+            see sources and OUT under the same paths.
+        frames: Focused frames per rendered scene; the default depends on the kind.
+        only: Build only this kind of captures, by the name of its folder in OUT; may be repeated.
+        limit: Maximum number of scenes per kind and source.
+        seed: Random seed for rendered scenes.
+        split: CSV file with place,split; by default split.csv of the first source that has one.
+        rebuild: Rebuild scenes even if nothing has changed.
     """
     if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet build: {wrong}", file=sys.stderr)

@@ -30,14 +30,10 @@ def calibrate(
     or over the whole sweep if the dioptres are unknown). If a capture does not determine these numbers, the reason is
     printed and the exit code is 1.
 
-    Parameters
-    ----------
-    sources
-        Capture folders (with capture.json inside, of kind rig or focal_stack), or folders that hold some.
-    limit
-        Maximum number of captures per kind and source.
-    json_out
-        Also write the results to this JSON file.
+    Args:
+        sources: Capture folders (with capture.json inside, of kind rig or focal_stack), or folders that hold some.
+        limit: Maximum number of captures per kind and source.
+        json_out: Also write the results to this JSON file.
     """
     if json_out is not None and json_out.is_dir():
         print(f"mddnet calibrate: --json {json_out} is a folder; expected a file", file=sys.stderr)

@@ -102,12 +102,9 @@ def evaluate(
     tables list mask, crop, cap and alignment. docs/evaluation.md explains all metrics, docs/public-sets.md all data
     sets. report.html needs the extra report.
 
-    Parameters
-    ----------
-    model
-        A shipped model, or a model folder.
-    out
-        Folder for the results; created if missing.
+    Args:
+        model: A shipped model, or a model folder.
+        out: Folder for the results; created if missing.
     """
     from mddnet.evaluate import PARTS
 

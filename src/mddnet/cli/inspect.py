@@ -24,18 +24,12 @@ def inspect(
 
     The page is self-contained. Damaged scenes are listed with their errors; the exit code is 1 if there are any.
 
-    Parameters
-    ----------
-    scenes
-        Folder of scenes written by mddnet build.
-    out
-        The page, for example report.html.
-    limit
-        Maximum number of scenes per kind with pictures; the tables list all scenes.
-    split
-        CSV file with place,split; by default build.csv in the folder of scenes.
-    decode
-        Decode every frame instead of reading its header; this finds truncated images.
+    Args:
+        scenes: Folder of scenes written by mddnet build.
+        out: The page, for example report.html.
+        limit: Maximum number of scenes per kind with pictures; the tables list all scenes.
+        split: CSV file with place,split; by default build.csv in the folder of scenes.
+        decode: Decode every frame instead of reading its header; this finds truncated images.
     """
     if (wrong := wrong_split(split)) is not None:
         print(f"mddnet inspect: {wrong}", file=sys.stderr)

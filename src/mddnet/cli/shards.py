@@ -26,20 +26,13 @@ def shards(
     Writes train-NNNNNN.tar and dev-NNNNNN.tar, split by location, licences.csv, shards.json and, last, SHA256SUMS. The
     same scenes give the same bytes. The command can be interrupted at any time: run it again to resume.
 
-    Parameters
-    ----------
-    scenes
-        Folder of scenes written by mddnet build.
-    out
-        Folder for the shards; created if missing.
-    split
-        CSV file with place,split; by default build.csv in the folder of scenes.
-    only
-        Use only scenes of this kind of captures; may be repeated.
-    shard_mb
-        Maximum size of a shard, in MiB.
-    jobs
-        Number of processes.
+    Args:
+        scenes: Folder of scenes written by mddnet build.
+        out: Folder for the shards; created if missing.
+        split: CSV file with place,split; by default build.csv in the folder of scenes.
+        only: Use only scenes of this kind of captures; may be repeated.
+        shard_mb: Maximum size of a shard, in MiB.
+        jobs: Number of processes.
     """
     if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
         print(f"mddnet shards: {wrong}", file=sys.stderr)

@@ -38,33 +38,22 @@ def train(
     them, and OUT/model is a complete model for mddnet predict --model. Ctrl-C or a crash loses at most the steps since
     the last checkpoint; the same command resumes the run.
 
-    Parameters
-    ----------
-    recipe
-        The recipe, a TOML file such as recipes/small.toml.
-    data
-        Folder of scenes that mddnet build wrote, to train on without a recipe.
-    start
-        With --data: the model to start from: a shipped one such as small, a model folder or a .zip of one,
-        hf://owner/name, or the folder of a run.
-    out
-        With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder model.
-    split
-        With --data: CSV file with place,split (train or dev). By default split.csv in the folder; without it, a fifth
-        of the locations is held out.
-    steps
-        With --data: training steps; by default they depend on the number of frames.
-    check
-        With --data: list the content of the folder and stop.
-    set_
-        Override a setting of the recipe: section.key=value. May be repeated.
-    accelerator
-        Device: auto, cpu, cuda, mps.
-    devices
-        With a recipe: processes per machine, one per GPU if there are GPUs; each takes data.batch_size crops per step.
-        By default 1, or as many as torchrun or srun started.
-    nodes
-        With a recipe: number of machines; by default that of torchrun or srun.
+    Args:
+        recipe: The recipe, a TOML file such as recipes/small.toml.
+        data: Folder of scenes that mddnet build wrote, to train on without a recipe.
+        start: With --data: the model to start from: a shipped one such as small, a model folder or a .zip of one,
+            hf://owner/name, or the folder of a run.
+        out: With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder
+            model.
+        split: With --data: CSV file with place,split (train or dev). By default split.csv in the folder; without it, a
+            fifth of the locations is held out.
+        steps: With --data: training steps; by default they depend on the number of frames.
+        check: With --data: list the content of the folder and stop.
+        set_: Override a setting of the recipe: section.key=value. May be repeated.
+        accelerator: Device: auto, cpu, cuda, mps.
+        devices: With a recipe: processes per machine, one per GPU if there are GPUs; each takes data.batch_size crops
+            per step. By default 1, or as many as torchrun or srun started.
+        nodes: With a recipe: number of machines; by default that of torchrun or srun.
     """
     wrong: str | None
     if (recipe is None) == (data is None):
