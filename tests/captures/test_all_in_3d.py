@@ -342,7 +342,7 @@ def check_scene(folder: Path, a_px: float, within: float, at: slice = slice(None
     from mddnet.scenes.store import read_inv_depth, read_scene
 
     record = read_scene(folder)
-    u = read_inv_depth(folder / record.inv_depth).inv_depth.astype(np.float64)
+    u = read_inv_depth(folder / record.inv_depth).astype(np.float64)
     for frame, position in zip(record.frames, (1, 11, 21, 31), strict=True):
         mine = frame.kappa_px * np.abs(frame.u_focus - u)
         theirs = a_px / A_PX * coc_px(float(focus_depths_mm()[position - 1]), 1000 / u)

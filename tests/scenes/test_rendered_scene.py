@@ -192,7 +192,7 @@ def test_frames_follow_the_lens_law(tmp_path: Path) -> None:
     capture = rgbd_capture(tmp_path, hole=False)
     record = build_rgbd_scene(capture, tmp_path / "out", 8, 0)
     folder = tmp_path / "out/lab_1"
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     judged = 0
     for frame in record.frames:
         coc = frame.kappa_px * np.abs(frame.u_focus - u)
@@ -223,7 +223,7 @@ def test_photo_scene_on_disk(tmp_path: Path) -> None:
     folder = tmp_path / "out/one"
     assert read_scene(folder) == record
     assert (record.location, record.unit, record.capture, len(record.frames)) == ("photos/walk", "relative", "photo", 3)
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     assert np.isfinite(u).all()
     assert (u.min(), u.max()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
 

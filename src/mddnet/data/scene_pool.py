@@ -12,9 +12,8 @@ import numpy as np
 
 from mddnet.data.split import split_of
 from mddnet.errors import CaptureError
-from mddnet.photo.image_file import opened_image
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
-from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
+from mddnet.scenes.store import list_scenes, read_confidence, read_image, read_inv_depth, read_scene
 from mddnet.types import SPLITS, Float32Array, SceneRecord, Split, UInt8Array
 
 LEAST_KNOWN = 50
@@ -92,12 +91,8 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
     Raises:
         CaptureError: if hardly any of the map is known.
     """
-    u = read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth
-    confidence = None
-    if entry.record.confidence is not None:
-        with opened_image(entry.folder / entry.record.confidence, BUILD_AGAIN) as image:
-            confidence = np.asarray(image.convert("L"), dtype=np.float32) / 255.0
-    return truth_of(str(entry.folder), u, confidence)
+    folder, record = entry.folder, entry.record
+    return truth_of(str(folder), read_inv_depth(folder / record.inv_depth), read_confidence(folder, record))
 
 
 def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None) -> SceneTruth:

@@ -72,11 +72,11 @@ def _key(model: str) -> str:
 
 def _listed() -> Iterator[Sensor]:
     """The sensors of ``sensors.csv``; a camera has several EXIF names in some countries."""
-    with resources.files("mddnet.photo").joinpath("sensors.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            size = float(row["long_mm"]), float(row["short_mm"]), int(row["long_px"]), int(row["short_px"])
-            for model in row["models"].split("; "):
-                yield Sensor(model, *size, float(row["focal_mm"]) if row["focal_mm"] else None)
+    text = resources.files("mddnet.photo").joinpath("sensors.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        size = float(row["long_mm"]), float(row["short_mm"]), int(row["long_px"]), int(row["short_px"])
+        for model in row["models"].split("; "):
+            yield Sensor(model, *size, float(row["focal_mm"]) if row["focal_mm"] else None)
 
 
 SENSORS = {_key(sensor.model): sensor for sensor in _listed()}

@@ -129,7 +129,7 @@ def plan_shards(
 def _usable_record(folder: Path) -> SceneRecord:
     """Read ``scene.json`` and check the depth map and the headers of images; frames are decoded on writing."""
     record = read_scene(folder)
-    height, width = read_inv_depth(folder / record.inv_depth).inv_depth.shape
+    height, width = read_inv_depth(folder / record.inv_depth).shape
     check_images(folder, record, (width, height))
     return record
 

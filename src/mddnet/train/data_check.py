@@ -104,7 +104,7 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
         raise CaptureError(f"{folder}: is in {kind!r}; expected a folder named {', '.join(KINDS)}")
     if not record.frames:
         raise CaptureError(f"{folder / 'scene.json'}: no frames; build the scene again")
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     height, width = u.shape
     if min(height, width) < SMALLEST_SIZE_PX:
         raise CaptureError(
