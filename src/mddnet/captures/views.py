@@ -19,8 +19,7 @@ from mddnet.errors import CaptureError
 from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
 
 INDEX = "index.csv"
-NEAREST_M = 0.2
-"""Depth in metres of the largest code."""
+NEAREST_M = 0.2  # depth in metres of the largest code
 LICENCE = "rendered from free models; see the packages of the generator"
 
 
@@ -65,8 +64,7 @@ def has_views(root: Path) -> bool:
 def list_views(root: Path) -> list[RenderedView]:
     """The views of all folders below ``root``, in the order of their indices.
 
-    Raises:
-        CaptureError: for an incomplete index, a missing file, a repeated name, or a field of view outside 0 to 180.
+    CaptureError for an incomplete index, a missing file, a repeated name, or a field of view outside 0 to 180.
     """
     views: list[RenderedView] = []
     for index in sorted(root.glob(f"*/{INDEX}")):

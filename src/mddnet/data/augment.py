@@ -14,8 +14,7 @@ import numpy as np
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
-SPARSE = 0.1
-"""Known share of a map below which its known pixels are kept one by one when it is made smaller."""
+SPARSE = 0.1  # known share of a map below which its known pixels are kept one by one when it is made smaller
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,10 @@ from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
 from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
-SYNTHETIC, PSEUDO = "photo", "pseudo"
-"""Kinds of capture whose depth is synthetic, and a pseudo-label."""
-EXACT = frozenset({"view", "stereo", SYNTHETIC})
-"""Kinds of capture whose depth is right at edges."""
-DISC_KAPPA_PX = 10.0
-"""Kappa of a photo blurred by one disc; arbitrary, because its depth is constant."""
-UPRIGHT_SHARE = 0.25
-"""Share of batches whose crops are taller than wide."""
+SYNTHETIC, PSEUDO = "photo", "pseudo"  # kinds of capture whose depth is synthetic, and a pseudo-label
+EXACT = frozenset({"view", "stereo", SYNTHETIC})  # kinds of capture whose depth is right at edges
+DISC_KAPPA_PX = 10.0  # kappa of a photo blurred by one disc; arbitrary, because its depth is constant
+UPRIGHT_SHARE = 0.25  # share of batches whose crops are taller than wide
 
 
 class SampleBatches(Dataset[Batch]):
@@ -43,8 +39,7 @@ class SampleBatches(Dataset[Batch]):
     ) -> None:
         """Prepare to draw ``length`` batches for process ``rank`` of ``ranks`` from scenes of the train split.
 
-        Raises:
-            RecipeError: if the mixture has a kind without a scene.
+        RecipeError if the mixture has a kind without a scene.
         """
         self.config, self.seed, self.length = config, seed, length
         self.rank, self.ranks = rank, ranks

@@ -27,8 +27,7 @@ from mddnet.types import MAP_STRIDE
 
 OPSET = 18
 OUTPUTS = Maps._fields
-MAPS = OUTPUTS[:-1]
-"""Outputs that are maps; the last one is the camera."""
+MAPS = OUTPUTS[:-1]  # outputs that are maps; the last one is the camera
 
 
 def store_weights_as_half(graph: onnx.ModelProto) -> None:
@@ -150,8 +149,7 @@ def export_onnx(
     Returns:
         Path of the ONNX file.
 
-    Raises:
-        ModelError: if the model cannot be read, lacks a task, or cannot run in that precision.
+    ModelError if the model cannot be read, lacks a task, or cannot run in that precision.
     """
     network = MDDNet.from_pretrained(model)
     config = network.config

@@ -34,8 +34,7 @@ def export_model(
     Returns:
         ``out``.
 
-    Raises:
-        ModelError: if the model cannot be read, lacks a task, or cannot run in that precision.
+    ModelError if the model cannot be read, lacks a task, or cannot run in that precision.
     """
     source = model_folder(reference, weights=True)
     if out.suffix.lower() == ".zip":

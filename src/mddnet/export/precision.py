@@ -50,8 +50,7 @@ def differences(reference: onnx.ModelProto, other: onnx.ModelProto) -> dict[str,
         Mean absolute difference of relative inverse depth over its standard deviation, and of CoC in pixels, the
         largest one of CoC, and the share of blurred pixels with the same sign.
 
-    Raises:
-        ModelError: if ONNX Runtime cannot run the other graph on a CPU.
+    ModelError if ONNX Runtime cannot run the other graph on a CPU.
     """
     images = _test_images()
     try:

@@ -14,8 +14,7 @@ from typing import IO, BinaryIO
 from mddnet.errors import ModelError
 
 MAX_ENTRIES = 256
-MAX_BYTES = {".json": 1_000_000, ".md": 4_000_000}
-"""Largest size of a text file of a model, by its suffix."""
+MAX_BYTES = {".json": 1_000_000, ".md": 4_000_000}  # largest size of a text file of a model, by its suffix
 MAX_WEIGHTS_BYTES = 4_000_000_000
 MAX_RATIO = 20
 """Weights hardly compress (7 % for the shipped model); an entry beyond this ratio is a decompression bomb."""
@@ -31,11 +30,9 @@ def unpacked(archive: Path, names: Sequence[str]) -> Path:
     """Unpack the named files of an archive into a folder that is removed when the program ends.
 
     The files may be at the top of the archive or together in one folder; missing ones are skipped. Nothing else is
-    unpacked, and names on disk are those requested, never those of the archive.
-
-    Raises:
-        ModelError: if it is not a ZIP, is damaged or encrypted, holds none of the names or one of them twice, has an
-            entry outside the target folder, or exceeds the size limits.
+    unpacked, and names on disk are those requested, never those of the archive. ModelError if it is not a ZIP, is
+    damaged or encrypted, holds none of the names or one of them twice, has an entry outside the target folder, or
+    exceeds the size limits.
     """
     path = archive.resolve()
     facts = path.stat()

@@ -27,8 +27,7 @@ from mddnet.model.decoder import Decoder, SoftConnection
 from mddnet.model.encoder import Encoder
 from mddnet.model.folder import CONFIG_FILE, WEIGHTS_FILE, model_folder, read_config, shipped_root
 
-INPUT_MULTIPLE = 32
-"""Height and width of the input are multiples of the encoder's coarsest stride."""
+INPUT_MULTIPLE = 32  # height and width of the input are multiples of the encoder's coarsest stride
 LOG_SIGMA_LIMIT = 5.0
 
 

@@ -103,9 +103,7 @@ def read_photo(
         linear: treat the samples as linear light with sRGB primaries, whatever the file states; it has no effect on
             raw files, which are developed, and on EXR, which is always linear.
 
-    Raises:
-        ImageError: if the file is missing, damaged, not an image, too small or too large, or its extra is not
-            installed.
+    ImageError if the file is missing, damaged, not an image, too small or too large, or its extra is not installed.
     """
     path = Path(path)
     photo = _read(path, lens, max_pixels, linear)

@@ -79,8 +79,7 @@ def _listed() -> Iterator[Sensor]:
             yield Sensor(model, *size, float(row["focal_mm"]) if row["focal_mm"] else None)
 
 
-SENSORS = {_key(sensor.model): sensor for sensor in _listed()}
-"""Sensors by model, in lower case and with single spaces."""
+SENSORS = {_key(sensor.model): sensor for sensor in _listed()}  # sensors by model, in lower case and with single spaces
 
 
 def sensor_of(model: object, focal_mm: float | None) -> Sensor | None:
@@ -116,8 +115,7 @@ def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float 
         height_px: of the photo.
         focal_mm: focal length, millimetres, which identifies one of several cameras of a phone; None is the listed one.
 
-    Raises:
-        MddnetError: for a sensor that is not listed.
+    MddnetError for a sensor that is not listed.
     """
     if choice in SENSOR_WIDTH_MM:
         return PhotoPitch(1000.0 * SENSOR_WIDTH_MM[choice] / max(width_px, height_px), "")

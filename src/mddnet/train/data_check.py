@@ -25,8 +25,7 @@ SMALLEST_BLUR_PX = 1.0
 SMALLEST_KNOWN_SHARE = 0.01
 SMALLEST_SIZE_PX = 32
 _SAMPLED_PIXELS = 20_000
-BUILD_REJECTED = "rejected.csv"
-"""Table of ``mddnet build`` in the folder of scenes: rejected captures."""
+BUILD_REJECTED = "rejected.csv"  # table of ``mddnet build`` in the folder of scenes: rejected captures
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,8 @@ def check_data(
     """Read the description, depth map and image headers of every scene.
 
     ``cap_px`` is the largest CoC that the network can predict, in pixels of its input; ``each`` iterates over the scene
-    folders, for a progress bar.
-
-    Raises:
-        CaptureError: if there is no such folder, or no scene in it.
-        TrainingError: if no scene can be used.
+    folders, for a progress bar. CaptureError if there is no such folder, or no scene in it; TrainingError if no scene
+    can be used.
     """
     if not root.is_dir():
         raise CaptureError(f"{root}: no such folder; expected one that `mddnet build CAPTURES -o {root}` wrote")

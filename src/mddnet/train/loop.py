@@ -35,11 +35,8 @@ def train(
 
     Batch n depends on the seed and n alone, and a checkpoint holds all other state, so an interrupted run ends with the
     same weights as an uninterrupted one. ``accelerator`` is a device as Lightning Fabric names it; without ``scenes``,
-    those of the recipe are opened; the first of the processes validates and writes.
-
-    Raises:
-        MddnetError: if scenes, split or an existing checkpoint do not match the recipe, the loss is not finite, or
-            another run writes into the folder.
+    those of the recipe are opened; the first of the processes validates and writes. MddnetError if scenes, split or an
+    existing checkpoint do not match the recipe, the loss is not finite, or another run writes into the folder.
     """
     fabric = start_processes(accelerator, recipe.train.precision, processes)
     with run_folder(recipe.train.out) if fabric.is_global_zero else nullcontext():
@@ -124,8 +121,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
 def start_network(recipe: Recipe) -> MDDNet:
     """The network of a recipe with its initial weights.
 
-    Raises:
-        ModelError: if these are weights of another network.
+    ModelError if these are weights of another network.
     """
     if recipe.train.start_from is None:
         return MDDNet(recipe.model)

@@ -14,8 +14,7 @@ from mddnet.model.network import Maps
 from mddnet.types import MAP_STRIDE, BoolArray, UInt8Array
 
 CROPS = 4
-UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)
-"""Colour where the truth is unknown."""
+UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)  # colour where the truth is unknown
 
 
 def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:

@@ -68,8 +68,7 @@ class Checkpoint:
     def restore(self, state: RunState) -> None:
         """Restore a state; without a checkpoint it is not changed.
 
-        Raises:
-            ModelError: if the checkpoint is damaged, or belongs to another recipe or setup.
+        ModelError if the checkpoint is damaged, or belongs to another recipe or setup.
         """
         if not self.path.exists():
             return
@@ -112,10 +111,8 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def run_folder(out: Path) -> Iterator[None]:
     """Lock the folder of a run: create it if it is missing, and remove leftovers of a killed run.
 
-    Does nothing when nested, and in all but the first process of a run.
-
-    Raises:
-        OutputError: if another run writes there, or it cannot be written.
+    Does nothing when nested, and in all but the first process of a run. OutputError if another run writes there, or it
+    cannot be written.
     """
     key = out.resolve(), threading.get_ident()
     if key in _entered or any(os.environ.get(rank, "0") != "0" for rank in _RANKS):

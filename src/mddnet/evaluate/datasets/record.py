@@ -65,8 +65,7 @@ class Item:
     load: Callable[[], Truth]  # with those of :data:`MAPS` that are known; raises CaptureError
 
 
-ListItems = Callable[[Path], Iterable[Item | Failure]]
-"""Lists the photos below a root; raises CaptureError."""
+ListItems = Callable[[Path], Iterable[Item | Failure]]  # lists the photos below a root; raises CaptureError
 
 
 class MissingFiles(CaptureError):
