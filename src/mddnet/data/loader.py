@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 import cv2
 import numpy as np
@@ -75,10 +74,11 @@ class SampleBatches(Dataset[Batch]):
             return self._of_disc(rng, entry, crop)
         truth = self.pool.truth(entry)
         frame = entry.record.frames[int(rng.integers(len(entry.record.frames)))]
-        return sample(rng, frame, partial(self._image, entry, frame), truth, entry.record, self.config, crop)
 
-    def _image(self, entry: SceneEntry, frame: FrameRecord, sharp: bool) -> UInt8Array:
-        return self.pool.image(entry, entry.record.sharp if sharp else frame.file)
+        def image_of(sharp: bool) -> UInt8Array:
+            return self.pool.image(entry, entry.record.sharp if sharp else frame.file)
+
+        return sample(rng, frame, image_of, truth, entry.record, self.config, crop)
 
     def _of_disc(self, rng: np.random.Generator, entry: SceneEntry, crop: tuple[int, int]) -> Batch:
         photo = self.pool.image(entry, entry.record.sharp)

@@ -160,9 +160,12 @@ def _plausible(
 
 def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str]) -> float | None:
     raw = tags.get(TAG_SUBJECT_DISTANCE)
-    if _is_infinite(raw):
+    value = _number(raw)
+    # a numerator of FFFFFFFF means infinity, also if the fraction was reduced
+    numerator = raw[0] if isinstance(raw, tuple) and raw else getattr(raw, "numerator", None)
+    if numerator == DISTANCE_INFINITY or any(value == DISTANCE_INFINITY / 10**power for power in range(1, 5)):
         return math.inf
-    if raw is not None and _number(raw) == 0:
+    if value == 0:
         return None  # zero is "unknown" by the standard
     focus_m = _plausible(tags, TAG_SUBJECT_DISTANCE, "subject distance", 0.005, 1e5, "m", notes)
     if focus_m is not None and focal_mm is not None:
@@ -172,14 +175,6 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
             notes.append(f"EXIF subject distance ignored: {error}.")
             return None
     return focus_m
-
-
-def _is_infinite(distance: object) -> bool:
-    """Whether the numerator of a distance is FFFFFFFF, which means infinity, also if the fraction was reduced."""
-    numerator = distance[0] if isinstance(distance, tuple) and distance else getattr(distance, "numerator", None)
-    value = _number(distance)
-    reduced = math.isfinite(value) and any(value == DISTANCE_INFINITY / 10**power for power in range(1, 5))
-    return numerator == DISTANCE_INFINITY or reduced
 
 
 def _pixel_um(
@@ -206,10 +201,12 @@ def _pixel_um(
     if focal_35mm is not None and focal_mm is not None and reduction is not None:
         from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
 
-    zoom = _digital_zoom(tags)
-    if zoom > 1.0:
+    zoom = _number(tags.get(TAG_DIGITAL_ZOOM_RATIO))
+    if 1.0 < zoom <= MOST_ZOOM:
         whole = from_plane if from_plane is not None or sensor is None else sensor.pitch(width, height).pixel_um
-        from_35mm = _with_zoom_counted(from_35mm, whole, zoom)
+        # divided by the zoom if that is nearer to the pitch without it: cameras count the zoom or do not
+        if from_35mm is not None and whole is not None and from_35mm * math.sqrt(zoom) > whole:
+            from_35mm /= zoom
         from_plane = from_plane / zoom if from_plane is not None else None
         sensor = sensor.cropped(zoom) if sensor is not None else None
         counted = "counted in the 35 mm focal length" if whole is None else "the pixel pitch is smaller by this factor"
@@ -255,19 +252,6 @@ def _assumed_size(tags: Mapping[int, object], longest: int, reduction: float) ->
         return []
     was = longest * reduction
     return [f"The photo is {longest} px long, EXIF says {was:.0f} px: assumed to be resized, not cropped."]
-
-
-def _digital_zoom(tags: Mapping[int, object]) -> float:
-    """Factor by which the camera enlarged a part of its sensor; 1 if it is not stated."""
-    zoom = _number(tags.get(TAG_DIGITAL_ZOOM_RATIO))
-    return zoom if 1.0 < zoom <= MOST_ZOOM else 1.0
-
-
-def _with_zoom_counted(from_35mm: float | None, whole: float | None, zoom: float) -> float | None:
-    """The pitch by the 35 mm focal length, divided by the zoom if that is nearer to ``whole``, the pitch without it."""
-    if from_35mm is None or whole is None or from_35mm * math.sqrt(zoom) <= whole:
-        return from_35mm
-    return from_35mm / zoom
 
 
 def _pitch_from_table(

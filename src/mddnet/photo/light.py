@@ -71,7 +71,13 @@ def _candidates_of(path: Path, orientation: int, head: bytes, tiff: TiffContent 
         with formats_module("OpenEXR", path, KIND).File(str(path)) as file:
             yield _three(exr_light({name: channel.pixels for name, channel in file.channels().items()}, path, []))
     elif tiff is not None or (head.startswith(PNG_MAGIC) and head[PNG_DEPTH_AT] == DEEP_PNG):
-        samples = read_tiff(path, tiff.page, None).samples if tiff is not None else _png_samples(path)
+        if tiff is not None:
+            samples = read_tiff(path, tiff.page, None).samples
+        else:
+            import cv2  # Pillow reads 8 bits of a 16-bit colour PNG
+
+            samples = np.asarray(cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED))
+            samples = samples if samples.ndim == 2 else samples[:, :, 2::-1]
         if samples.dtype.itemsize > 1:
             white = 1.0 if np.issubdtype(samples.dtype, np.floating) else integer_white(samples, str(path), [])
             values = upright(_three(samples.astype(np.float32) / np.float32(white)), orientation)
@@ -93,10 +99,3 @@ def _raw_light(path: Path) -> Float32Array:
             use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=16, gamma=(1, 1), no_auto_bright=True
         )
     return _three(light.astype(np.float32) / np.float32(65535))
-
-
-def _png_samples(path: Path) -> NDArray[np.generic]:
-    import cv2  # Pillow reads 8 bits of a 16-bit colour PNG
-
-    samples = np.asarray(cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED))
-    return samples if samples.ndim == 2 else samples[:, :, 2::-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -111,9 +110,14 @@ def _lens_facts(path: Path, width: int, height: int, given: Lens | None) -> Lens
         read = exif_tags(path)
         # TIFF/EP and DNG allow these tags among those of the image ("Image FNumber").
         found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
-        tags = {TAG_OF_NAME[name]: _value(tag.values) for name, tag in found.items() if tag is not None}
-        if found["SubjectDistance"] is not None and _numerator(path, found["SubjectDistance"]) == INFINITE:
-            tags[TAG_SUBJECT_DISTANCE] = (DISTANCE_INFINITY, 1)
+        values = {TAG_OF_NAME[name]: tag.values for name, tag in found.items() if tag is not None}
+        tags = {tag: v if isinstance(v, str) or len(v) != 1 else v[0] for tag, v in values.items()}
+        if (distance := found["SubjectDistance"]) is not None:
+            # ExifRead reduces FFFFFFFF/FFFFFFFF, which means infinity, to 1
+            with path.open("rb") as stream:
+                stream.seek(distance.field_offset)
+                if stream.read(4) == INFINITE:
+                    tags[TAG_SUBJECT_DISTANCE] = (DISTANCE_INFINITY, 1)
     except Exception as error:
         # ExifRead raises many classes of exceptions for damaged tags; the pixels are still usable.
         return LensFacts(replaced_lens(Lens(), given), (f"EXIF is damaged and was ignored ({error}).",))
@@ -123,15 +127,3 @@ def _lens_facts(path: Path, width: int, height: int, given: Lens | None) -> Lens
         return facts
     focus_m, note = focus
     return LensFacts(replace(facts.lens, focus_m=focus_m), (*facts.notes, note))
-
-
-def _numerator(path: Path, tag: Any) -> bytes:
-    """The numerator of a fraction as stored: ExifRead reduces FFFFFFFF/FFFFFFFF, which means infinity, to 1."""
-    with path.open("rb") as stream:
-        stream.seek(tag.field_offset)
-        return stream.read(4)
-
-
-def _value(values: Any) -> object:
-    """A text, or the only number of a tag."""
-    return values if isinstance(values, str) or len(values) != 1 else values[0]

@@ -103,7 +103,10 @@ def plan_shards(
     for found in find_scenes(root):
         if kinds is None or found.kind in kinds:
             try:
-                scenes.append((found, _usable_record(found.folder)))
+                record = read_scene(found.folder)
+                height, width = read_inv_depth(found.folder / record.inv_depth).shape
+                check_images(found.folder, record, (width, height))  # frames are decoded on writing
+                scenes.append((found, record))
             except (MddnetError, OSError) as error:
                 damaged.append(DamagedScene(found.kind, found.folder.name, str(error)))
     by_split: dict[str, list[SampleRef]] = {split: [] for split in SPLITS}
@@ -124,14 +127,6 @@ def plan_shards(
     return ShardPlan(
         tuple(task for split in SPLITS for task in _cut(split, by_split[split], suffixes, shard_bytes)), tuple(damaged)
     )
-
-
-def _usable_record(folder: Path) -> SceneRecord:
-    """Read ``scene.json`` and check the depth map and the headers of images; frames are decoded on writing."""
-    record = read_scene(folder)
-    height, width = read_inv_depth(folder / record.inv_depth).shape
-    check_images(folder, record, (width, height))
-    return record
 
 
 def _suffixes(records: Sequence[SceneRecord]) -> tuple[Suffix, Suffix]:
