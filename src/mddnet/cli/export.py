@@ -31,7 +31,7 @@ def export(
         name: Name of the model; by default that of its recipe.
         weights: Include model.safetensors, for further training. Prediction does not need it.
     """
-    from mddnet.export.package import export_model
+    from mddnet.export.onnx import export_model
     from mddnet.model.folder import CARD_FILE, GRAPH_FILE, model_folder, read_config
 
     path = export_model(model, out, half, name, precision, weights)

@@ -1,8 +1,13 @@
-"""Export to ONNX: any batch, height and width; weights stored as float16, computed in float32, float16 or int8."""
+"""Export to ONNX: any batch, height and width; weights stored as float16, computed in float32, float16 or int8.
+
+A complete model is a folder or one .zip with graph, configuration, weights and card.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,13 +20,15 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.parser import parse_node
 from onnxscript.rewriter import rewrite
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
 from mddnet.io.atomic import atomic_write
-from mddnet.model.checkpoint import SMALLEST_HALF, write_config
-from mddnet.model.folder import GRAPH_FILE, read_config
+from mddnet.model.archive import pack
+from mddnet.model.checkpoint import SMALLEST_HALF, write_config, write_weights
+from mddnet.model.folder import CARD_FILE, GRAPH_FILE, MODEL_FILES, WEIGHTS_FILE, model_folder, read_config
 from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet
 from mddnet.types import MAP_STRIDE
 
@@ -171,3 +178,46 @@ def export_onnx(
     facts = read_config(model)
     write_config(out, {**facts, "name": name or facts["name"], "onnx": stated})
     return out / GRAPH_FILE
+
+
+def export_model(
+    reference: str | os.PathLike[str],
+    out: Path,
+    half: bool = True,
+    name: str | None = None,
+    precision: Precision = "fp32",
+    weights: bool = True,
+) -> Path:
+    """Write a trained model in the format that ``mddnet.load`` takes; other settings: :func:`export_onnx`.
+
+    Args:
+        reference: a model with weights, as for ``MDDNet.from_pretrained``.
+        out: target folder, whose card.md is kept if there is one; or a ``.zip``.
+        weights: whether to include the weights for further training.
+
+    Returns:
+        ``out``.
+
+    ModelError if the model cannot be read, lacks a task, or cannot run in that precision.
+    """
+    source = model_folder(reference, weights=True)
+    if out.suffix.lower() == ".zip":
+        with tempfile.TemporaryDirectory(prefix="mddnet-") as folder:
+            _export(source, Path(folder), half, name, precision, weights)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(out, lambda stream: pack(Path(folder), stream, MODEL_FILES))
+    else:
+        _export(source, out, half, name, precision, weights)
+    return out
+
+
+def _export(source: Path, out: Path, half: bool, name: str | None, precision: Precision, weights: bool) -> None:
+    export_onnx(source, out, half, name, precision)
+    if out.resolve() == source.resolve():
+        return
+    if weights:
+        write_weights(out, load_file(source / WEIGHTS_FILE), half)
+    card = source / CARD_FILE
+    if card.is_file() and not (out / CARD_FILE).exists():
+        text = card.read_bytes()
+        atomic_write(out / CARD_FILE, lambda stream: stream.write(text))

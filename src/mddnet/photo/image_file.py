@@ -22,6 +22,7 @@ from mddnet.errors import CaptureError, ImageError, MddnetError, install_hint
 from mddnet.photo.samples import check_size
 from mddnet.types import UInt8Array
 
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})  # formats that Pillow loads by starting another program
 
 _pillow_limit = threading.Lock()
@@ -72,6 +73,18 @@ def formats_module(module: str, path: Path, kind: str, instead: str = "export it
         raise ImageError(
             f"{path}: {kind}; reading it needs the package {module}: {install_hint('formats')}; or {instead}"
         ) from error
+
+
+def is_heif(start: bytes) -> bool:
+    """Whether the first 12 bytes of a file are those of a HEIF container (ISO/IEC 23008-12)."""
+    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
+
+
+def open_heif(path: Path) -> Image.Image:
+    """Open a HEIF file; libheif rotates it upright, reduces 10 bits to 8, and raises anything for a damaged file."""
+    pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
+    image: Image.Image = pillow_heif.HeifImageFile(path)
+    return image
 
 
 class SizedFile(io.BufferedReader):

@@ -17,8 +17,14 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
 from mddnet.photo.exr import EXR_MAGIC, exr_header, exr_white, read_exr
-from mddnet.photo.heif import is_heif, open_heif
-from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, exif_damage_noted, without_pillow_limit
+from mddnet.photo.image_file import (
+    DRAWING_FORMATS,
+    SizedFile,
+    exif_damage_noted,
+    is_heif,
+    open_heif,
+    without_pillow_limit,
+)
 from mddnet.photo.jpeg import load_jpeg
 from mddnet.photo.lens_facts import (
     EXIF_IFD,

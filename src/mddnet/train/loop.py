@@ -18,12 +18,11 @@ from mddnet.errors import ModelError, RecipeError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import save_weights
 from mddnet.model.network import Maps, MDDNet
-from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.monitor import Monitor
 from mddnet.train.optim import build_optimiser, moving_average, set_learning_rates
 from mddnet.train.pictures import figure
 from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
-from mddnet.train.record import CHECKPOINT, Checkpoint, RunState, run_folder
+from mddnet.train.record import CHECKPOINT, Checkpoint, EarlyStopping, RunState, run_folder
 from mddnet.train.scenes import Scenes, open_run_scenes
 from mddnet.train.validate import quick_validation
 
