@@ -114,24 +114,20 @@ def _run(console: Console, rows: list[BuildRow], results: Generator[BuildRow], t
 
 def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from mddnet.kinds import KINDS
     from mddnet.types import SPLITS
 
     def table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
-        result = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in texts:
-            result.add_column(name, overflow="fold", no_wrap=True)
-        for name in numbers:
-            result.add_column(name, justify="right")
-        return result
+        columns = [Column(name, overflow="fold", no_wrap=True) for name in texts]
+        columns += [Column(name, justify="right") for name in numbers]
+        return Table(*columns, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
     real = [row for row in rows if row.record is not None and KINDS[row.kind].real]
     if real:
-        output = table(
-            "scenes from real captures", ("scene", "split", "unit"), ("frames", "kappa px", "error", "unknown", "state")
-        )
+        numbers = ("frames", "kappa px", "error", "unknown", "state")
+        output = table("scenes from real captures", ("scene", "split", "unit"), numbers)
         for row in sorted(real, key=lambda row: (KINDS[row.kind].order, row.name)):
             output.add_row(*_scene_cells(row, split_of))
         console.print(output)

@@ -40,9 +40,7 @@ def calibrate(
         return 2
 
     # Imported after the flags are checked, so that usage errors are reported at once.
-    from rich.console import Console
-    from rich.progress import track
-
+    from mddnet.cli.progress import with_progress
     from mddnet.kinds import KINDS
     from mddnet.scenes.capture_calibration import calibrate_task, pooled
     from mddnet.scenes.plan import plan_build
@@ -50,9 +48,8 @@ def calibrate(
     plan = plan_build(sources, [name for name, kind in KINDS.items() if kind.calibrator], limit)
     for row in plan.failures:
         print(f"mddnet: {row.reason}", file=sys.stderr)
-    console = Console(stderr=True)
     results: list[CaptureCalibration] = []
-    for task in track(plan.tasks, "calibrating", console=console, disable=not console.is_terminal, transient=True):
+    for task in with_progress("calibrating", plan.tasks, len(plan.tasks)):
         result = calibrate_task(task)
         results.append(result)
         _print(result)

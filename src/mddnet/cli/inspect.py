@@ -36,9 +36,7 @@ def inspect(
         return 2
 
     # Imported after the flags are checked, so that usage errors are reported at once.
-    from rich.console import Console
-    from rich.progress import track
-
+    from mddnet.cli.progress import with_progress
     from mddnet.data.split import read_split
     from mddnet.errors import CaptureError, MddnetError
     from mddnet.scenes.build_tables import read_table, split_of_build
@@ -47,18 +45,15 @@ def inspect(
     from mddnet.scenes.inspect_page import write_report
     from mddnet.scenes.inspect_pictures import contact_sheet
 
-    console = Console(stderr=True)
-    silent = not console.is_terminal
     found = find_scenes(scenes)
     rejected = read_table(scenes / "rejected.csv")
     if not found and not rejected:
         raise CaptureError(f"{scenes}: no scene (a folder with scene.json) in it; build scenes with `mddnet build`")
     splits = split_of_build(scenes) if split is None else {**read_split(split)}
-    reading = track(found, "reading", console=console, disable=silent, transient=True)
-    results = [measured(scene, decode) for scene in reading]
+    results = [measured(scene, decode) for scene in with_progress("reading", found, len(found))]
     sheets = []
     chosen = evenly_chosen([result for result in results if isinstance(result, SceneFacts)], limit)
-    for facts in track(chosen, "pictures", console=console, disable=silent, transient=True):
+    for facts in with_progress("pictures", chosen, len(chosen)):
         try:
             sheets.append(contact_sheet(facts))
         except MddnetError as error:

@@ -43,9 +43,7 @@ def label(
         limit: Largest number of photos of each source, spread evenly.
         threads: Largest number of processor cores.
     """
-    from rich.console import Console
-    from rich.progress import track
-
+    from mddnet.cli.progress import with_progress
     from mddnet.errors import ModelError
     from mddnet.evaluate.baselines import find_baseline
     from mddnet.evaluate.label import label_photos, plan_labels, teacher_digest
@@ -56,13 +54,11 @@ def label(
     method = find_baseline(teacher, threads)
     if not can_estimate(method, "depth"):
         raise ModelError(f"{teacher}: estimates {', '.join(method.quantities)}; expected inv_depth or depth_m")
-    console = Console(stderr=True)
     states: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     checks = Checks(mirror, middle, law, known)
     with closing(label_photos(tasks, method, teacher_digest(teacher, method), out, checks)) as rows:
-        shown = track(rows, "labelling", len(tasks), console=console, disable=not console.is_terminal, transient=True)
-        for row in shown:
+        for row in with_progress("labelling", rows, len(tasks)):
             states[row.state] += 1
             if row.state == "failed":
                 print(f"mddnet: {row.task.source}/{row.task.name}: {row.reason}", file=sys.stderr)

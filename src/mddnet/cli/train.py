@@ -120,8 +120,8 @@ def _train_on_data(
 ) -> int:
     """Check and list the scenes; with ``out``, train, evaluate and export."""
     from rich.console import Console
-    from rich.progress import track
 
+    from mddnet.cli.progress import with_progress
     from mddnet.config import ModelConfig
     from mddnet.export.onnx import export_onnx
     from mddnet.model.network import MDDNet
@@ -137,10 +137,7 @@ def _train_on_data(
     start_from = None if start is None else start_folder(start)
     model = ModelConfig() if start_from is None else MDDNet.from_pretrained(start_from).config
 
-    def tracked(folders: Sequence[Path]) -> list[Path]:
-        return list(track(folders, "checking", console=console, transient=True, disable=not console.is_terminal))
-
-    check = check_data(data, model.defocus_cap_px, tracked)
+    check = check_data(data, model.defocus_cap_px, lambda folders: with_progress("checking", folders, len(folders)))
     split, origin = find_split(check, split_file)
     scenes = scenes_by_split(check, split)
     show_check(console, check, scenes, split, origin)

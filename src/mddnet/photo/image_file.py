@@ -20,7 +20,6 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError, install_hint
 from mddnet.photo.samples import check_size
-from mddnet.types import UInt8Array
 
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})  # formats that Pillow loads by starting another program
@@ -129,12 +128,6 @@ def opened_image(
         # Pillow's readers and decoders raise many classes of exceptions for damaged files.
         words = "of no known format" if isinstance(problem, UnidentifiedImageError) else " ".join(str(problem).split())
         raise error(f"{name}: not a readable {what} ({words}); {fix}") from problem
-
-
-def read_rgb(path: Path, fix: str, error: type[MddnetError] = CaptureError, what: str = "image") -> UInt8Array:
-    """Read an image of a scene, which mddnet wrote, as (H, W, 3) uint8; errors as :func:`opened_image`."""
-    with opened_image(path, fix, error, what=what) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def read_stored(path: Path, fix: str, what: str) -> NDArray[np.generic]:

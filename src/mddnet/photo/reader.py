@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,42 +143,41 @@ def photo_white(path: Path, fix: str, linear: bool = False) -> float | None:
     It depends on the samples for more than 8 bits per sample, for light above 1, and for raw files. Errors as of
     :func:`read_capture_photo`.
     """
-    with ExitStack() as files:
-        try:
-            opened = _opened(path, files)
-            if opened.reader is not None:
-                return (raw_white if opened.reader is read_raw else exr_white)(path)
-            image = opened.image
-            if image is None or _is_deep_tiff(image, linear):
-                return white_of(read_tiff(path, opened.page, None).samples, linear, str(path))
-            check_size(image.height, image.width, str(path), None)
-            return white_of(np.asarray(image), linear, str(path)) if _is_deep(image) else None
-        except ImageError as problem:
-            raise CaptureError(f"{problem}; {fix}") from problem
-        except Exception as problem:
-            # The readers raise many classes of exceptions for damaged files.
-            raise CaptureError(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
+    with _one_class_of_error(path, fix, CaptureError), ExitStack() as files:
+        opened = _opened(path, files)
+        if opened.reader is not None:
+            return (raw_white if opened.reader is read_raw else exr_white)(path)
+        image = opened.image
+        if image is None or _is_deep_tiff(image, linear):
+            return white_of(read_tiff(path, opened.page, None).samples, linear, str(path))
+        check_size(image.height, image.width, str(path), None)
+        return white_of(np.asarray(image), linear, str(path)) if _is_deep(image) else None
 
 
 def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
     """The size of :func:`read_capture_photo`'s pixels, by the header of the file; an ``error`` ends with ``fix``."""
-    with ExitStack() as files, exif_damage_noted([]):
-        try:
-            opened = _opened(path, files)
-            if opened.reader is not None:
-                return PhotoHeader(*(raw_header if opened.reader is read_raw else exr_header)(path))
-            image = opened.image
-            size, tags = tiff_header(path, opened.page) if image is None else (image.size, _tags_or_nothing(image, []))
-            upright_in_pillow = isinstance(image, TiffImagePlugin.TiffImageFile)
-            check_size(size[1], size[0], str(path), None)
-        except MddnetError as problem:
-            raise error(f"{problem}; {fix}") from problem
-        except Exception as problem:
-            # The readers raise many classes of exceptions for damaged files.
-            raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
+    with _one_class_of_error(path, fix, error), ExitStack() as files, exif_damage_noted([]):
+        opened = _opened(path, files)
+        if opened.reader is not None:
+            return PhotoHeader(*(raw_header if opened.reader is read_raw else exr_header)(path))
+        image = opened.image
+        size, tags = tiff_header(path, opened.page) if image is None else (image.size, _tags_or_nothing(image, []))
+        upright_in_pillow = isinstance(image, TiffImagePlugin.TiffImageFile)
+        check_size(size[1], size[0], str(path), None)
     orientation = _orientation(tags, [])
     exchanged = ROTATIONS[orientation][0] and not upright_in_pillow
     return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
+
+
+@contextmanager
+def _one_class_of_error(path: Path, fix: str, error: type[MddnetError]) -> Iterator[None]:
+    """Any exception becomes an ``error``: the readers raise many classes of them for damaged files."""
+    try:
+        yield
+    except MddnetError as problem:
+        raise error(f"{problem}; {fix}") from problem
+    except Exception as problem:
+        raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,11 +376,10 @@ def _tags_or_nothing(image: Image.Image, notes: list[str]) -> Mapping[int, objec
     """The EXIF tags of an image; damage is noted."""
     try:
         with exif_damage_noted(notes):
-            tags = tags_of_exif(image.getexif())
+            return tags_of_exif(image.getexif())
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
         return {}
-    return tags
 
 
 def _orientation(tags: Mapping[int, object], notes: list[str]) -> int:
@@ -483,12 +481,8 @@ def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[st
 
 def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
     """Opaque RGB: composited over mid grey, which adds neither light nor dark edges."""
-    if image.mode == "RGB":
-        return image
-    if image.mode != "RGBA":
-        return image.convert("RGB")
-    if image.getchannel("A").getextrema()[0] == 255:
-        return image.convert("RGB")
+    if image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == 255:
+        return image if image.mode == "RGB" else image.convert("RGB")
     notes.append("Transparent parts were composited over mid grey.")
     grey = Image.new("RGBA", image.size, (MID_GREY, MID_GREY, MID_GREY, 255))
     return Image.alpha_composite(grey, image).convert("RGB")
@@ -510,19 +504,12 @@ def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
     """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
-    tags = image.tag_v2
+    tags, profile = image.tag_v2, image.info.get("icc_profile")
     try:
         if max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) <= 8 or tags.get(TAG_SAMPLES_PER_PIXEL, 1) < 3:
             return False
-    except DAMAGED_EXIF:
-        return False
-    return linear or _is_planar(image) or _is_linear_profile(image.info.get("icc_profile"))
-
-
-def _is_linear_profile(data: bytes | None) -> bool:
-    try:
-        return data is not None and ColourProfile.parsed(data).is_linear()
-    except UNUSABLE_PROFILE:
+        return linear or _is_planar(image) or (profile is not None and ColourProfile.parsed(profile).is_linear())
+    except (*DAMAGED_EXIF, *UNUSABLE_PROFILE):
         return False
 
 

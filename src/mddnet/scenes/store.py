@@ -24,7 +24,7 @@ from mddnet.captures.kind import ListedCapture
 from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
-from mddnet.photo.image_file import opened_image, read_rgb
+from mddnet.photo.image_file import opened_image
 from mddnet.types import INV_DEPTH_UNITS, Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 SCENE_FORMAT = 1
@@ -130,7 +130,8 @@ def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
 
 def read_image(path: Path) -> UInt8Array:
     """Read a stored image as (H, W, 3) uint8, sRGB; CaptureError if it is missing or damaged."""
-    return read_rgb(path, BUILD_AGAIN)
+    with opened_image(path, BUILD_AGAIN) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def read_confidence(folder: Path, record: SceneRecord) -> Float32Array | None:

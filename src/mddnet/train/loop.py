@@ -60,7 +60,10 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     model, fabric_optimiser = fabric.setup(network, optimiser)
     average = moving_average(network, recipe.optim)
     state = RunState(network, average.module, optimiser, EarlyStopping(recipe.train.patience))
-    checkpoint = Checkpoint(out / CHECKPOINT, recipe.config_hash, _setup(recipe, scenes, ranks))
+    # what the order of the data depends on besides the recipe
+    setup = "1 process" if ranks == 1 else f"{ranks} processes"
+    setup += f" of {max(recipe.data.workers, 1)} worker(s) each, {scenes.size}" if scenes.shards else ""
+    checkpoint = Checkpoint(out / CHECKPOINT, recipe.config_hash, setup)
     checkpoint.restore(state)
     _check_one_step(fabric, state.step, out)
     batches = _batches(recipe, fabric, scenes, state.step)
@@ -181,13 +184,6 @@ def _finish(recipe: Recipe, state: RunState, monitor: Monitor) -> None:
         monitor.say(f"{why if stopping.stop else ''}the best weights, of step {stopping.step}, are kept")
         step = stopping.step
     save_weights(recipe.train.out / "model", recipe, network.state_dict(), steps=step)
-
-
-def _setup(recipe: Recipe, scenes: Scenes, ranks: int) -> str:
-    """What the order of the data depends on besides the recipe."""
-    processes = "1 process" if ranks == 1 else f"{ranks} processes"
-    workers = max(recipe.data.workers, 1)
-    return f"{processes} of {workers} worker(s) each, {scenes.size}" if scenes.shards else processes
 
 
 def _check_one_step(fabric: Fabric, step: int, out: Path) -> None:
