@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from mddnet.errors import ModelError
 
@@ -46,7 +46,9 @@ def unpacked(archive: Path, names: Sequence[str]) -> Path:
         with zipfile.ZipFile(path) as opened:
             for name, entry in _entries(archive, opened, names).items():
                 with opened.open(entry) as source, (folder / name).open("wb") as target:
-                    _copy(source, target, entry.file_size, f"{archive}: {name}")
+                    shutil.copyfileobj(source, target, _CHUNK)
+                if (size := (folder / name).stat().st_size) != entry.file_size:
+                    raise ModelError(f"{archive}: {name} ends after {size} of {entry.file_size} bytes; fetch it again")
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise ModelError(f"{archive}: not a readable ZIP ({error}); copy or fetch it again, or {_REMEDY}") from error
     _unpacked[key] = (holder, folder)
@@ -99,17 +101,6 @@ def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:
             f"{name} unpacks from {entry.compress_size} to {entry.file_size} bytes; expected weights, which hardly "
             "compress"
         )
-
-
-def _copy(source: IO[bytes], target: IO[bytes], size: int, name: str) -> None:
-    done = 0
-    while chunk := source.read(_CHUNK):
-        done += len(chunk)
-        if done > size:
-            raise ModelError(f"{name} holds more than the {size} bytes that it states; fetch the archive again")
-        target.write(chunk)
-    if done != size:
-        raise ModelError(f"{name} ends after {done} of {size} bytes; fetch the archive again")
 
 
 def pack(folder: Path, target: BinaryIO, names: Sequence[str]) -> None:

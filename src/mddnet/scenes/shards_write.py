@@ -175,15 +175,12 @@ def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -
     depth = read_coded_map(depth_path, "inv_depth", BUILD_AGAIN)
     png = _read(depth_path)
     low, step = depth.low, depth.step
-    defocus_low = signed_defocus_px(low, frame.u_focus, frame.kappa_px)
-    at_infinity = signed_defocus_px(0.0 if depth.unit == "1/m" else low, frame.u_focus, frame.kappa_px)
-    defocus = {
-        "quantity": "signed_defocus_px",
-        "unit": "px",
-        "low": defocus_low,
+    scale = {
+        "low": signed_defocus_px(low, frame.u_focus, frame.kappa_px),
         "step": -frame.kappa_px * step + 0.0,  # + 0.0: no minus zero
-        "infinity": at_infinity,
+        "infinity": signed_defocus_px(0.0 if depth.unit == "1/m" else low, frame.u_focus, frame.kappa_px),
     }
+    defocus = {"quantity": "signed_defocus_px", "unit": "px", **scale}
     height, width = depth.values.shape
     info = {
         "format": SHARD_FORMAT,
@@ -203,9 +200,9 @@ def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -
         "kappa_px": float(frame.kappa_px),
         "inv_depth_low": low,
         "inv_depth_step": step,
-        "signed_defocus_px_low": defocus["low"],
-        "signed_defocus_px_step": defocus["step"],
-        "signed_defocus_px_at_infinity": at_infinity,
+        "signed_defocus_px_low": scale["low"],
+        "signed_defocus_px_step": scale["step"],
+        "signed_defocus_px_at_infinity": scale["infinity"],
         # As texts: their keys vary between scenes, and table readers need the same columns everywhere.
         "lens": json.dumps(record.lens.to_json()),
         "measures": json.dumps(record.measures),
@@ -331,15 +328,13 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
 
 def _remove_outdated(plan: ShardPlan, out: Path) -> None:
     names = {task.name for task in plan.tasks}
-    for path in sorted(out.glob("*.tar")):
-        if path.name in names or not OUR_SHARD.fullmatch(path.name):
+    for path in [*sorted(out.glob("*.tar")), *sorted((out / INDEX).glob("*.json"))]:
+        name = f"{path.stem}.tar"
+        if name in names or not OUR_SHARD.fullmatch(name):
             continue
-        if not _index_path(out, path.name).is_file():
+        if not _index_path(out, name).is_file():
             raise CaptureError(f"{path}: not written by `mddnet shards` here; remove it, or choose another folder")
         path.unlink()
-    for path in sorted((out / INDEX).glob("*.json")):
-        if f"{path.stem}.tar" not in names and OUR_SHARD.fullmatch(f"{path.stem}.tar"):
-            path.unlink()
 
 
 def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:
