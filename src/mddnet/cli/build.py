@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, OutFolder, Whole, wrong_kind, wrong_split
+from mddnet.cli.flags import Count, KindNames, OutFolder, SplitFile, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -28,10 +28,10 @@ def build(
     jobs: Annotated[Count, Parameter(name=["--jobs", "-j"])] = 1,
     ray: str | None = None,
     frames: Count | None = None,
-    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    only: KindNames | None = None,
     limit: Count | None = None,
     seed: Whole = 0,
-    split: Path | None = None,
+    split: SplitFile | None = None,
     rebuild: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Build scenes (sharp image, inverse depth, focused frames) from captures.
@@ -54,10 +54,6 @@ def build(
         split: CSV file with place,split; by default split.csv of the first source that has one.
         rebuild: Rebuild scenes even if nothing has changed.
     """
-    if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
-        print(f"mddnet build: {wrong}", file=sys.stderr)
-        return 2
-
     if ray is not None:
         if jobs != 1:
             print("mddnet build: --jobs is for local processes; remove it, or remove --ray", file=sys.stderr)

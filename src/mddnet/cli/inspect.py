@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import OutFile, Whole, wrong_split
+from mddnet.cli.flags import OutFile, SplitFile, Whole
 
 
 def inspect(
@@ -17,7 +17,7 @@ def inspect(
     *,
     out: OutFile,
     limit: Whole = 12,
-    split: Path | None = None,
+    split: SplitFile | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Write a report of built scenes: one HTML page with pictures, histograms, rejections, licences and warnings.
@@ -31,11 +31,6 @@ def inspect(
         split: CSV file with place,split; by default build.csv in the folder of scenes.
         decode: Decode every frame instead of reading its header; this finds truncated images.
     """
-    if (wrong := wrong_split(split)) is not None:
-        print(f"mddnet inspect: {wrong}", file=sys.stderr)
-        return 2
-
-    # Imported after the flags are checked, so that usage errors are reported at once.
     from mddnet.cli.progress import with_progress
     from mddnet.data.split import read_split
     from mddnet.errors import CaptureError, MddnetError

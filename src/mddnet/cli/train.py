@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, OutFolder, wrong_split
+from mddnet.cli.flags import Count, OutFolder, SplitFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def train(
     data: Path | None = None,
     start: Annotated[str | None, Parameter(name="--from")] = None,
     out: OutFolder | None = None,
-    split: Path | None = None,
+    split: SplitFile | None = None,
     steps: Count | None = None,
     check: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
@@ -66,7 +66,7 @@ def train(
         wrong = "no --out; expected a folder for the run, such as -o my_model"
     else:
         needs = "needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
-        wrong = _first_given({"--devices": devices, "--nodes": nodes}, needs) or wrong_split(split)
+        wrong = _first_given({"--devices": devices, "--nodes": nodes}, needs)
     if wrong is not None:
         print(f"mddnet train: {wrong}", file=sys.stderr)
         return 2

@@ -433,7 +433,11 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
 
 
 def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str], white: float | None) -> Image.Image:
-    profile = _profile_of(image, notes)
+    profile = None
+    try:
+        profile = stated_profile(image, image.info.get(CODED_COLOURS), notes)
+    except (ValueError, OverflowError, struct.error, TypeError) as error:
+        notes.append(f"The stated colours cannot be used and were ignored ({error}).")
     if _is_deep(image):
         samples = np.asarray(image)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PHOTOMETRIC) == MIN_IS_WHITE:
@@ -455,14 +459,6 @@ def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str], white:
     if alpha is not None:
         picture.putalpha(alpha)
     return _over_grey(picture, notes)
-
-
-def _profile_of(image: Image.Image, notes: list[str]) -> bytes | None:
-    try:
-        return stated_profile(image, image.info.get(CODED_COLOURS), notes)
-    except (ValueError, OverflowError, struct.error, TypeError) as error:
-        notes.append(f"The stated colours cannot be used and were ignored ({error}).")
-        return None
 
 
 def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[str]) -> Image.Image | None:

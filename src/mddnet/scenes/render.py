@@ -195,14 +195,6 @@ def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS
     return np.concatenate([between(low_px, 0.0, front), between(0.0, high_px, back)[1:]])
 
 
-def _layer_position(signed_px: Float32Array, nodes: NDArray[np.float64]) -> tuple[NDArray[np.intp], Float32Array]:
-    """Lower layer of every pixel and the share of the next layer; the mixture keeps the variance of the blur."""
-    index = np.clip(np.searchsorted(nodes, signed_px, side="right") - 1, 0, len(nodes) - 2)
-    lower, upper = nodes[index] ** 2, nodes[index + 1] ** 2
-    share = (np.square(signed_px, dtype=np.float64) - lower) / (upper - lower)
-    return index, np.clip(share, 0.0, 1.0).astype(np.float32)
-
-
 class _Canvas:
     """Accumulated colour and coverage of layers from near to far."""
 
@@ -274,10 +266,13 @@ def _render_channels(
         used = signed_px[covered]
         nodes = layer_defocus_px(float(used.min()), float(used.max()), max_layers)
         colour = surface.linear[..., channels]
-        if len(nodes) == 1:
-            index, share = np.zeros(covered.shape, dtype=np.intp), np.zeros(covered.shape, dtype=np.float32)
-        else:
-            index, share = _layer_position(signed_px, nodes)
+        # lower layer of every pixel and the share of the next one; the mixture keeps the variance of the blur
+        index, share = np.zeros(covered.shape, dtype=np.intp), np.zeros(covered.shape, dtype=np.float32)
+        if len(nodes) > 1:
+            index = np.clip(np.searchsorted(nodes, signed_px, side="right") - 1, 0, len(nodes) - 2)
+            lower, upper = nodes[index] ** 2, nodes[index + 1] ** 2
+            share = (np.square(signed_px, dtype=np.float64) - lower) / (upper - lower)
+            share = np.clip(share, 0.0, 1.0).astype(np.float32)
         for k, c in enumerate(nodes):
             weight = np.where(index == k, 1.0 - share, np.where(index == k - 1, share, 0.0)).astype(np.float32)
             weight *= surface.coverage
