@@ -15,7 +15,7 @@ from tests.support.tiny_recipe import tiny_recipe  # noqa: E402
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours  # noqa: E402
 from mddnet.data.batch import Batch  # noqa: E402
 from mddnet.model.network import Maps  # noqa: E402
-from mddnet.scenes.small_pictures import UNKNOWN_COLOUR
+from mddnet.scenes.small_pictures import UNKNOWN_COLOUR  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
 from mddnet.train.pictures import figure  # noqa: E402
 

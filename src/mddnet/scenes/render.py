@@ -271,8 +271,8 @@ def _render_channels(
         if len(nodes) > 1:
             index = np.clip(np.searchsorted(nodes, signed_px, side="right") - 1, 0, len(nodes) - 2)
             lower, upper = nodes[index] ** 2, nodes[index + 1] ** 2
-            share = (np.square(signed_px, dtype=np.float64) - lower) / (upper - lower)
-            share = np.clip(share, 0.0, 1.0).astype(np.float32)
+            exact = (np.square(signed_px, dtype=np.float64) - lower) / (upper - lower)
+            share = np.clip(exact, 0.0, 1.0).astype(np.float32)
         for k, c in enumerate(nodes):
             weight = np.where(index == k, 1.0 - share, np.where(index == k - 1, share, 0.0)).astype(np.float32)
             weight *= surface.coverage
