@@ -201,8 +201,8 @@ def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
     labelled, rejected = [], []
     for row in rows:
         task = row.task
-        facts = {"source": task.source, "place": task.location}
-        facts |= {name: f"{value:.4f}" for name, value in row.measures.items()}
+        measures = {name: f"{value:.4f}" for name, value in row.measures.items()}
+        facts = {"source": task.source, "place": task.location, **measures}
         if row.state in ("labelled", "kept"):
             rgb, depth, _ = task.files()
             facts |= {"rgb": rgb, "depth": depth, "depth_unit": PSEUDO_UNIT, "licence": task.licence}

@@ -143,7 +143,7 @@ def traced(module: nn.Module, example: Tensor, outputs: Sequence[str], sizes: Ma
 def export_onnx(
     model: Path, out: Path, half: bool = True, name: str | None = None, precision: Precision = "fp32"
 ) -> Path:
-    """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``.
+    """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``; return the path of the graph.
 
     Args:
         model: folder with ``model.safetensors`` and ``config.json``.
@@ -152,9 +152,6 @@ def export_onnx(
         name: name of the model; None keeps that of its recipe.
         precision: number format of the computation. ``fp16`` halves the memory on a GPU; ``int8`` quantises weights,
             and activations dynamically. The differences from float32 are written to ``config.json``.
-
-    Returns:
-        Path of the ONNX file.
 
     ModelError if the model cannot be read, lacks a task, or cannot run in that precision.
     """
@@ -188,17 +185,10 @@ def export_model(
     precision: Precision = "fp32",
     weights: bool = True,
 ) -> Path:
-    """Write a trained model in the format that ``mddnet.load`` takes; other settings: :func:`export_onnx`.
+    """Write a trained model in the format that ``mddnet.load`` takes, and return ``out``.
 
-    Args:
-        reference: a model with weights, as for ``MDDNet.from_pretrained``.
-        out: target folder, whose card.md is kept if there is one; or a ``.zip``.
-        weights: whether to include the weights for further training.
-
-    Returns:
-        ``out``.
-
-    ModelError if the model cannot be read, lacks a task, or cannot run in that precision.
+    ``reference`` is a model with weights, as for ``MDDNet.from_pretrained``; ``out`` a folder, whose card.md is kept if
+    there is one, or a ``.zip``; ``weights`` includes those for further training. The rest is as of :func:`export_onnx`.
     """
     source = model_folder(reference, weights=True)
     if out.suffix.lower() == ".zip":

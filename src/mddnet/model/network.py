@@ -85,12 +85,9 @@ class MDDNet(nn.Module):
     def from_pretrained(cls, reference: str | os.PathLike[str]) -> MDDNet:
         """Load the network of a trained model, in evaluation mode, float32.
 
-        Args:
-            reference: a shipped name, a folder, a ``.zip`` or ``hf://owner/name``, as for ``mddnet.load``.
-
-        Raises:
-            ModelError: if there is no such model, a file is missing or damaged, the format has another version, or the
-                weights do not match the configuration.
+        ``reference`` is a shipped name, a folder, a ``.zip`` or ``hf://owner/name``, as for ``mddnet.load``. ModelError
+        if there is no such model, a file is missing or damaged, the format has another version, or the weights do not
+        match the configuration.
 
         Example:
             >>> network = MDDNet.from_pretrained("small")

@@ -109,13 +109,8 @@ _SIZE = re.compile(r"([0-9]+(?:[.][0-9]+)?) ?[xX×] ?([0-9]+(?:[.][0-9]+)?)(?: ?
 def pitch_of_sensor(choice: str, width_px: int, height_px: int, focal_mm: float | None = None) -> PhotoPitch:
     """Pixel pitch of a photo by its camera, the size of its sensor or, if it is not cropped, its sensor format.
 
-    Args:
-        choice: one of ``SENSOR_CHOICES``, in any case, or a size in millimetres such as ``36x24``.
-        width_px: of the photo.
-        height_px: of the photo.
-        focal_mm: focal length, millimetres, which identifies one of several cameras of a phone; None is the listed one.
-
-    MddnetError for a sensor that is not listed.
+    ``choice`` is one of ``SENSOR_CHOICES``, in any case, or a size in millimetres such as ``36x24``; the focal length
+    identifies one of several cameras of a phone, None is the listed one. MddnetError for a sensor that is not listed.
     """
     if choice in SENSOR_WIDTH_MM:
         return PhotoPitch(1000.0 * SENSOR_WIDTH_MM[choice] / max(width_px, height_px), "")
@@ -144,8 +139,6 @@ def _pitch_of_size(size_mm: list[float], width_px: int, height_px: int, choice: 
     if not 1.0 <= size_mm[1] <= size_mm[0] <= 1000.0:
         raise MddnetError(f"sensor {choice!r}: expected 1 to 1000 mm, such as 36x24")
     by_long, by_short = size_mm[0] / max(width_px, height_px), size_mm[1] / min(width_px, height_px)
+    cropped = f"The photo has another shape than a sensor of {choice}: assumed to be cropped, not resized."
     whole = abs(by_long / by_short - 1.0) <= SIDE_TOLERANCE
-    note = (
-        "" if whole else f"The photo has another shape than a sensor of {choice}: assumed to be cropped, not resized."
-    )
-    return PhotoPitch(1000.0 * min(by_long, by_short), note)
+    return PhotoPitch(1000.0 * min(by_long, by_short), "" if whole else cropped)
