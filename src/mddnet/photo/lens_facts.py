@@ -41,31 +41,18 @@ TABLE_DISAGREEMENT = 1.25
 """Factor between the pitch by the sensor table and another pitch; an in-camera crop gives 1.3 or more."""
 
 
-@dataclass(frozen=True, slots=True)
-class LensFacts:
-    """Plausible lens facts of an EXIF block, and a note for each fact that was ignored or assumed."""
-
-    lens: Lens
-    notes: tuple[str, ...] = ()
-
-
-def read_lens_facts(exif: Image.Exif, width: int, height: int, given: Lens | None = None) -> LensFacts:
-    """Read f, N, focus distance and pixel pitch from the EXIF block of an image of ``width`` x ``height`` pixels."""
-    return lens_facts_of_tags(tags_of_exif(exif), width, height, given)
-
-
 def tags_of_exif(exif: Image.Exif) -> dict[int, object]:
     """The tags of the EXIF IFD, with the camera's model and the orientation."""
     tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
     return tags | {tag: exif[tag] for tag in (TAG_MODEL, TAG_ORIENTATION) if tag in exif}
 
 
-def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int, given: Lens | None = None) -> LensFacts:
-    """As :func:`read_lens_facts`, from tag values: those of the EXIF IFD, and the camera's model.
+def lens_of_tags(tags: Mapping[int, object], width: int, height: int, given: Lens | None, notes: list[str]) -> Lens:
+    """Plausible f, N, focus distance and pixel pitch of an image, by the tags of its EXIF IFD and the camera's model.
 
-    The facts ``given`` by the caller replace those of the tags, field by field, and then nothing is noted of these.
+    The facts ``given`` by the caller replace those of the tags, field by field. ``notes`` gets a sentence for each fact
+    of the tags that was ignored or assumed.
     """
-    notes: list[str] = []
     lens = given or Lens()
     focal_mm, f_number, pixel_um, focus_m = lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m
     if focal_mm is None:
@@ -81,9 +68,7 @@ def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int, give
         own_mm = focal_mm if own_mm is None else own_mm
         pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), own_mm), own_mm, width, height, notes)
     known = Lens(focal_mm, f_number, pixel_um, focus_m)
-    if camera is not None:
-        known = camera.added_to(known, width, height, notes)
-    return LensFacts(known, tuple(notes))
+    return known if camera is None else camera.added_to(known, width, height, notes)
 
 
 @dataclass(frozen=True, slots=True)

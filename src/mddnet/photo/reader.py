@@ -30,7 +30,7 @@ from mddnet.photo.lens_facts import (
     EXIF_IFD,
     TAG_ORIENTATION,
     display_tag,
-    lens_facts_of_tags,
+    lens_of_tags,
     missing_scale,
     replaced_lens,
     tags_of_exif,
@@ -324,8 +324,8 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
     name, notes = "the array", list[str]()
     picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
     check_size(picture.height, picture.width, name, None, least=MIN_SIDE_PX)
-    facts = lens_facts_of_tags({}, picture.width, picture.height, lens)
-    return Photo(np.array(picture), facts.lens, notes=(*notes, *facts.notes))
+    known = lens_of_tags({}, picture.width, picture.height, lens, notes)
+    return Photo(np.array(picture), known, notes=tuple(notes))
 
 
 def _photo_from_image(
@@ -348,9 +348,8 @@ def _photo_from_image(
         applied = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
         _load(image, name)
         tags = _tags_or_nothing(image, notes)
-        facts = lens_facts_of_tags(tags, width, height, lens)
         orientation = _orientation(tags, notes)
-        notes += facts.notes
+        known = lens_of_tags(tags, width, height, lens, notes)
         picture = _srgb8(image, name, linear, notes, white)
         pixels = _upright_pixels(picture, ROTATIONS[orientation])
     except (MddnetError, MemoryError):
@@ -358,7 +357,7 @@ def _photo_from_image(
     except Exception as error:
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
-    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if applied == 1 else applied)
+    return Photo(pixels, known, notes=tuple(notes), orientation=orientation if applied == 1 else applied)
 
 
 def _refuse_drawing(image: Image.Image, name: str) -> None:
@@ -514,7 +513,6 @@ def _photo_from_tiff(
 ) -> Photo:
     read, notes = read_tiff(path, page, max_pixels), list[str]()
     picture = _picture_from_samples(read.samples, read.profile, linear, str(path), notes, max_pixels, white)
-    facts = lens_facts_of_tags(read.tags, picture.width, picture.height, lens)
     orientation = _orientation(read.tags, notes)
-    pixels = _upright_pixels(picture, ROTATIONS[orientation])
-    return Photo(pixels, facts.lens, path, (*notes, *facts.notes), orientation)
+    known = lens_of_tags(read.tags, picture.width, picture.height, lens, notes)
+    return Photo(_upright_pixels(picture, ROTATIONS[orientation]), known, path, tuple(notes), orientation)
