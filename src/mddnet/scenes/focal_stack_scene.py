@@ -173,11 +173,6 @@ class FittedSweep:
     work_ratio: float
 
 
-def measure_sweep(frames: Sequence[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
-    """Depth, sharp image and blur of aligned frames: :func:`fit_sweep`, then :func:`full_size_sweep`."""
-    return full_size_sweep(frames, fit_sweep(frames, values))
-
-
 def fit_sweep(
     frames: Sequence[UInt8Array], values: NDArray[np.float64] | None, threads: int = 1, with_noise: bool = True
 ) -> FittedSweep:
