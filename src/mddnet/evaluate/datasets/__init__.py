@@ -10,19 +10,10 @@ import tomllib
 from importlib import resources
 
 from mddnet.errors import CaptureError
-from mddnet.evaluate.datasets import ddff12, kitti, middlebury, nyu, syndof
 from mddnet.evaluate.datasets.record import Dataset
 
-_READERS = {
-    "nyu-mat": nyu.list_mat,
-    "nyu-png": nyu.list_png,
-    "kitti": kitti.list_kitti,
-    "middlebury-2014": middlebury.list_middlebury,
-    "ddff12": ddff12.list_ddff12,
-    "syndof": syndof.list_syndof,
-}
 _TABLE = tomllib.loads(resources.files(__name__).joinpath("datasets.toml").read_text(encoding="utf-8"))
-DATASETS = {name: Dataset.of(name, _TABLE[name], reader) for name, reader in _READERS.items()}
+DATASETS = {name: Dataset.of(name, entry) for name, entry in _TABLE.items()}
 """By their name for ``mddnet evaluate --dataset``."""
 
 

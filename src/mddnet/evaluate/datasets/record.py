@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -98,8 +99,10 @@ class Dataset:
     unverified: str = ""  # part of layout or encoding that is unverified
 
     @classmethod
-    def of(cls, name: str, entry: dict[str, Any], list_items: ListItems) -> Dataset:
+    def of(cls, name: str, entry: dict[str, Any]) -> Dataset:
         """The data set of an entry of ``datasets.toml``."""
+        module, _, function = entry.pop("reader").partition(":")
+        list_items = getattr(import_module(f"mddnet.evaluate.datasets.{module}"), function)
         crop, limits = entry.pop("crop", None), entry.pop("depth_range_m", None)
         protocol = Protocol(entry.pop("mask"), crop and Crop(**crop), limits and tuple(limits))
         return cls(name, protocol=protocol, list_items=list_items, **entry)
