@@ -17,12 +17,12 @@ import numpy as np
 from benchmarks.settings import Settings
 from numpy.typing import NDArray
 
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.data.split import read_split
 from mddnet.evaluate.baselines import find_baseline
 from mddnet.evaluate.methods import checked_infer
 from mddnet.evaluate.scenes import (
     MEASURED_KINDS,
-    EvaluationScene,
     choose_frames,
     choose_scenes,
     read_frame,
@@ -93,7 +93,7 @@ def _order(inv_depth: NDArray[np.floating], truth: Float32Array, mask: BoolArray
 
 
 def measure_frame(
-    model: Model, scene: EvaluationScene, frame: FrameRecord, networks: Mapping[str, Callable[[UInt8Array], Any]]
+    model: Model, scene: SceneEntry, frame: FrameRecord, networks: Mapping[str, Callable[[UInt8Array], Any]]
 ) -> dict[str, tuple[Row, Row]]:
     """Rows by prior: that of the prior alone, and that of the fusion."""
     maps = read_maps(scene)
@@ -118,14 +118,14 @@ def measure_frame(
             z = np.full(z_true.shape, 1.0 / frame.u_focus) if depth_m is None else np.asarray(depth_m)[maps.mask]
             abs_rel = float(np.median(np.abs(z - z_true) / z_true))
         orders = (_order(inv_depth, maps.inv_depth, mask) for mask in (maps.mask, blurred))
-        return Row(scene.kind, scene.record.location, *orders, sign, abs_rel)
+        return Row(scene.group, scene.record.location, *orders, sign, abs_rel)
 
     def predicted(prior: Float32Array | None) -> Row:
         result = model.predict(photo, depth_prior=None if prior is None else DepthPrior(prior))
         depth_m = depth_m_of(result.inv_depth) if result.unit == "1/m" else None
         return row(result.inv_depth, result.signed_defocus_px, depth_m)
 
-    nothing = Row(scene.kind, scene.record.location, *[math.nan] * 4)
+    nothing = Row(scene.group, scene.record.location, *[math.nan] * 4)
     flat = np.zeros_like(filled)
     rows = {BLUR_ALONE: (nothing, predicted(flat)), NETWORK: (nothing, predicted(None))}
     priors = damaged_truths(filled, seed=len(scene.record.name)) | {

@@ -14,9 +14,10 @@ import numpy as np
 from benchmarks.settings import Settings, bin_names
 from numpy.typing import NDArray
 
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.data.split import read_split
 from mddnet.errors import CaptureError
-from mddnet.evaluate.scenes import EvaluationScene, choose_frames, choose_scenes, read_frame, read_maps
+from mddnet.evaluate.scenes import choose_frames, choose_scenes, read_frame, read_maps
 from mddnet.optics import inv_depth_from_signed_defocus, sensor_distance_m
 from mddnet.predict.dioptres import depth_m_of
 from mddnet.predict.prediction import Prediction
@@ -56,7 +57,7 @@ class FrameMetres:
     sign_accuracy: Mapping[str, float]
 
 
-def lens_of_frame(scene: EvaluationScene, frame: FrameRecord) -> Lens:
+def lens_of_frame(scene: SceneEntry, frame: FrameRecord) -> Lens:
     """The lens of a scene at the focus distance of a frame, measured from the sensor, as recorded by cameras.
 
     The frames of a scene are corrected for breathing, which changes their pitch by up to 4 % here; cameras do not
@@ -68,7 +69,7 @@ def lens_of_frame(scene: EvaluationScene, frame: FrameRecord) -> Lens:
     return replace(lens, focus_m=z + sensor_distance_m(lens.focal_mm, z))
 
 
-def metric_scenes(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
+def metric_scenes(scenes: Sequence[SceneEntry]) -> list[SceneEntry]:
     """The captured stacks among scenes whose dioptres and lens are known."""
     return [
         scene
@@ -78,7 +79,7 @@ def metric_scenes(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
 
 
 def measure_metres(
-    scene: EvaluationScene, frames: int, predictors: Mapping[str, Callable[[Photo], Prediction]]
+    scene: SceneEntry, frames: int, predictors: Mapping[str, Callable[[Photo], Prediction]]
 ) -> Iterable[FrameMetres]:
     """Measure frames of a scene, spread evenly over its sweep.
 

@@ -424,10 +424,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
     """Make a recipe from the tables of a TOML file; ``origin`` is its name in messages.
 
-    The overrides, as for :func:`load_recipe`, are written into ``data``.
-
-    Raises:
-        RecipeError: as for :func:`load_recipe`.
+    The overrides, as for :func:`load_recipe`, are written into ``data``. RecipeError: as for :func:`load_recipe`.
     """
     for override in overrides:
         _apply_override(data, override)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def test_every_set_is_described_in_the_docs(dataset: Dataset) -> None:
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(CaptureError, match=r"nyu-pgn: no such data set; nyu-png\? expected one of"):
         find_dataset("nyu-pgn")
-    assert find_dataset("rtf").name == "rtf"
+    assert find_dataset("syndof").name == "syndof"
 
 
 def test_crop_cap_and_mask_are_applied_and_an_empty_result_is_an_error() -> None:
@@ -355,24 +354,6 @@ def test_middlebury_reads_a_real_scene_of_the_benchmark(real_formats: Path, shar
     assert np.median(read.inv_depth[known]) == pytest.approx(np.nanmedian(copy.read_inv_depth()), rel=0.05)
 
 
-def test_middlebury_2006_with_and_without_dmin(tmp_path: Path) -> None:
-    folder = tmp_path / "Aloe"
-    save(folder / "view1.png", photo(1, 32, 427))  # third size
-    levels = np.full((32, 427), 120, np.uint8)
-    levels[0] = 0
-    save(folder / "disp1.png", levels)
-    relative = only("middlebury-2006", tmp_path)
-    assert relative.unit == "relative" and relative.inv_depth is not None and np.isnan(relative.inv_depth[0, 0])
-    assert relative.inv_depth[1, 1] == pytest.approx(40.0)  # px of this image
-    (folder / "dmin.txt").write_text("280\n")
-    metric = only("middlebury-2006", tmp_path)
-    # 160 mm x 3740 px / (3 x 40 px + 280 px), as the project's captures of these scenes have it
-    assert metric.unit == "1/m" and 1 / metric.inv_depth[1, 1] == pytest.approx(160 * 3740 / 400 / 1000)  # type: ignore[index]
-    save(folder / "view1.png", photo(1, 32, 500))
-    with pytest.raises(CaptureError, match="500 px wide"):
-        DATASETS["middlebury-2006"].items(tmp_path).items[0].load()
-
-
 # --- blur -------------------------------------------------------------------------------------------------------------
 
 
@@ -387,44 +368,6 @@ def test_syndof(tmp_path: Path) -> None:
     save(tmp_path / "blur_map" / "MPI_a_f_50.png", levels)
     with pytest.raises(CaptureError, match="blur_map_norm"):
         only("syndof", tmp_path)
-
-
-def test_rtf(tmp_path: Path) -> None:
-    scipy_io = pytest.importorskip("scipy.io")
-    save(tmp_path / "image" / "01.png", photo(1))
-    blur = np.full((H, W + 2), 2.2)  # two columns more than the photo
-    blur[0] = 9.0
-    (tmp_path / "gt").mkdir()
-    scipy_io.savemat(tmp_path / "gt" / "01.mat", {"blurMap": blur})
-    scipy_io.savemat(tmp_path / "convertion.mat", {"convertion": [[0.5, 1.0], [1.1, 2.0], [1.6, 3.0]]})
-    read = only("rtf", tmp_path)
-    assert read.defocus_px is not None and read.defocus_px.shape == (H, W)
-    # the nearest row: 2.2 is 2.0, sigma 1.1 px; beyond the table its last row
-    assert read.defocus_px[1, 1] == pytest.approx(4.4) and read.defocus_px[0, 0] == pytest.approx(6.4)
-    (tmp_path / "convertion.mat").unlink()
-    with pytest.raises(CaptureError, match=r"convertion\.mat"):
-        DATASETS["rtf"].items(tmp_path)
-
-
-def test_all_in_3d(tmp_path: Path) -> None:
-    import tifffile
-
-    (tmp_path / "all_in_focus").mkdir()
-    tifffile.imwrite(tmp_path / "all_in_focus" / "1.tif", photo(1))
-    for name in ("depth/1", "fd/1", "focus_small/1"):
-        (tmp_path / name).mkdir(parents=True)
-    np.save(tmp_path / "depth/1/depth.npy", np.full((H, W), 800.0))
-    np.save(tmp_path / "depth/1/mask.npy", np.full((H, W), 255, np.uint8))
-    np.save(tmp_path / "fd/1/fd.npy", np.linspace(600.0, 1000.0, 41))
-    for position in (1, 11, 21, 31, 41):
-        tifffile.imwrite(tmp_path / "focus_small/1" / f"f_{position}.tif", photo(position))
-    plain = only("all-in-3d", tmp_path)
-    assert plain.signed_defocus_px is None and plain.defocus_px is None and plain.inv_depth[0, 0] == pytest.approx(1.25)  # type: ignore[index]
-    (tmp_path / "all_in_3d.json").write_text(json.dumps({"aperture_px": 340.0}))
-    read = only("all-in-3d", tmp_path)  # position 1, focused at 0.6 m
-    # the paper's formula: CoC = A F |D - D_f| / (D (D_f - F)), mm
-    assert read.signed_defocus_px is not None
-    assert read.signed_defocus_px[0, 0] == pytest.approx(340 * 50 * 200 / (800 * 550), rel=1e-4)
 
 
 def test_damaged_files_are_reported(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from mddnet.config import load_recipe
 from mddnet.errors import CaptureError, ImageError, MddnetError, ModelError, RecipeError
 from mddnet.evaluate.datasets.files import inv_depth_from_depth_m, read_pfm
 from mddnet.photo.image_file import SizedFile
-from mddnet.photo.lens_facts import lens_facts_of_tags
+from mddnet.photo.lens_facts import lens_of_tags
 from mddnet.photo.maker_notes import focus_of_maker_tags, maker_focus_m
 from mddnet.photo.reader import read_photo
 from mddnet.photo.video import frame_count, sampled_frames, video_frames
@@ -54,8 +54,9 @@ def test_a_chunk_that_says_it_has_gigabytes_takes_no_memory(tmp_path: Path) -> N
 
 
 def test_a_note_is_never_as_long_as_a_tag() -> None:
-    facts = lens_facts_of_tags({0x920A: "x" * 60_000, 0x829D: ("a", "b"), 0x9206: (1, 2, 3)}, 480, 400)
-    assert facts.lens.focal_mm is None and facts.notes and max(map(len, facts.notes)) < 200
+    notes: list[str] = []
+    lens = lens_of_tags({0x920A: "x" * 60_000, 0x829D: ("a", "b"), 0x9206: (1, 2, 3)}, 480, 400, None, notes)
+    assert lens.focal_mm is None and notes and max(map(len, notes)) < 200
 
 
 def test_values_of_makers_notes_that_are_no_distance() -> None:

@@ -55,14 +55,14 @@ def test_the_scene_is_complete_with_its_facts(built: tuple[Path, SceneRecord]) -
     assert len(record.frames) == 24
     assert all((folder / frame.file).is_file() for frame in record.frames)
     shape = read_image(folder / record.sharp).shape[:2]
-    assert read_inv_depth(folder / record.inv_depth).inv_depth.shape == shape
+    assert read_inv_depth(folder / record.inv_depth).shape == shape
     assert read_image(folder / record.frames[0].file).shape[:2] == shape
     assert not list(folder.glob(".*"))
 
 
 def test_the_inverse_depth_is_the_disparity_and_near_is_larger(built: tuple[Path, SceneRecord]) -> None:
     folder, record = built
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     height, width = u.shape
     assert np.nanmedian(u[height // 2 - 10 : height // 2 + 10, width // 2 - 15 : width // 2 + 15]) == pytest.approx(
         1, abs=0.05

@@ -78,7 +78,7 @@ def test_all_four_maps_are_restored(tmp_path: Path) -> None:
     assert {sample.info["place"] for sample in all_samples(tmp_path / "out", "dev").values()} == {"place_d"}
     sample = all_samples(tmp_path / "out")["focal_stacks+a1+0002"]
     folder = root / "focal_stacks/a1"
-    u = read_inv_depth(folder / "inv_depth.png").inv_depth
+    u = read_inv_depth(folder / "inv_depth.png")
     np.testing.assert_array_equal(sample.sharp, read_image(folder / "sharp.png"))
     np.testing.assert_array_equal(sample.focused, read_image(folder / "frame_02.png"))
     np.testing.assert_array_equal(sample.inv_depth, u)

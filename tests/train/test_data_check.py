@@ -61,7 +61,7 @@ def test_unusable_scenes_are_rejected_with_reason(tmp_path: Path) -> None:
         "focal_stacks/sharp": "everything is sharp",
         "focal_stacks/unknown": "0.0% of the depth is known, the rest is NaN",
         "focal_stacks/gone": "frame_01.png",
-        "rgbd/other": "9 x 9 px",
+        "rgbd/other": "9 x 9 pixels; expected 128 x 96",
         "rgbd/broken": "scene.json",
         "rgbd/empty": "no frames",
         "my_things/odd": "expected a folder named focal_stacks",

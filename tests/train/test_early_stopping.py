@@ -16,7 +16,7 @@ from tests.support.tiny_recipe import tiny_recipe  # noqa: E402
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import RecipeError  # noqa: E402
 from mddnet.train import loop  # noqa: E402
-from mddnet.train.early_stopping import EarlyStopping  # noqa: E402
+from mddnet.train.record import EarlyStopping  # noqa: E402
 from mddnet.train.scenes import Scenes, open_run_scenes  # noqa: E402
 
 

@@ -15,8 +15,9 @@ from tests.support.tiny_recipe import tiny_recipe  # noqa: E402
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours  # noqa: E402
 from mddnet.data.batch import Batch  # noqa: E402
 from mddnet.model.network import Maps  # noqa: E402
+from mddnet.scenes.small_pictures import UNKNOWN_COLOUR  # noqa: E402
 from mddnet.train.loop import train  # noqa: E402
-from mddnet.train.pictures import UNKNOWN, figure  # noqa: E402
+from mddnet.train.pictures import figure  # noqa: E402
 
 H, W = 32, 40
 
@@ -46,7 +47,7 @@ def test_perfect_prediction_has_colours_of_truth() -> None:
     assert picture.shape == (4 * H, 5 * W, 3) and picture.dtype == np.uint8
     photo, depth, depth_said, coc, coc_said = np.split(picture[:H], 5, axis=1)
     assert (photo == 128).all()
-    assert (depth[:8] == UNKNOWN).all() and (coc[:8] == UNKNOWN).all()
+    assert (depth[:8] == UNKNOWN_COLOUR).all() and (coc[:8] == UNKNOWN_COLOUR).all()
     assert np.abs(depth[8:].astype(int) - depth_said[8:]).max() <= 3
     assert np.abs(coc[8:].astype(int) - coc_said[8:]).max() <= 3
     assert (depth[8, 0] == DEPTH_COLOURS[0]).all() and (depth[8, -1] == DEPTH_COLOURS[-1]).all()

@@ -22,12 +22,10 @@ def manifest_rows(
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
-            rows = list(reader)
-            header = reader.fieldnames or []
+            rows, header = list(reader), reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CaptureError(f"{path}: not a readable manifest ({error}); expected a CSV file with a header") from error
-    missing = [c for c in columns if c not in header]
-    if missing:
+    if missing := [c for c in columns if c not in header]:
         raise CaptureError(
             f"{path}: no column {', '.join(missing)}; the header is {display(', '.join(header)) if header else 'empty'}"
         )

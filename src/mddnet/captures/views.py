@@ -12,41 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mddnet.captures.kind import Kind, ListedCapture
+from mddnet.captures.kind import Kind
 from mddnet.captures.manifest import check_unique, file_inside, manifest_rows
-from mddnet.captures.rgbd import read_codes, read_rgb_file
+from mddnet.captures.rgbd import ListedImage, read_codes
 from mddnet.errors import CaptureError
-from mddnet.types import Float32Array, InvDepthUnit, UInt8Array
+from mddnet.types import Float32Array, InvDepthUnit
 
 INDEX = "index.csv"
-NEAREST_M = 0.2
-"""Depth in metres of the largest code."""
+NEAREST_M = 0.2  # depth of the largest code
 LICENCE = "rendered from free models; see the packages of the generator"
 
 
 @dataclass(frozen=True, slots=True)
-class RenderedView(ListedCapture):
+class RenderedView(ListedImage):
     """A rendered image with its depth; ``hfov_deg`` is the horizontal field of view."""
 
-    image: Path
     depth: Path
     hfov_deg: float
-
     unit: InvDepthUnit = "1/m"
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """Image and depth."""
         return self.image, self.depth
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The field of view."""
         return {"hfov_deg": self.hfov_deg}
-
-    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
-        return read_rgb_file(self.image, notes)
 
     def read_inv_depth(self, notes: list[str] | None = None) -> Float32Array:  # as of RgbdFrame
         """(H, W) float32, 1/m, 0 at infinity; CaptureError if the file is damaged or not one channel of uint16."""
@@ -63,11 +54,7 @@ def has_views(root: Path) -> bool:
 
 
 def list_views(root: Path) -> list[RenderedView]:
-    """The views of all folders below ``root``, in the order of their indices.
-
-    Raises:
-        CaptureError: for an incomplete index, a missing file, a repeated name, or a field of view outside 0 to 180.
-    """
+    """The views of all folders below ``root``; CaptureError names the line of an index that is wrong."""
     views: list[RenderedView] = []
     for index in sorted(root.glob(f"*/{INDEX}")):
         folder = index.parent

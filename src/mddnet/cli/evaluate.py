@@ -26,15 +26,14 @@ class EvaluateOptions:
     Attributes:
         scenes: Folder of scenes built by mddnet build.
         data: Folder of the captures, with split.csv and pairs/.
-        dataset: A public data set instead of captures: all-in-3d, nyu-mat, nyu-png, kitti, middlebury-2014,
-            middlebury-2006, ddff12, syndof, rtf.
+        dataset: A public data set instead of captures: nyu-mat, nyu-png, kitti, middlebury-2014, ddff12, syndof.
         root: Folder of the data set, in the layout of its authors.
         split: Split of the captures.
         only: Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, all_in_3d, rigs, pairs,
             coc_slope, psf_shapes; default all.
         speed: Measure the speed of the network at 384 x 512.
-        baseline: Another method to measure on the same photos; may be repeated. zhuo-sim or karaali-jung (two and one
-            seconds per photo; extra build), laplacian, tenengrad, local-variance, the path of an ONNX file with a
+        baseline: Another method to measure on the same photos; may be repeated. zhuo-sim (two seconds per photo;
+            extra build), laplacian, tenengrad, local-variance, the path of an ONNX file with a
             description of the same name ending in .toml in its folder, the folder of a transformers model (Depth
             Anything, DPT, GLPN, Depth Pro; extra baselines), or a model folder of mddnet.
         alignment: What is fitted to the truth before errors in metres are computed.
@@ -103,12 +102,9 @@ def evaluate(
     tables list mask, crop, cap and alignment. docs/evaluation.md explains all metrics, docs/public-sets.md all data
     sets. report.html needs the extra report.
 
-    Parameters
-    ----------
-    model
-        A shipped model, or a model folder.
-    out
-        Folder for the results; created if missing.
+    Args:
+        model: A shipped model, or a model folder.
+        out: Folder for the results; created if missing.
     """
     from mddnet.evaluate import PARTS
 

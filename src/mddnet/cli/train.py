@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, OutFolder, wrong_split
+from mddnet.cli.flags import Count, OutFolder, SplitFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def train(
     data: Path | None = None,
     start: Annotated[str | None, Parameter(name="--from")] = None,
     out: OutFolder | None = None,
-    split: Path | None = None,
+    split: SplitFile | None = None,
     steps: Count | None = None,
     check: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
@@ -38,33 +38,22 @@ def train(
     them, and OUT/model is a complete model for mddnet predict --model. Ctrl-C or a crash loses at most the steps since
     the last checkpoint; the same command resumes the run.
 
-    Parameters
-    ----------
-    recipe
-        The recipe, a TOML file such as recipes/small.toml.
-    data
-        Folder of scenes that mddnet build wrote, to train on without a recipe.
-    start
-        With --data: the model to start from: a shipped one such as small, a model folder or a .zip of one,
-        hf://owner/name, or the folder of a run.
-    out
-        With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder model.
-    split
-        With --data: CSV file with place,split (train or dev). By default split.csv in the folder; without it, a fifth
-        of the locations is held out.
-    steps
-        With --data: training steps; by default they depend on the number of frames.
-    check
-        With --data: list the content of the folder and stop.
-    set_
-        Override a setting of the recipe: section.key=value. May be repeated.
-    accelerator
-        Device: auto, cpu, cuda, mps.
-    devices
-        With a recipe: processes per machine, one per GPU if there are GPUs; each takes data.batch_size crops per step.
-        By default 1, or as many as torchrun or srun started.
-    nodes
-        With a recipe: number of machines; by default that of torchrun or srun.
+    Args:
+        recipe: The recipe, a TOML file such as recipes/small.toml.
+        data: Folder of scenes that mddnet build wrote, to train on without a recipe.
+        start: With --data: the model to start from: a shipped one such as small, a model folder or a .zip of one,
+            hf://owner/name, or the folder of a run.
+        out: With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder
+            model.
+        split: With --data: CSV file with place,split (train or dev). By default split.csv in the folder; without it, a
+            fifth of the locations is held out.
+        steps: With --data: training steps; by default they depend on the number of frames.
+        check: With --data: list the content of the folder and stop.
+        set_: Override a setting of the recipe: section.key=value. May be repeated.
+        accelerator: Device: auto, cpu, cuda, mps.
+        devices: With a recipe: processes per machine, one per GPU if there are GPUs; each takes data.batch_size crops
+            per step. By default 1, or as many as torchrun or srun started.
+        nodes: With a recipe: number of machines; by default that of torchrun or srun.
     """
     wrong: str | None
     if (recipe is None) == (data is None):
@@ -77,7 +66,7 @@ def train(
         wrong = "no --out; expected a folder for the run, such as -o my_model"
     else:
         needs = "needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
-        wrong = _first_given({"--devices": devices, "--nodes": nodes}, needs) or wrong_split(split)
+        wrong = _first_given({"--devices": devices, "--nodes": nodes}, needs)
     if wrong is not None:
         print(f"mddnet train: {wrong}", file=sys.stderr)
         return 2
@@ -131,8 +120,8 @@ def _train_on_data(
 ) -> int:
     """Check and list the scenes; with ``out``, train, evaluate and export."""
     from rich.console import Console
-    from rich.progress import track
 
+    from mddnet.cli.progress import with_progress
     from mddnet.config import ModelConfig
     from mddnet.export.onnx import export_onnx
     from mddnet.model.network import MDDNet
@@ -148,10 +137,7 @@ def _train_on_data(
     start_from = None if start is None else start_folder(start)
     model = ModelConfig() if start_from is None else MDDNet.from_pretrained(start_from).config
 
-    def tracked(folders: Sequence[Path]) -> list[Path]:
-        return list(track(folders, "checking", console=console, transient=True, disable=not console.is_terminal))
-
-    check = check_data(data, model.defocus_cap_px, tracked)
+    check = check_data(data, model.defocus_cap_px, lambda folders: with_progress("checking", folders, len(folders)))
     split, origin = find_split(check, split_file)
     scenes = scenes_by_split(check, split)
     show_check(console, check, scenes, split, origin)

@@ -14,8 +14,7 @@ import numpy as np
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
-SPARSE = 0.1
-"""Known share of a map below which its known pixels are kept one by one when it is made smaller."""
+SPARSE = 0.1  # known share of a map below which its known pixels are kept one by one when it is made smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +64,11 @@ def _cut(array: np.ndarray, view: View) -> np.ndarray:
     return array[view.top : view.top + view.height, view.left : view.left + view.width]
 
 
-def _resized(array: np.ndarray, view: View, crop: tuple[int, int]) -> np.ndarray:
-    """Resize to the size of the crop before rotation, antialiased."""
-    height, width = crop if view.quarter_turns % 2 == 0 else crop[::-1]
-    interpolation = cv2.INTER_AREA if height < view.height else cv2.INTER_LINEAR
-    return cv2.resize(array, (width, height), interpolation=interpolation)
-
-
 def view_image(image: UInt8Array, view: View, crop: tuple[int, int]) -> UInt8Array:
     """The view of an image, (crop H, crop W, 3) uint8, antialiased."""
-    return _rotated(_resized(_cut(image, view), view, crop), view)
+    height, width = crop if view.quarter_turns % 2 == 0 else crop[::-1]
+    interpolation = cv2.INTER_AREA if height < view.height else cv2.INTER_LINEAR
+    return _rotated(cv2.resize(_cut(image, view), (width, height), interpolation=interpolation), view)
 
 
 def view_map(values: Float32Array, view: View, size: tuple[int, int]) -> Float32Array:

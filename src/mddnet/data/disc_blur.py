@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.scenes.colour_error import LARGEST_SHIFT_PX, draw_colour_shift_px
-from mddnet.scenes.render import LensFlaws, Surface, render_surfaces
+from mddnet.scenes.render import LARGEST_COLOUR_SHIFT_PX, LensFlaws, Surface, draw_colour_shift_px, render_surfaces
 from mddnet.types import UInt8Array
 
 SMALLEST_COC_PX = 0.7
@@ -40,4 +39,4 @@ def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) ->
     """
     size = float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
     signed_px = size if rng.random() < 0.5 else -size
-    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(LARGEST_SHIFT_PX, rng)), signed_px
+    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(LARGEST_COLOUR_SHIFT_PX, rng)), signed_px

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 import cv2
 import numpy as np
@@ -22,14 +21,10 @@ from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
 from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
-SYNTHETIC, PSEUDO = "photo", "pseudo"
-"""Kinds of capture whose depth is synthetic, and a pseudo-label."""
-EXACT = frozenset({"view", "stereo", SYNTHETIC})
-"""Kinds of capture whose depth is right at edges."""
-DISC_KAPPA_PX = 10.0
-"""Kappa of a photo blurred by one disc; arbitrary, because its depth is constant."""
-UPRIGHT_SHARE = 0.25
-"""Share of batches whose crops are taller than wide."""
+SYNTHETIC, PSEUDO = "photo", "pseudo"  # kinds of capture whose depth is synthetic, and a pseudo-label
+EXACT = frozenset({"view", "stereo", SYNTHETIC})  # kinds of capture whose depth is right at edges
+DISC_KAPPA_PX = 10.0  # kappa of a photo blurred by one disc; arbitrary, because its depth is constant
+UPRIGHT_SHARE = 0.25  # share of batches whose crops are taller than wide
 
 
 class SampleBatches(Dataset[Batch]):
@@ -43,8 +38,7 @@ class SampleBatches(Dataset[Batch]):
     ) -> None:
         """Prepare to draw ``length`` batches for process ``rank`` of ``ranks`` from scenes of the train split.
 
-        Raises:
-            RecipeError: if the mixture has a kind without a scene.
+        RecipeError if the mixture has a kind without a scene.
         """
         self.config, self.seed, self.length = config, seed, length
         self.rank, self.ranks = rank, ranks
@@ -80,10 +74,11 @@ class SampleBatches(Dataset[Batch]):
             return self._of_disc(rng, entry, crop)
         truth = self.pool.truth(entry)
         frame = entry.record.frames[int(rng.integers(len(entry.record.frames)))]
-        return sample(rng, frame, partial(self._image, entry, frame), truth, entry.record, self.config, crop)
 
-    def _image(self, entry: SceneEntry, frame: FrameRecord, sharp: bool) -> UInt8Array:
-        return self.pool.image(entry, entry.record.sharp if sharp else frame.file)
+        def image_of(sharp: bool) -> UInt8Array:
+            return self.pool.image(entry, entry.record.sharp if sharp else frame.file)
+
+        return sample(rng, frame, image_of, truth, entry.record, self.config, crop)
 
     def _of_disc(self, rng: np.random.Generator, entry: SceneEntry, crop: tuple[int, int]) -> Batch:
         photo = self.pool.image(entry, entry.record.sharp)

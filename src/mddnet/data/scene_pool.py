@@ -12,9 +12,8 @@ import numpy as np
 
 from mddnet.data.split import split_of
 from mddnet.errors import CaptureError
-from mddnet.photo.image_file import opened_image
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
-from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
+from mddnet.scenes.store import list_scenes, read_confidence, read_image, read_inv_depth, read_scene
 from mddnet.types import SPLITS, Float32Array, SceneRecord, Split, UInt8Array
 
 LEAST_KNOWN = 50
@@ -55,8 +54,7 @@ def open_by_split(
 ) -> dict[Split, list[SceneEntry]]:
     """The wanted splits of the scenes below ``root``, ``root/KIND/SCENE/scene.json``; only these files are read.
 
-    Raises:
-        CaptureError: for a scene whose location is not listed, or if a split is empty.
+    CaptureError for a scene whose location is not listed, or if a split is empty.
     """
     stamped = ((folder, scene_stamp(folder), read_scene(folder)) for folder in list_scenes(root))
     entries = (SceneEntry(folder, folder.parent.name, record, stamp) for folder, stamp, record in stamped)
@@ -71,8 +69,7 @@ def open_by_split(
 def by_split(entries: Iterable[SceneEntry], locations: Mapping[str, Split]) -> dict[Split, list[SceneEntry]]:
     """Scenes by the split of their location.
 
-    Raises:
-        CaptureError: for a scene whose location is not listed: it could leak into another split.
+    CaptureError for a scene whose location is not listed: it could leak into another split.
     """
     found: dict[Split, list[SceneEntry]] = {split: [] for split in SPLITS}
     for entry in entries:
@@ -89,22 +86,16 @@ def by_split(entries: Iterable[SceneEntry], locations: Mapping[str, Split]) -> d
 def read_truth(entry: SceneEntry) -> SceneTruth:
     """Read a scene's inverse depth and its confidence, normalised to the scene's 2-98 % range.
 
-    Raises:
-        CaptureError: if hardly any of the map is known.
+    CaptureError if hardly any of the map is known.
     """
-    u = read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth
-    confidence = None
-    if entry.record.confidence is not None:
-        with opened_image(entry.folder / entry.record.confidence, BUILD_AGAIN) as image:
-            confidence = np.asarray(image.convert("L"), dtype=np.float32) / 255.0
-    return truth_of(str(entry.folder), u, confidence)
+    folder, record = entry.folder, entry.record
+    return truth_of(str(folder), read_inv_depth(folder / record.inv_depth), read_confidence(folder, record))
 
 
 def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None) -> SceneTruth:
     """Normalise an inverse depth map to its 2-98 % range; ``name`` is for errors, no confidence is full confidence.
 
-    Raises:
-        CaptureError: if fewer than 50 pixels of the map are known.
+    CaptureError if fewer than 50 pixels of the map are known.
     """
     known = np.isfinite(inv_depth)
     if known.sum() < LEAST_KNOWN:

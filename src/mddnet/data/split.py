@@ -17,9 +17,7 @@ from mddnet.types import SPLITS, Split
 def read_split(path: Path) -> dict[str, Split]:
     """Read a split file: the split of each location.
 
-    Raises:
-        CaptureError: if the file cannot be read, a column is missing, a split is unknown, or a location is listed
-            twice.
+    CaptureError if the file cannot be read, a column is missing, a split is unknown, or a location is listed twice.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

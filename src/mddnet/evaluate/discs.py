@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.evaluate.samples import Options, Sample, Source
-from mddnet.evaluate.scenes import EvaluationScene, SceneReader
+from mddnet.evaluate.scenes import SceneReader
 from mddnet.metrics import Truth, texture_mask
 from mddnet.types import Float32Array, UInt8Array
 
@@ -176,12 +177,12 @@ BLURS: dict[str, tuple[str, list[tuple[Shape, int, float]]]] = {
 """By part of an evaluation: title, and the shape, long side of the photo and diameter of every blur; 0 is unchanged."""
 
 
-def disc_source(part: str, scenes: Sequence[EvaluationScene], options: Options) -> Source:
+def disc_source(part: str, scenes: Sequence[SceneEntry], options: Options) -> Source:
     """The sharp images of scenes with each blur of a part of :data:`BLURS`."""
     title, blurs = BLURS[part]
     reader = SceneReader(options)
 
-    def load(scene: EvaluationScene, shape: Shape, long_side_px: int, diameter_px: float) -> Truth | None:
+    def load(scene: SceneEntry, shape: Shape, long_side_px: int, diameter_px: float) -> Truth | None:
         photo = resized(reader.maps(scene)[0].sharp, long_side_px)
         if photo is None or not (textured := texture_mask(photo)).any():
             return None

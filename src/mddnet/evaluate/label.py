@@ -20,10 +20,11 @@ from PIL import Image
 from mddnet.captures.photo_folder import list_photos
 from mddnet.captures.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
 from mddnet.data.evenly import evenly
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError, MddnetError, ModelError
 from mddnet.evaluate.methods import Method
 from mddnet.evaluate.pseudo_labels import Checks, pseudo_label
-from mddnet.evaluate.scenes import EvaluationScene, read_maps
+from mddnet.evaluate.scenes import read_maps
 from mddnet.io.atomic import atomic_write, atomic_write_text, write_csv
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import read_json_object
@@ -142,7 +143,7 @@ def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Ch
             return kept
         measured = mask = None
         if task.scene is not None:
-            maps = read_maps(EvaluationScene(task.scene, task.source, read_scene(task.scene)))
+            maps = read_maps(SceneEntry(task.scene, task.source, read_scene(task.scene)))
             measured, mask = maps.inv_depth, maps.mask
         found = pseudo_label(teacher, read_rgb_file(task.image), checks, measured, mask)
     except ModelError:
@@ -200,8 +201,8 @@ def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
     labelled, rejected = [], []
     for row in rows:
         task = row.task
-        facts = {"source": task.source, "place": task.location}
-        facts |= {name: f"{value:.4f}" for name, value in row.measures.items()}
+        measures = {name: f"{value:.4f}" for name, value in row.measures.items()}
+        facts = {"source": task.source, "place": task.location, **measures}
         if row.state in ("labelled", "kept"):
             rgb, depth, _ = task.files()
             facts |= {"rgb": rgb, "depth": depth, "depth_unit": PSEUDO_UNIT, "licence": task.licence}

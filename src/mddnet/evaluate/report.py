@@ -63,7 +63,7 @@ def _section(result: SourceResult, evaluation: Evaluation) -> dict[str, Any]:
         "title": result.source.title,
         "counts": f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
         "headlines": _headlines(model),
-        "figures": {title: _png(figure) for title, figure in _figures(model)},
+        "figures": {title: _address(_encoded(figure, "png", dpi=110), "png") for title, figure in _figures(model)},
         "cases": [(label, found) for label, found in cases if found],
         "tables": source_tables(result, evaluation),
     }
@@ -145,12 +145,6 @@ def _axes(x: str, y: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _png(figure: Figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
-    return _address(stream.getvalue(), "png")
-
-
 def _address(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
@@ -179,6 +173,10 @@ def _comparison(rows: list[tuple[str, tuple[SmallPicture, ...]]]) -> bytes:
                 axes.imshow(np.asarray(image.convert("RGB")))
             title = f"{name}\n{picture.title}" if axes is line[0] else picture.title
             axes.set_title(title.replace("$", r"\$"), fontsize=7, loc="left")
+    return _encoded(figure, "jpeg", dpi=100)
+
+
+def _encoded(figure: Figure, kind: str, dpi: int) -> bytes:
     stream = io.BytesIO()
-    figure.savefig(stream, format="jpeg", dpi=100)
+    figure.savefig(stream, format=kind, dpi=dpi, metadata={"Software": None} if kind == "png" else None)
     return stream.getvalue()

@@ -85,7 +85,7 @@ def evaluate_model(
             split_of = read_split(data_root / "split.csv")
         choice = choose_scenes(scenes_root, split_of, split, kinds, options.scenes_per_location)
     sources = [
-        scene_source(kind, [scene for scene in choice.scenes if scene.kind == kind], options)
+        scene_source(kind, [scene for scene in choice.scenes if scene.group == kind], options)
         for kind in MEASURED_KINDS
         if kind in only and scenes_root is not None
     ]

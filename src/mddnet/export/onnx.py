@@ -1,8 +1,13 @@
-"""Export to ONNX: any batch, height and width; weights stored as float16, computed in float32, float16 or int8."""
+"""Export to ONNX: any batch, height and width; weights stored as float16, computed in float32, float16 or int8.
+
+A complete model is a folder or one .zip with graph, configuration, weights and card.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,20 +20,21 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.parser import parse_node
 from onnxscript.rewriter import rewrite
 from onnxscript.rewriter.rules.common import fuse_pad_into_conv_rule
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mddnet.errors import ModelError
 from mddnet.export.precision import Precision, converted, differences
 from mddnet.io.atomic import atomic_write
-from mddnet.model.checkpoint import SMALLEST_HALF, write_config
-from mddnet.model.folder import GRAPH_FILE, read_config
+from mddnet.model.archive import pack
+from mddnet.model.checkpoint import SMALLEST_HALF, write_config, write_weights
+from mddnet.model.folder import CARD_FILE, GRAPH_FILE, MODEL_FILES, WEIGHTS_FILE, model_folder, read_config
 from mddnet.model.network import INPUT_MULTIPLE, Maps, MDDNet
 from mddnet.types import MAP_STRIDE
 
 OPSET = 18
 OUTPUTS = Maps._fields
-MAPS = OUTPUTS[:-1]
-"""Outputs that are maps; the last one is the camera."""
+MAPS = OUTPUTS[:-1]  # outputs that are maps; the last one is the camera
 
 
 def store_weights_as_half(graph: onnx.ModelProto) -> None:
@@ -137,7 +143,7 @@ def traced(module: nn.Module, example: Tensor, outputs: Sequence[str], sizes: Ma
 def export_onnx(
     model: Path, out: Path, half: bool = True, name: str | None = None, precision: Precision = "fp32"
 ) -> Path:
-    """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``.
+    """Write ``model.onnx`` and ``config.json`` of a trained model folder into ``out``; return the path of the graph.
 
     Args:
         model: folder with ``model.safetensors`` and ``config.json``.
@@ -147,11 +153,7 @@ def export_onnx(
         precision: number format of the computation. ``fp16`` halves the memory on a GPU; ``int8`` quantises weights,
             and activations dynamically. The differences from float32 are written to ``config.json``.
 
-    Returns:
-        Path of the ONNX file.
-
-    Raises:
-        ModelError: if the model cannot be read, lacks a task, or cannot run in that precision.
+    ModelError if the model cannot be read, lacks a task, or cannot run in that precision.
     """
     network = MDDNet.from_pretrained(model)
     config = network.config
@@ -173,3 +175,39 @@ def export_onnx(
     facts = read_config(model)
     write_config(out, {**facts, "name": name or facts["name"], "onnx": stated})
     return out / GRAPH_FILE
+
+
+def export_model(
+    reference: str | os.PathLike[str],
+    out: Path,
+    half: bool = True,
+    name: str | None = None,
+    precision: Precision = "fp32",
+    weights: bool = True,
+) -> Path:
+    """Write a trained model in the format that ``mddnet.load`` takes, and return ``out``.
+
+    ``reference`` is a model with weights, as for ``MDDNet.from_pretrained``; ``out`` a folder, whose card.md is kept if
+    there is one, or a ``.zip``; ``weights`` includes those for further training. The rest is as of :func:`export_onnx`.
+    """
+    source = model_folder(reference, weights=True)
+    if out.suffix.lower() == ".zip":
+        with tempfile.TemporaryDirectory(prefix="mddnet-") as folder:
+            _export(source, Path(folder), half, name, precision, weights)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(out, lambda stream: pack(Path(folder), stream, MODEL_FILES))
+    else:
+        _export(source, out, half, name, precision, weights)
+    return out
+
+
+def _export(source: Path, out: Path, half: bool, name: str | None, precision: Precision, weights: bool) -> None:
+    export_onnx(source, out, half, name, precision)
+    if out.resolve() == source.resolve():
+        return
+    if weights:
+        write_weights(out, load_file(source / WEIGHTS_FILE), half)
+    card = source / CARD_FILE
+    if card.is_file() and not (out / CARD_FILE).exists():
+        text = card.read_bytes()
+        atomic_write(out / CARD_FILE, lambda stream: stream.write(text))

@@ -46,12 +46,9 @@ def converted(graph: onnx.ModelProto, precision: Literal["fp16", "int8"]) -> onn
 def differences(reference: onnx.ModelProto, other: onnx.ModelProto) -> dict[str, float]:
     """Differences of the maps of a graph from those of the float32 one, on synthetic images blurred in strips.
 
-    Returns:
-        Mean absolute difference of relative inverse depth over its standard deviation, and of CoC in pixels, the
-        largest one of CoC, and the share of blurred pixels with the same sign.
-
-    Raises:
-        ModelError: if ONNX Runtime cannot run the other graph on a CPU.
+    Mean absolute difference of relative inverse depth over its standard deviation, and of CoC in pixels, the largest
+    one of CoC, and the share of blurred pixels with the same sign. ModelError if ONNX Runtime cannot run the other
+    graph on a CPU.
     """
     images = _test_images()
     try:

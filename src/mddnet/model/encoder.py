@@ -53,8 +53,7 @@ class Encoder(nn.Module):
     def __init__(self, name: str, pretrained: bool = True) -> None:
         """Build the encoder of a timm name; ``pretrained`` starts from ImageNet weights.
 
-        Raises:
-            ModelError: for an unknown name, or an encoder without such a feature pyramid.
+        ModelError for an unknown name, or an encoder without such a feature pyramid.
         """
         super().__init__()
         try:

@@ -18,11 +18,8 @@ def hub_folder(reference: str, names: Sequence[str]) -> Path:
     """Download files of a model into the hub's cache, and return the folder there; without a network, use the cache.
 
     The reference is ``hf://owner/name``, or ``hf://owner/name@revision`` with a branch, tag or commit. ``HF_ENDPOINT``,
-    ``HF_HOME``, ``HF_HUB_OFFLINE`` and a stored token work as usual.
-
-    Raises:
-        ModelError: if the reference is malformed, huggingface_hub is not installed, the hub refuses, or it cannot be
-            reached and the model is not cached.
+    ``HF_HOME``, ``HF_HUB_OFFLINE`` and a stored token work as usual. ModelError if the reference is malformed,
+    huggingface_hub is not installed, the hub refuses, or it cannot be reached and the model is not cached.
     """
     parts = _REFERENCE.fullmatch(reference)
     if parts is None or any(part in reference for part in ("..", "--")):

@@ -27,8 +27,7 @@ from mddnet.model.decoder import Decoder, SoftConnection
 from mddnet.model.encoder import Encoder
 from mddnet.model.folder import CONFIG_FILE, WEIGHTS_FILE, model_folder, read_config, shipped_root
 
-INPUT_MULTIPLE = 32
-"""Height and width of the input are multiples of the encoder's coarsest stride."""
+INPUT_MULTIPLE = 32  # height and width of the input are multiples of the encoder's coarsest stride
 LEAST_ROOT, LARGEST_ROOT = 0.01, 0.999
 """Limits of the square root of CoC over cap: 0.006 px and 63.9 px with a cap of 64 px. At 0 the square has no gradient,
 and none above the cap."""
@@ -89,12 +88,9 @@ class MDDNet(nn.Module):
     def from_pretrained(cls, reference: str | os.PathLike[str]) -> MDDNet:
         """Load the network of a trained model, in evaluation mode, float32.
 
-        Args:
-            reference: a shipped name, a folder, a ``.zip`` or ``hf://owner/name``, as for ``mddnet.load``.
-
-        Raises:
-            ModelError: if there is no such model, a file is missing or damaged, the format has another version, or the
-                weights do not match the configuration.
+        ``reference`` is a shipped name, a folder, a ``.zip`` or ``hf://owner/name``, as for ``mddnet.load``. ModelError
+        if there is no such model, a file is missing or damaged, the format has another version, or the weights do not
+        match the configuration.
 
         Example:
             >>> network = MDDNet.from_pretrained("small")

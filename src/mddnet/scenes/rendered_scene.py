@@ -28,7 +28,6 @@ from mddnet.errors import RejectedScene
 from mddnet.io.atomic import atomic_write
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import render
-from mddnet.scenes.colour_error import draw_colour_shift_px
 from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
 from mddnet.scenes.remarks import depth_remarks
@@ -144,7 +143,7 @@ def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> render.LensFl
             cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi))
         )
     if rng.random() < COLOUR_ERROR_SHARE:
-        return render.LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
+        return render.LensFlaws(aperture, render.draw_colour_shift_px(0.125 * largest_coc_px, rng))
     return render.LensFlaws(aperture)
 
 

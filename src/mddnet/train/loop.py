@@ -18,12 +18,11 @@ from mddnet.errors import ModelError, RecipeError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import save_weights
 from mddnet.model.network import Maps, MDDNet
-from mddnet.train.early_stopping import EarlyStopping
 from mddnet.train.monitor import Monitor
 from mddnet.train.optim import build_optimiser, moving_average, set_learning_rates
 from mddnet.train.pictures import figure
 from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
-from mddnet.train.record import CHECKPOINT, Checkpoint, RunState, run_folder
+from mddnet.train.record import CHECKPOINT, Checkpoint, EarlyStopping, RunState, run_folder
 from mddnet.train.scenes import Scenes, open_run_scenes
 from mddnet.train.validate import quick_validation
 
@@ -35,11 +34,8 @@ def train(
 
     Batch n depends on the seed and n alone, and a checkpoint holds all other state, so an interrupted run ends with the
     same weights as an uninterrupted one. ``accelerator`` is a device as Lightning Fabric names it; without ``scenes``,
-    those of the recipe are opened; the first of the processes validates and writes.
-
-    Raises:
-        MddnetError: if scenes, split or an existing checkpoint do not match the recipe, the loss is not finite, or
-            another run writes into the folder.
+    those of the recipe are opened; the first of the processes validates and writes. MddnetError if scenes, split or an
+    existing checkpoint do not match the recipe, the loss is not finite, or another run writes into the folder.
     """
     fabric = start_processes(accelerator, recipe.train.precision, processes)
     with run_folder(recipe.train.out) if fabric.is_global_zero else nullcontext():
@@ -64,7 +60,10 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     model, fabric_optimiser = fabric.setup(network, optimiser)
     average = moving_average(network, recipe.optim)
     state = RunState(network, average.module, optimiser, EarlyStopping(recipe.train.patience))
-    checkpoint = Checkpoint(out / CHECKPOINT, recipe.config_hash, _setup(recipe, scenes, ranks))
+    # what the order of the data depends on besides the recipe
+    setup = "1 process" if ranks == 1 else f"{ranks} processes"
+    setup += f" of {max(recipe.data.workers, 1)} worker(s) each, {scenes.size}" if scenes.shards else ""
+    checkpoint = Checkpoint(out / CHECKPOINT, recipe.config_hash, setup)
     checkpoint.restore(state)
     _check_one_step(fabric, state.step, out)
     batches = _batches(recipe, fabric, scenes, state.step)
@@ -124,8 +123,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
 def start_network(recipe: Recipe) -> MDDNet:
     """The network of a recipe with its initial weights.
 
-    Raises:
-        ModelError: if these are weights of another network.
+    ModelError if these are weights of another network.
     """
     if recipe.train.start_from is None:
         return MDDNet(recipe.model)
@@ -186,13 +184,6 @@ def _finish(recipe: Recipe, state: RunState, monitor: Monitor) -> None:
         monitor.say(f"{why if stopping.stop else ''}the best weights, of step {stopping.step}, are kept")
         step = stopping.step
     save_weights(recipe.train.out / "model", recipe, network.state_dict(), steps=step)
-
-
-def _setup(recipe: Recipe, scenes: Scenes, ranks: int) -> str:
-    """What the order of the data depends on besides the recipe."""
-    processes = "1 process" if ranks == 1 else f"{ranks} processes"
-    workers = max(recipe.data.workers, 1)
-    return f"{processes} of {workers} worker(s) each, {scenes.size}" if scenes.shards else processes
 
 
 def _check_one_step(fabric: Fabric, step: int, out: Path) -> None:

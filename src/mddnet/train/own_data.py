@@ -31,8 +31,7 @@ from mddnet.types import Split
 HELD_OUT_SHARE = 0.2
 BATCH_SIZE = 8
 LARGEST_CROP_PX = 256
-VALIDATIONS, PATIENCE = 15, 5
-"""Validations during the run, and those without improvement that end it."""
+VALIDATIONS, PATIENCE = 15, 5  # validations during the run, and those without improvement that end it
 FROM_SCRATCH = {"lr": 1e-3, "encoder_lr": 3e-4}
 FINE_TUNING = {"lr": 2e-4, "encoder_lr": 5e-5}
 SPLIT, SCENES, RECIPE = "split.csv", "scenes.csv", "recipe.toml"
@@ -67,8 +66,7 @@ def split_by_location(scenes: Sequence[CheckedScene]) -> dict[str, Split]:
 def scenes_by_split(check: DataCheck, locations: Mapping[str, Split]) -> Scenes:
     """The scenes to train and to validate on.
 
-    Raises:
-        CaptureError: for a location that the split does not list, or if no scene is left for training.
+    CaptureError for a location that the split does not list, or if no scene is left for training.
     """
     found = by_split((scene.entry for scene in check.scenes), locations)
     if not found["train"]:
@@ -102,10 +100,8 @@ def make_recipe(
 ) -> Recipe:
     """Make a recipe with settings derived from the scenes, for a run in ``out`` that starts from the model ``start``.
 
-    ``steps`` and ``overrides``, each ``section.key=value``, replace derived settings.
-
-    Raises:
-        RecipeError: for an invalid override, or one for which the command line has a flag.
+    ``steps`` and ``overrides``, each ``section.key=value``, replace derived settings. RecipeError for an invalid
+    override, or one for which the command line has a flag.
     """
     for override in overrides:
         flag = FLAG_OF_KEY.get(override.partition("=")[0].strip())
@@ -159,8 +155,7 @@ def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos:
 def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe) -> None:
     """Write split.csv, scenes.csv (split and blur of every scene, or why it was rejected) and recipe.toml.
 
-    Raises:
-        TrainingError: if a run was started there on other scenes or with another split.
+    TrainingError if a run was started there on other scenes or with another split.
     """
     out = recipe.train.out
     used = {scene.name: split_of(scene.entry.record.location, split) or "" for scene in check.scenes}
@@ -188,9 +183,7 @@ def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe
 def start_folder(reference: str | os.PathLike[str]) -> Path:
     """Find the model to start from, a folder or .zip, by a reference as for ``mddnet.load`` or the folder of a run.
 
-    Raises:
-        RecipeError: if it has no weights for further training.
-        ModelError: if there is no such model.
+    RecipeError if it has no weights for further training; ModelError if there is no such model.
     """
     run = Path(reference) / "model"
     in_run = reference not in shipped_models() and (run / WEIGHTS_FILE).is_file()

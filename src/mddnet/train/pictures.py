@@ -7,15 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
 from mddnet.data.batch import Batch
 from mddnet.loss.lens_law import align_scale_shift
 from mddnet.model.network import Maps
+from mddnet.scenes.small_pictures import coloured
 from mddnet.types import MAP_STRIDE, BoolArray, UInt8Array
 
 CROPS = 4
-UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)
-"""Colour where the truth is unknown."""
 
 
 def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
@@ -55,7 +54,5 @@ def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
 
 
 def _coloured(values: Tensor, low: float, high: float, table: UInt8Array, where: BoolArray | None) -> UInt8Array:
-    picture = colours(values.cpu().numpy().astype(np.float32), low, high, table)
-    if where is not None:
-        picture[~where] = UNKNOWN
-    return picture
+    shown = values.cpu().numpy().astype(np.float32)
+    return coloured(shown if where is None else np.where(where, shown, np.float32(np.nan)), low, high, table)

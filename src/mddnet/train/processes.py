@@ -32,8 +32,7 @@ ONE_PROCESS = Processes()
 def processes_of(environment: Mapping[str, str], devices: int | None = None, nodes: int | None = None) -> Processes:
     """The requested number of processes, or that of a launcher: torchrun or SLURM, by environment variables.
 
-    Raises:
-        TrainingError: if a variable is not a number, or the launcher started another number than requested.
+    TrainingError if a variable is not a number, or the launcher started another number than requested.
     """
     if "TORCHELASTIC_RUN_ID" in environment:
         here = _number(environment, "LOCAL_WORLD_SIZE")

@@ -20,8 +20,7 @@ from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 LONG_SIDE = 384
 FRAMES_PER_SCENE = 3
-CLEAR_SIGN = 0.01
-"""Smallest CoC, as a fraction of the long side, for sign accuracy."""
+CLEAR_SIGN = 0.01  # smallest CoC, as a fraction of the long side, for sign accuracy
 
 
 @dataclass(frozen=True, slots=True)

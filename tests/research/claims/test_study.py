@@ -179,8 +179,8 @@ def test_counterpart_has_same_truth_and_rendered_blur(made: Path, tmp_path: Path
     assert [(f.u_focus, f.kappa_px) for f in rendered.record.frames] == [
         (f.u_focus, f.kappa_px) for f in (real.record.frames[0], real.record.frames[-1])
     ]
-    u = read_inv_depth(real.folder / real.record.inv_depth).inv_depth
-    u_counterpart = read_inv_depth(rendered.folder / rendered.record.inv_depth).inv_depth
+    u = read_inv_depth(real.folder / real.record.inv_depth)
+    u_counterpart = read_inv_depth(rendered.folder / rendered.record.inv_depth)
     assert np.array_equal(np.isfinite(u), np.isfinite(u_counterpart))
     assert np.nanmax(np.abs(u - u_counterpart)) < 1e-3
     frame = rendered.record.frames[-1]

@@ -117,8 +117,7 @@ def _codec_cases(files: Files) -> Cases:
 def _read_codec(folder: Path) -> None:
     from mddnet.scenes.store import read_inv_depth
 
-    found = read_inv_depth(folder / "inv_depth.png")
-    assert not np.isinf(found.inv_depth).any()
+    assert not np.isinf(read_inv_depth(folder / "inv_depth.png")).any()
 
 
 # --- shards -----------------------------------------------------------------------------------------------------------

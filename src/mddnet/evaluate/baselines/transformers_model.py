@@ -67,7 +67,11 @@ class TransformersModel:
             # the package raises exceptions of many libraries
             hint = f"give the folder of `hf download {source} --local-dir FOLDER`"
             raise ModelError(f"{source}: no local transformers model ({_first_line(error)}); {hint}") from error
-        self.quantities: tuple[Quantity, ...] = (_quantity(source, config),)
+        kind = getattr(config, "model_type", None)
+        if kind not in MODEL_TYPES:
+            raise ModelError(f"{source}: a network of type {kind}; expected one of {', '.join(MODEL_TYPES)}")
+        in_metres = getattr(config, "depth_estimation_type", "relative") == "metric"
+        self.quantities: tuple[Quantity, ...] = (MODEL_TYPES[kind] or ("depth_m" if in_metres else "inv_depth"),)
         try:
             self._processor = transformers.AutoImageProcessor.from_pretrained(source, **local)  # type: ignore[no-untyped-call]
             network = transformers.AutoModelForDepthEstimation
@@ -90,14 +94,6 @@ class TransformersModel:
         except Exception as error:
             raise ModelError(f"{self.name}: cannot run on {width} x {height} pixels ({_first_line(error)})") from error
         return estimate_from(self.quantities[0], values.reshape(values.shape[-2:]))
-
-
-def _quantity(source: str, config: Any) -> Quantity:
-    kind = getattr(config, "model_type", None)
-    if kind not in MODEL_TYPES:
-        raise ModelError(f"{source}: a network of type {kind}; expected one of {', '.join(MODEL_TYPES)}")
-    in_metres = getattr(config, "depth_estimation_type", "relative") == "metric"
-    return MODEL_TYPES[kind] or ("depth_m" if in_metres else "inv_depth")
 
 
 def _first_line(error: Exception) -> str:

@@ -23,12 +23,11 @@ from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets import files
 from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
 from mddnet.evaluate.datasets.mat_file import read_mat
-from mddnet.evaluate.datasets.record import Crop, Failure, Item, MissingFiles
+from mddnet.evaluate.datasets.record import Failure, Item, MissingFiles
 from mddnet.metrics import Truth
 
 MAT_FILE, SPLITS_FILE = "nyu_depth_v2_labeled.mat", "splits.mat"
 BORDER = np.s_[7:474, 7:632]  # the part of a frame that contains the undistorted photo; the PNG form is black outside
-EIGEN_CROP = Crop(45, 471, 41, 601, 480, 640, "Eigen et al. 2014, as evaluated since")
 
 
 def list_mat(root: Path) -> Iterator[Item]:

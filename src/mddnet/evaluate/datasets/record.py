@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -65,6 +66,9 @@ class Item:
     load: Callable[[], Truth]  # with those of :data:`MAPS` that are known; raises CaptureError
 
 
+ListItems = Callable[[Path], Iterable[Item | Failure]]  # lists the photos below a root; raises CaptureError
+
+
 class MissingFiles(CaptureError):
     """A file or folder that every photo of a data set needs is missing."""
 
@@ -90,9 +94,18 @@ class Dataset:
     licence: str
     expects: str  # the layout below the root, one path per line
     protocol: Protocol
-    list_items: Callable[[Path], Iterable[Item | Failure]]  # the photos below a root; raises CaptureError
+    list_items: ListItems
     checksums: Mapping[str, str] = field(default_factory=dict)  # MD5 by path below the root, where known
     unverified: str = ""  # part of layout or encoding that is unverified
+
+    @classmethod
+    def of(cls, name: str, entry: dict[str, Any]) -> Dataset:
+        """The data set of an entry of ``datasets.toml``."""
+        module, _, function = entry.pop("reader").partition(":")
+        list_items = getattr(import_module(f"mddnet.evaluate.datasets.{module}"), function)
+        crop, limits = entry.pop("crop", None), entry.pop("depth_range_m", None)
+        protocol = Protocol(entry.pop("mask"), crop and Crop(**crop), limits and tuple(limits))
+        return cls(name, protocol=protocol, list_items=list_items, **entry)
 
     def origin(self) -> str:
         """Source and licence, and what is unverified, as text."""

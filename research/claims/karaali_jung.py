@@ -6,15 +6,12 @@ Processing 27(3), 2018). The constants are those of the authors' public code. Ne
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from mddnet.color import linear_from_srgb
-from mddnet.evaluate.baselines.gradients import Gradient
-from mddnet.evaluate.methods import FunctionMethod
+from mddnet.evaluate.baselines.zhuo_sim import Gradient
 from mddnet.metrics import luminance
 from mddnet.types import BoolArray, UInt8Array
 
@@ -132,6 +129,3 @@ def domain_transform(
                 lines[i] += kept[i] * (lines[i + 1] - lines[i])
             result = np.moveaxis(lines, 0, axis)
     return result
-
-
-BASELINES = {"karaali-jung": partial(FunctionMethod, "karaali-jung", "sigma_px", sigma_map, ("cv2", "scipy"))}
