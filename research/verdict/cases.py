@@ -86,7 +86,7 @@ class Case:
         """Read and downsample the photo and its truth."""
         record = self.record
         image, sharp = read_image(self.folder / self.file), read_image(self.folder / record.sharp)
-        u = read_inv_depth(self.folder / record.inv_depth).inv_depth.copy()
+        u = read_inv_depth(self.folder / record.inv_depth).copy()
         if record.confidence is not None:
             u[read_image(self.folder / record.confidence)[..., 0] < CONFIDENT] = np.nan
         height, width = image.shape[:2]
