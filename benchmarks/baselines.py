@@ -29,7 +29,6 @@ from mddnet.io.atomic import atomic_write_text
 from mddnet.metrics import vertical_position
 from mddnet.types import Float32Array, UInt8Array
 
-CLASSICAL = ("zhuo-sim", "karaali-jung")
 REAL_BLUR = ("focal_stacks", "light_fields")
 PYDNET = "PyDNet++"
 PRIOR = "vertical-position prior"
@@ -55,6 +54,13 @@ class VerticalPosition:
         inv_depth = vertical_position(photo.shape[0], photo.shape[1])
         nothing = np.zeros_like(inv_depth)
         return Maps(inv_depth, nothing, nothing)
+
+
+def karaali_jung() -> Method:
+    """Karaali and Jung, "Edge-Based Defocus Blur Estimation With Adaptive Scale Selection", 2018."""
+    from research.claims.karaali_jung import sigma_map
+
+    return FunctionMethod("karaali-jung", "sigma_px", sigma_map, ("cv2", "scipy"))
 
 
 def pydnet(weights: Path) -> Method:
@@ -134,7 +140,7 @@ def main(
     path = out / "baselines.json"
     kinds = json.loads(path.read_text(encoding="utf-8"))["kinds"] if path.is_file() else {}
     for kind in only:
-        classical = [find_baseline(name) for name in CLASSICAL] if kind in REAL_BLUR else []
+        classical = [find_baseline("zhuo-sim"), karaali_jung()] if kind in REAL_BLUR else []
         if (found := measured(scenes, data, kind, [*classical, *learned])) is not None:
             kinds[kind] = found
             atomic_write_text(path, json.dumps({"kinds": kinds}, indent=1) + "\n")
