@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,9 @@ def karaali_jung() -> Method:
     from research.claims.karaali_jung import sigma_map
 
     return FunctionMethod("karaali-jung", "sigma_px", sigma_map, ("cv2", "scipy"))
+
+
+CLASSICAL: Sequence[Callable[[], Method]] = (partial(find_baseline, "zhuo-sim"), karaali_jung)
 
 
 def pydnet(weights: Path) -> Method:
@@ -140,7 +144,7 @@ def main(
     path = out / "baselines.json"
     kinds = json.loads(path.read_text(encoding="utf-8"))["kinds"] if path.is_file() else {}
     for kind in only:
-        classical = [find_baseline("zhuo-sim"), karaali_jung()] if kind in REAL_BLUR else []
+        classical = [make() for make in CLASSICAL] if kind in REAL_BLUR else []
         if (found := measured(scenes, data, kind, [*classical, *learned])) is not None:
             kinds[kind] = found
             atomic_write_text(path, json.dumps({"kinds": kinds}, indent=1) + "\n")

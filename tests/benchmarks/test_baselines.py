@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_a_method_has_the_numbers_that_it_estimates(tmp_path: Path) -> None:
 
 
 def test_both_files_are_written_and_other_kinds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.baselines.CLASSICAL", ("tenengrad",))
+    monkeypatch.setattr("benchmarks.baselines.CLASSICAL", (partial(find_baseline, "tenengrad"),))
     scenes, data = scenes_and_split(tmp_path)
     main(scenes=scenes, data=data, out=tmp_path)
     written = json.loads((tmp_path / "baselines.json").read_text(encoding="utf-8"))["kinds"]
