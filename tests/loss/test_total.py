@@ -15,7 +15,9 @@ from mddnet.model.network import Maps
 CAP_PX = 40.0
 
 
-def _batch(ordinal: bool = False, synthetic: bool = False, pseudo: bool = False, exact: bool = True) -> Batch:
+def _batch(
+    ordinal: bool = False, synthetic: bool = False, pseudo: bool = False, exact: bool = True, crisp: bool = True
+) -> Batch:
     torch.manual_seed(0)
     u = torch.rand(2, 1, 16, 16)
     u_focus, kappa = torch.tensor([0.3, 0.7]), torch.tensor([20.0, 10.0])
@@ -31,6 +33,7 @@ def _batch(ordinal: bool = False, synthetic: bool = False, pseudo: bool = False,
         exact=torch.tensor([exact, exact]),
         synthetic=torch.tensor([synthetic, synthetic]),
         pseudo=torch.tensor([pseudo, pseudo]),
+        crisp=torch.tensor([crisp, crisp]),
     )
 
 
@@ -102,3 +105,17 @@ def test_missing_task_has_no_term() -> None:
     maps = _random_maps()
     assert set(_terms(Maps(inv_depth=maps.inv_depth), _batch())) == {"depth", "depth_gradient", "ranking"}
     assert set(_terms(Maps(defocus_px=maps.defocus_px), _batch())) == {"defocus", "defocus_gradient"}
+
+
+def test_small_blur_counts_less_where_the_picture_may_have_a_blur_of_its_own() -> None:
+    """Stated sharp: a tenth. Stated 3 px of 6: a half. Stated 6 px or more: in full."""
+    wrong = _random_maps()
+    for truth_px, share in ((0.0, 0.1), (3.0, 0.5), (6.0, 1.0), (20.0, 1.0)):
+        loss = {}
+        for crisp in (True, False):
+            signed = torch.full((2, 1, 16, 16), -truth_px)
+            terms = _terms(wrong, replace(_batch(crisp=crisp), signed_defocus_px=signed))
+            loss[crisp] = terms
+        for name in ("defocus", "defocus_gradient"):
+            assert loss[False][name] == pytest.approx(share * loss[True][name], rel=1e-5), (truth_px, name)
+        assert loss[False]["sign"] == loss[True]["sign"] and loss[False]["depth"] == loss[True]["depth"]

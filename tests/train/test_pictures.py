@@ -34,7 +34,7 @@ def samples(count: int) -> Batch:
         u_focus=torch.full((count,), 0.5),
         kappa_px=torch.full((count,), 10.0),
         camera=torch.zeros(count, 2),
-        **{name: torch.zeros(count, dtype=torch.bool) for name in ("ordinal", "exact", "synthetic", "pseudo")},
+        **{name: torch.zeros(count, dtype=torch.bool) for name in ("ordinal", "exact", "synthetic", "pseudo", "crisp")},
     )
 
 

@@ -26,6 +26,7 @@ class Batch:
     exact: Tensor  # (B,) bool, whether the edges of the true depth are exact
     synthetic: Tensor  # (B,) bool, whether the depth is synthetic: its blur is exact, its layout arbitrary
     pseudo: Tensor  # (B,) bool, whether the depth is a pseudo-label
+    crisp: Tensor  # (B,) bool, whether what is stated to be sharp is sharp
 
     def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """The batch on another device; the image in the given memory format."""

@@ -23,6 +23,9 @@ from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UIn
 
 SYNTHETIC, PSEUDO = "photo", "pseudo"  # kinds of capture whose depth is synthetic, and a pseudo-label
 EXACT = frozenset({"view", "stereo", SYNTHETIC})  # kinds of capture whose depth is right at edges
+CRISP = frozenset({"focal_stack", "light_field", "stereo", "rig", "all_in_3d"})
+"""Captures that show no blur but the stated one. Photos have a background out of focus, videos and the textures of
+rendered views are soft, and nothing states by how much."""
 DISC_KAPPA_PX = 10.0  # kappa of a photo blurred by one disc; arbitrary, because its depth is constant
 UPRIGHT_SHARE = 0.25  # share of batches whose crops are taller than wide
 
@@ -178,6 +181,7 @@ def _one_sample(
         exact=torch.tensor(record.capture in EXACT and record.unit != "ordinal"),
         synthetic=torch.tensor(record.capture == SYNTHETIC),
         pseudo=torch.tensor(record.capture == PSEUDO),
+        crisp=torch.tensor(record.capture in CRISP),
     )
 
 

@@ -52,16 +52,24 @@ def sign_cross_entropy(sign_logit: Tensor, signed_px: Tensor, weight: Tensor) ->
     return masked_mean(loss, counted)
 
 
+def certain(inputs: LossInputs) -> tuple[Tensor, Tensor]:
+    """Weight (B, 1, h, w) of the CoC, and its mean (B,) over that of the truth."""
+    certainty = inputs.coc_certainty
+    return inputs.batch.weight * certainty, masked_mean(certainty, inputs.batch.weight)
+
+
 @loss_term
 def defocus(inputs: LossInputs) -> Tensor:
     """Huber loss of coded CoC."""
-    return coc_huber(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
+    weight, share = certain(inputs)
+    return share * coc_huber(known(inputs.maps.defocus_px), inputs.signed_px.abs(), weight, inputs.cap_px)
 
 
 @loss_term
 def defocus_gradient(inputs: LossInputs) -> Tensor:
     """L1 of the gradients of coded CoC."""
-    return coc_gradient(known(inputs.maps.defocus_px), inputs.signed_px.abs(), inputs.batch.weight, inputs.cap_px)
+    weight, share = certain(inputs)
+    return share * coc_gradient(known(inputs.maps.defocus_px), inputs.signed_px.abs(), weight, inputs.cap_px)
 
 
 @loss_term

@@ -20,6 +20,10 @@ from mddnet.config import LossConfig
 from mddnet.data.batch import Batch
 from mddnet.model.network import Maps
 
+UNSTATED_PX, LEAST_CERTAINTY = 6.0, 0.1
+"""CoCs below the first count less where the picture may have a blur of its own, in proportion, and at least by the
+second."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossInputs:
@@ -38,6 +42,12 @@ class LossInputs:
     def metric(self) -> Tensor:
         """(B,) 0 for an ordinal scene, else 1."""
         return (~self.batch.ordinal).to(self.inv_depth)
+
+    @property
+    def coc_certainty(self) -> Tensor:
+        """(B, 1, h, w) in [0.1, 1]: how much the true CoC counts. Blur that nobody stated matters less in a larger one."""
+        larger = (self.signed_px.abs() / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0)
+        return torch.where(self.batch.crisp.view(-1, 1, 1, 1), torch.ones_like(larger), larger)
 
     @property
     def depth_factor(self) -> Tensor:

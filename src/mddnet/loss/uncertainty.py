@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mddnet.loss.defocus import certain
 from mddnet.loss.depth import masked_mean, normalise
 from mddnet.loss.registry import LossInputs, known, loss_term
 
@@ -32,7 +33,8 @@ def defocus_uncertainty(inputs: LossInputs) -> Tensor:
     """Of the errors of the square root of the CoC in pixels; 0 early in training."""
     truth = inputs.signed_px.abs().clamp(max=inputs.cap_px).sqrt()
     nll = laplace_nll(known(inputs.maps.defocus_px).detach().sqrt() - truth, known(inputs.maps.defocus_log_sigma))
-    return masked_mean(nll, inputs.batch.weight) * _late(inputs)
+    weight, share = certain(inputs)
+    return share * masked_mean(nll, weight) * _late(inputs)
 
 
 @loss_term
