@@ -43,7 +43,7 @@ def demo(
     predictor = load(model, threads)
     scratch = Scratch(limits.temp_mb, limits.temp_age_s)
     try:
-        serve(Jobs(predictor, limits, scratch), host, port)
+        serve(Jobs(predictor, limits, scratch, threads), host, port)
     finally:
         scratch.close()
     return 0
