@@ -19,9 +19,8 @@ from PIL import Image
 pytest.importorskip("gradio", reason="the page needs Gradio (extra demo)")
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by the package playwright")
 
-from tests.support.served_demo import Server, served  # noqa: E402
-
 from mddnet.demo.one_photo import find_examples  # noqa: E402
+from tests.support.served_demo import Server, served  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)

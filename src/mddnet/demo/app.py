@@ -18,7 +18,7 @@ from mddnet.errors import MddnetError
 
 TITLE = "mddnet: depth and defocus from one photo"
 INTRODUCTION = """# Depth and defocus from one photo
-The network runs on the machine of this page. Click a photo to focus there."""
+Click a photo to focus there. Photos stay on the machine that serves this page."""
 HERE = Path(__file__).parent
 
 
@@ -28,7 +28,7 @@ def build_page(jobs: Jobs) -> gr.Blocks:
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.scratch.cache)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, int(jobs.limits.temp_age_s))) as page:
         gr.Markdown(INTRODUCTION)
-        with gr.Tabs():
+        with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Photo", elem_classes=["mdd-tab"]):
                 photo_tab(page, jobs)
             with gr.Tab("Focal stack", elem_classes=["mdd-tab"]) as tab:

@@ -88,7 +88,7 @@ def typed_lenses(
     )
 
 
-def photo_field(label: str, elem_id: str, height: int = 132, **settings: Any) -> gr.File:
+def photo_field(label: str, elem_id: str, height: int = 116, **settings: Any) -> gr.File:
     """A field for uploaded photos."""
     return gr.File(label=label, file_types=list(UPLOAD_SUFFIXES), height=height, elem_id=elem_id, **settings)
 
@@ -104,7 +104,7 @@ def picture_field(label: str, elem_id: str, *classes: str) -> gr.Image:
 def compared(label: str, elem_id: str) -> gr.ImageSlider:
     """Two pictures with a slider between them; see ``pointer.js`` for a click on it."""
     return gr.ImageSlider(
-        label=label, interactive=False, buttons=["download", "fullscreen"], max_height=620, elem_id=elem_id,
+        label=label, interactive=False, buttons=["download", "fullscreen"], max_height=560, elem_id=elem_id,
         elem_classes=["mdd-hero"],
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ def example_photos() -> dict[str, tuple[str, Callable[[], bytes]]]:
     from mddnet.demo.simulated import PHOTO_FOCUS_M, simulated_jpeg
 
     photos = {name: (path.name, path.read_bytes) for name, path in find_examples().items()}
-    return {**photos, "Simulated, with lens": ("simulated.jpg", partial(simulated_jpeg, PHOTO_FOCUS_M))}
+    return {**photos, "Simulated": ("simulated.jpg", partial(simulated_jpeg, PHOTO_FOCUS_M))}
 
 
 def example_frames(two: bool = False) -> dict[str, bytes]:
@@ -39,7 +39,7 @@ def example_frames(two: bool = False) -> dict[str, bytes]:
     from mddnet.demo.simulated import FOCUS_M, simulated_jpeg
 
     chosen = (FOCUS_M[1], FOCUS_M[3]) if two else FOCUS_M
-    return {f"focus_{focus_m:.2f}m.jpg": simulated_jpeg(focus_m, lamps=0) for focus_m in chosen}
+    return {f"at_{focus_m:g}m.jpg": simulated_jpeg(focus_m, lamps=0) for focus_m in chosen}
 
 
 def thumbnail(content: bytes) -> Image.Image:

@@ -18,7 +18,7 @@ from PIL import Image
 from mddnet.demo.blur_edit import blur_mask, refocused
 from mddnet.demo.examples import example_photos
 from mddnet.demo.lens_form import NO_LENS_FACTS, TypedLens
-from mddnet.demo.page_maps import RENDER_SIDE_PX, PageMaps, Point, page_maps, points_of
+from mddnet.demo.page_maps import HERO_SIDE_PX, RENDER_SIDE_PX, PageMaps, Point, page_maps, points_of, smaller
 from mddnet.demo.scratch import Scratch
 from mddnet.demo.stack_view import StackView, stack_view
 from mddnet.demo.upload import Limits, check_stack, read_upload, safe_stem, shown_name
@@ -31,6 +31,8 @@ from mddnet.predict.point_cloud import PointCloud, glb_bytes, ply_bytes
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model
 from mddnet.types import Lens, Photo, UInt8Array
+
+FACTOR = 3.0  # of the aperture, for a photo that was just opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Jobs:
         self.limits = limits
         self.scratch = scratch
         self.threads = threads  # largest number of processor cores for a focal stack
-        self._examples: dict[str, PageMaps] = {}
+        self._examples: dict[str, tuple[PageMaps, UInt8Array]] = {}
         # One job at a time, to limit the memory.
         self._lock = threading.Lock()
 
@@ -177,12 +179,13 @@ class Jobs:
         with self.scratch.job() as job:
             return {name: _save_picture(pixels, job / f"{name}.png", 1) for name, pixels in pictures.items()}
 
-    def example(self, name: str) -> PageMaps:
-        """The maps of an example photo, which are kept."""
+    def example(self, name: str) -> tuple[PageMaps, UInt8Array]:
+        """The maps of an example photo, and the photo refocused with ``FACTOR``; both are kept."""
         file_name, content = example_photos()[name]
         path = self.example_file(file_name, content)
         if name not in self._examples:
-            self._examples[name] = self.maps(path)
+            maps = self.maps(path)
+            self._examples[name] = maps, refocused(smaller(maps, HERO_SIDE_PX), FACTOR)
         return self._examples[name]
 
     def example_file(self, name: str, content: Callable[[], bytes]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +30,21 @@ from mddnet.demo.controls import (
 )
 from mddnet.demo.examples import example_photos, thumbnail
 from mddnet.demo.html import facts_html, law_svg, point_cloud_text, point_html
-from mddnet.demo.jobs import ArchiveContents, Jobs
+from mddnet.demo.jobs import FACTOR, ArchiveContents, Jobs
 from mddnet.demo.lens_form import form_of_lens, lens_of_form
 from mddnet.demo.page_maps import HERO_SIDE_PX, PageMaps, Point, points_of, smaller, values_at
 from mddnet.demo.pictures import rotated_view
-from mddnet.demo.upload import KINDS
 from mddnet.errors import MddnetError
 from mddnet.photo.sensor_table import CAMERAS, pitch_of_sensor
 from mddnet.predict.output import MAP_FORMATS
+from mddnet.types import UInt8Array
 
-
-FACTOR = 3.0  # of the aperture, for a photo that was just opened
+FACTOR_LABEL = "Blur: aperture, times as wide"
 FORMAT_NAMES = {f"maps, {name}": name for name in MAP_FORMATS}
 SHALLOW, MASK, POINTS = "refocused photo (PNG)", "blur mask (PNG)", "point cloud (PLY and GLB)"
-HERO_HELP = "<p class='mdd-small'>Click to focus there. Drag the handle to compare: the photo left, refocused right.</p>"
+HERO_HELP = (
+    "<p class='mdd-small'>Click to focus there. Drag the handle to compare: the photo left, refocused right.</p>"
+)
 CLOUD_HELP = "<p class='mdd-small'>Drag to rotate, scroll to zoom, Ctrl and drag to move.</p>"
 
 
@@ -72,32 +74,29 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     limits = jobs.limits
     with gr.Row(elem_classes=["mdd-inputs"]):
         with gr.Column(scale=2, min_width=260):
-            file = photo_field(f"Your photo: {KINDS}, up to {limits.megapixels:g} megapixels", "upload")
+            file = photo_field(f"Your photo, up to {limits.megapixels:g} megapixels", "upload")
         with gr.Column(scale=3, min_width=320):
             examples = thumbnails("Examples", "examples", _thumbnails)
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             hero = compared("Photo | refocused", "hero")
-            gr.HTML(HERO_HELP)
-            with gr.Row(equal_height=True):
-                factor = gr.Slider(
-                    1, MAX_FACTOR, value=FACTOR, step=0.25, label="Aperture, times as wide", elem_id="factor", scale=3
-                )
-                own = gr.Button("Focus as in the photo", elem_id="own", scale=1, min_width=170)
+            gr.HTML(HERO_HELP, elem_classes=["mdd-help"])
         with gr.Column(scale=2, min_width=300):
             facts = gr.HTML("<p>Predicting …</p>", elem_id="facts")
-            fields, apply = _lens_form(kept)
+            factor = gr.Slider(1, MAX_FACTOR, value=FACTOR, step=0.25, label=FACTOR_LABEL, elem_id="factor")
+            own = gr.Button("Focus as in the photo", elem_id="own", size="md")
             point = gr.HTML(point_html(None), elem_id="point")
+            fields, apply = _lens_form(kept)
             with gr.Accordion("Point by numbers", open=False, elem_id="numbers"):
                 with gr.Row():
                     column = gr.Number(0, label="Column, px", minimum=0, precision=0, min_width=90, elem_id="column")
                     row = gr.Number(0, label="Row, px", minimum=0, precision=0, min_width=90, elem_id="row")
                 show = gr.Button("Focus there", size="sm", elem_id="show-values")
     stage = _Stage(hero, factor, own, facts, [point, column, row], show)
-    with gr.Tabs(elem_id="work"):
+    with gr.Tabs(elem_id="work", overflow_behavior="wrap"):
         with gr.Tab("Maps"):
             views = MapViews.create()
-            with_line = gr.Checkbox(True, label="Draw the plane of focus", elem_id="line")
+            with_line = gr.Checkbox(False, label="Draw the plane of focus as a line", elem_id="line")
         with gr.Tab("Lens law"):
             law = gr.HTML(elem_id="law")
         with gr.Tab("3D") as cloud_tab:
@@ -113,13 +112,17 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     shown = [kept.maps, kept.point, hero, facts, law, point, *views.components]
     emptied = [mask[1], mask[2], *cloud]
 
-    def show_maps(maps: PageMaps, times: float, line: bool) -> list[Any]:
-        hero_files = _hero(jobs, maps, times, None)
+    def show_maps(maps: PageMaps, times: float, line: bool, made: UInt8Array | None = None) -> list[Any]:
+        hero_files = _hero(jobs, maps, times, None, made if times == FACTOR else None)
         texts = [facts_html(maps), law_svg(maps), point_html(None)]
         return [maps, None, hero_files, *texts, *views.values(jobs, maps, line), *[None] * len(emptied)]
 
-    def opened(maps: PageMaps, times: float, line: bool) -> list[Any]:
-        return [*show_maps(maps, times, line), *form_of_lens(maps.lens), None]
+    def opened(maps: PageMaps, *settings: Any) -> list[Any]:
+        return [*show_maps(maps, *settings), *form_of_lens(maps.lens), None]
+
+    def example(number: int, times: float, line: bool) -> list[Any]:
+        maps, made = jobs.example(list(example_photos())[number])
+        return opened(maps, times, line, made)
 
     def open_file(path: str | None, times: float, line: bool) -> list[Any]:
         if path is None:
@@ -127,7 +130,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
         return [None, gr.Gallery(selected_index=None), *opened(jobs.maps(Path(path)), times, line)]
 
     def open_example(times: float, line: bool, event: gr.SelectData) -> list[Any]:
-        return opened(jobs.example(list(example_photos())[event.index]), times, line)
+        return example(event.index, times, line)
 
     def use_lens(maps: PageMaps, times: float, line: bool, *typed: Any) -> list[Any]:
         assert maps.path is not None  # photos of the page come from files
@@ -138,10 +141,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     on_hero: dict[str, Any] = {"show_progress_on": hero, **HEAVY}
     file.upload(with_page_errors(open_file), [file, *settings], [file, examples, *results, *form], **on_hero)
     examples.select(with_page_errors(open_example), settings, [*results, *form], **on_hero)
-    page.load(
-        with_page_errors(lambda times, line: opened(jobs.example(next(iter(example_photos()))), times, line)),
-        settings, [*results, *form], **on_hero,
-    )  # fmt: skip
+    page.load(with_page_errors(partial(example, 0)), settings, [*results, *form], **on_hero)
     apply.click(with_maps(use_lens), [kept.maps, *settings, *fields.form], results, **on_hero)
 
 
@@ -149,9 +149,11 @@ def _thumbnails() -> list[Any]:
     return [(thumbnail(content()), name) for name, (_, content) in example_photos().items()]
 
 
-def _hero(jobs: Jobs, maps: PageMaps, times: float, point: Point | None) -> tuple[str, str]:
+def _hero(
+    jobs: Jobs, maps: PageMaps, times: float, point: Point | None, made: UInt8Array | None = None
+) -> tuple[str, str]:
     small = smaller(maps, HERO_SIDE_PX)
-    return slider_files(jobs, small.pixels, refocused(small, times, point))
+    return slider_files(jobs, small.pixels, refocused(small, times, point) if made is None else made)
 
 
 def _lens_form(kept: _Kept) -> tuple[LensFields, gr.Button]:

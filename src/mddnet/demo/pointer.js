@@ -26,11 +26,11 @@ async function unpacked(text) {
 async function take() {
   newest += 1;
   const mine = newest;
-  maps = null;
-  hide();
-  mark(null);
   const fresh = props.value ? await unpacked(props.value) : null;
-  if (mine === newest) maps = fresh;
+  if (mine !== newest) return;
+  hide();
+  if (String(fresh?.inv_depth) !== String(maps?.inv_depth)) mark(null); // of another photo
+  maps = fresh;
 }
 
 const three = (value) => String(Number(value.toPrecision(3)));
@@ -155,7 +155,8 @@ let pressed = null;
 document.addEventListener("pointerdown", (event) => {
   pressed = event;
 }, { ...listen, capture: true });
-document.addEventListener("click", (event) => {
+// Not `click`, which the slider of a touch screen suppresses.
+document.addEventListener("pointerup", (event) => {
   const image = imageOf(event);
   const place = image && placeOf(image, event);
   if (!place || Math.hypot(event.clientX - pressed?.clientX, event.clientY - pressed?.clientY) > CLICK_PX) return;

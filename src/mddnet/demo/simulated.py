@@ -16,12 +16,12 @@ from mddnet.scenes.render import Surface, render_surfaces
 from mddnet.scenes.synthetic_depth import smooth_noise
 from mddnet.types import Float32Array, Lens
 
-WIDTH, HEIGHT = 900, 600
-LENS = Lens(focal_mm=50.0, f_number=2.8, pixel_um=40.0)  # full frame, its 36 mm on 900 px
+WIDTH, HEIGHT = 720, 480
+LENS = Lens(focal_mm=50.0, f_number=2.8, pixel_um=50.0)  # full frame, its 36 mm on 720 px
 FOCUS_M = (0.48, 0.6, 0.8, 1.15, 2.0, 4.0)  # of the frames of the example stack, from the sensor
 PHOTO_FOCUS_M = 0.85  # of the example photo
-IMAGE_DISTANCE_PX = 1300.0
-TABLE_BELOW_M, HORIZON_PX, TABLE_END = 0.15, 120.0, 0.45  # the table ends at that inverse depth, 1/m
+IMAGE_DISTANCE_PX = 1040.0
+TABLE_BELOW_M, HORIZON_PX, TABLE_END = 0.15, 96.0, 0.45  # the table ends at that inverse depth, 1/m
 WALL = 0.3  # inverse depth, 1/m
 BALLS = (  # x in metres, inverse depth of the centre in 1/m, radius in metres, colour of linear light
     (-0.085, 2.0, 0.035, (0.75, 0.10, 0.06)),
@@ -31,7 +31,7 @@ BALLS = (  # x in metres, inverse depth of the centre in 1/m, radius in metres, 
     (0.24, 0.56, 0.08, (0.45, 0.12, 0.40)),
 )
 # f-number, focal length, width and height in pixels, pixels per centimetre of the sensor
-TAGS = {0x829D: 2.8, 0x920A: 50.0, 0xA002: WIDTH, 0xA003: HEIGHT, 0xA20E: 250.0, 0xA210: 3}
+TAGS = {0x829D: 2.8, 0x920A: 50.0, 0xA002: WIDTH, 0xA003: HEIGHT, 0xA20E: 200.0, 0xA210: 3}
 TAG_DISTANCE = 0x9206
 
 
@@ -65,7 +65,13 @@ def _surfaces(lamps: int) -> tuple[Surface, ...]:
 
 
 def _ball(
-    x: Float32Array, y: Float32Array, grain: Float32Array, x_m: float, u: float, radius_m: float, colour: tuple[float, ...]
+    x: Float32Array,
+    y: Float32Array,
+    grain: Float32Array,
+    x_m: float,
+    u: float,
+    radius_m: float,
+    colour: tuple[float, ...],
 ) -> Surface:
     scale = IMAGE_DISTANCE_PX * u  # pixels per metre
     right, down = (x - x_m * scale) / scale, (y - (TABLE_BELOW_M - radius_m) * scale) / scale  # from the centre, metres
@@ -86,8 +92,12 @@ def _table(x: Float32Array, y: Float32Array, grain: Float32Array, rng: np.random
     right_m, z_m = x / (IMAGE_DISTANCE_PX * u), 1 / u
     plank = np.floor(right_m / 0.07).astype(int)
     tone = rng.uniform(0.55, 1.0, 400)[plank % 400] * np.where(np.abs(right_m / 0.07 - plank - 0.5) > 0.48, 0.3, 1.0)
-    fibre = cv2.resize(rng.uniform(0.3, 1.0, (200, 1500)).astype(np.float32), (3000, 3000), interpolation=cv2.INTER_LINEAR)
-    wood = cv2.remap(fibre, _f(right_m * 700 + 1500), _f(z_m * 900 % 3000), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    fibre = cv2.resize(
+        rng.uniform(0.3, 1.0, (200, 1500)).astype(np.float32), (3000, 3000), interpolation=cv2.INTER_LINEAR
+    )
+    wood = cv2.remap(
+        fibre, _f(right_m * 700 + 1500), _f(z_m * 900 % 3000), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
     shade = tone * wood * (0.4 + 1.2 * grain)
     for x_m, ball_u, radius_m, _ in BALLS:
         away = np.hypot(right_m - x_m - 0.3 * radius_m, (z_m - 1 / ball_u) * 0.8) / radius_m
@@ -97,9 +107,14 @@ def _table(x: Float32Array, y: Float32Array, grain: Float32Array, rng: np.random
 
 
 def _wall(x: Float32Array, y: Float32Array, grain: Float32Array, lamps: int, rng: np.random.Generator) -> Surface:
-    linear = ((0.015 + 0.05 * smooth_noise(x.shape, 12, rng)) * (0.2 + 1.6 * grain))[..., None] * np.array([0.5, 0.7, 1.2])
+    linear = ((0.015 + 0.05 * smooth_noise(x.shape, 12, rng)) * (0.2 + 1.6 * grain))[..., None] * np.array(
+        [0.5, 0.7, 1.2]
+    )
     for _ in range(lamps):
-        at = round(rng.uniform(0, WIDTH)), round(rng.uniform(0, HORIZON_PX + TABLE_END * 195))
+        at = (
+            round(rng.uniform(0, WIDTH)),
+            round(rng.uniform(0, HORIZON_PX + TABLE_END * TABLE_BELOW_M * IMAGE_DISTANCE_PX)),
+        )
         colour = np.array([1.0, rng.uniform(0.35, 0.8), rng.uniform(0.05, 0.4)]) * rng.uniform(15, 50)
         cv2.circle(linear, at, 2, colour.tolist(), -1, cv2.LINE_8)
     return Surface(_f(linear), np.full(x.shape, WALL, np.float32), np.ones(x.shape, np.float32))

@@ -63,7 +63,7 @@ def stack_tab(jobs: Jobs, tab: gr.Tab, two: bool) -> None:
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             hero = compared("One photo | sharp everywhere", f"{prefix}hero")
-            gr.HTML(HERO_HELP)
+            gr.HTML(HERO_HELP, elem_classes=["mdd-help"])
         with gr.Column(scale=2, min_width=300):
             facts = gr.HTML(elem_id=f"{prefix}facts")
             archive = gr.File(label="ZIP of all maps, pictures and points", interactive=False, elem_id=f"{prefix}zip")
@@ -92,15 +92,16 @@ def stack_tab(jobs: Jobs, tab: gr.Tab, two: bool) -> None:
         progress(0, desc="example")
         paths = [jobs.example_file(name, partial(frames.get, name)) for name in frames]
         nothing = [None] * len([*fields.typed, *texts])
-        return [[(thumbnail(content), name) for name, content in frames.items()], *measure(paths, nothing, progress)]
+        return [
+            [(thumbnail(content), name.removesuffix(".jpg").replace("_", " ")) for name, content in frames.items()],
+            *measure(paths, nothing, progress),
+        ]
 
     results = [kept, archive, *shown]
     on_hero: dict[str, Any] = {"show_progress_on": hero, **HEAVY}
     go.click(with_page_errors(measure_files), [*files, *fields.typed, *texts], results, **on_hero)
     tab.select(with_page_errors(measure_example), kept, [examples, *results], **on_hero)
-    examples.select(
-        with_page_errors(lambda: measure_example(None)), None, [examples, *results], **on_hero
-    )
+    examples.select(with_page_errors(lambda: measure_example(None)), None, [examples, *results], **on_hero)
 
     def focus(view: StackView, event: gr.EventData) -> list[Any]:
         return show(view, view.focused_at((event.x, event.y)))
