@@ -43,5 +43,6 @@ def example_frames(two: bool = False) -> dict[str, bytes]:
 
 
 def thumbnail(content: bytes) -> Image.Image:
+    """A small copy of an image file."""
     with Image.open(BytesIO(content)) as image:
         return ImageOps.fit(image.convert("RGB"), THUMBNAIL_PX)

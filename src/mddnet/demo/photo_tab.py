@@ -124,10 +124,8 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
         maps, made = jobs.example(list(example_photos())[number])
         return opened(maps, times, line, made)
 
-    def open_file(path: str | None, times: float, line: bool) -> list[Any]:
-        if path is None:
-            raise MddnetError("no photo; upload one")
-        return [None, gr.Gallery(selected_index=None), *opened(jobs.maps(Path(path)), times, line)]
+    def open_file(path: str, times: float, line: bool) -> list[Any]:
+        return opened(jobs.maps(Path(path)), times, line)
 
     def open_example(times: float, line: bool, event: gr.SelectData) -> list[Any]:
         return example(event.index, times, line)
@@ -139,7 +137,11 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     settings, results = [factor, with_line], [*shown, *emptied]
     form = [*fields.form, fields.sensor]
     on_hero: dict[str, Any] = {"show_progress_on": hero, **HEAVY}
-    file.upload(with_page_errors(open_file), [file, *settings], [file, examples, *results, *form], **on_hero)
+    # The field is emptied first, to be ready for another file even after an error.
+    uploaded = gr.State()
+    file.upload(
+        lambda path: (path, None, gr.Gallery(selected_index=None)), file, [uploaded, file, examples], **QUIET
+    ).success(with_page_errors(open_file), [uploaded, *settings], [*results, *form], **on_hero)
     examples.select(with_page_errors(open_example), settings, [*results, *form], **on_hero)
     page.load(with_page_errors(partial(example, 0)), settings, [*results, *form], **on_hero)
     apply.click(with_maps(use_lens), [kept.maps, *settings, *fields.form], results, **on_hero)

@@ -43,8 +43,8 @@ def stack_tab(jobs: Jobs, tab: gr.Tab, two: bool) -> None:
     gr.Markdown(
         "Two photos of one scene from one viewpoint, focused near and far, become one that is sharp in both."
         if two
-        else "Photos of one scene from one viewpoint with different focus: depth is measured, far crisper than from one "
-        "photo, and one picture is sharp everywhere. Their order is found."
+        else "Photos of one scene from one viewpoint with different focus give depth far crisper than that of one "
+        "photo, and a picture that is sharp everywhere. Their order is found."
     )
     with gr.Row(elem_classes=["mdd-inputs"]):
         with gr.Column(scale=2, min_width=260):
@@ -110,6 +110,7 @@ def stack_tab(jobs: Jobs, tab: gr.Tab, two: bool) -> None:
 
 
 def paths_of_pair(first: str | None, second: str | None) -> list[Path]:
+    """Both paths; MddnetError if one is missing."""
     if first is None or second is None:
         raise MddnetError("one photo is missing; upload two")
     return [Path(first), Path(second)]

@@ -36,6 +36,7 @@ class StackView:
 
 
 def stack_view(result: StackResult) -> StackView:
+    """Downsample a result."""
     numbers = range(len(result.names))
     frames = tuple(page_maps(result.prediction(i), HERO_SIDE_PX).pixels for i in numbers)
     sharp = page_maps(result.prediction(), HERO_SIDE_PX)
