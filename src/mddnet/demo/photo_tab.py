@@ -39,6 +39,7 @@ from mddnet.photo.sensor_table import CAMERAS, pitch_of_sensor
 from mddnet.predict.output import MAP_FORMATS
 from mddnet.types import UInt8Array
 
+RENDER: dict[str, Any] = {"show_progress": "minimal", **LATEST, **HEAVY}
 FACTOR_LABEL = "Blur: aperture, times as wide"
 FORMAT_NAMES = {f"maps, {name}": name for name in MAP_FORMATS}
 SHALLOW, MASK, POINTS = "refocused photo (PNG)", "blur mask (PNG)", "point cloud (PLY and GLB)"
@@ -108,54 +109,51 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     with_line.input(
         with_maps(lambda maps, line: views.values(jobs, maps, line)), [kept.maps, with_line], views.components, **QUIET
     )
-    _focus_events(jobs, kept, stage, views, law)
+    rendering = _focus_events(jobs, kept, stage, views, law)
     shown = [kept.maps, kept.point, hero, facts, law, point, *views.components]
     emptied = [mask[1], mask[2], *cloud]
 
-    def show_maps(maps: PageMaps, times: float, line: bool, made: UInt8Array | None = None) -> list[Any]:
-        hero_files = _hero(jobs, maps, times, None, made if times == FACTOR else None)
+    def show_maps(maps: PageMaps, line: bool, made: UInt8Array | None = None) -> list[Any]:
+        """The maps, with the photo itself in the place of the refocused one until that is made."""
+        photo = smaller(maps, HERO_SIDE_PX).pixels
         texts = [facts_html(maps), law_svg(maps), point_html(None)]
-        return [maps, None, hero_files, *texts, *views.values(jobs, maps, line), *[None] * len(emptied)]
+        pictures = slider_files(jobs, photo, photo if made is None else made)
+        return [maps, None, pictures, *texts, *views.values(jobs, maps, line), *[None] * len(emptied)]
 
-    def opened(maps: PageMaps, *settings: Any) -> list[Any]:
-        return [*show_maps(maps, *settings), *form_of_lens(maps.lens), None]
+    def opened(maps: PageMaps, line: bool, made: UInt8Array | None = None) -> list[Any]:
+        return [*show_maps(maps, line, made), *form_of_lens(maps.lens), None]
 
     def example(number: int, times: float, line: bool) -> list[Any]:
         maps, made = jobs.example(list(example_photos())[number])
-        return opened(maps, times, line, made)
+        return opened(maps, line, made if times == FACTOR else refocused(smaller(maps, HERO_SIDE_PX), times))
 
-    def open_file(path: str, times: float, line: bool) -> list[Any]:
-        return opened(jobs.maps(Path(path)), times, line)
+    def open_file(path: str, line: bool) -> list[Any]:
+        return opened(jobs.maps(Path(path)), line)
 
     def open_example(times: float, line: bool, event: gr.SelectData) -> list[Any]:
         return example(event.index, times, line)
 
-    def use_lens(maps: PageMaps, times: float, line: bool, *typed: Any) -> list[Any]:
+    def use_lens(maps: PageMaps, line: bool, *typed: Any) -> list[Any]:
         assert maps.path is not None  # photos of the page come from files
-        return show_maps(jobs.maps(maps.path, lens_of_form(*typed)), times, line)
+        return show_maps(jobs.maps(maps.path, lens_of_form(*typed)), line)
 
     settings, results = [factor, with_line], [*shown, *emptied]
     form = [*fields.form, fields.sensor]
-    on_hero: dict[str, Any] = {"show_progress_on": hero, **HEAVY}
+    on_facts: dict[str, Any] = {"show_progress_on": facts, **HEAVY}
     # The field is emptied first, to be ready for another file even after an error.
     uploaded = gr.State()
-    file.upload(
+    read = file.upload(
         lambda path: (path, None, gr.Gallery(selected_index=None)), file, [uploaded, file, examples], **QUIET
-    ).success(with_page_errors(open_file), [uploaded, *settings], [*results, *form], **on_hero)
-    examples.select(with_page_errors(open_example), settings, [*results, *form], **on_hero)
-    page.load(with_page_errors(partial(example, 0)), settings, [*results, *form], **on_hero)
-    apply.click(with_maps(use_lens), [kept.maps, *settings, *fields.form], results, **on_hero)
+    ).success(with_page_errors(open_file), [uploaded, with_line], [*results, *form], **on_facts)
+    lens = apply.click(with_maps(use_lens), [kept.maps, with_line, *fields.form], results, **on_facts)
+    for made in (read, lens):
+        made.success(*rendering, **RENDER)
+    examples.select(with_page_errors(open_example), settings, [*results, *form], **on_facts)
+    page.load(with_page_errors(partial(example, 0)), settings, [*results, *form], **on_facts)
 
 
 def _thumbnails() -> list[Any]:
     return [(thumbnail(content()), name) for name, (_, content) in example_photos().items()]
-
-
-def _hero(
-    jobs: Jobs, maps: PageMaps, times: float, point: Point | None, made: UInt8Array | None = None
-) -> tuple[str, str]:
-    small = smaller(maps, HERO_SIDE_PX)
-    return slider_files(jobs, small.pixels, refocused(small, times, point) if made is None else made)
 
 
 def _lens_form(kept: _Kept) -> tuple[LensFields, gr.Button]:
@@ -183,8 +181,11 @@ def _lens_form(kept: _Kept) -> tuple[LensFields, gr.Button]:
     return fields, apply
 
 
-def _focus_events(jobs: Jobs, kept: _Kept, stage: _Stage, views: MapViews, law: gr.HTML) -> None:
-    """A click, or a typed point, shows the values there at once, and the refocused photo when it is rendered."""
+def _focus_events(jobs: Jobs, kept: _Kept, stage: _Stage, views: MapViews, law: gr.HTML) -> list[Any]:
+    """A click, or a typed point, shows the values there at once, and the refocused photo when it is rendered.
+
+    The result is the function, the inputs and the output of that.
+    """
 
     def values(maps: PageMaps, x_px: float, y_px: float) -> list[Any]:
         found = values_at(maps, x_px, y_px)
@@ -196,21 +197,20 @@ def _focus_events(jobs: Jobs, kept: _Kept, stage: _Stage, views: MapViews, law: 
         return values(maps, x * maps.width_px, y * maps.height_px)
 
     def render(maps: PageMaps, point: Point | None, times: float) -> tuple[str, str]:
-        return _hero(jobs, maps, times, point)
+        small = smaller(maps, HERO_SIDE_PX)
+        return slider_files(jobs, small.pixels, refocused(small, times, point))
 
     chosen = [kept.point, *stage.point, law]
-    numbers = [kept.maps, *stage.point[1:]]
-    state = [kept.maps, kept.point, stage.factor]
-    minimal: dict[str, Any] = {"show_progress": "minimal", **LATEST, **HEAVY}
+    rendering = [with_maps(render), [kept.maps, kept.point, stage.factor], stage.hero]
     typed = with_maps(lambda maps, x_px, y_px: values(maps, x_px or 0, y_px or 0))
-    views.pointer.select(with_maps(clicked), kept.maps, chosen, **QUIET).success(
-        with_maps(render), state, stage.hero, **minimal
-    )
-    stage.show.click(typed, numbers, chosen, **QUIET).success(with_maps(render), state, stage.hero, **minimal)
-    stage.own.click(lambda: (None, point_html(None)), None, [kept.point, stage.point[0]], **QUIET).success(
-        with_maps(render), state, stage.hero, **minimal
-    )
-    stage.factor.change(with_maps(render), state, stage.hero, **minimal)
+    for event in (
+        views.pointer.select(with_maps(clicked), kept.maps, chosen, **QUIET),
+        stage.show.click(typed, [kept.maps, *stage.point[1:]], chosen, **QUIET),
+        stage.own.click(lambda: (None, point_html(None)), None, [kept.point, stage.point[0]], **QUIET),
+    ):
+        event.success(*rendering, **RENDER)
+    stage.factor.change(*rendering, **RENDER)
+    return rendering
 
 
 def _mask_tab(kept: _Kept) -> list[Any]:

@@ -90,7 +90,7 @@ function show(image, event) {
   tip.replaceChildren(
     ...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })),
   );
-  const crosses = [...tab.querySelectorAll(PICTURES)].map(seen).filter(Boolean).map((other) => {
+  const crosses = [...tab.querySelectorAll(".mdd-map img, .mdd-hero img:not(.fixed)")].map(seen).filter(Boolean).map((other) => {
     const cross = document.createElement("div");
     cross.className = "mdd-cross";
     cross.style.left = `${other.left + x * other.width}px`;

@@ -65,7 +65,7 @@ def stack_tab(jobs: Jobs, tab: gr.Tab, two: bool) -> None:
             hero = compared("One photo | sharp everywhere", f"{prefix}hero")
             gr.HTML(HERO_HELP, elem_classes=["mdd-help"])
         with gr.Column(scale=2, min_width=300):
-            facts = gr.HTML(elem_id=f"{prefix}facts")
+            facts = gr.HTML("<p>No photos measured yet.</p>", elem_id=f"{prefix}facts")
             archive = gr.File(label="ZIP of all maps, pictures and points", interactive=False, elem_id=f"{prefix}zip")
     views = MapViews.create(prefix)
     shown = [hero, facts, *views.components]
@@ -98,10 +98,10 @@ def stack_tab(jobs: Jobs, tab: gr.Tab, two: bool) -> None:
         ]
 
     results = [kept, archive, *shown]
-    on_hero: dict[str, Any] = {"show_progress_on": hero, **HEAVY}
-    go.click(with_page_errors(measure_files), [*files, *fields.typed, *texts], results, **on_hero)
-    tab.select(with_page_errors(measure_example), kept, [examples, *results], **on_hero)
-    examples.select(with_page_errors(lambda: measure_example(None)), None, [examples, *results], **on_hero)
+    on_facts: dict[str, Any] = {"show_progress_on": facts, **HEAVY}
+    go.click(with_page_errors(measure_files), [*files, *fields.typed, *texts], results, **on_facts)
+    tab.select(with_page_errors(measure_example), kept, [examples, *results], **on_facts)
+    examples.select(with_page_errors(lambda: measure_example(None)), None, [examples, *results], **on_facts)
 
     def focus(view: StackView, event: gr.EventData) -> list[Any]:
         return show(view, view.focused_at((event.x, event.y)))
