@@ -25,7 +25,7 @@ from mddnet.demo.examples import find_examples  # noqa: E402
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, BROWSERS) if path), None)
-SLOW_MS = 60_000
+SLOW_MS = 180_000
 DROP_TO_MAPS_S, CORES = 2.0, 2
 SCREENSHOTS = os.environ.get("MDDNET_SCREENSHOTS")
 """A folder for screenshots, to look at them."""
@@ -105,7 +105,6 @@ def show_photo(page: Any, path: Path) -> None:
         width, height = opened.size
     page.locator("#upload input[type=file]").first.set_input_files(str(path))
     settled_text(page, "#facts", f"{width} × {height} px")
-    page.locator("#law svg circle").first.wait_for(state="attached")
     page.wait_for_function("() => [...document.querySelectorAll('.mdd-map img')].every(e => e.complete)")
 
 
@@ -120,7 +119,7 @@ def refocused_url(page: Any) -> str:
 def rendered(page: Any, before: str) -> str:
     """The address of the refocused photo, once it is another one."""
     page.wait_for_function(
-        "before => { const e = document.querySelectorAll('#hero img')[1]; return e && e.src !== before && e.complete; }",
+        "before => { const e = document.querySelectorAll('#hero img')[1]; return e?.src !== before && e?.complete; }",
         arg=before,
     )
     return refocused_url(page)
@@ -197,7 +196,7 @@ def test_the_pointer_shows_the_values_of_a_click_without_requests(page: Any) -> 
     page.locator(".mdd-tip").wait_for()
     page.mouse.move(x, y, steps=5)
     tip = page.locator(".mdd-tip").inner_text().splitlines()
-    assert page.locator(".mdd-cross").count() == 4 and page.locator("#law .mdd-ring").count() == 1
+    assert page.locator(".mdd-cross").count() == 4
     shot(page, "pointer")
     assert not asked, asked
     page.mouse.down()
@@ -213,7 +212,15 @@ def test_the_pointer_shows_the_values_of_a_click_without_requests(page: Any) -> 
     for hovered, clicked, within in zip(tip, said, (1, 0.02, 0.5, 0.1), strict=True):
         assert numbers(hovered)[:2] == pytest.approx(numbers(clicked)[:2], abs=within), (hovered, clicked)
     page.mouse.move(5, 5)
-    assert page.locator(".mdd-tip").is_hidden() and page.locator("#law .mdd-ring").count() == 0
+    assert page.locator(".mdd-tip").is_hidden()
+    page.get_by_role("tab", name="Lens law").click()
+    page.locator("#law svg circle").first.wait_for()
+    x, y = middle_of(page, "#hero")
+    page.mouse.move(x + 60, y)
+    page.locator(".mdd-tip").wait_for()
+    assert page.locator("#law .mdd-ring").count() == 1
+    page.mouse.move(5, 5)
+    assert page.locator("#law .mdd-ring").count() == 0
 
 
 def test_lens_facts_give_metres(page: Any) -> None:
@@ -230,9 +237,10 @@ def test_lens_facts_give_metres(page: Any) -> None:
     page.locator("#apply").click()
     assert "Depth is in metres." in settled_text(page, "#facts", "Depth is in metres.")
     assert " m)" in page.locator(".mdd-ends").first.inner_text()
-    assert "metres below" in page.locator("#law svg").text_content()
     page.mouse.move(*middle_of(page, "#picture-depth img"))
     assert re.search(r"1/m = [\d.]+ m", page.locator(".mdd-tip").inner_text())
+    page.get_by_role("tab", name="Lens law").click()
+    assert "metres below" in page.locator("#law svg").text_content()
     shot(page, "metres")
 
 
@@ -363,9 +371,10 @@ def test_the_page_supports_screen_readers(page: Any) -> None:
     show_cat(page)
     for block in ("facts", "point"):
         assert page.locator(f"#{block}").get_attribute("aria-live") == "polite"
-    assert "Defocus in pixels" in page.locator("#law svg[role=img]").get_attribute("aria-label")
     assert page.locator(".mdd-scale[role=img]").count() == 3
     assert page.evaluate("() => [...document.images].every(e => e.alt)")
+    page.get_by_role("tab", name="Lens law").click()
+    assert "Defocus in pixels" in page.locator("#law svg[role=img]").get_attribute("aria-label")
     for tab in ("Lens law", "3D", "Blur mask", "Download", "Several photos"):
         page.get_by_role("tab", name=tab).click()
         assert not nameless(page)
@@ -403,8 +412,9 @@ def test_narrow_screen(page: Any) -> None:
     "page", [{"color_scheme": "dark"}, {"color_scheme": "light"}], indirect=True, ids=["dark", "light"]
 )
 def test_dark_and_light(page: Any, request: pytest.FixtureRequest) -> None:
-    show_cat(page)
     name = request.node.callspec.id
+    page.get_by_role("tab", name="Lens law").click()
+    page.locator("#law svg text").first.wait_for()
     ground, ink = page.evaluate(
         """() => { const luminance = colour => { const c = document.createElement('canvas').getContext('2d');
         c.fillStyle = colour; c.fillRect(0, 0, 1, 1); const d = c.getImageData(0, 0, 1, 1).data;
@@ -430,6 +440,7 @@ def test_a_focal_stack(page: Any, tmp_path: Path) -> None:
     page.mouse.move(*middle_of(page, "#stack-picture-depth img"))
     assert re.search(r"1/m = [\d.]+ m", page.locator(".mdd-tip").inner_text())
     shot(page, "stack-far")
+    docs_picture(page, "stack", "h1", "#stack-pointer")
     assert not nameless(page)
     scenes = [find_examples()[name] for name in ("Coffee", "Rocket")]
     for number, path in enumerate(scenes):

@@ -86,10 +86,12 @@ def smaller(maps: PageMaps, long_side_px: int) -> PageMaps:
     size = h, w = size_within(maps.inv_depth.shape, long_side_px)
     if size == maps.inv_depth.shape:
         return maps
-    picture = Image.fromarray(maps.pixels).resize((w, h), Image.Resampling.LANCZOS)
-    names = ("inv_depth", "signed_defocus_px", "confidence")
     return replace(
-        maps, pixels=np.asarray(picture), **{name: nearest_downsampled(getattr(maps, name), size) for name in names}
+        maps,
+        pixels=np.asarray(Image.fromarray(maps.pixels).resize((w, h), Image.Resampling.LANCZOS)),
+        inv_depth=nearest_downsampled(maps.inv_depth, size),
+        signed_defocus_px=nearest_downsampled(maps.signed_defocus_px, size),
+        confidence=nearest_downsampled(maps.confidence, size),
     )
 
 

@@ -201,7 +201,7 @@ def _focus_events(jobs: Jobs, kept: _Kept, stage: _Stage, views: MapViews, law: 
         return slider_files(jobs, small.pixels, refocused(small, times, point))
 
     chosen = [kept.point, *stage.point, law]
-    rendering = [with_maps(render), [kept.maps, kept.point, stage.factor], stage.hero]
+    rendering: list[Any] = [with_maps(render), [kept.maps, kept.point, stage.factor], stage.hero]
     typed = with_maps(lambda maps, x_px, y_px: values(maps, x_px or 0, y_px or 0))
     for event in (
         views.pointer.select(with_maps(clicked), kept.maps, chosen, **QUIET),

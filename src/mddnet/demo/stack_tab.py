@@ -90,7 +90,7 @@ def stack_tab(jobs: Jobs, tab: gr.Tab, two: bool) -> None:
         if view is not None:
             return [gr.skip()] * (3 + len(shown))
         progress(0, desc="example")
-        paths = [jobs.example_file(name, partial(frames.get, name)) for name in frames]
+        paths = [jobs.example_file(name, partial(frames.__getitem__, name)) for name in frames]
         nothing = [None] * len([*fields.typed, *texts])
         return [
             [(thumbnail(content), name.removesuffix(".jpg").replace("_", " ")) for name, content in frames.items()],
@@ -131,9 +131,9 @@ def lens_of_stack(*typed: Any) -> tuple[TypedLens, list[float | None] | None]:
     if not (text or "").strip():
         return lens, None
     try:
-        values = [float(part) for part in text.split(",")]
+        values: list[float | None] = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if not values or not all(value > 0 for value in values):
+    if not values or not all(value is not None and value > 0 for value in values):
         raise MddnetError(f"focus distances {text[:60]}: expected metres, such as 0.5, 0.8, inf")
     return lens, values

@@ -22,10 +22,10 @@ class Limits:
 
     file_mb: float = 50.0  # size of a file, megabytes (1e6 bytes)
     megapixels: float = 50.0  # size of a photo; checked before it is decoded
-    batch_files: int = 12  # photos in one batch
+    batch_files: int = 12  # photos in one batch, or in one stack
     batch_megapixels: float = 100.0  # pixels of a whole batch; a ZIP has up to 17 bytes per pixel
     queue: int = 64  # pending requests; further ones are rejected
-    sessions: int = 24  # visitors whose last photo is in memory, about 12 MB each
+    sessions: int = 24  # visitors whose last photo and stack are in memory, about 12 MB and up to 25 MB each
     temp_mb: float = 6000.0  # files on disk, megabytes; the oldest are removed first
     temp_age_s: float = 3600.0  # largest age of these files, seconds
 
