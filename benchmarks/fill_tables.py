@@ -21,7 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+CARD = ROOT / "src" / "mddnet" / "models" / "small" / "card.md"
+DOCUMENTS = (ROOT / "README.md", CARD, *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- end of numbers -->)", re.DOTALL)
 PLACE = re.compile(r"\{\{([^{}|]+)\|([^{}|]+)\}\}")
 

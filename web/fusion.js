@@ -9,7 +9,7 @@ import {
 import { UNKNOWN_AGREEMENT } from "./constants/out_of_distribution.js";
 import { NETWORK_SHARE } from "./constants/plane_of_focus.js";
 import { EdgeAwareMean, cellMeans, upsampledAlong } from "./edge_aware.js";
-import { invDepthScale } from "./metric_scale.js";
+import { doubtAboutMetres, invDepthScale, relativeScale } from "./metric_scale.js";
 import { metricLaw } from "./optics.js";
 import { outOfDistributionNote } from "./out_of_distribution.js";
 import { findPlane } from "./plane_of_focus.js";
@@ -42,8 +42,13 @@ export function fuse(answers, lens, capPx) {
     };
   }
   const blurred = mean(blur.px.map((px) => (px >= SHARP_PX ? 1 : 0))) > BLURRED_SHARE;
-  const unit = invDepthScale(fit, lens, blurred);
-  const onCells = inUnit(unit, fused, blur, scale, shift, span);
+  let unit = invDepthScale(fit, lens, blurred);
+  let onCells = inUnit(unit, fused, blur, scale, shift, span);
+  const doubt = doubtAboutMetres(unit, plane.logOdds, onCells.invDepth, onCells.sigma);
+  if (doubt) {
+    unit = relativeScale(fit, doubt);
+    onCells = inUnit(unit, fused, blur, scale, shift, span);
+  }
 
   let agreement = fit.found ? agreementOf(fused, blur, plane) : new Float32Array(h * w).fill(UNKNOWN_AGREEMENT);
   const unlike = outOfDistributionNote(photo);

@@ -31,8 +31,8 @@ MODULES = (
     *(
         f"mddnet.predict.{name}"
         for name in (
-            "blur", "dioptres", "edge_aware", "fusion", "model_dir", "out_of_distribution", "plane_of_focus",
-            "predictor", "sign", "texture",
+            "blur", "dioptres", "edge_aware", "fusion", "metric_scale", "model_dir", "out_of_distribution",
+            "plane_of_focus", "predictor", "sign", "texture",
         )
     ),
 )  # fmt: skip

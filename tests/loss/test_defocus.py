@@ -21,21 +21,22 @@ def test_coc_root_values() -> None:
 
 
 def test_coc_huber_by_hand_and_masked() -> None:
-    # codes 0.5 and 1: 0.5 less half of 0.1
+    # codes 0.5 and 1: 0.5 less half of 0.25
     loss = coc_huber(_map(10, 7), _map(40, 90), _map(1, 0), cap_px=40.0)
-    assert loss.item() == pytest.approx(0.45, abs=1e-4)
-    # codes 0.25 and 0.3: 0.05 squared over 0.2
-    assert coc_huber(_map(2.5), _map(3.6), _map(1), cap_px=40.0).item() == pytest.approx(0.0125, abs=1e-4)
+    assert loss.item() == pytest.approx(0.375, abs=1e-4)
+    # codes 0.25 and 0.3: 0.05 squared over 0.5
+    assert coc_huber(_map(2.5), _map(3.6), _map(1), cap_px=40.0).item() == pytest.approx(0.005, abs=1e-4)
 
 
-def test_between_sharp_and_little_blur_the_best_guess_is_neither() -> None:
-    truth = _map(0, 0, 0, 1, 1)
+@pytest.mark.parametrize("blurred", [1, 3])
+def test_between_sharp_and_little_blur_the_best_guess_is_neither(blurred: float) -> None:
+    truth = _map(0, 0, 0, blurred, blurred)
 
     def loss(guess: float) -> float:
         return coc_huber(_map(*[guess] * 5), truth, torch.ones_like(truth), cap_px=64.0).item()
 
-    best = min((loss(c), c) for c in torch.linspace(0, 1, 101).tolist())[1]
-    assert 0.05 < best < 0.5
+    best = min((loss(c), c) for c in torch.linspace(0, blurred, 101).tolist())[1]
+    assert 0.05 * blurred < best < 0.5 * blurred
 
 
 def test_coc_gradient_is_invariant_to_a_shift_of_the_code() -> None:

@@ -11,6 +11,7 @@ timm = pytest.importorskip("timm")
 
 from mddnet.config import ModelConfig, Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
+from mddnet.loss.defocus import coc_huber  # noqa: E402
 from mddnet.model.checkpoint import save_weights  # noqa: E402
 from mddnet.model.decoder import SoftConnection  # noqa: E402
 from mddnet.model.encoder import Encoder  # noqa: E402
@@ -62,6 +63,21 @@ def test_pixels_reach_the_defocus_decoder_only_by_the_fine_features() -> None:
     assert with_fine.fine is not None and without.fine is None
     inputs = [network.defocus_decoder.blocks[-1].skip.in_channels for network in (with_fine, without)]
     assert inputs[0] - inputs[1] == UNTRAINED.fine_channels
+
+
+def test_a_coc_at_a_limit_of_its_range_is_corrected() -> None:
+    network = MDDNet(ModelConfig(pretrained=False)).train()
+    assert network.defocus_decoder is not None
+    bias = network.defocus_decoder.head.bias
+    for code, truth_px in ((-3.0, 4.0), (3.0, 16.0)):
+        with torch.no_grad():
+            bias[0] = code
+        bias.grad = None
+        defocus_px = network(torch.rand(2, 3, 64, 64)).defocus_px
+        assert defocus_px.max() < 0.01 if code < 0 else defocus_px.min() > 63
+        truth = torch.full_like(defocus_px, truth_px)
+        coc_huber(defocus_px, truth, torch.ones_like(truth), network.config.defocus_cap_px).mean().backward()
+        assert bias.grad[0] * (-1 if code < 0 else 1) > 0.1  # gradient descent moves it inwards
 
 
 def test_soft_connection_starts_as_identity() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mddnet.optics import focus_z_from_sensor_plane_m, kappa_px
 from mddnet.predict.dioptres import depth_error_m, depth_of_field, finite_depth_m, metric_law
-from mddnet.predict.metric_scale import inv_depth_scale
+from mddnet.predict.metric_scale import doubt_about_metres, inv_depth_scale, relative_scale
 from mddnet.types import Lens, LensLawFit
 
 FIT = LensLawFit(found=True, u_focus=0.6, kappa_px=100.0, residual_px=0.4)
@@ -105,3 +105,33 @@ def test_depth_of_field_by_hand() -> None:
     # Beyond the hyperfocal distance everything up to infinity is sharp.
     beyond = depth_of_field(LensLawFit(True, 0.01, 262.5, 0.3), 4800, 7200)
     assert beyond.far_m == math.inf and beyond.to_json()["far_m"] == "inf"
+
+
+ONE_METRE = np.ones((4, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("lens", "log_odds", "error", "doubtful"),
+    [
+        (Lens(50, 2, 5, focus_m=1.1), 3.0, 0.3, False),
+        (Lens(50, 2, 5, focus_m=1.1), 0.2, 0.3, True),  # the scene may as well be on the other side
+        (Lens(50, 2, 5, focus_m=1.1), math.inf, 0.9, True),  # 1 m may be 0.5 m or 10 m
+        (Lens(50, 2, 5), 3.0, 5.0, False),  # dioptres from the plane of focus have no relative error
+        (Lens(50, 2, 5), 0.2, 0.3, True),
+        (Lens(), 0.2, 5.0, False),  # relative depth claims no metres
+    ],
+)
+def test_metres_are_given_only_if_they_are_safe(lens: Lens, log_odds: float, error: float, doubtful: bool) -> None:
+    scale = inv_depth_scale(FIT, lens)
+    reason = doubt_about_metres(scale, log_odds, ONE_METRE, error * ONE_METRE)
+    assert bool(reason) == doubtful
+    if doubtful:
+        relative = relative_scale(FIT, reason)
+        assert relative.unit == "relative" and relative.gain == 1 and reason in relative.notes[0]
+
+
+def test_most_of_the_photo_decides_whether_metres_are_safe() -> None:
+    scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=1.1))
+    error = np.array([0.1, 0.2, 0.3, 9.0, 9.0], np.float32)
+    assert not doubt_about_metres(scale, 3.0, np.ones(5, np.float32), error)
+    assert doubt_about_metres(scale, 3.0, np.ones(4, np.float32), error[1:])

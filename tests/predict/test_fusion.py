@@ -207,6 +207,15 @@ def test_a_flat_scene_has_the_metres_of_its_blur() -> None:
     assert np.median(np.abs(cells(fused.maps.inv_depth) - u) / u) < 0.1
 
 
+def test_without_a_clear_side_depth_stays_relative_although_the_lens_is_known() -> None:
+    u = smooth(2)
+    uniform = np.full_like(u, 5.0)  # px; LENS gives infinity 14 px, so both sides are possible
+    unsure = fuse(answers(u, uniform, odds=0.0, depth_error=1.0), LENS)
+    assert unsure.unit == "relative" and any("depth stays relative" in note for note in unsure.notes)
+    assert unsure.maps.inv_depth_error is None
+    assert order(unsure.maps.inv_depth, u) > 0.97
+
+
 def test_depth_is_never_beyond_infinity() -> None:
     u, signed = metric(1.0, 50.0)
     fused = fuse(answers(u, signed * 1.3), LENS)

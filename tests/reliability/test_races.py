@@ -200,7 +200,8 @@ def test_a_report_during_a_build_mixes_no_two_scenes(tmp_path: Path) -> None:
         assert isinstance(facts, SceneFacts)
         wanted[facts.record.location] = facts.quantiles.tobytes()
     found = FoundScene("focal_stacks", scenes.target)
-    pauses = itertools.cycle((0.0, 0.005, 0.02, 0.1, 0.5))  # between builds: on a slow machine too some reads fit in one
+    # Between builds: some reads fit in one, on a slow machine too.
+    pauses = itertools.cycle((0.0, 0.005, 0.02, 0.1, 0.5))
 
     def build() -> None:
         scenes.replace()

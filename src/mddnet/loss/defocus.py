@@ -15,8 +15,8 @@ from mddnet.loss.registry import LossInputs, known, loss_term
 
 _EPSILON_PX = 1e-3
 CLEAR_PX, CERTAIN_PX = 1.5, 4.0
-SQUARED_BELOW = 0.1
-"""Error of the coded CoC up to which the loss is quadratic: 0 against 0.64 px, with a cap of 64 px."""
+SQUARED_BELOW = 0.25
+"""Error of the coded CoC up to which the loss is quadratic: 0 against 4 px, with a cap of 64 px."""
 
 
 def coc_root(defocus_px: Tensor, cap_px: float) -> Tensor:

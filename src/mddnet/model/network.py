@@ -29,6 +29,9 @@ from mddnet.model.folder import CONFIG_FILE, WEIGHTS_FILE, model_folder, read_co
 
 INPUT_MULTIPLE = 32
 """Height and width of the input are multiples of the encoder's coarsest stride."""
+LEAST_ROOT, LARGEST_ROOT = 0.01, 0.999
+"""Limits of the square root of CoC over cap: 0.006 px and 63.9 px with a cap of 64 px. At 0 the square has no gradient,
+and none above the cap."""
 LOG_SIGMA_LIMIT = 5.0
 
 
@@ -145,9 +148,8 @@ class MDDNet(nn.Module):
             inv_depth, depth_log_sigma = self.depth_decoder.head(depth).split(1, dim=1)
             last.append(depth)
         if self.defocus_decoder is not None:
-            root_logit, defocus_log_sigma = self.defocus_decoder.head(defocus).split(1, dim=1)
-            # square-root coding spreads the range of the sigmoid evenly over small and large blur
-            root = torch.sigmoid(root_logit)
+            root_code, defocus_log_sigma = self.defocus_decoder.head(defocus).split(1, dim=1)
+            root = _within(root_code, LEAST_ROOT, LARGEST_ROOT)  # as a root, small blur counts as much as large blur
             defocus_px = self.config.defocus_cap_px * root * root
             last.append(defocus)
         if self.sign_head is not None:
@@ -157,3 +159,12 @@ class MDDNet(nn.Module):
 
 def _bounded(log_sigma: Tensor | None) -> Tensor | None:
     return None if log_sigma is None else LOG_SIGMA_LIMIT * torch.tanh(log_sigma / LOG_SIGMA_LIMIT)
+
+
+def _within(values: Tensor, low: float, high: float) -> Tensor:
+    """Clamped values, with the gradient of the values: outside of the limits, too, an error is corrected.
+
+    A sigmoid has hardly any gradient near 0: what it once takes for sharp stays so.
+    """
+    clamped = values.clamp(low, high)
+    return values + (clamped - values).detach() if values.requires_grad else clamped

@@ -18,7 +18,7 @@ from mddnet.predict.blur import Blur
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MAX_DEPTH_M, metric_law
 from mddnet.predict.edge_aware import EdgeAwareMean, cell_means, upsampled_along
-from mddnet.predict.metric_scale import InvDepthScale, inv_depth_scale
+from mddnet.predict.metric_scale import InvDepthScale, doubt_about_metres, inv_depth_scale, relative_scale
 from mddnet.predict.out_of_distribution import UNKNOWN_AGREEMENT, out_of_distribution_note
 from mddnet.predict.plane_of_focus import NETWORK_SHARE, Cells, Plane, find_plane
 from mddnet.predict.prediction import SmallMaps
@@ -162,6 +162,9 @@ def fuse(answers: FusionInput, lens: Lens, cap_px: float = math.inf) -> Fusion:
     blurred = bool((blur.px >= SHARP_PX).mean() > BLURRED_SHARE)
     unit = inv_depth_scale(fit, lens, blurred)
     inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
+    if doubt := doubt_about_metres(unit, plane.log_odds, inv_depth, sigma):
+        unit = relative_scale(fit, doubt)
+        inv_depth, sigma = _in_unit(unit, fused, blur, scale, shift, span)
     fine = None
     if answers.fine_depth is not None and unit.gain > 0 and not flat:
         fine = _rescaled((answers.fine_depth - np.float32(shift)) / np.float32(span), plane, trust)
