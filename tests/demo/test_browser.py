@@ -391,7 +391,7 @@ def nameless(page: Any) -> list[str]:
     return page.evaluate(  # type: ignore[no-any-return]
         """() => [...document.querySelectorAll('input, select, textarea, button')].filter(e => e.offsetParent &&
         !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.getAttribute('aria-labelledby') &&
-        !e.textContent.trim() && !e.title).map(e => e.outerHTML.slice(0, 160))"""
+        !e.textContent.trim() && !e.title && !e.querySelector('img[alt]:not([alt=""])')).map(e => e.outerHTML.slice(0, 160))"""
     )
 
 
