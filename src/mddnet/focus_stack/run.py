@@ -54,7 +54,7 @@ TO_FIX = "use a tripod, or photos that were taken one after the other from one p
 def measured(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     lens: Lens | None,
-    focus_m: Sequence[float] | None,
+    focus_m: Sequence[float | None] | None,
     order: Order,
     threads: int | None,
     scratch: str | os.PathLike[str] | None,
