@@ -45,7 +45,7 @@ class LossInputs:
 
     @property
     def coc_certainty(self) -> Tensor:
-        """(B, 1, h, w) in [0.1, 1]: how much the true CoC counts. Blur that nobody stated matters less in a larger one."""
+        """(B, 1, h, w) in [0.1, 1]: how much the true CoC counts. Unstated blur matters less in a larger one."""
         larger = (self.signed_px.abs() / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0)
         return torch.where(self.batch.crisp.view(-1, 1, 1, 1), torch.ones_like(larger), larger)
 
