@@ -34,7 +34,7 @@ def test_the_archive_has_the_files_of_prediction_save(jobs: Jobs, photo_file: Pa
     saved = LawModel().predict(jobs._read(photo_file, None)).save(tmp_path / "saved")
     assert names(path) == {file.name for file in saved.values()}
     with zipfile.ZipFile(path) as opened:
-        for name in ("inv_depth", "signed_defocus_px", "defocus_px"):
+        for name in ("inv_depth", "signed_defocus_px", "confidence"):
             packed = tifffile.imread(BytesIO(opened.read(f"cup.{name}.tiff")))
             np.testing.assert_array_equal(packed, tifffile.imread(saved[name]))
         assert json.loads(opened.read("cup.json")) == facts

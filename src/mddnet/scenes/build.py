@@ -74,12 +74,7 @@ def build_one(
             record = KINDS[task.kind].build(task.capture, work, frames, seed)
             built = work / record.name
             atomic_write_text(built / BUILT_FROM, json.dumps({"digest": digest}) + "\n")
-            # between the two renames there is no scene, never a partial one
-            place = out / task.kind / record.name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if place.exists():
-                place.rename(work / "outdated")
-            built.rename(place)
+            _move_into_place(built, out / task.kind / record.name, work)
         return BuildRow(task.kind, record.name, record.location, "built", record=record)
     except RejectedScene as error:
         # The scene of an earlier version of the capture is outdated.
@@ -94,6 +89,14 @@ def build_one(
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _move_into_place(built: Path, target: Path, work: Path) -> None:
+    """Replace ``target`` by a complete scene; between the two renames there is none, never a partial one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.rename(work / "outdated")
+    built.rename(target)
 
 
 def build_scenes(
