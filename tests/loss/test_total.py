@@ -108,9 +108,9 @@ def test_missing_task_has_no_term() -> None:
 
 
 def test_small_blur_counts_less_where_the_picture_may_have_a_blur_of_its_own() -> None:
-    """Stated sharp: a tenth. Stated 3 px of 6: a half. Stated 6 px or more: in full."""
+    """Stated sharp: a twentieth. Stated 3 px of 6: a half. Stated 6 px or more: in full."""
     wrong = _random_maps()
-    for truth_px, share in ((0.0, 0.1), (3.0, 0.5), (6.0, 1.0), (20.0, 1.0)):
+    for truth_px, share in ((0.0, 0.05), (3.0, 0.5), (6.0, 1.0), (20.0, 1.0)):
         loss = {}
         for crisp in (True, False):
             signed = torch.full((2, 1, 16, 16), -truth_px)
@@ -119,3 +119,9 @@ def test_small_blur_counts_less_where_the_picture_may_have_a_blur_of_its_own() -
         for name in ("defocus", "defocus_gradient"):
             assert loss[False][name] == pytest.approx(share * loss[True][name], rel=1e-5), (truth_px, name)
         assert loss[False]["sign"] == loss[True]["sign"] and loss[False]["depth"] == loss[True]["depth"]
+
+
+def test_the_blur_of_a_pseudo_labelled_photo_is_not_learnt_but_its_depth_is() -> None:
+    terms = _terms(_random_maps(), _batch(pseudo=True, crisp=False))
+    assert terms["defocus"] == terms["defocus_gradient"] == terms["defocus_uncertainty"] == 0
+    assert terms["depth"] > 0 and terms["sign"] > 0

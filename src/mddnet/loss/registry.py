@@ -20,7 +20,7 @@ from mddnet.config import LossConfig
 from mddnet.data.batch import Batch
 from mddnet.model.network import Maps
 
-UNSTATED_PX, LEAST_CERTAINTY = 6.0, 0.1
+UNSTATED_PX, LEAST_CERTAINTY = 6.0, 0.05
 """CoCs below the first count less where the picture may have a blur of its own, in proportion, and at least by the
 second."""
 
@@ -45,9 +45,14 @@ class LossInputs:
 
     @property
     def coc_certainty(self) -> Tensor:
-        """(B, 1, h, w) in [0.1, 1]: how much the true CoC counts. Unstated blur matters less in a larger one."""
+        """(B, 1, h, w) in [0, 1]: how much the true CoC counts.
+
+        A photo with a pseudo-label may have any blur of its own: its CoC does not count. Other pictures that are not
+        known to be sharp have little, which matters less in a larger one.
+        """
         larger = (self.signed_px.abs() / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0)
-        return torch.where(self.batch.crisp.view(-1, 1, 1, 1), torch.ones_like(larger), larger)
+        unknown = torch.where(self.batch.pseudo.view(-1, 1, 1, 1), torch.zeros_like(larger), larger)
+        return torch.where(self.batch.crisp.view(-1, 1, 1, 1), torch.ones_like(larger), unknown)
 
     @property
     def depth_factor(self) -> Tensor:
