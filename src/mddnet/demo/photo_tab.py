@@ -77,7 +77,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
         with gr.Column(scale=2, min_width=260):
             file = photo_field(f"Your photo, up to {limits.megapixels:g} megapixels", "upload")
         with gr.Column(scale=3, min_width=320):
-            examples = thumbnails("Examples", "examples", _thumbnails)
+            examples = thumbnails("Examples", "examples")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             hero = compared("Photo | refocused", "hero")
@@ -149,6 +149,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     for made in (read, lens):
         made.success(*rendering, **RENDER)
     examples.select(with_page_errors(open_example), settings, [*results, *form], **on_facts)
+    page.load(_thumbnails, None, examples, **QUIET)  # for every visitor, as old files are removed
     page.load(with_page_errors(partial(example, 0)), settings, [*results, *form], **on_facts)
 
 
