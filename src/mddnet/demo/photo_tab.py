@@ -234,7 +234,7 @@ def _cloud_tab(jobs: Jobs, kept: _Kept, tab: gr.Tab) -> list[Any]:
     facts = gr.HTML(elem_id="points-summary")
     cloud = gr.Model3D(
         label="Point cloud: drag to rotate", interactive=False, clear_color=(0.16, 0.16, 0.16, 1.0),
-        camera_position=(90, 90, None), height=480, elem_id="points",
+        camera_position=(90, 90, None), height=520, elem_id="points",
     )  # fmt: skip
     gr.HTML(CLOUD_HELP)
     with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
