@@ -151,6 +151,7 @@ def move_slider(page: Any, elem_id: str, steps: int = 1) -> None:
 def test_an_example_is_answered_on_arrival(page: Any) -> None:
     for name in ("depth", "defocus", "confidence"):
         assert page.locator(f"#picture-{name} img").get_attribute("alt")
+    page.locator("#examples img").nth(len(find_examples())).wait_for()  # they come in a request of their own
     assert page.locator("#examples img").count() == len(find_examples()) + 1
     shot(page, "arrival")
     before = refocused_url(page)
@@ -355,6 +356,7 @@ def test_keyboard_only(page: Any) -> None:
                 return
         raise AssertionError(f"{wanted} is not reached by Tab: {seen}")
 
+    page.locator("#examples img").nth(1).wait_for()
     tab_to("examples")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -109,10 +109,10 @@ def compared(label: str, elem_id: str) -> gr.ImageSlider:
     )  # fmt: skip
 
 
-def thumbnails(label: str, elem_id: str, made: Callable[[], list[Any]] | None = None) -> gr.Gallery:
-    """A row of small pictures to select from; ``made`` is called for every visitor, as old files are removed."""
+def thumbnails(label: str, elem_id: str) -> gr.Gallery:
+    """A row of small pictures to select from."""
     return gr.Gallery(
-        made, label=label, height=None, allow_preview=False, interactive=False, object_fit="cover", buttons=[],
+        label=label, height=None, allow_preview=False, interactive=False, object_fit="cover", buttons=[],
         elem_id=elem_id, elem_classes=["mdd-thumbs"],
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
         with gr.Column(scale=2, min_width=260):
             file = photo_field(f"Your photo, up to {limits.megapixels:g} megapixels", "upload")
         with gr.Column(scale=3, min_width=320):
-            examples = thumbnails("Examples", "examples", _thumbnails)
+            examples = thumbnails("Examples", "examples")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             hero = compared("Photo | refocused", "hero")
@@ -149,6 +149,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     for made in (read, lens):
         made.success(*rendering, **RENDER)
     examples.select(with_page_errors(open_example), settings, [*results, *form], **on_facts)
+    page.load(_thumbnails, None, examples, **QUIET)  # for every visitor, as old files are removed
     page.load(with_page_errors(partial(example, 0)), settings, [*results, *form], **on_facts)
 
 
@@ -233,7 +234,7 @@ def _cloud_tab(jobs: Jobs, kept: _Kept, tab: gr.Tab) -> list[Any]:
     facts = gr.HTML(elem_id="points-summary")
     cloud = gr.Model3D(
         label="Point cloud: drag to rotate", interactive=False, clear_color=(0.16, 0.16, 0.16, 1.0),
-        camera_position=(90, 90, None), height=480, elem_id="points",
+        camera_position=(90, 90, None), height=520, elem_id="points",
     )  # fmt: skip
     gr.HTML(CLOUD_HELP)
     with gr.Accordion("By keyboard, or in a browser without WebGL", open=False, elem_id="still"):
