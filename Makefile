@@ -73,8 +73,8 @@ predict: $(WORK)/photos/chelsea.png
 	@echo "The photo is $<, the maps are in $(WORK)/predicted:"
 	@ls $(WORK)/predicted
 
-test: $(DEV)
-	$(BIN)/python -m pytest
+test: test-quick
+	$(BIN)/python -m pytest -m slow
 
 test-quick: $(DEV)
 	$(BIN)/python -m pytest -m "not slow" -n auto
