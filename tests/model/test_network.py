@@ -78,6 +78,11 @@ def test_a_coc_at_a_limit_of_its_range_is_corrected() -> None:
         truth = torch.full_like(defocus_px, truth_px)
         coc_huber(defocus_px, truth, torch.ones_like(truth), network.config.defocus_cap_px).mean().backward()
         assert bias.grad[0] * (-1 if code < 0 else 1) > 0.1  # gradient descent moves it inwards
+        bias.grad = None
+        limit = torch.full_like(defocus_px, 0.0 if code < 0 else 100.0)
+        defocus_px = network(torch.rand(2, 3, 64, 64)).defocus_px
+        coc_huber(defocus_px, limit, torch.ones_like(limit), network.config.defocus_cap_px).mean().backward()
+        assert bias.grad[0] == 0  # and no farther out
 
 
 def test_soft_connection_starts_as_identity() -> None:

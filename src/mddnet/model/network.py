@@ -158,9 +158,17 @@ def _bounded(log_sigma: Tensor | None) -> Tensor | None:
 
 
 def _within(values: Tensor, low: float, high: float) -> Tensor:
-    """Clamped values, with the gradient of the values: outside of the limits, too, an error is corrected.
+    """Clamped values. A gradient that leads back between the limits passes, one that leads farther away does not.
 
     A sigmoid has hardly any gradient near 0: what it once takes for sharp stays so.
     """
     clamped = values.clamp(low, high)
-    return values + (clamped - values).detach() if values.requires_grad else clamped
+    if not values.requires_grad:
+        return clamped
+    kept = values + (clamped - values).detach()
+
+    def inward(gradient: Tensor) -> Tensor:
+        return gradient.masked_fill((values < low) & (gradient > 0) | (values > high) & (gradient < 0), 0.0)
+
+    kept.register_hook(inward)
+    return kept
