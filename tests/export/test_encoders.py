@@ -54,7 +54,7 @@ def test_forward_backward_and_export(encoder: str) -> None:
         expected = network(image)
     for ours, theirs in zip(expected, session.run(list(OUTPUTS), {"image": image.numpy()}), strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-4)
-    assert session.run(None, {"image": image.numpy()[:1, :, :50, :33]})[0].shape == (1, 1, 13, 9)
+    assert session.run(None, {"image": torch.rand(1, 3, 50, 33).numpy()})[0].shape == (1, 1, 13, 9)
 
 
 @pytest.mark.slow
