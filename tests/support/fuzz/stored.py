@@ -400,7 +400,7 @@ def _recipe_cases(files: Files) -> Cases:
     from mddnet.config import _KEYS
 
     text = files["recipe.toml"].decode()
-    known = st.sampled_from(sorted(key for key, table in _KEYS.items() if table is None))
+    known = st.sampled_from(sorted(key for key, table in _KEYS.items() if not table))
     key = st.one_of(known, known, known, any_text())
     override = st.tuples(key, toml_value()).map(lambda pair: f"{pair[0]}={pair[1]}".encode("utf-8", "replace"))
     return st.one_of(
