@@ -18,7 +18,7 @@ BIN := .venv-dev/bin
 
 .PHONY: help predict test test-quick test-oldest lint types docs web train-small evaluate tables table-claims \
 	table-baselines pictures table-kills table-load table-determinism table-rig table-captures table-scale \
-	bench fuzz licences sbom audit clean
+	table-size bench fuzz licences sbom audit dist try-dist wheels clean
 .DELETE_ON_ERROR:
 
 help:
@@ -38,12 +38,16 @@ help:
 	@echo "                    baselines           the other methods of README, on the same photos"
 	@echo "                    rig captures        the builders on the simulated rig and on real focal stacks"
 	@echo "                    kills load determinism   the guarantees of docs/reliability.md"
+	@echo "                    size                the base install, package by package"
 	@echo "                    scale               100,000 samples: an hour and a half, 20 GB"
 	@echo "                    claims              the study of docs/claims.md: many hours, resumable"
 	@echo "make bench        measure speed and compare it with other networks, on an otherwise idle machine"
 	@echo "make fuzz         give every reader damaged input, CASES=200000 of them; resumable"
 	@echo "make licences     list every package by extra with its licence, in docs/licences.md"
 	@echo "make sbom audit   write bills of materials into $(WORK)/sbom; check the installed packages for known vulnerabilities"
+	@echo "make dist         build the wheel and the sdist into dist, and check what they hold"
+	@echo "make try-dist     install the wheel into a clean environment, and predict a photo with it"
+	@echo "make wheels       check that the base install has wheels for PYTHONS=3.11 3.12 3.13 3.14; downloads them"
 	@echo "make clean        delete the environments; $(WORK) stays"
 
 # The base package must not need what scikit-image depends on: only its photo is used, so it comes without them.
@@ -181,6 +185,32 @@ sbom: $(BASE) $(DEV) $(TOOLS)
 # Needs the Internet: the versions are looked up in the advisories of PyPI.
 audit: $(DEV) $(TOOLS)
 	.venv-tools/bin/pip-audit --strict --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+dist: $(TOOLS)
+	rm -rf dist
+	.venv-tools/bin/python -m build --outdir dist
+	.venv-tools/bin/python -m tests.support.distribution dist
+
+# As users have it: not editable, and run in a folder without the sources. INSTALLED=FOLDER puts it elsewhere.
+INSTALLED ?= $(abspath $(WORK))/installed
+try-dist: dist $(WORK)/photos/chelsea.png
+	rm -rf $(INSTALLED)
+	$(PYTHON) -m venv $(INSTALLED)
+	$(INSTALLED)/bin/python -m pip install --quiet dist/*.whl
+	cp $(WORK)/photos/chelsea.png $(INSTALLED)
+	cd $(INSTALLED) && env -u PYTHONPATH bin/mddnet predict chelsea.png -o out
+	test -f $(INSTALLED)/out/chelsea.preview.png
+
+table-size: try-dist
+	PYTHONPATH=src .venv/bin/python -m benchmarks.install_size $(INSTALLED) -o docs/results/install-size.md
+
+# Needs the Internet. Nothing is installed or built: a package without a wheel ends it.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+wheels: dist
+	for version in $(PYTHONS); do \
+		$(PYTHON) -m pip download --quiet --only-binary=:all: --python-version $$version -d $(WORK)/wheels/$$version \
+			dist/*.whl || exit 1; \
+	done
 
 clean:
 	rm -rf .venv .venv-dev .venv-oldest .venv-tools
