@@ -170,5 +170,5 @@ def _within(values: Tensor, low: float, high: float) -> Tensor:
     def inward(gradient: Tensor) -> Tensor:
         return gradient.masked_fill((values < low) & (gradient > 0) | (values > high) & (gradient < 0), 0.0)
 
-    kept.register_hook(inward)
+    kept.register_hook(inward)  # type: ignore[no-untyped-call]
     return kept
