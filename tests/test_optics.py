@@ -13,7 +13,7 @@ from mddnet import optics as plain_optics
 from mddnet.types import Lens
 from tests.support.shapes import with_checked_shapes
 
-optics = with_checked_shapes("mddnet.optics")
+optics = with_checked_shapes("mddnet.optics")["mddnet.optics"]
 
 focal_mm = st.floats(2, 400)
 f_number = st.floats(0.95, 32)
@@ -24,13 +24,13 @@ inv_depth = st.floats(-5, 5)
 
 
 def test_shapes_are_those_of_the_annotations() -> None:
-    pytest.importorskip("jaxtyping")
+    jaxtyping = pytest.importorskip("jaxtyping")
     for call in (
         lambda: optics.light_field_kappa_px(np.zeros((5, 3))),
         lambda: optics.light_field_kappa_px(np.zeros((5, 2)), np.ones(4)),
         lambda: optics.depth_from_inv_depth_m(np.zeros(3, dtype=int)),
     ):
-        with pytest.raises(TypeError, match="Type-check error"):
+        with pytest.raises(jaxtyping.TypeCheckError):
             call()
 
 
