@@ -20,6 +20,7 @@ from mddnet.data.prefetch import Prefetched
 from mddnet.data.scene_pool import SceneEntry, ScenePool, SceneTruth
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
+from mddnet.scenes.true_camera import true_camera
 from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
 if TYPE_CHECKING:
@@ -146,15 +147,10 @@ def _camera(
     inv_depth: Float32[Float32Array, "h w"],
     weight: Float32[Float32Array, "h w"],
 ) -> tuple[float, float]:
-    """Log tangent of half the field of view of the view's long side, log median depth in metres; NaN if unknown."""
-    lens = record.lens
-    field = depth = math.nan
-    if lens.focal_mm is not None and lens.pixel_um is not None and record.provenance == "rendered":
-        field = math.log(max(view.height, view.width) * lens.pixel_um / (2000.0 * lens.focal_mm))
-    if record.unit == "1/m" and (weight > 0).any():
-        u = truth.low + truth.range * float(np.median(inv_depth[weight > 0]))
-        depth = -math.log(u) if u > 1e-3 else math.nan
-    return field, depth
+    """The camera of a view: see :func:`true_camera`."""
+    known = inv_depth[weight > 0]
+    u = truth.low + truth.range * float(np.median(known)) if known.size else math.nan
+    return true_camera(record, max(view.height, view.width), u)
 
 
 def stacked(samples: Sequence[Batch]) -> Batch:

@@ -178,5 +178,5 @@ def _within(values: Float[Tensor, "*size"], low: float, high: float) -> Float[Te
     def inward(gradient: Tensor) -> Tensor:
         return gradient.masked_fill((values < low) & (gradient > 0) | (values > high) & (gradient < 0), 0.0)
 
-    kept.register_hook(inward)
+    kept.register_hook(inward)  # type: ignore[no-untyped-call]
     return kept
