@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,6 +22,9 @@ from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
 from mddnet.scenes.true_camera import true_camera
 from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UInt8Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 SYNTHETIC, PSEUDO = "photo", "pseudo"  # kinds of capture whose depth is synthetic, and a pseudo-label
 EXACT = frozenset({"view", "stereo", SYNTHETIC})  # kinds of capture whose depth is right at edges
@@ -111,7 +115,7 @@ def map_size(crop: tuple[int, int]) -> tuple[int, int]:
 def sample(
     rng: np.random.Generator,
     frame: FrameRecord,
-    image_of: Callable[[bool], UInt8Array],
+    image_of: Callable[[bool], UInt8[UInt8Array, "H W 3"]],
     truth: SceneTruth,
     record: SceneRecord,
     config: DataConfig,
@@ -137,7 +141,11 @@ def sample(
 
 
 def _camera(
-    record: SceneRecord, truth: SceneTruth, view: View, inv_depth: Float32Array, weight: Float32Array
+    record: SceneRecord,
+    truth: SceneTruth,
+    view: View,
+    inv_depth: Float32[Float32Array, "h w"],
+    weight: Float32[Float32Array, "h w"],
 ) -> tuple[float, float]:
     """The camera of a view: see :func:`true_camera`."""
     known = inv_depth[weight > 0]
@@ -157,9 +165,9 @@ def _drawn_view(rng: np.random.Generator, of: np.ndarray, config: DataConfig, cr
 
 
 def _one_sample(
-    image: np.ndarray,
-    inv_depth: np.ndarray,
-    weight: np.ndarray,
+    image: UInt8[UInt8Array, "H W 3"],
+    inv_depth: Float32[Float32Array, "H//4 W//4"],
+    weight: Float32[Float32Array, "H//4 W//4"],
     u_focus: float,
     kappa: float,
     camera: tuple[float, float],
