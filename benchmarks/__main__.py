@@ -26,6 +26,7 @@ BENCHMARKS = {
     "out-of-distribution": "photos without depth, focus or light",
     "refocus": "refocused frames of focal stacks, compared with real frames",
     "precision": "half precision and int8, compared with the shipped graph",
+    "sharp": "blur, depth edges and the camera on sharp photos",
     "verdict": "verdicts and expected errors on photos with known depth and defocus",
 }
 """By name; the module has the same name, with an underscore for a hyphen."""

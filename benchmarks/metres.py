@@ -171,7 +171,7 @@ def metres_markdown(frames: Sequence[FrameMetres], model: str) -> str:
         "",
         f"{len(frames)} frames of {', '.join(scenes)}, each predicted alone with f, N, pixel pitch and its own focus",
         "distance; the truth is depth from focus of the whole stack, at textured pixels of trusted depth. AbsRel is",
-        f"|z - z_true| / z_true, the median over a frame's pixels.",
+        "|z - z_true| / z_true, the median over a frame's pixels.",
         "",
         "| | median over frames | mean over frames | frames at most .15 | within `depth_error_m` | right sign |",
         "|---|---|---|---|---|---|",

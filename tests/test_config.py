@@ -178,7 +178,7 @@ def test_a_wrong_override_is_refused(override: str, said: str) -> None:
 
 
 def test_override_below_a_value_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="data is 3; expected a table"):
+    with pytest.raises(RecipeError, match=r"data is 3; .*table"):
         load_recipe(written(tmp_path, "name = 'x'\ndata = 3"), ["data.mixture.photos=0"])
 
 

@@ -63,7 +63,7 @@ async function take(file) {
   }
 }
 
-// What can be told before decoding; an Error with a sentence.
+// What can be checked before decoding; an Error with a sentence.
 async function check(file) {
   if (file.size > MAX_FILE_MB * 1e6) {
     throw new Error(`${Math.round(file.size / 1e6)} MB is too large: expected at most ${MAX_FILE_MB} MB`);
@@ -155,7 +155,7 @@ byId("own").addEventListener("click", () => focusAt(null));
 
 // --- pointer and keyboard ------------------------------------------------------------------------------------------
 
-// Where an event is in the picture of a canvas, as fractions; null beside it.
+// Where an event is in the picture of a canvas, as fractions; null outside it.
 function placeOf(canvas, event) {
   const box = canvas.getBoundingClientRect();
   const scale = Math.min(box.width / canvas.width, box.height / canvas.height);

@@ -1,7 +1,7 @@
 // Prediction of the maps of a photo with ONNX Runtime: see src/mddnet/predict/predictor.py.
 import { roundHalfEven } from "./arrays.js";
 import { cameraEstimate } from "./camera_estimate.js";
-import { DEFOCUS_CAP_PX, LONG_SIDE, MULTIPLE } from "./constants/model.js";
+import { CAMERA_ERROR, DEFOCUS_CAP_PX, LONG_SIDE, MULTIPLE } from "./constants/model.js";
 import { INPUT_NAME, MAP_NAMES, OUTPUT_NAMES } from "./constants/model_dir.js";
 import { MAX_ASPECT, SMALL_SIDE_PX } from "./constants/predictor.js";
 import { MIN_SIDE_PX } from "./constants/reader.js";
@@ -51,7 +51,7 @@ export class Model {
       h: rows, w: columns, depth, depthLogSigma, cocPx: cocPx.map((px) => Math.max(px, 0)), cocLogSigma, signLogit,
       photo: small,
       scale: Math.sqrt((photo.h * photo.w) / (h * w)),
-      camera: cameraEstimate(outputs.camera.data),
+      camera: cameraEstimate(outputs.camera.data, CAMERA_ERROR),
     };
   }
 

@@ -17,7 +17,7 @@ const MEANINGS = {
   inv_depth: { larger: "nearer" },
   defocus_px: { unit: "px", meaning: "diameter of the circle of confusion" },
   signed_defocus_px: { unit: "px", positive: "behind the plane of focus" },
-  confidence: { unit: "1", meaning: "agreement with lens law and texture", scale: 1 / 255 },
+  confidence: { unit: "1", meaning: "agreement with lens law and texture; not calibrated", scale: 1 / 255 },
 };
 
 const loading = Model.load();

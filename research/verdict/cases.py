@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mddnet.metrics import depth_ordinal_pairs, inv_depth_range, texture_mask
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import network_size
 from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
+from mddnet.scenes.true_camera import true_camera
 from mddnet.types import BoolArray, Float32Array, SceneRecord, Split, UInt8Array
 
 LONG_SIDE = 512
@@ -39,6 +41,7 @@ class Truth:
     mask: BoolArray  # (H, W), known and textured pixels, at which the order of depth counts
     signed_px: Float32Array | None  # (H, W), pixels of the photo, NaN where unknown; None if it is not known at all
     range: float  # the 2-98 % range of inverse depth
+    camera: tuple[float, float] = (math.nan, math.nan)  # log tangent of half the field of view, log median depth in m
 
     def depth_score(self, inv_depth: Float32Array) -> float:
         """Share of random pairs of pixels of clearly different depth in the right order; NaN with too few pairs."""
@@ -101,7 +104,8 @@ class Case:
         u = cv2.resize(u, (w, h), interpolation=cv2.INTER_NEAREST)
         mask = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
         signed = signed_defocus_px(u, self.u_focus, self.kappa_px * w / width).astype(np.float32)
-        return Truth(small, u, mask, signed, inv_depth_range(u))
+        middle = float(np.nanmedian(u)) if np.isfinite(u).any() else math.nan
+        return Truth(small, u, mask, signed, inv_depth_range(u), true_camera(record, max(height, width), middle))
 
 
 def find_cases(scenes: Path, locations: Mapping[str, Split], split: Split, photos: Path | None = None) -> list[Case]:

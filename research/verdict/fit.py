@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ from mddnet.data.split import read_split
 from mddnet.io.atomic import atomic_write_text
 from mddnet.metrics.alignment import fit_alignment
 from mddnet.model.folder import CONFIG_FILE
-from mddnet.predict.calibration import BAD_SCORE, GOOD_SCORE, SECTION, calibration_of
+from mddnet.predict.calibration import BAD_SCORE, CAMERA_ERRORS, GOOD_SCORE, SECTION, calibration_of
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.cues import cell_cues, photo_cues
 from mddnet.predict.fusion import Fusion, FusionInput, fuse
 from mddnet.predict.predictor import Model, load
@@ -74,6 +76,8 @@ LOWEST_SCORE, HIGHEST_SCORE = 0.35, 0.98
 """Scores are limited to these before their log-odds."""
 GOOD_PRECISION, BAD_CALLED_GOOD = 0.90, 0.05
 """On calib, of the photos called good so many are, and of the bad ones no more are called good."""
+ONE_SIGMA = 0.683
+"""Share of a normal distribution within its standard deviation."""
 GOOD_NOT_TRUSTED = 0.03
 """On calib, of the good photos no more are not to be trusted."""
 
@@ -90,6 +94,7 @@ class Row:
     cells: dict[str, Float32Array]  # (N,) cues at the sampled pixels
     depth_error: Float32Array | None  # (N,) share of the range
     defocus_error: Float32Array | None  # (N,) px at 512
+    camera: tuple[float, float] = (math.nan, math.nan)  # errors of field of view and median depth, in stated ones
 
 
 def log_odds(score: Array) -> Array:
@@ -116,8 +121,35 @@ def row_of(case: Case, truth: Truth, answers: FusionInput, half_depth: Float32Ar
         defocus_error = error_px * np.float32(LONG_SIDE / max(truth.photo.shape))
     return Row(
         case.kind, case.location, photo_cues(answers, fused, half_depth), truth.depth_score(maps.inv_depth),
-        truth.defocus_score(signed_px), cells, depth_error, defocus_error,
+        truth.defocus_score(signed_px), cells, depth_error, defocus_error, camera_ratios(answers.camera, truth.camera),
     )  # fmt: skip
+
+
+def camera_ratios(estimate: CameraEstimate | None, true: tuple[float, float]) -> tuple[float, float]:
+    """Errors of the logarithms of the field of view and of the median depth as multiples of the stated ones."""
+    if estimate is None:
+        return math.nan, math.nan
+    field, depth = true
+    return (
+        abs(math.log(estimate.tan_half_fov) - field) / estimate.tan_half_fov_error,
+        abs(math.log(estimate.median_depth_m) - depth) / estimate.median_depth_error,
+    )
+
+
+def camera_factor(rows: Sequence[Row], ratios: Sequence[float]) -> float:
+    """The factor of the stated error that ONE_SIGMA of the photos are within; every kind of capture counts the same."""
+    used = [(row, ratio) for row, ratio in zip(rows, ratios, strict=True) if math.isfinite(ratio)]
+    if not used:
+        return 1.0
+    weight = weights_of([row for row, _ in used])
+    of_kind: dict[str, float] = defaultdict(float)
+    for (row, _), share in zip(used, weight, strict=True):
+        of_kind[row.kind] += share
+    weight = np.array([share / of_kind[row.kind] for (row, _), share in zip(used, weight, strict=True)])
+    ratio = np.array([ratio for _, ratio in used])
+    order = np.argsort(ratio)
+    within = np.cumsum(weight[order]) / weight.sum()
+    return rounded(max(float(ratio[order][np.searchsorted(within, ONE_SIGMA)]), 1.0))
 
 
 def rows_of(model: Model, cases: Sequence[Case], cache: Path) -> Iterator[Row]:
@@ -264,6 +296,9 @@ def calibrate(rows: Sequence[Row]) -> dict[str, Any]:
             "inv_depth": error_of(rows, depth_errors, photo_score, DEPTH_ERROR_CUES, LEAST_DEPTH_ERROR),
             "defocus": error_of(rows, defocus_errors, photo_score, DEFOCUS_ERROR_CUES, LEAST_DEFOCUS_ERROR),
         },
+        "camera_error": {
+            name: camera_factor(rows, [row.camera[index] for row in rows]) for index, name in enumerate(CAMERA_ERRORS)
+        },
     }
 
 
@@ -276,6 +311,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for the network's outputs")
     args = parser.parse_args()
     model = load(args.model, threads=1)
+    model.model_dir = replace(model.model_dir, calibration=None)  # the errors that the network states
     cases = find_cases(args.scenes, read_split(args.split), "calib", args.photos)
     section = calibrate(list(rows_of(model, cases, args.cache)))
     path = args.model / CONFIG_FILE

@@ -174,7 +174,7 @@ def test_focus_depths_of_the_kept_frames_only(tmp_path: Path, frames: dict[int, 
     np.save(tmp_path / "fd/1/fd.npy", kept[:, None])
     np.testing.assert_allclose(only(tmp_path).read_focus_z_m(), kept / 1000)
     np.save(tmp_path / "fd/1/fd.npy", kept[:3])
-    with pytest.raises(CaptureError, match="3 focus depths for 4 frames up to position 31"):
+    with pytest.raises(CaptureError, match=r"3 focus depths .*4 frames .*31"):
         only(tmp_path).read_focus_z_m()
 
 
@@ -318,7 +318,7 @@ def test_damaged_and_mixed_images_are_refused(tmp_path: Path, frames: dict[int, 
     write_shipped(tmp_path, frames)
     path = tmp_path / "focus_small/1/foca11.tif"
     tifffile.imwrite(path, frames[11][:200])
-    with pytest.raises(CaptureError, match=r"foca11\.tif: 320 x 200 pixels; expected 320 x 268"):
+    with pytest.raises(CaptureError, match=r"foca11\.tif: 320 x 200 .*320 x 268"):
         read_all(tmp_path)
     path.write_bytes(b"II*\0 nothing")
     with pytest.raises(ImageError, match=r"foca11\.tif"):

@@ -39,19 +39,19 @@ def test_points_are_ordinal_one_is_the_nearest_and_none_elsewhere(root: Path) ->
 def test_a_code_beyond_the_nearest_and_another_type_are_refused(root: Path) -> None:
     (view,) = list_multiview(root)
     Image.fromarray(np.full((2, 3), 60001, dtype=np.uint16)).save(view.depth)
-    with pytest.raises(CaptureError, match=r"001\.png: codes up to 60001; expected 0 \(unknown\) to 60000 \(nearest\)"):
+    with pytest.raises(CaptureError, match=r"001\.png: .*60001; .* 60000"):
         view.read_inv_depth()
     Image.fromarray(np.full((2, 3), 60, dtype=np.uint8)).save(view.depth)
-    with pytest.raises(CaptureError, match="expected one channel of uint16"):
+    with pytest.raises(CaptureError, match=r"expected .*uint16"):
         view.read_inv_depth()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEADER + ROW.replace("ordinal", "mm"), "line 2: depth_unit 'mm'; expected one of ordinal"),
+        (HEADER + ROW.replace("ordinal", "mm"), "line 2: depth_unit 'mm'; .*ordinal"),
         (HEADER + ROW.replace("001.png", "002.png"), "does not exist"),
-        (HEADER + ROW.replace("bust/001.jpg", "../001.jpg"), "expected a path below"),
+        (HEADER + ROW.replace("bust/001.jpg", "../001.jpg"), r"line 2: .*'\.\./001\.jpg'; .*path below"),
         (HEADER + ROW + ROW, "occurs twice"),
         (HEADER.replace(",place", "") + ROW, "no column place"),
     ],

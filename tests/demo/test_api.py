@@ -63,9 +63,9 @@ def test_magnify_batch_and_fuse(client: gradio_client.Client, photo_file: Path, 
     words, archive = client.predict([file], "tiff", api_name="/batch", **facts)
     assert words == "1 of 1 photos done. Depth is in metres."
     assert "cup.depth_m.tiff" in zipfile.ZipFile(archive).namelist()
-    with pytest.raises(gradio_client.exceptions.AppError, match="a plate is not in the list"):
+    with pytest.raises(gradio_client.exceptions.AppError, match=r"a plate .*list"):
         client.predict([file], "tiff", camera="a plate", api_name="/batch")
-    with pytest.raises(gradio_client.exceptions.AppError, match="one photo is missing"):
+    with pytest.raises(gradio_client.exceptions.AppError, match="photo is missing"):
         client.predict(file, None, api_name="/fuse")
     with pytest.raises(gradio_client.exceptions.AppError, match="1 photos: expected 2"):
         client.predict([file], api_name="/stack")

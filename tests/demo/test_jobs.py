@@ -149,7 +149,7 @@ def test_photos_that_cannot_be_a_stack(jobs: Jobs, photo_file: Path, tmp_path: P
         ([photo_file], "1 photos: expected 2 to 3"),
         ([photo_file] * 4, "4 photos: expected 2 to 3"),
         ([photo_file, bad], r"^bad\.png: not an image"),
-        ([photo_file, tmp_path / "large.png"], r"^large\.png: 1500 x 1500 px is too large: expected at most 2 mega"),
+        ([photo_file, tmp_path / "large.png"], r"^large\.png: 1500 x 1500 px .* 2 mega"),
         ([photo_file, tmp_path / "upright.png"], r"upright\.png: 60 x 80 px; expected 80 x 60|cup\.png"),
     ):
         with pytest.raises(MddnetError, match=said) as told:
@@ -159,9 +159,7 @@ def test_photos_that_cannot_be_a_stack(jobs: Jobs, photo_file: Path, tmp_path: P
 
 
 def test_stacks_have_a_limit_for_all_photos_together(photo_file: Path) -> None:
-    with pytest.raises(
-        ImageError, match=r"cup\.png: 80 x 60 px is too large: expected at most 0.009 megapixels together"
-    ):
+    with pytest.raises(ImageError, match=r"cup\.png: 80 x 60 px .* 0\.009 megapixels together"):
         check_stack([photo_file, photo_file], Limits(batch_megapixels=0.009))
 
 

@@ -144,7 +144,7 @@ def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:
     broken = onnx.ModelProto()
     broken.CopyFrom(whole)
     del broken.graph.node[5]
-    with pytest.raises(ModelError, match="cannot run the graph"):
+    with pytest.raises(ModelError, match="cannot run"):
         differences(whole, broken)
 
 

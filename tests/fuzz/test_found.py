@@ -138,17 +138,17 @@ def test_videos_that_ffmpeg_has_words_of_its_own_for(tmp_path: Path) -> None:
 
 def test_a_row_that_ends_early(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\nlab,a.jpg\n")
-    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: no value in column depth"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: .*column depth\b"):
         list_rgbd(tmp_path)
     (tmp_path / "manifest.csv").write_text("source,scene,files,kind,calibration,licence,note\nlab\n")
-    with pytest.raises(CaptureError, match="line 2: no value in column scene"):
+    with pytest.raises(CaptureError, match=r"line 2: .*column scene\b"):
         list_stereo(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x" * 400, "a/" + "x" * 400 + "/b", "a\0b"])
 def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     (tmp_path / "manifest.csv").write_text(f"source,rgb,depth,depth_unit,licence,note\nlab,{name},{name},mm,CC0,\n")
-    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: file .*; expected a path below"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: file .*path below"):
         list_rgbd(tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_a_header_that_numpy_would_take_apart_for_minutes(tmp_path: Path, header
     (tmp_path / "fd/1/fd.npy").write_bytes(start + bytes(8 * 31))
     (scene,) = list_all_in_3d(tmp_path)
     started = time.monotonic()
-    with pytest.raises(CaptureError, match=r"fd\.npy: not a readable array"):
+    with pytest.raises(CaptureError, match=r"fd\.npy: not .*array"):
         scene.read_focus_z_m()
     assert time.monotonic() - started < 5
 
@@ -318,7 +318,7 @@ def test_an_empty_stream_is_no_image() -> None:
     from mddnet.photo.image_file import opened_image
 
     with (
-        pytest.raises(MddnetError, match="the bytes: not a readable image"),
+        pytest.raises(MddnetError, match=r"the bytes: .*readable"),
         opened_image(io.BytesIO(b""), "give more", name="the bytes"),
     ):
         pass

@@ -70,7 +70,7 @@ def test_an_inverted_prior_is_turned_where_blur_shows_it_and_left_with_a_note_el
         assert says in " ".join(notes) and bool(notes) == bool(says)
         assert order(fuse(given, Lens()).maps.inv_depth, u) > 0.99
     _, notes = with_prior(answers(u, np.zeros_like(u)), DepthPrior(enlarged(-u)), Lens())
-    assert len(notes) == 1 and "cannot be told" in notes[0]
+    assert len(notes) == 1 and "is not known" in notes[0]
 
 
 def test_depth_in_metres_becomes_its_inverse() -> None:

@@ -42,10 +42,10 @@ def test_shipped_models_are_found_by_name(tiny_model: Path, tmp_path: Path, monk
     monkeypatch.setattr(module, "shipped_root", lambda: tmp_path / "models")
     assert shipped_models() == ["pocket"]
     assert mddnet.load("pocket").name == "tiny"
-    with pytest.raises(ModelError, match=r"smal: no such model; expected a shipped model \(pocket\) or a folder"):
+    with pytest.raises(ModelError, match=r"smal: no such model; .*\(pocket\)"):
         mddnet.load("smal")
     (tmp_path / "models" / "pocket" / "model.onnx").unlink()
-    with pytest.raises(ModelError, match="installation is damaged: pip install"):
+    with pytest.raises(ModelError, match="damaged: pip install"):
         mddnet.load("pocket")
 
 
@@ -53,9 +53,7 @@ def test_missing_parts(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model"):
         mddnet.load(tmp_path / "nowhere")
     (copy / "model.onnx").unlink()
-    with pytest.raises(
-        ModelError, match=r"model\.onnx: no such file; expected a folder with config\.json and model\.onnx"
-    ):
+    with pytest.raises(ModelError, match=r"model\.onnx: no such file; .*config\.json"):
         mddnet.load(copy)
     (copy / "config.json").unlink()
     with pytest.raises(ModelError, match=r"config\.json: not readable"):
@@ -65,13 +63,13 @@ def test_missing_parts(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 3}, r"format 3, made by mddnet 7; this version of mddnet reads format 2 .*pip install --upgrade"),
-        ({"format": 1}, r"format 1, made by mddnet 7; this version of mddnet reads format 2 .*train the model again"),
-        ({"format": 0}, r"format 0, made by .*: train the model again"),
-        ({"format": True}, r"format True.*train the model again"),
-        ({"conventions": 2}, r"conventions 2, made by mddnet 7.*reads conventions 1.*pip install --upgrade mddnet"),
+        ({"format": 3}, r"format 3, .*mddnet 7; .*format 2 .*pip install --upgrade"),
+        ({"format": 1}, r"format 1, .*mddnet 7; .*format 2 .*train the model"),
+        ({"format": 0}, r"format 0, .*train the model"),
+        ({"format": True}, r"format True.*train the model"),
+        ({"conventions": 2}, r"conventions 2, .*mddnet 7.*conventions 1.*pip install --upgrade mddnet"),
         ({"input": {"multiple": 32}}, "long_side"),
-        ({"input": 512}, "expected the fields of an exported model"),
+        ({"input": 512}, "expected the fields"),
         ({"input": {"long_side": 512, "multiple": 0}}, "expected positive numbers"),
         ({"defocus_cap_px": None}, "expected the fields"),
         ({"defocus_cap_px": -1}, "expected positive numbers"),

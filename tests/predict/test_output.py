@@ -174,7 +174,7 @@ def test_where_the_disk_is_full_earlier_results_stay_whole(tmp_path: Path, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("mddnet.predict.output.preview", full)
-    with pytest.raises(OutputError, match=r"no space left on device; free some space") as caught:
+    with pytest.raises(OutputError, match="free some space") as caught:
         prediction_of(photo, seed=1).save(out, formats=("npy",))
     assert str(caught.value).startswith(str(out))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
@@ -188,13 +188,13 @@ def test_metres_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stem", ["", "..", "a/b", "/etc/x"])
 def test_a_stem_cannot_leave_the_folder(tmp_path: Path, stem: str) -> None:
-    with pytest.raises(MddnetError, match="expected a plain file name"):
+    with pytest.raises(MddnetError, match="plain file name"):
         prediction_of(None).save(tmp_path, stem)
 
 
 def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(MddnetError, match="not a directory; expected a folder"):
+    with pytest.raises(MddnetError, match="not a directory"):
         prediction_of(Path("cup.jpg")).save(tmp_path / "file" / "out")
 
 
@@ -229,7 +229,7 @@ def test_formats_are_a_list_or_a_text(tmp_path: Path, formats: Any) -> None:
 
 def test_a_name_that_is_too_long_leaves_nothing_behind(tmp_path: Path) -> None:
     for stem in ("n" * 240, "日" * 80):
-        with pytest.raises(OutputError, match="a name of 240 bytes"):
+        with pytest.raises(OutputError, match="240 bytes"):
             prediction_of(None).save(tmp_path, stem=stem)
     assert list(tmp_path.iterdir()) == []
     prediction_of(None).save(tmp_path, stem="n" * 232)
@@ -453,7 +453,7 @@ def test_maps_of_the_size_of_the_network_say_so(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(files["signed_defocus_px.npy"]), small.signed_defocus_px)  # px of the photo
     with Image.open(files["depth"]) as picture:
         assert picture.size == (360, 240)
-    with pytest.raises(MddnetError, match="maps_at 'cells': expected photo or network"):
+    with pytest.raises(MddnetError, match=r"maps_at 'cells': .*photo or network"):
         prediction.save(tmp_path, maps_at="cells")  # type: ignore[arg-type]
 
 

@@ -54,7 +54,7 @@ def test_size_of_the_networks_image(photo: tuple[int, int], network: tuple[int, 
 
 
 def test_an_extreme_aspect_ratio_is_rejected() -> None:
-    with pytest.raises(ImageError, match="more than 32 times as long as wide"):
+    with pytest.raises(ImageError, match="more than 32 times"):
         network_size(40, 1300, 512)
 
 
@@ -138,7 +138,7 @@ def test_every_kind_of_input_gives_the_same_maps(model: Model, tmp_path: Path) -
 
 @pytest.mark.parametrize("thing", [None, 3, {"a": 1}, b"bytes"])
 def test_other_inputs_are_rejected(model: Model, thing: object) -> None:
-    with pytest.raises(ImageError, match="expected a Photo, a path"):
+    with pytest.raises(ImageError, match="Photo, a path"):
         model.predict(thing)  # type: ignore[call-overload]
 
 

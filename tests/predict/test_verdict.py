@@ -35,6 +35,7 @@ SECTION = {
         "inv_depth": {"constant": math.log(0.05), "weights": {}},
         "defocus": {"constant": math.log(2.0), "weights": {}},
     },
+    "camera_error": {"field_of_view": 2.0, "median_depth": 3.0},
 }
 
 
@@ -112,6 +113,14 @@ def test_expected_errors_and_confidence(calibrated: Path) -> None:
     assert np.allclose(prediction.confidence, 1 / 1.5, rtol=1e-4)
 
 
+def test_the_errors_of_the_camera_are_calibrated(calibrated: Path, tiny_model: Path) -> None:
+    cameras = [mddnet.load(folder).predict(photo()).camera for folder in (tiny_model, calibrated)]
+    assert cameras[0] is not None and cameras[1] is not None
+    assert cameras[1].tan_half_fov_error == pytest.approx(2 * cameras[0].tan_half_fov_error)
+    assert cameras[1].median_depth_error == pytest.approx(3 * cameras[0].median_depth_error)
+    assert cameras[1].median_depth_m == cameras[0].median_depth_m
+
+
 def test_confidence_falls_with_the_expected_error() -> None:
     values = confidence_of(np.array([0.0, 0.1, 0.3, 1e9], np.float32))
     assert np.allclose(values, [1, 0.5, 0.25, 0], atol=1e-6) and (np.diff(values) < 0).all()
@@ -182,6 +191,8 @@ def damaged(change: Any, *keys: str) -> object:
         (damaged({"log_gain": 1.0}, "expected_error", "defocus", "weights"), "log_gain"),
         (damaged(float("nan"), "expected_error", "inv_depth", "constant"), "constant"),
         (damaged(1, "verdict", "depth", "more"), "more"),
+        (damaged(KeyError, "camera_error"), "camera_error"),
+        (damaged(0.5, "camera_error", "median_depth"), "median_depth"),
     ],
 )
 def test_a_damaged_calibration_is_refused(tiny_model: Path, tmp_path: Path, section: object, words: str) -> None:

@@ -328,7 +328,7 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not KERNEL_LOCKS, reason="no file locks here")
 def test_a_second_build_into_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with build_scratch(tmp_path / "out"), pytest.raises(OutputError, match="another process is writing there"):
+    with build_scratch(tmp_path / "out"), pytest.raises(OutputError, match="another process"):
         build_scratch(tmp_path / "out").__enter__()
     with build_scratch(tmp_path / "out") as scratch:
         assert scratch.is_dir()

@@ -126,14 +126,14 @@ def test_convention_an_unknown_order_follows_from_breathing(tmp_path: Path, near
 def test_an_unknown_order_without_breathing_is_rejected_with_the_numbers(tmp_path: Path) -> None:
     focus = {"unit": "relative", "order": "unknown"}
     folder = write_made_stack(tmp_path / "b", made_stack(KAPPA * np.arange(5), 60, 90).frames, focus=focus)
-    with pytest.raises(RejectedScene, match=r"order of the frames is unknown: magnification 1\.0000 to 1\.0000"):
+    with pytest.raises(RejectedScene, match=r"order .*magnification 1\.0000 to 1\.0000"):
         build_focal_stack_scene(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "b").exists()
 
 
 def test_frames_that_blur_does_not_explain_are_rejected_with_the_error(tmp_path: Path) -> None:
     folder = write_made_stack(tmp_path / "b", [textured(60, 90, seed) for seed in range(5)])
-    with pytest.raises(RejectedScene, match=r"blur explains too little.*0\.\d\d|depth is found in \d+% of the image"):
+    with pytest.raises(RejectedScene, match=r"blur explains .*0\.\d\d|depth .*\d+%"):
         build_focal_stack_scene(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "b").exists()
 

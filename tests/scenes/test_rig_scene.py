@@ -145,11 +145,11 @@ def centimetres(folder: Path) -> None:
     ("spoil", "message"),
     [
         (exchanged, r"2_04.png and 2_03.png exchanged"),
-        (saturated_fringes, "fringe images are saturated"),
-        (saturated_stack, "frames of the stack are saturated"),
+        (saturated_fringes, "fringe images .*saturated"),
+        (saturated_stack, "stack .*saturated"),
         (motion_blur, r"006.png is an outlier"),
         (camera_moved, r"displaced|differs|explains too little|not determined"),
-        (no_light, "check that the projector is on"),
+        (no_light, "projector is on"),
         (frames_shuffled, r"magnified|explained best by|explains too little|does not|determine"),
         (centimetres, r"in mm|determine|explains too little|magnified"),
     ],
@@ -187,4 +187,4 @@ def test_the_other_scenes_are_built(small_rig: SmallRig, tmp_path: Path, capsys:
     assert main(["inspect", str(out), "-o", str(tmp_path / "report.html")]) == 0
     capsys.readouterr()
     page = (tmp_path / "report.html").read_text()
-    assert "rigs" in page and "check that the projector is on" in page
+    assert "rigs" in page and "projector is on" in page

@@ -80,5 +80,5 @@ def test_no_usable_scene_is_an_error(tmp_path: Path) -> None:
         check_data(tmp_path, CAP_PX)
     for name in ("a", "b"):
         _kappa(make_scene(tmp_path, "focal_stacks", name, "place", 1), 0.0)
-    with pytest.raises(TrainingError, match=r"none of its 2 scenes.*everything is sharp"):
+    with pytest.raises(TrainingError, match=r" 2 scenes.*is sharp"):
         check_data(tmp_path, CAP_PX)

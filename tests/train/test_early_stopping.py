@@ -79,5 +79,5 @@ def test_patience_without_held_out_scenes_is_refused(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     recipe = _recipe(root, split, tmp_path / "run")
     sides = open_run_scenes(recipe)
-    with pytest.raises(RecipeError, match="no scene is held out"):
+    with pytest.raises(RecipeError, match="held out"):
         loop.train(recipe, "cpu", Scenes(sides.train, []))

@@ -87,9 +87,9 @@ def test_given_split_is_used(tmp_path: Path) -> None:
     assert [e.record.location for e in scenes_by_split(check, split).held_out] == ["a"]
     apart = scenes_by_split(_check(_scene("a"), _scene("b"), _scene("c")), {"a": "dev", "b": "train", "c": "calib"})
     assert [e.record.location for e in (*apart.train, *apart.held_out)] == ["b", "a"]
-    with pytest.raises(CaptureError, match="'b' is not in the split"):
+    with pytest.raises(CaptureError, match="'b' is not in"):
         scenes_by_split(check, {"a": "train"})
-    with pytest.raises(CaptureError, match="no scene in the train split"):
+    with pytest.raises(CaptureError, match="train split"):
         scenes_by_split(check, {"a": "dev", "b": "dev"})
 
 

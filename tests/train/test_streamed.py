@@ -81,7 +81,7 @@ def test_interrupted_stream_ends_with_same_weights(
     resumed = load_file(train(recipe(server, folder, tmp_path / "cut")) / "model.safetensors")
     for name, value in whole.items():
         assert torch.allclose(value.float(), resumed[name].float(), atol=1e-6), name
-    with pytest.raises(ModelError, match=r"1 worker\(s\) each, 12 samples in . shards, now .* of 3 worker"):
+    with pytest.raises(ModelError, match=r"1 worker.* 12 samples.* 3 worker"):
         train(recipe(server, folder, tmp_path / "cut", workers=3))
 
 
@@ -100,7 +100,7 @@ def test_the_command_writes_a_model_with_a_card(folder: Path, server: ServedFold
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("mixture={rgbd=1.0}", "data.shards and a mixture are both given"),
+        ("mixture={rgbd=1.0}", "data.shards and a mixture"),
     ],
 )
 def test_settings_that_need_scenes_are_refused_with_shards(tmp_path: Path, change: str, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Rendered views with exact depth, such as those of ``tools/made_views``.
+"""Rendered views with exact depth, such as those of ``research/made_views``.
 
 Layout: one folder per generator with ``index.csv`` (columns id, place, hfov; others are ignored) and for each view
 ``ID.jpg`` and ``ID.png``: uint16, 65535 times 0.2 m over the depth along the optical axis, so that 0 is infinitely far

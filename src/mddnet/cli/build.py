@@ -41,8 +41,8 @@ def build(
     changed are kept.
 
     Args:
-        sources: Data roots (with captures/, depth/, photos/, all_in_3d/ or pseudo/ inside), capture folders (with
-            capture.json inside), or ALL-in-3D in its published layout.
+        sources: Data roots (with captures/, depth/, photos/, views/, all_in_3d/ or pseudo/ inside), capture folders
+            (with capture.json inside), or ALL-in-3D in its published layout.
         out: Folder for the scenes; created if missing.
         jobs: Number of processes.
         ray: Build on the Ray cluster with this address, such as HOST:6379 or auto (extra ray). All its machines must

@@ -45,8 +45,8 @@ def train(
             hf://owner/name, or the folder of a run.
         out: With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder
             model.
-        split: With --data: CSV file with place,split (train or dev). By default split.csv in the folder; without it, a
-            fifth of the locations is held out.
+        split: With --data: CSV file with place,split (train, dev or calib). By default split.csv in the folder; without
+            it, a fifth of the locations is held out.
         steps: With --data: training steps; by default they depend on the number of frames.
         check: With --data: list the content of the folder and stop.
         set_: Override a setting of the recipe: section.key=value. May be repeated.

@@ -7,12 +7,16 @@ CoC and kappa by s, rotating and mirroring keep them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 SPARSE = 0.1  # known share of a map below which its known pixels are kept one by one when it is made smaller
 
@@ -64,14 +68,18 @@ def _cut(array: np.ndarray, view: View) -> np.ndarray:
     return array[view.top : view.top + view.height, view.left : view.left + view.width]
 
 
-def view_image(image: UInt8Array, view: View, crop: tuple[int, int]) -> UInt8Array:
-    """The view of an image, (crop H, crop W, 3) uint8, antialiased."""
+def view_image(
+    image: UInt8[UInt8Array, "H W 3"], view: View, crop: tuple[int, int]
+) -> UInt8[UInt8Array, "{crop[0]} {crop[1]} 3"]:
+    """The view of an image, antialiased."""
     height, width = crop if view.quarter_turns % 2 == 0 else crop[::-1]
     interpolation = cv2.INTER_AREA if height < view.height else cv2.INTER_LINEAR
     return _rotated(cv2.resize(_cut(image, view), (width, height), interpolation=interpolation), view)
 
 
-def view_map(values: Float32Array, view: View, size: tuple[int, int]) -> Float32Array:
+def view_map(
+    values: Float32[Float32Array, "H W"], view: View, size: tuple[int, int]
+) -> Float32[Float32Array, "{size[0]} {size[1]}"]:
     """The view of a map with NaN where unknown, at a size (height, width), usually smaller than the crop.
 
     A dense map is sampled at the centres of the new pixels, so that its edges stay sharp. Of a sparse one, every known
@@ -90,8 +98,10 @@ def view_map(values: Float32Array, view: View, size: tuple[int, int]) -> Float32
     return _rotated(result, view)
 
 
-def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) -> UInt8Array:
-    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression of (H, W, 3) sRGB.
+def photometric(
+    rng: np.random.Generator, image: UInt8[UInt8Array, "H W 3"], strength: float
+) -> UInt8[UInt8Array, "H W 3"]:
+    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression of an sRGB image.
 
     Strength 0 changes nothing, 1 is the range of ordinary cameras and editors.
     """

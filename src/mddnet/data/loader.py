@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,7 +20,11 @@ from mddnet.data.prefetch import Prefetched
 from mddnet.data.scene_pool import SceneEntry, ScenePool, SceneTruth
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
+from mddnet.scenes.true_camera import true_camera
 from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UInt8Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 SYNTHETIC, PSEUDO = "photo", "pseudo"  # kinds of capture whose depth is synthetic, and a pseudo-label
 EXACT = frozenset({"view", "stereo", SYNTHETIC})  # kinds of capture whose depth is right at edges
@@ -110,7 +115,7 @@ def map_size(crop: tuple[int, int]) -> tuple[int, int]:
 def sample(
     rng: np.random.Generator,
     frame: FrameRecord,
-    image_of: Callable[[bool], UInt8Array],
+    image_of: Callable[[bool], UInt8[UInt8Array, "H W 3"]],
     truth: SceneTruth,
     record: SceneRecord,
     config: DataConfig,
@@ -136,17 +141,16 @@ def sample(
 
 
 def _camera(
-    record: SceneRecord, truth: SceneTruth, view: View, inv_depth: Float32Array, weight: Float32Array
+    record: SceneRecord,
+    truth: SceneTruth,
+    view: View,
+    inv_depth: Float32[Float32Array, "h w"],
+    weight: Float32[Float32Array, "h w"],
 ) -> tuple[float, float]:
-    """Log tangent of half the field of view of the view's long side, log median depth in metres; NaN if unknown."""
-    lens = record.lens
-    field = depth = math.nan
-    if lens.focal_mm is not None and lens.pixel_um is not None and record.provenance == "rendered":
-        field = math.log(max(view.height, view.width) * lens.pixel_um / (2000.0 * lens.focal_mm))
-    if record.unit == "1/m" and (weight > 0).any():
-        u = truth.low + truth.range * float(np.median(inv_depth[weight > 0]))
-        depth = -math.log(u) if u > 1e-3 else math.nan
-    return field, depth
+    """The camera of a view: see :func:`true_camera`."""
+    known = inv_depth[weight > 0]
+    u = truth.low + truth.range * float(np.median(known)) if known.size else math.nan
+    return true_camera(record, max(view.height, view.width), u)
 
 
 def stacked(samples: Sequence[Batch]) -> Batch:
@@ -161,9 +165,9 @@ def _drawn_view(rng: np.random.Generator, of: np.ndarray, config: DataConfig, cr
 
 
 def _one_sample(
-    image: np.ndarray,
-    inv_depth: np.ndarray,
-    weight: np.ndarray,
+    image: UInt8[UInt8Array, "H W 3"],
+    inv_depth: Float32[Float32Array, "H//4 W//4"],
+    weight: Float32[Float32Array, "H//4 W//4"],
     u_focus: float,
     kappa: float,
     camera: tuple[float, float],

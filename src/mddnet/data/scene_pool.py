@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from mddnet.errors import CaptureError
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
 from mddnet.scenes.store import list_scenes, read_confidence, read_image, read_inv_depth, read_scene
 from mddnet.types import SPLITS, Float32Array, SceneRecord, Split, UInt8Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
 
 LEAST_KNOWN = 50
 
@@ -33,8 +36,8 @@ class SceneEntry:
 class SceneTruth:
     """True depth of a scene in units of its range."""
 
-    inv_depth: Float32Array  # (H, W), 0 at the 2nd and 1 at the 98th percentile of the scene, NaN where unknown
-    weight: Float32Array  # (H, W) in [0, 1], 0 where unknown
+    inv_depth: Float32[Float32Array, "H W"]  # 0 at the 2nd and 1 at the 98th percentile of the scene, NaN where unknown
+    weight: Float32[Float32Array, "H W"]  # in [0, 1], 0 where unknown
     low: float  # value, in the scene's unit, that is 0 here
     range: float  # difference, in the scene's unit, that is 1 here
 
@@ -92,7 +95,9 @@ def read_truth(entry: SceneEntry) -> SceneTruth:
     return truth_of(str(folder), read_inv_depth(folder / record.inv_depth), read_confidence(folder, record))
 
 
-def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None) -> SceneTruth:
+def truth_of(
+    name: str, inv_depth: Float32[Float32Array, "H W"], confidence: Float32[Float32Array, "H W"] | None
+) -> SceneTruth:
     """Normalise an inverse depth map to its 2-98 % range; ``name`` is for errors, no confidence is full confidence.
 
     CaptureError if fewer than 50 pixels of the map are known.
@@ -122,8 +127,8 @@ class ScenePool:
         self._cache: OrderedDict[tuple[Path, str], UInt8Array | SceneTruth] = OrderedDict()
         self._bytes = 0
 
-    def image(self, entry: SceneEntry, file: str) -> UInt8Array:
-        """(H, W, 3) uint8 image of a scene."""
+    def image(self, entry: SceneEntry, file: str) -> UInt8[UInt8Array, "H W 3"]:
+        """Image of a scene."""
         return self._get(entry, file, lambda: read_image(entry.folder / file))
 
     def truth(self, entry: SceneEntry) -> SceneTruth:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -10,10 +12,13 @@ from mddnet.data.batch import Batch
 from mddnet.loss.registry import LossInputs, loss_terms
 from mddnet.model.network import Maps
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 def total_loss(
     maps: Maps, batch: Batch, config: LossConfig, cap_px: float, generator: torch.Generator, progress: float = 1.0
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
     """Sum the terms whose maps the network has; for the arguments, see :class:`LossInputs`.
 
     Returns:

@@ -5,6 +5,8 @@ The negative log-likelihood of an error e with scale sigma is |e| / sigma + log 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -12,14 +14,19 @@ from mddnet.loss.defocus import certain
 from mddnet.loss.depth import masked_mean, normalise
 from mddnet.loss.registry import LossInputs, known, loss_term
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
-def laplace_nll(error: Tensor, log_sigma: Tensor) -> Tensor:
-    """|error| / sigma + log sigma, of the shape of both."""
+    from mddnet.loss.registry import PerImage
+
+
+def laplace_nll(error: Float[Tensor, "*size"], log_sigma: Float[Tensor, "*size"]) -> Float[Tensor, "*size"]:
+    """|error| / sigma + log sigma."""
     return error.abs() * torch.exp(-log_sigma) + log_sigma
 
 
 @loss_term
-def depth_uncertainty(inputs: LossInputs) -> Tensor:
+def depth_uncertainty(inputs: LossInputs) -> PerImage:
     """Of the errors of normalised inverse depth; 0 for an ordinal scene and early in training."""
     weight = inputs.batch.weight
     predicted, _ = normalise(known(inputs.maps.inv_depth).detach(), weight, floor=1e-3)
@@ -29,7 +36,7 @@ def depth_uncertainty(inputs: LossInputs) -> Tensor:
 
 
 @loss_term
-def defocus_uncertainty(inputs: LossInputs) -> Tensor:
+def defocus_uncertainty(inputs: LossInputs) -> PerImage:
     """Of the errors of the square root of the CoC in pixels; 0 early in training."""
     truth = inputs.signed_px.abs().clamp(max=inputs.cap_px).sqrt()
     nll = laplace_nll(known(inputs.maps.defocus_px).detach().sqrt() - truth, known(inputs.maps.defocus_log_sigma))
@@ -38,7 +45,7 @@ def defocus_uncertainty(inputs: LossInputs) -> Tensor:
 
 
 @loss_term
-def camera(inputs: LossInputs) -> Tensor:
+def camera(inputs: LossInputs) -> PerImage:
     """Of field of view and median depth, where they are known."""
     values, log_sigma = known(inputs.maps.camera).chunk(2, dim=1)
     truth = inputs.batch.camera

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
@@ -37,8 +41,10 @@ class UpsamplingBlock(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels)
         self.refine = refine
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """(B, C_in, H, W) and a skip (B, C_skip, 2H, 2W) to (B, C_out, 2H, 2W)."""
+    def forward(
+        self, x: Float[Tensor, "B C_in H W"], skip: Float[Tensor, "B C_skip 2*H 2*W"]
+    ) -> Float[Tensor, "B C_out 2*H 2*W"]:
+        """The refined features at twice the size."""
         x = F.interpolate(self.reduce(x), scale_factor=2.0, mode="bilinear", align_corners=False)
         return self.refine(F.relu(self.norm(x + self.skip(skip))))
 
@@ -76,6 +82,8 @@ class SoftConnection(nn.Module):
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, depth: Tensor, defocus: Tensor) -> tuple[Tensor, Tensor]:
-        """Two (B, C, H, W) features to two of the same shape: depth, defocus."""
+    def forward(
+        self, depth: Float[Tensor, "B C H W"], defocus: Float[Tensor, "B C H W"]
+    ) -> tuple[Float[Tensor, "B C H W"], Float[Tensor, "B C H W"]]:
+        """The connected features of depth and of defocus."""
         return depth + self.to_depth(defocus), defocus + self.to_defocus(depth)

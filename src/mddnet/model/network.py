@@ -12,7 +12,7 @@ output.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -26,6 +26,9 @@ from mddnet.model.context import GlobalContext
 from mddnet.model.decoder import Decoder, SoftConnection
 from mddnet.model.encoder import Encoder
 from mddnet.model.folder import CONFIG_FILE, WEIGHTS_FILE, model_folder, read_config, shipped_root
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 INPUT_MULTIPLE = 32  # height and width of the input are multiples of the encoder's coarsest stride
 LEAST_ROOT, LARGEST_ROOT = 0.01, 0.999
@@ -116,8 +119,8 @@ class MDDNet(nn.Module):
             raise ModelError(f"{path}: weights do not fit {CONFIG_FILE} ({error})") from error
         return network.eval()
 
-    def forward(self, image: Tensor) -> Maps:
-        """The maps of sRGB images (B, 3, H, W) in [0, 1], H and W multiples of 32."""
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Maps:
+        """The maps of sRGB images in [0, 1], H and W multiples of 32."""
         levels = dict(zip(self.encoder.strides, self.encoder(image), strict=True))
         x = self.reduction(levels[32])  # (B, context_channels, H / 32, W / 32)
         if self.context is not None:
@@ -137,7 +140,12 @@ class MDDNet(nn.Module):
                 depth, defocus = self.links[n](depth, defocus)
         return self._maps(depth, defocus, camera)
 
-    def _maps(self, depth: Tensor, defocus: Tensor, camera: Tensor | None) -> Maps:
+    def _maps(
+        self,
+        depth: Float[Tensor, "B _ _ _"],
+        defocus: Float[Tensor, "B _ _ _"],
+        camera: Float[Tensor, "B 4"] | None,
+    ) -> Maps:
         inv_depth = depth_log_sigma = defocus_px = defocus_log_sigma = sign_logit = None
         last: list[Tensor] = []
         if self.depth_decoder is not None:
@@ -153,11 +161,11 @@ class MDDNet(nn.Module):
         return Maps(inv_depth, _bounded(depth_log_sigma), defocus_px, _bounded(defocus_log_sigma), sign_logit, camera)
 
 
-def _bounded(log_sigma: Tensor | None) -> Tensor | None:
+def _bounded(log_sigma: Float[Tensor, "B 1 H W"] | None) -> Float[Tensor, "B 1 H W"] | None:
     return None if log_sigma is None else LOG_SIGMA_LIMIT * torch.tanh(log_sigma / LOG_SIGMA_LIMIT)
 
 
-def _within(values: Tensor, low: float, high: float) -> Tensor:
+def _within(values: Float[Tensor, "*size"], low: float, high: float) -> Float[Tensor, "*size"]:
     """Clamped values. A gradient that leads back between the limits passes, one that leads farther away does not.
 
     A sigmoid has hardly any gradient near 0: what it once takes for sharp stays so.
@@ -170,5 +178,5 @@ def _within(values: Tensor, low: float, high: float) -> Tensor:
     def inward(gradient: Tensor) -> Tensor:
         return gradient.masked_fill((values < low) & (gradient > 0) | (values > high) & (gradient < 0), 0.0)
 
-    kept.register_hook(inward)
+    kept.register_hook(inward)  # type: ignore[no-untyped-call]
     return kept

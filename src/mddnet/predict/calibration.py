@@ -20,6 +20,7 @@ from mddnet.predict.cues import CELL_CUES, PHOTO_CUES
 from mddnet.types import Float32Array
 
 SECTION = "calibration"
+CAMERA_ERRORS = ("field_of_view", "median_depth")
 GOOD_SCORE, BAD_SCORE = 0.85, 0.65
 """A photo is good from the first share of right answers on, and bad below the second."""
 LEAST_SPREAD = 1e-3
@@ -74,6 +75,7 @@ class Calibration:
     defocus: Rule
     inv_depth_error: Linear  # logarithm of the expected error of inverse depth, as a share of its range in the photo
     defocus_error: Linear  # logarithm of the expected error of the CoC, pixels of the network's image
+    camera_error: tuple[float, float]  # factors of the errors of the field of view and of the median depth
 
 
 def calibration_of(config: Mapping[str, Any], path: Path) -> Calibration | None:
@@ -85,14 +87,19 @@ def calibration_of(config: Mapping[str, Any], path: Path) -> Calibration | None:
     if SECTION not in config:
         return None
     reader = _Reader(path)
-    section = reader.fields(config[SECTION], SECTION, ("verdict", "expected_error"))
+    section = reader.fields(config[SECTION], SECTION, ("verdict", "expected_error", "camera_error"))
     verdict = reader.fields(section["verdict"], "verdict", ("depth", "defocus"))
     error = reader.fields(section["expected_error"], "expected_error", ("inv_depth", "defocus"))
+    camera = reader.fields(section["camera_error"], "camera_error", CAMERA_ERRORS)
     return Calibration(
         depth=reader.rule(verdict["depth"], "verdict.depth"),
         defocus=reader.rule(verdict["defocus"], "verdict.defocus"),
         inv_depth_error=reader.linear(error["inv_depth"], "expected_error.inv_depth", CELL_CUES),
         defocus_error=reader.linear(error["defocus"], "expected_error.defocus", CELL_CUES),
+        camera_error=(
+            reader.number(camera["field_of_view"], "camera_error.field_of_view", 1.0, MOST),
+            reader.number(camera["median_depth"], "camera_error.median_depth", 1.0, MOST),
+        ),
     )
 
 

@@ -24,14 +24,19 @@ class CameraEstimate:
     median_depth_error: float
 
     @classmethod
-    def from_network(cls, output: Sequence[float]) -> CameraEstimate:
+    def from_network(cls, output: Sequence[float], factors: tuple[float, float] = (1.0, 1.0)) -> CameraEstimate:
         """From the four values of the network: two logarithms and the log scales of their Laplace errors.
 
-        The standard deviation of a Laplace distribution is sqrt(2) times its scale.
+        The standard deviation of a Laplace distribution is sqrt(2) times its scale. ``factors`` of the errors of the
+        field of view and of the median depth come from the calibration of the model: a network knows its errors on
+        scenes like those of its training only.
         """
         fov, depth, fov_log_scale, depth_log_scale = (min(max(float(value), -20.0), 20.0) for value in output)
-        errors = (math.sqrt(2) * math.exp(min(value, 3.0)) for value in (fov_log_scale, depth_log_scale))
-        return cls(math.exp(fov), next(errors), math.exp(depth), next(errors))
+        fov_error, depth_error = (
+            math.sqrt(2) * math.exp(min(value, 3.0)) * factor
+            for value, factor in zip((fov_log_scale, depth_log_scale), factors, strict=True)
+        )
+        return cls(math.exp(fov), fov_error, math.exp(depth), depth_error)
 
     @property
     def field_of_view_deg(self) -> float:

@@ -180,7 +180,7 @@ def with_prior(network: FusionInput, prior: DepthPrior, lens: Lens) -> tuple[Fus
     turned = replace(given, depth=-cells, fine_depth=-whole)
     plane, other = (evidence_of(answers, lens).plane for answers in (given, turned))
     if max(plane.gain, other.gain) < LEAST_GAIN:
-        return given, [f"{prior.source}: whether it is inverted cannot be told: there is too little blur."]
+        return given, [f"{prior.source}: whether it is inverted is not known: there is too little blur."]
     own, theirs = (standardised(values)[0].ravel() for values in (network.depth, cells))
     order = float(np.corrcoef(own, theirs)[0, 1]) if own.any() and theirs.any() else 0.0
     if order < 0 and plane.cost - other.cost > INVERTED_GAIN:

@@ -47,8 +47,8 @@ ALIKE_COLOUR, ALIKE_DEPTH = 0.08, 0.5
 NEIGHBOURS = 3
 """Half width of the neighbourhood, cells."""
 CLIPPED_SHARE = 0.5
-"""A CoC above this share of the model's cap is a lower limit: the shipped model, with a cap of 80 px, estimates 32 px
-for a disc of 32 px, but 41 px for one of 48 px (docs/depth-from-blur.md)."""
+"""A CoC above this share of the model's cap is a lower limit: large discs come
+out too small (docs/depth-from-blur.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ MEANINGS = {
     "inv_depth": {"larger": "nearer"},
     "defocus_px": {"unit": "px", "meaning": "diameter of the circle of confusion"},
     "signed_defocus_px": {"unit": "px", "positive": "behind the plane of focus"},
-    "confidence": {"unit": "1", "meaning": "agreement with lens law and texture"},
+    "confidence": {"unit": "1", "meaning": "trust in depth, 0 to 1: docs/verdict.md"},
     "depth_m": {"unit": "m", "meaning": "z-depth from the principal plane"},
     "depth_error_m": {"unit": "m", "meaning": "standard error of depth_m"},
 }
@@ -35,7 +35,7 @@ RANGE_SHARE, METRES_SHARE = 2.0**-9, 2.0**-8
 CONFIDENCE_STEP = 5  # of 255
 ERROR_MAP_SHARE = 0.02
 """A map of errors is rounded by at most this share of each."""
-RANGE_ROWS = 32  # rows that tell the range
+RANGE_ROWS = 32  # rows that give the range
 EXPONENT = np.uint32(0x7F800000)  # bits of a float32
 STEP_LIMITS = (2.0**-60, 2.0**60)
 DEFLATE_LEVEL = 1

@@ -151,7 +151,7 @@ def save(
     Formats of maps:
 
     - ``tiff``: float32, unit in the description; confidence 8-bit. Deflated, and every value is rounded by at most a
-      tenth of its error and a thousandth of the map's range. ``full`` writes the exact values, seven times as large.
+      tenth of its error and 1/512 of the map's range. ``full`` writes the exact values, seven times as large.
     - ``png``: 16-bit grey, ``value = offset + scale * code``, with offset, scale and unit in the file (text chunk
       ``mddnet``) and in the ``.json``; confidence 8-bit.
     - ``npy``: float32.

@@ -125,7 +125,7 @@ def test_numbers_round_trip_through_the_file(tmp_path: Path) -> None:
     ]
     assert read_lines(tmp_path / "none.csv") == []
     (tmp_path / "m.csv").write_text("run,fold\nx,y\n")
-    with pytest.raises(ValueError, match=r"m\.csv: not a table of measures"):
+    with pytest.raises(ValueError, match=r"m\.csv: not .*table"):
         read_lines(tmp_path / "m.csv")
 
 

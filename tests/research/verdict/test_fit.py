@@ -16,6 +16,8 @@ from research.verdict.fit import (
     LEAST_DEPTH_ERROR,
     Row,
     calibrate,
+    camera_factor,
+    camera_ratios,
     error_of,
     ridge,
     spread_of,
@@ -23,6 +25,7 @@ from research.verdict.fit import (
 )
 
 from mddnet.predict.calibration import calibration_of
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.cues import PHOTO_CUES
 
 
@@ -98,6 +101,26 @@ def test_the_section_is_one_that_prediction_takes(rows: list[Row], tmp_path: Any
     weights = calibration.depth.score.weights
     assert max(weights, key=lambda name: abs(weights[name])) == "half_size_order" and weights["half_size_order"] > 1
     assert calibration.defocus.score.weights["law_misfit"] < -1
+
+
+def test_the_factor_of_the_camera_counts_kinds_alike() -> None:
+    """Of the views three quarters are within 2 stated errors, of the stereo pairs one half; of both .63 within 2."""
+
+    def one(kind: str, place: int) -> Row:
+        return Row(kind, str(place), {}, 1.0, 1.0, {}, None, None)
+
+    rows = [one("views", n) for n in range(40)] + [one("stereo", n) for n in range(4)]
+    ratios = [2.0] * 30 + [9.0] * 10 + [2.0] * 2 + [5.0] * 2
+    assert camera_factor(rows, ratios) == 5.0
+    assert camera_factor(rows, [2.0] * 30 + [math.nan] * 10 + [2.0] * 2 + [5.0] * 2) == 2.0
+    assert camera_factor(rows, [0.5] * 44) == 1.0  # a stated error is never made smaller
+    assert camera_factor(rows, [math.nan] * 44) == 1.0
+
+
+def test_ratios_of_the_camera() -> None:
+    estimate = CameraEstimate(0.5, 0.2, 2.0, 0.1)
+    field, depth = camera_ratios(estimate, (math.log(0.5) + 0.3, math.nan))
+    assert field == pytest.approx(1.5) and math.isnan(depth)
 
 
 def test_expected_errors_are_means(rows: list[Row]) -> None:
