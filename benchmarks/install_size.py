@@ -36,7 +36,7 @@ def page(environment: Path) -> str:
     lines = [
         "# Size of the base install",
         "",
-        "`make table-size` installs the wheel into a clean environment and sums the files of each package, without pip.",
+        "`make table-size` installs the wheel into a clean environment and sums the files of each package but pip.",
         f"{folder.parent.name.replace('python', 'Python ')}, Linux, x86-64.",
         "",
         "| package | version | files, MB | byte code, MB |",
@@ -50,8 +50,8 @@ def page(environment: Path) -> str:
     lines += [
         "",
         f"Together {files + compiled:.0f} MB, or {files:.0f} MB with `pip install --no-compile`. ONNX Runtime requires",
-        "NumPy, whose OpenBLAS alone has 25 MB. The model has 9 MB. cyclopts requires rich, and rich Pygments; pydantic",
-        "checks recipes.",
+        "NumPy, whose OpenBLAS alone has 25 MB. The model has 9 MB. cyclopts requires rich, and rich Pygments;",
+        "pydantic checks recipes.",
     ]
     return "\n".join(lines) + "\n"
 
