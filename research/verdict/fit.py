@@ -21,7 +21,7 @@ import argparse
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -141,11 +141,7 @@ def camera_factor(rows: Sequence[Row], ratios: Sequence[float]) -> float:
     used = [(row, ratio) for row, ratio in zip(rows, ratios, strict=True) if math.isfinite(ratio)]
     if not used:
         return 1.0
-    weight = weights_of([row for row, _ in used])
-    of_kind: dict[str, float] = defaultdict(float)
-    for (row, _), share in zip(used, weight, strict=True):
-        of_kind[row.kind] += share
-    weight = np.array([share / of_kind[row.kind] for (row, _), share in zip(used, weight, strict=True)])
+    weight = weights_by_kind([row for row, _ in used])
     ratio = np.array([ratio for _, ratio in used])
     order = np.argsort(ratio)
     within = np.cumsum(weight[order]) / weight.sum()
@@ -165,6 +161,16 @@ def weights_of(rows: Sequence[Row]) -> Array:
     counts = Counter((row.kind, row.location) for row in rows)
     weight = np.array([1.0 / counts[row.kind, row.location] for row in rows])
     return weight / weight.mean()
+
+
+def weights_by_kind(rows: Sequence[Row]) -> Array:
+    """Every kind of capture counts the same, and every location of a kind; the mean is 1."""
+    weight = weights_of(rows)
+    of_kind: dict[str, float] = defaultdict(float)
+    for row, share in zip(rows, weight, strict=True):
+        of_kind[row.kind] += share
+    weight = np.array([share / of_kind[row.kind] for row, share in zip(rows, weight, strict=True)])
+    return np.asarray(weight / weight.mean())
 
 
 def ridge(features: Array, target: Array, weight: Array, strength: float) -> Array:
@@ -216,8 +222,13 @@ def thresholds(probability: Array, score: Array, weight: Array) -> tuple[float, 
     return good_from, min(float(max(lost, default=0.0)), good_from)
 
 
-def rule_of(rows: Sequence[Row], scores: Array, cues: Sequence[str], what: str) -> tuple[dict[str, Any], Array]:
-    """The section of a verdict, and the cross-validated log-odds of the score of every row."""
+def rule_of(
+    rows: Sequence[Row], scores: Array, cues: Sequence[str], what: str, weighting: Callable[[Sequence[Row]], Array]
+) -> tuple[dict[str, Any], Array]:
+    """The section of a verdict, and the cross-validated log-odds of the score of every row.
+
+    ``weighting`` is that of the rows for the thresholds.
+    """
     known = np.isfinite(scores)
     features = np.array([[row.cues[name] for name in cues] for row in rows])
     target, weight, fold = log_odds(np.where(known, scores, 0.5)), weights_of(rows), fold_of(rows)
@@ -229,7 +240,8 @@ def rule_of(rows: Sequence[Row], scores: Array, cues: Sequence[str], what: str) 
     spread = spread_of(estimated[known], scores[known], weight[known])
     away = (estimated - np.log(GOOD_SCORE / (1 - GOOD_SCORE))) / spread
     probability = 1 / (1 + np.exp(-np.clip(away, -30, 30)))
-    good_from, not_below = thresholds(probability[known], scores[known], weight[known])
+    counted = weighting([row for row, is_known in zip(rows, known, strict=True) if is_known])
+    good_from, not_below = thresholds(probability[known], scores[known], counted)
     solution = ridge(features[known], target[known], weight[known], RIDGE)
     middle = np.average(target[known], weights=weight[known])
     left, whole = (np.average(np.square(target - by)[known], weights=weight[known]) for by in (estimated, middle))
@@ -287,8 +299,9 @@ def rounded(value: float) -> float:
 
 def calibrate(rows: Sequence[Row]) -> dict[str, Any]:
     """The section ``calibration``."""
-    depth, photo_score = rule_of(rows, np.array([row.depth_score for row in rows]), DEPTH_CUES, "depth")
-    defocus, _ = rule_of(rows, np.array([row.defocus_score for row in rows]), DEFOCUS_CUES, "defocus")
+    depth, photo_score = rule_of(rows, np.array([row.depth_score for row in rows]), DEPTH_CUES, "depth", weights_by_kind)
+    # by kind, the few real captures would leave no defocus that is called good
+    defocus, _ = rule_of(rows, np.array([row.defocus_score for row in rows]), DEFOCUS_CUES, "defocus", weights_of)
     depth_errors, defocus_errors = ([getattr(row, name) for row in rows] for name in ("depth_error", "defocus_error"))
     return {
         "verdict": {"depth": depth, "defocus": defocus},
