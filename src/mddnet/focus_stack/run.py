@@ -47,7 +47,7 @@ from mddnet.types import Float32Array, InvDepthUnit, Lens, UInt8Array
 FloatArray = NDArray[np.float64]
 MIN_SHARE_OF_GROUP = 0.6  # share of the frames that must show one scene for the others to be left out
 NETWORK_FRAMES = 3  # frames of which the network sees the direction
-MIN_NETWORK_CORRELATION = 0.2
+MIN_NETWORK_CORRELATION = 0.1
 TO_FIX = "use a tripod, or photos that were taken one after the other from one place"
 
 
