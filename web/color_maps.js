@@ -1,16 +1,18 @@
 // Pictures of maps: see src/mddnet/color_maps.py and src/mddnet/predict/preview.py.
 import { clip, quantiles } from "./arrays.js";
 import { DEPTH_COLOURS, SIGN_COLOURS } from "./constants/color_maps.js";
+import { LEAST_SPAN } from "./constants/preview.js";
 
 export { DEPTH_COLOURS, SIGN_COLOURS };
 
-const SAMPLED = 7; // every so many values tell the colour range
+const SAMPLED = 7; // every so many values gives the colour range
 
 // { low, high, mostPx }: the colour range, without the extreme percents of inverse depth and CoC.
-export function previewRange(invDepth, signedPx) {
+// No blur is shown as strong: the range is at least LEAST_SPAN of the long side.
+export function previewRange(invDepth, signedPx, longSide) {
   const sampled = (values) => values.filter((_, i) => i % SAMPLED === 0);
   const [low, high] = quantiles(sampled(invDepth), [0.01, 0.99]);
-  return { low, high, mostPx: Math.max(1, quantiles(sampled(signedPx).map(Math.abs), [0.99])[0]) };
+  return { low, high, mostPx: Math.max(LEAST_SPAN * longSide, quantiles(sampled(signedPx).map(Math.abs), [0.99])[0]) };
 }
 
 // RGBA bytes of a map; values outside [low, high] are clipped.

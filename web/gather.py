@@ -32,7 +32,7 @@ MODULES = (
         f"mddnet.predict.{name}"
         for name in (
             "blur", "dioptres", "edge_aware", "fusion", "metric_scale", "model_dir", "out_of_distribution",
-            "plane_of_focus", "predictor", "sign", "texture",
+            "plane_of_focus", "predictor", "preview", "sign", "texture",
         )
     ),
 )  # fmt: skip

@@ -70,7 +70,7 @@ function fusedResult(lens) {
   current.prediction = { ...fusion, height: photo.h, width: photo.w };
   const { h, w } = answers.photo;
   const [invDepth, signed] = ["inv_depth", "signed_defocus_px"].map((name) => fitted(fusion.maps, name, h, w));
-  const range = previewRange(invDepth.data, signed.data);
+  const range = previewRange(invDepth.data, signed.data, Math.max(photo.h, photo.w));
   return {
     height: photo.h, width: photo.w, unit: fusion.unit, focus: fusion.focus, notes: fusion.notes, range,
     invDepth, signed, confidence: fusion.maps.confidence,
