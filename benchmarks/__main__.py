@@ -19,12 +19,15 @@ from mddnet.io.atomic import atomic_write_text
 BENCHMARKS = {
     "ablation": "perturbed photos",
     "corruption": "motion blur, sharpening, computed bokeh, haze and unusual lenses",
+    "depth-prior": "depth of another network or tool, fused with the blur",
     "evaluation-speed": "processor time of an evaluation and of the network",
     "metres": "metric depth of single frames with a known lens",
     "multi-scale": "a second pass at twice the resolution",
     "out-of-distribution": "photos without depth, focus or light",
     "refocus": "refocused frames of focal stacks, compared with real frames",
     "precision": "half precision and int8, compared with the shipped graph",
+    "sharp": "blur, depth edges and the camera on sharp photos",
+    "verdict": "verdicts and expected errors on photos with known depth and defocus",
 }
 """By name; the module has the same name, with an underscore for a hyphen."""
 

@@ -39,7 +39,8 @@ from mddnet.scenes.focal_stack_scene import (
     aligned_frames,
     build_focal_stack_scene,
     exposure_gain,
-    measure_sweep,
+    fit_sweep,
+    full_size_sweep,
 )
 from mddnet.scenes.sharpness import modified_laplacian
 from mddnet.scenes.store import read_image, read_scene
@@ -97,7 +98,7 @@ def fusion(stack: FocalStack, scenes: Path) -> dict[str, Any]:
     per = aligned[0].shape[0] * aligned[0].shape[1] / 1e6 * len(aligned)
     folder = scenes / "focal_stacks" / stack.scene
     started = time.process_time()
-    sweep = measure_sweep(aligned, values)
+    sweep = full_size_sweep(aligned, fit_sweep(aligned, values))
     seconds, sharp = time.process_time() - started, sweep.sharp
     alone = _fusion_alone(aligned, sweep)
     if (folder / "scene.json").is_file():

@@ -14,15 +14,16 @@ import numpy as np
 from benchmarks.settings import Settings
 
 from mddnet.evaluate import evaluate_dataset
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing, Protocol
+from mddnet.evaluate.datasets.record import Dataset, Item, Protocol
 from mddnet.evaluate.provenance import provenance, provenance_line
+from mddnet.metrics import Truth
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.predictor import load
 
 HEIGHT, WIDTH, FRAMES = 384, 512, 200
 
 
-def synthetic_photo(seed: int) -> DatasetPhoto:
+def synthetic_photo(seed: int) -> Truth:
     """A frame of noise at several scales with a slanted depth."""
     rng = np.random.default_rng(seed)
     texture = sum(
@@ -32,14 +33,14 @@ def synthetic_photo(seed: int) -> DatasetPhoto:
     inv_depth = (0.2 + rows / HEIGHT + 0.5 * columns / WIDTH).astype(np.float32)
     signed = signed_defocus_px(inv_depth, 0.9, 12.0).astype(np.float32)
     pixels = np.rint(255 * np.asarray(texture)).astype(np.uint8)
-    return DatasetPhoto(pixels, inv_depth, "1/m", signed, np.abs(signed))
+    return Truth(pixels, inv_depth, signed_defocus_px=signed, defocus_px=np.abs(signed))
 
 
 def run(settings: Settings) -> str:
     """Measure the evaluation of synthetic frames."""
     photos = [synthetic_photo(seed) for seed in range(FRAMES)]
     items = tuple(Item(f"frame_{k}", "synthetic", lambda k=k: photos[k]) for k in range(FRAMES))
-    dataset = Dataset("synthetic", "Synthetic frames", "", "", "", "", Protocol("all"), lambda _: Listing(items))
+    dataset = Dataset("synthetic", "Synthetic frames", "", "", "", "", Protocol("all"), lambda _: items)
     model = load(settings.model, threads=1)
     spent = {"network": 0.0, "predict": 0.0}
 

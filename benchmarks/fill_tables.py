@@ -6,9 +6,9 @@
 The text between the lines ``<!-- numbers: NAME -->`` and ``<!-- end of numbers -->`` of a document is
 ``docs/results/templates/NAME.md`` with every ``{{KEY|DIGITS}}`` replaced. KEY is a number of
 ``docs/results/small/evaluation.json``, its names joined by dots (``headline.pairs.near_far_worst``;
-``kinds.pairs.frames.#`` counts); ``locations_above_prior``, of focal stacks, where depth beats the vertical-position
-prior; or ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``. ``DIGITS`` is the number of decimals; a leading
-zero is omitted; ``1/`` gives N of "one in N is wrong".
+``kinds.pairs.frames.#`` counts); ``ablation:SECTION:ROW:COLUMN`` for a cell of ``ablation.md``; or
+``baselines:KIND:METHOD:METRIC`` for a number of ``baselines.json``, "-" if that was not measured. ``DIGITS`` is the
+number of decimals; a leading zero is omitted; ``1/`` gives N of "one in N is wrong".
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+CARD = ROOT / "src" / "mddnet" / "models" / "small" / "card.md"
+DOCUMENTS = (ROOT / "README.md", CARD, *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"(<!-- numbers: ([\w-]+) -->\n)(.*?)(<!-- end of numbers -->)", re.DOTALL)
 PLACE = re.compile(r"\{\{([^{}|]+)\|([^{}|]+)\}\}")
 
@@ -31,8 +32,10 @@ def numbers(folder: Path = RESULTS) -> dict[str, float]:
     found: dict[str, float] = {}
     evaluation = json.loads((folder / "small" / "evaluation.json").read_text(encoding="utf-8"))
     _flatten("", evaluation, found)
-    stacks = evaluation["kinds"]["focal_stacks"]["locations"].values()
-    found["locations_above_prior"] = sum(m["depth_ordinal"] > m["vertical_position_prior"] for m in stacks)
+    baselines = json.loads((folder / "baselines.json").read_text(encoding="utf-8"))["kinds"]
+    for kind, measured in baselines.items():
+        for method, metrics in measured["methods"].items():
+            found |= {f"baselines:{kind}:{method}:{metric}": value for metric, value in metrics.items()}
     section: str = ""
     columns: list[str] = []
     for line in (folder / "ablation.md").read_text(encoding="utf-8").splitlines():
@@ -69,6 +72,8 @@ def filled(template: str, known: dict[str, float]) -> str:
 
     def number(match: re.Match[str]) -> str:
         key, digits = match[1], match[2]
+        if key not in known and key.startswith("baselines:"):
+            return "-"  # PyDNet++ needs a file and a package that not everybody has
         if key not in known:
             raise KeyError(f"{key}: no such number in {RESULTS}")
         if digits == "1/":

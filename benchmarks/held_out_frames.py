@@ -15,7 +15,8 @@ from mddnet.scenes.focal_stack_scene import (
     Sweep,
     calibration_weights,
     exposure_gain,
-    measure_sweep,
+    fit_sweep,
+    full_size_sweep,
 )
 from mddnet.scenes.kappa_fit import blur_bank, encoded_luminance
 from mddnet.types import Float32Array, UInt8Array
@@ -79,7 +80,8 @@ def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | Non
     """
     out = held_out_frames(len(frames), every)
     kept = [i for i in range(len(frames)) if i not in out]
-    sweep = measure_sweep([frames[i] for i in kept], None if values is None else values[kept])
+    chosen = [frames[i] for i in kept]
+    sweep = full_size_sweep(chosen, fit_sweep(chosen, None if values is None else values[kept]))
     at = np.arange(len(frames), dtype=np.float64) if values is None else values
     order = 1 if at[kept[-1]] > at[kept[0]] else -1
     positions = np.interp(order * at[list(out)], order * at[kept], sweep.chosen.positions_px)

@@ -55,8 +55,8 @@ def size_errors(model: Model, photo: UInt8Array, true_px: Float32Array, mask: Bo
     large = model.network_maps(photo, 2 * model.model_dir.long_side)
     size = photo.shape[0], photo.shape[1]
     estimates = {
-        PASSES[0]: upsampled(usual.defocus_px, size) * usual.scale,
-        PASSES[1]: upsampled(large.defocus_px, size) * large.scale,
+        PASSES[0]: upsampled(usual.coc_px, size) * usual.scale,
+        PASSES[1]: upsampled(large.coc_px, size) * large.scale,
         PASSES[2]: model.predict(photo, refine=True).defocus_px,
     }
     errors: dict[str, list[float]] = {name: [] for name in PASSES}

@@ -69,7 +69,7 @@ class Error:
 def cases_of(folder: Path) -> Iterator[Case]:
     """The pairs of frames of a built focal stack."""
     scene = read_scene(folder)
-    u = read_inv_depth(folder / scene.inv_depth).inv_depth
+    u = read_inv_depth(folder / scene.inv_depth)
     known = np.isfinite(u)
     filled = np.where(known, u, np.nanmedian(u)).astype(np.float32)
     frames = sorted(scene.frames, key=lambda frame: frame.u_focus)

@@ -113,7 +113,7 @@ def measure(name: str, shape: str, scene: Scene, settings: Settings, work: Path,
     started = time.monotonic()
     record = build_rig_scene(folder, work / "scenes")
     seconds = time.monotonic() - started
-    u = read_inv_depth(work / "scenes" / name / record.inv_depth).inv_depth
+    u = read_inv_depth(work / "scenes" / name / record.inv_depth)
     inner = _cut(truth, u.shape)
     depth = truth.depth_mm[inner]
     known = np.isfinite(u)

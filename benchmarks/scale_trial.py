@@ -68,8 +68,7 @@ BANK_STEP_PX, BANK_STEPS = 0.5, 16
 NOISE = 0.01
 DEV_EVERY = 20
 STEPS = 300
-CROP, ZOOM = (128, 128), (1.0, 1.1)
-FULL_CROP, FULL_ZOOM = (256, 256), (0.2, 0.5)
+CROP, FULL_CROP = (128, 128), (256, 256)
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
@@ -223,8 +222,7 @@ class Trial:
         return Recipe.model_validate(
             {
                 "name": name,
-                "model": {"half_size_pass": False},
-                "data": {"crop": CROP, "batch_size": 8, "workers": 1, "pair_share": 0.0, "scale_range": ZOOM, **data},
+                "data": {"crop": CROP, "batch_size": 8, "workers": 1, "late_crop": CROP, **data},
                 "optim": {"steps": self.steps, "warmup_steps": self.steps // 10},
                 "train": {"out": self.work / name, "threads": 1, "validate_every": 0, "save_every": self.steps},
             }
@@ -368,11 +366,10 @@ def sampled(trial: Trial) -> dict[str, float]:
     for name in trial.sizes():
         splits = split if name == "reduced" else {f"all_in_3d/{n}": "train" for n in range(1, trial.full_scenes + 1)}
         entries = open_scenes(trial.work / f"scenes-{name}", splits, "train")
-        crop, zoom = (CROP, ZOOM) if name == "reduced" else (FULL_CROP, FULL_ZOOM)
+        crop = CROP if name == "reduced" else FULL_CROP
         for cache_mb in (4000, 1):
-            config = trial.recipe("sampled").data.model_copy(
-                update={"crop": crop, "scale_range": zoom, "cache_mb": cache_mb}
-            )
+            changes = {"crop": crop, "late_crop": crop, "cache_mb": cache_mb}
+            config = trial.recipe("sampled").data.model_copy(update=changes)
             batches = SampleBatches(entries, config, 0, 10**6)
             found = rate((batches[n] for n in itertools.count()), config.batch_size, trial.seconds)
             figures[f"{name}_scenes_{cache_mb}_mb"] = found
@@ -398,7 +395,7 @@ def consumed(trial: Trial) -> dict[str, float]:
 
         def step(network: MDDNet, optimiser: torch.optim.Optimizer, batch: Batch, loss: LossConfig) -> None:
             optimiser.zero_grad()
-            maps = network.training_maps(network(batch.image.contiguous(memory_format=torch.channels_last)))
+            maps = network(batch.image.contiguous(memory_format=torch.channels_last))
             total_loss(maps, batch, loss, 40.0, torch.Generator())[0].backward()
             optimiser.step()
 

@@ -25,6 +25,7 @@ class Settings:
     work: Path = Path("work")  # folder for what takes long to make
     model: str = "small"  # a shipped model, or a model folder
     threads: int | None = None  # processor cores to use at most
+    priors: tuple[str, ...] = ()  # depth-prior: NAME=NETWORK, such as da2=FOLDER or teacher=x.safetensors
 
     def load(self) -> tuple[Model, str]:
         """The model, and its name and version."""

@@ -84,9 +84,7 @@ def _short(recipe: Recipe, out: Path, steps: int, precision: str) -> Recipe:
         "validate_every": 0,
         "save_every": 10 * steps,
         "log_every": steps,
-        "keep_curve": True,
         "start_from": None,
-        "weight_interpolation": 0.0,
     }
     return Recipe.model_validate(table)
 

@@ -77,8 +77,7 @@ def test_every_field_has_a_description(section: type[BaseModel]) -> None:
         ("name = 'x'\n[data]\nmirror = 1", "data.mirror is 1"),
         ("name = 'x'\n[data]\ncrop = [256]", "data.crop"),
         ("name = 'x'\n[data]\ncrop = [256, 255]", "data.crop is [256, 255]; expected multiples of 32"),
-        ("name = 'x'\n[data]\nscale_range = [0.9, 0.3]", "data.scale_range is [0.9, 0.3]; expected the smaller factor"),
-        ("name = 'x'\n[data]\nbatch_size = 1", "set pair_share to 0 or batch_size to 2 or more"),
+        ("name = 'x'\n[data]\nwindow = [0.9, 0.3]", "data.window is [0.9, 0.3]; expected the smaller share"),
         ("name = 'x'\n[data.mixture]\nrgbd = 0", "data.mixture: every share is 0"),
         ("name = 'x'\n[optim]\nlr = 0", "optim.lr is 0; input should be greater than 0"),
         ("name = 'x'\n[optim]\nlr = nan", "optim.lr is nan"),
@@ -179,7 +178,7 @@ def test_a_wrong_override_is_refused(override: str, said: str) -> None:
 
 
 def test_override_below_a_value_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="data is 3; expected a table"):
+    with pytest.raises(RecipeError, match=r"data is 3; .*table"):
         load_recipe(written(tmp_path, "name = 'x'\ndata = 3"), ["data.mixture.photos=0"])
 
 

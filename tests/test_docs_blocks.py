@@ -142,7 +142,7 @@ def graph() -> Any:
     from tests.support.quick_export import quick_export_graph
 
     torch.manual_seed(0)
-    config = ModelConfig(encoder="resnet10t", pretrained=False, half_size_pass=False, decoder_channels=(16, 16, 16, 16))
+    config = ModelConfig(encoder="resnet10t", pretrained=False, decoder_channels=(16, 16, 16))
     network = MDDNet(config).eval()
     return network, quick_export_graph(network)
 

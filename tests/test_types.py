@@ -18,7 +18,7 @@ def test_convention_the_four_units_of_inverse_depth() -> None:
 @pytest.mark.parametrize("name", ["focal_mm", "f_number", "pixel_um", "focus_m"])
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, -math.inf])
 def test_lens_refuses_impossible_values(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"Lens\.{name} is {value!r}; expected a positive number"):
+    with pytest.raises(ValueError, match=rf"Lens\.{name} is {value!r}; .*positive"):
         Lens(**{name: value})
 
 

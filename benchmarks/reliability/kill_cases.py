@@ -223,14 +223,14 @@ def write_recipe(work: Path) -> Path:
         make_scene(root, "focal_stacks", f"s{i}", f"place_{i}", i)
     split.write_text("place,split\nplace_0,train\nplace_1,train\nplace_2,dev\n")
     table = {
-        "model": {"encoder": "mobilenetv3_small_050", "pretrained": False, "decoder_channels": [16, 16, 16, 16]},
+        "model": {"encoder": "mobilenetv3_small_050", "pretrained": False, "decoder_channels": [16, 16, 16]},
         "data": {
             "scenes": root,
             "split": split,
             "crop": [64, 64],
             "batch_size": 2,
             "workers": 1,
-            "scale_range": [0.5, 1.0],
+            "late_crop": [64, 64],
             "mixture": {"focal_stacks": 1.0},
         },
         "optim": {"steps": 12, "warmup_steps": 1},

@@ -161,7 +161,7 @@ def _measured_store(root: Path, split: Path, batches: int) -> StoreLoad:
     from mddnet.train.scenes import open_run_scenes
 
     data = {"scenes": root, "split": split, "crop": [64, 64], "batch_size": 8, "mixture": {"focal_stacks": 1.0}}
-    recipe = Recipe.model_validate({"name": "load", "data": {**data, "scale_range": [0.5, 1.0]}})
+    recipe = Recipe.model_validate({"name": "load", "data": {**data, "late_share": 0.0}})
     before, read = resident_mib(os.getpid()), _read_bytes()
     started, processor = time.monotonic(), time.process_time()
     scenes = open_run_scenes(recipe)

@@ -20,6 +20,8 @@ PAGES = {
     "src/mddnet/models/small/card.md": "model-card.md",
 }
 """Files of the repository that are pages of the site, and their names there."""
+TRY = "try/index.html"
+"""The page that runs in the browser alone, which `make web` writes beside the site."""
 LINK = re.compile(r"(\]\()(?!\w+:|#|/)([^)\s#]+)")
 FENCE = re.compile(r"^(?:```.*?^```|~~~.*?^~~~)[^\n]*$", re.MULTILINE | re.DOTALL)
 ROLE = re.compile(r":(?:class|func|mod|meth|data|attr):<code>~?(?:[\w.]*\.)?([^<.]+)</code>")
@@ -30,6 +32,11 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     for source, page in PAGES.items():
         if files.get_file_from_path(page) is None:
             files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    page_folder = Path(config.site_dir).parent / "web"
+    for path in sorted(page_folder.rglob("*")) if (page_folder / "index.html").is_file() else ():
+        if path.is_file():
+            name = f"{PurePosixPath(TRY).parent}/{path.relative_to(page_folder).as_posix()}"
+            files.append(File.generated(config, name, abs_src_path=str(path)))
     for file in list(files.documentation_pages()):
         for target in linked(_place(file.src_uri), Path(str(file.abs_src_path)).read_text(encoding="utf-8")):
             if target not in PAGES and not target.startswith("docs/") and (ROOT / target).is_file():
@@ -39,8 +46,10 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn links of the repository into links of the site."""
+def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
+    """Turn links of the repository into links of the site, and the name of the page in the browser into a link."""
+    if files.get_file_from_path(TRY) is not None:
+        markdown = markdown.replace(f"`{TRY}`", f"[{TRY}]({TRY})")
     place = _place(page.file.src_uri)
     here = PurePosixPath(page.file.src_uri).parent
 

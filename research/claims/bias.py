@@ -23,7 +23,7 @@ from research.claims.run import all_scenes, parser_for_networks
 from research.claims.table import WHERE
 
 from mddnet.data.scene_pool import SceneEntry
-from mddnet.evaluate.scenes import EvaluationScene, read_maps
+from mddnet.evaluate.scenes import read_maps
 from mddnet.io.atomic import atomic_write_text
 from mddnet.types import Float32Array
 
@@ -46,7 +46,7 @@ def bias_by_size(defocus_px: Float32Array, true_px: Float32Array) -> list[float]
     return found
 
 
-def _photos(method: Method, scene: EvaluationScene) -> Iterator[list[float]]:
+def _photos(method: Method, scene: SceneEntry) -> Iterator[list[float]]:
     truth = read_maps(scene)
     if truth.range > 0:
         for one in evaluated_photos(scene, truth):

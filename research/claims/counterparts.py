@@ -49,9 +49,9 @@ def _render(entry: SceneEntry, folder: Path, frames: int) -> None:
     record = entry.record
     sharp = read_image(entry.folder / record.sharp)
     truth = read_inv_depth(entry.folder / record.inv_depth)
-    known = truth.inv_depth[np.isfinite(truth.inv_depth)]
+    known = truth[np.isfinite(truth)]
     low, high = (float(q) for q in np.percentile(known, (0.2, 99.8)))
-    depth = np.clip(completed_inv_depth(truth.inv_depth, sharp), low, high).astype(np.float32)
+    depth = np.clip(completed_inv_depth(truth, sharp), low, high).astype(np.float32)
     rng = named_rng(f"twin/{record.name}", 0)
     surfaces = [Surface(linear_from_srgb8(sharp), depth, np.ones_like(depth))]
     chosen = evenly_spaced_frames(record.frames, frames)
@@ -61,7 +61,7 @@ def _render(entry: SceneEntry, folder: Path, frames: int) -> None:
         surfaces.append(behind)
     folder.mkdir(parents=True, exist_ok=True)
     write_image(folder / "sharp.png", sharp)
-    write_inv_depth(folder / "inv_depth.png", truth.inv_depth, record.unit)
+    write_inv_depth(folder / "inv_depth.png", truth, record.unit)
     if record.confidence is not None:
         write_image(folder / "confidence.png", read_image(entry.folder / record.confidence))
     records = []

@@ -24,7 +24,7 @@ from mddnet.model.network import MDDNet
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "depth": ("depth", "depth_gradient", "ranking"),
     "defocus": ("defocus", "defocus_gradient"),
-    "sign": ("sign", "cue_sign"),
+    "sign": ("sign",),
     "law": ("lens_law",),
 }
 BATCHES = 8
@@ -46,10 +46,10 @@ def encoder_gradients(network: MDDNet, made: Recipe, batches: SampleBatches, cou
     network.train()
     for n in range(count):
         batch = batches[n]
-        maps = network.training_maps(network(batch.image))
+        maps = network(batch.image)
         for group, terms in GROUPS.items():
             values = made.loss.model_dump()
-            only = {name: values[name] if name in terms or name == "synthetic_depth" else 0.0 for name in values}
+            only = {name: values[name] if name in terms or name not in LossConfig.needs() else 0.0 for name in values}
             if not any(only[term] for term in terms):
                 continue
             generator = torch.Generator().manual_seed(n)

@@ -15,7 +15,6 @@ from mddnet.data.scene_pool import SceneEntry
 from mddnet.evaluate.samples import seed_of
 from mddnet.evaluate.scenes import (
     BLUR_SHARE_MIN,
-    EvaluationScene,
     SceneMaps,
     choose_frames,
     has_true_defocus,
@@ -89,14 +88,13 @@ def measure(
     return measured
 
 
-def scenes_by_location(entries: Sequence[SceneEntry]) -> Iterator[tuple[tuple[str, str], list[EvaluationScene]]]:
+def scenes_by_location(entries: Sequence[SceneEntry]) -> Iterator[tuple[tuple[str, str], list[SceneEntry]]]:
     """Evenly spaced scenes of each location, by kind of scene and location, sorted."""
     by_location: dict[tuple[str, str], list[SceneEntry]] = {}
     for entry in entries:
         by_location.setdefault((entry.group, entry.record.location), []).append(entry)
     for key, scenes in sorted(by_location.items()):
-        chosen = [scenes[i] for i in evenly(len(scenes), SCENES_PER_LOCATION)]
-        yield key, [EvaluationScene(entry.folder, entry.group, entry.record, entry.stamp) for entry in chosen]
+        yield key, [scenes[i] for i in evenly(len(scenes), SCENES_PER_LOCATION)]
 
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -115,10 +113,10 @@ class EvaluatedPhoto:
     pairs: OrdinalPairs  # of clearly different CoC
 
 
-def evaluated_photos(scene: EvaluationScene, truth: SceneMaps) -> Iterator[EvaluatedPhoto]:
+def evaluated_photos(scene: SceneEntry, truth: SceneMaps) -> Iterator[EvaluatedPhoto]:
     """The photos of a scene with known and sufficient blur."""
     record = scene.record
-    for frame in choose_frames(scene, FRAMES_PER_SCENE[scene.kind]):
+    for frame in choose_frames(scene, FRAMES_PER_SCENE[scene.group]):
         if not has_true_defocus(record, frame):
             continue
         signed_px = true_signed_defocus(truth, frame)
@@ -129,7 +127,7 @@ def evaluated_photos(scene: EvaluationScene, truth: SceneMaps) -> Iterator[Evalu
             yield EvaluatedPhoto(read_frame(scene, frame, truth), signed_px, pairs)
 
 
-def _photos(method: Method, scene: EvaluationScene) -> Iterator[dict[str, float]]:
+def _photos(method: Method, scene: SceneEntry) -> Iterator[dict[str, float]]:
     record, truth = scene.record, read_maps(scene)
     if not truth.range > 0:
         return

@@ -11,22 +11,24 @@ import torch
 from research.claims.measure import Estimate
 
 from mddnet.data.scene_pool import SceneEntry, ScenePool
-from mddnet.evaluate.baselines import find_baseline
+from mddnet.evaluate.baselines import zhuo_sim
 from mddnet.metrics import SHARPNESS_SCALES, negative_sharpness, vertical_position
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet
-from mddnet.optics import signed_defocus_px
+from mddnet.optics import diameter_from_sigma, signed_defocus_px
 from mddnet.predict.predictor import network_size
+from mddnet.train.validate import enlarged
 from mddnet.types import Float32Array, UInt8Array
+from research.claims import karaali_jung
 
-CLASSICAL = ("zhuo-sim", "karaali-jung")
-"""Classical estimates of defocus, by their name in ``mddnet evaluate --baseline``."""
+CLASSICAL = {"zhuo-sim": zhuo_sim.sigma_map, "karaali-jung": karaali_jung.sigma_map}
+"""Classical estimates of defocus: sigma of the blur in px, by their name in the tables."""
 GRID = 32
 """Rows and columns of a mean map."""
 
 
 class Network:
-    """A trained network as in ``mddnet predict``: long edge of at most 512 px, both passes."""
+    """A trained network as in ``mddnet predict``: long edge of at most 512 px."""
 
     def __init__(self, network: MDDNet) -> None:
         self.network = network.eval().to(memory_format=torch.channels_last)
@@ -43,7 +45,7 @@ class Network:
         padded = np.pad(small, ((0, -h % INPUT_MULTIPLE), (0, -w % INPUT_MULTIPLE), (0, 0)), mode="reflect")
         image = torch.from_numpy(padded.transpose(2, 0, 1)[None].astype(np.float32) / 255.0)
         with torch.inference_mode():
-            maps = self.network.infer(image.contiguous(memory_format=torch.channels_last))
+            maps = enlarged(self.network(image.contiguous(memory_format=torch.channels_last)), image.shape[2:])
         scale = float(np.sqrt(height * width / (h * w)))
 
         def at_size(x: torch.Tensor | None, factor: float = 1.0) -> Float32Array | None:
@@ -109,13 +111,13 @@ class Sharpness:
 
 
 class Classical:
-    """A classical estimate of defocus, by its name in ``mddnet evaluate --baseline``."""
+    """A classical estimate of defocus, by its name in :data:`CLASSICAL`."""
 
     def __init__(self, name: str) -> None:
-        self._method = find_baseline(name)
+        self._sigma_map = CLASSICAL[name]
 
     def estimate(self, photo: UInt8Array, /) -> Estimate:
-        return Estimate(defocus_px=self._method.infer(photo).defocus_px)
+        return Estimate(defocus_px=np.asarray(diameter_from_sigma(self._sigma_map(photo)), dtype=np.float32))
 
 
 class PyDNet:

@@ -29,8 +29,7 @@ _MODEL: dict[str, Any] = {
     "encoder": "tf_efficientnet_lite0",
     "soft_connection": False,
     "sign": False,
-    "chromatic_cue": False,
-    "law_path": False,
+    "camera": False,
 }
 _LOSS: dict[str, float] = {
     "depth": 1.0,
@@ -39,8 +38,10 @@ _LOSS: dict[str, float] = {
     "defocus": 5.0,
     "defocus_gradient": 2.5,
     "sign": 0.0,
-    "cue_sign": 0.0,
     "lens_law": 0.0,
+    "depth_uncertainty": 0.0,
+    "defocus_uncertainty": 0.0,
+    "camera": 0.0,
 }
 _BALANCED = {"depth": 0.2, "depth_gradient": 0.1, "ranking": 0.2}
 """With weights of 1 the gradient of the depth losses was five times that of the defocus losses in the shared encoder
@@ -51,8 +52,8 @@ _HALVED = {"depth": 0.5, "depth_gradient": 0.25, "ranking": 0.5}
 _NO_DEPTH = {"depth": 0.0, "depth_gradient": 0.0, "ranking": 0.0}
 _NO_DEFOCUS = {"defocus": 0.0, "defocus_gradient": 0.0}
 _FULL_MODEL: tuple[dict[str, Any], dict[str, float]] = (
-    {"soft_connection": True, "sign": True, "chromatic_cue": True, "law_path": True},
-    {**_BALANCED, "lens_law": 2.0, "sign": 0.75, "cue_sign": 2.0},
+    {"soft_connection": True, "sign": True},
+    {**_BALANCED, "lens_law": 2.0, "sign": 0.75},
 )
 
 
@@ -74,7 +75,7 @@ LADDER = (
     Row(TWO, "two decoders on one encoder", {}, _BALANCED),
     Row(SOFT, "+ soft connection", {"soft_connection": True}, _BALANCED),
     Row(LAW, "+ lens-law loss", {"soft_connection": True}, {**_BALANCED, "lens_law": 2.0}),
-    Row(FULL, "+ sign of the defocus, depth by the law (full)", *_FULL_MODEL),
+    Row(FULL, "+ sign of the defocus (full)", *_FULL_MODEL),
 )
 """Each row from the fourth on adds to the one before it."""
 
@@ -87,7 +88,7 @@ FRAMES = (
 LONGER = (
     *(replace(single, name=single.name + LONG) for single in LADDER[:2]),
     *(replace(row, name=row.name + LONG, loss={**row.loss, **_HALVED}) for row in LADDER[2:5]),
-    Row(FULL + LONG, "full", _FULL_MODEL[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0, "cue_sign": 2.0}),
+    Row(FULL + LONG, "full", _FULL_MODEL[0], {**_HALVED, "lens_law": 2.0, "sign": 1.0}),
 )
 """The ladder, trained three times as long."""
 
@@ -174,9 +175,7 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
                 "batch_size": effort.batch_size,
                 "workers": 0,
                 "mixture": mixture,
-                "scale_range": [0.33, 0.85],
-                "photometric": 0.5,
-                "pair_share": 0.5,
+                "late_share": 0.0,
             },
             "loss": {**_LOSS, **run.row.loss},
             "optim": {"steps": effort.steps, "warmup_steps": effort.steps // 10, "ema": 0.99},
@@ -186,8 +185,6 @@ def recipe(run: Run, out: Path, groups: Sequence[str]) -> Recipe:
                 "threads": 1,
                 "save_every": 50,
                 "validate_every": 0,
-                # without the fit of the defocus curve, to evaluate what was learnt
-                "keep_curve": True,
             },
         }
     )

@@ -98,7 +98,7 @@ class Measured:
 
 
 def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
-    """All tables, as Markdown; ``calibrated`` are the results of :mod:`research.claims.calibrated`."""
+    """All tables, as Markdown; ``calibrated`` are results with the fitted defocus curves of version 0.1."""
     m = Measured(lines)
     parts = [_runs_of(m), _costs()]
     for kinds in (REAL_KINDS, RENDERED_KINDS):
@@ -113,7 +113,7 @@ def tables(lines: Sequence[Line], calibrated: Sequence[Line] = ()) -> str:
         before = _steps(Measured(line for line in lines if line.run in names), LONGER, LONG, tasks=("defocus",))
         after = _steps(Measured(calibrated), LONGER, LONG)
         parts += ["### With fitted defocus curves"]
-        parts += [f"`python -m research.claims.calibrated`, runs {', '.join(names)}."]
+        parts += [f"With the defocus curves of version 0.1, runs {', '.join(names)}."]
         parts += ["Before:", before, "With fitted curves:", after]
     parts += ["### Trained on real and on rendered frames", _frames(m)]
     every = [(LADDER[0].name, LADDER[0].title), (LADDER[1].name, LADDER[1].title), (FULL, "full"), *OTHERS.items()]

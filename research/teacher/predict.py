@@ -98,33 +98,23 @@ def pydnet(path: Path) -> Predictor:
     return predict
 
 
-def shipped() -> Predictor:
-    """The model that ships with the package."""
-    import tempfile
-
+def of_model(reference: str) -> Predictor:
+    """A model of mddnet, by its name or folder."""
     import mddnet
 
-    model = mddnet.load()
-
-    def predict(rgb: RGB) -> Map:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "photo.png"
-            cv2.imwrite(str(path), rgb[..., ::-1])
-            depth = np.asarray(model.predict(path).inv_depth, dtype=np.float32)
-        return cv2.resize(depth, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-
-    return predict
+    model = mddnet.load(reference)
+    return lambda rgb: model.predict(rgb).inv_depth
 
 
 def parse(text: str, bf16: bool = False) -> Predictor:
-    """``prior``, ``shipped``, ``x.tflite``, ``x.safetensors``, ``x.safetensors@392x518@252x336``; + for their mean."""
+    """``prior``, ``shipped``, a model folder, ``x.tflite``, or ``x.safetensors@392x518@252x336``; + for their mean."""
     parts = text.split("+")
     if len(parts) > 1:
         return mean_of([parse(part, bf16) for part in parts])
     if text == "prior":
         return vertical_prior
-    if text == "shipped":
-        return shipped()
+    if text == "shipped" or Path(text).is_dir():
+        return of_model("small" if text == "shipped" else text)
     name, *sizes = text.split("@")
     if name.endswith(".tflite"):
         return pydnet(Path(name))

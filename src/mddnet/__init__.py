@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from mddnet.focus_stack import stack
     from mddnet.focus_stack.result import StackResult
     from mddnet.photo.reader import read_photo
+    from mddnet.predict.depth_prior import DepthPrior
     from mddnet.predict.prediction import Prediction
     from mddnet.predict.predictor import Model, load
     from mddnet.types import Lens, LensLawFit, Photo
 
 __all__ = [
+    "DepthPrior",
     "Lens",
     "LensLawFit",
     "MddnetError",
@@ -40,6 +42,7 @@ _NAMES_OF = {
     "mddnet.focus_stack.result": ["StackResult"],
     "mddnet.focus_stack": ["stack"],
     "mddnet.photo.reader": ["read_photo"],
+    "mddnet.predict.depth_prior": ["DepthPrior"],
     "mddnet.predict.prediction": ["Prediction"],
     "mddnet.predict.predictor": ["Model", "load"],
     "mddnet.types": ["Lens", "LensLawFit", "Photo"],

@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,6 +120,8 @@ def _check_machine(expected: tuple[tuple[str, str], ...], folders: tuple[str, ..
 
 def versions() -> dict[str, str]:
     """Versions of mddnet and of those numerical packages that are installed."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and not needed to predict
+
     found = {"mddnet": __version__}
     for name in VERSIONED_PACKAGES:
         with suppress(PackageNotFoundError):

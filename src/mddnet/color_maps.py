@@ -22,6 +22,9 @@ DEPTH_COLOURS = _colour_table(
 SIGN_COLOURS = _colour_table([(20, 60, 170), (90, 150, 230), (246, 246, 246), (236, 140, 60), (160, 50, 10)])
 """In front of the plane of focus (blue), sharp (white), behind it (orange)."""
 
+BLUR_GREYS = _colour_table([(246, 246, 246), (96, 96, 100)])
+"""From sharp (white) to blurred (grey), where the side of the plane of focus is unknown."""
+
 
 def colours(values: Float32Array, low: float, high: float, table: UInt8Array) -> UInt8Array:
     """A map as (H, W, 3) colours of a (256, 3) table; values outside [low, high] are clipped."""

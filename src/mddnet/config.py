@@ -10,7 +10,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -39,79 +38,27 @@ class ModelConfig(_Section):
 
     encoder: str = Field("tf_efficientnet_lite0", min_length=1, description="Name of the timm encoder.")
     pretrained: bool = Field(True, description="Whether the encoder starts from weights pretrained on ImageNet.")
-    decoder_channels: tuple[Count, ...] = Field(
-        (128, 80, 48, 32),
-        min_length=2,
-        max_length=5,
-        description="Channels of the decoders' levels, coarsest first; those without an encoder level are ignored.",
+    decoder_channels: tuple[Count, Count, Count] = Field(
+        (128, 80, 48), description="Channels of the decoders at strides 16, 8 and 4."
     )
     context_channels: Count = Field(
         192, multiple_of=4, description="Channels of the coarsest features, the input of the decoders."
     )
+    fine_channels: int = Field(
+        32,
+        ge=0,
+        description="Channels of the features of stride 2 that enter the defocus decoder at stride 4; 0: none.",
+    )
     tasks: Literal["both", "depth", "defocus"] = Field("both", description="Maps that the network estimates.")
     soft_connection: bool = Field(
-        True, description="Whether the two decoders exchange features at every level (needs both tasks)."
+        True, description="Whether the two decoders exchange features at strides 16 and 8 (needs both tasks)."
     )
     context: bool = Field(True, description="Whether the coarsest level has an attention block over the whole image.")
     sign: bool = Field(True, description="Whether the network also estimates the sign of the defocus.")
-    context_sign_limit: Positive = Field(
-        3.0,
-        description="Largest sign logit of the decoders, which overfit and are over-confident; it is added to that of "
-        "the chromatic-aberration branch.",
-    )
-    chromatic_cue: bool = Field(
-        True, description="Whether a branch compares the sharpness of colour channels to find the sign of the defocus."
-    )
-    cue_sign_gain: Positive = Field(
-        1.5, description="Factor of the sign logit of the chromatic-aberration branch, which is under-confident."
-    )
-    law_path: bool = Field(
-        True,
-        description="Whether depth follows from the signed defocus by the lens law (needs both tasks and the sign).",
-    )
-    law_unit_px: Positive = Field(
-        4.0,
-        description="Signed CoC in pixels that changes the logit of inverse depth by 1. It is not learned: the losses "
-        "do not depend on the scale of inverse depth, so learning would only shift weight from the law to the "
-        "residual.",
-    )
-    residual_limit: Positive = Field(
-        0.125,
-        description="Largest logit that the depth decoder adds to that of the law, so that the law dominates where "
-        "blur is clear.",
-    )
-    residual_slope: Positive = Field(0.25, description="Factor of a small logit of the depth decoder.")
+    camera: bool = Field(True, description="Whether it also estimates field of view and median depth.")
     defocus_cap_px: Positive = Field(
-        40.0, description="Largest defocus that one pass of the network can predict, in pixels of its input."
+        64.0, description="Largest defocus that the network can predict, in pixels of its input."
     )
-    curve_knots_px: tuple[float, ...] = Field(
-        (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
-        min_length=2,
-        description="Knots of the defocus curve: CoC diameters, increasing from 0.",
-    )
-    half_size_pass: bool = Field(True, description="Whether inference adds a pass at half the size and merges both.")
-    half_size_weight: Fraction = Field(0.5, description="Weight of the pass at half the size in the logits.")
-    half_size_coc_weight: Fraction = Field(0.3, description="Weight of the pass at half the size in the CoC.")
-    half_size_coc_px: tuple[Positive, Positive] = Field(
-        (12.0, 24.0),
-        description="Between these CoC diameters the weight of the pass at half the size in the CoC rises to 1, "
-        "because such blur is half as large there and within the range of training.",
-    )
-
-    @property
-    def largest_defocus_px(self) -> float:
-        """Largest defocus that inference can predict, in pixels of the network's input."""
-        return self.defocus_cap_px * (2.0 if self.half_size_pass else 1.0)
-
-    @model_validator(mode="after")
-    def _increasing(self) -> Self:
-        knots = self.curve_knots_px
-        if knots[0] != 0 or any(low >= high for low, high in pairwise(knots)):
-            raise ValueError(f"curve_knots_px is {list(knots)}; expected numbers that increase from 0")
-        low, high = self.half_size_coc_px
-        if low >= high:
-            raise ValueError(f"half_size_coc_px is [{low}, {high}]; expected the smaller diameter first")
-        return self
 
 
 DISCS = "discs"
@@ -158,9 +105,11 @@ class DataConfig(_Section):
         description="CSV file place,split: locations to train on (train) and held-out ones (dev, calib).",
     )
     crop: tuple[Count, Count] = Field(
-        (256, 256), description="Height and width of a training crop in pixels, multiples of 32."
+        (192, 256), description="Height and width of a training crop in pixels, multiples of 32; a quarter is upright."
     )
-    batch_size: Count = Field(8, description="Crops per step.")
+    late_crop: tuple[Count, Count] = Field((384, 512), description="The same for the last share of the steps.")
+    late_share: Fraction = Field(0.25, description="Share of the steps with late_crop, at the end.")
+    batch_size: Count = Field(16, description="Crops per step.")
     workers: int = Field(
         1,
         ge=0,
@@ -170,40 +119,29 @@ class DataConfig(_Section):
     mixture: MixtureConfig = Field(
         DEFAULT_MIXTURE, description="Shares of the kinds of scenes; by default those of mddnet.kinds."
     )
-    scale_range: tuple[Positive, Positive] = Field(
-        (0.3, 0.9), description="Smallest and largest factor of resizing before cropping."
+    window: tuple[Positive, Positive] = Field(
+        (0.5, 1.0), description="Smallest and largest side of a crop, as a share of the largest that fits the scene."
     )
-    quarter_turns: bool = Field(
-        True, description="Whether crops are rotated by multiples of 90 degrees, so that the network relies on blur."
+    sharp_share: Fraction = Field(
+        0.33, description="Share of samples that are sharp everywhere, as most photos of the world are."
     )
+    rotated_share: Fraction = Field(0.06, description="Share of crops that are rotated by 90, 180 or 270 degrees.")
     mirror: bool = Field(True, description="Whether crops are mirrored at random.")
-    photometric: Fraction = Field(0.2, description="Strength of the random changes of exposure, contrast and colour.")
-    pair_share: Fraction = Field(
-        0.5, description="Share of crops in a batch that are pairs: two frames of one scene with the same view."
-    )
+    photometric: Fraction = Field(0.5, description="Strength of the random changes of exposure, contrast and colour.")
     cache_mb: Count = Field(4000, description="Memory for decoded images per worker, in megabytes.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if any(size % CROP_MULTIPLE for size in self.crop):
-            raise ValueError(f"crop is {list(self.crop)}; expected multiples of {CROP_MULTIPLE}")
-        low, high = self.scale_range
-        if low > high:
-            raise ValueError(f"scale_range is [{low}, {high}]; expected the smaller factor first")
+        for name in ("crop", "late_crop"):
+            if any(size % CROP_MULTIPLE for size in getattr(self, name)):
+                raise ValueError(f"{name} is {list(getattr(self, name))}; expected multiples of {CROP_MULTIPLE}")
+        low, high = self.window
+        if not low <= high <= 1:
+            raise ValueError(f"window is [{low}, {high}]; expected the smaller share first, both at most 1")
         if self.shards and "mixture" in self.model_fields_set:
             raise ValueError(
                 "shards and a mixture are both given, but every sample of a shard is used once per epoch: remove the "
                 "mixture, and write shards of the wanted kinds only (mddnet shards --only)"
-            )
-        if self.shards and self.pair_share > 0:
-            raise ValueError(
-                f"pair_share is {self.pair_share} with shards, where the frames of a scene are not adjacent: set "
-                "pair_share to 0"
-            )
-        if self.pair_share > 0 and self.batch_size < 2:
-            raise ValueError(
-                f"pair_share is {self.pair_share} with batch_size {self.batch_size}; a pair needs at least 2 crops: "
-                "set pair_share to 0 or batch_size to 2 or more"
             )
         return self
 
@@ -220,29 +158,44 @@ class LossConfig(_Section):
     """
 
     depth: Weight = _loss(1.0, "Weight of the scale-and-shift-invariant L1 of inverse depth.", "inv_depth")
-    depth_gradient: Weight = _loss(0.5, "Weight of the L1 of the gradients of inverse depth.", "inv_depth")
+    depth_gradient: Weight = _loss(
+        0.5, "Weight of the L1 of the gradients of inverse depth, where it is exact.", "inv_depth"
+    )
     ranking: Weight = _loss(1.0, "Weight of the ranking loss on random pairs of clearly different depth.", "inv_depth")
-    defocus: Weight = _loss(5.0, "Weight of the L1 of the circle of confusion.", "defocus_px")
-    defocus_gradient: Weight = _loss(2.5, "Weight of the L1 of the gradients of the circle of confusion.", "defocus_px")
-    sign: Weight = _loss(1.5, "Weight of the cross-entropy of the sign of the defocus.", "sign_logit")
-    cue_sign: Weight = _loss(
-        2.0, "Weight of the cross-entropy of the sign from chromatic aberration alone.", "chromatic_sign_logit"
-    )
+    defocus: Weight = _loss(5.0, "Weight of the Huber loss of the square root of the CoC.", "defocus_px")
+    defocus_gradient: Weight = _loss(2.5, "Weight of the L1 of the gradients of that root.", "defocus_px")
+    sign: Weight = _loss(1.0, "Weight of the cross-entropy of the sign of the defocus.", "sign_logit")
     lens_law: Weight = _loss(
-        2.0, "Weight of the deviation of the two predicted maps from the lens law.", "inv_depth", "defocus_px"
+        0.2, "Weight of the deviation of the depth from the predicted CoC by the lens law.", "inv_depth", "defocus_px"
     )
+    depth_uncertainty: Weight = _loss(
+        0.1,
+        "Weight of the Laplace likelihood of the errors of inverse depth; it trains their scale only.",
+        "inv_depth",
+        "inv_depth_log_sigma",
+    )
+    defocus_uncertainty: Weight = _loss(
+        0.1,
+        "Weight of the Laplace likelihood of the errors of the root of the CoC; it trains their scale only.",
+        "defocus_px",
+        "defocus_log_sigma",
+    )
+    camera: Weight = _loss(0.1, "Weight of the Laplace likelihood of field of view and median depth.", "camera")
     synthetic_depth: Fraction = Field(
         0.25, description="Factor of the depth terms on photos with synthetic depth, where only blur indicates depth."
+    )
+    pseudo_depth: Fraction = Field(0.5, description="Factor of the depth terms on photos with pseudo-labels.")
+    uncertainty_from: Fraction = Field(
+        0.15, description="Share of the steps before the two terms of uncertainty; earlier errors say little."
     )
 
     @classmethod
     def needs(cls) -> dict[str, tuple[str, ...]]:
         """Maps that each term needs, by the name of the term."""
-        extras = {name: info.json_schema_extra for name, info in cls.model_fields.items()}
         return {
-            name: tuple(str(need) for need in extra["needs"])  # type: ignore[union-attr]
-            for name, extra in extras.items()
-            if isinstance(extra, dict)
+            name: tuple(info.json_schema_extra["needs"])  # type: ignore
+            for name, info in cls.model_fields.items()
+            if info.json_schema_extra
         }
 
     @model_validator(mode="after")
@@ -260,9 +213,11 @@ class OptimConfig(_Section):
     weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay.")
     warmup_steps: int = Field(200, ge=0, description="Steps over which the learning rate rises from 0 to its peak.")
     steps: Count = Field(6000, description="Training steps.")
-    schedule: Literal["cosine", "constant"] = Field(
-        "cosine", description="Learning rate after the warm-up: half a cosine down to 0, or constant."
+    schedule: Literal["cosine", "constant", "linear_decay"] = Field(
+        "cosine",
+        description="Learning rate after the warm-up: half a cosine, constant, or constant with a decay at the end.",
     )
+    decay_share: Fraction = Field(0.25, description="Share of the steps with linear_decay, at the end.")
     ema: float = Field(0.998, ge=0, lt=1, description="Decay of the moving average of the weights; 0 disables it.")
     clip_norm: Positive = Field(1.0, description="Largest norm of the gradient (clipping).")
 
@@ -292,14 +247,6 @@ class TrainConfig(_Section):
         description="Validations without improvement after which the run stops and keeps the best weights (early "
         "stopping). 0: all steps are done and the last weights kept.",
     )
-    weight_interpolation: float = Field(
-        0.0, ge=0, lt=1, description="Share of the weights of start_from in the average with the trained ones."
-    )
-    keep_curve: bool = Field(
-        False,
-        description="Whether the defocus curve of start_from (the identity without one) is kept; otherwise it is "
-        "fitted to the defocus response on photos and captured stacks.",
-    )
     threads: Count = Field(2, description="CPU threads of the training process.")
     channels_last: bool = Field(
         True, description="Whether tensors have the memory format channels_last, which is faster on a CPU."
@@ -315,8 +262,6 @@ class TrainConfig(_Section):
                 f"patience is {self.patience} and validate_every is 0; early stopping needs validation during the run: "
                 "set validate_every"
             )
-        if self.weight_interpolation and self.start_from is None:
-            raise ValueError(f"weight_interpolation is {self.weight_interpolation}, but there is no start_from")
         return self
 
 
@@ -334,21 +279,20 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _model_has_what_the_loss_needs(self) -> Self:
         model, loss = self.model, self.loss
-        maps = {"both": ("inv_depth", "defocus_px"), "depth": ("inv_depth",), "defocus": ("defocus_px",)}[model.tasks]
-        if model.sign and model.tasks != "depth":
-            # without the chromatic branch its loss is skipped: that is not an error
-            maps = (*maps, "sign_logit", "chromatic_sign_logit")
+        maps = set[str]()
+        if model.tasks != "defocus":
+            maps |= {"inv_depth", "inv_depth_log_sigma"} | ({"camera"} if model.camera else set())
+        if model.tasks != "depth":
+            maps |= {"defocus_px", "defocus_log_sigma"} | ({"sign_logit"} if model.sign else set())
         changes = [
             f"loss.{term}=0"
             for term, needs in loss.needs().items()
-            if getattr(loss, term) > 0 and term != "cue_sign" and not set(needs) <= set(maps)
+            if getattr(loss, term) > 0 and not set(needs) <= maps
         ]
         if model.tasks != "both" and model.soft_connection:
             changes.append("model.soft_connection=false")
         if model.tasks == "depth" and model.sign:
             changes.append("model.sign=false")
-        if model.law_path and (model.tasks != "both" or not model.sign):
-            changes.append("model.law_path=false")
         if changes:
             raise ValueError(
                 f'model.tasks is "{model.tasks}" and model.sign is {str(model.sign).lower()}, but other settings need '
@@ -380,30 +324,15 @@ _NOT_HASHED = {
 }
 
 
-def _known_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel] | None]]:
-    """All keys of a section by their full dotted name, with the model of those that are tables."""
-    for name, info in section.model_fields.items():
-        kind = info.annotation
-        table = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-        yield prefix + name, table
-        if table is not None:
-            yield from _known_keys(table, f"{prefix}{name}.")
+def _known_keys(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """All keys of a table by their full dotted name, and whether they are tables."""
+    for name, value in table.items():
+        yield prefix + name, isinstance(value, dict)
+        if isinstance(value, dict):
+            yield from _known_keys(value, f"{prefix}{name}.")
 
 
-_KEYS: dict[str, type[BaseModel] | None] = dict(_known_keys(Recipe))
-
-
-def _refuse_unknown(data: dict[str, Any], origin: str, prefix: str = "") -> None:
-    for name, value in data.items():
-        key = prefix + name
-        if key not in _KEYS:
-            raise RecipeError(f"{origin}: unknown key {key}; {_suggestion(key)}")
-        if _KEYS[key] is None:
-            continue
-        if not isinstance(value, dict):
-            example = next(known for known in _KEYS if known.startswith(f"{key}."))
-            raise RecipeError(f"{origin}: {key} is {value!r}; expected a table, with {example} in it")
-        _refuse_unknown(value, origin, f"{key}.")
+_KEYS = dict(_known_keys(Recipe(name="defaults").model_dump()))
 
 
 def _suggestion(key: str) -> str:
@@ -441,14 +370,22 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
     for table in tables:
         defaults = getattr(defaults, table)
         here = here.setdefault(table, defaults.model_dump(mode="json"))
+        if not isinstance(here, dict):
+            return  # the validation of the recipe refuses it
     here[last] = _parse_value(text)
 
 
 def _first_problem(error: ValidationError) -> str:
-    """The first error of pydantic as: key, value, expectation."""
-    problem = error.errors(include_url=False)[0]
+    """The first error of pydantic, unknown keys before others, as: key, value, expectation."""
+    structure = ("extra_forbidden", "model_type")
+    problem = min(error.errors(include_url=False), key=lambda one: one["type"] not in structure)
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key}; {_suggestion(key)}"
+    if problem["type"] == "model_type":
+        example = next(known for known in _KEYS if known.startswith(f"{key}."))
+        return f"{key} is {problem['input']!r}; expected a table, with {example} in it"
     if problem["type"] == "missing":
         return f"{key} is missing; {message.lower()}"
     if problem["type"] == "value_error":
@@ -461,10 +398,8 @@ def _first_problem(error: ValidationError) -> str:
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from a TOML file.
 
-    Args:
-        path: the TOML file.
-        overrides: settings that replace those of the file, each ``section.key=value`` with a TOML value; a bare word is
-            a string.
+    The overrides replace settings of the file; each is ``section.key=value`` with a TOML value, or a bare word as a
+    string.
 
     Raises:
         RecipeError: with the file, the full dotted key, the value and the expectation; for an unknown key with the
@@ -489,17 +424,12 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 def recipe_from_table(data: dict[str, Any], origin: str, overrides: Sequence[str] = ()) -> Recipe:
     """Make a recipe from the tables of a TOML file; ``origin`` is its name in messages.
 
-    The overrides, as for :func:`load_recipe`, are written into ``data``.
-
-    Raises:
-        RecipeError: as for :func:`load_recipe`.
+    The overrides, as for :func:`load_recipe`, are written into ``data``. RecipeError: as for :func:`load_recipe`.
     """
-    _refuse_unknown(data, origin)
     for override in overrides:
         _apply_override(data, override)
     if overrides:
         origin = f"{origin} with --set {' --set '.join(overrides)}"
-    _refuse_unknown(data, origin)
     try:
         # Strict mode of JSON: "8" is not a number and 1 is not a switch, but an array may become a tuple.
         return Recipe.model_validate_json(json.dumps(data), strict=True)

@@ -7,19 +7,24 @@ depth u = 1/z (z from the principal plane):
 
 with aperture diameter A = f / N, sensor distance v = f * z_focus / (z_focus - f) and pixel pitch p.
 Source: geometric optics of the thin lens, as in Pentland, "A New Sense for Depth of Field" (IEEE PAMI 1987), eq. 1-4,
-rewritten in inverse depth. All functions accept scalars or arrays unless stated otherwise.
+rewritten in inverse depth. All functions accept scalars or arrays unless stated otherwise. The shapes of arrays are
+stated in the annotations; ``tests/test_optics.py`` checks them, and nothing does at run time.
 """
 
 from __future__ import annotations
 
-from typing import overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.types import Lens
 
-FloatOrArray = float | NDArray[np.floating]
+if TYPE_CHECKING:
+    from jaxtyping import Float, Real
+
+    FloatArray: TypeAlias = Float[NDArray[np.floating], "*size"]
+    FloatOrArray: TypeAlias = float | FloatArray
 
 DMENET_SIGMA_MAX_PX = 3.275
 """Upper clip of the Gaussian sigma in the evaluation of DMENet (Lee et al., CVPR 2019) on SYNDOF and RTF."""
@@ -104,7 +109,7 @@ def lens_kappa_px(lens: Lens, focus_z_m: float = float("inf")) -> float:
 @overload
 def signed_defocus_px(inv_depth: float, u_focus: float, kappa: float) -> float: ...
 @overload
-def signed_defocus_px(inv_depth: NDArray[np.floating], u_focus: float, kappa: float) -> NDArray[np.floating]: ...
+def signed_defocus_px(inv_depth: FloatArray, u_focus: float, kappa: float) -> FloatArray: ...
 def signed_defocus_px(inv_depth: FloatOrArray, u_focus: float, kappa: float) -> FloatOrArray:
     """The lens law: signed CoC diameter in pixels, positive behind the plane of focus. NaN stays NaN."""
     return kappa * (u_focus - inv_depth)
@@ -113,9 +118,7 @@ def signed_defocus_px(inv_depth: FloatOrArray, u_focus: float, kappa: float) -> 
 @overload
 def inv_depth_from_signed_defocus(signed_px: float, u_focus: float, kappa: float) -> float: ...
 @overload
-def inv_depth_from_signed_defocus(
-    signed_px: NDArray[np.floating], u_focus: float, kappa: float
-) -> NDArray[np.floating]: ...
+def inv_depth_from_signed_defocus(signed_px: FloatArray, u_focus: float, kappa: float) -> FloatArray: ...
 def inv_depth_from_signed_defocus(signed_px: FloatOrArray, u_focus: float, kappa: float) -> FloatOrArray:
     """The inverse of the lens law: u = u_focus - signed_defocus_px / kappa.
 
@@ -127,7 +130,7 @@ def inv_depth_from_signed_defocus(signed_px: FloatOrArray, u_focus: float, kappa
     return u_focus - signed_px / kappa
 
 
-def depth_from_inv_depth_m(inv_depth: NDArray[np.floating]) -> NDArray[np.float32]:
+def depth_from_inv_depth_m(inv_depth: FloatArray) -> Float[NDArray[np.float32], "*size"]:
     """Metres from metric inverse depth: 1/u, infinite for u <= 0, NaN for NaN."""
     u = np.asarray(inv_depth, dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -145,7 +148,9 @@ def sweep_u_focus(sensor_m: FloatOrArray, focal_mm: float) -> FloatOrArray:
 # --- light fields -----------------------------------------------------------------------------------------------------
 
 
-def light_field_kappa_px(view_positions: NDArray[np.floating], weights: NDArray[np.floating] | None = None) -> float:
+def light_field_kappa_px(
+    view_positions: Real[NDArray[Any], "views 2"], weights: Real[NDArray[Any], " views"] | None = None
+) -> float:
     """CoC diameter in pixels per (pixel per view) of disparity when the given views are averaged.
 
     A point whose disparity differs by d from the plane of focus is imaged at the view positions scaled by d. A uniform
@@ -153,8 +158,8 @@ def light_field_kappa_px(view_positions: NDArray[np.floating], weights: NDArray[
     mean square of the two axes).
 
     Args:
-        view_positions: (N, 2) row and column of the averaged views, in units of one view.
-        weights: (N,) weight of each view, >= 0; equal by default.
+        view_positions: row and column of the averaged views, in units of one view.
+        weights: weight of each view, >= 0; equal by default.
     """
     positions = np.asarray(view_positions, dtype=np.float64)
     if positions.ndim != 2 or positions.shape[1] != 2 or len(positions) < 2:
@@ -192,21 +197,21 @@ def diameter_from_fraction(fraction: FloatOrArray, height: int, width: int) -> F
     return fraction * max(height, width)
 
 
-def dmenet_encoding_from_diameter(diameter_px: NDArray[np.floating]) -> NDArray[np.floating]:
+def dmenet_encoding_from_diameter(diameter_px: FloatArray) -> FloatArray:
     """DMENet's normalised defocus: sigma clipped at 3.275 px, over 3.275 (Lee et al., CVPR 2019, as evaluated)."""
     return np.clip(sigma_from_diameter(np.asarray(diameter_px)), 0.0, DMENET_SIGMA_MAX_PX) / DMENET_SIGMA_MAX_PX
 
 
-def diameter_from_dmenet_encoding(encoded: NDArray[np.floating]) -> NDArray[np.floating]:
+def diameter_from_dmenet_encoding(encoded: FloatArray) -> FloatArray:
     """CoC diameter in pixels from DMENet's encoding; 1.0 means *at least* 13.1 px, because it is clipped."""
     return np.asarray(diameter_from_sigma(np.asarray(encoded) * DMENET_SIGMA_MAX_PX))
 
 
-def bokehme_encoding_from_signed(signed_px: NDArray[np.floating]) -> NDArray[np.floating]:
+def bokehme_encoding_from_signed(signed_px: FloatArray) -> FloatArray:
     """BokehMe's defocus: signed blur *radius* in pixels, positive in front of the focus (Peng et al., CVPR 2022)."""
     return -np.asarray(signed_px) / 2.0
 
 
-def signed_from_bokehme_encoding(encoded: NDArray[np.floating]) -> NDArray[np.floating]:
+def signed_from_bokehme_encoding(encoded: FloatArray) -> FloatArray:
     """Signed CoC diameter in pixels from BokehMe's signed radius."""
     return -2.0 * np.asarray(encoded)

@@ -32,6 +32,9 @@ Split = Literal["train", "dev", "calib"]
 """Use of the captures of a location: training, evaluation, calibration of the confidence."""
 SPLITS: tuple[Split, ...] = get_args(Split)
 
+MAP_STRIDE = 4
+"""Pixels of the network's image per pixel of its maps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lens:
@@ -87,6 +90,7 @@ class Photo:
         path: file of the photo, if any.
         notes: assumptions and repairs made while reading, one sentence each.
         orientation: EXIF orientation of the stored pixels, which was undone.
+        computed_bokeh: what in the metadata says that the blur was computed, such as a portrait mode; "" if nothing.
     """
 
     pixels: UInt8Array
@@ -94,6 +98,7 @@ class Photo:
     path: Path | None = None
     notes: tuple[str, ...] = ()
     orientation: int = 1
+    computed_bokeh: str = ""
 
 
 @dataclass(frozen=True, slots=True)

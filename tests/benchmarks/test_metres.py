@@ -16,7 +16,7 @@ from benchmarks.metres import (
     metric_scenes,
 )
 
-from mddnet.evaluate.scenes import EvaluationScene
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.scenes.store import read_scene, write_image, write_inv_depth, write_scene_json
 from mddnet.types import FrameRecord, Lens, LensLawFit, Photo, SceneRecord
@@ -31,7 +31,7 @@ def truth() -> np.ndarray:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> EvaluationScene:
+def scene(tmp_path: Path) -> SceneEntry:
     folder = tmp_path / "focal_stacks" / "table"
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
@@ -53,7 +53,7 @@ def scene(tmp_path: Path) -> EvaluationScene:
         lens=LENS,
     )
     write_scene_json(folder, record)
-    return EvaluationScene(folder, "focal_stacks", read_scene(folder))
+    return SceneEntry(folder, "focal_stacks", read_scene(folder))
 
 
 def predicted(photo: Photo, factor: float, relative: bool = False) -> Prediction:
@@ -72,7 +72,7 @@ def predicted(photo: Photo, factor: float, relative: bool = False) -> Prediction
     )
 
 
-def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: EvaluationScene) -> None:
+def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: SceneEntry) -> None:
     predictors = {
         "right": lambda photo: predicted(photo, 1.0),
         "off by a tenth": lambda photo: predicted(photo, 1.1),
@@ -98,14 +98,14 @@ def test_an_oracle_one_that_is_off_and_one_that_stays_relative(scene: Evaluation
     assert text.count("| table |") == 3 and text.count(f"| right{TRUE_SIGN} |") == 2
 
 
-def test_a_frames_distance_is_counted_from_the_sensor(scene: EvaluationScene) -> None:
+def test_a_frames_distance_is_counted_from_the_sensor(scene: SceneEntry) -> None:
     lens = lens_of_frame(scene, FrameRecord("0.png", 2.0, KAPPA_PX))
     # z = 0.5 m, v = 4.3 mm x 0.5 / (0.5 - 0.0043)
     assert lens.focus_m == pytest.approx(0.5 + 0.0043 * 0.5 / 0.4957)
 
 
-def test_scenes_without_dioptres_or_lens_take_no_part(scene: EvaluationScene) -> None:
+def test_scenes_without_dioptres_or_lens_take_no_part(scene: SceneEntry) -> None:
     assert metric_scenes([scene]) == [scene]
     text = (scene.folder / "scene.json").read_text()
     (scene.folder / "scene.json").write_text(text.replace('"1/m"', '"relative"'))
-    assert metric_scenes([EvaluationScene(scene.folder, scene.kind, read_scene(scene.folder))]) == []
+    assert metric_scenes([SceneEntry(scene.folder, scene.group, read_scene(scene.folder))]) == []

@@ -148,8 +148,8 @@ def test_both_layouts_are_read(tmp_path: Path, frames: dict[int, np.ndarray], pa
     assert holds_all_in_3d(tmp_path)
     assert (scene.name, scene.location) == ("1", "all_in_3d/1")
     assert [frame.position for frame in scene.frames] == [1, 11, 21, 31]
-    np.testing.assert_array_equal(scene.read_sharp(), sharp_image())
-    np.testing.assert_array_equal(scene.read_frame(2, scene.read_sharp().shape), frames[21])
+    np.testing.assert_array_equal(scene.read_rgb(), sharp_image())
+    np.testing.assert_array_equal(scene.read_frame(2, scene.read_rgb().shape), frames[21])
     depth = scene.read_depth_m((HEIGHT, WIDTH, 3))
     assert np.isnan(depth[:12]).all() and np.isnan(depth[:, :9]).all()
     np.testing.assert_allclose(depth[12:, 9:], depth_mm()[12:, 9:] / 1000, rtol=1e-6)
@@ -174,7 +174,7 @@ def test_focus_depths_of_the_kept_frames_only(tmp_path: Path, frames: dict[int, 
     np.save(tmp_path / "fd/1/fd.npy", kept[:, None])
     np.testing.assert_allclose(only(tmp_path).read_focus_z_m(), kept / 1000)
     np.save(tmp_path / "fd/1/fd.npy", kept[:3])
-    with pytest.raises(CaptureError, match="3 focus depths for 4 frames up to position 31"):
+    with pytest.raises(CaptureError, match=r"3 focus depths .*4 frames .*31"):
         only(tmp_path).read_focus_z_m()
 
 
@@ -182,10 +182,10 @@ def test_grey_and_16_bit_images_and_the_full_size(tmp_path: Path, frames: dict[i
     write_shipped(tmp_path, frames)
     grey = np.random.default_rng(0).integers(0, 256, (2056, 2452), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "all_in_focus/1.tif", grey)
-    sharp = only(tmp_path).read_sharp()
+    sharp = only(tmp_path).read_rgb()
     assert sharp.shape == (2056, 2452, 3) and (sharp == grey[..., None]).all()
     tifffile.imwrite(tmp_path / "all_in_focus/1.tif", sharp_image().astype(np.uint16) * 257, photometric="rgb")
-    np.testing.assert_array_equal(only(tmp_path).read_sharp(), sharp_image())
+    np.testing.assert_array_equal(only(tmp_path).read_rgb(), sharp_image())
 
 
 def test_scenes_are_listed_by_number(tmp_path: Path, frames: dict[int, np.ndarray]) -> None:
@@ -251,7 +251,7 @@ def test_frames_that_cannot_be_numbered(
 
 def read_all(root: Path) -> None:
     scene = only(root)
-    shape = scene.read_sharp().shape
+    shape = scene.read_rgb().shape
     scene.read_depth_m(shape)
     scene.read_focus_z_m()
     for index in range(len(scene.frames)):
@@ -318,7 +318,7 @@ def test_damaged_and_mixed_images_are_refused(tmp_path: Path, frames: dict[int, 
     write_shipped(tmp_path, frames)
     path = tmp_path / "focus_small/1/foca11.tif"
     tifffile.imwrite(path, frames[11][:200])
-    with pytest.raises(CaptureError, match=r"foca11\.tif: 320 x 200 pixels; expected 320 x 268"):
+    with pytest.raises(CaptureError, match=r"foca11\.tif: 320 x 200 .*320 x 268"):
         read_all(tmp_path)
     path.write_bytes(b"II*\0 nothing")
     with pytest.raises(ImageError, match=r"foca11\.tif"):
@@ -342,7 +342,7 @@ def check_scene(folder: Path, a_px: float, within: float, at: slice = slice(None
     from mddnet.scenes.store import read_inv_depth, read_scene
 
     record = read_scene(folder)
-    u = read_inv_depth(folder / record.inv_depth).inv_depth.astype(np.float64)
+    u = read_inv_depth(folder / record.inv_depth).astype(np.float64)
     for frame, position in zip(record.frames, (1, 11, 21, 31), strict=True):
         mine = frame.kappa_px * np.abs(frame.u_focus - u)
         theirs = a_px / A_PX * coc_px(float(focus_depths_mm()[position - 1]), 1000 / u)

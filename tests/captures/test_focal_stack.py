@@ -248,5 +248,5 @@ def test_half_a_jpeg_is_no_frame(tmp_path: Path) -> None:
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
     (folder / "2.jpg").write_bytes(data)
     stack = read_focal_stack(folder)
-    with pytest.raises(CaptureError, match=r"2\.jpg: damaged or truncated JPEG: .*restore it"):
+    with pytest.raises(CaptureError, match=r"2\.jpg: damaged .*restore"):
         stack.read_frame(2)

@@ -51,14 +51,14 @@ def test_a_view_outside_the_grid_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"kind": "focal_stack"}, 'expected "light_field"'),
-        ({"rows": 1}, "rows is 1; expected an integer number of views, 2 to 100"),
+        ({"rows": 1}, "rows is 1; .* 2 to 100"),
         ({"cols": "3"}, "cols is '3'"),
         ({"rows": True}, "rows is True"),
         ({"rows": ...}, "rows is None"),
-        ({"place": ...}, "place is None; expected a non-empty text"),
-        ({"scene": "../up"}, "expected a plain name"),
+        ({"place": ...}, "place is None"),
+        ({"scene": "../up"}, r"scene is '\.\./up'"),
         ({"views": "img.png"}, 'expected "view_RR_CC.jpg"'),
-        ({"rows": 3}, "3 of 9 views are missing, first view_02_00.jpg"),
+        ({"rows": 3}, "3 of 9 views .*view_02_00.jpg"),
     ],
 )
 def test_a_wrong_capture_is_named_with_its_fix(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -39,19 +39,19 @@ def test_points_are_ordinal_one_is_the_nearest_and_none_elsewhere(root: Path) ->
 def test_a_code_beyond_the_nearest_and_another_type_are_refused(root: Path) -> None:
     (view,) = list_multiview(root)
     Image.fromarray(np.full((2, 3), 60001, dtype=np.uint16)).save(view.depth)
-    with pytest.raises(CaptureError, match=r"001\.png: codes up to 60001; expected 0 \(unknown\) to 60000 \(nearest\)"):
+    with pytest.raises(CaptureError, match=r"001\.png: .*60001; .* 60000"):
         view.read_inv_depth()
     Image.fromarray(np.full((2, 3), 60, dtype=np.uint8)).save(view.depth)
-    with pytest.raises(CaptureError, match="expected one channel of uint16"):
+    with pytest.raises(CaptureError, match=r"expected .*uint16"):
         view.read_inv_depth()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEADER + ROW.replace("ordinal", "mm"), "line 2: depth_unit 'mm'; expected one of ordinal"),
+        (HEADER + ROW.replace("ordinal", "mm"), "line 2: depth_unit 'mm'; .*ordinal"),
         (HEADER + ROW.replace("001.png", "002.png"), "does not exist"),
-        (HEADER + ROW.replace("bust/001.jpg", "../001.jpg"), "expected a path below"),
+        (HEADER + ROW.replace("bust/001.jpg", "../001.jpg"), r"line 2: .*'\.\./001\.jpg'; .*path below"),
         (HEADER + ROW + ROW, "occurs twice"),
         (HEADER.replace(",place", "") + ROW, "no column place"),
     ],
@@ -81,3 +81,22 @@ def test_real_captures(shared_data: Path) -> None:
         assert known.min() > 0 and known.max() == 1.0
         low, high = np.percentile(known, (3, 97))
         assert high / low == pytest.approx(float(row["u_p97_over_p3"]), rel=0.01)
+
+
+def test_scene_is_one_sharp_frame_and_needs_points(root: Path, tmp_path: Path) -> None:
+    from mddnet.errors import RejectedScene
+    from mddnet.kinds import KINDS
+
+    pytest.importorskip("cv2")
+    kind = KINDS["multiview"]
+    (view,) = kind.reader(root)
+    with pytest.raises(RejectedScene, match="3 points"):
+        kind.build(view, tmp_path / "out", None, 0)
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8)).save(view.image)
+    codes = np.where(rng.random((30, 40)) < 0.1, 30000, 0).astype(np.uint16)
+    Image.fromarray(codes).save(view.depth)
+    record = kind.build(view, tmp_path / "out", None, 0)
+    assert record.unit == "ordinal" and record.measures["points"] == (codes > 0).sum()
+    (frame,) = record.frames
+    assert frame.kappa_px == 0 and frame.file == record.sharp

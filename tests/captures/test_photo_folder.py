@@ -33,9 +33,9 @@ def test_photos_are_listed_with_location_and_licence(root: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("walk/three.jpg,walk,CC0", "line 2: walk/three.jpg does not exist"),
-        ("../one.jpg,walk,CC0", "expected a path below"),
-        (",walk,CC0", "expected a path below"),
+        ("walk/three.jpg,walk,CC0", "line 2: walk/three.jpg .*not exist"),
+        ("../one.jpg,walk,CC0", r"line 2: .*'\.\./one\.jpg'; .*path below"),
+        (",walk,CC0", "line 2: .*''; .*path below"),
         ("walk/one.jpg,walk,CC0\nphotos/walk/one.jpg,walk,CC0", "line 3: walk_one occurs twice"),
     ],
 )
@@ -48,7 +48,7 @@ def test_wrong_rows_are_named(root: Path, line: str, message: str) -> None:
 def test_truncated_photo_is_named(root: Path) -> None:
     photo = list_photos(root)[0]
     photo.image.write_bytes(photo.image.read_bytes()[:200])
-    with pytest.raises(ImageError, match=r"one\.jpg: not a readable image"):
+    with pytest.raises(ImageError, match=r"one\.jpg: not .*readable"):
         photo.read_rgb()
 
 

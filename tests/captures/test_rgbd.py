@@ -58,8 +58,8 @@ def test_convention_brighter_ordinal_depth_is_nearer(root: Path) -> None:
     [
         ("lab,room,lab/1.jpg,lab/1.png,feet,CC0,", "line 2: depth_unit 'feet'"),
         ("lab,room,lab/9.jpg,lab/1.png,mm,CC0,", "does not exist"),
-        ("lab,room,../secret.jpg,lab/1.png,mm,CC0,", "expected a path below"),
-        ("lab,room,/etc/hosts,lab/1.png,mm,CC0,", "expected a path below"),
+        ("lab,room,../secret.jpg,lab/1.png,mm,CC0,", r"line 2: .*'\.\./secret\.jpg'; .*path below"),
+        ("lab,room,/etc/hosts,lab/1.png,mm,CC0,", "line 2: .*'/etc/hosts'; .*path below"),
         ("lab,room,lab/1.jpg,lab/1.png,mm,CC0,\nlab,room,lab/1.jpg,lab/1.png,mm,CC0,", "occurs twice"),
     ],
 )
@@ -74,20 +74,20 @@ def test_missing_or_incomplete_manifest_is_named(root: Path) -> None:
     with pytest.raises(CaptureError, match=r"manifest\.csv: no column depth, depth_unit, licence, note"):
         list_rgbd(root)
     (root / "manifest.csv").unlink()
-    with pytest.raises(CaptureError, match="not a readable manifest"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv: not .*readable"):
         list_rgbd(root)
 
 
 def test_damaged_files_are_named(root: Path) -> None:
     lab, field = list_rgbd(root)
     lab.image.write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"1\.jpg: not an image.*restore the file"):
+    with pytest.raises(ImageError, match=r"1\.jpg: not an image.*restore"):
         lab.read_rgb()
     lab.depth.write_bytes(lab.depth.read_bytes()[:40])
-    with pytest.raises(CaptureError, match=r"1\.png: not a readable depth image"):
+    with pytest.raises(CaptureError, match=r"1\.png: not .*depth image"):
         lab.read_inv_depth()
     Image.fromarray(np.zeros((2, 3), dtype=np.uint16)).save(field.depth)
-    with pytest.raises(CaptureError, match="expected one channel of uint8"):
+    with pytest.raises(CaptureError, match=r"expected .*uint8"):
         field.read_inv_depth()
 
 
@@ -124,7 +124,7 @@ def test_pseudo_labels_are_listed_with_the_location_of_the_manifest(root: Path) 
     assert (frame.unit, frame.location, frame.note) == ("relative", "room 7", "by hand")
     np.testing.assert_allclose(frame.read_inv_depth()[:, ::2], [[np.nan, 32768 / 65535], [1.0, 3 / 65535]], rtol=1e-6)
     Image.fromarray(codes.astype(np.uint8)).save(root / "lab/guess.png")
-    with pytest.raises(CaptureError, match="expected one channel of uint16"):
+    with pytest.raises(CaptureError, match=r"expected .*uint16"):
         frame.read_inv_depth()
     (root / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\n")
     with pytest.raises(CaptureError, match="no column place"):

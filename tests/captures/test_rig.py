@@ -165,7 +165,7 @@ def test_invalid_descriptions_are_refused(tmp_path: Path, changes: dict[str, Any
 def test_images_of_another_size_are_named(tmp_path: Path) -> None:
     folder = write_rig(tmp_path / "a")
     Image.fromarray(np.full((6, 9), 90, np.uint8)).save(folder / "fringes/1_2.png")
-    with pytest.raises(CaptureError, match=r"1_2.png: 9 x 6 pixels; expected 8 x 6"):
+    with pytest.raises(CaptureError, match=r"1_2\.png: 9 x 6 .*8 x 6"):
         read_rig(folder)
 
 
@@ -176,5 +176,5 @@ def test_images_that_are_missing_or_damaged_are_named(tmp_path: Path) -> None:
         read_rig(folder)
     shutil.copy(folder / "stack/2.png", folder / "stack/3.png")
     (folder / "fringes/0_1.png").write_bytes(b"no image")
-    with pytest.raises(CaptureError, match=r"0_1.png: not a readable image"):
+    with pytest.raises(CaptureError, match=r"0_1\.png: not .*readable"):
         read_rig(folder)

@@ -79,7 +79,7 @@ def test_only_dark_images_are_brightened(root: Path) -> None:
         (METRIC.replace("stereo_gt", "laser"), "line 2: kind 'laser'"),
         (METRIC.replace("a.jpg;a.png;b.jpg", "a.jpg"), "expected IMAGE;DISPARITY"),
         (METRIC.replace("a.png", "z.png"), "does not exist"),
-        (METRIC.replace("a.png", "../a.png"), "expected a path below"),
+        (METRIC.replace("a.png", "../a.png"), r"line 2: .*'\.\./a\.png'; .*path below"),
         (METRIC + METRIC, "occurs twice"),
     ],
 )
@@ -91,7 +91,7 @@ def test_wrong_rows_are_named(root: Path, line: str, message: str) -> None:
 
 def test_eight_bit_disparity_is_refused(root: Path) -> None:
     Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(root / "a.png")
-    with pytest.raises(CaptureError, match="expected one channel of uint16"):
+    with pytest.raises(CaptureError, match=r"expected .*uint16"):
         list_stereo(root)[0].read_inv_depth()
 
 

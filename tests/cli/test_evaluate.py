@@ -150,11 +150,11 @@ def test_json_and_tables_need_no_report_extra(
 @pytest.mark.parametrize(
     "flags",
     [
-        ["--dataset", "rtf"],
-        ["--dataset", "rtf", "--root", "x", "--only", "pairs"],
-        ["--dataset", "rtf", "--root", "x", "--cap", "-1"],
-        ["--dataset", "rtf", "--root", "x", "--limit", "0"],
-        ["--dataset", "rtf", "--root", "x", "--speed"],
+        ["--dataset", "syndof"],
+        ["--dataset", "syndof", "--root", "x", "--only", "pairs"],
+        ["--dataset", "syndof", "--root", "x", "--cap", "-1"],
+        ["--dataset", "syndof", "--root", "x", "--limit", "0"],
+        ["--dataset", "syndof", "--root", "x", "--speed"],
         ["--root", "x"],
         ["--scenes", "x"],
         ["--scenes", "x", "--data", "x", "--cap", "5"],

@@ -156,7 +156,7 @@ def test_a_teacher_without_depth_and_a_source_without_photos(
     assert run(data, Path("laplacian")) == 1
     assert "laplacian: estimates blur_score; expected inv_depth or depth_m" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CaptureError, match=r"no scene \(a folder with scene\.json\)"):
+    with pytest.raises(CaptureError, match=r"no scene .*scene\.json"):
         plan_labels([tmp_path / "empty"])
 
 
@@ -169,7 +169,7 @@ def test_names_of_a_manifest_lead_nowhere_else(data: Path, tiny_model: Path) -> 
     Image.fromarray(picture(3)).save(data / "photos/a b.png")
     manifest.write_text("file,source,licence\nphotos/a b.png,walk,CC0\nphotos/a_b.png,walk,CC0\n")
     Image.fromarray(picture(4)).save(data / "photos/a_b.png")
-    with pytest.raises(CaptureError, match="the name a_b is taken by"):
+    with pytest.raises(CaptureError, match="a_b is taken"):
         plan_labels([data])
 
 

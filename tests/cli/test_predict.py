@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -39,10 +40,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     predict = Model.predict
 
-    def predict_and_note(self: Model, photo: Photo, *, refine: bool = False) -> Prediction:
+    def predict_and_note(self: Model, photo: Photo, **settings: Any) -> Prediction:
         assert photo.path is not None
         seen.append(photo.path.name)
-        return predict(self, photo, refine=refine)
+        return predict(self, photo, **settings)
 
     monkeypatch.setattr(Model, "predict", predict_and_note)
     return seen
@@ -102,8 +103,10 @@ def test_one_photo(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(arguments) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert "120 x 90 px, inverse depth [relative], in focus at u = 0.5" in said.out and "(6 files)" in said.out
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert "quality unknown" in said.out and "depth is relative" in said.out and "(5 files)" in said.out
+    assert "u_focus" not in said.out and len(list((tmp_path / "out").iterdir())) == 5
+    assert main([*arguments, "--verbose"]) == 0
+    assert "120 x 90 px, inverse depth [relative], u_focus 0.5" in capsys.readouterr().out
 
 
 def test_a_terminal_gets_a_progress_bar(
@@ -125,11 +128,10 @@ def test_the_lens_flags_give_metres_and_are_echoed(
     arguments = ["predict", str(tmp_path / "cup.png"), "-o", str(tmp_path / "out"), "--model", str(tiny_model)]
     lens = ["--focal-mm", "50", "--f-number", "2", "--pixel-um", "5"]
     assert main([*arguments, *lens]) == 0
-    assert "[1/m from focus]" in capsys.readouterr().out
+    assert "depth counts from the plane of focus" in capsys.readouterr().out
     assert main([*arguments, *lens, "--focus-m", "10"]) == 0
     said = capsys.readouterr().out
-    assert "[1/m], in focus at 9.95 m from the lens" in said and "(8 files)" in said
-    assert "sharp from 9.91 to 9.99 m" in said
+    assert "depth in metres: in focus at 9.95 m, sharp from 9.91 m to 9.99 m" in said and "(7 files)" in said
     facts = json.loads((tmp_path / "out" / "cup.json").read_text())
     assert facts["lens"] == {"focal_mm": 50, "f_number": 2, "pixel_um": 5, "focus_m": 10}
     assert tifffile.imread(tmp_path / "out" / "cup.depth_m.tiff").min() > 0
@@ -243,11 +245,11 @@ def test_photos_of_one_name_are_numbered_in_order_whichever_is_written_first(
         picture().save(tmp_path / name / "cup.png")
     write, second_done = folder.save, Event()
 
-    def save_late(prediction: Prediction, *arguments: Any) -> dict[str, Path]:
+    def save_late(prediction: Prediction, *arguments: Any, **detail: Any) -> dict[str, Path]:
         assert prediction.photo.path is not None
         if prediction.photo.path.parent.name == "a":
             assert second_done.wait(30)
-        files = write(prediction, *arguments)
+        files = write(prediction, *arguments, **detail)
         second_done.set()
         return files
 
@@ -297,13 +299,13 @@ def test_a_list_from_standard_input_and_json_output(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["photo"] for line in lines] == names
     assert "bad.png" in lines[1]["error"] and "error" not in lines[0]
-    assert lines[2]["width_px"] == 70 and (out / lines[2]["files"]["defocus_px"]).exists()
+    assert lines[2]["width_px"] == 70 and (out / lines[2]["files"]["signed_defocus_px"]).exists()
     (tmp_path / "list.txt").write_text(names[2] + "\n")
     assert (
         main(["predict", names[0], "--list", str(tmp_path / "list.txt"), "-o", str(out), "--model", str(tiny_model)])
         == 0
     )
-    assert sum("px, inverse depth" in line for line in capsys.readouterr().out.splitlines()) == 2
+    assert sum("depth is relative" in line for line in capsys.readouterr().out.splitlines()) == 2
     assert main(["predict", "--list", str(tmp_path / "none.txt"), "-o", str(out)]) == 2
     assert main(["predict", "-o", str(out)]) == 2
 
@@ -315,13 +317,13 @@ def test_formats_are_written_and_a_resumed_run_wants_them_all(
     out = tmp_path / "out"
     flags = ["predict", str(tmp_path / "cup.png"), "-o", str(out), "--model", str(tiny_model), "--resume"]
     assert main([*flags, "--formats", "png, npy"]) == 0
-    assert (out / "cup.defocus_px.png").exists() and (out / "cup.defocus_px.npy").exists()
-    assert not (out / "cup.defocus_px.tiff").exists()
+    assert (out / "cup.inv_depth.png").exists() and (out / "cup.inv_depth.npy").exists()
+    assert not (out / "cup.inv_depth.tiff").exists()
     capsys.readouterr()
     assert main([*flags, "--formats", "npy", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["complete"] is True  # done before, and said in the same words
     assert main(flags) == 0
-    assert (out / "cup.defocus_px.tiff").exists() and "done before" not in capsys.readouterr().out
+    assert (out / "cup.inv_depth.tiff").exists() and "done before" not in capsys.readouterr().out
     assert main([*flags, "--formats", "tiff,jpeg"]) == 2
 
 
@@ -360,6 +362,15 @@ def test_linear_samples(tmp_path: Path, tiny_model: Path) -> None:
     assert np.abs(u - 124 / 255).max() < 0.01
 
 
+def check_film(path: Path, frames: int) -> None:
+    """A film of previews with different frames of one size."""
+    av = pytest.importorskip("av", reason="reading it back needs the extra formats")
+    with av.open(str(path)) as film:
+        shown = [frame.to_ndarray(format="rgb24").astype(int) for frame in film.decode(film.streams.video[0])]
+    assert len(shown) == frames and shown[0].shape[1] > 700
+    assert all(np.abs(a - b).max() > 40 for a, b in pairwise(shown))
+
+
 def test_a_video_frame_by_frame_with_one_range(
     tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,8 +387,13 @@ def test_a_video_frame_by_frame_with_one_range(
     highest = [float(tifffile.imread(out / f"clip.{i:06d}.inv_depth.tiff").max()) for i in range(4)]
     assert highest == pytest.approx([frame.max() / 255 for frame in (f[:, :, 0] for f in frames)], abs=0.02)
     assert ranges[0]["high"] > 0.9
+    check_film(out / "clip.preview.mp4", 4)
+    facts = json.loads((out / "clip.json").read_text())
+    assert (facts["complete"], facts["frames"], facts["rate_hz"]) == (True, 4, 10)
+    (out / "clip.preview.mp4").unlink()
     seen = watched(monkeypatch)
     assert main(flags) == 0 and seen == []
+    check_film(out / "clip.preview.mp4", 4)  # made again
     assert [json.loads(line)["facts"] for line in capsys.readouterr().out.splitlines()] == [
         line["facts"] for line in lines
     ]
@@ -438,3 +454,51 @@ def test_without_photos_two_examples_are_shown(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.count("  mddnet predict photo") == 2
     assert main([]) == 0
     assert capsys.readouterr().out.count("  mddnet predict photo") == 2
+
+
+def test_detail_of_the_files_is_chosen_and_resumed(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(480, 720).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    run = ["predict", str(tmp_path / "a.png"), "-o", str(out), "--model", str(tiny_model), "--resume"]
+    seen = watched(monkeypatch)
+    assert main(run) == 0 and seen == ["a.png"]
+    small = (out / "a.inv_depth.tiff").stat().st_size
+    assert main([*run, "--preview-only"]) == 0 and len(seen) == 1  # it is there already
+    assert main([*run, "--full"]) == 0 and len(seen) == 2
+    assert (out / "a.inv_depth.tiff").stat().st_size > 4 * 480 * 720 > small
+    assert main([*run, "--full"]) == 0 and len(seen) == 2
+    assert main([*run, "--maps-at", "network"]) == 0 and len(seen) == 3
+    assert max(tifffile.imread(out / "a.inv_depth.tiff").shape) < 720
+    (out / "a.preview.png").unlink()
+    assert main([*run, "--preview-only"]) == 0 and len(seen) == 4
+    assert sorted(path.name for path in out.iterdir()) == ["a.json", "a.preview.png"]
+    assert main(run) == 0 and len(seen) == 5
+    capsys.readouterr()
+    assert main([*run, "--preview-only", "--full"]) == 2
+    assert "--preview-only: no maps are written" in capsys.readouterr().err
+
+
+def test_a_film_that_cannot_be_written_is_an_error_and_the_frames_stay(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [np.asarray(picture(96, 128))] * 3
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_video(tmp_path / name / "clip.mkv", frames, "ffv1")
+    out = tmp_path / "out"
+    flags = ["predict", *(str(tmp_path / name / "clip.mkv") for name in "ab"), "-o", str(out), "--preview-only"]
+    with monkeypatch.context() as patch:
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(28, "no space left on device")
+
+        patch.setattr("mddnet.predict.preview_film.write_film", full)
+        assert main([*flags, "--model", str(tiny_model)]) == 1
+    assert "no film of the previews" in capsys.readouterr().err
+    assert len(list(out.glob("clip.*.preview.png"))) == 6 and not list(out.glob("*.mp4"))
+    # Later, each of two videos of one name has a film of its own.
+    assert main([*flags, "--model", str(tiny_model), "--resume"]) == 0
+    assert {path.name for path in out.glob("*.mp4")} == {"clip.preview.mp4", "clip_2.preview.mp4"}
+    assert capsys.readouterr().out.count("film of 3 previews") == 2

@@ -77,13 +77,13 @@ def test_discs_in_a_mixture_are_photos_of_one_depth(tmp_path: Path) -> None:
     make_scene(tmp_path, "photos", "b", "photos/b", 2, capture="photo")
     entries = open_scenes(tmp_path, {"place_a": "train"}, "train")
     config = DataConfig.model_validate(
-        {"crop": (64, 64), "batch_size": 4, "mixture": {"discs": 1.0}, "photometric": 0.0, "scale_range": (0.7, 1.0)}
+        {"crop": (64, 64), "batch_size": 4, "mixture": {"discs": 1.0}, "photometric": 0.0}
     )
     batch = SampleBatches(entries, config, seed=0, length=2)[0]
     assert batch.synthetic.all() and (batch.weight == 1).all()
     assert (batch.inv_depth == 0.5).all()
     assert (batch.signed_defocus_px.amax((1, 2, 3)) == batch.signed_defocus_px.amin((1, 2, 3))).all()
-    assert len(batch.signed_defocus_px[:, 0, 0, 0].unique()) == 4  # pairs have one view and two blurs
+    assert len(batch.signed_defocus_px[:, 0, 0, 0].unique()) == 4
     without = [e for e in entries if e.record.capture != "photo"]
     with pytest.raises(RecipeError, match="discs"):
         SampleBatches(without, config, seed=0, length=2)

@@ -25,8 +25,9 @@ def _config(**changes) -> DataConfig:
         "crop": (64, 64),
         "batch_size": 4,
         "mixture": {"focal_stacks": 1.0, "rgbd": 0.5},
+        "late_crop": (64, 96),
         "photometric": 0.0,
-        "scale_range": (0.5, 1.0),
+        "sharp_share": 0.0,
     }
     return DataConfig.model_validate({**data, **changes})
 
@@ -74,25 +75,42 @@ def test_lens_law_holds_in_every_crop(entries) -> None:
 
 
 def test_resizing_scales_the_blur(entries) -> None:
-    # a crop of 64 from a scene 96 high at scale >= 2/3: kappa in crop pixels per range over kappa of the scene is it
-    batches = SampleBatches(
-        entries, _config(scale_range=(0.7, 0.7), pair_share=0.0, quarter_turns=False), seed=1, length=5
-    )
+    # the largest square of a scene 96 high is 96 px, and 64 px in the crop
+    config = _config(window=(1.0, 1.0), rotated_share=0.0, late_share=0.0, mixture={"focal_stacks": 1.0})
+    batches = SampleBatches(entries, config, seed=1, length=5)
     kappas = torch.cat([batches[n].kappa_px for n in range(5)])
-    kappas = kappas[kappas > 0]
-    truth = read_truth(entries[0])
-    expected = KAPPA_PX * truth.range * 64 / round(64 / 0.7)
+    truth = read_truth(next(e for e in entries if e.group == "focal_stacks"))
+    expected = KAPPA_PX * truth.range * 64 / 96
     assert torch.allclose(kappas, torch.full_like(kappas, expected), rtol=0.02)
 
 
-def test_pairs_share_depth_and_differ_in_blur(entries, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mddnet.data.loader.SHARP_SHARE", 0.0)
-    config = _config(pair_share=1.0)
-    batches = SampleBatches(entries, config, seed=2, length=4)
-    batch = batches[0]
-    for i in (0, 2):
-        assert torch.equal(torch.nan_to_num(batch.inv_depth[i]), torch.nan_to_num(batch.inv_depth[i + 1]))
-        assert batch.u_focus[i] != batch.u_focus[i + 1]
+def test_truth_has_the_stride_of_the_maps_and_late_crops_are_larger(entries) -> None:
+    batches = SampleBatches(entries, _config(late_share=0.5), seed=0, length=4)
+    early, late = batches[1], batches[2]
+    assert early.image.shape[2:] == (64, 64) and early.inv_depth.shape[2:] == (16, 16)
+    assert sorted(late.image.shape[2:]) == [64, 96] and late.inv_depth.shape[2] == late.image.shape[2] // 4
+
+
+def test_a_share_of_the_samples_is_sharp(entries) -> None:
+    batches = SampleBatches(entries, _config(sharp_share=0.33, batch_size=64), seed=0, length=2)
+    sharp = torch.cat([batches[n].kappa_px == 0 for n in range(2)]).float().mean().item()
+    assert 0.2 < sharp < 0.46
+    batch = SampleBatches(entries, _config(sharp_share=1.0), seed=0, length=1)[0]
+    assert (torch.nan_to_num(batch.signed_defocus_px) == 0).all()
+
+
+def test_locations_are_drawn_evenly(entries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many scenes a location has."""
+    stacks = [e for e in entries if e.group == "focal_stacks"]
+    rare = stacks[-1].record.location
+    many = [*stacks, *([next(e for e in stacks if e.record.location != rare)] * 30)]
+    batches = SampleBatches(many, _config(mixture={"focal_stacks": 1.0}, batch_size=64), seed=0, length=1)
+    drawn: list[str] = []
+    read = batches.pool.truth
+    monkeypatch.setattr(batches.pool, "truth", lambda entry: drawn.append(entry.record.location) or read(entry))
+    batches[0]
+    share = drawn.count(rare) / 64
+    assert abs(share - 1 / len({e.record.location for e in stacks})) < 0.2
 
 
 def test_ordinal_scenes_are_marked(entries) -> None:
@@ -134,13 +152,26 @@ def test_view_map_keeps_unknown_unknown() -> None:
     assert np.isnan(seen[:, :2]).all() and (seen[:, 2:] == 3).all()
 
 
-def test_views_are_inside_small_scenes() -> None:
+def test_view_map_keeps_edges_and_sparse_points() -> None:
+    edge = np.where(np.arange(16) < 7, np.float32(1), np.float32(5)) * np.ones((16, 1), np.float32)
+    assert set(np.unique(view_map(edge, View(0, 0, 16, 16, 0, False), (4, 4)))) == {1, 5}  # no value between
+    points = np.full((40, 40), np.nan, dtype=np.float32)
+    points[3, 39], points[20, 11] = 2.0, 7.0
+    seen = view_map(points, View(0, 0, 40, 40, 0, False), (10, 10))
+    assert seen[0, 9] == 2 and seen[5, 2] == 7 and np.isfinite(seen).sum() == 2
+    rotated = view_map(points, View(0, 0, 40, 40, 2, False), (10, 10))
+    assert rotated[9, 0] == 2 and rotated[4, 7] == 7
+
+
+def test_views_are_inside_scenes_and_have_the_shape_of_the_crop() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
         size = (int(rng.integers(40, 300)), int(rng.integers(40, 300)))
-        view = draw_view(rng, size, (64, 96), (0.3, 0.9), True, True)
+        view = draw_view(rng, size, (64, 96), (0.3, 0.9), 0.5, True)
         assert view.top >= 0 and view.top + view.height <= size[0]
         assert view.left >= 0 and view.left + view.width <= size[1]
+        ratio = 96 / 64 if view.quarter_turns % 2 == 0 else 64 / 96
+        assert view.width / view.height == pytest.approx(ratio, rel=0.12)
         assert view_image(np.zeros((*size, 3), dtype=np.uint8), view, (64, 96)).shape == (64, 96, 3)
 
 
@@ -159,13 +190,14 @@ def test_scene_without_depth_is_refused(tmp_path: Path) -> None:
     folder = make_scene(tmp_path, "rgbd", "empty", "place_a", 1)
     write_inv_depth(folder / "inv_depth.png", np.full((96, 128), np.nan, dtype=np.float32), "relative")
     entry = open_scenes(tmp_path, LOCATIONS, "train")[0]
-    with pytest.raises(CaptureError, match="at least 1 %"):
+    with pytest.raises(CaptureError, match="at least 50"):
         read_truth(entry)
 
 
 def test_processes_draw_different_batches(entries) -> None:
-    alone = SampleBatches(entries, _config(), seed=3, length=4)
-    first, second = (SampleBatches(entries, _config(), seed=3, length=2, rank=rank, ranks=2) for rank in (0, 1))
+    config = _config(late_share=0.0)
+    alone = SampleBatches(entries, config, seed=3, length=4)
+    first, second = (SampleBatches(entries, config, seed=3, length=2, rank=rank, ranks=2) for rank in (0, 1))
     for n in range(2):
         assert torch.equal(first[n].image, alone[2 * n].image)
         assert torch.equal(second[n].image, alone[2 * n + 1].image)

@@ -18,7 +18,7 @@ from tests.support.made_law_model import LawModel, ramp
 from mddnet.demo.jobs import ArchiveContents, Jobs
 from mddnet.demo.lens_form import TypedLens
 from mddnet.demo.scratch import Scratch
-from mddnet.demo.upload import safe_stem
+from mddnet.demo.upload import Limits, check_stack, safe_stem
 from mddnet.errors import ImageError, MddnetError
 from mddnet.types import Lens
 
@@ -34,7 +34,7 @@ def test_the_archive_has_the_files_of_prediction_save(jobs: Jobs, photo_file: Pa
     saved = LawModel().predict(jobs._read(photo_file, None)).save(tmp_path / "saved")
     assert names(path) == {file.name for file in saved.values()}
     with zipfile.ZipFile(path) as opened:
-        for name in ("inv_depth", "signed_defocus_px", "defocus_px"):
+        for name in ("inv_depth", "signed_defocus_px", "confidence"):
             packed = tifffile.imread(BytesIO(opened.read(f"cup.{name}.tiff")))
             np.testing.assert_array_equal(packed, tifffile.imread(saved[name]))
         assert json.loads(opened.read("cup.json")) == facts
@@ -99,8 +99,8 @@ def test_batches_have_limits(jobs: Jobs, photo_file: Path) -> None:
         jobs.batch([photo_file.parent / "gone.jpg"])
 
 
-@pytest.mark.slow
-def test_a_pair_is_fused_from_the_sharp_halves(jobs: Jobs, tmp_path: Path) -> None:
+def halves(folder: Path) -> list[Path]:
+    """Two photos of one scene: the left half is sharp in the first, the right half in the second."""
     cv2 = pytest.importorskip("cv2", reason="alignment needs OpenCV (extra demo)")
     pytest.importorskip("scipy", reason="alignment needs SciPy (extra demo)")
     rng = np.random.default_rng(1)
@@ -114,22 +114,62 @@ def test_a_pair_is_fused_from_the_sharp_halves(jobs: Jobs, tmp_path: Path) -> No
     near, far = sharp.copy(), sharp.copy()
     near[:, :160], far[:, 160:] = soft[:, :160], soft[:, 160:]
     for name, pixels in (("near.png", near), ("far.png", far)):
-        Image.fromarray(pixels).save(tmp_path / name)
-    pair, archive = jobs.pair(tmp_path / "near.png", tmp_path / "far.png")
-    assert {"fused.png", "taken_from.png", "near.inv_depth.tiff", "far.json"} <= names(archive)
-    height, width = pair.sharp.shape[:2]
-    assert height > 200 and width > 280
-    assert [prediction.unit for prediction in pair.predictions] == ["relative", "relative"]
-    typed = (TypedLens(Lens(50, 2, 400, 1.1025)), TypedLens(Lens(50, 2, 400)))
-    pair, _ = jobs.pair(tmp_path / "near.png", tmp_path / "far.png", typed)
-    assert [prediction.unit for prediction in pair.predictions] == ["1/m", "1/m from focus"]
-    assert pair.index[:, : width // 2 - 30].mean() > 0.65 and pair.index[:, width // 2 + 30 :].mean() < 0.35
+        Image.fromarray(pixels).save(folder / name)
+    return [folder / "near.png", folder / "far.png"]
 
 
-def test_pairs_that_cannot_be_fused(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_photos_are_fused_from_the_sharp_halves(jobs: Jobs, tmp_path: Path) -> None:
+    lens = TypedLens(Lens(50, 2, 400))
+    view, archive = jobs.stack(halves(tmp_path), lens, [1.1025, float("inf")])
+    assert {"stack.all_in_focus.png", "stack.depth_m.tiff", "stack.01.signed_defocus_px.tiff", "stack.ply"} <= {
+        name.replace(".points", "") for name in names(archive)
+    }
+    assert [file.name for file in archive.parent.iterdir()] == [archive.name]
+    assert view.names == ("near.png", "far.png") and view.sharp.unit == "1/m"
+    height, width = view.sharp.pixels.shape[:2]
+    assert height > 200 and width > 280 and len(view.frames) == 2
+    # The right half is sharp in the near photo, so it is near.
+    assert view.focused_at((0.8, 0.5)) == 0 and view.focused_at((0.2, 0.5)) == 1
+    near, far = (view.frame_maps(i) for i in range(2))
+    assert near.focus.u_focus == pytest.approx(1 / 1.05, rel=1e-3) and far.focus.u_focus == pytest.approx(0, abs=1e-4)
+    assert near.signed_defocus_px[:, : width // 2 - 30].mean() > 10 * abs(near.signed_defocus_px[:, -60:].mean())
+    view, _ = jobs.stack(halves(tmp_path), lens, [1.1025, None])
+    assert view.sharp.unit == "1/m"
+    assert jobs.stack(halves(tmp_path))[0].sharp.unit in ("relative", "ordinal")
+
+
+def test_photos_that_cannot_be_a_stack(jobs: Jobs, photo_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2", reason="alignment needs OpenCV (extra demo)")
     Image.fromarray(ramp(80, 60)).save(tmp_path / "upright.png")
-    with pytest.raises(ImageError, match="expected the same shape"):
-        jobs.pair(photo_file, tmp_path / "upright.png")
+    bad = tmp_path / "bad.png"
+    bad.write_text("words")
+    Image.fromarray(np.zeros((1500, 1500, 3), np.uint8)).save(tmp_path / "large.png")
+    for paths, said in (
+        ([photo_file], "1 photos: expected 2 to 3"),
+        ([photo_file] * 4, "4 photos: expected 2 to 3"),
+        ([photo_file, bad], r"^bad\.png: not an image"),
+        ([photo_file, tmp_path / "large.png"], r"^large\.png: 1500 x 1500 px .* 2 mega"),
+        ([photo_file, tmp_path / "upright.png"], r"upright\.png: 60 x 80 px; expected 80 x 60|cup\.png"),
+    ):
+        with pytest.raises(MddnetError, match=said) as told:
+            jobs.stack(paths)
+        assert str(tmp_path) not in str(told.value) and str(jobs.scratch.root) not in str(told.value)
+    assert not [path for path in jobs.scratch.root.iterdir() if path.name.startswith("job-")]
+
+
+def test_stacks_have_a_limit_for_all_photos_together(photo_file: Path) -> None:
+    with pytest.raises(ImageError, match=r"cup\.png: 80 x 60 px .* 0\.009 megapixels together"):
+        check_stack([photo_file, photo_file], Limits(batch_megapixels=0.009))
+
+
+def test_an_example_is_predicted_once(jobs: Jobs) -> None:
+    pytest.importorskip("cv2", reason="rendering needs OpenCV (extra demo)")
+    maps, picture = jobs.example("Simulated")
+    assert maps.unit == "1/m" and maps.path is not None and jobs.scratch.cache in maps.path.parents
+    assert picture.shape == maps.pixels.shape and (picture != maps.pixels).any()
+    maps.path.unlink()  # swept
+    assert jobs.example("Simulated")[0] is maps and maps.path.is_file()
 
 
 @pytest.mark.parametrize(

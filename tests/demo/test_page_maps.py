@@ -14,7 +14,7 @@ import pytest
 from tests.support.made_law_model import LawModel, ramp
 
 import mddnet.demo
-from mddnet.demo.page_maps import POINTER_SIDE_PX, PageMaps, packed_maps, page_maps, points_of, values_at
+from mddnet.demo.page_maps import POINTER_SIDE_PX, PageMaps, packed_maps, page_maps, points_of, smaller, values_at
 from mddnet.predict.point_cloud import FAR_OVER_NEAR
 from mddnet.types import Lens, Photo
 
@@ -39,6 +39,14 @@ def test_smaller_maps_keep_pixels_of_the_photo() -> None:
     assert np.isin(maps.signed_defocus_px, prediction.signed_defocus_px).all()  # picked, never averaged
     values = values_at(maps, 201, 150)
     assert values.signed_defocus_px == pytest.approx(prediction.signed_defocus_px[150, 201], abs=0.2)
+
+
+def test_maps_get_smaller_a_second_time() -> None:
+    maps = page_maps(LawModel().predict(Photo(ramp(300, 400))))
+    small = smaller(maps, 100)
+    assert small.pixels.shape == (75, 100, 3) and small.scale == 0.25 and smaller(small, 100) is small
+    assert values_at(small, 201, 150).inv_depth == pytest.approx(values_at(maps, 201, 150).inv_depth, abs=0.01)
+    assert small.signed_defocus_px.min() == pytest.approx(maps.signed_defocus_px.min(), abs=0.2)
 
 
 def test_metres_follow_from_the_lens() -> None:

@@ -11,9 +11,19 @@ import numpy as np
 import pytest
 from tests.support.made_law_model import LawModel, ramp
 
-from mddnet.demo.html import _ticks, defocus_text, facts_html, law_svg, point_cloud_text, point_html, scale_html
+from mddnet.demo.html import (
+    _ticks,
+    defocus_text,
+    facts_html,
+    law_svg,
+    point_cloud_text,
+    point_html,
+    scale_html,
+    verdict_html,
+)
 from mddnet.demo.page_maps import PageMaps, page_maps, points_of, values_at
 from mddnet.demo.pictures import LINE_COLOUR, VIEW_BACKGROUND, focus_line, metres, panels, rotated_view
+from mddnet.predict.verdict import Judgement, Verdict
 from mddnet.types import Lens, LensLawFit, Photo
 
 
@@ -39,18 +49,18 @@ def test_no_line_without_a_plane_of_focus() -> None:
 
 
 def test_panels_have_the_size_of_the_maps_and_units(maps: PageMaps) -> None:
-    views = panels(maps, point=(40, 30))
-    assert set(views) == {"photo", "depth", "defocus", "confidence"}
+    views = panels(maps)
+    assert set(views) == {"depth", "defocus", "confidence"}
     assert all(view.pixels.shape == maps.pixels.shape for view in views.values())
     assert views["depth"].title == "inverse depth, relative"
-    assert (views["photo"].pixels != maps.pixels).any()  # line and cross
-    assert (panels(maps, with_line=False)["photo"].pixels == maps.pixels).all()
+    plain = panels(maps, with_line=False)["depth"].pixels
+    assert (views["depth"].pixels == LINE_COLOUR).all(axis=2).any() and not (plain == LINE_COLOUR).all(axis=2).any()
 
 
 def test_scales_of_metric_depth_say_metres() -> None:
     lens = Lens(focal_mm=50, f_number=2, pixel_um=400, focus_m=1.1025)
     maps = page_maps(LawModel().predict(Photo(ramp(), lens)))
-    html = scale_html("photo", panels(maps)["depth"])
+    html = scale_html(panels(maps)["depth"])
     assert "inverse depth, 1/m" in html and " m)" in html and 'role="img"' in html
     assert "Depth is in metres." in facts_html(maps) and "(metres below)" in law_svg(maps)
 
@@ -82,6 +92,13 @@ def test_the_plot_without_a_law(maps: PageMaps) -> None:
     assert "all is &lt;sharp&gt;" in facts_html(lost)
 
 
+def test_the_verdict_is_said_in_words(maps: PageMaps) -> None:
+    assert verdict_html(maps.verdict) == ""  # the model of the law has none
+    verdict = Verdict(Judgement("do_not_trust", "a <b> stripe", 0.1), Judgement("good", None, 0.9))
+    html = facts_html(replace(maps, verdict=verdict))
+    assert "do not trust it</span> a &lt;b&gt; stripe." in html and ">good</span></dd>" in html
+
+
 def test_notes_are_escaped(maps: PageMaps) -> None:
     html = facts_html(replace(maps, notes=("<script>alert(1)</script>",)))
     assert "<script>" not in html and "&lt;script&gt;" in html
@@ -90,7 +107,7 @@ def test_notes_are_escaped(maps: PageMaps) -> None:
 def test_text_for_values(maps: PageMaps) -> None:
     html = point_html(values_at(maps, 0, 0), maps.unit)
     assert "10 px, behind the plane of focus" in html and "0.75 of 1" in html and "column 0, row 0" in html
-    assert "No point" in point_html(None)
+    assert "Click a picture" in point_html(None)
     assert defocus_text(0.2) == "0.2 px, in focus" and "in front" in defocus_text(-3)
     assert metres(0.8) == "1.25 m" and metres(0) == "infinity" and metres(1 / 1234) == "1230 m"
 

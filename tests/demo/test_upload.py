@@ -22,7 +22,7 @@ def test_the_given_kinds_are_chosen(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_bomb_is_rejected_before_it_is_decoded(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"^bomb.png: 30000 x 30000 px is too large: expected at most 50 megapixels"):
+    with pytest.raises(ImageError, match=r"^bomb\.png: 30000 x 30000 px .* 50 megapixels"):
         read_upload(png_bomb(tmp_path / "bomb.png"), Limits())
 
 
@@ -47,9 +47,9 @@ def test_bad_files_are_reported_without_their_folder(tmp_path: Path, name: str, 
 def test_a_large_file_and_a_missing_one(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 2_000_000)
-    with pytest.raises(ImageError, match="2 MB; expected at most 1 MB"):
+    with pytest.raises(ImageError, match=r"2 MB; .* 1 MB"):
         read_upload(path, Limits(file_mb=1))
-    with pytest.raises(ImageError, match=r"gone.jpg: the file was removed"):
+    with pytest.raises(ImageError, match=r"gone\.jpg: .*removed"):
         read_upload(tmp_path / "gone.jpg", Limits())
 
 
@@ -68,5 +68,5 @@ def test_names_are_shown_short_and_plain() -> None:
 
 
 def test_limits_are_positive() -> None:
-    with pytest.raises(ValueError, match=r"Limits.queue is 0; expected a positive number"):
+    with pytest.raises(ValueError, match=r"Limits\.queue is 0; .*positive"):
         Limits(queue=0)

@@ -79,8 +79,8 @@ def test_a_new_metric_is_measured_and_a_taken_key_is_rejected(monkeypatch: pytes
         key="coc_largest_px",
         title="largest CoC",
         group="defocus size and focus",
-        function=lambda c: float(np.max(c.estimate.defocus_px)),
-        needs=("estimate.defocus_px",),
+        function=lambda found_px: float(np.max(found_px)),
+        inputs=("estimate.defocus_px",),
     )
     register(largest)
     assert measure(Comparison(Truth(PHOTO), Estimate(defocus_px=np.float32([[1, 7]])))) == {"coc_largest_px": 7.0}
@@ -92,4 +92,4 @@ def test_a_new_metric_is_measured_and_a_taken_key_is_rejected(monkeypatch: pytes
 def test_the_reference_of_a_metric_is_a_metric() -> None:
     for metric in METRICS.values():
         assert metric.reference_key is None or metric.reference_key in METRICS
-        assert (metric.function is None) or metric.needs, metric.key
+        assert (metric.function is None) or metric.inputs, metric.key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from mddnet.errors import CaptureError, MddnetError
 from mddnet.evaluate.datasets import DATASETS, find_dataset
 from mddnet.evaluate.datasets.files import natural_order, read_pfm
 from mddnet.evaluate.datasets.middlebury import read_calibration
-from mddnet.evaluate.datasets.record import Crop, Dataset, DatasetPhoto, Item, Protocol, read_item
+from mddnet.evaluate.datasets.record import Crop, Dataset, Item, Protocol, read_item
+from mddnet.metrics import Truth
 
 H, W = 32, 40
 DOCS = Path(__file__).parents[2] / "docs" / "public-sets.md"
@@ -40,7 +40,7 @@ def write_pfm(path: Path, values: np.ndarray, little: bool = True) -> None:
     path.write_bytes(f"Pf\n{width} {height}\n{'-1.0' if little else '1.0'}\n".encode() + rows)
 
 
-def only(name: str, root: Path, which: int = 0, protocol: Protocol | None = None) -> DatasetPhoto:
+def only(name: str, root: Path, which: int = 0, protocol: Protocol | None = None) -> Truth:
     dataset = DATASETS[name]
     listing = dataset.items(root)
     assert not listing.failures
@@ -69,29 +69,29 @@ def test_every_set_is_described_in_the_docs(dataset: Dataset) -> None:
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(CaptureError, match=r"nyu-pgn: no such data set; nyu-png\? expected one of"):
+    with pytest.raises(CaptureError, match=r"nyu-pgn: .*nyu-png\?"):
         find_dataset("nyu-pgn")
-    assert find_dataset("rtf").name == "rtf"
+    assert find_dataset("syndof").name == "syndof"
 
 
 def test_crop_cap_and_mask_are_applied_and_an_empty_result_is_an_error() -> None:
     inv_depth = np.full((4, 6), 0.5, np.float32)
     inv_depth[:, 3:] = 0.05  # 20 m
-    made = DatasetPhoto(photo(0, 4, 6), inv_depth, "1/m", defocus_px=np.ones((4, 6), np.float32))
+    made = Truth(photo(0, 4, 6), inv_depth, "1/m", defocus_px=np.ones((4, 6), np.float32))
     dataset = DATASETS["nyu-png"]
     listed = _item_of(made)
     read = read_item(dataset, listed, Protocol("m", Crop(0, 2, 0, 6, 4, 6, "a test"), (0.1, 10.0)))
     assert np.isfinite(read.inv_depth).sum() == 6 and np.isfinite(read.defocus_px).sum() == 12  # type: ignore[arg-type]
-    with pytest.raises(CaptureError, match=r"made: inv_depth has no known pixel after mask, crop and cap"):
+    with pytest.raises(CaptureError, match=r"made: inv_depth .*no known pixel"):
         read_item(dataset, listed, Protocol("m", None, (0.1, 1.0)))
-    with pytest.raises(CaptureError, match=r"6 x 4 pixels; expected 640 x 480.*--crop none"):
+    with pytest.raises(CaptureError, match=r"6 x 4 .*640 x 480.*--crop none"):
         read_item(dataset, listed, dataset.protocol)
-    smaller = DatasetPhoto(made.photo, inv_depth[:2], "1/m")
-    with pytest.raises(CaptureError, match="inv_depth has 6 x 2 pixels; expected 6 x 4 like the photo"):
+    smaller = Truth(made.photo, inv_depth[:2], "1/m")
+    with pytest.raises(CaptureError, match=r"inv_depth .*6 x 2 .*6 x 4"):
         read_item(dataset, _item_of(smaller), Protocol("m"))
 
 
-def _item_of(made: DatasetPhoto) -> Item:
+def _item_of(made: Truth) -> Item:
     return Item("made", "group", lambda: made)
 
 
@@ -210,10 +210,10 @@ def test_kitti_photos_and_depths_of_one_name(tmp_path: Path) -> None:
     ((missing, reason),) = listing.failures
     assert missing.endswith("0000000006.png") and "in depth/" in reason
     save(tmp_path / "depth" / "0000000005.png", (codes // 256).astype(np.uint8))
-    with pytest.raises(CaptureError, match=r"0000000005\.png: values up to 100; expected 16-bit depths"):
+    with pytest.raises(CaptureError, match=r"0000000005\.png: .*100; .*16-bit"):
         listing.items[0].load()
     save(tmp_path / "depth" / "0000000005.png", codes[1:])
-    with pytest.raises(CaptureError, match=f"inv_depth has {W} x {H - 1} pixels; expected {W} x {H}"):
+    with pytest.raises(CaptureError, match=f"inv_depth .*{W} x {H - 1} .*{W} x {H}"):
         read_item(DATASETS["kitti"], listing.items[0], Protocol("all"))
 
 
@@ -319,7 +319,7 @@ def test_middlebury_calibration_with_any_blanks(tmp_path: Path, text: str) -> No
 )
 def test_middlebury_calibration_names_the_line_that_is_missing(tmp_path: Path, text: str, lacking: str) -> None:
     (tmp_path / "calib.txt").write_text(text)
-    with pytest.raises(CaptureError, match=rf"calib\.txt: no line {lacking} with a number"):
+    with pytest.raises(CaptureError, match=rf"calib\.txt: no line {lacking} with"):
         read_calibration(tmp_path / "calib.txt")
 
 
@@ -327,8 +327,8 @@ def test_middlebury_benchmark_names_its_disparity_otherwise(tmp_path: Path) -> N
     folder = tmp_path / "Adirondack"
     save(folder / "im0.png", photo(1))
     (folder / "calib.txt").write_text(CALIBRATION)
-    listing = DATASETS["middlebury-2014"].list_items(tmp_path)
-    assert listing.failures == ((str(folder / "disp0.pfm"), "no such file; expected it or disp0GT.pfm in every scene"),)
+    ((missing, reason),) = DATASETS["middlebury-2014"].list_items(tmp_path)  # type: ignore[misc]
+    assert missing == str(folder / "disp0.pfm") and "disp0GT.pfm" in reason
     write_pfm(folder / "disp0GT.pfm", np.full((H, W), 100.0, np.float32))
     np.testing.assert_allclose(only("middlebury-2014", tmp_path).inv_depth, 0.25)  # type: ignore[arg-type]
     # of the two the set's own name is taken
@@ -354,24 +354,6 @@ def test_middlebury_reads_a_real_scene_of_the_benchmark(real_formats: Path, shar
     assert np.median(read.inv_depth[known]) == pytest.approx(np.nanmedian(copy.read_inv_depth()), rel=0.05)
 
 
-def test_middlebury_2006_with_and_without_dmin(tmp_path: Path) -> None:
-    folder = tmp_path / "Aloe"
-    save(folder / "view1.png", photo(1, 32, 427))  # third size
-    levels = np.full((32, 427), 120, np.uint8)
-    levels[0] = 0
-    save(folder / "disp1.png", levels)
-    relative = only("middlebury-2006", tmp_path)
-    assert relative.unit == "relative" and relative.inv_depth is not None and np.isnan(relative.inv_depth[0, 0])
-    assert relative.inv_depth[1, 1] == pytest.approx(40.0)  # px of this image
-    (folder / "dmin.txt").write_text("280\n")
-    metric = only("middlebury-2006", tmp_path)
-    # 160 mm x 3740 px / (3 x 40 px + 280 px), as the project's captures of these scenes have it
-    assert metric.unit == "1/m" and 1 / metric.inv_depth[1, 1] == pytest.approx(160 * 3740 / 400 / 1000)  # type: ignore[index]
-    save(folder / "view1.png", photo(1, 32, 500))
-    with pytest.raises(CaptureError, match="500 px wide"):
-        DATASETS["middlebury-2006"].items(tmp_path).items[0].load()
-
-
 # --- blur -------------------------------------------------------------------------------------------------------------
 
 
@@ -388,44 +370,6 @@ def test_syndof(tmp_path: Path) -> None:
         only("syndof", tmp_path)
 
 
-def test_rtf(tmp_path: Path) -> None:
-    scipy_io = pytest.importorskip("scipy.io")
-    save(tmp_path / "image" / "01.png", photo(1))
-    blur = np.full((H, W + 2), 2.2)  # two columns more than the photo
-    blur[0] = 9.0
-    (tmp_path / "gt").mkdir()
-    scipy_io.savemat(tmp_path / "gt" / "01.mat", {"blurMap": blur})
-    scipy_io.savemat(tmp_path / "convertion.mat", {"convertion": [[0.5, 1.0], [1.1, 2.0], [1.6, 3.0]]})
-    read = only("rtf", tmp_path)
-    assert read.defocus_px is not None and read.defocus_px.shape == (H, W)
-    # the nearest row: 2.2 is 2.0, sigma 1.1 px; beyond the table its last row
-    assert read.defocus_px[1, 1] == pytest.approx(4.4) and read.defocus_px[0, 0] == pytest.approx(6.4)
-    (tmp_path / "convertion.mat").unlink()
-    with pytest.raises(CaptureError, match=r"convertion\.mat"):
-        DATASETS["rtf"].items(tmp_path)
-
-
-def test_all_in_3d(tmp_path: Path) -> None:
-    import tifffile
-
-    (tmp_path / "all_in_focus").mkdir()
-    tifffile.imwrite(tmp_path / "all_in_focus" / "1.tif", photo(1))
-    for name in ("depth/1", "fd/1", "focus_small/1"):
-        (tmp_path / name).mkdir(parents=True)
-    np.save(tmp_path / "depth/1/depth.npy", np.full((H, W), 800.0))
-    np.save(tmp_path / "depth/1/mask.npy", np.full((H, W), 255, np.uint8))
-    np.save(tmp_path / "fd/1/fd.npy", np.linspace(600.0, 1000.0, 41))
-    for position in (1, 11, 21, 31, 41):
-        tifffile.imwrite(tmp_path / "focus_small/1" / f"f_{position}.tif", photo(position))
-    plain = only("all-in-3d", tmp_path)
-    assert plain.truths() == ("inv_depth",) and plain.inv_depth[0, 0] == pytest.approx(1.25)  # type: ignore[index]
-    (tmp_path / "all_in_3d.json").write_text(json.dumps({"aperture_px": 340.0}))
-    read = only("all-in-3d", tmp_path)  # position 1, focused at 0.6 m
-    # the paper's formula: CoC = A F |D - D_f| / (D (D_f - F)), mm
-    assert read.signed_defocus_px is not None
-    assert read.signed_defocus_px[0, 0] == pytest.approx(340 * 50 * 200 / (800 * 550), rel=1e-4)
-
-
 def test_damaged_files_are_reported(tmp_path: Path) -> None:
     save(tmp_path / "image" / "a.png", photo(1))
     (tmp_path / "blur_map").mkdir()
@@ -434,5 +378,5 @@ def test_damaged_files_are_reported(tmp_path: Path) -> None:
         DATASETS["syndof"].items(tmp_path).items[0].load()
     pytest.importorskip("h5py")
     (tmp_path / "ddff-dataset-trainval.h5").write_bytes(b"no hdf5")
-    with pytest.raises(CaptureError, match=r"trainval\.h5: not a readable HDF5 file"):
+    with pytest.raises(CaptureError, match=r"trainval\.h5: not .*HDF5"):
         DATASETS["ddff12"].items(tmp_path)

@@ -26,7 +26,7 @@ def test_numbers_are_read_as_scipy_wrote_them(tmp_path: Path, compressed: bool, 
 def test_what_is_missing_or_no_number_is_named(tmp_path: Path) -> None:
     scipy_io.savemat(tmp_path / "x.mat", {"text": "abc", "cells": np.array([["a"], [1]], dtype=object)})
     for key in ("text", "cells", "none"):
-        with pytest.raises(CaptureError, match=rf"x\.mat: no variable {key} of numbers"):
+        with pytest.raises(CaptureError, match=rf"x\.mat: no variable {key}\b"):
             read_mat(tmp_path / "x.mat", key)
 
 
@@ -36,7 +36,7 @@ def test_an_unknown_type_of_numbers_is_refused(tmp_path: Path) -> None:
     content = (tmp_path / "x.mat").read_bytes()
     at = content.index(b"testNdxs") + len(b"testNdxs")
     (tmp_path / "x.mat").write_bytes(content[: at + 1] + b"\x10" + content[at + 2 :])
-    with pytest.raises(CaptureError, match="no variable testNdxs of numbers"):
+    with pytest.raises(CaptureError, match=r"no variable testNdxs\b"):
         read_mat(tmp_path / "x.mat", "testNdxs")
 
 

@@ -70,8 +70,8 @@ def test_the_truth_scores_one_both_ways_up(every_kind: Any) -> None:
     assert h["focal_stacks.abs_rel"] == pytest.approx(0.0, abs=1e-3) and h["focal_stacks.delta1"] == 1.0
     assert h["rgbd.abs_rel_constant"] > 0.1
     assert h["stereo.depth_ordinal_sharp"] == h["stereo.depth_ordinal_sharp_rotated"] == 1.0
-    assert "focal_stacks.depth_ordinal_sharp" not in h and "stereo.u_focus_error" not in h
-    assert result.kinds["focal_stacks"].model.locations["b"]["frames"] == 3
+    assert h["focal_stacks.depth_ordinal_sharp"] == 1.0 and "stereo.u_focus_error" not in h
+    assert result.kinds["focal_stacks"].model.locations["b"]["frames"] == 4
 
 
 def test_the_truth_detects_blur_and_has_no_error_in_metres(every_kind: Any) -> None:
@@ -269,9 +269,11 @@ def test_frames_without_blur_are_left_out_and_counted(made: Any, add_scene: AddS
     add_scene("focal_stacks", "ordinal_stack", "ordinal", unit="ordinal", kappa=0.0)
     result = evaluate_model(made.oracle, made.root, None, only=["focal_stacks"], split_of=made.locations)
     stacks = result.kinds["focal_stacks"]
-    assert stacks.photos_without_blur == {"sharp_stack": 3}
+    assert stacks.source.photos_without_blur == {"sharp_stack": 3}
     # of a capture with ordinal depth, depth is measured and CoC is not
-    assert stacks.photos_without_true_defocus == 3 and set(stacks.model.locations) == {"ordinal"}
+    assert stacks.source.photos_without_true_defocus == 3
+    blurred = {name for name, measures in stacks.model.locations.items() if "depth_ordinal" in measures}
+    assert blurred == {"ordinal"} and set(stacks.model.locations) == {"ordinal", "sharp"}
     assert stacks.model.macro["depth_ordinal"] == 1.0 and "defocus_ordinal" not in stacks.model.macro
     assert "3 photos without visible blur" in markdown(result) and "ordinal depth" not in markdown(result)
 
@@ -288,7 +290,7 @@ def test_means_are_over_frames_then_scenes_then_locations(made: Any, add_scene: 
     assert stacks.locations["p"][measure] == pytest.approx(p)
     assert stacks.macro[measure] == pytest.approx(0.5 * (p + rows["s3", "frame_0.png"][measure]))
     # the CoC error is pooled over pixels: three frames of equal size, not two scenes
-    constants = [m["coc_constant_mae_px"] for (scene, _), m in rows.items() if scene != "s3"]
+    constants = [m["coc_constant_mae_px"] for (scene, file), m in rows.items() if scene != "s3" and "frame" in file]
     assert stacks.locations["p"]["coc_constant_mae_px"] == pytest.approx(np.mean(constants))
 
 

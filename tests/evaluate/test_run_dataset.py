@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from mddnet.evaluate import Options, evaluate_dataset, markdown, write_evaluation
-from mddnet.evaluate.datasets.record import Dataset, DatasetPhoto, Item, Listing, Protocol
+from mddnet.evaluate.datasets.record import Dataset, Item, Protocol
 from mddnet.evaluate.methods import estimate_from
 from mddnet.evaluate.tables import result_tables
-from mddnet.metrics import AlignmentChoice
+from mddnet.metrics import AlignmentChoice, Truth
 from mddnet.types import LensLawFit
 
 H, W = 64, 80
@@ -56,22 +56,22 @@ class Oracle:
         return self.known[photo.tobytes()]
 
 
-def made_dataset(photos: list[DatasetPhoto], name: str = "nyu-png", protocol: Protocol | None = None) -> Dataset:
+def made_dataset(photos: list[Truth], name: str = "nyu-png", protocol: Protocol | None = None) -> Dataset:
     def item(k: int) -> Item:
         return Item(f"photo_{k}", "even" if k % 2 == 0 else "odd", lambda: photos[k])
 
-    listing = Listing(tuple(item(k) for k in range(len(photos))), (("lost.png", "its depth is missing"),))
+    listing = [*(item(k) for k in range(len(photos))), ("lost.png", "its depth is missing")]
     words = Protocol("pixels that a test made", None, (0.1, 10.0))
     return Dataset(name, "Made", "s", "o", "l", "e", protocol or words, lambda _: listing)
 
 
-def depth_and_blur(count: int = 4) -> tuple[Oracle, list[DatasetPhoto]]:
+def depth_and_blur(count: int = 4) -> tuple[Oracle, list[Truth]]:
     oracle, photos = Oracle({}), []
     for k in range(count):
         u = made_inv_depth(k)
         signed = (8 * (0.8 - u)).astype(np.float32)
         oracle.learn(sharp_photo(k), u, signed)
-        photos.append(DatasetPhoto(sharp_photo(k), u, "1/m", signed_defocus_px=signed, defocus_px=np.abs(signed)))
+        photos.append(Truth(sharp_photo(k), u, signed_defocus_px=signed, defocus_px=np.abs(signed)))
     return oracle, photos
 
 
@@ -122,8 +122,8 @@ def test_alignment_cap_and_limit_are_applied(tmp_path: Path) -> None:
 
 def test_photos_of_a_wrong_size_are_reported_and_the_others_measured(tmp_path: Path) -> None:
     oracle, photos = depth_and_blur(3)
-    photos[1] = DatasetPhoto(photos[1].photo, np.full((H, W), np.nan, np.float32), "1/m")
-    photos[2] = DatasetPhoto(photos[2].photo, made_inv_depth(2)[:10], "1/m")
+    photos[1] = Truth(photos[1].photo, np.full((H, W), np.nan, np.float32), "1/m")
+    photos[2] = Truth(photos[2].photo, made_inv_depth(2)[:10], "1/m")
     result = evaluate_dataset(oracle, made_dataset(photos), tmp_path, options=Options(pairs_per_photo=500))
     assert len(result.kinds["nyu-png"].model.frames) == 1
     why = dict(result.failures)

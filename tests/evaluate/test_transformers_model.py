@@ -66,7 +66,7 @@ def test_missing_weights_are_reported(networks: Path, tmp_path: Path, monkeypatc
     with pytest.raises(ModelError, match=r"expected config\.json, preprocessor_config\.json and model\.safetensors"):
         find_baseline(str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(ModelError, match="type bert; expected one of depth_anything"):
+    with pytest.raises(ModelError, match=r"bert; .*depth_anything"):
         find_baseline(str(tmp_path))
     # pickled weights are refused
     (networks / "relative" / "model.safetensors").rename(networks / "relative" / "pytorch_model.bin")

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 coremltools = pytest.importorskip("coremltools", reason="optional: pip install coremltools")
 
-from mddnet.export.onnx import OUTPUTS, InferenceModule  # noqa: E402
+from mddnet.export.onnx import OUTPUTS  # noqa: E402
 from mddnet.model.network import MDDNet  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def test_network_converts_to_core_ml(tmp_path: Path) -> None:
     network = MDDNet.from_pretrained("small")
     example = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
-    program = torch.export.export(InferenceModule(network), (example,)).run_decompositions({})
+    program = torch.export.export(network, (example,)).run_decompositions({})
     model = coremltools.convert(
         program,
         inputs=[coremltools.TensorType("image", example.shape)],
@@ -35,5 +35,5 @@ def test_network_converts_to_core_ml(tmp_path: Path) -> None:
     if sys.platform == "darwin":
         answers = model.predict({"image": example.numpy()})
         with torch.no_grad():
-            maps = network.infer(example)
+            maps = network(example)
         np.testing.assert_allclose(answers["defocus_px"], maps.defocus_px.numpy(), atol=0.2)

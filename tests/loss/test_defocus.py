@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from mddnet.loss.defocus import coc_gradient, coc_l1, coc_root, sign_cross_entropy
+from mddnet.loss.defocus import coc_gradient, coc_huber, coc_root, sign_cross_entropy
 from mddnet.loss.lens_law import align_scale_shift, lens_law_l1
 
 
@@ -20,9 +20,23 @@ def test_coc_root_values() -> None:
     assert coded == pytest.approx([0, 0.5, 1, 1], abs=6e-3)
 
 
-def test_coc_l1_by_hand_and_masked() -> None:
-    loss = coc_l1(_map(10, 7), _map(40, 90), _map(1, 0), cap_px=40.0)
-    assert loss.item() == pytest.approx(0.5, abs=1e-4)
+def test_coc_huber_by_hand_and_masked() -> None:
+    # codes 0.5 and 1: 0.5 less half of 0.25
+    loss = coc_huber(_map(10, 7), _map(40, 90), _map(1, 0), cap_px=40.0)
+    assert loss.item() == pytest.approx(0.375, abs=1e-4)
+    # codes 0.25 and 0.3: 0.05 squared over 0.5
+    assert coc_huber(_map(2.5), _map(3.6), _map(1), cap_px=40.0).item() == pytest.approx(0.005, abs=1e-4)
+
+
+@pytest.mark.parametrize("blurred", [1, 3])
+def test_between_sharp_and_little_blur_the_best_guess_is_neither(blurred: float) -> None:
+    truth = _map(0, 0, 0, blurred, blurred)
+
+    def loss(guess: float) -> float:
+        return coc_huber(_map(*[guess] * 5), truth, torch.ones_like(truth), cap_px=64.0).item()
+
+    best = min((loss(c), c) for c in torch.linspace(0, blurred, 101).tolist())[1]
+    assert 0.05 * blurred < best < 0.5 * blurred
 
 
 def test_coc_gradient_is_invariant_to_a_shift_of_the_code() -> None:
@@ -39,8 +53,12 @@ def test_convention_positive_sign_is_behind() -> None:
     assert front.item() == pytest.approx(math.log1p(math.exp(3)))
 
 
-def test_sign_is_ignored_without_blur() -> None:
-    assert sign_cross_entropy(_map(9), _map(-0.5), _map(1)).item() == 0
+def test_sign_counts_by_the_size_of_the_blur() -> None:
+    assert sign_cross_entropy(_map(9), _map(-1.4), _map(1)).item() == 0
+    # 2 px count half as much as 4 px and more
+    right, wrong = math.log1p(math.exp(-3)), math.log1p(math.exp(3))
+    loss = sign_cross_entropy(_map(3, 3), _map(2, -8), _map(1, 1))
+    assert loss.item() == pytest.approx((0.5 * right + wrong) / 1.5)
 
 
 def test_align_scale_shift_recovers_an_affine_map() -> None:
@@ -63,7 +81,7 @@ def test_lens_law_holds_for_the_truth_and_fails_for_a_wrong_plane() -> None:
     assert wrong.min().item() > 0.05
 
 
-def test_lens_law_has_gradients_for_both_maps() -> None:
+def test_lens_law_changes_the_depth_only() -> None:
     torch.manual_seed(1)
     depth = torch.rand(1, 1, 6, 6, requires_grad=True)
     defocus = (torch.rand(1, 1, 6, 6) * 10).requires_grad_()
@@ -72,4 +90,4 @@ def test_lens_law_has_gradients_for_both_maps() -> None:
     )
     loss.sum().backward()
     assert depth.grad is not None and depth.grad.abs().sum() > 0
-    assert defocus.grad is not None and defocus.grad.abs().sum() > 0
+    assert defocus.grad is None

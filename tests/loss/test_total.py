@@ -15,19 +15,25 @@ from mddnet.model.network import Maps
 CAP_PX = 40.0
 
 
-def _batch(ordinal: bool = False, synthetic: bool = False) -> Batch:
+def _batch(
+    ordinal: bool = False, synthetic: bool = False, pseudo: bool = False, exact: bool = True, crisp: bool = True
+) -> Batch:
     torch.manual_seed(0)
     u = torch.rand(2, 1, 16, 16)
     u_focus, kappa = torch.tensor([0.3, 0.7]), torch.tensor([20.0, 10.0])
     return Batch(
-        image=torch.rand(2, 3, 16, 16),
+        image=torch.rand(2, 3, 64, 64),
         inv_depth=u,
         signed_defocus_px=kappa.view(-1, 1, 1, 1) * (u_focus.view(-1, 1, 1, 1) - u),
         weight=torch.ones(2, 1, 16, 16),
         u_focus=u_focus,
         kappa_px=kappa,
+        camera=torch.tensor([[-0.5, 1.0], [-0.2, 0.0]]),
         ordinal=torch.tensor([ordinal, ordinal]),
+        exact=torch.tensor([exact, exact]),
         synthetic=torch.tensor([synthetic, synthetic]),
+        pseudo=torch.tensor([pseudo, pseudo]),
+        crisp=torch.tensor([crisp, crisp]),
     )
 
 
@@ -39,14 +45,20 @@ def _terms(maps: Maps, batch: Batch, config: LossConfig | None = None) -> dict[s
 
 def _random_maps() -> Maps:
     torch.manual_seed(1)
-    sign_logit = torch.randn(2, 1, 16, 16)
-    return Maps(torch.rand(2, 1, 16, 16), 10 * torch.rand(2, 1, 16, 16), sign_logit, 0.5 * sign_logit)
+    return Maps(
+        inv_depth=torch.rand(2, 1, 16, 16),
+        inv_depth_log_sigma=torch.randn(2, 1, 16, 16),
+        defocus_px=10 * torch.rand(2, 1, 16, 16),
+        defocus_log_sigma=torch.randn(2, 1, 16, 16),
+        sign_logit=torch.randn(2, 1, 16, 16),
+        camera=torch.randn(2, 4),
+    )
 
 
 def test_truth_has_almost_no_loss() -> None:
     batch = _batch()
     signed = batch.signed_defocus_px
-    terms = _terms(Maps(batch.inv_depth, signed.abs(), 50 * signed, 50 * signed), batch)
+    terms = _terms(Maps(batch.inv_depth, None, signed.abs(), None, 50 * signed), batch)
     assert terms.pop("ranking") < 0.4  # a logistic loss is never 0
     assert max(terms.values()) < 1e-5
 
@@ -59,18 +71,25 @@ def test_total_is_the_weighted_sum() -> None:
 
 
 def test_ordinal_scenes_have_ranking_and_defocus_losses_only() -> None:
-    terms = _terms(_random_maps(), _batch(ordinal=True))
-    assert terms["depth"] == terms["depth_gradient"] == terms["lens_law"] == 0
+    terms = _terms(_random_maps(), _batch(ordinal=True, exact=False))
+    assert terms["depth"] == terms["lens_law"] == terms["depth_uncertainty"] == 0
     assert min(terms["ranking"], terms["defocus"], terms["sign"]) > 0
 
 
-def test_synthetic_depth_has_weight_of_recipe() -> None:
-    real, synthetic = _terms(_random_maps(), _batch()), _terms(_random_maps(), _batch(synthetic=True))
-    share = LossConfig().synthetic_depth
-    for name in ("depth", "depth_gradient", "ranking"):
-        assert synthetic[name] == pytest.approx(share * real[name], rel=1e-5)
-    for name in ("defocus", "sign", "lens_law"):
-        assert synthetic[name] == real[name]
+def test_gradients_count_only_where_the_depth_is_exact() -> None:
+    terms, exact = _terms(_random_maps(), _batch(exact=False)), _terms(_random_maps(), _batch())
+    assert terms.pop("depth_gradient") == 0 < exact.pop("depth_gradient")
+    assert terms == exact
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "pseudo"])
+def test_untrusted_depth_has_weight_of_recipe(kind: str) -> None:
+    real, other = _terms(_random_maps(), _batch()), _terms(_random_maps(), _batch(**{kind: True}))
+    share = getattr(LossConfig(), f"{kind}_depth")
+    for name in ("depth", "depth_gradient", "ranking", "lens_law", "depth_uncertainty"):
+        assert other[name] == pytest.approx(share * real[name], rel=1e-5)
+    for name in ("defocus", "sign", "defocus_uncertainty"):
+        assert other[name] == real[name]
 
 
 def test_unknown_pixels_are_ignored() -> None:
@@ -84,5 +103,25 @@ def test_unknown_pixels_are_ignored() -> None:
 
 def test_missing_task_has_no_term() -> None:
     maps = _random_maps()
-    assert set(_terms(Maps(maps.inv_depth, None, None, None), _batch())) == {"depth", "depth_gradient", "ranking"}
-    assert set(_terms(Maps(None, maps.defocus_px, None, None), _batch())) == {"defocus", "defocus_gradient"}
+    assert set(_terms(Maps(inv_depth=maps.inv_depth), _batch())) == {"depth", "depth_gradient", "ranking"}
+    assert set(_terms(Maps(defocus_px=maps.defocus_px), _batch())) == {"defocus", "defocus_gradient"}
+
+
+def test_small_blur_counts_less_where_the_picture_may_have_a_blur_of_its_own() -> None:
+    """Stated sharp: a twentieth. Stated 3 px of 6: a half. Stated 6 px or more: in full."""
+    wrong = _random_maps()
+    for truth_px, share in ((0.0, 0.05), (3.0, 0.5), (6.0, 1.0), (20.0, 1.0)):
+        loss = {}
+        for crisp in (True, False):
+            signed = torch.full((2, 1, 16, 16), -truth_px)
+            terms = _terms(wrong, replace(_batch(crisp=crisp), signed_defocus_px=signed))
+            loss[crisp] = terms
+        for name in ("defocus", "defocus_gradient"):
+            assert loss[False][name] == pytest.approx(share * loss[True][name], rel=1e-5), (truth_px, name)
+        assert loss[False]["sign"] == loss[True]["sign"] and loss[False]["depth"] == loss[True]["depth"]
+
+
+def test_the_blur_of_a_pseudo_labelled_photo_is_not_learnt_but_its_depth_is() -> None:
+    terms = _terms(_random_maps(), _batch(pseudo=True, crisp=False))
+    assert terms["defocus"] == terms["defocus_gradient"] == terms["defocus_uncertainty"] == 0
+    assert terms["depth"] > 0 and terms["sign"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 import struct
 import zipfile
@@ -77,7 +78,7 @@ def test_changed_archive_is_unpacked_again(tiny_model: Path, packed: Path) -> No
 )
 def test_paths_outside_the_target_are_refused(tmp_path: Path, name: str) -> None:
     path = written(tmp_path / "m" / "a.zip" if (tmp_path / "m").mkdir() is None else tmp_path, {name: b"{}"})
-    with pytest.raises(ModelError, match="points out of the archive"):
+    with pytest.raises(ModelError, match=re.escape(f"entry {name!r} points out")):
         mddnet.load(path)
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["a.zip"]
 
@@ -94,10 +95,10 @@ def _link() -> zipfile.ZipInfo:
         ([(_link(), b"/etc/hosts")], "is a link"),
         ([("a/config.json", b"{}"), ("config.json", b"{}")], "config.json twice"),
         ([("a/config.json", b"{}"), ("b/model.onnx", b"")], "several folders"),
-        ([("readme.txt", b"")], "no model in it; expected config.json"),
+        ([("readme.txt", b"")], "no model .*config.json"),
         ([(f"{i}.txt", b"") for i in range(300)], "300 entries"),
-        ([("config.json", b" " * 1_000_001)], "unpacks to 1000001 bytes; expected at most 1000000"),
-        ([("config.json", b"{}"), ("model.onnx", bytes(30_000_000))], "unpacks from .* to 30000000 bytes"),
+        ([("config.json", b" " * 1_000_001)], "unpacks to 1000001 .* 1000000"),
+        ([("config.json", b"{}"), ("model.onnx", bytes(30_000_000))], "unpacks from .* 30000000 "),
     ],
 )
 def test_malicious_archives_are_refused(tmp_path: Path, entries, message: str) -> None:

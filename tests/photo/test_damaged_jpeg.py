@@ -71,8 +71,8 @@ def test_zeros_in_place_of_the_second_half(tmp_path: Path, options: dict[str, An
     data = bytearray(jpeg(scene(), **options))
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
     (tmp_path / "half.jpg").write_bytes(data)
-    missing = r"no end" if options.get("progressive") else r"the lower [45][0-9]% of the picture is missing"
-    with pytest.raises(ImageError, match=rf"half\.jpg: damaged or truncated JPEG: .*{missing}; copy it again"):
+    missing = r"no end" if options.get("progressive") else r"lower [45][0-9]%"
+    with pytest.raises(ImageError, match=rf"half\.jpg: .*{missing}.*copy it again"):
         read_photo(tmp_path / "half.jpg")
 
 
@@ -117,7 +117,7 @@ def test_a_missing_restart_interval(tmp_path: Path) -> None:
     data = jpeg(scene(), restart_marker_rows=1)
     starts = [match.start() for match in re.finditer(rb"\xff[\xd0-\xd7]", data)]
     (tmp_path / "short.jpg").write_bytes(data[: starts[3]] + data[starts[11] :])
-    with pytest.raises(ImageError, match=r"restart markers are not as many"):
+    with pytest.raises(ImageError, match="restart markers"):
         read_photo(tmp_path / "short.jpg")
 
 
@@ -150,5 +150,5 @@ def test_a_wrong_marker_names_the_missing_part(tmp_path: Path) -> None:
     middle = len(data) // 2
     data[middle : middle + 2] = b"\xff\xe0"
     (tmp_path / "a.jpg").write_bytes(data)
-    with pytest.raises(ImageError, match=r"wrong marker, the lower \d+% of the picture is missing"):
+    with pytest.raises(ImageError, match=r"wrong marker, .*lower \d+%"):
         read_photo(tmp_path / "a.jpg")

@@ -5,20 +5,31 @@ from __future__ import annotations
 import io
 import math
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from mddnet.photo.lens_facts import LensFacts, lens_facts_of_tags, missing_scale, read_lens_facts
+from mddnet.photo.lens_facts import lens_of_tags, missing_scale, tags_of_exif
 from mddnet.types import Lens
 
 F_NUMBER, DISTANCE, FOCAL, FOCAL_35MM = 0x829D, 0x9206, 0x920A, 0xA405
 EXIF_WIDTH, EXIF_HEIGHT, PLANE_X, PLANE_UNIT = 0xA002, 0xA003, 0xA20E, 0xA210
 SENSOR = {EXIF_WIDTH: 6000, EXIF_HEIGHT: 4000, PLANE_X: 6000 / 3.6, PLANE_UNIT: 3}
 """A sensor 36 mm wide with 6000 pixels: 6 um."""
+
+
+class LensFacts(NamedTuple):
+    lens: Lens
+    notes: tuple[str, ...] = ()
+
+
+def lens_facts_of_tags(tags: Any, width: int, height: int, given: Lens | None = None) -> LensFacts:
+    notes: list[str] = []
+    lens = lens_of_tags(tags, width, height, given, notes)
+    return LensFacts(lens, tuple(notes))
 
 
 def facts_of(tags: dict[int, Any], width: int = 6000, height: int = 4000, model: str | None = None) -> LensFacts:
@@ -30,7 +41,7 @@ def facts_of(tags: dict[int, Any], width: int = 6000, height: int = 4000, model:
     stream = io.BytesIO()
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(stream, "JPEG", exif=exif)
     with Image.open(stream) as image:
-        return read_lens_facts(image.getexif(), width, height)
+        return lens_facts_of_tags(tags_of_exif(image.getexif()), width, height)
 
 
 def test_no_exif_gives_no_facts_and_no_notes() -> None:
@@ -87,7 +98,7 @@ def test_implausible_values_are_noted(tag: int, value: Any) -> None:
 def test_values_of_the_wrong_type_are_noted(value: object) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8769)[FOCAL] = value
-    facts = read_lens_facts(exif, 6000, 4000)
+    facts = lens_facts_of_tags(tags_of_exif(exif), 6000, 4000)
     assert facts.lens.focal_mm is None
     assert any("focal length" in note and "ignored" in note for note in facts.notes)
 

@@ -56,7 +56,7 @@ def test_a_raw_file_of_any_name_is_developed(tmp_path: Path, name: str) -> None:
 def test_a_raw_file_without_the_extra_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rawpy", None)
     dng_with_thumbnail(tmp_path / "a.tif", tags_in_first=False)
-    with pytest.raises(ImageError, match=r"a\.tif: a camera raw file; .*mddnet\[formats\]"):
+    with pytest.raises(ImageError, match=r"a\.tif: .*raw.*mddnet\[formats\]"):
         read_photo(tmp_path / "a.tif")
 
 
@@ -152,7 +152,7 @@ def test_bytes_in_a_16_bit_file_are_not_black(tmp_path: Path, suffix: str) -> No
 def test_planar_ink_is_refused_not_read_as_alpha(tmp_path: Path) -> None:
     ink = np.zeros((4, 40, 60), np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", ink, photometric="separated", planarconfig="separate")
-    with pytest.raises(ImageError, match=r"a\.tif: colours of kind SEPARATED; expected RGB"):
+    with pytest.raises(ImageError, match=r"a\.tif: .*SEPARATED; .*RGB"):
         read_photo(tmp_path / "a.tif")
 
 

@@ -123,7 +123,7 @@ def test_float_grey_tiff(tmp_path: Path) -> None:
 
 def test_float_tiff_of_another_scale_is_refused_with_its_range(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "hdr.tif", ramp().astype(np.float32), photometric="rgb")
-    with pytest.raises(ImageError, match=r"hdr\.tif: float samples from 0 to 255; expected .* in \[0, 1\]"):
+    with pytest.raises(ImageError, match=r"hdr\.tif: .*0 to 255; .*\[0, 1\]"):
         read_photo(tmp_path / "hdr.tif")
 
 
@@ -251,7 +251,7 @@ def test_a_damaged_profile_is_ignored_with_a_note(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_an_image(tmp_path: Path) -> None:
     (tmp_path / "words.jpg").write_text("these are words")
-    with pytest.raises(ImageError, match=r"words\.jpg: not an image; expected JPEG, PNG, TIFF"):
+    with pytest.raises(ImageError, match=r"words\.jpg: not an image; .*JPEG, PNG, TIFF"):
         read_photo(tmp_path / "words.jpg")
     (tmp_path / "empty.png").write_bytes(b"")
     with pytest.raises(ImageError, match=r"empty\.png: not an image"):
@@ -279,7 +279,7 @@ def test_truncated_jpeg(tmp_path: Path, progressive: bool, kept: float) -> None:
 
 def test_one_pixel_and_the_smallest_photo(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
-    with pytest.raises(ImageError, match=r"dot\.png: 1 x 1 px is too small: expected at least 32 px"):
+    with pytest.raises(ImageError, match=r"dot\.png: 1 x 1 px .*small.* 32 px"):
         read_photo(tmp_path / "dot.png")
     Image.new("RGB", (31, 500)).save(tmp_path / "strip.png")
     with pytest.raises(ImageError, match="too small"):
@@ -291,7 +291,7 @@ def test_one_pixel_and_the_smallest_photo(tmp_path: Path) -> None:
 def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
     Image.new("RGB", (200, 100)).save(tmp_path / "big.png")
     limit = Image.MAX_IMAGE_PIXELS
-    with pytest.raises(ImageError, match=r"big\.png: 200 x 100 px is too large: expected at most 0\.01 megapixels"):
+    with pytest.raises(ImageError, match=r"big\.png: 200 x 100 px .*large.* 0\.01 megapixels"):
         read_photo(tmp_path / "big.png", max_pixels=10_000)
     assert read_photo(tmp_path / "big.png", max_pixels=20_000).pixels.shape == (100, 200, 3)
     assert limit == Image.MAX_IMAGE_PIXELS
@@ -299,13 +299,13 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
 
 def test_a_header_that_claims_a_huge_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.ppm").write_bytes(b"P6\n60000 60000\n255\n" + bytes(100))
-    with pytest.raises(ImageError, match="too large: expected at most 200 megapixels"):
+    with pytest.raises(ImageError, match=r"bomb\.ppm: 60000 x 60000 px .* 200 megapixels"):
         read_photo(tmp_path / "bomb.ppm")
 
 
 def test_vector_graphics_are_refused(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "a.eps")
-    with pytest.raises(ImageError, match="EPS is a vector graphic"):
+    with pytest.raises(ImageError, match="EPS"):
         read_photo(tmp_path / "a.eps")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mddnet.errors import MddnetError
-from mddnet.photo.lens_facts import CameraLens, lens_facts_of_tags
+from mddnet.photo.lens_facts import CameraLens, lens_of_tags
 from mddnet.photo.sensor_table import SENSORS, pitch_of_sensor, sensor_of
 
 
@@ -77,15 +77,16 @@ def test_pitch_by_the_number_of_pixels(size: tuple[int, int], pitch_um: float | 
     ],
 )
 def test_pitch_by_the_camera_or_the_size_of_its_sensor(choice: str, size: tuple[int, int], pixel_um: float) -> None:
-    lens = lens_facts_of_tags({}, *size, CameraLens(50.0, 1.8, None, 2.0, choice)).lens
+    lens = lens_of_tags({}, *size, CameraLens(50.0, 1.8, None, 2.0, choice), [])
     assert lens.pixel_um == pytest.approx(pixel_um) and (lens.focal_mm, lens.f_number, lens.focus_m) == (50.0, 1.8, 2.0)
 
 
 def test_a_camera_replaces_the_pitch_of_exif() -> None:
     tags = {0x920A: 50.0, 0xA405: 75, 0x829D: 2.0}
-    facts = lens_facts_of_tags(tags, 5184, 3456, CameraLens(camera="Canon EOS 600D"))
-    assert facts.lens.pixel_um == pytest.approx(22300 / 5184) and facts.lens.focal_mm == 50.0
-    assert not any("assumed" in note for note in facts.notes)
+    notes: list[str] = []
+    lens = lens_of_tags(tags, 5184, 3456, CameraLens(camera="Canon EOS 600D"), notes)
+    assert lens.pixel_um == pytest.approx(22300 / 5184) and lens.focal_mm == 50.0
+    assert not any("assumed" in note for note in notes)
 
 
 @pytest.mark.parametrize("choice", ["Canon EOS 601D", "0x0", "36", "a plate"])

@@ -165,7 +165,7 @@ def test_a_truncated_video_gives_its_frames_and_then_an_error(tmp_path: Path, sh
     write_video(path, [random.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(FRAMES)], "ffv1")
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     count = 0
-    with pytest.raises(ImageError, match=r"cut\.mkv: .*(copy it again|expected MP4)"):
+    with pytest.raises(ImageError, match=r"cut\.mkv: .*(copy it|MP4)"):
         for _ in video_frames(path):
             count += 1
     assert count <= FRAMES * share
@@ -174,26 +174,26 @@ def test_a_truncated_video_gives_its_frames_and_then_an_error(tmp_path: Path, sh
 def test_files_that_are_not_videos(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="videos need the extra formats")
     (tmp_path / "words.mp4").write_text("these are words")
-    with pytest.raises(ImageError, match=r"words\.mp4: not a readable video"):
+    with pytest.raises(ImageError, match=r"words\.mp4: not .*video"):
         next(iter(video_frames(tmp_path / "words.mp4")))
     with pytest.raises(ImageError, match="no such file"):
         next(iter(video_frames(tmp_path / "none.mp4")))
     write_video(tmp_path / "large.mp4", [frame(0)])
-    with pytest.raises(ImageError, match="128 x 96 px is too large"):
+    with pytest.raises(ImageError, match=r"128 x 96 px .*large"):
         next(iter(video_frames(tmp_path / "large.mp4", max_pixels=1000)))
 
 
 def test_a_playlist_with_the_suffix_of_a_video_is_not_followed(tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", [frame(0)])
     (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'clip.mp4'}\n#EXT-X-ENDLIST\n")
-    with pytest.raises(ImageError, match=r"list\.mp4: not a readable video"):
+    with pytest.raises(ImageError, match=r"list\.mp4: not .*video"):
         next(iter(video_frames(tmp_path / "list.mp4")))
 
 
 def test_a_missing_extra_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "clip.mp4").write_bytes(b"")
-    with pytest.raises(ImageError, match=r"clip\.mp4: a video; .*pip install .mddnet\[formats\]"):
+    with pytest.raises(ImageError, match=r"clip\.mp4: .*pip install .mddnet\[formats\]"):
         next(iter(video_frames(tmp_path / "clip.mp4")))
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mddnet.optics import focus_z_from_sensor_plane_m, kappa_px
-from mddnet.predict.dioptres import coc_of_infinity_px, depth_error_m, depth_of_field, finite_depth_m
-from mddnet.predict.fusion import inv_depth_in_unit, inv_depth_scale
+from mddnet.predict.dioptres import depth_error_m, depth_m_of, depth_of_field, metric_law
+from mddnet.predict.metric_scale import doubt_about_metres, inv_depth_scale, relative_scale
 from mddnet.types import Lens, LensLawFit
 
 FIT = LensLawFit(found=True, u_focus=0.6, kappa_px=100.0, residual_px=0.4)
@@ -71,8 +71,9 @@ def test_without_a_plane_of_focus_there_are_no_metres() -> None:
     assert any("everything is sharp" in note for note in scale.notes)
 
 
-def test_depth_is_finite_at_infinity() -> None:
-    np.testing.assert_allclose(finite_depth_m(np.array([0.0, 1e-9, 0.5, 4.0], np.float32)), [1e4, 1e4, 2.0, 0.25])
+def test_convention_depth_is_infinite_from_10_km() -> None:
+    u = np.array([-0.1, 0.0, 0.9e-4, 1.1e-4, 0.5, 4.0], np.float32)
+    np.testing.assert_allclose(depth_m_of(u), [np.inf, np.inf, np.inf, 1 / 1.1e-4, 2.0, 0.25], rtol=1e-6)
 
 
 def test_without_a_common_law_the_blur_alone_gives_metres() -> None:
@@ -80,42 +81,20 @@ def test_without_a_common_law_the_blur_alone_gives_metres() -> None:
     scale = inv_depth_scale(nothing, Lens(50, 2, 5, focus_m=1.1025), blurred=True)
     assert scale.unit == "1/m" and scale.focus.found and scale.focus.u_focus == pytest.approx(1 / 1.05)
     assert any("blur alone: the depth map is flat" in note for note in scale.notes)
-    u, error = inv_depth_in_unit(
-        scale,
-        np.zeros((1, 2), np.float32),
-        np.array([[26.25, -26.25]], np.float32),
-        np.array([[30.0, 0.0]], np.float32),
-        1.0,
-    )
-    np.testing.assert_allclose(u, [[1 / 1.05 - 0.1, 1 / 1.05 + 0.1]], rtol=1e-5)
-    # The CoC may be off by 0.8 + 0.12 x 26.25 = 3.95 px of 262.5 px per dioptre. Where the side is an even chance,
-    # the variance of twice the blur, 0.2 dioptres, with probability one half comes on top.
-    assert error is not None
-    np.testing.assert_allclose(error, [[3.95 / 262.5, math.hypot(3.95 / 262.5, 0.2 * math.sqrt(0.5))]], rtol=1e-3)
-
-
-def test_two_ways_to_dioptres_are_averaged_and_their_difference_is_doubt() -> None:
-    scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=1.1025))
-    # By the map u_focus - 100 px / 262.5, by the blur u_focus - 80 px / 262.5.
-    u, error = inv_depth_in_unit(
-        scale, np.full((1, 1), -0.4, np.float32), np.full((1, 1), 80.0, np.float32), np.full((1, 1), 30.0), 1.0
-    )
-    assert u[0, 0] == pytest.approx(1 / 1.05 - 90 / 262.5, rel=1e-5)
-    assert error is not None
-    assert error[0, 0] == pytest.approx(math.hypot(0.8 + 0.12 * 80, 10) / 262.5, rel=1e-3)
 
 
 def test_the_blur_of_infinity() -> None:
-    assert coc_of_infinity_px(Lens(50, 2, 5, focus_m=1.1025)) == pytest.approx(262.5 / 1.05)
-    assert coc_of_infinity_px(Lens(50, 2, 5, focus_m=math.inf)) == 0
+    law, at_infinity = metric_law(Lens(50, 2, 5, focus_m=1.1025), 2.0), metric_law(Lens(50, 2, 5, focus_m=math.inf))
+    assert law is not None and law.infinity_px == pytest.approx(262.5 / 1.05 / 2)
+    assert at_infinity is not None and at_infinity.infinity_px == 0
     for unknown in (Lens(50, 2, 5), Lens(50, 2, None, 1.0), Lens(100, 2, 5, focus_m=0.3)):
-        assert math.isinf(coc_of_infinity_px(unknown))
+        assert metric_law(unknown) is None
 
 
 def test_an_error_of_inverse_depth_in_metres() -> None:
-    u, error = np.array([[0.5, 0.5, 0.2]], np.float32), np.array([[0.1, 0.0, 0.3]], np.float32)
-    # Half the way from 1/0.6 to 1/0.4 m; where infinity is within the error, 10 km.
-    np.testing.assert_allclose(depth_error_m(u, error), [[(2.5 - 1 / 0.6) / 2, 0.0, 1e4]], rtol=1e-5)
+    u, error = np.array([[0.5, 0.5, 0.2, 0.0]], np.float32), np.array([[0.1, 0.0, 0.3, 0.0]], np.float32)
+    # Half the way from 1/0.6 to 1/0.4 m; infinite where infinity is within the error.
+    np.testing.assert_allclose(depth_error_m(u, error), [[(2.5 - 1 / 0.6) / 2, 0.0, np.inf, np.inf]], rtol=1e-5)
 
 
 def test_depth_of_field_by_hand() -> None:
@@ -127,3 +106,33 @@ def test_depth_of_field_by_hand() -> None:
     # Beyond the hyperfocal distance everything up to infinity is sharp.
     beyond = depth_of_field(LensLawFit(True, 0.01, 262.5, 0.3), 4800, 7200)
     assert beyond.far_m == math.inf and beyond.to_json()["far_m"] == "inf"
+
+
+ONE_METRE = np.ones((4, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("lens", "log_odds", "error", "doubtful"),
+    [
+        (Lens(50, 2, 5, focus_m=1.1), 3.0, 0.3, False),
+        (Lens(50, 2, 5, focus_m=1.1), 0.2, 0.3, True),  # the scene may as well be on the other side
+        (Lens(50, 2, 5, focus_m=1.1), math.inf, 0.9, True),  # 1 m may be 0.5 m or 10 m
+        (Lens(50, 2, 5), 3.0, 5.0, False),  # dioptres from the plane of focus have no relative error
+        (Lens(50, 2, 5), 0.2, 0.3, True),
+        (Lens(), 0.2, 5.0, False),  # relative depth claims no metres
+    ],
+)
+def test_metres_are_given_only_if_they_are_safe(lens: Lens, log_odds: float, error: float, doubtful: bool) -> None:
+    scale = inv_depth_scale(FIT, lens)
+    reason = doubt_about_metres(scale, log_odds, ONE_METRE, error * ONE_METRE)
+    assert bool(reason) == doubtful
+    if doubtful:
+        relative = relative_scale(FIT, reason)
+        assert relative.unit == "relative" and relative.gain == 1 and reason in relative.notes[0]
+
+
+def test_most_of_the_photo_decides_whether_metres_are_safe() -> None:
+    scale = inv_depth_scale(FIT, Lens(50, 2, 5, focus_m=1.1))
+    error = np.array([0.1, 0.2, 0.3, 9.0, 9.0], np.float32)
+    assert not doubt_about_metres(scale, 3.0, np.ones(5, np.float32), error)
+    assert doubt_about_metres(scale, 3.0, np.ones(4, np.float32), error[1:])

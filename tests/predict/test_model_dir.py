@@ -42,10 +42,10 @@ def test_shipped_models_are_found_by_name(tiny_model: Path, tmp_path: Path, monk
     monkeypatch.setattr(module, "shipped_root", lambda: tmp_path / "models")
     assert shipped_models() == ["pocket"]
     assert mddnet.load("pocket").name == "tiny"
-    with pytest.raises(ModelError, match=r"smal: no such model; expected a shipped model \(pocket\) or a folder"):
+    with pytest.raises(ModelError, match=r"smal: no such model; .*\(pocket\)"):
         mddnet.load("smal")
     (tmp_path / "models" / "pocket" / "model.onnx").unlink()
-    with pytest.raises(ModelError, match="installation is damaged: pip install"):
+    with pytest.raises(ModelError, match="damaged: pip install"):
         mddnet.load("pocket")
 
 
@@ -53,9 +53,7 @@ def test_missing_parts(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model"):
         mddnet.load(tmp_path / "nowhere")
     (copy / "model.onnx").unlink()
-    with pytest.raises(
-        ModelError, match=r"model\.onnx: no such file; expected a folder with config\.json and model\.onnx"
-    ):
+    with pytest.raises(ModelError, match=r"model\.onnx: no such file; .*config\.json"):
         mddnet.load(copy)
     (copy / "config.json").unlink()
     with pytest.raises(ModelError, match=r"config\.json: not readable"):
@@ -65,12 +63,13 @@ def test_missing_parts(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, r"format 2, made by mddnet 7; this version of mddnet reads format 1 .*pip install --upgrade"),
-        ({"format": 0}, r"format 0, made by .*: export the model again with this version \(mddnet export\)"),
-        ({"format": True}, r"format True.*export the model again"),
-        ({"conventions": 2}, r"conventions 2, made by mddnet 7.*reads conventions 1.*pip install --upgrade mddnet"),
+        ({"format": 3}, r"format 3, .*mddnet 7; .*format 2 .*pip install --upgrade"),
+        ({"format": 1}, r"format 1, .*mddnet 7; .*format 2 .*train the model"),
+        ({"format": 0}, r"format 0, .*train the model"),
+        ({"format": True}, r"format True.*train the model"),
+        ({"conventions": 2}, r"conventions 2, .*mddnet 7.*conventions 1.*pip install --upgrade mddnet"),
         ({"input": {"multiple": 32}}, "long_side"),
-        ({"input": 512}, "expected the fields of an exported model"),
+        ({"input": 512}, "expected the fields"),
         ({"input": {"long_side": 512, "multiple": 0}}, "expected positive numbers"),
         ({"defocus_cap_px": None}, "expected the fields"),
         ({"defocus_cap_px": -1}, "expected positive numbers"),
@@ -101,5 +100,5 @@ def test_a_graph_with_other_outputs(copy: Path) -> None:
     graph = onnx.load(copy / "model.onnx")
     del graph.graph.output[2]
     onnx.save(graph, copy / "model.onnx")
-    with pytest.raises(ModelError, match=r"outputs \['defocus_px', 'inv_depth'\]; expected image and inv_depth"):
+    with pytest.raises(ModelError, match=r"expected image and inv_depth, inv_depth_log_sigma"):
         mddnet.load(copy)

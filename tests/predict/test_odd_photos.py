@@ -105,7 +105,7 @@ def test_a_photo_of_other_pixels_is_an_image_error(model: Model, pixels: Any) ->
 def test_a_folder_is_refused_with_the_way_to_go(model: Model, tmp_path: Path) -> None:
     Image.fromarray(frame(100)).save(tmp_path / "cup.jpg")
     for folder in (tmp_path, str(tmp_path)):
-        with pytest.raises(ImageError, match=r"a folder; expected a photo: predict\(\[\*Path\(folder\)\.glob"):
+        with pytest.raises(ImageError, match=r"a folder; .*predict\(\[\*Path\(folder\)\.glob"):
             model.predict(folder)
     assert len(model.predict([*tmp_path.glob("*.jpg")])) == 1
 

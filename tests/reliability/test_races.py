@@ -228,10 +228,10 @@ def test_training_stops_at_a_replaced_scene(tmp_path: Path) -> None:
     scenes.replace()
     assert pool.truth(entry) is before  # what is in memory is of the scene that was opened
     for read in (lambda: pool.image(entry, entry.record.sharp), lambda: ScenePool(1).truth(entry)):
-        with pytest.raises(CaptureError, match="replaced by a build while it was in use; run the command again"):
+        with pytest.raises(CaptureError, match=r"replaced .*again"):
             read()
     shutil.rmtree(scenes.target)
-    with pytest.raises(CaptureError, match="replaced by a build"):
+    with pytest.raises(CaptureError, match="replaced"):
         pool.image(entry, entry.record.sharp)
 
 
@@ -260,8 +260,8 @@ def test_measuring_stops_at_a_replaced_scene(tmp_path: Path) -> None:
     assert read_frame(chosen, frame, truth).shape == truth.sharp.shape
     scenes.replace()
     for read in (lambda: read_maps(chosen), lambda: read_frame(chosen, frame, truth)):
-        with pytest.raises(CaptureError, match="replaced by a build while it was in use; run the command again"):
+        with pytest.raises(CaptureError, match=r"replaced .*again"):
             read()
     shutil.rmtree(scenes.target)
-    with pytest.raises(CaptureError, match="replaced by a build"):
+    with pytest.raises(CaptureError, match="replaced"):
         read_frame(chosen, frame, truth)

@@ -30,7 +30,7 @@ def test_predictions_do_not_depend_on_other_files_and_hardly_on_threads(tmp_path
         command = ["predict", str(photo), "-o", str(tmp_path / "alone"), "--threads", "1", "--formats", FORMATS]
         assert main(command) == 0
     wanted = files_of(tmp_path / "1")
-    assert len(wanted) == 2 * 17
+    assert len(wanted) == 2 * 14
     assert byte_differences(files_of(tmp_path / "alone"), wanted) == []
     for other in ("2", "4"):
         found = files_of(tmp_path / other)

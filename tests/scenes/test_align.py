@@ -104,7 +104,7 @@ def test_common_rectangle_is_full_of_true() -> None:
 
 
 def test_frames_of_different_scenes_are_rejected_with_the_correlation() -> None:
-    with pytest.raises(RejectedScene, match=r"frames 0 and 1 do not align: correlation -?0\.\d\d"):
+    with pytest.raises(RejectedScene, match=r"frames 0 and 1 .*correlation -?0\.\d\d"):
         estimate_alignment([textured(H, W, seed) for seed in range(3)])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mddnet.scenes.colour_error import LARGEST_SHIFT_PX, draw_colour_shift_px
+from mddnet.scenes.render import LARGEST_COLOUR_SHIFT_PX, draw_colour_shift_px
 
 
 def test_convention_red_focuses_farther_than_green_so_its_signed_defocus_is_smaller() -> None:
@@ -19,4 +19,4 @@ def test_the_shift_respects_its_limit_and_real_lenses() -> None:
     small = [draw_colour_shift_px(0.2, np.random.default_rng(seed)) for seed in range(100)]
     large = [draw_colour_shift_px(99.0, np.random.default_rng(seed)) for seed in range(100)]
     assert max(np.abs(small).max(axis=1)) <= 0.2
-    assert 1.0 < max(np.abs(large).max(axis=1)) <= LARGEST_SHIFT_PX
+    assert 1.0 < max(np.abs(large).max(axis=1)) <= LARGEST_COLOUR_SHIFT_PX

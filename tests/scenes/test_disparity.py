@@ -87,7 +87,7 @@ def test_the_order_of_the_views_is_found(planes: TwoPlanes, axes: str) -> None:
 
 def test_identical_views_have_no_order(planes: TwoPlanes) -> None:
     images = np.stack([planes.view(0, 0)] * 9)
-    with pytest.raises(RejectedScene, match="order of the views is ambiguous"):
+    with pytest.raises(RejectedScene, match=r"order .*ambiguous"):
         find_orientation(images, 3, 3, (1, 1), search_px=2)
 
 
@@ -100,7 +100,7 @@ def test_the_range_includes_both_planes(planes: TwoPlanes, grid: ViewGrid) -> No
 def test_views_without_anything_in_common_are_rejected() -> None:
     rng = np.random.default_rng(0)
     images = rng.random((9, 64, 64, 3), dtype=np.float32)
-    with pytest.raises(RejectedScene, match="match between neighbouring views"):
+    with pytest.raises(RejectedScene, match="neighbouring views"):
         find_range(view_grid(images, grid_positions(3, 3, (1, 1), STRAIGHT)), search_px=2)
 
 
@@ -133,7 +133,7 @@ def test_occlusions_distinguish_near_from_far(planes: TwoPlanes, grid: ViewGrid)
 
 
 def test_a_single_plane_has_no_occlusion_vote(planes: TwoPlanes, grid: ViewGrid) -> None:
-    with pytest.raises(RejectedScene, match="near and far are ambiguous"):
+    with pytest.raises(RejectedScene, match="near and far"):
         occlusion_vote(grid, np.full((planes.height, planes.width), 0.25, dtype=np.float32))
 
 
@@ -163,7 +163,7 @@ def test_a_grid_needs_one_central_view() -> None:
     images = np.zeros((4, 8, 8, 3), dtype=np.float32)
     with pytest.raises(ValueError, match="exactly one"):
         view_grid(images, np.ones((4, 2)))
-    with pytest.raises(ValueError, match="as many positions as views"):
+    with pytest.raises(ValueError, match="4 views at 3 positions"):
         view_grid(images, np.zeros((3, 2)))
 
 

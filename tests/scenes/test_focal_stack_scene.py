@@ -36,7 +36,7 @@ def test_a_synthetic_stack_gives_its_true_scene(tmp_path: Path) -> None:
     assert record.measures["parallax_undone"] == 0
     # The first frame is focused nearest, the left slab is nearest, and the law gives its blur in any frame.
     assert record.frames[0].u_focus == 1 and record.frames[-1].u_focus == 0
-    inv_depth = read_inv_depth(tmp_path / "out" / "slabs" / "inv_depth.png").inv_depth
+    inv_depth = read_inv_depth(tmp_path / "out" / "slabs" / "inv_depth.png")
     left, right = np.nanmedian(inv_depth[:, 10:40]), np.nanmedian(inv_depth[:, 120:150])
     assert left > right
     for frame, index in ((record.frames[0], 0), (record.frames[-1], 10)):
@@ -56,7 +56,7 @@ def test_label_noise_matches_the_depth_error_and_grows_with_noise(tmp_path: Path
         folder = write_made_stack(tmp_path / f"noise{sigma}", frames)
         record = build_focal_stack_scene(folder, tmp_path / "out")
         stated.append(record.measures["coc_label_noise_px"])
-        inv_depth = read_inv_depth(tmp_path / "out" / f"noise{sigma}" / "inv_depth.png").inv_depth
+        inv_depth = read_inv_depth(tmp_path / "out" / f"noise{sigma}" / "inv_depth.png")
         confidence = read_image(tmp_path / "out" / f"noise{sigma}" / "confidence.png")[..., 0]
         # by the law, the CoC in the first frame, of our depth and of the depth that the stack was made with
         error = np.abs(record.frames[0].kappa_px * (1 - inv_depth) - KAPPA * made.index)
@@ -91,7 +91,7 @@ def test_far_to_near_and_dioptres(tmp_path: Path) -> None:
     assert record.frames[0].kappa_px == pytest.approx(2.0, rel=0.1)
     # 10 mm aperture, v = 20 mm, 0.1 mm pixels.
     assert record.measures["kappa_px_per_dioptre_from_lens"] == pytest.approx(2.0)
-    inv_depth = read_inv_depth(tmp_path / "out" / "metric" / "inv_depth.png").inv_depth
+    inv_depth = read_inv_depth(tmp_path / "out" / "metric" / "inv_depth.png")
     assert np.nanmedian(inv_depth[:, 10:40]) == pytest.approx(4 / 6, abs=0.35)
 
 
@@ -126,14 +126,14 @@ def test_convention_an_unknown_order_follows_from_breathing(tmp_path: Path, near
 def test_an_unknown_order_without_breathing_is_rejected_with_the_numbers(tmp_path: Path) -> None:
     focus = {"unit": "relative", "order": "unknown"}
     folder = write_made_stack(tmp_path / "b", made_stack(KAPPA * np.arange(5), 60, 90).frames, focus=focus)
-    with pytest.raises(RejectedScene, match=r"order of the frames is unknown: magnification 1\.0000 to 1\.0000"):
+    with pytest.raises(RejectedScene, match=r"order .*magnification 1\.0000 to 1\.0000"):
         build_focal_stack_scene(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "b").exists()
 
 
 def test_frames_that_blur_does_not_explain_are_rejected_with_the_error(tmp_path: Path) -> None:
     folder = write_made_stack(tmp_path / "b", [textured(60, 90, seed) for seed in range(5)])
-    with pytest.raises(RejectedScene, match=r"blur explains too little.*0\.\d\d|depth is found in \d+% of the image"):
+    with pytest.raises(RejectedScene, match=r"blur explains .*0\.\d\d|depth .*\d+%"):
         build_focal_stack_scene(folder, tmp_path / "out")
     assert not (tmp_path / "out" / "b").exists()
 

@@ -100,7 +100,7 @@ def test_unknown_and_flat_depth_gets_remarks(tmp_path: Path) -> None:
     write_inv_depth(folder / "inv_depth.png", u, "relative")
     assert {"62% of the depth is unknown", "the depth map is flat"} <= set(facts_of(folder).remarks)
     write_inv_depth(folder / "inv_depth.png", u * np.float32(np.nan), "relative")
-    with pytest.raises(CaptureError, match="no pixel has a known depth"):
+    with pytest.raises(CaptureError, match="no pixel"):
         facts_of(folder)
 
 

@@ -55,14 +55,14 @@ def test_the_scene_is_complete_with_its_facts(built: tuple[Path, SceneRecord]) -
     assert len(record.frames) == 24
     assert all((folder / frame.file).is_file() for frame in record.frames)
     shape = read_image(folder / record.sharp).shape[:2]
-    assert read_inv_depth(folder / record.inv_depth).inv_depth.shape == shape
+    assert read_inv_depth(folder / record.inv_depth).shape == shape
     assert read_image(folder / record.frames[0].file).shape[:2] == shape
     assert not list(folder.glob(".*"))
 
 
 def test_the_inverse_depth_is_the_disparity_and_near_is_larger(built: tuple[Path, SceneRecord]) -> None:
     folder, record = built
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     height, width = u.shape
     assert np.nanmedian(u[height // 2 - 10 : height // 2 + 10, width // 2 - 15 : width // 2 + 15]) == pytest.approx(
         1, abs=0.05
@@ -96,7 +96,7 @@ def test_what_is_in_focus_is_sharp_in_the_stored_frames(built: tuple[Path, Scene
 
 def test_a_field_without_parallax_is_rejected_with_its_numbers(tmp_path: Path) -> None:
     still = TwoPlanes(near=0.0, far=0.0)
-    with pytest.raises(RejectedScene, match=r"order of the views is ambiguous.* costs 0\.0"):
+    with pytest.raises(RejectedScene, match=r"order .*ambiguous.* costs 0\.0"):
         build_light_field_scene(write_light_field(tmp_path / "still", still, reach=1), tmp_path / "out")
     assert not (tmp_path / "out" / "still").exists()
 
@@ -169,5 +169,5 @@ def test_png_views_are_not_read_as_jpeg(tmp_path: Path) -> None:
     capture = write_light_field(tmp_path / "png", PLANES, reach=1)
     Image.new("RGB", (128, 96)).save(capture / "view_00_00.png")
     (capture / "view_00_00.jpg").unlink()
-    with pytest.raises(CaptureError, match="1 of 9 views are missing"):
+    with pytest.raises(CaptureError, match="1 of 9 views"):
         build_light_field_scene(capture, tmp_path / "out")

@@ -96,7 +96,7 @@ def test_depth_in_another_unit_is_built_with_a_remark(
     assert scene["remarks"] == " ".join(record.remarks) and len(record.remarks) == bool(words)
     assert words in scene["remarks"] and ("remark: rgbd/lab_c: " in said) == bool(words)
     if mistake == "holes of 65535":
-        u = read_inv_depth(tmp_path / "out/rgbd/lab_c/inv_depth.png").inv_depth
+        u = read_inv_depth(tmp_path / "out/rgbd/lab_c/inv_depth.png")
         assert np.isnan(u[mm == 0]).all()
     if mistake == "metres":  # a lens that can focus at 1 mm
         assert record.lens.focal_mm is not None and record.lens.focal_mm < 1

@@ -87,16 +87,15 @@ def test_unknown_depth_is_rejected() -> None:
 
 def test_largest_coc_is_the_drawn_value() -> None:
     u = np.random.default_rng(0).uniform(0.5, 2.0, (40, 448)).astype(np.float32)
-    shots = draw_shots(u, 400, np.random.default_rng(1))
+    shots = draw_shots(u, 1600, np.random.default_rng(1))
     largest = np.array([s.kappa * np.abs(s.u_focus - u).max() for s in shots])
     np.testing.assert_allclose(largest, [s.largest_coc_px for s in shots], rtol=1e-5)
-    assert largest.max() <= 36.0 + 1e-4
-    blurred = largest[largest >= 2.0]
-    assert 0.02 < np.mean(largest < 1.0) < 0.12
-    # Log-uniform: the median is the geometric mean of the ends.
-    assert np.median(blurred) == pytest.approx(np.sqrt(2 * 36), rel=0.15)
+    # 1 to 40 px for a long edge of 512 px; log-uniform: the median is the geometric mean of the ends
+    ends = np.array([1.0, 40.0]) * 448 / 512
+    assert ends[0] - 1e-4 <= largest.min() and largest.max() <= ends[1] + 1e-4
+    assert np.median(largest) == pytest.approx(np.sqrt(ends[0] * ends[1]), rel=0.15)
     inside = np.mean([0.5 <= s.u_focus <= 2.0 for s in shots])
-    assert 0.8 < inside < 0.97
+    assert 0.6 < inside < 0.8
 
 
 def test_larger_images_get_larger_blur() -> None:
@@ -160,9 +159,8 @@ def test_rgbd_scene_on_disk(tmp_path: Path) -> None:
     assert read_scene(folder) == record
     assert (record.location, record.capture, record.provenance, record.unit) == ("rgbd/lab", "rgbd", "rendered", "1/m")
     truth = read_inv_depth(folder / record.inv_depth)
-    assert truth.unit == "1/m"
-    assert np.isnan(truth.inv_depth[12:36, 41:45]).all()
-    np.testing.assert_allclose(truth.inv_depth[16:32, 24:36], 1 / 0.7, rtol=1e-3)
+    assert np.isnan(truth[12:36, 41:45]).all()
+    np.testing.assert_allclose(truth[16:32, 24:36], 1 / 0.7, rtol=1e-3)
     assert len(record.frames) == 3
     for frame in record.frames:
         assert read_image(folder / frame.file).shape == read_image(folder / record.sharp).shape == (48, 64, 3)
@@ -193,7 +191,7 @@ def test_frames_follow_the_lens_law(tmp_path: Path) -> None:
     capture = rgbd_capture(tmp_path, hole=False)
     record = build_rgbd_scene(capture, tmp_path / "out", 8, 0)
     folder = tmp_path / "out/lab_1"
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     judged = 0
     for frame in record.frames:
         coc = frame.kappa_px * np.abs(frame.u_focus - u)
@@ -224,7 +222,7 @@ def test_photo_scene_on_disk(tmp_path: Path) -> None:
     folder = tmp_path / "out/one"
     assert read_scene(folder) == record
     assert (record.location, record.unit, record.capture, len(record.frames)) == ("photos/walk", "relative", "photo", 3)
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     assert np.isfinite(u).all()
     assert (u.min(), u.max()) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
 

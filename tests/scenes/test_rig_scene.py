@@ -48,7 +48,7 @@ def on_each(folder: Path, pattern: str, change: Callable[[np.ndarray], np.ndarra
 
 
 def test_depth_is_within_a_thousandth(small_rig: SmallRig) -> None:
-    depth = measure_depth(read_rig(small_rig.folder)).measured.depth_mm
+    depth = measure_depth(read_rig(small_rig.folder))[0].depth_mm
     known = np.isfinite(depth)
     relative = (depth / small_rig.truth.depth_mm - 1)[known]
     assert known.mean() > 0.6
@@ -69,7 +69,7 @@ def test_the_scene_holds_depth_focus_and_blur(small_rig: SmallRig, built: tuple[
     truth = small_rig.truth
     assert read_scene(folder) == record
     assert (record.unit, record.provenance, record.capture, len(record.frames)) == ("1/m", "real", "rig", 12)
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     height, width = u.shape
     top, left = (truth.depth_mm.shape[0] - height) // 2, (truth.depth_mm.shape[1] - width) // 2
     inner = (slice(top, top + height), slice(left, left + width))
@@ -145,11 +145,11 @@ def centimetres(folder: Path) -> None:
     ("spoil", "message"),
     [
         (exchanged, r"2_04.png and 2_03.png exchanged"),
-        (saturated_fringes, "fringe images are saturated"),
-        (saturated_stack, "frames of the stack are saturated"),
+        (saturated_fringes, "fringe images .*saturated"),
+        (saturated_stack, "stack .*saturated"),
         (motion_blur, r"006.png is an outlier"),
         (camera_moved, r"displaced|differs|explains too little|not determined"),
-        (no_light, "check that the projector is on"),
+        (no_light, "projector is on"),
         (frames_shuffled, r"magnified|explained best by|explains too little|does not|determine"),
         (centimetres, r"in mm|determine|explains too little|magnified"),
     ],
@@ -187,4 +187,4 @@ def test_the_other_scenes_are_built(small_rig: SmallRig, tmp_path: Path, capsys:
     assert main(["inspect", str(out), "-o", str(tmp_path / "report.html")]) == 0
     capsys.readouterr()
     page = (tmp_path / "report.html").read_text()
-    assert "rigs" in page and "check that the projector is on" in page
+    assert "rigs" in page and "projector is on" in page

@@ -61,10 +61,10 @@ def test_braces_and_stars_are_expanded(written: Path) -> None:
     [
         ("nowhere/train-{0..1}.tar", "nowhere/train-0.tar: no such file"),
         ("nowhere/*.tar", "no file matches"),
-        ("pipe:touch owned", "expected a path, or an address"),
-        ("file:///etc/passwd", "expected a path, or an address"),
-        ("ftp://x.org/a.tar", "expected a path, or an address"),
-        ("s3://bucket/a.tar", "expected a path, or an address"),
+        ("pipe:touch owned", "pipe:touch owned: .*an address"),
+        ("file:///etc/passwd", "file:///etc/passwd: .*an address"),
+        ("ftp://x.org/a.tar", "ftp://x.org/a.tar: .*an address"),
+        ("s3://bucket/a.tar", "s3://bucket/a.tar: .*an address"),
         ("{a", "no such file|braces"),
         ("https://x.org/{a,a}.tar", "listed twice"),
     ],
@@ -102,7 +102,7 @@ def test_an_invalid_summary_is_ignored(tmp_path: Path, written: Path) -> None:
 
 
 def test_shards_without_a_sample_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CaptureError, match="no sample in 1 shard"):
+    with pytest.raises(CaptureError, match="no sample"):
         count_samples([str(tar_of(tmp_path / "a.tar"))])
 
 
@@ -151,5 +151,5 @@ def test_a_header_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_sample_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_source, "MAX_SAMPLE_BYTES", 1000)
     members = [(tarfile.TarInfo(f"k.f{i}"), b"x" * 300) for i in range(4)]
-    with pytest.raises(CaptureError, match="sample k has more than 1000 bytes"):
+    with pytest.raises(CaptureError, match=r"sample k .*1000 bytes"):
         list(raw_samples(str(tar_of(tmp_path / "a.tar", *members))))

@@ -78,7 +78,7 @@ def test_all_four_maps_are_restored(tmp_path: Path) -> None:
     assert {sample.info["place"] for sample in all_samples(tmp_path / "out", "dev").values()} == {"place_d"}
     sample = all_samples(tmp_path / "out")["focal_stacks+a1+0002"]
     folder = root / "focal_stacks/a1"
-    u = read_inv_depth(folder / "inv_depth.png").inv_depth
+    u = read_inv_depth(folder / "inv_depth.png")
     np.testing.assert_array_equal(sample.sharp, read_image(folder / "sharp.png"))
     np.testing.assert_array_equal(sample.focused, read_image(folder / "frame_02.png"))
     np.testing.assert_array_equal(sample.inv_depth, u)
@@ -279,7 +279,7 @@ def test_a_killed_run_leaves_complete_shards_and_the_next_resumes(tmp_path: Path
 
 def test_a_location_without_split_is_refused(tmp_path: Path) -> None:
     root, _ = make_scene_root(tmp_path / "scenes")
-    with pytest.raises(CaptureError, match="location 'place_a' is not in the split"):
+    with pytest.raises(CaptureError, match="'place_a' is not in"):
         plan_shards(root, lambda location: "dev" if location == "place_d" else "")
 
 

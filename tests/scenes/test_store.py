@@ -36,15 +36,15 @@ def test_inverse_depth_is_restored_within_half_a_step(tmp_path: Path, u: np.ndar
     path = tmp_path / "inv_depth.png"
     step = store.write_inv_depth(path, u, unit)
     back = store.read_inv_depth(path)
-    assert back.unit == unit and back.inv_depth.dtype == np.float32
-    np.testing.assert_array_equal(np.isnan(back.inv_depth), np.isnan(u))
+    assert store.read_coded_map(path, "inv_depth", "").unit == unit and back.dtype == np.float32
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(u))
     finite = np.isfinite(u)
     rounding = np.spacing(np.abs(u[finite]))
-    assert (np.abs(back.inv_depth[finite].astype(np.float64) - u[finite]) <= 0.5000001 * step + rounding).all()
+    assert (np.abs(back[finite].astype(np.float64) - u[finite]) <= 0.5000001 * step + rounding).all()
     infinity = np.isneginf(u)
     if infinity.any():
         lowest = 0.0 if unit == "1/m" or not finite.any() else u[finite].min()
-        np.testing.assert_allclose(back.inv_depth[infinity], lowest, rtol=1e-6)
+        np.testing.assert_allclose(back[infinity], lowest, rtol=1e-6)
 
 
 def test_codes_by_hand(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_constant_and_an_unknown_map(tmp_path: Path) -> None:
     for value in (0.37, np.nan):
         u = np.full((3, 4), value, dtype=np.float32)
         store.write_inv_depth(path, u, "1/m")
-        np.testing.assert_allclose(store.read_inv_depth(path).inv_depth, u)
+        np.testing.assert_allclose(store.read_inv_depth(path), u)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_foreign_png_is_refused_by_name(tmp_path: Path, pixels: np.ndarray, te
 
 def test_the_good_text_is_good(tmp_path: Path) -> None:
     path = png_with(tmp_path / "u.png", np.full((2, 2), 4, np.uint16), GOOD_TEXT)
-    assert (store.read_inv_depth(path).inv_depth == 1.0).all()
+    assert (store.read_inv_depth(path) == 1.0).all()
 
 
 def test_missing_truncated_and_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_a_file_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: Any
         *([] if name is None else [{"confidence": name}]),
     ]
     for changes in hostile:
-        with pytest.raises(CaptureError, match="expected a plain name inside the scene folder"):
+        with pytest.raises(CaptureError, match="plain name"):
             store.read_scene(damaged(tmp_path, **changes))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mddnet.optics import signed_defocus_px
-from mddnet.predict.fusion import inv_depth_scale
+from mddnet.predict.metric_scale import inv_depth_scale
 from mddnet.predict.prediction import Prediction, SmallMaps
 from mddnet.types import LensLawFit, Photo, UInt8Array
 
@@ -17,7 +17,7 @@ class LawModel:
 
     name, version = "law", "1"
 
-    def predict(self, x: Photo, /, *, refine: bool = False) -> Prediction:
+    def predict(self, x: Photo, /, *, refine: bool = False, depth_prior: None = None) -> Prediction:
         red = x.pixels[:, :, 0].astype(np.float32) / np.float32(255)
         signed = signed_defocus_px(red, U_FOCUS, KAPPA_PX).astype(np.float32)
         scale = inv_depth_scale(LensLawFit(True, U_FOCUS, KAPPA_PX, 0.1), x.lens)

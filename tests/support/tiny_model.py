@@ -6,38 +6,50 @@ import json
 from pathlib import Path
 
 CONFIG = {
-    "format": 1,
+    "format": 2,
     "name": "tiny",
     "version": "7",
     "input": {"long_side": 512, "multiple": 32},
     "defocus_cap_px": 40.0,
-    "outputs": ["inv_depth", "defocus_px", "sign_logit"],
 }
+MAPS = ("inv_depth", "inv_depth_log_sigma", "defocus_px", "defocus_log_sigma", "sign_logit")
 
 
 def write_tiny_model(folder: Path) -> None:
     """Write the model into an empty folder; the package onnx makes its graph."""
     import onnx
 
-    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    node, value, constant = onnx.helper.make_node, onnx.helper.make_tensor_value_info, onnx.helper.make_tensor
+    number, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
     nodes = [
-        node("Slice", ["image", "zero", "one", "one"], ["inv_depth"]),
+        node("Slice", ["image", "zero", "one", "one"], ["red"]),
+        node("AveragePool", ["red"], ["inv_depth"], kernel_shape=[4, 4], strides=[4, 4]),
         node("Sub", ["u_focus", "inv_depth"], ["behind"]),
         node("Mul", ["behind", "kappa"], ["sign_logit"]),
         node("Abs", ["sign_logit"], ["defocus_px"]),
+        node("Mul", ["behind", "nothing"], ["zeros"]),
+        node("Add", ["zeros", "log_sigma"], ["inv_depth_log_sigma"]),
+        node("Add", ["zeros", "log_sigma"], ["defocus_log_sigma"]),
+        node("ReduceMean", ["image", "rows_and_columns"], ["colour"], keepdims=0),
+        node("Slice", ["colour", "zero", "one", "one"], ["mean_red"]),
+        node("Concat", ["colour", "mean_red"], ["four"], axis=1),
+        node("Mul", ["four", "nothing"], ["camera"]),
     ]
     constants = [
-        onnx.helper.make_tensor("zero", onnx.TensorProto.INT64, [1], [0]),
-        onnx.helper.make_tensor("one", onnx.TensorProto.INT64, [1], [1]),
-        onnx.helper.make_tensor("u_focus", onnx.TensorProto.FLOAT, [1], [0.5]),
-        onnx.helper.make_tensor("kappa", onnx.TensorProto.FLOAT, [1], [20.0]),
+        constant("zero", whole, [1], [0]),
+        constant("one", whole, [1], [1]),
+        constant("rows_and_columns", whole, [2], [2, 3]),
+        constant("u_focus", number, [1], [0.5]),
+        constant("kappa", number, [1], [20.0]),
+        constant("nothing", number, [1], [0.0]),
+        constant("log_sigma", number, [1], [-2.0]),
     ]
-    size = ["batch", None, "height", "width"]
+    size = ["batch", None, "rows", "columns"]
     graph = onnx.helper.make_graph(
         nodes,
         "tiny",
-        [value("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])],
-        [value(name, onnx.TensorProto.FLOAT, size) for name in ("inv_depth", "defocus_px", "sign_logit")],
+        [value("image", number, ["batch", 3, "height", "width"])],
+        [*(value(name, number, size) for name in MAPS), value("camera", number, ["batch", 4])],
         constants,
     )
     # Slice takes axes as its fourth input: starts [0], ends [1], axes [1].

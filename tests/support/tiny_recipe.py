@@ -8,7 +8,7 @@ from typing import Any
 
 from mddnet.config import Recipe
 
-WIDTHS = (32, 24, 16, 8)
+WIDTHS = (32, 24, 16)
 
 
 def tiny_recipe(
@@ -29,6 +29,7 @@ def tiny_recipe(
                 "scenes": scenes,
                 "split": split,
                 "crop": [64, 64],
+                "late_crop": [64, 96],
                 "batch_size": 2,
                 "workers": 0,
                 "mixture": {"focal_stacks": 1.0},

@@ -16,7 +16,7 @@ from tests.support.tiny_recipe import tiny_recipe  # noqa: E402
 from mddnet.config import Recipe  # noqa: E402
 from mddnet.errors import RecipeError  # noqa: E402
 from mddnet.train import loop  # noqa: E402
-from mddnet.train.early_stopping import EarlyStopping  # noqa: E402
+from mddnet.train.record import EarlyStopping  # noqa: E402
 from mddnet.train.scenes import Scenes, open_run_scenes  # noqa: E402
 
 
@@ -79,5 +79,5 @@ def test_patience_without_held_out_scenes_is_refused(tmp_path: Path) -> None:
     root, split = make_scene_root(tmp_path / "scenes")
     recipe = _recipe(root, split, tmp_path / "run")
     sides = open_run_scenes(recipe)
-    with pytest.raises(RecipeError, match="no scene is held out"):
+    with pytest.raises(RecipeError, match="held out"):
         loop.train(recipe, "cpu", Scenes(sides.train, []))

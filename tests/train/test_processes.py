@@ -48,7 +48,7 @@ def test_number_of_processes_comes_from_the_launcher(
 
 
 def test_flags_that_contradict_the_launcher_are_refused() -> None:
-    with pytest.raises(TrainingError, match="--devices 2 --nodes 2, but the launcher started 3 processes on each of 2"):
+    with pytest.raises(TrainingError, match=r"--devices 2 --nodes 2, .* 3 processes .* 2"):
         processes_of(TORCHRUN, 2)
     with pytest.raises(TrainingError, match="WORLD_SIZE is 'many'"):
         processes_of({**TORCHRUN, "WORLD_SIZE": "many"})
@@ -106,10 +106,10 @@ def test_a_run_of_two_processes(scenes, tmp_path: Path) -> None:
         "data.batch_size=2",
         "data.workers=0",
         "data.mixture={focal_stacks=1.0}",
-        "data.scale_range=[0.5, 1.0]",
+        "data.late_crop=[64, 64]",
         'model.encoder="resnet10t"',
         "model.pretrained=false",
-        "model.decoder_channels=[16, 16, 16, 16]",
+        "model.decoder_channels=[16, 16, 16]",
         "optim.steps=4",
         "optim.warmup_steps=1",
         f"train.out={tmp_path / 'run'}",
@@ -128,5 +128,5 @@ def test_a_run_of_two_processes(scenes, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [2, 4] and float(rows[-1]["dev_depth_ordinal"]) > 0
     assert (tmp_path / "run" / "model" / "card.md").is_file()
-    with pytest.raises(ModelError, match="made by 2 processes, now 1 process"):
+    with pytest.raises(ModelError, match="2 processes, now 1 "):
         train(recipe, "cpu")

@@ -105,7 +105,7 @@ def test_two_hosts_train_from_shards_and_resume(hosts: None, tmp_path: Path) -> 
         made = Recipe.model_validate(
             {
                 "name": "hosts",
-                "model": {"encoder": "resnet10t", "pretrained": False, "decoder_channels": [16, 16, 16, 16]},
+                "model": {"encoder": "resnet10t", "pretrained": False, "decoder_channels": [16, 16, 16]},
                 "data": {
                     "shards": [f"{tmp_path}/shards/train-*.tar"],
                     "scenes": root,
@@ -113,9 +113,8 @@ def test_two_hosts_train_from_shards_and_resume(hosts: None, tmp_path: Path) -> 
                     "crop": [64, 64],
                     "batch_size": 2,
                     "workers": 1,
-                    "pair_share": 0.0,
                     "shuffle": 4,
-                    "scale_range": [0.5, 1.0],
+                    "late_crop": [64, 64],
                 },
                 "optim": {"steps": 6, "warmup_steps": 1},
                 "train": {"out": tmp_path / name, "log_every": 2, "save_every": 3, "validate_every": 0, "threads": 1},

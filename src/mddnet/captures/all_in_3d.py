@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from mddnet.captures.description import Description, Number, Positive, PositiveOrNull, Text, parse
-from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
-from mddnet.captures.rgbd import read_rgb_file
+from mddnet.captures.kind import Kind, UnusableCapture
+from mddnet.captures.rgbd import ListedImage, read_rgb_file
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import read_json_object
 from mddnet.io.npy_file import read_numbers
@@ -59,10 +59,12 @@ class AllIn3dFacts(Description):
 
 
 @dataclass(frozen=True, slots=True)
-class AllIn3dScene(ListedCapture):
-    """The files, sorted by position, and the facts of one scene, named after its number or folder."""
+class AllIn3dScene(ListedImage):
+    """The files, sorted by position, and the facts of one scene, named after its number or folder.
 
-    sharp: Path
+    The image is the all-in-focus image.
+    """
+
     depth: Path
     mask: Path
     focus_depths: Path
@@ -73,25 +75,19 @@ class AllIn3dScene(ListedCapture):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (self.sharp, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
+        return (self.image, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
 
     @property
     def facts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("focal_mm", "aperture_px", "offset_change_mm")}
-
-    def read_sharp(self, notes: list[str] | None = None) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
-        return read_rgb_file(self.sharp, notes)
 
     def read_frame(self, index: int, shape: tuple[int, ...], notes: list[str] | None = None) -> UInt8Array:
         """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB, of the ``shape`` of the all-in-focus image."""
         path = self.frames[index].path
         pixels = read_rgb_file(path, notes)
         if pixels.shape != shape:
-            raise CaptureError(
-                f"{path}: {pixels.shape[1]} x {pixels.shape[0]} pixels; expected {shape[1]} x {shape[0]} like "
-                f"{self.sharp}"
-            )
+            size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels; expected {shape[1]} x {shape[0]}"
+            raise CaptureError(f"{path}: {size} like {self.image}")
         return pixels
 
     def read_depth_m(self, shape: tuple[int, ...]) -> Float32Array:
@@ -99,7 +95,7 @@ class AllIn3dScene(ListedCapture):
         depth_mm, mask = read_numbers(self.depth), read_numbers(self.mask)
         for path, array in ((self.depth, depth_mm), (self.mask, mask)):
             if array.shape != shape[:2]:
-                raise CaptureError(f"{path}: shape {array.shape}; expected {shape[:2]} like {self.sharp}")
+                raise CaptureError(f"{path}: shape {array.shape}; expected {shape[:2]} like {self.image}")
         measured = mask == MEASURED
         if not measured.any():
             raise CaptureError(

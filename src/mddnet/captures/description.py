@@ -169,8 +169,7 @@ NumbersOrNull = Annotated[
 ]
 File = Annotated[Path, PlainValidator(_file)]
 Files = Annotated[tuple[Path, ...], _files(0)]
-FilesBelow = Annotated[tuple[Path, ...], _files(1)]
-"""At most one level below."""
+FilesBelow = Annotated[tuple[Path, ...], _files(1)]  # at most one level below
 
 
 class CaptureDescription(Description):

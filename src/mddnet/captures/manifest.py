@@ -14,18 +14,18 @@ from mddnet.io.json_fields import MAX_NAME_BYTES, display, is_writable_text
 Capture = TypeVar("Capture", bound=ListedCapture)
 
 
-def manifest_rows(root: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of ``root/manifest.csv`` with a text in each of ``columns``, and their line for messages."""
-    path = root / "manifest.csv"
+def manifest_rows(
+    root: Path, columns: Sequence[str], file: str = "manifest.csv"
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of ``root/file`` with a text in each of ``columns``, and their line for messages."""
+    path = root / file
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
-            rows = list(reader)
-            header = reader.fieldnames or []
+            rows, header = list(reader), reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CaptureError(f"{path}: not a readable manifest ({error}); expected a CSV file with a header") from error
-    missing = [c for c in columns if c not in header]
-    if missing:
+    if missing := [c for c in columns if c not in header]:
         raise CaptureError(
             f"{path}: no column {', '.join(missing)}; the header is {display(', '.join(header)) if header else 'empty'}"
         )

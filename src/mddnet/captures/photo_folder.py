@@ -12,27 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from mddnet.captures.kind import Kind, ListedCapture
+from mddnet.captures.kind import Kind
 from mddnet.captures.manifest import check_unique, manifest_rows, path_inside
-from mddnet.captures.rgbd import read_rgb_file
+from mddnet.captures.rgbd import ListedImage
 from mddnet.errors import CaptureError
-from mddnet.types import UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
-class SharpPhoto(ListedCapture):
+class SharpPhoto(ListedImage):
     """An all-in-focus photo, and another photo whose pieces may be pasted in front of it."""
 
-    image: Path
     other: SharpPhoto | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
         return (self.image,) if self.other is None else (self.image, self.other.image)
-
-    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
-        return read_rgb_file(self.image, notes)
 
 
 def list_photos(root: Path) -> list[SharpPhoto]:

@@ -54,10 +54,20 @@ MULTIVIEW_CODES = {"ordinal": DepthCodes("ordinal", "uint16", 60000)}
 
 
 @dataclass(frozen=True, slots=True)
-class RgbdFrame(ListedCapture):
-    """A colour image and its measured or estimated depth map; ``note`` describes its quality."""
+class ListedImage(ListedCapture):
+    """A listed capture with a colour image."""
 
     image: Path
+
+    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
+        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
+        return read_rgb_file(self.image, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class RgbdFrame(ListedImage):
+    """A colour image and its measured or estimated depth map; ``note`` describes its quality."""
+
     depth: Path
     codes: DepthCodes
     note: str
@@ -73,10 +83,6 @@ class RgbdFrame(ListedCapture):
     @property
     def facts(self) -> dict[str, str]:
         return {"unit": self.unit, "note": self.note}
-
-    def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
-        """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
-        return read_rgb_file(self.image, notes)
 
     def read_inv_depth(self, notes: list[str] | None = None) -> Float32Array:
         """(H, W) float32 in ``unit``, larger is nearer, NaN where unknown; CaptureError if the file is unusable.
@@ -204,5 +210,16 @@ KINDS = (
         frames_rendered=3,
         reader=list_pseudo,
         folders=("pseudo",),
+    ),
+    Kind(
+        name="multiview",
+        title="Multi-view",
+        capture="multiview",
+        order=9,
+        share=0.1,
+        builder="mddnet.scenes.sparse_scene:build_multiview_scene",
+        frames_measured=1,
+        reader=list_multiview,
+        folders=("depth/multiview",),
     ),
 )

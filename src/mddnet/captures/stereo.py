@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from mddnet.captures.kind import Kind, ListedCapture
+from mddnet.captures.kind import Kind
 from mddnet.captures.manifest import check_unique, file_inside, manifest_rows
-from mddnet.captures.rgbd import oriented_like, read_codes, read_rgb_file
+from mddnet.captures.rgbd import ListedImage, oriented_like, read_codes
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import display
@@ -44,10 +44,9 @@ class StereoCalibration:
 
 
 @dataclass(frozen=True, slots=True)
-class StereoScene(ListedCapture):
+class StereoScene(ListedImage):
     """The left image of a stereo pair with its disparity map."""
 
-    image: Path
     disparity: Path
     unit: InvDepthUnit  # unit of :meth:`read_inv_depth`
     calibration: StereoCalibration | None  # for metric depth; None if incomplete
@@ -64,7 +63,7 @@ class StereoScene(ListedCapture):
 
     def read_rgb(self, notes: list[str] | None = None) -> UInt8Array:
         """(H, W, 3) uint8, sRGB, dark images brightened; as :meth:`RgbdFrame.read_rgb`."""
-        image = read_rgb_file(self.image, notes)
+        image = ListedImage.read_rgb(self, notes)
         return brightened(image) if self.dark else image
 
     def read_inv_depth(self, notes: list[str] | None = None) -> Float32Array:  # as of RgbdFrame

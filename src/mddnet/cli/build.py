@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, OutFolder, Whole, wrong_kind, wrong_split
+from mddnet.cli.flags import Count, KindNames, OutFolder, SplitFile, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -28,10 +28,10 @@ def build(
     jobs: Annotated[Count, Parameter(name=["--jobs", "-j"])] = 1,
     ray: str | None = None,
     frames: Count | None = None,
-    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    only: KindNames | None = None,
     limit: Count | None = None,
     seed: Whole = 0,
-    split: Path | None = None,
+    split: SplitFile | None = None,
     rebuild: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Build scenes (sharp image, inverse depth, focused frames) from captures.
@@ -40,35 +40,20 @@ def build(
     the reasons. The command can be interrupted at any time: run it again to resume. Scenes whose captures have not
     changed are kept.
 
-    Parameters
-    ----------
-    sources
-        Data roots (with captures/, depth/, photos/, all_in_3d/ or pseudo/ inside), capture folders (with capture.json
-        inside), or ALL-in-3D in its published layout.
-    out
-        Folder for the scenes; created if missing.
-    jobs
-        Number of processes.
-    ray
-        Build on the Ray cluster with this address, such as HOST:6379 or auto (extra ray). All its machines must see
-        sources and OUT under the same paths.
-    frames
-        Focused frames per rendered scene; the default depends on the kind.
-    only
-        Build only this kind of captures, by the name of its folder in OUT; may be repeated.
-    limit
-        Maximum number of scenes per kind and source.
-    seed
-        Random seed for rendered scenes.
-    split
-        CSV file with place,split; by default split.csv of the first source that has one.
-    rebuild
-        Rebuild scenes even if nothing has changed.
+    Args:
+        sources: Data roots (with captures/, depth/, photos/, views/, all_in_3d/ or pseudo/ inside), capture folders
+            (with capture.json inside), or ALL-in-3D in its published layout.
+        out: Folder for the scenes; created if missing.
+        jobs: Number of processes.
+        ray: Build on the Ray cluster with this address, such as HOST:6379 or auto (extra ray). All its machines must
+            see sources and OUT under the same paths.
+        frames: Focused frames per rendered scene; the default depends on the kind.
+        only: Build only this kind of captures, by the name of its folder in OUT; may be repeated.
+        limit: Maximum number of scenes per kind and source.
+        seed: Random seed for rendered scenes.
+        split: CSV file with place,split; by default split.csv of the first source that has one.
+        rebuild: Rebuild scenes even if nothing has changed.
     """
-    if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
-        print(f"mddnet build: {wrong}", file=sys.stderr)
-        return 2
-
     if ray is not None:
         if jobs != 1:
             print("mddnet build: --jobs is for local processes; remove it, or remove --ray", file=sys.stderr)
@@ -125,24 +110,20 @@ def _run(console: Console, rows: list[BuildRow], results: Generator[BuildRow], t
 
 def _print_tables(console: Console, rows: Sequence[BuildRow], split_of: Callable[[str], str]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from mddnet.kinds import KINDS
     from mddnet.types import SPLITS
 
     def table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
-        result = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in texts:
-            result.add_column(name, overflow="fold", no_wrap=True)
-        for name in numbers:
-            result.add_column(name, justify="right")
-        return result
+        columns = [Column(name, overflow="fold", no_wrap=True) for name in texts]
+        columns += [Column(name, justify="right") for name in numbers]
+        return Table(*columns, title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
     real = [row for row in rows if row.record is not None and KINDS[row.kind].real]
     if real:
-        output = table(
-            "scenes from real captures", ("scene", "split", "unit"), ("frames", "kappa px", "error", "unknown", "state")
-        )
+        numbers = ("frames", "kappa px", "error", "unknown", "state")
+        output = table("scenes from real captures", ("scene", "split", "unit"), numbers)
         for row in sorted(real, key=lambda row: (KINDS[row.kind].order, row.name)):
             output.add_row(*_scene_cells(row, split_of))
         console.print(output)

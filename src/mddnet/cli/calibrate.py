@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count
+from mddnet.cli.flags import Count, File
 
 if TYPE_CHECKING:
     from mddnet.scenes.capture_calibration import CaptureCalibration, Quantity
@@ -21,7 +22,7 @@ def calibrate(
     /,
     *,
     limit: Count | None = None,
-    json_out: Annotated[Path | None, Parameter(name="--json")] = None,
+    json_out: Annotated[File | None, Parameter(name="--json")] = None,
 ) -> int:
     """Calibrate the lens of captures by re-rendering their frames, with 95 % intervals.
 
@@ -30,23 +31,13 @@ def calibrate(
     or over the whole sweep if the dioptres are unknown). If a capture does not determine these numbers, the reason is
     printed and the exit code is 1.
 
-    Parameters
-    ----------
-    sources
-        Capture folders (with capture.json inside, of kind rig or focal_stack), or folders that hold some.
-    limit
-        Maximum number of captures per kind and source.
-    json_out
-        Also write the results to this JSON file.
+    Args:
+        sources: Capture folders (with capture.json inside, of kind rig or focal_stack), or folders that hold some.
+        limit: Maximum number of captures per kind and source.
+        json_out: Also write the results to this JSON file.
     """
-    if json_out is not None and json_out.is_dir():
-        print(f"mddnet calibrate: --json {json_out} is a folder; expected a file", file=sys.stderr)
-        return 2
-
-    # Imported after the flags are checked, so that usage errors are reported at once.
-    from rich.console import Console
-    from rich.progress import track
-
+    from mddnet.cli.progress import with_progress
+    from mddnet.io.atomic import atomic_write_text, plain_json
     from mddnet.kinds import KINDS
     from mddnet.scenes.capture_calibration import calibrate_task, pooled
     from mddnet.scenes.plan import plan_build
@@ -54,9 +45,8 @@ def calibrate(
     plan = plan_build(sources, [name for name, kind in KINDS.items() if kind.calibrator], limit)
     for row in plan.failures:
         print(f"mddnet: {row.reason}", file=sys.stderr)
-    console = Console(stderr=True)
     results: list[CaptureCalibration] = []
-    for task in track(plan.tasks, "calibrating", console=console, disable=not console.is_terminal, transient=True):
+    for task in with_progress("calibrating", plan.tasks, len(plan.tasks)):
         result = calibrate_task(task)
         results.append(result)
         _print(result)
@@ -64,7 +54,9 @@ def calibrate(
     if means:
         print(f"all rig captures: {', '.join(_text(q) for q in means)} (95 %)")
     if json_out is not None:
-        _write(json_out, results, means)
+        captures = [{"group": (facts := asdict(result)).pop("kind"), **facts} for result in results]
+        data = plain_json({"captures": captures, "rig": [asdict(q) for q in means]})
+        atomic_write_text(json_out, json.dumps(data, indent=1) + "\n")
     return 1 if plan.failures or any(result.reason for result in results) else 0
 
 
@@ -82,13 +74,3 @@ def _print(result: CaptureCalibration) -> None:
     values = ", ".join(_text(quantity) for quantity in result.quantities)
     remark = f"; {result.remark}" if result.remark else ""
     print(f"{result.name}: {values} (95 %); re-rendering error {result.error_fraction:.2f}{remark}", flush=True)
-
-
-def _write(path: Path, results: list[CaptureCalibration], means: tuple[Quantity, ...]) -> None:
-    from dataclasses import asdict
-
-    from mddnet.io.atomic import atomic_write_text, plain_json
-
-    captures = [{"group": (row := asdict(result)).pop("kind"), **row} for result in results]
-    data = plain_json({"captures": captures, "rig": [asdict(q) for q in means]})
-    atomic_write_text(path, json.dumps(data, indent=1) + "\n")

@@ -34,6 +34,7 @@ def demo(
         Largest accepted file, in megabytes.
     """
     from mddnet.demo.app import serve
+    from mddnet.demo.examples import example_photos
     from mddnet.demo.jobs import Jobs
     from mddnet.demo.scratch import Scratch
     from mddnet.demo.upload import Limits
@@ -43,7 +44,9 @@ def demo(
     predictor = load(model, threads)
     scratch = Scratch(limits.temp_mb, limits.temp_age_s)
     try:
-        serve(Jobs(predictor, limits, scratch), host, port)
+        jobs = Jobs(predictor, limits, scratch, threads)
+        jobs.example(next(iter(example_photos())))  # the first visitor need not wait
+        serve(jobs, host, port)
     finally:
         scratch.close()
     return 0

@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from mddnet.cli.flags import POSITIVE, Count, OutFolder, Positive
 
 if TYPE_CHECKING:
+    from mddnet.evaluate.datasets.record import Dataset
     from mddnet.evaluate.result import Evaluation
     from mddnet.evaluate.run import OnProgress
-    from mddnet.metrics import AlignmentChoice
     from mddnet.predict.predictor import Model
 
 
@@ -26,15 +26,14 @@ class EvaluateOptions:
     Attributes:
         scenes: Folder of scenes built by mddnet build.
         data: Folder of the captures, with split.csv and pairs/.
-        dataset: A public data set instead of captures: all-in-3d, nyu-mat, nyu-png, kitti, middlebury-2014,
-            middlebury-2006, ddff12, syndof, rtf.
+        dataset: A public data set instead of captures: nyu-mat, nyu-png, kitti, middlebury-2014, ddff12, syndof.
         root: Folder of the data set, in the layout of its authors.
         split: Split of the captures.
         only: Parts to measure, separated by commas: focal_stacks, light_fields, rgbd, stereo, all_in_3d, rigs, pairs,
             coc_slope, psf_shapes; default all.
         speed: Measure the speed of the network at 384 x 512.
-        baseline: Another method to measure on the same photos; may be repeated. zhuo-sim or karaali-jung (two and one
-            seconds per photo; extra build), laplacian, tenengrad, local-variance, the path of an ONNX file with a
+        baseline: Another method to measure on the same photos; may be repeated. zhuo-sim (two seconds per photo;
+            extra build), laplacian, tenengrad, local-variance, the path of an ONNX file with a
             description of the same name ending in .toml in its folder, the folder of a transformers model (Depth
             Anything, DPT, GLPN, Depth Pro; extra baselines), or a model folder of mddnet.
         alignment: What is fitted to the truth before errors in metres are computed.
@@ -87,12 +86,6 @@ class EvaluateOptions:
             return f"--dataset {self.dataset}: expected --root, and no --scenes, --data, --only or --speed"
         return None
 
-    def alignment_choice(self) -> AlignmentChoice:
-        from mddnet.metrics import AlignmentChoice
-
-        kind, domain, method = self.alignment.replace("-", "_"), self.align_in.replace("-", " "), self.fit
-        return AlignmentChoice(kind, domain, method.replace("-", "_"))  # type: ignore[arg-type]
-
 
 def evaluate(
     model: str = "small",
@@ -109,19 +102,15 @@ def evaluate(
     tables list mask, crop, cap and alignment. docs/evaluation.md explains all metrics, docs/public-sets.md all data
     sets. report.html needs the extra report.
 
-    Parameters
-    ----------
-    model
-        A shipped model, or a model folder.
-    out
-        Folder for the results; created if missing.
+    Args:
+        model: A shipped model, or a model folder.
+        out: Folder for the results; created if missing.
     """
     from mddnet.evaluate import PARTS
 
     parts = PARTS if options.only is None else tuple(part.strip() for part in options.only.split(",") if part.strip())
-    unknown = [part for part in parts if part not in PARTS]
     wrong = options.wrong_usage()
-    if wrong is None and (unknown or not parts):
+    if wrong is None and not (parts and set(parts) <= set(PARTS)):
         wrong = f"--only {options.only}: expected some of {','.join(PARTS)}"
     if wrong is not None:
         print(f"mddnet evaluate: {wrong}", file=sys.stderr)
@@ -136,6 +125,7 @@ def evaluate(
     from mddnet.predict.predictor import load
 
     predictor = load(model, options.threads)
+    dataset = None if options.dataset is None else find_dataset(options.dataset)
     text = TextColumn("{task.description}", markup=False)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text)
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
@@ -144,39 +134,39 @@ def evaluate(
         def show(done: int, total: int, what: str) -> None:
             progress.update(task, completed=done, total=total, description=what)
 
-        evaluation = _evaluate(predictor, options, parts, show)
+        evaluation = _evaluate(predictor, options, parts, dataset, show)
     written = write_evaluation(evaluation, out)
     print_tables(evaluation, Console())
-    if options.dataset is not None:
-        print(find_dataset(options.dataset).origin())
+    if dataset is not None:
+        print(dataset.origin())
     print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
     for what, why in evaluation.failures:
         print(f"mddnet: {what}: {why}", file=sys.stderr)
     return 1 if evaluation.failures else 0
 
 
-def _evaluate(predictor: Model, options: EvaluateOptions, parts: tuple[str, ...], show: OnProgress) -> Evaluation:
+def _evaluate(
+    predictor: Model, options: EvaluateOptions, parts: tuple[str, ...], dataset: Dataset | None, show: OnProgress
+) -> Evaluation:
     from mddnet.evaluate import Options, evaluate_dataset, evaluate_model
     from mddnet.evaluate.baselines import find_baseline
-    from mddnet.evaluate.datasets import find_dataset
+    from mddnet.metrics import AlignmentChoice
 
-    chosen = Options(
-        seed=options.seed,
-        frames_per_scene=options.frames,
-        scenes_per_location=options.scenes_per_location,
-        alignment=options.alignment_choice(),
-        blur_threshold_px=options.blur_threshold,
-    )
-    dataset = None if options.dataset is None else find_dataset(options.dataset)
+    domain, fit = options.align_in.replace("-", " "), options.fit.replace("-", "_")
     shared: dict[str, Any] = {
         "name": f"{predictor.name} {predictor.version}",
-        "options": chosen,
+        "options": Options(
+            seed=options.seed,
+            frames_per_scene=options.frames,
+            scenes_per_location=options.scenes_per_location,
+            alignment=AlignmentChoice(options.alignment.replace("-", "_"), domain, fit),  # type: ignore[arg-type]
+            blur_threshold_px=options.blur_threshold,
+        ),
         "baselines": [find_baseline(name, options.threads) for name in options.baseline or ()],
         "on_progress": show,
     }
-    if dataset is None:
+    if dataset is None or options.root is None:  # wrong_usage requires both or neither
         where = options.scenes, options.data, options.split, parts
         return evaluate_model(predictor, *where, speed=options.speed, **shared)
-    assert options.root is not None
-    protocol: dict[str, Any] = {"limit": options.limit, "crop": options.crop, "cap_m": options.cap}
-    return evaluate_dataset(predictor, dataset, options.root, checksums=options.checksums, **protocol, **shared)
+    shared |= {"limit": options.limit, "crop": options.crop, "cap_m": options.cap, "checksums": options.checksums}
+    return evaluate_dataset(predictor, dataset, options.root, **shared)

@@ -22,23 +22,16 @@ def export(
     The result has model.onnx (any batch, height and width), config.json, the weights for further training, and the
     card.
 
-    Parameters
-    ----------
-    model
-        Trained weights: the folder `model` of a run, or another model with model.safetensors.
-    out
-        Target folder, whose card.md is kept if there is one; or a name that ends in .zip, for one file.
-    half
-        Store the weights as float16, which halves the files; an fp32 model still computes in float32.
-    precision
-        Number format of the computation. fp16 is for GPUs, int8 makes the file even smaller; neither is faster on
-        every processor. The differences of their maps from those of fp32 are measured and printed.
-    name
-        Name of the model; by default that of its recipe.
-    weights
-        Include model.safetensors, for further training. Prediction does not need it.
+    Args:
+        model: Trained weights: the folder `model` of a run, or another model with model.safetensors.
+        out: Target folder, whose card.md is kept if there is one; or a name that ends in .zip, for one file.
+        half: Store the weights as float16, which halves the files; an fp32 model still computes in float32.
+        precision: Number format of the computation. fp16 is for GPUs, int8 makes the file even smaller; neither is
+            faster on every processor. The differences of their maps from those of fp32 are measured and printed.
+        name: Name of the model; by default that of its recipe.
+        weights: Include model.safetensors, for further training. Prediction does not need it.
     """
-    from mddnet.export.package import export_model
+    from mddnet.export.onnx import export_model
     from mddnet.model.folder import CARD_FILE, GRAPH_FILE, model_folder, read_config
 
     path = export_model(model, out, half, name, precision, weights)
@@ -50,8 +43,8 @@ def export(
         d = stated["differences"]
         line += (
             f"; difference from fp32 on synthetic images: defocus {d['defocus_px_mean']:.2f} px on average (at most "
-            f"{d['defocus_px_largest']:.2f}), inverse depth {d['inv_depth_mean']:.4f} of 1, same sign at "
-            f"{d['same_side_share']:.1%} of the blurred pixels"
+            f"{d['defocus_px_largest']:.2f}), inverse depth {d['inv_depth_mean']:.4f} of its deviation, same sign at "
+            f"{d['same_sign_share']:.1%} of the blurred pixels"
         )
     print(line)
     if not (folder / CARD_FILE).is_file():

@@ -67,27 +67,28 @@ def _can_be_model(_: object, path: Path) -> None:
     (_can_be_file if path.suffix.lower() == ".zip" else _can_be_folder)(_, path)
 
 
+File = Annotated[Path, Parameter(validator=_can_be_file)]
 OutFile = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_file)]
 OutModel = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_model)]
 OutFolder = Annotated[Path, Parameter(name=["--out", "-o"], validator=_can_be_folder)]
 Port = Annotated[int, _valid(lambda value: 0 <= value <= 65535, "0 to 65535")]
 
 
-def wrong_split(split: Path | None) -> str | None:
-    """Error message for a missing ``--split`` file, or None."""
-    if split is None or split.is_file():
-        return None
-    return f"--split {split}: no such file; expected a CSV file with place,split"
+def _is_split(_: object, path: Path | None) -> None:
+    if path is not None and not path.is_file():
+        raise ValueError("No such file; expected a CSV file with place,split.")
 
 
-def wrong_kind(only: Sequence[str] | None) -> str | None:
-    """Error message for an unknown kind of ``--only``, or None."""
-    if not only:
-        return None
+def _are_kinds(_: object, names: Sequence[str] | None) -> None:
     from mddnet.kinds import KINDS  # imported here to keep --help fast
 
-    unknown = next((name for name in only if name not in KINDS), None)
-    return None if unknown is None else f"--only {unknown}: unknown kind of capture; expected one of {', '.join(KINDS)}"
+    unknown = next((name for name in names or () if name not in KINDS), None)
+    if unknown is not None:
+        raise ValueError(f"{unknown}: unknown kind of capture; expected one of {', '.join(KINDS)}.")
+
+
+SplitFile = Annotated[Path, Parameter(validator=_is_split)]
+KindNames = Annotated[list[str], Parameter(negative="", validator=_are_kinds)]
 
 
 @Parameter(name="*")

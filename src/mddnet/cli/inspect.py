@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import OutFile, Whole, wrong_split
+from mddnet.cli.flags import OutFile, SplitFile, Whole
 
 
 def inspect(
@@ -17,34 +17,21 @@ def inspect(
     *,
     out: OutFile,
     limit: Whole = 12,
-    split: Path | None = None,
+    split: SplitFile | None = None,
     decode: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Write a report of built scenes: one HTML page with pictures, histograms, rejections, licences and warnings.
 
     The page is self-contained. Damaged scenes are listed with their errors; the exit code is 1 if there are any.
 
-    Parameters
-    ----------
-    scenes
-        Folder of scenes written by mddnet build.
-    out
-        The page, for example report.html.
-    limit
-        Maximum number of scenes per kind with pictures; the tables list all scenes.
-    split
-        CSV file with place,split; by default build.csv in the folder of scenes.
-    decode
-        Decode every frame instead of reading its header; this finds truncated images.
+    Args:
+        scenes: Folder of scenes written by mddnet build.
+        out: The page, for example report.html.
+        limit: Maximum number of scenes per kind with pictures; the tables list all scenes.
+        split: CSV file with place,split; by default build.csv in the folder of scenes.
+        decode: Decode every frame instead of reading its header; this finds truncated images.
     """
-    if (wrong := wrong_split(split)) is not None:
-        print(f"mddnet inspect: {wrong}", file=sys.stderr)
-        return 2
-
-    # Imported after the flags are checked, so that usage errors are reported at once.
-    from rich.console import Console
-    from rich.progress import track
-
+    from mddnet.cli.progress import with_progress
     from mddnet.data.split import read_split
     from mddnet.errors import CaptureError, MddnetError
     from mddnet.scenes.build_tables import read_table, split_of_build
@@ -53,18 +40,15 @@ def inspect(
     from mddnet.scenes.inspect_page import write_report
     from mddnet.scenes.inspect_pictures import contact_sheet
 
-    console = Console(stderr=True)
-    silent = not console.is_terminal
     found = find_scenes(scenes)
     rejected = read_table(scenes / "rejected.csv")
     if not found and not rejected:
         raise CaptureError(f"{scenes}: no scene (a folder with scene.json) in it; build scenes with `mddnet build`")
     splits = split_of_build(scenes) if split is None else {**read_split(split)}
-    reading = track(found, "reading", console=console, disable=silent, transient=True)
-    results = [measured(scene, decode) for scene in reading]
+    results = [measured(scene, decode) for scene in with_progress("reading", found, len(found))]
     sheets = []
     chosen = evenly_chosen([result for result in results if isinstance(result, SceneFacts)], limit)
-    for facts in track(chosen, "pictures", console=console, disable=silent, transient=True):
+    for facts in with_progress("pictures", chosen, len(chosen)):
         try:
             sheets.append(contact_sheet(facts))
         except MddnetError as error:

@@ -30,31 +30,20 @@ def label(
     on the photo, its mirror image and its centre crop, and must order pixels consistently; for scenes with photographed
     frames, also consistently with depth from focus. An interrupted command can be repeated to continue.
 
-    Parameters
-    ----------
-    sources
-        Data roots (with photos/manifest.csv), and folders of built scenes, whose all-in-focus images are labelled.
-    teacher
-        The path of an ONNX file with a description of the same name ending in .toml in its folder, the folder of a
-        transformers model (Depth Anything, DPT; extra baselines), or a model folder of mddnet.
-    out
-        Data root for the results; created if missing.
-    mirror
-        Minimum share of pixel pairs in the same order in a photo and its mirror image.
-    middle
-        Minimum share of pixel pairs in the same order in a photo and its centre crop.
-    law
-        Minimum share of pixel pairs in the same order as depth from focus, where available.
-    known
-        Minimum share of pixels with similar depth in photo and mirror image.
-    limit
-        Largest number of photos of each source, spread evenly.
-    threads
-        Largest number of processor cores.
+    Args:
+        sources: Data roots (with photos/manifest.csv), and folders of built scenes, whose all-in-focus images are
+            labelled.
+        teacher: The path of an ONNX file with a description of the same name ending in .toml in its folder, the folder
+            of a transformers model (Depth Anything, DPT; extra baselines), or a model folder of mddnet.
+        out: Data root for the results; created if missing.
+        mirror: Minimum share of pixel pairs in the same order in a photo and its mirror image.
+        middle: Minimum share of pixel pairs in the same order in a photo and its centre crop.
+        law: Minimum share of pixel pairs in the same order as depth from focus, where available.
+        known: Minimum share of pixels with similar depth in photo and mirror image.
+        limit: Largest number of photos of each source, spread evenly.
+        threads: Largest number of processor cores.
     """
-    from rich.console import Console
-    from rich.progress import track
-
+    from mddnet.cli.progress import with_progress
     from mddnet.errors import ModelError
     from mddnet.evaluate.baselines import find_baseline
     from mddnet.evaluate.label import label_photos, plan_labels, teacher_digest
@@ -65,13 +54,11 @@ def label(
     method = find_baseline(teacher, threads)
     if not can_estimate(method, "depth"):
         raise ModelError(f"{teacher}: estimates {', '.join(method.quantities)}; expected inv_depth or depth_m")
-    console = Console(stderr=True)
     states: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     checks = Checks(mirror, middle, law, known)
     with closing(label_photos(tasks, method, teacher_digest(teacher, method), out, checks)) as rows:
-        shown = track(rows, "labelling", len(tasks), console=console, disable=not console.is_terminal, transient=True)
-        for row in shown:
+        for row in with_progress("labelling", rows, len(tasks)):
             states[row.state] += 1
             if row.state == "failed":
                 print(f"mddnet: {row.task.source}/{row.task.name}: {row.reason}", file=sys.stderr)

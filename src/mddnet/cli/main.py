@@ -22,7 +22,7 @@ VERBS = {
     "predict": "Predict depth and defocus of photos.",
     "refocus": "Give photos more or less blur, or another plane of focus.",
     "stack": "Depth and an all-in-focus image from a focal stack.",
-    "fuse": "The same from two photos, one focused near and one far.",
+    "fuse": "Depth and an all-in-focus image from two photos, one focused near and one far.",
     "build": "Build training scenes from captures.",
     "calibrate": "Calibrate the lens of a rig or of focal stacks.",
     "inspect": "Write a report of built scenes.",

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import Count, OutFolder, wrong_kind, wrong_split
+from mddnet.cli.flags import Count, KindNames, OutFolder, SplitFile
 
 
 def shards(
@@ -16,8 +16,8 @@ def shards(
     /,
     *,
     out: OutFolder,
-    split: Path | None = None,
-    only: Annotated[list[str] | None, Parameter(negative="")] = None,
+    split: SplitFile | None = None,
+    only: KindNames | None = None,
     shard_mb: Count = 256,
     jobs: Annotated[Count, Parameter(name=["--jobs", "-j"])] = 1,
 ) -> int:
@@ -26,24 +26,14 @@ def shards(
     Writes train-NNNNNN.tar and dev-NNNNNN.tar, split by location, licences.csv, shards.json and, last, SHA256SUMS. The
     same scenes give the same bytes. The command can be interrupted at any time: run it again to resume.
 
-    Parameters
-    ----------
-    scenes
-        Folder of scenes written by mddnet build.
-    out
-        Folder for the shards; created if missing.
-    split
-        CSV file with place,split; by default build.csv in the folder of scenes.
-    only
-        Use only scenes of this kind of captures; may be repeated.
-    shard_mb
-        Maximum size of a shard, in MiB.
-    jobs
-        Number of processes.
+    Args:
+        scenes: Folder of scenes written by mddnet build.
+        out: Folder for the shards; created if missing.
+        split: CSV file with place,split; by default build.csv in the folder of scenes.
+        only: Use only scenes of this kind of captures; may be repeated.
+        shard_mb: Maximum size of a shard, in MiB.
+        jobs: Number of processes.
     """
-    if (wrong := wrong_split(split) or wrong_kind(only)) is not None:
-        print(f"mddnet shards: {wrong}", file=sys.stderr)
-        return 2
     if out.resolve() == scenes.resolve():
         print(f"mddnet shards: --out {out} is the folder of scenes; expected another one", file=sys.stderr)
         return 2

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mddnet.cli.flags import OutFolder, wrong_split
+from mddnet.cli.flags import Count, OutFolder, SplitFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mddnet.train.processes import Processes
 
@@ -23,13 +23,13 @@ def train(
     data: Path | None = None,
     start: Annotated[str | None, Parameter(name="--from")] = None,
     out: OutFolder | None = None,
-    split: Path | None = None,
-    steps: int | None = None,
+    split: SplitFile | None = None,
+    steps: Count | None = None,
     check: Annotated[bool, Parameter(negative="")] = False,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     accelerator: str = "auto",
-    devices: int | None = None,
-    nodes: int | None = None,
+    devices: Count | None = None,
+    nodes: Count | None = None,
 ) -> int:
     """Train a network by a recipe or on a folder of scenes; resume an interrupted run.
 
@@ -38,39 +38,35 @@ def train(
     them, and OUT/model is a complete model for mddnet predict --model. Ctrl-C or a crash loses at most the steps since
     the last checkpoint; the same command resumes the run.
 
-    Parameters
-    ----------
-    recipe
-        The recipe, a TOML file such as recipes/small.toml.
-    data
-        Folder of scenes that mddnet build wrote, to train on without a recipe.
-    start
-        With --data: the model to start from: a shipped one such as small, a model folder or a .zip of one,
-        hf://owner/name, or the folder of a run.
-    out
-        With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder model.
-    split
-        With --data: CSV file with place,split (train or dev). By default split.csv in the folder; without it, a fifth
-        of the locations is held out.
-    steps
-        With --data: training steps; by default they depend on the number of frames.
-    check
-        With --data: list the content of the folder and stop.
-    set_
-        Override a setting of the recipe: section.key=value. May be repeated.
-    accelerator
-        Device: auto, cpu, cuda, mps.
-    devices
-        With a recipe: processes per machine, one per GPU if there are GPUs; each takes data.batch_size crops per step.
-        By default 1, or as many as torchrun or srun started.
-    nodes
-        With a recipe: number of machines; by default that of torchrun or srun.
+    Args:
+        recipe: The recipe, a TOML file such as recipes/small.toml.
+        data: Folder of scenes that mddnet build wrote, to train on without a recipe.
+        start: With --data: the model to start from: a shipped one such as small, a model folder or a .zip of one,
+            hf://owner/name, or the folder of a run.
+        out: With --data: folder of the run; it gets recipe.toml, split.csv, scenes.csv, held_out.csv and the folder
+            model.
+        split: With --data: CSV file with place,split (train, dev or calib). By default split.csv in the folder; without
+            it, a fifth of the locations is held out.
+        steps: With --data: training steps; by default they depend on the number of frames.
+        check: With --data: list the content of the folder and stop.
+        set_: Override a setting of the recipe: section.key=value. May be repeated.
+        accelerator: Device: auto, cpu, cuda, mps.
+        devices: With a recipe: processes per machine, one per GPU if there are GPUs; each takes data.batch_size crops
+            per step. By default 1, or as many as torchrun or srun started.
+        nodes: With a recipe: number of machines; by default that of torchrun or srun.
     """
-    with_data: dict[str, object] = {"--from": start, "--out": out, "--split": split, "--steps": steps, "--check": check}
-    wrong = _wrong_usage(recipe, data, with_data, {"--devices": devices, "--nodes": nodes})
-    if wrong is None and steps is not None and steps < 1:
-        wrong = f"--steps is {steps}; expected at least 1"
-    wrong = wrong or wrong_split(split)
+    wrong: str | None
+    if (recipe is None) == (data is None):
+        found = "neither is given" if recipe is None else "both are given"
+        wrong = f"{found}; expected a recipe, or --data with a folder that mddnet build wrote"
+    elif data is None:
+        flags = {"--from": start, "--out": out, "--split": split, "--steps": steps, "--check": check}
+        wrong = _first_given(flags, "needs --data; with a recipe, use --set")
+    elif out is None and not check:
+        wrong = "no --out; expected a folder for the run, such as -o my_model"
+    else:
+        needs = "needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
+        wrong = _first_given({"--devices": devices, "--nodes": nodes}, needs)
     if wrong is not None:
         print(f"mddnet train: {wrong}", file=sys.stderr)
         return 2
@@ -88,24 +84,9 @@ def train(
     return _train_on_data(data, start, None if check else out, split, steps, set_ or [], accelerator)
 
 
-def _wrong_usage(
-    recipe: Path | None, data: Path | None, with_data: dict[str, object], processes: dict[str, int | None]
-) -> str | None:
-    """Describe the first error in the flags, or None."""
-    for flag, number in processes.items():
-        if number is not None and number < 1:
-            return f"{flag} is {number}; expected at least 1"
-        if number is not None and data is not None:
-            return f"{flag} needs a recipe; train --data writes one, OUT/recipe.toml, that several processes can use"
-    if (recipe is None) == (data is None):
-        found = "neither is given" if recipe is None else "both are given"
-        return f"{found}; expected a recipe, or --data with a folder that mddnet build wrote"
-    if data is None:
-        wrong = [flag for flag, value in with_data.items() if value]
-        return f"{wrong[0]} needs --data; with a recipe, use --set" if wrong else None
-    if with_data["--out"] is None and not with_data["--check"]:
-        return "no --out; expected a folder for the run, such as -o my_model"
-    return None
+def _first_given(flags: Mapping[str, object], needs: str) -> str | None:
+    """Error message for the first flag with a value, or None."""
+    return next((f"{flag} {needs}" for flag, value in flags.items() if value), None)
 
 
 def _train_recipe(recipe: Path, overrides: Sequence[str], accelerator: str, processes: Processes) -> int:
@@ -139,8 +120,8 @@ def _train_on_data(
 ) -> int:
     """Check and list the scenes; with ``out``, train, evaluate and export."""
     from rich.console import Console
-    from rich.progress import track
 
+    from mddnet.cli.progress import with_progress
     from mddnet.config import ModelConfig
     from mddnet.export.onnx import export_onnx
     from mddnet.model.network import MDDNet
@@ -156,10 +137,7 @@ def _train_on_data(
     start_from = None if start is None else start_folder(start)
     model = ModelConfig() if start_from is None else MDDNet.from_pretrained(start_from).config
 
-    def tracked(folders: Sequence[Path]) -> list[Path]:
-        return list(track(folders, "checking", console=console, transient=True, disable=not console.is_terminal))
-
-    check = check_data(data, model.largest_defocus_px, tracked)
+    check = check_data(data, model.defocus_cap_px, lambda folders: with_progress("checking", folders, len(folders)))
     split, origin = find_split(check, split_file)
     scenes = scenes_by_split(check, split)
     show_check(console, check, scenes, split, origin)
@@ -170,11 +148,11 @@ def _train_on_data(
     with run_folder(out):
         write_run_files(check, split, recipe)
         folder = run(recipe, accelerator, scenes)
-        rows = held_out_table(recipe, folder, scenes.held_out) if scenes.held_out else []
-        write_held_out(recipe.train.out, rows)
-        write_card(folder, recipe, scenes, start, rows)
+        results = held_out_table(recipe, folder, scenes.held_out) if scenes.held_out else {}
+        write_held_out(out, results)
+        write_card(folder, recipe, scenes, start, results)
         export_onnx(folder, folder)
-    show_held_out(console, rows)
+    show_held_out(console, results)
     usage = f"mddnet predict PHOTO -o out --model {folder}"
     console.print(f"model: {folder}\nuse it: {usage}", markup=False, soft_wrap=True)
     return 0

@@ -7,6 +7,7 @@ CoC and kappa by s, rotating and mirroring keep them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,8 +15,10 @@ import numpy as np
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
-ROTATION_SHARES = (0.4, 0.15, 0.3, 0.15)
-"""Probabilities of a rotation by 0, 90, 180 and 270 degrees."""
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
+
+SPARSE = 0.1  # known share of a map below which its known pixels are kept one by one when it is made smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +37,22 @@ def draw_view(
     rng: np.random.Generator,
     scene_size: tuple[int, int],
     crop: tuple[int, int],
-    scale_range: tuple[float, float],
-    quarter_turns: bool,
+    window: tuple[float, float],
+    rotated_share: float,
     mirror: bool,
 ) -> View:
-    """Draw a view with a log-uniform scale; the scale is raised if the scene is too small for it.
+    """Draw a view of the shape of the crop, which is (height, width) after its rotation.
 
-    Sizes are height and width; the scale is in pixels of the crop per pixel of the scene.
+    Its side, as a share of the largest view of this shape, is log-uniform in ``window``. A ``rotated_share`` of the
+    views is rotated, by 90, 180 and 270 degrees equally often; with ``mirror``, half of them are mirrored.
     """
-    turns = int(rng.choice(4, p=ROTATION_SHARES)) if quarter_turns else 0
+    turns = int(rng.integers(1, 4)) if rng.random() < rotated_share else 0
     crop_h, crop_w = crop if turns % 2 == 0 else crop[::-1]
-    smallest = max(crop_h / scene_size[0], crop_w / scene_size[1])
-    low, high = max(scale_range[0], smallest), max(scale_range[1], smallest)
-    scale = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    height, width = min(round(crop_h / scale), scene_size[0]), min(round(crop_w / scale), scene_size[1])
+    scale = min(scene_size[0] / crop_h, scene_size[1] / crop_w)
+    scale *= float(np.exp(rng.uniform(np.log(window[0]), np.log(window[1]))))
+    height, width = (
+        max(1, min(round(side * scale), most)) for side, most in zip((crop_h, crop_w), scene_size, strict=True)
+    )
     top = int(rng.integers(scene_size[0] - height + 1))
     left = int(rng.integers(scene_size[1] - width + 1))
     return View(top, left, height, width, turns, bool(mirror and rng.random() < 0.5))
@@ -63,31 +68,40 @@ def _cut(array: np.ndarray, view: View) -> np.ndarray:
     return array[view.top : view.top + view.height, view.left : view.left + view.width]
 
 
-def _resized(array: np.ndarray, view: View, crop: tuple[int, int]) -> np.ndarray:
-    """Resize to the size of the crop before rotation, antialiased."""
+def view_image(
+    image: UInt8[UInt8Array, "H W 3"], view: View, crop: tuple[int, int]
+) -> UInt8[UInt8Array, "{crop[0]} {crop[1]} 3"]:
+    """The view of an image, antialiased."""
     height, width = crop if view.quarter_turns % 2 == 0 else crop[::-1]
     interpolation = cv2.INTER_AREA if height < view.height else cv2.INTER_LINEAR
-    return cv2.resize(array, (width, height), interpolation=interpolation)
+    return _rotated(cv2.resize(_cut(image, view), (width, height), interpolation=interpolation), view)
 
 
-def view_image(image: UInt8Array, view: View, crop: tuple[int, int]) -> UInt8Array:
-    """The view of an image, (crop H, crop W, 3) uint8, antialiased."""
-    return _rotated(_resized(_cut(image, view), view, crop), view)
+def view_map(
+    values: Float32[Float32Array, "H W"], view: View, size: tuple[int, int]
+) -> Float32[Float32Array, "{size[0]} {size[1]}"]:
+    """The view of a map with NaN where unknown, at a size (height, width), usually smaller than the crop.
 
-
-def view_map(values: Float32Array, view: View, crop: tuple[int, int]) -> Float32Array:
-    """The view of a map with NaN where unknown: the mean over known pixels, unknown where most are."""
+    A dense map is sampled at the centres of the new pixels, so that its edges stay sharp. Of a sparse one, every known
+    pixel goes to the new pixel that it falls into.
+    """
     cut = _cut(values, view)
-    known = np.isfinite(cut).astype(np.float32)
-    total = _resized(np.where(known > 0, cut, np.float32(0)), view, crop)
-    share = _resized(known, view, crop)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result = np.where(share > 0.5, total / share, np.float32(np.nan)).astype(np.float32)
+    known = np.isfinite(cut)
+    height, width = size if view.quarter_turns % 2 == 0 else size[::-1]
+    if known.mean() >= SPARSE:
+        rows = ((np.arange(height) + 0.5) * view.height / height).astype(np.intp)
+        columns = ((np.arange(width) + 0.5) * view.width / width).astype(np.intp)
+        return _rotated(cut[np.ix_(rows, columns)], view)
+    result = np.full((height, width), np.nan, dtype=np.float32)
+    y, x = np.nonzero(known)
+    result[y * height // view.height, x * width // view.width] = cut[y, x]
     return _rotated(result, view)
 
 
-def photometric(rng: np.random.Generator, image: UInt8Array, strength: float) -> UInt8Array:
-    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression of (H, W, 3) sRGB.
+def photometric(
+    rng: np.random.Generator, image: UInt8[UInt8Array, "H W 3"], strength: float
+) -> UInt8[UInt8Array, "H W 3"]:
+    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression of an sRGB image.
 
     Strength 0 changes nothing, 1 is the range of ordinary cameras and editors.
     """

@@ -5,20 +5,26 @@ The CoC is exact and visible in the blur only, and its sign in the colour of the
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.scenes.colour_error import LARGEST_SHIFT_PX, draw_colour_shift_px
-from mddnet.scenes.render import LensFlaws, Surface, render_surfaces
+from mddnet.scenes.render import LARGEST_COLOUR_SHIFT_PX, LensFlaws, Surface, draw_colour_shift_px, render_surfaces
 from mddnet.types import UInt8Array
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 SMALLEST_COC_PX = 0.7
 LARGEST_COC_PX = 36.0
 
 
 def blurred_by_disc(
-    sharp_srgb8: UInt8Array, signed_px: float, colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0)
-) -> UInt8Array:
+    sharp_srgb8: UInt8[UInt8Array, "H W 3"],
+    signed_px: float,
+    colour_shift_px: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> UInt8[UInt8Array, "H W 3"]:
     """Blur a sharp image like a flat subject out of focus, in linear light, with mirrored edges.
 
     The colour shift is added to the signed CoC, which is positive behind the plane of focus, of red, green and blue.
@@ -32,7 +38,9 @@ def blurred_by_disc(
     return srgb8_from_linear(render_surfaces([flat], u_focus=round(signed_px, 2), kappa=1.0, flaws=flaws))
 
 
-def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) -> tuple[UInt8Array, float]:
+def blurred_by_random_disc(
+    rng: np.random.Generator, sharp_srgb8: UInt8[UInt8Array, "H W 3"]
+) -> tuple[UInt8[UInt8Array, "H W 3"], float]:
     """Blur a whole image by a random disc with a random colour error.
 
     The error does not depend on the size of the disc: the distance between the planes of focus of red, green and blue
@@ -40,4 +48,4 @@ def blurred_by_random_disc(rng: np.random.Generator, sharp_srgb8: UInt8Array) ->
     """
     size = float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
     signed_px = size if rng.random() < 0.5 else -size
-    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(LARGEST_SHIFT_PX, rng)), signed_px
+    return blurred_by_disc(sharp_srgb8, signed_px, draw_colour_shift_px(LARGEST_COLOUR_SHIFT_PX, rng)), signed_px

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -20,21 +20,25 @@ from mddnet.data.prefetch import Prefetched
 from mddnet.data.scene_pool import SceneEntry, ScenePool, SceneTruth
 from mddnet.errors import RecipeError
 from mddnet.optics import signed_defocus_px
-from mddnet.types import Float32Array, FrameRecord, UInt8Array
+from mddnet.scenes.true_camera import true_camera
+from mddnet.types import MAP_STRIDE, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
-SYNTHETIC = "photo"
-"""Kind of capture whose depth is synthetic."""
-DISC_KAPPA_PX = 10.0
-"""Kappa of a photo blurred by one disc; arbitrary, because its depth is constant."""
-SHARP_SHARE = 0.05
-"""Probability that a focused frame is replaced by the sharp image."""
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
+
+SYNTHETIC, PSEUDO = "photo", "pseudo"  # kinds of capture whose depth is synthetic, and a pseudo-label
+EXACT = frozenset({"view", "stereo", SYNTHETIC})  # kinds of capture whose depth is right at edges
+CRISP = frozenset({"focal_stack", "light_field", "stereo", "rig", "all_in_3d"})
+"""Captures that show no blur but the stated one. Photos have a background out of focus, videos and the textures of
+rendered views are soft, and nothing states by how much."""
+DISC_KAPPA_PX = 10.0  # kappa of a photo blurred by one disc; arbitrary, because its depth is constant
+UPRIGHT_SHARE = 0.25  # share of batches whose crops are taller than wide
 
 
 class SampleBatches(Dataset[Batch]):
     """Random batches drawn from the mixture of a recipe.
 
-    A kind is drawn by its share in the mixture, then one of its scenes, then a focused frame. Part of each batch are
-    pairs: two frames of one scene in the same view, with the same depth and different blur.
+    A kind is drawn by its share in the mixture, then one of its locations, then one of its scenes, then a frame.
     """
 
     def __init__(
@@ -42,17 +46,16 @@ class SampleBatches(Dataset[Batch]):
     ) -> None:
         """Prepare to draw ``length`` batches for process ``rank`` of ``ranks`` from scenes of the train split.
 
-        Raises:
-            RecipeError: if the mixture has a kind without a scene.
+        RecipeError if the mixture has a kind without a scene.
         """
         self.config, self.seed, self.length = config, seed, length
         self.rank, self.ranks = rank, ranks
         self.pool = ScenePool(limit_bytes=config.cache_mb * 2**20)
-        self._scenes: dict[str, list[SceneEntry]] = defaultdict(list)
+        scenes: dict[str, dict[str, list[SceneEntry]]] = defaultdict(lambda: defaultdict(list))
         for entry in entries:
-            self._scenes[entry.group].append(entry)
-            if entry.record.capture == SYNTHETIC:
-                self._scenes[DISCS].append(entry)
+            for kind in (entry.group, DISCS) if entry.record.capture == SYNTHETIC else (entry.group,):
+                scenes[kind][entry.record.location].append(entry)
+        self._scenes = {kind: list(by_location.values()) for kind, by_location in scenes.items()}
         self._shares = {name: share for name, share in config.mixture.normalised.items() if share > 0}
         missing = [name for name in self._shares if name not in self._scenes]
         if missing:
@@ -67,84 +70,87 @@ class SampleBatches(Dataset[Batch]):
     def __getitem__(self, n: int) -> Batch:
         rng = np.random.default_rng([self.seed, n * self.ranks + self.rank])
         one_opencv_thread()
-        size, pairs = self.config.batch_size, int(self.config.pair_share * self.config.batch_size / 2)
-        samples: list[Batch] = []
-        while len(samples) < size:
-            kind = list(self._shares)[int(rng.choice(len(self._shares), p=list(self._shares.values())))]
-            scenes = self._scenes[kind]
-            entry = scenes[int(rng.integers(len(scenes)))]
-            count = 2 if len(samples) < 2 * pairs and len(entry.record.frames) > 1 else 1
-            draw = self._of_discs if kind == DISCS else self._of_frames
-            samples += draw(rng, entry, min(count, size - len(samples)))
-        return stacked(samples)
+        crop = crop_of_batch(rng, self.config, n / self.length)
+        return stacked([self._drawn(rng, crop) for _ in range(self.config.batch_size)])
 
-    def _of_frames(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
+    def _drawn(self, rng: np.random.Generator, crop: tuple[int, int]) -> Batch:
+        kind = list(self._shares)[int(rng.choice(len(self._shares), p=list(self._shares.values())))]
+        locations = self._scenes[kind]
+        scenes = locations[int(rng.integers(len(locations)))]
+        entry = scenes[int(rng.integers(len(scenes)))]
+        if kind == DISCS:
+            return self._of_disc(rng, entry, crop)
         truth = self.pool.truth(entry)
-        seen = seen_truth(rng, truth, self.config)
-        frames = [entry.record.frames[int(f)] for f in rng.choice(len(entry.record.frames), size=count, replace=False)]
-        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == SYNTHETIC
-        return [
-            sample_in_view(rng, frame, partial(self._image, entry, frame), truth, seen, self.config, ordinal, synthetic)
-            for frame in frames
-        ]
+        frame = entry.record.frames[int(rng.integers(len(entry.record.frames)))]
 
-    def _image(self, entry: SceneEntry, frame: FrameRecord, sharp: bool) -> UInt8Array:
-        return self.pool.image(entry, entry.record.sharp if sharp else frame.file)
+        def image_of(sharp: bool) -> UInt8Array:
+            return self.pool.image(entry, entry.record.sharp if sharp else frame.file)
 
-    def _of_discs(self, rng: np.random.Generator, entry: SceneEntry, count: int) -> list[Batch]:
+        return sample(rng, frame, image_of, truth, entry.record, self.config, crop)
+
+    def _of_disc(self, rng: np.random.Generator, entry: SceneEntry, crop: tuple[int, int]) -> Batch:
         photo = self.pool.image(entry, entry.record.sharp)
-        sharp = view_image(photo, _drawn_view(rng, photo, self.config), self.config.crop)
-        flat = np.full(self.config.crop, 0.5, dtype=np.float32)
-        ordinal, synthetic = entry.record.unit == "ordinal", entry.record.capture == SYNTHETIC
-        samples = []
-        for _ in range(count):
-            blurred, signed_px = blurred_by_random_disc(rng, sharp)
-            u_focus = 0.5 + signed_px / DISC_KAPPA_PX
-            image = photometric(rng, blurred, self.config.photometric)
-            samples.append(_one_sample(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, ordinal, synthetic))
-        return samples
+        view = _drawn_view(rng, photo, self.config, crop)
+        blurred, signed_px = blurred_by_random_disc(rng, view_image(photo, view, crop))
+        flat = np.full(map_size(crop), 0.5, dtype=np.float32)
+        u_focus = 0.5 + signed_px / DISC_KAPPA_PX
+        image = photometric(rng, blurred, self.config.photometric)
+        return _one_sample(image, flat, np.ones_like(flat), u_focus, DISC_KAPPA_PX, UNKNOWN_CAMERA, entry.record)
 
 
-@dataclass(frozen=True, slots=True)
-class SeenTruth:
-    """The true depth of a scene in a view."""
-
-    view: View
-    inv_depth: Float32Array  # (H, W) of the crop, in units of the scene's range, NaN where unknown
-    weight: Float32Array  # (H, W), 0 where unknown
+UNKNOWN_CAMERA = (math.nan, math.nan)
 
 
-def seen_truth(rng: np.random.Generator, truth: SceneTruth, config: DataConfig) -> SeenTruth:
-    """Draw a view of a scene, and crop its true depth."""
-    view = _drawn_view(rng, truth.inv_depth, config)
-    inv_depth = view_map(truth.inv_depth, view, config.crop)
-    weight = view_map(truth.weight, view, config.crop)
-    weight = np.where(np.isfinite(inv_depth), weight, np.float32(0))
-    # wrong depths are mostly far outside the 2-98 % range
-    weight = weight * (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
-    return SeenTruth(view, inv_depth, weight)
+def crop_of_batch(rng: np.random.Generator, config: DataConfig, progress: float) -> tuple[int, int]:
+    """Height and width of the crops of a batch after a share of the steps."""
+    height, width = config.late_crop if progress >= 1.0 - config.late_share else config.crop
+    return (width, height) if rng.random() < UPRIGHT_SHARE else (height, width)
 
 
-def sample_in_view(
+def map_size(crop: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the maps of a crop."""
+    return crop[0] // MAP_STRIDE, crop[1] // MAP_STRIDE
+
+
+def sample(
     rng: np.random.Generator,
     frame: FrameRecord,
-    image_of: Callable[[bool], UInt8Array],
+    image_of: Callable[[bool], UInt8[UInt8Array, "H W 3"]],
     truth: SceneTruth,
-    seen: SeenTruth,
+    record: SceneRecord,
     config: DataConfig,
-    ordinal: bool,
-    synthetic: bool,
+    crop: tuple[int, int],
 ) -> Batch:
-    """One crop of a focused frame, or with a small probability of the sharp image, which has no blur.
+    """A crop of a focused frame, or of the sharp image, which has no blur.
 
     ``image_of`` returns the pixels of the frame, or for True those of the sharp image.
     """
-    sharp = bool(rng.random() < SHARP_SHARE)
-    scale = sum(config.crop) / (seen.view.height + seen.view.width)
+    view = _drawn_view(rng, truth.inv_depth, config, crop)
+    inv_depth = view_map(truth.inv_depth, view, map_size(crop))
+    weight = view_map(np.where(np.isfinite(truth.inv_depth), truth.weight, np.float32(np.nan)), view, map_size(crop))
+    # wrong depths are mostly far outside the 2-98 % range
+    known = np.isfinite(inv_depth) & (np.abs(np.nan_to_num(inv_depth) - 0.5) < 1.5)
+    weight = np.where(known, np.nan_to_num(weight), np.float32(0))
+    sharp = bool(rng.random() < config.sharp_share)
+    scale = sum(crop) / (view.height + view.width)
     u_focus = (frame.u_focus - truth.low) / truth.range
     kappa = 0.0 if sharp else frame.kappa_px * truth.range * scale
-    image = photometric(rng, view_image(image_of(sharp), seen.view, config.crop), config.photometric)
-    return _one_sample(image, seen.inv_depth, seen.weight, u_focus, kappa, ordinal, synthetic)
+    image = photometric(rng, view_image(image_of(sharp), view, crop), config.photometric)
+    camera = _camera(record, truth, view, inv_depth, weight)
+    return _one_sample(image, inv_depth, weight, u_focus, kappa, camera, record)
+
+
+def _camera(
+    record: SceneRecord,
+    truth: SceneTruth,
+    view: View,
+    inv_depth: Float32[Float32Array, "h w"],
+    weight: Float32[Float32Array, "h w"],
+) -> tuple[float, float]:
+    """The camera of a view: see :func:`true_camera`."""
+    known = inv_depth[weight > 0]
+    u = truth.low + truth.range * float(np.median(known)) if known.size else math.nan
+    return true_camera(record, max(view.height, view.width), u)
 
 
 def stacked(samples: Sequence[Batch]) -> Batch:
@@ -154,19 +160,18 @@ def stacked(samples: Sequence[Batch]) -> Batch:
     return Batch(**{name: torch.from_numpy(values) for name, values in fields.items()})
 
 
-def _drawn_view(rng: np.random.Generator, of: np.ndarray, config: DataConfig) -> View:
-    size = of.shape[0], of.shape[1]
-    return draw_view(rng, size, config.crop, config.scale_range, config.quarter_turns, config.mirror)
+def _drawn_view(rng: np.random.Generator, of: np.ndarray, config: DataConfig, crop: tuple[int, int]) -> View:
+    return draw_view(rng, (of.shape[0], of.shape[1]), crop, config.window, config.rotated_share, config.mirror)
 
 
 def _one_sample(
-    image: np.ndarray,
-    inv_depth: np.ndarray,
-    weight: np.ndarray,
+    image: UInt8[UInt8Array, "H W 3"],
+    inv_depth: Float32[Float32Array, "H//4 W//4"],
+    weight: Float32[Float32Array, "H//4 W//4"],
     u_focus: float,
     kappa: float,
-    ordinal: bool,
-    synthetic: bool,
+    camera: tuple[float, float],
+    record: SceneRecord,
 ) -> Batch:
     return Batch(
         image=torch.from_numpy(np.divide(image.transpose(2, 0, 1), np.float32(255), order="C")),
@@ -175,8 +180,12 @@ def _one_sample(
         weight=torch.from_numpy(weight.astype(np.float32))[None],
         u_focus=torch.tensor(u_focus, dtype=torch.float32),
         kappa_px=torch.tensor(kappa, dtype=torch.float32),
-        ordinal=torch.tensor(ordinal),
-        synthetic=torch.tensor(synthetic),
+        camera=torch.tensor(camera, dtype=torch.float32),
+        ordinal=torch.tensor(record.unit == "ordinal"),
+        exact=torch.tensor(record.capture in EXACT and record.unit != "ordinal"),
+        synthetic=torch.tensor(record.capture == SYNTHETIC),
+        pseudo=torch.tensor(record.capture == PSEUDO),
+        crisp=torch.tensor(record.capture in CRISP),
     )
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from mddnet.data.split import split_of
 from mddnet.errors import CaptureError
-from mddnet.photo.image_file import opened_image
 from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
-from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_image, read_inv_depth, read_scene
-from mddnet.types import Float32Array, SceneRecord, Split, UInt8Array
+from mddnet.scenes.store import list_scenes, read_confidence, read_image, read_inv_depth, read_scene
+from mddnet.types import SPLITS, Float32Array, SceneRecord, Split, UInt8Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
+
+LEAST_KNOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,8 @@ class SceneEntry:
 class SceneTruth:
     """True depth of a scene in units of its range."""
 
-    inv_depth: Float32Array  # (H, W), 0 at the 2nd and 1 at the 98th percentile of the scene, NaN where unknown
-    weight: Float32Array  # (H, W) in [0, 1], 0 where unknown
+    inv_depth: Float32[Float32Array, "H W"]  # 0 at the 2nd and 1 at the 98th percentile of the scene, NaN where unknown
+    weight: Float32[Float32Array, "H W"]  # in [0, 1], 0 where unknown
     low: float  # value, in the scene's unit, that is 0 here
     range: float  # difference, in the scene's unit, that is 1 here
 
@@ -51,57 +55,56 @@ def open_scenes(root: Path, locations: Mapping[str, Split], split: Split) -> lis
 def open_by_split(
     root: Path, locations: Mapping[str, Split], splits: Sequence[Split] = ("train", "dev")
 ) -> dict[Split, list[SceneEntry]]:
-    """Scenes below ``root`` by split; only their ``scene.json`` is read.
+    """The wanted splits of the scenes below ``root``, ``root/KIND/SCENE/scene.json``; only these files are read.
 
-    Args:
-        root: folder that ``mddnet build`` wrote, ``root/KIND/SCENE/scene.json``.
-        locations: split of each location; a location ``photos/...`` is train by definition.
-        splits: splits to return.
-
-    Raises:
-        CaptureError: for a scene whose location is not listed (it could leak into another split), or if a split is
-            empty.
+    CaptureError for a scene whose location is not listed, or if a split is empty.
     """
-    entries: dict[Split, list[SceneEntry]] = {split: [] for split in splits}
-    for folder in list_scenes(root):
-        stamp = scene_stamp(folder)
-        record = read_scene(folder)
-        split = split_of(record.location, locations)
+    stamped = ((folder, scene_stamp(folder), read_scene(folder)) for folder in list_scenes(root))
+    entries = (SceneEntry(folder, folder.parent.name, record, stamp) for folder, stamp, record in stamped)
+    found = by_split(entries, locations)
+    for split in splits:
+        found[split] = [entry for entry in found[split] if entry.record.frames]
+        if not found[split]:
+            raise CaptureError(f"{root}: no scene in the {split} split")
+    return {split: found[split] for split in splits}
+
+
+def by_split(entries: Iterable[SceneEntry], locations: Mapping[str, Split]) -> dict[Split, list[SceneEntry]]:
+    """Scenes by the split of their location.
+
+    CaptureError for a scene whose location is not listed: it could leak into another split.
+    """
+    found: dict[Split, list[SceneEntry]] = {split: [] for split in SPLITS}
+    for entry in entries:
+        location = entry.record.location
+        split = split_of(location, locations)
         if split is None:
             raise CaptureError(
-                f"{folder}: location {record.location!r} is not in the split; add a line `{record.location},train`"
+                f"{entry.folder}: location {location!r} is not in the split; add a line `{location},train`"
             )
-        if split in entries and record.frames:
-            entries[split].append(SceneEntry(folder, folder.parent.name, record, stamp))
-    for split, found in entries.items():
-        if not found:
-            raise CaptureError(f"{root}: no scene in the {split} split")
-    return entries
+        found[split].append(entry)
+    return found
 
 
 def read_truth(entry: SceneEntry) -> SceneTruth:
     """Read a scene's inverse depth and its confidence, normalised to the scene's 2-98 % range.
 
-    Raises:
-        CaptureError: if less than 1 % of the map is known.
+    CaptureError if hardly any of the map is known.
     """
-    u = read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth
-    confidence = None
-    if entry.record.confidence is not None:
-        with opened_image(entry.folder / entry.record.confidence, BUILD_AGAIN) as image:
-            confidence = np.asarray(image.convert("L"), dtype=np.float32) / 255.0
-    return truth_of(str(entry.folder), u, confidence)
+    folder, record = entry.folder, entry.record
+    return truth_of(str(folder), read_inv_depth(folder / record.inv_depth), read_confidence(folder, record))
 
 
-def truth_of(name: str, inv_depth: Float32Array, confidence: Float32Array | None) -> SceneTruth:
+def truth_of(
+    name: str, inv_depth: Float32[Float32Array, "H W"], confidence: Float32[Float32Array, "H W"] | None
+) -> SceneTruth:
     """Normalise an inverse depth map to its 2-98 % range; ``name`` is for errors, no confidence is full confidence.
 
-    Raises:
-        CaptureError: if less than 1 % of the map is known.
+    CaptureError if fewer than 50 pixels of the map are known.
     """
     known = np.isfinite(inv_depth)
-    if known.mean() < 0.01:
-        raise CaptureError(f"{name}: {known.mean():.2%} of the inverse depth is known; expected at least 1 %")
+    if known.sum() < LEAST_KNOWN:
+        raise CaptureError(f"{name}: inverse depth of {known.sum()} pixels is known; expected at least {LEAST_KNOWN}")
     low, high = (float(v) for v in np.percentile(inv_depth[known], [2, 98]))
     span = max(high - low, 1e-6)
     weight = known.astype(np.float32)
@@ -124,8 +127,8 @@ class ScenePool:
         self._cache: OrderedDict[tuple[Path, str], UInt8Array | SceneTruth] = OrderedDict()
         self._bytes = 0
 
-    def image(self, entry: SceneEntry, file: str) -> UInt8Array:
-        """(H, W, 3) uint8 image of a scene."""
+    def image(self, entry: SceneEntry, file: str) -> UInt8[UInt8Array, "H W 3"]:
+        """Image of a scene."""
         return self._get(entry, file, lambda: read_image(entry.folder / file))
 
     def truth(self, entry: SceneEntry) -> SceneTruth:

@@ -14,13 +14,13 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mddnet.config import DataConfig
 from mddnet.data.batch import Batch
-from mddnet.data.loader import SYNTHETIC, one_opencv_thread, sample_in_view, seen_truth, stacked
+from mddnet.data.loader import crop_of_batch, one_opencv_thread, sample, stacked
 from mddnet.data.scene_pool import truth_of
 from mddnet.data.shard_stream import Lane, RawSample, raw_stream
 from mddnet.errors import CaptureError
 from mddnet.scenes.shard_source import Shard
 from mddnet.scenes.shards import EncodedSample, check_one_size
-from mddnet.types import FrameRecord, UInt8Array
+from mddnet.types import FrameRecord, SceneRecord, UInt8Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,11 @@ class ShardBatches(IterableDataset[Batch]):
         stream = raw_stream(self.shards, self.seed, share.lane, self.config.shuffle, share.made * size)
         for n in range(share.first, self.length, share.workers):
             rng = np.random.default_rng([self.seed, n, self.rank])
-            yield stacked([crop_of(next(stream), rng, self.config) for _ in range(size)])
+            crop = crop_of_batch(rng, self.config, n / self.length)
+            yield stacked([crop_of(next(stream), rng, self.config, crop) for _ in range(size)])
 
 
-def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig) -> Batch:
+def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig, crop: tuple[int, int]) -> Batch:
     """One crop of a sample; CaptureError names shard and sample if it is damaged or not of the train split."""
     try:
         one = EncodedSample.of(raw.fields)
@@ -77,23 +78,17 @@ def crop_of(raw: RawSample, rng: np.random.Generator, config: DataConfig) -> Bat
                 "train-*.tar in data.shards"
             )
         truth = truth_of(one.key, one.inv_depth, one.confidence)
-        seen = seen_truth(rng, truth, config)
 
         def image_of(sharp: bool) -> UInt8Array:
             pixels = one.image("sharp" if sharp else "focused")
             check_one_size(one.key, pixels, truth.inv_depth)
             return pixels
 
-        return sample_in_view(
-            rng,
-            FrameRecord("", one.info["u_focus"], one.info["kappa_px"]),
-            image_of,
-            truth,
-            seen,
-            config,
-            ordinal=one.info["unit"] == "ordinal",
-            synthetic=one.info["capture"] == SYNTHETIC,
-        )
+        info = one.info
+        stated = {name: info[name] for name in ("capture", "source", "licence", "provenance", "unit")}
+        record = SceneRecord(one.key, info["place"], **stated, frames=[], sharp="", inv_depth="")
+        frame = FrameRecord("", info["u_focus"], info["kappa_px"])
+        return sample(rng, frame, image_of, truth, record, config, crop)
     except CaptureError as error:
         raise CaptureError(f"{raw.source}: {error}") from error
 

@@ -17,9 +17,7 @@ from mddnet.types import SPLITS, Split
 def read_split(path: Path) -> dict[str, Split]:
     """Read a split file: the split of each location.
 
-    Raises:
-        CaptureError: if the file cannot be read, a column is missing, a split is unknown, or a location is listed
-            twice.
+    CaptureError if the file cannot be read, a column is missing, a split is unknown, or a location is listed twice.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -46,5 +44,10 @@ def read_split(path: Path) -> dict[str, Split]:
 
 
 def split_of(location: str, locations: Mapping[str, Split]) -> Split | None:
-    """Split of a location; photos (``photos/SOURCE``) are train by definition; None for an unlisted one."""
-    return "train" if location.startswith("photos/") else locations.get(location)
+    """Split of a location; photos (``photos/SOURCE``) are train by definition.
+
+    An unlisted location is None, but train for rendered views (``views/...``).
+    """
+    if location.startswith("photos/"):
+        return "train"
+    return locations.get(location, "train" if location.startswith("views/") else None)

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import gradio as gr
 
+from mddnet.demo.api import stateless_api
+from mddnet.demo.batch_tab import batch_tab
 from mddnet.demo.jobs import Jobs
-from mddnet.demo.one_photo import one_photo
-from mddnet.demo.other_tabs import several_photos, stateless_api, two_photos
+from mddnet.demo.photo_tab import photo_tab
+from mddnet.demo.stack_tab import stack_tab
 from mddnet.errors import MddnetError
 
 TITLE = "mddnet: depth and defocus from one photo"
+INTRODUCTION = """# Depth and defocus from one photo
+Click a photo to focus there. Photos stay on the machine that serves this page."""
 HERE = Path(__file__).parent
 
 
@@ -23,19 +27,29 @@ def build_page(jobs: Jobs) -> gr.Blocks:
     # Gradio reads this when components are created.
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.scratch.cache)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, int(jobs.limits.temp_age_s))) as page:
-        gr.Markdown(f"# {TITLE}")
-        with gr.Tabs():
-            with gr.Tab("One photo"):
-                one_photo(jobs)
-            with gr.Tab("Two photos"):
-                two_photos(jobs)
+        gr.Markdown(INTRODUCTION)
+        with gr.Tabs(overflow_behavior="wrap"):
+            with gr.Tab("Photo", elem_classes=["mdd-tab"]):
+                photo_tab(page, jobs)
+            with gr.Tab("Focal stack", elem_classes=["mdd-tab"]) as tab:
+                stack_tab(jobs, tab, two=False)
+            with gr.Tab("Two photos", elem_classes=["mdd-tab"]) as tab:
+                stack_tab(jobs, tab, two=True)
             with gr.Tab("Several photos"):
-                several_photos(jobs)
+                batch_tab(jobs)
             with gr.Tab("About and API"):
-                gr.Markdown((HERE / "about.md").read_text(encoding="utf-8"))
+                about = gr.Markdown()
         stateless_api(jobs)
+        page.load(_about, None, about, api_visibility="private")
     page.queue(max_size=jobs.limits.queue, default_concurrency_limit=1)
     return page
+
+
+def _about(request: gr.Request) -> str:
+    """The text of the last tab, with the address at which the visitor sees the page."""
+    address = str(request.headers.get("origin") or request.url.replace(path="", query="")).rstrip("/")
+    text = (HERE / "about.md").read_text(encoding="utf-8")
+    return text.replace("http://127.0.0.1:7860", address)
 
 
 def serve(jobs: Jobs, host: str, port: int, block: bool = True) -> tuple[gr.Blocks, str]:

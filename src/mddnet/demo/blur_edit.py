@@ -8,24 +8,29 @@ import numpy as np
 from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.demo.page_maps import PageMaps
+from mddnet.demo.page_maps import PageMaps, Point
 from mddnet.errors import MddnetError
-from mddnet.predict.refocus import BlurMaps, refocused_light
+from mddnet.predict.refocus import SHARP_PHOTO_SHARE, BlurMaps, by_depth_alone, inv_depth_at, refocused_light
 from mddnet.types import UInt8Array
 
 MAX_FACTOR = 6.0
+CENTRE = (0.5, 0.5)
 MASK_SOFTNESS = 0.3  # the mask increases from 0 to 1 within this share of the threshold, below and above it
 
 
-def magnified(maps: PageMaps, factor: float, u_focus: float | None = None) -> UInt8Array:
+def refocused(maps: PageMaps, factor: float, point: Point | None = None) -> UInt8Array:
     """The photo, at the size of the maps, with a shallower depth of field: see :func:`mddnet.predict.refocus.refocus`.
 
-    The f-number is divided by a factor from 1 to 6. ``u_focus`` is another plane of focus, in the unit of the maps;
-    MddnetError where no lens law was found.
+    The f-number is divided by a factor from 1 to 6. ``point`` (x, y), as fractions of width and height, is to be in
+    focus. Without a plane of focus, blur follows the depth alone, by default from the centre.
     """
     if not 1.0 <= factor <= MAX_FACTOR:
         raise MddnetError(f"aperture times {factor:g}: expected 1 to {MAX_FACTOR:g}")
     blur = BlurMaps(maps.inv_depth, maps.signed_defocus_px, maps.focus, maps.scale)
+    if not maps.focus.found:
+        point = point or CENTRE
+        blur = by_depth_alone(blur, point, SHARP_PHOTO_SHARE * max(maps.width_px, maps.height_px))
+    u_focus = None if point is None else inv_depth_at(maps.inv_depth, point)
     return srgb8_from_linear(refocused_light(linear_from_srgb8(maps.pixels), blur, factor, u_focus))
 
 

@@ -13,10 +13,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mddnet.demo.page_maps import PageMaps, PointValues
 from mddnet.demo.pictures import Panel, metres
+from mddnet.demo.stack_view import StackView
 from mddnet.optics import signed_defocus_px
 from mddnet.predict.point_cloud import FAR_OVER_NEAR, PointCloud
+from mddnet.predict.verdict import Verdict
 
 PLOT_SIZE = (640, 380)
+CALL_WORDS = {"good": "good", "partly": "partly right", "do_not_trust": "do not trust it"}
 COLOURS = {"front": "#4a8fe0", "behind": "#d9822b", "law": "#12a37a"}
 _TEMPLATES = Environment(
     loader=PackageLoader("mddnet.demo", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -24,10 +27,21 @@ _TEMPLATES = Environment(
 _PARTS: Any = _TEMPLATES.get_template("parts.html.jinja").module
 
 
-def scale_html(name: str, panel: Panel) -> str:
+def scale_html(panel: Panel) -> str:
     """The colour scale of a picture, with quantity, unit and both ends."""
-    table = () if panel.table is None else panel.table[::17]
-    return str(_PARTS.scale(name, panel, ",".join("rgb({},{},{})".format(*colour) for colour in table)))
+    stops = ",".join("rgb({},{},{})".format(*colour) for colour in panel.table[::17])
+    return str(_PARTS.scale(panel, stops))
+
+
+def verdict_html(verdict: Verdict) -> str:
+    """What depth and defocus are worth, in words; nothing if that is unknown."""
+    judged = {"Depth": verdict.depth, "Defocus": verdict.defocus}
+    known = [
+        (name, judgement.call, CALL_WORDS[judgement.call], judgement.reason)
+        for name, judgement in judged.items()
+        if judgement.call in CALL_WORDS
+    ]
+    return str(_PARTS.verdict(known))
 
 
 def depth_text(values: PointValues, unit: str) -> str:
@@ -58,26 +72,35 @@ def point_html(values: PointValues | None, unit: str = "") -> str:
 
 
 def facts_html(maps: PageMaps) -> str:
-    """Size, unit, plane of focus and notes as text."""
+    """Verdict, plane of focus, unit, size and notes as text."""
     focus = maps.focus
-    residual = f"residual of the lens law {focus.residual_px:.2g} px"
     if not focus.found:
-        where = f"No plane of focus found: {focus.reason}."
+        where = f"No plane of focus found: {focus.reason}. Blur that you add follows the depth."
     elif maps.unit == "1/m":
         distance = f"{metres(focus.u_focus)} from the lens" if focus.u_focus > 1e-4 else "infinity"
-        where = f"Depth is in metres. In focus at {distance}; {focus.kappa_px:.3g} px of blur per 1/m, {residual}."
+        where = f"Depth is in metres. In focus at {distance}."
     elif maps.unit == "1/m from focus":
-        where = (
-            f"Depth is in 1/m from the plane of focus; {focus.kappa_px:.3g} px of blur per 1/m, {residual}. "
-            "Enter the focus distance to get metres."
-        )
+        where = "Depth is in 1/m from the plane of focus. Enter the focus distance to get metres."
     else:
-        where = (
-            f"In focus at u = {focus.u_focus:.3g}; {residual}. Depth is relative: enter focal length, f-number, pixel "
-            "pitch and focus distance to get metres."
-        )
+        where = "Plane of focus found. Depth is relative: for metres, enter camera and lens."
     seconds = "" if maps.model_s is None else f" Predicted in {maps.model_s:.2f} s."
-    return str(_PARTS.facts(f"{maps.width_px} × {maps.height_px} px. {where}{seconds}", maps.notes))
+    size = f"{maps.width_px} × {maps.height_px} px.{seconds}"
+    return verdict_html(maps.verdict) + str(_PARTS.facts(where, size, maps.notes))
+
+
+def stack_html(view: StackView, frame: int) -> str:
+    """The frame that is shown, and what is known of the stack, as text."""
+    text = f"Left: {view.names[frame]}, {frame + 1} of {len(view.names)} from near to far"
+    if view.sharp.unit == "1/m":
+        text += f", in focus at {metres(view.u_focus[frame])} from the lens"
+    return str(_PARTS.facts(f"{text}.", stack_facts(view), view.sharp.notes))
+
+
+def stack_facts(view: StackView) -> str:
+    """Unit and size of the maps of a stack as text."""
+    maps = view.sharp
+    unit = "in metres" if maps.unit == "1/m" else "relative" if maps.unit == "relative" else f"in {maps.unit}"
+    return f"Depth is {unit}. {maps.width_px} × {maps.height_px} px after alignment."
 
 
 def point_cloud_text(cloud: PointCloud) -> str:
@@ -129,7 +152,7 @@ def law_svg(maps: PageMaps, values: PointValues | None = None) -> str:
     ]
     corners, legend = "", "no plane of focus was found"
     if maps.focus.found:
-        legend = f"the fitted lens law is a V with its tip at {tip:.3g}"
+        legend = f"the fitted lens law is a V with its tip at {tip:.3g}, residual {maps.focus.residual_px:.2g} px"
         # The part of the V inside the plot: up to ``reach`` from its tip.
         reach = plot.most / kappa
         ends = [value for value in (max(low, tip - reach), tip, min(high, tip + reach)) if low <= value <= high]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import threading
 import time
 import zipfile
@@ -13,22 +13,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from mddnet.demo.blur_edit import blur_mask, magnified
-from mddnet.demo.fused import FusedPair, fuse_pair
+from mddnet.demo.blur_edit import blur_mask, refocused
+from mddnet.demo.examples import example_photos
 from mddnet.demo.lens_form import NO_LENS_FACTS, TypedLens
-from mddnet.demo.page_maps import RENDER_SIDE_PX, PageMaps, page_maps, points_of
+from mddnet.demo.page_maps import HERO_SIDE_PX, RENDER_SIDE_PX, PageMaps, Point, page_maps, points_of, smaller
 from mddnet.demo.scratch import Scratch
-from mddnet.demo.upload import Limits, read_upload, safe_stem, shown_name
+from mddnet.demo.stack_view import StackView, stack_view
+from mddnet.demo.upload import Limits, check_stack, read_upload, safe_stem, shown_name
 from mddnet.errors import MddnetError
+from mddnet.focus_stack import stack
+from mddnet.io.atomic import atomic_write
 from mddnet.predict.folder import Item, Settings, predict_item
 from mddnet.predict.output import MapFormat, save
 from mddnet.predict.point_cloud import PointCloud, glb_bytes, ply_bytes
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model
 from mddnet.types import Lens, Photo, UInt8Array
+
+FACTOR = 3.0  # of the aperture, for a photo that was just opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class ArchiveContents:
 
     formats: tuple[MapFormat, ...] = ("tiff",)  # of the maps; empty for no maps
     magnification: float | None = None  # factor of the shallower depth of field; None for no picture
-    u_focus: float | None = None  # another plane of focus for it
+    point: Point | None = None  # to focus on, as fractions of width and height; None keeps the plane of focus
     mask_px: float | None = None  # threshold of the blur mask in pixels of the photo; None for no mask
     points: bool = False  # whether to include the point cloud, as PLY and GLB
 
@@ -58,10 +62,12 @@ class Jobs:
     The lens facts of a job are a ``Lens``, used exactly; a :class:`TypedLens`, completed by EXIF; or None, EXIF alone.
     """
 
-    def __init__(self, model: Model, limits: Limits, scratch: Scratch) -> None:
+    def __init__(self, model: Model, limits: Limits, scratch: Scratch, threads: int | None = None) -> None:
         self.model = model
         self.limits = limits
         self.scratch = scratch
+        self.threads = threads  # largest number of processor cores for a focal stack
+        self._examples: dict[str, tuple[PageMaps, UInt8Array]] = {}
         # One job at a time, to limit the memory.
         self._lock = threading.Lock()
 
@@ -85,7 +91,7 @@ class Jobs:
             if wanted.formats:
                 facts = _read_json(_save(prediction, job, stem, wanted.formats))
             if wanted.magnification is not None:
-                picture = magnified(page_maps(prediction, RENDER_SIDE_PX), wanted.magnification, wanted.u_focus)
+                picture = refocused(page_maps(prediction, RENDER_SIDE_PX), wanted.magnification, wanted.point)
                 _save_picture(picture, job / f"{stem}.aperture_x{wanted.magnification:.3g}.png")
             if wanted.mask_px is not None:
                 whole = page_maps(prediction, max(prediction.size))
@@ -135,20 +141,30 @@ class Jobs:
                 raise MddnetError("all photos failed: " + "; ".join(failures))
             return BatchResult(_zipped(job, "mddnet.zip"), tuple(done), tuple(failures), metric)
 
-    def pair(
-        self, first: Path, second: Path, typed: tuple[TypedLens, TypedLens] = (NO_LENS_FACTS, NO_LENS_FACTS)
-    ) -> tuple[FusedPair, Path]:
-        """Fuse two uploaded photos of one scene, and write a ZIP of the picture and both predictions."""
+    def stack(
+        self,
+        paths: Sequence[Path],
+        typed: TypedLens = NO_LENS_FACTS,
+        focus_m: Sequence[float | None] | None = None,
+        step: Callable[[str, int, int], None] = lambda name, done, count: None,
+    ) -> tuple[StackView, Path]:
+        """Measure uploaded photos of one scene with :func:`mddnet.stack`, and write a ZIP of its results.
+
+        ``focus_m`` are the focus distances of the photos; ``step`` is called as by that function.
+        """
+        check_stack(paths, self.limits)
         with self._lock, self.scratch.job() as job:
-            stems = [safe_stem(path.name) for path in (first, second)]
-            if stems[0] == stems[1]:
-                stems = [f"{stems[0]}_1", f"{stems[1]}_2"]
-            pair = fuse_pair(self._read(first, typed[0]), self._read(second, typed[1]), self.model.predict)
-            for stem, prediction in zip(stems, pair.predictions, strict=True):
-                _save(prediction, job, stem)
-            _save_picture(pair.sharp, job / "fused.png")
-            _save_picture((pair.index * 255 + 0.5).astype(np.uint8), job / "taken_from.png")
-            return pair, _zipped(job, "two_photos.mddnet.zip")
+            try:
+                result = stack(
+                    paths, lens=typed.for_any_photo, focus_m=focus_m, threads=self.threads, scratch=job, step=step
+                )
+            except MddnetError as error:
+                text = str(error)
+                for path in paths:
+                    text = text.replace(str(path), shown_name(path)).replace(str(path.parent), "the uploads")
+                raise MddnetError(text) from None
+            result.save(job, "stack")
+            return stack_view(result), _zipped(job, "stack.mddnet.zip")
 
     def points(self, maps: PageMaps) -> tuple[Path, PointCloud]:
         """The point cloud, and its GLB file for the page."""
@@ -163,10 +179,24 @@ class Jobs:
         with self.scratch.job() as job:
             return {name: _save_picture(pixels, job / f"{name}.png", 1) for name, pixels in pictures.items()}
 
-    def example(self, path: Path) -> Path:
-        """A copy of an example in the page's folder; files outside it are never served."""
-        with self.scratch.job() as job:
-            return Path(shutil.copyfile(path, job / path.name))
+    def example(self, name: str) -> tuple[PageMaps, UInt8Array]:
+        """The maps of an example photo, and the photo refocused with ``FACTOR``; both are kept."""
+        file_name, content = example_photos()[name]
+        path = self.example_file(file_name, content)
+        if name not in self._examples:
+            maps = self.maps(path)
+            self._examples[name] = maps, refocused(smaller(maps, HERO_SIDE_PX), FACTOR)
+        return self._examples[name]
+
+    def example_file(self, name: str, content: Callable[[], bytes]) -> Path:
+        """An example in the page's folder, written if it is not there; files outside it are never served."""
+        path = self.scratch.cache / "examples" / name
+        if path.is_file():
+            os.utime(path)  # it is needed for as long as an upload
+        else:
+            path.parent.mkdir(exist_ok=True)
+            atomic_write(path, lambda stream: stream.write(content()))
+        return path
 
     def _read(self, path: Path, lens: Lens | TypedLens | None, pixels_left: float | None = None) -> Photo:
         photo = read_upload(path, self.limits, pixels_left)

@@ -20,11 +20,16 @@ class TypedLens:
     lens: Lens = field(default_factory=Lens)
     sensor: str | None = None  # one of ``SENSOR_CHOICES``, which sets the pixel pitch unless it is typed
 
+    @property
+    def for_any_photo(self) -> CameraLens:
+        """The typed facts, with the pixel pitch by the size of the photo."""
+        return CameraLens(**asdict(self.lens), camera=self.sensor)
+
     def added_to(self, photo: Photo) -> Photo:
         """The photo with the typed facts instead of those of EXIF; MddnetError for a sensor that is not listed."""
         height, width = photo.pixels.shape[:2]
         notes = list(photo.notes)
-        lens = CameraLens(**asdict(self.lens), camera=self.sensor).added_to(photo.lens, width, height, notes)
+        lens = self.for_any_photo.added_to(photo.lens, width, height, notes)
         return replace(photo, lens=lens, notes=tuple(notes))
 
 

@@ -11,15 +11,22 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.point_cloud import PointCloud, camera_of, point_cloud
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.resampling import nearest_downsampled
+from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import Float32Array, InvDepthUnit, Lens, LensLawFit, UInt8Array
 
 PAGE_SIDE_PX = 960  # largest long side on the page; downloads have the size of the photo
+HERO_SIDE_PX = 768  # of the picture that is refocused while the visitor waits
 RENDER_SIDE_PX = 2048  # largest long side of rendered pictures for download
 POINTER_SIDE_PX = PAGE_SIDE_PX // 2  # long side of the browser's grid of values, about that of the network's maps
+
+
+Point = tuple[float, float]
+"""x and y in a photo, as fractions of its width and height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class PageMaps:
     path: Path | None  # the file of the photo
     notes: tuple[str, ...]  # of the prediction
     model_s: float | None = None  # duration of the prediction, seconds
+    camera: CameraEstimate | None = None  # by the scene
+    verdict: Verdict = UNKNOWN  # what depth and defocus are worth
 
     @property
     def scale(self) -> float:
@@ -67,8 +76,23 @@ def page_maps(prediction: Prediction, long_side_px: int = PAGE_SIDE_PX) -> PageM
     inv_depth, signed_px = (prediction.sampled(name, (w, h)) for name in ("inv_depth", "signed_defocus_px"))
     return PageMaps(
         pixels, inv_depth, signed_px, prediction.sampled("confidence", (w, h)), prediction.unit, prediction.focus,
-        prediction.lens, width, height, prediction.photo.path, prediction.notes,
+        prediction.lens, width, height, prediction.photo.path, prediction.notes, camera=prediction.camera,
+        verdict=prediction.verdict,
     )  # fmt: skip
+
+
+def smaller(maps: PageMaps, long_side_px: int) -> PageMaps:
+    """The maps downsampled to that long side, as by :func:`page_maps`."""
+    size = h, w = size_within(maps.inv_depth.shape, long_side_px)
+    if size == maps.inv_depth.shape:
+        return maps
+    return replace(
+        maps,
+        pixels=np.asarray(Image.fromarray(maps.pixels).resize((w, h), Image.Resampling.LANCZOS)),
+        inv_depth=nearest_downsampled(maps.inv_depth, size),
+        signed_defocus_px=nearest_downsampled(maps.signed_defocus_px, size),
+        confidence=nearest_downsampled(maps.confidence, size),
+    )
 
 
 def size_within(size: tuple[int, ...], long_side_px: int) -> tuple[int, int]:
@@ -92,7 +116,7 @@ def points_of(maps: PageMaps, max_points: int = 150_000) -> PointCloud:
     """The point cloud: see :func:`mddnet.predict.point_cloud.point_cloud`."""
     # The pixel pitch of the lens facts is that of the photo, whose pixels are smaller.
     pixel_um = None if maps.lens.pixel_um is None else maps.lens.pixel_um / maps.scale
-    camera = camera_of(replace(maps.lens, pixel_um=pixel_um), maps.unit, maps.focus, maps.inv_depth.shape)
+    camera = camera_of(replace(maps.lens, pixel_um=pixel_um), maps.unit, maps.focus, maps.inv_depth.shape, maps.camera)
     return point_cloud(maps.pixels, maps.inv_depth, maps.unit, camera, max_points)
 
 

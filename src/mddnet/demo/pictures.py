@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
 from mddnet.demo.page_maps import PageMaps
@@ -27,20 +27,17 @@ VIEW_FILL = 0.85  # share of the picture that the cloud fills in the front view
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture of the page with its colour scale; the photo has none."""
+    """A map as a picture, with its colour scale."""
 
     pixels: UInt8Array  # (h, w, 3) uint8, sRGB
-    title: str = ""  # quantity and unit
-    low: str = ""  # meaning of the left end of the scale
-    high: str = ""  # meaning of the right end
-    table: UInt8Array | None = None  # (256, 3) colours from left to right
+    title: str  # quantity and unit
+    low: str  # meaning of the left end of the scale
+    high: str  # meaning of the right end
+    table: UInt8Array  # (256, 3) colours from left to right
 
 
-def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None = None) -> dict[str, Panel]:
-    """Photo, depth, signed defocus and confidence as pictures, with the plane of focus if it was found.
-
-    ``point`` is column and row in the photo for a cross.
-    """
+def panels(maps: PageMaps, with_line: bool = True) -> dict[str, Panel]:
+    """Depth, signed defocus and confidence as pictures, with the plane of focus if it was found."""
     low, high = (float(value) for value in np.percentile(maps.inv_depth, [1, 99]))
     most = max(1.0, float(np.percentile(np.abs(maps.signed_defocus_px), 99)))
     ends = ("far", "near") if maps.unit == "relative" else (f"far {low:.3g}", f"{high:.3g} near")
@@ -49,11 +46,10 @@ def panels(maps: PageMaps, with_line: bool = True, point: tuple[int, int] | None
     line = focus_line(maps.inv_depth, maps.focus.u_focus) if with_line and maps.focus.found else None
 
     def panel(values: Float32Array, limits: tuple[float, float], words: tuple[str, ...], table: UInt8Array) -> Panel:
-        return Panel(_drawn(colours(values, *limits, table), line, maps, point), words[0], words[1], words[2], table)
+        return Panel(_drawn(colours(values, *limits, table), line), words[0], words[1], words[2], table)
 
     defocus = "signed defocus, px of the photo", f"−{most:.3g} in front", f"behind +{most:.3g}"
     return {
-        "photo": Panel(_drawn(maps.pixels, line, maps, point)),
         "depth": panel(maps.inv_depth, (low, high), (f"inverse depth, {maps.unit}", *ends), DEPTH_COLOURS),
         "defocus": panel(maps.signed_defocus_px, (-most, most), defocus, SIGN_COLOURS),
         "confidence": panel(maps.confidence, (0.0, 1.0), ("confidence", "0 none", "1 full"), GREY_COLOURS),
@@ -81,22 +77,16 @@ def focus_line(inv_depth: Float32Array, u_focus: float) -> BoolArray:
     return line
 
 
-def _drawn(pixels: UInt8Array, line: BoolArray | None, maps: PageMaps, point: tuple[int, int] | None) -> UInt8Array:
-    """The picture with line and cross, each with a dark halo for contrast."""
+def _drawn(pixels: UInt8Array, line: BoolArray | None) -> UInt8Array:
+    """The picture with the line and its dark halo, for contrast."""
+    if line is None:
+        return pixels
     picture = Image.fromarray(pixels)
-    if line is not None:
-        mask = Image.fromarray(line.astype(np.uint8) * 255)
-        if max(line.shape) >= THIN_LINE_BELOW_PX:
-            mask = mask.filter(ImageFilter.MaxFilter(3))
-        picture.paste(HALO_COLOUR, mask=mask.filter(ImageFilter.MaxFilter(3)))
-        picture.paste(LINE_COLOUR, mask=mask)
-    if point is not None:
-        x, y = ((at + 0.5) * maps.scale for at in point)
-        reach = 0.025 * max(picture.size)
-        draw = ImageDraw.Draw(picture)
-        for colour, width in ((HALO_COLOUR, 5), ((255, 255, 255), 2)):
-            draw.line([(x - reach, y), (x + reach, y)], fill=colour, width=width)
-            draw.line([(x, y - reach), (x, y + reach)], fill=colour, width=width)
+    mask = Image.fromarray(line.astype(np.uint8) * 255)
+    if max(line.shape) >= THIN_LINE_BELOW_PX:
+        mask = mask.filter(ImageFilter.MaxFilter(3))
+    picture.paste(HALO_COLOUR, mask=mask.filter(ImageFilter.MaxFilter(3)))
+    picture.paste(LINE_COLOUR, mask=mask)
     return np.asarray(picture)
 
 

@@ -1,11 +1,14 @@
-// Values under the pointer, without requests: the page contains the maps as compact data (see page_maps.py).
-// Gradio calls this once with `props` and `watch` of the component whose value is that data.
-const PICTURES = ".mdd-map img";
+// Values under the pointer, without requests: the page contains the maps as compact data (see page_maps.py). A click is
+// the event `select`, with x and y as fractions of the photo. Gradio calls this once with `element`, `props`, `trigger`
+// and `watch` of the component whose value is that data; it serves all pictures of its tab.
+const PICTURES = ".mdd-map img, .mdd-hero img";
 const CLEAR_OF_POINTER_PX = 18;
+const CLICK_PX = 5; // a pointer that moves more drags
 
-window.mddnetPointer?.abort(); // of an earlier copy of this component
+const tab = element.closest("[role=tabpanel].mdd-tab") ?? document.body;
+tab.mddnetPointer?.abort(); // of an earlier copy of this component
 const stop = new AbortController();
-window.mddnetPointer = stop;
+tab.mddnetPointer = stop;
 
 let maps = null;
 let newest = 0;
@@ -23,10 +26,11 @@ async function unpacked(text) {
 async function take() {
   newest += 1;
   const mine = newest;
-  maps = null;
-  hide();
   const fresh = props.value ? await unpacked(props.value) : null;
-  if (mine === newest) maps = fresh;
+  if (mine !== newest) return;
+  hide();
+  if (String(fresh?.inv_depth) !== String(maps?.inv_depth)) mark(null); // of another photo
+  maps = fresh;
 }
 
 const three = (value) => String(Number(value.toPrecision(3)));
@@ -62,11 +66,18 @@ stop.signal.addEventListener("abort", () => layer.remove());
 const tip = document.createElement("div");
 tip.className = "mdd-tip";
 
-function show(image, event) {
+// Where an event is in a picture, as fractions; null beside it.
+function placeOf(image, event) {
   const box = maps && seen(image);
-  if (!box) return hide();
+  if (!box) return null;
   const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
-  if (x < 0 || y < 0 || x >= 1 || y >= 1) return hide();
+  return x >= 0 && y >= 0 && x < 1 && y < 1 ? { x, y } : null;
+}
+
+function show(image, event) {
+  const place = placeOf(image, event);
+  if (!place) return hide();
+  const { x, y } = place;
   const at = Math.floor(y * maps.rows) * maps.columns + Math.floor(x * maps.columns);
   const u = maps.inv_depth[0] + maps.inv_depth[1] * maps.invDepth[at];
   const signed = maps.signed_px[0] + maps.signed_px[1] * maps.signed[at];
@@ -79,7 +90,7 @@ function show(image, event) {
   tip.replaceChildren(
     ...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })),
   );
-  const crosses = [...document.querySelectorAll(PICTURES)].map(seen).filter(Boolean).map((other) => {
+  const crosses = [...tab.querySelectorAll(".mdd-map img, .mdd-hero img:not(.fixed)")].map(seen).filter(Boolean).map((other) => {
     const cross = document.createElement("div");
     cross.className = "mdd-cross";
     cross.style.left = `${other.left + x * other.width}px`;
@@ -98,7 +109,7 @@ function show(image, event) {
 
 // The same pixel in the plot of the lens law; `data-plot` holds its axes.
 function ring(u, size) {
-  const svg = document.querySelector("#law svg[data-plot]");
+  const svg = tab.querySelector(".mdd-law[data-plot]");
   if (!svg) return;
   const { left, right, low, high, bottom, top, most } = JSON.parse(svg.dataset.plot);
   let mark = svg.querySelector(".mdd-ring");
@@ -119,12 +130,43 @@ function hide() {
   ring(null, 0);
 }
 
+// A ring at the selected point on the large picture.
+const marker = Object.assign(document.createElement("div"), { className: "mdd-marker" });
+function mark(point) {
+  marker.remove();
+  const hero = tab.querySelector(".mdd-hero .slider-wrap");
+  const box = point && hero && seen(hero.querySelector("img"));
+  if (!box) return;
+  const outer = hero.getBoundingClientRect();
+  marker.style.left = `${(100 * (box.left - outer.left + point.x * box.width)) / outer.width}%`;
+  marker.style.top = `${(100 * (box.top - outer.top + point.y * box.height)) / outer.height}%`;
+  hero.append(marker);
+}
+stop.signal.addEventListener("abort", () => marker.remove());
+
 const listen = { signal: stop.signal, passive: true };
+const imageOf = (event) => (tab.contains(event.target) ? event.target.closest?.(PICTURES) : null);
 document.addEventListener("pointermove", (event) => {
-  const image = event.pointerType === "touch" ? null : event.target.closest?.(PICTURES);
+  const image = event.pointerType === "touch" ? null : imageOf(event);
   if (image) show(image, event);
   else hide();
 }, listen);
+let pressed = null;
+document.addEventListener("pointerdown", (event) => {
+  pressed = event;
+}, { ...listen, capture: true });
+// Not `click`, which the slider of a touch screen suppresses.
+document.addEventListener("pointerup", (event) => {
+  const image = imageOf(event);
+  const place = image && placeOf(image, event);
+  if (!place || Math.hypot(event.clientX - pressed?.clientX, event.clientY - pressed?.clientY) > CLICK_PX) return;
+  mark(place);
+  trigger("select", place);
+}, { ...listen, capture: true });
+// The wheel scrolls the page; Gradio would enlarge the picture.
+document.addEventListener("wheel", (event) => {
+  if (!event.ctrlKey && event.target.closest?.(".mdd-hero")) event.stopPropagation();
+}, { ...listen, capture: true });
 document.addEventListener("scroll", hide, { ...listen, capture: true });
 document.addEventListener("pointerleave", hide, listen);
 watch("value", take);

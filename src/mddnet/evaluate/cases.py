@@ -26,6 +26,10 @@ class Case:
     pictures: tuple[SmallPicture, ...]  # the photo, its truths, and the maps of every method
 
 
+Cases = dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]]
+"""By leading metric: the worst cases, worst first, and the best, best first."""
+
+
 @dataclass(slots=True)
 class CaseKeeper:
     """Keeps the best and worst cases; pictures are made only for cases that may be among them."""
@@ -50,8 +54,8 @@ class CaseKeeper:
             if len(kept) > 2 * CASES_PER_END:
                 del kept[CASES_PER_END]
 
-    def worst_and_best(self) -> dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]]:
-        """By metric: the worst cases, worst first, and the best, best first; no case is in both lists."""
+    def worst_and_best(self) -> Cases:
+        """The kept cases; none is both among the worst and among the best."""
         result = {}
         for measure in LEADING_METRICS:
             cases = [case for _, _, case in self._kept.get(measure, [])]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.evaluate.samples import Options, Sample, Source
-from mddnet.evaluate.scenes import EvaluationScene, SceneReader
+from mddnet.evaluate.scenes import SceneReader
 from mddnet.metrics import Truth, texture_mask
 from mddnet.types import Float32Array, UInt8Array
 
@@ -163,30 +164,25 @@ def shape_slopes(points: Mapping[str, Sequence[SlopePoint]]) -> dict[Shape, Slop
     return fits
 
 
-def disc_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The sharp images of scenes at each size, unchanged and blurred by discs."""
-    discs: list[tuple[Shape, int, float]] = [
-        ("disc", side_px, d) for side_px in SLOPE_LONG_SIDES_PX for d in (0.0, *SLOPE_DIAMETERS_PX)
-    ]
-    return _source("coc_slope", "CoC of known size", scenes, options, discs)
+BLURS: dict[str, tuple[str, list[tuple[Shape, int, float]]]] = {
+    "coc_slope": (
+        "CoC of known size",
+        [("disc", side_px, d) for side_px in SLOPE_LONG_SIDES_PX for d in (0.0, *SLOPE_DIAMETERS_PX)],
+    ),
+    "psf_shapes": (
+        "CoC by the shape of the blur",
+        [(shape, SHAPE_LONG_SIDE_PX, diameter_px) for shape in SHAPES for diameter_px in SHAPE_DIAMETERS_PX],
+    ),
+}
+"""By part of an evaluation: title, and the shape, long side of the photo and diameter of every blur; 0 is unchanged."""
 
 
-def shape_source(scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The sharp images of scenes at one size, blurred by each of the shapes."""
-    shapes = [(shape, SHAPE_LONG_SIDE_PX, diameter_px) for shape in SHAPES for diameter_px in SHAPE_DIAMETERS_PX]
-    return _source("psf_shapes", "CoC by the shape of the blur", scenes, options, shapes)
-
-
-def _source(
-    name: str,
-    title: str,
-    scenes: Sequence[EvaluationScene],
-    options: Options,
-    blurs: Sequence[tuple[Shape, int, float]],
-) -> Source:
+def disc_source(part: str, scenes: Sequence[SceneEntry], options: Options) -> Source:
+    """The sharp images of scenes with each blur of a part of :data:`BLURS`."""
+    title, blurs = BLURS[part]
     reader = SceneReader(options)
 
-    def load(scene: EvaluationScene, shape: Shape, long_side_px: int, diameter_px: float) -> Truth | None:
+    def load(scene: SceneEntry, shape: Shape, long_side_px: int, diameter_px: float) -> Truth | None:
         photo = resized(reader.maps(scene)[0].sharp, long_side_px)
         if photo is None or not (textured := texture_mask(photo)).any():
             return None
@@ -199,4 +195,4 @@ def _source(
             labels = {"long_side_px": float(long_side_px), "true_px": diameter_px}
             read = partial(load, scene, shape, long_side_px, diameter_px)
             samples.append(Sample(str(scene.folder), scene.record.name, shape, file, read, labels))
-    return Source(name, title, samples, all_methods=False)
+    return Source(part, title, samples, all_methods=False)

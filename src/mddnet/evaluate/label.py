@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from PIL import Image
 from mddnet.captures.photo_folder import list_photos
 from mddnet.captures.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
 from mddnet.data.evenly import evenly
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError, MddnetError, ModelError
 from mddnet.evaluate.methods import Method
 from mddnet.evaluate.pseudo_labels import Checks, pseudo_label
-from mddnet.evaluate.scenes import EvaluationScene, read_maps
+from mddnet.evaluate.scenes import read_maps
 from mddnet.io.atomic import atomic_write, atomic_write_text, write_csv
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import read_json_object
@@ -47,17 +48,10 @@ class LabelTask:
     image: Path
     scene: Path | None = None  # the scene folder
 
-    @property
-    def rgb(self) -> str:
-        return f"{self.source}/{self.name}{self.image.suffix}"
-
-    @property
-    def depth(self) -> str:
-        return f"{self.source}/{DEPTH}/{self.name}.png"
-
-    @property
-    def note(self) -> str:
-        return f"{self.source}/{DEPTH}/{self.name}.json"
+    def files(self) -> tuple[str, str, str]:
+        """Photo, depth, and a note of what the label was made from, below the group."""
+        depth = f"{self.source}/{DEPTH}/{self.name}"
+        return f"{self.source}/{self.name}{self.image.suffix}", f"{depth}.png", f"{depth}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +78,7 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
                 for p in list_photos(source / "photos")
             ]
         else:
-            found = _photographed(source)
+            found = list(_photographed(source))
         for task in (found[i] for i in evenly(len(found), limit or len(found))):
             first = tasks.setdefault((task.source, task.name), task)
             if first.image != task.image:
@@ -92,16 +86,14 @@ def plan_labels(sources: Sequence[Path], limit: int | None = None) -> list[Label
     return list(tasks.values())
 
 
-def _photographed(root: Path) -> list[LabelTask]:
-    tasks = []
+def _photographed(root: Path) -> Iterator[LabelTask]:
     for folder in list_scenes(root):
         if folder.parent.name in ("photos", GROUP):
             continue  # the most numerous, and never photographed with blur
         record = read_scene(folder)
         if record.provenance == "real":
             source, name = scene_name(folder.parent.name), scene_name(folder.name)
-            tasks.append(LabelTask(source, name, record.location, record.licence, folder / record.sharp, folder))
-    return tasks
+            yield LabelTask(source, name, record.location, record.licence, folder / record.sharp, folder)
 
 
 def teacher_digest(name: str, teacher: Method) -> str:
@@ -115,7 +107,7 @@ def teacher_digest(name: str, teacher: Method) -> str:
 
 
 def label_photos(
-    tasks: Sequence[LabelTask], teacher: Method, digest: str, out: Path, checks: Checks | None = None
+    tasks: Sequence[LabelTask], teacher: Method, digest: str, out: Path, checks: Checks
 ) -> Generator[LabelRow]:
     """Label photos; a label is kept if photo, teacher and checks have not changed.
 
@@ -124,7 +116,6 @@ def label_photos(
     :func:`teacher_digest`. OutputError if ``out`` cannot be written, or another process is labelling there; ModelError
     if the teacher's output does not match its quantities, or it has no depth.
     """
-    checks = checks or Checks()
     root = out / GROUP
     rows: list[LabelRow] = []
     with writing_into(out):
@@ -144,7 +135,7 @@ def label_photos(
 
 
 def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Checks) -> LabelRow:
-    rgb, depth, note = root / task.rgb, root / task.depth, root / task.note
+    rgb, depth, note = (root / file for file in task.files())
     try:
         content = task.image.read_bytes()
         inputs = _inputs(task, content, digest, checks)
@@ -152,7 +143,7 @@ def _label(task: LabelTask, teacher: Method, digest: str, root: Path, checks: Ch
             return kept
         measured = mask = None
         if task.scene is not None:
-            maps = read_maps(EvaluationScene(task.scene, task.source, read_scene(task.scene)))
+            maps = read_maps(SceneEntry(task.scene, task.source, read_scene(task.scene)))
             measured, mask = maps.inv_depth, maps.mask
         found = pseudo_label(teacher, read_rgb_file(task.image), checks, measured, mask)
     except ModelError:
@@ -184,19 +175,18 @@ def _inputs(task: LabelTask, content: bytes, digest: str, checks: Checks) -> dic
 
 def _kept(task: LabelTask, root: Path, inputs: dict[str, Any]) -> LabelRow | None:
     """The row of an earlier run, if its files exist and its inputs have not changed."""
+    rgb, depth, note = (root / file for file in task.files())
     try:
-        data = read_json_object(root / task.note)
+        data = read_json_object(note)
     except CaptureError:
         return None
     reason, measures = data.get("reason"), data.get("measures")
-    if any(data.get(key) != value for key, value in inputs.items()):
-        return None
-    if not isinstance(reason, str) or not isinstance(measures, dict):
+    changed = any(data.get(key) != value for key, value in inputs.items())
+    if changed or not isinstance(reason, str) or not isinstance(measures, dict):
         return None
     if reason:
         return LabelRow(task, "rejected", reason, measures)
-    complete = (root / task.rgb).is_file() and (root / task.depth).is_file()
-    return LabelRow(task, "kept", "", measures) if complete else None
+    return LabelRow(task, "kept", "", measures) if rgb.is_file() and depth.is_file() else None
 
 
 def depth_codes(inv_depth: Float32Array) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
@@ -211,10 +201,11 @@ def _write_tables(root: Path, rows: Sequence[LabelRow], teacher: str) -> None:
     labelled, rejected = [], []
     for row in rows:
         task = row.task
-        facts = {"source": task.source, "place": task.location}
-        facts |= {name: f"{value:.4f}" for name, value in row.measures.items()}
+        measures = {name: f"{value:.4f}" for name, value in row.measures.items()}
+        facts = {"source": task.source, "place": task.location, **measures}
         if row.state in ("labelled", "kept"):
-            facts |= {"rgb": task.rgb, "depth": task.depth, "depth_unit": PSEUDO_UNIT, "licence": task.licence}
+            rgb, depth, _ = task.files()
+            facts |= {"rgb": rgb, "depth": depth, "depth_unit": PSEUDO_UNIT, "licence": task.licence}
             labelled.append(facts | {"note": f"pseudo-label by {teacher}", "teacher": teacher})
         else:
             rejected.append(facts | {"photo": task.name, "reason": row.reason})

@@ -21,7 +21,7 @@ Quantity = Literal["defocus_px", "sigma_px", "dmenet_sigma", "blur_probability",
 ``blur_score``: larger is blurrier, only its order has a meaning. ``inv_depth``: relative inverse depth.
 ``depth_m``: z-depth in metres, or relative depth of unknown scale; larger is farther."""
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
-MAPS = ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence")
+MAPS = ("inv_depth", "defocus_px", "signed_defocus_px", "blur_score", "confidence", "expected_defocus_error_px")
 """Fields of an estimate with a map."""
 BLUR_QUANTITIES, DEPTH_QUANTITIES = QUANTITIES[:5], QUANTITIES[5:]
 
@@ -47,37 +47,34 @@ class Predictor(Protocol):
     def predict(self, photo: UInt8Array, /) -> Any: ...
 
 
+@dataclass(frozen=True)
 class PredictorMethod:
     """A predictor as a method."""
 
+    predictor: Predictor
+    name: str
     quantities: tuple[Quantity, ...] = ("defocus_px", "inv_depth")
-
-    def __init__(self, predictor: Predictor, name: str) -> None:
-        self.predictor, self.name = predictor, name
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
         maps = self.predictor.predict(photo)
-        optional = {name: getattr(maps, name, None) for name in ("confidence", "focus")}
+        optional = {name: getattr(maps, name, None) for name in ("confidence", "expected_defocus_error_px", "focus")}
         return Estimate(maps.inv_depth, maps.defocus_px, maps.signed_defocus_px, **optional)
 
 
-_CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "inv_depth": ("inv_depth", lambda values: values),
-    "depth_m": ("inv_depth", lambda values: 1.0 / np.maximum(values, np.float32(1e-6))),
-    "defocus_px": ("defocus_px", lambda values: values),
-    "sigma_px": ("defocus_px", diameter_from_sigma),
-    "dmenet_sigma": ("defocus_px", diameter_from_dmenet_encoding),
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "depth_m": lambda values: 1.0 / np.maximum(values, np.float32(1e-6)),
+    "sigma_px": diameter_from_sigma,
+    "dmenet_sigma": diameter_from_dmenet_encoding,
 }
-"""Field of an estimate, and the conversion to it, by quantity."""
+"""To a relative inverse depth or a CoC diameter, by quantity."""
 
 
 def estimate_from(quantity: Quantity, values: NDArray[np.floating]) -> Estimate:
     """An estimate of one quantity: blur as a CoC diameter where it has a size, depth as inverse depth."""
-    if quantity in _CONVERSIONS:
-        name, convert = _CONVERSIONS[quantity]
-        converted: Any = np.asarray(convert(values), dtype=np.float32)
-        return Estimate(**{name: converted})
-    return Estimate(blur_score=values, blur_threshold=0.5 if quantity == "blur_probability" else None)
+    if quantity in ("blur_probability", "blur_score"):
+        return Estimate(blur_score=values, blur_threshold=0.5 if quantity == "blur_probability" else None)
+    converted = np.asarray(_CONVERSIONS.get(quantity, np.asarray)(values), dtype=np.float32)
+    return Estimate(inv_depth=converted) if quantity in DEPTH_QUANTITIES else Estimate(defocus_px=converted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +111,9 @@ def checked_infer(method: Method, photo: UInt8Array) -> Estimate:
             raise ModelError(f"{method.name}: the output has {output} {what}; expected {', '.join(method.quantities)}")
     for name in MAPS:
         values = getattr(estimate, name)
-        if values is None:
-            continue
-        if values.shape != photo.shape[:2]:
+        if values is not None and values.shape != photo.shape[:2]:
             raise ModelError(f"{method.name}: {name} has shape {values.shape}; expected {photo.shape[:2]} of the photo")
-        if not np.isfinite(values).all():
+        if values is not None and not np.isfinite(values).all():
             raise ModelError(f"{method.name}: {name} has values that are not finite; expected finite ones")
     return estimate
 

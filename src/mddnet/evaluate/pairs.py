@@ -53,9 +53,7 @@ def pair_truth(first: UInt8Array, second: UInt8Array) -> Truth:
         np.concatenate([first, second]),
         near_far_pairs=pairs,
         defocus_indices=np.concatenate([clear, clear + pixels]),
-        sampled_blurred=np.concatenate([second_sharper.ravel()[clear], first_sharper.ravel()[clear]])
-        if len(clear)
-        else None,
+        sampled_blurred=np.concatenate([second_sharper.flat[clear], first_sharper.flat[clear]]) if len(clear) else None,
     )
 
 

@@ -50,7 +50,7 @@ class TeacherOutput:
 def pseudo_label(
     teacher: Method,
     sharp: UInt8Array,
-    checks: Checks | None = None,
+    checks: Checks = Checks(),
     measured: Float32Array | None = None,
     mask: BoolArray | None = None,
 ) -> TeacherOutput:
@@ -59,7 +59,6 @@ def pseudo_label(
     ``measured`` is the inverse depth from focus, NaN where unknown, compared in ``mask``; ValueError for another shape
     than that of the photo. ModelError if the method has no depth, or its output does not match its quantities.
     """
-    checks = checks or Checks()
     whole = _normalised(_inv_depth(teacher, sharp))
     if whole is None:
         nothing = np.full(sharp.shape[:2], np.nan, dtype=np.float32)
@@ -93,7 +92,7 @@ def _inv_depth(teacher: Method, photo: UInt8Array) -> Float32Array:
 def _normalised(inv_depth: Float32Array) -> Float32Array | None:
     """0 at the 2nd and 1 at the 98th percentile; None without a range."""
     spread = inv_depth_range(inv_depth)
-    if not spread > 0:
+    if not spread > 1e-5 * float(np.abs(inv_depth).max()):  # one depth, but for rounding
         return None
     return ((inv_depth - np.percentile(inv_depth, 2)) / spread).astype(np.float32)
 

@@ -16,10 +16,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mddnet.evaluate.cases import Case
 from mddnet.evaluate.provenance import provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, MethodResult, SourceResult
-from mddnet.evaluate.tables import cell, heading, result_tables, source_tables
+from mddnet.evaluate.tables import ResultTable, cell, heading, result_tables, source_tables
 from mddnet.metrics import METRICS, Metric
 from mddnet.metrics.sparsification import ERRORS
 from mddnet.scenes.small_pictures import SmallPicture
@@ -55,29 +54,33 @@ def _section(result: SourceResult, evaluation: Evaluation) -> dict[str, Any]:
     """One kind of scene, or a data set, for the template."""
     model = result.model
     photos = len({(row.scene, row.file) for row in model.frames})
-    groups = "locations" if result.averaged == "location" else "groups"
+    groups = "locations" if result.source.averaged == "location" else "groups"
     cases = []
     for key, (worst, best) in result.cases.items():
         label = f"{METRICS[key].group}, {METRICS[key].title}"
         cases += [(f"Worst by {label}", worst), (f"Best by {label}", best)]
     return {
-        "title": result.title,
+        "title": result.source.title,
         "counts": f"{photos} photos, {len(model.scenes)} scenes, {len(model.locations)} {groups}",
-        "headlines": [_headline(model, *pair) for pair in _with_reference(model)],
-        "figures": {title: _png(figure) for title, figure in _figures(model)},
+        "headlines": _headlines(model),
+        "figures": {title: _address(_encoded(figure, "png", dpi=110), "png") for title, figure in _figures(model)},
         "cases": [(label, found) for label, found in cases if found],
         "tables": source_tables(result, evaluation),
     }
 
 
-def _headline(model: MethodResult, metric: Metric, reference: Metric) -> tuple[str, ...]:
-    expected = f"{cell(model.macro, reference)} ({reference.title})"
-    return f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better
+def _headlines(model: MethodResult) -> ResultTable:
+    rows = []
+    for metric, reference in _with_reference(model):
+        expected = f"{cell(model.macro, reference)} ({reference.title})"
+        rows.append((f"{metric.group}: {metric.title}", cell(model.macro, metric), expected, metric.better))
+    return ResultTable("", ("metric", "model", "reference", "better"), tuple(rows))
 
 
 def _with_reference(model: MethodResult) -> list[tuple[Metric, Metric]]:
+    """The metrics with a reference, where both were measured."""
     pairs = [(metric, METRICS[metric.reference_key]) for metric in METRICS.values() if metric.reference_key is not None]
-    return [(metric, reference) for metric, reference in pairs if {metric.key, reference.key} <= set(model.macro)]
+    return [pair for pair in pairs if all(metric.key in model.macro for metric in pair)]
 
 
 def _figures(model: MethodResult) -> Iterator[tuple[str, Figure]]:
@@ -142,22 +145,18 @@ def _axes(x: str, y: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _png(figure: Figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
-    return _address(stream.getvalue(), "png")
-
-
 def _address(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _compared_cases(evaluation: Evaluation) -> list[tuple[str, tuple[SmallPicture, ...]]]:
-    cases: dict[tuple[str, str], Case] = {}
-    for kind, result in evaluation.kinds.items():
-        for worst, best in result.cases.values():
-            for case in (*worst, *best):
-                cases.setdefault((kind, case.name), case)
+    """Each photo among the worst or the best once, at most 24."""
+    cases = {
+        (kind, case.name): case
+        for kind, result in evaluation.kinds.items()
+        for worst, best in result.cases.values()
+        for case in (*worst, *best)
+    }
     return [(f"{case.name} ({case.location})", case.pictures) for case in list(cases.values())[:24]]
 
 
@@ -174,6 +173,10 @@ def _comparison(rows: list[tuple[str, tuple[SmallPicture, ...]]]) -> bytes:
                 axes.imshow(np.asarray(image.convert("RGB")))
             title = f"{name}\n{picture.title}" if axes is line[0] else picture.title
             axes.set_title(title.replace("$", r"\$"), fontsize=7, loc="left")
+    return _encoded(figure, "jpeg", dpi=100)
+
+
+def _encoded(figure: Figure, kind: str, dpi: int) -> bytes:
     stream = io.BytesIO()
-    figure.savefig(stream, format="jpeg", dpi=100)
+    figure.savefig(stream, format=kind, dpi=dpi, metadata={"Software": None} if kind == "png" else None)
     return stream.getvalue()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.evaluate.cases import Case
+from mddnet.evaluate.cases import Cases
 from mddnet.evaluate.discs import Shape, SlopeFit, SlopeResult
+from mddnet.evaluate.samples import Source
 from mddnet.metrics import METRICS, Sparsification, falling_steps
-from mddnet.metrics.registry import add_from_means, mean, over_photos, pooled_mean
+from mddnet.metrics.registry import mean, pooled_mean, with_derived
 from mddnet.metrics.sparsification import ERRORS
 
 REMOVED_PERCENT = tuple(range(0, 100, 10))  # points of reported sparsification curves
@@ -106,19 +108,19 @@ class ReliabilityCounts:
 
     def result(self) -> Reliability:
         coc = []
-        for k, counts in enumerate(self._coc):
+        for edges, counts in zip(pairwise(TRUE_COC_EDGES_PX), self._coc, strict=True):
             pixels = int(counts.sum())
             if pixels >= MIN_PIXELS:
                 at = np.searchsorted(np.cumsum(counts), np.array([0.25, 0.5, 0.75]) * pixels)
-                low, middle, high = (float(value) for value in _FINE_EDGES_PX[np.minimum(at, len(counts) - 1)])
-                coc.append(CocBin(TRUE_COC_EDGES_PX[k], TRUE_COC_EDGES_PX[k + 1], pixels, (low, middle, high)))
-        confidence = []
+                low, middle, high = _FINE_EDGES_PX[np.minimum(at, len(counts) - 1)].tolist()
+                coc.append(CocBin(*edges, pixels, (low, middle, high)))
         with np.errstate(invalid="ignore"):
-            means = (self._confidence[[1, 3]] / self._confidence[[2, 4]]).tolist()
-        for k, (pixels, coc_error, depth_error) in enumerate(zip(self._confidence[0], *means, strict=True)):
-            if pixels >= MIN_PIXELS:
-                edges = k / CONFIDENCE_BINS, (k + 1) / CONFIDENCE_BINS
-                confidence.append(ConfidenceBin(*edges, int(pixels), coc_error, depth_error))
+            means = (self._confidence[[1, 3]] / self._confidence[[2, 4]]).T.tolist()
+        confidence = [
+            ConfidenceBin(k / CONFIDENCE_BINS, (k + 1) / CONFIDENCE_BINS, int(pixels), *means[k])
+            for k, pixels in enumerate(self._confidence[0])
+            if pixels >= MIN_PIXELS
+        ]
         return Reliability(tuple(coc), tuple(confidence))
 
 
@@ -155,12 +157,9 @@ class MethodResult:
             rows = [row.measures for row in self.frames if row.location == location]
             summary = pooled_mean([self.scenes[scene] for scene in scenes])
             summary |= {"scenes": float(len(scenes)), "frames": float(len(rows))}
-            add_from_means(summary)
-            self.locations[location] = summary | over_photos(rows)
-        counts = ("scenes", "frames", "coc_pixels")
+            self.locations[location] = with_derived(summary, rows)
         macro = mean(list(self.locations.values()))
-        self.macro = {name: value for name, value in macro.items() if name not in counts}
-        self.macro |= over_photos([row.measures for row in self.frames])
+        self.macro = with_derived(_without_counts(macro), [row.measures for row in self.frames])
 
     def _average_photos(self) -> None:
         """Over photos, per group and overall, as usual for public data sets."""
@@ -172,25 +171,21 @@ class MethodResult:
                 row.measures["sign_constant"] = value  # per photo, not per location
         by_group[MACRO] = [row.measures for row in self.frames]
         for group, rows in by_group.items():
-            summary = mean(rows)
-            add_from_means(summary)
-            self.locations[group] = summary | over_photos(rows) | {"frames": float(len(rows))}
-        self.macro = self.locations.pop(MACRO)
-        for name in ("coc_pixels", "frames"):
-            self.macro.pop(name, None)
+            self.locations[group] = with_derived(mean(rows), rows) | {"frames": float(len(rows))}
+        self.macro = _without_counts(self.locations.pop(MACRO))
+
+
+def _without_counts(means: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in means.items() if name not in ("scenes", "frames", "coc_pixels")}
 
 
 @dataclass(slots=True)
 class SourceResult:
     """Results of all methods on one source."""
 
-    title: str
-    averaged: Literal["location", "photo"]
+    source: Source
     methods: dict[str, MethodResult]  # by name, the model first
-    photos_without_blur: dict[str, int] = field(default_factory=dict)  # left out: hardly any true blur; by scene
-    photos_without_true_defocus: int = 0  # only their order of depth is known; measured for depth only
-    # by leading metric, the worst and the best photos with their pictures; not in the JSON
-    cases: dict[str, tuple[tuple[Case, ...], tuple[Case, ...]]] = field(default_factory=dict)
+    cases: Cases  # not in the JSON
 
     @property
     def model(self) -> MethodResult:
@@ -203,10 +198,10 @@ class SourceResult:
     def as_dict(self) -> dict[str, Any]:
         """The model's numbers, and those of the baselines under ``baselines``."""
         return {
-            "title": self.title,
+            "title": self.source.title,
             **asdict(self.model),
-            "photos_without_blur": self.photos_without_blur,
-            "photos_without_true_defocus": self.photos_without_true_defocus,
+            "photos_without_blur": self.source.photos_without_blur,
+            "photos_without_true_defocus": self.source.photos_without_true_defocus,
             "baselines": {name: asdict(result) for name, result in self.baselines.items()},
         }
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from mddnet.data.split import read_split
 from mddnet.errors import MddnetError, ModelError
 from mddnet.evaluate.cases import CaseKeeper, case_pictures
 from mddnet.evaluate.datasets.record import CapChoice, CropChoice, Dataset, dataset_source
-from mddnet.evaluate.discs import SlopePoint, disc_source, shape_slopes, shape_source, slopes
+from mddnet.evaluate.discs import BLURS, SlopePoint, disc_source, shape_slopes, slopes
 from mddnet.evaluate.methods import Method, Predictor, PredictorMethod, can_estimate, checked_infer, rotated_infer
 from mddnet.evaluate.pairs import pair_source
 from mddnet.evaluate.result import (
@@ -31,7 +32,7 @@ from mddnet.evaluate.scenes import MEASURED_KINDS, SceneChoice, choose_scenes, o
 from mddnet.metrics import Comparison, Estimate, Truth, measure
 from mddnet.metrics.sparsification import ERRORS
 
-PARTS = (*MEASURED_KINDS, "pairs", "coc_slope", "psf_shapes")  # parts of an evaluation of captures
+PARTS = (*MEASURED_KINDS, "pairs", *BLURS)  # parts of an evaluation of captures
 
 OnProgress = Callable[[int, int, str], None]  # photos done, all photos, and the name of the next one
 
@@ -75,16 +76,23 @@ def evaluate_model(
     unknown = [part for part in only if part not in PARTS]
     if unknown:
         raise ValueError(f"unknown part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
-    choice = _choose(scenes_root, data_root, split, only, split_of, options)
+    kinds = tuple(kind for kind in MEASURED_KINDS if kind in only or set(BLURS) & set(only))
+    choice = SceneChoice((), (), ())
+    if scenes_root is not None and kinds:
+        if split_of is None:
+            if data_root is None:
+                raise ValueError("neither data_root (with split.csv) nor split_of is given; expected one of them")
+            split_of = read_split(data_root / "split.csv")
+        choice = choose_scenes(scenes_root, split_of, split, kinds, options.scenes_per_location)
     sources = [
-        scene_source(kind, [scene for scene in choice.scenes if scene.kind == kind], options)
+        scene_source(kind, [scene for scene in choice.scenes if scene.group == kind], options)
         for kind in MEASURED_KINDS
         if kind in only and scenes_root is not None
     ]
     if "pairs" in only and data_root is not None:
         sources.append(pair_source(data_root / "pairs"))
     sharp = one_per_location(choice.scenes)
-    sources += [make(sharp, options) for part, make in _DISCS.items() if part in only and sharp]
+    sources += [disc_source(part, sharp, options) for part in BLURS if part in only and sharp]
     frames = options.frames_per_scene or {kind: record.frames_measured for kind, record in MEASURED_KINDS.items()}
     stated = {
         "seed": options.seed,
@@ -99,9 +107,6 @@ def evaluate_model(
     evaluation.failures += choice.failures
     methods = [PredictorMethod(model, name), *baselines]
     return _run(evaluation, methods, sources, options, model if speed else None, on_progress)
-
-
-_DISCS = {"coc_slope": disc_source, "psf_shapes": shape_source}
 
 
 def evaluate_dataset(
@@ -153,26 +158,6 @@ def evaluate_dataset(
     failures += dataset.wrong_checksums(root) if checksums else []
     evaluation = Evaluation(name, "test", stated, failures=failures)
     return _run(evaluation, [PredictorMethod(model, name), *baselines], [source], options, None, on_progress)
-
-
-def _choose(
-    scenes_root: Path | None,
-    data_root: Path | None,
-    split: str,
-    only: Sequence[str],
-    split_of: Mapping[str, str] | None,
-    options: Options,
-) -> SceneChoice:
-    kinds = tuple(kind for kind in MEASURED_KINDS if kind in only or set(_DISCS) & set(only))
-    if scenes_root is None or not kinds:
-        return SceneChoice((), (), ())
-    if split_of is None:
-        if data_root is None:
-            raise ValueError("neither data_root (with split.csv) nor split_of is given; expected one of them")
-        from mddnet.data.split import read_split
-
-        split_of = read_split(data_root / "split.csv")
-    return choose_scenes(scenes_root, split_of, split, kinds, options.scenes_per_location)
 
 
 def _run(
@@ -231,20 +216,18 @@ class _SourceRun:
         """Measure all methods on a sample; if it cannot be read, record the failure and skip the rest of its unit."""
         if sample.unit in self.failed:
             return
-        options = self.options
         try:
             truth = sample.load()
-            estimates = {} if truth is None else dict(self._estimates(sample, truth))
+            if truth is None:
+                return
+            estimates = dict(self._estimates(sample, truth))
         except MddnetError as error:
             self.failed.add(sample.unit)
             self.failures.append((sample.unit, str(error)))
             return
-        if truth is None:
-            return
+        settings = self.options.alignment, self.options.blur_threshold_px
         for name, (estimate, rotated) in estimates.items():
-            self._compare(
-                name, sample, Comparison(truth, estimate, rotated, options.alignment, options.blur_threshold_px)
-            )
+            self._compare(name, sample, Comparison(truth, estimate, rotated, *settings))
         rows = self.results[self.methods[0].name].frames
         if rows and rows[-1].file == sample.file and truth.textured is None and truth.near_far_pairs is None:
             maps = {name: estimate for name, (estimate, _) in estimates.items()}
@@ -292,9 +275,7 @@ class _SourceRun:
         for name, result in self.results.items():
             result.summarise(self.source.averaged, self.curves[name])
             result.reliability = self.counts[name].result()
-        source = self.source
-        counts = source.photos_without_blur, source.photos_without_true_defocus
-        return SourceResult(source.title, source.averaged, self.results, *counts, self.cases.worst_and_best())
+        return SourceResult(self.source, self.results, self.cases.worst_and_best())
 
 
 def _infer(method: Method, truth: Truth) -> Estimate:
@@ -302,11 +283,9 @@ def _infer(method: Method, truth: Truth) -> Estimate:
     if truth.near_far_pairs is None:
         return checked_infer(method, truth.photo)
     first, second = (checked_infer(method, photo) for photo in np.split(truth.photo, 2))
-    if first.defocus_px is not None and second.defocus_px is not None:
-        return Estimate(defocus_px=np.concatenate([first.defocus_px, second.defocus_px]))
-    assert first.blur_score is not None and second.blur_score is not None
-    score = np.concatenate([first.blur_score, second.blur_score])
-    return Estimate(blur_score=score, blur_threshold=first.blur_threshold)
+    name = "blur_score" if first.defocus_px is None else "defocus_px"
+    stacked: Any = np.concatenate([getattr(first, name), getattr(second, name)])
+    return Estimate(**{name: stacked}, blur_threshold=first.blur_threshold)
 
 
 def measure_speed(model: Any, runs: int = 20) -> SpeedResult:

@@ -55,7 +55,7 @@ class Source:
     averaged: Literal["location", "photo"] = "location"  # over photos, scenes and locations; or over all photos
     all_methods: bool = True  # whether baselines are measured
     photos_without_blur: dict[str, int] = field(default_factory=dict)  # left out: hardly any true blur; by scene
-    photos_without_true_defocus: int = 0  # measured for depth only
+    photos_without_true_defocus: int = 0  # only their order of depth is known; measured for depth only
 
 
 def seed_of(seed: int, *names: str) -> int:

@@ -10,21 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from mddnet.data.evenly import evenly
+from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError
 from mddnet.evaluate.samples import Options, Sample, Source, sample_known_pixels, seed_of
 from mddnet.kinds import KINDS
-from mddnet.metrics import (
-    OrdinalPairs,
-    Truth,
-    defocus_ordinal_pairs,
-    depth_ordinal_pairs,
-    inv_depth_range,
-    texture_mask,
-)  # fmt: skip
+from mddnet.metrics import Truth, defocus_ordinal_pairs, depth_ordinal_pairs, inv_depth_range, texture_mask
 from mddnet.metrics.comparison import SIGN_RANGE_MIN
+from mddnet.metrics.order import OrdinalPairs
 from mddnet.optics import signed_defocus_px
-from mddnet.scenes.scene_stamp import SceneStamp, scene_stamp, unchanged_since
-from mddnet.scenes.store import list_scenes, read_image, read_inv_depth, read_scene
+from mddnet.scenes.scene_stamp import scene_stamp, unchanged_since
+from mddnet.scenes.store import list_scenes, read_confidence, read_image, read_inv_depth, read_scene
 from mddnet.types import BoolArray, Float32Array, FrameRecord, SceneRecord, UInt8Array
 
 MEASURED_KINDS = {name: kind for name, kind in KINDS.items() if kind.frames_measured > 0}
@@ -35,20 +30,10 @@ SCENES_PER_LOCATION = 8  # at most; neighbouring frames of a video are nearly eq
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationScene:
-    """A scene folder that is evaluated."""
-
-    folder: Path
-    kind: str  # one of :data:`MEASURED_KINDS`
-    record: SceneRecord
-    stamp: SceneStamp | None = None  # identifies the build of the scene, if it was recorded
-
-
-@dataclass(frozen=True, slots=True)
 class SceneChoice:
     """Result of :func:`choose_scenes`."""
 
-    scenes: tuple[EvaluationScene, ...]  # by kind, location and name
+    scenes: tuple[SceneEntry, ...]  # by kind, location and name
     locations_without_split: tuple[str, ...]  # not in the split; their scenes are left out
     failures: tuple[tuple[str, str], ...]  # unreadable scene folders and the reason
 
@@ -73,7 +58,7 @@ def choose_scenes(
     """Choose the scenes of one split and of some kinds, ROOT/KIND/SCENE or ROOT/SCENE; CaptureError if none exist."""
     failures: list[tuple[str, str]] = []
     without_split: set[str] = set()
-    by_location: dict[tuple[str, str], list[EvaluationScene]] = {}
+    by_location: dict[tuple[str, str], list[SceneEntry]] = {}
     for folder in list_scenes(root):
         # skip photos, the most numerous scenes, without opening them
         if folder.parent.name in KINDS and folder.parent.name not in MEASURED_KINDS:
@@ -92,31 +77,31 @@ def choose_scenes(
         if record.location not in split_of:
             without_split.add(record.location)
         elif split_of[record.location] == split:
-            by_location.setdefault((kind, record.location), []).append(EvaluationScene(folder, kind, record, stamp))
+            by_location.setdefault((kind, record.location), []).append(SceneEntry(folder, kind, record, stamp))
     order = list(MEASURED_KINDS)
-    chosen: list[EvaluationScene] = []
+    chosen: list[SceneEntry] = []
     for key in sorted(by_location, key=lambda k: (order.index(k[0]), k[1])):
         scenes = by_location[key]
         chosen += [scenes[i] for i in evenly(len(scenes), scenes_per_location)]
     return SceneChoice(tuple(chosen), tuple(sorted(without_split)), tuple(failures))
 
 
-def choose_frames(scene: EvaluationScene, frames_per_scene: int) -> list[FrameRecord]:
+def choose_frames(scene: SceneEntry, frames_per_scene: int) -> list[FrameRecord]:
     """Frames of a scene, spread evenly from far to near focus."""
     ordered = sorted(scene.record.frames, key=lambda frame: (frame.u_focus, frame.file))
     return [ordered[i] for i in evenly(len(ordered), frames_per_scene)]
 
 
-def one_per_location(scenes: Sequence[EvaluationScene]) -> list[EvaluationScene]:
+def one_per_location(scenes: Sequence[SceneEntry]) -> list[SceneEntry]:
     """One scene of each location, of the kinds whose sharp image is captured or fused."""
-    first: dict[tuple[str, str], EvaluationScene] = {}
+    first: dict[tuple[str, str], SceneEntry] = {}
     for scene in scenes:
-        if scene.kind != "light_fields":
-            first.setdefault((scene.kind, scene.record.location), scene)
+        if scene.group != "light_fields":
+            first.setdefault((scene.group, scene.record.location), scene)
     return list(first.values())
 
 
-def read_maps(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) -> SceneMaps:
+def read_maps(scene: SceneEntry, confidence_min: float = CONFIDENCE_MIN) -> SceneMaps:
     """Read the sharp image and the inverse depth of a scene, NaN where its confidence is low.
 
     CaptureError if a file is missing or damaged, sizes differ, or a build has replaced the scene.
@@ -124,19 +109,18 @@ def read_maps(scene: EvaluationScene, confidence_min: float = CONFIDENCE_MIN) ->
     record, folder = scene.record, scene.folder
     with unchanged_since(folder, scene.stamp):
         sharp = read_image(folder / record.sharp)
-        inv_depth = read_inv_depth(folder / record.inv_depth).inv_depth.copy()
-        confidence = np.full(inv_depth.shape, np.inf)
-        if record.confidence is not None:
-            confidence = read_image(folder / record.confidence)[..., 0] / np.float32(255.0)
-    for name, shape in (("sharp image", sharp.shape[:2]), ("confidence", confidence.shape)):
-        if shape != inv_depth.shape:
-            raise CaptureError(f"{folder}: {name} {shape}, inverse depth {inv_depth.shape}; build it again")
-    inv_depth[~(confidence > confidence_min)] = np.nan
+        inv_depth = read_inv_depth(folder / record.inv_depth).copy()
+        confidence = read_confidence(folder, record)
+    for name, image in (("sharp image", sharp), ("confidence", confidence)):
+        if image is not None and image.shape[:2] != inv_depth.shape:
+            raise CaptureError(f"{folder}: {name} {image.shape[:2]}, inverse depth {inv_depth.shape}; build it again")
+    if confidence is not None:
+        inv_depth[~(confidence > confidence_min)] = np.nan
     mask = texture_mask(sharp) & np.isfinite(inv_depth)
     return SceneMaps(sharp, inv_depth, mask, inv_depth_range(inv_depth))
 
 
-def read_frame(scene: EvaluationScene, frame: FrameRecord, maps: SceneMaps) -> UInt8Array:
+def read_frame(scene: SceneEntry, frame: FrameRecord, maps: SceneMaps) -> UInt8Array:
     """Read a focused frame, (H, W, 3) uint8; CaptureError as :func:`read_maps`, also for another size."""
     path = scene.folder / frame.file
     with unchanged_since(scene.folder, scene.stamp):
@@ -166,9 +150,9 @@ class SceneReader:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._last: tuple[EvaluationScene, SceneMaps, OrdinalPairs] | None = None
+        self._last: tuple[SceneEntry, SceneMaps, OrdinalPairs] | None = None
 
-    def maps(self, scene: EvaluationScene) -> tuple[SceneMaps, OrdinalPairs]:
+    def maps(self, scene: SceneEntry) -> tuple[SceneMaps, OrdinalPairs]:
         """The maps of a scene, and pairs of pixels with clearly different depth."""
         if self._last is None or self._last[0] is not scene:
             self._last = None
@@ -178,12 +162,12 @@ class SceneReader:
             self._last = (scene, maps, pairs)
         return self._last[1], self._last[2]
 
-    def sharp(self, scene: EvaluationScene) -> Truth:
+    def sharp(self, scene: SceneEntry) -> Truth:
         """The all-in-focus image, for ordinal accuracy of depth only."""
         maps, pairs = self.maps(scene)
         return Truth(maps.sharp, sharp_pairs=pairs)
 
-    def frame(self, source: Source, scene: EvaluationScene, frame: FrameRecord) -> Truth | None:
+    def frame(self, source: Source, scene: SceneEntry, frame: FrameRecord) -> Truth | None:
         """A focused frame; None if its truth has hardly any blur, which is counted in the source."""
         record, options = scene.record, self._options
         maps, depth_pairs = self.maps(scene)
@@ -219,16 +203,17 @@ class SceneReader:
         )
 
 
-def scene_source(kind: str, scenes: Sequence[EvaluationScene], options: Options) -> Source:
-    """The photos of all scenes of a kind, and their all-in-focus images unless these are fused from the photos."""
+def scene_source(kind: str, scenes: Sequence[SceneEntry], options: Options) -> Source:
+    """The photos of all scenes of a kind, and their all-in-focus images."""
     reader = SceneReader(options)
     samples: list[Sample] = []
     source = Source(kind, KINDS[kind].title, samples)
     for scene in scenes:
         unit, name, location = str(scene.folder), scene.record.name, scene.record.location
-        if kind != "focal_stacks":
-            samples.append(Sample(unit, name, location, scene.record.sharp, partial(reader.sharp, scene)))
+        samples.append(Sample(unit, name, location, scene.record.sharp, partial(reader.sharp, scene)))
         for frame in choose_frames(scene, options.frames_per_scene or MEASURED_KINDS[kind].frames_measured):
+            if frame.file == scene.record.sharp:
+                continue
             load = partial(reader.frame, source, scene, frame)
             samples.append(Sample(unit, name, location, frame.file, load))
     return source

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from mddnet.evaluate.discs import SHAPE_DIAMETERS_PX, SHAPE_LONG_SIDE_PX, SLOPE_DIAMETERS_PX, Shape, SlopeFit
+from mddnet.evaluate.discs import BLURS, SHAPE_DIAMETERS_PX, SHAPE_LONG_SIDE_PX, SLOPE_DIAMETERS_PX, Shape, SlopeFit
 from mddnet.evaluate.pairs import PAIR_RATIO
 from mddnet.evaluate.provenance import provenance, provenance_line
 from mddnet.evaluate.result import MACRO, REMOVED_PERCENT, Evaluation, SourceResult
+from mddnet.evaluate.samples import Source
 from mddnet.evaluate.scenes import BLUR_SHARE_MIN, CONFIDENCE_MIN
 from mddnet.io.atomic import atomic_write, plain_json
 from mddnet.metrics import METRICS, TEXTURE_SHARE, Metric
-from mddnet.metrics.registry import Group, in_group
+from mddnet.metrics.registry import Group
 from mddnet.metrics.sparsification import ERRORS
 
 if TYPE_CHECKING:
@@ -54,26 +55,24 @@ def result_tables(evaluation: Evaluation) -> list[ResultTable]:
     if (slopes := evaluation.coc_slope) is not None:
         fits = {**{str(size): fit for size, fit in slopes.by_size.items()}, "**all**": slopes.overall}
         discs = {d: f"disc {d:g} px" if d else "unchanged" for d in slopes.overall.medians_px}
-        tables.append(_slope_table("CoC of known size", "long side px", fits, discs, DISC_NOTE))
+        tables.append(_slope_table(BLURS["coc_slope"][0], "long side px", fits, discs, DISC_NOTE))
     if evaluation.psf_shapes is not None:
         sizes = {d: f"{d:g} px" for d in SHAPE_DIAMETERS_PX}
-        tables.append(
-            _slope_table("CoC by the shape of the blur", "shape", evaluation.psf_shapes, sizes, SHAPE_NOTE, False)
-        )
+        tables.append(_slope_table(BLURS["psf_shapes"][0], "shape", evaluation.psf_shapes, sizes, SHAPE_NOTE, False))
     if evaluation.speed is not None:
         s = evaluation.speed
         cells = (s.what, f"{s.width} x {s.height}", number(s.milliseconds, 1), str(s.runs))
         tables.append(ResultTable("Speed", ("what", "size", "median ms", "runs"), (cells,)))
     if evaluation.failures:
-        cells_of = tuple((what, " ".join(why.split())) for what, why in evaluation.failures)
-        tables.append(ResultTable("Not measured", ("what", "why"), cells_of))
+        rows = tuple((what, " ".join(why.split())) for what, why in evaluation.failures)
+        tables.append(ResultTable("Not measured", ("what", "why"), rows))
     return tables
 
 
 def source_tables(result: SourceResult, evaluation: Evaluation) -> list[ResultTable]:
     """The tables of one kind of scene, of the pairs, or of a data set."""
     if not result.model.locations:
-        return [ResultTable(result.title, ("location",), (), "This split has no captures of this kind.")]
+        return [ResultTable(result.source.title, ("location",), (), "This split has no captures of this kind.")]
     tables = [table for group in get_args(Group) if (table := _group_table(result, group, evaluation)) is not None]
     if result.model.confidence:
         tables.append(_curve_table(result))
@@ -83,7 +82,7 @@ def source_tables(result: SourceResult, evaluation: Evaluation) -> list[ResultTa
 def _group_table(result: SourceResult, group: Group, evaluation: Evaluation) -> ResultTable | None:
     """One row per location, one column per metric of the group."""
     model = result.model
-    shown = [metric for metric in in_group(group) if metric.key in model.macro]
+    shown = [m for m in METRICS.values() if m.group == group and m.title and m.key in model.macro]
     if not shown:
         return None
     keys = {metric.key for metric in shown}
@@ -93,14 +92,14 @@ def _group_table(result: SourceResult, group: Group, evaluation: Evaluation) -> 
         for location, values in model.locations.items()
         if counts[location]
     ]
-    first, last = ("location", "**macro**") if result.averaged == "location" else ("group", "**all photos**")
+    first, last = ("location", "**macro**") if result.source.averaged == "location" else ("group", "**all photos**")
     rows.append((last, str(counts.total()), *(cell(model.macro, metric) for metric in shown)))
     head = (first, "photos", *(metric.label for metric in shown))
-    title = result.title if group == result.title.lower() else f"{result.title}: {group}"
-    return ResultTable(title, head, tuple(rows), _note(result, group, shown, evaluation))
+    title = result.source.title if group == result.source.title.lower() else f"{result.source.title}: {group}"
+    return ResultTable(title, head, tuple(rows), _note(result.source, group, shown, evaluation))
 
 
-def _note(result: SourceResult, group: Group, shown: Sequence[Metric], evaluation: Evaluation) -> str:
+def _note(source: Source, group: Group, shown: Sequence[Metric], evaluation: Evaluation) -> str:
     """Meaning of the columns, evaluated pixels, alignment."""
     options = evaluation.options
     parts = [metric.note for metric in shown if metric.note]
@@ -112,11 +111,11 @@ def _note(result: SourceResult, group: Group, shown: Sequence[Metric], evaluatio
     elif group == "depth":
         parts.append(
             f"Pixels: textured (upper {TEXTURE_SHARE:.0%}) and known (confidence > {CONFIDENCE_MIN:g}). "
-            f"{sum(result.photos_without_blur.values())} photos without visible blur are left out (clearly different "
+            f"{sum(source.photos_without_blur.values())} photos without visible blur are left out (clearly different "
             f"CoCs in less than {BLUR_SHARE_MIN:.0%} of the pixel pairs)."
         )
-    elif group == "defocus order" and result.photos_without_true_defocus:
-        parts.append(f"{result.photos_without_true_defocus} photos of captures with ordinal depth have no known CoC.")
+    elif group == "defocus order" and source.photos_without_true_defocus:
+        parts.append(f"{source.photos_without_true_defocus} photos of captures with ordinal depth have no known CoC.")
     if group.startswith("metric depth"):
         parts.append(f"All known pixels. Alignment: {options['alignment']}.")
     if group == "blur detection":
@@ -133,18 +132,18 @@ def _curve_table(result: SourceResult) -> ResultTable:
         rows.append((f"{label}: oracle", *(number(value, digits) for value in curve.oracle)))
     head = ("mean error of the rest", *(f"-{percent} %" for percent in REMOVED_PERCENT))
     note = "The least confident pixels (pairs) are removed first; oracle: the largest errors are removed first."
-    return ResultTable(f"{result.title}: error without the least confident pixels", head, tuple(rows), note)
+    return ResultTable(f"{result.source.title}: error without the least confident pixels", head, tuple(rows), note)
 
 
 def _compared_tables(result: SourceResult, evaluation: Evaluation) -> Iterator[ResultTable]:
     """All methods in one table of defocus and one of depth."""
     quantities = {evaluation.model: ("defocus_px", "inv_depth"), **evaluation.baselines}
-    over = "photos" if result.averaged == "photo" else "locations"
+    over = "photos" if result.source.averaged == "photo" else "locations"
     note = f"The same photos, means over {over}; quantities that a method does not estimate are left out."
     for what in ("defocus", "depth"):
         compared = [m for m in METRICS.values() if m.compared and (m.group in _DEPTH_GROUPS) == (what == "depth")]
-        macros = {name: method.macro for name, method in result.methods.items()}
-        rows = {name: macro for name, macro in macros.items() if any(metric.key in macro for metric in compared)}
+        keys = {metric.key for metric in compared}
+        rows = {name: method.macro for name, method in result.methods.items() if keys & method.macro.keys()}
         shown = [metric for metric in compared if any(metric.key in macro for macro in rows.values())]
         if len(rows) > 1:
             cells = tuple(
@@ -153,7 +152,7 @@ def _compared_tables(result: SourceResult, evaluation: Evaluation) -> Iterator[R
             )
             aligned = f" Alignment: {evaluation.options['alignment']}." if what == "depth" else ""
             head = ("method", "estimates", *(metric.label for metric in shown))
-            yield ResultTable(f"{result.title}: {what} side by side", head, cells, note + aligned)
+            yield ResultTable(f"{result.source.title}: {what} side by side", head, cells, note + aligned)
 
 
 def _slope_table(
@@ -186,7 +185,7 @@ def number(value: float, digits: int) -> str:
 def heading(evaluation: Evaluation) -> str:
     """Name of the model and of the data."""
     if "dataset" in evaluation.options:
-        return f"{evaluation.model} on {evaluation.kinds[evaluation.options['dataset']].title}"
+        return f"{evaluation.model} on {evaluation.kinds[evaluation.options['dataset']].source.title}"
     return f"{evaluation.model} on the {evaluation.split} split"
 
 

@@ -21,7 +21,7 @@ def stack(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     lens: Lens | None = None,
-    focus_m: Sequence[float] | None = None,
+    focus_m: Sequence[float | None] | None = None,
     order: Order = "auto",
     threads: int | None = None,
     scratch: str | os.PathLike[str] | None = None,
@@ -34,7 +34,8 @@ def stack(
     Args:
         paths: photos, patterns, a folder of photos, or one video of a focus sweep.
         lens: facts that replace those of the files. Without ``focus_m``, EXIF's focus distances are used.
-        focus_m: focus distance of every photo in metres, measured from the sensor, in the order of ``paths``.
+        focus_m: focus distance of every photo in metres, measured from the sensor, in the order of ``paths``; None is
+            unknown.
         order: ``"near-to-far"`` and ``"far-to-near"`` state that ``paths`` are in this order; ``"auto"`` finds it by
             the focus distances, else by the time and sharpness of the photos; the direction by the shipped network,
             else by their magnification.

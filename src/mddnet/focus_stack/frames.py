@@ -64,7 +64,7 @@ def read_frames(
     paths: Sequence[Path],
     scratch: Path,
     lens: Lens | None = None,
-    focus_m: Sequence[float] | None = None,
+    focus_m: Sequence[float | None] | None = None,
     threads: int = 1,
     step: Step = lambda name, done, count: None,
     sort: bool = True,

@@ -15,12 +15,12 @@ from mddnet.color_maps import DEPTH_COLOURS, colours
 from mddnet.focus_stack.frames import LeftOut
 from mddnet.io.atomic import plain_json
 from mddnet.optics import signed_defocus_px
-from mddnet.predict.dioptres import finite_depth_m
+from mddnet.predict.dioptres import depth_m_of
+from mddnet.predict.map_files import Map
 from mddnet.predict.output import (
     OUTPUT_FORMAT,
     PREVIEW_SUFFIX,
     SHARP_SUFFIX,
-    Map,
     SaveFormat,
     Staging,
     formats_of,
@@ -86,8 +86,8 @@ class StackResult:
 
     @property
     def depth_m(self) -> Float32Array | None:
-        """(H, W) z-depth in metres, at most 10 km; None unless ``unit`` is ``"1/m"``."""
-        return finite_depth_m(self.inv_depth) if self.unit == "1/m" else None
+        """(H, W) z-depth in metres, infinite beyond 10 km; None unless ``unit`` is ``"1/m"``."""
+        return depth_m_of(self.inv_depth) if self.unit == "1/m" else None
 
     def signed_defocus_px(self, frame: int) -> Float32Array:
         """(H, W) signed CoC diameter of a frame in pixels, positive behind its plane of focus."""
@@ -213,8 +213,12 @@ class FrameMaps:
         if quantity == "inv_depth":
             return inv_depth
         if quantity == "depth_m":
-            return finite_depth_m(inv_depth)
+            return depth_m_of(inv_depth)
         if quantity == "confidence":
             return self.stack.confidence[start:stop]
         signed = signed_defocus_px(inv_depth, self.u_focus, self.stack.kappa_px)
         return np.asarray(signed if quantity == "signed_defocus_px" else np.abs(signed), dtype=np.float32)
+
+    def error_rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array | None:
+        """None: the error of a stack's maps is unknown."""
+        return None

@@ -47,14 +47,14 @@ from mddnet.types import Float32Array, InvDepthUnit, Lens, UInt8Array
 FloatArray = NDArray[np.float64]
 MIN_SHARE_OF_GROUP = 0.6  # share of the frames that must show one scene for the others to be left out
 NETWORK_FRAMES = 3  # frames of which the network sees the direction
-MIN_NETWORK_CORRELATION = 0.2
+MIN_NETWORK_CORRELATION = 0.1
 TO_FIX = "use a tripod, or photos that were taken one after the other from one place"
 
 
 def measured(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     lens: Lens | None,
-    focus_m: Sequence[float] | None,
+    focus_m: Sequence[float | None] | None,
     order: Order,
     threads: int | None,
     scratch: str | os.PathLike[str] | None,
@@ -232,10 +232,10 @@ def _goes_near_to_far(aligned: AlignedStack, depth: FocusDepth, values: FloatArr
 def _network_agrees(model: Model, pixels: UInt8Array, depth: FocusDepth) -> float:
     """Correlation of the network's inverse depth of a frame with the index of the sharpest frame."""
     network = model.network_maps(pixels)
-    size = network.inv_depth.shape
+    size = network.depth.shape
     index = nearest_downsampled(depth.index, size)
     weight = np.where(np.isfinite(index), nearest_downsampled(depth.confidence, size), 0)
-    return _correlation(np.nan_to_num(index), network.inv_depth, weight)
+    return _correlation(np.nan_to_num(index), network.depth, weight)
 
 
 def _correlation(a: Float32Array, b: Float32Array, weight: Float32Array) -> float:

@@ -11,13 +11,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 
 import mddnet.loss
+from mddnet.config import LossConfig
 from mddnet.data.batch import Batch
 from mddnet.model.network import Maps
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    Map: TypeAlias = Float[Tensor, "B 1 h w"]
+    PerImage: TypeAlias = Float[Tensor, " B"]
+
+UNSTATED_PX, LEAST_CERTAINTY = 6.0, 0.05
+"""CoCs below the first count less where the picture may have a blur of its own, in proportion, and at least by the
+second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +38,34 @@ class LossInputs:
 
     maps: Maps  # of the network; those that the term needs are not None
     batch: Batch
-    cap_px: float  # largest CoC of one pass of the network
-    synthetic_depth: float  # factor of the depth terms on photos with synthetic depth
+    config: LossConfig
+    cap_px: float  # largest CoC of the network
+    progress: float  # share of the steps done
     generator: torch.Generator  # source of random pairs
-    inv_depth: Tensor  # (B, 1, H, W) true inverse depth, 0 where unknown
-    signed_px: Tensor  # (B, 1, H, W) true signed CoC, 0 where unknown
+    inv_depth: Map  # true inverse depth, 0 where unknown
+    signed_px: Map  # true signed CoC, 0 where unknown
 
     @property
-    def metric(self) -> Tensor:
-        """(B,) 0 for an ordinal scene, else 1."""
+    def metric(self) -> PerImage:
+        """0 for an ordinal scene, else 1."""
         return (~self.batch.ordinal).to(self.inv_depth)
 
     @property
-    def depth_factor(self) -> Tensor:
-        """(B,) factor of the depth terms, smaller for synthetic depth."""
-        return torch.where(self.batch.synthetic, self.synthetic_depth, 1.0)
+    def coc_certainty(self) -> Map:
+        """How much the true CoC counts, in [0, 1].
+
+        A photo with a pseudo-label may have any blur of its own: its CoC does not count. Other pictures that are not
+        known to be sharp have little, which matters less in a larger one.
+        """
+        larger = (self.signed_px.abs() / UNSTATED_PX).clamp(LEAST_CERTAINTY, 1.0)
+        unknown = torch.where(self.batch.pseudo.view(-1, 1, 1, 1), torch.zeros_like(larger), larger)
+        return torch.where(self.batch.crisp.view(-1, 1, 1, 1), torch.ones_like(larger), unknown)
+
+    @property
+    def depth_factor(self) -> PerImage:
+        """Factor of the depth terms, smaller for synthetic depth and pseudo-labels."""
+        factor = torch.where(self.batch.synthetic, self.config.synthetic_depth, 1.0)
+        return torch.where(self.batch.pseudo, self.config.pseudo_depth, factor)
 
 
 Term = Callable[[LossInputs], Tensor]

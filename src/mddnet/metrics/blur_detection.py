@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -61,47 +60,40 @@ def average_precision(score: Values, blurred: BoolArray, mask: BoolArray | None 
     return float(np.sum(np.diff(hits, prepend=0) * (hits / found)) / hits[-1])
 
 
-def _share(c: Any) -> float:
-    return mean_of(c.blurred)
+def _constant_mae(blurred: BoolArray, _: object) -> float:
+    return min(mean_of(blurred), 1 - mean_of(blurred))
 
 
-def _detection(
-    key: str,
-    title: str,
-    function: Callable[[Any], float],
-    needs: tuple[str, ...] = ("blurred", "detected"),
-    **more: Any,
-) -> Metric:
-    return Metric(key, title, "blur detection", function, needs, **more)
+def _precision(blurred: BoolArray, score: Values) -> float:
+    return average_precision(score, blurred)
 
 
-_REFERENCE: dict[str, Any] = {"needs": ("truth.sampled_defocus_px",), "reference": True}
+_detection = partial(Metric, group="blur detection", inputs=("detected", "blurred"))
+_reference = partial(_detection, inputs=("blurred", "truth.sampled_defocus_px"), reference=True)
 # fmt: off
 register(
     _detection(
-        "blur_f", "F", lambda c: f_beta(c.detected, c.blurred), reference_key="blur_f_everywhere",
+        "blur_f", "F", function=f_beta, reference_key="blur_f_everywhere",
         note=f"F with beta^2 = {BETA_SQUARED:g}, at sampled pixels.", compared=True,
     ),
-    _detection(
-        "blur_f_everywhere", "F of all", lambda c: f_beta(np.ones_like(c.blurred), c.blurred),
-        note="F of all: with every pixel detected as blurred.", **_REFERENCE,
+    _reference(
+        "blur_f_everywhere", "F of all", function=lambda blurred, _: f_beta(np.ones_like(blurred), blurred),
+        note="F of all: with every pixel detected as blurred.",
     ),
-    _detection("blur_iou", "IoU", lambda c: iou(c.detected, c.blurred), compared=True),
+    _detection("blur_iou", "IoU", function=iou, compared=True),
     _detection(
-        "blur_mae", "MAE", lambda c: detection_mae(c.detected, c.blurred), better="lower",
-        reference_key="blur_mae_constant", note="MAE: error rate of the binary map.",
+        "blur_mae", "MAE", function=detection_mae, better="lower", reference_key="blur_mae_constant",
+        note="MAE: error rate of the binary map.",
+    ),
+    _reference(
+        "blur_mae_constant", "const.", function=_constant_mae, better="lower",
+        note="Const.: the better of everything and nothing blurred.",
     ),
     _detection(
-        "blur_mae_constant", "const.", lambda c: min(_share(c), 1 - _share(c)), better="lower",
-        note="Const.: the better of everything and nothing blurred.", **_REFERENCE,
-    ),
-    _detection(
-        "blur_ap", "AP", lambda c: average_precision(c.sampled_blur, c.blurred),
-        needs=("blurred", "sampled_blur"),
-        reference_key="blur_ap_sharpness",
+        "blur_ap", "AP", function=_precision, inputs=("blurred", "sampled_blur"), reference_key="blur_ap_sharpness",
         note="AP: average precision of the order by CoC; a constant scores the share of blurred pixels.",
         compared=True,
     ),
-    _detection("blur_share", "blurred", _share, better="", **_REFERENCE),
+    _reference("blur_share", "blurred", function=lambda blurred, _: mean_of(blurred), better=""),
 )
 # fmt: on

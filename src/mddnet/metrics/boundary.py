@@ -60,7 +60,7 @@ def _f1(steps: list[tuple[NDArray[np.float64], NDArray[np.float64]]], least: flo
 
 register(
     Metric(
-        "boundary_f1", "boundary F1", "metric depth, shares and boundaries", lambda c: boundary_f1(*c.metres),
+        "boundary_f1", "boundary F1", "metric depth, shares and boundaries", lambda metres: boundary_f1(*metres),
         ("metres",), note="Boundary F1: as defined by Depth Pro.", compared=True,
     )
 )  # fmt: skip

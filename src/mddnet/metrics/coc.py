@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ from mddnet.metrics.alignment import fit_alignment
 from mddnet.metrics.known import Values, known_values, mean_of
 from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.optics import dmenet_encoding_from_diameter
-from mddnet.types import BoolArray
+from mddnet.types import BoolArray, Float32Array, LensLawFit
+
+if TYPE_CHECKING:
+    from mddnet.metrics.comparison import Truth
 
 
 def coc_mae_px(pred_px: Values, defocus_px: Values, mask: BoolArray | None = None) -> float:
@@ -58,12 +62,12 @@ def constant_mae_px(defocus_px: Values, mask: BoolArray | None = None) -> float:
     return mean_of(np.abs(t - np.median(t))) if len(t) else float("nan")
 
 
-def _focus_error(c: Any) -> float:
+def _focus_error(focus: LensLawFit, inv_depth: Float32Array, truth: Truth, *_: object) -> float:
     """Error of the plane of focus over the scene's range, at most 1, after robust alignment; NaN if none was found."""
-    truth, focus = c.truth, c.estimate.focus
     if not focus.found or not truth.range > 0 or (truth.mask is not None and not truth.mask.any()):
         return float("nan")
-    alignment = fit_alignment(c.estimate.inv_depth, truth.inv_depth, truth.mask)
+    assert truth.inv_depth is not None and truth.u_focus is not None
+    alignment = fit_alignment(inv_depth, truth.inv_depth, truth.mask)
     return min(float(abs(alignment.scale * focus.u_focus + alignment.shift - truth.u_focus) / truth.range), 1.0)
 
 
@@ -73,39 +77,33 @@ def _median_focus_error(rows: Sequence[Measures]) -> float | None:
     return float(np.median([error if np.isfinite(error) else 1.0 for error in errors])) if errors else None
 
 
-_SIZE = ("truth.defocus_px", "estimate.defocus_px")
-_FOCUS = ("truth.u_focus", "truth.signed_defocus_px", "estimate.focus", "estimate.inv_depth")
-_SIGMA_NOTE = "Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it, as on SYNDOF and RTF."
+_size = partial(Metric, group="defocus size and focus", unit="px", digits=2)
+_error = partial(Metric, group="defocus, squared and normalised errors", better="lower", pooled=True)
+_focus = partial(
+    Metric,
+    group="defocus size and focus",
+    inputs=("estimate.focus", "estimate.inv_depth", "truth", "truth.u_focus", "truth.signed_defocus_px"),
+)
+_BOTH = ("estimate.defocus_px", "truth.defocus_px")
 # fmt: off
 register(
-    Metric(
-        "coc_pixels", "", "defocus size and focus", lambda c: float(np.isfinite(c.truth.defocus_px).sum()), _SIZE,
-        better="",
+    _size("coc_pixels", "", function=lambda _, true_px: float(np.isfinite(true_px).sum()), inputs=_BOTH, better=""),
+    _size(
+        "coc_mae_px", "CoC MAE", function=coc_mae_px, inputs=_BOTH, reference_key="coc_constant_mae_px",
+        better="lower", note="CoC errors: over all known pixels of sufficient confidence.", pooled=True, compared=True,
     ),
-    Metric(
-        "coc_mae_px", "CoC MAE", "defocus size and focus",
-        lambda c: coc_mae_px(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, unit="px",
-        reference_key="coc_constant_mae_px",
-        digits=2, better="lower", note="CoC errors: over all known pixels of sufficient confidence.", pooled=True,
-        compared=True,
+    _size(
+        "coc_constant_mae_px", "best constant", function=constant_mae_px, inputs=("truth.defocus_px",),
+        reference=True, better="lower", note="Best constant: the median of each photo.", pooled=True,
     ),
-    Metric(
-        "coc_constant_mae_px", "best constant", "defocus size and focus",
-        lambda c: constant_mae_px(c.truth.defocus_px), ("truth.defocus_px",), unit="px", reference=True, digits=2,
-        better="lower", note="Best constant: the median of each photo.", pooled=True,
-    ),
-    Metric(
-        "coc_label_noise_px", "label noise", "defocus size and focus", lambda c: c.truth.label_noise_px,
-        ("truth.label_noise_px", "truth.defocus_px"), unit="px", reference=True, digits=2, better="lower",
+    _size(
+        "coc_label_noise_px", "label noise", function=lambda noise_px, _: float(noise_px),
+        inputs=("truth.label_noise_px", "truth.defocus_px"), reference=True, better="lower",
         note="Label noise: lower bound of the error of the truth, from depths by every other frame of the stack.",
     ),
-    Metric(
-        "coc_bias_px", "CoC bias", "defocus size and focus",
-        lambda c: coc_bias_px(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, unit="px", digits=2, better="",
-        pooled=True,
-    ),
-    Metric(
-        "u_focus_error", "focus error", "defocus size and focus", _focus_error, _FOCUS, better="lower",
+    _size("coc_bias_px", "CoC bias", function=coc_bias_px, inputs=_BOTH, better="", pooled=True),
+    _focus(
+        "u_focus_error", "focus error", function=_focus_error, better="lower",
         note="Focus error: of the plane of focus, as a share of the scene's range, at most 1, after robust "
         "scale-and-shift alignment: mean over the photos in which it was found.",
     ),
@@ -113,27 +111,18 @@ register(
         "u_focus_error_median", "its median", "defocus size and focus", over_photos=_median_focus_error,
         better="lower", note="Its median: over all photos; 1 where it was not found.",
     ),
-    Metric(
-        "focus_found", "focus found", "defocus size and focus", lambda c: float(c.estimate.focus.found), _FOCUS,
-        digits=2,
+    _focus("focus_found", "focus found", function=lambda focus, *_: float(focus.found), digits=2),
+    _error(
+        "coc_mse_px2", "CoC MSE", function=coc_mse_px2, inputs=_BOTH, unit="px^2", digits=1, note="The same pixels.",
     ),
-    Metric(
-        "coc_mse_px2", "CoC MSE", "defocus, squared and normalised errors",
-        lambda c: coc_mse_px2(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, unit="px^2", digits=1, better="lower",
-        note="The same pixels.", pooled=True,
+    _error(
+        "sigma_mae", "sigma MAE", function=normalised_sigma_mae, inputs=_BOTH, compared=True,
+        note="Sigma: a quarter of the CoC, clipped at 3.275 px and divided by it, as on SYNDOF and RTF.",
     ),
+    _error("sigma_mse", "sigma MSE", function=normalised_sigma_mse, inputs=_BOTH),
     Metric(
-        "sigma_mae", "sigma MAE", "defocus, squared and normalised errors",
-        lambda c: normalised_sigma_mae(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, better="lower",
-        note=_SIGMA_NOTE, pooled=True, compared=True,
-    ),
-    Metric(
-        "sigma_mse", "sigma MSE", "defocus, squared and normalised errors",
-        lambda c: normalised_sigma_mse(c.estimate.defocus_px, c.truth.defocus_px), _SIZE, better="lower", pooled=True,
-    ),
-    Metric(
-        "coc_median_px", "CoC", "uniform blur", lambda c: float(np.median(c.estimate.defocus_px[c.truth.textured])),
-        ("truth.textured", "estimate.defocus_px"), unit="px", better="",
+        "coc_median_px", "CoC", "uniform blur", lambda found_px, where: float(np.median(found_px[where])),
+        ("estimate.defocus_px", "truth.textured"), unit="px", better="",
     ),
 )
 # fmt: on

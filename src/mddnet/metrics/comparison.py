@@ -31,6 +31,9 @@ class Estimate:
     blur_score: NDArray[np.floating] | None = None  # larger is blurrier; for methods without a diameter
     blur_threshold: float | None = None  # score above which a pixel is blurred; None where only the order is known
     confidence: Float32Array | None = None  # in [0, 1], larger is more confident
+    expected_defocus_error_px: Float32Array | None = (
+        None  # expected error of the CoC; None: its errors are ordered by confidence
+    )
     focus: LensLawFit | None = None  # the fitted lens law
 
     @property
@@ -168,11 +171,12 @@ class Comparison:
 
     @cached_property
     def coc_curve(self) -> Sparsification | None:  # of ``coc_errors_px``
-        return self._curve(self.coc_errors_px)
+        expected_px = self.estimate.expected_defocus_error_px
+        return self._curve(self.coc_errors_px, self.estimate.confidence if expected_px is None else -expected_px)
 
     @cached_property
     def inv_depth_curve(self) -> Sparsification | None:  # of ``inv_depth_errors``
-        return self._curve(self.inv_depth_errors)
+        return self._curve(self.inv_depth_errors, self.estimate.confidence)
 
     @cached_property
     def order_curve(self) -> Sparsification | None:
@@ -185,10 +189,10 @@ class Comparison:
         wrong = (nearer < farther) + 0.5 * (nearer == farther)
         return sparsification(wrong, np.minimum(confidences[pairs.nearer], confidences[pairs.farther]))
 
-    def _curve(self, errors: NDArray[np.float64] | None) -> Sparsification | None:
-        if errors is None or self.estimate.confidence is None:
+    def _curve(self, errors: NDArray[np.float64] | None, confidence: Float32Array | None) -> Sparsification | None:
+        if errors is None or confidence is None:
             return None
-        return sparsification(errors, self.estimate.confidence.ravel()[self.truth.depth_indices])
+        return sparsification(errors, confidence.ravel()[self.truth.depth_indices])
 
 
 def near_depth_edges(inv_depth: Float32Array, step: float, reach_px: int) -> BoolArray:

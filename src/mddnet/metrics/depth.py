@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from mddnet.metrics.comparison import Truth
 from mddnet.metrics.known import Values, known_values, mean_of, positive_values
-from mddnet.metrics.registry import Group, Metric, register
+from mddnet.metrics.registry import Metric, register
 from mddnet.types import BoolArray
 
 
@@ -68,25 +69,24 @@ def delta(
     return mean_of(ratio < base**power)
 
 
-def _constant(c: Any) -> float:
-    u, truth_m = c.truth.inv_depth.astype(np.float64), c.known_metres[1]
-    return abs_rel(np.full(truth_m.shape, 1.0 / float(np.median(u[u > 0]))), truth_m)
+def _constant(truth: Truth, metres: tuple[Values, Values]) -> float:
+    assert truth.inv_depth is not None
+    u = truth.inv_depth.astype(np.float64)
+    return abs_rel(np.full(metres[1].shape, 1.0 / float(np.median(u[u > 0]))), metres[1])
 
 
-def _of_metres(
-    key: str, title: str, function: Callable[..., float], group: Group = "metric depth", **more: Any
-) -> Metric:
-    return Metric(key, title, group, lambda c: function(*c.known_metres), ("metres",), **more)
+def _of_metres(key: str, title: str, function: Callable[..., float], **more: Any) -> Metric:
+    return Metric(key, title, function=lambda metres: function(*metres), inputs=("known_metres",), **more)
 
 
-_error = partial(_of_metres, better="lower")
+_error = partial(_of_metres, group="metric depth", better="lower")
 _share = partial(_of_metres, group="metric depth, shares and boundaries")
 # fmt: off
 register(
     _error("abs_rel", "AbsRel", abs_rel, reference_key="abs_rel_constant", compared=True),
     Metric(
-        "abs_rel_constant", "best constant", "metric depth", _constant, ("metres",), reference=True, better="lower",
-        note="Best constant: AbsRel of the median of each photo.",
+        "abs_rel_constant", "best constant", "metric depth", _constant, ("truth", "known_metres"), reference=True,
+        better="lower", note="Best constant: AbsRel of the median of each photo.",
     ),
     _error("sq_rel", "SqRel", sq_rel, unit="m"),
     _error("rmse_m", "RMSE", rmse, unit="m"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mddnet.metrics.known import Values, check_shapes, known_values
+from mddnet.metrics.known import Values, check_shapes, known_values, mean_of
 from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.types import BoolArray
 
@@ -127,94 +127,81 @@ def _mean_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
 
 
-def _rank_correlation(c: Any) -> float:
-    return spearman(c.estimate.inv_depth, c.truth.inv_depth, c.truth.rank_mask)
-
-
 def _worst_pair(rows: Sequence[Measures]) -> float | None:
     found = [row.get("near_far_accuracy", np.nan) for row in rows]
     return min((value for value in found if np.isfinite(value)), default=None)
 
 
-def _law_with_true_sign(c: Any) -> float:
-    return float(c.truth.depth_pairs.accuracy(-np.sign(c.truth.signed_defocus_px) * c.estimate.defocus_px))
+def _law(pairs: OrdinalPairs, signed_px: Values) -> float:
+    return pairs.accuracy(-signed_px)
 
 
-_DEPTH = ("truth.depth_pairs", "estimate.inv_depth")
-_DEFOCUS = ("truth.defocus_pairs", "estimate.blur")
+def _law_with_true_sign(pairs: OrdinalPairs, true_signed_px: Values, found_px: Values, _: object) -> float:
+    return pairs.accuracy(-np.sign(true_signed_px) * found_px)
+
+
+_depth = partial(Metric, group="depth", function=OrdinalPairs.accuracy)
+_defocus = partial(Metric, group="defocus order", function=OrdinalPairs.accuracy)
+_near_far = partial(Metric, group="near/far pairs")
+_DEPTH, _SHARP, _DEFOCUS = "truth.depth_pairs", "truth.sharp_pairs", "truth.defocus_pairs"
 # fmt: off
 register(
-    Metric(
-        "depth_ordinal", "ordinal", "depth", lambda c: c.truth.depth_pairs.accuracy(c.estimate.inv_depth), _DEPTH,
-        reference_key="vertical_position_prior",
+    _depth(
+        "depth_ordinal", "ordinal", inputs=(_DEPTH, "estimate.inv_depth"), reference_key="vertical_position_prior",
         note="Ordinal: share of correctly ordered pairs of pixels whose inverse depths differ by "
         f"> {DEPTH_GAP:.0%} of the scene's 2-98 % range.", compared=True,
     ),
-    Metric(
-        "depth_ordinal_rotated", "rotated", "depth", lambda c: c.truth.depth_pairs.accuracy(c.rotated.inv_depth),
-        (*_DEPTH, "rotated.inv_depth"), note="Rotated: the photo rotated by 180 degrees.", compared=True,
+    _depth(
+        "depth_ordinal_rotated", "rotated", inputs=(_DEPTH, "rotated.inv_depth"),
+        note="Rotated: the photo rotated by 180 degrees.", compared=True,
     ),
-    Metric(
-        "depth_ordinal_law", "law", "depth", lambda c: c.truth.depth_pairs.accuracy(-c.estimate.signed_defocus_px),
-        ("truth.depth_pairs", "estimate.signed_defocus_px"), note="Law: order by the signed CoC alone.",
+    _depth(
+        "depth_ordinal_law", "law", function=_law, inputs=(_DEPTH, "estimate.signed_defocus_px"),
+        note="Law: order by the signed CoC alone.",
     ),
-    Metric(
-        "depth_ordinal_law_rotated", "law rotated", "depth",
-        lambda c: c.truth.depth_pairs.accuracy(-c.rotated.signed_defocus_px),
-        ("truth.depth_pairs", "rotated.signed_defocus_px"),
+    _depth(
+        "depth_ordinal_law_rotated", "law rotated", function=_law, inputs=(_DEPTH, "rotated.signed_defocus_px"),
     ),
-    Metric(
-        "depth_ordinal_law_true_sign", "law, true sign", "depth", _law_with_true_sign,
-        ("truth.depth_pairs", "truth.signed_defocus_px", "estimate.defocus_px", "estimate.signed_defocus_px"),
+    _depth(
+        "depth_ordinal_law_true_sign", "law, true sign", function=_law_with_true_sign,
+        inputs=(_DEPTH, "truth.signed_defocus_px", "estimate.defocus_px", "estimate.signed_defocus_px"),
         note="True sign: order by the estimated CoC with the true sign.",
     ),
-    Metric(
-        "depth_ordinal_sharp", "sharp", "depth", lambda c: c.truth.sharp_pairs.accuracy(c.estimate.inv_depth),
-        ("truth.sharp_pairs", "estimate.inv_depth"), note="Sharp: on the all-in-focus image.",
+    _depth(
+        "depth_ordinal_sharp", "sharp", inputs=(_SHARP, "estimate.inv_depth"), note="Sharp: on the all-in-focus image.",
     ),
-    Metric(
-        "depth_ordinal_sharp_rotated", "sharp rotated", "depth",
-        lambda c: c.truth.sharp_pairs.accuracy(c.rotated.inv_depth), ("truth.sharp_pairs", "rotated.inv_depth"),
+    _depth("depth_ordinal_sharp_rotated", "sharp rotated", inputs=(_SHARP, "rotated.inv_depth")),
+    _depth(
+        "depth_spearman", "rank corr.", function=spearman,
+        inputs=("estimate.inv_depth", "truth.inv_depth", "truth.rank_mask"), note="Rank corr.: Spearman's.",
+        compared=True,
     ),
-    Metric(
-        "depth_spearman", "rank corr.", "depth", _rank_correlation,
-        ("truth.depth_pairs", "truth.inv_depth", "truth.rank_mask", "estimate.inv_depth"),
-        note="Rank corr.: Spearman's.", compared=True,
-    ),
-    Metric(
-        "inv_depth_error", "inv. depth error", "depth", lambda c: float(np.mean(c.inv_depth_errors)),
-        ("inv_depth_errors",), better="lower",
+    _depth(
+        "inv_depth_error", "inv. depth error", function=mean_of, inputs=("inv_depth_errors",), better="lower",
         note="Inverse depth error: mean, over the scene's range, after robust scale-and-shift alignment at sampled "
         "pixels.",
     ),
-    Metric(
-        "defocus_ordinal", "ordinal", "defocus order", lambda c: c.truth.defocus_pairs.accuracy(c.estimate.blur),
-        _DEFOCUS, reference_key="defocus_ordinal_sharpness",
+    _defocus(
+        "defocus_ordinal", "ordinal", inputs=(_DEFOCUS, "estimate.blur"), reference_key="defocus_ordinal_sharpness",
         note=f"Ordinal: pairs of pixels whose CoCs differ by > {DEFOCUS_GAP:.1%} of the long side.", compared=True,
     ),
-    Metric(
-        "defocus_ordinal_rotated", "rotated", "defocus order",
-        lambda c: c.truth.defocus_pairs.accuracy(c.rotated.blur), (*_DEFOCUS, "rotated.blur"),
+    _defocus("defocus_ordinal_rotated", "rotated", inputs=(_DEFOCUS, "rotated.blur")),
+    _defocus(
+        "defocus_spearman", "rank corr.", function=lambda found, true_px, _: spearman(found, true_px),
+        inputs=("sampled_blur", "truth.sampled_defocus_px", _DEFOCUS), compared=True,
+        note="Rank corr.: Spearman's, sampled known pixels.",
     ),
-    Metric(
-        "defocus_spearman", "rank corr.", "defocus order",
-        lambda c: spearman(c.sampled_blur, c.truth.sampled_defocus_px),
-        ("truth.defocus_pairs", "truth.sampled_defocus_px", "sampled_blur"),
-        note="Rank corr.: Spearman's, sampled known pixels.", compared=True,
+    _near_far(
+        "near_far_accuracy", "accuracy", function=OrdinalPairs.accuracy,
+        inputs=("truth.near_far_pairs", "estimate.blur"), digits=4, compared=True,
+        note="Share of clear pixels at which the less sharp photo has the larger defocus; ties count half.",
     ),
-    Metric(
-        "near_far_accuracy", "accuracy", "near/far pairs",
-        lambda c: c.truth.near_far_pairs.accuracy(c.estimate.blur), ("truth.near_far_pairs", "estimate.blur"),
-        digits=4, note="Share of clear pixels at which the less sharp photo has the larger defocus; ties count half.",
-        compared=True,
+    _near_far(
+        "near_far_pixels", "pixels", function=lambda pairs: float(len(pairs)), inputs=("truth.near_far_pairs",),
+        reference=True, digits=0, better="",
     ),
-    Metric(
-        "near_far_pixels", "pixels", "near/far pairs", lambda c: float(len(c.truth.near_far_pairs)),
-        ("truth.near_far_pairs",), reference=True, digits=0, better="",
-    ),
-    Metric(
-        "near_far_worst", "worst", "near/far pairs", digits=4, over_photos=_worst_pair, note="Worst: of all pairs.",
-        compared=True,
+    _near_far(
+        "near_far_worst", "worst", digits=4, over_photos=_worst_pair, note="Worst: of all pairs.", compared=True,
     ),
 )
 # fmt: on

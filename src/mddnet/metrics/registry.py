@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,9 +39,9 @@ class Metric:
     key: str  # its name in ``evaluation.json``
     title: str  # of its column; "" for a number without a column
     group: Group  # its table
-    function: Callable[[Any], float] | None = None  # of a ``Comparison``; None if it follows from other metrics
-    needs: tuple[str, ...] = ()  # attributes of ``Comparison``, dotted, that must not be None
-    reference: bool = False  # whether it needs the truth alone
+    function: Callable[..., float] | None = None  # of ``inputs``; None if it follows from other metrics
+    inputs: tuple[str, ...] = ()  # attributes of ``Comparison``, dotted; if one is None, the metric does not apply
+    reference: bool = False  # whether it depends on the truth alone
     reference_key: str | None = None  # key of the reference that it is compared with
     unit: str = ""  # "" for a share
     digits: int = 3  # decimals in tables
@@ -69,42 +70,27 @@ def register(*metrics: Metric) -> None:
 
 
 def measure(comparison: Comparison, keys: Iterable[str] | None = None, *, references: bool = True) -> dict[str, float]:
-    """Every metric (of ``keys``) that applies to a photo; ``references`` are those that need the truth alone."""
-    return {
-        metric.key: metric.function(comparison)
-        for metric in (METRICS[key] for key in keys or METRICS)
-        if metric.function is not None
-        and (references or not metric.reference)
-        and all(_found(comparison, need) for need in metric.needs)
-    }
+    """Every metric (of ``keys``) that applies to a photo; ``references`` are those that depend on the truth alone."""
+    measures = {}
+    for metric in (METRICS[key] for key in keys or METRICS):
+        if metric.function is not None and (references or not metric.reference):
+            inputs = list(takewhile(lambda value: value is not None, (_input(comparison, i) for i in metric.inputs)))
+            if len(inputs) == len(metric.inputs):
+                measures[metric.key] = metric.function(*inputs)
+    return measures
 
 
-def _found(value: Any, need: str) -> bool:
-    for name in need.split("."):
-        value = getattr(value, name)
-        if value is None:
-            return False
-    return True
+def _input(value: Any, name: str) -> Any:
+    for part in name.split("."):
+        value = None if value is None else getattr(value, part)
+    return value
 
 
-def in_group(group: Group) -> list[Metric]:
-    """The metrics of a table that have a column."""
-    return [metric for metric in METRICS.values() if metric.group == group and metric.title]
-
-
-def add_from_means(summary: dict[str, float]) -> None:
-    """Add the metrics that follow from the means of a location, unless they are present."""
-    for metric in METRICS.values():
-        if metric.from_means is not None and metric.key not in summary:
-            value = metric.from_means(summary)
-            if value is not None:
-                summary[metric.key] = value
-
-
-def over_photos(rows: Sequence[Measures]) -> dict[str, float]:
-    """The metrics that follow from the measures of all photos."""
-    found = {m.key: m.over_photos(rows) for m in METRICS.values() if m.over_photos is not None}
-    return {key: value for key, value in found.items() if value is not None}
+def with_derived(means: Measures, rows: Sequence[Measures]) -> dict[str, float]:
+    """Means of photos with the metrics that follow from them, unless present, and from the measures of the photos."""
+    found = {m.key: m.from_means(means) for m in METRICS.values() if m.from_means is not None and m.key not in means}
+    found |= {m.key: m.over_photos(rows) for m in METRICS.values() if m.over_photos is not None}
+    return {**means, **{key: value for key, value in found.items() if value is not None}}
 
 
 def mean(rows: Sequence[Measures]) -> dict[str, float]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from mddnet.metrics.comparison import SIGN_DEFOCUS_MIN, SIGN_RANGE_MIN
+from mddnet.metrics.comparison import SIGN_DEFOCUS_MIN, SIGN_RANGE_MIN, Truth
 from mddnet.metrics.known import Values, known_values, mean_of
 from mddnet.metrics.registry import Measures, Metric, register
 from mddnet.types import BoolArray
@@ -24,13 +24,11 @@ def sign_accuracy(
     return mean_of(0.5 + 0.5 * np.sign(p[clear]) * np.sign(t[clear]))
 
 
-def _accuracy(c: Any, signed_px: Values, near_edges: bool | None = None) -> float:
-    """At the pixels of the sign mask; near the depth edges alone, or away from them."""
-    truth, where = c.truth.signed_defocus_px, c.truth.sign_mask
-    if near_edges is not None:
-        region = c.truth.near_edges if near_edges else ~c.truth.near_edges
-        where = region if where is None else where & region
-    return sign_accuracy(signed_px, truth, where, min_defocus_px=SIGN_DEFOCUS_MIN * max(truth.shape))
+def _accuracy(truth: Truth, signed_px: Values, estimated_px: Values, *region: BoolArray) -> float:
+    """At the pixels of the sign mask, and of a region if one is given."""
+    where = [mask for mask in (truth.sign_mask, *region) if mask is not None]
+    at = np.logical_and.reduce(where) if where else None
+    return sign_accuracy(estimated_px, signed_px, at, min_defocus_px=SIGN_DEFOCUS_MIN * max(signed_px.shape))
 
 
 def _constant(means: Measures) -> float | None:
@@ -38,27 +36,23 @@ def _constant(means: Measures) -> float | None:
     return None if behind is None else max(behind, 1 - behind)
 
 
-_SIGN = ("truth.signed_defocus_px", "estimate.signed_defocus_px")
+_SIGN = ("truth", "truth.signed_defocus_px", "estimate.signed_defocus_px")
+_sign = partial(Metric, group="defocus order", function=_accuracy)
 # fmt: off
 register(
-    Metric(
-        "sign_accuracy", "sign", "defocus order",
-        lambda c: _accuracy(c, c.estimate.signed_defocus_px), _SIGN, reference_key="sign_constant",
+    _sign(
+        "sign_accuracy", "sign", inputs=_SIGN, reference_key="sign_constant",
         note=f"Sign: where CoC > {SIGN_DEFOCUS_MIN:.0%} of the long side and, for scenes, the distance from focus is "
         f"> {SIGN_RANGE_MIN:.0%} of the range.",
     ),
-    Metric(
-        "sign_near_edges", "", "defocus order",
-        lambda c: _accuracy(c, c.estimate.signed_defocus_px, near_edges=True), (*_SIGN, "truth.near_edges"),
+    _sign("sign_near_edges", "", inputs=(*_SIGN, "truth.near_edges")),
+    _sign(
+        "sign_away_from_edges", "", inputs=(*_SIGN, "truth.near_edges"),
+        function=lambda truth, true_px, found_px, edges: _accuracy(truth, true_px, found_px, ~edges),
     ),
-    Metric(
-        "sign_away_from_edges", "", "defocus order",
-        lambda c: _accuracy(c, c.estimate.signed_defocus_px, near_edges=False), (*_SIGN, "truth.near_edges"),
-    ),
-    Metric(
-        "sign_behind", "", "defocus order",
-        lambda c: _accuracy(c, np.ones_like(c.truth.signed_defocus_px)),
-        ("truth.signed_defocus_px",), reference=True, better="",
+    _sign(
+        "sign_behind", "", inputs=_SIGN[:2], reference=True, better="",
+        function=lambda truth, true_px: _accuracy(truth, true_px, np.ones_like(true_px)),
     ),
     Metric(
         "sign_constant", "constant sign", "defocus order", from_means=_constant,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ class CurveError(NamedTuple):
 
 
 ERRORS = {
-    "coc": CurveError("CoC", "CoC error, px", 2, "CoC: |CoC error|."),
+    "coc": CurveError("CoC", "CoC error, px", 2, "CoC: |CoC error|, by its expected error if there is one."),
     "inv_depth": CurveError(
         "depth", "inverse depth error, share of the range", 3,
         "Depth: error of inverse depth over the scene's range, after robust scale-and-shift alignment.",
@@ -99,19 +99,15 @@ _NOTE = (
 )
 
 
-def _area(curve: str, area: str) -> Callable[[Any], float]:
-    return lambda c: float(getattr(getattr(c, curve), area))
-
-
 # fmt: off
 for _name, _error in ERRORS.items():
-    _key, _curve = f"ause_{_name}", f"{_name}_curve"
+    _key, _curve = f"ause_{_name}", (f"{_name}_curve",)
     register(
         Metric(
-            _key, _error.title, "confidence", _area(_curve, "ause"), (_curve,), reference_key=f"{_key}_constant",
+            _key, _error.title, "confidence", attrgetter("ause"), _curve, reference_key=f"{_key}_constant",
             better="lower", note=(_NOTE if _name == "coc" else "") + _error.note,
         ),
-        Metric(f"{_key}_constant", "const.", "confidence", _area(_curve, "constant"), (_curve,), better="lower"),
+        Metric(f"{_key}_constant", "const.", "confidence", attrgetter("constant"), _curve, better="lower"),
         Metric(f"falling_steps_{_name}", "falls", "confidence", digits=0),
     )
 # fmt: on

@@ -9,13 +9,12 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from mddnet.errors import ModelError
 
 MAX_ENTRIES = 256
-MAX_BYTES = {".json": 1_000_000, ".md": 4_000_000}
-"""Largest size of a text file of a model, by its suffix."""
+MAX_BYTES = {".json": 1_000_000, ".md": 4_000_000}  # largest size of a text file of a model, by its suffix
 MAX_WEIGHTS_BYTES = 4_000_000_000
 MAX_RATIO = 20
 """Weights hardly compress (7 % for the shipped model); an entry beyond this ratio is a decompression bomb."""
@@ -30,16 +29,10 @@ _REMEDY = "write it with `mddnet export RUN/model -o NAME.zip`"
 def unpacked(archive: Path, names: Sequence[str]) -> Path:
     """Unpack the named files of an archive into a folder that is removed when the program ends.
 
-    The files may be at the top of the archive or together in one folder. Nothing else is unpacked, and names on disk
-    are those requested, never those of the archive.
-
-    Args:
-        archive: the .zip.
-        names: plain file names; missing ones are skipped.
-
-    Raises:
-        ModelError: if it is not a ZIP, is damaged or encrypted, holds none of the names or one of them twice, has an
-            entry outside the target folder, or exceeds the size limits.
+    The files may be at the top of the archive or together in one folder; missing ones are skipped. Nothing else is
+    unpacked, and names on disk are those requested, never those of the archive. ModelError if it is not a ZIP, is
+    damaged or encrypted, holds none of the names or one of them twice, has an entry outside the target folder, or
+    exceeds the size limits.
     """
     path = archive.resolve()
     facts = path.stat()
@@ -53,7 +46,9 @@ def unpacked(archive: Path, names: Sequence[str]) -> Path:
         with zipfile.ZipFile(path) as opened:
             for name, entry in _entries(archive, opened, names).items():
                 with opened.open(entry) as source, (folder / name).open("wb") as target:
-                    _copy(source, target, entry.file_size, f"{archive}: {name}")
+                    shutil.copyfileobj(source, target, _CHUNK)
+                if (size := (folder / name).stat().st_size) != entry.file_size:
+                    raise ModelError(f"{archive}: {name} ends after {size} of {entry.file_size} bytes; fetch it again")
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise ModelError(f"{archive}: not a readable ZIP ({error}); copy or fetch it again, or {_REMEDY}") from error
     _unpacked[key] = (holder, folder)
@@ -106,17 +101,6 @@ def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:
             f"{name} unpacks from {entry.compress_size} to {entry.file_size} bytes; expected weights, which hardly "
             "compress"
         )
-
-
-def _copy(source: IO[bytes], target: IO[bytes], size: int, name: str) -> None:
-    done = 0
-    while chunk := source.read(_CHUNK):
-        done += len(chunk)
-        if done > size:
-            raise ModelError(f"{name} holds more than the {size} bytes that it states; fetch the archive again")
-        target.write(chunk)
-    if done != size:
-        raise ModelError(f"{name} ends after {done} of {size} bytes; fetch the archive again")
 
 
 def pack(folder: Path, target: BinaryIO, names: Sequence[str]) -> None:

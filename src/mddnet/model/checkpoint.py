@@ -23,12 +23,7 @@ SMALLEST_HALF = 64
 def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], steps: int, half: bool = False) -> None:
     """Write a model folder for further training, evaluation and export.
 
-    Args:
-        folder: target folder; created if it is missing.
-        recipe: recipe of the training run.
-        state: state dict of the network.
-        steps: training steps done.
-        half: store the weights as float16; they are still computed with in float32.
+    ``state`` is the state dict of a network after so many ``steps``; with ``half``, it is stored as float16.
     """
     write_weights(folder, state, half)
     config = {
@@ -37,7 +32,7 @@ def save_weights(folder: Path, recipe: Recipe, state: Mapping[str, Tensor], step
         "name": recipe.name,
         "version": __version__,
         "input": {"long_side": INPUT_LONG_SIDE, "multiple": INPUT_MULTIPLE},
-        "defocus_cap_px": recipe.model.largest_defocus_px,
+        "defocus_cap_px": recipe.model.defocus_cap_px,
         "network": recipe.model.model_dump(mode="json"),
         "recipe": recipe.config_hash,
         "steps": steps,

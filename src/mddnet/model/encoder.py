@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import timm
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,9 @@ from torch import Tensor, nn
 from mddnet.errors import ModelError
 from mddnet.model.pretrained import pretrained_state
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 class EvenSamePadConv2d(nn.Conv2d):
     """TensorFlow's "SAME" convolution for inputs of even size: fixed padding, which exports as plain Pad + Conv.
@@ -18,7 +23,7 @@ class EvenSamePadConv2d(nn.Conv2d):
     For an even size and stride 2, SAME pads k - 2 pixels in total, the odd one at the end.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "B C_in H W"]) -> Float[Tensor, "B C_out H_out W_out"]:
         kernel_h, kernel_w = self.kernel_size
         stride_h, stride_w = self.stride
         pad_h, pad_w = max(kernel_h - stride_h, 0), max(kernel_w - stride_w, 0)
@@ -46,22 +51,14 @@ def _with_fixed_padding(module: nn.Module) -> None:
 class Encoder(nn.Module):
     """Feature pyramid of a timm backbone; it normalises its input.
 
-    The statistics of batch normalisation stay those of pretraining, because batches here are small.
-
-    Attributes:
-        channels: channels of each level, fine to coarse.
-        strides: stride of each level, fine to coarse.
+    The statistics of batch normalisation stay those of pretraining, because batches here are small. ``channels`` and
+    ``strides`` are those of each level, fine to coarse.
     """
 
     def __init__(self, name: str, pretrained: bool = True) -> None:
-        """Build the encoder.
+        """Build the encoder of a timm name; ``pretrained`` starts from ImageNet weights.
 
-        Args:
-            name: timm model name with a feature pyramid of strides 2 (or 4) to 32.
-            pretrained: whether to start from ImageNet weights.
-
-        Raises:
-            ModelError: for an unknown name, or an encoder without such a feature pyramid.
+        ModelError for an unknown name, or an encoder without such a feature pyramid.
         """
         super().__init__()
         try:
@@ -94,7 +91,7 @@ class Encoder(nn.Module):
                 module.eval()
         return self
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Features of each level, fine to coarse, of an sRGB image (B, 3, H, W) in [0, 1]."""
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> list[Float[Tensor, "B _ _ _"]]:
+        """Features of each level, fine to coarse, of an sRGB image in [0, 1]."""
         features: list[Tensor] = self.body((image - self.mean) / self.std)
         return features

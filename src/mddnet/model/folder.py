@@ -16,10 +16,9 @@ from mddnet.model.archive import unpacked
 from mddnet.model.hub import HUB_PREFIX, hub_folder
 from mddnet.version import __version__
 
-MODEL_FORMAT = 1
-"""Layout of the folder and fields of its configuration."""
-CONVENTIONS = 1
-"""Version of the units and signs of inputs and outputs, defined in CONVENTIONS.md."""
+MODEL_FORMAT = 2
+"""Layout of the folder, fields of its configuration, outputs of its graph. Format 1 had a network of two passes."""
+CONVENTIONS = 1  # version of the units and signs of inputs and outputs, defined in CONVENTIONS.md
 CONFIG_FILE = "config.json"
 GRAPH_FILE = "model.onnx"
 WEIGHTS_FILE = "model.safetensors"
@@ -48,8 +47,7 @@ def model_folder(reference: str | os.PathLike[str], *, weights: bool = False) ->
             ends; or ``hf://owner/name`` (``hf://owner/name@revision``), which is downloaded once and cached.
         weights: whether to download the training weights of a model on the hub as well.
 
-    Raises:
-        ModelError: if there is no such model, or it cannot be downloaded or unpacked.
+    ModelError if there is no such model, or it cannot be downloaded or unpacked.
     """
     known = shipped_models()
     if reference in known:
@@ -71,9 +69,8 @@ def model_folder(reference: str | os.PathLike[str], *, weights: bool = False) ->
 def read_config(folder: Path) -> dict[str, Any]:
     """Read the configuration of a model folder.
 
-    Raises:
-        ModelError: if it cannot be read, or has another format or other conventions; the message explains whether to
-            upgrade mddnet or to export the model again.
+    ModelError if it cannot be read, or has another format or other conventions; the message explains whether to upgrade
+    mddnet or to export the model again.
     """
     path = folder / CONFIG_FILE
     config = read_json_object(path, remedy(folder), ModelError)
@@ -87,7 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         if type(found) is int and found > known:
             fix = "pip install --upgrade mddnet, or in a checkout: git pull"
         else:
-            fix = "export the model again with this version (mddnet export)"
+            fix = "the network has changed: train the model again and export it (mddnet train, mddnet export)"
         raise ModelError(
             f"{path}: {name} {display(found)}, {made_by}; this version of mddnet reads {name} {known} (it is "
             f"{__version__}): {fix}"

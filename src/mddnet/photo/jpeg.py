@@ -270,13 +270,15 @@ class _WatchedFile:
 
     def check(self) -> None:
         """Raise ImageError if the rows decoded so far are too many or too few."""
-        rows = self._image.height
-        last = self._row(rows - 1)
+        image = Image.Image()._new(self._image.im)
+        last = image.crop((0, image.height - 1, image.width, image.height)).tobytes()
         complete = last != self._last_row
         if self._step == 0 and complete and not self._padded:
             raise self._damaged("its data is longer than its picture, parts of which are wrong")
         if self._step == 1 and (self._problem or not complete):
-            missing = self._missing_share()
+            # rows that are still black, as before decoding
+            decoded = np.flatnonzero(np.asarray(image).reshape(image.height, -1)[:-1].any(axis=1))
+            missing = 1.0 - (int(decoded[-1]) + 1 if len(decoded) else 0) / image.height
             where = (
                 f"the lower {missing:.0%} of the picture is missing" if missing else "parts of the picture are wrong"
             )
@@ -284,14 +286,3 @@ class _WatchedFile:
 
     def _damaged(self, what: str) -> ImageError:
         return ImageError(f"{self._name}: damaged or truncated JPEG: {what}; copy it again")
-
-    def _row(self, row: int) -> bytes:
-        image = Image.Image()._new(self._image.im)
-        return image.crop((0, row, image.width, row + 1)).tobytes()
-
-    def _missing_share(self) -> float:
-        """Share of the rows that are still black, as before decoding."""
-        image = Image.Image()._new(self._image.im)
-        pixels = np.asarray(image).reshape(image.height, -1)
-        decoded = np.flatnonzero(pixels[:-1].any(axis=1))
-        return 1.0 - (int(decoded[-1]) + 1 if len(decoded) else 0) / image.height

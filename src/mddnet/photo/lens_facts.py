@@ -41,31 +41,18 @@ TABLE_DISAGREEMENT = 1.25
 """Factor between the pitch by the sensor table and another pitch; an in-camera crop gives 1.3 or more."""
 
 
-@dataclass(frozen=True, slots=True)
-class LensFacts:
-    """Plausible lens facts of an EXIF block, and a note for each fact that was ignored or assumed."""
-
-    lens: Lens
-    notes: tuple[str, ...] = ()
-
-
-def read_lens_facts(exif: Image.Exif, width: int, height: int, given: Lens | None = None) -> LensFacts:
-    """Read f, N, focus distance and pixel pitch from the EXIF block of an image of ``width`` x ``height`` pixels."""
-    return lens_facts_of_tags(tags_of_exif(exif), width, height, given)
-
-
 def tags_of_exif(exif: Image.Exif) -> dict[int, object]:
     """The tags of the EXIF IFD, with the camera's model and the orientation."""
     tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
     return tags | {tag: exif[tag] for tag in (TAG_MODEL, TAG_ORIENTATION) if tag in exif}
 
 
-def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int, given: Lens | None = None) -> LensFacts:
-    """As :func:`read_lens_facts`, from tag values: those of the EXIF IFD, and the camera's model.
+def lens_of_tags(tags: Mapping[int, object], width: int, height: int, given: Lens | None, notes: list[str]) -> Lens:
+    """Plausible f, N, focus distance and pixel pitch of an image, by the tags of its EXIF IFD and the camera's model.
 
-    The facts ``given`` by the caller replace those of the tags, field by field, and then nothing is noted of these.
+    The facts ``given`` by the caller replace those of the tags, field by field. ``notes`` gets a sentence for each fact
+    of the tags that was ignored or assumed.
     """
-    notes: list[str] = []
     lens = given or Lens()
     focal_mm, f_number, pixel_um, focus_m = lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m
     if focal_mm is None:
@@ -81,9 +68,7 @@ def lens_facts_of_tags(tags: Mapping[int, object], width: int, height: int, give
         own_mm = focal_mm if own_mm is None else own_mm
         pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), own_mm), own_mm, width, height, notes)
     known = Lens(focal_mm, f_number, pixel_um, focus_m)
-    if camera is not None:
-        known = camera.added_to(known, width, height, notes)
-    return LensFacts(known, tuple(notes))
+    return known if camera is None else camera.added_to(known, width, height, notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +145,12 @@ def _plausible(
 
 def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str]) -> float | None:
     raw = tags.get(TAG_SUBJECT_DISTANCE)
-    if _is_infinite(raw):
+    value = _number(raw)
+    # a numerator of FFFFFFFF means infinity, also if the fraction was reduced
+    numerator = raw[0] if isinstance(raw, tuple) and raw else getattr(raw, "numerator", None)
+    if numerator == DISTANCE_INFINITY or any(value == DISTANCE_INFINITY / 10**power for power in range(1, 5)):
         return math.inf
-    if raw is not None and _number(raw) == 0:
+    if value == 0:
         return None  # zero is "unknown" by the standard
     focus_m = _plausible(tags, TAG_SUBJECT_DISTANCE, "subject distance", 0.005, 1e5, "m", notes)
     if focus_m is not None and focal_mm is not None:
@@ -172,14 +160,6 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
             notes.append(f"EXIF subject distance ignored: {error}.")
             return None
     return focus_m
-
-
-def _is_infinite(distance: object) -> bool:
-    """Whether the numerator of a distance is FFFFFFFF, which means infinity, also if the fraction was reduced."""
-    numerator = distance[0] if isinstance(distance, tuple) and distance else getattr(distance, "numerator", None)
-    value = _number(distance)
-    reduced = math.isfinite(value) and any(value == DISTANCE_INFINITY / 10**power for power in range(1, 5))
-    return numerator == DISTANCE_INFINITY or reduced
 
 
 def _pixel_um(
@@ -206,10 +186,12 @@ def _pixel_um(
     if focal_35mm is not None and focal_mm is not None and reduction is not None:
         from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
 
-    zoom = _digital_zoom(tags)
-    if zoom > 1.0:
+    zoom = _number(tags.get(TAG_DIGITAL_ZOOM_RATIO))
+    if 1.0 < zoom <= MOST_ZOOM:
         whole = from_plane if from_plane is not None or sensor is None else sensor.pitch(width, height).pixel_um
-        from_35mm = _with_zoom_counted(from_35mm, whole, zoom)
+        # divided by the zoom if that is nearer to the pitch without it: cameras count the zoom or do not
+        if from_35mm is not None and whole is not None and from_35mm * math.sqrt(zoom) > whole:
+            from_35mm /= zoom
         from_plane = from_plane / zoom if from_plane is not None else None
         sensor = sensor.cropped(zoom) if sensor is not None else None
         counted = "counted in the 35 mm focal length" if whole is None else "the pixel pitch is smaller by this factor"
@@ -255,19 +237,6 @@ def _assumed_size(tags: Mapping[int, object], longest: int, reduction: float) ->
         return []
     was = longest * reduction
     return [f"The photo is {longest} px long, EXIF says {was:.0f} px: assumed to be resized, not cropped."]
-
-
-def _digital_zoom(tags: Mapping[int, object]) -> float:
-    """Factor by which the camera enlarged a part of its sensor; 1 if it is not stated."""
-    zoom = _number(tags.get(TAG_DIGITAL_ZOOM_RATIO))
-    return zoom if 1.0 < zoom <= MOST_ZOOM else 1.0
-
-
-def _with_zoom_counted(from_35mm: float | None, whole: float | None, zoom: float) -> float | None:
-    """The pitch by the 35 mm focal length, divided by the zoom if that is nearer to ``whole``, the pitch without it."""
-    if from_35mm is None or whole is None or from_35mm * math.sqrt(zoom) <= whole:
-        return from_35mm
-    return from_35mm / zoom
 
 
 def _pitch_from_table(

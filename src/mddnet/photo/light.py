@@ -16,7 +16,7 @@ from mddnet.photo.raw import KIND as RAW_KIND
 from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic
 from mddnet.photo.reader import upright
 from mddnet.photo.samples import integer_white
-from mddnet.photo.tiff import TIFF_MAGIC, TiffContent, read_tiff, tiff_content
+from mddnet.photo.tiff import TIFF_MAGIC, read_tiff, tiff_content
 from mddnet.types import Float32Array, Photo
 
 MOST_DIFFERENCE = 4.0  # mean difference in 8-bit levels up to which a file and the pixels of a photo are the same
@@ -61,17 +61,22 @@ def _candidates(path: Path, orientation: int) -> Iterator[Float32Array]:
         head = stream.read(32)
     with ExitStack() as files:
         tiff = tiff_content(path, files) if head.startswith(TIFF_MAGIC) else None
-        yield from _candidates_of(path, orientation, head, tiff)
-
-
-def _candidates_of(path: Path, orientation: int, head: bytes, tiff: TiffContent | None) -> Iterator[Float32Array]:
-    if has_raw_magic(head) or (tiff is not None and (path.suffix.lower() in RAW_SUFFIXES or tiff.raw)):
-        yield _raw_light(path)
-    elif head.startswith(EXR_MAGIC):
-        with formats_module("OpenEXR", path, KIND).File(str(path)) as file:
+        if has_raw_magic(head) or (tiff is not None and (path.suffix.lower() in RAW_SUFFIXES or tiff.raw)):
+            yield _raw_light(path)
+            return
+        if head.startswith(EXR_MAGIC):
+            file = files.enter_context(formats_module("OpenEXR", path, KIND).File(str(path)))
             yield _three(exr_light({name: channel.pixels for name, channel in file.channels().items()}, path, []))
-    elif tiff is not None or (head.startswith(PNG_MAGIC) and head[PNG_DEPTH_AT] == DEEP_PNG):
-        samples = read_tiff(path, tiff.page, None).samples if tiff is not None else _png_samples(path)
+            return
+        if tiff is not None:
+            samples = read_tiff(path, tiff.page, None).samples
+        elif head.startswith(PNG_MAGIC) and head[PNG_DEPTH_AT] == DEEP_PNG:
+            import cv2  # Pillow reads 8 bits of a 16-bit colour PNG
+
+            samples = np.asarray(cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED))
+            samples = samples if samples.ndim == 2 else samples[:, :, 2::-1]
+        else:
+            return
         if samples.dtype.itemsize > 1:
             white = 1.0 if np.issubdtype(samples.dtype, np.floating) else integer_white(samples, str(path), [])
             values = upright(_three(samples.astype(np.float32) / np.float32(white)), orientation)
@@ -93,10 +98,3 @@ def _raw_light(path: Path) -> Float32Array:
             use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=16, gamma=(1, 1), no_auto_bright=True
         )
     return _three(light.astype(np.float32) / np.float32(65535))
-
-
-def _png_samples(path: Path) -> NDArray[np.generic]:
-    import cv2  # Pillow reads 8 bits of a 16-bit colour PNG
-
-    samples = np.asarray(cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED))
-    return samples if samples.ndim == 2 else samples[:, :, 2::-1]

@@ -55,7 +55,10 @@ def stated_profile(image: Image.Image, coded: tuple[int, int] | None, notes: lis
         return profile_of_code_points(*coded, notes)
     if image.format == "PNG":
         return _by_chunks(image.info)
-    return None if _interoperability(image) != ADOBE_RGB_INDEX else _adobe_rgb(notes)
+    if _interoperability(image) != ADOBE_RGB_INDEX:
+        return None
+    notes.append("Read as Adobe RGB, as stated by EXIF.")
+    return matrix_profile(ADOBE_RGB_XY, D65, ADOBE_RGB_GAMMA)
 
 
 def profile_of_code_points(primaries: int, transfer: int, notes: list[str]) -> bytes | None:
@@ -86,11 +89,6 @@ def _interoperability(image: Image.Image) -> object:
     except Exception:
         # Pillow raises many classes of exceptions for damaged EXIF, which is noted where the lens facts are read.
         return None
-
-
-def _adobe_rgb(notes: list[str]) -> bytes:
-    notes.append("Read as Adobe RGB, as stated by EXIF.")
-    return matrix_profile(ADOBE_RGB_XY, D65, ADOBE_RGB_GAMMA)
 
 
 def matrix_profile(xy: tuple[float, ...], white: tuple[float, ...], gamma: float | None) -> bytes:

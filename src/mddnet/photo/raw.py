@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,7 @@ from mddnet.photo.lens_facts import (
     DISTANCE_INFINITY,
     TAG_MODEL,
     TAG_SUBJECT_DISTANCE,
-    LensFacts,
-    lens_facts_of_tags,
+    lens_of_tags,
     replaced_lens,
 )
 from mddnet.photo.maker_notes import exif_tags, focus_of_maker_tags
@@ -99,39 +97,34 @@ def read_raw(path: Path, lens: Lens | None, max_pixels: int | None, white: float
         raise ImageError(
             f"{path}: developed as {pixels.dtype} of shape {pixels.shape}; expected three colours of 8 bits"
         )
-    facts = _lens_facts(path, pixels.shape[1], pixels.shape[0], lens)
     how = "automatic exposure" if white is None else "one exposure for all frames"
-    notes = (f"Developed from raw with the camera's white balance and {how}.", *facts.notes)
-    return Photo(np.ascontiguousarray(pixels), facts.lens, path, notes, orientation)
+    notes = [f"Developed from raw with the camera's white balance and {how}."]
+    lens = _lens(path, pixels.shape[1], pixels.shape[0], lens, notes)
+    return Photo(np.ascontiguousarray(pixels), lens, path, tuple(notes), orientation)
 
 
-def _lens_facts(path: Path, width: int, height: int, given: Lens | None) -> LensFacts:
+def _lens(path: Path, width: int, height: int, given: Lens | None, notes: list[str]) -> Lens:
     formats_module("exifread", path, KIND)
     try:
         read = exif_tags(path)
         # TIFF/EP and DNG allow these tags among those of the image ("Image FNumber").
         found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
-        tags = {TAG_OF_NAME[name]: _value(tag.values) for name, tag in found.items() if tag is not None}
-        if found["SubjectDistance"] is not None and _numerator(path, found["SubjectDistance"]) == INFINITE:
-            tags[TAG_SUBJECT_DISTANCE] = (DISTANCE_INFINITY, 1)
+        values = {TAG_OF_NAME[name]: tag.values for name, tag in found.items() if tag is not None}
+        tags = {tag: v if isinstance(v, str) or len(v) != 1 else v[0] for tag, v in values.items()}
+        if (distance := found["SubjectDistance"]) is not None:
+            # ExifRead reduces FFFFFFFF/FFFFFFFF, which means infinity, to 1
+            with path.open("rb") as stream:
+                stream.seek(distance.field_offset)
+                if stream.read(4) == INFINITE:
+                    tags[TAG_SUBJECT_DISTANCE] = (DISTANCE_INFINITY, 1)
     except Exception as error:
         # ExifRead raises many classes of exceptions for damaged tags; the pixels are still usable.
-        return LensFacts(replaced_lens(Lens(), given), (f"EXIF is damaged and was ignored ({error}).",))
-    facts = lens_facts_of_tags(tags, width, height, given)
-    focus = None if facts.lens.focus_m is not None else focus_of_maker_tags(read)
+        notes.append(f"EXIF is damaged and was ignored ({error}).")
+        return replaced_lens(Lens(), given)
+    lens = lens_of_tags(tags, width, height, given, notes)
+    focus = None if lens.focus_m is not None else focus_of_maker_tags(read)
     if focus is None:
-        return facts
+        return lens
     focus_m, note = focus
-    return LensFacts(replace(facts.lens, focus_m=focus_m), (*facts.notes, note))
-
-
-def _numerator(path: Path, tag: Any) -> bytes:
-    """The numerator of a fraction as stored: ExifRead reduces FFFFFFFF/FFFFFFFF, which means infinity, to 1."""
-    with path.open("rb") as stream:
-        stream.seek(tag.field_offset)
-        return stream.read(4)
-
-
-def _value(values: Any) -> object:
-    """A text, or the only number of a tag."""
-    return values if isinstance(values, str) or len(values) != 1 else values[0]
+    notes.append(note)
+    return replace(lens, focus_m=focus_m)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,22 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
+from mddnet.photo.computed_bokeh import computed_bokeh
 from mddnet.photo.exr import EXR_MAGIC, exr_header, exr_white, read_exr
-from mddnet.photo.heif import is_heif, open_heif
-from mddnet.photo.image_file import DRAWING_FORMATS, SizedFile, exif_damage_noted, without_pillow_limit
+from mddnet.photo.image_file import (
+    DRAWING_FORMATS,
+    SizedFile,
+    exif_damage_noted,
+    is_heif,
+    open_heif,
+    without_pillow_limit,
+)
 from mddnet.photo.jpeg import load_jpeg
 from mddnet.photo.lens_facts import (
     EXIF_IFD,
     TAG_ORIENTATION,
     display_tag,
-    lens_facts_of_tags,
+    lens_of_tags,
     missing_scale,
     replaced_lens,
     tags_of_exif,
@@ -103,9 +110,7 @@ def read_photo(
         linear: treat the samples as linear light with sRGB primaries, whatever the file states; it has no effect on
             raw files, which are developed, and on EXR, which is always linear.
 
-    Raises:
-        ImageError: if the file is missing, damaged, not an image, too small or too large, or its extra is not
-            installed.
+    ImageError if the file is missing, damaged, not an image, too small or too large, or its extra is not installed.
     """
     path = Path(path)
     photo = _read(path, lens, max_pixels, linear)
@@ -139,42 +144,41 @@ def photo_white(path: Path, fix: str, linear: bool = False) -> float | None:
     It depends on the samples for more than 8 bits per sample, for light above 1, and for raw files. Errors as of
     :func:`read_capture_photo`.
     """
-    with ExitStack() as files:
-        try:
-            opened = _opened(path, files)
-            if opened.reader is not None:
-                return (raw_white if opened.reader is read_raw else exr_white)(path)
-            image = opened.image
-            if image is None or _is_deep_tiff(image, linear):
-                return white_of(read_tiff(path, opened.page, None).samples, linear, str(path))
-            check_size(image.height, image.width, str(path), None)
-            return white_of(np.asarray(image), linear, str(path)) if _is_deep(image) else None
-        except ImageError as problem:
-            raise CaptureError(f"{problem}; {fix}") from problem
-        except Exception as problem:
-            # The readers raise many classes of exceptions for damaged files.
-            raise CaptureError(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
+    with _one_class_of_error(path, fix, CaptureError), ExitStack() as files:
+        opened = _opened(path, files)
+        if opened.reader is not None:
+            return (raw_white if opened.reader is read_raw else exr_white)(path)
+        image = opened.image
+        if image is None or _is_deep_tiff(image, linear):
+            return white_of(read_tiff(path, opened.page, None).samples, linear, str(path))
+        check_size(image.height, image.width, str(path), None)
+        return white_of(np.asarray(image), linear, str(path)) if _is_deep(image) else None
 
 
 def photo_header(path: Path, fix: str, error: type[MddnetError] = CaptureError) -> PhotoHeader:
     """The size of :func:`read_capture_photo`'s pixels, by the header of the file; an ``error`` ends with ``fix``."""
-    with ExitStack() as files, exif_damage_noted([]):
-        try:
-            opened = _opened(path, files)
-            if opened.reader is not None:
-                return PhotoHeader(*(raw_header if opened.reader is read_raw else exr_header)(path))
-            image = opened.image
-            size, tags = tiff_header(path, opened.page) if image is None else (image.size, _tags_or_nothing(image, []))
-            upright_in_pillow = isinstance(image, TiffImagePlugin.TiffImageFile)
-            check_size(size[1], size[0], str(path), None)
-        except MddnetError as problem:
-            raise error(f"{problem}; {fix}") from problem
-        except Exception as problem:
-            # The readers raise many classes of exceptions for damaged files.
-            raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
+    with _one_class_of_error(path, fix, error), ExitStack() as files, exif_damage_noted([]):
+        opened = _opened(path, files)
+        if opened.reader is not None:
+            return PhotoHeader(*(raw_header if opened.reader is read_raw else exr_header)(path))
+        image = opened.image
+        size, tags = tiff_header(path, opened.page) if image is None else (image.size, _tags_or_nothing(image, []))
+        upright_in_pillow = isinstance(image, TiffImagePlugin.TiffImageFile)
+        check_size(size[1], size[0], str(path), None)
     orientation = _orientation(tags, [])
     exchanged = ROTATIONS[orientation][0] and not upright_in_pillow
     return PhotoHeader(*(size[::-1] if exchanged else size), orientation)
+
+
+@contextmanager
+def _one_class_of_error(path: Path, fix: str, error: type[MddnetError]) -> Iterator[None]:
+    """Any exception becomes an ``error``: the readers raise many classes of them for damaged files."""
+    try:
+        yield
+    except MddnetError as problem:
+        raise error(f"{problem}; {fix}") from problem
+    except Exception as problem:
+        raise error(f"{path}: not a readable image ({_one_line(problem)}); {fix}") from problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,8 +325,8 @@ def photo_from_array(array: NDArray[np.generic], lens: Lens | None = None, *, li
     name, notes = "the array", list[str]()
     picture = _picture_from_samples(np.asarray(array), None, linear, name, notes)
     check_size(picture.height, picture.width, name, None, least=MIN_SIDE_PX)
-    facts = lens_facts_of_tags({}, picture.width, picture.height, lens)
-    return Photo(np.array(picture), facts.lens, notes=(*notes, *facts.notes))
+    known = lens_of_tags({}, picture.width, picture.height, lens, notes)
+    return Photo(np.array(picture), known, notes=tuple(notes))
 
 
 def _photo_from_image(
@@ -345,17 +349,18 @@ def _photo_from_image(
         applied = _orientation(image.tag_v2, []) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
         _load(image, name)
         tags = _tags_or_nothing(image, notes)
-        facts = lens_facts_of_tags(tags, width, height, lens)
         orientation = _orientation(tags, notes)
-        notes += facts.notes
+        known = lens_of_tags(tags, width, height, lens, notes)
         picture = _srgb8(image, name, linear, notes, white)
         pixels = _upright_pixels(picture, ROTATIONS[orientation])
+        computed = computed_bokeh(tags, image.info.get("xmp"))
     except (MddnetError, MemoryError):
         raise
     except Exception as error:
         # Pillow's decoders and converters raise many classes of exceptions for damaged files.
         raise ImageError(f"{name}: damaged or truncated image ({_one_line(error)}); copy it again") from error
-    return Photo(pixels, facts.lens, notes=tuple(notes), orientation=orientation if applied == 1 else applied)
+    orientation = orientation if applied == 1 else applied
+    return Photo(pixels, known, notes=tuple(notes), orientation=orientation, computed_bokeh=computed)
 
 
 def _refuse_drawing(image: Image.Image, name: str) -> None:
@@ -373,11 +378,10 @@ def _tags_or_nothing(image: Image.Image, notes: list[str]) -> Mapping[int, objec
     """The EXIF tags of an image; damage is noted."""
     try:
         with exif_damage_noted(notes):
-            tags = tags_of_exif(image.getexif())
+            return tags_of_exif(image.getexif())
     except DAMAGED_EXIF as error:
         notes.append(f"EXIF is damaged and was ignored ({error}).")
         return {}
-    return tags
 
 
 def _orientation(tags: Mapping[int, object], notes: list[str]) -> int:
@@ -431,7 +435,11 @@ def _upright_pixels(picture: Image.Image, rotation: Rotation) -> UInt8Array:
 
 
 def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str], white: float | None) -> Image.Image:
-    profile = _profile_of(image, notes)
+    profile = None
+    try:
+        profile = stated_profile(image, image.info.get(CODED_COLOURS), notes)
+    except (ValueError, OverflowError, struct.error, TypeError) as error:
+        notes.append(f"The stated colours cannot be used and were ignored ({error}).")
     if _is_deep(image):
         samples = np.asarray(image)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PHOTOMETRIC) == MIN_IS_WHITE:
@@ -455,14 +463,6 @@ def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str], white:
     return _over_grey(picture, notes)
 
 
-def _profile_of(image: Image.Image, notes: list[str]) -> bytes | None:
-    try:
-        return stated_profile(image, image.info.get(CODED_COLOURS), notes)
-    except (ValueError, OverflowError, struct.error, TypeError) as error:
-        notes.append(f"The stated colours cannot be used and were ignored ({error}).")
-        return None
-
-
 def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[str]) -> Image.Image | None:
     """The image converted to sRGB by its embedded colour profile; None if no conversion is needed."""
     if not data:
@@ -479,12 +479,8 @@ def _converted_by_profile(image: Image.Image, data: bytes | None, notes: list[st
 
 def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
     """Opaque RGB: composited over mid grey, which adds neither light nor dark edges."""
-    if image.mode == "RGB":
-        return image
-    if image.mode != "RGBA":
-        return image.convert("RGB")
-    if image.getchannel("A").getextrema()[0] == 255:
-        return image.convert("RGB")
+    if image.mode != "RGBA" or image.getchannel("A").getextrema()[0] == 255:
+        return image if image.mode == "RGB" else image.convert("RGB")
     notes.append("Transparent parts were composited over mid grey.")
     grey = Image.new("RGBA", image.size, (MID_GREY, MID_GREY, MID_GREY, 255))
     return Image.alpha_composite(grey, image).convert("RGB")
@@ -506,19 +502,12 @@ def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
     """
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
-    tags = image.tag_v2
+    tags, profile = image.tag_v2, image.info.get("icc_profile")
     try:
         if max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) <= 8 or tags.get(TAG_SAMPLES_PER_PIXEL, 1) < 3:
             return False
-    except DAMAGED_EXIF:
-        return False
-    return linear or _is_planar(image) or _is_linear_profile(image.info.get("icc_profile"))
-
-
-def _is_linear_profile(data: bytes | None) -> bool:
-    try:
-        return data is not None and ColourProfile.parsed(data).is_linear()
-    except UNUSABLE_PROFILE:
+        return linear or _is_planar(image) or (profile is not None and ColourProfile.parsed(profile).is_linear())
+    except (*DAMAGED_EXIF, *UNUSABLE_PROFILE):
         return False
 
 
@@ -527,7 +516,6 @@ def _photo_from_tiff(
 ) -> Photo:
     read, notes = read_tiff(path, page, max_pixels), list[str]()
     picture = _picture_from_samples(read.samples, read.profile, linear, str(path), notes, max_pixels, white)
-    facts = lens_facts_of_tags(read.tags, picture.width, picture.height, lens)
     orientation = _orientation(read.tags, notes)
-    pixels = _upright_pixels(picture, ROTATIONS[orientation])
-    return Photo(pixels, facts.lens, path, (*notes, *facts.notes), orientation)
+    known = lens_of_tags(read.tags, picture.width, picture.height, lens, notes)
+    return Photo(_upright_pixels(picture, ROTATIONS[orientation]), known, path, tuple(notes), orientation)

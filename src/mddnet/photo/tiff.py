@@ -22,7 +22,7 @@ TAG_ICC_PROFILE = 34675
 TAG_DNG_VERSION = 50706
 REDUCED = 1  # bit of NewSubfileType: a smaller copy of another image of the file
 MIN_IS_WHITE, PALETTE, CMYK, YCBCR, LAB = 0, 3, 5, 6, 8  # values of PhotometricInterpretation
-CFA, LINEAR_RAW = 32803, 34892
+RAW_KINDS = {32803, 34892}  # CFA and LinearRaw
 MOST_PAGES = 64  # of a file with a reduced first page, to find its full image
 MAX_BYTES_PER_PIXEL = 64  # eight samples of double precision; a photo has at most four
 LARGE_TILE_PIXELS = 2**22
@@ -53,13 +53,16 @@ def tiff_content(path: Path, files: ExitStack) -> TiffContent:
     try:
         file = files.enter_context(tifffile.TiffFile(path))
         first = file.pages.first
-        if TAG_DNG_VERSION in first.tags or any(_is_raw(page) for page in _with_subpages(first)):
+        kinds = {int(page.photometric or 0) for page in _with_subpages(first)}
+        if TAG_DNG_VERSION in first.tags or kinds & RAW_KINDS:
             return TiffContent(True, None)
         if not _is_reduced(first):
             return TiffContent(False, 0, first)
         full = _full_page(file)
-        # A preview without its image: only a raw converter may know more.
-        return TiffContent(full is None, None if full is None else _number(file, full), full)
+        if full is None:  # a preview without its image: only a raw converter may know more
+            return TiffContent(True, None)
+        numbers = (i for i, top in enumerate(islice(file.pages, MOST_PAGES)) if top.offset == full.offset)
+        return TiffContent(False, next(numbers, None), full)
     except Exception:
         # tifffile raises many classes of exceptions for damaged files; the reader then reports the damage.
         return TiffContent(False, 0)
@@ -126,10 +129,6 @@ def _tags(page: Any) -> dict[int, object]:
     return tags
 
 
-def _is_raw(page: Any) -> bool:
-    return int(page.photometric or 0) in (CFA, LINEAR_RAW)
-
-
 def _is_reduced(page: Any) -> bool:
     kind = page.tags.valueof(TAG_SUBFILE_TYPE, 0)
     return isinstance(kind, int) and bool(kind & REDUCED)
@@ -148,11 +147,6 @@ def _full_page(file: Any) -> Any:
     pages = [page for top in islice(file.pages, MOST_PAGES) for page in _with_subpages(top.aspage())]
     full = [page for page in pages if not _is_reduced(page)]
     return max(full, key=lambda page: page.imagelength * page.imagewidth, default=None)
-
-
-def _number(file: Any, page: Any) -> int | None:
-    found = (i for i, top in enumerate(islice(file.pages, MOST_PAGES)) if top.offset == page.offset)
-    return next(found, None)
 
 
 def _check_memory(page: Any) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from mddnet.errors import ImageError, MddnetError
 from mddnet.photo.colour_profile import srgb8_by_profile
 from mddnet.photo.image_file import formats_module
-from mddnet.photo.lens_facts import lens_facts_of_tags
+from mddnet.photo.lens_facts import lens_of_tags
 from mddnet.photo.made_profile import profile_of_code_points
 from mddnet.photo.reader import ROTATIONS, upright
 from mddnet.photo.samples import check_size
@@ -98,6 +98,12 @@ def frame_count(path: Path) -> int:
         return _expected_frames(container, stream)
 
 
+def frame_rate(path: Path) -> float:
+    """Mean frames per second that a video states; 25 if it does not; ImageError if it is not a usable video."""
+    with _opened(path, None) as (_, stream):
+        return float(stream.average_rate or 25)
+
+
 @contextmanager
 def _opened(path: Path, max_pixels: int | None) -> Iterator[tuple[Any, Any]]:
     av = formats_module("av", path, "a video", "save its frames as JPEG")
@@ -142,8 +148,8 @@ def _photo(frame: Any, stream: Any, path: Path, lens: Lens | None) -> Photo:
     primaries, transfer = codec.color_primaries or UNSPECIFIED, codec.color_trc or UNSPECIFIED
     profile = profile_of_code_points(int(primaries), int(transfer), notes)
     pixels = srgb8_by_profile(pixels, profile, False, str(path), notes)
-    facts = lens_facts_of_tags({}, pixels.shape[1], pixels.shape[0], lens)
-    return Photo(pixels, facts.lens, path, (*notes, *facts.notes))
+    known = lens_of_tags({}, pixels.shape[1], pixels.shape[0], lens, notes)
+    return Photo(pixels, known, path, tuple(notes))
 
 
 def _orientation(frame: Any) -> int:

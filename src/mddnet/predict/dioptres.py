@@ -11,7 +11,7 @@ from mddnet.optics import focus_z_from_sensor_plane_m, lens_kappa_px
 from mddnet.types import Float32Array, Lens, LensLawFit
 
 MAX_DEPTH_M = 1e4
-"""Depth of points at infinity, since predictions are finite."""
+"""Farther points are at infinity: no photo tells 10 km from 20 km."""
 SHARP_DIAGONALS = 1500.0
 """A point is sharp if its CoC is at most the diagonal over 1500, as usual in photography."""
 
@@ -48,30 +48,45 @@ def depth_of_field(focus: LensLawFit, height: int, width: int) -> DepthOfField:
     return DepthOfField(focus_m, near_m, far_m, sharp_px)
 
 
-def coc_of_infinity_px(lens: Lens) -> float:
-    """CoC diameter of infinity in pixels of the photo, kappa u_focus: the largest one behind the plane of focus.
+@dataclass(frozen=True, slots=True)
+class MetricLaw:
+    """The lens law of a lens whose facts are all known."""
 
-    Infinite if the lens facts are not sufficient.
+    u_focus: float  # plane of focus, 1/m
+    kappa_px: float  # CoC diameter in pixels per 1/m
+
+    @property
+    def infinity_px(self) -> float:
+        """CoC diameter of infinity, kappa u_focus: the largest one behind the plane of focus."""
+        return self.kappa_px * self.u_focus
+
+
+def metric_law(lens: Lens, pixel_scale: float = 1.0) -> MetricLaw | None:
+    """The lens law in 1/m; None if the lens facts are not sufficient, or its focus distance is impossible.
+
+    Args:
+        lens: the lens, with the pixel pitch of a photo.
+        pixel_scale: pixels of the photo per pixel in which CoCs are counted.
     """
     if lens.focus_m is None or lens.focal_mm is None or not lens.has_blur_scale:
-        return math.inf
+        return None
     try:
         focus_z_m = focus_z_from_sensor_plane_m(lens.focus_m, lens.focal_mm)
     except ValueError:
-        return math.inf
-    return lens_kappa_px(lens, focus_z_m) / focus_z_m
+        return None
+    return MetricLaw(1.0 / focus_z_m, lens_kappa_px(lens, focus_z_m) / pixel_scale)
 
 
-def finite_depth_m(inv_depth: Float32Array) -> Float32Array:
-    """Metres from metric inverse depth >= 0, at most 10 km."""
-    return (1.0 / np.maximum(inv_depth, np.float32(1.0 / MAX_DEPTH_M))).astype(np.float32)
+def depth_m_of(inv_depth: Float32Array) -> Float32Array:
+    """Metres from metric inverse depth; infinite beyond 10 km."""
+    far = inv_depth < np.float32(1.0 / MAX_DEPTH_M)
+    return np.where(far, np.float32(np.inf), 1.0 / np.where(far, np.float32(1), inv_depth)).astype(np.float32)
 
 
 def depth_error_m(inv_depth: Float32Array, inv_depth_error: Float32Array) -> Float32Array:
     """Error of metres from that of metric inverse depth: half the distance from 1/(u + error) to 1/(u - error).
 
-    It is 10 km where infinity is within the error.
+    It is infinite where infinity is within the error.
     """
-    far = finite_depth_m(np.maximum(inv_depth - inv_depth_error, np.float32(0)))
-    near = finite_depth_m(inv_depth + inv_depth_error)
-    return np.where(far < MAX_DEPTH_M, (far - near) / 2, np.float32(MAX_DEPTH_M)).astype(np.float32)
+    far, near = depth_m_of(inv_depth - inv_depth_error), depth_m_of(inv_depth + inv_depth_error)
+    return np.where(np.isinf(far), far, (far - np.where(np.isinf(near), np.float32(0), near)) / 2).astype(np.float32)

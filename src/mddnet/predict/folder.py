@@ -15,10 +15,12 @@ import os
 import stat
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache, partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from PIL import Image
@@ -32,7 +34,10 @@ from mddnet.photo.lens_facts import CameraLens, replaced_lens
 from mddnet.photo.raw import RAW_SUFFIXES
 from mddnet.photo.reader import photo_header, read_photo
 from mddnet.photo.video import frame_count, frame_stem, is_video, sampled_frames, video_frames
+from mddnet.predict.depth_prior import Priors
+from mddnet.predict.map_files import MAP_WRITERS
 from mddnet.predict.output import (
+    MapDetail,
     SaveFormat,
     check_stem,
     claim_stem,
@@ -46,6 +51,7 @@ from mddnet.predict.output import (
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.predictor import Model, load
 from mddnet.predict.preview import PreviewRange, preview_range
+from mddnet.predict.preview_film import save_preview_film
 from mddnet.predict.summary import saved_summary
 from mddnet.types import InvDepthUnit, Lens, Photo
 
@@ -72,8 +78,11 @@ class Settings:
     lens: Lens = field(default_factory=Lens)  # facts that replace those of the photos
     linear: bool = False  # whether the samples of the photos are linear light
     max_pixels: int | None = None  # larger photos are rejected; None is the default limit
+    detail: MapDetail = field(default_factory=MapDetail)  # precision and size of the maps in files
     refine: bool = False  # whether to add a second pass at twice the resolution
+    priors: Priors | None = None  # depth priors of the photos
     resume: bool = False  # whether to skip photos with results of the same settings and model
+    verbose: bool = False  # whether summaries have the numbers of the lens law
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +223,10 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
         The outcomes, in the order of the paths. Numbers in file names have this order, too.
     """
     remove_abandoned(settings.out)
+    yield from _with_films(_outcomes(model, paths, settings, workers))
+
+
+def _outcomes(model: Model, paths: Sequence[Path], settings: Settings, workers: int) -> Iterator[Outcome]:
     failed: set[Path] = set()
     waiting: deque[Future[Outcome | None]] = deque()
 
@@ -248,6 +261,37 @@ def predict_files(model: Model, paths: Sequence[Path], settings: Settings, worke
                 turn = claimed
                 yield from finished(leave=0 if item.alone else workers)
         yield from finished(leave=0)
+
+
+def _with_films(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """The outcomes in their order; the text of the last frame of a video names the film of its previews."""
+    for path, group in groupby(outcomes, key=attrgetter("path")):
+        frames, last = list[Path](), None
+        for outcome in group:
+            if last is not None:
+                yield last
+            last = outcome
+            if not is_video(path):
+                yield outcome
+                last = None
+            elif outcome.facts is not None:
+                frames.append(outcome.facts)
+        if last is not None:
+            yield from _and_film(last, frames)
+
+
+def _and_film(last: Outcome, frames: Sequence[Path]) -> Iterator[Outcome]:
+    """The last outcome of a video, with its film, and the error of the film, if any."""
+    try:
+        if frames:
+            film = save_preview_film(last.path, frames)
+            if last.facts is not None:
+                said = f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}"
+                last = Outcome(last.path, said, last.facts)
+        yield last
+    except (MddnetError, OSError) as error:
+        yield last
+        yield Outcome(last.path, f"{last.path}: no film of the previews: {error}", None)
 
 
 def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
@@ -287,15 +331,19 @@ def predict_item(
         if facts is not None:
             return Outcome(item.path, f"{item.name}: done before", facts)
         check_stem(item.stem)
-        prediction = model.predict(item.read(), refine=settings.refine)
+        prior = None if settings.priors is None else settings.priors.of(item.path)
+        prediction = model.predict(item.read(), refine=settings.refine, depth_prior=prior)
         fixed_range = None if item.ranges is None else item.ranges.of(prediction)
         if turn is not None:
             turn.wait()
         claim_stem(settings.out, item.stem, source_of(prediction.photo))
         if claimed is not None:
             claimed.set()
-        files = save(prediction, settings.out, item.stem, settings.formats, fixed_range)
-        return Outcome(item.path, saved_summary(item.name, prediction, files), files["facts"])
+        detail = settings.detail
+        files = save(
+            prediction, settings.out, item.stem, settings.formats, fixed_range, full=detail.full, maps_at=detail.at
+        )
+        return Outcome(item.path, saved_summary(item.name, prediction, files, settings.verbose), files["facts"])
     except Exception as error:
         # Whatever is wrong with one photo, the others follow.
         if isinstance(error, MemoryError):
@@ -334,6 +382,10 @@ def _existing_facts(model: Model, item: Item, settings: Settings) -> Path | None
     if facts is None or (facts.model, facts.model_version) != (model.name, model.version):
         return None
     if facts.refined != settings.refine or facts.content is None or facts.content != content_of(item.path):
+        return None
+    if facts.depth_prior != (None if settings.priors is None else settings.priors.name_for(item.path)):
+        return None
+    if facts.detail != settings.detail and set(settings.formats) & MAP_WRITERS.keys():
         return None
     if not facts.intact(settings.formats):
         return None
@@ -426,7 +478,7 @@ def _predict_file(call: _Call) -> list[Outcome]:
         outcomes.append(predict_item(model, item, settings))
         if outcomes[-1].facts is None:
             break
-    return outcomes
+    return list(_with_films(outcomes))
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,10 @@
 """Model folders: ``config.json`` (input and output of the network), ``model.onnx`` and ``card.md``.
 
 The graph's input is ``image``, float32 (B, 3, H, W), sRGB-encoded in [0, 1], H and W multiples of ``input.multiple``.
-Its outputs are (B, 1, H, W): ``inv_depth`` in [0, 1], relative, larger is nearer; ``defocus_px`` >= 0, CoC diameter in
-pixels of the input; ``sign_logit``, positive behind the plane of focus.
+Its outputs are (B, 1, H / 4, W / 4): ``inv_depth``, relative, larger is nearer; ``defocus_px`` >= 0, CoC diameter in
+pixels of the input; ``sign_logit``, positive behind the plane of focus; and the log scales of the errors of the first
+two. ``camera`` is (B, 4): log tangent of half the field of view along the long side, log median depth in metres, and
+the log scales of their errors.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ from pathlib import Path
 from mddnet.errors import ModelError
 from mddnet.io.json_fields import display
 from mddnet.model.folder import CARD_FILE, CONFIG_FILE, GRAPH_FILE, model_folder, read_config, remedy
+from mddnet.predict.calibration import Calibration, calibration_of
 
 INPUT_NAME = "image"
-OUTPUT_NAMES = ("inv_depth", "defocus_px", "sign_logit")
+MAP_NAMES = ("inv_depth", "inv_depth_log_sigma", "defocus_px", "defocus_log_sigma", "sign_logit")
+OUTPUT_NAMES = (*MAP_NAMES, "camera")
 MAX_MULTIPLE, MAX_LONG_SIDE = 1024, 32_768
 """Largest accepted values, since they determine the memory of a prediction."""
 
@@ -33,6 +37,7 @@ class ModelDir:
     long_side: int  # a larger image is downsampled to this long side, pixels
     multiple: int  # height and width of the network's input are multiples of this
     defocus_cap_px: float  # largest CoC diameter of the output, in pixels of the input
+    calibration: Calibration | None = None  # of verdicts and expected errors
 
     @property
     def graph(self) -> Path:
@@ -62,6 +67,7 @@ def open_model_dir(reference: str | os.PathLike[str]) -> ModelDir:
             long_side=int(config["input"]["long_side"]),
             multiple=int(config["input"]["multiple"]),
             defocus_cap_px=float(config["defocus_cap_px"]),
+            calibration=calibration_of(config, path),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(

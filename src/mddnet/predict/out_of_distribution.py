@@ -47,8 +47,8 @@ def pixel_statistics(pixels: UInt8Array) -> PixelStatistics:
     return PixelStatistics(float(grey.mean()) / 3.0, clipped / grey.size, flat / steps.size, rough)
 
 
-def out_of_distribution_note(pixels: UInt8Array) -> str:
-    """A note on how an (H, W, 3) uint8 image at network resolution differs from training photos; "" if it does not."""
+def unlike_training(pixels: UInt8Array) -> list[str]:
+    """How an (H, W, 3) uint8 image at network resolution differs from training photos."""
     facts = pixel_statistics(pixels)
     checks = {
         f"{facts.flat:.0%} of the pixels equal their neighbour": facts.flat > MOST_FLAT,
@@ -57,5 +57,10 @@ def out_of_distribution_note(pixels: UInt8Array) -> str:
         "it has no structure larger than a pixel": facts.rough > ROUGHEST,
         "it has no detail": facts.rough < SMOOTHEST and facts.flat <= MOST_FLAT,
     }
-    reasons = [reason for reason, applies in checks.items() if applies]
+    return [reason for reason, applies in checks.items() if applies]
+
+
+def out_of_distribution_note(pixels: UInt8Array) -> str:
+    """A note on how such an image differs from training photos; "" if it does not."""
+    reasons = unlike_training(pixels)
     return f"{OUT_OF_DISTRIBUTION}: {', '.join(reasons)}. Its maps are unreliable." if reasons else ""

@@ -13,16 +13,14 @@ import itertools
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, cast, get_args
+from typing import BinaryIO, Literal, cast, get_args
 
 import numpy as np
-import tifffile
-from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from mddnet.errors import MddnetError, OutputError, install_hint
 from mddnet.io.atomic import atomic_write_text
@@ -30,6 +28,7 @@ from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import MAX_NAME_BYTES
 from mddnet.io.part_file import StagedFiles, writing_into
 from mddnet.predict.film import require_film, write_film
+from mddnet.predict.map_files import MAP_WRITERS, MEANINGS, Map, NetworkSize, write_mask, write_png
 from mddnet.predict.point_cloud import (
     PointCloud,
     camera_of,
@@ -41,20 +40,25 @@ from mddnet.predict.point_cloud import (
 )
 from mddnet.predict.prediction import Prediction, Quantity
 from mddnet.predict.preview import PreviewRange, preview, preview_range
-from mddnet.predict.resampling import strips
 from mddnet.predict.views import CLIP_RATE, anaglyph, parallax_clip, side_by_side
-from mddnet.types import Float32Array, InvDepthUnit, Lens, Photo, UInt8Array
+from mddnet.types import Lens, Photo, UInt8Array
 from mddnet.version import __version__
 
 OUTPUT_FORMAT = 1
 MapFormat = Literal["tiff", "png", "npy"]
 MAP_FORMATS: tuple[MapFormat, ...] = get_args(MapFormat)  # formats of maps that the base install can write
 SaveFormat = Literal[
-    "tiff", "png", "npy", "exr", "mask", "depth", "ply", "glb", "mesh", "stereo", "anaglyph", "parallax"
+    "tiff", "png", "npy", "exr", "mask", "depth", "ply", "glb", "mesh", "stereo", "anaglyph", "parallax", "preview"
 ]
-SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, and files derived from them
+SAVE_FORMATS: tuple[SaveFormat, ...] = get_args(SaveFormat)  # all formats: maps, files derived from them, no others
+MapsAt = Literal["photo", "network"]
+MAPS_AT: tuple[MapsAt, ...] = get_args(MapsAt)
 POINT_FORMATS = {"ply": ply_bytes, "glb": glb_bytes}
 MASK, DEPTH = "defocus_mask", "depth"
+PREVIEW_SUFFIX = ".preview.png"
+SHARP_SUFFIX = ".all_in_focus.png"
+FILM_SUFFIX = ".preview.mp4"
+FACTS_SUFFIX = ".json"
 DERIVED_ENDINGS = {
     "mask": f".{MASK}.tiff",
     "depth": f".{DEPTH}.png",
@@ -64,28 +68,17 @@ DERIVED_ENDINGS = {
     "stereo": ".stereo.jpg",
     "anaglyph": ".anaglyph.jpg",
     "parallax": ".parallax.mp4",
+    "preview": PREVIEW_SUFFIX,
 }
 VIEW_QUALITY = 95  # of JPEG
 DEPTH_PERCENTILES = (0.5, 99.5)  # black and white of the depth picture
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
-MEANINGS = {
-    "inv_depth": {"larger": "nearer"},
-    "defocus_px": {"unit": "px", "meaning": "diameter of the circle of confusion"},
-    "signed_defocus_px": {"unit": "px", "positive": "behind the plane of focus"},
-    "confidence": {"unit": "1", "meaning": "agreement with lens law and texture"},
-    "depth_m": {"unit": "m", "meaning": "z-depth from the principal plane"},
-    "depth_error_m": {"unit": "m", "meaning": "standard error of depth_m"},
-}
-LEVELS_16_BIT = 65535
+WRITTEN: tuple[Quantity, ...] = tuple(name for name in QUANTITIES if name != "defocus_px")  # the size of the signed one
 LOCK_PATIENCE_S = 60.0  # longest wait for other processes that hold the lock, usually for milliseconds
-PREVIEW_SUFFIX = ".preview.png"
-SHARP_SUFFIX = ".all_in_focus.png"
-PICTURE_SUFFIXES = (PREVIEW_SUFFIX, SHARP_SUFFIX)
-FACTS_SUFFIX = ".json"
 
 
 def map_name(stem: str, quantity: str, file_format: str) -> str:
-    """File name of a map: ``cup.defocus_px.tiff``."""
+    """File name of a map: ``cup.inv_depth.tiff``."""
     return f"{stem}.{quantity}.{file_format}"
 
 
@@ -98,12 +91,14 @@ def first_file(stem: str, file_format: SaveFormat) -> str:
 _RESULT_ENDINGS = (
     *(map_name("", quantity, name) for quantity in QUANTITIES for name in (*MAP_FORMATS, "exr")),
     *DERIVED_ENDINGS.values(),
+    SHARP_SUFFIX,
+    FILM_SUFFIX,
 )
 
 
 def is_output(path: Path, read: Callable[[Path], SavedFacts | None] | None = None) -> bool:
     """Whether a file is a map or picture of :func:`save`, as its ``.json`` states, which ``read`` may cache."""
-    ending = next((ending for ending in (*_RESULT_ENDINGS, *PICTURE_SUFFIXES) if path.name.endswith(ending)), None)
+    ending = next((ending for ending in _RESULT_ENDINGS if path.name.endswith(ending)), None)
     if ending is None:
         return False
     stem = path.name.removesuffix(ending)
@@ -116,7 +111,7 @@ def is_output(path: Path, read: Callable[[Path], SavedFacts | None] | None = Non
 
 def check_stem(stem: str) -> None:
     """OutputError for a stem that is too long to add the endings of all results."""
-    longest = max(len(ending) for ending in (*_RESULT_ENDINGS, *PICTURE_SUFFIXES))
+    longest = max(len(ending) for ending in _RESULT_ENDINGS)
     most, found = MAX_NAME_BYTES - longest, len(os.fsencode(stem))
     if found > most:
         raise OutputError(f"a name of {found} bytes; expected at most {most}, so that endings fit: rename the photo")
@@ -147,12 +142,16 @@ def save(
     stem: str | None = None,
     formats: str | Sequence[SaveFormat] = ("tiff",),
     fixed_range: PreviewRange | None = None,
+    *,
+    full: bool = False,
+    maps_at: MapsAt = "photo",
 ) -> dict[str, Path]:
     """Write the maps, a preview and the facts of a prediction.
 
     Formats of maps:
 
-    - ``tiff``: float32, unit in the description; confidence 8-bit.
+    - ``tiff``: float32, unit in the description; confidence 8-bit. Deflated, and every value is rounded by at most a
+      tenth of its error and 1/512 of the map's range. ``full`` writes the exact values, seven times as large.
     - ``png``: 16-bit grey, ``value = offset + scale * code``, with offset, scale and unit in the file (text chunk
       ``mddnet``) and in the ``.json``; confidence 8-bit.
     - ``npy``: float32.
@@ -166,7 +165,9 @@ def save(
     - ``mesh``: the photo as a textured surface in a GLB file, in the same unit.
     - ``stereo``, ``anaglyph``: a side-by-side pair and a red-cyan picture, as JPEG.
     - ``parallax``: a clip of 3 seconds with a moving camera, as MP4; needs PyAV (extra ``formats``) or OpenCV.
+    - ``preview``: the preview, which is always written: alone, nothing but that and the facts.
 
+    ``defocus_px`` is not written: it is the absolute value of ``signed_defocus_px``.
     The files of ``cup.jpg`` are ``cup.inv_depth.tiff`` and so on, or ``cup_2.inv_depth.tiff`` if another photo has
     those. Saving the same photo again replaces its files. Only a few rows of a map are in memory at a time, except for
     ``png`` and ``exr``, whose libraries need a whole map.
@@ -178,6 +179,8 @@ def save(
         formats: of :data:`SAVE_FORMATS`, at least one, or their names with commas; MddnetError for an unknown one or a
             missing package.
         fixed_range: colour range of the preview; None is that of the prediction.
+        full: whether TIFF files have the exact values.
+        maps_at: size of the maps: that of the photo, or of the network's maps; the CoC is in pixels of the photo.
 
     Returns:
         The files: the maps of the first format by quantity, those of others as ``"inv_depth.png"`` and so on,
@@ -186,11 +189,13 @@ def save(
     """
     formats = formats_of(formats)
     require_packages(formats)
+    if maps_at not in MAPS_AT:
+        raise MddnetError(f"maps_at {maps_at!r}: expected {' or '.join(MAPS_AT)}")
     if stem is None:
         stem = prediction.photo.path.stem if prediction.photo.path is not None else "image"
 
     def stage(staging: Staging) -> None:
-        _stage(prediction, formats, fixed_range, staging)
+        _stage(prediction, formats, fixed_range, MapDetail(full, maps_at), staging)
 
     return save_staged(folder, stem, source_of(prediction.photo), stage)
 
@@ -270,6 +275,14 @@ def _digest(path: Path, changed_ns: int, size: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class MapDetail:
+    """Precision and size of the maps in files."""
+
+    full: bool = False  # exact, not rounded
+    at: MapsAt = "photo"  # of which size
+
+
+@dataclass(frozen=True, slots=True)
 class SavedFacts:
     """Origin of a saved prediction, from its ``.json``."""
 
@@ -281,6 +294,9 @@ class SavedFacts:
     lens: Lens
     content: str | None
     refined: bool
+    depth_prior: str | None
+    detail: MapDetail
+    previews_crc32: int | None  # of the film of a video: CRC-32 of all its previews
     files: dict[str, tuple[int, int]]  # size in bytes and CRC-32 of every other file, by its name
 
     def intact(self, formats: Sequence[SaveFormat]) -> bool:
@@ -316,6 +332,7 @@ def read_facts(path: Path) -> SavedFacts | None:
         if data["mddnet_prediction"] != OUTPUT_FORMAT:
             return None
         model = data.get("model") or {"name": "", "version": ""}
+        maps = data.get("maps", {})
         return SavedFacts(
             path,
             str(data["source"]),
@@ -325,6 +342,9 @@ def read_facts(path: Path) -> SavedFacts | None:
             Lens.from_json(data.get("lens", {})),
             data.get("content"),
             bool(data.get("refined", False)),
+            data.get("depth_prior"),
+            MapDetail(bool(maps.get("full", True)), maps.get("at", "photo")),
+            data.get("previews_crc32"),
             {name: (state["bytes"], state["crc32"]) for name, state in data.get("checksums", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -355,7 +375,7 @@ def claim_stem(folder: Path, stem: str, source: str) -> str:
                     facts = read_facts(path)
                     if facts is not None and facts.source == source:
                         return name
-                elif not any((folder / (name + ending)).exists() for ending in (*_RESULT_ENDINGS, *PICTURE_SUFFIXES)):
+                elif not any((folder / (name + ending)).exists() for ending in _RESULT_ENDINGS):
                     atomic_write_text(path, _claim(source))
                     return name
     raise AssertionError("unreachable: the numbers are infinite")
@@ -371,20 +391,27 @@ def _claim(source: str) -> str:
 
 
 def _stage(
-    prediction: Prediction, formats: Sequence[SaveFormat], fixed_range: PreviewRange | None, staging: Staging
+    prediction: Prediction,
+    formats: Sequence[SaveFormat],
+    fixed_range: PreviewRange | None,
+    detail: MapDetail,
+    staging: Staging,
 ) -> None:
     """Write all files of a prediction to temporary files."""
-    maps = [Map(prediction, quantity) for quantity in QUANTITIES if quantity in prediction.quantities]
-    made: dict[str, object] = {}
+    source = NetworkSize(prediction) if detail.at == "network" else prediction
+    written = [quantity for quantity in WRITTEN if quantity in prediction.quantities]
+    maps = [Map(source, quantity, exact=detail.full) for quantity in written]
+    height, width = source.size
+    made: dict[str, object] = {"maps": {**asdict(detail), "width_px": width, "height_px": height}}
     if "mask" in formats:
         mask = Map(prediction, "defocus_px")
         made[MASK] = {"quantity": "defocus_px", "unit": "px", **mask.code(0.0)}
-        staging.put(MASK, first_file("", "mask"), partial(_write_mask, mask))
+        staging.put(MASK, first_file("", "mask"), partial(write_mask, mask))
     if "depth" in formats:
         low, high = np.percentile(prediction.maps.inv_depth, DEPTH_PERCENTILES)
         depth = Map(prediction, "inv_depth", (float(low), float(high)))
         made["depth_png"] = {"quantity": "inv_depth", "unit": prediction.unit, **depth.code(), **MEANINGS["inv_depth"]}
-        staging.put(DEPTH, first_file("", "depth"), partial(_write_png, depth))
+        staging.put(DEPTH, first_file("", "depth"), partial(write_png, depth))
     for name in formats:
         if name in PICTURE_WRITERS:
             staging.put(name, first_file("", name), partial(PICTURE_WRITERS[name], prediction))
@@ -427,135 +454,6 @@ def put_picture(staging: Staging, key: str, ending: str, picture: Image.Image) -
     staging.put(key, ending, lambda stream: picture.save(stream, format="PNG", compress_level=1))
 
 
-class MapSource(Protocol):
-    """Maps that are read a few rows at a time."""
-
-    @property
-    def unit(self) -> InvDepthUnit:
-        """Unit of inverse depth."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-
-    def rows(self, quantity: Quantity, start: int, stop: int) -> Float32Array:
-        """Some rows of a map, (stop - start, W)."""
-
-
-@dataclass(frozen=True)
-class Map:
-    """One map of a prediction, read a few rows at a time, as floats or as integer codes."""
-
-    prediction: MapSource
-    quantity: Quantity
-    clipped_to: tuple[float, float] | None = None  # values beyond which codes are clipped
-
-    @property
-    def description(self) -> dict[str, object]:
-        unit = {"unit": self.prediction.unit} if self.quantity == "inv_depth" else {}
-        return {"quantity": self.quantity, **unit, **MEANINGS[self.quantity]}
-
-    @cached_property
-    def extremes(self) -> tuple[float, float]:
-        if self.clipped_to is not None:
-            return self.clipped_to
-        ends = [(float(strip.min()), float(strip.max())) for strip in self.strips()]
-        return min(low for low, _ in ends), max(high for _, high in ends)
-
-    def code(self, lowest: float | None = None) -> dict[str, float]:
-        """Offset and scale of the codes, of 8 bits for confidence, else of 16 from ``lowest`` (None: the smallest)."""
-        if self.quantity == "confidence":
-            return {"offset": 0.0, "scale": 1 / 255}
-        low, high = self.extremes
-        low = low if lowest is None else lowest
-        return {"offset": low, "scale": (high - low) / LEVELS_16_BIT if high > low else 1.0}
-
-    def dtype(self, code: dict[str, float] | None) -> str:
-        """Type of the codes, or of floats without a code."""
-        return "<f4" if code is None else "u1" if self.quantity == "confidence" else "<u2"
-
-    def strips(self, code: dict[str, float] | None = None) -> Iterator[NDArray[Any]]:
-        """Strips of rows, from the top: values, or codes with value = offset + scale * code."""
-        for start, stop in strips(self.prediction.size[0]):
-            values: NDArray[Any] = self.prediction.rows(self.quantity, start, stop)
-            if code is not None and self.quantity == "confidence":
-                values = np.rint(values * np.float32(255))
-            elif code is not None:
-                values = np.rint((values.astype(np.float64) - code["offset"]) / code["scale"])
-                values = np.clip(values, 0, LEVELS_16_BIT)
-            yield np.ascontiguousarray(values, dtype=self.dtype(code))
-
-    def whole(self, code: dict[str, float] | None = None) -> NDArray[Any]:
-        return np.concatenate(list(self.strips(code)))
-
-
-def _write_tiff(one: Map, stream: BinaryIO) -> None:
-    if one.quantity == "confidence":
-        _write_tiff_strips(one, one.code(), one.description | {"scale": 1 / 255}, stream)
-    else:
-        _write_tiff_strips(one, None, one.description, stream)
-
-
-def _write_mask(one: Map, stream: BinaryIO) -> None:
-    code = one.code(0.0)
-    meaning = {"meaning": "black is sharp; value = scale * code"}
-    _write_tiff_strips(one, code, {"quantity": "defocus_px", "unit": "px", **code, **meaning}, stream)
-
-
-def _write_tiff_strips(
-    one: Map, code: dict[str, float] | None, description: dict[str, object], stream: BinaryIO
-) -> None:
-    # metadata=None prevents tifffile from replacing the description.
-    # Uncompressed: deflate saves a tenth and takes a second for 12 megapixels instead of 10 ms.
-    # Without data, tifffile reserves space and returns its offset.
-    start = tifffile.imwrite(
-        stream, shape=one.prediction.size, dtype=one.dtype(code), byteorder="<", photometric="minisblack",
-        description=json.dumps({"mddnet": __version__, **description}), metadata=None, software="mddnet",
-        returnoffset=True,
-    )  # fmt: skip
-    assert start is not None
-    stream.seek(start[0])
-    for strip in one.strips(code):
-        stream.write(strip.tobytes())
-
-
-def _write_png(one: Map, stream: BinaryIO) -> None:
-    code = one.code()
-    text = PngImagePlugin.PngInfo()
-    text.add_text("mddnet", json.dumps({"mddnet": __version__, **one.description, **code}))
-    Image.fromarray(one.whole(code)).save(stream, format="PNG", pnginfo=text, compress_level=1)
-
-
-def _write_exr(one: Map, stream: BinaryIO) -> None:
-    """Write a map as the channel "Y", which every reader shows."""
-    import OpenEXR  # of the extra `formats`
-
-    header = {
-        # ZIP takes seconds for 12 megapixels and saves little.
-        "compression": OpenEXR.NO_COMPRESSION,
-        "type": OpenEXR.scanlineimage,
-        "quantity": one.quantity,
-        "unit": str(one.description["unit"]),
-        "mddnet": json.dumps({"mddnet": __version__, **one.description}),
-    }
-    OpenEXR.File(header, {"Y": one.whole()}).write(stream)
-
-
-def _write_npy(one: Map, stream: BinaryIO) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": one.prediction.size}
-    np.lib.format.write_array_header_1_0(stream, header)
-    for strip in one.strips():
-        stream.write(strip.tobytes())
-
-
-MAP_WRITERS: dict[str, Callable[[Map, BinaryIO], None]] = {
-    "tiff": _write_tiff,
-    "png": _write_png,
-    "npy": _write_npy,
-    "exr": _write_exr,
-}
-
-
 def _write_mesh(prediction: Prediction, stream: BinaryIO) -> None:
     stream.write(mesh_bytes(predicted_mesh(prediction)))
 
@@ -580,6 +478,7 @@ def _facts(prediction: Prediction) -> dict[str, object]:
     height, width = prediction.size
     focus, sharp = prediction.focus, prediction.depth_of_field
     unknown = {} if focus.found else {"u_focus": None, "kappa_px": None}  # JSON has no NaN
+    pinhole = camera_of(prediction.lens, prediction.unit, focus, prediction.size, prediction.camera)
     return {
         "mddnet_prediction": OUTPUT_FORMAT,
         "mddnet": __version__,
@@ -590,10 +489,13 @@ def _facts(prediction: Prediction) -> dict[str, object]:
         "height_px": height,
         "model": {"name": prediction.model, "version": prediction.model_version},
         "refined": prediction.refined,
+        "depth_prior": prediction.depth_prior,
         "unit": prediction.unit,
         "focus": asdict(focus) | unknown,
         "depth_of_field": None if sharp is None else sharp.to_json(),
         "lens": prediction.lens.to_json(),
-        "camera": asdict(camera_of(prediction.lens, prediction.unit, prediction.focus, prediction.size)),
+        "camera": asdict(pinhole),
+        "camera_estimate": None if prediction.camera is None else prediction.camera.to_json(),
+        "verdict": prediction.verdict.to_json(),
         "notes": list(prediction.notes),
     }

@@ -18,6 +18,7 @@ from PIL import Image
 
 from mddnet.color import linear_from_srgb8
 from mddnet.optics import sensor_distance_m
+from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.dioptres import MAX_DEPTH_M
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.resampling import strips
@@ -83,25 +84,39 @@ class Mesh:
     camera: Pinhole
 
 
-def pinhole_of(lens: Lens, height: int, width: int, focus_z_m: float = math.inf) -> Pinhole:
+def pinhole_of(
+    lens: Lens, height: int, width: int, focus_z_m: float = math.inf, estimate: CameraEstimate | None = None
+) -> Pinhole:
     """The pinhole camera of a lens: fx = fy = v / p, with the sensor distance v = f z / (z - f) and the pixel pitch p.
 
-    Without f and p, a long side of 0.9 focal lengths (48 degrees) is assumed. ``focus_z_m`` is the distance of the
-    plane of focus from the principal plane, infinite if unknown.
+    Without f and p, the field of view is the network's estimate, or else that of a long side of 0.9 focal lengths (48
+    degrees). ``focus_z_m`` is the distance of the plane of focus from the principal plane, infinite if unknown.
     """
     if lens.focal_mm is not None and lens.pixel_um is not None:
         focal_px = sensor_distance_m(lens.focal_mm, focus_z_m) * 1e6 / lens.pixel_um
         source, assumed = f"focal length {lens.focal_mm:g} mm, pixel pitch {lens.pixel_um:.4g} um", False
+    elif estimate is not None:
+        focal_px = max(height, width) / (2 * estimate.tan_half_fov)
+        source, assumed = (
+            f"estimated from the photo: {estimate.field_of_view_deg:.0f} degrees along its long side",
+            True,
+        )
     else:
         focal_px = max(height, width) / FIELD_OF_VIEW
         source, assumed = f"assumed: long side of {FIELD_OF_VIEW:g} focal lengths", True
     return Pinhole(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, source, assumed)
 
 
-def camera_of(lens: Lens, unit: InvDepthUnit, focus: LensLawFit, size: tuple[int, ...]) -> Pinhole:
-    """The pinhole camera of an image of (H, W) pixels, by its lens and, with metric depth, its plane of focus."""
+def camera_of(
+    lens: Lens,
+    unit: InvDepthUnit,
+    focus: LensLawFit,
+    size: tuple[int, ...],
+    estimate: CameraEstimate | None = None,
+) -> Pinhole:
+    """The pinhole camera of an image of (H, W) pixels: see :func:`pinhole_of`."""
     known = unit == "1/m" and focus.found and focus.u_focus > 0
-    return pinhole_of(lens, size[0], size[1], 1.0 / focus.u_focus if known else math.inf)
+    return pinhole_of(lens, size[0], size[1], 1.0 / focus.u_focus if known else math.inf, estimate)
 
 
 def predicted_points(prediction: Prediction, max_points: int = MAX_POINTS) -> PointCloud:
@@ -135,7 +150,8 @@ def _predicted_grid(prediction: Prediction, max_points: int) -> tuple[int, _Grid
         rows = prediction.rows("inv_depth", start, stop)
         grid.append(rows[-start % coarse :: coarse, ::coarse].copy())
         taken.append(rows[-start % step :: step, ::step].copy())
-    camera = camera_of(prediction.lens, prediction.unit, prediction.focus, prediction.size)
+    p = prediction
+    camera = camera_of(p.lens, p.unit, p.focus, p.size, p.camera)
     return step, _grid(np.concatenate(taken), np.concatenate(grid), (step, coarse), prediction.unit, camera), camera
 
 
@@ -144,10 +160,10 @@ def point_cloud(
 ) -> PointCloud:
     """The point cloud of an image through a pinhole: x = z X / fx, y = z Y / fy, with z = 1/u.
 
-    With metric depth the unit is metres, and points beyond 10 times the median depth are left out. Otherwise inverse
-    depth is scaled so that the farthest point is three times as far as the nearest: only the order in depth is valid.
-    Points between a near and a far surface, where the map interpolates through empty space, are left out, unless no
-    others remain. Every n-th row and column is used, for at most ``max_points``.
+    With metric depth the unit is metres, and points at infinity or beyond 10 times the median depth are left out.
+    Otherwise inverse depth is scaled so that the farthest point is three times as far as the nearest: only the order in
+    depth is valid. Points between a near and a far surface, where the map interpolates through empty space, are left
+    out, unless no others remain. Every n-th row and column is used, for at most ``max_points``.
     """
     height, width = inv_depth.shape
     step, coarse = steps = _steps(height, width, max_points)
@@ -195,7 +211,10 @@ def _grid(
     step, coarse = steps
     rows, columns = (np.arange(count) * step for count in inv_depth.shape)
     z = 1.0 / shown(inv_depth)
-    near = z <= METRIC_REACH * np.median(z) if metric else np.ones(z.shape, dtype=bool)
+    near = np.ones(z.shape, dtype=bool)
+    finite = z < MAX_DEPTH_M
+    if metric and finite.any():
+        near = finite & (z <= METRIC_REACH * np.median(z[finite]))
     gap = _gaps(shown(grid), camera.fx_px / coarse)[rows[:, None] // coarse, columns[None, :] // coarse]
     if not (near & ~gap).any():
         gap = np.zeros(z.shape, dtype=bool)

@@ -18,11 +18,17 @@ from mddnet.io.json_fields import display
 from mddnet.model.folder import shipped_root
 from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
 from mddnet.photo.samples import check_size
-from mddnet.predict.fusion import NetworkMaps, fuse
-from mddnet.predict.model_dir import INPUT_NAME, OUTPUT_NAMES, ModelDir, open_model_dir
-from mddnet.predict.prediction import Prediction
-from mddnet.predict.resampling import box_downsampled, upsampled
-from mddnet.types import Float32Array, Photo, UInt8Array
+from mddnet.predict.camera_estimate import CameraEstimate
+from mddnet.predict.confidence import with_expected_errors
+from mddnet.predict.cues import photo_cues
+from mddnet.predict.depth_prior import PriorSource, prior_of, with_prior
+from mddnet.predict.fusion import Fusion, FusionInput, fuse
+from mddnet.predict.judge import verdict_of
+from mddnet.predict.model_dir import INPUT_NAME, MAP_NAMES, OUTPUT_NAMES, ModelDir, open_model_dir
+from mddnet.predict.prediction import Prediction, SmallMaps
+from mddnet.predict.resampling import box_downsampled
+from mddnet.predict.verdict import UNKNOWN, Verdict
+from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 
 SMALL_SIDE_PX = 64
 """A photo with a shorter long side is upsampled to this; larger photos are never upsampled."""
@@ -71,8 +77,8 @@ class Model:
         """Version of its weights."""
         return self.model_dir.version
 
-    def network_maps(self, pixels: UInt8Array, long_side: int | None = None) -> NetworkMaps:
-        """Run the network once on a downsampled image, and return its unprocessed maps.
+    def network_maps(self, pixels: UInt8Array, long_side: int | None = None) -> FusionInput:
+        """Run the network once on a downsampled image, and return its maps before the fusion.
 
         Args:
             pixels: (H, W, 3) uint8, sRGB-encoded.
@@ -92,26 +98,49 @@ class Model:
         padded = np.pad(small, ((0, -h % m), (0, -w % m), (0, 0)), mode="reflect")
         image = padded.transpose(2, 0, 1)[None].astype(np.float32) / np.float32(255.0)  # (1, 3, h', w')
         try:
-            outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image})
+            *outputs, camera = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image})
         except Exception as error:
             # ONNX Runtime has its own exceptions, including one for an accelerator that is out of memory.
             raise ModelError(f"{self.model_dir.graph}: cannot run on an input {image.shape} ({error})") from error
-        for name, output in zip(OUTPUT_NAMES, outputs, strict=True):
-            if output.shape != (1, 1, *image.shape[2:]) or not np.isfinite(output).all():
+        expected = (1, 1, image.shape[2] // MAP_STRIDE, image.shape[3] // MAP_STRIDE)
+        for name, output in zip(MAP_NAMES, outputs, strict=True):
+            if output.shape != expected or not np.isfinite(output).all():
                 raise ModelError(
-                    f"{self.model_dir.graph}: {name} has shape {output.shape} for an input {image.shape}, or values "
-                    "that are not finite; export the model again"
+                    f"{self.model_dir.graph}: {name} has shape {output.shape} for an input {image.shape}, expected "
+                    f"{expected}, or values that are not finite; export the model again"
                 )
-        inv_depth, defocus_px, sign_logit = (output[0, 0, :h, :w].astype(np.float32) for output in outputs)
+        if camera.shape != (1, 4) or not np.isfinite(camera).all():
+            raise ModelError(
+                f"{self.model_dir.graph}: camera is {camera.tolist()}, expected (1, 4) finite values; "
+                "export the model again"
+            )
+        rows, columns = -(-h // MAP_STRIDE), -(-w // MAP_STRIDE)
+        depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit = (
+            output[0, 0, :rows, :columns].astype(np.float32) for output in outputs
+        )
         scale = float(np.sqrt(height * width / (h * w)))
-        return NetworkMaps(small, inv_depth, np.maximum(defocus_px, 0), sign_logit, scale)
+        calibration = self.model_dir.calibration
+        factors = (1.0, 1.0) if calibration is None else calibration.camera_error
+        estimate = CameraEstimate.from_network(camera[0], factors)
+        coc_px = np.maximum(coc_px, 0)
+        return FusionInput(depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit, small, scale, estimate)
 
     @overload
-    def predict(self, x: PhotoLike, *, refine: bool = False) -> Prediction: ...
+    def predict(self, x: PhotoLike, *, refine: bool = False, depth_prior: PriorSource | None = None) -> Prediction: ...
     @overload
-    def predict(self, x: list[PhotoLike] | tuple[PhotoLike, ...], *, refine: bool = False) -> list[Prediction]: ...
     def predict(
-        self, x: PhotoLike | list[PhotoLike] | tuple[PhotoLike, ...], *, refine: bool = False
+        self,
+        x: list[PhotoLike] | tuple[PhotoLike, ...],
+        *,
+        refine: bool = False,
+        depth_prior: PriorSource | None = None,
+    ) -> list[Prediction]: ...
+    def predict(
+        self,
+        x: PhotoLike | list[PhotoLike] | tuple[PhotoLike, ...],
+        *,
+        refine: bool = False,
+        depth_prior: PriorSource | None = None,
     ) -> Prediction | list[Prediction]:
         """Predict depth and defocus of a photo, or of each photo of a list.
 
@@ -119,40 +148,61 @@ class Model:
             x: a :class:`~mddnet.types.Photo`, a path, a Pillow image (its current frame), an array (H, W, 3) or (H, W)
                 of uint8 or of float in [0, 1]; or a list or tuple of any of them.
             refine: add a second pass at twice the resolution; improves blur below 4 px and takes five times as long.
+            depth_prior: depth by another network or tool, which is fused with the blur in place of the network's own:
+                (H, W) inverse depth, larger is nearer, of any size with the photo's aspect ratio; a file of it; a
+                :class:`~mddnet.predict.depth_prior.DepthPrior`; or a function that gives one of these for (H, W, 3)
+                uint8 pixels.
 
         Raises:
-            ImageError: if a photo cannot be used.
+            ImageError: if a photo or a depth prior cannot be used.
         """
         if isinstance(x, list | tuple):
-            return [self._predicted(photo_from(item), refine) for item in x]
-        return self._predicted(photo_from(x), refine)
+            return [self._predicted(photo_from(item), refine, depth_prior) for item in x]
+        return self._predicted(photo_from(x), refine, depth_prior)
 
-    def _predicted(self, photo: Photo, refine: bool) -> Prediction:
+    def _predicted(self, photo: Photo, refine: bool, source: PriorSource | None) -> Prediction:
+        prior = None if source is None else prior_of(source, photo.pixels)
         network = self.network_maps(photo.pixels)
-        refined_px = self._refined_defocus_px(photo.pixels, network) if refine else None
-        if refined_px is not None:
-            network = replace(network, defocus_px=box_downsampled(refined_px, network.defocus_px.shape))
+        if refine and max(photo.pixels.shape[:2]) > self.model_dir.long_side:
+            network = self._refined(photo.pixels, network)
+        notes = list(photo.notes)
+        if prior is not None:
+            network, of_prior = with_prior(network, prior, photo.lens)
+            notes += of_prior
         fused = fuse(network, photo.lens, self.model_dir.defocus_cap_px)
-        maps = fused.maps
-        if refined_px is not None:
-            maps = replace(maps, defocus_px=refined_px * np.float32(network.scale))
-        notes = (*photo.notes, *fused.notes)
-        return Prediction(maps, fused.unit, fused.focus, photo, self.name, self.version, notes, refine)
+        unit = fused.unit
+        maps, verdict = self._assessed(photo, network, fused, of_prior=prior is not None)
+        if prior is not None and prior.unit == "1/m" and unit == "relative":
+            maps, unit = replace(maps, inv_depth_error=fused.inv_depth_sigma), prior.unit
+            notes.append(f"Metres are those of {prior.source}.")
+        return Prediction(
+            maps, unit, fused.focus, photo, self.name, self.version, (*notes, *fused.notes), refine, network.camera,
+            None if prior is None else prior.source, verdict,
+        )  # fmt: skip
 
-    def _refined_defocus_px(self, pixels: UInt8Array, first: NetworkMaps) -> Float32Array | None:
-        """The CoC of both passes, in pixels of the first pass's image; None for a small photo.
+    def _assessed(
+        self, photo: Photo, network: FusionInput, fused: Fusion, *, of_prior: bool
+    ) -> tuple[SmallMaps, Verdict]:
+        """The maps with expected errors, and the verdict, if the model is calibrated."""
+        calibration = self.model_dir.calibration
+        if calibration is None:
+            return fused.maps, UNKNOWN
+        half_depth = self.network_maps(photo.pixels, max(network.photo.shape) // 2).depth
+        cues = photo_cues(network, fused, half_depth)
+        verdict = verdict_of(calibration, cues, network, fused, photo.computed_bokeh, of_prior)
+        score = calibration.depth.score.of_photo(cues)
+        return with_expected_errors(calibration, network, fused, half_depth, score), verdict
 
-        Blur of a pixel or two is hardly visible in a downsampled photo, so small CoCs are those of the second pass.
-        Depth, sign and large blur are better in the first pass, which sees more of the scene around a point.
+    def _refined(self, pixels: UInt8Array, first: FusionInput) -> FusionInput:
+        """The first pass with small CoCs of a second one at a higher resolution.
+
+        Blur of a pixel or two is hardly visible in a downsampled photo. Depth, sign and large blur are better in the
+        first pass, which sees more of the scene around a point.
         """
-        long_side = self.model_dir.long_side
-        if max(pixels.shape[:2]) <= long_side:
-            return None
-        second = self.network_maps(pixels, REFINE_SCALE * long_side)
-        second_px = second.defocus_px * np.float32(second.scale / first.scale)
-        first_px = upsampled(first.defocus_px, second_px.shape)
-        share = np.clip((first_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
-        return (share * first_px + (1 - share) * second_px).astype(np.float32)
+        second = self.network_maps(pixels, REFINE_SCALE * self.model_dir.long_side)
+        second_px = box_downsampled(second.coc_px, first.coc_px.shape) * np.float32(second.scale / first.scale)
+        share = np.clip((first.coc_px - REFINE_BELOW_PX) / (REFINE_ABOVE_PX - REFINE_BELOW_PX), 0.0, 1.0)
+        return replace(first, coc_px=(share * first.coc_px + (1 - share) * second_px).astype(np.float32))
 
 
 def load(

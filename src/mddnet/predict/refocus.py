@@ -259,8 +259,13 @@ def _maps_of(prediction: Prediction, settings: RefocusSettings, size: tuple[int,
         raise MddnetError(f"{reason}; expected a point to focus on: --focus x,y or focus=(x, y)")
     if settings.aperture is not None:
         raise MddnetError(f"{reason}, so that an f-number has no meaning; give a strength instead")
-    far, near = (float(value) for value in np.percentile(inv_depth, [2, 98]))
     most_px = SHARP_PHOTO_SHARE * max(prediction.size)
-    assumed = LensLawFit(True, inv_depth_at(inv_depth, settings.focus), most_px / max(near - far, 1e-6), 0.0)
     note = f"As {reason}, blur is by depth alone: strength 1 is {most_px:.3g} px from near to far."
-    return replace(maps, signed_defocus_px=np.zeros_like(signed), focus=assumed), [note]
+    return by_depth_alone(maps, settings.focus, most_px), [note]
+
+
+def by_depth_alone(maps: BlurMaps, point: tuple[float, float], most_px: float) -> BlurMaps:
+    """A sharp photo focused at a point (x, y), given as fractions; ``most_px`` is the CoC from near to far."""
+    far, near = (float(value) for value in np.percentile(maps.inv_depth, [2, 98]))
+    assumed = LensLawFit(True, inv_depth_at(maps.inv_depth, point), most_px / max(near - far, 1e-6), 0.0)
+    return replace(maps, signed_defocus_px=np.zeros_like(maps.signed_defocus_px), focus=assumed)

@@ -1,4 +1,4 @@
-"""A prediction in one line of text, for the console and for ``print``."""
+"""A prediction in a few lines of text, for the console, for ``print`` and for notebooks."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from pathlib import Path
 
 from mddnet.predict.prediction import Prediction
 from mddnet.predict.preview import preview
+from mddnet.predict.words import photo_words, verdict_words
 
 NOTEBOOK_WIDTH_PX = 800
 
 
 def summary(prediction: Prediction) -> str:
-    """Size, unit and plane of focus, in one line."""
+    """The verdict and what the photo shows, in one line."""
+    return f"{verdict_words(prediction)}; {photo_words(prediction)}"
+
+
+def detail_line(prediction: Prediction) -> str:
+    """Size, unit and the numbers of the lens law, in one line."""
     height, width = prediction.size
-    focus, sharp = prediction.focus, prediction.depth_of_field
-    if not focus.found:
-        where = f"no plane of focus found ({focus.reason})"
-    elif prediction.unit == "1/m":
-        distance = f"{1 / focus.u_focus:.3g} m from the lens" if focus.u_focus > 0 else "infinity"
-        where = f"in focus at {distance}, residual {focus.residual_px:.2g} px"
-        if sharp is not None:
-            where += f", sharp from {sharp.near_m:.3g} to {sharp.far_m:.3g} m"
-    else:
-        where = f"in focus at u = {focus.u_focus:.3g}, residual {focus.residual_px:.2g} px"
-    return f"{width} x {height} px, inverse depth [{prediction.unit}], {where}"
+    focus = prediction.focus
+    law = f"u_focus {focus.u_focus:.3g}, kappa {focus.kappa_px:.3g} px, residual {focus.residual_px:.2g} px"
+    where = law if focus.found else f"no plane of focus found ({focus.reason})"
+    return f"  {width} x {height} px, inverse depth [{prediction.unit}], {where}"
 
 
-def saved_summary(name: str, prediction: Prediction, files: dict[str, Path]) -> str:
+def saved_summary(name: str, prediction: Prediction, files: dict[str, Path], verbose: bool = False) -> str:
     """The summary of a saved prediction and its notes, one line each."""
     line = f"{name}: {summary(prediction)} -> {files['facts'].with_suffix('.*')} ({len(files)} files)"
-    return "\n".join([line, *note_lines(prediction)])
+    return "\n".join([line, *([detail_line(prediction)] if verbose else []), *note_lines(prediction)])
 
 
 def note_lines(prediction: Prediction) -> list[str]:
@@ -48,4 +47,4 @@ def notebook_html(prediction: Prediction) -> str:
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     data = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f'<pre>{text}</pre><img alt="photo, inverse depth, signed defocus" src="data:image/png;base64,{data}">'
+    return f'<pre>{text}</pre><img alt="photo, depth, blur" src="data:image/png;base64,{data}">'

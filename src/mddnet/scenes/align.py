@@ -333,7 +333,8 @@ def parallax_of(aligned: AlignedStack) -> Displacements:
     """
     count, reference = len(aligned.frames), aligned.alignment.reference
     ratio = flow_ratio(aligned)
-    smooth = [_flow_image(frame, ratio) for frame in aligned.frames]
+    lights = (stabilised_luminance(linear_from_srgb8(frame), ratio) for frame in aligned.frames)
+    smooth = [(np.clip(cv2.GaussianBlur(light, (0, 0), 1.5), 0, 1) * 255).astype(np.uint8) for light in lights]
     ys, xs = np.mgrid[0 : smooth[0].shape[0], 0 : smooth[0].shape[1]].astype(np.float32)
     found = {reference: (np.zeros_like(xs), np.zeros_like(xs))}
     for start, stop, step in ((reference, count - 1, 1), (reference, 0, -1)):
@@ -364,21 +365,13 @@ def undo_parallax(
     ys, xs = np.mgrid[rows.start : rows.stop, columns.start : columns.stop].astype(np.float32)
     ratio = flow_ratio(aligned)
 
-    def at_full_size(off: Float32Array) -> Float32Array:
-        if ratio == 1:
-            return off
-        return np.asarray(cv2.resize(off, xs.shape[::-1], interpolation=cv2.INTER_LINEAR) / ratio, np.float32)
-
     def map_of(i: int) -> tuple[Float32Array, Float32Array]:
-        dx, dy = (at_full_size(off) for off in moved[i])
+        dx, dy = moved[i]
+        if ratio != 1:
+            dx, dy = (cv2.resize(off, xs.shape[::-1]) / ratio for off in (dx, dy))
         return _through(aligned.alignment.transforms[i], xs + dx, ys + dy, width, height)
 
     return _warped(frames, map_of, aligned.alignment, rows, columns, kept, threads)
-
-
-def _flow_image(frame: UInt8Array, ratio: float) -> UInt8Array:
-    light = stabilised_luminance(linear_from_srgb8(frame), ratio)
-    return np.asarray(np.clip(cv2.GaussianBlur(light, (0, 0), 1.5), 0, 1) * 255, dtype=np.uint8)
 
 
 def _through(

@@ -80,7 +80,7 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
     Frames are read twice and kept one at a time: a scene of 200 frames needs no more memory than one of 3.
     """
     notes: list[str] = []
-    sharp = capture.read_sharp(notes)
+    sharp = capture.read_rgb(notes)
     inv_depth = 1.0 / capture.read_depth_m(sharp.shape)
     known = float(np.isfinite(inv_depth).mean())
     if known < MIN_KNOWN_SHARE:

@@ -11,8 +11,7 @@ from mddnet.cores import worker_threads
 from mddnet.scenes.sharpness import noise_variance, sharpness
 from mddnet.types import Float32Array
 
-LinearPart = Callable[[int, slice, slice], Float32Array]
-"""Rows and columns of a frame as linear light, (h, w, 3)."""
+LinearPart = Callable[[int, slice, slice], Float32Array]  # rows and columns of a frame as linear light, (h, w, 3)
 
 SEARCH_FRAMES = 2
 TILE_PX = 512  # edge of the parts that are fused one by one

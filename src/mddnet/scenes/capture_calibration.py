@@ -59,8 +59,8 @@ def calibrate_rig(folder: Path) -> CaptureCalibration:
     rig = read_rig(folder)
     found = calibrate_capture(rig)
     fit = found.fit
-    known = np.isfinite(found.depth.measured.depth_mm).mean()
-    remark = f"depth in {known:.0%} of the image, noise {np.nanmedian(found.depth.measured.relative_noise):.2%}"
+    known = np.isfinite(found.depth.depth_mm).mean()
+    remark = f"depth in {known:.0%} of the image, noise {np.nanmedian(found.depth.relative_noise):.2%}"
     if rig.pixel_um is not None:
         f_number = rig.focal_mm * 1000.0 / (fit.law.aperture_px * rig.pixel_um)
         remark += f"; A is f/{f_number:.2f}"

@@ -110,20 +110,16 @@ def texture_strength(image: Float32Array) -> Float32Array:
     return np.sqrt(cv2.blur(gx * gx + gy * gy, (7, 7))).astype(np.float32)
 
 
-def _halves(positions: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Views above, below, left and right of the centre: a point hidden in one half is visible in another.
-
-    Source: Kang, Szeliski and Chai, "Handling Occlusions in Dense Multi-view Stereo" (CVPR 2001).
-    """
-    halves = [positions[:, axis] * sign > 0.25 for axis in (0, 1) for sign in (-1, 1)]
-    return [np.flatnonzero(half) for half in halves if half.any()]
-
-
 def matching_costs(grid: ViewGrid, planes: NDArray[np.float64], radius: int = 3) -> Float32Array:
-    """(D, H, W) cost of the central view against the best half of the views, aggregated along edges in windows."""
+    """(D, H, W) cost of the central view against the best half of the views, aggregated along edges in windows.
+
+    Halves are the views above, below, left and right of the centre: a point hidden in one is visible in another (Kang,
+    Szeliski and Chai, "Handling Occlusions in Dense Multi-view Stereo", CVPR 2001).
+    """
     reference = grid.images[grid.centre]
     guide = reference.mean(axis=2)
-    halves = _halves(grid.positions)
+    sides = [grid.positions[:, axis] * sign > 0.25 for axis in (0, 1) for sign in (-1, 1)]
+    halves = [np.flatnonzero(side) for side in sides if side.any()]
     costs = np.empty((len(planes), *guide.shape), dtype=np.float32)
     gains = grid.gains ** (1 / 2.2)  # sRGB is close to a power of 1 / 2.2 of linear light
     for plane, d in enumerate(planes):

@@ -173,11 +173,6 @@ class FittedSweep:
     work_ratio: float
 
 
-def measure_sweep(frames: Sequence[UInt8Array], values: NDArray[np.float64] | None) -> Sweep:
-    """Depth, sharp image and blur of aligned frames: :func:`fit_sweep`, then :func:`full_size_sweep`."""
-    return full_size_sweep(frames, fit_sweep(frames, values))
-
-
 def fit_sweep(
     frames: Sequence[UInt8Array], values: NDArray[np.float64] | None, threads: int = 1, with_noise: bool = True
 ) -> FittedSweep:
@@ -229,8 +224,10 @@ def full_size_sweep(frames: Sequence[UInt8Array], fitted: FittedSweep, threads: 
         return np.asarray(cv2.LUT(frames[i][rows, columns], LINEAR_OF_BYTE * fitted.gains[i]), dtype=np.float32)
 
     depth, guide, count = fitted.depth, srgb_from_linear(fitted.sharp), len(frames)
+    finer = np.float32(_finer(count))
     first = fuse_parts(linear_part, count, cv2.resize(depth.index, (width, height)), sharpest=False, threads=threads)
-    depth = upsample(_completed(depth, count, guide), guide, srgb_from_linear(first))
+    depth = complete(replace(depth, index=depth.index * finer), int((count - 1) * finer) + 1, guide)
+    depth = upsample(replace(depth, index=depth.index / finer), guide, srgb_from_linear(first))
     known = float(np.isfinite(depth.index).mean())
     if known < MIN_KNOWN_SHARE:
         raise RejectedScene(f"depth is found in {known:.0%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
@@ -279,13 +276,6 @@ def _depth_round(
 def _finer(frames: int) -> int:
     """Depths per frame that are distinguished: two frames alone have others between them."""
     return 1 if frames > 2 else DEPTHS_OF_A_PAIR - 1
-
-
-def _completed(depth: FocusDepth, count: int, guide: Float32Array) -> FocusDepth:
-    """:func:`complete`, at the depths that ``count`` frames tell apart."""
-    finer = np.float32(_finer(count))
-    found = complete(replace(depth, index=depth.index * finer), int((count - 1) * finer) + 1, guide)
-    return replace(found, index=found.index / finer)
 
 
 def _label_noise_px(

@@ -60,5 +60,6 @@ def check_images(folder: Path, record: SceneRecord, size: tuple[int, int], decod
             here = image.size
         if here != size:
             raise CaptureError(
-                f"{folder / name}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like {record.inv_depth}"
+                f"{folder / name}: {here[0]} x {here[1]} pixels; expected {size[0]} x {size[1]} like "
+                f"{record.inv_depth}: {BUILD_AGAIN}"
             )

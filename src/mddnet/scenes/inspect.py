@@ -66,7 +66,7 @@ def measure_scene(found: FoundScene, decode: bool = False) -> SceneFacts:
     """Read and measure a scene (with ``decode``, all pixels of its frames); CaptureError if damaged or replaced."""
     with unchanged(found.folder):
         record = read_scene(found.folder)
-        inv_depth = read_inv_depth(found.folder / record.inv_depth).inv_depth
+        inv_depth = read_inv_depth(found.folder / record.inv_depth)
         height, width = inv_depth.shape
         check_images(found.folder, record, (width, height), decode)
     step = max(1, int(math.sqrt(inv_depth.size / SAMPLES)))

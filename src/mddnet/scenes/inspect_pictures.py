@@ -32,7 +32,7 @@ def contact_sheet(facts: SceneFacts) -> ContactSheet:
     record = facts.record
     size = fitted_size(facts.width, facts.height)
     sharp = read_image(facts.folder / record.sharp)
-    inv_depth = read_inv_depth(facts.folder / record.inv_depth).inv_depth
+    inv_depth = read_inv_depth(facts.folder / record.inv_depth)
     depth = coloured(shrunk_map(inv_depth, size), facts.low, facts.low + facts.span, DEPTH_COLOURS)
     pictures = [
         picture("sharp", shrunk(sharp, size)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -155,14 +155,10 @@ def kappa_error_share(table: ErrorTable, shape: NDArray[np.floating] | None = No
     1981).
     """
     count = len(table.weights)
-    kappas = []
-    for left_out in range(count):
-        squares = table.squares.copy()
-        squares[left_out] = 0.0
-        kappas.append(fit_even_sweep(ErrorTable(table.diameters_px, squares, table.weights), shape).kappa_px_per_frame)
-    values = np.array(kappas)
-    variance = (count - 1) / count * float(((values - values.mean()) ** 2).sum())
-    return 1.96 * float(np.sqrt(variance)) / float(values.mean())
+    without = (np.where(np.arange(count)[:, None, None] == left_out, 0.0, table.squares) for left_out in range(count))
+    kappas = [fit_even_sweep(replace(table, squares=squares), shape).kappa_px_per_frame for squares in without]
+    variance = (count - 1) * float(np.var(kappas))
+    return 1.96 * float(np.sqrt(variance)) / float(np.mean(kappas))
 
 
 def fit_uneven_sweep(table: ErrorTable, start: SweepFit) -> SweepFit:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mddnet.captures.kind import Kind, ListedCapture, UnusableCapture
+from mddnet.captures.kind import ListedCapture, UnusableCapture
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.io.json_fields import display, read_json_object
 from mddnet.kinds import KINDS
@@ -127,12 +127,10 @@ def _listed_below(root: Path, kinds: Sequence[str]) -> Iterator[BuildTask | Buil
                     captures = kind.reader(folder)
                 except MddnetError as error:
                     yield BuildRow(kind.name, kind.listing, "", "failed", str(error))
-                else:
-                    yield from (_listed(kind, capture) for capture in captures)
-
-
-def _listed(kind: Kind, capture: ListedCapture | UnusableCapture) -> BuildTask | BuildRow:
-    if isinstance(capture, UnusableCapture):
-        return BuildRow(kind.name, capture.name, capture.location, "failed", capture.reason)
-    name = scene_name(kind.scene_prefix + capture.name)
-    return BuildTask(kind.name, name, capture.location, capture, capture.files)
+                    continue
+                for capture in captures:
+                    if isinstance(capture, UnusableCapture):
+                        yield BuildRow(kind.name, capture.name, capture.location, "failed", capture.reason)
+                    else:
+                        name = scene_name(kind.scene_prefix + capture.name)
+                        yield BuildTask(kind.name, name, capture.location, capture, capture.files)

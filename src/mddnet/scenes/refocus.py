@@ -98,11 +98,6 @@ class ViewInterpolator:
         """(H, W) disparity at ``position``; areas hidden from the centre are filled from behind."""
         return fill_from_behind(forward_map(self.disparity, self.disparity, position))
 
-    def _disparity_of_view(self, view: int) -> Float32Array:
-        if view not in self._maps:
-            self._maps[view] = self.disparity_at(self.grid.positions[view])
-        return self._maps[view]
-
     def view_at(self, position: NDArray[np.float64], leave_out: int | None = None) -> Float32Array:
         """Linear light of the view at ``position``, from the views around it (but ``leave_out``) that see the point."""
         grid = self.grid
@@ -121,8 +116,9 @@ class ViewInterpolator:
         for view, weight in zip(views, weights, strict=True):
             step = grid.positions[view] - position
             sy, sx = seen_from(step, d)
-            map_there = self._disparity_of_view(int(view))
-            there = cv2.remap(map_there, sx, sy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            if view not in self._maps:
+                self._maps[view] = self.disparity_at(grid.positions[view])
+            there = cv2.remap(self._maps[view], sx, sy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             hidden = (there - d) * np.float32(np.abs(step).max()) > 0.75
             share = np.where(hidden, np.float32(1e-3), np.float32(1)) * np.float32(weight)
             total += sample_image(self.real_view(int(view)), sy, sx) * share[..., None]

@@ -22,12 +22,12 @@ from mddnet.captures.photo_folder import SharpPhoto
 from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
 from mddnet.captures.stereo import StereoScene
+from mddnet.captures.views import RenderedView
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import RejectedScene
 from mddnet.io.atomic import atomic_write
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import render
-from mddnet.scenes.colour_error import draw_colour_shift_px
 from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
 from mddnet.scenes.remarks import depth_remarks
@@ -35,11 +35,10 @@ from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
-SMALLEST_COC_PX = 2.0
-LARGEST_COC_PX = 36.0
-"""Range of the largest CoC of a frame for a long edge of 448 px; it scales with the long edge up to 640 px."""
-NEARLY_SHARP_SHARE = 0.06
-OUTSIDE_SHARE = 0.15
+SMALLEST_COC_PX = 1.0
+LARGEST_COC_PX = 40.0
+"""Range of the largest CoC of a frame for a long edge of 512 px; it scales with the long edge up to 640 px."""
+OUTSIDE_SHARE = 0.3  # of frames whose plane of focus is nearer or farther than the whole scene
 PASTE_SHARE = 0.7
 COLOUR_ERROR_SHARE = 0.85
 MIN_KNOWN_SHARE = 0.2
@@ -99,7 +98,7 @@ def draw_shots(
     """Draw the focus and blur of ``count`` frames; RejectedScene if (H, W) ``inv_depth`` is constant.
 
     Most frames focus on the depth of a random pixel or anywhere in the range, some outside, but not below ``lowest_u``.
-    The largest CoC is log-uniform, or sometimes below a pixel for nearly sharp photos.
+    The largest CoC is log-uniform.
     """
     if count < 1:
         raise ValueError(f"{count} frames; expected at least 1")
@@ -107,7 +106,7 @@ def draw_shots(
     span = high - low
     if not span > 0:
         raise RejectedScene("the whole scene has one depth; expected a range of depths")
-    scale = min(max(inv_depth.shape), 640) / 448.0
+    scale = min(max(inv_depth.shape), 640) / 512.0
     # Stratified sampling: the frames of a scene focus on different depths.
     strata = (rng.permutation(count) + rng.random(count)) / count
     ranked = np.sort(np.clip(inv_depth, low, high).ravel()[:: max(1, inv_depth.size // 4096)])
@@ -117,16 +116,13 @@ def draw_shots(
         if kind < OUTSIDE_SHARE:
             beyond = rng.uniform(0.0, 0.35) * span
             u_focus = high + beyond if stratum > 0.5 else low - beyond
-        elif kind < 0.55:
+        elif kind < 0.6:
             u_focus = low + stratum * span
         else:
             u_focus = float(ranked[int(stratum * (len(ranked) - 1))])
         if lowest_u is not None:
             u_focus = max(u_focus, lowest_u)
-        if rng.random() < NEARLY_SHARP_SHARE:
-            largest = float(rng.uniform(0.0, 1.0))
-        else:
-            largest = scale * float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
+        largest = scale * float(np.exp(rng.uniform(np.log(SMALLEST_COC_PX), np.log(LARGEST_COC_PX))))
         # The full range, not the percentiles: no pixel may exceed the drawn blur.
         reach = max(abs(u_focus - float(inv_depth.min())), abs(u_focus - float(inv_depth.max())))
         shots.append(_Shot(float(u_focus), largest / reach, largest))
@@ -147,7 +143,7 @@ def draw_flaws(largest_coc_px: float, rng: np.random.Generator) -> render.LensFl
             cat_eye=float(rng.uniform(0.1, 0.6)), cat_eye_angle_rad=float(rng.uniform(0, 2 * np.pi))
         )
     if rng.random() < COLOUR_ERROR_SHARE:
-        return render.LensFlaws(aperture, draw_colour_shift_px(0.125 * largest_coc_px, rng))
+        return render.LensFlaws(aperture, render.draw_colour_shift_px(0.125 * largest_coc_px, rng))
     return render.LensFlaws(aperture)
 
 
@@ -217,7 +213,12 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
 
 
 def _captured_scene(
-    capture: RgbdFrame | StereoScene, kind: str, focal_px: float | None, out_root: Path, frames: int, seed: int
+    capture: RgbdFrame | StereoScene | RenderedView,
+    kind: str,
+    focal_px: float | None,
+    out_root: Path,
+    frames: int,
+    seed: int,
 ) -> SceneRecord:
     rng = named_rng(f"{capture.location}/{capture.name}", seed)
     notes: list[str] = []
@@ -241,7 +242,7 @@ def _captured_scene(
         truth = np.where(np.isfinite(truth), rendered, np.nan).astype(np.float32)
     linear = linear_from_srgb8(image)
     jump = 0.05 * float(np.ptp(np.percentile(rendered, (2, 98))))
-    reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 448.0 / 2)) + 3
+    reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 512.0 / 2)) + 3
     behind = render.hidden_surface(linear, rendered, jump, reach_px)
     surfaces = [render.Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
     if behind is not None:
@@ -269,6 +270,11 @@ def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: 
     """Render focused frames from a stereo scene, as :func:`build_rgbd_scene`."""
     focal_px = None if capture.calibration is None else capture.calibration.focal_px
     return _captured_scene(capture, "stereo", focal_px, out_root, frames, seed)
+
+
+def build_view_scene(capture: RenderedView, out_root: Path, frames: int, seed: int) -> SceneRecord:
+    """Render focused frames from a rendered view with exact depth, as :func:`build_rgbd_scene`."""
+    return _captured_scene(capture, "view", capture.focal_px(capture.read_rgb().shape[1]), out_root, frames, seed)
 
 
 def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:

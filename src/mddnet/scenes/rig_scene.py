@@ -17,7 +17,7 @@ from mddnet.scenes import rig_calibrate, store
 from mddnet.scenes.align import common_area, scaled_about
 from mddnet.scenes.all_in_focus import fuse
 from mddnet.scenes.depth_from_focus import complete
-from mddnet.scenes.fringes import check_steps, decode_phase, fringe_code
+from mddnet.scenes.fringes import FringeCode, check_steps, decode_phase, fringe_code
 from mddnet.scenes.kappa_fit import LUMINANCE
 from mddnet.scenes.triangulate import MAX_RELATIVE_NOISE, MeasuredDepth, triangulate
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
@@ -36,21 +36,12 @@ MAX_ZOOM_LEFT = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RigDepth:
-    """Depth of a rig capture."""
-
-    measured: MeasuredDepth  # depth in mm and its noise
-    lit: float  # illuminated share of the image
-    disagreement_rad: float  # median disagreement of the fringe frequencies
-    misfit: float  # median residual of the sine fit over the sine
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class RigCalibration:
     """A decoded and calibrated rig capture."""
 
     rig: RigCapture  # the capture
-    depth: RigDepth  # its depth
+    depth: MeasuredDepth
+    code: FringeCode  # from which the depth was triangulated
     fit: rig_calibrate.RigFit  # A in pixels of the capture, and e
     shifts_px: NDArray[np.complex128]  # (N,) complex, displacement of the frames to remove, pixels of the capture
     gains: NDArray[np.float32]  # (N,) factors on linear light that equalise the brightness of the frames
@@ -87,7 +78,7 @@ class RigCalibration:
         return (self.rig.fringes.sensor_mm + self.law.offset_mm) / 1000.0
 
 
-def measure_depth(rig: RigCapture) -> RigDepth:
+def measure_depth(rig: RigCapture) -> tuple[MeasuredDepth, FringeCode]:
     """Decode the fringes, one frequency at a time, and triangulate; RejectedScene if they cannot be decoded."""
     phases = []
     for k, (files, periods) in enumerate(zip(rig.fringes.files, rig.fringes.periods, strict=True)):
@@ -108,16 +99,16 @@ def measure_depth(rig: RigCapture) -> RigDepth:
             f"the median depth is {middle:.4g} mm, within the focal length of {rig.focal_mm:g} mm; check that the "
             "translation of the calibration is in mm"
         )
-    return RigDepth(measured, code.lit, code.disagreement_rad, code.harmonics)
+    return measured, code
 
 
 def calibrate_capture(rig: RigCapture) -> RigCalibration:
     """Depth, A and e of a capture, with all checks; RejectedScene with the measured reason if it is not reliable."""
     if (rig.aperture_px is None) != (rig.offset_mm is None):
         raise CaptureError(f"{rig.folder / 'capture.json'}: expected both aperture_px and offset_mm, or neither")
-    depth = measure_depth(rig)
+    depth, code = measure_depth(rig)
     ratio = min(1.0, WORK_WIDTH / rig.width)
-    sweep = _sweep(rig, depth.measured.depth_mm, ratio)
+    sweep = _sweep(rig, depth.depth_mm, ratio)
     known = None
     if rig.aperture_px is not None and rig.offset_mm is not None:
         known = rig_calibrate.RigLaw(rig.aperture_px * ratio, rig.offset_mm)
@@ -153,7 +144,9 @@ def calibrate_capture(rig: RigCapture) -> RigCalibration:
         fit, law=law, aperture_error_px=fit.aperture_error_px / ratio, largest_blur_px=fit.largest_blur_px / ratio
     )
     gains = rig_calibrate.equalising_gains(rig_calibrate.without_breathing(sweep, law.offset_mm))
-    return RigCalibration(rig, depth, full, np.asarray(sweep.shifts_px / ratio), gains, _index_everywhere(sweep, law))
+    return RigCalibration(
+        rig, depth, code, full, np.asarray(sweep.shifts_px / ratio), gains, _index_everywhere(sweep, law)
+    )
 
 
 def _sweep(rig: RigCapture, depth_mm: Float32Array, ratio: float) -> rig_calibrate.RigSweep:
@@ -236,8 +229,8 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
         (rig.height, rig.width), (camera.cx, camera.cy), calibration.zooms, calibration.shifts_px
     )
     sharp = _fused(calibration)[rows, columns]
-    depth_mm = calibration.depth.measured.depth_mm[rows, columns]
-    noise = calibration.depth.measured.relative_noise[rows, columns]
+    depth_mm = calibration.depth.depth_mm[rows, columns]
+    noise = calibration.depth.relative_noise[rows, columns]
     confidence = np.where(np.isfinite(depth_mm), np.clip(1 - noise / MAX_RELATIVE_NOISE, 0, 1), 0).astype(np.float32)
     kappa = float(calibration.law.aperture_px * calibration.reference_m)
     record = store.scene_record(
@@ -257,7 +250,7 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
 
 
 def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, float]:
-    fit, depth = calibration.fit, calibration.depth
+    fit, code = calibration.fit, calibration.code
     given = calibration.rig.aperture_px is not None
     measures = {
         "frames_captured": float(len(calibration.rig.frames)),
@@ -267,10 +260,10 @@ def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, 
         "law_fitted": float(not given),
         "largest_blur_px": fit.largest_blur_px,
         "unknown_share": float(np.isnan(depth_mm).mean()),
-        "depth_noise_share": float(np.nanmedian(depth.measured.relative_noise)),
-        "fringe_lit_share": depth.lit,
-        "fringe_disagreement_rad": depth.disagreement_rad,
-        "fringe_misfit": depth.misfit,
+        "depth_noise_share": float(np.nanmedian(calibration.depth.relative_noise)),
+        "fringe_lit_share": code.lit,
+        "fringe_disagreement_rad": code.disagreement_rad,
+        "fringe_misfit": code.harmonics,
         "frame_shift_px": float(np.abs(calibration.shifts_px).max()),
     }
     if not given:
@@ -281,7 +274,7 @@ def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, 
 def _fused(calibration: RigCalibration) -> UInt8Array:
     """The all-in-focus image, (H, W, 3) uint8, sRGB; frames are read one at a time."""
     rig = calibration.rig
-    depth_mm = calibration.depth.measured.depth_mm
+    depth_mm = calibration.depth.depth_mm
     index = cv2.resize(calibration.filled_index, (rig.width, rig.height), interpolation=cv2.INTER_LINEAR)
     with np.errstate(invalid="ignore"):
         by_depth = rig_calibrate.index_by_law((1000.0 / depth_mm).astype(np.float32), calibration.u_focus)

@@ -16,8 +16,7 @@ class ReplacedScene(CaptureError):
     """A scene that was replaced while it was read."""
 
 
-SceneStamp = tuple[int, int, int]
-"""Inode, modification time and size of ``scene.json``."""
+SceneStamp = tuple[int, int, int]  # inode, modification time and size of ``scene.json``
 
 
 def scene_stamp(folder: Path) -> SceneStamp | None:

@@ -106,13 +106,6 @@ def sibling(source: str, name: str) -> str:
     return str(Path(source).with_name(name))
 
 
-def name_of(source: str) -> str:
-    """File name of a shard."""
-    if is_address(source):
-        return urllib.parse.unquote(urllib.parse.urlsplit(source).path.rpartition("/")[2])
-    return Path(source).name
-
-
 def read_sibling(source: str, name: str) -> bytes | None:
     """Content of another file in the folder of a shard; None if it is missing or too large."""
     try:
@@ -131,7 +124,8 @@ def count_samples(sources: Sequence[str]) -> list[Shard]:
         summary = sibling(source, SUMMARY)
         if summary not in known:
             known[summary] = _summary_counts(read_sibling(source, SUMMARY))
-        count = known[summary].get(name_of(source))
+        path = urllib.parse.unquote(urllib.parse.urlsplit(source).path) if is_address(source) else source
+        count = known[summary].get(Path(path).name)
         shards.append(Shard(source, sum(1 for _ in raw_samples(source, lambda _: False)) if count is None else count))
     if not sum(shard.samples for shard in shards):
         raise CaptureError(f"{sources[0]}: no sample in {len(sources)} shard(s); write shards with `mddnet shards`")

@@ -103,7 +103,10 @@ def plan_shards(
     for found in find_scenes(root):
         if kinds is None or found.kind in kinds:
             try:
-                scenes.append((found, _usable_record(found.folder)))
+                record = read_scene(found.folder)
+                height, width = read_inv_depth(found.folder / record.inv_depth).shape
+                check_images(found.folder, record, (width, height))  # frames are decoded on writing
+                scenes.append((found, record))
             except (MddnetError, OSError) as error:
                 damaged.append(DamagedScene(found.kind, found.folder.name, str(error)))
     by_split: dict[str, list[SampleRef]] = {split: [] for split in SPLITS}
@@ -124,14 +127,6 @@ def plan_shards(
     return ShardPlan(
         tuple(task for split in SPLITS for task in _cut(split, by_split[split], suffixes, shard_bytes)), tuple(damaged)
     )
-
-
-def _usable_record(folder: Path) -> SceneRecord:
-    """Read ``scene.json`` and check the depth map and the headers of images; frames are decoded on writing."""
-    record = read_scene(folder)
-    height, width = read_inv_depth(folder / record.inv_depth).inv_depth.shape
-    check_images(folder, record, (width, height))
-    return record
 
 
 def _suffixes(records: Sequence[SceneRecord]) -> tuple[Suffix, Suffix]:
@@ -180,15 +175,12 @@ def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -
     depth = read_coded_map(depth_path, "inv_depth", BUILD_AGAIN)
     png = _read(depth_path)
     low, step = depth.low, depth.step
-    defocus_low = signed_defocus_px(low, frame.u_focus, frame.kappa_px)
-    at_infinity = signed_defocus_px(0.0 if depth.unit == "1/m" else low, frame.u_focus, frame.kappa_px)
-    defocus = {
-        "quantity": "signed_defocus_px",
-        "unit": "px",
-        "low": defocus_low,
+    scale = {
+        "low": signed_defocus_px(low, frame.u_focus, frame.kappa_px),
         "step": -frame.kappa_px * step + 0.0,  # + 0.0: no minus zero
-        "infinity": at_infinity,
+        "infinity": signed_defocus_px(0.0 if depth.unit == "1/m" else low, frame.u_focus, frame.kappa_px),
     }
+    defocus = {"quantity": "signed_defocus_px", "unit": "px", **scale}
     height, width = depth.values.shape
     info = {
         "format": SHARD_FORMAT,
@@ -208,9 +200,9 @@ def sample_files(each: SampleRef, split: str, suffixes: tuple[Suffix, Suffix]) -
         "kappa_px": float(frame.kappa_px),
         "inv_depth_low": low,
         "inv_depth_step": step,
-        "signed_defocus_px_low": defocus["low"],
-        "signed_defocus_px_step": defocus["step"],
-        "signed_defocus_px_at_infinity": at_infinity,
+        "signed_defocus_px_low": scale["low"],
+        "signed_defocus_px_step": scale["step"],
+        "signed_defocus_px_at_infinity": scale["infinity"],
         # As texts: their keys vary between scenes, and table readers need the same columns everywhere.
         "lens": json.dumps(record.lens.to_json()),
         "measures": json.dumps(record.measures),
@@ -336,15 +328,13 @@ def write_shards(plan: ShardPlan, out: Path, jobs: int = 1) -> Generator[ShardRo
 
 def _remove_outdated(plan: ShardPlan, out: Path) -> None:
     names = {task.name for task in plan.tasks}
-    for path in sorted(out.glob("*.tar")):
-        if path.name in names or not OUR_SHARD.fullmatch(path.name):
+    for path in [*sorted(out.glob("*.tar")), *sorted((out / INDEX).glob("*.json"))]:
+        name = f"{path.stem}.tar"
+        if name in names or not OUR_SHARD.fullmatch(name):
             continue
-        if not _index_path(out, path.name).is_file():
+        if not _index_path(out, name).is_file():
             raise CaptureError(f"{path}: not written by `mddnet shards` here; remove it, or choose another folder")
         path.unlink()
-    for path in sorted((out / INDEX).glob("*.json")):
-        if f"{path.stem}.tar" not in names and OUR_SHARD.fullmatch(f"{path.stem}.tar"):
-            path.unlink()
 
 
 def _finish(plan: ShardPlan, out: Path, rows: Sequence[ShardRow]) -> None:

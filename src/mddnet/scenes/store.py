@@ -24,7 +24,7 @@ from mddnet.captures.kind import ListedCapture
 from mddnet.errors import CaptureError
 from mddnet.io.atomic import atomic_write, atomic_write_text
 from mddnet.io.json_fields import display, is_plain_name, read_json_object
-from mddnet.photo.image_file import opened_image, read_rgb
+from mddnet.photo.image_file import opened_image
 from mddnet.types import INV_DEPTH_UNITS, Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 SCENE_FORMAT = 1
@@ -50,14 +50,6 @@ class CodedMap:
     unit: str
     low: float
     step: float
-
-
-@dataclass(frozen=True, slots=True)
-class InvDepthFile:
-    """A decoded inverse depth file."""
-
-    inv_depth: Float32Array  # (H, W) float32, NaN where unknown; infinity is 0 for "1/m" and the lowest value otherwise
-    unit: InvDepthUnit  # unit of the values
 
 
 def scene_name(name: str) -> str:
@@ -114,15 +106,18 @@ def read_coded_map(file: Path | BinaryIO, quantity: str, fix: str, name: str | N
     return CodedMap(values.astype(np.float32), unit, low, step)
 
 
-def read_inv_depth(path: Path) -> InvDepthFile:
-    """Read a file written by :func:`write_inv_depth`; CaptureError if it is damaged or without scale."""
+def read_inv_depth(path: Path) -> Float32Array:
+    """Read (H, W) float32 of :func:`write_inv_depth`; CaptureError if it is damaged or without scale.
+
+    NaN is unknown; infinity is 0 for ``1/m`` and the lowest value otherwise.
+    """
     found = read_coded_map(path, "inv_depth", BUILD_AGAIN)
     if found.unit not in INV_DEPTH_UNITS or not found.step > 0:
         raise CaptureError(
             f"{path}: unit {display(found.unit)}, step {found.step}; expected a step above 0 and one of "
             f"{', '.join(INV_DEPTH_UNITS)}"
         )
-    return InvDepthFile(found.values, cast(InvDepthUnit, found.unit))
+    return found.values
 
 
 def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
@@ -135,7 +130,16 @@ def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
 
 def read_image(path: Path) -> UInt8Array:
     """Read a stored image as (H, W, 3) uint8, sRGB; CaptureError if it is missing or damaged."""
-    return read_rgb(path, BUILD_AGAIN)
+    with opened_image(path, BUILD_AGAIN) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def read_confidence(folder: Path, record: SceneRecord) -> Float32Array | None:
+    """The confidence of a scene's depth, (H, W) in 0..1, or None without one; CaptureError if it is damaged."""
+    if record.confidence is None:
+        return None
+    with opened_image(folder / record.confidence, BUILD_AGAIN) as image:
+        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0)
 
 
 def scene_record(

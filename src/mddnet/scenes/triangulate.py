@@ -21,7 +21,7 @@ from scipy import ndimage
 from mddnet.captures.structured_light import FringeAxis, Intrinsics, ProjectorGeometry
 from mddnet.errors import RejectedScene
 from mddnet.scenes.fringes import FringeCode
-from mddnet.types import BoolArray, Float32Array
+from mddnet.types import Float32Array
 
 MAX_RELATIVE_NOISE = 0.004  # depth is unknown where its relative noise exceeds this share
 EDGE_JUMP = 0.02  # relative change of depth in a window at a depth edge, where a pixel may mix two surfaces
@@ -81,17 +81,13 @@ def triangulate(code: FringeCode, geometry: ProjectorGeometry, axis: FringeAxis)
         share = sigma / z
     good &= share < MAX_RELATIVE_NOISE
     depth[rows[good], columns[good]], relative[rows[good], columns[good]] = z[good], share[good]
-    depth[_at_shadow_edges(code.modulation)] = np.nan
+    # at the edges of shadows, which blur illuminates, pixels are partly lit and next to dark ones
+    top = cv2.dilate(code.modulation, np.ones((5, 5), np.uint8))
+    dark = (code.modulation < DARK * top).astype(np.uint8)
+    depth[(cv2.dilate(dark, np.ones((3, 3), np.uint8)) > 0) & (code.modulation < FADED * top)] = np.nan
     depth = without_edges(depth)
     relative[np.isnan(depth)] = np.nan
     return MeasuredDepth(depth, relative)
-
-
-def _at_shadow_edges(modulation: Float32Array) -> BoolArray:
-    """The edges of shadows, which blur illuminates: partly lit pixels next to dark ones."""
-    top = cv2.dilate(modulation, np.ones((5, 5), np.uint8))
-    dark = (modulation < DARK * top).astype(np.uint8)
-    return (cv2.dilate(dark, np.ones((3, 3), np.uint8)) > 0) & (modulation < FADED * top)
 
 
 def without_edges(depth_mm: Float32Array) -> Float32Array:

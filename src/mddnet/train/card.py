@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from mddnet.config import Recipe
@@ -11,7 +10,7 @@ from mddnet.io.atomic import atomic_write_text
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.model.folder import CARD_FILE
 from mddnet.scenes.shard_source import shard_licences
-from mddnet.train.held_out import MEASURES, HeldOutRow
+from mddnet.train.held_out import MEASURES, HeldOut
 from mddnet.train.scenes import Scenes
 from mddnet.version import __version__
 
@@ -41,10 +40,8 @@ information about depth, motion blur is taken for defocus, and blur of more than
 """
 
 
-def write_card(
-    folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, rows: Sequence[HeldOutRow] | None
-) -> None:
-    """Write ``card.md`` of a model; ``start`` is its initial model, ``rows`` None if it was not evaluated."""
+def write_card(folder: Path, recipe: Recipe, scenes: Scenes, start: str | None, held_out: HeldOut | None) -> None:
+    """Write ``card.md`` of a model; ``start`` is its initial model, ``held_out`` None if it was not evaluated."""
     counts, locations, frames = _trained_on(scenes)
     begun = "an encoder trained on ImageNet" if recipe.model.pretrained else "scratch"
     text = TEMPLATE.format(
@@ -61,20 +58,20 @@ def write_card(
         ),
         more_data=f"\nIn addition, the data and licences of `{start}` apply: see its card.\n" if start else "",
         licences=", ".join(sorted({_cell(licence) for _, _, licence in counts})),
-        measured=_measured(rows),
-        largest_px=recipe.model.largest_defocus_px,
+        measured=_measured(held_out),
+        largest_px=recipe.model.defocus_cap_px,
         long_side=INPUT_LONG_SIDE,
     )
     atomic_write_text(folder / CARD_FILE, text)
 
 
-def _measured(rows: Sequence[HeldOutRow] | None) -> str:
-    if rows is None:
+def _measured(held_out: HeldOut | None) -> str:
+    if held_out is None:
         return "Not evaluated yet: run `mddnet evaluate` on held-out locations."
-    if not rows:
+    if not held_out:
         return "Not evaluated: no location was held out, so the performance on unseen locations is unknown."
-    locations = sorted({row.location for row in rows} - {"mean"})
-    lines = [f"| {MEASURES[r.measure]} | {r.before:.3f} | {r.after:.3f} |" for r in rows if r.location == "mean"]
+    *locations, _ = held_out
+    lines = [f"| {MEASURES[name]} | {old:.3f} | {new:.3f} |" for name, (old, new) in held_out["mean"].items()]
     return (
         f"On {len(locations)} held-out locations ({', '.join(locations)}), means over locations, at a long "
         "side of 384 px; chance level of the accuracies is 0.5.\n\n"

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.errors import CaptureError, TrainingError
 from mddnet.kinds import KINDS
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.optics import signed_defocus_px
-from mddnet.photo.image_file import opened_image
+from mddnet.scenes.build_tables import read_table
+from mddnet.scenes.found import check_images
 from mddnet.scenes.scene_stamp import scene_stamp
-from mddnet.scenes.store import BUILD_AGAIN, list_scenes, read_inv_depth, read_scene
-from mddnet.types import Float32Array, SceneRecord
+from mddnet.scenes.store import list_scenes, read_inv_depth, read_scene
 
 SMALLEST_BLUR_PX = 1.0
 """A scene whose strongest blur is below this, in pixels of the network's input, counts as sharp everywhere."""
 SMALLEST_KNOWN_SHARE = 0.01
 SMALLEST_SIZE_PX = 32
 _SAMPLED_PIXELS = 20_000
-BUILD_REJECTED = "rejected.csv"
-"""Table of ``mddnet build`` in the folder of scenes: rejected captures."""
+BUILD_REJECTED = "rejected.csv"  # table of ``mddnet build`` in the folder of scenes: rejected captures
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +68,13 @@ def input_scale(height: int, width: int) -> float:
 
 
 def check_data(
-    root: Path, cap_px: float, each: Callable[[Sequence[Path]], Sequence[Path]] = lambda folders: folders
+    root: Path, cap_px: float, each: Callable[[Sequence[Path]], Iterable[Path]] = lambda folders: folders
 ) -> DataCheck:
     """Read the description, depth map and image headers of every scene.
 
-    Args:
-        root: folder that ``mddnet build`` wrote.
-        cap_px: largest CoC that the network can predict, in pixels of its input.
-        each: iterates over the scene folders, for a progress bar.
-
-    Raises:
-        CaptureError: if there is no such folder, or no scene in it.
-        TrainingError: if no scene can be used.
+    ``cap_px`` is the largest CoC that the network can predict, in pixels of its input; ``each`` iterates over the scene
+    folders, for a progress bar. CaptureError if there is no such folder, or no scene in it; TrainingError if no scene
+    can be used.
     """
     if not root.is_dir():
         raise CaptureError(f"{root}: no such folder; expected one that `mddnet build CAPTURES -o {root}` wrote")
@@ -97,7 +89,11 @@ def check_data(
             f"{root}: none of its {len(rejected)} scenes can be used for training. The first, {rejected[0].name}: "
             f"{rejected[0].reason}"
         )
-    return DataCheck(root, tuple(scenes), (*rejected, *_rejected_by_build(root)), cap_px)
+    rejected += [
+        Rejection(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason", ""), by_build=True)
+        for row in read_table(root / BUILD_REJECTED)
+    ]
+    return DataCheck(root, tuple(scenes), tuple(rejected), cap_px)
 
 
 def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
@@ -106,27 +102,22 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
         raise CaptureError(f"{folder}: is in {kind!r}; expected a folder named {', '.join(KINDS)}")
     if not record.frames:
         raise CaptureError(f"{folder / 'scene.json'}: no frames; build the scene again")
-    u = read_inv_depth(folder / record.inv_depth).inv_depth
+    u = read_inv_depth(folder / record.inv_depth)
     height, width = u.shape
     if min(height, width) < SMALLEST_SIZE_PX:
         raise CaptureError(
             f"{folder}: {width} x {height} px; expected at least {SMALLEST_SIZE_PX} px in both directions"
         )
-    for file in (record.sharp, *(frame.file for frame in record.frames)):
-        with opened_image(folder / file, BUILD_AGAIN) as image:
-            size = image.size
-        if size != (width, height):
-            raise CaptureError(
-                f"{folder / file}: {size[0]} x {size[1]} px; expected {width} x {height} as its depth map: build the "
-                "scene again"
-            )
+    check_images(folder, record, (width, height))
     known = np.isfinite(u)
     if known.mean() < SMALLEST_KNOWN_SHARE:
         raise CaptureError(
             f"{folder / record.inv_depth}: {known.mean():.1%} of the depth is known, the rest is NaN; expected at "
             f"least {SMALLEST_KNOWN_SHARE:.0%}: check the capture, and build the scene again"
         )
-    coc_px = _coc_px(record, u[known], input_scale(height, width))
+    values, scale = u[known], input_scale(height, width)
+    values = values[:: max(1, len(values) // _SAMPLED_PIXELS)]
+    coc_px = np.stack([np.abs(signed_defocus_px(values, f.u_focus, f.kappa_px * scale)) for f in record.frames])
     strongest = float(np.percentile(coc_px, 95, axis=1).max())
     if strongest < SMALLEST_BLUR_PX:
         raise CaptureError(
@@ -138,24 +129,3 @@ def _check_scene(folder: Path, cap_px: float) -> CheckedScene:
     entry = SceneEntry(folder, kind, record, stamp)
     beyond, unknown = float((coc_px > cap_px).mean()), 1.0 - float(known.mean())
     return CheckedScene(entry, height, width, (low, middle, high), beyond, unknown)
-
-
-def _coc_px(record: SceneRecord, inv_depth: Float32Array, scale: float) -> NDArray[np.floating]:
-    """(frames, pixels) CoC diameter in pixels of the network's input, at a sample of the pixels."""
-    values = inv_depth[:: max(1, len(inv_depth) // _SAMPLED_PIXELS)]
-    return np.stack([np.abs(signed_defocus_px(values, f.u_focus, f.kappa_px * scale)) for f in record.frames])
-
-
-def _rejected_by_build(root: Path) -> list[Rejection]:
-    path = root / BUILD_REJECTED
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error):
-        return []  # its content was printed by build
-    return [
-        Rejection(f"{row.get('group') or '?'}/{row.get('scene') or '?'}", row.get("reason") or "", by_build=True)
-        for row in rows
-    ]

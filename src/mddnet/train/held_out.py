@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mddnet.config import Recipe
@@ -18,50 +18,44 @@ from mddnet.train.validate import validation_by_location
 TABLE = "held_out.csv"
 MEASURES = {
     "depth_ordinal": "ordinal accuracy of depth",
-    "depth_ordinal_turned": "the same, rotated by 180 degrees",
+    "depth_ordinal_rotated": "the same, rotated by 180 degrees",
+    "sharp_depth_ordinal": "ordinal accuracy of depth on sharp photos",
+    "sharp_coc_px": "median CoC estimated on sharp photos, px",
     "defocus_ordinal": "ordinal accuracy of defocus",
     "sign": "sign accuracy",
     "coc_mae_px": "CoC error, px",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOutRow:
-    """One metric at one location, with the weights before and after training."""
-
-    location: str  # or "mean"
-    measure: str  # a key of MEASURES
-    before: float
-    after: float
+HeldOut = Mapping[str, Mapping[str, Sequence[float]]]
+"""Metrics before and after training, by location and name; the last location, ``mean``, has their means."""
 
 
-def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) -> list[HeldOutRow]:
+def held_out_table(recipe: Recipe, model: Path, held_out: Sequence[SceneEntry]) -> HeldOut:
     """Evaluate the initial network of a run and the trained one in folder ``model`` on held-out scenes.
 
-    Returns rows by location, then the means over locations; metrics that a location lacks are omitted.
+    Metrics that a location lacks are omitted.
     """
     torch.manual_seed(recipe.train.seed)
-    keep = recipe.model_copy(update={"train": recipe.train.model_copy(update={"keep_curve": True})})
-    networks = start_network(keep).eval(), MDDNet.from_pretrained(model)
+    networks = start_network(recipe).eval(), MDDNet.from_pretrained(model)
     before, after = (validation_by_location(network, held_out) for network in networks)
-    rows = [
-        HeldOutRow(location, name, before[location][name], after[location][name])
+    table = {
+        location: {
+            name: (before[location][name], after[location][name])
+            for name in MEASURES
+            if name in before[location] and name in after.get(location, {})
+        }
         for location in sorted(before)
-        for name in MEASURES
-        if name in before[location] and name in after.get(location, {})
-    ]
-    for name in MEASURES:
-        mine = [row for row in rows if row.measure == name]
-        if mine:
-            mean = sum(row.before for row in mine) / len(mine), sum(row.after for row in mine) / len(mine)
-            rows.append(HeldOutRow("mean", name, *mean))
-    return rows
+    }
+    pairs = {name: [row[name] for row in table.values() if name in row] for name in MEASURES}
+    return {**table, "mean": {name: np.mean(values, axis=0).tolist() for name, values in pairs.items() if values}}
 
 
-def write_held_out(folder: Path, rows: Sequence[HeldOutRow]) -> None:
-    """Write the rows as held_out.csv."""
-    cells = [
-        {"place": r.location, "measure": r.measure, "before": f"{r.before:.4f}", "after": f"{r.after:.4f}"}
-        for r in rows
+def write_held_out(folder: Path, table: HeldOut) -> None:
+    """Write held_out.csv."""
+    rows = [
+        {"place": location, "measure": name, "before": f"{before:.4f}", "after": f"{after:.4f}"}
+        for location, metrics in table.items()
+        for name, (before, after) in metrics.items()
     ]
-    write_csv(folder / TABLE, ("place", "measure", "before", "after"), cells)
+    write_csv(folder / TABLE, ("place", "measure", "before", "after"), rows)

@@ -17,14 +17,12 @@ from mddnet.data.shard_batches import ShardBatches, shard_loader
 from mddnet.errors import ModelError, RecipeError, TrainingError
 from mddnet.loss.total import total_loss
 from mddnet.model.checkpoint import save_weights
-from mddnet.model.network import MDDNet
-from mddnet.train.defocus_response import fit_curve, photos_of_scenes, photos_of_shards, stretch_to_stacks
-from mddnet.train.early_stopping import EarlyStopping
+from mddnet.model.network import Maps, MDDNet
 from mddnet.train.monitor import Monitor
-from mddnet.train.optim import build_optimiser, build_schedule, moving_average
+from mddnet.train.optim import build_optimiser, moving_average, set_learning_rates
 from mddnet.train.pictures import figure
 from mddnet.train.processes import ONE_PROCESS, Processes, normalise_over_processes, start_processes
-from mddnet.train.record import CHECKPOINT, Checkpoint, RunState, run_folder
+from mddnet.train.record import CHECKPOINT, Checkpoint, EarlyStopping, RunState, run_folder
 from mddnet.train.scenes import Scenes, open_run_scenes
 from mddnet.train.validate import quick_validation
 
@@ -32,23 +30,12 @@ from mddnet.train.validate import quick_validation
 def train(
     recipe: Recipe, accelerator: str = "auto", scenes: Scenes | None = None, processes: Processes = ONE_PROCESS
 ) -> Path:
-    """Train by a recipe, or resume an interrupted run.
+    """Train by a recipe, or resume an interrupted run; return the folder with the trained weights.
 
     Batch n depends on the seed and n alone, and a checkpoint holds all other state, so an interrupted run ends with the
-    same weights as an uninterrupted one.
-
-    Args:
-        recipe: the run.
-        accelerator: device, as Lightning Fabric names it.
-        scenes: scenes to train and validate on; None opens those of the recipe.
-        processes: number of processes; the first one validates and writes.
-
-    Returns:
-        The folder with the trained weights (``model.safetensors``, ``config.json``).
-
-    Raises:
-        MddnetError: if scenes, split or an existing checkpoint do not match the recipe, the loss is not finite, or
-            another run writes into the folder.
+    same weights as an uninterrupted one. ``accelerator`` is a device as Lightning Fabric names it; without ``scenes``,
+    those of the recipe are opened; the first of the processes validates and writes. MddnetError if scenes, split or an
+    existing checkpoint do not match the recipe, the loss is not finite, or another run writes into the folder.
     """
     fabric = start_processes(accelerator, recipe.train.precision, processes)
     with run_folder(recipe.train.out) if fabric.is_global_zero else nullcontext():
@@ -70,11 +57,13 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     if ranks > 1:
         normalise_over_processes(network)
     optimiser = build_optimiser(network, recipe.optim)
-    schedule = build_schedule(optimiser, recipe.optim)
     model, fabric_optimiser = fabric.setup(network, optimiser)
     average = moving_average(network, recipe.optim)
     state = RunState(network, average.module, optimiser, EarlyStopping(recipe.train.patience))
-    checkpoint = Checkpoint(out / CHECKPOINT, recipe.config_hash, _setup(recipe, scenes, ranks))
+    # what the order of the data depends on besides the recipe
+    setup = "1 process" if ranks == 1 else f"{ranks} processes"
+    setup += f" of {max(recipe.data.workers, 1)} worker(s) each, {scenes.size}" if scenes.shards else ""
+    checkpoint = Checkpoint(out / CHECKPOINT, recipe.config_hash, setup)
     checkpoint.restore(state)
     _check_one_step(fabric, state.step, out)
     batches = _batches(recipe, fabric, scenes, state.step)
@@ -86,18 +75,20 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
     )
     if recipe.train.patience and state.step == 0:
         _measure(state, scenes, fabric, monitor)  # the initial weights are kept unless they are improved
-        state.since_log.clear()
+        state.measured = {}
 
     model.train()
     with monitor:
         for batch in [] if state.stopping.stop else batches:
-            schedule.step_update(state.step + 1)
+            set_learning_rates(optimiser, recipe.optim, state.step + 1)
             batch = batch.to(fabric.device, memory_format)
-            maps = network.training_maps(model(batch.image))
+            maps = Maps(*model(batch.image))
             # by step, so that a resumed run draws the same pairs
             seed = (recipe.train.seed * 1_000_003 + state.step) * ranks + fabric.global_rank
             generator = torch.Generator().manual_seed(seed)
-            loss, terms = total_loss(maps, batch, recipe.loss, recipe.model.defocus_cap_px, generator)
+            loss, terms = total_loss(
+                maps, batch, recipe.loss, recipe.model.defocus_cap_px, generator, state.step / steps
+            )
             _note_losses(state, fabric, {"loss": loss.detach(), **terms}, out)
 
             fabric_optimiser.zero_grad()
@@ -107,15 +98,15 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             state.step += 1
             average.update(network, state.step)
 
-            means = state.since_log.means()
+            means = {name: sum(values) / len(values) for name, values in state.losses.items()}
             monitor.advance(state.step, ranks * recipe.data.batch_size, means["loss"])
             last = state.step == steps
             if last or _due(state.step, recipe.train.validate_every):
                 _measure(state, scenes, fabric, monitor)
                 last = last or bool(fabric.broadcast(state.stopping.stop))
             if last or _due(state.step, recipe.train.log_every):
-                monitor.log(state.step, means, state.since_log.measured, optimiser.param_groups[-1]["lr"])
-                state.since_log.clear()
+                monitor.log(state.step, means, state.measured, optimiser.param_groups[-1]["lr"])
+                state.losses, state.measured = {}, {}
             if fabric.is_global_zero:
                 if last or _due(state.step, recipe.train.validate_every or recipe.train.save_every):
                     monitor.picture(state.step, figure(batch, maps, recipe.model.defocus_cap_px))
@@ -124,7 +115,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
             if last:
                 break
     if fabric.is_global_zero:
-        _finish(recipe, scenes, state, monitor)
+        _finish(recipe, state, monitor)
     fabric.barrier()
     return out / "model"
 
@@ -132,8 +123,7 @@ def _train(recipe: Recipe, fabric: Fabric, scenes: Scenes | None) -> Path:
 def start_network(recipe: Recipe) -> MDDNet:
     """The network of a recipe with its initial weights.
 
-    Raises:
-        ModelError: if these are weights of another network.
+    ModelError if these are weights of another network.
     """
     if recipe.train.start_from is None:
         return MDDNet(recipe.model)
@@ -143,20 +133,7 @@ def start_network(recipe: Recipe) -> MDDNet:
             f"{recipe.train.start_from}: the network differs from [model] of the recipe ({start.config}); expected the "
             "same settings: change one of the two, or remove train.start_from"
         )
-    if not recipe.train.keep_curve:
-        start.defocus_curve.reset()  # it was fitted to other weights
     return start
-
-
-def interpolate_weights(network: torch.nn.Module, start: torch.nn.Module, weight: float) -> None:
-    """Average weights with the initial ones, in place: ``(1 - weight) * trained + weight * start``.
-
-    This is often better on other data (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
-    """
-    trained, first = network.state_dict(), start.state_dict()
-    network.load_state_dict(
-        {k: v.lerp(first[k].to(v), weight) if v.is_floating_point() else v for k, v in trained.items()}
-    )
 
 
 def _batches(recipe: Recipe, fabric: Fabric, scenes: Scenes, first: int) -> Iterable[Batch]:
@@ -179,7 +156,7 @@ def _note_losses(state: RunState, fabric: Fabric, losses: dict[str, Tensor], out
             "checkpoint is valid; restart with a lower optim.lr, or check the newest scenes"
         )
     for name, value in zip(losses, values.tolist(), strict=True):
-        state.since_log.losses.setdefault(name, []).append(value)
+        state.losses.setdefault(name, []).append(value)
 
 
 def _due(step: int, every: int) -> bool:
@@ -193,12 +170,12 @@ def _measure(state: RunState, scenes: Scenes, fabric: Fabric, monitor: Monitor) 
     assert isinstance(state.average, MDDNet)
     numbers = quick_validation(state.average, scenes.held_out)
     monitor.measured(state.step, numbers)
-    state.since_log.measured |= {f"dev_{name}": value for name, value in numbers.items()}
+    state.measured |= {f"dev_{name}": value for name, value in numbers.items()}
     state.stopping.measured(state.step, numbers, state.average.state_dict())
 
 
-def _finish(recipe: Recipe, scenes: Scenes, state: RunState, monitor: Monitor) -> None:
-    """Write the model: best or last averaged weights, interpolated, with the defocus curve fitted."""
+def _finish(recipe: Recipe, state: RunState, monitor: Monitor) -> None:
+    """Write the model: the best or last averaged weights."""
     stopping, network, step = state.stopping, state.average, state.step
     assert isinstance(network, MDDNet)
     if stopping.state:
@@ -206,21 +183,7 @@ def _finish(recipe: Recipe, scenes: Scenes, state: RunState, monitor: Monitor) -
         why = f"stopped after step {step}: no improvement in {stopping.waited} validations; "
         monitor.say(f"{why if stopping.stop else ''}the best weights, of step {stopping.step}, are kept")
         step = stopping.step
-    if recipe.train.weight_interpolation:
-        device = network.defocus_curve.values.device
-        interpolate_weights(network, start_network(recipe).to(device), recipe.train.weight_interpolation)
-    if not recipe.train.keep_curve:
-        photos = photos_of_shards(scenes.shards) if scenes.shards else photos_of_scenes(scenes.train)
-        if fit_curve(network, photos):
-            stretch_to_stacks(network, scenes.train)
     save_weights(recipe.train.out / "model", recipe, network.state_dict(), steps=step)
-
-
-def _setup(recipe: Recipe, scenes: Scenes, ranks: int) -> str:
-    """What the order of the data depends on besides the recipe."""
-    processes = "1 process" if ranks == 1 else f"{ranks} processes"
-    workers = max(recipe.data.workers, 1)
-    return f"{processes} of {workers} worker(s) each, {scenes.size}" if scenes.shards else processes
 
 
 def _check_one_step(fabric: Fabric, step: int, out: Path) -> None:

@@ -25,7 +25,10 @@ class Monitor:
         self.console = Console(quiet=not first)
         self._first_step, self._steps, self._started = step, steps, time.monotonic()
         self._rate = 0.0
-        self._log = TrainLog(out, step) if first else None
+        self._log, self._rows = out / LOG, list[dict[str, str]]()
+        if first and step > 0 and self._log.exists():
+            with self._log.open(newline="") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
         self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step) if first else None
         self._progress = Progress(
             TextColumn("training"),
@@ -62,8 +65,10 @@ class Monitor:
 
     def log(self, step: int, losses: Mapping[str, float], measured: Mapping[str, float], rate: float) -> None:
         """Add a line to the log: mean losses, validation results, learning rate."""
-        if self._log is not None and self._board is not None:
-            self._log.write(step, {**losses, "lr": rate, **measured})
+        if self._board is not None:
+            values = {**losses, "lr": rate, **measured}
+            self._rows.append({"step": str(step), **{name: f"{value:.6g}" for name, value in values.items()}})
+            write_csv(self._log, list(dict.fromkeys(name for row in self._rows for name in row)), self._rows)
             for name, mean in losses.items():
                 self._board.add_scalar(f"train/{name}", mean, step)
         if not self.console.is_terminal:
@@ -80,24 +85,3 @@ class Monitor:
         """Add an image of samples to TensorBoard."""
         if self._board is not None:
             self._board.add_image("train/samples", pixels, step, dataformats="HWC")
-
-
-class TrainLog:
-    """One CSV line per logged step; a resumed run drops the lines after its checkpoint."""
-
-    def __init__(self, folder: Path, resumed_step: int) -> None:
-        self.path = folder / LOG
-        self._rows: list[dict[str, str]] = []
-        if self.path.exists() and resumed_step > 0:
-            with self.path.open(newline="") as file:
-                self._rows = [row for row in csv.DictReader(file) if int(row["step"]) <= resumed_step]
-        self._rewrite()
-
-    def _rewrite(self) -> None:
-        columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        write_csv(self.path, columns, self._rows)
-
-    def write(self, step: int, values: dict[str, float]) -> None:
-        """Add a line."""
-        self._rows.append({"step": str(step), **{name: f"{value:.6g}" for name, value in values.items()}})
-        self._rewrite()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from timm.scheduler import CosineLRScheduler, StepLRScheduler
-from timm.scheduler.scheduler import Scheduler
 from timm.utils import ModelEmaV3
 from torch import nn
 
@@ -35,16 +35,25 @@ def build_optimiser(network: MDDNet, config: OptimConfig) -> torch.optim.AdamW:
     )
 
 
-def build_schedule(optimiser: torch.optim.Optimizer, config: OptimConfig) -> Scheduler:
-    """Linear warm-up, then half a cosine towards 0 or a constant: ``step_update(n)`` sets the rate of step n.
+def set_learning_rates(optimiser: torch.optim.Optimizer, config: OptimConfig, step: int) -> None:
+    """Set the learning rates for a step, counted from 1. They depend on the step alone: a checkpoint needs no state."""
+    share = learning_rate_share(config, step)
+    for group in optimiser.param_groups:
+        group["lr"] = group.setdefault("peak_lr", group["lr"]) * share
 
-    The rate depends on n alone, counted from 1, so that it needs no state in a checkpoint.
-    """
-    warmup = {"warmup_t": config.warmup_steps, "warmup_lr_init": 0.0, "t_in_epochs": False}
-    if config.schedule == "constant":
-        return StepLRScheduler(optimiser, decay_t=1, decay_rate=1.0, **warmup)
-    length = config.steps - config.warmup_steps + 1
-    return CosineLRScheduler(optimiser, t_initial=length, warmup_prefix=True, **warmup)
+
+def learning_rate_share(config: OptimConfig, step: int) -> float:
+    """Learning rate of a step, counted from 1, as a share of its peak: linear warm-up, then by ``schedule``."""
+    if step < config.warmup_steps:
+        return step / config.warmup_steps
+    left = config.steps + 1 - step  # steps to go, with this one
+    match config.schedule:
+        case "constant":
+            return 1.0
+        case "cosine":
+            return 0.5 + 0.5 * math.cos(math.pi * (1 - left / (config.steps + 1 - config.warmup_steps)))
+        case "linear_decay":
+            return min(1.0, left / max(1.0, config.decay_share * config.steps))
 
 
 def moving_average(network: MDDNet, config: OptimConfig) -> ModelEmaV3:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 import os
@@ -17,12 +16,13 @@ import numpy as np
 from mddnet.config import CROP_MULTIPLE, DEFAULT_MIXTURE, DISCS, ModelConfig, Recipe, recipe_from_table, recipe_toml
 from mddnet.cores import usable_cores
 from mddnet.data.loader import SYNTHETIC
-from mddnet.data.scene_pool import SceneEntry
+from mddnet.data.scene_pool import by_split
 from mddnet.data.split import read_split, split_of
 from mddnet.errors import CaptureError, RecipeError, TrainingError
 from mddnet.io.atomic import atomic_write_text, write_csv
 from mddnet.kinds import REAL_KINDS
 from mddnet.model.folder import WEIGHTS_FILE, model_folder, shipped_models
+from mddnet.scenes.build_tables import read_table
 from mddnet.train.data_check import CheckedScene, DataCheck, input_scale
 from mddnet.train.record import CHECKPOINT
 from mddnet.train.scenes import Scenes
@@ -31,10 +31,7 @@ from mddnet.types import Split
 HELD_OUT_SHARE = 0.2
 BATCH_SIZE = 8
 LARGEST_CROP_PX = 256
-ZOOM = (0.4, 1.1)
-"""Range of the size of a scene in training, relative to its size in prediction."""
-VALIDATIONS, PATIENCE = 15, 5
-"""Validations during the run, and those without improvement that end it."""
+VALIDATIONS, PATIENCE = 15, 5  # validations during the run, and those without improvement that end it
 FROM_SCRATCH = {"lr": 1e-3, "encoder_lr": 3e-4}
 FINE_TUNING = {"lr": 2e-4, "encoder_lr": 5e-5}
 SPLIT, SCENES, RECIPE = "split.csv", "scenes.csv", "recipe.toml"
@@ -66,21 +63,12 @@ def split_by_location(scenes: Sequence[CheckedScene]) -> dict[str, Split]:
     return {location: "dev" if location in held_out else "train" for location in sorted(frames)}
 
 
-def scenes_by_split(check: DataCheck, split: Mapping[str, Split]) -> Scenes:
+def scenes_by_split(check: DataCheck, locations: Mapping[str, Split]) -> Scenes:
     """The scenes to train and to validate on.
 
-    Raises:
-        CaptureError: for a location that the split does not list, or if no scene is left for training.
+    CaptureError for a location that the split does not list, or if no scene is left for training.
     """
-    found: dict[Split, list[SceneEntry]] = {"train": [], "dev": [], "calib": []}
-    for scene in check.scenes:
-        location = scene.entry.record.location
-        part = split_of(location, split)
-        if part is None:
-            raise CaptureError(
-                f"{scene.name}: location {location!r} is not in the split; add a line `{location},train`"
-            )
-        found[part].append(scene.entry)
+    found = by_split((scene.entry for scene in check.scenes), locations)
     if not found["train"]:
         raise CaptureError(f"{check.root}: no scene in the train split")
     real = [entry for entry in found["dev"] if entry.group in REAL_KINDS]
@@ -110,19 +98,10 @@ def make_recipe(
     steps: int | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
-    """Make a recipe with settings derived from the scenes.
+    """Make a recipe with settings derived from the scenes, for a run in ``out`` that starts from the model ``start``.
 
-    Args:
-        check: content of the folder.
-        scenes: its scenes by split.
-        model: the network.
-        out: folder of the run; its split.csv becomes the split of the recipe.
-        start: model folder to start from, or None.
-        steps: training steps; None derives them from the number of frames.
-        overrides: settings that replace these, each ``section.key=value``.
-
-    Raises:
-        RecipeError: for an invalid override, or one for which the command line has a flag.
+    ``steps`` and ``overrides``, each ``section.key=value``, replace derived settings. RecipeError for an invalid
+    override, or one for which the command line has a flag.
     """
     for override in overrides:
         flag = FLAG_OF_KEY.get(override.partition("=")[0].strip())
@@ -139,8 +118,7 @@ def make_recipe(
         "threads": min(cores, 8),
     }
     if start is not None:
-        # without sharp photos the curve cannot be fitted and is kept
-        train |= {"start_from": str(start), "keep_curve": not photos}
+        train["start_from"] = str(start)
     rates = FROM_SCRATCH if start is None else FINE_TUNING
     table: dict[str, Any] = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", out.resolve().name).strip("-_.") or "own",
@@ -166,10 +144,9 @@ def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos:
         "scenes": str(check.root),
         "split": str(out / SPLIT),
         "crop": [crop, crop],
+        "late_crop": [crop, crop],
         "batch_size": BATCH_SIZE,
         "workers": workers,
-        "scale_range": [round(factor * scale, 3) for factor in ZOOM],
-        "photometric": 0.5,
         "cache_mb": 4000 // workers,
         "mixture": {name: share for name, share in DEFAULT_MIXTURE.model_dump().items() if name in kinds},
     }
@@ -178,14 +155,13 @@ def _data_table(check: DataCheck, scenes: Scenes, out: Path, cores: int, photos:
 def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe) -> None:
     """Write split.csv, scenes.csv (split and blur of every scene, or why it was rejected) and recipe.toml.
 
-    Raises:
-        TrainingError: if a run was started there on other scenes or with another split.
+    TrainingError if a run was started there on other scenes or with another split.
     """
     out = recipe.train.out
     used = {scene.name: split_of(scene.entry.record.location, split) or "" for scene in check.scenes}
     if (out / CHECKPOINT).exists():
-        before = _used_before(out / SCENES)
-        if before is not None and before != used:
+        before = {row.get("scene", ""): row["split"] for row in read_table(out / SCENES) if row["split"]}
+        if before and before != used:
             raise TrainingError(
                 f"{out}: its run was started on {len(before)} scenes of {check.root}, and scenes or split have changed "
                 f"({len(used)} scenes); choose another -o, or remove the folder to restart"
@@ -204,20 +180,10 @@ def write_run_files(check: DataCheck, split: Mapping[str, Split], recipe: Recipe
     atomic_write_text(out / RECIPE, recipe_toml(recipe))
 
 
-def _used_before(path: Path) -> dict[str, str] | None:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return {row["scene"]: row["split"] for row in csv.DictReader(file) if row["split"]}
-    except (OSError, KeyError, csv.Error):
-        return None
-
-
 def start_folder(reference: str | os.PathLike[str]) -> Path:
     """Find the model to start from, a folder or .zip, by a reference as for ``mddnet.load`` or the folder of a run.
 
-    Raises:
-        RecipeError: if it has no weights for further training.
-        ModelError: if there is no such model.
+    RecipeError if it has no weights for further training; ModelError if there is no such model.
     """
     run = Path(reference) / "model"
     in_run = reference not in shipped_models() and (run / WEIGHTS_FILE).is_file()

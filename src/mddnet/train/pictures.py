@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS, colours
+from mddnet.color_maps import DEPTH_COLOURS, SIGN_COLOURS
 from mddnet.data.batch import Batch
 from mddnet.loss.lens_law import align_scale_shift
 from mddnet.model.network import Maps
-from mddnet.types import BoolArray, UInt8Array
+from mddnet.scenes.small_pictures import coloured
+from mddnet.types import MAP_STRIDE, BoolArray, UInt8Array
 
 CROPS = 4
-UNKNOWN = np.array([120, 120, 120], dtype=np.uint8)
-"""Colour where the truth is unknown."""
 
 
 def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
@@ -24,12 +24,13 @@ def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
     network does not estimate are omitted. The colour scale ends at a CoC of ``cap_px``.
 
     Returns:
-        (rows H, columns W, 3) uint8, sRGB.
+        (rows h, columns w, 3) uint8, sRGB, for maps of (h, w).
     """
     rows = []
     for n in range(min(CROPS, len(batch.image))):
         known = batch.weight[n, 0].cpu().numpy() > 0
-        photo = batch.image[n].permute(1, 2, 0).cpu().numpy()
+        small = F.avg_pool2d(batch.image[n], MAP_STRIDE)
+        photo = small.permute(1, 2, 0).cpu().numpy()
         row = [np.clip(photo * 255.0 + 0.5, 0, 255).astype(np.uint8)]
         if maps.inv_depth is not None:
             one = slice(n, n + 1)
@@ -53,7 +54,5 @@ def figure(batch: Batch, maps: Maps, cap_px: float) -> UInt8Array:
 
 
 def _coloured(values: Tensor, low: float, high: float, table: UInt8Array, where: BoolArray | None) -> UInt8Array:
-    picture = colours(values.cpu().numpy().astype(np.float32), low, high, table)
-    if where is not None:
-        picture[~where] = UNKNOWN
-    return picture
+    shown = values.cpu().numpy().astype(np.float32)
+    return coloured(shown if where is None else np.where(where, shown, np.float32(np.nan)), low, high, table)

@@ -8,7 +8,7 @@ batch normalisation, so that the result is that of one process with the large ba
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -19,8 +19,7 @@ from torch.distributed.nn.functional import all_reduce
 from mddnet.errors import TrainingError
 
 
-@dataclass(frozen=True, slots=True)
-class Processes:
+class Processes(NamedTuple):
     """Number of processes."""
 
     devices: int = 1  # processes per machine, one per GPU if there are GPUs
@@ -33,13 +32,7 @@ ONE_PROCESS = Processes()
 def processes_of(environment: Mapping[str, str], devices: int | None = None, nodes: int | None = None) -> Processes:
     """The requested number of processes, or that of a launcher: torchrun or SLURM, by environment variables.
 
-    Args:
-        environment: environment variables.
-        devices: requested processes per machine, or None.
-        nodes: requested machines, or None.
-
-    Raises:
-        TrainingError: if a variable is not a number, or the launcher started another number than requested.
+    TrainingError if a variable is not a number, or the launcher started another number than requested.
     """
     if "TORCHELASTIC_RUN_ID" in environment:
         here = _number(environment, "LOCAL_WORLD_SIZE")
@@ -49,10 +42,11 @@ def processes_of(environment: Mapping[str, str], devices: int | None = None, nod
         found = Processes(_number(environment, "SLURM_NTASKS") // machines, machines)
     else:
         return Processes(devices or 1, nodes or 1)
-    if (devices or found.devices, nodes or found.nodes) != (found.devices, found.nodes):
+    requested = Processes(devices or found.devices, nodes or found.nodes)
+    if requested != found:
         raise TrainingError(
-            f"--devices {devices or found.devices} --nodes {nodes or found.nodes}, but the launcher started "
-            f"{found.devices} processes on each of {found.nodes} machines; omit the two flags"
+            f"--devices {requested.devices} --nodes {requested.nodes}, but the launcher started {found.devices} "
+            f"processes on each of {found.nodes} machines; omit the two flags"
         )
     return found
 
@@ -120,13 +114,7 @@ class NormOverProcesses(nn.BatchNorm2d):
 
 
 def normalise_over_processes(network: nn.Module) -> None:
-    """Replace batch normalisation by :class:`NormOverProcesses`, in place; weights and names stay."""
-    for name, child in network.named_children():
-        if type(child) is nn.BatchNorm2d:
-            norm = NormOverProcesses(child.num_features, child.eps, child.momentum)
-            norm.load_state_dict(child.state_dict())
-            for old, new in zip(child.parameters(), norm.parameters(), strict=True):
-                new.requires_grad_(old.requires_grad)
-            setattr(network, name, norm.train(child.training))
-        else:
-            normalise_over_processes(child)
+    """Turn batch normalisation into :class:`NormOverProcesses`, in place; weights and names stay."""
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = NormOverProcesses

@@ -6,9 +6,10 @@ A checkpoint is one safetensors file, written to a temporary file and renamed, s
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,25 +23,48 @@ from mddnet.errors import ModelError
 from mddnet.io.atomic import atomic_write
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.part_file import remove_abandoned, writing_into
-from mddnet.train.early_stopping import EarlyStopping
 
 CHECKPOINT = "checkpoint.safetensors"
+SCORED = ("depth_ordinal", "depth_ordinal_rotated", "defocus_ordinal", "sign")
+"""Measures in [0, 1] of held-out locations whose mean is the score of early stopping."""
 
 
 @dataclass(slots=True)
-class SinceLog:
-    """Values since the last line of the log, for the next one."""
+class EarlyStopping:
+    """Keeps the best weights, and stops after ``patience`` validations in a row without improvement."""
 
-    losses: dict[str, list[float]] = field(default_factory=dict)  # of each term, one per step
-    measured: dict[str, float] = field(default_factory=dict)  # validation results
+    patience: int  # 0 disables both
+    score: float = -math.inf  # the best one
+    step: int = 0  # of the best weights
+    waited: int = 0  # validations since
+    state: dict[str, Tensor] = field(default_factory=dict)  # the best weights, empty before the first validation
 
-    def means(self) -> dict[str, float]:
-        """Mean of each term of the loss."""
-        return {name: sum(values) / len(values) for name, values in self.losses.items()}
+    def measured(self, step: int, numbers: Mapping[str, float], state: Mapping[str, Tensor]) -> None:
+        """Record a validation of the weights ``state`` after ``step`` steps; one without a score is ignored."""
+        scores = [numbers[name] for name in SCORED if name in numbers]
+        if not self.patience or not scores:
+            return
+        score = sum(scores) / len(scores)
+        if score > self.score:
+            self.score, self.step, self.waited = score, step, 0
+            self.state = {name: value.detach().clone() for name, value in state.items()}
+        else:
+            self.waited += 1
 
-    def clear(self) -> None:
-        """Reset after logging."""
-        self.losses, self.measured = {}, {}
+    @property
+    def stop(self) -> bool:
+        """Whether to stop training."""
+        return self.patience > 0 and self.waited >= self.patience
+
+    def to_json(self) -> list[float]:
+        """All but the weights; empty before the first validation."""
+        return [self.score, self.step, self.waited] if self.state else []
+
+    def restore(self, numbers: list[float], state: Mapping[str, Tensor]) -> None:
+        """Restore the state of :meth:`to_json` and the weights."""
+        if self.patience and numbers:
+            self.score, self.step, self.waited = float(numbers[0]), int(numbers[1]), int(numbers[2])
+            self.state = dict(state)
 
 
 @dataclass(slots=True)
@@ -51,8 +75,9 @@ class RunState:
     average: nn.Module  # the network with the moving average of its weights
     optimiser: torch.optim.Optimizer
     stopping: EarlyStopping
-    since_log: SinceLog = field(default_factory=SinceLog)
     step: int = 0  # finished steps
+    losses: dict[str, list[float]] = field(default_factory=dict)  # of each term in the steps since the last line logged
+    measured: dict[str, float] = field(default_factory=dict)  # validation results since then
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +100,7 @@ class Checkpoint:
             "config_hash": self.config_hash,
             "setup": self.setup,
             "stopping": json.dumps(state.stopping.to_json()),
-            "since_log": json.dumps([state.since_log.losses, state.since_log.measured]),
+            "since_log": json.dumps([state.losses, state.measured]),
         }
         content = save({name: value.contiguous() for name, value in tensors.items()}, metadata)
         atomic_write(self.path, lambda stream: stream.write(content), durable=True)
@@ -83,8 +108,7 @@ class Checkpoint:
     def restore(self, state: RunState) -> None:
         """Restore a state; without a checkpoint it is not changed.
 
-        Raises:
-            ModelError: if the checkpoint is damaged, or belongs to another recipe or setup.
+        ModelError if the checkpoint is damaged, or belongs to another recipe or setup.
         """
         if not self.path.exists():
             return
@@ -115,7 +139,7 @@ class Checkpoint:
         groups = state.optimiser.state_dict()["param_groups"]
         state.optimiser.load_state_dict({"state": slots, "param_groups": groups})
         state.stopping.restore(json.loads(metadata["stopping"]), _below("best.", tensors))
-        state.since_log.losses, state.since_log.measured = json.loads(metadata["since_log"])
+        state.losses, state.measured = json.loads(metadata["since_log"])
         state.step = int(metadata["step"])
 
 
@@ -127,10 +151,8 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def run_folder(out: Path) -> Iterator[None]:
     """Lock the folder of a run: create it if it is missing, and remove leftovers of a killed run.
 
-    Does nothing when nested, and in all but the first process of a run.
-
-    Raises:
-        OutputError: if another run writes there, or it cannot be written.
+    Does nothing when nested, and in all but the first process of a run. OutputError if another run writes there, or it
+    cannot be written.
     """
     key = out.resolve(), threading.get_ident()
     if key in _entered or any(os.environ.get(rank, "0") != "0" for rank in _RANKS):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mddnet.config import Recipe
 from mddnet.kinds import KINDS
 from mddnet.model.checkpoint import INPUT_LONG_SIDE
 from mddnet.train.data_check import DataCheck
-from mddnet.train.held_out import MEASURES, HeldOutRow
+from mddnet.train.held_out import MEASURES, HeldOut
 from mddnet.train.scenes import Scenes
 from mddnet.types import Split
 
@@ -55,10 +55,9 @@ def show_check(console: Console, check: DataCheck, scenes: Scenes, split: Mappin
 
 
 def _kinds_table(check: DataCheck) -> Table:
-    table = Table(title=f"{check.root}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("kind", no_wrap=True)
-    for name in ("locations", "scenes", "frames", "blur px, 5 % / median / 95 %", "beyond", "unknown depth"):
-        table.add_column(name, justify="right")
+    numbers = ("locations", "scenes", "frames", "blur px, 5 % / median / 95 %", "beyond", "unknown depth")
+    columns = (Column("kind", no_wrap=True), *(Column(name, justify="right") for name in numbers))
+    table = Table(*columns, title=f"{check.root}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for kind in KINDS:
         mine = [scene for scene in check.scenes if scene.entry.group == kind]
         if mine:
@@ -75,10 +74,8 @@ def _kinds_table(check: DataCheck) -> Table:
 
 
 def _show_rejected(console: Console, check: DataCheck) -> None:
-    table = Table(title="rejected", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("scene", overflow="fold")
-    table.add_column("by", overflow="fold", no_wrap=True)
-    table.add_column("reason", overflow="fold", ratio=1)
+    columns = (Column("scene", overflow="fold"), Column("by", no_wrap=True), Column("reason", overflow="fold", ratio=1))
+    table = Table(*columns, title="rejected", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for rejection in check.rejected[:SHOWN_REJECTED]:
         table.add_row(rejection.name, "build" if rejection.by_build else "this check", rejection.reason)
     console.print(table)
@@ -101,18 +98,13 @@ def show_settings(console: Console, recipe: Recipe, start: str | None) -> None:
     )
 
 
-def show_held_out(console: Console, rows: Sequence[HeldOutRow]) -> None:
+def show_held_out(console: Console, held_out: HeldOut) -> None:
     """Print the results on held-out locations before and after training."""
-    if not rows:
+    if not held_out:
         return
-    table = Table(title="held-out locations, before > after training", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("location", overflow="fold")
-    measures = [name for name in MEASURES if any(row.measure == name for row in rows)]
-    for name in measures:
-        table.add_column(MEASURES[name], justify="right")
-    for location in dict.fromkeys(row.location for row in rows):
-        mine = {row.measure: f"{row.before:.3f} > {row.after:.3f}" for row in rows if row.location == location}
-        table.add_row(
-            location, *(mine.get(name, "") for name in measures), style="bold" if location == "mean" else None
-        )
+    columns = (Column("location", overflow="fold"), *(Column(MEASURES[n], justify="right") for n in held_out["mean"]))
+    table = Table(*columns, title="held-out locations, before > after training", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for location, metrics in held_out.items():
+        cells = (" > ".join(f"{value:.3f}" for value in metrics.get(name, ())) for name in held_out["mean"])
+        table.add_row(location, *cells, style="bold" if location == "mean" else None)
     console.print(table)

@@ -31,8 +31,7 @@ class Scenes:
 def open_run_scenes(recipe: Recipe) -> Scenes:
     """Open the scenes of a recipe; only real captures are used for validation.
 
-    Raises:
-        CaptureError: if a split has no scene, a location is not listed, or a shard cannot be read.
+    CaptureError if a split has no scene, a location is not listed, or a shard cannot be read.
     """
     data = recipe.data
     shards = count_samples(expand_shards(data.shards)) if data.shards else ()

@@ -28,7 +28,7 @@ def test_groups_sum_to_the_whole_gradient(row, tmp_path: Path) -> None:  # type:
     weights = [weight for weight in network.encoder.parameters() if weight.requires_grad]
     batch = batches[1]
     loss, _ = total_loss(
-        network.training_maps(network(batch.image)),
+        network(batch.image),
         batch,
         made.loss,
         made.model.defocus_cap_px,

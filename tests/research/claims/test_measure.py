@@ -32,7 +32,7 @@ class Oracle:
     """Returns the truth of one scene, with a given error; it recognises a rotated photo by its pixels."""
 
     def __init__(self, entry: SceneEntry, scale: float = 1.0, coc_error_px: float = 0.0) -> None:
-        self.u = np.nan_to_num(read_inv_depth(entry.folder / entry.record.inv_depth).inv_depth, nan=0.1)
+        self.u = np.nan_to_num(read_inv_depth(entry.folder / entry.record.inv_depth), nan=0.1)
         self.photos = [(f, read_image(entry.folder / f.file)) for f in entry.record.frames]
         self.scale, self.coc_error_px = scale, coc_error_px
 
@@ -60,7 +60,7 @@ def test_a_known_error_is_measured(entries: list[SceneEntry]) -> None:
     one = next(e for e in entries if e.record.location == "place_d")
     found = measure(Oracle(one, scale=-1.0, coc_error_px=0.5), [one])["focal_stacks", "place_d"]
     assert found["depth_ordinal"] == 0.0 and found["depth_ordinal_turned"] == 0.0
-    u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
+    u = read_inv_depth(one.folder / one.record.inv_depth)
     u = u[np.isfinite(u)]
     # inverted depth is no better than a constant, because the scale must be positive
     low, high = np.percentile(u, (2, 98))
@@ -122,9 +122,7 @@ def test_network_predicts_in_pixels_of_the_photo() -> None:
 
 
 def test_a_network_of_one_task_has_no_other_map() -> None:
-    settings = ModelConfig(
-        pretrained=False, tasks="depth", soft_connection=False, sign=False, law_path=False, chromatic_cue=False
-    )
+    settings = ModelConfig(pretrained=False, tasks="depth", soft_connection=False, sign=False)
     answer = Network(MDDNet(settings)).estimate(np.zeros((64, 100, 3), dtype=np.uint8))
     assert answer.inv_depth is not None and answer.inv_depth.shape == (64, 100)
     assert answer.defocus_px is None and answer.signed_px is None
@@ -133,7 +131,7 @@ def test_a_network_of_one_task_has_no_other_map() -> None:
 def test_the_mean_map_of_one_scene_is_its_truth(entries: list[SceneEntry]) -> None:
     one = next(e for e in entries if e.record.location == "place_d")
     found = MeanMap([one]).estimate(np.zeros((96, 128, 3), dtype=np.uint8))
-    u = read_inv_depth(one.folder / one.record.inv_depth).inv_depth
+    u = read_inv_depth(one.folder / one.record.inv_depth)
     assert found.inv_depth is not None and found.defocus_px is not None
     known = np.isfinite(u)
     assert np.corrcoef(found.inv_depth[known], u[known])[0, 1] > 0.98

@@ -103,7 +103,7 @@ def test_every_row_has_every_fold_and_seed() -> None:
 def test_run_by_name() -> None:
     run = run_named("full-long-2")
     assert (run.row.name, run.fold, run.effort.steps) == ("full-long", 2, 1800)
-    with pytest.raises(ArgumentTypeError, match="full-3: no such run; expected a row and a fold from 0 to 2"):
+    with pytest.raises(ArgumentTypeError, match=r"full-3: .*fold from 0 to 2"):
         run_named("full-3")
 
 

@@ -125,7 +125,7 @@ def test_numbers_round_trip_through_the_file(tmp_path: Path) -> None:
     ]
     assert read_lines(tmp_path / "none.csv") == []
     (tmp_path / "m.csv").write_text("run,fold\nx,y\n")
-    with pytest.raises(ValueError, match=r"m\.csv: not a table of measures"):
+    with pytest.raises(ValueError, match=r"m\.csv: not .*table"):
         read_lines(tmp_path / "m.csv")
 
 
@@ -179,8 +179,8 @@ def test_counterpart_has_same_truth_and_rendered_blur(made: Path, tmp_path: Path
     assert [(f.u_focus, f.kappa_px) for f in rendered.record.frames] == [
         (f.u_focus, f.kappa_px) for f in (real.record.frames[0], real.record.frames[-1])
     ]
-    u = read_inv_depth(real.folder / real.record.inv_depth).inv_depth
-    u_counterpart = read_inv_depth(rendered.folder / rendered.record.inv_depth).inv_depth
+    u = read_inv_depth(real.folder / real.record.inv_depth)
+    u_counterpart = read_inv_depth(rendered.folder / rendered.record.inv_depth)
     assert np.array_equal(np.isfinite(u), np.isfinite(u_counterpart))
     assert np.nanmax(np.abs(u - u_counterpart)) < 1e-3
     frame = rendered.record.frames[-1]

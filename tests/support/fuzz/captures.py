@@ -263,7 +263,7 @@ def _read_all_in_3d(folder: Path) -> None:
     for scene in list_all_in_3d(folder):
         if not isinstance(scene, AllIn3dScene):
             continue
-        shape = scene.read_sharp().shape
+        shape = scene.read_rgb().shape
         depth = scene.read_depth_m(shape)
         assert not np.isinf(depth).any() and not (depth <= 0).any()
         assert (scene.read_focus_z_m() > 0).all()

@@ -405,26 +405,27 @@ def _read_facts(folder: Path) -> None:
     """Lens facts of EXIF and of makers, the table of sensors, the form of the page: each from the same values."""
     from mddnet.demo.lens_form import TypedLens, form_of_lens, lens_of_form
     from mddnet.errors import MddnetError
-    from mddnet.photo.lens_facts import lens_facts_of_tags
+    from mddnet.photo.lens_facts import lens_of_tags
     from mddnet.photo.maker_notes import focus_of_maker_tags
     from mddnet.photo.raw import TAG_OF_NAME
     from mddnet.photo.sensor_table import SENSOR_CHOICES, sensor_of
 
     given = {key: python_value(value) for key, value in json.loads((folder / "values.json").read_text()).items()}
-    facts = lens_facts_of_tags({TAG_OF_NAME[name]: given[name] for name in LENS_TAGS if name in given}, WIDTH, HEIGHT)
-    check(Photo(picture(), facts.lens, notes=facts.notes))
+    tags, notes = {TAG_OF_NAME[name]: given[name] for name in LENS_TAGS if name in given}, list[str]()
+    stated = lens_of_tags(tags, WIDTH, HEIGHT, None, notes)
+    check(Photo(picture(), stated, notes=tuple(notes)))
     found = focus_of_maker_tags(given)
     assert found is None or found[0] > 0
-    sensor_of(given.get("Model"), facts.lens.focal_mm)
+    sensor_of(given.get("Model"), stated.focal_mm)
     try:
         lens = lens_of_form(*(given.get(name) for name in ("focal", "number", "pitch", "distance")), False)
     except MddnetError:
-        lens = facts.lens
+        lens = stated
     form_of_lens(lens)
     sensor = given.get("sensor")
     choice = SENSOR_CHOICES[sensor % len(SENSOR_CHOICES)] if type(sensor) is int else sensor
     if choice is None or isinstance(choice, str):
-        check(TypedLens(lens, choice).added_to(Photo(picture(), facts.lens)))
+        check(TypedLens(lens, choice).added_to(Photo(picture(), stated)))
 
 
 DTYPES = (

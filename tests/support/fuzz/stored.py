@@ -117,8 +117,7 @@ def _codec_cases(files: Files) -> Cases:
 def _read_codec(folder: Path) -> None:
     from mddnet.scenes.store import read_inv_depth
 
-    found = read_inv_depth(folder / "inv_depth.png")
-    assert not np.isinf(found.inv_depth).any()
+    assert not np.isinf(read_inv_depth(folder / "inv_depth.png")).any()
 
 
 # --- shards -----------------------------------------------------------------------------------------------------------
@@ -401,7 +400,7 @@ def _recipe_cases(files: Files) -> Cases:
     from mddnet.config import _KEYS
 
     text = files["recipe.toml"].decode()
-    known = st.sampled_from(sorted(key for key, table in _KEYS.items() if table is None))
+    known = st.sampled_from(sorted(key for key, table in _KEYS.items() if not table))
     key = st.one_of(known, known, known, any_text())
     override = st.tuples(key, toml_value()).map(lambda pair: f"{pair[0]}={pair[1]}".encode("utf-8", "replace"))
     return st.one_of(

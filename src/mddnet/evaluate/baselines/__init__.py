@@ -22,11 +22,12 @@ for _module in pkgutil.iter_modules(__path__):
     BASELINES |= getattr(import_module(f"{__name__}.{_module.name}"), "BASELINES", {})
 
 
-def find_baseline(name: str, threads: int | None = None) -> Method:
+def find_baseline(name: str, threads: int | None = None, download: bool = False) -> Method:
     """Load a classical baseline by its name in :data:`BASELINES`, or a learned one by its path.
 
     A path is ``MODEL.onnx`` with a description ``MODEL.toml`` in the same folder; the folder of a transformers model,
-    or its name in the local cache of the hub; or a model folder of mddnet. A network uses at most ``threads`` cores.
+    or its name on the hub; or a model folder of mddnet. A network uses at most ``threads`` cores. Files of the hub are
+    those of its local cache, unless ``download`` is set.
     ModelError if there is no such baseline, or a required package or file is missing.
     """
     if name in BASELINES:
@@ -43,7 +44,7 @@ def find_baseline(name: str, threads: int | None = None) -> Method:
         # models with one name may be compared, so the folder is part of the name
         return PredictorMethod(model, f"{model.name} {model.version} ({path.resolve().name})")
     if is_hub_name(name):
-        return TransformersModel(name)
+        return TransformersModel(name, download)
     raise ModelError(
         f"{name}: no such baseline; expected one of {', '.join(BASELINES)}, the path of an ONNX file, the folder "
         "of a transformers model (get one with `hf download NAME --local-dir FOLDER`), or a model folder of mddnet"

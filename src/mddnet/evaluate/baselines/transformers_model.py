@@ -28,7 +28,6 @@ MODEL_TYPES: dict[str, Quantity | None] = {
     "zoedepth": "depth_m",
 }
 """By ``model_type`` of ``config.json``; None: ``depth_estimation_type`` decides between inverse depth and metres."""
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def is_transformers_model(path: Path) -> bool:
@@ -42,14 +41,16 @@ def is_transformers_model(path: Path) -> bool:
 
 def is_hub_name(name: str) -> bool:
     """Whether a name has the form of a hub name, such as ``Intel/dpt-hybrid-midas``, and is not a path."""
-    return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not Path(name).exists()
 
 
 class TransformersModel:
     """A depth network of transformers; its configuration determines whether it estimates inverse depth or metres."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, download: bool = False) -> None:
         """Load image processor and safetensors from a folder, or by a name in the local cache of the hub.
+
+        With ``download``, files that the cache lacks are fetched from the hub.
 
         ModelError if the package, the weights or one of their files is missing, or the type is unknown.
         """
@@ -59,25 +60,27 @@ class TransformersModel:
         transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self.name = Path(source).name
-        local: dict[str, Any] = {"local_files_only": True}
+        local: dict[str, Any] = {"local_files_only": not download}
         try:
             config = transformers.AutoConfig.from_pretrained(source, **local)
         except Exception as error:
             # the package raises exceptions of many libraries
             hint = f"give the folder of `hf download {source} --local-dir FOLDER`"
             raise ModelError(f"{source}: no local transformers model ({_first_line(error)}); {hint}") from error
-        self.quantities: tuple[Quantity, ...] = (_quantity(source, config),)
+        kind = getattr(config, "model_type", None)
+        if kind not in MODEL_TYPES:
+            raise ModelError(f"{source}: a network of type {kind}; expected one of {', '.join(MODEL_TYPES)}")
+        in_metres = getattr(config, "depth_estimation_type", "relative") == "metric"
+        self.quantities: tuple[Quantity, ...] = (MODEL_TYPES[kind] or ("depth_m" if in_metres else "inv_depth"),)
         try:
             self._processor = transformers.AutoImageProcessor.from_pretrained(source, **local)  # type: ignore[no-untyped-call]
-            self._model = transformers.AutoModelForDepthEstimation.from_pretrained(
-                source, use_safetensors=True, **local
-            )
+            network = transformers.AutoModelForDepthEstimation
+            self._model = network.from_pretrained(source, use_safetensors=True, **local)
         except Exception as error:
-            expected = (
-                "config.json, preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
-            )
-            reason = _first_line(error)
-            raise ModelError(f"{source}: not a complete depth network ({reason}); expected {expected}") from error
+            raise ModelError(
+                f"{source}: not a complete depth network ({_first_line(error)}); expected config.json, "
+                "preprocessor_config.json and model.safetensors, and the packages torch and torchvision"
+            ) from error
         self._model.eval().requires_grad_(False)
 
     def infer(self, photo: UInt8Array, /) -> Estimate:
@@ -91,16 +94,6 @@ class TransformersModel:
         except Exception as error:
             raise ModelError(f"{self.name}: cannot run on {width} x {height} pixels ({_first_line(error)})") from error
         return estimate_from(self.quantities[0], values.reshape(values.shape[-2:]))
-
-
-def _quantity(source: str, config: Any) -> Quantity:
-    kind = getattr(config, "model_type", None)
-    if kind not in MODEL_TYPES:
-        raise ModelError(f"{source}: a network of type {kind}; expected one of {', '.join(MODEL_TYPES)}")
-    quantity = MODEL_TYPES[kind]
-    if quantity is not None:
-        return quantity
-    return "depth_m" if getattr(config, "depth_estimation_type", "relative") == "metric" else "inv_depth"
 
 
 def _first_line(error: Exception) -> str:

@@ -12,13 +12,16 @@ deviations per axis of their positions = 10.33 px per px of disparity.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
-from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing, MissingFiles
+from mddnet.evaluate.datasets.record import Item, MissingFiles
+from mddnet.metrics import Truth
 from mddnet.optics import light_field_kappa_px, signed_defocus_px
 
 FILE = "ddff-dataset-trainval.h5"
@@ -28,7 +31,7 @@ FOCUS_PX = np.linspace(*DISPARITY_RANGE_PX, 10)  # disparity in focus of each of
 FRAMES_OF_A_STACK = (0, 3, 6, 9)  # evaluated frames of ten, near to far; neighbouring frames are similar
 
 
-def list_ddff12(root: Path) -> Listing:
+def list_ddff12(root: Path) -> Iterator[Item]:
     """List the photos of DDFF 12-Scene."""
     path = root / FILE
     if not path.is_file():
@@ -41,22 +44,21 @@ def list_ddff12(root: Path) -> Listing:
         count, frames = stacks.shape[:2]
     if frames != 10:
         raise CaptureError(f"{path}: stacks of {frames} frames; expected 10, whose planes of focus are known")
-    items = [_item(path, stack, frame) for stack in range(count) for frame in FRAMES_OF_A_STACK]
-    return Listing(tuple(items))
+    for stack in range(count):
+        for frame in FRAMES_OF_A_STACK:
+            name = f"val_{stack:04d}_frame_{frame + 1:02d}"
+            yield Item(name, "validation scenes", partial(_read, path, stack, frame))
 
 
-def _item(path: Path, stack: int, frame: int) -> Item:
-    def load() -> DatasetPhoto:
-        with opened_hdf5(path) as file:
-            photo = np.clip(np.rint(np.asarray(file["stack_val"][stack, frame], dtype=np.float64)), 0, 255)
-            disparity = np.asarray(file["disp_val"][stack, 0], dtype=np.float64)
-        disparity = np.where(np.isfinite(disparity) & (disparity > 0), disparity, np.nan)
-        largest = float(np.nanmax(disparity)) if np.isfinite(disparity).any() else 0.0
-        if largest > 2 * DISPARITY_RANGE_PX[0]:
-            expected = "at most about {:g} px between neighbouring views".format(*DISPARITY_RANGE_PX)
-            raise CaptureError(f"{path}, disp_val[{stack}]: disparities up to {largest:g} px; expected {expected}")
-        inv_depth = disparity / (0.5 * DISPARITY_RANGE_PX[0])
-        signed = signed_defocus_px(disparity, FOCUS_PX[frame], light_field_kappa_px(VIEWS)).astype(np.float32)
-        return DatasetPhoto(photo.astype(np.uint8), inv_depth.astype(np.float32), "1/m", signed, abs(signed))
-
-    return Item(f"val_{stack:04d}_frame_{frame + 1:02d}", "validation scenes", load)
+def _read(path: Path, stack: int, frame: int) -> Truth:
+    with opened_hdf5(path) as file:
+        photo = np.clip(np.rint(np.asarray(file["stack_val"][stack, frame], dtype=np.float64)), 0, 255)
+        disparity = np.asarray(file["disp_val"][stack, 0], dtype=np.float64)
+    disparity = np.where(np.isfinite(disparity) & (disparity > 0), disparity, np.nan)
+    largest = float(np.nanmax(disparity)) if np.isfinite(disparity).any() else 0.0
+    if largest > 2 * DISPARITY_RANGE_PX[0]:
+        expected = "at most about {:g} px between neighbouring views".format(*DISPARITY_RANGE_PX)
+        raise CaptureError(f"{path}, disp_val[{stack}]: disparities up to {largest:g} px; expected {expected}")
+    inv_depth = (disparity / (0.5 * DISPARITY_RANGE_PX[0])).astype(np.float32)
+    signed = signed_defocus_px(disparity, FOCUS_PX[frame], light_field_kappa_px(VIEWS)).astype(np.float32)
+    return Truth(photo.astype(np.uint8), inv_depth, signed_defocus_px=signed, defocus_px=np.abs(signed))

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mddnet.errors import CaptureError, MddnetError
-from mddnet.evaluate.datasets.record import DatasetPhoto, Item, Listing
+from mddnet.evaluate.datasets.record import Failure, Item
+from mddnet.metrics import Truth
 from mddnet.photo.image_file import opened_image
 from mddnet.photo.reader import read_photo
 from mddnet.types import Float32Array, UInt8Array
@@ -48,16 +49,11 @@ def same_stem(folder: Path, stem: str, suffixes: tuple[str, ...] = IMAGE_SUFFIXE
 
 def paired(
     photos: Iterable[Path], partner: Callable[[Path], Path | None], expected: str, item: Callable[[Path, Path], Item]
-) -> Listing:
+) -> Iterator[Item | Failure]:
     """One item for each photo whose partner exists; the others are failures."""
-    items, failures = [], []
     for photo in photos:
         other = partner(photo)
-        if other is None:
-            failures.append((str(photo), f"its {expected} is missing"))
-        else:
-            items.append(item(photo, other))
-    return Listing(tuple(items), tuple(failures))
+        yield (str(photo), f"its {expected} is missing") if other is None else item(photo, other)
 
 
 def read_rgb(path: Path) -> UInt8Array:
@@ -80,7 +76,7 @@ def read_levels(path: Path, channel: int = 0) -> NDArray[np.float64]:
     return levels.astype(np.float64)
 
 
-def photo_with_depth16(photo: Path, depth: Path, codes_per_m: float, expected: str) -> DatasetPhoto:
+def photo_with_depth16(photo: Path, depth: Path, codes_per_m: float, expected: str) -> Truth:
     """A photo with a depth map of 16-bit codes that are proportional to depth; 0 is unknown.
 
     CaptureError for a missing or damaged map, one that is not of integers, or has no code above 255, as an image that
@@ -90,7 +86,7 @@ def photo_with_depth16(photo: Path, depth: Path, codes_per_m: float, expected: s
     largest = float(codes.max(initial=0.0))
     if largest <= 255:
         raise CaptureError(f"{depth}: values up to {largest:g}; expected {expected}, not 8 bits; {GET_AGAIN}")
-    return DatasetPhoto(read_rgb(photo), inv_depth_from_depth_m(codes / codes_per_m), "1/m")
+    return Truth(read_rgb(photo), inv_depth_from_depth_m(codes / codes_per_m))
 
 
 def read_pfm(path: Path) -> Float32Array:

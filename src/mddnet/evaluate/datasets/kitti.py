@@ -1,30 +1,25 @@
 """KITTI depth (Uhrig et al., "Sparsity Invariant CNNs", 3DV 2017): street photos with depth by lidar.
 
 A depth map is a 16-bit PNG of the photo's size: z-depth in metres is code / 256, 0 is unknown. About a fifth of the
-pixels are known, none near the upper border, which the lidar does not reach. Two layouts:
-
-- ``val_selection_cropped/`` of the benchmark's ``data_depth_selection.zip``: 1,000 photos of 1216 x 352 pixels,
-  ``image/DRIVE_sync_image_FRAME_image_0K.png``, each with a depth map
-  ``groundtruth_depth/DRIVE_sync_groundtruth_depth_FRAME_image_0K.png``; DRIVE is, for example,
-  ``2011_09_26_drive_0002``, and K is 2 (left camera) or 3.
-- ``rgb/ID.png`` and ``depth/ID.png``, as in an example of https://github.com/YvanYin/Metric3D.
-
-The encoding and the first layout are from the readme of the authors' devkit. The intrinsics are not read, since depth
-is in metres.
+pixels are known, none near the upper border, which the lidar does not reach. The selection of the benchmark has 1,000
+photos of 1216 x 352 pixels of the left camera (``image_02``) or the right one (``image_03``). The encoding and these
+names are from the readme of the authors' devkit; ``rgb/`` and ``depth/`` are as in an example of
+https://github.com/YvanYin/Metric3D. The intrinsics are not read, since depth is in metres.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from mddnet.evaluate.datasets import files
-from mddnet.evaluate.datasets.record import Item, Listing, MissingFiles
+from mddnet.evaluate.datasets.record import Failure, Item, MissingFiles
 
 SELECTION = "val_selection_cropped"
 
 
-def list_kitti(root: Path) -> Listing:
+def list_kitti(root: Path) -> Iterator[Item | Failure]:
     """List the photos of KITTI."""
     selection = root if root.name == SELECTION else root / SELECTION
     if (selection / "image").is_dir():
@@ -35,7 +30,7 @@ def list_kitti(root: Path) -> Listing:
     raise MissingFiles(selection / "image", "the photos of the selection, or rgb/")
 
 
-def _pairs(photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Listing:
+def _pairs(photos: Path, depths: Path, of_photo: str = "", of_depth: str = "") -> Iterator[Item | Failure]:
     """Photos with their depth maps, whose names have ``of_depth`` instead of ``of_photo``."""
 
     def depth_of(photo: Path) -> Path | None:

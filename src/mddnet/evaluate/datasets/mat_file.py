@@ -20,8 +20,7 @@ HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15
 NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """Types of data elements."""
-MOST_BYTES = 2**29
-"""Of a decompressed variable."""
+MOST_BYTES = 2**29  # of a decompressed variable
 
 
 def read_mat(path: Path, key: str) -> NDArray[np.float64]:

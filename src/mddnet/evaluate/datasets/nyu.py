@@ -2,17 +2,17 @@
 
 Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012.
 
-``nyu_depth_v2_labeled.mat`` is MATLAB 7.3, which is HDF5, with dimensions reversed by h5py: ``images`` (1449, 3, 640,
-480) uint8, ``rawDepths`` and ``depths`` (1449, 640, 480) float32 metres, 0 where the sensor has no measurement,
-``sceneTypes`` references to texts. ``splits.mat`` has ``testNdxs``, numbers from 1. As described at
-https://cs.nyu.edu/~fergus/datasets/nyu_depth_v2.html and read by extract_official_train_test_set_from_mat.py of
-https://github.com/cleinc/bts, which also writes the usual PNG form: per scene type ``rgb_NNNNN.jpg`` (numbers from 0,
-black outside rows 7 to 473 and columns 7 to 631) and ``sync_depth_NNNNN.png``, 16 bits, rawDepths in millimetres.
+The .mat file is MATLAB 7.3, which is HDF5, with dimensions reversed by h5py: ``images`` (1449, 3, 640, 480) uint8,
+``rawDepths`` (1449, 640, 480) float32 metres, 0 where the sensor has no measurement, ``sceneTypes`` references to
+texts. ``splits.mat`` has ``testNdxs``, numbers from 1. As described on the authors' page and read by
+extract_official_train_test_set_from_mat.py of https://github.com/cleinc/bts, which also writes the usual PNG form:
+photos numbered from 0, black outside rows 7 to 473 and columns 7 to 631, and rawDepths in millimetres.
 https://github.com/YvanYin/Metric3D has the same files in ``rgb/`` and ``depth/``, with a white border.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from mddnet.errors import CaptureError
 from mddnet.evaluate.datasets import files
 from mddnet.evaluate.datasets.files import dataset_of, opened_hdf5
 from mddnet.evaluate.datasets.mat_file import read_mat
-from mddnet.evaluate.datasets.record import Crop, DatasetPhoto, Item, Listing, MissingFiles
+from mddnet.evaluate.datasets.record import Failure, Item, MissingFiles
+from mddnet.metrics import Truth
 
 MAT_FILE, SPLITS_FILE = "nyu_depth_v2_labeled.mat", "splits.mat"
 BORDER = np.s_[7:474, 7:632]  # the part of a frame that contains the undistorted photo; the PNG form is black outside
-EIGEN_CROP = Crop(45, 471, 41, 601, 480, 640, "Eigen et al. 2014, as evaluated since")
 
 
-def list_mat(root: Path) -> Listing:
+def list_mat(root: Path) -> Iterator[Item]:
     """List the photos of the MATLAB file."""
     path, splits = root / MAT_FILE, root / SPLITS_FILE
     for file in (path, splits):
@@ -48,7 +48,8 @@ def list_mat(root: Path) -> Listing:
     wrong = numbers[(numbers < 1) | (numbers > count) | (numbers != np.rint(numbers))]
     if len(wrong) or not len(numbers):
         raise CaptureError(f"{splits}: testNdxs {wrong[:1]}; expected one or more numbers from 1 to {count}")
-    return Listing(tuple(_mat_item(path, int(n) - 1, types[int(n) - 1]) for n in np.sort(numbers)))
+    for index in np.sort(numbers).astype(int) - 1:
+        yield Item(f"{index:05d}", types[index], partial(_read_mat, path, index))
 
 
 def _scene_types(file: Any, path: Path, count: int) -> list[str]:
@@ -60,19 +61,16 @@ def _scene_types(file: Any, path: Path, count: int) -> list[str]:
     return ["".join(chr(int(code)) for code in np.ravel(file[reference][()])) for reference in references]
 
 
-def _mat_item(path: Path, index: int, scene_type: str) -> Item:
-    def load() -> DatasetPhoto:
-        with opened_hdf5(path) as file:
-            image = np.asarray(file["images"][index])
-            depth_m = np.asarray(file["rawDepths"][index], dtype=np.float64)
-        photo = np.zeros((*depth_m.T.shape, 3), dtype=np.uint8)
-        photo[BORDER] = image.transpose(2, 1, 0)[BORDER]
-        return DatasetPhoto(photo, files.inv_depth_from_depth_m(depth_m.T), "1/m")
-
-    return Item(f"{index:05d}", scene_type, load)
+def _read_mat(path: Path, index: int) -> Truth:
+    with opened_hdf5(path) as file:
+        image = np.asarray(file["images"][index])
+        depth_m = np.asarray(file["rawDepths"][index], dtype=np.float64)
+    photo = np.zeros((*depth_m.T.shape, 3), dtype=np.uint8)
+    photo[BORDER] = image.transpose(2, 1, 0)[BORDER]
+    return Truth(photo, files.inv_depth_from_depth_m(depth_m.T))
 
 
-def list_png(root: Path) -> Listing:
+def list_png(root: Path) -> Iterator[Item | Failure]:
     """List the photos of a folder of PNG files."""
     folder = root / "test" if (root / "test").is_dir() else root
     photos = [

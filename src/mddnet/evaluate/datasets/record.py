@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -15,25 +16,11 @@ from mddnet.data.evenly import evenly
 from mddnet.errors import CaptureError
 from mddnet.evaluate.samples import Options, Sample, Source, sample_known_pixels, seed_of
 from mddnet.metrics import Truth, defocus_ordinal_pairs, depth_ordinal_pairs, inv_depth_range
-from mddnet.types import BoolArray, Float32Array, InvDepthUnit, UInt8Array
 
 CropChoice = Literal["published", "none"]
 CapChoice = float | Literal["published", "none"]
-TRUTHS = ("inv_depth", "signed_defocus_px", "defocus_px")  # fields of :class:`DatasetPhoto` with a truth
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DatasetPhoto:
-    """One photo of a data set with its truths, (H, W) of the photo, NaN where unknown; None if there is none."""
-
-    photo: UInt8Array  # (H, W, 3) uint8, sRGB
-    inv_depth: Float32Array | None = None  # in ``unit``, larger is nearer
-    unit: InvDepthUnit = "1/m"
-    signed_defocus_px: Float32Array | None = None  # CoC diameter, px of the photo, positive behind the plane of focus
-    defocus_px: Float32Array | None = None  # CoC diameter, px of the photo
-
-    def truths(self) -> tuple[str, ...]:
-        return tuple(name for name in TRUTHS if getattr(self, name) is not None)
+Failure = tuple[str, str]  # a file or photo, and the reason why it cannot be evaluated
+MAPS = ("inv_depth", "signed_defocus_px", "defocus_px")  # fields of a truth that a data set may publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +63,10 @@ class Item:
 
     name: str  # unique in the data set
     group: str  # category or scene type of the authors, or the name of the data set
-    load: Callable[[], DatasetPhoto]
+    load: Callable[[], Truth]  # with those of :data:`MAPS` that are known; raises CaptureError
+
+
+ListItems = Callable[[Path], Iterable[Item | Failure]]  # lists the photos below a root; raises CaptureError
 
 
 class MissingFiles(CaptureError):
@@ -86,12 +76,11 @@ class MissingFiles(CaptureError):
         super().__init__(f"{path}: no such file or folder; expected {what}")
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The photos of a data set in a folder."""
 
-    items: tuple[Item, ...]
-    failures: tuple[tuple[str, str], ...] = ()  # file and reason of incomplete items
+    items: list[Item]
+    failures: list[Failure]  # incomplete items
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +94,18 @@ class Dataset:
     licence: str
     expects: str  # the layout below the root, one path per line
     protocol: Protocol
-    list_items: Callable[[Path], Listing]  # lists the photos below a root; raises CaptureError
+    list_items: ListItems
     checksums: Mapping[str, str] = field(default_factory=dict)  # MD5 by path below the root, where known
     unverified: str = ""  # part of layout or encoding that is unverified
+
+    @classmethod
+    def of(cls, name: str, entry: dict[str, Any]) -> Dataset:
+        """The data set of an entry of ``datasets.toml``."""
+        module, _, function = entry.pop("reader").partition(":")
+        list_items = getattr(import_module(f"mddnet.evaluate.datasets.{module}"), function)
+        crop, limits = entry.pop("crop", None), entry.pop("depth_range_m", None)
+        protocol = Protocol(entry.pop("mask"), crop and Crop(**crop), limits and tuple(limits))
+        return cls(name, protocol=protocol, list_items=list_items, **entry)
 
     def origin(self) -> str:
         """Source and licence, and what is unverified, as text."""
@@ -123,13 +121,14 @@ class Dataset:
         try:
             if not root.is_dir():
                 raise MissingFiles(root, "the folder of the data set")
-            listing = self.list_items(root)
+            found = list(self.list_items(root))
         except MissingFiles as error:
             raise CaptureError(f"{error}. {self.instructions()}") from error
-        if not listing.items:
-            why = "".join(f"\n{what}: {reason}" for what, reason in listing.failures[:3])
+        items, failures = [f for f in found if isinstance(f, Item)], [f for f in found if not isinstance(f, Item)]
+        if not items:
+            why = "".join(f"\n{what}: {reason}" for what, reason in failures[:3])
             raise CaptureError(f"{root}: no photo of {self.title} in it.{why}\n{self.instructions()}")
-        return listing
+        return Listing(items, failures)
 
     def chosen_protocol(self, crop: CropChoice, cap_m: CapChoice) -> Protocol:
         """The published protocol, with another crop or cap where one is wanted; ValueError for an invalid one."""
@@ -142,7 +141,7 @@ class Dataset:
             limits = None if cap_m == "none" else ((limits or (1e-3,))[0], float(cap_m))
         return replace(self.protocol, crop=self.protocol.crop if crop == "published" else None, depth_range_m=limits)
 
-    def wrong_checksums(self, root: Path) -> list[tuple[str, str]]:
+    def wrong_checksums(self, root: Path) -> list[Failure]:
         """File and reason for each file of ``checksums`` that is there and differs."""
         wrong = []
         for name, expected in self.checksums.items():
@@ -155,22 +154,21 @@ class Dataset:
         return wrong
 
 
-def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
-    """Read a photo, and apply crop and cap to its truths.
+def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> Truth:
+    """Read a photo, and apply crop and cap to its maps.
 
-    CaptureError if a truth or the crop does not match the size of the photo, or no known pixel remains.
+    CaptureError if a map or the crop does not match the size of the photo, or no known pixel remains.
     """
     read = item.load()
     height, width = read.photo.shape[:2]
     what = f"{dataset.title}, {item.name}"
-    for name in read.truths():
-        shape = np.shape(getattr(read, name))[:2]
-        if shape != (height, width):
-            expected = f"{width} x {height} like the photo"
-            raise CaptureError(f"{what}: {name} has {shape[1]} x {shape[0]} pixels; expected {expected}")
+    maps = {name: values for name in MAPS if (values := getattr(read, name)) is not None}
+    for name, values in maps.items():
+        if values.shape != (height, width):
+            found = " x ".join(map(str, values.shape[1::-1]))
+            raise CaptureError(f"{what}: {name} has {found} pixels; expected {width} x {height} like the photo")
     counts = np.ones((height, width), dtype=np.bool_)
-    crop = protocol.crop
-    if crop is not None:
+    if (crop := protocol.crop) is not None:
         if (height, width) != (crop.height, crop.width):
             raise CaptureError(
                 f"{what}: {width} x {height} pixels; expected {crop.width} x {crop.height} for the crop of "
@@ -183,45 +181,35 @@ def read_item(dataset: Dataset, item: Item, protocol: Protocol) -> DatasetPhoto:
         low, high = protocol.depth_range_m
         with np.errstate(invalid="ignore"):
             depth_counts = counts & (read.inv_depth <= 1.0 / low) & (read.inv_depth >= 1.0 / high)
-    result = replace(
-        read,
-        inv_depth=_only(read.inv_depth, depth_counts),
-        signed_defocus_px=_only(read.signed_defocus_px, counts),
-        defocus_px=_only(read.defocus_px, counts),
-    )
-    for name in result.truths():
-        if not np.isfinite(getattr(result, name)).any():
+    for name, values in maps.items():
+        maps[name] = np.where(depth_counts if name == "inv_depth" else counts, values, np.float32(np.nan))
+        if not np.isfinite(maps[name]).any():
             reason = f"{protocol.mask}; crop {protocol.crop_text()}; cap {protocol.cap_text()}"
             raise CaptureError(f"{what}: {name} has no known pixel after mask, crop and cap ({reason})")
-    return result
-
-
-def _only(values: Float32Array | None, where: BoolArray) -> Float32Array | None:
-    return None if values is None else np.where(where, values, np.float32(np.nan))
+    return replace(read, **maps)
 
 
 def dataset_source(
     dataset: Dataset, root: Path, protocol: Protocol, options: Options, limit: int | None
-) -> tuple[Source, int, list[tuple[str, str]]]:
+) -> tuple[Source, int, list[Failure]]:
     """The photos below ``root`` as samples, their number before the limit, and the incomplete items.
 
     CaptureError as :meth:`Dataset.items`; ValueError for a limit below 1.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; expected 1 or more")
-    listing = dataset.items(root)
-    count = len(listing.items)
+    items, failures = dataset.items(root)
     samples = []
-    for item in (listing.items[i] for i in evenly(count, limit or count)):
+    for item in (items[i] for i in evenly(len(items), limit or len(items))):
         load = partial(_load, dataset, item, protocol, options)
         samples.append(Sample(f"{dataset.title}, {item.name}", item.name, item.group, item.name, load))
-    return Source(dataset.name, dataset.title, samples, averaged="photo"), count, list(listing.failures)
+    return Source(dataset.name, dataset.title, samples, averaged="photo"), len(items), failures
 
 
 def _load(dataset: Dataset, item: Item, protocol: Protocol, options: Options) -> Truth:
     read = read_item(dataset, item, protocol)
     seed, pairs = seed_of(options.seed, dataset.name, item.name), options.pairs_per_photo
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = {"depth_range_m": protocol.depth_range_m}
     if read.inv_depth is not None:
         drawn = sample_known_pixels(read.inv_depth, seed)
         rank_mask = np.zeros(read.inv_depth.shape, dtype=np.bool_)
@@ -231,12 +219,4 @@ def _load(dataset: Dataset, item: Item, protocol: Protocol, options: Options) ->
     if read.defocus_px is not None:
         known["defocus_indices"] = sample_known_pixels(read.defocus_px, seed)
         known["defocus_pairs"] = defocus_ordinal_pairs(read.defocus_px, None, pairs=pairs, seed=seed)
-    return Truth(
-        read.photo,
-        read.inv_depth,
-        read.unit,
-        signed_defocus_px=read.signed_defocus_px,
-        defocus_px=read.defocus_px,
-        depth_range_m=protocol.depth_range_m,
-        **known,
-    )
+    return replace(read, **known)

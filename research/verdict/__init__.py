@@ -1,0 +1,1 @@
+"""Calibration of the verdicts and of the expected errors of a model."""

@@ -1,0 +1,146 @@
+"""The calibration of a model: the optional section ``calibration`` of its ``config.json``.
+
+Every formula in it is linear in named cues (:mod:`mddnet.predict.cues`). It is fitted by ``research.verdict.fit`` on
+photos that neither the network nor its teacher has seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mddnet.errors import ModelError
+from mddnet.io.json_fields import display, is_number
+from mddnet.predict.cues import CELL_CUES, PHOTO_CUES
+from mddnet.types import Float32Array
+
+SECTION = "calibration"
+CAMERA_ERRORS = ("field_of_view", "median_depth")
+GOOD_SCORE, BAD_SCORE = 0.85, 0.65
+"""A photo is good from the first share of right answers on, and bad below the second."""
+LEAST_SPREAD = 1e-3
+MOST = 1e6
+"""Largest accepted absolute value of a number of the calibration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """``constant`` plus the weighted sum of cues."""
+
+    constant: float
+    weights: Mapping[str, float]
+
+    def of_photo(self, cues: Mapping[str, float]) -> float:
+        """The value for one photo."""
+        return self.constant + sum(weight * cues[name] for name, weight in self.weights.items())
+
+    def of_cells(self, cues: Mapping[str, Float32Array]) -> Float32Array:
+        """The value for every cell, (h, w)."""
+        shape = next(iter(cues.values())).shape
+        total = np.full(shape, self.constant, dtype=np.float32)
+        for name, weight in self.weights.items():
+            total += np.float32(weight) * cues[name]
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When a quantity of a photo is called good, and when it is not to be trusted.
+
+    The score of a photo is a share of right answers (docs/verdict.md); ``score`` estimates its log-odds, with an error
+    that has a logistic distribution of scale ``spread``.
+    """
+
+    score: Linear
+    spread: float
+    good_from: float  # least probability of a score of at least GOOD_SCORE with which the answer is called good
+    do_not_trust_below: float  # below this probability, it is not to be trusted
+
+    def probability(self, score: float) -> float:
+        """Probability that the answer is good, from the log-odds of its score."""
+        away = (score - math.log(GOOD_SCORE / (1 - GOOD_SCORE))) / self.spread
+        return 1.0 / (1.0 + math.exp(-min(max(away, -30.0), 30.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """All fitted numbers of a model."""
+
+    depth: Rule
+    defocus: Rule
+    inv_depth_error: Linear  # logarithm of the expected error of inverse depth, as a share of its range in the photo
+    defocus_error: Linear  # logarithm of the expected error of the CoC, pixels of the network's image
+    camera_error: tuple[float, float]  # factors of the errors of the field of view and of the median depth
+
+
+def calibration_of(config: Mapping[str, Any], path: Path) -> Calibration | None:
+    """The calibration in a model's configuration; None if there is none.
+
+    Raises:
+        ModelError: if the section is damaged.
+    """
+    if SECTION not in config:
+        return None
+    reader = _Reader(path)
+    section = reader.fields(config[SECTION], SECTION, ("verdict", "expected_error", "camera_error"))
+    verdict = reader.fields(section["verdict"], "verdict", ("depth", "defocus"))
+    error = reader.fields(section["expected_error"], "expected_error", ("inv_depth", "defocus"))
+    camera = reader.fields(section["camera_error"], "camera_error", CAMERA_ERRORS)
+    return Calibration(
+        depth=reader.rule(verdict["depth"], "verdict.depth"),
+        defocus=reader.rule(verdict["defocus"], "verdict.defocus"),
+        inv_depth_error=reader.linear(error["inv_depth"], "expected_error.inv_depth", CELL_CUES),
+        defocus_error=reader.linear(error["defocus"], "expected_error.defocus", CELL_CUES),
+        camera_error=(
+            reader.number(camera["field_of_view"], "camera_error.field_of_view", 1.0, MOST),
+            reader.number(camera["median_depth"], "camera_error.median_depth", 1.0, MOST),
+        ),
+    )
+
+
+class _Reader:
+    """Strict reading: nothing missing, nothing unknown, finite numbers only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def fields(self, value: Any, what: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+        if not isinstance(value, dict) or set(value) != set(names):
+            found = sorted(value) if isinstance(value, dict) else value
+            raise self._error(what, found, f"an object with {', '.join(names)}")
+        return value
+
+    def rule(self, value: Any, what: str) -> Rule:
+        rule = self.fields(value, what, ("score", "spread", "good_from", "do_not_trust_below"))
+        good_from = self.number(rule["good_from"], f"{what}.good_from", 0.0, 1.0)
+        return Rule(
+            score=self.linear(rule["score"], f"{what}.score", PHOTO_CUES),
+            spread=self.number(rule["spread"], f"{what}.spread", LEAST_SPREAD, MOST),
+            good_from=good_from,
+            do_not_trust_below=self.number(rule["do_not_trust_below"], f"{what}.do_not_trust_below", 0.0, good_from),
+        )
+
+    def linear(self, value: Any, what: str, cues: Iterable[str]) -> Linear:
+        linear = self.fields(value, what, ("constant", "weights"))
+        weights = linear["weights"]
+        if not isinstance(weights, dict) or not set(weights) <= set(cues):
+            found = sorted(set(weights) - set(cues)) if isinstance(weights, dict) else weights
+            raise self._error(f"{what}.weights", found, f"an object of numbers for some of {', '.join(cues)}")
+        constant = self.number(linear["constant"], f"{what}.constant", -MOST, MOST)
+        return Linear(constant, {k: self.number(v, f"{what}.weights.{k}", -MOST, MOST) for k, v in weights.items()})
+
+    def number(self, value: Any, what: str, low: float, high: float) -> float:
+        if not is_number(value) or not low <= value <= high:
+            raise self._error(what, value, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def _error(self, what: str, found: object, expected: str) -> ModelError:
+        return ModelError(
+            f"{self._path}: {SECTION}: {what} is {display(found)}; expected {expected}: calibrate the model again, or "
+            f"remove {SECTION}"
+        )
