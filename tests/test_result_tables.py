@@ -57,8 +57,8 @@ def test_markdown_and_json_are_of_one_run() -> None:
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_runs_by_its_name_and_has_a_page(name: str) -> None:
     assert BENCHMARKS[name] and (RESULTS / f"{name}.md").is_file()
-    if name == "refocus":
-        pytest.importorskip("cv2", reason="refocusing needs the extra build")
+    if name in ("depth-prior", "refocus", "sharp"):
+        pytest.importorskip("cv2", reason="needs the extra build")
     assert callable(import_module(f"benchmarks.{name.replace('-', '_')}").run)
 
 
