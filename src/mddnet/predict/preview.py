@@ -31,8 +31,9 @@ LEGEND_FONT_PX, CAPTION_FONT_PX, CAPTION_LINE_PX = 14, 17, 25
 LEAST_SPAN = 4 / 512
 """Least limit of the colours of the defocus, over the long side of the photo: a pixel of blur is not painted in full
 colours."""
-NOT_TRUSTED_COLOUR = 0.12
-"""Share of colour of a map that its verdict says not to trust."""
+NOT_TRUSTED_DEPTH, NOT_TRUSTED_BLUR = 0.12, 0.35
+"""Share of colour of a map that its verdict says not to trust. Where blur is hard to read, its rough shape is still of
+use."""
 SIDE_UNKNOWN, SIDE_KNOWN = 0.2, 0.8
 """Certainty of the sign up to which a point is painted grey, and from which in colour."""
 
@@ -166,8 +167,9 @@ def _range_of(prediction: Prediction, depth: Float32Array, signed_px: Float32Arr
     missing = 0.0 if error is None else max(0.0, float(np.median(error)) - (high - low) / 2)
     most_px = max(LEAST_SPAN * max(prediction.size), float(np.percentile(np.abs(signed_px), 99)))
     verdict = prediction.verdict
-    shares = (NOT_TRUSTED_COLOUR if it.call == "do_not_trust" else 1.0 for it in (verdict.depth, verdict.defocus))
-    return PreviewRange(low - missing, high + missing, most_px, *shares)
+    depth_share = NOT_TRUSTED_DEPTH if verdict.depth.call == "do_not_trust" else 1.0
+    blur_share = NOT_TRUSTED_BLUR if verdict.defocus.call == "do_not_trust" else 1.0
+    return PreviewRange(low - missing, high + missing, most_px, depth_share, blur_share)
 
 
 def _mixed(first: Image.Image, second: Image.Image, share: Float32Array) -> Image.Image:
