@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from benchmarks.settings import Settings
+from benchmarks.settings import Settings, macro
 from numpy.typing import NDArray
 
 from mddnet.data.scene_pool import SceneEntry
@@ -134,17 +134,6 @@ def measure_frame(
     for name, prior in priors.items():
         rows[name] = row(prior), predicted(prior)
     return rows
-
-
-def macro(rows: Sequence[Row], field: str) -> float:
-    """Mean over the frames of a location, then over the locations of a kind, then over kinds."""
-    by_kind: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        value = getattr(row, field)
-        if math.isfinite(value):
-            by_kind[row.kind][row.location].append(value)
-    kinds = [np.mean([np.mean(values) for values in places.values()]) for places in by_kind.values()]
-    return float(np.mean(kinds)) if kinds else math.nan
 
 
 def markdown(

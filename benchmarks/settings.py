@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,15 @@ from mddnet.predict.predictor import Model, load
 from mddnet.types import UInt8Array
 
 _Result = TypeVar("_Result")
+
+
+class Measured(Protocol):
+    """Measures of one photo, as fields, with its kind of capture and its location."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def location(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +63,14 @@ def predictions_for(
 def bin_names(limits: Sequence[float]) -> list[str]:
     """Names of the bins between limits: ``0 to 0.5``, and ``4 and more`` where the last limit is infinite."""
     return [f"{low:g} to {high:g}" if np.isfinite(high) else f"{low:g} and more" for low, high in pairwise(limits)]
+
+
+def macro(rows: Sequence[Measured], field: str) -> float:
+    """Mean of the finite values of a field over a location, then the locations of a kind, then kinds; NaN without any."""
+    by_kind: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        value = getattr(row, field)
+        if math.isfinite(value):
+            by_kind[row.kind][row.location].append(value)
+    kinds = [np.mean([np.mean(values) for values in places.values()]) for places in by_kind.values()]
+    return float(np.mean(kinds)) if kinds else math.nan

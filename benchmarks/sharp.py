@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from benchmarks.settings import Settings
+from benchmarks.settings import Settings, macro
 from numpy.typing import NDArray
 
 from mddnet.data.scene_pool import SceneEntry
 from mddnet.data.split import read_split
 from mddnet.evaluate.scenes import choose_scenes, read_maps
+from mddnet.metrics import near_depth_edges
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.predictor import Model
 from mddnet.scenes.true_camera import true_camera
@@ -26,7 +27,7 @@ SCENES = 4
 LONG_SIDE = 512
 """Maps are compared at this long side."""
 EDGE_STEP = 0.1
-"""Neighbouring pixels have a depth edge between them where inverse depth differs by this share of its 2-98 % range."""
+"""A depth edge is a step of inverse depth by more than this share of its 2-98 % range."""
 NEAR_PX, FAR_PX = 4.0, 10.0
 """A true edge is found within the first distance. The distances of predicted edges are truncated at the second."""
 CANNY = (0.015, 0.03)
@@ -46,19 +47,6 @@ class Answer:
     field_log_ratio: float  # of estimate and truth, in standard errors
     depth_abs_rel: float
     depth_log_ratio: float
-
-
-def true_edges(share: NDArray[np.floating]) -> BoolArray:
-    """Pixels next to a step of inverse depth, (H, W); no edge at unknown pixels, which are NaN."""
-    edges = np.zeros(share.shape, bool)
-    with np.errstate(invalid="ignore"):
-        across = np.abs(np.diff(share, axis=1)) > EDGE_STEP
-        down = np.abs(np.diff(share, axis=0)) > EDGE_STEP
-    edges[:, 1:] |= across
-    edges[:, :-1] |= across
-    edges[1:] |= down
-    edges[:-1] |= down
-    return edges
 
 
 def predicted_edges(share: NDArray[np.floating]) -> BoolArray:
@@ -112,28 +100,12 @@ def measure(model: Model, scene: SceneEntry) -> Answer:
         truth = cv2.resize(maps.inv_depth, size, interpolation=cv2.INTER_NEAREST)
         found = cv2.resize(np.asarray(result.inv_depth, np.float32), size, interpolation=cv2.INTER_AREA)
         known = cv2.erode(np.isfinite(truth).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        distance, recall = edge_measures(predicted_edges(_share(found)), true_edges(_share(truth)), known)
+        distance, recall = edge_measures(
+            predicted_edges(_share(found)), near_depth_edges(_share(truth), EDGE_STEP, 0), known
+        )
     coc = cv2.resize(np.asarray(result.defocus_px, np.float32), size, interpolation=cv2.INTER_AREA) * scale
     camera = _camera(result.camera, scene.record, maps.inv_depth)
     return Answer(scene.group, scene.record.location, coc.ravel(), distance, recall, *camera)
-
-
-def by_location(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
-    """Answers by location."""
-    places: dict[str, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        places[answer.location].append(answer)
-    return places
-
-
-def mean_of(places: Mapping[str, Sequence[Answer]], field: str) -> float:
-    """Mean over the photos of a location, then over locations; NaN if none has the measure."""
-    means = []
-    for answers in places.values():
-        values = [getattr(answer, field) for answer in answers if math.isfinite(getattr(answer, field))]
-        if values:
-            means.append(np.mean(values))
-    return float(np.mean(means)) if means else math.nan
 
 
 def within_error(answers: Sequence[Answer], field: str) -> float:
@@ -167,14 +139,16 @@ def markdown(answers: Sequence[Answer], name: str) -> str:
         chosen = [answer for answer in answers if answer.kind == kind]
         if not chosen:
             continue
-        places = by_location(chosen)
-        pixels = [np.concatenate([answer.coc_px for answer in group]) for group in places.values()]
+        places: dict[str, list[Float32Array]] = defaultdict(list)
+        for answer in chosen:
+            places[answer.location].append(answer.coc_px)
+        pixels = [np.concatenate(group) for group in places.values()]
         middle, high = (float(np.mean([np.percentile(one, share) for one in pixels])) for share in (50, 90))
         cells = [
             kind.replace("_", " "), str(len(places)), text(middle, 2), text(high, 2),
-            text(mean_of(places, "edge_distance_px"), 1), text(mean_of(places, "edge_recall"), 2),
-            text(mean_of(places, "field_error_deg"), 1), text(within_error(chosen, "field_log_ratio"), 2),
-            text(mean_of(places, "depth_abs_rel"), 2), text(within_error(chosen, "depth_log_ratio"), 2),
+            text(macro(chosen, "edge_distance_px"), 1), text(macro(chosen, "edge_recall"), 2),
+            text(macro(chosen, "field_error_deg"), 1), text(within_error(chosen, "field_log_ratio"), 2),
+            text(macro(chosen, "depth_abs_rel"), 2), text(within_error(chosen, "depth_log_ratio"), 2),
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

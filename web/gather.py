@@ -92,7 +92,7 @@ def facts_of(model_dir: ModelDir) -> dict[str, Any]:
         "LONG_SIDE": model_dir.long_side,
         "MULTIPLE": model_dir.multiple,
         "DEFOCUS_CAP_PX": model_dir.defocus_cap_px,
-        "CAMERA_ERROR": [1.0, 1.0] if model_dir.calibration is None else model_dir.calibration.camera_error,
+        "CAMERA_ERROR": model_dir.camera_error,
         "MDDNET_VERSION": __version__,
     }
 

@@ -4,7 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.sharp import Answer, by_location, edge_measures, mean_of, predicted_edges, true_edges, within_error
+from benchmarks.settings import macro
+from benchmarks.sharp import EDGE_STEP, Answer, edge_measures, predicted_edges, within_error
+
+from mddnet.metrics import near_depth_edges
+
+
+def true_edges(share: np.ndarray) -> np.ndarray:
+    return near_depth_edges(share, EDGE_STEP, 0)
 
 
 def step_at(column: int) -> np.ndarray:
@@ -46,6 +53,6 @@ def test_means_count_locations_alike() -> None:
         return Answer("stereo", location, np.zeros(1, np.float32), distance, 1.0, math.nan, ratio, 0.0, 0.0)
 
     answers = [answer("a", 1, 0.5), answer("a", 3, 2.0), answer("b", 4, math.nan)]
-    assert mean_of(by_location(answers), "edge_distance_px") == 3
+    assert macro(answers, "edge_distance_px") == 3
     assert within_error(answers, "field_log_ratio") == 0.5
-    assert math.isnan(mean_of(by_location(answers), "field_error_deg"))
+    assert math.isnan(macro(answers, "field_error_deg"))

@@ -77,7 +77,7 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
         with gr.Column(scale=2, min_width=260):
             file = photo_field(f"Your photo, up to {limits.megapixels:g} megapixels", "upload")
         with gr.Column(scale=3, min_width=320):
-            examples = thumbnails("Examples", "examples")
+            examples = _examples(page)
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             hero = compared("Photo | refocused", "hero")
@@ -149,8 +149,14 @@ def photo_tab(page: gr.Blocks, jobs: Jobs) -> None:
     for made in (read, lens):
         made.success(*rendering, **RENDER)
     examples.select(with_page_errors(open_example), settings, [*results, *form], **on_facts)
-    page.load(_thumbnails, None, examples, **QUIET)  # for every visitor, as old files are removed
     page.load(with_page_errors(partial(example, 0)), settings, [*results, *form], **on_facts)
+
+
+def _examples(page: gr.Blocks) -> gr.Gallery:
+    """The examples to select from; their pictures are made for every visitor, as old files are removed."""
+    examples = thumbnails("Examples", "examples")
+    page.load(_thumbnails, None, examples, **QUIET)
+    return examples
 
 
 def _thumbnails() -> list[Any]:

@@ -47,8 +47,8 @@ ALIKE_COLOUR, ALIKE_DEPTH = 0.08, 0.5
 NEIGHBOURS = 3
 """Half width of the neighbourhood, cells."""
 CLIPPED_SHARE = 0.5
-"""A CoC above this share of the model's cap is a lower limit: large discs come
-out too small (docs/depth-from-blur.md)."""
+"""A CoC above this share of the model's cap is a lower limit: large discs come out too small
+(docs/depth-from-blur.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,11 @@ class ModelDir:
         return self.folder / GRAPH_FILE
 
     @property
+    def camera_error(self) -> tuple[float, float]:
+        """Factors of the errors of the field of view and of the median depth; 1 without a calibration."""
+        return (1.0, 1.0) if self.calibration is None else self.calibration.camera_error
+
+    @property
     def card(self) -> Path:
         """The model card: training data, licences and measured accuracy; the file may be missing."""
         return self.folder / CARD_FILE

@@ -119,9 +119,7 @@ class Model:
             output[0, 0, :rows, :columns].astype(np.float32) for output in outputs
         )
         scale = float(np.sqrt(height * width / (h * w)))
-        calibration = self.model_dir.calibration
-        factors = (1.0, 1.0) if calibration is None else calibration.camera_error
-        estimate = CameraEstimate.from_network(camera[0], factors)
+        estimate = CameraEstimate.from_network(camera[0], self.model_dir.camera_error)
         coc_px = np.maximum(coc_px, 0)
         return FusionInput(depth, depth_log_sigma, coc_px, coc_log_sigma, sign_logit, small, scale, estimate)
 
