@@ -66,7 +66,7 @@ def bin_names(limits: Sequence[float]) -> list[str]:
 
 
 def macro(rows: Sequence[Measured], field: str) -> float:
-    """Mean of the finite values of a field over a location, then the locations of a kind, then kinds; NaN without any."""
+    """Mean of the finite values of a field over locations, kinds, then all; NaN without any."""
     by_kind: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         value = getattr(row, field)
