@@ -18,6 +18,7 @@ from mddnet.types import Float32Array, UInt8Array
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
+SHARPENED = 0.8  # share of images that an unsharp mask is applied to, at strength 1
 SPARSE = 0.1  # known share of a map below which its known pixels are kept one by one when it is made smaller
 
 
@@ -98,12 +99,25 @@ def view_map(
     return _rotated(result, view)
 
 
+def _processed(
+    rng: np.random.Generator, image: UInt8[UInt8Array, "H W 3"], strength: float
+) -> UInt8[UInt8Array, "H W 3"]:
+    """Random noise reduction and sharpening, as cameras, above all those of phones, do after the lens has blurred."""
+    if rng.random() < 0.3 * strength:
+        image = np.asarray(cv2.bilateralFilter(image, 5, float(rng.uniform(5, 30)), float(rng.uniform(0.7, 2.0))))
+    if rng.random() < SHARPENED * strength:
+        amount = rng.uniform(0.2, 1.5)
+        radius = float(np.exp(rng.uniform(np.log(0.4), np.log(2.0))))
+        image = np.asarray(cv2.addWeighted(image, 1.0 + amount, cv2.GaussianBlur(image, (0, 0), radius), -amount, 0.0))
+    return image
+
+
 def photometric(
     rng: np.random.Generator, image: UInt8[UInt8Array, "H W 3"], strength: float
 ) -> UInt8[UInt8Array, "H W 3"]:
-    """Random exposure, white balance, contrast, saturation, sensor noise and JPEG compression of an sRGB image.
+    """Random exposure, white balance, sensor noise, noise reduction, sharpening, contrast, saturation and JPEG.
 
-    Strength 0 changes nothing, 1 is the range of ordinary cameras and editors.
+    Takes and returns an sRGB image. Strength 0 changes nothing, 1 is the range of ordinary cameras and editors.
     """
     if strength <= 0:
         return image
@@ -114,7 +128,7 @@ def photometric(
         noise = strength * rng.uniform(0.0, 0.02)
         spread = np.sqrt(np.clip(linear, 0, 1) * noise * 0.2 + (0.3 * noise) ** 2)
         linear = linear + rng.standard_normal(linear.shape, dtype=np.float32) * spread.astype(np.float32)
-    encoded = srgb8_from_linear(linear).astype(np.float32)
+    encoded = _processed(rng, srgb8_from_linear(linear), strength).astype(np.float32)
     contrast = 1.0 + strength * rng.uniform(-0.25, 0.25)
     saturation = 0.0 if rng.random() < 0.05 * strength else 1.0 + strength * rng.uniform(-0.4, 0.4)
     grey = encoded @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
