@@ -76,7 +76,7 @@ def held(stack: FocalStack) -> dict[str, Any]:
         "left_out": len(found.frames),
         "error_fraction": found.error_fraction,
         "sure_error_fraction": found.sure_error_fraction,
-        "calibrated_error_fraction": found.sweep.chosen.error_fraction,
+        "calibrated_error_fraction": found.sweep.fit.chosen.error_fraction,
     }
 
 

@@ -84,12 +84,12 @@ def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | Non
     sweep = full_size_sweep(chosen, fit_sweep(chosen, None if values is None else values[kept]))
     at = np.arange(len(frames), dtype=np.float64) if values is None else values
     order = 1 if at[kept[-1]] > at[kept[0]] else -1
-    positions = np.interp(order * at[list(out)], order * at[kept], sweep.chosen.positions_px)
+    positions = np.interp(order * at[list(out)], order * at[kept], sweep.fit.chosen.positions_px)
     height, width = frames[0].shape[:2]
-    size = (round(width * sweep.work_ratio), round(height * sweep.work_ratio))
+    size = (round(width * sweep.fit.work_ratio), round(height * sweep.fit.work_ratio))
 
     def small(image: Float32Array) -> Float32Array:
-        shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if sweep.work_ratio < 1 else image
+        shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if sweep.fit.work_ratio < 1 else image
         return np.asarray(shrunk, dtype=np.float32)
 
     sharp = small(linear_from_srgb8(sweep.sharp))
@@ -98,7 +98,7 @@ def predict_held_out(frames: list[UInt8Array], values: NDArray[np.float64] | Non
     known = np.isfinite(index)
     confidence = cv2.resize(sweep.depth.confidence, size, interpolation=cv2.INTER_AREA)
     sure = calibration_weights(sharp, FocusDepth(index, confidence))[known]
-    position = np.interp(np.nan_to_num(index), np.arange(len(kept)), sweep.chosen.positions_px)
+    position = np.interp(np.nan_to_num(index), np.arange(len(kept)), sweep.fit.chosen.positions_px)
     rows = []
     for i, x in zip(out, positions, strict=True):
         real = encoded_luminance(small(linear_from_srgb8(frames[i]) * exposure_gain(frames[i], frames)))[known]

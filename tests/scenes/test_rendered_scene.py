@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mddnet.captures.kind import scene_name
 from mddnet.captures.photo_folder import SharpPhoto
 from mddnet.captures.rgbd import RGBD_CODES, RgbdFrame
 from mddnet.captures.stereo import list_stereo
@@ -25,7 +26,7 @@ from mddnet.scenes.rendered_scene import (
     draw_shots,
     named_rng,
 )
-from mddnet.scenes.store import read_image, read_inv_depth, read_scene, scene_name
+from mddnet.scenes.store import read_image, read_inv_depth, read_scene
 from mddnet.types import InvDepthUnit
 
 

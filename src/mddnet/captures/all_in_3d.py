@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from mddnet.captures.description import Description, Number, Positive, PositiveOrNull, Text, parse
-from mddnet.captures.kind import Kind, UnusableCapture
+from mddnet.captures.kind import Kind, UnusableCapture, scene_name
 from mddnet.captures.rgbd import ListedImage, read_rgb_file
 from mddnet.errors import CaptureError
 from mddnet.io.json_fields import read_json_object
@@ -72,6 +72,10 @@ class AllIn3dScene(ListedImage):
     focal_mm: float = FOCAL_MM
     aperture_px: float | None = None
     offset_change_mm: float = 0.0
+
+    @property
+    def scene(self) -> str:
+        return scene_name(f"all_in_3d_{self.name}")
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -223,6 +227,5 @@ KINDS = (
         folders=("", "all_in_3d"),
         found_in=holds_all_in_3d,
         listing=FACTS_FILE,
-        scene_prefix="all_in_3d_",
     ),
 )

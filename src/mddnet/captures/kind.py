@@ -7,6 +7,7 @@ builder that the record names.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,24 @@ if TYPE_CHECKING:
     from mddnet.types import SceneRecord
 
 
+def scene_name(name: str) -> str:
+    """A safe folder name: other characters than letters, digits, dot, dash and underscore are replaced."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
+
+
 @dataclass(frozen=True, slots=True)
 class ListedCapture:
     """An unread capture listed by a manifest or a data set."""
 
-    name: str  # unique among the captures of its kind; the scene is named after it
+    name: str  # unique among the captures of its kind
     location: str  # captures of one location share one part of the split
     source: str  # origin of the capture
     licence: str  # licence stated there
+
+    @property
+    def scene(self) -> str:
+        """Name of the scene folder."""
+        return scene_name(self.name)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -73,7 +84,6 @@ class Kind:
     folders: tuple[str, ...] = ()  # folders for reader below a data root
     found_in: Callable[[Path], bool] = has_manifest  # whether a folder holds captures for reader
     listing: str = "manifest.csv"  # file that lists the captures, for messages
-    scene_prefix: str = ""  # prefix of scene folder names before the name of the listed capture
     files_of: Callable[[Path], tuple[Path, ...]] = plain_files  # files that a scene is built from
 
     @property

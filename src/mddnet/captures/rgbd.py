@@ -63,6 +63,10 @@ class ListedImage(ListedCapture):
         """(H, W, 3) uint8, sRGB; ImageError if the file is missing or damaged. ``notes`` gets those of the reader."""
         return read_rgb_file(self.image, notes)
 
+    def focal_px(self, width: int) -> float | None:
+        """Focal length in pixels of an image of this width; None if unknown."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class RgbdFrame(ListedImage):

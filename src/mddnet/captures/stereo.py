@@ -66,6 +66,9 @@ class StereoScene(ListedImage):
         image = ListedImage.read_rgb(self, notes)
         return brightened(image) if self.dark else image
 
+    def focal_px(self, width: int) -> float | None:
+        return None if self.calibration is None else self.calibration.focal_px
+
     def read_inv_depth(self, notes: list[str] | None = None) -> Float32Array:  # as of RgbdFrame
         """(H, W) float32 in ``unit`` (pixels of disparity if relative), NaN where unknown; CaptureError if unusable."""
         codes = oriented_like(self.image, read_codes(self.disparity, "uint8" if self.unit == "ordinal" else "uint16"))

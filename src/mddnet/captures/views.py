@@ -44,7 +44,6 @@ class RenderedView(ListedImage):
         return (read_codes(self.depth, "uint16") / (65535.0 * NEAREST_M)).astype("float32")
 
     def focal_px(self, width: int) -> float:
-        """Focal length in pixels of an image of this width."""
         return width / (2.0 * math.tan(math.radians(self.hfov_deg) / 2.0))
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from mddnet.captures.kind import scene_name
 from mddnet.captures.photo_folder import list_photos
 from mddnet.captures.rgbd import PSEUDO_COLUMNS, PSEUDO_UNIT, read_rgb_file
 from mddnet.data.evenly import evenly
@@ -29,7 +30,7 @@ from mddnet.io.atomic import atomic_write, atomic_write_text, write_csv
 from mddnet.io.folder_lock import FolderLock
 from mddnet.io.json_fields import read_json_object
 from mddnet.io.part_file import writing_into
-from mddnet.scenes.store import list_scenes, read_scene, scene_name
+from mddnet.scenes.store import list_scenes, read_scene
 from mddnet.types import Float32Array
 
 GROUP, DEPTH = "pseudo", "depth"

@@ -162,7 +162,7 @@ def _measured(
     count = len(frames.frames)
     names = [frame.name for frame in frames.frames]
     reference = aligned.alignment.reference
-    positions, images = sweep.chosen.positions_px / sweep.work_ratio, aligned.frames
+    positions, images = fitted.chosen.positions_px / fitted.work_ratio, aligned.frames
     if not near_to_far and not _goes_near_to_far(aligned, sweep.depth, values, notes):
         index, names, values = np.float32(count - 1) - index, names[::-1], values[::-1]
         positions, reference = positions[-1] - positions[::-1], count - 1 - reference
@@ -170,7 +170,7 @@ def _measured(
     lens = replace(frames.frames[0].lens, focus_m=None)
     scale = scale_of(positions, values, lens)
     unit: InvDepthUnit = scale.unit
-    if sweep.chosen.error_fraction > ORDINAL_ERROR_FRACTION and unit == "relative":
+    if fitted.chosen.error_fraction > ORDINAL_ERROR_FRACTION and unit == "relative":
         unit = "ordinal"
         notes.append("Blur explains little of the difference between the frames: only the order of depth is reliable.")
     inv_depth = np.interp(index, np.arange(count), scale.u_focus).astype(np.float32)

@@ -25,7 +25,6 @@ from mddnet.optics import sensor_distance_m
 from mddnet.scenes import store
 from mddnet.scenes.align import MIN_CORRELATION, common_area, register_pair, scaled_about, stabilised_luminance
 from mddnet.scenes.kappa_fit import BlurBank, between_discs, blur_bank, encoded_luminance
-from mddnet.scenes.store import scene_name
 from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
 WORK_WIDTH = 430
@@ -106,15 +105,21 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
         )
     height, width = sharp.shape[:2]
     rows, columns = common_area((height, width), ((width - 1) / 2, (height - 1) / 2), scales)
-    record = store.scene_record(
+    images = (
+        scaled_about(capture.read_frame(i, sharp.shape), float(scale))[rows, columns] for i, scale in enumerate(scales)
+    )
+    return store.write_scene(
+        out_root,
         capture,
-        scene_name(f"all_in_3d_{capture.name}"),
         "all_in_3d",
         "1/m",
-        frames=[
+        [
             FrameRecord(f"frame_{frame.position:03d}.jpg", float(1.0 / z), float(aperture_px * v))
             for frame, z, v in zip(capture.frames, focus_z_m, scaled_sensor_m, strict=True)
         ],
+        images,
+        sharp[rows, columns],
+        inv_depth[rows, columns],
         lens=Lens(focal_mm=capture.focal_mm),
         remarks=tuple(dict.fromkeys(notes)),
         measures={
@@ -127,14 +132,6 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
             "unknown_share": float(np.isnan(inv_depth[rows, columns]).mean()),
         },
     )
-    frames = (
-        scaled_about(capture.read_frame(i, sharp.shape), float(scale))[rows, columns] for i, scale in enumerate(scales)
-    )
-    cropped = inv_depth[rows, columns]
-    store.replace_scene(
-        out_root / record.name, record, frames, sharp[rows, columns], cropped, np.isfinite(cropped).astype(np.float32)
-    )
-    return record
 
 
 def _work_size(image: UInt8Array) -> Float32Array:

@@ -13,7 +13,7 @@ from mddnet.captures.rig import read_rig
 from mddnet.errors import MddnetError, RejectedScene
 from mddnet.kinds import KINDS
 from mddnet.optics import lens_kappa_px
-from mddnet.scenes.focal_stack_scene import inverse_depth_of_index, measure_stack
+from mddnet.scenes.focal_stack_scene import measure_stack
 from mddnet.scenes.kappa_fit import kappa_error_share
 from mddnet.scenes.plan import BuildTask
 from mddnet.scenes.rig_scene import calibrate_capture
@@ -77,21 +77,17 @@ def calibrate_stack(folder: Path) -> CaptureCalibration:
     """Kappa of a focal stack; RejectedScene if blur does not explain the frames."""
     stack = read_focal_stack(folder)
     measured = measure_stack(stack)
-    sweep = measured.sweep
-    values = None if stack.focus_values is None else np.array(stack.focus_values)
-    shape = None if values is None else np.abs(values - values[0])
-    share = kappa_error_share(sweep.table, shape)
-    _, kappa = inverse_depth_of_index(sweep, values, measured.near_to_far)
-    remark = ""
-    if values is None:
-        quantity = Quantity("kappa", kappa, share * kappa, "px per sweep")
-        if sweep.chosen is not sweep.even:
-            remark = f"uneven steps; if even: {sweep.even.kappa_px_per_frame / sweep.work_ratio:.3g} px per frame"
+    fit, kappa = measured.sweep.fit, measured.kappa_px
+    error, remark = kappa_error_share(fit.table, fit.shape) * kappa, ""
+    if fit.shape is None:
+        quantity = Quantity("kappa", kappa, error, "px per sweep")
+        if fit.chosen is not fit.even:
+            remark = f"uneven steps; if even: {fit.even.kappa_px_per_frame / fit.work_ratio:.3g} px per frame"
     else:
-        quantity = Quantity("kappa", kappa, share * kappa, "px per 1/m")
+        quantity = Quantity("kappa", kappa, error, "px per 1/m")
         if stack.lens.has_blur_scale:
             remark = f"from f, N and pixel pitch: {lens_kappa_px(stack.lens):.4g}"
-    return CaptureCalibration("focal_stacks", stack.scene, (quantity,), sweep.chosen.error_fraction, remark)
+    return CaptureCalibration("focal_stacks", stack.scene, (quantity,), fit.chosen.error_fraction, remark)
 
 
 def pooled(calibrations: list[CaptureCalibration]) -> tuple[Quantity, ...]:

@@ -61,20 +61,17 @@ class Sweep:
 
     depth: FocusDepth  # (H, W) index and confidence at full size
     sharp: UInt8Array  # (H, W, 3) uint8, sRGB
-    even: kappa_fit.SweepFit  # fit with even steps (or proportional to the known dioptres), at the working size
-    chosen: kappa_fit.SweepFit  # the fit that is used, at the working size
-    table: kappa_fit.ErrorTable  # re-rendering errors of both fits
-    label_noise_px: float  # lower bound of the error of the CoC at the working size; NaN for short stacks
-    work_ratio: float  # working width over full width
+    fit: FittedSweep
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredStack:
-    """An aligned and measured stack; ``near_to_far`` is the direction of the sweep."""
+    """An aligned and measured stack."""
 
     aligned: AlignedStack
     sweep: Sweep
-    near_to_far: bool
+    u_focus: NDArray[np.float64]  # (N,) inverse depth of the planes of focus, 1/m if known, else 0 to 1
+    kappa_px: float  # of the full-size image, per unit of u_focus
     parallax_undone: bool
     remarks: tuple[str, ...]
 
@@ -83,30 +80,25 @@ def build_focal_stack_scene(capture: Path, out_root: Path) -> SceneRecord:
     """Build the scene of a focal stack in ``out_root/<scene>/``; RejectedScene if it is not reliable."""
     stack = read_focal_stack(capture)
     measured = measure_stack(stack)
-    aligned, sweep, near_to_far = measured.aligned, measured.sweep, measured.near_to_far
-    values = None if stack.focus_values is None else np.array(stack.focus_values)
-    spaced = sweep.chosen.error_fraction <= ORDINAL_ERROR_FRACTION
-    unit: InvDepthUnit = "1/m" if values is not None else "relative" if spaced else "ordinal"
-    u_of_index, kappa = inverse_depth_of_index(sweep, values, near_to_far)
-    inv_depth = np.interp(sweep.depth.index, np.arange(len(u_of_index)), u_of_index)
-    inv_depth[np.isnan(sweep.depth.index)] = np.nan
-    count = len(aligned.frames)
+    depth, frames, u_focus = measured.sweep.depth, measured.aligned.frames, measured.u_focus
+    spaced = measured.sweep.fit.chosen.error_fraction <= ORDINAL_ERROR_FRACTION
+    unit: InvDepthUnit = "1/m" if stack.focus_values is not None else "relative" if spaced else "ordinal"
+    count = len(frames)
     kept = np.unique(np.rint(np.linspace(0, count - 1, min(count, MAX_FRAMES))).astype(int))
-    record = store.scene_record(
+    return store.write_scene(
+        out_root,
         stack,
-        stack.scene,
         "focal_stack",
         unit,
-        frames=[FrameRecord(f"frame_{i:02d}.jpg", float(u_of_index[i]), kappa) for i in kept],
-        confidence="confidence.png",
+        [FrameRecord(f"frame_{i:02d}.jpg", float(u_focus[i]), measured.kappa_px) for i in kept],
+        (frames[i] for i in kept),
+        measured.sweep.sharp,
+        np.interp(depth.index, np.arange(count), u_focus).astype(np.float32),
+        depth.confidence,
         lens=stack.lens,
-        measures=_measures(stack, aligned, sweep, kappa) | {"parallax_undone": float(measured.parallax_undone)},
+        measures=_measures(stack, measured),
         remarks=(*measured.remarks, *stack.remarks()),
     )
-    images = (aligned.frames[i] for i in kept)
-    folder = out_root / stack.scene
-    store.replace_scene(folder, record, images, sweep.sharp, inv_depth.astype(np.float32), sweep.depth.confidence)
-    return record
 
 
 def measure_stack(stack: FocalStack) -> MeasuredStack:
@@ -124,7 +116,8 @@ def measure_stack(stack: FocalStack) -> MeasuredStack:
             f"blur explains too little: the re-rendering error is {fitted.chosen.error_fraction:.2f} of that of the "
             f"sharp image, expected <= {WORST_ERROR_FRACTION}"
         )
-    return MeasuredStack(aligned, full_size_sweep(aligned.frames, fitted), near_to_far, closer is not None, remarks)
+    sweep = full_size_sweep(aligned.frames, fitted)
+    return MeasuredStack(aligned, sweep, *_inverse_depths(fitted, values, near_to_far), closer is not None, remarks)
 
 
 def without_parallax(
@@ -166,11 +159,12 @@ class FittedSweep:
     depth: FocusDepth  # (h, w) index and confidence, not yet completed
     sharp: Float32Array  # (h, w, 3) linear light
     gains: tuple[np.float32, ...]  # factors of the linear light of the frames
-    even: kappa_fit.SweepFit
-    chosen: kappa_fit.SweepFit
-    table: kappa_fit.ErrorTable
-    label_noise_px: float
-    work_ratio: float
+    shape: NDArray[np.float64] | None  # (N,) known distances of the planes of focus from the first, 1/m
+    even: kappa_fit.SweepFit  # fit with even steps (or proportional to the shape)
+    chosen: kappa_fit.SweepFit  # the fit that is used
+    table: kappa_fit.ErrorTable  # re-rendering errors of both fits
+    label_noise_px: float  # lower bound of the error of the CoC; NaN for short stacks
+    work_ratio: float  # working width over full width
 
 
 def fit_sweep(
@@ -212,7 +206,7 @@ def fit_sweep(
             break
         depth = _depth_round(encoded, bank, chosen.positions_px, sharp)
     noise_px = _label_noise_px(encoded, bank, chosen.positions_px, sharp) if with_noise else float("nan")
-    return FittedSweep(depth, sharp, gains, even, chosen, table, noise_px, ratio)
+    return FittedSweep(depth, sharp, gains, shape, even, chosen, table, noise_px, ratio)
 
 
 def full_size_sweep(frames: Sequence[UInt8Array], fitted: FittedSweep, threads: int = 1) -> Sweep:
@@ -233,10 +227,7 @@ def full_size_sweep(frames: Sequence[UInt8Array], fitted: FittedSweep, threads: 
         raise RejectedScene(f"depth is found in {known:.0%} of the image, expected >= {MIN_KNOWN_SHARE:.0%}")
     filled = np.nan_to_num(depth.index, nan=float(np.nanmedian(depth.index)))
     fused = fuse_parts(linear_part, count, filled, threads=threads)
-    return Sweep(
-        depth, srgb8_from_linear(fused), fitted.even, fitted.chosen, fitted.table, fitted.label_noise_px,
-        fitted.work_ratio,
-    )  # fmt: skip
+    return Sweep(depth, srgb8_from_linear(fused), fitted)
 
 
 def exposure_gain(frame: UInt8Array, frames: Sequence[UInt8Array]) -> np.float32:
@@ -316,11 +307,11 @@ def _near_to_far(stack: FocalStack, alignment: Alignment) -> bool:
     return bool(first > last)
 
 
-def inverse_depth_of_index(
-    sweep: Sweep, values: NDArray[np.float64] | None, near_to_far: bool
+def _inverse_depths(
+    fitted: FittedSweep, values: NDArray[np.float64] | None, near_to_far: bool
 ) -> tuple[NDArray[np.float64], float]:
     """Inverse depth of every frame index, and kappa in px of the full-size image per unit."""
-    x = sweep.chosen.positions_px / sweep.work_ratio
+    x = fitted.chosen.positions_px / fitted.work_ratio
     span = float(x[-1] - x[0])
     if values is not None:
         return values, span / float(abs(values[-1] - values[0]))
@@ -328,31 +319,32 @@ def inverse_depth_of_index(
     return (1 - u if near_to_far else u), span
 
 
-def _measures(stack: FocalStack, aligned: AlignedStack, sweep: Sweep, kappa: float) -> dict[str, float]:
+def _measures(stack: FocalStack, measured: MeasuredStack) -> dict[str, float]:
+    aligned, sweep, fit = measured.aligned, measured.sweep, measured.sweep.fit
     count = len(aligned.frames)
-    x = sweep.chosen.positions_px
-    first, second = kappa_fit.half_kappas(sweep.table)
+    x = fit.chosen.positions_px
+    first, second = kappa_fit.half_kappas(fit.table)
     straight = x[0] + (x[-1] - x[0]) * np.arange(count) / (count - 1)
     measures = {
         "frames_captured": float(count),
-        "rerender_error_fraction": sweep.chosen.error_fraction,
-        "rerender_error_fraction_even_sweep": sweep.even.error_fraction,
-        "kappa_px_per_frame": sweep.chosen.kappa_px_per_frame / sweep.work_ratio,
-        "kappa_px_per_frame_first_half": first / sweep.work_ratio,
-        "kappa_px_per_frame_second_half": second / sweep.work_ratio,
+        "rerender_error_fraction": fit.chosen.error_fraction,
+        "rerender_error_fraction_even_sweep": fit.even.error_fraction,
+        "kappa_px_per_frame": fit.chosen.kappa_px_per_frame / fit.work_ratio,
+        "kappa_px_per_frame_first_half": first / fit.work_ratio,
+        "kappa_px_per_frame_second_half": second / fit.work_ratio,
         "uneven_share": float(np.abs(x - straight).max() / (x[-1] - x[0])),
         "unknown_share": float(np.isnan(sweep.depth.index).mean()),
         "mean_confidence": float(sweep.depth.confidence.mean()),
         "alignment_residual_px": aligned.alignment.residual_px,
         "common_share": aligned.common_share,
     }
-    if np.isfinite(sweep.label_noise_px):
-        measures["coc_label_noise_px"] = sweep.label_noise_px / sweep.work_ratio
+    if np.isfinite(fit.label_noise_px):
+        measures["coc_label_noise_px"] = fit.label_noise_px / fit.work_ratio
     if stack.focus_values is not None and stack.lens.has_blur_scale:
-        measures["kappa_px_per_dioptre"] = kappa
+        measures["kappa_px_per_dioptre"] = measured.kappa_px
         measures["kappa_px_per_dioptre_from_lens"] = lens_kappa_px(stack.lens)
     index_map = stack.read_index_map()
     if index_map is not None:
         use = texture_mask(sweep.sharp) & ~np.isnan(sweep.depth.index)
         measures["r_with_index_map"] = float(np.corrcoef(sweep.depth.index[use], index_map[use])[0, 1])
-    return measures
+    return measures | {"parallax_undone": float(measured.parallax_undone)}

@@ -92,11 +92,11 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     if noise > NOISE_TO_CLEAN:
         sharp = clean_central_view(measured.grid, measured.depth)
     planes = np.linspace(low, high, FOCUS_PLANES)
-    frames = list(refocus(interpolator, discs, [float(d) for d in planes]))
     border = max(SMALLEST_BORDER_PX, int(np.ceil(np.abs(planes).max() * measured.radius)))
     inner = (slice(border, -border), slice(border, -border))
-    cropped = [replace(frame, linear=frame.linear[inner]) for frame in frames]
-    law = check_law(sharp[inner], measured.depth.disparity[inner], cropped, discs)
+    refocused = refocus(interpolator, discs, planes.tolist())
+    frames = [replace(frame, linear=frame.linear[inner]) for frame in refocused]
+    law = check_law(sharp[inner], disparity[inner], frames, discs)
     if law.error_fraction > WORST_ERROR_FRACTION:
         raise RejectedScene(
             f"blur explains too little: the re-rendering error is {law.error_fraction:.2f} of that of the sharp image, "
@@ -115,7 +115,7 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
         "largest_coc_px": largest_coc,
         **measured.measures,
         "noise_8bit": 255 * noise,
-        "unknown_share": 1 - float(np.isfinite(measured.depth.disparity[inner]).mean()),
+        "unknown_share": 1 - float(np.isfinite(disparity[inner]).mean()),
         "mean_confidence": float(measured.depth.confidence[inner].mean()),
         "rerender_error_fraction": law.error_fraction,
         "kappa_ratio": law.kappa_ratio,
@@ -123,22 +123,18 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
     }
     if steps > 1:
         measures["interpolation_error_8bit"] = 255 * interpolation_error(interpolator)
-    record = store.scene_record(
+    return store.write_scene(
+        out_root,
         field,
-        field.scene,
         "light_field",
         "relative",
-        frames=[
-            FrameRecord(f"frame_{index:02d}.jpg", frame.d_focus, discs[frame.disc].kappa_px)
-            for index, frame in enumerate(frames)
-        ],
-        confidence="confidence.png",
+        [FrameRecord(f"frame_{i:02d}.jpg", f.d_focus, discs[f.disc].kappa_px) for i, f in enumerate(frames)],
+        (srgb8_from_linear(frame.linear) for frame in frames),
+        srgb8_from_linear(np.maximum(sharp[inner], 0)),
+        disparity[inner],
+        measured.depth.confidence[inner],
         measures=measures,
     )
-    images = (srgb8_from_linear(frame.linear) for frame in cropped)
-    sharp8, depth = srgb8_from_linear(np.maximum(sharp[inner], 0)), measured.depth
-    store.replace_scene(out_root / field.scene, record, images, sharp8, depth.disparity[inner], depth.confidence[inner])
-    return record
 
 
 def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple[int, int]]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mddnet.captures.kind import ListedCapture, UnusableCapture
+from mddnet.captures.kind import ListedCapture, UnusableCapture, scene_name
 from mddnet.errors import CaptureError, MddnetError
 from mddnet.io.json_fields import display, read_json_object
 from mddnet.kinds import KINDS
-from mddnet.scenes.store import scene_name
 from mddnet.types import SceneRecord
 
 FOLDER_KINDS = {kind.capture: kind for kind in KINDS.values() if kind.reader is None}
@@ -132,5 +131,4 @@ def _listed_below(root: Path, kinds: Sequence[str]) -> Iterator[BuildTask | Buil
                     if isinstance(capture, UnusableCapture):
                         yield BuildRow(kind.name, capture.name, capture.location, "failed", capture.reason)
                     else:
-                        name = scene_name(kind.scene_prefix + capture.name)
-                        yield BuildTask(kind.name, name, capture.location, capture, capture.files)
+                        yield BuildTask(kind.name, capture.scene, capture.location, capture, capture.files)

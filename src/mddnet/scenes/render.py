@@ -365,6 +365,13 @@ def hidden_surface(linear: Float32Array, inv_depth: Float32Array, jump: float, r
     return Surface(behind, behind_u, coverage)
 
 
+def with_hidden(linear: Float32Array, inv_depth: Float32Array, jump: float, radius_px: int) -> list[Surface]:
+    """The surface of a whole image and, if it has depth edges, its :func:`hidden_surface` behind it."""
+    whole = Surface(linear, inv_depth, np.ones(inv_depth.shape, dtype=np.float32))
+    behind = hidden_surface(linear, inv_depth, jump, radius_px)
+    return [whole] if behind is None else [whole, behind]
+
+
 def add_sensor_noise(linear: Float32Array, camera: Camera, rng: np.random.Generator) -> Float32Array:
     """Add shot and read noise: normally distributed with variance ``shot * light + read^2``."""
     if camera.shot < 0 or camera.read < 0:
@@ -418,12 +425,8 @@ def defocused_light(
 ) -> Float32Array:
     """Blur (H, W, 3) linear light by (H, W) finite signed CoC; options as for the other functions of this module."""
     inv_depth = (-np.asarray(signed_defocus_px)).astype(np.float32)
-    surfaces = [Surface(linear, inv_depth, np.ones(inv_depth.shape, dtype=np.float32))]
     reach_px = int(np.ceil(np.abs(inv_depth).max() / 2)) + 2
-    behind = hidden_surface(linear, inv_depth, jump_px, reach_px)
-    if behind is not None:
-        surfaces.append(behind)
-    return render_surfaces(surfaces, 0.0, 1.0, flaws, fine_px=fine_px)
+    return render_surfaces(with_hidden(linear, inv_depth, jump_px, reach_px), 0.0, 1.0, flaws, fine_px=fine_px)
 
 
 def develop(linear: Float32Array, camera: Camera, seed: int = 0) -> UInt8Array:

@@ -9,15 +9,17 @@ The random generator is seeded with the scene's name: rebuilding a scene gives t
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
+from mddnet.captures.kind import ListedCapture
 from mddnet.captures.photo_folder import SharpPhoto
 from mddnet.captures.photo_folder import named_rng as named_rng
 from mddnet.captures.rgbd import RgbdFrame
@@ -25,15 +27,14 @@ from mddnet.captures.stereo import StereoScene
 from mddnet.captures.views import RenderedView
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
 from mddnet.errors import RejectedScene
-from mddnet.io.atomic import atomic_write
 from mddnet.optics import sensor_distance_m
 from mddnet.scenes import render
 from mddnet.scenes.filling import nearest_along_axes
 from mddnet.scenes.guided_filter import guided
 from mddnet.scenes.remarks import depth_remarks
-from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import write_scene
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
-from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
+from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
 
 SMALLEST_COC_PX = 1.0
 LARGEST_COC_PX = 40.0
@@ -157,43 +158,29 @@ def draw_camera(rng: np.random.Generator) -> render.Camera:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Pictures:
-    """Input of rendering: sharp image, known depth, completed depth, surfaces."""
-
-    sharp_srgb8: UInt8Array
-    truth: Float32Array
-    rendered_inv_depth: Float32Array
-    surfaces: Sequence[render.Surface]
-    focal_px: float | None = None
-
-
-def _write_scene(
-    record: SceneRecord, pictures: _Pictures, out_root: Path, frames: int, rng: np.random.Generator
+def _write(
+    out_root: Path,
+    capture: ListedCapture,
+    kind: str,
+    unit: InvDepthUnit,
+    shots: Sequence[_Shot],
+    surfaces: Sequence[render.Surface],
+    rng: np.random.Generator,
+    sharp: UInt8Array,
+    inv_depth: Float32Array,
+    **fields: Any,
 ) -> SceneRecord:
-    metric = record.unit == "1/m"
-    shots = draw_shots(pictures.rendered_inv_depth, frames, rng, lowest_u=0.0 if metric else None)
-    folder = out_root / record.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    write_image(folder / record.sharp, pictures.sharp_srgb8)
-    write_inv_depth(folder / record.inv_depth, pictures.truth, record.unit)
-    measures, lens = dict(record.measures), Lens()
-    if metric and pictures.focal_px is not None:
-        lens, f_numbers = _physical_lens(shots, pictures.focal_px)
-        measures.update({f"f_number_{i:02d}": n for i, n in enumerate(f_numbers)})
-    entries = []
-    for i, shot in enumerate(shots):
-        flaws, camera = draw_flaws(shot.largest_coc_px, rng), draw_camera(rng)
-        picture = render.render_surfaces(pictures.surfaces, shot.u_focus, shot.kappa, flaws)
-        data = render.encode_jpeg(srgb8_from_linear(render.add_sensor_noise(picture, camera, rng)), camera)
-        file = f"frame_{i:02d}.jpg"
-        atomic_write(folder / file, lambda stream, data=data: stream.write(data))  # type: ignore[misc]
-        entries.append(FrameRecord(file, shot.u_focus, shot.kappa))
-        measures[f"largest_coc_px_{i:02d}"] = shot.largest_coc_px
-    record = replace(record, frames=entries, lens=lens, measures=measures)
-    write_scene_json(folder, record)
-    return record
+    """Write a scene with a frame for each shot, by a camera and a lens with flaws of its own."""
+
+    def images() -> Iterator[bytes]:
+        for shot in shots:
+            flaws, camera = draw_flaws(shot.largest_coc_px, rng), draw_camera(rng)
+            picture = render.render_surfaces(surfaces, shot.u_focus, shot.kappa, flaws)
+            yield render.encode_jpeg(srgb8_from_linear(render.add_sensor_noise(picture, camera, rng)), camera)
+
+    frames = [FrameRecord(f"frame_{i:02d}.jpg", shot.u_focus, shot.kappa) for i, shot in enumerate(shots)]
+    fields["measures"] |= {f"largest_coc_px_{i:02d}": shot.largest_coc_px for i, shot in enumerate(shots)}
+    return write_scene(out_root, capture, kind, unit, frames, images(), sharp, inv_depth, sharp_quality=95, **fields)
 
 
 def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[float]]:
@@ -212,14 +199,10 @@ def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[
     return Lens(focal_mm=focal_mm, pixel_um=1000.0 * focal_mm / focal_px), f_numbers
 
 
-def _captured_scene(
-    capture: RgbdFrame | StereoScene | RenderedView,
-    kind: str,
-    focal_px: float | None,
-    out_root: Path,
-    frames: int,
-    seed: int,
+def _build(
+    capture: RgbdFrame | StereoScene | RenderedView, out_root: Path, frames: int, seed: int, kind: str
 ) -> SceneRecord:
+    """Render ``frames`` of a capture with depth; RejectedScene if too little of it is known."""
     rng = named_rng(f"{capture.location}/{capture.name}", seed)
     notes: list[str] = []
     image, truth = capture.read_rgb(notes), capture.read_inv_depth(notes)
@@ -240,41 +223,24 @@ def _captured_scene(
         # Pseudo-labels are smooth at object edges: align rendered and stored depth with the image.
         rendered = guided(rendered, image)
         truth = np.where(np.isfinite(truth), rendered, np.nan).astype(np.float32)
-    linear = linear_from_srgb8(image)
+    long_side = max(image.shape[:2])
     jump = 0.05 * float(np.ptp(np.percentile(rendered, (2, 98))))
-    reach_px = int(np.ceil(LARGEST_COC_PX * min(max(image.shape[:2]), 640) / 512.0 / 2)) + 3
-    behind = render.hidden_surface(linear, rendered, jump, reach_px)
-    surfaces = [render.Surface(linear, rendered, np.ones(rendered.shape, dtype=np.float32))]
-    if behind is not None:
-        surfaces.append(behind)
-    provenance = "pseudo" if kind == "pseudo" else "rendered"
+    reach_px = int(np.ceil(LARGEST_COC_PX * min(long_side, 640) / 512.0 / 2)) + 3
+    surfaces = render.with_hidden(linear_from_srgb8(image), rendered, jump, reach_px)
     measures = {"known_share": known, "texture": texture(image)}
-    name = scene_name(capture.name)
-    about = {"provenance": provenance, "measures": measures, "remarks": tuple(notes)}
-    record = scene_record(capture, name, kind, capture.unit, frames=[], **about)
-    focal_px = focal_px if focal_px is not None else COLUMN_FOV_FOCAL * max(image.shape[:2])
-    return _write_scene(record, _Pictures(image, truth, rendered, surfaces, focal_px), out_root, frames, rng)
+    shots, lens = draw_shots(rendered, frames, rng, lowest_u=0.0 if capture.unit == "1/m" else None), Lens()
+    if capture.unit == "1/m":
+        lens, f_numbers = _physical_lens(shots, capture.focal_px(image.shape[1]) or COLUMN_FOV_FOCAL * long_side)
+        measures |= {f"f_number_{i:02d}": n for i, n in enumerate(f_numbers)}
+    provenance = "pseudo" if kind == "pseudo" else "rendered"
+    about = {"provenance": provenance, "lens": lens, "measures": measures, "remarks": tuple(notes)}
+    return _write(out_root, capture, kind, capture.unit, shots, surfaces, rng, image, truth, **about)
 
 
-def build_rgbd_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from one RGB-D frame into ``out_root/SOURCE_ID``; RejectedScene if too little is known."""
-    return _captured_scene(capture, "rgbd", None, out_root, frames, seed)
-
-
-def build_pseudo_scene(capture: RgbdFrame, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from a photo with a pseudo-label, as :func:`build_rgbd_scene`."""
-    return _captured_scene(capture, "pseudo", None, out_root, frames, seed)
-
-
-def build_stereo_scene(capture: StereoScene, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from a stereo scene, as :func:`build_rgbd_scene`."""
-    focal_px = None if capture.calibration is None else capture.calibration.focal_px
-    return _captured_scene(capture, "stereo", focal_px, out_root, frames, seed)
-
-
-def build_view_scene(capture: RenderedView, out_root: Path, frames: int, seed: int) -> SceneRecord:
-    """Render focused frames from a rendered view with exact depth, as :func:`build_rgbd_scene`."""
-    return _captured_scene(capture, "view", capture.focal_px(capture.read_rgb().shape[1]), out_root, frames, seed)
+build_rgbd_scene = partial(_build, kind="rgbd")
+build_pseudo_scene = partial(_build, kind="pseudo")
+build_stereo_scene = partial(_build, kind="stereo")
+build_view_scene = partial(_build, kind="view")
 
 
 def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int) -> SceneRecord:
@@ -283,11 +249,9 @@ def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int)
     notes: list[str] = []
     image = photo.read_rgb(notes)
     pasted = photo.other is not None and rng.random() < PASTE_SHARE
-    synthetic = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
-    sharp = srgb8_from_linear(synthetic.sharp_linear())
-    measures = {"pasted": float(synthetic.pasted), "texture": texture(sharp)}
-    name = scene_name(photo.name)
+    scene = synthetic_scene(image, rng, photo.other.read_rgb() if pasted and photo.other is not None else None)
+    sharp = srgb8_from_linear(scene.sharp_linear())
+    measures = {"pasted": float(scene.pasted), "texture": texture(sharp)}
+    shots = draw_shots(scene.inv_depth, frames, rng)
     about = {"provenance": "rendered", "measures": measures, "remarks": tuple(notes)}
-    record = scene_record(photo, name, "photo", "relative", frames=[], **about)
-    pictures = _Pictures(sharp, synthetic.inv_depth, synthetic.inv_depth, synthetic.surfaces)
-    return _write_scene(record, pictures, out_root, frames, rng)
+    return _write(out_root, photo, "photo", "relative", shots, scene.surfaces, rng, sharp, scene.inv_depth, **about)

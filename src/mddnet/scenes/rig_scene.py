@@ -233,20 +233,19 @@ def build_rig_scene(folder: Path, out_root: Path) -> SceneRecord:
     noise = calibration.depth.relative_noise[rows, columns]
     confidence = np.where(np.isfinite(depth_mm), np.clip(1 - noise / MAX_RELATIVE_NOISE, 0, 1), 0).astype(np.float32)
     kappa = float(calibration.law.aperture_px * calibration.reference_m)
-    record = store.scene_record(
+    return store.write_scene(
+        out_root,
         rig,
-        rig.scene,
         "rig",
         "1/m",
-        frames=[FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(calibration.u_focus)],
-        confidence="confidence.png",
+        [FrameRecord(f"frame_{i:03d}.jpg", float(u), kappa) for i, u in enumerate(calibration.u_focus)],
+        (pixels[rows, columns] for pixels in calibration.aligned_frames()),
+        sharp,
+        (1000.0 / depth_mm).astype(np.float32),
+        confidence,
         lens=Lens(focal_mm=rig.focal_mm, f_number=rig.f_number, pixel_um=rig.pixel_um),
         measures=_measures(calibration, depth_mm),
     )
-    frames = (pixels[rows, columns] for pixels in calibration.aligned_frames())
-    inv_depth = (1000.0 / depth_mm).astype(np.float32)
-    store.replace_scene(out_root / rig.scene, record, frames, sharp, inv_depth, confidence)
-    return record
 
 
 def _measures(calibration: RigCalibration, depth_mm: Float32Array) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mddnet.captures.rgbd import RgbdFrame
 from mddnet.errors import RejectedScene
-from mddnet.scenes.store import scene_name, scene_record, write_image, write_inv_depth, write_scene_json
+from mddnet.scenes.store import write_scene
 from mddnet.types import FrameRecord, SceneRecord
 
 LEAST_POINTS = 50
@@ -25,17 +25,6 @@ def build_multiview_scene(capture: RgbdFrame, out_root: Path) -> SceneRecord:
         raise RejectedScene(f"image {image.shape[:2]} and depth {inv_depth.shape} differ in size")
     if points < LEAST_POINTS:
         raise RejectedScene(f"{points} points of known depth; expected at least {LEAST_POINTS}")
-    record = scene_record(
-        capture,
-        scene_name(capture.name),
-        "multiview",
-        capture.unit,
-        frames=[FrameRecord("sharp.jpg", u_focus=1.0, kappa_px=0.0)],
-        measures={"points": float(points)},
-    )
-    folder = out_root / record.name
-    folder.mkdir(parents=True, exist_ok=True)
-    write_image(folder / record.sharp, image)
-    write_inv_depth(folder / record.inv_depth, inv_depth, record.unit)
-    write_scene_json(folder, record)
-    return record
+    frame = FrameRecord("sharp.jpg", u_focus=1.0, kappa_px=0.0)
+    about = (out_root, capture, "multiview", capture.unit)
+    return write_scene(*about, [frame], [image], image, inv_depth, sharp_quality=95, measures={"points": float(points)})

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -50,11 +49,6 @@ class CodedMap:
     unit: str
     low: float
     step: float
-
-
-def scene_name(name: str) -> str:
-    """A safe folder name: other characters than letters, digits, dot, dash and underscore are replaced."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "_"
 
 
 def write_inv_depth(path: Path, inv_depth: Float32Array, unit: InvDepthUnit) -> float:
@@ -120,12 +114,17 @@ def read_inv_depth(path: Path) -> Float32Array:
     return found.values
 
 
-def write_image(path: Path, image: UInt8Array, quality: int = 95) -> None:
-    """Write an 8-bit image, (H, W, 3) or (H, W), as PNG or JPEG (4:4:4, since colour fringes are a cue) by suffix."""
+def write_image(path: Path, image: UInt8Array | bytes, quality: int = 95) -> None:
+    """Write an 8-bit image, (H, W, 3) or (H, W), as PNG or JPEG (4:4:4, since colour fringes are a cue) by suffix.
+
+    The bytes of an encoded image are written as they are.
+    """
+    if isinstance(image, bytes):
+        return atomic_write(path, lambda stream: stream.write(image))
     picture = Image.fromarray(image)
     jpeg = {"format": "JPEG", "quality": quality, "subsampling": 0}
     options: dict[str, Any] = {"format": "PNG"} if path.suffix == ".png" else jpeg
-    atomic_write(path, lambda stream: picture.save(stream, **options))
+    return atomic_write(path, lambda stream: picture.save(stream, **options))
 
 
 def read_image(path: Path) -> UInt8Array:
@@ -142,16 +141,6 @@ def read_confidence(folder: Path, record: SceneRecord) -> Float32Array | None:
         return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255.0)
 
 
-def scene_record(
-    capture: CaptureDescription | ListedCapture, name: str, kind: str, unit: InvDepthUnit, **fields: Any
-) -> SceneRecord:
-    """The record of a scene with real frames unless ``fields`` say otherwise, and with the usual file names."""
-    about = {"location": capture.location, "source": capture.source, "licence": capture.licence}
-    noted = capture.remarks() if isinstance(capture, CaptureDescription) else ()
-    usual = {"provenance": "real", "sharp": "sharp.jpg", "inv_depth": "inv_depth.png", "remarks": noted}
-    return SceneRecord(name=name, capture=kind, unit=unit, **{**about, **usual, **fields})
-
-
 def write_scene_json(folder: Path, record: SceneRecord) -> None:
     """Write ``scene.json``; must be the last file, since it marks the scene as complete."""
     fields = {"place" if name == "location" else name: value for name, value in asdict(record).items()}
@@ -160,27 +149,49 @@ def write_scene_json(folder: Path, record: SceneRecord) -> None:
     atomic_write_text(folder / "scene.json", text)
 
 
-def replace_scene(
-    folder: Path,
-    record: SceneRecord,
-    frames: Iterable[UInt8Array],
+def write_scene(
+    out_root: Path,
+    capture: CaptureDescription | ListedCapture,
+    kind: str,
+    unit: InvDepthUnit,
+    frames: Sequence[FrameRecord],
+    images: Iterable[UInt8Array | bytes],
     sharp: UInt8Array,
     inv_depth: Float32Array,
-    confidence: Float32Array,
-) -> None:
-    """Write a scene of a real capture, replacing an older one; ``scene.json`` is written last.
+    confidence: Float32Array | None = None,
+    sharp_quality: int = 97,
+    **fields: Any,
+) -> SceneRecord:
+    """Write the scene of a capture below ``out_root``, replacing an older one; ``scene.json`` is written last.
 
-    ``frames`` are in the order of ``record.frames``; images are uint8 sRGB, maps (H, W), the confidence in [0, 1].
+    ``images`` are those of ``frames``, encoded or uint8 sRGB like ``sharp``; maps are (H, W), the confidence in [0, 1].
+    The frames are real and the remarks those of the capture, unless ``fields`` of the record say otherwise.
     """
+    record = SceneRecord(
+        name=capture.scene,
+        location=capture.location,
+        capture=kind,
+        source=capture.source,
+        licence=capture.licence,
+        unit=unit,
+        frames=frames,
+        sharp="sharp.jpg",
+        inv_depth="inv_depth.png",
+        confidence=None if confidence is None else "confidence.png",
+        **{"provenance": "real", "remarks": capture.remarks() if isinstance(capture, CaptureDescription) else ()}
+        | fields,
+    )
+    folder = out_root / record.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for entry, image in zip(record.frames, frames, strict=True):
+    for entry, image in zip(frames, images, strict=True):
         write_image(folder / entry.file, image)
-    write_image(folder / record.sharp, sharp, quality=97)
-    write_inv_depth(folder / record.inv_depth, inv_depth, record.unit)
-    if record.confidence is not None:
-        write_image(folder / record.confidence, np.rint(confidence * 255).astype(np.uint8))
+    write_image(folder / record.sharp, sharp, sharp_quality)
+    write_inv_depth(folder / record.inv_depth, inv_depth, unit)
+    if confidence is not None:
+        write_image(folder / "confidence.png", np.rint(confidence * 255).astype(np.uint8))
     write_scene_json(folder, record)
+    return record
 
 
 def _inside(folder: Path, name: object) -> str:

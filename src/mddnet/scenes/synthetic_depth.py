@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2, vq
 
 from mddnet.color import linear_from_srgb8
-from mddnet.scenes.render import Surface, hidden_surface, render_surfaces
+from mddnet.scenes.render import Surface, render_surfaces, with_hidden
 from mddnet.types import BoolArray, Float32Array, UInt8Array
 
 Outline = Literal["ellipse", "polygon", "blob", "segment"]
@@ -211,10 +211,5 @@ def synthetic_scene(
         coverage = np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.6), dtype=np.float32)
         coverage[coverage < 0.02] = 0.0
         surfaces.append(Surface(linear, relative(depth), coverage))
-    ground_linear = linear_from_srgb8(srgb8)
-    whole = np.ones((height, width), dtype=np.float32)
-    surfaces.append(Surface(ground_linear, relative(ground), whole))
-    behind = hidden_surface(ground_linear, relative(ground), OCCLUSION_JUMP, HIDDEN_REACH_PX)
-    if behind is not None:
-        surfaces.append(behind)
+    surfaces += with_hidden(linear_from_srgb8(srgb8), relative(ground), OCCLUSION_JUMP, HIDDEN_REACH_PX)
     return SyntheticScene(tuple(surfaces), relative(top), len(pieces))
