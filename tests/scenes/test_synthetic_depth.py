@@ -63,11 +63,6 @@ def test_outlines_have_a_useful_size(outline: Outline) -> None:
     assert all(0.008 < m.mean() < 0.7 for m in found)
 
 
-def test_segment_outline_needs_labels() -> None:
-    with pytest.raises(ValueError, match="without labels"):
-        random_outline((20, 20), "segment", np.random.default_rng(0))
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_scene_is_relative_and_its_sharp_image_shows_the_nearest_surface(seed: int) -> None:
     photo, other = patchwork(seed), patchwork(seed + 100)

@@ -51,6 +51,7 @@ class Description(BaseModel):
 
 
 Model = TypeVar("Model", bound=Description)
+Capture = TypeVar("Capture", bound="CaptureDescription")
 
 
 def parse(model: type[Model], path: Path, data: object, within: str = "") -> Model:
@@ -78,13 +79,15 @@ def _message(error: ValidationError, within: str, known: Iterable[str]) -> str:
     return f"{field} is {display(first['input'])}; expected {expected}" if field else expected
 
 
-def read_capture(model: type[Model], folder: Path, kind: str) -> Model:
-    """Read and validate ``capture.json``, whose ``kind`` must be as given; sets the field ``folder``."""
+def read_capture(model: type[Capture], folder: Path, kind: str) -> Capture:
+    """Read and validate ``capture.json``, whose ``kind`` must be as given, and the headers of all its images."""
     path = folder / "capture.json"
     data = read_json_object(path, f"expected the JSON description of a capture of kind {kind}")
     if data.get("kind") != kind:
         raise CaptureError(f'{path}: kind is {display(data.get("kind"))}; expected "{kind}"')
-    return parse(model, path, {**data, "folder": folder})
+    capture = parse(model, path, {**data, "folder": folder})
+    assert capture.size  # reads the headers
+    return capture
 
 
 def _text(value: object, empty: bool = False) -> str:

@@ -149,9 +149,7 @@ class FramesOnDisk(Sequence[UInt8Array]):
 
 def read_focal_stack(folder: Path) -> FocalStack:
     """Read and validate ``capture.json`` of a focal stack and the headers of its frames; CaptureError if invalid."""
-    stack = read_capture(FocalStack, folder, "focal_stack")
-    assert stack.size  # reads the headers of all frames
-    return stack
+    return read_capture(FocalStack, folder, "focal_stack")
 
 
 def common_size(frame_files: tuple[Path, ...]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import cv2
@@ -20,15 +21,15 @@ NOISE_FRAMES = 4  # frames, at least, whose mean light tells the noise; fewer on
 FLAT = 1e-9  # sharpness below which no frame is sharper than another
 
 
-def fuse(linear_frames: Iterable[Float32Array], index: Float32Array) -> Float32Array:
-    """All-in-focus image of N frames of linear light: mixture of the two around ``index``, (H, W), 0..N-1, finite."""
-    return _fused(enumerate(linear_frames), index)
+def fuse(
+    linear_frames: Iterable[Float32Array], index: Float32Array, numbers: Iterable[int] | None = None
+) -> Float32Array:
+    """All-in-focus image of N frames of linear light: mixture of the two around ``index``, (H, W), 0..N-1, finite.
 
-
-def _fused(numbered: Iterable[tuple[int, Float32Array]], index: Float32Array) -> Float32Array:
-    """:func:`fuse` of frames with their numbers; those that no pixel needs may be missing."""
+    With the ``numbers`` of the frames, those that no pixel needs may be missing.
+    """
     sharp: Float32Array | None = None
-    for i, frame in numbered:
+    for i, frame in zip(itertools.count() if numbers is None else numbers, linear_frames, strict=False):
         if sharp is None:
             sharp = np.zeros_like(frame)
         weight = np.clip(1 - np.abs(index - i), 0, None).astype(np.float32)
@@ -115,8 +116,8 @@ def fuse_parts(
         frames = _Part(linear_part, count, *outer)
         at = index[tuple(outer)]
         best = sharpest_nearby(frames, at) if sharpest else at
-        needed = ((i, frames[i]) for i in _around(best, count, 0))
-        fused[tuple(target)] = _fused(needed, best)[tuple(inner)]
+        needed = _around(best, count, 0)
+        fused[tuple(target)] = fuse((frames[i] for i in needed), best, needed)[tuple(inner)]
 
     corners = [(y, x) for y in range(0, height, tile_px) for x in range(0, width, tile_px)]
     with worker_threads(threads) as pool:

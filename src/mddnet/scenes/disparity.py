@@ -29,6 +29,8 @@ AXES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
 }
 """Orientations of a grid, up to the common sign that occlusion determines: name -> step of a row, of a column."""
 
+SMOOTHNESS = 0.3  # weight of the differences of neighbours against the data
+MIN_CONFIDENCE = 0.2
 COST_CAP = 0.12  # truncation of the colour difference (sRGB in [0, 1]), for occluded points
 
 
@@ -51,15 +53,6 @@ class ViewGrid:
         keep = np.flatnonzero(chosen)
         centre = int(np.flatnonzero(keep == self.centre)[0])
         return ViewGrid(self.images[keep], self.positions[keep], self.offsets_px[keep], self.gains[keep], centre)
-
-
-@dataclass(frozen=True, slots=True)
-class Orientation:
-    """Directions of rows and columns: one of :data:`AXES`, its mean matching cost, and that of the second best."""
-
-    name: str
-    cost: float
-    runner_up_cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +177,10 @@ def subpixel_argmin(costs: Float32Array, planes: NDArray[np.float64]) -> Float32
     return (planes[0] + refined * (planes[1] - planes[0])).astype(np.float32)
 
 
-def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array, strength: float = 0.3) -> Float32Array:
+def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array) -> Float32Array:
     """Fill and smooth a finite (H, W) map along the edges of an (H, W, 3) image by weighted least squares.
 
-    Minimises sum w (s - v)^2 + strength * sum over neighbours a (s_i - s_j)^2 with a = 1 / (1 + (|difference of the
+    Minimises sum w (s - v)^2 + 0.3 * sum over neighbours a (s_i - s_j)^2 with a = 1 / (1 + (|difference of the
     guide| / 0.02)^2) (Farbman et al., SIGGRAPH 2008, eq. 1, with confidence as the weight of the data).
     """
     height, width = values.shape
@@ -196,7 +189,7 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
     i = np.concatenate([index[1:].ravel(), index[:, 1:].ravel()])
     j = np.concatenate([index[:-1].ravel(), index[:, :-1].ravel()])
     steps = np.concatenate([np.abs(np.diff(guide, axis=axis)).max(axis=2).ravel() for axis in (0, 1)])
-    a = strength / (1 + (steps / 0.02) ** 2) + 1e-5
+    a = SMOOTHNESS / (1 + (steps / 0.02) ** 2) + 1e-5
     trust = weights.astype(np.float64).ravel() + 1e-6
     diagonal = trust + np.bincount(i, a, count) + np.bincount(j, a, count)
     at = (np.concatenate([i, j]), np.concatenate([j, i]))
@@ -208,8 +201,11 @@ def smooth_map(values: Float32Array, weights: Float32Array, guide: Float32Array,
 
 def find_orientation(
     images: Float32Array, rows: int, cols: int, centre: tuple[int, int], search_px: float = 16.0
-) -> Orientation:
-    """Directions of rows and columns, up to the common sign, by which the views, (N, H, W, 3), agree at the centre."""
+) -> tuple[str, float]:
+    """Directions of rows and columns, up to the common sign, by which the views, (N, H, W, 3), agree at the centre.
+
+    Returns one of :data:`AXES`, and its mean matching cost over that of the second best.
+    """
     reference = images[centre[0] * cols + centre[1]]
     texture = texture_strength(reference)
     textured = texture >= np.quantile(texture, 0.6)
@@ -237,7 +233,7 @@ def find_orientation(
             f"the order of the views is ambiguous: {name!r} costs {lowest:.4f}, {other!r} {runner_up:.4f}, "
             "expected a difference of 5 %"
         )
-    return Orientation(name, lowest, runner_up)
+    return name, lowest / runner_up
 
 
 def find_range(grid: ViewGrid, search_px: float = 16.0) -> tuple[float, float]:
@@ -355,10 +351,10 @@ def view_error(grid: ViewGrid, disparity: Float32Array) -> float:
     return float(np.mean(errors))
 
 
-def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float = 0.2) -> DisparityMap:
+def disparity_map(grid: ViewGrid, low: float, high: float) -> DisparityMap:
     """Disparity of the central view by occlusion-aware plane sweep, semi-global smoothing and edge-aware filling.
 
-    The search is from ``low`` to ``high``, pixels per view; below ``min_confidence`` it is unknown (NaN). The
+    The search is from ``low`` to ``high``, pixels per view; below ``MIN_CONFIDENCE`` it is unknown (NaN). The
     confidence is the product of the agreement of two disjoint halves of the views and the contrast of the matching
     cost.
     """
@@ -390,7 +386,7 @@ def disparity_map(grid: ViewGrid, low: float, high: float, min_confidence: float
     )
     confidence = np.clip(cv2.blur(confidence, (5, 5)), 0, 1).astype(np.float32)
     # Where filled and matched values differ, the pixel is between two surfaces.
-    known = (confidence >= min_confidence) & (np.abs(filled - matched) <= 2 * step)
+    known = (confidence >= MIN_CONFIDENCE) & (np.abs(filled - matched) <= 2 * step)
     disparity = np.where(known, filled, np.float32(np.nan)).astype(np.float32)
     return DisparityMap(disparity, filled, confidence)
 

@@ -258,7 +258,7 @@ def _depth_round(
     depths_px = np.interp(
         np.arange(0, len(encoded) - 1 + 0.5 / finer, 1 / finer), np.arange(len(encoded)), positions_px
     )
-    cost = kappa_fit.rerender_cost(encoded, bank, positions_px, depths_px=depths_px)
+    cost = kappa_fit.rerender_cost(encoded, bank, positions_px, depths_px)
     squares = [np.minimum((f - bank.encoded[0]) ** 2, kappa_fit.ERROR_CAP**2) for f in encoded]
     depth = depth_from_cost(cost, np.asarray(np.mean(squares, axis=0, dtype=np.float32)), srgb_from_linear(sharp))
     return replace(depth, index=depth.index / np.float32(finer))

@@ -182,22 +182,20 @@ def rerender_cost(
     frames: Sequence[Float32Array],
     bank: BlurBank,
     positions_px: NDArray[np.floating],
-    cap: float = ERROR_CAP,
     depths_px: NDArray[np.floating] | None = None,
 ) -> Float32Array:
     """(M, H, W) cost of M depths at every pixel: mean squared re-rendering error over the N frames.
 
-    These are (H, W) sRGB-encoded luminance; ``cap`` limits the error of a frame, and so the effect of moving objects.
+    These are (H, W) sRGB-encoded luminance; a cap limits the error of a frame, and so the effect of moving objects.
     ``depths_px`` are the positions of the depths, by default those of the frames.
     """
-    count = len(frames)
     depths_px = positions_px if depths_px is None else depths_px
     cost = np.zeros((len(depths_px), *frames[0].shape), dtype=np.float32)
     lower, share = between_discs(bank.diameters_px, np.abs(positions_px[:, None] - depths_px[None, :]))
-    for i in range(count):
+    for i, frame in enumerate(frames):
         for j in range(len(depths_px)):
             low, t = lower[i, j], np.float32(share[i, j])
-            error = frames[i] - bank.encoded[low]
+            error = frame - bank.encoded[low]
             error -= t * (bank.encoded[low + 1] - bank.encoded[low])
-            cost[j] += np.minimum(error * error, np.float32(cap * cap))
-    return np.asarray(cost / np.float32(count), dtype=np.float32)
+            cost[j] += np.minimum(error * error, np.float32(ERROR_CAP**2))
+    return np.asarray(cost / np.float32(len(frames)), dtype=np.float32)

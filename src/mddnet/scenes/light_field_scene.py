@@ -150,8 +150,8 @@ def _views(field: LightField, reach: int) -> tuple[Float32Array, int, int, tuple
 def measure_field(field: LightField) -> MeasuredField:
     """Find the order of the views, sign and map of the disparity, and positions; RejectedScene if one is ambiguous."""
     images, rows, cols, centre = _views(field, 1)
-    orientation = find_orientation(images, rows, cols, centre)
-    low, high = find_range(view_grid(images, grid_positions(rows, cols, centre, orientation.name)))
+    axes, cost_ratio = find_orientation(images, rows, cols, centre)
+    low, high = find_range(view_grid(images, grid_positions(rows, cols, centre, axes)))
     furthest = max(abs(low), abs(high))
     reach = min(
         min(field.rows, field.cols) / 2,
@@ -163,7 +163,7 @@ def measure_field(field: LightField) -> MeasuredField:
             f"the views are too far apart: {furthest:.1f} px per view allow {reach:.2f} views, expected >= 1"
         )
     images, rows, cols, centre = _views(field, int(np.ceil(reach - 0.5)))
-    grid = view_grid(images, grid_positions(rows, cols, centre, orientation.name))
+    grid = view_grid(images, grid_positions(rows, cols, centre, axes))
     depth = disparity_map(grid.within(2), low, high)
     vote = occlusion_vote(grid.within(2) if high - low > 2 else grid, depth.filled)
     if max(vote, 1 - vote) < LEAST_VOTE:
@@ -179,7 +179,7 @@ def measure_field(field: LightField) -> MeasuredField:
     off_grid = float(np.sqrt(((fitted.positions - grid.positions) ** 2).mean()))
     if view_error(fitted, depth.disparity) < view_error(grid, depth.disparity):
         grid = fitted
-    clear = {"near_vote": vote, "order_cost_ratio": orientation.cost / orientation.runner_up_cost}
+    clear = {"near_vote": vote, "order_cost_ratio": cost_ratio}
     return MeasuredField(grid, disparity_map(grid, low, high), reach, clear | {"views_off_grid": off_grid})
 
 

@@ -26,7 +26,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.optimize import brentq
 
-from mddnet.color import linear_from_srgb8, srgb8_from_linear
+from mddnet.color import srgb8_from_linear
 from mddnet.types import Float32Array, UInt8Array
 
 MAX_COC_PX = 128.0  # largest CoC that is rendered; larger kernels are slow, and training does not need them
@@ -394,26 +394,6 @@ def decode_jpeg(data: bytes) -> UInt8Array:
     """Decode a JPEG file in memory to (H, W, 3) uint8."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def render_defocus(
-    sharp_srgb8: UInt8Array,
-    signed_defocus_px: Float32Array,
-    flaws: LensFlaws | None = None,
-    camera: Camera | None = None,
-    seed: int = 0,
-    jump_px: float = 1.5,
-) -> UInt8Array:
-    """Render a photo, (H, W, 3) uint8 sRGB, from a sharp one and its signed CoC; ``jump_px`` makes occlusion edges."""
-    shape = signed_defocus_px.shape
-    if sharp_srgb8.dtype != np.uint8 or sharp_srgb8.shape != (*shape, 3):
-        raise ValueError(
-            f"photo {sharp_srgb8.shape} {sharp_srgb8.dtype}, defocus {shape}; expected (H, W, 3) uint8 and (H, W)"
-        )
-    if not np.isfinite(signed_defocus_px).all():
-        raise ValueError("signed defocus holds NaN or infinity; expected finite values (complete the depth map first)")
-    linear = linear_from_srgb8(sharp_srgb8)
-    return develop(defocused_light(linear, signed_defocus_px, flaws, jump_px), camera or Camera(), seed)
 
 
 def defocused_light(

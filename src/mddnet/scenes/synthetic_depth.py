@@ -90,7 +90,7 @@ def segments(srgb8: UInt8Array, count: int, rng: np.random.Generator) -> NDArray
 
 
 def random_outline(
-    shape: tuple[int, int], outline: Outline, rng: np.random.Generator, labels: NDArray[np.int32] | None = None
+    shape: tuple[int, int], outline: Outline, rng: np.random.Generator, labels: NDArray[np.int32]
 ) -> BoolArray | None:
     """A random (H, W) mask of a kind, or None if its size is not useful; a segment is made of ``labels``."""
     height, width = shape
@@ -98,8 +98,6 @@ def random_outline(
     mask = np.zeros(shape, dtype=np.uint8)
     centre = np.array([rng.uniform(0, width), rng.uniform(0, height)])
     if outline == "segment":
-        if labels is None:
-            raise ValueError("outline 'segment' without labels; expected the labels of segments()")
         sizes = np.bincount(labels.ravel())
         fit = np.flatnonzero((sizes > MIN_PIECE_SHARE * labels.size) & (sizes < MAX_PIECE_SHARE * labels.size))
         if not len(fit):
