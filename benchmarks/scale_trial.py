@@ -48,7 +48,7 @@ from mddnet.loss.total import total_loss
 from mddnet.model.network import MDDNet
 from mddnet.scenes.build import build_scenes
 from mddnet.scenes.plan import plan_build
-from mddnet.scenes.render import disc_kernel
+from mddnet.scenes.render import psf_kernel
 from mddnet.scenes.shard_source import count_samples
 from mddnet.scenes.shards_write import plan_shards, write_shards
 from mddnet.scenes.store import read_image
@@ -164,7 +164,7 @@ class Bank:
         discs = [self.step_px * k for k in range(int(np.ceil(largest_px / self.step_px)) + 2)]
         self.shape = sharp.shape
         self.pictures = np.stack(
-            [cv2.filter2D(sharp, -1, disc_kernel(d), borderType=cv2.BORDER_REFLECT_101).reshape(-1, 3) for d in discs]
+            [cv2.filter2D(sharp, -1, psf_kernel(d), borderType=cv2.BORDER_REFLECT_101).reshape(-1, 3) for d in discs]
         )
 
     def blurred(self, diameter_px: NDArray[np.floating]) -> NDArray[np.float32]:

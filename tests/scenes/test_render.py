@@ -20,7 +20,6 @@ from mddnet.scenes.render import (
     decode_jpeg,
     defocused_light,
     develop,
-    disc_kernel,
     encode_jpeg,
     hidden_surface,
     layer_defocus_px,
@@ -66,7 +65,7 @@ def variance_per_axis(kernel: Float32Array) -> tuple[float, float]:
 
 @pytest.mark.parametrize("diameter_px", [0.5, 1.0, 2.0, 3.7, 8.0, 24.0, 60.0])
 def test_convention_disc_has_variance_of_diameter_squared_over_sixteen(diameter_px: float) -> None:
-    kernel = disc_kernel(diameter_px)
+    kernel = psf_kernel(diameter_px)
     assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
     assert kernel.shape[0] % 2 == 1
     for variance in variance_per_axis(kernel):
@@ -75,14 +74,14 @@ def test_convention_disc_has_variance_of_diameter_squared_over_sixteen(diameter_
 
 def test_small_disc_by_hand() -> None:
     # Variance 1/16 for c = 1: four neighbours at distance 1 carry 1/32 each.
-    kernel = disc_kernel(1.0)
+    kernel = psf_kernel(1.0)
     assert kernel.shape == (3, 3)
     assert kernel[1, 0] + 2 * kernel[0, 0] == pytest.approx(1 / 32, abs=1e-3)
-    np.testing.assert_array_equal(disc_kernel(0.0), [[1.0]])
+    np.testing.assert_array_equal(psf_kernel(0.0), [[1.0]])
 
 
 def test_large_disc_is_flat_inside_and_empty_outside() -> None:
-    kernel = disc_kernel(20.0)
+    kernel = psf_kernel(20.0)
     centre = kernel.shape[0] // 2
     assert kernel[centre, centre] == pytest.approx(1 / (np.pi * 100), rel=0.01)
     y, x = np.mgrid[: kernel.shape[0], : kernel.shape[1]] - centre
@@ -141,7 +140,7 @@ def test_layers_ascend_for_awkward_ranges(low: float, high: float) -> None:
 @pytest.mark.parametrize("c", [0.0, 3.0, -7.3, 15.0])
 def test_uniform_defocus_is_plain_disc_convolution(c: float) -> None:
     photo = texture_photo()
-    expected = cv2.filter2D(linear_from_srgb8(photo), -1, disc_kernel(abs(c)), borderType=cv2.BORDER_REFLECT)
+    expected = cv2.filter2D(linear_from_srgb8(photo), -1, psf_kernel(abs(c)), borderType=cv2.BORDER_REFLECT)
     got = render_defocus(photo, np.full(photo.shape[:2], c, dtype=np.float32))
     assert np.abs(got.astype(int) - srgb8_from_linear(expected).astype(int)).max() <= 1
 

@@ -9,7 +9,7 @@ from tests.support.made_focal_stack import textured
 
 from mddnet.color import linear_from_srgb8
 from mddnet.errors import RejectedScene
-from mddnet.scenes.render import disc_kernel
+from mddnet.scenes.render import psf_kernel
 from mddnet.scenes.rig_calibrate import (
     RigLaw,
     RigSweep,
@@ -41,7 +41,7 @@ def wedge(frames: int = 12, noise: float = 0.004, texture: bool = True, u_high: 
         frame = np.zeros((HEIGHT, WIDTH), np.float32)
         for k in range(6):
             c = LAW.aperture_px * (reference + LAW.offset_mm) / 1000.0 * abs(u_focus - np.linspace(U_LOW, u_high, 6)[k])
-            blurred = cv2.filter2D(light.astype(np.float32), cv2.CV_32F, disc_kernel(c), borderType=cv2.BORDER_REFLECT)
+            blurred = cv2.filter2D(light.astype(np.float32), cv2.CV_32F, psf_kernel(c), borderType=cv2.BORDER_REFLECT)
             frame[:, slab == k] = blurred[:, slab == k]
         stack.append((frame + noise * rng.standard_normal(frame.shape)).astype(np.float32))
     inv_depth = np.broadcast_to(u, (HEIGHT, WIDTH)).astype(np.float32).copy()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mddnet.color import linear_from_srgb8, srgb8_from_linear
-from mddnet.scenes.render import disc_kernel
+from mddnet.scenes.render import psf_kernel
 from mddnet.types import Float32Array, UInt8Array
 
 
@@ -59,7 +59,7 @@ def made_stack(
         frame = np.zeros_like(linear)
         for k, i in enumerate(at):
             diameter = abs(float(np.interp(i, np.arange(count), positions_px)) - float(x))
-            blurred = cv2.filter2D(linear, cv2.CV_32F, disc_kernel(diameter), borderType=cv2.BORDER_REFLECT_101)
+            blurred = cv2.filter2D(linear, cv2.CV_32F, psf_kernel(diameter), borderType=cv2.BORDER_REFLECT_101)
             frame[:, slab == k] = blurred[:, slab == k]
         frames.append(srgb8_from_linear(frame))
     return MadeStack(sharp, index, frames)

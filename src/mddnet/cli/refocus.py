@@ -161,7 +161,8 @@ def _read(path: Path, f_number: float | None, linear: bool, max_pixels: int | No
     from dataclasses import replace
 
     from mddnet.errors import ImageError
-    from mddnet.photo.reader import read_photo, replaced_lens
+    from mddnet.photo.lens_facts import replaced_lens
+    from mddnet.photo.reader import read_photo
     from mddnet.photo.video import is_video
     from mddnet.types import Lens
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.ExifTags import IFD
 
 from mddnet.cores import worker_threads
 from mddnet.errors import ImageError, MddnetError
 from mddnet.focus_stack import Step
-from mddnet.photo.lens_facts import EXIF_IFD
 from mddnet.photo.reader import DAMAGED_EXIF, photo_header, read_photo
 from mddnet.photo.video import frame_count, is_video, video_frames
 from mddnet.scenes.frame_file import FrameFile
@@ -215,7 +215,7 @@ def _taken(path: Path) -> str:
     """EXIF's time in a form that sorts; "" without."""
     try:
         with Image.open(path) as image:
-            tags = image.getexif().get_ifd(EXIF_IFD)
+            tags = image.getexif().get_ifd(IFD.Exif)
     except (*DAMAGED_EXIF, Image.DecompressionBombError):
         return ""
     taken = str(tags.get(TAG_TAKEN, ""))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-TAG_CUSTOM_RENDERED = 0xA401
+from PIL.ExifTags import Base
+
 PORTRAITS = (7, 8)
 """Apple's values of CustomRendered for portraits, with and without HDR."""
 XMP_SIGNS = {
@@ -25,8 +26,8 @@ def computed_bokeh(tags: Mapping[int, object], xmp: object) -> str:
         tags: of the EXIF IFD.
         xmp: the XMP packet, bytes or text; anything else is ignored.
     """
-    if tags.get(TAG_CUSTOM_RENDERED) in PORTRAITS:
-        return f"a portrait mode (EXIF CustomRendered {tags[TAG_CUSTOM_RENDERED]})"
+    if tags.get(Base.CustomRendered) in PORTRAITS:
+        return f"a portrait mode (EXIF CustomRendered {tags[Base.CustomRendered]})"
     packet = xmp.encode(errors="replace") if isinstance(xmp, str) else xmp
     if not isinstance(packet, bytes):
         return ""

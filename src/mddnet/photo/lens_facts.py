@@ -10,23 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from mddnet.optics import focus_z_from_sensor_plane_m
 from mddnet.photo.sensor_table import Sensor, camera_of, pitch_of_sensor, sensor_of
 from mddnet.types import Lens
-
-EXIF_IFD = 0x8769
-TAG_MODEL = 0x0110
-TAG_F_NUMBER = 0x829D
-TAG_SUBJECT_DISTANCE = 0x9206
-TAG_FOCAL_LENGTH = 0x920A
-TAG_PIXEL_X_DIMENSION = 0xA002
-TAG_PIXEL_Y_DIMENSION = 0xA003
-TAG_FOCAL_PLANE_X_RESOLUTION = 0xA20E
-TAG_FOCAL_PLANE_RESOLUTION_UNIT = 0xA210
-TAG_DIGITAL_ZOOM_RATIO = 0xA404
-TAG_FOCAL_LENGTH_35MM = 0xA405
-TAG_ORIENTATION = 0x0112
 
 UNIT_UM = {2: 25400.0, 3: 10000.0, 4: 1000.0, 5: 1.0}
 """Micrometres per FocalPlaneResolutionUnit: inch, centimetre, and the non-standard millimetre and micrometre."""
@@ -43,8 +31,8 @@ TABLE_DISAGREEMENT = 1.25
 
 def tags_of_exif(exif: Image.Exif) -> dict[int, object]:
     """The tags of the EXIF IFD, with the camera's model and the orientation."""
-    tags: dict[int, object] = {**exif.get_ifd(EXIF_IFD)}
-    return tags | {tag: exif[tag] for tag in (TAG_MODEL, TAG_ORIENTATION) if tag in exif}
+    tags: dict[int, object] = {**exif.get_ifd(IFD.Exif)}
+    return tags | {tag: exif[tag] for tag in (Base.Model, Base.Orientation) if tag in exif}
 
 
 def lens_of_tags(tags: Mapping[int, object], width: int, height: int, given: Lens | None, notes: list[str]) -> Lens:
@@ -56,17 +44,17 @@ def lens_of_tags(tags: Mapping[int, object], width: int, height: int, given: Len
     lens = given or Lens()
     focal_mm, f_number, pixel_um, focus_m = lens.focal_mm, lens.f_number, lens.pixel_um, lens.focus_m
     if focal_mm is None:
-        focal_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", notes)
+        focal_mm = _plausible(tags, Base.FocalLength, "focal length", 0.5, 5000.0, "mm", notes)
     if f_number is None:
-        f_number = _plausible(tags, TAG_F_NUMBER, "f-number", 0.5, 128.0, "", notes)
+        f_number = _plausible(tags, Base.FNumber, "f-number", 0.5, 128.0, "", notes)
     if focus_m is None:
         focus_m = _focus_m(tags, focal_mm, notes)
     camera = given if isinstance(given, CameraLens) and given.camera is not None else None
     if pixel_um is None and camera is None:
         # The camera's own focal length belongs to its sensor and to its 35 mm equivalent.
-        own_mm = _plausible(tags, TAG_FOCAL_LENGTH, "focal length", 0.5, 5000.0, "mm", [])
+        own_mm = _plausible(tags, Base.FocalLength, "focal length", 0.5, 5000.0, "mm", [])
         own_mm = focal_mm if own_mm is None else own_mm
-        pixel_um = _pixel_um(tags, sensor_of(tags.get(TAG_MODEL), own_mm), own_mm, width, height, notes)
+        pixel_um = _pixel_um(tags, sensor_of(tags.get(Base.Model), own_mm), own_mm, width, height, notes)
     known = Lens(focal_mm, f_number, pixel_um, focus_m)
     return known if camera is None else camera.added_to(known, width, height, notes)
 
@@ -144,7 +132,7 @@ def _plausible(
 
 
 def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str]) -> float | None:
-    raw = tags.get(TAG_SUBJECT_DISTANCE)
+    raw = tags.get(Base.SubjectDistance)
     value = _number(raw)
     # a numerator of FFFFFFFF means infinity, also if the fraction was reduced
     numerator = raw[0] if isinstance(raw, tuple) and raw else getattr(raw, "numerator", None)
@@ -152,7 +140,7 @@ def _focus_m(tags: Mapping[int, object], focal_mm: float | None, notes: list[str
         return math.inf
     if value == 0:
         return None  # zero is "unknown" by the standard
-    focus_m = _plausible(tags, TAG_SUBJECT_DISTANCE, "subject distance", 0.005, 1e5, "m", notes)
+    focus_m = _plausible(tags, Base.SubjectDistance, "subject distance", 0.005, 1e5, "m", notes)
     if focus_m is not None and focal_mm is not None:
         try:
             focus_z_from_sensor_plane_m(focus_m, focal_mm)
@@ -170,23 +158,23 @@ def _pixel_um(
     The table also checks the resolution: EXIF's pixel dimensions may be those of a smaller copy.
     """
     resolution = _plausible(
-        tags, TAG_FOCAL_PLANE_X_RESOLUTION, "focal plane resolution", 1e-3, 1e6, "pixels per unit", notes
+        tags, Base.FocalPlaneXResolution, "focal plane resolution", 1e-3, 1e6, "pixels per unit", notes
     )
     focal_35mm = None
-    if tags.get(TAG_FOCAL_LENGTH_35MM) != 0:  # zero is "unknown" by the standard
-        focal_35mm = _plausible(tags, TAG_FOCAL_LENGTH_35MM, "35 mm focal length", 1.0, 10000.0, "mm", notes)
+    if tags.get(Base.FocalLengthIn35mmFilm) != 0:  # zero is "unknown" by the standard
+        focal_35mm = _plausible(tags, Base.FocalLengthIn35mmFilm, "35 mm focal length", 1.0, 10000.0, "mm", notes)
     if resolution is None and (focal_35mm is None or focal_mm is None) and sensor is None:
         return None
 
     reduction = _reduction(tags, width, height)
     from_plane = from_35mm = None
     if resolution is not None and reduction is not None:
-        unit = tags.get(TAG_FOCAL_PLANE_RESOLUTION_UNIT, 2)
+        unit = tags.get(Base.FocalPlaneResolutionUnit, 2)
         from_plane = UNIT_UM.get(unit if isinstance(unit, int) else 2, UNIT_UM[2]) / resolution * reduction
     if focal_35mm is not None and focal_mm is not None and reduction is not None:
         from_35mm = 1000.0 * DIAGONAL_35MM_MM * focal_mm / focal_35mm / math.hypot(width, height)
 
-    zoom = _number(tags.get(TAG_DIGITAL_ZOOM_RATIO))
+    zoom = _number(tags.get(Base.DigitalZoomRatio))
     if 1.0 < zoom <= MOST_ZOOM:
         whole = from_plane if from_plane is not None or sensor is None else sensor.pitch(width, height).pixel_um
         # divided by the zoom if that is nearer to the pitch without it: cameras count the zoom or do not
@@ -231,7 +219,7 @@ def _pixel_um(
 
 def _assumed_size(tags: Mapping[int, object], longest: int, reduction: float) -> list[str]:
     """What is assumed of the size of a photo whose pitch is that of the focal plane resolution."""
-    if TAG_PIXEL_X_DIMENSION not in tags:
+    if Base.ExifImageWidth not in tags:
         return ["EXIF lacks the pixel dimensions: the photo is assumed to have its original size."]
     if abs(reduction - 1.0) <= ASPECT_TOLERANCE:
         return []
@@ -269,7 +257,7 @@ def _reduction(tags: Mapping[int, object], width: int, height: int) -> float | N
 
     Long and short edges are compared, since some software rotates the pixels but not the tags.
     """
-    camera = [_number(tags.get(tag)) for tag in (TAG_PIXEL_X_DIMENSION, TAG_PIXEL_Y_DIMENSION)]
+    camera = [_number(tags.get(tag)) for tag in (Base.ExifImageWidth, Base.ExifImageHeight)]
     if not all(size >= 1 for size in camera):
         return 1.0
     aspect = max(width, height) / min(width, height)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ExifTags import IFD
 
 HDR_CURVES = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273 that are not converted to sRGB
 D65 = (0.3127, 0.3290)
@@ -26,7 +27,7 @@ GAMMA = {4: 2.2, 5: 2.8, 8: 1.0}
 ADOBE_RGB_XY = (0.640, 0.330, 0.210, 0.710, 0.150, 0.060)
 ADOBE_RGB_GAMMA = 563 / 256
 SRGB_GAMMA, GAMMA_TOLERANCE, XY_TOLERANCE = 1 / 0.45455, 0.03, 0.003
-INTEROP_IFD, ADOBE_RGB_INDEX = 0xA005, "R03"
+ADOBE_RGB_INDEX = "R03"
 HEAD_BYTES = 2**18  # the colours are stated before the pixels
 D50_XYZ = (0.9642, 1.0, 0.8249)
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -85,7 +86,7 @@ def _by_chunks(info: Mapping[Any, Any]) -> bytes | None:
 
 def _interoperability(image: Image.Image) -> object:
     try:
-        return image.getexif().get_ifd(INTEROP_IFD).get(1)
+        return image.getexif().get_ifd(IFD.Interop).get(1)
     except Exception:
         # Pillow raises many classes of exceptions for damaged EXIF, which is noted where the lens facts are read.
         return None

@@ -6,16 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL.ExifTags import Base
 
 from mddnet.errors import ImageError
 from mddnet.photo.image_file import formats_module
-from mddnet.photo.lens_facts import (
-    DISTANCE_INFINITY,
-    TAG_MODEL,
-    TAG_SUBJECT_DISTANCE,
-    lens_of_tags,
-    replaced_lens,
-)
+from mddnet.photo.lens_facts import DISTANCE_INFINITY, lens_of_tags, replaced_lens
 from mddnet.photo.maker_notes import exif_tags, focus_of_maker_tags
 from mddnet.photo.samples import check_size
 from mddnet.types import Lens, Photo
@@ -35,18 +30,11 @@ KIND = "a camera raw file"
 SRGB_GAMMA = (2.4, 12.92)
 CLIPPED_FROM = 99  # percentile of the light that LibRaw makes white
 DARKEST_WHITE = 1 / 4096
-TAG_OF_NAME = {
-    "FNumber": 0x829D,
-    "SubjectDistance": TAG_SUBJECT_DISTANCE,
-    "FocalLength": 0x920A,
-    "ExifImageWidth": 0xA002,
-    "ExifImageLength": 0xA003,
-    "FocalPlaneXResolution": 0xA20E,
-    "FocalPlaneResolutionUnit": 0xA210,
-    "DigitalZoomRatio": 0xA404,
-    "FocalLengthIn35mmFilm": 0xA405,
-    "Model": TAG_MODEL,
-}
+SAME_NAMES = (
+    *("FNumber", "SubjectDistance", "FocalLength", "ExifImageWidth", "FocalPlaneXResolution"),
+    *("FocalPlaneResolutionUnit", "DigitalZoomRatio", "FocalLengthIn35mmFilm", "Model"),
+)
+TAG_OF_NAME = {"ExifImageLength": Base.ExifImageHeight, **{name: Base[name] for name in SAME_NAMES}}
 """ExifRead's names of the tags that :mod:`mddnet.photo.lens_facts` reads."""
 
 
@@ -116,7 +104,7 @@ def _lens(path: Path, width: int, height: int, given: Lens | None, notes: list[s
             with path.open("rb") as stream:
                 stream.seek(distance.field_offset)
                 if stream.read(4) == INFINITE:
-                    tags[TAG_SUBJECT_DISTANCE] = (DISTANCE_INFINITY, 1)
+                    tags[Base.SubjectDistance] = (DISTANCE_INFINITY, 1)
     except Exception as error:
         # ExifRead raises many classes of exceptions for damaged tags; the pixels are still usable.
         notes.append(f"EXIF is damaged and was ignored ({error}).")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL.ExifTags import IFD, Base
 
 from mddnet.errors import CaptureError, ImageError, MddnetError
 from mddnet.photo.colour_profile import UNUSABLE_PROFILE, ColourProfile, srgb8_by_profile
@@ -27,41 +28,15 @@ from mddnet.photo.image_file import (
     without_pillow_limit,
 )
 from mddnet.photo.jpeg import load_jpeg
-from mddnet.photo.lens_facts import (
-    EXIF_IFD,
-    TAG_ORIENTATION,
-    display_tag,
-    lens_of_tags,
-    missing_scale,
-    replaced_lens,
-    tags_of_exif,
-)
+from mddnet.photo.lens_facts import display_tag, lens_of_tags, missing_scale, tags_of_exif
 from mddnet.photo.made_profile import HEAD_BYTES, code_points, stated_profile
 from mddnet.photo.maker_notes import maker_focus_m
 from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_header, raw_white, read_raw
-from mddnet.photo.samples import MAX_PIXELS, MIN_SIDE_PX, check_size, scaled_to_white, white_of
+from mddnet.photo.samples import MIN_SIDE_PX, check_size, scaled_to_white, white_of
 from mddnet.photo.tiff import MIN_IS_WHITE, TIFF_MAGIC, TiffContent, inverted, read_tiff, tiff_content, tiff_header
 from mddnet.types import Lens, Photo, UInt8Array
 
-__all__ = [
-    "MAX_PIXELS",
-    "MIN_SIDE_PX",
-    "photo_from_array",
-    "photo_from_image",
-    "photo_header",
-    "photo_white",
-    "read_capture_photo",
-    "read_photo",
-    "replaced_lens",
-    "upright",
-]
-
 MID_GREY = 128
-TAG_BITS_PER_SAMPLE = 258
-TAG_PHOTOMETRIC = 262
-TAG_SAMPLES_PER_PIXEL = 277
-TAG_PLANAR_CONFIGURATION = 284
-TAG_MAKER_NOTE = 0x927C
 Rotation = tuple[bool, int, int]
 """From stored to upright pixels: whether rows and columns are exchanged, and the steps along them."""
 ROTATIONS: dict[int, Rotation] = {
@@ -276,7 +251,7 @@ def _with_maker_focus(photo: Photo, image: Image.Image) -> Photo:
     if photo.lens.focus_m is not None or photo.path is None:
         return photo
     try:
-        if TAG_MAKER_NOTE not in image.getexif().get_ifd(EXIF_IFD):
+        if Base.MakerNote not in image.getexif().get_ifd(IFD.Exif):
             return photo
     except DAMAGED_EXIF:
         return photo
@@ -386,7 +361,7 @@ def _tags_or_nothing(image: Image.Image, notes: list[str]) -> Mapping[int, objec
 
 def _orientation(tags: Mapping[int, object], notes: list[str]) -> int:
     """EXIF's orientation, 1 to 8; another value is noted."""
-    orientation = tags.get(TAG_ORIENTATION, 1)
+    orientation = tags.get(Base.Orientation, 1)
     if isinstance(orientation, int) and orientation in ROTATIONS:
         return orientation
     notes.append(f"EXIF orientation {display_tag(orientation)} ignored: expected 1 to 8.")
@@ -442,8 +417,9 @@ def _srgb8(image: Image.Image, name: str, linear: bool, notes: list[str], white:
         notes.append(f"The stated colours cannot be used and were ignored ({error}).")
     if _is_deep(image):
         samples = np.asarray(image)
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PHOTOMETRIC) == MIN_IS_WHITE:
-            samples = inverted(samples, image.tag_v2.get(TAG_BITS_PER_SAMPLE, (16,))[0])
+        tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+        if tags.get(Base.PhotometricInterpretation) == MIN_IS_WHITE:
+            samples = inverted(samples, tags.get(Base.BitsPerSample, (16,))[0])
         return _picture_from_samples(samples, profile, linear, name, notes, white=white)
     if image.mode in {"P", "PA"} or "transparency" in image.info:
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
@@ -487,7 +463,7 @@ def _over_grey(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _is_planar(image: Image.Image) -> bool:
-    return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(TAG_PLANAR_CONFIGURATION, 1) == 2
+    return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(Base.PlanarConfiguration, 1) == 2
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -504,7 +480,7 @@ def _is_deep_tiff(image: Image.Image, linear: bool) -> bool:
         return False
     tags, profile = image.tag_v2, image.info.get("icc_profile")
     try:
-        if max(tags.get(TAG_BITS_PER_SAMPLE, (8,))) <= 8 or tags.get(TAG_SAMPLES_PER_PIXEL, 1) < 3:
+        if max(tags.get(Base.BitsPerSample, (8,))) <= 8 or tags.get(Base.SamplesPerPixel, 1) < 3:
             return False
         return linear or _is_planar(image) or (profile is not None and ColourProfile.parsed(profile).is_linear())
     except (*DAMAGED_EXIF, *UNUSABLE_PROFILE):

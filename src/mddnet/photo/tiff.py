@@ -11,15 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.ExifTags import IFD, Base
 
 from mddnet.errors import ImageError
 from mddnet.photo.samples import check_size
 
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-TAG_SUBFILE_TYPE = 254
-TAG_EXIF_IFD = 34665
-TAG_ICC_PROFILE = 34675
-TAG_DNG_VERSION = 50706
 REDUCED = 1  # bit of NewSubfileType: a smaller copy of another image of the file
 MIN_IS_WHITE, PALETTE, CMYK, YCBCR, LAB = 0, 3, 5, 6, 8  # values of PhotometricInterpretation
 RAW_KINDS = {32803, 34892}  # CFA and LinearRaw
@@ -54,7 +51,7 @@ def tiff_content(path: Path, files: ExitStack) -> TiffContent:
         file = files.enter_context(tifffile.TiffFile(path))
         first = file.pages.first
         kinds = {int(page.photometric or 0) for page in _with_subpages(first)}
-        if TAG_DNG_VERSION in first.tags or kinds & RAW_KINDS:
+        if Base.DNGVersion in first.tags or kinds & RAW_KINDS:
             return TiffContent(True, None)
         if not _is_reduced(first):
             return TiffContent(False, 0, first)
@@ -88,7 +85,7 @@ def read_tiff(path: Path, page: Any, max_pixels: int | None) -> TiffPage:
         samples = page.asarray()
         if page.axes.startswith("S"):
             samples = np.moveaxis(samples, 0, -1)
-        profile = page.tags.valueof(TAG_ICC_PROFILE)
+        profile = page.tags.valueof(Base.InterColorProfile)
         tags = _tags(page)
         if page.photometric == MIN_IS_WHITE:
             samples = inverted(samples, page.bitspersample)
@@ -122,7 +119,7 @@ def _tags(page: Any) -> dict[int, object]:
     import tifffile
 
     tags: dict[int, object] = {tag.code: tag.value for tag in page.tags}
-    exif = tags.get(TAG_EXIF_IFD)
+    exif = tags.get(IFD.Exif)
     if isinstance(exif, dict):
         codes: Any = tifffile.TIFF.EXIF_TAGS
         tags |= {codes[name]: value for name, value in exif.items() if name in codes}
@@ -130,7 +127,7 @@ def _tags(page: Any) -> dict[int, object]:
 
 
 def _is_reduced(page: Any) -> bool:
-    kind = page.tags.valueof(TAG_SUBFILE_TYPE, 0)
+    kind = page.tags.valueof(Base.NewSubfileType, 0)
     return isinstance(kind, int) and bool(kind & REDUCED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,6 +16,7 @@ from mddnet.types import Float32Array
 LinearPart = Callable[[int, slice, slice], Float32Array]  # rows and columns of a frame as linear light, (h, w, 3)
 
 SEARCH_FRAMES = 2
+WINDOW_PX = 2.0  # sigma of the window of the sharpness
 TILE_PX = 512  # edge of the parts that are fused one by one
 HALO_PX = 16  # pixels around a tile that its sharpness depends on: windows of 8, 4 and 4 px
 NOISE_FRAMES = 4  # frames, at least, whose mean light tells the noise; fewer only if there are no more
@@ -47,18 +49,26 @@ def _around(index: Float32Array, count: int, reach: int) -> range:
     return range(max(0, low), min(count, high + 1))
 
 
-def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = 2.0) -> Float32Array:
+def sharpest_nearby(
+    linear_frames: Sequence[Float32Array], index: Float32Array, window_px: float = WINDOW_PX
+) -> Float32Array:
     """Index of the sharpest frame within ``SEARCH_FRAMES`` of ``index``, (H, W), finite: for fusion, not for depth.
 
     A depth that is smooth across a fine structure is off by a frame or two there, which would blur the structure in the
     fused image. The limited search excludes blurred rims of distant bright objects.
     """
-    noise = noise_variance(linear_frames[:: max(1, len(linear_frames) // NOISE_FRAMES)], window_px)
+    return _sharpest_nearby(linear_frames.__getitem__, len(linear_frames), index, window_px)
+
+
+def _sharpest_nearby(
+    linear: Callable[[int], Float32Array], count: int, index: Float32Array, window_px: float
+) -> Float32Array:
+    noise = noise_variance([linear(i) for i in range(0, count, max(1, count // NOISE_FRAMES))], window_px)
     scores: list[tuple[int, Float32Array]] = []
-    for i in _around(index, len(linear_frames), SEARCH_FRAMES):
+    for i in _around(index, count, SEARCH_FRAMES):
         near = np.clip(SEARCH_FRAMES + 1 - np.abs(index - i), 0, 1).astype(np.float32)
         if near.any():
-            scores.append((i, near * sharpness(linear_frames[i], noise, window_px)))
+            scores.append((i, near * sharpness(linear(i), noise, window_px)))
     top = np.maximum.reduce([score for _, score in scores])
     total, best = np.zeros_like(top), np.zeros_like(top)
     for i, score in scores:
@@ -68,25 +78,6 @@ def sharpest_nearby(linear_frames: Sequence[Float32Array], index: Float32Array, 
         best += share * np.float32(i)
     chosen = np.where(top > FLAT, best / np.maximum(total, FLAT), index).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(chosen, (0, 0), 1.0), dtype=np.float32)
-
-
-class _Part(Sequence[Float32Array]):
-    """A part of all frames, each computed on access; the last ones are kept."""
-
-    def __init__(self, linear_part: LinearPart, count: int, rows: slice, columns: slice) -> None:
-        self._read = linear_part
-        self._count, self._rows, self._columns = count, rows, columns
-        self._kept: dict[int, Float32Array] = {}
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, i):  # type: ignore[no-untyped-def]
-        if isinstance(i, slice):
-            return [self[k] for k in range(self._count)[i]]
-        if i not in self._kept:
-            self._kept[i] = self._read(i, self._rows, self._columns)
-        return self._kept[i]
 
 
 def fuse_parts(
@@ -113,11 +104,11 @@ def fuse_parts(
             outer.append(slice(max(0, start - halo), min(size, stop + halo)))
             inner.append(slice(start - outer[-1].start, stop - outer[-1].start))
             target.append(slice(start, stop))
-        frames = _Part(linear_part, count, *outer)
+        linear = functools.cache(lambda i: linear_part(i, *outer))
         at = index[tuple(outer)]
-        best = sharpest_nearby(frames, at) if sharpest else at
+        best = _sharpest_nearby(linear, count, at, WINDOW_PX) if sharpest else at
         needed = _around(best, count, 0)
-        fused[tuple(target)] = fuse((frames[i] for i in needed), best, needed)[tuple(inner)]
+        fused[tuple(target)] = fuse(map(linear, needed), best, needed)[tuple(inner)]
 
     corners = [(y, x) for y in range(0, height, tile_px) for x in range(0, width, tile_px)]
     with worker_threads(threads) as pool:

@@ -18,6 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from mddnet.errors import RejectedScene
+from mddnet.scenes.align import scaled_about
 from mddnet.scenes.guided_filter import grey_guided
 from mddnet.types import BoolArray, Float32Array
 
@@ -66,11 +67,7 @@ class DisparityMap:
 
 def shift_image(image: Float32Array, dy: float, dx: float) -> Float32Array:
     """Sample ``image`` at (y + dy, x + dx) with cubic interpolation and replicated border."""
-    matrix = np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float64)
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    size = (image.shape[1], image.shape[0])
-    shifted = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(shifted, dtype=np.float32)
+    return scaled_about(image, 1.0, shift=complex(dx, dy))
 
 
 def sample_image(image: Float32Array, y: Float32Array, x: Float32Array) -> Float32Array:

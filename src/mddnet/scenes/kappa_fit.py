@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from mddnet.color import srgb_from_linear
-from mddnet.scenes.render import disc_kernel
+from mddnet.scenes.render import psf_kernel
 from mddnet.types import Float32Array
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
@@ -68,7 +68,7 @@ def blur_bank(sharp_linear: Float32Array, largest_px: float) -> BlurBank:
     luminance = sharp_linear @ LUMINANCE if sharp_linear.ndim == 3 else sharp_linear
     encoded = np.empty((len(diameters), *luminance.shape), dtype=np.float32)
     for b, diameter in enumerate(diameters):
-        blurred = cv2.filter2D(luminance, cv2.CV_32F, disc_kernel(float(diameter)), borderType=cv2.BORDER_REFLECT_101)
+        blurred = cv2.filter2D(luminance, cv2.CV_32F, psf_kernel(float(diameter)), borderType=cv2.BORDER_REFLECT_101)
         encoded[b] = srgb_from_linear(np.asarray(blurred, dtype=np.float32))
     return BlurBank(diameters, encoded)
 

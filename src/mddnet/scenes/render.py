@@ -148,11 +148,6 @@ def psf_kernel(diameter_px: float, aperture: Aperture = DISC) -> Float32Array:
     return _psf_kernel(float(diameter_px), aperture).copy()
 
 
-def disc_kernel(diameter_px: float) -> Float32Array:
-    """Anti-aliased disc of diameter c with variance per axis c^2 / 16: :func:`psf_kernel` of a round aperture."""
-    return psf_kernel(diameter_px, DISC)
-
-
 @lru_cache(maxsize=512)
 def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
     if diameter_px < _IDENTITY_BELOW_PX:
