@@ -38,14 +38,6 @@ NEAREST_MM, FARTHEST_MM = 1e-6, 1e9  # range that float32 metres represent witho
 MIN_FRAMES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FocusedFile:
-    """A focused frame; focus positions are numbered from 1."""
-
-    position: int
-    path: Path
-
-
 class AllIn3dFacts(Description):
     """Content of ``all_in_3d.json``."""
 
@@ -60,7 +52,7 @@ class AllIn3dFacts(Description):
 
 @dataclass(frozen=True, slots=True)
 class AllIn3dScene(ListedImage):
-    """The files, sorted by position, and the facts of one scene, named after its number or folder.
+    """The files and the facts of one scene, named after its number or folder.
 
     The image is the all-in-focus image.
     """
@@ -68,7 +60,7 @@ class AllIn3dScene(ListedImage):
     depth: Path
     mask: Path
     focus_depths: Path
-    frames: tuple[FocusedFile, ...]
+    frames: dict[int, Path]  # by focus position, which counts from 1, in rising order
     focal_mm: float = FOCAL_MM
     aperture_px: float | None = None
     offset_change_mm: float = 0.0
@@ -79,15 +71,15 @@ class AllIn3dScene(ListedImage):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (self.image, self.depth, self.mask, self.focus_depths, *(frame.path for frame in self.frames))
+        return (self.image, self.depth, self.mask, self.focus_depths, *self.frames.values())
 
     @property
     def facts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("focal_mm", "aperture_px", "offset_change_mm")}
 
     def read_frame(self, index: int, shape: tuple[int, ...], notes: list[str] | None = None) -> UInt8Array:
-        """Pixels of ``frames[index]``, (H, W, 3) uint8, sRGB, of the ``shape`` of the all-in-focus image."""
-        path = self.frames[index].path
+        """Pixels of the frame number ``index``, (H, W, 3) uint8, sRGB, of the ``shape`` of the all-in-focus image."""
+        path = list(self.frames.values())[index]
         pixels = read_rgb_file(path, notes)
         if pixels.shape != shape:
             size = f"{pixels.shape[1]} x {pixels.shape[0]} pixels; expected {shape[1]} x {shape[0]}"
@@ -118,7 +110,7 @@ class AllIn3dScene(ListedImage):
     def read_focus_z_m(self) -> NDArray[np.float64]:
         """(N,) focus depth D_f of every frame, metres: 1 / (1/F - 1/(v + e)), with the change of e applied."""
         values = read_numbers(self.focus_depths).ravel()
-        positions = np.array([frame.position for frame in self.frames])
+        positions = np.array(list(self.frames))
         if positions.max() <= len(values):
             chosen = values[positions - 1]
         elif len(values) == len(positions):  # only the depths of the available frames
@@ -130,9 +122,9 @@ class AllIn3dScene(ListedImage):
             )
         bad = ~(np.isfinite(chosen) & (chosen > self.focal_mm))
         if bad.any():
-            frame = self.frames[int(np.flatnonzero(bad)[0])]
+            name = list(self.frames.values())[int(np.flatnonzero(bad)[0])].name
             raise CaptureError(
-                f"{self.focus_depths}: focus depth {chosen[bad][0]:g} of {frame.path.name}; expected millimetres, "
+                f"{self.focus_depths}: focus depth {chosen[bad][0]:g} of {name}; expected millimetres, "
                 f"beyond the focal length of {self.focal_mm:g} mm"
             )
         sensor_mm = 1.0 / (1.0 / self.focal_mm - 1.0 / chosen) + self.offset_change_mm
@@ -195,7 +187,7 @@ def _one_scene(root: Path, name: str, facts: AllIn3dFacts) -> AllIn3dScene:
     return AllIn3dScene(*about, *parts, _frames(focus), **stated)
 
 
-def _frames(folder: Path) -> tuple[FocusedFile, ...]:
+def _frames(folder: Path) -> dict[int, Path]:
     if not folder.is_dir():
         raise CaptureError(f"{folder}: no such folder; expected the focused frames of the scene")
     by_position: dict[int, Path] = {}
@@ -211,7 +203,7 @@ def _frames(folder: Path) -> tuple[FocusedFile, ...]:
         by_position[position] = path
     if len(by_position) < MIN_FRAMES:
         raise CaptureError(f"{folder}: {len(by_position)} focused frame(s); expected at least {MIN_FRAMES}")
-    return tuple(FocusedFile(position, path) for position, path in sorted(by_position.items()))
+    return dict(sorted(by_position.items()))
 
 
 KINDS = (

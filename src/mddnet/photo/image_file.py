@@ -102,13 +102,9 @@ class SizedFile(io.BufferedReader):
 
 @contextmanager
 def opened_image(
-    file: Path | BinaryIO,
-    fix: str,
-    error: type[MddnetError] = CaptureError,
-    name: str | None = None,
-    what: str = "image",
+    file: Path | BinaryIO, fix: str, name: str | None = None, what: str = "image"
 ) -> Iterator[Image.Image]:
-    """Open an image file without decoding it; any exception inside the context becomes an ``error``.
+    """Open an image file without decoding it; any exception inside the context becomes a CaptureError.
 
     Vector graphics and images above :func:`mddnet.photo.samples.pixel_limit` are refused. The message has ``name`` (by
     default the path) and ``what`` was expected, and ends with ``fix``.
@@ -119,15 +115,15 @@ def opened_image(
             with without_pillow_limit():
                 image = Image.open(stream)
             if image.format in DRAWING_FORMATS:
-                raise error(f"{name}: {image.format} is a vector graphic; expected a photo: {fix}")
-            check_size(image.height, image.width, name, None, error, least=1)
+                raise CaptureError(f"{name}: {image.format} is a vector graphic; expected a photo: {fix}")
+            check_size(image.height, image.width, name, None, CaptureError)
             yield image
     except (MddnetError, MemoryError):
         raise
     except Exception as problem:
         # Pillow's readers and decoders raise many classes of exceptions for damaged files.
         words = "of no known format" if isinstance(problem, UnidentifiedImageError) else " ".join(str(problem).split())
-        raise error(f"{name}: not a readable {what} ({words}); {fix}") from problem
+        raise CaptureError(f"{name}: not a readable {what} ({words}); {fix}") from problem
 
 
 def read_stored(path: Path, fix: str, what: str) -> NDArray[np.generic]:

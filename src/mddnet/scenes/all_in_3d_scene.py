@@ -114,8 +114,8 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
         "all_in_3d",
         "1/m",
         [
-            FrameRecord(f"frame_{frame.position:03d}.jpg", float(1.0 / z), float(aperture_px * v))
-            for frame, z, v in zip(capture.frames, focus_z_m, scaled_sensor_m, strict=True)
+            FrameRecord(f"frame_{position:03d}.jpg", float(1.0 / z), float(aperture_px * v))
+            for position, z, v in zip(capture.frames, focus_z_m, scaled_sensor_m, strict=True)
         ],
         images,
         sharp[rows, columns],

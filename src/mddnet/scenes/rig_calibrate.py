@@ -215,18 +215,11 @@ def _away_from_edges(filled: Float32Array, u_focus: float, kappa: float) -> Bool
     return clear
 
 
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """Noise of the frames: variance = read + shot * light, in linear light."""
+def measure_noise(sweep: RigSweep, law: RigLaw) -> tuple[float, float]:
+    """Read and shot noise of the frames as captured, from the detail of their most blurred parts, which is noise only.
 
-    read: float
-    shot: float
-
-
-def measure_noise(sweep: RigSweep, law: RigLaw) -> Noise:
-    """Noise of the frames as captured, from the detail of their most blurred parts, which is noise only.
-
-    The detail is the difference of two Laplacians (Immerkaer, "Fast noise variance estimation", CVIU 64, 1996).
+    Its variance is read + shot * light, in linear light. The detail is the difference of two Laplacians (Immerkaer,
+    "Fast noise variance estimation", CVIU 64, 1996).
     """
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
@@ -239,7 +232,7 @@ def measure_noise(sweep: RigSweep, law: RigLaw) -> Noise:
         light.append(cv2.blur(frame, (5, 5))[use])
     values, level = np.abs(np.concatenate(detail)), np.concatenate(light)
     if len(values) < MIN_PIXELS:
-        return Noise(0.0, 0.0)
+        return 0.0, 0.0
     edges = np.quantile(level, np.linspace(0, 1, 9))
     position = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, 7)
     groups = [position == k for k in range(8) if (position == k).any()]
@@ -248,22 +241,22 @@ def measure_noise(sweep: RigSweep, law: RigLaw) -> Noise:
     if np.ptp(at) > 1e-3:
         shot, read = np.polyfit(at, variance, 1)
         if shot >= 0 and read >= 0:
-            return Noise(float(read), float(shot))
-    return Noise(float(np.mean(variance)), 0.0)
+            return float(read), float(shot)
+    return float(np.mean(variance)), 0.0
 
 
-def _with_added_noise(sweep: RigSweep, noise: Noise) -> RigSweep:
+def _with_added_noise(sweep: RigSweep, read: float, shot: float) -> RigSweep:
     rng = np.random.default_rng(0)
     noisy = [
         frame
-        + np.sqrt(noise.read + noise.shot * np.clip(frame, 0, 1)).astype(np.float32)
+        + np.sqrt(read + shot * np.clip(frame, 0, 1)).astype(np.float32)
         * rng.standard_normal(frame.shape, dtype=np.float32)
         for frame in sweep.frames
     ]
     return replace(sweep, frames=noisy)
 
 
-def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTable:
+def tabulate(sweep: RigSweep, law: RigLaw, noise: tuple[float, float] | None = None) -> RigTable:
     """Errors of every blur, with fusion and pixel selection by an approximate law, less the part due to ``noise``."""
     kappa, u_focus = sweep.kappa_px(law), sweep.u_focus(law.offset_mm)
     fused = _fused(sweep, law)
@@ -286,7 +279,7 @@ def tabulate(sweep: RigSweep, law: RigLaw, noise: Noise | None = None) -> RigTab
     tiles, depths = TILES * TILES, len(edges) - 1
     counts = np.zeros((tiles, len(frames), depths))
     squares = np.zeros((*counts.shape, len(bank.diameters_px)))
-    noisy = None if noise is None else _fused(_with_added_noise(sweep, noise), law)
+    noisy = None if noise is None else _fused(_with_added_noise(sweep, *noise), law)
     for i, frame in enumerate(frames):
         use = (
             known & _away_from_edges(filled, float(u_focus[i]), kappa) & (kappa * np.abs(u_focus[i] - filled) < largest)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import http.client
 import io
+import itertools
 import json
 import tarfile
 import urllib.error
@@ -180,30 +181,27 @@ def raw_samples(
 def _raw_samples_of(
     tar: tarfile.TarFile, source: str, wanted: Callable[[int], bool], guarded: GuardedStream
 ) -> Iterator[dict[str, bytes | str] | None]:
-    fields: dict[str, bytes | str] = {}
-    names: set[str] = set()
-    last_key, index, size = "", -1, 0
-    for member in tar:
-        guarded.next_member()
-        key, field = _checked_name(source, member)
-        if key != last_key:
-            if index >= 0:
-                yield fields or None
-            fields, names, last_key, index, size = {}, set(), key, index + 1, 0
-            if wanted(index):
-                fields["__key__"] = key
-        if field in names:
-            raise CaptureError(f"{source}: {member.name} occurs twice; write the shard again")
-        names.add(field)
-        size += member.size
-        if size > MAX_SAMPLE_BYTES:
-            raise CaptureError(f"{source}: sample {key} has more than {MAX_SAMPLE_BYTES} bytes; write the shard again")
-        if fields:
-            content = tar.extractfile(member)
-            assert content is not None  # it is a regular file
-            fields[field] = content.read()
-        tar.members = []  # type: ignore[attr-defined]  # it would accumulate all headers of the shard
-    if index >= 0:
+    def members() -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+        for member in tar:
+            guarded.next_member()
+            yield (*_checked_name(source, member), member)
+            tar.members = []  # type: ignore[attr-defined]  # it would accumulate all headers of the shard
+
+    for index, (key, of_sample) in enumerate(itertools.groupby(members(), key=lambda each: each[0])):
+        fields: dict[str, bytes | str] = {"__key__": key} if wanted(index) else {}
+        names, size = set[str](), 0
+        for _, field, member in of_sample:
+            if field in names:
+                raise CaptureError(f"{source}: {member.name} occurs twice; write the shard again")
+            names.add(field)
+            size += member.size
+            if size > MAX_SAMPLE_BYTES:
+                most = f"more than {MAX_SAMPLE_BYTES} bytes"
+                raise CaptureError(f"{source}: sample {key} has {most}; write the shard again")
+            if fields:
+                content = tar.extractfile(member)
+                assert content is not None  # it is a regular file
+                fields[field] = content.read()
         yield fields or None
 
 
