@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,10 +13,9 @@ from numpy.typing import NDArray
 from mddnet.color import linear_from_srgb, linear_from_srgb8, srgb8_from_linear
 from mddnet.photo.exr import EXR_MAGIC, KIND, exr_light
 from mddnet.photo.image_file import formats_module
-from mddnet.photo.raw import KIND as RAW_KIND
-from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic
+from mddnet.photo.raw import RAW_SUFFIXES, has_raw_magic, raw_light
 from mddnet.photo.reader import upright
-from mddnet.photo.samples import integer_white
+from mddnet.photo.samples import SIXTEEN_BIT_WHITE, integer_white
 from mddnet.photo.tiff import TIFF_MAGIC, read_tiff, tiff_content
 from mddnet.types import Float32Array, Photo
 
@@ -62,7 +62,7 @@ def _candidates(path: Path, orientation: int) -> Iterator[Float32Array]:
     with ExitStack() as files:
         tiff = tiff_content(path, files) if head.startswith(TIFF_MAGIC) else None
         if has_raw_magic(head) or (tiff is not None and (path.suffix.lower() in RAW_SUFFIXES or tiff.raw)):
-            yield _raw_light(path)
+            yield _three(raw_light(path, sys.maxsize).astype(np.float32) / np.float32(SIXTEEN_BIT_WHITE))
             return
         if head.startswith(EXR_MAGIC):
             file = files.enter_context(formats_module("OpenEXR", path, KIND).File(str(path)))
@@ -88,13 +88,3 @@ def _three(values: NDArray[np.generic]) -> Float32Array:
     """(H, W, 3) from grey, RGB or RGBA."""
     colours = np.repeat(values[:, :, None], 3, axis=2) if values.ndim == 2 else values[:, :, :3]
     return np.ascontiguousarray(colours, dtype=np.float32)
-
-
-def _raw_light(path: Path) -> Float32Array:
-    """As :func:`mddnet.photo.raw.read_raw`, but linear and without the automatic exposure, which clips highlights."""
-    rawpy = formats_module("rawpy", path, RAW_KIND)
-    with rawpy.imread(str(path)) as raw:
-        light = raw.postprocess(
-            use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, output_bps=16, gamma=(1, 1), no_auto_bright=True
-        )
-    return _three(light.astype(np.float32) / np.float32(65535))

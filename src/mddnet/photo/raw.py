@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL.ExifTags import Base
 
 from mddnet.errors import ImageError
@@ -54,13 +55,18 @@ def raw_header(path: Path) -> tuple[int, int, int]:
         return (*(size[::-1] if raw.sizes.flip & 4 else size), ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1))
 
 
-def raw_white(path: Path) -> float:
-    """Share of the sensor's range that the automatic exposure makes white; LibRaw raises anything if damaged."""
-    linear = {"output_bps": 16, "gamma": (1, 1), "no_auto_bright": True, "half_size": True}
+def raw_light(path: Path, max_pixels: int | None, half_size: bool = False) -> NDArray[np.uint16]:
+    """Linear light without the automatic exposure, which clips highlights; LibRaw raises anything if damaged."""
+    linear = {"output_bps": 16, "gamma": (1, 1), "no_auto_bright": True, "half_size": half_size}
     rawpy = formats_module("rawpy", path, KIND)
     with rawpy.imread(str(path)) as raw:
-        check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), None)
-        light = raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, **linear)
+        check_size(raw.sizes.raw_height, raw.sizes.raw_width, str(path), max_pixels)
+        return raw.postprocess(use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB, **linear)
+
+
+def raw_white(path: Path) -> float:
+    """Share of the sensor's range that the automatic exposure makes white; errors as of :func:`raw_light`."""
+    light = raw_light(path, None, half_size=True)
     return max(float(np.percentile(light, CLIPPED_FROM, axis=(0, 1)).max()) / 65535, DARKEST_WHITE)
 
 

@@ -33,7 +33,7 @@ from mddnet.scenes.disparity import (
     view_error,
     view_grid,
 )
-from mddnet.scenes.kappa_fit import BlurBank, blur_bank, encoded_luminance
+from mddnet.scenes.kappa_fit import blur_bank, encoded_luminance
 from mddnet.scenes.refocus import RefocusedFrame, ViewDisc, ViewInterpolator, refocus, steps_between_views, view_discs
 from mddnet.types import Float32Array, FrameRecord, SceneRecord
 
@@ -250,24 +250,15 @@ def check_law(
     largest = max(disc.kappa_px for disc in discs) * float(np.nanmax(disparity) - np.nanmin(disparity))
     bank = blur_bank(sharp_linear, 1.6 * largest)
     pictures = [encoded_luminance(frame.linear) for frame in frames]
+
+    def error_at(ratio: float) -> float:
+        squares = []
+        for picture, frame in zip(pictures, frames, strict=True):
+            diameter = ratio * discs[frame.disc].kappa_px * np.abs(frame.d_focus - d)
+            squares.append(float(((bank.render(diameter) - picture)[use] ** 2).mean()))
+        return float(np.sqrt(np.mean(squares)))
+
     ratios = np.geomspace(0.6, 1.6, 21)
-    errors = np.array([_rerender_error(bank, pictures, frames, discs, d, use, ratio) for ratio in ratios])
+    best = int(np.argmin([error_at(ratio) for ratio in ratios]))
     unblurred = float(np.sqrt(np.mean([((picture - bank.encoded[0])[use] ** 2).mean() for picture in pictures])))
-    at_one = _rerender_error(bank, pictures, frames, discs, d, use, 1.0)
-    return LawCheck(at_one / max(unblurred, 1e-9), float(ratios[errors.argmin()]))
-
-
-def _rerender_error(
-    bank: BlurBank,
-    pictures: Sequence[Float32Array],
-    frames: Sequence[RefocusedFrame],
-    discs: Sequence[ViewDisc],
-    disparity: Float32Array,
-    use: NDArray[np.bool_],
-    ratio: float,
-) -> float:
-    squares = []
-    for picture, frame in zip(pictures, frames, strict=True):
-        diameter = ratio * discs[frame.disc].kappa_px * np.abs(frame.d_focus - disparity)
-        squares.append(float(((bank.render(diameter) - picture)[use] ** 2).mean()))
-    return float(np.sqrt(np.mean(squares)))
+    return LawCheck(error_at(1.0) / max(unblurred, 1e-9), float(ratios[best]))

@@ -1,8 +1,6 @@
 """The scene store: a folder per scene with ``scene.json``, the sharp image, a 16-bit inverse depth map and frames.
 
-16-bit codec of an inverse depth map (single-channel PNG): code 0 is unknown (NaN), code 1 is infinity, codes 2..65535
-are ``u = low + (code - 2) * step``. ``low``, ``step`` and ``unit`` are stored in the PNG (a tEXt chunk ``mddnet``), so
-that the file is self-describing.
+CONVENTIONS.md describes the files, and the 16-bit codec of the map.
 """
 
 from __future__ import annotations
