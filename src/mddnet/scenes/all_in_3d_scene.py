@@ -112,14 +112,14 @@ def build_all_in_3d_scene(capture: AllIn3dScene, out_root: Path) -> SceneRecord:
         out_root,
         capture,
         "all_in_3d",
-        "1/m",
-        [
+        unit="1/m",
+        frames=[
             FrameRecord(f"frame_{position:03d}.jpg", float(1.0 / z), float(aperture_px * v))
             for position, z, v in zip(capture.frames, focus_z_m, scaled_sensor_m, strict=True)
         ],
-        images,
-        sharp[rows, columns],
-        inv_depth[rows, columns],
+        images=images,
+        sharp=sharp[rows, columns],
+        inv_depth=inv_depth[rows, columns],
         lens=Lens(focal_mm=capture.focal_mm),
         remarks=tuple(dict.fromkeys(notes)),
         measures={

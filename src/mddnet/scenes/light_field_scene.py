@@ -127,12 +127,12 @@ def build_light_field_scene(folder: Path, out_root: Path) -> SceneRecord:
         out_root,
         field,
         "light_field",
-        "relative",
-        [FrameRecord(f"frame_{i:02d}.jpg", f.d_focus, discs[f.disc].kappa_px) for i, f in enumerate(frames)],
-        (srgb8_from_linear(frame.linear) for frame in frames),
-        srgb8_from_linear(np.maximum(sharp[inner], 0)),
-        disparity[inner],
-        measured.depth.confidence[inner],
+        unit="relative",
+        frames=[FrameRecord(f"frame_{i:02d}.jpg", f.d_focus, discs[f.disc].kappa_px) for i, f in enumerate(frames)],
+        images=(srgb8_from_linear(frame.linear) for frame in frames),
+        sharp=srgb8_from_linear(np.maximum(sharp[inner], 0)),
+        inv_depth=disparity[inner],
+        confidence=measured.depth.confidence[inner],
         measures=measures,
     )
 

@@ -34,7 +34,7 @@ from mddnet.scenes.guided_filter import guided
 from mddnet.scenes.remarks import depth_remarks
 from mddnet.scenes.store import write_scene
 from mddnet.scenes.synthetic_depth import synthetic_scene, texture
-from mddnet.types import Float32Array, FrameRecord, InvDepthUnit, Lens, SceneRecord, UInt8Array
+from mddnet.types import Float32Array, FrameRecord, Lens, SceneRecord, UInt8Array
 
 SMALLEST_COC_PX = 1.0
 LARGEST_COC_PX = 40.0
@@ -162,15 +162,13 @@ def _write(
     out_root: Path,
     capture: ListedCapture,
     kind: str,
-    unit: InvDepthUnit,
     shots: Sequence[_Shot],
     surfaces: Sequence[render.Surface],
     rng: np.random.Generator,
-    sharp: UInt8Array,
-    inv_depth: Float32Array,
+    measures: dict[str, float],
     **fields: Any,
 ) -> SceneRecord:
-    """Write a scene with a frame for each shot, by a camera and a lens with flaws of its own."""
+    """:func:`write_scene` with a frame for each shot, by a camera and a lens with flaws of its own."""
 
     def images() -> Iterator[bytes]:
         for shot in shots:
@@ -179,8 +177,10 @@ def _write(
             yield render.encode_jpeg(srgb8_from_linear(render.add_sensor_noise(picture, camera, rng)), camera)
 
     frames = [FrameRecord(f"frame_{i:02d}.jpg", shot.u_focus, shot.kappa) for i, shot in enumerate(shots)]
-    fields["measures"] |= {f"largest_coc_px_{i:02d}": shot.largest_coc_px for i, shot in enumerate(shots)}
-    return write_scene(out_root, capture, kind, unit, frames, images(), sharp, inv_depth, sharp_quality=95, **fields)
+    measures |= {f"largest_coc_px_{i:02d}": shot.largest_coc_px for i, shot in enumerate(shots)}
+    return write_scene(
+        out_root, capture, kind, frames=frames, images=images(), sharp_quality=95, measures=measures, **fields
+    )
 
 
 def _physical_lens(shots: Sequence[_Shot], focal_px: float) -> tuple[Lens, list[float]]:
@@ -232,9 +232,9 @@ def _build(
     if capture.unit == "1/m":
         lens, f_numbers = _physical_lens(shots, capture.focal_px(image.shape[1]) or COLUMN_FOV_FOCAL * long_side)
         measures |= {f"f_number_{i:02d}": n for i, n in enumerate(f_numbers)}
-    provenance = "pseudo" if kind == "pseudo" else "rendered"
-    about = {"provenance": provenance, "lens": lens, "measures": measures, "remarks": tuple(notes)}
-    return _write(out_root, capture, kind, capture.unit, shots, surfaces, rng, image, truth, **about)
+    maps = {"unit": capture.unit, "sharp": image, "inv_depth": truth}
+    about = {"provenance": "pseudo" if kind == "pseudo" else "rendered", "lens": lens, "remarks": tuple(notes)}
+    return _write(out_root, capture, kind, shots, surfaces, rng, measures, **maps, **about)
 
 
 build_rgbd_scene = partial(_build, kind="rgbd")
@@ -253,5 +253,6 @@ def build_photo_scene(photo: SharpPhoto, out_root: Path, frames: int, seed: int)
     sharp = srgb8_from_linear(scene.sharp_linear())
     measures = {"pasted": float(scene.pasted), "texture": texture(sharp)}
     shots = draw_shots(scene.inv_depth, frames, rng)
-    about = {"provenance": "rendered", "measures": measures, "remarks": tuple(notes)}
-    return _write(out_root, photo, "photo", "relative", shots, scene.surfaces, rng, sharp, scene.inv_depth, **about)
+    maps = {"unit": "relative", "sharp": sharp, "inv_depth": scene.inv_depth}
+    about = {"provenance": "rendered", "remarks": tuple(notes)}
+    return _write(out_root, photo, "photo", shots, scene.surfaces, rng, measures, **maps, **about)

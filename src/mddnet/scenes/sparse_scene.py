@@ -25,6 +25,15 @@ def build_multiview_scene(capture: RgbdFrame, out_root: Path) -> SceneRecord:
         raise RejectedScene(f"image {image.shape[:2]} and depth {inv_depth.shape} differ in size")
     if points < LEAST_POINTS:
         raise RejectedScene(f"{points} points of known depth; expected at least {LEAST_POINTS}")
-    frame = FrameRecord("sharp.jpg", u_focus=1.0, kappa_px=0.0)
-    about = (out_root, capture, "multiview", capture.unit)
-    return write_scene(*about, [frame], [image], image, inv_depth, sharp_quality=95, measures={"points": float(points)})
+    return write_scene(
+        out_root,
+        capture,
+        "multiview",
+        unit=capture.unit,
+        frames=[FrameRecord("sharp.jpg", u_focus=1.0, kappa_px=0.0)],
+        images=[image],
+        sharp=image,
+        sharp_quality=95,
+        inv_depth=inv_depth,
+        measures={"points": float(points)},
+    )

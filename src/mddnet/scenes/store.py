@@ -151,6 +151,7 @@ def write_scene(
     out_root: Path,
     capture: CaptureDescription | ListedCapture,
     kind: str,
+    *,
     unit: InvDepthUnit,
     frames: Sequence[FrameRecord],
     images: Iterable[UInt8Array | bytes],
