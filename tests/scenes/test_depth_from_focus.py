@@ -73,7 +73,7 @@ def test_cost_finds_the_slabs_with_low_confidence_for_moving_and_flat_areas() ->
     sharp = linear_from_srgb8(made.sharp)
     encoded = [encoded_luminance(linear_from_srgb8(f)) for f in frames]
     bank = blur_bank(sharp, 20.0)
-    cost = rerender_cost(encoded, bank, POSITIONS)
+    cost = rerender_cost(encoded, bank, POSITIONS, POSITIONS)
     unblurred = np.mean([np.minimum((f - bank.encoded[0]) ** 2, 0.15**2) for f in encoded], axis=0)
     depth = depth_from_cost(cost, unblurred, srgb_from_linear(sharp))
     good = np.zeros((120, 160), dtype=bool)

@@ -107,7 +107,7 @@ def test_cost_is_lowest_at_the_true_depth() -> None:
     positions = 1.2 * np.arange(7)
     made = made_stack(positions, 60, 90)
     bank = blur_bank(linear_from_srgb8(made.sharp), 12.0)
-    cost = rerender_cost([encoded_luminance(linear_from_srgb8(f)) for f in made.frames], bank, positions)
+    cost = rerender_cost([encoded_luminance(linear_from_srgb8(f)) for f in made.frames], bank, positions, positions)
     assert cost.shape == (7, 60, 90)
     middle = cost[:, 10:50, 38:52].mean(axis=(1, 2))
     assert middle.argmin() == 3 and middle[3] < 0.2 * middle[0]

@@ -191,10 +191,10 @@ def registration_image(frame: UInt8Array) -> tuple[Float32Array, float]:
     return stabilised_luminance(np.asarray(linear, np.float32)), ratio
 
 
-def estimate_alignment(frames: Sequence[UInt8Array], threads: int = 1) -> Alignment:
+def estimate_alignment(frames: Sequence[UInt8Array]) -> Alignment:
     """Transform of every frame, in order of focus, relative to the middle one; RejectedScene if they do not align."""
     images = [registration_image(frame) for frame in frames]
-    return alignment_of([image for image, _ in images], images[0][1], threads)
+    return alignment_of([image for image, _ in images], images[0][1])
 
 
 def alignment_of(small: Sequence[Float32Array], ratio: float, threads: int = 1) -> Alignment:

@@ -182,14 +182,13 @@ def rerender_cost(
     frames: Sequence[Float32Array],
     bank: BlurBank,
     positions_px: NDArray[np.floating],
-    depths_px: NDArray[np.floating] | None = None,
+    depths_px: NDArray[np.floating],
 ) -> Float32Array:
     """(M, H, W) cost of M depths at every pixel: mean squared re-rendering error over the N frames.
 
     These are (H, W) sRGB-encoded luminance; a cap limits the error of a frame, and so the effect of moving objects.
-    ``depths_px`` are the positions of the depths, by default those of the frames.
+    ``positions_px`` are those of the frames, ``depths_px`` those of the depths.
     """
-    depths_px = positions_px if depths_px is None else depths_px
     cost = np.zeros((len(depths_px), *frames[0].shape), dtype=np.float32)
     lower, share = between_discs(bank.diameters_px, np.abs(positions_px[:, None] - depths_px[None, :]))
     for i, frame in enumerate(frames):

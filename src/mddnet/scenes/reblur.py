@@ -73,10 +73,7 @@ def _rendered_by_field(light: Float32Array, extra: Float32Array, aperture: Apert
             column_share = _hat(np.arange(width), x, columns[1])
             top, bottom = _span(row_share)
             left, right = _span(column_share)
-            outer = (
-                slice(max(0, top - margin), bottom + margin),
-                slice(max(0, left - margin), right + margin),
-            )
+            outer = (slice(max(0, top - margin), bottom + margin), slice(max(0, left - margin), right + margin))
             dy, dx = y - (height - 1) / 2, x - (width - 1) / 2
             cat_eye = aperture.cat_eye * float(np.hypot(dy, dx) / np.hypot((height - 1) / 2, (width - 1) / 2))
             here = Aperture(aperture.blades, aperture.rotation_rad, cat_eye, float(np.arctan2(dy, dx)), centred=True)

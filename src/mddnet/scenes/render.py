@@ -242,16 +242,12 @@ def _render_channels(
     kappa: float,
     shift_px: float,
     aperture: Aperture,
-    max_layers: int,
     fine_px: float,
 ) -> Float32Array:
     height, width = surfaces[0].coverage.shape
     canvas = _Canvas(height, width, channels.stop - channels.start)
-    mirrored = replace(
-        aperture,
-        rotation_rad=aperture.rotation_rad + np.pi,
-        cat_eye_angle_rad=aperture.cat_eye_angle_rad + np.pi,
-    )
+    rotated, angle_rad = aperture.rotation_rad + np.pi, aperture.cat_eye_angle_rad + np.pi
+    mirrored = replace(aperture, rotation_rad=rotated, cat_eye_angle_rad=angle_rad)
     for surface in surfaces:
         covered = surface.coverage > 0
         if not covered.any():
@@ -259,7 +255,7 @@ def _render_channels(
         # Depth may be unknown where nothing is covered; zero there keeps NaN out of the layers.
         signed_px = np.where(covered, kappa * (u_focus - surface.inv_depth) + shift_px, 0.0).astype(np.float32)
         used = signed_px[covered]
-        nodes = layer_defocus_px(float(used.min()), float(used.max()), max_layers)
+        nodes = layer_defocus_px(float(used.min()), float(used.max()))
         colour = surface.linear[..., channels]
         # lower layer of every pixel and the share of the next one; the mixture keeps the variance of the blur
         index, share = np.zeros(covered.shape, dtype=np.intp), np.zeros(covered.shape, dtype=np.float32)
@@ -282,7 +278,6 @@ def render_surfaces(
     u_focus: float,
     kappa: float,
     flaws: LensFlaws | None = None,
-    max_layers: int = MAX_LAYERS,
     fine_px: float | None = None,
 ) -> Float32Array:
     """Render surfaces through a lens: every point is blurred by |kappa (u_focus - u)| px; (H, W, 3) linear light.
@@ -314,7 +309,7 @@ def render_surfaces(
     else:
         groups = [(slice(c, c + 1), flaws.colour_shift_px[c]) for c in range(3)]
     parts = [
-        _render_channels(surfaces, channels, u_focus, kappa, shift, flaws.aperture, max_layers, fine_px or MAX_COC_PX)
+        _render_channels(surfaces, channels, u_focus, kappa, shift, flaws.aperture, fine_px or MAX_COC_PX)
         for channels, shift in groups
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
