@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def _lens(path: Path, width: int, height: int, given: Lens | None, notes: list[s
         # TIFF/EP and DNG allow these tags among those of the image ("Image FNumber").
         found = {name: read.get(f"EXIF {name}", read.get(f"Image {name}")) for name in TAG_OF_NAME}
         values = {TAG_OF_NAME[name]: tag.values for name, tag in found.items() if tag is not None}
-        tags = {tag: v if isinstance(v, str) or len(v) != 1 else v[0] for tag, v in values.items()}
+        tags: dict[int, Any] = {tag: v if isinstance(v, str) or len(v) != 1 else v[0] for tag, v in values.items()}
         if (distance := found["SubjectDistance"]) is not None:
             # ExifRead reduces FFFFFFFF/FFFFFFFF, which means infinity, to 1
             with path.open("rb") as stream:

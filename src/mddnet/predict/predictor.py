@@ -16,8 +16,8 @@ from PIL import Image
 from mddnet.errors import ImageError, ModelError
 from mddnet.io.json_fields import display
 from mddnet.model.folder import shipped_root
-from mddnet.photo.reader import MIN_SIDE_PX, photo_from_array, photo_from_image, read_photo
-from mddnet.photo.samples import check_size
+from mddnet.photo.reader import photo_from_array, photo_from_image, read_photo
+from mddnet.photo.samples import MIN_SIDE_PX, check_size
 from mddnet.predict.camera_estimate import CameraEstimate
 from mddnet.predict.confidence import with_expected_errors
 from mddnet.predict.cues import photo_cues

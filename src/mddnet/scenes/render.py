@@ -165,8 +165,8 @@ def _psf_kernel(diameter_px: float, aperture: Aperture) -> Float32Array:
     return _coverage_kernel(radius_px, aperture).astype(np.float32)
 
 
-def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS) -> NDArray[np.float64]:
-    """Signed defocus of at most ``max_layers`` >= 3 layers: both ends, zero if inside, denser near focus; ascending."""
+def layer_defocus_px(low_px: float, high_px: float) -> NDArray[np.float64]:
+    """Signed defocus of at most ``MAX_LAYERS`` layers: both ends, zero if inside, denser near focus; ascending."""
     if not high_px >= low_px:
         raise ValueError(f"range {low_px} .. {high_px} px; expected an ascending range")
     if high_px - low_px < 0.02:
@@ -182,10 +182,10 @@ def layer_defocus_px(low_px: float, high_px: float, max_layers: int = MAX_LAYERS
         return np.asarray(values)
 
     span = warp(high_px) - warp(low_px)
-    steps = min(max_layers - 2, max(1, int(np.ceil(span / _LAYER_STEP))))
+    steps = min(MAX_LAYERS - 2, max(1, int(np.ceil(span / _LAYER_STEP))))
     if low_px >= 0 or high_px <= 0:
         return between(low_px, high_px, steps)
-    front = min(max(1, round(steps * -warp(low_px) / span)), max_layers - 2)
+    front = min(max(1, round(steps * -warp(low_px) / span)), MAX_LAYERS - 2)
     back = max(1, steps - front)
     return np.concatenate([between(low_px, 0.0, front), between(0.0, high_px, back)[1:]])
 
