@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mddnet.cli.flags import WrongUsage
 from mddnet.evaluate.baselines import find_baseline
 from mddnet.evaluate.baselines.transformers_model import is_transformers_model
 from mddnet.evaluate.methods import Method, can_estimate, checked_infer
@@ -33,19 +34,19 @@ def priors_of(value: str, threads: int | None) -> Priors:
     """The priors of ``--depth-prior``.
 
     Raises:
-        ValueError: if there is no such file, folder or network, or it does not estimate depth.
+        WrongUsage: if there is no such file, folder or network, or it does not estimate depth.
         ModelError: if a network cannot be loaded.
     """
     path = Path(value)
     if path.suffix.lower() in FILE_SUFFIXES:
         if not path.is_file():
-            raise ValueError(f"--depth-prior {value}: no such file; expected a depth map, a folder, or a network")
+            raise WrongUsage(f"--depth-prior {value}: no such file; expected a depth map, a folder, or a network")
         return FilePriors(path)
     if path.is_dir() and not (path / "model.onnx").is_file() and not is_transformers_model(path):
         return FilePriors(path)
     method = find_baseline(value, threads, download=True)
     if not can_estimate(method, "depth"):
-        raise ValueError(f"--depth-prior {value}: estimates {', '.join(method.quantities)}; expected a depth network")
+        raise WrongUsage(f"--depth-prior {value}: estimates {', '.join(method.quantities)}; expected a depth network")
     return NetworkPriors(method)
 
 

@@ -304,7 +304,7 @@ def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
     try:
         for index, frame in enumerate(video_frames(path, settings.lens, max_pixels=settings.max_pixels)):
             stem = frame_stem(path, index)
-            yield Item(path, f"{path}, {stem}", stem, partial(_identity, frame), ranges)
+            yield Item(path, f"{path}, {stem}", stem, lambda frame=frame: frame, ranges)
     except Exception as error:
         # Whatever is wrong with one file, the others follow.
         yield Item(path, str(path), "", partial(_raise, error))
@@ -346,16 +346,15 @@ def predict_item(
         return Outcome(item.path, saved_summary(item.name, prediction, files, settings.verbose), files["facts"])
     except Exception as error:
         # Whatever is wrong with one photo, the others follow.
-        if isinstance(error, MemoryError):
-            reason = "not enough memory"
-        else:
-            reason = str(error) if isinstance(error, MddnetError) else _reason(error)
-        named = reason.startswith(str(item.path))
-        return Outcome(item.path, reason if named else f"{item.path}: {reason}", None)
+        return Outcome(item.path, error_text(item.path, error), None)
 
 
-def _identity(frame: Photo) -> Photo:
-    return frame
+def error_text(path: Path, error: Exception) -> str:
+    """The error of a photo, with its name."""
+    if isinstance(error, MemoryError):
+        return f"{path}: not enough memory"
+    reason = str(error) if isinstance(error, MddnetError) else _reason(error)
+    return reason if reason.startswith(str(path)) else f"{path}: {reason}"
 
 
 def _raise(error: Exception) -> Photo:
