@@ -18,19 +18,12 @@ SHARP_DIAGONALS = 1500.0
 
 @dataclass(frozen=True, slots=True)
 class DepthOfField:
-    """The range of distances in which a photo is sharp.
+    """The range of distances in which a photo is sharp, metres from the principal plane; they may be infinite."""
 
-    Attributes:
-        focus_m: distance of the plane of focus from the principal plane, metres; may be infinite.
-        near_m: nearest sharp distance, metres from the principal plane.
-        far_m: farthest sharp distance; may be infinite.
-        sharp_px: largest CoC diameter of a sharp point, pixels of the photo.
-    """
-
-    focus_m: float
+    focus_m: float  # the plane of focus
     near_m: float
     far_m: float
-    sharp_px: float
+    sharp_px: float  # largest CoC diameter of a sharp point, pixels of the photo
 
     def to_json(self) -> dict[str, float | str]:
         """The fields as JSON values; infinity is the string ``"inf"``."""
@@ -64,9 +57,7 @@ class MetricLaw:
 def metric_law(lens: Lens, pixel_scale: float = 1.0) -> MetricLaw | None:
     """The lens law in 1/m; None if the lens facts are not sufficient, or its focus distance is impossible.
 
-    Args:
-        lens: the lens, with the pixel pitch of a photo.
-        pixel_scale: pixels of the photo per pixel in which CoCs are counted.
+    CoCs are counted in pixels of ``pixel_scale`` pixels of the photo.
     """
     if lens.focus_m is None or lens.focal_mm is None or not lens.has_blur_scale:
         return None

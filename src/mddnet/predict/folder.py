@@ -208,19 +208,11 @@ def expected_items(path: Path) -> int:
 
 
 def predict_files(model: Model, paths: Sequence[Path], settings: Settings, workers: int = 1) -> Iterator[Outcome]:
-    """Predict photos and videos, and save the results.
+    """Predict photos and videos, ``workers`` at once, and save the results; the outcomes have the order of the paths.
 
     Each worker processes a whole photo, since several networks on one core each are faster than one on all cores. An
-    error of a photo does not affect the others; a video ends with the first frame that fails.
-
-    Args:
-        model: the model.
-        paths: photos and videos.
-        settings: settings of all photos.
-        workers: number of photos that are processed at once.
-
-    Yields:
-        The outcomes, in the order of the paths. Numbers in file names have this order, too.
+    error of a photo does not affect the others; a video ends with the first frame that fails. Numbers in file names
+    have the order of the paths, too.
     """
     remove_abandoned(settings.out)
     yield from _with_films(_outcomes(model, paths, settings, workers))
@@ -304,7 +296,7 @@ def items_of(model: Model, path: Path, settings: Settings) -> Iterator[Item]:
     try:
         for index, frame in enumerate(video_frames(path, settings.lens, max_pixels=settings.max_pixels)):
             stem = frame_stem(path, index)
-            yield Item(path, f"{path}, {stem}", stem, lambda frame=frame: frame, ranges)
+            yield Item(path, f"{path}, {stem}", stem, partial(_identity, frame), ranges)
     except Exception as error:
         # Whatever is wrong with one file, the others follow.
         yield Item(path, str(path), "", partial(_raise, error))
@@ -319,12 +311,8 @@ def predict_item(
 ) -> Outcome:
     """Read, predict and save one photo or frame, unless its results exist.
 
-    Args:
-        model: the model.
-        item: the photo or frame.
-        settings: settings of all photos.
-        turn: event to wait for before a stem is claimed, so that numbers have the order of the photos.
-        claimed: event to set when the stem is claimed.
+    It waits for ``turn`` before it claims a stem, so that numbers have the order of the photos; then it sets
+    ``claimed``.
     """
     try:
         facts = _existing_facts(model, item, settings)
@@ -355,6 +343,10 @@ def error_text(path: Path, error: Exception) -> str:
         return f"{path}: not enough memory"
     reason = str(error) if isinstance(error, MddnetError) else _reason(error)
     return reason if reason.startswith(str(path)) else f"{path}: {reason}"
+
+
+def _identity(frame: Photo) -> Photo:
+    return frame
 
 
 def _raise(error: Exception) -> Photo:
@@ -431,19 +423,11 @@ class VideoRanges:
 def predict_on_ray(
     address: str, model: str, paths: Sequence[Path], settings: Settings, threads: int = 1
 ) -> Generator[Outcome]:
-    """:func:`predict_files` on a Ray cluster, with one call per file.
+    """:func:`predict_files` on a Ray cluster at an address, with one call on ``threads`` cores per file.
 
-    Inputs with one name are numbered here, in order, so that file names do not depend on the speed of the machines.
-
-    Args:
-        address: of the cluster.
-        model: as for :func:`mddnet.load`; a path must be valid on all machines.
-        paths: photos and videos, absolute.
-        settings: settings of all photos; ``out`` is absolute.
-        threads: processor cores per file.
-
-    Yields:
-        The outcomes, in the order of completion.
+    Model, photos and the folder for the results have the same absolute paths on all machines. Inputs with one name are
+    numbered here, in order, so that file names do not depend on the speed of the machines. The outcomes have the order
+    of completion.
     """
     out = settings.out
     out.mkdir(parents=True, exist_ok=True)

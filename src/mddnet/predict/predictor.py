@@ -286,10 +286,7 @@ def _is_closed(image: Image.Image) -> bool:
 def network_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     """Height and width of the network's image: the size of the photo, downsampled to ``long_side``.
 
-    The short side is at least 32 px, and the long side at least 64 px.
-
-    Raises:
-        ImageError: if the aspect ratio is above 32.
+    The short side is at least 32 px, and the long side at least 64 px. ImageError for an aspect ratio above 32.
     """
     longer, shorter = max(height, width), min(height, width)
     if longer > MAX_ASPECT * shorter:

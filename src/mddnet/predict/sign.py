@@ -43,16 +43,11 @@ def network_log_odds(sign_logit: Float32Array, coc_px: Float32Array) -> Float32A
 
 
 def lens_log_odds(blur: Blur, law: MetricLaw | None, camera: CameraEstimate | None = None) -> Float32Array:
-    """Log-odds by the lens; 0 if it is not known.
+    """Log-odds by the lens for (h, w) CoCs, with the law in 1/m, in pixels of the network's image; 0 without a law.
 
     A CoC above that of infinity, kappa u_focus, cannot be behind the plane of focus: the log-odds fall by the square of
     the excess over the error. Otherwise the probability densities of inverse depth at u_focus -+ c / kappa decide,
-    as far as the CoC is larger than its error.
-
-    Args:
-        blur: (h, w) CoCs in pixels of the network's image.
-        law: the lens law in 1/m and the same pixels.
-        camera: by the scene; its median depth is the middle of the prior over distances.
+    as far as the CoC is larger than its error. The middle of the prior over distances is the median depth by the scene.
     """
     if law is None:
         return np.zeros_like(blur.px)
@@ -82,12 +77,8 @@ def scene_log_odds(
 ) -> Float32Array:
     """Log-odds by the scene's inverse depth, within +-4: that of two normal distributions at u_focus -+ away.
 
-    Args:
-        scene_u: (h, w), inverse depth by the scene.
-        scene_sigma: (h, w), its error.
-        u_focus: the plane of focus, in the same unit.
-        away: (h, w), distance from the plane of focus by the blur, c / kappa.
-        away_sigma: (h, w), its error.
+    ``away``, (h, w), is the distance from the plane of focus by the blur, c / kappa, in the unit of the scene's; sigmas
+    are the errors.
     """
     variance = scene_sigma * scene_sigma + away_sigma * away_sigma
     odds = np.float32(2) * (np.float32(u_focus) - scene_u) * away / variance
