@@ -48,8 +48,7 @@ CELL_CUES = {
 SIGN_WEIGHT_PX = 8.0
 PAIRS, PAIR_GAP = 4000, 0.1
 """Compared pairs of cells; they differ by more than this share of the 2-98 % range of inverse depth."""
-WINDOW = 9
-"""Width of the windows, cells."""
+WINDOW = 9  # width of the windows, cells
 
 
 def photo_cues(answers: FusionInput, fused: Fusion, half_depth: Float32Array) -> dict[str, float]:

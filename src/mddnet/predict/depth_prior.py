@@ -23,12 +23,9 @@ from mddnet.photo.exr import read_exr_map
 from mddnet.predict.fusion import LEAST_GAIN, FusionInput, evidence_of, standardised
 from mddnet.types import Float32Array, InvDepthUnit, Lens, UInt8Array
 
-PRIOR_ERROR = 0.15
-"""Standard error of a prior, in mean absolute deviations of its inverse depth."""
-ASPECT_TOLERANCE = 0.02
-"""Largest difference between the aspect ratios of a prior and its photo, as a share."""
-INVERTED_GAIN = 3.0
-"""A prior is read the other way round if that explains the blur better by this log-likelihood."""
+PRIOR_ERROR = 0.15  # standard error of a prior, in mean absolute deviations of its inverse depth
+ASPECT_TOLERANCE = 0.02  # largest difference between the aspect ratios of a prior and its photo, as a share
+INVERTED_GAIN = 3.0  # a prior is read the other way round if that explains the blur better by this log-likelihood
 FILE_SUFFIXES = (".npy", ".png", ".tif", ".tiff", ".exr")
 
 

@@ -61,12 +61,9 @@ PHOTO_SUFFIXES = (
     *(".heic", ".heif", ".hif", ".exr"),
 )
 """Suffixes of photos in a folder, in addition to raw files; a named file is read with any suffix."""
-LARGE_PIXELS = 40_000_000
-"""A photo with more pixels is processed alone, to limit the memory."""
-MAX_WORKERS = 8
-"""Largest number of photos that are processed at once, to limit the memory."""
-RANGE_FRAMES = 9
-"""Frames of a video that determine the colour range of all its previews."""
+LARGE_PIXELS = 40_000_000  # a photo with more pixels is processed alone, to limit the memory
+MAX_WORKERS = 8  # largest number of photos that are processed at once, to limit the memory
+RANGE_FRAMES = 9  # frames of a video that determine the colour range of all its previews
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ SHARP_SHARE = 0.9
 """Almost everything is sharp if the CoC is below the first, in pixels of the network's image, in this share of it."""
 ONE_BLUR_SHARE = 0.15
 """Everything is blurred by one amount if the 10th and 90th percentiles of the CoC differ by less than this share."""
-SMALL_PX = 256
-"""The second pass of a smaller photo sees hardly anything else."""
+SMALL_PX = 256  # the second pass of a smaller photo sees hardly anything else
 
 
 def verdict_of(

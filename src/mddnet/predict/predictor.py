@@ -30,8 +30,7 @@ from mddnet.predict.resampling import box_downsampled
 from mddnet.predict.verdict import UNKNOWN, Verdict
 from mddnet.types import MAP_STRIDE, Photo, UInt8Array
 
-SMALL_SIDE_PX = 64
-"""A photo with a shorter long side is upsampled to this; larger photos are never upsampled."""
+SMALL_SIDE_PX = 64  # a photo with a shorter long side is upsampled to this; larger photos are never upsampled
 MAX_ASPECT = 32
 REFINE_SCALE = 2
 """Resolution of the second pass over that of the first."""
