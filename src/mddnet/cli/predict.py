@@ -103,7 +103,11 @@ def predict(
     lens = lens_flags.lens(focus_m)
     if depth_prior is not None and ray is not None:
         raise WrongUsage("--depth-prior and --ray: expected one of them")
-    priors = None if depth_prior is None else _priors(depth_prior, threads)
+    priors: Priors | None = None
+    if depth_prior is not None:
+        from mddnet.cli.depth_prior import priors_of
+
+        priors = priors_of(depth_prior, threads)
     if preview_only and (formats, full, maps_at) != ("tiff", False, "photo"):
         raise WrongUsage("--preview-only: no maps are written; expected no --formats, --full or --maps-at with it")
     chosen = formats_of_flag("preview" if preview_only else formats)
@@ -122,16 +126,6 @@ def predict(
     if failed and len(photos) > 1:
         print(f"mddnet: {failed} of the inputs failed, see above", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _priors(depth_prior: str, threads: int | None) -> Priors:
-    from mddnet.cli.depth_prior import priors_of
-    from mddnet.errors import MddnetError
-
-    try:
-        return priors_of(depth_prior, threads)
-    except MddnetError as error:
-        raise WrongUsage(f"--depth-prior {error}") from error
 
 
 def _listed(list_file: str | None) -> list[str]:

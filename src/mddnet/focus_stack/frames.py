@@ -201,7 +201,7 @@ def _in_time(paths: Sequence[Path]) -> list[Path]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name.lower()) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", name.lower())]
 
 
 def _taken(path: Path) -> str:

@@ -17,7 +17,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
 from itertools import groupby
 from operator import attrgetter
@@ -254,19 +254,19 @@ def _outcomes(model: Model, paths: Sequence[Path], settings: Settings, workers: 
 
 def _with_films(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
     """The outcomes in their order; the text of the last frame of a video names the film of its previews."""
-    for path, group in groupby(outcomes, key=attrgetter("path")):
-        frames, last = list[Path](), None
-        for outcome in group:
+    for path, of_one in groupby(outcomes, key=attrgetter("path")):
+        if not is_video(path):
+            yield from of_one
+            continue
+        last, frames = None, list[Path]()
+        for outcome in of_one:
             if last is not None:
                 yield last
             last = outcome
-            if not is_video(path):
-                yield outcome
-                last = None
-            elif outcome.facts is not None:
+            if outcome.facts is not None:
                 frames.append(outcome.facts)
-        if last is not None:
-            yield from _and_film(last, frames)
+        assert last is not None  # no group is empty
+        yield from _and_film(last, frames)
 
 
 def _and_film(last: Outcome, frames: Sequence[Path]) -> Iterator[Outcome]:
@@ -275,8 +275,7 @@ def _and_film(last: Outcome, frames: Sequence[Path]) -> Iterator[Outcome]:
         if frames:
             film = save_preview_film(last.path, frames)
             if last.facts is not None:
-                said = f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}"
-                last = Outcome(last.path, said, last.facts)
+                last = replace(last, text=f"{last.text}\n{last.path}: film of {len(frames)} previews -> {film}")
         yield last
     except (MddnetError, OSError) as error:
         yield last
