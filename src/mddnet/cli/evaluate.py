@@ -5,17 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from mddnet.cli.flags import POSITIVE, Count, Flag, OutFolder, Positive, WrongUsage
-
-if TYPE_CHECKING:
-    from mddnet.evaluate.datasets.record import Dataset
-    from mddnet.evaluate.result import Evaluation
-    from mddnet.evaluate.run import OnProgress
-    from mddnet.predict.predictor import Model
 
 
 @Parameter(name="*")
@@ -86,13 +80,7 @@ class EvaluateOptions:
             raise WrongUsage(f"--dataset {self.dataset}: expected --root, and no --scenes, --data, --only or --speed")
 
 
-def evaluate(
-    model: str = "small",
-    /,
-    *,
-    out: OutFolder,
-    options: EvaluateOptions = EvaluateOptions(),
-) -> int:
+def evaluate(model: str = "small", /, *, out: OutFolder, options: EvaluateOptions = EvaluateOptions()) -> int:
     """Measure a model, print the tables, and write evaluation.json, evaluation.md and report.html.
 
     On held-out captures (--scenes, --data), numbers are listed with references: ordinal accuracy of depth with the
@@ -116,31 +104,14 @@ def evaluate(
     from rich.console import Console
 
     from mddnet.cli.progress import step_bar
-    from mddnet.evaluate import print_tables, write_evaluation
+    from mddnet.evaluate import Options, evaluate_dataset, evaluate_model, print_tables, write_evaluation
+    from mddnet.evaluate.baselines import find_baseline
     from mddnet.evaluate.datasets import find_dataset
+    from mddnet.metrics import AlignmentChoice
     from mddnet.predict.predictor import load
 
     predictor = load(model, options.threads)
     dataset = None if options.dataset is None else find_dataset(options.dataset)
-    with step_bar() as step:
-        evaluation = _evaluate(predictor, options, parts, dataset, lambda done, total, what: step(what, done, total))
-    written = write_evaluation(evaluation, out)
-    print_tables(evaluation, Console())
-    if dataset is not None:
-        print(dataset.origin())
-    print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
-    for what, why in evaluation.failures:
-        print(f"mddnet: {what}: {why}", file=sys.stderr)
-    return 1 if evaluation.failures else 0
-
-
-def _evaluate(
-    predictor: Model, options: EvaluateOptions, parts: tuple[str, ...], dataset: Dataset | None, show: OnProgress
-) -> Evaluation:
-    from mddnet.evaluate import Options, evaluate_dataset, evaluate_model
-    from mddnet.evaluate.baselines import find_baseline
-    from mddnet.metrics import AlignmentChoice
-
     domain, fit = options.align_in.replace("-", " "), options.fit.replace("-", "_")
     shared: dict[str, Any] = {
         "name": f"{predictor.name} {predictor.version}",
@@ -152,10 +123,20 @@ def _evaluate(
             blur_threshold_px=options.blur_threshold,
         ),
         "baselines": [find_baseline(name, options.threads) for name in options.baseline or ()],
-        "on_progress": show,
     }
-    if dataset is None or options.root is None:  # both or neither, as checked
-        where = options.scenes, options.data, options.split, parts
-        return evaluate_model(predictor, *where, speed=options.speed, **shared)
-    shared |= {"limit": options.limit, "crop": options.crop, "cap_m": options.cap, "checksums": options.checksums}
-    return evaluate_dataset(predictor, dataset, options.root, **shared)
+    with step_bar() as step:
+        shared["on_progress"] = lambda done, total, what: step(what, done, total)
+        if dataset is None or options.root is None:  # both or neither, as checked
+            where = options.scenes, options.data, options.split, parts
+            evaluation = evaluate_model(predictor, *where, speed=options.speed, **shared)
+        else:
+            shared |= {"limit": options.limit, "crop": options.crop, "cap_m": options.cap}
+            evaluation = evaluate_dataset(predictor, dataset, options.root, checksums=options.checksums, **shared)
+    written = write_evaluation(evaluation, out)
+    print_tables(evaluation, Console())
+    if dataset is not None:
+        print(dataset.origin())
+    print(f"{evaluation.seconds:.0f} s -> {', '.join(str(path) for path in written)}")
+    for what, why in evaluation.failures:
+        print(f"mddnet: {what}: {why}", file=sys.stderr)
+    return 1 if evaluation.failures else 0
